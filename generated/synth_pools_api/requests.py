@@ -21,10 +21,10 @@ ImageLauncherValue: TypeAlias = Literal["podman", "docker"] | Enum
 
 
 ImageNetworkValue: TypeAlias = Literal["loopback", "none"] | Enum
-"""`loopback`: the container's port is published on the loopback address of the server's
-machine, to nobody else, and it may reach what the engine's default network lets it
-reach; `none`: no network at all, and it listens on the unix socket that the variable
-`SOCKET` and `{socket}` name."""
+"""The network of a container. `loopback`: its port is published on the loopback address of
+the server's machine and nowhere else; it reaches whatever the engine's default network
+reaches. `none`: it has no network, and listens on a unix socket whose path the server
+chooses."""
 
 
 PoolTargetValue: TypeAlias = (
@@ -51,12 +51,12 @@ class ChatMessageDict(TypedDict, total=False):
 
 
 class ImageMountDict(TypedDict, total=False):
-    """A folder or file of the server's machine that a container may read and not write, in one
-    of the folders that the operator of the server has named: any other is 403
-    `images_not_allowed`."""
+    """A folder or file of the server's machine that a container may read but not write.
+    Returns 403 `images_not_allowed` if it is in none of the folders that the operator
+    of the server has named."""
 
     source: Required[str]
-    """Its absolute path on the server's machine."""
+    """The absolute path on the server's machine."""
     target: Required[str]
     """The absolute path at which the container finds it."""
 
@@ -90,110 +90,124 @@ class ImageReleaseDefinitionDict(TypedDict, total=False):
 
 
 class PoolConfigDict(TypedDict, total=False):
-    """Settings of a pool, free-form; those named here are read by the server."""
+    """Settings of a pool, free-form. The server reads those named here."""
 
     timeout_seconds: float | None
-    """Time limit of a rollout, in seconds."""
+    """The time limit of a rollout, in seconds, see *Time limits*."""
     submission_mode: SubmissionModeValue | None
-    """How rollouts are handed to containers: `sync`, one request that lasts as long as the
-    rollout, or `async`, submitted and then asked for until it has ended."""
+    """How the server hands a rollout to a container. `sync`: one request, which lasts as long
+    as the rollout. `async`: the server submits the rollout, then asks for its state
+    until it has ended."""
     telemetry: Mapping[str, Any] | None
-    """Sent to the containers with each rollout; see container.openapi.yaml."""
+    """Sent to the container with each rollout, under the key `telemetry`; see
+    container.openapi.yaml."""
     container_key_env: str | None
-    """The environment variable of the server that holds the key of the containers. Its value
-    is sent to the pool's containers as `X-API-Key`, and given to the processes that the
-    pool starts as `ENVIRONMENT_API_KEY`. It is never stored or answered; if a container
-    echoes it, `***` stands in its place. Allowed names are `ENVIRONMENT_API_KEY`, names
-    that begin with `CONTAINER_API_KEY`, and names that the operator of the server has
-    added. Another name, or a variable that is not set or holds fewer than 8 characters,
-    is 403 `forbidden_container_key`. If the variable is missing when a rollout starts,
-    the rollout fails with `container_unreachable`, and `container_key_missing` in
-    `details.cause`."""
+    """The name of the server's environment variable that holds the key of the pool's
+    containers. The server sends the value to them as `X-API-Key`. It gives the value to
+    the containers that it starts itself as `ENVIRONMENT_API_KEY`. It never stores or
+    answers the value: where a container echoes it, `***` stands in its place. Allowed
+    names are `ENVIRONMENT_API_KEY`, names that begin with `CONTAINER_API_KEY`, and
+    names that the operator of the server has added. Returns 403
+    `forbidden_container_key` if the name is not allowed, or if the variable is not set
+    or holds fewer than 8 characters. If the variable is missing when a rollout starts,
+    the rollout fails with `container_unreachable`; its `details.cause` is
+    `container_key_missing`."""
     process: PoolProcessDict | PlainRequest | None
     """What the server starts `capacity` times, as containers of this pool."""
     image: PoolImageDict | PlainRequest | None
-    """The image from which the server starts the containers of this pool; not beside
-    `process`."""
+    """The image from which the server starts the containers of this pool. Returns 409
+    `config_conflict` if `process` is set, too."""
 
 
 class PoolDefinitionDict(TypedDict, total=False):
     """A whole pool as the caller defines it, to create or replace it. Null is the same as not
-    given. Unknown fields are kept; `status`, `state`, `created_at`, `updated_at` and
-    `archived_at` belong to the server and are ignored. Older and newer clients spell
-    some fields differently (`target` and `backend`, `config` and `pool_config`,
-    `metadata` and `pool_metadata`): both spellings are accepted, and both are answered."""
+    given. Unknown fields are kept. `status`, `state`, `created_at`, `updated_at` and
+    `archived_at` belong to the server and are ignored. Some fields have two spellings
+    (`target` and `backend`, `config` and `pool_config`, `metadata` and
+    `pool_metadata`): the server accepts both, and answers both."""
 
     id: str | None
     """The id of the pool, where the caller chooses it."""
     pool_id: str | None
     """The id of the pool, where the caller chooses it."""
     name: str | None
-    """A name for people; need not be unique. The id where it is not given."""
+    """A name for people; need not be unique. Null: the id."""
     target: PoolTargetValue | None
-    """The substrate; `arbitrary` where it is not given and `backend` names none of the five."""
+    """The substrate. Null: the value of `backend` if it is one of the five, else `arbitrary`."""
     backend: str | None
-    """The same as `target` as free text, for substrates beyond the five; the value of `target`
-    where it is not given."""
+    """The substrate as free text, for those beyond the five of `target`. Null: the value of
+    `target`."""
     config: PoolConfigDict | Mapping[str, Any] | None
     """Settings of the pool, free-form."""
     pool_config: PoolConfigDict | Mapping[str, Any] | None
-    """Another spelling of `config`, which wins."""
+    """Another spelling of `config`. If both are given, `config` counts."""
     metadata: Mapping[str, Any] | None
     """Free-form, never interpreted."""
     pool_metadata: Mapping[str, Any] | None
-    """Another spelling of `metadata`, which wins."""
+    """Another spelling of `metadata`. If both are given, `metadata` counts."""
     tasks: Sequence[TaskDefinitionDict | PlainRequest] | None
-    """The tasks of the pool; two with one id are 409 `task_exists`."""
+    """The tasks of the pool. Returns 409 `task_exists` if two have the same id."""
     capacity: int | None
     """How many containers the pool has or may have."""
     concurrency: int | None
-    """How many of its rollouts may run at once."""
+    """How many rollouts of the pool may run at once."""
     container_url: str | None
     """The address of the container that runs the rollouts. An absolute http or https URL
     without userinfo."""
     container_urls: Sequence[str] | None
-    """The addresses of several containers, beside `container_url`; the same rules hold for
-    each."""
+    """The addresses of further containers, beside `container_url`. Each is an absolute http or
+    https URL without userinfo."""
 
 
 class PoolImageDict(TypedDict, total=False):
     """An OCI image whose containers are the containers of this pool. The server starts
-    `capacity` of them with the engine of `launcher`, which pulls the image first where
-    it does not have it, and does with them all that it does with a `PoolProcess`:
-    health, restarts, output, states of the pool, ends. The operator of the server has
-    to allow it (`features.images`): else 403 `images_not_allowed`."""
+    `capacity` of them, or fewer where `warm` says so, with the engine that `launcher`
+    names. The engine pulls the image first if it does not have it. The rules of
+    `PoolProcess` hold for these containers: what it says of a process is true of a
+    container, as to health, restarts, output, the states of the pool and the end. The
+    pool becomes `failed` with `image_unavailable` if the image cannot be pulled, and
+    with `engine_unavailable` if the engine does not work or cannot enforce `memory_mb`,
+    `cpus` or `pids`. Returns 403 `images_not_allowed` if the operator of the server has
+    not allowed it (`features.images`). Returns 409 `engine_unavailable` if the server's
+    machine does not have the engine."""
 
     image: Required[str]
-    """Its reference, as engines read it: a name, with a registry before it, a tag or a digest
-    behind it."""
+    """The reference of the image: its name, with or without a registry before it and a tag, a
+    digest or both behind it."""
     launcher: ImageLauncherValue | None
-    """The engine that starts the containers; the first of these that the server's machine has."""
+    """The engine that starts the containers. Null: `podman`, or `docker` where the server's
+    machine has no podman."""
     command: Sequence[str] | None
-    """What is run in place of the image's own command, with where it is to listen in place of
-    `{port}` or `{socket}`."""
+    """The command to run in place of the image's own. Null: the image's own. `{port}` in it
+    stands for the port on which it is to listen; with `network: none`, `{socket}`
+    stands for the path of the socket."""
     env: Mapping[str, Any] | None
-    """Environment variables beside those of the image and `PORT` or `SOCKET`, filled in like
-    `command`."""
+    """Environment variables, beside those of the image. `{port}` and `{socket}` in the values
+    stand for the same as in `command`. The variable `PORT` holds the port too; with
+    `network: none`, `SOCKET` holds the path instead."""
     port: int | None
-    """The port on which it listens in its network, at all addresses, and which `PORT` and
-    `{port}` have; a free one where it is not given."""
+    """The port inside of the container on which it listens, at all addresses. Null: a port
+    that the server chooses. Not used with `network: none`."""
     network: ImageNetworkValue | None
     """The network of each container."""
     memory_mb: int | None
-    """The most memory of each container, in MiB, swap included; that of the engine where it is
-    not given."""
+    """The most memory that each container may use, in MiB, swap included. Null: the engine's
+    own limit."""
     cpus: float | None
-    """The most processors' time of each container, in processors."""
+    """The most processor time that each container may use, in processors: 0.5 is half of one.
+    Null: the engine's own limit."""
     pids: int | None
-    """The most processes and threads of each container."""
+    """The most processes and threads that each container may have at once. Null: the engine's
+    own limit."""
     mounts: Sequence[ImageMountDict | PlainRequest] | None
     """Folders and files of the server's machine that each container may read."""
     warm: int | None
-    """How many containers without a rollout are kept ahead of demand: the pool begins with so
-    many, has so many more than are busy, and never more than `capacity`; all of these
-    where it is not given."""
+    """How many containers without a rollout the server keeps ready. It starts with `warm`
+    containers, then keeps `warm` more than are busy, but never more than `capacity` in
+    all. Null: it keeps `capacity` containers all the time."""
     start_timeout_seconds: float | None
-    """How long it may take until it is healthy, in seconds, without the pull."""
+    """How long a container may take until it is healthy, in seconds. The pull of the image
+    does not count."""
 
 
 class PoolPatchDict(TypedDict, total=False):
@@ -205,56 +219,59 @@ class PoolPatchDict(TypedDict, total=False):
     pool_id: str | None
     """The id of the pool, where the caller chooses it."""
     name: str | None
-    """A name for people; need not be unique. The id where it is not given."""
+    """A name for people; need not be unique. Null: the id."""
     target: PoolTargetValue | None
-    """The substrate; `arbitrary` where it is not given and `backend` names none of the five."""
+    """The substrate. Null: the value of `backend` if it is one of the five, else `arbitrary`."""
     backend: str | None
-    """The same as `target` as free text, for substrates beyond the five; the value of `target`
-    where it is not given."""
+    """The substrate as free text, for those beyond the five of `target`. Null: the value of
+    `target`."""
     config: PoolConfigDict | Mapping[str, Any] | None
     """Settings of the pool, free-form."""
     pool_config: PoolConfigDict | Mapping[str, Any] | None
-    """Another spelling of `config`, which wins."""
+    """Another spelling of `config`. If both are given, `config` counts."""
     metadata: Mapping[str, Any] | None
     """Free-form, never interpreted."""
     pool_metadata: Mapping[str, Any] | None
-    """Another spelling of `metadata`, which wins."""
+    """Another spelling of `metadata`. If both are given, `metadata` counts."""
     tasks: Sequence[TaskDefinitionDict | PlainRequest] | None
-    """The tasks of the pool; two with one id are 409 `task_exists`."""
+    """The tasks of the pool. Returns 409 `task_exists` if two have the same id."""
     capacity: int | None
     """How many containers the pool has or may have."""
     concurrency: int | None
-    """How many of its rollouts may run at once."""
+    """How many rollouts of the pool may run at once."""
     container_url: str | None
     """The address of the container that runs the rollouts. An absolute http or https URL
     without userinfo."""
     container_urls: Sequence[str] | None
-    """The addresses of several containers, beside `container_url`; the same rules hold for
-    each."""
+    """The addresses of further containers, beside `container_url`. Each is an absolute http or
+    https URL without userinfo."""
 
 
 class PoolProcessDict(TypedDict, total=False):
-    """A command that serves as a container. The server runs `capacity` processes of it, each
-    on a free port of its own, and waits for their `GET /health`. `{port}` in `argv` and
-    in the values of `env` stands for the loopback port on which it is to listen; the
-    variable `PORT` has it too. A process that ends is started again, after a pause that
-    grows. A process that never gets healthy makes the pool `failed`, with its last
-    lines of output in `error.details.output`. The processes and all their children end
-    when the pool is deleted, when it is paused and its last rollout has ended, and with
-    the server. Another `config.process` in a `PUT` or `PATCH` leaves the pool's state
-    as it is: processes of the old one end when their rollouts have ended. Because a
-    client so decides what the server's machine runs, the operator of the server has to
-    allow it (`features.processes`): else 403 `processes_not_allowed`."""
+    """A command whose processes are the containers of this pool. The server runs `capacity`
+    processes of it and waits until they answer `GET /health`. Each process is to listen
+    on a free loopback port, which the server chooses. `{port}` in `argv` and in the
+    values of `env` stands for this port. The variable `PORT` holds it too. The server
+    starts a process that ended again, after a pause that grows. If a process is not
+    healthy within `start_timeout_seconds` and none of the pool's was before, the pool
+    becomes `failed`; the last lines of the process's output are in
+    `error.details.output`. The server ends the processes and all their children when
+    the pool is archived, when it is paused and no rollout of it runs any more, and when
+    the server itself ends. A `PUT` or `PATCH` that changes `config.process` leaves the
+    pool's state as it is: each process of the old command ends when its rollouts have
+    ended. Returns 403 `processes_not_allowed` if the operator of the server has not
+    allowed it (`features.processes`), because a client decides here what the server's
+    machine runs."""
 
     argv: Required[Sequence[str]]
-    """The program and its arguments; no shell reads them."""
+    """The program and its arguments. No shell reads them."""
     env: Mapping[str, Any] | None
-    """Environment variables, texts by name, beside `PORT` and the few that programs need
+    """Environment variables, beside `PORT` and the few of the server's that programs need
     (`PATH`, `HOME`, `LANG` and the like)."""
     cwd: str | None
-    """Its working directory; that of the server where it is not given."""
+    """The working directory of the processes. Null: that of the server."""
     start_timeout_seconds: float | None
-    """How long it may take until it is healthy, in seconds."""
+    """How long a process may take until it is healthy, in seconds."""
 
 
 class RolloutBatchRequestDict(TypedDict, total=False):

@@ -13,11 +13,11 @@ T = TypeVar("T", bound="ImageMount")
 
 @_attrs_define
 class ImageMount:
-    """A folder or file of the server's machine that a container may read and not write, in one of the folders that
-    the operator of the server has named: any other is 403 `images_not_allowed`.
+    """A folder or file of the server's machine that a container may read but not write. Returns 403
+    `images_not_allowed` if it is in none of the folders that the operator of the server has named.
 
         Attributes:
-            source (str): Its absolute path on the server's machine.
+            source (str): The absolute path on the server's machine.
             target (str): The absolute path at which the container finds it.
     """
 

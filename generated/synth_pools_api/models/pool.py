@@ -36,7 +36,7 @@ class Pool:
         pool_id (str): The id of the pool, the same value as `id`.
         name (str): A name for people.
         target (PoolTarget | str): The substrate of a pool as it is answered, a `PoolTarget` or another.
-        backend (str): The same as `target` as free text, for substrates beyond the five.
+        backend (str): The substrate as free text; `target` again, or one beyond its five.
         status (PoolStatus): The state of a pool, see *Pools: states*. Its `state` and `status` carry the same value.
             Only `active`
             admits rollouts.
@@ -49,8 +49,8 @@ class Pool:
         pool_metadata (dict[str, Any]): Any JSON object: free-form, kept and answered as it was sent.
         tasks (list[Task]): The active tasks of the pool, in the order in which they were defined.
         capacity (int): How many containers the pool has or may have.
-        concurrency (int): How many of its rollouts may run at once.
-        container_url (None | str): The address of the container; null: the built-in echo target, or those below.
+        concurrency (int): How many rollouts of the pool may run at once.
+        container_url (None | str): The address of the container; null if none was given.
         container_urls (list[str]): The addresses of further containers.
         error (None | PoolError): Why the pool is `failed`; null where it is not.
         created_at (datetime.datetime): When the pool was created, in UTC.

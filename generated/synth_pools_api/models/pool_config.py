@@ -27,25 +27,29 @@ T = TypeVar("T", bound="PoolConfig")
 
 @_attrs_define
 class PoolConfig:
-    """Settings of a pool, free-form; those named here are read by the server.
+    """Settings of a pool, free-form. The server reads those named here.
 
     Attributes:
-        timeout_seconds (float | None | Unset): Time limit of a rollout, in seconds.
-        submission_mode (None | SubmissionMode | Unset): How rollouts are handed to containers: `sync`, one request that
-            lasts as long as the
-            rollout, or `async`, submitted and then asked for until it has ended.
-        telemetry (dict[str, Any] | None | Unset): Sent to the containers with each rollout; see container.openapi.yaml.
-        container_key_env (None | str | Unset): The environment variable of the server that holds the key of the
-            containers. Its value is sent to the
-            pool's containers as `X-API-Key`, and given to the processes that the pool starts as
-            `ENVIRONMENT_API_KEY`. It is never stored or answered; if a container echoes it, `***` stands in its
-            place. Allowed names are `ENVIRONMENT_API_KEY`, names that begin with `CONTAINER_API_KEY`, and names that
-            the operator of the server has added. Another name, or a variable that is not set or holds fewer than 8
-            characters, is 403 `forbidden_container_key`. If the variable is missing when a rollout starts, the
-            rollout fails with `container_unreachable`, and `container_key_missing` in `details.cause`.
+        timeout_seconds (float | None | Unset): The time limit of a rollout, in seconds, see *Time limits*.
+        submission_mode (None | SubmissionMode | Unset): How the server hands a rollout to a container. `sync`: one
+            request, which lasts as long as the rollout.
+            `async`: the server submits the rollout, then asks for its state until it has ended.
+        telemetry (dict[str, Any] | None | Unset): Sent to the container with each rollout, under the key `telemetry`;
+            see container.openapi.yaml.
+        container_key_env (None | str | Unset): The name of the server's environment variable that holds the key of the
+            pool's containers. The server
+            sends the value to them as `X-API-Key`. It gives the value to the containers that it starts itself as
+            `ENVIRONMENT_API_KEY`. It never stores or answers the value: where a container echoes it, `***` stands in
+            its place.
+
+            Allowed names are `ENVIRONMENT_API_KEY`, names that begin with `CONTAINER_API_KEY`, and names that the
+            operator of the server has added. Returns 403 `forbidden_container_key` if the name is not allowed, or if
+            the variable is not set or holds fewer than 8 characters. If the variable is missing when a rollout
+            starts, the rollout fails with `container_unreachable`; its `details.cause` is `container_key_missing`.
         process (None | PoolProcess | Unset): What the server starts `capacity` times, as containers of this pool.
-        image (None | PoolImage | Unset): The image from which the server starts the containers of this pool; not beside
-            `process`.
+        image (None | PoolImage | Unset): The image from which the server starts the containers of this pool. Returns
+            409 `config_conflict` if
+            `process` is set, too.
     """
 
     timeout_seconds: float | None | Unset = UNSET

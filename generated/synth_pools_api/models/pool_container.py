@@ -19,19 +19,25 @@ class PoolContainer:
 
     Attributes:
         url (str): Its address.
-        health (ContainerState): Whether it gets rollouts: `healthy` does, `unhealthy` was taken out, `starting` and
-            `stopped` are those
-            that the server starts itself.
-        running_rollouts (int): Rollouts that run on it.
+        health (ContainerState): Whether the container gets rollouts. `healthy`: it does. `unhealthy`: it does not,
+            because its checks failed
+            (*Containers*). `starting` and `stopped`: it does not, because the server is starting it, or it has ended;
+            only containers that the server starts are in these states.
+        running_rollouts (int): How many rollouts run on it.
         last_error (None | str): What went wrong last; null where nothing did.
-        pid (int | None): The process, where the server started it.
-        restarts (int | Unset): How often the server has started it again; 0 for one that it does not start.
-        launcher (None | str | Unset): What started it: `local`, a process of the server's machine, or the engine of an
-            image; null for one that
-            the server does not start.
+        pid (int | None): The id of its process on the server's machine. Null for a container of an image, and for one
+            that the
+            server does not start.
+        restarts (int | Unset): How often the server has started it again. 0: the server does not start it, or never had
+            to start it
+            again.
+        launcher (None | str | Unset): What started it. `local`: the server, as a process of its machine. `podman` or
+            `docker`: this engine, from
+            an image. Null: the server does not start it.
         node (None | str | Unset): The name of the machine that it runs on; null where the server does not start it.
-        image_digest (None | str | Unset): The digest of the image that it runs, or the id of one that no registry
-            knows; null without one.
+        image_digest (None | str | Unset): The digest of the image that it runs, or the image's id where no registry
+            knows it. Null: it runs no image
+            that the server knows.
     """
 
     url: str

@@ -27,33 +27,34 @@ T = TypeVar("T", bound="PoolDefinition")
 
 @_attrs_define
 class PoolDefinition:
-    """A whole pool as the caller defines it, to create or replace it. Null is the same as not
-    given. Unknown fields are kept; `status`, `state`, `created_at`, `updated_at` and
-    `archived_at` belong to the server and are ignored.
-    Older and newer clients spell some fields differently (`target` and `backend`, `config` and `pool_config`,
-    `metadata` and `pool_metadata`): both spellings are accepted, and both are answered.
+    """A whole pool as the caller defines it, to create or replace it. Null is the same as not given. Unknown fields
+    are kept. `status`, `state`, `created_at`, `updated_at` and `archived_at` belong to the server and are
+    ignored. Some fields have two spellings (`target` and `backend`, `config` and `pool_config`, `metadata` and
+    `pool_metadata`): the server accepts both, and answers both.
 
         Attributes:
             id (None | str | Unset): The id of the pool, where the caller chooses it.
             pool_id (None | str | Unset): The id of the pool, where the caller chooses it.
-            name (None | str | Unset): A name for people; need not be unique. The id where it is not given.
-            target (None | PoolTarget | Unset): The substrate; `arbitrary` where it is not given and `backend` names none of
-                the five.
-            backend (None | str | Unset): The same as `target` as free text, for substrates beyond the five; the value of
-                `target`
-                where it is not given.
+            name (None | str | Unset): A name for people; need not be unique. Null: the id.
+            target (None | PoolTarget | Unset): The substrate. Null: the value of `backend` if it is one of the five, else
+                `arbitrary`.
+            backend (None | str | Unset): The substrate as free text, for those beyond the five of `target`. Null: the value
+                of `target`.
             config (None | PoolConfig | Unset): Settings of the pool, free-form.
-            pool_config (None | PoolConfig | Unset): Another spelling of `config`, which wins.
+            pool_config (None | PoolConfig | Unset): Another spelling of `config`. If both are given, `config` counts.
             metadata (dict[str, Any] | None | Unset): Free-form, never interpreted.
-            pool_metadata (dict[str, Any] | None | Unset): Another spelling of `metadata`, which wins.
-            tasks (list[TaskDefinition] | None | Unset): The tasks of the pool; two with one id are 409 `task_exists`.
+            pool_metadata (dict[str, Any] | None | Unset): Another spelling of `metadata`. If both are given, `metadata`
+                counts.
+            tasks (list[TaskDefinition] | None | Unset): The tasks of the pool. Returns 409 `task_exists` if two have the
+                same id.
             capacity (int | None | Unset): How many containers the pool has or may have.
-            concurrency (int | None | Unset): How many of its rollouts may run at once.
+            concurrency (int | None | Unset): How many rollouts of the pool may run at once.
             container_url (None | str | Unset): The address of the container that runs the rollouts. An absolute http or
                 https URL without
                 userinfo.
-            container_urls (list[str] | None | Unset): The addresses of several containers, beside `container_url`; the same
-                rules hold for each.
+            container_urls (list[str] | None | Unset): The addresses of further containers, beside `container_url`. Each is
+                an absolute http or https URL without
+                userinfo.
     """
 
     id: None | str | Unset = UNSET

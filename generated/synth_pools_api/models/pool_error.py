@@ -17,11 +17,11 @@ class PoolError:
     """Why a pool failed.
 
     Attributes:
-        code (str): Stable, for programs: `process_not_healthy`, a process never got healthy; `processes_not_allowed`
-            and
-            `images_not_allowed`, the server may not start any; `image_unavailable`, the image could not be had;
-            `engine_unavailable`, there is no engine, or it cannot enforce what is asked.
-        message (str): The same for people.
+        code (str): The reason, stable, for programs. `process_not_healthy`: a process or container did not get healthy.
+            `processes_not_allowed`, `images_not_allowed`: the operator does not allow the start, or a mount.
+            `image_unavailable`: the image could not be pulled. `engine_unavailable`: the engine is missing, does not
+            work, or cannot enforce a limit.
+        message (str): The reason in words, for people.
         details (dict[str, Any] | Unset): Any JSON object: free-form, kept and answered as it was sent.
     """
 

@@ -18,17 +18,22 @@ T = TypeVar("T", bound="PoolEventPage")
 
 @_attrs_define
 class PoolEventPage:
-    """A part of the events of a pool's rollouts, and how the pool is.
+    """A page of the events of a pool's rollouts, and the state of the pool.
 
     Attributes:
         pool_id (str): The id of the pool.
         status (PoolStatus): The state of a pool, see *Pools: states*. Its `state` and `status` carry the same value.
             Only `active`
             admits rollouts.
-        events (list[RolloutEvent]): The events that follow the position, in order; with `types`, those of these types.
-        next_cursor (str): The `cursor` of the following page, on the last page too.
-        has_more (bool): Whether more events are there already. With `types`, none of them may be of these types.
-        ended (bool): Whether nothing follows: the pool is archived, and all of its rollouts have ended.
+        events (list[RolloutEvent]): The events that follow the position, in order. With `types`: only those of these
+            types.
+        next_cursor (str): The `cursor` of the following page. The last page has one, too.
+        has_more (bool): Whether more events are there already. With `types` it is possible that none of them is of
+            these types:
+            then the following page has no events.
+        ended (bool): Whether nothing follows: the pool is `archived`, all of its rollouts have ended, and this is the
+            last
+            page.
     """
 
     pool_id: str

@@ -28,35 +28,51 @@ T = TypeVar("T", bound="PoolImage")
 
 @_attrs_define
 class PoolImage:
-    """An OCI image whose containers are the containers of this pool. The server starts `capacity` of them with the
-    engine of `launcher`, which pulls the image first where it does not have it, and does with them all that it
-    does with a `PoolProcess`: health, restarts, output, states of the pool, ends. The operator of the server has
-    to allow it (`features.images`): else 403 `images_not_allowed`.
+    """An OCI image whose containers are the containers of this pool. The server starts `capacity` of them, or fewer
+    where `warm` says so, with the engine that `launcher` names. The engine pulls the image first if it does not
+    have it.
+
+    The rules of `PoolProcess` hold for these containers: what it says of a process is true of a container, as to
+    health, restarts, output, the states of the pool and the end. The pool becomes `failed` with
+    `image_unavailable` if the image cannot be pulled, and with `engine_unavailable` if the engine does not work
+    or cannot enforce `memory_mb`, `cpus` or `pids`.
+
+    Returns 403 `images_not_allowed` if the operator of the server has not allowed it (`features.images`). Returns
+    409 `engine_unavailable` if the server's machine does not have the engine.
 
         Attributes:
-            image (str): Its reference, as engines read it: a name, with a registry before it, a tag or a digest behind it.
-            launcher (ImageLauncher | None | Unset): The engine that starts the containers; the first of these that the
-                server's machine has.
-            command (list[str] | None | Unset): What is run in place of the image's own command, with where it is to listen
-                in place of `{port}` or
-                `{socket}`.
-            env (None | ProcessEnvironment | Unset): Environment variables beside those of the image and `PORT` or `SOCKET`,
-                filled in like `command`.
-            port (int | None | Unset): The port on which it listens in its network, at all addresses, and which `PORT` and
-                `{port}` have; a free
-                one where it is not given.
+            image (str): The reference of the image: its name, with or without a registry before it and a tag, a digest or
+                both
+                behind it.
+            launcher (ImageLauncher | None | Unset): The engine that starts the containers. Null: `podman`, or `docker`
+                where the server's machine has no
+                podman.
+            command (list[str] | None | Unset): The command to run in place of the image's own. Null: the image's own.
+                `{port}` in it stands for the port
+                on which it is to listen; with `network: none`, `{socket}` stands for the path of the socket.
+            env (None | ProcessEnvironment | Unset): Environment variables, beside those of the image. `{port}` and
+                `{socket}` in the values stand for the same
+                as in `command`. The variable `PORT` holds the port too; with `network: none`, `SOCKET` holds the path
+                instead.
+            port (int | None | Unset): The port inside of the container on which it listens, at all addresses. Null: a port
+                that the server
+                chooses. Not used with `network: none`.
             network (ImageNetwork | None | Unset): The network of each container.
-            memory_mb (int | None | Unset): The most memory of each container, in MiB, swap included; that of the engine
-                where it is not given.
-            cpus (float | None | Unset): The most processors' time of each container, in processors.
-            pids (int | None | Unset): The most processes and threads of each container.
+            memory_mb (int | None | Unset): The most memory that each container may use, in MiB, swap included. Null: the
+                engine's own limit.
+            cpus (float | None | Unset): The most processor time that each container may use, in processors: 0.5 is half of
+                one. Null: the engine's
+                own limit.
+            pids (int | None | Unset): The most processes and threads that each container may have at once. Null: the
+                engine's own limit.
             mounts (list[ImageMount] | None | Unset): Folders and files of the server's machine that each container may
                 read.
-            warm (int | None | Unset): How many containers without a rollout are kept ahead of demand: the pool begins with
-                so many, has so many
-                more than are busy, and never more than `capacity`; all of these where it is not given.
-            start_timeout_seconds (float | None | Unset): How long it may take until it is healthy, in seconds, without the
-                pull.
+            warm (int | None | Unset): How many containers without a rollout the server keeps ready. It starts with `warm`
+                containers, then keeps
+                `warm` more than are busy, but never more than `capacity` in all. Null: it keeps `capacity` containers all
+                the time.
+            start_timeout_seconds (float | None | Unset): How long a container may take until it is healthy, in seconds. The
+                pull of the image does not count.
     """
 
     image: str

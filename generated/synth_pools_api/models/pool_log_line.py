@@ -14,13 +14,13 @@ T = TypeVar("T", bound="PoolLogLine")
 
 @_attrs_define
 class PoolLogLine:
-    """A line that a process wrote, without control characters; a key that the process was given is masked.
+    """A line that a process wrote. Control characters are left out. `***` stands for the containers' key.
 
     Attributes:
-        process (int): The number of the place of the process.
-        attempt (int): Which of the processes that were started there wrote it, from 1 on.
+        process (int): The number of the place of its process.
+        attempt (int): The `attempt` of its process: which of those that were started at this place wrote it.
         timestamp (datetime.datetime): When the server read it, in UTC.
-        text (str): The line; the rest of a longer one is left out.
+        text (str): The line. What is longer than 16,384 characters is cut off.
     """
 
     process: int

@@ -19,18 +19,18 @@ T = TypeVar("T", bound="PoolLogPage")
 
 @_attrs_define
 class PoolLogPage:
-    """A part of what the processes of a pool wrote, and the processes.
+    """A page of the lines that the processes of a pool wrote, and these processes.
 
     Attributes:
         pool_id (str): The id of the pool.
         status (PoolStatus): The state of a pool, see *Pools: states*. Its `state` and `status` carry the same value.
             Only `active`
             admits rollouts.
-        processes (list[StartedProcess]): The latest process of each place, by its number.
+        processes (list[StartedProcess]): The latest process of each place, in the order of the places' numbers.
         lines (list[PoolLogLine]): The lines that follow the position, in the order in which they came.
-        next_cursor (str): The `cursor` of the following page, on the last page too.
+        next_cursor (str): The `cursor` of the following page. The last page has one, too.
         has_more (bool): Whether more lines are there already.
-        truncated (bool): Whether lines that followed the position are kept no more.
+        truncated (bool): Whether lines that followed the position are no longer kept.
     """
 
     pool_id: str

@@ -18,26 +18,27 @@ T = TypeVar("T", bound="PoolProcess")
 
 @_attrs_define
 class PoolProcess:
-    """A command that serves as a container. The server runs `capacity` processes of it, each on a free port of
-    its own, and waits for their `GET /health`. `{port}` in `argv` and in the values of `env` stands for the
-    loopback port on which it is to listen; the variable `PORT` has it too.
+    """A command whose processes are the containers of this pool. The server runs `capacity` processes of it and
+    waits until they answer `GET /health`. Each process is to listen on a free loopback port, which the server
+    chooses. `{port}` in `argv` and in the values of `env` stands for this port. The variable `PORT` holds it too.
 
-    A process that ends is started again, after a pause that grows. A process that never gets healthy makes the
-    pool `failed`, with its last lines of output in `error.details.output`. The processes and all their children
-    end when the pool is deleted, when it is paused and its last rollout has ended, and with the server. Another
-    `config.process` in a `PUT` or `PATCH` leaves the pool's state as it is: processes of the old one end when
-    their rollouts have ended.
+    The server starts a process that ended again, after a pause that grows. If a process is not healthy within
+    `start_timeout_seconds` and none of the pool's was before, the pool becomes `failed`; the last lines of the
+    process's output are in `error.details.output`. The server ends the processes and all their children when the
+    pool is archived, when it is paused and no rollout of it runs any more, and when the server itself ends. A
+    `PUT` or `PATCH` that changes `config.process` leaves the pool's state as it is: each process of the old
+    command ends when its rollouts have ended.
 
-    Because a client so decides what the server's machine runs, the operator of the server has to allow it
-    (`features.processes`): else 403 `processes_not_allowed`.
+    Returns 403 `processes_not_allowed` if the operator of the server has not allowed it (`features.processes`),
+    because a client decides here what the server's machine runs.
 
         Attributes:
-            argv (list[str]): The program and its arguments; no shell reads them.
-            env (None | ProcessEnvironment | Unset): Environment variables, texts by name, beside `PORT` and the few that
+            argv (list[str]): The program and its arguments. No shell reads them.
+            env (None | ProcessEnvironment | Unset): Environment variables, beside `PORT` and the few of the server's that
                 programs need (`PATH`, `HOME`,
                 `LANG` and the like).
-            cwd (None | str | Unset): Its working directory; that of the server where it is not given.
-            start_timeout_seconds (float | None | Unset): How long it may take until it is healthy, in seconds.
+            cwd (None | str | Unset): The working directory of the processes. Null: that of the server.
+            start_timeout_seconds (float | None | Unset): How long a process may take until it is healthy, in seconds.
     """
 
     argv: list[str]

@@ -22,12 +22,13 @@ class PoolUrls:
     Attributes:
         id (str): The id of the pool.
         pool_id (str): The same value as `id`.
-        pool_url (str): Where the pool is.
-        rollouts_url (str): Where `create_rollout` and `list_rollouts` are.
-        container_url (None | str): The first container of the pool; null: the echo target.
-        container_rollout_url (str): Where `execute_pool_container_rollout` is.
-        container_urls (list[str]): All containers of the pool, each once, those that it starts too.
-        task_urls (list[TaskUrls]): The same for each task.
+        pool_url (str): The address of `get_pool`.
+        rollouts_url (str): The address of `create_rollout` and `list_rollouts`.
+        container_url (None | str): The first of `container_urls`; null where there is none.
+        container_rollout_url (str): The address of `execute_pool_container_rollout`.
+        container_urls (list[str]): The addresses of all containers of the pool, each once, including those that the
+            server starts.
+        task_urls (list[TaskUrls]): The addresses of each task.
     """
 
     id: str

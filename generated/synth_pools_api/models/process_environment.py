@@ -11,8 +11,8 @@ T = TypeVar("T", bound="ProcessEnvironment")
 
 @_attrs_define
 class ProcessEnvironment:
-    """Values by the names of environment variables. A name is not empty and holds no `=` and no NUL; a text
-    holds no NUL; a value that is no text is passed on as JSON.
+    """Environment variables: values by name. A name is not empty and holds no `=` and no NUL. A text holds no NUL. A
+    null sets no variable. Any other value that is no text is passed on as JSON.
 
     """
 

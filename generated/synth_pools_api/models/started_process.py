@@ -14,18 +14,20 @@ T = TypeVar("T", bound="StartedProcess")
 
 @_attrs_define
 class StartedProcess:
-    """A process that the server started for a pool.
+    """A process of `config.process`, or a container of `config.image`, that the server started.
 
     Attributes:
-        process (int): The number of its place, from 0 on; a process that is started again has the same.
-        attempt (int): How many processes were started there, with this one.
-        pid (int | None): Its id on the server's machine; null where it could not be started.
-        url (None | str): Where it listens; null where it could not be started.
+        process (int): The number of its place, from 0 on. A process that replaces one that ended has the same place.
+        attempt (int): How many processes were started at this place, this one included.
+        pid (int | None): Its id on the server's machine. Null for a container, and for a process that could not be
+            started.
+        url (None | str): The address at which the server calls it; null until it is started, or where it could not be.
         running (bool): Whether it runs.
-        exit_code (int | None): How it ended; negative for the signal that ended it, null where nobody knows, or it
-            runs.
+        exit_code (int | None): Its exit status. Negative: the number of the signal that ended the process. Null: it
+            still runs, or its
+            end is not known.
         started_at (datetime.datetime): When it was started, in UTC.
-        ended_at (datetime.datetime | None): When it ended, in UTC; null as long as it runs.
+        ended_at (datetime.datetime | None): When it ended, in UTC; null while it runs.
     """
 
     process: int

@@ -22,11 +22,12 @@ class StoredPoolConfig:
     """The settings of a pool as they are answered, see `PoolConfig`.
 
     Attributes:
-        timeout_seconds (float | None | Unset): Time limit of a rollout, in seconds.
-        submission_mode (None | str | SubmissionMode | Unset): How rollouts are handed to containers: `sync`, one
-            request that lasts as long as the
-            rollout, or `async`, submitted and then asked for until it has ended.
-        container_key_env (None | str | Unset): The name of that variable, never its value.
+        timeout_seconds (float | None | Unset): The time limit of a rollout, in seconds, see *Time limits*.
+        submission_mode (None | str | SubmissionMode | Unset): How the server hands a rollout to a container. `sync`:
+            one request, which lasts as long as the rollout.
+            `async`: the server submits the rollout, then asks for its state until it has ended.
+        container_key_env (None | str | Unset): The name of the variable that holds the containers' key; never its
+            value.
         process (None | PoolProcess | Unset): What the server starts `capacity` times, as containers of this pool.
         image (dict[str, Any] | None | Unset): The image from which the server starts the containers of this pool, see
             `PoolImage`.

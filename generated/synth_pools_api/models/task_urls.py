@@ -17,8 +17,8 @@ class TaskUrls:
 
     Attributes:
         task_id (str): The id of the task.
-        container_url (None | str): The container that the task uses; null: the echo target.
-        container_rollout_url (str): Where `execute_task_container_rollout` is.
+        container_url (None | str): The container that the task uses; null where it has none.
+        container_rollout_url (str): The address of `execute_task_container_rollout`.
     """
 
     task_id: str

@@ -117,15 +117,20 @@ def sync_detailed(
 ) -> Response[ErrorBody | PoolLogPage]:
     """Get what the processes of a pool wrote
 
-     Lines that the processes of `config.process` wrote to their standard output and standard error,
+     Returns lines that the processes of the pool wrote to their standard output and standard error,
     oldest
-    first, from the last start of the server on. Servers with the feature `pool_logs` have it. A pool
-    without
-    processes has no lines; one that has failed or is archived keeps its own. The server keeps the last
-    lines
-    of each process only: `truncated` says that older ones are missing. To follow, ask again with
-    `next_cursor` as `cursor`: at once while `has_more` is true, else after a pause, until the pool is
-    `archived` and no process runs.
+    first, since the last start of the server. A process is here one of `config.process`, or a container
+    of
+    `config.image`; the output of the image's pull counts as its container's. Servers with the feature
+    `pool_logs` offer it.
+
+    A pool without processes has no lines. A pool that is `failed` or `archived` keeps its lines. The
+    server
+    keeps only the last lines of each process: `truncated` says whether lines after the position are no
+    longer
+    kept. For the next page a client sends `next_cursor` as `cursor`: at once while `has_more` is true,
+    else
+    after a pause, until the pool is `archived` and no process runs.
 
     Args:
         pool_id (str):
@@ -165,15 +170,20 @@ def sync(
 ) -> ErrorBody | PoolLogPage | None:
     """Get what the processes of a pool wrote
 
-     Lines that the processes of `config.process` wrote to their standard output and standard error,
+     Returns lines that the processes of the pool wrote to their standard output and standard error,
     oldest
-    first, from the last start of the server on. Servers with the feature `pool_logs` have it. A pool
-    without
-    processes has no lines; one that has failed or is archived keeps its own. The server keeps the last
-    lines
-    of each process only: `truncated` says that older ones are missing. To follow, ask again with
-    `next_cursor` as `cursor`: at once while `has_more` is true, else after a pause, until the pool is
-    `archived` and no process runs.
+    first, since the last start of the server. A process is here one of `config.process`, or a container
+    of
+    `config.image`; the output of the image's pull counts as its container's. Servers with the feature
+    `pool_logs` offer it.
+
+    A pool without processes has no lines. A pool that is `failed` or `archived` keeps its lines. The
+    server
+    keeps only the last lines of each process: `truncated` says whether lines after the position are no
+    longer
+    kept. For the next page a client sends `next_cursor` as `cursor`: at once while `has_more` is true,
+    else
+    after a pause, until the pool is `archived` and no process runs.
 
     Args:
         pool_id (str):
@@ -208,15 +218,20 @@ async def asyncio_detailed(
 ) -> Response[ErrorBody | PoolLogPage]:
     """Get what the processes of a pool wrote
 
-     Lines that the processes of `config.process` wrote to their standard output and standard error,
+     Returns lines that the processes of the pool wrote to their standard output and standard error,
     oldest
-    first, from the last start of the server on. Servers with the feature `pool_logs` have it. A pool
-    without
-    processes has no lines; one that has failed or is archived keeps its own. The server keeps the last
-    lines
-    of each process only: `truncated` says that older ones are missing. To follow, ask again with
-    `next_cursor` as `cursor`: at once while `has_more` is true, else after a pause, until the pool is
-    `archived` and no process runs.
+    first, since the last start of the server. A process is here one of `config.process`, or a container
+    of
+    `config.image`; the output of the image's pull counts as its container's. Servers with the feature
+    `pool_logs` offer it.
+
+    A pool without processes has no lines. A pool that is `failed` or `archived` keeps its lines. The
+    server
+    keeps only the last lines of each process: `truncated` says whether lines after the position are no
+    longer
+    kept. For the next page a client sends `next_cursor` as `cursor`: at once while `has_more` is true,
+    else
+    after a pause, until the pool is `archived` and no process runs.
 
     Args:
         pool_id (str):
@@ -254,15 +269,20 @@ async def asyncio(
 ) -> ErrorBody | PoolLogPage | None:
     """Get what the processes of a pool wrote
 
-     Lines that the processes of `config.process` wrote to their standard output and standard error,
+     Returns lines that the processes of the pool wrote to their standard output and standard error,
     oldest
-    first, from the last start of the server on. Servers with the feature `pool_logs` have it. A pool
-    without
-    processes has no lines; one that has failed or is archived keeps its own. The server keeps the last
-    lines
-    of each process only: `truncated` says that older ones are missing. To follow, ask again with
-    `next_cursor` as `cursor`: at once while `has_more` is true, else after a pause, until the pool is
-    `archived` and no process runs.
+    first, since the last start of the server. A process is here one of `config.process`, or a container
+    of
+    `config.image`; the output of the image's pull counts as its container's. Servers with the feature
+    `pool_logs` offer it.
+
+    A pool without processes has no lines. A pool that is `failed` or `archived` keeps its lines. The
+    server
+    keeps only the last lines of each process: `truncated` says whether lines after the position are no
+    longer
+    kept. For the next page a client sends `next_cursor` as `cursor`: at once while `has_more` is true,
+    else
+    after a pause, until the pool is `archived` and no process runs.
 
     Args:
         pool_id (str):

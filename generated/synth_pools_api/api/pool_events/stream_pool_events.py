@@ -142,42 +142,49 @@ def sync_detailed(
 ) -> Response[ErrorBody]:
     """Follow the events of all rollouts of a pool
 
-     A stream of server-sent events: those of all rollouts of the pool that happened, then live ones, in
-    the
-    order in which the server stored them. Servers with the feature `pool_events` have it. The schema is
-    that
-    of one event, the JSON in the `data` of a message: the event as its rollout's own stream has it.
+     Returns a stream of server-sent events: first those that all rollouts of the pool have had, then
+    live ones,
+    in the order in which the server stored them. Servers with the feature `pool_events` offer it. The
+    schema
+    describes the JSON of one `data:` line: the same event as in the stream of its rollout.
 
-    *Positions.* `id:` is the cursor of the pool, and not the `id` in the data. It rises, also as text;
-    treat
-    it as opaque. The first block of the stream comes at once and is an `id:` alone, which is no event:
-    where
-    the stream begins. The events of every rollout that is created after it came follow. With `types`,
-    such a
-    block also comes after events that are left out.
+    *Positions.* `id:` is a cursor of the pool, not the `id` in the data. It rises, also as text. Treat
+    it as
+    opaque. A block is the lines of the stream up to an empty line. The first block comes at once and is
+    an
+    `id:` alone: no event, but the position at which the stream begins. The events of every rollout that
+    is
+    created after this block came follow it. With `types`, such a block also follows events that are
+    left out.
 
     *Order.* The events of one rollout come in the order of their `sequence`, without gaps, none twice.
-    The
-    order between rollouts is the same for every reader, and stays so when the server is restarted. An
-    event
-    is stored before anyone sees it.
+    Events
+    of different rollouts come in the same order to every reader, also after a restart of the server.
+    The server
+    stores an event before anyone sees it.
 
-    *Resume.* `cursor` and `Last-Event-ID` each ask for the events after that one; the furthest counts.
-    A text
-    that is no cursor of this pool starts at the beginning, whatever `start` says.
+    *Resume.* `cursor` and `Last-Event-ID` each ask for the events after a position. If both are given,
+    the
+    further one counts. A text that is no cursor of this pool is the position before the first event,
+    whatever
+    `start` says.
 
     *Silence.* After at most 15 seconds without an event the server sends a comment line (`:
     heartbeat`).
 
-    *End.* The stream goes on while the pool is paused or failed. The server ends it once the pool is
-    `archived`, all of its rollouts have ended and their events are sent. Asked for again after that, it
-    sends
-    what follows the position, and ends.
+    *End.* The stream goes on while the pool is `paused` or `failed`. The server ends it once the pool
+    is
+    `archived`, all of its rollouts have ended and their events are sent. A stream that is asked for
+    after that
+    holds what follows its position, and ends.
 
-    A rollout that is kept no more has no events here either; cursors stay valid. With `format=json` the
-    answer is one JSON page (`PoolEventPage`) of the events that are there, at most `limit`. A client
-    asks on
-    with `next_cursor` as `cursor`: at once while `has_more` is true, else after a pause, until `ended`.
+    A forgotten rollout has no events here either. Cursors stay valid.
+
+    *Pages.* With `format=json` the answer is one JSON page (`PoolEventPage`) of the events that are
+    there, at
+    most `limit`. For the next page a client sends `next_cursor` as `cursor`: at once while `has_more`
+    is true,
+    else after a pause, until `ended` is true.
 
     Args:
         pool_id (str):
@@ -226,42 +233,49 @@ def sync(
 ) -> ErrorBody | None:
     """Follow the events of all rollouts of a pool
 
-     A stream of server-sent events: those of all rollouts of the pool that happened, then live ones, in
-    the
-    order in which the server stored them. Servers with the feature `pool_events` have it. The schema is
-    that
-    of one event, the JSON in the `data` of a message: the event as its rollout's own stream has it.
+     Returns a stream of server-sent events: first those that all rollouts of the pool have had, then
+    live ones,
+    in the order in which the server stored them. Servers with the feature `pool_events` offer it. The
+    schema
+    describes the JSON of one `data:` line: the same event as in the stream of its rollout.
 
-    *Positions.* `id:` is the cursor of the pool, and not the `id` in the data. It rises, also as text;
-    treat
-    it as opaque. The first block of the stream comes at once and is an `id:` alone, which is no event:
-    where
-    the stream begins. The events of every rollout that is created after it came follow. With `types`,
-    such a
-    block also comes after events that are left out.
+    *Positions.* `id:` is a cursor of the pool, not the `id` in the data. It rises, also as text. Treat
+    it as
+    opaque. A block is the lines of the stream up to an empty line. The first block comes at once and is
+    an
+    `id:` alone: no event, but the position at which the stream begins. The events of every rollout that
+    is
+    created after this block came follow it. With `types`, such a block also follows events that are
+    left out.
 
     *Order.* The events of one rollout come in the order of their `sequence`, without gaps, none twice.
-    The
-    order between rollouts is the same for every reader, and stays so when the server is restarted. An
-    event
-    is stored before anyone sees it.
+    Events
+    of different rollouts come in the same order to every reader, also after a restart of the server.
+    The server
+    stores an event before anyone sees it.
 
-    *Resume.* `cursor` and `Last-Event-ID` each ask for the events after that one; the furthest counts.
-    A text
-    that is no cursor of this pool starts at the beginning, whatever `start` says.
+    *Resume.* `cursor` and `Last-Event-ID` each ask for the events after a position. If both are given,
+    the
+    further one counts. A text that is no cursor of this pool is the position before the first event,
+    whatever
+    `start` says.
 
     *Silence.* After at most 15 seconds without an event the server sends a comment line (`:
     heartbeat`).
 
-    *End.* The stream goes on while the pool is paused or failed. The server ends it once the pool is
-    `archived`, all of its rollouts have ended and their events are sent. Asked for again after that, it
-    sends
-    what follows the position, and ends.
+    *End.* The stream goes on while the pool is `paused` or `failed`. The server ends it once the pool
+    is
+    `archived`, all of its rollouts have ended and their events are sent. A stream that is asked for
+    after that
+    holds what follows its position, and ends.
 
-    A rollout that is kept no more has no events here either; cursors stay valid. With `format=json` the
-    answer is one JSON page (`PoolEventPage`) of the events that are there, at most `limit`. A client
-    asks on
-    with `next_cursor` as `cursor`: at once while `has_more` is true, else after a pause, until `ended`.
+    A forgotten rollout has no events here either. Cursors stay valid.
+
+    *Pages.* With `format=json` the answer is one JSON page (`PoolEventPage`) of the events that are
+    there, at
+    most `limit`. For the next page a client sends `next_cursor` as `cursor`: at once while `has_more`
+    is true,
+    else after a pause, until `ended` is true.
 
     Args:
         pool_id (str):
@@ -305,42 +319,49 @@ async def asyncio_detailed(
 ) -> Response[ErrorBody]:
     """Follow the events of all rollouts of a pool
 
-     A stream of server-sent events: those of all rollouts of the pool that happened, then live ones, in
-    the
-    order in which the server stored them. Servers with the feature `pool_events` have it. The schema is
-    that
-    of one event, the JSON in the `data` of a message: the event as its rollout's own stream has it.
+     Returns a stream of server-sent events: first those that all rollouts of the pool have had, then
+    live ones,
+    in the order in which the server stored them. Servers with the feature `pool_events` offer it. The
+    schema
+    describes the JSON of one `data:` line: the same event as in the stream of its rollout.
 
-    *Positions.* `id:` is the cursor of the pool, and not the `id` in the data. It rises, also as text;
-    treat
-    it as opaque. The first block of the stream comes at once and is an `id:` alone, which is no event:
-    where
-    the stream begins. The events of every rollout that is created after it came follow. With `types`,
-    such a
-    block also comes after events that are left out.
+    *Positions.* `id:` is a cursor of the pool, not the `id` in the data. It rises, also as text. Treat
+    it as
+    opaque. A block is the lines of the stream up to an empty line. The first block comes at once and is
+    an
+    `id:` alone: no event, but the position at which the stream begins. The events of every rollout that
+    is
+    created after this block came follow it. With `types`, such a block also follows events that are
+    left out.
 
     *Order.* The events of one rollout come in the order of their `sequence`, without gaps, none twice.
-    The
-    order between rollouts is the same for every reader, and stays so when the server is restarted. An
-    event
-    is stored before anyone sees it.
+    Events
+    of different rollouts come in the same order to every reader, also after a restart of the server.
+    The server
+    stores an event before anyone sees it.
 
-    *Resume.* `cursor` and `Last-Event-ID` each ask for the events after that one; the furthest counts.
-    A text
-    that is no cursor of this pool starts at the beginning, whatever `start` says.
+    *Resume.* `cursor` and `Last-Event-ID` each ask for the events after a position. If both are given,
+    the
+    further one counts. A text that is no cursor of this pool is the position before the first event,
+    whatever
+    `start` says.
 
     *Silence.* After at most 15 seconds without an event the server sends a comment line (`:
     heartbeat`).
 
-    *End.* The stream goes on while the pool is paused or failed. The server ends it once the pool is
-    `archived`, all of its rollouts have ended and their events are sent. Asked for again after that, it
-    sends
-    what follows the position, and ends.
+    *End.* The stream goes on while the pool is `paused` or `failed`. The server ends it once the pool
+    is
+    `archived`, all of its rollouts have ended and their events are sent. A stream that is asked for
+    after that
+    holds what follows its position, and ends.
 
-    A rollout that is kept no more has no events here either; cursors stay valid. With `format=json` the
-    answer is one JSON page (`PoolEventPage`) of the events that are there, at most `limit`. A client
-    asks on
-    with `next_cursor` as `cursor`: at once while `has_more` is true, else after a pause, until `ended`.
+    A forgotten rollout has no events here either. Cursors stay valid.
+
+    *Pages.* With `format=json` the answer is one JSON page (`PoolEventPage`) of the events that are
+    there, at
+    most `limit`. For the next page a client sends `next_cursor` as `cursor`: at once while `has_more`
+    is true,
+    else after a pause, until `ended` is true.
 
     Args:
         pool_id (str):
@@ -387,42 +408,49 @@ async def asyncio(
 ) -> ErrorBody | None:
     """Follow the events of all rollouts of a pool
 
-     A stream of server-sent events: those of all rollouts of the pool that happened, then live ones, in
-    the
-    order in which the server stored them. Servers with the feature `pool_events` have it. The schema is
-    that
-    of one event, the JSON in the `data` of a message: the event as its rollout's own stream has it.
+     Returns a stream of server-sent events: first those that all rollouts of the pool have had, then
+    live ones,
+    in the order in which the server stored them. Servers with the feature `pool_events` offer it. The
+    schema
+    describes the JSON of one `data:` line: the same event as in the stream of its rollout.
 
-    *Positions.* `id:` is the cursor of the pool, and not the `id` in the data. It rises, also as text;
-    treat
-    it as opaque. The first block of the stream comes at once and is an `id:` alone, which is no event:
-    where
-    the stream begins. The events of every rollout that is created after it came follow. With `types`,
-    such a
-    block also comes after events that are left out.
+    *Positions.* `id:` is a cursor of the pool, not the `id` in the data. It rises, also as text. Treat
+    it as
+    opaque. A block is the lines of the stream up to an empty line. The first block comes at once and is
+    an
+    `id:` alone: no event, but the position at which the stream begins. The events of every rollout that
+    is
+    created after this block came follow it. With `types`, such a block also follows events that are
+    left out.
 
     *Order.* The events of one rollout come in the order of their `sequence`, without gaps, none twice.
-    The
-    order between rollouts is the same for every reader, and stays so when the server is restarted. An
-    event
-    is stored before anyone sees it.
+    Events
+    of different rollouts come in the same order to every reader, also after a restart of the server.
+    The server
+    stores an event before anyone sees it.
 
-    *Resume.* `cursor` and `Last-Event-ID` each ask for the events after that one; the furthest counts.
-    A text
-    that is no cursor of this pool starts at the beginning, whatever `start` says.
+    *Resume.* `cursor` and `Last-Event-ID` each ask for the events after a position. If both are given,
+    the
+    further one counts. A text that is no cursor of this pool is the position before the first event,
+    whatever
+    `start` says.
 
     *Silence.* After at most 15 seconds without an event the server sends a comment line (`:
     heartbeat`).
 
-    *End.* The stream goes on while the pool is paused or failed. The server ends it once the pool is
-    `archived`, all of its rollouts have ended and their events are sent. Asked for again after that, it
-    sends
-    what follows the position, and ends.
+    *End.* The stream goes on while the pool is `paused` or `failed`. The server ends it once the pool
+    is
+    `archived`, all of its rollouts have ended and their events are sent. A stream that is asked for
+    after that
+    holds what follows its position, and ends.
 
-    A rollout that is kept no more has no events here either; cursors stay valid. With `format=json` the
-    answer is one JSON page (`PoolEventPage`) of the events that are there, at most `limit`. A client
-    asks on
-    with `next_cursor` as `cursor`: at once while `has_more` is true, else after a pause, until `ended`.
+    A forgotten rollout has no events here either. Cursors stay valid.
+
+    *Pages.* With `format=json` the answer is one JSON page (`PoolEventPage`) of the events that are
+    there, at
+    most `limit`. For the next page a client sends `next_cursor` as `cursor`: at once while `has_more`
+    is true,
+    else after a pause, until `ended` is true.
 
     Args:
         pool_id (str):

@@ -120,18 +120,18 @@ def sync_detailed(
 ) -> Response[ErrorBody | Pool]:
     """Create a pool
 
-     Every field is optional. Tasks that are named in `tasks` are created with the pool, all or none.
-    Unknown
-    fields are kept and answered as they were sent.
+     Creates a pool with the tasks of `tasks`: all of it, or nothing. Every field is optional. Unknown
+    fields are
+    kept and answered as they were sent. Returns 409 `pool_exists` if the id is taken.
 
     Args:
         body (PoolDefinition): A whole pool as the caller defines it, to create or replace it.
-            Null is the same as not
-            given. Unknown fields are kept; `status`, `state`, `created_at`, `updated_at` and
-            `archived_at` belong to the server and are ignored.
-            Older and newer clients spell some fields differently (`target` and `backend`, `config`
-            and `pool_config`,
-            `metadata` and `pool_metadata`): both spellings are accepted, and both are answered.
+            Null is the same as not given. Unknown fields
+            are kept. `status`, `state`, `created_at`, `updated_at` and `archived_at` belong to the
+            server and are
+            ignored. Some fields have two spellings (`target` and `backend`, `config` and
+            `pool_config`, `metadata` and
+            `pool_metadata`): the server accepts both, and answers both.
 
     Raises:
         errors.UnexpectedStatus: If the server returns an undocumented status code and Client.raise_on_unexpected_status is True.
@@ -159,18 +159,18 @@ def sync(
 ) -> ErrorBody | Pool | None:
     """Create a pool
 
-     Every field is optional. Tasks that are named in `tasks` are created with the pool, all or none.
-    Unknown
-    fields are kept and answered as they were sent.
+     Creates a pool with the tasks of `tasks`: all of it, or nothing. Every field is optional. Unknown
+    fields are
+    kept and answered as they were sent. Returns 409 `pool_exists` if the id is taken.
 
     Args:
         body (PoolDefinition): A whole pool as the caller defines it, to create or replace it.
-            Null is the same as not
-            given. Unknown fields are kept; `status`, `state`, `created_at`, `updated_at` and
-            `archived_at` belong to the server and are ignored.
-            Older and newer clients spell some fields differently (`target` and `backend`, `config`
-            and `pool_config`,
-            `metadata` and `pool_metadata`): both spellings are accepted, and both are answered.
+            Null is the same as not given. Unknown fields
+            are kept. `status`, `state`, `created_at`, `updated_at` and `archived_at` belong to the
+            server and are
+            ignored. Some fields have two spellings (`target` and `backend`, `config` and
+            `pool_config`, `metadata` and
+            `pool_metadata`): the server accepts both, and answers both.
 
     Raises:
         errors.UnexpectedStatus: If the server returns an undocumented status code and Client.raise_on_unexpected_status is True.
@@ -193,18 +193,18 @@ async def asyncio_detailed(
 ) -> Response[ErrorBody | Pool]:
     """Create a pool
 
-     Every field is optional. Tasks that are named in `tasks` are created with the pool, all or none.
-    Unknown
-    fields are kept and answered as they were sent.
+     Creates a pool with the tasks of `tasks`: all of it, or nothing. Every field is optional. Unknown
+    fields are
+    kept and answered as they were sent. Returns 409 `pool_exists` if the id is taken.
 
     Args:
         body (PoolDefinition): A whole pool as the caller defines it, to create or replace it.
-            Null is the same as not
-            given. Unknown fields are kept; `status`, `state`, `created_at`, `updated_at` and
-            `archived_at` belong to the server and are ignored.
-            Older and newer clients spell some fields differently (`target` and `backend`, `config`
-            and `pool_config`,
-            `metadata` and `pool_metadata`): both spellings are accepted, and both are answered.
+            Null is the same as not given. Unknown fields
+            are kept. `status`, `state`, `created_at`, `updated_at` and `archived_at` belong to the
+            server and are
+            ignored. Some fields have two spellings (`target` and `backend`, `config` and
+            `pool_config`, `metadata` and
+            `pool_metadata`): the server accepts both, and answers both.
 
     Raises:
         errors.UnexpectedStatus: If the server returns an undocumented status code and Client.raise_on_unexpected_status is True.
@@ -230,18 +230,18 @@ async def asyncio(
 ) -> ErrorBody | Pool | None:
     """Create a pool
 
-     Every field is optional. Tasks that are named in `tasks` are created with the pool, all or none.
-    Unknown
-    fields are kept and answered as they were sent.
+     Creates a pool with the tasks of `tasks`: all of it, or nothing. Every field is optional. Unknown
+    fields are
+    kept and answered as they were sent. Returns 409 `pool_exists` if the id is taken.
 
     Args:
         body (PoolDefinition): A whole pool as the caller defines it, to create or replace it.
-            Null is the same as not
-            given. Unknown fields are kept; `status`, `state`, `created_at`, `updated_at` and
-            `archived_at` belong to the server and are ignored.
-            Older and newer clients spell some fields differently (`target` and `backend`, `config`
-            and `pool_config`,
-            `metadata` and `pool_metadata`): both spellings are accepted, and both are answered.
+            Null is the same as not given. Unknown fields
+            are kept. `status`, `state`, `created_at`, `updated_at` and `archived_at` belong to the
+            server and are
+            ignored. Some fields have two spellings (`target` and `backend`, `config` and
+            `pool_config`, `metadata` and
+            `pool_metadata`): the server accepts both, and answers both.
 
     Raises:
         errors.UnexpectedStatus: If the server returns an undocumented status code and Client.raise_on_unexpected_status is True.

@@ -99,12 +99,13 @@ def sync_detailed(
 ) -> Response[ErrorBody | Pool]:
     """Archive a pool
 
-     Archives the pool, which is final. Its rollouts that have not ended are cancelled, and no rollout is
-    admitted any more. Its data stays readable, because rollouts must stay so. Its id stays taken for
-    ever: a
-    creation with it is 409 `pool_exists`, whose message says that the pool is archived. Repeating it is
-    no
-    error and answers the same pool again, so that it can be retried.
+     Archives the pool, for ever. Cancels its rollouts that have not ended. From then on the creation of
+    a
+    rollout in it returns 409 `pool_archived`. The pool and its rollouts stay readable. Its id stays
+    taken: a
+    creation with it returns 409 `pool_exists`, and the message says that the pool is archived. A
+    repetition
+    answers the same pool with 200, so that a client can retry it.
 
     Args:
         pool_id (str):
@@ -135,12 +136,13 @@ def sync(
 ) -> ErrorBody | Pool | None:
     """Archive a pool
 
-     Archives the pool, which is final. Its rollouts that have not ended are cancelled, and no rollout is
-    admitted any more. Its data stays readable, because rollouts must stay so. Its id stays taken for
-    ever: a
-    creation with it is 409 `pool_exists`, whose message says that the pool is archived. Repeating it is
-    no
-    error and answers the same pool again, so that it can be retried.
+     Archives the pool, for ever. Cancels its rollouts that have not ended. From then on the creation of
+    a
+    rollout in it returns 409 `pool_archived`. The pool and its rollouts stay readable. Its id stays
+    taken: a
+    creation with it returns 409 `pool_exists`, and the message says that the pool is archived. A
+    repetition
+    answers the same pool with 200, so that a client can retry it.
 
     Args:
         pool_id (str):
@@ -166,12 +168,13 @@ async def asyncio_detailed(
 ) -> Response[ErrorBody | Pool]:
     """Archive a pool
 
-     Archives the pool, which is final. Its rollouts that have not ended are cancelled, and no rollout is
-    admitted any more. Its data stays readable, because rollouts must stay so. Its id stays taken for
-    ever: a
-    creation with it is 409 `pool_exists`, whose message says that the pool is archived. Repeating it is
-    no
-    error and answers the same pool again, so that it can be retried.
+     Archives the pool, for ever. Cancels its rollouts that have not ended. From then on the creation of
+    a
+    rollout in it returns 409 `pool_archived`. The pool and its rollouts stay readable. Its id stays
+    taken: a
+    creation with it returns 409 `pool_exists`, and the message says that the pool is archived. A
+    repetition
+    answers the same pool with 200, so that a client can retry it.
 
     Args:
         pool_id (str):
@@ -200,12 +203,13 @@ async def asyncio(
 ) -> ErrorBody | Pool | None:
     """Archive a pool
 
-     Archives the pool, which is final. Its rollouts that have not ended are cancelled, and no rollout is
-    admitted any more. Its data stays readable, because rollouts must stay so. Its id stays taken for
-    ever: a
-    creation with it is 409 `pool_exists`, whose message says that the pool is archived. Repeating it is
-    no
-    error and answers the same pool again, so that it can be retried.
+     Archives the pool, for ever. Cancels its rollouts that have not ended. From then on the creation of
+    a
+    rollout in it returns 409 `pool_archived`. The pool and its rollouts stay readable. Its id stays
+    taken: a
+    creation with it returns 409 `pool_exists`, and the message says that the pool is archived. A
+    repetition
+    answers the same pool with 200, so that a client can retry it.
 
     Args:
         pool_id (str):

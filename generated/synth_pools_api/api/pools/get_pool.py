@@ -99,7 +99,9 @@ def sync_detailed(
 ) -> Response[ErrorBody | Pool]:
     """Get a pool
 
-     The pool with its tasks, in whatever state it is; an archived pool too.
+     Returns the pool with its tasks, in any state, `archived` included. Returns 404 `pool_not_found` if
+    it does
+    not exist.
 
     Args:
         pool_id (str):
@@ -130,7 +132,9 @@ def sync(
 ) -> ErrorBody | Pool | None:
     """Get a pool
 
-     The pool with its tasks, in whatever state it is; an archived pool too.
+     Returns the pool with its tasks, in any state, `archived` included. Returns 404 `pool_not_found` if
+    it does
+    not exist.
 
     Args:
         pool_id (str):
@@ -156,7 +160,9 @@ async def asyncio_detailed(
 ) -> Response[ErrorBody | Pool]:
     """Get a pool
 
-     The pool with its tasks, in whatever state it is; an archived pool too.
+     Returns the pool with its tasks, in any state, `archived` included. Returns 404 `pool_not_found` if
+    it does
+    not exist.
 
     Args:
         pool_id (str):
@@ -185,7 +191,9 @@ async def asyncio(
 ) -> ErrorBody | Pool | None:
     """Get a pool
 
-     The pool with its tasks, in whatever state it is; an archived pool too.
+     Returns the pool with its tasks, in any state, `archived` included. Returns 404 `pool_not_found` if
+    it does
+    not exist.
 
     Args:
         pool_id (str):

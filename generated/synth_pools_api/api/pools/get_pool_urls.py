@@ -99,10 +99,11 @@ def sync_detailed(
 ) -> Response[ErrorBody | PoolUrls]:
     """Get the URLs of a pool
 
-     The absolute addresses at which rollouts of this pool and its tasks are made, and of the
-    containers behind them. Those of the server begin with the scheme and the `Host` of this very
-    request:
-    they lead where it led.
+     Returns the absolute addresses at which rollouts of the pool and of its tasks are made, and those of
+    the
+    containers behind them. The server's own addresses begin with the scheme and the `Host` of the
+    request that
+    asks for them, so that they lead to where it led.
 
     Args:
         pool_id (str):
@@ -133,10 +134,11 @@ def sync(
 ) -> ErrorBody | PoolUrls | None:
     """Get the URLs of a pool
 
-     The absolute addresses at which rollouts of this pool and its tasks are made, and of the
-    containers behind them. Those of the server begin with the scheme and the `Host` of this very
-    request:
-    they lead where it led.
+     Returns the absolute addresses at which rollouts of the pool and of its tasks are made, and those of
+    the
+    containers behind them. The server's own addresses begin with the scheme and the `Host` of the
+    request that
+    asks for them, so that they lead to where it led.
 
     Args:
         pool_id (str):
@@ -162,10 +164,11 @@ async def asyncio_detailed(
 ) -> Response[ErrorBody | PoolUrls]:
     """Get the URLs of a pool
 
-     The absolute addresses at which rollouts of this pool and its tasks are made, and of the
-    containers behind them. Those of the server begin with the scheme and the `Host` of this very
-    request:
-    they lead where it led.
+     Returns the absolute addresses at which rollouts of the pool and of its tasks are made, and those of
+    the
+    containers behind them. The server's own addresses begin with the scheme and the `Host` of the
+    request that
+    asks for them, so that they lead to where it led.
 
     Args:
         pool_id (str):
@@ -194,10 +197,11 @@ async def asyncio(
 ) -> ErrorBody | PoolUrls | None:
     """Get the URLs of a pool
 
-     The absolute addresses at which rollouts of this pool and its tasks are made, and of the
-    containers behind them. Those of the server begin with the scheme and the `Host` of this very
-    request:
-    they lead where it led.
+     Returns the absolute addresses at which rollouts of the pool and of its tasks are made, and those of
+    the
+    containers behind them. The server's own addresses begin with the scheme and the `Host` of the
+    request that
+    asks for them, so that they lead to where it led.
 
     Args:
         pool_id (str):

@@ -114,7 +114,7 @@ def sync_detailed(
 ) -> Response[ErrorBody | PoolList]:
     """List pools
 
-     The caller's pools, newest first. Archived pools are left out unless `state` is `archived`.
+     Returns the caller's pools, newest first. Leaves archived pools out unless `state` is `archived`.
 
     Args:
         state (str | Unset):
@@ -154,7 +154,7 @@ def sync(
 ) -> ErrorBody | PoolList | None:
     """List pools
 
-     The caller's pools, newest first. Archived pools are left out unless `state` is `archived`.
+     Returns the caller's pools, newest first. Leaves archived pools out unless `state` is `archived`.
 
     Args:
         state (str | Unset):
@@ -189,7 +189,7 @@ async def asyncio_detailed(
 ) -> Response[ErrorBody | PoolList]:
     """List pools
 
-     The caller's pools, newest first. Archived pools are left out unless `state` is `archived`.
+     Returns the caller's pools, newest first. Leaves archived pools out unless `state` is `archived`.
 
     Args:
         state (str | Unset):
@@ -227,7 +227,7 @@ async def asyncio(
 ) -> ErrorBody | PoolList | None:
     """List pools
 
-     The caller's pools, newest first. Archived pools are left out unless `state` is `archived`.
+     Returns the caller's pools, newest first. Leaves archived pools out unless `state` is `archived`.
 
     Args:
         state (str | Unset):

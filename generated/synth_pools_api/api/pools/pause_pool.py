@@ -104,9 +104,12 @@ def sync_detailed(
 ) -> Response[ErrorBody | Pool]:
     """Pause a pool
 
-     The pool admits nothing until it is resumed: new rollouts are 409 `pool_not_active`. Those that run
-    go on, those that are queued wait. Containers that the pool started are ended once nothing runs on
-    them. A pool that is paused already is answered as it is.
+     Stops the pool from admitting rollouts until it is resumed. Running rollouts go on. Queued rollouts
+    wait.
+    Until then the creation of a rollout returns 409 `pool_not_active`. The server ends the containers
+    that it
+    started for the pool once no rollout of it runs any more. Answers a pool that is paused already
+    unchanged.
 
     Args:
         pool_id (str):
@@ -137,9 +140,12 @@ def sync(
 ) -> ErrorBody | Pool | None:
     """Pause a pool
 
-     The pool admits nothing until it is resumed: new rollouts are 409 `pool_not_active`. Those that run
-    go on, those that are queued wait. Containers that the pool started are ended once nothing runs on
-    them. A pool that is paused already is answered as it is.
+     Stops the pool from admitting rollouts until it is resumed. Running rollouts go on. Queued rollouts
+    wait.
+    Until then the creation of a rollout returns 409 `pool_not_active`. The server ends the containers
+    that it
+    started for the pool once no rollout of it runs any more. Answers a pool that is paused already
+    unchanged.
 
     Args:
         pool_id (str):
@@ -165,9 +171,12 @@ async def asyncio_detailed(
 ) -> Response[ErrorBody | Pool]:
     """Pause a pool
 
-     The pool admits nothing until it is resumed: new rollouts are 409 `pool_not_active`. Those that run
-    go on, those that are queued wait. Containers that the pool started are ended once nothing runs on
-    them. A pool that is paused already is answered as it is.
+     Stops the pool from admitting rollouts until it is resumed. Running rollouts go on. Queued rollouts
+    wait.
+    Until then the creation of a rollout returns 409 `pool_not_active`. The server ends the containers
+    that it
+    started for the pool once no rollout of it runs any more. Answers a pool that is paused already
+    unchanged.
 
     Args:
         pool_id (str):
@@ -196,9 +205,12 @@ async def asyncio(
 ) -> ErrorBody | Pool | None:
     """Pause a pool
 
-     The pool admits nothing until it is resumed: new rollouts are 409 `pool_not_active`. Those that run
-    go on, those that are queued wait. Containers that the pool started are ended once nothing runs on
-    them. A pool that is paused already is answered as it is.
+     Stops the pool from admitting rollouts until it is resumed. Running rollouts go on. Queued rollouts
+    wait.
+    Until then the creation of a rollout returns 409 `pool_not_active`. The server ends the containers
+    that it
+    started for the pool once no rollout of it runs any more. Answers a pool that is paused already
+    unchanged.
 
     Args:
         pool_id (str):

@@ -130,19 +130,21 @@ def sync_detailed(
 ) -> Response[ErrorBody | Pool]:
     """Replace a pool
 
-     Sets the whole definition. What the body does not name goes back to its default, `tasks` included:
-    a task that is not named any more is archived, one that is named again keeps its `created_at`. The
-    pool's id and `created_at` stay.
+     Sets the whole definition. What the body does not name goes back to its default, `tasks` included.
+    Archives
+    each task that `tasks` no longer names. A task that is named again keeps its `created_at`. The pool
+    keeps
+    its id and its `created_at`.
 
     Args:
         pool_id (str):
         body (PoolDefinition): A whole pool as the caller defines it, to create or replace it.
-            Null is the same as not
-            given. Unknown fields are kept; `status`, `state`, `created_at`, `updated_at` and
-            `archived_at` belong to the server and are ignored.
-            Older and newer clients spell some fields differently (`target` and `backend`, `config`
-            and `pool_config`,
-            `metadata` and `pool_metadata`): both spellings are accepted, and both are answered.
+            Null is the same as not given. Unknown fields
+            are kept. `status`, `state`, `created_at`, `updated_at` and `archived_at` belong to the
+            server and are
+            ignored. Some fields have two spellings (`target` and `backend`, `config` and
+            `pool_config`, `metadata` and
+            `pool_metadata`): the server accepts both, and answers both.
 
     Raises:
         errors.UnexpectedStatus: If the server returns an undocumented status code and Client.raise_on_unexpected_status is True.
@@ -172,19 +174,21 @@ def sync(
 ) -> ErrorBody | Pool | None:
     """Replace a pool
 
-     Sets the whole definition. What the body does not name goes back to its default, `tasks` included:
-    a task that is not named any more is archived, one that is named again keeps its `created_at`. The
-    pool's id and `created_at` stay.
+     Sets the whole definition. What the body does not name goes back to its default, `tasks` included.
+    Archives
+    each task that `tasks` no longer names. A task that is named again keeps its `created_at`. The pool
+    keeps
+    its id and its `created_at`.
 
     Args:
         pool_id (str):
         body (PoolDefinition): A whole pool as the caller defines it, to create or replace it.
-            Null is the same as not
-            given. Unknown fields are kept; `status`, `state`, `created_at`, `updated_at` and
-            `archived_at` belong to the server and are ignored.
-            Older and newer clients spell some fields differently (`target` and `backend`, `config`
-            and `pool_config`,
-            `metadata` and `pool_metadata`): both spellings are accepted, and both are answered.
+            Null is the same as not given. Unknown fields
+            are kept. `status`, `state`, `created_at`, `updated_at` and `archived_at` belong to the
+            server and are
+            ignored. Some fields have two spellings (`target` and `backend`, `config` and
+            `pool_config`, `metadata` and
+            `pool_metadata`): the server accepts both, and answers both.
 
     Raises:
         errors.UnexpectedStatus: If the server returns an undocumented status code and Client.raise_on_unexpected_status is True.
@@ -209,19 +213,21 @@ async def asyncio_detailed(
 ) -> Response[ErrorBody | Pool]:
     """Replace a pool
 
-     Sets the whole definition. What the body does not name goes back to its default, `tasks` included:
-    a task that is not named any more is archived, one that is named again keeps its `created_at`. The
-    pool's id and `created_at` stay.
+     Sets the whole definition. What the body does not name goes back to its default, `tasks` included.
+    Archives
+    each task that `tasks` no longer names. A task that is named again keeps its `created_at`. The pool
+    keeps
+    its id and its `created_at`.
 
     Args:
         pool_id (str):
         body (PoolDefinition): A whole pool as the caller defines it, to create or replace it.
-            Null is the same as not
-            given. Unknown fields are kept; `status`, `state`, `created_at`, `updated_at` and
-            `archived_at` belong to the server and are ignored.
-            Older and newer clients spell some fields differently (`target` and `backend`, `config`
-            and `pool_config`,
-            `metadata` and `pool_metadata`): both spellings are accepted, and both are answered.
+            Null is the same as not given. Unknown fields
+            are kept. `status`, `state`, `created_at`, `updated_at` and `archived_at` belong to the
+            server and are
+            ignored. Some fields have two spellings (`target` and `backend`, `config` and
+            `pool_config`, `metadata` and
+            `pool_metadata`): the server accepts both, and answers both.
 
     Raises:
         errors.UnexpectedStatus: If the server returns an undocumented status code and Client.raise_on_unexpected_status is True.
@@ -249,19 +255,21 @@ async def asyncio(
 ) -> ErrorBody | Pool | None:
     """Replace a pool
 
-     Sets the whole definition. What the body does not name goes back to its default, `tasks` included:
-    a task that is not named any more is archived, one that is named again keeps its `created_at`. The
-    pool's id and `created_at` stay.
+     Sets the whole definition. What the body does not name goes back to its default, `tasks` included.
+    Archives
+    each task that `tasks` no longer names. A task that is named again keeps its `created_at`. The pool
+    keeps
+    its id and its `created_at`.
 
     Args:
         pool_id (str):
         body (PoolDefinition): A whole pool as the caller defines it, to create or replace it.
-            Null is the same as not
-            given. Unknown fields are kept; `status`, `state`, `created_at`, `updated_at` and
-            `archived_at` belong to the server and are ignored.
-            Older and newer clients spell some fields differently (`target` and `backend`, `config`
-            and `pool_config`,
-            `metadata` and `pool_metadata`): both spellings are accepted, and both are answered.
+            Null is the same as not given. Unknown fields
+            are kept. `status`, `state`, `created_at`, `updated_at` and `archived_at` belong to the
+            server and are
+            ignored. Some fields have two spellings (`target` and `backend`, `config` and
+            `pool_config`, `metadata` and
+            `pool_metadata`): the server accepts both, and answers both.
 
     Raises:
         errors.UnexpectedStatus: If the server returns an undocumented status code and Client.raise_on_unexpected_status is True.

@@ -104,9 +104,11 @@ def sync_detailed(
 ) -> Response[ErrorBody | Pool]:
     """Resume a pool
 
-     The pool admits and starts rollouts again, at once or, where it starts its containers itself, once
-    one of them is healthy: until then it is `warming`. A pool that is `failed` is tried again. One that
-    is `active` or `warming` is answered as it is.
+     Has the pool admit and start rollouts again. Where the server starts its containers, the pool is
+    `warming`
+    until one of them is healthy; else it is `active` at once. A `failed` pool is tried again. Answers
+    an
+    `active` or `warming` pool unchanged.
 
     Args:
         pool_id (str):
@@ -137,9 +139,11 @@ def sync(
 ) -> ErrorBody | Pool | None:
     """Resume a pool
 
-     The pool admits and starts rollouts again, at once or, where it starts its containers itself, once
-    one of them is healthy: until then it is `warming`. A pool that is `failed` is tried again. One that
-    is `active` or `warming` is answered as it is.
+     Has the pool admit and start rollouts again. Where the server starts its containers, the pool is
+    `warming`
+    until one of them is healthy; else it is `active` at once. A `failed` pool is tried again. Answers
+    an
+    `active` or `warming` pool unchanged.
 
     Args:
         pool_id (str):
@@ -165,9 +169,11 @@ async def asyncio_detailed(
 ) -> Response[ErrorBody | Pool]:
     """Resume a pool
 
-     The pool admits and starts rollouts again, at once or, where it starts its containers itself, once
-    one of them is healthy: until then it is `warming`. A pool that is `failed` is tried again. One that
-    is `active` or `warming` is answered as it is.
+     Has the pool admit and start rollouts again. Where the server starts its containers, the pool is
+    `warming`
+    until one of them is healthy; else it is `active` at once. A `failed` pool is tried again. Answers
+    an
+    `active` or `warming` pool unchanged.
 
     Args:
         pool_id (str):
@@ -196,9 +202,11 @@ async def asyncio(
 ) -> ErrorBody | Pool | None:
     """Resume a pool
 
-     The pool admits and starts rollouts again, at once or, where it starts its containers itself, once
-    one of them is healthy: until then it is `warming`. A pool that is `failed` is tried again. One that
-    is `active` or `warming` is answered as it is.
+     Has the pool admit and start rollouts again. Where the server starts its containers, the pool is
+    `warming`
+    until one of them is healthy; else it is `active` at once. A `failed` pool is tried again. Answers
+    an
+    `active` or `warming` pool unchanged.
 
     Args:
         pool_id (str):

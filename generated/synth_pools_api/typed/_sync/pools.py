@@ -91,15 +91,16 @@ class PoolsApi:
     def create_pool(self, *, body: PoolDefinition) -> Pool:
         """Create a pool.
 
-        Every field is optional. Tasks that are named in `tasks` are created with the pool, all
-        or none. Unknown fields are kept and answered as they were sent.
+        Creates a pool with the tasks of `tasks`: all of it, or nothing. Every field is
+        optional. Unknown fields are kept and answered as they were sent. Returns 409
+        `pool_exists` if the id is taken.
 
         Args:
             body: A whole pool as the caller defines it, to create or replace it. Null is the same
-                as not given. Unknown fields are kept; `status`, `state`, `created_at`, `updated_at`
-                and `archived_at` belong to the server and are ignored. Older and newer clients
-                spell some fields differently (`target` and `backend`, `config` and `pool_config`,
-                `metadata` and `pool_metadata`): both spellings are accepted, and both are answered.
+                as not given. Unknown fields are kept. `status`, `state`, `created_at`, `updated_at`
+                and `archived_at` belong to the server and are ignored. Some fields have two
+                spellings (`target` and `backend`, `config` and `pool_config`, `metadata` and
+                `pool_metadata`): the server accepts both, and answers both.
         """
         from ...models.pool_definition import PoolDefinition
 
@@ -113,11 +114,11 @@ class PoolsApi:
     def delete_pool(self, pool_id: str) -> Pool:
         """Archive a pool.
 
-        Archives the pool, which is final. Its rollouts that have not ended are cancelled, and
-        no rollout is admitted any more. Its data stays readable, because rollouts must stay so.
-        Its id stays taken for ever: a creation with it is 409 `pool_exists`, whose message says
-        that the pool is archived. Repeating it is no error and answers the same pool again, so
-        that it can be retried.
+        Archives the pool, for ever. Cancels its rollouts that have not ended. From then on the
+        creation of a rollout in it returns 409 `pool_archived`. The pool and its rollouts stay
+        readable. Its id stays taken: a creation with it returns 409 `pool_exists`, and the
+        message says that the pool is archived. A repetition answers the same pool with 200, so
+        that a client can retry it.
 
         Args:
             pool_id: The id of a pool.
@@ -133,7 +134,8 @@ class PoolsApi:
     def get_pool(self, pool_id: str) -> Pool:
         """Get a pool.
 
-        The pool with its tasks, in whatever state it is; an archived pool too.
+        Returns the pool with its tasks, in any state, `archived` included. Returns 404
+        `pool_not_found` if it does not exist.
 
         Args:
             pool_id: The id of a pool.
@@ -149,9 +151,10 @@ class PoolsApi:
     def get_pool_urls(self, pool_id: str) -> PoolUrls:
         """Get the URLs of a pool.
 
-        The absolute addresses at which rollouts of this pool and its tasks are made, and of the
-        containers behind them. Those of the server begin with the scheme and the `Host` of this
-        very request: they lead where it led.
+        Returns the absolute addresses at which rollouts of the pool and of its tasks are made,
+        and those of the containers behind them. The server's own addresses begin with the
+        scheme and the `Host` of the request that asks for them, so that they lead to where it
+        led.
 
         Args:
             pool_id: The id of a pool.
@@ -174,7 +177,7 @@ class PoolsApi:
     ) -> PoolList:
         """List pools.
 
-        The caller's pools, newest first. Archived pools are left out unless `state` is
+        Returns the caller's pools, newest first. Leaves archived pools out unless `state` is
         `archived`.
 
         Args:
@@ -200,9 +203,10 @@ class PoolsApi:
     def pause_pool(self, pool_id: str) -> Pool:
         """Pause a pool.
 
-        The pool admits nothing until it is resumed: new rollouts are 409 `pool_not_active`.
-        Those that run go on, those that are queued wait. Containers that the pool started are
-        ended once nothing runs on them. A pool that is paused already is answered as it is.
+        Stops the pool from admitting rollouts until it is resumed. Running rollouts go on.
+        Queued rollouts wait. Until then the creation of a rollout returns 409
+        `pool_not_active`. The server ends the containers that it started for the pool once no
+        rollout of it runs any more. Answers a pool that is paused already unchanged.
 
         Args:
             pool_id: The id of a pool.
@@ -219,16 +223,16 @@ class PoolsApi:
         """Replace a pool.
 
         Sets the whole definition. What the body does not name goes back to its default, `tasks`
-        included: a task that is not named any more is archived, one that is named again keeps
-        its `created_at`. The pool's id and `created_at` stay.
+        included. Archives each task that `tasks` no longer names. A task that is named again
+        keeps its `created_at`. The pool keeps its id and its `created_at`.
 
         Args:
             pool_id: The id of a pool.
             body: A whole pool as the caller defines it, to create or replace it. Null is the same
-                as not given. Unknown fields are kept; `status`, `state`, `created_at`, `updated_at`
-                and `archived_at` belong to the server and are ignored. Older and newer clients
-                spell some fields differently (`target` and `backend`, `config` and `pool_config`,
-                `metadata` and `pool_metadata`): both spellings are accepted, and both are answered.
+                as not given. Unknown fields are kept. `status`, `state`, `created_at`, `updated_at`
+                and `archived_at` belong to the server and are ignored. Some fields have two
+                spellings (`target` and `backend`, `config` and `pool_config`, `metadata` and
+                `pool_metadata`): the server accepts both, and answers both.
         """
         from ...models.pool_definition import PoolDefinition
 
@@ -243,9 +247,9 @@ class PoolsApi:
     def resume_pool(self, pool_id: str) -> Pool:
         """Resume a pool.
 
-        The pool admits and starts rollouts again, at once or, where it starts its containers
-        itself, once one of them is healthy: until then it is `warming`. A pool that is `failed`
-        is tried again. One that is `active` or `warming` is answered as it is.
+        Has the pool admit and start rollouts again. Where the server starts its containers, the
+        pool is `warming` until one of them is healthy; else it is `active` at once. A `failed`
+        pool is tried again. Answers an `active` or `warming` pool unchanged.
 
         Args:
             pool_id: The id of a pool.
