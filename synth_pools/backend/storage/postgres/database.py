@@ -331,11 +331,11 @@ class PostgresDatabase(Database):
             if clock.monotonic() > ends:
                 if self._closed:
                     raise unknown
-                self._refuse(jobs, unknown)
+                self._fail(jobs, unknown)
             await asyncio.sleep(pause)
             pause = min(2 * pause, _LONGEST_PAUSE)
 
-    def _refuse(self, jobs: list[Job], unknown: StorageError) -> None:
+    def _fail(self, jobs: list[Job], unknown: StorageError) -> None:
         """Answer those who can ask again, while it is not known what came of a commit."""
         for job in jobs:
             if not job.is_patient and not job.future.done():
