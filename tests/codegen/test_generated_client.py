@@ -80,6 +80,7 @@ def test_there_is_something_to_try() -> None:
     assert {name for name, _ in enumerated(True)} == {
         "PoolConfig",
         "PoolDefinition",
+        "PoolImage",
         "PoolPatch",
         "RolloutRequest",
     }
