@@ -78,7 +78,10 @@ def lines(server: Server, pool_id: str) -> list[str]:
 def test_a_pool_runs_its_rollouts_in_containers(
     small: Small, allowing: Server, engine: EngineUnderTest, network: str
 ) -> None:
-    pool_id = start_pool(allowing, small(network=network), capacity=2)
+    image = small(network=network)
+    pool_id = start_pool(allowing, image, capacity=2)
+    pool = allowing.get(f"/v1/pools/{pool_id}")
+    assert pool["config"]["image"] == pool["pool_config"]["image"] == image
     found = healthy(allowing, pool_id, 2)
     # Docker has no digest of an image that was in no registry.
     shown = "{{.Digest}}" if engine.name == "podman" else "{{.Id}}"

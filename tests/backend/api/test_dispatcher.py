@@ -370,6 +370,7 @@ def test_the_queue_and_the_capabilities(server: Server) -> None:
     assert set(re.findall("`([a-z_]+)`", described["description"])) == features.keys()
     assert [name for name, offered in features.items() if not offered] == [
         "image_releases",
+        "images",
         "processes",
     ]
     assert set(server.get("/v1/queue/status")) == {"queued", "running", "capacity"}
