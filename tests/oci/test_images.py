@@ -145,6 +145,8 @@ def test_its_limits_are_enforced_or_refused(
     )
     assert "more memory than it may have" in one["last_error"]
     healthy(allowing, pool_id, 1)
+    # What the engine notes of that is left in no folder but the backend's.
+    assert not Path("oom").exists()
     allowing.call("DELETE", f"/v1/pools/{pool_id}")
 
 

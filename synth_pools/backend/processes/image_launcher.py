@@ -162,7 +162,10 @@ class ImageLauncher:
                 # By its name in the arguments, which everybody may read; its value is here.
                 environment[KEY] = order.key
             arguments = [engine.name, *words]
-            client = await Child.spawn(arguments, environment, None, None, order.output)
+            # Podman's monitor leaves a file where it works if a container runs out of memory.
+            self._sockets.mkdir(mode=0o700, exist_ok=True)
+            folder = str(self._sockets)
+            client = await Child.spawn(arguments, environment, folder, None, order.output)
         except BaseException:
             if relay is not None:
                 relay.close()
