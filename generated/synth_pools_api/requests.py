@@ -65,18 +65,18 @@ class ImageReleaseDefinitionDict(TypedDict, total=False):
     """An image, or what one is built from. Unknown fields are kept."""
 
     source_kind: Required[str]
-    """What the rest describes: `docker_context` an archive to build from, `image_ref` an image
-    that is there; a server may know more."""
+    """What the other fields describe. `docker_context`: an archive to build from. `image_ref`:
+    an image that exists. A server may know further kinds."""
     archive_base64: str | None
     """The build context, a tar or zip archive, in base64."""
     filename: str | None
     """The name of that archive."""
     dockerfile_path: str | None
-    """Where the Dockerfile is in it."""
+    """The path of the Dockerfile in the archive."""
     image_ref: str | None
     """The reference of the image, best with its digest."""
     compute_provider: str | None
-    """Where it is to run, by the names of the server."""
+    """Where it is to run, in the server's terms."""
     name: str | None
     """A name for people."""
     entrypoint: str | None
@@ -280,17 +280,16 @@ class RolloutBatchRequestDict(TypedDict, total=False):
     pool_id: str | None
     """The pool of those that name none."""
     rollouts: Sequence[RolloutRequestDict | PlainRequest] | None
-    """Rollout requests; one that is no valid one is refused at its place in the answer."""
+    """Rollout requests. An invalid one is refused alone, at its place in the answer."""
     requests: Sequence[RolloutRequestDict | PlainRequest] | None
-    """Another spelling of `rollouts`. Where both are given these come after those, up to 1000
-    more."""
+    """Further rollout requests, after those of `rollouts`."""
 
 
 class RolloutEnvDict(TypedDict, total=False):
-    """What the environment is given, free-form. The built-in echo target answers at once with
-    `reward` 1.0 and a copy of the request, unless `delay`, `fail`, `reward` or `events`
-    say otherwise; a value of another type, or outside the range, counts as not given.
-    The other keys are echoed only."""
+    """What the environment is given, free-form. The built-in echo target reads `delay`,
+    `fail`, `reward` and `events`; without them it answers at once, with the reward 1.0
+    and a copy of the request. It takes a value of another type, or outside the range,
+    as not given. It only echoes the other keys."""
 
     seed: int | None
     """Seed of the environment."""
@@ -303,19 +302,19 @@ class RolloutEnvDict(TypedDict, total=False):
     reward: Any
     """Echo target: the reward, a number. Any JSON value."""
     events: Any
-    """Echo target: how many `agent` events come on the way, spread over the delay; an integer
-    from 0 to 1000. Any JSON value."""
+    """Echo target: how many `agent` events it reports, spread over the delay; an integer from
+    0 to 1000. Any JSON value."""
 
 
 class RolloutLimitsDict(TypedDict, total=False):
-    """Limits of the rollout; those named here are read by the server."""
+    """Limits of the rollout. The server reads those named here."""
 
     max_attempts: int | None
-    """How often, in all, the rollout may be sent to a container. More than once only where a
-    container failed or a restart of the server lost it: see *Restarts of the server*
-    and *Further attempts*."""
+    """How often in all the rollout may be sent to a container. The server sends it again only
+    if a container failed or a restart of the server lost it, see *Restarts of the
+    server* and *Further attempts*."""
     timeout_seconds: float | None
-    """Time limit, in seconds; wins over the pool's."""
+    """The time limit, in seconds. Null: that of the pool, see *Time limits*."""
 
 
 class RolloutPolicyDict(TypedDict, total=False):
@@ -332,9 +331,9 @@ class RolloutPolicyDict(TypedDict, total=False):
 
 
 class RolloutRequestDict(TypedDict, total=False):
-    """A rollout as the caller asks for it. These 20 keys and no others; all are optional, and
-    null is the same as not given. Every value comes back in the `request` of the
-    rollout as it was sent."""
+    """A rollout as the caller asks for it. It has these 20 keys and no others. All are
+    optional. Null is the same as not given. `request` of the rollout holds every value
+    as it was sent."""
 
     context_overrides: Any
     """Overrides of the context that the policy is given, free-form."""
@@ -349,7 +348,7 @@ class RolloutRequestDict(TypedDict, total=False):
     metadata: Mapping[str, Any] | None
     """Free-form, never interpreted."""
     mode: RolloutModeValue | None
-    """`sync` waits for the end."""
+    """Whether the creation waits for the end of the rollout (`sync`) or not (`async`)."""
     ops: Any
     """Operations that the container is to perform, free-form."""
     override_bundle_id: str | None
@@ -360,7 +359,7 @@ class RolloutRequestDict(TypedDict, total=False):
     policy_config: Mapping[str, Any] | None
     """Settings of the policy, for containers that read them here."""
     pool_id: str | None
-    """The pool; under a pool's path it must be that pool, else 409 `id_mismatch`."""
+    """The pool. Returns 409 `id_mismatch` if the path names another pool."""
     record: Any
     """What to record, free-form."""
     safety: Mapping[str, Any] | None
@@ -370,7 +369,7 @@ class RolloutRequestDict(TypedDict, total=False):
     task_contract: Any
     """The contract that the task is held to, free-form."""
     task_id: str | None
-    """The task; one that the pool does not hold is 404 `task_not_found`."""
+    """The task. Returns 404 `task_not_found` if the pool does not hold it."""
     trace_correlation_id: str | None
     """Passed to the container and answered with the rollout, unchanged."""
 

@@ -14,9 +14,9 @@ T = TypeVar("T", bound="Artifact")
 
 @_attrs_define
 class Artifact:
-    """One artifact of a rollout. The server keeps the entries of `artifact` (or `artifacts`) in a container's answer
-    beside the rollout: the content as bytes, and this description of it. A text in `content` is kept in UTF-8;
-    with `encoding` (or `content_encoding`) `base64` it is decoded; any other JSON is kept as JSON text.
+    """The description of one artifact of a rollout. The server reads artifacts from `artifact` (or `artifacts`) in
+    the container's answer. It keeps the `content` of each as bytes: a text in UTF-8, or decoded where `encoding`
+    (or `content_encoding`) is `base64`; any other JSON as JSON text.
 
         Attributes:
             artifact_id (str): The id of the artifact.
@@ -27,11 +27,12 @@ class Artifact:
                 `artifact_name`.
             size_bytes (int): Length of the content, in bytes.
             sha256 (str): SHA-256 of the content, in hexadecimal.
-            content_type (str): The media type of the content as the container said it; not checked.
+            content_type (str): The media type of the content, as the container says it. The server does not check it.
             created_at (datetime.datetime): When it was received, in UTC.
-            download_url (None | str): Where `get_global_rollout_artifact` answers the content, with the same key; null
-                where the server offers
-                no downloads, or no longer keeps it. Small contents are in the rollout's `result` too.
+            download_url (None | str): The address at which `get_global_rollout_artifact` returns the content, with the same
+                key. Null: the
+                server offers no downloads, or no longer keeps the content. A content of at most 4 KiB is in the rollout's
+                `result` too.
             metadata (dict[str, Any]): Any JSON object: free-form, kept and answered as it was sent.
     """
 

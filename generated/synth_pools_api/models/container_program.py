@@ -11,7 +11,7 @@ T = TypeVar("T", bound="ContainerProgram")
 
 @_attrs_define
 class ContainerProgram:
-    """The program of a container, in its own terms; passed through."""
+    """What a container says of the program that it runs, in its own terms; passed through unchanged."""
 
     additional_properties: dict[str, Any] = _attrs_field(init=False, factory=dict)
 

@@ -11,7 +11,7 @@ T = TypeVar("T", bound="ContainerTaskInfo")
 
 @_attrs_define
 class ContainerTaskInfo:
-    """What a container says of its task; passed through."""
+    """What a container says of its task, in its own terms; passed through unchanged."""
 
     additional_properties: dict[str, Any] = _attrs_field(init=False, factory=dict)
 

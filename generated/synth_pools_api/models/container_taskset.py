@@ -11,7 +11,7 @@ T = TypeVar("T", bound="ContainerTaskset")
 
 @_attrs_define
 class ContainerTaskset:
-    """The taskset of a container, in its own terms; passed through."""
+    """What a container says of its tasks, in its own terms; passed through unchanged."""
 
     additional_properties: dict[str, Any] = _attrs_field(init=False, factory=dict)
 

@@ -17,14 +17,14 @@ class ImageReleaseDefinition:
     """An image, or what one is built from. Unknown fields are kept.
 
     Attributes:
-        source_kind (str): What the rest describes: `docker_context` an archive to build from, `image_ref` an image that
-            is
-            there; a server may know more.
+        source_kind (str): What the other fields describe. `docker_context`: an archive to build from. `image_ref`: an
+            image that
+            exists. A server may know further kinds.
         archive_base64 (None | str | Unset): The build context, a tar or zip archive, in base64.
         filename (None | str | Unset): The name of that archive.
-        dockerfile_path (None | str | Unset): Where the Dockerfile is in it.
+        dockerfile_path (None | str | Unset): The path of the Dockerfile in the archive.
         image_ref (None | str | Unset): The reference of the image, best with its digest.
-        compute_provider (None | str | Unset): Where it is to run, by the names of the server.
+        compute_provider (None | str | Unset): Where it is to run, in the server's terms.
         name (None | str | Unset): A name for people.
         entrypoint (None | str | Unset): The command of the container, in place of the image's own.
         env_vars (dict[str, Any] | None | Unset): Environment variables, texts by name.

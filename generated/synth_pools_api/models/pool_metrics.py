@@ -25,7 +25,8 @@ class PoolMetrics:
         pool_id (str): The same value as `id`.
         active_rollouts (int): Rollouts that run.
         queued_rollouts (int): Rollouts that wait.
-        success_rate (float | None): Completed among completed and failed; null before the first of these.
+        success_rate (float | None): The share of completed rollouts among those that completed or failed; null while
+            there are none.
         capacity (int): The pool's `capacity`.
         containers (list[PoolContainer]): The containers of the pool; empty for the echo target.
         completed_rollouts (int | Unset): Rollouts that completed.

@@ -43,9 +43,9 @@ class Rollout:
             value. The last three
             are final.
         request (dict[str, Any]): Any JSON object: free-form, kept and answered as it was sent.
-        result (dict[str, Any] | None): The container's whole answer; null until there is one. A content of an artifact
-            of more than 4 KiB is null
-            in it, with `content_sha256` and `size_bytes` beside it. Nothing else in it is changed.
+        result (dict[str, Any] | None): The container's whole answer; null until there is one. The content of an
+            artifact of more than 4 KiB is
+            replaced by null, with `content_sha256` and `size_bytes` beside it. Nothing else is changed.
         metrics (RolloutMetrics): What was measured about the outcome.
         score (float | None): The same value as `metrics.outcome_reward`.
         error (None | RolloutError): Why it failed; null unless `status` is `failed`.

@@ -18,10 +18,9 @@ class RolloutBatchRequest:
 
     Attributes:
         pool_id (None | str | Unset): The pool of those that name none.
-        rollouts (list[dict[str, Any]] | None | Unset): Rollout requests; one that is no valid one is refused at its
-            place in the answer.
-        requests (list[dict[str, Any]] | None | Unset): Another spelling of `rollouts`. Where both are given these come
-            after those, up to 1000 more.
+        rollouts (list[dict[str, Any]] | None | Unset): Rollout requests. An invalid one is refused alone, at its place
+            in the answer.
+        requests (list[dict[str, Any]] | None | Unset): Further rollout requests, after those of `rollouts`.
     """
 
     pool_id: None | str | Unset = UNSET

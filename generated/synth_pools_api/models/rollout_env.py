@@ -14,9 +14,9 @@ T = TypeVar("T", bound="RolloutEnv")
 
 @_attrs_define
 class RolloutEnv:
-    """What the environment is given, free-form. The built-in echo target answers at once with `reward` 1.0 and a
-    copy of the request, unless `delay`, `fail`, `reward` or `events` say otherwise; a value of another type, or
-    outside the range, counts as not given. The other keys are echoed only.
+    """What the environment is given, free-form. The built-in echo target reads `delay`, `fail`, `reward` and
+    `events`; without them it answers at once, with the reward 1.0 and a copy of the request. It takes a value of
+    another type, or outside the range, as not given. It only echoes the other keys.
 
         Attributes:
             seed (int | None | Unset): Seed of the environment.
@@ -24,8 +24,8 @@ class RolloutEnv:
             delay (Any | Unset): Echo target: seconds until it answers, a number from 0 to 3600. Any JSON value.
             fail (Any | Unset): Echo target: true makes the rollout fail with `container_failed`. Any JSON value.
             reward (Any | Unset): Echo target: the reward, a number. Any JSON value.
-            events (Any | Unset): Echo target: how many `agent` events come on the way, spread over the delay; an integer
-                from 0 to 1000. Any
+            events (Any | Unset): Echo target: how many `agent` events it reports, spread over the delay; an integer from 0
+                to 1000. Any
                 JSON value.
     """
 

@@ -25,18 +25,18 @@ T = TypeVar("T", bound="RolloutEvent")
 
 @_attrs_define
 class RolloutEvent:
-    """One event: the JSON in the `data` of a message of the stream.
+    """One event: the JSON of a `data:` line of the stream, or an item of a page.
 
     Attributes:
-        event (RolloutEventType): The type of an event. The server causes those that begin with `rollout.`, on its own
-            or asked by a caller
-            (`rollout.cancelled`); the container causes `agent` while it works, `reward` with its answer, and
-            `verifier` where something there judges the outcome; `heartbeat` comes from older servers alone.
+        event (RolloutEventType): The type of an event. Those that begin with `rollout.` tell what the server does,
+            `rollout.cancelled` on
+            request. `agent` tells what the container reports while it works. `verifier` tells how the outcome is judged
+            there. `reward` tells the reward in the container's answer. `heartbeat` comes only from older servers.
         rollout_id (str): The id of the rollout.
         data (dict[str, Any] | RewardData | RolloutCancelledData | RolloutCompletedData | RolloutFailedData |
-            RolloutQueuedData | RolloutStartedData): What an event tells, by its type. `agent` and `verifier` events tell
-            whatever the container says, free-form;
-            one that is too large has `truncated` and `size_bytes` in its place.
+            RolloutQueuedData | RolloutStartedData): What an event tells; its form depends on the type. The data of `agent`
+            and `verifier` events is what the
+            container says, free-form. Data that is too large is replaced by an object with `truncated` and `size_bytes`.
         id (str | Unset): Unique within the rollout, rising; opaque.
         pool_id (str | Unset): The id of the pool.
         sequence (int | Unset): The event's place, from 1 on without gaps.

@@ -18,7 +18,7 @@ T = TypeVar("T", bound="RolloutEventPage")
 
 @_attrs_define
 class RolloutEventPage:
-    """A part of a rollout's events, and how the rollout is.
+    """A page of a rollout's events, and the state of the rollout.
 
     Attributes:
         rollout_id (str): The id of the rollout.
@@ -26,9 +26,9 @@ class RolloutEventPage:
             value. The last three
             are final.
         events (list[RolloutEvent]): The events that follow the position, in order, without gaps.
-        next_sequence (int): The `after_sequence` of the following page: the last event's `sequence`, or where there is
-            none the
-            position that was asked for.
+        next_sequence (int): The `after_sequence` of the following page: the `sequence` of the last event of this page,
+            or, if the page
+            has none, the position that was asked for.
         has_more (bool): Whether more events are there already.
     """
 

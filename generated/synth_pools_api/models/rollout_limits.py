@@ -14,14 +14,13 @@ T = TypeVar("T", bound="RolloutLimits")
 
 @_attrs_define
 class RolloutLimits:
-    """Limits of the rollout; those named here are read by the server.
+    """Limits of the rollout. The server reads those named here.
 
     Attributes:
-        max_attempts (int | None | Unset): How often, in all, the rollout may be sent to a container. More than once
-            only
-            where a container failed or a restart of the server lost it: see *Restarts of the server* and
-            *Further attempts*.
-        timeout_seconds (float | None | Unset): Time limit, in seconds; wins over the pool's.
+        max_attempts (int | None | Unset): How often in all the rollout may be sent to a container. The server sends it
+            again only if a container
+            failed or a restart of the server lost it, see *Restarts of the server* and *Further attempts*.
+        timeout_seconds (float | None | Unset): The time limit, in seconds. Null: that of the pool, see *Time limits*.
     """
 
     max_attempts: int | None | Unset = UNSET

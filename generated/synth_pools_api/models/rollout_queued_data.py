@@ -23,7 +23,7 @@ T = TypeVar("T", bound="RolloutQueuedData")
 
 @_attrs_define
 class RolloutQueuedData:
-    """The server admitted the rollout, or put it back: its container is away.
+    """The server admitted the rollout, or put it back into the queue because its container is away.
 
     Attributes:
         status (Literal['queued']): The rollout's state from here on.

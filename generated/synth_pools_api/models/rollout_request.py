@@ -29,9 +29,8 @@ T = TypeVar("T", bound="RolloutRequest")
 
 @_attrs_define
 class RolloutRequest:
-    """A rollout as the caller asks for it. These 20 keys and no others; all are optional, and null
-    is the same as not given. Every value comes back in the `request` of the rollout as it was
-    sent.
+    """A rollout as the caller asks for it. It has these 20 keys and no others. All are optional. Null is the same as
+    not given. `request` of the rollout holds every value as it was sent.
 
         Attributes:
             context_overrides (Any | Unset): Overrides of the context that the policy is given, free-form.
@@ -41,18 +40,19 @@ class RolloutRequest:
             limits (None | RolloutLimits | Unset):
             messages (list[ChatMessage] | None | Unset): Chat messages to start from.
             metadata (dict[str, Any] | None | Unset): Free-form, never interpreted.
-            mode (None | RolloutMode | Unset): `sync` waits for the end.
+            mode (None | RolloutMode | Unset): Whether the creation waits for the end of the rollout (`sync`) or not
+                (`async`).
             ops (Any | Unset): Operations that the container is to perform, free-form.
             override_bundle_id (None | str | Unset): A stored bundle of overrides.
             params (dict[str, Any] | None | Unset): Parameters for the container, free-form.
             policy (None | RolloutPolicy | Unset):
             policy_config (dict[str, Any] | None | Unset): Settings of the policy, for containers that read them here.
-            pool_id (None | str | Unset): The pool; under a pool's path it must be that pool, else 409 `id_mismatch`.
+            pool_id (None | str | Unset): The pool. Returns 409 `id_mismatch` if the path names another pool.
             record (Any | Unset): What to record, free-form.
             safety (dict[str, Any] | None | Unset): Safety settings, free-form.
             seed (int | None | Unset): Seed of the rollout.
             task_contract (Any | Unset): The contract that the task is held to, free-form.
-            task_id (None | str | Unset): The task; one that the pool does not hold is 404 `task_not_found`.
+            task_id (None | str | Unset): The task. Returns 404 `task_not_found` if the pool does not hold it.
             trace_correlation_id (None | str | Unset): Passed to the container and answered with the rollout, unchanged.
     """
 

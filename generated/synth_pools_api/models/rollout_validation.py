@@ -17,7 +17,7 @@ T = TypeVar("T", bound="RolloutValidation")
 
 @_attrs_define
 class RolloutValidation:
-    """What a creation would say to a rollout request.
+    """What `create_global_rollout` would answer to a rollout request.
 
     Attributes:
         valid (bool): Whether a rollout would be admitted.

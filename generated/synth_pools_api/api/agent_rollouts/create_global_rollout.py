@@ -134,19 +134,18 @@ def sync_detailed(
 ) -> Response[ErrorBody | Rollout]:
     """Start a rollout anywhere
 
-     Admits a rollout, as `create_rollout` does, to the pool that `pool_id` names. Without `pool_id` it
-    is placed
-    in the least loaded active pool: the one with the fewest queued plus running rollouts relative to
-    `concurrency`, and among equals the oldest. With a `task_id`, only pools that hold this task count.
-    Without
-    any such pool it is 409 `no_active_pool`.
+     Admits a rollout, as `create_rollout` does, to the pool that `pool_id` names. Without `pool_id`
+    places it in
+    the least loaded active pool: the one with the fewest queued plus running rollouts relative to
+    `concurrency`; of equals, the oldest. With a `task_id` only pools that hold this task count. Returns
+    409
+    `no_active_pool` if no `pool_id` is given and there is no such pool.
 
     Args:
         idempotency_key (str | Unset):
-        body (RolloutRequest): A rollout as the caller asks for it. These 20 keys and no others;
-            all are optional, and null
-            is the same as not given. Every value comes back in the `request` of the rollout as it was
-            sent.
+        body (RolloutRequest): A rollout as the caller asks for it. It has these 20 keys and no
+            others. All are optional. Null is the same as
+            not given. `request` of the rollout holds every value as it was sent.
 
     Raises:
         errors.UnexpectedStatus: If the server returns an undocumented status code and Client.raise_on_unexpected_status is True.
@@ -176,19 +175,18 @@ def sync(
 ) -> ErrorBody | Rollout | None:
     """Start a rollout anywhere
 
-     Admits a rollout, as `create_rollout` does, to the pool that `pool_id` names. Without `pool_id` it
-    is placed
-    in the least loaded active pool: the one with the fewest queued plus running rollouts relative to
-    `concurrency`, and among equals the oldest. With a `task_id`, only pools that hold this task count.
-    Without
-    any such pool it is 409 `no_active_pool`.
+     Admits a rollout, as `create_rollout` does, to the pool that `pool_id` names. Without `pool_id`
+    places it in
+    the least loaded active pool: the one with the fewest queued plus running rollouts relative to
+    `concurrency`; of equals, the oldest. With a `task_id` only pools that hold this task count. Returns
+    409
+    `no_active_pool` if no `pool_id` is given and there is no such pool.
 
     Args:
         idempotency_key (str | Unset):
-        body (RolloutRequest): A rollout as the caller asks for it. These 20 keys and no others;
-            all are optional, and null
-            is the same as not given. Every value comes back in the `request` of the rollout as it was
-            sent.
+        body (RolloutRequest): A rollout as the caller asks for it. It has these 20 keys and no
+            others. All are optional. Null is the same as
+            not given. `request` of the rollout holds every value as it was sent.
 
     Raises:
         errors.UnexpectedStatus: If the server returns an undocumented status code and Client.raise_on_unexpected_status is True.
@@ -213,19 +211,18 @@ async def asyncio_detailed(
 ) -> Response[ErrorBody | Rollout]:
     """Start a rollout anywhere
 
-     Admits a rollout, as `create_rollout` does, to the pool that `pool_id` names. Without `pool_id` it
-    is placed
-    in the least loaded active pool: the one with the fewest queued plus running rollouts relative to
-    `concurrency`, and among equals the oldest. With a `task_id`, only pools that hold this task count.
-    Without
-    any such pool it is 409 `no_active_pool`.
+     Admits a rollout, as `create_rollout` does, to the pool that `pool_id` names. Without `pool_id`
+    places it in
+    the least loaded active pool: the one with the fewest queued plus running rollouts relative to
+    `concurrency`; of equals, the oldest. With a `task_id` only pools that hold this task count. Returns
+    409
+    `no_active_pool` if no `pool_id` is given and there is no such pool.
 
     Args:
         idempotency_key (str | Unset):
-        body (RolloutRequest): A rollout as the caller asks for it. These 20 keys and no others;
-            all are optional, and null
-            is the same as not given. Every value comes back in the `request` of the rollout as it was
-            sent.
+        body (RolloutRequest): A rollout as the caller asks for it. It has these 20 keys and no
+            others. All are optional. Null is the same as
+            not given. `request` of the rollout holds every value as it was sent.
 
     Raises:
         errors.UnexpectedStatus: If the server returns an undocumented status code and Client.raise_on_unexpected_status is True.
@@ -253,19 +250,18 @@ async def asyncio(
 ) -> ErrorBody | Rollout | None:
     """Start a rollout anywhere
 
-     Admits a rollout, as `create_rollout` does, to the pool that `pool_id` names. Without `pool_id` it
-    is placed
-    in the least loaded active pool: the one with the fewest queued plus running rollouts relative to
-    `concurrency`, and among equals the oldest. With a `task_id`, only pools that hold this task count.
-    Without
-    any such pool it is 409 `no_active_pool`.
+     Admits a rollout, as `create_rollout` does, to the pool that `pool_id` names. Without `pool_id`
+    places it in
+    the least loaded active pool: the one with the fewest queued plus running rollouts relative to
+    `concurrency`; of equals, the oldest. With a `task_id` only pools that hold this task count. Returns
+    409
+    `no_active_pool` if no `pool_id` is given and there is no such pool.
 
     Args:
         idempotency_key (str | Unset):
-        body (RolloutRequest): A rollout as the caller asks for it. These 20 keys and no others;
-            all are optional, and null
-            is the same as not given. Every value comes back in the `request` of the rollout as it was
-            sent.
+        body (RolloutRequest): A rollout as the caller asks for it. It has these 20 keys and no
+            others. All are optional. Null is the same as
+            not given. `request` of the rollout holds every value as it was sent.
 
     Raises:
         errors.UnexpectedStatus: If the server returns an undocumented status code and Client.raise_on_unexpected_status is True.

@@ -124,13 +124,14 @@ def sync_detailed(
 ) -> Response[ErrorBody | RolloutBatch]:
     """Start many rollouts
 
-     Admits the rollouts of `rollouts` and then of `requests`, two spellings of the same list, in this
-    order, each on its own as `create_global_rollout` would. `pool_id` counts for those that name none.
-    The
-    answer has one item for each, with the rollout or with the error that it would have got alone: a
-    refused
-    one does not stop the others. `mode: sync` does not make a batch wait. With an `Idempotency-Key` a
-    repetition answers the same rollouts and creates only what was refused before.
+     Admits the rollouts of `rollouts`, then those of `requests`, in this order, each on its own as
+    `create_global_rollout` does. `pool_id` is the pool of those that name none. The answer has one item
+    for
+    each rollout: the rollout, or the error that it would have got alone. A refused rollout does not
+    stop the
+    others. A batch does not wait for rollouts with `mode: sync`. With an `Idempotency-Key` a repetition
+    answers
+    the same rollouts, and creates only those that were refused before.
 
     Args:
         idempotency_key (str | Unset):
@@ -164,13 +165,14 @@ def sync(
 ) -> ErrorBody | RolloutBatch | None:
     """Start many rollouts
 
-     Admits the rollouts of `rollouts` and then of `requests`, two spellings of the same list, in this
-    order, each on its own as `create_global_rollout` would. `pool_id` counts for those that name none.
-    The
-    answer has one item for each, with the rollout or with the error that it would have got alone: a
-    refused
-    one does not stop the others. `mode: sync` does not make a batch wait. With an `Idempotency-Key` a
-    repetition answers the same rollouts and creates only what was refused before.
+     Admits the rollouts of `rollouts`, then those of `requests`, in this order, each on its own as
+    `create_global_rollout` does. `pool_id` is the pool of those that name none. The answer has one item
+    for
+    each rollout: the rollout, or the error that it would have got alone. A refused rollout does not
+    stop the
+    others. A batch does not wait for rollouts with `mode: sync`. With an `Idempotency-Key` a repetition
+    answers
+    the same rollouts, and creates only those that were refused before.
 
     Args:
         idempotency_key (str | Unset):
@@ -199,13 +201,14 @@ async def asyncio_detailed(
 ) -> Response[ErrorBody | RolloutBatch]:
     """Start many rollouts
 
-     Admits the rollouts of `rollouts` and then of `requests`, two spellings of the same list, in this
-    order, each on its own as `create_global_rollout` would. `pool_id` counts for those that name none.
-    The
-    answer has one item for each, with the rollout or with the error that it would have got alone: a
-    refused
-    one does not stop the others. `mode: sync` does not make a batch wait. With an `Idempotency-Key` a
-    repetition answers the same rollouts and creates only what was refused before.
+     Admits the rollouts of `rollouts`, then those of `requests`, in this order, each on its own as
+    `create_global_rollout` does. `pool_id` is the pool of those that name none. The answer has one item
+    for
+    each rollout: the rollout, or the error that it would have got alone. A refused rollout does not
+    stop the
+    others. A batch does not wait for rollouts with `mode: sync`. With an `Idempotency-Key` a repetition
+    answers
+    the same rollouts, and creates only those that were refused before.
 
     Args:
         idempotency_key (str | Unset):
@@ -237,13 +240,14 @@ async def asyncio(
 ) -> ErrorBody | RolloutBatch | None:
     """Start many rollouts
 
-     Admits the rollouts of `rollouts` and then of `requests`, two spellings of the same list, in this
-    order, each on its own as `create_global_rollout` would. `pool_id` counts for those that name none.
-    The
-    answer has one item for each, with the rollout or with the error that it would have got alone: a
-    refused
-    one does not stop the others. `mode: sync` does not make a batch wait. With an `Idempotency-Key` a
-    repetition answers the same rollouts and creates only what was refused before.
+     Admits the rollouts of `rollouts`, then those of `requests`, in this order, each on its own as
+    `create_global_rollout` does. `pool_id` is the pool of those that name none. The answer has one item
+    for
+    each rollout: the rollout, or the error that it would have got alone. A refused rollout does not
+    stop the
+    others. A batch does not wait for rollouts with `mode: sync`. With an `Idempotency-Key` a repetition
+    answers
+    the same rollouts, and creates only those that were refused before.
 
     Args:
         idempotency_key (str | Unset):

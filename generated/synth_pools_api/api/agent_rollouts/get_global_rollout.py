@@ -99,7 +99,7 @@ def sync_detailed(
 ) -> Response[ErrorBody | Rollout]:
     """Get a rollout
 
-     As `get_rollout`.
+     As `get_rollout`, in any pool.
 
     Args:
         rollout_id (str):
@@ -130,7 +130,7 @@ def sync(
 ) -> ErrorBody | Rollout | None:
     """Get a rollout
 
-     As `get_rollout`.
+     As `get_rollout`, in any pool.
 
     Args:
         rollout_id (str):
@@ -156,7 +156,7 @@ async def asyncio_detailed(
 ) -> Response[ErrorBody | Rollout]:
     """Get a rollout
 
-     As `get_rollout`.
+     As `get_rollout`, in any pool.
 
     Args:
         rollout_id (str):
@@ -185,7 +185,7 @@ async def asyncio(
 ) -> ErrorBody | Rollout | None:
     """Get a rollout
 
-     As `get_rollout`.
+     As `get_rollout`, in any pool.
 
     Args:
         rollout_id (str):

@@ -128,17 +128,17 @@ def sync_detailed(
 ) -> Response[Any | ErrorBody]:
     """Download an artifact
 
-     The bytes of one artifact, named by its `path` or its `artifact_id`, always as `application/octet-
-    stream`, so
-    that a browser saves them and never shows them. `ETag` is its SHA-256 in quotes. `Range` with one
-    range of
-    bytes is honoured, one that is none is ignored, as RFC 9110 says. A path that the rollout does not
-    have is
-    404 `artifact_not_found`, with up to 20 of those that it has in `details.artifacts`. The operator of
+     Returns the bytes of one artifact, named by its `path` or its `artifact_id`. The media type is
+    always
+    `application/octet-stream`, so that a browser saves the bytes and never shows them. `ETag` is their
+    SHA-256
+    in quotes. The server honours a `Range` of one range of bytes, and ignores any other, as RFC 9110
+    says.
+    Returns 404 `artifact_not_found` if the rollout has no such artifact; `details.artifacts` holds up
+    to 20
+    paths that it has. Returns 404 `artifact_expired` if the content is no longer kept: the operator of
     the
-    server may limit how much is kept in all: then the oldest contents are removed first, and their
-    download is
-    404 `artifact_expired`.
+    server may limit how much is kept in all, and then the oldest contents are removed first.
 
     Args:
         rollout_id (str):
@@ -181,17 +181,17 @@ def sync(
 ) -> Any | ErrorBody | None:
     """Download an artifact
 
-     The bytes of one artifact, named by its `path` or its `artifact_id`, always as `application/octet-
-    stream`, so
-    that a browser saves them and never shows them. `ETag` is its SHA-256 in quotes. `Range` with one
-    range of
-    bytes is honoured, one that is none is ignored, as RFC 9110 says. A path that the rollout does not
-    have is
-    404 `artifact_not_found`, with up to 20 of those that it has in `details.artifacts`. The operator of
+     Returns the bytes of one artifact, named by its `path` or its `artifact_id`. The media type is
+    always
+    `application/octet-stream`, so that a browser saves the bytes and never shows them. `ETag` is their
+    SHA-256
+    in quotes. The server honours a `Range` of one range of bytes, and ignores any other, as RFC 9110
+    says.
+    Returns 404 `artifact_not_found` if the rollout has no such artifact; `details.artifacts` holds up
+    to 20
+    paths that it has. Returns 404 `artifact_expired` if the content is no longer kept: the operator of
     the
-    server may limit how much is kept in all: then the oldest contents are removed first, and their
-    download is
-    404 `artifact_expired`.
+    server may limit how much is kept in all, and then the oldest contents are removed first.
 
     Args:
         rollout_id (str):
@@ -229,17 +229,17 @@ async def asyncio_detailed(
 ) -> Response[Any | ErrorBody]:
     """Download an artifact
 
-     The bytes of one artifact, named by its `path` or its `artifact_id`, always as `application/octet-
-    stream`, so
-    that a browser saves them and never shows them. `ETag` is its SHA-256 in quotes. `Range` with one
-    range of
-    bytes is honoured, one that is none is ignored, as RFC 9110 says. A path that the rollout does not
-    have is
-    404 `artifact_not_found`, with up to 20 of those that it has in `details.artifacts`. The operator of
+     Returns the bytes of one artifact, named by its `path` or its `artifact_id`. The media type is
+    always
+    `application/octet-stream`, so that a browser saves the bytes and never shows them. `ETag` is their
+    SHA-256
+    in quotes. The server honours a `Range` of one range of bytes, and ignores any other, as RFC 9110
+    says.
+    Returns 404 `artifact_not_found` if the rollout has no such artifact; `details.artifacts` holds up
+    to 20
+    paths that it has. Returns 404 `artifact_expired` if the content is no longer kept: the operator of
     the
-    server may limit how much is kept in all: then the oldest contents are removed first, and their
-    download is
-    404 `artifact_expired`.
+    server may limit how much is kept in all, and then the oldest contents are removed first.
 
     Args:
         rollout_id (str):
@@ -280,17 +280,17 @@ async def asyncio(
 ) -> Any | ErrorBody | None:
     """Download an artifact
 
-     The bytes of one artifact, named by its `path` or its `artifact_id`, always as `application/octet-
-    stream`, so
-    that a browser saves them and never shows them. `ETag` is its SHA-256 in quotes. `Range` with one
-    range of
-    bytes is honoured, one that is none is ignored, as RFC 9110 says. A path that the rollout does not
-    have is
-    404 `artifact_not_found`, with up to 20 of those that it has in `details.artifacts`. The operator of
+     Returns the bytes of one artifact, named by its `path` or its `artifact_id`. The media type is
+    always
+    `application/octet-stream`, so that a browser saves the bytes and never shows them. `ETag` is their
+    SHA-256
+    in quotes. The server honours a `Range` of one range of bytes, and ignores any other, as RFC 9110
+    says.
+    Returns 404 `artifact_not_found` if the rollout has no such artifact; `details.artifacts` holds up
+    to 20
+    paths that it has. Returns 404 `artifact_expired` if the content is no longer kept: the operator of
     the
-    server may limit how much is kept in all: then the oldest contents are removed first, and their
-    download is
-    404 `artifact_expired`.
+    server may limit how much is kept in all, and then the oldest contents are removed first.
 
     Args:
         rollout_id (str):

@@ -95,8 +95,9 @@ def sync_detailed(
 ) -> Response[ErrorBody]:
     """Download all artifacts
 
-     A ZIP archive that holds every artifact under its `path`; without any it is empty. Contents that are
-    no longer kept are left out.
+     Returns a ZIP archive that holds every artifact under its `path`. The archive of a rollout without
+    artifacts
+    is empty. Contents that are no longer kept are left out.
 
     Args:
         rollout_id (str):
@@ -127,8 +128,9 @@ def sync(
 ) -> ErrorBody | None:
     """Download all artifacts
 
-     A ZIP archive that holds every artifact under its `path`; without any it is empty. Contents that are
-    no longer kept are left out.
+     Returns a ZIP archive that holds every artifact under its `path`. The archive of a rollout without
+    artifacts
+    is empty. Contents that are no longer kept are left out.
 
     Args:
         rollout_id (str):
@@ -154,8 +156,9 @@ async def asyncio_detailed(
 ) -> Response[ErrorBody]:
     """Download all artifacts
 
-     A ZIP archive that holds every artifact under its `path`; without any it is empty. Contents that are
-    no longer kept are left out.
+     Returns a ZIP archive that holds every artifact under its `path`. The archive of a rollout without
+    artifacts
+    is empty. Contents that are no longer kept are left out.
 
     Args:
         rollout_id (str):
@@ -184,8 +187,9 @@ async def asyncio(
 ) -> ErrorBody | None:
     """Download all artifacts
 
-     A ZIP archive that holds every artifact under its `path`; without any it is empty. Contents that are
-    no longer kept are left out.
+     Returns a ZIP archive that holds every artifact under its `path`. The archive of a rollout without
+    artifacts
+    is empty. Contents that are no longer kept are left out.
 
     Args:
         rollout_id (str):

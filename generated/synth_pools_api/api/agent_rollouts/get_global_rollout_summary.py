@@ -99,7 +99,7 @@ def sync_detailed(
 ) -> Response[ErrorBody | RolloutSummary]:
     """Get the summary of a rollout
 
-     State, reward, timing and the last event in one small document.
+     As `get_rollout_summary`.
 
     Args:
         rollout_id (str):
@@ -130,7 +130,7 @@ def sync(
 ) -> ErrorBody | RolloutSummary | None:
     """Get the summary of a rollout
 
-     State, reward, timing and the last event in one small document.
+     As `get_rollout_summary`.
 
     Args:
         rollout_id (str):
@@ -156,7 +156,7 @@ async def asyncio_detailed(
 ) -> Response[ErrorBody | RolloutSummary]:
     """Get the summary of a rollout
 
-     State, reward, timing and the last event in one small document.
+     As `get_rollout_summary`.
 
     Args:
         rollout_id (str):
@@ -185,7 +185,7 @@ async def asyncio(
 ) -> ErrorBody | RolloutSummary | None:
     """Get the summary of a rollout
 
-     State, reward, timing and the last event in one small document.
+     As `get_rollout_summary`.
 
     Args:
         rollout_id (str):

@@ -95,9 +95,11 @@ def sync_detailed(
 ) -> Response[ErrorBody]:
     """Download what is known of a rollout
 
-     A ZIP archive for whoever looks into what happened: the request, the rollout, its events, what its
-    container answered, its pool and the versions of what ran it, as JSON files. Values that look like
-    secrets are left out.
+     Returns a ZIP archive for whoever looks into what happened. It holds the request, the rollout, its
+    events,
+    the container's answer, the pool and the versions of what ran the rollout, as JSON files. Values
+    that look
+    like secrets are left out.
 
     Args:
         rollout_id (str):
@@ -128,9 +130,11 @@ def sync(
 ) -> ErrorBody | None:
     """Download what is known of a rollout
 
-     A ZIP archive for whoever looks into what happened: the request, the rollout, its events, what its
-    container answered, its pool and the versions of what ran it, as JSON files. Values that look like
-    secrets are left out.
+     Returns a ZIP archive for whoever looks into what happened. It holds the request, the rollout, its
+    events,
+    the container's answer, the pool and the versions of what ran the rollout, as JSON files. Values
+    that look
+    like secrets are left out.
 
     Args:
         rollout_id (str):
@@ -156,9 +160,11 @@ async def asyncio_detailed(
 ) -> Response[ErrorBody]:
     """Download what is known of a rollout
 
-     A ZIP archive for whoever looks into what happened: the request, the rollout, its events, what its
-    container answered, its pool and the versions of what ran it, as JSON files. Values that look like
-    secrets are left out.
+     Returns a ZIP archive for whoever looks into what happened. It holds the request, the rollout, its
+    events,
+    the container's answer, the pool and the versions of what ran the rollout, as JSON files. Values
+    that look
+    like secrets are left out.
 
     Args:
         rollout_id (str):
@@ -187,9 +193,11 @@ async def asyncio(
 ) -> ErrorBody | None:
     """Download what is known of a rollout
 
-     A ZIP archive for whoever looks into what happened: the request, the rollout, its events, what its
-    container answered, its pool and the versions of what ran it, as JSON files. Values that look like
-    secrets are left out.
+     Returns a ZIP archive for whoever looks into what happened. It holds the request, the rollout, its
+    events,
+    the container's answer, the pool and the versions of what ran the rollout, as JSON files. Values
+    that look
+    like secrets are left out.
 
     Args:
         rollout_id (str):

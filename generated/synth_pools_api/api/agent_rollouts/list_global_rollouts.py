@@ -114,7 +114,7 @@ def sync_detailed(
 ) -> Response[ErrorBody | RolloutList]:
     """List rollouts
 
-     The caller's rollouts in all pools, newest first.
+     Returns the caller's rollouts in all pools, newest first.
 
     Args:
         state (str | Unset):
@@ -154,7 +154,7 @@ def sync(
 ) -> ErrorBody | RolloutList | None:
     """List rollouts
 
-     The caller's rollouts in all pools, newest first.
+     Returns the caller's rollouts in all pools, newest first.
 
     Args:
         state (str | Unset):
@@ -189,7 +189,7 @@ async def asyncio_detailed(
 ) -> Response[ErrorBody | RolloutList]:
     """List rollouts
 
-     The caller's rollouts in all pools, newest first.
+     Returns the caller's rollouts in all pools, newest first.
 
     Args:
         state (str | Unset):
@@ -227,7 +227,7 @@ async def asyncio(
 ) -> ErrorBody | RolloutList | None:
     """List rollouts
 
-     The caller's rollouts in all pools, newest first.
+     Returns the caller's rollouts in all pools, newest first.
 
     Args:
         state (str | Unset):

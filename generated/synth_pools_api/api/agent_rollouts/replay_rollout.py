@@ -117,10 +117,12 @@ def sync_detailed(
 ) -> Response[ErrorBody | Rollout]:
     """Run a rollout once more
 
-     Admits a new rollout with the request, task and pool of this one, whatever its state, and names this
-    one in
-    `replay_of`. It counts as a creation of its own: the pool must be active and the task be there. With
-    `mode: sync` in the request the answer is the finished rollout.
+     Admits a new rollout with the request, the task and the pool of this one, in whatever state this one
+    is.
+    `replay_of` of the new rollout names this one. The rules of `create_rollout` hold: the pool must be
+    `active`, and the task must still exist. If the request says `mode: sync`, returns 200 with the
+    finished
+    rollout.
 
     Args:
         rollout_id (str):
@@ -154,10 +156,12 @@ def sync(
 ) -> ErrorBody | Rollout | None:
     """Run a rollout once more
 
-     Admits a new rollout with the request, task and pool of this one, whatever its state, and names this
-    one in
-    `replay_of`. It counts as a creation of its own: the pool must be active and the task be there. With
-    `mode: sync` in the request the answer is the finished rollout.
+     Admits a new rollout with the request, the task and the pool of this one, in whatever state this one
+    is.
+    `replay_of` of the new rollout names this one. The rules of `create_rollout` hold: the pool must be
+    `active`, and the task must still exist. If the request says `mode: sync`, returns 200 with the
+    finished
+    rollout.
 
     Args:
         rollout_id (str):
@@ -186,10 +190,12 @@ async def asyncio_detailed(
 ) -> Response[ErrorBody | Rollout]:
     """Run a rollout once more
 
-     Admits a new rollout with the request, task and pool of this one, whatever its state, and names this
-    one in
-    `replay_of`. It counts as a creation of its own: the pool must be active and the task be there. With
-    `mode: sync` in the request the answer is the finished rollout.
+     Admits a new rollout with the request, the task and the pool of this one, in whatever state this one
+    is.
+    `replay_of` of the new rollout names this one. The rules of `create_rollout` hold: the pool must be
+    `active`, and the task must still exist. If the request says `mode: sync`, returns 200 with the
+    finished
+    rollout.
 
     Args:
         rollout_id (str):
@@ -221,10 +227,12 @@ async def asyncio(
 ) -> ErrorBody | Rollout | None:
     """Run a rollout once more
 
-     Admits a new rollout with the request, task and pool of this one, whatever its state, and names this
-    one in
-    `replay_of`. It counts as a creation of its own: the pool must be active and the task be there. With
-    `mode: sync` in the request the answer is the finished rollout.
+     Admits a new rollout with the request, the task and the pool of this one, in whatever state this one
+    is.
+    `replay_of` of the new rollout names this one. The rules of `create_rollout` hold: the pool must be
+    `active`, and the task must still exist. If the request says `mode: sync`, returns 200 with the
+    finished
+    rollout.
 
     Args:
         rollout_id (str):

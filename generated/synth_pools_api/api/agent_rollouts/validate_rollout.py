@@ -115,9 +115,11 @@ def sync_detailed(
 ) -> Response[ErrorBody | RolloutValidation]:
     """Check a rollout request
 
-     Says what `create_global_rollout` would say to this request now, without creating anything. What a
-    creation would answer as 404, 409 or 422 is in `errors`, field by field; `valid` is true where there
-    are none. Any JSON object may be sent.
+     Says what `create_global_rollout` would answer to this request now. Creates nothing. `errors` holds
+    what a
+    creation would answer as 404, 409 or 422, field by field. `valid` is true if `errors` is empty. The
+    body may
+    be any JSON object.
 
     Args:
         body (JsonObject): Any JSON object: free-form, kept and answered as it was sent.
@@ -148,9 +150,11 @@ def sync(
 ) -> ErrorBody | RolloutValidation | None:
     """Check a rollout request
 
-     Says what `create_global_rollout` would say to this request now, without creating anything. What a
-    creation would answer as 404, 409 or 422 is in `errors`, field by field; `valid` is true where there
-    are none. Any JSON object may be sent.
+     Says what `create_global_rollout` would answer to this request now. Creates nothing. `errors` holds
+    what a
+    creation would answer as 404, 409 or 422, field by field. `valid` is true if `errors` is empty. The
+    body may
+    be any JSON object.
 
     Args:
         body (JsonObject): Any JSON object: free-form, kept and answered as it was sent.
@@ -176,9 +180,11 @@ async def asyncio_detailed(
 ) -> Response[ErrorBody | RolloutValidation]:
     """Check a rollout request
 
-     Says what `create_global_rollout` would say to this request now, without creating anything. What a
-    creation would answer as 404, 409 or 422 is in `errors`, field by field; `valid` is true where there
-    are none. Any JSON object may be sent.
+     Says what `create_global_rollout` would answer to this request now. Creates nothing. `errors` holds
+    what a
+    creation would answer as 404, 409 or 422, field by field. `valid` is true if `errors` is empty. The
+    body may
+    be any JSON object.
 
     Args:
         body (JsonObject): Any JSON object: free-form, kept and answered as it was sent.
@@ -207,9 +213,11 @@ async def asyncio(
 ) -> ErrorBody | RolloutValidation | None:
     """Check a rollout request
 
-     Says what `create_global_rollout` would say to this request now, without creating anything. What a
-    creation would answer as 404, 409 or 422 is in `errors`, field by field; `valid` is true where there
-    are none. Any JSON object may be sent.
+     Says what `create_global_rollout` would answer to this request now. Creates nothing. `errors` holds
+    what a
+    creation would answer as 404, 409 or 422, field by field. `valid` is true if `errors` is empty. The
+    body may
+    be any JSON object.
 
     Args:
         body (JsonObject): Any JSON object: free-form, kept and answered as it was sent.

@@ -130,8 +130,9 @@ def sync_detailed(
 ) -> Response[ContainerRolloutResult | ErrorBody]:
     """Run a rollout directly on a pool's container
 
-     Posts the body unchanged to the pool's container, see *Direct calls*. Nothing is queued, stored or
-    measured: the result exists in this answer alone.
+     Posts the body unchanged to the pool's container, see *Direct calls*. Queues, stores and measures
+    nothing:
+    the result exists only in this answer.
 
     Args:
         pool_id (str):
@@ -166,8 +167,9 @@ def sync(
 ) -> ContainerRolloutResult | ErrorBody | None:
     """Run a rollout directly on a pool's container
 
-     Posts the body unchanged to the pool's container, see *Direct calls*. Nothing is queued, stored or
-    measured: the result exists in this answer alone.
+     Posts the body unchanged to the pool's container, see *Direct calls*. Queues, stores and measures
+    nothing:
+    the result exists only in this answer.
 
     Args:
         pool_id (str):
@@ -197,8 +199,9 @@ async def asyncio_detailed(
 ) -> Response[ContainerRolloutResult | ErrorBody]:
     """Run a rollout directly on a pool's container
 
-     Posts the body unchanged to the pool's container, see *Direct calls*. Nothing is queued, stored or
-    measured: the result exists in this answer alone.
+     Posts the body unchanged to the pool's container, see *Direct calls*. Queues, stores and measures
+    nothing:
+    the result exists only in this answer.
 
     Args:
         pool_id (str):
@@ -231,8 +234,9 @@ async def asyncio(
 ) -> ContainerRolloutResult | ErrorBody | None:
     """Run a rollout directly on a pool's container
 
-     Posts the body unchanged to the pool's container, see *Direct calls*. Nothing is queued, stored or
-    measured: the result exists in this answer alone.
+     Posts the body unchanged to the pool's container, see *Direct calls*. Queues, stores and measures
+    nothing:
+    the result exists only in this answer.
 
     Args:
         pool_id (str):

@@ -133,8 +133,9 @@ def sync_detailed(
 ) -> Response[ContainerRolloutResult | ErrorBody]:
     """Run a rollout directly on a task's container
 
-     Posts the body unchanged to the task's container, see *Direct calls*. Nothing is queued, stored or
-    measured: the result exists in this answer alone.
+     Posts the body unchanged to the task's container, see *Direct calls*. Queues, stores and measures
+    nothing:
+    the result exists only in this answer.
 
     Args:
         pool_id (str):
@@ -172,8 +173,9 @@ def sync(
 ) -> ContainerRolloutResult | ErrorBody | None:
     """Run a rollout directly on a task's container
 
-     Posts the body unchanged to the task's container, see *Direct calls*. Nothing is queued, stored or
-    measured: the result exists in this answer alone.
+     Posts the body unchanged to the task's container, see *Direct calls*. Queues, stores and measures
+    nothing:
+    the result exists only in this answer.
 
     Args:
         pool_id (str):
@@ -206,8 +208,9 @@ async def asyncio_detailed(
 ) -> Response[ContainerRolloutResult | ErrorBody]:
     """Run a rollout directly on a task's container
 
-     Posts the body unchanged to the task's container, see *Direct calls*. Nothing is queued, stored or
-    measured: the result exists in this answer alone.
+     Posts the body unchanged to the task's container, see *Direct calls*. Queues, stores and measures
+    nothing:
+    the result exists only in this answer.
 
     Args:
         pool_id (str):
@@ -243,8 +246,9 @@ async def asyncio(
 ) -> ContainerRolloutResult | ErrorBody | None:
     """Run a rollout directly on a task's container
 
-     Posts the body unchanged to the task's container, see *Direct calls*. Nothing is queued, stored or
-    measured: the result exists in this answer alone.
+     Posts the body unchanged to the task's container, see *Direct calls*. Queues, stores and measures
+    nothing:
+    the result exists only in this answer.
 
     Args:
         pool_id (str):

@@ -99,7 +99,7 @@ def sync_detailed(
 ) -> Response[ContainerHealth | ErrorBody]:
     """Get the health of a pool's container
 
-     What the pool's container answers to `GET /health`, see *Direct calls*.
+     Returns what the pool's container answers to `GET /health`, see *Direct calls*.
 
     Args:
         pool_id (str):
@@ -130,7 +130,7 @@ def sync(
 ) -> ContainerHealth | ErrorBody | None:
     """Get the health of a pool's container
 
-     What the pool's container answers to `GET /health`, see *Direct calls*.
+     Returns what the pool's container answers to `GET /health`, see *Direct calls*.
 
     Args:
         pool_id (str):
@@ -156,7 +156,7 @@ async def asyncio_detailed(
 ) -> Response[ContainerHealth | ErrorBody]:
     """Get the health of a pool's container
 
-     What the pool's container answers to `GET /health`, see *Direct calls*.
+     Returns what the pool's container answers to `GET /health`, see *Direct calls*.
 
     Args:
         pool_id (str):
@@ -185,7 +185,7 @@ async def asyncio(
 ) -> ContainerHealth | ErrorBody | None:
     """Get the health of a pool's container
 
-     What the pool's container answers to `GET /health`, see *Direct calls*.
+     Returns what the pool's container answers to `GET /health`, see *Direct calls*.
 
     Args:
         pool_id (str):

@@ -99,7 +99,7 @@ def sync_detailed(
 ) -> Response[ContainerProgram | ErrorBody]:
     """Get the program of a pool's container
 
-     What the pool's container answers to `GET /program`, see *Direct calls*.
+     Returns what the pool's container answers to `GET /program`, see *Direct calls*.
 
     Args:
         pool_id (str):
@@ -130,7 +130,7 @@ def sync(
 ) -> ContainerProgram | ErrorBody | None:
     """Get the program of a pool's container
 
-     What the pool's container answers to `GET /program`, see *Direct calls*.
+     Returns what the pool's container answers to `GET /program`, see *Direct calls*.
 
     Args:
         pool_id (str):
@@ -156,7 +156,7 @@ async def asyncio_detailed(
 ) -> Response[ContainerProgram | ErrorBody]:
     """Get the program of a pool's container
 
-     What the pool's container answers to `GET /program`, see *Direct calls*.
+     Returns what the pool's container answers to `GET /program`, see *Direct calls*.
 
     Args:
         pool_id (str):
@@ -185,7 +185,7 @@ async def asyncio(
 ) -> ContainerProgram | ErrorBody | None:
     """Get the program of a pool's container
 
-     What the pool's container answers to `GET /program`, see *Direct calls*.
+     Returns what the pool's container answers to `GET /program`, see *Direct calls*.
 
     Args:
         pool_id (str):

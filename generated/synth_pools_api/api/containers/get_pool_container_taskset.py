@@ -99,7 +99,7 @@ def sync_detailed(
 ) -> Response[ContainerTaskset | ErrorBody]:
     """Get the taskset of a pool's container
 
-     What the pool's container answers to `GET /taskset`, see *Direct calls*.
+     Returns what the pool's container answers to `GET /taskset`, see *Direct calls*.
 
     Args:
         pool_id (str):
@@ -130,7 +130,7 @@ def sync(
 ) -> ContainerTaskset | ErrorBody | None:
     """Get the taskset of a pool's container
 
-     What the pool's container answers to `GET /taskset`, see *Direct calls*.
+     Returns what the pool's container answers to `GET /taskset`, see *Direct calls*.
 
     Args:
         pool_id (str):
@@ -156,7 +156,7 @@ async def asyncio_detailed(
 ) -> Response[ContainerTaskset | ErrorBody]:
     """Get the taskset of a pool's container
 
-     What the pool's container answers to `GET /taskset`, see *Direct calls*.
+     Returns what the pool's container answers to `GET /taskset`, see *Direct calls*.
 
     Args:
         pool_id (str):
@@ -185,7 +185,7 @@ async def asyncio(
 ) -> ContainerTaskset | ErrorBody | None:
     """Get the taskset of a pool's container
 
-     What the pool's container answers to `GET /taskset`, see *Direct calls*.
+     Returns what the pool's container answers to `GET /taskset`, see *Direct calls*.
 
     Args:
         pool_id (str):

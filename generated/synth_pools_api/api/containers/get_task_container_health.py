@@ -102,7 +102,7 @@ def sync_detailed(
 ) -> Response[ContainerHealth | ErrorBody]:
     """Get the health of a task's container
 
-     What the task's container answers to `GET /health`, see *Direct calls*.
+     Returns what the task's container answers to `GET /health`, see *Direct calls*.
 
     Args:
         pool_id (str):
@@ -136,7 +136,7 @@ def sync(
 ) -> ContainerHealth | ErrorBody | None:
     """Get the health of a task's container
 
-     What the task's container answers to `GET /health`, see *Direct calls*.
+     Returns what the task's container answers to `GET /health`, see *Direct calls*.
 
     Args:
         pool_id (str):
@@ -165,7 +165,7 @@ async def asyncio_detailed(
 ) -> Response[ContainerHealth | ErrorBody]:
     """Get the health of a task's container
 
-     What the task's container answers to `GET /health`, see *Direct calls*.
+     Returns what the task's container answers to `GET /health`, see *Direct calls*.
 
     Args:
         pool_id (str):
@@ -197,7 +197,7 @@ async def asyncio(
 ) -> ContainerHealth | ErrorBody | None:
     """Get the health of a task's container
 
-     What the task's container answers to `GET /health`, see *Direct calls*.
+     Returns what the task's container answers to `GET /health`, see *Direct calls*.
 
     Args:
         pool_id (str):

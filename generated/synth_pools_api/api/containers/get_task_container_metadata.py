@@ -102,7 +102,7 @@ def sync_detailed(
 ) -> Response[ContainerMetadata | ErrorBody]:
     """Get the metadata of a task's container
 
-     What the task's container answers to `GET /metadata`, see *Direct calls*.
+     Returns what the task's container answers to `GET /metadata`, see *Direct calls*.
 
     Args:
         pool_id (str):
@@ -136,7 +136,7 @@ def sync(
 ) -> ContainerMetadata | ErrorBody | None:
     """Get the metadata of a task's container
 
-     What the task's container answers to `GET /metadata`, see *Direct calls*.
+     Returns what the task's container answers to `GET /metadata`, see *Direct calls*.
 
     Args:
         pool_id (str):
@@ -165,7 +165,7 @@ async def asyncio_detailed(
 ) -> Response[ContainerMetadata | ErrorBody]:
     """Get the metadata of a task's container
 
-     What the task's container answers to `GET /metadata`, see *Direct calls*.
+     Returns what the task's container answers to `GET /metadata`, see *Direct calls*.
 
     Args:
         pool_id (str):
@@ -197,7 +197,7 @@ async def asyncio(
 ) -> ContainerMetadata | ErrorBody | None:
     """Get the metadata of a task's container
 
-     What the task's container answers to `GET /metadata`, see *Direct calls*.
+     Returns what the task's container answers to `GET /metadata`, see *Direct calls*.
 
     Args:
         pool_id (str):

@@ -102,7 +102,7 @@ def sync_detailed(
 ) -> Response[ContainerTaskset | ErrorBody]:
     """Get the taskset of a task's container
 
-     What the task's container answers to `GET /taskset`, see *Direct calls*.
+     Returns what the task's container answers to `GET /taskset`, see *Direct calls*.
 
     Args:
         pool_id (str):
@@ -136,7 +136,7 @@ def sync(
 ) -> ContainerTaskset | ErrorBody | None:
     """Get the taskset of a task's container
 
-     What the task's container answers to `GET /taskset`, see *Direct calls*.
+     Returns what the task's container answers to `GET /taskset`, see *Direct calls*.
 
     Args:
         pool_id (str):
@@ -165,7 +165,7 @@ async def asyncio_detailed(
 ) -> Response[ContainerTaskset | ErrorBody]:
     """Get the taskset of a task's container
 
-     What the task's container answers to `GET /taskset`, see *Direct calls*.
+     Returns what the task's container answers to `GET /taskset`, see *Direct calls*.
 
     Args:
         pool_id (str):
@@ -197,7 +197,7 @@ async def asyncio(
 ) -> ContainerTaskset | ErrorBody | None:
     """Get the taskset of a task's container
 
-     What the task's container answers to `GET /taskset`, see *Direct calls*.
+     Returns what the task's container answers to `GET /taskset`, see *Direct calls*.
 
     Args:
         pool_id (str):

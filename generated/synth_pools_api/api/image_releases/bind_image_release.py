@@ -107,8 +107,9 @@ def sync_detailed(
 ) -> Response[ErrorBody | ImageReleaseBinding]:
     """Bind an image release to the task of a pool
 
-     Has the rollouts of the pool's one task run on the image, which may take as long as building it. A
-    pool that has not exactly one task is 409.
+     Has the rollouts of the pool's only task run on the image. May take as long as building the image.
+    Returns
+    409 unless the pool has exactly one task.
 
     Args:
         pool_id (str):
@@ -142,8 +143,9 @@ def sync(
 ) -> ErrorBody | ImageReleaseBinding | None:
     """Bind an image release to the task of a pool
 
-     Has the rollouts of the pool's one task run on the image, which may take as long as building it. A
-    pool that has not exactly one task is 409.
+     Has the rollouts of the pool's only task run on the image. May take as long as building the image.
+    Returns
+    409 unless the pool has exactly one task.
 
     Args:
         pool_id (str):
@@ -172,8 +174,9 @@ async def asyncio_detailed(
 ) -> Response[ErrorBody | ImageReleaseBinding]:
     """Bind an image release to the task of a pool
 
-     Has the rollouts of the pool's one task run on the image, which may take as long as building it. A
-    pool that has not exactly one task is 409.
+     Has the rollouts of the pool's only task run on the image. May take as long as building the image.
+    Returns
+    409 unless the pool has exactly one task.
 
     Args:
         pool_id (str):
@@ -205,8 +208,9 @@ async def asyncio(
 ) -> ErrorBody | ImageReleaseBinding | None:
     """Bind an image release to the task of a pool
 
-     Has the rollouts of the pool's one task run on the image, which may take as long as building it. A
-    pool that has not exactly one task is 409.
+     Has the rollouts of the pool's only task run on the image. May take as long as building the image.
+    Returns
+    409 unless the pool has exactly one task.
 
     Args:
         pool_id (str):

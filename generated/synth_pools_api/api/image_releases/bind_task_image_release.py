@@ -120,9 +120,9 @@ def sync_detailed(
 ) -> Response[ErrorBody | ImageReleaseBinding]:
     """Bind an image release to a task
 
-     As `bind_image_release`, for one task. With `expected_release_id` it is 409 unless that release is
-    the
-    one that is bound now.
+     As `bind_image_release`, for the task in the path. Returns 409 if `expected_release_id` is given and
+    is not
+    the release that is bound now.
 
     Args:
         pool_id (str):
@@ -162,9 +162,9 @@ def sync(
 ) -> ErrorBody | ImageReleaseBinding | None:
     """Bind an image release to a task
 
-     As `bind_image_release`, for one task. With `expected_release_id` it is 409 unless that release is
-    the
-    one that is bound now.
+     As `bind_image_release`, for the task in the path. Returns 409 if `expected_release_id` is given and
+    is not
+    the release that is bound now.
 
     Args:
         pool_id (str):
@@ -199,9 +199,9 @@ async def asyncio_detailed(
 ) -> Response[ErrorBody | ImageReleaseBinding]:
     """Bind an image release to a task
 
-     As `bind_image_release`, for one task. With `expected_release_id` it is 409 unless that release is
-    the
-    one that is bound now.
+     As `bind_image_release`, for the task in the path. Returns 409 if `expected_release_id` is given and
+    is not
+    the release that is bound now.
 
     Args:
         pool_id (str):
@@ -239,9 +239,9 @@ async def asyncio(
 ) -> ErrorBody | ImageReleaseBinding | None:
     """Bind an image release to a task
 
-     As `bind_image_release`, for one task. With `expected_release_id` it is 409 unless that release is
-    the
-    one that is bound now.
+     As `bind_image_release`, for the task in the path. Returns 409 if `expected_release_id` is given and
+    is not
+    the release that is bound now.
 
     Args:
         pool_id (str):

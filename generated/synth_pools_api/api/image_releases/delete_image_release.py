@@ -107,7 +107,7 @@ def sync_detailed(
 ) -> Response[ErrorBody | ImageRelease]:
     """Delete an image release
 
-     Removes the image release. One that is bound to a task is 409.
+     Removes the image release. Returns 409 if it is bound to a task.
 
     Args:
         pool_id (str):
@@ -141,7 +141,7 @@ def sync(
 ) -> ErrorBody | ImageRelease | None:
     """Delete an image release
 
-     Removes the image release. One that is bound to a task is 409.
+     Removes the image release. Returns 409 if it is bound to a task.
 
     Args:
         pool_id (str):
@@ -170,7 +170,7 @@ async def asyncio_detailed(
 ) -> Response[ErrorBody | ImageRelease]:
     """Delete an image release
 
-     Removes the image release. One that is bound to a task is 409.
+     Removes the image release. Returns 409 if it is bound to a task.
 
     Args:
         pool_id (str):
@@ -202,7 +202,7 @@ async def asyncio(
 ) -> ErrorBody | ImageRelease | None:
     """Delete an image release
 
-     Removes the image release. One that is bound to a task is 409.
+     Removes the image release. Returns 409 if it is bound to a task.
 
     Args:
         pool_id (str):

@@ -107,7 +107,9 @@ def sync_detailed(
 ) -> Response[ErrorBody | ImageReleaseList]:
     """List the image releases of a pool
 
-     All image releases of the pool, newest first. A server without the feature answers none.
+     Returns all image releases of the pool, newest first. A server without the feature `image_releases`
+    returns
+    none.
 
     Args:
         pool_id (str):
@@ -141,7 +143,9 @@ def sync(
 ) -> ErrorBody | ImageReleaseList | None:
     """List the image releases of a pool
 
-     All image releases of the pool, newest first. A server without the feature answers none.
+     Returns all image releases of the pool, newest first. A server without the feature `image_releases`
+    returns
+    none.
 
     Args:
         pool_id (str):
@@ -170,7 +174,9 @@ async def asyncio_detailed(
 ) -> Response[ErrorBody | ImageReleaseList]:
     """List the image releases of a pool
 
-     All image releases of the pool, newest first. A server without the feature answers none.
+     Returns all image releases of the pool, newest first. A server without the feature `image_releases`
+    returns
+    none.
 
     Args:
         pool_id (str):
@@ -202,7 +208,9 @@ async def asyncio(
 ) -> ErrorBody | ImageReleaseList | None:
     """List the image releases of a pool
 
-     All image releases of the pool, newest first. A server without the feature answers none.
+     Returns all image releases of the pool, newest first. A server without the feature `image_releases`
+    returns
+    none.
 
     Args:
         pool_id (str):

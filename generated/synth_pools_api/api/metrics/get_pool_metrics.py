@@ -99,8 +99,8 @@ def sync_detailed(
 ) -> Response[ErrorBody | PoolMetrics]:
     """Get the metrics of a pool
 
-     Counts of this pool's rollouts as they are at this moment. `success_rate` is `completed /
-    (completed + failed)`, null before the first of these.
+     Returns the counts of this pool's rollouts at this moment. `success_rate` is `completed_rollouts /
+    (completed_rollouts + failed_rollouts)`; null while both are 0.
 
     Args:
         pool_id (str):
@@ -131,8 +131,8 @@ def sync(
 ) -> ErrorBody | PoolMetrics | None:
     """Get the metrics of a pool
 
-     Counts of this pool's rollouts as they are at this moment. `success_rate` is `completed /
-    (completed + failed)`, null before the first of these.
+     Returns the counts of this pool's rollouts at this moment. `success_rate` is `completed_rollouts /
+    (completed_rollouts + failed_rollouts)`; null while both are 0.
 
     Args:
         pool_id (str):
@@ -158,8 +158,8 @@ async def asyncio_detailed(
 ) -> Response[ErrorBody | PoolMetrics]:
     """Get the metrics of a pool
 
-     Counts of this pool's rollouts as they are at this moment. `success_rate` is `completed /
-    (completed + failed)`, null before the first of these.
+     Returns the counts of this pool's rollouts at this moment. `success_rate` is `completed_rollouts /
+    (completed_rollouts + failed_rollouts)`; null while both are 0.
 
     Args:
         pool_id (str):
@@ -188,8 +188,8 @@ async def asyncio(
 ) -> ErrorBody | PoolMetrics | None:
     """Get the metrics of a pool
 
-     Counts of this pool's rollouts as they are at this moment. `success_rate` is `completed /
-    (completed + failed)`, null before the first of these.
+     Returns the counts of this pool's rollouts at this moment. `success_rate` is `completed_rollouts /
+    (completed_rollouts + failed_rollouts)`; null while both are 0.
 
     Args:
         pool_id (str):

@@ -134,10 +134,13 @@ def sync_detailed(
 ) -> Response[ErrorBody | Rollout]:
     """Cancel a rollout
 
-     A queued rollout never starts; a running one is stopped and its container told. Cancelling again is
-    200,
-    so that it can be retried. A rollout that has ended otherwise is 409 `rollout_finished`, because the
-    request has no effect. The body may be absent or any object.
+     Cancels a rollout. A queued one never starts. A running one is stopped, and its container is told.
+    Returns
+    200 if the rollout is `cancelled` already, so that a client can retry it. Returns 409
+    `rollout_finished` if
+    the rollout has completed or failed, because then the request has no effect. The body may be absent
+    or any
+    object.
 
     Args:
         pool_id (str):
@@ -174,10 +177,13 @@ def sync(
 ) -> ErrorBody | Rollout | None:
     """Cancel a rollout
 
-     A queued rollout never starts; a running one is stopped and its container told. Cancelling again is
-    200,
-    so that it can be retried. A rollout that has ended otherwise is 409 `rollout_finished`, because the
-    request has no effect. The body may be absent or any object.
+     Cancels a rollout. A queued one never starts. A running one is stopped, and its container is told.
+    Returns
+    200 if the rollout is `cancelled` already, so that a client can retry it. Returns 409
+    `rollout_finished` if
+    the rollout has completed or failed, because then the request has no effect. The body may be absent
+    or any
+    object.
 
     Args:
         pool_id (str):
@@ -209,10 +215,13 @@ async def asyncio_detailed(
 ) -> Response[ErrorBody | Rollout]:
     """Cancel a rollout
 
-     A queued rollout never starts; a running one is stopped and its container told. Cancelling again is
-    200,
-    so that it can be retried. A rollout that has ended otherwise is 409 `rollout_finished`, because the
-    request has no effect. The body may be absent or any object.
+     Cancels a rollout. A queued one never starts. A running one is stopped, and its container is told.
+    Returns
+    200 if the rollout is `cancelled` already, so that a client can retry it. Returns 409
+    `rollout_finished` if
+    the rollout has completed or failed, because then the request has no effect. The body may be absent
+    or any
+    object.
 
     Args:
         pool_id (str):
@@ -247,10 +256,13 @@ async def asyncio(
 ) -> ErrorBody | Rollout | None:
     """Cancel a rollout
 
-     A queued rollout never starts; a running one is stopped and its container told. Cancelling again is
-    200,
-    so that it can be retried. A rollout that has ended otherwise is 409 `rollout_finished`, because the
-    request has no effect. The body may be absent or any object.
+     Cancels a rollout. A queued one never starts. A running one is stopped, and its container is told.
+    Returns
+    200 if the rollout is `cancelled` already, so that a client can retry it. Returns 409
+    `rollout_finished` if
+    the rollout has completed or failed, because then the request has no effect. The body may be absent
+    or any
+    object.
 
     Args:
         pool_id (str):

@@ -139,21 +139,20 @@ def sync_detailed(
 ) -> Response[ErrorBody | Rollout]:
     """Start a rollout on a pool
 
-     Admits a rollout to this pool. With `mode: async` (the default) it answers 202 as soon as the
-    rollout is
-    admitted. With `mode: sync` it answers 200 with the finished rollout, whether it completed, failed
-    or was
-    cancelled. A server may stop waiting and answer 202; the rollout goes on. It also goes on if the
+     Admits a rollout to this pool. With `mode: async` (the default) returns 202 as soon as the rollout
+    is
+    admitted. With `mode: sync` returns 200 with the finished rollout, whether it completed, failed or
+    was
+    cancelled. A server may stop waiting and return 202; the rollout goes on. It also goes on if the
     client
-    disconnects. A key outside the 20 of `RolloutRequest` is 422.
+    disconnects. Returns 422 `validation_failed` if a key is none of the 20 of `RolloutRequest`.
 
     Args:
         pool_id (str):
         idempotency_key (str | Unset):
-        body (RolloutRequest): A rollout as the caller asks for it. These 20 keys and no others;
-            all are optional, and null
-            is the same as not given. Every value comes back in the `request` of the rollout as it was
-            sent.
+        body (RolloutRequest): A rollout as the caller asks for it. It has these 20 keys and no
+            others. All are optional. Null is the same as
+            not given. `request` of the rollout holds every value as it was sent.
 
     Raises:
         errors.UnexpectedStatus: If the server returns an undocumented status code and Client.raise_on_unexpected_status is True.
@@ -185,21 +184,20 @@ def sync(
 ) -> ErrorBody | Rollout | None:
     """Start a rollout on a pool
 
-     Admits a rollout to this pool. With `mode: async` (the default) it answers 202 as soon as the
-    rollout is
-    admitted. With `mode: sync` it answers 200 with the finished rollout, whether it completed, failed
-    or was
-    cancelled. A server may stop waiting and answer 202; the rollout goes on. It also goes on if the
+     Admits a rollout to this pool. With `mode: async` (the default) returns 202 as soon as the rollout
+    is
+    admitted. With `mode: sync` returns 200 with the finished rollout, whether it completed, failed or
+    was
+    cancelled. A server may stop waiting and return 202; the rollout goes on. It also goes on if the
     client
-    disconnects. A key outside the 20 of `RolloutRequest` is 422.
+    disconnects. Returns 422 `validation_failed` if a key is none of the 20 of `RolloutRequest`.
 
     Args:
         pool_id (str):
         idempotency_key (str | Unset):
-        body (RolloutRequest): A rollout as the caller asks for it. These 20 keys and no others;
-            all are optional, and null
-            is the same as not given. Every value comes back in the `request` of the rollout as it was
-            sent.
+        body (RolloutRequest): A rollout as the caller asks for it. It has these 20 keys and no
+            others. All are optional. Null is the same as
+            not given. `request` of the rollout holds every value as it was sent.
 
     Raises:
         errors.UnexpectedStatus: If the server returns an undocumented status code and Client.raise_on_unexpected_status is True.
@@ -226,21 +224,20 @@ async def asyncio_detailed(
 ) -> Response[ErrorBody | Rollout]:
     """Start a rollout on a pool
 
-     Admits a rollout to this pool. With `mode: async` (the default) it answers 202 as soon as the
-    rollout is
-    admitted. With `mode: sync` it answers 200 with the finished rollout, whether it completed, failed
-    or was
-    cancelled. A server may stop waiting and answer 202; the rollout goes on. It also goes on if the
+     Admits a rollout to this pool. With `mode: async` (the default) returns 202 as soon as the rollout
+    is
+    admitted. With `mode: sync` returns 200 with the finished rollout, whether it completed, failed or
+    was
+    cancelled. A server may stop waiting and return 202; the rollout goes on. It also goes on if the
     client
-    disconnects. A key outside the 20 of `RolloutRequest` is 422.
+    disconnects. Returns 422 `validation_failed` if a key is none of the 20 of `RolloutRequest`.
 
     Args:
         pool_id (str):
         idempotency_key (str | Unset):
-        body (RolloutRequest): A rollout as the caller asks for it. These 20 keys and no others;
-            all are optional, and null
-            is the same as not given. Every value comes back in the `request` of the rollout as it was
-            sent.
+        body (RolloutRequest): A rollout as the caller asks for it. It has these 20 keys and no
+            others. All are optional. Null is the same as
+            not given. `request` of the rollout holds every value as it was sent.
 
     Raises:
         errors.UnexpectedStatus: If the server returns an undocumented status code and Client.raise_on_unexpected_status is True.
@@ -270,21 +267,20 @@ async def asyncio(
 ) -> ErrorBody | Rollout | None:
     """Start a rollout on a pool
 
-     Admits a rollout to this pool. With `mode: async` (the default) it answers 202 as soon as the
-    rollout is
-    admitted. With `mode: sync` it answers 200 with the finished rollout, whether it completed, failed
-    or was
-    cancelled. A server may stop waiting and answer 202; the rollout goes on. It also goes on if the
+     Admits a rollout to this pool. With `mode: async` (the default) returns 202 as soon as the rollout
+    is
+    admitted. With `mode: sync` returns 200 with the finished rollout, whether it completed, failed or
+    was
+    cancelled. A server may stop waiting and return 202; the rollout goes on. It also goes on if the
     client
-    disconnects. A key outside the 20 of `RolloutRequest` is 422.
+    disconnects. Returns 422 `validation_failed` if a key is none of the 20 of `RolloutRequest`.
 
     Args:
         pool_id (str):
         idempotency_key (str | Unset):
-        body (RolloutRequest): A rollout as the caller asks for it. These 20 keys and no others;
-            all are optional, and null
-            is the same as not given. Every value comes back in the `request` of the rollout as it was
-            sent.
+        body (RolloutRequest): A rollout as the caller asks for it. It has these 20 keys and no
+            others. All are optional. Null is the same as
+            not given. `request` of the rollout holds every value as it was sent.
 
     Raises:
         errors.UnexpectedStatus: If the server returns an undocumented status code and Client.raise_on_unexpected_status is True.

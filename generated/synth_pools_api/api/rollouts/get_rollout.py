@@ -102,7 +102,8 @@ def sync_detailed(
 ) -> Response[ErrorBody | Rollout]:
     """Get a rollout
 
-     The rollout in whatever state it is, with its request and, once it has ended, its result.
+     Returns the rollout in any state, with its request and, once it has ended, its result. Returns 404
+    `rollout_not_found` if it does not exist in this pool.
 
     Args:
         pool_id (str):
@@ -136,7 +137,8 @@ def sync(
 ) -> ErrorBody | Rollout | None:
     """Get a rollout
 
-     The rollout in whatever state it is, with its request and, once it has ended, its result.
+     Returns the rollout in any state, with its request and, once it has ended, its result. Returns 404
+    `rollout_not_found` if it does not exist in this pool.
 
     Args:
         pool_id (str):
@@ -165,7 +167,8 @@ async def asyncio_detailed(
 ) -> Response[ErrorBody | Rollout]:
     """Get a rollout
 
-     The rollout in whatever state it is, with its request and, once it has ended, its result.
+     Returns the rollout in any state, with its request and, once it has ended, its result. Returns 404
+    `rollout_not_found` if it does not exist in this pool.
 
     Args:
         pool_id (str):
@@ -197,7 +200,8 @@ async def asyncio(
 ) -> ErrorBody | Rollout | None:
     """Get a rollout
 
-     The rollout in whatever state it is, with its request and, once it has ended, its result.
+     Returns the rollout in any state, with its request and, once it has ended, its result. Returns 404
+    `rollout_not_found` if it does not exist in this pool.
 
     Args:
         pool_id (str):

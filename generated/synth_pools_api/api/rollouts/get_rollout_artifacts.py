@@ -110,8 +110,9 @@ def sync_detailed(
 ) -> Response[ArtifactList | ErrorBody]:
     """List the artifacts of a rollout
 
-     What the container handed over as `artifact`, described item by item. Empty until the rollout has
-    ended.
+     Returns a description of each artifact that the container's answer holds, see `Artifact`. Empty
+    until the
+    rollout has ended.
 
     Args:
         pool_id (str):
@@ -148,8 +149,9 @@ def sync(
 ) -> ArtifactList | ErrorBody | None:
     """List the artifacts of a rollout
 
-     What the container handed over as `artifact`, described item by item. Empty until the rollout has
-    ended.
+     Returns a description of each artifact that the container's answer holds, see `Artifact`. Empty
+    until the
+    rollout has ended.
 
     Args:
         pool_id (str):
@@ -181,8 +183,9 @@ async def asyncio_detailed(
 ) -> Response[ArtifactList | ErrorBody]:
     """List the artifacts of a rollout
 
-     What the container handed over as `artifact`, described item by item. Empty until the rollout has
-    ended.
+     Returns a description of each artifact that the container's answer holds, see `Artifact`. Empty
+    until the
+    rollout has ended.
 
     Args:
         pool_id (str):
@@ -217,8 +220,9 @@ async def asyncio(
 ) -> ArtifactList | ErrorBody | None:
     """List the artifacts of a rollout
 
-     What the container handed over as `artifact`, described item by item. Empty until the rollout has
-    ended.
+     Returns a description of each artifact that the container's answer holds, see `Artifact`. Empty
+    until the
+    rollout has ended.
 
     Args:
         pool_id (str):

@@ -102,7 +102,7 @@ def sync_detailed(
 ) -> Response[ErrorBody | RolloutSummary]:
     """Get the summary of a rollout
 
-     State, reward, timing and the last event in one small document.
+     Returns state, reward, timing and the last event in one small document.
 
     Args:
         pool_id (str):
@@ -136,7 +136,7 @@ def sync(
 ) -> ErrorBody | RolloutSummary | None:
     """Get the summary of a rollout
 
-     State, reward, timing and the last event in one small document.
+     Returns state, reward, timing and the last event in one small document.
 
     Args:
         pool_id (str):
@@ -165,7 +165,7 @@ async def asyncio_detailed(
 ) -> Response[ErrorBody | RolloutSummary]:
     """Get the summary of a rollout
 
-     State, reward, timing and the last event in one small document.
+     Returns state, reward, timing and the last event in one small document.
 
     Args:
         pool_id (str):
@@ -197,7 +197,7 @@ async def asyncio(
 ) -> ErrorBody | RolloutSummary | None:
     """Get the summary of a rollout
 
-     State, reward, timing and the last event in one small document.
+     Returns state, reward, timing and the last event in one small document.
 
     Args:
         pool_id (str):

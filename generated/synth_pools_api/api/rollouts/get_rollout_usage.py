@@ -102,8 +102,9 @@ def sync_detailed(
 ) -> Response[ErrorBody | RolloutUsage]:
     """Get the usage of a rollout
 
-     Time, tokens and bytes. All zero, or null where nothing is known, until the rollout starts; final
-    once it has ended.
+     Returns how much time, how many tokens and how many bytes the rollout used. Until the rollout starts
+    each
+    figure is zero, or null where nothing is known. The figures are final once the rollout has ended.
 
     Args:
         pool_id (str):
@@ -137,8 +138,9 @@ def sync(
 ) -> ErrorBody | RolloutUsage | None:
     """Get the usage of a rollout
 
-     Time, tokens and bytes. All zero, or null where nothing is known, until the rollout starts; final
-    once it has ended.
+     Returns how much time, how many tokens and how many bytes the rollout used. Until the rollout starts
+    each
+    figure is zero, or null where nothing is known. The figures are final once the rollout has ended.
 
     Args:
         pool_id (str):
@@ -167,8 +169,9 @@ async def asyncio_detailed(
 ) -> Response[ErrorBody | RolloutUsage]:
     """Get the usage of a rollout
 
-     Time, tokens and bytes. All zero, or null where nothing is known, until the rollout starts; final
-    once it has ended.
+     Returns how much time, how many tokens and how many bytes the rollout used. Until the rollout starts
+    each
+    figure is zero, or null where nothing is known. The figures are final once the rollout has ended.
 
     Args:
         pool_id (str):
@@ -200,8 +203,9 @@ async def asyncio(
 ) -> ErrorBody | RolloutUsage | None:
     """Get the usage of a rollout
 
-     Time, tokens and bytes. All zero, or null where nothing is known, until the rollout starts; final
-    once it has ended.
+     Returns how much time, how many tokens and how many bytes the rollout used. Until the rollout starts
+    each
+    figure is zero, or null where nothing is known. The figures are final once the rollout has ended.
 
     Args:
         pool_id (str):

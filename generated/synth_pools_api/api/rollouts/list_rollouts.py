@@ -124,7 +124,7 @@ def sync_detailed(
 ) -> Response[ErrorBody | RolloutList]:
     """List the rollouts of a pool
 
-     The rollouts of this pool, newest first.
+     Returns the rollouts of this pool, newest first.
 
     Args:
         pool_id (str):
@@ -167,7 +167,7 @@ def sync(
 ) -> ErrorBody | RolloutList | None:
     """List the rollouts of a pool
 
-     The rollouts of this pool, newest first.
+     Returns the rollouts of this pool, newest first.
 
     Args:
         pool_id (str):
@@ -205,7 +205,7 @@ async def asyncio_detailed(
 ) -> Response[ErrorBody | RolloutList]:
     """List the rollouts of a pool
 
-     The rollouts of this pool, newest first.
+     Returns the rollouts of this pool, newest first.
 
     Args:
         pool_id (str):
@@ -246,7 +246,7 @@ async def asyncio(
 ) -> ErrorBody | RolloutList | None:
     """List the rollouts of a pool
 
-     The rollouts of this pool, newest first.
+     Returns the rollouts of this pool, newest first.
 
     Args:
         pool_id (str):

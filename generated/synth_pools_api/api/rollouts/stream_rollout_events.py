@@ -134,11 +134,11 @@ def sync_detailed(
 ) -> Response[ErrorBody]:
     """Follow the events of a rollout
 
-     A stream of server-sent events: those that happened, then live ones, until the terminal event. The
-    schema is
-    that of one event, the JSON in the `data` of a message. With `format=json`, one page of events.
-    *Events* has
-    the framing, order, resume, silence and pages.
+     Returns a stream of server-sent events: those that happened, then live ones, until the terminal
+    event. The
+    schema describes the JSON of one `data:` line: one event. With `format=json` returns one page of
+    events.
+    *Events* has the rules of framing, order, resume, silence and pages.
 
     Args:
         pool_id (str):
@@ -187,11 +187,11 @@ def sync(
 ) -> ErrorBody | None:
     """Follow the events of a rollout
 
-     A stream of server-sent events: those that happened, then live ones, until the terminal event. The
-    schema is
-    that of one event, the JSON in the `data` of a message. With `format=json`, one page of events.
-    *Events* has
-    the framing, order, resume, silence and pages.
+     Returns a stream of server-sent events: those that happened, then live ones, until the terminal
+    event. The
+    schema describes the JSON of one `data:` line: one event. With `format=json` returns one page of
+    events.
+    *Events* has the rules of framing, order, resume, silence and pages.
 
     Args:
         pool_id (str):
@@ -235,11 +235,11 @@ async def asyncio_detailed(
 ) -> Response[ErrorBody]:
     """Follow the events of a rollout
 
-     A stream of server-sent events: those that happened, then live ones, until the terminal event. The
-    schema is
-    that of one event, the JSON in the `data` of a message. With `format=json`, one page of events.
-    *Events* has
-    the framing, order, resume, silence and pages.
+     Returns a stream of server-sent events: those that happened, then live ones, until the terminal
+    event. The
+    schema describes the JSON of one `data:` line: one event. With `format=json` returns one page of
+    events.
+    *Events* has the rules of framing, order, resume, silence and pages.
 
     Args:
         pool_id (str):
@@ -286,11 +286,11 @@ async def asyncio(
 ) -> ErrorBody | None:
     """Follow the events of a rollout
 
-     A stream of server-sent events: those that happened, then live ones, until the terminal event. The
-    schema is
-    that of one event, the JSON in the `data` of a message. With `format=json`, one page of events.
-    *Events* has
-    the framing, order, resume, silence and pages.
+     Returns a stream of server-sent events: those that happened, then live ones, until the terminal
+    event. The
+    schema describes the JSON of one `data:` line: one event. With `format=json` returns one page of
+    events.
+    *Events* has the rules of framing, order, resume, silence and pages.
 
     Args:
         pool_id (str):

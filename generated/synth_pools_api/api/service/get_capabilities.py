@@ -83,7 +83,7 @@ def sync_detailed(
 ) -> Response[Capabilities | ErrorBody]:
     """Get the capabilities of the server
 
-     Which targets and which optional features this server has. A feature that is not listed is not
+     Returns the targets and the optional features of this server. A feature that is not listed is not
     offered.
 
     Raises:
@@ -109,7 +109,7 @@ def sync(
 ) -> Capabilities | ErrorBody | None:
     """Get the capabilities of the server
 
-     Which targets and which optional features this server has. A feature that is not listed is not
+     Returns the targets and the optional features of this server. A feature that is not listed is not
     offered.
 
     Raises:
@@ -131,7 +131,7 @@ async def asyncio_detailed(
 ) -> Response[Capabilities | ErrorBody]:
     """Get the capabilities of the server
 
-     Which targets and which optional features this server has. A feature that is not listed is not
+     Returns the targets and the optional features of this server. A feature that is not listed is not
     offered.
 
     Raises:
@@ -155,7 +155,7 @@ async def asyncio(
 ) -> Capabilities | ErrorBody | None:
     """Get the capabilities of the server
 
-     Which targets and which optional features this server has. A feature that is not listed is not
+     Returns the targets and the optional features of this server. A feature that is not listed is not
     offered.
 
     Raises:

@@ -83,7 +83,7 @@ def sync_detailed(
 ) -> Response[ErrorBody | QueueStatus]:
     """Get the state of the queue
 
-     Rollouts that wait and run in all pools of the caller, and how many could run at once.
+     Returns how many rollouts wait and run in all pools of the caller, and how many could run at once.
 
     Raises:
         errors.UnexpectedStatus: If the server returns an undocumented status code and Client.raise_on_unexpected_status is True.
@@ -108,7 +108,7 @@ def sync(
 ) -> ErrorBody | QueueStatus | None:
     """Get the state of the queue
 
-     Rollouts that wait and run in all pools of the caller, and how many could run at once.
+     Returns how many rollouts wait and run in all pools of the caller, and how many could run at once.
 
     Raises:
         errors.UnexpectedStatus: If the server returns an undocumented status code and Client.raise_on_unexpected_status is True.
@@ -129,7 +129,7 @@ async def asyncio_detailed(
 ) -> Response[ErrorBody | QueueStatus]:
     """Get the state of the queue
 
-     Rollouts that wait and run in all pools of the caller, and how many could run at once.
+     Returns how many rollouts wait and run in all pools of the caller, and how many could run at once.
 
     Raises:
         errors.UnexpectedStatus: If the server returns an undocumented status code and Client.raise_on_unexpected_status is True.
@@ -152,7 +152,7 @@ async def asyncio(
 ) -> ErrorBody | QueueStatus | None:
     """Get the state of the queue
 
-     Rollouts that wait and run in all pools of the caller, and how many could run at once.
+     Returns how many rollouts wait and run in all pools of the caller, and how many could run at once.
 
     Raises:
         errors.UnexpectedStatus: If the server returns an undocumented status code and Client.raise_on_unexpected_status is True.

@@ -130,8 +130,9 @@ def sync_detailed(
 ) -> Response[ErrorBody | Task]:
     """Create a task
 
-     Adds a task to the pool. Every field is optional; an id is assigned where none is chosen. Unknown
-    fields are kept.
+     Adds a task to the pool. Every field is optional. The server assigns an id if the body names none.
+    Unknown
+    fields are kept. Returns 409 `task_exists` if the id is taken.
 
     Args:
         pool_id (str):
@@ -169,8 +170,9 @@ def sync(
 ) -> ErrorBody | Task | None:
     """Create a task
 
-     Adds a task to the pool. Every field is optional; an id is assigned where none is chosen. Unknown
-    fields are kept.
+     Adds a task to the pool. Every field is optional. The server assigns an id if the body names none.
+    Unknown
+    fields are kept. Returns 409 `task_exists` if the id is taken.
 
     Args:
         pool_id (str):
@@ -203,8 +205,9 @@ async def asyncio_detailed(
 ) -> Response[ErrorBody | Task]:
     """Create a task
 
-     Adds a task to the pool. Every field is optional; an id is assigned where none is chosen. Unknown
-    fields are kept.
+     Adds a task to the pool. Every field is optional. The server assigns an id if the body names none.
+    Unknown
+    fields are kept. Returns 409 `task_exists` if the id is taken.
 
     Args:
         pool_id (str):
@@ -240,8 +243,9 @@ async def asyncio(
 ) -> ErrorBody | Task | None:
     """Create a task
 
-     Adds a task to the pool. Every field is optional; an id is assigned where none is chosen. Unknown
-    fields are kept.
+     Adds a task to the pool. Every field is optional. The server assigns an id if the body names none.
+    Unknown
+    fields are kept. Returns 409 `task_exists` if the id is taken.
 
     Args:
         pool_id (str):

@@ -107,7 +107,8 @@ def sync_detailed(
 ) -> Response[ErrorBody | Task]:
     """Delete a task
 
-     Removes the task and answers it a last time, see *Tasks: states*. Repeating the deletion is 404.
+     Removes the task and returns it a last time, see *Tasks: states*. A repetition returns 404
+    `task_not_found`.
 
     Args:
         pool_id (str):
@@ -141,7 +142,8 @@ def sync(
 ) -> ErrorBody | Task | None:
     """Delete a task
 
-     Removes the task and answers it a last time, see *Tasks: states*. Repeating the deletion is 404.
+     Removes the task and returns it a last time, see *Tasks: states*. A repetition returns 404
+    `task_not_found`.
 
     Args:
         pool_id (str):
@@ -170,7 +172,8 @@ async def asyncio_detailed(
 ) -> Response[ErrorBody | Task]:
     """Delete a task
 
-     Removes the task and answers it a last time, see *Tasks: states*. Repeating the deletion is 404.
+     Removes the task and returns it a last time, see *Tasks: states*. A repetition returns 404
+    `task_not_found`.
 
     Args:
         pool_id (str):
@@ -202,7 +205,8 @@ async def asyncio(
 ) -> ErrorBody | Task | None:
     """Delete a task
 
-     Removes the task and answers it a last time, see *Tasks: states*. Repeating the deletion is 404.
+     Removes the task and returns it a last time, see *Tasks: states*. A repetition returns 404
+    `task_not_found`.
 
     Args:
         pool_id (str):

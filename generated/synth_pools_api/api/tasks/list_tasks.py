@@ -107,7 +107,7 @@ def sync_detailed(
 ) -> Response[ErrorBody | TaskList]:
     """List the tasks of a pool
 
-     All active tasks of the pool, newest first, in one page.
+     Returns all active tasks of the pool, newest first, in one page.
 
     Args:
         pool_id (str):
@@ -141,7 +141,7 @@ def sync(
 ) -> ErrorBody | TaskList | None:
     """List the tasks of a pool
 
-     All active tasks of the pool, newest first, in one page.
+     Returns all active tasks of the pool, newest first, in one page.
 
     Args:
         pool_id (str):
@@ -170,7 +170,7 @@ async def asyncio_detailed(
 ) -> Response[ErrorBody | TaskList]:
     """List the tasks of a pool
 
-     All active tasks of the pool, newest first, in one page.
+     Returns all active tasks of the pool, newest first, in one page.
 
     Args:
         pool_id (str):
@@ -202,7 +202,7 @@ async def asyncio(
 ) -> ErrorBody | TaskList | None:
     """List the tasks of a pool
 
-     All active tasks of the pool, newest first, in one page.
+     Returns all active tasks of the pool, newest first, in one page.
 
     Args:
         pool_id (str):

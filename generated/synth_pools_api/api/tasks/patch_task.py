@@ -133,7 +133,7 @@ def sync_detailed(
 ) -> Response[ErrorBody | Task]:
     """Change parts of a task
 
-     Merges the body into the definition (RFC 7396), as `update_pool` does for a pool, and in the same
+     Merges the body into the definition (RFC 7396), as `update_pool` does for a pool. Takes the same
     media
     types.
 
@@ -172,7 +172,7 @@ def sync(
 ) -> ErrorBody | Task | None:
     """Change parts of a task
 
-     Merges the body into the definition (RFC 7396), as `update_pool` does for a pool, and in the same
+     Merges the body into the definition (RFC 7396), as `update_pool` does for a pool. Takes the same
     media
     types.
 
@@ -206,7 +206,7 @@ async def asyncio_detailed(
 ) -> Response[ErrorBody | Task]:
     """Change parts of a task
 
-     Merges the body into the definition (RFC 7396), as `update_pool` does for a pool, and in the same
+     Merges the body into the definition (RFC 7396), as `update_pool` does for a pool. Takes the same
     media
     types.
 
@@ -243,7 +243,7 @@ async def asyncio(
 ) -> ErrorBody | Task | None:
     """Change parts of a task
 
-     Merges the body into the definition (RFC 7396), as `update_pool` does for a pool, and in the same
+     Merges the body into the definition (RFC 7396), as `update_pool` does for a pool. Takes the same
     media
     types.
 

@@ -133,8 +133,9 @@ def sync_detailed(
 ) -> Response[ErrorBody | Task]:
     """Replace a task
 
-     Sets the whole definition of an existing task. What the body does not name goes back to its
-    default; the ids and `created_at` stay.
+     Sets the whole definition of an existing task. What the body does not name goes back to its default.
+    The
+    task keeps its ids and its `created_at`. Returns 404 `task_not_found` if it does not exist.
 
     Args:
         pool_id (str):
@@ -175,8 +176,9 @@ def sync(
 ) -> ErrorBody | Task | None:
     """Replace a task
 
-     Sets the whole definition of an existing task. What the body does not name goes back to its
-    default; the ids and `created_at` stay.
+     Sets the whole definition of an existing task. What the body does not name goes back to its default.
+    The
+    task keeps its ids and its `created_at`. Returns 404 `task_not_found` if it does not exist.
 
     Args:
         pool_id (str):
@@ -212,8 +214,9 @@ async def asyncio_detailed(
 ) -> Response[ErrorBody | Task]:
     """Replace a task
 
-     Sets the whole definition of an existing task. What the body does not name goes back to its
-    default; the ids and `created_at` stay.
+     Sets the whole definition of an existing task. What the body does not name goes back to its default.
+    The
+    task keeps its ids and its `created_at`. Returns 404 `task_not_found` if it does not exist.
 
     Args:
         pool_id (str):
@@ -252,8 +255,9 @@ async def asyncio(
 ) -> ErrorBody | Task | None:
     """Replace a task
 
-     Sets the whole definition of an existing task. What the body does not name goes back to its
-    default; the ids and `created_at` stay.
+     Sets the whole definition of an existing task. What the body does not name goes back to its default.
+    The
+    task keeps its ids and its `created_at`. Returns 404 `task_not_found` if it does not exist.
 
     Args:
         pool_id (str):

@@ -1,28 +1,30 @@
 """Direct calls to the container behind a pool or a task. ## Direct calls A direct call to
-a pool goes to its `container_url`, else to the echo target; one to a task to the task's
-own `container_url`, else to that of the pool, else to the echo target. The answer is
-the container's JSON object, unchanged. It is 404 where the container does not have the
-route, as many do not have all. It is 502 where the container cannot be reached or
-answers anything else, and 504 where it takes too long. ## Containers A container is an
-HTTP service around one task. The server calls `GET /health`, `GET /info`, `GET
-/metadata` and `POST /rollouts` (or `/rollout` where that is 404) on it. *Rollouts.* A
-rollout is sent with the keys of its request except `pool_id` and `mode`, plus
-`rollout_id` and `submission_mode`: `sync`, or `async` where the pool's
-`config.submission_mode` says so. If the answer is 202 or its `status` is not final, in
-either mode, the server asks `GET /rollouts/{rollout_id}` until the state there is
-final. Cancelling a running rollout also calls `POST /rollouts/{rollout_id}/terminate`,
-whether the container offers it or not. If a container answers `GET
-/rollouts/{rollout_id}` with the state of its rollouts, they survive restarts of the
-server. *Outcome.* The container's last answer is the rollout's `result`, without the
-contents of large artifacts. The reward is the first finite number among
-`metrics.outcome_reward`, `reward_info.outcome_reward`, `summary.reward`,
-`summary.outcome_reward` and `reward`. A `status` of `failed`, `error` or `terminated`,
-or a `success_status` other than `success`, `succeeded`, `completed` or `ok`, is a
-failure of the rollout. *Choice.* A rollout runs on its task's container where the task
-has a `container_url`, else on one of the pool's: that of `container_url`, those of
-`container_urls`, and those that the pool starts itself. The healthy container with the
-fewest running rollouts gets it. If no container is healthy, the least loaded one that
-is not away (*Outages*) is tried. A pool without any container runs the built-in `echo`
+a pool goes to a container of the pool, which is chosen as for a rollout (*Containers*),
+or to the echo target. One to a task goes to the task's own `container_url`; without one
+it goes where a call to the pool would. The answer is the container's JSON object,
+unchanged. A `GET` returns 404 `not_found` if the container does not have the route: few
+have all. A direct call returns 502 if the container cannot be reached or answers
+anything else, and 504 if it takes too long. ## Containers A container is an HTTP
+service around one task. Its routes are those of container.openapi.yaml. It needs only
+`POST /rollouts`, or `/rollout` where that is 404. *Rollouts.* The server sends the keys
+of the rollout's request except `pool_id` and `mode`, plus `rollout_id`,
+`submission_mode` and the pool's `config.telemetry` as `telemetry`. `submission_mode` is
+`sync`, or `async` where the pool's `config.submission_mode` says so. If the answer is
+202 or its `status` is not final, in either mode, the server asks `GET
+/rollouts/{rollout_id}` until the state there is final. When a running rollout is
+cancelled, the server also calls `POST /rollouts/{rollout_id}/terminate`, whether the
+container offers it or not. The rollouts of a container that answers `GET
+/rollouts/{rollout_id}` survive restarts of the server. *Outcome.* The container's last
+answer is the rollout's `result`, without the contents of large artifacts. The reward is
+the first finite number among `metrics.outcome_reward`, `reward_info.outcome_reward`,
+`summary.reward`, `summary.outcome_reward` and `reward`. The rollout fails if `status`
+is `aborted`, `canceled`, `cancelled`, `error`, `failed`, `terminated`, `timed_out` or
+`timeout`, or if `success_status` is other than `success`, `succeeded`, `completed` or
+`ok`. *Choice.* A rollout runs on its task's container where the task has a
+`container_url`, else on one of the pool's: that of `container_url`, those of
+`container_urls`, and those that the server starts for it. The healthy container with
+the fewest running rollouts gets it. If none is healthy, the one with the fewest that is
+not away (*Outages*) gets it. A pool without any container runs the built-in `echo`
 target, if the server has one (`features.echo`). *Health.* The server asks each
 container for `GET /health` every few seconds (with `x-synth-pools-call: health-check`).
 After three failed checks in a row a container gets no new rollouts until two checks in
@@ -52,30 +54,32 @@ if TYPE_CHECKING:
 
 class AsyncContainersApi:
     """Direct calls to the container behind a pool or a task. ## Direct calls A direct call to
-    a pool goes to its `container_url`, else to the echo target; one to a task to the task's
-    own `container_url`, else to that of the pool, else to the echo target. The answer is
-    the container's JSON object, unchanged. It is 404 where the container does not have the
-    route, as many do not have all. It is 502 where the container cannot be reached or
-    answers anything else, and 504 where it takes too long. ## Containers A container is an
-    HTTP service around one task. The server calls `GET /health`, `GET /info`, `GET
-    /metadata` and `POST /rollouts` (or `/rollout` where that is 404) on it. *Rollouts.* A
-    rollout is sent with the keys of its request except `pool_id` and `mode`, plus
-    `rollout_id` and `submission_mode`: `sync`, or `async` where the pool's
-    `config.submission_mode` says so. If the answer is 202 or its `status` is not final, in
-    either mode, the server asks `GET /rollouts/{rollout_id}` until the state there is
-    final. Cancelling a running rollout also calls `POST /rollouts/{rollout_id}/terminate`,
-    whether the container offers it or not. If a container answers `GET
-    /rollouts/{rollout_id}` with the state of its rollouts, they survive restarts of the
-    server. *Outcome.* The container's last answer is the rollout's `result`, without the
-    contents of large artifacts. The reward is the first finite number among
-    `metrics.outcome_reward`, `reward_info.outcome_reward`, `summary.reward`,
-    `summary.outcome_reward` and `reward`. A `status` of `failed`, `error` or `terminated`,
-    or a `success_status` other than `success`, `succeeded`, `completed` or `ok`, is a
-    failure of the rollout. *Choice.* A rollout runs on its task's container where the task
-    has a `container_url`, else on one of the pool's: that of `container_url`, those of
-    `container_urls`, and those that the pool starts itself. The healthy container with the
-    fewest running rollouts gets it. If no container is healthy, the least loaded one that
-    is not away (*Outages*) is tried. A pool without any container runs the built-in `echo`
+    a pool goes to a container of the pool, which is chosen as for a rollout (*Containers*),
+    or to the echo target. One to a task goes to the task's own `container_url`; without one
+    it goes where a call to the pool would. The answer is the container's JSON object,
+    unchanged. A `GET` returns 404 `not_found` if the container does not have the route: few
+    have all. A direct call returns 502 if the container cannot be reached or answers
+    anything else, and 504 if it takes too long. ## Containers A container is an HTTP
+    service around one task. Its routes are those of container.openapi.yaml. It needs only
+    `POST /rollouts`, or `/rollout` where that is 404. *Rollouts.* The server sends the keys
+    of the rollout's request except `pool_id` and `mode`, plus `rollout_id`,
+    `submission_mode` and the pool's `config.telemetry` as `telemetry`. `submission_mode` is
+    `sync`, or `async` where the pool's `config.submission_mode` says so. If the answer is
+    202 or its `status` is not final, in either mode, the server asks `GET
+    /rollouts/{rollout_id}` until the state there is final. When a running rollout is
+    cancelled, the server also calls `POST /rollouts/{rollout_id}/terminate`, whether the
+    container offers it or not. The rollouts of a container that answers `GET
+    /rollouts/{rollout_id}` survive restarts of the server. *Outcome.* The container's last
+    answer is the rollout's `result`, without the contents of large artifacts. The reward is
+    the first finite number among `metrics.outcome_reward`, `reward_info.outcome_reward`,
+    `summary.reward`, `summary.outcome_reward` and `reward`. The rollout fails if `status`
+    is `aborted`, `canceled`, `cancelled`, `error`, `failed`, `terminated`, `timed_out` or
+    `timeout`, or if `success_status` is other than `success`, `succeeded`, `completed` or
+    `ok`. *Choice.* A rollout runs on its task's container where the task has a
+    `container_url`, else on one of the pool's: that of `container_url`, those of
+    `container_urls`, and those that the server starts for it. The healthy container with
+    the fewest running rollouts gets it. If none is healthy, the one with the fewest that is
+    not away (*Outages*) gets it. A pool without any container runs the built-in `echo`
     target, if the server has one (`features.echo`). *Health.* The server asks each
     container for `GET /health` every few seconds (with `x-synth-pools-call: health-check`).
     After three failed checks in a row a container gets no new rollouts until two checks in
@@ -94,8 +98,8 @@ class AsyncContainersApi:
     ) -> ContainerRolloutResult:
         """Run a rollout directly on a pool's container.
 
-        Posts the body unchanged to the pool's container, see *Direct calls*. Nothing is queued,
-        stored or measured: the result exists in this answer alone.
+        Posts the body unchanged to the pool's container, see *Direct calls*. Queues, stores and
+        measures nothing: the result exists only in this answer.
 
         Args:
             pool_id: The id of a pool.
@@ -116,8 +120,8 @@ class AsyncContainersApi:
     ) -> ContainerRolloutResult:
         """Run a rollout directly on a task's container.
 
-        Posts the body unchanged to the task's container, see *Direct calls*. Nothing is queued,
-        stored or measured: the result exists in this answer alone.
+        Posts the body unchanged to the task's container, see *Direct calls*. Queues, stores and
+        measures nothing: the result exists only in this answer.
 
         Args:
             pool_id: The id of a pool.
@@ -137,7 +141,7 @@ class AsyncContainersApi:
     async def get_pool_container_health(self, pool_id: str) -> ContainerHealth:
         """Get the health of a pool's container.
 
-        What the pool's container answers to `GET /health`, see *Direct calls*.
+        Returns what the pool's container answers to `GET /health`, see *Direct calls*.
 
         Args:
             pool_id: The id of a pool.
@@ -153,7 +157,7 @@ class AsyncContainersApi:
     async def get_pool_container_info(self, pool_id: str) -> ContainerInfo:
         """Get the info of a pool's container.
 
-        What the pool's container answers to `GET /info`, see *Direct calls*.
+        Returns what the pool's container answers to `GET /info`, see *Direct calls*.
 
         Args:
             pool_id: The id of a pool.
@@ -169,7 +173,7 @@ class AsyncContainersApi:
     async def get_pool_container_metadata(self, pool_id: str) -> ContainerMetadata:
         """Get the metadata of a pool's container.
 
-        What the pool's container answers to `GET /metadata`, see *Direct calls*.
+        Returns what the pool's container answers to `GET /metadata`, see *Direct calls*.
 
         Args:
             pool_id: The id of a pool.
@@ -185,7 +189,7 @@ class AsyncContainersApi:
     async def get_pool_container_program(self, pool_id: str) -> ContainerProgram:
         """Get the program of a pool's container.
 
-        What the pool's container answers to `GET /program`, see *Direct calls*.
+        Returns what the pool's container answers to `GET /program`, see *Direct calls*.
 
         Args:
             pool_id: The id of a pool.
@@ -201,7 +205,7 @@ class AsyncContainersApi:
     async def get_pool_container_task_info(self, pool_id: str) -> ContainerTaskInfo:
         """Get the task info of a pool's container.
 
-        What the pool's container answers to `GET /task_info`, see *Direct calls*.
+        Returns what the pool's container answers to `GET /task_info`, see *Direct calls*.
 
         Args:
             pool_id: The id of a pool.
@@ -217,7 +221,7 @@ class AsyncContainersApi:
     async def get_pool_container_taskset(self, pool_id: str) -> ContainerTaskset:
         """Get the taskset of a pool's container.
 
-        What the pool's container answers to `GET /taskset`, see *Direct calls*.
+        Returns what the pool's container answers to `GET /taskset`, see *Direct calls*.
 
         Args:
             pool_id: The id of a pool.
@@ -233,7 +237,7 @@ class AsyncContainersApi:
     async def get_task_container_health(self, pool_id: str, task_id: str) -> ContainerHealth:
         """Get the health of a task's container.
 
-        What the task's container answers to `GET /health`, see *Direct calls*.
+        Returns what the task's container answers to `GET /health`, see *Direct calls*.
 
         Args:
             pool_id: The id of a pool.
@@ -250,7 +254,7 @@ class AsyncContainersApi:
     async def get_task_container_info(self, pool_id: str, task_id: str) -> ContainerInfo:
         """Get the info of a task's container.
 
-        What the task's container answers to `GET /info`, see *Direct calls*.
+        Returns what the task's container answers to `GET /info`, see *Direct calls*.
 
         Args:
             pool_id: The id of a pool.
@@ -267,7 +271,7 @@ class AsyncContainersApi:
     async def get_task_container_metadata(self, pool_id: str, task_id: str) -> ContainerMetadata:
         """Get the metadata of a task's container.
 
-        What the task's container answers to `GET /metadata`, see *Direct calls*.
+        Returns what the task's container answers to `GET /metadata`, see *Direct calls*.
 
         Args:
             pool_id: The id of a pool.
@@ -284,7 +288,7 @@ class AsyncContainersApi:
     async def get_task_container_program(self, pool_id: str, task_id: str) -> ContainerProgram:
         """Get the program of a task's container.
 
-        What the task's container answers to `GET /program`, see *Direct calls*.
+        Returns what the task's container answers to `GET /program`, see *Direct calls*.
 
         Args:
             pool_id: The id of a pool.
@@ -301,7 +305,7 @@ class AsyncContainersApi:
     async def get_task_container_task_info(self, pool_id: str, task_id: str) -> ContainerTaskInfo:
         """Get the task info of a task's container.
 
-        What the task's container answers to `GET /task_info`, see *Direct calls*.
+        Returns what the task's container answers to `GET /task_info`, see *Direct calls*.
 
         Args:
             pool_id: The id of a pool.
@@ -318,7 +322,7 @@ class AsyncContainersApi:
     async def get_task_container_taskset(self, pool_id: str, task_id: str) -> ContainerTaskset:
         """Get the taskset of a task's container.
 
-        What the task's container answers to `GET /taskset`, see *Direct calls*.
+        Returns what the task's container answers to `GET /taskset`, see *Direct calls*.
 
         Args:
             pool_id: The id of a pool.

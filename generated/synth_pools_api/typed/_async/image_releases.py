@@ -32,8 +32,8 @@ class AsyncImageReleasesApi:
     async def bind_image_release(self, pool_id: str, release_id: str) -> ImageReleaseBinding:
         """Bind an image release to the task of a pool.
 
-        Has the rollouts of the pool's one task run on the image, which may take as long as
-        building it. A pool that has not exactly one task is 409.
+        Has the rollouts of the pool's only task run on the image. May take as long as building
+        the image. Returns 409 unless the pool has exactly one task.
 
         Args:
             pool_id: The id of a pool.
@@ -52,15 +52,15 @@ class AsyncImageReleasesApi:
     ) -> ImageReleaseBinding:
         """Bind an image release to a task.
 
-        As `bind_image_release`, for one task. With `expected_release_id` it is 409 unless that
-        release is the one that is bound now.
+        As `bind_image_release`, for the task in the path. Returns 409 if `expected_release_id`
+        is given and is not the release that is bound now.
 
         Args:
             pool_id: The id of a pool.
             task_id: The id of a task of the pool.
             release_id: The id of an image release of the pool.
-            expected_release_id: The release that must be bound at this moment; an empty text for
-                none.
+            expected_release_id: The release that must be bound now. An empty text: none may be
+                bound.
         """
 
         return await self._calls.call(
@@ -96,7 +96,7 @@ class AsyncImageReleasesApi:
     async def delete_image_release(self, pool_id: str, release_id: str) -> ImageRelease:
         """Delete an image release.
 
-        Removes the image release. One that is bound to a task is 409.
+        Removes the image release. Returns 409 if it is bound to a task.
 
         Args:
             pool_id: The id of a pool.
@@ -132,14 +132,15 @@ class AsyncImageReleasesApi:
     ) -> ImageReleaseList:
         """List the image releases of a pool.
 
-        All image releases of the pool, newest first. A server without the feature answers none.
+        Returns all image releases of the pool, newest first. A server without the feature
+        `image_releases` returns none.
 
         Args:
             pool_id: The id of a pool.
-            prefer: With `return=minimal` (RFC 7240) a list comes once, under `items`, which clients
-                that read `items` ask for. Later clients look for the list under a name of its own
-                alone, so any other answer holds it a second time, as `pools`, `tasks`, `rollouts`,
-                `artifacts` or `releases`. Any other text changes nothing.
+            prefer: With `return=minimal` (RFC 7240) the answer holds the list once, as `items`.
+                Without it the answer holds the list a second time, as `pools`, `tasks`, `rollouts`,
+                `artifacts` or `releases`, for clients that read only this name. Any other text
+                changes nothing.
         """
 
         return await self._calls.call(

@@ -23,8 +23,8 @@ class AsyncMetricsApi:
     async def get_pool_metrics(self, pool_id: str) -> PoolMetrics:
         """Get the metrics of a pool.
 
-        Counts of this pool's rollouts as they are at this moment. `success_rate` is `completed
-        / (completed + failed)`, null before the first of these.
+        Returns the counts of this pool's rollouts at this moment. `success_rate` is
+        `completed_rollouts / (completed_rollouts + failed_rollouts)`; null while both are 0.
 
         Args:
             pool_id: The id of a pool.

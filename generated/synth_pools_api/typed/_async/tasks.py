@@ -1,8 +1,8 @@
-"""The tasks of a pool. ## Tasks: states | state | meaning | next | moved by | final |
+"""The tasks of a pool. ## Tasks: states | state | meaning | next | entered by | final |
 |---|---|---|---|---| | `active` | can be named by a rollout | `archived` |
 `delete_task`, or a pool body that no longer names it | no | | `archived` | gone: seen
 once, in the answer of `delete_task` | none | | yes | A deleted task is in no list.
-Every operation on it is 404 `task_not_found`. Its id may be used again. Its queued
+Every operation on it returns 404 `task_not_found`. Its id may be used again. Its queued
 rollouts fail with the error code `task_deleted`. Its running rollouts go on."""
 
 from __future__ import annotations
@@ -21,11 +21,11 @@ if TYPE_CHECKING:
 
 
 class AsyncTasksApi:
-    """The tasks of a pool. ## Tasks: states | state | meaning | next | moved by | final |
+    """The tasks of a pool. ## Tasks: states | state | meaning | next | entered by | final |
     |---|---|---|---|---| | `active` | can be named by a rollout | `archived` |
     `delete_task`, or a pool body that no longer names it | no | | `archived` | gone: seen
     once, in the answer of `delete_task` | none | | yes | A deleted task is in no list.
-    Every operation on it is 404 `task_not_found`. Its id may be used again. Its queued
+    Every operation on it returns 404 `task_not_found`. Its id may be used again. Its queued
     rollouts fail with the error code `task_deleted`. Its running rollouts go on."""
 
     __slots__ = ("_calls",)
@@ -36,8 +36,8 @@ class AsyncTasksApi:
     async def create_task(self, pool_id: str, *, body: TaskDefinition) -> Task:
         """Create a task.
 
-        Adds a task to the pool. Every field is optional; an id is assigned where none is
-        chosen. Unknown fields are kept.
+        Adds a task to the pool. Every field is optional. The server assigns an id if the body
+        names none. Unknown fields are kept. Returns 409 `task_exists` if the id is taken.
 
         Args:
             pool_id: The id of a pool.
@@ -58,8 +58,8 @@ class AsyncTasksApi:
     async def delete_task(self, pool_id: str, task_id: str) -> Task:
         """Delete a task.
 
-        Removes the task and answers it a last time, see *Tasks: states*. Repeating the deletion
-        is 404.
+        Removes the task and returns it a last time, see *Tasks: states*. A repetition returns
+        404 `task_not_found`.
 
         Args:
             pool_id: The id of a pool.
@@ -76,14 +76,14 @@ class AsyncTasksApi:
     async def list_tasks(self, pool_id: str, *, prefer: str | None = None) -> TaskList:
         """List the tasks of a pool.
 
-        All active tasks of the pool, newest first, in one page.
+        Returns all active tasks of the pool, newest first, in one page.
 
         Args:
             pool_id: The id of a pool.
-            prefer: With `return=minimal` (RFC 7240) a list comes once, under `items`, which clients
-                that read `items` ask for. Later clients look for the list under a name of its own
-                alone, so any other answer holds it a second time, as `pools`, `tasks`, `rollouts`,
-                `artifacts` or `releases`. Any other text changes nothing.
+            prefer: With `return=minimal` (RFC 7240) the answer holds the list once, as `items`.
+                Without it the answer holds the list a second time, as `pools`, `tasks`, `rollouts`,
+                `artifacts` or `releases`, for clients that read only this name. Any other text
+                changes nothing.
         """
 
         return await self._calls.call(
@@ -97,7 +97,7 @@ class AsyncTasksApi:
     async def patch_task(self, pool_id: str, task_id: str, *, body: TaskPatch) -> Task:
         """Change parts of a task.
 
-        Merges the body into the definition (RFC 7396), as `update_pool` does for a pool, and in
+        Merges the body into the definition (RFC 7396), as `update_pool` does for a pool. Takes
         the same media types.
 
         Args:
@@ -119,7 +119,8 @@ class AsyncTasksApi:
         """Replace a task.
 
         Sets the whole definition of an existing task. What the body does not name goes back to
-        its default; the ids and `created_at` stay.
+        its default. The task keeps its ids and its `created_at`. Returns 404 `task_not_found`
+        if it does not exist.
 
         Args:
             pool_id: The id of a pool.

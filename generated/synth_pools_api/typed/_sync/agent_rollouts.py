@@ -1,7 +1,7 @@
 """All rollouts, and rollouts that are placed in a pool by the server. ## Rollouts: the two
 families `/v1/pools/{pool_id}/rollouts` and `/v1/rollouts` show the same rollouts: a
-rollout created through one family is found through the other. A rollout under a pool
-that is not its own is 404."""
+rollout created through one family is found through the other. Returns 404
+`rollout_not_found` if the rollout is not one of the pool in the path."""
 
 from __future__ import annotations
 
@@ -32,8 +32,8 @@ if TYPE_CHECKING:
 class AgentRolloutsApi:
     """All rollouts, and rollouts that are placed in a pool by the server. ## Rollouts: the two
     families `/v1/pools/{pool_id}/rollouts` and `/v1/rollouts` show the same rollouts: a
-    rollout created through one family is found through the other. A rollout under a pool
-    that is not its own is 404."""
+    rollout created through one family is found through the other. Returns 404
+    `rollout_not_found` if the rollout is not one of the pool in the path."""
 
     __slots__ = ("_calls",)
 
@@ -67,22 +67,23 @@ class AgentRolloutsApi:
         """Start a rollout anywhere.
 
         Admits a rollout, as `create_rollout` does, to the pool that `pool_id` names. Without
-        `pool_id` it is placed in the least loaded active pool: the one with the fewest queued
-        plus running rollouts relative to `concurrency`, and among equals the oldest. With a
-        `task_id`, only pools that hold this task count. Without any such pool it is 409
-        `no_active_pool`.
+        `pool_id` places it in the least loaded active pool: the one with the fewest queued plus
+        running rollouts relative to `concurrency`; of equals, the oldest. With a `task_id` only
+        pools that hold this task count. Returns 409 `no_active_pool` if no `pool_id` is given
+        and there is no such pool.
 
         Args:
-            idempotency_key: Chosen by the caller, visible ASCII. For 24 hours the same key with the
-                same body creates nothing where it counts as the same request: on the same operation
-                and, for `create_rollout`, the same pool, for `replay_rollout` the same rollout in
-                the path. Elsewhere the same text is another key. The repetition answers the status
-                of the first response, with that rollout as it is now, also if both requests arrive
-                at once. With another body it is 409 `idempotency_conflict`. Bodies are the same if
-                they are equal as JSON. A refused request reserves no key.
-            body: A rollout as the caller asks for it. These 20 keys and no others; all are
-                optional, and null is the same as not given. Every value comes back in the `request`
-                of the rollout as it was sent.
+            idempotency_key: A text of visible ASCII that the caller chooses. For 24 hours a request
+                with the same key and the same body is a repetition and creates nothing. It returns
+                the status of the first response, with the rollout as it is now, also if both
+                requests arrive at once. Returns 409 `idempotency_conflict` if the body is another
+                one. Bodies are the same if they are equal as JSON. A refused request reserves no
+                key. A key counts for one operation; for `create_rollout` also for one pool, and for
+                `replay_rollout` for one rollout in the path. Elsewhere the same text is another
+                key.
+            body: A rollout as the caller asks for it. It has these 20 keys and no others. All are
+                optional. Null is the same as not given. `request` of the rollout holds every value
+                as it was sent.
         """
         from ...models.rollout_request import RolloutRequest
 
@@ -99,21 +100,22 @@ class AgentRolloutsApi:
     ) -> RolloutBatch:
         """Start many rollouts.
 
-        Admits the rollouts of `rollouts` and then of `requests`, two spellings of the same
-        list, in this order, each on its own as `create_global_rollout` would. `pool_id` counts
-        for those that name none. The answer has one item for each, with the rollout or with the
-        error that it would have got alone: a refused one does not stop the others. `mode: sync`
-        does not make a batch wait. With an `Idempotency-Key` a repetition answers the same
-        rollouts and creates only what was refused before.
+        Admits the rollouts of `rollouts`, then those of `requests`, in this order, each on its
+        own as `create_global_rollout` does. `pool_id` is the pool of those that name none. The
+        answer has one item for each rollout: the rollout, or the error that it would have got
+        alone. A refused rollout does not stop the others. A batch does not wait for rollouts
+        with `mode: sync`. With an `Idempotency-Key` a repetition answers the same rollouts, and
+        creates only those that were refused before.
 
         Args:
-            idempotency_key: Chosen by the caller, visible ASCII. For 24 hours the same key with the
-                same body creates nothing where it counts as the same request: on the same operation
-                and, for `create_rollout`, the same pool, for `replay_rollout` the same rollout in
-                the path. Elsewhere the same text is another key. The repetition answers the status
-                of the first response, with that rollout as it is now, also if both requests arrive
-                at once. With another body it is 409 `idempotency_conflict`. Bodies are the same if
-                they are equal as JSON. A refused request reserves no key.
+            idempotency_key: A text of visible ASCII that the caller chooses. For 24 hours a request
+                with the same key and the same body is a repetition and creates nothing. It returns
+                the status of the first response, with the rollout as it is now, also if both
+                requests arrive at once. Returns 409 `idempotency_conflict` if the body is another
+                one. Bodies are the same if they are equal as JSON. A refused request reserves no
+                key. A key counts for one operation; for `create_rollout` also for one pool, and for
+                `replay_rollout` for one rollout in the path. Elsewhere the same text is another
+                key.
             body: Rollouts to be admitted together, each on its own.
         """
         from ...models.rollout_batch_request import RolloutBatchRequest
@@ -129,7 +131,7 @@ class AgentRolloutsApi:
     def get_global_rollout(self, rollout_id: str) -> Rollout:
         """Get a rollout.
 
-        As `get_rollout`.
+        As `get_rollout`, in any pool.
 
         Args:
             rollout_id: The id of a rollout.
@@ -153,21 +155,22 @@ class AgentRolloutsApi:
     ) -> bytes:
         """Download an artifact.
 
-        The bytes of one artifact, named by its `path` or its `artifact_id`, always as
-        `application/octet-stream`, so that a browser saves them and never shows them. `ETag` is
-        its SHA-256 in quotes. `Range` with one range of bytes is honoured, one that is none is
-        ignored, as RFC 9110 says. A path that the rollout does not have is 404
-        `artifact_not_found`, with up to 20 of those that it has in `details.artifacts`. The
-        operator of the server may limit how much is kept in all: then the oldest contents are
-        removed first, and their download is 404 `artifact_expired`.
+        Returns the bytes of one artifact, named by its `path` or its `artifact_id`. The media
+        type is always `application/octet-stream`, so that a browser saves the bytes and never
+        shows them. `ETag` is their SHA-256 in quotes. The server honours a `Range` of one range
+        of bytes, and ignores any other, as RFC 9110 says. Returns 404 `artifact_not_found` if
+        the rollout has no such artifact; `details.artifacts` holds up to 20 paths that it has.
+        Returns 404 `artifact_expired` if the content is no longer kept: the operator of the
+        server may limit how much is kept in all, and then the oldest contents are removed
+        first.
 
         Args:
             rollout_id: The id of a rollout.
-            artifact_path: The `path` or the `artifact_id` of the artifact. A slash in it is
-                percent-encoded; a server also takes it as it is.
+            artifact_path: The `path` or the `artifact_id` of the artifact. A client percent-encodes
+                a slash in it; a server also takes a bare one.
             range_: The range of bytes that is wanted.
-            if_range: `Range` counts only while this is the ETag of the content.
-            if_none_match: Nothing is sent where this is the ETag of the content.
+            if_range: `Range` counts only if this is the ETag of the content.
+            if_none_match: Returns 304 without a body if this is the ETag of the content.
         """
 
         return self._calls.content(
@@ -190,10 +193,10 @@ class AgentRolloutsApi:
 
         Args:
             rollout_id: The id of a rollout.
-            prefer: With `return=minimal` (RFC 7240) a list comes once, under `items`, which clients
-                that read `items` ask for. Later clients look for the list under a name of its own
-                alone, so any other answer holds it a second time, as `pools`, `tasks`, `rollouts`,
-                `artifacts` or `releases`. Any other text changes nothing.
+            prefer: With `return=minimal` (RFC 7240) the answer holds the list once, as `items`.
+                Without it the answer holds the list a second time, as `pools`, `tasks`, `rollouts`,
+                `artifacts` or `releases`, for clients that read only this name. Any other text
+                changes nothing.
         """
 
         return self._calls.call(
@@ -207,8 +210,8 @@ class AgentRolloutsApi:
     def get_global_rollout_artifacts_zip(self, rollout_id: str) -> bytes:
         """Download all artifacts.
 
-        A ZIP archive that holds every artifact under its `path`; without any it is empty.
-        Contents that are no longer kept are left out.
+        Returns a ZIP archive that holds every artifact under its `path`. The archive of a
+        rollout without artifacts is empty. Contents that are no longer kept are left out.
 
         Args:
             rollout_id: The id of a rollout.
@@ -223,7 +226,7 @@ class AgentRolloutsApi:
     def get_global_rollout_summary(self, rollout_id: str) -> RolloutSummary:
         """Get the summary of a rollout.
 
-        State, reward, timing and the last event in one small document.
+        As `get_rollout_summary`.
 
         Args:
             rollout_id: The id of a rollout.
@@ -239,9 +242,9 @@ class AgentRolloutsApi:
     def get_global_rollout_support_bundle(self, rollout_id: str) -> bytes:
         """Download what is known of a rollout.
 
-        A ZIP archive for whoever looks into what happened: the request, the rollout, its
-        events, what its container answered, its pool and the versions of what ran it, as JSON
-        files. Values that look like secrets are left out.
+        Returns a ZIP archive for whoever looks into what happened. It holds the request, the
+        rollout, its events, the container's answer, the pool and the versions of what ran the
+        rollout, as JSON files. Values that look like secrets are left out.
 
         Args:
             rollout_id: The id of a rollout.
@@ -279,18 +282,18 @@ class AgentRolloutsApi:
     ) -> RolloutList:
         """List rollouts.
 
-        The caller's rollouts in all pools, newest first.
+        Returns the caller's rollouts in all pools, newest first.
 
         Args:
-            state: Only items in exactly this state. Any text: a state that no item has answers an
-                empty page.
+            state: Returns only items in exactly this state. Any text is valid: a state that no item
+                has returns an empty page.
             limit: The most items that the page may hold.
-            cursor: The `next_cursor` of the page before, an opaque string. Any text: one that this
-                server did not issue answers an empty last page.
-            prefer: With `return=minimal` (RFC 7240) a list comes once, under `items`, which clients
-                that read `items` ask for. Later clients look for the list under a name of its own
-                alone, so any other answer holds it a second time, as `pools`, `tasks`, `rollouts`,
-                `artifacts` or `releases`. Any other text changes nothing.
+            cursor: The `next_cursor` of the page before, an opaque string. Any text is valid: one
+                that this server did not issue returns an empty last page.
+            prefer: With `return=minimal` (RFC 7240) the answer holds the list once, as `items`.
+                Without it the answer holds the list a second time, as `pools`, `tasks`, `rollouts`,
+                `artifacts` or `releases`, for clients that read only this name. Any other text
+                changes nothing.
         """
 
         return self._calls.call(
@@ -304,20 +307,21 @@ class AgentRolloutsApi:
     def replay_rollout(self, rollout_id: str, *, idempotency_key: str | None = None) -> Rollout:
         """Run a rollout once more.
 
-        Admits a new rollout with the request, task and pool of this one, whatever its state,
-        and names this one in `replay_of`. It counts as a creation of its own: the pool must be
-        active and the task be there. With `mode: sync` in the request the answer is the
-        finished rollout.
+        Admits a new rollout with the request, the task and the pool of this one, in whatever
+        state this one is. `replay_of` of the new rollout names this one. The rules of
+        `create_rollout` hold: the pool must be `active`, and the task must still exist. If the
+        request says `mode: sync`, returns 200 with the finished rollout.
 
         Args:
             rollout_id: The id of a rollout.
-            idempotency_key: Chosen by the caller, visible ASCII. For 24 hours the same key with the
-                same body creates nothing where it counts as the same request: on the same operation
-                and, for `create_rollout`, the same pool, for `replay_rollout` the same rollout in
-                the path. Elsewhere the same text is another key. The repetition answers the status
-                of the first response, with that rollout as it is now, also if both requests arrive
-                at once. With another body it is 409 `idempotency_conflict`. Bodies are the same if
-                they are equal as JSON. A refused request reserves no key.
+            idempotency_key: A text of visible ASCII that the caller chooses. For 24 hours a request
+                with the same key and the same body is a repetition and creates nothing. It returns
+                the status of the first response, with the rollout as it is now, also if both
+                requests arrive at once. Returns 409 `idempotency_conflict` if the body is another
+                one. Bodies are the same if they are equal as JSON. A refused request reserves no
+                key. A key counts for one operation; for `create_rollout` also for one pool, and for
+                `replay_rollout` for one rollout in the path. Elsewhere the same text is another
+                key.
         """
 
         return self._calls.call(
@@ -342,10 +346,10 @@ class AgentRolloutsApi:
 
         Args:
             rollout_id: The id of a rollout.
-            cursor: The `id` of the last event seen. Any text: one that is no event of this rollout
-                counts as no position.
+            cursor: The `id` of the last event seen. Any text is valid: one that is no event of this
+                rollout counts as no position.
             after_sequence: The `sequence` of the last event seen.
-            last_event_id: The `id` of the last event seen, as readers of server-sent events send it
+            last_event_id: The `id` of the last event seen. Readers of server-sent events send it
                 when they reconnect.
         """
         from ...models.rollout_event import RolloutEvent
@@ -378,9 +382,9 @@ class AgentRolloutsApi:
     def validate_rollout(self, *, body: JsonObject) -> RolloutValidation:
         """Check a rollout request.
 
-        Says what `create_global_rollout` would say to this request now, without creating
-        anything. What a creation would answer as 404, 409 or 422 is in `errors`, field by
-        field; `valid` is true where there are none. Any JSON object may be sent.
+        Says what `create_global_rollout` would answer to this request now. Creates nothing.
+        `errors` holds what a creation would answer as 404, 409 or 422, field by field. `valid`
+        is true if `errors` is empty. The body may be any JSON object.
 
         Args:
             body: Any JSON object: free-form, kept and answered as it was sent.

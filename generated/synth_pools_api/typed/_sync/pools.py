@@ -1,7 +1,7 @@
 """Define, read, change and archive pools. ## Pools: states | state | meaning | next |
-moved by | final | |---|---|---|---|---| | `created` | accepted, nothing prepared yet |
-`uploading`, `building`, `active`, `failed`, `archived` | server | no | | `uploading` |
-its source is being uploaded | `building`, `failed`, `archived` | server | no | |
+entered by | final | |---|---|---|---|---| | `created` | accepted, nothing prepared yet
+| `uploading`, `building`, `active`, `failed`, `archived` | server | no | | `uploading`
+| its source is being uploaded | `building`, `failed`, `archived` | server | no | |
 `building` | its image is being built | `warming`, `failed`, `archived` | server | no |
 | `warming` | its containers are starting | `active`, `paused`, `failed`, `archived` |
 server, `resume_pool` | no | | `active` | admits rollouts | `paused`, `failed`,
@@ -12,10 +12,10 @@ or kept up; `error` says why | `building`, `warming`, `archived` | server | no |
 `archived` | deleted; readable, never changes again | none | `delete_pool` | yes | |
 request | `active` | `created`, `uploading`, `building`, `warming`, `paused`, `failed` |
 `archived` | |---|---|---|---| | read the pool, its urls, metrics, tasks, rollouts,
-container | 200 | 200 | 200 | | `replace_pool`, `update_pool` | 200 | 200 | 409
-`pool_archived` | | `create_task`, `update_task`, `patch_task`, `delete_task` | 200, 201
-| 200, 201 | 409 `pool_archived` | | `create_rollout`, `replay_rollout`, an item of
-`create_rollout_batch`, `execute_pool_container_rollout`,
+events, logs, container | 200 | 200 | 200 | | `replace_pool`, `update_pool` | 200 | 200
+| 409 `pool_archived` | | `create_task`, `update_task`, `patch_task`, `delete_task` |
+200, 201 | 200, 201 | 409 `pool_archived` | | `create_rollout`, `replay_rollout`, an
+item of `create_rollout_batch`, `execute_pool_container_rollout`,
 `execute_task_container_rollout` | 200, 202 | 409 `pool_not_active` | 409
 `pool_archived` | | `validate_rollout` | 200, `valid` | 200, with `pool_not_active` in
 `errors` | 200, with `pool_archived` in `errors` | | `delete_pool` | 200, archived pool
@@ -26,11 +26,11 @@ container | 200 | 200 | 200 | | `replace_pool`, `update_pool` | 200 | 200 | 409
 unchanged | 200, now `active` or `warming` | 200, now `warming` | 409 `pool_not_active`
 | 409 `pool_archived` | A server that has nothing to prepare creates a pool as `active`
 at once. A server that starts the pool's containers (`PoolProcess`, `PoolImage`) creates
-it as `warming`. A 409 `pool_not_active` of a `warming` pool says `retryable` and
+it as `warming`. A 409 `pool_not_active` of a `warming` pool has `retryable` true and
 carries `Retry-After`. After a restart of the server a pool whose containers it starts
-is `warming` once more, also if it was `active`; a `paused` or `failed` one stays so.
-The queued rollouts of a `paused` or `failed` pool wait until it is resumed, and end
-only by a cancellation."""
+is `warming` again, if it was `active` or `warming`; a `paused` or `failed` one stays
+so. The queued rollouts of a `paused` or `failed` pool wait until it is resumed; until
+then only a cancellation ends them."""
 
 from __future__ import annotations
 
@@ -50,9 +50,9 @@ if TYPE_CHECKING:
 
 class PoolsApi:
     """Define, read, change and archive pools. ## Pools: states | state | meaning | next |
-    moved by | final | |---|---|---|---|---| | `created` | accepted, nothing prepared yet |
-    `uploading`, `building`, `active`, `failed`, `archived` | server | no | | `uploading` |
-    its source is being uploaded | `building`, `failed`, `archived` | server | no | |
+    entered by | final | |---|---|---|---|---| | `created` | accepted, nothing prepared yet
+    | `uploading`, `building`, `active`, `failed`, `archived` | server | no | | `uploading`
+    | its source is being uploaded | `building`, `failed`, `archived` | server | no | |
     `building` | its image is being built | `warming`, `failed`, `archived` | server | no |
     | `warming` | its containers are starting | `active`, `paused`, `failed`, `archived` |
     server, `resume_pool` | no | | `active` | admits rollouts | `paused`, `failed`,
@@ -63,10 +63,10 @@ class PoolsApi:
     `archived` | deleted; readable, never changes again | none | `delete_pool` | yes | |
     request | `active` | `created`, `uploading`, `building`, `warming`, `paused`, `failed` |
     `archived` | |---|---|---|---| | read the pool, its urls, metrics, tasks, rollouts,
-    container | 200 | 200 | 200 | | `replace_pool`, `update_pool` | 200 | 200 | 409
-    `pool_archived` | | `create_task`, `update_task`, `patch_task`, `delete_task` | 200, 201
-    | 200, 201 | 409 `pool_archived` | | `create_rollout`, `replay_rollout`, an item of
-    `create_rollout_batch`, `execute_pool_container_rollout`,
+    events, logs, container | 200 | 200 | 200 | | `replace_pool`, `update_pool` | 200 | 200
+    | 409 `pool_archived` | | `create_task`, `update_task`, `patch_task`, `delete_task` |
+    200, 201 | 200, 201 | 409 `pool_archived` | | `create_rollout`, `replay_rollout`, an
+    item of `create_rollout_batch`, `execute_pool_container_rollout`,
     `execute_task_container_rollout` | 200, 202 | 409 `pool_not_active` | 409
     `pool_archived` | | `validate_rollout` | 200, `valid` | 200, with `pool_not_active` in
     `errors` | 200, with `pool_archived` in `errors` | | `delete_pool` | 200, archived pool
@@ -77,11 +77,11 @@ class PoolsApi:
     unchanged | 200, now `active` or `warming` | 200, now `warming` | 409 `pool_not_active`
     | 409 `pool_archived` | A server that has nothing to prepare creates a pool as `active`
     at once. A server that starts the pool's containers (`PoolProcess`, `PoolImage`) creates
-    it as `warming`. A 409 `pool_not_active` of a `warming` pool says `retryable` and
+    it as `warming`. A 409 `pool_not_active` of a `warming` pool has `retryable` true and
     carries `Retry-After`. After a restart of the server a pool whose containers it starts
-    is `warming` once more, also if it was `active`; a `paused` or `failed` one stays so.
-    The queued rollouts of a `paused` or `failed` pool wait until it is resumed, and end
-    only by a cancellation."""
+    is `warming` again, if it was `active` or `warming`; a `paused` or `failed` one stays
+    so. The queued rollouts of a `paused` or `failed` pool wait until it is resumed; until
+    then only a cancellation ends them."""
 
     __slots__ = ("_calls",)
 
@@ -181,15 +181,15 @@ class PoolsApi:
         `archived`.
 
         Args:
-            state: Only items in exactly this state. Any text: a state that no item has answers an
-                empty page.
+            state: Returns only items in exactly this state. Any text is valid: a state that no item
+                has returns an empty page.
             limit: The most items that the page may hold.
-            cursor: The `next_cursor` of the page before, an opaque string. Any text: one that this
-                server did not issue answers an empty last page.
-            prefer: With `return=minimal` (RFC 7240) a list comes once, under `items`, which clients
-                that read `items` ask for. Later clients look for the list under a name of its own
-                alone, so any other answer holds it a second time, as `pools`, `tasks`, `rollouts`,
-                `artifacts` or `releases`. Any other text changes nothing.
+            cursor: The `next_cursor` of the page before, an opaque string. Any text is valid: one
+                that this server did not issue returns an empty last page.
+            prefer: With `return=minimal` (RFC 7240) the answer holds the list once, as `items`.
+                Without it the answer holds the list a second time, as `pools`, `tasks`, `rollouts`,
+                `artifacts` or `releases`, for clients that read only this name. Any other text
+                changes nothing.
         """
 
         return self._calls.call(

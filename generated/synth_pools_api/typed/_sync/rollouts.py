@@ -1,4 +1,4 @@
-"""The rollouts of one pool. ## Rollouts: states | state | meaning | next | moved by |
+"""The rollouts of one pool. ## Rollouts: states | state | meaning | next | entered by |
 final | |---|---|---|---|---| | `queued` | admitted, waits for a place | `running`,
 `cancelled`, `failed` | server; `cancel_*`; `delete_pool` | no | | `running` | on a
 container | `completed`, `failed`, `cancelled`; `queued` (*Outages*) | server;
@@ -9,74 +9,78 @@ request | none | | yes | | request | `queued`, `running` | `cancelled` | `comple
 `cancelled` | 200, unchanged | 409 `rollout_finished` | | every read | 200 | 200 | 200,
 never changes again | `error.code` of a failed rollout is a `RolloutErrorCode`: | code |
 the rollout failed because | |---|---| | `container_unreachable` | nobody answered at
-the address | | `container_timeout` | no answer within the time limit | |
-`container_http_error` | a status that is not 2xx | | `container_bad_response` | not a
-JSON object, cut short, too large, for another `rollout_id`, or without `status`,
-`success_status` and reward | | `container_failed` | the container itself reported a
-failure | | `task_deleted` | its task was deleted before it ran | | `backend_restarted`
-| the server ended while it ran | | `internal_error` | the server itself failed | ##
-Time limits The time limit of a rollout is `limits.timeout_seconds` of its request, else
+the container's address | | `container_timeout` | the container gave no answer within
+the time limit | | `container_http_error` | the container answered with an HTTP status
+that is not 2xx | | `container_bad_response` | the answer is no JSON object, cut short,
+too large, for another `rollout_id`, or has neither `status` nor `success_status` nor a
+reward | | `container_failed` | the container itself reported a failure | |
+`task_deleted` | its task was deleted before it ran | | `backend_restarted` | the server
+ended while it ran | | `internal_error` | the server itself failed | ## Time limits The
+time limit of a rollout is `limits.timeout_seconds` of its request, else
 `config.timeout_seconds` of its pool, else 600 seconds. It counts from the start of each
 attempt. A rollout that takes longer fails with `container_timeout`. ## Restarts of the
 server A restart loses no rollout whose creation was answered, and changes no event that
-was seen. After a restart the queued rollouts wait again in their old order. A rollout
-that was running is - resumed, if its container still knows it: the server asks `GET
-/rollouts/{rollout_id}` there until the state is final, and takes that answer as the
-outcome. No event tells of this; - else run again, if `limits.max_attempts` allows one
-attempt more: another `rollout.started` follows, whose `data.attempt` counts up; - else
-failed with `backend_restarted`. So without `limits.max_attempts` no rollout reaches a
-container twice. ## Further attempts `limits.max_attempts` also covers a container that
-fails while it has the rollout. It fails if it cannot be reached, breaks off its answer,
-answers a status of 500 or more, or no longer knows a rollout that it took
+was seen. After a restart the queued rollouts wait in the same order as before. A
+rollout that was running is - resumed, if its container still knows it: the server asks
+the container for `GET /rollouts/{rollout_id}` until the state there is final, and takes
+that answer as the outcome. No event tells of the resumption; - else run again, if
+`limits.max_attempts` allows one attempt more: another `rollout.started` follows, whose
+`data.attempt` is one higher; - else failed with `backend_restarted`. So a restart sends
+no rollout to a container twice unless `limits.max_attempts` allows it. ## Further
+attempts `limits.max_attempts` also counts where a container fails while it has the
+rollout. A container fails if it cannot be reached, breaks off its answer, answers a
+status of 500 or more, or no longer knows a rollout that it took
 (`config.submission_mode: async`; `details.cause` is `rollout_forgotten`). The server
 then sends the rollout again: to another container of the pool if there is one, else
 after a pause to the same one. The rollout's state stays `running`. A container that
-only lost its connection may go on meanwhile, so a rollout that asks for attempts may
-run twice. A timeout, a status below 500 and a failure that the container reports are
-outcomes of the rollout, and are not tried again. A further attempt waits for a free
-container at most as long as its own time limit. Every attempt has its
+only lost its connection may go on meanwhile: with further attempts a rollout may run on
+two containers at once. A timeout, a status below 500 and a failure that the container
+reports are outcomes of the rollout: no further attempt follows. A further attempt waits
+for a free container at most as long as its own time limit. Every attempt has its
 `rollout.started`, whose `data` holds `attempt`, `container_url`, and from the second
-attempt on `previous_error` (`code`, `message`). ## Outages A container that was reached
-before and to which no connection can be made any more is away. Nothing was sent, so
-this is no failed attempt. A rollout that finds it so goes to another container of the
-pool, or back to its place in the queue. There its state is `queued` again, a second
-`rollout.queued` with `previous_error` in its `data` tells of it, and the next
+attempt on `previous_error` (`code`, `message`). ## Outages A container is away if the
+server reached it before and can no longer connect to it. A rollout whose container is
+away goes to another container of the pool, or back to its place in the queue. Nothing
+was sent, so this is no failed attempt. In the queue its state is `queued` again;
+another `rollout.queued` with `previous_error` in its `data` tells of it. The next
 `rollout.started` has the same `attempt` as the last. While all containers of a pool are
 away, the server sends none of its rollouts. It tries to connect to one container after
 the other, one at a time, until it succeeds. A rollout waits for that at most as long as
-its time limit; then it fails with `container_unreachable`. That time begins when a
+its time limit; then it fails with `container_unreachable`. The wait begins when a
 connection for the rollout was refused. If none was, it begins when the rollout was
-created or when the last container went away, whichever is later. A paused pool's
-rollouts wait for the pool. A container to which the server never had a connection since
-it started is not waited for: its rollouts fail at once, because its address is more
-likely wrong than its container slow. What the server itself lacks (open files, ports,
-memory) is no failed attempt either. A rollout waits for room; its time limit begins
-then, or stands still while its container's answer waits to be read. If there is no room
-for as long as its time limit, it fails with `container_unreachable`, and
-`details.cause` is `backend_shortage`. ## How long rollouts are kept A server keeps
-rollouts for ever, unless its operator has it forget finished rollouts after a time. A
-forgotten rollout is 404 and in no list. A rollout is kept at least as long as the
-`Idempotency-Key` that created it counts. ## Events `stream_rollout_events` and
-`stream_global_rollout_events` answer `text/event-stream` (server-sent events) with the
-events of one rollout, from the first one on, then live ones as they happen. For each
-event: - `id:` is unique within the rollout and rises, also as text. Treat it as opaque.
-- `event:` is the type, a `RolloutEventType`. Skip a type that you do not know. -
-`data:` is one line of JSON that holds the whole `RolloutEvent`. Older clients read only
-this line. *Order.* `sequence` counts from 1 without gaps. `rollout.queued` is first,
-and may follow a `rollout.started` (*Outages*). Exactly one terminal event
-(`rollout.completed`, `rollout.failed` or `rollout.cancelled`) is last; after it the
-server ends the response. Every reader sees the same events. An event is stored before
-anyone sees it. *Resume.* The query parameter `cursor` (an event's id), the header
-`Last-Event-ID` (an event's id) and the query parameter `after_sequence` (a sequence)
-each ask for the events after that one. If several are given, the furthest position
-counts. An id that is not one of this rollout's is ignored: the stream starts at the
-beginning, and the client skips what it has seen by the ids. Resuming after the terminal
-event answers an empty stream that ends. *Pages.* With `format=json` the answer is one
-JSON page (`RolloutEventPage`) of the events that are there, at most `limit`: for
-networks that hold streams back. `status` is not newer than `events`. A client asks on
-with `next_sequence` as `after_sequence`: at once while `has_more` is true, else after a
+created or when the last container went away, whichever is later. The rollouts of a
+paused pool wait until it is resumed. The server does not wait for a container that it
+has never connected to since it started: the rollouts there fail at once, because the
+address is more likely wrong than the container slow. If the server itself lacks open
+files, ports or memory, this is no failed attempt either: the rollout waits for room.
+The time limit begins when there is room; while the container's answer waits to be read,
+it stands still. If there is no room for as long as the time limit, the rollout fails
+with `container_unreachable`; its `details.cause` is `backend_shortage`. ## How long
+rollouts are kept A server keeps rollouts for ever, unless its operator has it forget
+them some time after their end. A forgotten rollout is 404, and in no list. A rollout is
+kept at least for the 24 hours of the `Idempotency-Key` that created it. ## Events
+`stream_rollout_events` and `stream_global_rollout_events` answer `text/event-stream`
+(server-sent events): the events of one rollout that happened, from the first one on,
+then live ones. For each event: - `id:` is unique within the rollout and rises, also as
+text. Treat it as opaque. - `event:` is the type, a `RolloutEventType`. Skip a type that
+you do not know. - `data:` is one line of JSON that holds the whole `RolloutEvent`.
+Older clients read only this line. *Order.* `sequence` counts from 1 without gaps.
+`rollout.queued` is first; another one may follow a `rollout.started` (*Outages*).
+Exactly one terminal event (`rollout.completed`, `rollout.failed` or
+`rollout.cancelled`) is last; after it the server ends the response. Every reader sees
+the same events. The server stores an event before anyone sees it. *Resume.* The query
+parameter `cursor` (an event's id), the header `Last-Event-ID` (an event's id) and the
+query parameter `after_sequence` (a sequence) each ask for the events after that one. If
+several are given, the furthest position counts. An id that is not one of this rollout's
+is ignored: without another position the stream starts at the beginning, and the client
+skips the ids that it has seen. Resuming after the terminal event answers an empty
+stream that ends. *Pages.* With `format=json` the answer is one JSON page
+(`RolloutEventPage`) of the events that are there, at most `limit`: for networks that
+hold streams back. `status` is never newer than the events: if it is final and
+`has_more` is false, no event follows the page. For the next page a client sends
+`next_sequence` as `after_sequence`: at once while `has_more` is true, else after a
 pause, until `status` is final and `has_more` is false. Servers with the feature
-`event_pages` have it; others answer the stream. *Silence.* After at most 15 seconds
+`event_pages` offer it; others answer the stream. *Silence.* After at most 15 seconds
 without an event the server sends a comment line (`: heartbeat`)."""
 
 from __future__ import annotations
@@ -102,7 +106,7 @@ if TYPE_CHECKING:
 
 
 class RolloutsApi:
-    """The rollouts of one pool. ## Rollouts: states | state | meaning | next | moved by |
+    """The rollouts of one pool. ## Rollouts: states | state | meaning | next | entered by |
     final | |---|---|---|---|---| | `queued` | admitted, waits for a place | `running`,
     `cancelled`, `failed` | server; `cancel_*`; `delete_pool` | no | | `running` | on a
     container | `completed`, `failed`, `cancelled`; `queued` (*Outages*) | server;
@@ -113,74 +117,78 @@ class RolloutsApi:
     `cancelled` | 200, unchanged | 409 `rollout_finished` | | every read | 200 | 200 | 200,
     never changes again | `error.code` of a failed rollout is a `RolloutErrorCode`: | code |
     the rollout failed because | |---|---| | `container_unreachable` | nobody answered at
-    the address | | `container_timeout` | no answer within the time limit | |
-    `container_http_error` | a status that is not 2xx | | `container_bad_response` | not a
-    JSON object, cut short, too large, for another `rollout_id`, or without `status`,
-    `success_status` and reward | | `container_failed` | the container itself reported a
-    failure | | `task_deleted` | its task was deleted before it ran | | `backend_restarted`
-    | the server ended while it ran | | `internal_error` | the server itself failed | ##
-    Time limits The time limit of a rollout is `limits.timeout_seconds` of its request, else
+    the container's address | | `container_timeout` | the container gave no answer within
+    the time limit | | `container_http_error` | the container answered with an HTTP status
+    that is not 2xx | | `container_bad_response` | the answer is no JSON object, cut short,
+    too large, for another `rollout_id`, or has neither `status` nor `success_status` nor a
+    reward | | `container_failed` | the container itself reported a failure | |
+    `task_deleted` | its task was deleted before it ran | | `backend_restarted` | the server
+    ended while it ran | | `internal_error` | the server itself failed | ## Time limits The
+    time limit of a rollout is `limits.timeout_seconds` of its request, else
     `config.timeout_seconds` of its pool, else 600 seconds. It counts from the start of each
     attempt. A rollout that takes longer fails with `container_timeout`. ## Restarts of the
     server A restart loses no rollout whose creation was answered, and changes no event that
-    was seen. After a restart the queued rollouts wait again in their old order. A rollout
-    that was running is - resumed, if its container still knows it: the server asks `GET
-    /rollouts/{rollout_id}` there until the state is final, and takes that answer as the
-    outcome. No event tells of this; - else run again, if `limits.max_attempts` allows one
-    attempt more: another `rollout.started` follows, whose `data.attempt` counts up; - else
-    failed with `backend_restarted`. So without `limits.max_attempts` no rollout reaches a
-    container twice. ## Further attempts `limits.max_attempts` also covers a container that
-    fails while it has the rollout. It fails if it cannot be reached, breaks off its answer,
-    answers a status of 500 or more, or no longer knows a rollout that it took
+    was seen. After a restart the queued rollouts wait in the same order as before. A
+    rollout that was running is - resumed, if its container still knows it: the server asks
+    the container for `GET /rollouts/{rollout_id}` until the state there is final, and takes
+    that answer as the outcome. No event tells of the resumption; - else run again, if
+    `limits.max_attempts` allows one attempt more: another `rollout.started` follows, whose
+    `data.attempt` is one higher; - else failed with `backend_restarted`. So a restart sends
+    no rollout to a container twice unless `limits.max_attempts` allows it. ## Further
+    attempts `limits.max_attempts` also counts where a container fails while it has the
+    rollout. A container fails if it cannot be reached, breaks off its answer, answers a
+    status of 500 or more, or no longer knows a rollout that it took
     (`config.submission_mode: async`; `details.cause` is `rollout_forgotten`). The server
     then sends the rollout again: to another container of the pool if there is one, else
     after a pause to the same one. The rollout's state stays `running`. A container that
-    only lost its connection may go on meanwhile, so a rollout that asks for attempts may
-    run twice. A timeout, a status below 500 and a failure that the container reports are
-    outcomes of the rollout, and are not tried again. A further attempt waits for a free
-    container at most as long as its own time limit. Every attempt has its
+    only lost its connection may go on meanwhile: with further attempts a rollout may run on
+    two containers at once. A timeout, a status below 500 and a failure that the container
+    reports are outcomes of the rollout: no further attempt follows. A further attempt waits
+    for a free container at most as long as its own time limit. Every attempt has its
     `rollout.started`, whose `data` holds `attempt`, `container_url`, and from the second
-    attempt on `previous_error` (`code`, `message`). ## Outages A container that was reached
-    before and to which no connection can be made any more is away. Nothing was sent, so
-    this is no failed attempt. A rollout that finds it so goes to another container of the
-    pool, or back to its place in the queue. There its state is `queued` again, a second
-    `rollout.queued` with `previous_error` in its `data` tells of it, and the next
+    attempt on `previous_error` (`code`, `message`). ## Outages A container is away if the
+    server reached it before and can no longer connect to it. A rollout whose container is
+    away goes to another container of the pool, or back to its place in the queue. Nothing
+    was sent, so this is no failed attempt. In the queue its state is `queued` again;
+    another `rollout.queued` with `previous_error` in its `data` tells of it. The next
     `rollout.started` has the same `attempt` as the last. While all containers of a pool are
     away, the server sends none of its rollouts. It tries to connect to one container after
     the other, one at a time, until it succeeds. A rollout waits for that at most as long as
-    its time limit; then it fails with `container_unreachable`. That time begins when a
+    its time limit; then it fails with `container_unreachable`. The wait begins when a
     connection for the rollout was refused. If none was, it begins when the rollout was
-    created or when the last container went away, whichever is later. A paused pool's
-    rollouts wait for the pool. A container to which the server never had a connection since
-    it started is not waited for: its rollouts fail at once, because its address is more
-    likely wrong than its container slow. What the server itself lacks (open files, ports,
-    memory) is no failed attempt either. A rollout waits for room; its time limit begins
-    then, or stands still while its container's answer waits to be read. If there is no room
-    for as long as its time limit, it fails with `container_unreachable`, and
-    `details.cause` is `backend_shortage`. ## How long rollouts are kept A server keeps
-    rollouts for ever, unless its operator has it forget finished rollouts after a time. A
-    forgotten rollout is 404 and in no list. A rollout is kept at least as long as the
-    `Idempotency-Key` that created it counts. ## Events `stream_rollout_events` and
-    `stream_global_rollout_events` answer `text/event-stream` (server-sent events) with the
-    events of one rollout, from the first one on, then live ones as they happen. For each
-    event: - `id:` is unique within the rollout and rises, also as text. Treat it as opaque.
-    - `event:` is the type, a `RolloutEventType`. Skip a type that you do not know. -
-    `data:` is one line of JSON that holds the whole `RolloutEvent`. Older clients read only
-    this line. *Order.* `sequence` counts from 1 without gaps. `rollout.queued` is first,
-    and may follow a `rollout.started` (*Outages*). Exactly one terminal event
-    (`rollout.completed`, `rollout.failed` or `rollout.cancelled`) is last; after it the
-    server ends the response. Every reader sees the same events. An event is stored before
-    anyone sees it. *Resume.* The query parameter `cursor` (an event's id), the header
-    `Last-Event-ID` (an event's id) and the query parameter `after_sequence` (a sequence)
-    each ask for the events after that one. If several are given, the furthest position
-    counts. An id that is not one of this rollout's is ignored: the stream starts at the
-    beginning, and the client skips what it has seen by the ids. Resuming after the terminal
-    event answers an empty stream that ends. *Pages.* With `format=json` the answer is one
-    JSON page (`RolloutEventPage`) of the events that are there, at most `limit`: for
-    networks that hold streams back. `status` is not newer than `events`. A client asks on
-    with `next_sequence` as `after_sequence`: at once while `has_more` is true, else after a
+    created or when the last container went away, whichever is later. The rollouts of a
+    paused pool wait until it is resumed. The server does not wait for a container that it
+    has never connected to since it started: the rollouts there fail at once, because the
+    address is more likely wrong than the container slow. If the server itself lacks open
+    files, ports or memory, this is no failed attempt either: the rollout waits for room.
+    The time limit begins when there is room; while the container's answer waits to be read,
+    it stands still. If there is no room for as long as the time limit, the rollout fails
+    with `container_unreachable`; its `details.cause` is `backend_shortage`. ## How long
+    rollouts are kept A server keeps rollouts for ever, unless its operator has it forget
+    them some time after their end. A forgotten rollout is 404, and in no list. A rollout is
+    kept at least for the 24 hours of the `Idempotency-Key` that created it. ## Events
+    `stream_rollout_events` and `stream_global_rollout_events` answer `text/event-stream`
+    (server-sent events): the events of one rollout that happened, from the first one on,
+    then live ones. For each event: - `id:` is unique within the rollout and rises, also as
+    text. Treat it as opaque. - `event:` is the type, a `RolloutEventType`. Skip a type that
+    you do not know. - `data:` is one line of JSON that holds the whole `RolloutEvent`.
+    Older clients read only this line. *Order.* `sequence` counts from 1 without gaps.
+    `rollout.queued` is first; another one may follow a `rollout.started` (*Outages*).
+    Exactly one terminal event (`rollout.completed`, `rollout.failed` or
+    `rollout.cancelled`) is last; after it the server ends the response. Every reader sees
+    the same events. The server stores an event before anyone sees it. *Resume.* The query
+    parameter `cursor` (an event's id), the header `Last-Event-ID` (an event's id) and the
+    query parameter `after_sequence` (a sequence) each ask for the events after that one. If
+    several are given, the furthest position counts. An id that is not one of this rollout's
+    is ignored: without another position the stream starts at the beginning, and the client
+    skips the ids that it has seen. Resuming after the terminal event answers an empty
+    stream that ends. *Pages.* With `format=json` the answer is one JSON page
+    (`RolloutEventPage`) of the events that are there, at most `limit`: for networks that
+    hold streams back. `status` is never newer than the events: if it is final and
+    `has_more` is false, no event follows the page. For the next page a client sends
+    `next_sequence` as `after_sequence`: at once while `has_more` is true, else after a
     pause, until `status` is final and `has_more` is false. Servers with the feature
-    `event_pages` have it; others answer the stream. *Silence.* After at most 15 seconds
+    `event_pages` offer it; others answer the stream. *Silence.* After at most 15 seconds
     without an event the server sends a comment line (`: heartbeat`)."""
 
     __slots__ = ("_calls",)
@@ -193,10 +201,10 @@ class RolloutsApi:
     ) -> Rollout:
         """Cancel a rollout.
 
-        A queued rollout never starts; a running one is stopped and its container told.
-        Cancelling again is 200, so that it can be retried. A rollout that has ended otherwise
-        is 409 `rollout_finished`, because the request has no effect. The body may be absent or
-        any object.
+        Cancels a rollout. A queued one never starts. A running one is stopped, and its
+        container is told. Returns 200 if the rollout is `cancelled` already, so that a client
+        can retry it. Returns 409 `rollout_finished` if the rollout has completed or failed,
+        because then the request has no effect. The body may be absent or any object.
 
         Args:
             pool_id: The id of a pool.
@@ -218,24 +226,25 @@ class RolloutsApi:
     ) -> Rollout:
         """Start a rollout on a pool.
 
-        Admits a rollout to this pool. With `mode: async` (the default) it answers 202 as soon
-        as the rollout is admitted. With `mode: sync` it answers 200 with the finished rollout,
-        whether it completed, failed or was cancelled. A server may stop waiting and answer 202;
-        the rollout goes on. It also goes on if the client disconnects. A key outside the 20 of
-        `RolloutRequest` is 422.
+        Admits a rollout to this pool. With `mode: async` (the default) returns 202 as soon as
+        the rollout is admitted. With `mode: sync` returns 200 with the finished rollout,
+        whether it completed, failed or was cancelled. A server may stop waiting and return 202;
+        the rollout goes on. It also goes on if the client disconnects. Returns 422
+        `validation_failed` if a key is none of the 20 of `RolloutRequest`.
 
         Args:
             pool_id: The id of a pool.
-            idempotency_key: Chosen by the caller, visible ASCII. For 24 hours the same key with the
-                same body creates nothing where it counts as the same request: on the same operation
-                and, for `create_rollout`, the same pool, for `replay_rollout` the same rollout in
-                the path. Elsewhere the same text is another key. The repetition answers the status
-                of the first response, with that rollout as it is now, also if both requests arrive
-                at once. With another body it is 409 `idempotency_conflict`. Bodies are the same if
-                they are equal as JSON. A refused request reserves no key.
-            body: A rollout as the caller asks for it. These 20 keys and no others; all are
-                optional, and null is the same as not given. Every value comes back in the `request`
-                of the rollout as it was sent.
+            idempotency_key: A text of visible ASCII that the caller chooses. For 24 hours a request
+                with the same key and the same body is a repetition and creates nothing. It returns
+                the status of the first response, with the rollout as it is now, also if both
+                requests arrive at once. Returns 409 `idempotency_conflict` if the body is another
+                one. Bodies are the same if they are equal as JSON. A refused request reserves no
+                key. A key counts for one operation; for `create_rollout` also for one pool, and for
+                `replay_rollout` for one rollout in the path. Elsewhere the same text is another
+                key.
+            body: A rollout as the caller asks for it. It has these 20 keys and no others. All are
+                optional. Null is the same as not given. `request` of the rollout holds every value
+                as it was sent.
         """
         from ...models.rollout_request import RolloutRequest
 
@@ -251,8 +260,8 @@ class RolloutsApi:
     def get_rollout(self, pool_id: str, rollout_id: str) -> Rollout:
         """Get a rollout.
 
-        The rollout in whatever state it is, with its request and, once it has ended, its
-        result.
+        Returns the rollout in any state, with its request and, once it has ended, its result.
+        Returns 404 `rollout_not_found` if it does not exist in this pool.
 
         Args:
             pool_id: The id of a pool.
@@ -271,16 +280,16 @@ class RolloutsApi:
     ) -> ArtifactList:
         """List the artifacts of a rollout.
 
-        What the container handed over as `artifact`, described item by item. Empty until the
-        rollout has ended.
+        Returns a description of each artifact that the container's answer holds, see
+        `Artifact`. Empty until the rollout has ended.
 
         Args:
             pool_id: The id of a pool.
             rollout_id: The id of a rollout.
-            prefer: With `return=minimal` (RFC 7240) a list comes once, under `items`, which clients
-                that read `items` ask for. Later clients look for the list under a name of its own
-                alone, so any other answer holds it a second time, as `pools`, `tasks`, `rollouts`,
-                `artifacts` or `releases`. Any other text changes nothing.
+            prefer: With `return=minimal` (RFC 7240) the answer holds the list once, as `items`.
+                Without it the answer holds the list a second time, as `pools`, `tasks`, `rollouts`,
+                `artifacts` or `releases`, for clients that read only this name. Any other text
+                changes nothing.
         """
 
         return self._calls.call(
@@ -294,7 +303,7 @@ class RolloutsApi:
     def get_rollout_summary(self, pool_id: str, rollout_id: str) -> RolloutSummary:
         """Get the summary of a rollout.
 
-        State, reward, timing and the last event in one small document.
+        Returns state, reward, timing and the last event in one small document.
 
         Args:
             pool_id: The id of a pool.
@@ -311,8 +320,9 @@ class RolloutsApi:
     def get_rollout_usage(self, pool_id: str, rollout_id: str) -> RolloutUsage:
         """Get the usage of a rollout.
 
-        Time, tokens and bytes. All zero, or null where nothing is known, until the rollout
-        starts; final once it has ended.
+        Returns how much time, how many tokens and how many bytes the rollout used. Until the
+        rollout starts each figure is zero, or null where nothing is known. The figures are
+        final once the rollout has ended.
 
         Args:
             pool_id: The id of a pool.
@@ -337,19 +347,19 @@ class RolloutsApi:
     ) -> RolloutList:
         """List the rollouts of a pool.
 
-        The rollouts of this pool, newest first.
+        Returns the rollouts of this pool, newest first.
 
         Args:
             pool_id: The id of a pool.
-            state: Only items in exactly this state. Any text: a state that no item has answers an
-                empty page.
+            state: Returns only items in exactly this state. Any text is valid: a state that no item
+                has returns an empty page.
             limit: The most items that the page may hold.
-            cursor: The `next_cursor` of the page before, an opaque string. Any text: one that this
-                server did not issue answers an empty last page.
-            prefer: With `return=minimal` (RFC 7240) a list comes once, under `items`, which clients
-                that read `items` ask for. Later clients look for the list under a name of its own
-                alone, so any other answer holds it a second time, as `pools`, `tasks`, `rollouts`,
-                `artifacts` or `releases`. Any other text changes nothing.
+            cursor: The `next_cursor` of the page before, an opaque string. Any text is valid: one
+                that this server did not issue returns an empty last page.
+            prefer: With `return=minimal` (RFC 7240) the answer holds the list once, as `items`.
+                Without it the answer holds the list a second time, as `pools`, `tasks`, `rollouts`,
+                `artifacts` or `releases`, for clients that read only this name. Any other text
+                changes nothing.
         """
 
         return self._calls.call(
@@ -372,18 +382,18 @@ class RolloutsApi:
     ) -> Stream[RolloutEvent]:
         """Follow the events of a rollout.
 
-        A stream of server-sent events: those that happened, then live ones, until the terminal
-        event. The schema is that of one event, the JSON in the `data` of a message. With
-        `format=json`, one page of events. *Events* has the framing, order, resume, silence and
-        pages.
+        Returns a stream of server-sent events: those that happened, then live ones, until the
+        terminal event. The schema describes the JSON of one `data:` line: one event. With
+        `format=json` returns one page of events. *Events* has the rules of framing, order,
+        resume, silence and pages.
 
         Args:
             pool_id: The id of a pool.
             rollout_id: The id of a rollout.
-            cursor: The `id` of the last event seen. Any text: one that is no event of this rollout
-                counts as no position.
+            cursor: The `id` of the last event seen. Any text is valid: one that is no event of this
+                rollout counts as no position.
             after_sequence: The `sequence` of the last event seen.
-            last_event_id: The `id` of the last event seen, as readers of server-sent events send it
+            last_event_id: The `id` of the last event seen. Readers of server-sent events send it
                 when they reconnect.
         """
         from ...models.rollout_event import RolloutEvent

@@ -24,8 +24,8 @@ class ServiceApi:
     def get_capabilities(self) -> Capabilities:
         """Get the capabilities of the server.
 
-        Which targets and which optional features this server has. A feature that is not listed
-        is not offered.
+        Returns the targets and the optional features of this server. A feature that is not
+        listed is not offered.
         """
 
         return self._calls.call(
@@ -37,7 +37,8 @@ class ServiceApi:
     def get_queue_status(self) -> QueueStatus:
         """Get the state of the queue.
 
-        Rollouts that wait and run in all pools of the caller, and how many could run at once.
+        Returns how many rollouts wait and run in all pools of the caller, and how many could
+        run at once.
         """
 
         return self._calls.call(
