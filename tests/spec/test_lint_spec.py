@@ -56,7 +56,7 @@ def test_a_node_without_npm_is_not_taken(tmp_path: Path, monkeypatch: pytest.Mon
         # Each run takes seconds: what does not keep the linter from the rest is in one.
         [
             ("operationId: list_pools", "operationId: listPools", "snake_case"),
-            ("Returns the caller's pools,", "Returns the eval( caller's pools,", "no-eval-in-markdown"),
+            ("the caller's pools,", "the eval( caller's pools,", "no-eval-in-markdown"),
             ("  /v1/queue/status:\n", "  /v1/queue/status/:\n", "trailing"),
         ],
         [("        maximum: 1000\n        default: 100", "        maximum: many", "many")],
