@@ -127,9 +127,11 @@ class PoolDefinitionDict(TypedDict, total=False):
     `pool_metadata`): the server accepts both, and answers both."""
 
     id: str | None
-    """The id of the pool, where the caller chooses it."""
+    """The id of the pool. Null: in `replace_pool` and `update_pool` that of the path, else one
+    that the server assigns."""
     pool_id: str | None
-    """The id of the pool, where the caller chooses it."""
+    """The id of the pool. Null: in `replace_pool` and `update_pool` that of the path, else one
+    that the server assigns."""
     name: str | None
     """A name for people; need not be unique. Null: the id."""
     target: PoolTargetValue | None
@@ -215,9 +217,11 @@ class PoolPatchDict(TypedDict, total=False):
     sets it back to its default, arrays are replaced."""
 
     id: str | None
-    """The id of the pool, where the caller chooses it."""
+    """The id of the pool. Null: in `replace_pool` and `update_pool` that of the path, else one
+    that the server assigns."""
     pool_id: str | None
-    """The id of the pool, where the caller chooses it."""
+    """The id of the pool. Null: in `replace_pool` and `update_pool` that of the path, else one
+    that the server assigns."""
     name: str | None
     """A name for people; need not be unique. Null: the id."""
     target: PoolTargetValue | None
@@ -376,37 +380,41 @@ class RolloutRequestDict(TypedDict, total=False):
 
 class TaskDefinitionDict(TypedDict, total=False):
     """A whole task as the caller defines it, to create or replace it. Null is the same as not
-    given. Unknown fields are kept; `pool_id`, `status`, `created_at` and `updated_at`
+    given. Unknown fields are kept. `pool_id`, `status`, `created_at` and `updated_at`
     belong to the server and are ignored."""
 
     id: str | None
-    """The id of the task, where the caller chooses it."""
+    """The id of the task. Null: in `update_task` and `patch_task` that of the path, else one
+    that the server assigns."""
     task_id: str | None
-    """The id of the task, where the caller chooses it."""
+    """The id of the task. Null: in `update_task` and `patch_task` that of the path, else one
+    that the server assigns."""
     backend: str | None
-    """The substrate of the task; the pool's where it is not given."""
+    """The substrate of the task. Null: that of the pool."""
     task_config: Mapping[str, Any] | None
     """Settings of the task, free-form."""
     task_metadata: Mapping[str, Any] | None
     """Free-form, never interpreted."""
     container_url: str | None
-    """The address of a container of its own, in place of the pool's. An absolute http or https
-    URL without userinfo."""
+    """The address of a container of the task's own, in place of the pool's. An absolute http
+    or https URL without userinfo."""
 
 
 class TaskPatchDict(TypedDict, total=False):
     """Parts of a task to be merged into it (RFC 7396), as for `PoolPatch`."""
 
     id: str | None
-    """The id of the task, where the caller chooses it."""
+    """The id of the task. Null: in `update_task` and `patch_task` that of the path, else one
+    that the server assigns."""
     task_id: str | None
-    """The id of the task, where the caller chooses it."""
+    """The id of the task. Null: in `update_task` and `patch_task` that of the path, else one
+    that the server assigns."""
     backend: str | None
-    """The substrate of the task; the pool's where it is not given."""
+    """The substrate of the task. Null: that of the pool."""
     task_config: Mapping[str, Any] | None
     """Settings of the task, free-form."""
     task_metadata: Mapping[str, Any] | None
     """Free-form, never interpreted."""
     container_url: str | None
-    """The address of a container of its own, in place of the pool's. An absolute http or https
-    URL without userinfo."""
+    """The address of a container of the task's own, in place of the pool's. An absolute http
+    or https URL without userinfo."""

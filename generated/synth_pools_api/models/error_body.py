@@ -18,12 +18,13 @@ T = TypeVar("T", bound="ErrorBody")
 
 @_attrs_define
 class ErrorBody:
-    """Every error of every operation. Servers send `detail`, `error` or both; clients read whichever is there.
+    """The body of every error of every operation. Servers send `detail`, `error` or both. Clients read whichever is
+    there.
 
-    Attributes:
-        detail (dict[str, Any] | list[ErrorDetailItem] | str | Unset): What is wrong: a text, an object, or, for 422, a
-            list that names each offending field.
-        error (ErrorEnvelope | Unset): An error with a stable code, for programs.
+        Attributes:
+            detail (dict[str, Any] | list[ErrorDetailItem] | str | Unset): What is wrong: a text, an object, or, for 422, a
+                list that names each offending field.
+            error (ErrorEnvelope | Unset): An error with a stable code, for programs.
     """
 
     detail: dict[str, Any] | list[ErrorDetailItem] | str | Unset = UNSET

@@ -18,8 +18,8 @@ class ErrorEnvelope:
     """An error with a stable code, for programs.
 
     Attributes:
-        code (ErrorCode): What went wrong, stable, for programs; the table in *Errors* has the status of each.
-        message (str): The same for people.
+        code (ErrorCode): What went wrong, stable, for programs. The table in *Errors* has the status of each code.
+        message (str): What went wrong, in words for people.
         details (Any | Unset): More about it, free-form.
         request_id (None | str | Unset): The value of `x-request-id`.
         rollout_id (None | str | Unset): The rollout that it is about.

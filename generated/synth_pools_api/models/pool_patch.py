@@ -31,8 +31,12 @@ class PoolPatch:
     it back to its default, arrays are replaced.
 
         Attributes:
-            id (None | str | Unset): The id of the pool, where the caller chooses it.
-            pool_id (None | str | Unset): The id of the pool, where the caller chooses it.
+            id (None | str | Unset): The id of the pool. Null: in `replace_pool` and `update_pool` that of the path, else
+                one that the server
+                assigns.
+            pool_id (None | str | Unset): The id of the pool. Null: in `replace_pool` and `update_pool` that of the path,
+                else one that the server
+                assigns.
             name (None | str | Unset): A name for people; need not be unique. Null: the id.
             target (None | PoolTarget | Unset): The substrate. Null: the value of `backend` if it is one of the five, else
                 `arbitrary`.

@@ -19,7 +19,7 @@ class RolloutError:
 
     Attributes:
         code (RolloutErrorCode): Why a rollout failed, stable, for programs; see the table in *Rollouts: states*.
-        message (str): The same for people.
+        message (str): The reason in words, for people.
         details (dict[str, Any] | Unset): Any JSON object: free-form, kept and answered as it was sent.
     """
 

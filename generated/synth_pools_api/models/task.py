@@ -25,7 +25,7 @@ class Task:
         backend (str): The substrate of the task.
         task_config (dict[str, Any]): Any JSON object: free-form, kept and answered as it was sent.
         task_metadata (dict[str, Any]): Any JSON object: free-form, kept and answered as it was sent.
-        container_url (None | str): The address of its own container; null: the pool's.
+        container_url (None | str): The address of the task's own container. Null: it uses those of the pool.
         status (TaskStatus): The state of a task, see *Tasks: states*.
         created_at (datetime.datetime | Unset): When the task was created, in UTC.
         updated_at (datetime.datetime | Unset): When it last changed, in UTC.

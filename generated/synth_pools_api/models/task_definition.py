@@ -14,18 +14,21 @@ T = TypeVar("T", bound="TaskDefinition")
 
 @_attrs_define
 class TaskDefinition:
-    """A whole task as the caller defines it, to create or replace it. Null is the same as not
-    given. Unknown fields are kept; `pool_id`, `status`, `created_at` and `updated_at` belong to
-    the server and are ignored.
+    """A whole task as the caller defines it, to create or replace it. Null is the same as not given. Unknown fields
+    are kept. `pool_id`, `status`, `created_at` and `updated_at` belong to the server and are ignored.
 
         Attributes:
-            id (None | str | Unset): The id of the task, where the caller chooses it.
-            task_id (None | str | Unset): The id of the task, where the caller chooses it.
-            backend (None | str | Unset): The substrate of the task; the pool's where it is not given.
+            id (None | str | Unset): The id of the task. Null: in `update_task` and `patch_task` that of the path, else one
+                that the server
+                assigns.
+            task_id (None | str | Unset): The id of the task. Null: in `update_task` and `patch_task` that of the path, else
+                one that the server
+                assigns.
+            backend (None | str | Unset): The substrate of the task. Null: that of the pool.
             task_config (dict[str, Any] | None | Unset): Settings of the task, free-form.
             task_metadata (dict[str, Any] | None | Unset): Free-form, never interpreted.
-            container_url (None | str | Unset): The address of a container of its own, in place of the pool's. An absolute
-                http or https URL
+            container_url (None | str | Unset): The address of a container of the task's own, in place of the pool's. An
+                absolute http or https URL
                 without userinfo.
     """
 

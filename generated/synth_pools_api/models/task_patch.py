@@ -17,13 +17,17 @@ class TaskPatch:
     """Parts of a task to be merged into it (RFC 7396), as for `PoolPatch`.
 
     Attributes:
-        id (None | str | Unset): The id of the task, where the caller chooses it.
-        task_id (None | str | Unset): The id of the task, where the caller chooses it.
-        backend (None | str | Unset): The substrate of the task; the pool's where it is not given.
+        id (None | str | Unset): The id of the task. Null: in `update_task` and `patch_task` that of the path, else one
+            that the server
+            assigns.
+        task_id (None | str | Unset): The id of the task. Null: in `update_task` and `patch_task` that of the path, else
+            one that the server
+            assigns.
+        backend (None | str | Unset): The substrate of the task. Null: that of the pool.
         task_config (dict[str, Any] | None | Unset): Settings of the task, free-form.
         task_metadata (dict[str, Any] | None | Unset): Free-form, never interpreted.
-        container_url (None | str | Unset): The address of a container of its own, in place of the pool's. An absolute
-            http or https URL
+        container_url (None | str | Unset): The address of a container of the task's own, in place of the pool's. An
+            absolute http or https URL
             without userinfo.
     """
 

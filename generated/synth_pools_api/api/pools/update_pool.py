@@ -130,9 +130,11 @@ def sync_detailed(
 ) -> Response[ErrorBody | Pool]:
     """Change parts of a pool
 
-     Merges the body into the definition (RFC 7396): objects merge, null removes a field or sets it
-    back to its default, arrays are replaced. What the body does not name stays. Rollouts that start
-    later use the new values. The body may also be sent as `application/merge-patch+json`.
+     Merges the body into the definition (RFC 7396): objects merge, null removes a field or sets it back
+    to its
+    default, arrays are replaced. What the body does not name stays. Rollouts that start later use the
+    new
+    values. The body may also be sent as `application/merge-patch+json`.
 
     Args:
         pool_id (str):
@@ -168,9 +170,11 @@ def sync(
 ) -> ErrorBody | Pool | None:
     """Change parts of a pool
 
-     Merges the body into the definition (RFC 7396): objects merge, null removes a field or sets it
-    back to its default, arrays are replaced. What the body does not name stays. Rollouts that start
-    later use the new values. The body may also be sent as `application/merge-patch+json`.
+     Merges the body into the definition (RFC 7396): objects merge, null removes a field or sets it back
+    to its
+    default, arrays are replaced. What the body does not name stays. Rollouts that start later use the
+    new
+    values. The body may also be sent as `application/merge-patch+json`.
 
     Args:
         pool_id (str):
@@ -201,9 +205,11 @@ async def asyncio_detailed(
 ) -> Response[ErrorBody | Pool]:
     """Change parts of a pool
 
-     Merges the body into the definition (RFC 7396): objects merge, null removes a field or sets it
-    back to its default, arrays are replaced. What the body does not name stays. Rollouts that start
-    later use the new values. The body may also be sent as `application/merge-patch+json`.
+     Merges the body into the definition (RFC 7396): objects merge, null removes a field or sets it back
+    to its
+    default, arrays are replaced. What the body does not name stays. Rollouts that start later use the
+    new
+    values. The body may also be sent as `application/merge-patch+json`.
 
     Args:
         pool_id (str):
@@ -237,9 +243,11 @@ async def asyncio(
 ) -> ErrorBody | Pool | None:
     """Change parts of a pool
 
-     Merges the body into the definition (RFC 7396): objects merge, null removes a field or sets it
-    back to its default, arrays are replaced. What the body does not name stays. Rollouts that start
-    later use the new values. The body may also be sent as `application/merge-patch+json`.
+     Merges the body into the definition (RFC 7396): objects merge, null removes a field or sets it back
+    to its
+    default, arrays are replaced. What the body does not name stays. Rollouts that start later use the
+    new
+    values. The body may also be sent as `application/merge-patch+json`.
 
     Args:
         pool_id (str):

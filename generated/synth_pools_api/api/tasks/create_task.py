@@ -137,10 +137,9 @@ def sync_detailed(
     Args:
         pool_id (str):
         body (TaskDefinition): A whole task as the caller defines it, to create or replace it.
-            Null is the same as not
-            given. Unknown fields are kept; `pool_id`, `status`, `created_at` and `updated_at` belong
-            to
-            the server and are ignored.
+            Null is the same as not given. Unknown fields
+            are kept. `pool_id`, `status`, `created_at` and `updated_at` belong to the server and are
+            ignored.
 
     Raises:
         errors.UnexpectedStatus: If the server returns an undocumented status code and Client.raise_on_unexpected_status is True.
@@ -177,10 +176,9 @@ def sync(
     Args:
         pool_id (str):
         body (TaskDefinition): A whole task as the caller defines it, to create or replace it.
-            Null is the same as not
-            given. Unknown fields are kept; `pool_id`, `status`, `created_at` and `updated_at` belong
-            to
-            the server and are ignored.
+            Null is the same as not given. Unknown fields
+            are kept. `pool_id`, `status`, `created_at` and `updated_at` belong to the server and are
+            ignored.
 
     Raises:
         errors.UnexpectedStatus: If the server returns an undocumented status code and Client.raise_on_unexpected_status is True.
@@ -212,10 +210,9 @@ async def asyncio_detailed(
     Args:
         pool_id (str):
         body (TaskDefinition): A whole task as the caller defines it, to create or replace it.
-            Null is the same as not
-            given. Unknown fields are kept; `pool_id`, `status`, `created_at` and `updated_at` belong
-            to
-            the server and are ignored.
+            Null is the same as not given. Unknown fields
+            are kept. `pool_id`, `status`, `created_at` and `updated_at` belong to the server and are
+            ignored.
 
     Raises:
         errors.UnexpectedStatus: If the server returns an undocumented status code and Client.raise_on_unexpected_status is True.
@@ -250,10 +247,9 @@ async def asyncio(
     Args:
         pool_id (str):
         body (TaskDefinition): A whole task as the caller defines it, to create or replace it.
-            Null is the same as not
-            given. Unknown fields are kept; `pool_id`, `status`, `created_at` and `updated_at` belong
-            to
-            the server and are ignored.
+            Null is the same as not given. Unknown fields
+            are kept. `pool_id`, `status`, `created_at` and `updated_at` belong to the server and are
+            ignored.
 
     Raises:
         errors.UnexpectedStatus: If the server returns an undocumented status code and Client.raise_on_unexpected_status is True.

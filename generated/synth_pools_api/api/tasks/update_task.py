@@ -141,10 +141,9 @@ def sync_detailed(
         pool_id (str):
         task_id (str):
         body (TaskDefinition): A whole task as the caller defines it, to create or replace it.
-            Null is the same as not
-            given. Unknown fields are kept; `pool_id`, `status`, `created_at` and `updated_at` belong
-            to
-            the server and are ignored.
+            Null is the same as not given. Unknown fields
+            are kept. `pool_id`, `status`, `created_at` and `updated_at` belong to the server and are
+            ignored.
 
     Raises:
         errors.UnexpectedStatus: If the server returns an undocumented status code and Client.raise_on_unexpected_status is True.
@@ -184,10 +183,9 @@ def sync(
         pool_id (str):
         task_id (str):
         body (TaskDefinition): A whole task as the caller defines it, to create or replace it.
-            Null is the same as not
-            given. Unknown fields are kept; `pool_id`, `status`, `created_at` and `updated_at` belong
-            to
-            the server and are ignored.
+            Null is the same as not given. Unknown fields
+            are kept. `pool_id`, `status`, `created_at` and `updated_at` belong to the server and are
+            ignored.
 
     Raises:
         errors.UnexpectedStatus: If the server returns an undocumented status code and Client.raise_on_unexpected_status is True.
@@ -222,10 +220,9 @@ async def asyncio_detailed(
         pool_id (str):
         task_id (str):
         body (TaskDefinition): A whole task as the caller defines it, to create or replace it.
-            Null is the same as not
-            given. Unknown fields are kept; `pool_id`, `status`, `created_at` and `updated_at` belong
-            to
-            the server and are ignored.
+            Null is the same as not given. Unknown fields
+            are kept. `pool_id`, `status`, `created_at` and `updated_at` belong to the server and are
+            ignored.
 
     Raises:
         errors.UnexpectedStatus: If the server returns an undocumented status code and Client.raise_on_unexpected_status is True.
@@ -263,10 +260,9 @@ async def asyncio(
         pool_id (str):
         task_id (str):
         body (TaskDefinition): A whole task as the caller defines it, to create or replace it.
-            Null is the same as not
-            given. Unknown fields are kept; `pool_id`, `status`, `created_at` and `updated_at` belong
-            to
-            the server and are ignored.
+            Null is the same as not given. Unknown fields
+            are kept. `pool_id`, `status`, `created_at` and `updated_at` belong to the server and are
+            ignored.
 
     Raises:
         errors.UnexpectedStatus: If the server returns an undocumented status code and Client.raise_on_unexpected_status is True.

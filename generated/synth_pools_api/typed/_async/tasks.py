@@ -42,7 +42,7 @@ class AsyncTasksApi:
         Args:
             pool_id: The id of a pool.
             body: A whole task as the caller defines it, to create or replace it. Null is the same
-                as not given. Unknown fields are kept; `pool_id`, `status`, `created_at` and
+                as not given. Unknown fields are kept. `pool_id`, `status`, `created_at` and
                 `updated_at` belong to the server and are ignored.
         """
         from ...models.task_definition import TaskDefinition
@@ -126,7 +126,7 @@ class AsyncTasksApi:
             pool_id: The id of a pool.
             task_id: The id of a task of the pool.
             body: A whole task as the caller defines it, to create or replace it. Null is the same
-                as not given. Unknown fields are kept; `pool_id`, `status`, `created_at` and
+                as not given. Unknown fields are kept. `pool_id`, `status`, `created_at` and
                 `updated_at` belong to the server and are ignored.
         """
         from ...models.task_definition import TaskDefinition
