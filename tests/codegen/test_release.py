@@ -13,6 +13,9 @@ import pytest
 from codegen import CodegenError, api_changes, release
 from synth_pools.contract.changes.source import read_openapi_file
 
+# Each of them builds, or runs the checks of a release.
+pytestmark = pytest.mark.system
+
 REPO = Path(__file__).parents[2]
 DAY = datetime.date(2026, 12, 1)
 PROJECT = tomllib.loads((REPO / "pyproject.toml").read_text())

@@ -28,6 +28,9 @@ from tests.mutants.processes import copy_tree, run_tests
 from tests.mutants.report import Row, page
 from tests.mutants.run import Planned, run_mutants
 
+# Most of them copy a work tree and run its tests.
+pytestmark = pytest.mark.system
+
 ADDER = "synth_pools/backend/room/adder.py"
 ADDER_SOURCE = '''\
 """Adds."""

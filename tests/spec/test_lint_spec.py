@@ -54,14 +54,20 @@ def test_a_node_without_npm_is_not_taken(tmp_path: Path, monkeypatch: pytest.Mon
     "changes",
     [
         # Each run takes seconds: what does not keep the linter from the rest is in one.
-        [
-            ("operationId: list_pools", "operationId: listPools", "snake_case"),
-            ("the caller's pools,", "the eval( caller's pools,", "no-eval-in-markdown"),
-            ("  /v1/queue/status:\n", "  /v1/queue/status/:\n", "trailing"),
-        ],
-        [("        maximum: 1000\n        default: 100", "        maximum: many", "many")],
+        pytest.param(
+            [
+                ("operationId: list_pools", "operationId: listPools", "snake_case"),
+                ("the caller's pools,", "the eval( caller's pools,", "no-eval-in-markdown"),
+                ("  /v1/queue/status:\n", "  /v1/queue/status/:\n", "trailing"),
+            ],
+            marks=pytest.mark.system,
+            id="style",
+        ),
+        pytest.param(
+            [("        maximum: 1000\n        default: 100", "        maximum: many", "many")],
+            id="schema",
+        ),
     ],
-    ids=["style", "schema"],
 )
 def test_a_worse_spec_does_not_pass(tmp_path: Path, changes: list[tuple[str, str, str]]) -> None:
     text = (REPO / "openapi.yaml").read_text(encoding="utf-8")

@@ -367,7 +367,7 @@ def test_the_queue_and_the_capabilities(server: Server) -> None:
     assert capabilities["version"] == load_spec()["info"]["version"]
     features = capabilities["features"]
     described = load_spec()["components"]["schemas"]["Capabilities"]["properties"]["features"]
-    assert set(re.findall("`([a-z_]+)`", described["description"])) == features.keys()
+    assert set(re.findall("`([a-z_]+)`:", described["description"])) == features.keys()
     assert [name for name, offered in features.items() if not offered] == [
         "image_releases",
         "images",
