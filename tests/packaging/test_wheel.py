@@ -21,13 +21,13 @@ REPO = Path(__file__).parents[2]
 pytestmark = [pytest.mark.timeout(600), pytest.mark.xdist_group("wheel")]
 
 
-def run(*command: str | Path, cwd: Path, status: int = 0) -> str:
+def run(*command: str | Path, cwd: Path, status: int = 0, **variables: str) -> str:
     # Nothing of the checkout or of this environment may help.
     environment = {
         name: value
         for name, value in os.environ.items()
-        if not name.startswith(("PYTHON", "VIRTUAL_ENV", "SYNTH_"))
-    }
+        if not name.startswith(("PYTHON", "VIRTUAL_ENV", "SYNTH_", "UV"))
+    } | variables
     done = subprocess.run(
         [str(part) for part in command],
         cwd=cwd,
@@ -192,6 +192,30 @@ def test_the_demo_needs_what_it_says(
     said = run(programs / "synth-pools", "demo", cwd=tmp_path)
     assert "Everything is stopped" in said
     assert list(tmp_path.iterdir()) == []
+
+
+@pytest.mark.system
+def test_uvx_needs_no_more_than_the_name_for_the_demo(wheel: Path, tmp_path: Path) -> None:
+    pip = (sys.executable, "-m", "pip", "--quiet", "--disable-pip-version-check")
+    constraints = ("--constraint", REPO / "requirements/constraints.txt")
+    packages = tmp_path / "packages"
+    # By pip, which has been told where packages are to be had.
+    run(*pip, "install", "--target", tmp_path / "uv", "uv==0.13.9", cwd=tmp_path)
+    whole = f"{wheel}[local,demo]"
+    run(*pip, "download", "--dest", packages, *constraints, whole, cwd=tmp_path)
+    here = tmp_path / "here"
+    here.mkdir()
+    said = run(
+        *(tmp_path / "uv/bin/uvx", "--python", sys.executable, "--from", wheel),
+        *("synth-pools", "demo"),
+        cwd=here,
+        UV_NO_INDEX="1",
+        UV_FIND_LINKS=str(packages),
+        UV_CACHE_DIR=str(tmp_path / "cache"),
+        UV_PYTHON_DOWNLOADS="never",
+    )
+    assert "Everything is stopped" in said
+    assert list(here.iterdir()) == []
 
 
 @pytest.mark.system

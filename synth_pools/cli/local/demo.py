@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+import json
+import os
 import signal
 import subprocess
 import sys
+from importlib.metadata import distribution
 from importlib.util import find_spec
 from pathlib import Path
 
@@ -29,14 +32,19 @@ def demo() -> int:
       synth-pools demo
     """
     missing = [name for name in _NEEDED if find_spec(name) is None]
-    if missing:
+    command = [sys.executable]
+    if missing and (uv := os.environ.get("UV")):
+        # So uv tells what it runs where it is itself: it can add the rest, for this run alone.
+        version = "{}.{}".format(*sys.version_info)
+        command = [uv, "tool", "run", "--python", version, "--from", _whole_requirement(), "python"]
+    elif missing:
         raise CommandError(
             f"`demo` needs {missing[0]}, which the base install leaves out: "
             f"pip install '{_WHOLE}'; or, installing nothing for good: "
             f"uvx --from '{_WHOLE}' synth-pools demo"
         )
     # A process of its own: it is a program as its readers write one.
-    process = subprocess.Popen([sys.executable, str(demo_path())])  # noqa: S603 - our own
+    process = subprocess.Popen([*command, str(demo_path())])  # noqa: S603 - our own
     former = signal.signal(signal.SIGINT, signal.SIG_IGN)
     try:
         # ^C goes to both, and the demo ends by itself.
@@ -47,6 +55,18 @@ def demo() -> int:
             process.terminate()
             process.wait(_END_SECONDS)
     return ExitStatus.INTERRUPTED if status == ExitStatus.INTERRUPTED else status
+
+
+def _whole_requirement() -> str:
+    """Return the requirement of this very package, with what the demo needs."""
+    package = distribution("synth-pools")
+    origin = json.loads(package.read_text("direct_url.json") or "{}")
+    if "url" not in origin:
+        return f"{_WHOLE}=={package.version}"
+    url = origin["url"]
+    if vcs := origin.get("vcs_info"):
+        url = f"{vcs['vcs']}+{url}@{vcs['commit_id']}"
+    return f"{_WHOLE} @ {url}"
 
 
 def demo_path() -> Path:
