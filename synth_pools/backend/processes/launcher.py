@@ -77,9 +77,11 @@ class Started(Protocol):
 
     async def exited(self, limit_seconds: float | None = None) -> bool:
         """Wait for its end, at most so many seconds; True if it has ended."""
+        ...
 
     async def read_end(self) -> ContainerEnd:
         """Read how one that has ended did so, with the last of its output."""
+        ...
 
 
 class Launcher(Protocol[Spec, Run]):
@@ -105,6 +107,7 @@ class Launcher(Protocol[Spec, Run]):
         Raises:
             LaunchError: It cannot be started.
         """
+        ...
 
     async def remember(self, started: Run) -> None:
         """Store what the next run of the backend needs to end it, if this one cannot."""

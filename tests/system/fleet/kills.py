@@ -10,6 +10,7 @@ what the client was told, which rollouts the container ran, and what the backend
 from __future__ import annotations
 
 import argparse
+import contextlib
 import os
 import platform
 import random
@@ -202,11 +203,14 @@ def _live(
         cwd=ROOT,
         env={**os.environ, "SYNTH_API_KEY": KEY},
     )
-    has_ended = False
+    has_ended, most = False, 0
     try:
         while not has_ended and (moment is None or _count(container) < moment):
             assert time.monotonic() - began < _LONGEST_SECONDS, "it takes too long"
             has_ended = os.waitid(os.P_PID, process.pid, _ENDED) is not None
+            # The system counts what this process had when it started the client, too.
+            with contextlib.suppress(psutil.Error):
+                most = max(most, psutil.Process(process.pid).memory_info().rss)
             time.sleep(0.01)
         # Not in step with what it counts.
         time.sleep(0.0 if has_ended else dice.uniform(0, 0.1))
@@ -217,8 +221,8 @@ def _live(
         process.returncode = os.waitstatus_to_exitcode(status)
     if process.returncode != (0 if moment is None else -signal.SIGKILL):
         ledgers.wrong.append(f"a client ended with {process.returncode}")
-    cpu, megabytes = usage.ru_utime + usage.ru_stime, usage.ru_maxrss / 1024
-    ledgers.sessions.append(Session(cpu, megabytes, time.monotonic() - began))
+    cpu = usage.ru_utime + usage.ru_stime
+    ledgers.sessions.append(Session(cpu, most / 2**20, time.monotonic() - began))
 
 
 def _read(ledgers: Ledgers, report: Path, *, is_last: bool) -> None:

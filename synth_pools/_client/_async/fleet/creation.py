@@ -349,6 +349,7 @@ class AsyncRolloutCreator:
         failure: SynthPoolsError | None = None
         try:
             answers = await self._ask(batch, self._scope)
+            return answers.get(index)
         except SynthPoolsError as error:
             failure = copy.copy(error)
             raise
@@ -360,7 +361,6 @@ class AsyncRolloutCreator:
                     batch.failures += 1
                     batch.failure = failure
                 batch.notify()
-        return answers.get(index)
 
     async def _wait(self, batch: CreationBatch, index: int) -> None:
         """Wait until something changes about a batch. The lock must be held."""

@@ -352,6 +352,7 @@ class RolloutCreator:
         failure: SynthPoolsError | None = None
         try:
             answers = self._ask(batch, self._scope)
+            return answers.get(index)
         except SynthPoolsError as error:
             failure = copy.copy(error)
             raise
@@ -363,7 +364,6 @@ class RolloutCreator:
                     batch.failures += 1
                     batch.failure = failure
                 batch.notify()
-        return answers.get(index)
 
     def _wait(self, batch: CreationBatch, index: int) -> None:
         """Wait until something changes about a batch. The lock must be held."""

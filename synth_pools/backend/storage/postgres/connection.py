@@ -97,12 +97,12 @@ class PostgresConnection:
         error: The first error since then, which has spoilt the transaction.
     """
 
-    def __init__(self, raw: asyncpg.Connection[Any]) -> None:
+    def __init__(self, raw: asyncpg.Connection) -> None:
         self.raw = raw
         self.changes = 0
         self.transaction = ""
         self.error: StatementError | None = None
-        self._prepared: dict[str, PreparedStatement[Any]] = {}
+        self._prepared: dict[str, PreparedStatement] = {}
 
     def begin(self, statement: str) -> None:
         """Begin a transaction."""
@@ -166,7 +166,7 @@ class PostgresConnection:
             self.changes += max(0, count)
         return Result(rows, count)
 
-    def _prepare(self, sql: str) -> PreparedStatement[Any]:
+    def _prepare(self, sql: str) -> PreparedStatement:
         prepared = self._prepared.get(sql)
         if prepared is None:
             prepared = self._prepared[sql] = self._await(self.raw.prepare(sql))
@@ -189,7 +189,7 @@ async def driven(awaitable: Awaitable[_T]) -> _T:
         raise StatementError(error) from error
 
 
-async def _opened(prepared: PreparedStatement[Any], arguments: Sequence[Any]) -> Any:
+async def _opened(prepared: PreparedStatement, arguments: Sequence[Any]) -> Any:
     return await prepared.cursor(*arguments)
 
 

@@ -163,12 +163,11 @@ class PostgresDatabase(Database):
             "SELECT CAST(oid AS BIGINT) FROM pg_database WHERE datname = current_database()"
         )
         self.identity = str(await raw.fetchval("SELECT value FROM meta WHERE key = 'identity'"))
-        self._epoch = int(
-            await raw.fetchval(
-                "INSERT INTO meta (key, value) VALUES ('epoch', '1') ON CONFLICT (key) DO UPDATE"
-                " SET value = CAST(CAST(meta.value AS BIGINT) + 1 AS TEXT) RETURNING value"
-            )
+        epoch = await raw.fetchval(
+            "INSERT INTO meta (key, value) VALUES ('epoch', '1') ON CONFLICT (key) DO UPDATE"
+            " SET value = CAST(CAST(meta.value AS BIGINT) + 1 AS TEXT) RETURNING value"
         )
+        self._epoch = int(str(epoch))
 
     async def _close(self) -> None:
         if self._task is not None and not self._task.done():

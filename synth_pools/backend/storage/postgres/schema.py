@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from typing import Any
-
 import asyncpg
 
 from ...domain import clock
@@ -167,7 +165,7 @@ _STEPS = (_VERSION_1,)
 VERSION = len(_STEPS)
 
 
-async def migrate(connection: asyncpg.Connection[Any]) -> bool:
+async def migrate(connection: asyncpg.Connection) -> bool:
     """Bring a new or an older database to this version; nobody else may use it meanwhile.
 
     Args:
@@ -195,7 +193,7 @@ async def migrate(connection: asyncpg.Connection[Any]) -> bool:
     return found == 0
 
 
-async def _read_version(connection: asyncpg.Connection[Any]) -> int:
+async def _read_version(connection: asyncpg.Connection) -> int:
     names = await connection.fetch("SELECT tablename FROM pg_tables WHERE schemaname = $1", SCHEMA)
     if not names:
         return 0
@@ -213,7 +211,7 @@ async def _read_version(connection: asyncpg.Connection[Any]) -> int:
     )
 
 
-async def _set(connection: asyncpg.Connection[Any], key: str, value: str) -> None:
+async def _set(connection: asyncpg.Connection, key: str, value: str) -> None:
     await connection.execute(
         "INSERT INTO meta (key, value) VALUES ($1, $2)"
         " ON CONFLICT (key) DO UPDATE SET value = excluded.value",

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-from typing import Any
 
 import asyncpg
 
@@ -11,7 +10,7 @@ from ...settings import StoreURL
 from .connection import DRIVER_ERRORS, StatementError
 from .schema import SCHEMA
 
-_CONNECT_SECONDS = 10.0
+_CONNECT_SECONDS = 10
 _STATEMENT_SECONDS = 60.0
 _CLOSE_SECONDS = 5.0
 
@@ -34,7 +33,7 @@ SELECT set_config('synchronous_commit', 'on', false)
 """
 
 
-async def open_session(url: StoreURL) -> asyncpg.Connection[Any]:
+async def open_session(url: StoreURL) -> asyncpg.Connection:
     """Open a session; raises `StatementError` where there is none to be had.
 
     Args:
@@ -57,12 +56,12 @@ async def open_session(url: StoreURL) -> asyncpg.Connection[Any]:
     return raw
 
 
-async def lock_database(raw: asyncpg.Connection[Any]) -> bool:
+async def lock_database(raw: asyncpg.Connection) -> bool:
     """Take the lock of the one backend; False where another session has it."""
     return bool(await raw.fetchval("SELECT pg_try_advisory_lock($1, $2)", *_LOCK))
 
 
-async def end_session(raw: asyncpg.Connection[Any]) -> None:
+async def end_session(raw: asyncpg.Connection) -> None:
     """End a session, at once where the server does not answer."""
     try:
         await raw.close(timeout=_CLOSE_SECONDS)
