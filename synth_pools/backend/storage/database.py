@@ -9,6 +9,7 @@ from collections import deque
 from collections.abc import Awaitable, Callable
 from typing import TypeVar
 
+from ..domain import clock
 from ..domain.errors import ApiError
 from ..errors import DataDirError
 from .statements import CommitObserver, Executes, Row, Snapshot, Transaction
@@ -33,6 +34,7 @@ _log = logging.getLogger(__name__)
 _BATCH = 128
 _CLOSE_SECONDS = 30.0
 _SHORTEST_PAUSE, _LONGEST_PAUSE = 0.1, 5.0
+_COMPLAINT_SECONDS = 1.0
 
 
 class DatabaseClosedError(RuntimeError):
@@ -85,6 +87,7 @@ class Database(abc.ABC):
         self._is_to_begin = False
         self._closed = False
         self._writer_ended = asyncio.Event()
+        self._complained = 0.0
 
     @abc.abstractmethod
     async def read(self, work: Callable[[Snapshot], _T]) -> _T:
@@ -219,6 +222,14 @@ class Database(abc.ABC):
         except TimeoutError:
             _log.error("the database did not take the last writes in %g seconds", _CLOSE_SECONDS)
         await self._close()
+
+    def _unusable(self, reason: object) -> StorageError:
+        """Return the error of a database that is at fault, and tell the log now and then."""
+        # Every request of a bad hour would say the same.
+        if clock.monotonic() - self._complained > _COMPLAINT_SECONDS:
+            self._complained = clock.monotonic()
+            _log.error("the database cannot be used: %s", reason)
+        return StorageError(reason)
 
     def _begin_soon(self) -> None:
         # Not at once: whatever else this round of the event loop writes goes along.

@@ -39,7 +39,6 @@ _LOCK_PAUSE = 0.1
 # How long a write waits to learn whether its commit came through.
 _UNSETTLED_SECONDS = 5.0
 _SHORTEST_PAUSE, _LONGEST_PAUSE = 0.1, 2.0
-_COMPLAINT_SECONDS = 1.0
 
 _SNAPSHOT = "BEGIN ISOLATION LEVEL REPEATABLE READ, READ ONLY"
 
@@ -74,7 +73,6 @@ class PostgresDatabase(Database):
         self._server_version = ""
         self._database_id = 0
         self._task: asyncio.Task[None] | None = None
-        self._complained = 0.0
 
     @classmethod
     async def open(cls, url: StoreURL, observer: CommitObserver | None = None) -> Self:
@@ -379,12 +377,7 @@ class PostgresDatabase(Database):
     def _explained(self, error: Exception) -> Exception:
         if not isinstance(error, StatementError) or not error.is_outage:
             return error
-        reason = self._url.masked(str(error))
-        # Every request of a bad hour would say the same.
-        if clock.monotonic() - self._complained > _COMPLAINT_SECONDS:
-            self._complained = clock.monotonic()
-            _log.error("the database cannot be used: %s", reason)
-        return StorageError(reason)
+        return self._unusable(self._url.masked(str(error)))
 
 
 class _TakenOverError(StorageError):

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
-import logging
 import queue
 import sqlite3
 import threading
@@ -15,7 +14,7 @@ from typing import Any, TypeVar
 
 from ...domain import clock
 from ..data_dir import FILE_NAME
-from ..database import Database, StorageError
+from ..database import Database
 from ..private_files import keep_private
 from ..sql_functions import NEXT_PLACE
 from ..statements import CommitObserver, RolloutWrite, Row, Snapshot
@@ -42,14 +41,12 @@ _INSERT_TWO = f"{_INSERT}, (?1, ?6, ?7, ?4, ?8, {_POOL}, {NEXT_PLACE})"
 DatabaseError = sqlite3.Error
 
 _T = TypeVar("_T")
-_log = logging.getLogger(__name__)
 
 _BUSY_SECONDS = 10.0
 _PATIENCE = f"PRAGMA busy_timeout = {1000 * _BUSY_SECONDS:.0f}"
 _NO_PATIENCE = "PRAGMA busy_timeout = 0"
 # A copy of the file that somebody makes lets the log grow; afterwards it shrinks to this.
 _LOG_BYTES = 64 * 1024 * 1024
-_COMPLAINT_SECONDS = 1.0
 
 # The disk or the file is at fault, whatever was asked for.
 _OUTAGES = frozenset(
@@ -88,7 +85,6 @@ class SQLiteDatabase(Database):
         super().__init__(observer)
         self._path = path = data_dir / FILE_NAME
         self._batches: queue.SimpleQueue[Batch | None] = queue.SimpleQueue()
-        self._complained = 0.0
         remove_draft(data_dir)
         self._patience = _PATIENCE
         with contextlib.ExitStack() as undo:
@@ -133,14 +129,8 @@ class SQLiteDatabase(Database):
         Raises:
             StorageError: The disk cannot be read.
         """
-        try:
-            self._reader.execute("BEGIN")
-            try:
-                return work(self._reader)
-            finally:
-                self._reader.execute("COMMIT")
-        except sqlite3.Error as error:
-            raise self._explained(error) from error
+        with self.reading() as connection:
+            return work(connection)
 
     async def read_once(self, work: Callable[[Snapshot], _T]) -> _T:
         """Return what `work` reads with one statement, which shows one moment anyway.
@@ -167,10 +157,15 @@ class SQLiteDatabase(Database):
         """
 
         def read() -> _T:
-            with self.read_in_new_connection() as connection:
+            with contextlib.closing(_connect(self._path)) as connection:
+                connection.execute("PRAGMA query_only = ON")
+                connection.execute("BEGIN")
                 return work(connection)
 
-        return await asyncio.to_thread(read)
+        try:
+            return await asyncio.to_thread(read)
+        except sqlite3.Error as error:
+            raise self._explained(error) from error
 
     async def bytes_on_disk(self) -> dict[str, int]:
         """Return the sizes of the database and of its log, which is written back now and then."""
@@ -179,17 +174,6 @@ class SQLiteDatabase(Database):
             with contextlib.suppress(OSError):
                 sizes[name] = path.stat().st_size
         return sizes
-
-    @contextlib.contextmanager
-    def read_in_new_connection(self) -> Iterator[_Connection]:
-        """Yield a connection of its own for another thread: for reads that take long."""
-        try:
-            with contextlib.closing(_connect(self._path)) as connection:
-                connection.execute("PRAGMA query_only = ON")
-                connection.execute("BEGIN")
-                yield connection
-        except sqlite3.Error as error:
-            raise self._explained(error) from error
 
     def checkpoint(self) -> None:
         """Write the log back to the file, which only then gets smaller; for another thread."""
@@ -316,11 +300,7 @@ class SQLiteDatabase(Database):
         code = getattr(error, "sqlite_errorcode", None)
         if not isinstance(error, sqlite3.Error) or code is None or code & 0xFF not in _OUTAGES:
             return error
-        # Every request of a bad hour would say the same.
-        if clock.monotonic() - self._complained > _COMPLAINT_SECONDS:
-            self._complained = clock.monotonic()
-            _log.error("the database cannot be used: %s", error)
-        return StorageError(error)
+        return self._unusable(error)
 
 
 def remove_draft(data_dir: Path) -> None:
