@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
+import io
 import os
 import sys
+import zipfile
 from pathlib import Path
 from urllib.parse import urlsplit
 
 import pytest
 
+from synth_pools.backend.artifacts.redaction import MASK
 from synth_pools.backend.errors import LocalBackendError, StoreError
 from synth_pools.backend.storage.database import SchemaVersionError
 from synth_pools.backend.storage.sqlite.database import SQLiteDatabase
@@ -54,6 +57,19 @@ def test_no_password_in_any_text(store: str, tmp_path: Path) -> None:
         assert settings.store is not None
         assert set(settings.store.secrets) == set(SECRETS)
         assert settings.store.masked(f"a {SECRETS[1]} b {SECRETS[0]}") == "a *** b ***"
+
+
+def test_no_password_in_a_support_bundle(store: str, tmp_path: Path) -> None:
+    with LocalBackend(tmp_path, store=store) as backend, backend.client() as client:
+        pool_id = client.create_pool({"name": "p", "target": "arbitrary"})["id"]
+        said = " and ".join(SECRETS)
+        rollout_id = client.create_rollout(pool_id, {"params": {"said": said}})["id"]
+        client.wait_rollout(pool_id, rollout_id)
+        content = client.get_global_rollout_support_bundle(rollout_id)
+    with zipfile.ZipFile(io.BytesIO(content)) as bundle:
+        texts = [bundle.read(name).decode() for name in bundle.namelist()]
+    assert any(f"{MASK} and {MASK}" in text for text in texts)
+    assert not any(secret in text for text in texts for secret in SECRETS)
 
 
 def test_one_backend_at_a_time(store: str, tmp_path: Path) -> None:
