@@ -230,3 +230,27 @@ def test_the_server_of_tests_is_what_it_says(server: PostgresServer, tmp_path: P
             running.services.database.bytes_on_disk(), running.services.database._loop
         ).result(LIMIT)
         assert sizes["database"] > 0
+
+
+async def test_what_takes_long_leaves_room_for_what_does_not(
+    database: PostgresDatabase, store: str
+) -> None:
+    execute(store, "CREATE TABLE gate (id INT)")
+    holder = await asyncpg.connect(store)
+    try:
+        await holder.execute("BEGIN; LOCK TABLE gate")
+        reads = [
+            asyncio.create_task(
+                database.read_apart(lambda db: db.execute("SELECT * FROM public.gate").fetchall())
+            )
+            for _ in range(20)
+        ]
+        async with asyncio.timeout(LIMIT):
+            while not await holder.fetch("SELECT pid FROM pg_locks WHERE NOT granted"):  # noqa: ASYNC110 - only the server tells
+                await asyncio.sleep(0.01)
+            assert "identity" in await keys(database)
+            assert not any(read.done() for read in reads)
+            await holder.execute("COMMIT")
+            assert await asyncio.gather(*reads) == [[]] * len(reads)
+    finally:
+        await holder.close()

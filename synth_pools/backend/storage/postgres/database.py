@@ -33,6 +33,8 @@ _log = logging.getLogger(__name__)
 
 _OLDEST_SERVER = 13
 _READERS = 6
+# Of these, for what takes long: whoever asks for little finds one of the others.
+_LONG_READERS = 3
 # At a start, for the session of a backend that was killed a moment ago.
 _LOCK_SECONDS = 5.0
 _LOCK_PAUSE = 0.1
@@ -67,6 +69,7 @@ class PostgresDatabase(Database):
         self._writer: PostgresConnection | None = None
         self._idle: list[PostgresConnection] = []
         self._readers = asyncio.Semaphore(_READERS)
+        self._long_readers = asyncio.Semaphore(_LONG_READERS)
         self.identity = ""
         self._epoch = 0
         self._is_taken_over = False
@@ -115,7 +118,8 @@ class PostgresDatabase(Database):
 
     async def read_apart(self, work: Callable[[Snapshot], _T]) -> _T:
         """Return what `work` reads where that takes long: for the server, most of it."""
-        return await self._read(work, in_snapshot=True)
+        async with self._long_readers:
+            return await self._read(work, in_snapshot=True)
 
     async def bytes_on_disk(self) -> dict[str, int]:
         """Return the size of the database."""
