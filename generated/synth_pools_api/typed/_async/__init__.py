@@ -148,84 +148,86 @@ class AsyncApi:
         container | `completed`, `failed`, `cancelled`; `queued` (*Outages*) | server;
         `cancel_*`; `delete_pool` | no | | `completed` | ended well, has a result | none | | yes
         | | `failed` | ended badly, has an `error` | none | | yes | | `cancelled` | stopped on
-        request | none | | yes | | request | `queued`, `running` | `cancelled` | `completed`,
-        `failed` | |---|---|---|---| | `cancel_rollout`, `cancel_global_rollout` | 200, now
-        `cancelled` | 200, unchanged | 409 `rollout_finished` | | every read | 200 | 200 | 200,
-        never changes again | `error.code` of a failed rollout is a `RolloutErrorCode`: | code |
-        the rollout failed because | |---|---| | `container_unreachable` | nobody answered at
-        the container's address | | `container_timeout` | the container gave no answer within
-        the time limit | | `container_http_error` | the container answered with an HTTP status
-        that is not 2xx | | `container_bad_response` | the answer is no JSON object, cut short,
-        too large, for another `rollout_id`, or has neither `status` nor `success_status` nor a
-        reward | | `container_failed` | the container itself reported a failure | |
-        `task_deleted` | its task was deleted before it ran | | `backend_restarted` | the server
-        ended while it ran | | `internal_error` | the server itself failed | ## Time limits The
-        time limit of a rollout is `limits.timeout_seconds` of its request, else
-        `config.timeout_seconds` of its pool, else 600 seconds. It counts from the start of each
-        attempt. A rollout that takes longer fails with `container_timeout`. ## Restarts of the
-        server A restart loses no rollout whose creation was answered, and changes no event that
-        was seen. After a restart the queued rollouts wait in the same order as before. A
-        rollout that was running is - resumed, if its container still knows it: the server asks
-        the container for `GET /rollouts/{rollout_id}` until the state there is final, and takes
-        that answer as the outcome. No event tells of the resumption; - else run again, if
-        `limits.max_attempts` allows one attempt more: another `rollout.started` follows, whose
-        `data.attempt` is one higher; - else failed with `backend_restarted`. So a restart sends
-        no rollout to a container twice unless `limits.max_attempts` allows it. ## Further
-        attempts `limits.max_attempts` also counts where a container fails while it has the
-        rollout. A container fails if it cannot be reached, breaks off its answer, answers a
-        status of 500 or more, or no longer knows a rollout that it took
-        (`config.submission_mode: async`; `details.cause` is `rollout_forgotten`). The server
-        then sends the rollout again: to another container of the pool if there is one, else
-        after a pause to the same one. The rollout's state stays `running`. A container that
-        only lost its connection may go on meanwhile: with further attempts a rollout may run on
-        two containers at once. A timeout, a status below 500 and a failure that the container
-        reports are outcomes of the rollout: no further attempt follows. A further attempt waits
-        for a free container at most as long as its own time limit. Every attempt has its
-        `rollout.started`, whose `data` holds `attempt`, `container_url`, and from the second
-        attempt on `previous_error` (`code`, `message`). ## Outages A container is away if the
-        server reached it before and can no longer connect to it. A rollout whose container is
-        away goes to another container of the pool, or back to its place in the queue. Nothing
-        was sent, so this is no failed attempt. In the queue its state is `queued` again;
-        another `rollout.queued` with `previous_error` in its `data` tells of it. The next
-        `rollout.started` has the same `attempt` as the last. While all containers of a pool are
-        away, the server sends none of its rollouts. It tries to connect to one container after
-        the other, one at a time, until it succeeds. A rollout waits for that at most as long as
-        its time limit; then it fails with `container_unreachable`. The wait begins when a
-        connection for the rollout was refused. If none was, it begins when the rollout was
-        created or when the last container went away, whichever is later. The rollouts of a
-        paused pool wait until it is resumed. The server does not wait for a container that it
-        has never connected to since it started: the rollouts there fail at once, because the
-        address is more likely wrong than the container slow. If the server itself lacks open
-        files, ports or memory, this is no failed attempt either: the rollout waits for room.
-        The time limit begins when there is room; while the container's answer waits to be read,
-        it stands still. If there is no room for as long as the time limit, the rollout fails
-        with `container_unreachable`; its `details.cause` is `backend_shortage`. ## How long
-        rollouts are kept A server keeps rollouts for ever, unless its operator has it forget
-        them some time after their end. A forgotten rollout is 404, and in no list. A rollout is
-        kept at least for the 24 hours of the `Idempotency-Key` that created it. ## Events
-        `stream_rollout_events` and `stream_global_rollout_events` answer `text/event-stream`
-        (server-sent events): the events of one rollout that happened, from the first one on,
-        then live ones. For each event: - `id:` is unique within the rollout and rises, also as
-        text. Treat it as opaque. - `event:` is the type, a `RolloutEventType`. Skip a type that
-        you do not know. - `data:` is one line of JSON that holds the whole `RolloutEvent`.
-        Older clients read only this line. *Order.* `sequence` counts from 1 without gaps.
-        `rollout.queued` is first; another one may follow a `rollout.started` (*Outages*).
-        Exactly one terminal event (`rollout.completed`, `rollout.failed` or
-        `rollout.cancelled`) is last; after it the server ends the response. Every reader sees
-        the same events. The server stores an event before anyone sees it. *Resume.* The query
-        parameter `cursor` (an event's id), the header `Last-Event-ID` (an event's id) and the
-        query parameter `after_sequence` (a sequence) each ask for the events after that one. If
-        several are given, the furthest position counts. An id that is not one of this rollout's
-        is ignored: without another position the stream starts at the beginning, and the client
-        skips the ids that it has seen. Resuming after the terminal event answers an empty
-        stream that ends. *Pages.* With `format=json` the answer is one JSON page
-        (`RolloutEventPage`) of the events that are there, at most `limit`: for networks that
-        hold streams back. `status` is never newer than the events: if it is final and
-        `has_more` is false, no event follows the page. For the next page a client sends
-        `next_sequence` as `after_sequence`: at once while `has_more` is true, else after a
-        pause, until `status` is final and `has_more` is false. Servers with the feature
-        `event_pages` offer it; others answer the stream. *Silence.* After at most 15 seconds
-        without an event the server sends a comment line (`: heartbeat`)."""
+        request | none | | yes | Of the rollouts of a pool that wait for a place, the one that
+        was admitted first starts first. | request | `queued`, `running` | `cancelled` |
+        `completed`, `failed` | |---|---|---|---| | `cancel_rollout`, `cancel_global_rollout` |
+        200, now `cancelled` | 200, unchanged | 409 `rollout_finished` | | every read | 200 |
+        200 | 200, never changes again | `error.code` of a failed rollout is a
+        `RolloutErrorCode`: | code | the rollout failed because | |---|---| |
+        `container_unreachable` | nobody answered at the container's address | |
+        `container_timeout` | the container gave no answer within the time limit | |
+        `container_http_error` | the container answered with an HTTP status that is not 2xx | |
+        `container_bad_response` | the answer is no JSON object, cut short, too large, for
+        another `rollout_id`, or has neither `status` nor `success_status` nor a reward | |
+        `container_failed` | the container itself reported a failure | | `task_deleted` | its
+        task was deleted before it ran | | `backend_restarted` | the server ended while it ran |
+        | `internal_error` | the server itself failed | ## Time limits The time limit of a
+        rollout is `limits.timeout_seconds` of its request, else `config.timeout_seconds` of its
+        pool, else 600 seconds. It counts from the start of each attempt. A rollout that takes
+        longer fails with `container_timeout`. ## Restarts of the server A restart loses no
+        rollout whose creation was answered, and changes no event that was seen. After a restart
+        the queued rollouts wait in the same order as before. A rollout that was running is -
+        resumed, if its container still knows it: the server asks the container for `GET
+        /rollouts/{rollout_id}` until the state there is final, and takes that answer as the
+        outcome. No event tells of the resumption; - else run again, if `limits.max_attempts`
+        allows one attempt more: another `rollout.started` follows, whose `data.attempt` is one
+        higher; - else failed with `backend_restarted`. So a restart sends no rollout to a
+        container twice unless `limits.max_attempts` allows it. ## Further attempts
+        `limits.max_attempts` also counts where a container fails while it has the rollout. A
+        container fails if it cannot be reached, breaks off its answer, answers a status of 500
+        or more, or no longer knows a rollout that it took (`config.submission_mode: async`;
+        `details.cause` is `rollout_forgotten`). The server then sends the rollout again: to
+        another container of the pool if there is one, else after a pause to the same one. The
+        rollout's state stays `running`. A container that only lost its connection may go on
+        meanwhile: with further attempts a rollout may run on two containers at once. A timeout,
+        a status below 500 and a failure that the container reports are outcomes of the rollout:
+        no further attempt follows. A further attempt waits for a free container at most as long
+        as its own time limit. Every attempt has its `rollout.started`, whose `data` holds
+        `attempt`, `container_url`, and from the second attempt on `previous_error` (`code`,
+        `message`). ## Outages A container is away if the server reached it before and can no
+        longer connect to it. A rollout whose container is away goes to another container of the
+        pool, or back to its place in the queue. Nothing was sent, so this is no failed attempt.
+        In the queue its state is `queued` again; another `rollout.queued` with `previous_error`
+        in its `data` tells of it. The next `rollout.started` has the same `attempt` as the
+        last. While all containers of a pool are away, the server sends none of its rollouts. It
+        tries to connect to one container after the other, one at a time, until it succeeds. A
+        rollout waits for that at most as long as its time limit; then it fails with
+        `container_unreachable`. The wait begins when a connection for the rollout was refused.
+        If none was, it begins when the rollout was created or when the last container went
+        away, whichever is later. The rollouts of a paused pool wait until it is resumed. The
+        server does not wait for a container that it has never connected to since it started:
+        the rollouts there fail at once, because the address is more likely wrong than the
+        container slow. If the server itself lacks open files, ports or memory, this is no
+        failed attempt either: the rollout waits for room. The time limit begins when there is
+        room; while the container's answer waits to be read, it stands still. If there is no
+        room for as long as the time limit, the rollout fails with `container_unreachable`; its
+        `details.cause` is `backend_shortage`. ## How long rollouts are kept A server keeps
+        rollouts for ever, unless its operator has it forget them some time after their end. A
+        forgotten rollout is 404, and in no list. A rollout is kept at least for the 24 hours of
+        the `Idempotency-Key` that created it. ## Events `stream_rollout_events` and
+        `stream_global_rollout_events` answer `text/event-stream` (server-sent events): the
+        events of one rollout that happened, from the first one on, then live ones. For each
+        event: - `id:` is unique within the rollout and rises, also as text. Treat it as opaque.
+        - `event:` is the type, a `RolloutEventType`. Skip a type that you do not know. -
+        `data:` is one line of JSON that holds the whole `RolloutEvent`. Older clients read only
+        this line. *Order.* `sequence` counts from 1 without gaps. `rollout.queued` is first;
+        another one may follow a `rollout.started` (*Outages*). Exactly one terminal event
+        (`rollout.completed`, `rollout.failed` or `rollout.cancelled`) is last; after it the
+        server ends the response. Every reader sees the same events. The server stores an event
+        before anyone sees it. *Resume.* The query parameter `cursor` (an event's id), the
+        header `Last-Event-ID` (an event's id) and the query parameter `after_sequence` (a
+        sequence) each ask for the events after that one. If several are given, the furthest
+        position counts. An id that is not one of this rollout's is ignored: without another
+        position the stream starts at the beginning, and the client skips the ids that it has
+        seen. Resuming after the terminal event answers an empty stream that ends. *Pages.* With
+        `format=json` the answer is one JSON page (`RolloutEventPage`) of the events that are
+        there, at most `limit`: for networks that hold streams back. `status` is never newer
+        than the events: if it is final and `has_more` is false, no event follows the page. For
+        the next page a client sends `next_sequence` as `after_sequence`: at once while
+        `has_more` is true, else after a pause, until `status` is final and `has_more` is false.
+        Servers with the feature `event_pages` offer it; others answer the stream. *Silence.*
+        After at most 15 seconds without an event the server sends a comment line (`:
+        heartbeat`)."""
         from .rollouts import AsyncRolloutsApi
 
         return AsyncRolloutsApi(self._calls)
