@@ -115,6 +115,7 @@ class Exchange:
         elapsed: Seconds from the request to the end of the response.
         trouble: The reason why there is no response, or not all of it.
         operation: The id of the operation that was asked for.
+        late: Whether it is that the time for it was over.
     """
 
     method: str
@@ -127,6 +128,7 @@ class Exchange:
     elapsed: float = 0.0
     trouble: str | None = None
     operation: str | None = None
+    late: bool = False
 
     def header(self, name: str) -> str | None:
         """Return a header of the response, whatever the case of its name."""

@@ -47,11 +47,13 @@ OF_FEATURE: dict[str, tuple[str, ...]] = {
     "pool_events": ("stream_pool_events",),
     "pool_logs": ("get_pool_logs",),
 }
+# Operations that ask for little, and that no state forbids.
+_SIMPLE = ("get_capabilities", "get_queue_status", "list_pools")
 _CLEANUP_SECONDS = 20.0
 _PAGES = 1_000
 _SWEEPERS = 8
-# Requests that a wait or a stream may have to let pass beside its own time.
-_ROUND_TRIPS = 20
+# How many times as long as an answer takes a wait has to last before its end shows something.
+_PROOF = 10
 
 
 class CreatedResources:
@@ -107,7 +109,28 @@ class Session:
 
     def allowance(self, seconds: float) -> float:
         """Lengthen a limit where requests take long: behind a slow line, on a busy machine."""
-        return seconds + _ROUND_TRIPS * self.http.round_trip
+        return self.http.allowance(seconds)
+
+    def is_proof(self, waited: float) -> bool:
+        """Return True if it shows something that what has to come did not in so many seconds.
+
+        It does not where the server, or a container of the kit's own, takes a good part of that for
+        the least: then they are slow, and it may still come. The server is asked for something.
+
+        Raises:
+            StoppedError: The run was asked to stop.
+            UnreachableError: No server answers any more.
+        """
+        simple = next((name for name in _SIMPLE if name in self.document.operations), None)
+        if simple is not None:
+            try:
+                asked = self.http.call(simple, limit=waited).exchange
+            except BusyError:
+                return False
+            if asked.late or asked.elapsed * _PROOF > waited:
+                return False
+        slowest = max(self.http.round_trip, self.received.lateness)
+        return slowest * _PROOF <= waited
 
     @property
     def base_url(self) -> str:
@@ -187,11 +210,12 @@ class Session:
         Raises:
             StoppedError: The run was asked to stop.
         """
-        give_up = time.monotonic() + self.allowance(limit or self.patience)
+        began = time.monotonic()
         pause = 0.01
         while True:
             yield
-            if time.monotonic() > give_up:
+            # Requests may have become slow meanwhile.
+            if time.monotonic() > began + self.allowance(limit or self.patience):
                 return
             if self.http.stop.wait(pause):
                 raise StoppedError

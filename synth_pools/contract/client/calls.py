@@ -23,11 +23,15 @@ class SyncCaller:
 
     Attributes:
         lost: The exception that the client raises for a broken connection.
+        slow: The exceptions for a call that takes too long.
     """
 
-    def __init__(self, client: Any, lost: type[Exception]) -> None:
+    def __init__(
+        self, client: Any, lost: type[Exception], slow: tuple[type[Exception], ...]
+    ) -> None:
         self._client = client
         self.lost = lost
+        self.slow = slow
 
     def __call__(self, name: str, *arguments: Any, **options: Any) -> Any:
         found = _method(self._client, name)(*arguments, **options)
@@ -37,9 +41,16 @@ class SyncCaller:
 class AsyncCaller:
     """Caller of the async client's methods, in one event loop."""
 
-    def __init__(self, client: Any, lost: type[Exception], runner: asyncio.Runner) -> None:
+    def __init__(
+        self,
+        client: Any,
+        lost: type[Exception],
+        slow: tuple[type[Exception], ...],
+        runner: asyncio.Runner,
+    ) -> None:
         self._client = client
         self.lost = lost
+        self.slow = slow
         self._runner = runner
 
     def __call__(self, name: str, *arguments: Any, **options: Any) -> Any:
@@ -83,6 +94,8 @@ def call_method(
             ctx.expect.inconclusive(operation, "the server answers 501", Outcome.NOT_OFFERED)
         elif status in (429, 503) or (status in (404, 502, 504) and "_container_" in operation):
             ctx.expect.inconclusive(operation, got)
+        elif isinstance(error, call.slow) and not ctx.session.is_proof(LIMIT):
+            ctx.expect.inconclusive(operation, f"{got}, and requests take long here")
         else:
             demand = f"{name} of the client answers"
             ctx.expect.that(

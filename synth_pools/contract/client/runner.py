@@ -25,6 +25,7 @@ from synth_pools.contract.exceptions import (
     BusyError,
     InconclusiveError,
     MissingOperationError,
+    StoppedError,
     StopScenarioError,
 )
 from synth_pools.contract.harness.context import Context
@@ -51,6 +52,7 @@ def run_client_checks(session: Session) -> LayerResult:
     except ImportError as error:
         return LayerResult(obstacle=f"the client cannot be imported: {error}")
     lost = synth_pools.APIConnectionError
+    slow = (synth_pools.APITimeoutError, TimeoutError)
     key, base_url, access = session.options.api_key, session.base_url, session.options.access
     # Without it the client finds its own way, which is judged, too.
     own = access == Access()
@@ -61,7 +63,7 @@ def run_client_checks(session: Session) -> LayerResult:
             timeout=LIMIT,
             http_client=None if own else client_of(access),
         ) as client:
-            _run(session, "client.sync", SyncCaller(client, lost))
+            _run(session, "client.sync", SyncCaller(client, lost, slow))
     if session.options.wants("client.async"):
         with asyncio.Runner() as runner:
             other = synth_pools.AsyncContainerPoolsClient(
@@ -71,7 +73,7 @@ def run_client_checks(session: Session) -> LayerResult:
                 http_client=None if own else client_of(access, asynchronous=True),
             )
             try:
-                _run(session, "client.async", AsyncCaller(other, lost, runner))
+                _run(session, "client.async", AsyncCaller(other, lost, slow, runner))
             finally:
                 runner.run(other.aclose())
     return LayerResult()
@@ -105,6 +107,8 @@ def _run(session: Session, check: str, call: Any) -> None:
         pass
     except (InconclusiveError, BusyError) as error:
         ctx.expect.inconclusive("create_rollout", str(error))
+    except StoppedError:
+        lack = "the run was stopped"
     absent = session.not_offered()
     for operation in item.operations:
         if operation in absent:

@@ -8,7 +8,7 @@ from dataclasses import replace
 
 from synth_pools.contract.collector import ResultCollector
 from synth_pools.contract.document import Document
-from synth_pools.contract.exceptions import BusyError
+from synth_pools.contract.exceptions import BusyError, InconclusiveError
 from synth_pools.contract.fuzzing.checks import CHECKS, departure_of, is_excused
 from synth_pools.contract.fuzzing.schemathesis_engine import (
     TIME_IS_UP,
@@ -51,7 +51,7 @@ def run_fuzzing(session: Session, progress: Callable[[str], None] = lambda _: No
     """
     try:
         targeting = make_targeting(session)
-    except (SeedError, BusyError) as error:
+    except (SeedError, BusyError, InconclusiveError) as error:
         return LayerResult(obstacle=f"generated requests had no pool to go to: {error}")
     return _drive(session, targeting, progress)
 
@@ -96,7 +96,7 @@ def _drive(
     for found in run_engine(options.spec, settings, tick=tick):
         if isinstance(found, CheckedExchange):
             _take(session.document, collector, found)
-        elif found.network:
+        elif found.network and session.is_proof(settings.request_timeout):
             collector.departed(_silence(found))
         elif found.operation is not None:
             collector.inconclusive(

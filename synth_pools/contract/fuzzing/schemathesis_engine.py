@@ -28,6 +28,7 @@ from schemathesis.engine.recorder import Interaction, ScenarioRecorder
 from schemathesis.generation.case import Case
 from schemathesis.hooks import HookContext
 
+from synth_pools.contract.fuzzing.time_limit import events_in_time
 from synth_pools.contract.http.reproduce import MASKED
 from synth_pools.contract.options import Access, ApiKey
 from synth_pools.contract.results import Exchange
@@ -178,9 +179,7 @@ def _run(
     stream = schemathesis_engine.from_schema(schema).execute()
     sent = 0
     try:
-        for event in stream:
-            if time.monotonic() > settings.deadline:
-                stream.stop()
+        for event in events_in_time(stream, settings.deadline):
             if isinstance(event, events.ScenarioFinished):
                 sent += len(event.recorder.interactions)
                 tick(str(event.phase.value), sent)

@@ -6,14 +6,16 @@ from collections.abc import Callable, Mapping
 from random import Random
 from typing import Any
 
-from synth_pools.contract.exceptions import StopScenarioError
+from synth_pools.contract.exceptions import InconclusiveError, StopScenarioError
 from synth_pools.contract.harness.expectations import Expectations, StatusLike
 from synth_pools.contract.harness.registry import Scenario
 from synth_pools.contract.harness.resources import Resources
-from synth_pools.contract.http.client import CALL_SECONDS, EventStream, Response
+from synth_pools.contract.http.client import EventStream, Response
 from synth_pools.contract.http.sse import SseReader
-from synth_pools.contract.results import Layer
+from synth_pools.contract.results import Layer, Outcome
 from synth_pools.contract.session import Session
+
+_LATE = "the stream did not come to its end in time, and requests take long here"
 
 
 class Context:
@@ -37,9 +39,15 @@ class Context:
     def call(
         self, operation: str, ids: Mapping[str, str] | None = None, **request: Any
     ) -> Response:
-        """Send a request and expect nothing of its status; see `HttpClient.call`."""
+        """Send a request and expect nothing of its status; see `HttpClient.call`.
+
+        Raises:
+            InconclusiveError: Its answer is late where everything is; not if `limit` is given.
+        """
         response = self.session.http.call(operation, ids, **request)
         self.expect.record(response.exchange)
+        if request.get("limit") is None:
+            self.expect.in_time(response.exchange)
         return response
 
     def raw(
@@ -49,14 +57,14 @@ class Context:
         headers: Mapping[str, str],
         body: bytes | None,
         operation: str | None,
-        limit: float = CALL_SECONDS,
     ) -> Response:
-        """Send a request that is no operation's, or not as an operation wants it."""
+        """Send a request that is no operation's, or not as an operation wants it; see `call`."""
         http = self.session.http
         exchange = http.retry_while_busy(
-            lambda: http.send(method, url, headers, body, operation, limit)
+            lambda: http.send(method, url, headers, body, operation, http.call_seconds)
         )
         self.expect.record(exchange)
+        self.expect.in_time(exchange)
         return Response(exchange)
 
     def require(
@@ -110,15 +118,14 @@ class Context:
 
         Raises:
             StopScenarioError: The status is not 200; the departure is recorded.
+            InconclusiveError: It came neither to its end nor to what `until` waits for in time, and
+                everything takes long here.
         """
-        stream = self.session.http.stream(
-            operation,
-            ids,
-            until=until,
-            limit=self.session.allowance(limit or self.session.patience),
-            **request,
-        )
+        within = self.session.allowance(limit or self.session.patience)
+        stream = self.session.http.stream(operation, ids, until=until, limit=within, **request)
         self.expect.record(stream.exchange)
+        if stream.late and not self.session.is_proof(within):
+            raise InconclusiveError(Outcome.NOT_REACHED, operation, _LATE)
         if stream.status != 200:
             self.expect.unexpected_status(Response(stream.exchange), 200, operation)
             raise StopScenarioError

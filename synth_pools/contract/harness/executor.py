@@ -25,6 +25,8 @@ _THREADS = 4
 _MOST_THREADS = 24
 _THREADS_A_SECOND = 40
 _LATE = "the time ran out"
+# Seconds after the run was stopped in which a request of a scenario has to come to its end.
+_LAST_SECONDS = 60.0
 
 
 class ScenarioExecutor:
@@ -84,11 +86,23 @@ class ScenarioExecutor:
         self._alone = []
 
     def _wait(self, threads: Iterable[threading.Thread]) -> None:
+        stopped_at: float | None = None
         for thread in threads:
             while thread.is_alive():
                 # With a limit, so that ^C reaches the main thread.
                 thread.join(0.2)
                 self._progress(self._done, self._total)
+                if self._session.http.stop.is_set():
+                    stopped_at = stopped_at or time.monotonic()
+                    if time.monotonic() > stopped_at + _LAST_SECONDS:
+                        self._leave()
+                        return
+
+    def _leave(self) -> None:
+        with self._lock:
+            note = f"scenarios did not end within {_LAST_SECONDS:.0f} s of being stopped"
+            if note not in self._obstacles:
+                self._obstacles.append(note)
 
     def _work(self) -> None:
         while True:

@@ -155,8 +155,10 @@ class Expectations:
             Whether the response is as expected.
 
         Raises:
-            InconclusiveError: The server answers 501, so it does not offer the operation.
+            InconclusiveError: The server answers 501, so it does not offer the operation, or it is
+                late, as it is with everything.
         """
+        self.in_time(response.exchange)
         status = Status.of(expected)
         if response.status == 501 and 501 not in status.statuses:
             raise InconclusiveError(Outcome.NOT_OFFERED, operation, "the server answers 501")
@@ -172,6 +174,16 @@ class Expectations:
             operation, f"error.code {status.code}", response, Column.ERRORS, status.clause
         )
         return self.that(demand, told == status.code, show(told))
+
+    def in_time(self, exchange: Exchange) -> None:
+        """Judge nothing by an answer that is late where everything takes long.
+
+        Raises:
+            InconclusiveError: It is, and everything does.
+        """
+        if exchange.late and not self._session.is_proof(exchange.elapsed):
+            note = f"{exchange.trouble}, and requests take long here"
+            raise InconclusiveError(Outcome.NOT_REACHED, exchange.operation or "", note)
 
     def unexpected_status(self, response: Response, expected: StatusLike, operation: str) -> None:
         """Record the departure of a response whose status is not the expected one."""

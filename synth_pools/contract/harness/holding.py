@@ -7,12 +7,13 @@ it still runs where that matters, and tries once more with a longer one where it
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from typing import Any
 
 from synth_pools.contract.exceptions import InconclusiveError
 from synth_pools.contract.harness.context import Context
 from synth_pools.contract.harness.waits import STARTED, Rollout, start_rollout, wait_for
+from synth_pools.contract.http.switched_container import SwitchedContainer
 from synth_pools.contract.results import Outcome
 
 _ATTEMPTS = 3
@@ -20,6 +21,8 @@ _LONGER = 4.0
 # Seconds, and requests, that a held rollout lasts on an echo target at first.
 _SECONDS = 1.0
 _REQUESTS = 8
+# Seconds for which a container of ours may be slow; a backend waits longer for one.
+_SLOW = 1.0
 
 
 class Held:
@@ -75,3 +78,14 @@ def hold(ctx: Context) -> Iterator[Held]:
         seconds *= _LONGER
     note = "rollouts ended before their state could be used: requests take too long here"
     raise InconclusiveError(Outcome.NOT_REACHED, ctx.scenario.operations[0], note)
+
+
+def only_in_time(operation: str, containers: Iterable[SwitchedContainer]) -> None:
+    """Judge nothing where containers of ours may have answered too late to be well.
+
+    Raises:
+        InconclusiveError: One of them may.
+    """
+    if max(one.slowest for one in containers) > _SLOW:
+        note = "the kit's own containers were slow: this machine is too busy"
+        raise InconclusiveError(Outcome.NOT_REACHED, operation, note)

@@ -4,9 +4,11 @@ from __future__ import annotations
 
 from typing import Any
 
+from synth_pools.contract.exceptions import InconclusiveError
 from synth_pools.contract.harness.context import Context
 from synth_pools.contract.harness.waits import Rollout, moment, walk
 from synth_pools.contract.http.client import ABSENT, Response, at
+from synth_pools.contract.results import Outcome
 
 # An operation, the resource as it shows it (ABSENT where it does not), and its response.
 View = tuple[str, Any, Response]
@@ -22,6 +24,7 @@ USAGE = (
 )
 # New resources are among the newest, so short pages are enough.
 _NEAR = {"limit": 10}
+_PAGES = 200
 
 
 def of_pool(ctx: Context, pool_id: str, state: str | None = None) -> list[View]:
@@ -57,9 +60,9 @@ def of_rollout(ctx: Context, rollout: Rollout) -> list[View]:
     for operation, ids in rollout.both(""):
         response = ctx.require(200, operation, ids)
         told.append((operation, response.json, response))
-    pool = {"pool_id": rollout.pool_id}
-    told.append(in_list(ctx, "list_rollouts", pool, _NEAR, rollout.id))
-    told.append(in_list(ctx, "list_global_rollouts", {}, _NEAR, rollout.id))
+    pool, made = {"pool_id": rollout.pool_id}, at(told[0][1], "created_at")
+    told.append(in_list(ctx, "list_rollouts", pool, _NEAR, rollout.id, made))
+    told.append(in_list(ctx, "list_global_rollouts", {}, _NEAR, rollout.id, made))
     return told
 
 
@@ -80,6 +83,9 @@ def in_list(
         query: Its query parameters.
         wanted: The id of the item.
         since: When it was created: among older ones it is not looked for.
+
+    Raises:
+        InconclusiveError: So many others came after it that it was not looked for to the end.
     """
     oldest = moment(since)
 
@@ -89,7 +95,10 @@ def in_list(
         last = moment(at(seen[-1], "created_at")) if seen else None
         return oldest is not None and last is not None and last < oldest
 
-    items, response, _ = walk(ctx, operation, ids, query, enough=enough, most=100)
+    items, response, whole = walk(ctx, operation, ids, query, enough=enough, most=_PAGES)
+    if not whole and not enough(items):
+        note = f"it is not among the newest {len(items)}"
+        raise InconclusiveError(Outcome.NOT_REACHED, operation, note)
     return operation, _find(items, wanted), response
 
 

@@ -23,6 +23,8 @@ STARTED = ("running", *FINAL)
 _ENDS = Clause("Rollouts: states", "a rollout is admitted, runs and ends")
 # Seconds until other readers are asked as well: longer than any reader may lag behind.
 _SECOND_OPINION = 5.0
+# How many times as long as another rollout one has to wait before that shows something.
+_SOONER = 4
 # Calls at a time, and how many more of them for each second that a request takes.
 _MOST_AT_A_TIME = 16
 _CALLERS_A_SECOND = 20
@@ -95,10 +97,11 @@ def wait_for(ctx: Context, rollout: Rollout, states: tuple[str, ...]) -> Respons
 
     Raises:
         StopScenarioError: Only the other family shows it, so get_rollout departs; or no operation
-            does in time though rollouts have ended before, so the rollout hangs.
-        InconclusiveError: No operation shows it in time, and no rollout has ended before.
+            does in time though others end much sooner, so the rollout hangs.
+        InconclusiveError: No operation shows it in time, and others take long, too.
     """
-    opinion_at = time.monotonic() + _SECOND_OPINION
+    began = time.monotonic()
+    opinion_at = began + _SECOND_OPINION
     response: Response | None = None
     for _ in ctx.session.pauses():
         response = ctx.require(200, "get_rollout", rollout.ids)
@@ -118,8 +121,9 @@ def wait_for(ctx: Context, rollout: Rollout, states: tuple[str, ...]) -> Respons
             )
             raise StopScenarioError
     came = response.at("status") if response else "nothing"
-    wanted, waited = " or ".join(states), f"{ctx.session.patience:.0f} s"
-    if ctx.session.proven and _witness_ends(ctx):
+    waited = f"{time.monotonic() - began:.0f} s"
+    wanted = " or ".join(states)
+    if ctx.session.proven and _witness_ends(ctx, rollout, time.monotonic() - began):
         response = ctx.require(200, "get_rollout", rollout.ids)
         came = response.at("status")
         if came in states:
@@ -135,25 +139,31 @@ def wait_for(ctx: Context, rollout: Rollout, states: tuple[str, ...]) -> Respons
     )
 
 
-def _witness_ends(ctx: Context) -> bool:
-    """Return True if a rollout that is made now ends: then the server is not merely slow."""
-    witness = start_rollout(ctx, ctx.resources.pool("witness"))
+def _witness_ends(ctx: Context, rollout: Rollout, waited: float) -> bool:
+    """Return True if a rollout that is made now, on the same container, ends much sooner."""
+    pool = ctx.require(200, "get_pool", {"pool_id": rollout.pool_id})
+    url, mine = pool.at("container_url"), ctx.session.containers.values()
+    where = {"container_url": url} if url in mine else {}
+    began = time.monotonic()
+    witness = start_rollout(ctx, ctx.resources.pool("witness", **where))
 
     def ended() -> bool:
         return ctx.require(200, "get_rollout", witness.ids).at("status") in FINAL
 
-    return eventually(ctx, ended)
+    soon = eventually(ctx, ended) and (time.monotonic() - began) * _SOONER < waited
+    return soon and ctx.session.is_proof(waited)
 
 
 def wait_until_resumed(ctx: Context, pool_id: str, wrote: Response) -> None:
     """Wait until a pool is active after a resume; if it stays paused the resume departs."""
-    came: object = "paused"
-    for _ in ctx.session.pauses(_SECOND_OPINION):
-        came = ctx.require(200, "get_pool", {"pool_id": pool_id}).at("status")
-        if came != "paused":
-            break
+
+    def resumed() -> bool:
+        return bool(ctx.require(200, "get_pool", {"pool_id": pool_id}).at("status") != "paused")
+
     if not ctx.expect.that(
-        Expectation("resume_pool", "a pool that admits", wrote), came != "paused", str(came)
+        Expectation("resume_pool", "a pool that admits", wrote),
+        comes(ctx, "resume_pool", resumed, _SECOND_OPINION),
+        "paused",
     ):
         raise StopScenarioError
     ctx.resources.wait_until_active(pool_id)
@@ -162,6 +172,34 @@ def wait_until_resumed(ctx: Context, pool_id: str, wrote: Response) -> None:
 def eventually(ctx: Context, look: Callable[[], bool], limit: float | None = None) -> bool:
     """Return True if a condition becomes true within the limit."""
     return any(look() for _ in ctx.session.pauses(limit))
+
+
+def comes(
+    ctx: Context, operation: str, look: Callable[[], bool], limit: float | None = None
+) -> bool:
+    """Return True if what an operation has to bring comes; False shows that it does not.
+
+    Args:
+        ctx: The context.
+        operation: The operation.
+        look: Whether it has come.
+        limit: Seconds to wait for it; the session's patience where None.
+
+    Raises:
+        InconclusiveError: It did not come in time, and everything takes long here.
+    """
+    began = time.monotonic()
+    if eventually(ctx, look, limit):
+        return True
+    waited = time.monotonic() - began
+    proof = ctx.session.is_proof(waited)
+    # It may have come meanwhile.
+    if look():
+        return True
+    if not proof:
+        note = f"it did not come within {waited:.0f} s, and requests take long here"
+        raise InconclusiveError(Outcome.NOT_REACHED, operation, note)
+    return False
 
 
 def walk(
@@ -261,18 +299,19 @@ def together(ctx: Context, calls: Sequence[Callable[[], _T]], limit: float) -> l
         Their results in order.
 
     Raises:
-        InconclusiveError: One was not back within the limit.
+        InconclusiveError: One was not back within the limit, or they could not begin together.
         StoppedError: The run was asked to stop.
         Exception: The first exception that a call raised.
     """
     results: dict[int, _T] = {}
     raised: list[Exception] = []
     start_line = threading.Barrier(len(calls))
+    allowed = ctx.session.allowance(limit)
 
     def work(number: int, call: Callable[[], _T]) -> None:
         try:
             # All threads send at the same moment.
-            start_line.wait(10.0)
+            start_line.wait(allowed)
             results[number] = call()
         except Exception as error:  # noqa: BLE001 - handed to the thread that waits
             raised.append(error)
@@ -280,14 +319,14 @@ def together(ctx: Context, calls: Sequence[Callable[[], _T]], limit: float) -> l
     threads = [threading.Thread(target=work, args=pair, daemon=True) for pair in enumerate(calls)]
     for thread in threads:
         thread.start()
-    give_up = time.monotonic() + ctx.session.allowance(limit)
+    give_up = time.monotonic() + allowed
     for thread in threads:
         while thread.is_alive() and time.monotonic() < give_up:
             thread.join(0.2)
             if ctx.session.http.stop.is_set():
                 raise StoppedError
-    if raised:
-        raise raised[0]
+    if any(not isinstance(one, threading.BrokenBarrierError) for one in raised):
+        raise next(one for one in raised if not isinstance(one, threading.BrokenBarrierError))
     if len(results) < len(calls):
         operation = ctx.scenario.operations[0]
         raise InconclusiveError(

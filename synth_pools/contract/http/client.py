@@ -18,18 +18,27 @@ from urllib.parse import quote, urlencode, urlsplit
 import httpx
 
 from synth_pools.contract.document import Document
-from synth_pools.contract.exceptions import BusyError, StoppedError, UnreachableError
+from synth_pools.contract.exceptions import (
+    BusyError,
+    InconclusiveError,
+    StoppedError,
+    UnreachableError,
+)
 from synth_pools.contract.http.reproduce import KEY, MASKED, NEARLY, OTHER_KEY
 from synth_pools.contract.http.sse import SseReader
 from synth_pools.contract.options import Access, ApiKey
-from synth_pools.contract.results import Exchange
+from synth_pools.contract.results import Exchange, Outcome
 
 ABSENT: Any = type("Absent", (), {"__repr__": lambda _: "nothing", "__bool__": lambda _: False})()
 CALL_SECONDS = 30.0
 _LARGEST = 64 * 1024 * 1024
 _BUSY_SECONDS = 20.0
+# Requests that a wait may have to let pass beside its own time.
+_ROUND_TRIPS = 20
 # What a request leaves of the longest time before it.
 _FORGET = 0.98
+# Operations, by how they begin, that come to something else the second time.
+_ONCE = ("create_", "replay_", "execute_", "delete_task", "delete_image")
 _SHORTEST = 8
 
 
@@ -64,11 +73,13 @@ class EventStream:
         exchange: The request and the bytes that came.
         reader: The messages.
         ended: Whether the server ended it.
+        late: Whether it was left because the time was over.
     """
 
     exchange: Exchange
     reader: SseReader
     ended: bool
+    late: bool = False
 
     @property
     def status(self) -> int | None:
@@ -125,7 +136,7 @@ class HttpClient:
         content: bytes | None = None,
         headers: Mapping[str, str] | None = None,
         authorization: str | None = MASKED,
-        limit: float = CALL_SECONDS,
+        limit: float | None = None,
     ) -> Response:
         """Send one request of an operation; wait for a busy server.
 
@@ -138,7 +149,7 @@ class HttpClient:
             headers: Further headers.
             authorization: The header `authorization`, which may hold the mask of the key; none
                 is sent where None.
-            limit: Seconds that the response may take.
+            limit: Seconds that the response may take; `call_seconds` where None.
 
         Returns:
             The response; its status is None where none came.
@@ -146,17 +157,28 @@ class HttpClient:
         Raises:
             UnreachableError: No server answers at the address.
             BusyError: The server is busy for too long.
+            InconclusiveError: The connection broke once, and what it sent may have been done twice.
             StoppedError: The run was asked to stop.
         """
         known = self.document.operations[operation]
         url = self.url(known.path, ids or {}, query)
         sent = _headers(json, headers, authorization)
         body = _body(json, content)
+        within = self.call_seconds if limit is None else limit
         return Response(
             self.retry_while_busy(
-                lambda: self.send(known.method, url, sent, body, operation, limit)
+                lambda: self.send(known.method, url, sent, body, operation, within)
             )
         )
+
+    @property
+    def call_seconds(self) -> float:
+        """Seconds that an answer may take here."""
+        return self.allowance(CALL_SECONDS)
+
+    def allowance(self, seconds: float) -> float:
+        """Lengthen a limit where requests take long: behind a slow line, on a busy machine."""
+        return seconds + _ROUND_TRIPS * self.round_trip
 
     def retry_while_busy(self, send: Callable[[], Exchange]) -> Exchange:
         """Send again while the server answers 429 or 503, for 20 s at most.
@@ -231,20 +253,20 @@ class HttpClient:
         known = self.document.operations[operation]
         sent = _headers(ABSENT, {"accept": "text/event-stream", **(headers or {})}, MASKED)
         reader = SseReader()
-        ended = False
+        ended = enough = False
 
         def take(response: httpx.Response, deadline: float) -> tuple[bytes, str | None]:
-            nonlocal ended, reader
+            nonlocal ended, enough, reader
             # An attempt of which the server was busy leaves nothing behind.
-            reader, ended = SseReader(), False
+            reader, ended, enough = SseReader(), False, False
             parts: list[bytes] = []
             size = 0
             for chunk in response.iter_bytes():
                 parts.append(chunk)
                 size += len(chunk)
                 reader.feed(chunk)
-                late = time.monotonic() > deadline or size > _LARGEST
-                if until(reader) or late or self.stop.is_set():
+                enough = until(reader) or size > _LARGEST
+                if enough or time.monotonic() > deadline or self.stop.is_set():
                     return b"".join(parts), None
             ended = True
             return b"".join(parts), None
@@ -253,7 +275,8 @@ class HttpClient:
         exchange = self.retry_while_busy(
             lambda: self._exchange(known.method, url, sent, None, operation, limit, take)
         )
-        return EventStream(exchange, reader, ended)
+        broken = exchange.trouble is not None and not exchange.late
+        return EventStream(exchange, reader, ended, not (ended or enough or broken))
 
     def _exchange(
         self,
@@ -268,7 +291,7 @@ class HttpClient:
         started = time.monotonic()
         status: int | None = None
         came: list[tuple[str, str]] = []
-        content, trouble = b"", None
+        content, trouble, late, broke = b"", None, False, False
         for attempt in (1, 2):
             if self.stop.is_set():
                 raise StoppedError
@@ -283,6 +306,7 @@ class HttpClient:
                     status = response.status_code
                     came = list(response.headers.multi_items())
                     content, trouble = take(response, started + limit)
+                    late = trouble is not None and time.monotonic() > started + limit
                 break
             except (httpx.ConnectError, httpx.ConnectTimeout) as error:
                 if attempt == 2:
@@ -290,8 +314,9 @@ class HttpClient:
                         f"{urlsplit(url).netloc}: {str(error) or 'no connection'}"
                     ) from None
                 self.stop.wait(0.5)
-            except httpx.ReadTimeout:
+            except (httpx.ReadTimeout, httpx.WriteTimeout):
                 trouble = f"no answer within {limit:.0f} s" if status is None else "silence"
+                late = True
                 break
             except httpx.LocalProtocolError:
                 # A request that cannot be sent is a defect of the kit, no answer of the backend's.
@@ -301,6 +326,10 @@ class HttpClient:
                 trouble = f"{type(error).__name__}: {error}"
                 if status is not None or attempt == 2:
                     break
+                broke = True
+        if broke and status is not None and (operation or "").startswith(_ONCE):
+            note = "the connection broke, and the request that was sent again may count twice"
+            raise InconclusiveError(Outcome.NOT_REACHED, operation or "", note)
         return Exchange(
             method=method,
             url=self._mask(url),
@@ -312,6 +341,7 @@ class HttpClient:
             elapsed=time.monotonic() - started,
             trouble=trouble,
             operation=operation,
+            late=late,
         )
 
     def _revealed(self, headers: Mapping[str, str]) -> dict[str, str]:

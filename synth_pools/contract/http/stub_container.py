@@ -40,6 +40,9 @@ _KNOWN = {
 }
 # Longer than any scenario; what holds a rollout releases it.
 _HELD_SECONDS = 600.0
+# Turns of the loops that take connections, and what one leaves of the longest lateness before it.
+TURN_SECONDS = 0.05
+_FORGET = 0.995
 ARTIFACT = {"content": "hello", "content_type": "text/plain", "metadata": {"n": 1}}
 
 
@@ -73,8 +76,15 @@ class ReceivedRequests:
     sizes: dict[str, tuple[int, int, int, int]] = field(default_factory=dict)
     # The keys of containers that came with rollouts, which nobody is to see.
     keys: dict[str, str] = field(default_factory=dict, repr=False)
+    # Seconds for which connections waited for a container lately, though it was there.
+    lateness: float = 0.0
     closing: threading.Event = field(default_factory=threading.Event)
     lock: threading.Lock = field(default_factory=threading.Lock)
+
+    def note_turn(self, late: float) -> None:
+        """Note for how long connections may have waited for a container."""
+        with self.lock:
+            self.lateness = max(late, _FORGET * self.lateness)
 
     def note(self, received: ReceivedRequest) -> None:
         with self.lock:
@@ -147,7 +157,19 @@ class StubServer(ThreadingHTTPServer):
     ) -> None:
         self.behaviour = behaviour
         self.received = received
+        self._turned_at: float | None = None
         super().__init__(("127.0.0.1", port), handler or StubHandler)
+
+    def service_actions(self) -> None:
+        """Measure how long the last turn took, which waits for a connection no longer than one."""
+        now = time.monotonic()
+        if self._turned_at is not None:
+            self.turned(max(0.0, now - self._turned_at - TURN_SECONDS))
+        self._turned_at = now
+
+    def turned(self, late: float) -> None:
+        """Note how much longer than it should a turn took."""
+        self.received.note_turn(late)
 
     def handle_error(self, request: Any, client_address: Any) -> None:
         """Ignore a backend that hangs up."""
@@ -336,7 +358,9 @@ class StubContainers:
             for behaviour in BEHAVIOURS:
                 server = StubServer(behaviour, self.received)
                 starting.callback(server.server_close)
-                threading.Thread(target=server.serve_forever, args=(0.05,), daemon=True).start()
+                threading.Thread(
+                    target=server.serve_forever, args=(TURN_SECONDS,), daemon=True
+                ).start()
                 starting.callback(server.shutdown)
                 self.urls[behaviour] = f"http://127.0.0.1:{server.server_port}"
             # Bound and never listening, so that no other process takes the port.

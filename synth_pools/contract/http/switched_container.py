@@ -9,18 +9,15 @@ import contextlib
 import json
 import socket
 import threading
-import time
 from typing import Any, Self
 
 from synth_pools.contract.http.stub_container import (
     HEALTH,
+    TURN_SECONDS,
     ReceivedRequests,
     StubHandler,
     StubServer,
 )
-
-# Turns of the loop that takes connections.
-_TURN_SECONDS = 0.05
 
 
 class SwitchedContainer:
@@ -95,7 +92,7 @@ class SwitchedContainer:
     def _serve(self) -> None:
         if self._server is not None:
             serve = self._server.serve_forever
-            threading.Thread(target=serve, args=(_TURN_SECONDS,), daemon=True).start()
+            threading.Thread(target=serve, args=(TURN_SECONDS,), daemon=True).start()
 
 
 class _Server(StubServer):
@@ -103,17 +100,12 @@ class _Server(StubServer):
         self.owner = owner
         self._connections: set[socket.socket] = set()
         self._lock = threading.Lock()
-        self._turned_at: float | None = None
         super().__init__("", received, port, _Handler)
         self.behaviour = f"http://127.0.0.1:{self.server_port}"
 
-    def service_actions(self) -> None:
-        """Measure how long the last turn took, which waits for a connection no longer than one."""
-        now = time.monotonic()
-        if self._turned_at is not None:
-            took = now - self._turned_at - _TURN_SECONDS
-            self.owner.slowest = max(self.owner.slowest, took)
-        self._turned_at = now
+    def turned(self, late: float) -> None:
+        super().turned(late)
+        self.owner.slowest = max(self.owner.slowest, late)
 
     def get_request(self) -> tuple[socket.socket, Any]:
         connection, address = super().get_request()

@@ -5,12 +5,14 @@ from __future__ import annotations
 from typing import Any
 
 from synth_pools.contract.document import FINAL
+from synth_pools.contract.exceptions import InconclusiveError, StopScenarioError
 from synth_pools.contract.harness.context import Context
 from synth_pools.contract.harness.expectations import Expectation, Status
 from synth_pools.contract.harness.registry import scenario
 from synth_pools.contract.harness.waits import (
     STARTED,
     Rollout,
+    comes,
     eventually,
     rollout_id,
     start_rollout,
@@ -44,6 +46,9 @@ _OPERATIONS = (
 
 # Seconds: as long as a request of the kit's own may take, and less.
 _TOO_LONG = 15.0
+# Seconds from which on a call may have failed because a container of the kit's own was slow.
+_SLOW = 1.0
+_TRIES = 3
 
 
 @scenario(
@@ -108,15 +113,15 @@ def containers_pass(ctx: Context) -> None:
             (task, {"pool_id": pool_id, "task_id": "same"}),
             (task, {"pool_id": bare, "task_id": "t"}),
         ):
-            response = ctx.require(200, name, ids)
+            response = _direct(ctx, Status(200), name, ids)
             ctx.expect.equal(name, "the container's answer", wanted, response.json, response)
         for status, of_pool, task_id, why in (
             (404, bare, "bare", "the container does not have it"),
             (502, broken, "broken", "the container does not answer 200 with a JSON object"),
             (502, nobody, "nobody", "nobody answers at the address"),
         ):
-            ctx.check(Status(status, why), pool, {"pool_id": of_pool})
-            ctx.check(Status(status, why), task, {"pool_id": pool_id, "task_id": task_id})
+            _direct(ctx, Status(status, why), pool, {"pool_id": of_pool})
+            _direct(ctx, Status(status, why), task, {"pool_id": pool_id, "task_id": task_id})
     body = {
         "rollout_id": ctx.resources.name(),
         "seed": 7,
@@ -130,25 +135,48 @@ def containers_pass(ctx: Context) -> None:
         ("execute_pool_container_rollout", {"pool_id": bare}),
         ("execute_task_container_rollout", {"pool_id": pool_id, "task_id": "bare"}),
     ):
-        response = ctx.require(200, name, ids, json=body)
+        response = _direct(ctx, Status(200), name, ids, json=body)
         ctx.expect.equal(
             name, "the body, as the container received it,", body, response.at("echo"), response
         )
         ctx.expect.equal(name, "summary", {"reward": 0.5}, response.at("summary"), response)
     for said in ("http_error", "html", "array"):
-        wrong = {"env": {"answer": said}}
-        ctx.check(
-            Status(502, "the container answers wrongly"),
+        _direct(
+            ctx,
+            Status(502, f"the container answers {said}"),
             "execute_pool_container_rollout",
             {"pool_id": pool_id},
-            json=wrong,
+            json={"env": {"answer": said}},
         )
-    ctx.check(
+    _direct(
+        ctx,
         Status(502, "nobody answers at the address"),
         "execute_task_container_rollout",
         {"pool_id": pool_id, "task_id": "nobody"},
         json={},
     )
+
+
+def _direct(
+    ctx: Context, wanted: Status, operation: str, ids: dict[str, str], **request: Any
+) -> Response:
+    """Send a direct call, once more where the container may have been too slow for the server.
+
+    Raises:
+        InconclusiveError: It may each time.
+        StopScenarioError: 200 is wanted, and the answer is another; the departure is recorded.
+    """
+    for _ in range(_TRIES):
+        response = ctx.call(operation, ids, **request)
+        slow = response.exchange.elapsed > _SLOW
+        if response.status in wanted.statuses or response.status not in (502, 504) or not slow:
+            break
+    else:
+        note = f"the answer is {response.status} after {response.exchange.elapsed:.1f} s"
+        raise InconclusiveError(Outcome.NOT_REACHED, operation, note)
+    if not ctx.expect.status(response, wanted, operation) and wanted.allowed == 200:
+        raise StopScenarioError
+    return response
 
 
 @scenario(
@@ -267,7 +295,7 @@ def containers_terminate(ctx: Context) -> None:
 
         ctx.expect.that(
             Expectation(operation, "the container is told", response),
-            eventually(ctx, told),
+            comes(ctx, operation, told),
             "it was not",
         )
         ended = wait_for(ctx, rollout, FINAL)

@@ -7,6 +7,7 @@ from itertools import pairwise
 from typing import Any
 
 from synth_pools.contract.document import TERMINAL
+from synth_pools.contract.exceptions import StopScenarioError
 from synth_pools.contract.harness.context import Context
 from synth_pools.contract.harness.expectations import Expectation, Status
 from synth_pools.contract.harness.registry import scenario
@@ -211,7 +212,7 @@ def events_readers(ctx: Context) -> None:
     live = together(
         ctx,
         [
-            lambda way=way: ctx.session.http.stream(*way, limit=2 * ctx.session.patience)  # type: ignore[misc]
+            lambda way=way: ctx.stream(*way, limit=2 * ctx.session.patience)  # type: ignore[misc]
             for way in ways
         ],
         3 * ctx.session.patience,
@@ -280,7 +281,8 @@ def events_live(ctx: Context) -> None:
         ctx.session.http.stop.wait(0.3)
         ctx.require(200, "cancel_global_rollout", rollout.global_ids, json={})
 
-    stream = together(ctx, [follow, cancel], 5 * _END_SECONDS)[0] or streams[-1]
+    limit = 5 * _END_SECONDS + ctx.session.patience
+    stream = together(ctx, [follow, cancel], limit)[0] or streams[-1]
     came = [event for event in _events(stream) if event != "agent"]
     wanted = [] if resumed else ["rollout.queued", "rollout.started"]
     ctx.expect.that(
@@ -312,9 +314,7 @@ def events_heartbeat(ctx: Context) -> None:
     streams = together(
         ctx,
         [
-            lambda way=way: ctx.session.http.stream(  # type: ignore[misc]
-                *way, limit=_SILENCE_SECONDS, until=_stirs
-            )
+            lambda way=way: ctx.stream(*way, limit=_SILENCE_SECONDS, until=_stirs)  # type: ignore[misc]
             for way in ways
         ],
         3 * _SILENCE_SECONDS,
@@ -354,14 +354,20 @@ def _both(rollout: Rollout) -> tuple[tuple[str, dict[str, str]], tuple[str, dict
 
 
 def _read(ctx: Context, operation: str, ids: dict[str, str], **how: Any) -> EventStream:
-    """Read the stream of a rollout that has ended; leave out heartbeats."""
+    """Read the stream of a rollout that has ended; leave out heartbeats.
+
+    Raises:
+        StopScenarioError: It does not end; the departure is recorded.
+    """
     stream = ctx.stream(operation, ids, limit=_END_SECONDS, **how)
     stream.reader.messages[:] = [m for m in stream.reader.messages if m.event != "heartbeat"]
-    ctx.expect.that(
+    if not ctx.expect.that(
         Expectation(operation, "the server ends the stream of a rollout that has ended", stream),
         stream.ended,
         f"it was still open after {stream.exchange.elapsed:.0f} s",
-    )
+    ):
+        # Each of the others would be waited for as long.
+        raise StopScenarioError
     return stream
 
 

@@ -9,7 +9,7 @@ from typing import Any
 from synth_pools.contract.exceptions import InconclusiveError
 from synth_pools.contract.harness.context import Context
 from synth_pools.contract.harness.expectations import Expectation
-from synth_pools.contract.harness.holding import hold
+from synth_pools.contract.harness.holding import hold, only_in_time
 from synth_pools.contract.harness.registry import scenario
 from synth_pools.contract.harness.waits import eventually, run_rollout
 from synth_pools.contract.http.client import Response, at
@@ -21,8 +21,6 @@ from synth_pools.contract.rules.verdict import show
 _METRICS = "get_pool_metrics"
 _FAILED_CHECKS, _GOOD_CHECKS = 3, 2
 _UNWELL = {**HEALTH, "healthy": False}
-# Seconds for which a container of ours may be slow; a backend waits longer for one.
-_SLOW = 1.0
 
 
 @scenario(
@@ -57,7 +55,7 @@ def health_taken_out(ctx: Context) -> None:
         if not _becomes(ctx, pool_id, wanted, _FAILED_CHECKS):
             return
         response = ctx.require(200, _METRICS, {"pool_id": pool_id})
-        _only_in_time(ours)
+        only_in_time(_METRICS, ours)
         for one in (failing, unwell):
             ctx.expect.that(
                 Expectation(_METRICS, "unhealthy after three failed checks in a row", None),
@@ -81,7 +79,7 @@ def health_taken_out(ctx: Context) -> None:
         unwell.health = (200, HEALTH)
         if _becomes(ctx, pool_id, {unwell: "healthy"}, before + _GOOD_CHECKS):
             good_checks = len(unwell.checks) - before
-            _only_in_time(ours)
+            only_in_time(_METRICS, ours)
             ctx.expect.that(
                 Expectation(_METRICS, "healthy after two good checks in a row", None),
                 good_checks >= _GOOD_CHECKS,
@@ -105,19 +103,12 @@ def _becomes(
     # Three checks, every few seconds, each of which may take a while.
     came = eventually(ctx, shown, 2 * ctx.session.patience)
     if not came:
-        _only_in_time(wanted)
+        only_in_time(_METRICS, wanted)
         # One more has been sent once what came of the others was known.
         if any(len(one.checks) <= checks for one in wanted):
             note = "the containers were asked too seldom in the time that there was"
             raise InconclusiveError(Outcome.NOT_REACHED, _METRICS, note)
     return ctx.expect.that(Expectation(_METRICS, demand, response), came, show(_health(response)))
-
-
-def _only_in_time(containers: Iterable[SwitchedContainer]) -> None:
-    """Judge nothing where containers of ours may have answered too late to be well."""
-    if max(one.slowest for one in containers) > _SLOW:
-        note = "the kit's own containers were slow: this machine is too busy"
-        raise InconclusiveError(Outcome.NOT_REACHED, _METRICS, note)
 
 
 def _health(response: Response) -> dict[Any, Any]:
@@ -144,7 +135,7 @@ def _judge_choice(
         rollout = run_rollout(ctx, pool_id)
         ended = ctx.require(200, "get_rollout", rollout.ids)
         came = sum(one.sent_for(rollout.id) for one in well)
-        _only_in_time(ours)
+        only_in_time(_METRICS, ours)
         ctx.expect.equal("create_rollout", "how often a healthy one got it", 1, came, ended)
 
 

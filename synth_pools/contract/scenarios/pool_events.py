@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 from synth_pools.contract.document import TERMINAL
+from synth_pools.contract.exceptions import StopScenarioError
 from synth_pools.contract.harness.context import Context
 from synth_pools.contract.harness.expectations import Expectation, Status
 from synth_pools.contract.harness.registry import scenario
@@ -236,9 +237,17 @@ def _archived_pool(ctx: Context) -> tuple[str, list[Rollout]]:
 
 
 def _read(ctx: Context, pool_id: str, **how: Any) -> EventStream:
+    """Read the stream of an archived pool; leave out heartbeats.
+
+    Raises:
+        StopScenarioError: It does not end; the departure is recorded.
+    """
     stream = ctx.stream(_STREAM, {"pool_id": pool_id}, limit=_END_SECONDS, **how)
     stream.reader.messages[:] = _real(stream)
     _expect(ctx, "the server ends the stream of an archived pool", stream.ended, stream)
+    if not stream.ended:
+        # Each of the others would be waited for as long.
+        raise StopScenarioError
     return stream
 
 

@@ -16,7 +16,7 @@ from synth_pools.contract.harness.processes import (
     wait_for_ends,
 )
 from synth_pools.contract.harness.registry import scenario
-from synth_pools.contract.harness.waits import STARTED, eventually, start_rollout, wait_for
+from synth_pools.contract.harness.waits import STARTED, comes, start_rollout, wait_for
 from synth_pools.contract.rules.verdict import show
 
 # Seconds that a pool has which is to fail: long enough for its program to write a line.
@@ -101,7 +101,7 @@ def _judge_failure(ctx: Context, pool: dict[str, str], kit: KitProcesses) -> Non
 
     if not ctx.expect.that(
         Expectation("create_pool", "a pool without a healthy process becomes failed", response),
-        eventually(ctx, failed),
+        comes(ctx, "create_pool", failed),
         f"it is {response.at('status')}",
     ):
         raise StopScenarioError

@@ -2,15 +2,18 @@
 
 from __future__ import annotations
 
+from functools import partial
 from typing import Any
 
+from synth_pools.contract.exceptions import InconclusiveError
 from synth_pools.contract.harness.context import Context
 from synth_pools.contract.harness.expectations import Expectation
 from synth_pools.contract.harness.processes import KitProcesses, kit_processes, process_pool
 from synth_pools.contract.harness.registry import scenario
-from synth_pools.contract.harness.waits import eventually, moment, run_rollout
+from synth_pools.contract.harness.waits import comes, eventually, moment, run_rollout
 from synth_pools.contract.http.client import Response, at
 from synth_pools.contract.http.process_container import ERROR_HELLO, HELLO
+from synth_pools.contract.results import Outcome
 from synth_pools.contract.rules.verdict import show
 
 _LOGS = "get_pool_logs"
@@ -35,7 +38,8 @@ def process_logs_pages(ctx: Context) -> None:
         pool = _active(ctx, kit, capacity=2)
         run_rollout(ctx, pool["pool_id"], env={"lines": _LINES})
         run_rollout(ctx, pool["pool_id"], env={"lines": ["a\x1b[31mb\x07c\td", "y" * _LONG]})
-        _wait_for(ctx, pool, "yyy")
+        # What one process wrote may be read before what another one wrote earlier.
+        _wait_for(ctx, pool, "yyy", _LINES[-1], *(HELLO, ERROR_HELLO) * 2)
         whole = _page(ctx, pool)
         lines = whole.at("lines")
         texts = [at(one, "text") for one in lines]
@@ -144,7 +148,7 @@ def _judge_archived(ctx: Context, pool: dict[str, str], lines: list[Any]) -> Non
         page = _page(ctx, pool)
         return all(at(one, "running") is False for one in page.at("processes"))
 
-    ended = eventually(ctx, over)
+    ended = comes(ctx, _LOGS, over)
     _expect(ctx, "no process of an archived pool runs", ended, page, show(page.at("processes")))
     ctx.expect.equal(_LOGS, "status", "archived", page.at("status"), page)
     kept = page.at("lines")
@@ -159,20 +163,34 @@ def _active(ctx: Context, kit: KitProcesses, **more: Any) -> dict[str, str]:
     pool = {"pool_id": str(process_pool(ctx, kit.definition(), **more).at("id"))}
     ctx.resources.wait_until_active(pool["pool_id"])
     capacity = more.get("capacity", 1)
-    eventually(ctx, lambda: len(kit.started()) == capacity)
+    if not eventually(ctx, lambda: len(kit.started()) == capacity):
+        # That they are started is judged elsewhere.
+        note = f"{len(kit.started())} of {capacity} processes were started in time"
+        raise InconclusiveError(Outcome.NOT_REACHED, _LOGS, note)
     return pool
 
 
-def _wait_for(ctx: Context, pool: dict[str, str], text: str) -> None:
-    """Wait until a line is there, which the server reads when it can."""
+def _wait_for(ctx: Context, pool: dict[str, str], *texts: str) -> None:
+    """Wait until lines are there, which the server reads when it can; each as often as named."""
+    missing = set(texts)
 
     def there() -> bool:
         read, _ = _walk(ctx, pool, 1000)
-        return any(text in str(at(one, "text")) for one in read)
+        lines = [str(at(one, "text")) for one in read]
+        missing.clear()
+        missing.update(
+            text for text in texts if sum(map(partial(_is, text), lines)) < texts.count(text)
+        )
+        return not missing
 
-    came = eventually(ctx, there)
-    demand = Expectation(_LOGS, "a line that a process wrote", None)
-    ctx.expect.that(demand, came, f"{text!r} did not come")
+    came = comes(ctx, _LOGS, there)
+    demand = Expectation(_LOGS, "each line that a process wrote", None)
+    ctx.expect.that(demand, came, f"{sorted(missing)} did not come")
+
+
+def _is(text: str, line: str) -> bool:
+    """Return True if a line has a text in it; the first line of a process has nothing else."""
+    return line == text if text == HELLO else text in line
 
 
 def _walk(

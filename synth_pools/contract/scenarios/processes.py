@@ -27,6 +27,7 @@ from synth_pools.contract.harness.registry import scenario
 from synth_pools.contract.harness.views import of_pool
 from synth_pools.contract.harness.waits import (
     STARTED,
+    comes,
     eventually,
     moment,
     run_rollout,
@@ -133,7 +134,7 @@ def _judge_containers(ctx: Context, pool: dict[str, str], kit: KitProcesses, hea
 
     ctx.expect.that(
         Expectation(operation, f"every container is {health}", response),
-        eventually(ctx, shown),
+        comes(ctx, operation, shown),
         show(response.at("containers"), 300),
     )
     containers = response.at("containers")
@@ -269,15 +270,15 @@ def processes_replaced(ctx: Context) -> None:
                 return bool(seen.at("result", "text") == text)
 
             _expect(
-                ctx, operation, "new rollouts run on the new process", eventually(ctx, is_new),
-                response,
+                ctx, operation, "new rollouts run on the new process",
+                comes(ctx, operation, is_new), response,
             )  # fmt: skip
             goes_on = not old[0].ended.is_set()
             _expect(ctx, operation, "the old one serves what runs on it", goes_on, response)
             ctx.require(200, "cancel_rollout", busy.ids, json={})
             _expect(
                 ctx, operation, "the old process ends when its rollouts have ended",
-                eventually(ctx, old[0].ended.is_set), response,
+                comes(ctx, operation, old[0].ended.is_set), response,
             )  # fmt: skip
         delete_and_wait(ctx, pool, kit)
 
@@ -295,7 +296,7 @@ def _healthy(ctx: Context, pool: dict[str, str]) -> Any:
         found = next((one for one in containers if at(one, "health") == "healthy"), None)
         return found is not None
 
-    eventually(ctx, look)
+    comes(ctx, "get_pool_metrics", look)
     return found
 
 
@@ -309,7 +310,7 @@ def _wait(
     """
     if not ctx.expect.that(
         Expectation(operation, f"the server starts {what}", None),
-        eventually(ctx, look),
+        comes(ctx, operation, look),
         f"it did not within {ctx.session.patience:.0f} s",
     ):
         raise StopScenarioError

@@ -7,8 +7,9 @@ from synth_pools.contract.exceptions import StoppedError
 from synth_pools.contract.harness.context import Context
 from synth_pools.contract.harness.expectations import Expectation
 from synth_pools.contract.harness.registry import scenario
+from synth_pools.contract.harness.views import of_task
 from synth_pools.contract.harness.waits import moment, start_rollout, wait_for
-from synth_pools.contract.http.client import Response
+from synth_pools.contract.http.client import Response, at
 
 # Longer than the coarsest clock that a server may write its time stamps with.
 _APART = 1.1
@@ -49,6 +50,41 @@ def times_updated_at(ctx: Context) -> None:
 
 
 @scenario(
+    "times.task",
+    "Task",
+    "updated_at is when it last changed, created_at when it was made",
+    "update_task",
+    "patch_task",
+    "delete_task",
+    "list_tasks",
+    "get_pool",
+)
+def times_task(ctx: Context) -> None:
+    pool_id = ctx.resources.pool(tasks=[{"task_id": "t"}])
+    ids = {"pool_id": pool_id, "task_id": "t"}
+    _, former, listed = of_task(ctx, pool_id, "t")[0]
+    _pause(ctx)
+    for reader, again, response in of_task(ctx, pool_id, "t"):
+        ctx.expect.equal(
+            reader, "updated_at", at(former, "updated_at"), at(again, "updated_at"), response
+        )
+    patched = ctx.require(200, "patch_task", ids, json={"task_metadata": {"changed": 1}})
+    _later(ctx, "patch_task", listed, patched, ("items", 0))
+    _pause(ctx)
+    replaced = ctx.require(200, "update_task", ids, json={"task_metadata": {"changed": 2}})
+    _later(ctx, "update_task", patched, replaced)
+    for reader, read, response in of_task(ctx, pool_id, "t"):
+        ctx.expect.equal(
+            reader, "updated_at", replaced.at("updated_at"), at(read, "updated_at"), response
+        )
+    _pause(ctx)
+    deleted = ctx.require(200, "delete_task", ids)
+    ctx.expect.equal(
+        "delete_task", "created_at", replaced.at("created_at"), deleted.at("created_at"), deleted
+    )
+
+
+@scenario(
     "times.rollout",
     "Rollout",
     "updated_at is when it last changed, created_at when it was admitted",
@@ -74,15 +110,22 @@ def times_rollout(ctx: Context) -> None:
             )
 
 
-def _later(ctx: Context, operation: str, former: Response, response: Response) -> None:
-    before, after = moment(former.at("updated_at")), moment(response.at("updated_at"))
+def _later(
+    ctx: Context,
+    operation: str,
+    former: Response,
+    response: Response,
+    where: tuple[str | int, ...] = (),
+) -> None:
+    """Expect a change to have moved updated_at alone; `where` is the place in what was before."""
+    before, after = moment(former.at(*where, "updated_at")), moment(response.at("updated_at"))
     if before and after:
         ctx.expect.that(
             Expectation(operation, "updated_at is later than before the change", response),
             after > before,
             f"{after} is not later than {before}",
         )
-    made, shown = former.at("created_at"), response.at("created_at")
+    made, shown = former.at(*where, "created_at"), response.at("created_at")
     ctx.expect.equal(operation, "created_at", made, shown, response)
 
 

@@ -17,10 +17,12 @@ DOCUMENT = Document(load_spec())
 _KEY = ApiKey("sessions-key-0123456789")
 
 
-def session(features: dict[str, Any] | None = None, **options: Any) -> Session:
-    """Create a session whose requests nobody answers."""
-    given = Options(URL, _KEY, "0a1b2c3d", 1, **options)
-    http = HttpClient(URL, _KEY, DOCUMENT)
+def session(
+    features: dict[str, Any] | None = None, url: str = URL, key: ApiKey = _KEY, **options: Any
+) -> Session:
+    """Create a session whose requests nobody answers, unless there is a URL at which one does."""
+    given = Options(url, key, "0a1b2c3d", 1, **options)
+    http = HttpClient(url, key, DOCUMENT)
     return Session(given, DOCUMENT, http, ResultCollector(DOCUMENT), features=features or {})
 
 

@@ -10,7 +10,7 @@ from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 import pytest
 
 from synth_pools.contract.document import Document
-from synth_pools.contract.exceptions import UnreachableError
+from synth_pools.contract.exceptions import InconclusiveError, UnreachableError
 from synth_pools.contract.http.client import ABSENT, HttpClient
 from synth_pools.contract.options import ApiKey
 from synth_pools.spec import load_spec
@@ -60,6 +60,7 @@ def test_an_answer_without_an_end_is_cut() -> None:
     with _server(_drip) as http:
         answer = http.call("get_queue_status", limit=0.5)
     assert answer.exchange.trouble == "the answer did not end within 0 s"
+    assert answer.exchange.late
     assert answer.json is ABSENT
 
 
@@ -97,6 +98,7 @@ def test_a_stream_without_an_end_is_left() -> None:
     with _server(_drip) as http:
         stream = http.stream("stream_global_rollout_events", {"rollout_id": "x"}, limit=0.5)
     assert not stream.ended
+    assert stream.late
     assert stream.reader.messages
 
 
@@ -108,6 +110,7 @@ def test_a_stream_is_left_when_enough_was_seen() -> None:
             until=lambda reader: len(reader.messages) >= 2,
         )
     assert len(stream.reader.messages) >= 2
+    assert not stream.late
 
 
 def test_a_stream_that_a_busy_server_refused_first_has_not_ended() -> None:
@@ -131,6 +134,26 @@ def test_no_answer_is_told_as_such() -> None:
         answer = http.call("get_queue_status")
     assert answer.status is None
     assert "disconnected" in str(answer.exchange.trouble)
+
+
+@pytest.mark.parametrize(
+    ("operation", "counts_twice"), [("pause_pool", False), ("create_rollout", True)]
+)
+def test_what_may_have_been_made_twice_is_no_verdict(operation: str, counts_twice: bool) -> None:
+    hang_up = threading.Semaphore(1)
+    empty = _busy_once()
+
+    def answer(handler: BaseHTTPRequestHandler) -> None:
+        handler.rfile.read(int(handler.headers.get("content-length") or 0))
+        (_hang_up if hang_up.acquire(blocking=False) else empty)(handler)
+
+    with _server(answer) as http:
+        if counts_twice:
+            with pytest.raises(InconclusiveError, match="may count twice") as told:
+                http.call(operation, {"pool_id": "x"}, json={})
+            assert told.value.operation == operation
+        else:
+            assert http.call(operation, {"pool_id": "x"}).status == 200
 
 
 def test_nobody_there() -> None:
@@ -164,6 +187,8 @@ def _server(behave: Callable[[BaseHTTPRequestHandler], None]) -> Iterator[HttpCl
                 behave(self)
             except OSError:
                 self.close_connection = True
+
+        do_POST = do_GET  # noqa: N815 - the base class's name
 
         def log_message(self, *args: object) -> None:
             pass

@@ -9,10 +9,10 @@ import httpx
 import pytest
 
 from synth_pools.contract.exceptions import InconclusiveError
-from synth_pools.contract.http import switched_container
-from synth_pools.contract.http.stub_container import HEALTH, ReceivedRequests
+from synth_pools.contract.harness.holding import only_in_time
+from synth_pools.contract.http import stub_container
+from synth_pools.contract.http.stub_container import HEALTH, TURN_SECONDS, ReceivedRequests
 from synth_pools.contract.http.switched_container import SwitchedContainer
-from synth_pools.contract.scenarios import health
 
 
 @pytest.fixture
@@ -40,20 +40,20 @@ def test_it_is_away_and_comes_back_at_the_same_address(container: SwitchedContai
 
 
 def test_nothing_is_judged_by_a_container_that_was_slow(monkeypatch: pytest.MonkeyPatch) -> None:
-    now = iter([10.0, 10.0 + switched_container._TURN_SECONDS, 15.0])
+    now = iter([10.0, 10.0 + TURN_SECONDS, 15.0])
     one, other = SwitchedContainer(ReceivedRequests()), SwitchedContainer(ReceivedRequests())
     server = one._server
     assert server is not None
     clock = SimpleNamespace(monotonic=lambda: next(now))
-    monkeypatch.setattr(switched_container, "time", clock)
+    monkeypatch.setattr(stub_container, "time", clock)
     server.service_actions()
     server.service_actions()
     assert one.slowest < 0.001
-    health._only_in_time([one, other])
+    only_in_time("get_pool_metrics", [one, other])
     server.service_actions()
     monkeypatch.undo()
     with pytest.raises(InconclusiveError, match="this machine is too busy"):
-        health._only_in_time([one, other])
+        only_in_time("get_pool_metrics", [one, other])
     for container in (one, other):
         assert container._server is not None
         container._server.server_close()

@@ -25,6 +25,8 @@ _UNDER_WAY = {
 }  # fmt: skip
 _BAD_ENDS = {"cancelled", "canceled", "error", "failed", "terminated", "timeout", "timed_out"}
 _GOOD_ENDS = {"success", "succeeded", "completed", "ok"}
+# Nobody waits for it; a container that is slow is to hear of it all the same.
+_TERMINATE_SECONDS = 60.0
 _FORGOTTEN = (404, 405, 410, 501)
 _REWARDS = (
     ("metrics", "outcome_reward"),
@@ -306,7 +308,9 @@ class Runner:
         try:
             key = container_key(rollout.pool.config)
             path = f"/rollouts/{rollout.id}/terminate"
-            await self._containers.call("POST", url, path, key=key, content=b"{}", timeout=5.0)
+            await self._containers.call(
+                "POST", url, path, key=key, content=b"{}", timeout=_TERMINATE_SECONDS
+            )
         except (CallFailed, Problem):
             return
 

@@ -1,0 +1,61 @@
+"""Time limit of an engine that looks at no clock between two of its events."""
+
+from __future__ import annotations
+
+import queue
+import threading
+import time
+from collections.abc import Iterator
+from typing import Any
+
+# Seconds from one look at the clock to the next, and those that an engine has to end by itself.
+_TURN_SECONDS = 0.5
+_LAST_SECONDS = 10.0
+
+
+def events_in_time(
+    stream: Any, deadline: float, last_seconds: float = _LAST_SECONDS
+) -> Iterator[Any]:
+    """Yield an engine's events; leave it some time after the deadline, whatever it does.
+
+    It may make up values for minutes between two events.
+
+    Args:
+        stream: The events, with a `stop` that ends them after the next one.
+        deadline: The end, on time.monotonic()'s clock.
+        last_seconds: Seconds after that in which the next event has to come.
+
+    Yields:
+        Each event.
+
+    Raises:
+        Exception: The engine raised it.
+    """
+    found: queue.SimpleQueue[Any] = queue.SimpleQueue()
+    over = object()
+
+    def pump() -> None:
+        try:
+            for event in stream:
+                found.put((event, None))
+        except BaseException as error:  # noqa: BLE001 - handed to the thread that waits
+            found.put((over, error))
+        else:
+            found.put((over, None))
+
+    threading.Thread(target=pump, name="contract-engine", daemon=True).start()
+    while True:
+        now = time.monotonic()
+        if now > deadline:
+            stream.stop()
+        try:
+            event, error = found.get(timeout=_TURN_SECONDS)
+        except queue.Empty:
+            if now > deadline + last_seconds:
+                return
+            continue
+        if error is not None:
+            raise error
+        if event is over:
+            return
+        yield event
