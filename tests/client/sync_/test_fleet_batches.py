@@ -115,6 +115,30 @@ def test_a_batch_whose_answer_is_lost_is_sent_again_as_it_was(
     assert all(number > 1 for key, number in Counter(batches.sent).items() if key in lost)
 
 
+def test_batches_shrink_where_the_answers_of_large_ones_are_lost(
+    server: FaultServer, batches: BatchService, fleet_client: ContainerPoolsClient
+) -> None:
+    """A line that breaks early lets a large answer through once in a while, a small one always."""
+    lost: Counter[str] = Counter()
+
+    def reply(seen: Seen) -> Fault | None:
+        size, key = len(seen.json["rollouts"]), batches.sent[-1]
+        if size <= 3 or lost[key] == 3:
+            return None
+        lost[key] += 1
+        return reset()
+
+    batches.reply = reply
+    fleet = fleet_client.rollouts.run_many(P, seeds(300), max_in_flight=60)
+    outcomes = gather(crowded(server, batches, fleet))
+    assert all(outcome.ok for outcome in outcomes)
+    assert each_ran_once(batches, 300)
+    sizes = batches.sizes
+    # They grow again with each answer, up to where they are lost again.
+    assert len([size for size in sizes if size > 3]) >= 2
+    assert max(sizes[len(sizes) // 2 :]) <= 8
+
+
 def test_of_a_batch_that_is_full_only_the_rest_is_asked_for_again(
     server: FaultServer, batches: BatchService, fleet_client: ContainerPoolsClient
 ) -> None:

@@ -13,8 +13,7 @@ from tests.system.fleet.run import prove
 @pytest.mark.timeout(600)
 @pytest.mark.parametrize("variant", ["async", "sync"])
 def test_nothing_is_lost_and_nothing_runs_twice(variant: str) -> None:
-    # The answer to a batch of all that are in flight has 30 kB, and has to come through whole.
-    story = prove(80, 0.7, variant, mean_bytes=20000)
+    story = prove(80, 0.7, variant)
     assert story.problems() == [], story.text()
     assert story.cuts > story.rollouts / 4
     assert 0 < len(story.first) < story.rollouts

@@ -40,6 +40,12 @@ _Told = Answer | None
 # Some of them may hang.
 _MOST_TURNS = 4
 
+# Where connections break early, the answer to a large batch never comes through whole. The first ones
+# are small, and grow to twice the size with each answer; a lost answer halves the next ones, and from
+# then on each answer adds one request.
+_FIRST_REQUESTS = 8
+_LEAST_REQUESTS = 2
+
 
 class CreationBatch:
     """Rollouts that are created together.
@@ -145,6 +151,8 @@ class RolloutCreator:
         # Whether the service has batches; None before it was asked.
         self._has_batches: bool | None = None
         self._is_asking = False
+        self._most_requests = _FIRST_REQUESTS
+        self._has_lost_answers = False
 
     def take_up(self, item: InFlight) -> None:
         """Find out what an earlier run may have done about a request without an admission."""
@@ -278,7 +286,7 @@ class RolloutCreator:
     def _collect(self, item: InFlight) -> None:
         """Put all that wait into a batch with this one; leave it alone where it is."""
         with self._lock:
-            others = [*self._candidates.values()][: MOST_REQUESTS - 1]
+            others = [*self._candidates.values()][: self._most_requests - 1]
             if not (others and self._has_batches):
                 return
             items = [item, *(candidate.item for candidate in others)]
@@ -365,6 +373,9 @@ class RolloutCreator:
                     batch.failure = failure
                 batch.notify()
 
+    def _resize(self, most_requests: int) -> None:
+        self._most_requests = min(max(most_requests, _LEAST_REQUESTS), MOST_REQUESTS)
+
     def _wait(self, batch: CreationBatch, index: int) -> None:
         """Wait until something changes about a batch. The lock must be held."""
         batch.waiting[index] = condition = self._lock.sibling()
@@ -386,10 +397,16 @@ class RolloutCreator:
             if has_no_batches(error) or classify_error(error)[0] is ErrorCategory.SERVER_ERROR:
                 # Whatever it is that it cannot do, one by one it fails at less.
                 self._do_without_batches()
+            if classify_error(error)[0] is ErrorCategory.CONNECTION_LOST:
+                self._has_lost_answers = True
+                self._resize(self._most_requests // 2)
             if not is_refused(error):
                 raise
             found.extend([None] * len(record.requests))
         else:
+            self._resize(
+                self._most_requests + (1 if self._has_lost_answers else self._most_requests)
+            )
             found.extend(read_answers(document, record.requests, *scope.place_of_creation()))
         if journal is not None:
             ids = tuple(rollout_id_of(one) if isinstance(one, dict) else None for one in found)
