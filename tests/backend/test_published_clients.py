@@ -124,6 +124,7 @@ def test_synth_ai(server: Server, container: str) -> None:
     assert [answer["status"] for answer in last] == ["cancelled"] * 2 + ["archived"] * 2
 
 
+@pytest.mark.system
 def test_the_last_synth_ai(server: Server, container: str) -> None:
     pool_id = f"published-{uuid.uuid4().hex[:8]}"
     settings = {"api_key": KEY, "base_url": server.url}

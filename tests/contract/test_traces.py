@@ -29,6 +29,7 @@ def test_everything_that_was_made_is_removed() -> None:
         assert [pool["id"] for pool in _pools(one.backend_url)] == ["a-stranger"]
 
 
+@pytest.mark.system
 def test_what_was_there_is_not_touched() -> None:
     with watched() as one:
         _make(one.backend_url, "a-stranger", "somebody's")
@@ -100,6 +101,7 @@ def test_interrupted_it_cleans_up() -> None:
         assert _pools(backend.url) == []
 
 
+@pytest.mark.system
 def test_leftovers_of_a_crash_are_removed(capsys: pytest.CaptureFixture[str]) -> None:
     with LocalBackend(api_key=KEY) as backend:
         process = _start(backend.url)

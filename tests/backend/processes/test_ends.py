@@ -66,6 +66,7 @@ def test_they_end_with_the_backend(tmp_path: Path) -> None:
         assert database.execute("SELECT * FROM processes").fetchall() == []
 
 
+@pytest.mark.system
 def test_stubborn_ones_end_with_it_too(tmp_path: Path) -> None:
     with LocalBackend(tmp_path, allow_processes=True) as backend:
         server = Server(backend.url, None)
@@ -170,6 +171,7 @@ def test_what_ran_on_them_fails_or_runs_again(tmp_path: Path) -> None:
         assert [one["data"]["attempt"] for one in starts] == [1, 2]
 
 
+@pytest.mark.system
 def test_killed_in_the_middle_of_a_start(tmp_path: Path) -> None:
     with killable(tmp_path) as (backend, server):
         config = {"process": process("slow")}

@@ -176,6 +176,7 @@ def test_a_rollout_whose_container_dies_fails_or_runs_again(allowing: Server) ->
     assert starts[0]["data"]["container_url"] == busy["url"] != starts[1]["data"]["container_url"]
 
 
+@pytest.mark.system
 def test_a_further_attempt_waits_no_longer_than_it_may_take(
     allowing: Server, tmp_path: Path
 ) -> None:
@@ -203,6 +204,7 @@ def test_a_further_attempt_waits_no_longer_than_it_may_take(
     assert len(starts) == 1
 
 
+@pytest.mark.system
 @pytest.mark.parametrize(
     ("argv", "says"),
     [

@@ -68,6 +68,7 @@ class Soak:
         assert self.server.post(f"{self.path}/resume")["status"] in ("warming", "active")
 
 
+@pytest.mark.system
 @pytest.mark.parametrize("seed", [1, 2])
 def test_nothing_is_lost_and_nothing_is_left(tmp_path: Path, seed: int) -> None:
     with contextlib.ExitStack() as running:

@@ -75,6 +75,7 @@ def test_a_real_container_is_killed_in_the_middle(
             assert (first.ran, second.ran) == ([rollout_id], [rollout_id])
 
 
+@pytest.mark.system
 def test_all_that_ran_on_a_container_that_is_killed_ends_on_the_others(
     server: Server, tmp_path: Path
 ) -> None:
@@ -224,6 +225,7 @@ def test_a_restart_in_the_second_attempt(tmp_path: Path) -> None:
     assert [each["attempt"] for each in told] == [1, 2, 3]
 
 
+@pytest.mark.system
 def test_a_container_that_is_killed_and_comes_back(
     start: Callable[..., Server], tmp_path: Path
 ) -> None:

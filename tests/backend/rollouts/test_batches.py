@@ -235,6 +235,7 @@ with LocalBackend(sys.argv[1], api_key=KEY) as backend:
 """
 
 
+@pytest.mark.system
 @pytest.mark.sqlite
 def test_after_a_crash_a_batch_is_there_whole_or_not_at_all(tmp_path: Path) -> None:
     """And its key tells: what the crash took is admitted by the repetition, once."""

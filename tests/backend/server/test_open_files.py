@@ -69,6 +69,7 @@ async def run_all(url: str, pool_id: str) -> list[Any]:
         return await asyncio.gather(*(run(seed) for seed in range(ROLLOUTS)))
 
 
+@pytest.mark.system
 @pytest.mark.usefixtures("_enough_files", "loop_name")
 def test_more_clients_wait_than_files_may_be_open(tmp_path: Path) -> None:
     (tmp_path / "data").mkdir()

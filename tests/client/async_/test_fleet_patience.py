@@ -105,10 +105,10 @@ REFUSALS = {
 @pytest.mark.parametrize(
     ("refusal", "in_flight", "patience"),
     [
-        *((refusal, 16, patience) for refusal in REFUSALS for patience in (1.0, 600.0)),
+        *((refusal, 8, patience) for refusal in REFUSALS for patience in (1.0, 600.0)),
         ("too many", 1, 600.0),
-        ("too many", 120, 600.0),
-        ("broken", 120, 1.0),
+        ("too many", 60, 600.0),
+        ("broken", 60, 1.0),
     ],
 )
 async def test_patience_bounds_the_time(
