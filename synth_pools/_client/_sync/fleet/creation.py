@@ -40,9 +40,9 @@ _Told = Answer | None
 # Some of them may hang.
 _MOST_TURNS = 4
 
-# Where connections break early, the answer to a large batch never comes through whole. The first ones
-# are small, and grow to twice the size with each answer; a lost answer halves the next ones, and from
-# then on each answer adds one request.
+# Where connections break early, the answer to a large batch never comes through whole. The first
+# ones are small, and grow to twice the size with each answer; a lost answer halves the next ones,
+# and from then on each answer adds one request.
 _FIRST_REQUESTS = 8
 _LEAST_REQUESTS = 2
 
@@ -404,9 +404,8 @@ class RolloutCreator:
                 raise
             found.extend([None] * len(record.requests))
         else:
-            self._resize(
-                self._most_requests + (1 if self._has_lost_answers else self._most_requests)
-            )
+            growth = 1 if self._has_lost_answers else self._most_requests
+            self._resize(self._most_requests + growth)
             found.extend(read_answers(document, record.requests, *scope.place_of_creation()))
         if journal is not None:
             ids = tuple(rollout_id_of(one) if isinstance(one, dict) else None for one in found)
