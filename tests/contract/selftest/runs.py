@@ -85,22 +85,39 @@ def judge(
         )
 
 
-def try_in_parts(name: str, seed: int, profile: str) -> Caught:
+def try_in_parts(name: str, seed: int, profile: str, before: tuple[str, ...] = ()) -> Caught:
     """Run the parts of the kit that concern a fault, and more only if those do not catch it.
 
-    First come the scenarios that are about its subject, then those that speak about its operations
-    and very few others, or few, then all of them, then the rest of the kit.
+    First come the checks that caught it before, then the scenarios that are about its subject, then
+    those that speak about its operations and very few others, or few, then all of them, then the
+    rest of the kit.
+
+    Args:
+        name: The name of the fault.
+        seed: The seed of the runs.
+        profile: Their profile.
+        before: The checks that caught it before.
+
+    Returns:
+        The verdict of the first part that catches it, else that of the last one.
     """
-    for skip, only in _parts(BY_NAME[name]):
+    for skip, only in _parts(BY_NAME[name], before):
         caught = try_fault(name, seed, profile, skip, only, _LIMIT)
         if caught.ok:
             break
     return caught
 
 
-def _parts(fault: Fault) -> Iterator[tuple[tuple[str, ...], tuple[str, ...]]]:
+def _parts(
+    fault: Fault, before: tuple[str, ...]
+) -> Iterator[tuple[tuple[str, ...], tuple[str, ...]]]:
     """Yield what to skip, and what alone to play, in each part."""
     named = set(fault.named)
+    # Checks of single answers are no scenarios, and name none that asks.
+    known = tuple(one.id for one in all_scenarios() if one.id in before)
+    known += ("auth",) * ("auth.refused" in before)
+    if known:
+        yield (), known
     # A rule's name begins with its subject, any other fault is told by its kind.
     words = re.findall("[a-z]+", fault.name.split(".")[0] if fault.name in RULES else fault.kind)
     about = {word.rstrip("s") for word in words}

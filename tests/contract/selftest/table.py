@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+import re
+from collections.abc import Iterator, Mapping, Sequence
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 from tests.contract.faults import Fault
@@ -17,12 +19,23 @@ A reverse proxy puts one fault at a time between the kit and the running local b
 the kind *rule not kept* are in code instead: a second backend, written from `openapi.yaml` alone
 and without a look at the kit, leaves out one of its rules. The kit is given a URL and a key and
 knows of neither. A fault is caught where the run ends with exit code 1 and names a right operation.
-The scenarios about its subject go first, then those that speak about its operations, then all of
-them; what they see is not looked for with generated requests, the state machine and the client as
-well (`--whole` does that).
+The checks that this page names for it go first, then the scenarios about its subject, then those
+that speak about its operations, then all of them; what they see is not looked for with generated
+requests, the state machine and the client as well (`--whole` does that).
 Written by `make contract-selftest`.
 
 """
+
+
+def read_checks(page: Path) -> Mapping[str, tuple[str, ...]]:
+    """Return the checks that caught each fault, of a page that was written before."""
+    text = page.read_text(encoding="utf-8") if page.exists() else ""
+    found = {}
+    for line in text.splitlines():
+        row = re.fullmatch(r"\| `([\w.]+)` \|.*\| ([^|]*) \|", line)
+        if row is not None:
+            found[row[1]] = tuple(re.findall(r"`([\w.]+)`", row[2]))
+    return found
 
 
 def write_tables(
