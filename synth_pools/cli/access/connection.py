@@ -8,7 +8,7 @@ import os
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, TypeVar
 
 import click
 
@@ -16,6 +16,8 @@ from synth_pools.cli.failures import CommandError, ExitStatus, told_errors
 
 if TYPE_CHECKING:
     from synth_pools import AsyncContainerPoolsClient, ContainerPoolsClient
+
+_Client = TypeVar("_Client", "ContainerPoolsClient", "AsyncContainerPoolsClient")
 
 KEY_VARIABLE = "SYNTH_API_KEY"
 URL_VARIABLE = "SYNTH_BACKEND_URL"
@@ -81,7 +83,7 @@ class ServiceOptions:
             # Here, since it brings the HTTP library along: only commands that use it come here.
             from synth_pools import ContainerPoolsClient
 
-            with ContainerPoolsClient(**self._settings(), **settings) as client:
+            with self._made(ContainerPoolsClient, settings) as client:
                 yield client
 
     def async_client(self, **settings: Any) -> AsyncContainerPoolsClient:
@@ -89,14 +91,21 @@ class ServiceOptions:
         # As above.
         from synth_pools import AsyncContainerPoolsClient
 
-        return AsyncContainerPoolsClient(**self._settings(), **settings)
+        return self._made(AsyncContainerPoolsClient, settings)
 
-    def _settings(self) -> dict[str, Any]:
+    def _made(self, kind: Callable[..., _Client], settings: dict[str, Any]) -> _Client:
+        # As above.
+        from synth_pools.errors import ConfigurationError
+
         found = self.resolve()
-        settings: dict[str, Any] = {"api_key": found.api_key, "base_url": found.url}
         if self.timeout is not None:
-            settings["timeout"] = self.timeout
-        return settings
+            settings = {**settings, "timeout": self.timeout}
+        try:
+            return kind(api_key=found.api_key, base_url=found.url, **settings)
+        except ConfigurationError as error:
+            # Nobody who calls a command has given a `base_url`.
+            told = str(error).replace("base_url", found.url_origin, 1)
+            raise CommandError(told, ExitStatus.USAGE) from error
 
 
 @dataclass(frozen=True)

@@ -172,6 +172,15 @@ def test_nobody_answers(command: Command) -> None:
     assert done.stderr.splitlines()[-1].startswith("synth-pools: error: GET /v1/pools")
 
 
+def test_a_url_that_is_none_is_named_by_where_it_was_given(command: Command) -> None:
+    for url in ("nonsense", "http://a b", "ftp://h"):
+        done = command("pools", "list", "--url", url)
+        assert (done.returncode, done.stderr.count("\n")) == (ExitStatus.USAGE, 1)
+        assert done.stderr.startswith("synth-pools: error: --url must")
+    done = command("pools", "list", SYNTH_BACKEND_URL="nonsense")
+    assert done.stderr.startswith("synth-pools: error: SYNTH_BACKEND_URL must be a URL")
+
+
 def test_no_key(command: Command) -> None:
     done = command("pools", "list", SYNTH_API_KEY="")
     assert done.returncode == ExitStatus.NOT_ALLOWED
