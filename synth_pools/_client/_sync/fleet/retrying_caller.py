@@ -212,7 +212,7 @@ class RetryingCaller:
             self._time.notify_all()
             self._places.notify_all()
             return
-        room = min(places, self._limiter.room(now)) if places else 0
+        room = min(places, self._limiter.room(now))
         if room and self._is_timed:
             self._time.notify()
             room -= 1
