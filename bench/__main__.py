@@ -23,7 +23,7 @@ from statistics import median
 import trustme
 
 from bench import table
-from bench.cases import HTTP_CLIENT, HTTPX, HTTPX2, OLDER, OURS, Addresses
+from bench.cases import HTTP_CLIENT, HTTPX, HTTPX2, OLDER, OURS, Addresses, has_older
 from bench.cases_async import IN_FLIGHT, MANY, async_cases
 from bench.cases_sync import sync_cases
 from bench.command_line import command_line_rows
@@ -31,7 +31,7 @@ from bench.timing import Result, measure
 
 _ROOT = Path(__file__).resolve().parents[1]
 _LIMIT = 1800.0
-_FIRST_CALL = (HTTPX, HTTPX2, HTTP_CLIENT, OURS, OLDER)
+_FIRST_CALL = (HTTPX, HTTPX2, HTTP_CLIENT, OURS, *((OLDER,) if has_older() else ()))
 # Colour of the fleet, and how many of its requests are in flight.
 _FLEETS = (("async", 64), ("async", 4000), ("sync", 64), ("sync", 1000))
 # Not more in flight makes a call dearer; the most that it may.

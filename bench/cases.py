@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+from importlib import import_module
+from importlib.util import find_spec
 from typing import Any
 
 HTTPX = "httpx"
@@ -74,3 +76,23 @@ def repeat(call: Callable[[], object]) -> Callable[[int], None]:
             call()
 
     return run
+
+
+def has_older() -> bool:
+    """Tell whether the SDK before this one is installed, as in the benchmark's own environment."""
+    return find_spec("synth_ai") is not None
+
+
+def import_older() -> Any:
+    """Import the pools of the SDK before this one; None where it is not installed."""
+    return import_module("synth_ai.sdk.pools") if has_older() else None
+
+
+def installed_only(cases: list[Case]) -> list[Case]:
+    """Leave out the SDK before this one where it is not installed."""
+    if has_older():
+        return cases
+    return [
+        replace(case, contenders={who: run for who, run in case.contenders.items() if who != OLDER})
+        for case in cases
+    ]

@@ -12,7 +12,20 @@ from typing import Any
 
 import aiohttp
 
-from bench.cases import AIOHTTP, HEADERS, HTTPX, HTTPX2, KEY, OLDER, OURS, ROLLOUT, Addresses, Case
+from bench.cases import (
+    AIOHTTP,
+    HEADERS,
+    HTTPX,
+    HTTPX2,
+    KEY,
+    OLDER,
+    OURS,
+    ROLLOUT,
+    Addresses,
+    Case,
+    import_older,
+    installed_only,
+)
 from bench.cases_sync import check_number
 from bench.server import EVENTS, LONG, POOL_ID
 from synth_pools import AsyncContainerPoolsClient
@@ -46,10 +59,11 @@ async def async_cases(
         return await stack.enter_async_context(AsyncContainerPoolsClient(api_key=KEY, base_url=url))
 
     ours, ours_secure = await client(addresses.plain), await client(addresses.secure)
-    pools = import_module("synth_ai.sdk.pools")
-    older: Any = pools.AsyncContainerPoolsClient(
-        pools.ContainerPoolsClient(api_key=KEY, backend_base=addresses.plain)
-    )
+    older: Any = None
+    if (pools := import_older()) is not None:
+        older = pools.AsyncContainerPoolsClient(
+            pools.ContainerPoolsClient(api_key=KEY, backend_base=addresses.plain)
+        )
 
     async def our_stream() -> None:
         count = 0
@@ -84,7 +98,7 @@ async def async_cases(
 
         return {name: one(call) for name, call in calls.items()}
 
-    return [
+    cases = [
         Case(
             f"async: GET, {IN_FLIGHT} in flight",
             IN_FLIGHT * 10,
@@ -133,6 +147,7 @@ async def async_cases(
             | {OURS: one_by_one(our_stream)},
         ),
     ]
+    return installed_only(cases)
 
 
 async def _like_httpx(

@@ -6,7 +6,7 @@ import os
 import platform
 from collections.abc import Iterable, Mapping, Sequence
 from datetime import UTC, datetime
-from importlib.metadata import version
+from importlib.metadata import PackageNotFoundError, version
 
 from bench.cases import AIOHTTP, HTTP_CLIENT, HTTPX, HTTPX2, OLDER, OURS
 from bench.timing import Result
@@ -74,11 +74,18 @@ def render(rows: Sequence[tuple[str, ...]], head: tuple[str, ...] = _HEAD) -> st
 
 def machine(names: Iterable[str] = (OURS, HTTPX, HTTPX2, AIOHTTP, OLDER)) -> str:
     """Describe the time, the machine and the releases of the measurement."""
-    packages = ", ".join(f"{name} {version(name)}" for name in names)
+    packages = ", ".join(f"{name} {_version(name)}" for name in names)
     return (
         f"{datetime.now(UTC):%Y-%m-%d}, {_processor()}, {os.cpu_count()} processors, "
         f"{platform.system()} {platform.machine()}, Python {platform.python_version()}; {packages}"
     )
+
+
+def _version(name: str) -> str:
+    try:
+        return version(name)
+    except PackageNotFoundError:
+        return "not installed"
 
 
 def _processor() -> str:
