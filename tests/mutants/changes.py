@@ -16,6 +16,9 @@ TESTS_OF = {
     "synth_pools/local.py": "tests/backend",
     "synth_pools/spec.py": "tests/spec",
     "synth_pools/_client": "tests/client",
+    # Those that no quick test runs come before the folder that they are in.
+    "synth_pools/backend/storage/postgres": "tests/postgres",
+    "synth_pools/backend/processes/image_launcher.py": "tests/oci",
     "synth_pools/backend": "tests/backend",
     "synth_pools/contract": "tests/contract",
     "synth_pools/cli": "tests/cli",
@@ -23,7 +26,9 @@ TESTS_OF = {
     "codegen": "tests/codegen",
     "bench": "tests/bench",
 }
-_DERIVED = "synth_pools/_client/_sync/"
+# Markers of tests that pytest leaves out unless it is asked for them.
+SETS = {"tests/postgres": "postgres", "tests/oci": "oci"}
+_DERIVED = ("synth_pools/_client/_sync/", "synth_pools/cli/operations/table.py")
 _HUNK = re.compile(r"^@@ -\S+ \+(\d+)(?:,(\d+))? @@")
 
 

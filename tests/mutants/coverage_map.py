@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import ast
+import functools
 import re
 import tempfile
 from collections import defaultdict
@@ -16,6 +17,7 @@ from codegen.unasync import rewrite
 from tests.mutants.changes import derived_of, distance_of
 from tests.mutants.kept_lines import KeptLines, Tree, file_of, moved
 from tests.mutants.processes import recorded, run_tests
+from tests.mutants.related_functions import RelatedFunctions
 
 _LONGEST_SECONDS = 3600.0
 # Folder, in a work tree, of what is found out about it once.
@@ -36,12 +38,18 @@ class CoverageMap:
         lines: The tests that run each line, by module and line.
         inspecting: Names of the tests that may look at signatures: that of a function can be wrong
             without anything in it being run.
+        modules: Texts of the modules of the room.
     """
 
     seconds: dict[str, float]
     failed: list[str]
     lines: dict[str, dict[int, set[str]]]
     inspecting: set[str] = field(default_factory=set)
+    modules: dict[str, str] = field(default_factory=dict)
+
+    @functools.cached_property
+    def _related(self) -> RelatedFunctions:
+        return RelatedFunctions.of(self.modules)
 
     def tests_of(
         self, path: str, source: bytes, line: int, budget: float, derived: str = ""
@@ -51,9 +59,10 @@ class CoverageMap:
         Where a module is derived from this one, `derived` is its text: its tests count as well.
 
         For each line of the function, and of those that use what it sets, one that runs it comes
-        first: what is changed may matter only where few tests go. Then those of the module's own
-        file. Of the others, every test function comes with one of its parameters before one comes
-        with another, and every file with one function.
+        first: what is changed may matter only where few tests go. Then one for each line of the
+        functions of other modules that the statement calls, or that use what it sets. Then those of
+        the module's own file. Of the others, every test function comes with one of its parameters
+        before one comes with another, and every file with one function.
         """
         lines, on_import = _lines_run(source, line)
         maps = [self.lines.get(path, {})]
@@ -76,6 +85,12 @@ class CoverageMap:
         around = _lines_around(source, line)
         ways = [set[str]().union(*(known.get(each, ()) for known in maps)) for each in around]
         first = {min(names, key=nearness) for way in ways if (names := way & candidates)}
+        ways = [
+            self.lines.get(function.path, {}).get(each, set[str]())
+            for function in self._related.of_statement(path, source, line)
+            for each in function.lines
+        ]
+        second = {min(names, key=nearness) for way in ways if (names := way & candidates)}
         for name in sorted(candidates, key=lambda each: (self.seconds[each], each)):
             function = name.partition("[")[0]
             distance = distances[name]
@@ -84,7 +99,7 @@ class CoverageMap:
             seen[file_of(name)] += not again
             ranked.append(
                 (
-                    name not in first,
+                    0 if name in first else 1 if name in second else 2,
                     again if distance else 0,
                     distance,
                     seen[file_of(name)],
@@ -135,7 +150,8 @@ def coverage_map(copy: Path, tests: str, jobs: int, cache: Path | None = None) -
     if path:
         measured.write(path)
     inspecting = _inspecting(copy, measured.seconds)
-    return CoverageMap(measured.seconds, sorted(measured.failed), measured.lines, inspecting)
+    failed = sorted(measured.failed)
+    return CoverageMap(measured.seconds, failed, measured.lines, inspecting, tree.modules)
 
 
 def _measured(copy: Path, tests: Sequence[str], jobs: int) -> KeptLines:

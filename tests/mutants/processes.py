@@ -13,6 +13,8 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
+from tests.mutants.changes import SETS
+
 # What is imported and not rewritten by pytest, which keeps its own.
 _COMPILED = ("synth_pools", "generated", "tests", "bench", "codegen")
 _OUTER = {"PYTEST_CURRENT_TEST", "PYTEST_XDIST_WORKER", "PYTEST_XDIST_WORKER_COUNT"}
@@ -97,9 +99,11 @@ def run_tests(
     added = {"PYTHONPATH": path, "RECORDER_FOLDER": str(records)}
     if measured:
         added["COVERAGE_PROCESS_START"] = str(measured)
+        command += _set_of(tests)
     else:
         added["RECORDER_TESTS"] = str(names)
-        command.append("-x")
+        # They are chosen by their names, whatever set they are of.
+        command += ["-x", "-m", ""]
     process = subprocess.Popen(
         [*command, f"@{plugins / 'functions.txt'}"],
         cwd=copy,
@@ -115,6 +119,12 @@ def run_tests(
             return process.wait(limit)
         except subprocess.TimeoutExpired:
             return None
+
+
+def _set_of(tests: Sequence[str]) -> list[str]:
+    """Ask pytest for the set of tests that a folder is of, if it is of one."""
+    markers = {marker for place, marker in SETS.items() for test in tests if test.startswith(place)}
+    return ["-m", " or ".join(sorted(markers))] if markers else []
 
 
 def recorded(records: Path) -> list[Ended]:

@@ -125,6 +125,29 @@ class Counter:
     assert far in known.tests_of(ADDER, constant, 1, 3)
 
 
+def test_what_is_called_in_another_module_counts_and_what_uses_an_attribute_there() -> None:
+    source = b"class Room:\n    def open(self, door):\n        self.wind = door.shut_all\n"
+    house = "synth_pools/backend/room/house.py"
+    modules = {
+        ADDER: source.decode(),
+        house: "def shut_all():\n    return 1\n\n\ndef blow(room):\n    return room.wind\n",
+    }
+    own, far = "tests/backend/room/test_adder.py", "tests/backend/test_far.py"
+    seconds = {f"{own}::test_{number}": 1.0 for number in range(5)}
+    seconds |= {f"{far}::test_shut": 1.0, f"{far}::test_blow": 1.0}
+    lines = {
+        ADDER: {3: {*seconds}},
+        house: {2: {f"{far}::test_shut"}, 6: {f"{far}::test_blow"}},
+    }
+    known = CoverageMap(seconds, [], lines, modules=modules)
+    chosen = known.tests_of(ADDER, source, 3, 3)
+    assert set(chosen) == {f"{own}::test_0", f"{far}::test_shut", f"{far}::test_blow"}
+    # A name that many functions have tells nothing.
+    modules |= {f"synth_pools/backend/room/{number}.py": modules[house] for number in range(4)}
+    known = CoverageMap(seconds, [], lines, modules=modules)
+    assert {name.partition("::")[0] for name in known.tests_of(ADDER, source, 3, 3)} == {own}
+
+
 def test_the_budget_goes_to_many_files_and_to_one_folder_after_the_other() -> None:
     folder = "tests/backend"
     seconds = {
