@@ -222,6 +222,10 @@ def test_a_large_answer_is_redacted_too(server: Server) -> None:
     eventually(lambda: server.services.sending_room.budget.taken == 0)
 
 
+def test_a_short_document_is_laid_out_to_be_read() -> None:
+    assert support_bundle.redacted_text('{"a":[1]}', []) == '{\n  "a": [\n    1\n  ]\n}\n'
+
+
 def test_levels_inside_each_other_make_no_long_text() -> None:
     text = "[" * 490 + ",".join("1" * 100_000) + "]" * 490
     assert len(support_bundle.redacted_text(text, [])) < 2 * len(text)

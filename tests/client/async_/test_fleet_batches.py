@@ -11,6 +11,7 @@ import pytest
 
 from synth_pools import (
     AsyncContainerPoolsClient,
+    JournalError,
     NotFoundError,
     RolloutOutcome,
     ServerError,
@@ -240,6 +241,13 @@ async def test_a_run_that_ends_in_the_middle_of_a_batch_finds_what_it_made(
     assert set(lost) <= stored - known
     batches.reply = lambda _: None
     batches.tells = lambda: True
+    unanswered = [one for one in kinds if isinstance(one, BatchRecord) and one.key in lost]
+    first = min(one.indices[0] for one in unanswered)
+    others: list[Any] = [
+        {"seed": -1} if number == first else one for number, one in enumerate(seeds(150))
+    ]
+    with pytest.raises(JournalError, match=f"its request {first} is another one"):
+        await run(fleet_client, others, journal=journal, max_in_flight=1)
     again = await run(fleet_client, seeds(150), journal=journal, max_in_flight=7)
     assert all(outcome.ok for outcome in again)
     assert each_ran_once(batches, 150)

@@ -8,9 +8,7 @@ from typing import Any
 
 import pytest
 
-from synth_pools import (
-    AsyncContainerPoolsClient,
-)
+from synth_pools import AsyncContainerPoolsClient, RequestInfo
 from synth_pools._client._async.fleet import pool_watch
 from synth_pools._client.runtime.async_.concurrency import AsyncWorkerGroup
 from synth_pools.local import LocalBackend
@@ -38,7 +36,22 @@ async def test_one_stream_for_all(
     assert not pools.followed
     # Once at its end, and once more where its end may have been missed.
     assert all(1 <= looks <= 2 for looks in pools.looks.values())
+    assert sum(pools.looks.values()) < 1.5 * 80, "few may have been missed"
     assert await is_over(fleet, pools)
+
+
+async def test_its_streams_are_first_attempts_to_who_watches_the_requests(
+    server: FaultServer, pools: PoolService
+) -> None:
+    end_one_after_the_other(pools)
+    asked: list[RequestInfo] = []
+    async with AsyncContainerPoolsClient(
+        api_key="sk_test", base_url=server.url, on_request=asked.append
+    ) as client:
+        await gather(client.rollouts.run_many(P, seeds(4), max_in_flight=2))
+    streams = [one.attempt for one in asked if one.operation == "stream_pool_events"]
+    assert streams == [1] * len(pools.streams)
+    assert streams
 
 
 async def test_what_ends_before_its_id_is_known_is_not_missed(

@@ -343,6 +343,29 @@ async def test_events_without_ids_are_handed_out_once(
     assert seen == ["a", "b", "c", "rollout.completed"]
 
 
+async def test_a_limit_that_is_far_away_ends_no_connection(
+    server: FaultServer, client: AsyncContainerPoolsClient
+) -> None:
+    whole = [f'data: {{"event": "{name}"}}\n\n'.encode() for name in ("a", "b", "c")]
+    whole.append(b'data: {"event": "rollout.completed"}\n\n')
+    streams: list[Seen] = []
+
+    def choose(seen: Seen) -> Fault:
+        if seen.path.endswith("/events"):
+            streams.append(seen)
+            # Whoever comes again gets all of it at once.
+            return events(whole, pause=0.02 if len(streams) == 1 else 0.0)
+        return answer({"rollout_id": R, "status": "completed" if streams else "running"})
+
+    server.play(choose=choose)
+    got: list[str] = []
+    await client.with_options(stream_idle_timeout=600).rollouts.run(
+        P, {"seed": 1}, timeout=300, on_event=lambda event: got.append(event["event"])
+    )
+    assert got == ["a", "b", "c", "rollout.completed"]
+    assert len(streams) == 1
+
+
 async def test_a_rollout_without_a_name(
     server: FaultServer, client: AsyncContainerPoolsClient
 ) -> None:

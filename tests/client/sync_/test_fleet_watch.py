@@ -11,9 +11,7 @@ from typing import Any
 
 import pytest
 
-from synth_pools import (
-    ContainerPoolsClient,
-)
+from synth_pools import ContainerPoolsClient, RequestInfo
 from synth_pools._client._sync.fleet import pool_watch
 from synth_pools._client.runtime.sync_.concurrency import WorkerGroup
 from synth_pools.local import LocalBackend
@@ -39,7 +37,22 @@ def test_one_stream_for_all(pools: PoolService, fleet_client: ContainerPoolsClie
     assert not pools.followed
     # Once at its end, and once more where its end may have been missed.
     assert all(1 <= looks <= 2 for looks in pools.looks.values())
+    assert sum(pools.looks.values()) < 1.5 * 80, "few may have been missed"
     assert is_over(fleet, pools)
+
+
+def test_its_streams_are_first_attempts_to_who_watches_the_requests(
+    server: FaultServer, pools: PoolService
+) -> None:
+    end_one_after_the_other(pools)
+    asked: list[RequestInfo] = []
+    with ContainerPoolsClient(
+        api_key="sk_test", base_url=server.url, on_request=asked.append
+    ) as client:
+        gather(client.rollouts.run_many(P, seeds(4), max_in_flight=2))
+    streams = [one.attempt for one in asked if one.operation == "stream_pool_events"]
+    assert streams == [1] * len(pools.streams)
+    assert streams
 
 
 def test_what_ends_before_its_id_is_known_is_not_missed(

@@ -19,6 +19,7 @@ from synth_pools import (
     ResponseInfo,
     ServerError,
 )
+from synth_pools._client.instrumentation.tracing import span
 from tests.support import faults
 from tests.support.fault_server import FaultServer
 from tests.support.leaks import KEY
@@ -129,6 +130,8 @@ def test_hooks_see_every_attempt(server: FaultServer) -> None:
     assert {(info.operation, info.method, info.path) for info in seen} == {
         ("create_rollout", "POST", f"/v1/pools/{P}/rollouts")
     }
+    # They are logged as they are, and some headers of an answer are secrets.
+    assert not any("headers" in repr(info) or "hush" in repr(info) for info in seen)
     keys = {info.headers["idempotency-key"] for info in requests}
     assert keys == {server.requests[0].headers["idempotency-key"]}
     assert [info.status_code for info in responses] == [None, 429, 200]
@@ -204,6 +207,17 @@ def test_a_call_is_a_span(server: FaultServer, client: ContainerPoolsClient) -> 
     assert lost.attributes["error.type"] == "NotFoundError"
     assert lost.attributes["http.response.status_code"] == 404
     assert KEY not in lost.to_json()
+
+
+def test_what_is_no_error_of_a_call_is_not_written_into_its_span() -> None:
+    """It may hold anything that the program has, and is no failure of the service."""
+    opened = span("get_pool", "GET", "/v1", "http://127.0.0.1:9")
+    with recorded_spans() as spans, pytest.raises(LookupError), opened:
+        raise LookupError(SIGNED)
+    (only,) = spans
+    assert only.events == ()
+    assert only.status.is_unset
+    assert SIGNED not in only.to_json()
 
 
 def test_spans_add_nothing_to_the_wire(server: FaultServer, client: ContainerPoolsClient) -> None:
