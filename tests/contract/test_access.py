@@ -144,6 +144,7 @@ def test_what_was_admitted_is_there_after_a_restart(
         port = short.url.rsplit(":", 1)[1]
     serve = shlex.join(
         [sys.executable, "-m", "synth_pools", "serve", "--port", port, "--data-dir", str(data)]
+        + ["--allow-processes"]
     )
     clear = "" if keeps else f"rm -rf {shlex.quote(str(data))}"
     script = _RESTART.format(signal=int(signal.SIGKILL), pid=pid, clear=clear, serve=serve)
@@ -163,6 +164,7 @@ def test_what_was_admitted_is_there_after_a_restart(
     held = {(one.check, one.operation) for one in report.outcomes if one.outcome is Outcome.HELD}
     for check in ("restarts.kept", "restarts.resumed"):
         assert not keeps or (check, "stream_rollout_events") in held
+    assert not keeps or ("restarts.processes", "get_pool") in held
 
 
 def _wait_for(url: str) -> None:

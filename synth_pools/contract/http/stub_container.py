@@ -1,9 +1,11 @@
 """Stub containers on loopback, which obey the `env` of a rollout.
 
 `delay`, `fail` and `reward` are read as the echo target reads them; `hold` keeps a rollout until it
-is released, `flaky` answers 500 to so many requests before, `usage` and `tell` are reported, and
-`answer` asks for a wrong or broken response, or for one that has to be asked for: "later", or
-"asked" for one that runs until it is released. Every request is remembered.
+is released, `flaky` answers 500 to so many requests before, `forget` takes so many and knows
+nothing of them afterwards, `usage` and `tell` are reported, and `answer` asks for a wrong or broken
+response, or for one that has to be asked for: "later", or "asked" for one that runs until it is
+released. `echo_key` has the key of the container wherever a container may put it. Every request is
+remembered.
 """
 
 from __future__ import annotations
@@ -142,6 +144,12 @@ def told_event(event: dict[str, Any]) -> dict[str, Any]:
     return {**event, "text": "x" * event["repeat"]} if "repeat" in event else event
 
 
+def _count_of(env: dict[str, Any], name: str) -> int:
+    """Return a count in `env`, 0 where there is none."""
+    value = env.get(name)
+    return value if isinstance(value, int) else 0
+
+
 class StubServer(ThreadingHTTPServer):
     """Server of one stub container, on a port of its own where it is 0."""
 
@@ -198,6 +206,9 @@ class StubHandler(BaseHTTPRequestHandler):
         if asked is not None:
             body, before = asked
             name = str(body.get("rollout_id"))
+            if before and self._turn(name) <= _count_of(body["env"], "forget"):
+                self._send(404, {"detail": "unknown"})
+                return
             if body["env"].get("answer") == "asked":
                 before = self.server.received.is_over(name)
             running = {"rollout_id": body.get("rollout_id"), "status": "running"}
@@ -249,7 +260,9 @@ class StubHandler(BaseHTTPRequestHandler):
         for one in self.server.received.of_rollout(self._named()):
             tell = (one.body.get("env") or {}).get("tell")
             if isinstance(tell, list):
-                return [told_event(event) for event in tell]
+                echoes = one.body["env"].get("echo_key") is True
+                more = {"key": self.headers.get("x-api-key")} if echoes else {}
+                return [told_event({**event, **more}) for event in tell]
         return None
 
     def _broken(self) -> None:
@@ -268,11 +281,11 @@ class StubHandler(BaseHTTPRequestHandler):
             self._pause(_HELD_SECONDS, str(body.get("rollout_id")))
         elif isinstance(delay, int | float) and delay > 0:
             self._pause(float(delay), str(body.get("rollout_id")))
-        name, flaky = str(body.get("rollout_id")), env.get("flaky")
-        if isinstance(flaky, int) and self._turn(name) <= flaky:
+        turn = self._turn(str(body.get("rollout_id")))
+        if turn <= _count_of(env, "flaky"):
             self._send(500, {"detail": "not this time"})
             return
-        response = env.get("answer")
+        response = "later" if turn <= _count_of(env, "forget") else env.get("answer")
         if response == "http_error":
             self._send(500, {"detail": "went wrong"})
         elif response == "refused":
@@ -308,8 +321,14 @@ class StubHandler(BaseHTTPRequestHandler):
             "artifact": [] if failed else [ARTIFACT],
             "echo": body,
             **({"usage": env["usage"]} if "usage" in env else {}),
-            **({"key": self.headers.get("x-api-key")} if env.get("echo_key") is True else {}),
+            **(self._echoed() if env.get("echo_key") is True else {}),
         }
+
+    def _echoed(self) -> dict[str, Any]:
+        """Return the key of the container wherever an answer may have it."""
+        key = self.headers.get("x-api-key")
+        told = {**ARTIFACT, "content": f"the key {key} of a container"}
+        return {"key": key, "status_detail": f"ran with {key}", "artifact": [told]}
 
     def _pause(self, seconds: float, rollout_id: str) -> None:
         received = self.server.received

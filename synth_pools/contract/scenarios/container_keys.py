@@ -2,16 +2,19 @@
 
 from __future__ import annotations
 
+from synth_pools.contract.document import TERMINAL
 from synth_pools.contract.harness.context import Context
 from synth_pools.contract.harness.expectations import Expectation
 from synth_pools.contract.harness.processes import kit_processes, process_pool
 from synth_pools.contract.harness.registry import scenario
-from synth_pools.contract.harness.waits import eventually, run_rollout
+from synth_pools.contract.harness.waits import Rollout, eventually, run_rollout
 from synth_pools.contract.http.client import Response
+from synth_pools.contract.http.sse import SseReader
 from synth_pools.contract.results import Outcome
 from synth_pools.contract.rules.verdict import show
 
 _NAME = "ENVIRONMENT_API_KEY"
+_ONE = "get_global_rollout_artifact"
 _CONFIG = {"container_key_env": _NAME}
 
 
@@ -23,6 +26,9 @@ _CONFIG = {"container_key_env": _NAME}
     "create_pool",
     "create_rollout",
     "get_rollout",
+    "get_global_rollout",
+    "stream_rollout_events",
+    _ONE,
     needs="containers",
 )
 def container_keys_sent(ctx: Context) -> None:
@@ -38,32 +44,59 @@ def container_keys_sent(ctx: Context) -> None:
         return
     ctx.expect.status(made, 201, "create_pool")
     ctx.resources.wait_until_active(name)
-    rollout = run_rollout(ctx, name, env={"echo_key": True})
-    key = ctx.session.received.keys.get(rollout.id)
-    sent = Expectation("create_rollout", "the header X-API-Key of what is sent", None)
-    if not ctx.expect.that(sent, bool(key), "nothing") or key is None:
-        return
-    # Not recorded: what is wrong here must not stand in a report.
-    answers = {
-        operation: ctx.session.http.call(operation, ids)
-        for operation, ids in (
-            *rollout.both(""),
-            ("get_pool", {"pool_id": name}),
-            ("list_rollouts", {"pool_id": name}),
-        )
-    }
-    for operation, response in answers.items():
-        hidden = key.encode() not in response.exchange.response_body
-        demand = Expectation(operation, "no key of a container in an answer", None)
-        ctx.expect.that(demand, hidden, "the key")
-    for operation in ("get_rollout", "get_global_rollout"):
-        masked = answers[operation].at("result", "key")
-        demand = Expectation(operation, "*** in the place of an echoed key", None)
-        ctx.expect.that(demand, masked == "***", "something else")
-    told = answers["get_pool"].at("config", "container_key_env")
+    tell = [{"sequence": 1, "type": "step"}]
+    for env in ({"echo_key": True, "tell": tell}, {"echo_key": True, "fail": True}):
+        rollout = run_rollout(ctx, name, env=env)
+        key = ctx.session.received.keys.get(rollout.id)
+        sent = Expectation("create_rollout", "the header X-API-Key of what is sent", None)
+        if not ctx.expect.that(sent, bool(key), "nothing") or key is None:
+            return
+        _judge_answers(ctx, rollout, key)
+    told = ctx.require(200, "get_pool", {"pool_id": name}).at("config", "container_key_env")
     ctx.expect.equal("get_pool", "config.container_key_env", _NAME, told, None)
     if ctx.session.offers("processes"):
         _judge_process(ctx, made)
+
+
+def _judge_answers(ctx: Context, rollout: Rollout, key: str) -> None:
+    """Expect a key to be in no answer about a rollout whose container puts it everywhere.
+
+    The answers are not recorded: what is wrong here must not stand in a report.
+    """
+    http = ctx.session.http
+    absent = ctx.session.not_offered()
+    asked = [one for what in ("", "_summary", "_artifacts") for one in rollout.both(what)]
+    asked += [
+        ("get_pool", {"pool_id": rollout.pool_id}),
+        ("list_rollouts", {"pool_id": rollout.pool_id}),
+    ]
+    answers = {
+        operation: http.call(operation, ids)
+        for operation, ids in asked
+        if operation not in absent and operation in ctx.session.document.operations
+    }
+    path = answers["get_global_rollout_artifacts"].at("items", 0, "path")
+    if isinstance(path, str) and _ONE not in absent:
+        answers[_ONE] = http.call(_ONE, {**rollout.global_ids, "artifact_path": path})
+    bodies = {operation: one.exchange.response_body for operation, one in answers.items()}
+    for operation, ids in (
+        ("stream_rollout_events", rollout.ids),
+        ("stream_global_rollout_events", rollout.global_ids),
+    ):
+        stream = http.stream(operation, ids, until=_has_ended)
+        bodies[operation] = stream.exchange.response_body
+    for operation, body in bodies.items():
+        demand = Expectation(operation, "no key of a container in an answer", None)
+        ctx.expect.that(demand, key.encode() not in body, "the key")
+    for operation in ("get_rollout", "get_global_rollout"):
+        for place in ("key", "status_detail"):
+            came = answers[operation].at("result", place)
+            demand = Expectation(operation, "*** in the place of an echoed key", None)
+            ctx.expect.that(demand, isinstance(came, str) and "***" in came, "something else")
+
+
+def _has_ended(reader: SseReader) -> bool:
+    return any(message.event in TERMINAL for message in reader.messages)
 
 
 def _judge_process(ctx: Context, made: Response) -> None:

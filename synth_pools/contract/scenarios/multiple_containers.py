@@ -282,3 +282,32 @@ def containers_again(ctx: Context) -> None:
             count = max(count, 1)
         ctx.expect.equal("create_rollout", "how often it was sent", attempts, count, ended)
         _judge_attempts(ctx, rollout, {url})
+
+
+@scenario(
+    "containers.forgotten",
+    "Further attempts",
+    "with limits.max_attempts a rollout that its container took and no longer knows is sent again; "
+    "without it it fails, and details.cause is rollout_forgotten",
+    "create_rollout",
+    "get_rollout",
+    "stream_rollout_events",
+    needs=("containers", "async_submission"),
+)
+def containers_forgotten(ctx: Context) -> None:
+    url = ctx.session.containers["good"]
+    pool_id = ctx.resources.pool(container_url=url, config={"submission_mode": "async"})
+    cases = [
+        start_rollout(ctx, pool_id, env={"forget": 1}, limits={"max_attempts": 2}),
+        start_rollout(ctx, pool_id, env={"forget": 1}),
+    ]
+    for rollout, status in zip(cases, ("completed", "failed"), strict=True):
+        ended = wait_for(ctx, rollout, FINAL)
+        what = f"status of one that was forgotten, with {2 - (status == 'failed')} attempts"
+        ctx.expect.equal("create_rollout", what, status, ended.at("status"), ended)
+        if status == "failed":
+            cause = ended.at("error", "details", "cause")
+            ctx.expect.equal(
+                "get_rollout", "error.details.cause", "rollout_forgotten", cause, ended
+            )
+        _judge_attempts(ctx, rollout, {url})

@@ -8,10 +8,12 @@ from synth_pools.contract.document import FINAL
 from synth_pools.contract.exceptions import InconclusiveError, UnreachableError
 from synth_pools.contract.harness.context import Context
 from synth_pools.contract.harness.expectations import Expectation
+from synth_pools.contract.harness.processes import delete_and_wait, kit_processes, process_pool
 from synth_pools.contract.harness.registry import scenario
 from synth_pools.contract.harness.waits import (
     STARTED,
     Rollout,
+    comes,
     eventually,
     run_rollout,
     start_rollout,
@@ -134,6 +136,52 @@ def restarts_resumed(ctx: Context) -> None:
     starts = [str(wait_for(ctx, one, FINAL).at("started_at")) for one in queued]
     in_order = Expectation("create_rollout", "what was queued starts in its old order", ended)
     ctx.expect.that(in_order, starts == sorted(starts), str(starts))
+
+
+@scenario(
+    "restarts.processes",
+    "Restarts of the server",
+    "the processes of a pool end with the server; after a restart the pool is warming again and "
+    "gets new ones, and one that was paused stays so",
+    "get_pool",
+    "create_pool",
+    "create_rollout",
+    needs=("restart", "processes"),
+    alone=True,
+)
+def restarts_processes(ctx: Context) -> None:
+    with kit_processes(ctx) as kit, kit_processes(ctx) as other:
+        pool = {"pool_id": str(process_pool(ctx, kit.definition()).at("id"))}
+        ctx.resources.wait_until_active(pool["pool_id"])
+        paused = {"pool_id": str(process_pool(ctx, other.definition()).at("id"))}
+        ctx.resources.wait_until_active(paused["pool_id"])
+        pauses = ctx.session.offers("pause")
+        if pauses:
+            ctx.require(200, "pause_pool", paused)
+        before = kit.alive()
+        kit.order = "wait"
+        _restart(ctx)
+        seen = ctx.require(200, "get_pool", pool)
+        ctx.expect.equal("get_pool", "status", "warming", seen.at("status"), seen)
+        ctx.expect.that(
+            Expectation("create_pool", "the processes of before the restart end", seen),
+            comes(ctx, "create_pool", lambda: all(one.ended.is_set() for one in before)),
+            "they still run",
+        )
+        ctx.expect.that(
+            Expectation("create_pool", "new processes are started after a restart", seen),
+            comes(ctx, "create_pool", lambda: len(kit.started()) > len(before)),
+            "there are none",
+        )
+        kit.tell("listen")
+        ctx.resources.wait_until_active(pool["pool_id"])
+        ended = ctx.require(200, "get_rollout", run_rollout(ctx, pool["pool_id"]).ids)
+        ctx.expect.equal("create_rollout", "status", "completed", ended.at("status"), ended)
+        if pauses:
+            seen = ctx.require(200, "get_pool", paused)
+            ctx.expect.equal("get_pool", "status", "paused", seen.at("status"), seen)
+        delete_and_wait(ctx, pool, kit)
+        delete_and_wait(ctx, paused, other)
 
 
 def _sent(ctx: Context, rollout: Rollout) -> int:

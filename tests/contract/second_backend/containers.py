@@ -52,7 +52,8 @@ class CallFailed(Exception):  # noqa: N818 - it is an outcome, not a fault of th
 class Answer:
     status: int
     content: bytes
-    key: str | None
+    # What of the body nobody is to see.
+    hidden: str | None
 
     def json(self) -> Any:
         """The body, with the container's key masked.
@@ -61,7 +62,8 @@ class Answer:
             ValueError: It is no JSON.
         """
         text = self.content.decode()
-        return json.loads(text.replace(self.key, "***") if self.key else text, parse_float=_finite)
+        shown = text.replace(self.hidden, "***") if self.hidden else text
+        return json.loads(shown, parse_float=_finite)
 
 
 @dataclass
@@ -135,7 +137,7 @@ class Containers:
         finally:
             if answer is not None:
                 await answer.aclose()
-        return Answer(answer.status_code, body, key)
+        return Answer(answer.status_code, body, key if self._keeps("keys.masked") else None)
 
     def choose(self, urls: list[str], avoid: str | None = None) -> str:
         """The healthy container with the fewest running rollouts."""

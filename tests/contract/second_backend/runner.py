@@ -347,7 +347,7 @@ def _read_again(answer: Answer, rollout_id: str, keeps: Rules) -> dict[str, Any]
         "The container no longer knows the rollout.",
         cause="rollout_forgotten",
     )
-    forgotten.lost = True
+    forgotten.lost = keeps("attempts.forgotten")
     if answer.status in _FORGOTTEN:
         raise forgotten
     try:
