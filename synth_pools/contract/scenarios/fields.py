@@ -59,6 +59,8 @@ def fields_refused(ctx: Context) -> None:
                 for wrong in fields.wrong(path, base, 2 if makes else 1)
             ],
         )
+        if makes:
+            _refused_together(ctx, name, path_ids, fields, base)
     after = ctx.require(200, "get_pool", {"pool_id": pool_id})
     ctx.expect.equal(
         "update_pool", "the pool after refused changes", before.json, after.json, after
@@ -88,6 +90,29 @@ def _refused(
             Expectation(name, f"detail names {field!r}", response, column=Column.ERRORS),
             any(_names(item, path) for item in detail),
             f"{shorten(show(detail), 160)} for {shorten(show(wrong), 40)}",
+        )
+
+
+def _refused_together(
+    ctx: Context, name: str, ids: dict[str, str], fields: RequestFields, base: dict[str, Any]
+) -> None:
+    """Send the first and the last field that can be wrong in one body: detail names both."""
+    wrong = {
+        field: values[0]
+        for field in fields.names
+        if field not in _BY_POLICY and (values := fields.wrong((field,), base, 1))
+    }
+    pair = [*wrong][:1] + [*wrong][1:][-1:]
+    response = ctx.call(name, ids, json={**base, **{field: wrong[field] for field in pair}})
+    if not ctx.expect.status(response, Status(422, f"{pair} are wrong"), name):
+        ctx.session.register_pool(str(response.at("id")))
+        return
+    detail = response.at("detail")
+    if isinstance(detail, list):
+        ctx.expect.that(
+            Expectation(name, f"detail names each of {pair}", response, column=Column.ERRORS),
+            all(any(_names(item, (field,)) for item in detail) for field in pair),
+            shorten(show(detail), 160),
         )
 
 
