@@ -46,7 +46,10 @@ class LocalBackend:
         data_dir: The directory in which it keeps everything, made if need be; None is a temporary
             one, removed when it stops.
         store: The URL of the PostgreSQL database that pools, rollouts and events are kept in, which
-            needs the extra `postgres`; None keeps them in `data_dir`.
+            needs the extra `postgres` and may be shared by several backends; None keeps them in
+            `data_dir`.
+        artifacts_dir: The folder of the contents of artifacts, which backends that share a `store`
+            share too; None keeps them in `data_dir`.
         host: The name or address to listen on. One that other machines can reach needs an
             `api_key` or an `api_keys_file`.
         port: The port to listen on; 0 picks a free one.
@@ -83,6 +86,7 @@ class LocalBackend:
         data_dir: str | os.PathLike[str] | None = None,
         *,
         store: str | None = None,
+        artifacts_dir: str | os.PathLike[str] | None = None,
         host: str = "127.0.0.1",
         port: int = 0,
         api_key: str | None = None,
@@ -120,6 +124,7 @@ class LocalBackend:
         self._options = BackendOptions.checked(
             limits,
             store=store,
+            artifacts_dir=artifacts_dir,
             container_hosts=container_hosts,
             container_key_envs=container_key_envs,
             allow_processes=allow_processes,

@@ -6,6 +6,7 @@ import asyncio
 import contextlib
 from collections.abc import AsyncIterator, Iterable
 from dataclasses import dataclass
+from functools import partial
 
 from .api_keys import KeyRing
 from .containers.balancer import Balancer
@@ -17,10 +18,12 @@ from .domain.validation import Contract
 from .errors import DataDirError
 from .metrics.recorder import MetricsRecorder
 from .metrics.snapshot import ContainerReading
+from .peers import Peers
 from .processes import Processes
 from .processes.permissions import check_engines
 from .rollouts.background_tasks import BackgroundTasks
 from .rollouts.capacity import AdmissionControl, StreamLimit
+from .rollouts.claims import SharedQueues
 from .rollouts.event_feed import RolloutNotifier
 from .rollouts.runner import Runner
 from .rollouts.scheduler import Scheduler
@@ -37,6 +40,9 @@ from .storage.database import Database, StorageError, Transaction
 from .storage.idempotency import forget_old_keys
 from .storage.opening import open_database
 from .storage.retention import forget_finished, keep_within
+
+# How many contents that nobody names are put away in one transaction.
+_SWEPT_AT_ONCE = 200
 
 
 @dataclass(frozen=True, slots=True)
@@ -118,7 +124,7 @@ async def open_services(settings: Settings, contract: Contract) -> AsyncIterator
     check_engines(settings)
     admission = AdmissionControl(settings)
     recorder = MetricsRecorder()
-    contents = ContentStore(settings.data_dir)
+    contents = ContentStore(settings.contents_dir)
     notifier = RolloutNotifier()
     background = BackgroundTasks()
     wake_scheduler = asyncio.Event()
@@ -141,7 +147,15 @@ async def open_services(settings: Settings, contract: Contract) -> AsyncIterator
         runner = Runner(
             settings, database, contents, notifier, containers, balancer, background, workers
         )
-        scheduler = Scheduler(runner, balancer.can_start, wake_scheduler, admission, background)
+        scheduler = Scheduler(
+            runner,
+            balancer.can_start,
+            wake_scheduler,
+            admission,
+            background,
+            SharedQueues(database) if database.is_shared else None,
+            recorder.refused,
+        )
         processes = Processes(settings, database, balancer, scheduler)
         stack.push_async_callback(processes.close)
         stack.push_async_callback(scheduler.close, settings.shutdown_seconds)
@@ -149,8 +163,13 @@ async def open_services(settings: Settings, contract: Contract) -> AsyncIterator
         # give it up.
         stack.push_async_callback(background.close, settings.shutdown_seconds)
         rollout_service = RolloutService(database, scheduler, runner, admission, contract, notifier)
+        peers = None
+        if database.is_shared:
+            peers = Peers(
+                *(database, scheduler, balancer, processes, notifier, rollout_service, background)
+            )
         secret, archived = await _read_what_is_there(
-            database, scheduler, balancer, processes, settings
+            database, scheduler, balancer, processes, settings, peers
         )
         for pool_id in archived:
             background.start(rollout_service.cancel_all(pool_id))
@@ -193,6 +212,7 @@ async def _read_what_is_there(
     balancer: Balancer,
     processes: Processes,
     settings: Settings,
+    peers: Peers | None,
 ) -> tuple[str, set[str]]:
     """Queue what has not ended and see to the containers of pools.
 
@@ -206,7 +226,11 @@ async def _read_what_is_there(
         )
         for pool_id, definition in definitions:
             balancer.set_pool(pool_id, definition)
-        archived = await database.write(lambda tx: _take_up(tx, scheduler))
+        archived: set[str] = set()
+        if peers is None:
+            archived = await database.write(lambda tx: _take_up(tx, scheduler))
+        else:
+            await database.join(peers)
         await processes.begin()
     except StorageError as error:
         raise DataDirError(
@@ -220,11 +244,22 @@ async def _sweep(database: Database, contents: ContentStore, settings: Settings)
     """Put away what a former run wrote and did not come to name."""
     named = await database.read(artifact_rows.all_names)
     try:
-        await asyncio.to_thread(contents.sweep, named, is_new=database.is_new)
+        if database.is_shared:
+            found = await asyncio.to_thread(contents.unnamed, named)
+            for begin in range(0, len(found), _SWEPT_AT_ONCE):
+                some = found[begin : begin + _SWEPT_AT_ONCE]
+                await database.write(partial(_put_away, contents, some))
+        else:
+            await asyncio.to_thread(contents.sweep, named, is_new=database.is_new)
     except OSError as error:
         raise DataDirError(
             f"cannot read the artifacts in {settings.data_dir}: {error.strerror}"
         ) from error
+
+
+def _put_away(contents: ContentStore, names: list[str], tx: Transaction) -> None:
+    # Within a write: no other backend can come to name one of them meanwhile.
+    contents.put_away(artifact_rows.unnamed(tx, names))
 
 
 def _take_up(tx: Transaction, scheduler: Scheduler) -> set[str]:

@@ -20,7 +20,7 @@ _VARIABLE_NAME = re.compile("[A-Za-z_][A-Za-z0-9_]*")
 # How the command line writes an option: a flag, a number of seconds, a length of time like 30d, a
 # size like 10GiB, a name or a folder that may be repeated, or the address of a database.
 OptionKind = Literal[
-    "flag", "seconds", "duration", "size", "hosts", "variables", "folders", "store"
+    "flag", "seconds", "duration", "size", "hosts", "variables", "folder", "folders", "store"
 ]
 
 
@@ -181,6 +181,15 @@ def _store(option: str, url: str | None) -> StoreURL | None:
     return None if url is None else StoreURL(option, url)
 
 
+def _folder(option: str, path: str | os.PathLike[str] | None) -> Path | None:
+    if path is None:
+        return None
+    found = Path(path).expanduser().resolve()
+    if not found.is_dir():
+        raise BadOptionError(f"{option} takes a folder that exists: {str(path)!r} is none")
+    return found
+
+
 def _as_given(_option: str, value: Any) -> Any:
     return value
 
@@ -227,9 +236,17 @@ class BackendOptions(Limits):
         "store",
         "The PostgreSQL database that pools, rollouts and events are kept in, such as "
         "postgresql://user@host/database; the data directory then holds the key and the contents "
-        "of artifacts. It needs the extra `postgres`, and one backend uses it at a time. Others on "
+        "of artifacts. It needs the extra `postgres`; several backends may share it. Others on "
         "this machine can read a password here: the variable SYNTH_POOLS_STORE, PGPASSWORD or "
         "~/.pgpass keep it private. [default: SQLite in the data directory]",
+    )
+    artifacts_dir: Path | None = _option(  # noqa: RUF009 - as above
+        None,
+        "artifacts_dir",
+        _folder,
+        "folder",
+        "The folder of the contents of artifacts, which backends that share a store share too. "
+        "[default: the data directory]",
     )
     container_hosts: tuple[str, ...] = _option(
         (),
@@ -333,6 +350,10 @@ class BackendOptions(Limits):
                 values[name] = option.check(option.name, options.pop(option.name))
         if options:
             raise TypeError(f"there is no option {next(iter(options))!r}")
+        if values.get("artifacts_dir") is not None and values.get("store") is None:
+            raise BadOptionError(
+                "artifacts_dir is shared by backends with one store: give that too"
+            )
         return cls(**values)
 
     @classmethod
@@ -364,6 +385,11 @@ class Settings(BackendOptions):
     connect_timeout_seconds: float = 10.0
     probe_timeout_seconds: float = 10.0
     shutdown_seconds: float = 5.0
+
+    @property
+    def contents_dir(self) -> Path:
+        """The directory in which the contents of artifacts are."""
+        return self.artifacts_dir or self.data_dir
 
     def as_limits(self) -> Limits:
         """Return the limits alone, which other processes may know."""

@@ -72,17 +72,6 @@ def test_no_password_in_a_support_bundle(store: str, tmp_path: Path) -> None:
     assert not any(secret in text for text in texts for secret in SECRETS)
 
 
-def test_one_backend_at_a_time(store: str, tmp_path: Path) -> None:
-    with LocalBackend(tmp_path / "a", store=store) as first, first.client() as client:
-        with pytest.raises(StoreError, match="another backend uses the database") as refused:
-            LocalBackend(tmp_path / "b", store=store).start()
-        assert len(str(refused.value).splitlines()) == 1
-        assert client.list_pools() is not None
-    # Its place is free at once.
-    with LocalBackend(tmp_path / "b", store=store) as second, second.client() as client:
-        assert client.list_pools() is not None
-
-
 def test_a_newer_schema_and_somebody_elses(store: str, tmp_path: Path) -> None:
     with LocalBackend(tmp_path / "a", store=store):
         pass

@@ -35,6 +35,7 @@ class MetricsRecorder:
         self.transaction_seconds = Histogram(_TRANSACTION_BOUNDS)
         self.batch_sizes = Histogram(_BATCH_BOUNDS)
         self.failed_transactions = 0
+        self.refused_writes = 0
 
     def answered(self, operation: str, status: int, seconds: float) -> None:
         """Count a request that was answered, and the seconds that it took."""
@@ -46,6 +47,10 @@ class MetricsRecorder:
         self.batch_sizes.observe(writes)
         if failed:
             self.failed_transactions += 1
+
+    def refused(self) -> None:
+        """Count a rollout that another backend has taken over, and whose writes are refused."""
+        self.refused_writes += 1
 
     def changed(self, change: RolloutChange) -> None:
         """Count a change of a rollout's state."""

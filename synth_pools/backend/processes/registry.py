@@ -25,6 +25,7 @@ class ProcessRegistry:
     def __init__(self, database: Database) -> None:
         self._database = database
         self._token = clock.token(16)
+        self._token_key = f"{_TOKEN} {database.scope}".rstrip()
         # That have started a container for this database.
         self._engines: frozenset[str] = frozenset()
 
@@ -45,7 +46,7 @@ class ProcessRegistry:
 
         def read(db: Snapshot) -> tuple[Row | None, Row | None, list[Row]]:
             return (
-                db.execute("SELECT value FROM meta WHERE key = ?", (_TOKEN,)).fetchone(),
+                db.execute("SELECT value FROM meta WHERE key = ?", (self._token_key,)).fetchone(),
                 db.execute("SELECT value FROM meta WHERE key = ?", (_ENGINES,)).fetchone(),
                 db.execute("SELECT pid, started, marker FROM processes").fetchall(),
             )
@@ -53,13 +54,17 @@ class ProcessRegistry:
         row, used, rows = await self._database.read(read)
         self._engines = frozenset(() if used is None else str(used["value"]).split())
         token, _, former_place = ("" if row is None else str(row["value"])).partition(" ")
+        if self._database.is_shared:
+            # Those of other backends are theirs.
+            rows = [one for one in rows if token and str(one["marker"]).startswith(f"{token}.")]
         if token and place == former_place:
             self._token = token
             await _end_leftovers(token, [ProcessIdentity(*one) for one in rows])
+        values = [(one["pid"], one["started"]) for one in rows]
 
         def write(tx: Transaction) -> None:
-            tx.execute("DELETE FROM processes")
-            set_meta(tx, _TOKEN, f"{self._token} {place}")
+            tx.executemany("DELETE FROM processes WHERE pid = ? AND started = ?", values)
+            set_meta(tx, self._token_key, f"{self._token} {place}")
 
         if rows or place != former_place:
             await self._database.write(write)
@@ -68,14 +73,15 @@ class ProcessRegistry:
         """Store that an engine starts containers for this database, before it does."""
         if engine in self._engines:
             return
-        engines = self._engines | {engine}
 
-        def write(tx: Transaction) -> None:
-            value = " ".join(sorted(engines))
-            set_meta(tx, _ENGINES, value)
+        def write(tx: Transaction) -> frozenset[str]:
+            row = tx.execute("SELECT value FROM meta WHERE key = ?", (_ENGINES,)).fetchone()
+            stored = () if row is None else str(row["value"]).split()
+            engines = self._engines.union(stored, {engine})
+            set_meta(tx, _ENGINES, " ".join(sorted(engines)))
+            return engines
 
-        await self._database.write_until_stored(write)
-        self._engines = engines
+        self._engines = await self._database.write_until_stored(write)
 
     def new_marker(self) -> str:
         """Make a marker for one process."""

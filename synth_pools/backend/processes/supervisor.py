@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Coroutine
+from collections.abc import Coroutine, Sequence
 from functools import partial
 from typing import Any
 
@@ -13,7 +13,7 @@ from ..rollouts.recovery import end_lost
 from ..rollouts.scheduler import Scheduler
 from ..settings import Settings
 from ..storage import pools
-from ..storage.database import Database, Transaction
+from ..storage.database import Database, Row, Transaction
 from ..storage.pools import Pool
 from .failures import ProcessFailure, refusal_of
 from .image_launcher import ImageLauncher
@@ -66,14 +66,35 @@ class Processes:
 
         def work(tx: Transaction) -> None:
             for pool in pools.unarchived_pools(tx):
-                status, error = self._status_at_start(pool)
-                moved = pool
-                if status != pool.status:
-                    moved = pools.move_pool(tx, pool, status, error)
-                end_lost(tx, moved)
-                tx.after_commit(partial(self.follow, moved))
+                if pool.owner in (None, tx.owner):
+                    self.take_over(tx, pool)
+                else:
+                    tx.after_commit(partial(self.follow, pool))
 
         await self._database.write(work)
+
+    def take_over(self, tx: Transaction, pool: Pool) -> Sequence[Row]:
+        """Begin with a pool whose containers have ended with the backend that ran it.
+
+        Args:
+            tx: A transaction; what is to be started is started after it.
+            pool: The pool.
+
+        Returns:
+            The rollouts that have ended with them.
+        """
+        status, error = self._status_at_start(pool)
+        moved = pool
+        if status != pool.status:
+            moved = pools.move_pool(tx, pool, status, error)
+        ended = end_lost(tx, moved)
+        tx.after_commit(partial(self.follow, moved))
+        return ended
+
+    def give_up(self) -> None:
+        """End all that runs here: other backends have taken the pools over."""
+        for processes in list(self._pools.values()):
+            processes.end_now()
 
     def _status_at_start(self, pool: Pool) -> tuple[str, dict[str, Any] | None]:
         """Decide the pool's state, now that its processes have ended with the former run."""
@@ -92,6 +113,11 @@ class Processes:
         status = pool.status
         self._scheduler.hold(pool.id, status not in ("active", "archived"))
         if self._closing:
+            return
+        if pool.owner not in (None, self._database.owner):
+            # Another backend starts its containers.
+            if (former := self._pools.get(pool.id)) is not None:
+                former.end_now()
             return
         spec = spec_of(pool.view)
         if spec is not None and permission_refusal(pool.view, self._settings) is not None:

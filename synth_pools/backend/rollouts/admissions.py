@@ -7,14 +7,16 @@ from functools import partial
 from typing import Any
 
 from ..storage import rollouts
+from ..storage.claims import find_pool_with_places, free_places
 from ..storage.database import Row, Transaction
 from ..storage.idempotency import IdempotencyKey
 from ..storage.pools import Pool, find_task, task_container_url
 from .capacity import AdmissionControl
 from .event_feed import RolloutNotifier
 from .placement import Placement
+from .pool_queue import Place
 from .runner import Runner
-from .scheduler import Place, Scheduler
+from .scheduler import Scheduler
 
 
 class Admission:
@@ -40,8 +42,12 @@ class Admission:
         self._scheduler = scheduler
         self._runner = runner
         self._notifier = notifier
-        self._placement = Placement(tx)
+        self._placement = (
+            Placement(tx) if tx.owner is None else Placement(tx, partial(find_pool_with_places, tx))
+        )
         self._room = capacity.room(tx)
+        # Over all backends, less those that this transaction has taken.
+        self._free: dict[str, int] = {}
 
     def admit(
         self,
@@ -71,7 +77,7 @@ class Admission:
         if existing is not None:
             return existing
         pool = self._placement.pool_for(pool_id, request)
-        if place is not None and place.pool_id == pool.id:
+        if place is not None and place.pool_id == pool.id and self._is_free(pool):
             rollout, tell = self._start(place, pool, request, stored or request)
         else:
             self._room.take(pool)
@@ -86,6 +92,17 @@ class Admission:
         tx.after_commit(partial(self._notifier.notify_pool, pool.id))
         return rollout
 
+    def _is_free(self, pool: Pool) -> bool:
+        """Return whether a place that is held here is free, whatever other backends run."""
+        if self._tx.owner is None:
+            return True
+        free = self._free.get(pool.id)
+        if free is None:
+            free = free_places(self._tx, pool)
+        # Nor does any that comes later overtake one that has to wait.
+        self._free[pool.id] = free - 1
+        return free > 0
+
     def _start(
         self, place: Place, pool: Pool, request: dict[str, Any], stored: dict[str, Any]
     ) -> tuple[Row, Callable[[], None]]:
@@ -95,5 +112,5 @@ class Admission:
         if task_id is not None:
             url = task_container_url(find_task(tx, pool.id, task_id)) or url
         rollout = rollouts.insert_started(tx, pool.id, task_id, stored, url)
-        attempt = self._runner.first_attempt(rollout["id"], stored, pool, url)
+        attempt = self._runner.first_attempt(rollout["id"], stored, pool, url, tx.owner)
         return rollout, partial(self._scheduler.start_in, place, pool.concurrency, attempt)

@@ -55,6 +55,8 @@ class Attempt:
     telemetry: Mapping[str, Any] | None
     # Sent before the backend restarted; its container may have it still.
     is_resumed: bool
+    # The number of the backend that makes it; None where there is only one.
+    owner: int | None = None
 
     @classmethod
     def of_pool(
@@ -67,6 +69,7 @@ class Attempt:
         limit_seconds: float,
         *,
         is_resumed: bool = False,
+        owner: int | None = None,
     ) -> Self:
         """Return an attempt with what the pool, by its view, says of its containers."""
         return cls(
@@ -79,6 +82,7 @@ class Attempt:
             submits_asynchronously(view),
             telemetry_of(view),
             is_resumed,
+            owner,
         )
 
     @property

@@ -14,6 +14,7 @@ from ..domain.target import Target, TargetError
 from ..settings import Settings
 from ..storage import rollouts
 from ..storage.database import Database, Transaction
+from ..storage.peers import FencedError
 from .event_feed import RolloutNotifier
 from .results import event_text, within
 
@@ -44,16 +45,23 @@ class AgentEvents:
         notifier: Told of each.
         settings: The limits of their number and their size.
         rollout_id: The rollout.
+        owner: The number of the backend that runs it; None where there is only one.
     """
 
     def __init__(
-        self, database: Database, notifier: RolloutNotifier, settings: Settings, rollout_id: str
+        self,
+        database: Database,
+        notifier: RolloutNotifier,
+        settings: Settings,
+        rollout_id: str,
+        owner: int | None = None,
     ) -> None:
         self._database = database
         self._notifier = notifier
         self._most_events = settings.max_container_events
         self._most_bytes = settings.max_event_bytes
         self._rollout_id = rollout_id
+        self._owner = owner
 
     async def report(self, data: dict[str, Any]) -> None:
         """Store what a target reports by itself; its number is the target's own affair."""
@@ -78,7 +86,7 @@ class AgentEvents:
         return await self._database.write_until_stored(append, inline=True)
 
     def _append(self, texts: list[str], tx: Transaction) -> None:
-        pool_id = rollouts.report_agent(tx, self._rollout_id, texts)
+        pool_id = rollouts.report_agent(tx, self._rollout_id, texts, self._owner)
         tx.after_commit(partial(self._notifier.notify, self._rollout_id, pool_id))
 
 
@@ -145,6 +153,9 @@ class ContainerEvents:
             await work()
         except TargetError as error:
             _log.debug("no more events of %s: %s", self._rollout_id, error.message)
+            self._is_done = True
+        except FencedError as error:
+            _log.debug("no more events of %s: %s", self._rollout_id, error)
             self._is_done = True
         except Exception:  # noqa: BLE001 - the rollout itself has nothing to do with it
             _log.exception("the events of %s cannot be kept", self._rollout_id)

@@ -3,17 +3,43 @@
 from __future__ import annotations
 
 import asyncio
+from collections import OrderedDict
+from collections.abc import Callable
 from typing import Self
 
 from ..storage.database import Row
 from ..storage.rollouts import FINAL
 
+# Of ends on other backends, which may be told of before somebody here begins to wait for one.
+_ENDS = 10_000
+
 
 class EndWaiters:
-    """Everybody who waits for the end of a rollout."""
+    """Everybody who waits for the end of a rollout.
+
+    Attributes:
+        look_up: Looks for the row of a rollout that has ended on another backend, and hands it out;
+            None where there are no others.
+    """
 
     def __init__(self) -> None:
         self._by_rollout: dict[str, set[EndWaiter]] = {}
+        self._ended_elsewhere: OrderedDict[str, None] = OrderedDict()
+        self.look_up: Callable[[list[str]], None] | None = None
+
+    @property
+    def rollout_ids(self) -> list[str]:
+        """The rollouts whose ends somebody waits for."""
+        return list(self._by_rollout)
+
+    def note_end(self, rollout_id: str) -> bool:
+        """Note that a rollout has ended on another backend; True if anybody waits for that."""
+        if rollout_id in self._by_rollout:
+            return True
+        self._ended_elsewhere[rollout_id] = None
+        if len(self._ended_elsewhere) > _ENDS:
+            self._ended_elsewhere.popitem(last=False)
+        return False
 
     def __len__(self) -> int:
         return sum(map(len, self._by_rollout.values()))
@@ -21,6 +47,8 @@ class EndWaiters:
     def add(self, waiter: EndWaiter, rollout_id: str) -> None:
         """Have a waiter handed the row of a rollout that has not ended yet."""
         self._by_rollout.setdefault(rollout_id, set()).add(waiter)
+        if self.look_up is not None and rollout_id in self._ended_elsewhere:
+            self.look_up([rollout_id])
 
     def discard(self, waiter: EndWaiter, rollout_id: str) -> None:
         """Forget a waiter; nothing happens if it is not there."""

@@ -74,18 +74,22 @@ class _Readers:
 
 
 class RolloutNotifier:
-    """Notification of those who wait for changes of rollouts."""
+    """Notification of those who wait for changes of rollouts.
+
+    Attributes:
+        end_waiters: Those who wait for the ends of rollouts.
+    """
 
     def __init__(self) -> None:
         # Those who read all events, and those who want to know of the end.
         self._readers: dict[Subject, _Readers] = {}
-        self._end_waiters = EndWaiters()
+        self.end_waiters = EndWaiters()
         self._pieces: OrderedDict[tuple[Subject, str, int], Piece] = OrderedDict()
         self._shared_bytes = 0
 
     def __len__(self) -> int:
         reading = sum(len(readers.waiting) for readers in self._readers.values())
-        return reading + len(self._end_waiters)
+        return reading + len(self.end_waiters)
 
     @contextlib.contextmanager
     def read(self, subject: Subject) -> Iterator[tuple[_Readers, asyncio.Event]]:
@@ -102,7 +106,7 @@ class RolloutNotifier:
 
     def end_waiter(self) -> EndWaiter:
         """Return a waiter for the end of a rollout that is about to be admitted."""
-        return EndWaiter(self._end_waiters)
+        return EndWaiter(self.end_waiters)
 
     def notify(self, rollout_id: str, pool_id: str) -> None:
         """Wake those who read the events of a rollout, or of its pool."""
@@ -114,10 +118,15 @@ class RolloutNotifier:
         """Wake those who read the events of a pool."""
         self._notify(Subject("pool", pool_id))
 
+    def notify_all(self) -> None:
+        """Wake all who read events."""
+        for subject in list(self._readers):
+            self._notify(subject)
+
     def notify_end(self, rollout: Row) -> None:
         """Wake those who read the events of a rollout, and hand it to all who wait for its end."""
         self.notify(rollout["id"], rollout["pool_id"])
-        self._end_waiters.hand_out(rollout)
+        self.end_waiters.hand_out(rollout)
 
     def shared(self, log: EventLog, position: int) -> Piece | None:
         """Return what other readers have read after a position, as one piece.

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass
+from functools import partial
 from typing import Any
 
 from ..domain.definitions import can_be_id
@@ -25,10 +26,12 @@ class Placement:
 
     Args:
         db: A transaction, or the connection that is read from.
+        find: Finds a pool there; None is `find_pool`.
     """
 
-    def __init__(self, db: Executes) -> None:
+    def __init__(self, db: Executes, find: Callable[[str], Pool] | None = None) -> None:
         self._db = db
+        self._find = find or partial(find_pool, db)
         self._pools: dict[str, Pool] = {}
         self._loads: dict[str, _Load] | None = None
         self._holders: dict[str, frozenset[str]] = {}
@@ -55,7 +58,7 @@ class Placement:
 
     def _pool(self, pool_id: str) -> Pool:
         if pool_id not in self._pools:
-            self._pools[pool_id] = find_pool(self._db, pool_id)
+            self._pools[pool_id] = self._find(pool_id)
         return self._pools[pool_id]
 
     def _least_loaded(self, task_id: str | None) -> Pool:

@@ -10,7 +10,7 @@ from ..domain.target import TargetError
 from ..storage import rollouts as stored_rollouts
 from ..storage.database import Executes, Row, Transaction
 from ..storage.pools import Pool, find_task, task_container_url
-from ..storage.rollouts import failure
+from ..storage.rollout_results import failure
 from .attempts import most_attempts_of
 
 
@@ -35,14 +35,27 @@ def is_lost(db: Executes, rollout: Row, pool: Pool) -> bool:
     return task_container_url(task) is None
 
 
-def end_lost(tx: Transaction, pool: Pool) -> None:
-    """Fail the lost rollouts of a pool that may not be sent again, before a container is up."""
+def end_lost(tx: Transaction, pool: Pool) -> list[Row]:
+    """Fail the lost rollouts of a pool that may not be sent again, before a container is up.
+
+    Args:
+        tx: The transaction.
+        pool: The pool.
+
+    Returns:
+        The rollouts, which have ended.
+    """
+    ended: list[Row] = []
     rollouts = tx.execute(
         "SELECT * FROM rollouts WHERE pool_id = ? AND status = 'running'", (pool.id,)
     ).fetchall()
     for rollout in rollouts:
+        if tx.owner is not None and rollout["owner"] != tx.owner:
+            continue
         limits = json.loads(rollout["request"]).get("limits")
         if rollout["attempt"] >= most_attempts_of(limits) and is_lost(tx, rollout, pool):
             error = lost()
             result = failure(error.code, error.message, error.details)
-            stored_rollouts.finish(tx, rollout["id"], result)
+            row = stored_rollouts.finish(tx, rollout["id"], result, tx.owner)
+            ended += [] if row is None else [row]
+    return ended

@@ -18,7 +18,7 @@ from ..limits import Limits
 from ..server.byte_budget import Reservation
 from ..server.workers import Workers
 from ..settings import Settings
-from ..storage.rollouts import RolloutResult, failure
+from ..storage.rollout_results import RolloutResult, failure
 
 _FAILED_STATES = frozenset(
     {"aborted", "canceled", "cancelled", "error", "failed", "terminated", "timed_out", "timeout"}

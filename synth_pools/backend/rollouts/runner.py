@@ -24,8 +24,10 @@ from ..settings import Settings
 from ..storage import rollouts
 from ..storage.content_store import ContentStore
 from ..storage.database import Database, Executes, Row, Snapshot, Transaction
+from ..storage.peers import FencedError
 from ..storage.pools import Pool, find_pool, find_task, task_container_url
-from ..storage.rollouts import FINAL, RolloutResult, failure, find_rollout
+from ..storage.rollout_results import RolloutResult, failure
+from ..storage.rollouts import FINAL, find_rollout
 from .attempts import Attempt, timeout_of
 from .background_tasks import BackgroundTasks
 from .container_events import AgentEvents, ContainerEvents
@@ -34,6 +36,7 @@ from .polling import follow, is_accepted
 from .recovery import is_lost, lost
 from .results import interpret_politely
 from .scheduler import Begun, RunEnd
+from .waiting import ContainerWait
 
 
 class _NotSentError(Exception):
@@ -42,70 +45,6 @@ class _NotSentError(Exception):
     def __init__(self, error: TargetError) -> None:
         super().__init__(error.message)
         self.error = error
-
-
-class _Waiting:
-    """Wait of one rollout for a container.
-
-    Where nobody listens it waits for its time limit: from the first time that it was refused, or
-    from when the last container of its pool went away, if it was created before that. A further
-    attempt waits no longer than it may then take. Only for processes that are being started a
-    first attempt waits as long as it takes: their pool fails if they never come up.
-
-    Args:
-        runner: The runner.
-        pool_id: The pool of the rollout.
-        rollout_id: The rollout.
-    """
-
-    def __init__(self, runner: Runner, pool_id: str, rollout_id: str) -> None:
-        self._runner = runner
-        self._pool_id = pool_id
-        self._rollout_id = rollout_id
-        self._ends_at: float | None = None
-        self._last: TargetError | None = None
-        # Of an attempt that failed while it had the rollout.
-        self._attempt_error: TargetError | None = None
-        self._attempt_seconds: float | None = None
-        self.is_put_back = False
-
-    @property
-    def error(self) -> TargetError:
-        """Error of a rollout that has waited long enough."""
-        outage = self._runner.outage(self._pool_id)
-        error = self._attempt_error or self._last
-        if error is None and outage is not None:
-            details = {"url": outage.url, "cause": outage.reason}
-            message = f"No container answered at {outage.url}."
-            error = TargetError("container_unreachable", message, details)
-        return error or TargetError("container_unreachable", "No container is up.", {})
-
-    async def seconds_left(self) -> float | None:
-        """Return how many seconds the rollout may go on waiting; None is no limit."""
-        if self._attempt_seconds is not None and not self.is_put_back:
-            return self._attempt_seconds
-        if self._ends_at is not None:
-            return self._ends_at - clock.monotonic()
-        outage = self._runner.outage(self._pool_id)
-        if outage is None:
-            return None
-        waited, limit = await self._runner.waited_and_limit(self._rollout_id)
-        return limit - min(waited, clock.monotonic() - outage.since)
-
-    def may_go_on(self, attempt: Attempt, error: TargetError) -> bool:
-        """Return True if a rollout that was refused may wait for its container."""
-        if self._ends_at is None:
-            self._ends_at = clock.monotonic() + attempt.limit_seconds
-        self._last = error
-        self.is_put_back = clock.monotonic() < self._ends_at
-        return self.is_put_back
-
-    def begin_attempts(self, attempt: Attempt, error: TargetError) -> None:
-        """Note that an attempt has failed, after which another one may follow."""
-        self._attempt_error = error
-        self._attempt_seconds = attempt.limit_seconds
-        self.is_put_back = False
-        self._ends_at = None
 
 
 class Runner:
@@ -161,7 +100,12 @@ class Runner:
         return self._balancer.acquire_if_open(pool_id)
 
     def first_attempt(
-        self, rollout_id: str, request: dict[str, Any], pool: Pool, url: str | None
+        self,
+        rollout_id: str,
+        request: dict[str, Any],
+        pool: Pool,
+        url: str | None,
+        owner: int | None,
     ) -> Attempt:
         """Return the first attempt at a rollout that is being admitted.
 
@@ -170,9 +114,10 @@ class Runner:
             request: Its request.
             pool: Its pool.
             url: The address that it is to be sent to.
+            owner: The number of this backend.
         """
         limit = self.limit_seconds(pool, request.get("limits"))
-        return Attempt.of_pool(pool.view, rollout_id, request, 1, url, limit)
+        return Attempt.of_pool(pool.view, rollout_id, request, 1, url, limit, owner=owner)
 
     async def run(self, pool_id: str, rollout_id: str, begun: Begun | None = None) -> RunEnd:
         """See a rollout to its end: one that waits, or one that ran when the backend ended.
@@ -189,10 +134,14 @@ class Runner:
         """
         # All that is written here has happened already or is promised: a full disk delays it only.
         write = self._database.write_until_stored
+        # What it writes is refused once the rollout is another backend's.
+        owner = self._database.owner if begun is None else begun.attempt.owner
+        if owner is None and self._database.is_shared:
+            raise FencedError(rollout_id)
         # Where it broke down, and what was wrong there the last time.
         tried: list[str] = []
         error: TargetError | None = None
-        waiting = _Waiting(self, pool_id, rollout_id)
+        waiting = ContainerWait(self, pool_id, rollout_id)
         while True:
             attempt: Attempt | RunEnd | None = None
             try:
@@ -212,11 +161,11 @@ class Runner:
                     return RunEnd.PUT_BACK
                 continue
             except TimeoutError:
-                give_up = partial(self._give_up, rollout_id, waiting.error)
+                give_up = partial(self._give_up, rollout_id, waiting.error, owner)
                 return await write(give_up, inline=True)
             with lease:
                 if attempt is None:
-                    begin = partial(self._begin, rollout_id, lease.url, error)
+                    begin = partial(self._begin, rollout_id, lease.url, error, owner)
                     attempt = await write(begin, inline=True)
                 if isinstance(attempt, RunEnd):
                     return attempt
@@ -233,7 +182,7 @@ class Runner:
                     failed, is_awaited = broken.with_traceback(None), False
                     _tell(lease, broken)
             if is_awaited and waiting.may_go_on(attempt, failed):
-                put_back = partial(self._put_back, rollout_id, failed)
+                put_back = partial(self._put_back, rollout_id, failed, owner)
                 if not await write(put_back, inline=True):
                     return RunEnd.DONE
                 continue
@@ -246,7 +195,7 @@ class Runner:
                 tried.append(attempt.container_url)
                 if not self._balancer.has_other(pool_id, tried):
                     await asyncio.sleep(attempt.pause_seconds)
-        finish = partial(self._finish, rollout_id=rollout_id, result=result)
+        finish = partial(self._finish, rollout_id=rollout_id, result=result, owner=owner)
         is_small = len(result.result) <= json_text.LARGE
         if result.contents:
             async with self._contents.kept(result.contents):
@@ -278,11 +227,18 @@ class Runner:
     async def fail_crashed(self, rollout_id: str) -> None:
         """End a rollout whose `run` raised."""
         result = failure("internal_error", "The backend failed; its log has the cause.")
-        finish = partial(self._finish, rollout_id=rollout_id, result=result)
+        finish = partial(
+            self._finish, rollout_id=rollout_id, result=result, owner=self._database.owner
+        )
         await self._database.write_until_stored(finish)
 
     def _begin(
-        self, rollout_id: str, lease_url: str | None, error: TargetError | None, tx: Transaction
+        self,
+        rollout_id: str,
+        lease_url: str | None,
+        error: TargetError | None,
+        owner: int | None,
+        tx: Transaction,
     ) -> Attempt | RunEnd:
         """Return the next attempt, or the one that was left over, unless there is none to make."""
         rollout = find_rollout(tx, rollout_id)
@@ -291,7 +247,7 @@ class Runner:
         pool = find_pool(tx, rollout["pool_id"])
         if rollout["status"] == "running" and error is None:
             if not is_lost(tx, rollout, pool):
-                return self._attempt(rollout, pool, is_resumed=True)
+                return self._attempt(rollout, pool, owner, is_resumed=True)
             # Nobody can be asked; those that may not be sent again were ended at the start.
             error = lost()
         if pool.is_archived:
@@ -304,41 +260,56 @@ class Runner:
             url = _url_of_task(tx, rollout, pool) or lease_url
         except ApiError as gone:
             if error is None:
-                self._finish(tx, rollout_id, failure("task_deleted", gone.message))
+                self._finish(tx, rollout_id, failure("task_deleted", gone.message), owner)
                 return RunEnd.DONE
             # That its task was deleted does not stop one that runs.
             url = lease_url if _is_of_pool(rollout["attempt_url"], pool) else rollout["attempt_url"]
-        started = rollouts.start(tx, rollout, url, error)
+        started = rollouts.start(tx, rollout, url, error, owner)
         tx.after_commit(partial(self._notifier.notify, rollout_id, pool.id))
-        return self._attempt(started, pool, is_resumed=False)
+        return self._attempt(started, pool, owner, is_resumed=False)
 
-    def _put_back(self, rollout_id: str, error: TargetError, tx: Transaction) -> bool:
-        row = rollouts.put_back(tx, rollout_id, error)
+    def _put_back(
+        self, rollout_id: str, error: TargetError, owner: int | None, tx: Transaction
+    ) -> bool:
+        row = rollouts.put_back(tx, rollout_id, error, owner)
         if row is not None:
             tx.after_commit(partial(self._notifier.notify, rollout_id, row["pool_id"]))
         return row is not None
 
-    def _give_up(self, rollout_id: str, error: TargetError, tx: Transaction) -> RunEnd:
+    def _give_up(
+        self, rollout_id: str, error: TargetError, owner: int | None, tx: Transaction
+    ) -> RunEnd:
         """Fail a rollout that has waited long enough, unless its pool has it wait by now."""
         rollout = find_rollout(tx, rollout_id)
         if rollout["status"] == "queued" and find_pool(tx, rollout["pool_id"]).status != "active":
             return RunEnd.PUT_BACK
-        self._finish(tx, rollout_id, failure(error.code, error.message, error.details))
+        self._finish(tx, rollout_id, failure(error.code, error.message, error.details), owner)
         return RunEnd.DONE
 
-    def _finish(self, tx: Transaction, rollout_id: str, result: RolloutResult) -> None:
-        ended = rollouts.finish(tx, rollout_id, result)
+    def _finish(
+        self, tx: Transaction, rollout_id: str, result: RolloutResult, owner: int | None
+    ) -> None:
+        if owner is not None and result.contents:
+            self._contents.ensure(result.contents)
+        ended = rollouts.finish(tx, rollout_id, result, owner)
         if ended is not None:
             tx.after_commit(partial(self._notifier.notify_end, ended))
 
-    def _attempt(self, rollout: Row, pool: Pool, *, is_resumed: bool) -> Attempt:
+    def _attempt(self, rollout: Row, pool: Pool, owner: int | None, *, is_resumed: bool) -> Attempt:
         request = json.loads(rollout["request"])
         limit = self.limit_seconds(pool, request.get("limits"))
         if is_resumed:
             limit = max(0.0, limit - seconds_between(rollout["attempt_started_at"], now()))
         number, url = rollout["attempt"], rollout["attempt_url"]
         return Attempt.of_pool(
-            pool.view, rollout["id"], request, number, url, limit, is_resumed=is_resumed
+            pool.view,
+            rollout["id"],
+            request,
+            number,
+            url,
+            limit,
+            is_resumed=is_resumed,
+            owner=owner,
         )
 
     async def _result_of(self, attempt: Attempt) -> RolloutResult:
@@ -363,7 +334,8 @@ class Runner:
             answered = error.code != "container_timeout"
             raise
         finally:
-            if not answered:
+            # What another backend has taken over goes on.
+            if not answered and attempt.owner == self._database.owner:
                 self._background.start(target.terminate(attempt.rollout_id))
         return await interpret_politely(found, self._settings, self._workers)
 
@@ -400,7 +372,9 @@ class Runner:
         return replace(found, sent=answer.sent, received=received)
 
     def _container_events(self, target: Target, attempt: Attempt) -> ContainerEvents:
-        events = AgentEvents(self._database, self._notifier, self._settings, attempt.rollout_id)
+        events = AgentEvents(
+            self._database, self._notifier, self._settings, attempt.rollout_id, attempt.owner
+        )
         is_expected = attempt.telemetry is not None
         return ContainerEvents(target, attempt.rollout_id, events, is_expected=is_expected)
 

@@ -5,21 +5,28 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import logging
-from collections import OrderedDict
 from collections.abc import Callable, Iterable
 from enum import Enum
 from functools import partial
 from typing import NamedTuple, Protocol
 
 from ..containers.balancer import Lease
+from ..storage.claims import Claim
+from ..storage.database import DatabaseClosedError, StorageError
+from ..storage.peers import FencedError
 from .attempts import Attempt
 from .background_tasks import BackgroundTasks, cancel_all
 from .capacity import AdmissionControl
+from .pool_queue import Place, PoolQueue
 
 _log = logging.getLogger(__name__)
 
 # How many rollouts start before the event loop gets to do something else.
 _BURST = 32
+# How many are claimed in one transaction.
+_CLAIMED_AT_ONCE = 64
+# Before a place is looked for that another backend has given back: that one comes first.
+_PATIENCE_SECONDS = 0.05
 
 
 class RunEnd(Enum):
@@ -58,77 +65,21 @@ class RunsRollouts(Protocol):
         ...
 
 
-class _PoolQueue:
-    __slots__ = (
-        "concurrency",
-        "promised",
-        "resumed",
-        "returned",
-        "running",
-        "turn",
-        "turns",
-        "waiting",
-    )
+class ClaimsRollouts(Protocol):
+    """Queues that several backends share."""
 
-    def __init__(self, concurrency: int) -> None:
-        self.concurrency = concurrency
-        # Ordered, and quick at both: taking the oldest, and removing one that was cancelled.
-        self.waiting: OrderedDict[str, None] = OrderedDict()
-        # Those that ran when the backend ended: they come first, and go on where nothing starts.
-        self.resumed: OrderedDict[str, None] = OrderedDict()
-        self.running: dict[str, asyncio.Task[None]] = {}
-        # How many places are held for rollouts that are being admitted.
-        self.promised = 0
-        # By their turns: those that run, and those that were put back, which come before all that
-        # never ran.
-        self.turns: dict[str, int] = {}
-        self.returned: dict[str, int] = {}
-        self.turn = 0
+    async def claim(self, pool_id: str, most: int, take: Callable[[Claim], None]) -> None:
+        """Claim the oldest rollouts of a pool.
 
-    @property
-    def has_work(self) -> bool:
-        return bool(self.resumed or self.returned or self.waiting)
+        Args:
+            pool_id: The pool.
+            most: The most rollouts.
+            take: Called with the claim at its commit, if this backend may still have it.
 
-    @property
-    def is_busy(self) -> bool:
-        return bool(self.running or self.promised)
-
-    @property
-    def is_full(self) -> bool:
-        return len(self.running) + self.promised >= self.concurrency
-
-    def can_start(self, *, held: bool) -> bool:
-        if self.is_full:
-            return False
-        return bool(self.resumed or ((self.returned or self.waiting) and not held))
-
-    def take(self) -> str:
-        if self.returned and not self.resumed:
-            rollout_id = min(self.returned, key=self.returned.__getitem__)
-            self.turns[rollout_id] = self.returned.pop(rollout_id)
-            return rollout_id
-        rollout_id, _ = (self.resumed or self.waiting).popitem(last=False)
-        self.give_turn(rollout_id)
-        return rollout_id
-
-    def give_turn(self, rollout_id: str) -> None:
-        self.turn += 1
-        self.turns[rollout_id] = self.turn
-
-    def put_back(self, rollout_id: str) -> None:
-        self.returned[rollout_id] = self.turns[rollout_id]
-
-
-class Place:
-    """Place of a pool, and a container, that are held for a rollout which is being admitted."""
-
-    __slots__ = ("is_held", "lease", "pool_id", "queue")
-
-    def __init__(self, pool_id: str, queue: _PoolQueue, lease: Lease) -> None:
-        self.pool_id = pool_id
-        self.queue = queue
-        self.lease = lease
-        self.is_held = True
+        Raises:
+            StorageError: The database cannot be used.
+        """
+        ...
 
 
 class Scheduler:
@@ -144,6 +95,9 @@ class Scheduler:
         wake: Set when rollouts that waited may be able to start, by whoever knows.
         admission: Told of every end.
         background: Takes the failing of rollouts that crashed the runner.
+        claims: The queues in the database, where other backends use them too; None where all that
+            waits is known here.
+        refused: Called where what a rollout was to write is refused, since another backend has it.
     """
 
     def __init__(
@@ -153,13 +107,18 @@ class Scheduler:
         wake: asyncio.Event,
         admission: AdmissionControl,
         background: BackgroundTasks,
+        claims: ClaimsRollouts | None = None,
+        refused: Callable[[], None] = lambda: None,
     ) -> None:
+        self._claims = claims
+        self._refused = refused
+        self._claiming: set[asyncio.Task[None]] = set()
         self._runner = runner
         self._has_container = has_container
         self._wake = wake
         self._admission = admission
         self._background = background
-        self._pools: dict[str, _PoolQueue] = {}
+        self._pools: dict[str, PoolQueue] = {}
         self._held: set[str] = set()
         # Nothing starts any more once this is set; who waits stays where it is.
         self._winding_down = False
@@ -180,10 +139,40 @@ class Scheduler:
         resumed: bool = False,
     ) -> None:
         """Add rollouts to the queue of a pool; resumed ones come before those that wait."""
-        queue = self._pools.setdefault(pool_id, _PoolQueue(concurrency))
+        queue = self._pools.setdefault(pool_id, PoolQueue(concurrency))
         queue.concurrency = concurrency
-        (queue.resumed if resumed else queue.waiting).update(dict.fromkeys(rollout_ids))
+        if resumed:
+            queue.resumed.update(dict.fromkeys(rollout_ids))
+        elif self._claims is None:
+            queue.waiting.update(dict.fromkeys(rollout_ids))
+        else:
+            queue.announce()
         self._wake.set()
+
+    def announce(self, pool_id: str, concurrency: int | None = None) -> None:
+        """Note that rollouts of a pool wait in the database, which any backend may claim.
+
+        Args:
+            pool_id: The pool.
+            concurrency: The number of its places; None where nobody has looked.
+        """
+        self._pools.setdefault(pool_id, PoolQueue(concurrency or 1)).announce()
+        self._wake.set()
+
+    def place_freed(self, pool_id: str) -> None:
+        """Note that another backend has given back a place, which nobody may have taken."""
+        queue = self._pools.get(pool_id)
+        if queue is not None and queue.is_blocked:
+            asyncio.get_running_loop().call_later(_PATIENCE_SECONDS, self._unblock, queue)
+
+    def give_up_all(self) -> None:
+        """Let go of all that waits or runs here: other backends have taken it over."""
+        pools, self._pools = self._pools, {}
+        for queue in pools.values():
+            queue.clear()
+            for task in queue.running.values():
+                task.cancel()
+        self._ends.set()
 
     def hold_place(self, pool_id: str, concurrency: int | None = None) -> Place | None:
         """Hold a place of a pool in which nothing waits, for a rollout that is being admitted.
@@ -206,7 +195,7 @@ class Scheduler:
             return None
         if queue is None:
             # Every pool has one place at least.
-            queue = self._pools[pool_id] = _PoolQueue(concurrency or 1)
+            queue = self._pools[pool_id] = PoolQueue(concurrency or 1)
         queue.promised += 1
         return Place(pool_id, queue, lease)
 
@@ -246,14 +235,15 @@ class Scheduler:
             self._runner.interrupt(pool_id)
         else:
             self._held.discard(pool_id)
+            if (queue := self._pools.get(pool_id)) is not None:
+                queue.is_blocked = False
             self._wake.set()
 
     def drop_waiting(self, pool_id: str) -> None:
         """Start nothing more of a pool that was archived; what runs is stopped by `stop`."""
         queue = self._pools.get(pool_id)
         if queue is not None:
-            for waiting in (queue.waiting, queue.resumed, queue.returned):
-                waiting.clear()
+            queue.clear()
 
     async def drained(self, pool_id: str) -> None:
         """Return when nothing of this pool runs."""
@@ -297,6 +287,7 @@ class Scheduler:
         """
         self._is_closed = True
         tasks = [task for queue in self._pools.values() for task in queue.running.values()]
+        tasks += self._claiming
         if self._pump is not None:
             tasks.append(self._pump)
         await cancel_all(tasks, limit_seconds)
@@ -317,13 +308,52 @@ class Scheduler:
                     started += 1
                     if started % _BURST == 0:
                         await asyncio.sleep(0)
+            if self._claims is not None:
+                for pool_id, queue in self._pools.items():
+                    if queue.may_claim and self._may_start(pool_id):
+                        self._begin_claim(self._claims, pool_id, queue)
 
-    def _can_start(self, pool_id: str, queue: _PoolQueue) -> bool:
+    def _may_start(self, pool_id: str) -> bool:
+        is_stopping = self._winding_down or self._is_closed
+        return not is_stopping and pool_id not in self._held and self._has_container(pool_id)
+
+    def _begin_claim(self, claims: ClaimsRollouts, pool_id: str, queue: PoolQueue) -> None:
+        queue.is_claiming = True
+        task = asyncio.create_task(self._claim(claims, pool_id, queue))
+        self._claiming.add(task)
+        task.add_done_callback(partial(self._claimed, pool_id, queue))
+
+    async def _claim(self, claims: ClaimsRollouts, pool_id: str, queue: PoolQueue) -> None:
+        announcements = queue.announcements
+        try:
+            await claims.claim(
+                pool_id,
+                min(queue.free_places, _CLAIMED_AT_ONCE),
+                partial(queue.take_claimed, announcements=announcements),
+            )
+        except (StorageError, DatabaseClosedError):
+            # It is tried again when everything is looked at again.
+            queue.is_blocked = True
+
+    def _claimed(self, pool_id: str, queue: PoolQueue, task: asyncio.Task[None]) -> None:
+        self._claiming.discard(task)
+        queue.is_claiming = False
+        if not task.cancelled() and (error := task.exception()) is not None:
+            queue.is_blocked = True
+            _log.error("the queue of pool %s cannot be claimed from", pool_id, exc_info=error)
+        self._settle(pool_id, queue)
+
+    def _unblock(self, queue: PoolQueue) -> None:
+        if queue.is_blocked:
+            queue.is_blocked = False
+            self._wake.set()
+
+    def _can_start(self, pool_id: str, queue: PoolQueue) -> bool:
         held = pool_id in self._held
         return queue.can_start(held=held) and self._has_container(pool_id)
 
     def _start(
-        self, pool_id: str, queue: _PoolQueue, rollout_id: str, begun: Begun | None = None
+        self, pool_id: str, queue: PoolQueue, rollout_id: str, begun: Begun | None = None
     ) -> None:
         task = asyncio.create_task(self._run(pool_id, rollout_id, begun))
         queue.running[rollout_id] = task
@@ -335,6 +365,10 @@ class Scheduler:
     async def _run(self, pool_id: str, rollout_id: str, begun: Begun | None) -> None:
         try:
             end = await self._runner.run(pool_id, rollout_id, begun)
+        except FencedError as error:
+            self._refused()
+            _log.warning("%s: what it was to write is refused", error)
+            return
         except Exception:  # noqa: BLE001 - one rollout's bug must not stop the others
             _log.exception("rollout %s crashed the runner", rollout_id)
             self._background.start(self._runner.fail_crashed(rollout_id))
@@ -346,7 +380,7 @@ class Scheduler:
     def _ended(
         self,
         pool_id: str,
-        queue: _PoolQueue,
+        queue: PoolQueue,
         rollout_id: str,
         lease: Lease | None,
         task: asyncio.Task[None],
@@ -359,7 +393,11 @@ class Scheduler:
         self._admission.count_end(pool_id)
         self._freed(pool_id, queue)
 
-    def _freed(self, pool_id: str, queue: _PoolQueue) -> None:
+    def _freed(self, pool_id: str, queue: PoolQueue) -> None:
+        queue.is_blocked = False
+        self._settle(pool_id, queue)
+
+    def _settle(self, pool_id: str, queue: PoolQueue) -> None:
         self._ends.set()
         if queue.has_work:
             self._wake.set()

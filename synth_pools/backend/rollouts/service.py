@@ -22,8 +22,9 @@ from .capacity import AdmissionControl
 from .end_waiters import EndWaiter
 from .event_feed import RolloutNotifier
 from .placement import Placement
+from .pool_queue import Place
 from .runner import Runner
-from .scheduler import Place, Scheduler
+from .scheduler import Scheduler
 
 # How many rollouts of an archived pool one transaction cancels.
 _CANCELLED_AT_ONCE = 200

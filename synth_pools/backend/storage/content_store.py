@@ -27,6 +27,8 @@ _log = logging.getLogger(__name__)
 FOLDER = "artifacts"
 # For contents that nothing names: they may be of a database that comes back.
 LOST_FOLDER = "artifacts.lost"
+# What backends that share the contents know them by.
+ID_FILE = "artifacts.id"
 _SHARD = re.compile(r"[0-9a-f]{2}")
 _CONTENT = re.compile(r"[0-9a-f]{64}")
 _DRAFT = re.compile(r"draft-[0-9a-f]{32}")
@@ -131,6 +133,36 @@ class ContentStore:
             except OSError as error:
                 # It is moved away at the next start.
                 _log.warning("an artifact cannot be removed: %s", error.strerror)
+
+    def ensure(self, contents: Sequence[Content]) -> None:
+        """Have contents there that are about to be named; only while nobody can remove any.
+
+        For a folder that backends share: another one may have removed what was there already.
+        """
+        for content in contents:
+            if not self.has(content.sha256):
+                self._write_all([content])
+
+    def unnamed(self, named: Collection[str]) -> list[str]:
+        """Return the names of contents that nothing names, of a folder that backends share.
+
+        Args:
+            named: The contents that rollouts have.
+        """
+        return [
+            path.name
+            for path in self._files()
+            if path.name not in named and not _DRAFT.fullmatch(path.name)
+        ]
+
+    def put_away(self, names: Collection[str]) -> None:
+        """Move contents to a folder of their own; only while nobody can come to name them."""
+        for name in names:
+            if not self._held[name]:
+                try:
+                    self._put_away(self._path(name))
+                except OSError as error:
+                    _log.warning("an artifact cannot be moved away: %s", error.strerror)
 
     def sweep(self, named: Collection[str], *, is_new: bool = False) -> None:
         """Move what nothing names to a folder of its own, and remove drafts, before anything runs.
@@ -243,6 +275,11 @@ class ContentStore:
 
     def _path(self, sha256: str) -> Path:
         return content_file(self._data_dir, sha256)
+
+
+def contents_id_file(root: Path) -> Path:
+    """Return the path of the file that tells the contents of a folder from all others."""
+    return root / ID_FILE
 
 
 def content_file(data_dir: Path, sha256: str) -> Path:

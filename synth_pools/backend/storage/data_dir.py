@@ -15,7 +15,7 @@ from typing import Self
 from ..api_keys import make_key_file, read_key_file
 from ..errors import DataDirError, DataDirLockedError
 from ..settings import Secret
-from .content_store import FOLDER, LOST_FOLDER
+from .content_store import FOLDER, ID_FILE, LOST_FOLDER
 from .private_files import make_folder, restrict
 
 _log = logging.getLogger(__name__)
@@ -24,11 +24,18 @@ _log = logging.getLogger(__name__)
 FILE_NAME = "synth-pools.sqlite3"
 # In place of that, which database on a server a directory belongs to.
 STORE_FILE = "store"
+# What tells the backend of this directory from the others that share the database on a server.
+BACKEND_FILE = "backend"
 KEY_FILE = "api-key"
 LOCK_FILE = "lock"
 
 # The names in a data directory besides those that begin like the database's.
-_NAMES = frozenset({KEY_FILE, f"{KEY_FILE}.new", LOCK_FILE, STORE_FILE, FOLDER, LOST_FOLDER})
+_NAMES = frozenset(
+    {
+        *(KEY_FILE, f"{KEY_FILE}.new", LOCK_FILE, STORE_FILE, BACKEND_FILE),
+        *(FOLDER, LOST_FOLDER, ID_FILE),
+    }
+)
 # Directories that are file systems of their own have this from the start.
 _NOBODYS = frozenset({"lost+found"})
 _OUR_LOCK = re.compile(rb"[0-9]{0,20}\n?")

@@ -12,6 +12,7 @@ from typing import TypeVar
 from ..domain import clock
 from ..domain.errors import ApiError
 from ..errors import DataDirError
+from .peers import Peer
 from .statements import CommitObserver, Executes, Row, Snapshot, Transaction
 from .transactions import Batch, Job
 
@@ -73,10 +74,14 @@ class Database(abc.ABC):
 
     Args:
         observer: Told of everything that is written.
+
+    Attributes:
+        is_new: Whether it was made at this start.
+        is_shared: Whether other backends may use it at the same time.
     """
 
-    # Whether it was made at this start.
     is_new: bool
+    is_shared = False
 
     def __init__(self, observer: CommitObserver | None = None) -> None:
         self._observer = observer
@@ -129,6 +134,29 @@ class Database(abc.ABC):
     @abc.abstractmethod
     async def maintain(self) -> None:
         """See to the room that it takes, until that is cancelled."""
+
+    @property
+    def owner(self) -> int | None:
+        """The number of this backend among those that share the database.
+
+        Another one after a time in which it was taken for dead; None in such a time, and where no
+        other can use the database.
+        """
+        return None
+
+    @property
+    def is_leader(self) -> bool:
+        """True if this backend does what only one of them is to do."""
+        return True
+
+    @property
+    def scope(self) -> str:
+        """The part of the database that is this backend's alone; empty where all of it is."""
+        return ""
+
+    @abc.abstractmethod
+    async def join(self, peer: Peer) -> None:
+        """Begin to tell a peer what other backends do; nothing where there can be none."""
 
     @property
     @abc.abstractmethod

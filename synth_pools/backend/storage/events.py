@@ -73,12 +73,31 @@ def sent_messages(piece: bytes) -> Iterator[dict[str, str]]:
 
 
 def append(
-    tx: Transaction, rollout_seq: int, type_: str, timestamp: str, data: Sequence[str]
-) -> None:
-    """Add events of one type to a rollout; its row counts them, so that no number comes twice."""
-    sql = "UPDATE rollouts SET last_sequence = last_sequence + ? WHERE seq = ?"
-    change = RolloutWrite(sql, (len(data), rollout_seq), rollout_seq, "seq, pool_id, last_sequence")
-    tx.written_rollout(change, timestamp, [(type_, text) for text in data])
+    tx: Transaction,
+    rollout_seq: int,
+    type_: str,
+    timestamp: str,
+    data: Sequence[str],
+    fence: tuple[str, tuple[int, ...]] = ("", ()),
+) -> bool:
+    """Add events of one type to a rollout; its row counts them, so that no number comes twice.
+
+    Args:
+        tx: The transaction.
+        rollout_seq: The number of the rollout.
+        type_: The type of the events.
+        timestamp: Their time.
+        data: The data of each.
+        fence: A condition of the rollout, and its parameters.
+
+    Returns:
+        Whether the condition is met; else nothing changes.
+    """
+    condition, values = fence
+    sql = f"UPDATE rollouts SET last_sequence = last_sequence + ? WHERE seq = ?{condition}"  # noqa: S608
+    parameters = (len(data), rollout_seq, *values)
+    change = RolloutWrite(sql, parameters, rollout_seq, "seq, pool_id, last_sequence")
+    return tx.written_rollout(change, timestamp, [(type_, text) for text in data]) is not None
 
 
 def delete(tx: Transaction, rollout_seqs: Sequence[int]) -> None:

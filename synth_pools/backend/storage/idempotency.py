@@ -105,7 +105,7 @@ async def forget_old_keys(database: Database) -> None:
     """Delete, again and again, the keys that count no more, some at a time."""
     while True:
         try:
-            forgotten = await database.write(_delete_old)
+            forgotten = await database.write(_delete_old) if database.is_leader else 0
         except StorageError:
             forgotten = 0  # it is in the log, and there is a next time
         if forgotten < _CHUNK:

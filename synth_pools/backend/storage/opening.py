@@ -5,11 +5,13 @@ from __future__ import annotations
 import os
 from pathlib import Path
 
+from ..domain import clock
 from ..errors import DataDirError, StoreError
 from ..settings import Settings
-from .data_dir import FILE_NAME, STORE_FILE
+from .content_store import contents_id_file
+from .data_dir import BACKEND_FILE, FILE_NAME, STORE_FILE
 from .database import CommitObserver, Database
-from .private_files import create_file
+from .private_files import create_file, make_folder
 from .sqlite.database import SQLiteDatabase
 
 _DRIVERS = ("asyncpg", "greenlet")
@@ -52,30 +54,32 @@ async def open_database(settings: Settings, observer: CommitObserver) -> Databas
         raise StoreError(
             f"a PostgreSQL store needs {error.name}: pip install 'synth-pools[local,postgres]'"
         ) from None
-    database = await PostgresDatabase.open(settings.store, observer)
+    token = _noted(data_dir / BACKEND_FILE, clock.token(16))
+    contents = _noted(contents_id_file(settings.contents_dir), clock.token(16))
+    database = await PostgresDatabase.open(settings.store, observer, token, contents)
     try:
-        _claim(data_dir, database.identity)
+        if _noted(data_dir / STORE_FILE, database.identity) != database.identity:
+            raise DataDirError(
+                f"{data_dir} belongs to another PostgreSQL database: give another data directory, "
+                "or the --store that it was used with"
+            )
     except BaseException:
         await database.close()
         raise
     return database
 
 
-def _claim(data_dir: Path, identity: str) -> None:
-    """Note which database a data directory belongs to; refuse one that belongs to another."""
-    note = data_dir / STORE_FILE
+def _noted(note: Path, value: str) -> str:
+    """Return what a file says; it says this value from now on where it said nothing."""
     try:
         found = note.read_text(encoding="ascii", errors="replace").strip() if note.exists() else ""
-        if not found:
-            # Of a start that was cut short.
-            note.unlink(missing_ok=True)
-            with os.fdopen(create_file(note), "w") as file:
-                file.write(f"{identity}\n")
-            found = identity
+        if found:
+            return found
+        make_folder(note.parent)
+        # Of a start that was cut short.
+        note.unlink(missing_ok=True)
+        with os.fdopen(create_file(note), "w") as file:
+            file.write(f"{value}\n")
     except OSError as error:
         raise DataDirError(f"cannot use {note}: {error.strerror}") from error
-    if found != identity:
-        raise DataDirError(
-            f"{data_dir} belongs to another PostgreSQL database: give another data directory, or "
-            "the --store that it was used with"
-        )
+    return value

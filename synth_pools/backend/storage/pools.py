@@ -3,13 +3,19 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from functools import lru_cache
 from typing import Any
 
 from ..domain import clock, json_text
 from ..domain.clock import now
-from ..domain.definitions import can_be_id, pool_view, task_exists, task_view
+from ..domain.definitions import (
+    can_be_id,
+    pool_view,
+    starts_containers,
+    task_exists,
+    task_view,
+)
 from ..domain.errors import conflict, pool_archived, pool_not_active, pool_not_found, task_not_found
 from ..domain.state_changes import PoolChange
 from .database import Executes, Row, Transaction
@@ -57,6 +63,12 @@ class Pool:
     def is_archived(self) -> bool:
         """True once it is archived."""
         return self.status == "archived"
+
+    @property
+    def owner(self) -> int | None:
+        """The number of the backend that starts its containers; None where any may run it."""
+        owner: int | None = self.row["owner"] if "owner" in self.row.keys() else None  # noqa: SIM118
+        return owner
 
     @property
     def error_code(self) -> str | None:
@@ -167,6 +179,12 @@ def unarchived_pools(db: Executes) -> list[Pool]:
     return [Pool(row) for row in db.execute("SELECT * FROM pools WHERE status != 'archived'")]
 
 
+def pools_of(db: Executes, pool_ids: Iterable[str]) -> list[Pool]:
+    """Return the pools of these ids that there are."""
+    sql = "SELECT * FROM pools WHERE id IN (SELECT value FROM json_each(?))"
+    return [Pool(row) for row in db.execute(sql, (json.dumps(sorted(pool_ids)),))]
+
+
 def definitions(db: Executes) -> Iterator[tuple[str, dict[str, Any]]]:
     """Yield the ids and definitions of all pools that are not archived."""
     for row in db.execute("SELECT id, definition FROM pools WHERE status != 'archived'"):
@@ -198,6 +216,7 @@ def insert_pool(
         (pool_id, status, json_text.dumps(definition), _concurrency(definition), moment, moment),
     )
     tx.changed(PoolChange(pool_id, status))
+    _told(tx, pool_id, definition)
     return find_pool(tx, pool_id)
 
 
@@ -207,6 +226,7 @@ def update_pool(tx: Transaction, pool: Pool, definition: dict[str, Any]) -> Pool
         "UPDATE pools SET definition = ?, concurrency = ?, updated_at = ? WHERE id = ?",
         (json_text.dumps(definition), _concurrency(definition), now(), pool.id),
     )
+    _told(tx, pool.id, definition)
     return find_pool(tx, pool.id)
 
 
@@ -219,6 +239,7 @@ def move_pool(
         (status, json_text.dumps(error), now(), pool.id),
     )
     tx.changed(PoolChange(pool.id, status, None if error is None else str(error["code"])))
+    tx.tell("pool", pool.id)
     return find_pool(tx, pool.id)
 
 
@@ -230,6 +251,7 @@ def archive_pool(tx: Transaction, pool: Pool) -> Pool:
         (moment, moment, pool.id),
     )
     tx.changed(PoolChange(pool.id, "archived"))
+    tx.tell("pool", pool.id)
     return find_pool(tx, pool.id)
 
 
@@ -322,6 +344,19 @@ def replace_tasks(
 def touch_pool(tx: Transaction, pool_id: str) -> None:
     """Note a change of a pool's tasks, which are answered with it, as one of the pool."""
     tx.execute("UPDATE pools SET updated_at = ? WHERE id = ?", (now(), pool_id))
+
+
+def _told(tx: Transaction, pool_id: str, definition: dict[str, Any]) -> None:
+    """Tell the other backends of a pool; one of them starts its containers, if it starts any."""
+    if tx.owner is not None:
+        if starts_containers(definition):
+            sql = "UPDATE pools SET owner = ? WHERE id = ? AND owner IS NULL"
+            tx.execute(sql, (tx.owner, pool_id))
+        else:
+            tx.execute(
+                "UPDATE pools SET owner = NULL WHERE id = ? AND owner IS NOT NULL", (pool_id,)
+            )
+    tx.tell("pool", pool_id)
 
 
 def _concurrency(definition: dict[str, Any]) -> int:

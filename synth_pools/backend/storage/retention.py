@@ -17,6 +17,7 @@ from .idempotency import KEY_SECONDS
 _CHUNK = 200
 _LONGEST_PAUSE = 60.0
 _SIZE_PAUSE = 1.0
+_SHARED_SIZE_PAUSE = 10.0
 
 
 async def forget_finished(database: Database, contents: ContentStore, keep_seconds: float) -> None:
@@ -29,7 +30,9 @@ async def forget_finished(database: Database, contents: ContentStore, keep_secon
     pause = min(_LONGEST_PAUSE, keep_seconds / 10)
     while True:
         try:
-            forgotten, names = await database.write(work)
+            forgotten, names = 0, set[str]()
+            if database.is_leader:
+                forgotten, names = await database.write(work)
             await _remove_unnamed(database, contents, names)
         except StorageError:
             forgotten = 0  # it is in the log, and there is a next time
@@ -42,14 +45,15 @@ async def keep_within(database: Database, contents: ContentStore, most_bytes: in
     work = partial(artifact_rows.forget_oldest, most_bytes=most_bytes, limit=_CHUNK)
     while True:
         given_up: set[str] = set()
-        if contents.total_bytes > most_bytes:
+        # Of a folder that backends share only the database knows the size.
+        if database.is_leader and (database.is_shared or contents.total_bytes > most_bytes):
             try:
                 given_up = await database.write(work)
                 await _remove_unnamed(database, contents, given_up | contents.take_loose())
             except StorageError:
                 given_up = set()
         if not given_up:
-            await asyncio.sleep(_SIZE_PAUSE)
+            await asyncio.sleep(_SHARED_SIZE_PAUSE if database.is_shared else _SIZE_PAUSE)
 
 
 async def _remove_unnamed(database: Database, contents: ContentStore, names: set[str]) -> None:

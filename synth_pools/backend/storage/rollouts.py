@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Sequence
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from typing import Any
 
 from ..domain import clock, json_text
@@ -17,12 +17,13 @@ from ..domain.definitions import can_be_id
 from ..domain.errors import rollout_not_found
 from ..domain.state_changes import RolloutChange
 from ..domain.target import TargetError
-from ..server.byte_budget import Reservation
 from . import artifacts as artifact_rows
 from . import events
-from .content_store import Content
+from . import rollout_changes as changes
 from .database import Executes, Row, Transaction
+from .peers import FencedError
 from .rollout_documents import rollout_document
+from .rollout_results import RolloutResult
 from .statements import RolloutWrite, byte_length
 
 STATES = ("queued", "running", "completed", "failed", "cancelled")
@@ -37,38 +38,6 @@ _AS_QUEUED = (
 )
 # Of a row as it is answered; what is in no column is about as long as what is not counted.
 _SIZE = "+".join(map(byte_length, ("request", "result", "metrics", "error"))) + "+600"
-
-
-# Made for each rollout: a frozen one takes three times as long.
-@dataclass(slots=True)
-class RolloutResult:
-    """Result of a rollout, every document as JSON text."""
-
-    status: str
-    result: str = "null"
-    metrics: str = '{"outcome_reward":null}'
-    reward: str = "null"
-    error: str = "null"
-    usage: str = "{}"
-    artifacts: str = "[]"
-    # What is to be on disk before this is written, and what then names it.
-    contents: tuple[Content, ...] = ()
-    content_rows: tuple[artifact_rows.ContentRow, ...] = ()
-    # Room for a large one.
-    reserved: Reservation | None = None
-
-    def give_room_back(self) -> None:
-        """Give back the room of a large one, which is stored."""
-        if self.reserved is not None:
-            self.reserved.release()
-
-
-def failure(code: str, message: str, details: dict[str, Any] | None = None) -> RolloutResult:
-    """Build the result of a rollout that failed."""
-    error: dict[str, Any] = {"code": code, "message": message}
-    if details:
-        error["details"] = details
-    return RolloutResult("failed", error=json_text.dumps(error))
 
 
 def find_rollout(db: Executes, rollout_id: str, pool_id: str | None = None) -> Row:
@@ -165,6 +134,7 @@ def insert_rollout(
     )
     rollout = _written(tx, insert, moment, (events.QUEUED, _QUEUED))
     tx.changed(_change_of(rollout, "queued", moment))
+    tx.tell("queued", pool_id)
     return rollout
 
 
@@ -177,11 +147,10 @@ def insert_started(
         The rollout as it was before it started: queued.
     """
     rollout_id, moment = clock.new_id("rollout"), now()
+    words = (rollout_id, pool_id, task_id, *_words(request))
     insert = RolloutWrite(
-        "INSERT INTO rollouts (id, pool_id, task_id, status, mode, request, trace_correlation_id,"
-        " created_at, started_at, updated_at, attempt, attempt_started_at, attempt_url,"
-        " last_sequence) VALUES (?, ?, ?, 'running', ?, ?, ?, ?, ?, ?, 1, ?, ?, 2)",
-        (rollout_id, pool_id, task_id, *_words(request), moment, moment, moment, moment, url),
+        changes.INSERT_STARTED if tx.owner is None else changes.INSERT_OWNED,
+        (*words, moment, moment, moment, moment, url, *changes.values_of(tx.owner)),
         rollout_id,
         _AS_QUEUED,
     )
@@ -189,43 +158,64 @@ def insert_started(
     rollout = _written(tx, insert, moment, (events.QUEUED, _QUEUED), started)
     tx.changed(_change_of(rollout, "queued", moment))
     tx.changed(_change_of(rollout, "running", moment, attempt=1))
+    tx.tell("events", pool_id, rollout_id)
     return rollout
 
 
-def start(tx: Transaction, rollout: Row, url: str | None, error: TargetError | None = None) -> Row:
-    """Start an attempt: the rollout is about to be sent to this address, again after `error`."""
+def start(
+    tx: Transaction,
+    rollout: Row,
+    url: str | None,
+    error: TargetError | None = None,
+    owner: int | None = None,
+) -> Row:
+    """Start an attempt: the rollout is about to be sent to this address.
+
+    Args:
+        tx: The transaction.
+        rollout: The rollout.
+        url: The address.
+        error: Why an earlier attempt failed.
+        owner: The number of the backend that runs it; None where there is only one.
+
+    Raises:
+        FencedError: It is another backend's by now.
+    """
     moment = now()
-    attempt = rollout["attempt"] + 1
+    attempt, number = rollout["attempt"] + 1, changes.values_of(owner)
     update = RolloutWrite(
-        "UPDATE rollouts SET status = 'running', started_at = COALESCE(started_at, ?),"
-        " updated_at = ?, attempt = ?, attempt_started_at = ?, attempt_url = ?,"
-        " last_sequence = last_sequence + 1 WHERE seq = ?",
-        (moment, moment, attempt, moment, url, rollout["seq"]),
+        changes.START if owner is None else changes.START_OWNED,
+        (moment, moment, attempt, moment, url, *number, rollout["seq"], *number),
         rollout["seq"],
     )
     words = _start_words(attempt, url, error)
-    started = _written(tx, update, moment, (events.STARTED, words))
+    started = tx.written_rollout(update, moment, [(events.STARTED, words)])
+    if started is None:
+        raise FencedError(rollout["id"])
+    tx.tell("events", started["pool_id"], started["id"])
     tx.changed(_change_of(rollout, "running", moment, attempt=attempt))
     return started
 
 
-def put_back(tx: Transaction, rollout_id: str, error: TargetError) -> Row | None:
+def put_back(
+    tx: Transaction, rollout_id: str, error: TargetError, owner: int | None = None
+) -> Row | None:
     """Let a rollout wait again that was not sent: its attempt does not count.
 
     Args:
         tx: The transaction.
         rollout_id: The rollout.
         error: Why it could not be sent.
+        owner: The number of the backend that runs it.
 
     Returns:
-        The rollout; None where it has ended meanwhile, and then nothing changes.
+        The rollout; None where it has ended meanwhile, or is another backend's, and then nothing
+        changes.
     """
     moment = now()
     update = RolloutWrite(
-        "UPDATE rollouts SET status = 'queued', attempt = attempt - 1, updated_at = ?,"
-        " started_at = CASE WHEN attempt > 1 THEN started_at END,"
-        " last_sequence = last_sequence + 1 WHERE id = ? AND status = 'running'",
-        (moment, rollout_id),
+        changes.PUT_BACK + changes.fence(owner),
+        (moment, rollout_id, *changes.values_of(owner)),
         rollout_id,
     )
     reason = {"code": error.code, "message": error.message}
@@ -235,14 +225,30 @@ def put_back(tx: Transaction, rollout_id: str, error: TargetError) -> Row | None
         return None
     change = _change_of(row, "queued", moment)
     tx.changed(replace(change, is_put_back=True, queue_seconds=None, run_seconds=None))
+    tx.tell("events", row["pool_id"], rollout_id)
     return row
 
 
-def report_agent(tx: Transaction, rollout_id: str, data: Sequence[str]) -> str:
-    """Add agent events, unless the rollout has ended meanwhile; return the id of its pool."""
+def report_agent(
+    tx: Transaction, rollout_id: str, data: Sequence[str], owner: int | None = None
+) -> str:
+    """Add agent events, unless the rollout has ended meanwhile; return the id of its pool.
+
+    Args:
+        tx: The transaction.
+        rollout_id: The rollout.
+        data: The events.
+        owner: The number of the backend that runs it.
+
+    Raises:
+        FencedError: It is another backend's by now.
+    """
     row = find_head(tx, rollout_id)
     if row["status"] == "running" and data:
-        events.append(tx, row["seq"], events.AGENT, now(), data)
+        condition = (changes.fence(owner), changes.values_of(owner))
+        if not events.append(tx, row["seq"], events.AGENT, now(), data, condition):
+            raise FencedError(rollout_id)
+        tx.tell("events", row["pool_id"], rollout_id)
     return str(row["pool_id"])
 
 
@@ -262,16 +268,29 @@ def container_position(db: Executes, rollout_id: str) -> tuple[int, int]:
     return (last if isinstance(last, int) else 0), found[0]
 
 
-def finish(tx: Transaction, rollout_id: str, result: RolloutResult) -> Row | None:
-    """End a rollout and return it; None where it had ended already, and then nothing changes."""
+def finish(
+    tx: Transaction, rollout_id: str, result: RolloutResult, owner: int | None = None
+) -> Row | None:
+    """End a rollout.
+
+    Args:
+        tx: The transaction.
+        rollout_id: The rollout.
+        result: What came of it.
+        owner: The number of the backend that runs it.
+
+    Returns:
+        The rollout; None where it had ended already, and then nothing changes.
+
+    Raises:
+        FencedError: It is another backend's by now.
+    """
     moment = now()
-    last_events = [(f"rollout.{result.status}", _last_words(result))]
+    last_events = [(f"rollout.{result.status}", result.last_words())]
     if result.reward != "null":
         last_events.insert(0, (events.REWARD, f'{{"outcome_reward":{result.reward}}}'))
     update = RolloutWrite(
-        "UPDATE rollouts SET status = ?, result = ?, metrics = ?, reward = ?, error = ?, usage = ?,"
-        " artifacts = ?, finished_at = ?, updated_at = ?, last_sequence = last_sequence + ?"
-        " WHERE id = ? AND status IN ('queued', 'running')",
+        changes.FINISH + changes.fence(owner),
         (
             result.status,
             result.result,
@@ -284,17 +303,20 @@ def finish(tx: Transaction, rollout_id: str, result: RolloutResult) -> Row | Non
             moment,
             len(last_events),
             rollout_id,
+            *changes.values_of(owner),
         ),
         rollout_id,
     )
     row = tx.written_rollout(update, moment, last_events)
     if row is None:
         # 404 where it is gone.
-        find_rollout(tx, rollout_id)
+        if find_rollout(tx, rollout_id)["status"] not in FINAL:
+            raise FencedError(rollout_id)
         return None
     if result.content_rows:
         artifact_rows.insert(tx, row["seq"], result.content_rows)
     tx.changed(_change_of(row, result.status, moment, error=result.error))
+    tx.tell("ended", row["pool_id"], rollout_id)
     return row
 
 
@@ -309,7 +331,15 @@ def cancel(tx: Transaction, rollout: Row) -> Row:
     )
     row = _written(tx, update, moment, (events.CANCELLED, '{"status":"cancelled"}'))
     tx.changed(_change_of(row, "cancelled", moment))
+    tx.tell("cancelled", row["pool_id"], row["id"])
     return row
+
+
+def ended_of(db: Executes, rollout_ids: Sequence[str]) -> list[Row]:
+    """Return those of these rollouts that have ended."""
+    sql = "SELECT * FROM rollouts WHERE id IN (SELECT value FROM json_each(?))"
+    rows: list[Row] = db.execute(sql, (json.dumps(rollout_ids),)).fetchall()
+    return [row for row in rows if row["status"] in FINAL]
 
 
 def unfinished(db: Executes) -> Sequence[Row]:
@@ -396,9 +426,3 @@ def _start_words(attempt: int, url: str | None, error: TargetError | None) -> st
     if error is not None:
         data["previous_error"] = {"code": error.code, "message": error.message}
     return json_text.dumps(data)
-
-
-def _last_words(result: RolloutResult) -> str:
-    if result.status == "failed":
-        return f'{{"status":"failed","error":{result.error}}}'
-    return f'{{"status":"{result.status}","outcome_reward":{result.reward}}}'

@@ -9,7 +9,7 @@ from __future__ import annotations
 import sqlite3
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from functools import partial
-from typing import Any, NamedTuple, Protocol
+from typing import Any, Literal, NamedTuple, Protocol
 
 from ..domain.state_changes import PoolChange, RolloutChange
 
@@ -72,7 +72,16 @@ class Snapshot(Executes, Protocol):
 
 
 class WritingConnection(Executes, Protocol):
-    """Snapshot of a writer."""
+    """Snapshot of a writer.
+
+    Attributes:
+        owner: The number of this backend among those that share the database; None where no other
+            can use it.
+        notices: What others are told of the transaction; None where there are no others.
+    """
+
+    owner: int | None
+    notices: dict[Notice, None] | None
 
     def executemany(self, sql: str, parameters: Iterable[Sequence[Any]], /) -> object:
         """Run one statement with each of these parameters."""
@@ -92,6 +101,24 @@ class WritingConnection(Executes, Protocol):
             The row; None where nothing was changed.
         """
         ...
+
+
+NoticeKind = Literal["events", "ended", "cancelled", "queued", "pool", "backends"]
+
+
+class Notice(NamedTuple):
+    """Notice of a change, for the other backends on the same database: they read what it is.
+
+    Attributes:
+        kind: Of a rollout: it has new `events`, has `ended`, was `cancelled`. Of a pool: something
+            is `queued` in it, or the `pool` itself has changed. `backends`: one has left.
+        pool_id: The pool.
+        rollout_id: The rollout; empty for what is no rollout's.
+    """
+
+    kind: NoticeKind
+    pool_id: str = ""
+    rollout_id: str = ""
 
 
 class RolloutWrite(NamedTuple):
@@ -128,14 +155,19 @@ class Transaction:
         callbacks: Where what is to happen after the commit is added.
         request_id: The request that asked for the write.
         observer: Told of changes of state after the commit.
+
+    Attributes:
+        owner: As of the connection.
     """
 
     __slots__ = (
         "_callbacks",
+        "_notices",
         "_observer",
         "_request_id",
         "execute",
         "executemany",
+        "owner",
         "written_rollout",
     )
 
@@ -149,6 +181,8 @@ class Transaction:
         self.execute = connection.execute
         self.executemany = connection.executemany
         self.written_rollout = connection.written_rollout
+        self.owner = connection.owner
+        self._notices = connection.notices
         self._callbacks = callbacks
         self._request_id = request_id
         self._observer = observer
@@ -157,6 +191,11 @@ class Transaction:
         """Tell the observer of a change of state, and which request asked for it."""
         if self._observer is not None:
             self.after_commit(partial(self._observer.changed, change, self._request_id))
+
+    def tell(self, kind: NoticeKind, pool_id: str, rollout_id: str = "") -> None:
+        """Tell the other backends of a change, at the commit."""
+        if self._notices is not None:
+            self._notices[Notice(kind, pool_id, rollout_id)] = None
 
     def after_commit(self, callback: Callable[[], None]) -> None:
         """Call this in the event loop after the commit, also if nobody waits for it any more."""

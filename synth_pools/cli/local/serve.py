@@ -95,6 +95,8 @@ def _backend_option(option: Option, default: Any) -> _Decorator:
         form = {"callback": bytes_of, "metavar": "SIZE"}
     elif option.kind == "store":
         form = {"metavar": "URL", "envvar": _STORE_VARIABLE}
+    elif option.kind == "folder":
+        form = {"metavar": "FOLDER"}
     elif option.kind == "hosts":
         form = {"multiple": True, "metavar": "HOST", "callback": names_of}
     else:

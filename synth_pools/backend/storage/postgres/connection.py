@@ -8,9 +8,10 @@ from typing import Any, TypeVar, cast
 import asyncpg
 from asyncpg.prepared_stmt import PreparedStatement
 
-from ..statements import RolloutWrite, Row
+from ..statements import Notice, RolloutWrite, Row
 from .dialect import translated
 from .greenlets import wait
+from .notices import telling
 
 _T = TypeVar("_T")
 
@@ -23,6 +24,10 @@ _PAGE = 100
 # place to write to.
 _OUTAGES = frozenset({"08", "53", "57", "58", "F0", "XX"})
 _READ_ONLY = "25006"
+# Of a session that was silent in a transaction for too long.
+_TOO_SLOW = "25P03"
+# Of our function `enter`.
+_FENCED = "SP001"
 
 
 # A change of one rollout, its events, and what is asked for of it: one answer for all.
@@ -49,14 +54,16 @@ class StatementError(Exception):
     Attributes:
         is_outage: Whether the server or the way to it is at fault, whatever was asked for.
         is_lost: Whether the connection is of no more use.
+        is_fenced: Whether other backends have taken this one for dead.
     """
 
     def __init__(self, cause: BaseException) -> None:
         state: str | None = getattr(cause, "sqlstate", None)
         super().__init__(reason_in_one_line(cause))
         kind = "08" if state is None else state[:2]
-        self.is_lost = kind in ("08", "57")
-        self.is_outage = kind in _OUTAGES or state == _READ_ONLY
+        self.is_lost = kind in ("08", "57") or state == _TOO_SLOW
+        self.is_outage = kind in _OUTAGES or state in (_READ_ONLY, _TOO_SLOW)
+        self.is_fenced = state == _FENCED
 
 
 class Result:
@@ -95,6 +102,8 @@ class PostgresConnection:
         changes: How many rows were changed since the last `begin`.
         transaction: The number of the transaction, where it is known.
         error: The first error since then, which has spoilt the transaction.
+        owner: The number of the backend that writes; None for a connection that is read from.
+        notices: What the other backends are told at the commit.
     """
 
     def __init__(self, raw: asyncpg.Connection) -> None:
@@ -102,6 +111,8 @@ class PostgresConnection:
         self.changes = 0
         self.transaction = ""
         self.error: StatementError | None = None
+        self.owner: int | None = None
+        self.notices: dict[Notice, None] | None = {}
         self._prepared: dict[str, PreparedStatement] = {}
 
     def begin(self, statement: str) -> None:
@@ -109,6 +120,7 @@ class PostgresConnection:
         self.changes = 0
         self.transaction = ""
         self.error = None
+        self.notices = {}
         self.run(statement)
 
     def run(self, statement: str) -> None:
@@ -116,7 +128,9 @@ class PostgresConnection:
         self._await(self.raw.execute(statement))
 
     async def finish(self, statement: str) -> None:
-        """End a transaction, in a coroutine."""
+        """End a transaction, in a coroutine; with a commit the other backends are told of it."""
+        if statement == "COMMIT" and self.notices and self.owner is not None:
+            statement = telling(self.owner, self.notices) + statement
         await driven(self.raw.execute(statement))
 
     def execute(self, sql: str, parameters: Sequence[Any] = (), /) -> Result:

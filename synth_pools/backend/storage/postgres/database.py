@@ -6,7 +6,7 @@ import asyncio
 import contextlib
 import logging
 import platform
-from collections.abc import AsyncIterator, Callable
+from collections.abc import Callable
 from typing import Self, TypeVar
 
 import asyncpg
@@ -15,7 +15,8 @@ from ...domain import clock
 from ...errors import StoreError
 from ...settings import StoreURL
 from ..database import Database, DatabaseClosedError, SchemaVersionError, StorageError
-from ..statements import CommitObserver, Snapshot
+from ..peers import Peer
+from ..statements import CommitObserver, Snapshot, Transaction
 from ..transactions import Batch, Job
 from .connection import (
     DRIVER_ERRORS,
@@ -25,70 +26,83 @@ from .connection import (
     reason_in_one_line,
 )
 from .greenlets import in_greenlet
+from .membership import END_LAPSED, Membership
+from .readers import Readers
 from .schema import VERSION, migrate
-from .sessions import end_session, lock_database, open_session
+from .sessions import end_session, open_writing_session
 
 _T = TypeVar("_T")
 _log = logging.getLogger(__name__)
 
 _OLDEST_SERVER = 13
-_READERS = 6
-# Of these, for what takes long: whoever asks for little finds one of the others.
-_LONG_READERS = 3
-# At a start, for the session of a backend that was killed a moment ago.
-_LOCK_SECONDS = 5.0
-_LOCK_PAUSE = 0.1
 # How long a write waits to learn whether its commit came through.
 _UNSETTLED_SECONDS = 5.0
 _SHORTEST_PAUSE, _LONGEST_PAUSE = 0.1, 2.0
 
-_SNAPSHOT = "BEGIN ISOLATION LEVEL REPEATABLE READ, READ ONLY"
-
 
 class PostgresDatabase(Database):
-    """Database on a server, with one backend at a time.
+    """Database on a server, which any number of backends share.
 
     The functions that read and write run in greenlets of the event loop. Writes run on one
-    connection, whose session holds an advisory lock: as long as that lives nobody else can write,
-    and where it is lost, so is all that was not committed. Each start counts an epoch; a backend
-    that comes back to a later one has been taken over, and writes nothing any more.
+    connection of each backend, and their transactions one after the other over all of them: each
+    takes a lock as it begins, and looks whether its backend is still a member. So what is true of
+    one writer is true of several: a full queue has one last place, an Idempotency-Key leads to one
+    rollout, and the events of a pool are seen in the order in which they are stored.
 
     Use `open`.
 
     Args:
         url: Where it is.
         observer: Told of everything that is written.
+        token: What tells this backend from all others, across its restarts; "" for one of its own.
+        contents: What tells the folder of its artifacts' contents from all others.
 
     Attributes:
         identity: What tells this database from all others, wherever it is restored to.
     """
 
-    def __init__(self, url: StoreURL, observer: CommitObserver | None = None) -> None:
+    is_shared = True
+
+    def __init__(
+        self,
+        url: StoreURL,
+        observer: CommitObserver | None = None,
+        token: str = "",
+        contents: str = "",
+    ) -> None:
         super().__init__(observer)
         self._url = url
+        self._token = token or clock.token(16)
         self._writer: PostgresConnection | None = None
-        self._idle: list[PostgresConnection] = []
-        self._readers = asyncio.Semaphore(_READERS)
-        self._long_readers = asyncio.Semaphore(_LONG_READERS)
+        self._readers = Readers(url)
+        self._membership = Membership(url, self._token, contents, self._take_over)
+        self._peer: Peer | None = None
         self.identity = ""
-        self._epoch = 0
-        self._is_taken_over = False
         self._server_version = ""
         self._database_id = 0
         self._task: asyncio.Task[None] | None = None
 
     @classmethod
-    async def open(cls, url: StoreURL, observer: CommitObserver | None = None) -> Self:
-        """Connect, lock the database, bring it to this version and return it.
+    async def open(
+        cls,
+        url: StoreURL,
+        observer: CommitObserver | None = None,
+        token: str = "",
+        contents: str = "",
+    ) -> Self:
+        """Connect, bring the database to this version, join its backends and return it.
 
         Args:
             url: Where it is.
             observer: Told of everything that is written.
+            token: What tells this backend from all others, across its restarts.
+            contents: What tells the folder of its artifacts' contents from all others.
 
         Raises:
-            StoreError: It cannot be reached or used, or another backend uses it.
+            StoreError: It cannot be reached or used, or other backends have their artifacts'
+                contents elsewhere.
         """
-        database = cls(url, observer)
+        database = cls(url, observer, token, contents)
         try:
             await database._open()
         except SchemaVersionError:
@@ -118,8 +132,10 @@ class PostgresDatabase(Database):
 
     async def read_apart(self, work: Callable[[Snapshot], _T]) -> _T:
         """Return what `work` reads where that takes long: for the server, most of it."""
-        async with self._long_readers:
-            return await self._read(work, in_snapshot=True)
+        try:
+            return await self._readers.read_long(work)
+        except StatementError as error:
+            raise self._explained(error) from error
 
     async def bytes_on_disk(self) -> dict[str, int]:
         """Return the size of the database."""
@@ -130,6 +146,39 @@ class PostgresDatabase(Database):
 
     async def maintain(self) -> None:
         """Leave the room that it takes to the server."""
+
+    @property
+    def owner(self) -> int | None:
+        """The number of this backend; None while others take it for dead."""
+        return self._membership.number
+
+    @property
+    def is_leader(self) -> bool:
+        """True if none of the other backends has been there for longer."""
+        return self._membership.is_oldest
+
+    @property
+    def scope(self) -> str:
+        """The token that tells this backend from the others."""
+        return self._token
+
+    async def join(self, peer: Peer) -> None:
+        """Begin to tell a peer what other backends do, and take over what those left that ended."""
+        self._peer = peer
+        await self.write(peer.take_over)
+        self._membership.begin(peer)
+
+    async def _take_over(self) -> None:
+        """Take over what is of backends whose leases have run out."""
+        peer = self._peer
+        if peer is None:
+            return
+
+        def work(tx: Transaction) -> None:
+            tx.execute(END_LAPSED)
+            peer.take_over(tx)
+
+        await self.write(work)
 
     @property
     def place(self) -> str:
@@ -143,7 +192,7 @@ class PostgresDatabase(Database):
         return {"database": VERSION, "postgresql": self._server_version, "asyncpg": driver}
 
     async def _open(self) -> None:
-        raw = await open_session(self._url)
+        raw = await open_writing_session(self._url)
         self._writer = PostgresConnection(raw)
         version = raw.get_server_version()
         self._server_version = str(await raw.fetchval("SHOW server_version"))
@@ -152,72 +201,33 @@ class PostgresDatabase(Database):
                 f"the server at {self._url} is PostgreSQL {self._server_version}: "
                 f"give one of version {_OLDEST_SERVER} or later"
             )
-        ends = clock.monotonic() + _LOCK_SECONDS
-        while not await lock_database(raw):
-            if clock.monotonic() > ends:
-                raise StoreError(
-                    f"another backend uses the database at {self._url}: stop that one, or give "
-                    "another database; several backends on one are not possible yet"
-                )
-            await asyncio.sleep(_LOCK_PAUSE)
         self.is_new = await migrate(raw)
         self._database_id = await raw.fetchval(
             "SELECT CAST(oid AS BIGINT) FROM pg_database WHERE datname = current_database()"
         )
         self.identity = str(await raw.fetchval("SELECT value FROM meta WHERE key = 'identity'"))
-        epoch = await raw.fetchval(
-            "INSERT INTO meta (key, value) VALUES ('epoch', '1') ON CONFLICT (key) DO UPDATE"
-            " SET value = CAST(CAST(meta.value AS BIGINT) + 1 AS TEXT) RETURNING value"
-        )
-        self._epoch = int(str(epoch))
+        if not await self._membership.join():
+            raise StoreError(
+                f"other backends on {self._url} keep the contents of artifacts in another folder: "
+                "give this one the same --artifacts-dir, on storage that all of them share"
+            )
 
     async def _close(self) -> None:
         if self._task is not None and not self._task.done():
             self._task.cancel()
             await asyncio.wait([self._task])
-        open_ones = [one for one in (self._writer, *self._idle) if one is not None]
-        self._writer, self._idle = None, []
-        await asyncio.gather(*(end_session(one.raw) for one in open_ones))
+        writer, self._writer = self._writer, None
+        if writer is not None:
+            await end_session(writer.raw)
+        await self._readers.close()
+        # Last: the others may take over what runs here once nothing more is written.
+        await self._membership.leave()
 
     async def _read(self, work: Callable[[Snapshot], _T], *, in_snapshot: bool) -> _T:
-        # A connection that was idle may have been lost with the server that it was to.
-        is_retry = False
-        while True:
-            try:
-                async with self._reader(is_new=is_retry) as reader:
-                    return await in_greenlet(_reading, reader, work, in_snapshot=in_snapshot)
-            except StatementError as error:
-                if is_retry or not error.is_lost or self._closed:
-                    raise self._explained(error) from error
-                is_retry = True
-
-    @contextlib.asynccontextmanager
-    async def _reader(self, *, is_new: bool) -> AsyncIterator[PostgresConnection]:
-        """Lend a connection; one that did not end well is not used again."""
-        async with self._readers:
-            if is_new:
-                lost, self._idle = self._idle, []
-                for one in lost:
-                    one.raw.terminate()
-            reader = self._idle.pop() if self._idle else None
-            if reader is None or reader.raw.is_closed():
-                reader = PostgresConnection(await open_session(self._url))
-            is_whole = False
-            try:
-                yield reader
-                is_whole = True
-            except StatementError as error:
-                is_whole = not error.is_lost
-                raise
-            except Exception:
-                is_whole = not reader.raw.is_in_transaction()
-                raise
-            finally:
-                if is_whole and not self._closed:
-                    self._idle.append(reader)
-                else:
-                    # At once: whoever is cancelled waits for no server.
-                    reader.raw.terminate()
+        try:
+            return await self._readers.read(work, in_snapshot=in_snapshot)
+        except StatementError as error:
+            raise self._explained(error) from error
 
     def _begin(self) -> None:
         batch = self._take_batch()
@@ -250,8 +260,10 @@ class PostgresDatabase(Database):
     async def _commit_together(self, batch: Batch) -> bool:
         """Commit a batch, or fail all of it; False where it has to be done job by job."""
         jobs, failed = batch.jobs, False
+        number_of_writer = 0
         try:
             writer = await self._connected_writer()
+            number_of_writer = writer.owner or 0
             number = await in_greenlet(self._work, writer, jobs)
             batch.worked = number is not None
             if number:
@@ -262,8 +274,13 @@ class PostgresDatabase(Database):
             # Nothing of it is stored, and a server that is away is away for each of them.
             batch.worked = failed = True
             self._drop_writer()
+            cause: Exception = error
+            if isinstance(error, StatementError) and error.is_fenced:
+                # What runs here is given up before anyone is told.
+                self._membership.lose(number_of_writer)
+                cause = _NoMemberError()
             for job in jobs:
-                job.fail(error)
+                job.fail(cause)
         if self._observer is not None:
             took = clock.monotonic() - batch.begun
             self._observer.committed(len(jobs), took, failed=failed)
@@ -275,7 +292,7 @@ class PostgresDatabase(Database):
         Returns:
             The number of the transaction, "" where it changes nothing, None where it is spoilt.
         """
-        writer.begin("BEGIN")
+        writer.begin(f"BEGIN; SELECT synth_pools.enter({writer.owner})")
         for job in jobs:
             changes = writer.changes
             try:
@@ -319,14 +336,11 @@ class PostgresDatabase(Database):
         )
         while True:
             try:
-                # The lock that it takes was the lost session's: that one has ended by then.
                 writer = await self._connected_writer()
                 query = "SELECT pg_xact_status(CAST(CAST($1 AS TEXT) AS xid8))"
                 status = await driven(writer.raw.fetchval(query, number))
                 if status != "in progress":
                     return bool(status == "committed")
-            except _TakenOverError:
-                raise unknown from None
             except (StatementError, StorageError):
                 self._drop_writer()
             if clock.monotonic() > ends:
@@ -351,27 +365,18 @@ class PostgresDatabase(Database):
                 self._tell(job)
 
     async def _connected_writer(self) -> PostgresConnection:
-        """Return the connection that holds the lock, a new one where the last one was lost."""
-        if self._writer is not None and not self._writer.raw.is_closed():
-            return self._writer
-        self._writer = None
-        if self._is_taken_over:
-            raise _TakenOverError
-        raw = await open_session(self._url)
-        try:
-            if not await driven(lock_database(raw)):
-                raise StorageError("another session holds its lock")
-            epoch = await driven(raw.fetchval("SELECT value FROM meta WHERE key = 'epoch'"))
-            if epoch != str(self._epoch):
-                self._is_taken_over = True
-                _log.error("another backend has taken the database over: restart this one")
-                raise _TakenOverError
-        except BaseException:
-            raw.terminate()
-            raise
-        self._writer = PostgresConnection(raw)
-        _log.info("connected to the database at %s again", self._url)
-        return self._writer
+        """Return the connection that writes, a new one where the last one was lost."""
+        number = self._membership.number
+        if number is None:
+            raise _NoMemberError
+        writer = self._writer
+        if writer is None or writer.raw.is_closed():
+            self._writer = None
+            writer = PostgresConnection(await open_writing_session(self._url))
+            self._writer = writer
+            _log.info("connected to the database at %s again", self._url)
+        writer.owner = number
+        return writer
 
     def _drop_writer(self) -> None:
         if self._writer is not None:
@@ -384,25 +389,8 @@ class PostgresDatabase(Database):
         return self._unusable(self._url.masked(str(error)))
 
 
-class _TakenOverError(StorageError):
-    """A backend that was started later has the database now."""
+class _NoMemberError(StorageError):
+    """Other backends have taken this one for dead, and it has not joined them again yet."""
 
     def __init__(self) -> None:
-        super().__init__("another backend has taken it over")
-
-
-def _reading(
-    reader: PostgresConnection, work: Callable[[Snapshot], _T], *, in_snapshot: bool
-) -> _T:
-    """Read, in a greenlet; whoever throws something else in here has the connection ended."""
-    if not in_snapshot:
-        return work(reader)
-    reader.begin(_SNAPSHOT)
-    try:
-        found = work(reader)
-    except Exception:
-        if reader.error is None or not reader.error.is_lost:
-            reader.run("ROLLBACK")
-        raise
-    reader.run("COMMIT")
-    return found
+        super().__init__("other backends have taken over what this one ran")

@@ -10,6 +10,10 @@ from ..database import SchemaVersionError
 # Our own, so that the database may be used for other things too.
 SCHEMA = "synth_pools"
 
+# Of the one transaction that writes: the letters of our name, and 2. The function `enter` has it
+# as numbers.
+WRITERS_LOCK = (0x53594E54, 2)
+
 _VERSION_1 = """
 CREATE TABLE meta (
     key TEXT COLLATE "C" PRIMARY KEY,
@@ -159,14 +163,84 @@ LANGUAGE sql IMMUTABLE AS $$
 $$;
 """
 
+# Several backends. `owner` is the number of one, which is never given twice: it fences off whoever
+# was taken for dead. The queue is kept by the trigger, so that it says what the rollouts say; its
+# rows are narrow, and live as long as a rollout waits.
+_VERSION_2 = """
+ALTER TABLE rollouts ADD COLUMN owner BIGINT;
+ALTER TABLE pools ADD COLUMN owner BIGINT;
+DELETE FROM meta WHERE key = 'epoch';
+
+CREATE TABLE backends (
+    number BIGINT GENERATED ALWAYS AS IDENTITY PRIMARY KEY,
+    token TEXT COLLATE "C" NOT NULL,
+    contents TEXT COLLATE "C" NOT NULL,
+    started_at TIMESTAMPTZ NOT NULL,
+    leased_until TIMESTAMPTZ NOT NULL
+) WITH (fillfactor = 25);
+
+CREATE TABLE queue (
+    pool_id TEXT COLLATE "C" NOT NULL,
+    rollout_seq BIGINT NOT NULL,
+    rollout_id TEXT COLLATE "C" NOT NULL,
+    owner BIGINT,
+    PRIMARY KEY (pool_id, rollout_seq)
+) WITH (
+    fillfactor = 90, autovacuum_vacuum_scale_factor = 0, autovacuum_vacuum_threshold = 1000
+);
+CREATE INDEX queue_by_owner ON queue (pool_id, owner) WHERE owner IS NOT NULL;
+INSERT INTO queue SELECT pool_id, seq, id FROM rollouts WHERE status = 'queued';
+
+-- At the beginning of each transaction that writes. One at a time: so they are in one order, that
+-- of the places of events and of the ends that make room, whichever backend they are of.
+CREATE FUNCTION enter(backend BIGINT) RETURNS VOID LANGUAGE plpgsql AS $$
+BEGIN
+    PERFORM pg_advisory_xact_lock(1398361684, 2);
+    IF NOT EXISTS (SELECT FROM synth_pools.backends WHERE number = backend) THEN
+        RAISE EXCEPTION 'other backends have taken over what backend % ran', backend
+            USING ERRCODE = 'SP001';
+    END IF;
+END $$;
+
+-- At the end of it: nobody is told where nobody else is.
+CREATE FUNCTION tell(words TEXT) RETURNS VOID LANGUAGE plpgsql AS $$
+BEGIN
+    IF (SELECT COUNT(*) > 1 FROM synth_pools.backends) THEN
+        PERFORM pg_notify('synth_pools', words);
+    END IF;
+END $$;
+
+CREATE OR REPLACE FUNCTION count_change() RETURNS TRIGGER LANGUAGE plpgsql AS $$
+BEGIN
+    IF TG_OP <> 'INSERT' AND OLD.status IN ('queued', 'running') THEN
+        UPDATE synth_pools.queue_counts SET number = number - 1
+            WHERE pool_id = OLD.pool_id AND status = OLD.status;
+        IF OLD.status = 'queued' THEN
+            DELETE FROM synth_pools.queue WHERE pool_id = OLD.pool_id AND rollout_seq = OLD.seq;
+        END IF;
+    END IF;
+    IF TG_OP <> 'DELETE' AND NEW.status IN ('queued', 'running') THEN
+        UPDATE synth_pools.queue_counts SET number = number + 1
+            WHERE pool_id = NEW.pool_id AND status = NEW.status;
+        IF NOT FOUND THEN
+            INSERT INTO synth_pools.queue_counts VALUES (NEW.pool_id, NEW.status, 1);
+        END IF;
+        IF NEW.status = 'queued' THEN
+            INSERT INTO synth_pools.queue VALUES (NEW.pool_id, NEW.seq, NEW.id, NEW.owner);
+        END IF;
+    END IF;
+    RETURN NULL;
+END $$;
+"""
+
 # Each brings a database one version further. Those that were released never change.
-_STEPS = (_VERSION_1,)
+_STEPS = (_VERSION_1, _VERSION_2)
 
 VERSION = len(_STEPS)
 
 
 async def migrate(connection: asyncpg.Connection) -> bool:
-    """Bring a new or an older database to this version; nobody else may use it meanwhile.
+    """Bring a new or an older database to this version, one backend at a time.
 
     Args:
         connection: A connection whose search path is our schema.
@@ -180,6 +254,7 @@ async def migrate(connection: asyncpg.Connection) -> bool:
     """
     # One transaction: a crash in between leaves it as it was.
     async with connection.transaction():
+        await connection.execute("SELECT pg_advisory_xact_lock($1, $2)", *WRITERS_LOCK)
         found = await _read_version(connection)
         if found == 0:
             await connection.execute(f"CREATE SCHEMA IF NOT EXISTS {SCHEMA}")

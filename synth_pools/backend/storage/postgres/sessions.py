@@ -14,11 +14,9 @@ _CONNECT_SECONDS = 10
 _STATEMENT_SECONDS = 60.0
 _CLOSE_SECONDS = 5.0
 
-# Of the advisory lock that the one backend of a database holds: the letters of our name, and 1.
-_LOCK = (0x53594E54, 1)
-# Of a session: the server ends one whose machine is gone within half a minute, and so its lock; a
-# commit that is told of outlives a crash; what is set for the user or the database does not count.
-# Statements that are prepared are planned once: planning one takes longer than most of them.
+# Of a session: the server ends one whose machine is gone within half a minute; a commit that is
+# told of outlives a crash; what is set for the user or the database does not count. Statements that
+# are prepared are planned once: planning one takes longer than most of them.
 _SESSION = f"""
 SET search_path = {SCHEMA};
 SET tcp_keepalives_idle = 10;
@@ -31,6 +29,9 @@ SET jit = off;
 SELECT set_config('synchronous_commit', 'on', false)
     WHERE current_setting('synchronous_commit') = 'off'
 """
+# Of one that writes: a backend that is stopped in the middle of a transaction holds up the others
+# no longer than this.
+_WRITING = "SET idle_in_transaction_session_timeout = '3s'"
 
 
 async def open_session(url: StoreURL) -> asyncpg.Connection:
@@ -56,9 +57,18 @@ async def open_session(url: StoreURL) -> asyncpg.Connection:
     return raw
 
 
-async def lock_database(raw: asyncpg.Connection) -> bool:
-    """Take the lock of the one backend; False where another session has it."""
-    return bool(await raw.fetchval("SELECT pg_try_advisory_lock($1, $2)", *_LOCK))
+async def open_writing_session(url: StoreURL) -> asyncpg.Connection:
+    """Open a session whose transactions others wait for; raises as `open_session` does."""
+    raw = await open_session(url)
+    try:
+        await raw.execute(_WRITING)
+    except DRIVER_ERRORS as error:
+        raw.terminate()
+        raise StatementError(error) from None
+    except BaseException:
+        raw.terminate()
+        raise
+    return raw
 
 
 async def end_session(raw: asyncpg.Connection) -> None:

@@ -15,9 +15,10 @@ from typing import Any, TypeVar
 from ...domain import clock
 from ..data_dir import FILE_NAME
 from ..database import Database
+from ..peers import Peer
 from ..private_files import keep_private
 from ..sql_functions import NEXT_PLACE
-from ..statements import CommitObserver, RolloutWrite, Row, Snapshot
+from ..statements import CommitObserver, Notice, RolloutWrite, Row, Snapshot
 from ..transactions import Batch, Job
 from .queue_counts import QueueCounts
 from .schema import VERSION, prepare, read_version
@@ -107,6 +108,9 @@ class SQLiteDatabase(Database):
             self._thread = threading.Thread(target=self._run, name="synth-pools-store", daemon=True)
             self._thread.start()
             undo.pop_all()
+
+    async def join(self, peer: Peer) -> None:
+        """Leave the peer alone: the directory is locked, and there is no other backend."""
 
     @contextlib.contextmanager
     def reading(self) -> Iterator[_Connection]:
@@ -311,6 +315,10 @@ def remove_draft(data_dir: Path) -> None:
 
 class _Connection(sqlite3.Connection):
     """Connection with what the functions of this package ask of one."""
+
+    # Nobody else uses a file of SQLite.
+    owner: int | None = None
+    notices: dict[Notice, None] | None = None
 
     def iterate(self, sql: str, parameters: Sequence[Any] = ()) -> sqlite3.Cursor:
         """Run a statement whose rows are read as they are asked for."""

@@ -1,0 +1,194 @@
+"""Part of this backend among those that share its database: what others change is applied here."""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Iterable
+from functools import partial
+
+from .containers.balancer import Balancer
+from .processes import Processes
+from .rollouts.background_tasks import BackgroundTasks
+from .rollouts.event_feed import RolloutNotifier
+from .rollouts.scheduler import Scheduler
+from .rollouts.service import RolloutService
+from .storage import claims, pools, rollouts
+from .storage.database import Database, DatabaseClosedError, Snapshot, StorageError, Transaction
+from .storage.pools import Pool
+from .storage.statements import Notice
+
+_log = logging.getLogger(__name__)
+
+
+class Peers:
+    """Application of what the other backends do to what this one keeps in memory.
+
+    What is in memory is a copy: of the definitions of pools, for the balancer; of which pools are
+    paused and in which rollouts wait, for the scheduler. A notice says that it is out of date, and
+    it is read again as a write would read it: in the order of the commits of this backend.
+
+    Args:
+        database: The database.
+        scheduler: Starts and stops rollouts.
+        balancer: Knows the containers of pools.
+        processes: Starts the containers of pools.
+        notifier: Wakes those who wait for changes.
+        service: Cancels what is left in archived pools.
+        background: Takes what nobody waits for.
+    """
+
+    def __init__(
+        self,
+        database: Database,
+        scheduler: Scheduler,
+        balancer: Balancer,
+        processes: Processes,
+        notifier: RolloutNotifier,
+        service: RolloutService,
+        background: BackgroundTasks,
+    ) -> None:
+        self._database = database
+        self._scheduler = scheduler
+        self._balancer = balancer
+        self._processes = processes
+        self._notifier = notifier
+        self._service = service
+        self._background = background
+        # Pools that have changed, and whether somebody reads them already.
+        self._changed: set[str] = set()
+        self._is_reading = False
+        self._is_looking = False
+        # As they were when they were read.
+        self._seen: dict[str, tuple[str, str, int | None]] = {}
+        notifier.end_waiters.look_up = self._look_up
+
+    def receive(self, notices: Iterable[Notice]) -> None:
+        """Take notice of what other backends have committed."""
+        ended: list[str] = []
+        for kind, pool_id, rollout_id in notices:
+            if kind == "events":
+                self._notifier.notify(rollout_id, pool_id)
+            elif kind in ("ended", "cancelled"):
+                self._notifier.notify(rollout_id, pool_id)
+                if kind == "cancelled":
+                    self._scheduler.stop(pool_id, [rollout_id])
+                self._scheduler.place_freed(pool_id)
+                if self._notifier.end_waiters.note_end(rollout_id):
+                    ended.append(rollout_id)
+            elif kind == "queued":
+                self._scheduler.announce(pool_id)
+                self._notifier.notify_pool(pool_id)
+            elif kind == "pool":
+                self._read_pools([pool_id])
+            else:
+                self.look_again()
+        self._look_up(ended)
+
+    def look_again(self) -> None:
+        """Look at everything again: notices may have been missed."""
+        self._notifier.notify_all()
+        self._look_up(self._notifier.end_waiters.rollout_ids)
+        if not self._is_looking:
+            self._is_looking = True
+            self._background.start(self._look())
+
+    def take_over(self, tx: Transaction) -> None:
+        """Take over what is of backends that are gone, in a transaction in which they are."""
+        claims.release_claims(tx)
+        resumed: dict[tuple[str, int], list[str]] = {}
+        for row in claims.take_over_running(tx):
+            if row["status"] != "archived":
+                resumed.setdefault((row["pool_id"], row["concurrency"]), []).append(row["id"])
+        for pool_id in claims.take_over_pools(tx):
+            for ended in self._processes.take_over(tx, pools.find_pool(tx, pool_id)):
+                tx.after_commit(partial(self._notifier.notify_end, ended))
+        queued, archived = claims.pools_with_queue(tx), claims.archived_with_rollouts(tx)
+
+        def go_on() -> None:
+            number = sum(map(len, resumed.values()))
+            if number:
+                _log.warning("took over %d rollouts that ran on a backend that ended", number)
+            for (pool_id, concurrency), rollout_ids in resumed.items():
+                self._scheduler.enqueue(pool_id, concurrency, rollout_ids, resumed=True)
+            for pool_id, concurrency in queued:
+                self._scheduler.announce(pool_id, concurrency)
+            for pool_id in archived:
+                self._background.start(self._service.cancel_all(pool_id))
+
+        tx.after_commit(go_on)
+
+    def give_up(self) -> None:
+        """Give up all that runs here: others have taken it over."""
+        self._scheduler.give_up_all()
+        self._processes.give_up()
+        self._seen.clear()
+
+    async def _look(self) -> None:
+        try:
+            found, queued, is_left = await self._database.read(_read_state)
+            self._read_pools(one for one, state in found.items() if self._seen.get(one) != state)
+            self._read_pools(self._seen.keys() - found.keys())
+            for pool_id, concurrency in queued:
+                self._scheduler.announce(pool_id, concurrency)
+            if is_left:
+                await self._database.write(self.take_over)
+        except (StorageError, DatabaseClosedError):
+            return  # it is in the log, and there is a next time
+        finally:
+            self._is_looking = False
+
+    def _read_pools(self, pool_ids: Iterable[str]) -> None:
+        self._changed.update(pool_ids)
+        if self._changed and not self._is_reading:
+            self._is_reading = True
+            self._background.start(self._read_changed())
+
+    async def _read_changed(self) -> None:
+        try:
+            while self._changed:
+                pool_ids, self._changed = self._changed, set()
+                await self._database.write_until_stored(partial(self._read_some, pool_ids))
+        except DatabaseClosedError:
+            return
+        finally:
+            self._is_reading = False
+
+    def _read_some(self, pool_ids: set[str], tx: Transaction) -> None:
+        found = pools.pools_of(tx, pool_ids)
+        for pool in found:
+            tx.after_commit(partial(self._apply, pool))
+
+    def _apply(self, pool: Pool) -> None:
+        if pool.is_archived:
+            self._seen.pop(pool.id, None)
+            self._scheduler.drop_waiting(pool.id)
+            self._balancer.forget_pool(pool.id)
+        else:
+            self._seen[pool.id] = (pool.status, pool.row["updated_at"], pool.owner)
+            self._balancer.set_pool(pool.id, pool.definition)
+            self._scheduler.set_concurrency(pool.id, pool.concurrency)
+        self._processes.follow(pool)
+        self._notifier.notify_pool(pool.id)
+
+    def _look_up(self, rollout_ids: list[str]) -> None:
+        if rollout_ids:
+            self._background.start(self._hand_out(rollout_ids))
+
+    async def _hand_out(self, rollout_ids: list[str]) -> None:
+        try:
+            rows = await self._database.read_until_there(
+                partial(rollouts.ended_of, rollout_ids=rollout_ids)
+            )
+        except DatabaseClosedError:
+            return
+        for row in rows:
+            self._notifier.end_waiters.hand_out(row)
+
+
+def _read_state(
+    db: Snapshot,
+) -> tuple[dict[str, tuple[str, str, int | None]], list[tuple[str, int]], bool]:
+    """Return the states of pools, those in which rollouts wait, and whether anything is left."""
+    rows = db.execute("SELECT id, status, updated_at, owner FROM pools WHERE status <> 'archived'")
+    states = {row["id"]: (row["status"], row["updated_at"], row["owner"]) for row in rows}
+    return states, claims.pools_with_queue(db), claims.is_anything_left(db)

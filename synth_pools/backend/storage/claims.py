@@ -1,0 +1,163 @@
+"""Claims of backends on rollouts, where several share a database: the queue, and what died.
+
+A rollout that waits has a narrow row in the table `queue`, which the database keeps by itself. To
+claim it is to write one's number there; the rollout starts, or ends, and the row is gone.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from ..domain.definitions import can_be_id
+from ..domain.errors import pool_not_found
+from .database import Executes, Row, Transaction
+from .pools import Pool
+
+# Of a pool: its places, and how many are taken by whichever backend.
+_PLACES = (
+    "SELECT status, concurrency, owner, number_unfinished(id, 'running') AS running,"
+    " number_unfinished(id, 'queued') AS queued, (SELECT COUNT(*) FROM queue"
+    " WHERE queue.pool_id = pools.id AND queue.owner IS NOT NULL) AS claimed"
+    " FROM pools WHERE id = ?"
+)
+# Of a pool that gets a rollout: what waits and what runs, in one answer.
+_POOL_WITH_PLACES = (
+    "SELECT pools.*, number_unfinished(id, 'running') AS running,"
+    " number_unfinished(id, 'queued') AS queued FROM pools WHERE id = ?"
+)
+# Rows that another transaction holds are passed over, not waited for.
+_CLAIM = (
+    "UPDATE queue SET owner = ? FROM (SELECT rollout_seq FROM queue"
+    " WHERE pool_id = ? AND owner IS NULL ORDER BY rollout_seq LIMIT ? FOR UPDATE SKIP LOCKED)"
+    " AS oldest WHERE queue.pool_id = ? AND queue.rollout_seq = oldest.rollout_seq"
+    " RETURNING queue.rollout_seq, queue.rollout_id"
+)
+_OF_NOBODY = "NOT EXISTS (SELECT 1 FROM backends WHERE backends.number = {table}.owner)"
+
+
+@dataclass(frozen=True, slots=True)
+class Claim:
+    """Claim of a backend on the oldest rollouts of a pool.
+
+    Attributes:
+        rollout_ids: The rollouts in their order.
+        concurrency: The number of places of the pool, over all backends.
+        has_more: Whether others wait that nobody has claimed.
+    """
+
+    rollout_ids: tuple[str, ...]
+    concurrency: int
+    has_more: bool
+
+
+def claim(tx: Transaction, pool_id: str, most: int) -> Claim:
+    """Claim the oldest rollouts of a pool: no more than it has places for, over all backends.
+
+    Args:
+        tx: The transaction, of the backend that claims.
+        pool_id: The pool.
+        most: The most rollouts.
+    """
+    pool = tx.execute(_PLACES, (pool_id,)).fetchone()
+    if pool is None or pool["status"] == "archived" or pool["owner"] not in (None, tx.owner):
+        return Claim((), 1, has_more=False)
+    concurrency, waiting = int(pool["concurrency"]), pool["queued"] - pool["claimed"]
+    number = min(most, waiting, concurrency - pool["running"] - pool["claimed"])
+    if number <= 0 or pool["status"] != "active":
+        return Claim((), concurrency, has_more=waiting > 0)
+    rows = tx.execute(_CLAIM, (tx.owner, pool_id, number, pool_id)).fetchall()
+    ids = tuple(str(row["rollout_id"]) for row in sorted(rows, key=lambda row: row["rollout_seq"]))
+    return Claim(ids, concurrency, has_more=waiting > len(ids))
+
+
+def find_pool_with_places(tx: Transaction, pool_id: str) -> Pool:
+    """Return a pool together with what `free_places` counts; raise 404 where there is none."""
+    row = None
+    if can_be_id(pool_id):
+        row = tx.execute(_POOL_WITH_PLACES, (pool_id,)).fetchone()
+    if row is None:
+        raise pool_not_found(pool_id)
+    return Pool(row)
+
+
+def free_places(tx: Transaction, pool: Pool) -> int:
+    """Return how many rollouts of a pool need not wait, over all backends.
+
+    Args:
+        tx: The transaction of the backend that would run them.
+        pool: What `find_pool_with_places` has found.
+    """
+    row = pool.row
+    is_ours = row["owner"] in (None, tx.owner)
+    return int(row["concurrency"] - row["running"]) if is_ours and not row["queued"] else 0
+
+
+def pools_with_queue(db: Executes) -> list[tuple[str, int]]:
+    """Return the ids and places of the pools in which rollouts wait."""
+    rows = db.execute(
+        "SELECT pools.id, pools.concurrency FROM queue_counts"
+        " JOIN pools ON pools.id = queue_counts.pool_id"
+        " WHERE queue_counts.status = 'queued' AND number > 0 AND pools.status <> 'archived'"
+    )
+    return [(str(row["id"]), int(row["concurrency"])) for row in rows]
+
+
+def archived_with_rollouts(db: Executes) -> list[str]:
+    """Return the archived pools whose rollouts are still to be cancelled."""
+    rows = db.execute(
+        "SELECT DISTINCT pools.id FROM queue_counts JOIN pools ON pools.id = queue_counts.pool_id"
+        " WHERE number > 0 AND pools.status = 'archived'"
+    )
+    return [str(row["id"]) for row in rows]
+
+
+def is_anything_left(db: Executes) -> bool:
+    """Return whether anything is of backends that are gone."""
+    sql = (
+        "SELECT EXISTS (SELECT 1 FROM rollouts WHERE status = 'running'"  # noqa: S608
+        f" AND {_of_nobody('rollouts')}) OR EXISTS (SELECT 1 FROM queue WHERE owner IS NOT NULL"
+        f" AND {_of_nobody('queue')}) OR EXISTS (SELECT 1 FROM pools WHERE owner IS NOT NULL"
+        f" AND status <> 'archived' AND {_of_nobody('pools')})"
+    )
+    return bool(db.execute(sql).fetchone()[0])
+
+
+def release_claims(tx: Transaction) -> int:
+    """Let rollouts wait for anybody again whose claimers are gone; return how many these were."""
+    rows = tx.execute(
+        f"UPDATE queue SET owner = NULL WHERE owner IS NOT NULL AND {_of_nobody('queue')}"  # noqa: S608
+        " RETURNING rollout_seq"
+    ).fetchall()
+    seqs = [(row["rollout_seq"],) for row in rows]
+    # Of one that had run before.
+    tx.executemany("UPDATE rollouts SET owner = NULL WHERE seq = ?", seqs)
+    return len(seqs)
+
+
+def take_over_running(tx: Transaction) -> Sequence[Row]:
+    """Take over what ran on backends that are gone; return their ids and pools, the oldest first.
+
+    What ran before there were owners is taken over, too.
+    """
+    rows: list[Row] = tx.execute(
+        "UPDATE rollouts SET owner = ?1 FROM pools WHERE rollouts.status = 'running'"  # noqa: S608
+        f" AND pools.id = rollouts.pool_id AND {_of_nobody('rollouts')} RETURNING rollouts.seq,"
+        " rollouts.id, rollouts.pool_id, pools.concurrency, pools.status",
+        (tx.owner,),
+    ).fetchall()
+    return sorted(rows, key=lambda row: row["seq"])
+
+
+def take_over_pools(tx: Transaction) -> list[str]:
+    """Take over the pools whose containers were started by backends that are gone."""
+    rows = tx.execute(
+        "UPDATE pools SET owner = ? WHERE owner IS NOT NULL AND status <> 'archived'"  # noqa: S608
+        f" AND {_of_nobody('pools')} RETURNING id",
+        (tx.owner,),
+    ).fetchall()
+    return [str(row["id"]) for row in rows]
+
+
+def _of_nobody(table: str) -> str:
+    return _OF_NOBODY.format(table=table)

@@ -1,0 +1,64 @@
+"""Notices between the backends of a database, as NOTIFY carries them: few bytes, and many in one.
+
+A payload is the number of the backend that it comes from, and a line for each notice: its kind, its
+pool and its rollout. What a backend does not know, as a later version may send, it leaves out.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator
+from typing import cast, get_args
+
+from ..statements import Notice, NoticeKind
+
+CHANNEL = "synth_pools"
+
+# The server takes less than 8000 bytes.
+_MOST_BYTES = 7_900
+_KINDS = frozenset(get_args(NoticeKind))
+
+
+def payloads(sender: int, notices: Iterable[Notice]) -> Iterator[str]:
+    """Yield the payloads that carry notices.
+
+    Args:
+        sender: The number of the backend that they come from.
+        notices: The notices; ids are of ASCII, without white space.
+    """
+    lines: list[str] = []
+    size = 0
+    for notice in notices:
+        line = " ".join((notice.kind, notice.pool_id, notice.rollout_id))
+        if lines and size + len(line) > _MOST_BYTES:
+            yield "\n".join((str(sender), *lines))
+            lines, size = [], 0
+        lines.append(line)
+        size += len(line) + 1
+    if lines:
+        yield "\n".join((str(sender), *lines))
+
+
+def telling(sender: int, notices: Iterable[Notice]) -> str:
+    """Return the statements that tell other backends of a transaction that is about to commit."""
+    return "".join(
+        f"SELECT synth_pools.tell({_literal(payload)});" for payload in payloads(sender, notices)
+    )
+
+
+def read_payload(payload: str) -> tuple[int, list[Notice]]:
+    """Return the sender and the notices of a payload; 0 and nothing for what is none."""
+    sender, *lines = payload.split("\n")
+    if not sender.isdecimal():
+        return 0, []
+    found = []
+    for line in lines:
+        kind, _, rest = line.partition(" ")
+        pool_id, _, rollout_id = rest.partition(" ")
+        if kind in _KINDS:
+            found.append(Notice(cast("NoticeKind", kind), pool_id, rollout_id))
+    return int(sender), found
+
+
+def _literal(text: str) -> str:
+    quoted = text.replace("'", "''")
+    return f"'{quoted}'"

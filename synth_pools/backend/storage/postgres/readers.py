@@ -1,0 +1,111 @@
+"""Connections that are read from: few, and never all of them for what takes long."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+from collections.abc import AsyncIterator, Callable
+from typing import TypeVar
+
+from ...settings import StoreURL
+from ..statements import Snapshot
+from .connection import PostgresConnection, StatementError
+from .greenlets import in_greenlet
+from .sessions import end_session, open_session
+
+_T = TypeVar("_T")
+
+_READERS = 6
+# Of these, for what takes long: whoever asks for little finds one of the others.
+_LONG_READERS = 3
+
+_SNAPSHOT = "BEGIN ISOLATION LEVEL REPEATABLE READ, READ ONLY"
+
+
+class Readers:
+    """Connections of one backend that are read from, opened as they are needed.
+
+    Args:
+        url: Where the database is.
+    """
+
+    def __init__(self, url: StoreURL) -> None:
+        self._url = url
+        self._idle: list[PostgresConnection] = []
+        self._all = asyncio.Semaphore(_READERS)
+        self._long = asyncio.Semaphore(_LONG_READERS)
+        self._is_closed = False
+
+    async def read(self, work: Callable[[Snapshot], _T], *, in_snapshot: bool) -> _T:
+        """Return what `work` reads; raises `StatementError` where that cannot be done.
+
+        Args:
+            work: What is to be read, which is done once more where a connection was lost.
+            in_snapshot: Whether all of it is to show the same moment.
+        """
+        # A connection that was idle may have been lost with the server that it was to.
+        is_retry = False
+        while True:
+            try:
+                async with self._lent(is_new=is_retry) as reader:
+                    return await in_greenlet(_reading, reader, work, in_snapshot=in_snapshot)
+            except StatementError as error:
+                if is_retry or not error.is_lost or self._is_closed:
+                    raise
+                is_retry = True
+
+    async def read_long(self, work: Callable[[Snapshot], _T]) -> _T:
+        """Return what `work` reads of one moment where that takes long."""
+        async with self._long:
+            return await self.read(work, in_snapshot=True)
+
+    async def close(self) -> None:
+        """Close the connections."""
+        self._is_closed = True
+        idle, self._idle = self._idle, []
+        await asyncio.gather(*(end_session(one.raw) for one in idle))
+
+    @contextlib.asynccontextmanager
+    async def _lent(self, *, is_new: bool) -> AsyncIterator[PostgresConnection]:
+        """Lend a connection; one that did not end well is not used again."""
+        async with self._all:
+            if is_new:
+                lost, self._idle = self._idle, []
+                for one in lost:
+                    one.raw.terminate()
+            reader = self._idle.pop() if self._idle else None
+            if reader is None or reader.raw.is_closed():
+                reader = PostgresConnection(await open_session(self._url))
+            is_whole = False
+            try:
+                yield reader
+                is_whole = True
+            except StatementError as error:
+                is_whole = not error.is_lost
+                raise
+            except Exception:
+                is_whole = not reader.raw.is_in_transaction()
+                raise
+            finally:
+                if is_whole and not self._is_closed:
+                    self._idle.append(reader)
+                else:
+                    # At once: whoever is cancelled waits for no server.
+                    reader.raw.terminate()
+
+
+def _reading(
+    reader: PostgresConnection, work: Callable[[Snapshot], _T], *, in_snapshot: bool
+) -> _T:
+    """Read, in a greenlet; whoever throws something else in here has the connection ended."""
+    if not in_snapshot:
+        return work(reader)
+    reader.begin(_SNAPSHOT)
+    try:
+        found = work(reader)
+    except Exception:
+        if reader.error is None or not reader.error.is_lost:
+            reader.run("ROLLBACK")
+        raise
+    reader.run("COMMIT")
+    return found

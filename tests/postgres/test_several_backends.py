@@ -1,0 +1,238 @@
+"""Several backends on one database: what one of them does, the others do not undo, and see."""
+
+from __future__ import annotations
+
+import contextlib
+import threading
+from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from synth_pools.backend.errors import StoreError
+from synth_pools.backend.settings import StoreURL
+from synth_pools.local import LocalBackend
+from tests.support.backend_server import Server, eventually, serve
+from tests.support.containers import Seen, http, odd_container
+from tests.support.postgres_server import execute, fetch
+
+LIMIT = 60.0
+
+
+@contextlib.contextmanager
+def several(number: int, store: str, folder: Path, **chosen: Any) -> Iterator[list[Server]]:
+    """Backends on one database, with one folder for the contents of artifacts."""
+    shared = folder / "shared"
+    shared.mkdir(exist_ok=True)
+    with contextlib.ExitStack() as stack:
+        yield [
+            stack.enter_context(
+                serve(
+                    _made(folder / f"backend-{index}"),
+                    store=StoreURL("store", store),
+                    artifacts_dir=shared,
+                    **chosen,
+                )
+            )
+            for index in range(number)
+        ]
+
+
+def _made(folder: Path) -> Path:
+    folder.mkdir(exist_ok=True)
+    return folder
+
+
+class Gate:
+    """Container whose rollouts end when they are told to; it counts those that run."""
+
+    def __init__(self) -> None:
+        self.opened = threading.Event()
+        self.started: list[str] = []
+        self.most = self.running = 0
+        self._lock = threading.Lock()
+
+    def answer(self, seen: Seen) -> bytes:
+        if seen.method != "POST" or seen.path.endswith("/terminate"):
+            return http(404, {"detail": "unknown"})
+        with self._lock:
+            self.started.append(seen.json["rollout_id"])
+            self.running += 1
+            self.most = max(self.most, self.running)
+        self.opened.wait(LIMIT)
+        with self._lock:
+            self.running -= 1
+        return http(200, {"status": "completed", "reward": 1})
+
+
+def test_either_backend_has_what_the_other_made(store: str, tmp_path: Path) -> None:
+    with several(2, store, tmp_path) as (first, second):
+        pool_id = first.pool()
+        rollout = second.run(pool_id, env={"reward": 0.5})
+        assert first.get(f"/v1/rollouts/{rollout['id']}") == rollout
+        assert first.events(rollout["id"]) == second.events(rollout["id"])
+        listed = [one.get("/v1/rollouts")["items"] for one in (first, second)]
+        assert listed[0] == listed[1]
+        page = first.get(f"/v1/pools/{pool_id}/events?format=json")
+        assert page["events"] == second.get(f"/v1/pools/{pool_id}/events?format=json")["events"]
+
+
+def test_the_end_of_a_rollout_is_told_where_it_is_waited_for(store: str, tmp_path: Path) -> None:
+    gate = Gate()
+    with (
+        odd_container(gate.answer) as container,
+        several(2, store, tmp_path) as (first, second),
+        ThreadPoolExecutor(2) as threads,
+    ):
+        pool_id = first.pool(container_url=container.url, concurrency=1)
+        running = first.rollout(pool_id)["id"]
+        first.until(running, "running")
+        # It waits in the one queue, and whichever backend comes first runs it.
+        waiting = threads.submit(second.run, pool_id)
+        eventually(lambda: first.get("/v1/queue/status")["queued"] == 1)
+        followed = threads.submit(second.events, running)
+        gate.opened.set()
+        assert waiting.result(LIMIT)["status"] == "completed"
+        assert [event["event"] for event in followed.result(LIMIT)] == [
+            "rollout.queued",
+            "rollout.started",
+            "reward",
+            "rollout.completed",
+        ]
+
+
+def test_order_and_concurrency_are_those_of_the_pool(store: str, tmp_path: Path) -> None:
+    gate = Gate()
+    with odd_container(gate.answer) as container, several(3, store, tmp_path) as backends:
+        pool_id = backends[0].pool(container_url=container.url, concurrency=3)
+        ids = [backends[number % 3].rollout(pool_id)["id"] for number in range(30)]
+        eventually(lambda: gate.running == 3)
+        metrics = backends[1].get(f"/v1/pools/{pool_id}/metrics")
+        assert (metrics["active_rollouts"], metrics["queued_rollouts"]) == (3, 27)
+        gate.opened.set()
+        for rollout_id in ids:
+            assert backends[2].until(rollout_id)["status"] == "completed"
+        assert gate.most <= 3
+        # Each once, and at no time one that came more than the places of the pool later.
+        assert sorted(gate.started) == sorted(ids)
+        places = [ids.index(rollout_id) for rollout_id in gate.started]
+        assert all(abs(place - number) < 9 for number, place in enumerate(places)), places
+
+
+def test_cancel_and_pause_where_another_backend_runs_it(store: str, tmp_path: Path) -> None:
+    gate = Gate()
+    with odd_container(gate.answer) as container, several(2, store, tmp_path) as (first, second):
+        pool_id = first.pool(container_url=container.url, concurrency=1)
+        running = first.rollout(pool_id)["id"]
+        first.until(running, "running")
+        waiting = first.rollout(pool_id)["id"]
+        second.post(f"/v1/pools/{pool_id}/pause")
+        assert second.post(f"/v1/rollouts/{running}/cancel")["status"] == "cancelled"
+        # The owner has let go of it, and told its container so.
+        eventually(lambda: f"POST /rollouts/{running}/terminate" in container.paths())
+        assert first.get(f"/v1/rollouts/{waiting}")["status"] == "queued"
+        first.refused("POST", f"/v1/pools/{pool_id}/rollouts", 409, "pool_not_active", json={})
+        gate.opened.set()
+        first.post(f"/v1/pools/{pool_id}/resume")
+        assert second.until(waiting)["status"] == "completed"
+        assert gate.started == [running, waiting]
+
+
+def test_a_changed_and_a_deleted_pool(store: str, tmp_path: Path) -> None:
+    with (
+        odd_container(lambda _: http(200, {"status": "completed", "reward": 7})) as container,
+        several(2, store, tmp_path) as (first, second),
+    ):
+        pool_id = first.pool()
+        assert second.run(pool_id)["status"] == "completed"
+        first.call("PATCH", f"/v1/pools/{pool_id}", json={"container_url": container.url})
+        eventually(
+            lambda: (
+                [one["url"] for one in second.get(f"/v1/pools/{pool_id}/metrics")["containers"]]
+                == [container.url]
+            )
+        )
+        assert second.run(pool_id)["score"] == 7
+        first.call("DELETE", f"/v1/pools/{pool_id}")
+        second.refused("POST", f"/v1/pools/{pool_id}/rollouts", 409, "pool_archived", json={})
+
+
+def test_one_key_at_two_backends_is_one_rollout(store: str, tmp_path: Path) -> None:
+    with several(2, store, tmp_path) as backends, ThreadPoolExecutor(16) as threads:
+        pool_id = backends[0].pool()
+        for number in range(5):
+            headers = {"idempotency-key": f"key-{number}"}
+            asked = [
+                threads.submit(
+                    backends[index % 2].post,
+                    f"/v1/pools/{pool_id}/rollouts",
+                    {"mode": "sync"},
+                    headers=headers,
+                )
+                for index in range(16)
+            ]
+            answers = [one.result(LIMIT) for one in asked]
+            assert all(answer == answers[0] for answer in answers)
+        assert len(backends[1].get("/v1/rollouts")["items"]) == 5
+
+
+def test_one_that_stops_leaves_its_rollouts_to_the_others(store: str, tmp_path: Path) -> None:
+    gate = Gate()
+
+    def answer(seen: Seen) -> bytes:
+        if seen.method == "GET" and seen.path.startswith("/rollouts/") and gate.opened.is_set():
+            return http(200, {"status": "completed", "reward": 2})
+        return http(200, {"status": "running"})
+
+    with odd_container(answer) as container, several(2, store, tmp_path) as (first, second):
+        pool_id = first.pool(
+            container_url=container.url, config={"submission_mode": "async"}, concurrency=2
+        )
+        with serve(
+            _made(tmp_path / "third"),
+            store=StoreURL("store", store),
+            artifacts_dir=tmp_path / "shared",
+        ) as third:
+            ids = [third.rollout(pool_id)["id"] for _ in range(4)]
+            third.until(ids[0], "running")
+        gate.opened.set()
+        for rollout_id in ids:
+            assert first.until(rollout_id)["score"] == 2
+            assert second.types(rollout_id)[-1] == "rollout.completed"
+        assert fetch(store, "SELECT COUNT(*) FROM synth_pools.queue") == [(0,)]
+
+
+def test_a_lease_that_was_taken_is_refused(store: str, tmp_path: Path, failures: list[str]) -> None:
+    gate = Gate()
+    with odd_container(gate.answer) as container, several(2, store, tmp_path) as (first, second):
+        pool_id = first.pool(container_url=container.url)
+        rollout_id = first.rollout(pool_id)["id"]
+        first.until(rollout_id, "running")
+        [(number,)] = fetch(
+            store, f"SELECT owner FROM synth_pools.rollouts WHERE id = '{rollout_id}'"
+        )
+        # As if it had been silent for longer than its lease.
+        execute(store, f"DELETE FROM synth_pools.backends WHERE number = {number}")
+        # It writes nothing under its old number, gives up what it ran, and joins again.
+        eventually(lambda: first.send("POST", "/v1/pools", json={"name": "p"}).status_code == 201)
+        assert first.run(first.pool())["status"] == "completed"
+        gate.opened.set()
+        ended = second.until(rollout_id)
+        assert ended["error"]["code"] == "backend_restarted"
+        assert first.types(rollout_id) == ["rollout.queued", "rollout.started", "rollout.failed"]
+        numbers = [row[0] for row in fetch(store, "SELECT number FROM synth_pools.backends")]
+        assert len(numbers) == 2
+        assert number not in numbers
+    assert any("took this one for dead" in line for line in failures)
+    failures.clear()
+
+
+def test_contents_in_another_folder_are_refused(store: str, tmp_path: Path) -> None:
+    with LocalBackend(tmp_path / "a", store=store):
+        with pytest.raises(StoreError, match="--artifacts-dir") as refused:
+            LocalBackend(tmp_path / "b", store=store).start()
+        assert len(str(refused.value).splitlines()) == 1
+    with LocalBackend(tmp_path / "b", store=store) as alone, alone.client() as client:
+        assert client.list_pools() is not None
