@@ -20,6 +20,9 @@ from tests.mutants.processes import recorded, run_tests
 from tests.mutants.related_functions import RelatedFunctions
 
 _LONGEST_SECONDS = 3600.0
+_TESTS_OF_A_SETTING = 5
+# What more lines set tells nothing.
+_MOST_SETTINGS = 6
 # Folder, in a work tree, of what is found out about it once.
 CACHE = ".mutants-cache"
 
@@ -59,9 +62,10 @@ class CoverageMap:
         Where a module is derived from this one, `derived` is its text: its tests count as well.
 
         For each line of the function, and of those that use what it sets, one that runs it comes
-        first: what is changed may matter only where few tests go. Then one for each line of the
-        functions of other modules that the statement calls, or that use what it sets. Then those of
-        the module's own file. Of the others, every test function comes with one of its parameters
+        first: what is changed may matter only where few tests go. Then some for each line that sets
+        an attribute that the statement reads, and one for each line of the functions of other
+        modules that it calls, or that use what it sets. Then those of the module's own file. Of the
+        others, every test function comes with one of its parameters
         before one comes with another, and every file with one function.
         """
         lines, on_import = _lines_run(source, line)
@@ -91,6 +95,9 @@ class CoverageMap:
             for each in function.lines
         ]
         second = {min(names, key=nearness) for way in ways if (names := way & candidates)}
+        for each in _lines_setting(source, line):
+            names = candidates & set[str]().union(*(known.get(each, ()) for known in maps))
+            second.update(sorted(names, key=nearness)[:_TESTS_OF_A_SETTING])
         for name in sorted(candidates, key=lambda each: (self.seconds[each], each)):
             function = name.partition("[")[0]
             distance = distances[name]
@@ -269,6 +276,45 @@ def _lines_around(source: bytes, line: int) -> list[int]:
     using = (node for node in functions if names & _names_in(node))
     wanted = using if inner is None else (inner, *using)
     return sorted({each for node in wanted for each in _lines_of(node)})
+
+
+def _lines_setting(source: bytes, line: int) -> list[int]:
+    """List the lines of the module that set an attribute that a statement reads."""
+    tree = ast.parse(source)
+    inner = max(
+        (one for one in _statements(tree, in_function=False) if line in one.lines),
+        key=lambda one: one.lines.start,
+        default=None,
+    )
+    if inner is None:
+        return []
+    heads = [inner.node] if not hasattr(inner.node, "body") else list(_heads(inner.node))
+    read = {
+        each.attr
+        for head in heads
+        for each in ast.walk(head)
+        if isinstance(each, ast.Attribute) and isinstance(each.ctx, ast.Load)
+    }
+    setting: dict[str, set[int]] = defaultdict(set)
+    for node in ast.walk(tree):
+        if isinstance(node, ast.Attribute) and isinstance(node.ctx, ast.Store):
+            setting[node.attr].add(node.lineno)
+    return sorted(
+        {
+            each
+            for name in read
+            if len(lines := setting.get(name, set())) <= _MOST_SETTINGS
+            for each in lines
+        }
+    )
+
+
+def _heads(node: ast.AST) -> Iterator[ast.AST]:
+    """List the parts of a statement before its body: what it asks."""
+    for name, value in ast.iter_fields(node):
+        if name not in {"body", "orelse", "finalbody", "handlers"}:
+            children = value if isinstance(value, list) else [value]
+            yield from (child for child in children if isinstance(child, ast.AST))
 
 
 def _lines_of(node: ast.stmt) -> range:

@@ -17,11 +17,12 @@ _PAGE = """\
 `make mutants MUTANTS_OPTIONS='--all --sample 20'` changes hand-written code at random, one small
 change at a time, and the sync variant that is derived from it with it. It runs tests that ran the
 changed line: as many as took 20 seconds together when they were measured, or as `--budget` says.
-For each line of its function one that runs it comes first, then for each of the functions of other
-modules that it calls or that use what it sets, then the module's own, then those of many files. A
-change is killed if one of them fails that passes without it, or if because of it none begins or
-they do not end. `--only PATH` does it for some packages, `--seed N` makes other changes, and
-`--write FILE` puts the result here, where the rows of other packages stay as they are.
+For each line of its function one that runs it comes first, then some for each line that sets what
+it reads and for each of the functions of other modules that it calls or that use what it sets, then
+the module's own, then those of many files. A change is killed if one of them fails that passes
+without it, or if because of it none begins or they do not end. `--only PATH` does it for some
+packages, `--seed N` makes other changes, and `--write FILE` puts the result here, where the rows of
+other packages stay as they are.
 
 The tests are those of `make test`, but for two places that these cannot reach: the PostgreSQL
 database has those of `tests/postgres`, on a server, and the module that starts containers of images

@@ -125,6 +125,24 @@ class Counter:
     assert far in known.tests_of(ADDER, constant, 1, 3)
 
 
+def test_what_sets_an_attribute_counts_where_it_is_read() -> None:
+    source = b"""\
+class Reader:
+    def limit(self):
+        self.patience = 3
+
+    def read(self):
+        if self.patience and self.is_late():
+            return 1
+        return 2
+"""
+    own, far = "tests/backend/room/test_adder.py", "tests/backend/test_far.py::test_limited"
+    seconds = {f"{own}::test_{number}": 1.0 for number in range(5)} | {far: 2.0}
+    known = CoverageMap(seconds, [], {ADDER: {3: {far}, 6: {*seconds}, 8: {*seconds}}})
+    assert far in known.tests_of(ADDER, source, 6, 3)
+    assert far not in known.tests_of(ADDER, source, 8, 3)
+
+
 def test_what_is_called_in_another_module_counts_and_what_uses_an_attribute_there() -> None:
     source = b"class Room:\n    def open(self, door):\n        self.wind = door.shut_all\n"
     house = "synth_pools/backend/room/house.py"
