@@ -11,6 +11,7 @@ import os
 import platform
 import tempfile
 import time
+from collections.abc import Awaitable
 from contextlib import ExitStack
 from dataclasses import dataclass
 from pathlib import Path
@@ -172,12 +173,8 @@ async def _beside_many(contenders: dict[str, Through], stored: int, rounds: int)
     parked = {name: await contenders[name].park() for name in pages}
     for number in range(20 * rounds):
         for name in sorted(pages, reverse=bool(number % 2)):
-            begun = time.perf_counter()
-            await contenders[name].page(measures.PAGE)
-            between = time.perf_counter()
-            await contenders[name].admit(parked[name])
-            pages[name].append((between - begun) * 1e3)
-            admissions[name].append((time.perf_counter() - between) * 1e3)
+            pages[name].append(await _milliseconds(contenders[name].page(measures.PAGE)))
+            admissions[name].append(await _milliseconds(contenders[name].admit(parked[name])))
     return [
         _Row(
             f"{what}, {stored:,} stored (next to {_FEW:,})",
@@ -188,6 +185,12 @@ async def _beside_many(contenders: dict[str, Through], stored: int, rounds: int)
         )
         for what, taken in (("a page of 100", pages), ("an admission", admissions))
     ]
+
+
+async def _milliseconds(call: Awaitable[object]) -> float:
+    begun = time.perf_counter()
+    await call
+    return (time.perf_counter() - begun) * 1e3
 
 
 def _ratio(these: list[float], those: list[float]) -> float:

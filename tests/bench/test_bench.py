@@ -2,18 +2,28 @@
 
 from __future__ import annotations
 
+import asyncio
+import os
+import re
 import subprocess
 import sys
-from collections.abc import Iterator
+from collections.abc import Coroutine, Iterator
+from contextlib import AsyncExitStack, ExitStack
 from pathlib import Path
+from typing import Any
 
+import certifi
 import pytest
 
-from bench import table
-from bench.cases import HTTP_CLIENT, HTTPX, OLDER, OURS, Case, repeat
+from bench import __main__, cases_async, command_line, table
+from bench.cases import HTTP_CLIENT, HTTPX, OLDER, OURS, Addresses, Case, repeat
+from bench.cases_sync import sync_cases
 from bench.server import EVENTS, LONG, PAGE, POOL_ID, SHORT
 from bench.timing import Result, measure
 from synth_pools import ContainerPoolsClient
+from synth_pools._client.http import response_reader
+from tests.support.fault_server import FaultServer
+from tests.support.faults import answer
 
 ROOT = Path(__file__).parents[2]
 
@@ -127,3 +137,94 @@ def test_the_table() -> None:
         "takes 2.00",
         "1.7",
     ]
+
+
+README = (ROOT / "README.md").read_text(encoding="utf-8")
+
+
+def run_bench(only: str, *options: str, **environment: str) -> list[list[str]]:
+    """Run the benchmark once, as `make bench` does, and return the cells of its first table."""
+    done = subprocess.run(
+        [sys.executable, "-m", "bench", "--rounds", "1", "--only", only, "--fleet", "0", *options],
+        cwd=ROOT,
+        env={**os.environ, **environment},
+        stdout=subprocess.PIPE,
+        text=True,
+        timeout=300,
+        check=True,
+    )
+    table, _, _ = done.stdout.partition("Time that passes")
+    lines = [line for line in table.splitlines() if line[:2] == "| "]
+    return [[cell.strip() for cell in line.strip("|").split("|")] for line in lines[1:]]
+
+
+@pytest.mark.system
+@pytest.mark.timeout(600)
+@pytest.mark.parametrize(
+    ("only", "options", "names"),
+    [
+        ("GET, 1 KB", (), ["GET, 1 KB", "GET, 1 KB, with a deadline", "GET, 1 KB, TLS"]),
+        ("completion", (), ["completion of an id, beyond `python -c pass`"]),
+        ("async: stream", (), ["async: stream of 10,000 events"]),
+        ("memory of an open", (), ["memory of an open stream"]),
+        ("run_many of", ("--fleet", "1500"), ["run_many of 1,500 requests"]),
+        (
+            "async: run_many, 64 in flight, of its calls alone, on",
+            (),
+            ["async: run_many, 64 in flight, of its calls alone, on a pool with events"],
+        ),
+    ],
+)
+def test_a_small_run(only: str, options: tuple[str, ...], names: list[str]) -> None:
+    rows = run_bench(only, *options)
+    assert [row[0] for row in rows] == names
+    for row in rows:
+        assert re.search(r"\d", row[2]), "ours is measured in every row"
+        if row[0] in README:
+            promised = re.search(rf"\| {re.escape(row[0])} *\|[^|]*\|[^|]*\| *([^|]*?) *\|", README)
+            assert promised is not None
+            assert row[3] == promised[1]
+
+
+@pytest.mark.system
+def test_what_is_measured_is_compiled_before(tmp_path: Path) -> None:
+    assert run_bench("no such row", PYTHONPYCACHEPREFIX=str(tmp_path)) == []
+    compiled = {path.name.partition(".")[0] for path in tmp_path.rglob("*.pyc")}
+    # One that nothing of the benchmark imports.
+    assert "redaction" in compiled
+
+
+def test_the_readme_has_the_rows_that_are_measured() -> None:
+    for colour, number in __main__._FLEETS:
+        assert f"| {colour}: run_many, {number:,} in flight, of its calls alone " in README
+    for name, _, _, most in command_line._ROWS:
+        assert re.search(rf"\| {re.escape(name)} *\|[^|]*\|[^|]*\| ≤ {most} ms *\|", README), name
+
+
+@pytest.mark.parametrize("at_once", [cases_async.IN_FLIGHT, 3])
+async def test_each_contender_makes_as_many_calls_as_it_is_asked_for(
+    at_once: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(cases_async, "IN_FLIGHT", at_once)
+    # The cases of one thread do without it, and for good.
+    monkeypatch.setitem(sys.modules, "msgspec.json", None)
+    with FaultServer() as server:
+        server.play(choose=lambda _: answer({"items": [], "id": "x"}))
+        addresses = Addresses(server.url, "https://127.0.0.1:9", certifi.where())
+        asked: list[Coroutine[Any, Any, None]] = []
+        async with AsyncExitStack() as stack:
+            cases = await cases_async.async_cases(addresses, stack, asked.append)
+            for case in cases[:1]:
+                for name, run in case.contenders.items():
+                    server.requests.clear()
+                    run(2 * case.at_once)
+                    await asked.pop()
+                    assert len(server.requests) == 2 * case.at_once, (case.name, name)
+        with ExitStack() as closing:
+            for case in sync_cases(addresses, closing)[:2]:
+                for name, run in case.contenders.items():
+                    server.requests.clear()
+                    await asyncio.to_thread(run, 3)
+                    assert len(server.requests) == 3, (case.name, name)
+    monkeypatch.undo()
+    response_reader.fast_decoder.cache_clear()

@@ -2,15 +2,22 @@
 
 from __future__ import annotations
 
+import asyncio
+import re
+import subprocess
+import sys
+import time
 from dataclasses import replace
 from pathlib import Path
 
 import pytest
 
-from bench.backend import __main__, load, measures, page, sharing
+from bench.backend import __main__, load, measures, page, sharing, stores
 from bench.backend.measures import Admission, Pages, Readers, Speed
 from bench.backend.sharing import Following, LargePages
+from tests.support.postgres_server import find_programs
 
+ROOT = Path(__file__).parents[2]
 ADMISSION = Admission(p50=2.0, p99=8.0, health_p50=0.5, health_p99=1.0)
 FOUND = page.Found(
     few=1000,
@@ -33,7 +40,23 @@ DISK = page.Disk("ext4", 0.5, 400 * 1024 * 1000)
 
 @pytest.mark.system
 @pytest.mark.timeout(600)
-def test_a_small_run(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_small_run(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    asked: set[float] = set()
+    loads: list[bool] = []
+    run, admission = load.Through.run, measures.admission
+
+    async def run_noted(through: load.Through, seconds: float) -> None:
+        asked.add(seconds)
+        await run(through, seconds)
+
+    async def admission_noted(through: load.Through, number: int, *, busy: bool) -> Admission:
+        loads.append(busy)
+        return await admission(through, number, busy=busy)
+
+    monkeypatch.setattr(load.Through, "run", run_noted)
+    monkeypatch.setattr(measures, "admission", admission_noted)
     for module in (__main__, load, measures):
         monkeypatch.setattr(module, "IN_FLIGHT", 8)
     monkeypatch.setattr(measures, "READERS", 5)
@@ -45,12 +68,40 @@ def test_a_small_run(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(sharing, "_ROLLOUTS", 2)
     found, disk = __main__.run(tmp_path, 60, 200, 1)
     assert list(tmp_path.iterdir()) == [], "it leaves nothing behind"
+    assert asked == {0, 0.2}, "of the rollouts of the table, and no others"
+    assert loads == [False, True]
+    told = capsys.readouterr().err
+    for what in ("do nothing", "of 0.2 seconds", "admission", "readers", "pages", "large pages"):
+        assert what in told
     for speed in (found.nothing, found.slow):
         assert min(speed.direct, speed.few, speed.many) > 0
         assert speed.few_to_direct == pytest.approx(speed.few / speed.direct)
     assert found.readers.events == 2 * 5 * 14
     assert disk.bytes > 200 * 1000
     assert "missed" in page.text(replace(found, pages=Pages(1.0, 2.0, 2.0)), disk)
+
+
+@pytest.mark.system
+@pytest.mark.timeout(600)
+def test_a_small_run_with_a_postgresql_database(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    try:
+        find_programs()
+    except LookupError as error:
+        pytest.skip(str(error))
+    monkeypatch.setattr(stores, "_FEW", 0)
+    monkeypatch.setattr(stores, "IN_FLIGHT", 8)
+    monkeypatch.setattr(load, "IN_FLIGHT", 8)
+    text = stores.run(tmp_path, 1, 1)
+    assert list(tmp_path.iterdir()) == [], "it leaves nothing behind"
+    rows = [line.split("|")[1].strip() for line in text.splitlines() if line[:2] == "| "]
+    assert rows[1:] == [
+        "rollouts that do nothing",
+        "admitted in batches of 100",
+        "a page of 100, 1 stored (next to 0)",
+        "an admission, 1 stored (next to 0)",
+    ]
 
 
 def test_the_table() -> None:
@@ -76,6 +127,67 @@ def test_the_table() -> None:
     document = page.document("the result")
     assert "the result" in document
     assert "{" not in document.replace("{id}", "")
+
+
+def test_what_is_just_as_promised_is_not_missed() -> None:
+    text = page.text(replace(FOUND, nothing=replace(FOUND.nothing, few_to_direct=0.3)), DISK)
+    (line,) = (line for line in text.splitlines() if "do nothing, 1,000 stored" in line)
+    assert line.rstrip("| ").endswith("≥ 0.3")
+
+
+class Clock:
+    """Clock that each look moves on by half a second, and a record of what is slept."""
+
+    def __init__(self, monkeypatch: pytest.MonkeyPatch) -> None:
+        self.now = 0.0
+        self.slept: list[float] = []
+        sleep = asyncio.sleep
+
+        async def note(seconds: float) -> None:
+            self.slept.append(seconds)
+            await sleep(0)
+
+        monkeypatch.setattr(time, "perf_counter", self.look)
+        monkeypatch.setattr(asyncio, "sleep", note)
+
+    def look(self) -> float:
+        self.now += 0.5
+        return self.now
+
+
+async def test_a_rate_is_of_the_calls_between_the_first_and_the_last(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(load, "IN_FLIGHT", 4)
+    clock = Clock(monkeypatch)
+    made = 0
+
+    async def call() -> None:
+        nonlocal made
+        made += 1
+        if made == 30:
+            over.set()
+
+    over = asyncio.Event()
+    assert await load.rate_of(call, 20, 0.2) == pytest.approx(2.0)
+    assert made == 20
+    assert clock.slept == pytest.approx([0.0, 0.05, 0.1, 0.15]), "spread over the seconds"
+    assert await load.rate_until(call, over) == pytest.approx(2.0)
+
+
+@pytest.mark.parametrize("program", ["bench", "bench.backend", "bench.backend.stores"])
+def test_what_can_be_chosen_is_told(program: str) -> None:
+    done = subprocess.run(
+        [sys.executable, "-m", program, "--help"],
+        cwd=ROOT,
+        capture_output=True,
+        text=True,
+        timeout=60,
+        check=True,
+    )
+    wanted = {"bench": {"--rounds", "--only", "--fleet"}}
+    told = set(re.findall(r"^  (--\w+)", done.stdout, re.MULTILINE))
+    assert wanted.get(program, {"--rounds", "--stored", "--data", "--write"}) <= told
 
 
 def test_a_percentile_is_one_of_the_values() -> None:
