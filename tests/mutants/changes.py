@@ -26,8 +26,8 @@ TESTS_OF = {
     "codegen": "tests/codegen",
     "bench": "tests/bench",
 }
-# Markers of tests that pytest leaves out unless it is asked for them.
-SETS = {"tests/postgres": "postgres", "tests/oci": "oci"}
+# Markers of tests that pytest leaves out unless it is asked for them; of a benchmark, all.
+SETS = {"tests/postgres": "postgres", "tests/oci": "oci", "tests/bench": "not browser"}
 _DERIVED = ("synth_pools/_client/_sync/", "synth_pools/cli/operations/table.py")
 _HUNK = re.compile(r"^@@ -\S+ \+(\d+)(?:,(\d+))? @@")
 

@@ -184,6 +184,9 @@ def _rule(parent: ast.AST, field: str, node: ast.AST) -> str:
             return "flag"
         case ast.Assign(targets=[ast.Name(id=name)]), ast.Constant() if _BOUND.search(name):
             return "size"
+        # Of a row of a benchmark: how many calls a sample of it makes.
+        case ast.Call(func=ast.Name(id="Case")), ast.Constant(value=int()):
+            return "size"
     match node:
         case ast.JoinedStr():
             return "text"

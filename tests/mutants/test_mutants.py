@@ -106,6 +106,7 @@ def test_each_kind_of_change(source: str, mutants: list[str]) -> None:
         "@retried(3)\ndef f(): ...",
         "if TYPE_CHECKING:\n    call(1)",
         "__all__ = [1]",
+        "x = Case('GET', 200, 3.5, calls)",
         "_log.warning('not %s', x)",
         "x = f'{a == b}'",
         # Sizes.
