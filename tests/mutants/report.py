@@ -20,9 +20,10 @@ changed line: as many as took 20 seconds together when they were measured, or as
 For each line of its function one that runs it comes first, then some for each line that sets what
 it reads and for each of the functions of other modules that it calls or that use what it sets, then
 the module's own, then those of many files. A change is killed if one of them fails that passes
-without it, or if because of it none begins or they do not end. `--only PATH` does it for some
-packages, `--seed N` makes other changes, and `--write FILE` puts the result here, where the rows of
-other packages stay as they are.
+without it, or if because of it none begins or they do not end. What was killed before is not tried
+again where its module and the file of the test that killed it are as they were: `.mutants-cache`
+knows. `--only PATH` does it for some packages, `--seed N` makes other changes, and `--write FILE`
+puts the result here, where the rows of other packages stay as they are.
 
 The tests are those of `make test`, but for places that these cannot reach: the PostgreSQL database
 has those of `tests/postgres`, on a server, the module that starts containers of images those of

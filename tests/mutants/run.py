@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import itertools
 import json
 import os
@@ -18,6 +19,7 @@ from pathlib import Path
 from codegen.unasync import rewrite
 from tests.mutants.changes import derived_of, folder_of_tests
 from tests.mutants.coverage_map import CACHE, CoverageMap, coverage_map
+from tests.mutants.kept_lines import file_of
 from tests.mutants.mutations import Mutant
 from tests.mutants.processes import copy_tree, end_what_runs, recorded, run_tests
 from tests.mutants.recorder import key_of
@@ -94,7 +96,7 @@ def run_mutants(
         for number in range(1, jobs):
             copies.put(shutil.copytree(first, Path(folder) / str(number), symlinks=True))
         told, stopped = threading.Lock(), threading.Event()
-        judge = _Judge(maps, Path(folder), budget, root / CACHE / "killers.json", stopped)
+        judge = _Judge(maps, Path(folder), budget, root / CACHE / "killed.json", stopped)
 
         def judge_in_a_copy(one: Planned) -> Verdict:
             copy = copies.get()
@@ -136,7 +138,8 @@ class _Judge:
         self._numbers = itertools.count()
         # Tests that have failed with a mutant, and whether they pass without one, by themselves.
         self._believed: dict[str, bool] = {}
-        # The test that killed a mutant the last time will do so again: it goes first.
+        # The test that killed a mutant the last time will do so again: it goes first, and is not
+        # even run where neither it nor the module has changed.
         self._path = killers
         self._killers = self._kept()
 
@@ -151,14 +154,16 @@ class _Judge:
             self._budget,
             (copy / derived).read_text(encoding="utf-8") if derived else "",
         )
-        killer = self._killers.get(planned.key)
+        killer, evidence = self._killers.get(planned.key, ("", ""))
+        if killer and evidence == _evidence(copy, planned, killer, tests):
+            return Verdict(planned, True, killer, 0.0)
         killed, reason = False, "no test runs the line"
         if killer in known.seconds:
             killed, reason = self._run(copy, planned, [killer])
         if tests and not killed:
             killed, reason = self._run(copy, planned, tests)
         if killed:
-            self._killers[planned.key] = reason
+            self._killers[planned.key] = reason, _evidence(copy, planned, reason, tests)
         return Verdict(planned, killed, reason, time.monotonic() - begun)
 
     def close(self) -> None:
@@ -166,11 +171,11 @@ class _Judge:
         self._path.parent.mkdir(exist_ok=True)
         self._path.write_text(json.dumps(self._kept() | self._killers), encoding="utf-8")
 
-    def _kept(self) -> dict[str, str]:
-        found: dict[str, str] = {}
-        if self._path.is_file():
-            found.update(json.loads(self._path.read_text(encoding="utf-8")))
-        return found
+    def _kept(self) -> dict[str, tuple[str, str]]:
+        if not self._path.is_file():
+            return {}
+        kept = json.loads(self._path.read_text(encoding="utf-8"))
+        return {key: (str(killer), str(evidence)) for key, (killer, evidence) in kept.items()}
 
     def _run(self, copy: Path, planned: Planned, tests: list[str]) -> tuple[bool, str]:
         known = self._maps[folder_of_tests(planned.path)]
@@ -218,6 +223,16 @@ class _Judge:
         names = {key_of(name): name for name in tests}
         failed = (names.get(key_of(one.name)) for one in recorded(records) if not one.passed)
         return next((name for name in failed if name), _NONE_BEGINS)
+
+
+def _evidence(copy: Path, planned: Planned, killer: str, tests: list[str]) -> str:
+    """Compute a digest of the module, and of the file of the test that killed its mutant.
+
+    Where none did, since they did not end or none began, it is of the names of them all.
+    """
+    file = copy / file_of(killer)
+    told = file.read_bytes() if file.is_file() else "\n".join(sorted(tests)).encode()
+    return hashlib.sha256((copy / planned.path).read_bytes() + b"\0" + told).hexdigest()
 
 
 def _write(copy: Path, texts: dict[str, bytes]) -> None:

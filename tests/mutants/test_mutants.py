@@ -300,6 +300,24 @@ def test_survivors_are_printed(repo: Path, capsys: pytest.CaptureFixture[str]) -
         assert survivor in written.splitlines()
 
 
+def test_what_was_killed_is_tried_again_where_something_of_it_changes(repo: Path) -> None:
+    [mutant] = [one for one in mutants_of(ADDER_SOURCE.encode(), {6}) if one.new == b"-"]
+    own = repo / "tests/backend/room/test_adder.py"
+
+    def judged() -> tuple[bool, str, bool]:
+        [one] = run_mutants(repo, [Planned(ADDER, mutant, "", "+")], 1, 5, lambda _: None, print)
+        return one.is_killed, one.reason.rpartition("::")[2], one.seconds > 0
+
+    assert judged() == (True, "test_add", True)
+    assert judged() == (True, "test_add", False)
+    write(own, ADDER_TESTS.replace("assert adder.add(2, 3) == 5", "assert adder.add(2, 3)"))
+    assert judged() == (False, "1 tests pass", True)
+    write(own, ADDER_TESTS)
+    assert judged() == (True, "test_add", False)
+    write(repo / ADDER, f"{ADDER_SOURCE}\n")
+    assert judged() == (True, "test_add", True)
+
+
 def test_what_is_killed_leaves_the_page(repo: Path) -> None:
     row = Row("synth_pools/cli", 4, 4, 0, 100, 7, 1, "2026-02-01")
     before = page("", [OTHER_ROW], ["synth_pools/cli/x.py:3: <  ->  <="])
