@@ -41,6 +41,15 @@ def test_options_are_checked_under_the_names_that_callers_use() -> None:
         BackendOptions.checked(None, keep_finished_seconds=60)
 
 
+def test_what_is_just_within_a_limit_is_taken() -> None:
+    for grace in (0, 86_400):
+        assert BackendOptions.checked(None, grace=grace).grace_seconds == grace
+    for grace in (-1, 86_401):
+        with pytest.raises(BadOptionError, match="from 0 to 86400 seconds"):
+            BackendOptions.checked(None, grace=grace)
+    assert BackendOptions.checked(None, health_interval=3600).health_interval_seconds == 3600
+
+
 def test_a_start_adds_what_only_it_knows() -> None:
     options = BackendOptions.checked(None, allowed_hosts=["example.org"], grace=2)
     settings = Settings.at_start(

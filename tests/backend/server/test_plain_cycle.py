@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import contextlib
 import re
 import socket
@@ -13,6 +14,7 @@ from starlette.types import ASGIApp, Receive, Scope, Send
 
 from synth_pools.backend.server.listener import open_listening_socket
 from synth_pools.backend.server.plain_cycle import WHOLE_RESPONSE, PlainCycle
+from synth_pools.backend.server.protocol import Receiving
 from synth_pools.backend.server.thread import ServerThread
 from tests.support.backend_server import KEY, Server, eventually
 
@@ -215,6 +217,41 @@ def test_responses_of_every_kind_are_those_of_h11(
     assert plain_cycles == ["/a"]
     assert VARYING.sub(b"", answer(port, request(b"GET /a", more=NOT_PLAIN))) == plain
     assert plain_cycles == ["/a"]
+
+
+class _Taking(Starlette):
+    """An application that takes the body of a request, and then waits for what comes next."""
+
+    def __init__(self, told: list[object]) -> None:
+        super().__init__()
+        self._told = told
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        if scope["type"] != "http":
+            await super().__call__(scope, receive, send)
+            return
+        assert isinstance(receive, Receiving)
+        while (taken := receive.take_whole()) is None:
+            await asyncio.sleep(0)
+        self._told.append(taken)
+        self._told.append((await receive())["type"])
+
+
+@pytest.mark.parametrize("more", [b"", NOT_PLAIN])
+def test_what_was_taken_whole_is_not_told_again(more: bytes) -> None:
+    told: list[object] = []
+    listener = open_listening_socket("127.0.0.1", 0)
+    port = int(listener.getsockname()[1])
+    thread = ServerThread(lambda: _Taking(told), listener)
+    thread.start(LIMIT)
+    try:
+        with socket.create_connection(("127.0.0.1", port), LIMIT) as wire:
+            wire.sendall(request(b"POST /a", b"{}", more))
+            eventually(lambda: bool(told))
+        eventually(lambda: len(told) == 2)
+    finally:
+        thread.stop(LIMIT)
+    assert told == [b"{}", "http.disconnect"]
 
 
 @pytest.mark.parametrize(

@@ -111,6 +111,14 @@ async def test_one_that_is_idle_is_ended(workers: Workers, monkeypatch: pytest.M
     await asyncio.to_thread(started.wait, 60)
 
 
+def test_one_that_is_ended_leaves_no_pipe_open() -> None:
+    worker = workers_module._Worker()
+    pipes = worker._process.stdin, worker._process.stdout
+    worker.end()
+    assert not worker.is_alive()
+    assert [pipe is not None and pipe.closed for pipe in pipes] == [True, True]
+
+
 async def test_where_no_process_can_be_had_a_thread_does_it(
     workers: Workers, monkeypatch: pytest.MonkeyPatch
 ) -> None:
