@@ -11,7 +11,8 @@ from typing import Any
 
 import pytest
 
-from synth_pools.backend.containers.credentials import container_key, mask_key
+from synth_pools.backend.containers.credentials import container_key, holds_key, mask_key
+from synth_pools.backend.domain import json_text
 from synth_pools.backend.rollouts import attempts
 from synth_pools.backend.settings import Secret, Settings
 from tests.cli.local.test_serve import serve as serve_command
@@ -356,3 +357,14 @@ def test_a_key_shows_itself_in_no_traceback(tmp_path: Path) -> None:
 )
 def test_what_is_taken_out_of_an_answer(key: str, raw: bytes, expected: bytes) -> None:
     assert mask_key(Secret(key), raw) == expected
+
+
+@pytest.mark.parametrize("spelling", [r"\u006b", r"\\u006B", "k"])
+def test_a_key_across_the_parts_that_are_searched_is_found(spelling: str) -> None:
+    key = Secret("k" * 40)
+    written = (spelling * 40).encode()
+    for before in (0, json_text.LARGE - len(written), json_text.LARGE - 1):
+        # A backslash elsewhere makes it worth to search for other spellings.
+        raw = b"x" * before + written + rb"\n" + b"x" * 1000
+        assert holds_key(key, raw)
+        assert not holds_key(key, raw.replace(written, written[: -len(spelling)]))

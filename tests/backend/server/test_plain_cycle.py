@@ -231,7 +231,7 @@ class _Taking(Starlette):
             await super().__call__(scope, receive, send)
             return
         assert isinstance(receive, Receiving)
-        while (taken := receive.take_whole()) is None:
+        while (taken := receive.take_whole()) is None:  # noqa: ASYNC110 - nothing tells of it
             await asyncio.sleep(0)
         self._told.append(taken)
         self._told.append((await receive())["type"])

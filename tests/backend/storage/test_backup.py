@@ -66,6 +66,28 @@ def test_the_key_goes_with_it_and_the_lock_does_not(tmp_path: Path) -> None:
         assert copied.stored_key().reveal() == key
 
 
+def test_all_of_it_is_on_disk_before_it_has_its_name(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    data_dir, copy = tmp_path / "data", tmp_path / "copy"
+    data_dir.mkdir()
+    with serve(data_dir) as server:
+        server.run(server.pool())
+    flushed: set[Path] = set()
+    fsync = os.fsync
+
+    def note(descriptor: int) -> None:
+        fsync(descriptor)
+        flushed.add(Path(f"/proc/self/fd/{descriptor}").readlink())
+
+    monkeypatch.setattr(os, "fsync", note)
+    back_up(data_dir, copy)
+    draft = tmp_path / f".copy.{os.getpid()}.partial"
+    made = [copy, *copy.rglob("*")]
+    assert copy / FILE_NAME in made
+    assert {draft / path.relative_to(copy) for path in made} <= flushed
+
+
 def test_without_a_backend_after_a_kill(tmp_path: Path) -> None:
     """Copy what is only in the log beside the database yet, too."""
     source, copy = tmp_path / "data", tmp_path / "copy"

@@ -19,6 +19,7 @@ import pytest
 from synth_pools.backend.errors import DataDirError, DataDirLockedError
 from synth_pools.backend.storage.data_dir import FILE_NAME, LOCK_FILE, DataDir
 from synth_pools.backend.storage.database import Transaction
+from synth_pools.backend.storage.sqlite import vacuum
 from synth_pools.backend.storage.sqlite.compaction import compact
 from synth_pools.backend.storage.sqlite.database import SQLiteDatabase
 from synth_pools.backend.storage.sqlite.vacuum import (
@@ -315,3 +316,35 @@ def test_a_damaged_one_is_left_as_it_was(tmp_path: Path) -> None:
         compact(tmp_path)
     assert file.read_bytes()[4096:] == before[4096:]
     assert not os.path.lexists(tmp_path / f"{FILE_NAME}-compact")
+
+
+def test_an_eighth_of_what_is_used_is_kept_for_what_comes() -> None:
+    with closing(sqlite3.connect(":memory:")) as database:
+        database.execute("PRAGMA page_size = 512")
+        database.execute("CREATE TABLE filler (content)")
+        rows = ((bytes(100_000),) for _ in range(40))
+        database.executemany("INSERT INTO filler VALUES (?)", rows)
+        database.execute("DELETE FROM filler WHERE rowid > 20")
+        [free] = database.execute("PRAGMA freelist_count").fetchone()
+        [pages] = database.execute("PRAGMA page_count").fetchone()
+        assert vacuum._spare_pages(database) == free - (pages - free) // 8 > 0
+        database.execute("DELETE FROM filler WHERE rowid > 10")
+        [free] = database.execute("PRAGMA freelist_count").fetchone()
+        assert vacuum._spare_pages(database) == free - 256, "or a number of pages, if that is more"
+
+
+async def test_a_database_that_cannot_shrink_is_told_of_where_it_is_worth_it(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    caplog.set_level("INFO", logger="synth_pools.backend")
+    grown(tmp_path, is_old=True)
+    database = SQLiteDatabase(tmp_path)
+    try:
+        spare = await database.read(vacuum._spare_pages)
+        assert spare > 0
+        monkeypatch.setattr(vacuum, "_MANY_PAGES", spare)
+        async with asyncio.timeout(60):
+            await vacuum.give_back_free_pages(database, lambda: None)
+    finally:
+        await database.close()
+    assert f"{spare} pages of the database hold nothing" in caplog.text

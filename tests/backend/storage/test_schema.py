@@ -123,3 +123,13 @@ def test_a_database_of_somebody_else_is_refused(tmp_path: Path) -> None:
         database.execute("CREATE TABLE recipes (name)")
     with pytest.raises(SchemaVersionError, match="not one of this backend"), serve(tmp_path):
         pass
+
+
+def test_the_next_place_of_an_event_is_the_one_after_the_last(tmp_path: Path) -> None:
+    with serve(tmp_path) as own:
+        own.run(own.pool())
+    with closing(sqlite3.connect(tmp_path / FILE_NAME)) as database:
+        [last] = database.execute("SELECT MAX(place) FROM events").fetchone()
+        schema.count_places(database)
+        places = [database.execute("SELECT next_event_place()").fetchone()[0] for _ in range(2)]
+    assert places == [last + 1, last + 2]
