@@ -103,7 +103,12 @@ class ResultCollector:
             kept[cause] = short
 
     def record(
-        self, exchange: Exchange, layer: Layer, before: Callable[[], tuple[Exchange, ...]] = tuple
+        self,
+        exchange: Exchange,
+        layer: Layer,
+        before: Callable[[], tuple[Exchange, ...]] = tuple,
+        *,
+        judged: bool = True,
     ) -> None:
         """Count an exchange and judge it by the rules for single exchanges.
 
@@ -111,6 +116,7 @@ class ResultCollector:
             exchange: The exchange.
             layer: The layer that sent the request.
             before: Returns the requests that lead up to it; asked only where it departs.
+            judged: Whether the rules apply to it, which is counted in any case.
         """
         self._log(exchange)
         operation = self._document.operations.get(exchange.operation or "")
@@ -119,8 +125,9 @@ class ResultCollector:
             if operation is not None and exchange.status is not None:
                 self._reached[operation.id, exchange.status] += 1
         name = operation.id if operation else exchange.operation or ""
-        if exchange.late and not (operation is not None and operation.streams):
-            # Whoever asked for it judges the time; what came of the answer is cut off.
+        # Whoever asked for it judges its time; what came of a late answer is cut off.
+        cut_off = exchange.late and not (operation is not None and operation.streams)
+        if cut_off or not judged:
             return
         results = (
             *check_conformance(self._document, operation, exchange),

@@ -18,7 +18,7 @@ from synth_pools.contract.exceptions import (
 from synth_pools.contract.harness.context import Context
 from synth_pools.contract.harness.expectations import Expectation, Status
 from synth_pools.contract.harness.registry import Scenario
-from synth_pools.contract.harness.scope import lacking, offered_operations
+from synth_pools.contract.harness.scope import FOR_CONTAINERS, lacking, offered_operations
 from synth_pools.contract.harness.waits import Rollout, rollout_id, wait_for
 from synth_pools.contract.http.client import ABSENT, Response
 from synth_pools.contract.http.reproduce import KEY, MASKED, NEARLY
@@ -237,7 +237,7 @@ def _allowed(
 
 def try_containers(session: Session, urls: dict[str, str]) -> None:
     """Use stub containers if the backend's policy lets it reach them."""
-    if lacking(session.document, ("create_pool", "get_pool_container_health")):
+    if lacking(session.document, FOR_CONTAINERS):
         return
     body = {**session.pool_body("containers"), "container_url": urls["good"]}
     response = session.http.call("create_pool", json=body)

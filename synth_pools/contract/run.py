@@ -20,7 +20,6 @@ from synth_pools.contract.collector import ResultCollector
 from synth_pools.contract.document import Document, read_specification, specification_text
 from synth_pools.contract.exceptions import (
     BusyError,
-    InconclusiveError,
     InterruptedRunError,
     StoppedError,
     UnjudgeableError,
@@ -165,7 +164,7 @@ def run_contract(
         run.obstacles.append(str(error))
     except UnreachableError as error:
         run.obstacles.append(f"the connection was lost ({error})")
-    except (BusyError, InconclusiveError) as error:
+    except BusyError as error:
         run.obstacles.append(f"the server is too busy to be judged: {error}")
     except StoppedError:
         run.obstacles.append("the time ran out before all of it had begun: give it more")

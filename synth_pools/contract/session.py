@@ -124,7 +124,7 @@ class Session:
         simple = next((name for name in _SIMPLE if name in self.document.operations), None)
         if simple is not None:
             try:
-                asked = self.http.call(simple, limit=waited).exchange
+                asked = self.http.call(simple).exchange
             except BusyError:
                 return False
             if asked.late or asked.elapsed * _PROOF > waited:

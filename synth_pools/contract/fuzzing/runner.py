@@ -8,7 +8,7 @@ from dataclasses import replace
 
 from synth_pools.contract.collector import ResultCollector
 from synth_pools.contract.document import Document
-from synth_pools.contract.exceptions import BusyError, InconclusiveError
+from synth_pools.contract.exceptions import BusyError
 from synth_pools.contract.fuzzing.checks import CHECKS, departure_of, is_excused
 from synth_pools.contract.fuzzing.schemathesis_engine import (
     TIME_IS_UP,
@@ -51,7 +51,7 @@ def run_fuzzing(session: Session, progress: Callable[[str], None] = lambda _: No
     """
     try:
         targeting = make_targeting(session)
-    except (SeedError, BusyError, InconclusiveError) as error:
+    except (SeedError, BusyError) as error:
         return LayerResult(obstacle=f"generated requests had no pool to go to: {error}")
     return _drive(session, targeting, progress)
 

@@ -17,6 +17,7 @@ from synth_pools.contract.exceptions import (
 )
 from synth_pools.contract.harness.context import Context
 from synth_pools.contract.harness.registry import Scenario
+from synth_pools.contract.harness.scope import FOR_CONTAINERS, lacking
 from synth_pools.contract.results import Outcome
 from synth_pools.contract.session import Session
 
@@ -25,6 +26,7 @@ _THREADS = 4
 _MOST_THREADS = 24
 _THREADS_A_SECOND = 40
 _LATE = "the time ran out"
+_PROBE = FOR_CONTAINERS[-1]
 # Seconds after the run was stopped in which a request of a scenario has to come to its end.
 _LAST_SECONDS = 60.0
 
@@ -195,6 +197,8 @@ def _unmet(session: Session, need: str) -> tuple[Outcome, str] | None:
     if need == "containers":
         if session.containers:
             return None
+        if lacking(session.document, FOR_CONTAINERS):
+            return Outcome.NOT_REACHED, f"tried with the kit's containers, once {_PROBE} is there"
         return Outcome.NOT_REACHED, "needs a backend on this machine that may call loopback"
     if need in ("other_key", "restart") or session.offers(need):
         return None

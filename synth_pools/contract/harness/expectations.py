@@ -100,9 +100,10 @@ class Expectations:
         self.departures = 0
         self._refused: list[Exchange] = []
 
-    def record(self, exchange: Exchange) -> None:
-        """Judge an exchange by the document and append it to the trail."""
-        self._session.collector.record(exchange, self._layer, partial(self._before, exchange))
+    def record(self, exchange: Exchange, *, judged: bool = True) -> None:
+        """Judge an exchange by the document, unless it is not to be; append it to the trail."""
+        before = partial(self._before, exchange)
+        self._session.collector.record(exchange, self._layer, before, judged=judged)
         self.trail.append(exchange)
 
     def that(self, expectation: Expectation, met: bool, got: str) -> bool:

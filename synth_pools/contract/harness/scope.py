@@ -15,6 +15,8 @@ from synth_pools.contract.session import Session
 # Asked for last, since they remove what the others are asked with.
 _LAST = ("delete_task", "delete_pool")
 _SECONDS = 10.0
+# Operations that show whether a backend reaches the kit's own containers.
+FOR_CONTAINERS = ("create_pool", "get_pool_container_health")
 
 
 def chosen_operations(

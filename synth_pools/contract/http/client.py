@@ -18,16 +18,11 @@ from urllib.parse import quote, urlencode, urlsplit
 import httpx
 
 from synth_pools.contract.document import Document
-from synth_pools.contract.exceptions import (
-    BusyError,
-    InconclusiveError,
-    StoppedError,
-    UnreachableError,
-)
+from synth_pools.contract.exceptions import BusyError, StoppedError, UnreachableError
 from synth_pools.contract.http.reproduce import KEY, MASKED, NEARLY, OTHER_KEY
 from synth_pools.contract.http.sse import SseReader
 from synth_pools.contract.options import Access, ApiKey
-from synth_pools.contract.results import Exchange, Outcome
+from synth_pools.contract.results import Exchange
 
 ABSENT: Any = type("Absent", (), {"__repr__": lambda _: "nothing", "__bool__": lambda _: False})()
 CALL_SECONDS = 30.0
@@ -37,8 +32,6 @@ _BUSY_SECONDS = 20.0
 _ROUND_TRIPS = 20
 # What a request leaves of the longest time before it.
 _FORGET = 0.98
-# Operations, by how they begin, that come to something else the second time.
-_ONCE = ("create_", "replay_", "execute_", "delete_task", "delete_image")
 _SHORTEST = 8
 
 
@@ -157,7 +150,6 @@ class HttpClient:
         Raises:
             UnreachableError: No server answers at the address.
             BusyError: The server is busy for too long.
-            InconclusiveError: The connection broke once, and what it sent may have been done twice.
             StoppedError: The run was asked to stop.
         """
         known = self.document.operations[operation]
@@ -291,7 +283,7 @@ class HttpClient:
         started = time.monotonic()
         status: int | None = None
         came: list[tuple[str, str]] = []
-        content, trouble, late, broke = b"", None, False, False
+        content, trouble, late = b"", None, False
         for attempt in (1, 2):
             if self.stop.is_set():
                 raise StoppedError
@@ -326,10 +318,6 @@ class HttpClient:
                 trouble = f"{type(error).__name__}: {error}"
                 if status is not None or attempt == 2:
                     break
-                broke = True
-        if broke and status is not None and (operation or "").startswith(_ONCE):
-            note = "the connection broke, and the request that was sent again may count twice"
-            raise InconclusiveError(Outcome.NOT_REACHED, operation or "", note)
         return Exchange(
             method=method,
             url=self._mask(url),

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import defaultdict
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from itertools import groupby
 from textwrap import wrap
@@ -191,10 +191,23 @@ def _remarks(report: Report, style: _Style) -> Iterator[str]:
         for operation, checks in needs.items():
             some = ", ".join(checks[:3]) + (f" and {len(checks) - 3} more" * (len(checks) > 3))
             yield f"  needs {operation}: {some}"
-        for (check, note), operations in gathered.items():
-            text = f"{check}: {named(operations)}{f' ({note})' if note else ''}"
+        for text in _by_note(gathered):
             yield from (f"  {line}" for line in wrap(text, style.width - 2))
         yield ""
+
+
+def _by_note(gathered: Mapping[tuple[str, str], tuple[str, ...]]) -> Iterator[str]:
+    """Tell the checks that were not made for one reason in one line."""
+    checks: dict[str, list[str]] = {}
+    for check, note in gathered:
+        checks.setdefault(note, []).append(check)
+    for note, names in checks.items():
+        if len(names) > 1 and note:
+            some = ", ".join(names[:_NAMED])
+            yield f"{note}: {some}{f' and {len(names) - _NAMED} more' * (len(names) > _NAMED)}"
+            continue
+        for check in names:
+            yield f"{check}: {named(gathered[check, note])}{f' ({note})' if note else ''}"
 
 
 def _coverage(report: Report, style: _Style) -> Iterator[str]:
@@ -246,7 +259,7 @@ def steps(departure: Departure) -> list[tuple[str, int]]:
 
 def named(operations: Iterable[str]) -> str:
     """List a few names, or the first of many and the number of the others."""
-    names = list(operations)
+    names = [name for name in operations if name]
     if len(names) <= _NAMED:
         return ", ".join(names) or "the server"
     return f"{len(names)} operations, as {', '.join(names[:3])}"

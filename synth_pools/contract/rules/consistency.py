@@ -103,7 +103,7 @@ def check_consistency(
         items = [item for item in listed if isinstance(item, dict)]
         yield from _page(operation, exchange, items)
     else:
-        yield from _echo(operation, exchange, body)
+        yield from _echo(document, operation, exchange, body)
 
 
 def _request_id(
@@ -319,10 +319,11 @@ def _comparable(stamps: list[str]) -> bool:
 
 
 def _echo(
-    operation: Operation, exchange: Exchange, body: Mapping[str, Any]
+    document: Document, operation: Operation, exchange: Exchange, body: Mapping[str, Any]
 ) -> Iterator[RuleResult]:
     sent = request_json(exchange)
-    if not isinstance(sent, dict):
+    # What becomes of a body that should have been refused is nobody's promise.
+    if not isinstance(sent, dict) or not document.allows(operation, sent):
         return
     for name in ECHOED.get(operation.id, ()):
         if sent.get(name) is not None:

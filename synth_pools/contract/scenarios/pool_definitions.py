@@ -108,8 +108,9 @@ def pools_spellings(ctx: Context) -> None:
         response = ctx.require(
             201, "create_pool", json={"name": pool_id, "pool_id": pool_id, **body}
         )
-        for field, value in wanted.items():
-            ctx.expect.equal("create_pool", field, value, response.at(field), response)
+        shown = {field: response.at(field) for field in wanted}
+        what = f"what {' and '.join(body)} stand for"
+        ctx.expect.equal("create_pool", what, wanted, shown, response)
     path = {"pool_id": ctx.resources.pool(metadata={"a": 1})}
     wrote = ctx.require(200, "update_pool", path, json={"pool_metadata": {"b": 2}})
     ctx.expect.equal("update_pool", "metadata", {"a": 1, "b": 2}, wrote.at("metadata"), wrote)

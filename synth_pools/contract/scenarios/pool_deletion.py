@@ -146,7 +146,7 @@ def pools_tasks_all_or_none(ctx: Context) -> None:
     body["pool_id"] = body["name"]
     ctx.session.register_pool(body["name"])
     path = {"pool_id": body["pool_id"]}
-    ctx.check(Status(409, "two tasks have one id", code="task_exists"), "create_pool", json=body)
+    ctx.require(Status(409, "two tasks have one id", code="task_exists"), "create_pool", json=body)
     ctx.check(Status(404, "nothing was created"), "get_pool", path)
     ctx.check(201, "create_pool", json={**body, "tasks": [{"task_id": "same"}]})
     for operation in ("replace_pool", "update_pool"):
