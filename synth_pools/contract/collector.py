@@ -8,7 +8,7 @@ from collections import Counter
 from collections.abc import Callable, Iterable
 from dataclasses import replace
 
-from synth_pools.contract.document import Document
+from synth_pools.contract.document import Document, Operation
 from synth_pools.contract.http.reproduce import in_short
 from synth_pools.contract.results import (
     CheckOutcome,
@@ -22,7 +22,7 @@ from synth_pools.contract.results import (
 )
 from synth_pools.contract.rules.conformance import check_conformance
 from synth_pools.contract.rules.consistency import check_consistency
-from synth_pools.contract.rules.verdict import RuleResult
+from synth_pools.contract.rules.verdict import RuleResult, request_json
 
 # Causes kept of each kind; of each cause the first departure stands for all.
 _KEPT = 40
@@ -127,13 +127,23 @@ class ResultCollector:
         name = operation.id if operation else exchange.operation or ""
         # Whoever asked for it judges its time; what came of a late answer is cut off.
         cut_off = exchange.late and not (operation is not None and operation.streams)
-        if cut_off or not judged:
+        if cut_off or not judged or self._is_taken_wrongly(operation, exchange):
             return
         results = (
             *check_conformance(self._document, operation, exchange),
             *check_consistency(self._document, operation, exchange),
         )
         self.add_results(results, name, exchange, layer, before)
+
+    def _is_taken_wrongly(self, operation: Operation | None, exchange: Exchange) -> bool:
+        """Return True if a body that should have been refused was taken: nobody promises an answer.
+
+        That it was taken is for those to tell who sent it.
+        """
+        if operation is None or exchange.status is None or exchange.status >= 300:
+            return False
+        sent = request_json(exchange)
+        return sent is not None and not self._document.allows(operation, sent)
 
     def add_results(
         self,
