@@ -236,3 +236,30 @@ def test_contents_in_another_folder_are_refused(store: str, tmp_path: Path) -> N
         assert len(str(refused.value).splitlines()) == 1
     with LocalBackend(tmp_path / "b", store=store) as alone, alone.client() as client:
         assert client.list_pools() is not None
+
+
+def test_what_keeps_the_queue_from_being_quick_is_measured(store: str, tmp_path: Path) -> None:
+    gate = Gate()
+    with (
+        odd_container(gate.answer) as container,
+        several(2, store, tmp_path) as (first, second),
+    ):
+        pool_id = first.pool(container_url=container.url, concurrency=1)
+        for _ in range(3):
+            first.rollout(pool_id)
+        told = metrics(second)
+        assert told["synth_pools_store_backends"] == 2
+        assert told["synth_pools_oldest_queued_seconds"] > 0
+        assert told["synth_pools_store_refused_rollouts_total"] == 0
+        # Somebody who looks for long, as a dump does.
+        with ThreadPoolExecutor(1) as threads:
+            looking = threads.submit(fetch, store, "SELECT 1 FROM pg_sleep(3)")
+            eventually(lambda: metrics(second)["synth_pools_store_oldest_snapshot_seconds"] > 1)
+            looking.result(LIMIT)
+        gate.opened.set()
+
+
+def metrics(server: Server) -> dict[str, float]:
+    lines = server.http.get("/metrics").text.splitlines()
+    series = [line.rpartition(" ") for line in lines if not line.startswith("#")]
+    return {name: float(value) for name, _, value in series}

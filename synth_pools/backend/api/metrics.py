@@ -30,6 +30,7 @@ async def exposition(services: Services) -> bytes:
         open_streams=len(services.streams),
         waiting_writes=services.database.waiting,
         bytes_on_disk=await services.database.bytes_on_disk(),
+        sharing=await services.database.sharing(),
         containers=tuple(services.read_containers()),
         stored=None,
     )

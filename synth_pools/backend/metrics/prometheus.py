@@ -27,6 +27,13 @@ _PREFIX = "synth_pools"
 # Containers that have series of their own.
 _MOST_CONTAINERS = 200
 
+# By the names that a database has for them.
+_SHARING = {
+    "backends": "Backends that share the database and hold a lease.",
+    "dead_queue_rows": "Rows of the queue that are gone and still take room.",
+    "oldest_snapshot_seconds": "Age of the oldest snapshot that keeps dead rows in the database.",
+}
+
 Labelled = Iterable[tuple[tuple[str, ...], float]]
 
 
@@ -97,6 +104,8 @@ def _stored(counts: StoredCounts | None) -> Iterator[Metric]:
     queued = [((pool, "queued"), load.queued) for pool, load in counts.loads.items()]
     running = [((pool, "running"), load.running) for pool, load in counts.loads.items()]
     places = (((pool,), load.concurrency) for pool, load in counts.loads.items())
+    oldest = "Age of the rollout that has waited for longest, in any pool; 0 where none waits."
+    yield _gauge("oldest_queued_seconds", oldest, [((), counts.oldest_queued_seconds)])
     unfinished = "Unfinished rollouts of the pools that have most, and of the others together."
     yield _gauge("pool_rollouts", unfinished, queued + running, "pool", "state")
     yield _gauge("pool_concurrency", "Rollouts of a pool that may run at once.", places, "pool")
@@ -120,7 +129,7 @@ def _containers(containers: tuple[ContainerReading, ...]) -> Iterator[Metric]:
 
 def _database(reading: Reading) -> Iterator[Metric]:
     recorder = reading.recorder
-    transactions = "SQLite transactions that write, from their beginning until they are on disk."
+    transactions = "Transactions that write, from their beginning until they are on disk."
     yield _histogram(
         "store_transaction_seconds", transactions, [((), recorder.transaction_seconds)]
     )
@@ -132,6 +141,11 @@ def _database(reading: Reading) -> Iterator[Metric]:
     yield _gauge("store_waiting_writes", waiting, [((), reading.waiting_writes)])
     sizes = (((name,), size) for name, size in reading.bytes_on_disk.items())
     yield _gauge("store_bytes", "Size of the database and of its log.", sizes, "file")
+    for name, text in _SHARING.items():
+        if name in reading.sharing:
+            yield _gauge(f"store_{name}", text, [((), reading.sharing[name])])
+    refused = "Rollouts that another backend had taken over when this one was to write of them."
+    yield _counter("store_refused_rollouts", refused, [((), reading.recorder.refused_writes)])
 
 
 def _address(url: str) -> str:

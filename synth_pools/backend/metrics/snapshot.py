@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass
 
+from ..domain.clock import now, seconds_between
 from ..storage.database import Snapshot
 from ..storage.rollouts import STATES
 from .recorder import MetricsRecorder
@@ -52,6 +53,8 @@ class StoredCounts:
     pools_by_status: dict[str, int]
     # By pool id: those with the most to do and the newest, and the rest together.
     loads: dict[str, PoolLoad]
+    # Of those that wait, in any pool.
+    oldest_queued_seconds: float
 
 
 @dataclass(frozen=True, slots=True)
@@ -66,6 +69,8 @@ class Reading:
     open_streams: int
     waiting_writes: int
     bytes_on_disk: Mapping[str, int]
+    # As the database says it; empty where it could not be asked.
+    sharing: Mapping[str, float]
     containers: tuple[ContainerReading, ...]
     # None where the database could not be read.
     stored: StoredCounts | None
@@ -82,7 +87,11 @@ def count(db: Snapshot) -> StoredCounts:
         str(status): int(number)
         for status, number in db.execute("SELECT status, COUNT(*) FROM pools GROUP BY status")
     }
-    return StoredCounts(rollouts, pools, _loads(db))
+    oldest = db.execute(
+        "SELECT created_at FROM rollouts WHERE status = 'queued' ORDER BY seq LIMIT 1"
+    ).fetchone()
+    waited = 0.0 if oldest is None else seconds_between(oldest[0], now())
+    return StoredCounts(rollouts, pools, _loads(db), waited)
 
 
 def _loads(db: Snapshot) -> dict[str, PoolLoad]:

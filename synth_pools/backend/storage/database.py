@@ -131,6 +131,15 @@ class Database(abc.ABC):
     async def bytes_on_disk(self) -> dict[str, int]:
         """Return the sizes of what it takes, by names; those that are not known are missing."""
 
+    async def sharing(self) -> dict[str, float]:
+        """Return what is to be watched where several backends share it, by names.
+
+        Returns:
+            How many `backends` there are; the `dead_queue_rows`; the `oldest_snapshot_seconds` of
+            those that keep them. Nothing where it cannot be asked.
+        """
+        return {"backends": 1.0, "dead_queue_rows": 0.0, "oldest_snapshot_seconds": 0.0}
+
     @abc.abstractmethod
     async def maintain(self) -> None:
         """See to the room that it takes, until that is cancelled."""

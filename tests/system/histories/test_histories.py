@@ -59,7 +59,7 @@ def test_a_backend_is_linearizable(server: Server, container_url: str, seed: int
     assert len(answered) == len(workload.operations) == 6 * 3 * 120
 
 
-class _Fault:
+class Fault:
     """A way to a backend on which something is wrong."""
 
     def __init__(self, send: Send) -> None:
@@ -72,7 +72,7 @@ class _Fault:
         """Wait for what it still sends."""
 
 
-class _Stale(_Fault):
+class _Stale(Fault):
     """A read that is answered with what was read a moment ago."""
 
     def __init__(self, send: Send) -> None:
@@ -90,7 +90,7 @@ class _Stale(_Fault):
         return response
 
 
-class _LostUpdate(_Fault):
+class _LostUpdate(Fault):
     """A change of one field that is written with the others as they were read before it."""
 
     def __call__(self, method: str, path: str, body: Any, key: str | None) -> httpx.Response:
@@ -102,7 +102,7 @@ class _LostUpdate(_Fault):
         return self._send(method, path, body, key)
 
 
-class _NoFence(_Fault):
+class _NoFence(Fault):
     """A late answer of one that was taken off a rollout, which is written over the outcome."""
 
     def __init__(self, send: Send) -> None:
@@ -119,7 +119,7 @@ class _NoFence(_Fault):
         return response
 
 
-class _KeyRace(_Fault):
+class _KeyRace(Fault):
     """Two creations with one key at the same time, of which neither sees the other."""
 
     def __init__(self, send: Send) -> None:
@@ -140,7 +140,7 @@ class _KeyRace(_Fault):
                 self._under_way[key] -= 1
 
 
-class _OutOfOrder(_Fault):
+class _OutOfOrder(Fault):
     """Events that come in the order in which they were sent off, not in that of their numbers."""
 
     def __call__(self, method: str, path: str, body: Any, key: str | None) -> httpx.Response:
@@ -152,7 +152,7 @@ class _OutOfOrder(_Fault):
         return response
 
 
-class _EarlyAnswer(_Fault):
+class _EarlyAnswer(Fault):
     """A change that is answered before it is written."""
 
     def __init__(self, send: Send) -> None:
@@ -173,11 +173,12 @@ class _EarlyAnswer(_Fault):
         return self._send(method, path, body, key)
 
 
-@pytest.mark.parametrize(
-    "fault", [_Stale, _LostUpdate, _NoFence, _KeyRace, _OutOfOrder, _EarlyAnswer]
-)
+FAULTS = [_Stale, _LostUpdate, _NoFence, _KeyRace, _OutOfOrder, _EarlyAnswer]
+
+
+@pytest.mark.parametrize("fault", FAULTS)
 def test_a_fault_is_found(
-    start: Callable[..., Server], container_url: str, fault: type[_Fault]
+    start: Callable[..., Server], container_url: str, fault: type[Fault]
 ) -> None:
     with closing(fault(send_to(start()))) as send:
         for seed in range(5):

@@ -40,6 +40,18 @@ _UNSETTLED_SECONDS = 5.0
 _SHORTEST_PAUSE, _LONGEST_PAUSE = 0.1, 2.0
 
 
+# Dead rows of the queue stay as long as anybody has a snapshot that is older than their end.
+_SHARING = """
+SELECT
+    (SELECT COUNT(*) FROM backends WHERE leased_until >= clock_timestamp()) AS backends,
+    COALESCE((SELECT n_dead_tup FROM pg_stat_user_tables
+        WHERE schemaname = 'synth_pools' AND relname = 'queue'), 0) AS dead_queue_rows,
+    COALESCE((SELECT EXTRACT(EPOCH FROM MAX(clock_timestamp() - xact_start)) FROM pg_stat_activity
+        WHERE backend_xmin IS NOT NULL AND pid <> pg_backend_pid()
+        AND datname = current_database()), 0) AS oldest_snapshot_seconds
+"""
+
+
 class PostgresDatabase(Database):
     """Database on a server, which any number of backends share.
 
@@ -142,6 +154,13 @@ class PostgresDatabase(Database):
         sql = "SELECT pg_database_size(current_database())"
         with contextlib.suppress(StorageError):
             return {"database": await self.read_once(lambda db: int(db.execute(sql).fetchone()[0]))}
+        return {}
+
+    async def sharing(self) -> dict[str, float]:
+        """Return what is to be watched: the queue, and what keeps its dead rows."""
+        with contextlib.suppress(StorageError):
+            row = await self.read_once(lambda db: db.execute(_SHARING).fetchone())
+            return {name: float(row[name]) for name in row.keys()}  # noqa: SIM118 - a row's values
         return {}
 
     async def maintain(self) -> None:

@@ -1,0 +1,218 @@
+"""Backends that die, or are silent for longer than their lease, beside others on one database."""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import signal
+import threading
+from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any
+
+import httpx
+
+from tests.postgres.test_several_backends import several
+from tests.support.backend_server import eventually
+from tests.support.containers import Seen, http, odd_container
+from tests.support.postgres_server import execute, fetch
+from tests.system.crash.processes import KEY, Serve
+
+LIMIT = 60.0
+# What is promised of the time from a death to the take-over.
+TAKEN_OVER_WITHIN = 6.0
+
+
+class Client:
+    """A client of a backend in another process."""
+
+    def __init__(self, serve: Serve) -> None:
+        self.http = httpx.Client(
+            base_url=serve.url, headers={"authorization": f"Bearer {KEY}"}, timeout=LIMIT
+        )
+
+    def call(self, method: str, path: str, body: Any = None) -> Any:
+        response = self.http.request(method, path, json=body)
+        assert response.is_success, (method, path, response.status_code, response.text)
+        return response.json()
+
+    def until(self, rollout_id: str, *states: str) -> Any:
+        def look() -> Any:
+            rollout = self.call("GET", f"/v1/rollouts/{rollout_id}")
+            return rollout if rollout["status"] in states else None
+
+        return eventually(look)
+
+
+@contextlib.contextmanager
+def processes(number: int, store: str, folder: Path) -> Iterator[list[tuple[Serve, Client]]]:
+    """`synth-pools serve` several times on one database, each in a process of its own."""
+    shared = folder / "shared"
+    shared.mkdir()
+    serves = [
+        Serve(
+            folder / f"data-{index}",
+            folder / f"backend-{index}.log",
+            *("--artifacts-dir", str(shared)),
+            store=store,
+        )
+        for index in range(number)
+    ]
+    with contextlib.ExitStack() as stack:
+        for one in serves:
+            stack.callback(one.end)
+            one.start()
+        yield [(one, Client(one)) for one in serves]
+
+
+class HoldsTheFirst:
+    """Container that answers the first request for a rollout when it is told to, others at once."""
+
+    def __init__(self) -> None:
+        self.opened = threading.Event()
+        self.sent: dict[str, int] = {}
+
+    def answer(self, seen: Seen) -> bytes:
+        if seen.method != "POST" or seen.path.endswith("/terminate"):
+            return http(404, {"detail": "unknown"})
+        rollout_id = seen.json["rollout_id"]
+        number = self.sent[rollout_id] = self.sent.get(rollout_id, 0) + 1
+        if number == 1:
+            self.opened.wait(LIMIT)
+        return http(200, {"status": "completed", "reward": number})
+
+
+def owner_of(store: str, rollout_id: str) -> int | None:
+    sql = f"SELECT owner FROM synth_pools.rollouts WHERE id = '{rollout_id}'"
+    [(owner,)] = fetch(store, sql)
+    return owner  # type: ignore[no-any-return]
+
+
+def moment(text: str) -> datetime:
+    return datetime.fromisoformat(text).astimezone(UTC)
+
+
+def test_what_a_killed_one_ran_is_taken_over(store: str, tmp_path: Path) -> None:
+    held = HoldsTheFirst()
+    with (
+        odd_container(held.answer) as container,
+        processes(2, store, tmp_path) as [(first, one), (_, other)],
+    ):
+        pool = {"pool_id": "p", "name": "p", "container_url": container.url, "concurrency": 2}
+        one.call("POST", "/v1/pools", pool)
+        request = {"limits": {"max_attempts": 2}}
+        ids = [one.call("POST", "/v1/pools/p/rollouts", request)["rollout_id"] for _ in range(4)]
+        for rollout_id in ids[:2]:
+            other.until(rollout_id, "running")
+        # These wait, and go on with a place that the dead one had.
+        former = owner_of(store, ids[0])
+        [(killed,)] = fetch(store, "SELECT clock_timestamp()")
+        first.kill()
+        for number, rollout_id in enumerate(ids):
+            if number >= 2:
+                eventually(lambda rollout_id=rollout_id: held.sent.get(rollout_id))
+                held.opened.set()
+            ended = other.until(rollout_id, "completed", "failed")
+            assert ended["status"] == "completed", ended
+            assert owner_of(store, rollout_id) != former
+        started = other.call("GET", f"/v1/rollouts/{ids[0]}/events?format=json")["events"]
+        again = [event for event in started if event["event"] == "rollout.started"]
+        assert [event["data"]["attempt"] for event in again] == [1, 2]
+        passed = moment(again[1]["timestamp"]) - killed
+        assert passed.total_seconds() <= TAKEN_OVER_WITHIN
+        assert len(fetch(store, "SELECT number FROM synth_pools.backends")) == 1
+
+        # Its place is its own again, at once.
+        first.start()
+        assert one.call("GET", f"/v1/rollouts/{ids[0]}")["score"] == 2
+
+
+def test_who_was_silent_for_too_long_writes_nothing(store: str, tmp_path: Path) -> None:
+    held = HoldsTheFirst()
+    with (
+        odd_container(held.answer) as container,
+        processes(2, store, tmp_path) as [(first, one), (_, other)],
+    ):
+        one.call("POST", "/v1/pools", {"pool_id": "p", "name": "p", "container_url": container.url})
+        request = {"limits": {"max_attempts": 2}}
+        rollout_id = one.call("POST", "/v1/pools/p/rollouts", request)["rollout_id"]
+        other.until(rollout_id, "running")
+        former = owner_of(store, rollout_id)
+        first_process = first.pid
+        os.kill(first_process, signal.SIGSTOP)
+        try:
+            eventually(lambda: owner_of(store, rollout_id) != former)
+            ended = other.until(rollout_id, "completed")
+            events = other.call("GET", f"/v1/rollouts/{rollout_id}/events?format=json")
+            # The answer to the first attempt is there when it wakes up.
+            held.opened.set()
+        finally:
+            os.kill(first_process, signal.SIGCONT)
+        log = tmp_path / "backend-0.log"
+        eventually(lambda: "took this one for dead" in log.read_text())
+        eventually(lambda: len(fetch(store, "SELECT number FROM synth_pools.backends")) == 2)
+        assert ended["score"] == 2
+        for client in (one, other):
+            assert client.call("GET", f"/v1/rollouts/{rollout_id}") == ended
+            assert client.call("GET", f"/v1/rollouts/{rollout_id}/events?format=json") == events
+        # It goes on, under a new number.
+        done = one.call("POST", "/v1/pools/p/rollouts", {"mode": "sync", **request})
+        assert (done["status"], held.sent[rollout_id]) == ("completed", 2)
+        assert owner_of(store, done["rollout_id"]) != former
+        assert "Traceback" not in log.read_text()
+
+
+def test_one_that_stops_in_a_transaction_holds_up_nobody(store: str, tmp_path: Path) -> None:
+    with several(1, store, tmp_path) as (server,):
+        pool_id = server.pool()
+        gone = threading.Event()
+
+        def hold() -> None:
+            import asyncio  # a connection of its own, as a stopped backend has one
+
+            import asyncpg
+
+            async def run() -> None:
+                raw = await asyncpg.connect(store)
+                await raw.execute("SET idle_in_transaction_session_timeout = '3s'")
+                [number] = await raw.fetchrow("SELECT number FROM synth_pools.backends")
+                await raw.execute(f"BEGIN; SELECT synth_pools.enter({number})")
+                await asyncio.to_thread(gone.wait, LIMIT)
+                raw.terminate()
+
+            asyncio.run(run())
+
+        with ThreadPoolExecutor(2) as threads:
+            held = threads.submit(hold)
+            sql = "SELECT 1 FROM pg_locks WHERE locktype = 'advisory' AND granted"
+            eventually(lambda: fetch(store, sql))
+            assert server.run(pool_id)["status"] == "completed"
+            gone.set()
+            held.result(LIMIT)
+
+
+def test_a_listener_that_is_cut_off_misses_nothing(store: str, tmp_path: Path) -> None:
+    held = HoldsTheFirst()
+    with (
+        odd_container(held.answer) as container,
+        several(2, store, tmp_path) as (first, second),
+        ThreadPoolExecutor(4) as threads,
+    ):
+        pool_id = first.pool(container_url=container.url, concurrency=1)
+        running = first.rollout(pool_id)["id"]
+        first.until(running, "running")
+        followed = threads.submit(second.events, running)
+        waiting = threads.submit(second.run, pool_id)
+        eventually(lambda: first.get("/v1/queue/status")["queued"] == 1)
+        listeners = (
+            "SELECT pg_terminate_backend(pid) FROM pg_stat_activity"
+            " WHERE query LIKE '%leased_until%' AND pid <> pg_backend_pid()"
+            " AND datname = current_database()"
+        )
+        execute(store, listeners)
+        held.opened.set()
+        assert [event["event"] for event in followed.result(LIMIT)][-1] == "rollout.completed"
+        assert waiting.result(LIMIT)["status"] == "completed"
+        assert len(fetch(store, "SELECT number FROM synth_pools.backends")) == 2
