@@ -9,6 +9,7 @@ import threading
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from datetime import UTC, datetime
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -112,7 +113,7 @@ def test_what_a_killed_one_ran_is_taken_over(store: str, tmp_path: Path) -> None
         first.kill()
         for number, rollout_id in enumerate(ids):
             if number >= 2:
-                eventually(lambda rollout_id=rollout_id: held.sent.get(rollout_id))
+                eventually(partial(held.sent.get, rollout_id))
                 held.opened.set()
             ended = other.until(rollout_id, "completed", "failed")
             assert ended["status"] == "completed", ended

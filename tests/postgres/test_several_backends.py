@@ -13,6 +13,7 @@ import pytest
 
 from synth_pools.backend.errors import StoreError
 from synth_pools.backend.settings import StoreURL
+from synth_pools.backend.storage.postgres.database import PostgresDatabase
 from synth_pools.local import LocalBackend
 from tests.support.backend_server import Server, eventually, serve
 from tests.support.containers import Seen, http, odd_container
@@ -263,3 +264,20 @@ def metrics(server: Server) -> dict[str, float]:
     lines = server.http.get("/metrics").text.splitlines()
     series = [line.rpartition(" ") for line in lines if not line.startswith("#")]
     return {name: float(value) for name, _, value in series}
+
+
+def test_a_pool_that_was_made_this_very_moment_elsewhere(store: str, tmp_path: Path) -> None:
+    with (
+        odd_container(lambda _: http(200, {"status": "completed", "reward": 7})) as container,
+        several(2, store, tmp_path) as (first, second),
+    ):
+        database = second.services.database
+        assert isinstance(database, PostgresDatabase)
+        # Nobody tells it, as in the moment before a notice comes.
+        database._membership._peer = None
+        for _ in range(5):
+            assert second.run(first.pool(container_url=container.url))["score"] == 7
+        pool_id = first.pool()
+        assert second.run(pool_id)["status"] == "completed"
+        first.call("PATCH", f"/v1/pools/{pool_id}", json={"container_url": container.url})
+        assert second.run(pool_id)["score"] == 7

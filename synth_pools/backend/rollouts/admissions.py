@@ -11,6 +11,7 @@ from ..storage.claims import find_pool_with_places, free_places
 from ..storage.database import Row, Transaction
 from ..storage.idempotency import IdempotencyKey
 from ..storage.pools import Pool, find_task, task_container_url
+from .attempts import is_address_of
 from .capacity import AdmissionControl
 from .event_feed import RolloutNotifier
 from .placement import Placement
@@ -77,7 +78,7 @@ class Admission:
         if existing is not None:
             return existing
         pool = self._placement.pool_for(pool_id, request)
-        if place is not None and place.pool_id == pool.id and self._is_free(pool):
+        if place is not None and place.pool_id == pool.id and self._is_free(pool, place.lease.url):
             rollout, tell = self._start(place, pool, request, stored or request)
         else:
             self._room.take(pool)
@@ -92,10 +93,12 @@ class Admission:
         tx.after_commit(partial(self._notifier.notify_pool, pool.id))
         return rollout
 
-    def _is_free(self, pool: Pool) -> bool:
+    def _is_free(self, pool: Pool, url: str | None) -> bool:
         """Return whether a place that is held here is free, whatever other backends run."""
         if self._tx.owner is None:
             return True
+        if not is_address_of(pool.view, url):
+            return False
         free = self._free.get(pool.id)
         if free is None:
             free = free_places(self._tx, pool)

@@ -8,7 +8,13 @@ from typing import Any, Self
 
 from ..containers.credentials import FORBIDDEN_KEY, MISSING_KEY
 from ..domain import json_text
-from ..domain.definitions import container_key_env, submits_asynchronously, telemetry_of
+from ..domain.definitions import (
+    container_key_env,
+    container_urls,
+    starts_containers,
+    submits_asynchronously,
+    telemetry_of,
+)
 from ..domain.target import TargetError
 
 # Keys of a request that are about the pool and the creation, not about the container.
@@ -35,6 +41,21 @@ def most_attempts_of(limits: Any) -> int:
     """Return the number of times that a rollout may be sent to a container."""
     value = limits.get("max_attempts") if isinstance(limits, dict) else None
     return max(1, min(int(value), _MOST_ATTEMPTS)) if json_text.is_number(value) else 1
+
+
+def is_address_of(view: Mapping[str, Any], url: str | None) -> bool:
+    """Return whether a pool, by its view, has its rollouts sent to an address.
+
+    Another backend may have changed the pool, and the balancer of this one not know it yet.
+
+    Args:
+        view: The view of the pool.
+        url: The address; None is the echo target.
+    """
+    if starts_containers(view):
+        return True
+    urls = container_urls(view)
+    return url in urls if urls else url is None
 
 
 # Made for each rollout: a frozen one takes three times as long.

@@ -28,7 +28,7 @@ from ..storage.peers import FencedError
 from ..storage.pools import Pool, find_pool, find_task, task_container_url
 from ..storage.rollout_results import RolloutResult, failure
 from ..storage.rollouts import FINAL, find_rollout
-from .attempts import Attempt, timeout_of
+from .attempts import Attempt, is_address_of, timeout_of
 from .background_tasks import BackgroundTasks
 from .container_events import AgentEvents, ContainerEvents
 from .event_feed import RolloutNotifier
@@ -256,6 +256,12 @@ class Runner:
         if rollout["status"] == "queued" and pool.status != "active":
             # Paused, or failed, in the very moment in which it was to start.
             return RunEnd.PUT_BACK
+        if tx.owner is not None and not is_address_of(pool.view, lease_url):
+            # Another backend has changed the pool, and this one is about to hear of it.
+            tx.after_commit(partial(self._balancer.set_pool, pool.id, pool.definition))
+            if error is None:
+                return RunEnd.PUT_BACK
+            lease_url = next(iter(container_urls(pool.view)), None)
         try:
             url = _url_of_task(tx, rollout, pool) or lease_url
         except ApiError as gone:

@@ -43,6 +43,11 @@ The last result, as it was printed:
 """
 
 
+_SHARED = """
+(three of them, on one PostgreSQL database: each call goes to any of them, some of the kills to the
+server of the database, and at no time may more rollouts of a pool run than it has places)"""
+
+
 def main() -> int:
     parser = argparse.ArgumentParser(prog="python -m tests.system.crash", description=__doc__)
     parser.add_argument("--kills", type=int, default=50)
@@ -51,7 +56,10 @@ def main() -> int:
         "--store",
         choices=["sqlite", "postgresql"],
         default="sqlite",
-        help="the database of the backend; a PostgreSQL server is started for it, and survives",
+        help="the database; a PostgreSQL server is started, and killed now and then, too",
+    )
+    parser.add_argument(
+        "--backends", type=int, default=3, help="how many share a PostgreSQL database"
     )
     parser.add_argument("--write", type=Path, metavar="FILE", help="also write the result there")
     arguments = parser.parse_args()
@@ -59,16 +67,19 @@ def main() -> int:
     logging.getLogger("synth_pools").setLevel(logging.ERROR)
     with ExitStack() as stack:
         folder = stack.enter_context(tempfile.TemporaryDirectory(prefix="synth-pools-crash-"))
-        store = None
+        place = (Path(folder), arguments.kills, arguments.seed, _tell)
         if arguments.store == "postgresql":
-            store = stack.enter_context(running_server()).new_database("crash")
-        report = crash_run(Path(folder), arguments.kills, arguments.seed, _tell, store)
+            server = stack.enter_context(running_server())
+            store = server.new_database("crash")
+            report = crash_run(*place, store, arguments.backends, server)
+        else:
+            report = crash_run(*place)
     _print(report)
     if arguments.write is not None:
         is_served = arguments.store == "postgresql"
         page = {
             "command": "make crash STORE=postgresql" if is_served else "make crash",
-            "where": " with a PostgreSQL database, whose server lives on" if is_served else "",
+            "where": _SHARED if is_served else "",
             "result": "\n".join(report.lines()),
         }
         text = _PAGE

@@ -8,7 +8,7 @@ import random
 import threading
 import time
 import uuid
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
 from functools import partial
@@ -57,10 +57,18 @@ class Asked:
 
 
 class Load:
-    """Threads that create, repeat, cancel and follow rollouts, whatever becomes of the backend."""
+    """Threads that create, repeat, cancel and follow rollouts, whatever becomes of the backends.
 
-    def __init__(self, client: ContainerPoolsClient, pool_ids: list[str], seed: int) -> None:
-        self.client = client
+    Args:
+        clients: One of each backend; each call is made to any of them.
+        pool_ids: The pools.
+        seed: Of what is asked for, though not of when.
+    """
+
+    def __init__(
+        self, clients: Sequence[ContainerPoolsClient], pool_ids: list[str], seed: int
+    ) -> None:
+        self._clients = clients
         self.asked: list[Asked] = []
         self.repeats = 0
         self.tries_that_met_nobody = 0
@@ -72,6 +80,11 @@ class Load:
         self._threads = ThreadPoolExecutor(_WRITERS + _READERS)
         self._writers = [self._threads.submit(self._write, number) for number in range(_WRITERS)]
         self._readers = [self._threads.submit(self._read) for _ in range(_READERS)]
+
+    @property
+    def client(self) -> ContainerPoolsClient:
+        """The client of any backend."""
+        return random.choice(self._clients)
 
     def check(self) -> None:
         """Raise what a thread found to be wrong, while there is still somebody to see it."""

@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import hashlib
 import random
+import signal
 import sqlite3
 import time
 from collections import Counter
@@ -16,7 +17,7 @@ from synth_pools import ContainerPoolsClient
 from synth_pools.backend.storage.content_store import FOLDER
 from synth_pools.backend.storage.data_dir import FILE_NAME
 from tests.support.container_process import container_processes, content_of
-from tests.support.postgres_server import fetch
+from tests.support.postgres_server import PostgresServer, fetch
 from tests.system.crash.ledgers import Verdict, compare, stored_rollouts
 from tests.system.crash.load import Load
 from tests.system.crash.processes import KEY, Serve
@@ -27,6 +28,12 @@ _ORPHANS = """
 SELECT COUNT(*) FROM {schema}events
     WHERE rollout_seq NOT IN (SELECT seq FROM {schema}rollouts)
 """
+_RUNNING = (
+    "SELECT pool_id, COUNT(*) FROM synth_pools.rollouts WHERE status = 'running' GROUP BY pool_id"
+)
+_CONCURRENCY = 6
+# How many of the kills are of the database, where that may be killed.
+_OF_THE_DATABASE = 0.15
 # How many of the kills come before the backend has said that it is there.
 _EARLY = 0.2
 
@@ -36,6 +43,8 @@ class Report:
     verdict: Verdict
     kills: int
     kills_while_starting: int
+    backends: int
+    database_kills: int
     repeats: int
     tries_that_met_nobody: int
     artifacts: int
@@ -48,7 +57,13 @@ class Report:
             f"{verdict.statuses[name]} {name}" for name in sorted(verdict.statuses)
         )
         return [
-            f"kills                       {self.kills}, {self.kills_while_starting} in its start",
+            f"kills                       {self.kills}, {self.kills_while_starting} in a start",
+            *(
+                [f"  of the database           {self.database_kills}"]
+                if self.database_kills
+                else []
+            ),
+            *([f"backends                    {self.backends}"] if self.backends > 1 else []),
             f"rollouts admitted           {verdict.rollouts}",
             f"  how they ended            {statuses}",
             f"  lost without an outcome   {sum('lost:' in line for line in verdict.wrong)}",
@@ -72,21 +87,48 @@ def crash_run(
     seed: int,
     tell: Callable[[str], None] = lambda _: None,
     store: str | None = None,
+    backends: int = 1,
+    server: PostgresServer | None = None,
 ) -> Report:
+    """Run one.
+
+    Args:
+        folder: An empty folder.
+        kills: The number of kills.
+        seed: Of what is done.
+        tell: Told how far it is.
+        store: The database; None for SQLite.
+        backends: How many share the database.
+        server: The server of the database, which is then killed now and then, too.
+    """
     begun = time.monotonic()
     chance = random.Random(seed)
-    data_dir = folder / "data"
+    contents = folder / ("data" if backends == 1 else "contents")
     kinds = ("forgetting", "keeping", "submitting")
-    serve = Serve(data_dir, folder / "backend.log", store=store)
+    serves = [Serve(folder / "data", folder / "backend.log", store=store)]
+    if backends > 1:
+        contents.mkdir()
+        options = ("--artifacts-dir", str(contents))
+        serves = [
+            Serve(folder / f"data-{one}", folder / f"backend-{one}.log", *options, store=store)
+            for one in range(backends)
+        ]
+    database_kills = 0
+    crowded: list[str] = []
     with contextlib.ExitStack() as running:
         started = running.enter_context(container_processes(folder, *kinds))
         containers = dict(zip(kinds, started, strict=True))
-        running.callback(serve.end)
-        serve.start()
-        client = running.enter_context(
-            # What to do about a backend that is not there is the load's business.
-            ContainerPoolsClient(api_key=KEY, backend_base=serve.url, timeout=20, max_retries=0)
-        )
+        for serve in serves:
+            running.callback(serve.end)
+            serve.start()
+        clients = [
+            running.enter_context(
+                # What to do about a backend that is not there is the load's business.
+                ContainerPoolsClient(api_key=KEY, backend_base=one.url, timeout=20, max_retries=0)
+            )
+            for one in serves
+        ]
+        client = clients[0]
         pools = {
             kind: str(
                 client.create_pool(
@@ -94,19 +136,29 @@ def crash_run(
                         "pool_id": kind,
                         "name": kind,
                         "container_url": container.url,
-                        "concurrency": 6,
+                        "concurrency": _CONCURRENCY,
                         "config": {"submission_mode": "async" if kind == "submitting" else "sync"},
                     }
                 )["pool_id"]
             )
             for kind, container in containers.items()
         }
-        load = Load(client, list(pools.values()), seed)
+        load = Load(clients, list(pools.values()), seed)
         running.callback(load.close)
-        while serve.kills < kills:
-            _kill_once(serve, chance)
+        while (killed := sum(serve.kills for serve in serves) + database_kills) < kills:
+            if server is not None and chance.random() < _OF_THE_DATABASE:
+                server.stop(signal.SIGQUIT)
+                server.start()
+                database_kills += 1
+            else:
+                _kill_once(chance.choice(serves), chance)
+            if store is not None:
+                rows = fetch(store, _RUNNING)
+                crowded += [
+                    f"{pool}: {number} run" for pool, number in rows if number > _CONCURRENCY
+                ]
             load.check()
-            tell(f"{serve.kills} of {kills} kills, {len(load.asked)} rollouts admitted")
+            tell(f"{killed + 1} of {kills} kills, {len(load.asked)} rollouts admitted")
         load.finish(_DRAIN_SECONDS)
         stored = {pool_id: stored_rollouts(client, pool_id) for pool_id in pools.values()}
         ran = {pools[kind]: Counter(container.ran) for kind, container in containers.items()}
@@ -114,17 +166,22 @@ def crash_run(
         verdict = compare(load.asked, stored, ran, kept)
         _check_again(verdict, client, load)
         artifacts = _check_artifacts(verdict, client, load)
-        status = serve.stop()
-        verdict.expect(status == 0, f"the backend's last exit status is {status}")
-    log = (folder / "backend.log").read_text()
-    verdict.expect("Traceback" not in log, f"the backend's log: {log[-2000:]}")
+        statuses = [serve.stop() for serve in serves]
+        verdict.expect(not any(statuses), f"the backends' last exit statuses are {statuses}")
+    for file in folder.glob("backend*.log"):
+        log = file.read_text()
+        place = log.find("Traceback")
+        verdict.expect(place < 0, f"{file.name}: {log[max(0, place - 500) : place + 2500]}")
+    verdict.wrong += crowded
     if store is None:
-        _check_file(verdict, data_dir / FILE_NAME)
-    _check_contents(verdict, data_dir, store)
+        _check_file(verdict, contents / FILE_NAME)
+    _check_contents(verdict, contents, store)
     return Report(
         verdict,
-        serve.kills,
-        serve.kills_while_starting,
+        sum(serve.kills for serve in serves) + database_kills,
+        sum(serve.kills_while_starting for serve in serves),
+        backends,
+        database_kills,
         load.repeats,
         load.tries_that_met_nobody,
         artifacts,
