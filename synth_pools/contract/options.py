@@ -91,6 +91,7 @@ class Options:
         access: The way to the backend.
         other_key: The key of another organisation.
         restart: A command that restarts the backend.
+        image: The `config.image` of a container that serves rollouts.
         offered: Whether the operations that are not there are found out, and left out.
     """
 
@@ -111,6 +112,7 @@ class Options:
     access: Access = field(default_factory=Access)
     other_key: ApiKey | None = None
     restart: str | None = None
+    image: Mapping[str, Any] | None = None
 
     def wants(self, check: str) -> bool:
         """Return True if `only` and `skip` let a check through."""

@@ -71,6 +71,7 @@ def run_contract(
     access: Access | None = None,
     other_key: str | None = None,
     restart: str | None = None,
+    image: Mapping[str, Any] | None = None,
     scenarios: Sequence[Path] = (),
     patience: float = 30.0,
     spec: Path | None = None,
@@ -102,6 +103,7 @@ def run_contract(
         access: The way to a backend behind a gateway.
         other_key: The key of another organisation, which must find nothing of the first.
         restart: A command for a shell that restarts the backend, and returns when it is done.
+        image: A `config.image` whose containers serve rollouts, for a backend that starts images.
         scenarios: Files of Python with scenarios of the caller's own.
         patience: Seconds to wait for a change that has to come.
         spec: The file to judge by; the openapi.yaml of this package where None.
@@ -148,6 +150,7 @@ def run_contract(
             access=access or Access(),
             other_key=None if other_key is None else ApiKey(checked_key(other_key)),
             restart=restart,
+            image=image,
         )
         http = _http_client(options, run.document)
         session = Session(

@@ -39,6 +39,15 @@ def _json_object(
     return found
 
 
+def _image(
+    context: click.Context, parameter: click.Parameter, text: str | None
+) -> dict[str, Any] | None:
+    """Return a `config.image`, of which a reference alone is the shortest."""
+    if text is None or text.startswith(("@", "{")):
+        return _json_object(context, parameter, text)
+    return {"image": text}
+
+
 def _names(_: click.Context, __: click.Parameter, text: str | None) -> tuple[str, ...]:
     return tuple(filter(None, (name.strip() for name in (text or "").split(","))))
 
@@ -106,6 +115,12 @@ def _list_checks(context: click.Context, _: click.Parameter, wanted: bool) -> No
 @click.option("--proxy", metavar="URL", help="The proxy to go through.")
 @click.option(
     "--restart", metavar="CMD", help="A command that restarts the backend: try what it keeps."
+)
+@click.option(
+    "--image",
+    metavar="REF|JSON|@FILE",
+    callback=_image,
+    help="An image whose containers serve rollouts, or a whole config.image.",
 )
 @click.option(
     "--scenarios",
@@ -202,6 +217,7 @@ def contract_test(
     api_key: str | None,
     token_command: str | None,
     other_key: str | None,
+    image: dict[str, Any] | None,
     headers: dict[str, str],
     client_cert: Path | None,
     client_key: Path | None,
@@ -293,6 +309,7 @@ def contract_test(
                 access=Access(headers, client_cert, client_key, ca, proxy),
                 other_key=other_key,
                 restart=restart,
+                image=image,
                 scenarios=scenarios,
                 patience=patience,
                 spec=spec,

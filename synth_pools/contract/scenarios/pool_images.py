@@ -1,0 +1,172 @@
+"""Scenarios of pools whose containers are started from an image, on servers that may start any."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+from synth_pools.contract.document import FINAL
+from synth_pools.contract.exceptions import InconclusiveError, StopScenarioError
+from synth_pools.contract.harness.context import Context
+from synth_pools.contract.harness.expectations import Expectation
+from synth_pools.contract.harness.registry import scenario
+from synth_pools.contract.harness.waits import comes, eventually, start_rollout, wait_for
+from synth_pools.contract.http.client import ABSENT, Response, at
+from synth_pools.contract.results import Outcome
+from synth_pools.contract.rules.verdict import same_json, show
+
+_SECTION = "PoolImage"
+_FEATURE = "images"
+# Nobody listens at this port of the server's own machine.
+_NOWHERE = "localhost:9/contract-kit/none:1"
+# An image may have to be pulled, or several times be tried to: so many times as long as other
+# changes may take.
+_PULL, _TRY = 20, 4
+
+
+@scenario(
+    "pool_images.started",
+    _SECTION,
+    "a pool of an image is warming until its containers are healthy, runs rollouts on them, tells "
+    "of them in its metrics, and ends them with the pool",
+    "create_pool",
+    "get_pool",
+    "get_pool_metrics",
+    "create_rollout",
+    "delete_pool",
+    needs=_FEATURE,
+    slow=True,
+)
+def pool_images_started(ctx: Context) -> None:
+    image = ctx.session.options.image
+    if image is None:
+        note = "needs --image, with an image whose containers serve rollouts"
+        raise InconclusiveError(Outcome.NOT_REACHED, "create_pool", note)
+    made = _create(ctx, image)
+    pool = {"pool_id": str(made.at("id"))}
+    states = ("warming", "active")
+    ctx.expect.that(
+        Expectation("create_pool", "status warming, until a container is healthy", made),
+        made.at("status") in states,
+        show(made.at("status")),
+    )
+    read = _ended_warming(ctx, pool, _PULL)
+    if read.at("status") != "active":
+        # The image is the caller's, and so is what is wrong with it.
+        note = f"the pool of --image is {read.at('status')}: {show(read.at('error'), 200)}"
+        raise InconclusiveError(Outcome.NOT_REACHED, "create_pool", note)
+    for field in ("config", "pool_config"):
+        kept = read.at(field, "image")
+        shown = {name: at(kept, name) for name in image}
+        ctx.expect.equal("get_pool", f"{field}.image, as sent,", dict(image), shown, read)
+    ctx.expect.equal("get_pool", "error of an active pool", None, read.at("error"), read)
+    _judge_container(ctx, pool)
+    rollout = start_rollout(ctx, pool["pool_id"])
+    ended = wait_for(ctx, rollout, FINAL)
+    # What comes of it is the container's affair, as long as it was reached.
+    lost = ended.at("error", "code") in ("container_unreachable", "container_timeout")
+    reached = Expectation("create_rollout", "a rollout runs on the container of the image", ended)
+    ctx.expect.that(reached, not lost, show(ended.at("error"), 200))
+    ctx.require(200, "delete_pool", pool)
+    if ctx.session.offers("pool_logs"):
+        _judge_end(ctx, pool)
+
+
+@scenario(
+    "pool_images.unavailable",
+    _SECTION,
+    "a pool whose image cannot be pulled becomes failed with image_unavailable",
+    "create_pool",
+    "get_pool",
+    needs=_FEATURE,
+    slow=True,
+)
+def pool_images_unavailable(ctx: Context) -> None:
+    made = _create(ctx, {"image": _NOWHERE})
+    read = _ended_warming(ctx, {"pool_id": str(made.at("id"))}, _TRY)
+    code = read.at("error", "code")
+    if code == "engine_unavailable":
+        note = f"the engine of the server does not work: {show(read.at('error', 'message'), 200)}"
+        raise InconclusiveError(Outcome.NOT_REACHED, "get_pool", note)
+    ctx.expect.equal("get_pool", "status", "failed", read.at("status"), read)
+    ctx.expect.equal("get_pool", "error.code", "image_unavailable", code, read)
+
+
+def _create(ctx: Context, image: Any) -> Response:
+    """Create a pool of an image.
+
+    Raises:
+        InconclusiveError: The server's machine does not have the engine.
+        StopScenarioError: It is not created; the departure is recorded.
+    """
+    name = ctx.resources.name()
+    body = {"name": name, "pool_id": name, "config": {"image": dict(image)}}
+    ctx.session.register_pool(name)
+    made = ctx.call("create_pool", json=body)
+    if made.status == 409 and made.at("error", "code") == "engine_unavailable":
+        note = f"no engine there: {show(made.at('error', 'message'), 200)}"
+        raise InconclusiveError(Outcome.NOT_REACHED, "create_pool", note)
+    if made.status == 403 and made.at("error", "code") == "images_not_allowed":
+        note = f"the operator allows no such image: {show(made.at('error', 'message'), 200)}"
+        raise InconclusiveError(Outcome.NOT_REACHED, "create_pool", note)
+    if not ctx.expect.status(made, 201, "create_pool"):
+        raise StopScenarioError
+    return made
+
+
+def _ended_warming(ctx: Context, pool: dict[str, str], times: int) -> Response:
+    """Return the pool once it is no longer warming.
+
+    Raises:
+        InconclusiveError: It is for too long.
+    """
+    read = ctx.require(200, "get_pool", pool)
+
+    def over() -> bool:
+        nonlocal read
+        read = ctx.require(200, "get_pool", pool)
+        return bool(read.at("status") != "warming")
+
+    limit = times * ctx.session.patience
+    if not eventually(ctx, over, limit):
+        note = f"the pool was still warming after {limit:.0f} s"
+        raise InconclusiveError(Outcome.NOT_REACHED, "create_pool", note)
+    return read
+
+
+def _judge_container(ctx: Context, pool: dict[str, str]) -> None:
+    operation = "get_pool_metrics"
+    response = ctx.require(200, operation, pool)
+
+    def healthy() -> bool:
+        nonlocal response
+        response = ctx.require(200, operation, pool)
+        return [at(one, "health") for one in response.at("containers") or []] == ["healthy"]
+
+    one_container = Expectation(operation, "the one container is healthy", response)
+    there = comes(ctx, operation, healthy)
+    ctx.expect.that(one_container, there, show(response.at("containers"), 300))
+    one = response.at("containers", 0)
+    wants: tuple[tuple[str, str, Callable[[Any], bool]], ...] = (
+        ("pid", "null for a container of an image", lambda value: value is None),
+        ("restarts", "0, for it was never started again", lambda value: same_json(value, 0)),
+        ("launcher", "an engine", lambda value: isinstance(value, str) and value != "local"),
+        ("image_digest", "what it runs", lambda value: isinstance(value, str) and bool(value)),
+    )
+    for field, demand, good in wants:
+        came = at(one, field)
+        if came is not ABSENT:
+            expected = Expectation(operation, f"{field}: {demand}", response)
+            ctx.expect.that(expected, good(came), show(came))
+
+
+def _judge_end(ctx: Context, pool: dict[str, str]) -> None:
+    page = ctx.require(200, "get_pool_logs", pool)
+
+    def over() -> bool:
+        nonlocal page
+        page = ctx.require(200, "get_pool_logs", pool)
+        return all(at(one, "running") is False for one in page.at("processes") or [])
+
+    ends = Expectation("delete_pool", "the containers end with their pool", page)
+    ctx.expect.that(ends, comes(ctx, "delete_pool", over), show(page.at("processes"), 300))

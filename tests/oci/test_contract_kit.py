@@ -1,0 +1,81 @@
+"""The contract kit on pools of images, on a real engine: no false alarm, and it sees faults."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+import pytest
+
+from synth_pools.contract import run_contract
+from synth_pools.contract.results import Outcome, Report
+from tests.contract.faults.fault import Altering, Fault, answers
+from tests.contract.faults.proxy import FaultProxy
+from tests.support.backend_server import KEY, Server
+from tests.support.oci import EngineUnderTest
+
+Small = Callable[..., dict[str, Any]]
+
+
+def judged(server: Server, image: dict[str, Any] | None, fault: Fault | None = None) -> Report:
+    """Judge a backend that starts images, by the scenarios about these."""
+    with FaultProxy(server.url, fault, KEY) as proxy:
+        return run_contract(proxy.url, api_key=KEY, seed=1, image=image, only=("pool_images",))
+
+
+@pytest.mark.timeout(600)
+def test_pools_of_an_image_keep_the_contract(
+    small: Small, allowing: Server, engine: EngineUnderTest
+) -> None:
+    report = judged(allowing, small())
+    assert report.exit_code == 0, [(one.first.check, one.first.got) for one in report.groups]
+    held = {(one.check, one.operation) for one in report.outcomes if one.outcome is Outcome.HELD}
+    assert {
+        ("pool_images.started", "get_pool_metrics"),
+        ("pool_images.started", "create_rollout"),
+        ("pool_images.started", "delete_pool"),
+        ("pool_images.unavailable", "get_pool"),
+    } <= held
+
+
+@pytest.mark.timeout(600)
+def test_without_an_image_it_says_what_to_give(allowing: Server, engine: EngineUnderTest) -> None:
+    report = judged(allowing, None)
+    notes = {one.note for one in report.outcomes if one.check == "pool_images.started"}
+    assert notes == {"needs --image, with an image whose containers serve rollouts"}
+
+
+def _code_becomes(value: Any) -> Any:
+    error = value.get("error")
+    return {**value, "error": {**error, "code": "process_not_healthy"}} if error else value
+
+
+@pytest.mark.timeout(600)
+@pytest.mark.parametrize(
+    ("check", "operation", "after"),
+    [
+        ("pool_images.unavailable", "get_pool", answers(_code_becomes)),
+        (
+            "pool_images.started",
+            "get_pool_metrics",
+            answers(
+                lambda value: {
+                    **value,
+                    "containers": [{**one, "launcher": "local"} for one in value["containers"]],
+                }
+            ),
+        ),
+    ],
+)
+def test_its_faults_are_seen(
+    check: str,
+    operation: str,
+    after: Altering,
+    small: Small,
+    allowing: Server,
+    engine: EngineUnderTest,
+) -> None:
+    fault = Fault("images", "images", (operation,), (operation,), after=after)
+    report = judged(allowing, small(), fault)
+    assert report.exit_code == 1, report.summary
+    assert {(one.first.check, one.first.operation) for one in report.groups} == {(check, operation)}
