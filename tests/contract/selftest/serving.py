@@ -28,8 +28,23 @@ _CONTAINER_KEY = "key-of-containers-0123456789"
 
 
 @contextlib.contextmanager
+def _container_key() -> Iterator[None]:
+    """Have a key of containers in the environment."""
+    name = "ENVIRONMENT_API_KEY"
+    former = os.environ.get(name)
+    os.environ[name] = _CONTAINER_KEY
+    try:
+        yield
+    finally:
+        if former is None:
+            del os.environ[name]
+        else:
+            os.environ[name] = former
+
+
+@contextlib.contextmanager
 def _with_processes() -> Iterator[str]:
-    with LocalBackend(api_key=KEY, allow_processes=True) as backend:
+    with _container_key(), LocalBackend(api_key=KEY, allow_processes=True) as backend:
         yield backend.url
 
 
@@ -105,17 +120,8 @@ def second_backend(broken: tuple[str, ...] = ()) -> Iterator[str]:
     Yields:
         Its URL.
     """
-    name = "ENVIRONMENT_API_KEY"
-    former = os.environ.get(name)
-    os.environ[name] = _CONTAINER_KEY
-    try:
-        with served({KEY: "we", OTHER_KEY: "they"}, broken) as url:
-            yield url
-    finally:
-        if former is None:
-            del os.environ[name]
-        else:
-            os.environ[name] = former
+    with _container_key(), served({KEY: "we", OTHER_KEY: "they"}, broken) as url:
+        yield url
 
 
 WAYS: dict[str, Serving] = {
