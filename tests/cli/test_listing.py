@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import io
 import json
 import re
 import shutil
@@ -14,6 +15,7 @@ from typing import Any
 import click
 import pytest
 
+from synth_pools.cli import top
 from synth_pools.cli.completion import script_of
 from synth_pools.cli.listing import iter_commands
 from synth_pools.cli.main import WRITTEN, WRITTEN_IN_GROUPS, root
@@ -210,3 +212,36 @@ def wait_for(found: Any) -> list[str]:
 def test_every_command_of_the_table_is_reached() -> None:
     named = {one["command"] for one in FOUND}
     assert {" ".join(filter(None, [row.group, row.name])) for row in COMMANDS} <= named
+
+
+def test_top_waits_between_two_pictures(
+    backend: LocalBackend, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    class Terminal(io.StringIO):
+        def isatty(self) -> bool:
+            return True
+
+    drawn: list[str] = []
+    picture, waited = top._picture, top._PoolWatch.wait
+
+    def draw(*arguments: Any) -> str:
+        assert not drawn, "it draws again without a wait"
+        drawn.append(picture(*arguments))
+        return drawn[-1]
+
+    def wait(watch: top._PoolWatch, seconds: float) -> None:
+        assert seconds == 3600
+        watch._changed.set()
+        waited(watch, seconds)
+        # What was told is drawn once.
+        assert not watch._changed.is_set()
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(top, "_picture", draw)
+    monkeypatch.setattr(top._PoolWatch, "wait", wait)
+    monkeypatch.setattr(sys, "stdout", Terminal())
+    monkeypatch.setenv("SYNTH_BACKEND_URL", backend.url)
+    monkeypatch.setenv("SYNTH_API_KEY", backend.api_key)
+    with pytest.raises(click.Abort):
+        root.main(["top", "--every", "3600"], standalone_mode=False)
+    assert drawn

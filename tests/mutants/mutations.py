@@ -125,7 +125,9 @@ class _Finder:
                     yield from self._negate(test)
             # Of a truth the other one is tried; None is as good as False to who asks for one.
             case ast.Return(value=ast.expr() as value) if not _is_none_or_bool(value):
-                yield self._replace(node, "return None")
+                # Of a command, whose status 1 is tried: that there is none is as good as 0.
+                rule = "status" if isinstance(value, ast.Constant) and value.value == 0 else ""
+                yield dataclasses.replace(self._replace(node, "return None"), rule=rule)
             case ast.Delete(targets=targets):
                 # An argument that is not used, or a name that keeps nothing from being used.
                 rule = "unused" if all(isinstance(one, ast.Name) for one in targets) else ""

@@ -87,6 +87,7 @@ def changes(source: str, lines: set[int] | None = None) -> list[str]:
         ("call(x)", ["call(x)  ->  pass"]),
         ("def f():\n    return x", ["return x  ->  return None"]),
         ("def f():\n    return False", ["False  ->  True"]),
+        ("def f():\n    return 0", ["0  ->  1"]),
         ("async def f():\n    await x", ["await x  ->  pass"]),
         ("while x:\n    break", ["x  ->  not (x)", "break  ->  pass"]),
         # Bytes before the change are not characters.
