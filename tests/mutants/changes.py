@@ -9,7 +9,7 @@ from pathlib import Path
 from codegen.unasync import TREES, rewrite
 
 ROOT = Path(__file__).parents[2]
-# Where hand-written code is, a folder or a module, and the folder of its tests.
+# Where hand-written code is, a folder or a module, and the folder of its tests, or several.
 TESTS_OF = {
     "synth_pools/__init__.py": "tests/client",
     "synth_pools/errors.py": "tests/client",
@@ -21,6 +21,7 @@ TESTS_OF = {
     "synth_pools/backend/processes/image_launcher.py": "tests/oci",
     "synth_pools/backend": "tests/backend",
     "synth_pools/contract": "tests/contract",
+    "synth_pools/cli/contract": "tests/cli tests/contract",
     "synth_pools/cli": "tests/cli",
     "synth_pools/ui": "tests/ui",
     "codegen": "tests/codegen",
@@ -95,11 +96,11 @@ def package_of(path: str) -> str:
     return "/".join(parts)
 
 
-def folder_of_tests(path: str) -> str:
-    """Name the folder of the tests of the room of a module."""
+def folders_of_tests(path: str) -> tuple[str, ...]:
+    """Name the folders of the tests of the room of a module."""
     room = room_of(path)
     assert room is not None, path
-    return TESTS_OF[room]
+    return tuple(TESTS_OF[room].split())
 
 
 def distance_of(path: str, tests: str) -> int:

@@ -50,6 +50,21 @@ class CoverageMap:
     inspecting: set[str] = field(default_factory=set)
     modules: dict[str, str] = field(default_factory=dict)
 
+    @classmethod
+    def merged(cls, maps: Iterable[CoverageMap]) -> CoverageMap:
+        """Make one of the maps of several folders of tests."""
+        whole = cls({}, [], {})
+        for one in maps:
+            whole.seconds |= one.seconds
+            whole.failed += one.failed
+            whole.inspecting |= one.inspecting
+            whole.modules |= one.modules
+            for module, lines in one.lines.items():
+                known = whole.lines.setdefault(module, {})
+                for line, names in lines.items():
+                    known[line] = known.get(line, set()) | names
+        return whole
+
     @functools.cached_property
     def _related(self) -> RelatedFunctions:
         return RelatedFunctions.of(self.modules)

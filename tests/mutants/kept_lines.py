@@ -35,7 +35,7 @@ class Tree:
 
     @classmethod
     def of(cls, copy: Path, tests: str) -> Self:
-        rooms = [room for room, folder in TESTS_OF.items() if folder == tests]
+        rooms = [room for room, folders in TESTS_OF.items() if tests in folders.split()]
         modules = {
             path: (copy / path).read_text(encoding="utf-8")
             for room in rooms

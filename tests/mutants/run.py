@@ -17,7 +17,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from codegen.unasync import rewrite
-from tests.mutants.changes import derived_of, folder_of_tests
+from tests.mutants.changes import derived_of, folders_of_tests
 from tests.mutants.coverage_map import CACHE, CoverageMap, coverage_map
 from tests.mutants.kept_lines import file_of
 from tests.mutants.mutations import Mutant
@@ -87,7 +87,7 @@ def run_mutants(
     with tempfile.TemporaryDirectory(prefix="synth-pools-mutants-") as folder:
         first = copy_tree(root, Path(folder) / "0")
         maps: dict[str, CoverageMap] = {}
-        for tests in sorted({folder_of_tests(one.path) for one in planned}):
+        for tests in sorted({each for one in planned for each in folders_of_tests(one.path)}):
             maps[tests] = coverage_map(first, tests, jobs, cache=root)
             for name in maps[tests].failed:
                 on_left_out(name)
@@ -133,6 +133,8 @@ class _Judge:
     ) -> None:
         self._stopped = stopped
         self._maps = maps
+        # Of rooms whose tests are in several folders.
+        self._merged: dict[tuple[str, ...], CoverageMap] = {}
         self._folder = folder
         self._budget = budget
         self._numbers = itertools.count()
@@ -145,7 +147,7 @@ class _Judge:
 
     def judge(self, copy: Path, planned: Planned) -> Verdict:
         begun = time.monotonic()
-        known = self._maps[folder_of_tests(planned.path)]
+        known = self._known(planned.path)
         derived = derived_of(planned.path)
         tests = known.tests_of(
             planned.path,
@@ -166,6 +168,14 @@ class _Judge:
             self._killers[planned.key] = reason, _evidence(copy, planned, reason, tests)
         return Verdict(planned, killed, reason, time.monotonic() - begun)
 
+    def _known(self, path: str) -> CoverageMap:
+        folders = folders_of_tests(path)
+        if len(folders) == 1:
+            return self._maps[folders[0]]
+        if folders not in self._merged:
+            self._merged[folders] = CoverageMap.merged([self._maps[each] for each in folders])
+        return self._merged[folders]
+
     def close(self) -> None:
         """Keep what killed the mutants."""
         self._path.parent.mkdir(exist_ok=True)
@@ -178,7 +188,7 @@ class _Judge:
         return {key: (str(killer), str(evidence)) for key, (killer, evidence) in kept.items()}
 
     def _run(self, copy: Path, planned: Planned, tests: list[str]) -> tuple[bool, str]:
-        known = self._maps[folder_of_tests(planned.path)]
+        known = self._known(planned.path)
         source = (copy / planned.path).read_bytes()
         changed = {planned.path: planned.mutant.apply(source)}
         if (derived := derived_of(planned.path)) is not None:

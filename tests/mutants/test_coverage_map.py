@@ -166,6 +166,14 @@ def test_what_is_called_in_another_module_counts_and_what_uses_an_attribute_ther
     assert {name.partition("::")[0] for name in known.tests_of(ADDER, source, 3, 3)} == {own}
 
 
+def test_tests_of_several_folders_are_chosen_together() -> None:
+    one, other = "tests/cli/test_x.py::test_x", "tests/contract/test_y.py::test_y"
+    maps = [CoverageMap({name: 1.0}, [], {ADDER: {2: {name}}}) for name in (one, other)]
+    known = CoverageMap.merged(maps)
+    assert known.tests_of(ADDER, b"def f():\n    x()\n", 2, 4) == [one, other]
+    assert maps[0].tests_of(ADDER, b"def f():\n    x()\n", 2, 4) == [one]
+
+
 def test_the_budget_goes_to_many_files_and_to_one_folder_after_the_other() -> None:
     folder = "tests/backend"
     seconds = {

@@ -16,7 +16,7 @@ from tests.mutants.changes import (
     TESTS_OF,
     changed_lines,
     default_revision,
-    folder_of_tests,
+    folders_of_tests,
     is_mutated,
     modules_of,
     package_of,
@@ -153,7 +153,7 @@ def test_a_mutant_differs_from_its_module_and_is_a_program() -> None:
 def test_every_module_has_tests(room: str) -> None:
     mutated = [module for module in modules_of(room) if is_mutated(module)]
     assert mutated
-    for folder in {folder_of_tests(module) for module in mutated}:
+    for folder in {folder for module in mutated for folder in folders_of_tests(module)}:
         assert [*(ROOT / folder).rglob("test_*.py")]
 
 

@@ -1,0 +1,85 @@
+"""`synth-pools contract-test`: what it says while it runs, and what it refuses before."""
+
+from __future__ import annotations
+
+import sys
+
+import pytest
+
+from synth_pools.cli.contract import run
+from synth_pools.cli.main import main
+from tests.cli.conftest import Command
+
+
+def progress(monkeypatch: pytest.MonkeyPatch, *, live: bool) -> run._Progress:
+    monkeypatch.setattr(sys.stderr, "isatty", lambda: live, raising=False)
+    return run._Progress()
+
+
+def test_on_a_terminal_each_line_takes_the_place_of_the_one_before(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    told = progress(monkeypatch, live=True)
+    told("scenarios", 3, 12)
+    assert capsys.readouterr().err == "\rscenarios 3/12"
+    told("end", 0, 1)
+    assert capsys.readouterr().err == "\rend           ", "nothing of the former one is left"
+    told("x" * 200, 0, 0)
+    assert capsys.readouterr().err == f"\r{'x' * 120}"
+    told.end()
+    assert capsys.readouterr().err == f"\r{' ' * 120}\r"
+
+
+def test_elsewhere_each_phase_is_told_once(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    told = progress(monkeypatch, live=False)
+    for done in range(3):
+        told("first", done, 3)
+    told("second", 0, 1)
+    told("first", 1, 3)
+    # One without a number comes often, and is not worth a line each time.
+    told("waiting", 0, 0)
+    told.end()
+    assert capsys.readouterr().err == "... first 0/3\n... second\n... first 1/3\n"
+
+
+@pytest.mark.parametrize("text", ["[1]", "7", '"x"', "null"])
+def test_a_request_that_is_no_object_is_refused(command: Command, text: str) -> None:
+    done = command("contract-test", "http://127.0.0.1:9", "--pool-request", text)
+    assert done.returncode == 2
+    assert "no JSON object" in done.stderr
+    assert done.stderr.count("\n") == 1
+
+
+@pytest.mark.parametrize(
+    ("words", "module", "what"),
+    [
+        (["contract-diff", "a.yaml", "b.yaml"], "yaml", "`contract-diff` needs yaml"),
+        (["contract-test", "http://127.0.0.1:9"], "yaml", "`contract-test` needs yaml"),
+    ],
+)
+def test_what_the_extra_has_is_named_where_it_is_missing(
+    words: list[str],
+    module: str,
+    what: str,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    for name in [*sys.modules]:
+        if name.startswith("synth_pools.contract"):
+            monkeypatch.delitem(sys.modules, name)
+    monkeypatch.setitem(sys.modules, module, None)
+    assert main(words) == 2
+    told = capsys.readouterr().err
+    assert what in told
+    assert "pip install 'synth-pools[contract,cli]'" in told
+    assert told.count("\n") == 1
+
+
+@pytest.mark.parametrize("url", ["nowhere", "ftp://127.0.0.1"])
+def test_a_proxy_for_what_is_no_url_is_refused(command: Command, url: str) -> None:
+    done = command("contract-proxy", url)
+    assert done.returncode == 2
+    assert "Traceback" not in done.stderr
+    assert done.stderr.count("\n") == 1
