@@ -24,7 +24,7 @@ TESTS_OF = {
     "synth_pools/cli/contract": "tests/cli tests/contract",
     "synth_pools/cli": "tests/cli",
     "synth_pools/ui": "tests/ui",
-    "codegen": "tests/codegen",
+    "codegen": "tests/codegen tests/spec",
     "bench": "tests/bench",
 }
 # Markers of tests that pytest leaves out unless it is asked for them; of a benchmark, all.
