@@ -35,11 +35,11 @@ class Outage:
 class _PoolSet:
     """The containers of one pool."""
 
-    __slots__ = ("interruptions", "is_archived", "key_env", "members", "starts_containers")
+    __slots__ = ("interruption", "is_archived", "key_env", "members", "starts_containers")
 
     def __init__(self) -> None:
-        # How often those who wait were told to stop that.
-        self.interruptions = 0
+        # Another one each time that those who wait are told to stop that.
+        self.interruption = object()
         self.members: dict[str, Member] = {}
         self.key_env: str | None = None
         # Whether its definition asks for processes, also while there is none yet.
@@ -267,7 +267,7 @@ class Balancer:
             self._pools.values() if pool_id is None else filter(None, [self._pools.get(pool_id)])
         )
         for pool in pools:
-            pool.interruptions += 1
+            pool.interruption = object()
         changed, self._changed = self._changed, asyncio.Event()
         changed.set()
 
@@ -301,13 +301,13 @@ class Balancer:
             TimeoutError: There was none in time.
         """
         pool = self._pools.get(pool_id)
-        interruptions = 0 if pool is None else pool.interruptions
+        interruption = None if pool is None else pool.interruption
         while not self._is_open(pool_id):
             changed = self._changed
             async with asyncio.timeout(None if patience is None else await patience()):
                 await changed.wait()
             pool = self._pools.get(pool_id)
-            if pool is not None and pool.interruptions != interruptions:
+            if pool is not None and pool.interruption is not interruption:
                 raise LeaseInterruptedError
         return self.acquire_now(pool_id, tried, is_retry=is_retry)
 
