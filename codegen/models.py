@@ -242,4 +242,4 @@ def _with_imports(text: str, used: set[str]) -> str:
     line = "from ..types import UNSET, Unset\n"
     if line not in text:
         raise CodegenError("the generator imports no UNSET into its models")
-    return text.replace(line, f"{line}from ..reading import {', '.join(sorted(used))}\n", 1)
+    return text.replace(line, f"{line}from ..reading import {', '.join(sorted(used))}\n")

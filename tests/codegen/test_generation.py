@@ -164,6 +164,34 @@ def test_the_types_count(generated: Path) -> None:
     assert (generated / "generated/synth_pools_api/py.typed").exists()
 
 
+def test_what_may_be_null_is_read_so_and_what_a_body_is_made_of_has_a_type(tmp_path: Path) -> None:
+    spec = SMALL_SPEC.replace(
+        "        name: {type: string}\n",
+        """\
+        name: {type: string}
+        must: {anyOf: [{type: string}, {type: 'null'}]}
+        count: {anyOf: [{type: integer}, {type: 'null'}]}
+        parts: {type: array, items: {$ref: '#/components/schemas/Part'}}
+      required: [must]
+    Part:
+      description: A part.
+      type: object
+      properties:
+        size: {type: integer, description: Its size.}
+""",
+    )
+    package = make_root(tmp_path, spec) / "generated/synth_pools_api"
+    done = run(tmp_path)
+    assert (done.returncode, done.stderr) == (0, "")
+    model = (package / "models/thing.py").read_text()
+    assert model.count("from ..reading import read_integer, read_optional, read_text\n") == 1
+    assert 'must = read_optional(d.pop("must", None), read_text, "must")\n' in model
+    assert 'count = read_optional(d.pop("count", UNSET), read_integer, "count")\n' in model
+    requests = (package / "requests.py").read_text()
+    assert "class PartDict(" in requests
+    assert "class ThingDict(" in requests
+
+
 def test_an_operation_has_a_typed_form_without_anyone_writing_it(generated: Path) -> None:
     typed = generated / "generated/synth_pools_api/typed"
     async_form = (typed / "_async/things.py").read_text()

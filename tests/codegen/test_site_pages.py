@@ -12,6 +12,7 @@ from typing import Any
 import pytest
 
 from codegen import CodegenError
+from codegen.site import other_pages
 from codegen.site.http_pages import FOLDER, example_forms, http_pages
 from codegen.site.other_pages import command_page, python_page
 from synth_pools.cli import run
@@ -129,3 +130,18 @@ def test_every_command_and_every_public_name_is_on_a_page() -> None:
     assert "[default: " not in python_page()
     assert "::: synth_pools.ContainerPoolsClient\n" in python_page()
     assert "::: synth_pools.local\n" in python_page()
+
+
+@pytest.mark.parametrize(
+    ("text", "written"),
+    [
+        ("Do it,\nand say so.", "Do it, and say so."),
+        ("Example:\n  pools list\n  pools get", "Example:\n\n```text\npools list\npools get\n```"),
+        ("One of these:\nthis and that.", "One of these: this and that."),
+        ("A line\n  that goes on.", "A line that goes on."),
+        ("First.\n\n  typed <ID>", "First.\n\n```text\ntyped <ID>\n```"),
+        ("A <b>.", "A &lt;b>."),
+    ],
+)
+def test_what_a_help_indents_is_as_it_is_typed(text: str, written: str) -> None:
+    assert other_pages._help(text) == written

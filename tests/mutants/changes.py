@@ -27,8 +27,14 @@ TESTS_OF = {
     "codegen": "tests/codegen tests/spec",
     "bench": "tests/bench",
 }
-# Markers of tests that pytest leaves out unless it is asked for them; of a benchmark, all.
-SETS = {"tests/postgres": "postgres", "tests/oci": "oci", "tests/bench": "not browser"}
+# Markers of tests that pytest leaves out unless it is asked for them. Of benchmarks and generators
+# what they do as a whole is tested by slow tests alone.
+SETS = {
+    "tests/bench": "not tools",
+    "tests/codegen": "not tools",
+    "tests/oci": "oci",
+    "tests/postgres": "postgres",
+}
 _DERIVED = ("synth_pools/_client/_sync/", "synth_pools/cli/operations/table.py")
 _HUNK = re.compile(r"^@@ -\S+ \+(\d+)(?:,(\d+))? @@")
 

@@ -27,7 +27,7 @@ puts the result here, where the rows of other packages stay as they are.
 
 The tests are those of `make test`, but for places that these cannot reach: the PostgreSQL database
 has those of `tests/postgres`, on a server, the module that starts containers of images those of
-`tests/oci`, on a container engine, and the benchmarks have the small runs of `make test-system`.
+`tests/oci`, on a container engine, and benchmarks and generators those of `make test-system`, too.
 
 Each row is of the day when its package was tried, and of the tests that there were then. On a busy
 machine tests took longer when they were measured, so that fewer of them are run and more changes
