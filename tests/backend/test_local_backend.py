@@ -305,6 +305,12 @@ def test_what_cannot_work_is_refused_in_one_line(
         assert options["api_key"] not in text
 
 
+@pytest.mark.parametrize("port", [-1, 65536])
+def test_a_port_that_cannot_be_is_refused_before_the_start(port: int) -> None:
+    with pytest.raises(BadOptionError, match="port"):
+        LocalBackend(port=port)
+
+
 def test_an_error_of_the_application_reaches_the_caller_and_frees_everything(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
 ) -> None:

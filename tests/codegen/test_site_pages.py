@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import copy
+import json
 import shlex
 import subprocess
 from collections.abc import Iterator
@@ -110,6 +111,26 @@ def test_pages_show_what_the_forms_are() -> None:
     assert all(text in unindented for forms in FORMS.values() for text in forms)
 
 
+def test_a_shell_sends_the_key_and_a_body_that_people_can_read() -> None:
+    texts: list[str] = []
+    for forms in FORMS.values():
+        assert '-H "Authorization: Bearer $SYNTH_API_KEY"' in forms.curl
+        words = shlex.split(forms.curl.replace("\\\n", ""))
+        texts += words[words.index("--json") + 1 :][:1] if "--json" in words else []
+    for text in texts:
+        body = json.loads(text)
+        assert text in (json.dumps(body), json.dumps(body, indent=2))
+        # The command line has no short way to say what is empty.
+        assert not {"{}", "[]"} & {json.dumps(one) for one in values_in(body)}
+    assert any("\n" in text for text in texts)
+
+
+def values_in(value: Any) -> Iterator[Any]:
+    for one in value.values() if isinstance(value, dict) else ():
+        yield one
+        yield from values_in(one)
+
+
 def test_an_operation_without_a_command_is_refused() -> None:
     with pytest.raises(CodegenError, match="get_pool has no command: make generate"):
         http_pages(load_spec(), tuple(row for row in COMMANDS if row.name != "get"))
@@ -136,10 +157,13 @@ def test_every_command_and_every_public_name_is_on_a_page() -> None:
     ("text", "written"),
     [
         ("Do it,\nand say so.", "Do it, and say so."),
-        ("Example:\n  pools list\n  pools get", "Example:\n\n```text\npools list\npools get\n```"),
+        (
+            "Go.\n\nExample:\n  pools list\n  pools get",
+            "Go.\n\nExample:\n\n```text\npools list\npools get\n```",
+        ),
         ("One of these:\nthis and that.", "One of these: this and that."),
         ("A line\n  that goes on.", "A line that goes on."),
-        ("First.\n\n  typed <ID>", "First.\n\n```text\ntyped <ID>\n```"),
+        ("First.\n\n  typed <ID>\n\nLast.", "First.\n\n```text\ntyped <ID>\n```\n\nLast."),
         ("A <b>.", "A &lt;b>."),
     ],
 )

@@ -10,6 +10,9 @@ from pathlib import Path
 
 import pytest
 
+from synth_pools.backend.containers.url_policy import check_container_url
+from synth_pools.backend.domain.errors import ApiError
+from synth_pools.backend.settings import Secret, Settings
 from synth_pools.backend.storage.data_dir import FILE_NAME
 from tests.support.backend_server import Server, eventually, serve
 from tests.support.containers import http, odd_container
@@ -46,6 +49,24 @@ FORBIDDEN = [
     "http://127.0.0.1%2eexample.org",
     "http://127.0.0.1%00.example.org",
 ]
+
+
+@pytest.mark.parametrize(
+    ("url", "own_port", "is_own"),
+    [
+        ("https://127.0.0.1", 443, True),
+        ("https://localhost", 443, True),
+        ("http://127.0.0.1", 443, False),
+        ("http://localhost", 80, True),
+        ("https://127.0.0.1", 80, False),
+    ],
+)
+def test_without_a_port_it_is_that_of_the_scheme(url: str, own_port: int, is_own: bool) -> None:
+    settings = Settings(data_dir=Path(), api_key=Secret("key"), own_port=own_port)
+    refused = pytest.raises(ApiError, match="own address") if is_own else contextlib.nullcontext()
+    with refused:
+        check_container_url(url, settings)
+
 
 # With the port of the backend, which `{}` is.
 OWN = [
