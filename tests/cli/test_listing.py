@@ -24,6 +24,7 @@ from synth_pools.local import LocalBackend
 from synth_pools.spec import spec_path
 from tests.cli.conftest import Command
 from tests.support.backend_server import eventually
+from tests.support.commands import run_command
 from tests.support.document import OPERATIONS
 from tests.support.event_streams import streams_of
 from tests.support.recording import RecordingServer, Reply
@@ -200,6 +201,14 @@ def test_ids_are_completed(command: Command, backend: LocalBackend) -> None:
     assert again == ["completed-pool"]
     ask = ("tasks", "delete", "completed-pool", "completed-")
     assert wait_for(lambda: completed(command, *ask)) == ["completed-task"]
+
+
+def test_what_asks_for_ids_asks_once(surroundings: dict[str, str]) -> None:
+    with RecordingServer(Reply.json({"error": {"code": "busy"}}, 503)) as server:
+        service = {"SYNTH_BACKEND_URL": server.url, "SYNTH_API_KEY": "k"}
+        done = run_command("complete-ids", "pool_id", environment={**surroundings, **service})
+    assert (done.returncode, done.stderr) == (0, "")
+    assert len(server.requests) == 1
 
 
 def wait_for(found: Any) -> list[str]:

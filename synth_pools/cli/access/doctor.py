@@ -124,6 +124,6 @@ def _clock(date: str | None) -> Iterator[CheckLine]:
     if abs(skew) <= _MOST_SKEW_SECONDS:
         yield CheckLine("ok", "clock", "that of the service, to a minute")
         return
-    how = "ahead of" if skew > 0 else "behind"
+    how = "ahead of" if time.time() > there else "behind"
     told = f"{abs(skew):.0f} s {how} that of the service: set the clock of this machine"
     yield CheckLine("wrong", "clock", told)

@@ -9,6 +9,7 @@ from pathlib import Path
 
 import pytest
 
+from synth_pools.cli.access.profiles import ServiceProfile
 from tests.cli.conftest import Command
 from tests.support.recording import RecordingServer, Reply
 
@@ -108,3 +109,9 @@ def test_names_and_places_survive_being_written(command: Command, tmp_path: Path
         command("config", "set", "a.b-c", "--url", server.url, "--key-file", key_file)
         assert command("pools", "list", **NOTHING).returncode == 0
         assert server.last.headers["authorization"] == f"Bearer {KEY}"
+
+
+def test_where_a_key_is_kept() -> None:
+    assert ServiceProfile("a").key_place == "-"
+    assert ServiceProfile("a", key_file="/keys/a").key_place == "/keys/a"
+    assert ServiceProfile("a", in_keyring=True).key_place == "keyring"

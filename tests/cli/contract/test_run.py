@@ -4,11 +4,14 @@ from __future__ import annotations
 
 import sys
 
+import httpx
 import pytest
 
 from synth_pools.cli.contract import run
 from synth_pools.cli.main import main
+from synth_pools.local import LocalBackend
 from tests.cli.conftest import Command
+from tests.support.recording import Recorded, RecordingServer, Reply
 
 
 def progress(monkeypatch: pytest.MonkeyPatch, *, live: bool) -> run._Progress:
@@ -83,3 +86,33 @@ def test_a_proxy_for_what_is_no_url_is_refused(command: Command, url: str) -> No
     assert done.returncode == 2
     assert "Traceback" not in done.stderr
     assert done.stderr.count("\n") == 1
+
+
+@pytest.mark.parametrize("is_refused", [False, True])
+def test_what_earlier_runs_left_is_removed_or_told_of(
+    command: Command, backend: LocalBackend, is_refused: bool
+) -> None:
+    pool_id = f"contract-kit-0123abcd-{is_refused}"
+    ours = {"id": pool_id, "name": "left", "target": "arbitrary", "tasks": []}
+    headers = {"authorization": f"Bearer {backend.api_key}", "content-type": "application/json"}
+
+    def forward(request: Recorded) -> Reply:
+        """Send it on; nothing can be deleted where that is refused."""
+        if request.method == "DELETE" and is_refused:
+            return Reply.json({"error": {"code": "internal_error", "message": "no"}}, 500)
+        url = f"{backend.url}{request.target}"
+        answer = httpx.request(request.method, url, headers=headers, content=request.body)
+        told = {"Content-Type": answer.headers["content-type"]}
+        return Reply(answer.status_code, answer.content, told)
+
+    with backend.client() as client:
+        client.create_pool(ours)
+        with RecordingServer(forward) as server:
+            done = command("contract-test", server.url, "--cleanup")
+        status = client.get_pool(pool_id)["status"]
+        if is_refused:
+            client.delete_pool(pool_id)
+    told = "0 pools of earlier runs, 1" if is_refused else "1 pools of earlier runs, 0"
+    assert done.stdout == f"removed {told} could not be removed\n"
+    assert done.returncode == (2 if is_refused else 0)
+    assert status == ("active" if is_refused else "archived")
