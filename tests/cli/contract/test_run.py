@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import sys
+from typing import Any
 
 import httpx
 import pytest
@@ -93,7 +94,7 @@ def test_what_earlier_runs_left_is_removed_or_told_of(
     command: Command, backend: LocalBackend, is_refused: bool
 ) -> None:
     pool_id = f"contract-kit-0123abcd-{is_refused}"
-    ours = {"id": pool_id, "name": "left", "target": "arbitrary", "tasks": []}
+    ours: Any = {"id": pool_id, "name": "left", "target": "arbitrary", "tasks": []}
     headers = {"authorization": f"Bearer {backend.api_key}", "content-type": "application/json"}
 
     def forward(request: Recorded) -> Reply:
