@@ -103,7 +103,7 @@ class PostgresConnection:
         transaction: The number of the transaction, where it is known.
         error: The first error since then, which has spoilt the transaction.
         owner: The number of the backend that writes; None for a connection that is read from.
-        notices: What the other backends are told at the commit.
+        notices: What the other backends are told at the commit; None where there are none.
     """
 
     def __init__(self, raw: asyncpg.Connection) -> None:
@@ -112,20 +112,25 @@ class PostgresConnection:
         self.transaction = ""
         self.error: StatementError | None = None
         self.owner: int | None = None
-        self.notices: dict[Notice, None] | None = {}
+        self.notices: dict[Notice, None] | None = None
         self._prepared: dict[str, PreparedStatement] = {}
+
+    def enter(self) -> None:
+        """Begin a transaction that writes, once it is its turn."""
+        self.begin(f"BEGIN; SELECT synth_pools.enter({self.owner})")
 
     def begin(self, statement: str) -> None:
         """Begin a transaction."""
         self.changes = 0
         self.transaction = ""
         self.error = None
-        self.notices = {}
-        self.run(statement)
+        # Of a transaction that writes: SELECT, and how many backends there are.
+        status = self.run(statement)
+        self.notices = {} if status.startswith("SELECT ") and status != "SELECT 1" else None
 
-    def run(self, statement: str) -> None:
-        """Run a statement without parameters and without a result."""
-        self._await(self.raw.execute(statement))
+    def run(self, statement: str) -> str:
+        """Run statements without parameters, and return the status of the last one."""
+        return str(self._await(self.raw.execute(statement)))
 
     async def finish(self, statement: str) -> None:
         """End a transaction, in a coroutine; with a commit the other backends are told of it."""

@@ -311,7 +311,7 @@ class PostgresDatabase(Database):
         Returns:
             The number of the transaction, "" where it changes nothing, None where it is spoilt.
         """
-        writer.begin(f"BEGIN; SELECT synth_pools.enter({writer.owner})")
+        writer.enter()
         for job in jobs:
             changes = writer.changes
             try:

@@ -22,6 +22,7 @@ from ..peers import Peer
 from ..statements import Notice
 from .connection import StatementError, driven
 from .notices import CHANNEL, payloads, read_payload
+from .schema import WRITERS_LOCK
 from .sessions import end_session, open_session
 
 _log = logging.getLogger(__name__)
@@ -30,6 +31,7 @@ _log = logging.getLogger(__name__)
 LEASE_SECONDS = 4.5
 _RENEWAL_SECONDS = 1.0
 _ANSWER_SECONDS = 2.0
+_JOIN_SECONDS = 10.0
 _PAUSE_SECONDS = 0.25
 # From one look at everything to the next: no notice is missed for longer, whatever became of it.
 _LOOK_SECONDS = 5.0
@@ -96,8 +98,7 @@ class Membership:
             Whether it is one by now: not where others keep the contents of artifacts elsewhere.
         """
         raw = await self._connected()
-        values = (self._token, self._contents)
-        number = await driven(raw.fetchval(_JOIN, *values, timeout=_ANSWER_SECONDS))
+        number = await driven(self._inserted(raw))
         if number is None:
             return False
         self.number = int(number)
@@ -134,6 +135,14 @@ class Membership:
             async with asyncio.timeout(_ANSWER_SECONDS):
                 await self._tell_of_the_end(raw)
         await end_session(raw)
+
+    async def _inserted(self, raw: asyncpg.Connection) -> int | None:
+        # In its turn among those that write: who writes knows whether there is anybody to tell.
+        async with raw.transaction():
+            lock = "SELECT pg_advisory_xact_lock($1, $2)"
+            await raw.execute(lock, *WRITERS_LOCK, timeout=_JOIN_SECONDS)
+            number: int | None = await raw.fetchval(_JOIN, self._token, self._contents)
+            return number
 
     async def _tell_of_the_end(self, raw: asyncpg.Connection) -> None:
         number, self.number = self.number, None

@@ -41,7 +41,7 @@ def payloads(sender: int, notices: Iterable[Notice]) -> Iterator[str]:
 def telling(sender: int, notices: Iterable[Notice]) -> str:
     """Return the statements that tell other backends of a transaction that is about to commit."""
     return "".join(
-        f"SELECT synth_pools.tell({_literal(payload)});" for payload in payloads(sender, notices)
+        f"NOTIFY {CHANNEL}, {_literal(payload)};" for payload in payloads(sender, notices)
     )
 
 

@@ -192,22 +192,16 @@ CREATE INDEX queue_by_owner ON queue (pool_id, owner) WHERE owner IS NOT NULL;
 INSERT INTO queue SELECT pool_id, seq, id FROM rollouts WHERE status = 'queued';
 
 -- At the beginning of each transaction that writes. One at a time: so they are in one order, that
--- of the places of events and of the ends that make room, whichever backend they are of.
-CREATE FUNCTION enter(backend BIGINT) RETURNS VOID LANGUAGE plpgsql AS $$
+-- of the places of events and of the ends that make room, whichever backend they are of. Returns a
+-- row for each backend: there are no more before the end of the transaction.
+CREATE FUNCTION enter(backend BIGINT) RETURNS SETOF BIGINT LANGUAGE plpgsql AS $$
 BEGIN
     PERFORM pg_advisory_xact_lock(1398361684, 2);
     IF NOT EXISTS (SELECT FROM synth_pools.backends WHERE number = backend) THEN
         RAISE EXCEPTION 'other backends have taken over what backend % ran', backend
             USING ERRCODE = 'SP001';
     END IF;
-END $$;
-
--- At the end of it: nobody is told where nobody else is.
-CREATE FUNCTION tell(words TEXT) RETURNS VOID LANGUAGE plpgsql AS $$
-BEGIN
-    IF (SELECT COUNT(*) > 1 FROM synth_pools.backends) THEN
-        PERFORM pg_notify('synth_pools', words);
-    END IF;
+    RETURN QUERY SELECT number FROM synth_pools.backends;
 END $$;
 
 CREATE OR REPLACE FUNCTION count_change() RETURNS TRIGGER LANGUAGE plpgsql AS $$
