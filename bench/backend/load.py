@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import copy
 import json
 import time
 import uuid
@@ -74,6 +75,12 @@ class Through:
 
     async def open(self) -> None:
         self._pool_id = await self.new_pool(self._pool)
+
+    def beside(self, backend: Process) -> Through:
+        """The same pool through another backend on the same database."""
+        other = copy.copy(self)
+        other._url = backend.url  # noqa: SLF001 - of its own kind
+        return other
 
     async def new_pool(self, pool: dict[str, Any]) -> str:
         return str((await _sent(self._client, "POST", f"{self._url}/v1/pools", pool))["pool_id"])

@@ -46,10 +46,13 @@ def container() -> Iterator[Process]:
 
 
 @contextmanager
-def backend(data_dir: Path, store: str | None = None) -> Iterator[Process]:
+def backend(
+    data_dir: Path, store: str | None = None, artifacts: Path | None = None
+) -> Iterator[Process]:
     """Start the backend as a user would, durability included; its log is beside its data."""
     command = [sys.executable, "-m", "synth_pools.cli", "serve", "--port", "0", "--grace", "0"]
     command += ["--data-dir", str(data_dir)]
+    command += [] if artifacts is None else ["--artifacts-dir", str(artifacts)]
     environment = {"SYNTH_POOLS_API_KEY": KEY}
     if store is not None:
         environment["SYNTH_POOLS_STORE"] = store

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import argparse
 import asyncio
+import itertools
 import os
 import platform
 import tempfile
@@ -28,12 +29,14 @@ from tests.support.postgres_server import running_server
 _HEAD = ("", "PostgreSQL", "SQLite", "ratio", "promised")
 _BATCH = 100
 _FEW = 10_000
+_BACKENDS = 3
 
 _PAGE = """\
 # A PostgreSQL database next to SQLite
 
 `make bench-postgres` starts a container, and before it a backend with a SQLite file and backends
-with databases of one PostgreSQL server on the same machine, which flushes its log as in production.
+with databases of one PostgreSQL server on the same machine, which flushes its log as in production;
+three of them share one database, and one pool.
 All of them share the processors of the machine with the client. What is compared is measured in
 turns, in short pieces, and a ratio is the median of those of neighbours in time. The last result,
 as it was printed:
@@ -75,8 +78,14 @@ def run(folder: Path, stored: int, rounds: int) -> str:
         sqlite = stack.enter_context(backend(data / "sqlite"))
         few = stack.enter_context(backend(data / "few", server.new_database("few")))
         many = stack.enter_context(backend(data / "many", server.new_database("many")))
+        shared = server.new_database("shared")
+        (data / "artifacts").mkdir()
+        three = [
+            stack.enter_context(backend(data / f"shared-{number}", shared, data / "artifacts"))
+            for number in range(_BACKENDS)
+        ]
         begun = time.monotonic()
-        rows = asyncio.run(_measure(target, sqlite, few, many, stored, rounds))
+        rows = asyncio.run(_measure(target, sqlite, few, many, three, stored, rounds))
         took = time.monotonic() - begun
         version = server.version
     cells = [(row.name, row.measured, row.beside, row.ratio, row.promised) for row in rows]
@@ -89,7 +98,13 @@ def run(folder: Path, stored: int, rounds: int) -> str:
 
 
 async def _measure(
-    target: Process, sqlite: Process, few: Process, many: Process, stored: int, rounds: int
+    target: Process,
+    sqlite: Process,
+    few: Process,
+    many: Process,
+    three: list[Process],
+    stored: int,
+    rounds: int,
 ) -> list[_Row]:
     async with open_client() as client:
         contenders = {
@@ -100,6 +115,9 @@ async def _measure(
             await contender.open()
             await measures.fill(contender, 5 * IN_FLIGHT)
         rows = [await _rollouts(contenders, rounds)]
+        rows.append(
+            await _together(contenders["few"], Through(client, three[0], target), three, rounds)
+        )
         rows.append(await _batches(client, {"sqlite": sqlite, "few": few}, rounds))
         if stored > _FEW:
             for name, number in (("few", _FEW), ("many", stored)):
@@ -122,6 +140,27 @@ async def _rollouts(contenders: dict[str, Through], rounds: int) -> _Row:
         f"{median(rates['sqlite']):,.0f}/s",
         f"{ratio:.2f}",
         "≥ 0.5",
+    )
+
+
+async def _together(one: Through, first: Through, all_of_them: list[Process], rounds: int) -> _Row:
+    """Rollouts of one pool, of which any of several backends is asked, next to one alone."""
+    await first.open()
+    await measures.fill(first, 5 * IN_FLIGHT)
+    turns = itertools.cycle([first, *(first.beside(other) for other in all_of_them[1:])])
+    rates: dict[str, list[float]] = {"alone": [], "together": []}
+    calls = IN_FLIGHT * 14
+    for number in range(rounds):
+        for name in sorted(rates, reverse=bool(number % 2)):
+            chosen = itertools.cycle([one]) if name == "alone" else turns
+            rates[name].append(await rate_of(lambda: next(chosen).run(0), calls))  # noqa: B023
+    ratio = _ratio(rates["together"], rates["alone"])
+    return _Row(
+        f"the same through {len(all_of_them)} backends (next to one)",
+        f"{median(rates['together']):,.0f}/s",
+        f"{median(rates['alone']):,.0f}/s",
+        f"{ratio:.2f}",
+        "≥ 1",
     )
 
 
