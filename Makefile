@@ -21,6 +21,8 @@ DEMO            = .venv-demo
 DEMO_STAMP      = $(DEMO)/.installed
 DOCS            = .venv-docs
 DOCS_STAMP      = $(DOCS)/.installed
+RAY             = .venv-ray
+RAY_STAMP       = $(RAY)/.installed
 BENCH           = .venv-bench
 BENCH_STAMP     = $(BENCH)/.installed
 
@@ -73,6 +75,12 @@ $(BENCH_STAMP): pyproject.toml requirements/bench.txt requirements/published.txt
 	$(BENCH)/bin/python $(PIP) --no-deps -r requirements/bench.txt -e .
 	@touch $@
 
+# Ray has no build for every machine and every Python. It takes half a gigabyte: an environment of its own.
+$(RAY_STAMP): pyproject.toml requirements/ray.txt requirements/constraints.txt
+	$(PYTHON) -m venv $(RAY)
+	@if $(RAY)/bin/python $(PIP) -c requirements/constraints.txt -r requirements/ray.txt -e '.[local,ray]'; then touch $@; \
+	else echo "Ray cannot be installed here ($$($(PYTHON) --version), $$(uname -sm)): what needs it is not tested"; rm -rf $(RAY); fi
+
 $(DEMO_STAMP): pyproject.toml requirements/demo.txt requirements/constraints.txt
 	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11) and "Python 3.11 or newer is needed: make PYTHON=/path/to/it")'
 	@echo "Installing what the demo needs into $(DEMO), once; this takes a minute or so ..."
@@ -91,6 +99,10 @@ demo: $(if $(wildcard $(STAMP)),$(STAMP),$(DEMO_STAMP)) ## A backend, a containe
 .PHONY: demo-postgres
 demo-postgres: $(STAMP) ## The demo with a PostgreSQL database, on a server of its own in a temporary folder
 	@$(BIN)/python -m tests.support.postgres_server SYNTH_POOLS_STORE $(BIN)/python examples/demo.py
+
+.PHONY: demo-ray
+demo-ray: $(RAY_STAMP) ## The demo with containers that a Ray cluster places, on three nodes of this machine
+	@if [ -x $(RAY)/bin/python ]; then $(RAY)/bin/python -m tests.support.ray_cluster $(RAY)/bin/python examples/demo.py; fi
 
 .PHONY: test
 test: $(STAMP) $(PUBLISHED_STAMP) $(LATER_STAMP) ## Every test but those of `make test-system`, in parallel
@@ -113,6 +125,10 @@ test-postgres: $(STAMP) ## The PostgreSQL database, and the tests of the backend
 	$(BIN)/python -m tests.support.postgres_server SYNTH_POOLS_TEST_STORE $(BIN)/python -m pytest -n $(WORKERS) tests/postgres \
 		tests/backend/api tests/backend/artifacts tests/backend/metrics tests/backend/rollouts tests/backend/storage \
 		-m 'postgres or not (browser or sqlite or system or tools)' $(ARGS)
+
+.PHONY: test-ray
+test-ray: $(RAY_STAMP) ## Containers that a Ray cluster of three nodes places; it says so where Ray cannot be installed
+	@if [ -x $(RAY)/bin/python ]; then $(RAY)/bin/python -m pytest -m ray tests/ray $(ARGS); fi
 
 .PHONY: test-browser
 test-browser: $(STAMP) $(TOOLS_STAMP) ## The live page, in headless Chromium; the tests say so where there is none

@@ -29,31 +29,31 @@ SEEDS = range(1, 9)
 LIMIT_SECONDS = 60.0
 # A PostgreSQL database; without it the backend uses SQLite.
 STORE = os.environ.get("SYNTH_POOLS_STORE")
+# A Ray cluster that places three containers; without it there is one, on this machine.
+RAY = os.environ.get("SYNTH_POOLS_RAY")
 
 
 async def main() -> list[str]:
     """Run the demo and list what did not turn out as expected."""
     begun = time.monotonic()
     # The backend ends first: its containers are there as long as it is.
-    async with task_container() as container_url, LocalBackend(store=STORE) as backend:
+    async with containers() as fields, LocalBackend(store=STORE, ray=RAY) as backend:
         print(f"backend    {backend.url}")
-        print(f"container  {container_url}  ({CONTAINER.name}, a process of its own)")
+        where = fields.get("container_url", f"on the nodes of {RAY}")
+        print(f"container  {where}  ({CONTAINER.name}, a process of its own)")
         async with backend.async_client() as client:
-            broken = await show(client, container_url)
+            broken = await show(client, fields)
     print(f"\nEverything is stopped, after {time.monotonic() - begun:.1f} seconds.")
     return broken
 
 
-async def show(client: AsyncContainerPoolsClient, container_url: str) -> list[str]:
-    pool = await client.create_pool(
-        {
-            "name": "demo",
-            "target": "arbitrary",
-            "container_url": container_url,
-            "concurrency": 4,
-        }
-    )
+async def show(client: AsyncContainerPoolsClient, containers: dict[str, Any]) -> list[str]:
+    definition: dict[str, Any] = {"name": "demo", "target": "arbitrary", "concurrency": 4}
+    pool = await client.create_pool({**definition, **containers})
     pool_id = pool["id"]
+    while pool["status"] == "warming":
+        await asyncio.sleep(0.2)
+        pool = await client.get_pool(pool_id)
     task = await client.create_task(pool_id, {"task_id": "guess", "task_config": {"from": 1}})
     about = await client.get_pool_container_info(pool_id)
     print(f"pool       {pool_id}, {pool['status']}, {pool['concurrency']} rollouts at a time")
@@ -136,6 +136,17 @@ def indented(value: dict[str, Any]) -> str:
 
 
 @asynccontextmanager
+async def containers() -> AsyncIterator[dict[str, Any]]:
+    """Yield what the pool says of its containers; end what was started for that."""
+    if RAY is None:
+        async with task_container() as url:
+            yield {"container_url": url}
+    else:
+        process = {"argv": [sys.executable, str(CONTAINER), "{port}"], "launcher": "ray"}
+        yield {"capacity": 3, "config": {"process": process}}
+
+
+@asynccontextmanager
 async def task_container() -> AsyncIterator[str]:
     """Start container.py and yield its URL; end it however this program ends."""
     process = await asyncio.create_subprocess_exec(
@@ -154,7 +165,9 @@ async def task_container() -> AsyncIterator[str]:
 
 if __name__ == "__main__":
     try:
-        wrong = asyncio.run(asyncio.wait_for(main(), LIMIT_SECONDS))
+        # A cluster takes longer to start anything.
+        limit = LIMIT_SECONDS if RAY is None else 3 * LIMIT_SECONDS
+        wrong = asyncio.run(asyncio.wait_for(main(), limit))
     except KeyboardInterrupt:
         sys.exit(130)
     if wrong:

@@ -100,7 +100,10 @@ ContainerState: TypeAlias = Literal["healthy", "unhealthy", "starting", "stopped
 SubmissionMode: TypeAlias = Literal["sync", "async"]
 """``submission_mode`` of a pool's ``config``: how rollouts are handed to its containers."""
 
-ImageLauncher: TypeAlias = Literal["podman", "docker"]
+ProcessLauncher: TypeAlias = Literal["local", "ray"]
+"""``launcher`` of a pool's ``config.process``: what starts its processes."""
+
+ImageLauncher: TypeAlias = Literal["podman", "docker", "ray"]
 """``launcher`` of a pool's ``config.image``: the engine that starts its containers."""
 
 ImageNetwork: TypeAlias = Literal["loopback", "none"]
@@ -114,6 +117,7 @@ ErrorCode: TypeAlias = Literal[
     "forbidden_container_key",
     "processes_not_allowed",
     "images_not_allowed",
+    "ray_not_allowed",
     "not_found",
     "pool_not_found",
     "task_not_found",

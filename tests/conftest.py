@@ -23,7 +23,9 @@ settings.register_profile(
 settings.load_profile("suite")
 
 # Folders whose tests are a set of their own, by their marker.
-SETS = {name: Path(__file__).parent / name for name in ("oci", "postgres", "system", "tools")}
+SETS = {
+    name: Path(__file__).parent / name for name in ("oci", "postgres", "ray", "system", "tools")
+}
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:

@@ -16,8 +16,9 @@ PlainRequest: TypeAlias = Mapping[str, _KnownKeysOnly]
 keys mean. A dictionary that is written in place is none: its keys are checked."""
 
 
-ImageLauncherValue: TypeAlias = Literal["podman", "docker"] | Enum
-"""A container engine."""
+ImageLauncherValue: TypeAlias = Literal["podman", "docker", "ray"] | Enum
+"""A container engine of the server's machine, or `ray`: an engine of a machine that a Ray
+cluster chooses."""
 
 
 ImageNetworkValue: TypeAlias = Literal["loopback", "none"] | Enum
@@ -31,6 +32,11 @@ PoolTargetValue: TypeAlias = (
     Literal["harbor", "openenv", "horizons", "horizons_private", "arbitrary"] | Enum
 )
 """The substrate that a pool is deployed on."""
+
+
+ProcessLauncherValue: TypeAlias = Literal["local", "ray"] | Enum
+"""What starts a process. `local`: the server, on its own machine. `ray`: the Ray cluster
+that the server was started with."""
 
 
 RolloutModeValue: TypeAlias = Literal["sync", "async"] | Enum
@@ -87,6 +93,21 @@ class ImageReleaseDefinitionDict(TypedDict, total=False):
     """What a container may use, in the server's terms."""
     metadata: Mapping[str, Any] | None
     """Free-form; `container_subtype` and its like are read by servers that know them."""
+
+
+class PlacementDict(TypedDict, total=False):
+    """What one container holds of the machine that a Ray cluster chooses for it. No other
+    machine is chosen. If no machine has it and the pool had no healthy container
+    before, the pool becomes `failed`."""
+
+    num_cpus: float | None
+    """Processors that it holds."""
+    num_gpus: float | None
+    """GPUs that it holds, a whole number or less than 1."""
+    resources: Mapping[str, Any] | None
+    """Resources that the operator of the cluster has named, by their names."""
+    labels: Mapping[str, Any] | None
+    """Labels that the machine has, by their names."""
 
 
 class PoolConfigDict(TypedDict, total=False):
@@ -169,9 +190,13 @@ class PoolImageDict(TypedDict, total=False):
     container, as to health, restarts, output, the states of the pool and the end. The
     pool becomes `failed` with `image_unavailable` if the image cannot be pulled, and
     with `engine_unavailable` if the engine does not work or cannot enforce `memory_mb`,
-    `cpus` or `pids`. Returns 403 `images_not_allowed` if the operator of the server has
-    not allowed it (`features.images`). Returns 409 `engine_unavailable` if the server's
-    machine does not have the engine."""
+    `cpus` or `pids`. With `launcher: ray` a Ray cluster chooses the machine of each
+    container, which is started with `podman`, or with `docker` where that machine has
+    no podman; what is said here of the server's machine is true of that one. Returns
+    403 `images_not_allowed` if the operator of the server has not allowed it
+    (`features.images`). Returns 409 `engine_unavailable` if the server's machine does
+    not have the engine. Returns 403 `ray_not_allowed` for `launcher: ray` if the
+    operator has not allowed that (`features.ray`)."""
 
     image: Required[str]
     """The reference of the image: its name, with or without a registry before it and a tag, a
@@ -210,6 +235,8 @@ class PoolImageDict(TypedDict, total=False):
     start_timeout_seconds: float | None
     """How long a container may take until it is healthy, in seconds. The pull of the image
     does not count."""
+    placement: PlacementDict | PlainRequest | None
+    """What each container holds of its machine. Not used without `launcher: ray`."""
 
 
 class PoolPatchDict(TypedDict, total=False):
@@ -263,9 +290,12 @@ class PoolProcessDict(TypedDict, total=False):
     the pool is archived, when it is paused and no rollout of it runs any more, and when
     the server itself ends. A `PUT` or `PATCH` that changes `config.process` leaves the
     pool's state as it is: each process of the old command ends when its rollouts have
-    ended. Returns 403 `processes_not_allowed` if the operator of the server has not
-    allowed it (`features.processes`), because a client decides here what the server's
-    machine runs."""
+    ended. With `launcher: ray` a Ray cluster chooses the machine of each process, and
+    what is said here of the server's machine is true of that one. If that machine is
+    lost, the process is started on another one. Returns 403 `processes_not_allowed` if
+    the operator of the server has not allowed it (`features.processes`), because a
+    client decides here what the server's machine runs. Returns 403 `ray_not_allowed`
+    for `launcher: ray` if the operator has not allowed that (`features.ray`)."""
 
     argv: Required[Sequence[str]]
     """The program and its arguments. No shell reads them."""
@@ -276,6 +306,10 @@ class PoolProcessDict(TypedDict, total=False):
     """The working directory of the processes. Null: that of the server."""
     start_timeout_seconds: float | None
     """How long a process may take until it is healthy, in seconds."""
+    launcher: ProcessLauncherValue | None
+    """What starts the processes."""
+    placement: PlacementDict | PlainRequest | None
+    """What each process holds of its machine. Not used with `launcher: local`."""
 
 
 class RolloutBatchRequestDict(TypedDict, total=False):

@@ -30,6 +30,10 @@ class StoreError(LocalBackendError):
     """The database on a server cannot be used, or another backend uses it."""
 
 
+class ClusterError(LocalBackendError):
+    """The Ray cluster cannot be used."""
+
+
 class StartTimeoutError(LocalBackendError, TimeoutError):
     """The backend did not answer in time after its start."""
 

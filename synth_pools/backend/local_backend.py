@@ -33,6 +33,8 @@ if TYPE_CHECKING:
     from synth_pools import AsyncContainerPoolsClient, ContainerPoolsClient
 
 _START_LIMIT_SECONDS = 30.0
+# More, where a Ray cluster is connected to first.
+_CLUSTER_SECONDS = 60.0
 _STOP_LIMIT_SECONDS = 15.0
 
 
@@ -65,6 +67,8 @@ class LocalBackend:
         allow_images: Whether they may have containers of images started on this machine by podman
             or docker (`config.image`).
         mount_folders: Folders of which these containers may read what their pool asks for.
+        ray: The address of a Ray cluster that places the containers of pools that ask for it
+            (`launcher: ray`): `auto`, HOST:PORT or ray://HOST:PORT; needs the extra `ray`.
         health_interval: Seconds from one look at a container to the next, at most 3600.
         allowed_hosts: Names besides this machine's by which clients may call the backend.
         limits: Limits on what it takes on; None is `Limits()`.
@@ -96,6 +100,7 @@ class LocalBackend:
         allow_processes: bool = False,
         allow_images: bool = False,
         mount_folders: Iterable[str | os.PathLike[str]] = (),
+        ray: str | None = None,
         health_interval: float = 5.0,
         allowed_hosts: Iterable[str] = (),
         limits: Limits | None = None,
@@ -130,6 +135,7 @@ class LocalBackend:
             allow_processes=allow_processes,
             allow_images=allow_images,
             mount_folders=mount_folders,
+            ray=ray,
             health_interval=health_interval,
             allowed_hosts=allowed_hosts,
             grace=grace,
@@ -257,7 +263,10 @@ class LocalBackend:
                     api_keys_file=self._keys_file,
                 )
                 links = new_links()
-                deadline = clock.monotonic() + _START_LIMIT_SECONDS
+                limit = _START_LIMIT_SECONDS
+                if settings.ray is not None:
+                    limit += _CLUSTER_SECONDS
+                deadline = clock.monotonic() + limit
                 thread = ServerThread(
                     lambda: create_app(settings, links),
                     listener,
@@ -266,7 +275,7 @@ class LocalBackend:
                 )
                 undo.callback(thread.stop, _STOP_LIMIT_SECONDS)
                 try:
-                    thread.start(_START_LIMIT_SECONDS)
+                    thread.start(limit)
                 except DatabaseError as error:
                     raise DataDirError(
                         f"cannot open the database in {data_dir.path}: {error}; "

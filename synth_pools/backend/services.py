@@ -117,6 +117,7 @@ async def open_services(settings: Settings, contract: Contract) -> AsyncIterator
 
     Raises:
         BadOptionError: The file of keys cannot be used, or there is no engine for images.
+        ClusterError: The Ray cluster cannot be used.
         DataDirError: The data directory cannot be used.
         StoreError: The store cannot be used.
     """

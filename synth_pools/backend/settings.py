@@ -15,12 +15,14 @@ from .errors import BadOptionError
 from .limits import Limits
 
 _HOST_NAME = re.compile(r"[a-z0-9_]([a-z0-9._-]*[a-z0-9_])?")
+_CLUSTER = re.compile(r"auto|(ray://)?(\[[0-9A-Fa-f:.]+\]|[A-Za-z0-9._-]+):[0-9]{1,5}")
 _VARIABLE_NAME = re.compile("[A-Za-z_][A-Za-z0-9_]*")
 
 # How the command line writes an option: a flag, a number of seconds, a length of time like 30d, a
-# size like 10GiB, a name or a folder that may be repeated, or the address of a database.
+# size like 10GiB, a name or a folder that may be repeated, or the address of a database or of a
+# cluster.
 OptionKind = Literal[
-    "flag", "seconds", "duration", "size", "hosts", "variables", "folder", "folders", "store"
+    "flag", "seconds", "duration", "size", "hosts", "variables", "folder", "folders", "store", "ray"
 ]
 
 
@@ -190,6 +192,14 @@ def _folder(option: str, path: str | os.PathLike[str] | None) -> Path | None:
     return found
 
 
+def _cluster(option: str, address: str | None) -> str | None:
+    if address is not None and not _CLUSTER.fullmatch(address):
+        raise BadOptionError(
+            f"{option} takes `auto`, HOST:PORT or ray://HOST:PORT of a Ray cluster: {address!r}"
+        )
+    return address
+
+
 def _as_given(_option: str, value: Any) -> Any:
     return value
 
@@ -288,6 +298,16 @@ class BackendOptions(Limits):
         "folders",
         "A folder that, with all below it, the containers of images may read if their pool asks "
         "for it; may be repeated.",
+    )
+    ray: str | None = _option(
+        None,
+        "ray",
+        _cluster,
+        "ray",
+        "Have the containers of pools that say `launcher: ray` placed on the nodes of this Ray "
+        "cluster: `auto` for the one of this machine, HOST:PORT of its head, or ray://HOST:PORT of "
+        "its client server. Whoever has a key can then run any program on its nodes. It needs the "
+        "extra `ray`.",
     )
     health_interval_seconds: float = _option(
         5.0,

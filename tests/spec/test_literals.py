@@ -18,6 +18,7 @@ LITERALS = {
     "RolloutEventType": types.RolloutEventType,
     "ContainerState": types.ContainerState,
     "SubmissionMode": types.SubmissionMode,
+    "ProcessLauncher": types.ProcessLauncher,
     "ImageLauncher": types.ImageLauncher,
     "ImageNetwork": types.ImageNetwork,
     "ErrorCode": types.ErrorCode,

@@ -195,6 +195,8 @@ def test_a_default_stands_in_its_keyword() -> None:
         "PoolConfig.timeout_seconds": 600,
         "PoolConfig.submission_mode": "sync",
         "PoolProcess.start_timeout_seconds": 30,
+        "PoolProcess.launcher": "local",
+        "Placement.num_cpus": 1,
         "PoolImage.network": "loopback",
         "PoolImage.start_timeout_seconds": 30,
         "PoolDefinition.capacity": 1,

@@ -148,7 +148,8 @@ def serve(data_dir: Path, *, grace: float = 0.0, **chosen: Any) -> Iterator[Serv
 
     thread = ServerThread(make_app, listener, settings, grace=grace)
     try:
-        thread.start(20)
+        # More, where a cluster is connected to first.
+        thread.start(20 if settings.ray is None else 80)
         # Tests of the server itself look for its threads by name.
         thread._thread.name = "backend-of-the-tests"
         server = Server(url, apps[0])

@@ -37,6 +37,11 @@ if TYPE_CHECKING:
     )
     from .image_release_list import ImageReleaseList as ImageReleaseList
     from .json_object import JsonObject as JsonObject
+    from .placement import Placement as Placement
+    from .placement_labels_type_0 import PlacementLabelsType0 as PlacementLabelsType0
+    from .placement_resources_type_0 import (
+        PlacementResourcesType0 as PlacementResourcesType0,
+    )
     from .pool import Pool as Pool
     from .pool_config import PoolConfig as PoolConfig
     from .pool_container import PoolContainer as PoolContainer
@@ -54,6 +59,7 @@ if TYPE_CHECKING:
     from .pool_target import PoolTarget as PoolTarget
     from .pool_urls import PoolUrls as PoolUrls
     from .process_environment import ProcessEnvironment as ProcessEnvironment
+    from .process_launcher import ProcessLauncher as ProcessLauncher
     from .queue_status import QueueStatus as QueueStatus
     from .reward_data import RewardData as RewardData
     from .rollout import Rollout as Rollout
@@ -130,6 +136,9 @@ __all__ = (
     "ImageReleaseDefinition",
     "ImageReleaseList",
     "JsonObject",
+    "Placement",
+    "PlacementLabelsType0",
+    "PlacementResourcesType0",
     "Pool",
     "PoolConfig",
     "PoolContainer",
@@ -147,6 +156,7 @@ __all__ = (
     "PoolTarget",
     "PoolUrls",
     "ProcessEnvironment",
+    "ProcessLauncher",
     "QueueStatus",
     "RewardData",
     "Rollout",
@@ -218,6 +228,9 @@ _MODULES = {
     "ImageReleaseDefinition": "image_release_definition",
     "ImageReleaseList": "image_release_list",
     "JsonObject": "json_object",
+    "Placement": "placement",
+    "PlacementLabelsType0": "placement_labels_type_0",
+    "PlacementResourcesType0": "placement_resources_type_0",
     "Pool": "pool",
     "PoolConfig": "pool_config",
     "PoolContainer": "pool_container",
@@ -235,6 +248,7 @@ _MODULES = {
     "PoolTarget": "pool_target",
     "PoolUrls": "pool_urls",
     "ProcessEnvironment": "process_environment",
+    "ProcessLauncher": "process_launcher",
     "QueueStatus": "queue_status",
     "RewardData": "reward_data",
     "Rollout": "rollout",

@@ -1,8 +1,8 @@
 from typing import Literal, cast
 
-ImageLauncher = Literal["docker", "podman"]
+ImageLauncher = Literal["docker", "podman", "ray"]
 
-IMAGE_LAUNCHER_VALUES: frozenset[str] = frozenset(["docker", "podman"])
+IMAGE_LAUNCHER_VALUES: frozenset[str] = frozenset(["docker", "podman", "ray"])
 
 
 def check_image_launcher(value: str) -> ImageLauncher:

@@ -33,7 +33,7 @@ class PoolContainer:
             again.
         launcher (None | str | Unset): What started it. `local`: the server, as a process of its machine. `podman` or
             `docker`: this engine, from
-            an image. Null: the server does not start it.
+            an image. `ray`: a Ray cluster. Null: the server does not start it.
         node (None | str | Unset): The name of the machine that it runs on; null where the server does not start it.
         image_digest (None | str | Unset): The digest of the image that it runs, or the image's id where no registry
             knows it. Null: it runs no image

@@ -18,7 +18,8 @@ class PoolError:
 
     Attributes:
         code (str): The reason, stable, for programs. `process_not_healthy`: a process or container did not get healthy.
-            `processes_not_allowed`, `images_not_allowed`: the operator does not allow the start, or a mount.
+            `processes_not_allowed`, `images_not_allowed`, `ray_not_allowed`: the operator does not allow the start,
+            or a mount.
             `image_unavailable`: the image could not be pulled. `engine_unavailable`: the engine is missing, does not
             work, or cannot enforce a limit.
         message (str): The reason in words, for people.

@@ -20,6 +20,7 @@ from ..types import UNSET, Unset
 
 if TYPE_CHECKING:
     from ..models.image_mount import ImageMount
+    from ..models.placement import Placement
     from ..models.process_environment import ProcessEnvironment
 
 
@@ -37,8 +38,12 @@ class PoolImage:
     `image_unavailable` if the image cannot be pulled, and with `engine_unavailable` if the engine does not work
     or cannot enforce `memory_mb`, `cpus` or `pids`.
 
+    With `launcher: ray` a Ray cluster chooses the machine of each container, which is started with `podman`, or
+    with `docker` where that machine has no podman; what is said here of the server's machine is true of that one.
+
     Returns 403 `images_not_allowed` if the operator of the server has not allowed it (`features.images`). Returns
-    409 `engine_unavailable` if the server's machine does not have the engine.
+    409 `engine_unavailable` if the server's machine does not have the engine. Returns 403 `ray_not_allowed` for
+    `launcher: ray` if the operator has not allowed that (`features.ray`).
 
         Attributes:
             image (str): The reference of the image: its name, with or without a registry before it and a tag, a digest or
@@ -73,6 +78,8 @@ class PoolImage:
                 the time.
             start_timeout_seconds (float | None | Unset): How long a container may take until it is healthy, in seconds. The
                 pull of the image does not count.
+            placement (None | Placement | Unset): What each container holds of its machine. Not used without `launcher:
+                ray`.
     """
 
     image: str
@@ -87,9 +94,11 @@ class PoolImage:
     mounts: list[ImageMount] | None | Unset = UNSET
     warm: int | None | Unset = UNSET
     start_timeout_seconds: float | None | Unset = UNSET
+    placement: None | Placement | Unset = UNSET
     additional_properties: dict[str, Any] = _attrs_field(init=False, factory=dict)
 
     def to_dict(self) -> dict[str, Any]:
+        from ..models.placement import Placement
         from ..models.process_environment import ProcessEnvironment
 
         image = self.image
@@ -175,6 +184,14 @@ class PoolImage:
         else:
             start_timeout_seconds = self.start_timeout_seconds
 
+        placement: dict[str, Any] | None | Unset
+        if isinstance(self.placement, Unset):
+            placement = UNSET
+        elif isinstance(self.placement, Placement):
+            placement = self.placement.to_dict()
+        else:
+            placement = self.placement
+
         field_dict: dict[str, Any] = {}
         field_dict.update(self.additional_properties)
         field_dict.update(
@@ -204,12 +221,15 @@ class PoolImage:
             field_dict["warm"] = warm
         if start_timeout_seconds is not UNSET:
             field_dict["start_timeout_seconds"] = start_timeout_seconds
+        if placement is not UNSET:
+            field_dict["placement"] = placement
 
         return field_dict
 
     @classmethod
     def from_dict(cls: type[T], src_dict: Mapping[str, Any]) -> T:
         from ..models.image_mount import ImageMount
+        from ..models.placement import Placement
         from ..models.process_environment import ProcessEnvironment
 
         d = dict(src_dict)
@@ -277,6 +297,19 @@ class PoolImage:
             d.pop("start_timeout_seconds", UNSET), read_number, "start_timeout_seconds"
         )
 
+        def _parse_placement(data: object) -> None | Placement | Unset:
+            if data is None:
+                return data
+            if isinstance(data, Unset):
+                return data
+            if not isinstance(data, dict):
+                raise wrong_type(data, "placement")
+            placement_type_0 = Placement.from_dict(data)
+
+            return placement_type_0
+
+        placement = _parse_placement(d.pop("placement", UNSET))
+
         pool_image = cls(
             image=image,
             launcher=launcher,
@@ -290,6 +323,7 @@ class PoolImage:
             mounts=mounts,
             warm=warm,
             start_timeout_seconds=start_timeout_seconds,
+            placement=placement,
         )
 
         pool_image.additional_properties = d

@@ -6,10 +6,12 @@ from typing import TYPE_CHECKING, Any, TypeVar, cast
 from attrs import define as _attrs_define
 from attrs import field as _attrs_field
 
-from ..reading import read_number, read_optional, read_text, wrong_type
+from ..models.process_launcher import ProcessLauncher, check_process_launcher
+from ..reading import read_choice, read_number, read_optional, read_text, wrong_type
 from ..types import UNSET, Unset
 
 if TYPE_CHECKING:
+    from ..models.placement import Placement
     from ..models.process_environment import ProcessEnvironment
 
 
@@ -29,8 +31,12 @@ class PoolProcess:
     `PUT` or `PATCH` that changes `config.process` leaves the pool's state as it is: each process of the old
     command ends when its rollouts have ended.
 
+    With `launcher: ray` a Ray cluster chooses the machine of each process, and what is said here of the server's
+    machine is true of that one. If that machine is lost, the process is started on another one.
+
     Returns 403 `processes_not_allowed` if the operator of the server has not allowed it (`features.processes`),
-    because a client decides here what the server's machine runs.
+    because a client decides here what the server's machine runs. Returns 403 `ray_not_allowed` for
+    `launcher: ray` if the operator has not allowed that (`features.ray`).
 
         Attributes:
             argv (list[str]): The program and its arguments. No shell reads them.
@@ -39,15 +45,20 @@ class PoolProcess:
                 `LANG` and the like).
             cwd (None | str | Unset): The working directory of the processes. Null: that of the server.
             start_timeout_seconds (float | None | Unset): How long a process may take until it is healthy, in seconds.
+            launcher (None | ProcessLauncher | Unset): What starts the processes.
+            placement (None | Placement | Unset): What each process holds of its machine. Not used with `launcher: local`.
     """
 
     argv: list[str]
     env: None | ProcessEnvironment | Unset = UNSET
     cwd: None | str | Unset = UNSET
     start_timeout_seconds: float | None | Unset = UNSET
+    launcher: None | ProcessLauncher | Unset = UNSET
+    placement: None | Placement | Unset = UNSET
     additional_properties: dict[str, Any] = _attrs_field(init=False, factory=dict)
 
     def to_dict(self) -> dict[str, Any]:
+        from ..models.placement import Placement
         from ..models.process_environment import ProcessEnvironment
 
         argv = self.argv
@@ -72,6 +83,22 @@ class PoolProcess:
         else:
             start_timeout_seconds = self.start_timeout_seconds
 
+        launcher: None | str | Unset
+        if isinstance(self.launcher, Unset):
+            launcher = UNSET
+        elif isinstance(self.launcher, str):
+            launcher = self.launcher
+        else:
+            launcher = self.launcher
+
+        placement: dict[str, Any] | None | Unset
+        if isinstance(self.placement, Unset):
+            placement = UNSET
+        elif isinstance(self.placement, Placement):
+            placement = self.placement.to_dict()
+        else:
+            placement = self.placement
+
         field_dict: dict[str, Any] = {}
         field_dict.update(self.additional_properties)
         field_dict.update(
@@ -85,11 +112,16 @@ class PoolProcess:
             field_dict["cwd"] = cwd
         if start_timeout_seconds is not UNSET:
             field_dict["start_timeout_seconds"] = start_timeout_seconds
+        if launcher is not UNSET:
+            field_dict["launcher"] = launcher
+        if placement is not UNSET:
+            field_dict["placement"] = placement
 
         return field_dict
 
     @classmethod
     def from_dict(cls: type[T], src_dict: Mapping[str, Any]) -> T:
+        from ..models.placement import Placement
         from ..models.process_environment import ProcessEnvironment
 
         d = dict(src_dict)
@@ -114,11 +146,28 @@ class PoolProcess:
             d.pop("start_timeout_seconds", UNSET), read_number, "start_timeout_seconds"
         )
 
+        launcher = read_choice(d.pop("launcher", UNSET), check_process_launcher)
+
+        def _parse_placement(data: object) -> None | Placement | Unset:
+            if data is None:
+                return data
+            if isinstance(data, Unset):
+                return data
+            if not isinstance(data, dict):
+                raise wrong_type(data, "placement")
+            placement_type_0 = Placement.from_dict(data)
+
+            return placement_type_0
+
+        placement = _parse_placement(d.pop("placement", UNSET))
+
         pool_process = cls(
             argv=argv,
             env=env,
             cwd=cwd,
             start_timeout_seconds=start_timeout_seconds,
+            launcher=launcher,
+            placement=placement,
         )
 
         pool_process.additional_properties = d

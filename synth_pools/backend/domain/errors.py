@@ -170,6 +170,15 @@ def images_not_allowed(message: str) -> ApiError:
     return ApiError(403, "images_not_allowed", message)
 
 
+def ray_not_allowed() -> ApiError:
+    """Build the error 403 `ray_not_allowed`."""
+    message = (
+        "`launcher: ray` asks this backend to have containers placed by a Ray cluster, which it "
+        "does only where it was started with --ray."
+    )
+    return ApiError(403, "ray_not_allowed", message)
+
+
 def engine_unavailable(message: str) -> ApiError:
     """Build the error 409 `engine_unavailable`."""
     return conflict("engine_unavailable", message)

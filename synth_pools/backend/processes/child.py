@@ -18,7 +18,7 @@ from ..domain import clock
 from ..server.open_files import limit_restorer
 from .discovery import ProcessIdentity, tagger
 from .launcher import ContainerEnd
-from .output import ProcessOutput
+from .output import OutputSink
 
 _READ_SECONDS = 0.5
 
@@ -44,7 +44,7 @@ class Child:
         env: Mapping[str, str],
         cwd: str | None,
         marker: str | None,
-        output: ProcessOutput,
+        output: OutputSink,
     ) -> Child:
         """Start a process in a session of its own.
 
@@ -125,7 +125,7 @@ class Child:
 
 
 class _Protocol(asyncio.SubprocessProtocol):
-    def __init__(self, output: ProcessOutput) -> None:
+    def __init__(self, output: OutputSink) -> None:
         self.output = output
         # In seconds since 1970.
         self.exited_at: float | None = None

@@ -8,22 +8,21 @@ import os
 import platform
 import shutil
 import signal
-from collections.abc import Awaitable, Callable, Sequence
+from collections.abc import Awaitable, Callable, Collection, Sequence
 from functools import partial
 from pathlib import Path
+from typing import Protocol
 
 from ..containers.members import ContainerOrigin
 from ..domain import clock
-from ..settings import Settings
 from .child import Child
 from .engine import UNAVAILABLE, ContainerEngine, EngineError, Image, installed, missing, reason_of
 from .failures import IMAGE
 from .image_spec import SOCKET_FOLDER, ImageSpec
 from .launcher import ContainerEnd, LaunchError, StartOrder
-from .output import ProcessOutput
+from .output import OutputSink
 from .permissions import mount_refusal
 from .ports import HOST
-from .registry import ProcessRegistry
 from .socket_relay import SocketRelay
 from .spec import KEY
 from .termination import PATIENCE_SECONDS
@@ -49,20 +48,18 @@ class EngineContainer:
         engine: ContainerEngine,
         name: str,
         client: Child,
+        output: OutputSink,
         origin: ContainerOrigin,
         relay: SocketRelay | None,
     ) -> None:
         self.engine = engine
         self.name = name
         self.client = client
+        self._output = output
         self.origin = origin
         self._relay = relay
         # Its processes are the engine's.
         self.pid: int | None = None
-
-    @property
-    def output(self) -> ProcessOutput:
-        return self.client.output
 
     @property
     def has_exited(self) -> bool:
@@ -79,7 +76,7 @@ class EngineContainer:
         if state.ran_out_of_memory:
             return ContainerEnd(code, "was killed because it needed more memory than it may have")
         if not state.was_started:
-            words = f"could not be started: {reason_of(self.output.last_lines())}"
+            words = f"could not be started: {reason_of(self._output.last_lines())}"
             return ContainerEnd(code, words, is_final=code == _NO_SUCH_PROGRAM)
         if code > _SIGNALS_FROM:
             return ContainerEnd(code, f"was ended by signal {code - _SIGNALS_FROM}")
@@ -93,18 +90,44 @@ class EngineContainer:
             self._relay.close()
 
 
+class EngineRegistry(Protocol):
+    """Knowledge of containers beyond the end of the program that started them."""
+
+    @property
+    def token(self) -> str:
+        """Token that labels the containers."""
+        ...
+
+    @property
+    def engines(self) -> Collection[str]:
+        """The engines that have started one."""
+        ...
+
+    async def add_engine(self, engine: str) -> None:
+        """Note that an engine starts containers, before it does."""
+
+
 class ImageLauncher:
-    """Starts `config.image` with podman or docker, and knows its containers by their labels."""
+    """Starts `config.image` with podman or docker, and knows its containers by their labels.
+
+    Args:
+        mount_folders: Folders of which containers may read what their pool asks for.
+        sockets: The folder for the sockets of those without a network.
+        registry: What is known of its containers beyond its own end.
+    """
 
     noun = "container"
+    is_remote = False
 
-    def __init__(self, settings: Settings, registry: ProcessRegistry) -> None:
-        self._settings = settings
+    def __init__(
+        self, mount_folders: Sequence[Path], sockets: Path, registry: EngineRegistry
+    ) -> None:
+        self._mount_folders = mount_folders
+        self._sockets = sockets
         self._registry = registry
         self._engines: dict[str, ContainerEngine] = {}
         # One pull serves all that wait for the image.
         self._pulls: dict[tuple[str, str], asyncio.Lock] = {}
-        self._sockets = settings.data_dir / "sockets"
 
     async def end_leftovers(self) -> None:
         """Remove the containers that a former run of the backend left."""
@@ -121,11 +144,11 @@ class ImageLauncher:
         await asyncio.to_thread(shutil.rmtree, self._sockets, ignore_errors=True)
 
     async def prepare(
-        self, spec: ImageSpec, open_output: Callable[[], ProcessOutput]
+        self, spec: ImageSpec, open_output: Callable[[], OutputSink]
     ) -> Callable[[StartOrder], Awaitable[EngineContainer]]:
         engine = self._engine(spec.launcher)
         await engine.require(name for name, _ in spec.limits)
-        refusal = await asyncio.to_thread(mount_refusal, spec.mounts, self._settings)
+        refusal = await asyncio.to_thread(mount_refusal, spec.mounts, self._mount_folders)
         if refusal is not None:
             raise LaunchError(refusal.code, refusal.message)
         image = await engine.find_image(spec.image)
@@ -171,7 +194,7 @@ class ImageLauncher:
                 relay.close()
             raise
         origin = ContainerOrigin(engine.name, platform.node(), image.digest)
-        return EngineContainer(engine, name, client, origin, relay)
+        return EngineContainer(engine, name, client, order.output, origin, relay)
 
     def _words(
         self,

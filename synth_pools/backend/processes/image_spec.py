@@ -8,7 +8,7 @@ from typing import Any, Self, TypeAlias
 
 from ..domain import json_text
 from ..domain.definitions import container_key_env, image_of
-from .spec import START_SECONDS, ProcessSpec, variables_of
+from .spec import DEFAULT_NEEDS, RAY, START_SECONDS, NodeNeeds, ProcessSpec, variables_of
 
 # Where a container without a network finds the folder of its socket.
 SOCKET_FOLDER = "/run/synth-pools"
@@ -42,6 +42,7 @@ class ImageSpec:
     key_env: str | None
     # What runs may stay where this alone changes.
     warm: int | None = field(compare=False)
+    needs: NodeNeeds = DEFAULT_NEEDS
 
     @classmethod
     def of(cls, definition: Mapping[str, Any]) -> Self | None:
@@ -68,6 +69,7 @@ class ImageSpec:
             seconds if seconds is not None and seconds > 0 else START_SECONDS,
             container_key_env(definition),
             warm,
+            NodeNeeds.of(image),
         )
 
     def arguments(self, port: int) -> list[str]:
@@ -84,6 +86,11 @@ class ImageSpec:
         if self.has_network:
             return text.replace("{port}", str(port))
         return text.replace("{socket}", SOCKET_PATH)
+
+
+def is_placed_by_ray(fields: Mapping[str, Any] | None) -> bool:
+    """Tell whether a process or an image of a definition is placed by a Ray cluster."""
+    return fields is not None and fields.get("launcher") == RAY
 
 
 ContainerSpec: TypeAlias = ProcessSpec | ImageSpec

@@ -8,7 +8,7 @@ from typing import Any, Protocol, TypeVar
 
 from ..containers.members import ContainerOrigin
 from .failures import ProcessFailure
-from .output import ProcessOutput
+from .output import OutputSink
 
 Spec = TypeVar("Spec", contravariant=True)
 Run = TypeVar("Run", bound="Started")
@@ -41,7 +41,7 @@ class StartOrder:
     pool_id: str
     port: int
     key: str | None
-    output: ProcessOutput
+    output: OutputSink
 
 
 @dataclass(frozen=True, slots=True)
@@ -49,21 +49,18 @@ class ContainerEnd:
     """End of a container.
 
     Attributes:
-        exit_code: Its exit code; negative for the signal that ended it.
+        exit_code: Its exit code; negative for the signal that ended it, None where nobody knows.
         words: Words for how it ended, to follow its name.
         is_final: Whether another start would end in the same way.
     """
 
-    exit_code: int
+    exit_code: int | None
     words: str
     is_final: bool = False
 
 
 class Started(Protocol):
     """A container that was started, until its launcher has ended it."""
-
-    @property
-    def output(self) -> ProcessOutput: ...
 
     @property
     def pid(self) -> int | None:
@@ -89,12 +86,14 @@ class Launcher(Protocol[Spec, Run]):
 
     Attributes:
         noun: What one of them is called in messages.
+        is_remote: Whether a start is the work of other machines.
     """
 
     noun: str
+    is_remote: bool
 
     async def prepare(
-        self, spec: Spec, open_output: Callable[[], ProcessOutput]
+        self, spec: Spec, open_output: Callable[[], OutputSink]
     ) -> Callable[[StartOrder], Awaitable[Run]]:
         """Prepare what a spec needs, which may take long, and return the function that starts one.
 

@@ -9,7 +9,7 @@ from functools import partial
 from .child import Child
 from .discovery import ProcessTable
 from .launcher import StartOrder
-from .output import ProcessOutput
+from .output import OutputSink
 from .registry import ProcessRegistry
 from .spec import ProcessSpec, environment
 from .termination import end_children
@@ -19,22 +19,20 @@ class LocalLauncher:
     """Starts `config.process` in sessions of their own, and knows them by their markers."""
 
     noun = "process"
+    is_remote = False
 
     def __init__(self, registry: ProcessRegistry) -> None:
         self._registry = registry
         self._table = ProcessTable()
 
     async def prepare(
-        self, spec: ProcessSpec, open_output: Callable[[], ProcessOutput]
+        self, spec: ProcessSpec, open_output: Callable[[], OutputSink]
     ) -> Callable[[StartOrder], Awaitable[Child]]:
         del open_output  # nothing is written before it starts
         return partial(self._start, spec)
 
     async def _start(self, spec: ProcessSpec, order: StartOrder) -> Child:
-        marker = self._registry.new_marker()
-        variables = environment(spec, order.port, marker, os.environ, order.key)
-        arguments = spec.arguments(order.port)
-        return await Child.spawn(arguments, variables, spec.cwd, marker, order.output)
+        return await spawn(spec, order, self._registry.new_marker())
 
     async def remember(self, started: Child) -> None:
         await self._registry.add(started)
@@ -42,3 +40,19 @@ class LocalLauncher:
     async def end(self, started: Sequence[Child]) -> None:
         await end_children(started, table=self._table)
         await self._registry.remove(started)
+
+
+async def spawn(spec: ProcessSpec, order: StartOrder, marker: str) -> Child:
+    """Start a process of a spec on this machine.
+
+    Args:
+        spec: The pool's process.
+        order: The order to start it.
+        marker: The marker by which it is found again.
+
+    Raises:
+        OSError: There is no such program, or it cannot be run.
+        ValueError: An argument or a variable is none that a process can have.
+    """
+    variables = environment(spec, order.port, marker, os.environ, order.key)
+    return await Child.spawn(spec.arguments(order.port), variables, spec.cwd, marker, order.output)

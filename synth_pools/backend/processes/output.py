@@ -8,7 +8,7 @@ from bisect import bisect_right
 from collections import OrderedDict, deque
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
-from typing import Any
+from typing import Any, Protocol
 
 from ..domain import clock
 from ..domain.json_text import LONGEST_SPELLING, spellings
@@ -167,6 +167,23 @@ class OutputLogs:
                     self.bytes -= place.bytes
                 del self._pools[pool_id]
                 return
+
+
+class OutputSink(Protocol):
+    """Place where the output of a container goes."""
+
+    def feed(self, data: bytes) -> None:
+        """Take what it wrote."""
+
+    def flush(self) -> None:
+        """Take the last line though it has not ended."""
+
+    def end(self, exit_code: int | None) -> None:
+        """Note that it has ended, or was never started."""
+
+    def last_lines(self) -> list[str]:
+        """Return its last lines, as an error shows them."""
+        ...
 
 
 class ProcessOutput:

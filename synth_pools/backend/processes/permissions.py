@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -13,14 +13,18 @@ from ..domain.errors import (
     engine_unavailable,
     images_not_allowed,
     processes_not_allowed,
+    ray_not_allowed,
 )
 from ..errors import BadOptionError
 from ..settings import Settings
 from .engine import UNAVAILABLE, installed, missing
-from .image_spec import ImageSpec
+from .image_spec import ImageSpec, is_placed_by_ray
+from .spec import RAY
 
 # Errors of a pool that another run of the backend may not have: it tries the pool again.
-REFUSALS = frozenset({"processes_not_allowed", "images_not_allowed", UNAVAILABLE})
+REFUSALS = frozenset(
+    {"processes_not_allowed", "images_not_allowed", "ray_not_allowed", UNAVAILABLE}
+)
 
 
 def start_refusal(definition: Mapping[str, Any], settings: Settings) -> ApiError | None:
@@ -37,18 +41,23 @@ def start_refusal(definition: Mapping[str, Any], settings: Settings) -> ApiError
             "the other to null."
         )
     refusal = permission_refusal(definition, settings)
-    if refusal is not None or image is None:
+    if refusal is not None or image is None or image.launcher == RAY:
+        # Engines and folders of another machine are looked at there.
         return refusal
     if installed(image.launcher) is None:
         return engine_unavailable(f"config.image cannot be started: {missing(image.launcher)}.")
-    return mount_refusal(image.mounts, settings)
+    return mount_refusal(image.mounts, settings.mount_folders)
 
 
 def permission_refusal(definition: Mapping[str, Any], settings: Settings) -> ApiError | None:
     """Return the error of a pool that asks for a kind of start that the operator rules out."""
-    if process_of(definition) is not None and not settings.allow_processes:
+    process, image = process_of(definition), image_of(definition)
+    on_ray = is_placed_by_ray(process), is_placed_by_ray(image)
+    if any(on_ray) and settings.ray is None:
+        return ray_not_allowed()
+    if process is not None and not (on_ray[0] or settings.allow_processes):
         return processes_not_allowed()
-    if image_of(definition) is not None and not settings.allow_images:
+    if image is not None and not (on_ray[1] or settings.allow_images):
         return images_not_allowed(
             "config.image asks this backend to start containers of an image, which it does only "
             "where it was started with --allow-images."
@@ -56,11 +65,16 @@ def permission_refusal(definition: Mapping[str, Any], settings: Settings) -> Api
     return None
 
 
-def mount_refusal(mounts: Iterable[tuple[str, str]], settings: Settings) -> ApiError | None:
-    """Return which of these paths may not be mounted, as they lead now; None if all may."""
+def mount_refusal(mounts: Iterable[tuple[str, str]], folders: Sequence[Path]) -> ApiError | None:
+    """Return which of these paths may not be mounted, as they lead now; None if all may.
+
+    Args:
+        mounts: Paths of this machine and of the container.
+        folders: The folders that the operator has named, by their real paths.
+    """
     for source, _ in mounts:
         real = Path(source).resolve()
-        if not any(real.is_relative_to(folder) for folder in settings.mount_folders):
+        if not any(real.is_relative_to(folder) for folder in folders):
             return images_not_allowed(
                 f"config.image.mounts: {source[:255]!r} is in none of the folders that this "
                 "backend was started with as --mount-folder."

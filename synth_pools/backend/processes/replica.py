@@ -63,7 +63,7 @@ class ReplicaContext:
 class Instance:
     """One process, or the attempt to start one."""
 
-    __slots__ = ("child", "is_healthy", "launcher", "pool_id", "port", "url")
+    __slots__ = ("child", "is_healthy", "launcher", "output", "pool_id", "port", "url")
 
     def __init__(self, pool_id: str, port: int, launcher: AnyLauncher) -> None:
         self.pool_id = pool_id
@@ -71,7 +71,13 @@ class Instance:
         self.port = port
         self.url = f"http://{HOST}:{port}"
         self.child: Started | None = None
+        self.output: ProcessOutput | None = None
         self.is_healthy = False
+
+    @property
+    def last_lines(self) -> tuple[str, ...]:
+        """The last lines of its output."""
+        return () if self.output is None else tuple(self.output.last_lines())
 
     def release(self, ports: Ports) -> None:
         """Release the port, once: it may be another's by the second time."""
@@ -115,7 +121,7 @@ class Replica:
         self._output: ProcessOutput | None = None
         self._owner = owner
         # So that many on few cores do not keep each other from getting healthy in time.
-        self._starts = starts
+        self._turn = contextlib.nullcontext() if self._launcher.is_remote else starts
         self._restarts = 0
         self._has_been_healthy = False
         self._last_error: str | None = None
@@ -176,7 +182,7 @@ class Replica:
             if isinstance(prepared, ProcessFailure):
                 failure: ProcessFailure | None = prepared
             else:
-                async with self._starts:
+                async with self._turn:
                     begun = loop.time()
                     if self._has_been_healthy or deadline is None:
                         deadline = begun + self._spec.start_seconds
@@ -239,12 +245,17 @@ class Replica:
             return ProcessFailure(f"The {self._noun} could not be started: {error}.")
         except (ApiError, TargetError) as error:
             return ProcessFailure(error.message)
+        except LaunchError as error:
+            return replace(error.failure, output=instance.last_lines)
+        if self._launcher.is_remote:
+            # Until there is a place for it, and all that it needs, is no part of its start.
+            deadline = asyncio.get_running_loop().time() + self._spec.start_seconds
         member.pid, member.origin = child.pid, child.origin
         await self._launcher.remember(child)
         return await self._get_healthy(instance, child, deadline)
 
     async def _spawn(self, start: StartFunction, instance: Instance) -> Started:
-        output = self._output or self._open_output()
+        output = instance.output = self._output or self._open_output()
         try:
             key = self._key(instance.url)
             output.hide(key)
@@ -279,7 +290,7 @@ class Replica:
             if remaining <= 0:
                 seconds = f"{self._spec.start_seconds:g} seconds"
                 message = f"The {self._noun} was not healthy within {seconds}: {fault}"
-                return ProcessFailure(message, None, tuple(child.output.last_lines()))
+                return ProcessFailure(message, None, instance.last_lines)
             with contextlib.suppress(TimeoutError):
                 async with asyncio.timeout(remaining):
                     fault = await self._context.balancer.fault(self._pool_id, instance.url)
@@ -288,7 +299,7 @@ class Replica:
                         return None
             await child.exited(min(pause, max(0.0, deadline - loop.time())))
             pause = min(1.5 * pause, _LONGEST_LOOK_SECONDS)
-        return await self._ended(child, "before it was healthy")
+        return await self._ended(instance, child, "before it was healthy")
 
     def _is_up(self, instance: Instance) -> None:
         instance.is_healthy = self._has_been_healthy = True
@@ -311,10 +322,10 @@ class Replica:
                 well_at = loop.time()
             elif loop.time() - well_at > self._spec.start_seconds:
                 message = f"The {self._noun} runs and does not work: {member.last_error}"
-                return ProcessFailure(message, None, tuple(child.output.last_lines()))
+                return ProcessFailure(message, None, instance.last_lines)
         # At once: what is sent to it now finds nobody.
         self._is_down(instance, f"The {self._noun} has ended.")
-        return await self._ended(child, "though nobody had asked it to")
+        return await self._ended(instance, child, "though nobody had asked it to")
 
     async def _end_instance(self, failure: ProcessFailure) -> None:
         instance = self.instance
@@ -329,8 +340,7 @@ class Replica:
             instance.child = None
         instance.release(self._context.ports)
 
-    async def _ended(self, child: Started, when: str) -> ProcessFailure:
+    async def _ended(self, instance: Instance, child: Started, when: str) -> ProcessFailure:
         end = await child.read_end()
         message = f"The {self._noun} {end.words}, {when}."
-        output = tuple(child.output.last_lines())
-        return ProcessFailure(message, end.exit_code, output, is_final=end.is_final)
+        return ProcessFailure(message, end.exit_code, instance.last_lines, is_final=end.is_final)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from typing import Any, Self
 
@@ -21,6 +21,55 @@ START_SECONDS = 30.0
 _PLACEHOLDER = "{port}"
 
 
+# The launcher that is a Ray cluster.
+RAY = "ray"
+
+
+@dataclass(frozen=True, slots=True)
+class NodeNeeds:
+    """Needs that a container has of the node of a cluster that it runs on.
+
+    Attributes:
+        num_cpus: Processors that it holds.
+        num_gpus: GPUs that it holds; None for none.
+        resources: Resources of the operator's own that it holds.
+        labels: Labels of the node.
+    """
+
+    num_cpus: float = 1.0
+    num_gpus: float | None = None
+    resources: tuple[tuple[str, float], ...] = ()
+    labels: tuple[tuple[str, str], ...] = ()
+
+    @classmethod
+    def of(cls, fields: Mapping[str, Any]) -> Self:
+        """Read `placement` of a process or an image; what is no such field is left out."""
+        given = fields.get("placement")
+        asked: Mapping[str, Any] = given if isinstance(given, Mapping) else {}
+        cpus, gpus = asked.get("num_cpus"), asked.get("num_gpus")
+        return cls(
+            float(cpus) if json_text.is_number(cpus) else 1.0,
+            float(gpus) if json_text.is_number(gpus) else None,
+            tuple(
+                (name, float(v)) for name, v in _items(asked, "resources") if json_text.is_number(v)
+            ),
+            tuple((name, v) for name, v in _items(asked, "labels") if isinstance(v, str)),
+        )
+
+    @property
+    def options(self) -> dict[str, Any]:
+        """The options of an actor that hold this, by Ray's names."""
+        return {
+            "num_cpus": self.num_cpus,
+            "num_gpus": self.num_gpus,
+            "resources": dict(self.resources) or None,
+            "label_selector": dict(self.labels) or None,
+        }
+
+
+DEFAULT_NEEDS = NodeNeeds()
+
+
 @dataclass(frozen=True, slots=True)
 class ProcessSpec:
     """The process that a pool asks for; equal specs ask for the same, so running ones may stay."""
@@ -31,6 +80,8 @@ class ProcessSpec:
     start_seconds: float
     # The variable that holds the containers' key, never the key itself.
     key_env: str | None
+    launcher: str = "local"
+    needs: NodeNeeds = DEFAULT_NEEDS
 
     @classmethod
     def of(cls, definition: Mapping[str, Any]) -> Self | None:
@@ -45,6 +96,8 @@ class ProcessSpec:
             cwd if isinstance(cwd, str) else None,
             float(seconds) if json_text.is_number(seconds) and seconds > 0 else START_SECONDS,
             container_key_env(definition),
+            process.get("launcher") or "local",
+            NodeNeeds.of(process),
         )
 
     def arguments(self, port: int) -> list[str]:
@@ -80,6 +133,11 @@ def environment(
     }
     secret = {} if key is None else {KEY: key}
     return {**inherited, **spec.variables(port), **secret, "PORT": str(port), MARKER: marker}
+
+
+def _items(fields: Mapping[str, Any], name: str) -> Iterable[tuple[str, Any]]:
+    value = fields.get(name)
+    return value.items() if isinstance(value, Mapping) else ()
 
 
 def _filled(text: str, port: int) -> str:

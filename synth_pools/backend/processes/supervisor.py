@@ -24,8 +24,11 @@ from .output import OutputLogs
 from .permissions import REFUSALS, permission_refusal
 from .pool import PoolProcesses
 from .ports import Ports
+from .ray_cluster.cluster import RayCluster
+from .ray_cluster.ray_launcher import RayLauncher
 from .registry import ProcessRegistry
 from .replica import ReplicaContext
+from .spec import RAY, ProcessSpec
 
 _KILL_SECONDS = 1.0
 
@@ -49,7 +52,16 @@ class Processes:
         self._settings = settings
         self._registry = ProcessRegistry(database)
         self._local = LocalLauncher(self._registry)
-        self._images = ImageLauncher(settings, self._registry)
+        self._images = ImageLauncher(
+            settings.mount_folders, settings.data_dir / "sockets", self._registry
+        )
+        self._cluster = None if settings.ray is None else RayCluster(settings.ray)
+        self._on_ray: dict[type, RayLauncher] = {}
+        if self._cluster is not None:
+            self._on_ray = {
+                kind: RayLauncher(noun, self._cluster, self._registry, settings.mount_folders)
+                for kind, noun in ((ProcessSpec, "process"), (ImageSpec, "container"))
+            }
         self.logs = OutputLogs()
         self._context = ReplicaContext(settings, balancer, self._launcher_of, Ports(), self.logs)
         self._pools: dict[str, PoolProcesses] = {}
@@ -57,9 +69,18 @@ class Processes:
         self._closing = False
 
     async def end_leftovers(self) -> None:
-        """End the processes and containers that a former run of this backend could not end."""
+        """End the processes and containers that a former run of this backend could not end.
+
+        Raises:
+            ClusterError: The Ray cluster cannot be used.
+        """
+        if self._cluster is not None:
+            await self._cluster.open()
         await self._registry.open()
         await self._images.end_leftovers()
+        if self._on_ray:
+            # They are told from others by their names, whatever they run.
+            await self._on_ray[ProcessSpec].end_leftovers()
 
     async def begin(self) -> None:
         """Start the processes of all pools, and hold the queues that wait for them."""
@@ -146,17 +167,24 @@ class Processes:
         for processes in self._pools.values():
             processes.end_now()
         ending = {task for processes in self._pools.values() for task in processes.ending}
-        if not ending:
-            return
         try:
-            await asyncio.wait(ending)
+            if ending:
+                await asyncio.wait(ending)
+            for launcher in self._on_ray.values():
+                await launcher.close()
         except asyncio.CancelledError:
             for task in ending:
                 task.cancel()
-            await asyncio.wait(ending, timeout=_KILL_SECONDS)
+            if ending:
+                await asyncio.wait(ending, timeout=_KILL_SECONDS)
             raise
+        finally:
+            if self._cluster is not None:
+                await self._cluster.close()
 
     def _launcher_of(self, spec: ContainerSpec) -> AnyLauncher:
+        if spec.launcher == RAY:
+            return self._on_ray[type(spec)]
         return self._images if isinstance(spec, ImageSpec) else self._local
 
     def _new(self, pool_id: str) -> PoolProcesses:

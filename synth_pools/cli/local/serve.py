@@ -97,6 +97,8 @@ def _backend_option(option: Option, default: Any) -> _Decorator:
         form = {"metavar": "URL", "envvar": _STORE_VARIABLE}
     elif option.kind == "folder":
         form = {"metavar": "FOLDER"}
+    elif option.kind == "ray":
+        form = {"metavar": "ADDRESS"}
     elif option.kind == "hosts":
         form = {"multiple": True, "metavar": "HOST", "callback": names_of}
     else:

@@ -249,6 +249,9 @@ def details_policy(ctx: Context) -> None:
     elif ctx.session.offers("images"):
         mount = {"source": f"/{ctx.session.options.run_id}-is-no-folder", "target": "/data"}
         refusals.append(({"image": {**image, "mounts": [mount]}}, "images_not_allowed"))
+    if ctx.session.features.get("ray") is False:
+        process = {"argv": ["true"], "launcher": "ray"}
+        refusals.append(({"process": process}, "ray_not_allowed"))
     for config, code in refusals:
         name = ctx.resources.name()
         ctx.session.register_pool(name)

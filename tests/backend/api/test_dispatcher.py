@@ -372,6 +372,7 @@ def test_the_queue_and_the_capabilities(server: Server) -> None:
         "image_releases",
         "images",
         "processes",
+        "ray",
     ]
     assert set(server.get("/v1/queue/status")) == {"queued", "running", "capacity"}
 

@@ -47,6 +47,43 @@ def test_it_is_off_unless_it_was_asked_for(server: Server) -> None:
 
 
 @pytest.mark.parametrize(
+    "config",
+    [
+        {"process": {"argv": ["true"], "launcher": "ray"}},
+        {"image": {"image": "python", "launcher": "ray"}},
+    ],
+)
+def test_ray_is_off_unless_a_cluster_was_named(
+    start: Callable[..., Server], config: dict[str, Any]
+) -> None:
+    # What may run on this machine says nothing of others.
+    server = start(allow_processes=True)
+    assert server.get("/v1/capabilities")["features"]["ray"] is False
+    body = {"name": "p", "config": config}
+    refused = server.refused("POST", "/v1/pools", 403, "ray_not_allowed", json=body)
+    assert "--ray" in refused["error"]["message"]
+    path = f"/v1/pools/{server.pool()}"
+    server.refused("PUT", path, 403, "ray_not_allowed", json=body)
+    server.refused("PATCH", path, 403, "ray_not_allowed", json={"config": config})
+
+
+@pytest.mark.parametrize(
+    "placement",
+    [
+        {"num_cpus": -1},
+        {"num_gpus": "one"},
+        {"resources": {"disk": "much"}},
+        {"labels": {"room": 1}},
+        [],
+    ],
+)
+def test_a_placement_has_to_be_one(server: Server, placement: Any) -> None:
+    process = {"argv": ["true"], "launcher": "ray", "placement": placement}
+    body = {"name": "p", "config": {"process": process}}
+    server.refused("POST", "/v1/pools", 422, "validation_failed", json=body)
+
+
+@pytest.mark.parametrize(
     "fields",
     [
         {},

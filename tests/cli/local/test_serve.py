@@ -277,6 +277,8 @@ def assert_refused(done: subprocess.CompletedProcess[str], words: str) -> None:
         (["--max-depth", "501"], "--max-depth"),
         (["--sync-wait", "-1"], "--sync-wait"),
         (["--grace", "-1"], "--grace"),
+        (["--ray", "http://127.0.0.1:1"], "ray takes `auto`, HOST:PORT or ray://HOST:PORT"),
+        (["--ray", "auto"], "pip install 'synth-pools[local,ray]'"),
         (["--api-keys-file", "/no/such/file"], "cannot read the keys file"),
         (["--log-format", "xml"], "--log-format"),
         (["--log-level", "trace"], "--log-level"),

@@ -275,6 +275,7 @@ async def get_capabilities(call: Call) -> Response:
         "image_releases": False,
         "images": False,
         "processes": False,
+        "ray": False,
     }
     return answer({"targets": targets(), "features": features, "version": version()})
 
@@ -325,7 +326,10 @@ def _check_pool(call: Call, definition: dict[str, Any]) -> None:
     for place, url in enumerate(definition.get("container_urls") or []):
         _check_url({"url": url}, "url", ["body", "container_urls", place])
     config = definition.get("config") or {}
-    if config.get("process") is not None and call.keeps("processes.not_allowed"):
+    process = config.get("process")
+    if process is not None and process.get("launcher") == "ray" and call.keeps("ray.not_allowed"):
+        raise Problem("ray_not_allowed", "This server knows no Ray cluster.")
+    if process is not None and call.keeps("processes.not_allowed"):
         raise Problem("processes_not_allowed", "This server starts no processes.")
     if config.get("image") is not None and call.keeps("images.not_allowed"):
         raise Problem("images_not_allowed", "This server starts no images.")

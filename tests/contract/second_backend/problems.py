@@ -11,6 +11,7 @@ _STATUS = {
     "forbidden_container_key": 403,
     "processes_not_allowed": 403,
     "images_not_allowed": 403,
+    "ray_not_allowed": 403,
     "not_found": 404,
     "pool_not_found": 404,
     "task_not_found": 404,

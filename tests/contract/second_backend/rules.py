@@ -167,6 +167,7 @@ RULES: dict[str, tuple[str, ...]] = {
     "pools.unknown_fields": _POOL,
     "pools.updated_at": _POOL,
     "processes.not_allowed": _POOL,
+    "ray.not_allowed": _POOL,
     "put.resets": ("replace_pool",),
     "put.resets_tasks": ("update_task",),
     "queue.capacity": _QUEUE,

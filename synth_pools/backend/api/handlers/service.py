@@ -43,6 +43,7 @@ async def get_capabilities(request: Request) -> Response:
                 "image_releases": False,
                 "images": request.services.settings.allow_images,
                 "processes": request.services.settings.allow_processes,
+                "ray": request.services.settings.ray is not None,
             },
             "version": request.services.contract.version,
         }

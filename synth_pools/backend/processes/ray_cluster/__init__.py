@@ -1,0 +1,1 @@
+"""Containers placed over the nodes of a Ray cluster."""

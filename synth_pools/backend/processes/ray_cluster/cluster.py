@@ -1,0 +1,253 @@
+"""A Ray cluster, as the backend sees it: through a driver that it starts, and starts again."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import importlib.util
+import itertools
+import json
+import logging
+import os
+import subprocess
+import sys
+from collections import deque
+from collections.abc import Mapping
+from typing import Any
+
+from synth_pools._version import __version__
+
+from ...errors import ClusterError
+
+_log = logging.getLogger(__name__)
+
+_DRIVER = "synth_pools.backend.processes.ray_cluster.driver"
+
+# How long a driver may take to import Ray and to connect: less than a start of the backend may.
+_CONNECT_SECONDS = 45.0
+_CALL_SECONDS = 15.0
+# Beyond the limit that it was given.
+_PLACE_SECONDS = 60.0
+_CLOSE_SECONDS = 5.0
+_SHORTEST_PAUSE = 0.5
+_LONGEST_PAUSE = 5.0
+
+_LONGEST_ANSWER = 16 * 1024 * 1024
+_LINES_KEPT = 20
+
+
+class ClusterGoneError(ConnectionError):
+    """The cluster does not answer now; it may be back later."""
+
+
+class RayCluster:
+    """A cluster that containers are placed on.
+
+    Args:
+        address: Its address: `auto`, `HOST:PORT` or `ray://HOST:PORT`.
+    """
+
+    def __init__(self, address: str) -> None:
+        self._address = address
+        self._process: asyncio.subprocess.Process | None = None
+        self._connected = asyncio.Event()
+        self._numbers = itertools.count()
+        self._answers: dict[int, asyncio.Future[Any]] = {}
+        self._complaints: deque[str] = deque(maxlen=_LINES_KEPT)
+        self._task: asyncio.Task[None] | None = None
+        self._listening: asyncio.Task[None] | None = None
+        self._problem = "it was not looked for yet"
+
+    async def open(self) -> None:
+        """Connect.
+
+        Raises:
+            ClusterError: It cannot be used, in one line.
+        """
+        if importlib.util.find_spec("ray") is None:
+            raise ClusterError("ray: needs the extra `ray`: pip install 'synth-pools[local,ray]'")
+        try:
+            process = await self._connect()
+        except ClusterGoneError as error:
+            raise ClusterError(
+                f"ray: the Ray cluster at {self._address} cannot be used: {error}; give the "
+                "address of one that runs, such as ray://HOST:10001, or do without the option"
+            ) from None
+        self._task = asyncio.create_task(self._stay_connected(process), name="synth-pools-ray")
+
+    async def close(self) -> None:
+        """Let go of the cluster; what runs there is not touched."""
+        if self._task is not None:
+            self._task.cancel()
+            await asyncio.wait([self._task])
+        await self._end_driver()
+
+    async def place(
+        self, name: str, options: Mapping[str, Any], order: str, limit_seconds: float
+    ) -> dict[str, Any]:
+        """Have an actor placed on a node, and the supervisor of an order started there.
+
+        Args:
+            name: The name of the actor.
+            options: What it needs of its node, by Ray's names.
+            order: The order, as JSON.
+            limit_seconds: How long this may take, the return of the cluster included.
+
+        Returns:
+            Where the supervisor listens; or under `problem` why there is none, in one line.
+
+        Raises:
+            OSError: The cluster is not there, or could not do it.
+        """
+        loop = asyncio.get_running_loop()
+        deadline = loop.time() + limit_seconds
+        try:
+            async with asyncio.timeout_at(deadline):
+                await self._connected.wait()
+        except TimeoutError:
+            raise self._gone() from None
+        limit = max(1.0, deadline - loop.time())
+        given = {
+            "name": name,
+            "options": dict(options),
+            "order": order,
+            "version": __version__,
+            "limit_seconds": limit,
+        }
+        placed: dict[str, Any] = await self._call("place", limit + _PLACE_SECONDS, given)
+        return placed
+
+    async def remove(self, name: str) -> None:
+        """Kill an actor; one that is not there is no matter. `OSError` if that is not possible."""
+        await self._call("remove", _CALL_SECONDS, {"name": name})
+
+    async def names(self, beginning: str) -> list[str]:
+        """Return the names of actors that begin so. `OSError` if that is not possible."""
+        names: list[str] = await self._call("names", _CALL_SECONDS, {"beginning": beginning})
+        return names
+
+    async def _call(self, call: str, limit_seconds: float, given: Mapping[str, Any]) -> Any:
+        process = self._process
+        if not self._connected.is_set() or process is None or process.stdin is None:
+            raise self._gone()
+        number = next(self._numbers)
+        answer = self._answers[number] = asyncio.get_running_loop().create_future()
+        try:
+            request = {**given, "id": number, "call": call}
+            process.stdin.write(f"{json.dumps(request)}\n".encode())
+            async with asyncio.timeout(limit_seconds):
+                await process.stdin.drain()
+                return await answer
+        except TimeoutError:
+            raise ClusterGoneError("the Ray cluster did not answer in time") from None
+        finally:
+            del self._answers[number]
+
+    async def _stay_connected(self, process: asyncio.subprocess.Process | None) -> None:
+        pause = _SHORTEST_PAUSE
+        while True:
+            if process is not None:
+                pause = _SHORTEST_PAUSE
+                await self._read(process)
+                await self._end_driver()
+                _log.warning("the Ray cluster is gone, and looked for again: %s", self._problem)
+            await asyncio.sleep(pause)
+            pause = min(2 * pause, _LONGEST_PAUSE)
+            try:
+                process = await self._connect()
+                _log.info("the Ray cluster at %s is back", self._address)
+            except ClusterGoneError as error:
+                process, self._problem = None, str(error)
+
+    async def _connect(self) -> asyncio.subprocess.Process:
+        """Start a driver, and return it when it is connected; `ClusterGoneError` if it is not."""
+        self._complaints.clear()
+        try:
+            process = self._process = await asyncio.create_subprocess_exec(
+                sys.executable,
+                # Nothing that lies where we run stands for a module.
+                "-P",
+                "-m",
+                _DRIVER,
+                self._address,
+                stdin=subprocess.PIPE,
+                stdout=subprocess.PIPE,
+                stderr=subprocess.PIPE,
+                env={**os.environ, "RAY_USAGE_STATS_ENABLED": "0"},
+                limit=_LONGEST_ANSWER,
+                # A ^C in our terminal is for us.
+                start_new_session=True,
+            )
+        except OSError as error:
+            raise ClusterGoneError(f"its driver cannot be started: {error}") from error
+        self._listening = asyncio.create_task(self._read_complaints(process))
+        try:
+            async with asyncio.timeout(_CONNECT_SECONDS):
+                said = await self._next_answer(process)
+        except TimeoutError:
+            await self._end_driver(0.0)
+            raise ClusterGoneError(f"no answer within {_CONNECT_SECONDS:g} seconds") from None
+        except BaseException:
+            await self._end_driver()
+            raise
+        if "ready" not in said:
+            await self._end_driver()
+            raise ClusterGoneError(said["problem"])
+        self._connected.set()
+        return process
+
+    async def _read(self, process: asyncio.subprocess.Process) -> None:
+        """Read answers until the driver has lost the cluster, or ended."""
+        while "problem" not in (said := await self._next_answer(process)):
+            answer = self._answers.get(said["id"])
+            if answer is None or answer.done():
+                continue
+            if "error" in said:
+                answer.set_exception(OSError(said["error"]))
+            else:
+                answer.set_result(said["result"])
+        self._problem = said["problem"]
+
+    async def _next_answer(self, process: asyncio.subprocess.Process) -> dict[str, Any]:
+        assert process.stdout is not None  # noqa: S101 - a pipe was asked for
+        line = await process.stdout.readline()
+        if line:
+            answer: dict[str, Any] = json.loads(line)
+            return answer
+        if self._listening is not None:
+            await asyncio.wait([self._listening], timeout=1.0)
+        last = next(iter(reversed(self._complaints)), "it did not say why")
+        return {"problem": f"its driver has ended: {last}"}
+
+    async def _read_complaints(self, process: asyncio.subprocess.Process) -> None:
+        stream = process.stderr
+        assert stream is not None  # noqa: S101 - a pipe was asked for
+        while line := await stream.readline():
+            text = line.decode("utf-8", "replace").strip()
+            if text:
+                self._complaints.append(text[:500])
+                _log.debug("driver of the Ray cluster: %s", text)
+
+    async def _end_driver(self, patience_seconds: float = _CLOSE_SECONDS) -> None:
+        self._connected.clear()
+        process, self._process = self._process, None
+        for answer in self._answers.values():
+            if not answer.done():
+                answer.set_exception(self._gone())
+        if process is None:
+            return
+        assert process.stdin is not None  # noqa: S101 - a pipe was asked for
+        process.stdin.close()
+        try:
+            with contextlib.suppress(TimeoutError):
+                async with asyncio.timeout(patience_seconds):
+                    await process.wait()
+        finally:
+            if process.returncode is None:
+                with contextlib.suppress(ProcessLookupError):
+                    process.kill()
+            if self._listening is not None:
+                self._listening.cancel()
+
+    def _gone(self) -> ClusterGoneError:
+        return ClusterGoneError(f"the Ray cluster at {self._address} is gone: {self._problem}")

@@ -1,0 +1,232 @@
+"""The driver of a Ray cluster: a program that the backend runs and talks to.
+
+    python -m synth_pools.backend.processes.ray_cluster.driver ADDRESS
+
+Ray ends the process of a driver whose cluster is gone, takes over its signals, and writes to its
+terminal: nothing of that may happen to the backend, which starts another driver then. Requests
+and answers are JSON, one a line; the driver ends with its standard input.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import json
+import os
+import socket
+import sys
+import threading
+from collections.abc import Awaitable, Callable, Iterable, Mapping
+from typing import Any
+from urllib.parse import urlsplit
+
+import ray
+import ray.cloudpickle
+from ray.util import list_named_actors
+
+from . import actor
+
+NAMESPACE = "synth-pools"
+
+# From one look at the cluster to the next, and how long one may take before it is taken for gone.
+_LOOK_SECONDS = 3.0
+_LOST_SECONDS = 10.0
+# How long an actor is waited for beyond its limit where a node could take it.
+_LONGER_SECONDS = 30.0
+_SHUTDOWN_SECONDS = 3.0
+_CONNECT_SECONDS = 5.0
+
+
+class ClusterDriver:
+    """Answers the requests of the backend."""
+
+    def __init__(self, write: Callable[[Mapping[str, Any]], None]) -> None:
+        self._write = write
+        ray.cloudpickle.register_pickle_by_value(actor)
+        self._actors = ray.remote(actor.ContainerActor)
+        self._tasks: set[asyncio.Task[None]] = set()
+
+    def take(self, request: dict[str, Any]) -> None:
+        """Begin to answer a request."""
+        task = asyncio.create_task(self._answer(request.pop("id"), request))
+        self._tasks.add(task)
+        task.add_done_callback(self._tasks.discard)
+
+    async def _answer(self, number: int, request: dict[str, Any]) -> None:
+        calls: dict[str, Callable[..., Awaitable[Any]]] = {
+            "place": self._place,
+            "remove": self._remove,
+            "names": self._names,
+        }
+        try:
+            answer = {"result": await calls[request.pop("call")](**request)}
+        except Exception as error:  # noqa: BLE001 - whatever it is, the backend is told
+            answer = {"error": _first_line(error)}
+        self._write({"id": number, **answer})
+
+    async def _place(
+        self,
+        name: str,
+        options: dict[str, Any],
+        order: str,
+        version: str,
+        limit_seconds: float,
+    ) -> dict[str, Any]:
+        """Have an actor placed, and its supervisor started there."""
+        options = {key: value for key, value in options.items() if value is not None}
+
+        def create() -> Any:
+            made = self._actors.options(
+                name=name,
+                namespace=NAMESPACE,
+                lifetime="detached",
+                max_restarts=0,
+                scheduling_strategy="SPREAD",
+                **options,
+            ).remote()
+            return made.start.remote(order, version).future()
+
+        try:
+            placing = asyncio.wrap_future(await asyncio.to_thread(create))
+            await asyncio.wait([placing], timeout=limit_seconds)
+            if not placing.done() and await asyncio.to_thread(_able_nodes, options) > 0:
+                # Others may end meanwhile, and a busy node is slow to start anything.
+                await asyncio.wait([placing], timeout=_LONGER_SECONDS)
+            if not placing.done():
+                await self._remove(name)
+                return {"problem": await asyncio.to_thread(_why_not_placed, options)}
+            place: dict[str, Any] = await placing
+        except BaseException:
+            await self._remove(name)
+            raise
+        nodes = await asyncio.to_thread(ray.nodes)
+        names = {node["NodeID"]: _name_of(node) for node in nodes}
+        return {**place, "node": names.get(place["node_id"])}
+
+    async def _remove(self, name: str) -> None:
+        def remove() -> None:
+            # One that has ended is no matter.
+            with contextlib.suppress(ValueError):
+                ray.kill(ray.get_actor(name, namespace=NAMESPACE))
+
+        await asyncio.to_thread(remove)
+
+    async def _names(self, beginning: str) -> list[str]:
+        found = await asyncio.to_thread(list_named_actors, all_namespaces=True)
+        names = (one["name"] for one in found if one["namespace"] == NAMESPACE)
+        return [name for name in names if name.startswith(beginning)]
+
+
+def _name_of(node: Mapping[str, Any]) -> str:
+    """Return the name that a node was given, or that of its machine."""
+    name, host = str(node["NodeName"]), str(node["NodeManagerHostname"])
+    return host if name in ("", node["NodeManagerAddress"]) else name
+
+
+def _wanted(options: Mapping[str, Any]) -> dict[str, float]:
+    wanted = {"CPU": options.get("num_cpus"), "GPU": options.get("num_gpus")}
+    wanted.update(options.get("resources") or {})
+    return {name: amount for name, amount in wanted.items() if amount}
+
+
+def _able_nodes(options: Mapping[str, Any]) -> int:
+    """Count the nodes that have, free or not, what an actor needs."""
+    wanted, labels = _wanted(options), options.get("label_selector") or {}
+    return sum(
+        node["Alive"]
+        and all(node["Resources"].get(name, 0) >= amount for name, amount in wanted.items())
+        and all(node["Labels"].get(name) == value for name, value in labels.items())
+        for node in ray.nodes()
+    )
+
+
+def _why_not_placed(options: Mapping[str, Any]) -> str:
+    """Return in one line why no node took an actor."""
+    asked = [f"{name}: {amount:g}" for name, amount in _wanted(options).items()]
+    labels = options.get("label_selector") or {}
+    asked += [f"{name}={value}" for name, value in labels.items()]
+    what = ", ".join(asked) or "room"
+    if able := _able_nodes(options):
+        return f"the nodes of the Ray cluster that have {what} are full: {able}"
+    return f"no node of the Ray cluster has {what}"
+
+
+def _check_reachable(address: str) -> None:
+    """Make sure that somebody listens at an address: Ray itself would try for a minute.
+
+    Raises:
+        ConnectionError: Nobody does.
+    """
+    if address == "auto":
+        return
+    parts = urlsplit(f"//{address.removeprefix('ray://')}")
+    try:
+        socket.create_connection((parts.hostname, parts.port), _CONNECT_SECONDS).close()
+    except (OSError, ValueError) as error:
+        raise ConnectionError(f"nobody answers there ({error})") from error
+
+
+def _first_line(error: BaseException) -> str:
+    """Return the first line of what Ray says of an error; the rest is its traceback."""
+    lines = [line.strip() for line in str(error).splitlines() if line.strip()]
+    return (lines or [type(error).__name__])[0][:500]
+
+
+async def _drive(requests: Iterable[bytes], write: Callable[[Mapping[str, Any]], None]) -> None:
+    driver = ClusterDriver(write)
+    loop = asyncio.get_running_loop()
+    ended = asyncio.Event()
+
+    def read() -> None:
+        for line in requests:
+            loop.call_soon_threadsafe(driver.take, json.loads(line))
+        loop.call_soon_threadsafe(ended.set)
+
+    threading.Thread(target=read, daemon=True).start()
+    while not ended.is_set():
+        # A call to a cluster that is gone may not come back.
+        async with asyncio.timeout(_LOST_SECONDS):
+            nodes = await asyncio.to_thread(ray.nodes)
+        if not any(node["Alive"] for node in nodes):
+            raise ConnectionError("it has no nodes any more")
+        with contextlib.suppress(TimeoutError):
+            async with asyncio.timeout(_LOOK_SECONDS):
+                await ended.wait()
+
+
+def _main(address: str) -> None:
+    """Connect to a cluster, and answer requests until there are no more."""
+    # What Ray writes goes where complaints go; only we write answers.
+    answers = os.fdopen(os.dup(1), "wb")
+    os.dup2(2, 1)
+    lock = threading.Lock()
+
+    def write(answer: Mapping[str, Any]) -> None:
+        with lock:
+            answers.write(f"{json.dumps(answer)}\n".encode())
+            answers.flush()
+
+    try:
+        _check_reachable(address)
+        ray.init(
+            address=address,
+            namespace=NAMESPACE,
+            log_to_driver=False,
+            configure_logging=True,
+            logging_level="ERROR",
+        )
+        write({"ready": ray.__version__})
+        # Never closed: that would wait for calls that do not come back.
+        asyncio.new_event_loop().run_until_complete(_drive(sys.stdin.buffer, write))
+    except BaseException as error:  # noqa: BLE001 - the backend is told, whatever it is
+        with contextlib.suppress(OSError):
+            write({"problem": _first_line(error)})
+    # It may wait for a cluster that is gone.
+    leaving = threading.Thread(target=ray.shutdown, daemon=True)
+    leaving.start()
+    leaving.join(_SHUTDOWN_SECONDS)
+    os._exit(0)
+
+
+if __name__ == "__main__":
+    _main(sys.argv[1])

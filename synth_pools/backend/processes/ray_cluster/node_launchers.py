@@ -1,0 +1,111 @@
+"""Start and end of a container on the machine of its supervisor, as the backend does it on its own.
+
+Where the supervisor itself was killed, this is also the program that ends what it has left:
+
+    python -m synth_pools.backend.processes.ray_cluster.node_launchers < ORDER
+"""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import shutil
+import sys
+import tempfile
+from collections.abc import Mapping
+from dataclasses import replace
+from pathlib import Path
+from typing import Any, Protocol
+
+from ..child import Child
+from ..discovery import ProcessFinder, ProcessTable, tag_of
+from ..engine import ENGINES, installed
+from ..image_launcher import EngineContainer, ImageLauncher
+from ..image_spec import ImageSpec
+from ..launcher import Started, StartOrder
+from ..local_launcher import spawn
+from ..spec import ProcessSpec
+from ..termination import end, end_children
+
+
+class NodeLauncher(Protocol):
+    """A way to start the one container of an order."""
+
+    async def start(self, order: StartOrder) -> Started:
+        """Start it; raise `OSError`, `ValueError` or `LaunchError` if that is not possible."""
+        ...
+
+    async def end(self, started: Any, patience_seconds: float) -> None:
+        """End it with all that it started, in so many seconds."""
+
+    async def end_leftovers(self) -> None:
+        """End what a supervisor has left of it."""
+
+
+class _ProcessLauncher:
+    def __init__(self, order: Mapping[str, Any]) -> None:
+        self._spec = ProcessSpec(**order["spec"])
+        self._marker: str = order["marker"]
+
+    async def start(self, order: StartOrder) -> Child:
+        return await spawn(self._spec, order, self._marker)
+
+    async def end(self, started: Child, patience_seconds: float) -> None:
+        await end_children([started], patience_seconds)
+
+    async def end_leftovers(self) -> None:
+        finder = ProcessFinder(
+            ProcessTable(), self._marker.__eq__, tag_of(self._marker).__eq__, list
+        )
+        await end(finder, 0.0)
+
+
+class _ImageLauncher:
+    """Starts a container of an image with podman or docker of the node."""
+
+    def __init__(self, order: Mapping[str, Any]) -> None:
+        folders = [Path(folder) for folder in order["mount_folders"]]
+        self._spec = ImageSpec(**order["spec"])
+        self._sockets = Path(tempfile.gettempdir()) / f"synth-pools-{order['marker']}"
+        self._launcher = ImageLauncher(folders, self._sockets, _Label(order["marker"]))
+
+    async def start(self, order: StartOrder) -> EngineContainer:
+        self._sockets.mkdir(mode=0o700)
+        # Any engine of the node: the one that was named is the cluster.
+        spec = replace(self._spec, launcher=None)
+        start = await self._launcher.prepare(spec, lambda: order.output)
+        return await start(order)
+
+    async def end(self, started: EngineContainer, patience_seconds: float) -> None:
+        try:
+            if not patience_seconds:
+                await started.engine.remove([started.name])
+            await self._launcher.end([started])
+        finally:
+            shutil.rmtree(self._sockets, ignore_errors=True)
+
+    async def end_leftovers(self) -> None:
+        await self._launcher.end_leftovers()
+
+
+class _Label:
+    """Label that marks the containers of one order, whichever engine has them."""
+
+    def __init__(self, token: str) -> None:
+        self.token = token
+
+    @property
+    def engines(self) -> tuple[str, ...]:
+        return tuple(name for name in ENGINES if installed(name) is not None)
+
+    async def add_engine(self, engine: str) -> None:
+        """Note nothing: all engines of the node are asked."""
+
+
+def node_launcher(order: Mapping[str, Any]) -> NodeLauncher:
+    """Return what starts the container of an order."""
+    return _ImageLauncher(order) if order["is_image"] else _ProcessLauncher(order)
+
+
+if __name__ == "__main__":
+    asyncio.run(node_launcher(json.load(sys.stdin)).end_leftovers())

@@ -1,0 +1,149 @@
+"""The launcher of containers on the nodes of a Ray cluster."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import json
+import logging
+from collections.abc import Awaitable, Callable, Sequence
+from dataclasses import asdict
+from functools import partial
+from pathlib import Path
+
+from ...domain import clock
+from ..image_spec import ContainerSpec, ImageSpec
+from ..launcher import StartOrder
+from ..output import OutputSink
+from ..registry import ProcessRegistry
+from ..termination import PATIENCE_SECONDS
+from .cluster import RayCluster
+from .remote_container import RemoteContainer
+
+# How long a node may take to make ready what it starts.
+_START_SECONDS = 60.0
+_PULL_SECONDS = 2 * 3600.0
+_LEFTOVER_SECONDS = 30.0
+
+_log = logging.getLogger(__name__)
+
+
+class RayLauncher:
+    """Has the containers of pools started by supervisors on the nodes that Ray chooses.
+
+    Args:
+        noun: What one of them is called in messages.
+        cluster: The cluster.
+        registry: The registry of the database, whose token begins the names of its actors.
+        mount_folders: Folders of the nodes of which containers may read what their pool asks for.
+    """
+
+    is_remote = True
+
+    def __init__(
+        self,
+        noun: str,
+        cluster: RayCluster,
+        registry: ProcessRegistry,
+        mount_folders: Sequence[Path],
+    ) -> None:
+        self.noun = noun
+        self._mount_folders = mount_folders
+        self._cluster = cluster
+        self._registry = registry
+        self._removals: set[asyncio.Task[None]] = set()
+        # Those that have not begun.
+        self._pauses: set[asyncio.Task[None]] = set()
+
+    async def end_leftovers(self) -> None:
+        """End the containers that a former run of the backend left; they end by themselves, too."""
+        try:
+            left = await self._cluster.names(f"{self._registry.token}.")
+            if left:
+                _log.warning("ending %d containers on Ray that the last run left", len(left))
+            for name in left:
+                await self._cluster.remove(name)
+        except OSError as error:
+            _log.warning("what the last run left on Ray was not looked for: %s", error)
+
+    async def prepare(
+        self, spec: ContainerSpec, open_output: Callable[[], OutputSink]
+    ) -> Callable[[StartOrder], Awaitable[RemoteContainer]]:
+        del open_output  # nothing is done before there is a node
+        return partial(self._start, spec)
+
+    async def _start(self, spec: ContainerSpec, order: StartOrder) -> RemoteContainer:
+        name, token = self._registry.new_marker(), clock.token(32)
+        fields = asdict(spec)
+        del fields["needs"]
+        folders = [str(folder) for folder in self._mount_folders]
+        document = {
+            "is_image": isinstance(spec, ImageSpec),
+            "mount_folders": folders,
+            "spec": fields,
+            "pool_id": order.pool_id,
+            "key": order.key,
+            "marker": name,
+            "token": token,
+        }
+        container = None
+        try:
+            placed = await self._cluster.place(
+                name, spec.needs.options, json.dumps(document), spec.start_seconds
+            )
+            if "problem" in placed:
+                raise OSError(placed["problem"])
+            node = placed["node"] or placed["hostname"]
+            address = (placed["host"], placed["port"])
+            secret = bytes.fromhex(token)
+            container = RemoteContainer(name, node, address, secret, order.output)
+            # A pull, of an image that the node does not have, may take long.
+            limit = _PULL_SECONDS if isinstance(spec, ImageSpec) else _START_SECONDS
+            async with asyncio.timeout(limit):
+                await container.start(order.port)
+        except TimeoutError:
+            self._give_up(name, container)
+            raise OSError("its supervisor did not start it in time") from None
+        except BaseException:
+            self._give_up(name, container)
+            raise
+        return container
+
+    def _give_up(self, name: str, container: RemoteContainer | None) -> None:
+        if container is not None:
+            container.close()
+        self._remove_in_background(name)
+
+    async def remember(self, started: RemoteContainer) -> None:
+        """Store nothing: the name of its actor tells whose it is."""
+
+    async def end(self, started: Sequence[RemoteContainer]) -> None:
+        try:
+            await asyncio.gather(*(one.end(PATIENCE_SECONDS) for one in started))
+        finally:
+            for one in started:
+                # The actor of a supervisor that was killed ends what that has left, then itself.
+                pause = 0.0 if one.has_ended_in_order else _LEFTOVER_SECONDS
+                self._remove_in_background(one.name, pause)
+
+    async def close(self) -> None:
+        """Return when what was ended has been removed from the cluster, in bounded time."""
+        for task in self._pauses:
+            task.cancel()
+        if self._removals:
+            await asyncio.wait(self._removals)
+
+    def _remove_in_background(self, name: str, pause_seconds: float = 0.0) -> None:
+        """Give back what a container holds of the cluster, whatever became of it."""
+
+        async def remove() -> None:
+            await asyncio.sleep(pause_seconds)
+            self._pauses.discard(task)
+            # Its supervisor ends with its lease, and the actor with that.
+            with contextlib.suppress(OSError):
+                await self._cluster.remove(name)
+
+        task = asyncio.create_task(remove())
+        for tasks in (self._removals, self._pauses) if pause_seconds else (self._removals,):
+            tasks.add(task)
+            task.add_done_callback(tasks.discard)

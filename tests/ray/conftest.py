@@ -1,0 +1,77 @@
+"""A Ray cluster of three nodes, and backends that place containers on it."""
+
+from __future__ import annotations
+
+import contextlib
+import sys
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any
+
+import psutil
+import pytest
+
+from tests.support.backend_fixtures import failures, no_failures, start
+from tests.support.backend_server import Server, eventually, serve
+from tests.support.process_pools import SMALL, process
+from tests.support.ray_cluster import RayCluster
+
+__all__ = ["failures", "no_failures", "start"]
+
+# Several starts of programs on a machine that may be busy.
+START_SECONDS = 240
+
+
+@pytest.fixture(scope="session")
+def cluster() -> Iterator[RayCluster]:
+    """One cluster for all tests; what they kill they add again."""
+    pytest.importorskip("ray", reason="Ray is not installed here: make test-ray does that")
+    with RayCluster() as running:
+        yield running
+    assert supervised() == []
+
+
+@pytest.fixture(scope="module")
+def placing(cluster: RayCluster, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Server]:
+    """One backend for the tests of a module that need no settings of their own."""
+    with serve(tmp_path_factory.mktemp("placing"), ray=cluster.address) as running:
+        yield running
+
+
+def on_ray(*words: str, **fields: Any) -> dict[str, Any]:
+    """A `config.process` of the small container, placed by Ray."""
+    given = {"launcher": "ray", "start_timeout_seconds": START_SECONDS, **fields}
+    return process(*words, **given)
+
+
+def wait_for(look: Callable[[], Any]) -> Any:
+    return eventually(look, START_SECONDS)
+
+
+def supervised(word: str = SMALL) -> list[psutil.Process]:
+    """The containers that run on any node, and their supervisors."""
+    found = []
+    for one in psutil.process_iter():
+        with contextlib.suppress(psutil.Error):
+            line = one.cmdline()
+            is_ours = word in line or any("ray_cluster.supervisor" in text for text in line)
+            # Others may test beside us, with another environment.
+            is_ours = is_ours and sys.executable in line
+            if is_ours and one.status() != psutil.STATUS_ZOMBIE:
+                found.append(one)
+    return found
+
+
+def actors() -> list[psutil.Process]:
+    """The actors of all containers."""
+    found = []
+    for one in psutil.process_iter():
+        with contextlib.suppress(psutil.Error):
+            if one.cmdline()[:1] == ["ray::ContainerActor"]:
+                found.append(one)
+    return found
+
+
+def ledger(path: Path) -> list[str]:
+    """The rollouts that containers have begun, in order."""
+    return [line.split()[0] for line in path.read_text().splitlines()] if path.exists() else []

@@ -1,0 +1,95 @@
+"""Nodes, backends and clusters that are lost while rollouts run."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from tests.ray.conftest import actors, ledger, supervised, wait_for
+from tests.ray.test_placed_pools import are_up, end, place_pool
+from tests.support.backend_server import FINAL, Server, serve
+from tests.support.process_pools import containers
+from tests.support.ray_cluster import RayCluster
+from tests.system.crash.processes import KEY, Serve
+
+# Longer than all that is waited for.
+pytestmark = pytest.mark.timeout(900)
+
+ROLLOUTS = 60
+
+
+def test_a_node_is_killed_under_load_and_no_rollout_is_lost(
+    placing: Server, cluster: RayCluster, tmp_path: Path
+) -> None:
+    notes = tmp_path / "ledger"
+    pool_id = place_pool(placing, 3, env={"LEDGER": str(notes)})
+    ids = [
+        placing.rollout(pool_id, seed=seed, params={"seconds": 0.3}, limits={"max_attempts": 5})[
+            "rollout_id"
+        ]
+        for seed in range(ROLLOUTS)
+    ]
+    wait_for(lambda: len(ledger(notes)) > ROLLOUTS // 4)
+    lost = next(one["node"] for one in containers(placing, pool_id) if one["node"] != "red")
+    cluster.kill(lost)
+    for seed, rollout_id in enumerate(ids):
+        ended = placing.until(rollout_id)
+        assert (ended["status"], ended["score"]) == ("completed", seed)
+    assert set(ledger(notes)) == set(ids)
+    # What ran on it is run again, and nothing else is.
+    assert len(ledger(notes)) <= ROLLOUTS + 8
+    found = wait_for(lambda: are_up(placing, pool_id, 3))
+    assert lost not in {one["node"] for one in found}
+    cluster.add(lost)
+    end(placing, pool_id)
+
+
+def test_a_killed_backend_leaves_nothing(cluster: RayCluster, tmp_path: Path) -> None:
+    backend = Serve(tmp_path / "data", tmp_path / "log", "--ray", cluster.address)
+    server = Server(backend.url, None)
+    server.http.headers["authorization"] = f"Bearer {KEY}"
+    try:
+        backend.start()
+        pool_id = place_pool(server, 2)
+        backend.kill()
+        wait_for(lambda: not supervised() and not actors())
+        # The next one does without what the last one had, and starts it anew.
+        backend.start()
+        wait_for(lambda: are_up(server, pool_id, 2))
+        backend.kill()
+        # At once: what the last one left is ended first.
+        backend.start()
+        wait_for(lambda: are_up(server, pool_id, 2))
+        assert len(actors()) == 2
+        assert backend.stop() == 0
+        assert not supervised()
+        wait_for(lambda: not actors())
+    finally:
+        backend.end()
+
+
+def test_rollouts_wait_for_a_cluster_that_is_gone(tmp_path: Path) -> None:
+    with RayCluster() as own, serve(tmp_path, ray=own.address) as server:
+        pool_id = place_pool(server)
+        assert server.run(pool_id, seed=1)["score"] == 1.0
+        own.end()
+        wait_for(lambda: containers(server, pool_id)[0]["health"] != "healthy")
+        rollout = server.rollout(pool_id, seed=2)
+        assert server.get(f"/v1/pools/{pool_id}")["status"] == "active"
+        own.begin()
+        ended = wait_for(lambda: _ended(server, rollout["rollout_id"]))
+        assert (ended["status"], ended["score"]) == ("completed", 2.0)
+
+
+def _ended(server: Server, rollout_id: str) -> Any:
+    rollout = server.get(f"/v1/rollouts/{rollout_id}")
+    return rollout if rollout["status"] in FINAL else None
+
+
+def test_the_client_of_a_cluster_will_do(cluster: RayCluster, tmp_path: Path) -> None:
+    with serve(tmp_path, ray=cluster.client_address) as server:
+        pool_id = place_pool(server)
+        assert server.run(pool_id, seed=4)["score"] == 4.0
+        end(server, pool_id)

@@ -1,0 +1,102 @@
+"""Pools whose containers a Ray cluster places: where they run, and what is left of them."""
+
+from __future__ import annotations
+
+import os
+import signal
+from typing import Any
+
+import pytest
+
+from tests.ray.conftest import actors, on_ray, supervised, wait_for
+from tests.support.backend_server import Server
+from tests.support.process_pools import containers, gone
+from tests.support.ray_cluster import NODES
+
+# Longer than all that is waited for.
+pytestmark = pytest.mark.timeout(900)
+
+
+def place_pool(server: Server, capacity: int = 1, **fields: Any) -> str:
+    """A pool whose containers are all up."""
+    pool_id = server.pool(capacity=capacity, config={"process": on_ray(**fields)})
+    wait_for(lambda: are_up(server, pool_id, capacity))
+    return pool_id
+
+
+def are_up(server: Server, pool_id: str, number: int) -> list[dict[str, Any]] | None:
+    found = containers(server, pool_id)
+    assert server.get(f"/v1/pools/{pool_id}")["status"] in ("warming", "active")
+    up = [one for one in found if one["health"] == "healthy"]
+    return up if len(up) == number == len(found) else None
+
+
+def end(server: Server, pool_id: str) -> None:
+    """Delete a pool, and see that nothing is left of it."""
+    server.call("DELETE", f"/v1/pools/{pool_id}")
+    wait_for(lambda: not supervised() and not actors())
+
+
+def test_a_pool_is_spread_over_the_nodes_and_leaves_nothing(placing: Server) -> None:
+    pool_id = place_pool(placing, 3)
+    found = containers(placing, pool_id)
+    assert {one["node"] for one in found} == set(NODES)
+    assert {(one["launcher"], one["pid"], one["restarts"]) for one in found} == {("ray", None, 0)}
+    ended = [placing.run(pool_id, seed=seed) for seed in range(6)]
+    assert [one["score"] for one in ended] == [0.0, 1.0, 2.0, 3.0, 4.0, 5.0]
+    assert len({one["result"]["pid"] for one in ended}) == 3
+    lines = wait_for(lambda: placing.get(f"/v1/pools/{pool_id}/logs")["lines"])
+    assert any("listening" in line["text"] for line in lines)
+    assert placing.get("/v1/capabilities")["features"]["ray"] is True
+    end(placing, pool_id)
+
+
+def test_a_node_is_chosen_by_labels_and_resources(placing: Server) -> None:
+    placement = {"labels": {"room": "green"}, "resources": {"slot": 1}, "num_cpus": 0.5}
+    pool_id = place_pool(placing, placement=placement)
+    assert [one["node"] for one in containers(placing, pool_id)] == ["green"]
+    end(placing, pool_id)
+
+
+@pytest.mark.parametrize(
+    ("placement", "reason"),
+    [
+        ({"num_gpus": 4}, "no node of the Ray cluster has CPU: 1, GPU: 4"),
+        ({"labels": {"room": "white"}}, "no node of the Ray cluster has CPU: 1, room=white"),
+        ({"resources": {"CPU": 1}}, "num_cpus"),
+    ],
+)
+def test_what_no_node_has_fails_the_pool_and_says_what(
+    placing: Server, placement: dict[str, Any], reason: str
+) -> None:
+    config = {"process": on_ray(placement=placement, start_timeout_seconds=2)}
+    pool_id = placing.pool(config=config)
+    pool = wait_for(lambda: _failed(placing, pool_id))
+    assert reason in pool["error"]["message"]
+    end(placing, pool_id)
+
+
+def _failed(server: Server, pool_id: str) -> Any:
+    pool = server.get(f"/v1/pools/{pool_id}")
+    return pool if pool["status"] == "failed" else None
+
+
+def test_a_killed_container_supervisor_or_actor_is_made_up_for(placing: Server) -> None:
+    pool_id = place_pool(placing)
+    for number, kind in enumerate(("container", "supervisor", "actor"), 1):
+        before = supervised()
+        [actor] = actors()
+        by_kind = {"actor": actor.pid}
+        for one in before:
+            is_supervisor = any("ray_cluster" in word for word in one.cmdline())
+            by_kind["supervisor" if is_supervisor else "container"] = one.pid
+        os.kill(by_kind[kind], signal.SIGKILL)
+
+        def restarted(number: int = number) -> bool:
+            [one] = containers(placing, pool_id)
+            return bool(one["restarts"] >= number and one["health"] == "healthy")
+
+        wait_for(restarted)
+        assert gone(before)
+        assert placing.run(pool_id, seed=number)["score"] == number
+    end(placing, pool_id)
