@@ -48,6 +48,9 @@ $(STAMP): pyproject.toml requirements/dev.txt requirements/codegen.txt requireme
 	@$(BIN)/python -m compileall -q synth_pools generated
 	@touch $@
 
+.PHONY: environments
+environments: $(STAMP) $(PUBLISHED_STAMP) $(LATER_STAMP) $(TOOLS_STAMP) $(RAY_STAMP) ## Those of the tests; with -j5 side by side
+
 $(PUBLISHED_STAMP): requirements/published.txt
 	$(PYTHON) -m venv $(PUBLISHED)
 	$(PUBLISHED)/bin/python $(PIP) -r requirements/published.txt
