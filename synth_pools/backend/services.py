@@ -245,7 +245,7 @@ async def _sweep(database: Database, contents: ContentStore, settings: Settings)
     """Put away what a former run wrote and did not come to name."""
     named = await database.read(artifact_rows.all_names)
     try:
-        if database.is_shared:
+        if database.is_shared and not database.is_new:
             found = await asyncio.to_thread(contents.unnamed, named)
             for begin in range(0, len(found), _SWEPT_AT_ONCE):
                 some = found[begin : begin + _SWEPT_AT_ONCE]

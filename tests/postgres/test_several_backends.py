@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import os
 import threading
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
@@ -281,3 +282,29 @@ def test_a_pool_that_was_made_this_very_moment_elsewhere(store: str, tmp_path: P
         assert second.run(pool_id)["status"] == "completed"
         first.call("PATCH", f"/v1/pools/{pool_id}", json={"container_url": container.url})
         assert second.run(pool_id)["score"] == 7
+
+
+def test_contents_of_artifacts_are_shared(store: str, tmp_path: Path) -> None:
+    def answer(_: Seen) -> bytes:
+        artifact = {"path": "a.txt", "content": "x" * 10_000}
+        return http(200, {"status": "completed", "artifacts": [artifact]})
+
+    folder = tmp_path / "shared" / "artifacts" / "ab"
+    with odd_container(answer) as container:
+        with several(1, store, tmp_path) as (first,):
+            pool_id = first.pool(container_url=container.url)
+            done = first.run(pool_id)["id"]
+        # Of a backend that died long ago, and of one that is about to name what it writes.
+        folder.mkdir()
+        nobodys = folder / f"ab{'0' * 62}"
+        old, new = (folder / f"draft-{digit * 32}" for digit in "01")
+        for path in (nobodys, old, new):
+            path.write_text("x")
+        os.utime(old, (0, 0))
+        with several(2, store, tmp_path) as (first, second):
+            for rollout_id in (done, first.run(pool_id)["id"]):
+                [item] = second.get(f"/v1/rollouts/{rollout_id}/artifacts")["items"]
+                content = second.http.get(f"/v1/rollouts/{rollout_id}/artifacts/{item['path']}")
+                assert content.text == "x" * 10_000
+        assert (nobodys.exists(), old.exists(), new.exists()) == (False, False, True)
+        assert (tmp_path / "shared" / "artifacts.lost" / "ab" / nobodys.name).read_text() == "x"

@@ -33,6 +33,9 @@ _SHARD = re.compile(r"[0-9a-f]{2}")
 _CONTENT = re.compile(r"[0-9a-f]{64}")
 _DRAFT = re.compile(r"draft-[0-9a-f]{32}")
 
+# After which a draft in a folder that backends share is of one that ended.
+_DRAFT_SECONDS = 3600.0
+
 _PIECE_BYTES = 128 * 1024
 _SHORTEST_PAUSE = 0.1
 _LONGEST_PAUSE = 5.0
@@ -146,17 +149,30 @@ class ContentStore:
     def unnamed(self, named: Collection[str]) -> list[str]:
         """Return the names of contents that nothing names, of a folder that backends share.
 
+        Drafts are removed that nobody can be writing any more.
+
         Args:
             named: The contents that rollouts have.
         """
-        return [
-            path.name
-            for path in self._files()
-            if path.name not in named and not _DRAFT.fullmatch(path.name)
-        ]
+        found = []
+        for path in self._files():
+            if _DRAFT.fullmatch(path.name):
+                # Gone by now, where its writer was about to give it its name.
+                with contextlib.suppress(FileNotFoundError):
+                    if clock.unix_time() - path.stat().st_mtime > _DRAFT_SECONDS:
+                        path.unlink()
+            elif path.name not in named:
+                found.append(path.name)
+        return found
 
     def put_away(self, names: Collection[str]) -> None:
         """Move contents to a folder of their own; only while nobody can come to name them."""
+        if names:
+            _log.warning(
+                "%d artifacts that no rollout has go to %s",
+                len(names),
+                self._data_dir / LOST_FOLDER,
+            )
         for name in names:
             if not self._held[name]:
                 try:

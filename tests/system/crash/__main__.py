@@ -43,9 +43,11 @@ The last result, as it was printed:
 """
 
 
-_SHARED = """
-(three of them, on one PostgreSQL database: each call goes to any of them, some of the kills to the
-server of the database, and at no time may more rollouts of a pool run than it has places)"""
+_SHARED = (
+    " (three of them, on one PostgreSQL database: each call goes to any of them, some of the kills"
+    " to the server of the database, and at no time may more rollouts of a pool run than it has"
+    " places)"
+)
 
 
 def main() -> int:
