@@ -20,6 +20,7 @@ import httpx
 import pytest
 
 from synth_pools.backend.domain.state_changes import line_fields
+from synth_pools.cli.local import log_format
 from synth_pools.cli.local.log_format import JsonLines, StderrLines, TextLines
 from tests.cli.local.test_serve import LIMIT, serve
 from tests.support.backend_server import Server, eventually
@@ -389,3 +390,10 @@ def test_a_file_that_does_not_block_is_written_to_the_end() -> None:
     os.close(writer)
     reading.join(10)
     assert b"".join(text).count(b"x") == 300_000
+
+
+def test_of_texts_only_those_are_quoted_that_could_be_taken_for_more() -> None:
+    values = ("completed", "/v1/pools", 1.5, 7, "two words", 'a"b', "a=b\n")
+    texts = [log_format._text(value) for value in values]
+    assert texts[:4] == ["completed", "/v1/pools", "1.5", "7"]
+    assert [json.loads(text) for text in texts[4:]] == [*values[4:]]

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import json
+from pathlib import Path
 from typing import Any
 
 import jsonschema_rs
@@ -9,7 +11,9 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from synth_pools.cli.operations.schemas import problems, schema_named
+from synth_pools.cli.failures import CommandError
+from synth_pools.cli.operations import bodies
+from synth_pools.cli.operations.schemas import problems, schema_named, types_of
 from synth_pools.cli.operations.table import COMMANDS, SCHEMAS
 from tests.support.document import OPERATIONS, SPEC
 
@@ -97,3 +101,22 @@ def test_the_examples_of_the_document_pass(name: str) -> None:
 def test_a_problem_is_told_with_its_place(name: str, body: Any, line: str) -> None:
     found = list(problems(body, schema_named(name)))
     assert any(one.startswith(line) for one in found), found
+
+
+def test_the_types_of_a_choice_are_those_of_each() -> None:
+    texts = {"anyOf": [{"type": "string"}, {"type": ["integer", "null"]}]}
+    assert types_of(texts) == ("string", "integer", "null")
+    assert types_of({"anyOf": [{"type": "string"}, {}]}) is None
+    assert set(types_of({"enum": ["a", None]}) or ()) == {"string", "null"}
+
+
+def test_a_body_that_is_too_large_is_refused(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(bodies, "_LARGEST", 3 * 1024 * 1024)
+    path = tmp_path / "large.json"
+    path.write_text(json.dumps({"name": "x" * 3 * 1024 * 1024}))
+    with pytest.raises(CommandError, match="larger than 3 MiB"):
+        bodies.read_object(path)
+    path.write_text(json.dumps({"name": "x"}))
+    assert bodies.read_object(path) == {"name": "x"}
