@@ -91,7 +91,7 @@ def split_text(text: str) -> Iterator[tuple[str, str]]:
         if line.startswith("#"):
             heading = line.lstrip("#").strip()
         elif table:
-            header = number + 1 < len(lines) and _RULE.fullmatch(lines[number + 1].strip())
+            header = _RULE.fullmatch(lines[number + 1].strip())
             if not header and not _RULE.fullmatch(line):
                 yield heading, " | ".join(cell.strip() for cell in line.strip("|").split("|"))
         elif line:

@@ -204,3 +204,33 @@ def test_reports_say_operation_field_and_who_breaks(tmp_path: Path) -> None:
     assert render_changes(old, old, ()) == (
         "1.0.0 -> 1.0.0: no change that clients or servers notice\n"
     )
+
+
+def test_what_changes_in_an_operation_that_moves_is_told_too(tmp_path: Path) -> None:
+    def edit(document: Node) -> None:
+        [path, *_] = document["paths"]
+        moved = document["paths"].pop(path)
+        for one in moved.values():
+            if isinstance(one, dict) and "responses" in one:
+                one["responses"]["418"] = {"description": "A teapot."}
+        document["paths"][f"/moved{path}"] = moved
+
+    kinds = {change.kind for change in changes_of(tmp_path, edit)}
+    assert {"operation-moved", "error-status-added"} <= kinds
+
+
+@pytest.mark.parametrize(
+    ("old", "new", "text"),
+    [
+        ({"enum": ["a", 1]}, {"type": "boolean"}, "integer or string"),
+        ({"const": None}, {"type": "string"}, "null"),
+    ],
+)
+def test_the_types_of_values_are_those_of_each(
+    tmp_path: Path, old: Node, new: Node, text: str
+) -> None:
+    before, after = copy.deepcopy(BASE), copy.deepcopy(BASE)
+    for document, one in ((before, old), (after, new)):
+        document["components"]["schemas"]["Read"]["properties"]["odd"] = one
+    found = compare_documents(read(tmp_path, before, "old.json"), read(tmp_path, after))
+    assert any(text in change.text for change in found), found

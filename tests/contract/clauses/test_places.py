@@ -44,3 +44,12 @@ def test_the_line_says_what_was_looked_for(section: str, text: str) -> None:
 
 def test_another_document_may_have_no_such_place() -> None:
     assert Places("openapi: 3.1.0\npaths: {}\n").line("Pages") is None
+
+
+def test_only_what_is_below_components_is_one() -> None:
+    places = Places(
+        "servers:\n  schemas:\n    Pool:\n"
+        "components:\n  schemas:\n    Pool:\n  examples:\n    Task:\n"
+        "tags:\n  schemas:\n    Rollout:\n"
+    )
+    assert [places.line(name) for name in ("Pool", "Task", "Rollout")] == [6, None, None]
