@@ -21,6 +21,7 @@ import httpx
 import pytest
 from starlette.applications import Starlette
 
+from synth_pools import local
 from synth_pools.backend import local_backend
 from synth_pools.backend.errors import (
     AddressError,
@@ -303,6 +304,15 @@ def test_what_cannot_work_is_refused_in_one_line(
     assert "\n" not in text
     if options.get("api_key", "").strip():
         assert options["api_key"] not in text
+
+
+def test_only_what_the_extra_has_is_named_as_missing(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setitem(sys.modules, "synth_pools.backend.local_backend", None)
+    with pytest.raises(ModuleNotFoundError) as caught:
+        local.__getattr__("LocalBackend")
+    assert "pip install" not in str(caught.value)
+    with pytest.raises(AttributeError, match="no attribute 'Nothing'"):
+        local.__getattr__("Nothing")
 
 
 @pytest.mark.parametrize("port", [-1, 65536])

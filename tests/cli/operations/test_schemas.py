@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 
 from synth_pools.cli.failures import CommandError
 from synth_pools.cli.operations import bodies
-from synth_pools.cli.operations.schemas import problems, schema_named, types_of
+from synth_pools.cli.operations.schemas import problems, schema_at, schema_named, types_of
 from synth_pools.cli.operations.table import COMMANDS, SCHEMAS
 from tests.support.document import OPERATIONS, SPEC
 
@@ -108,6 +108,17 @@ def test_the_types_of_a_choice_are_those_of_each() -> None:
     assert types_of(texts) == ("string", "integer", "null")
     assert types_of({"anyOf": [{"type": "string"}, {}]}) is None
     assert set(types_of({"enum": ["a", None]}) or ()) == {"string", "null"}
+
+
+def test_the_schema_of_a_place_is_found_through_references_and_choices() -> None:
+    pool = {"$ref": "PoolDefinition"}
+    assert schema_at(pool, []) == schema_named("PoolDefinition")
+    assert types_of(schema_at(pool, ["name"])) == ("string", "null")
+    choice = {"anyOf": [{"type": "null"}, {"properties": {"a": {"type": "integer"}}}]}
+    assert schema_at(choice, ["a"]) == {"type": "integer"}
+    assert schema_at({"additionalProperties": {"type": "string"}}, ["any"]) == {"type": "string"}
+    assert schema_at(pool, ["name", "deeper"]) == {}
+    assert schema_at(None, ["a"]) == {}
 
 
 def test_a_body_that_is_too_large_is_refused(
