@@ -4,12 +4,16 @@ from __future__ import annotations
 
 import os
 import signal
+import subprocess
+import sys
+from pathlib import Path
 from typing import Any
 
 import pytest
 
-from tests.ray.conftest import actors, on_ray, supervised, wait_for
+from tests.ray.conftest import START_SECONDS, actors, on_ray, supervised, wait_for
 from tests.support.backend_server import Server
+from tests.support.ports import HOST, HeldPort
 from tests.support.process_pools import containers, gone
 from tests.support.ray_cluster import NODES
 
@@ -100,3 +104,21 @@ def test_a_killed_container_supervisor_or_actor_is_made_up_for(placing: Server) 
         assert gone(before)
         assert placing.run(pool_id, seed=number)["score"] == number
     end(placing, pool_id)
+
+
+@pytest.mark.parametrize("scheme", ["", "ray://"])
+def test_a_cluster_that_nobody_is_at_is_told_in_one_line(tmp_path: Path, scheme: str) -> None:
+    with HeldPort() as port:
+        address = f"{scheme}{HOST}:{port.number}"
+        command = [sys.executable, "-m", "synth_pools.cli", "serve", "--ray", address]
+        done = subprocess.run(
+            [*command, "--port", "0", "--data-dir", str(tmp_path / "data")],
+            capture_output=True,
+            text=True,
+            timeout=START_SECONDS,
+            check=False,
+        )
+    assert done.returncode == 2
+    assert done.stdout == ""
+    [line] = done.stderr.splitlines()
+    assert f"the Ray cluster at {address} cannot be used" in line
