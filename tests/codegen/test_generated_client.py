@@ -82,6 +82,7 @@ def test_there_is_something_to_try() -> None:
         "PoolDefinition",
         "PoolImage",
         "PoolPatch",
+        "PoolProcess",
         "RolloutRequest",
     }
 

@@ -27,6 +27,7 @@ _EXTRAS = {
     "local": ("uvicorn", "the local backend"),
     "parquet": ("pyarrow", "`export --format parquet`"),
     "postgres": ("asyncpg", "the backend on a PostgreSQL database"),
+    "ray": ("ray", "containers on the nodes of a Ray cluster"),
     "msgspec": ("msgspec", "faster decoding of large answers"),
     "uvloop": ("uvloop", "a faster event loop of the backend"),
 }

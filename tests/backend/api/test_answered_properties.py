@@ -44,6 +44,13 @@ NOT_SENT = {
         ["Pool.config.image", "Pool.pool_config.image", "PoolContainer.image_digest"],
         "sent where there is a container engine: tests/oci reads them",
     ),
+    **dict.fromkeys(
+        [
+            *("PoolProcess.launcher", "PoolProcess.placement"),
+            *(f"Placement.{name}" for name in ("labels", "num_cpus", "num_gpus", "resources")),
+        ],
+        "sent where there is a Ray cluster: tests/ray reads them",
+    ),
 }
 
 

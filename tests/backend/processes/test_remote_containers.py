@@ -216,6 +216,7 @@ async def test_without_its_actor_it_ends_its_container_at_once(place: Any) -> No
     await container.end(0.0)
 
 
+@pytest.mark.system
 async def test_without_its_backend_it_ends_its_container_when_its_lease_is_over(
     place: Any,
 ) -> None:
@@ -228,6 +229,7 @@ async def test_without_its_backend_it_ends_its_container_when_its_lease_is_over(
     assert await asyncio.to_thread(placed.last_word) == ENDED
 
 
+@pytest.mark.system
 async def test_one_that_is_silent_is_lost_within_ten_seconds_and_ends_its_container_later(
     place: Any,
 ) -> None:

@@ -34,7 +34,8 @@ def test_threads_share_one_client(server: RecordingServer) -> None:
     ):
         answers = list(threads.map(client.get_pool, ids))
     assert [answer["id"] for answer in answers] == ids
-    assert server.connections <= 16
+    # One for each thread; an idle one may be too old by the time of its next call.
+    assert server.connections <= 32
 
 
 def test_threads_that_call_first_make_one_pool_of_connections(server: RecordingServer) -> None:
