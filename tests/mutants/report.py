@@ -31,8 +31,9 @@ has those of `tests/postgres`, on a server, the module that starts containers of
 
 Each row is of the day when its package was tried, and of the tests that there were then. On a busy
 machine tests took longer when they were measured, so that fewer of them are run and more changes
-survive. What no test has to see is left out by rules, which `tests/mutants/mutations.py` has; it is
-counted over the whole package, not over the sample.
+survive. A package without a row has not been tried since its code last changed much. What no test
+has to see is left out by rules, which `tests/mutants/mutations.py` has; it is counted over the
+whole package, not over the sample.
 
 {table}
 
