@@ -98,6 +98,7 @@ def test_a_small_run_with_a_postgresql_database(
     rows = [line.split("|")[1].strip() for line in text.splitlines() if line[:2] == "| "]
     assert rows[1:] == [
         "rollouts that do nothing",
+        "the same through 3 backends (next to one)",
         "admitted in batches of 100",
         "a page of 100, 1 stored (next to 0)",
         "an admission, 1 stored (next to 0)",

@@ -166,14 +166,16 @@ def _direct(
         InconclusiveError: It may each time.
         StopScenarioError: 200 is wanted, and the answer is another; the departure is recorded.
     """
-    for _ in range(_TRIES):
+    tried = 1
+    while True:
         response = ctx.call(operation, ids, **request)
         slow = response.exchange.elapsed > _SLOW
         if response.status in wanted.statuses or response.status not in (502, 504) or not slow:
             break
-    else:
-        note = f"the answer is {response.status} after {response.exchange.elapsed:.1f} s"
-        raise InconclusiveError(Outcome.NOT_REACHED, operation, note)
+        if tried == _TRIES:
+            note = f"the answer is {response.status} after {response.exchange.elapsed:.1f} s"
+            raise InconclusiveError(Outcome.NOT_REACHED, operation, note)
+        tried += 1
     if not ctx.expect.status(response, wanted, operation) and wanted.allowed == 200:
         raise StopScenarioError
     return response

@@ -86,6 +86,7 @@ class NodeSupervisor:
             asyncio.create_task(self._watch_lease()),
         ]
         container = asyncio.create_task(self._keep_container())
+        patience = 0.0
         try:
             patience = await self._patience
         finally:
