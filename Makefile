@@ -23,6 +23,8 @@ DOCS            = .venv-docs
 DOCS_STAMP      = $(DOCS)/.installed
 RAY             = .venv-ray
 RAY_STAMP       = $(RAY)/.installed
+S3              = .venv-s3
+S3_STAMP        = $(S3)/.installed
 BENCH           = .venv-bench
 BENCH_STAMP     = $(BENCH)/.installed
 
@@ -49,7 +51,7 @@ $(STAMP): pyproject.toml requirements/dev.txt requirements/codegen.txt requireme
 	@touch $@
 
 .PHONY: environments
-environments: $(STAMP) $(PUBLISHED_STAMP) $(LATER_STAMP) $(TOOLS_STAMP) $(RAY_STAMP) ## Those of the tests; with -j5 side by side
+environments: $(STAMP) $(PUBLISHED_STAMP) $(LATER_STAMP) $(TOOLS_STAMP) $(RAY_STAMP) $(S3_STAMP) ## Those of the tests; with -j6 side by side
 
 $(PUBLISHED_STAMP): requirements/published.txt
 	$(PYTHON) -m venv $(PUBLISHED)
@@ -70,6 +72,11 @@ $(TOOLS_STAMP): requirements/tools.txt requirements/readers.txt requirements/nod
 $(DOCS_STAMP): requirements/docs.txt requirements/constraints.txt
 	$(PYTHON) -m venv $(DOCS)
 	$(DOCS)/bin/python $(PIP) -c requirements/constraints.txt -r requirements/docs.txt
+	@touch $@
+
+$(S3_STAMP): requirements/s3.txt
+	$(PYTHON) -m venv $(S3)
+	$(S3)/bin/python $(PIP) -r requirements/s3.txt
 	@touch $@
 
 $(BENCH_STAMP): pyproject.toml requirements/bench.txt requirements/published.txt
@@ -132,6 +139,10 @@ test-postgres: $(STAMP) ## The PostgreSQL database, and the tests of the backend
 .PHONY: test-ray
 test-ray: $(RAY_STAMP) ## Containers that a Ray cluster of three nodes places; it says so where Ray cannot be installed
 	@if [ -x $(RAY)/bin/python ]; then $(RAY)/bin/python -m pytest -m ray tests/ray $(ARGS); fi
+
+.PHONY: test-s3
+test-s3: $(STAMP) $(S3_STAMP) ## Artifacts in S3-compatible storage, on a server in an environment of its own
+	S3=$(abspath $(S3)) $(BIN)/python -m pytest -n 2 -m s3 $(ARGS)
 
 .PHONY: test-browser
 test-browser: $(STAMP) $(TOOLS_STAMP) ## The live page, in headless Chromium; the tests say so where there is none

@@ -23,9 +23,8 @@ settings.register_profile(
 settings.load_profile("suite")
 
 # Folders whose tests are a set of their own, by their marker.
-SETS = {
-    name: Path(__file__).parent / name for name in ("oci", "postgres", "ray", "system", "tools")
-}
+NAMES = ("oci", "postgres", "ray", "s3", "system", "tools")
+SETS = {name: Path(__file__).parent / name for name in NAMES}
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:

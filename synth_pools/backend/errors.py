@@ -34,6 +34,10 @@ class ClusterError(LocalBackendError):
     """The Ray cluster cannot be used."""
 
 
+class ArtifactsError(LocalBackendError):
+    """The place of the contents of artifacts cannot be used, or is another backend's."""
+
+
 class StartTimeoutError(LocalBackendError, TimeoutError):
     """The backend did not answer in time after its start."""
 

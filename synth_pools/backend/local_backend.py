@@ -52,6 +52,10 @@ class LocalBackend:
             `data_dir`.
         artifacts_dir: The folder of the contents of artifacts, which backends that share a `store`
             share too; None keeps them in `data_dir`.
+        artifacts: In place of a folder the bucket of S3-compatible storage that the contents are
+            in, s3://bucket/prefix; it needs the extra `s3`, and the usual variables of AWS.
+        artifacts_endpoint: The address of the service that has the bucket; None is that of
+            AWS_ENDPOINT_URL_S3 or AWS_ENDPOINT_URL, or Amazon's.
         host: The name or address to listen on. One that other machines can reach needs an
             `api_key` or an `api_keys_file`.
         port: The port to listen on; 0 picks a free one.
@@ -91,6 +95,8 @@ class LocalBackend:
         *,
         store: str | None = None,
         artifacts_dir: str | os.PathLike[str] | None = None,
+        artifacts: str | None = None,
+        artifacts_endpoint: str | None = None,
         host: str = "127.0.0.1",
         port: int = 0,
         api_key: str | None = None,
@@ -130,6 +136,8 @@ class LocalBackend:
             limits,
             store=store,
             artifacts_dir=artifacts_dir,
+            artifacts=artifacts,
+            artifacts_endpoint=artifacts_endpoint,
             container_hosts=container_hosts,
             container_key_envs=container_key_envs,
             allow_processes=allow_processes,

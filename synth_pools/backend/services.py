@@ -6,7 +6,6 @@ import asyncio
 import contextlib
 from collections.abc import AsyncIterator, Iterable
 from dataclasses import dataclass
-from functools import partial
 
 from .api_keys import KeyRing
 from .containers.balancer import Balancer
@@ -32,17 +31,15 @@ from .server.byte_budget import ByteBudget, NoRoomError, Reservation
 from .server.sending_room import SendingRoom
 from .server.workers import Workers
 from .settings import Settings
-from .storage import artifacts as artifact_rows
 from .storage import pools, rollouts
-from .storage.content_store import ContentStore
+from .storage.content_folder import FolderContents
+from .storage.content_opening import open_contents, sweep_contents
+from .storage.content_store import ContentStore, RemoteContents
 from .storage.cursors import Cursors, cursor_secret
 from .storage.database import Database, StorageError, Transaction
 from .storage.idempotency import forget_old_keys
 from .storage.opening import open_database
-from .storage.retention import forget_finished, keep_within
-
-# How many contents that nobody names are put away in one transaction.
-_SWEPT_AT_ONCE = 200
+from .storage.retention import forget_finished, keep_within, put_away_unnamed
 
 
 @dataclass(frozen=True, slots=True)
@@ -118,6 +115,7 @@ async def open_services(settings: Settings, contract: Contract) -> AsyncIterator
     Raises:
         BadOptionError: The file of keys cannot be used, or there is no engine for images.
         ClusterError: The Ray cluster cannot be used.
+        ArtifactsError: The place of the contents of artifacts cannot be used.
         DataDirError: The data directory cannot be used.
         StoreError: The store cannot be used.
     """
@@ -125,7 +123,6 @@ async def open_services(settings: Settings, contract: Contract) -> AsyncIterator
     check_engines(settings)
     admission = AdmissionControl(settings)
     recorder = MetricsRecorder()
-    contents = ContentStore(settings.contents_dir)
     notifier = RolloutNotifier()
     background = BackgroundTasks()
     wake_scheduler = asyncio.Event()
@@ -133,6 +130,8 @@ async def open_services(settings: Settings, contract: Contract) -> AsyncIterator
     async with contextlib.AsyncExitStack() as stack:
         database = await open_database(settings, _Observer(recorder))
         stack.push_async_callback(database.close)
+        contents = await open_contents(settings, database)
+        stack.callback(contents.close)
         workers = Workers()
         stack.push_async_callback(workers.close)
         redaction_workers = Workers()
@@ -174,7 +173,7 @@ async def open_services(settings: Settings, contract: Contract) -> AsyncIterator
         )
         for pool_id in archived:
             background.start(rollout_service.cancel_all(pool_id))
-        await _sweep(database, contents, settings)
+        await _sweep(database, contents, settings, background)
         scheduler.start()
         background.start(forget_old_keys(database))
         background.start(database.maintain())
@@ -241,26 +240,19 @@ async def _read_what_is_there(
     return secret, archived
 
 
-async def _sweep(database: Database, contents: ContentStore, settings: Settings) -> None:
+async def _sweep(
+    database: Database, contents: ContentStore, settings: Settings, background: BackgroundTasks
+) -> None:
     """Put away what a former run wrote and did not come to name."""
-    named = await database.read(artifact_rows.all_names)
+    if isinstance(contents, RemoteContents) and not database.is_new:
+        background.start(put_away_unnamed(database, contents))
     try:
-        if database.is_shared and not database.is_new:
-            found = await asyncio.to_thread(contents.unnamed, named)
-            for begin in range(0, len(found), _SWEPT_AT_ONCE):
-                some = found[begin : begin + _SWEPT_AT_ONCE]
-                await database.write(partial(_put_away, contents, some))
-        else:
-            await asyncio.to_thread(contents.sweep, named, is_new=database.is_new)
+        if isinstance(contents, FolderContents):
+            await sweep_contents(contents, database)
     except OSError as error:
         raise DataDirError(
             f"cannot read the artifacts in {settings.data_dir}: {error.strerror}"
         ) from error
-
-
-def _put_away(contents: ContentStore, names: list[str], tx: Transaction) -> None:
-    # Within a write: no other backend can come to name one of them meanwhile.
-    contents.put_away(artifact_rows.unnamed(tx, names))
 
 
 def _take_up(tx: Transaction, scheduler: Scheduler) -> set[str]:

@@ -8,9 +8,11 @@ import re
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field, fields
 from pathlib import Path
-from typing import Any, Literal, NoReturn, Self
-from urllib.parse import parse_qs, unquote, urlsplit
+from typing import Any, Literal, Self
 
+from .domain.content_places import BucketPlace, bucket_place, endpoint_url
+from .domain.secret import Secret as Secret
+from .domain.secret import StoreURL as StoreURL
 from .errors import BadOptionError
 from .limits import Limits
 
@@ -19,86 +21,21 @@ _CLUSTER = re.compile(r"auto|(ray://)?(\[[0-9A-Fa-f:.]+\]|[A-Za-z0-9._-]+):[0-9]
 _VARIABLE_NAME = re.compile("[A-Za-z_][A-Za-z0-9_]*")
 
 # How the command line writes an option: a flag, a number of seconds, a length of time like 30d, a
-# size like 10GiB, a name or a folder that may be repeated, or the address of a database or of a
-# cluster.
+# size like 10GiB, a name or a folder that may be repeated, or an address: of a service, a database
+# or a cluster.
 OptionKind = Literal[
-    "flag", "seconds", "duration", "size", "hosts", "variables", "folder", "folders", "store", "ray"
+    "flag",
+    "seconds",
+    "duration",
+    "size",
+    "hosts",
+    "variables",
+    "folder",
+    "folders",
+    "url",
+    "store",
+    "ray",
 ]
-
-
-class Secret:
-    """An API key that no print, log or inspection shows."""
-
-    __slots__ = ("_value",)
-
-    def __init__(self, value: str) -> None:
-        self._value = value.encode()
-
-    def reveal(self) -> str:
-        """Return the key."""
-        return self._value.decode()
-
-    def __repr__(self) -> str:
-        return "Secret('***')"
-
-    def __reduce__(self) -> NoReturn:
-        raise TypeError("a Secret is not pickled, so that it cannot end up in a file by accident")
-
-
-class StoreURL:
-    """Address of a PostgreSQL database, whose password no print, log or inspection shows.
-
-    Args:
-        option: The option that it is from, for the error.
-        url: The address, such as postgresql://user:password@host:5432/database.
-
-    Raises:
-        BadOptionError: It is no such address.
-    """
-
-    __slots__ = ("_passwords", "_shown", "_url")
-
-    def __init__(self, option: str, url: str) -> None:
-        # No word of what it was: it may hold a password wherever it goes wrong.
-        problem = BadOptionError(
-            f"{option} takes the URL of a PostgreSQL database, such as "
-            "postgresql://user@host:5432/database; the default, SQLite, needs none"
-        )
-        try:
-            parts = urlsplit(url)
-            host, port, user = parts.hostname or "", parts.port, unquote(parts.username or "")
-        except ValueError:
-            raise problem from None
-        if parts.scheme not in ("postgresql", "postgres") or not url.isprintable():
-            raise problem
-        query = parse_qs(parts.query)
-        given = [parts.password or "", unquote(parts.password or ""), *query.get("password", ())]
-        self._passwords = tuple(filter(None, given))
-        host = f"[{host}]" if ":" in host else host or query.get("host", [""])[0]
-        place = host if port is None else f"{host}:{port}"
-        self._shown = f"postgresql://{f'{user}@' if user else ''}{place}{parts.path}"
-        self._url = Secret(url)
-
-    @property
-    def secrets(self) -> tuple[str, ...]:
-        """The password in each of its forms; none where there is none in the address."""
-        return self._passwords
-
-    def reveal(self) -> str:
-        """Return the address with all that it holds."""
-        return self._url.reveal()
-
-    def masked(self, text: str) -> str:
-        """Return a text without the password."""
-        for password in self._passwords:
-            text = text.replace(password, "***")
-        return text
-
-    def __str__(self) -> str:
-        return self._shown
-
-    def __repr__(self) -> str:
-        return f"StoreURL({self._shown!r})"
 
 
 @dataclass(frozen=True, slots=True)
@@ -258,6 +195,21 @@ class BackendOptions(Limits):
         "The folder of the contents of artifacts, which backends that share a store share too. "
         "[default: the data directory]",
     )
+    artifacts: BucketPlace | None = _option(  # noqa: RUF009 - as above
+        None,
+        "artifacts",
+        bucket_place,
+        "url",
+        "The bucket of S3-compatible storage for the contents of artifacts, s3://bucket/prefix. It "
+        "needs the extra `s3`, and AWS_REGION, AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY.",
+    )
+    artifacts_endpoint: str | None = _option(
+        None,
+        "artifacts_endpoint",
+        endpoint_url,
+        "url",
+        "The service that has the bucket. [default: AWS_ENDPOINT_URL_S3, or Amazon's]",
+    )
     container_hosts: tuple[str, ...] = _option(
         (),
         "container_hosts",
@@ -374,6 +326,10 @@ class BackendOptions(Limits):
             raise BadOptionError(
                 "artifacts_dir is shared by backends with one store: give that too"
             )
+        if values.get("artifacts") is not None and values.get("artifacts_dir") is not None:
+            raise BadOptionError("give artifacts or artifacts_dir, not both")
+        if values.get("artifacts_endpoint") and values.get("artifacts") is None:
+            raise BadOptionError("artifacts_endpoint is for artifacts in s3://bucket/prefix")
         return cls(**values)
 
     @classmethod

@@ -5,14 +5,15 @@ The bytes are a container's: browsers are to save them, never to show them.
 
 from __future__ import annotations
 
-import asyncio
 import re
 from collections.abc import AsyncGenerator, Callable, Iterator, Mapping
+from concurrent.futures import Executor
 from typing import Any
 from urllib.parse import quote
 
 from ..domain.errors import ApiError
 from ..server.byte_budget import Reservation
+from ..storage.content_store import in_executor
 from .messages import BytesResponse
 
 _ONE_RANGE = re.compile(r"bytes[ \t]*=[ \t]*([0-9]*)[ \t]*-[ \t]*([0-9]*)[ \t]*", re.IGNORECASE)
@@ -25,6 +26,7 @@ def archive_response(
     pieces: Iterator[bytes],
     size: int | None = None,
     reserved: Reservation | None = None,
+    executor: Executor | None = None,
 ) -> BytesResponse:
     """Respond with an archive, as a file to be saved.
 
@@ -33,11 +35,12 @@ def archive_response(
         pieces: The archive's bytes; each piece is made in a thread once the one before is sent.
         size: Bytes in all, where that is known before the first piece.
         reserved: Room for what is held until the last piece is sent.
+        executor: The threads in which pieces are made; None for those of the event loop.
     """
     headers = _headers("application/zip", name)
     if size is not None:
         headers["content-length"] = str(size)
-    return BytesResponse(200, headers, in_threads(pieces), reserved)
+    return BytesResponse(200, headers, in_threads(pieces, executor), reserved)
 
 
 def content_response(
@@ -47,6 +50,7 @@ def content_response(
     name: str,
     pieces: Callable[[int, int], Iterator[bytes]],
     reserved: Reservation | None = None,
+    executor: Executor | None = None,
 ) -> BytesResponse:
     """Respond with a content, or with the part of it that the request's headers ask for.
 
@@ -57,6 +61,7 @@ def content_response(
         name: The file's name for the client.
         pieces: Gives the bytes from `start` to before `end`.
         reserved: Room for what is held until the last of them is sent.
+        executor: The threads in which they are read; None for those of the event loop.
 
     Raises:
         ApiError: 416 for a range that begins after the end.
@@ -78,7 +83,7 @@ def content_response(
     if asked is not None:
         headers["content-range"] = f"bytes {start}-{end - 1}/{size}"
     status = 200 if asked is None else 206
-    return BytesResponse(status, headers, in_threads(pieces(start, end)), reserved)
+    return BytesResponse(status, headers, in_threads(pieces(start, end), executor), reserved)
 
 
 def byte_range(header: str | None, size: int) -> tuple[int, int] | None:
@@ -113,10 +118,12 @@ def byte_range(header: str | None, size: int) -> tuple[int, int] | None:
     return start, min(end, size)
 
 
-async def in_threads(pieces: Iterator[bytes]) -> AsyncGenerator[bytes, None]:
+async def in_threads(
+    pieces: Iterator[bytes], executor: Executor | None = None
+) -> AsyncGenerator[bytes, None]:
     """Make each piece in a thread, once the one before it is sent."""
     while True:
-        piece = await asyncio.to_thread(next, pieces, None)
+        piece = await in_executor(executor, next, pieces, None)
         if piece is None:
             return
         yield piece

@@ -22,7 +22,7 @@ from ..server.byte_budget import Reservation
 from ..server.plain_cycle import WHOLE_RESPONSE
 from ..server.protocol import ABORT
 from ..services import Services
-from ..storage.content_store import ContentGoneError
+from ..storage.content_store import ContentGoneError, ContentsUnavailableError
 from ..storage.events import sent_messages
 from .disconnects import ClientDisconnectedError
 from .handlers import HANDLERS, require_complete
@@ -253,8 +253,9 @@ class _Exchange:
                 self._contract.check_head(self._operation, response.status, headers)
             chunks = self._in_its_room(response.chunks, response.reserved)
             await send_stream(self._receive, self._send, headers, chunks, response.status)
-        except (ClientDisconnectedError, ContentGoneError):
-            # Removed while it was sent: the response breaks off, and asking again tells why.
+        except (ClientDisconnectedError, ContentGoneError, ContentsUnavailableError):
+            # Removed while it was sent, or out of reach: the response breaks off, and asking again
+            # tells why.
             pass
         except Exception:  # noqa: BLE001 - too late for a 500, here too
             self._log_failure()

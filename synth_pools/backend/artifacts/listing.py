@@ -140,6 +140,6 @@ class Download(NamedTuple):
     def pieces(self, store: ContentStore, start: int, end: int) -> Iterator[bytes]:
         """Yield the bytes of the content from `start` to before `end`."""
         if self.data is None:
-            yield from store.pieces(self.sha256, start, end)
+            yield from store.pieces(self.sha256, self.size, start, end)
         elif start < end:
             yield self.data[start:end]

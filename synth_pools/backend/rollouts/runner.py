@@ -295,7 +295,7 @@ class Runner:
     def _finish(
         self, tx: Transaction, rollout_id: str, result: RolloutResult, owner: int | None
     ) -> None:
-        if owner is not None and result.contents:
+        if owner is not None and result.contents and not self._contents.is_remote:
             self._contents.ensure(result.contents)
         ended = rollouts.finish(tx, rollout_id, result, owner)
         if ended is not None:

@@ -1,44 +1,39 @@
-"""Content store of artifacts: files named by the SHA-256 of what is in them.
+"""Contents of artifacts, each named by the SHA-256 of what is in it, wherever they are kept.
 
-A file is whole and on disk before any transaction names it, so whatever stops the backend leaves
-at most a file that nothing names, which the next start moves out of the way. Files with names of
-any other form are somebody else's, and are left alone.
+A content is whole and safe before any transaction names it, so whatever stops the backend leaves
+at most one that nothing names, which is moved out of the way later. Names of any other form are
+somebody else's, and are left alone.
 """
 
 from __future__ import annotations
 
+import abc
 import asyncio
 import contextlib
+import hashlib
 import logging
-import os
-import re
 import threading
 from collections import Counter
-from collections.abc import AsyncIterator, Collection, Iterator, Sequence
-from pathlib import Path
-from typing import NamedTuple
+from collections.abc import AsyncIterator, Callable, Collection, Iterator, Sequence
+from concurrent.futures import Executor
+from functools import partial
+from typing import NamedTuple, ParamSpec, TypeVar
 
 from ..domain import clock
-from ..errors import DataDirError
-from .private_files import create_file, flush_folder, make_folder, restrict
+from ..domain.errors import ApiError
 
 _log = logging.getLogger(__name__)
+_P = ParamSpec("_P")
+_T = TypeVar("_T")
 
 FOLDER = "artifacts"
 # For contents that nothing names: they may be of a database that comes back.
 LOST_FOLDER = "artifacts.lost"
-# What backends that share the contents know them by.
+# What backends that share a folder of contents know it by.
 ID_FILE = "artifacts.id"
-_SHARD = re.compile(r"[0-9a-f]{2}")
-_CONTENT = re.compile(r"[0-9a-f]{64}")
-_DRAFT = re.compile(r"draft-[0-9a-f]{32}")
-
-# After which a draft in a folder that backends share is of one that ended.
-_DRAFT_SECONDS = 3600.0
-
-_PIECE_BYTES = 128 * 1024
 _SHORTEST_PAUSE = 0.1
 _LONGEST_PAUSE = 5.0
+_COMPLAINT_SECONDS = 5.0
 
 
 class Content(NamedTuple):
@@ -52,39 +47,66 @@ class ContentGoneError(Exception):
     """The content does not exist, or not any more."""
 
 
-class ContentStore:
-    """Contents of a data directory. Its methods may be called in any thread."""
+class ContentsUnavailableError(ApiError):
+    """The place of the contents cannot be used at the moment.
 
-    def __init__(self, data_dir: Path) -> None:
-        self._data_dir = data_dir
-        self._folder = data_dir / FOLDER
+    Args:
+        reason: What is wrong with it.
+    """
+
+    def __init__(self, reason: str) -> None:
+        super().__init__(
+            503,
+            "storage_unavailable",
+            f"The backend cannot use the storage of its artifacts ({reason}); nothing was changed.",
+            retryable=True,
+            headers={"retry-after": "5"},
+        )
+        self.reason = reason
+
+
+class ContentStore(abc.ABC):
+    """Contents of one backend, or of several that share a database.
+
+    Attributes:
+        is_remote: Whether it is too far away to be called within a transaction: then a content
+            may be removed while a rollout comes to name it, and is written again.
+        piece_bytes: The most that is read at once.
+        executor: The threads in which to read; None for those of the event loop.
+        writers: The threads in which to write.
+    """
+
+    is_remote = False
+    piece_bytes = 128 * 1024
+    executor: Executor | None = None
+    writers: Executor | None = None
+
+    def __init__(self) -> None:
         self._lock = threading.Lock()
         # Those that a transaction is about to name, by how many.
         self._held: Counter[str] = Counter()
-        # Those that may have come to be named by nothing.
-        self._loose: set[str] = set()
-        self._total = 0
-
-    @property
-    def total_bytes(self) -> int:
-        """Size of all contents together."""
-        return self._total
+        # Those that may have come to be named by nothing, and when to look at them again.
+        self._loose: dict[str, float] = {}
+        self._complain_at = 0.0
 
     @contextlib.asynccontextmanager
     async def kept(self, contents: Sequence[Content]) -> AsyncIterator[None]:
-        """Have contents on disk, and let none be removed before the block has named them.
+        """Have contents stored, and let none be removed before the block has named them.
 
-        What happened must not be lost: where the disk is full this waits until it is not.
+        What happened must not be lost: where there is no room this waits until there is.
         """
         names = [content.sha256 for content in contents]
         with self._lock:
             self._held.update(names)
         try:
             if contents:
-                await self._write_until_stored(contents)
+                await self._until_done(self._write_all, contents)
             yield
+            if self.is_remote and contents:
+                # One may have been removed when no rollout had it yet.
+                await self._until_done(self.ensure, contents)
         except BaseException:
-            self._loose.update(names)
+            self._give_up(names)
             raise
         finally:
             with self._lock:
@@ -93,211 +115,147 @@ class ContentStore:
                     if not self._held[name]:
                         del self._held[name]
 
-    def pieces(self, sha256: str, start: int, end: int) -> Iterator[bytes]:
-        """Yield the bytes from `start` to before `end`.
+    def pieces(self, sha256: str, size: int, start: int, end: int) -> Iterator[bytes]:
+        """Yield the bytes from `start` to before `end`; nothing stays open between two pieces.
 
-        No file stays open between two pieces: a thousand slow readers cost no thousand files.
+        Args:
+            sha256: The content.
+            size: Its bytes.
+            start: The first byte to yield.
+            end: The byte after the last one.
+
+        Raises:
+            ContentGoneError: It does not exist, or it is not what it was; the last piece of a whole
+                content is yielded only if all of it is right.
+            ContentsUnavailableError: It cannot be read at the moment.
         """
-        path = self._path(sha256)
+        digest = hashlib.sha256() if (start, end) == (0, size) else None
         while start < end:
-            try:
-                with path.open("rb", buffering=0) as file:
-                    file.seek(start)
-                    piece = file.read(min(_PIECE_BYTES, end - start))
-            except FileNotFoundError:
-                raise ContentGoneError(sha256) from None
-            if not piece:
-                raise ContentGoneError(sha256)
+            piece, found_size = self._read(sha256, start, min(start + self.piece_bytes, end))
+            if found_size != size or not piece:
+                raise _damaged(sha256)
             start += len(piece)
+            if digest is not None:
+                digest.update(piece)
+                if start >= end and digest.hexdigest() != sha256:
+                    raise _damaged(sha256)
             yield piece
 
     def take_loose(self) -> set[str]:
-        """Return the names of contents that a stopped rollout may have left to nobody, once."""
-        loose, self._loose = self._loose, set()
-        return loose
+        """Return the names of contents that may be of nobody, those that are due, once."""
+        now = clock.monotonic()
+        with self._lock:
+            due = {name for name, moment in self._loose.items() if moment <= now}
+            for name in due:
+                del self._loose[name]
+        return due
 
-    def has(self, sha256: str) -> bool:
-        """Return True if the file of a content is there."""
-        return self._path(sha256).is_file()
-
-    def remove(self, names: Collection[str]) -> None:
-        """Remove contents that nobody holds; only while no transaction can come to name them.
-
-        One that is held is about to be named.
-        """
-        for name in names:
-            path = self._path(name)
-            try:
-                with self._lock, contextlib.suppress(FileNotFoundError):
-                    if self._held[name] == 0:
-                        size = path.stat().st_size
-                        path.unlink()
-                        self._total -= size
-            except OSError as error:
-                # It is moved away at the next start.
-                _log.warning("an artifact cannot be removed: %s", error.strerror)
-
+    @abc.abstractmethod
     def ensure(self, contents: Sequence[Content]) -> None:
-        """Have contents there that are about to be named; only while nobody can remove any.
-
-        For a folder that backends share: another one may have removed what was there already.
-        """
-        for content in contents:
-            if not self.has(content.sha256):
-                self._write_all([content])
-
-    def unnamed(self, named: Collection[str]) -> list[str]:
-        """Return the names of contents that nothing names, of a folder that backends share.
-
-        Drafts are removed that nobody can be writing any more.
-
-        Args:
-            named: The contents that rollouts have.
-        """
-        found = []
-        for path in self._files():
-            if _DRAFT.fullmatch(path.name):
-                # Gone by now, where its writer was about to give it its name.
-                with contextlib.suppress(FileNotFoundError):
-                    if clock.unix_time() - path.stat().st_mtime > _DRAFT_SECONDS:
-                        path.unlink()
-            elif path.name not in named:
-                found.append(path.name)
-        return found
-
-    def put_away(self, names: Collection[str]) -> None:
-        """Move contents to a folder of their own; only while nobody can come to name them."""
-        if names:
-            _log.warning(
-                "%d artifacts that no rollout has go to %s",
-                len(names),
-                self._data_dir / LOST_FOLDER,
-            )
-        for name in names:
-            if not self._held[name]:
-                try:
-                    self._put_away(self._path(name))
-                except OSError as error:
-                    _log.warning("an artifact cannot be moved away: %s", error.strerror)
-
-    def sweep(self, named: Collection[str], *, is_new: bool = False) -> None:
-        """Move what nothing names to a folder of its own, and remove drafts, before anything runs.
-
-        Args:
-            named: The contents that rollouts have.
-            is_new: Whether the database has just been made, and says nothing of what is here.
+        """Write those again that are gone, in any thread.
 
         Raises:
-            DataDirError: The folder of artifacts is a file.
-            OSError: It cannot be read.
+            ContentsUnavailableError: The place cannot be used at the moment.
         """
-        total = moved = stuck = 0
-        for path in self._files():
-            if path.name in named:
-                restrict(path)
-                total += path.stat().st_size
-            elif is_new:
-                stuck += 1
-            else:
-                try:
-                    moved += self._put_away(path)
-                except OSError:
-                    stuck += 1
-        self._total = total
-        number = moved + stuck
-        what = f"{number} artifact{'' if number == 1 else 's'} that no rollout has"
-        lost = self._data_dir / LOST_FOLDER
-        if is_new and stuck:
-            _log.warning("left %s in %s: the database is new", what, self._folder)
-        elif stuck:
-            _log.warning("of %s %d could not be moved to %s", what, stuck, lost)
-        elif moved:
-            _log.warning("moved %s to %s", what, lost)
 
-    def _files(self) -> Iterator[Path]:
-        """Yield our files, which are those with names that only we give; no link is followed."""
-        if not self._folder.is_dir():
-            if self._folder.exists():
-                raise DataDirError(f"{self._folder} is not a folder: move it away")
-            return
-        restrict(self._folder)
-        with os.scandir(self._folder) as entries:
-            shards = [
-                Path(entry.path)
-                for entry in entries
-                if _SHARD.fullmatch(entry.name) and entry.is_dir(follow_symlinks=False)
-            ]
-        for shard in shards:
-            restrict(shard)
-            with os.scandir(shard) as entries:
-                names = [entry.name for entry in entries if entry.is_file(follow_symlinks=False)]
-            for name in names:
-                is_content = _CONTENT.fullmatch(name) and name.startswith(shard.name)
-                if is_content or _DRAFT.fullmatch(name):
-                    yield shard / name
+    @abc.abstractmethod
+    def remove(self, names: Collection[str]) -> None:
+        """Remove contents that nobody holds, in any thread; from a remote place no young ones.
 
-    def _put_away(self, path: Path) -> bool:
-        """Move a file out of the way; False for a draft, which is removed."""
-        if _DRAFT.fullmatch(path.name):
-            path.unlink()
-            return False
-        target = self._data_dir / LOST_FOLDER / path.parent.name / path.name
-        make_folder(target.parent)
-        if target.parent.is_symlink():
-            raise NotADirectoryError(target.parent)
-        restrict(path)
-        path.replace(target)
-        return True
+        Only while no transaction of this backend can come to name them.
+        """
 
-    async def _write_until_stored(self, contents: Sequence[Content]) -> None:
+    def close(self) -> None:
+        """Give up what waits for a thread; what runs in one ends within its limit."""
+        for executor in (self.executor, self.writers):
+            if executor is not None:
+                executor.shutdown(wait=False, cancel_futures=True)
+
+    @abc.abstractmethod
+    def _read(self, sha256: str, start: int, end: int) -> tuple[bytes, int]:
+        """Return bytes of a content, at least one, and the size of all of it."""
+
+    @abc.abstractmethod
+    def _write_all(self, contents: Sequence[Content]) -> None:
+        """Have these whole and safe; raise `ContentsUnavailableError` where that is impossible."""
+
+    def _give_up(self, names: Collection[str], seconds: float = 0.0) -> None:
+        """Note contents that may be of nobody, to be looked at after some time."""
+        due = clock.monotonic() + seconds
+        with self._lock:
+            self._loose.update(dict.fromkeys(names, due))
+
+    def _complain(self, reason: str) -> None:
+        """Write to the log that nothing can be read, not as often as that is tried."""
+        now = clock.monotonic()
+        if now >= self._complain_at:
+            self._complain_at = now + _COMPLAINT_SECONDS
+            _log.error("artifacts cannot be read: %s", reason)
+
+    async def _until_done(
+        self, work: Callable[[Sequence[Content]], None], contents: Sequence[Content]
+    ) -> None:
         pause = _SHORTEST_PAUSE
         while True:
             try:
-                await asyncio.to_thread(self._write_all, contents)
+                await in_executor(self.writers, work, contents)
                 return
-            except OSError as error:
-                _log.error("an artifact cannot be stored: %s", error.strerror)
+            except ContentsUnavailableError as error:
+                _log.error("an artifact cannot be stored: %s", error.reason)
                 await asyncio.sleep(pause)
                 pause = min(2 * pause, _LONGEST_PAUSE)
 
-    def _write_all(self, contents: Sequence[Content]) -> None:
-        with self._lock:
-            if not self._folder.is_dir():
-                make_folder(self._folder)
-                flush_folder(self._data_dir)
-        for content in contents:
-            self._write(content)
-        # Also where another has just put one there, whose flush may be still to come.
-        folders = {self._path(content.sha256).parent for content in contents}
-        for folder in (*folders, self._folder):
-            flush_folder(folder)
 
-    def _write(self, content: Content) -> None:
-        path = self._path(content.sha256)
-        make_folder(path.parent)
-        if not path.exists():
-            draft = path.with_name(f"draft-{clock.token(16)}")
-            try:
-                with os.fdopen(create_file(draft), "wb") as file:
-                    file.write(content.data)
-                    file.flush()
-                    os.fsync(file.fileno())
-                with self._lock:
-                    is_new = not path.exists()
-                    draft.replace(path)
-                    self._total += len(content.data) if is_new else 0
-            finally:
-                draft.unlink(missing_ok=True)
+class RemoteContents(ContentStore):
+    """Contents that are too far away to be called within a transaction.
 
-    def _path(self, sha256: str) -> Path:
-        return content_file(self._data_dir, sha256)
+    Attributes:
+        young_seconds: The age up to which a content may be about to be named by another backend:
+            clocks differ, and an upload takes its time.
+    """
+
+    is_remote = True
+    young_seconds = 3600.0
+
+    @abc.abstractmethod
+    def old_names(self) -> Iterator[list[str]]:
+        """Yield the names of what is old enough to be named if anything names it, in parts.
+
+        Raises:
+            ContentsUnavailableError: It cannot be read at the moment.
+        """
+
+    @abc.abstractmethod
+    def put_away(self, names: Collection[str]) -> int:
+        """Move what nothing names, and is still old, to a place of its own; return how many.
+
+        Raises:
+            ContentsUnavailableError: That cannot be done at the moment.
+        """
 
 
-def contents_id_file(root: Path) -> Path:
-    """Return the path of the file that tells the contents of a folder from all others."""
-    return root / ID_FILE
+async def in_executor(
+    executor: Executor | None, work: Callable[_P, _T], *arguments: _P.args, **named: _P.kwargs
+) -> _T:
+    """Call what reads or writes contents in a thread.
+
+    Args:
+        executor: The threads; None for those of the event loop.
+        work: What to call.
+        *arguments: What with.
+        **named: What with, by name.
+
+    Raises:
+        ContentsUnavailableError: No thread can be started, or the work raised it.
+    """
+    loop = asyncio.get_running_loop()
+    try:
+        called = loop.run_in_executor(executor, partial(work, *arguments, **named))
+    except RuntimeError as error:
+        raise ContentsUnavailableError(str(error)) from None
+    return await called
 
 
-def content_file(data_dir: Path, sha256: str) -> Path:
-    """Return the path of a content in a data directory."""
-    return data_dir / FOLDER / sha256[:2] / sha256
+def _damaged(sha256: str) -> ContentGoneError:
+    _log.error("the content %s of an artifact is not what was stored: it is not sent", sha256)
+    return ContentGoneError(sha256)

@@ -26,6 +26,8 @@ FILE_NAME = "synth-pools.sqlite3"
 STORE_FILE = "store"
 # What tells the backend of this directory from the others that share the database on a server.
 BACKEND_FILE = "backend"
+# Which bucket has the contents of its artifacts, if one has them.
+CONTENTS_FILE = "artifacts.place"
 KEY_FILE = "api-key"
 LOCK_FILE = "lock"
 
@@ -33,7 +35,7 @@ LOCK_FILE = "lock"
 _NAMES = frozenset(
     {
         *(KEY_FILE, f"{KEY_FILE}.new", LOCK_FILE, STORE_FILE, BACKEND_FILE),
-        *(FOLDER, LOST_FOLDER, ID_FILE),
+        *(CONTENTS_FILE, FOLDER, LOST_FOLDER, ID_FILE),
     }
 )
 # Directories that are file systems of their own have this from the start.

@@ -8,7 +8,8 @@ from pathlib import Path
 from ..domain import clock
 from ..errors import DataDirError, StoreError
 from ..settings import Settings
-from .content_store import contents_id_file
+from .content_folder import contents_id_file
+from .content_opening import contents_identity
 from .data_dir import BACKEND_FILE, FILE_NAME, STORE_FILE
 from .database import CommitObserver, Database
 from .private_files import create_file, make_folder
@@ -55,7 +56,9 @@ async def open_database(settings: Settings, observer: CommitObserver) -> Databas
             f"a PostgreSQL store needs {error.name}: pip install 'synth-pools[local,postgres]'"
         ) from None
     token = _noted(data_dir / BACKEND_FILE, clock.token(16))
-    contents = _noted(contents_id_file(settings.contents_dir), clock.token(16))
+    contents = contents_identity(settings) or _noted(
+        contents_id_file(settings.contents_dir), clock.token(16)
+    )
     database = await PostgresDatabase.open(settings.store, observer, token, contents)
     try:
         if _noted(data_dir / STORE_FILE, database.identity) != database.identity:

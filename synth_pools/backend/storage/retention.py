@@ -3,13 +3,22 @@
 from __future__ import annotations
 
 import asyncio
+import logging
+from collections.abc import Iterator
 from functools import partial
 
 from ..domain import clock
 from ..domain.clock import ago
 from . import artifacts as artifact_rows
 from . import rollouts
-from .content_store import ContentStore
+from .content_folder import FolderContents
+from .content_store import (
+    LOST_FOLDER,
+    ContentStore,
+    ContentsUnavailableError,
+    RemoteContents,
+    in_executor,
+)
 from .database import Database, StorageError, Transaction
 from .idempotency import KEY_SECONDS
 
@@ -18,6 +27,11 @@ _CHUNK = 200
 _LONGEST_PAUSE = 60.0
 _SIZE_PAUSE = 1.0
 _SHARED_SIZE_PAUSE = 10.0
+_SWEEP_SECONDS = 86_400.0
+# So many questions at once hold up no other read for long.
+_NAMES_AT_ONCE = 100
+
+_log = logging.getLogger(__name__)
 
 
 async def forget_finished(database: Database, contents: ContentStore, keep_seconds: float) -> None:
@@ -34,7 +48,7 @@ async def forget_finished(database: Database, contents: ContentStore, keep_secon
             if database.is_leader:
                 forgotten, names = await database.write(work)
             await _remove_unnamed(database, contents, names)
-        except StorageError:
+        except (StorageError, ContentsUnavailableError):
             forgotten = 0  # it is in the log, and there is a next time
         if forgotten < _CHUNK:
             await asyncio.sleep(pause)
@@ -43,17 +57,40 @@ async def forget_finished(database: Database, contents: ContentStore, keep_secon
 async def keep_within(database: Database, contents: ContentStore, most_bytes: int) -> None:
     """Remove, again and again, the oldest contents of artifacts when there is more than this."""
     work = partial(artifact_rows.forget_oldest, most_bytes=most_bytes, limit=_CHUNK)
+    # Of what backends share only the database knows the size.
+    own = contents if isinstance(contents, FolderContents) and not database.is_shared else None
     while True:
         given_up: set[str] = set()
-        # Of a folder that backends share only the database knows the size.
-        if database.is_leader and (database.is_shared or contents.total_bytes > most_bytes):
+        if database.is_leader and (own is None or own.total_bytes > most_bytes):
             try:
                 given_up = await database.write(work)
                 await _remove_unnamed(database, contents, given_up | contents.take_loose())
-            except StorageError:
+            except (StorageError, ContentsUnavailableError):
                 given_up = set()
         if not given_up:
-            await asyncio.sleep(_SHARED_SIZE_PAUSE if database.is_shared else _SIZE_PAUSE)
+            await asyncio.sleep(_SHARED_SIZE_PAUSE if own is None else _SIZE_PAUSE)
+
+
+async def put_away_unnamed(database: Database, contents: RemoteContents) -> None:
+    """Move, each day, what no rollout has in a remote place out of the way: a crash left it."""
+    while True:
+        moved = 0
+        try:
+            listed = contents.old_names() if database.is_leader else iter(())
+            while names := await in_executor(contents.executor, next, listed, None):
+                free = await database.read(partial(artifact_rows.unnamed, names=names))
+                moved += await in_executor(contents.writers, contents.put_away, free)
+        except (StorageError, ContentsUnavailableError) as error:
+            _log.warning("artifacts that no rollout has cannot be looked for: %s", error.reason)
+        if moved:
+            _log.warning("moved %d artifacts that no rollout has to %s", moved, LOST_FOLDER)
+        await asyncio.sleep(_SWEEP_SECONDS)
+
+
+def _parts(names: set[str]) -> Iterator[list[str]]:
+    listed = sorted(names)
+    for begin in range(0, len(listed), _NAMES_AT_ONCE):
+        yield listed[begin : begin + _NAMES_AT_ONCE]
 
 
 async def _remove_unnamed(database: Database, contents: ContentStore, names: set[str]) -> None:
@@ -61,8 +98,16 @@ async def _remove_unnamed(database: Database, contents: ContentStore, names: set
 
     Only after the commit that gave them up, and as a write of its own: while it runs there is no
     other that could name one of them. What a crash in between leaves goes at the next start.
+
+    A remote place is called outside of transactions, so there may be such a write: what is young
+    stays there for a while, and whoever has named a content looks whether it is still there.
     """
-    if names:
+    if isinstance(contents, RemoteContents):
+        names = names | contents.take_loose()
+        for part in _parts(names):
+            free = await database.read(partial(artifact_rows.unnamed, names=part))
+            await in_executor(contents.writers, contents.remove, free)
+    elif names:
 
         def work(tx: Transaction) -> None:
             contents.remove(artifact_rows.unnamed(tx, names))

@@ -15,6 +15,7 @@ from urllib.parse import quote
 
 import pytest
 
+from synth_pools.backend.storage.content_folder import FolderContents
 from synth_pools.backend.storage.content_store import FOLDER
 from synth_pools.backend.storage.data_dir import FILE_NAME
 from tests.support.backend_server import Server, serve
@@ -39,6 +40,12 @@ def items(server: Server, rollout: dict[str, Any]) -> list[dict[str, Any]]:
 
 def files(data_dir: Path) -> list[str]:
     return sorted(path.name for path in (data_dir / FOLDER).rglob("*") if path.is_file())
+
+
+def total_bytes(server: Server) -> int:
+    contents = server.services.contents
+    assert isinstance(contents, FolderContents)
+    return contents.total_bytes
 
 
 def sha256(data: bytes) -> str:
@@ -120,7 +127,7 @@ def test_the_same_content_is_kept_once(tmp_path: Path) -> None:
             run(server, [{"name": "x", "content": LARGE}, {"name": "y", "content": LARGE}])
         run(server, [{"name": "small", "content": "small"}])
         assert files(tmp_path) == [sha256(LARGE.encode())]
-        assert server.services.contents.total_bytes == len(LARGE)
+        assert total_bytes(server) == len(LARGE)
     with closing(sqlite3.connect(tmp_path / FILE_NAME)) as database:
         dump = "\n".join(database.iterdump())
     assert "line 500" not in dump
@@ -131,7 +138,7 @@ def test_after_a_restart_they_are_there(tmp_path: Path) -> None:
         rollout = run(server, [{"name": "x", "content": LARGE}, {"name": "y", "content": "small"}])
         before = [item["path"] for item in items(server, rollout)]
     with serve(tmp_path) as server:
-        assert server.services.contents.total_bytes == len(LARGE)
+        assert total_bytes(server) == len(LARGE)
         found = items(server, rollout)
         assert [item["path"] for item in found] == before
         contents = [server.send("GET", item["download_url"]).text for item in found]

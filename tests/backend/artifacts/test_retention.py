@@ -20,16 +20,12 @@ import pytest
 from synth_pools.backend.errors import BadOptionError
 from synth_pools.backend.local_backend import LocalBackend
 from synth_pools.backend.storage.artifacts import all_names
-from synth_pools.backend.storage.content_store import (
-    FOLDER,
-    LOST_FOLDER,
-    ContentStore,
-    content_file,
-)
+from synth_pools.backend.storage.content_folder import FolderContents, content_file
+from synth_pools.backend.storage.content_store import FOLDER, LOST_FOLDER
 from synth_pools.backend.storage.data_dir import FILE_NAME
 from synth_pools.backend.storage.sqlite.backup import back_up
 from synth_pools.cli.options import bytes_of
-from tests.backend.artifacts.test_extraction import files, items, run, sha256
+from tests.backend.artifacts.test_extraction import files, items, run, sha256, total_bytes
 from tests.backend.storage.test_schema import COMPLETED, make_version_1
 from tests.support.backend_server import Server, eventually, serve
 from tests.support.commands import any_option, refusal_of
@@ -66,7 +62,7 @@ def test_the_oldest_contents_go_first(tmp_path: Path) -> None:
         # Used again by a later one, and so young again.
         third = leave(server, 1, 4)
         eventually(lambda: not is_kept(server, first, "2"))
-        eventually(lambda: server.services.contents.total_bytes == 30_000)
+        eventually(lambda: total_bytes(server) == 30_000)
         assert files(tmp_path) == sorted(map(name_of, (1, 3, 4)))
         assert is_kept(server, first, "1")
         assert is_kept(server, second, "3")
@@ -86,7 +82,7 @@ def test_the_oldest_contents_go_first(tmp_path: Path) -> None:
         assert zipfile.ZipFile(io.BytesIO(archive)).namelist() == ["1"]
     with serve(tmp_path, keep_artifacts_bytes=15_000) as server:
         # Also what a former run kept; the limit may be another.
-        eventually(lambda: server.services.contents.total_bytes == 10_000)
+        eventually(lambda: total_bytes(server) == 10_000)
         assert is_kept(server, third, "4")
         assert not is_kept(server, third, "1")
 
@@ -94,17 +90,19 @@ def test_the_oldest_contents_go_first(tmp_path: Path) -> None:
 def test_one_that_goes_when_it_is_about_to_be_sent(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    pieces = ContentStore.pieces
+    pieces = FolderContents.pieces
 
-    def gone(store: ContentStore, sha256: str, start: int, end: int) -> Iterator[bytes]:
+    def gone(
+        store: FolderContents, sha256: str, size: int, start: int, end: int
+    ) -> Iterator[bytes]:
         store.remove([sha256])
-        return pieces(store, sha256, start, end)
+        return pieces(store, sha256, size, start, end)
 
     with serve(tmp_path) as server:
         rollout = leave(server, 1)
         assert is_kept(server, rollout, "1")
         with monkeypatch.context() as patched:
-            patched.setattr(ContentStore, "pieces", gone)
+            patched.setattr(FolderContents, "pieces", gone)
             assert not is_kept(server, rollout, "1")
 
 
@@ -234,7 +232,7 @@ def test_many_write_the_same_while_it_is_given_up(tmp_path: Path) -> None:
         made = [server.rollout(pool_id, seed=seed) for seed in range(150)]
         done = [server.until(rollout["id"]) for rollout in made]
         assert {rollout["status"] for rollout in done} == {"completed"}
-        eventually(lambda: server.services.contents.total_bytes <= 12_000)
+        eventually(lambda: total_bytes(server) <= 12_000)
         # No row without its file, and no file without a row.
         assert sorted(server.read(all_names)) == files(tmp_path)
         for rollout in done:

@@ -17,7 +17,8 @@ import pytest
 
 from synth_pools.backend.errors import DataDirError
 from synth_pools.backend.local_backend import LocalBackend
-from synth_pools.backend.storage.content_store import FOLDER, LOST_FOLDER, content_file
+from synth_pools.backend.storage.content_folder import content_file
+from synth_pools.backend.storage.content_store import FOLDER, LOST_FOLDER
 from synth_pools.backend.storage.data_dir import FILE_NAME, KEY_FILE, LOCK_FILE, DataDir
 from synth_pools.backend.storage.sqlite.backup import back_up
 from tests.backend.storage.test_schema import make_version_1
@@ -256,7 +257,7 @@ def test_a_folder_of_artifacts_that_is_none_is_refused_in_one_line(tmp_path: Pat
 KILLED = """
 import os, signal, sys
 from pathlib import Path
-from synth_pools.backend.storage.content_store import ContentStore
+from synth_pools.backend.storage.content_folder import FolderContents
 
 left = int(sys.argv[2])
 
@@ -267,7 +268,7 @@ def hook(event, arguments):
         if left < 0:
             os.kill(os.getpid(), signal.SIGKILL)
 
-store = ContentStore(Path(sys.argv[1]))
+store = FolderContents(Path(sys.argv[1]))
 sys.addaudithook(hook)
 store.sweep(set())
 """

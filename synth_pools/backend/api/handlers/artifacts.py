@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-import asyncio
+import contextlib
 import itertools
 from collections.abc import Callable, Iterator
 
@@ -18,7 +18,7 @@ from synth_pools.backend.artifacts.zip_stream import Entry, zip_pieces
 from synth_pools.backend.domain import json_text
 from synth_pools.backend.server.byte_budget import Reservation
 from synth_pools.backend.storage import artifacts as artifact_rows
-from synth_pools.backend.storage.content_store import ContentGoneError
+from synth_pools.backend.storage.content_store import ContentGoneError, in_executor
 from synth_pools.backend.storage.database import Row, Snapshot
 
 from ..content_responses import archive_response, content_response
@@ -29,9 +29,9 @@ from ..support_bundle import make_bundle
 from .rollouts import read_rollout
 
 # Of a content that is sent: a piece that was read, and the one on its way.
-_FILE_BYTES = 256 * 1024
-# Of an archive: a compressor, and what went through it.
-_ARCHIVE_BYTES = 640 * 1024
+_PIECES = 2
+# Of an archive, besides these: a compressor, and what went through it.
+_ARCHIVE_BYTES = 384 * 1024
 
 
 async def get_rollout_artifacts(request: Request) -> Response:
@@ -51,7 +51,7 @@ async def get_rollout_artifact(request: Request) -> Response:
     _, [download], reserved = await _open(
         request,
         lambda artifacts: [find_artifact(artifacts, path)],
-        _FILE_BYTES,
+        _PIECES * request.services.contents.piece_bytes,
     )
     contents = request.services.contents
 
@@ -60,7 +60,8 @@ async def get_rollout_artifact(request: Request) -> Response:
         return itertools.chain([next(pieces, b"")], pieces)
 
     try:
-        return await asyncio.to_thread(
+        return await in_executor(
+            contents.executor,
             content_response,
             request.parameters,
             download.sha256,
@@ -68,6 +69,7 @@ async def get_rollout_artifact(request: Request) -> Response:
             download.path.rpartition("/")[2],
             begun,
             reserved,
+            contents.executor,
         )
     except ContentGoneError:
         # Removed by retention since it was looked up, or by somebody's hand.
@@ -75,20 +77,29 @@ async def get_rollout_artifact(request: Request) -> Response:
 
 
 async def get_rollout_artifacts_zip(request: Request) -> Response:
-    rollout, downloads, reserved = await _open(
-        request, lambda artifacts: [one for one in artifacts if not one.is_gone], _ARCHIVE_BYTES
-    )
     contents = request.services.contents
+    rollout, downloads, reserved = await _open(
+        request,
+        lambda artifacts: [one for one in artifacts if not one.is_gone],
+        _ARCHIVE_BYTES + _PIECES * contents.piece_bytes,
+    )
 
     def entries() -> Iterator[Entry]:
         for download in downloads:
-            if download.data is not None or contents.has(download.sha256):
-                pieces = download.pieces(contents, 0, download.size)
-                yield Entry(download.path, pieces, download.size)
+            pieces = download.pieces(contents, 0, download.size)
+            with contextlib.suppress(ContentGoneError):
+                first = next(pieces, b"")
+                yield Entry(download.path, itertools.chain([first], pieces), download.size)
+
+    def begun() -> Iterator[bytes]:
+        found = entries()
+        # The first is read before the response begins, which could not say 503 afterwards.
+        return zip_pieces(itertools.chain(list(itertools.islice(found, 1)), found), timestamp)
 
     timestamp = rollout["finished_at"] or rollout["created_at"]
-    pieces = zip_pieces(entries(), timestamp)
-    return archive_response(f"{rollout['id']}-artifacts.zip", pieces, reserved=reserved)
+    name = f"{rollout['id']}-artifacts.zip"
+    pieces = await in_executor(contents.executor, begun)
+    return archive_response(name, pieces, reserved=reserved, executor=contents.executor)
 
 
 async def get_rollout_support_bundle(request: Request) -> Response:

@@ -12,8 +12,9 @@ from pathlib import Path
 from urllib.parse import quote
 
 from ...errors import DataDirError
-from ..content_store import FOLDER, LOST_FOLDER, content_file
-from ..data_dir import FILE_NAME, LOCK_FILE
+from ..content_folder import content_file
+from ..content_store import FOLDER, LOST_FOLDER
+from ..data_dir import CONTENTS_FILE, FILE_NAME, LOCK_FILE
 from ..private_files import create_file, flush_folder, make_folder
 
 _BUSY_SECONDS = 30.0
@@ -30,8 +31,9 @@ def back_up(data_dir: Path, target: Path) -> None:
     try:
         with _draft_of(target) as draft:
             _copy_database(data_dir / FILE_NAME, draft / FILE_NAME)
-            # After the database: a file that it names is there by now.
-            _copy_contents(data_dir, draft)
+            # After the database: a file that it names is there by now. What is elsewhere stays.
+            if not (data_dir / CONTENTS_FILE).exists():
+                _copy_contents(data_dir, draft)
             _copy_the_rest(data_dir, draft)
             _flush(draft)
             draft.rename(target)

@@ -1,0 +1,91 @@
+"""Buckets of S3-compatible storage, as options name them."""
+
+from __future__ import annotations
+
+import re
+from dataclasses import dataclass
+from urllib.parse import urlsplit
+
+from ..errors import BadOptionError
+
+_BUCKET = re.compile("[a-z0-9][a-z0-9.-]{1,61}[a-z0-9]")
+# What every service takes in a key as it is.
+_PREFIX = re.compile("[A-Za-z0-9!_.*'()-]+")
+
+
+@dataclass(frozen=True, slots=True)
+class BucketPlace:
+    """A bucket of S3-compatible storage, and what the keys in it begin with.
+
+    Attributes:
+        bucket: The name of the bucket.
+        prefix: What the keys begin with, without slashes around it; empty for all of the bucket.
+    """
+
+    bucket: str
+    prefix: str
+
+    def __str__(self) -> str:
+        return f"s3://{self.bucket}/{self.prefix}".rstrip("/")
+
+
+def bucket_place(option: str, url: str | None) -> BucketPlace | None:
+    """Return the bucket that a user names.
+
+    Args:
+        option: The option that it is from, for the error.
+        url: The bucket and a prefix, such as s3://bucket/prefix; None for none.
+
+    Raises:
+        BadOptionError: It is no such URL.
+    """
+    if url is None:
+        return None
+    # No word of what it was: somebody may have written a secret into it.
+    problem = BadOptionError(
+        f"{option} takes s3://bucket/prefix, with letters, digits and -_.!*'() between slashes; "
+        "credentials are taken from AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY"
+    )
+    try:
+        parts = urlsplit(url)
+    except ValueError:
+        raise problem from None
+    prefix = parts.path.strip("/")
+    names = prefix.split("/") if prefix else []
+    is_safe = all(_PREFIX.fullmatch(name) and name not in (".", "..") for name in names)
+    if parts.scheme != "s3" or not _BUCKET.fullmatch(parts.netloc) or not is_safe:
+        raise problem
+    if url != f"s3://{parts.netloc}{parts.path}":
+        raise problem
+    return BucketPlace(parts.netloc, prefix)
+
+
+def endpoint_url(option: str, url: str | None) -> str | None:
+    """Return the address of a service of S3-compatible storage.
+
+    Args:
+        option: The option or the variable that it is from, for the error.
+        url: The address, such as https://minio.example.com:9000; None for Amazon's.
+
+    Raises:
+        BadOptionError: It is no such address.
+    """
+    if url is None:
+        return None
+    problem = BadOptionError(
+        f"{option} takes the URL of a service of S3-compatible storage without user, query and "
+        "bucket, such as https://minio.example.com:9000"
+    )
+    try:
+        parts = urlsplit(url)
+        port = parts.port
+    except ValueError:
+        raise problem from None
+    host = parts.hostname or ""
+    if parts.scheme not in ("http", "https") or not host or not url.isascii():
+        raise problem
+    if not url.isprintable() or " " in url or port == 0:
+        raise problem
+    if parts.username is not None or parts.query or parts.fragment or parts.path not in ("", "/"):
+        raise problem
+    return f"{parts.scheme}://{parts.netloc}"

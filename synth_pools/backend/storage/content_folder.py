@@ -1,0 +1,246 @@
+"""Contents of artifacts in a folder: of the data directory, or one that several backends share.
+
+Several may write the same at once: a file is written under a name that nobody else takes, and is
+on disk before it is renamed to the one that says what is in it.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import logging
+import os
+import re
+from collections.abc import Collection, Iterator, Sequence
+from pathlib import Path
+
+from ..domain import clock
+from ..errors import DataDirError
+from .content_store import (
+    FOLDER,
+    ID_FILE,
+    LOST_FOLDER,
+    Content,
+    ContentGoneError,
+    ContentStore,
+    ContentsUnavailableError,
+)
+from .private_files import create_file, flush_folder, make_folder, restrict
+
+_log = logging.getLogger(__name__)
+
+_SHARD = re.compile(r"[0-9a-f]{2}")
+_CONTENT = re.compile(r"[0-9a-f]{64}")
+_DRAFT = re.compile(r"draft-[0-9a-f]{32}")
+# After which a draft in a folder that backends share is of one that ended.
+_DRAFT_SECONDS = 3600.0
+
+
+class FolderContents(ContentStore):
+    """Contents in a folder. Its methods may be called in any thread.
+
+    Args:
+        base: The folder that holds the folder of contents.
+    """
+
+    def __init__(self, base: Path) -> None:
+        super().__init__()
+        self._base = base
+        self._folder = base / FOLDER
+        self._total = 0
+
+    @property
+    def total_bytes(self) -> int:
+        """Size of all contents together; of a folder that is not shared."""
+        return self._total
+
+    def remove(self, names: Collection[str]) -> None:
+        for name in names:
+            path = self._path(name)
+            try:
+                with self._lock, contextlib.suppress(FileNotFoundError):
+                    if self._held[name] == 0:
+                        size = path.stat().st_size
+                        path.unlink()
+                        self._total -= size
+            except OSError as error:
+                # It is moved away at the next start.
+                _log.warning("an artifact cannot be removed: %s", error.strerror)
+
+    def sweep(self, named: Collection[str], *, is_new: bool = False) -> None:
+        """Move what nothing names to a folder of its own, and remove drafts, before anything runs.
+
+        Args:
+            named: The contents that rollouts have.
+            is_new: Whether the database has just been made, and says nothing of what is here.
+
+        Raises:
+            DataDirError: The folder of artifacts is a file.
+            OSError: It cannot be read.
+        """
+        total = moved = stuck = 0
+        for path in self._files():
+            if path.name in named:
+                restrict(path)
+                total += path.stat().st_size
+            elif is_new:
+                stuck += 1
+            else:
+                try:
+                    moved += self._put_away(path)
+                except OSError:
+                    stuck += 1
+        self._total = total
+        number = moved + stuck
+        what = f"{number} artifact{'' if number == 1 else 's'} that no rollout has"
+        lost = self._base / LOST_FOLDER
+        if is_new and stuck:
+            _log.warning("left %s in %s: the database is new", what, self._folder)
+        elif stuck:
+            _log.warning("of %s %d could not be moved to %s", what, stuck, lost)
+        elif moved:
+            _log.warning("moved %s to %s", what, lost)
+
+    def has_any(self) -> bool:
+        """Return True if there is any content."""
+        return any(_CONTENT.fullmatch(path.name) for path in self._files())
+
+    def ensure(self, contents: Sequence[Content]) -> None:
+        """Have contents there that are about to be named; only while nobody can remove any.
+
+        For a folder that backends share: another one may have removed what was there already.
+        """
+        for content in contents:
+            if not self._path(content.sha256).is_file():
+                self._write_all([content])
+
+    def unnamed(self, named: Collection[str]) -> list[str]:
+        """Return the names of contents that nothing names, of a folder that backends share.
+
+        Drafts are removed that nobody can be writing any more.
+
+        Args:
+            named: The contents that rollouts have.
+        """
+        found = []
+        for path in self._files():
+            if _DRAFT.fullmatch(path.name):
+                # Gone by now, where its writer was about to give it its name.
+                with contextlib.suppress(FileNotFoundError):
+                    if clock.unix_time() - path.stat().st_mtime > _DRAFT_SECONDS:
+                        path.unlink()
+            elif path.name not in named:
+                found.append(path.name)
+        return found
+
+    def put_away(self, names: Collection[str]) -> None:
+        """Move contents to a folder of their own; only while nobody can come to name them."""
+        if names:
+            _log.warning(
+                "%d artifacts that no rollout has go to %s", len(names), self._base / LOST_FOLDER
+            )
+        for name in names:
+            if not self._held[name]:
+                try:
+                    self._put_away(self._path(name))
+                except OSError as error:
+                    _log.warning("an artifact cannot be moved away: %s", error.strerror)
+
+    def _read(self, sha256: str, start: int, end: int) -> tuple[bytes, int]:
+        # No file stays open between two pieces: a thousand slow readers cost no thousand files.
+        try:
+            with self._path(sha256).open("rb", buffering=0) as file:
+                size = os.fstat(file.fileno()).st_size
+                file.seek(start)
+                return file.read(end - start), size
+        except FileNotFoundError:
+            raise ContentGoneError(sha256) from None
+        except OSError as error:
+            unavailable = _unavailable(error)
+            self._complain(unavailable.reason)
+            raise unavailable from None
+
+    def _write_all(self, contents: Sequence[Content]) -> None:
+        try:
+            with self._lock:
+                if not self._folder.is_dir():
+                    make_folder(self._folder)
+                    flush_folder(self._base)
+            for content in contents:
+                self._write(content)
+            # Also where another has just put one there, whose flush may be still to come.
+            folders = {self._path(content.sha256).parent for content in contents}
+            for folder in (*folders, self._folder):
+                flush_folder(folder)
+        except OSError as error:
+            raise _unavailable(error) from None
+
+    def _write(self, content: Content) -> None:
+        path = self._path(content.sha256)
+        make_folder(path.parent)
+        with contextlib.suppress(FileNotFoundError):
+            if path.stat().st_size == len(content.data):
+                return
+        draft = path.with_name(f"draft-{clock.token(16)}")
+        try:
+            with os.fdopen(create_file(draft), "wb") as file:
+                file.write(content.data)
+                file.flush()
+                os.fsync(file.fileno())
+            with self._lock:
+                former = path.stat().st_size if path.exists() else 0
+                draft.replace(path)
+                self._total += len(content.data) - former
+        finally:
+            draft.unlink(missing_ok=True)
+
+    def _files(self) -> Iterator[Path]:
+        """Yield our files, which are those with names that only we give; no link is followed."""
+        if not self._folder.is_dir():
+            if self._folder.exists():
+                raise DataDirError(f"{self._folder} is not a folder: move it away")
+            return
+        restrict(self._folder)
+        with os.scandir(self._folder) as entries:
+            shards = [
+                Path(entry.path)
+                for entry in entries
+                if _SHARD.fullmatch(entry.name) and entry.is_dir(follow_symlinks=False)
+            ]
+        for shard in shards:
+            restrict(shard)
+            with os.scandir(shard) as entries:
+                names = [entry.name for entry in entries if entry.is_file(follow_symlinks=False)]
+            for name in names:
+                is_content = _CONTENT.fullmatch(name) and name.startswith(shard.name)
+                if is_content or _DRAFT.fullmatch(name):
+                    yield shard / name
+
+    def _put_away(self, path: Path) -> bool:
+        """Move a file out of the way; False for a draft, which is removed."""
+        if _DRAFT.fullmatch(path.name):
+            path.unlink()
+            return False
+        target = self._base / LOST_FOLDER / path.parent.name / path.name
+        make_folder(target.parent)
+        if target.parent.is_symlink():
+            raise NotADirectoryError(target.parent)
+        restrict(path)
+        path.replace(target)
+        return True
+
+    def _path(self, sha256: str) -> Path:
+        return content_file(self._base, sha256)
+
+
+def contents_id_file(root: Path) -> Path:
+    """Return the path of the file that tells the contents of a folder from all others."""
+    return root / ID_FILE
+
+
+def content_file(base: Path, sha256: str) -> Path:
+    """Return the path of a content in a data directory, or in a shared folder."""
+    return base / FOLDER / sha256[:2] / sha256
+
+
+def _unavailable(error: OSError) -> ContentsUnavailableError:
+    return ContentsUnavailableError(error.strerror or type(error).__name__)

@@ -1,0 +1,185 @@
+"""The contents of a backend's artifacts, where its settings say that they are kept."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import hashlib
+import os
+import re
+from collections.abc import Mapping
+from functools import partial
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from ..domain.content_places import BucketPlace, endpoint_url
+from ..errors import ArtifactsError, DataDirError
+from ..settings import Settings
+from . import artifacts as artifact_rows
+from .content_folder import FolderContents
+from .content_store import FOLDER, ContentStore
+from .cursors import cursor_secret
+from .data_dir import CONTENTS_FILE
+from .database import Database, StorageError, Transaction
+from .private_files import create_file
+
+if TYPE_CHECKING:
+    from .content_bucket import BucketContents
+
+# How many contents that nobody names are put away in one transaction.
+_SWEPT_AT_ONCE = 200
+_DRIVER = "obstore"
+_ENDPOINTS = ("AWS_ENDPOINT_URL_S3", "AWS_ENDPOINT_URL", "AWS_ENDPOINT")
+_REGIONS = ("AWS_REGION", "AWS_DEFAULT_REGION")
+_CREDENTIALS = ("AWS_ACCESS_KEY_ID", "AWS_SECRET_ACCESS_KEY", "AWS_SESSION_TOKEN")
+_WORD = re.compile("[A-Za-z0-9-]+")
+
+
+async def open_contents(settings: Settings, database: Database) -> ContentStore:
+    """Open the place of the contents.
+
+    Args:
+        settings: The settings; without a bucket the contents are in a folder.
+        database: The database that names them.
+
+    Returns:
+        The contents, which the caller closes.
+
+    Raises:
+        ArtifactsError: The bucket cannot be used, or has the contents of another database.
+        BadOptionError: A variable names no address.
+        DataDirError: The data directory cannot be used, or its contents are in a bucket.
+    """
+    data_dir, place = settings.data_dir, settings.artifacts
+    if place is None:
+        if (noted := contents_place(data_dir)) is not None:
+            raise DataDirError(
+                f"the artifacts of {data_dir} are in {noted}: give --artifacts {noted}, or copy "
+                f"{noted}/{FOLDER} to {data_dir}/{FOLDER} and remove {data_dir / CONTENTS_FILE}"
+            )
+        return FolderContents(settings.contents_dir)
+    try:
+        owner = await database.read(lambda db: _owner(cursor_secret(db)))
+    except StorageError as error:
+        raise DataDirError(
+            f"cannot use the database in {settings.store or data_dir}: {error.reason}; "
+            "make room or repair it, or give another one"
+        ) from error
+    return await asyncio.to_thread(_claim, place, settings, owner, os.environ)
+
+
+async def sweep_contents(contents: FolderContents, database: Database) -> None:
+    """Put away what a former run wrote to a folder and did not come to name.
+
+    Raises:
+        OSError: The folder cannot be read.
+    """
+    named = await database.read(artifact_rows.all_names)
+    if not database.is_shared or database.is_new:
+        await asyncio.to_thread(contents.sweep, named, is_new=database.is_new)
+        return
+    found = await asyncio.to_thread(contents.unnamed, named)
+    for begin in range(0, len(found), _SWEPT_AT_ONCE):
+        some = found[begin : begin + _SWEPT_AT_ONCE]
+        await database.write(partial(_put_away, contents, some))
+
+
+def _put_away(contents: FolderContents, names: list[str], tx: Transaction) -> None:
+    # Within a write: no other backend can come to name one of them meanwhile.
+    contents.put_away(artifact_rows.unnamed(tx, names))
+
+
+def contents_identity(settings: Settings) -> str | None:
+    """Return what tells the bucket of contents from all others; None for a folder."""
+    place = settings.artifacts
+    return None if place is None else hashlib.sha256(f"{place}".encode()).hexdigest()[:32]
+
+
+def _claim(
+    place: BucketPlace, settings: Settings, owner: str, environment: Mapping[str, str]
+) -> ContentStore:
+    """Open a bucket that belongs to this database, and note that the data directory is its."""
+    data_dir = settings.data_dir
+    noted = contents_place(data_dir)
+    if noted is None and FolderContents(data_dir).has_any():
+        raise ArtifactsError(
+            f"{data_dir / FOLDER} has artifacts: copy it to {place}/{FOLDER} and move it away, or "
+            "go on without --artifacts"
+        )
+    if noted not in (None, str(place)):
+        raise ArtifactsError(
+            f"the artifacts of {data_dir} are in {noted}: give --artifacts {noted}, or copy "
+            f"{noted}/{FOLDER} to {place}/{FOLDER} and remove {data_dir / CONTENTS_FILE}"
+        )
+    contents = _open_bucket(place, settings.artifacts_endpoint, environment)
+    with contextlib.ExitStack() as undo:
+        undo.callback(contents.close)
+        if contents.claim(owner) != owner:
+            raise ArtifactsError(
+                f"{place} has the artifacts of another database: give another prefix"
+            )
+        _note_place(data_dir, str(place))
+        undo.pop_all()
+    return contents
+
+
+def _open_bucket(
+    place: BucketPlace, endpoint: str | None, environment: Mapping[str, str]
+) -> BucketContents:
+    try:
+        # An extra, which the default does not need.
+        from .content_bucket import BucketContents
+    except ModuleNotFoundError as error:
+        if error.name != _DRIVER:
+            raise
+        raise ArtifactsError(
+            f"artifacts in {place} need {_DRIVER}: pip install 'synth-pools[local,s3]'"
+        ) from None
+    for name in _ENDPOINTS:
+        if endpoint is None and environment.get(name):
+            endpoint = endpoint_url(name, environment[name])
+    for name in (*_REGIONS, *_CREDENTIALS):
+        value = environment.get(name)
+        is_word = _WORD.fullmatch if name in _REGIONS else _is_plain
+        if value and not is_word(value):
+            # No word of what it is.
+            raise ArtifactsError(
+                f"cannot use {place}: the variable {name} has a value that cannot be right"
+            )
+    return BucketContents(place, endpoint)
+
+
+def _is_plain(value: str) -> bool:
+    return value.isascii() and value.isprintable() and " " not in value
+
+
+def contents_place(data_dir: Path) -> str | None:
+    """Return where the contents of a data directory are instead; None where they are in there.
+
+    Raises:
+        DataDirError: The note of that cannot be read.
+    """
+    note = data_dir / CONTENTS_FILE
+    try:
+        return note.read_text(encoding="utf-8", errors="replace").strip() or None
+    except FileNotFoundError:
+        return None
+    except OSError as error:
+        raise DataDirError(f"cannot read {note}: {error.strerror}") from error
+
+
+def _note_place(data_dir: Path, place: str) -> None:
+    note = data_dir / CONTENTS_FILE
+    try:
+        if contents_place(data_dir) is None:
+            # Of a start that was cut short.
+            note.unlink(missing_ok=True)
+            with os.fdopen(create_file(note), "w", encoding="utf-8") as file:
+                file.write(f"{place}\n")
+    except OSError as error:
+        raise DataDirError(f"cannot use {note}: {error.strerror}") from error
+
+
+def _owner(secret: str) -> str:
+    """Return the name under which a database has its contents, which tells nothing of it."""
+    return hashlib.sha256(f"contents of {secret}".encode()).hexdigest()[:32]
