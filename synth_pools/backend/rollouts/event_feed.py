@@ -13,6 +13,7 @@ from collections import OrderedDict
 from collections.abc import AsyncGenerator, Iterator
 from functools import partial
 
+from ..domain import clock
 from ..domain.errors import ApiError
 from ..storage.database import Database, Row, Snapshot
 from ..storage.event_logs import ENOUGH_BYTES, EventLog, Piece, Subject
@@ -193,6 +194,8 @@ async def follow_events(
     with notifier.read(log.subject) as (readers, changed):
         if opening:
             yield opening
+        # Not from one wait to the next: whoever reads is woken for nothing now and then.
+        beat_at = clock.monotonic() + heartbeat_seconds
         while True:
             changed.clear()
             piece = notifier.shared(log, position)
@@ -213,16 +216,18 @@ async def follow_events(
                     readers.empty_at = position
             if piece is not None:
                 yield piece.data
+                beat_at = clock.monotonic() + heartbeat_seconds
                 position = piece.end
                 if piece.is_last:
                     return
                 if piece.is_full:
                     # However quickly it was taken, others have their turn.
                     await asyncio.sleep(0)
-            elif not await _happens(changed, heartbeat_seconds):
+            elif not await _happens(changed, max(0.0, beat_at - clock.monotonic())):
                 # What was missed for whatever reason is found now.
                 readers.empty_at = None
                 yield HEARTBEAT
+                beat_at = clock.monotonic() + heartbeat_seconds
 
 
 def _read(log: EventLog, position: int, db: Snapshot) -> tuple[Piece | None, bool]:

@@ -256,7 +256,11 @@ class Runner:
         if rollout["status"] == "queued" and pool.status != "active":
             # Paused, or failed, in the very moment in which it was to start.
             return RunEnd.PUT_BACK
-        if tx.owner is not None and not is_address_of(pool.view, lease_url):
+        if (
+            tx.owner is not None
+            and not is_address_of(pool.view, lease_url)
+            and not _has_own_container(rollout_id, tx)
+        ):
             # Another backend has changed the pool, and this one is about to hear of it.
             tx.after_commit(partial(self._balancer.set_pool, pool.id, pool.definition))
             if error is None:
@@ -385,7 +389,7 @@ class Runner:
         return ContainerEvents(target, attempt.rollout_id, events, is_expected=is_expected)
 
 
-def _has_own_container(rollout_id: str, db: Snapshot) -> bool:
+def _has_own_container(rollout_id: str, db: Executes) -> bool:
     """Return True if a rollout runs on the container of its task, or fails with its task."""
     rollout = find_rollout(db, rollout_id)
     try:

@@ -15,7 +15,6 @@ from urllib.parse import quote
 
 import pytest
 
-from synth_pools.backend.storage.content_folder import FolderContents
 from synth_pools.backend.storage.content_store import FOLDER
 from synth_pools.backend.storage.data_dir import FILE_NAME
 from tests.support.backend_server import Server, serve
@@ -43,9 +42,8 @@ def files(data_dir: Path) -> list[str]:
 
 
 def total_bytes(server: Server) -> int:
-    contents = server.services.contents
-    assert isinstance(contents, FolderContents)
-    return contents.total_bytes
+    folder = server.services.settings.contents_dir / FOLDER
+    return sum(path.stat().st_size for path in folder.rglob("*") if path.is_file())
 
 
 def sha256(data: bytes) -> str:
