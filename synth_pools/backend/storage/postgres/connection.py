@@ -16,7 +16,12 @@ from .notices import telling
 _T = TypeVar("_T")
 
 # What the driver raises; an error of a time limit is one of the system, too.
-DRIVER_ERRORS = (asyncpg.PostgresError, asyncpg.InterfaceError, OSError)
+DRIVER_ERRORS = (
+    asyncpg.PostgresError,
+    asyncpg.InterfaceError,
+    asyncpg.InternalClientError,
+    OSError,
+)
 # Rows of a long result that are read at a time.
 _PAGE = 100
 # Classes of errors that are the server's, whatever was asked for: of the connection, of its
