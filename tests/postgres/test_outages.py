@@ -219,6 +219,42 @@ def lose_answers(
     monkeypatch.setattr(writer, "finish", finish_and_lose)
 
 
+async def test_a_commit_that_a_crash_undid_is_not_taken_for_that_of_another_one(
+    own_server: PostgresServer, monkeypatch: pytest.MonkeyPatch, failures: list[str]
+) -> None:
+    """The server gives the number of a transaction again that it has forgotten."""
+    url = own_server.new_database("numbers")
+    database = await PostgresDatabase.open(StoreURL("store", url))
+    writer = database._writer
+    assert writer is not None
+    finish_as_it_is = writer.finish
+
+    async def crash(statement: str) -> None:
+        if statement != "COMMIT":
+            await finish_as_it_is(statement)
+            return
+        await asyncio.to_thread(own_server.stop, signal.SIGQUIT)
+        await asyncio.to_thread(own_server.start)
+        other = await asyncpg.connect(url)
+        for number in range(20):
+            insert = "INSERT INTO synth_pools.meta (key, value) VALUES ($1, '')"
+            await other.execute(insert, f"other {number}")
+        await other.close()
+        raise StatementError(asyncpg.ConnectionDoesNotExistError("closed in the middle"))
+
+    monkeypatch.setattr(writer, "finish", crash)
+    try:
+        with pytest.raises(StorageError):
+            await database.write(put("lost"))
+        assert "lost" not in await keys(database)
+        await database.write(put("stored"))
+        assert "stored" in await keys(database)
+        assert failures == ["the database cannot be used: closed in the middle"]
+        failures.clear()
+    finally:
+        await database.close()
+
+
 def test_the_server_of_tests_is_what_it_says(server: PostgresServer, tmp_path: Path) -> None:
     store = StoreURL("store", server.new_database("said"))
     with serve(tmp_path, store=store) as running:

@@ -109,6 +109,7 @@ class PostgresConnection:
         error: The first error since then, which has spoilt the transaction.
         owner: The number of the backend that writes; None for a connection that is read from.
         notices: What the other backends are told at the commit; None where there are none.
+        receipt: The statement that a commit begins with, by which it is known again.
     """
 
     def __init__(self, raw: asyncpg.Connection) -> None:
@@ -118,6 +119,7 @@ class PostgresConnection:
         self.error: StatementError | None = None
         self.owner: int | None = None
         self.notices: dict[Notice, None] | None = None
+        self.receipt = ""
         self._prepared: dict[str, PreparedStatement] = {}
 
     def enter(self) -> None:
@@ -139,8 +141,10 @@ class PostgresConnection:
 
     async def finish(self, statement: str) -> None:
         """End a transaction, in a coroutine; with a commit the other backends are told of it."""
-        if statement == "COMMIT" and self.notices and self.owner is not None:
-            statement = telling(self.owner, self.notices) + statement
+        if statement == "COMMIT":
+            if self.notices and self.owner is not None:
+                statement = telling(self.owner, self.notices) + statement
+            statement = self.receipt + statement
         await driven(self.raw.execute(statement))
 
     def execute(self, sql: str, parameters: Sequence[Any] = (), /) -> Result:

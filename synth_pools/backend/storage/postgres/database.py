@@ -27,6 +27,7 @@ from .connection import (
 )
 from .greenlets import in_greenlet
 from .membership import END_LAPSED, Membership
+from .notices import literal
 from .readers import Readers
 from .schema import VERSION, migrate
 from .sessions import end_session, open_writing_session
@@ -50,6 +51,14 @@ SELECT
         WHERE backend_xmin IS NOT NULL AND pid <> pg_backend_pid()
         AND datname = current_database()), 0) AS oldest_snapshot_seconds
 """
+
+
+# A server that crashes forgets the number of a transaction that was on its way, and gives it to
+# another one: the number alone does not prove that this one was committed.
+_RECEIPT = (
+    "INSERT INTO meta (key, value) VALUES ({key}, {value})"
+    " ON CONFLICT (key) DO UPDATE SET value = EXCLUDED.value;"
+)
 
 
 class PostgresDatabase(Database):
@@ -92,6 +101,8 @@ class PostgresDatabase(Database):
         self.identity = ""
         self._server_version = ""
         self._database_id = 0
+        # Of the last commit of this backend; one key for each data directory.
+        self._receipt_key = f"commit of {self._token}"
         self._task: asyncio.Task[None] | None = None
 
     @classmethod
@@ -337,6 +348,8 @@ class PostgresDatabase(Database):
 
     async def _committed(self, writer: PostgresConnection, number: str, jobs: list[Job]) -> None:
         """Commit a transaction; raises where it is known that nothing of it is stored."""
+        receipt = clock.token(16)
+        writer.receipt = _RECEIPT.format(key=literal(self._receipt_key), value=literal(receipt))
         try:
             await writer.finish("COMMIT")
         except StatementError as error:
@@ -344,10 +357,10 @@ class PostgresDatabase(Database):
                 raise
             self._explained(error)
             self._drop_writer()
-            if not await self._came_through(number, jobs):
+            if not await self._came_through(number, receipt, jobs):
                 raise
 
-    async def _came_through(self, number: str, jobs: list[Job]) -> bool:
+    async def _came_through(self, number: str, receipt: str, jobs: list[Job]) -> bool:
         """Ask, until there is an answer, whether a transaction was committed."""
         pause, ends = _SHORTEST_PAUSE, clock.monotonic() + _UNSETTLED_SECONDS
         unknown = StorageError(
@@ -359,8 +372,15 @@ class PostgresDatabase(Database):
                 query = "SELECT pg_xact_status(CAST(CAST($1 AS TEXT) AS xid8))"
                 status = await driven(writer.raw.fetchval(query, number))
                 if status != "in progress":
-                    return bool(status == "committed")
-            except (StatementError, StorageError):
+                    query = "SELECT value FROM meta WHERE key = $1"
+                    found = await driven(writer.raw.fetchval(query, self._receipt_key))
+                    return bool(found == receipt)
+            except StatementError as error:
+                if not error.is_outage:
+                    # The number is of the future: a crash has undone it, and nobody has it yet.
+                    return False
+                self._drop_writer()
+            except StorageError:
                 self._drop_writer()
             if clock.monotonic() > ends:
                 if self._closed:

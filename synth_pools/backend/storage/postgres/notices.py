@@ -41,7 +41,7 @@ def payloads(sender: int, notices: Iterable[Notice]) -> Iterator[str]:
 def telling(sender: int, notices: Iterable[Notice]) -> str:
     """Return the statements that tell other backends of a transaction that is about to commit."""
     return "".join(
-        f"NOTIFY {CHANNEL}, {_literal(payload)};" for payload in payloads(sender, notices)
+        f"NOTIFY {CHANNEL}, {literal(payload)};" for payload in payloads(sender, notices)
     )
 
 
@@ -59,6 +59,7 @@ def read_payload(payload: str) -> tuple[int, list[Notice]]:
     return int(sender), found
 
 
-def _literal(text: str) -> str:
+def literal(text: str) -> str:
+    """Return a text as a statement without parameters has it."""
     quoted = text.replace("'", "''")
     return f"'{quoted}'"
