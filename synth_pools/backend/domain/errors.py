@@ -68,6 +68,26 @@ class ApiError(Exception):
         return envelope
 
 
+class StorageUnavailableError(ApiError):
+    """Stored data cannot be written or read at the moment.
+
+    Args:
+        what: What cannot be used.
+        reason: What is wrong with it.
+        outcome: What came of what was to be written.
+    """
+
+    def __init__(self, what: str, reason: str, outcome: str = "nothing was changed") -> None:
+        super().__init__(
+            503,
+            "storage_unavailable",
+            f"The backend cannot use {what} ({reason}); {outcome}.",
+            retryable=True,
+            headers={"retry-after": "5"},
+        )
+        self.reason = reason
+
+
 def bad_request(message: str) -> ApiError:
     """Build the error 400 `bad_request`."""
     return ApiError(400, "bad_request", message)

@@ -20,7 +20,7 @@ from functools import partial
 from typing import NamedTuple, ParamSpec, TypeVar
 
 from ..domain import clock
-from ..domain.errors import ApiError
+from ..domain.errors import StorageUnavailableError
 
 _log = logging.getLogger(__name__)
 _P = ParamSpec("_P")
@@ -47,7 +47,7 @@ class ContentGoneError(Exception):
     """The content does not exist, or not any more."""
 
 
-class ContentsUnavailableError(ApiError):
+class ContentsUnavailableError(StorageUnavailableError):
     """The place of the contents cannot be used at the moment.
 
     Args:
@@ -55,14 +55,7 @@ class ContentsUnavailableError(ApiError):
     """
 
     def __init__(self, reason: str) -> None:
-        super().__init__(
-            503,
-            "storage_unavailable",
-            f"The backend cannot use the storage of its artifacts ({reason}); nothing was changed.",
-            retryable=True,
-            headers={"retry-after": "5"},
-        )
-        self.reason = reason
+        super().__init__("the storage of its artifacts", reason)
 
 
 class ContentStore(abc.ABC):

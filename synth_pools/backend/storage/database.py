@@ -10,7 +10,7 @@ from collections.abc import Awaitable, Callable
 from typing import TypeVar
 
 from ..domain import clock
-from ..domain.errors import ApiError
+from ..domain.errors import StorageUnavailableError
 from ..errors import DataDirError
 from .peers import Peer
 from .statements import CommitObserver, Executes, Row, Snapshot, Transaction
@@ -46,7 +46,7 @@ class SchemaVersionError(DataDirError):
     """A newer backend wrote the database, or it is not one of ours."""
 
 
-class StorageError(ApiError):
+class StorageError(StorageUnavailableError):
     """The database cannot be used: nothing was written, or nothing could be read.
 
     Args:
@@ -55,14 +55,7 @@ class StorageError(ApiError):
     """
 
     def __init__(self, reason: object, outcome: str = "nothing was changed") -> None:
-        super().__init__(
-            503,
-            "storage_unavailable",
-            f"The backend cannot use its database ({reason}); {outcome}.",
-            retryable=True,
-            headers={"retry-after": "5"},
-        )
-        self.reason = str(reason)
+        super().__init__("its database", str(reason), outcome)
 
 
 class Database(abc.ABC):

@@ -9,17 +9,17 @@ from functools import partial
 
 from ..domain import clock
 from ..domain.clock import ago
+from ..domain.errors import StorageUnavailableError
 from . import artifacts as artifact_rows
 from . import rollouts
 from .content_folder import FolderContents
 from .content_store import (
     LOST_FOLDER,
     ContentStore,
-    ContentsUnavailableError,
     RemoteContents,
     in_executor,
 )
-from .database import Database, StorageError, Transaction
+from .database import Database, Transaction
 from .idempotency import KEY_SECONDS
 
 # So many at once hold up nobody's admission for long.
@@ -48,7 +48,7 @@ async def forget_finished(database: Database, contents: ContentStore, keep_secon
             if database.is_leader:
                 forgotten, names = await database.write(work)
             await _remove_unnamed(database, contents, names)
-        except (StorageError, ContentsUnavailableError):
+        except StorageUnavailableError:
             forgotten = 0  # it is in the log, and there is a next time
         if forgotten < _CHUNK:
             await asyncio.sleep(pause)
@@ -65,7 +65,7 @@ async def keep_within(database: Database, contents: ContentStore, most_bytes: in
             try:
                 given_up = await database.write(work)
                 await _remove_unnamed(database, contents, given_up | contents.take_loose())
-            except (StorageError, ContentsUnavailableError):
+            except StorageUnavailableError:
                 given_up = set()
         if not given_up:
             await asyncio.sleep(_SHARED_SIZE_PAUSE if own is None else _SIZE_PAUSE)
@@ -80,7 +80,7 @@ async def put_away_unnamed(database: Database, contents: RemoteContents) -> None
             while names := await in_executor(contents.executor, next, listed, None):
                 free = await database.read(partial(artifact_rows.unnamed, names=names))
                 moved += await in_executor(contents.writers, contents.put_away, free)
-        except (StorageError, ContentsUnavailableError) as error:
+        except StorageUnavailableError as error:
             _log.warning("artifacts that no rollout has cannot be looked for: %s", error.reason)
         if moved:
             _log.warning("moved %d artifacts that no rollout has to %s", moved, LOST_FOLDER)

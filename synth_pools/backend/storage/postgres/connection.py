@@ -15,7 +15,8 @@ from .notices import telling
 
 _T = TypeVar("_T")
 
-# What the driver raises; an error of a time limit is one of the system, too.
+# What the driver raises; an error of a time limit is one of the system, too. The internal one comes
+# from the next statement after the server has ended the session between two of them.
 DRIVER_ERRORS = (
     asyncpg.PostgresError,
     asyncpg.InterfaceError,
