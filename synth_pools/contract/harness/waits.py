@@ -202,6 +202,39 @@ def comes(
     return False
 
 
+def read_until(
+    ctx: Context,
+    operation: str,
+    ids: dict[str, str],
+    is_there: Callable[[Response], bool],
+    *,
+    brings: str | None = None,
+) -> tuple[Response, bool]:
+    """Read until an answer shows what has to come, at least once.
+
+    Args:
+        ctx: The context.
+        operation: The operation that reads.
+        ids: What it reads.
+        is_there: Whether an answer shows it.
+        brings: The operation that has to bring it; the one that reads where None.
+
+    Returns:
+        The last answer, and whether it shows it; False shows that it does not come.
+
+    Raises:
+        InconclusiveError: It did not come in time, and everything takes long here.
+    """
+    last: list[Response] = []
+
+    def look() -> bool:
+        last[:] = [ctx.require(200, operation, ids)]
+        return is_there(last[0])
+
+    came = comes(ctx, brings or operation, look)
+    return last[0], came
+
+
 def walk(
     ctx: Context,
     operation: str,

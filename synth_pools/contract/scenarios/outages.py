@@ -11,9 +11,9 @@ from synth_pools.contract.harness.expectations import Expectation
 from synth_pools.contract.harness.registry import scenario
 from synth_pools.contract.harness.waits import (
     Rollout,
-    comes,
     eventually,
     moment,
+    read_until,
     run_rollout,
     start_rollout,
     wait_for,
@@ -134,16 +134,12 @@ def _judge_hasty(ctx: Context, pool_id: str, limit: float) -> None:
 
 def _judge_waiting(ctx: Context, rollout: Rollout) -> None:
     """Expect a rollout to be back in its queue, or in that of its paused pool."""
-    seen = ctx.require(200, "get_rollout", rollout.ids)
-
-    def queued() -> bool:
-        nonlocal seen
-        seen = ctx.require(200, "get_rollout", rollout.ids)
-        return bool(seen.at("status") == "queued")
-
+    seen, is_queued = read_until(
+        ctx, "get_rollout", rollout.ids, lambda read: bool(read.at("status") == "queued")
+    )
     ctx.expect.that(
         Expectation("get_rollout", "status queued while its container is away", seen),
-        comes(ctx, "get_rollout", queued),
+        is_queued,
         show(seen.at("status")),
     )
 

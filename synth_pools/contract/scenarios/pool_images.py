@@ -10,7 +10,7 @@ from synth_pools.contract.exceptions import InconclusiveError, StopScenarioError
 from synth_pools.contract.harness.context import Context
 from synth_pools.contract.harness.expectations import Expectation
 from synth_pools.contract.harness.registry import scenario
-from synth_pools.contract.harness.waits import comes, eventually, start_rollout, wait_for
+from synth_pools.contract.harness.waits import eventually, read_until, start_rollout, wait_for
 from synth_pools.contract.http.client import ABSENT, Response, at
 from synth_pools.contract.results import Outcome
 from synth_pools.contract.rules.verdict import same_json, show
@@ -136,15 +136,12 @@ def _ended_warming(ctx: Context, pool: dict[str, str], times: int) -> Response:
 
 def _judge_container(ctx: Context, pool: dict[str, str]) -> None:
     operation = "get_pool_metrics"
-    response = ctx.require(200, operation, pool)
 
-    def healthy() -> bool:
-        nonlocal response
-        response = ctx.require(200, operation, pool)
+    def healthy(response: Response) -> bool:
         return [at(one, "health") for one in response.at("containers") or []] == ["healthy"]
 
+    response, there = read_until(ctx, operation, pool, healthy)
     one_container = Expectation(operation, "the one container is healthy", response)
-    there = comes(ctx, operation, healthy)
     ctx.expect.that(one_container, there, show(response.at("containers"), 300))
     one = response.at("containers", 0)
     wants: tuple[tuple[str, str, Callable[[Any], bool]], ...] = (
@@ -161,12 +158,9 @@ def _judge_container(ctx: Context, pool: dict[str, str]) -> None:
 
 
 def _judge_end(ctx: Context, pool: dict[str, str]) -> None:
-    page = ctx.require(200, "get_pool_logs", pool)
-
-    def over() -> bool:
-        nonlocal page
-        page = ctx.require(200, "get_pool_logs", pool)
+    def over(page: Response) -> bool:
         return all(at(one, "running") is False for one in page.at("processes") or [])
 
+    page, has_ended = read_until(ctx, "get_pool_logs", pool, over, brings="delete_pool")
     ends = Expectation("delete_pool", "the containers end with their pool", page)
-    ctx.expect.that(ends, comes(ctx, "delete_pool", over), show(page.at("processes"), 300))
+    ctx.expect.that(ends, has_ended, show(page.at("processes"), 300))

@@ -16,7 +16,7 @@ from synth_pools.contract.harness.processes import (
     wait_for_ends,
 )
 from synth_pools.contract.harness.registry import scenario
-from synth_pools.contract.harness.waits import STARTED, comes, start_rollout, wait_for
+from synth_pools.contract.harness.waits import STARTED, read_until, start_rollout, wait_for
 from synth_pools.contract.rules.verdict import show
 
 # Seconds that a pool has which is to fail: long enough for its program to write a line.
@@ -92,16 +92,16 @@ def _resume(ctx: Context, pool: dict[str, str], *states: str) -> None:
 
 
 def _judge_failure(ctx: Context, pool: dict[str, str], kit: KitProcesses) -> None:
-    response = ctx.require(200, "get_pool", pool)
-
-    def failed() -> bool:
-        nonlocal response
-        response = ctx.require(200, "get_pool", pool)
-        return bool(response.at("status") == "failed")
-
+    response, failed = read_until(
+        ctx,
+        "get_pool",
+        pool,
+        lambda read: bool(read.at("status") == "failed"),
+        brings="create_pool",
+    )
     if not ctx.expect.that(
         Expectation("create_pool", "a pool without a healthy process becomes failed", response),
-        comes(ctx, "create_pool", failed),
+        failed,
         f"it is {response.at('status')}",
     ):
         raise StopScenarioError

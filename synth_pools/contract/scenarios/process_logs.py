@@ -10,7 +10,7 @@ from synth_pools.contract.harness.context import Context
 from synth_pools.contract.harness.expectations import Expectation
 from synth_pools.contract.harness.processes import KitProcesses, kit_processes, process_pool
 from synth_pools.contract.harness.registry import scenario
-from synth_pools.contract.harness.waits import comes, eventually, moment, run_rollout
+from synth_pools.contract.harness.waits import comes, eventually, moment, read_until, run_rollout
 from synth_pools.contract.http.client import Response, at
 from synth_pools.contract.http.process_container import ERROR_HELLO, HELLO
 from synth_pools.contract.results import Outcome
@@ -141,14 +141,11 @@ def _judge_lines(ctx: Context, whole: Response, kit: KitProcesses) -> None:
 def _judge_archived(ctx: Context, pool: dict[str, str], lines: list[Any]) -> None:
     """Expect the lines of an archived pool to stay, and to say when its processes have ended."""
     ctx.require(200, "delete_pool", pool)
-    page = _page(ctx, pool)
 
-    def over() -> bool:
-        nonlocal page
-        page = _page(ctx, pool)
+    def over(page: Response) -> bool:
         return all(at(one, "running") is False for one in page.at("processes"))
 
-    ended = comes(ctx, _LOGS, over)
+    page, ended = read_until(ctx, _LOGS, pool, over)
     _expect(ctx, "no process of an archived pool runs", ended, page, show(page.at("processes")))
     ctx.expect.equal(_LOGS, "status", "archived", page.at("status"), page)
     kept = page.at("lines")

@@ -30,6 +30,7 @@ from synth_pools.contract.harness.waits import (
     comes,
     eventually,
     moment,
+    read_until,
     run_rollout,
     start_rollout,
     wait_for,
@@ -125,16 +126,14 @@ def _judge_containers(ctx: Context, pool: dict[str, str], kit: KitProcesses, hea
     """Expect the metrics and the urls of a pool to tell of its processes."""
     operation = "get_pool_metrics"
     known = {str(one.hello["pid"]): str(_port(one)) for one in kit.started()}
-    response = ctx.require(200, operation, pool)
 
-    def shown() -> bool:
-        nonlocal response
-        response = ctx.require(200, operation, pool)
+    def shown(response: Response) -> bool:
         return [at(one, "health") for one in response.at("containers")] == [health] * len(known)
 
+    response, came = read_until(ctx, operation, pool, shown)
     ctx.expect.that(
         Expectation(operation, f"every container is {health}", response),
-        comes(ctx, operation, shown),
+        came,
         show(response.at("containers"), 300),
     )
     containers = response.at("containers")
