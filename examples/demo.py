@@ -57,6 +57,9 @@ async def show(client: AsyncContainerPoolsClient, containers: dict[str, Any]) ->
     task = await client.create_task(pool_id, {"task_id": "guess", "task_config": {"from": 1}})
     about = await client.get_pool_container_info(pool_id)
     print(f"pool       {pool_id}, {pool['status']}, {pool['concurrency']} rollouts at a time")
+    if RAY is not None:
+        running = (await client.metrics.get(pool_id))["containers"]
+        print(f"nodes      {', '.join(sorted(one['node'] for one in running))}")
     print(f"task       {task['id']}: {about['runtime']['description']}")
 
     print("\nLive events of nine rollouts; seed 0 is cancelled as soon as it runs:\n")

@@ -15,7 +15,7 @@ import os
 import subprocess
 import sys
 from pathlib import Path
-from typing import Any, Self
+from typing import IO, Any, Self
 
 from tests.support.ports import HeldPort
 
@@ -129,15 +129,27 @@ def _node_options(name: str) -> dict[str, Any]:
     }
 
 
+def _run(command: list[str], address: str, output: IO[str]) -> int:
+    """Run a command with the cluster; a ^C is for it as well, and it ends in its own time."""
+    variables = {**os.environ, VARIABLE: address}
+    with subprocess.Popen(command, env=variables, stdout=output) as process:
+        try:
+            return process.wait()
+        except KeyboardInterrupt:
+            process.wait(_SECONDS)
+            return 130
+
+
 def main(command: list[str]) -> int:
+    if command:
+        print(f"A Ray cluster of {len(NODES)} nodes is started ...", flush=True)
     # What Ray says goes where complaints go.
     answers = os.fdopen(os.dup(1), "w")
     os.dup2(2, 1)
     nodes = _Nodes()
     try:
         if command:
-            variables = {**os.environ, VARIABLE: nodes.document["address"]}
-            return subprocess.run(command, env=variables, stdout=answers, check=False).returncode
+            return _run(command, nodes.document["address"], answers)
         print(json.dumps(nodes.document), file=answers, flush=True)
         for line in sys.stdin:
             verb, *names = line.split()
@@ -149,4 +161,8 @@ def main(command: list[str]) -> int:
 
 
 if __name__ == "__main__":
-    sys.exit(main(sys.argv[1:]))
+    try:
+        sys.exit(main(sys.argv[1:]))
+    except KeyboardInterrupt:
+        # Ray ends the nodes that it has started.
+        sys.exit(130)
