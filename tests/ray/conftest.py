@@ -11,8 +11,10 @@ from typing import Any
 import psutil
 import pytest
 
+from synth_pools.backend.processes.engine import ENGINES, installed
 from tests.support.backend_fixtures import failures, no_failures, start
 from tests.support.backend_server import Server, eventually, serve
+from tests.support.oci import EngineUnderTest
 from tests.support.process_pools import SMALL, process
 from tests.support.ray_cluster import RayCluster
 
@@ -23,8 +25,20 @@ START_SECONDS = 240
 
 
 @pytest.fixture(scope="session")
-def cluster() -> Iterator[RayCluster]:
+def node_engine(tmp_path_factory: pytest.TempPathFactory) -> Iterator[EngineUnderTest]:
+    """The engine that nodes find on their PATH, working or not, with storage of its own."""
+    found = EngineUnderTest(installed(None) or ENGINES[0], tmp_path_factory.mktemp("engine"))
+    with pytest.MonkeyPatch.context() as patch:
+        for name, value in found.variables.items():
+            patch.setenv(name, value)
+        yield found
+
+
+@pytest.fixture(scope="session")
+def cluster(node_engine: EngineUnderTest) -> Iterator[RayCluster]:
     """One cluster for all tests; what they kill they add again."""
+    # Its nodes have the variables of the engine.
+    del node_engine
     pytest.importorskip("ray", reason="Ray is not installed here: make test-ray does that")
     with RayCluster() as running:
         yield running
