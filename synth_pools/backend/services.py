@@ -79,7 +79,12 @@ class Services:
         """Yield the state of every container of every pool."""
         for member in self.balancer.all_members():
             yield ContainerReading(
-                member.pool_id, member.url, member.health, member.running, member.restarts
+                member.pool_id,
+                member.url,
+                member.health,
+                member.running,
+                member.restarts,
+                member.origin,
             )
 
     async def wind_down(self, grace_seconds: float) -> None:

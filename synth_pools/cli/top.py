@@ -19,6 +19,11 @@ if TYPE_CHECKING:
 
 _HEADS = ("POOL", "STATUS", "RUNNING", "QUEUED", "DONE", "FAILED", "SUCCESS")
 _COUNTS = ("active_rollouts", "queued_rollouts", "completed_rollouts", "failed_rollouts")
+_PLACE_HEADS = (
+    "POOL", "NODE", "LAUNCHER", "HEALTH", "RUNNING", "RESTARTS", "IMAGE", "CONTAINER"
+)  # fmt: skip
+# Of a digest, as engines show it.
+_DIGEST_SIZE = 12
 _CLEAR = "\x1b[H\x1b[2J"
 _MOST_POOLS = 100
 # Of a pool that is followed each event draws it; the others are seen when it is drawn anyway.
@@ -36,8 +41,9 @@ _LEAST_SECONDS = 0.2
     help="How often it is drawn where nothing is told to have changed.",
 )
 @click.option("--once", is_flag=True, help="Draw it once, and end.")
+@click.option("--containers", is_flag=True, help="Show where the containers of each pool run, too.")
 @connection_options
-def top(every: float, once: bool, connection: ServiceOptions) -> int:
+def top(every: float, once: bool, containers: bool, connection: ServiceOptions) -> int:
     """Show pools, their rollouts and the queue, until ^C.
 
     It is drawn as soon as something happens in one of the first pools. Where the output is no
@@ -46,6 +52,7 @@ def top(every: float, once: bool, connection: ServiceOptions) -> int:
     \b
     Example:
       synth-pools top --once
+      synth-pools top --containers
     """
     live = sys.stdout.isatty() and not once
     with connection.client() as client:
@@ -55,7 +62,7 @@ def top(every: float, once: bool, connection: ServiceOptions) -> int:
             if live:
                 # First, so that what happens meanwhile is drawn next.
                 watch.follow([pool["id"] for pool in pools["items"]])
-            text = _picture(client, pools)
+            text = _picture(client, pools, containers=containers)
             write_text(f"{_CLEAR if live else ''}{text}")
             if not live:
                 return 0
@@ -99,14 +106,37 @@ class _PoolWatch:
                 self._changed.set()
 
 
-def _picture(client: ContainerPoolsClient, pools: dict[str, Any]) -> str:
+def _picture(
+    client: ContainerPoolsClient, pools: dict[str, Any], *, containers: bool = False
+) -> str:
     queue = client.get_queue_status()
-    rows = [_row(pool, client.get_pool_metrics(pool["id"])) for pool in pools["items"]]
+    metrics = {pool["id"]: client.get_pool_metrics(pool["id"]) for pool in pools["items"]}
+    rows = [_row(pool, metrics[pool["id"]]) for pool in pools["items"]]
     facts = [f"{name.replace('_', ' ')} {cell(value)}" for name, value in queue.items()]
     shown = "   ".join(fact for fact in facts if len(fact) < 40)
     more = "more pools are not shown\n" if pools.get("next_cursor") else ""
     stamp = f"{time.strftime('%H:%M:%S')}  " if has_colour(sys.stdout) else ""
-    return f"{stamp}{shown}\n\n{grid(_HEADS, rows, right=[2, 3, 4, 5, 6])}{more}"
+    text = f"{stamp}{shown}\n\n{grid(_HEADS, rows, right=[2, 3, 4, 5, 6])}{more}"
+    if not containers:
+        return text
+    places = [
+        _place(pool_id, one) for pool_id, told in metrics.items() for one in _containers(told)
+    ]
+    return f"{text}\n{grid(_PLACE_HEADS, places, right=[4, 5])}"
+
+
+def _containers(metrics: dict[str, Any]) -> list[dict[str, Any]]:
+    """Return the containers of a pool; a service may tell none."""
+    found = metrics.get("containers")
+    return [one for one in found if isinstance(one, dict)] if isinstance(found, list) else []
+
+
+def _place(pool_id: str, container: dict[str, Any]) -> list[str]:
+    digest = container.get("image_digest")
+    image = str(digest).rpartition(":")[2][:_DIGEST_SIZE] if digest else None
+    names = ("node", "launcher", "health", "running_rollouts", "restarts")
+    shown = [cell(container.get(name)) for name in names]
+    return [cell(pool_id), *shown, cell(image), cell(container.get("url"))]
 
 
 def _row(pool: dict[str, Any], metrics: dict[str, Any]) -> list[str]:

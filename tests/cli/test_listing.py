@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import io
 import json
+import platform
 import re
 import shutil
 import subprocess
@@ -27,6 +28,7 @@ from tests.support.backend_server import eventually
 from tests.support.commands import run_command
 from tests.support.document import OPERATIONS
 from tests.support.event_streams import streams_of
+from tests.support.process_pools import process
 from tests.support.recording import RecordingServer, Reply
 from tests.support.terminal import on_terminal
 
@@ -147,6 +149,23 @@ def test_top(command: Command, backend: LocalBackend) -> None:
     assert line.split()[1:] == ["active", "0", "0", "1", "0", "100%"]
 
 
+def test_top_says_where_containers_run(command: Command, tmp_path: Path) -> None:
+    with LocalBackend(data_dir=tmp_path / "data", allow_processes=True) as own:
+        service = {"SYNTH_BACKEND_URL": own.url, "SYNTH_API_KEY": own.api_key}
+        with own.client() as client:
+            client.create_pool({"id": "placed", "name": "x", "config": {"process": process()}})
+            client.create_pool({"id": "named", "name": "x", "container_url": "http://127.0.0.1:1"})
+            eventually(lambda: client.get_pool("placed")["status"] == "active")
+        told = command("top", "--once", "--containers", **service).stdout
+        lines = {line.split()[0]: line.split()[1:] for line in told.splitlines() if line}
+        node, launcher, health, *counts, image, url = lines["placed"]
+        assert (node, launcher, health) == (platform.node(), "local", "healthy")
+        assert (counts, image) == (["0", "0"], "-")
+        assert url.startswith("http://127.0.0.1:")
+        assert lines["named"][:2] == ["-", "-"]
+        assert "NODE" not in command("top", "--once", **service).stdout
+
+
 def test_top_is_drawn_when_something_happens(
     backend: LocalBackend, surroundings: dict[str, str]
 ) -> None:
@@ -233,9 +252,9 @@ def test_top_waits_between_two_pictures(
     drawn: list[str] = []
     picture, waited = top._picture, top._PoolWatch.wait
 
-    def draw(*arguments: Any) -> str:
+    def draw(*arguments: Any, **options: Any) -> str:
         assert not drawn, "it draws again without a wait"
-        drawn.append(picture(*arguments))
+        drawn.append(picture(*arguments, **options))
         return drawn[-1]
 
     def wait(watch: top._PoolWatch, seconds: float) -> None:

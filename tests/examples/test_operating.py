@@ -20,6 +20,7 @@ import pytest
 from synth_pools.cli.local.serve import serve
 from synth_pools.local import LocalBackend
 from tests.support.commands import started
+from tests.support.process_pools import process
 
 ROOT = Path(__file__).parents[2]
 FILES = ROOT / "docs/operate"
@@ -121,9 +122,11 @@ def test_the_recipe_sees_whether_it_is_healthy(recipe: dict[str, str]) -> None:
 
 
 def test_the_backend_has_every_metric_of_the_dashboard_and_of_the_page() -> None:
-    with LocalBackend() as backend, backend.client() as client:
+    with LocalBackend(allow_processes=True) as backend, backend.client() as client:
         pool = client.create_pool({"name": "measured", "container_url": "http://127.0.0.1:9"})
         client.create_rollout(pool["id"], {"mode": "sync"})
+        placed = client.create_pool({"name": "started", "config": {"process": process()}})
+        client.wait_pool_active(placed["id"], timeout=60)
         headers = {"authorization": f"Bearer {backend.api_key}"}
         told = httpx.get(f"{backend.url}/metrics", headers=headers).text
     known = set(re.findall(r"^([a-z_]+)(?:{| )", told, re.MULTILINE))

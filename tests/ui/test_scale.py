@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import platform
 import sqlite3
 import time
 from collections.abc import Iterator
@@ -343,6 +344,13 @@ def test_what_processes_of_a_pool_write_is_shown(browser: Page, tmp_path: Path) 
             "document.querySelector('.output')?.textContent.includes('<b>ready to go</b>')"
         )
         browser.until("document.querySelector('[aria-label=Containers] .healthy')?.innerText")
+        told = browser.run("document.querySelector('[aria-label=Containers]').innerText")
+        assert platform.node() in told
+        browser.run("location.hash = '#/'")
+        browser.until(
+            f"document.querySelector('[aria-label=Pools]')?.innerText.includes("
+            f"'1 of 1 healthy on {platform.node()}')"
+        )
         browser.open("about:blank")
 
 

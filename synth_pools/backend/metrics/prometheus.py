@@ -125,6 +125,13 @@ def _containers(containers: tuple[ContainerReading, ...]) -> Iterator[Metric]:
     yield _gauge("container_running_rollouts", "Rollouts that it runs.", running, *names)
     restarts = ((labels, one.restarts) for labels, one in shown.items())
     yield _counter("container_restarts", "How often it was started again.", restarts, *names)
+    where = "Where a container runs that the backend has started, and from what: always 1."
+    places = (
+        ((*labels, one.origin.launcher, one.origin.node, one.origin.image_digest or ""), 1)
+        for labels, one in shown.items()
+        if one.origin is not None
+    )
+    yield _gauge("container_info", where, places, *names, "launcher", "node", "image_digest")
 
 
 def _database(reading: Reading) -> Iterator[Metric]:

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass
 
+from ..containers.members import ContainerOrigin
 from ..domain.clock import now, seconds_between
 from ..storage.database import Snapshot
 from ..storage.rollouts import STATES
@@ -27,6 +28,8 @@ class ContainerReading:
     running_rollouts: int
     # How often its process was started again; 0 where it is not one of ours.
     restarts: int
+    # What started it, where, and from what; None where it is not one of ours.
+    origin: ContainerOrigin | None
 
 
 @dataclass(frozen=True, slots=True)

@@ -82,12 +82,13 @@ export class PoolsView {
             const metrics = this.metrics.value[pool.id];
             const containers = metrics?.containers ?? [];
             const healthy = containers.filter((one) => one.health === "healthy").length;
+            const nodes = [...new Set(containers.map((one) => one.node).filter(Boolean))].sort();
             return [
               html`<a href=${path`#/pools/${pool.id}`}>${pool.name ?? pool.id}</a> ${(pool.name ?? pool.id) !== pool.id && html`<small>${pool.id}</small>`}`,
               html`<${Badge} status=${pool.status ?? pool.state} />`, html`<${Load} metrics=${metrics} />`,
               num(metrics?.queued_rollouts), num(metrics?.completed_rollouts), num(metrics?.failed_rollouts),
               metrics?.success_rate == null ? "–" : `${num(metrics.success_rate * 100, 1)} %`,
-              containers.length ? `${healthy} of ${containers.length} healthy` : pool.container_url ?? "echo",
+              containers.length ? `${healthy} of ${containers.length} healthy${nodes.length ? ` on ${nodes.length > 3 ? `${nodes.length} nodes` : nodes.join(", ")}` : ""}` : pool.container_url ?? "echo",
             ];
           })} />`}`;
   }

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import platform
 import signal
 import threading
 from collections.abc import Callable
@@ -74,6 +75,8 @@ def test_a_process_that_died_is_counted_as_started_again(start: Callable[..., Se
     eventually(lambda: scrape(own).labelled("container_restarts_total", "pool") == {pool: 1})
     process_pools.healthy(own, pool, 2)
     told = scrape(own)
+    place = {"launcher": "local", "node": platform.node(), "image_digest": ""}
+    assert told.get("container_info", pool=pool, container=second["url"], **place) == 1
     assert told.labelled("containers", "health") == {"healthy": 2}
     assert told.labelled("pools", "status") == {"active": 1}
     assert told.get("container_up", pool=pool, container=second["url"]) == 1
@@ -88,3 +91,5 @@ def test_there_are_no_more_containers_than_a_bound(
     told = scrape(own)
     assert len(told.labelled("container_up", "container")) == 5
     assert sum(told.labelled("containers", "health").values()) == 50
+    # Nobody knows where they run.
+    assert told.labelled("container_info", "container") == {}
