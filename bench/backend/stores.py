@@ -171,9 +171,8 @@ async def _batches(
     rates: dict[str, list[float]] = {name: [] for name in processes}
     for number in range(rounds):
         for name in sorted(rates, reverse=bool(number % 2)):
-            begun = time.perf_counter()
-            await _admit(client, processes[name], 10 * _BATCH)
-            rates[name].append(10 * _BATCH / (time.perf_counter() - begun))
+            took = await _admit(client, processes[name], 10 * _BATCH)
+            rates[name].append(10 * _BATCH / took)
     return _Row(
         f"admitted in batches of {_BATCH}",
         f"{median(rates['few']):,.0f}/s",
@@ -183,7 +182,9 @@ async def _batches(
     )
 
 
-async def _admit(client: aiohttp.ClientSession, process: Process, number: int) -> None:
+async def _admit(client: aiohttp.ClientSession, process: Process, number: int) -> float:
+    """Return the seconds in which so many were admitted; they are cancelled afterwards."""
+
     async def post(path: str, body: object) -> dict[str, object]:
         async with client.post(f"{process.url}{path}", json=body) as response:
             answer: dict[str, object] = await response.json()
@@ -192,13 +193,16 @@ async def _admit(client: aiohttp.ClientSession, process: Process, number: int) -
     pool = await post("/v1/pools", {"name": "batches", "concurrency": 1})
     path = f"/v1/pools/{pool['pool_id']}/rollouts"
     await post(path, {"env": {"delay": 3600, "events": 0}})
+    begun = time.perf_counter()
     for _ in range(number // _BATCH):
         body = {"pool_id": pool["pool_id"], "rollouts": [{"seed": one} for one in range(_BATCH)]}
         answer = await post("/v1/rollouts/batch", body)
         if answer["admitted"] != _BATCH:
             raise RuntimeError(f"unexpected: {answer}")
+    took = time.perf_counter() - begun
     async with client.delete(f"{process.url}/v1/pools/{pool['pool_id']}"):
         pass
+    return took
 
 
 async def _fill_with_batches(client: aiohttp.ClientSession, process: Process, number: int) -> None:
