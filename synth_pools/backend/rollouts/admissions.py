@@ -2,15 +2,17 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Sequence
+from dataclasses import dataclass
 from functools import partial
 from typing import Any
 
-from ..storage import rollouts
+from ..domain.errors import ApiError
 from ..storage.claims import find_pool_with_places, free_places
 from ..storage.database import Row, Transaction
-from ..storage.idempotency import IdempotencyKey
+from ..storage.idempotency import IdempotencyKey, body_differs, find_existing, reserve_all
 from ..storage.pools import Pool, find_task, task_container_url
+from ..storage.rollout_changes import NewRollout, insert_rollouts, insert_started
 from .attempts import is_address_of
 from .capacity import AdmissionControl
 from .event_feed import RolloutNotifier
@@ -20,8 +22,38 @@ from .runner import Runner
 from .scheduler import Scheduler
 
 
+@dataclass(slots=True)
+class AdmissionRequest:
+    """Request for the admission of a rollout.
+
+    Attributes:
+        pool_id: The pool of the path; None to go by the request.
+        request: What is to run.
+        key: The Idempotency-Key; None if there is none.
+        stored: The request as it is stored, where that differs.
+        replay_of: The rollout that it repeats.
+        place: A place that is held for it; it starts there, and takes none in the queue.
+    """
+
+    pool_id: str | None
+    request: dict[str, Any]
+    key: IdempotencyKey | None
+    stored: dict[str, Any] | None = None
+    replay_of: str | None = None
+    place: Place | None = None
+
+
+@dataclass(slots=True)
+class _Admitted:
+    asked: AdmissionRequest
+    pool: Pool
+    new: NewRollout
+    # Where its key was used before it, for the same rollout.
+    row: Row | None = None
+
+
 class Admission:
-    """The admissions of one transaction.
+    """Admission of rollouts in one transaction, all with the same few statements.
 
     Args:
         tx: The transaction.
@@ -50,48 +82,65 @@ class Admission:
         # Over all backends, less those that this transaction has taken.
         self._free: dict[str, int] = {}
 
-    def admit(
-        self,
-        pool_id: str | None,
-        request: dict[str, Any],
-        key: IdempotencyKey | None,
-        *,
-        stored: dict[str, Any] | None = None,
-        replay_of: str | None = None,
-        place: Place | None = None,
-    ) -> Row:
-        """Admit a rollout, or find the one that the same key admitted before.
+    def admit(self, asked: AdmissionRequest) -> Row:
+        """Admit one rollout, or find the one that the same key admitted before."""
+        [admitted] = self.admit_all([(self._tx, asked)])
+        if isinstance(admitted, ApiError):
+            raise admitted
+        return admitted
+
+    def admit_all(
+        self, asked: Sequence[tuple[Transaction, AdmissionRequest | ApiError]]
+    ) -> list[Row | ApiError]:
+        """Admit rollouts, or find those that the same keys admitted before.
 
         Args:
-            pool_id: The pool of the path; None to go by the request.
-            request: What is to run.
-            key: The Idempotency-Key; None if there is none.
-            stored: The request as it is stored, where that differs.
-            replay_of: The rollout that it repeats.
-            place: A place that is held for it; it starts there, and takes none in the queue.
+            asked: The requests in the order in which they are admitted, each with the transaction
+                of whoever asks; an error is the answer to a request that is refused already.
 
         Returns:
-            The row of the rollout.
+            The row of each rollout, or why it is not admitted.
         """
-        tx = self._tx
-        existing = None if key is None else key.existing(tx)
-        if existing is not None:
-            return existing
-        pool = self._placement.pool_for(pool_id, request)
+        keys = [
+            one.key for _, one in asked if isinstance(one, AdmissionRequest) and one.key is not None
+        ]
+        existing = find_existing(self._tx, keys)
+        admitted: dict[tuple[str, str] | int, _Admitted] = {}
+        found: list[Row | ApiError | _Admitted] = []
+        for number, (tx, one) in enumerate(asked):
+            if isinstance(one, ApiError):
+                found.append(one)
+                continue
+            place = number if one.key is None else one.key.place
+            try:
+                if one.key is not None and one.key.place in existing:
+                    found.append(existing[one.key.place].of(one.key))
+                elif place in admitted:
+                    found.append(_repeated(admitted[place], one))
+                else:
+                    admitted[place] = self._placed(tx, one)
+                    found.append(admitted[place])
+            except ApiError as error:
+                found.append(error)
+        self._store(list(admitted.values()))
+        return [_row(one) if isinstance(one, _Admitted) else one for one in found]
+
+    def _placed(self, tx: Transaction, asked: AdmissionRequest) -> _Admitted:
+        """Find the pool of a rollout, and its place there or in the queue."""
+        request, place = asked.request, asked.place
+        pool, task_id = self._placement.pool_for(asked.pool_id, request), request.get("task_id")
+        new = NewRollout(tx, pool.id, task_id, asked.stored or request, asked.replay_of)
         if place is not None and place.pool_id == pool.id and self._is_free(pool, place.lease.url):
-            rollout, tell = self._start(place, pool, request, stored or request)
+            self._room.start(pool)
+            new.url = place.lease.url
+            if task_id is not None:
+                task = find_task(self._tx, pool.id, task_id)
+                new.url = task_container_url(task) or new.url
         else:
+            asked.place = None
             self._room.take(pool)
-            rollout = rollouts.insert_rollout(
-                tx, pool.id, request.get("task_id"), stored or request, replay_of
-            )
-            tell = partial(self._scheduler.enqueue, pool.id, pool.concurrency, [rollout["id"]])
         self._placement.placed(pool)
-        if key is not None:
-            key.reserve(tx, rollout["id"])
-        tx.after_commit(tell)
-        tx.after_commit(partial(self._notifier.notify_pool, pool.id))
-        return rollout
+        return _Admitted(asked, pool, new)
 
     def _is_free(self, pool: Pool, url: str | None) -> bool:
         """Return whether a place that is held here is free, whatever other backends run."""
@@ -106,14 +155,41 @@ class Admission:
         self._free[pool.id] = free - 1
         return free > 0
 
-    def _start(
-        self, place: Place, pool: Pool, request: dict[str, Any], stored: dict[str, Any]
-    ) -> tuple[Row, Callable[[], None]]:
-        """Store a rollout that is started, and return what starts it after the commit."""
-        tx = self._tx
-        task_id, url = request.get("task_id"), place.lease.url
-        if task_id is not None:
-            url = task_container_url(find_task(tx, pool.id, task_id)) or url
-        rollout = rollouts.insert_started(tx, pool.id, task_id, stored, url)
-        attempt = self._runner.first_attempt(rollout["id"], stored, pool, url, tx.owner)
-        return rollout, partial(self._scheduler.start_in, place, pool.concurrency, attempt)
+    def _store(self, admitted: Sequence[_Admitted]) -> None:
+        started = [one for one in admitted if one.asked.place is not None]
+        queued = [one for one in admitted if one.asked.place is None]
+        for several, insert in ((started, insert_started), (queued, insert_rollouts)):
+            if several:
+                rows = insert([one.new for one in several])
+                for one, row in zip(several, rows, strict=True):
+                    one.row = row
+                    self._tell(one)
+        reserve_all(
+            self._tx,
+            [(one.asked.key, one.new.id) for one in admitted if one.asked.key is not None],
+        )
+
+    def _tell(self, admitted: _Admitted) -> None:
+        """Have a rollout started, or put in its queue, after the commit."""
+        new, pool, place = admitted.new, admitted.pool, admitted.asked.place
+        if place is None:
+            tell = partial(self._scheduler.enqueue, pool.id, pool.concurrency, [new.id])
+        else:
+            attempt = self._runner.first_attempt(new.id, new.request, pool, new.url, new.tx.owner)
+            tell = partial(self._scheduler.start_in, place, pool.concurrency, attempt)
+        new.tx.after_commit(tell)
+        new.tx.after_commit(partial(self._notifier.notify_pool, pool.id))
+
+
+def _repeated(first: _Admitted, asked: AdmissionRequest) -> _Admitted:
+    """Return the admission that has the same key; 409 where that is of another body."""
+    first_key, key = first.asked.key, asked.key
+    if first_key is not None and key is not None and first_key.body_sha256 != key.body_sha256:
+        raise body_differs(first.new.id)
+    return first
+
+
+def _row(admitted: _Admitted) -> Row:
+    if admitted.row is None:
+        raise LookupError(f"rollout {admitted.new.id!r} is not stored")
+    return admitted.row

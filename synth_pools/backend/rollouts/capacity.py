@@ -104,10 +104,15 @@ class QueueRoom:
         self._limits = limits
         self._db = db
         self._rate_of = rate_of
-        # With those that were admitted in this transaction.
+        # With those that this transaction is to admit, none of which is stored yet.
+        self._started: Counter[str] = Counter()
         self._queued: dict[str, int] = {}
         self._queued_in_all: int | None = None
         self._running: dict[str, int] = {}
+
+    def start(self, pool: Pool) -> None:
+        """Count a rollout that starts at once in a place of its own."""
+        self._started[pool.id] += 1
 
     def take(self, pool: Pool) -> None:
         """Take one place for a rollout; 429 where the queue of its pool, or of all, is full.
@@ -135,7 +140,7 @@ class QueueRoom:
         running = self._running.get(pool.id)
         if running is None:
             running = self._running[pool.id] = number_of(self._db, "running", pool.id)
-        return max(0, pool.concurrency - running)
+        return max(0, pool.concurrency - running - self._started[pool.id])
 
 
 class StreamLimit:

@@ -12,9 +12,10 @@ from typing import Any, NamedTuple, Self
 from ..domain import json_text
 from ..domain.target import Target, TargetError
 from ..settings import Settings
-from ..storage import rollouts
 from ..storage.database import Database, Transaction
 from ..storage.peers import FencedError
+from ..storage.rollout_changes import report_agent
+from ..storage.rollouts import container_position
 from .event_feed import RolloutNotifier
 from .results import event_text, within
 
@@ -70,7 +71,7 @@ class AgentEvents:
 
     async def position(self) -> tuple[int, bool]:
         """Return the last position that is stored, and whether more events are wanted."""
-        read = partial(rollouts.container_position, rollout_id=self._rollout_id)
+        read = partial(container_position, rollout_id=self._rollout_id)
         last, count = await self._database.read_until_there(read)
         return last, count < self._most_events
 
@@ -79,14 +80,14 @@ class AgentEvents:
         texts = [event_text(event, self._most_bytes) for event in found]
 
         def append(tx: Transaction) -> bool:
-            room = self._most_events - rollouts.container_position(tx, self._rollout_id)[1]
+            room = self._most_events - container_position(tx, self._rollout_id)[1]
             self._append(texts[: max(0, room)], tx)
             return room > len(texts)
 
         return await self._database.write_until_stored(append, inline=True)
 
     def _append(self, texts: list[str], tx: Transaction) -> None:
-        pool_id = rollouts.report_agent(tx, self._rollout_id, texts, self._owner)
+        pool_id = report_agent(tx, self._rollout_id, texts, self._owner)
         tx.after_commit(partial(self._notifier.notify, self._rollout_id, pool_id))
 
 

@@ -7,9 +7,9 @@ import json
 from ..domain.definitions import container_urls, starts_containers
 from ..domain.errors import ApiError
 from ..domain.target import TargetError
-from ..storage import rollouts as stored_rollouts
 from ..storage.database import Executes, Row, Transaction
 from ..storage.pools import Pool, find_task, task_container_url
+from ..storage.rollout_changes import End, finish
 from ..storage.rollout_results import failure
 from .attempts import most_attempts_of
 
@@ -56,6 +56,6 @@ def end_lost(tx: Transaction, pool: Pool) -> list[Row]:
         if rollout["attempt"] >= most_attempts_of(limits) and is_lost(tx, rollout, pool):
             error = lost()
             result = failure(error.code, error.message, error.details)
-            row = stored_rollouts.finish(tx, rollout["id"], result, tx.owner)
+            row = finish(End(tx, rollout["id"], result, tx.owner))
             ended += [] if row is None else [row]
     return ended

@@ -13,29 +13,25 @@ from ..containers.client import ContainerClient
 from ..containers.echo import EchoTarget
 from ..domain import clock, json_text
 from ..domain.clock import now, seconds_between
-from ..domain.definitions import (
-    container_urls,
-    starts_containers,
-)
 from ..domain.errors import SHORTAGE, ApiError
 from ..domain.target import Answer, Target, TargetError
 from ..server.workers import Workers
 from ..settings import Settings
-from ..storage import rollouts
 from ..storage.content_store import ContentStore
-from ..storage.database import Database, Executes, Row, Snapshot, Transaction
+from ..storage.database import Database, Row, Snapshot
 from ..storage.peers import FencedError
-from ..storage.pools import Pool, find_pool, find_task, task_container_url
+from ..storage.pools import Pool, find_pool
 from ..storage.rollout_results import RolloutResult, failure
-from ..storage.rollouts import FINAL, find_rollout
-from .attempts import Attempt, is_address_of, timeout_of
+from ..storage.rollouts import find_rollout
+from .attempts import Attempt
 from .background_tasks import BackgroundTasks
 from .container_events import AgentEvents, ContainerEvents
 from .event_feed import RolloutNotifier
 from .polling import follow, is_accepted
-from .recovery import is_lost, lost
+from .recovery import lost
 from .results import interpret_politely
 from .scheduler import Begun, RunEnd
+from .transitions import NextAttempt, RunResult, Transitions, has_own_container
 from .waiting import ContainerWait
 
 
@@ -75,6 +71,7 @@ class Runner:
         self._settings = settings
         self._database = database
         self._contents = contents
+        self._transitions = Transitions(settings, contents, notifier, balancer)
         self._notifier = notifier
         self._containers = containers
         self._balancer = balancer
@@ -92,8 +89,7 @@ class Runner:
 
     def limit_seconds(self, pool: Pool, request_limits: Any = None) -> float:
         """Return the time limit of a rollout, by its request, its pool or the settings."""
-        limit = timeout_of(request_limits) or timeout_of(pool.view["config"])
-        return limit or self._settings.default_timeout_seconds
+        return self._transitions.limit_seconds(pool, request_limits)
 
     def lease(self, pool_id: str) -> Lease | None:
         """Lease a container at once; None where a rollout would have to wait for one."""
@@ -149,7 +145,7 @@ class Runner:
                     lease, attempt = begun
                     begun = None
                 elif self.outage(pool_id) is not None and await self._database.read_until_there(
-                    partial(_has_own_container, rollout_id)
+                    partial(has_own_container, rollout_id)
                 ):
                     lease = self._balancer.acquire_now(pool_id)
                 else:
@@ -161,12 +157,11 @@ class Runner:
                     return RunEnd.PUT_BACK
                 continue
             except TimeoutError:
-                give_up = partial(self._give_up, rollout_id, waiting.error, owner)
+                give_up = partial(self._transitions.give_up, rollout_id, waiting.error, owner)
                 return await write(give_up, inline=True)
             with lease:
                 if attempt is None:
-                    begin = partial(self._begin, rollout_id, lease.url, error, owner)
-                    attempt = await write(begin, inline=True)
+                    attempt = await self._begin(NextAttempt(rollout_id, lease.url, error, owner))
                 if isinstance(attempt, RunEnd):
                     return attempt
                 lease.move(attempt.container_url)
@@ -182,7 +177,7 @@ class Runner:
                     failed, is_awaited = broken.with_traceback(None), False
                     _tell(lease, broken)
             if is_awaited and waiting.may_go_on(attempt, failed):
-                put_back = partial(self._put_back, rollout_id, failed, owner)
+                put_back = partial(self._transitions.put_back, rollout_id, failed, owner)
                 if not await write(put_back, inline=True):
                     return RunEnd.DONE
                 continue
@@ -195,13 +190,7 @@ class Runner:
                 tried.append(attempt.container_url)
                 if not self._balancer.has_other(pool_id, tried):
                     await asyncio.sleep(attempt.pause_seconds)
-        finish = partial(self._finish, rollout_id=rollout_id, result=result, owner=owner)
-        is_small = len(result.result) <= json_text.LARGE
-        if result.contents:
-            async with self._contents.kept(result.contents):
-                await write(finish, inline=is_small)
-        else:
-            await write(finish, inline=is_small)
+        await self._finish(RunResult(rollout_id, result, owner))
         result.give_room_back()
         return RunEnd.DONE
 
@@ -228,99 +217,27 @@ class Runner:
         """End a rollout whose `run` raised."""
         result = failure("internal_error", "The backend failed; its log has the cause.")
         finish = partial(
-            self._finish, rollout_id=rollout_id, result=result, owner=self._database.owner
+            self._transitions.finish, RunResult(rollout_id, result, self._database.owner)
         )
         await self._database.write_until_stored(finish)
 
-    def _begin(
-        self,
-        rollout_id: str,
-        lease_url: str | None,
-        error: TargetError | None,
-        owner: int | None,
-        tx: Transaction,
-    ) -> Attempt | RunEnd:
-        """Return the next attempt, or the one that was left over, unless there is none to make."""
-        rollout = find_rollout(tx, rollout_id)
-        if rollout["status"] in FINAL:
-            return RunEnd.DONE
-        pool = find_pool(tx, rollout["pool_id"])
-        if rollout["status"] == "running" and error is None:
-            if not is_lost(tx, rollout, pool):
-                return self._attempt(rollout, pool, owner, is_resumed=True)
-            # Nobody can be asked; those that may not be sent again were ended at the start.
-            error = lost()
-        if pool.is_archived:
-            # It is being cancelled together with all others of its pool.
-            return RunEnd.DONE
-        if rollout["status"] == "queued" and pool.status != "active":
-            # Paused, or failed, in the very moment in which it was to start.
-            return RunEnd.PUT_BACK
-        if (
-            tx.owner is not None
-            and not is_address_of(pool.view, lease_url)
-            and not _has_own_container(rollout_id, tx)
-        ):
-            # Another backend has changed the pool, and this one is about to hear of it.
-            tx.after_commit(partial(self._balancer.set_pool, pool.id, pool.definition))
-            if error is None:
-                return RunEnd.PUT_BACK
-            lease_url = next(iter(container_urls(pool.view)), None)
-        try:
-            url = _url_of_task(tx, rollout, pool) or lease_url
-        except ApiError as gone:
-            if error is None:
-                self._finish(tx, rollout_id, failure("task_deleted", gone.message), owner)
-                return RunEnd.DONE
-            # That its task was deleted does not stop one that runs.
-            url = lease_url if _is_of_pool(rollout["attempt_url"], pool) else rollout["attempt_url"]
-        started = rollouts.start(tx, rollout, url, error, owner)
-        tx.after_commit(partial(self._notifier.notify, rollout_id, pool.id))
-        return self._attempt(started, pool, owner, is_resumed=False)
-
-    def _put_back(
-        self, rollout_id: str, error: TargetError, owner: int | None, tx: Transaction
-    ) -> bool:
-        row = rollouts.put_back(tx, rollout_id, error, owner)
-        if row is not None:
-            tx.after_commit(partial(self._notifier.notify, rollout_id, row["pool_id"]))
-        return row is not None
-
-    def _give_up(
-        self, rollout_id: str, error: TargetError, owner: int | None, tx: Transaction
-    ) -> RunEnd:
-        """Fail a rollout that has waited long enough, unless its pool has it wait by now."""
-        rollout = find_rollout(tx, rollout_id)
-        if rollout["status"] == "queued" and find_pool(tx, rollout["pool_id"]).status != "active":
-            return RunEnd.PUT_BACK
-        self._finish(tx, rollout_id, failure(error.code, error.message, error.details), owner)
-        return RunEnd.DONE
-
-    def _finish(
-        self, tx: Transaction, rollout_id: str, result: RolloutResult, owner: int | None
-    ) -> None:
-        if owner is not None and result.contents and not self._contents.is_remote:
-            self._contents.ensure(result.contents)
-        ended = rollouts.finish(tx, rollout_id, result, owner)
-        if ended is not None:
-            tx.after_commit(partial(self._notifier.notify_end, ended))
-
-    def _attempt(self, rollout: Row, pool: Pool, owner: int | None, *, is_resumed: bool) -> Attempt:
-        request = json.loads(rollout["request"])
-        limit = self.limit_seconds(pool, request.get("limits"))
-        if is_resumed:
-            limit = max(0.0, limit - seconds_between(rollout["attempt_started_at"], now()))
-        number, url = rollout["attempt"], rollout["attempt_url"]
-        return Attempt.of_pool(
-            pool.view,
-            rollout["id"],
-            request,
-            number,
-            url,
-            limit,
-            is_resumed=is_resumed,
-            owner=owner,
+    async def _begin(self, attempt: NextAttempt) -> Attempt | RunEnd:
+        begun: Attempt | RunEnd = await self._database.write_together_until_stored(
+            self._transitions.begin_all, attempt, inline=True
         )
+        return begun
+
+    async def _finish(self, ended: RunResult) -> None:
+        finish, contents = self._transitions.finish, ended.result.contents
+        if contents:
+            async with self._contents.kept(contents):
+                await self._database.write_until_stored(partial(finish, ended))
+        elif len(ended.result.result) > json_text.LARGE:
+            await self._database.write_until_stored(partial(finish, ended))
+        else:
+            await self._database.write_together_until_stored(
+                self._transitions.finish_all, ended, inline=True
+            )
 
     async def _result_of(self, attempt: Attempt) -> RolloutResult:
         """Return the result of an attempt; `TargetError` where no usable answer came."""
@@ -389,15 +306,6 @@ class Runner:
         return ContainerEvents(target, attempt.rollout_id, events, is_expected=is_expected)
 
 
-def _has_own_container(rollout_id: str, db: Executes) -> bool:
-    """Return True if a rollout runs on the container of its task, or fails with its task."""
-    rollout = find_rollout(db, rollout_id)
-    try:
-        return _url_of_task(db, rollout, find_pool(db, rollout["pool_id"])) is not None
-    except ApiError:
-        return True
-
-
 async def _take_up(target: Target, attempt: Attempt) -> Answer:
     """Return the answer to a rollout that was sent before the backend restarted."""
     try:
@@ -418,14 +326,3 @@ def _tell(lease: Lease, error: TargetError) -> bool:
     if error.code in ("container_http_error", "container_bad_response"):
         lease.report_listening()
     return False
-
-
-def _url_of_task(db: Executes, rollout: Row, pool: Pool) -> str | None:
-    """Return the address that the rollout's task names; 404 where the task is gone."""
-    if rollout["task_id"] is None:
-        return None
-    return task_container_url(find_task(db, pool.id, rollout["task_id"]))
-
-
-def _is_of_pool(url: str | None, pool: Pool) -> bool:
-    return url is None or url in container_urls(pool.view) or starts_containers(pool.view)

@@ -175,7 +175,7 @@ class Scheduler:
         self._ends.set()
 
     def hold_place(self, pool_id: str, concurrency: int | None = None) -> Place | None:
-        """Hold a place of a pool in which nothing waits, for a rollout that is being admitted.
+        """Hold a place that nothing which waits here is to get, for one that is being admitted.
 
         Args:
             pool_id: The pool; whether there is one is found out by the admission.
@@ -186,7 +186,7 @@ class Scheduler:
             of the admission; None where a rollout has to wait in the queue.
         """
         queue = self._pools.get(pool_id)
-        if queue is not None and (queue.has_work or queue.is_full):
+        if queue is not None and queue.free_places <= 0:
             return None
         if self._winding_down or pool_id in self._held or not self._has_container(pool_id):
             return None

@@ -16,8 +16,9 @@ from ..storage import rollouts
 from ..storage.database import Database, Row, Snapshot, Transaction
 from ..storage.idempotency import BatchKey, IdempotencyKey
 from ..storage.pools import find_pool
+from ..storage.rollout_changes import cancel_rollouts
 from ..storage.rollouts import find_rollout
-from .admissions import Admission
+from .admissions import Admission, AdmissionRequest
 from .capacity import AdmissionControl
 from .end_waiters import EndWaiter
 from .event_feed import RolloutNotifier
@@ -115,13 +116,23 @@ class RolloutService:
         self._capacity.require_open()
         [place] = await self._hold_places([request if pool_id is None else {"pool_id": pool_id}])
 
-        def work(tx: Transaction) -> Row:
-            rollout = self._admission(tx).admit(pool_id, request, key, place=place)
-            tx.after_commit(partial(end.attach, rollout))
-            return rollout
-
         settled = None if place is None else partial(self._scheduler.give_up, place)
-        return await self._database.write(work, inline=not is_large, settled=settled)
+        return await self._database.write_together(
+            self._create_all,
+            (AdmissionRequest(pool_id, request, key, place=place), end),
+            inline=not is_large,
+            settled=settled,
+        )
+
+    def _create_all(
+        self, asked: Sequence[tuple[Transaction, tuple[AdmissionRequest, EndWaiter]]]
+    ) -> list[Row | ApiError]:
+        admission = self._admission(asked[0][0])
+        results = admission.admit_all([(tx, request) for tx, (request, _) in asked])
+        for (tx, (_, end)), result in zip(asked, results, strict=True):
+            if not isinstance(result, ApiError):
+                tx.after_commit(partial(end.attach, result))
+        return results
 
     async def replay(self, rollout_id: str, key: IdempotencyKey | None, end: EndWaiter) -> Row:
         """Admit a new rollout with the request, pool and task of an earlier one.
@@ -145,8 +156,9 @@ class RolloutService:
             if rollout is None:
                 original = find_rollout(tx, rollout_id)
                 request = json.loads(original["request"])
-                admission = self._admission(tx)
-                rollout = admission.admit(original["pool_id"], request, key, replay_of=rollout_id)
+                rollout = self._admission(tx).admit(
+                    AdmissionRequest(original["pool_id"], request, key, replay_of=rollout_id)
+                )
             tx.after_commit(partial(end.attach, rollout))
             return rollout
 
@@ -197,21 +209,15 @@ class RolloutService:
 
         def work(tx: Transaction) -> list[Row | ApiError]:
             is_reserved = key is None or key.is_reserved(tx)
-            admission = self._admission(tx)
-            results: list[Row | ApiError] = []
-            for item, place in zip(items, places, strict=True):
-                try:
-                    if item.fault is not None:
-                        raise item.fault
-                    admitted = admission.admit(
-                        None, item.placed, item.key, stored=item.request, place=place
-                    )
-                    if key is not None and not is_reserved:
-                        key.reserve(tx, admitted["id"])
-                        is_reserved = True
-                    results.append(admitted)
-                except ApiError as error:
-                    results.append(error)
+            asked = [
+                item.fault
+                or AdmissionRequest(None, item.placed, item.key, stored=item.request, place=place)
+                for item, place in zip(items, places, strict=True)
+            ]
+            results = self._admission(tx).admit_all([(tx, one) for one in asked])
+            admitted = next((one for one in results if not isinstance(one, ApiError)), None)
+            if key is not None and not is_reserved and admitted is not None:
+                key.reserve(tx, admitted["id"])
             return results
 
         def give_up() -> None:
@@ -270,7 +276,8 @@ class RolloutService:
                     f"Rollout {rollout_id!r} has {rollout['status']} already.",
                     rollout_id=rollout_id,
                 )
-            return self._cancel(tx, rollout)
+            [cancelled] = self._cancel(tx, [rollout])
+            return cancelled
 
         return await self._database.write(work)
 
@@ -291,8 +298,7 @@ class RolloutService:
     async def _cancel_all(self, pool_id: str) -> None:
         def work(tx: Transaction) -> int:
             found = rollouts.unfinished_of_pool(tx, pool_id, _CANCELLED_AT_ONCE)
-            for rollout in found:
-                self._cancel(tx, rollout)
+            self._cancel(tx, found)
             return len(found)
 
         while await self._database.write_until_stored(work):
@@ -352,12 +358,13 @@ class RolloutService:
     def _admission(self, tx: Transaction) -> Admission:
         return Admission(tx, self._scheduler, self._runner, self._capacity, self._notifier)
 
-    def _cancel(self, tx: Transaction, rollout: Row) -> Row:
-        ended = rollouts.cancel(tx, rollout)
+    def _cancel(self, tx: Transaction, found: Sequence[Row]) -> list[Row]:
+        ended = cancel_rollouts(tx, found)
 
         def tell() -> None:
-            self._scheduler.stop(ended["pool_id"], [ended["id"]])
-            self._notifier.notify_end(ended)
+            for row in ended:
+                self._scheduler.stop(row["pool_id"], [row["id"]])
+                self._notifier.notify_end(row)
 
         tx.after_commit(tell)
         return ended

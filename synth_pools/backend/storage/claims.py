@@ -92,7 +92,8 @@ def free_places(tx: Transaction, pool: Pool) -> int:
     """
     row = pool.row
     is_ours = row["owner"] in (None, tx.owner)
-    return int(row["concurrency"] - row["running"]) if is_ours and not row["queued"] else 0
+    # Each of those that wait has its own.
+    return int(row["concurrency"] - row["running"] - row["queued"]) if is_ours else 0
 
 
 def pools_with_queue(db: Executes) -> list[tuple[str, int]]:

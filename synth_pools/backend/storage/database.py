@@ -6,8 +6,8 @@ import abc
 import asyncio
 import logging
 from collections import deque
-from collections.abc import Awaitable, Callable
-from typing import TypeVar
+from collections.abc import Awaitable, Callable, Sequence
+from typing import Any, TypeVar
 
 from ..domain import clock
 from ..domain.errors import StorageUnavailableError
@@ -29,6 +29,7 @@ __all__ = [
 ]
 
 _T = TypeVar("_T")
+_Item = TypeVar("_Item")
 _log = logging.getLogger(__name__)
 
 # How many waiting writes share one commit: a disk flush takes longer than a hundred of them.
@@ -63,7 +64,8 @@ class Database(abc.ABC):
 
     Writes that wait together share a transaction, one transaction after the other; where a write
     fails that has changed something, each of them runs again by itself. So every write finds all
-    those done that came before it, and none that came after it.
+    those done that came before it, and none that came after it; but those that are done together
+    may be done before what has waited a little longer, and is done together, too.
 
     Args:
         observer: Told of everything that is written.
@@ -207,15 +209,57 @@ class Database(abc.ABC):
             StorageError: The database does not take it.
             DatabaseClosedError: The database is closed.
         """
-        return await self._write(work, inline=inline, settled=settled, is_patient=False)
+        result: _T = await self._write(
+            work, settled, is_alone=True, is_inline=inline, is_patient=False
+        )
+        return result
+
+    async def write_together(
+        self,
+        work: Callable[[Sequence[tuple[Transaction, _Item]]], Sequence[_T | Exception]],
+        item: _Item,
+        *,
+        inline: bool = False,
+        settled: Callable[[], None] | None = None,
+    ) -> _T:
+        """Write as `write` does, in one go with others that wait and have the same `work`.
+
+        Args:
+            work: Called with transactions, which are the same one, and items, in the order in which
+                they were asked for; returns a result for each, or an error if it has changed
+                nothing for it.
+            item: With what it is done.
+            inline: As for `write`.
+            settled: As for `write`.
+
+        Raises:
+            Exception: What `work` returns for the item; and as `write`.
+        """
+        result: _T = await self._write(
+            work, settled, item, is_alone=False, is_inline=inline, is_patient=False
+        )
+        return result
 
     async def write_until_stored(
         self, work: Callable[[Transaction], _T], *, inline: bool = False
     ) -> _T:
         """Write what has happened and must not be lost: try until the database takes it."""
         return await _patiently(
-            lambda: self._write(work, inline=inline, settled=None, is_patient=True)
+            lambda: self._write(work, is_alone=True, is_inline=inline, is_patient=True)
         )
+
+    async def write_together_until_stored(
+        self,
+        work: Callable[[Sequence[tuple[Transaction, _Item]]], Sequence[_T | Exception]],
+        item: _Item,
+        *,
+        inline: bool = False,
+    ) -> _T:
+        """Write as `write_together` does what must not be lost: try until the database takes it."""
+        result: _T = await _patiently(
+            lambda: self._write(work, None, item, is_alone=False, is_inline=inline, is_patient=True)
+        )
+        return result
 
     async def read_until_there(self, work: Callable[[Snapshot], _T]) -> _T:
         """Read what must be known to go on: try until the database answers."""
@@ -223,22 +267,31 @@ class Database(abc.ABC):
 
     async def _write(
         self,
-        work: Callable[[Transaction], _T],
+        work: Callable[..., Any],
+        settled: Callable[[], None] | None = None,
+        item: Any = None,
         *,
-        inline: bool,
-        settled: Callable[[], None] | None,
+        is_alone: bool,
+        is_inline: bool,
         is_patient: bool,
-    ) -> _T:
+    ) -> Any:
         if self._closed:
             if settled is not None:
                 settled()
             raise DatabaseClosedError("the backend is stopping")
         future = self._loop.create_future()
-        job = Job(work, future, settled, is_inline=inline, is_patient=is_patient)
+        job = Job(
+            work,
+            future,
+            settled,
+            item,
+            is_alone=is_alone,
+            is_inline=is_inline,
+            is_patient=is_patient,
+        )
         self._waiting.append(job)
         self._begin_soon()
-        result: _T = await future
-        return result
+        return await future
 
     async def close(self) -> None:
         """Finish what was asked for, then close it; harmless twice."""

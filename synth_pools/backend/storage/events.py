@@ -95,9 +95,11 @@ def append(
     """
     condition, values = fence
     sql = f"UPDATE rollouts SET last_sequence = last_sequence + ? WHERE seq = ?{condition}"  # noqa: S608
-    parameters = (len(data), rollout_seq, *values)
-    change = RolloutWrite(sql, parameters, rollout_seq, "seq, pool_id, last_sequence")
-    return tx.written_rollout(change, timestamp, [(type_, text) for text in data]) is not None
+    told = [(type_, text) for text in data]
+    parameters = (len(told), rollout_seq, *values)
+    columns = "seq, pool_id, last_sequence"
+    write = RolloutWrite(sql, parameters, rollout_seq, timestamp, told, columns)
+    return tx.written_rollout(write) is not None
 
 
 def delete(tx: Transaction, rollout_seqs: Sequence[int]) -> None:

@@ -4,13 +4,15 @@ from __future__ import annotations
 
 import asyncio
 import hashlib
+import json
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, NamedTuple
 
 from ..domain import clock, json_text
-from ..domain.errors import ApiError, conflict
+from ..domain.errors import ApiError, conflict, rollout_not_found
 from .database import Database, Executes, Row, StorageError, Transaction
-from .rollouts import find_rollout
+from .rollouts import find_rollouts
 
 # How long an Idempotency-Key counts.
 KEY_SECONDS = 24 * 3600.0
@@ -36,28 +38,19 @@ class IdempotencyKey:
         # A path may hold what no text of a database can.
         return cls(scope.encode("unicode_escape").decode("ascii"), key, digest)
 
+    @property
+    def place(self) -> tuple[str, str]:
+        """The scope and the key, which lead to one rollout."""
+        return self.scope, self.key
+
     def existing(self, tx: Transaction) -> Row | None:
         """Return the rollout that this key led to before; 409 where that was with another body."""
-        row = tx.execute(
-            "SELECT body_sha256, rollout_id FROM idempotency"
-            " WHERE scope = ? AND key = ? AND created >= ?",
-            (self.scope, self.key, _oldest()),
-        ).fetchone()
-        if row is None:
-            return None
-        if row["body_sha256"] != self.body_sha256:
-            raise _conflict(row["rollout_id"])
-        return find_rollout(tx, row["rollout_id"])
+        found = find_existing(tx, (self,)).get(self.place)
+        return None if found is None else found.of(self)
 
     def reserve(self, tx: Transaction, rollout_id: str) -> None:
         """Store that this key leads to a rollout; what it led to a day ago is forgotten."""
-        tx.execute(
-            "INSERT INTO idempotency (scope, key, body_sha256, rollout_id, created)"
-            " VALUES (?, ?, ?, ?, ?) ON CONFLICT (scope, key) DO UPDATE SET"
-            " body_sha256 = excluded.body_sha256, rollout_id = excluded.rollout_id,"
-            " created = excluded.created, status = NULL",
-            (self.scope, self.key, self.body_sha256, rollout_id, clock.unix_time()),
-        )
+        reserve_all(tx, ((self, rollout_id),))
 
     def stopped_waiting(self, db: Executes) -> bool:
         """Return True if a creation with this key was answered before its rollout had ended."""
@@ -76,6 +69,66 @@ class IdempotencyKey:
             )
 
         await database.write(work)
+
+
+class Existing(NamedTuple):
+    """Rollout that a key led to before.
+
+    Attributes:
+        body_sha256: The body that it was used with.
+        rollout_id: The id of the rollout.
+        row: The rollout; None where it is gone.
+    """
+
+    body_sha256: str
+    rollout_id: str
+    row: Row | None
+
+    def of(self, key: IdempotencyKey) -> Row:
+        """Return the rollout; 409 where that was with another body, 404 where it is gone."""
+        if self.body_sha256 != key.body_sha256:
+            raise body_differs(self.rollout_id)
+        if self.row is None:
+            raise rollout_not_found(self.rollout_id, None)
+        return self.row
+
+
+def find_existing(
+    tx: Transaction, keys: Sequence[IdempotencyKey]
+) -> dict[tuple[str, str], Existing]:
+    """Return what those of these keys led to that were used in the last 24 hours."""
+    if not keys:
+        return {}
+    found: list[Row] = tx.execute(
+        "SELECT scope, key, body_sha256, rollout_id FROM idempotency"
+        " WHERE scope IN (SELECT value FROM json_each(?))"
+        " AND key IN (SELECT value FROM json_each(?)) AND created >= ?",
+        (_listed(key.scope for key in keys), _listed(key.key for key in keys), _oldest()),
+    ).fetchall()
+    if not found:
+        return {}
+    rows = find_rollouts(tx, [row["rollout_id"] for row in found])
+    # Of scopes and keys that are not asked for together, too.
+    return {
+        (row["scope"], row["key"]): Existing(
+            row["body_sha256"], row["rollout_id"], rows.get(row["rollout_id"])
+        )
+        for row in found
+    }
+
+
+def reserve_all(tx: Transaction, reserved: Iterable[tuple[IdempotencyKey, str]]) -> None:
+    """Store which rollouts keys lead to; what they led to a day ago is forgotten."""
+    tx.executemany(
+        "INSERT INTO idempotency (scope, key, body_sha256, rollout_id, created)"
+        " VALUES (?, ?, ?, ?, ?) ON CONFLICT (scope, key) DO UPDATE SET"
+        " body_sha256 = excluded.body_sha256, rollout_id = excluded.rollout_id,"
+        " created = excluded.created, status = NULL",
+        [
+            (key.scope, key.key, key.body_sha256, rollout_id, clock.unix_time())
+            for key, rollout_id in reserved
+        ],
+    )
 
 
 class BatchKey:
@@ -120,11 +173,16 @@ def _delete_old(tx: Transaction) -> int:
     ).rowcount
 
 
+def _listed(texts: Iterable[str]) -> str:
+    return json.dumps(list(dict.fromkeys(texts)))
+
+
 def _oldest() -> float:
     return clock.unix_time() - KEY_SECONDS
 
 
-def _conflict(rollout_id: str) -> ApiError:
+def body_differs(rollout_id: str) -> ApiError:
+    """Return the error of a key that was used with another body."""
     return conflict(
         "idempotency_conflict",
         "This Idempotency-Key was used with another body in the last 24 hours.",

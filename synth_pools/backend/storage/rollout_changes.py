@@ -1,4 +1,7 @@
-"""Statements that change the state of a rollout, with the fence of the backend that runs it.
+"""Changes of rollouts, each with its events in one transaction.
+
+A change names the states that it may start from; whichever of two that race comes first wins, the
+other changes nothing. So a rollout ends once, with one terminal event.
 
 Where several backends share a database, a rollout that runs has the number of its backend, and one
 that waits that of the backend which has claimed it, if any has. A change by whoever has lost it
@@ -7,34 +10,69 @@ finds no row. Where there is only one backend nobody has a number, and nothing i
 
 from __future__ import annotations
 
-INSERT_STARTED = (
+import json
+from collections.abc import Sequence
+from dataclasses import dataclass, field, replace
+from typing import Any, NamedTuple
+
+from ..domain import clock, json_text
+from ..domain.clock import now, seconds_between
+from ..domain.errors import ApiError
+from ..domain.state_changes import RolloutChange
+from ..domain.target import TargetError
+from . import artifacts as artifact_rows
+from . import events
+from .database import Row, Transaction
+from .peers import FencedError
+from .rollout_results import RolloutResult
+from .rollouts import FINAL, find_head, find_rollout
+from .statements import RolloutWrite
+
+_QUEUED = '{"status":"queued"}'
+# A rollout that has started, as it was before.
+_AS_QUEUED = (
+    "'queued' AS status, NULL AS started_at, seq, id, pool_id, task_id, mode, request,"
+    " trace_correlation_id, result, metrics, reward, error, usage, artifacts, created_at,"
+    " finished_at, updated_at, last_sequence, attempt, attempt_started_at, attempt_url, replay_of"
+)
+
+_INSERT = (
+    "INSERT INTO rollouts (id, pool_id, task_id, status, mode, request, trace_correlation_id,"
+    " replay_of, created_at, updated_at, last_sequence)"
+    " VALUES (?, ?, ?, 'queued', ?, ?, ?, ?, ?, ?, 1)"
+)
+_INSERT_STARTED = (
     "INSERT INTO rollouts (id, pool_id, task_id, status, mode, request, trace_correlation_id,"
     " created_at, started_at, updated_at, attempt, attempt_started_at, attempt_url,"
     " last_sequence) VALUES (?, ?, ?, 'running', ?, ?, ?, ?, ?, ?, 1, ?, ?, 2)"
 )
-INSERT_OWNED = INSERT_STARTED.replace("last_sequence)", "last_sequence, owner)").replace(
+_INSERT_OWNED = _INSERT_STARTED.replace("last_sequence)", "last_sequence, owner)").replace(
     ", 2)", ", 2, ?)"
 )
-START = (
+_START = (
     "UPDATE rollouts SET status = 'running', started_at = COALESCE(started_at, ?), updated_at = ?,"
     " attempt = ?, attempt_started_at = ?, attempt_url = ?, last_sequence = last_sequence + 1"
     " WHERE seq = ?"
 )
-PUT_BACK = (
+_PUT_BACK = (
     "UPDATE rollouts SET status = 'queued', attempt = attempt - 1, updated_at = ?,"
     " started_at = CASE WHEN attempt > 1 THEN started_at END,"
     " last_sequence = last_sequence + 1 WHERE id = ? AND status = 'running'"
 )
-FINISH = (
+_FINISH = (
     "UPDATE rollouts SET status = ?, result = ?, metrics = ?, reward = ?, error = ?, usage = ?,"
     " artifacts = ?, finished_at = ?, updated_at = ?, last_sequence = last_sequence + ?"
     " WHERE id = ? AND status IN ('queued', 'running')"
+)
+_CANCEL = (
+    "UPDATE rollouts SET status = 'cancelled', finished_at = ?, updated_at = ?,"
+    " last_sequence = last_sequence + 1 WHERE seq = ?"
 )
 _FENCE = (
     " AND COALESCE(owner, (SELECT queue.owner FROM queue WHERE queue.pool_id = rollouts.pool_id"
     " AND queue.rollout_seq = rollouts.seq)) = ?"
 )
-START_OWNED = START.replace(" WHERE", ", owner = ? WHERE") + _FENCE
+_START_OWNED = _START.replace(" WHERE", ", owner = ? WHERE") + _FENCE
 
 
 def fence(owner: int | None) -> str:
@@ -45,3 +83,324 @@ def fence(owner: int | None) -> str:
 def values_of(owner: int | None) -> tuple[int, ...]:
     """Return the number of a backend as a parameter; none where there is only one backend."""
     return () if owner is None else (owner,)
+
+
+@dataclass(slots=True)
+class NewRollout:
+    """Rollout that is to be stored.
+
+    Attributes:
+        tx: The transaction of whoever asks for it.
+        pool_id: Its pool.
+        task_id: Its task; None if it has none.
+        request: Its request.
+        replay_of: The rollout that it repeats.
+        url: The address that it is about to be sent to, where its first attempt starts at once.
+        id: Its id.
+    """
+
+    tx: Transaction
+    pool_id: str
+    task_id: str | None
+    request: dict[str, Any]
+    replay_of: str | None = None
+    url: str | None = None
+    id: str = field(default_factory=lambda: clock.new_id("rollout"))
+
+    def words(self) -> tuple[Any, ...]:
+        """Return what both statements begin with: ids, the mode, the request, and the trace."""
+        mode = self.request.get("mode") or "async"
+        trace = self.request.get("trace_correlation_id")
+        trace_text = "null" if trace is None else json_text.dumps(trace)
+        text = json_text.dumps(self.request)
+        return self.id, self.pool_id, self.task_id, mode, text, trace_text
+
+
+def insert_rollouts(new: Sequence[NewRollout]) -> list[Row]:
+    """Store new rollouts, queued, in this order."""
+    moment = now()
+    writes = [
+        RolloutWrite(
+            _INSERT,
+            (*one.words(), one.replay_of, moment, moment),
+            one.id,
+            moment,
+            [(events.QUEUED, _QUEUED)],
+        )
+        for one in new
+    ]
+    rows = _all_written(new[0].tx, writes)
+    for one, row in zip(new, rows, strict=True):
+        one.tx.changed(_change_of(row, "queued", moment))
+        one.tx.tell("queued", one.pool_id)
+    return rows
+
+
+def insert_started(new: Sequence[NewRollout]) -> list[Row]:
+    """Store new rollouts and start their first attempts: they are about to be sent.
+
+    Returns:
+        The rollouts as they were before they started: queued.
+    """
+    moment, owner = now(), new[0].tx.owner
+    sql = _INSERT_STARTED if owner is None else _INSERT_OWNED
+    number = values_of(owner)
+    writes = [
+        RolloutWrite(
+            sql,
+            (*one.words(), moment, moment, moment, moment, one.url, *number),
+            one.id,
+            moment,
+            [(events.QUEUED, _QUEUED), (events.STARTED, _start_words(1, one.url, None))],
+            _AS_QUEUED,
+        )
+        for one in new
+    ]
+    rows = _all_written(new[0].tx, writes)
+    for one, row in zip(new, rows, strict=True):
+        one.tx.changed(_change_of(row, "queued", moment))
+        one.tx.changed(_change_of(row, "running", moment, attempt=1))
+        one.tx.tell("events", one.pool_id, one.id)
+    return rows
+
+
+class Start(NamedTuple):
+    """Start of an attempt: the rollout is about to be sent.
+
+    Attributes:
+        tx: The transaction of whoever starts it.
+        rollout: The rollout.
+        url: The address that it is sent to.
+        error: Why an earlier attempt failed.
+        owner: The number of the backend that runs it; None where there is only one.
+    """
+
+    tx: Transaction
+    rollout: Row
+    url: str | None
+    error: TargetError | None = None
+    owner: int | None = None
+
+
+def start_rollouts(starts: Sequence[Start]) -> list[Row | FencedError]:
+    """Start attempts at rollouts.
+
+    Returns:
+        The rollouts; the error for one that is another backend's by now.
+    """
+    if not starts:
+        return []
+    moment = now()
+    writes = []
+    for _, rollout, url, error, owner in starts:
+        attempt, number = rollout["attempt"] + 1, values_of(owner)
+        write = RolloutWrite(
+            _START if owner is None else _START_OWNED,
+            (moment, moment, attempt, moment, url, *number, rollout["seq"], *number),
+            rollout["seq"],
+            moment,
+            [(events.STARTED, _start_words(attempt, url, error))],
+        )
+        writes.append(write)
+    found: list[Row | FencedError] = []
+    for one, started in zip(starts, starts[0].tx.written_rollouts(writes), strict=True):
+        if started is None:
+            found.append(FencedError(one.rollout["id"]))
+            continue
+        one.tx.tell("events", started["pool_id"], started["id"])
+        one.tx.changed(_change_of(one.rollout, "running", moment, attempt=started["attempt"]))
+        found.append(started)
+    return found
+
+
+def put_back(
+    tx: Transaction, rollout_id: str, error: TargetError, owner: int | None = None
+) -> Row | None:
+    """Let a rollout wait again that was not sent: its attempt does not count.
+
+    Args:
+        tx: The transaction.
+        rollout_id: The rollout.
+        error: Why it could not be sent.
+        owner: The number of the backend that runs it.
+
+    Returns:
+        The rollout; None where it has ended meanwhile, or is another backend's, and then nothing
+
+    """
+    moment = now()
+    reason = {"code": error.code, "message": error.message}
+    data = json_text.dumps({"status": "queued", "previous_error": reason})
+    update = RolloutWrite(
+        _PUT_BACK + fence(owner),
+        (moment, rollout_id, *values_of(owner)),
+        rollout_id,
+        moment,
+        [(events.QUEUED, data)],
+    )
+    row = tx.written_rollout(update)
+    if row is None:
+        return None
+    change = _change_of(row, "queued", moment)
+    tx.changed(replace(change, is_put_back=True, queue_seconds=None, run_seconds=None))
+    tx.tell("events", row["pool_id"], rollout_id)
+    return row
+
+
+def report_agent(
+    tx: Transaction, rollout_id: str, data: Sequence[str], owner: int | None = None
+) -> str:
+    """Add agent events, unless the rollout has ended meanwhile; return the id of its pool.
+
+    Args:
+        tx: The transaction.
+        rollout_id: The rollout.
+        data: The events.
+        owner: The number of the backend that runs it.
+
+    Raises:
+        FencedError: It is another backend's by now.
+    """
+    row = find_head(tx, rollout_id)
+    if row["status"] == "running" and data:
+        condition = (fence(owner), values_of(owner))
+        if not events.append(tx, row["seq"], events.AGENT, now(), data, condition):
+            raise FencedError(rollout_id)
+        tx.tell("events", row["pool_id"], rollout_id)
+    return str(row["pool_id"])
+
+
+class End(NamedTuple):
+    """End of a rollout.
+
+    Attributes:
+        tx: The transaction of whoever ends it.
+        rollout_id: The rollout.
+        result: What came of it.
+        owner: The number of the backend that runs it; None where there is only one.
+    """
+
+    tx: Transaction
+    rollout_id: str
+    result: RolloutResult
+    owner: int | None = None
+
+
+def finish_rollouts(ends: Sequence[End]) -> list[Row | ApiError | FencedError | None]:
+    """End rollouts.
+
+    Returns:
+        The rollouts; None for one that had ended already, and then nothing changes; the error for
+        one that is another backend's by now, or is gone.
+    """
+    moment = now()
+    rows = ends[0].tx.written_rollouts([_finish(end, moment) for end in ends])
+    found: list[Row | ApiError | FencedError | None] = []
+    for (tx, rollout_id, result, _), row in zip(ends, rows, strict=True):
+        if row is None:
+            found.append(_not_finished(tx, rollout_id))
+            continue
+        if result.content_rows:
+            artifact_rows.insert(tx, row["seq"], result.content_rows)
+        tx.changed(_change_of(row, result.status, moment, error=result.error))
+        tx.tell("ended", row["pool_id"], rollout_id)
+        found.append(row)
+    return found
+
+
+def finish(end: End) -> Row | None:
+    """End a rollout, and return it as `finish_rollouts` does; raises what that returns."""
+    [ended] = finish_rollouts([end])
+    if isinstance(ended, Exception):
+        raise ended
+    return ended
+
+
+def _finish(end: End, moment: str) -> RolloutWrite:
+    result = end.result
+    last_events = [(f"rollout.{result.status}", result.last_words())]
+    if result.reward != "null":
+        last_events.insert(0, (events.REWARD, f'{{"outcome_reward":{result.reward}}}'))
+    parameters = (
+        result.status,
+        result.result,
+        result.metrics,
+        result.reward,
+        result.error,
+        result.usage,
+        result.artifacts,
+        moment,
+        moment,
+        len(last_events),
+        end.rollout_id,
+        *values_of(end.owner),
+    )
+    sql = _FINISH + fence(end.owner)
+    return RolloutWrite(sql, parameters, end.rollout_id, moment, last_events)
+
+
+def _not_finished(tx: Transaction, rollout_id: str) -> ApiError | FencedError | None:
+    """Return why a rollout could not be ended; None where it had ended already."""
+    try:
+        is_final = find_rollout(tx, rollout_id)["status"] in FINAL
+    except ApiError as gone:
+        return gone
+    return None if is_final else FencedError(rollout_id)
+
+
+def cancel_rollouts(tx: Transaction, rollouts: Sequence[Row]) -> list[Row]:
+    """Cancel queued or running rollouts that were looked up in this transaction; return them."""
+    moment = now()
+    told = [(events.CANCELLED, '{"status":"cancelled"}')]
+    writes = [
+        RolloutWrite(_CANCEL, (moment, moment, row["seq"]), row["seq"], moment, told)
+        for row in rollouts
+    ]
+    rows = _all_written(tx, writes)
+    for row in rows:
+        tx.changed(_change_of(row, "cancelled", moment))
+        tx.tell("cancelled", row["pool_id"], row["id"])
+    return rows
+
+
+def _all_written(tx: Transaction, writes: Sequence[RolloutWrite]) -> list[Row]:
+    """Write rollouts which are there, or are new, with their events, and return them."""
+    rows: list[Row] = []
+    for write, row in zip(writes, tx.written_rollouts(writes), strict=True):
+        if row is None:
+            # Looked up, or made, in this very transaction.
+            raise LookupError(f"rollout {write.key!r} is gone")
+        rows.append(row)
+    return rows
+
+
+def _change_of(
+    row: Row, status: str, moment: str, *, attempt: int | None = None, error: str = "null"
+) -> RolloutChange:
+    """Return the change to this status of a rollout whose row is the one from before it."""
+    created_at, started_at = row["created_at"], row["started_at"]
+    code = None if error == "null" else str(json.loads(error)["code"])
+    queue_seconds = run_seconds = None
+    if status == "running" and started_at is None:
+        queue_seconds = seconds_between(created_at, moment)
+    elif status != "running" and started_at is not None:
+        queue_seconds = seconds_between(created_at, started_at)
+        run_seconds = seconds_between(started_at, moment)
+        attempt = row["attempt"]
+    return RolloutChange(
+        pool_id=row["pool_id"],
+        rollout_id=row["id"],
+        status=status,
+        trace=row["trace_correlation_id"],
+        attempt=attempt,
+        code=code,
+        queue_seconds=queue_seconds,
+        run_seconds=run_seconds,
+    )
+
+
+def _start_words(attempt: int, url: str | None, error: TargetError | None) -> str:
+    data: dict[str, Any] = {"status": "running", "attempt": attempt, "container_url": url}
+    if error is not None:
+        data["previous_error"] = {"code": error.code, "message": error.message}
+    return json_text.dumps(data)

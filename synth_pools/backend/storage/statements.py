@@ -87,18 +87,15 @@ class WritingConnection(Executes, Protocol):
         """Run one statement with each of these parameters."""
         ...
 
-    def written_rollout(
-        self, change: RolloutWrite, moment: str, events: Sequence[tuple[str, str]], /
-    ) -> Row | None:
-        """Change one rollout, add events to it, and return it as it is then.
+    def written_rollouts(self, writes: Sequence[RolloutWrite], /) -> list[Row | None]:
+        """Write rollouts with their events, and return each as it is then.
 
         Args:
-            change: The change, which counts the events in `last_sequence`.
-            moment: The time of the events.
-            events: The type and the data of each.
+            writes: The writes, in the order of their events; all of them are one statement, with
+                parameters of the same types, and return the same columns.
 
         Returns:
-            The row; None where nothing was changed.
+            Their rows; None where nothing was changed.
         """
         ...
 
@@ -122,19 +119,29 @@ class Notice(NamedTuple):
 
 
 class RolloutWrite(NamedTuple):
-    """Statement that inserts or updates one rollout.
+    """Statement that inserts or updates one rollout, and the events that go with it.
 
     Attributes:
-        sql: The statement.
+        sql: The statement, `INSERT ... VALUES` or `UPDATE ... SET ... WHERE`; it counts the events
+            in `last_sequence`.
         parameters: Its parameters.
         key: The id of the rollout, or its number.
-        columns: What of it is returned.
+        moment: The time of the events.
+        events: The type and the data of each.
+        columns: What of the rollout is returned; the id or the number is among it, as the key is.
     """
 
     sql: str
     parameters: Sequence[Any]
     key: str | int
+    moment: str
+    events: Sequence[tuple[str, str]]
     columns: str = "*"
+
+    @property
+    def key_column(self) -> str:
+        """The column that the key is in."""
+        return "id" if isinstance(self.key, str) else "seq"
 
 
 class CommitObserver(Protocol):
@@ -168,7 +175,7 @@ class Transaction:
         "execute",
         "executemany",
         "owner",
-        "written_rollout",
+        "written_rollouts",
     )
 
     def __init__(
@@ -180,12 +187,16 @@ class Transaction:
     ) -> None:
         self.execute = connection.execute
         self.executemany = connection.executemany
-        self.written_rollout = connection.written_rollout
+        self.written_rollouts = connection.written_rollouts
         self.owner = connection.owner
         self._notices = connection.notices
         self._callbacks = callbacks
         self._request_id = request_id
         self._observer = observer
+
+    def written_rollout(self, write: RolloutWrite) -> Row | None:
+        """Write one rollout with its events, and return it; None where nothing was changed."""
+        return self.written_rollouts((write,))[0]
 
     def changed(self, change: PoolChange | RolloutChange) -> None:
         """Tell the observer of a change of state, and which request asked for it."""

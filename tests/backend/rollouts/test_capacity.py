@@ -16,7 +16,7 @@ import pytest
 from synth_pools.backend.errors import BadOptionError
 from synth_pools.backend.limits import Limits
 from synth_pools.backend.rollouts.capacity import CompletionRate
-from synth_pools.backend.storage import rollouts
+from synth_pools.backend.storage.rollout_changes import NewRollout, insert_rollouts
 from synth_pools.backend.storage.sqlite.database import SQLiteDatabase
 from tests.support.backend_server import KEY, Server, eventually, serve
 from tests.support.containers import holding_containers, http, odd_container
@@ -170,7 +170,7 @@ def test_ten_thousand_in_one_pool_do_not_hold_up_one_in_another(tmp_path: Path) 
 
         def insert(tx: Any) -> None:
             for _ in range(10_000):
-                rollouts.insert_rollout(tx, crowded, None, {"env": {"events": 0}})
+                insert_rollouts([NewRollout(tx, crowded, None, {"env": {"events": 0}})])
 
         await store.write(insert)
         await store.close()

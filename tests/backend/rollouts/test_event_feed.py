@@ -16,10 +16,11 @@ import pytest
 
 from synth_pools.backend.rollouts.event_feed import RolloutNotifier, follow_events
 from synth_pools.backend.storage import events as stored_events
-from synth_pools.backend.storage import pools, rollouts
+from synth_pools.backend.storage import pools
 from synth_pools.backend.storage.database import Database, Transaction
 from synth_pools.backend.storage.event_logs import RolloutLog
 from synth_pools.backend.storage.events import Event
+from synth_pools.backend.storage.rollout_changes import NewRollout, insert_rollouts
 from synth_pools.backend.storage.sqlite.database import SQLiteDatabase
 from tests.support.backend_server import Server, eventually, read_events
 
@@ -243,7 +244,7 @@ class Story:
     async def begin(self) -> None:
         def insert(tx: Transaction) -> tuple[str, str, int]:
             pool = pools.insert_pool(tx, None, {"name": "a pool"})
-            row = rollouts.insert_rollout(tx, pool.id, None, {})
+            [row] = insert_rollouts([NewRollout(tx, pool.id, None, {})])
             return row["id"], pool.id, row["seq"]
 
         self.rollout_id, self.pool_id, self._seq = await self._database.write(insert)

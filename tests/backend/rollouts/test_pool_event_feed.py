@@ -20,6 +20,7 @@ from synth_pools.backend.storage.data_dir import FILE_NAME
 from synth_pools.backend.storage.database import Database, Transaction
 from synth_pools.backend.storage.event_logs import PoolLog
 from synth_pools.backend.storage.events import Event
+from synth_pools.backend.storage.rollout_changes import NewRollout, cancel_rollouts, insert_rollouts
 from synth_pools.backend.storage.sqlite.database import SQLiteDatabase
 from tests.backend.storage.test_schema import make_version_1
 from tests.support.backend_server import serve
@@ -43,7 +44,7 @@ class PoolStory:
     async def begin(self, number: int) -> None:
         def insert(tx: Transaction) -> None:
             pool = pools.insert_pool(tx, None, {"name": "a pool"})
-            rows = [rollouts.insert_rollout(tx, pool.id, None, {}) for _ in range(number)]
+            rows = insert_rollouts([NewRollout(tx, pool.id, None, {}) for _ in range(number)])
             self.pool_id, self._seq = pool.id, pool.row["seq"]
             self._seqs = [(row["seq"], row["id"]) for row in rows]
 
@@ -63,7 +64,7 @@ class PoolStory:
     async def end(self) -> None:
         def archive(tx: Transaction) -> None:
             for _, rollout_id in self._seqs:
-                rollouts.cancel(tx, rollouts.find_rollout(tx, rollout_id))
+                cancel_rollouts(tx, [rollouts.find_rollout(tx, rollout_id)])
             pools.archive_pool(tx, pools.find_pool(tx, self.pool_id))
             tx.after_commit(lambda: self.notifier.notify_pool(self.pool_id))
 

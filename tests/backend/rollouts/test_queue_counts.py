@@ -15,10 +15,10 @@ import pytest
 from synth_pools.backend.limits import Limits
 from synth_pools.backend.rollouts.capacity import AdmissionControl
 from synth_pools.backend.rollouts.placement import Placement
-from synth_pools.backend.storage import rollouts
 from synth_pools.backend.storage.data_dir import FILE_NAME
 from synth_pools.backend.storage.database import Database, Transaction
 from synth_pools.backend.storage.pools import find_pool, insert_pool
+from synth_pools.backend.storage.rollout_changes import NewRollout, insert_rollouts
 from synth_pools.backend.storage.sql_functions import number_of
 from synth_pools.backend.storage.sqlite.database import SQLiteDatabase
 from tests.support.backend_server import KEY, Server, eventually, serve
@@ -52,7 +52,7 @@ async def steps_of_admission(database: SQLiteDatabase, pool_id: str | None) -> i
         database._writer.set_progress_handler(count, 1)
         pool = Placement(tx).pool_for(pool_id, {})
         AdmissionControl(limits).room(tx).take(pool)
-        rollouts.insert_rollout(tx, pool.id, None, {})
+        insert_rollouts([NewRollout(tx, pool.id, None, {})])
         database._writer.set_progress_handler(None, 1)
         raise RollBackError
 
@@ -83,7 +83,7 @@ async def test_only_what_is_committed_is_counted(tmp_path: Path) -> None:
     database = SQLiteDatabase(tmp_path)
 
     def fails_late(tx: Transaction) -> None:
-        rollouts.insert_rollout(tx, "p", None, {})
+        insert_rollouts([NewRollout(tx, "p", None, {})])
         tx.execute("no statement")
 
     def fails_within_a_statement(tx: Transaction) -> None:
@@ -94,7 +94,7 @@ async def test_only_what_is_committed_is_counted(tmp_path: Path) -> None:
         )
 
     def adds(tx: Transaction) -> int:
-        rollouts.insert_rollout(tx, "p", None, {})
+        insert_rollouts([NewRollout(tx, "p", None, {})])
         return number_of(tx, "queued", "p")
 
     try:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Awaitable, Coroutine, Generator, Iterable, Iterator, Sequence
-from typing import Any, TypeVar, cast
+from typing import Any, TypeVar
 
 import asyncpg
 from asyncpg.prepared_stmt import PreparedStatement
@@ -12,6 +12,7 @@ from ..statements import Notice, RolloutWrite, Row
 from .dialect import translated
 from .greenlets import wait
 from .notices import telling
+from .rollout_writes import portions, statement
 
 _T = TypeVar("_T")
 
@@ -34,24 +35,6 @@ _READ_ONLY = "25006"
 _TOO_SLOW = "25P03"
 # Of our function `enter`.
 _FENCED = "SP001"
-
-
-# A change of one rollout, its events, and what is asked for of it: one answer for all.
-_WITH_EVENTS = """
-WITH written AS ({sql} RETURNING *),
-told AS (
-    INSERT INTO events (rollout_seq, sequence, type, timestamp, data, pool_seq, place)
-    SELECT seq, sequence, type, moment, data, pool_seq, next_event_place() FROM (
-        SELECT written.seq, written.last_sequence - ? + event.number AS sequence,
-            event.type, CAST(? AS TEXT) AS moment, event.data,
-            (SELECT pools.seq FROM pools WHERE pools.id = written.pool_id) AS pool_seq
-        FROM written, unnest(CAST(? AS TEXT[]), CAST(? AS TEXT[]))
-            WITH ORDINALITY AS event (type, data, number)
-        ORDER BY event.number
-    ) AS listed
-)
-SELECT {columns}, CAST(pg_current_xact_id() AS TEXT) AS transaction_number FROM written
-"""
 
 
 class StatementError(Exception):
@@ -171,20 +154,19 @@ class PostgresConnection:
             if len(rows) < _PAGE:
                 return
 
-    def written_rollout(
-        self, change: RolloutWrite, moment: str, events: Sequence[tuple[str, str]], /
-    ) -> Row | None:
-        """Change a rollout, add its events and return it, all in one statement."""
-        kinds, texts = [kind for kind, _ in events], [text for _, text in events]
-        row: Any = self.execute(
-            _WITH_EVENTS.format(sql=change.sql, columns=change.columns),
-            (*change.parameters, len(events), moment, kinds, texts),
-        ).fetchone()
-        if row is not None:
+    def written_rollouts(self, writes: Sequence[RolloutWrite], /) -> list[Row | None]:
+        """Write rollouts with their events, many in one statement, and return them."""
+        found: list[Row | None] = []
+        for portion in portions(writes) if writes else ():
+            rows: list[Any] = self.execute(*statement(portion)).fetchall()
             # Of the status of a statement that reads in the end.
-            self.changes += 1
-            self.transaction = row["transaction_number"]
-        return cast("Row | None", row)
+            self.changes += len(rows)
+            if rows:
+                self.transaction = rows[0]["transaction_number"]
+            key = portion[0].key_column
+            by_key = {row[key]: row for row in rows}
+            found += [by_key.get(write.key) for write in portion]
+        return found
 
     def _execute(self, sql: str, arguments: Sequence[Any]) -> Result:
         prepared = self._prepare(sql)

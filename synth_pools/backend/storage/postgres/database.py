@@ -17,7 +17,7 @@ from ...settings import StoreURL
 from ..database import Database, DatabaseClosedError, SchemaVersionError, StorageError
 from ..peers import Peer
 from ..statements import CommitObserver, Snapshot, Transaction
-from ..transactions import Batch, Job
+from ..transactions import Batch, Job, run_jobs
 from .connection import (
     DRIVER_ERRORS,
     PostgresConnection,
@@ -294,7 +294,7 @@ class PostgresDatabase(Database):
         try:
             writer = await self._connected_writer()
             number_of_writer = writer.owner or 0
-            number = await in_greenlet(self._work, writer, jobs)
+            number = await in_greenlet(self._work, writer, batch)
             batch.worked = number is not None
             if number:
                 await self._committed(writer, number, jobs)
@@ -316,24 +316,26 @@ class PostgresDatabase(Database):
             self._observer.committed(len(jobs), took, failed=failed)
         return batch.worked is True
 
-    def _work(self, writer: PostgresConnection, jobs: list[Job]) -> str | None:
-        """Run jobs up to one that fails and has changed something; in a greenlet.
+    def _work(self, writer: PostgresConnection, batch: Batch) -> str | None:
+        """Run jobs up to one that fails with others, or has changed something; in a greenlet.
 
         Returns:
             The number of the transaction, "" where it changes nothing, None where it is spoilt.
         """
         writer.enter()
-        for job in jobs:
+        for group in batch.groups():
             changes = writer.changes
             try:
-                job.run(writer, self._observer)
+                run_jobs(group, writer, self._observer)
             except Exception as error:  # noqa: BLE001 - raised again where it is awaited
-                job.fail(error)
-                if writer.changes != changes:
+                for job in group:
+                    job.fail(error)
+                if len(group) > 1 or writer.changes != changes:
                     break
             if writer.error is not None:
-                # Whatever the job has made of it.
-                job.fail(writer.error)
+                # Whatever the jobs have made of it.
+                for job in group:
+                    job.fail(writer.error)
                 break
         else:
             if not writer.changes:

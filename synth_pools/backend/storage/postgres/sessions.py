@@ -30,8 +30,14 @@ SELECT set_config('synchronous_commit', 'on', false)
     WHERE current_setting('synchronous_commit') = 'off'
 """
 # Of one that writes: a backend that is stopped in the middle of a transaction holds up the others
-# no longer than this.
-_WRITING = "SET idle_in_transaction_session_timeout = '3s'"
+# no longer than this. It reads and writes few rows by their keys, however small a table was when
+# its statistics were made.
+_WRITING = """
+SET idle_in_transaction_session_timeout = '3s';
+SET enable_seqscan = off;
+SET enable_hashjoin = off;
+SET enable_mergejoin = off
+"""
 
 
 async def open_session(url: StoreURL) -> asyncpg.Connection:

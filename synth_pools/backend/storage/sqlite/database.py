@@ -19,7 +19,7 @@ from ..peers import Peer
 from ..private_files import keep_private
 from ..sql_functions import NEXT_PLACE
 from ..statements import CommitObserver, Notice, RolloutWrite, Row, Snapshot
-from ..transactions import Batch, Job
+from ..transactions import Batch, run_jobs
 from .queue_counts import QueueCounts
 from .schema import VERSION, prepare, read_version
 from .vacuum import give_back_free_pages
@@ -219,7 +219,7 @@ class SQLiteDatabase(Database):
             # Where that is not possible just now, the thread tries with more patience.
             with contextlib.suppress(sqlite3.Error):
                 self._begin_transaction(_NO_PATIENCE)
-                batch.worked = self._work(batch.jobs)
+                batch.worked = self._work(batch)
         self._batches.put(batch)
 
     def _run(self) -> None:
@@ -253,7 +253,7 @@ class SQLiteDatabase(Database):
                 if connection.in_transaction:
                     connection.execute("ROLLBACK")
                 self._begin_transaction(_PATIENCE)
-                batch.worked = self._work(jobs)
+                batch.worked = self._work(batch)
             connection.execute("COMMIT" if batch.worked else "ROLLBACK")
             if batch.worked:
                 self._counts.keep()
@@ -277,24 +277,27 @@ class SQLiteDatabase(Database):
         self._counts.take_back()
         self._writer.execute("BEGIN IMMEDIATE")
 
-    def _work(self, jobs: list[Job]) -> bool:
-        """Run jobs up to one that fails and has changed something; False where one did."""
+    def _work(self, batch: Batch) -> bool:
+        """Run jobs up to one that fails with others, or has changed something; False there."""
         connection = self._writer
-        for job in jobs:
+        for group in batch.groups():
             changes, counted = connection.total_changes, self._counts.mark()
             try:
-                job.run(connection, self._observer)
+                run_jobs(group, connection, self._observer)
             except Exception as error:  # noqa: BLE001 - raised again where it is awaited
-                job.fail(error)
+                for job in group:
+                    job.fail(error)
                 # A statement that fails changes nothing, though it may have begun to count.
                 self._counts.take_back(counted)
-                if connection.in_transaction and connection.total_changes != changes:
+                is_spoilt = len(group) > 1 or connection.total_changes != changes
+                if is_spoilt and connection.in_transaction:
                     return False
             if not connection.in_transaction:
                 # SQLite itself gives up the whole transaction for some errors of one statement.
+                ended_by = group[0].error
                 raise (
-                    job.error
-                    if isinstance(job.error, sqlite3.Error)
+                    ended_by
+                    if isinstance(ended_by, sqlite3.Error)
                     else sqlite3.OperationalError("the transaction ended before its commit")
                 )
         return True
@@ -324,15 +327,16 @@ class _Connection(sqlite3.Connection):
         """Run a statement whose rows are read as they are asked for."""
         return self.execute(sql, parameters)
 
-    def written_rollout(
-        self, change: RolloutWrite, moment: str, events: Sequence[tuple[str, str]]
-    ) -> Row | None:
-        """Change a rollout, add its events and return it: RETURNING costs as much again."""
-        sql, parameters, key, columns = change
+    def written_rollouts(self, writes: Sequence[RolloutWrite]) -> list[Row | None]:
+        """Write rollouts with their events, one after the other, and return them."""
+        return [self._written(write) for write in writes]
+
+    def _written(self, write: RolloutWrite) -> Row | None:
+        # RETURNING costs as much again.
+        sql, parameters, key, moment, events, columns = write
         if not self.execute(sql, parameters).rowcount:
             return None
-        by = "id" if isinstance(key, str) else "seq"
-        query = f"SELECT {columns} FROM rollouts WHERE {by} = ?"  # noqa: S608 - of ours
+        query = f"SELECT {columns} FROM rollouts WHERE {write.key_column} = ?"  # noqa: S608 - ours
         row: Row = self.execute(query, (key,)).fetchone()
         seq, sequence = row["seq"], row["last_sequence"] - len(events) + 1
         if len(events) == 2:
