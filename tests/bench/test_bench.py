@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import os
 import re
+import socket
 import subprocess
 import sys
 from collections.abc import Coroutine, Iterator
@@ -18,7 +19,7 @@ import pytest
 from bench import __main__, cases_async, command_line, table
 from bench.cases import HTTP_CLIENT, HTTPX, OLDER, OURS, Addresses, Case, repeat
 from bench.cases_sync import sync_cases
-from bench.server import EVENTS, LONG, PAGE, POOL_ID, SHORT
+from bench.server import EVENTS, LONG, PAGE, POOL_ID, SHORT, STREAM_POOL_ID
 from bench.timing import Result, measure
 from synth_pools import ContainerPoolsClient
 from synth_pools._client.http import response_reader
@@ -52,6 +53,18 @@ def test_its_server_answers_our_client(url: str) -> None:
         assert client.create_rollout(POOL_ID, {"seed": 1})["id"] == SHORT
         numbers = [event["sequence"] for event in client.rollouts.events(POOL_ID, LONG)]
         assert numbers == list(range(1, EVENTS + 1))
+
+
+def test_its_server_answers_each_request_once(url: str) -> None:
+    """An answer that comes twice would be taken for the next one."""
+    told, own = (f"/v1/pools/{pool}/rollouts/{SHORT}" for pool in (STREAM_POOL_ID, POOL_ID))
+    requests = "".join(f"GET {path} HTTP/1.1\r\n\r\n" for path in (told, own, f"{told}/summary"))
+    host, port = url.removeprefix("http://").split(":")
+    with socket.create_connection((host, int(port)), timeout=20) as connection:
+        connection.sendall(requests.encode())
+        connection.shutdown(socket.SHUT_WR)
+        with connection.makefile("rb") as answers:
+            assert answers.read().count(b"HTTP/1.1 200 OK\r\n") == 3
 
 
 FIRST_CALL = """

@@ -272,6 +272,19 @@ BROKEN = {
         "list_things",
         "the schema of its text/event-stream has no name",
     ),
+    "events and pages without a name for these": (
+        SMALL_SPEC.replace(
+            "application/json:\n"
+            "              schema: {type: array, items: {$ref: '#/components/schemas/Thing'}}\n"
+            "              example: [{name: it}]",
+            "text/event-stream: {schema: {$ref: '#/components/schemas/Thing'}, example: a}\n"
+            "            application/json:\n"
+            "              schema: {$ref: '#/components/schemas/Thing'}\n"
+            "              example: {name: it}",
+        ),
+        "list_things",
+        "answers a stream and JSON, and has no x-json-method",
+    ),
     "one operationId twice": (
         SMALL_SPEC.replace("create_thing", "list_things"),
         "POST /things",

@@ -111,6 +111,14 @@ def test_what_is_no_version_is_refused(root: Path, version: str) -> None:
         release.release(root, version, DAY)
 
 
+def test_why_a_release_is_refused_is_told_in_a_line(
+    root: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert release.main(["1.0", "--root", str(root)]) == 1
+    told = capsys.readouterr()
+    assert (told.out, told.err) == ("", "release: '1.0' is no version; write VERSION=0.2.0\n")
+
+
 def test_changes_are_committed_first(root: Path) -> None:
     (root / "README.md").write_text("Another")
     with pytest.raises(CodegenError, match=r"there are changes; commit them first: README.md"):

@@ -113,7 +113,7 @@ def test_pages_show_what_the_forms_are() -> None:
 
 def test_a_shell_sends_the_key_and_a_body_that_people_can_read() -> None:
     texts: list[str] = []
-    for forms in FORMS.values():
+    for forms in example_forms(load_spec(), COMMANDS).values():
         assert '-H "Authorization: Bearer $SYNTH_API_KEY"' in forms.curl
         words = shlex.split(forms.curl.replace("\\\n", ""))
         texts += words[words.index("--json") + 1 :][:1] if "--json" in words else []

@@ -18,6 +18,7 @@ TESTS_OF = {
     "synth_pools/_client": "tests/client",
     # Those that no quick test runs come before the folder that they are in.
     "synth_pools/backend/storage/postgres": "tests/postgres",
+    "synth_pools/backend/peers.py": "tests/postgres",
     "synth_pools/backend/processes/image_launcher.py": "tests/oci",
     "synth_pools/backend": "tests/backend",
     "synth_pools/contract": "tests/contract",

@@ -23,6 +23,7 @@ _LONGEST_SECONDS = 3600.0
 _TESTS_OF_A_SETTING = 5
 # What more lines set tells nothing.
 _MOST_SETTINGS = 6
+_CONSTANT = re.compile("_?[A-Z][A-Z0-9_]*")
 # Folder, in a work tree, of what is found out about it once.
 CACHE = ".mutants-cache"
 
@@ -42,6 +43,7 @@ class CoverageMap:
         inspecting: Names of the tests that may look at signatures: that of a function can be wrong
             without anything in it being run.
         modules: Texts of the modules of the room.
+        naming: Names of the tests that name a constant of a module themselves, by the constant.
     """
 
     seconds: dict[str, float]
@@ -49,6 +51,7 @@ class CoverageMap:
     lines: dict[str, dict[int, set[str]]]
     inspecting: set[str] = field(default_factory=set)
     modules: dict[str, str] = field(default_factory=dict)
+    naming: dict[str, set[str]] = field(default_factory=dict)
 
     @classmethod
     def merged(cls, maps: Iterable[CoverageMap]) -> CoverageMap:
@@ -59,6 +62,8 @@ class CoverageMap:
             whole.failed += one.failed
             whole.inspecting |= one.inspecting
             whole.modules |= one.modules
+            for constant, names in one.naming.items():
+                whole.naming[constant] = whole.naming.get(constant, set()) | names
             for module, lines in one.lines.items():
                 known = whole.lines.setdefault(module, {})
                 for line, names in lines.items():
@@ -77,11 +82,11 @@ class CoverageMap:
         Where a module is derived from this one, `derived` is its text: its tests count as well.
 
         For each line of the function, and of those that use what it sets, one that runs it comes
-        first: what is changed may matter only where few tests go. Then some for each line that sets
-        an attribute that the statement reads, and one for each line of the functions of other
-        modules that it calls, or that use what it sets. Then those of the module's own file. Of the
-        others, every test function comes with one of its parameters
-        before one comes with another, and every file with one function.
+        first, and those that name a constant that it sets: what is changed may matter only where
+        few tests go. Then some for each line that sets an attribute that the statement reads, and
+        one for each line of the functions of other modules that it calls, or that use what it sets.
+        Then those of the module's own file. Of the others, every test function comes with one of
+        its parameters before one comes with another, and every file with one function.
         """
         lines, on_import = _lines_run(source, line)
         maps = [self.lines.get(path, {})]
@@ -92,7 +97,9 @@ class CoverageMap:
         inspecting = self.inspecting if on_import else set[str]()
         seen: dict[str, int] = defaultdict(int)
         ranked = []
-        candidates = (found | inspecting) & self.seconds.keys()
+        constants = _constants_set(source, line)
+        naming = set[str]().union(*(self.naming.get(each, ()) for each in constants))
+        candidates = (found | inspecting | naming) & self.seconds.keys()
         distances = {
             name: min(distance_of(path, file_of(name)), 1 if name in inspecting else 2)
             for name in candidates
@@ -103,7 +110,7 @@ class CoverageMap:
 
         around = _lines_around(source, line)
         ways = [set[str]().union(*(known.get(each, ()) for known in maps)) for each in around]
-        first = {min(names, key=nearness) for way in ways if (names := way & candidates)}
+        first = {min(names, key=nearness) for way in ways if (names := way & candidates)} | naming
         ways = [
             self.lines.get(function.path, {}).get(each, set[str]())
             for function in self._related.of_statement(path, source, line)
@@ -171,9 +178,14 @@ def coverage_map(copy: Path, tests: str, jobs: int, cache: Path | None = None) -
     measured.tree = tree
     if path:
         measured.write(path)
-    inspecting = _inspecting(copy, measured.seconds)
-    failed = sorted(measured.failed)
-    return CoverageMap(measured.seconds, failed, measured.lines, inspecting, tree.modules)
+    return CoverageMap(
+        measured.seconds,
+        sorted(measured.failed),
+        measured.lines,
+        _inspecting(copy, measured.seconds),
+        tree.modules,
+        _naming(copy, measured.seconds),
+    )
 
 
 def _measured(copy: Path, tests: Sequence[str], jobs: int) -> KeptLines:
@@ -209,6 +221,31 @@ def _inspecting(copy: Path, names: Iterable[str]) -> set[str]:
         if re.search(r"^import inspect$", (copy / file).read_text(encoding="utf-8"), re.MULTILINE)
     }
     return {name for name in names if file_of(name) in files}
+
+
+def _naming(copy: Path, names: Iterable[str]) -> dict[str, set[str]]:
+    """List the tests that name a constant of a module, which ran before any of them began."""
+    tests: dict[str, dict[str, set[str]]] = defaultdict(lambda: defaultdict(set))
+    for name in names:
+        tests[file_of(name)][name.partition("[")[0].rpartition("::")[2]].add(name)
+    found: dict[str, set[str]] = defaultdict(set)
+    for file, functions in tests.items():
+        tree = ast.parse((copy / file).read_text(encoding="utf-8"))
+        imported = {
+            alias.name
+            for node in ast.walk(tree)
+            if isinstance(node, ast.ImportFrom)
+            for alias in node.names
+        }
+        for node in ast.walk(tree):
+            if isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef) and node.name in functions:
+                for each in ast.walk(node):
+                    constant = each.attr if isinstance(each, ast.Attribute) else ""
+                    if isinstance(each, ast.Name) and each.id in imported:
+                        constant = each.id
+                    if _CONSTANT.fullmatch(constant):
+                        found[constant] |= functions[node.name]
+    return found
 
 
 def _lines_by_module(
@@ -291,6 +328,17 @@ def _lines_around(source: bytes, line: int) -> list[int]:
     using = (node for node in functions if names & _names_in(node))
     wanted = using if inner is None else (inner, *using)
     return sorted({each for node in wanted for each in _lines_of(node)})
+
+
+def _constants_set(source: bytes, line: int) -> set[str]:
+    """List the constants of the module that the statement of a line sets."""
+    return {
+        target.id
+        for node in ast.parse(source).body
+        if isinstance(node, ast.Assign | ast.AnnAssign) and line in _lines_of(node)
+        for target in (node.targets if isinstance(node, ast.Assign) else [node.target])
+        if isinstance(target, ast.Name) and _CONSTANT.fullmatch(target.id)
+    }
 
 
 def _lines_setting(source: bytes, line: int) -> list[int]:

@@ -17,17 +17,19 @@ _PAGE = """\
 `make mutants MUTANTS_OPTIONS='--all --sample 20'` changes hand-written code at random, one small
 change at a time, and the sync variant that is derived from it with it. It runs tests that ran the
 changed line: as many as took 20 seconds together when they were measured, or as `--budget` says.
-For each line of its function one that runs it comes first, then some for each line that sets what
-it reads and for each of the functions of other modules that it calls or that use what it sets, then
-the module's own, then those of many files. A change is killed if one of them fails that passes
-without it, or if because of it none begins or they do not end. What was killed before is not tried
-again where its module and the file of the test that killed it are as they were: `.mutants-cache`
-knows. `--only PATH` does it for some packages, `--seed N` makes other changes, and `--write FILE`
-puts the result here, where the rows of other packages stay as they are.
+For each line of its function one that runs it comes first, and those that name a constant that is
+changed, then some for each line that sets what it reads and for each of the functions of other
+modules that it calls or that use what it sets, then the module's own, then those of many files. A
+change is killed if one of them fails that passes without it, or if because of it none begins or
+they do not end. What was killed before is not tried again where its module and the file of the test
+that killed it are as they were: `.mutants-cache` knows. `--only PATH` does it for some packages,
+`--seed N` makes other changes, and `--write FILE` puts the result here, where the rows of other
+packages stay as they are.
 
-The tests are those of `make test`, but for places that these cannot reach: the PostgreSQL database
-has those of `tests/postgres`, on a server, the module that starts containers of images those of
-`tests/oci`, on a container engine, and benchmarks and generators those of `make test-system`, too.
+The tests are those of `make test`, but for places that these cannot reach: the PostgreSQL database,
+and what several backends do that share one, have those of `tests/postgres`, on a server, the module
+that starts containers of images those of `tests/oci`, on a container engine, and benchmarks and
+generators those of `make test-system`, too.
 
 Each row is of the day when its package was tried, and of the tests that there were then. On a busy
 machine tests took longer when they were measured, so that fewer of them are run and more changes

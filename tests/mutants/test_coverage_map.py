@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+from pathlib import Path
+
 import pytest
 
 from tests.mutants.changes import distance_of
-from tests.mutants.coverage_map import CoverageMap
+from tests.mutants.coverage_map import CoverageMap, _naming
 from tests.mutants.kept_lines import moved
 
 ADDER = "synth_pools/backend/room/adder.py"
@@ -66,6 +68,40 @@ def test_what_runs_on_import_has_the_tests_that_look_at_signatures_too() -> None
     # A default of a parameter, and the comparison.
     assert known.tests_of(ADDER, MAPPED.encode(), 8, 10) == [own, reading]
     assert known.tests_of(ADDER, MAPPED.encode(), 12, 10) == [own]
+
+
+def test_a_constant_has_the_tests_that_name_it_too(tmp_path: Path) -> None:
+    text = """\
+from synth_pools.backend.room import adder
+from synth_pools.backend.room.adder import OTHER
+
+LIMIT = 9
+
+
+def test_names():
+    assert adder.LIMIT == 3
+
+
+async def test_imports():
+    assert OTHER == 4
+
+
+def test_has_its_own():
+    assert LIMIT == 9
+"""
+    file = "tests/backend/test_x.py"
+    (tmp_path / file).parent.mkdir(parents=True)
+    (tmp_path / file).write_text(text)
+    names = ["test_names[1]", "test_names[2]", "test_imports", "test_has_its_own"]
+    seconds = {f"{file}::{name}": 1.0 for name in names}
+    naming = _naming(tmp_path, seconds)
+    known = CoverageMap(seconds, [], {}, naming=naming)
+    named = [f"{file}::{name}" for name in names]
+    assert known.tests_of(ADDER, MAPPED.encode(), 1, 10) == named[:2]
+    assert known.tests_of(ADDER, MAPPED.encode(), 3, 10) == named[2:3]
+    # Where it is used, none of them runs it.
+    assert known.tests_of(ADDER, MAPPED.encode(), 12, 10) == []
+    assert CoverageMap.merged([known, known]).naming == naming
 
 
 def test_the_budget_goes_to_the_own_tests_and_to_one_of_each_function_first() -> None:
