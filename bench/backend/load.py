@@ -63,13 +63,19 @@ class Direct:
 class Through:
     """The same rollouts, which a backend is asked for."""
 
-    def __init__(self, client: aiohttp.ClientSession, backend: Process, container: Process) -> None:
+    def __init__(
+        self,
+        client: aiohttp.ClientSession,
+        backend: Process,
+        container: Process,
+        places: int = IN_FLIGHT,
+    ) -> None:
         self._client = client
         self._url = backend.url
         self._pool: dict[str, Any] = {
             "name": "bench",
             "container_url": container.url,
-            "concurrency": IN_FLIGHT,
+            "concurrency": places,
         }
         self._pool_id = ""
 
@@ -89,6 +95,30 @@ class Through:
         body = {"mode": "sync", "seed": 1, "params": {"seconds": seconds}}
         answer = await _sent(self._client, "POST", self._rollouts(self._pool_id), body)
         _require(answer["status"] == "completed", answer)
+
+    async def seconds_until_told(self, other: Through, times: int) -> list[float]:
+        """The seconds from the answer to a creation until a reader of another backend has it."""
+        taken: list[float] = []
+        told: asyncio.Queue[float] = asyncio.Queue()
+
+        async def read() -> None:
+            url = f"{other._url}/v1/pools/{self._pool_id}/events?types=rollout.queued"
+            async with self._client.get(url, timeout=aiohttp.ClientTimeout()) as response:
+                async for line in response.content:
+                    if line.startswith(b"data: "):
+                        told.put_nowait(time.perf_counter())
+
+        reader = asyncio.create_task(read())
+        try:
+            for _ in range(times):
+                body = {"mode": "async", "seed": 1}
+                await _sent(self._client, "POST", self._rollouts(self._pool_id), body)
+                answered = time.perf_counter()
+                taken.append(max(0.0, await asyncio.wait_for(told.get(), 30) - answered))
+        finally:
+            reader.cancel()
+        # Those before the stream was open are told at its beginning.
+        return taken[times // 10 :]
 
     async def health(self) -> None:
         await _sent(self._client, "GET", f"{self._url}/health")
@@ -171,7 +201,9 @@ class Through:
         return f"{self._url}/v1/pools/{pool_id}/rollouts"
 
 
-async def rate_of(call: Call, calls: int, spread_seconds: float = 0.0) -> float:
+async def rate_of(
+    call: Call, calls: int, spread_seconds: float = 0.0, in_flight: int = IN_FLIGHT
+) -> float:
     """Calls a second, so many of them in flight; without those with which it begins and ends.
 
     In the end there are fewer and fewer. At first all of them come at once, or as far apart as they
@@ -181,15 +213,15 @@ async def rate_of(call: Call, calls: int, spread_seconds: float = 0.0) -> float:
     left = iter(range(calls))
 
     async def one_after_the_other(number: int) -> None:
-        await asyncio.sleep(spread_seconds * number / IN_FLIGHT)
+        await asyncio.sleep(spread_seconds * number / in_flight)
         for _ in left:
             await call()
             ends.append(time.perf_counter())
 
     async with asyncio.TaskGroup() as tasks:
-        for number in range(IN_FLIGHT):
+        for number in range(in_flight):
             tasks.create_task(one_after_the_other(number))
-    return (calls - 2 * IN_FLIGHT) / (ends[-1 - IN_FLIGHT] - ends[IN_FLIGHT - 1])
+    return (calls - 2 * in_flight) / (ends[-1 - in_flight] - ends[in_flight - 1])
 
 
 async def rate_until(call: Call, end: asyncio.Event) -> float:

@@ -30,6 +30,8 @@ _HEAD = ("", "PostgreSQL", "SQLite", "ratio", "promised")
 _BATCH = 100
 _FEW = 10_000
 _BACKENDS = 3
+# In flight through all of them, and through one next to them.
+_TOGETHER = _BACKENDS * IN_FLIGHT
 
 _PAGE = """\
 # A PostgreSQL database next to SQLite
@@ -115,9 +117,9 @@ async def _measure(
             await contender.open()
             await measures.fill(contender, 5 * IN_FLIGHT)
         rows = [await _rollouts(contenders, rounds)]
-        rows.append(
-            await _together(contenders["few"], Through(client, three[0], target), three, rounds)
-        )
+        alone, shared = (Through(client, process, target, _TOGETHER) for process in (few, three[0]))
+        rows.append(await _together(alone, shared, three, rounds))
+        rows.append(await _notices(client, three, target, rounds))
         rows.append(await _batches(client, {"sqlite": sqlite, "few": few}, rounds))
         if stored > _FEW:
             for name, number in (("few", _FEW), ("many", stored)):
@@ -145,22 +147,45 @@ async def _rollouts(contenders: dict[str, Through], rounds: int) -> _Row:
 
 async def _together(one: Through, first: Through, all_of_them: list[Process], rounds: int) -> _Row:
     """Rollouts of one pool, of which any of several backends is asked, next to one alone."""
-    await first.open()
-    await measures.fill(first, 5 * IN_FLIGHT)
+    for opened in (one, first):
+        await opened.open()
+        await measures.fill(opened, 2 * _TOGETHER)
     turns = itertools.cycle([first, *(first.beside(other) for other in all_of_them[1:])])
     rates: dict[str, list[float]] = {"alone": [], "together": []}
-    calls = IN_FLIGHT * 14
+    calls = _TOGETHER * 8
     for number in range(rounds):
         for name in sorted(rates, reverse=bool(number % 2)):
             chosen = itertools.cycle([one]) if name == "alone" else turns
-            rates[name].append(await rate_of(lambda: next(chosen).run(0), calls))  # noqa: B023
+            rate = await rate_of(
+                lambda: next(chosen).run(0),  # noqa: B023
+                calls,
+                in_flight=_TOGETHER,
+            )
+            rates[name].append(rate)
     ratio = _ratio(rates["together"], rates["alone"])
     return _Row(
-        f"the same through {len(all_of_them)} backends (next to one)",
+        f"{_TOGETHER} at a time through {len(all_of_them)} backends (next to one)",
         f"{median(rates['together']):,.0f}/s",
         f"{median(rates['alone']):,.0f}/s",
         f"{ratio:.2f}",
         "≥ 1",
+    )
+
+
+async def _notices(
+    client: aiohttp.ClientSession, backends: list[Process], target: Process, rounds: int
+) -> _Row:
+    """How long after an answer of one backend a reader of another one has the event."""
+    first = Through(client, backends[0], target)
+    await first.open()
+    taken = sorted(await first.seconds_until_told(first.beside(backends[1]), 50 * rounds))
+    worst = taken[int(len(taken) * 0.99)]
+    return _Row(
+        "an event reaches a reader of another backend",
+        f"{median(taken) * 1e3:.1f} ms",
+        "",
+        f"p99 {worst * 1e3:.1f} ms",
+        "≤ 50 ms",
     )
 
 
