@@ -79,7 +79,7 @@ class Admission:
             Placement(tx) if tx.owner is None else Placement(tx, partial(find_pool_with_places, tx))
         )
         self._room = capacity.room(tx)
-        # Over all backends, less those that this transaction has taken.
+        # Over all backends, less those that rollouts of this transaction take, now or later.
         self._free: dict[str, int] = {}
 
     def admit(self, asked: AdmissionRequest) -> Row:
@@ -139,6 +139,8 @@ class Admission:
         else:
             asked.place = None
             self._room.take(pool)
+            if self._tx.owner is not None:
+                self._free[pool.id] = self._free_places(pool) - 1
         self._placement.placed(pool)
         return _Admitted(asked, pool, new)
 
@@ -148,12 +150,14 @@ class Admission:
             return True
         if not is_address_of(pool.view, url):
             return False
-        free = self._free.get(pool.id)
-        if free is None:
-            free = free_places(self._tx, pool)
-        # Nor does any that comes later overtake one that has to wait.
-        self._free[pool.id] = free - 1
+        free = self._free_places(pool)
+        if free > 0:
+            self._free[pool.id] = free - 1
         return free > 0
+
+    def _free_places(self, pool: Pool) -> int:
+        free = self._free.get(pool.id)
+        return free_places(self._tx, pool) if free is None else free
 
     def _store(self, admitted: Sequence[_Admitted]) -> None:
         started = [one for one in admitted if one.asked.place is not None]

@@ -1,0 +1,77 @@
+"""Rollouts that start where they are admitted, where other backends may run some of the pool."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import AsyncIterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from synth_pools.backend.domain.errors import ApiError
+from synth_pools.backend.domain.validation import Contract
+from synth_pools.backend.rollouts.admissions import AdmissionRequest
+from synth_pools.backend.rollouts.end_waiters import EndWaiter, EndWaiters
+from synth_pools.backend.services import Services, open_services
+from synth_pools.backend.settings import Secret, Settings, StoreURL
+from synth_pools.backend.storage.database import Transaction
+from synth_pools.backend.storage.idempotency import IdempotencyKey
+from synth_pools.backend.storage.pools import insert_pool
+from synth_pools.backend.storage.rollouts import find_rollouts
+from synth_pools.spec import load_spec
+from tests.support.backend_server import KEY
+
+SLOW = {"env": {"delay": 600, "events": 0}}
+
+
+@pytest.fixture
+async def services(store: str, tmp_path: Path) -> AsyncIterator[Services]:
+    settings = Settings(data_dir=tmp_path, api_key=Secret(KEY), store=StoreURL("store", store))
+    async with open_services(settings, Contract(load_spec())) as opened:
+        yield opened
+
+
+@pytest.mark.parametrize(("places", "status"), [(1, "queued"), (2, "running")])
+async def test_none_takes_the_place_of_one_that_was_admitted_with_it(
+    services: Services, places: int, status: str
+) -> None:
+    """The first of them had none held for it, and there are places for so many."""
+    definition = {"name": "p", "concurrency": places}
+    await services.database.write(lambda tx: insert_pool(tx, "pool", definition))
+    place = services.scheduler.hold_place("pool")
+    assert place is not None
+
+    def admit(tx: Transaction) -> list[str]:
+        first = AdmissionRequest("pool", SLOW, None)
+        second = AdmissionRequest("pool", SLOW, None, place=place)
+        rows = services.rollouts._admission(tx).admit_all([(tx, first), (tx, second)])
+        ids = [row["id"] for row in rows if not isinstance(row, ApiError)]
+        found = find_rollouts(tx, ids)
+        return [found[rollout_id]["status"] for rollout_id in ids]
+
+    admitted = await services.database.write(
+        admit, settled=lambda: services.scheduler.give_up(place)
+    )
+    assert admitted == ["queued", status]
+
+
+async def test_one_key_that_is_used_twice_at_once_is_one_rollout(services: Services) -> None:
+    await services.database.write(
+        lambda tx: insert_pool(tx, "pool", {"name": "p", "concurrency": 4})
+    )
+
+    async def create(seed: int) -> Any:
+        body = {**SLOW, "seed": seed}
+        key = IdempotencyKey.of("create", "k", body)
+        return await services.rollouts.create(
+            "pool", body, key, EndWaiter(EndWaiters()), is_large=False
+        )
+
+    made: list[Any] = await asyncio.gather(create(1), create(1), create(2), return_exceptions=True)
+    first, second, third = made
+    assert first["id"] == second["id"]
+    assert isinstance(third, ApiError)
+    assert third.code == "idempotency_conflict"
+    sql = "SELECT COUNT(*) FROM rollouts"
+    assert await services.database.read_once(lambda db: db.execute(sql).fetchone()[0]) == 1
