@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -68,7 +68,9 @@ async def test_one_key_that_is_used_twice_at_once_is_one_rollout(services: Servi
             "pool", body, key, EndWaiter(EndWaiters()), is_large=False
         )
 
-    made: list[Any] = await asyncio.gather(create(1), create(1), create(2), return_exceptions=True)
+    made: Sequence[Any] = await asyncio.gather(
+        create(1), create(1), create(2), return_exceptions=True
+    )
     first, second, third = made
     assert first["id"] == second["id"]
     assert isinstance(third, ApiError)
