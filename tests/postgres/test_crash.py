@@ -26,11 +26,12 @@ def test_nothing_is_lost_where_backends_and_their_database_are_killed(
     own_server: PostgresServer, tmp_path: Path
 ) -> None:
     store = own_server.new_database("crash")
-    report = crash_run(tmp_path, kills=5, seed=4, store=store, backends=3, server=own_server)
+    report = crash_run(tmp_path, kills=6, seed=4, store=store, backends=3, server=own_server)
     assert report.verdict.wrong == []
     assert report.verdict.rollouts > 10
     assert report.verdict.statuses["completed"] > 0
     assert report.artifacts > 0
+    assert report.container_kills > 0
 
 
 def test_a_dump_and_the_data_directory_are_a_backup(server: PostgresServer, tmp_path: Path) -> None:

@@ -18,10 +18,12 @@ _PAGE = """\
 
 `{command}` runs a real client and three real containers in processes of their own against
 `synth-pools serve`{where}, and kills the backend with `kill -9` at random moments, in its start
-too, while the client creates, repeats, cancels and follows rollouts. One container is made with
-synth-containers and forgets a rollout whose caller is gone; one like it has its rollouts submitted
-and asked for (`submission_mode: async`), and so keeps them; the third keeps those that it is waited
-for, and answers `GET /rollouts/{id}` too. A quarter of the rollouts have `limits.max_attempts: 3`.
+too, while the client creates, repeats, cancels and follows rollouts. A fifth of the kills are of a
+container of a fourth pool, which starts two of them itself (`config.process`). Of the others one is
+made with synth-containers and forgets a rollout whose caller is gone; one like it has its rollouts
+submitted and asked for (`submission_mode: async`), and so keeps them; the third keeps those that it
+is waited for, and answers `GET /rollouts/{id}` too. A quarter of the rollouts have
+`limits.max_attempts: 3`.
 
 Then three ledgers must tell one story: what the client was told was admitted, which rollouts the
 containers ran (written down by them, before they ran), and what the backend has stored. Every
@@ -30,6 +32,9 @@ rollout has one outcome; none ran more often than once, or than `max_attempts` a
 container keeps was lost; every event stream, read in pieces over the restarts, counts 1, 2,
 3 ... to one terminal event. "Never run" are rollouts whose backend died between writing down that
 they start and sending them: of a container that forgets nobody can tell these from those it ran.
+A rollout whose started container died fails with `container_unreachable` or, where an answer had
+begun, with `container_bad_response`, once `max_attempts` allows no more. At the end no started
+container is left.
 
 That it sees faults was tried by putting two in: a backend that answers just before its commit in
 place of after it was told of within eight kills, one that starts lost rollouts again although

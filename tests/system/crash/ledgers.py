@@ -24,6 +24,7 @@ class Verdict:
     run_again: int = 0
     lost_in_restarts: int = 0
     never_run_but_failed: int = 0
+    lost_with_container: int = 0
     events: int = 0
     wrong: list[str] = field(default_factory=list)
 
@@ -54,8 +55,17 @@ def compare(
     stored: Mapping[str, Mapping[str, dict[str, Any]]],
     ran: Mapping[str, Counter[str]],
     kept: Collection[str],
+    killed: Collection[str] = (),
 ) -> Verdict:
-    """All three ledgers by pool; `kept` are the pools whose containers keep their rollouts."""
+    """Compare all three ledgers by pool.
+
+    Args:
+        asked: What the client was told.
+        stored: What the backend has stored.
+        ran: How often the containers began each rollout.
+        kept: The pools whose containers keep their rollouts.
+        killed: The pools whose containers are killed.
+    """
     verdict = Verdict(rollouts=len(asked))
     ids = [one.rollout_id for one in asked]
     verdict.expect(len(set(ids)) == len(ids), "two keys were given the same rollout")
@@ -68,14 +78,18 @@ def compare(
     for one in asked:
         rollout = stored[one.pool_id].get(one.rollout_id)
         if rollout is not None:
-            _compare_one(
-                verdict, one, rollout, ran[one.pool_id][one.rollout_id], one.pool_id in kept
-            )
+            runs = ran[one.pool_id][one.rollout_id]
+            _compare_one(verdict, one, rollout, runs, one.pool_id in kept, one.pool_id in killed)
     return verdict
 
 
 def _compare_one(
-    verdict: Verdict, asked: Asked, rollout: Mapping[str, Any], runs: int, is_kept: bool
+    verdict: Verdict,
+    asked: Asked,
+    rollout: Mapping[str, Any],
+    runs: int,
+    is_kept: bool,
+    is_killed: bool,
 ) -> None:
     name, status = asked.rollout_id, rollout["status"]
     code = (rollout["error"] or {}).get("code")
@@ -95,10 +109,16 @@ def _compare_one(
         reward = rollout["metrics"]["outcome_reward"]
         verdict.expect(reward == asked.request["seed"], f"{name} has the outcome of another one")
     if status == "failed":
-        verdict.expect(code == "backend_restarted", f"{name} failed with {code}")
+        # It was not reached, or its answer broke off.
+        cause = (rollout["error"].get("details") or {}).get("cause")
+        died = code == "container_unreachable" or (code == "container_bad_response" and cause)
+        died_with_container = is_killed and bool(died)
+        expected = died_with_container or code == "backend_restarted"
+        verdict.expect(expected, f"{name} failed: {rollout['error']}")
         verdict.expect(attempts == asked.most_attempts, f"{name} had attempts left")
-        verdict.lost_in_restarts += 1
-        verdict.never_run_but_failed += runs == 0
+        verdict.lost_with_container += died_with_container
+        verdict.lost_in_restarts += not died_with_container
+        verdict.never_run_but_failed += runs == 0 and not died_with_container
         # What its container has, no restart may lose.
         verdict.expect(not (is_kept and runs), f"{name} was lost, though its container keeps it")
     if asked.cancelled:

@@ -72,6 +72,8 @@ class Load:
         self.asked: list[Asked] = []
         self.repeats = 0
         self.tries_that_met_nobody = 0
+        # Because the containers of the pool were about to start.
+        self.refused = 0
         self._pool_ids = pool_ids
         self._seed = seed
         self._to_follow: queue.SimpleQueue[Asked | None] = queue.SimpleQueue()
@@ -117,7 +119,11 @@ class Load:
                 self.tries_that_met_nobody += 1
                 if time.monotonic() > deadline:
                     raise
-                time.sleep(0.05)
+            except ConflictError as error:
+                if error.code != "pool_not_active" or time.monotonic() > deadline:
+                    raise
+                self.refused += 1
+            time.sleep(0.05)
 
     def _write(self, number: int) -> None:
         chance = random.Random(f"{self._seed} {number}")

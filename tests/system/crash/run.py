@@ -9,9 +9,10 @@ import signal
 import sqlite3
 import time
 from collections import Counter
-from collections.abc import Callable
+from collections.abc import Callable, Collection
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 from synth_pools import ContainerPoolsClient
 from synth_pools.backend.storage.content_store import FOLDER
@@ -21,6 +22,7 @@ from tests.support.postgres_server import PostgresServer, fetch
 from tests.system.crash.ledgers import Verdict, compare, stored_rollouts
 from tests.system.crash.load import Load
 from tests.system.crash.processes import KEY, Serve
+from tests.system.crash.started import StartedContainers
 
 _DRAIN_SECONDS = 120.0
 # Without the name of the schema that they are in.
@@ -34,6 +36,8 @@ _RUNNING = (
 _CONCURRENCY = 6
 # How many of the kills are of the database, where that may be killed.
 _OF_THE_DATABASE = 0.15
+# How many of the kills are of a container that a pool has started.
+_OF_A_CONTAINER = 0.2
 # How many of the kills come before the backend has said that it is there.
 _EARLY = 0.2
 # What the names of half-written contents begin with.
@@ -47,7 +51,9 @@ class Report:
     kills_while_starting: int
     backends: int
     database_kills: int
+    container_kills: int
     repeats: int
+    refused: int
     tries_that_met_nobody: int
     artifacts: int
     seconds: float
@@ -65,6 +71,7 @@ class Report:
                 if self.database_kills
                 else []
             ),
+            f"  of a started container    {self.container_kills}",
             *([f"backends                    {self.backends}"] if self.backends > 1 else []),
             f"rollouts admitted           {verdict.rollouts}",
             f"  how they ended            {statuses}",
@@ -73,10 +80,12 @@ class Report:
             f"  further attempts          {verdict.run_again} (only where max_attempts allows)",
             f"failed: backend_restarted   {verdict.lost_in_restarts}",
             f"  of these never run        {verdict.never_run_but_failed}",
+            f"failed with their container {verdict.lost_with_container}",
             f"repeated Idempotency-Keys   {self.repeats}",
             f"events read                 {verdict.events}",
             f"artifacts downloaded        {self.artifacts}",
             f"calls that met nobody       {self.tries_that_met_nobody}",
+            f"refused while a pool warms  {self.refused}",
             f"seconds, seed               {self.seconds:.0f}, {self.seed}",
             f"departures                  {len(verdict.wrong)}",
             *(f"  {line}" for line in verdict.wrong[:20]),
@@ -107,17 +116,20 @@ def crash_run(
     chance = random.Random(seed)
     contents = folder / ("data" if backends == 1 else "contents")
     kinds = ("forgetting", "keeping", "submitting")
-    serves = [Serve(folder / "data", folder / "backend.log", store=store)]
+    allowed = "--allow-processes"
+    serves = [Serve(folder / "data", folder / "backend.log", allowed, store=store)]
     if backends > 1:
         contents.mkdir()
-        options = ("--artifacts-dir", str(contents))
+        options = (allowed, "--artifacts-dir", str(contents))
         serves = [
             Serve(folder / f"data-{one}", folder / f"backend-{one}.log", *options, store=store)
             for one in range(backends)
         ]
     database_kills = 0
     crowded: list[str] = []
+    ours = StartedContainers(folder)
     with contextlib.ExitStack() as running:
+        running.callback(ours.end)
         started = running.enter_context(container_processes(folder, *kinds))
         containers = dict(zip(kinds, started, strict=True))
         for serve in serves:
@@ -131,24 +143,27 @@ def crash_run(
             for one in serves
         ]
         client = clients[0]
-        pools = {
-            kind: str(
-                client.create_pool(
-                    {
-                        "pool_id": kind,
-                        "name": kind,
-                        "container_url": container.url,
-                        "concurrency": _CONCURRENCY,
-                        "config": {"submission_mode": "async" if kind == "submitting" else "sync"},
-                    }
-                )["pool_id"]
-            )
+        definitions: dict[str, dict[str, Any]] = {
+            kind: {
+                "container_url": container.url,
+                "config": {"submission_mode": "async" if kind == "submitting" else "sync"},
+            }
             for kind, container in containers.items()
         }
-        load = Load(clients, list(pools.values()), seed)
+        definitions[ours.kind] = ours.definition
+        for kind, fields in definitions.items():
+            pool: dict[str, Any] = {"pool_id": kind, "name": kind, "concurrency": _CONCURRENCY}
+            client.create_pool({**pool, **fields})
+        client.wait_pool_active(ours.kind, timeout=_DRAIN_SECONDS)
+        load = Load(clients, list(definitions), seed)
         running.callback(load.close)
-        while (killed := sum(serve.kills for serve in serves) + database_kills) < kills:
-            if server is not None and chance.random() < _OF_THE_DATABASE:
+        while (
+            killed := sum(serve.kills for serve in serves) + database_kills + ours.kills
+        ) < kills:
+            if chance.random() < _OF_A_CONTAINER and ours.running():
+                time.sleep(chance.uniform(0.1, 0.5))
+                ours.kill_one(chance)
+            elif server is not None and chance.random() < _OF_THE_DATABASE:
                 server.stop(signal.SIGQUIT)
                 server.start()
                 database_kills += 1
@@ -162,14 +177,17 @@ def crash_run(
             load.check()
             tell(f"{killed + 1} of {kills} kills, {len(load.asked)} rollouts admitted")
         load.finish(_DRAIN_SECONDS)
-        stored = {pool_id: stored_rollouts(client, pool_id) for pool_id in pools.values()}
-        ran = {pools[kind]: Counter(container.ran) for kind, container in containers.items()}
-        kept = {pools["keeping"], pools["submitting"]}
-        verdict = compare(load.asked, stored, ran, kept)
+        stored = {pool_id: stored_rollouts(client, pool_id) for pool_id in definitions}
+        ran = {kind: Counter(container.ran) for kind, container in containers.items()}
+        ran[ours.kind] = ours.ran
+        kept = {"keeping", "submitting"}
+        verdict = compare(load.asked, stored, ran, kept, {ours.kind})
         _check_again(verdict, client, load)
-        artifacts = _check_artifacts(verdict, client, load)
+        artifacts = _check_artifacts(verdict, client, load, {ours.kind})
         statuses = [serve.stop() for serve in serves]
         verdict.expect(not any(statuses), f"the backends' last exit statuses are {statuses}")
+        left = ours.running()
+        verdict.expect(not left, f"containers that are left: {left}")
     for file in folder.glob("backend*.log"):
         log = file.read_text()
         place = log.find("Traceback")
@@ -180,11 +198,13 @@ def crash_run(
     _check_contents(verdict, contents, store)
     return Report(
         verdict,
-        sum(serve.kills for serve in serves) + database_kills,
+        sum(serve.kills for serve in serves) + database_kills + ours.kills,
         sum(serve.kills_while_starting for serve in serves),
         backends,
         database_kills,
+        ours.kills,
         load.repeats,
+        load.refused,
         load.tries_that_met_nobody,
         artifacts,
         time.monotonic() - begun,
@@ -212,13 +232,16 @@ def _check_again(verdict: Verdict, client: ContainerPoolsClient, load: Load) -> 
         verdict.expect(events == asked.events, f"{asked.rollout_id}: its events have changed")
 
 
-def _check_artifacts(verdict: Verdict, client: ContainerPoolsClient, load: Load) -> int:
-    """Check that each completed rollout has its container's artifacts; return their number."""
+def _check_artifacts(
+    verdict: Verdict, client: ContainerPoolsClient, load: Load, without: Collection[str]
+) -> int:
+    """Check that completed rollouts have their artifacts, but of some pools; return how many."""
     looked = 0
     for asked in random.Random(load.repeats).sample(load.asked, min(200, len(load.asked))):
         items = client.get_rollout_artifacts(asked.pool_id, asked.rollout_id)["items"]
         if asked.events and asked.events[-1]["event"] == "rollout.completed":
-            verdict.expect(len(items) == 1, f"{asked.rollout_id} has {len(items)} artifacts")
+            expected = int(asked.pool_id not in without)
+            verdict.expect(len(items) == expected, f"{asked.rollout_id} has {len(items)} artifacts")
         for item in items:
             # The client checks it against the SHA-256 that it is told.
             content = client.agent_rollouts.artifact(asked.rollout_id, item["path"])
