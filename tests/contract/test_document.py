@@ -97,6 +97,15 @@ def test_the_packages_own_document_is_the_default() -> None:
     assert read_specification(None) == load_spec()
 
 
+def test_the_table_of_error_codes_says_which_can_be_tried_again() -> None:
+    codes = DOCUMENT.error_codes
+    assert codes["not_found"] == (404, False)
+    assert codes["queue_full"] == (429, True)
+    # It depends on what the pool is.
+    assert codes["pool_not_active"] == (409, None)
+    assert "no_such_code" not in codes
+
+
 def test_it_tells_the_bodies_that_it_calls_valid() -> None:
     create = DOCUMENT.operations["create_rollout"]
     assert DOCUMENT.allows(create, {"mode": "async", "seed": 7})

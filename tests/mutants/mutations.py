@@ -35,6 +35,8 @@ _UNIT = re.compile("_?[KMG]IB")
 # Names that a module gives to such a number, whatever its size is.
 _BOUND = re.compile(r"^_?(MOST|LONGEST|LARGEST|DEEPEST|SHORTEST|LEAST)(_|$)|_(SECONDS|BYTES)$")
 _LOG_METHODS = {"debug", "info", "warning", "error", "exception", "log"}
+# The least number of items that is taken for the length of a page.
+_PAGE = 10
 # From which size on something is done in another way, with the same result.
 _LARGE = re.compile(r"_?LARGE(_|$)")
 _BOUNDARIES = ast.Lt | ast.LtE | ast.Gt | ast.GtE
@@ -186,6 +188,15 @@ def _rule(parent: ast.AST, field: str, node: ast.AST) -> str:
             return "flag"
         case ast.Assign(targets=[ast.Name(id=name)]), ast.Constant() if _BOUND.search(name):
             return "size"
+        # How many items a caller asks for at a time, where it is not one or two.
+        case ast.keyword(arg="limit"), ast.Constant(value=int(value)) if value >= _PAGE:
+            return "size"
+        case ast.Dict(keys=keys, values=values), ast.Constant(value=int(value)) if value >= _PAGE:
+            pairs = zip(keys, values, strict=True)
+            names = {
+                key.value for key, each in pairs if each is node and isinstance(key, ast.Constant)
+            }
+            return "size" if names == {"limit"} else ""
         # Of a row of a benchmark: how many calls a sample of it makes.
         case ast.Call(func=ast.Name(id="Case")), ast.Constant(value=int()):
             return "size"

@@ -28,6 +28,8 @@ def changes(source: str, lines: set[int] | None = None) -> list[str]:
         ("x = True", ["True  ->  False"]),
         ("x = 0", ["0  ->  1"]),
         ("x = 2 * y", ["2  ->  3", "*  ->  +"]),
+        ("x = y(limit=1)", ["1  ->  2"]),
+        ("x = {'limit': 2, 'offset': 20, 30: y}", ["2  ->  3", "20  ->  21", "30  ->  31"]),
         ("x = (1, y, 2, 3, 4)", ["1  ->  2", "2  ->  3", "3  ->  4", "4  ->  5"]),
         ("if x: y", ["x  ->  not (x)"]),
         ("x = [y for y in z if y]", ["y  ->  not (y)"]),
@@ -72,6 +74,8 @@ def test_each_kind_of_change(source: str, mutants: list[str]) -> None:
         "_GRACE_SECONDS = 1",
         "x = zip(y, z, strict=True)",
         "x = (1, 2.5, 5, 10, 50)",
+        "x = y(limit=20)",
+        "x = {'query': {'limit': 100}}",
         # What the program promises itself.
         "assert x is not None",
         "raise AssertionError",

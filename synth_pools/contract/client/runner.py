@@ -229,7 +229,7 @@ def _events(
     if came is ABSENT:
         return
     expect_alike(ctx, operation, name, raw, wanted, _placed(came))
-    if len(wanted) > 1 and ctx.session.offers("event_resume"):
+    if wanted and ctx.session.offers("event_resume"):
         rest = call_method(ctx, call, operation, name, *arguments, cursor=wanted[0].get("id"))
         expect_alike(ctx, operation, f"{name}(cursor=...)", raw, wanted[1:], _placed(rest))
 

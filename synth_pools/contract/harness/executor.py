@@ -85,7 +85,6 @@ class ScenarioExecutor:
         self._wait((*self._quick, *self._slow))
         for job in self._alone:
             self._run(job)
-        self._alone = []
 
     def _wait(self, threads: Iterable[threading.Thread]) -> None:
         stopped_at: float | None = None

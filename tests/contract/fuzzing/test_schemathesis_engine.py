@@ -14,6 +14,7 @@ from synth_pools.contract.fuzzing.schemathesis_engine import (
     CheckedExchange,
     EngineProblem,
     EngineSettings,
+    _changes_on_the_way,
     run_engine,
 )
 from synth_pools.contract.options import ApiKey
@@ -69,6 +70,25 @@ def test_requests_repeat_are_authorized_and_masked(
         sent.append([one.exchange.url.split("/v1/")[1] for one in judged])
     assert sent[0] == sent[1]
     assert [path.name for path in tmp_path.iterdir()] == ["schemathesis.toml"]
+
+
+def test_what_is_sent_is_judged() -> None:
+    with LocalBackend(api_key=KEY) as backend:
+        found = run(backend.url, small_spec("/v1/capabilities"), read_only=True)
+    held = {name for one in found if isinstance(one, CheckedExchange) for name in one.held}
+    assert "not_a_server_error" in held
+    assert {one.operation for one in found} == {"get_capabilities"}
+
+
+@pytest.mark.parametrize(
+    ("value", "changes"),
+    [
+        *((text, True) for text in ("", ".", "..", "%2e%2E", "a\x7f", "%7F", "\x1fa", "%00")),
+        *((text, False) for text in ("a", "...", "a.", "~", "\x80", "%C3%BC", " ", 7)),
+    ],
+)
+def test_what_proxies_make_another_path_of_is_not_sent(value: object, changes: bool) -> None:
+    assert _changes_on_the_way(value) is changes
 
 
 @pytest.mark.timeout(120)
