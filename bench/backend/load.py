@@ -68,14 +68,14 @@ class Through:
         client: aiohttp.ClientSession,
         backend: Process,
         container: Process,
-        places: int = IN_FLIGHT,
+        places: int | None = None,
     ) -> None:
         self._client = client
         self._url = backend.url
         self._pool: dict[str, Any] = {
             "name": "bench",
             "container_url": container.url,
-            "concurrency": places,
+            "concurrency": places or IN_FLIGHT,
         }
         self._pool_id = ""
 
@@ -202,13 +202,14 @@ class Through:
 
 
 async def rate_of(
-    call: Call, calls: int, spread_seconds: float = 0.0, in_flight: int = IN_FLIGHT
+    call: Call, calls: int, spread_seconds: float = 0.0, in_flight: int | None = None
 ) -> float:
     """Calls a second, so many of them in flight; without those with which it begins and ends.
 
     In the end there are fewer and fewer. At first all of them come at once, or as far apart as they
     would be after a while: long calls that begin together stay together for minutes.
     """
+    in_flight = in_flight or IN_FLIGHT
     ends: list[float] = []
     left = iter(range(calls))
 

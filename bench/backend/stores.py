@@ -12,9 +12,10 @@ import os
 import platform
 import tempfile
 import time
-from collections.abc import Awaitable
+from collections.abc import Awaitable, Callable
 from contextlib import ExitStack
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from statistics import median
 
@@ -59,7 +60,9 @@ class _Row:
 def main() -> None:
     parser = argparse.ArgumentParser(prog="python -m bench.backend.stores", description=__doc__)
     parser.add_argument("--rounds", type=int, default=7, help="how often each is measured")
-    parser.add_argument("--stored", type=int, default=_FEW, help="rollouts in the other database")
+    parser.add_argument(
+        "--stored", type=int, default=1_000_000, help="rollouts in the other database"
+    )
     parser.add_argument("--data", type=Path, default=Path("build"), help="a folder on a real disk")
     parser.add_argument("--write", type=Path, metavar="FILE", help="also write the page there")
     options = parser.parse_args()
@@ -79,7 +82,8 @@ def run(folder: Path, stored: int, rounds: int) -> str:
         target = stack.enter_context(container())
         sqlite = stack.enter_context(backend(data / "sqlite"))
         few = stack.enter_context(backend(data / "few", server.new_database("few")))
-        many = stack.enter_context(backend(data / "many", server.new_database("many")))
+        many_url = server.new_database("many")
+        many = stack.enter_context(backend(data / "many", many_url))
         shared = server.new_database("shared")
         (data / "artifacts").mkdir()
         three = [
@@ -87,7 +91,8 @@ def run(folder: Path, stored: int, rounds: int) -> str:
             for number in range(_BACKENDS)
         ]
         begun = time.monotonic()
-        rows = asyncio.run(_measure(target, sqlite, few, many, three, stored, rounds))
+        multiply = partial(_multiply, many_url, stored)
+        rows = asyncio.run(_measure(target, sqlite, few, many, three, stored, rounds, multiply))
         took = time.monotonic() - begun
         version = server.version
     cells = [(row.name, row.measured, row.beside, row.ratio, row.promised) for row in rows]
@@ -107,6 +112,7 @@ async def _measure(
     three: list[Process],
     stored: int,
     rounds: int,
+    multiply: Callable[[], Awaitable[None]],
 ) -> list[_Row]:
     async with open_client() as client:
         contenders = {
@@ -122,8 +128,9 @@ async def _measure(
         rows.append(await _notices(client, three, target, rounds))
         rows.append(await _batches(client, {"sqlite": sqlite, "few": few}, rounds))
         if stored > _FEW:
-            for name, number in (("few", _FEW), ("many", stored)):
-                await _fill_with_batches(client, {"few": few, "many": many}[name], number)
+            for process in (few, many):
+                await _fill_with_batches(client, process, _FEW)
+            await multiply()
             rows += await _beside_many(contenders, stored, rounds)
     return rows
 
@@ -149,7 +156,7 @@ async def _together(one: Through, first: Through, all_of_them: list[Process], ro
     """Rollouts of one pool, of which any of several backends is asked, next to one alone."""
     for opened in (one, first):
         await opened.open()
-        await measures.fill(opened, 2 * _TOGETHER)
+        await measures.fill(opened, 3 * _TOGETHER)
     turns = itertools.cycle([first, *(first.beside(other) for other in all_of_them[1:])])
     rates: dict[str, list[float]] = {"alone": [], "together": []}
     calls = _TOGETHER * 8
@@ -233,6 +240,40 @@ async def _admit(client: aiohttp.ClientSession, process: Process, number: int) -
 async def _fill_with_batches(client: aiohttp.ClientSession, process: Process, number: int) -> None:
     for _ in range(number // (10 * _BATCH)):
         await _admit(client, process, 10 * _BATCH)
+
+
+async def _multiply(url: str, stored: int) -> None:
+    """Store copies of all rollouts of a database, and of their events, until there are so many."""
+    import asyncpg  # of an extra
+
+    connection = await asyncpg.connect(url, server_settings={"search_path": "synth_pools"})
+    try:
+        columns = ", ".join(
+            row["name"]
+            for row in await connection.fetch(
+                "SELECT column_name AS name FROM information_schema.columns"
+                " WHERE table_schema = 'synth_pools' AND table_name = 'rollouts'"
+                " AND column_name NOT IN ('id', 'seq')"
+            )
+        )
+        before, last = await connection.fetchrow("SELECT COUNT(*), MAX(seq) FROM rollouts")
+        for number in range(stored // before):
+            # Their order is kept, so that a copy has the events of what it is a copy of.
+            await connection.execute(
+                f"WITH copied AS (SELECT nextval(pg_get_serial_sequence('rollouts', 'seq'))"
+                " AS new, listed.* FROM (SELECT * FROM rollouts WHERE seq <= $1 ORDER BY seq)"
+                " AS listed), made AS (INSERT INTO rollouts (seq, id, {columns})"
+                f" OVERRIDING SYSTEM VALUE SELECT new, id || '-{number}', {columns} FROM copied)"
+                " INSERT INTO events SELECT copied.new, sequence, type, timestamp, data, pool_seq,"
+                " next_event_place() FROM copied JOIN events ON rollout_seq = copied.seq".replace(
+                    "{columns}", columns
+                ),
+                last,
+            )
+        # As the server does by itself, some time later.
+        await connection.execute("VACUUM ANALYZE")
+    finally:
+        await connection.close()
 
 
 async def _beside_many(contenders: dict[str, Through], stored: int, rounds: int) -> list[_Row]:

@@ -91,18 +91,20 @@ def test_a_small_run_with_a_postgresql_database(
         find_programs()
     except LookupError as error:
         pytest.skip(str(error))
-    monkeypatch.setattr(stores, "_FEW", 0)
+    monkeypatch.setattr(stores, "_FEW", 1_000)
     monkeypatch.setattr(stores, "IN_FLIGHT", 8)
+    monkeypatch.setattr(stores, "_TOGETHER", 8)
     monkeypatch.setattr(load, "IN_FLIGHT", 8)
-    text = stores.run(tmp_path, 1, 1)
+    text = stores.run(tmp_path, 5_000, 1)
     assert list(tmp_path.iterdir()) == [], "it leaves nothing behind"
     rows = [line.split("|")[1].strip() for line in text.splitlines() if line[:2] == "| "]
     assert rows[1:] == [
         "rollouts that do nothing",
-        "the same through 3 backends (next to one)",
+        "8 at a time through 3 backends (next to one)",
+        "an event reaches a reader of another backend",
         "admitted in batches of 100",
-        "a page of 100, 1 stored (next to 0)",
-        "an admission, 1 stored (next to 0)",
+        "a page of 100, 5,000 stored (next to 1,000)",
+        "an admission, 5,000 stored (next to 1,000)",
     ]
 
 
