@@ -31,6 +31,9 @@ and what several backends do that share one, have those of `tests/postgres`, on 
 that starts containers of images those of `tests/oci`, on a container engine, and benchmarks and
 generators those of `make test-system`, too.
 
+The scenarios and the state machines of the contract kit are left out. They are tests of backends
+themselves: [faults that are planted in a backend](contract-selftest.md) try what they see.
+
 Each row is of the day when its package was tried, and of the tests that there were then. On a busy
 machine tests took longer when they were measured, so that fewer of them are run and more changes
 survive. A package without a row has not been tried since its code last changed much. What no test
