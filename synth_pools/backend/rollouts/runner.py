@@ -228,16 +228,24 @@ class Runner:
         return begun
 
     async def _finish(self, ended: RunResult) -> None:
-        finish, contents = self._transitions.finish, ended.result.contents
-        if contents:
-            async with self._contents.kept(contents):
-                await self._database.write_until_stored(partial(finish, ended))
-        elif len(ended.result.result) > json_text.LARGE:
-            await self._database.write_until_stored(partial(finish, ended))
-        else:
+        contents = ended.result.contents
+        if not contents:
+            await self._store(ended)
+            return
+        async with self._contents.kept(contents):
+            await self._store(ended)
+
+    async def _store(self, ended: RunResult) -> None:
+        is_small = len(ended.result.result) <= json_text.LARGE
+        # In a folder that backends share each content is looked for once more.
+        is_looked_for = bool(ended.result.contents) and ended.owner is not None
+        if is_small and (self._contents.is_remote or not is_looked_for):
             await self._database.write_together_until_stored(
                 self._transitions.finish_all, ended, inline=True
             )
+        else:
+            finish = partial(self._transitions.finish, ended)
+            await self._database.write_until_stored(finish, inline=is_small)
 
     async def _result_of(self, attempt: Attempt) -> RolloutResult:
         """Return the result of an attempt; `TargetError` where no usable answer came."""
