@@ -19,7 +19,7 @@ from tests.support.leaks import KEY
 from tests.support.surface import P
 from tests.support.variants import HTTP_LIBRARIES, send_through
 
-pytestmark = [pytest.mark.system, pytest.mark.timeout(900)]
+pytestmark = [pytest.mark.system, pytest.mark.timeout(300)]
 
 # httpx, which is used where nothing else can be, takes five times as long.
 COUNTS = {"sockets": 10_000, "httpx": 2_000}

@@ -227,11 +227,11 @@ async def test_heads_are_read_alike_in_pieces() -> None:
 
 
 @pytest.mark.system
-@pytest.mark.timeout(1800)
+@pytest.mark.timeout(600)
 @pytest.mark.parametrize("part", range(4))
-def test_a_million_heads(part: int) -> None:
+def test_many_heads(part: int) -> None:
     """They are other ones than those above."""
     dice = random.Random(1000 + part)
-    for _ in range(250_000):
+    for _ in range(50_000):
         found = difference(a_head(dice))
         assert found is None
