@@ -7,6 +7,8 @@ PYTHON  ?= python3
 VENV    ?= .venv
 # More than there are cores: many tests wait for time to pass, few compute.
 WORKERS ?= 6
+# Of those that take long more compute, and kill what they started when it is late.
+LONG_WORKERS ?= 4
 BIN     = $(VENV)/bin
 PIP     = -m pip --quiet --disable-pip-version-check install
 
@@ -150,7 +152,7 @@ test-browser: $(STAMP) $(TOOLS_STAMP) ## The live page, in headless Chromium; th
 
 .PHONY: test-long
 test-long: $(STAMP) $(TOOLS_STAMP) ## Those three side by side: one waits while another one computes
-	TOOLS=$(abspath $(TOOLS)) $(BIN)/python -m pytest -n 4 -m 'system or tools or browser' $(ARGS)
+	TOOLS=$(abspath $(TOOLS)) $(BIN)/python -m pytest -n $(LONG_WORKERS) -m 'system or tools or browser' $(ARGS)
 
 .PHONY: mutants
 mutants: $(STAMP) ## Changes of your work, or of all, that no test sees: MUTANTS_OPTIONS='--all --sample 20'

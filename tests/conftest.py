@@ -27,9 +27,19 @@ NAMES = ("oci", "postgres", "ray", "s3", "system", "tools")
 SETS = {name: Path(__file__).parent / name for name in NAMES}
 
 
+@pytest.hookimpl(trylast=True)
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """Mark the tests that are a set of their own."""
+    """Mark the tests that are a set of their own, and begin with those that may take longest.
+
+    One of them that begins last would run alone, and all other workers would wait for it.
+    """
     for item in items:
         for name, folder in SETS.items():
             if item.path.is_relative_to(folder):
                 item.add_marker(name)
+    items.sort(key=_patience, reverse=True)
+
+
+def _patience(item: pytest.Item) -> float:
+    marker = item.get_closest_marker("timeout") if item.get_closest_marker("system") else None
+    return float(marker.args[0]) if marker else 0.0

@@ -76,7 +76,7 @@ PHASES = "examples,coverage,fuzzing,stateful"
 
 # Each keyword of each schema at its limits takes a minute of a processor.
 @pytest.mark.system
-@pytest.mark.timeout(600)
+@pytest.mark.timeout(900)
 def test_no_request_that_the_spec_describes_is_answered_otherwise(
     start: Callable[..., Server], tmp_path: Path
 ) -> None:
@@ -102,7 +102,7 @@ def test_no_request_that_the_spec_describes_is_answered_otherwise(
         cwd=tmp_path,
         capture_output=True,
         text=True,
-        timeout=580,
+        timeout=880,
         check=False,
     )
     assert done.returncode == 0, done.stdout[-8000:] + done.stderr[-2000:]

@@ -102,7 +102,7 @@ def test_an_answer_that_is_no_json_to_what_is_no_http_is_seen(
 
 
 @pytest.mark.system
-@pytest.mark.timeout(600)
+@pytest.mark.timeout(900)
 def test_a_stranger_that_keeps_the_contract_conforms() -> None:
     other_key = "another-key-0123456789"
     with served({KEY: "we", other_key: "they"}) as url:

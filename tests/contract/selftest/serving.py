@@ -59,7 +59,7 @@ def _with_several_keys() -> Iterator[str]:
 
 
 @contextlib.contextmanager
-def _with_small_limits() -> Iterator[str]:
+def _with_processes_and_small_limits() -> Iterator[str]:
     limits = Limits(
         max_body_bytes=256 * 1024,
         max_depth=50,
@@ -68,7 +68,12 @@ def _with_small_limits() -> Iterator[str]:
         max_streams_per_rollout=4,
         max_event_bytes=4 * 1024,
     )
-    with LocalBackend(api_key=KEY, limits=limits) as backend:
+    # Generated requests meet processes here as well: in a run of their own they would meet nothing
+    # else that is new.
+    with (
+        _container_key(),
+        LocalBackend(api_key=KEY, limits=limits, allow_processes=True) as backend,
+    ):
         yield backend.url
 
 
@@ -127,7 +132,7 @@ def second_backend(broken: tuple[str, ...] = ()) -> Iterator[str]:
 WAYS: dict[str, Serving] = {
     "processes allowed": _with_processes,
     "several keys": _with_several_keys,
-    "small limits": _with_small_limits,
+    "processes and small limits": _with_processes_and_small_limits,
     "echo alone": lambda: _behind(
         Fault("echo", "none", (), tuple(DOCUMENT.operations), before=_no_loopback)
     ),

@@ -11,7 +11,7 @@ from tests.contract.selftest.runs import try_fault, try_in_parts
 
 
 @pytest.mark.system
-@pytest.mark.timeout(600)
+@pytest.mark.timeout(300)
 @pytest.mark.parametrize(
     "name",
     [
@@ -32,7 +32,7 @@ def test_fault_is_caught_and_named(name: str) -> None:
 
 
 @pytest.mark.system
-@pytest.mark.timeout(600)
+@pytest.mark.timeout(300)
 @pytest.mark.parametrize(
     ("name", "subject"),
     [
