@@ -19,6 +19,7 @@ from tests.postgres.test_several_backends import several
 from tests.support.backend_server import eventually
 from tests.support.containers import Seen, http, odd_container
 from tests.support.postgres_server import execute, fetch
+from tests.support.process_pools import family, gone, process
 from tests.system.crash.processes import KEY, Serve
 
 LIMIT = 60.0
@@ -48,7 +49,9 @@ class Client:
 
 
 @contextlib.contextmanager
-def processes(number: int, store: str, folder: Path) -> Iterator[list[tuple[Serve, Client]]]:
+def processes(
+    number: int, store: str, folder: Path, *options: str
+) -> Iterator[list[tuple[Serve, Client]]]:
     """`synth-pools serve` several times on one database, each in a process of its own."""
     shared = folder / "shared"
     shared.mkdir()
@@ -56,7 +59,7 @@ def processes(number: int, store: str, folder: Path) -> Iterator[list[tuple[Serv
         Serve(
             folder / f"data-{index}",
             folder / f"backend-{index}.log",
-            *("--artifacts-dir", str(shared)),
+            *("--artifacts-dir", str(shared), *options),
             store=store,
         )
         for index in range(number)
@@ -128,6 +131,28 @@ def test_what_a_killed_one_ran_is_taken_over(store: str, tmp_path: Path) -> None
         # Its place is its own again, at once.
         first.start()
         assert one.call("GET", f"/v1/rollouts/{ids[0]}")["score"] == 2
+
+
+def test_containers_of_a_killed_one_end_and_another_starts_them_anew(
+    store: str, tmp_path: Path
+) -> None:
+    with processes(2, store, tmp_path, "--allow-processes") as [(first, one), (_, other)]:
+        pool = {"pool_id": "p", "name": "p", "capacity": 2, "config": {"process": process("stray")}}
+        one.call("POST", "/v1/pools", pool)
+
+        def up(client: Client, without: frozenset[int] = frozenset()) -> list[int] | None:
+            found = client.call("GET", "/v1/pools/p/metrics")["containers"]
+            pids = [one["pid"] for one in found if one["health"] == "healthy"]
+            return pids if len(pids) == 2 and without.isdisjoint(pids) else None
+
+        former = eventually(partial(up, one))
+        left = [process for pid in former for process in family(pid)]
+        assert len(left) == 4
+        first.kill()
+        assert gone(left)
+        eventually(partial(up, other, frozenset(former)))
+        rollout = other.call("POST", "/v1/pools/p/rollouts", {"seed": 4})["rollout_id"]
+        assert other.until(rollout, "completed", "failed")["score"] == 4.0
 
 
 def test_who_was_silent_for_too_long_writes_nothing(store: str, tmp_path: Path) -> None:

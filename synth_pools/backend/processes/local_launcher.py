@@ -9,6 +9,7 @@ from functools import partial
 from .child import Child
 from .discovery import ProcessTable
 from .launcher import StartOrder
+from .orphans import OrphanWatch
 from .output import OutputSink
 from .registry import ProcessRegistry
 from .spec import ProcessSpec, environment
@@ -24,6 +25,7 @@ class LocalLauncher:
     def __init__(self, registry: ProcessRegistry) -> None:
         self._registry = registry
         self._table = ProcessTable()
+        self._watch = OrphanWatch()
 
     async def prepare(
         self, spec: ProcessSpec, open_output: Callable[[], OutputSink]
@@ -32,14 +34,21 @@ class LocalLauncher:
         return partial(self._start, spec)
 
     async def _start(self, spec: ProcessSpec, order: StartOrder) -> Child:
-        return await spawn(spec, order, self._registry.new_marker())
+        marker = self._registry.new_marker()
+        await self._watch.add(marker)
+        return await spawn(spec, order, marker)
 
     async def remember(self, started: Child) -> None:
         await self._registry.add(started)
 
     async def end(self, started: Sequence[Child]) -> None:
         await end_children(started, table=self._table)
+        self._watch.remove(child.known.marker for child in started)
         await self._registry.remove(started)
+
+    async def close(self) -> None:
+        """Let go of what would end them after a crash, once all have ended."""
+        await self._watch.close()
 
 
 async def spawn(spec: ProcessSpec, order: StartOrder, marker: str) -> Child:

@@ -179,6 +179,7 @@ class Processes:
                 await asyncio.wait(ending, timeout=_KILL_SECONDS)
             raise
         finally:
+            await self._local.close()
             if self._cluster is not None:
                 await self._cluster.close()
 

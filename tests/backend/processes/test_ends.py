@@ -55,6 +55,18 @@ def all_of(server: Server, pool_id: str, number: int) -> list[psutil.Process]:
     return [one for leader in healthy(server, pool_id, number) for one in family(leader["pid"])]
 
 
+def kill_unwatched(backend: Serve) -> None:
+    """Kill a backend, and first what would end its processes: as if all were killed together."""
+    for one in watches_of(backend.pid):
+        one.kill()
+    backend.kill()
+
+
+def watches_of(pid: int) -> list[psutil.Process]:
+    children = psutil.Process(pid).children(recursive=True)
+    return [one for one in children if any("orphans" in word for word in one.cmdline())]
+
+
 def test_they_end_with_the_backend(tmp_path: Path) -> None:
     with serve(tmp_path, allow_processes=True) as own:
         started = all_of(own, start_pool(own, "child", "stray", capacity=2), 2)
@@ -96,10 +108,12 @@ def test_with_the_command(tmp_path: Path) -> None:
             server.http.headers["authorization"] = client.headers["authorization"]
             with server.http:
                 started = all_of(server, start_pool(server, "child"), 1)
+        watches = watches_of(serving.process.pid)
+        assert len(watches) == 1
         status, errors = serving.end(signal.SIGTERM)
     assert status == 0
     assert "Traceback" not in errors
-    assert gone(started)
+    assert gone([*started, *watches])
 
 
 @pytest.mark.parametrize("params", [{}, {"seconds": 60}])
@@ -142,7 +156,7 @@ def test_what_a_killed_backend_leaves_is_ended_by_the_next(tmp_path: Path) -> No
         pool_id = start_pool(server, "child", "stray", capacity=2)
         left = all_of(server, pool_id, 2)
         assert len(left) == 6
-        backend.kill()
+        kill_unwatched(backend)
         time.sleep(0.3)
         assert all(one.is_running() for one in left)
         backend.start()
@@ -152,6 +166,46 @@ def test_what_a_killed_backend_leaves_is_ended_by_the_next(tmp_path: Path) -> No
         fresh = healthy(server, pool_id, 2)
         assert {one["pid"] for one in fresh}.isdisjoint(one.pid for one in left)
         assert server.run(pool_id)["status"] == "completed"
+
+
+def test_what_a_killed_backend_leaves_ends_without_another_start(tmp_path: Path) -> None:
+    with killable(tmp_path) as (backend, server):
+        pool_id = start_pool(server, "child", "stray", "stubborn", capacity=2)
+        left = all_of(server, pool_id, 2)
+        assert len(left) == 6
+        [watch] = watches_of(backend.pid)
+        backend.kill()
+        assert gone(left)
+        assert gone([watch])
+
+
+def test_those_of_the_next_start_are_left_alone(tmp_path: Path) -> None:
+    with killable(tmp_path) as (backend, server):
+        pool_id = start_pool(server, "stubborn", capacity=2)
+        left = all_of(server, pool_id, 2)
+        [watch] = watches_of(backend.pid)
+        # It can look for what is left only when there is something new.
+        watch.suspend()
+        backend.kill()
+        backend.start()
+        until(server, pool_id, "active")
+        fresh = all_of(server, pool_id, 2)
+        watch.resume()
+        assert gone([*left, watch])
+        assert all_of(server, pool_id, 2) == fresh
+        assert {one["restarts"] for one in healthy(server, pool_id, 2)} == {0}
+
+
+def test_a_watch_that_was_killed_is_there_again_for_the_next_process(tmp_path: Path) -> None:
+    with killable(tmp_path) as (backend, server):
+        first = all_of(server, start_pool(server), 1)
+        [watch] = watches_of(backend.pid)
+        watch.kill()
+        assert gone([watch])
+        second = all_of(server, start_pool(server), 1)
+        assert len(watches_of(backend.pid)) == 1
+        backend.kill()
+        assert gone([*first, *second])
 
 
 def test_what_ran_on_them_fails_or_runs_again(tmp_path: Path) -> None:
@@ -178,9 +232,9 @@ def test_killed_in_the_middle_of_a_start(tmp_path: Path) -> None:
         for number in range(3):
             server.pool(capacity=4, config=config)
             time.sleep(0.02 * number)
-            backend.kill()
+            kill_unwatched(backend)
             backend.start()
-        backend.kill()
+        kill_unwatched(backend)
         token = token_of(tmp_path / "data" / FILE_NAME)
         left = carriers(token)
         assert left

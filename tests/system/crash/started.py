@@ -27,7 +27,7 @@ class StartedContainers:
 
     @property
     def definition(self) -> dict[str, Any]:
-        """What makes a pool of them."""
+        """Definition of a pool of them, without its name."""
         env = {"LEDGER": str(self._ledger)}
         # By this word they are found again.
         started = process(str(self._ledger), env=env, start_timeout_seconds=_START_SECONDS)
@@ -35,13 +35,13 @@ class StartedContainers:
 
     @property
     def ran(self) -> Counter[str]:
-        """How often each rollout was begun."""
+        """Runs of each rollout."""
         if not self._ledger.exists():
             return Counter()
         return Counter(line.split()[0] for line in self._ledger.read_text().splitlines())
 
     def running(self) -> list[psutil.Process]:
-        """Those that are alive."""
+        """Find the ones that are alive."""
         found = []
         for one in psutil.process_iter():
             with contextlib.suppress(psutil.Error):
