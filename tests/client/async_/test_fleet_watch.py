@@ -223,6 +223,44 @@ async def test_what_is_asked_for_behind_its_events_is_asked_for_again(
     assert len(pools.followed) == 3
 
 
+async def test_what_ended_unnoticed_is_found_where_what_is_asked_for_lags_behind(
+    server: FaultServer,
+    pools: PoolService,
+    fleet_client: AsyncContainerPoolsClient,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """Its end is told before its id is known, and whoever asks for it learns that later."""
+    monkeypatch.setattr(pool_watch, "_FIRST_DOUBT_SECONDS", 0.01)
+    end_one_after_the_other(pools)
+
+    def admit(rollout_id: str) -> Fault | None:
+        if len(pools.status) == 1:
+            return None
+        untold, told = [{"event": "rollout.completed", "rollout_id": rollout_id}], Event()
+
+        def idle() -> None:
+            if untold:
+                pools.tell(P, untold.pop())
+            else:
+                told.set()
+
+        pools.idle = idle
+        return when(told.is_set, answer({"rollout_id": rollout_id, "status": "queued"}, 202))
+
+    def choose(seen: Seen) -> Fault:
+        for rollout_id in pools.running:
+            if pools.looks[rollout_id] == 3:
+                pools.status[rollout_id] = "completed"
+        return pools(seen)
+
+    pools.admit = admit
+    server.play(choose=choose)
+    outcomes = await gather(fleet_client.rollouts.run_many(P, seeds(2), max_in_flight=1))
+    assert [outcome.ok for outcome in outcomes] == [True] * 2
+    assert pools.looks["rollout_1"] == 4
+    assert (len(pools.streams), len(pools.followed)) == (1, 0)
+
+
 @pytest.mark.parametrize("is_cut", [False, True])
 async def test_what_ends_while_no_fleet_runs_is_found_by_the_next(
     waiting: PoolService,

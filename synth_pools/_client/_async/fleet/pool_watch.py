@@ -6,6 +6,7 @@ import contextlib
 import itertools
 import json
 import logging
+import time
 from collections.abc import Callable, Iterable, Iterator
 from typing import NamedTuple
 
@@ -30,6 +31,10 @@ _MOST_WATCHES = 64
 _FIRST_BLOCK_SECONDS = 10.0
 # Attempts that do not bring even that, before the first that does.
 _MOST_FAILURES = 3
+# What was looked at in doubt, and had not ended: what it is asked for may lag behind the stream,
+# which has told its end to nobody. It is looked at again, more and more seldom.
+_FIRST_DOUBT_SECONDS = 5.0
+_LONGEST_DOUBT_SECONDS = 60.0
 _NOT_IMPLEMENTED = 501
 
 
@@ -102,24 +107,33 @@ class FollowedRollout:
         changed: Notified when there is reason to look at it.
         has_ended: Whether its last event has come.
         may_have_ended: Whether its last event may have been missed.
+        doubts: How often it was looked at since that may be.
         waiting: How many wait for it.
     """
 
-    __slots__ = ("changed", "has_ended", "may_have_ended", "waiting")
+    __slots__ = ("changed", "doubts", "has_ended", "may_have_ended", "waiting")
 
     def __init__(self, changed: AsyncCondition) -> None:
         self.changed = changed
         self.has_ended = False
         self.may_have_ended = False
+        self.doubts = 0
         self.waiting = 0
+
+    def doubt(self) -> float | None:
+        """Return the seconds after which to look at it again; None where nothing was missed."""
+        if not self.doubts:
+            return None
+        return min(_FIRST_DOUBT_SECONDS * 2.0 ** min(self.doubts - 1, 10), _LONGEST_DOUBT_SECONDS)
 
 
 class AsyncPoolWatch:
     """Watch of one pool. Its stream is opened when the first rollout is followed.
 
     It only says when to look at a rollout: after its last event, and after each beginning of the
-    stream, since what ended before that may be missing in it. Where the service has no such stream
-    it is over, and its rollouts are followed in another way.
+    stream, since what ended before that may be missing in it. What has not ended then is looked at
+    again after a while, since what it is asked for may lag behind the stream. Where the service has
+    no such stream it is over, and its rollouts are followed in another way.
 
     Attributes:
         interrupt: Ends the reader in what it waits for.
@@ -177,10 +191,16 @@ class AsyncPoolWatch:
         """
         workers = self._watches.workers
         with self._watches.lock:
+            pause, begun = rollout.doubt(), time.monotonic()
             while not (rollout.has_ended or rollout.may_have_ended or self.is_over):
                 workers.check()
-                await rollout.changed.wait_at_most(None)
+                left = None if pause is None else begun + pause - time.monotonic()
+                if left is not None and left <= 0:
+                    rollout.may_have_ended = True
+                    break
+                await rollout.changed.wait_at_most(left)
             workers.check()
+            rollout.doubts += rollout.may_have_ended
             rollout.may_have_ended = False
             return rollout.has_ended or not self.is_over
 
