@@ -7,7 +7,7 @@ of a rollout that it was asked to run at once, and keeps one that was submitted.
 `keeping` goes on when the caller is gone, and answers `GET /rollouts/{id}`.
 
 A rollout takes `params.seconds`, and then lasts until the file `params.until` is there; its reward
-is its seed.
+is its seed, and it leaves a log, unless `params.artifacts` is 0.
 """
 
 from __future__ import annotations
@@ -137,7 +137,9 @@ def main(kind: str, ledger: str, port: int) -> None:
             "created_at": "2026-01-01T00:00:00Z",
             "updated_at": "2026-01-01T00:00:01Z",
             "summary": {"reward": float(payload.get("seed") or 0)},
-            "artifact": [{"name": "log.txt", "content": content_of(payload.get("seed") or 0)}],
+            "artifact": [{"name": "log.txt", "content": content_of(payload.get("seed") or 0)}][
+                : params.get("artifacts", 1)
+            ],
         }
 
     if kind != "keeping":

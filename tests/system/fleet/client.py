@@ -2,8 +2,8 @@
 
     python -m tests.system.fleet.client VARIANT URL POOL COUNT JOURNAL REPORT SECONDS
 
-Each rollout lasts so many seconds. Each outcome becomes a line of the report: index, rollout,
-status, reward, replayed.
+Each rollout lasts so many seconds, and leaves no artifact. Each outcome becomes a line of the
+report: index, rollout, status, reward, replayed.
 """
 
 from __future__ import annotations
@@ -20,7 +20,7 @@ _, VARIANT, URL, POOL, COUNT, JOURNAL, REPORT, SECONDS = sys.argv
 
 
 def requests() -> Iterator[dict[str, Any]]:
-    params = {"seconds": float(SECONDS)}
+    params = {"seconds": float(SECONDS), "artifacts": 0}
     return ({"seed": number, "params": params} for number in range(int(COUNT)))
 
 

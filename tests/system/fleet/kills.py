@@ -40,12 +40,12 @@ _PAGE = """\
 
 `make fleet` runs a fleet of 100,000 rollouts, or as many as `ARGS='--rollouts N'` says, with
 `rollouts.run_many(...)`, 64 at a time and with a journal, on `synth-pools serve`, whose pool has a
-real container (made with `synth-containers`). At ten random moments the client is killed with
-SIGKILL and started again on its journal. Then three ledgers must agree rollout by rollout: what the
-client was told, which rollouts the container ran (written down by itself, before it ran them), and
-what the backend has stored. Each request has one rollout, which ran once and has the reward of its
-own request; what a client was told before it was killed is what the last one was told. The client's
-memory stays below {most} MB.
+real container (made with `synth-containers`); rollouts do nothing, and leave no artifact. At ten
+random moments the client is killed with SIGKILL and started again on its journal. Then three
+ledgers must agree rollout by rollout: what the client was told, which rollouts the container ran
+(written down by itself, before it ran them), and what the backend has stored. Each request has one
+rollout, which ran once and has the reward of its own request; what a client was told before it was
+killed is what the last one was told. The client's memory stays below {most} MB.
 
 As printed on {date}, on a machine with two cores; the load is what else it had to do:
 
