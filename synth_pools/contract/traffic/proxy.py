@@ -163,6 +163,10 @@ class _Handler(BaseHTTPRequestHandler):
                 self.close_connection = True
                 break
             if not piece:
+                if response.length:
+                    # Its end came before that, and nothing else tells.
+                    trouble = f"IncompleteRead: {response.length} more bytes were announced"
+                    self.close_connection = True
                 break
             if len(kept) < _KEPT:
                 kept += piece

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -125,6 +126,12 @@ def test_report_is_one_file_that_names_no_other() -> None:
     assert "<link" not in text
     assert " src=" not in text.replace("&lt;img src=x", "")
     assert "default-src &#x27;none&#x27;" in text
+
+
+def test_what_the_document_does_not_name_stands_out_among_the_statuses() -> None:
+    _, _, row = render_html(sample_report()).partition('<tr data-find="get_pool"')
+    chips = re.findall('<span class="chip (hit|strange)">([0-9]+)', row.partition("</tr>")[0])
+    assert chips == [("hit", "200"), ("strange", "418")]
 
 
 def test_verdicts_are_told_apart() -> None:

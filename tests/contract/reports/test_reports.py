@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import json
+from dataclasses import replace
 from xml.etree import ElementTree
 
 from synth_pools.contract.reports.json import render_json
 from synth_pools.contract.reports.junit import render_junit
 from synth_pools.contract.reports.text import render_table
-from synth_pools.contract.results import Outcome
+from synth_pools.contract.results import CheckOutcome, Column, Layer, Outcome
 from tests.contract.reports.sample_report import DOCUMENT, sample_report
 
 
@@ -25,6 +26,7 @@ def test_table_names_departures_once_with_lines_to_paste() -> None:
     text = render_table(sample_report())
     assert "Departures (2)" in text
     assert text.count("pages.limit (scenario), seen 6 times") == 1
+    assert text.count("cancel.queued (scenario), seen once") == 1
     assert "curl -sS -i" in text
     assert "import httpx" in text
 
@@ -77,4 +79,22 @@ def test_junit_is_well_formed_whatever_a_backend_sends() -> None:
     assert len(root.findall(".//skipped")) == 2
     failure = root.find(".//failure")
     assert failure is not None
-    assert "curl" in (failure.text or "")
+    # What goes before, and what shows it, which can be had in Python, too.
+    assert (failure.text or "").count("curl") == 2
+    assert "import httpx" in (failure.text or "")
+
+
+def test_junit_counts_what_is_known_and_has_a_suite_of_the_server() -> None:
+    report = sample_report()
+    of_server = CheckOutcome("http.head", "", Column.ERRORS, Outcome.DEPARTED, Layer.CLIENT, "no")
+    known = replace(of_server, outcome=Outcome.KNOWN)
+    report = replace(report, outcomes=(*report.outcomes, of_server, known, known))
+    root = ElementTree.fromstring(render_junit(report))
+    assert root.get("skipped") == str(len(root.findall(".//skipped"))) == "4"
+    suites = {suite.get("name"): suite for suite in root.iter("testsuite")}
+    assert set(suites) == {*report.operations, "the server"}
+    of = suites["the server"]
+    counts = [of.get(name) for name in ("tests", "failures", "skipped")]
+    assert counts == ["3", "1", "2"]
+    (failure,) = of.iter("failure")
+    assert (failure.get("message"), failure.text) == ("no", None)

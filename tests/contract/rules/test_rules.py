@@ -112,10 +112,20 @@ def test_a_rollout_agrees_with_itself(changed: dict[str, Any], wanted: set[str])
     assert complaints(answered("GET", path, 200, body)) == wanted
 
 
+def test_stamps_of_several_forms_are_not_compared() -> None:
+    rollout = example("rollout_completed")
+    stamps = ("2026-11-20T09:30:00Z", "2026-11-20T09:30:00.250000Z")
+    assert max(stamps) == stamps[0]
+    for made in (stamps, stamps[::-1]):
+        items = [{**rollout, "id": at, "rollout_id": at, "created_at": at} for at in made]
+        page = {"items": items, "next_cursor": None}
+        assert "page.order" not in complaints(answered("GET", "/v1/rollouts", 200, page))
+
+
 def test_pages_obey_limit_state_and_order() -> None:
     one, two = example("rollout_completed"), example("rollout_completed")
     two["id"] = two["rollout_id"] = "rollout_2"
-    two["created_at"] = "2027-01-01T00:00:00.000000Z"
+    two["created_at"] = "2027-01-01T00:00:00.000001Z"
     page = {"items": [two, one], "next_cursor": None}
     assert complaints(answered("GET", "/v1/rollouts?limit=2&state=completed", 200, page)) == set()
     assert complaints(answered("GET", "/v1/rollouts?limit=1", 200, page)) == {"page.limit"}

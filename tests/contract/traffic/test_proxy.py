@@ -22,6 +22,8 @@ from synth_pools.contract.traffic.judge import TrafficJudge
 from synth_pools.contract.traffic.proxy import JudgingProxy
 from synth_pools.local import LocalBackend
 from tests.contract.selftest.watched import KEY
+from tests.support.fault_server import FaultServer
+from tests.support.faults import Fault, raw, wrong_length
 
 
 @pytest.fixture(scope="module")
@@ -98,6 +100,26 @@ def test_a_wrong_answer_is_seen() -> None:
     report = judge.report()
     assert "schema.body" in {group.first.check for group in report.groups}
     assert report.exit_code == 1
+
+
+CHUNKED = b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n"
+
+
+@pytest.mark.parametrize(
+    "fault",
+    [wrong_length(5), raw(CHUNKED + b'c\r\n{"ok": true}\r\n5\r\nab', go_on=False)],
+)
+def test_an_answer_that_breaks_off_ends_there_and_is_told(fault: Fault) -> None:
+    seen: list[Exchange] = []
+    with (
+        FaultServer(fault) as server,
+        JudgingProxy(server.url, seen.append) as proxy,
+        pytest.raises(httpx.RemoteProtocolError),
+    ):
+        httpx.get(f"{proxy.url}/v1/pools", timeout=20)
+    (one,) = seen
+    assert one.response_body.startswith(b'{"ok": true}')
+    assert (one.trouble or "").startswith("IncompleteRead")
 
 
 def test_nobody_behind_it_is_502_and_no_departure() -> None:
