@@ -97,7 +97,7 @@ class LongBody:
 
     parts: tuple[tuple[bytes, int], ...]
     size: int
-    left_out: int = 0
+    left_out: int
 
 
 @dataclass(frozen=True, slots=True)

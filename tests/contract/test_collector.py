@@ -98,6 +98,22 @@ def test_an_exchange_is_counted_and_judged_by_the_document() -> None:
     assert len(bodies[0].departures[0].before) == 1
 
 
+def test_what_was_refused_is_judged_and_what_was_taken_wrongly_is_not() -> None:
+    url, wrong = "http://x/v1/pools/p/rollouts", b'{"no_such_key": 1}'
+    headers = (("content-type", "application/json"),)
+    for status, operation, is_judged in (
+        (202, "create_rollout", False),
+        (422, "create_rollout", True),
+        (200, None, False),
+        (None, "create_rollout", False),
+    ):
+        collector = ResultCollector(DOCUMENT)
+        exchange = Exchange("POST", url, headers, wrong, status, headers, b"[]")
+        collector.record(replace(exchange, operation=operation), Layer.SCENARIO)
+        departed = [one for one in collector.result().outcomes if one.departures]
+        assert bool(departed) is is_judged, (status, operation)
+
+
 def test_one_defect_is_one_entry() -> None:
     def told(expected: str) -> str:
         return cause_of("get_pool", expected)
