@@ -119,21 +119,22 @@ class Load:
                 self.tries_that_met_nobody += 1
                 if time.monotonic() > deadline:
                     raise
-            except ConflictError as error:
-                if error.code != "pool_not_active" or time.monotonic() > deadline:
-                    raise
-                self.refused += 1
-            time.sleep(0.05)
+                time.sleep(0.05)
 
     def _write(self, number: int) -> None:
         chance = random.Random(f"{self._seed} {number}")
         mine: list[Asked] = []
         while not self._stop.is_set():
-            asked = self._create(chance)
-            mine.append(asked)
-            if chance.random() < 0.1:
+            try:
+                mine.append(self._create(chance))
+            except ConflictError as error:
+                if error.code != "pool_not_active":
+                    raise
+                # Its containers are about to start; there are other pools.
+                self.refused += 1
+            if mine and chance.random() < 0.1:
                 self._repeat(chance.choice(mine))
-            if chance.random() < 0.05:
+            if mine and chance.random() < 0.05:
                 self._cancel(chance.choice(mine[-5:]))
             self._stop.wait(chance.uniform(0, 0.2))
 

@@ -160,7 +160,8 @@ def crash_run(
         while (
             killed := sum(serve.kills for serve in serves) + database_kills + ours.kills
         ) < kills:
-            if chance.random() < _OF_A_CONTAINER and ours.running():
+            if chance.random() < _OF_A_CONTAINER:
+                load.in_the_end(lambda: client.wait_pool_active(ours.kind, timeout=_DRAIN_SECONDS))
                 time.sleep(chance.uniform(0.1, 0.5))
                 ours.kill_one(chance)
             elif server is not None and chance.random() < _OF_THE_DATABASE:
