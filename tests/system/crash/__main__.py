@@ -33,8 +33,9 @@ container keeps was lost; every event stream, read in pieces over the restarts, 
 3 ... to one terminal event. "Never run" are rollouts whose backend died between writing down that
 they start and sending them: of a container that forgets nobody can tell these from those it ran.
 A rollout whose started container died fails with `container_unreachable` or, where an answer had
-begun, with `container_bad_response`, once `max_attempts` allows no more. At the end no started
-container is left.
+begun, with `container_bad_response`, once `max_attempts` allows no more; one that found nobody
+listening there was not sent, and its attempt does not count. At the end no started container is
+left.
 
 That it sees faults was tried by putting two in: a backend that answers just before its commit in
 place of after it was told of within eight kills, one that starts lost rollouts again although
