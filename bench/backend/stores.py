@@ -182,7 +182,7 @@ async def _together(one: Through, first: Through, all_of_them: list[Process], ro
 async def _notices(
     client: aiohttp.ClientSession, backends: list[Process], target: Process, rounds: int
 ) -> _Row:
-    """How long after an answer of one backend a reader of another one has the event."""
+    """Time from an answer of one backend to the event at a reader of another one."""
     first = Through(client, backends[0], target)
     await first.open()
     taken = sorted(await first.seconds_until_told(first.beside(backends[1]), 50 * rounds))
