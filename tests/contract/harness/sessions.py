@@ -1,16 +1,22 @@
-"""Sessions of the kit without a backend, for tests of its parts."""
+"""Sessions of the kit for tests of its parts: without a backend, or with answers that are given."""
 
 from __future__ import annotations
 
+import contextlib
+from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
 from synth_pools.contract.collector import ResultCollector
 from synth_pools.contract.document import Document
+from synth_pools.contract.harness.context import Context
+from synth_pools.contract.harness.registry import Scenario
 from synth_pools.contract.http.client import HttpClient
 from synth_pools.contract.options import ApiKey, Options
-from synth_pools.contract.results import Outcome
+from synth_pools.contract.results import Clause, Departure, Outcome
 from synth_pools.contract.session import Session
 from synth_pools.spec import load_spec
+from tests.support.fault_server import FaultServer, Seen
+from tests.support.faults import Fault, answer
 
 URL = "http://127.0.0.1:9"
 DOCUMENT = Document(load_spec())
@@ -24,6 +30,50 @@ def session(
     given = Options(url, key, "0a1b2c3d", 1, **options)
     http = HttpClient(url, key, DOCUMENT)
     return Session(given, DOCUMENT, http, ResultCollector(DOCUMENT), features=features or {})
+
+
+@contextlib.contextmanager
+def answering(
+    answers: Mapping[str, Fault | Sequence[Fault]], **options: Any
+) -> Iterator[tuple[Session, FaultServer]]:
+    """Create a session with a server that gives answers by operation, 404 where none is given.
+
+    Args:
+        answers: One answer for all requests, or one after the other, of which the last stays.
+        **options: See `session`.
+    """
+    left = {name: [given] if callable(given) else [*given] for name, given in answers.items()}
+
+    def choose(seen: Seen) -> Fault:
+        operation = DOCUMENT.operation_of(seen.method, seen.target)
+        faults = left.get(operation.id, []) if operation else []
+        if not faults:
+            return answer({"detail": "There is no such thing."}, 404)
+        return faults.pop(0) if len(faults) > 1 else faults[0]
+
+    with FaultServer(choose=choose) as server:
+        run = session(url=server.url, **options)
+        try:
+            yield run, server
+        finally:
+            run.http.close()
+
+
+def context(run: Session, *operations: str) -> Context:
+    """Create the context of a scenario that speaks about these operations."""
+    demand = Clause("Pages", "a demand")
+    return Context(run, Scenario("a.b", demand, operations or ("get_pool",), lambda _: None))
+
+
+def asked(server: FaultServer, operation: str) -> list[Seen]:
+    """Return the requests of an operation that came."""
+    found = ((DOCUMENT.operation_of(one.method, one.target), one) for one in server.requests)
+    return [one for known, one in found if known is not None and known.id == operation]
+
+
+def departures(of: Session) -> list[Departure]:
+    """Return all departures so far."""
+    return [found for one in of.collector.result().outcomes for found in one.departures]
 
 
 def outcomes(of: Session) -> dict[str, tuple[Outcome, str]]:

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import importlib
 import threading
 from collections.abc import Callable
 
 import pytest
 
+from synth_pools.contract.document import Document
 from synth_pools.contract.exceptions import (
     BusyError,
     InconclusiveError,
@@ -19,6 +21,7 @@ from synth_pools.contract.harness.expectations import Expectation
 from synth_pools.contract.harness.registry import Scenario
 from synth_pools.contract.results import Clause, Outcome
 from synth_pools.contract.session import Session
+from synth_pools.spec import load_spec
 from tests.contract.harness.sessions import outcomes, session
 
 _HELD = (Outcome.HELD, "")
@@ -151,3 +154,80 @@ def test_slow_ones_run_along_and_those_that_run_alone_come_last() -> None:
     assert played == ["runs.quick", "runs.slow", "runs.alone"]
     assert executor.obstacles == []
     assert {total for _, total in told} <= {3}
+    assert run.seconds.keys() == {"runs.quick", "runs.slow", "runs.alone"}
+
+
+def test_what_hangs_when_the_run_is_stopped_is_left_and_told(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(importlib.import_module(execute.__module__), "_LAST_SECONDS", 0.0)
+    hangs, release = threading.Event(), threading.Event()
+
+    def hang(ctx: Context) -> None:
+        hangs.set()
+        release.wait(60)
+
+    run = session()
+    executor = ScenarioExecutor(run, [_scenario(hang)], lambda *_: None)
+    assert hangs.wait(30)
+    run.http.stop.set()
+    try:
+        executor.wait_for_quick()
+        executor.wait_for_all()
+        # Twice it was waited for, and once it is told.
+        assert executor.obstacles == ["scenarios did not end within 0 s of being stopped"]
+    finally:
+        release.set()
+
+
+def test_what_hinders_several_scenarios_is_told_once() -> None:
+    executor = ScenarioExecutor(
+        session(),
+        [_scenario(_raising(BusyError("429")), name) for name in ("a.b", "a.c")],
+        lambda *_: None,
+    )
+    executor.wait_for_all()
+    assert executor.obstacles == ["the server is too busy to be judged: 429"]
+
+
+def test_more_scenarios_at_a_time_are_played_where_requests_take_long() -> None:
+    run, all_there = session(), threading.Barrier(8)
+    run.http.round_trip = 1.0
+
+    def meet(ctx: Context) -> None:
+        all_there.wait(30)
+
+    executor = ScenarioExecutor(
+        run, [_scenario(meet, f"a.{number}") for number in range(8)], lambda *_: None
+    )
+    executor.wait_for_all()
+    assert executor.obstacles == []
+
+
+def test_a_stumble_after_a_departure_is_no_obstacle() -> None:
+    def play(ctx: Context) -> None:
+        ctx.expect.that(Expectation("get_pool", "a demand", None), False, "nothing")
+        raise KeyError("x")
+
+    run = session()
+    assert execute(run, _scenario(play)) is None
+    assert outcomes(run)["list_pools"] == (
+        Outcome.NOT_REACHED,
+        "the kit stumbled: KeyError: 'x'",
+    )
+
+
+def test_what_a_backend_has_not_is_neither_asked_for_nor_told() -> None:
+    def play(ctx: Context) -> None:
+        ctx.require(200, "get_pool", {"pool_id": "p"})
+
+    run = session()
+    run.document = Document(load_spec())
+    run.http.document = run.document
+    run.document.narrow(("list_pools", "create_pool"))
+    assert execute(run, _scenario(play)) is None
+    assert outcomes(run) == {"list_pools": (Outcome.NOT_REACHED, "needs get_pool")}
+    # Whether the kit's own containers can be reached shows only once there is the operation.
+    execute(run, _scenario(play, "needs.containers", needs=("containers",)))
+    told = [one.note for one in run.collector.result().outcomes if one.check == "needs.containers"]
+    assert told == ["tried with the kit's containers, once get_pool_container_health is there"]

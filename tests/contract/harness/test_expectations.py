@@ -7,13 +7,18 @@ from typing import Any
 import pytest
 
 from synth_pools.contract.exceptions import InconclusiveError
-from synth_pools.contract.harness.expectations import Expectations, Status, difference
+from synth_pools.contract.harness.expectations import (
+    Expectation,
+    Expectations,
+    Status,
+    difference,
+)
 from synth_pools.contract.harness.registry import Scenario
 from synth_pools.contract.http.client import ABSENT, Response, at
 from synth_pools.contract.results import Clause, Column, Exchange, Layer, Outcome
 from synth_pools.contract.rules.verdict import same_json
 from synth_pools.contract.session import Session
-from tests.contract.harness.sessions import URL, outcomes, session
+from tests.contract.harness.sessions import URL, departures, outcomes, session
 
 _CLAUSE = Clause("Pools: states", "a demand")
 
@@ -94,6 +99,127 @@ def test_an_account_that_stands_alone_departs(
     told = [(name, value, _response()) for name, value in zip(operations, values, strict=False)]
     assert expect.consistent("the pool", told) is (departed == set())
     assert _departed(run) == departed
+
+
+def test_accounts_that_differ_are_told_with_another_one_beside_them() -> None:
+    expect, run = _expectations()
+    told = [("get_pool", 1, _response()), ("list_pools", 2, _response())]
+    assert not expect.consistent("the pool", told)
+    assert {(one.operation, one.expected, one.got) for one in departures(run)} == {
+        ("get_pool", "the pool, as list_pools tells it", "1"),
+        ("list_pools", "the pool, as get_pool tells it", "2"),
+    }
+    assert {one.cause for one in departures(run)} == {"a.b|the pool"}
+
+
+def test_where_two_accounts_of_a_thing_part_is_told() -> None:
+    expect, run = _expectations()
+    told = [
+        ("get_pool", {"a": 1}, _response()),
+        ("list_pools", {"a": 2}, _response()),
+        ("update_pool", {"a": 1}, _response()),
+    ]
+    assert not expect.consistent("the pool", told)
+    (one,) = departures(run)
+    assert (one.operation, one.got) == ("list_pools", "at /a: 2 instead of 1")
+
+
+def test_a_value_is_told_with_where_it_differs() -> None:
+    expect, run = _expectations()
+    assert expect.equal("get_pool", "tasks", [], [], _response())
+    assert not expect.equal("get_pool", "tasks", [{"a": 1}], [{"a": 2}], _response())
+    assert not expect.equal("get_pool", "name", "x", ABSENT, None)
+    assert [(one.expected, one.got) for one in departures(run)] == [
+        ('tasks is [{"a": 1}]', "at /0/a: 2 instead of 1"),
+        ('name is "x"', "nothing"),
+    ]
+
+
+def test_what_a_response_of_the_wrong_status_says_otherwise_follows_from_that() -> None:
+    expect, run = _expectations()
+    wrong, right = _response(500), _response()
+    assert not expect.status(wrong, 200, "get_pool")
+    assert not expect.that(Expectation("get_pool", "a name", wrong), False, "none")
+    assert expect.departures == 1
+    assert not expect.that(Expectation("get_pool", "a name", right), False, "none")
+    assert not expect.that(Expectation("get_pool", "a place", None), False, "none")
+    assert expect.departures == 3
+    assert [one.expected for one in departures(run) if one.column is Column.BEHAVIOUR] == [
+        "a name",
+        "a place",
+    ]
+
+
+def test_a_departure_shows_the_requests_before_it_that_are_about_the_same() -> None:
+    expect, run = _expectations()
+    ours, theirs = "contract-kit-0a1b2c3d-x", "contract-kit-0a1b2c3d-y"
+
+    def sent(method: str, path: str, body: bytes = b"", answer: bytes = b"{}") -> Exchange:
+        exchange = Exchange(
+            method, f"{URL}{path}", request_body=body or None, status=200, response_body=answer
+        )
+        expect.record(exchange, judged=False)
+        return exchange
+
+    made = sent("POST", "/v1/pools", f'{{"pool_id": "{ours}"}}'.encode())
+    sent("POST", "/v1/pools", f'{{"pool_id": "{theirs}"}}'.encode())
+    sent("GET", f"/v1/pools/{ours}")
+    changed = sent("PATCH", f"/v1/pools/{ours}", b'{"capacity": 2}')
+    shown = sent("GET", f"/v1/pools/{ours}")
+    later = sent("DELETE", f"/v1/pools/{ours}")
+    unknown = sent("GET", "/v1/queue/status")
+    begun = sent("POST", "/v1/rollouts", b"{}", b'{"rollout_id": "rollout_0f8b"}')
+    of_rollout = sent("GET", "/v1/rollouts/rollout_0f8b")
+
+    def before(exchange: Exchange | None) -> tuple[Exchange, ...]:
+        response = Response(exchange) if exchange else None
+        return expect.departure(Expectation("get_pool", "a demand", response), "").before
+
+    assert before(shown) == (made, changed)
+    assert before(later) == (made, changed)
+    assert before(of_rollout) == (begun,)
+    # Where nothing is about the same, or nobody knows about what it is, all of them.
+    assert [one.method for one in before(unknown)] == ["POST", "POST", "PATCH", "DELETE"]
+    assert [one.method for one in before(None)] == ["POST", "POST", "PATCH", "DELETE", "POST"]
+    for _ in range(20):
+        sent("PATCH", f"/v1/pools/{ours}")
+    assert len(before(None)) == 12
+    assert departures(run) == []
+
+
+def test_departures_of_one_operation_and_status_have_one_cause() -> None:
+    def cause(expected: Any, status: int, operation: str = "get_pool") -> str:
+        expect, run = _expectations()
+        expect.unexpected_status(_response(status), expected, operation)
+        (one,) = departures(run)
+        return one.cause
+
+    # No status that the document lists: that is one defect of whoever answers with it.
+    assert cause(200, 204) == cause(404, 204) == cause(200, 204, "list_pools")
+    assert cause(200, 404) == cause(201, 404)
+    unknown, archived = Status(404, "it is unknown"), Status(409, "it is archived")
+    assert len({cause(one, 500) for one in (200, unknown, archived)}) == 3
+    assert cause(200, 500) != cause(200, 500, "list_pools")
+    assert cause(200, 404) != cause(200, 409)
+
+
+def test_an_operation_that_the_backend_has_not_is_not_told() -> None:
+    expect, run = _expectations()
+    expect.inconclusive("no_such_operation", "why")
+    expect.inconclusive("get_pool", "why", Outcome.NOT_OFFERED)
+    assert expect.judged == {"no_such_operation", "get_pool"}
+    assert outcomes(run) == {"get_pool": (Outcome.NOT_OFFERED, "why")}
+
+
+def test_a_demand_has_its_own_clause_or_else_that_of_the_scenario() -> None:
+    expect, run = _expectations()
+    own = Clause("Growth", "another demand")
+    expect.that(Expectation("get_pool", "x", None, Column.ERRORS, own, "a cause"), False, "y")
+    expect.that(Expectation("get_pool", "x", None), False, "y")
+    assert [(one.clause, one.column, one.cause == "a cause") for one in departures(run)] == [
+        (own, Column.ERRORS, True),
+        (_CLAUSE, Column.BEHAVIOUR, False),
+    ]
 
 
 def test_a_status_is_judged_with_its_code_and_its_reason() -> None:

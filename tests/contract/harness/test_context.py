@@ -1,0 +1,125 @@
+"""The context: each request is judged and kept, and no late answer counts where all are late."""
+
+from __future__ import annotations
+
+import importlib
+from collections.abc import Callable
+from typing import Any
+
+import pytest
+
+from synth_pools.contract.exceptions import InconclusiveError, StopScenarioError
+from synth_pools.contract.harness.context import Context
+from synth_pools.contract.results import Outcome
+from synth_pools.contract.session import Session
+from tests.contract.harness.sessions import answering, asked, context, departures
+from tests.support.faults import answer, events, stall
+
+_CLIENT = importlib.import_module("synth_pools.contract.http.client")
+_WRONG = answer({"items": 5}, x_request_id="req_1")
+_IDS = {"pool_id": "p", "rollout_id": "r"}
+
+
+def _raw(ctx: Context) -> Any:
+    url = ctx.session.http.url("/v1/pools", {})
+    return ctx.raw("GET", url, ctx.session.http.authorized(), None, "list_pools")
+
+
+@pytest.mark.parametrize(
+    "ask",
+    [
+        lambda ctx: ctx.call("list_pools"),
+        lambda ctx: ctx.require(200, "list_pools"),
+        lambda ctx: ctx.check(200, "list_pools"),
+        _raw,
+    ],
+)
+def test_an_answer_is_judged_by_the_document_and_kept(ask: Callable[[Context], Any]) -> None:
+    with answering({"list_pools": _WRONG}) as (run, _):
+        ctx = context(run, "list_pools")
+        assert ask(ctx).at("items") == 5
+    assert [one.operation for one in ctx.expect.trail] == ["list_pools"]
+    assert {(one.check, one.operation) for one in departures(run)} == {
+        ("schema.body", "list_pools")
+    }
+
+
+def test_what_is_taken_though_it_has_to_be_refused_is_one_departure() -> None:
+    with answering({"create_pool": answer({"odd": 1}, 201)}) as (run, _):
+        ctx = context(run, "create_pool")
+        ctx.check((400, 422), "create_pool", json={})
+        assert [one.check for one in departures(run)] == ["a.b"]
+        assert len(ctx.expect.trail) == 1
+        # What is taken rightly is judged.
+        ctx.check(201, "create_pool", json={})
+    assert "schema.body" in {one.check for one in departures(run)}
+
+
+def test_a_refusal_is_judged_by_the_document() -> None:
+    with answering({"create_pool": answer({"odd": 1}, 400)}) as (run, _):
+        context(run).check(400, "create_pool", json={})
+    assert "schema.error_body" in {one.check for one in departures(run)}
+
+
+def test_only_what_the_rest_builds_on_ends_the_scenario() -> None:
+    with answering({}) as (run, _):
+        ctx = context(run, "get_pool")
+        assert ctx.check(200, "get_pool", {"pool_id": "p"}).status == 404
+        with pytest.raises(StopScenarioError):
+            ctx.require(200, "get_pool", {"pool_id": "p"})
+        assert ctx.require((200, 404), "get_pool", {"pool_id": "p"}).status == 404
+    assert [one.times for one in departures(run) if one.check == "a.b"] == [2]
+
+
+def test_no_late_answer_counts_where_all_are_late_unless_a_limit_is_given(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(_CLIENT, "CALL_SECONDS", 0.2)
+    late = dict.fromkeys(("list_pools", "get_capabilities"), stall())
+    with answering(late) as (run, server):
+        ctx = context(run)
+        for ask in (lambda: ctx.call("list_pools"), lambda: _raw(ctx)):
+            with pytest.raises(InconclusiveError, match="requests take long here") as told:
+                ask()
+            assert (told.value.outcome, told.value.operation) == (
+                Outcome.NOT_REACHED,
+                "list_pools",
+            )
+        assert ctx.call("list_pools", limit=0.2).status is None
+        assert len(asked(server, "list_pools")) == 3
+    assert departures(run) == []
+
+
+def test_a_stream_is_read_to_what_is_waited_for_and_judged() -> None:
+    data = b'id: 1\nevent: x\ndata: {"id": "1"}\n\n'
+    with answering({"stream_rollout_events": events([data, data], end="stall")}) as (run, _):
+        ctx = context(run)
+        stream = ctx.stream(
+            "stream_rollout_events", _IDS, until=lambda reader: len(reader.messages) == 2
+        )
+        assert [one.envelope for one in stream.reader.messages] == [{"id": "1"}] * 2
+        assert (stream.ended, stream.late) == (False, False)
+        assert len(ctx.expect.trail) == 1
+
+
+def test_a_stream_of_another_status_ends_the_scenario() -> None:
+    with answering({}) as (run, _), pytest.raises(StopScenarioError):
+        context(run).stream("stream_rollout_events", _IDS)
+    (one,) = (one for one in departures(run) if one.check == "a.b")
+    assert (one.operation, one.expected) == ("stream_rollout_events", "200")
+
+
+@pytest.mark.parametrize("is_proof", [True, False])
+def test_a_stream_that_does_not_end_in_time_shows_something_where_nothing_is_slow(
+    is_proof: bool, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(Session, "is_proof", lambda *_: is_proof)
+    hello = events([b": hello\n\n"] * 40, pause=0.02, end="stall")
+    with answering({"stream_rollout_events": hello}) as (run, _):
+        ctx = context(run)
+        if is_proof:
+            assert ctx.stream("stream_rollout_events", _IDS, limit=0.2).late
+            return
+        with pytest.raises(InconclusiveError, match="did not come to its end") as told:
+            ctx.stream("stream_rollout_events", _IDS, limit=0.2)
+        assert told.value.operation == "stream_rollout_events"

@@ -1,0 +1,135 @@
+"""The scope: operations that are chosen by name, and those that a backend turns out to have."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+
+from synth_pools.contract.document import Document
+from synth_pools.contract.exceptions import UnjudgeableError
+from synth_pools.contract.harness.scope import chosen_operations, lacking, offered_operations
+from synth_pools.spec import load_spec
+from tests.contract.harness.sessions import DOCUMENT, answering, asked
+from tests.support.faults import Fault, answer, text
+
+_ALL = frozenset(DOCUMENT.operations)
+_OF_QUEUE = frozenset(name for name, one in DOCUMENT.operations.items() if "/queue" in one.path)
+_TAG = DOCUMENT.operations["get_pool"].tag
+
+
+@pytest.mark.parametrize(
+    ("wanted", "unwanted", "chosen"),
+    [
+        ((), (), _ALL),
+        (("get_pool", "list_pools"), (), {"get_pool", "list_pools"}),
+        (("/v1/queue",), (), _OF_QUEUE),
+        (("/v1/queue/",), (), _OF_QUEUE),
+        (("get_pool", "list_pools"), ("get_pool",), {"list_pools"}),
+        ((), ("/v1/queue",), _ALL - _OF_QUEUE),
+        ((_TAG,), (), {name for name, one in DOCUMENT.operations.items() if one.tag == _TAG}),
+    ],
+)  # fmt: skip
+def test_operations_are_chosen_by_id_tag_or_path(
+    wanted: tuple[str, ...], unwanted: tuple[str, ...], chosen: frozenset[str]
+) -> None:
+    assert chosen
+    assert chosen_operations(DOCUMENT, wanted, unwanted) == chosen
+
+
+@pytest.mark.parametrize(
+    ("wanted", "unwanted", "told"),
+    [
+        (("get_pools",), (), "is called 'get_pools'"),
+        (("/v1/que",), (), "is called '/v1/que'"),
+        (("v1/queue",), (), "is called 'v1/queue'"),
+        (("get_pool",), ("nothing",), "is called 'nothing'"),
+        (("get_pool",), ("get_pool",), "no operation is left to judge"),
+    ],
+)
+def test_a_name_of_nothing_is_refused(
+    wanted: tuple[str, ...], unwanted: tuple[str, ...], told: str
+) -> None:
+    with pytest.raises(UnjudgeableError, match=told):
+        chosen_operations(DOCUMENT, wanted, unwanted)
+
+
+def test_a_part_of_the_kit_says_what_it_lacks() -> None:
+    document = Document(load_spec())
+    assert lacking(document, ("get_pool", "list_pools")) == ""
+    document.narrow(("get_pool",))
+    assert lacking(document, ("get_pool", "list_pools", "get_queue_status")) == "needs list_pools"
+
+
+def _no(code: str) -> Fault:
+    return answer({"error": {"code": code, "message": "m"}}, 404)
+
+
+# As the server answers for a path that it does not know, with it in its words.
+_NO_ROUTE = answer({"detail": "There is no '/v1/x' of 2026 here."}, 404)
+
+
+@pytest.mark.parametrize(
+    ("unknown", "own", "other_code"),
+    [
+        (_no("no_such_path"), _no("no_such_path"), _no("not_found")),
+        (_NO_ROUTE, answer({"detail": "There is no '/v1/queue' of 2027 here."}, 404),
+         answer({"detail": "no pool is called 'p'"}, 404)),
+        (_NO_ROUTE, _NO_ROUTE, answer({"error": "There is no '/v1/x' of 2026 here."}, 404)),
+        (text("Not Found", 404), text("Not Found", 404), text("No such pool", 404)),
+    ],
+)  # fmt: skip
+def test_an_operation_is_there_unless_it_answers_as_an_unknown_path_does(
+    unknown: Fault, own: Fault, other_code: Fault
+) -> None:
+    answers = {
+        **dict.fromkeys(DOCUMENT.operations, own),
+        "create_pool": answer({"id": "p"}, 201),
+        "create_rollout": answer({"rollout_id": "made"}, 202),
+        "get_pool": answer({}, 200),
+        "get_rollout": other_code,
+        "list_tasks": answer({}, 501),
+        "list_rollouts": answer({}, 405),
+        "stream_rollout_events": text("", 200, "text/event-stream"),
+    }
+    with answering(answers) as (run, server):
+        choose = server._choose
+        assert choose is not None
+        server.play(choose=lambda seen: unknown if "no-such-path" in seen.path else choose(seen))
+        there = offered_operations(run)
+        paths = [(one.method, one.path) for one in server.requests]
+        name = run.pool_id("offered")
+        assert ("GET", f"/v1/pools/{name}/rollouts/made") in paths
+        assert asked(server, "create_pool")[0].json["tasks"] == [{"task_id": "t"}]
+        # What removes the others comes last; the first two requests made them.
+        assert [method for method, _ in paths[-2:]] == ["DELETE"] * 2
+        # What takes a body is sent one that it has to refuse.
+        assert asked(server, "update_pool")[0].json == []
+        assert asked(server, "get_pool")[0].body == b""
+    assert there == {
+        "create_pool", "create_rollout", "get_pool", "get_rollout", "stream_rollout_events"
+    }  # fmt: skip
+    assert run.created.remaining() == (name,)
+
+
+@pytest.mark.parametrize(
+    ("options", "made", "created"),
+    [
+        ({"read_only": True}, {}, 0),
+        ({}, {"create_pool": answer({}, 405)}, 0),
+        ({}, {"create_pool": answer({}, 400), "create_rollout": answer({}, 400)}, 1),
+    ],
+)
+def test_without_a_pool_of_its_own_it_asks_for_unknown_ids(
+    options: dict[str, Any], made: dict[str, Fault], created: int
+) -> None:
+    with answering(made, **options) as (run, server):
+        there = offered_operations(run)
+        name = run.pool_id("offered")
+        assert [one.path for one in asked(server, "get_rollout")] == [
+            f"/v1/pools/{name}/rollouts/{name}"
+        ]
+        # Once as every other one, and before that to make the rollout.
+        assert len(asked(server, "create_rollout")) == 1 + created
+    assert len(run.created.remaining()) == created
+    assert there == {one for one in made if created}
