@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from dataclasses import replace
 from functools import partial
+from typing import Any
 
 from synth_pools.contract.collector import ResultCollector, cause_of
 from synth_pools.contract.http.reproduce import bytes_expression
@@ -123,3 +124,59 @@ def test_one_defect_is_one_entry() -> None:
     assert told("capacity is 4") != told("concurrency is 4")
     assert told("task_config is {}") != told("task_metadata is {}")
     assert told("capacity is 4") != cause_of("list_pools", "capacity is 4")
+
+
+def _asked(**more: Any) -> Exchange:
+    headers = (("content-type", "application/json"),)
+    given: dict[str, Any] = {"operation": "get_queue_status", "status": 200, **more}
+    url = "http://x/v1/queue/status"
+    return Exchange("GET", url, response_headers=headers, response_body=b"{}", **given)
+
+
+def _departed(exchange: Exchange, **options: Any) -> set[str]:
+    collector = ResultCollector(DOCUMENT)
+    collector.record(exchange, Layer.SCENARIO, **options)
+    result = collector.result()
+    assert result.requests == 1
+    return {one.check for one in result.outcomes if one.outcome is Outcome.DEPARTED}
+
+
+def test_what_is_cut_off_or_not_to_be_judged_is_counted_alone() -> None:
+    assert "schema.body" in _departed(_asked())
+    assert _departed(_asked(late=True)) == set()
+    assert _departed(_asked(), judged=False) == set()
+
+
+def test_a_stream_that_was_left_is_judged_as_far_as_it_came() -> None:
+    stream = Exchange(
+        "GET",
+        "http://x/v1/rollouts/r/events",
+        status=200,
+        response_headers=(("content-type", "text/html"),),
+        operation="stream_global_rollout_events",
+        late=True,
+    )
+    assert "schema.content_type" in _departed(stream)
+
+
+def test_the_answer_to_what_should_have_been_refused_is_not_judged() -> None:
+    def created(body: bytes, status: int) -> Exchange:
+        headers = (("content-type", "application/json"),)
+        return Exchange(
+            "POST", "http://x/v1/pools/p/rollouts", (), body, status, headers, b"[]",
+            operation="create_rollout",
+        )  # fmt: skip
+
+    assert "schema.body" in _departed(created(b'{"seed": 1}', 202))
+    assert _departed(created(b'{"no_such_key": 1}', 202)) == set()
+    assert "schema.error_body" in _departed(created(b'{"no_such_key": 1}', 422))
+    assert "schema.body" in _departed(created(b"no JSON", 202))
+
+
+def test_every_exchange_is_logged() -> None:
+    logged: list[Exchange] = []
+    collector = ResultCollector(DOCUMENT, logged.append)
+    exchanges = [_asked(), _asked(late=True), Exchange("GET", "http://x/", trouble="none")]
+    for one in exchanges:
+        collector.record(one, Layer.SCENARIO, judged=False)
+    assert logged == exchanges

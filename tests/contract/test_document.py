@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import json
 from pathlib import Path
+from typing import Any
 
 import pytest
 
-from synth_pools.contract.document import Document, read_specification
-from synth_pools.contract.exceptions import UnjudgeableError
+from synth_pools.contract.document import Document, read_specification, specification_text
+from synth_pools.contract.exceptions import MissingOperationError, UnjudgeableError
 from synth_pools.spec import load_spec
 from tests.contract.harness.sessions import DOCUMENT
 
@@ -98,7 +100,7 @@ def test_the_packages_own_document_is_the_default() -> None:
 
 
 def test_the_table_of_error_codes_says_which_can_be_tried_again() -> None:
-    codes = DOCUMENT.error_codes
+    codes = Document(load_spec()).error_codes
     assert codes["not_found"] == (404, False)
     assert codes["queue_full"] == (429, True)
     # It depends on what the pool is.
@@ -113,3 +115,91 @@ def test_it_tells_the_bodies_that_it_calls_valid() -> None:
     assert not DOCUMENT.allows(create, {"mode": "later"})
     assert not DOCUMENT.allows(create, {"no_such_key": 1})
     assert DOCUMENT.allows(DOCUMENT.operations["get_pool"], {"anything": 1})
+
+
+def test_an_operation_that_the_backend_need_not_have_is_absent() -> None:
+    document = Document(load_spec())
+    document.narrow(("get_pool",))
+    url = "http://x/v1/pools/p"
+    assert list(document.operations) == ["get_pool"]
+    assert list(document.documented) == ["get_pool"]
+    assert "404" in document.documented["get_pool"]
+    assert [document.is_absent(method, url) for method in ("GET", "DELETE", "TRACE")] == [
+        False,
+        True,
+        False,
+    ]
+    with pytest.raises(MissingOperationError, match="needs delete_pool"):
+        document.operations["delete_pool"]
+    assert "delete_pool" in document.every
+
+
+@pytest.mark.parametrize(
+    ("url", "path", "described"),
+    [
+        ("http://x/v1/pools", "/v1/pools", True),
+        ("http://x/base/v1/pools?limit=1", "/v1/pools", True),
+        ("http://x/health", "/health", False),
+        ("http://x/v1", "/v1", False),
+    ],
+)
+def test_only_what_is_below_the_root_of_the_api_is_described(
+    url: str, path: str, described: bool
+) -> None:
+    assert (DOCUMENT.path_of(url), DOCUMENT.is_described(url)) == (path, described)
+
+
+def test_responses_are_read_behind_their_references() -> None:
+    header = {"required": True, "schema": {"type": "integer"}}
+    spec = {
+        "paths": {
+            "/v1/x": {
+                "get": {
+                    "operationId": "x",
+                    "responses": {"200": {"$ref": "#/components/responses/a~1b~0"}},
+                }
+            }
+        },
+        "components": {
+            "responses": {
+                "a/b~": {
+                    "headers": {"X-One": {"$ref": "#/components/headers/One"}, "X-Two": {}},
+                    "content": {"application/json": {"schema": {"type": "object"}}, "text/x": {}},
+                }
+            },
+            "headers": {"One": header},
+        },
+    }
+    operation = Document(spec).operations["x"]
+    assert (operation.tag, operation.request, operation.streams) == ("", None, False)
+    response = operation.responses["200"]
+    assert response.content == {"application/json": {"type": "object"}, "text/x": {}}
+    assert response.headers == {"X-One": {"type": "integer"}, "X-Two": {}}
+    assert response.required_headers == {"X-One"}
+
+
+def test_the_data_of_events_has_schemas_by_their_types() -> None:
+    data = Document(load_spec()).event_data
+    schemas = load_spec()["components"]["schemas"]
+    assert "rollout.completed" in data
+    assert all(schemas[name]["x-event-type"] == kind for kind, name in data.items())
+
+
+def test_links_to_what_a_trimmed_document_has_no_more_are_dropped(tmp_path: Path) -> None:
+    file = tmp_path / "spec.yaml"
+    links = {"there": {"operationId": "x"}, "gone": {"operationId": "y"}, "other": {"ref": "z"}}
+    responses: dict[str, Any] = {"200": {"links": links}, "204": {}}
+    item = {"summary": "no operation", "get": {"operationId": "x", "responses": responses}}
+    file.write_text(json.dumps({"paths": {"/v1/x": item, "/v1/y": {}}}))
+    read = read_specification(file)
+    left = read["paths"]["/v1/x"]["get"]["responses"]
+    assert left == {"200": {"links": {"there": links["there"], "other": links["other"]}}, "204": {}}
+    assert specification_text(file) == file.read_text()
+
+
+def test_what_is_nested_too_deeply_to_be_judged_is_no_complaint() -> None:
+    value: Any = {}
+    for _ in range(100_000):
+        value = [value]
+    assert DOCUMENT.errors_by({"$ref": "#/components/schemas/Pool"}, value) == []
+    assert len(DOCUMENT.errors_by({"type": "object", "required": ["a"]}, {})) == 1

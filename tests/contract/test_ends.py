@@ -8,23 +8,27 @@ import os
 import signal
 import subprocess
 import sys
+import threading
 import time
 from pathlib import Path
+from typing import Any
 
 import pytest
 
 from synth_pools.contract import run_contract
 from synth_pools.contract.collector import ResultCollector
-from synth_pools.contract.exceptions import InterruptedRunError
+from synth_pools.contract.exceptions import InterruptedRunError, UnjudgeableError
 from synth_pools.contract.fuzzing.runner import run_fuzzing
 from synth_pools.contract.http.client import HttpClient
 from synth_pools.contract.options import ApiKey, Options
 from synth_pools.contract.results import Outcome, Report
+from synth_pools.contract.run import clean_leftovers
 from synth_pools.contract.session import Session
 from synth_pools.local import LocalBackend
 from synth_pools.spec import load_spec
-from tests.contract.harness.sessions import DOCUMENT
+from tests.contract.harness.sessions import DOCUMENT, answering
 from tests.contract.selftest.watched import KEY, watched
+from tests.support.faults import answer, stall
 
 
 @pytest.mark.timeout(120)
@@ -115,3 +119,45 @@ def test_an_interrupted_run_has_its_report() -> None:
     report = ended.value.report
     assert report.obstacles == ("it was interrupted",)
     assert Outcome.HELD in report.counts()
+
+
+def _contact(**later: Any) -> dict[str, Any]:
+    """Return the answers of a backend, and what it answers after the first contact."""
+    first = {
+        "get_capabilities": answer({"features": {}}),
+        "list_pools": answer({"items": []}),
+        "get_queue_status": answer({"queued": 0}),
+    }
+    return {name: [one, later[name]] if name in later else one for name, one in first.items()}
+
+
+def test_leftovers_are_removed_and_counted() -> None:
+    pool = {"pool_id": "contract-kit-0123abcd-x", "status": "active"}
+    answers = _contact(list_pools=answer({"items": [pool], "next_cursor": None}))
+    for status, counts in ((200, (1, 0)), (409, (0, 1))):
+        with answering({**answers, "delete_pool": answer(status=status)}) as (_, server):
+            assert clean_leftovers(server.url, api_key=KEY) == counts
+            assert {one.headers["authorization"] for one in server.requests} == {f"Bearer {KEY}"}
+
+
+def test_leftovers_of_a_backend_that_goes_away_are_told_in_one_line() -> None:
+    with answering(_contact(list_pools=stall())) as (_, server):
+
+        def leave() -> None:
+            server.wait_for(4)
+            server.refuse()
+
+        leaving = threading.Thread(target=leave)
+        leaving.start()
+        with pytest.raises(UnjudgeableError, match=r"the connection was lost \(127.0.0.1:"):
+            clean_leftovers(server.url, api_key=KEY)
+        leaving.join()
+
+
+def test_leftovers_of_a_busy_backend_are_told_in_one_line(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(importlib.import_module(HttpClient.__module__), "_BUSY_SECONDS", -1.0)
+    with (
+        answering(_contact(list_pools=answer(status=429))) as (_, server),
+        pytest.raises(UnjudgeableError, match="the server is too busy: list_pools answers 429"),
+    ):
+        clean_leftovers(server.url, api_key=KEY)

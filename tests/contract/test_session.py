@@ -2,13 +2,18 @@
 
 from __future__ import annotations
 
+import importlib
 from typing import Any
 
 import pytest
 
+from synth_pools.contract.document import Document
 from synth_pools.contract.exceptions import StoppedError
-from synth_pools.contract.session import OF_FEATURE, OURS
-from tests.contract.harness.sessions import DOCUMENT, session
+from synth_pools.contract.http.client import HttpClient
+from synth_pools.contract.session import OF_FEATURE, OURS, remove_created, remove_leftovers
+from synth_pools.spec import load_spec
+from tests.contract.harness.sessions import DOCUMENT, answering, asked, session
+from tests.support.faults import Fault, answer
 
 _GOOD = {"good": "http://127.0.0.1:1"}
 
@@ -88,3 +93,84 @@ def test_pools_are_registered_until_they_are_gone() -> None:
     run.created.discard("b")
     run.created.discard("never there")
     assert run.created.remaining() == ("a",)
+
+
+def _listed(*pools: dict[str, Any], after: str | None = None) -> Fault:
+    return answer({"items": list(pools), "next_cursor": after})
+
+
+def _pool(pool_id: str, name: str = "x", status: str = "active") -> dict[str, Any]:
+    return {"pool_id": pool_id, "name": name, "status": status}
+
+
+_OURS = "contract-kit-0123abcd"
+
+
+def test_pools_of_earlier_runs_are_told_by_their_names_on_every_page() -> None:
+    answers = {
+        "list_pools": [
+            _listed(_pool(f"{_OURS}-a"), _pool("theirs"), _pool("named", _OURS), after="1"),
+            _listed(_pool(f"{_OURS}-b", status="archived"), _pool(f"{_OURS}x"), {}, after="2"),
+            # A cursor that does not move on is the end.
+            _listed(_pool(f"{_OURS}-c"), after="2"),
+        ],
+        "delete_pool": [answer(), answer(status=409), answer()],
+    }
+    with answering(answers) as (run, server):
+        assert remove_leftovers(run.http) == (2, 1)
+        assert [one.query.get("cursor") for one in asked(server, "list_pools")] == [None, "1", "2"]
+        gone = [one.path.rpartition("/")[2] for one in asked(server, "delete_pool")]
+    assert gone == [f"{_OURS}-a", "named", f"{_OURS}-c"]
+
+
+def test_the_clean_up_archives_what_is_there() -> None:
+    answers = {"delete_pool": [answer(), answer(status=404), answer(status=409)]}
+    with answering(answers) as (run, server):
+        for name in ("a", "b", "c"):
+            run.register_pool(name)
+        assert remove_created(run.http, run.created) == 1
+        assert len(asked(server, "delete_pool")) == 3
+        assert remove_created(run.http, run.created, limit=-1.0) == 1
+        assert len(asked(server, "delete_pool")) == 3
+
+
+def test_the_clean_up_gives_up_where_nobody_answers() -> None:
+    run = session()
+    for number in range(40):
+        run.register_pool(f"p{number}")
+    run.http.stop.set()
+    assert remove_created(run.http, run.created) == 40
+
+
+@pytest.mark.parametrize(("there", "left"), [("create_pool", 1), ("get_pool", 0)])
+def test_without_delete_pool_nothing_can_be_removed(there: str, left: int) -> None:
+    run = session()
+    run.http.document = Document(load_spec())
+    run.http.document.narrow((there,))
+    run.register_pool("p")
+    assert remove_created(run.http, run.created) == left
+
+
+def test_a_wait_shows_something_where_an_answer_takes_little_of_it(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    with answering({"get_capabilities": answer()}) as (run, server):
+        assert run.is_proof(10_000.0)
+        assert not run.is_proof(0.0)
+        assert [one.path for one in server.requests] == ["/v1/capabilities"] * 2
+        # The kit's own containers are slow.
+        run.received.note_turn(2_000.0)
+        assert not run.is_proof(10_000.0)
+        server.play(answer(status=503, retry_after="0"))
+        monkeypatch.setattr(importlib.import_module(HttpClient.__module__), "_BUSY_SECONDS", -1.0)
+        assert not run.is_proof(1e9)
+
+
+def test_a_backend_without_simple_operations_is_not_asked() -> None:
+    run = session()
+    run.document = Document(load_spec())
+    run.document.narrow(("get_pool",))
+    assert run.is_proof(1.0)
+    run.http.round_trip = 0.2
+    assert not run.is_proof(1.0)
+    assert run.is_proof(2.0)

@@ -6,7 +6,7 @@ This is the only module of the kit that knows the client; it imports it when it 
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Iterator
+from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
@@ -38,6 +38,17 @@ from synth_pools.contract.results import Clause, Layer, LayerResult, Outcome
 from synth_pools.contract.session import Session
 
 _CLAUSE = Clause("Growth", "readers keep what they do not know and never fail on it")
+# Operations that write pools and tasks, with the short names of their methods.
+_WRITERS = {
+    "create_pool": "create",
+    "replace_pool": "replace",
+    "update_pool": "update",
+    "create_task": "tasks.create",
+    "update_task": "tasks.update",
+    "patch_task": "tasks.patch",
+    "delete_task": "tasks.delete",
+    "delete_pool": "delete",
+}
 
 
 def run_client_checks(session: Session) -> LayerResult:
@@ -284,23 +295,23 @@ def _refusal(ctx: Context, call: Any) -> None:
 
 
 def _writes(ctx: Context, call: Any) -> None:
-    for prefix in ("create_pool", "create"):
-        name = ctx.resources.name(prefix.replace("_", "-"))
+    for methods in ({name: name for name in _WRITERS}, _WRITERS):
+        name = ctx.resources.name(methods["create_pool"].replace("_", "-"))
         body = {**ctx.session.pool_body("x"), "pool_id": name, "name": name}
         ctx.session.register_pool(name)
         pool = {"pool_id": name}
-        long = prefix == "create_pool"
-        steps: Iterator[tuple[str, str, tuple[Any, ...]]] = iter((
-            ("create_pool", prefix, (body,)),
-            ("replace_pool", "replace_pool" if long else "replace", (name, body)),
-            ("update_pool", "update_pool" if long else "update", (name, {"capacity": 2})),
-        ))  # fmt: skip
-        for operation, method, arguments in steps:
+        steps: tuple[tuple[str, tuple[Any, ...]], ...] = (
+            ("create_pool", (body,)),
+            ("replace_pool", (name, body)),
+            ("update_pool", (name, {"capacity": 2})),
+        )
+        for operation, arguments in steps:
+            method = methods[operation]
             came = call_method(ctx, call, operation, method, *arguments)
             read = ctx.require(200, "get_pool", pool)
             expect_alike(ctx, operation, method, read, _settled(read.json), _settled(came))
             ctx.resources.wait_until_active(name)
-        _task_writes(ctx, call, name, long)
+        _task_writes(ctx, call, name, methods)
         for operation in ("execute_pool_container_rollout", "execute_task_container_rollout"):
             there = [name] if "_pool_" in operation else [name, "t"]
             came = call_method(ctx, call, operation, operation, *there, {"seed": 1})
@@ -309,11 +320,10 @@ def _writes(ctx: Context, call: Any) -> None:
                 ctx.expect.that(
                     Expectation(operation, "a JSON object", None), good, repr(came)[:80]
                 )
-        method = "delete_task" if long else "tasks.delete"
-        came = call_method(ctx, call, "delete_task", method, name, "t")
+        call_method(ctx, call, "delete_task", methods["delete_task"], name, "t")
         left = ctx.require(200, "list_tasks", pool)
         ctx.expect.equal("delete_task", "the tasks afterwards", [], left.at("items"), left)
-        method = "delete_pool" if long else "delete"
+        method = methods["delete_pool"]
         came = call_method(ctx, call, "delete_pool", method, name)
         read = ctx.require(200, "get_pool", pool)
         expect_alike(ctx, "delete_pool", method, read, read.json, came)
@@ -326,13 +336,13 @@ def _settled(pool: Any) -> Any:
     return {k: v for k, v in pool.items() if k not in ("status", "state", "updated_at")}
 
 
-def _task_writes(ctx: Context, call: Any, pool_id: str, long: bool) -> None:
-    for operation, short, arguments in (
-        ("create_task", "tasks.create", (pool_id, {"task_id": "t"})),
-        ("update_task", "tasks.update", (pool_id, "t", {"task_config": {"x": 1}})),
-        ("patch_task", "tasks.patch", (pool_id, "t", {"task_config": {"y": 2}})),
+def _task_writes(ctx: Context, call: Any, pool_id: str, methods: Mapping[str, str]) -> None:
+    for operation, arguments in (
+        ("create_task", (pool_id, {"task_id": "t"})),
+        ("update_task", (pool_id, "t", {"task_config": {"x": 1}})),
+        ("patch_task", (pool_id, "t", {"task_config": {"y": 2}})),
     ):
-        method = operation if long else short
+        method = methods[operation]
         came = call_method(ctx, call, operation, method, *arguments)
         read = ctx.require(200, "list_tasks", {"pool_id": pool_id})
         expect_alike(ctx, operation, method, read, read.at("items", 0), came)

@@ -175,21 +175,6 @@ def test_an_old_key_counts_no_more_before_it_is_removed(tmp_path: Path) -> None:
         assert create(own, path, body, key).status_code == 409
 
 
-@pytest.mark.sqlite
-def test_a_backend_removes_old_keys(tmp_path: Path) -> None:
-    with serve(tmp_path) as own:
-        create(own, f"/v1/pools/{own.pool()}/rollouts", {}, uuid.uuid4().hex)
-    age_keys(tmp_path / FILE_NAME, 86_410)
-
-    def left() -> int:
-        with closing(sqlite3.connect(tmp_path / FILE_NAME, timeout=10)) as database:
-            return int(database.execute("SELECT COUNT(*) FROM idempotency").fetchone()[0])
-
-    assert left() == 1
-    with serve(tmp_path):
-        eventually(lambda: left() == 0)
-
-
 async def test_old_keys_are_removed_some_at_a_time(tmp_path: Path) -> None:
     database = SQLiteDatabase(tmp_path)
     old, young = clock.unix_time() - 86_410, clock.unix_time()

@@ -67,7 +67,7 @@ def _right(status: str, started: bool) -> dict[str, Any]:
     page = {"status": status, "has_more": False, "events": [{"event": one} for one in types]}
     names = ("active", "queued", "completed", "failed", "cancelled")
     counts = dict(zip((f"{one}_rollouts" for one in names), _COUNTS[status], strict=True))
-    told = {
+    told: dict[str, Any] = {
         **dict.fromkeys(_WHOLE, whole),
         **{name: summary for name in OF_ONE_ROLLOUT if name.endswith("_summary")},
         **{
