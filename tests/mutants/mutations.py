@@ -31,6 +31,8 @@ _ARITHMETIC: dict[type[ast.operator], tuple[str, str]] = {
 }
 # The greatest status of HTTP. Greater numbers are sizes and limits, which no test has to hold.
 _GREATEST_NUMBER = 599
+# Methods that read as much as they are told at most, where what reads asks again for the rest.
+_READING = {"recv", "read1", "readline"}
 _UNIT = re.compile("_?[KMG]IB")
 # Names that a module gives to such a number, whatever its size is.
 _BOUND = re.compile(r"^_?(MOST|LONGEST|LARGEST|DEEPEST|SHORTEST|LEAST)(_|$)|_(SECONDS|BYTES)$")
@@ -186,6 +188,10 @@ def _rule(parent: ast.AST, field: str, node: ast.AST) -> str:
         # Any number but 0 switches an option of a socket on.
         case ast.Call(func=ast.Attribute(attr="setsockopt")), ast.Constant():
             return "flag"
+        case ast.Call(func=ast.Attribute(attr=name)), ast.Constant(value=int(value)) if (
+            name in _READING and value >= _PAGE
+        ):
+            return "size"
         case ast.Assign(targets=[ast.Name(id=name)]), ast.Constant() if _BOUND.search(name):
             return "size"
         # How many items a caller asks for at a time, where it is not one or two.

@@ -64,6 +64,7 @@ def test_each_kind_of_change(source: str, mutants: list[str]) -> None:
         "x = Case('GET', 200, 3.5, calls)",
         "_log.warning('not %s', x)",
         "x = f'{a == b}'",
+        "x = connection.recv(64)",
         # Sizes.
         "x = 64 * 1024",
         "x = 65536",

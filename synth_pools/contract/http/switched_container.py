@@ -139,7 +139,7 @@ class _Handler(StubHandler):
         if health is None:
             # As a container does that is busy: until its caller gives up.
             with contextlib.suppress(OSError):
-                self.rfile.read(1)
+                self.rfile.read()
             self.close_connection = True
             return
         status, body = health

@@ -13,9 +13,11 @@ import pytest
 from synth_pools.contract.http.reproduce import KEY as KEY_OF_SHELL
 from synth_pools.contract.http.reproduce import (
     MASKED,
+    OTHER_KEY,
     bytes_expression,
     curl_line,
     in_short,
+    masked_headers,
     python_line,
 )
 from synth_pools.contract.results import Exchange, LongBody
@@ -114,3 +116,113 @@ def test_a_key_with_more_is_shown_as_such() -> None:
     exchange = Exchange("GET", "http://127.0.0.1:1/v1/pools", (("authorization", f"{MASKED}x"),))
     assert '"authorization: Bearer ${SYNTH_API_KEY}x"' in curl_line(exchange)
     assert """'Bearer ' + os.environ["SYNTH_API_KEY"] + 'x'""" in python_line(exchange)
+
+
+_URL = "http://127.0.0.1:1/v1/pools"
+
+
+@pytest.mark.parametrize(
+    ("exchange", "line"),
+    [
+        (Exchange("GET", _URL), f"curl -sS -i --path-as-is {_URL}"),
+        (
+            Exchange("DELETE", f"{_URL}?a=b&c"),
+            f"curl -sS -i -X DELETE --path-as-is '{_URL}?a=b&c'",
+        ),
+        (
+            Exchange("GET", _URL, (("accept", "text/event-stream"), ("Host", "x"), ("x-e", ""))),
+            f"curl -sS -i -N --max-time 30 --path-as-is {_URL} -H 'x-e;'",
+        ),
+        (
+            Exchange("GET", _URL, (("x-a", "b c"),), b""),
+            f"curl -sS -i -X GET --path-as-is {_URL} -H 'x-a: b c' --data-binary ''",
+        ),
+        (
+            Exchange("GET", f"{_URL}?k={KEY_OF_SHELL}", (("authorization", f"Basic {OTHER_KEY}"),)),
+            (
+                f'curl -sS -i --path-as-is "{_URL}?k={KEY_OF_SHELL}"'
+                f' -H "authorization: Basic {OTHER_KEY}"'
+            ),
+        ),
+        (
+            Exchange("PUT", _URL, (), b"@a"),
+            (
+                """python3 -c 'import sys; sys.stdout.buffer.write(b'"'"'@a'"'"')' | """
+                f"curl -sS -i -X PUT --path-as-is {_URL} --data-binary @-"
+            ),
+        ),
+    ],
+)
+def test_the_line_for_a_shell(exchange: Exchange, line: str) -> None:
+    assert curl_line(exchange) == line
+
+
+@pytest.mark.parametrize(
+    ("exchange", "arguments"),
+    [
+        (Exchange("GET", _URL), f"'GET', '{_URL}', headers={{}}, timeout=30"),
+        (
+            Exchange("PUT", _URL, (("x-a", ""), ("Host", "x"), ("x-b", "c")), b"\xff"),
+            f"'PUT', '{_URL}', headers={{'x-a': '', 'x-b': 'c'}}, content=b'\\xff', timeout=30",
+        ),
+        (
+            Exchange("GET", _URL, (("authorization", f"{OTHER_KEY} {KEY_OF_SHELL}"),)),
+            (
+                f"'GET', '{_URL}', headers={{'authorization': "
+                """os.environ["SYNTH_OTHER_API_KEY"] + ' ' + os.environ["SYNTH_API_KEY"]}"""
+                ", timeout=30"
+            ),
+        ),
+    ],
+)
+def test_the_line_for_python(exchange: Exchange, arguments: str) -> None:
+    line = f"import httpx, os; print(httpx.request({arguments}).text)"
+    assert python_line(exchange) == line
+
+
+def test_a_line_has_at_most_two_thousand_letters_of_a_body() -> None:
+    texts = ["ab" * 1_000, "ab" * 1_000 + "a"]
+    lines = [curl_line(Exchange("PUT", _URL, (), text.encode())) for text in texts]
+    assert lines[0].endswith(f"--data-binary {texts[0]}")
+    assert lines[1].startswith("python3 -c ")
+    assert "* 1000 + b" in lines[1]
+
+
+def test_what_is_secret_in_headers_is_masked() -> None:
+    headers = (("authorization", "x"), ("cookie", "y"), ("set-cookie", "z"), ("accept", "a"))
+    masked = (("authorization", MASKED), ("cookie", "***"), ("set-cookie", "***"), ("accept", "a"))
+    assert masked_headers(headers) == masked
+
+
+@pytest.mark.parametrize(
+    ("body", "short"),
+    [
+        (None, None),
+        (b"x" * 2_000, b"x" * 2_000),
+        (LongBody((), 1), LongBody((), 1)),
+        (b"x" * 2_001, LongBody(((b"x", 2_001),), 2_001)),
+        # Thirty-two in a row are a repetition.
+        (
+            b"a" + b"xy" * 1_000 + b"b" + b"z" * 31,
+            LongBody(((b"a", 1), (b"xy", 1_000), (b"b" + b"z" * 31, 1)), 2_033),
+        ),
+        (
+            b"a" + b"xy" * 1_000 + b"z" * 32,
+            LongBody(((b"a", 1), (b"xy", 1_000), (b"z", 32)), 2_033),
+        ),
+    ],
+)
+def test_a_body_by_what_it_repeats(body: bytes | None, short: bytes | LongBody | None) -> None:
+    assert in_short(body) == short
+
+
+def test_what_is_left_out_of_a_body_is_counted() -> None:
+    plain = Random(2).randbytes(2_500)
+    assert in_short(plain) == LongBody(((plain[:2_000], 1),), 2_500, 500)
+    body = LongBody(((b"a", 1), (b"b", 40)), 50, 9)
+    assert bytes_expression(body) == "b'a' + b'b' * 40 + b'.' * 9"
+    # A part that is kept in full, and one that is cut.
+    mixed = plain[:1_500] + b"[" * 100 + plain
+    assert in_short(mixed) == LongBody(
+        ((plain[:1_500], 1), (b"[", 100), (plain[:499], 1)), 4_100, 2_001
+    )

@@ -41,3 +41,30 @@ def test_messages_end_with_a_blank_line() -> None:
     body = b"id: 1\r\nevent: agent\r\ndata: a\r\ndata: b\r\n\r\ndata: cut off"
     (message,) = read_messages(body)
     assert (message.id, message.event, message.data) == ("1", "agent", "a\nb")
+
+
+def test_the_position_is_the_last_id_of_whatever_block() -> None:
+    reader = SseReader()
+    reader.feed(b"")
+    assert (reader.position, reader.opening, reader.complete) == (None, None, True)
+    reader.feed(b"id: 0\n\nid: 1\n\ndata: a\n\nid: 2\n\n")
+    # The id before the first message stands for where the stream begins.
+    assert (reader.position, reader.opening) == ("2", "0")
+    (message,) = reader.messages
+    assert (message.id, message.written) == ("1", {"data": "a"})
+    reader.feed(b"id: 3\n")
+    assert reader.complete
+    reader.feed(b"event: a\n")
+    assert not reader.complete
+    reader.feed(b"\nda")
+    assert not reader.complete
+    assert [one.data for one in reader.messages] == ["a"]
+
+
+def test_an_id_with_more_is_no_opening() -> None:
+    reader = SseReader()
+    reader.feed(b"id: 1\nevent: a\n\n")
+    assert (reader.opening, reader.messages) == (None, [])
+    late = SseReader()
+    late.feed(b"data: a\n\nid: 1\n\n")
+    assert late.opening is None

@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import contextlib
+import json
+import socket
 from collections.abc import Iterator
 from types import SimpleNamespace
 
@@ -57,3 +60,63 @@ def test_nothing_is_judged_by_a_container_that_was_slow(monkeypatch: pytest.Monk
     for container in (one, other):
         assert container._server is not None
         container._server.server_close()
+
+
+def test_a_container_that_does_not_answer_lets_its_caller_give_up(
+    container: SwitchedContainer,
+) -> None:
+    container.health = None
+    with _connected(container) as one:
+        one.sendall(b"GET /health HTTP/1.1\r\nx-synth-pools-call: health-check\r\n\r\n")
+        one.settimeout(0.2)
+        with pytest.raises(TimeoutError):
+            one.recv(1)
+        one.settimeout(30)
+        one.shutdown(socket.SHUT_WR)
+        assert one.recv(1) == b""
+    assert container.checks == [None]
+    # Whatever else it is asked for it still answers.
+    assert httpx.get(f"{container.url}/info").json() == stub_container.INFO
+
+
+def test_who_is_connected_hears_of_its_going_away(container: SwitchedContainer) -> None:
+    with _connected(container) as one, _connected(container) as closed:
+        one.sendall(b"GET /health HTTP/1.1\r\n\r\n")
+        answer = b""
+        while not answer.endswith(json.dumps(HEALTH).encode()):
+            answer += one.recv(65536)
+        closed.close()
+        container.go_away()
+        assert one.recv(1) == b""
+    # Neither has more to do where it is done.
+    container.go_away()
+    container.come_back()
+    container.come_back()
+    assert httpx.get(f"{container.url}/health").status_code == 200
+
+
+def test_no_other_takes_its_place_while_it_is_away(container: SwitchedContainer) -> None:
+    container.go_away()
+    port = int(container.url.rsplit(":", 1)[1])
+    with socket.socket() as other, pytest.raises(OSError, match="in use"):
+        other.bind(("127.0.0.1", port))
+    container.come_back()
+    container.go_away()
+
+
+def test_it_counts_the_rollouts_that_were_sent_to_it_alone() -> None:
+    received = ReceivedRequests()
+    with SwitchedContainer(received) as one, SwitchedContainer(received) as other:
+        for url in (f"{one.url}/rollouts", f"{one.url}/rollout", f"{other.url}/rollouts"):
+            httpx.post(url, json={"rollout_id": "r"})
+        httpx.post(f"{one.url}/rollouts/r/terminate", json={"rollout_id": "r"})
+        httpx.post(f"{one.url}/rollouts", json={"rollout_id": "s"})
+        assert (one.sent_for("r"), other.sent_for("r")) == (2, 1)
+        assert (one.sent_for("s"), other.sent_for("s")) == (1, 0)
+
+
+@contextlib.contextmanager
+def _connected(container: SwitchedContainer) -> Iterator[socket.socket]:
+    port = int(container.url.rsplit(":", 1)[1])
+    with socket.create_connection(("127.0.0.1", port), 30) as connection:
+        yield connection
