@@ -67,9 +67,7 @@ def _order(exchange: Exchange, envelopes: list[dict[str, Any]]) -> Iterator[Rule
         "events.sequence",
         Column.BEHAVIOUR,
         "sequence counts on without gaps",
-        None
-        if all(later == earlier + 1 for earlier, later in itertools.pairwise(numbers))
-        else f"sequences {show(numbers)}",
+        None if _counts_on(numbers, whole=True) else f"sequences {show(numbers)}",
     )
     keys = [event["id"] for event in real]
     yield _judge(
@@ -139,9 +137,7 @@ def _order_of_pool(
 
 
 def _counts_on(numbers: list[int], *, whole: bool) -> bool:
-    if whole:
-        return numbers == list(range(numbers[0], numbers[0] + len(numbers)))
-    return all(a < b for a, b in itertools.pairwise(numbers))
+    return all(b == a + 1 if whole else a < b for a, b in itertools.pairwise(numbers))
 
 
 def _terminal_complaint(

@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
 import os
+import re
 import signal
 import socket
+import struct
 import subprocess
 import sys
 import threading
@@ -17,6 +20,7 @@ import httpx
 import pytest
 
 from synth_pools import ContainerPoolsClient
+from synth_pools.contract.http.reproduce import MASKED
 from synth_pools.contract.results import Exchange
 from synth_pools.contract.traffic.judge import TrafficJudge
 from synth_pools.contract.traffic.proxy import JudgingProxy
@@ -24,6 +28,7 @@ from synth_pools.local import LocalBackend
 from tests.contract.selftest.watched import KEY
 from tests.support.fault_server import FaultServer
 from tests.support.faults import Fault, raw, wrong_length
+from tests.support.ports import HeldPort
 
 
 @pytest.fixture(scope="module")
@@ -192,3 +197,196 @@ def test_what_has_passed_is_judged_before_it_ends() -> None:
         with JudgingProxy(f"http://127.0.0.1:{taken.getsockname()[1]}", judge) as proxy:
             assert httpx.get(f"{proxy.url}/health").status_code == 502
         assert judged.is_set()
+
+
+def _backend(listener: socket.socket, answers: list[bytes], received: list[bytes]) -> None:
+    """Take a connection for each answer, read a request as far as it comes at once, and answer."""
+    for answer in answers:
+        connection, _ = listener.accept()
+        with connection:
+            head = b""
+            while b"\r\n\r\n" not in head:
+                head += connection.recv(65536)
+            head, _, body = head.partition(b"\r\n\r\n")
+            length = re.search(rb"content-length: (\d+)", head)
+            while length and len(body) < int(length[1]):
+                body += connection.recv(65536)
+            received.append(head + b"\r\n\r\n" + body)
+            # Whoever asked may have left.
+            with contextlib.suppress(OSError):
+                connection.sendall(answer)
+
+
+@contextlib.contextmanager
+def _proxied(
+    *answers: bytes, base: str = ""
+) -> Iterator[tuple[JudgingProxy, list[Exchange], list[bytes], int]]:
+    """Start a proxy before a backend that gives these answers, one to each connection."""
+    seen: list[Exchange] = []
+    received: list[bytes] = []
+    with socket.create_server(("127.0.0.1", 0)) as listener:
+        arguments = (listener, list(answers), received)
+        threading.Thread(target=_backend, args=arguments, daemon=True).start()
+        port = listener.getsockname()[1]
+        with JudgingProxy(f"http://127.0.0.1:{port}{base}", seen.append) as proxy:
+            yield proxy, seen, received, port
+
+
+@contextlib.contextmanager
+def _connected(proxy: JudgingProxy) -> Iterator[socket.socket]:
+    port = int(proxy.url.rsplit(":", 1)[1])
+    with socket.create_connection(("127.0.0.1", port), 30) as connection:
+        yield connection
+
+
+def _read(connection: socket.socket, end: bytes) -> bytes:
+    """Read until something comes; without an end until the connection ends."""
+    got = b""
+    while not (end and got.endswith(end)):
+        piece = connection.recv(65536)
+        if not piece:
+            break
+        got += piece
+    return got
+
+
+_OK = b"HTTP/1.1 200 Fine\r\ncontent-type: a/b\r\nKeep-Alive: 1\r\ncontent-length: 2\r\n\r\n{}"
+
+
+def test_a_request_passes_but_for_what_is_of_its_connection() -> None:
+    request = (
+        b"PATCH /v1/x?a=%20 HTTP/1.1\r\nHost: proxy\r\nX-Name: B\r\nConnection: keep-alive\r\n"
+        b"TE: trailers\r\nAccept-Encoding: gzip\r\nAuthorization: Bearer s3cret\r\n"
+        b"Content-Length: 3\r\n\r\nabc"
+    )
+    proxied = _proxied(_OK, _OK, base="/base/")
+    with proxied as (proxy, seen, received, port), _connected(proxy) as one:
+        one.sendall(request)
+        answer = _read(one, b"{}")
+        # The same connection is good for the next.
+        one.sendall(b"GET /v1/y HTTP/1.1\r\n\r\n")
+        assert _read(one, b"{}") == answer
+    assert answer == b"HTTP/1.1 200 Fine\r\ncontent-type: a/b\r\ncontent-length: 2\r\n\r\n{}"
+    host = f"host: 127.0.0.1:{port}\r\n".encode()
+    assert received == [
+        b"PATCH /base/v1/x?a=%20 HTTP/1.1\r\n" + host + b"x-name: B\r\n"
+        b"authorization: Bearer s3cret\r\ncontent-length: 3\r\n\r\nabc",
+        b"GET /base/v1/y HTTP/1.1\r\n" + host + b"\r\n",
+    ]
+    first, second = seen
+    assert (first.method, first.request_body, first.status, first.response_body) == (
+        "PATCH",
+        b"abc",
+        200,
+        b"{}",
+    )
+    assert first.url == f"http://127.0.0.1:{port}/base/v1/x?a=%20"
+    assert dict(first.request_headers) == {
+        "host": "proxy",
+        "x-name": "B",
+        "accept-encoding": "gzip",
+        "authorization": MASKED,
+    }
+    assert first.response_headers == (
+        ("content-type", "a/b"),
+        ("keep-alive", "1"),
+        ("content-length", "2"),
+    )
+    assert (first.trouble, second.request_body) == (None, None)
+    assert 0 <= first.elapsed < 30
+
+
+def test_a_request_in_chunks_is_read_to_its_end() -> None:
+    chunks = b"3;name=1\r\nabc\r\nA\r\n0123456789\r\n0\r\nx-trailer: 1\r\nx-more: 2\r\n\r\n"
+    head = b"POST /v1/x HTTP/1.1\r\nTransfer-Encoding: Chunked\r\n\r\n"
+    with _proxied(_OK, _OK) as (proxy, seen, received, _), _connected(proxy) as one:
+        one.sendall(head + chunks)
+        _read(one, b"{}")
+        one.sendall(b"GET /v1/y HTTP/1.1\r\n\r\n")
+        _read(one, b"{}")
+    assert received[0].endswith(b"content-length: 13\r\n\r\nabc0123456789")
+    assert b"transfer-encoding" not in received[0]
+    assert [(each.method, each.request_body) for each in seen] == [
+        ("POST", b"abc0123456789"),
+        ("GET", None),
+    ]
+
+
+def test_an_answer_of_no_known_length_passes_in_chunks() -> None:
+    whole = b"HTTP/1.1 200 OK\r\n\r\nhello"
+    chunked = b"HTTP/1.1 200 OK\r\ntransfer-encoding: chunked\r\n\r\n5\r\nhello\r\n0\r\n\r\n"
+    with _proxied(whole, chunked) as (proxy, seen, _, _), _connected(proxy) as one:
+        for _ in range(2):
+            one.sendall(b"GET / HTTP/1.1\r\n\r\n")
+            answer = _read(one, b"\r\n0\r\n\r\n")
+            assert answer == (
+                b"HTTP/1.1 200 OK\r\ntransfer-encoding: chunked\r\n\r\n5\r\nhello\r\n0\r\n\r\n"
+            )
+    assert [each.response_body for each in seen] == [b"hello", b"hello"]
+
+
+def test_an_answer_without_a_body_is_whole() -> None:
+    head = b"HTTP/1.1 200 OK\r\ncontent-length: 9\r\n\r\n"
+    none = b"HTTP/1.1 204 Nothing\r\n\r\n"
+    with _proxied(head, none) as (proxy, seen, _, _), _connected(proxy) as one:
+        one.sendall(b"HEAD / HTTP/1.1\r\n\r\n")
+        assert _read(one, b"\r\n\r\n") == head
+        one.sendall(b"DELETE / HTTP/1.1\r\n\r\n")
+        assert _read(one, b"\r\n\r\n") == none
+    assert [(each.method, each.response_body, each.trouble) for each in seen] == [
+        ("HEAD", b"", None),
+        ("DELETE", b"", None),
+    ]
+
+
+def test_an_answer_that_breaks_off_ends_the_connection() -> None:
+    cut = b"HTTP/1.1 200 OK\r\ntransfer-encoding: chunked\r\n\r\n5\r\nhello\r\n9\r\nab"
+    with _proxied(cut) as (proxy, seen, _, _), _connected(proxy) as one:
+        one.sendall(b"GET / HTTP/1.1\r\n\r\n")
+        answer = _read(one, b"")
+    # There is no end of the chunks: who reads knows that something is missing.
+    assert answer.startswith(b"HTTP/1.1 200 OK\r\ntransfer-encoding: chunked\r\n\r\n5\r\nhello\r\n")
+    assert b"\r\n0\r\n" not in answer
+    (exchange,) = seen
+    assert exchange.status == 200
+    assert exchange.response_body.startswith(b"hello")
+    assert "IncompleteRead" in str(exchange.trouble)
+
+
+def test_nobody_behind_it_ends_the_connection() -> None:
+    seen: list[Exchange] = []
+    with (
+        HeldPort() as nobody,
+        JudgingProxy(f"http://127.0.0.1:{nobody.number}", seen.append) as proxy,
+        _connected(proxy) as one,
+    ):
+        one.sendall(b"GET / HTTP/1.1\r\n\r\n")
+        head, _, body = _read(one, b"").partition(b"\r\n\r\n")
+    assert head.startswith(
+        b"HTTP/1.1 502 Bad Gateway\r\ncontent-type: text/plain; charset=utf-8\r\n"
+    )
+    assert head.endswith(f"content-length: {len(body)}".encode())
+    assert body.startswith(b"the backend behind the proxy gave no answer: ")
+    (exchange,) = seen
+    assert (exchange.status, exchange.response_headers, exchange.response_body) == (None, (), b"")
+    assert str(exchange.trouble).startswith("ConnectionRefusedError: ")
+
+
+def test_who_leaves_before_the_end_says_nothing_of_the_backend(
+    capfd: pytest.CaptureFixture[str],
+) -> None:
+    endless = b"HTTP/1.1 200 OK\r\n\r\n" + b"x" * 20_000_000
+    with _proxied(endless) as (proxy, seen, _, _), _connected(proxy) as one:
+        one.sendall(b"GET / HTTP/1.1\r\n\r\n")
+        one.recv(1)
+        one.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
+        # What came of it is judged when the proxy ends.
+    assert [each.trouble for each in seen] == ["left before its end"]
+    assert capfd.readouterr() == ("", "")
+
+
+def test_a_port_may_be_chosen() -> None:
+    with HeldPort() as held, JudgingProxy("http://x", print, port=held.number) as proxy:
+        assert proxy.url == f"http://127.0.0.1:{held.number}"
+        with pytest.raises(OSError, match="in use"):
+            JudgingProxy("http://x", print, port=held.number)

@@ -1,0 +1,99 @@
+"""The tools of the rules: JSON as it is compared and shown."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+
+from synth_pools.contract.results import Clause, Column, Exchange
+from synth_pools.contract.rules.verdict import (
+    NotJsonError,
+    RuleResult,
+    excerpt,
+    media_type,
+    request_json,
+    response_json,
+    same_json,
+    show,
+)
+
+
+@pytest.mark.parametrize(
+    ("one", "other", "same"),
+    [
+        (1, 1.0, True),
+        (True, 1, False),
+        (0, False, False),
+        (True, True, True),
+        (None, None, True),
+        (None, 0, False),
+        ([1, {"a": 1}], [1.0, {"a": 1}], True),
+        ([1], [True], False),
+        ([1], [1, 2], False),
+        ([], {}, False),
+        ({"a": 1}, {"a": 1.0}, True),
+        ({"a": 1, "b": 2}, {"a": 1, "b": True}, False),
+        ({"a": None}, {}, False),
+        ({}, {"a": None}, False),
+    ],
+)
+def test_values_are_compared_as_json(one: Any, other: Any, same: bool) -> None:
+    assert same_json(one, other) is same
+    assert same_json(other, one) is same
+
+
+def test_a_body_that_is_no_json() -> None:
+    for body in (b"{", b"NaN", b"[-Infinity]", b"\xff", b""):
+        with pytest.raises(NotJsonError):
+            response_json(Exchange("GET", "x", response_body=body))
+    with pytest.raises(NotJsonError, match="NaN is no JSON"):
+        response_json(Exchange("GET", "x", response_body=b"NaN"))
+    assert response_json(Exchange("GET", "x", response_body=b"[" * 100_000)) is None
+    assert response_json(Exchange("GET", "x", response_body=b"[1]")) == [1]
+
+
+@pytest.mark.parametrize(
+    ("body", "wanted"),
+    [(None, None), (b"", None), (b"{", None), (b"[" * 100_000, None), (b"[1]", [1]), (b"0", 0)],
+)
+def test_a_request_is_read_where_it_can_be(body: bytes | None, wanted: Any) -> None:
+    assert request_json(Exchange("PUT", "x", request_body=body)) == wanted
+
+
+@pytest.mark.parametrize(
+    ("value", "wanted"),
+    [
+        (None, ""),
+        ("Application/JSON ; charset=utf-8; a=b", "application/json"),
+        ("text/html", "text/html"),
+    ],
+)
+def test_a_media_type_has_no_parameters(value: str | None, wanted: str) -> None:
+    headers = () if value is None else (("Content-Type", value),)
+    assert media_type(Exchange("GET", "x", response_headers=headers)) == wanted
+
+
+def test_an_answer_is_shown_in_one_line() -> None:
+    assert excerpt(Exchange("GET", "x")) == "no answer"
+    assert excerpt(Exchange("GET", "x", trouble="silence")) == "silence"
+    assert excerpt(Exchange("GET", "x", status=204)) == "204"
+    lines = Exchange("GET", "x", status=200, response_body=b"a\n  b\xff")
+    assert excerpt(lines) == "200 a b\ufffd"
+    long = Exchange("GET", "x", status=200, response_body="🌍".encode() * 50)
+    assert excerpt(long, 3) == "200 🌍🌍🌍"
+    short = Exchange("GET", "x", status=200, response_body=b"abcdef")
+    assert excerpt(short, 3) == "200 ab…"
+
+
+def test_a_value_is_shown_in_one_line() -> None:
+    assert show({"a": ["ü", None]}) == '{"a": ["ü", null]}'
+    assert show({1, 2}) == "<class 'set'>"
+    assert show("x" * 118) == f'"{"x" * 118}"'
+    assert show("x" * 119) == f'"{"x" * 118}…'
+
+
+def test_a_rule_holds_where_nothing_was_seen() -> None:
+    clause = Clause("a", "b")
+    assert RuleResult("c", Column.SCHEMA, clause, "x", None).held
+    assert not RuleResult("c", Column.SCHEMA, clause, "x", "").held
