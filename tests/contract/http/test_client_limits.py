@@ -46,7 +46,7 @@ def _answer(
 
 
 class _Seen:
-    """What came, and the answer to it."""
+    """Requests that came, and the answer to each."""
 
     def __init__(self, status: int = 200, body: bytes = b"{}", **headers: str) -> None:
         self.requests: list[tuple[str, str, bytes]] = []
@@ -215,7 +215,7 @@ def test_a_server_is_not_busy_for_ever(monkeypatch: pytest.MonkeyPatch) -> None:
 def test_it_waits_as_long_as_the_server_says_but_not_for_long(
     headers: dict[str, str], pause: float
 ) -> None:
-    with _server(_Seen(429, **headers)) as http:
+    with _server(_Seen(429, b"{}", **headers)) as http:
         http.stop = stop = _Stop(pauses=0)
         with pytest.raises(StoppedError):
             http.call("list_pools")

@@ -27,7 +27,7 @@ _FILE = str(Path(process_container.__file__).resolve())
 
 
 class _EndedError(Exception):
-    """What ends a thread in the place of this process."""
+    """End of a thread in the place of this process."""
 
 
 class _Server(ThreadingHTTPServer):
@@ -72,7 +72,7 @@ def ends(monkeypatch: pytest.MonkeyPatch) -> list[int]:
         codes.append(code)
         raise _EndedError
 
-    monkeypatch.setattr(process_container.os, "_exit", leave)
+    monkeypatch.setattr("synth_pools.contract.http.process_container.os._exit", leave)
     return codes
 
 

@@ -230,7 +230,7 @@ def test_bodies_in_json() -> None:
         Exchange("PUT", _URL, request_body=LongBody(((b"x", 5_000),), 5_000)),
         Exchange("PUT", _URL, request_body=b"\xff", response_body="ü".encode()),
     ]
-    report = _departing(*({"exchange": one} for one in exchanges))
+    report = _departing({"exchange": exchanges[0]}, {"exchange": exchanges[1]})
     long, short = [one["exchange"] for one in report_document(report)["departures"]]
     assert long["request_body"] == {"size": 5_000, "python": "b'x' * 5000"}
     assert (short["request_body"], short["response_body"]) == ({"base64": "/w=="}, "ü")

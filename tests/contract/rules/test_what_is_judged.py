@@ -1,4 +1,4 @@
-"""Which rules speak of an answer, and what they tell of one that departs."""
+"""Rules that speak of an answer, and the words for one that departs."""
 
 from __future__ import annotations
 
