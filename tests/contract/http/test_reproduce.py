@@ -199,16 +199,16 @@ def test_what_is_secret_in_headers_is_masked() -> None:
     [
         (None, None),
         (b"x" * 2_000, b"x" * 2_000),
-        (LongBody((), 1), LongBody((), 1)),
-        (b"x" * 2_001, LongBody(((b"x", 2_001),), 2_001)),
+        (LongBody((), 1, 1), LongBody((), 1, 1)),
+        (b"x" * 2_001, LongBody(((b"x", 2_001),), 2_001, 0)),
         # Thirty-two in a row are a repetition.
         (
             b"a" + b"xy" * 1_000 + b"b" + b"z" * 31,
-            LongBody(((b"a", 1), (b"xy", 1_000), (b"b" + b"z" * 31, 1)), 2_033),
+            LongBody(((b"a", 1), (b"xy", 1_000), (b"b" + b"z" * 31, 1)), 2_033, 0),
         ),
         (
             b"a" + b"xy" * 1_000 + b"z" * 32,
-            LongBody(((b"a", 1), (b"xy", 1_000), (b"z", 32)), 2_033),
+            LongBody(((b"a", 1), (b"xy", 1_000), (b"z", 32)), 2_033, 0),
         ),
     ],
 )

@@ -227,7 +227,7 @@ def test_a_page_shows_so_much_of_an_answer(size: int, shown: str) -> None:
 
 def test_bodies_in_json() -> None:
     exchanges = [
-        Exchange("PUT", _URL, request_body=LongBody(((b"x", 5_000),), 5_000)),
+        Exchange("PUT", _URL, request_body=LongBody(((b"x", 5_000),), 5_000, 0)),
         Exchange("PUT", _URL, request_body=b"\xff", response_body="ü".encode()),
     ]
     report = _departing({"exchange": exchanges[0]}, {"exchange": exchanges[1]})
