@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import signal
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
@@ -27,16 +28,18 @@ NAMES = ("oci", "postgres", "ray", "s3", "system", "tools")
 SETS = {name: Path(__file__).parent / name for name in NAMES}
 
 
-@pytest.hookimpl(trylast=True)
-def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+@pytest.hookimpl(wrapper=True)
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> Iterator[None]:
     """Mark the tests that are a set of their own, and begin with those that may take longest.
 
     One of them that begins last would run alone, and all other workers would wait for it.
     """
+    # Before some are chosen by their markers.
     for item in items:
         for name, folder in SETS.items():
             if item.path.is_relative_to(folder):
                 item.add_marker(name)
+    yield
     items.sort(key=_patience, reverse=True)
 
 

@@ -1,0 +1,34 @@
+"""Sets of tests that are run apart: each is chosen by its marker, and by nothing else."""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+
+import pytest
+
+from tests.conftest import SETS
+from tests.house.tree import ROOT
+
+OWN = [name for name in SETS if name != "system"]
+
+
+def collected(*options: str) -> list[str]:
+    """The files of the tests that pytest would run."""
+    command = [sys.executable, "-m", "pytest", "--collect-only", "-q", "-p", "no:cacheprovider"]
+    done = subprocess.run([*command, *options], cwd=ROOT, capture_output=True, text=True)
+    # 5 where it has found none.
+    assert done.returncode in (0, 5), done.stdout
+    lines = done.stdout.splitlines()
+    return sorted({line.partition("::")[0] for line in lines if "::" in line})
+
+
+def test_none_of_them_is_run_unasked() -> None:
+    assert collected(*(f"tests/{name}" for name in OWN)) == []
+
+
+@pytest.mark.parametrize("name", ["oci", "postgres"])
+def test_each_is_run_alone_when_it_is_asked_for(name: str) -> None:
+    found = collected("-m", name, *(f"tests/{one}" for one in OWN))
+    files = sorted(path.name for path in SETS[name].glob("test_*.py"))
+    assert found == [f"tests/{name}/{file}" for file in files]
