@@ -31,6 +31,7 @@ case "$told" in *{_ENDED}) exit 0;; esac
 printf '%s\\n' "$told" | "$@"
 """
 _MODULE = "synth_pools.backend.processes.orphans"
+_TELL_SECONDS = 2.0
 _END_SECONDS = 2.0
 
 
@@ -69,12 +70,13 @@ class OrphanWatch:
                 process.stdin.write(_ENDED.encode())
             process.stdin.close()
             try:
-                async with asyncio.timeout(_END_SECONDS):
-                    await process.wait()
-            except BaseException:
-                with contextlib.suppress(ProcessLookupError):
-                    process.kill()
-                raise
+                with contextlib.suppress(TimeoutError):
+                    async with asyncio.timeout(_END_SECONDS):
+                        await process.wait()
+            finally:
+                if process.returncode is None:
+                    with contextlib.suppress(ProcessLookupError):
+                        process.kill()
 
     async def _start(self) -> None:
         if self._process is not None and self._process.stdin is not None:
@@ -99,8 +101,10 @@ class OrphanWatch:
             return False
         try:
             process.stdin.write("".join(f"{marker}\n" for marker in markers).encode())
-            await process.stdin.drain()
+            async with asyncio.timeout(_TELL_SECONDS):
+                await process.stdin.drain()
         except OSError:
+            # It is gone, or stands still.
             return False
         return True
 
