@@ -32,7 +32,9 @@ that starts containers of images those of `tests/oci`, on a container engine, an
 generators those of `make test-system`, too.
 
 The scenarios and the state machines of the contract kit are left out. They are tests of backends
-themselves: [faults that are planted in a backend](contract-selftest.md) try what they see.
+themselves: [faults that are planted in a backend](contract-selftest.md) try what they see. What
+runs containers on a Ray cluster is left out, too: its tests need a cluster and an environment of
+their own.
 
 Each row is of the day when its package was tried, and of the tests that there were then. On a busy
 machine tests took longer when they were measured, so that fewer of them are run and more changes
