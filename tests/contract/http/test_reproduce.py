@@ -211,6 +211,7 @@ def test_what_is_secret_in_headers_is_masked() -> None:
             LongBody(((b"a", 1), (b"xy", 1_000), (b"z", 32)), 2_033, 0),
         ),
     ],
+    ids=["none", "as long as is whole", "in short already", "one letter", "31 in a row", "32"],
 )
 def test_a_body_by_what_it_repeats(body: bytes | None, short: bytes | LongBody | None) -> None:
     assert in_short(body) == short

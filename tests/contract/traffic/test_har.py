@@ -10,9 +10,9 @@ import pytest
 
 from synth_pools.cli import run
 from synth_pools.contract.exceptions import UnjudgeableError
-from synth_pools.contract.results import Exchange
-from synth_pools.contract.traffic.har import read_archive
-from synth_pools.contract.traffic.judge import judge_traffic
+from synth_pools.contract.results import Exchange, LongBody
+from synth_pools.contract.traffic.har import archive_entry, read_archive
+from synth_pools.contract.traffic.judge import TrafficJudge, judge_traffic
 from synth_pools.contract.traffic.log import TrafficLog
 from synth_pools.local import LocalBackend
 from tests.contract.rules.answers import answered, example
@@ -130,3 +130,122 @@ def test_keys_in_an_archive_are_masked(tmp_path: Path) -> None:
     assert KEY not in repr(exchange)
     assert exchange.method == "GET"
     assert len(exchange.request_headers) == 2
+
+
+def test_an_entry_has_all_that_other_tools_ask_for() -> None:
+    exchange = Exchange(
+        "PUT",
+        "http://x/v1/pools/p",
+        (("content-type", "a/b"), ("x-n", "1")),
+        "ü".encode(),
+        200,
+        (("Content-Type", "c/d"),),
+        b"\xff",
+        0.25,
+    )
+    content = {"size": 1, "mimeType": "c/d", "text": "/w==", "encoding": "base64"}
+    assert archive_entry(exchange, "now") == {
+        "startedDateTime": "now",
+        "time": 250.0,
+        "request": {
+            "method": "PUT",
+            "url": "http://x/v1/pools/p",
+            "httpVersion": "HTTP/1.1",
+            "headers": [
+                {"name": "content-type", "value": "a/b"},
+                {"name": "x-n", "value": "1"},
+            ],
+            "queryString": [],
+            "cookies": [],
+            "headersSize": -1,
+            "bodySize": 2,
+            "postData": {"mimeType": "a/b", "text": "ü"},
+        },
+        "response": {
+            "status": 200,
+            "statusText": "",
+            "httpVersion": "HTTP/1.1",
+            "headers": [{"name": "Content-Type", "value": "c/d"}],
+            "cookies": [],
+            "content": content,
+            "redirectURL": "",
+            "headersSize": -1,
+            "bodySize": 1,
+            "_error": None,
+        },
+        "cache": {},
+        "timings": {"send": 0, "wait": 250.0, "receive": 0},
+    }
+    without = archive_entry(Exchange("GET", "http://x", trouble="silence"), "now")
+    assert without["request"]["bodySize"] == -1
+    assert "postData" not in without["request"]
+    response = without["response"]
+    assert (response["status"], response["_error"]) == (0, "silence")
+    assert response["content"] == {"size": 0, "mimeType": "", "text": ""}
+    long = archive_entry(
+        Exchange("PUT", "http://x", request_body=LongBody(((b"x", 9),), 9, 0)), "now"
+    )
+    assert long["request"]["bodySize"] == 9
+    assert "postData" not in long["request"]
+
+
+def _read(entry: dict[str, Any], folder: Path) -> list[Exchange]:
+    file = folder / "t.har"
+    file.write_text(json.dumps({"log": {"entries": [entry]}}))
+    return list(read_archive(file))
+
+
+def test_what_an_entry_leaves_out_was_not_there(tmp_path: Path) -> None:
+    request = {"method": "put", "url": "http://x/v1/pools"}
+    least = {"request": request, "response": {"status": 0}}
+    assert _read(least, tmp_path) == [
+        Exchange("PUT", "http://x/v1/pools", trouble="no response was recorded")
+    ]
+    posted = {**request, "postData": {"text": "/w==", "encoding": "base64"}}
+    whole = {"status": 200, "content": {"text": "ab", "size": 2}}
+    assert _read({"request": posted, "response": whole, "time": 500}, tmp_path) == [
+        Exchange(
+            "PUT", "http://x/v1/pools", (), b"\xff", status=200, response_body=b"ab", elapsed=0.5
+        )
+    ]
+    empty = {**request, "postData": {"text": ""}}
+    (one,) = _read({"request": empty, "response": whole}, tmp_path)
+    assert one.request_body == b""
+    # Some tools write how long it was as a size that they do not know.
+    unknown = {"status": 200, "content": {"text": "ab", "size": -1}}
+    assert len(_read({"request": request, "response": unknown}, tmp_path)) == 1
+    part = {"status": 200, "content": {"text": "ab", "size": 3}}
+    assert _read({"request": request, "response": part}, tmp_path) == []
+    bad = {"status": 200, "content": {"text": "a", "encoding": "base64"}}
+    with pytest.raises(
+        UnjudgeableError, match=r"log\.entries\[0\]: ValueError: a body is no base64"
+    ):
+        _read({"request": request, "response": bad}, tmp_path)
+
+
+def test_a_report_of_traffic_has_what_was_among_it() -> None:
+    judge = TrafficJudge("the traffic")
+    nothing = judge.report()
+    assert nothing.obstacles == ("no request of this API was among them",)
+    assert (nothing.requests, nothing.operations, nothing.exit_code) == (0, (), 2)
+    judge.judge(answered("GET", _POOL, 200, example("pool")))
+    judge.judge(answered("TRACE", _POOL, 405, {"detail": "no"}))
+    judge.judge(answered("GET", "/elsewhere", 200, {}))
+    report = judge.report()
+    assert (report.url, report.profile, report.seed, report.run_id) == (
+        "the traffic",
+        "traffic",
+        0,
+        "",
+    )
+    assert 0 <= report.duration < 180
+    assert report.operations == ("get_pool",)
+    assert report.routes == {"get_pool": "GET /v1/pools/{pool_id}"}
+    assert "404" in report.documented["get_pool"]
+    assert (report.requests, report.reached["get_pool", 200]) == (2, 1)
+    assert [group.first.check for group in report.groups] == ["schema.allow"]
+    assert report.groups[0].first.operation == ""
+    assert report.obstacles == ()
+    (said,) = report.clauses.values()
+    assert "method that the path does not have" in said[0].text
+    assert report.lines["Errors"] > 1
