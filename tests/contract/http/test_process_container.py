@@ -8,6 +8,7 @@ import os
 import subprocess
 import sys
 import threading
+import time
 from collections.abc import Iterator
 from http.server import ThreadingHTTPServer
 from pathlib import Path
@@ -41,8 +42,10 @@ class _Kit(KitProcesses):
     """The kit, which counts what comes to it."""
 
     def wait_for(self, number: int) -> list[KitProcess]:
-        pause = threading.Event()
+        """Wait for so many processes and children."""
+        pause, until = threading.Event(), time.monotonic() + 30
         while len(self.running()) < number:
+            assert time.monotonic() < until, "they do not come"
             pause.wait(0.01)
         return self.running()
 
