@@ -1,0 +1,151 @@
+"""Processes of the kit: they do as they are told, end with it, and have to end with their pool."""
+
+from __future__ import annotations
+
+import subprocess
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import httpx
+import pytest
+
+from synth_pools.contract.exceptions import InconclusiveError, StopScenarioError
+from synth_pools.contract.harness.processes import (
+    KitProcesses,
+    delete_and_wait,
+    kit_processes,
+    process_pool,
+)
+from synth_pools.contract.http.process_container import EXIT_CODE
+from synth_pools.contract.results import Outcome
+from synth_pools.contract.session import Session
+from tests.contract.harness.sessions import answering, asked, context, departures, session
+from tests.support.backend_server import eventually
+from tests.support.faults import answer
+from tests.support.ports import HeldPort
+
+_SECONDS = 60
+
+
+@pytest.fixture
+def port() -> Iterator[int]:
+    with HeldPort() as held:
+        yield held.number
+
+
+def _start(kit: KitProcesses, port: int, *words: str) -> subprocess.Popen[bytes]:
+    argv = [str(port) if one == "{port}" else one for one in kit.definition(*words)["argv"]]
+    return subprocess.Popen(argv, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
+
+
+def test_a_process_waits_until_it_is_told_to_serve_and_ends_with_the_kit(port: int) -> None:
+    with KitProcesses() as kit:
+        kit.order = "wait"
+        process = _start(kit, port, "a-word")
+        try:
+            (one,) = eventually(kit.started)
+            # With its child.
+            eventually(lambda: len(kit.running()) == 2)
+            assert kit.alive() == [one]
+            assert (one.hello["pid"], one.hello["cwd"]) == (process.pid, str(Path.cwd()))
+            assert one.hello["argv"][-1] == "a-word"
+            assert not one.ended.is_set()
+            kit.tell("listen")
+
+            def is_healthy() -> bool:
+                try:
+                    return httpx.get(f"http://127.0.0.1:{port}/health").status_code == 200
+                except httpx.TransportError:
+                    return False
+
+            eventually(is_healthy)
+            kit.__exit__()
+            assert process.wait(_SECONDS) == 0
+            assert one.ended.wait(_SECONDS)
+            eventually(lambda: not kit.running())
+            assert (kit.alive(), kit.started()) == ([], [one])
+        finally:
+            process.kill()
+            process.wait()
+
+
+def test_a_process_that_starts_later_is_told_as_well(port: int) -> None:
+    with KitProcesses() as kit:
+        kit.tell("exit")
+        process = _start(kit, port)
+        assert process.wait(_SECONDS) == EXIT_CODE
+        (one,) = kit.started()
+        assert one.ended.wait(_SECONDS)
+        # Its child is not the kit's to end.
+        eventually(lambda: len(kit.running()) == 1)
+        assert kit.alive() == []
+
+
+def test_a_definition_has_further_words_variables_and_fields() -> None:
+    with KitProcesses() as kit:
+        made = kit.definition("one", "two", env={"KIT_TEXT": "x"}, restart="never")
+        plain = kit.definition()
+    assert made["argv"] == [*plain["argv"], "one", "two"]
+    assert made["env"] == {"KIT_PORT": "{port}", "KIT_TEXT": "x"}
+    assert plain["env"] == {"KIT_PORT": "{port}"}
+    assert (made["restart"], "restart" in plain) == ("never", False)
+    assert made["start_timeout_seconds"] > 60
+
+
+def test_processes_need_a_backend_on_this_machine() -> None:
+    run = session()
+    with pytest.raises(InconclusiveError, match="needs a backend on this machine") as told:
+        kit_processes(context(run, "delete_pool"))
+    assert (told.value.outcome, told.value.operation) == (Outcome.NOT_REACHED, "delete_pool")
+    run.containers = {"good": "http://127.0.0.1:1"}
+    with kit_processes(context(run)) as kit:
+        assert kit.started() == []
+
+
+def test_a_pool_of_a_process_is_one_without_a_container() -> None:
+    with answering({"create_pool": [answer({"id": "p"}, 201), answer({}, 400)]}) as (run, server):
+        ctx = context(run)
+        made = process_pool(ctx, {"argv": ["x"]}, config={"more": 1}, concurrency=2)
+        assert made.at("id") == "p"
+        (sent,) = (one.json for one in asked(server, "create_pool"))
+        with pytest.raises(StopScenarioError):
+            process_pool(ctx, {"argv": ["x"]})
+    wanted: dict[str, Any] = {
+        "container_url": None,
+        "config": {"process": {"argv": ["x"]}, "more": 1},
+        "concurrency": 2,
+        "pool_id": run.pool_id("a-b-1"),
+        "name": run.pool_id("a-b-1"),
+    }
+    assert {name: sent[name] for name in wanted} == wanted
+    assert run.pool_id("a-b-1") in run.created.remaining()
+
+
+def test_processes_that_outlive_their_pool_are_the_deletions_departure(
+    port: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(Session, "allowance", lambda _, seconds: seconds)
+    monkeypatch.setattr(Session, "is_proof", lambda *_: True)
+    pool = {"pool_id": "p"}
+    answers = {"delete_pool": answer({"id": "p"}), "get_pool": answer({"id": "p"})}
+    with answering(answers) as (run, server), KitProcesses() as kit:
+        ctx = context(run, "delete_pool")
+        delete_and_wait(ctx, pool, kit)
+        assert [one for one in departures(run) if one.check == "a.b"] == []
+        kit.order = "wait"
+        process = _start(kit, port)
+        try:
+            eventually(lambda: len(kit.running()) == 2)
+            run.patience = 0.01
+            delete_and_wait(ctx, pool, kit)
+        finally:
+            process.kill()
+            process.wait()
+        assert len(asked(server, "delete_pool")) == 2
+    (one,) = (one for one in departures(run) if one.check == "a.b")
+    assert (one.operation, one.expected, one.got) == (
+        "delete_pool",
+        "the processes and all their children end with their pool",
+        "2 still run",
+    )
