@@ -155,8 +155,8 @@ test-long: $(STAMP) $(TOOLS_STAMP) ## Those three side by side: one waits while 
 	TOOLS=$(abspath $(TOOLS)) $(BIN)/python -m pytest -n $(LONG_WORKERS) -m 'system or tools or browser' $(ARGS)
 
 .PHONY: mutants
-mutants: $(STAMP) ## Changes of your work, or of all, that no test sees: MUTANTS_OPTIONS='--all --sample 20'
-	$(BIN)/python -m tests.mutants $(MUTANTS_OPTIONS)
+mutants: $(STAMP) $(S3_STAMP) ## Changes of your work, or of all, that no test sees: MUTANTS_OPTIONS='--all --sample 20'
+	S3=$(abspath $(S3)) $(BIN)/python -m tests.mutants $(MUTANTS_OPTIONS)
 
 .PHONY: contract
 contract: $(STAMP) ## Whether the backend at URL=... keeps the contract; the key is in SYNTH_API_KEY

@@ -19,6 +19,8 @@ TESTS_OF = {
     # Those that no quick test runs come before the folder that they are in.
     "synth_pools/backend/storage/postgres": "tests/postgres",
     "synth_pools/backend/peers.py": "tests/postgres",
+    "synth_pools/backend/storage/content_bucket.py": "tests/s3",
+    "synth_pools/backend/storage/content_opening.py": "tests/s3",
     "synth_pools/backend/processes/image_launcher.py": "tests/oci",
     "synth_pools/backend": "tests/backend",
     "synth_pools/contract": "tests/contract",
@@ -35,6 +37,7 @@ SETS = {
     "tests/codegen": "not tools",
     "tests/oci": "oci",
     "tests/postgres": "postgres",
+    "tests/s3": "s3",
 }
 _DERIVED = ("synth_pools/_client/_sync/", "synth_pools/cli/operations/table.py")
 # Tests of backends themselves: whether they see what they are there for is tried with faults that

@@ -26,9 +26,9 @@ that killed it are as they were: `.mutants-cache` knows. `--only PATH` does it f
 `--seed N` makes other changes, and `--write FILE` puts the result here, where the rows of other
 packages stay as they are.
 
-The tests are those of `make test`, but for places that these cannot reach: the PostgreSQL database,
-and what several backends do that share one, have those of `tests/postgres`, on a server, the module
-that starts containers of images those of `tests/oci`, on a container engine, and benchmarks and
+The tests are those of `make test`, but for places that these cannot reach: the PostgreSQL database
+has those of `tests/postgres`, on a server, the module that starts containers of images those of
+`tests/oci`, on a container engine, contents in a bucket those of `tests/s3`, and benchmarks and
 generators those of `make test-system`, too.
 
 The scenarios and the state machines of the contract kit are left out. They are tests of backends

@@ -19,7 +19,7 @@ from synth_pools.backend.storage.database import (
     StorageError,
     Transaction,
 )
-from synth_pools.backend.storage.postgres.connection import StatementError
+from synth_pools.backend.storage.postgres.connection import StatementError, driven
 from synth_pools.backend.storage.postgres.database import PostgresDatabase
 from tests.support.backend_server import Server, eventually, serve
 from tests.support.containers import Seen, http, odd_container
@@ -288,3 +288,19 @@ async def test_what_takes_long_leaves_room_for_what_does_not(
             assert await asyncio.gather(*reads) == [[]] * len(reads)
     finally:
         await holder.close()
+
+
+async def test_one_that_has_just_come_does_not_lead(store: str) -> None:
+    opened = await PostgresDatabase.open(StoreURL("store", store))
+    assert not opened.is_leader
+    await opened.close()
+
+
+async def test_what_the_driver_raises_is_an_error_of_ours(store: str) -> None:
+    raw = await asyncpg.connect(store)
+    with pytest.raises(StatementError, match="relation"):
+        await driven(raw.execute("SELECT * FROM nothing"))
+    await raw.close()
+    with pytest.raises(StatementError) as lost:
+        await driven(raw.execute("SELECT 1"))
+    assert lost.value.is_lost

@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+import logging
 import time
 from collections.abc import Callable
 from pathlib import Path
+
+import pytest
 
 from tests.support.backend_server import Server, eventually, serve
 from tests.support.process_pools import containers, family, gone, healthy, held, start_pool, until
@@ -40,6 +43,21 @@ def test_a_paused_pool_admits_nothing(server: Server) -> None:
     assert server.post(f"{path}/resume") == resumed
     assert server.until(waiting)["status"] == "completed"
     assert server.run(pool_id)["status"] == "completed"
+
+
+def test_each_change_of_a_pool_is_a_line_of_the_log(
+    server: Server, caplog: pytest.LogCaptureFixture
+) -> None:
+    with caplog.at_level(logging.INFO, logger="synth_pools"):
+        pool_id = server.pool()
+        server.post(f"/v1/pools/{pool_id}/pause")
+        server.post(f"/v1/pools/{pool_id}/resume")
+        server.call("DELETE", f"/v1/pools/{pool_id}")
+    fields = [(one.getMessage(), getattr(one, "fields", {})) for one in caplog.records]
+    lines = [
+        text for text, said in fields if said.get("pool_id") == pool_id and "request_id" in said
+    ]
+    assert lines == ["pool active", "pool paused", "pool active", "pool archived"]
 
 
 def test_what_was_queued_may_be_cancelled_or_deleted(server: Server) -> None:

@@ -387,6 +387,7 @@ def test_a_temporary_one_is_private_too() -> None:
     for mask in (0, 0o777):
         with umask(mask), DataDir() as held:
             assert modes(held.path) == {}
+        assert not held.path.exists()
 
 
 def test_what_others_could_read_before_is_mended(tmp_path: Path) -> None:

@@ -1,0 +1,134 @@
+"""The scheduler alone, with runs that last until they are told to end."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Callable
+
+import pytest
+
+from synth_pools.backend.containers.balancer import Lease
+from synth_pools.backend.limits import Limits
+from synth_pools.backend.rollouts.background_tasks import BackgroundTasks
+from synth_pools.backend.rollouts.capacity import AdmissionControl
+from synth_pools.backend.rollouts.scheduler import Begun, ClaimsRollouts, RunEnd, Scheduler
+from synth_pools.backend.storage.claims import Claim
+
+LIMIT = 30.0
+
+
+class Runs:
+    """What runs, in the order in which it was started."""
+
+    def __init__(self) -> None:
+        self.started: list[str] = []
+        self.begun = asyncio.Condition()
+        self._ends: dict[str, asyncio.Event] = {}
+
+    async def run(self, pool_id: str, rollout_id: str, begun: Begun | None = None) -> RunEnd:
+        assert pool_id == "p"
+        assert begun is None
+        self._ends[rollout_id] = asyncio.Event()
+        async with self.begun:
+            self.started.append(rollout_id)
+            self.begun.notify_all()
+        await self._ends[rollout_id].wait()
+        return RunEnd.DONE
+
+    def lease(self, _: str) -> Lease | None:
+        return None
+
+    async def fail_crashed(self, rollout_id: str) -> None:
+        raise AssertionError(rollout_id)
+
+    def interrupt(self, pool_id: str | None) -> None:
+        pass
+
+    def end(self, rollout_id: str) -> None:
+        self._ends[rollout_id].set()
+
+    async def until(self, *rollout_ids: str) -> None:
+        async with asyncio.timeout(LIMIT), self.begun:
+            await self.begun.wait_for(lambda: len(self.started) >= len(rollout_ids))
+        assert self.started == list(rollout_ids)
+
+
+class Claims:
+    """Queue of these rollouts, which cannot be claimed from so many times."""
+
+    def __init__(self, *waiting: str, failures: int = 0) -> None:
+        self.waiting = list(waiting)
+        self.failures = failures
+        self.asked: list[int] = []
+
+    async def claim(self, pool_id: str, most: int, take: Callable[[Claim], None]) -> None:
+        self.asked.append(most)
+        if self.failures:
+            self.failures -= 1
+            raise ZeroDivisionError(pool_id)
+        taken, self.waiting = self.waiting[:most], self.waiting[most:]
+        take(Claim(tuple(taken), 2, has_more=bool(self.waiting)))
+
+
+def scheduler(runs: Runs, claims: ClaimsRollouts | None = None) -> Scheduler:
+    wake = asyncio.Event()
+    admission, background = AdmissionControl(Limits()), BackgroundTasks()
+    made = Scheduler(runs, lambda _: True, wake, admission, background, claims)
+    made.start()
+    return made
+
+
+async def test_whoever_is_admitted_brings_the_places_of_the_pool() -> None:
+    runs = Runs()
+    made = scheduler(runs)
+    made.enqueue("p", 1, ["a", "b", "c"])
+    await runs.until("a")
+    made.enqueue("p", 3, ["d"])
+    await runs.until("a", "b", "c")
+    await made.close(LIMIT)
+
+
+@pytest.mark.parametrize("is_resumed", [False, True])
+async def test_one_that_is_cancelled_while_it_waits_never_starts(is_resumed: bool) -> None:
+    runs = Runs()
+    made = scheduler(runs)
+    made.enqueue("p", 1, ["a"])
+    await runs.until("a")
+    made.enqueue("p", 1, ["b", "c"], resumed=is_resumed)
+    made.stop("p", ["b"])
+    runs.end("a")
+    await runs.until("a", "c")
+    await made.close(LIMIT)
+
+
+async def test_what_is_claimed_starts_as_places_become_free(
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    runs, claims = Runs(), Claims("a", "b", "c")
+    made = scheduler(runs, claims)
+    made.announce("p", 2)
+    await runs.until("a", "b")
+    runs.end("b")
+    await runs.until("a", "b", "c")
+    # No more than there are places for.
+    assert claims.asked == [2, 1]
+    assert caplog.records == []
+    await made.close(LIMIT)
+
+
+async def test_a_queue_that_cannot_be_claimed_from_is_asked_when_there_is_reason_to(
+    caplog: pytest.LogCaptureFixture, failures: list[str]
+) -> None:
+    runs, claims = Runs(), Claims("a", failures=1)
+    made = scheduler(runs, claims)
+    made.announce("p", 1)
+    async with asyncio.timeout(LIMIT):
+        while not caplog.records:  # noqa: ASYNC110 - nobody tells
+            await asyncio.sleep(0)
+    assert "cannot be claimed from" in failures[0]
+    failures.clear()
+    assert runs.started == []
+    made.announce("p", 1)
+    await runs.until("a")
+    assert len(claims.asked) == 2
+    await made.close(LIMIT)
