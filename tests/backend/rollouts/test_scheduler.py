@@ -18,7 +18,7 @@ LIMIT = 30.0
 
 
 class Runs:
-    """What runs, in the order in which it was started."""
+    """Runs in the order in which they were started."""
 
     def __init__(self) -> None:
         self.started: list[str] = []
