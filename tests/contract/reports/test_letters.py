@@ -162,10 +162,12 @@ def test_a_text_has_eight_lines_at_most() -> None:
 
 
 def test_a_terminal_has_sixty_columns_at_least() -> None:
-    report = _departing({"got": " ".join(["word"] * 30)})
-    assert render_table(report, width=1) == render_table(report, width=60)
-    narrow = [line for line in render_table(report, width=60).splitlines() if "word" in line]
-    assert max(map(len, narrow)) > 50
+    report = _departing({"got": "x" * 500})
+    for width, wanted in ((1, 60), (60, 60), (61, 61), (100, 100)):
+        lines = render_table(report, width=width).splitlines()
+        (line,) = [one for one in lines if one.startswith("   got  ")]
+        assert len(line) == wanted
+    assert render_table(report) == render_table(report, width=100)
 
 
 def test_the_last_five_steps_are_shown() -> None:
