@@ -173,6 +173,14 @@ def test_the_answer_to_what_should_have_been_refused_is_not_judged() -> None:
     assert "schema.body" in _departed(created(b"no JSON", 202))
 
 
+def test_a_request_without_an_answer_or_of_no_operation_was_not_taken() -> None:
+    sent = b'{"no_such_key": 1}'
+    assert _departed(_asked(status=None, request_body=sent, trouble="nothing came")) == set()
+    assert _departed(_asked(operation=None, request_body=sent)) == set()
+    wrong = _departed(_asked(operation=None, request_body=sent, status=500))
+    assert "schema.error_body" in wrong
+
+
 def test_every_exchange_is_logged() -> None:
     logged: list[Exchange] = []
     collector = ResultCollector(DOCUMENT, logged.append)
