@@ -58,18 +58,23 @@ def offered_operations(session: Session) -> frozenset[str]:
     """Ask for every operation once, and return the ids of those that are there.
 
     An operation is not there if the answer is 501 or 405, or the 404 that an unknown path gets.
-    Where an unknown id gets the same 404, it counts that a resource which was made is found.
+    Where an unknown id gets the same 404, it counts that a resource which was made is found. A
+    read-only run asks for those that read alone: if there are any, the others count as there.
     """
     http, operations = session.http, session.document.operations
     unknown = _form(_unknown_path(http))
     ids = _resources(session)
     there: set[str] = set()
     for operation in sorted(operations.values(), key=lambda one: one.id in _LAST):
+        if session.options.read_only and operation.method != "GET":
+            continue
         response = _ask(http, operation, ids)
         if response.status in (None, 405, 501):
             continue
         if response.status != 404 or _form(response) != unknown:
             there.add(operation.id)
+    if session.options.read_only and there:
+        there |= {one.id for one in operations.values() if one.method != "GET"}
     return frozenset(there)
 
 

@@ -115,7 +115,6 @@ def test_an_operation_is_there_unless_it_answers_as_an_unknown_path_does(
 @pytest.mark.parametrize(
     ("options", "made", "created"),
     [
-        ({"read_only": True}, {}, 0),
         ({}, {"create_pool": answer({}, 405)}, 0),
         ({}, {"create_pool": answer({}, 400), "create_rollout": answer({}, 400)}, 1),
     ],
@@ -133,3 +132,14 @@ def test_without_a_pool_of_its_own_it_asks_for_unknown_ids(
         assert len(asked(server, "create_rollout")) == 1 + created
     assert len(run.created.remaining()) == created
     assert there == {one for one in made if created}
+
+
+def test_a_read_only_run_tries_those_that_read_and_takes_the_others_for_there() -> None:
+    writes = {name for name, one in DOCUMENT.operations.items() if one.method != "GET"}
+    made = {"create_pool": answer({"id": "p"}, 201), "create_rollout": answer({}, 202)}
+    with answering({**made, "get_pool": answer({})}, read_only=True) as (run, server):
+        assert offered_operations(run) == {"get_pool", *writes}
+        assert {one.method for one in server.requests} == {"GET"}
+    assert run.created.remaining() == ()
+    with answering(made, read_only=True) as (run, _):
+        assert offered_operations(run) == frozenset()

@@ -54,6 +54,8 @@ def test_a_pool_a_task_and_a_rollout_as_each_operation_shows_them() -> None:
             ("list_rollouts", rollout),
             ("list_global_rollouts", ABSENT),
         ]
+        # The page has one that is older.
+        assert len(asked(server, "list_global_rollouts")) == 1
         for name, _, response in told:
             assert response.exchange.operation == name
 
