@@ -50,8 +50,8 @@ OF_FEATURE: dict[str, tuple[str, ...]] = {
 # Operations that ask for little, and that no state forbids.
 _SIMPLE = ("get_capabilities", "get_queue_status", "list_pools")
 _CLEANUP_SECONDS = 20.0
-_PAGES = 1_000
-_SWEEPERS = 8
+_MOST_PAGES = 1_000
+_MOST_SWEEPERS = 8
 # How many times as long as an answer takes a wait has to last before its end shows something.
 _PROOF = 10
 
@@ -254,7 +254,7 @@ def remove_created(
         if response.status in (200, 404):
             created.discard(pool_id)
 
-    with ThreadPoolExecutor(_SWEEPERS, "contract-clean-up") as sweepers:
+    with ThreadPoolExecutor(_MOST_SWEEPERS, "contract-clean-up") as sweepers:
         list(sweepers.map(archive, created.remaining()))
     return len(created.remaining())
 
@@ -267,7 +267,7 @@ def remove_leftovers(http: HttpClient) -> tuple[int, int]:
     """
     found: dict[str, None] = {}
     cursor: str | None = None
-    for _ in range(_PAGES):
+    for _ in range(_MOST_PAGES):
         query = {"limit": 100} if cursor is None else {"limit": 100, "cursor": cursor}
         response = http.call("list_pools", query=query)
         items = response.at("items")

@@ -21,7 +21,7 @@ from synth_pools.contract.harness.scope import FOR_CONTAINERS, lacking
 from synth_pools.contract.results import Outcome
 from synth_pools.contract.session import Session
 
-_THREADS = 4
+_LEAST_THREADS = 4
 # Where requests take long on their way the threads wait, and more of them cost nothing.
 _MOST_THREADS = 24
 _THREADS_A_SECOND = 40
@@ -65,7 +65,9 @@ class ScenarioExecutor:
                 self._jobs.put(one)
         # Daemons: after ^C nobody waits for a thread that hangs in a read.
         self._slow = [threading.Thread(target=self._run, args=(one,), daemon=True) for one in slow]
-        count = min(_MOST_THREADS, _THREADS + int(session.http.round_trip * _THREADS_A_SECOND))
+        count = min(
+            _MOST_THREADS, _LEAST_THREADS + int(session.http.round_trip * _THREADS_A_SECOND)
+        )
         self._quick = [threading.Thread(target=self._work, daemon=True) for _ in range(count)]
         for thread in (*self._slow, *self._quick):
             thread.start()

@@ -24,7 +24,7 @@ USAGE = (
 )
 # New resources are among the newest, so short pages are enough.
 _NEAR = {"limit": 10}
-_PAGES = 200
+_MOST_PAGES = 200
 
 
 def of_pool(ctx: Context, pool_id: str, state: str | None = None) -> list[View]:
@@ -95,7 +95,7 @@ def in_list(
         last = moment(at(seen[-1], "created_at")) if seen else None
         return oldest is not None and last is not None and last < oldest
 
-    items, response, whole = walk(ctx, operation, ids, query, enough=enough, most=_PAGES)
+    items, response, whole = walk(ctx, operation, ids, query, enough=enough, most=_MOST_PAGES)
     if not whole and not enough(items):
         note = f"it is not among the newest {len(items)}"
         raise InconclusiveError(Outcome.NOT_REACHED, operation, note)

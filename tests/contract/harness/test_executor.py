@@ -180,6 +180,28 @@ def test_what_hangs_when_the_run_is_stopped_is_left_and_told(
         release.set()
 
 
+def test_what_was_begun_when_the_run_is_stopped_has_some_time_to_end() -> None:
+    hangs, release = threading.Event(), threading.Event()
+    waits: list[int] = []
+
+    def hang(ctx: Context) -> None:
+        hangs.set()
+        assert release.wait(60)
+
+    def progress(done: int, total: int) -> None:
+        waits.append(done)
+        if len(waits) == 3:
+            release.set()
+
+    run = session()
+    executor = ScenarioExecutor(run, [_scenario(hang)], progress)
+    assert hangs.wait(30)
+    run.http.stop.set()
+    executor.wait_for_quick()
+    assert release.is_set()
+    assert executor.obstacles == []
+
+
 def test_what_hinders_several_scenarios_is_told_once() -> None:
     executor = ScenarioExecutor(
         session(),

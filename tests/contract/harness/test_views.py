@@ -81,7 +81,7 @@ def test_it_is_not_looked_for_among_older_ones() -> None:
 
 
 def test_nothing_is_said_of_one_that_so_many_came_after(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(importlib.import_module(in_list.__module__), "_PAGES", 2)
+    monkeypatch.setattr(importlib.import_module(in_list.__module__), "_MOST_PAGES", 2)
     pages = [_items(_thing(name, 9), after=name) for name in "abc"]
     with pytest.raises(InconclusiveError, match="not among the newest 2") as told:
         _looked_for([*pages, _items(_thing("p"))], None)
