@@ -92,6 +92,7 @@ def test_a_file_that_is_no_document_is_told_in_one_line(
     with pytest.raises(UnjudgeableError) as caught:
         read_specification(file)
     assert told in str(caught.value)
+    assert str(file) in str(caught.value) or "cannot be read" in told
     assert "\n" not in str(caught.value)
 
 

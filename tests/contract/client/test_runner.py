@@ -11,6 +11,7 @@ from synth_pools.contract.client.calls import AsyncCaller, SyncCaller
 from synth_pools.contract.client.runner import run_client_checks
 from synth_pools.contract.options import ApiKey
 from synth_pools.contract.preflight import first_contact
+from synth_pools.contract.results import LayerResult
 from synth_pools.local import LocalBackend
 from tests.contract.harness.sessions import DOCUMENT, departures, session
 
@@ -75,3 +76,14 @@ def test_every_method_is_called_and_another_answer_is_seen(
     assert len(called) > 80
     # Each of them is for one operation, which has its verdict.
     assert {each.operation for each in outcomes} >= set(DOCUMENT.operations)
+
+
+@pytest.mark.parametrize("check", ["client.sync", "client.async"])
+def test_what_is_right_is_taken(check: str) -> None:
+    with LocalBackend() as backend:
+        of = session(url=backend.url, key=ApiKey(backend.api_key), only=(check,))
+        first_contact(of)
+        assert run_client_checks(of) == LayerResult()
+    assert departures(of) == []
+    held = {one.operation for one in of.collector.result().outcomes if one.check == check}
+    assert held >= set(DOCUMENT.operations)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import socket
 import subprocess
 from collections.abc import Iterator
 from pathlib import Path
@@ -80,6 +81,22 @@ def test_a_process_that_starts_later_is_told_as_well(port: int) -> None:
         # Its child is not the kit's to end.
         eventually(lambda: len(kit.running()) == 1)
         assert kit.alive() == []
+
+
+def test_nobody_reaches_a_kit_that_has_ended() -> None:
+    with KitProcesses() as kit:
+        argv = kit.definition()["argv"]
+        address = "127.0.0.1", int(argv[argv.index("--kit") + 1])
+        late = socket.create_connection(address, _SECONDS)
+        with socket.create_connection(address, _SECONDS) as early:
+            early.sendall(b'{"pid": 1}\n')
+            # Those that came before it are known as well by then.
+            eventually(kit.started)
+    with late:
+        late.sendall(b'{"pid": 2}\n')
+        assert late.recv(64) == b""
+    with pytest.raises(OSError, match="refused"):
+        socket.create_connection(address, _SECONDS)
 
 
 def test_a_definition_has_further_words_variables_and_fields() -> None:
