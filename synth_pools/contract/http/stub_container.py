@@ -72,8 +72,8 @@ class ReceivedRequests:
     received: list[ReceivedRequest] = field(default_factory=list)
     terminated: set[str] = field(default_factory=set)
     released: set[str] = field(default_factory=set)
-    # The requests of rollouts that have to be asked for, and how often that was done.
-    later: dict[str, tuple[dict[str, Any], int]] = field(default_factory=dict)
+    # The requests of rollouts that have to be asked for, and whether they were.
+    later: dict[str, tuple[dict[str, Any], bool]] = field(default_factory=dict)
     # By rollout: bytes of its submissions, of the answers to these, and of all bodies.
     sizes: dict[str, tuple[int, int, int, int]] = field(default_factory=dict)
     # The keys of containers that came with rollouts, which nobody is to see.
@@ -100,12 +100,12 @@ class ReceivedRequests:
                 if isinstance(one.body, dict) and one.body.get("rollout_id") == rollout_id
             ]
 
-    def ask(self, rollout_id: str) -> tuple[dict[str, Any], int] | None:
-        """Return the request of a rollout that has to be asked for, and how often it was."""
+    def ask(self, rollout_id: str) -> tuple[dict[str, Any], bool] | None:
+        """Return the request of a rollout that has to be asked for, and whether it was before."""
         with self.lock:
             found = self.later.get(rollout_id)
             if found is not None:
-                self.later[rollout_id] = (found[0], found[1] + 1)
+                self.later[rollout_id] = (found[0], True)
             return found
 
     def count(self, rollout_id: str, sent: int, answered: int, *, submission: bool) -> None:
@@ -298,7 +298,7 @@ class StubHandler(BaseHTTPRequestHandler):
             self._cut_short()
         elif response in ("later", "asked"):
             with self.server.received.lock:
-                self.server.received.later[str(body.get("rollout_id"))] = (body, 0)
+                self.server.received.later[str(body.get("rollout_id"))] = (body, False)
             self._send(202, {"rollout_id": body.get("rollout_id"), "status": "running"})
         elif response is not None and isinstance(response, dict):
             self._send(200, response)
