@@ -20,7 +20,7 @@ TESTS_OF = {
     "synth_pools/backend/storage/postgres": "tests/postgres",
     "synth_pools/backend/peers.py": "tests/postgres",
     "synth_pools/backend/storage/content_bucket.py": "tests/s3",
-    "synth_pools/backend/storage/content_opening.py": "tests/s3",
+    "synth_pools/backend/storage/content_opening.py": "tests/backend tests/s3",
     "synth_pools/backend/processes/image_launcher.py": "tests/oci",
     "synth_pools/backend": "tests/backend",
     "synth_pools/contract": "tests/contract",

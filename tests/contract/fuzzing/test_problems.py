@@ -1,0 +1,38 @@
+"""Errors that keep the engine of generated requests from judging, and words of a run about them."""
+
+from __future__ import annotations
+
+import pytest
+
+from synth_pools.contract.fuzzing import runner
+from synth_pools.contract.fuzzing.schemathesis_engine import TIME_IS_UP, EngineProblem
+from synth_pools.contract.fuzzing.targeting import RequestTarget, RequestTargeting, RequestTargets
+from synth_pools.contract.results import LayerResult, Outcome
+from synth_pools.contract.session import Session
+from tests.contract.harness.sessions import session
+
+TARGETS = RequestTargets(*(RequestTarget(pool) for pool in ("read", "pools", "tasks", "archived")))
+
+
+def drive(monkeypatch: pytest.MonkeyPatch, *problems: EngineProblem) -> tuple[LayerResult, Session]:
+    monkeypatch.setattr(runner, "run_engine", lambda *_, **__: iter(problems))
+    run = session()
+    targeting = RequestTargeting("mark", TARGETS, lambda _: None, frozenset())
+    return runner._drive(run, targeting, lambda _: None), run
+
+
+def test_the_first_problem_of_no_operation_is_the_obstacle(monkeypatch: pytest.MonkeyPatch) -> None:
+    told = [EngineProblem(None, text, network=False) for text in ("one", TIME_IS_UP, "other")]
+    result, _ = drive(monkeypatch, *told)
+    assert result == LayerResult(
+        obstacle="generated requests: one", note=f"generated requests: {TIME_IS_UP}"
+    )
+
+
+def test_one_of_an_operation_leaves_that_undecided(monkeypatch: pytest.MonkeyPatch) -> None:
+    result, run = drive(monkeypatch, EngineProblem("get_pool", "no such example", network=False))
+    assert result == LayerResult()
+    outcomes = [one for one in run.collector.result().outcomes if one.operation == "get_pool"]
+    assert [(one.outcome, one.note) for one in outcomes] == [
+        (Outcome.NOT_REACHED, "no such example")
+    ]
