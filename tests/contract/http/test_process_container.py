@@ -75,7 +75,7 @@ def ends(monkeypatch: pytest.MonkeyPatch) -> list[int]:
         codes.append(code)
         raise _EndedError
 
-    monkeypatch.setattr("synth_pools.contract.http.process_container.os._exit", leave)
+    monkeypatch.setattr(os, "_exit", leave)
     return codes
 
 
