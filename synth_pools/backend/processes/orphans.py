@@ -18,7 +18,7 @@ import sys
 from collections.abc import Collection, Iterable
 
 from .discovery import ProcessFinder, ProcessTable, tag_of
-from .termination import PATIENCE_SECONDS, end
+from .termination import PATIENCE_SECONDS, end, end_helper
 
 _log = logging.getLogger(__name__)
 
@@ -68,15 +68,7 @@ class OrphanWatch:
                 return
             with contextlib.suppress(OSError):
                 process.stdin.write(_ENDED.encode())
-            process.stdin.close()
-            try:
-                with contextlib.suppress(TimeoutError):
-                    async with asyncio.timeout(_END_SECONDS):
-                        await process.wait()
-            finally:
-                if process.returncode is None:
-                    with contextlib.suppress(ProcessLookupError):
-                        process.kill()
+            await end_helper(process, _END_SECONDS)
 
     async def _start(self) -> None:
         if self._process is not None and self._process.stdin is not None:

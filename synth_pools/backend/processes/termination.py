@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import logging
 import os
 import signal
@@ -21,6 +22,25 @@ PATIENCE_SECONDS = 5.0
 _LOOK_SECONDS = 0.05
 # How often what is being killed is looked for again: it may be starting something just then.
 _ROUNDS = 40
+
+
+async def end_helper(helper: asyncio.subprocess.Process, patience_seconds: float) -> None:
+    """Close the input of a program that ends with it; kill it where it does not, or if cancelled.
+
+    Args:
+        helper: The program.
+        patience_seconds: The time that it has to end.
+    """
+    assert helper.stdin is not None  # noqa: S101 - a pipe was asked for
+    helper.stdin.close()
+    try:
+        with contextlib.suppress(TimeoutError):
+            async with asyncio.timeout(patience_seconds):
+                await helper.wait()
+    finally:
+        if helper.returncode is None:
+            with contextlib.suppress(ProcessLookupError):
+                helper.kill()
 
 
 async def end_children(

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import contextlib
 import importlib.util
 import itertools
 import json
@@ -18,6 +17,7 @@ from typing import Any
 from synth_pools._version import __version__
 
 from ...errors import ClusterError
+from ..termination import end_helper
 
 _log = logging.getLogger(__name__)
 
@@ -236,16 +236,9 @@ class RayCluster:
                 answer.set_exception(self._gone())
         if process is None:
             return
-        assert process.stdin is not None  # noqa: S101 - a pipe was asked for
-        process.stdin.close()
         try:
-            with contextlib.suppress(TimeoutError):
-                async with asyncio.timeout(patience_seconds):
-                    await process.wait()
+            await end_helper(process, patience_seconds)
         finally:
-            if process.returncode is None:
-                with contextlib.suppress(ProcessLookupError):
-                    process.kill()
             if self._listening is not None:
                 self._listening.cancel()
 
