@@ -3,20 +3,15 @@
 from __future__ import annotations
 
 import threading
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
-from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from collections.abc import Callable
+from http.server import BaseHTTPRequestHandler
 
 import pytest
 
-from synth_pools.contract.document import Document
 from synth_pools.contract.exceptions import UnreachableError
 from synth_pools.contract.http.client import ABSENT, HttpClient
 from synth_pools.contract.options import ApiKey
-from synth_pools.spec import load_spec
-
-_DOCUMENT = Document(load_spec())
-_KEY = "reading-key-0123456789"
+from tests.contract.http.behaving import DOCUMENT, KEY, behaving
 
 
 def _drip(handler: BaseHTTPRequestHandler) -> None:
@@ -65,7 +60,7 @@ def _tell_the_key(handler: BaseHTTPRequestHandler) -> None:
 
 
 def test_an_answer_without_an_end_is_cut() -> None:
-    with _server(_drip) as http:
+    with behaving(_drip) as http:
         answer = http.call("get_queue_status", limit=0.5)
     assert answer.exchange.trouble == "the answer did not end within 0 s"
     assert answer.exchange.late
@@ -74,7 +69,7 @@ def test_an_answer_without_an_end_is_cut() -> None:
 
 def test_answers_of_a_busy_server_are_handed_on_before_the_request_is_sent_again() -> None:
     seen: list[int | None] = []
-    with _server(_busy_once()) as http:
+    with behaving(_busy_once()) as http:
         http.on_busy = lambda exchange: seen.append(exchange.status)
         answer = http.call("get_queue_status")
     assert (answer.status, seen) == (200, [503, 429])
@@ -83,9 +78,9 @@ def test_answers_of_a_busy_server_are_handed_on_before_the_request_is_sent_again
 @pytest.mark.parametrize(
     ("placeholder", "sent"),
     [
-        ("${SYNTH_API_KEY%?}", _KEY[:-1]),
-        ("${SYNTH_API_KEY#?}", _KEY[1:]),
-        ("${SYNTH_API_KEY^^}", _KEY.upper()),
+        ("${SYNTH_API_KEY%?}", KEY[:-1]),
+        ("${SYNTH_API_KEY#?}", KEY[1:]),
+        ("${SYNTH_API_KEY^^}", KEY.upper()),
     ],
 )
 def test_keys_that_are_nearly_right_are_sent_and_shown_nowhere(placeholder: str, sent: str) -> None:
@@ -95,15 +90,15 @@ def test_keys_that_are_nearly_right_are_sent_and_shown_nowhere(placeholder: str,
         came.append(str(handler.headers["authorization"]))
         _tell_the_key(handler)
 
-    with _server(answer) as http:
+    with behaving(answer) as http:
         shown = http.call("get_queue_status", authorization=f"Bearer {placeholder}").exchange
     assert came == [f"Bearer {sent}"]
     assert sent not in repr(shown)
-    assert _KEY not in repr(shown)
+    assert KEY not in repr(shown)
 
 
 def test_a_stream_without_an_end_is_left() -> None:
-    with _server(_drip) as http:
+    with behaving(_drip) as http:
         stream = http.stream("stream_global_rollout_events", {"rollout_id": "x"}, limit=0.5)
     assert not stream.ended
     assert stream.late
@@ -111,7 +106,7 @@ def test_a_stream_without_an_end_is_left() -> None:
 
 
 def test_a_stream_is_left_when_enough_was_seen() -> None:
-    with _server(_drip) as http:
+    with behaving(_drip) as http:
         stream = http.stream(
             "stream_global_rollout_events",
             {"rollout_id": "x"},
@@ -127,7 +122,7 @@ def test_a_stream_that_a_busy_server_refused_first_has_not_ended() -> None:
     def answer(handler: BaseHTTPRequestHandler) -> None:
         (refuse if refused.acquire(blocking=False) else _drip)(handler)
 
-    with _server(answer) as http:
+    with behaving(answer) as http:
         stream = http.stream(
             "stream_global_rollout_events",
             {"rollout_id": "x"},
@@ -138,7 +133,7 @@ def test_a_stream_that_a_busy_server_refused_first_has_not_ended() -> None:
 
 
 def test_no_answer_is_told_as_such() -> None:
-    with _server(_hang_up) as http:
+    with behaving(_hang_up) as http:
         answer = http.call("get_queue_status")
     assert answer.status is None
     assert "disconnected" in str(answer.exchange.trouble)
@@ -150,22 +145,22 @@ def test_a_request_is_sent_again_where_the_server_had_closed_the_connection() ->
     def answer(handler: BaseHTTPRequestHandler) -> None:
         (_hang_up if hang_up.acquire(blocking=False) else _empty)(handler)
 
-    with _server(answer) as http:
+    with behaving(answer) as http:
         assert http.call("create_rollout", {"pool_id": "x"}, json={}).status == 200
 
 
 def test_nobody_there() -> None:
-    http = HttpClient("http://127.0.0.1:9", ApiKey(_KEY), _DOCUMENT)
+    http = HttpClient("http://127.0.0.1:9", ApiKey(KEY), DOCUMENT)
     with pytest.raises(UnreachableError, match=r"127\.0\.0\.1:9"):
         http.call("get_queue_status")
 
 
 def test_the_key_is_nowhere_in_what_is_kept() -> None:
-    with _server(_tell_the_key) as http:
+    with behaving(_tell_the_key) as http:
         answer = http.call("get_queue_status")
-        assert _KEY not in repr(http)
+        assert KEY not in repr(http)
     assert answer.status == 200
-    assert _KEY not in repr(answer)
+    assert KEY not in repr(answer)
 
 
 def test_the_key_stays_in_its_process() -> None:
@@ -174,30 +169,4 @@ def test_the_key_stays_in_its_process() -> None:
 
     for leave in (pickle.dumps, copy.copy, copy.deepcopy):
         with pytest.raises(TypeError):
-            leave(ApiKey(_KEY))
-
-
-@contextmanager
-def _server(behave: Callable[[BaseHTTPRequestHandler], None]) -> Iterator[HttpClient]:
-    class Handler(BaseHTTPRequestHandler):
-        def do_GET(self) -> None:
-            try:
-                behave(self)
-            except OSError:
-                self.close_connection = True
-
-        do_POST = do_GET  # noqa: N815 - the base class's name
-
-        def log_message(self, *args: object) -> None:
-            pass
-
-    server = ThreadingHTTPServer(("127.0.0.1", 0), Handler)
-    server.daemon_threads = True
-    threading.Thread(target=server.serve_forever, args=(0.05,), daemon=True).start()
-    http = HttpClient(f"http://127.0.0.1:{server.server_port}", ApiKey(_KEY), _DOCUMENT)
-    try:
-        yield http
-    finally:
-        http.close()
-        server.shutdown()
-        server.server_close()
+            leave(ApiKey(KEY))

@@ -4,21 +4,17 @@ from __future__ import annotations
 
 import json
 import threading
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
-from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from http.server import BaseHTTPRequestHandler
 from typing import Any
 
 import httpx
 import pytest
 
-from synth_pools.contract.document import Document
 from synth_pools.contract.exceptions import BusyError, StoppedError
 from synth_pools.contract.http import client
 from synth_pools.contract.http.client import (
     ABSENT,
     CALL_SECONDS,
-    HttpClient,
     Response,
     at,
     client_of,
@@ -27,10 +23,8 @@ from synth_pools.contract.http.client import (
 from synth_pools.contract.http.reproduce import MASKED, OTHER_KEY
 from synth_pools.contract.options import Access, ApiKey
 from synth_pools.contract.results import Exchange
-from synth_pools.spec import load_spec
+from tests.contract.http.behaving import KEY, behaving
 
-_DOCUMENT = Document(load_spec())
-_KEY = "reading-key-0123456789"
 _OTHER = "another-key-9876543210"
 
 
@@ -63,7 +57,7 @@ class _Seen:
 
 def test_a_request_is_what_it_is_called_with() -> None:
     seen = _Seen(201, b'{"a": [1, {"b": null}]}', x_request_id="req_1")
-    with _server(seen) as http:
+    with behaving(seen) as http:
         answer = http.call(
             "create_rollout",
             {"pool_id": "a/b ü"},
@@ -78,7 +72,7 @@ def test_a_request_is_what_it_is_called_with() -> None:
         '{"name":"ü","n":1}'.encode(),
     )
     wanted = {
-        "authorization": f"Bearer {_KEY}",
+        "authorization": f"Bearer {KEY}",
         "content-type": "application/json",
         "x-more": "1",
     }
@@ -109,7 +103,7 @@ def test_a_request_is_what_it_is_called_with() -> None:
 
 
 def test_a_wait_is_longer_where_requests_take_long() -> None:
-    with _server(_Seen()) as http:
+    with behaving(_Seen()) as http:
         assert http.call_seconds == CALL_SECONDS
         http.call("list_pools")
         assert 0 < http.round_trip < 20
@@ -126,7 +120,7 @@ def test_what_took_long_in_vain_is_no_round_trip() -> None:
     def silent(handler: BaseHTTPRequestHandler) -> None:
         handler.rfile.read(1)
 
-    with _server(silent) as http:
+    with behaving(silent) as http:
         answer = http.call("list_pools", limit=0.2)
         assert http.round_trip == 0.0
     assert (answer.status, answer.exchange.trouble) == (None, "no answer within 0 s")
@@ -141,7 +135,7 @@ def test_silence_in_an_answer_is_told_from_no_answer() -> None:
         handler.wfile.write(b"{")
         handler.rfile.read(1)
 
-    with _server(stop_short) as http:
+    with behaving(stop_short) as http:
         answer = http.call("list_pools", limit=0.3)
     assert (answer.status, answer.exchange.trouble) == (200, "silence")
     assert answer.exchange.late
@@ -155,7 +149,7 @@ def test_an_answer_that_is_cut_is_no_lateness() -> None:
         handler.wfile.write(b"{}")
         handler.close_connection = True
 
-    with _server(cut) as http:
+    with behaving(cut) as http:
         answer = http.call("list_pools")
         stream = http.stream("stream_global_rollout_events", {"rollout_id": "x"})
     assert answer.status == 200
@@ -166,18 +160,18 @@ def test_an_answer_that_is_cut_is_no_lateness() -> None:
 
 def test_an_answer_is_no_larger_than_can_be_kept(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(client, "_LARGEST", 3)
-    with _server(_Seen(body=b"[12]")) as http:
+    with behaving(_Seen(body=b"[12]")) as http:
         assert http.call("list_pools").exchange.trouble == "the answer is larger than 3 bytes"
         stream = http.stream("stream_global_rollout_events", {"rollout_id": "x"})
         assert (stream.ended, stream.late) == (False, False)
-    with _server(_Seen(body=b"[1]")) as http:
+    with behaving(_Seen(body=b"[1]")) as http:
         assert http.call("list_pools").json == [1]
         assert http.stream("stream_global_rollout_events", {"rollout_id": "x"}).ended
 
 
 def test_a_whole_stream_has_ended() -> None:
     seen = _Seen(body=b"id: 1\nevent: a\ndata: {}\n\n", content_type="text/event-stream")
-    with _server(seen) as http:
+    with behaving(seen) as http:
         stream = http.stream(
             "stream_global_rollout_events",
             {"rollout_id": "x"},
@@ -191,7 +185,7 @@ def test_a_whole_stream_has_ended() -> None:
     wanted = {
         "accept": "text/event-stream",
         "last-event-id": "1",
-        "authorization": f"Bearer {_KEY}",
+        "authorization": f"Bearer {KEY}",
     }
     assert wanted.items() <= seen.headers[0].items()
 
@@ -200,7 +194,7 @@ def test_a_server_is_not_busy_for_ever(monkeypatch: pytest.MonkeyPatch) -> None:
     # Shorter than what the server asks for.
     monkeypatch.setattr(client, "_BUSY_SECONDS", 5.0)
     told: list[Exchange] = []
-    with _server(_Seen(503, retry_after="6")) as http:
+    with behaving(_Seen(503, retry_after="6")) as http:
         http.on_busy = told.append
         http.stop = stop = _Stop(pauses=0)
         with pytest.raises(BusyError, match="list_pools answers 503 for 5 s"):
@@ -215,7 +209,7 @@ def test_a_server_is_not_busy_for_ever(monkeypatch: pytest.MonkeyPatch) -> None:
 def test_it_waits_as_long_as_the_server_says_but_not_for_long(
     headers: dict[str, str], pause: float
 ) -> None:
-    with _server(_Seen(429, b"{}", **headers)) as http:
+    with behaving(_Seen(429, b"{}", **headers)) as http:
         http.stop = stop = _Stop(pauses=0)
         with pytest.raises(StoppedError):
             http.call("list_pools")
@@ -224,7 +218,7 @@ def test_it_waits_as_long_as_the_server_says_but_not_for_long(
 
 def test_nothing_is_sent_after_the_end() -> None:
     seen = _Seen()
-    with _server(seen) as http:
+    with behaving(seen) as http:
         http.stop.set()
         with pytest.raises(StoppedError):
             http.call("list_pools")
@@ -232,27 +226,27 @@ def test_nothing_is_sent_after_the_end() -> None:
 
 
 def test_a_request_that_cannot_be_sent_is_no_answer() -> None:
-    with _server(_Seen()) as http, pytest.raises(httpx.LocalProtocolError):
+    with behaving(_Seen()) as http, pytest.raises(httpx.LocalProtocolError):
         http.call("list_pools", headers={"x-more": "a\nb"})
 
 
 def test_no_redirect_is_followed() -> None:
     seen = _Seen(307, location="/v1/pools")
-    with _server(seen) as http:
+    with behaving(seen) as http:
         assert http.call("list_pools").status == 307
     assert len(seen.requests) == 1
 
 
 def test_what_is_secret_is_sent_and_nowhere_kept() -> None:
     access = Access(headers={"x-way": "way-key-0123456789", "x-short": "short"})
-    told = json.dumps([_KEY, _OTHER, "way-key-0123456789", "short"]).encode()
-    seen = _Seen(body=told, x_told=f"{_KEY} {_OTHER}")
-    with _server(seen, access=access, other_key=ApiKey(_OTHER)) as http:
+    told = json.dumps([KEY, _OTHER, "way-key-0123456789", "short"]).encode()
+    seen = _Seen(body=told, x_told=f"{KEY} {_OTHER}")
+    with behaving(seen, access=access, other_key=ApiKey(_OTHER)) as http:
         exchange = http.call("list_pools", authorization=f"Bearer {OTHER_KEY}").exchange
         assert http.is_right(MASKED)
         assert not http.is_right(f"Bearer {OTHER_KEY}")
         assert http.authorized() == {"authorization": MASKED}
-        named = http.call("list_pools", query={"key": _KEY}).exchange
+        named = http.call("list_pools", query={"key": KEY}).exchange
     assert seen.headers[0]["authorization"] == f"Bearer {_OTHER}"
     assert (seen.headers[0]["x-way"], seen.headers[0]["x-short"]) == (
         "way-key-0123456789",
@@ -270,14 +264,14 @@ def test_what_is_secret_is_sent_and_nowhere_kept() -> None:
 
 
 def test_a_key_of_eight_letters_is_secret() -> None:
-    with _server(_Seen(body=b"12345678")) as http:
+    with behaving(_Seen(body=b"12345678")) as http:
         http.other_key = ApiKey("12345678")
         assert http.call("list_pools").exchange.response_body == b"***"
 
 
 def test_without_another_key_none_is_sent() -> None:
     seen = _Seen()
-    with _server(seen) as http:
+    with behaving(seen) as http:
         http.call("list_pools", authorization=f"Bearer x{OTHER_KEY}")
     assert seen.headers[0]["authorization"] == "Bearer x"
 
@@ -336,13 +330,13 @@ def test_this_machine_needs_no_proxy_of_the_environment(monkeypatch: pytest.Monk
     monkeypatch.setenv("HTTP_PROXY", "http://127.0.0.1:9")
     monkeypatch.delenv("NO_PROXY", raising=False)
     monkeypatch.delenv("no_proxy", raising=False)
-    with _server(_Seen()) as http:
+    with behaving(_Seen()) as http:
         assert http.call("list_pools").status == 200
 
 
 def test_the_client_under_test_goes_the_same_way() -> None:
     seen = _Seen()
-    with _server(seen) as http, client_of(Access(headers={"x-way": "1"})) as way:
+    with behaving(seen) as http, client_of(Access(headers={"x-way": "1"})) as way:
         assert isinstance(way, httpx.Client)
         way.get(f"{http.base_url}/v1/pools")
     assert seen.headers[0]["x-way"] == "1"
@@ -360,32 +354,3 @@ class _Stop(threading.Event):
     def wait(self, timeout: float | None = None) -> bool:
         self.waited.append(timeout)
         return len(self.waited) > self._pauses
-
-
-@contextmanager
-def _server(
-    behave: Callable[[BaseHTTPRequestHandler], None], **options: Any
-) -> Iterator[HttpClient]:
-    class Handler(BaseHTTPRequestHandler):
-        def do_GET(self) -> None:
-            try:
-                behave(self)
-            except OSError:
-                self.close_connection = True
-
-        do_POST = do_GET  # noqa: N815 - the base class's name
-
-        def log_message(self, *args: object) -> None:
-            pass
-
-    server = ThreadingHTTPServer(("127.0.0.1", 0), Handler)
-    server.daemon_threads = True
-    threading.Thread(target=server.serve_forever, args=(0.05,), daemon=True).start()
-    url = f"http://127.0.0.1:{server.server_port}"
-    http = HttpClient(url, ApiKey(_KEY), _DOCUMENT, **options)
-    try:
-        yield http
-    finally:
-        http.close()
-        server.shutdown()
-        server.server_close()
