@@ -34,6 +34,20 @@ _BACKENDS = 3
 # In flight through all of them, and through one next to them.
 _TOGETHER = _BACKENDS * IN_FLIGHT
 
+_COPY = """
+WITH copied AS (
+    SELECT nextval(pg_get_serial_sequence('rollouts', 'seq')) AS new, listed.*
+    FROM (SELECT * FROM rollouts WHERE seq <= $1 ORDER BY seq) AS listed
+),
+made AS (
+    INSERT INTO rollouts (seq, id, {columns}) OVERRIDING SYSTEM VALUE
+    SELECT new, id || '-{number}', {columns} FROM copied
+)
+INSERT INTO events
+SELECT copied.new, sequence, type, timestamp, data, pool_seq, next_event_place()
+FROM copied JOIN events ON rollout_seq = copied.seq
+"""
+
 _PAGE = """\
 # A PostgreSQL database next to SQLite
 
@@ -259,17 +273,7 @@ async def _multiply(url: str, stored: int) -> None:
         before, last = await connection.fetchrow("SELECT COUNT(*), MAX(seq) FROM rollouts")
         for number in range(stored // before):
             # Their order is kept, so that a copy has the events of what it is a copy of.
-            await connection.execute(
-                f"WITH copied AS (SELECT nextval(pg_get_serial_sequence('rollouts', 'seq'))"
-                " AS new, listed.* FROM (SELECT * FROM rollouts WHERE seq <= $1 ORDER BY seq)"
-                " AS listed), made AS (INSERT INTO rollouts (seq, id, {columns})"
-                f" OVERRIDING SYSTEM VALUE SELECT new, id || '-{number}', {columns} FROM copied)"
-                " INSERT INTO events SELECT copied.new, sequence, type, timestamp, data, pool_seq,"
-                " next_event_place() FROM copied JOIN events ON rollout_seq = copied.seq".replace(
-                    "{columns}", columns
-                ),
-                last,
-            )
+            await connection.execute(_COPY.format(columns=columns, number=number), last)
         # As the server does by itself, some time later.
         await connection.execute("VACUUM ANALYZE")
     finally:
