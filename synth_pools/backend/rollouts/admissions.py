@@ -22,7 +22,7 @@ from .runner import Runner
 from .scheduler import Scheduler
 
 
-@dataclass(slots=True)
+@dataclass(frozen=True, slots=True)
 class AdmissionRequest:
     """Request for the admission of a rollout.
 
@@ -45,10 +45,12 @@ class AdmissionRequest:
 
 @dataclass(slots=True)
 class _Admitted:
-    asked: AdmissionRequest
+    key: IdempotencyKey | None
     pool: Pool
     new: NewRollout
-    # Where its key was used before it, for the same rollout.
+    # Where it starts at once; None where it waits.
+    place: Place | None
+    # Once it is stored.
     row: Row | None = None
 
 
@@ -137,12 +139,12 @@ class Admission:
                 task = find_task(self._tx, pool.id, task_id)
                 new.url = task_container_url(task) or new.url
         else:
-            asked.place = None
+            place = None
             self._room.take(pool)
             if self._tx.owner is not None:
                 self._free[pool.id] = self._free_places(pool) - 1
         self._placement.placed(pool)
-        return _Admitted(asked, pool, new)
+        return _Admitted(asked.key, pool, new, place)
 
     def _is_free(self, pool: Pool, url: str | None) -> bool:
         """Return whether a place that is held here is free, whatever other backends run."""
@@ -160,8 +162,8 @@ class Admission:
         return free_places(self._tx, pool) if free is None else free
 
     def _store(self, admitted: Sequence[_Admitted]) -> None:
-        started = [one for one in admitted if one.asked.place is not None]
-        queued = [one for one in admitted if one.asked.place is None]
+        started = [one for one in admitted if one.place is not None]
+        queued = [one for one in admitted if one.place is None]
         for several, insert in ((started, insert_started), (queued, insert_rollouts)):
             if several:
                 rows = insert([one.new for one in several])
@@ -170,12 +172,12 @@ class Admission:
                     self._tell(one)
         reserve_all(
             self._tx,
-            [(one.asked.key, one.new.id) for one in admitted if one.asked.key is not None],
+            [(one.key, one.new.id) for one in admitted if one.key is not None],
         )
 
     def _tell(self, admitted: _Admitted) -> None:
         """Have a rollout started, or put in its queue, after the commit."""
-        new, pool, place = admitted.new, admitted.pool, admitted.asked.place
+        new, pool, place = admitted.new, admitted.pool, admitted.place
         if place is None:
             tell = partial(self._scheduler.enqueue, pool.id, pool.concurrency, [new.id])
         else:
@@ -187,7 +189,7 @@ class Admission:
 
 def _repeated(first: _Admitted, asked: AdmissionRequest) -> _Admitted:
     """Return the admission that has the same key; 409 where that is of another body."""
-    first_key, key = first.asked.key, asked.key
+    first_key, key = first.key, asked.key
     if first_key is not None and key is not None and first_key.body_sha256 != key.body_sha256:
         raise body_differs(first.new.id)
     return first
