@@ -56,6 +56,6 @@ def end_lost(tx: Transaction, pool: Pool) -> list[Row]:
         if rollout["attempt"] >= most_attempts_of(limits) and is_lost(tx, rollout, pool):
             error = lost()
             result = failure(error.code, error.message, error.details)
-            row = finish(End(tx, rollout["id"], result, tx.owner))
+            row = finish(tx, End(rollout["id"], result, tx.owner))
             ended += [] if row is None else [row]
     return ended

@@ -21,6 +21,7 @@ from ..storage.content_store import ContentStore
 from ..storage.database import Database, Row, Snapshot
 from ..storage.peers import FencedError
 from ..storage.pools import Pool, find_pool
+from ..storage.rollout_changes import End
 from ..storage.rollout_results import RolloutResult, failure
 from ..storage.rollouts import find_rollout
 from .attempts import Attempt
@@ -31,7 +32,7 @@ from .polling import follow, is_accepted
 from .recovery import lost
 from .results import interpret_politely
 from .scheduler import Begun, RunEnd
-from .transitions import NextAttempt, RunResult, Transitions, has_own_container
+from .transitions import NextAttempt, Transitions, has_own_container
 from .waiting import ContainerWait
 
 
@@ -190,7 +191,7 @@ class Runner:
                 tried.append(attempt.container_url)
                 if not self._balancer.has_other(pool_id, tried):
                     await asyncio.sleep(attempt.pause_seconds)
-        await self._finish(RunResult(rollout_id, result, owner))
+        await self._finish(End(rollout_id, result, owner))
         result.give_room_back()
         return RunEnd.DONE
 
@@ -216,9 +217,7 @@ class Runner:
     async def fail_crashed(self, rollout_id: str) -> None:
         """End a rollout whose `run` raised."""
         result = failure("internal_error", "The backend failed; its log has the cause.")
-        finish = partial(
-            self._transitions.finish, RunResult(rollout_id, result, self._database.owner)
-        )
+        finish = partial(self._transitions.finish, End(rollout_id, result, self._database.owner))
         await self._database.write_until_stored(finish)
 
     async def _begin(self, attempt: NextAttempt) -> Attempt | RunEnd:
@@ -227,24 +226,24 @@ class Runner:
         )
         return begun
 
-    async def _finish(self, ended: RunResult) -> None:
-        contents = ended.result.contents
+    async def _finish(self, end: End) -> None:
+        contents = end.result.contents
         if not contents:
-            await self._store(ended)
+            await self._store(end)
             return
         async with self._contents.kept(contents):
-            await self._store(ended)
+            await self._store(end)
 
-    async def _store(self, ended: RunResult) -> None:
-        is_small = len(ended.result.result) <= json_text.LARGE
+    async def _store(self, end: End) -> None:
+        is_small = len(end.result.result) <= json_text.LARGE
         # In a folder that backends share each content is looked for once more.
-        is_looked_for = bool(ended.result.contents) and ended.owner is not None
+        is_looked_for = bool(end.result.contents) and end.owner is not None
         if is_small and (self._contents.is_remote or not is_looked_for):
             await self._database.write_together_until_stored(
-                self._transitions.finish_all, ended, inline=True
+                self._transitions.finish_all, end, inline=True
             )
         else:
-            finish = partial(self._transitions.finish, ended)
+            finish = partial(self._transitions.finish, end)
             await self._database.write_until_stored(finish, inline=is_small)
 
     async def _result_of(self, attempt: Attempt) -> RolloutResult:

@@ -18,7 +18,7 @@ from ..storage.database import Executes, Row, Transaction
 from ..storage.peers import FencedError
 from ..storage.pools import Pool, find_pool, find_task, task_container_url
 from ..storage.rollout_changes import End, Start, finish_rollouts, put_back, start_rollouts
-from ..storage.rollout_results import RolloutResult, failure
+from ..storage.rollout_results import failure
 from ..storage.rollouts import FINAL, find_rollout, find_rollouts
 from .attempts import Attempt, is_address_of, timeout_of
 from .event_feed import RolloutNotifier
@@ -39,20 +39,6 @@ class NextAttempt(NamedTuple):
     rollout_id: str
     url: str | None
     error: TargetError | None
-    owner: int | None
-
-
-class RunResult(NamedTuple):
-    """Result of a run, with which its rollout is to end.
-
-    Attributes:
-        rollout_id: The rollout.
-        result: The result.
-        owner: The number of the backend that runs it.
-    """
-
-    rollout_id: str
-    result: RolloutResult
     owner: int | None
 
 
@@ -114,32 +100,31 @@ class Transitions:
             self._started(*next(started), pools) if isinstance(one, Start) else one for one in found
         ]
 
-    def finish_all(self, asked: Sequence[tuple[Transaction, RunResult]]) -> list[Exception | None]:
+    def finish_all(self, asked: Sequence[tuple[Transaction, End]]) -> list[Exception | None]:
         """End rollouts; one that has ended already stays as it is.
 
         Args:
-            asked: The results, each with the transaction of whoever has it.
+            asked: The ends, each with the transaction of whoever has it.
 
         Returns:
             The error for a rollout that is another backend's by now, or is gone.
         """
         found: list[Exception | None] = []
-        ends = [End(tx, *one) for tx, one in asked]
-        for end, ended in zip(ends, finish_rollouts(ends), strict=True):
+        for (tx, _), ended in zip(asked, finish_rollouts(asked), strict=True):
             if isinstance(ended, Exception):
                 found.append(ended)
                 continue
             if ended is not None:
-                end.tx.after_commit(partial(self._notifier.notify_end, ended))
+                tx.after_commit(partial(self._notifier.notify_end, ended))
             found.append(None)
         return found
 
-    def finish(self, result: RunResult, tx: Transaction) -> None:
+    def finish(self, end: End, tx: Transaction) -> None:
         """End a rollout whose artifacts may have contents; raises what `finish_all` returns."""
-        contents = result.result.contents
-        if result.owner is not None and contents and not self._contents.is_remote:
+        contents = end.result.contents
+        if end.owner is not None and contents and not self._contents.is_remote:
             self._contents.ensure(contents)
-        [error] = self.finish_all([(tx, result)])
+        [error] = self.finish_all([(tx, end)])
         if error is not None:
             raise error
 
@@ -151,7 +136,7 @@ class Transitions:
         if rollout["status"] == "queued" and find_pool(tx, rollout["pool_id"]).status != "active":
             return RunEnd.PUT_BACK
         failed = failure(error.code, error.message, error.details)
-        self.finish(RunResult(rollout_id, failed, owner), tx)
+        self.finish(End(rollout_id, failed, owner), tx)
         return RunEnd.DONE
 
     def put_back(
@@ -196,7 +181,7 @@ class Transitions:
         except ApiError as gone:
             if error is None:
                 deleted = failure("task_deleted", gone.message)
-                self.finish(RunResult(rollout_id, deleted, owner), tx)
+                self.finish(End(rollout_id, deleted, owner), tx)
                 return RunEnd.DONE
             # That its task was deleted does not stop one that runs.
             url = lease_url if _is_of_pool(rollout["attempt_url"], pool) else rollout["attempt_url"]

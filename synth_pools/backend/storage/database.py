@@ -6,7 +6,7 @@ import abc
 import asyncio
 import logging
 from collections import deque
-from collections.abc import Awaitable, Callable, Sequence
+from collections.abc import Awaitable, Callable
 from typing import Any, TypeVar
 
 from ..domain import clock
@@ -14,7 +14,7 @@ from ..domain.errors import StorageUnavailableError
 from ..errors import DataDirError
 from .peers import Peer
 from .statements import CommitObserver, Executes, Row, Snapshot, Transaction
-from .transactions import Batch, Job
+from .transactions import Batch, Job, Together
 
 __all__ = [
     "CommitObserver",
@@ -216,7 +216,7 @@ class Database(abc.ABC):
 
     async def write_together(
         self,
-        work: Callable[[Sequence[tuple[Transaction, _Item]]], Sequence[_T | Exception]],
+        work: Together[_Item, _T],
         item: _Item,
         *,
         inline: bool = False,
@@ -250,7 +250,7 @@ class Database(abc.ABC):
 
     async def write_together_until_stored(
         self,
-        work: Callable[[Sequence[tuple[Transaction, _Item]]], Sequence[_T | Exception]],
+        work: Together[_Item, _T],
         item: _Item,
         *,
         inline: bool = False,

@@ -226,7 +226,7 @@ def put_back(
 
     Returns:
         The rollout; None where it has ended meanwhile, or is another backend's, and then nothing
-
+        changes.
     """
     moment = now()
     reason = {"code": error.code, "message": error.message}
@@ -274,29 +274,32 @@ class End(NamedTuple):
     """End of a rollout.
 
     Attributes:
-        tx: The transaction of whoever ends it.
         rollout_id: The rollout.
         result: What came of it.
         owner: The number of the backend that runs it; None where there is only one.
     """
 
-    tx: Transaction
     rollout_id: str
     result: RolloutResult
     owner: int | None = None
 
 
-def finish_rollouts(ends: Sequence[End]) -> list[Row | ApiError | FencedError | None]:
+def finish_rollouts(
+    ends: Sequence[tuple[Transaction, End]],
+) -> list[Row | ApiError | FencedError | None]:
     """End rollouts.
+
+    Args:
+        ends: The ends, each with the transaction of whoever has it.
 
     Returns:
         The rollouts; None for one that had ended already, and then nothing changes; the error for
         one that is another backend's by now, or is gone.
     """
     moment = now()
-    rows = ends[0].tx.written_rollouts([_finish(end, moment) for end in ends])
+    rows = ends[0][0].written_rollouts([_finish(end, moment) for _, end in ends])
     found: list[Row | ApiError | FencedError | None] = []
-    for (tx, rollout_id, result, _), row in zip(ends, rows, strict=True):
+    for (tx, (rollout_id, result, _)), row in zip(ends, rows, strict=True):
         if row is None:
             found.append(_not_finished(tx, rollout_id))
             continue
@@ -308,9 +311,9 @@ def finish_rollouts(ends: Sequence[End]) -> list[Row | ApiError | FencedError | 
     return found
 
 
-def finish(end: End) -> Row | None:
+def finish(tx: Transaction, end: End) -> Row | None:
     """End a rollout, and return it as `finish_rollouts` does; raises what that returns."""
-    [ended] = finish_rollouts([end])
+    [ended] = finish_rollouts([(tx, end)])
     if isinstance(ended, Exception):
         raise ended
     return ended

@@ -4,15 +4,18 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Callable, Sequence
-from typing import Any
+from typing import Any, TypeVar
 
 from ..domain import clock
 from ..domain.state_changes import REQUEST_ID
 from .statements import CommitObserver, Transaction, WritingConnection
 
-# What is done with one item of many; each has its transaction, and all of these are the same one.
-# What cannot be done with an item is returned, and then nothing is changed for it.
-Together = Callable[[Sequence[tuple[Transaction, Any]]], Sequence[Any]]
+_T = TypeVar("_T")
+_Item = TypeVar("_Item")
+
+# Work on items of many, each with its transaction, and all of these are the same one. What cannot
+# be done with an item is returned, and then nothing is changed for it.
+Together = Callable[[Sequence[tuple[Transaction, _Item]]], Sequence[_T | Exception]]
 
 
 class Job:
@@ -110,7 +113,9 @@ class Batch:
 def run_jobs(
     group: list[Job], connection: WritingConnection, observer: CommitObserver | None
 ) -> None:
-    """Do what jobs of one group ask for in the transaction of a connection; raises what they raise.
+    """Do what jobs of one group ask for in the transaction of a connection.
+
+    Raises what they raise; all of them have failed then.
 
     Args:
         group: The jobs.
@@ -122,11 +127,16 @@ def run_jobs(
         (Transaction(connection, job.callbacks, job.request_id, observer), job.item)
         for job in group
     ]
-    if first.is_alone:
-        first.result = first.work(asked[0][0])
-        return
-    for job, result in zip(group, first.work(asked), strict=True):
-        if isinstance(result, Exception):
-            job.fail(result)
-        else:
-            job.result = result
+    try:
+        if first.is_alone:
+            first.result = first.work(asked[0][0])
+            return
+        for job, result in zip(group, first.work(asked), strict=True):
+            if isinstance(result, Exception):
+                job.fail(result)
+            else:
+                job.result = result
+    except Exception as error:
+        for job in group:
+            job.fail(error)
+        raise

@@ -188,7 +188,7 @@ async def test_many_rollouts_keep_their_order_their_events_and_the_counts(
 
     def finish(tx: Transaction) -> list[object]:
         ends = [
-            End(tx, row["id"], result["failed" if number % 3 else "completed"])
+            (tx, End(row["id"], result["failed" if number % 3 else "completed"]))
             for number, row in enumerate(rows[:80])
         ]
         return list(finish_rollouts([*ends, ends[0]]))
@@ -243,7 +243,7 @@ async def test_one_that_is_gone_does_not_keep_others_from_their_end(database: Da
 
     def finish(tx: Transaction) -> list[object]:
         ids = [rows[0]["id"], "rollout_of_nobody", rows[1]["id"]]
-        return list(finish_rollouts([End(tx, one, result) for one in ids]))
+        return list(finish_rollouts([(tx, End(one, result)) for one in ids]))
 
     first, gone, second = await database.write(finish)
     assert isinstance(gone, Exception)

@@ -157,7 +157,7 @@ class PostgresConnection:
     def written_rollouts(self, writes: Sequence[RolloutWrite], /) -> list[Row | None]:
         """Write rollouts with their events, many in one statement, and return them."""
         found: list[Row | None] = []
-        for portion in portions(writes) if writes else ():
+        for portion in portions(writes):
             rows: list[Any] = self.execute(*statement(portion)).fetchall()
             # Of the status of a statement that reads in the end.
             self.changes += len(rows)

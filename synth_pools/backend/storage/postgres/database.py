@@ -327,9 +327,7 @@ class PostgresDatabase(Database):
             changes = writer.changes
             try:
                 run_jobs(group, writer, self._observer)
-            except Exception as error:  # noqa: BLE001 - raised again where it is awaited
-                for job in group:
-                    job.fail(error)
+            except Exception:  # noqa: BLE001 - raised again where it is awaited
                 if len(group) > 1 or writer.changes != changes:
                     break
             if writer.error is not None:

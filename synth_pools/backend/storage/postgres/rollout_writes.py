@@ -48,7 +48,8 @@ def portions(writes: Sequence[RolloutWrite]) -> Iterator[Sequence[RolloutWrite]]
             yield list(portion.values())
             portion = {}
         portion[write.key] = write
-    yield list(portion.values())
+    if portion:
+        yield list(portion.values())
 
 
 def statement(writes: Sequence[RolloutWrite]) -> tuple[str, list[Any]]:

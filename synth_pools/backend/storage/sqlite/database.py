@@ -284,9 +284,7 @@ class SQLiteDatabase(Database):
             changes, counted = connection.total_changes, self._counts.mark()
             try:
                 run_jobs(group, connection, self._observer)
-            except Exception as error:  # noqa: BLE001 - raised again where it is awaited
-                for job in group:
-                    job.fail(error)
+            except Exception:  # noqa: BLE001 - raised again where it is awaited
                 # A statement that fails changes nothing, though it may have begun to count.
                 self._counts.take_back(counted)
                 is_spoilt = len(group) > 1 or connection.total_changes != changes
