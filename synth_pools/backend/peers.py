@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import logging
 from collections.abc import Iterable
 from functools import partial
@@ -54,9 +55,6 @@ class Peers:
         self._notifier = notifier
         self._service = service
         self._background = background
-        # Pools that have changed, and whether somebody reads them already.
-        self._changed: set[str] = set()
-        self._is_reading = False
         self._is_looking = False
         # As they were when they were read.
         self._seen: dict[str, tuple[str, str, int | None]] = {}
@@ -65,6 +63,7 @@ class Peers:
     def receive(self, notices: Iterable[Notice]) -> None:
         """Take notice of what other backends have committed."""
         ended: list[str] = []
+        changed: set[str] = set()
         for kind, pool_id, rollout_id in notices:
             if kind == "events":
                 self._notifier.notify(rollout_id, pool_id)
@@ -79,10 +78,11 @@ class Peers:
                 self._scheduler.announce(pool_id)
                 self._notifier.notify_pool(pool_id)
             elif kind == "pool":
-                self._read_pools([pool_id])
+                changed.add(pool_id)
             else:
                 self.look_again()
         self._look_up(ended)
+        self._read_pools(changed)
 
     def look_again(self) -> None:
         """Look at everything again: notices may have been missed."""
@@ -126,8 +126,8 @@ class Peers:
     async def _look(self) -> None:
         try:
             found, queued, is_left = await self._database.read(_read_state)
-            self._read_pools(one for one, state in found.items() if self._seen.get(one) != state)
-            self._read_pools(self._seen.keys() - found.keys())
+            changed = {one for one, state in found.items() if self._seen.get(one) != state}
+            self._read_pools(changed | (self._seen.keys() - found.keys()))
             for pool_id, concurrency in queued:
                 self._scheduler.announce(pool_id, concurrency)
             if is_left:
@@ -137,21 +137,13 @@ class Peers:
         finally:
             self._is_looking = False
 
-    def _read_pools(self, pool_ids: Iterable[str]) -> None:
-        self._changed.update(pool_ids)
-        if self._changed and not self._is_reading:
-            self._is_reading = True
-            self._background.start(self._read_changed())
+    def _read_pools(self, pool_ids: set[str]) -> None:
+        if pool_ids:
+            self._background.start(self._read_changed(pool_ids))
 
-    async def _read_changed(self) -> None:
-        try:
-            while self._changed:
-                pool_ids, self._changed = self._changed, set()
-                await self._database.write_until_stored(partial(self._read_some, pool_ids))
-        except DatabaseClosedError:
-            return
-        finally:
-            self._is_reading = False
+    async def _read_changed(self, pool_ids: set[str]) -> None:
+        with contextlib.suppress(DatabaseClosedError):
+            await self._database.write_until_stored(partial(self._read_some, pool_ids))
 
     def _read_some(self, pool_ids: set[str], tx: Transaction) -> None:
         found = pools.pools_of(tx, pool_ids)

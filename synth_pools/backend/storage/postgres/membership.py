@@ -197,8 +197,7 @@ class Membership:
             _log.exception("what a dead backend ran cannot be taken over; it is tried again")
 
     async def _connected(self) -> asyncpg.Connection:
-        if self._raw is None or self._raw.is_closed():
-            self._raw = None
+        if self._raw is None:
             raw = await open_session(self._url)
             try:
                 await driven(raw.add_listener(CHANNEL, self._hear))

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 
 import asyncpg
 
@@ -40,11 +41,12 @@ SET enable_mergejoin = off
 """
 
 
-async def open_session(url: StoreURL) -> asyncpg.Connection:
+async def open_session(url: StoreURL, more: str = "") -> asyncpg.Connection:
     """Open a session; raises `StatementError` where there is none to be had.
 
     Args:
         url: Where the database is.
+        more: Statements with which it begins as well.
     """
     try:
         raw = await asyncpg.connect(
@@ -54,7 +56,7 @@ async def open_session(url: StoreURL) -> asyncpg.Connection:
             server_settings={"application_name": "synth-pools"},
         )
         try:
-            await raw.execute(_SESSION)
+            await raw.execute(f"{_SESSION};{more}")
         except BaseException:
             raw.terminate()
             raise
@@ -65,21 +67,11 @@ async def open_session(url: StoreURL) -> asyncpg.Connection:
 
 async def open_writing_session(url: StoreURL) -> asyncpg.Connection:
     """Open a session whose transactions others wait for; raises as `open_session` does."""
-    raw = await open_session(url)
-    try:
-        await raw.execute(_WRITING)
-    except DRIVER_ERRORS as error:
-        raw.terminate()
-        raise StatementError(error) from None
-    except BaseException:
-        raw.terminate()
-        raise
-    return raw
+    return await open_session(url, _WRITING)
 
 
 async def end_session(raw: asyncpg.Connection) -> None:
     """End a session, at once where the server does not answer."""
-    try:
+    # The driver has ended it then.
+    with contextlib.suppress(*DRIVER_ERRORS, asyncio.CancelledError):
         await raw.close(timeout=_CLOSE_SECONDS)
-    except (*DRIVER_ERRORS, asyncio.CancelledError):
-        raw.terminate()

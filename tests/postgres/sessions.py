@@ -1,0 +1,73 @@
+"""Sessions of one database, as its server sees them, and a server that does not answer in one."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import os
+import signal
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
+from typing import Any
+
+import asyncpg
+
+LIMIT = 30.0
+
+_OURS = (
+    "SELECT pid FROM pg_stat_activity WHERE application_name = 'synth-pools'"
+    " AND datname = current_database()"
+)
+
+
+class Onlooker:
+    """Session beside those of the backend, which asks and changes what a test wants to know."""
+
+    def __init__(self, raw: asyncpg.Connection) -> None:
+        self._raw = raw
+
+    async def run(self, script: str) -> None:
+        """Run statements."""
+        await self._raw.execute(script)
+
+    async def rows(self, sql: str) -> list[tuple[Any, ...]]:
+        """Return what a statement finds."""
+        return [tuple(row) for row in await self._raw.fetch(sql)]
+
+    async def sessions(self) -> set[int]:
+        """Return the processes of the backend's sessions."""
+        return {pid for (pid,) in await self.rows(_OURS)}
+
+    async def until(self, look: Callable[[], Awaitable[bool]]) -> None:
+        """Wait until something is so that only the server knows."""
+        async with asyncio.timeout(LIMIT):
+            while not await look():  # noqa: ASYNC110 - only the server tells
+                await asyncio.sleep(0.01)
+
+    async def until_ended(self, *pids: int) -> None:
+        """Wait until sessions have ended: all of the backend's, where none is given."""
+
+        async def look() -> bool:
+            left = await self.sessions()
+            return left.isdisjoint(pids) if pids else not left
+
+        await self.until(look)
+
+
+@contextlib.asynccontextmanager
+async def onlooker(store: str) -> AsyncIterator[Onlooker]:
+    """Look at a database for as long as the block runs."""
+    raw = await asyncpg.connect(store)
+    try:
+        yield Onlooker(raw)
+    finally:
+        await raw.close()
+
+
+@contextlib.contextmanager
+def stopped(pid: int) -> Iterator[None]:
+    """Stop the server's process of a session for as long as the block runs."""
+    os.kill(pid, signal.SIGSTOP)
+    try:
+        yield
+    finally:
+        os.kill(pid, signal.SIGCONT)

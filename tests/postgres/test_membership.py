@@ -1,0 +1,328 @@
+"""Membership of backends, each by itself: leases, notices, and what a lost session leads to."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterable
+from typing import Any
+
+import pytest
+
+from synth_pools.backend.domain import clock
+from synth_pools.backend.settings import StoreURL
+from synth_pools.backend.storage.postgres import membership as membership_module
+from synth_pools.backend.storage.postgres.connection import StatementError
+from synth_pools.backend.storage.postgres.membership import LEASE_SECONDS, Membership
+from synth_pools.backend.storage.postgres.notices import CHANNEL
+from synth_pools.backend.storage.postgres.schema import migrate
+from synth_pools.backend.storage.postgres.sessions import open_session
+from synth_pools.backend.storage.statements import Notice, Transaction
+from tests.postgres.sessions import LIMIT, Onlooker, onlooker, stopped
+
+NUMBERS = "SELECT number FROM synth_pools.backends ORDER BY number"
+LAPSED = (
+    "INSERT INTO synth_pools.backends (token, contents, started_at, leased_until)"
+    " VALUES ('dead', '', now(), now() - interval '1 second')"
+)
+NEVER = 3600.0
+Join = Callable[..., Awaitable[Membership]]
+
+
+class Told:
+    """Peer that keeps what it is told."""
+
+    def __init__(self) -> None:
+        self.calls: asyncio.Queue[object] = asyncio.Queue()
+
+    def receive(self, notices: Iterable[Notice]) -> None:
+        self.calls.put_nowait(list(notices))
+
+    def look_again(self) -> None:
+        self.calls.put_nowait("look again")
+
+    def give_up(self) -> None:
+        self.calls.put_nowait("give up")
+
+    def take_over(self, tx: Transaction) -> None:
+        raise NotImplementedError(f"nobody asks for it here, with {tx}")
+
+    async def next(self) -> object:
+        async with asyncio.timeout(LIMIT):
+            return await self.calls.get()
+
+    def rest(self) -> list[object]:
+        return [self.calls.get_nowait() for _ in range(self.calls.qsize())]
+
+
+async def nobody() -> None:
+    raise AssertionError("nothing is to be taken over")
+
+
+@pytest.fixture
+async def looking(store: str) -> AsyncIterator[Onlooker]:
+    raw = await open_session(StoreURL("store", store))
+    await migrate(raw)
+    await raw.close()
+    async with onlooker(store) as found:
+        yield found
+
+
+@pytest.fixture
+async def join(looking: Onlooker, store: str) -> AsyncIterator[Join]:
+    """Join a backend to those of the database."""
+    del looking  # the schema is there
+    async with contextlib.AsyncExitStack() as stack:
+
+        async def one(
+            token: str, take_over: Callable[[], Awaitable[None]] = nobody, contents: str = "same"
+        ) -> Membership:
+            made = Membership(StoreURL("store", store), token, contents, take_over)
+            stack.push_async_callback(made.leave)
+            assert await made.join()
+            return made
+
+        yield one
+
+
+@pytest.fixture
+def at(monkeypatch: pytest.MonkeyPatch) -> Callable[[float], None]:
+    """Set the clock of this backend; the server has its own."""
+
+    def put(seconds: float) -> None:
+        monkeypatch.setattr(clock, "monotonic", lambda: 1000.0 + seconds)
+
+    put(0.0)
+    return put
+
+
+async def renew(one: Membership, told: Told) -> list[object]:
+    assert one.number is not None
+    await one._renew(told, one.number)
+    return told.rest()
+
+
+async def notify(looking: Onlooker, sender: int | None, *lines: str) -> None:
+    payload = "\n".join((str(sender), *lines))
+    await looking.run(f"SELECT pg_notify('{CHANNEL}', '{payload}')")
+
+
+async def test_a_backend_is_oldest_once_those_before_it_are_gone(
+    join: Join, looking: Onlooker
+) -> None:
+    first, second = await join("a"), await join("b")
+    assert (first.number, second.number) == (1, 2)
+    assert not first.is_oldest
+    told = Told()
+    for one, is_oldest in ((first, True), (second, False)):
+        await renew(one, told)
+        assert one.is_oldest is is_oldest
+    await first.leave()
+    await renew(second, told)
+    assert second.is_oldest
+    assert await looking.rows(NUMBERS) == [(2,)]
+    # It is its own former run that it follows.
+    again = await join("b")
+    assert again.number == 3
+    assert await looking.rows(NUMBERS) == [(3,)]
+
+
+async def test_one_with_contents_elsewhere_joins_once_the_others_are_gone(
+    join: Join, store: str, looking: Onlooker
+) -> None:
+    first = await join("a")
+    other = Membership(StoreURL("store", store), "b", "elsewhere", nobody)
+    assert not await other.join()
+    assert other.number is None
+    await first.leave()
+    await looking.run(LAPSED)
+    assert await other.join()
+    await other.leave()
+    await looking.until_ended()
+
+
+async def test_those_that_stay_are_told_of_one_that_leaves(join: Join, looking: Onlooker) -> None:
+    first, second = await join("a"), await join("b")
+    told = Told()
+    first.begin(told)
+    before = await looking.sessions()
+    assert len(before) == 2
+    await second.leave()
+    assert await told.next() == [Notice("backends")]
+    assert second.number is None
+    assert await looking.rows(NUMBERS) == [(first.number,)]
+    await second.leave()
+    await first.leave()
+    await looking.until_ended()
+
+
+async def test_one_hears_what_others_tell_and_not_itself(join: Join, looking: Onlooker) -> None:
+    one, told = await join("a"), Told()
+    number = one.number
+    # Whoever listens to nobody yet has nothing to lose.
+    await notify(looking, 77, "pool early")
+    await notify(looking, number, "pool early")
+    await renew(one, told)
+    one.begin(told)
+    for sender, line in ((number, "pool own"), (77, "unknown x"), (77, "pool p"), (78, "pool q")):
+        await notify(looking, sender, line)
+    assert await told.next() == [Notice("pool", "p")]
+    assert await told.next() == [Notice("pool", "q")]
+    assert told.rest() == []
+
+
+async def test_who_was_taken_for_dead_gives_up_and_joins_again(
+    join: Join, looking: Onlooker, monkeypatch: pytest.MonkeyPatch, failures: list[str]
+) -> None:
+    monkeypatch.setattr(membership_module, "_RENEWAL_SECONDS", NEVER)
+    one, told = await join("a"), Told()
+    await renew(one, told)
+    assert one.is_oldest
+    await looking.run("DELETE FROM synth_pools.backends")
+    # The first of its renewals finds that out, and none waits for the next one.
+    one.begin(told)
+    assert await told.next() == "give up"
+    assert not one.is_oldest
+    assert await told.next() == "look again"
+    assert one.number == 2
+    assert await looking.rows(NUMBERS) == [(2,)]
+    # Of what it was before.
+    one.lose(1)
+    assert one.number == 2
+    assert told.rest() == []
+    assert failures == [
+        "other backends took this one for dead: it gives up what it ran, and goes on"
+    ]
+    failures.clear()
+
+
+async def test_one_whose_session_is_lost_listens_on_a_new_one_at_once(
+    join: Join, looking: Onlooker, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(membership_module, "_RENEWAL_SECONDS", NEVER)
+    one, told = await join("a"), Told()
+    one.begin(told)
+    [former] = await looking.sessions()
+    await looking.run(f"SELECT pg_terminate_backend({former})")
+    # What it has missed meanwhile nobody tells it.
+    assert await told.next() == "look again"
+    [session] = await looking.sessions()
+    assert session != former
+    await notify(looking, 77, "pool p")
+    assert await told.next() == [Notice("pool", "p")]
+    # One renewal, and then nothing before the next one is due.
+    lease = "SELECT leased_until FROM synth_pools.backends"
+    found = await looking.rows(lease)
+    for _ in range(20):
+        assert await looking.rows(lease) == found
+    assert one.number == 1
+
+
+async def test_one_that_is_not_answered_drops_its_session(
+    join: Join, looking: Onlooker, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for name, seconds in (("_RENEWAL", 0.01), ("_ANSWER", 0.3), ("_PAUSE", 0.01)):
+        monkeypatch.setattr(membership_module, f"{name}_SECONDS", seconds)
+    one, told = await join("a"), Told()
+    one.begin(told)
+    [former] = await looking.sessions()
+    with stopped(former):
+        assert await told.next() == "look again"
+        assert one.number == 1
+    await looking.until_ended(former)
+
+
+async def test_a_session_in_which_nobody_listens_is_not_left_behind(
+    store: str, looking: Onlooker, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The server does not answer when it is asked to tell, and whoever waits gives up."""
+    opened: asyncio.Queue[Any] = asyncio.Queue()
+    with contextlib.ExitStack() as stack:
+
+        async def open_and_stop(url: StoreURL) -> Any:
+            raw = await open_session(url)
+            stack.enter_context(stopped(raw.get_server_pid()))
+            opened.put_nowait(raw)
+            return raw
+
+        monkeypatch.setattr(membership_module, "open_session", open_and_stop)
+        one = Membership(StoreURL("store", store), "a", "", nobody)
+        joining = asyncio.create_task(one.join())
+        async with asyncio.timeout(LIMIT):
+            raw = await opened.get()
+        joining.cancel()
+        with pytest.raises(asyncio.CancelledError):
+            await joining
+        assert raw.is_closed()
+    await looking.until_ended()
+
+
+async def test_what_ran_on_one_whose_lease_has_run_out_is_taken_over(
+    join: Join, looking: Onlooker, at: Callable[[float], None], failures: list[str]
+) -> None:
+    begun: list[int] = []
+    ended = asyncio.Event()
+
+    async def take_over() -> None:
+        begun.append(len(begun))
+        await ended.wait()
+        if len(begun) == 1:
+            raise LookupError
+
+    one, told = await join("a", take_over), Told()
+
+    async def after(seconds: float) -> int:
+        at(seconds)
+        await renew(one, told)
+        await asyncio.sleep(0)
+        return len(begun)
+
+    for second in range(1, 8):
+        assert await after(second) == 0
+    await looking.run(LAPSED)
+    assert await after(8) == 1
+    # One at a time; what has failed is tried again.
+    assert await after(9) == 1
+    ended.set()
+    await asyncio.gather(one._taking_over or nobody(), return_exceptions=True)
+    assert failures == [
+        "what a dead backend ran cannot be taken over; it is tried again: LookupError()"
+    ]
+    failures.clear()
+    assert await after(10) == 2
+    await asyncio.gather(one._taking_over or nobody())
+    # After a time in which its own renewals came late the others have as long to come back.
+    assert await after(10 + LEASE_SECONDS + 0.5) == 2
+    for second in range(1, 5):
+        assert await after(10 + LEASE_SECONDS + 0.5 + second) == 2
+    assert await after(10 + 2 * LEASE_SECONDS + 1) == 3
+
+
+async def test_one_that_has_just_joined_takes_nothing_over(
+    join: Join, looking: Onlooker, at: Callable[[float], None]
+) -> None:
+    at(-500.0)
+    one, told = await join("a"), Told()
+    await looking.run(LAPSED)
+    for second in range(1, 5):
+        at(second - 500.0)
+        await renew(one, told)
+        assert one._taking_over is None
+
+
+async def test_one_looks_at_everything_now_and_then(
+    join: Join, at: Callable[[float], None]
+) -> None:
+    one, told = await join("a"), Told()
+    seconds = membership_module._LOOK_SECONDS
+    for second, looks in ((1.0, 0), (seconds - 0.5, 0), (seconds + 0.5, 1), (seconds + 1, 0)):
+        at(second)
+        assert await renew(one, told) == ["look again"] * looks, second
+    at(2 * seconds + 1)
+    assert await renew(one, told) == ["look again"]
+
+
+async def test_a_server_that_is_away_is_an_error_of_ours(store: str) -> None:
+    away = StoreURL("store", f"{store}_that_is_not_there")
+    with pytest.raises(StatementError, match="does not exist"):
+        await Membership(away, "a", "", nobody).join()

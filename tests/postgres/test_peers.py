@@ -1,0 +1,99 @@
+"""Application of what other backends do, where no notice of it has come."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import AsyncIterator, Callable
+from pathlib import Path
+
+import pytest
+
+from synth_pools.backend.domain.validation import Contract
+from synth_pools.backend.peers import Peers
+from synth_pools.backend.services import Services, open_services
+from synth_pools.backend.settings import Secret, Settings, StoreURL
+from synth_pools.backend.storage.pools import insert_pool
+from synth_pools.backend.storage.postgres.database import PostgresDatabase
+from synth_pools.backend.storage.statements import Notice
+from synth_pools.spec import load_spec
+from tests.postgres.sessions import LIMIT, Onlooker, onlooker
+from tests.support.backend_server import KEY
+
+URLS = [f"http://127.0.0.1:9/{name}" for name in "ab"]
+
+
+@pytest.fixture
+async def looking(store: str) -> AsyncIterator[Onlooker]:
+    async with onlooker(store) as found:
+        yield found
+
+
+@pytest.fixture
+async def services(store: str, tmp_path: Path) -> AsyncIterator[Services]:
+    settings = Settings(data_dir=tmp_path, api_key=Secret(KEY), store=StoreURL("store", store))
+    async with open_services(settings, Contract(load_spec())) as opened:
+        definition = {"name": "p", "container_url": URLS[0], "concurrency": 2}
+        await opened.database.write(lambda tx: insert_pool(tx, "p", definition))
+        yield opened
+
+
+@pytest.fixture
+def peers(services: Services) -> Peers:
+    database = services.database
+    assert isinstance(database, PostgresDatabase)
+    assert isinstance(database._peer, Peers)
+    return database._peer
+
+
+async def until(look: Callable[[], bool]) -> None:
+    async with asyncio.timeout(LIMIT):
+        while not look():  # noqa: ASYNC110 - it is known to nobody but the parts themselves
+            await asyncio.sleep(0.01)
+
+
+def urls(services: Services) -> list[str]:
+    return [member.url for member in services.balancer.members("p")]
+
+
+async def test_a_pool_that_was_changed_and_archived(
+    services: Services, peers: Peers, looking: Onlooker
+) -> None:
+    assert urls(services) == []
+    peers.look_again()
+    await until(lambda: urls(services) == URLS[:1])
+    change = f"definition = replace(definition, '{URLS[0]}', '{URLS[1]}'), updated_at = 'later'"
+    await looking.run(f"UPDATE synth_pools.pools SET {change}")
+    peers.look_again()
+    await until(lambda: urls(services) == URLS[1:])
+    await looking.run("UPDATE synth_pools.pools SET status = 'archived'")
+    peers.look_again()
+    await until(lambda: urls(services) == [])
+    assert "p" not in peers._seen
+
+
+async def test_pools_of_which_one_is_told_at_once(services: Services, peers: Peers) -> None:
+    definition = {"name": "q", "container_url": URLS[1]}
+    await services.database.write(lambda tx: insert_pool(tx, "q", definition))
+    # And one that is gone by now.
+    peers.receive([Notice("pool", "gone"), Notice("pool", "p"), Notice("pool", "q")])
+    await until(
+        lambda: {"p", "q"} <= {member.pool_id for member in services.balancer.all_members()}
+    )
+    assert urls(services) == URLS[:1]
+
+
+async def test_a_pool_that_has_not_changed_is_read_again_after_a_loss(
+    services: Services, peers: Peers
+) -> None:
+    """All that ran in it was given up."""
+    peers.look_again()
+    await until(lambda: urls(services) == URLS[:1])
+    services.balancer.forget_pool("p")
+    peers.give_up()
+    peers.look_again()
+    await until(lambda: urls(services) == URLS[:1])
+
+
+async def test_one_that_left_is_looked_for_at_once(services: Services, peers: Peers) -> None:
+    peers.receive([Notice("backends")])
+    await until(lambda: urls(services) == URLS[:1])

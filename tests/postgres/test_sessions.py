@@ -1,0 +1,228 @@
+"""Sessions on a server: none is left behind, and none is used again that broke."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import AsyncIterator
+from typing import Any
+
+import pytest
+
+from synth_pools.backend.settings import StoreURL
+from synth_pools.backend.storage.postgres import readers as readers_module
+from synth_pools.backend.storage.postgres import sessions as sessions_module
+from synth_pools.backend.storage.postgres.connection import StatementError
+from synth_pools.backend.storage.postgres.readers import Readers
+from synth_pools.backend.storage.postgres.sessions import (
+    end_session,
+    open_session,
+    open_writing_session,
+)
+from synth_pools.backend.storage.statements import Snapshot
+from tests.postgres.sessions import LIMIT, Onlooker, onlooker, stopped
+
+SLEEPING = (
+    "SELECT 1 FROM pg_stat_activity WHERE query LIKE 'SELECT pg_sleep%' AND state = 'active'"
+    " AND datname = current_database()"
+)
+
+
+@pytest.fixture
+async def looking(store: str) -> AsyncIterator[Onlooker]:
+    async with onlooker(store) as found:
+        yield found
+
+
+@pytest.fixture
+async def readers(store: str) -> AsyncIterator[Readers]:
+    opened = Readers(StoreURL("store", store))
+    yield opened
+    await opened.close()
+
+
+def pid_of(db: Snapshot) -> int:
+    return int(db.execute("SELECT pg_backend_pid()").fetchone()[0])
+
+
+def moment_of(db: Snapshot) -> Any:
+    return db.execute("SELECT now()").fetchone()[0]
+
+
+def wrong(db: Snapshot) -> None:
+    db.execute("SELECT 1 / (SELECT COUNT(*) FROM pg_class WHERE oid = 0)")
+
+
+async def setting(raw: Any, name: str) -> str:
+    return str(await raw.fetchval("SELECT current_setting($1)", name))
+
+
+async def test_what_holds_in_a_session(store: str, looking: Onlooker) -> None:
+    url = StoreURL("store", store)
+    reading, writing = await open_session(url), await open_writing_session(url)
+    for raw, is_writing in ((reading, False), (writing, True)):
+        assert await setting(raw, "search_path") == "synth_pools"
+        assert await setting(raw, "plan_cache_mode") == "force_generic_plan"
+        assert await setting(raw, "synchronous_commit") == "on"
+        limit = "3s" if is_writing else "0"
+        assert await setting(raw, "idle_in_transaction_session_timeout") == limit
+        assert await setting(raw, "enable_seqscan") == ("off" if is_writing else "on")
+    assert len(await looking.sessions()) == 2
+    await end_session(reading)
+    await end_session(writing)
+    await looking.until_ended()
+
+
+async def test_a_commit_is_on_disk_whatever_is_set_for_the_database(
+    store: str, looking: Onlooker
+) -> None:
+    [(name,)] = await looking.rows("SELECT current_database()")
+    for chosen, holds in (("off", "on"), ("remote_write", "remote_write")):
+        await looking.run(f"ALTER DATABASE {name} SET synchronous_commit = '{chosen}'")
+        raw = await open_session(StoreURL("store", store))
+        assert await setting(raw, "synchronous_commit") == holds
+        await end_session(raw)
+
+
+@pytest.mark.parametrize("name", ["_SESSION", "_WRITING"])
+async def test_one_that_cannot_begin_is_not_left_behind(
+    store: str, looking: Onlooker, monkeypatch: pytest.MonkeyPatch, name: str
+) -> None:
+    """A server may lack a setting."""
+    monkeypatch.setattr(sessions_module, name, "SET synth_pools_unknown = 1")
+    with pytest.raises(StatementError) as refused:
+        await open_writing_session(StoreURL("store", store))
+    # Though the error, which knows of it, is still there.
+    await looking.until_ended()
+    assert "synth_pools_unknown" in str(refused.value)
+
+
+async def test_an_address_that_the_driver_does_not_take_is_an_error_of_ours() -> None:
+    with pytest.raises(StatementError):
+        await open_session(StoreURL("store", "postgresql://pools@127.0.0.1:5/x?sslmode=odd"))
+
+
+async def test_the_end_of_one_whose_server_does_not_answer(
+    store: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(sessions_module, "_CLOSE_SECONDS", 0.1)
+    raw = await open_session(StoreURL("store", store))
+    with stopped(raw.get_server_pid()):
+        async with asyncio.timeout(LIMIT):
+            await end_session(raw)
+        assert raw.is_closed()
+
+
+async def test_one_reader_after_the_other_has_the_same_session(readers: Readers) -> None:
+    pids = {await readers.read(pid_of, in_snapshot=number % 2 == 0) for number in range(4)}
+    assert len(pids) == 1
+    # Each sees its own moment.
+    first, second = [await readers.read(moment_of, in_snapshot=True) for _ in range(2)]
+    assert first < second
+
+
+async def test_readers_end_with_their_backend(readers: Readers, looking: Onlooker) -> None:
+    await asyncio.gather(*(readers.read(pid_of, in_snapshot=True) for _ in range(3)))
+    assert await looking.sessions()
+    await readers.close()
+    await looking.until_ended()
+
+
+async def test_one_that_ends_after_the_end_of_its_backend_is_not_kept(
+    readers: Readers, looking: Onlooker
+) -> None:
+    async with asyncio.timeout(LIMIT):
+        reading = asyncio.create_task(
+            readers.read(lambda db: db.execute("SELECT pg_sleep(0.2)"), in_snapshot=False)
+        )
+        await looking.until(lambda: sleeping(looking))
+        await readers.close()
+        await reading
+    await looking.until_ended()
+
+
+async def sleeping(looking: Onlooker) -> bool:
+    return bool(await looking.rows(SLEEPING))
+
+
+@pytest.mark.parametrize("in_snapshot", [True, False])
+async def test_the_session_of_one_that_is_cancelled_is_not_used_again(
+    readers: Readers, looking: Onlooker, *, in_snapshot: bool
+) -> None:
+    used: list[int] = []
+
+    def asleep(db: Snapshot) -> None:
+        used.append(pid_of(db))
+        db.execute("SELECT pg_sleep(5)")
+
+    reading = asyncio.create_task(readers.read(asleep, in_snapshot=in_snapshot))
+    await looking.until(lambda: sleeping(looking))
+    reading.cancel()
+    with pytest.raises(asyncio.CancelledError):
+        await reading
+    assert await readers.read(pid_of, in_snapshot=True) not in used
+
+
+@pytest.mark.parametrize("in_snapshot", [True, False])
+async def test_the_session_of_one_that_fails_is_used_again(
+    readers: Readers, *, in_snapshot: bool
+) -> None:
+    def confused(db: Snapshot) -> None:
+        db.execute("SELECT 1")
+        raise LookupError
+
+    pid = await readers.read(pid_of, in_snapshot=in_snapshot)
+    with pytest.raises(StatementError, match="division by zero") as failed:
+        await readers.read(wrong, in_snapshot=in_snapshot)
+    assert not failed.value.is_lost
+    assert await readers.read(pid_of, in_snapshot=True) == pid
+    with pytest.raises(LookupError):
+        await readers.read(confused, in_snapshot=in_snapshot)
+    assert await readers.read(pid_of, in_snapshot=True) == pid
+
+
+async def test_a_session_that_was_lost_while_nobody_read(
+    readers: Readers, looking: Onlooker
+) -> None:
+    """All that were idle are as old as that one: none of them is tried after it."""
+    gate = asyncio.Barrier(3)
+
+    async def read() -> int:
+        async with readers._lent(is_new=False) as reader:
+            await gate.wait()
+            return int(reader.raw.get_server_pid())
+
+    former = await asyncio.gather(*(read() for _ in range(3)))
+    assert len(set(former)) == 3
+    pids = ", ".join(map(str, former))
+    await looking.run(f"SELECT pg_terminate_backend(pid) FROM unnest(ARRAY[{pids}]) AS s (pid)")
+    now = await readers.read(pid_of, in_snapshot=True)
+    assert now not in former
+    assert await looking.sessions() == {now}
+
+
+async def test_one_that_loses_its_session_each_time_fails(readers: Readers) -> None:
+    tried: list[int] = []
+
+    def lost(db: Snapshot) -> None:
+        tried.append(pid_of(db))
+        db.execute("SELECT pg_terminate_backend(pg_backend_pid())")
+
+    with pytest.raises(StatementError) as failed:
+        await readers.read(lost, in_snapshot=True)
+    assert failed.value.is_lost
+    assert len(set(tried)) == 2
+
+
+async def test_no_more_readers_than_there_may_be(
+    readers: Readers, looking: Onlooker, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    most: list[int] = []
+
+    async def read() -> None:
+        async with readers._lent(is_new=False):
+            most.append(readers_module._READERS - readers._all._value)
+            await asyncio.sleep(0)
+
+    await asyncio.gather(*(read() for _ in range(4 * readers_module._READERS)))
+    assert max(most) == readers_module._READERS
+    assert len(await looking.sessions()) == readers_module._READERS
