@@ -329,8 +329,7 @@ def _judged(
 ) -> Iterator[CheckedExchange]:
     exchanges: dict[str, Exchange] = {}
     for case_id, interaction in recorder.interactions.items():
-        node = recorder.cases.get(case_id)
-        label = node.value.operation.label if node else recorder.label
+        label = recorder.cases[case_id].value.operation.label
         operation = names.get(label, label)
         exchanges[case_id] = _exchange(interaction, operation, settings)
     for case_id, exchange in exchanges.items():
