@@ -11,7 +11,7 @@ import pytest
 
 from synth_pools.backend.errors import BadOptionError
 from synth_pools.backend.limits import Limits
-from synth_pools.backend.settings import BackendOptions, Secret, Settings
+from synth_pools.backend.settings import BackendOptions, Secret, Settings, StoreURL
 from synth_pools.local import LocalBackend
 
 KEY = "sk_live_abcdef"
@@ -77,3 +77,36 @@ def test_what_is_left_out_is_the_same_wherever_a_backend_is_made() -> None:
     for name, parameter in inspect.signature(LocalBackend).parameters.items():
         if name in given and name != "limits":
             assert parameter.default == given[name].default, name
+
+
+@pytest.mark.parametrize(
+    "url",
+    [
+        "",
+        "postgresql",
+        "mysql://root:secret-word@host/x",
+        "sqlite:///secret-word",
+        "postgresql://u:secret-word@[::1/x",
+        "postgresql://u:secret-word@host:port/x",
+        "postgresql://u:secret-word@host/x\n",
+    ],
+)
+def test_what_is_no_address_of_a_store_is_refused_without_a_word_of_it(url: str) -> None:
+    with pytest.raises(BadOptionError, match="postgresql://user@host:5432/database") as refused:
+        StoreURL("store", url)
+    assert "secret-word" not in str(refused.value)
+    assert refused.value.__cause__ is None
+
+
+def test_an_address_shows_no_password() -> None:
+    url = StoreURL(
+        "store", "postgres://me:a%20b@db.example.com:5433/pools?password=c&sslmode=require"
+    )
+    assert str(url) == "postgresql://me@db.example.com:5433/pools"
+    assert repr(url) == "StoreURL('postgresql://me@db.example.com:5433/pools')"
+    assert set(url.secrets) == {"a%20b", "a b", "c"}
+    assert url.reveal().endswith("sslmode=require")
+    assert (
+        str(StoreURL("store", "postgresql:///pools?host=/run/pg")) == "postgresql:///run/pg/pools"
+    )
+    assert str(StoreURL("store", "postgresql://[::1]/x")) == "postgresql://[::1]/x"

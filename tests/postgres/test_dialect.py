@@ -8,8 +8,6 @@ from collections.abc import Callable
 
 import pytest
 
-from synth_pools.backend.errors import BadOptionError
-from synth_pools.backend.settings import StoreURL
 from synth_pools.backend.storage.postgres.dialect import translated
 from synth_pools.backend.storage.postgres.greenlets import in_greenlet, wait
 from synth_pools.backend.storage.statements import byte_length
@@ -101,36 +99,3 @@ def test_nobody_awaits_what_is_outside_of_one() -> None:
     with pytest.raises(RuntimeError, match="in_greenlet"):
         wait(sleeping)
     sleeping.close()
-
-
-@pytest.mark.parametrize(
-    "url",
-    [
-        "",
-        "postgresql",
-        "mysql://root:secret-word@host/x",
-        "sqlite:///secret-word",
-        "postgresql://u:secret-word@[::1/x",
-        "postgresql://u:secret-word@host:port/x",
-        "postgresql://u:secret-word@host/x\n",
-    ],
-)
-def test_what_is_no_address_of_a_store_is_refused_without_a_word_of_it(url: str) -> None:
-    with pytest.raises(BadOptionError, match="postgresql://user@host:5432/database") as refused:
-        StoreURL("store", url)
-    assert "secret-word" not in str(refused.value)
-    assert refused.value.__cause__ is None
-
-
-def test_an_address_shows_no_password() -> None:
-    url = StoreURL(
-        "store", "postgres://me:a%20b@db.example.com:5433/pools?password=c&sslmode=require"
-    )
-    assert str(url) == "postgresql://me@db.example.com:5433/pools"
-    assert repr(url) == "StoreURL('postgresql://me@db.example.com:5433/pools')"
-    assert set(url.secrets) == {"a%20b", "a b", "c"}
-    assert url.reveal().endswith("sslmode=require")
-    assert (
-        str(StoreURL("store", "postgresql:///pools?host=/run/pg")) == "postgresql:///run/pg/pools"
-    )
-    assert str(StoreURL("store", "postgresql://[::1]/x")) == "postgresql://[::1]/x"
