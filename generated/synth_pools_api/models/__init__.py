@@ -47,6 +47,7 @@ if TYPE_CHECKING:
     from .pool_container import PoolContainer as PoolContainer
     from .pool_definition import PoolDefinition as PoolDefinition
     from .pool_error import PoolError as PoolError
+    from .pool_event import PoolEvent as PoolEvent
     from .pool_event_page import PoolEventPage as PoolEventPage
     from .pool_image import PoolImage as PoolImage
     from .pool_list import PoolList as PoolList
@@ -97,6 +98,9 @@ if TYPE_CHECKING:
     from .stream_pool_events_format import (
         StreamPoolEventsFormat as StreamPoolEventsFormat,
     )
+    from .stream_pool_events_include import (
+        StreamPoolEventsInclude as StreamPoolEventsInclude,
+    )
     from .stream_pool_events_start import StreamPoolEventsStart as StreamPoolEventsStart
     from .stream_rollout_events_format import (
         StreamRolloutEventsFormat as StreamRolloutEventsFormat,
@@ -144,6 +148,7 @@ __all__ = (
     "PoolContainer",
     "PoolDefinition",
     "PoolError",
+    "PoolEvent",
     "PoolEventPage",
     "PoolImage",
     "PoolList",
@@ -190,6 +195,7 @@ __all__ = (
     "StoredPoolConfig",
     "StreamGlobalRolloutEventsFormat",
     "StreamPoolEventsFormat",
+    "StreamPoolEventsInclude",
     "StreamPoolEventsStart",
     "StreamRolloutEventsFormat",
     "SubmissionMode",
@@ -236,6 +242,7 @@ _MODULES = {
     "PoolContainer": "pool_container",
     "PoolDefinition": "pool_definition",
     "PoolError": "pool_error",
+    "PoolEvent": "pool_event",
     "PoolEventPage": "pool_event_page",
     "PoolImage": "pool_image",
     "PoolList": "pool_list",
@@ -282,6 +289,7 @@ _MODULES = {
     "StoredPoolConfig": "stored_pool_config",
     "StreamGlobalRolloutEventsFormat": "stream_global_rollout_events_format",
     "StreamPoolEventsFormat": "stream_pool_events_format",
+    "StreamPoolEventsInclude": "stream_pool_events_include",
     "StreamPoolEventsStart": "stream_pool_events_start",
     "StreamRolloutEventsFormat": "stream_rollout_events_format",
     "SubmissionMode": "submission_mode",

@@ -10,7 +10,7 @@ from ..models.pool_status import PoolStatus, check_pool_status
 from ..reading import read_flag, read_text
 
 if TYPE_CHECKING:
-    from ..models.rollout_event import RolloutEvent
+    from ..models.pool_event import PoolEvent
 
 
 T = TypeVar("T", bound="PoolEventPage")
@@ -25,7 +25,7 @@ class PoolEventPage:
         status (PoolStatus): The state of a pool, see *Pools: states*. Its `state` and `status` carry the same value.
             Only `active`
             admits rollouts.
-        events (list[RolloutEvent]): The events that follow the position, in order. With `types`: only those of these
+        events (list[PoolEvent]): The events that follow the position, in order. With `types`: only those of these
             types.
         next_cursor (str): The `cursor` of the following page. The last page has one, too.
         has_more (bool): Whether more events are there already. With `types` it is possible that none of them is of
@@ -38,7 +38,7 @@ class PoolEventPage:
 
     pool_id: str
     status: PoolStatus
-    events: list[RolloutEvent]
+    events: list[PoolEvent]
     next_cursor: str
     has_more: bool
     ended: bool
@@ -77,7 +77,7 @@ class PoolEventPage:
 
     @classmethod
     def from_dict(cls: type[T], src_dict: Mapping[str, Any]) -> T:
-        from ..models.rollout_event import RolloutEvent
+        from ..models.pool_event import PoolEvent
 
         d = dict(src_dict)
         pool_id = read_text(d.pop("pool_id"), "pool_id")
@@ -87,7 +87,7 @@ class PoolEventPage:
         events = []
         _events = d.pop("events")
         for events_item_data in _events:
-            events_item = RolloutEvent.from_dict(events_item_data)
+            events_item = PoolEvent.from_dict(events_item_data)
 
             events.append(events_item)
 

@@ -15,6 +15,9 @@ if TYPE_CHECKING:
     from ...models.stream_pool_events_format import (
         StreamPoolEventsFormat,
     )
+    from ...models.stream_pool_events_include import (
+        StreamPoolEventsInclude,
+    )
     from ...models.stream_pool_events_start import (
         StreamPoolEventsStart,
     )
@@ -26,6 +29,7 @@ def _get_kwargs(
     cursor: str | Unset = UNSET,
     start: StreamPoolEventsStart | Unset = "earliest",
     types: str | Unset = UNSET,
+    include: StreamPoolEventsInclude | Unset = UNSET,
     format_: StreamPoolEventsFormat | Unset = "sse",
     limit: int | Unset = 200,
     last_event_id: str | Unset = UNSET,
@@ -46,6 +50,12 @@ def _get_kwargs(
     params["start"] = json_start
 
     params["types"] = types
+
+    json_include: str | Unset = UNSET
+    if not isinstance(include, Unset):
+        json_include = include
+
+    params["include"] = json_include
 
     json_format_: str | Unset = UNSET
     if not isinstance(format_, Unset):
@@ -136,6 +146,7 @@ def sync_detailed(
     cursor: str | Unset = UNSET,
     start: StreamPoolEventsStart | Unset = "earliest",
     types: str | Unset = UNSET,
+    include: StreamPoolEventsInclude | Unset = UNSET,
     format_: StreamPoolEventsFormat | Unset = "sse",
     limit: int | Unset = 200,
     last_event_id: str | Unset = UNSET,
@@ -180,6 +191,14 @@ def sync_detailed(
 
     A forgotten rollout has no events here either. Cursors stay valid.
 
+    *Ended rollouts.* With `include=rollout` the last event of each rollout also holds what
+    `get_rollout` and
+    `get_rollout_summary` return, as `rollout` and `summary`: a client that follows many rollouts need
+    not ask
+    for each. The server may leave out both where they are large. Servers with the feature
+    `event_rollouts`
+    offer it; others take no notice of `include`.
+
     *Pages.* With `format=json` the answer is one JSON page (`PoolEventPage`) of the events that are
     there, at
     most `limit`. For the next page a client sends `next_cursor` as `cursor`: at once while `has_more`
@@ -191,6 +210,7 @@ def sync_detailed(
         cursor (str | Unset):
         start (StreamPoolEventsStart | Unset):  Default: 'earliest'.
         types (str | Unset):
+        include (StreamPoolEventsInclude | Unset):
         format_ (StreamPoolEventsFormat | Unset):  Default: 'sse'.
         limit (int | Unset):  Default: 200.
         last_event_id (str | Unset):
@@ -208,6 +228,7 @@ def sync_detailed(
         cursor=cursor,
         start=start,
         types=types,
+        include=include,
         format_=format_,
         limit=limit,
         last_event_id=last_event_id,
@@ -227,6 +248,7 @@ def sync(
     cursor: str | Unset = UNSET,
     start: StreamPoolEventsStart | Unset = "earliest",
     types: str | Unset = UNSET,
+    include: StreamPoolEventsInclude | Unset = UNSET,
     format_: StreamPoolEventsFormat | Unset = "sse",
     limit: int | Unset = 200,
     last_event_id: str | Unset = UNSET,
@@ -271,6 +293,14 @@ def sync(
 
     A forgotten rollout has no events here either. Cursors stay valid.
 
+    *Ended rollouts.* With `include=rollout` the last event of each rollout also holds what
+    `get_rollout` and
+    `get_rollout_summary` return, as `rollout` and `summary`: a client that follows many rollouts need
+    not ask
+    for each. The server may leave out both where they are large. Servers with the feature
+    `event_rollouts`
+    offer it; others take no notice of `include`.
+
     *Pages.* With `format=json` the answer is one JSON page (`PoolEventPage`) of the events that are
     there, at
     most `limit`. For the next page a client sends `next_cursor` as `cursor`: at once while `has_more`
@@ -282,6 +312,7 @@ def sync(
         cursor (str | Unset):
         start (StreamPoolEventsStart | Unset):  Default: 'earliest'.
         types (str | Unset):
+        include (StreamPoolEventsInclude | Unset):
         format_ (StreamPoolEventsFormat | Unset):  Default: 'sse'.
         limit (int | Unset):  Default: 200.
         last_event_id (str | Unset):
@@ -300,6 +331,7 @@ def sync(
         cursor=cursor,
         start=start,
         types=types,
+        include=include,
         format_=format_,
         limit=limit,
         last_event_id=last_event_id,
@@ -313,6 +345,7 @@ async def asyncio_detailed(
     cursor: str | Unset = UNSET,
     start: StreamPoolEventsStart | Unset = "earliest",
     types: str | Unset = UNSET,
+    include: StreamPoolEventsInclude | Unset = UNSET,
     format_: StreamPoolEventsFormat | Unset = "sse",
     limit: int | Unset = 200,
     last_event_id: str | Unset = UNSET,
@@ -357,6 +390,14 @@ async def asyncio_detailed(
 
     A forgotten rollout has no events here either. Cursors stay valid.
 
+    *Ended rollouts.* With `include=rollout` the last event of each rollout also holds what
+    `get_rollout` and
+    `get_rollout_summary` return, as `rollout` and `summary`: a client that follows many rollouts need
+    not ask
+    for each. The server may leave out both where they are large. Servers with the feature
+    `event_rollouts`
+    offer it; others take no notice of `include`.
+
     *Pages.* With `format=json` the answer is one JSON page (`PoolEventPage`) of the events that are
     there, at
     most `limit`. For the next page a client sends `next_cursor` as `cursor`: at once while `has_more`
@@ -368,6 +409,7 @@ async def asyncio_detailed(
         cursor (str | Unset):
         start (StreamPoolEventsStart | Unset):  Default: 'earliest'.
         types (str | Unset):
+        include (StreamPoolEventsInclude | Unset):
         format_ (StreamPoolEventsFormat | Unset):  Default: 'sse'.
         limit (int | Unset):  Default: 200.
         last_event_id (str | Unset):
@@ -385,6 +427,7 @@ async def asyncio_detailed(
         cursor=cursor,
         start=start,
         types=types,
+        include=include,
         format_=format_,
         limit=limit,
         last_event_id=last_event_id,
@@ -402,6 +445,7 @@ async def asyncio(
     cursor: str | Unset = UNSET,
     start: StreamPoolEventsStart | Unset = "earliest",
     types: str | Unset = UNSET,
+    include: StreamPoolEventsInclude | Unset = UNSET,
     format_: StreamPoolEventsFormat | Unset = "sse",
     limit: int | Unset = 200,
     last_event_id: str | Unset = UNSET,
@@ -446,6 +490,14 @@ async def asyncio(
 
     A forgotten rollout has no events here either. Cursors stay valid.
 
+    *Ended rollouts.* With `include=rollout` the last event of each rollout also holds what
+    `get_rollout` and
+    `get_rollout_summary` return, as `rollout` and `summary`: a client that follows many rollouts need
+    not ask
+    for each. The server may leave out both where they are large. Servers with the feature
+    `event_rollouts`
+    offer it; others take no notice of `include`.
+
     *Pages.* With `format=json` the answer is one JSON page (`PoolEventPage`) of the events that are
     there, at
     most `limit`. For the next page a client sends `next_cursor` as `cursor`: at once while `has_more`
@@ -457,6 +509,7 @@ async def asyncio(
         cursor (str | Unset):
         start (StreamPoolEventsStart | Unset):  Default: 'earliest'.
         types (str | Unset):
+        include (StreamPoolEventsInclude | Unset):
         format_ (StreamPoolEventsFormat | Unset):  Default: 'sse'.
         limit (int | Unset):  Default: 200.
         last_event_id (str | Unset):
@@ -476,6 +529,7 @@ async def asyncio(
             cursor=cursor,
             start=start,
             types=types,
+            include=include,
             format_=format_,
             limit=limit,
             last_event_id=last_event_id,

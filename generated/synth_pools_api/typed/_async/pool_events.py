@@ -11,9 +11,12 @@ from .calls import AsyncCalls, AsyncStream
 
 if TYPE_CHECKING:
     pass
+    from ...models.pool_event import PoolEvent
     from ...models.pool_event_page import PoolEventPage
     from ...models.pool_log_page import PoolLogPage
-    from ...models.rollout_event import RolloutEvent
+    from ...models.stream_pool_events_include import (
+        StreamPoolEventsInclude,
+    )
     from ...models.stream_pool_events_start import (
         StreamPoolEventsStart,
     )
@@ -72,8 +75,9 @@ class AsyncPoolEventsApi:
         cursor: str | None = None,
         start: StreamPoolEventsStart | None = "earliest",
         types: str | None = None,
+        include: StreamPoolEventsInclude | None = None,
         last_event_id: str | None = None,
-    ) -> AsyncStream[RolloutEvent]:
+    ) -> AsyncStream[PoolEvent]:
         """Follow the events of all rollouts of a pool.
 
         Returns a stream of server-sent events: first those that all rollouts of the pool have
@@ -104,6 +108,12 @@ class AsyncPoolEventsApi:
 
         A forgotten rollout has no events here either. Cursors stay valid.
 
+        *Ended rollouts.* With `include=rollout` the last event of each rollout also holds what
+        `get_rollout` and `get_rollout_summary` return, as `rollout` and `summary`: a client
+        that follows many rollouts need not ask for each. The server may leave out both where
+        they are large. Servers with the feature `event_rollouts` offer it; others take no
+        notice of `include`.
+
         *Pages.* With `format=json` the answer is one JSON page (`PoolEventPage`) of the events
         that are there, at most `limit`. For the next page a client sends `next_cursor` as
         `cursor`: at once while `has_more` is true, else after a pause, until `ended` is true.
@@ -117,17 +127,24 @@ class AsyncPoolEventsApi:
                 `earliest`: at the first event. `latest`: after the last event that is there.
             types: The types of events to return, separated by commas. Left out: all types. Any text
                 is valid: one that is no type matches nothing.
+            include: What events hold in addition. `rollout`: the last event of each rollout holds
+                the rollout and its summary. Left out: nothing.
             last_event_id: The same as `cursor`. Readers of server-sent events send it when they
                 reconnect.
         """
-        from ...models.rollout_event import RolloutEvent
+        from ...models.pool_event import PoolEvent
 
         return self._calls.stream(
             "stream_pool_events",
             partial(operations.stream_pool_events._get_kwargs, format_=UNSET, limit=UNSET),
-            RolloutEvent.from_dict,
+            PoolEvent.from_dict,
             path={"pool_id": pool_id},
-            query={"cursor": (str, cursor), "start": (str, start), "types": (str, types)},
+            query={
+                "cursor": (str, cursor),
+                "start": (str, start),
+                "types": (str, types),
+                "include": (str, include),
+            },
             headers={"last_event_id": (str, last_event_id)},
         )
 
@@ -138,6 +155,7 @@ class AsyncPoolEventsApi:
         cursor: str | None = None,
         start: StreamPoolEventsStart | None = "earliest",
         types: str | None = None,
+        include: StreamPoolEventsInclude | None = None,
         limit: int | None = 200,
     ) -> PoolEventPage:
         """The JSON answer of `stream_pool_events`, one page of events; see there."""
@@ -152,6 +170,7 @@ class AsyncPoolEventsApi:
                 "cursor": (str, cursor),
                 "start": (str, start),
                 "types": (str, types),
+                "include": (str, include),
                 "limit": (int, limit),
             },
         )
