@@ -13,7 +13,8 @@ from . import events
 from .database import Row, Snapshot
 from .events import Event
 from .pools import Pool, find_pool
-from .rollouts import FINAL, find_head
+from .rollout_documents import DOCUMENT_COLUMNS, with_rollout
+from .rollouts import FINAL, find_head, size_sql
 from .sql_functions import last_place
 
 # Of one piece of a stream: so much is read and encoded before others have their turn.
@@ -21,6 +22,15 @@ _MOST_EVENTS = 200
 ENOUGH_BYTES = 64 * 1024
 # Of events that are not selected, which cost less.
 _MOST_LOOKED_AT = 2_000
+
+# Of a rollout that its last event holds; whoever wants a larger one asks for it.
+_MOST_OF_A_ROLLOUT = 64 * 1024
+_ENDED_COLUMNS = "".join(f", ended.{column}" for column in DOCUMENT_COLUMNS)
+_TERMINAL = ", ".join(f"'{name}'" for name in sorted(events.TERMINAL))
+_ENDED = (
+    " LEFT JOIN rollouts AS ended ON ended.seq = events.rollout_seq"
+    f" AND events.type IN ({_TERMINAL}) AND {size_sql('ended')} <= {_MOST_OF_A_ROLLOUT}"
+)
 
 _EVENT_ID = re.compile(r"evt_([0-9]{10,18})")
 _CURSOR = re.compile(r"pool_([0-9]{1,18})_evt_([0-9]{16,18})")
@@ -118,17 +128,19 @@ class PoolLog:
         pool_id: The pool.
         seq: Its number; a position is the place of an event.
         types: The types of the events that are selected; None for all.
+        with_rollouts: Whether the last event of a rollout holds that.
     """
 
     pool_id: str
     seq: int
     types: frozenset[str] | None
+    with_rollouts: bool = False
 
     @classmethod
-    def of(cls, pool: Pool, types: str | None) -> PoolLog:
+    def of(cls, pool: Pool, types: str | None, *, with_rollouts: bool) -> PoolLog:
         """Return the log of a pool; `types` are separated by commas, None for all."""
         named = None if types is None else frozenset(types.split(","))
-        return cls(pool.id, int(pool.row["seq"]), named)
+        return cls(pool.id, int(pool.row["seq"]), named, with_rollouts)
 
     @property
     def subject(self) -> Subject:
@@ -137,8 +149,9 @@ class PoolLog:
 
     @property
     def selection(self) -> str:
-        """The selected types."""
-        return "*" if self.types is None else ",".join(sorted(self.types))
+        """The selected types, and what their events hold in addition."""
+        types = "*" if self.types is None else ",".join(sorted(self.types))
+        return f"{types} with rollouts" if self.with_rollouts else types
 
     def cursor(self, position: int) -> str:
         """Return the text by which a reader goes on after a position; it rises with them."""
@@ -175,17 +188,20 @@ class PoolLog:
         if self.types is not None:
             selected = "CASE WHEN type IN (SELECT value FROM json_each(?)) THEN data END"
             values = [json.dumps(sorted(self.types))]
+        columns, joined = (_ENDED_COLUMNS, _ENDED) if self.with_rollouts else ("", "")
         rows = db.iterate(
-            f"SELECT rollouts.id, sequence, type, timestamp, {selected}, place"  # noqa: S608
-            " FROM events JOIN rollouts ON rollouts.seq = events.rollout_seq"
+            f"SELECT rollouts.id, sequence, type, timestamp, {selected}, place{columns}"  # noqa: S608
+            f" FROM events JOIN rollouts ON rollouts.seq = events.rollout_seq{joined}"
             " WHERE events.pool_seq = ? AND place > ? ORDER BY place",
             (*values, self.seq, position),
         )
         with contextlib.closing(rows):
-            for rollout_id, sequence, type_, timestamp, data, place in rows:
+            for rollout_id, sequence, type_, timestamp, data, place, *ended in rows:
                 event = None
                 if data is not None:
                     event = Event(rollout_id, self.pool_id, sequence, type_, timestamp, data)
+                    if any(ended):
+                        event = with_rollout(event, dict(zip(DOCUMENT_COLUMNS, ended, strict=True)))
                 yield place, event
 
     def has_ended(self, db: Snapshot) -> bool:

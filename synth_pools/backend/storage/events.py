@@ -28,7 +28,11 @@ _LARGEST = 2**63 - 1
 
 @dataclass(frozen=True, slots=True)
 class Event:
-    """An event of a rollout."""
+    """An event of a rollout.
+
+    Attributes:
+        more: What follows in its JSON text: members of it, as text.
+    """
 
     rollout_id: str
     pool_id: str
@@ -36,6 +40,7 @@ class Event:
     type: str
     timestamp: str
     data: str
+    more: str = ""
 
     @property
     def id(self) -> str:
@@ -48,7 +53,7 @@ class Event:
         return (
             f'{{"id":"{self.id}","event":"{self.type}","rollout_id":"{self.rollout_id}",'
             f'"pool_id":"{self.pool_id}","sequence":{self.sequence},'
-            f'"timestamp":"{self.timestamp}","data":{self.data}}}'
+            f'"timestamp":"{self.timestamp}","data":{self.data}{self.more}}}'
         )
 
     def encode(self, stream_id: str) -> bytes:

@@ -4,11 +4,19 @@ from __future__ import annotations
 
 import json
 from collections.abc import Mapping
+from dataclasses import replace
 from typing import Any
 
 from ..domain.clock import now, seconds_between
 from .events import Event
 from .statements import Row
+
+# Those that are read for the documents of a rollout.
+DOCUMENT_COLUMNS = (
+    *("id", "pool_id", "task_id", "status", "mode", "request", "result", "metrics", "reward"),
+    *("error", "trace_correlation_id", "replay_of", "created_at", "started_at", "finished_at"),
+    "updated_at",
+)
 
 
 def rollout_document(row: Row | Mapping[str, Any]) -> str:
@@ -25,7 +33,7 @@ def rollout_document(row: Row | Mapping[str, Any]) -> str:
     )
 
 
-def summary_document(row: Row, last_event: Event | None) -> str:
+def summary_document(row: Row | Mapping[str, Any], last_event: Event | None) -> str:
     """Return the summary of a rollout as JSON text."""
     started, finished = row["started_at"], row["finished_at"]
     queue_seconds = "null" if started is None else seconds_between(row["created_at"], started)
@@ -41,6 +49,12 @@ def summary_document(row: Row, last_event: Event | None) -> str:
         f'"finished_at":{_text(finished)},"queue_seconds":{queue_seconds},'
         f'"run_seconds":{run_seconds}}},"error":{row["error"]}}}'
     )
+
+
+def with_rollout(event: Event, row: Mapping[str, Any]) -> Event:
+    """Return the last event of a rollout with the rollout and its summary in it."""
+    rollout, summary = rollout_document(row), summary_document(row, event)
+    return replace(event, more=f',"rollout":{rollout},"summary":{summary}')
 
 
 def usage_document(rollout: Row) -> dict[str, Any]:

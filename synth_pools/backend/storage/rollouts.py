@@ -17,8 +17,15 @@ from .statements import byte_length
 STATES = ("queued", "running", "completed", "failed", "cancelled")
 FINAL = frozenset({"completed", "failed", "cancelled"})
 
-# Of a row as it is answered; what is in no column is about as long as what is not counted.
-_SIZE = "+".join(map(byte_length, ("request", "result", "metrics", "error"))) + "+600"
+
+def size_sql(table: str = "rollouts") -> str:
+    """Return the SQL for how many bytes a rollout is as it is answered, roughly."""
+    large = ("request", "result", "metrics", "error")
+    # What is in no column is about as long as what is not counted.
+    return "+".join(byte_length(f"{table}.{column}") for column in large) + "+600"
+
+
+_SIZE = size_sql()
 
 
 def find_rollout(db: Executes, rollout_id: str, pool_id: str | None = None) -> Row:

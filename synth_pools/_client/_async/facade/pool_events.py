@@ -35,6 +35,7 @@ class AsyncPoolEventOperations(AsyncOperations):
         cursor: str | None = None,
         start: Literal["earliest", "latest"] = "earliest",
         types: Iterable[str] | None = None,
+        include: Literal["rollout"] | None = None,
     ) -> AsyncEventStream:
         """Stream the events of all rollouts of a pool, live until it is archived.
 
@@ -46,6 +47,8 @@ class AsyncPoolEventOperations(AsyncOperations):
                 on after it.
             start: Where to begin without a cursor: at the first event, or after the last one.
             types: Only events of these types, such as ``rollout.completed``; None for all.
+            include: ``"rollout"`` has the service put the rollout and its summary into its last
+                event, as ``rollout`` and ``summary``, where it can and they are not large.
 
         Returns:
             The events, to iterate over; each has its ``rollout_id``.
@@ -54,7 +57,7 @@ class AsyncPoolEventOperations(AsyncOperations):
             NotFoundError: There is no such pool, or the service has no such streams (when
                 iterated).
         """
-        return self._stream(*self._pool_events_call(pool_id, cursor, start, types))
+        return self._stream(*self._pool_events_call(pool_id, cursor, start, types, include))
 
     def events(
         self,
@@ -63,6 +66,7 @@ class AsyncPoolEventOperations(AsyncOperations):
         cursor: str | None = None,
         start: Literal["earliest", "latest"] = "earliest",
         types: Iterable[str] | None = None,
+        include: Literal["rollout"] | None = None,
     ) -> AsyncEventStream:
         """Stream the events of all rollouts of a pool, live until it is archived.
 
@@ -74,6 +78,8 @@ class AsyncPoolEventOperations(AsyncOperations):
                 on after it.
             start: Where to begin without a cursor: at the first event, or after the last one.
             types: Only events of these types, such as ``rollout.completed``; None for all.
+            include: ``"rollout"`` has the service put the rollout and its summary into its last
+                event, as ``rollout`` and ``summary``, where it can and they are not large.
 
         Returns:
             The events, to iterate over; each has its ``rollout_id``.
@@ -82,7 +88,9 @@ class AsyncPoolEventOperations(AsyncOperations):
             NotFoundError: There is no such pool, or the service has no such streams (when
                 iterated).
         """
-        return self.stream_pool_events(pool_id, cursor=cursor, start=start, types=types)
+        return self.stream_pool_events(
+            pool_id, cursor=cursor, start=start, types=types, include=include
+        )
 
     async def get_pool_event_page(
         self,
@@ -91,6 +99,7 @@ class AsyncPoolEventOperations(AsyncOperations):
         cursor: str | None = None,
         start: Literal["earliest", "latest"] = "earliest",
         types: Iterable[str] | None = None,
+        include: Literal["rollout"] | None = None,
         limit: int = 200,
     ) -> dict[str, Any]:
         """Get one page of the events of a pool's rollouts that are there.
@@ -102,6 +111,8 @@ class AsyncPoolEventOperations(AsyncOperations):
             cursor: ``next_cursor`` of the page before, or ``cursor`` of a stream.
             start: Where to begin without a cursor: at the first event, or after the last one.
             types: Only events of these types, such as ``rollout.completed``; None for all.
+            include: ``"rollout"`` has the service put the rollout and its summary into its last
+                event, as ``rollout`` and ``summary``, where it can and they are not large.
             limit: Most events of the page, 1 to 1000.
 
         Returns:
@@ -111,7 +122,7 @@ class AsyncPoolEventOperations(AsyncOperations):
         Raises:
             NotFoundError: There is no such pool, or the service has no such pages.
         """
-        operation, call = self._pool_events_call(pool_id, cursor, start, types)
+        operation, call = self._pool_events_call(pool_id, cursor, start, types, include)
         limit = check_count(limit, "limit", least=1, most=1000)
         call["params"] = {**call.get("params", {}), "format": "json", "limit": limit}
         return await self._transport.request(operation, call)
@@ -123,6 +134,7 @@ class AsyncPoolEventOperations(AsyncOperations):
         cursor: str | None = None,
         start: Literal["earliest", "latest"] = "earliest",
         types: Iterable[str] | None = None,
+        include: Literal["rollout"] | None = None,
         limit: int = 200,
     ) -> dict[str, Any]:
         """Get one page of the events of a pool's rollouts that are there.
@@ -134,6 +146,8 @@ class AsyncPoolEventOperations(AsyncOperations):
             cursor: ``next_cursor`` of the page before, or ``cursor`` of a stream.
             start: Where to begin without a cursor: at the first event, or after the last one.
             types: Only events of these types, such as ``rollout.completed``; None for all.
+            include: ``"rollout"`` has the service put the rollout and its summary into its last
+                event, as ``rollout`` and ``summary``, where it can and they are not large.
             limit: Most events of the page, 1 to 1000.
 
         Returns:
@@ -144,7 +158,7 @@ class AsyncPoolEventOperations(AsyncOperations):
             NotFoundError: There is no such pool, or the service has no such pages.
         """
         return await self.get_pool_event_page(
-            pool_id, cursor=cursor, start=start, types=types, limit=limit
+            pool_id, cursor=cursor, start=start, types=types, include=include, limit=limit
         )
 
     async def get_pool_logs(
@@ -271,17 +285,25 @@ class AsyncPoolEventOperations(AsyncOperations):
         )
 
     def _pool_events_call(
-        self, pool_id: str, cursor: str | None, start: str, types: Iterable[str] | None
+        self,
+        pool_id: str,
+        cursor: str | None,
+        start: str,
+        types: Iterable[str] | None,
+        include: Literal["rollout"] | None,
     ) -> tuple[OperationId, Call]:
         if start not in _STARTS:
             raise RequestValidationError(
                 f"start must be 'earliest' or 'latest', not {start!r:.100}"
             )
+        if include not in (None, "rollout"):
+            raise RequestValidationError(f"include must be 'rollout' or None, not {include!r:.100}")
         return "stream_pool_events", api.pool_events.stream_pool_events._get_kwargs(
             path_segment(pool_id, "pool_id"),
             cursor=or_unset(query_text(cursor, "cursor")),
             start="latest" if start == "latest" else UNSET,
             types=or_unset(_joined(types)),
+            include=or_unset(include),
             format_=UNSET,
             limit=UNSET,
         )

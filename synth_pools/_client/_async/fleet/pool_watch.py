@@ -258,7 +258,7 @@ class AsyncPoolWatch:
         transport = self._watches.transport
         operations = AsyncPoolEventOperations._on(transport)
         operation, call = operations._pool_events_call(
-            self._pool_id, self._cursor, "latest", sorted(TERMINAL_EVENTS)
+            self._pool_id, self._cursor, "latest", sorted(TERMINAL_EVENTS), "rollout"
         )
 
         is_late = False

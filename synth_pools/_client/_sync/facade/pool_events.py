@@ -38,6 +38,7 @@ class PoolEventOperations(Operations):
         cursor: str | None = None,
         start: Literal["earliest", "latest"] = "earliest",
         types: Iterable[str] | None = None,
+        include: Literal["rollout"] | None = None,
     ) -> EventStream:
         """Stream the events of all rollouts of a pool, live until it is archived.
 
@@ -49,6 +50,8 @@ class PoolEventOperations(Operations):
                 on after it.
             start: Where to begin without a cursor: at the first event, or after the last one.
             types: Only events of these types, such as ``rollout.completed``; None for all.
+            include: ``"rollout"`` has the service put the rollout and its summary into its last
+                event, as ``rollout`` and ``summary``, where it can and they are not large.
 
         Returns:
             The events, to iterate over; each has its ``rollout_id``.
@@ -57,7 +60,7 @@ class PoolEventOperations(Operations):
             NotFoundError: There is no such pool, or the service has no such streams (when
                 iterated).
         """
-        return self._stream(*self._pool_events_call(pool_id, cursor, start, types))
+        return self._stream(*self._pool_events_call(pool_id, cursor, start, types, include))
 
     def events(
         self,
@@ -66,6 +69,7 @@ class PoolEventOperations(Operations):
         cursor: str | None = None,
         start: Literal["earliest", "latest"] = "earliest",
         types: Iterable[str] | None = None,
+        include: Literal["rollout"] | None = None,
     ) -> EventStream:
         """Stream the events of all rollouts of a pool, live until it is archived.
 
@@ -77,6 +81,8 @@ class PoolEventOperations(Operations):
                 on after it.
             start: Where to begin without a cursor: at the first event, or after the last one.
             types: Only events of these types, such as ``rollout.completed``; None for all.
+            include: ``"rollout"`` has the service put the rollout and its summary into its last
+                event, as ``rollout`` and ``summary``, where it can and they are not large.
 
         Returns:
             The events, to iterate over; each has its ``rollout_id``.
@@ -85,7 +91,9 @@ class PoolEventOperations(Operations):
             NotFoundError: There is no such pool, or the service has no such streams (when
                 iterated).
         """
-        return self.stream_pool_events(pool_id, cursor=cursor, start=start, types=types)
+        return self.stream_pool_events(
+            pool_id, cursor=cursor, start=start, types=types, include=include
+        )
 
     def get_pool_event_page(
         self,
@@ -94,6 +102,7 @@ class PoolEventOperations(Operations):
         cursor: str | None = None,
         start: Literal["earliest", "latest"] = "earliest",
         types: Iterable[str] | None = None,
+        include: Literal["rollout"] | None = None,
         limit: int = 200,
     ) -> dict[str, Any]:
         """Get one page of the events of a pool's rollouts that are there.
@@ -105,6 +114,8 @@ class PoolEventOperations(Operations):
             cursor: ``next_cursor`` of the page before, or ``cursor`` of a stream.
             start: Where to begin without a cursor: at the first event, or after the last one.
             types: Only events of these types, such as ``rollout.completed``; None for all.
+            include: ``"rollout"`` has the service put the rollout and its summary into its last
+                event, as ``rollout`` and ``summary``, where it can and they are not large.
             limit: Most events of the page, 1 to 1000.
 
         Returns:
@@ -114,7 +125,7 @@ class PoolEventOperations(Operations):
         Raises:
             NotFoundError: There is no such pool, or the service has no such pages.
         """
-        operation, call = self._pool_events_call(pool_id, cursor, start, types)
+        operation, call = self._pool_events_call(pool_id, cursor, start, types, include)
         limit = check_count(limit, "limit", least=1, most=1000)
         call["params"] = {**call.get("params", {}), "format": "json", "limit": limit}
         return self._transport.request(operation, call)
@@ -126,6 +137,7 @@ class PoolEventOperations(Operations):
         cursor: str | None = None,
         start: Literal["earliest", "latest"] = "earliest",
         types: Iterable[str] | None = None,
+        include: Literal["rollout"] | None = None,
         limit: int = 200,
     ) -> dict[str, Any]:
         """Get one page of the events of a pool's rollouts that are there.
@@ -137,6 +149,8 @@ class PoolEventOperations(Operations):
             cursor: ``next_cursor`` of the page before, or ``cursor`` of a stream.
             start: Where to begin without a cursor: at the first event, or after the last one.
             types: Only events of these types, such as ``rollout.completed``; None for all.
+            include: ``"rollout"`` has the service put the rollout and its summary into its last
+                event, as ``rollout`` and ``summary``, where it can and they are not large.
             limit: Most events of the page, 1 to 1000.
 
         Returns:
@@ -147,7 +161,7 @@ class PoolEventOperations(Operations):
             NotFoundError: There is no such pool, or the service has no such pages.
         """
         return self.get_pool_event_page(
-            pool_id, cursor=cursor, start=start, types=types, limit=limit
+            pool_id, cursor=cursor, start=start, types=types, include=include, limit=limit
         )
 
     def get_pool_logs(
@@ -274,17 +288,25 @@ class PoolEventOperations(Operations):
         )
 
     def _pool_events_call(
-        self, pool_id: str, cursor: str | None, start: str, types: Iterable[str] | None
+        self,
+        pool_id: str,
+        cursor: str | None,
+        start: str,
+        types: Iterable[str] | None,
+        include: Literal["rollout"] | None,
     ) -> tuple[OperationId, Call]:
         if start not in _STARTS:
             raise RequestValidationError(
                 f"start must be 'earliest' or 'latest', not {start!r:.100}"
             )
+        if include not in (None, "rollout"):
+            raise RequestValidationError(f"include must be 'rollout' or None, not {include!r:.100}")
         return "stream_pool_events", api.pool_events.stream_pool_events._get_kwargs(
             path_segment(pool_id, "pool_id"),
             cursor=or_unset(query_text(cursor, "cursor")),
             start="latest" if start == "latest" else UNSET,
             types=or_unset(_joined(types)),
+            include=or_unset(include),
             format_=UNSET,
             limit=UNSET,
         )

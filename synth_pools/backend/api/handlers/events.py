@@ -40,7 +40,11 @@ async def stream_rollout_events(request: Request) -> Response:
 async def stream_pool_events(request: Request) -> Response:
     def read(db: Snapshot) -> tuple[PoolLog, int, str | None]:
         pool = find_pool(db, request.path("pool_id"))
-        log = PoolLog.of(pool, request.parameters.get("types"))
+        log = PoolLog.of(
+            pool,
+            request.parameters.get("types"),
+            with_rollouts=request.parameters.get("include") == "rollout",
+        )
         start = request.parameters.get("start", "earliest")
         position = log.position(db, _cursors(request), start)
         page = None

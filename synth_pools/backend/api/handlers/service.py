@@ -16,6 +16,7 @@ _FEATURES = (
     "echo",
     "event_pages",
     "event_resume",
+    "event_rollouts",
     "idempotency_keys",
     "pause",
     "pool_events",
