@@ -31,6 +31,8 @@ class PoolService:
         serve: What to do with a request for the events of a pool; None serves them.
         idle: Called again and again while a stream of a pool has nothing to send.
         forgets: Whether streams begin with what comes next, whatever they are asked for.
+        summaries: How often the summary of each rollout was asked for.
+        told: Called with a rollout that ended; what it returns is in its last event, too.
     """
 
     def __init__(self) -> None:
@@ -45,6 +47,8 @@ class PoolService:
         self.serve: Callable[[Seen], Fault | None] = lambda _: None
         self.idle: Callable[[], None] = lambda: None
         self.forgets = False
+        self.summaries: Counter[str] = Counter()
+        self.told: Callable[[str], dict[str, Any]] = lambda _: {}
         self._keys: dict[str, str] = {}
         self._log: dict[str, list[bytes]] = {}
         self._cut: tuple[int, str] = (0, "")
@@ -58,7 +62,11 @@ class PoolService:
     def finish(self, rollout_id: str, status: str = "completed") -> None:
         """End a rollout."""
         self.status[rollout_id] = status
-        event = {"event": f"rollout.{status}", "rollout_id": rollout_id}
+        event = {
+            "event": f"rollout.{status}",
+            "rollout_id": rollout_id,
+            **self.told(rollout_id),
+        }
         self.tell(self.pool_of[rollout_id], event)
 
     def tell(self, pool_id: str, event: dict[str, Any], count: int = 1) -> None:
@@ -94,9 +102,13 @@ class PoolService:
             self.finish(rollout_id, "cancelled")
         if not what:
             self.looks[rollout_id] += 1
-        return answer({"reward": 1.0} if what == "summary" else self._rollout(rollout_id))
+        if what == "summary":
+            self.summaries[rollout_id] += 1
+            return answer({"reward": 1.0})
+        return answer(self.rollout(rollout_id))
 
-    def _rollout(self, rollout_id: str) -> dict[str, Any]:
+    def rollout(self, rollout_id: str) -> dict[str, Any]:
+        """Return a rollout as it is answered."""
         pool_id, status = self.pool_of[rollout_id], self.status[rollout_id]
         return {"rollout_id": rollout_id, "pool_id": pool_id, "status": status}
 
@@ -112,7 +124,7 @@ class PoolService:
             if is_new:
                 self.pool_of[rollout_id], self.status[rollout_id] = pool_id, "queued"
         # As one that stores its answers: it does not say what became of the rollout since.
-        created = {**self._rollout(rollout_id), "status": "queued"}
+        created = {**self.rollout(rollout_id), "status": "queued"}
         return (self.admit(rollout_id) if is_new else None) or answer(created, 202)
 
     def _stream(self, seen: Seen) -> Fault:

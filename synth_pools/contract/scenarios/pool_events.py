@@ -25,6 +25,9 @@ _LOGS = "get_pool_logs"
 _END_SECONDS = 10.0
 _SILENCE_SECONDS = 25.0
 _SECTION = "stream_pool_events"
+# What the last event of a rollout may hold, and what returns the same.
+_INCLUDING = {"rollout": "get_rollout", "summary": "get_rollout_summary"}
+_INCLUDED = frozenset(_INCLUDING)
 
 
 @scenario(
@@ -109,6 +112,41 @@ def pool_events_types(ctx: Context) -> None:
     for query in ({"start": "now"}, {"format": "xml"}, {"format": "json", "limit": 0}):
         ctx.check(Status(422, str(query)), _STREAM, {"pool_id": pool_id}, query=query)
     ctx.check(404, _STREAM, {"pool_id": ctx.session.pool_id("nowhere")})
+
+
+@scenario(
+    "pool_events.include",
+    _SECTION,
+    "with include=rollout the last event of a rollout holds the rollout and its summary as they "
+    "are returned, or neither, and no other event holds one",
+    _STREAM,
+    needs="event_rollouts",
+)
+def pool_events_include(ctx: Context) -> None:
+    pool_id, rollouts = _archived_pool(ctx)
+    whole = [message.envelope for message in _read(ctx, pool_id).reader.messages]
+    stream = _read(ctx, pool_id, query={"include": "rollout"})
+    query: dict[str, Any] = {"include": "rollout", "format": "json", "limit": 1000}
+    page = ctx.require(200, _STREAM, {"pool_id": pool_id}, query=query)
+    found = page.at("events")
+    of_page = [event for event in found if isinstance(event, dict)] if found else []
+    for seen, told in (
+        (stream, [message.envelope for message in stream.reader.messages]),
+        (page, of_page),
+    ):
+        bare = [{k: v for k, v in event.items() if k not in _INCLUDED} for event in told]
+        ctx.expect.equal(_STREAM, "the events without what is included", whole, bare, seen)
+        holding = [event for event in told if _INCLUDED & event.keys()]
+        ended = {event.get("rollout_id") for event in holding if event.get("event") in TERMINAL}
+        _expect(ctx, "only a last event holds a rollout", len(ended) == len(holding), seen)
+        for rollout in rollouts:
+            for event in holding:
+                if event.get("rollout_id") != rollout.id:
+                    continue
+                for name, operation in _INCLUDING.items():
+                    wanted = ctx.require(200, operation, rollout.ids).json
+                    ctx.expect.equal(_STREAM, name, wanted, event.get(name), seen)
+    ctx.check(Status(422, "include=x"), _STREAM, {"pool_id": pool_id}, query={"include": "x"})
 
 
 @scenario(

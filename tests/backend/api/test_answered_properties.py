@@ -176,7 +176,7 @@ def play_rollouts(server: Server, url: str) -> None:
         server.send("GET", f"/v1/rollouts/{done['id']}/artifacts/unknown")
         server.http.get(f"{rollouts}/{done['id']}/events")
         server.get(f"{rollouts}/{done['id']}/events", params={"format": "json", "limit": 1})
-    server.get(f"/v1/pools/{echo}/events", params={"format": "json", "limit": 1})
+    server.get(f"/v1/pools/{echo}/events", params={"format": "json", "include": "rollout"})
     server.get("/v1/pools", params={"limit": 1})
     waiting = server.rollout(echo, 202, env={"delay": 600})
     server.post(f"/v1/rollouts/{waiting['id']}/cancel", {})

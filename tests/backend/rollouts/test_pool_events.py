@@ -331,3 +331,51 @@ def test_what_is_forgotten_is_gone_and_cursors_stay(tmp_path: Path) -> None:
         rest = after.get(path, params={"format": "json", "cursor": last})
         assert rest["events"] == after.events(new)
         assert rest["next_cursor"] > last
+
+
+@pytest.mark.parametrize("form", ["stream", "pages"])
+def test_with_include_the_last_event_of_each_rollout_holds_it_and_its_summary(
+    server: Server, form: str
+) -> None:
+    pool_id, ids = lived(server)
+    if form == "stream":
+        plain = events_of(read_all(server, pool_id))
+        told = events_of(read_all(server, pool_id, params={"include": "rollout"}))
+    else:
+        path = f"/v1/pools/{pool_id}/events?format=json&limit=1000"
+        plain = server.http.get(path).json()["events"]
+        told = server.http.get(f"{path}&include=rollout").json()["events"]
+    ended = {}
+    for event in told:
+        if event["event"] in ENDS.split(","):
+            ended[event["rollout_id"]] = event.pop("rollout"), event.pop("summary")
+    assert told == plain
+    rollouts = f"/v1/pools/{pool_id}/rollouts"
+    assert ended == {
+        rollout_id: (
+            server.http.get(f"{rollouts}/{rollout_id}").json(),
+            server.http.get(f"{rollouts}/{rollout_id}/summary").json(),
+        )
+        for rollout_id in ids
+    }
+
+
+def test_a_large_rollout_is_left_out_of_its_last_event(server: Server) -> None:
+    pool_id = server.pool()
+    for text in ("ü" * 1_000, "x" * 70_000):
+        rollout_id = server.rollout(pool_id, params={"text": text})["id"]
+        server.until(rollout_id)
+    page = server.http.get(f"/v1/pools/{pool_id}/events?format=json&include=rollout").json()
+    small, large = (event for event in page["events"] if event["event"] in ENDS.split(","))
+    assert small["rollout"]["request"]["params"] == {"text": "ü" * 1_000}
+    assert not {"rollout", "summary"} & large.keys()
+
+
+def test_readers_with_and_without_rollouts_share_nothing(server: Server) -> None:
+    pool_id, ids = lived(server, 3)
+    for include in ({}, {"include": "rollout"}, {}, {"include": "rollout"}):
+        events = events_of(read_all(server, pool_id, params=include))
+        assert sum("rollout" in event for event in events) == (len(ids) if include else 0)
+    wrong = server.http.get(f"/v1/pools/{pool_id}/events?include=everything")
+    assert wrong.status_code == 422
+    assert "include" in wrong.json()["error"]["message"]

@@ -33,12 +33,82 @@ def test_one_stream_for_all(pools: PoolService, fleet_client: ContainerPoolsClie
     assert all(outcome.ok for outcome in outcomes)
     (stream,) = pools.streams
     types = "rollout.cancelled,rollout.completed,rollout.failed,rollout.succeeded"
-    assert stream.query == {"start": "latest", "types": types}
+    assert stream.query == {"start": "latest", "types": types, "include": "rollout"}
     assert not pools.followed
     # Once at its end, and once more where its end may have been missed.
     assert all(1 <= looks <= 2 for looks in pools.looks.values())
     assert sum(pools.looks.values()) < 1.5 * 80, "few may have been missed"
     assert is_over(fleet, pools)
+
+
+def test_what_its_last_event_holds_is_not_asked_for(
+    pools: PoolService, fleet_client: ContainerPoolsClient
+) -> None:
+    end_one_after_the_other(pools)
+    pools.told = lambda rollout_id: {
+        "rollout": {**pools.rollout(rollout_id), "told": rollout_id},
+        "summary": {"rollout_id": rollout_id, "reward": 0.5},
+    }
+    outcomes = gather(fleet_client.rollouts.run_many(P, seeds(80), max_in_flight=8))
+    for outcome in outcomes:
+        assert outcome.rollout is not None
+        assert outcome.ok
+        told = (outcome.rollout.get("told"), outcome.reward)
+        asked = pools.summaries[str(outcome.rollout_id)]
+        assert told == ((None, 1.0) if asked else (outcome.rollout_id, 0.5))
+    # Those that may have ended unnoticed, before the stream began.
+    assert sum(pools.looks.values()) <= 8
+    assert len(pools.summaries) <= 8
+
+
+TOLD_WRONGLY: dict[str, Any] = {
+    "of another rollout": {"rollout": {"rollout_id": "rollout_x", "status": "completed"}},
+    "no end": {"rollout": {"status": "running"}},
+    "no rollout": {"rollout": 7},
+    "no summary": {"summary": None},
+    "the summary of another one": {"summary": {"rollout_id": "rollout_x"}},
+}
+
+
+@pytest.mark.parametrize("kind", [*TOLD_WRONGLY])
+def test_what_is_no_end_of_the_rollout_is_not_believed(
+    pools: PoolService, fleet_client: ContainerPoolsClient, kind: str
+) -> None:
+    end_one_after_the_other(pools)
+
+    def told(rollout_id: str) -> dict[str, Any]:
+        right = {
+            "rollout": {**pools.rollout(rollout_id), "told": True},
+            "summary": {"rollout_id": rollout_id, "reward": 0.5},
+        }
+        wrong = TOLD_WRONGLY[kind]
+        return {
+            name: {**value, **wrong[name]}
+            if isinstance(wrong.get(name), dict)
+            else wrong.get(name, value)
+            for name, value in right.items()
+        }
+
+    pools.told = told
+    outcomes = gather(fleet_client.rollouts.run_many(P, seeds(9), max_in_flight=3))
+    for outcome in outcomes:
+        assert outcome.ok
+        assert outcome.reward == 1.0
+        assert outcome.rollout is not None
+        assert "told" not in outcome.rollout
+    assert len(pools.looks) == len(pools.summaries) == 9
+
+
+@pytest.mark.parametrize("status", [400, 422])
+def test_a_service_that_refuses_what_it_does_not_know_is_asked_without_it(
+    pools: PoolService, fleet_client: ContainerPoolsClient, status: int
+) -> None:
+    end_one_after_the_other(pools)
+    pools.serve = lambda seen: answer({}, status) if "include" in seen.query else None
+    outcomes = gather(fleet_client.rollouts.run_many(P, seeds(9), max_in_flight=3))
+    assert [outcome.ok for outcome in outcomes] == [True] * 9
+    assert ["include" in seen.query for seen in pools.streams] == [True, False]
+    assert not pools.followed
 
 
 def test_its_streams_are_first_attempts_to_who_watches_the_requests(
@@ -55,10 +125,20 @@ def test_its_streams_are_first_attempts_to_who_watches_the_requests(
     assert streams
 
 
+@pytest.mark.parametrize("kept", [None, 0, 4 * 1024 * 1024])
 def test_what_ends_before_its_id_is_known_is_not_missed(
-    pools: PoolService, fleet_client: ContainerPoolsClient
+    pools: PoolService,
+    fleet_client: ContainerPoolsClient,
+    monkeypatch: pytest.MonkeyPatch,
+    kept: int | None,
 ) -> None:
     end_one_after_the_other(pools)
+    if kept is not None:
+        monkeypatch.setattr(pool_watch, "_MOST_EARLY_CHARACTERS", kept)
+        pools.told = lambda rollout_id: {
+            "rollout": pools.rollout(rollout_id),
+            "summary": {"rollout_id": rollout_id},
+        }
 
     def admit(rollout_id: str) -> Fault | None:
         if len(pools.status) == 1:
@@ -79,6 +159,8 @@ def test_what_ends_before_its_id_is_known_is_not_missed(
     outcomes = gather(fleet_client.rollouts.run_many(P, seeds(20), max_in_flight=1))
     assert [outcome.ok for outcome in outcomes] == [True] * 20
     assert (len(pools.streams), len(pools.followed)) == (1, 0)
+    # What was kept need not be asked for.
+    assert len(pools.looks) <= 2 if kept else len(pools.looks) == 20
 
 
 @pytest.mark.parametrize("forgets", [False, True])
@@ -179,26 +261,39 @@ def test_where_no_reader_can_be_started_each_rollout_is_followed(
     assert (len(pools.streams), len(pools.followed)) == (0, 20)
 
 
+@pytest.mark.parametrize("holds_rollouts", [False, True])
 def test_what_others_run_on_the_pool_takes_no_memory(
-    pools: PoolService, fleet_client: ContainerPoolsClient
+    pools: PoolService,
+    fleet_client: ContainerPoolsClient,
+    monkeypatch: pytest.MonkeyPatch,
+    holds_rollouts: bool,
 ) -> None:
-    others = {"event": "rollout.completed", "rollout_id": "of_others"}
+    most = 10_000
+    monkeypatch.setattr(pool_watch, "_MOST_EARLY_CHARACTERS", most)
     end_one_after_the_other(pools)
 
     def admit(_: str) -> None:
-        if len(pools.status) % 20 == 0:
-            pools.tell(P, {**others, "result": "x" * 100}, 10_000)
+        for number in range(500 if len(pools.status) % 20 == 0 else 0):
+            other = f"of_others_{number}"
+            event = {"event": "rollout.completed", "rollout_id": other, "result": "x" * 100}
+            if holds_rollouts:
+                event |= {"rollout": {"id": other, "status": "failed"}, "summary": {"id": other}}
+            pools.tell(P, event, 20)
 
     pools.admit = admit
     fleet = fleet_client.rollouts.run_many(P, seeds(100), max_in_flight=8)
-    kept = []
+    kept, early = [], []
     for outcome in fleet:
         assert outcome.ok
         watch = fleet._engine._watches.of(P)  # type: ignore[union-attr]
         assert watch is not None
         kept.append(len(watch._rollouts))
+        early.append(len(watch._early))
+        assert watch._early_characters <= most
     assert len(kept) == 100
     assert max(kept) <= 8
+    assert (max(early) > 10) == holds_rollouts
+    assert max(early) * len('{"rollout": {"id": "of_others_1"}}') < most
     assert len(pools.streams) == 1
 
 

@@ -310,6 +310,15 @@ SEVERAL = [
 ]
 
 _POOL_EVENTS = "stream_pool_events"
+
+
+def _first_rollout_everywhere(page: dict[str, Any]) -> dict[str, Any]:
+    events = page.get("events", [])
+    held = next((event["rollout"] for event in events if "rollout" in event), None)
+    wrong = [{**event, "rollout": held} if "rollout" in event else event for event in events]
+    return {**page, "events": wrong}
+
+
 POOLS = [
     _on(
         "pool_events_never_end",
@@ -322,6 +331,12 @@ POOLS = [
         "pool events",
         _POOL_EVENTS,
         after=answers(lambda value: {**value, "events": value.get("events", [])[1:]}),
+    ),
+    _on(
+        "pool_events_hold_another_rollout",
+        "pool events",
+        _POOL_EVENTS,
+        after=answers(_first_rollout_everywhere),
     ),
     _on(
         "pool_events_ignore_cursors",

@@ -7,13 +7,14 @@ import itertools
 import json
 import logging
 import time
+from collections import OrderedDict
 from collections.abc import Callable, Iterable, Iterator
-from typing import NamedTuple
+from typing import Any, Literal, NamedTuple
 
 from synth_pools._client._async.facade.pool_events import AsyncPoolEventOperations
 from synth_pools._client._async.fleet.retrying_caller import BROKEN_SHARE, AsyncRetryingCaller
 from synth_pools._client._async.transport import AsyncTransport
-from synth_pools._client.events.position import TERMINAL_EVENTS, event_type
+from synth_pools._client.events.position import TERMINAL_EVENTS, event_type, is_final
 from synth_pools._client.events.sse import EventStreamDecoder, ServerSentEvent
 from synth_pools._client.fleet.error_category import ErrorCategory, classify_error
 from synth_pools._client.http.async_.engine import AsyncIncomingResponse
@@ -36,6 +37,10 @@ _MOST_FAILURES = 3
 _FIRST_DOUBT_SECONDS = 5.0
 _LONGEST_DOUBT_SECONDS = 60.0
 _NOT_IMPLEMENTED = 501
+# A service may refuse what it does not know.
+_REFUSALS = (400, 422)
+# Of texts of events with rollouts that nobody follows yet: their ids may be on their way.
+_MOST_EARLY_CHARACTERS = 4 * 1024 * 1024
 
 
 class AsyncPoolWatches:
@@ -100,22 +105,31 @@ class AsyncPoolWatches:
         await self.readers.stop()
 
 
+class EndedRollout(NamedTuple):
+    """A rollout as it ended, and its summary; None where it has to be asked for."""
+
+    rollout: dict[str, Any]
+    summary: dict[str, Any] | None
+
+
 class FollowedRollout:
     """A rollout that workers wait for.
 
     Attributes:
         changed: Notified when there is reason to look at it.
         has_ended: Whether its last event has come.
+        ended: What that event told; None where it has to be asked for.
         may_have_ended: Whether its last event may have been missed.
         doubts: How often it was looked at since that may be.
         waiting: How many wait for it.
     """
 
-    __slots__ = ("changed", "doubts", "has_ended", "may_have_ended", "waiting")
+    __slots__ = ("changed", "doubts", "ended", "has_ended", "may_have_ended", "waiting")
 
-    def __init__(self, changed: AsyncCondition) -> None:
+    def __init__(self, changed: AsyncCondition, ended: EndedRollout | None) -> None:
         self.changed = changed
-        self.has_ended = False
+        self.ended = ended
+        self.has_ended = ended is not None
         self.may_have_ended = False
         self.doubts = 0
         self.waiting = 0
@@ -130,10 +144,11 @@ class FollowedRollout:
 class AsyncPoolWatch:
     """Watch of one pool. Its stream is opened when the first rollout is followed.
 
-    It only says when to look at a rollout: after its last event, and after each beginning of the
-    stream, since what ended before that may be missing in it. What has not ended then is looked at
-    again after a while, since what it is asked for may lag behind the stream. Where the service has
-    no such stream it is over, and its rollouts are followed in another way.
+    It says when to look at a rollout: after its last event, unless that holds the rollout itself,
+    and after each beginning of the stream, since what ended before that may be missing in it. What
+    has not ended then is looked at again after a while, since what it is asked for may lag behind
+    the stream. Where the service has no such stream it is over, and its rollouts are followed in
+    another way.
 
     Attributes:
         interrupt: Ends the reader in what it waits for.
@@ -144,6 +159,10 @@ class AsyncPoolWatch:
         self._watches = watches
         self._pool_id = pool_id
         self._rollouts: dict[str, FollowedRollout] = {}
+        # What ended and is not followed, with the length of its text.
+        self._early: OrderedDict[str, tuple[EndedRollout, int]] = OrderedDict()
+        self._early_characters = 0
+        self._include: Literal["rollout"] | None = "rollout"
         self._cursor: str | None = None
         self._is_read = False
         self._is_live = False
@@ -166,7 +185,9 @@ class AsyncPoolWatch:
         with self._watches.lock:
             rollout = self._rollouts.get(rollout_id)
             if rollout is None:
-                rollout = FollowedRollout(self._watches.lock.sibling())
+                ended, length = self._early.pop(rollout_id, (None, 0))
+                self._early_characters -= length
+                rollout = FollowedRollout(self._watches.lock.sibling(), ended)
                 self._rollouts[rollout_id] = rollout
             rollout.waiting += 1
             if self._is_live and self._blind_until > mark:
@@ -258,7 +279,7 @@ class AsyncPoolWatch:
         transport = self._watches.transport
         operations = AsyncPoolEventOperations._on(transport)
         operation, call = operations._pool_events_call(
-            self._pool_id, self._cursor, "latest", sorted(TERMINAL_EVENTS), "rollout"
+            self._pool_id, self._cursor, "latest", sorted(TERMINAL_EVENTS), self._include
         )
 
         is_late = False
@@ -292,6 +313,9 @@ class AsyncPoolWatch:
             failure: SynthPoolsError = transport.stream_error(call, silence)
             is_possible = bool(self._blind_until)
         except SynthPoolsError as error:
+            if self._include is not None and getattr(error, "status_code", None) in _REFUSALS:
+                self._include = None
+                return await self._open()
             failure = error
             category, _ = classify_error(error)
             if category in (ErrorCategory.OVERLOADED, ErrorCategory.UNAVAILABLE):
@@ -339,16 +363,31 @@ class AsyncPoolWatch:
         for event in events:
             if event_type(event.event, event.data) not in TERMINAL_EVENTS:
                 continue
-            rollout_id = _rollout_id(event.data)
+            rollout_id, ended = _told(event.data)
             with self._watches.lock:
                 rollout = self._rollouts.get(rollout_id)
                 if rollout is None:
                     # It may be one of ours whose id is still on its way.
-                    self._blind_until = self._watches.mark()
+                    self._keep(rollout_id, ended, len(event.data))
                 else:
                     self._ended += 1
+                    rollout.ended = ended
                     rollout.has_ended = True
                     rollout.changed.notify_all()
+
+    def _keep(self, rollout_id: str, ended: EndedRollout | None, length: int) -> None:
+        """Keep what ended for whoever will follow it, as far as there is room."""
+        is_missing = ended is None
+        if ended is not None:
+            _, former = self._early.pop(rollout_id, (None, 0))
+            self._early[rollout_id] = ended, length
+            self._early_characters += length - former
+        while self._early_characters > _MOST_EARLY_CHARACTERS:
+            _, (_, former) = self._early.popitem(last=False)
+            self._early_characters -= former
+            is_missing = True
+        if is_missing:
+            self._blind_until = self._watches.mark()
 
 
 class _OpenStream(NamedTuple):
@@ -357,11 +396,19 @@ class _OpenStream(NamedTuple):
     events: list[ServerSentEvent]
 
 
-def _rollout_id(data: str) -> str:
+def _told(data: str) -> tuple[str, EndedRollout | None]:
+    """Return the rollout of a last event, and how it ended where that tells it."""
     try:
-        rollout_id = json.loads(data)["rollout_id"]
+        event = json.loads(data)
+        rollout_id = event["rollout_id"]
     except (ValueError, RecursionError, TypeError, LookupError):
         rollout_id = None
     if not isinstance(rollout_id, str):
         raise DecodeError("an event of the pool does not name its rollout", excerpt=data[:200])
-    return rollout_id
+    rollout, summary = event.get("rollout"), event.get("summary")
+    is_whole = all(
+        isinstance(one, dict) and one.get("rollout_id", one.get("id")) == rollout_id
+        for one in (rollout, summary)
+    )
+    # What is no end, or of another one, is asked for.
+    return rollout_id, EndedRollout(rollout, summary) if is_whole and is_final(rollout) else None

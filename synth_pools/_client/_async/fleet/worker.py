@@ -7,7 +7,7 @@ import dataclasses
 from typing import Any
 
 from synth_pools._client._async.fleet.creation import AsyncRolloutCreator, InFlight
-from synth_pools._client._async.fleet.pool_watch import AsyncPoolWatches
+from synth_pools._client._async.fleet.pool_watch import AsyncPoolWatches, EndedRollout
 from synth_pools._client._async.fleet.retrying_caller import BROKEN_SHARE, AsyncRetryingCaller
 from synth_pools._client._async.fleet.scope import AsyncRolloutScope
 from synth_pools._client.arguments import validate_pool_rollout_request
@@ -175,10 +175,12 @@ class AsyncFleetWorker:
         rollout_id = item.rollout_id
         if not (is_new or is_final(rollout)):
             rollout = await caller.call(lambda: scope.get(rollout_id))
+        summary: dict[str, Any] | None = None
         if not is_final(rollout):
             pool_id = scope.pool_id or rollout.get("pool_id")
-            rollout = await self._follow(rollout_id, pool_id, mark)
-        summary = await caller.call(lambda: scope.summary(rollout_id))
+            rollout, summary = await self._follow(rollout_id, pool_id, mark)
+        if summary is None:
+            summary = await caller.call(lambda: scope.summary(rollout_id))
         return {**rollout, "summary": summary}
 
     async def _create(self, item: InFlight) -> dict[str, Any]:
@@ -192,20 +194,22 @@ class AsyncFleetWorker:
         self._is_let_in = True
         return rollout
 
-    async def _follow(self, rollout_id: str, pool_id: object, mark: int) -> dict[str, Any]:
+    async def _follow(self, rollout_id: str, pool_id: object, mark: int) -> EndedRollout:
         """Look at a rollout when the watch of its pool says so, until it has ended."""
         scope, watch = self._scope, self._watches.of(pool_id)
         if watch is not None:
             with watch.following(rollout_id, mark) as followed:
                 while await watch.wait(followed):
+                    if followed.ended is not None:
+                        return followed.ended
                     has_ended = followed.has_ended
                     rollout = await self._caller.call(lambda: scope.get(rollout_id))
                     if is_final(rollout):
-                        return rollout
+                        return EndedRollout(rollout, None)
                     if has_ended:
                         # What it is asked for lags behind its events.
                         break
-        return await self._follow_alone(rollout_id)
+        return EndedRollout(await self._follow_alone(rollout_id), None)
 
     async def _follow_alone(self, rollout_id: str) -> dict[str, Any]:
         """Follow a rollout's events, and poll it whenever they end or where there are none."""

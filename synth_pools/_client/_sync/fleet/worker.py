@@ -10,7 +10,7 @@ import dataclasses
 from typing import Any
 
 from synth_pools._client._sync.fleet.creation import InFlight, RolloutCreator
-from synth_pools._client._sync.fleet.pool_watch import PoolWatches
+from synth_pools._client._sync.fleet.pool_watch import EndedRollout, PoolWatches
 from synth_pools._client._sync.fleet.retrying_caller import BROKEN_SHARE, RetryingCaller
 from synth_pools._client._sync.fleet.scope import RolloutScope
 from synth_pools._client.arguments import validate_pool_rollout_request
@@ -178,10 +178,12 @@ class FleetWorker:
         rollout_id = item.rollout_id
         if not (is_new or is_final(rollout)):
             rollout = caller.call(lambda: scope.get(rollout_id))
+        summary: dict[str, Any] | None = None
         if not is_final(rollout):
             pool_id = scope.pool_id or rollout.get("pool_id")
-            rollout = self._follow(rollout_id, pool_id, mark)
-        summary = caller.call(lambda: scope.summary(rollout_id))
+            rollout, summary = self._follow(rollout_id, pool_id, mark)
+        if summary is None:
+            summary = caller.call(lambda: scope.summary(rollout_id))
         return {**rollout, "summary": summary}
 
     def _create(self, item: InFlight) -> dict[str, Any]:
@@ -195,20 +197,22 @@ class FleetWorker:
         self._is_let_in = True
         return rollout
 
-    def _follow(self, rollout_id: str, pool_id: object, mark: int) -> dict[str, Any]:
+    def _follow(self, rollout_id: str, pool_id: object, mark: int) -> EndedRollout:
         """Look at a rollout when the watch of its pool says so, until it has ended."""
         scope, watch = self._scope, self._watches.of(pool_id)
         if watch is not None:
             with watch.following(rollout_id, mark) as followed:
                 while watch.wait(followed):
+                    if followed.ended is not None:
+                        return followed.ended
                     has_ended = followed.has_ended
                     rollout = self._caller.call(lambda: scope.get(rollout_id))
                     if is_final(rollout):
-                        return rollout
+                        return EndedRollout(rollout, None)
                     if has_ended:
                         # What it is asked for lags behind its events.
                         break
-        return self._follow_alone(rollout_id)
+        return EndedRollout(self._follow_alone(rollout_id), None)
 
     def _follow_alone(self, rollout_id: str) -> dict[str, Any]:
         """Follow a rollout's events, and poll it whenever they end or where there are none."""
