@@ -50,6 +50,8 @@ $(STAMP): pyproject.toml requirements/dev.txt requirements/codegen.txt requireme
 	$(BIN)/python $(PIP) -c requirements/constraints.txt -r requirements/dev.txt -e '.[all]'
 # pip compiles what it installs, but not what it only points to.
 	@$(BIN)/python -m compileall -q synth_pools generated
+# Tests are compiled by pytest, in its own way: by each of its workers all of them, or here once.
+	@$(BIN)/python -m pytest --collect-only -q >/dev/null || true
 	@touch $@
 
 .PHONY: environments
@@ -116,9 +118,11 @@ demo-postgres: $(STAMP) ## The demo with a PostgreSQL database, on a server of i
 demo-ray: $(RAY_STAMP) ## The demo with containers that a Ray cluster places, on three nodes of this machine
 	@if [ -x $(RAY)/bin/python ]; then $(RAY)/bin/python -m tests.support.ray_cluster $(RAY)/bin/python examples/demo.py; fi
 
+# Of thousands of short tests each worker is given its part, and takes of another's when it has none: to give
+# them out one by one costs as much as to run many of them.
 .PHONY: test
 test: $(STAMP) $(PUBLISHED_STAMP) $(LATER_STAMP) ## Every test but those of `make test-system`, in parallel
-	$(BIN)/python -m pytest -n $(WORKERS) $(ARGS)
+	$(BIN)/python -m pytest -n $(WORKERS) --dist=worksteal $(ARGS)
 
 .PHONY: test-oci
 test-oci: $(STAMP) ## Containers of images, on podman and docker; the tests say which is not there
@@ -134,7 +138,8 @@ test-tools: $(STAMP) $(TOOLS_STAMP) ## What generators, a mock server and pyrigh
 
 .PHONY: test-postgres
 test-postgres: $(STAMP) ## The PostgreSQL database, and the tests of the backend with it
-	$(BIN)/python -m tests.support.postgres_server SYNTH_POOLS_TEST_STORE $(BIN)/python -m pytest -n $(WORKERS) tests/postgres \
+	$(BIN)/python -m tests.support.postgres_server SYNTH_POOLS_TEST_STORE $(BIN)/python -m pytest \
+		-n $(WORKERS) --dist=worksteal tests/postgres \
 		tests/backend/api tests/backend/artifacts tests/backend/metrics tests/backend/rollouts tests/backend/storage \
 		-m 'postgres or not (browser or sqlite or system or tools)' $(ARGS)
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gc
 import signal
 from collections.abc import Iterator
 from pathlib import Path
@@ -29,16 +30,30 @@ SETS = {name: Path(__file__).parent / name for name in NAMES}
 
 
 @pytest.hookimpl(wrapper=True)
+def pytest_collection() -> Iterator[None]:
+    """Collect without the garbage collector, and keep what was collected out of its later runs."""
+    gc.disable()
+    try:
+        return (yield)
+    finally:
+        gc.freeze()
+        gc.enable()
+
+
+@pytest.hookimpl(wrapper=True)
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> Iterator[None]:
     """Mark the tests that are a set of their own, and begin with those that may take longest.
 
     One of them that begins last would run alone, and all other workers would wait for it.
     """
-    # Before some are chosen by their markers.
+    # Before some are chosen by their markers. Each worker asks for each test: by file, and once.
+    sets: dict[Path, str | None] = {}
     for item in items:
-        for name, folder in SETS.items():
-            if item.path.is_relative_to(folder):
-                item.add_marker(name)
+        if item.path not in sets:
+            found = (name for name, folder in SETS.items() if folder in item.path.parents)
+            sets[item.path] = next(found, None)
+        if name := sets[item.path]:
+            item.add_marker(name)
     yield
     items.sort(key=_patience, reverse=True)
 

@@ -6,7 +6,8 @@ import os
 
 import pytest
 
-pytestmark = pytest.mark.xdist_group("groups")
+# The tests that are in groups and take long are of this set, and `make test` does without groups.
+pytestmark = [pytest.mark.system, pytest.mark.xdist_group("groups")]
 
 
 @pytest.mark.skipif("PYTEST_XDIST_WORKER" not in os.environ, reason="all run in one process")

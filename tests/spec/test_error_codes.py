@@ -5,6 +5,7 @@ from __future__ import annotations
 import ast
 import re
 from collections.abc import Iterator
+from functools import cache
 from pathlib import Path
 from typing import NamedTuple
 
@@ -12,7 +13,6 @@ import synth_pools.backend
 from tests.support.document import SCHEMAS, SPEC
 
 _BACKEND = Path(synth_pools.backend.__file__).parent
-_SOURCES = {path: ast.parse(path.read_text()) for path in sorted(_BACKEND.rglob("*.py"))}
 # What hands on the code of another error, by the function that does it.
 _HANDED_ON = {"_as_api_error": {(504, "container_timeout"), (502, "container_unreachable")}}
 
@@ -23,6 +23,12 @@ class Raised(NamedTuple):
     status: int
     code: str
     retryable: bool | None
+
+
+@cache
+def sources() -> tuple[ast.Module, ...]:
+    """Parse the backend, which takes a second: not in every process that only collects tests."""
+    return tuple(ast.parse(path.read_text()) for path in sorted(_BACKEND.rglob("*.py")))
 
 
 def table(heading: str) -> list[list[str]]:
@@ -39,10 +45,11 @@ _ERRORS = {row[0].strip("`"): (int(row[1]), row[2]) for row in table("Errors")}
 _FAILURES = [row[0].strip("`") for row in table("Rollouts: states") if len(row) == 2]
 
 
+@cache
 def constants() -> dict[str, object]:
     """Map the constants of all modules to their values: no two that matter have one name."""
     found: dict[str, object] = {}
-    for tree in _SOURCES.values():
+    for tree in sources():
         for node in tree.body:
             if isinstance(node, ast.Assign) and isinstance(node.targets[0], ast.Name):
                 try:
@@ -52,20 +59,17 @@ def constants() -> dict[str, object]:
     return found
 
 
-_CONSTANTS = constants()
-
-
 def value_of(node: ast.AST) -> object:
     if isinstance(node, ast.Starred):
         node = node.value
     if isinstance(node, ast.Name):
-        return _CONSTANTS.get(node.id)
+        return constants().get(node.id)
     return node.value if isinstance(node, ast.Constant) else None
 
 
 def calls(*names: str) -> Iterator[tuple[str, ast.Call, str]]:
     """Yield each call of a function of one of these names, with that and the function around it."""
-    for tree in _SOURCES.values():
+    for tree in sources():
         for around in ast.walk(tree):
             if isinstance(around, ast.FunctionDef | ast.AsyncFunctionDef):
                 for node in ast.walk(around):
@@ -119,7 +123,7 @@ def test_what_is_worth_a_repetition_is_said_so_in_both() -> None:
 def test_a_code_that_is_written_as_json_is_in_the_table() -> None:
     written = {
         value.value
-        for tree in _SOURCES.values()
+        for tree in sources()
         for node in ast.walk(tree)
         if isinstance(node, ast.Dict)
         for key, value in zip(node.keys, node.values, strict=True)
