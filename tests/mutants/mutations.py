@@ -37,6 +37,8 @@ _UNIT = re.compile("_?[KMG]IB")
 # Names that a module gives to such a number, whatever its size is.
 _BOUND = re.compile(r"^_?(MOST|LONGEST|LARGEST|DEEPEST|SHORTEST|LEAST)(_|$)|_(SECONDS|BYTES)$")
 _LOG_METHODS = {"debug", "info", "warning", "error", "exception", "log"}
+# What makes a random text of so many bytes that nobody has or guesses it: one more is as good.
+_RANDOM = {"token", "token_hex", "url_safe_token"}
 # The least number of items that is taken for the length of a page.
 _PAGE = 10
 # From which size on something is done in another way, with the same result.
@@ -192,6 +194,8 @@ def _rule(parent: ast.AST, field: str, node: ast.AST) -> str:
             name in _READING and value >= _PAGE
         ):
             return "size"
+        case ast.Call(func=ast.Attribute(attr=name)), ast.Constant() if name in _RANDOM:
+            return "size"
         case ast.Assign(targets=[ast.Name(id=name)]), ast.Constant() if _BOUND.search(name):
             return "size"
         # How many items a caller asks for at a time, where it is not one or two.
@@ -211,6 +215,9 @@ def _rule(parent: ast.AST, field: str, node: ast.AST) -> str:
             return "text"
         # A size, like 64 * 1024 or 2**31 - 1: a choice that no test has to hold.
         case ast.BinOp() if all(map(_is_part_of_number, ast.walk(node))):
+            return "size"
+        # How much longer than the last one the pause before another try is: no test sees a time.
+        case ast.BinOp(left=ast.Constant(), op=ast.Mult(), right=ast.Name(id="pause")):
             return "size"
         case ast.BinOp(left=ast.Constant(value=int()), op=ast.Mult(), right=ast.Name(id=unit)):
             return "size" if _UNIT.fullmatch(unit) else ""

@@ -27,6 +27,7 @@ def changes(source: str, lines: set[int] | None = None) -> list[str]:
         ("x = (a) + (b)", ["+  ->  -"]),
         ("x = True", ["True  ->  False"]),
         ("x = 0", ["0  ->  1"]),
+        ("x = token(2, y)", ["2  ->  3"]),
         ("x = 2 * y", ["2  ->  3", "*  ->  +"]),
         ("x = y(limit=1)", ["1  ->  2"]),
         ("x = {'limit': 2, 'offset': 20, 30: y}", ["2  ->  3", "20  ->  21", "30  ->  31"]),
@@ -77,6 +78,8 @@ def test_each_kind_of_change(source: str, mutants: list[str]) -> None:
         "x = (1, 2.5, 5, 10, 50)",
         "x = y(limit=20)",
         "x = {'query': {'limit': 100}}",
+        "x = clock.token(16)",
+        "x = min(2 * pause, y)",
         # What the program promises itself.
         "assert x is not None",
         "raise AssertionError",
