@@ -1,0 +1,59 @@
+"""Ends of the commands of an engine, which run as long as their containers do."""
+
+from __future__ import annotations
+
+import asyncio
+import os
+from pathlib import Path
+
+import psutil
+
+from synth_pools.backend.containers.members import ContainerOrigin
+from synth_pools.backend.processes.child import Child
+from synth_pools.backend.processes.engine import ContainerEngine
+from synth_pools.backend.processes.image_launcher import EngineContainer
+from synth_pools.backend.processes.socket_relay import SocketRelay
+from tests.support.ports import HeldPort
+from tests.support.process_pools import gone
+
+# A command that goes on though its container has been removed, with a process of its own.
+COMMAND = ("/bin/sh", "-c", "sleep 600 & echo $!; wait")
+
+
+class Lines:
+    """Output of a command."""
+
+    def __init__(self) -> None:
+        self.text: asyncio.Queue[str] = asyncio.Queue()
+
+    def feed(self, data: bytes) -> None:
+        self.text.put_nowait(data.decode())
+
+    def flush(self) -> None:
+        pass
+
+    def end(self, exit_code: int | None) -> None:
+        pass
+
+    def last_lines(self) -> list[str]:
+        return []
+
+
+async def test_a_command_ends_with_all_that_it_has_started(tmp_path: Path) -> None:
+    output = Lines()
+    client = await Child.spawn(COMMAND, os.environ, None, None, output)
+    async with asyncio.timeout(60):
+        started = int(await output.text.get())
+    family = [psutil.Process(pid) for pid in (client.pid, started)]
+    relay = SocketRelay(tmp_path / "socket")
+    with HeldPort() as held:
+        port = held.number
+    await relay.open(port)
+    container = EngineContainer(
+        ContainerEngine("podman"), "name", client, output, ContainerOrigin("podman", "here"), relay
+    )
+    container.close()
+    assert client._transport.is_closing()
+    assert await asyncio.to_thread(gone, family)
+    # And the way to it, which is this side's.
+    assert not (tmp_path / "socket").exists()
