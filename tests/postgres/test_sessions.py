@@ -220,9 +220,9 @@ async def test_no_more_readers_than_there_may_be(
 
     async def read() -> None:
         async with readers._lent(is_new=False):
-            most.append(readers_module._READERS - readers._all._value)
+            most.append(readers_module._MOST_READERS - readers._all._value)
             await asyncio.sleep(0)
 
-    await asyncio.gather(*(read() for _ in range(4 * readers_module._READERS)))
-    assert max(most) == readers_module._READERS
-    assert len(await looking.sessions()) == readers_module._READERS
+    await asyncio.gather(*(read() for _ in range(4 * readers_module._MOST_READERS)))
+    assert max(most) == readers_module._MOST_READERS
+    assert len(await looking.sessions()) == readers_module._MOST_READERS

@@ -14,7 +14,7 @@ import asyncpg
 from ...domain import clock
 from ...errors import StoreError
 from ...settings import StoreURL
-from ..database import Database, DatabaseClosedError, SchemaVersionError, StorageError
+from ..database import Database, DatabaseClosedError, StorageError
 from ..peers import Peer
 from ..statements import CommitObserver, Snapshot, Transaction
 from ..transactions import Batch, Job, run_jobs
@@ -98,9 +98,9 @@ class PostgresDatabase(Database):
         self._readers = Readers(url)
         self._membership = Membership(url, self._token, contents, self._take_over)
         self._peer: Peer | None = None
-        self.identity = ""
-        self._server_version = ""
-        self._database_id = 0
+        self.identity: str
+        self._server_version: str
+        self._database_id: int
         # Of the last commit of this backend; one key for each data directory.
         self._receipt_key = f"commit of {self._token}"
         self._task: asyncio.Task[None] | None = None
@@ -128,9 +128,6 @@ class PostgresDatabase(Database):
         database = cls(url, observer, token, contents)
         try:
             await database._open()
-        except SchemaVersionError:
-            await database._close()
-            raise
         except (StatementError, *DRIVER_ERRORS) as error:
             await database._close()
             reason = url.masked(
@@ -290,10 +287,9 @@ class PostgresDatabase(Database):
     async def _commit_together(self, batch: Batch) -> bool:
         """Commit a batch, or fail all of it; False where it has to be done job by job."""
         jobs, failed = batch.jobs, False
-        number_of_writer = 0
+        owner = self.owner
         try:
             writer = await self._connected_writer()
-            number_of_writer = writer.owner or 0
             number = await in_greenlet(self._work, writer, batch)
             batch.worked = number is not None
             if number:
@@ -307,7 +303,7 @@ class PostgresDatabase(Database):
             cause: Exception = error
             if isinstance(error, StatementError) and error.is_fenced:
                 # What runs here is given up before anyone is told.
-                self._membership.lose(number_of_writer)
+                self._membership.lose(owner)
                 cause = _NoMemberError()
             for job in jobs:
                 job.fail(cause)
@@ -353,8 +349,6 @@ class PostgresDatabase(Database):
         try:
             await writer.finish("COMMIT")
         except StatementError as error:
-            if not error.is_lost:
-                raise
             self._explained(error)
             self._drop_writer()
             if not await self._came_through(number, receipt, jobs):

@@ -84,9 +84,9 @@ class Membership:
         self._raw: asyncpg.Connection | None = None
         self._peer: Peer | None = None
         # Since when its renewals have come in time, by the monotonic clock.
-        self._steady_since = 0.0
-        self._renewed_at = 0.0
-        self._looked_at = 0.0
+        self._steady_since: float
+        self._renewed_at: float
+        self._looked_at: float
         self._wake = asyncio.Event()
         self._task: asyncio.Task[None] | None = None
         self._taking_over: asyncio.Task[None] | None = None
@@ -110,7 +110,7 @@ class Membership:
         self._peer = peer
         self._task = asyncio.create_task(self._keep(peer), name="synth-pools-membership")
 
-    def lose(self, number: int) -> None:
+    def lose(self, number: int | None) -> None:
         """Give up what runs here: another backend has taken the holder of this number for dead."""
         if number != self.number:
             return

@@ -15,9 +15,9 @@ from .sessions import end_session, open_session
 
 _T = TypeVar("_T")
 
-_READERS = 6
+_MOST_READERS = 6
 # Of these, for what takes long: whoever asks for little finds one of the others.
-_LONG_READERS = 3
+_MOST_LONG_READERS = 3
 
 _SNAPSHOT = "BEGIN ISOLATION LEVEL REPEATABLE READ, READ ONLY"
 
@@ -32,8 +32,8 @@ class Readers:
     def __init__(self, url: StoreURL) -> None:
         self._url = url
         self._idle: list[PostgresConnection] = []
-        self._all = asyncio.Semaphore(_READERS)
-        self._long = asyncio.Semaphore(_LONG_READERS)
+        self._all = asyncio.Semaphore(_MOST_READERS)
+        self._long = asyncio.Semaphore(_MOST_LONG_READERS)
         self._is_closed = False
 
     async def read(self, work: Callable[[Snapshot], _T], *, in_snapshot: bool) -> _T:

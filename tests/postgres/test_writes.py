@@ -1,0 +1,340 @@
+"""Writes of one backend: those that share a transaction, and a commit of which nobody knows."""
+
+from __future__ import annotations
+
+import asyncio
+import signal
+from collections.abc import AsyncIterator, Callable, Sequence
+from typing import Any
+
+import asyncpg
+import pytest
+
+from synth_pools.backend.domain import clock
+from synth_pools.backend.domain.state_changes import PoolChange, RolloutChange
+from synth_pools.backend.errors import StoreError
+from synth_pools.backend.settings import StoreURL
+from synth_pools.backend.storage import database as database_module
+from synth_pools.backend.storage.database import (
+    DatabaseClosedError,
+    SchemaVersionError,
+    StorageError,
+    Transaction,
+)
+from synth_pools.backend.storage.postgres import database as postgres_module
+from synth_pools.backend.storage.postgres.connection import StatementError
+from synth_pools.backend.storage.postgres.database import PostgresDatabase
+from tests.postgres.sessions import LIMIT, Onlooker, onlooker
+from tests.postgres.test_outages import keys, put
+from tests.support.postgres_server import PostgresServer
+
+HOLD = "SELECT pg_advisory_lock(1398361684, 2)"
+LET_GO = "SELECT pg_advisory_unlock(1398361684, 2)"
+
+
+class Counted:
+    """Observer that keeps what it is told of transactions."""
+
+    def __init__(self) -> None:
+        self.told: list[tuple[int, float, bool]] = []
+
+    def committed(self, writes: int, seconds: float, *, failed: bool) -> None:
+        self.told.append((writes, seconds, failed))
+
+    def changed(self, change: PoolChange | RolloutChange, request_id: str | None) -> None:
+        raise NotImplementedError(f"{change} of {request_id}: nothing here changes a state")
+
+
+@pytest.fixture
+def counted(monkeypatch: pytest.MonkeyPatch) -> Counted:
+    monkeypatch.setattr(clock, "monotonic", lambda: 1000.0)
+    return Counted()
+
+
+@pytest.fixture
+async def database(store: str, counted: Counted) -> AsyncIterator[PostgresDatabase]:
+    opened = await PostgresDatabase.open(StoreURL("store", store), counted)
+    yield opened
+    await opened.close()
+
+
+@pytest.fixture
+async def looking(store: str) -> AsyncIterator[Onlooker]:
+    async with onlooker(store) as found:
+        yield found
+
+
+class Work:
+    """Write of a key, and how often it was called."""
+
+    def __init__(self, key: str, error: Exception | None = None, *, writes: bool = True) -> None:
+        self.calls = 0
+        self._key = key
+        self._error = error
+        self._writes = writes
+
+    def __call__(self, tx: Transaction) -> str:
+        self.calls += 1
+        if self._writes:
+            put(self._key)(tx)
+        if self._error is not None:
+            raise self._error
+        return self._key
+
+
+async def together(database: PostgresDatabase, *works: Callable[[Transaction], Any]) -> list[Any]:
+    return await asyncio.gather(*map(database.write, works), return_exceptions=True)
+
+
+async def test_what_changes_nothing_and_fails_is_no_trouble_for_the_others(
+    database: PostgresDatabase, counted: Counted
+) -> None:
+    error = LookupError()
+    works = [Work("a"), Work("none", error, writes=False), Work("b"), Work("", writes=False)]
+    assert await together(database, *works) == ["a", error, "b", ""]
+    assert [work.calls for work in works] == [1, 1, 1, 1]
+    assert {"a", "b"} <= await keys(database)
+    assert counted.told == [(4, 0.0, False)]
+
+
+async def test_what_has_changed_something_and_fails_is_undone_alone(
+    database: PostgresDatabase, counted: Counted
+) -> None:
+    error = LookupError()
+    works = [Work("a"), Work("half", error), Work("b")]
+    assert await together(database, *works) == ["a", error, "b"]
+    # What came before it did so twice, and what came after it once.
+    assert [work.calls for work in works] == [2, 2, 1]
+    found = await keys(database)
+    assert {"a", "b"} <= found
+    assert "half" not in found
+    assert counted.told == [(3, 0.0, False)] + [(1, 0.0, False)] * 3
+    # Of one that is alone nothing is tried again.
+    alone = Work("half", error)
+    assert await together(database, alone) == [error]
+    assert alone.calls == 1
+    assert "half" not in await keys(database)
+
+
+async def test_those_that_only_read_do_so_once(
+    database: PostgresDatabase, counted: Counted
+) -> None:
+    works = [Work(name, writes=False) for name in "ab"]
+    assert await together(database, *works) == ["a", "b"]
+    assert [work.calls for work in works] == [1, 1]
+    assert counted.told == [(2, 0.0, False)]
+
+
+async def test_a_group_that_fails_is_done_one_by_one(database: PostgresDatabase) -> None:
+    sizes: list[int] = []
+
+    def alone(asked: Sequence[tuple[Transaction, str]]) -> list[str | Exception]:
+        sizes.append(len(asked))
+        if len(asked) > 1:
+            raise LookupError
+        return [item for _, item in asked]
+
+    asked = (database.write_together(alone, item) for item in "ab")
+    assert await asyncio.gather(*asked) == ["a", "b"]
+    assert sizes == [2, 1, 1]
+
+
+async def test_a_server_at_fault_is_so_for_all_that_write_together(
+    database: PostgresDatabase, counted: Counted, failures: list[str]
+) -> None:
+    def refused(tx: Transaction) -> None:
+        tx.execute("SET TRANSACTION READ ONLY")
+        calls.append("refused")
+        put("none")(tx)
+
+    calls: list[str] = []
+    other = Work("other")
+    results = await together(database, refused, other)
+    assert [type(result) for result in results] == [StorageError, StorageError]
+    assert (calls, other.calls) == (["refused"], 0)
+    assert counted.told == [(2, 0.0, True)]
+    assert failures == [
+        "the database cannot be used: cannot execute INSERT in a read-only transaction"
+    ]
+    failures.clear()
+    await database.write(put("next"))
+    assert "next" in await keys(database)
+
+
+async def test_a_commit_that_is_refused(
+    database: PostgresDatabase, looking: Onlooker, failures: list[str]
+) -> None:
+    await looking.run(
+        "CREATE FUNCTION refuse() RETURNS TRIGGER LANGUAGE plpgsql AS"
+        " 'BEGIN RAISE EXCEPTION ''not this one''; END';"
+        "CREATE CONSTRAINT TRIGGER refused AFTER INSERT ON synth_pools.meta"
+        " DEFERRABLE INITIALLY DEFERRED FOR EACH ROW WHEN (NEW.key = 'bad')"
+        " EXECUTE FUNCTION refuse()"
+    )
+    with pytest.raises(StatementError, match="not this one"):
+        await database.write(put("bad"))
+    await database.write(put("good"))
+    found = await keys(database)
+    assert "good" in found
+    assert "bad" not in found
+    assert failures == []
+
+
+async def test_who_waits_while_nobody_knows_of_a_commit(
+    own_server: PostgresServer, monkeypatch: pytest.MonkeyPatch, failures: list[str]
+) -> None:
+    """Whoever can ask again is told so, and all others wait until the server is there."""
+    monkeypatch.setattr(postgres_module, "_UNSETTLED_SECONDS", 0.3)
+    database = await PostgresDatabase.open(StoreURL("store", own_server.new_database("unknown")))
+    writer = database._writer
+    assert writer is not None
+    finish_as_it_is = writer.finish
+    is_away = asyncio.Event()
+
+    async def committed_and_away(statement: str) -> None:
+        await finish_as_it_is(statement)
+        await asyncio.to_thread(own_server.stop, signal.SIGINT)
+        is_away.set()
+        raise StatementError(asyncpg.ConnectionDoesNotExistError("closed in the middle"))
+
+    monkeypatch.setattr(writer, "finish", committed_and_away)
+    try:
+        async with asyncio.timeout(LIMIT):
+            first = asyncio.create_task(database.write(put("first")))
+            patient = asyncio.create_task(database.write_until_stored(put("patient")))
+            await is_away.wait()
+            later = asyncio.create_task(database.write(put("later")))
+            patient_later = asyncio.create_task(database.write_until_stored(put("patient later")))
+            with pytest.raises(StorageError, match="whether anything was changed is not known"):
+                await first
+            with pytest.raises(StorageError, match="cannot be reached.*nothing was changed"):
+                await later
+            assert not patient.done()
+            await asyncio.to_thread(own_server.start)
+            await asyncio.gather(patient, patient_later)
+        found = await keys(database)
+        assert {"first", "patient", "patient later"} <= found
+        assert "later" not in found
+    finally:
+        await database.close()
+    assert failures
+    failures.clear()
+
+
+async def test_the_end_of_one_that_never_learns_of_its_commit(
+    own_server: PostgresServer, monkeypatch: pytest.MonkeyPatch, failures: list[str]
+) -> None:
+    monkeypatch.setattr(postgres_module, "_UNSETTLED_SECONDS", 0.1)
+    database = await PostgresDatabase.open(StoreURL("store", own_server.new_database("never")))
+    writer = database._writer
+    assert writer is not None
+
+    async def away(statement: str) -> None:
+        await asyncio.to_thread(own_server.stop, signal.SIGQUIT)
+        raise StatementError(asyncpg.ConnectionDoesNotExistError(f"closed in {statement}"))
+
+    monkeypatch.setattr(writer, "finish", away)
+    async with asyncio.timeout(LIMIT):
+        with pytest.raises(StorageError, match="not known"):
+            await database.write(put("lost"))
+        assert database.waiting == 1
+        await database.close()
+    assert database.waiting == 0
+    assert failures
+    failures.clear()
+
+
+async def test_the_end_of_one_whose_turn_does_not_come(
+    store: str, looking: Onlooker, monkeypatch: pytest.MonkeyPatch, failures: list[str]
+) -> None:
+    monkeypatch.setattr(database_module, "_CLOSE_SECONDS", 0.2)
+    database = await PostgresDatabase.open(StoreURL("store", store))
+    await looking.run(HOLD)
+    writing = asyncio.create_task(database.write(put("late")))
+    await looking.until(lambda: waiting(looking))
+    async with asyncio.timeout(LIMIT):
+        await database.close()
+        with pytest.raises(DatabaseClosedError):
+            await writing
+    await looking.run(LET_GO)
+    await looking.until_ended()
+    assert await looking.rows("SELECT key FROM synth_pools.meta WHERE key = 'late'") == []
+    assert failures == ["the database did not take the last writes in 0.2 seconds"]
+    failures.clear()
+
+
+async def waiting(looking: Onlooker) -> bool:
+    return bool(await looking.rows("SELECT 1 FROM pg_locks WHERE NOT granted"))
+
+
+async def test_one_that_cannot_be_opened_leaves_no_session(store: str, looking: Onlooker) -> None:
+    url = StoreURL("store", store)
+    first = await PostgresDatabase.open(url, contents="here")
+    assert first.is_new
+    with pytest.raises(StoreError, match="--artifacts-dir") as elsewhere:
+        await PostgresDatabase.open(url, contents="elsewhere")
+    await first.close()
+    await looking.until_ended()
+    second = await PostgresDatabase.open(url)
+    assert not second.is_new
+    assert second.identity == first.identity
+    assert second.place == first.place
+    await second.close()
+    await looking.run("UPDATE synth_pools.meta SET value = '999' WHERE key = 'schema_version'")
+    with pytest.raises(SchemaVersionError, match="version 999") as newer:
+        await PostgresDatabase.open(url)
+    await looking.until_ended()
+    await looking.run("UPDATE synth_pools.meta SET value = 'odd' WHERE key = 'schema_version'")
+    with pytest.raises(ValueError, match="odd") as odd:
+        await PostgresDatabase.open(url)
+    await looking.until_ended()
+    # The errors know of what is to have ended.
+    assert len({type(one.value) for one in (elsewhere, newer, odd)}) == 3
+
+
+async def test_one_whose_user_may_not_do_it_leaves_no_session(
+    store: str, looking: Onlooker
+) -> None:
+    [(name,)] = await looking.rows("SELECT current_database()")
+    await looking.run(f"CREATE ROLE {name} LOGIN PASSWORD 'word-of-theirs'")
+    try:
+        url = StoreURL("store", store.replace("//pools:", f"//{name}:", 1))
+        password = store.split("@")[0].split(":")[-1]
+        url = StoreURL("store", url.reveal().replace(password, "word-of-theirs"))
+        with pytest.raises(StoreError, match="permission denied for database") as refused:
+            await PostgresDatabase.open(url)
+        await looking.until_ended()
+        assert "word-of-theirs" not in str(refused.value)
+    finally:
+        await looking.run(f"DROP ROLE {name}")
+
+
+async def test_an_old_server_is_refused(
+    store: str, looking: Onlooker, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    major = await looking.rows("SELECT CAST(current_setting('server_version_num') AS INT) / 10000")
+    monkeypatch.setattr(postgres_module, "_OLDEST_SERVER", major[0][0])
+    opened = await PostgresDatabase.open(StoreURL("store", store))
+    assert str(opened.versions["postgresql"]).startswith(str(major[0][0]))
+    await opened.close()
+    monkeypatch.setattr(postgres_module, "_OLDEST_SERVER", major[0][0] + 1)
+    with pytest.raises(StoreError, match=f"give one of version {major[0][0] + 1} or later"):
+        await PostgresDatabase.open(StoreURL("store", store))
+
+
+async def test_a_store_that_is_away_is_told_of_nothing(
+    own_server: PostgresServer, failures: list[str]
+) -> None:
+    """Its size and how it is shared are asked for by whoever only watches."""
+    database = await PostgresDatabase.open(StoreURL("store", own_server.new_database("x")))
+    assert (await database.sharing())["backends"] == 1
+    assert (await database.bytes_on_disk())["database"] > 1_000_000
+    await asyncio.to_thread(own_server.stop, signal.SIGQUIT)
+    assert await database.sharing() == {}
+    assert await database.bytes_on_disk() == {}
+    for read in (database.read_apart, database.read_once, database.read):
+        with pytest.raises(StorageError, match="nothing was changed"):
+            await read(lambda db: db.execute("SELECT 1").fetchone())
+    await database.close()
+    assert failures
+    failures.clear()
