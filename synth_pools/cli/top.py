@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import queue
 import sys
 import threading
 import time
@@ -75,7 +76,9 @@ class _PoolWatch:
 
     def __init__(self, client: ContainerPoolsClient) -> None:
         self._client = client
-        self._changed = threading.Event()
+        # ^C may come at any moment of the wait for it, which one of an event would not survive: its
+        # lock is released twice where it is being taken again.
+        self._changes = queue.SimpleQueue[None]()
         self._followed: set[str] = set()
 
     def follow(self, pools: Sequence[str]) -> None:
@@ -88,10 +91,12 @@ class _PoolWatch:
 
     def wait(self, seconds: float) -> None:
         """Wait until something has happened, at most some seconds."""
-        self._changed.wait(seconds)
-        # What comes at once is drawn at once.
-        time.sleep(_LEAST_SECONDS)
-        self._changed.clear()
+        with contextlib.suppress(queue.Empty):
+            self._changes.get(timeout=seconds)
+            # What comes at once is drawn at once.
+            time.sleep(_LEAST_SECONDS)
+            while True:
+                self._changes.get_nowait()
 
     def _read(self, pool_id: str) -> None:
         # Loaded by the client already.
@@ -103,7 +108,8 @@ class _PoolWatch:
             self._client.stream_pool_events(pool_id, start="latest") as events,
         ):
             for _ in events:
-                self._changed.set()
+                if self._changes.empty():
+                    self._changes.put(None)
 
 
 def _picture(

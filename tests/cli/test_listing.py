@@ -178,7 +178,8 @@ def test_top_is_drawn_when_something_happens(
             eventually(lambda: streams_of(backend) > 0)
             client.create_rollout(pool, {"mode": "sync"})
             seen.until(rf"{pool} +\S*active\S* +0 +0 +1 +0")
-            assert seen.interrupt() == 130
+            status, text = seen.interrupt()
+            assert status == 130, text
 
 
 SHELLS = ("bash", "zsh", "fish")

@@ -42,17 +42,25 @@ class Terminal:
     def end(self, answer: str = "") -> tuple[int, str]:
         """Type an answer, and return the status of the command and what it has written."""
         self.type(answer)
+        return self._ended()
+
+    def interrupt(self) -> tuple[int, str]:
+        """Send ^C, and return the status of the command and what it has written."""
+        self.process.send_signal(signal.SIGINT)
+        return self._ended()
+
+    def _ended(self) -> tuple[int, str]:
+        # A command that writes more than a terminal holds ends only if somebody reads it.
         written = b""
+        deadline = time.monotonic() + _SECONDS
         # Linux: the end is an error, once nobody has the terminal open any more.
         with suppress(OSError):
-            while piece := os.read(self._owner, 1 << 16):
+            while select([self._owner], [], [], max(0.0, deadline - time.monotonic()))[0]:
+                piece = os.read(self._owner, 1 << 16)
+                if not piece:
+                    break
                 written += piece
-        return self.process.wait(_SECONDS), self.text + written.decode()
-
-    def interrupt(self) -> int:
-        """Send ^C, and return the status with which the command ends."""
-        self.process.send_signal(signal.SIGINT)
-        return self.process.wait(_SECONDS)
+        return self.process.wait(_SECONDS), self.text + written.decode("utf-8", "replace")
 
 
 @contextmanager
