@@ -260,10 +260,10 @@ def test_top_waits_between_two_pictures(
 
     def wait(watch: top._PoolWatch, seconds: float) -> None:
         assert seconds == 3600
-        watch._changed.set()
+        watch._changes.put(None)
         waited(watch, seconds)
         # What was told is drawn once.
-        assert not watch._changed.is_set()
+        assert watch._changes.empty()
         raise KeyboardInterrupt
 
     monkeypatch.setattr(top, "_picture", draw)
