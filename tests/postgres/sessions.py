@@ -52,6 +52,14 @@ class Onlooker:
 
         await self.until(look)
 
+    async def until_one_waits(self) -> None:
+        """Wait until a session waits for a lock."""
+
+        async def look() -> bool:
+            return bool(await self.rows("SELECT 1 FROM pg_locks WHERE NOT granted"))
+
+        await self.until(look)
+
 
 @contextlib.asynccontextmanager
 async def onlooker(store: str) -> AsyncIterator[Onlooker]:

@@ -156,6 +156,21 @@ async def test_those_that_stay_are_told_of_one_that_leaves(join: Join, looking: 
     await looking.until_ended()
 
 
+async def test_one_that_leaves_in_the_middle_of_a_renewal(
+    join: Join, looking: Onlooker, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(membership_module, "_ANSWER_SECONDS", LIMIT)
+    one = await join("a")
+    await looking.run("BEGIN; SELECT 1 FROM synth_pools.backends FOR UPDATE")
+    one.begin(Told())
+    await looking.until_one_waits()
+    leaving = asyncio.create_task(one.leave())
+    await asyncio.sleep(0)
+    await looking.run("ROLLBACK")
+    await leaving
+    assert await looking.rows(NUMBERS) == []
+
+
 async def test_one_hears_what_others_tell_and_not_itself(join: Join, looking: Onlooker) -> None:
     one, told = await join("a"), Told()
     number = one.number

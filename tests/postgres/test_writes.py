@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import asyncio
 import signal
-from collections.abc import AsyncIterator, Callable, Sequence
+from collections.abc import AsyncIterator, Callable, Iterable, Sequence
+from pathlib import Path
 from typing import Any
 
 import asyncpg
@@ -24,10 +25,13 @@ from synth_pools.backend.storage.database import (
 from synth_pools.backend.storage.postgres import database as postgres_module
 from synth_pools.backend.storage.postgres.connection import StatementError
 from synth_pools.backend.storage.postgres.database import PostgresDatabase
+from synth_pools.backend.storage.statements import Notice
 from tests.postgres.sessions import LIMIT, Onlooker, onlooker
+from tests.postgres.test_membership import LAPSED
 from tests.postgres.test_outages import keys, put
 from tests.support.postgres_server import PostgresServer
 
+OPERATE = Path(__file__).parents[2] / "docs/operate.md"
 HOLD = "SELECT pg_advisory_lock(1398361684, 2)"
 LET_GO = "SELECT pg_advisory_unlock(1398361684, 2)"
 
@@ -251,7 +255,7 @@ async def test_the_end_of_one_whose_turn_does_not_come(
     database = await PostgresDatabase.open(StoreURL("store", store))
     await looking.run(HOLD)
     writing = asyncio.create_task(database.write(put("late")))
-    await looking.until(lambda: waiting(looking))
+    await looking.until_one_waits()
     async with asyncio.timeout(LIMIT):
         await database.close()
         with pytest.raises(DatabaseClosedError):
@@ -263,8 +267,41 @@ async def test_the_end_of_one_whose_turn_does_not_come(
     failures.clear()
 
 
-async def waiting(looking: Onlooker) -> bool:
-    return bool(await looking.rows("SELECT 1 FROM pg_locks WHERE NOT granted"))
+class Heir:
+    """Peer that takes over, and sees who is left then."""
+
+    def __init__(self) -> None:
+        self.left: list[int] = []
+
+    def take_over(self, tx: Transaction) -> None:
+        self.left.append(tx.execute("SELECT COUNT(*) FROM backends").fetchone()[0])
+
+    def receive(self, notices: Iterable[Notice]) -> None:
+        raise NotImplementedError(f"nobody tells anything here: {list(notices)}")
+
+    def look_again(self) -> None:
+        pass
+
+    def give_up(self) -> None:
+        pass
+
+
+async def test_who_takes_over_does_so_as_those_that_are_dead_leave(
+    store: str, looking: Onlooker
+) -> None:
+    database = await PostgresDatabase.open(StoreURL("store", store), token="word")
+    await looking.run(LAPSED)
+    heir = Heir()
+    # It has nobody yet who would.
+    await database._take_over()
+    await database.join(heir)
+    assert heir.left == [2]
+    await database._take_over()
+    assert heir.left == [2, 1]
+    tokens = "SELECT token FROM synth_pools.backends WHERE number = {}"
+    assert await looking.rows(tokens.format(database.owner)) == [(database.scope,)] == [("word",)]
+    await database.close()
+    assert database.owner is None
 
 
 async def test_one_that_cannot_be_opened_leaves_no_session(store: str, looking: Onlooker) -> None:
@@ -312,6 +349,8 @@ async def test_one_whose_user_may_not_do_it_leaves_no_session(
 async def test_an_old_server_is_refused(
     store: str, looking: Onlooker, monkeypatch: pytest.MonkeyPatch
 ) -> None:
+    # As operators are told.
+    assert f"({postgres_module._OLDEST_SERVER} or later)" in OPERATE.read_text(encoding="utf-8")
     major = await looking.rows("SELECT CAST(current_setting('server_version_num') AS INT) / 10000")
     monkeypatch.setattr(postgres_module, "_OLDEST_SERVER", major[0][0])
     opened = await PostgresDatabase.open(StoreURL("store", store))

@@ -40,7 +40,7 @@ _T = TypeVar("_T")
 # Says whose contents these are.
 _OWNER_NAME = "owner"
 _CONTENT = re.compile(rf"{FOLDER}/([0-9a-f]{{2}})/(\1[0-9a-f]{{62}})")
-_NAMES_AT_ONCE = 100
+_MOST_NAMES = 100
 
 # Uploads of all rollouts at once: each has two parts in memory besides what it uploads.
 _WRITERS = 6
@@ -132,8 +132,8 @@ class BucketContents(RemoteContents):
                 return
             old = (one["path"] for one in found if self._has_aged(one["last_modified"]))
             names = [match[2] for path in old if (match := _CONTENT.fullmatch(path))]
-            for begin in range(0, len(names), _NAMES_AT_ONCE):
-                yield names[begin : begin + _NAMES_AT_ONCE]
+            for begin in range(0, len(names), _MOST_NAMES):
+                yield names[begin : begin + _MOST_NAMES]
 
     def put_away(self, names: Collection[str]) -> int:
         moved = 0

@@ -27,7 +27,7 @@ if TYPE_CHECKING:
     from .content_bucket import BucketContents
 
 # How many contents that nobody names are put away in one transaction.
-_SWEPT_AT_ONCE = 200
+_MOST_SWEPT = 200
 _DRIVER = "obstore"
 _ENDPOINTS = ("AWS_ENDPOINT_URL_S3", "AWS_ENDPOINT_URL", "AWS_ENDPOINT")
 _REGIONS = ("AWS_REGION", "AWS_DEFAULT_REGION")
@@ -79,8 +79,8 @@ async def sweep_contents(contents: FolderContents, database: Database) -> None:
         await asyncio.to_thread(contents.sweep, named, is_new=database.is_new)
         return
     found = await asyncio.to_thread(contents.unnamed, named)
-    for begin in range(0, len(found), _SWEPT_AT_ONCE):
-        some = found[begin : begin + _SWEPT_AT_ONCE]
+    for begin in range(0, len(found), _MOST_SWEPT):
+        some = found[begin : begin + _MOST_SWEPT]
         await database.write(partial(_put_away, contents, some))
 
 

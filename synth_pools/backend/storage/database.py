@@ -33,7 +33,7 @@ _Item = TypeVar("_Item")
 _log = logging.getLogger(__name__)
 
 # How many waiting writes share one commit: a disk flush takes longer than a hundred of them.
-_BATCH = 128
+_MOST_WRITES = 128
 _CLOSE_SECONDS = 30.0
 _SHORTEST_PAUSE, _LONGEST_PAUSE = 0.1, 5.0
 _COMPLAINT_SECONDS = 1.0
@@ -325,7 +325,7 @@ class Database(abc.ABC):
         self._is_to_begin = False
         if not self._waiting:
             return None
-        size = min(_BATCH, len(self._waiting))
+        size = min(_MOST_WRITES, len(self._waiting))
         self._in_hand = Batch([self._waiting.popleft() for _ in range(size)])
         return self._in_hand
 

@@ -18,7 +18,7 @@ from .rollouts import find_rollouts
 KEY_SECONDS = 24 * 3600.0
 
 # So many at once hold up nobody's admission for long.
-_CHUNK = 200
+_MOST_FORGOTTEN = 200
 _PAUSE_SECONDS = 60.0
 
 
@@ -161,7 +161,7 @@ async def forget_old_keys(database: Database) -> None:
             forgotten = await database.write(_delete_old) if database.is_leader else 0
         except StorageError:
             forgotten = 0  # it is in the log, and there is a next time
-        if forgotten < _CHUNK:
+        if forgotten < _MOST_FORGOTTEN:
             await asyncio.sleep(_PAUSE_SECONDS)
 
 
@@ -169,7 +169,7 @@ def _delete_old(tx: Transaction) -> int:
     return tx.execute(
         "DELETE FROM idempotency WHERE (scope, key) IN"
         " (SELECT scope, key FROM idempotency WHERE created < ? LIMIT ?)",
-        (_oldest(), _CHUNK),
+        (_oldest(), _MOST_FORGOTTEN),
     ).rowcount
 
 

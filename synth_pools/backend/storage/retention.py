@@ -23,13 +23,13 @@ from .database import Database, Transaction
 from .idempotency import KEY_SECONDS
 
 # So many at once hold up nobody's admission for long.
-_CHUNK = 200
+_MOST_FORGOTTEN = 200
 _LONGEST_PAUSE = 60.0
 _SIZE_PAUSE = 1.0
 _SHARED_SIZE_PAUSE = 10.0
 _SWEEP_SECONDS = 86_400.0
 # So many questions at once hold up no other read for long.
-_NAMES_AT_ONCE = 100
+_MOST_NAMES = 100
 
 _log = logging.getLogger(__name__)
 
@@ -39,7 +39,7 @@ async def forget_finished(database: Database, contents: ContentStore, keep_secon
 
     def work(tx: Transaction) -> tuple[int, set[str]]:
         keys_since = clock.unix_time() - KEY_SECONDS
-        return rollouts.delete_finished(tx, ago(keep_seconds), keys_since, _CHUNK)
+        return rollouts.delete_finished(tx, ago(keep_seconds), keys_since, _MOST_FORGOTTEN)
 
     pause = min(_LONGEST_PAUSE, keep_seconds / 10)
     while True:
@@ -50,13 +50,13 @@ async def forget_finished(database: Database, contents: ContentStore, keep_secon
             await _remove_unnamed(database, contents, names)
         except StorageUnavailableError:
             forgotten = 0  # it is in the log, and there is a next time
-        if forgotten < _CHUNK:
+        if forgotten < _MOST_FORGOTTEN:
             await asyncio.sleep(pause)
 
 
 async def keep_within(database: Database, contents: ContentStore, most_bytes: int) -> None:
     """Remove, again and again, the oldest contents of artifacts when there is more than this."""
-    work = partial(artifact_rows.forget_oldest, most_bytes=most_bytes, limit=_CHUNK)
+    work = partial(artifact_rows.forget_oldest, most_bytes=most_bytes, limit=_MOST_FORGOTTEN)
     # Of what backends share only the database knows the size.
     own = contents if isinstance(contents, FolderContents) and not database.is_shared else None
     while True:
@@ -89,8 +89,8 @@ async def put_away_unnamed(database: Database, contents: RemoteContents) -> None
 
 def _parts(names: set[str]) -> Iterator[list[str]]:
     listed = sorted(names)
-    for begin in range(0, len(listed), _NAMES_AT_ONCE):
-        yield listed[begin : begin + _NAMES_AT_ONCE]
+    for begin in range(0, len(listed), _MOST_NAMES):
+        yield listed[begin : begin + _MOST_NAMES]
 
 
 async def _remove_unnamed(database: Database, contents: ContentStore, names: set[str]) -> None:

@@ -25,7 +25,7 @@ DRIVER_ERRORS = (
     OSError,
 )
 # Rows of a long result that are read at a time.
-_PAGE = 100
+_MOST_ROWS = 100
 # Classes of errors that are the server's, whatever was asked for: of the connection, of its
 # resources, of somebody who intervened, of its system, of its files. One that only reads is no
 # place to write to.
@@ -149,9 +149,9 @@ class PostgresConnection:
         prepared = self._prepare(statement.sql)
         cursor = self._await(_opened(prepared, statement.arguments(parameters)))
         while True:
-            rows = self._await(cursor.fetch(_PAGE))
+            rows = self._await(cursor.fetch(_MOST_ROWS))
             yield from rows
-            if len(rows) < _PAGE:
+            if len(rows) < _MOST_ROWS:
                 return
 
     def written_rollouts(self, writes: Sequence[RolloutWrite], /) -> list[Row | None]:
