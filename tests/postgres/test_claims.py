@@ -8,6 +8,7 @@ from typing import Any, TypeVar
 
 import pytest
 
+from synth_pools.backend.domain.errors import ApiError
 from synth_pools.backend.settings import StoreURL
 from synth_pools.backend.storage import claims
 from synth_pools.backend.storage.claims import Claim
@@ -76,10 +77,14 @@ async def test_the_oldest_are_claimed_as_there_are_places(
     assert await claim(database, "p", 5) == Claim((), 3, has_more=True)
     owners = await looking.rows("SELECT DISTINCT owner FROM synth_pools.queue ORDER BY owner")
     assert owners == [(database.owner,), (None,)]
-    await set_pool(looking, "concurrency = 7")
+    await set_pool(looking, "concurrency = 6")
     await rollouts("p", "running", "x", owner=database.owner)
     # One runs, and three are about to.
-    assert await claim(database, "p", 5) == Claim(("d", "e", "f"), 7, has_more=False)
+    assert await claim(database, "p", 5) == Claim(("d", "e"), 6, has_more=True)
+    await set_pool(looking, "concurrency = 6, status = 'paused'")
+    assert await claim(database, "p", 5) == Claim((), 6, has_more=True)
+    await set_pool(looking, "concurrency = 7, status = 'active'")
+    assert await claim(database, "p", 5) == Claim(("f",), 7, has_more=False)
     assert await claim(database, "p", 5) == Claim((), 7, has_more=False)
 
 
@@ -178,6 +183,10 @@ async def test_places_of_another_backends_pool_are_none_of_ours(
     def free(tx: Transaction) -> int:
         return claims.free_places(tx, claims.find_pool_with_places(tx, "p"))
 
+    for unknown in ("nowhere", "no\0where"):
+        with pytest.raises(ApiError, match="nowhere|no.+where") as missing:
+            await database.write(partial(claims.find_pool_with_places, pool_id=unknown))
+        assert missing.value.status == 404
     assert await database.write(free) == 3
     await rollouts("p", "queued", "a")
     await rollouts("p", "running", "b")

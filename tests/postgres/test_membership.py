@@ -15,7 +15,7 @@ from synth_pools.backend.storage.postgres import membership as membership_module
 from synth_pools.backend.storage.postgres.connection import StatementError
 from synth_pools.backend.storage.postgres.membership import LEASE_SECONDS, Membership
 from synth_pools.backend.storage.postgres.notices import CHANNEL
-from synth_pools.backend.storage.postgres.schema import migrate
+from synth_pools.backend.storage.postgres.schema import WRITERS_LOCK, migrate
 from synth_pools.backend.storage.postgres.sessions import open_session
 from synth_pools.backend.storage.statements import Notice, Transaction
 from tests.postgres.sessions import LIMIT, Onlooker, onlooker, stopped
@@ -147,13 +147,29 @@ async def test_those_that_stay_are_told_of_one_that_leaves(join: Join, looking: 
     first.begin(told)
     before = await looking.sessions()
     assert len(before) == 2
+    session = second._raw
+    assert session is not None
     await second.leave()
+    assert session.is_closed()
     assert await told.next() == [Notice("backends")]
     assert second.number is None
     assert await looking.rows(NUMBERS) == [(first.number,)]
     await second.leave()
     await first.leave()
     await looking.until_ended()
+
+
+async def test_one_joins_between_the_transactions_of_others(store: str, looking: Onlooker) -> None:
+    """Whoever writes knows whether there is anybody to tell."""
+    lock, key = "pg_advisory_lock", ", ".join(map(str, WRITERS_LOCK))
+    await looking.run(f"SELECT {lock}({key})")
+    one = Membership(StoreURL("store", store), "a", "", nobody)
+    joining = asyncio.create_task(one.join())
+    await looking.until_one_waits()
+    assert await looking.rows(NUMBERS) == []
+    await looking.run(f"SELECT {lock.replace('lock', 'unlock')}({key})")
+    assert await joining
+    await one.leave()
 
 
 async def test_one_that_leaves_in_the_middle_of_a_renewal(

@@ -120,6 +120,11 @@ async def test_one_reader_after_the_other_has_the_same_session(readers: Readers)
     assert first < second
 
 
+async def test_what_takes_long_shows_one_moment(readers: Readers) -> None:
+    first, second = await readers.read_long(lambda db: (moment_of(db), moment_of(db)))
+    assert first == second
+
+
 async def test_readers_end_with_their_backend(readers: Readers, looking: Onlooker) -> None:
     await asyncio.gather(*(readers.read(pid_of, in_snapshot=True) for _ in range(3)))
     assert await looking.sessions()

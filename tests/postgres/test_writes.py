@@ -25,7 +25,7 @@ from synth_pools.backend.storage.database import (
 from synth_pools.backend.storage.postgres import database as postgres_module
 from synth_pools.backend.storage.postgres.connection import StatementError
 from synth_pools.backend.storage.postgres.database import PostgresDatabase
-from synth_pools.backend.storage.statements import Notice
+from synth_pools.backend.storage.statements import Notice, Snapshot
 from tests.postgres.sessions import LIMIT, Onlooker, onlooker
 from tests.postgres.test_membership import LAPSED
 from tests.postgres.test_outages import keys, put
@@ -127,6 +127,16 @@ async def test_those_that_only_read_do_so_once(
     assert await together(database, *works) == ["a", "b"]
     assert [work.calls for work in works] == [1, 1]
     assert counted.told == [(2, 0.0, False)]
+
+
+async def test_reads_of_one_moment_and_of_one_statement(database: PostgresDatabase) -> None:
+    def moments(db: Snapshot) -> set[Any]:
+        return {db.execute("SELECT now()").fetchone()[0] for _ in range(2)}
+
+    assert len(await database.read(moments)) == 1
+    assert len(await database.read_apart(moments)) == 1
+    # That would take three times as long in a transaction.
+    assert len(await database.read_once(moments)) == 2
 
 
 async def test_a_group_that_fails_is_done_one_by_one(database: PostgresDatabase) -> None:
