@@ -17,7 +17,7 @@ from synth_pools.backend.processes import pool as pool_module
 from tests.cli.local.test_serve import serve as serve_command
 from tests.support.backend_server import Server, eventually, serve
 from tests.support.oci import IMAGE, EngineUnderTest, interpreter
-from tests.support.process_pools import containers, healthy, until
+from tests.support.process_pools import containers, healthy, until, watches_of
 from tests.system.crash.processes import KEY, Serve
 
 Small = Callable[..., dict[str, Any]]
@@ -254,7 +254,30 @@ def test_some_are_warm_ahead_of_demand(
     allowing.call("DELETE", f"/v1/pools/{pool_id}")
 
 
-def test_what_a_killed_backend_left_is_removed(
+def test_what_a_killed_backend_leaves_is_removed_without_another_start(
+    small: Small, engine: EngineUnderTest, tmp_path: Path
+) -> None:
+    backend = Serve(tmp_path / "data", tmp_path / "log", "--allow-images")
+    backend.start()
+    client = Server(backend.url, None)
+    client.http.headers["authorization"] = f"Bearer {KEY}"
+    # Of another backend, which goes on.
+    engine.say("run", "--detach", "--name", "other", *OTHER, IMAGE, interpreter(), "-c", SLEEP)
+    with client.http:
+        pool_id = start_pool(client, small("stubborn"), capacity=2)
+        healthy(client, pool_id, 2)
+        left = set(names_of(engine, pool_id))
+        assert len(left) == 2
+        [watch] = watches_of(backend.pid)
+        backend.kill()
+    eventually(lambda: left.isdisjoint(engine.containers()))
+    assert "other" in engine.containers()
+    engine.say("rm", "--force", "other")
+    # It looks for what its engine was just making a few times more.
+    watch.wait(120)
+
+
+def test_what_it_left_is_removed_by_its_next_start(
     small: Small, engine: EngineUnderTest, tmp_path: Path
 ) -> None:
     data_dir = tmp_path / "data"
@@ -267,6 +290,9 @@ def test_what_a_killed_backend_left_is_removed(
         healthy(client, pool_id, 2)
         left = set(names_of(engine, pool_id))
         assert len(left) == 2
+        [watch] = watches_of(backend.pid)
+        watch.kill()
+        watch.wait(20)
         backend.kill()
     assert left <= set(engine.containers())
     # It need not be allowed any more, and another backend's are left alone.

@@ -104,3 +104,9 @@ def carriers(token: str) -> list[psutil.Process]:
             if one.environ().get(MARKER, "").startswith(token):
                 found.append(one)
     return found
+
+
+def watches_of(pid: int) -> list[psutil.Process]:
+    """The programs that end what a backend has started if it is killed."""
+    children = psutil.Process(pid).children(recursive=True)
+    return [one for one in children if any("orphans" in word for word in one.cmdline())]

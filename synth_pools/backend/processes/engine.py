@@ -9,7 +9,7 @@ import logging
 import shutil
 import subprocess
 import threading
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -155,7 +155,7 @@ class ContainerEngine:
             # One that has ended meanwhile is no matter.
             await self._ask("stop", "-t", seconds, *self._ignoring(), *containers)
 
-    async def remove(self, containers: Sequence[str]) -> None:
+    async def remove(self, containers: Collection[str]) -> None:
         """Kill and remove containers; those that are not there are no matter."""
         try:
             await self._ask(*self._removal(containers))
@@ -192,7 +192,7 @@ class ContainerEngine:
         found = await self._ask("ps", "--all", "--quiet", "--filter", f"label={label}")
         return found.split()
 
-    def _removal(self, containers: Sequence[str]) -> list[str]:
+    def _removal(self, containers: Collection[str]) -> list[str]:
         return ["rm", "--force", "--volumes", *self._ignoring(), *containers]
 
     def _ignoring(self) -> list[str]:

@@ -20,6 +20,7 @@ from .engine import UNAVAILABLE, ContainerEngine, EngineError, Image, installed,
 from .failures import IMAGE
 from .image_spec import SOCKET_FOLDER, ImageSpec
 from .launcher import ContainerEnd, LaunchError, StartOrder
+from .orphans import OrphanWatch
 from .output import OutputSink
 from .permissions import mount_refusal
 from .ports import HOST
@@ -114,17 +115,23 @@ class ImageLauncher:
         mount_folders: Folders of which containers may read what their pool asks for.
         sockets: The folder for the sockets of those without a network.
         registry: What is known of its containers beyond its own end.
+        watch: Removes them if this program is killed.
     """
 
     noun = "container"
     is_remote = False
 
     def __init__(
-        self, mount_folders: Sequence[Path], sockets: Path, registry: EngineRegistry
+        self,
+        mount_folders: Sequence[Path],
+        sockets: Path,
+        registry: EngineRegistry,
+        watch: OrphanWatch,
     ) -> None:
         self._mount_folders = mount_folders
         self._sockets = sockets
         self._registry = registry
+        self._watch = watch
         self._engines: dict[str, ContainerEngine] = {}
         # One pull serves all that wait for the image.
         self._pulls: dict[tuple[str, str], asyncio.Lock] = {}
@@ -188,7 +195,12 @@ class ImageLauncher:
             # Podman's monitor leaves a file where it works if a container runs out of memory.
             self._sockets.mkdir(mode=0o700, exist_ok=True)
             folder = str(self._sockets)
-            client = await Child.spawn(arguments, environment, folder, None, order.output)
+            await self._watch.add_container(engine.name, name)
+            try:
+                client = await Child.spawn(arguments, environment, folder, None, order.output)
+            except OSError:
+                self._watch.remove_containers(engine.name, [name])
+                raise
         except BaseException:
             if relay is not None:
                 relay.close()
@@ -233,6 +245,8 @@ class ImageLauncher:
         await asyncio.gather(
             *(_end(engine, [one for one in started if one.engine is engine]) for engine in engines)
         )
+        for container in started:
+            self._watch.remove_containers(container.engine.name, [container.name])
 
     def _engine(self, named: str | None) -> ContainerEngine:
         name = installed(named)

@@ -22,10 +22,10 @@ class LocalLauncher:
     noun = "process"
     is_remote = False
 
-    def __init__(self, registry: ProcessRegistry) -> None:
+    def __init__(self, registry: ProcessRegistry, watch: OrphanWatch) -> None:
         self._registry = registry
         self._table = ProcessTable()
-        self._watch = OrphanWatch()
+        self._watch = watch
 
     async def prepare(
         self, spec: ProcessSpec, open_output: Callable[[], OutputSink]
@@ -36,7 +36,11 @@ class LocalLauncher:
     async def _start(self, spec: ProcessSpec, order: StartOrder) -> Child:
         marker = self._registry.new_marker()
         await self._watch.add(marker)
-        return await spawn(spec, order, marker)
+        try:
+            return await spawn(spec, order, marker)
+        except (OSError, ValueError):
+            self._watch.remove([marker])
+            raise
 
     async def remember(self, started: Child) -> None:
         await self._registry.add(started)
@@ -45,10 +49,6 @@ class LocalLauncher:
         await end_children(started, table=self._table)
         self._watch.remove(child.known.marker for child in started)
         await self._registry.remove(started)
-
-    async def close(self) -> None:
-        """Let go of what would end them after a crash, once all have ended."""
-        await self._watch.close()
 
 
 async def spawn(spec: ProcessSpec, order: StartOrder, marker: str) -> Child:

@@ -1,11 +1,12 @@
-"""End of the processes that a killed backend has left: by a program that outlives it.
+"""End of what a killed backend has left running: by a program that outlives it.
 
-The program is a shell that reads, from a pipe of the backend, the marker of each process before it
-starts. The end of the pipe is that of the backend, whatever ended it; then the shell becomes
+The program is a shell that reads, from a pipe of the backend, what will be started: the marker of
+a process, or the engine and the name of a container. The end of the pipe is that of the backend,
+whatever ended it; then the shell becomes
 
-    python -m synth_pools.backend.processes.orphans < MARKERS
+    python -m synth_pools.backend.processes.orphans < TOLD
 
-It ends what has these very markers, and so nothing of a backend that is started again meanwhile.
+It ends what was told, and so nothing of a backend that is started again meanwhile.
 """
 
 from __future__ import annotations
@@ -15,9 +16,11 @@ import contextlib
 import logging
 import subprocess
 import sys
+from collections import defaultdict
 from collections.abc import Collection, Iterable
 
 from .discovery import ProcessFinder, ProcessTable, tag_of
+from .engine import ContainerEngine
 from .termination import PATIENCE_SECONDS, end, end_helper
 
 _log = logging.getLogger(__name__)
@@ -33,32 +36,45 @@ printf '%s\\n' "$told" | "$@"
 _MODULE = "synth_pools.backend.processes.orphans"
 _TELL_SECONDS = 2.0
 _END_SECONDS = 2.0
+# What an engine was just asked to make may be there only later.
+_REMOVAL_PAUSES = (0.0, 2.0, 10.0, 30.0)
 
 
 class OrphanWatch:
-    """The program beside this backend that ends its processes if it is killed."""
+    """The program beside this one that ends what it has started, if it is killed."""
 
     def __init__(self) -> None:
         self._process: asyncio.subprocess.Process | None = None
-        # Of those that may run.
-        self._markers: set[str] = set()
+        # Of what may run.
+        self._told: set[str] = set()
         self._lock = asyncio.Lock()
 
     async def add(self, marker: str) -> None:
         """Tell it of a process, before that is started."""
-        self._markers.add(marker)
+        await self._add(marker)
+
+    async def add_container(self, engine: str, name: str) -> None:
+        """Tell it of a container, before that is made."""
+        await self._add(f"{engine}/{name}")
+
+    async def _add(self, line: str) -> None:
+        self._told.add(line)
         async with self._lock:
-            if await self._tell([marker]):
+            if await self._tell([line]):
                 return
             try:
                 await self._start()
             except OSError as error:
                 # Then the next start of this backend ends them.
-                _log.warning("what ends processes after a crash of ours is missing: %s", error)
+                _log.warning("what would end after a crash of ours may go on: %s", error)
 
     def remove(self, markers: Iterable[str]) -> None:
         """Forget processes that have ended."""
-        self._markers.difference_update(markers)
+        self._told.difference_update(markers)
+
+    def remove_containers(self, engine: str, names: Iterable[str]) -> None:
+        """Forget containers that have been removed."""
+        self._told.difference_update(f"{engine}/{name}" for name in names)
 
     async def close(self) -> None:
         """End it, since nothing is left that it would have to end."""
@@ -84,15 +100,15 @@ class OrphanWatch:
             # What is sent to our group is not for it: it is to outlive us.
             start_new_session=True,
         )
-        await self._tell(self._markers)
+        await self._tell(self._told)
 
-    async def _tell(self, markers: Iterable[str]) -> bool:
-        """Write markers to it; False if it is not there."""
+    async def _tell(self, lines: Iterable[str]) -> bool:
+        """Write to it what may run; False if it is not there."""
         process = self._process
         if process is None or process.returncode is not None or process.stdin is None:
             return False
         try:
-            process.stdin.write("".join(f"{marker}\n" for marker in markers).encode())
+            process.stdin.write("".join(f"{line}\n" for line in lines).encode())
             async with asyncio.timeout(_TELL_SECONDS):
                 await process.stdin.drain()
         except OSError:
@@ -101,11 +117,30 @@ class OrphanWatch:
         return True
 
 
-async def end_orphans(markers: Collection[str]) -> None:
-    """End all processes with these markers, and all that they started."""
+async def end_orphans(told: Collection[str]) -> None:
+    """End all processes and containers that were told, and all that these started."""
+    containers = defaultdict[str, list[str]](list)
+    for line in told:
+        engine, found, name = line.partition("/")
+        if found:
+            containers[engine].append(name)
+    markers = frozenset(line for line in told if "/" not in line)
+    await asyncio.gather(
+        _end_processes(markers),
+        *(_remove(ContainerEngine(engine), names) for engine, names in containers.items()),
+    )
+
+
+async def _end_processes(markers: Collection[str]) -> None:
     tags = {tag_of(marker) for marker in markers}
     finder = ProcessFinder(ProcessTable(), markers.__contains__, tags.__contains__, list)
     await end(finder, PATIENCE_SECONDS)
+
+
+async def _remove(engine: ContainerEngine, names: Collection[str]) -> None:
+    for pause in _REMOVAL_PAUSES:
+        await asyncio.sleep(pause)
+        await engine.remove(names)
 
 
 if __name__ == "__main__":

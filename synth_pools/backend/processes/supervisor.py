@@ -20,6 +20,7 @@ from .image_launcher import ImageLauncher
 from .image_spec import ContainerSpec, ImageSpec, spec_of
 from .launcher import AnyLauncher
 from .local_launcher import LocalLauncher
+from .orphans import OrphanWatch
 from .output import OutputLogs
 from .permissions import REFUSALS, permission_refusal
 from .pool import PoolProcesses
@@ -51,9 +52,10 @@ class Processes:
         self._scheduler = scheduler
         self._settings = settings
         self._registry = ProcessRegistry(database)
-        self._local = LocalLauncher(self._registry)
+        self._watch = OrphanWatch()
+        self._local = LocalLauncher(self._registry, self._watch)
         self._images = ImageLauncher(
-            settings.mount_folders, settings.data_dir / "sockets", self._registry
+            settings.mount_folders, settings.data_dir / "sockets", self._registry, self._watch
         )
         self._cluster = None if settings.ray is None else RayCluster(settings.ray)
         self._on_ray: dict[type, RayLauncher] = {}
@@ -179,7 +181,7 @@ class Processes:
                 await asyncio.wait(ending, timeout=_KILL_SECONDS)
             raise
         finally:
-            await self._local.close()
+            await self._watch.close()
             if self._cluster is not None:
                 await self._cluster.close()
 

@@ -30,6 +30,7 @@ from tests.support.process_pools import (
     start_pool,
     token_of,
     until,
+    watches_of,
 )
 from tests.system.crash.processes import KEY, Serve
 
@@ -60,11 +61,6 @@ def kill_unwatched(backend: Serve) -> None:
     for one in watches_of(backend.pid):
         one.kill()
     backend.kill()
-
-
-def watches_of(pid: int) -> list[psutil.Process]:
-    children = psutil.Process(pid).children(recursive=True)
-    return [one for one in children if any("orphans" in word for word in one.cmdline())]
 
 
 def test_they_end_with_the_backend(tmp_path: Path) -> None:

@@ -275,7 +275,8 @@ def test_what_others_run_on_the_pool_takes_no_memory(
     def admit(_: str) -> None:
         for number in range(500 if len(pools.status) % 20 == 0 else 0):
             other = f"of_others_{number}"
-            event = {"event": "rollout.completed", "rollout_id": other, "result": "x" * 100}
+            event: dict[str, Any] = {"event": "rollout.completed", "rollout_id": other}
+            event["result"] = "x" * 100
             if holds_rollouts:
                 event |= {"rollout": {"id": other, "status": "failed"}, "summary": {"id": other}}
             pools.tell(P, event, 20)

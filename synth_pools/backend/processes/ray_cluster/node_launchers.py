@@ -24,6 +24,7 @@ from ..image_launcher import EngineContainer, ImageLauncher
 from ..image_spec import ImageSpec
 from ..launcher import Started, StartOrder
 from ..local_launcher import spawn
+from ..orphans import OrphanWatch
 from ..spec import ProcessSpec
 from ..termination import end, end_children
 
@@ -67,7 +68,9 @@ class _ImageLauncher:
         folders = [Path(folder) for folder in order["mount_folders"]]
         self._spec = ImageSpec(**order["spec"])
         self._sockets = Path(tempfile.gettempdir()) / f"synth-pools-{order['marker']}"
-        self._launcher = ImageLauncher(folders, self._sockets, _Label(order["marker"]))
+        self._watch = OrphanWatch()
+        label = _Label(order["marker"])
+        self._launcher = ImageLauncher(folders, self._sockets, label, self._watch)
 
     async def start(self, order: StartOrder) -> EngineContainer:
         self._sockets.mkdir(mode=0o700)
@@ -82,6 +85,7 @@ class _ImageLauncher:
                 await started.engine.remove([started.name])
             await self._launcher.end([started])
         finally:
+            await self._watch.close()
             shutil.rmtree(self._sockets, ignore_errors=True)
 
     async def end_leftovers(self) -> None:
