@@ -126,9 +126,10 @@ async def test_what_takes_long_shows_one_moment(readers: Readers) -> None:
 
 
 async def test_readers_end_with_their_backend(readers: Readers, looking: Onlooker) -> None:
-    await asyncio.gather(*(readers.read(pid_of, in_snapshot=True) for _ in range(3)))
-    assert await looking.sessions()
+    former = await three_sessions(readers)
+    assert len(await looking.sessions()) == 3
     await readers.close()
+    assert all(raw.is_closed() for raw in former)
     await looking.until_ended()
 
 
@@ -185,24 +186,37 @@ async def test_the_session_of_one_that_fails_is_used_again(
     assert await readers.read(pid_of, in_snapshot=True) == pid
 
 
-async def test_a_session_that_was_lost_while_nobody_read(
+async def test_after_a_lost_session_none_is_used_that_is_as_old(
     readers: Readers, looking: Onlooker
 ) -> None:
-    """All that were idle are as old as that one: none of them is tried after it."""
+    lost: list[int] = []
+
+    def lose_once(db: Snapshot) -> int:
+        pid = pid_of(db)
+        if not lost:
+            lost.append(pid)
+            db.execute("SELECT pg_terminate_backend(pg_backend_pid())")
+        return pid
+
+    former = await three_sessions(readers)
+    now = await readers.read(lose_once, in_snapshot=True)
+    assert all(raw.is_closed() for raw in former)
+    await looking.until_ended(*lost)
+    async with asyncio.timeout(LIMIT):
+        while await looking.sessions() != {now}:  # noqa: ASYNC110 - only the server tells
+            await asyncio.sleep(0.01)
+
+
+async def three_sessions(readers: Readers) -> list[Any]:
+    """Have readers open three sessions at once, and return them."""
     gate = asyncio.Barrier(3)
 
-    async def read() -> int:
+    async def read() -> Any:
         async with readers._lent(is_new=False) as reader:
             await gate.wait()
-            return int(reader.raw.get_server_pid())
+            return reader.raw
 
-    former = await asyncio.gather(*(read() for _ in range(3)))
-    assert len(set(former)) == 3
-    pids = ", ".join(map(str, former))
-    await looking.run(f"SELECT pg_terminate_backend(pid) FROM unnest(ARRAY[{pids}]) AS s (pid)")
-    now = await readers.read(pid_of, in_snapshot=True)
-    assert now not in former
-    assert await looking.sessions() == {now}
+    return list(await asyncio.gather(*(read() for _ in range(3))))
 
 
 async def test_one_that_loses_its_session_each_time_fails(readers: Readers) -> None:

@@ -235,6 +235,35 @@ async def test_who_waits_while_nobody_knows_of_a_commit(
     failures.clear()
 
 
+async def test_a_commit_of_which_a_server_tells_that_was_away(
+    own_server: PostgresServer, monkeypatch: pytest.MonkeyPatch, failures: list[str]
+) -> None:
+    """Whoever waits is told so, where it does not take too long."""
+    monkeypatch.setattr(postgres_module, "_UNSETTLED_SECONDS", LIMIT)
+    database = await PostgresDatabase.open(StoreURL("store", own_server.new_database("back")))
+    writer = database._writer
+    assert writer is not None
+    finish_as_it_is = writer.finish
+    is_away = asyncio.Event()
+
+    async def committed_and_away(statement: str) -> None:
+        await finish_as_it_is(statement)
+        await asyncio.to_thread(own_server.stop, signal.SIGINT)
+        is_away.set()
+        raise StatementError(asyncpg.ConnectionDoesNotExistError("closed in the middle"))
+
+    monkeypatch.setattr(writer, "finish", committed_and_away)
+    writing = asyncio.create_task(database.write(put("first")))
+    async with asyncio.timeout(LIMIT):
+        await is_away.wait()
+        await asyncio.to_thread(own_server.start)
+        await writing
+    assert "first" in await keys(database)
+    await database.close()
+    assert failures
+    failures.clear()
+
+
 async def test_the_end_of_one_that_never_learns_of_its_commit(
     own_server: PostgresServer, monkeypatch: pytest.MonkeyPatch, failures: list[str]
 ) -> None:
