@@ -257,8 +257,11 @@ async def test_one_that_is_not_answered_drops_its_session(
     one, told = await join("a"), Told()
     one.begin(told)
     [former] = await looking.sessions()
+    session = one._raw
+    assert session is not None
     with stopped(former):
         assert await told.next() == "look again"
+        assert session.is_closed()
         assert one.number == 1
     await looking.until_ended(former)
 
