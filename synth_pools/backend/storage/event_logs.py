@@ -183,7 +183,10 @@ class PoolLog:
             return _piece(found, lambda _, place: self.cursor(place), self.cursor)
 
     def iterate_after(self, db: Snapshot, position: int) -> _Found:
-        """Yield positions with their events; None for one that is not selected."""
+        """Yield positions with their events, one more than are looked at, if there are so many.
+
+        The event of one that is not selected is None.
+        """
         selected, values = "data", list[str]()
         if self.types is not None:
             selected = "CASE WHEN type IN (SELECT value FROM json_each(?)) THEN data END"
@@ -192,7 +195,8 @@ class PoolLog:
         rows = db.iterate(
             f"SELECT rollouts.id, sequence, type, timestamp, {selected}, place{columns}"  # noqa: S608
             f" FROM events JOIN rollouts ON rollouts.seq = events.rollout_seq{joined}"
-            " WHERE events.pool_seq = ? AND place > ? ORDER BY place",
+            # A server that knows that few are wanted follows their order, and sorts nothing.
+            f" WHERE events.pool_seq = ? AND place > ? ORDER BY place LIMIT {_MOST_LOOKED_AT + 1}",
             (*values, self.seq, position),
         )
         with contextlib.closing(rows):

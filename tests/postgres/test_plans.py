@@ -1,0 +1,90 @@
+"""Statements that a database with many rollouts has to answer by its indexes."""
+
+from __future__ import annotations
+
+import asyncio
+from pathlib import Path
+
+import asyncpg
+
+from synth_pools import ContainerPoolsClient
+from synth_pools.local import LocalBackend
+
+TABLES = ("events", "rollouts")
+_COPIES = 9
+
+
+def test_the_events_of_a_pool_are_read_in_their_order(store: str, tmp_path: Path) -> None:
+    with backend(store, tmp_path) as first, first.client() as client:
+        pool_id = client.create_pool({"name": "large", "concurrency": 16})["id"]
+        with client.rollouts.run_many(pool_id, ({"seed": seed} for seed in range(40))) as fleet:
+            assert all(outcome.ok for outcome in fleet)
+    asyncio.run(multiply(store))
+    scans = [asyncio.run(sequential_scans(store))]
+    for reads in (False, True):
+        with backend(store, tmp_path) as again, again.client() as client:
+            if reads:
+                read_events(client, pool_id)
+        # A session tells what it did when it ends.
+        scans.append(asyncio.run(sequential_scans(store)))
+    before, started, read = scans
+    assert read - started == started - before
+
+
+def backend(store: str, tmp_path: Path) -> LocalBackend:
+    return LocalBackend(tmp_path / "contents", store=store)
+
+
+def read_events(client: ContainerPoolsClient, pool_id: str) -> None:
+    """Read a page at the beginning, in the middle and at the end, in each way."""
+    for types in (None, ["rollout.completed"]):
+        for include in (None, "rollout"):
+            cursor, seen = None, 0
+            for _ in range(3):
+                page = client.get_pool_event_page(
+                    pool_id, cursor=cursor, types=types, include=include, limit=1000
+                )
+                cursor, seen = page["next_cursor"], seen + len(page["events"])
+            assert seen > 1000
+            page = client.get_pool_event_page(pool_id, start="latest", include=include)
+            assert (page["events"], page["has_more"]) == ([], False)
+
+
+async def multiply(store: str) -> None:
+    """Store each rollout and its events many times more, and have the server look at them."""
+    connection = await asyncpg.connect(store, server_settings={"search_path": "synth_pools"})
+    try:
+        await connection.execute("SET session_replication_role = replica")
+        others = await connection.fetchval(
+            "SELECT string_agg(column_name, ', ') FROM information_schema.columns"
+            " WHERE table_schema = 'synth_pools' AND table_name = 'rollouts'"
+            " AND column_name NOT IN ('seq', 'id')"
+        )
+        for number in range(_COPIES):
+            last = await connection.fetchval("SELECT MAX(seq) FROM rollouts")
+            await connection.execute(
+                f"INSERT INTO rollouts (seq, id, {others}) OVERRIDING SYSTEM VALUE"
+                f" SELECT seq + {last}, id || '-{number}', {others} FROM rollouts"
+            )
+            await connection.execute(
+                f"INSERT INTO events SELECT rollout_seq + {last}, sequence, type, timestamp, data,"
+                " pool_seq, next_event_place() FROM events"
+            )
+        await connection.execute("ANALYZE")
+    finally:
+        await connection.close()
+
+
+async def sequential_scans(store: str) -> int:
+    """Count how often the server has read a whole table."""
+    connection = await asyncpg.connect(store)
+    try:
+        return int(
+            await connection.fetchval(
+                "SELECT SUM(seq_scan) FROM pg_stat_user_tables"
+                " WHERE schemaname = 'synth_pools' AND relname = ANY ($1)",
+                list(TABLES),
+            )
+        )
+    finally:
+        await connection.close()
