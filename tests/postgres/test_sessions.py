@@ -61,6 +61,7 @@ async def test_what_holds_in_a_session(store: str, looking: Onlooker) -> None:
     reading, writing = await open_session(url), await open_writing_session(url)
     for raw, is_writing in ((reading, False), (writing, True)):
         assert await setting(raw, "search_path") == "synth_pools"
+        assert await setting(raw, "statement_timeout") == "1min"
         assert await setting(raw, "plan_cache_mode") == "force_generic_plan"
         assert await setting(raw, "synchronous_commit") == "on"
         limit = "3s" if is_writing else "0"

@@ -15,14 +15,16 @@ _CONNECT_SECONDS = 10
 _STATEMENT_SECONDS = 60.0
 _CLOSE_SECONDS = 5.0
 
-# Of a session: the server ends one whose machine is gone within half a minute; a commit that is
-# told of outlives a crash; what is set for the user or the database does not count. Statements that
-# are prepared are planned once: planning one takes longer than most of them.
+# Of a session: the server ends one whose machine is gone within half a minute, and a statement for
+# which nobody waits any more after one; a commit that is told of outlives a crash; what is set for
+# the user or the database does not count. Statements that are prepared are planned once: planning
+# one takes longer than most of them.
 _SESSION = f"""
 SET search_path = {SCHEMA};
 SET tcp_keepalives_idle = 10;
 SET tcp_keepalives_interval = 5;
 SET tcp_keepalives_count = 3;
+SET statement_timeout = '{_STATEMENT_SECONDS:.0f}s';
 SET default_transaction_isolation = 'read committed';
 SET default_transaction_read_only = off;
 SET plan_cache_mode = force_generic_plan;
