@@ -8,7 +8,7 @@ VENV    ?= .venv
 # More than there are cores: many tests wait for time to pass, few compute.
 WORKERS ?= 6
 # Of those that take long more compute, and kill what they started when it is late.
-LONG_WORKERS ?= 4
+LONG_WORKERS ?= 5
 BIN     = $(VENV)/bin
 PIP     = -m pip --quiet --disable-pip-version-check install
 

@@ -52,6 +52,12 @@ def _parsed(path: Path) -> ast.Module:
     return ast.parse(_text(path), str(path))
 
 
+def forget() -> None:
+    """Release what was read: whole trees are millions of objects."""
+    _parsed.cache_clear()
+    _text.cache_clear()
+
+
 def modules(*folders: str) -> list[Module]:
     """List the hand-written modules under `folders`, which are named from the root of the repo."""
     found = [

@@ -9,6 +9,8 @@ from functools import cache
 from pathlib import Path
 from typing import NamedTuple
 
+import pytest
+
 import synth_pools.backend
 from tests.support.document import SCHEMAS, SPEC
 
@@ -29,6 +31,13 @@ class Raised(NamedTuple):
 def sources() -> tuple[ast.Module, ...]:
     """Parse the backend, which takes a second: not in every process that only collects tests."""
     return tuple(ast.parse(path.read_text()) for path in sorted(_BACKEND.rglob("*.py")))
+
+
+@pytest.fixture(scope="module", autouse=True)
+def forget_sources() -> Iterator[None]:
+    """Let nothing of the trees burden the garbage collector of later tests."""
+    yield
+    sources.cache_clear()
 
 
 def table(heading: str) -> list[list[str]]:
