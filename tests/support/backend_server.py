@@ -26,6 +26,7 @@ from synth_pools.backend.services import Services
 from synth_pools.backend.settings import Secret, Settings, StoreURL
 from synth_pools.backend.storage.database import Snapshot
 from tests.support.postgres_server import database_of
+from tests.support.unanswered import waits_of
 
 KEY = "sk_test_key"
 FINAL = {"completed", "failed", "cancelled"}
@@ -65,7 +66,12 @@ class Server:
             # As older clients write it: in ASCII, so that there is no text that cannot be sent.
             kwargs["content"] = json.dumps(kwargs.pop("json"))
             kwargs["headers"] = {"content-type": "application/json", **kwargs.get("headers", {})}
-        return self.http.request(method, path, **kwargs)
+        try:
+            return self.http.request(method, path, **kwargs)
+        except httpx.TimeoutException as error:
+            if self._app is not None:
+                error.add_note(waits_of(self.services.database._loop))
+            raise
 
     def get(self, path: str, status: int = 200, **kwargs: Any) -> Any:
         return self.call("GET", path, status, **kwargs)
