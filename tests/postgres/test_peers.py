@@ -72,6 +72,8 @@ async def test_a_pool_that_was_changed_and_archived(
 
 
 async def test_pools_of_which_one_is_told_at_once(services: Services, peers: Peers) -> None:
+    # Not what looks at everything now and then.
+    peers._is_looking = True
     definition = {"name": "q", "container_url": URLS[1]}
     await services.database.write(lambda tx: insert_pool(tx, "q", definition))
     # And one that is gone by now.
