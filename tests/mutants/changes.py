@@ -19,6 +19,7 @@ TESTS_OF = {
     # Those that no quick test runs come before the folder that they are in.
     "synth_pools/backend/storage/postgres": "tests/postgres",
     "synth_pools/backend/peers.py": "tests/postgres",
+    "synth_pools/backend/services.py": "tests/backend tests/postgres",
     "synth_pools/backend/rollouts/claims.py": "tests/postgres",
     "synth_pools/backend/storage/claims.py": "tests/backend tests/postgres",
     "synth_pools/backend/storage/content_bucket.py": "tests/s3",
