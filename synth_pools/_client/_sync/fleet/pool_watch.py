@@ -401,6 +401,7 @@ class _OpenStream(NamedTuple):
 
 def _told(data: str) -> tuple[str, EndedRollout | None]:
     """Return the rollout of a last event, and how it ended where that tells it."""
+    event: Any = None
     try:
         event = json.loads(data)
         rollout_id = event["rollout_id"]

@@ -100,7 +100,7 @@ class PostgresDatabase(Database):
         self._peer: Peer | None = None
         self.identity: str
         self._server_version: str
-        self._database_id: int
+        self._database_id: object
         # Of the last commit of this backend; one key for each data directory.
         self._receipt_key = f"commit of {self._token}"
         self._task: asyncio.Task[None] | None = None
