@@ -1,9 +1,9 @@
 """The client of the proof, a process of its own so that it can be killed.
 
-    python -m tests.system.fleet.client VARIANT URL POOL COUNT JOURNAL REPORT SECONDS
+    python -m tests.system.fleet.client VARIANT URL POOL COUNT JOURNAL REPORT SECONDS IN_FLIGHT
 
-Each rollout lasts so many seconds, and leaves no artifact. Each outcome becomes a line of the
-report: index, rollout, status, reward, replayed.
+Each rollout lasts so many seconds, and leaves no artifact; so many are under way at a time. Each
+outcome becomes a line of the report: index, rollout, status, reward, replayed.
 """
 
 from __future__ import annotations
@@ -16,7 +16,8 @@ from typing import Any
 
 from synth_pools import AsyncContainerPoolsClient, ContainerPoolsClient, RolloutOutcome
 
-_, VARIANT, URL, POOL, COUNT, JOURNAL, REPORT, SECONDS = sys.argv
+_, VARIANT, URL, POOL, COUNT, JOURNAL, REPORT, SECONDS, IN_FLIGHT = sys.argv
+OPTIONS: dict[str, Any] = {"journal": JOURNAL, "max_in_flight": int(IN_FLIGHT)}
 
 
 def requests() -> Iterator[dict[str, Any]]:
@@ -34,12 +35,12 @@ def report(outcome: RolloutOutcome) -> None:
 
 def run() -> None:
     with ContainerPoolsClient(base_url=URL, timeout=10) as client:
-        client.rollouts.run_many(POOL, requests(), journal=JOURNAL, on_result=report).run()
+        client.rollouts.run_many(POOL, requests(), on_result=report, **OPTIONS).run()
 
 
 async def run_async() -> None:
     async with AsyncContainerPoolsClient(base_url=URL, timeout=10) as client:
-        await client.rollouts.run_many(POOL, requests(), journal=JOURNAL, on_result=report)
+        await client.rollouts.run_many(POOL, requests(), on_result=report, **OPTIONS)
 
 
 if __name__ == "__main__":

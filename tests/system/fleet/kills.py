@@ -1,6 +1,6 @@
 """`make fleet`: many rollouts, whose client is killed with SIGKILL again and again.
 
-    python -m tests.system.fleet.kills [--rollouts N] [--kills K] [--variant async|sync]
+    python -m tests.system.fleet.kills [--rollouts N] [--in-flight M] [--kills K]
 
 A client runs a fleet with a journal on `synth-pools serve`, whose pool has a real container. At
 random moments it is killed, and started again on its journal. Then three ledgers have to agree:
@@ -30,7 +30,7 @@ from synth_pools import ContainerPoolsClient
 from tests.support.container_process import ROOT, ContainerProcess, container_processes
 from tests.system.crash.processes import KEY, Serve
 
-IN_FLIGHT = 64
+_IN_FLIGHT = 64
 # Of the memory of a client, whatever it runs.
 _MOST_MEGABYTES = 300
 _LONGEST_SECONDS = 4 * 3600.0
@@ -38,14 +38,15 @@ _LONGEST_SECONDS = 4 * 3600.0
 _PAGE = """\
 # Large fleets
 
-`make fleet` runs a fleet of 100,000 rollouts, or as many as `ARGS='--rollouts N'` says, with
-`rollouts.run_many(...)`, 64 at a time and with a journal, on `synth-pools serve`, whose pool has a
-real container (made with `synth-containers`); rollouts do nothing, and leave no artifact. At ten
-random moments the client is killed with SIGKILL and started again on its journal. Then three
-ledgers must agree rollout by rollout: what the client was told, which rollouts the container ran
-(written down by itself, before it ran them), and what the backend has stored. Each request has one
-rollout, which ran once and has the reward of its own request; what a client was told before it was
-killed is what the last one was told. The client's memory stays below {most} MB.
+`make fleet` runs a fleet of 100,000 rollouts, 64 at a time, or as many as
+`ARGS='--rollouts N --in-flight M'` says, with `rollouts.run_many(...)` and a journal, on
+`synth-pools serve`, whose pool has a real container (made with `synth-containers`); rollouts do
+nothing, and leave no artifact. At ten random moments the client is killed with SIGKILL and started
+again on its journal. Then three ledgers must agree rollout by rollout: what the client was told,
+which rollouts the container ran (written down by itself, before it ran them), and what the backend
+has stored. Each request has one rollout, which ran once and has the reward of its own request; what
+a client was told before it was killed is what the last one was told. The client's memory stays
+below {most} MB.
 
 As printed on {date}, on a machine with two cores; the load is what else it had to do:
 
@@ -83,6 +84,7 @@ class Ledgers:
 
     variant: str
     rollouts: int
+    in_flight: int
     told: dict[int, str] = field(default_factory=dict)
     runs: list[str] = field(default_factory=list)
     stored: dict[str, str] = field(default_factory=dict)
@@ -127,6 +129,7 @@ class Ledgers:
         return [
             f"variant                                 {self.variant}",
             f"rollouts asked for                      {number}",
+            f"  at a time                             {self.in_flight}",
             f"times the client was killed             {len(sessions) - 1}",
             f"outcomes that the last client was told  {len(self.told)}",
             f"  read from its journal                 {self.replayed}",
@@ -147,11 +150,17 @@ class Ledgers:
 
 
 def prove(
-    folder: Path, rollouts: int, kills: int, variant: str, say: Callable[[str], None], seed: int
+    folder: Path,
+    rollouts: int,
+    kills: int,
+    variant: str,
+    say: Callable[[str], None],
+    seed: int,
+    in_flight: int = _IN_FLIGHT,
 ) -> Ledgers:
     """Run the fleet to its end over all kills, and collect what each ledger says."""
     dice = random.Random(seed)
-    ledgers = Ledgers(variant, rollouts)
+    ledgers = Ledgers(variant, rollouts, in_flight)
     moments = sorted(dice.uniform(0, 0.98) * rollouts for _ in range(kills))
     serve = Serve(folder / "data", folder / "serve.log", "--log-level", "warning")
     serve.start()
@@ -161,7 +170,7 @@ def prove(
             ContainerPoolsClient(base_url=serve.url, api_key=KEY, timeout=60) as client,
         ):
             pool = client.create_pool(
-                {"name": "fleet", "container_url": container.url, "concurrency": IN_FLIGHT}
+                {"name": "fleet", "container_url": container.url, "concurrency": in_flight}
             )["id"]
             loads = []
             for number, moment in enumerate([*moments, None]):
@@ -199,7 +208,10 @@ def _live(
     # It may be killed before it makes one.
     report.touch()
     process = subprocess.Popen(
-        [sys.executable, "-m", "tests.system.fleet.client", *words, str(journal), str(report), "0"],
+        [
+            *(sys.executable, "-m", "tests.system.fleet.client", *words),
+            *(str(journal), str(report), "0", str(ledgers.in_flight)),
+        ],
         cwd=ROOT,
         env={**os.environ, "SYNTH_API_KEY": KEY},
     )
@@ -268,6 +280,7 @@ def _cpu(pid: int) -> float:
 def main() -> int:
     parser = argparse.ArgumentParser(prog="python -m tests.system.fleet.kills", description=__doc__)
     parser.add_argument("--rollouts", type=int, default=100_000)
+    parser.add_argument("--in-flight", type=int, default=_IN_FLIGHT)
     parser.add_argument("--kills", type=int, default=10)
     parser.add_argument("--variant", choices=["async", "sync"], default="async")
     parser.add_argument("--seed", type=int, default=random.randrange(10_000))
@@ -281,6 +294,7 @@ def main() -> int:
             options.variant,
             lambda line: print(line, file=sys.stderr, flush=True),
             options.seed,
+            options.in_flight,
         )
     lines = ledgers.lines()
     print("\n".join(lines))

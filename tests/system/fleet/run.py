@@ -118,7 +118,7 @@ def prove(rollouts: int, outage: float, variant: str, *, mean_bytes: int = MEAN_
 
         def start(report: Path) -> subprocess.Popen[bytes]:
             words = [variant, proxy.url, pool["pool_id"], str(rollouts), str(journal)]
-            words += [str(report), "0.05"]
+            words += [str(report), "0.05", "64"]
             return subprocess.Popen(
                 [sys.executable, "-m", "tests.system.fleet.client", *words],
                 cwd=ROOT,
