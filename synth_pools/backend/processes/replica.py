@@ -187,6 +187,9 @@ class Replica:
                     if self._has_been_healthy or deadline is None:
                         deadline = begun + self._spec.start_seconds
                     failure = await self._begin(prepared, deadline)
+                    if failure is not None and not self._launcher.is_remote:
+                        # However many of a pool cannot start: they leave time to others.
+                        await asyncio.sleep(_SHORTEST_PAUSE)
             if failure is None:
                 failure = await self._watch_instance()
                 deadline = reported = None

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import os
 import sys
+import time
 from pathlib import Path
 from typing import Any
 
@@ -84,3 +86,15 @@ def test_a_failed_one_stays_so_with_another_command_and_after_a_restart(tmp_path
         assert after.post(f"/v1/pools/{pool_id}/resume")["status"] == "warming"
         assert until(after, pool_id, "active")["error"] is None
         assert "pid" in after.run(pool_id)["result"]
+
+
+def test_many_that_cannot_start_leave_time_to_others(tmp_path: Path) -> None:
+    with serve(tmp_path, allow_processes=True) as own:
+        at_once = max(4, os.cpu_count() or 1)
+        pool_id = own.pool(capacity=16 * at_once)
+        begun = time.monotonic()
+        change(own, "PATCH", pool_id, {"argv": [str(tmp_path / "missing")]})
+        eventually(lambda: len(containers(own, pool_id)) >= 10 * at_once or None)
+        # Each start that failed had its turn for a quarter of a second.
+        assert time.monotonic() - begun >= 9 * 0.25
+        assert own.call("DELETE", f"/v1/pools/{pool_id}")["status"] == "archived"
