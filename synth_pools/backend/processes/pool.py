@@ -174,8 +174,8 @@ class PoolProcesses:
 
     def _end(self, replicas: Sequence[Replica]) -> None:
         async def end() -> None:
-            for replica in replicas:
-                await replica.stop()
+            # All at once: what one leaves is not for the others to begin with.
+            await asyncio.gather(*(replica.stop() for replica in replicas))
             await self._context.clear(
                 replica.instance for replica in replicas if replica.instance is not None
             )
