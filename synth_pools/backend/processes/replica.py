@@ -11,6 +11,7 @@ from typing import Protocol, TypeAlias
 
 from ..containers.balancer import Balancer
 from ..containers.credentials import container_key
+from ..containers.members import Member
 from ..domain.errors import ApiError
 from ..domain.target import TargetError
 from ..settings import Settings
@@ -50,7 +51,7 @@ class ReplicaContext:
         """End the processes of these instances, with all that they started, and forget them."""
         instances = list(instances)
         for instance in instances:
-            self.balancer.remove_process(instance.pool_id, instance.url)
+            self.remove(instance)
         started: dict[AnyLauncher, list[Started]] = {}
         for instance in instances:
             if instance.child is not None:
@@ -59,11 +60,18 @@ class ReplicaContext:
         for instance in instances:
             instance.release(self.ports)
 
+    def remove(self, instance: Instance) -> None:
+        """Take the process of an instance out of the balancer."""
+        pool_id, url = instance.pool_id, instance.url
+        # Its port may be that of another one of the pool by now.
+        if instance.member is not None and self.balancer.find(pool_id, url) is instance.member:
+            self.balancer.remove_process(pool_id, url)
+
 
 class Instance:
     """One process, or the attempt to start one."""
 
-    __slots__ = ("child", "is_healthy", "launcher", "output", "pool_id", "port", "url")
+    __slots__ = ("child", "is_healthy", "launcher", "member", "output", "pool_id", "port", "url")
 
     def __init__(self, pool_id: str, port: int, launcher: AnyLauncher) -> None:
         self.pool_id = pool_id
@@ -71,6 +79,7 @@ class Instance:
         self.port = port
         self.url = f"http://{HOST}:{port}"
         self.child: Started | None = None
+        self.member: Member | None = None
         self.output: ProcessOutput | None = None
         self.is_healthy = False
 
@@ -150,7 +159,7 @@ class Replica:
         """Take it out of the balancer and return when its rollouts have ended."""
         instance, balancer = self.instance, self._context.balancer
         if instance is not None:
-            balancer.remove_process(self._pool_id, instance.url)
+            self._context.remove(instance)
         await self.stop()
         if instance is None or instance.child is None or not instance.is_healthy:
             return
@@ -237,9 +246,9 @@ class Replica:
             return ProcessFailure(f"There is no port for the {self._noun}: {error}.")
         former, self.instance = self.instance, Instance(pool_id, port, self._launcher)
         if former is not None:
-            balancer.remove_process(pool_id, former.url)
+            self._context.remove(former)
         instance = self.instance
-        member = balancer.add_process(pool_id, instance.url)
+        member = instance.member = balancer.add_process(pool_id, instance.url)
         member.restarts = self._restarts
         member.container.health.last_error = self._last_error
         try:

@@ -17,6 +17,7 @@ from typing import Any
 import psutil
 import pytest
 
+from synth_pools.backend.containers.balancer import Balancer
 from synth_pools.backend.domain.definitions import starts_containers
 from synth_pools.backend.processes import child as child_module
 from synth_pools.backend.processes import discovery
@@ -34,8 +35,10 @@ from synth_pools.backend.processes.discovery import (
 )
 from synth_pools.backend.processes.output import OutputLogs, ProcessOutput
 from synth_pools.backend.processes.ports import Ports
+from synth_pools.backend.processes.replica import Instance, ReplicaContext
 from synth_pools.backend.processes.spec import MARKER, ProcessSpec, environment
 from synth_pools.backend.processes.termination import end_children
+from tests.backend.containers.test_balancer_state import NoChecks
 
 
 def test_a_plan_fills_in_its_port_and_nothing_else() -> None:
@@ -308,3 +311,17 @@ def _unreadable(process: psutil.Process) -> dict[str, str]:
 def test_we_ourselves_are_never_found() -> None:
     assert os.getpid() not in [one.pid for one in find(lambda _: True)]
     assert os.getppid() not in [one.pid for one in find(lambda _: True)]
+
+
+def test_one_that_has_the_port_of_another_stays_when_that_is_forgotten() -> None:
+    balancer = Balancer(NoChecks(), lambda: None)  # type: ignore[arg-type]
+    context = ReplicaContext(None, balancer, None, Ports(), OutputLogs())  # type: ignore[arg-type]
+    former, later = (Instance("pool", 4711, None) for _ in range(2))  # type: ignore[arg-type]
+    former.member = balancer.add_process("pool", former.url)
+    context.remove(former)
+    assert balancer.members("pool") == []
+    later.member = balancer.add_process("pool", later.url)
+    context.remove(former)
+    assert balancer.members("pool") == [later.member]
+    context.remove(later)
+    assert balancer.members("pool") == []
