@@ -9,7 +9,7 @@ import logging
 import shutil
 import subprocess
 import threading
-from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -19,6 +19,8 @@ from .launcher import LaunchError
 _log = logging.getLogger(__name__)
 
 ENGINES = ("podman", "docker")
+# Of the containers that a backend makes; its value tells which one.
+LABEL = "synth-pools.backend"
 UNAVAILABLE = "engine_unavailable"
 
 # Most that a command may take which asks or removes; of a pull, which may fetch gigabytes.
@@ -155,7 +157,7 @@ class ContainerEngine:
             # One that has ended meanwhile is no matter.
             await self._ask("stop", "-t", seconds, *self._ignoring(), *containers)
 
-    async def remove(self, containers: Collection[str]) -> None:
+    async def remove(self, containers: Sequence[str]) -> None:
         """Kill and remove containers; those that are not there are no matter."""
         try:
             await self._ask(*self._removal(containers))
@@ -184,15 +186,16 @@ class ContainerEngine:
         threading.Thread(target=remove, name="synth-pools-remove", daemon=True).start()
 
     async def labelled(self, label: str) -> list[str]:
-        """Return the ids of all containers with a label, running or not.
+        """Return the names of all containers with a label, running or not.
 
         Raises:
             EngineError: It does not work.
         """
-        found = await self._ask("ps", "--all", "--quiet", "--filter", f"label={label}")
+        words = ("ps", "--all", "--format", "{{.Names}}", "--filter", f"label={label}")
+        found = await self._ask(*words)
         return found.split()
 
-    def _removal(self, containers: Collection[str]) -> list[str]:
+    def _removal(self, containers: Sequence[str]) -> list[str]:
         return ["rm", "--force", "--volumes", *self._ignoring(), *containers]
 
     def _ignoring(self) -> list[str]:

@@ -16,11 +16,20 @@ from typing import Protocol
 from ..containers.members import ContainerOrigin
 from ..domain import clock
 from .child import Child
-from .engine import UNAVAILABLE, ContainerEngine, EngineError, Image, installed, missing, reason_of
+from .engine import (
+    LABEL,
+    UNAVAILABLE,
+    ContainerEngine,
+    EngineError,
+    Image,
+    installed,
+    missing,
+    reason_of,
+)
 from .failures import IMAGE
 from .image_spec import SOCKET_FOLDER, ImageSpec
 from .launcher import ContainerEnd, LaunchError, StartOrder
-from .orphans import OrphanWatch
+from .orphans import OrphanWatch, container_line
 from .output import OutputSink
 from .permissions import mount_refusal
 from .ports import HOST
@@ -30,7 +39,6 @@ from .termination import PATIENCE_SECONDS
 
 _log = logging.getLogger(__name__)
 
-LABEL = "synth-pools.backend"
 _POOL_LABEL = "synth-pools.pool"
 
 # From one removal of what an engine may just be making to the next, and how long that goes on
@@ -195,12 +203,8 @@ class ImageLauncher:
             # Podman's monitor leaves a file where it works if a container runs out of memory.
             self._sockets.mkdir(mode=0o700, exist_ok=True)
             folder = str(self._sockets)
-            await self._watch.add_container(engine.name, name)
-            try:
+            async with self._watch.starting(container_line(engine.name, name)):
                 client = await Child.spawn(arguments, environment, folder, None, order.output)
-            except OSError:
-                self._watch.remove_containers(engine.name, [name])
-                raise
         except BaseException:
             if relay is not None:
                 relay.close()
@@ -245,8 +249,7 @@ class ImageLauncher:
         await asyncio.gather(
             *(_end(engine, [one for one in started if one.engine is engine]) for engine in engines)
         )
-        for container in started:
-            self._watch.remove_containers(container.engine.name, [container.name])
+        self._watch.forget(container_line(one.engine.name, one.name) for one in started)
 
     def _engine(self, named: str | None) -> ContainerEngine:
         name = installed(named)

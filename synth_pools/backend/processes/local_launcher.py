@@ -35,19 +35,15 @@ class LocalLauncher:
 
     async def _start(self, spec: ProcessSpec, order: StartOrder) -> Child:
         marker = self._registry.new_marker()
-        await self._watch.add(marker)
-        try:
+        async with self._watch.starting(marker):
             return await spawn(spec, order, marker)
-        except (OSError, ValueError):
-            self._watch.remove([marker])
-            raise
 
     async def remember(self, started: Child) -> None:
         await self._registry.add(started)
 
     async def end(self, started: Sequence[Child]) -> None:
         await end_children(started, table=self._table)
-        self._watch.remove(child.known.marker for child in started)
+        self._watch.forget(child.known.marker for child in started)
         await self._registry.remove(started)
 
 

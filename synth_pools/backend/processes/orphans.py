@@ -17,10 +17,10 @@ import logging
 import subprocess
 import sys
 from collections import defaultdict
-from collections.abc import Collection, Iterable
+from collections.abc import AsyncIterator, Collection, Iterable
 
 from .discovery import ProcessFinder, ProcessTable, tag_of
-from .engine import ContainerEngine
+from .engine import LABEL, ContainerEngine, EngineError
 from .termination import PATIENCE_SECONDS, end, end_helper
 
 _log = logging.getLogger(__name__)
@@ -49,32 +49,30 @@ class OrphanWatch:
         self._told: set[str] = set()
         self._lock = asyncio.Lock()
 
-    async def add(self, marker: str) -> None:
-        """Tell it of a process, before that is started."""
-        await self._add(marker)
+    @contextlib.asynccontextmanager
+    async def starting(self, line: str) -> AsyncIterator[None]:
+        """Tell it of what the block starts; forget that where it cannot be started.
 
-    async def add_container(self, engine: str, name: str) -> None:
-        """Tell it of a container, before that is made."""
-        await self._add(f"{engine}/{name}")
-
-    async def _add(self, line: str) -> None:
+        Args:
+            line: The marker of a process, or the `container_line` of a container.
+        """
         self._told.add(line)
         async with self._lock:
-            if await self._tell([line]):
-                return
-            try:
-                await self._start()
-            except OSError as error:
-                # Then the next start of this backend ends them.
-                _log.warning("what would end after a crash of ours may go on: %s", error)
+            if not await self._tell([line]):
+                try:
+                    await self._start()
+                except OSError as error:
+                    # Then the next start of this backend ends them.
+                    _log.warning("what would end after a crash of ours may go on: %s", error)
+        try:
+            yield
+        except (OSError, ValueError):
+            self.forget([line])
+            raise
 
-    def remove(self, markers: Iterable[str]) -> None:
-        """Forget processes that have ended."""
-        self._told.difference_update(markers)
-
-    def remove_containers(self, engine: str, names: Iterable[str]) -> None:
-        """Forget containers that have been removed."""
-        self._told.difference_update(f"{engine}/{name}" for name in names)
+    def forget(self, lines: Iterable[str]) -> None:
+        """Forget what has ended."""
+        self._told.difference_update(lines)
 
     async def close(self) -> None:
         """End it, since nothing is left that it would have to end."""
@@ -117,13 +115,18 @@ class OrphanWatch:
         return True
 
 
+def container_line(engine: str, name: str) -> str:
+    """Return the line that tells of a container."""
+    return f"{engine}/{name}"
+
+
 async def end_orphans(told: Collection[str]) -> None:
     """End all processes and containers that were told, and all that these started."""
-    containers = defaultdict[str, list[str]](list)
+    containers = defaultdict[str, set[str]](set)
     for line in told:
         engine, found, name = line.partition("/")
         if found:
-            containers[engine].append(name)
+            containers[engine].add(name)
     markers = frozenset(line for line in told if "/" not in line)
     await asyncio.gather(
         _end_processes(markers),
@@ -140,7 +143,11 @@ async def _end_processes(markers: Collection[str]) -> None:
 async def _remove(engine: ContainerEngine, names: Collection[str]) -> None:
     for pause in _REMOVAL_PAUSES:
         await asyncio.sleep(pause)
-        await engine.remove(names)
+        with contextlib.suppress(EngineError):
+            # Of all that were ever told most have ended: a command takes only so many names.
+            left = [name for name in await engine.labelled(LABEL) if name in names]
+            if left:
+                await engine.remove(left)
 
 
 if __name__ == "__main__":
