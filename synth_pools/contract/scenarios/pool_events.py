@@ -126,30 +126,30 @@ def pool_events_types(ctx: Context) -> None:
 )
 def pool_events_include(ctx: Context) -> None:
     pool_id, rollouts = _archived_pool(ctx)
+    returned = {
+        (rollout.id, name): ctx.require(200, operation, rollout.ids)
+        for rollout in rollouts
+        for name, operation in _INCLUDING.items()
+    }
     whole = [message.envelope for message in _read(ctx, pool_id).reader.messages]
     stream = _read(ctx, pool_id, query={"include": "rollout"})
     query: dict[str, Any] = {"include": "rollout", "format": "json", "limit": 1000}
     page = ctx.require(200, _STREAM, {"pool_id": pool_id}, query=query)
-    found = page.at("events")
-    of_page = [event for event in found if isinstance(event, dict)] if found else []
-    for seen, told in (
+    of_page = page.at("events")
+    for seen, events in (
         (stream, [message.envelope for message in stream.reader.messages]),
-        (page, of_page),
+        (page, of_page if isinstance(of_page, list) else []),
     ):
-        bare = [{k: v for k, v in event.items() if k not in _INCLUDED} for event in told]
+        bare = [{k: v for k, v in event.items() if k not in _INCLUDED} for event in events]
         ctx.expect.equal(_STREAM, "the events without what is included", whole, bare, seen)
-        holding = [event for event in told if _INCLUDED & event.keys()]
-        ended = {event.get("rollout_id") for event in holding if event.get("event") in TERMINAL}
-        _expect(ctx, "only a last event holds a rollout", len(ended) == len(holding), seen)
-        for rollout in rollouts:
-            for event in holding:
-                if event.get("rollout_id") != rollout.id:
-                    continue
-                for name, operation in _INCLUDING.items():
-                    returned = ctx.require(200, operation, rollout.ids)
-                    for field in _ALIKE:
-                        wanted, came = returned.at(field), at(event, name, field)
-                        ctx.expect.equal(_STREAM, f"{name}.{field}", wanted, came, seen)
+        holding = [event for event in events if _INCLUDED & event.keys()]
+        is_last = all(str(event.get("event")) in TERMINAL for event in holding)
+        _expect(ctx, "only a last event holds a rollout", is_last, seen)
+        for (rollout_id, name), answer in returned.items():
+            for event in (one for one in holding if one.get("rollout_id") == rollout_id):
+                for field in _ALIKE:
+                    wanted, came = answer.at(field), at(event, name, field)
+                    ctx.expect.equal(_STREAM, f"{name}.{field}", wanted, came, seen)
     ctx.check(Status(422, "include=x"), _STREAM, {"pool_id": pool_id}, query={"include": "x"})
 
 
