@@ -105,8 +105,8 @@ def run(folder: Path, stored: int, rounds: int) -> str:
             for number in range(_BACKENDS)
         ]
         begun = time.monotonic()
-        multiply = partial(_multiply, many_url, stored)
-        rows = asyncio.run(_measure(target, sqlite, few, many, three, stored, rounds, multiply))
+        fill = partial(multiply, many_url, stored)
+        rows = asyncio.run(_measure(target, sqlite, few, many, three, stored, rounds, fill))
         took = time.monotonic() - begun
         version = server.version
     cells = [(row.name, row.measured, row.beside, row.ratio, row.promised) for row in rows]
@@ -126,7 +126,7 @@ async def _measure(
     three: list[Process],
     stored: int,
     rounds: int,
-    multiply: Callable[[], Awaitable[None]],
+    fill: Callable[[], Awaitable[None]],
 ) -> list[_Row]:
     async with open_client() as client:
         contenders = {
@@ -144,7 +144,7 @@ async def _measure(
         if stored > _FEW:
             for process in (few, many):
                 await _fill_with_batches(client, process, _FEW)
-            await multiply()
+            await fill()
             rows += await _beside_many(contenders, stored, rounds)
     return rows
 
@@ -256,7 +256,7 @@ async def _fill_with_batches(client: aiohttp.ClientSession, process: Process, nu
         await _admit(client, process, 10 * _BATCH)
 
 
-async def _multiply(url: str, stored: int) -> None:
+async def multiply(url: str, stored: int) -> None:
     """Store copies of all rollouts of a database, and of their events, until there are so many."""
     import asyncpg  # of an extra
 

@@ -25,9 +25,12 @@ def test_none_of_them_is_run_unasked() -> None:
     assert collected(*(f"tests/{name}" for name in OWN)) == []
 
 
-def test_one_is_run_alone_when_it_is_asked_for() -> None:
-    # All get their markers from one loop, and each run of pytest takes seconds.
-    name = "oci"
-    found = collected("-m", name, *(f"tests/{one}" for one in OWN))
-    files = sorted(path.name for path in SETS[name].glob("test_*.py"))
-    assert found == [f"tests/{name}/{file}" for file in files]
+def test_those_are_run_alone_that_are_asked_for() -> None:
+    # Two at once: each run of pytest takes seconds.
+    names = ("oci", "postgres")
+    found = collected("-m", " or ".join(names), *(f"tests/{one}" for one in OWN))
+    assert found == [
+        f"tests/{name}/{path.name}"
+        for name in names
+        for path in sorted(SETS[name].glob("test_*.py"))
+    ]

@@ -7,11 +7,12 @@ from pathlib import Path
 
 import asyncpg
 
+from bench.backend.stores import multiply
 from synth_pools import ContainerPoolsClient
 from synth_pools.local import LocalBackend
 
 TABLES = ("events", "rollouts")
-_COPIES = 9
+_STORED = 20_000
 
 
 def test_the_events_of_a_pool_are_read_in_their_order(store: str, tmp_path: Path) -> None:
@@ -19,7 +20,7 @@ def test_the_events_of_a_pool_are_read_in_their_order(store: str, tmp_path: Path
         pool_id = client.create_pool({"name": "large", "concurrency": 16})["id"]
         with client.rollouts.run_many(pool_id, ({"seed": seed} for seed in range(40))) as fleet:
             assert all(outcome.ok for outcome in fleet)
-    asyncio.run(multiply(store))
+    asyncio.run(multiply(store, _STORED))
     scans = [asyncio.run(sequential_scans(store))]
     for reads in (False, True):
         with backend(store, tmp_path) as again, again.client() as client:
@@ -48,31 +49,6 @@ def read_events(client: ContainerPoolsClient, pool_id: str) -> None:
             assert seen > 1000
             page = client.get_pool_event_page(pool_id, start="latest", include=include)
             assert (page["events"], page["has_more"]) == ([], False)
-
-
-async def multiply(store: str) -> None:
-    """Store each rollout and its events many times more, and have the server look at them."""
-    connection = await asyncpg.connect(store, server_settings={"search_path": "synth_pools"})
-    try:
-        await connection.execute("SET session_replication_role = replica")
-        others = await connection.fetchval(
-            "SELECT string_agg(column_name, ', ') FROM information_schema.columns"
-            " WHERE table_schema = 'synth_pools' AND table_name = 'rollouts'"
-            " AND column_name NOT IN ('seq', 'id')"
-        )
-        for number in range(_COPIES):
-            last = await connection.fetchval("SELECT MAX(seq) FROM rollouts")
-            await connection.execute(
-                f"INSERT INTO rollouts (seq, id, {others}) OVERRIDING SYSTEM VALUE"
-                f" SELECT seq + {last}, id || '-{number}', {others} FROM rollouts"
-            )
-            await connection.execute(
-                f"INSERT INTO events SELECT rollout_seq + {last}, sequence, type, timestamp, data,"
-                " pool_seq, next_event_place() FROM events"
-            )
-        await connection.execute("ANALYZE")
-    finally:
-        await connection.close()
 
 
 async def sequential_scans(store: str) -> int:

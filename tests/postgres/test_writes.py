@@ -194,12 +194,10 @@ async def test_a_commit_that_is_refused(
     assert failures == []
 
 
-async def test_who_waits_while_nobody_knows_of_a_commit(
-    own_server: PostgresServer, monkeypatch: pytest.MonkeyPatch, failures: list[str]
-) -> None:
-    """Whoever can ask again is told so, and all others wait until the server is there."""
-    monkeypatch.setattr(postgres_module, "_UNSETTLED_SECONDS", 0.3)
-    database = await PostgresDatabase.open(StoreURL("store", own_server.new_database("unknown")))
+def leave_after_commit(
+    server: PostgresServer, database: PostgresDatabase, monkeypatch: pytest.MonkeyPatch
+) -> asyncio.Event:
+    """Have the server go away with the next commit, which is stored; return when that is so."""
     writer = database._writer
     assert writer is not None
     finish_as_it_is = writer.finish
@@ -207,11 +205,21 @@ async def test_who_waits_while_nobody_knows_of_a_commit(
 
     async def committed_and_away(statement: str) -> None:
         await finish_as_it_is(statement)
-        await asyncio.to_thread(own_server.stop, signal.SIGINT)
+        await asyncio.to_thread(server.stop, signal.SIGINT)
         is_away.set()
         raise StatementError(asyncpg.ConnectionDoesNotExistError("closed in the middle"))
 
     monkeypatch.setattr(writer, "finish", committed_and_away)
+    return is_away
+
+
+async def test_who_waits_while_nobody_knows_of_a_commit(
+    own_server: PostgresServer, monkeypatch: pytest.MonkeyPatch, failures: list[str]
+) -> None:
+    """Whoever can ask again is told so, and all others wait until the server is there."""
+    monkeypatch.setattr(postgres_module, "_UNSETTLED_SECONDS", 0.3)
+    database = await PostgresDatabase.open(StoreURL("store", own_server.new_database("unknown")))
+    is_away = leave_after_commit(own_server, database, monkeypatch)
     try:
         async with asyncio.timeout(LIMIT):
             first = asyncio.create_task(database.write(put("first")))
@@ -241,18 +249,7 @@ async def test_a_commit_of_which_a_server_tells_that_was_away(
     """Whoever waits is told so, where it does not take too long."""
     monkeypatch.setattr(postgres_module, "_UNSETTLED_SECONDS", LIMIT)
     database = await PostgresDatabase.open(StoreURL("store", own_server.new_database("back")))
-    writer = database._writer
-    assert writer is not None
-    finish_as_it_is = writer.finish
-    is_away = asyncio.Event()
-
-    async def committed_and_away(statement: str) -> None:
-        await finish_as_it_is(statement)
-        await asyncio.to_thread(own_server.stop, signal.SIGINT)
-        is_away.set()
-        raise StatementError(asyncpg.ConnectionDoesNotExistError("closed in the middle"))
-
-    monkeypatch.setattr(writer, "finish", committed_and_away)
+    is_away = leave_after_commit(own_server, database, monkeypatch)
     writing = asyncio.create_task(database.write(put("first")))
     async with asyncio.timeout(LIMIT):
         await is_away.wait()
