@@ -109,4 +109,6 @@ def carriers(token: str) -> list[psutil.Process]:
 def watches_of(pid: int) -> list[psutil.Process]:
     """The programs that end what a backend has started if it is killed."""
     children = psutil.Process(pid).children(recursive=True)
-    return [one for one in children if any("orphans" in word for word in one.cmdline())]
+    return [
+        one for one in children if _runs(one) and any("orphans" in word for word in one.cmdline())
+    ]

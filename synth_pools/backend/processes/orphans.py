@@ -21,15 +21,16 @@ from collections.abc import AsyncIterator, Collection, Iterable
 
 from .discovery import ProcessFinder, ProcessTable, tag_of
 from .engine import LABEL, ContainerEngine, EngineError
-from .termination import PATIENCE_SECONDS, end, end_helper
+from .termination import PATIENCE_SECONDS, end, end_helper, write_to
 
 _log = logging.getLogger(__name__)
 
 # What a backend says last that has ended all that it had started.
 _ENDED = "ended"
-# A shell takes a twentieth of the memory that Python does, for as long as the backend runs.
+# A shell takes a twentieth of the memory that Python does, for as long as the backend runs. What it
+# runs itself has to be found whatever the backend's PATH is.
 _SCRIPT = f"""
-told=$(cat)
+told=$(PATH="$PATH:/usr/bin:/bin"; cat)
 case "$told" in *{_ENDED}) exit 0;; esac
 printf '%s\\n' "$told" | "$@"
 """
@@ -78,10 +79,10 @@ class OrphanWatch:
         """End it, since nothing is left that it would have to end."""
         async with self._lock:
             process, self._process = self._process, None
-            if process is None or process.stdin is None:
+            if process is None:
                 return
             with contextlib.suppress(OSError):
-                process.stdin.write(_ENDED.encode())
+                write_to(process, _ENDED.encode())
             await end_helper(process, _END_SECONDS)
 
     async def _start(self) -> None:
@@ -106,7 +107,7 @@ class OrphanWatch:
         if process is None or process.returncode is not None or process.stdin is None:
             return False
         try:
-            process.stdin.write("".join(f"{line}\n" for line in lines).encode())
+            write_to(process, "".join(f"{line}\n" for line in lines).encode())
             async with asyncio.timeout(_TELL_SECONDS):
                 await process.stdin.drain()
         except OSError:

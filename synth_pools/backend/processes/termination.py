@@ -24,6 +24,22 @@ _LOOK_SECONDS = 0.05
 _ROUNDS = 40
 
 
+def write_to(helper: asyncio.subprocess.Process, data: bytes) -> None:
+    """Write to the input of a program.
+
+    Args:
+        helper: The program.
+        data: What it is to read.
+
+    Raises:
+        BrokenPipeError: It reads no more. (uvloop would raise a RuntimeError, asyncio nothing.)
+    """
+    assert helper.stdin is not None  # noqa: S101 - a pipe was asked for
+    if helper.stdin.is_closing():
+        raise BrokenPipeError("the program reads no more")
+    helper.stdin.write(data)
+
+
 async def end_helper(helper: asyncio.subprocess.Process, patience_seconds: float) -> None:
     """Close the input of a program that ends with it; kill it where it does not, or if cancelled.
 

@@ -2,20 +2,24 @@
 
 from __future__ import annotations
 
+import asyncio
 import contextlib
+import os
 import shutil
 import signal
 import sqlite3
 import subprocess
 import sys
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
 import psutil
 import pytest
+import uvloop
 
+from synth_pools.backend.processes.orphans import OrphanWatch
 from synth_pools.backend.storage.data_dir import FILE_NAME
 from synth_pools.local import LocalBackend
 from tests.cli.local.test_serve import serve as serve_command
@@ -173,6 +177,38 @@ def test_what_a_killed_backend_leaves_ends_without_another_start(tmp_path: Path)
         backend.kill()
         assert gone(left)
         assert gone([watch])
+
+
+def test_what_a_killed_backend_leaves_ends_where_no_program_is_on_its_path(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("PATH", str(tmp_path))
+    with killable(tmp_path) as (backend, server):
+        left = all_of(server, start_pool(server, "child"), 1)
+        [watch] = watches_of(backend.pid)
+        backend.kill()
+        assert gone([*left, watch])
+
+
+@pytest.mark.parametrize("new_loop", [asyncio.new_event_loop, uvloop.new_event_loop])
+@pytest.mark.parametrize("is_told_more", [False, True])
+def test_a_watch_that_was_killed_is_closed(
+    new_loop: Callable[[], asyncio.AbstractEventLoop], is_told_more: bool
+) -> None:
+    async def close() -> None:
+        watch = OrphanWatch()
+        for line in ("first", "second") if is_told_more else ("first",):
+            async with watch.starting(line):
+                pass
+            [program] = watches_of(os.getpid())
+            program.kill()
+            # Long enough for the loop to see it.
+            await asyncio.sleep(0.3)
+        await watch.close()
+        assert watches_of(os.getpid()) == []
+
+    with asyncio.Runner(loop_factory=new_loop) as runner:
+        runner.run(close())
 
 
 def test_those_of_the_next_start_are_left_alone(tmp_path: Path) -> None:

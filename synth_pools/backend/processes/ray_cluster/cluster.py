@@ -17,7 +17,7 @@ from typing import Any
 from synth_pools._version import __version__
 
 from ...errors import ClusterError
-from ..termination import end_helper
+from ..termination import end_helper, write_to
 
 _log = logging.getLogger(__name__)
 
@@ -134,7 +134,7 @@ class RayCluster:
         answer = self._answers[number] = asyncio.get_running_loop().create_future()
         try:
             request = {**given, "id": number, "call": call}
-            process.stdin.write(f"{json.dumps(request)}\n".encode())
+            write_to(process, f"{json.dumps(request)}\n".encode())
             async with asyncio.timeout(limit_seconds):
                 await process.stdin.drain()
                 return await answer
