@@ -400,7 +400,8 @@ async def test_a_child_that_is_forked_meanwhile_changes_nothing(
 async def test_a_real_backend_that_is_restarted_in_the_middle(tmp_path: Path) -> None:
     sent: list[str] = []
     with HeldPort() as port:
-        backend = LocalBackend(tmp_path, port=port.number, api_key="a-key-of-this-test")
+        # What runs has to end before it does, however busy the machine is.
+        backend = LocalBackend(tmp_path, port=port.number, api_key="a-key-of-this-test", grace=100)
         backend.start()
         done = 0
 
@@ -428,7 +429,7 @@ async def test_a_real_backend_that_is_restarted_in_the_middle(tmp_path: Path) ->
         finally:
             backend.stop()
     assert sorted(outcome.seed for outcome in outcomes) == list(range(400))
-    assert all(outcome.ok for outcome in outcomes)
+    assert [outcome.error for outcome in outcomes if not outcome.ok] == []
     assert all(outcome.reward == outcome.seed / 400 for outcome in outcomes)
     assert len({outcome.rollout_id for outcome in outcomes}) == 400
     assert "stream_rollout_events" not in sent

@@ -1,8 +1,16 @@
-"""Blocking calls under the interface of the runtime."""
+"""Blocking calls under the interface of the runtime, in threads and beside an event loop."""
 
 from __future__ import annotations
 
+import asyncio
+import threading
+from concurrent.futures import ThreadPoolExecutor
+
+import pytest
+
+from synth_pools._client.runtime.async_ import io as async_io
 from synth_pools._client.runtime.sync_ import io
+from synth_pools.errors import JournalError
 
 
 def test_every_thread_owns_the_connections_of_its_process() -> None:
@@ -16,3 +24,77 @@ def test_what_is_closed_for_its_owner_is_closed_at_once() -> None:
     closed: list[int] = []
     io.close_in(io.owner(), lambda: closed.append(1))
     assert closed == [1]
+
+
+class Journal:
+    """A slow call, and what it was called with."""
+
+    def __init__(self) -> None:
+        self.calls: list[tuple[int, ...]] = []
+        self.may_end = threading.Event()
+        self.error: Exception | None = None
+
+    def append(self, *items: int) -> None:
+        self.calls.append(items)
+        assert self.may_end.wait(30)
+        if self.error is not None:
+            raise self.error
+
+
+async def test_what_is_committed_during_a_call_is_in_one_call() -> None:
+    journal = Journal()
+    commits = async_io.AsyncGroupCommit[int](journal.append)
+    tasks = [asyncio.create_task(commits.commit(number)) for number in range(5)]
+    await asyncio.sleep(0)
+    assert not any(task.done() for task in tasks)
+    # Whoever is cancelled takes nothing back.
+    tasks[2].cancel()
+    journal.may_end.set()
+    await asyncio.wait(tasks, timeout=30)
+    assert journal.calls == [(0,), (1, 2, 3, 4)]
+    assert [task.cancelled() for task in tasks] == [False, False, True, False, False]
+    await commits.commit(5)
+    assert journal.calls[2:] == [(5,)]
+
+
+async def test_an_error_of_a_call_is_raised_for_all_that_were_in_it() -> None:
+    journal = Journal()
+    commits = async_io.AsyncGroupCommit[int](journal.append)
+    journal.error = JournalError("it is full", path="run.jsonl")
+    tasks = [asyncio.create_task(commits.commit(number)) for number in range(4)]
+    await asyncio.sleep(0)
+    journal.may_end.set()
+    await asyncio.wait(tasks, timeout=30)
+    errors = [task.exception() for task in tasks]
+    assert all(isinstance(error, JournalError) and error.path == "run.jsonl" for error in errors)
+    # Each has a traceback of its own.
+    assert len({id(error) for error in errors}) == 4
+    journal.error = None
+    await commits.commit(4)
+    assert journal.calls == [(0,), (1, 2, 3), (4,)]
+
+
+async def test_without_threads_a_commit_raises_and_the_next_one_is_tried() -> None:
+    journal = Journal()
+    journal.may_end.set()
+    commits = async_io.AsyncGroupCommit[int](journal.append)
+    loop = asyncio.get_running_loop()
+    ended = ThreadPoolExecutor()
+    ended.shutdown()
+    loop.set_default_executor(ended)
+    with pytest.raises(RuntimeError, match="after shutdown"):
+        await commits.commit(0)
+    loop.set_default_executor(ThreadPoolExecutor())
+    await commits.commit(1)
+    assert journal.calls == [(1,)]
+
+
+def test_threads_commit_each_their_own() -> None:
+    journal = Journal()
+    journal.may_end.set()
+    commits = io.GroupCommit[int](journal.append)
+    commits.commit(0)
+    journal.error = JournalError("it is full", path="run.jsonl")
+    with pytest.raises(JournalError):
+        commits.commit(1)
+    assert journal.calls == [(0,), (1,)]

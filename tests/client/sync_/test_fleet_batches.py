@@ -135,9 +135,12 @@ def test_batches_shrink_where_the_answers_of_large_ones_are_lost(
     assert all(outcome.ok for outcome in outcomes)
     assert each_ran_once(batches, 300)
     sizes = batches.sizes
-    # They grow again with each answer, up to where they are lost again.
+    # They grow again with each answer, up to where they are lost again; what is lost is learnt of
+    # late, when others have been answered.
+    later = sizes[len(sizes) // 2 :]
     assert len([size for size in sizes if size > 3]) >= 2
-    assert max(sizes[len(sizes) // 2 :]) <= 8
+    assert sum(later) / len(later) <= 8
+    assert max(later) <= 16
 
 
 def test_of_a_batch_that_is_full_only_the_rest_is_asked_for_again(

@@ -14,6 +14,7 @@ from enum import Enum
 from typing import Any
 
 from synth_pools._client._async.facade.service import AsyncServiceOperations
+from synth_pools._client._async.fleet.fleet_journal import AsyncFleetJournal
 from synth_pools._client._async.fleet.scope import AsyncRolloutScope
 from synth_pools._client.fleet.batch_answers import (
     MOST_REQUESTS,
@@ -25,10 +26,8 @@ from synth_pools._client.fleet.batch_answers import (
 )
 from synth_pools._client.fleet.error_category import ErrorCategory, classify_error
 from synth_pools._client.fleet.journal import AnswerRecord, BatchRecord
-from synth_pools._client.fleet.journal_file import JournalFile
 from synth_pools._client.fleet.outcomes import rollout_id_of
 from synth_pools._client.runtime.async_.concurrency import AsyncCondition, AsyncWorkerGroup
-from synth_pools._client.runtime.async_.io import in_thread
 from synth_pools.errors import SynthPoolsError
 
 # None is said of what is to be created alone.
@@ -135,7 +134,10 @@ class AsyncRolloutCreator:
     """
 
     def __init__(
-        self, scope: AsyncRolloutScope, group: AsyncWorkerGroup, journal: JournalFile | None
+        self,
+        scope: AsyncRolloutScope,
+        group: AsyncWorkerGroup,
+        journal: AsyncFleetJournal | None,
     ) -> None:
         self._scope = scope
         self._group = group
@@ -385,7 +387,7 @@ class AsyncRolloutCreator:
         """Send a batch, and return its answer once that is kept."""
         record, journal = batch.record, self._journal
         if journal is not None and not batch.is_stored:
-            await in_thread(journal.append, record)
+            await journal.append(record)
             batch.is_stored = True
         found: list[_Told] = []
         try:
@@ -406,5 +408,5 @@ class AsyncRolloutCreator:
             found.extend(read_answers(document, record.requests, *scope.place_of_creation()))
         if journal is not None:
             ids = tuple(rollout_id_of(one) if isinstance(one, dict) else None for one in found)
-            await in_thread(journal.append, AnswerRecord(record.key, ids))
+            await journal.append(AnswerRecord(record.key, ids))
         return dict(zip(record.indices, found, strict=True))

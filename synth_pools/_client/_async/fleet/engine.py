@@ -9,14 +9,14 @@ from collections import deque
 from typing import Any
 
 from synth_pools._client._async.fleet.creation import AsyncRolloutCreator, InFlight
+from synth_pools._client._async.fleet.fleet_journal import AsyncFleetJournal
 from synth_pools._client._async.fleet.pool_watch import AsyncPoolWatches
 from synth_pools._client._async.fleet.retrying_caller import AsyncRetryingCaller
 from synth_pools._client._async.fleet.scope import AsyncRolloutScope
 from synth_pools._client._async.fleet.worker import AsyncFleetWorker
 from synth_pools._client._async.transport import AsyncTransport
 from synth_pools._client.fleet.error_category import ErrorCategory, classify_error
-from synth_pools._client.fleet.journal import Run
-from synth_pools._client.fleet.journal_file import JournalFile
+from synth_pools._client.fleet.journal import Run, digest
 from synth_pools._client.fleet.options import FleetOptions
 from synth_pools._client.fleet.outcomes import (
     FleetProgress,
@@ -32,8 +32,6 @@ from synth_pools._client.runtime.async_.concurrency import (
     call_back,
     ends_silently,
 )
-from synth_pools._client.runtime.async_.io import in_thread
-from synth_pools._client.runtime.fork_safety import forget_in_children
 from synth_pools.errors import FleetStoppedError, SynthPoolsError
 
 # How far the others may get ahead of one that is reported next, in a fleet that reports in order.
@@ -84,7 +82,7 @@ class AsyncFleetEngine:
         self._caller: AsyncRetryingCaller | None = None
         self._creator: AsyncRolloutCreator | None = None
         self._watches: AsyncPoolWatches | None = None
-        self._journal: JournalFile | None = None
+        self._journal: AsyncFleetJournal | None = None
         self._bar = ProgressBar(transport.clock) if options.progress is True else None
         self.rows: deque[dict[str, Any]] = deque(maxlen=_MOST_ROWS)
         self.started = False
@@ -144,14 +142,9 @@ class AsyncFleetEngine:
         options, base_url = self._options, self._transport.config.base_url
         run = Run(uuid.uuid4().hex, self._pool_id, base_url)
         if options.journal_path is not None:
-            self._journal = await in_thread(
-                JournalFile,
-                options.journal_path,
-                self._pool_id,
-                base_url,
-                in_flight=options.max_in_flight,
+            self._journal = await AsyncFleetJournal.open(
+                options.journal_path, self._pool_id, base_url, options.max_in_flight
             )
-            forget_in_children(self._journal)
             run = self._journal.run
         self._caller = AsyncRetryingCaller(
             self._group,
@@ -198,14 +191,13 @@ class AsyncFleetEngine:
         return started
 
     async def _work(self) -> None:
-        """Take requests as long as there are any, and start one more worker for each."""
+        """Take requests as long as there are any."""
         try:
             while await self._may_take():
                 taken = await self._source.take()
                 if taken is None:
                     self._all_taken()
                     return
-                self._start_worker()
                 await self._run(*taken)
         except BaseException as error:
             if not self._group.stopping:
@@ -258,7 +250,12 @@ class AsyncFleetEngine:
         assert self._worker is not None  # noqa: S101 - workers start after it
         assert self._caller is not None  # noqa: S101
         self._check_connections(request)
-        outcome = await self._worker.run(index, request, index // self._options.repeats)
+        item = InFlight(index, request, index // self._options.repeats, digest(request))
+        outcome = await self._worker.replay(item)
+        if outcome is None:
+            # Somebody has to take the next one meanwhile.
+            self._start_worker()
+            outcome = await self._worker.run(item)
         with self._changed:
             if outcome.rollout is None and not self._caller.is_open and _may_pass(outcome.error):
                 self._failure = self._failure or _stopped("nothing gets through", outcome)

@@ -7,6 +7,7 @@ import dataclasses
 from typing import Any
 
 from synth_pools._client._async.fleet.creation import AsyncRolloutCreator, InFlight
+from synth_pools._client._async.fleet.fleet_journal import AsyncFleetJournal
 from synth_pools._client._async.fleet.pool_watch import AsyncPoolWatches, EndedRollout
 from synth_pools._client._async.fleet.retrying_caller import BROKEN_SHARE, AsyncRetryingCaller
 from synth_pools._client._async.fleet.scope import AsyncRolloutScope
@@ -15,13 +16,11 @@ from synth_pools._client.events.position import TERMINAL_EVENTS, event_type, is_
 from synth_pools._client.events.sse import EventStreamDecoder
 from synth_pools._client.fleet import journal_errors
 from synth_pools._client.fleet.error_category import ErrorCategory, classify_error
-from synth_pools._client.fleet.journal import AdmissionRecord, OutcomeRecord, Run, digest
-from synth_pools._client.fleet.journal_file import JournalFile
+from synth_pools._client.fleet.journal import AdmissionRecord, OutcomeRecord, Run
 from synth_pools._client.fleet.outcomes import RolloutOutcome, rollout_error, rollout_id_of
 from synth_pools._client.http.messages import ExchangeError
 from synth_pools._client.http.retry import backoff
 from synth_pools._client.runtime.async_.concurrency import AsyncWorkerGroup
-from synth_pools._client.runtime.async_.io import in_thread
 from synth_pools.errors import (
     AuthenticationError,
     ClientClosedError,
@@ -50,7 +49,7 @@ class AsyncFleetWorker:
         creator: AsyncRolloutCreator,
         watches: AsyncPoolWatches,
         run: Run,
-        journal: JournalFile | None,
+        journal: AsyncFleetJournal | None,
         retries: int,
     ) -> None:
         self._scope = scope
@@ -65,40 +64,36 @@ class AsyncFleetWorker:
         self._is_let_in = False
         self.in_flight: dict[int, InFlight] = {}
 
-    async def run(self, index: int, request: Any, group: int) -> RolloutOutcome:
-        """Run a request to its end, or return its outcome from the journal."""
-        item = InFlight(index, request, group, digest(request))
-        admission: AdmissionRecord | None = None
-        if self._journal is not None and index <= self._journal.entries.highest:
-            ending, admission = await self._former(self._journal, item)
-            if ending is not None:
-                return _replayed(ending, request, item.group)
-        if admission is None:
-            self._creator.take_up(item)
-        # What ends on its way, by whatever, stays there: whoever ends the fleet may cancel it.
-        self.in_flight[index] = item
-        outcome = await self._run_item(item, admission)
-        self._creator.leave(item)
-        del self.in_flight[index]
-        return outcome
+    async def replay(self, item: InFlight) -> RolloutOutcome | None:
+        """Return the outcome of a request in an earlier run; None if it is to be run.
 
-    async def _former(
-        self, journal: JournalFile, item: InFlight
-    ) -> tuple[OutcomeRecord | None, AdmissionRecord | None]:
-        """Return the outcome of a request in an earlier run, or else its admission."""
-        index, ending = item.index, None
-        if journal.has_ended(index):
-            ending = (
-                journal.ending(index)
-                if journal.is_near(index)
-                else await in_thread(journal.ending, index)
-            )
+        Raises:
+            JournalError: In an earlier run it was another request.
+        """
+        journal, index = self._journal, item.index
+        if journal is None or index > journal.entries.highest:
+            return None
+        ending = await journal.ending(index)
         admission, batch = journal.entries.admission(index), journal.entries.batch(index)
         shas = [former.sha for former in (ending, admission) if former is not None]
         shas += [] if batch is None else [batch.sha(index)]
         if any(sha != item.sha for sha in shas):
             raise journal.mismatch(f"its request {index} is another one")
-        return ending, admission
+        return None if ending is None else _replayed(ending, item.request, item.group)
+
+    async def run(self, item: InFlight) -> RolloutOutcome:
+        """Run a request to its end, from where an earlier run has left it."""
+        admission: AdmissionRecord | None = None
+        if self._journal is not None:
+            admission = self._journal.entries.admission(item.index)
+        if admission is None:
+            self._creator.take_up(item)
+        # What ends on its way, by whatever, stays there: whoever ends the fleet may cancel it.
+        self.in_flight[item.index] = item
+        outcome = await self._run_item(item, admission)
+        self._creator.leave(item)
+        del self.in_flight[item.index]
+        return outcome
 
     async def cancel(self, item: InFlight, scope: AsyncRolloutScope) -> None:
         """Cancel a request in flight; a rollout whose id is unknown is found by its key."""
@@ -257,7 +252,7 @@ class AsyncFleetWorker:
 
     async def _write(self, record: AdmissionRecord | OutcomeRecord) -> None:
         if self._journal is not None:
-            await in_thread(self._journal.append, record)
+            await self._journal.append(record)
 
 
 @dataclasses.dataclass(slots=True)

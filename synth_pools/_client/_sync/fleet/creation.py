@@ -17,6 +17,7 @@ from enum import Enum
 from typing import Any
 
 from synth_pools._client._sync.facade.service import ServiceOperations
+from synth_pools._client._sync.fleet.fleet_journal import FleetJournal
 from synth_pools._client._sync.fleet.scope import RolloutScope
 from synth_pools._client.fleet.batch_answers import (
     MOST_REQUESTS,
@@ -28,10 +29,8 @@ from synth_pools._client.fleet.batch_answers import (
 )
 from synth_pools._client.fleet.error_category import ErrorCategory, classify_error
 from synth_pools._client.fleet.journal import AnswerRecord, BatchRecord
-from synth_pools._client.fleet.journal_file import JournalFile
 from synth_pools._client.fleet.outcomes import rollout_id_of
 from synth_pools._client.runtime.sync_.concurrency import Condition, WorkerGroup
-from synth_pools._client.runtime.sync_.io import in_thread
 from synth_pools.errors import SynthPoolsError
 
 # None is said of what is to be created alone.
@@ -138,7 +137,10 @@ class RolloutCreator:
     """
 
     def __init__(
-        self, scope: RolloutScope, group: WorkerGroup, journal: JournalFile | None
+        self,
+        scope: RolloutScope,
+        group: WorkerGroup,
+        journal: FleetJournal | None,
     ) -> None:
         self._scope = scope
         self._group = group
@@ -388,7 +390,7 @@ class RolloutCreator:
         """Send a batch, and return its answer once that is kept."""
         record, journal = batch.record, self._journal
         if journal is not None and not batch.is_stored:
-            in_thread(journal.append, record)
+            journal.append(record)
             batch.is_stored = True
         found: list[_Told] = []
         try:
@@ -409,5 +411,5 @@ class RolloutCreator:
             found.extend(read_answers(document, record.requests, *scope.place_of_creation()))
         if journal is not None:
             ids = tuple(rollout_id_of(one) if isinstance(one, dict) else None for one in found)
-            in_thread(journal.append, AnswerRecord(record.key, ids))
+            journal.append(AnswerRecord(record.key, ids))
         return dict(zip(record.indices, found, strict=True))

@@ -12,14 +12,14 @@ from collections import deque
 from typing import Any
 
 from synth_pools._client._sync.fleet.creation import InFlight, RolloutCreator
+from synth_pools._client._sync.fleet.fleet_journal import FleetJournal
 from synth_pools._client._sync.fleet.pool_watch import PoolWatches
 from synth_pools._client._sync.fleet.retrying_caller import RetryingCaller
 from synth_pools._client._sync.fleet.scope import RolloutScope
 from synth_pools._client._sync.fleet.worker import FleetWorker
 from synth_pools._client._sync.transport import Transport
 from synth_pools._client.fleet.error_category import ErrorCategory, classify_error
-from synth_pools._client.fleet.journal import Run
-from synth_pools._client.fleet.journal_file import JournalFile
+from synth_pools._client.fleet.journal import Run, digest
 from synth_pools._client.fleet.options import FleetOptions
 from synth_pools._client.fleet.outcomes import (
     FleetProgress,
@@ -28,7 +28,6 @@ from synth_pools._client.fleet.outcomes import (
     snapshot,
 )
 from synth_pools._client.fleet.progress_bar import ProgressBar
-from synth_pools._client.runtime.fork_safety import forget_in_children
 from synth_pools._client.runtime.sync_.concurrency import (
     Condition,
     RequestSource,
@@ -36,7 +35,6 @@ from synth_pools._client.runtime.sync_.concurrency import (
     call_back,
     ends_silently,
 )
-from synth_pools._client.runtime.sync_.io import in_thread
 from synth_pools.errors import FleetStoppedError, SynthPoolsError
 
 # How far the others may get ahead of one that is reported next, in a fleet that reports in order.
@@ -87,7 +85,7 @@ class FleetEngine:
         self._caller: RetryingCaller | None = None
         self._creator: RolloutCreator | None = None
         self._watches: PoolWatches | None = None
-        self._journal: JournalFile | None = None
+        self._journal: FleetJournal | None = None
         self._bar = ProgressBar(transport.clock) if options.progress is True else None
         self.rows: deque[dict[str, Any]] = deque(maxlen=_MOST_ROWS)
         self.started = False
@@ -147,14 +145,9 @@ class FleetEngine:
         options, base_url = self._options, self._transport.config.base_url
         run = Run(uuid.uuid4().hex, self._pool_id, base_url)
         if options.journal_path is not None:
-            self._journal = in_thread(
-                JournalFile,
-                options.journal_path,
-                self._pool_id,
-                base_url,
-                in_flight=options.max_in_flight,
+            self._journal = FleetJournal.open(
+                options.journal_path, self._pool_id, base_url, options.max_in_flight
             )
-            forget_in_children(self._journal)
             run = self._journal.run
         self._caller = RetryingCaller(
             self._group,
@@ -201,14 +194,13 @@ class FleetEngine:
         return started
 
     def _work(self) -> None:
-        """Take requests as long as there are any, and start one more worker for each."""
+        """Take requests as long as there are any."""
         try:
             while self._may_take():
                 taken = self._source.take()
                 if taken is None:
                     self._all_taken()
                     return
-                self._start_worker()
                 self._run(*taken)
         except BaseException as error:
             if not self._group.stopping:
@@ -261,7 +253,12 @@ class FleetEngine:
         assert self._worker is not None  # noqa: S101 - workers start after it
         assert self._caller is not None  # noqa: S101
         self._check_connections(request)
-        outcome = self._worker.run(index, request, index // self._options.repeats)
+        item = InFlight(index, request, index // self._options.repeats, digest(request))
+        outcome = self._worker.replay(item)
+        if outcome is None:
+            # Somebody has to take the next one meanwhile.
+            self._start_worker()
+            outcome = self._worker.run(item)
         with self._changed:
             if outcome.rollout is None and not self._caller.is_open and _may_pass(outcome.error):
                 self._failure = self._failure or _stopped("nothing gets through", outcome)

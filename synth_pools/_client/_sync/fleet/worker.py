@@ -10,6 +10,7 @@ import dataclasses
 from typing import Any
 
 from synth_pools._client._sync.fleet.creation import InFlight, RolloutCreator
+from synth_pools._client._sync.fleet.fleet_journal import FleetJournal
 from synth_pools._client._sync.fleet.pool_watch import EndedRollout, PoolWatches
 from synth_pools._client._sync.fleet.retrying_caller import BROKEN_SHARE, RetryingCaller
 from synth_pools._client._sync.fleet.scope import RolloutScope
@@ -18,13 +19,11 @@ from synth_pools._client.events.position import TERMINAL_EVENTS, event_type, is_
 from synth_pools._client.events.sse import EventStreamDecoder
 from synth_pools._client.fleet import journal_errors
 from synth_pools._client.fleet.error_category import ErrorCategory, classify_error
-from synth_pools._client.fleet.journal import AdmissionRecord, OutcomeRecord, Run, digest
-from synth_pools._client.fleet.journal_file import JournalFile
+from synth_pools._client.fleet.journal import AdmissionRecord, OutcomeRecord, Run
 from synth_pools._client.fleet.outcomes import RolloutOutcome, rollout_error, rollout_id_of
 from synth_pools._client.http.messages import ExchangeError
 from synth_pools._client.http.retry import backoff
 from synth_pools._client.runtime.sync_.concurrency import WorkerGroup
-from synth_pools._client.runtime.sync_.io import in_thread
 from synth_pools.errors import (
     AuthenticationError,
     ClientClosedError,
@@ -53,7 +52,7 @@ class FleetWorker:
         creator: RolloutCreator,
         watches: PoolWatches,
         run: Run,
-        journal: JournalFile | None,
+        journal: FleetJournal | None,
         retries: int,
     ) -> None:
         self._scope = scope
@@ -68,40 +67,36 @@ class FleetWorker:
         self._is_let_in = False
         self.in_flight: dict[int, InFlight] = {}
 
-    def run(self, index: int, request: Any, group: int) -> RolloutOutcome:
-        """Run a request to its end, or return its outcome from the journal."""
-        item = InFlight(index, request, group, digest(request))
-        admission: AdmissionRecord | None = None
-        if self._journal is not None and index <= self._journal.entries.highest:
-            ending, admission = self._former(self._journal, item)
-            if ending is not None:
-                return _replayed(ending, request, item.group)
-        if admission is None:
-            self._creator.take_up(item)
-        # What ends on its way, by whatever, stays there: whoever ends the fleet may cancel it.
-        self.in_flight[index] = item
-        outcome = self._run_item(item, admission)
-        self._creator.leave(item)
-        del self.in_flight[index]
-        return outcome
+    def replay(self, item: InFlight) -> RolloutOutcome | None:
+        """Return the outcome of a request in an earlier run; None if it is to be run.
 
-    def _former(
-        self, journal: JournalFile, item: InFlight
-    ) -> tuple[OutcomeRecord | None, AdmissionRecord | None]:
-        """Return the outcome of a request in an earlier run, or else its admission."""
-        index, ending = item.index, None
-        if journal.has_ended(index):
-            ending = (
-                journal.ending(index)
-                if journal.is_near(index)
-                else in_thread(journal.ending, index)
-            )
+        Raises:
+            JournalError: In an earlier run it was another request.
+        """
+        journal, index = self._journal, item.index
+        if journal is None or index > journal.entries.highest:
+            return None
+        ending = journal.ending(index)
         admission, batch = journal.entries.admission(index), journal.entries.batch(index)
         shas = [former.sha for former in (ending, admission) if former is not None]
         shas += [] if batch is None else [batch.sha(index)]
         if any(sha != item.sha for sha in shas):
             raise journal.mismatch(f"its request {index} is another one")
-        return ending, admission
+        return None if ending is None else _replayed(ending, item.request, item.group)
+
+    def run(self, item: InFlight) -> RolloutOutcome:
+        """Run a request to its end, from where an earlier run has left it."""
+        admission: AdmissionRecord | None = None
+        if self._journal is not None:
+            admission = self._journal.entries.admission(item.index)
+        if admission is None:
+            self._creator.take_up(item)
+        # What ends on its way, by whatever, stays there: whoever ends the fleet may cancel it.
+        self.in_flight[item.index] = item
+        outcome = self._run_item(item, admission)
+        self._creator.leave(item)
+        del self.in_flight[item.index]
+        return outcome
 
     def cancel(self, item: InFlight, scope: RolloutScope) -> None:
         """Cancel a request in flight; a rollout whose id is unknown is found by its key."""
@@ -260,7 +255,7 @@ class FleetWorker:
 
     def _write(self, record: AdmissionRecord | OutcomeRecord) -> None:
         if self._journal is not None:
-            in_thread(self._journal.append, record)
+            self._journal.append(record)
 
 
 @dataclasses.dataclass(slots=True)

@@ -7,11 +7,13 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import copy
+import functools
 import weakref
 from abc import ABC, abstractmethod
-from collections.abc import AsyncGenerator, Awaitable, Callable, Coroutine
+from collections.abc import AsyncGenerator, Awaitable, Callable, Coroutine, Iterable
 from types import TracebackType
-from typing import Any, ParamSpec, Self, TypeVar
+from typing import Any, Generic, ParamSpec, Self, TypeVar
 
 T = TypeVar("T")
 P = ParamSpec("P")
@@ -42,6 +44,61 @@ async def call_within(
 async def in_thread(call: Callable[P, T], *args: P.args, **kwargs: P.kwargs) -> T:
     """Run a blocking ``call`` in a thread, beside the event loop."""
     return await asyncio.to_thread(call, *args, **kwargs)
+
+
+class AsyncGroupCommit(Generic[T]):
+    """Blocking call for many callers: what they commit while it runs is in one call, the next.
+
+    Args:
+        call: The call, with any number of items. It runs in a thread.
+    """
+
+    def __init__(self, call: Callable[..., None]) -> None:
+        self._call = call
+        self._waiting: list[tuple[T, asyncio.Future[None]]] = []
+        self._is_running = False
+
+    async def commit(self, item: T) -> None:
+        """Return when a call with this item has ended; raise what that raised.
+
+        Whoever is cancelled meanwhile takes nothing back.
+        """
+        done: asyncio.Future[None] = asyncio.get_running_loop().create_future()
+        self._waiting.append((item, done))
+        if not self._is_running:
+            self._start()
+        await done
+
+    def _start(self) -> None:
+        group, self._waiting = self._waiting, []
+        items, futures = zip(*group, strict=True)
+        try:
+            running = asyncio.get_running_loop().run_in_executor(None, self._call, *items)
+        except RuntimeError as error:
+            # The system has no more threads, or the loop is about to end.
+            _settle(futures, error)
+            return
+        self._is_running = True
+        running.add_done_callback(functools.partial(self._ended, futures))
+
+    def _ended(
+        self, futures: tuple[asyncio.Future[None], ...], running: asyncio.Future[None]
+    ) -> None:
+        self._is_running = False
+        if self._waiting:
+            self._start()
+        _settle(futures, None if running.cancelled() else running.exception())
+
+
+def _settle(futures: Iterable[asyncio.Future[None]], error: BaseException | None) -> None:
+    for future in futures:
+        if future.done():
+            continue
+        if error is None:
+            future.set_result(None)
+        else:
+            # Of one error for all each would show where it was raised for the others.
+            future.set_exception(copy.copy(error))
 
 
 def owner() -> object:

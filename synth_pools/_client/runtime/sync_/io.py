@@ -65,6 +65,21 @@ def in_thread(call: Callable[P, T], *args: P.args, **kwargs: P.kwargs) -> T:
     return call(*args, **kwargs)
 
 
+class GroupCommit(Generic[T]):
+    """Blocking call for many callers, each in its own thread.
+
+    Args:
+        call: The call, with any number of items.
+    """
+
+    def __init__(self, call: Callable[..., None]) -> None:
+        self._call = call
+
+    def commit(self, item: T) -> None:
+        """Call it with this item."""
+        self._call(item)
+
+
 def owner() -> object:
     """Return the owner of the connections that may be used here: the process, any thread of it."""
     return _PROCESS
