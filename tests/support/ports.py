@@ -9,6 +9,8 @@ from types import TracebackType
 from typing import Self
 
 HOST = "127.0.0.1"
+# What some programs listen on, whatever they are told.
+EVERYWHERE = "0.0.0.0"
 
 # A text that the socket buffers of this machine do not hold, where the reader has a small one.
 LARGE = "x" * 4_000_000
@@ -23,22 +25,26 @@ class HeldPort:
     A socket that is bound and does not listen stands for the port: connections to it are refused,
     no other program is given it, and whoever sets SO_REUSEADDR, as servers do, may listen on it.
 
+    Args:
+        host: The address that it is taken of.
+
     Attributes:
         number: The port.
     """
 
-    def __init__(self) -> None:
-        self._placeholder = _bound(0)
+    def __init__(self, host: str = HOST) -> None:
+        self._host = host
+        self._placeholder = _bound(host, 0)
         self.number: int = self._placeholder.getsockname()[1]
 
     def listener(self) -> socket.socket:
         """Bind a further socket to the port, for a server; closing it leaves the port held."""
-        return _bound(self.number)
+        return _bound(self._host, self.number)
 
     @classmethod
-    def kept(cls) -> Self:
+    def kept(cls, host: str = HOST) -> Self:
         """Hold a port until the process ends: somebody may go on calling what was there once."""
-        _KEPT.append(port := cls())
+        _KEPT.append(port := cls(host))
         return port
 
     def release(self) -> None:
@@ -68,9 +74,9 @@ def deaf_listener() -> Iterator[str]:
         yield f"http://{HOST}:{listener.getsockname()[1]}"
 
 
-def _bound(port: int) -> socket.socket:
+def _bound(host: str, port: int) -> socket.socket:
     # Without IPPROTO_TCP asyncio never sets TCP_NODELAY, and every answer takes 40 ms longer.
     bound = socket.socket(socket.AF_INET, socket.SOCK_STREAM, socket.IPPROTO_TCP)
     bound.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
-    bound.bind((HOST, port))
+    bound.bind((host, port))
     return bound

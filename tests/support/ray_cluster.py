@@ -17,7 +17,7 @@ import sys
 from pathlib import Path
 from typing import IO, Any, Self
 
-from tests.support.ports import HeldPort
+from tests.support.ports import EVERYWHERE, HeldPort
 
 ROOT = Path(__file__).resolve().parents[2]
 NODES = ("red", "green", "blue")
@@ -90,7 +90,7 @@ class _Nodes:
         # In this process alone: it takes seconds, and its modules do what they like.
         from ray.cluster_utils import Cluster
 
-        self._port, self._client = HeldPort.kept(), HeldPort.kept()
+        self._port, self._client = HeldPort.kept(EVERYWHERE), HeldPort.kept(EVERYWHERE)
         self._make = Cluster
         self.begin()
 
