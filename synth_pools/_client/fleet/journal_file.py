@@ -90,7 +90,6 @@ class JournalFile:
     Attributes:
         run: The run that it belongs to.
         entries: What is known of its requests.
-        is_resumed: Whether a run before this one began it.
         reach: The number of requests of which any may have been sent before it was opened.
 
     Raises:
@@ -121,7 +120,6 @@ class JournalFile:
         try:
             self.entries = JournalIndex(in_flight)
             former = self._read()
-            self.is_resumed = former is not None
             if former is None:
                 self._begin(pool_id, base_url, in_flight)
             else:

@@ -44,11 +44,6 @@ class FleetJournal:
         return self._file.entries
 
     @property
-    def is_resumed(self) -> bool:
-        """True if a run before this one began it."""
-        return self._file.is_resumed
-
-    @property
     def reach(self) -> int:
         """Number of requests of which any may have been sent before it was opened."""
         return self._file.reach

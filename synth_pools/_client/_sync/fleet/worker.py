@@ -167,7 +167,7 @@ class FleetWorker:
                 self._write(AdmissionRecord(item.index, attempt, item.sha, item.rollout_id))
             self._creator.leave(item)
             # One that a run before this one created may have ended since, whatever is told of it.
-            is_new = self._journal is None or not self._journal.is_resumed
+            is_new = self._journal is None or item.index >= self._journal.reach
         else:
             is_new = False
         rollout_id = item.rollout_id
