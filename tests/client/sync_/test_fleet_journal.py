@@ -21,11 +21,13 @@ from synth_pools import (
     RequestValidationError,
     RolloutOutcome,
 )
+from tests.client.sync_.fleet_ends import end_one_after_the_other, gather, seeds
 from tests.support.fault_server import FaultServer
 from tests.support.faults import answer
 from tests.support.fleet_service import FleetService
 from tests.support.forks import idle_child
 from tests.support.leaks import KEY
+from tests.support.pool_service import PoolService
 
 pytestmark = pytest.mark.one_library
 
@@ -273,3 +275,23 @@ def test_a_source_may_give_the_same_object_again_and_again(
             assert outcome.request["env"] == {"list": [outcome.index]}
             assert outcome.replayed is replayed
     assert set(service.seeds.values()) == {1}
+
+
+def test_of_a_run_that_goes_on_only_what_may_be_old_is_asked_for(
+    pools: PoolService, fleet_client: ContainerPoolsClient, journal: Path
+) -> None:
+    end_one_after_the_other(pools)
+    pools.told = lambda rollout_id: {
+        "rollout": pools.rollout(rollout_id),
+        "summary": {"rollout_id": rollout_id, "reward": 0.5},
+    }
+    options: dict[str, Any] = {"max_in_flight": 4, "journal": journal}
+    with fleet_client.rollouts.run_many(P, seeds(80), **options) as fleet:
+        fleet.__next__()
+    begun = len(pools.status)
+    pools.looks.clear()
+    outcomes = gather(fleet_client.rollouts.run_many(P, seeds(80), **options))
+    assert [outcome.ok for outcome in outcomes] == [True] * 80
+    assert len(pools.status) == 80
+    # What the first run may have begun, and what may have ended before the stream began.
+    assert sum(pools.looks.values()) <= begun + 4 + 4 + 4
