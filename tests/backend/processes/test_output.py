@@ -269,7 +269,7 @@ def test_logs_never_hold_the_key(allowing: Server, monkeypatch: pytest.MonkeyPat
     code = "import os; print('key', os.environ['ENVIRONMENT_API_KEY']); raise SystemExit(3)"
     config: dict[str, Any] = {
         "container_key_env": "CONTAINER_API_KEY",
-        "process": {"argv": [sys.executable, "-c", code], "start_timeout_seconds": 0.5},
+        "process": {"argv": [sys.executable, "-c", code], "start_timeout_seconds": 2},
     }
     pool_id = allowing.pool(config=config)
     until(allowing, pool_id, "failed")
