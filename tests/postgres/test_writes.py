@@ -129,6 +129,21 @@ async def test_those_that_only_read_do_so_once(
     assert counted.told == [(2, 0.0, False)]
 
 
+async def test_what_comes_while_others_have_their_turn_goes_along(
+    database: PostgresDatabase, counted: Counted, looking: Onlooker
+) -> None:
+    # As another backend that is in the middle of its transaction.
+    await looking.run(HOLD)
+    first = asyncio.create_task(database.write(Work("a")))
+    await looking.until_one_waits()
+    others = asyncio.create_task(together(database, Work("b"), Work("c")))
+    await asyncio.sleep(0)
+    await looking.run(LET_GO)
+    assert [await first, *await others] == ["a", "b", "c"]
+    assert {"a", "b", "c"} <= await keys(database)
+    assert counted.told == [(3, 0.0, False)]
+
+
 async def test_reads_of_one_moment_and_of_one_statement(database: PostgresDatabase) -> None:
     def moments(db: Snapshot) -> set[Any]:
         return {db.execute("SELECT now()").fetchone()[0] for _ in range(2)}

@@ -329,6 +329,11 @@ class Database(abc.ABC):
         self._in_hand = Batch([self._waiting.popleft() for _ in range(size)])
         return self._in_hand
 
+    def _extend_batch(self, batch: Batch) -> None:
+        """Add writes that came since a batch was taken: its transaction has only begun now."""
+        while self._waiting and len(batch.jobs) < _MOST_WRITES:
+            batch.jobs.append(self._waiting.popleft())
+
     def _deliver(self, jobs: list[Job]) -> None:
         """Tell those who wait what came of their writes, and begin with the next ones."""
         self._in_hand = None

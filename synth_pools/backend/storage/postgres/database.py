@@ -319,6 +319,9 @@ class PostgresDatabase(Database):
             The number of the transaction, "" where it changes nothing, None where it is spoilt.
         """
         writer.enter()
+        # Others may have had their turn meanwhile. What is done again job by job stays alone.
+        if batch is self._in_hand:
+            self._extend_batch(batch)
         for group in batch.groups():
             changes = writer.changes
             try:
