@@ -89,7 +89,7 @@ class Services:
 
     async def wind_down(self, grace_seconds: float) -> None:
         """Admit and start nothing more; what runs has so many seconds to end."""
-        self.admission.close()
+        self.admission.close(grace_seconds)
         await self.scheduler.wind_down(grace_seconds)
 
 

@@ -21,8 +21,8 @@ _WINDOW_SECONDS = 600.0
 _WITHOUT_A_RATE = 10.0
 _LONGEST_WAIT = 3600
 _STREAM_WAIT = 5
-# What runs may take its time to end. Another backend, or the next start, may be there before.
-_STOPPING_WAIT = 1
+# However long what runs may take to end: it may end before, or another backend be there.
+_LONGEST_STOPPING_WAIT = 10
 
 
 class CompletionRate:
@@ -53,7 +53,7 @@ class AdmissionControl:
         self._limits = limits
         self._in_all = CompletionRate()
         self._by_pool: dict[str, CompletionRate] = {}
-        self._is_closed = False
+        self._stops_at: float | None = None
 
     def count_end(self, pool_id: str) -> None:
         """Count the end of a rollout of a pool."""
@@ -67,19 +67,20 @@ class AdmissionControl:
         """Drop the rate of a pool whose last rollout has ended."""
         self._by_pool.pop(pool_id, None)
 
-    def close(self) -> None:
-        """Admit nothing from now on."""
-        self._is_closed = True
+    def close(self, grace_seconds: float) -> None:
+        """Admit nothing from now on; the backend stops when the grace is over, or before."""
+        self._stops_at = clock.monotonic() + grace_seconds
 
     def require_open(self) -> None:
         """Raise 503 `backend_stopping` where the backend stops."""
-        if self._is_closed:
+        if self._stops_at is not None:
+            seconds = max(1, math.ceil(self._stops_at - clock.monotonic()))
             raise ApiError(
                 503,
                 "backend_stopping",
                 "The backend is stopping; send the request again when it runs.",
                 retryable=True,
-                retry_after_seconds=_STOPPING_WAIT,
+                retry_after_seconds=min(seconds, _LONGEST_STOPPING_WAIT),
             )
 
     def room(self, db: Executes) -> QueueRoom:

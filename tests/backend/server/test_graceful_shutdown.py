@@ -58,7 +58,7 @@ def test_what_runs_may_end_and_what_waits_is_left(tmp_path: Path, container: Hol
                     assert answer.json()["error"]["code"] == "backend_stopping"
                     assert answer.json()["error"]["retryable"] is True
                     # However long the grace is: another backend may be there by then.
-                    assert int(answer.headers["retry-after"]) == 1
+                    assert 1 <= int(answer.headers["retry-after"]) <= 10
                 # All else goes on.
                 seen.append(client.get(f"/v1/rollouts/{waiting}").status_code)
                 seen.append(client.get("/health").status_code)

@@ -401,7 +401,7 @@ async def test_a_real_backend_that_is_restarted_in_the_middle(tmp_path: Path) ->
     sent: list[str] = []
     with HeldPort() as port:
         # What runs has to end before it does, however busy the machine is.
-        backend = LocalBackend(tmp_path, port=port.number, api_key="a-key-of-this-test", grace=100)
+        backend = LocalBackend(tmp_path, port=port.number, api_key="a-key-of-this-test", grace=5)
         backend.start()
         done = 0
 
