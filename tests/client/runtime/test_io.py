@@ -89,6 +89,22 @@ async def test_without_threads_a_commit_raises_and_the_next_one_is_tried() -> No
     assert journal.calls == [(1,)]
 
 
+async def test_what_an_executor_drops_is_not_committed() -> None:
+    journal = Journal()
+    commits = async_io.AsyncGroupCommit[int](journal.append)
+    executor = ThreadPoolExecutor(1)
+    asyncio.get_running_loop().set_default_executor(executor)
+    busy = executor.submit(journal.may_end.wait, 30)
+    task = asyncio.create_task(commits.commit(0))
+    await asyncio.sleep(0)
+    executor.shutdown(wait=False, cancel_futures=True)
+    journal.may_end.set()
+    with pytest.raises(RuntimeError, match="shut down"):
+        await task
+    assert busy.result(30)
+    assert journal.calls == []
+
+
 def test_threads_commit_each_their_own() -> None:
     journal = Journal()
     journal.may_end.set()

@@ -87,7 +87,10 @@ class AsyncGroupCommit(Generic[T]):
         self._is_running = False
         if self._waiting:
             self._start()
-        _settle(futures, None if running.cancelled() else running.exception())
+        if running.cancelled():
+            _settle(futures, RuntimeError("the executor of the event loop was shut down"))
+        else:
+            _settle(futures, running.exception())
 
 
 def _settle(futures: Iterable[asyncio.Future[None]], error: BaseException | None) -> None:
