@@ -30,7 +30,7 @@ _ENDED = "ended"
 # A shell takes a twentieth of the memory that Python does, for as long as the backend runs. What it
 # runs itself has to be found whatever the backend's PATH is.
 _SCRIPT = f"""
-told=$(PATH="$PATH:/usr/bin:/bin"; cat)
+told=$(PATH="${{PATH:+$PATH:}}/usr/bin:/bin"; cat)
 case "$told" in *{_ENDED}) exit 0;; esac
 printf '%s\\n' "$told" | "$@"
 """
