@@ -140,9 +140,14 @@ def pool_events_include(ctx: Context) -> None:
         (stream, [message.envelope for message in stream.reader.messages]),
         (page, of_page if isinstance(of_page, list) else []),
     ):
-        bare = [{k: v for k, v in event.items() if k not in _INCLUDED} for event in events]
+        bare = [
+            {k: v for k, v in event.items() if k not in _INCLUDED}
+            if isinstance(event, dict)
+            else event
+            for event in events
+        ]
         ctx.expect.equal(_STREAM, "the events without what is included", whole, bare, seen)
-        holding = [event for event in events if _INCLUDED & event.keys()]
+        holding = [one for one in events if isinstance(one, dict) and _INCLUDED & one.keys()]
         is_last = all(str(event.get("event")) in TERMINAL for event in holding)
         _expect(ctx, "only a last event holds a rollout", is_last, seen)
         for (rollout_id, name), answer in returned.items():

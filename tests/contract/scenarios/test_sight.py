@@ -189,6 +189,13 @@ async def _late_is_502(request: Request, response: Response, passing: Passing) -
 
 
 # By scenario: the operations that the fault is in, and what it does.
+
+
+def _begins_with(event: Any) -> Callable[[Any], Any]:
+    """Put something before the events of a page."""
+    return lambda value: {**value, "events": [event, *value.get("events", [])]}
+
+
 FAULTS: list[Planted] = [
     (
         "accounts.open",
@@ -274,6 +281,7 @@ FAULTS: list[Planted] = [
     ("errors.broken_json", "create_pool", {"before": _infinite_is_read}),
     ("events.endings", "stream_rollout_events", {"stream": _another_state}),
     ("containers.slow", "execute_pool_container_rollout", {"after": _late_is_502}),
+    ("pool_events.include", "stream_pool_events", {"after": answers(_begins_with("no object"))}),
     ("auth.refused", "list_pools", {"before": _key_in_the_query}),
     ("auth.refused", "get_rollout", {"before": _prefix_of_the_key}),
 ]
