@@ -325,12 +325,12 @@ class Database(abc.ABC):
         self._is_to_begin = False
         if not self._waiting:
             return None
-        size = min(_MOST_WRITES, len(self._waiting))
-        self._in_hand = Batch([self._waiting.popleft() for _ in range(size)])
-        return self._in_hand
+        self._in_hand = batch = Batch([])
+        self._extend_batch(batch)
+        return batch
 
     def _extend_batch(self, batch: Batch) -> None:
-        """Add writes that came since a batch was taken: its transaction has only begun now."""
+        """Add writes that wait to a batch, as many as it may have."""
         while self._waiting and len(batch.jobs) < _MOST_WRITES:
             batch.jobs.append(self._waiting.popleft())
 
