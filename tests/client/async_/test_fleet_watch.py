@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import contextlib
+from collections.abc import Iterator
 from pathlib import Path
 from threading import Event
 from typing import Any
@@ -301,12 +303,22 @@ async def test_what_others_run_on_the_pool_takes_no_memory(
 
 
 async def test_what_is_asked_for_behind_its_events_is_asked_for_again(
-    server: FaultServer, pools: PoolService, fleet_client: AsyncContainerPoolsClient
+    server: FaultServer,
+    pools: PoolService,
+    fleet_client: AsyncContainerPoolsClient,
+    monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    told: set[str] = set()
+    following, followed, told = pool_watch.AsyncPoolWatch.following, set[str](), set[str]()
+
+    @contextlib.contextmanager
+    def noted(watch: pool_watch.AsyncPoolWatch, rollout_id: str, mark: int) -> Iterator[Any]:
+        with following(watch, rollout_id, mark) as rollout:
+            followed.add(rollout_id)
+            yield rollout
 
     def idle() -> None:
-        for rollout_id in {*pools.running} - told:
+        # Of one that nobody follows yet it would say nothing.
+        for rollout_id in followed & {*pools.running} - told:
             told.add(rollout_id)
             pools.tell(P, {"event": "rollout.completed", "rollout_id": rollout_id})
 
@@ -315,6 +327,7 @@ async def test_what_is_asked_for_behind_its_events_is_asked_for_again(
             pools.status[seen.path.split("/")[-2]] = "completed"
         return pools(seen)
 
+    monkeypatch.setattr(pool_watch.AsyncPoolWatch, "following", noted)
     pools.idle = idle
     server.play(choose=choose)
     outcomes = await gather(fleet_client.rollouts.run_many(P, seeds(3), max_in_flight=1))
