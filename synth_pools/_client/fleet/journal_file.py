@@ -152,14 +152,10 @@ class JournalFile:
             written = self._written
         self._sync(written)
 
-    def has_ended(self, index: int) -> bool:
-        """Check that a request's outcome is in it."""
-        return self.entries.ended_at(index) is not None
-
     def is_near(self, index: int) -> bool:
         """Check that `ending` needs nothing from the disk."""
         place = self.entries.ended_at(index)
-        return place is not None and self._segments.is_near(place)
+        return place is None or self._segments.is_near(place)
 
     def ending(self, index: int) -> OutcomeRecord | None:
         """Return a request's outcome; None if it has none."""

@@ -297,7 +297,7 @@ def test_a_reader_follows_a_journal_while_it_is_compacted(tmp_path: Path) -> Non
             known = {
                 index: opened.ending(index) or opened.entries.admission(index)
                 for index in range(500)
-                if index in seen or opened.has_ended(index)
+                if index in seen or opened.entries.ended_at(index) is not None
             }
             assert {index: one for index, one in seen.items() if one.index == index} == known
     opened.close()

@@ -156,16 +156,17 @@ class AsyncRolloutCreator:
     def take_up(self, item: InFlight) -> None:
         """Find out what an earlier run may have done about a request without an admission."""
         journal = self._journal
-        if journal is None or item.index >= journal.reach:
+        if journal is None or item.index >= journal.file.reach:
             return
-        record = journal.entries.batch(item.index)
+        entries = journal.file.entries
+        record = entries.batch(item.index)
         if record is None:
             item.is_alone = True
             return
         with self._lock:
             batch = self._batches.get(record.key)
             if batch is None:
-                members = {one for one in record.indices if journal.entries.batch(one) is record}
+                members = {one for one in record.indices if entries.batch(one) is record}
                 batch = self._batches[record.key] = CreationBatch(record, members, is_stored=True)
             item.batch = batch
 

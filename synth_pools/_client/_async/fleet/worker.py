@@ -71,21 +71,22 @@ class AsyncFleetWorker:
             JournalError: In an earlier run it was another request.
         """
         journal, index = self._journal, item.index
-        if journal is None or index > journal.entries.highest:
+        if journal is None or index > journal.file.entries.highest:
             return None
+        entries = journal.file.entries
         ending = await journal.ending(index)
-        admission, batch = journal.entries.admission(index), journal.entries.batch(index)
+        admission, batch = entries.admission(index), entries.batch(index)
         shas = [former.sha for former in (ending, admission) if former is not None]
         shas += [] if batch is None else [batch.sha(index)]
         if any(sha != item.sha for sha in shas):
-            raise journal.mismatch(f"its request {index} is another one")
+            raise journal.file.mismatch(f"its request {index} is another one")
         return None if ending is None else _replayed(ending, item.request, item.group)
 
     async def run(self, item: InFlight) -> RolloutOutcome:
         """Run a request to its end, from where an earlier run has left it."""
         admission: AdmissionRecord | None = None
         if self._journal is not None:
-            admission = self._journal.entries.admission(item.index)
+            admission = self._journal.file.entries.admission(item.index)
         if admission is None:
             self._creator.take_up(item)
         # What ends on its way, by whatever, stays there: whoever ends the fleet may cancel it.
@@ -164,7 +165,7 @@ class AsyncFleetWorker:
                 await self._write(AdmissionRecord(item.index, attempt, item.sha, item.rollout_id))
             self._creator.leave(item)
             # One that a run before this one created may have ended since, whatever is told of it.
-            is_new = self._journal is None or item.index >= self._journal.reach
+            is_new = self._journal is None or item.index >= self._journal.file.reach
         else:
             is_new = False
         rollout_id = item.rollout_id

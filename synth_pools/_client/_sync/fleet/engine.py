@@ -129,7 +129,7 @@ class FleetEngine:
                 self._leave(self._worker, interrupted)
         finally:
             if self._journal is not None:
-                self._journal.close()
+                self._journal.file.close()
             if self._bar is not None:
                 self._bar.close(self.progress())
 
@@ -148,7 +148,7 @@ class FleetEngine:
             self._journal = FleetJournal.open(
                 options.journal_path, self._pool_id, base_url, options.max_in_flight
             )
-            run = self._journal.run
+            run = self._journal.file.run
         self._caller = RetryingCaller(
             self._group,
             self._transport,
@@ -224,7 +224,7 @@ class FleetEngine:
             self._watches.abandon()
         # A fleet that was forgotten has nobody else to do it.
         if not self._workers and self._group.stopping and self._journal is not None:
-            self._journal.close()
+            self._journal.file.close()
 
     def _may_take(self) -> bool:
         with self._room:
@@ -236,9 +236,9 @@ class FleetEngine:
             return not self._ending
 
     def _all_taken(self) -> None:
-        if self._journal is not None and self._journal.entries.highest >= self._source.taken:
-            many, few = self._journal.entries.highest + 1, self._source.taken
-            raise self._journal.mismatch(f"it has {many} requests or more, and here are {few}")
+        if self._journal is not None and self._journal.file.entries.highest >= self._source.taken:
+            many, few = self._journal.file.entries.highest + 1, self._source.taken
+            raise self._journal.file.mismatch(f"it has {many} requests or more, and here are {few}")
         with self._changed:
             self._end()
             self._unreported -= 1

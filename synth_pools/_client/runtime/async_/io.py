@@ -74,7 +74,7 @@ class AsyncGroupCommit(Generic[T]):
         items, futures = zip(*group, strict=True)
         try:
             running = asyncio.get_running_loop().run_in_executor(None, self._call, *items)
-        except RuntimeError as error:
+        except Exception as error:  # noqa: BLE001 - each of them waits, whatever it is
             # The system has no more threads, or the loop is about to end.
             _settle(futures, error)
             return
@@ -85,12 +85,12 @@ class AsyncGroupCommit(Generic[T]):
         self, futures: tuple[asyncio.Future[None], ...], running: asyncio.Future[None]
     ) -> None:
         self._is_running = False
-        if self._waiting:
-            self._start()
         if running.cancelled():
             _settle(futures, RuntimeError("the executor of the event loop was shut down"))
         else:
             _settle(futures, running.exception())
+        if self._waiting:
+            self._start()
 
 
 def _settle(futures: Iterable[asyncio.Future[None]], error: BaseException | None) -> None:
