@@ -17,7 +17,6 @@ from .domain.validation import Contract
 from .errors import DataDirError
 from .metrics.recorder import MetricsRecorder
 from .metrics.snapshot import ContainerReading
-from .peers import Peers
 from .processes import Processes
 from .processes.permissions import check_engines
 from .rollouts.background_tasks import BackgroundTasks
@@ -31,6 +30,7 @@ from .server.byte_budget import ByteBudget, NoRoomError, Reservation
 from .server.sending_room import SendingRoom
 from .server.workers import Workers
 from .settings import Settings
+from .sharing import Peers, SharedHealth
 from .storage import pools, rollouts
 from .storage.content_folder import FolderContents
 from .storage.content_opening import open_contents, sweep_contents
@@ -145,7 +145,10 @@ async def open_services(settings: Settings, contract: Contract) -> AsyncIterator
         containers = ContainerClient(settings, parsing_room, workers)
         stack.push_async_callback(containers.close)
         checks = HealthChecks(
-            containers, settings.health_interval_seconds, settings.health_timeout_seconds
+            containers,
+            settings.health_interval_seconds,
+            settings.health_timeout_seconds,
+            lambda: database.is_leader,
         )
         stack.push_async_callback(checks.close)
         balancer = Balancer(checks, wake_scheduler.set)
@@ -168,10 +171,17 @@ async def open_services(settings: Settings, contract: Contract) -> AsyncIterator
         # give it up.
         stack.push_async_callback(background.close, settings.shutdown_seconds)
         rollout_service = RolloutService(database, scheduler, runner, admission, contract, notifier)
-        peers = None
+        health, peers = SharedHealth(database, balancer), None
         if database.is_shared:
             peers = Peers(
-                *(database, scheduler, balancer, processes, notifier, rollout_service, background)
+                database,
+                scheduler,
+                balancer,
+                processes,
+                notifier,
+                rollout_service,
+                background,
+                health,
             )
         secret, archived = await _read_what_is_there(
             database, scheduler, balancer, processes, settings, peers
@@ -180,6 +190,8 @@ async def open_services(settings: Settings, contract: Contract) -> AsyncIterator
             background.start(rollout_service.cancel_all(pool_id))
         await _sweep(database, contents, settings, background)
         scheduler.start()
+        if database.is_shared:
+            background.start(health.keep())
         background.start(forget_old_keys(database))
         background.start(database.maintain())
         if settings.keep_finished_seconds is not None:

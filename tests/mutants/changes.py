@@ -18,7 +18,7 @@ TESTS_OF = {
     "synth_pools/_client": "tests/client",
     # Those that no quick test runs come before the folder that they are in.
     "synth_pools/backend/storage/postgres": "tests/postgres",
-    "synth_pools/backend/peers.py": "tests/postgres",
+    "synth_pools/backend/sharing": "tests/postgres",
     "synth_pools/backend/services.py": "tests/backend tests/postgres",
     "synth_pools/backend/rollouts/claims.py": "tests/postgres",
     "synth_pools/backend/storage/claims.py": "tests/backend tests/postgres",

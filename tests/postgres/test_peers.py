@@ -9,9 +9,9 @@ from pathlib import Path
 import pytest
 
 from synth_pools.backend.domain.validation import Contract
-from synth_pools.backend.peers import Peers
 from synth_pools.backend.services import Services, open_services
 from synth_pools.backend.settings import Secret, Settings, StoreURL
+from synth_pools.backend.sharing import Peers
 from synth_pools.backend.storage.pools import insert_pool
 from synth_pools.backend.storage.postgres.database import PostgresDatabase
 from synth_pools.backend.storage.statements import Notice

@@ -3,14 +3,14 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Awaitable, Callable, Collection, Iterable, Iterator, Mapping
+from collections.abc import Awaitable, Callable, Collection, Iterator, Mapping
 from dataclasses import dataclass
 from types import TracebackType
 from typing import Any, Self
 
 from ..domain.definitions import container_key_env, container_urls, starts_containers
 from .health_checks import HealthChecks
-from .members import Container, HealthState, Member
+from .members import Address, Container, HealthState, Member, choose
 
 
 class LeaseInterruptedError(Exception):
@@ -143,7 +143,7 @@ class Balancer:
         self._checks = checks
         self._on_change = on_change
         self._pools: dict[str, _PoolSet] = {}
-        self._containers: dict[tuple[str, str | None], Container] = {}
+        self._containers: dict[Address, Container] = {}
         # Out of their pool, with rollouts still running on them.
         self._retired: dict[str, list[Member]] = {}
         self._changed = asyncio.Event()
@@ -193,11 +193,29 @@ class Balancer:
         for pool_id in {*self._pools, *self._retired}:
             yield from self.members(pool_id)
 
+    def ejected(self) -> dict[Address, str]:
+        """Return the addresses of containers that get nothing new, and why; not of processes."""
+        return {
+            address: container.health.last_error or ""
+            for address, container in self._containers.items()
+            if container.health.state == "unhealthy"
+        }
+
+    def eject(self, address: Address, reason: str) -> None:
+        """Give a container nothing new, as another backend that checks it says."""
+        if address in self._containers:
+            self._containers[address].eject(reason)
+
+    def take_back(self, address: Address) -> None:
+        """Trust a container again, as another backend that checks it does."""
+        if address in self._containers and self._containers[address].take_back():
+            self._notify_change()
+
     def add_process(self, pool_id: str, url: str) -> Member:
         """Add a process that was spawned; it gets rollouts once it is set healthy."""
         pool = self._pools.setdefault(pool_id, _PoolSet())
-        container = Container(url, pool.key_env, "starting")
-        member = Member(pool_id, container, is_process=True)
+        container = Container(url, pool.key_env, is_process=True)
+        member = Member(pool_id, container)
         former = pool.members.get(url)
         pool.members[url] = member
         if former is not None:
@@ -409,33 +427,3 @@ class Balancer:
         changed, self._changed = self._changed, asyncio.Event()
         changed.set()
         self._on_change()
-
-
-def choose(
-    members: Iterable[Member], tried: Collection[str] = (), *, is_retry: bool = False
-) -> Member | None:
-    """Choose the healthy member that runs least; of equals the one least recently used.
-
-    An address that is not healthy is chosen only if none is healthy, one that was tried only if no
-    other is as healthy. A retry also avoids those whose last check failed: it is worth more than an
-    even load.
-
-    Args:
-        members: The pool's members.
-        tried: The addresses of earlier attempts.
-        is_retry: Whether an earlier attempt failed.
-
-    Returns:
-        The member; None if none of them may get anything.
-    """
-    return min(
-        (member for member in members if member.is_open),
-        key=lambda member: (
-            member.container.health.state != "healthy",
-            member.url in tried,
-            is_retry and member.container.health.failures > 0,
-            member.container.load,
-            member.last_turn,
-        ),
-        default=None,
-    )

@@ -34,14 +34,20 @@ class HealthChecks:
         containers: The client to call them with.
         interval_seconds: The time between two checks of one container.
         timeout_seconds: The time that one check may take.
+        leads: Whether this backend is the one that checks what several use while that is healthy.
     """
 
     def __init__(
-        self, containers: ContainerClient, interval_seconds: float, timeout_seconds: float
+        self,
+        containers: ContainerClient,
+        interval_seconds: float,
+        timeout_seconds: float,
+        leads: Callable[[], bool] = lambda: True,
     ) -> None:
         self._containers = containers
         self._interval = interval_seconds
         self._timeout = timeout_seconds
+        self._leads = leads
         self._places = asyncio.Semaphore(_MOST_CONCURRENT)
         self._tasks: dict[Container, asyncio.Task[None]] = {}
         self._seeking: dict[Container, asyncio.Task[None]] = {}
@@ -110,7 +116,7 @@ class HealthChecks:
 
     async def _watch(self, container: Container, on_recovered: Callable[[], None]) -> None:
         while True:
-            if container.health.is_checked:
+            if container.health.is_checked and self._is_due(container):
                 async with self._places:
                     try:
                         await self._check(container, on_recovered)
@@ -118,6 +124,9 @@ class HealthChecks:
                         where = container.without_query(container.url)
                         _log.exception("checking the container at %s crashed", where)
             await self._pause(container)
+
+    def _is_due(self, container: Container) -> bool:
+        return container.is_process or not container.is_well or self._leads()
 
     async def _pause(self, container: Container) -> None:
         # Not all in step: they would be in each other's way for ever.

@@ -1,10 +1,11 @@
-"""Containers as members of pools: their health and their load."""
+"""Containers as members of pools: their health, their load, and the choice between them."""
 
 from __future__ import annotations
 
 import asyncio
 import itertools
 import logging
+from collections.abc import Collection, Iterable
 from dataclasses import dataclass
 from typing import Literal
 from urllib.parse import urlsplit
@@ -15,6 +16,8 @@ _log = logging.getLogger(__name__)
 _turns = itertools.count(1)
 
 HealthState = Literal["healthy", "unhealthy", "starting", "stopped"]
+# Its URL, and the variable that holds the key for it.
+Address = tuple[str, str | None]
 
 # In a row: one answer that was late or lost says little about a container.
 OUT_AFTER = 3
@@ -74,6 +77,7 @@ class Container:
         "away_since",
         "check_requested",
         "health",
+        "is_process",
         "key_env",
         "last_requested_at",
         "load",
@@ -82,11 +86,13 @@ class Container:
         "was_reached",
     )
 
-    def __init__(self, url: str, key_env: str | None, state: HealthState = "healthy") -> None:
+    def __init__(self, url: str, key_env: str | None, *, is_process: bool = False) -> None:
         self.url = url
         # The variable that holds the key for it, never the key itself.
         self.key_env = key_env
-        self.health = Health(state)
+        # Whether this backend starts it; others may use those at other addresses, too.
+        self.is_process = is_process
+        self.health = Health("starting" if is_process else "healthy")
         # Calls of ours that it works on: rollouts of all pools, and those sent to it directly.
         self.load = 0
         # How many pools have it, or still run something there.
@@ -105,6 +111,11 @@ class Container:
         """Tell whether it works on a call of ours, and so may be silent."""
         return self.load > 0
 
+    @property
+    def is_well(self) -> bool:
+        """Tell whether it was reached, and nothing has failed since."""
+        return self.was_reached and self.health.state == "healthy" and not self.health.failures
+
     def succeed(self) -> bool:
         """Count a good check; True if the container is back."""
         if not self.health.succeed():
@@ -117,6 +128,20 @@ class Container:
         if self.health.is_checked and self.health.fail(reason):
             where, why = self.without_query(self.url), self.without_query(reason)
             _log.warning("the container at %s gets nothing new: %s", where, why)
+
+    def eject(self, reason: str) -> None:
+        """Give it nothing new, as the backend that checks it has found out."""
+        if self.health.state == "healthy":
+            self.health.last_error = reason
+            self.health.set("unhealthy")
+            where, why = self.without_query(self.url), self.without_query(reason)
+            _log.warning(
+                "the container at %s gets nothing new, says another backend: %s", where, why
+            )
+
+    def take_back(self) -> bool:
+        """Trust it again, as the backend that checks it does; True if it is back."""
+        return self.health.state == "unhealthy" and self.health.set("healthy")
 
     def find_listening(self) -> bool:
         """Note that a connection was made; True if it was away before."""
@@ -173,7 +198,6 @@ class Member:
 
     pool_id: str
     container: Container
-    is_process: bool = False
     running: int = 0
     direct: int = 0
     retired: bool = False
@@ -187,6 +211,10 @@ class Member:
     @property
     def url(self) -> str:
         return self.container.url
+
+    @property
+    def is_process(self) -> bool:
+        return self.container.is_process
 
     @property
     def health(self) -> HealthState:
@@ -231,3 +259,33 @@ class Member:
         self.container.load -= 1
         if self.idle is not None and self.is_idle:
             self.idle.set()
+
+
+def choose(
+    members: Iterable[Member], tried: Collection[str] = (), *, is_retry: bool = False
+) -> Member | None:
+    """Choose the healthy member that runs least; of equals the one least recently used.
+
+    An address that is not healthy is chosen only if none is healthy, one that was tried only if no
+    other is as healthy. A retry also avoids those whose last check failed: it is worth more than an
+    even load.
+
+    Args:
+        members: The pool's members.
+        tried: The addresses of earlier attempts.
+        is_retry: Whether an earlier attempt failed.
+
+    Returns:
+        The member; None if none of them may get anything.
+    """
+    return min(
+        (member for member in members if member.is_open),
+        key=lambda member: (
+            member.container.health.state != "healthy",
+            member.url in tried,
+            is_retry and member.container.health.failures > 0,
+            member.container.load,
+            member.last_turn,
+        ),
+        default=None,
+    )

@@ -100,7 +100,7 @@ class WritingConnection(Executes, Protocol):
         ...
 
 
-NoticeKind = Literal["events", "ended", "cancelled", "queued", "pool", "backends"]
+NoticeKind = Literal["events", "ended", "cancelled", "queued", "pool", "backends", "health"]
 
 
 class Notice(NamedTuple):
@@ -108,7 +108,8 @@ class Notice(NamedTuple):
 
     Attributes:
         kind: Of a rollout: it has new `events`, has `ended`, was `cancelled`. Of a pool: something
-            is `queued` in it, or the `pool` itself has changed. `backends`: one has left.
+            is `queued` in it, or the `pool` itself has changed. `backends`: one has left. `health`:
+            a container was ejected or taken back.
         pool_id: The pool.
         rollout_id: The rollout; empty for what is no rollout's.
     """
@@ -203,7 +204,7 @@ class Transaction:
         if self._observer is not None:
             self.after_commit(partial(self._observer.changed, change, self._request_id))
 
-    def tell(self, kind: NoticeKind, pool_id: str, rollout_id: str = "") -> None:
+    def tell(self, kind: NoticeKind, pool_id: str = "", rollout_id: str = "") -> None:
         """Tell the other backends of a change, at the commit."""
         if self._notices is not None:
             self._notices[Notice(kind, pool_id, rollout_id)] = None

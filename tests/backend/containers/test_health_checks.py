@@ -46,9 +46,9 @@ class Looked:
 
 
 @contextlib.asynccontextmanager
-async def a_fleet() -> AsyncIterator[tuple[Balancer, Looked, list[None]]]:
+async def a_fleet(*, leads: bool = True) -> AsyncIterator[tuple[Balancer, Looked, list[None]]]:
     looked, told = Looked(), list[None]()
-    checks = HealthChecks(looked, INTERVAL, 1.0)  # type: ignore[arg-type]
+    checks = HealthChecks(looked, INTERVAL, 1.0, lambda: leads)  # type: ignore[arg-type]
     try:
         yield Balancer(checks, lambda: told.append(None)), looked, told
     finally:
@@ -92,6 +92,41 @@ def test_only_so_many_are_looked_at_at_once() -> None:
             balancer.set_pool("p", {"container_urls": urls})
             await eventually(lambda: len(set(looked.looks)) == len(urls))
             assert looked.most == 32
+
+    asyncio.run(main())
+
+
+def test_what_another_backend_checks_is_looked_at_once_and_while_it_is_out() -> None:
+    async def main() -> None:
+        async with a_fleet(leads=False) as (balancer, looked, told):
+            balancer.set_pool("p", {"container_url": URL})
+            balancer.add_process("q", OTHER)
+            balancer.set_process("q", OTHER, "healthy")
+            # A process is of this backend alone.
+            await eventually(lambda: looked.looks.count(OTHER) == 10)
+            assert looked.looks.count(URL) == 1
+            member = balancer.member("p", URL)
+            balancer.eject((URL, None), "It answered 500 to /health.")
+            assert (member.health, member.last_error) == (
+                "unhealthy",
+                "It answered 500 to /health.",
+            )
+            told.clear()
+            await eventually(lambda: member.health == "healthy")
+            assert told
+            assert looked.looks.count(URL) == 3
+            # What was found here is not undone by what another one found before.
+            assert balancer.ejected() == {}
+            told.clear()
+            balancer.take_back((URL, None))
+            balancer.eject(("http://127.0.0.1:3", None), "unknown here")
+            balancer.take_back(("http://127.0.0.1:3", None))
+            assert not told
+            balancer.eject((URL, None), "again")
+            assert balancer.ejected() == {(URL, None): "again"}
+            balancer.take_back((URL, None))
+            assert told
+            assert member.health == "healthy"
 
     asyncio.run(main())
 

@@ -7,16 +7,17 @@ import logging
 from collections.abc import Iterable
 from functools import partial
 
-from .containers.balancer import Balancer
-from .processes import Processes
-from .rollouts.background_tasks import BackgroundTasks
-from .rollouts.event_feed import RolloutNotifier
-from .rollouts.scheduler import Scheduler
-from .rollouts.service import RolloutService
-from .storage import claims, pools, rollouts
-from .storage.database import Database, DatabaseClosedError, Snapshot, StorageError, Transaction
-from .storage.pools import Pool
-from .storage.statements import Notice
+from ..containers.balancer import Balancer
+from ..processes import Processes
+from ..rollouts.background_tasks import BackgroundTasks
+from ..rollouts.event_feed import RolloutNotifier
+from ..rollouts.scheduler import Scheduler
+from ..rollouts.service import RolloutService
+from ..storage import claims, pools, rollouts
+from ..storage.database import Database, DatabaseClosedError, Snapshot, StorageError, Transaction
+from ..storage.pools import Pool
+from ..storage.statements import Notice
+from .container_health import SharedHealth
 
 _log = logging.getLogger(__name__)
 
@@ -36,6 +37,7 @@ class Peers:
         notifier: Wakes those who wait for changes.
         service: Cancels what is left in archived pools.
         background: Takes what nobody waits for.
+        health: Knows which containers are ejected.
     """
 
     def __init__(
@@ -47,6 +49,7 @@ class Peers:
         notifier: RolloutNotifier,
         service: RolloutService,
         background: BackgroundTasks,
+        health: SharedHealth,
     ) -> None:
         self._database = database
         self._scheduler = scheduler
@@ -55,6 +58,7 @@ class Peers:
         self._notifier = notifier
         self._service = service
         self._background = background
+        self._health = health
         self._is_looking = False
         # As they were when they were read.
         self._seen: dict[str, tuple[str, str, int | None]] = {}
@@ -79,6 +83,8 @@ class Peers:
                 self._notifier.notify_pool(pool_id)
             elif kind == "pool":
                 changed.add(pool_id)
+            elif kind == "health":
+                self._health.told()
             else:
                 self.look_again()
         self._look_up(ended)
@@ -87,6 +93,7 @@ class Peers:
     def look_again(self) -> None:
         """Look at everything again: notices may have been missed."""
         self._notifier.notify_all()
+        self._health.told()
         self._look_up(self._notifier.end_waiters.rollout_ids)
         if not self._is_looking:
             self._is_looking = True

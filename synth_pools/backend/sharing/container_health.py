@@ -1,0 +1,98 @@
+"""Health of the containers that several backends use: one of them judges, the others follow."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import json
+import logging
+from functools import partial
+
+from ..containers.balancer import Balancer
+from ..containers.members import Address
+from ..storage.database import Database, DatabaseClosedError, StorageError, Transaction
+from ..storage.statements import Executes, set_meta
+
+_log = logging.getLogger(__name__)
+
+# From one look to the next at what this backend has found out, if it is the one that judges.
+_LOOK_SECONDS = 1.0
+_KEY = "ejected containers"
+
+
+class SharedHealth:
+    """Containers that are ejected, as the database has them for all backends.
+
+    The oldest backend checks those that are healthy, stores which of them it ejects and takes back,
+    and tells the others, which do the same. Each checks for itself those that are ejected, and
+    those that it has not reached yet: nobody depends on the way from the oldest one to a container.
+
+    Args:
+        database: The database that the backends share.
+        balancer: Knows the containers of this backend.
+    """
+
+    def __init__(self, database: Database, balancer: Balancer) -> None:
+        self._database = database
+        self._balancer = balancer
+        # As the database had them when it was last read or written.
+        self._stored: dict[Address, str] = {}
+        self._is_told = True
+        self._wake = asyncio.Event()
+
+    def told(self) -> None:
+        """Take notice that the database may have others."""
+        self._is_told = True
+        self._wake.set()
+
+    async def keep(self) -> None:
+        """Store or follow what changes, until the database is closed."""
+        while True:
+            self._wake.clear()
+            # Where it is not known the next look mends it, and the log has it.
+            with contextlib.suppress(StorageError):
+                try:
+                    if self._database.is_leader:
+                        await self._store()
+                    elif self._is_told:
+                        await self._follow()
+                except DatabaseClosedError:
+                    return
+            with contextlib.suppress(TimeoutError):
+                async with asyncio.timeout(_LOOK_SECONDS):
+                    await self._wake.wait()
+
+    async def _store(self) -> None:
+        self._is_told = True
+        ejected = self._balancer.ejected()
+        if ejected.keys() != self._stored.keys():
+            await self._database.write(partial(_store, ejected))
+            self._stored = ejected
+
+    async def _follow(self) -> None:
+        self._is_told = False
+        try:
+            stored = await self._database.read_once(_read)
+        except BaseException:
+            self._is_told = True
+            raise
+        # Only what has changed: this backend may have found out more meanwhile.
+        former, self._stored = self._stored, stored
+        for address, reason in stored.items():
+            if address not in former:
+                self._balancer.eject(address, reason)
+        for address in former:
+            if address not in stored:
+                self._balancer.take_back(address)
+
+
+def _store(ejected: dict[Address, str], tx: Transaction) -> None:
+    entries = [[url, key_env, reason] for (url, key_env), reason in ejected.items()]
+    set_meta(tx, _KEY, json.dumps(entries))
+    tx.tell("health")
+
+
+def _read(db: Executes) -> dict[Address, str]:
+    row = db.execute("SELECT value FROM meta WHERE key = ?", (_KEY,)).fetchone()
+    entries = [] if row is None else json.loads(row["value"])
+    return {(url, key_env): reason for url, key_env, reason in entries}
