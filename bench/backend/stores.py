@@ -25,6 +25,7 @@ from bench import table
 from bench.backend import measures
 from bench.backend.load import IN_FLIGHT, Through, open_client, rate_of
 from bench.backend.processes import Process, backend, container
+from bench.backend.quota import held_to
 from tests.support.postgres_server import running_server
 
 _HEAD = ("", "PostgreSQL", "SQLite", "ratio", "promised")
@@ -33,6 +34,9 @@ _FEW = 10_000
 _BACKENDS = 3
 # In flight through all of them, and through one next to them.
 _TOGETHER = _BACKENDS * IN_FLIGHT
+# So that two processors have room for all of them, the server, the container and the client.
+_SHARE = 0.2
+_HELD_TITLE = f"the same, each backend held to {_SHARE:.0%} of a processor"
 
 _COPY = """
 WITH copied AS (
@@ -139,6 +143,9 @@ async def _measure(
         rows = [await _rollouts(contenders, rounds)]
         alone, shared = (Through(client, process, target, _TOGETHER) for process in (few, three[0]))
         rows.append(await _together(alone, shared, three, rounds))
+        with held_to(_SHARE, [process.pid for process in (few, *three)]) as is_held:
+            if is_held:
+                rows.append(await _together(alone, shared, three, rounds, _HELD_TITLE))
         rows.append(await _notices(client, three, target, rounds))
         rows.append(await _batches(client, {"sqlite": sqlite, "few": few}, rounds))
         if stored > _FEW:
@@ -166,7 +173,9 @@ async def _rollouts(contenders: dict[str, Through], rounds: int) -> _Row:
     )
 
 
-async def _together(one: Through, first: Through, all_of_them: list[Process], rounds: int) -> _Row:
+async def _together(
+    one: Through, first: Through, all_of_them: list[Process], rounds: int, title: str = ""
+) -> _Row:
     """Rollouts of one pool, of which any of several backends is asked, next to one alone."""
     for opened in (one, first):
         await opened.open()
@@ -185,7 +194,7 @@ async def _together(one: Through, first: Through, all_of_them: list[Process], ro
             rates[name].append(rate)
     ratio = _ratio(rates["together"], rates["alone"])
     return _Row(
-        f"{_TOGETHER} at a time through {len(all_of_them)} backends (next to one)",
+        title or f"{_TOGETHER} at a time through {len(all_of_them)} backends (next to one)",
         f"{median(rates['together']):,.0f}/s",
         f"{median(rates['alone']):,.0f}/s",
         f"{ratio:.2f}",

@@ -3,16 +3,18 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import re
 import subprocess
 import sys
 import time
+from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
 
 import pytest
 
-from bench.backend import __main__, load, measures, page, sharing, stores
+from bench.backend import __main__, load, measures, page, quota, sharing, stores
 from bench.backend.measures import Admission, Pages, Readers, Speed
 from bench.backend.sharing import Following, LargePages
 from tests.support.postgres_server import find_programs
@@ -98,14 +100,55 @@ def test_a_small_run_with_a_postgresql_database(
     text = stores.run(tmp_path, 5_000, 1)
     assert list(tmp_path.iterdir()) == [], "it leaves nothing behind"
     rows = [line.split("|")[1].strip() for line in text.splitlines() if line[:2] == "| "]
+    with sleeper() as pid, quota.held_to(0.5, [pid]) as can_hold:
+        pass
     assert rows[1:] == [
         "rollouts that do nothing",
         "8 at a time through 3 backends (next to one)",
+        *["the same, each backend held to 20% of a processor"] * can_hold,
         "an event reaches a reader of another backend",
         "admitted in batches of 100",
         "a page of 100, 5,000 stored (next to 1,000)",
         "an admission, 5,000 stored (next to 1,000)",
     ]
+
+
+@contextlib.contextmanager
+def sleeper() -> Iterator[int]:
+    with subprocess.Popen(["sleep", "600"]) as process:
+        try:
+            yield process.pid
+        finally:
+            process.kill()
+
+
+def test_processes_are_held_to_their_share_and_let_go() -> None:
+    with sleeper() as first, sleeper() as second:
+        groups = [Path(f"/proc/{pid}/cgroup") for pid in (first, second)]
+        before = [group.read_text() for group in groups]
+        with quota.held_to(0.25, [first, second]) as is_held:
+            if not is_held:
+                pytest.skip("no control group can be made")
+            for pid, group in zip((first, second), groups, strict=True):
+                assert f"/synth-pools-bench-{pid}\n" in group.read_text()
+            found = list(Path("/sys/fs/cgroup").glob(f"**/synth-pools-bench-{first}"))
+            assert len(found) == 1
+            assert "2500" in "".join(
+                (found[0] / name).read_text()
+                for name in ("cpu.max", "cpu.cfs_quota_us")
+                if (found[0] / name).exists()
+            )
+        assert [group.read_text() for group in groups] == before
+        assert not found[0].exists()
+
+
+def test_all_are_let_go_where_one_of_them_cannot_be_held() -> None:
+    with sleeper() as pid:
+        before = Path(f"/proc/{pid}/cgroup").read_text()
+        # More than any system gives.
+        with quota.held_to(0.25, [pid, 2**30]) as is_held:
+            assert not is_held
+            assert Path(f"/proc/{pid}/cgroup").read_text() == before
 
 
 def test_the_table() -> None:
