@@ -14,5 +14,5 @@ def test_bad_input_breaks_nothing(tmp_path: Path) -> None:
     found = attack(tmp_path, seconds=15)
     assert found.is_good, "\n".join(report(found))
     # Both kinds of attackers came to something.
-    assert found.statuses.total() > 100
-    assert found.raw.total() > 100
+    assert found.statuses.total() >= 10
+    assert found.raw.total() >= 10
