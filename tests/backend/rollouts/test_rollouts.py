@@ -182,13 +182,16 @@ def test_the_default_time_limit_is_the_backends(start: Callable[..., Server]) ->
 
 def test_no_more_run_than_the_pool_allows_and_first_come_first_served(server: Server) -> None:
     pool_id = server.pool(concurrency=2)
-    ids = [server.rollout(pool_id, env={"delay": 0.15})["id"] for _ in range(6)]
-    most = 0
-    while any(server.state(rollout_id) != "completed" for rollout_id in ids):
-        most = max(most, server.get(f"/v1/pools/{pool_id}/metrics")["active_rollouts"])
-    assert most == 2
+    ids = [server.rollout(pool_id, env={"delay": 600})["id"] for _ in range(6)]
+    server.until(ids[0], "running")
+    for number in range(1, 6):
+        server.until(ids[number], "running")
+        assert [server.state(later) for later in ids[number + 1 :]] == ["queued"] * (5 - number)
+        assert server.get(f"/v1/pools/{pool_id}/metrics")["active_rollouts"] == 2
+        server.post(f"/v1/rollouts/{ids[number - 1]}/cancel")
     started = [server.get(f"/v1/rollouts/{rollout_id}")["started_at"] for rollout_id in ids]
     assert started == sorted(started)
+    server.call("DELETE", f"/v1/pools/{pool_id}")
 
 
 def test_a_change_of_concurrency_takes_effect_at_once(server: Server) -> None:
