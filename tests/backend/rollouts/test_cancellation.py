@@ -92,7 +92,7 @@ def test_deleting_a_pool_cancels_what_has_not_ended(server: Server) -> None:
 
 def test_a_queued_rollout_of_a_deleted_task_fails(server: Server) -> None:
     pool_id = server.pool(concurrency=1, tasks=[{"task_id": "t"}])
-    first = server.rollout(pool_id, task_id="t", env={"delay": 0.3})["id"]
+    first = server.rollout(pool_id, task_id="t", env={"delay": 2.0})["id"]
     server.until(first, "running")
     second = server.rollout(pool_id, task_id="t")["id"]
     server.call("DELETE", f"/v1/pools/{pool_id}/tasks/t")

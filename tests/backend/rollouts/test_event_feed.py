@@ -155,7 +155,7 @@ def test_resuming_in_the_middle_misses_nothing(server: Server) -> None:
 
 def test_silence_is_filled_with_comments(start: Callable[..., Server]) -> None:
     own = start(heartbeat_seconds=0.1)
-    rollout_id = own.rollout(own.pool(), env={"delay": 0.8, "events": 0})["id"]
+    rollout_id = own.rollout(own.pool(), env={"delay": 1.6, "events": 0})["id"]
     begun = time.monotonic()
     text = own.http.get(f"/v1/rollouts/{rollout_id}/events").text
     assert 2 <= text.count(": heartbeat\n\n") <= 10 * (time.monotonic() - begun)

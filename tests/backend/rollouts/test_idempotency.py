@@ -85,7 +85,7 @@ def test_sync_repeats_wait_and_answer_200(server: Server) -> None:
 
 
 def test_a_repeat_says_202_where_the_first_did(tmp_path: Path) -> None:
-    body, key = {"mode": "sync", "env": {"delay": 0.5}}, uuid.uuid4().hex
+    body, key = {"mode": "sync", "env": {"delay": 1.5}}, uuid.uuid4().hex
     with serve(tmp_path, sync_wait_seconds=0.1) as own:
         path = f"/v1/pools/{own.pool()}/rollouts"
         first = create(own, path, body, key)

@@ -122,7 +122,7 @@ def test_sync_answers_the_finished_rollout(server: Server) -> None:
 
 def test_sync_gives_up_waiting_with_a_202(start: Callable[..., Server]) -> None:
     own = start(sync_wait_seconds=0.1)
-    rollout = own.rollout(own.pool(), 202, mode="sync", env={"delay": 0.5})
+    rollout = own.rollout(own.pool(), 202, mode="sync", env={"delay": 1.5})
     assert rollout["status"] == "running"
     assert own.until(rollout["id"])["status"] == "completed"
 
@@ -131,7 +131,7 @@ def test_a_client_that_leaves_disturbs_nothing(server: Server) -> None:
     pool_id = server.pool()
     path = f"/v1/pools/{pool_id}/rollouts"
     with pytest.raises(httpx.ReadTimeout):
-        server.http.post(path, json={"mode": "sync", "env": {"delay": 1.5}}, timeout=0.3)
+        server.http.post(path, json={"mode": "sync", "env": {"delay": 3.0}}, timeout=0.3)
     rollout = server.get(path)["items"][0]
     eventually(lambda: len(server.services.notifier) == 0, seconds=1)
     assert server.state(rollout["id"]) == "running"
@@ -290,7 +290,7 @@ def test_lists_filter_and_page(server: Server) -> None:
 
 def test_artifacts_usage_and_summary(server: Server) -> None:
     pool_id = server.pool(concurrency=1)
-    running = server.rollout(pool_id, env={"delay": 0.4})["id"]
+    running = server.rollout(pool_id, env={"delay": 2.0})["id"]
     server.until(running, "running")
     queued = server.rollout(pool_id)["id"]
     for rollout_id in (running, queued):
