@@ -7,9 +7,10 @@ import contextlib
 import os
 import platform
 import subprocess
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Awaitable, Callable, Mapping, Sequence
 from dataclasses import replace
 from functools import partial
+from typing import TypeVar
 
 import psutil
 
@@ -20,7 +21,15 @@ from .discovery import ProcessIdentity, tagger
 from .launcher import ContainerEnd
 from .output import OutputSink
 
+T = TypeVar("T")
+
 _READ_SECONDS = 0.5
+
+# What uvloop says where another loop is just starting a program, which it does not wait for.
+_OTHER_LOOP = "Racing with another loop"
+_OTHER_SECONDS = 0.01
+# The start of a program blocks its loop: however slow a machine is, none takes that long.
+_LONGEST_OTHER_SECONDS = 20.0
 
 
 class Child:
@@ -61,17 +70,19 @@ class Child:
             ValueError: An argument or a variable is none that a process can have.
         """
         tag = None if marker is None else tagger(marker)
-        transport, protocol = await asyncio.get_running_loop().subprocess_exec(
-            partial(_Protocol, output),
-            *arguments,
-            stdin=subprocess.DEVNULL,
-            stdout=subprocess.PIPE,
-            stderr=subprocess.STDOUT,
-            env=dict(env),
-            cwd=cwd,
-            # So that a signal reaches its children too, and ^C in our terminal does not.
-            start_new_session=True,
-            preexec_fn=_one_after_the_other(tag, limit_restorer()),
+        transport, protocol = await beside_others(
+            lambda: asyncio.get_running_loop().subprocess_exec(
+                partial(_Protocol, output),
+                *arguments,
+                stdin=subprocess.DEVNULL,
+                stdout=subprocess.PIPE,
+                stderr=subprocess.STDOUT,
+                env=dict(env),
+                cwd=cwd,
+                # So that a signal reaches its children too, and ^C in our terminal does not.
+                start_new_session=True,
+                preexec_fn=_one_after_the_other(tag, limit_restorer()),
+            )
         )
         protocol.exited.add_done_callback(lambda _: output.end(transport.get_returncode()))
         pid = transport.get_pid()
@@ -147,6 +158,26 @@ class _Protocol(asyncio.SubprocessProtocol):
         if not self.exited.done():
             self.exited_at = clock.unix_time()
             self.exited.set_result(None)
+
+
+async def beside_others(start: Callable[[], Awaitable[T]]) -> T:
+    """Start a program, once no other event loop of this process is starting one.
+
+    Args:
+        start: Starts it, or raises.
+
+    Raises:
+        RuntimeError: Another one went on starting programs.
+    """
+    loop = asyncio.get_running_loop()
+    deadline = loop.time() + _LONGEST_OTHER_SECONDS
+    while True:
+        try:
+            return await start()
+        except RuntimeError as error:
+            if _OTHER_LOOP not in str(error) or loop.time() > deadline:
+                raise
+        await asyncio.sleep(_OTHER_SECONDS)
 
 
 def _one_after_the_other(*functions: Callable[[], None] | None) -> Callable[[], None] | None:

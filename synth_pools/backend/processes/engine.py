@@ -13,6 +13,7 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
+from .child import beside_others
 from .failures import IMAGE
 from .launcher import LaunchError
 
@@ -218,13 +219,15 @@ class ContainerEngine:
         said = bytearray() if said is None else said
         complaints = bytearray()
         try:
-            process = await asyncio.create_subprocess_exec(
-                self.name,
-                *words,
-                stdin=subprocess.DEVNULL,
-                stdout=subprocess.PIPE,
-                stderr=subprocess.PIPE,
-                start_new_session=True,
+            process = await beside_others(
+                lambda: asyncio.create_subprocess_exec(
+                    self.name,
+                    *words,
+                    stdin=subprocess.DEVNULL,
+                    stdout=subprocess.PIPE,
+                    stderr=subprocess.PIPE,
+                    start_new_session=True,
+                )
             )
         except OSError as error:
             raise EngineError(missing(self.name)) from error

@@ -19,6 +19,7 @@ import sys
 from collections import defaultdict
 from collections.abc import AsyncIterator, Collection, Iterable
 
+from .child import beside_others
 from .discovery import ProcessFinder, ProcessTable, tag_of
 from .engine import LABEL, ContainerEngine, EngineError
 from .termination import PATIENCE_SECONDS, end, end_helper, write_to
@@ -88,16 +89,18 @@ class OrphanWatch:
     async def _start(self) -> None:
         if self._process is not None and self._process.stdin is not None:
             self._process.stdin.close()
-        self._process = await asyncio.create_subprocess_exec(
-            "/bin/sh",
-            *("-c", _SCRIPT, "sh"),
-            # Nothing that lies where we run stands for a module.
-            *(sys.executable, "-P", "-m", _MODULE),
-            stdin=subprocess.PIPE,
-            stdout=subprocess.DEVNULL,
-            stderr=subprocess.DEVNULL,
-            # What is sent to our group is not for it: it is to outlive us.
-            start_new_session=True,
+        self._process = await beside_others(
+            lambda: asyncio.create_subprocess_exec(
+                "/bin/sh",
+                *("-c", _SCRIPT, "sh"),
+                # Nothing that lies where we run stands for a module.
+                *(sys.executable, "-P", "-m", _MODULE),
+                stdin=subprocess.PIPE,
+                stdout=subprocess.DEVNULL,
+                stderr=subprocess.DEVNULL,
+                # What is sent to our group is not for it: it is to outlive us.
+                start_new_session=True,
+            )
         )
         await self._tell(self._told)
 

@@ -17,6 +17,7 @@ from typing import Any
 from synth_pools._version import __version__
 
 from ...errors import ClusterError
+from ..child import beside_others
 from ..termination import end_helper, write_to
 
 _log = logging.getLogger(__name__)
@@ -163,20 +164,22 @@ class RayCluster:
         """Start a driver, and return it when it is connected; `ClusterGoneError` if it is not."""
         self._complaints.clear()
         try:
-            process = self._process = await asyncio.create_subprocess_exec(
-                sys.executable,
-                # Nothing that lies where we run stands for a module.
-                "-P",
-                "-m",
-                _DRIVER,
-                self._address,
-                stdin=subprocess.PIPE,
-                stdout=subprocess.PIPE,
-                stderr=subprocess.PIPE,
-                env={**os.environ, "RAY_USAGE_STATS_ENABLED": "0"},
-                limit=_LONGEST_ANSWER,
-                # A ^C in our terminal is for us.
-                start_new_session=True,
+            process = self._process = await beside_others(
+                lambda: asyncio.create_subprocess_exec(
+                    sys.executable,
+                    # Nothing that lies where we run stands for a module.
+                    "-P",
+                    "-m",
+                    _DRIVER,
+                    self._address,
+                    stdin=subprocess.PIPE,
+                    stdout=subprocess.PIPE,
+                    stderr=subprocess.PIPE,
+                    env={**os.environ, "RAY_USAGE_STATS_ENABLED": "0"},
+                    limit=_LONGEST_ANSWER,
+                    # A ^C in our terminal is for us.
+                    start_new_session=True,
+                )
             )
         except OSError as error:
             raise ClusterGoneError(f"its driver cannot be started: {error}") from error
