@@ -14,6 +14,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from .child import beside_others
+from .engine_reasons import reason_of
 from .failures import IMAGE
 from .launcher import LaunchError
 
@@ -27,8 +28,6 @@ UNAVAILABLE = "engine_unavailable"
 # Most that a command may take which asks or removes; of a pull, which may fetch gigabytes.
 _COMMAND_SECONDS = 60.0
 _PULL_SECONDS = 3600.0
-
-_LONGEST_REASON = 500
 
 # At once, and after that many seconds each.
 _AGAIN = 'for pause in 0 2 10 30; do sleep "$pause"; "$@"; done'
@@ -90,6 +89,9 @@ class ContainerEngine:
         if self._enforces is None:
             try:
                 described = json.loads(await self._ask("info", "--format", "{{json .}}"))
+                # Of some versions docker's command succeeds where its daemon does not answer.
+                if complaints := described.get("ServerErrors"):
+                    raise EngineError(reason_of(map(str, complaints)))
             except (EngineError, ValueError) as error:
                 raise LaunchError(UNAVAILABLE, f"{self.name} does not work: {error}") from error
             self._is_podman = "host" in described
@@ -251,16 +253,6 @@ class ContainerEngine:
                     await asyncio.shield(process.wait())
         if code:
             raise EngineError(reason_of(complaints.decode("utf-8", "replace").splitlines()))
-
-
-def reason_of(lines: Iterable[str]) -> str:
-    """Return in one line why a command of an engine failed, from what it wrote."""
-    told = [line.strip() for line in lines if line.strip()]
-    reasons = [line for line in told if line.startswith(("Error", "docker: "))] or told
-    reason = reasons[-1] if reasons else "it did not say why"
-    for said in ("docker: ", "Error response from daemon: ", "Error: "):
-        reason = reason.removeprefix(said)
-    return reason[:_LONGEST_REASON]
 
 
 async def _read(

@@ -24,8 +24,8 @@ from .engine import (
     Image,
     installed,
     missing,
-    reason_of,
 )
+from .engine_reasons import reason_of
 from .failures import IMAGE
 from .image_spec import SOCKET_FOLDER, ImageSpec
 from .launcher import ContainerEnd, LaunchError, StartOrder
