@@ -45,7 +45,7 @@ async def test_a_command_ends_with_all_that_it_has_started(tmp_path: Path) -> No
     async with asyncio.timeout(60):
         started = int(await output.text.get())
     family = [psutil.Process(pid) for pid in (client.pid, started)]
-    relay = SocketRelay(tmp_path / "socket")
+    relay = SocketRelay(tmp_path / "socket", output.feed)
     with HeldPort() as held:
         port = held.number
     await relay.open(port)

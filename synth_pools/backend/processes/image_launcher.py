@@ -187,7 +187,7 @@ class ImageLauncher:
         token = clock.token(8)
         relay = None
         if not spec.has_network:
-            relay = SocketRelay(self._sockets / token)
+            relay = SocketRelay(self._sockets / token, order.output.feed)
         try:
             if relay is not None:
                 await relay.open(order.port)

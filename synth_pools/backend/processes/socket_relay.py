@@ -5,11 +5,17 @@ from __future__ import annotations
 import asyncio
 import os
 import shutil
+from collections.abc import Callable
 from pathlib import Path
 
 from .image_spec import SOCKET_NAME
 from .ports import HOST
 from .relay import Connection, Relay
+
+_NOT_OURS = (
+    "synth-pools: the backend may not write to the socket of this container: its program has to "
+    "let everybody write there, by the umask 0 or by the mode of the socket\n"
+)
 
 
 class SocketRelay:
@@ -17,10 +23,12 @@ class SocketRelay:
 
     Args:
         folder: A folder that does not exist yet, of which the container gets a part.
+        write: Writes to the output of the container what keeps calls from it.
     """
 
-    def __init__(self, folder: Path) -> None:
+    def __init__(self, folder: Path, write: Callable[[bytes], None]) -> None:
         self._folder = folder
+        self._write: Callable[[bytes], None] | None = write
         self.shared = folder / "shared"
         self._relay = Relay(self._connect)
         self._place = -1
@@ -44,4 +52,10 @@ class SocketRelay:
 
     async def _connect(self) -> Connection:
         # By the open folder: the whole path may be longer than the name of a socket.
-        return await asyncio.open_unix_connection(f"/proc/self/fd/{self._place}/{SOCKET_NAME}")
+        try:
+            return await asyncio.open_unix_connection(f"/proc/self/fd/{self._place}/{SOCKET_NAME}")
+        except PermissionError:
+            write, self._write = self._write, None
+            if write is not None:
+                write(_NOT_OURS.encode())
+            raise
