@@ -126,7 +126,7 @@ test: $(STAMP) $(PUBLISHED_STAMP) $(LATER_STAMP) ## Every test but those of `mak
 
 .PHONY: test-oci
 test-oci: $(STAMP) ## Containers of images, on podman and docker; the tests say which is not there
-	$(BIN)/python -m pytest -m oci $(ARGS)
+	$(BIN)/python -m pytest -n 2 -m oci $(ARGS)
 
 .PHONY: test-system
 test-system: $(STAMP) ## Crash, fleet, fuzz and soak in short, and the longest tests of the contract kit

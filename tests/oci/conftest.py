@@ -2,34 +2,61 @@
 
 from __future__ import annotations
 
+import contextlib
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
+import psutil
 import pytest
 
 from tests.support.backend_fixtures import failures, no_failures, start
 from tests.support.backend_server import Server, serve
+from tests.support.docker_daemon import NoDaemonError, running_daemon
 from tests.support.oci import EngineUnderTest, image
 from tests.support.process_pools import SMALL
 
 __all__ = ["failures", "no_failures", "start"]
 
 
-@pytest.fixture(scope="session", params=["podman", "docker"])
+# Of both at once, where there are two workers.
+ENGINES = [pytest.param(name, marks=pytest.mark.xdist_group(name)) for name in ("podman", "docker")]
+
+
+@pytest.fixture(scope="session", params=ENGINES)
 def engine(
     request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory
 ) -> Iterator[EngineUnderTest]:
     """An engine with the image of the small container."""
-    found = EngineUnderTest(request.param, tmp_path_factory.mktemp(request.param))
-    if not found.is_there:
-        pytest.skip(f"there is no {found.name} on this machine that works")
-    with pytest.MonkeyPatch.context() as patch:
-        for name, value in found.variables.items():
-            patch.setenv(name, value)
+    name: str = request.param
+    with contextlib.ExitStack() as stack:
+        found = EngineUnderTest(name, tmp_path_factory.mktemp(name))
+        if name == "docker" and not found.is_there:
+            try:
+                found.variables["DOCKER_HOST"] = stack.enter_context(running_daemon())
+            except NoDaemonError as error:
+                pytest.skip(str(error))
+        if not found.is_there:
+            pytest.skip(f"there is no {name} on this machine that works: {found.complaint}")
+        patch = stack.enter_context(pytest.MonkeyPatch.context())
+        for variable, value in found.variables.items():
+            patch.setenv(variable, value)
         found.build(Path(SMALL))
         yield found
         found.clear()
+
+
+@pytest.fixture(scope="session")
+def watches(engine: EngineUnderTest) -> Iterator[list[psutil.Process]]:
+    """Programs that look a few times more for what an engine was just making, and then end.
+
+    They are waited for when all tests of the engine are over, which go on meanwhile.
+    """
+    del engine
+    going_on: list[psutil.Process] = []
+    yield going_on
+    _, left = psutil.wait_procs(going_on, 120)
+    assert left == []
 
 
 @pytest.fixture

@@ -13,7 +13,7 @@ import subprocess
 import sys
 import sysconfig
 import tarfile
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -28,16 +28,30 @@ _FOLDERS = ("tmp", "proc", "sys", "dev", "etc", "run")
 
 
 class EngineUnderTest:
-    """An engine of this machine: podman with storage of its own in a folder, or docker's daemon."""
+    """An engine of this machine: podman with storage of its own in a folder, or docker's daemon.
 
-    def __init__(self, name: str, folder: Path) -> None:
+    Args:
+        name: Its name.
+        folder: The folder.
+        before: Words that begin each of its commands, of a program that runs another one.
+    """
+
+    def __init__(self, name: str, folder: Path, before: Sequence[str] = ()) -> None:
         self.name = name
+        self._before = before
         self.variables = _podman_variables(folder) if name == "podman" else {}
 
     @property
     def is_there(self) -> bool:
         """Tell whether it works; its command may be there, and docker's daemon not."""
         return shutil.which(self.name) is not None and self._run("info").returncode == 0
+
+    @property
+    def complaint(self) -> str:
+        """Its last words where it does not work."""
+        if shutil.which(self.name) is None:
+            return "it is not installed"
+        return self._run("info").stderr.decode().strip().rpartition("\n")[2]
 
     def say(self, *words: str, check: bool = True) -> str:
         done = self._run(*words)
@@ -54,9 +68,9 @@ class EngineUnderTest:
         archive = io.BytesIO()
         with tarfile.open(fileobj=archive, mode="w") as tar:
             for path, name in _python_files():
-                tar.add(path, name, recursive=False)
+                tar.add(path, name, recursive=False, filter=_of_root)
             for program in programs:
-                tar.add(program, program.name)
+                tar.add(program, program.name, filter=_of_root)
             for folder in _FOLDERS:
                 entry = tarfile.TarInfo(folder)
                 entry.type, entry.mode = tarfile.DIRTYPE, 0o1777 if folder == "tmp" else 0o755
@@ -73,7 +87,7 @@ class EngineUnderTest:
 
     def _run(self, *words: str, given: bytes = b"") -> subprocess.CompletedProcess[bytes]:
         return subprocess.run(
-            [self.name, *words],
+            [*self._before, self.name, *words],
             input=given,
             env={**os.environ, **self.variables},
             capture_output=True,
@@ -82,12 +96,20 @@ class EngineUnderTest:
         )
 
 
+def _of_root(entry: tarfile.TarInfo) -> tarfile.TarInfo:
+    """Have a file be root's: an engine without a range of ids knows nobody else."""
+    entry.uid = entry.gid = 0
+    return entry
+
+
 def _podman_variables(folder: Path) -> dict[str, str]:
     """Write settings of podman, and return the variables that name them."""
     folder.mkdir(parents=True, exist_ok=True)
     storage, engine = folder / "storage.conf", folder / "containers.conf"
+    # Its driver is what the file system takes. Without root podman would look into a home.
     storage.write_text(
-        f'[storage]\ndriver = "vfs"\ngraphroot = "{folder}/root"\nrunroot = "{folder}/run"\n'
+        f'[storage]\ngraphroot = "{folder}/root"\nrunroot = "{folder}/run"\n'
+        f'rootless_storage_path = "{folder}/root"\n'
     )
     # The runtime that works with every layout of control groups, where it is there.
     runtime = 'runtime = "runc"\n' if shutil.which("runc") else ""
