@@ -6,6 +6,7 @@ import os
 import signal
 import subprocess
 import sys
+from collections.abc import Sequence
 from pathlib import Path
 
 from tests.support.container_process import ROOT, wait_until_up
@@ -15,9 +16,24 @@ KEY = "sk_crash_test"
 
 
 class Serve:
-    """`synth-pools serve` on one port and one data directory, over and over."""
+    """`synth-pools serve` on one port and one data directory, over and over.
 
-    def __init__(self, data_dir: Path, log: Path, *options: str, store: str | None = None) -> None:
+    Args:
+        data_dir: The directory.
+        log: The file of its log.
+        options: Its options.
+        store: The address of its database.
+        before: Words that begin its command, of a program that runs another one.
+    """
+
+    def __init__(
+        self,
+        data_dir: Path,
+        log: Path,
+        *options: str,
+        store: str | None = None,
+        before: Sequence[str] = (),
+    ) -> None:
         # Held until this process ends: the backend is away between a kill and the next start.
         self._port = HeldPort()
         self.url = f"http://{HOST}:{self._port.number}"
@@ -26,6 +42,7 @@ class Serve:
         self._data_dir = data_dir
         self._log = log
         self._options = options
+        self._before = before
         self._environment = {"SYNTH_POOLS_API_KEY": KEY}
         if store is not None:
             self._environment["SYNTH_POOLS_STORE"] = store
@@ -41,6 +58,7 @@ class Serve:
         with self._log.open("ab") as log:
             self._process = subprocess.Popen(
                 [
+                    *self._before,
                     *command,
                     *("--port", str(self._port.number)),
                     *("--data-dir", str(self._data_dir)),
