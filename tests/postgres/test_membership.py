@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import contextlib
 from collections.abc import AsyncIterator, Awaitable, Callable, Iterable
+from functools import partial
 from typing import Any
 
 import pytest
@@ -13,6 +14,7 @@ from synth_pools.backend.domain import clock
 from synth_pools.backend.settings import StoreURL
 from synth_pools.backend.storage.postgres import membership as membership_module
 from synth_pools.backend.storage.postgres.connection import StatementError
+from synth_pools.backend.storage.postgres.database import PostgresDatabase
 from synth_pools.backend.storage.postgres.membership import LEASE_SECONDS, Membership
 from synth_pools.backend.storage.postgres.notices import CHANNEL
 from synth_pools.backend.storage.postgres.schema import WRITERS_LOCK, migrate
@@ -139,6 +141,29 @@ async def test_one_with_contents_elsewhere_joins_once_the_others_are_gone(
     assert await other.join()
     await other.leave()
     await looking.until_ended()
+
+
+async def test_one_that_still_starts_keeps_its_lease(
+    store: str, looking: Onlooker, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Its former run may have left what takes longer to end than the lease lasts."""
+    monkeypatch.setattr(membership_module, "_RENEWAL_SECONDS", 0.01)
+    lease = "SELECT leased_until FROM synth_pools.backends"
+    database = await PostgresDatabase.open(StoreURL("store", store))
+    try:
+        for _ in range(3):
+            found = await looking.rows(lease)
+            await looking.until(partial(_differs, looking, lease, found))
+        told = Told()
+        database._membership.begin(told)
+        await notify(looking, 77, "pool p")
+        assert await told.next() == [Notice("pool", "p")]
+    finally:
+        await database.close()
+
+
+async def _differs(looking: Onlooker, sql: str, former: list[tuple[Any, ...]]) -> bool:
+    return await looking.rows(sql) != former
 
 
 async def test_those_that_stay_are_told_of_one_that_leaves(join: Join, looking: Onlooker) -> None:

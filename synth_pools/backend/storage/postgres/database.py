@@ -238,6 +238,7 @@ class PostgresDatabase(Database):
                 f"other backends on {self._url} keep the contents of artifacts in another folder: "
                 "give this one the same --artifacts-dir, on storage that all of them share"
             )
+        self._membership.keep()
 
     async def _close(self) -> None:
         if self._task is not None and not self._task.done():

@@ -105,10 +105,16 @@ class Membership:
         self._renewed_at = self._steady_since = self._looked_at = clock.monotonic()
         return True
 
+    def keep(self) -> None:
+        """Keep the lease until `leave`: a start may take longer than it lasts."""
+        if self._task is None:
+            self._task = asyncio.create_task(self._keep(), name="synth-pools-membership")
+
     def begin(self, peer: Peer) -> None:
         """Keep the lease, and tell a peer what the others do, until `leave`."""
         self._peer = peer
-        self._task = asyncio.create_task(self._keep(peer), name="synth-pools-membership")
+        self.keep()
+        self._wake.set()
 
     def lose(self, number: int | None) -> None:
         """Give up what runs here: another backend has taken the holder of this number for dead."""
@@ -152,13 +158,14 @@ class Membership:
         for payload in payloads(number, [Notice("backends")]):
             await driven(raw.execute("SELECT pg_notify($1, $2)", CHANNEL, payload))
 
-    async def _keep(self, peer: Peer) -> None:
+    async def _keep(self) -> None:
         while True:
+            peer = self._peer
             pause = _RENEWAL_SECONDS
             self._wake.clear()
             try:
                 if self.number is None:
-                    if await self.join():
+                    if await self.join() and peer is not None:
                         peer.look_again()
                 else:
                     await self._renew(peer, self.number)
@@ -170,7 +177,7 @@ class Membership:
                 async with asyncio.timeout(pause):
                     await self._wake.wait()
 
-    async def _renew(self, peer: Peer, number: int) -> None:
+    async def _renew(self, peer: Peer | None, number: int) -> None:
         is_new = self._raw is None
         raw = await self._connected()
         row = await driven(raw.fetchrow(_RENEW, number, timeout=_ANSWER_SECONDS))
@@ -183,6 +190,8 @@ class Membership:
             self._steady_since = now
         self._renewed_at = now
         self.is_oldest = bool(row["is_oldest"])
+        if peer is None:
+            return
         if is_new or now - self._looked_at > _LOOK_SECONDS:
             self._looked_at = now
             peer.look_again()
