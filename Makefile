@@ -92,7 +92,7 @@ $(BENCH_STAMP): pyproject.toml requirements/bench.txt requirements/published.txt
 # Ray has no build for every machine and every Python. It takes half a gigabyte: an environment of its own.
 $(RAY_STAMP): pyproject.toml requirements/ray.txt requirements/constraints.txt
 	$(PYTHON) -m venv $(RAY)
-	@if $(RAY)/bin/python $(PIP) -c requirements/constraints.txt -r requirements/ray.txt -e '.[local,ray]'; then touch $@; \
+	@if $(RAY)/bin/python $(PIP) -c requirements/constraints.txt -r requirements/ray.txt -e '.[local,postgres,ray]'; then touch $@; \
 	else echo "Ray cannot be installed here ($$($(PYTHON) --version), $$(uname -sm)): what needs it is not tested"; rm -rf $(RAY); fi
 
 $(DEMO_STAMP): pyproject.toml requirements/demo.txt requirements/constraints.txt
@@ -180,9 +180,12 @@ STORE                ?= sqlite
 CRASH_PAGE_sqlite     = docs/results/crash.md
 CRASH_PAGE_postgresql = docs/results/crash-postgres.md
 
+# With a PostgreSQL database some of the containers are on a Ray cluster, where Ray can be installed.
 .PHONY: crash
-crash: $(STAMP) ## Whether kill -9 of the backend, 50 times under load, loses or repeats anything: STORE=postgresql
-	$(BIN)/python -m tests.system.crash --store $(STORE) --write $(CRASH_PAGE_$(STORE)) $(ARGS)
+crash: $(STAMP) $(if $(filter postgresql,$(STORE)),$(RAY_STAMP)) ## Whether kill -9 of the backend, 50 times under load, loses or repeats anything: STORE=postgresql
+	@python=$(BIN)/python; \
+	if [ "$(STORE)" = postgresql ] && [ -x $(RAY)/bin/python ]; then python=$(RAY)/bin/python; fi; \
+	$$python -m tests.system.crash --store $(STORE) --write $(CRASH_PAGE_$(STORE)) $(ARGS)
 
 .PHONY: fleet
 fleet: $(STAMP) ## Whether kill -9 of a client, ten times in 100,000 rollouts, loses or repeats one

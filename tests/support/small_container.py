@@ -3,9 +3,11 @@
 What it does besides answering is said by words after the port: `flood` writes to its output without
 end; `child` starts a process that sleeps, `stray` one that left its group; `deaf` never answers
 that it is healthy; `stubborn` ignores SIGTERM; `slow` is healthy after a second only.
-The variable `LEDGER` names a file to which it writes `rollout id, pid, port` before it runs one. It
-listens at the address in `HOST`, or on the unix socket in `SOCKET`. The parameter `value` of a
-rollout is an expression of Python, whose value is part of the result.
+The variable `LEDGER` names a file to which it writes `rollout id, pid, port` before it runs one;
+`LEDGERS` a folder, in which a file of each process tells when it began and ended a rollout, and by
+its time of change until when it lived. It listens at the address in `HOST`, or on the unix socket
+in `SOCKET`. The parameter `value` of a rollout is an expression of Python, whose value is part of
+the result.
 """
 
 from __future__ import annotations
@@ -23,6 +25,8 @@ from pathlib import Path
 from typing import Any
 
 STARTED = time.monotonic()
+BORN = time.time_ns()
+BEAT_SECONDS = 0.02
 SLEEP = [sys.executable, "-c", "import time; time.sleep(600)"]
 
 
@@ -45,12 +49,14 @@ class Handler(BaseHTTPRequestHandler):
             self.answer(404, {"detail": "unknown"})
             return
         note(f"{payload['rollout_id']} {os.getpid()} {sys.argv[1]}")
+        note_time("began", payload["rollout_id"])
         params = payload.get("params") or {}
         time.sleep(params.get("seconds", 0))
         while "until" in params and not Path(params["until"]).exists():
             time.sleep(0.01)
         if params.get("die"):
             os._exit(7)
+        note_time("ended", payload["rollout_id"])
         self.answer(
             200,
             {
@@ -87,10 +93,32 @@ def value_of(expression: str) -> Any:
 
 def note(line: str) -> None:
     if "LEDGER" in os.environ:
-        # One write of a short line to a file opened for appending: whole, or not there.
-        file = os.open(os.environ["LEDGER"], os.O_WRONLY | os.O_CREAT | os.O_APPEND, 0o600)
-        os.write(file, f"{line}\n".encode())
-        os.close(file)
+        write(Path(os.environ["LEDGER"]), line)
+
+
+def note_time(what: str, rollout_id: str) -> None:
+    if "LEDGERS" in os.environ:
+        write(own_ledger(), f"{what} {rollout_id} {time.time_ns()}")
+
+
+def own_ledger() -> Path:
+    # Ports and pids are given again.
+    return Path(os.environ["LEDGERS"]) / f"{sys.argv[1]}-{os.getpid()}-{BORN}"
+
+
+def write(path: Path, line: str) -> None:
+    # One write of a short line to a file opened for appending: whole, or not there.
+    file = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_APPEND, 0o600)
+    os.write(file, f"{line}\n".encode())
+    os.close(file)
+
+
+def tell_of_life() -> None:
+    path = own_ledger()
+    path.touch()
+    while True:
+        os.utime(path)
+        time.sleep(BEAT_SECONDS)
 
 
 def flood() -> None:
@@ -136,6 +164,8 @@ def main() -> None:
         subprocess.Popen(SLEEP, start_new_session=True)
     if "flood" in words:
         threading.Thread(target=flood, daemon=True).start()
+    if "LEDGERS" in os.environ:
+        threading.Thread(target=tell_of_life, daemon=True).start()
     server.serve_forever()
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+import importlib.util
 import logging
 import random
 import sys
@@ -11,31 +12,35 @@ from contextlib import ExitStack
 from pathlib import Path
 
 from tests.support.postgres_server import running_server
+from tests.support.ray_cluster import RayCluster
 from tests.system.crash.run import Report, crash_run
 
 _PAGE = """\
 # Crash test
 
-`{command}` runs a real client and three real containers in processes of their own against
-`synth-pools serve`{where}, and kills the backend with `kill -9` at random moments, in its start
-too, while the client creates, repeats, cancels and follows rollouts. A fifth of the kills are of a
-container of a fourth pool, which starts two of them itself (`config.process`). Of the others one is
-made with synth-containers and forgets a rollout whose caller is gone; one like it has its rollouts
-submitted and asked for (`submission_mode: async`), and so keeps them; the third keeps those that it
-is waited for, and answers `GET /rollouts/{id}` too. A quarter of the rollouts have
+{victims} Meanwhile a real client creates, repeats, cancels and follows rollouts.
+
+Three pools share containers that are no backend's, each a process of its own: one is made with
+synth-containers and forgets a rollout whose caller is gone; one like it has its rollouts submitted
+and asked for (`submission_mode: async`), and so keeps them; the third keeps those that it is waited
+for, and answers `GET /rollouts/{id}` too. {started} A quarter of the rollouts have
 `limits.max_attempts: 3`.
 
 Then three ledgers must tell one story: what the client was told was admitted, which rollouts the
-containers ran (written down by them, before they ran), and what the backend has stored. Every
-rollout has one outcome; none ran more often than once, or than `max_attempts` and its
-`rollout.started` events allow; none that completed has the outcome of another; none that a
-container keeps was lost; every event stream, read in pieces over the restarts, counts 1, 2,
-3 ... to one terminal event. "Never run" are rollouts whose backend died between writing down that
-they start and sending them: of a container that forgets nobody can tell these from those it ran.
-A rollout whose started container died fails with `container_unreachable` or, where an answer had
-begun, with `container_bad_response`, once `max_attempts` allows no more; one that found nobody
-listening there was not sent, and its attempt does not count. At the end no started container is
-left.
+containers ran (written down by them, before they ran, in files that outlive them), and what the
+backend has stored. Every rollout has one outcome; none ran more often than once, or than
+`max_attempts` and its `rollout.started` events allow; none that completed has the outcome of
+another; none that a container keeps was lost; every event stream, read in pieces over the restarts,
+counts 1, 2, 3 ... to one terminal event. "Never run" are rollouts whose backend died between
+writing down that they start and sending them: of a container that forgets nobody can tell these
+from those it ran. A rollout whose started container died fails with `container_unreachable` or,
+where an answer had begun, with `container_bad_response`, once `max_attempts` allows no more; one
+that found nobody listening there was not sent, and its attempt does not count.
+
+Started containers also write down when each run began and ended; of one that was killed it is
+known to 0.02 seconds until when it lived. No rollout, but for cancelled ones, began again before
+its former run was over, and never did more of a pool run in its containers than it has places. At
+the end no started container is left.
 
 That it sees faults was tried by putting two in: a backend that answers just before its commit in
 place of after it was told of within eight kills, one that starts lost rollouts again although
@@ -48,12 +53,26 @@ The last result, as it was printed:
 ```
 """
 
-
-_SHARED = (
-    " (three of them, on one PostgreSQL database: each call goes to any of them, some of the kills"
-    " to the server of the database, and at no time may more rollouts of a pool run than it has"
-    " places)"
-)
+_ALONE = """\
+`make crash` kills `synth-pools serve` with `kill -9` at random moments, in its start too, and a
+fifth of the times a container that it has started."""
+_SHARED = """\
+`make crash STORE=postgresql` runs three `synth-pools serve` on one PostgreSQL database, each call
+of the client goes to any of them, and kills with `kill -9`, every few seconds, whichever comes: one
+of the three, in its start too, or so that it is away until the others have taken over what it ran;
+the server of the database; {on_ray}. At no time may more rollouts of a pool be running in the
+database than it has places."""
+_NODES = """\
+a process that a backend has started; a container on a node of a Ray cluster, the container's
+own process; a node of that cluster other than its head, which has to do without it for a while
+before there is a new one"""
+_PROCESSES = "A fourth starts two processes itself (`config.process`)."
+_ON_NODES = """\
+A fourth has two processes started by the backend that it belongs to (`config.process`), a fifth
+three containers on the three nodes of the cluster (`launcher: ray`), where some rollouts last
+longer than the lease of a backend. When their backend dies, so do these containers, and another
+backend has others started."""
+_WITHOUT_RAY = "Ray is not installed here: no containers on its nodes, and none of these is killed."
 
 
 def main() -> int:
@@ -79,15 +98,22 @@ def main() -> int:
         if arguments.store == "postgresql":
             server = stack.enter_context(running_server())
             store = server.new_database("crash")
-            report = crash_run(*place, store, arguments.backends, server)
+            cluster = None
+            if importlib.util.find_spec("ray") is not None:
+                _tell("A Ray cluster of three nodes is started ...")
+                cluster = stack.enter_context(RayCluster())
+            else:
+                _tell(_WITHOUT_RAY)
+            report = crash_run(*place, store, arguments.backends, server, cluster)
         else:
             report = crash_run(*place)
     _print(report)
     if arguments.write is not None:
         is_served = arguments.store == "postgresql"
+        on_ray = _NODES if report.nodes else "a process that a backend has started"
         page = {
-            "command": "make crash STORE=postgresql" if is_served else "make crash",
-            "where": _SHARED if is_served else "",
+            "victims": _SHARED.replace("{on_ray}", on_ray) if is_served else _ALONE,
+            "started": _ON_NODES if report.nodes else _PROCESSES,
             "result": "\n".join(report.lines()),
         }
         text = _PAGE

@@ -8,7 +8,7 @@ import random
 import threading
 import time
 import uuid
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Collection, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
 from functools import partial
@@ -28,6 +28,8 @@ from synth_pools import (
 _WRITERS = 6
 _READERS = 8
 _LIMIT_SECONDS = 90.0
+_OF_LONG = 0.03
+_LONG_SECONDS = 8.0
 # What a client sees of a backend that is killed, is not there, or is starting.
 _AWAY = (
     APIConnectionError,
@@ -63,10 +65,15 @@ class Load:
         clients: One of each backend; each call is made to any of them.
         pool_ids: The pools.
         seed: Of what is asked for, though not of when.
+        long_in: The pools of which some rollouts last longer than the lease of a backend.
     """
 
     def __init__(
-        self, clients: Sequence[ContainerPoolsClient], pool_ids: list[str], seed: int
+        self,
+        clients: Sequence[ContainerPoolsClient],
+        pool_ids: list[str],
+        seed: int,
+        long_in: Collection[str] = (),
     ) -> None:
         self._clients = clients
         self.asked: list[Asked] = []
@@ -76,6 +83,7 @@ class Load:
         self.refused = 0
         self._pool_ids = pool_ids
         self._seed = seed
+        self._long_in = long_in
         self._to_follow: queue.SimpleQueue[Asked | None] = queue.SimpleQueue()
         self._lock = threading.Lock()
         self._stop = threading.Event()
@@ -146,6 +154,8 @@ class Load:
         if chance.random() < 0.25:
             request["limits"] = {"max_attempts": 3}
         pool_id, key = chance.choice(self._pool_ids), uuid.uuid4().hex
+        if pool_id in self._long_in and chance.random() < _OF_LONG:
+            request["params"]["seconds"] = _LONG_SECONDS
         asked = Asked(pool_id, key, request, self._send(pool_id, request, key))
         with self._lock:
             self.asked.append(asked)

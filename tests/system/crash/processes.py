@@ -70,7 +70,11 @@ class Serve:
                 env={**os.environ, **self._environment},
             )
         if wait:
-            wait_until_up(self.url, self._process)
+            try:
+                wait_until_up(self.url, self._process)
+            except AssertionError as error:
+                error.add_note(self._log.read_text()[-2000:])
+                raise
 
     def kill(self) -> None:
         """Kill it as the kernel would for want of memory: no handler, no flush."""

@@ -5,11 +5,10 @@ from __future__ import annotations
 import contextlib
 import hashlib
 import random
-import signal
 import sqlite3
 import time
 from collections import Counter
-from collections.abc import Callable, Collection
+from collections.abc import Callable, Collection, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -19,10 +18,13 @@ from synth_pools.backend.storage.content_store import FOLDER
 from synth_pools.backend.storage.data_dir import FILE_NAME
 from tests.support.container_process import container_processes, content_of
 from tests.support.postgres_server import PostgresServer, fetch
+from tests.support.ray_cluster import NODES, RayCluster
 from tests.system.crash.ledgers import Verdict, compare, stored_rollouts
 from tests.system.crash.load import Load
 from tests.system.crash.processes import KEY, Serve
+from tests.system.crash.runs import most_at_once, run_at_once
 from tests.system.crash.started import StartedContainers
+from tests.system.crash.victims import BACKEND, DATABASE, NODE, Victims
 
 _DRAIN_SECONDS = 120.0
 # Without the name of the schema that they are in.
@@ -34,12 +36,6 @@ _RUNNING = (
     "SELECT pool_id, COUNT(*) FROM synth_pools.rollouts WHERE status = 'running' GROUP BY pool_id"
 )
 _CONCURRENCY = 6
-# How many of the kills are of the database, where that may be killed.
-_OF_THE_DATABASE = 0.15
-# How many of the kills are of a container that a pool has started.
-_OF_A_CONTAINER = 0.2
-# How many of the kills come before the backend has said that it is there.
-_EARLY = 0.2
 # What the names of half-written contents begin with.
 _DRAFT = "draft-"
 
@@ -47,11 +43,14 @@ _DRAFT = "draft-"
 @dataclass
 class Report:
     verdict: Verdict
-    kills: int
+    kills: Counter[str]
     kills_while_starting: int
+    long_away: int
     backends: int
-    database_kills: int
-    container_kills: int
+    nodes: int
+    ended_with_nodes: int
+    processes: dict[str, int]
+    most_at_once: dict[str, int]
     repeats: int
     refused: int
     tries_that_met_nobody: int
@@ -64,32 +63,51 @@ class Report:
         statuses = ", ".join(
             f"{verdict.statuses[name]} {name}" for name in sorted(verdict.statuses)
         )
-        return [
-            f"kills                       {self.kills}, {self.kills_while_starting} in a start",
-            *(
-                [f"  of the database           {self.database_kills}"]
-                if self.database_kills
-                else []
-            ),
-            f"  of a started container    {self.container_kills}",
-            *([f"backends                    {self.backends}"] if self.backends > 1 else []),
-            f"rollouts admitted           {verdict.rollouts}",
-            f"  how they ended            {statuses}",
-            f"  lost without an outcome   {sum('lost:' in line for line in verdict.wrong)}",
-            f"runs in the containers      {verdict.runs}",
-            f"  further attempts          {verdict.run_again} (only where max_attempts allows)",
-            f"failed: backend_restarted   {verdict.lost_in_restarts}",
-            f"  of these never run        {verdict.never_run_but_failed}",
-            f"failed with their container {verdict.lost_with_container}",
-            f"repeated Idempotency-Keys   {self.repeats}",
-            f"events read                 {verdict.events}",
-            f"artifacts downloaded        {self.artifacts}",
-            f"calls that met nobody       {self.tries_that_met_nobody}",
-            f"refused while a pool warms  {self.refused}",
-            f"seconds, seed               {self.seconds:.0f}, {self.seed}",
-            f"departures                  {len(verdict.wrong)}",
-            *(f"  {line}" for line in verdict.wrong[:20]),
+        of_backends = f"{self.kills[BACKEND]}, {self.kills_while_starting} in a start"
+        if self.backends > 1:
+            of_backends += f", {self.long_away} with others taking over"
+        figures: list[tuple[str, object]] = [
+            ("kills", self.kills.total()),
+            ("  of a backend", of_backends),
         ]
+        if self.kills[DATABASE]:
+            figures.append(("  of the database", self.kills[DATABASE]))
+        figures.append(("  of a started process", self.kills["started"]))
+        if self.nodes:
+            ended = f"{self.kills[NODE]}, with {self.ended_with_nodes} containers"
+            figures += [
+                ("  of a container on Ray", self.kills["placed"]),
+                ("  of a node of Ray", ended),
+            ]
+        if self.backends > 1:
+            figures.append(("backends", self.backends))
+        if self.nodes:
+            figures.append(("nodes of Ray", self.nodes))
+        figures += [
+            ("rollouts admitted", verdict.rollouts),
+            ("  how they ended", statuses),
+            ("  lost without an outcome", sum("lost:" in line for line in verdict.wrong)),
+            ("runs in the containers", verdict.runs),
+            ("  further attempts", f"{verdict.run_again} (only where max_attempts allows)"),
+        ]
+        for kind, number in self.processes.items():
+            what = "started processes" if kind == "started" else "containers on Ray"
+            most = self.most_at_once[kind]
+            figures.append((f"{what} in all", f"{number}, most at once {most} of {_CONCURRENCY}"))
+        figures += [
+            ("failed: backend_restarted", verdict.lost_in_restarts),
+            ("  of these never run", verdict.never_run_but_failed),
+            ("failed with their container", verdict.lost_with_container),
+            ("repeated Idempotency-Keys", self.repeats),
+            ("events read", verdict.events),
+            ("artifacts downloaded", self.artifacts),
+            ("calls that met nobody", self.tries_that_met_nobody),
+            ("refused while a pool warms", self.refused),
+            ("seconds, seed", f"{self.seconds:.0f}, {self.seed}"),
+            ("departures", len(verdict.wrong)),
+        ]
+        lines = [f"{name:<28}{value}" for name, value in figures]
+        return lines + [f"  {line}" for line in verdict.wrong[:20]]
 
 
 def crash_run(
@@ -100,6 +118,7 @@ def crash_run(
     store: str | None = None,
     backends: int = 1,
     server: PostgresServer | None = None,
+    cluster: RayCluster | None = None,
 ) -> Report:
     """Run one.
 
@@ -111,25 +130,28 @@ def crash_run(
         store: The database; None for SQLite.
         backends: How many share the database.
         server: The server of the database, which is then killed now and then, too.
+        cluster: A Ray cluster for the containers of one more pool, whose nodes are killed, too.
     """
     begun = time.monotonic()
-    chance = random.Random(seed)
     contents = folder / ("data" if backends == 1 else "contents")
     kinds = ("forgetting", "keeping", "submitting")
-    allowed = "--allow-processes"
-    serves = [Serve(folder / "data", folder / "backend.log", allowed, store=store)]
+    options = ["--allow-processes"]
+    ours = [StartedContainers(folder, "started", 2)]
+    if cluster is not None:
+        options += ["--ray", cluster.address]
+        ours.append(StartedContainers(folder, "placed", len(NODES), launcher="ray"))
+    serves = [Serve(folder / "data", folder / "backend.log", *options, store=store)]
     if backends > 1:
         contents.mkdir()
-        options = (allowed, "--artifacts-dir", str(contents))
+        options += ["--artifacts-dir", str(contents)]
         serves = [
             Serve(folder / f"data-{one}", folder / f"backend-{one}.log", *options, store=store)
             for one in range(backends)
         ]
-    database_kills = 0
     crowded: list[str] = []
-    ours = StartedContainers(folder)
     with contextlib.ExitStack() as running:
-        running.callback(ours.end)
+        for one in ours:
+            running.callback(one.end)
         started = running.enter_context(container_processes(folder, *kinds))
         containers = dict(zip(kinds, started, strict=True))
         for serve in serves:
@@ -150,26 +172,21 @@ def crash_run(
             }
             for kind, container in containers.items()
         }
-        definitions[ours.kind] = ours.definition
+        definitions |= {one.kind: one.definition for one in ours}
         for kind, fields in definitions.items():
             pool: dict[str, Any] = {"pool_id": kind, "name": kind, "concurrency": _CONCURRENCY}
             client.create_pool({**pool, **fields})
-        client.wait_pool_active(ours.kind, timeout=_DRAIN_SECONDS)
-        load = Load(clients, list(definitions), seed)
+        for one in ours:
+            client.wait_pool_active(one.kind, timeout=_DRAIN_SECONDS)
+        load = Load(clients, list(definitions), seed, {"placed"})
         running.callback(load.close)
-        while (
-            killed := sum(serve.kills for serve in serves) + database_kills + ours.kills
-        ) < kills:
-            if chance.random() < _OF_A_CONTAINER:
-                load.in_the_end(lambda: client.wait_pool_active(ours.kind, timeout=_DRAIN_SECONDS))
-                time.sleep(chance.uniform(0.1, 0.5))
-                ours.kill_one(chance)
-            elif server is not None and chance.random() < _OF_THE_DATABASE:
-                server.stop(signal.SIGQUIT)
-                server.start()
-                database_kills += 1
-            else:
-                _kill_once(chance.choice(serves), chance)
+
+        def wait_for_pool(kind: str) -> None:
+            load.in_the_end(lambda: client.wait_pool_active(kind, timeout=_DRAIN_SECONDS))
+
+        victims = Victims(serves, ours, server, cluster, wait_for_pool, seed)
+        while (killed := victims.kills.total()) < kills:
+            victims.kill()
             if store is not None:
                 rows = fetch(store, _RUNNING)
                 crowded += [
@@ -180,15 +197,17 @@ def crash_run(
         load.finish(_DRAIN_SECONDS)
         stored = {pool_id: stored_rollouts(client, pool_id) for pool_id in definitions}
         ran = {kind: Counter(container.ran) for kind, container in containers.items()}
-        ran[ours.kind] = ours.ran
-        kept = {"keeping", "submitting"}
-        verdict = compare(load.asked, stored, ran, kept, {ours.kind})
+        ran |= {one.kind: one.ran for one in ours}
+        of_ours = {one.kind for one in ours}
+        verdict = compare(load.asked, stored, ran, {"keeping", "submitting"}, of_ours)
+        most = {one.kind: _check_times(verdict, one, stored[one.kind]) for one in ours}
         _check_again(verdict, client, load)
-        artifacts = _check_artifacts(verdict, client, load, {ours.kind})
+        artifacts = _check_artifacts(verdict, client, load, of_ours)
         statuses = [serve.stop() for serve in serves]
         verdict.expect(not any(statuses), f"the backends' last exit statuses are {statuses}")
-        left = ours.running()
-        verdict.expect(not left, f"containers that are left: {left}")
+        for one in ours:
+            left = one.left()
+            verdict.expect(not left, f"containers that are left: {left}")
     for file in folder.glob("backend*.log"):
         log = file.read_text()
         place = log.find("Traceback")
@@ -199,11 +218,14 @@ def crash_run(
     _check_contents(verdict, contents, store)
     return Report(
         verdict,
-        sum(serve.kills for serve in serves) + database_kills + ours.kills,
-        sum(serve.kills_while_starting for serve in serves),
+        victims.kills,
+        victims.kills_while_starting,
+        victims.long_away,
         backends,
-        database_kills,
-        ours.kills,
+        0 if cluster is None else len(NODES),
+        victims.ended_with_nodes,
+        {one.kind: one.processes for one in ours},
+        most,
         load.repeats,
         load.refused,
         load.tries_that_met_nobody,
@@ -213,16 +235,18 @@ def crash_run(
     )
 
 
-def _kill_once(serve: Serve, chance: random.Random) -> None:
-    """Kill what runs at a random moment, and start it again; sometimes kill it in its start."""
-    time.sleep(chance.uniform(0.1, 1.5))
-    serve.kill()
-    if chance.random() < _EARLY:
-        serve.start(wait=False)
-        time.sleep(chance.uniform(0.3, 1.5))
-        serve.kill()
-        serve.kills_while_starting += 1
-    serve.start()
+def _check_times(
+    verdict: Verdict, containers: StartedContainers, stored: Mapping[str, Mapping[str, Any]]
+) -> int:
+    """Check that no rollout ran in two containers at once; return the most that ran at once."""
+    # Its place is free at once, whatever its container does.
+    cancelled = {name for name, rollout in stored.items() if rollout["status"] == "cancelled"}
+    runs = containers.runs
+    verdict.wrong += run_at_once(runs, cancelled)
+    most = most_at_once(runs, cancelled)
+    words = f"{containers.kind}: {most} ran in containers at once"
+    verdict.expect(most <= _CONCURRENCY, words)
+    return most
 
 
 def _check_again(verdict: Verdict, client: ContainerPoolsClient, load: Load) -> None:

@@ -1,4 +1,4 @@
-"""The pool of a crash run whose containers the backends start themselves, and which are killed."""
+"""A pool of a crash run whose containers the backends have started, and which are killed."""
 
 from __future__ import annotations
 
@@ -10,42 +10,58 @@ from typing import Any
 
 import psutil
 
-from tests.support.process_pools import process
+from tests.support.process_pools import gone, process
+from tests.system.crash.runs import Run, read_runs
 
 # Longer than a run: that it is killed again and again is no failure of the pool.
 _START_SECONDS = 600
 
 
 class StartedContainers:
-    """Two containers that write down what they run in one ledger, whichever backend has them."""
+    """Containers of one pool, whichever backend has them; what they ran is in files beside them.
 
-    kind = "started"
+    Args:
+        folder: Where each of them keeps a ledger, in a folder of their own.
+        kind: The name of their pool, and of the folder.
+        capacity: How many there are at a time.
+        fields: What their `config.process` says, besides the program.
+    """
 
-    def __init__(self, folder: Path) -> None:
-        self._ledger = folder / "ledger-of-started"
-        self.kills = 0
+    def __init__(self, folder: Path, kind: str, capacity: int, **fields: Any) -> None:
+        self.kind = kind
+        self.capacity = capacity
+        self._ledgers = folder / f"ledgers-of-{kind}"
+        self._ledgers.mkdir()
+        # By this word they are found again.
+        words = {"env": {"LEDGERS": str(self._ledgers)}, "start_timeout_seconds": _START_SECONDS}
+        self._process = process(str(self._ledgers), **words, **fields)
 
     @property
     def definition(self) -> dict[str, Any]:
         """Definition of a pool of them, without its name."""
-        env = {"LEDGER": str(self._ledger)}
-        # By this word they are found again.
-        started = process(str(self._ledger), env=env, start_timeout_seconds=_START_SECONDS)
-        return {"capacity": 2, "config": {"process": started}}
+        return {"capacity": self.capacity, "config": {"process": self._process}}
+
+    @property
+    def runs(self) -> list[Run]:
+        """All that they have begun."""
+        return read_runs(self._ledgers)
 
     @property
     def ran(self) -> Counter[str]:
         """Runs of each rollout."""
-        if not self._ledger.exists():
-            return Counter()
-        return Counter(line.split()[0] for line in self._ledger.read_text().splitlines())
+        return Counter(run.rollout_id for run in self.runs)
+
+    @property
+    def processes(self) -> int:
+        """How many of them there have been."""
+        return len(list(self._ledgers.iterdir()))
 
     def running(self) -> list[psutil.Process]:
         """Find the ones that are alive."""
         found = []
         for one in psutil.process_iter():
             with contextlib.suppress(psutil.Error):
-                if str(self._ledger) in one.cmdline() and one.status() != psutil.STATUS_ZOMBIE:
+                if str(self._ledgers) in one.cmdline() and one.status() != psutil.STATUS_ZOMBIE:
                     found.append(one)
         return found
 
@@ -56,8 +72,14 @@ class StartedContainers:
             return False
         with contextlib.suppress(psutil.NoSuchProcess):
             chance.choice(running).kill()
-            self.kills += 1
-        return True
+            return True
+        return False
+
+    def left(self) -> list[psutil.Process]:
+        """Those that do not end, now that no backend is there."""
+        with contextlib.suppress(AssertionError):
+            gone(self.running())
+        return self.running()
 
     def end(self) -> None:
         """End what a run that failed has left."""
