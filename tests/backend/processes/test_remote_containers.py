@@ -18,6 +18,7 @@ import psutil
 import pytest
 
 from synth_pools.backend.processes.output import OutputLogs
+from synth_pools.backend.processes.ray_cluster import supervisor
 from synth_pools.backend.processes.ray_cluster.actor import ENDED
 from synth_pools.backend.processes.ray_cluster.remote_container import RemoteContainer
 from synth_pools.backend.processes.ray_cluster.wire import Purpose, WireError, greet
@@ -30,24 +31,28 @@ NODE_LAUNCHERS = "synth_pools.backend.processes.ray_cluster.node_launchers"
 _SECONDS = 60.0
 
 
+def order_of(argv: tuple[str, ...]) -> dict[str, Any]:
+    """An order for a supervisor of this machine."""
+    fields = asdict(ProcessSpec(argv, (), None, 30.0, None))
+    del fields["needs"]
+    return {
+        "is_image": False,
+        "mount_folders": [],
+        "spec": fields,
+        "pool_id": "pool",
+        "key": None,
+        "marker": f"{secrets.token_hex(8)}.1",
+        "token": secrets.token_hex(32),
+        "host": HOST,
+    }
+
+
 class Placed:
     """A supervisor that was started as the actor of a node does it."""
 
     def __init__(self, *words: str, argv: tuple[str, ...] = (sys.executable, SMALL)) -> None:
-        self.token, self.marker = secrets.token_hex(32), f"{secrets.token_hex(8)}.1"
-        argv = (*argv, "{port}", *words)
-        fields = asdict(ProcessSpec(argv, (), None, 30.0, None))
-        del fields["needs"]
-        self.order = {
-            "is_image": False,
-            "mount_folders": [],
-            "spec": fields,
-            "pool_id": "pool",
-            "key": None,
-            "marker": self.marker,
-            "token": self.token,
-            "host": HOST,
-        }
+        self.order = order_of((*argv, "{port}", *words))
+        self.token, self.marker = self.order["token"], self.order["marker"]
         self.actor, theirs = socket.socketpair()
         with theirs:
             number = theirs.fileno()
@@ -227,6 +232,27 @@ async def test_without_its_backend_it_ends_its_container_when_its_lease_is_over(
     container.close()
     assert await asyncio.to_thread(gone, started)
     assert await asyncio.to_thread(placed.last_word) == ENDED
+
+
+async def test_one_whose_backend_has_hung_up_does_not_wait_for_the_end_of_its_lease(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(supervisor, "SUPERVISOR_LEASE_SECONDS", 3600.0)
+    monkeypatch.setattr(supervisor, "HUNG_UP_SECONDS", 0.1)
+    order = order_of((sys.executable, SMALL, "{port}"))
+    actor, theirs = socket.socketpair()
+    reader, writer = await asyncio.open_connection(sock=actor)
+    running = asyncio.create_task(supervisor.NodeSupervisor(order, theirs).run())
+    async with asyncio.timeout(_SECONDS):
+        port = json.loads(await reader.readline())["port"]
+        output = OutputLogs().open("pool", 0)
+        secret = bytes.fromhex(order["token"])
+        container = RemoteContainer(order["marker"], "node", (HOST, port), secret, output)
+        await start(container)
+        container.close()
+        await running
+    assert not carriers(order["marker"])
+    writer.close()
 
 
 @pytest.mark.system

@@ -27,6 +27,7 @@ from .actor import ENDED
 from .node_launchers import NodeLauncher, node_launcher
 from .wire import (
     HANDSHAKE_SECONDS,
+    HUNG_UP_SECONDS,
     SUPERVISOR_LEASE_SECONDS,
     Frame,
     Purpose,
@@ -70,6 +71,7 @@ class NodeSupervisor:
         self._patience: asyncio.Future[float] = loop.create_future()
         self._heard_at = loop.time() + _FIRST_LEASE_SECONDS - SUPERVISOR_LEASE_SECONDS
         self._is_supervised = asyncio.Event()
+        self._hung_up = asyncio.Event()
         self._backend: asyncio.StreamWriter | None = None
         # For a connection that replaces another one.
         self._news: list[tuple[Frame, dict[str, Any]]] = []
@@ -144,10 +146,12 @@ class NodeSupervisor:
 
     async def _watch_lease(self) -> None:
         loop = asyncio.get_running_loop()
-        while (  # noqa: ASYNC110 - it is heard from meanwhile
-            left := self._heard_at + SUPERVISOR_LEASE_SECONDS - loop.time()
-        ) > 0:
-            await asyncio.sleep(left)
+        while (left := self._heard_at + SUPERVISOR_LEASE_SECONDS - loop.time()) > 0:
+            # It may be heard from meanwhile.
+            with contextlib.suppress(TimeoutError):
+                async with asyncio.timeout(left):
+                    await self._hung_up.wait()
+            self._hung_up.clear()
         self.finish(0.0)
 
     def _take(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
@@ -181,13 +185,20 @@ class NodeSupervisor:
         loop = asyncio.get_running_loop()
         self._heard_at = loop.time()
         self._is_supervised.set()
-        while True:
-            kind, data = await read_frame(reader)
-            self._heard_at = loop.time()
-            if kind is Frame.END:
-                self.finish(float(data))
-            write_frame(writer, Frame.BEAT)
-            self.output.pass_on()
+        try:
+            while True:
+                kind, data = await read_frame(reader)
+                self._heard_at = loop.time()
+                if kind is Frame.END:
+                    self.finish(float(data))
+                write_frame(writer, Frame.BEAT)
+                self.output.pass_on()
+        finally:
+            # Unless it is there over another connection by now.
+            if self._backend is writer:
+                shorter = loop.time() + HUNG_UP_SECONDS - SUPERVISOR_LEASE_SECONDS
+                self._heard_at = min(self._heard_at, shorter)
+                self._hung_up.set()
 
     def _tell(self, kind: Frame, document: dict[str, Any]) -> None:
         self.output.pass_on(is_last=True)

@@ -28,6 +28,9 @@ _LONGEST_FRAME = 1024 * 1024
 # which hears nothing either, takes the container for lost and has its rollouts moved.
 SUPERVISOR_LEASE_SECONDS = 6.0
 BACKEND_LEASE_SECONDS = 8.0
+# One whose backend has hung up waits no longer for it to be back: what runs on a backend that was
+# killed is taken over when its lease of the database is over, and is not to run twice then.
+HUNG_UP_SECONDS = 3.0
 BEAT_SECONDS = 1.0
 
 HANDSHAKE_SECONDS = 5.0
