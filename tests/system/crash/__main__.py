@@ -8,6 +8,8 @@ import logging
 import random
 import sys
 import tempfile
+import textwrap
+from collections.abc import Sequence
 from contextlib import ExitStack
 from pathlib import Path
 
@@ -37,8 +39,8 @@ from those it ran. A rollout whose started container died fails with `container_
 where an answer had begun, with `container_bad_response`, once `max_attempts` allows no more; one
 that found nobody listening there was not sent, and its attempt does not count.
 
-Started containers also write down when each run began and ended; of one that was killed it is
-known to 0.02 seconds until when it lived. No rollout, but for cancelled ones, began again before
+Started containers also write down when each run began and ended, and every 0.02 seconds that they
+live. No rollout, but for cancelled ones, began again before
 its former run was over, and never did more of a pool run in its containers than it has places. At
 the end no started container is left.
 
@@ -60,18 +62,19 @@ _SHARED = """\
 `make crash STORE=postgresql` runs three `synth-pools serve` on one PostgreSQL database, each call
 of the client goes to any of them, and kills with `kill -9`, every few seconds, whichever comes: one
 of the three, in its start too, or so that it is away until the others have taken over what it ran;
-the server of the database; {on_ray}. At no time may more rollouts of a pool be running in the
-database than it has places."""
+the server of the database; {on_ray}. After each kill no more rollouts of a pool may be running in
+the database than it has places."""
 _NODES = """\
-a process that a backend has started; a container on a node of a Ray cluster, the container's
-own process; a node of that cluster other than its head, which has to do without it for a while
-before there is a new one"""
+a process that a backend has started; a container on a node of a Ray cluster, the container's own
+process; a node of that cluster, not its head: the cluster does without it for a while, then there
+is a new one"""
 _PROCESSES = "A fourth starts two processes itself (`config.process`)."
 _ON_NODES = """\
 A fourth has two processes started by the backend that it belongs to (`config.process`), a fifth
 three containers on the three nodes of the cluster (`launcher: ray`), where some rollouts last
 longer than the lease of a backend. When their backend dies, so do these containers, and another
 backend has others started."""
+_WIDTH = 100
 _WITHOUT_RAY = "Ray is not installed here: no containers on its nodes, and none of these is killed."
 
 
@@ -109,18 +112,24 @@ def main() -> int:
             report = crash_run(*place)
     _print(report)
     if arguments.write is not None:
-        is_served = arguments.store == "postgresql"
-        on_ray = _NODES if report.nodes else "a process that a backend has started"
-        page = {
-            "victims": _SHARED.replace("{on_ray}", on_ray) if is_served else _ALONE,
-            "started": _ON_NODES if report.nodes else _PROCESSES,
-            "result": "\n".join(report.lines()),
-        }
-        text = _PAGE
-        for name, value in page.items():
-            text = text.replace(f"{{{name}}}", value)
+        text = _page(report.lines(), arguments.store == "postgresql", report.nodes > 0)
         arguments.write.write_text(text)
     return 1 if report.verdict.wrong else 0
+
+
+def _page(lines: Sequence[str], is_shared: bool, has_nodes: bool) -> str:
+    on_ray = _NODES if has_nodes else "a process that a backend has started"
+    parts = {
+        "victims": _SHARED.replace("{on_ray}", on_ray) if is_shared else _ALONE,
+        "started": _ON_NODES if has_nodes else _PROCESSES,
+    }
+    text, end, result = _PAGE.partition("```")
+    for name, value in parts.items():
+        text = text.replace(f"{{{name}}}", value)
+    text = "\n\n".join(
+        textwrap.fill(one, _WIDTH, break_on_hyphens=False) for one in text.split("\n\n")
+    )
+    return f"{text}{end}{result}".replace("{result}", "\n".join(lines))
 
 
 def _tell(line: str) -> None:

@@ -1,4 +1,4 @@
-"""What containers that are killed have run, and from when until when."""
+"""Runs of rollouts in containers that are killed, from when until when."""
 
 from __future__ import annotations
 

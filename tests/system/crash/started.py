@@ -43,7 +43,7 @@ class StartedContainers:
 
     @property
     def runs(self) -> list[Run]:
-        """All that they have begun."""
+        """Every run that they have begun."""
         return read_runs(self._ledgers)
 
     @property
@@ -53,7 +53,7 @@ class StartedContainers:
 
     @property
     def processes(self) -> int:
-        """How many of them there have been."""
+        """Number of all that there have been."""
         return len(list(self._ledgers.iterdir()))
 
     def running(self) -> list[psutil.Process]:
@@ -76,7 +76,7 @@ class StartedContainers:
         return False
 
     def left(self) -> list[psutil.Process]:
-        """Those that do not end, now that no backend is there."""
+        """Find the ones that do not end, now that no backend is there."""
         with contextlib.suppress(AssertionError):
             gone(self.running())
         return self.running()

@@ -1,4 +1,4 @@
-"""What is made of the ledgers of containers that were killed."""
+"""Ledgers of containers that were killed, and faults that can be seen in them."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What is killed in a crash run, and how it comes back."""
+"""Kills of a crash run: of what, and how that comes back."""
 
 from __future__ import annotations
 
@@ -67,7 +67,7 @@ class Victims:
 
     @property
     def kills(self) -> Counter[str]:
-        """How often what has been killed."""
+        """Count of kills by what was killed."""
         backends = sum(serve.kills for serve in self._serves)
         return self._kills + Counter({BACKEND: backends})
 
