@@ -58,9 +58,11 @@ _PAGE = """\
 `make bench-postgres` starts a container, and before it a backend with a SQLite file and backends
 with databases of one PostgreSQL server on the same machine, which flushes its log as in production;
 three of them share one database, and one pool.
-All of them share the processors of the machine with the client. What is compared is measured in
-turns, in short pieces, and a ratio is the median of those of neighbours in time. The last result,
-as it was printed:
+All of them share the processors of the machine with the client. Where these are too few for more
+backends than one, three do less than one does; so they are measured again with each held to a share
+of a processor, by a control group, where the system lets one be made. What is compared is measured
+in turns, in short pieces, and a ratio is the median of those of neighbours in time. The last
+result, as it was printed:
 
 {result}
 """
