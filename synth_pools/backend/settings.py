@@ -182,10 +182,11 @@ class BackendOptions(Limits):
         _store,
         "store",
         "The PostgreSQL database that pools, rollouts and events are kept in, such as "
-        "postgresql://user@host/database; the data directory then holds the key and the contents "
-        "of artifacts. It needs the extra `postgres`; several backends may share it. Others on "
-        "this machine can read a password here: the variable SYNTH_POOLS_STORE, PGPASSWORD or "
-        "~/.pgpass keep it private. [default: SQLite in the data directory]",
+        "postgresql://user@host/database, or @host,standby/database of servers that stand in for "
+        "each other; the data directory then holds the key and the contents of artifacts. It needs "
+        "the extra `postgres`; several backends may share it. Others on this machine can read a "
+        "password here: the variable SYNTH_POOLS_STORE, PGPASSWORD or ~/.pgpass keep it private. "
+        "[default: SQLite in the data directory]",
     )
     artifacts_dir: Path | None = _option(  # noqa: RUF009 - as above
         None,

@@ -89,6 +89,10 @@ def test_what_is_left_out_is_the_same_wherever_a_backend_is_made() -> None:
         "postgresql://u:secret-word@[::1/x",
         "postgresql://u:secret-word@host:port/x",
         "postgresql://u:secret-word@host/x\n",
+        "postgresql:///u:secret-word@host/x",
+        "postgresql://,a/u:secret-word@host/x",
+        "postgresql://u:secret-word@host,/x",
+        "postgresql://u:secret-word@host,other:port/x",
     ],
 )
 def test_what_is_no_address_of_a_store_is_refused_without_a_word_of_it(url: str) -> None:
@@ -110,3 +114,20 @@ def test_an_address_shows_no_password() -> None:
         str(StoreURL("store", "postgresql:///pools?host=/run/pg")) == "postgresql:///run/pg/pools"
     )
     assert str(StoreURL("store", "postgresql://[::1]/x")) == "postgresql://[::1]/x"
+
+
+def test_an_address_of_several_hosts_names_each() -> None:
+    url = StoreURL("store", "postgresql://me:a%20b@db-1,[::1]:5433/pools?sslmode=require")
+    assert str(url) == "postgresql://me@db-1,[::1]:5433/pools"
+    assert url.secrets == ("a%20b", "a b")
+    more = "/pools?sslmode=require&target_session_attrs=primary"
+    assert url.reveal_each() == [
+        f"postgresql://me:a%20b@db-1{more}",
+        f"postgresql://me:a%20b@[::1]:5433{more}",
+    ]
+    chosen = StoreURL("store", "postgresql://a,b/x?target_session_attrs=any")
+    assert chosen.reveal_each() == [
+        f"postgresql://{host}/x?target_session_attrs=any" for host in "ab"
+    ]
+    for one in ("postgresql://a/x?host=b,c", "postgresql:///x"):
+        assert StoreURL("store", one).reveal_each() == [one]

@@ -48,9 +48,15 @@ class PostgresServer:
     Args:
         folder: An empty folder, in which it keeps everything.
         options: Settings of the server, `name=value`.
+        primary: The server whose standby it is.
     """
 
-    def __init__(self, folder: Path, options: tuple[str, ...] = _OPTIONS) -> None:
+    def __init__(
+        self,
+        folder: Path,
+        options: tuple[str, ...] = _OPTIONS,
+        primary: PostgresServer | None = None,
+    ) -> None:
         self._held = HeldPort()
         self.port = self._held.number
         self._folder = folder
@@ -64,14 +70,19 @@ class PostgresServer:
                 if not parent.stat().st_mode & stat.S_IXOTH:
                     # Ours, as the folder is.
                     parent.chmod(parent.stat().st_mode | stat.S_IXOTH)
-            os.chown(folder, self._user.pw_uid, self._user.pw_gid)
-        passwords = folder / "password"
-        passwords.write_text(PASSWORD.replace("%20", " "))
-        passwords.chmod(0o644)
-        data = ("--pgdata", str(folder / "data"), "--username", USER, "--pwfile", str(passwords))
-        more = ("--auth=scram-sha-256", "--encoding=UTF8", "--locale=C", "--no-sync")
-        done = self._start("initdb", *data, *more, log=folder / "initdb.log").wait()
-        assert done == 0, (folder / "initdb.log").read_text()
+            self.give(folder)
+        data, log = ("--pgdata", str(folder / "data"), "--no-sync"), folder / "initdb.log"
+        if primary is None:
+            passwords = folder / "password"
+            passwords.write_text(PASSWORD.replace("%20", " "))
+            passwords.chmod(0o644)
+            more = ("--auth=scram-sha-256", "--encoding=UTF8", "--locale=C")
+            user = ("--username", USER, "--pwfile", str(passwords))
+            done = self._start("initdb", *data, *user, *more, log=log)
+        else:
+            copied = ("--write-recovery-conf", "--checkpoint=fast", "--dbname", primary.url())
+            done = self._start("pg_basebackup", *data, *copied, log=log)
+        assert done.wait(_START_SECONDS) == 0, log.read_text()
 
     def url(self, database: str = "postgres") -> str:
         """The address of a database."""
@@ -109,10 +120,15 @@ class PostgresServer:
             self._process.wait(_START_SECONDS)
             self._process = None
 
-    def new_database(self, name: str) -> str:
-        """Make an empty database, and return its address."""
-        _run(_make_database(self.url(), name))
+    def new_database(self, name: str, place: str = "pg_default") -> str:
+        """Make an empty database in one of its tablespaces, and return its address."""
+        _run(_make_database(self.url(), name, place))
         return self.url(name)
+
+    def give(self, folder: Path) -> None:
+        """Have a folder be its own."""
+        if self._user is not None:
+            os.chown(folder, self._user.pw_uid, self._user.pw_gid)
 
     def release_port(self) -> None:
         """Give its port back; it cannot be started again."""
@@ -137,12 +153,14 @@ class PostgresServer:
 
 @contextlib.contextmanager
 def running_server(
-    options: tuple[str, ...] = _OPTIONS, place: Path | None = None
+    options: tuple[str, ...] = _OPTIONS,
+    place: Path | None = None,
+    primary: PostgresServer | None = None,
 ) -> Iterator[PostgresServer]:
     """A server as long as the block runs, in a folder of its own in this place."""
     folder = Path(tempfile.mkdtemp(prefix="synth-pools-postgres-", dir=place))
     try:
-        server = PostgresServer(folder, options)
+        server = PostgresServer(folder, options, primary)
         server.start()
         try:
             yield server
@@ -216,13 +234,15 @@ def fetch(url: str, sql: str) -> list[tuple[Any, ...]]:
     return found
 
 
-async def _make_database(server: str, name: str) -> None:
+async def _make_database(server: str, name: str, place: str = "pg_default") -> None:
     import asyncpg  # as below
 
     connection = await asyncpg.connect(server)
     try:
         with contextlib.suppress(asyncpg.DuplicateDatabaseError):
-            await connection.execute(f'CREATE DATABASE "{name}" TEMPLATE template0')
+            await connection.execute(
+                f'CREATE DATABASE "{name}" TEMPLATE template0 TABLESPACE {place}'
+            )
     finally:
         await connection.close()
 

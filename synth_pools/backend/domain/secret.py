@@ -32,7 +32,8 @@ class StoreURL:
 
     Args:
         option: The option that it is from, for the error.
-        url: The address, such as postgresql://user:password@host:5432/database.
+        url: The address, such as postgresql://user:password@host:5432/database; of several hosts,
+            host,other:5433, that is meant which may be written to.
 
     Raises:
         BadOptionError: It is no such address.
@@ -48,16 +49,18 @@ class StoreURL:
         )
         try:
             parts = urlsplit(url)
-            host, port, user = parts.hostname or "", parts.port, unquote(parts.username or "")
+            user = unquote(parts.username or "")
+            places = [_place(one) for one in parts.netloc.rpartition("@")[2].split(",")]
         except ValueError:
             raise problem from None
-        if parts.scheme not in ("postgresql", "postgres") or not url.isprintable():
+        is_one = parts.scheme in ("postgresql", "postgres") and url.isprintable()
+        # Whatever else a slash too many makes of it, it is not to be shown.
+        if not is_one or "@" in parts.path or (len(places) > 1 and not all(places)):
             raise problem
         query = parse_qs(parts.query)
         given = [parts.password or "", unquote(parts.password or ""), *query.get("password", ())]
         self._passwords = tuple(filter(None, given))
-        host = f"[{host}]" if ":" in host else host or query.get("host", [""])[0]
-        place = host if port is None else f"{host}:{port}"
+        place = ",".join(places) or query.get("host", [""])[0]
         self._shown = f"postgresql://{f'{user}@' if user else ''}{place}{parts.path}"
         self._url = Secret(url)
 
@@ -70,6 +73,20 @@ class StoreURL:
         """Return the address with all that it holds."""
         return self._url.reveal()
 
+    def reveal_each(self) -> list[str]:
+        """Return the addresses of its hosts, of which one may be written to, with all they hold."""
+        parts = urlsplit(self.reveal())
+        user, at, hosts = parts.netloc.rpartition("@")
+        if "," not in hosts:
+            return [self.reveal()]
+        query = parts.query
+        if "target_session_attrs" not in parse_qs(query):
+            query = "&".join(filter(None, (query, "target_session_attrs=primary")))
+        return [
+            parts._replace(netloc=f"{user}{at}{host}", query=query).geturl()
+            for host in hosts.split(",")
+        ]
+
     def masked(self, text: str) -> str:
         """Return a text without the password."""
         for password in self._passwords:
@@ -81,3 +98,11 @@ class StoreURL:
 
     def __repr__(self) -> str:
         return f"StoreURL({self._shown!r})"
+
+
+def _place(host_and_port: str) -> str:
+    """Return a host and its port as they are shown; raises `ValueError` for what is neither."""
+    parts = urlsplit(f"//{host_and_port}")
+    host = parts.hostname or ""
+    host = f"[{host}]" if ":" in host else host
+    return host if parts.port is None else f"{host}:{parts.port}"

@@ -11,7 +11,9 @@ from ...settings import StoreURL
 from .connection import DRIVER_ERRORS, StatementError
 from .schema import SCHEMA
 
-_CONNECT_SECONDS = 10
+_CONNECT_SECONDS = 10.0
+# Of one of several hosts: one that is silent does not keep us from the others for long.
+_HOST_SECONDS = 3.0
 _STATEMENT_SECONDS = 60.0
 _CLOSE_SECONDS = 5.0
 
@@ -50,10 +52,18 @@ async def open_session(url: StoreURL, more: str = "") -> asyncpg.Connection:
         url: Where the database is.
         more: Statements with which it begins as well.
     """
+    *others, last = url.reveal_each()
+    for address in others:
+        with contextlib.suppress(StatementError):
+            return await _open(address, more, _HOST_SECONDS)
+    return await _open(last, more, _HOST_SECONDS if others else _CONNECT_SECONDS)
+
+
+async def _open(address: str, more: str, seconds: float) -> asyncpg.Connection:
     try:
         raw = await asyncpg.connect(
-            url.reveal(),
-            timeout=_CONNECT_SECONDS,
+            address,
+            timeout=seconds,
             command_timeout=_STATEMENT_SECONDS,
             server_settings={"application_name": "synth-pools"},
         )
