@@ -20,6 +20,7 @@ from synth_pools.backend.storage.postgres.sessions import (
 )
 from synth_pools.backend.storage.statements import Snapshot
 from tests.postgres.sessions import LIMIT, Onlooker, onlooker, stopped
+from tests.support.ports import HeldPort
 
 SLEEPING = (
     "SELECT 1 FROM pg_stat_activity WHERE query LIKE 'SELECT pg_sleep%' AND state = 'active'"
@@ -54,6 +55,23 @@ def wrong(db: Snapshot) -> None:
 
 async def setting(raw: Any, name: str) -> str:
     return str(await raw.fetchval("SELECT current_setting($1)", name))
+
+
+async def test_a_host_that_is_silent_keeps_nobody_from_another_one(
+    store: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(sessions_module, "_HOST_SECONDS", 1.0)
+    before, _, rest = store.rpartition("@")
+    with HeldPort() as silent, HeldPort() as refusing, silent.listener() as listener:
+        listener.listen()
+        hosts = [f"127.0.0.1:{port.number}" for port in (silent, refusing)]
+        raw = await open_session(StoreURL("store", f"{before}@{','.join(hosts)},{rest}"))
+        try:
+            assert await raw.fetchval("SELECT 1") == 1
+        finally:
+            await end_session(raw)
+        with pytest.raises(StatementError):
+            await open_session(StoreURL("store", f"{before}@{','.join(hosts)}/postgres"))
 
 
 async def test_what_holds_in_a_session(store: str, looking: Onlooker) -> None:
