@@ -5,15 +5,12 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import json
-import logging
 from functools import partial
 
 from ..containers.balancer import Balancer
 from ..containers.members import Address
 from ..storage.database import Database, DatabaseClosedError, StorageError, Transaction
 from ..storage.statements import Executes, set_meta
-
-_log = logging.getLogger(__name__)
 
 # From one look to the next at what this backend has found out, if it is the one that judges.
 _LOOK_SECONDS = 1.0
