@@ -250,7 +250,8 @@ class AsyncFleetEngine:
         assert self._worker is not None  # noqa: S101 - workers start after it
         assert self._caller is not None  # noqa: S101
         self._check_connections(request)
-        item = InFlight(index, request, index // self._options.repeats, digest(request))
+        sha = "" if self._journal is None else digest(request)
+        item = InFlight(index, request, index // self._options.repeats, sha)
         outcome = await self._worker.replay(item)
         if outcome is None:
             # Somebody has to take the next one meanwhile.

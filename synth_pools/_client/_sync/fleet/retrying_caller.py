@@ -208,6 +208,9 @@ class RetryingCaller:
         would wake them all again and again.
         """
         now = self._transport.clock()
+        is_failing = self._failing_since is not None or self._paused_since is not None
+        if not (places or is_failing or self._limiter.is_pausing(now)):
+            return
         if self._left(creates=True) <= 0:
             self._time.notify_all()
             self._places.notify_all()
@@ -216,7 +219,6 @@ class RetryingCaller:
         if room and self._is_timed:
             self._time.notify()
             room -= 1
-        is_failing = self._failing_since is not None or self._paused_since is not None
         needs_time = not self._is_timed and (is_failing or self._limiter.is_pausing(now))
         self._places.notify(max(room, int(needs_time)))
 
