@@ -179,17 +179,20 @@ def test_only_tests_that_changed_are_measured_again(
     assert asked == [["tests/backend"]]
     # A module that has changed is run by the tests that ran it.
     write(repo / ADDER, f"import math\n\n\n{ADDER_SOURCE}")
-    write(repo / other, "def test_y() -> None:\n    pass\n")
+    # Of another length: compiled files are told apart by that, and by the second.
+    write(repo / other, "def test_renamed() -> None:\n    pass\n")
     second = measured()
     assert asked == [["tests/backend"], [other]]
-    assert second.seconds.keys() == {*first.seconds, f"{other}::test_y"} - {f"{other}::test_x"}
+    assert second.seconds.keys() == {*first.seconds, f"{other}::test_renamed"} - {
+        f"{other}::test_x"
+    }
     assert second.tests_of(ADDER, (repo / ADDER).read_bytes(), 9, 10) == [f"{own}::test_add"]
     # The tests of a package that is new are measured.
     write(repo / "synth_pools/backend/room/other.py", "X = 1\n")
     measured()
     assert asked[2:] == [[own, other]]
     (repo / own).unlink()
-    assert measured().seconds.keys() == {f"{other}::test_y"}
+    assert measured().seconds.keys() == {f"{other}::test_renamed"}
 
 
 def test_survivors_are_printed(repo: Path, capsys: pytest.CaptureFixture[str]) -> None:

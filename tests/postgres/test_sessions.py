@@ -60,7 +60,7 @@ async def setting(raw: Any, name: str) -> str:
 async def test_a_host_that_is_silent_keeps_nobody_from_another_one(
     store: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(sessions_module, "_HOST_SECONDS", 1.0)
+    monkeypatch.setattr(sessions_module, "_HOST_SECONDS", 1)
     before, _, rest = store.rpartition("@")
     with HeldPort() as silent, HeldPort() as refusing, silent.listener() as listener:
         listener.listen()

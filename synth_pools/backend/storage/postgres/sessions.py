@@ -11,9 +11,9 @@ from ...settings import StoreURL
 from .connection import DRIVER_ERRORS, StatementError
 from .schema import SCHEMA
 
-_CONNECT_SECONDS = 10.0
+_CONNECT_SECONDS = 10
 # Of one of several hosts: one that is silent does not keep us from the others for long.
-_HOST_SECONDS = 3.0
+_HOST_SECONDS = 3
 _STATEMENT_SECONDS = 60.0
 _CLOSE_SECONDS = 5.0
 
@@ -59,7 +59,7 @@ async def open_session(url: StoreURL, more: str = "") -> asyncpg.Connection:
     return await _open(last, more, _HOST_SECONDS if others else _CONNECT_SECONDS)
 
 
-async def _open(address: str, more: str, seconds: float) -> asyncpg.Connection:
+async def _open(address: str, more: str, seconds: int) -> asyncpg.Connection:
     try:
         raw = await asyncpg.connect(
             address,
