@@ -2,10 +2,14 @@
 
 from __future__ import annotations
 
+import re
 from typing import NoReturn
-from urllib.parse import parse_qs, unquote, urlsplit
+from urllib.parse import SplitResult, parse_qs, unquote, urlsplit
 
 from ..errors import BadOptionError
+
+# What comes before the hosts of an address, the hosts, and what comes after them.
+_ADDRESS = re.compile(r"(\w+://(?:[^/?#]*@)?)([^/?#@]*)(.*)", re.DOTALL)
 
 
 class Secret:
@@ -48,11 +52,12 @@ class StoreURL:
             "postgresql://user@host:5432/database; the default, SQLite, needs none"
         )
         try:
-            parts = urlsplit(url)
-            user = unquote(parts.username or "")
-            places = [_place(one) for one in parts.netloc.rpartition("@")[2].split(",")]
+            each = [urlsplit(one) for one in _of_each_host(url)]
+            places = [_place(one) for one in each]
         except ValueError:
             raise problem from None
+        parts = each[0]
+        user = unquote(parts.username or "")
         is_one = parts.scheme in ("postgresql", "postgres") and url.isprintable()
         # Whatever else a slash too many makes of it, it is not to be shown.
         if not is_one or "@" in parts.path or (len(places) > 1 and not all(places)):
@@ -75,17 +80,12 @@ class StoreURL:
 
     def reveal_each(self) -> list[str]:
         """Return the addresses of its hosts, of which one may be written to, with all they hold."""
-        parts = urlsplit(self.reveal())
-        user, at, hosts = parts.netloc.rpartition("@")
-        if "," not in hosts:
-            return [self.reveal()]
-        query = parts.query
-        if "target_session_attrs" not in parse_qs(query):
-            query = "&".join(filter(None, (query, "target_session_attrs=primary")))
-        return [
-            parts._replace(netloc=f"{user}{at}{host}", query=query).geturl()
-            for host in hosts.split(",")
-        ]
+        each = _of_each_host(self.reveal())
+        query = urlsplit(each[0]).query
+        if len(each) == 1 or "target_session_attrs" in parse_qs(query):
+            return each
+        query = "&".join(filter(None, (query, "target_session_attrs=primary")))
+        return [urlsplit(one)._replace(query=query).geturl() for one in each]
 
     def masked(self, text: str) -> str:
         """Return a text without the password."""
@@ -100,9 +100,18 @@ class StoreURL:
         return f"StoreURL({self._shown!r})"
 
 
-def _place(host_and_port: str) -> str:
+def _of_each_host(url: str) -> list[str]:
+    """Return an address with each of its hosts alone."""
+    # Not split by the library, of which some versions know no host in brackets beside another.
+    found = _ADDRESS.fullmatch(url)
+    if found is None:
+        return [url]
+    before, hosts, after = found.groups()
+    return [f"{before}{host}{after}" for host in hosts.split(",")]
+
+
+def _place(parts: SplitResult) -> str:
     """Return a host and its port as they are shown; raises `ValueError` for what is neither."""
-    parts = urlsplit(f"//{host_and_port}")
     host = parts.hostname or ""
     host = f"[{host}]" if ":" in host else host
     return host if parts.port is None else f"{host}:{parts.port}"
