@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import contextlib
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from pathlib import Path
 
 # Short, so that a process that has used its share up waits for no longer than its clients notice.
@@ -35,13 +35,13 @@ def held_to(share: float, pids: list[int]) -> Iterator[bool]:
 
 @contextlib.contextmanager
 def _group(name: str, share: float, pid: int) -> Iterator[None]:
-    quota = int(share * _PERIOD_MICROSECONDS)
-    parent, limit = _controller(quota)
-    former = parent / _place(pid, parent).lstrip("/")
-    group = parent / name
+    root, limits = _controller(int(share * _PERIOD_MICROSECONDS))
+    former = root / _place(pid, root).lstrip("/")
+    group = root / name
     group.mkdir()
     try:
-        limit(group)
+        for limit, value in limits.items():
+            (group / limit).write_text(value)
         (group / "cgroup.procs").write_text(str(pid))
         yield
     finally:
@@ -51,25 +51,20 @@ def _group(name: str, share: float, pid: int) -> Iterator[None]:
         group.rmdir()
 
 
-def _controller(quota: int) -> tuple[Path, Callable[[Path], None]]:
-    """Return the group of all processes, and what sets the quota of one below it."""
+def _controller(quota: int) -> tuple[Path, dict[str, str]]:
+    """Return the group of all processes, and what holds one below it to a quota."""
     if (_ROOT / "cgroup.controllers").exists():
         (_ROOT / "cgroup.subtree_control").write_text("+cpu")
-        return _ROOT, lambda group: _write(group, {"cpu.max": f"{quota} {_PERIOD_MICROSECONDS}"})
-    quotas = {"cpu.cfs_period_us": str(_PERIOD_MICROSECONDS), "cpu.cfs_quota_us": str(quota)}
-    return _ROOT / "cpu", lambda group: _write(group, quotas)
+        return _ROOT, {"cpu.max": f"{quota} {_PERIOD_MICROSECONDS}"}
+    period = str(_PERIOD_MICROSECONDS)
+    return _ROOT / "cpu", {"cpu.cfs_period_us": period, "cpu.cfs_quota_us": str(quota)}
 
 
-def _place(pid: int, parent: Path) -> str:
+def _place(pid: int, root: Path) -> str:
     """Return the group that a process is in."""
-    controller = "" if parent == _ROOT else "cpu"
+    controller = "" if root == _ROOT else "cpu"
     for line in Path(f"/proc/{pid}/cgroup").read_text().splitlines():
         _, controllers, place = line.split(":", 2)
         if controller in controllers.split(","):
             return place
     raise FileNotFoundError(f"process {pid} is in no group")
-
-
-def _write(group: Path, values: dict[str, str]) -> None:
-    for name, value in values.items():
-        (group / name).write_text(value)
