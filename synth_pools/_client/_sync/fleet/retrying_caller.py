@@ -209,7 +209,8 @@ class RetryingCaller:
         """
         now = self._transport.clock()
         is_failing = self._failing_since is not None or self._paused_since is not None
-        if not (places or is_failing or self._limiter.is_pausing(now)):
+        has_times = is_failing or self._limiter.is_pausing(now)
+        if not (places or has_times):
             return
         if self._left(creates=True) <= 0:
             self._time.notify_all()
@@ -219,7 +220,7 @@ class RetryingCaller:
         if room and self._is_timed:
             self._time.notify()
             room -= 1
-        needs_time = not self._is_timed and (is_failing or self._limiter.is_pausing(now))
+        needs_time = has_times and not self._is_timed
         self._places.notify(max(room, int(needs_time)))
 
     def _release(
