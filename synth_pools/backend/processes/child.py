@@ -10,7 +10,7 @@ import subprocess
 from collections.abc import Awaitable, Callable, Mapping, Sequence
 from dataclasses import replace
 from functools import partial
-from typing import TypeVar
+from typing import ParamSpec, TypeVar
 
 import psutil
 
@@ -21,6 +21,7 @@ from .discovery import ProcessIdentity, tagger
 from .launcher import ContainerEnd
 from .output import OutputSink
 
+P = ParamSpec("P")
 T = TypeVar("T")
 
 _READ_SECONDS = 0.5
@@ -160,11 +161,15 @@ class _Protocol(asyncio.SubprocessProtocol):
             self.exited.set_result(None)
 
 
-async def beside_others(start: Callable[[], Awaitable[T]]) -> T:
+async def beside_others(
+    start: Callable[P, Awaitable[T]], /, *args: P.args, **kwargs: P.kwargs
+) -> T:
     """Start a program, once no other event loop of this process is starting one.
 
     Args:
         start: Starts it, or raises.
+        args: Passed to `start`.
+        kwargs: The same.
 
     Raises:
         RuntimeError: Another one went on starting programs.
@@ -173,7 +178,7 @@ async def beside_others(start: Callable[[], Awaitable[T]]) -> T:
     deadline = loop.time() + _LONGEST_OTHER_SECONDS
     while True:
         try:
-            return await start()
+            return await start(*args, **kwargs)
         except RuntimeError as error:
             if _OTHER_LOOP not in str(error) or loop.time() > deadline:
                 raise

@@ -222,14 +222,13 @@ class ContainerEngine:
         complaints = bytearray()
         try:
             process = await beside_others(
-                lambda: asyncio.create_subprocess_exec(
-                    self.name,
-                    *words,
-                    stdin=subprocess.DEVNULL,
-                    stdout=subprocess.PIPE,
-                    stderr=subprocess.PIPE,
-                    start_new_session=True,
-                )
+                asyncio.create_subprocess_exec,
+                self.name,
+                *words,
+                stdin=subprocess.DEVNULL,
+                stdout=subprocess.PIPE,
+                stderr=subprocess.PIPE,
+                start_new_session=True,
             )
         except OSError as error:
             raise EngineError(missing(self.name)) from error

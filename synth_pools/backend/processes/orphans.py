@@ -90,17 +90,16 @@ class OrphanWatch:
         if self._process is not None and self._process.stdin is not None:
             self._process.stdin.close()
         self._process = await beside_others(
-            lambda: asyncio.create_subprocess_exec(
-                "/bin/sh",
-                *("-c", _SCRIPT, "sh"),
-                # Nothing that lies where we run stands for a module.
-                *(sys.executable, "-P", "-m", _MODULE),
-                stdin=subprocess.PIPE,
-                stdout=subprocess.DEVNULL,
-                stderr=subprocess.DEVNULL,
-                # What is sent to our group is not for it: it is to outlive us.
-                start_new_session=True,
-            )
+            asyncio.create_subprocess_exec,
+            "/bin/sh",
+            *("-c", _SCRIPT, "sh"),
+            # Nothing that lies where we run stands for a module.
+            *(sys.executable, "-P", "-m", _MODULE),
+            stdin=subprocess.PIPE,
+            stdout=subprocess.DEVNULL,
+            stderr=subprocess.DEVNULL,
+            # What is sent to our group is not for it: it is to outlive us.
+            start_new_session=True,
         )
         await self._tell(self._told)
 

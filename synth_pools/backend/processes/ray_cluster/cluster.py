@@ -165,21 +165,20 @@ class RayCluster:
         self._complaints.clear()
         try:
             process = self._process = await beside_others(
-                lambda: asyncio.create_subprocess_exec(
-                    sys.executable,
-                    # Nothing that lies where we run stands for a module.
-                    "-P",
-                    "-m",
-                    _DRIVER,
-                    self._address,
-                    stdin=subprocess.PIPE,
-                    stdout=subprocess.PIPE,
-                    stderr=subprocess.PIPE,
-                    env={**os.environ, "RAY_USAGE_STATS_ENABLED": "0"},
-                    limit=_LONGEST_ANSWER,
-                    # A ^C in our terminal is for us.
-                    start_new_session=True,
-                )
+                asyncio.create_subprocess_exec,
+                sys.executable,
+                # Nothing that lies where we run stands for a module.
+                "-P",
+                "-m",
+                _DRIVER,
+                self._address,
+                stdin=subprocess.PIPE,
+                stdout=subprocess.PIPE,
+                stderr=subprocess.PIPE,
+                env={**os.environ, "RAY_USAGE_STATS_ENABLED": "0"},
+                limit=_LONGEST_ANSWER,
+                # A ^C in our terminal is for us.
+                start_new_session=True,
             )
         except OSError as error:
             raise ClusterGoneError(f"its driver cannot be started: {error}") from error
