@@ -30,7 +30,7 @@ from .server.byte_budget import ByteBudget, NoRoomError, Reservation
 from .server.sending_room import SendingRoom
 from .server.workers import Workers
 from .settings import Settings
-from .sharing import Peers, SharedHealth
+from .sharing import Peers
 from .storage import pools, rollouts
 from .storage.content_folder import FolderContents
 from .storage.content_opening import open_contents, sweep_contents
@@ -171,17 +171,10 @@ async def open_services(settings: Settings, contract: Contract) -> AsyncIterator
         # give it up.
         stack.push_async_callback(background.close, settings.shutdown_seconds)
         rollout_service = RolloutService(database, scheduler, runner, admission, contract, notifier)
-        health, peers = SharedHealth(database, balancer), None
+        peers = None
         if database.is_shared:
             peers = Peers(
-                database,
-                scheduler,
-                balancer,
-                processes,
-                notifier,
-                rollout_service,
-                background,
-                health,
+                *(database, scheduler, balancer, processes, notifier, rollout_service, background)
             )
         secret, archived = await _read_what_is_there(
             database, scheduler, balancer, processes, settings, peers
@@ -190,8 +183,8 @@ async def open_services(settings: Settings, contract: Contract) -> AsyncIterator
             background.start(rollout_service.cancel_all(pool_id))
         await _sweep(database, contents, settings, background)
         scheduler.start()
-        if database.is_shared:
-            background.start(health.keep())
+        if peers is not None:
+            background.start(peers.health.keep())
         background.start(forget_old_keys(database))
         background.start(database.maintain())
         if settings.keep_finished_seconds is not None:

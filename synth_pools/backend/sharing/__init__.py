@@ -1,6 +1,5 @@
 """Sharing of one database with other backends."""
 
-from .container_health import SharedHealth
 from .peers import Peers
 
-__all__ = ["Peers", "SharedHealth"]
+__all__ = ["Peers"]

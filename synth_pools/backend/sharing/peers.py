@@ -37,7 +37,9 @@ class Peers:
         notifier: Wakes those who wait for changes.
         service: Cancels what is left in archived pools.
         background: Takes what nobody waits for.
-        health: Knows which containers are ejected.
+
+    Attributes:
+        health: The health of containers, as all of them have it.
     """
 
     def __init__(
@@ -49,7 +51,6 @@ class Peers:
         notifier: RolloutNotifier,
         service: RolloutService,
         background: BackgroundTasks,
-        health: SharedHealth,
     ) -> None:
         self._database = database
         self._scheduler = scheduler
@@ -58,7 +59,7 @@ class Peers:
         self._notifier = notifier
         self._service = service
         self._background = background
-        self._health = health
+        self.health = SharedHealth(database, balancer)
         self._is_looking = False
         # As they were when they were read.
         self._seen: dict[str, tuple[str, str, int | None]] = {}
@@ -84,7 +85,7 @@ class Peers:
             elif kind == "pool":
                 changed.add(pool_id)
             elif kind == "health":
-                self._health.told()
+                self.health.told()
             else:
                 self.look_again()
         self._look_up(ended)
@@ -93,7 +94,7 @@ class Peers:
     def look_again(self) -> None:
         """Look at everything again: notices may have been missed."""
         self._notifier.notify_all()
-        self._health.told()
+        self.health.told()
         self._look_up(self._notifier.end_waiters.rollout_ids)
         if not self._is_looking:
             self._is_looking = True
