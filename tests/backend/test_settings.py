@@ -121,13 +121,13 @@ def test_an_address_of_several_hosts_names_each() -> None:
     assert str(url) == "postgresql://me@db-1,[::1]:5433/pools"
     assert url.secrets == ("a%20b", "a b")
     more = "/pools?sslmode=require&target_session_attrs=primary"
-    assert url.reveal_each() == [
+    assert [one.reveal() for one in url.of_each_host()] == [
         f"postgresql://me:a%20b@db-1{more}",
         f"postgresql://me:a%20b@[::1]:5433{more}",
     ]
     chosen = StoreURL("store", "postgresql://a,b/x?target_session_attrs=any")
-    assert chosen.reveal_each() == [
+    assert [one.reveal() for one in chosen.of_each_host()] == [
         f"postgresql://{host}/x?target_session_attrs=any" for host in "ab"
     ]
     for one in ("postgresql://a/x?host=b,c", "postgresql:///x"):
-        assert StoreURL("store", one).reveal_each() == [one]
+        assert [each.reveal() for each in StoreURL("store", one).of_each_host()] == [one]

@@ -78,14 +78,15 @@ class StoreURL:
         """Return the address with all that it holds."""
         return self._url.reveal()
 
-    def reveal_each(self) -> list[str]:
-        """Return the addresses of its hosts, of which one may be written to, with all they hold."""
+    def of_each_host(self) -> list[StoreURL]:
+        """Return the addresses with one host each, of which one may be written to."""
         each = _of_each_host(self.reveal())
+        if len(each) == 1:
+            return [self]
         query = urlsplit(each[0]).query
-        if len(each) == 1 or "target_session_attrs" in parse_qs(query):
-            return each
-        query = "&".join(filter(None, (query, "target_session_attrs=primary")))
-        return [urlsplit(one)._replace(query=query).geturl() for one in each]
+        if "target_session_attrs" not in parse_qs(query):
+            query = "&".join(filter(None, (query, "target_session_attrs=primary")))
+        return [StoreURL("store", urlsplit(one)._replace(query=query).geturl()) for one in each]
 
     def masked(self, text: str) -> str:
         """Return a text without the password."""

@@ -52,17 +52,17 @@ async def open_session(url: StoreURL, more: str = "") -> asyncpg.Connection:
         url: Where the database is.
         more: Statements with which it begins as well.
     """
-    *others, last = url.reveal_each()
-    for address in others:
+    *others, last = url.of_each_host()
+    for other in others:
         with contextlib.suppress(StatementError):
-            return await _open(address, more, _HOST_SECONDS)
+            return await _open(other, more, _HOST_SECONDS)
     return await _open(last, more, _HOST_SECONDS if others else _CONNECT_SECONDS)
 
 
-async def _open(address: str, more: str, seconds: int) -> asyncpg.Connection:
+async def _open(url: StoreURL, more: str, seconds: int) -> asyncpg.Connection:
     try:
         raw = await asyncpg.connect(
-            address,
+            url.reveal(),
             timeout=seconds,
             command_timeout=_STATEMENT_SECONDS,
             server_settings={"application_name": "synth-pools"},
