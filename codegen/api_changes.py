@@ -19,14 +19,14 @@ if __name__ == "__main__":
 from codegen import CodegenError
 from codegen.parts import FOLDER, join_parts
 from codegen.spec_rules import read_joined_spec
-from synth_pools.contract.changes.comparison import compare_documents
-from synth_pools.contract.changes.reports import chapter_of, render_changes
-from synth_pools.contract.changes.source import (
+from synth_pools.spec.changes.comparison import compare_documents
+from synth_pools.spec.changes.reports import chapter_of, render_changes
+from synth_pools.spec.changes.source import (
     OpenApiFile,
     UnusableDocumentError,
     read_openapi_file,
 )
-from synth_pools.contract.changes.verdicts import ApiChange, Level, heaviest_level, step_between
+from synth_pools.spec.changes.verdicts import ApiChange, Level, heaviest_level, step_between
 
 ROOT = Path(__file__).resolve().parents[1]
 RELEASED = f"{FOLDER}/released"

@@ -29,7 +29,7 @@ from openapi_spec_validator import OpenAPIV31SpecValidator
 from codegen import CodegenError, tree
 from codegen.parts import SPEC, join_parts
 from codegen.spec_rules import read_joined_spec, read_spec_file
-from synth_pools.contract.changes.source import OpenApiFile
+from synth_pools.spec.changes.source import OpenApiFile
 
 ROOT = Path(__file__).resolve().parents[1]
 CONTAINER = "container.openapi.yaml"

@@ -18,7 +18,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from codegen import CodegenError
-from synth_pools.contract.changes.source import UnusableDocumentError, read_document_text
+from synth_pools.spec.changes.source import UnusableDocumentError, read_document_text
 
 SPEC = "openapi.yaml"
 FOLDER = "api"

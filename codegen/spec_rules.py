@@ -12,7 +12,7 @@ from typing import Any
 
 from codegen import CodegenError
 from codegen.parts import FOLDER, PATHS, JoinedDocument
-from synth_pools.contract.changes.source import (
+from synth_pools.spec.changes.source import (
     OpenApiFile,
     Pointer,
     UnusableDocumentError,

@@ -10,7 +10,7 @@ import pytest
 import yaml
 
 from codegen import CodegenError, api_changes
-from synth_pools.contract.changes.source import OpenApiFile, read_openapi_file
+from synth_pools.spec.changes.source import OpenApiFile, read_openapi_file
 
 REPO = Path(__file__).parents[2]
 SPEC = read_openapi_file(REPO / "openapi.yaml")

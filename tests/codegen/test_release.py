@@ -11,7 +11,7 @@ from pathlib import Path
 import pytest
 
 from codegen import CodegenError, api_changes, release
-from synth_pools.contract.changes.source import read_openapi_file
+from synth_pools.spec.changes.source import read_openapi_file
 
 # Each of them builds, or runs the checks of a release.
 pytestmark = pytest.mark.system

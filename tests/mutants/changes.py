@@ -14,7 +14,7 @@ TESTS_OF = {
     "synth_pools/__init__.py": "tests/client",
     "synth_pools/errors.py": "tests/client",
     "synth_pools/local.py": "tests/backend",
-    "synth_pools/spec.py": "tests/spec",
+    "synth_pools/spec": "tests/spec",
     "synth_pools/_client": "tests/client",
     # Those that no quick test runs come before the folder that they are in.
     "synth_pools/backend/storage/postgres": "tests/postgres",

@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 from collections.abc import Iterator
 
-from synth_pools.contract.changes.source import iter_parts, kind_of
+from synth_pools.spec.changes.source import iter_parts, kind_of
 from tests.support.document import OPERATIONS, SCHEMAS, SPEC
 
 _MOST_WORDS = 900

@@ -27,10 +27,10 @@ def contract_diff(old: Path, new: Path, as_json: bool) -> int:
     """
     try:
         # Here, since the extra `contract` may be missing, which no other command needs.
-        from synth_pools.contract.changes.comparison import compare_documents
-        from synth_pools.contract.changes.reports import render_changes, render_changes_json
-        from synth_pools.contract.changes.source import UnusableDocumentError, read_openapi_file
-        from synth_pools.contract.changes.verdicts import Level, heaviest_level
+        from synth_pools.spec.changes.comparison import compare_documents
+        from synth_pools.spec.changes.reports import render_changes, render_changes_json
+        from synth_pools.spec.changes.source import UnusableDocumentError, read_openapi_file
+        from synth_pools.spec.changes.verdicts import Level, heaviest_level
     except ModuleNotFoundError as error:
         raise _UnusableError(
             f"`contract-diff` needs {error.name}, which the base install leaves out: "

@@ -12,9 +12,9 @@ from typing import Any
 
 import httpx
 
-from synth_pools.contract.changes.source import OpenApiFile, read_openapi_file
-from synth_pools.contract.changes.views import SchemaView
 from synth_pools.spec import spec_path
+from synth_pools.spec.changes.source import OpenApiFile, read_openapi_file
+from synth_pools.spec.changes.views import SchemaView
 from tests.support.backend_server import Server, eventually, read_events
 from tests.support.containers import http, odd_container, real_container
 from tests.support.document import OPERATIONS

@@ -71,7 +71,7 @@ def test_what_the_extra_has_is_named_where_it_is_missing(
     capsys: pytest.CaptureFixture[str],
 ) -> None:
     for name in [*sys.modules]:
-        if name.startswith("synth_pools.contract"):
+        if name.startswith(("synth_pools.contract", "synth_pools.spec.changes")):
             monkeypatch.delitem(sys.modules, name)
     monkeypatch.setitem(sys.modules, module, None)
     assert main(words) == 2

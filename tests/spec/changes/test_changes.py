@@ -8,18 +8,18 @@ from pathlib import Path
 
 import pytest
 
-from synth_pools.contract.changes.comparison import compare_documents
-from synth_pools.contract.changes.reports import chapter_of, render_changes, render_changes_json
-from synth_pools.contract.changes.source import OpenApiFile, read_openapi_file
-from synth_pools.contract.changes.verdicts import (
+from synth_pools.spec import spec_path
+from synth_pools.spec.changes.comparison import compare_documents
+from synth_pools.spec.changes.reports import chapter_of, render_changes, render_changes_json
+from synth_pools.spec.changes.source import OpenApiFile, read_openapi_file
+from synth_pools.spec.changes.verdicts import (
     VERDICTS,
     ApiChange,
     Level,
     heaviest_level,
     step_between,
 )
-from synth_pools.spec import spec_path
-from tests.contract.changes.cases import (
+from tests.spec.changes.cases import (
     BASE,
     TEXT,
     B,
@@ -31,8 +31,8 @@ from tests.contract.changes.cases import (
     operation,
     schema,
 )
-from tests.contract.changes.cases import CASES as PLAIN_CASES
-from tests.contract.changes.code_cases import CODE_CASES
+from tests.spec.changes.cases import CASES as PLAIN_CASES
+from tests.spec.changes.code_cases import CODE_CASES
 
 CASES = {**PLAIN_CASES, **CODE_CASES}
 

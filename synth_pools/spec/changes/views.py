@@ -6,7 +6,7 @@ import json
 from collections.abc import Mapping
 from typing import Any
 
-from synth_pools.contract.changes.source import OpenApiFile
+from synth_pools.spec.changes.source import OpenApiFile
 
 EVERY_TYPE = frozenset({"array", "boolean", "integer", "null", "number", "object", "string"})
 # What a schema says to people, or to tools about names and form, and not about values.

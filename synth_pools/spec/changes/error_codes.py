@@ -10,7 +10,7 @@ import re
 from collections.abc import Iterator
 from typing import NamedTuple
 
-from synth_pools.contract.changes.source import OpenApiFile, iter_parts
+from synth_pools.spec.changes.source import OpenApiFile, iter_parts
 
 _COLUMNS = ["code", "status", "retryable", "where"]
 _CELLS = re.compile(r"(?<!\\)\|")

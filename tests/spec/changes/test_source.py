@@ -8,8 +8,8 @@ from pathlib import Path
 
 import pytest
 
-from synth_pools.contract.changes.source import UnusableDocumentError, kind_of, read_openapi_file
 from synth_pools.spec import spec_path
+from synth_pools.spec.changes.source import UnusableDocumentError, kind_of, read_openapi_file
 
 GOOD = """\
 openapi: 3.1.0

@@ -24,7 +24,7 @@ def spec_path(name: str = _API) -> Path:
     Raises:
         FileNotFoundError: It is in neither place.
     """
-    package = Path(__file__).resolve().parent
+    package = Path(__file__).resolve().parents[1]
     # The checkout first: an editable install must serve the file that is being edited.
     for folder in (package.parent, package):
         candidate = folder / name

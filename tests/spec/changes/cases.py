@@ -6,7 +6,7 @@ import copy
 from collections.abc import Callable
 from typing import Any
 
-from synth_pools.contract.changes.verdicts import REQUEST, RESPONSE, Level
+from synth_pools.spec.changes.verdicts import REQUEST, RESPONSE, Level
 
 Node = dict[str, Any]
 Edit = Callable[[Node], object]

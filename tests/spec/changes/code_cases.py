@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from synth_pools.contract.changes.verdicts import RESPONSE
-from tests.contract.changes.cases import CS, B, C, Edit, Expected, G, N, Node, schema
+from synth_pools.spec.changes.verdicts import RESPONSE
+from tests.spec.changes.cases import CS, B, C, Edit, Expected, G, N, Node, schema
 
 
 def code_row(old: str, new: str) -> Edit:

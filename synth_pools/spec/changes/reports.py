@@ -5,8 +5,8 @@ from __future__ import annotations
 import json
 from collections.abc import Iterator, Sequence
 
-from synth_pools.contract.changes.source import OpenApiFile
-from synth_pools.contract.changes.verdicts import OPERATION, ApiChange, Level, heaviest_level
+from synth_pools.spec.changes.source import OpenApiFile
+from synth_pools.spec.changes.verdicts import OPERATION, ApiChange, Level, heaviest_level
 
 _FORMAT = 1
 _SHOWN = 3

@@ -6,10 +6,10 @@ import re
 from collections.abc import Iterator, Mapping
 from typing import Any
 
-from synth_pools.contract.changes.error_codes import compare_error_codes
-from synth_pools.contract.changes.schemas import SchemaComparison
-from synth_pools.contract.changes.source import OpenApiFile
-from synth_pools.contract.changes.verdicts import OPERATION, REQUEST, RESPONSE, ApiChange
+from synth_pools.spec.changes.error_codes import compare_error_codes
+from synth_pools.spec.changes.schemas import SchemaComparison
+from synth_pools.spec.changes.source import OpenApiFile
+from synth_pools.spec.changes.verdicts import OPERATION, REQUEST, RESPONSE, ApiChange
 
 _METHODS = ("get", "put", "post", "delete", "options", "head", "patch", "trace")
 _RETRY = ("never", "with-id", "with-key", "always")

@@ -6,9 +6,9 @@ import json
 from collections.abc import Callable
 from typing import Any
 
-from synth_pools.contract.changes.source import OpenApiFile
-from synth_pools.contract.changes.verdicts import REQUEST
-from synth_pools.contract.changes.views import EVERY_TYPE, SchemaView
+from synth_pools.spec.changes.source import OpenApiFile
+from synth_pools.spec.changes.verdicts import REQUEST
+from synth_pools.spec.changes.views import EVERY_TYPE, SchemaView
 
 # Called with the kind of a change, its place and what changed.
 Report = Callable[[str, str, str], None]
