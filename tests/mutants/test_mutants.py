@@ -69,7 +69,7 @@ def test_what_is_derived_is_not_changed() -> None:
     assert is_mutated("synth_pools/_client/_async/facade/pools.py")
     assert not is_mutated("synth_pools/_client/_sync/facade/pools.py")
     assert not is_mutated("synth_pools/cli/operations/table.py")
-    assert not is_mutated("synth_pools/contract/scenarios/batches.py")
+    assert not is_mutated("synth_pools/contract/scenarios/batch.py")
     assert is_mutated("synth_pools/contract/harness/waits.py")
     assert not is_mutated("synth_pools/backend/processes/ray_cluster/cluster.py")
     assert not is_mutated("generated/synth_pools_api/client.py")

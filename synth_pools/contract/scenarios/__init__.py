@@ -1,4 +1,4 @@
-"""Scenarios: one module per subject, one function per clause of openapi.yaml."""
+"""Scenarios: one module or folder for each subject, the first word of their ids."""
 
 from __future__ import annotations
 
@@ -18,8 +18,10 @@ from synth_pools.contract.options import is_within
 
 def all_scenarios() -> tuple[Scenario, ...]:
     """Return every scenario, in a fixed order: by module, then as they stand in it."""
-    for module in sorted(module.name for module in pkgutil.iter_modules(__path__)):
-        importlib.import_module(f"{__name__}.{module}")
+    for module in sorted(
+        module.name for module in pkgutil.walk_packages(__path__, prefix=f"{__name__}.")
+    ):
+        importlib.import_module(module)
     # Modules that were imported earlier must not change the order.
     return tuple(sorted(REGISTRY.values(), key=lambda one: one.play.__module__))
 

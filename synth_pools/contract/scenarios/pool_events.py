@@ -1,4 +1,4 @@
-"""Scenarios of a pool's events and of its logs: completeness, order, resuming, pages."""
+"""Scenarios of a pool's events: completeness, order, resuming, pages."""
 
 from __future__ import annotations
 
@@ -20,7 +20,6 @@ from synth_pools.contract.http.client import EventStream, at
 from synth_pools.contract.http.sse import SseMessage, SseReader
 
 _STREAM = "stream_pool_events"
-_LOGS = "get_pool_logs"
 # Seconds that the whole stream of a pool may take that is archived.
 _END_SECONDS = 10.0
 _SILENCE_SECONDS = 25.0
@@ -240,38 +239,6 @@ def pool_events_heartbeat(ctx: Context) -> None:
     stream = ctx.stream(_STREAM, {"pool_id": pool_id}, limit=_SILENCE_SECONDS, until=_stirs)
     demand = f"a comment within 15 s of silence ({_SILENCE_SECONDS:.0f} s were waited)"
     _expect(ctx, demand, _stirs(stream.reader), stream)
-
-
-@scenario(
-    "pool_logs.empty",
-    "get_pool_logs",
-    "a pool without processes has no lines, before and after it is archived",
-    _LOGS,
-    needs="pool_logs",
-)
-def pool_logs_empty(ctx: Context) -> None:
-    pool_id = ctx.resources.pool()
-    for status in ("active", "archived"):
-        page = ctx.require(200, _LOGS, {"pool_id": pool_id})
-        for field, wanted in (
-            ("pool_id", pool_id),
-            ("status", status),
-            ("processes", []),
-            ("lines", []),
-            ("has_more", False),
-            ("truncated", False),
-        ):
-            ctx.expect.equal(_LOGS, field, wanted, page.at(field), page)
-        for cursor in (page.at("next_cursor"), "nonsense", "x" * 512):
-            rest = ctx.require(
-                200, _LOGS, {"pool_id": pool_id}, query={"cursor": cursor, "process": 7}
-            )
-            ctx.expect.equal(_LOGS, "lines", [], rest.at("lines"), rest)
-        if status == "active":
-            ctx.require(200, "delete_pool", {"pool_id": pool_id})
-    for query in ({"limit": 0}, {"limit": 1001}, {"process": -1}, {"process": "x"}):
-        ctx.check(Status(422, str(query)), _LOGS, {"pool_id": pool_id}, query=query)
-    ctx.check(404, _LOGS, {"pool_id": ctx.session.pool_id("nowhere")})
 
 
 def _archived_pool(ctx: Context) -> tuple[str, list[Rollout]]:

@@ -25,6 +25,12 @@ def test_ids_are_subject_and_claim() -> None:
         assert one.play.__name__ == one.id.replace(".", "_")
 
 
+def test_the_module_or_folder_of_a_scenario_is_the_first_word_of_its_id() -> None:
+    for one in all_scenarios():
+        place = one.play.__module__.removeprefix("synth_pools.contract.scenarios.")
+        assert place.split(".")[0] == one.id.split(".")[0], (one.id, place)
+
+
 def test_every_clause_names_a_place_in_the_document() -> None:
     text = spec_path().read_text(encoding="utf-8")
     for one in all_scenarios():

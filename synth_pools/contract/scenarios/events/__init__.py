@@ -1,0 +1,1 @@
+"""Scenarios of the events of a rollout."""

@@ -1,0 +1,41 @@
+"""Scenario of the logs of a pool without processes."""
+
+from __future__ import annotations
+
+from synth_pools.contract.harness.context import Context
+from synth_pools.contract.harness.expectations import Status
+from synth_pools.contract.harness.registry import scenario
+
+_LOGS = "get_pool_logs"
+
+
+@scenario(
+    "pool_logs.empty",
+    "get_pool_logs",
+    "a pool without processes has no lines, before and after it is archived",
+    _LOGS,
+    needs="pool_logs",
+)
+def pool_logs_empty(ctx: Context) -> None:
+    pool_id = ctx.resources.pool()
+    for status in ("active", "archived"):
+        page = ctx.require(200, _LOGS, {"pool_id": pool_id})
+        for field, wanted in (
+            ("pool_id", pool_id),
+            ("status", status),
+            ("processes", []),
+            ("lines", []),
+            ("has_more", False),
+            ("truncated", False),
+        ):
+            ctx.expect.equal(_LOGS, field, wanted, page.at(field), page)
+        for cursor in (page.at("next_cursor"), "nonsense", "x" * 512):
+            rest = ctx.require(
+                200, _LOGS, {"pool_id": pool_id}, query={"cursor": cursor, "process": 7}
+            )
+            ctx.expect.equal(_LOGS, "lines", [], rest.at("lines"), rest)
+        if status == "active":
+            ctx.require(200, "delete_pool", {"pool_id": pool_id})
+    for query in ({"limit": 0}, {"limit": 1001}, {"process": -1}, {"process": "x"}):
+        ctx.check(Status(422, str(query)), _LOGS, {"pool_id": pool_id}, query=query)
+    ctx.check(404, _LOGS, {"pool_id": ctx.session.pool_id("nowhere")})
