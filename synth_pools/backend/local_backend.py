@@ -22,8 +22,8 @@ from .api_keys import key_problem, read_keys_file
 from .domain import clock
 from .errors import BadOptionError, DataDirError, LocalBackendError
 from .limits import Limits
+from .resources.open_files import raise_limit
 from .server.listener import base_url, check_port, is_loopback, open_listening_socket
-from .server.open_files import raise_limit
 from .server.thread import ServerThread
 from .settings import BackendOptions, Secret, Settings
 from .storage.data_dir import DataDir

@@ -19,6 +19,9 @@ from .metrics.recorder import MetricsRecorder
 from .metrics.snapshot import ContainerReading
 from .processes import Processes
 from .processes.permissions import check_engines
+from .resources.byte_budget import ByteBudget, NoRoomError, Reservation
+from .resources.sending_room import SendingRoom
+from .resources.workers import Workers
 from .rollouts.background_tasks import BackgroundTasks
 from .rollouts.capacity import AdmissionControl, StreamLimit
 from .rollouts.claims import SharedQueues
@@ -26,9 +29,6 @@ from .rollouts.event_feed import RolloutNotifier
 from .rollouts.runner import Runner
 from .rollouts.scheduler import Scheduler
 from .rollouts.service import RolloutService
-from .server.byte_budget import ByteBudget, NoRoomError, Reservation
-from .server.sending_room import SendingRoom
-from .server.workers import Workers
 from .settings import Settings
 from .sharing import Peers
 from .storage import pools, rollouts

@@ -12,7 +12,7 @@ from typing import Any
 from urllib.parse import quote
 
 from ..domain.errors import ApiError
-from ..server.byte_budget import Reservation
+from ..resources.byte_budget import Reservation
 from ..storage.content_store import in_executor
 from .messages import BytesResponse
 

@@ -18,7 +18,7 @@ from ..domain.openapi import Operation
 from ..domain.state_changes import REQUEST_ID
 from ..domain.validation import Contract, ResponseDepartsError
 from ..metrics.recorder import NO_OPERATION
-from ..server.byte_budget import Reservation
+from ..resources.byte_budget import Reservation
 from ..server.plain_cycle import WHOLE_RESPONSE
 from ..server.protocol import ABORT
 from ..services import Services

@@ -11,7 +11,7 @@ from starlette.types import Receive
 
 from ..domain import json_text
 from ..domain.openapi import Operation
-from ..server.byte_budget import Reservation
+from ..resources.byte_budget import Reservation
 from ..services import Services
 from ..storage.event_logs import Subject
 

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from typing import Any, TypeVar
 
 from ..domain import json_text
-from ..server.byte_budget import Reservation
+from ..resources.byte_budget import Reservation
 from ..storage.cursors import page_document
 from ..storage.database import Snapshot
 from .messages import JSONResponse, Request, Response, json_response, json_text_response

@@ -19,9 +19,9 @@ from ..domain.errors import (
     unsupported_media_type,
 )
 from ..limits import Limits
-from ..server.byte_budget import ByteBudget, NoRoomError, Reservation, timeout
+from ..resources.byte_budget import ByteBudget, NoRoomError, Reservation, timeout
+from ..resources.workers import Workers
 from ..server.protocol import Receiving
-from ..server.workers import Workers
 from .disconnects import ClientDisconnectedError
 
 _VERSIONS = frozenset({"1.0", "1.1", "2", "3"})

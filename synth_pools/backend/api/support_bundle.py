@@ -22,8 +22,8 @@ from ..artifacts.redaction import MASK, Redactor, names_secret
 from ..domain import json_text
 from ..domain.errors import ApiError, storage_unavailable
 from ..errors import BadOptionError
-from ..server.byte_budget import Reservation
-from ..server.workers import Workers
+from ..resources.byte_budget import Reservation
+from ..resources.workers import Workers
 from ..services import Services
 from ..storage import artifacts as artifact_rows
 from ..storage import events

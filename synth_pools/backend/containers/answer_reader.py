@@ -9,7 +9,7 @@ from typing import NamedTuple, Self
 import h11
 
 from ..domain import json_text
-from ..server.byte_budget import ByteBudget, Reservation
+from ..resources.byte_budget import ByteBudget, Reservation
 from ..server.simple_heads import read_response
 from .connections import ContainerConnection
 

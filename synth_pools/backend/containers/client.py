@@ -13,8 +13,8 @@ from urllib.parse import quote, urlsplit, urlunsplit
 from ..domain import clock, json_text
 from ..domain.errors import FORBIDDEN, SHORTAGE
 from ..domain.target import Answer, EventPage, Probe, Report, TargetError
-from ..server.byte_budget import ByteBudget, Reservation, timeout
-from ..server.workers import Workers
+from ..resources.byte_budget import ByteBudget, Reservation, timeout
+from ..resources.workers import Workers
 from ..settings import Secret, Settings
 from .credentials import container_key, holds_key, mask_key, mask_text
 from .http import BrokenAnswerError, ConnectionFailedError, ContainerHttp, ShortageError

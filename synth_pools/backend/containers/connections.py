@@ -13,7 +13,7 @@ from urllib.parse import quote, urlsplit
 import aiohappyeyeballs
 
 from ..domain import clock
-from ..server.open_files import SHORTAGES
+from ..resources.open_files import SHORTAGES
 from .resolver import CheckedResolver
 
 # Shorter than the 5 seconds after which most servers close an idle connection: a request that meets

@@ -10,8 +10,8 @@ import asyncio
 import ssl
 from collections.abc import Mapping
 
-from ..server.byte_budget import ByteBudget, Reservation
-from ..server.open_files import container_connections, most_files
+from ..resources.byte_budget import ByteBudget, Reservation
+from ..resources.open_files import container_connections, most_files
 from ..settings import Settings
 from .answer_reader import AnswerReader, BrokenAnswerError, NoAnswerError
 from .connections import (

@@ -13,7 +13,7 @@ from concurrent.futures import ThreadPoolExecutor
 
 from aiohappyeyeballs import AddrInfoType
 
-from ..server.open_files import SHORTAGES
+from ..resources.open_files import SHORTAGES
 from ..settings import Settings
 from .url_policy import IpAddress, is_local_name, literal_address, plain, refusal
 

@@ -16,7 +16,7 @@ import psutil
 
 from ..containers.members import ContainerOrigin
 from ..domain import clock
-from ..server.open_files import limit_restorer
+from ..resources.open_files import limit_restorer
 from .discovery import ProcessIdentity, tagger
 from .launcher import ContainerEnd
 from .output import OutputSink

@@ -11,7 +11,7 @@ from typing import Any
 
 from ..containers.protocol import is_answer
 from ..domain.target import Answer, Target, TargetError
-from ..server.byte_budget import timeout
+from ..resources.byte_budget import timeout
 
 _FIRST_PAUSE = 0.1
 _LONGEST_PAUSE = 2.0

@@ -15,8 +15,8 @@ from ..containers.protocol import is_answer
 from ..domain import json_text
 from ..domain.target import Answer
 from ..limits import Limits
-from ..server.byte_budget import Reservation
-from ..server.workers import Workers
+from ..resources.byte_budget import Reservation
+from ..resources.workers import Workers
 from ..settings import Settings
 from ..storage.rollout_results import RolloutResult, failure
 

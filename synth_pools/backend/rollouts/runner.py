@@ -15,7 +15,7 @@ from ..domain import clock, json_text
 from ..domain.clock import now, seconds_between
 from ..domain.errors import SHORTAGE, ApiError
 from ..domain.target import Answer, Target, TargetError
-from ..server.workers import Workers
+from ..resources.workers import Workers
 from ..settings import Settings
 from ..storage.content_store import ContentStore
 from ..storage.database import Database, Row, Snapshot

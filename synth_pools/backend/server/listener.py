@@ -9,7 +9,7 @@ import socket
 from typing import Any
 
 from ..errors import AddressError, BadOptionError
-from .open_files import client_files, most_files
+from ..resources.open_files import client_files, most_files
 
 _BACKLOG = 2048
 # What the system holds for a client that does not read: enough for speed, little per connection,

@@ -27,7 +27,7 @@ from uvicorn.server import ServerState
 
 from ..domain import clock
 from ..limits import Limits
-from .open_files import most_files
+from ..resources.open_files import most_files
 from .plain_cycle import WHOLE_RESPONSE, HeadWithBody, PlainCycle
 from .simple_heads import PlainRequest, read_request
 

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from ..domain import json_text
-from ..server.byte_budget import Reservation
+from ..resources.byte_budget import Reservation
 from .artifacts import ContentRow
 from .content_store import Content
 

@@ -13,7 +13,7 @@ from typing import Any
 
 import pytest
 
-from synth_pools.backend.server.byte_budget import Reservation
+from synth_pools.backend.resources.byte_budget import Reservation
 from tests.support.backend_server import Server, eventually
 from tests.support.containers import http, odd_container
 

@@ -18,7 +18,7 @@ from synth_pools.backend.containers.http import (
     ContainerHttp,
 )
 from synth_pools.backend.domain import json_text
-from synth_pools.backend.server.byte_budget import ByteBudget
+from synth_pools.backend.resources.byte_budget import ByteBudget
 from synth_pools.backend.settings import Secret, Settings
 
 OK = b"HTTP/1.1 200 OK\r\n"

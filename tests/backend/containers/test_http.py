@@ -17,7 +17,7 @@ from synth_pools.backend.containers.http import (
     ConnectionFailedError,
     ContainerHttp,
 )
-from synth_pools.backend.server.byte_budget import ByteBudget
+from synth_pools.backend.resources.byte_budget import ByteBudget
 from synth_pools.backend.settings import Secret, Settings
 from tests.support.ports import HOST, HeldPort
 

@@ -16,7 +16,7 @@ from synth_pools.backend.artifacts.listing import (
 )
 from synth_pools.backend.artifacts.zip_stream import Entry, zip_pieces
 from synth_pools.backend.domain import json_text
-from synth_pools.backend.server.byte_budget import Reservation
+from synth_pools.backend.resources.byte_budget import Reservation
 from synth_pools.backend.storage import artifacts as artifact_rows
 from synth_pools.backend.storage.content_store import ContentGoneError, in_executor
 from synth_pools.backend.storage.database import Row, Snapshot

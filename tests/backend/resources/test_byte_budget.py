@@ -7,7 +7,7 @@ import threading
 
 import pytest
 
-from synth_pools.backend.server.byte_budget import ByteBudget, NoRoomError, Reservation, timeout
+from synth_pools.backend.resources.byte_budget import ByteBudget, NoRoomError, Reservation, timeout
 
 
 async def test_the_first_to_wait_is_the_first_to_have_room() -> None:

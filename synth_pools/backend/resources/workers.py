@@ -21,7 +21,7 @@ from .byte_budget import uncounted
 
 _T = TypeVar("_T")
 
-_PROGRAM = "from synth_pools.backend.server.workers import serve_calls; serve_calls()"
+_PROGRAM = "from synth_pools.backend.resources.workers import serve_calls; serve_calls()"
 # After that much idleness its memory goes back to the system.
 _IDLE_SECONDS = 20.0
 # A call takes seconds; a process that has stood still for this long would be in everybody's way.

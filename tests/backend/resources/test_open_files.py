@@ -14,7 +14,7 @@ from typing import Any
 import httpx
 import pytest
 
-from synth_pools.backend.server import open_files
+from synth_pools.backend.resources import open_files
 from tests.support.container_process import ROOT, container_processes
 
 KEY = "sk_test_of_open_files"
@@ -113,7 +113,7 @@ def test_what_a_pool_starts_has_the_limit_that_the_backend_began_with() -> None:
 import asyncio, resource, sys
 from synth_pools.backend.processes.child import Child
 from synth_pools.backend.processes.output import OutputLogs
-from synth_pools.backend.server.open_files import raise_limit
+from synth_pools.backend.resources.open_files import raise_limit
 from synth_pools.backend.server.thread import loop_factory
 
 async def main():

@@ -17,8 +17,8 @@ from typing import Any
 import httpx
 import pytest
 
-from synth_pools.backend.server import sending_room
-from synth_pools.backend.server.byte_budget import Reservation
+from synth_pools.backend.resources import sending_room
+from synth_pools.backend.resources.byte_budget import Reservation
 from synth_pools.backend.storage import events
 from synth_pools.backend.storage.database import Transaction
 from synth_pools.backend.storage.rollouts import find_rollout

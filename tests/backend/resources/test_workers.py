@@ -15,9 +15,9 @@ import psutil
 import pytest
 
 from synth_pools.backend.domain import json_text
-from synth_pools.backend.server import workers as workers_module
-from synth_pools.backend.server.byte_budget import timeout
-from synth_pools.backend.server.workers import WorkerDiedError, Workers
+from synth_pools.backend.resources import workers as workers_module
+from synth_pools.backend.resources.byte_budget import timeout
+from synth_pools.backend.resources.workers import WorkerDiedError, Workers
 
 
 @pytest.fixture

@@ -1,0 +1,1 @@
+"""Memory, open files and worker processes that the rest of the backend shares."""
