@@ -11,13 +11,13 @@ from typing import Any
 import click
 
 from synth_pools import __version__
+from synth_pools.cli.groups import HELP_NAMES, SuggestingGroup
 from synth_pools.cli.operations.model import CommandRow
 
 _PROGRAM = "synth-pools"
 _INTERRUPTED = 130
 # What shells say of a program whose output nobody reads any more.
 _NOBODY_READS = 141
-_NAMES = {"help_option_names": ["-h", "--help"]}
 
 # Commands that are written by hand: module, attribute, the first line of their help. They are
 # loaded when they are run: what one of them needs takes longer than all help does.
@@ -58,29 +58,6 @@ WRITTEN_IN_GROUPS: dict[str, dict[str, tuple[str, str, str]]] = {
 _HIDDEN = {"complete-ids"}
 
 
-class SuggestingGroup(click.Group):
-    """Group that names the nearest command where there is none of a name."""
-
-    def resolve_command(
-        self, ctx: click.Context, args: list[str]
-    ) -> tuple[str | None, click.Command | None, list[str]]:
-        try:
-            return super().resolve_command(ctx, args)
-        except click.UsageError:
-            # 3 ms, which commands without a mistake do without.
-            from difflib import get_close_matches
-
-            if args[0].startswith("-"):
-                raise
-            near = get_close_matches(args[0], self.known_names(ctx), 1)
-            hint = f"; did you mean {near[0]}?" if near else ""
-            raise click.UsageError(f"there is no command {args[0][:60]!r}{hint}", ctx) from None
-
-    def known_names(self, context: click.Context) -> list[str]:
-        """List the names that a command may be called by."""
-        return self.list_commands(context)
-
-
 class OperationGroup(SuggestingGroup):
     """Commands for the operations of one group.
 
@@ -90,7 +67,7 @@ class OperationGroup(SuggestingGroup):
     """
 
     def __init__(self, name: str, help: str) -> None:  # noqa: A002 - click's own name
-        super().__init__(name, help=help or None, context_settings=_NAMES)
+        super().__init__(name, help=help or None, context_settings=HELP_NAMES)
         # With the table, which other commands do without.
         from synth_pools.cli.operations.table import COMMANDS
 
@@ -182,7 +159,7 @@ def _load(place: tuple[str, str, str]) -> click.Command:
     return command
 
 
-@click.group(cls=RootGroup, invoke_without_command=True, context_settings=_NAMES)
+@click.group(cls=RootGroup, invoke_without_command=True, context_settings=HELP_NAMES)
 @click.version_option(__version__, prog_name=_PROGRAM, message="%(prog)s %(version)s")
 @click.pass_context
 def root(context: click.Context) -> None:

@@ -1,1 +1,1 @@
-"""The live page: its files, its log-in, and the server that brings it to any backend."""
+"""The live page: its files, its log-in, and the responses of its own paths."""

@@ -7,8 +7,8 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
-from .assets import INDEX, Asset, load_assets
-from .sessions import Keys, LoginLinks, Sessions, is_same_origin
+from synth_pools.ui.assets import INDEX, Asset, load_assets
+from synth_pools.ui.sessions import Keys, LoginLinks, Sessions, is_same_origin
 
 ROOT = "/ui/"
 MOST_BODY_BYTES = 16 * 1024

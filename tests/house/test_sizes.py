@@ -21,6 +21,7 @@ SHORT_MODULES = {
     "exceptions",
     "failures",
     "fork_safety",
+    "groups",
     "image_releases",
     "local",
     "ports",

@@ -29,7 +29,7 @@ TESTS_OF = {
     "synth_pools/contract": "tests/contract",
     "synth_pools/cli/contract": "tests/cli tests/contract",
     "synth_pools/cli": "tests/cli",
-    "synth_pools/ui": "tests/ui",
+    "synth_pools/ui": "tests/ui tests/cli/local",
     "codegen": "tests/codegen tests/spec",
     "bench": "tests/bench",
 }

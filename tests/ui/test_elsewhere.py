@@ -7,8 +7,8 @@ from typing import Any
 
 import pytest
 
+from synth_pools.cli.local.page_server import PageServer
 from synth_pools.local import LocalBackend
-from synth_pools.ui.server import PageServer
 from tests.support.browser import Page
 
 pytestmark = [pytest.mark.browser, pytest.mark.xdist_group("browser")]

@@ -19,14 +19,14 @@ from synth_pools.cli.access.profiles import (
     write_profiles,
 )
 from synth_pools.cli.failures import CommandError, ExitStatus
-from synth_pools.cli.main import SuggestingGroup
+from synth_pools.cli.groups import HELP_NAMES, SuggestingGroup
 from synth_pools.cli.output import grid, write_text
 
 _LONGEST_KEY = 4096
 _URL = re.compile(r"https?://[^\s/?#]+(/[^\s?#]*)?")
 
 
-@click.group(cls=SuggestingGroup, context_settings={"help_option_names": ["-h", "--help"]})
+@click.group(cls=SuggestingGroup, context_settings=HELP_NAMES)
 def config() -> None:
     """Keep services and their keys under names.
 

@@ -14,13 +14,13 @@ from synth_pools.cli.failures import CommandError
 from synth_pools.cli.fleet.recorded import iter_journal
 from synth_pools.cli.fleet.results import ResultFile
 from synth_pools.cli.fleet.summary import RunSummary
-from synth_pools.cli.main import SuggestingGroup
+from synth_pools.cli.groups import HELP_NAMES, SuggestingGroup
 from synth_pools.cli.operations.commands import output_option
 
 _COLUMNS = ("index", "status", "reward", "seconds", "failure", "rollout_id")
 
 
-@click.group(cls=SuggestingGroup, context_settings={"help_option_names": ["-h", "--help"]})
+@click.group(cls=SuggestingGroup, context_settings=HELP_NAMES)
 def journal() -> None:
     """Show and merge the journals of runs."""
 

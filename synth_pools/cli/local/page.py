@@ -35,7 +35,7 @@ def ui(journal: Path | None, port: int, opens: bool, connection: ServiceOptions)
       synth-pools ui run.jsonl
     """
     # 60 ms, which other commands do without.
-    from synth_pools.ui.server import PageServer
+    from synth_pools.cli.local.page_server import PageServer
 
     try:
         if journal is not None:

@@ -18,9 +18,9 @@ from urllib.parse import parse_qsl, unquote, urlsplit
 
 import httpx
 
-from .journal import JournalApi
-from .sessions import Keys, LoginLinks, OneKey, Sessions
-from .site import PageRequest, PageResponse, Site, is_page_path
+from synth_pools.cli.local.journal_api import JournalApi
+from synth_pools.ui.sessions import Keys, LoginLinks, OneKey, Sessions
+from synth_pools.ui.site import PageRequest, PageResponse, Site, is_page_path
 
 _SECONDS = 60.0
 _MOST_BODY_BYTES = 64 * 1024 * 1024

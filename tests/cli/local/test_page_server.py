@@ -16,8 +16,8 @@ from typing import Any
 import httpx
 import pytest
 
+from synth_pools.cli.local.page_server import PageServer
 from synth_pools.local import LocalBackend
-from synth_pools.ui.server import PageServer
 from synth_pools.ui.sessions import TOKEN_HEADER
 from tests.support.backend_server import read_events
 from tests.support.commands import run_command
@@ -30,6 +30,12 @@ def logged_in(server: PageServer) -> httpx.Client:
     assert answer.status_code == 200
     client.headers[TOKEN_HEADER] = answer.json()["token"]
     return client
+
+
+@pytest.fixture
+def backend(tmp_path: Path) -> Iterator[LocalBackend]:
+    with LocalBackend(tmp_path / "data") as backend:
+        yield backend
 
 
 @pytest.fixture
