@@ -15,9 +15,9 @@ from synth_pools.contract.exceptions import (
     UnjudgeableError,
     UnreachableError,
 )
+from synth_pools.contract.harness.check import Check
 from synth_pools.contract.harness.context import Context
 from synth_pools.contract.harness.expectations import Expectation, Status
-from synth_pools.contract.harness.registry import Scenario
 from synth_pools.contract.harness.scope import FOR_CONTAINERS, lacking, offered_operations
 from synth_pools.contract.harness.waits import Rollout, rollout_id, wait_for
 from synth_pools.contract.http.client import ABSENT, Response
@@ -116,11 +116,10 @@ def first_contact(session: Session) -> None:
         session.collector.record(response.exchange, Layer.PREFLIGHT)
     ctx = Context(
         session,
-        Scenario(
+        Check(
             "preflight.contact",
             Clause("Authentication", "a right key is accepted by every operation"),
             _FIRST_OPERATIONS,
-            lambda _: None,
         ),
         Layer.PREFLIGHT,
     )
@@ -181,11 +180,10 @@ def prove(session: Session) -> Rollout | None:
     """
     ctx = Context(
         session,
-        Scenario(
+        Check(
             "preflight.rollout",
             Clause("Rollouts: states", "a rollout is admitted, runs and ends"),
             ("create_pool", "create_task", "create_rollout", "get_rollout"),
-            lambda _: None,
         ),
         Layer.PREFLIGHT,
     )
@@ -263,7 +261,7 @@ def check_access(session: Session, rollout: Rollout | None) -> None:
         rollout: A rollout of the run, whose ids are asked for; None where there is none.
     """
     operations = tuple(session.document.operations)
-    item = Scenario(_ACCESS_CHECK, ACCESS, operations, lambda _: None)
+    item = Check(_ACCESS_CHECK, ACCESS, operations)
     ctx = Context(session, item, Layer.PREFLIGHT)
     ids = _ids(session, rollout)
     absent = session.not_offered()

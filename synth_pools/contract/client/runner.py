@@ -28,9 +28,9 @@ from synth_pools.contract.exceptions import (
     StoppedError,
     StopScenarioError,
 )
+from synth_pools.contract.harness.check import Check
 from synth_pools.contract.harness.context import Context
 from synth_pools.contract.harness.expectations import Expectation
-from synth_pools.contract.harness.registry import Scenario
 from synth_pools.contract.harness.waits import Rollout, rollout_id, start_rollout, wait_for
 from synth_pools.contract.http.client import ABSENT, Response, at, client_of
 from synth_pools.contract.options import Access
@@ -100,7 +100,7 @@ class _Readable:
 
 
 def _run(session: Session, check: str, call: Any) -> None:
-    item = Scenario(check, _CLAUSE, tuple(session.document.operations), lambda _: None)
+    item = Check(check, _CLAUSE, tuple(session.document.operations))
     ctx = Context(session, item, Layer.CLIENT)
     lack = ""
     try:

@@ -7,8 +7,8 @@ from random import Random
 from typing import Any
 
 from synth_pools.contract.exceptions import InconclusiveError, StopScenarioError
+from synth_pools.contract.harness.check import Check
 from synth_pools.contract.harness.expectations import Expectations, Status, StatusLike
-from synth_pools.contract.harness.registry import Scenario
 from synth_pools.contract.harness.resources import Resources
 from synth_pools.contract.http.client import EventStream, Response
 from synth_pools.contract.http.sse import SseReader
@@ -23,17 +23,17 @@ class Context:
 
     Attributes:
         session: The run that it is part of.
-        scenario: The scenario.
+        scenario: The check that it is played for.
         expect: Its expectations.
         resources: The pools that it makes.
         random: Random numbers that are the same for the same seed.
     """
 
-    def __init__(self, session: Session, scenario: Scenario, layer: Layer = Layer.SCENARIO) -> None:
+    def __init__(self, session: Session, scenario: Check, layer: Layer = Layer.SCENARIO) -> None:
         self.session = session
         self.scenario = scenario
         self.expect = Expectations(session, scenario, layer)
-        self.resources = Resources(self)
+        self.resources = Resources(session, scenario.id, self.require)
         self.random = Random(f"{session.options.seed}:{scenario.id}")
 
     def call(

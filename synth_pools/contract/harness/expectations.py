@@ -10,7 +10,7 @@ from typing import Any
 
 from synth_pools.contract.collector import cause_of
 from synth_pools.contract.exceptions import InconclusiveError
-from synth_pools.contract.harness.registry import Scenario
+from synth_pools.contract.harness.check import Check
 from synth_pools.contract.http.client import ABSENT, EventStream, Response, at
 from synth_pools.contract.results import Clause, Column, Departure, Exchange, Layer, Outcome
 from synth_pools.contract.rules.verdict import excerpt, same_json, show
@@ -91,7 +91,7 @@ class Expectations:
         departures: The number of expectations that were not met.
     """
 
-    def __init__(self, session: Session, scenario: Scenario, layer: Layer) -> None:
+    def __init__(self, session: Session, scenario: Check, layer: Layer) -> None:
         self._session = session
         self._scenario = scenario
         self._layer = layer

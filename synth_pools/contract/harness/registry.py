@@ -9,25 +9,20 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
 
+from synth_pools.contract.harness.check import Check
+from synth_pools.contract.harness.context import Context
 from synth_pools.contract.results import Clause
 
-if TYPE_CHECKING:
-    from synth_pools.contract.harness.context import Context
-
-Play = Callable[["Context"], None]
+Play = Callable[[Context], None]
 
 
 @dataclass(frozen=True, slots=True)
-class Scenario:
-    """One check of behaviour.
+class Scenario(Check):
+    """Check that a function plays.
 
     Attributes:
-        id: Its id in reports, "subject.claim".
-        clause: The clause of openapi.yaml that it rests on.
-        operations: The operations that it speaks about, by their ids.
-        play: The function that judges them.
+        play: The function that judges the operations.
         needs: The preconditions, of which the first that is not met is told: "live" (rollouts that
             last as long as is wanted), "containers" (stub containers of the kit), "other_key" or
             "restart" (the options), or a feature of the server.
@@ -37,9 +32,6 @@ class Scenario:
         smoke: Whether it is one of those that are played for every commit.
     """
 
-    id: str
-    clause: Clause
-    operations: tuple[str, ...]
     play: Play
     needs: tuple[str, ...] = ()
     reads_only: bool = False

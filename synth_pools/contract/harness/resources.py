@@ -2,31 +2,43 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from typing import TYPE_CHECKING, Any
+from collections.abc import Callable, Mapping
+from typing import Any
 
 from synth_pools.contract.exceptions import InconclusiveError, StopScenarioError
 from synth_pools.contract.http.client import Response
 from synth_pools.contract.results import Outcome
-
-if TYPE_CHECKING:
-    from synth_pools.contract.harness.context import Context
+from synth_pools.contract.session import Session
 
 
 class Resources:
-    """Maker of pools for one scenario, each under a name that no other scenario uses."""
+    """Pools of one check, each under a name that no other check uses.
 
-    def __init__(self, ctx: Context, first_number: int = 0) -> None:
-        self._ctx = ctx
+    Args:
+        session: The run.
+        check: The id of the check.
+        require: The sender of requests that the check builds on; see `Context.require`.
+        first_number: The number after which the names are counted.
+    """
+
+    def __init__(
+        self,
+        session: Session,
+        check: str,
+        require: Callable[..., Response],
+        first_number: int = 0,
+    ) -> None:
+        self._session = session
+        self._require = require
+        # The plainest ids that there are: what a server makes of others has a scenario of its own.
+        self._slug = check.replace("_", "-").replace(".", "-")
         self._number = first_number
 
     def name(self, subject: str = "") -> str:
         """Return an unused id."""
         self._number += 1
-        # The plainest ids that there are: what a server makes of others has a scenario of its own.
-        slug = self._ctx.scenario.id.replace("_", "-").replace(".", "-")
-        parts = (slug, subject, str(self._number))
-        return self._ctx.session.pool_id("-".join(filter(None, parts)))
+        parts = (self._slug, subject, str(self._number))
+        return self._session.pool_id("-".join(filter(None, parts)))
 
     def pool(self, subject: str = "", **more: Any) -> str:
         """Create a pool and wait until it is active.
@@ -38,7 +50,7 @@ class Resources:
         Returns:
             Its id.
         """
-        body = self._ctx.session.pool_body("x", **self._named(subject), **more)
+        body = self._session.pool_body("x", **self._named(subject), **more)
         return str(self.create_pool(body).at("id"))
 
     def live_pool(self, subject: str = "", **more: Any) -> str:
@@ -47,7 +59,7 @@ class Resources:
         Raises:
             InconclusiveError: There can be none on this server.
         """
-        body = self._ctx.session.live_pool_body("x", **self._named(subject), **more)
+        body = self._session.live_pool_body("x", **self._named(subject), **more)
         if body is None:
             raise InconclusiveError(
                 Outcome.NOT_REACHED,
@@ -66,12 +78,12 @@ class Resources:
             StopScenarioError: It was not created.
             InconclusiveError: It did not become active in time.
         """
-        self._ctx.session.register_pool(str(body.get("pool_id") or body.get("id")))
-        response = self._ctx.require(201, "create_pool", json=body)
+        self._session.register_pool(str(body.get("pool_id") or body.get("id")))
+        response = self._require(201, "create_pool", json=body)
         created = response.at("id")
         if not isinstance(created, str):
             raise StopScenarioError
-        self._ctx.session.register_pool(created)
+        self._session.register_pool(created)
         if response.at("status") != "active":
             self.wait_until_active(created)
         return response
@@ -82,14 +94,14 @@ class Resources:
         Raises:
             InconclusiveError: It failed, was archived, or did not become active in time.
         """
-        came: object = "nothing"
-        for _ in self._ctx.session.pauses():
-            came = self._ctx.require(200, "get_pool", {"pool_id": pool_id}).at("status")
-            if came == "active":
+        status: object = "unknown"
+        for _ in self._session.pauses():
+            status = self._require(200, "get_pool", {"pool_id": pool_id}).at("status")
+            if status == "active":
                 return
-            if came in ("failed", "archived"):
+            if status in ("failed", "archived"):
                 break
-        note = f"the pool was {came} and not active after {self._ctx.session.patience:.0f} s"
+        note = f"the pool was {status} and not active after {self._session.patience:.0f} s"
         raise InconclusiveError(Outcome.NOT_REACHED, "create_pool", note)
 
     def _named(self, subject: str) -> dict[str, str]:

@@ -14,8 +14,8 @@ from synth_pools.contract.exceptions import (
     StopScenarioError,
     UnreachableError,
 )
+from synth_pools.contract.harness.check import Check
 from synth_pools.contract.harness.expectations import difference
-from synth_pools.contract.harness.registry import Scenario
 from synth_pools.contract.harness.views import in_list, of_pool, of_rollout
 from synth_pools.contract.http.client import ABSENT, Response, at
 from synth_pools.contract.results import Clause
@@ -35,7 +35,7 @@ class ObservingMachine(RuleBasedStateMachine):
 
     def __init__(self) -> None:
         super().__init__()
-        item = Scenario(CHECK, _CLAUSE, self.operations, lambda _: None)
+        item = Check(CHECK, _CLAUSE, self.operations)
         self.ctx = StatefulRun(self.search, item)
         self.pools: list[PoolModel] = []
 

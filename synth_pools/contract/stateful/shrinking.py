@@ -10,9 +10,9 @@ from dataclasses import dataclass
 
 import hypothesis.configuration
 
+from synth_pools.contract.harness.check import Check
 from synth_pools.contract.harness.context import Context
 from synth_pools.contract.harness.expectations import Expectation, Expectations
-from synth_pools.contract.harness.registry import Scenario
 from synth_pools.contract.harness.resources import Resources
 from synth_pools.contract.results import Layer
 from synth_pools.contract.session import Session
@@ -65,7 +65,7 @@ class Shrinker:
 class _FailFast(Expectations):
     """Expectations of which the first unmet one ends the run."""
 
-    def __init__(self, shrinker: Shrinker, scenario: Scenario) -> None:
+    def __init__(self, shrinker: Shrinker, scenario: Check) -> None:
         super().__init__(shrinker.session, scenario, Layer.SCENARIO)
         self._shrinker = shrinker
 
@@ -81,11 +81,13 @@ class _FailFast(Expectations):
 class StatefulRun(Context):
     """Context of one run; only the departure of the shortest failed run is recorded in the end."""
 
-    def __init__(self, shrinker: Shrinker, scenario: Scenario) -> None:
+    def __init__(self, shrinker: Shrinker, scenario: Check) -> None:
         super().__init__(shrinker.session, scenario)
         shrinker.runs += 1
         self.expect = _FailFast(shrinker, scenario)
-        self.resources = Resources(self, first_number=shrinker.runs * 1_000)
+        self.resources = Resources(
+            self.session, scenario.id, self.require, first_number=shrinker.runs * 1_000
+        )
 
 
 @contextlib.contextmanager

@@ -8,8 +8,8 @@ from typing import Any
 
 from synth_pools.contract.collector import ResultCollector
 from synth_pools.contract.document import Document
+from synth_pools.contract.harness.check import Check
 from synth_pools.contract.harness.context import Context
-from synth_pools.contract.harness.registry import Scenario
 from synth_pools.contract.http.client import HttpClient
 from synth_pools.contract.options import ApiKey, Options
 from synth_pools.contract.results import Clause, Departure, Outcome
@@ -62,7 +62,7 @@ def answering(
 def context(run: Session, *operations: str) -> Context:
     """Create the context of a scenario that speaks about these operations."""
     demand = Clause("Pages", "a demand")
-    return Context(run, Scenario("a.b", demand, operations or ("get_pool",), lambda _: None))
+    return Context(run, Check("a.b", demand, operations or ("get_pool",)))
 
 
 def asked(server: FaultServer, operation: str) -> list[Seen]:

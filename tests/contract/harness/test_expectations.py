@@ -7,13 +7,13 @@ from typing import Any
 import pytest
 
 from synth_pools.contract.exceptions import InconclusiveError
+from synth_pools.contract.harness.check import Check
 from synth_pools.contract.harness.expectations import (
     Expectation,
     Expectations,
     Status,
     difference,
 )
-from synth_pools.contract.harness.registry import Scenario
 from synth_pools.contract.http.client import ABSENT, Response, at
 from synth_pools.contract.results import Clause, Column, Exchange, Layer, Outcome
 from synth_pools.contract.rules.verdict import same_json
@@ -49,7 +49,7 @@ def test_where_two_values_part() -> None:
 
 def _expectations() -> tuple[Expectations, Session]:
     run = session()
-    scenario = Scenario("a.b", _CLAUSE, ("update_pool",), lambda _: None)
+    scenario = Check("a.b", _CLAUSE, ("update_pool",))
     return Expectations(run, scenario, Layer.SCENARIO), run
 
 

@@ -5,9 +5,9 @@ from __future__ import annotations
 import pytest
 
 from synth_pools.contract.exceptions import InconclusiveError
+from synth_pools.contract.harness.check import Check
 from synth_pools.contract.harness.context import Context
 from synth_pools.contract.harness.holding import hold
-from synth_pools.contract.harness.registry import Scenario
 from synth_pools.contract.results import Clause, Outcome
 from tests.contract.harness.sessions import session
 
@@ -15,7 +15,7 @@ from tests.contract.harness.sessions import session
 def test_each_attempt_holds_longer_than_the_one_before_and_the_last_is_no_verdict() -> None:
     run = session()
     run.http.round_trip = 1.5
-    item = Scenario("a.b", Clause("Pages", "x"), ("pause_pool",), lambda _: None)
+    item = Check("a.b", Clause("Pages", "x"), ("pause_pool",))
     lasted: list[float] = []
     with pytest.raises(InconclusiveError) as told:
         lasted.extend(held.seconds for held in hold(Context(run, item)))

@@ -7,8 +7,8 @@ from collections.abc import Iterator
 import pytest
 
 from synth_pools.contract.exceptions import InconclusiveError
+from synth_pools.contract.harness.check import Check
 from synth_pools.contract.harness.context import Context
-from synth_pools.contract.harness.registry import Scenario
 from synth_pools.contract.harness.waits import comes
 from synth_pools.contract.options import ApiKey
 from synth_pools.contract.results import Clause, Exchange, Outcome
@@ -33,7 +33,7 @@ def run(backend: LocalBackend) -> Session:
 
 
 def _context(run: Session) -> Context:
-    return Context(run, Scenario("a.b", Clause("Pages", "x"), ("get_pool",), lambda _: None))
+    return Context(run, Check("a.b", Clause("Pages", "x"), ("get_pool",)))
 
 
 def _slow_line(run: Session) -> None:

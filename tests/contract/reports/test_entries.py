@@ -5,8 +5,8 @@ from __future__ import annotations
 from dataclasses import replace
 
 from synth_pools.contract.collector import ResultCollector
+from synth_pools.contract.harness.check import Check
 from synth_pools.contract.harness.expectations import Expectations
-from synth_pools.contract.harness.registry import Scenario
 from synth_pools.contract.http.client import Response
 from synth_pools.contract.reports.text import render_table
 from synth_pools.contract.results import (
@@ -50,7 +50,7 @@ def test_a_missing_header_is_one_entry_over_all_operations() -> None:
 
 def test_what_one_scenario_demands_of_several_operations_is_one_entry() -> None:
     run = session()
-    item = Scenario("a.b", Clause("Pages", "x"), ("get_pool", "list_pools"), lambda _: None)
+    item = Check("a.b", Clause("Pages", "x"), ("get_pool", "list_pools"))
     expect = Expectations(run, item, Layer.SCENARIO)
     for operation in item.operations:
         expect.unexpected_status(Response(Exchange("GET", URL, status=200)), 404, operation)
@@ -61,7 +61,7 @@ def test_what_one_scenario_demands_of_several_operations_is_one_entry() -> None:
 
 def test_what_follows_from_a_refused_step_is_not_judged() -> None:
     run = session()
-    item = Scenario("a.b", Clause("Pages", "x"), ("get_pool",), lambda _: None)
+    item = Check("a.b", Clause("Pages", "x"), ("get_pool",))
     expect = Expectations(run, item, Layer.SCENARIO)
     refused = Response(Exchange("GET", URL, status=404, response_body=b"{}"))
     assert not expect.status(refused, 200, "get_pool")
