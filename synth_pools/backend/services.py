@@ -7,6 +7,10 @@ import contextlib
 from collections.abc import AsyncIterator, Iterable
 from dataclasses import dataclass
 
+from synth_pools.backend.storage.contents.folder import FolderContents
+from synth_pools.backend.storage.contents.opening import open_contents, sweep_contents
+from synth_pools.backend.storage.contents.store import ContentStore, RemoteContents
+
 from .api_keys import KeyRing
 from .containers.balancer import Balancer
 from .containers.client import ContainerClient
@@ -32,9 +36,6 @@ from .rollouts.service import RolloutService
 from .settings import Settings
 from .sharing import Peers
 from .storage import pools, rollouts
-from .storage.content_folder import FolderContents
-from .storage.content_opening import open_contents, sweep_contents
-from .storage.content_store import ContentStore, RemoteContents
 from .storage.cursors import Cursors, cursor_secret
 from .storage.database import Database, StorageError, Transaction
 from .storage.idempotency import forget_old_keys

@@ -15,10 +15,9 @@ import pytest
 
 from synth_pools.backend.domain.content_places import BucketPlace
 from synth_pools.backend.errors import ArtifactsError, DataDirError
-from synth_pools.backend.storage import content_bucket
-from synth_pools.backend.storage.content_folder import FolderContents
-from synth_pools.backend.storage.content_store import FOLDER, RemoteContents
-from synth_pools.backend.storage.data_dir import CONTENTS_FILE
+from synth_pools.backend.storage.contents import bucket as content_bucket
+from synth_pools.backend.storage.contents.folder import FolderContents
+from synth_pools.backend.storage.contents.store import CONTENTS_FILE, FOLDER, RemoteContents
 from synth_pools.backend.storage.sqlite.backup import back_up
 from tests.support.backend_server import Server, eventually, serve
 from tests.support.commands import run_command

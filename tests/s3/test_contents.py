@@ -6,7 +6,7 @@ import hashlib
 
 import pytest
 
-from synth_pools.backend.storage.content_store import LOST_FOLDER, Content, RemoteContents
+from synth_pools.backend.storage.contents.store import LOST_FOLDER, Content, RemoteContents
 from tests.support.content_places import BucketOfTests
 
 

@@ -9,9 +9,9 @@ import obstore
 from obstore.store import S3Store
 
 from synth_pools.backend.domain.content_places import BucketPlace
-from synth_pools.backend.storage.content_bucket import BucketContents
-from synth_pools.backend.storage.content_folder import FolderContents, content_file
-from synth_pools.backend.storage.content_store import FOLDER, ContentStore
+from synth_pools.backend.storage.contents.bucket import BucketContents
+from synth_pools.backend.storage.contents.folder import FolderContents, content_file
+from synth_pools.backend.storage.contents.store import FOLDER, ContentStore
 from tests.support.s3_server import BUCKET, REGION, S3Server
 
 

@@ -10,6 +10,7 @@ from collections.abc import AsyncGenerator, Callable, Iterator
 from starlette.types import Receive, Scope, Send
 from starlette.websockets import WebSocketClose
 
+from synth_pools.backend.storage.contents.store import ContentGoneError, ContentsUnavailableError
 from synth_pools.ui.site import is_page_path
 
 from ..domain import clock, json_text
@@ -22,7 +23,6 @@ from ..resources.byte_budget import Reservation
 from ..server.plain_cycle import WHOLE_RESPONSE
 from ..server.protocol import ABORT
 from ..services import Services
-from ..storage.content_store import ContentGoneError, ContentsUnavailableError
 from ..storage.events import sent_messages
 from .disconnects import ClientDisconnectedError
 from .handlers import HANDLERS, require_complete

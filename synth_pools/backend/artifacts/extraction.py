@@ -8,11 +8,12 @@ import hashlib
 from collections.abc import Iterator, Mapping
 from typing import Any, NamedTuple
 
+from synth_pools.backend.storage.contents.store import Content
+
 from ..domain import clock, json_text
 from ..domain.clock import now
 from ..limits import Limits
 from ..storage.artifacts import ContentRow
-from ..storage.content_store import Content
 from .safe_paths import safe_paths
 
 # Up to here a content stays in the rollout's result, which is where it is served from too.

@@ -9,8 +9,9 @@ from dataclasses import dataclass
 from typing import Any, NamedTuple
 from urllib.parse import quote
 
+from synth_pools.backend.storage.contents.store import ContentStore
+
 from ..domain.errors import ApiError
-from ..storage.content_store import ContentStore
 from .extraction import IN_FILE, content_bytes, given_artifacts, plain_bytes
 from .safe_paths import safe_paths
 

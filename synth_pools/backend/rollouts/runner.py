@@ -8,6 +8,8 @@ from dataclasses import replace
 from functools import partial
 from typing import Any
 
+from synth_pools.backend.storage.contents.store import ContentStore
+
 from ..containers.balancer import Balancer, Lease, LeaseInterruptedError, Outage
 from ..containers.client import ContainerClient
 from ..containers.echo import EchoTarget
@@ -17,7 +19,6 @@ from ..domain.errors import SHORTAGE, ApiError
 from ..domain.target import Answer, Target, TargetError
 from ..resources.workers import Workers
 from ..settings import Settings
-from ..storage.content_store import ContentStore
 from ..storage.database import Database, Row, Snapshot
 from ..storage.peers import FencedError
 from ..storage.pools import Pool, find_pool

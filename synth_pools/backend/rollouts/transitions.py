@@ -7,13 +7,14 @@ from collections.abc import Sequence
 from functools import partial
 from typing import NamedTuple
 
+from synth_pools.backend.storage.contents.store import ContentStore
+
 from ..containers.balancer import Balancer
 from ..domain.clock import now, seconds_between
 from ..domain.definitions import container_urls, starts_containers
 from ..domain.errors import ApiError
 from ..domain.target import TargetError
 from ..settings import Settings
-from ..storage.content_store import ContentStore
 from ..storage.database import Executes, Row, Transaction
 from ..storage.peers import FencedError
 from ..storage.pools import Pool, find_pool, find_task, task_container_url

@@ -12,10 +12,11 @@ import tempfile
 from pathlib import Path
 from typing import Self
 
+from synth_pools.backend.storage.contents.store import CONTENTS_FILE, FOLDER, ID_FILE, LOST_FOLDER
+
 from ..api_keys import make_key_file, read_key_file
 from ..errors import DataDirError, DataDirLockedError
 from ..settings import Secret
-from .content_store import FOLDER, ID_FILE, LOST_FOLDER
 from .private_files import make_folder, restrict
 
 _log = logging.getLogger(__name__)
@@ -26,8 +27,6 @@ FILE_NAME = "synth-pools.sqlite3"
 STORE_FILE = "store"
 # What tells the backend of this directory from the others that share the database on a server.
 BACKEND_FILE = "backend"
-# Which bucket has the contents of its artifacts, if one has them.
-CONTENTS_FILE = "artifacts.place"
 KEY_FILE = "api-key"
 LOCK_FILE = "lock"
 

@@ -5,11 +5,12 @@ from __future__ import annotations
 import os
 from pathlib import Path
 
+from synth_pools.backend.storage.contents.folder import contents_id_file
+from synth_pools.backend.storage.contents.opening import contents_identity
+
 from ..domain import clock
 from ..errors import DataDirError, StoreError
 from ..settings import Settings
-from .content_folder import contents_id_file
-from .content_opening import contents_identity
 from .data_dir import BACKEND_FILE, FILE_NAME, STORE_FILE
 from .database import CommitObserver, Database
 from .private_files import create_file, make_folder

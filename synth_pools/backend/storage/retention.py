@@ -7,18 +7,19 @@ import logging
 from collections.abc import Iterator
 from functools import partial
 
-from ..domain import clock
-from ..domain.clock import ago
-from ..domain.errors import StorageUnavailableError
-from . import artifacts as artifact_rows
-from . import rollouts
-from .content_folder import FolderContents
-from .content_store import (
+from synth_pools.backend.storage.contents.folder import FolderContents
+from synth_pools.backend.storage.contents.store import (
     LOST_FOLDER,
     ContentStore,
     RemoteContents,
     in_executor,
 )
+
+from ..domain import clock
+from ..domain.clock import ago
+from ..domain.errors import StorageUnavailableError
+from . import artifacts as artifact_rows
+from . import rollouts
 from .database import Database, Transaction
 from .idempotency import KEY_SECONDS
 

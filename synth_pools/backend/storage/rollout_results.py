@@ -5,10 +5,11 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Any
 
+from synth_pools.backend.storage.contents.store import Content
+
 from ..domain import json_text
 from ..resources.byte_budget import Reservation
 from .artifacts import ContentRow
-from .content_store import Content
 
 
 # Made for each rollout: a frozen one takes three times as long.

@@ -15,7 +15,7 @@ from urllib.parse import quote
 
 import pytest
 
-from synth_pools.backend.storage.content_store import FOLDER
+from synth_pools.backend.storage.contents.store import FOLDER
 from synth_pools.backend.storage.data_dir import FILE_NAME
 from tests.support.backend_server import Server, serve
 from tests.support.containers import http, odd_container

@@ -20,8 +20,8 @@ import pytest
 from synth_pools.backend.errors import BadOptionError
 from synth_pools.backend.local_backend import LocalBackend
 from synth_pools.backend.storage.artifacts import all_names
-from synth_pools.backend.storage.content_folder import FolderContents, content_file
-from synth_pools.backend.storage.content_store import FOLDER, LOST_FOLDER
+from synth_pools.backend.storage.contents.folder import FolderContents, content_file
+from synth_pools.backend.storage.contents.store import FOLDER, LOST_FOLDER
 from synth_pools.backend.storage.data_dir import FILE_NAME
 from synth_pools.backend.storage.sqlite.backup import back_up
 from synth_pools.cli.options import bytes_of

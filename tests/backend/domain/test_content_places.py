@@ -105,7 +105,7 @@ def test_options_that_go_together(tmp_path: Path) -> None:
 def test_the_extra_that_is_missing_is_named(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.delitem(sys.modules, "synth_pools.backend.storage.content_bucket", raising=False)
+    monkeypatch.delitem(sys.modules, "synth_pools.backend.storage.contents.bucket", raising=False)
     monkeypatch.setitem(sys.modules, "obstore", None)
     backend = LocalBackend(tmp_path, artifacts="s3://bucket/prefix")
     with pytest.raises(ArtifactsError, match=r"pip install 'synth-pools\[local,s3\]'"):

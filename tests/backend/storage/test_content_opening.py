@@ -9,7 +9,7 @@ import pytest
 from synth_pools.backend.domain.content_places import BucketPlace
 from synth_pools.backend.errors import ArtifactsError
 from synth_pools.backend.settings import Secret, Settings
-from synth_pools.backend.storage.content_opening import _open_bucket, contents_identity
+from synth_pools.backend.storage.contents.opening import _open_bucket, contents_identity
 
 PLACE = BucketPlace("bucket", "some/prefix")
 RIGHT = {

@@ -11,7 +11,7 @@ from pathlib import Path
 
 import pytest
 
-from synth_pools.backend.storage.content_store import (
+from synth_pools.backend.storage.contents.store import (
     Content,
     ContentGoneError,
     ContentStore,

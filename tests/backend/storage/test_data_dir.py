@@ -17,8 +17,8 @@ import pytest
 
 from synth_pools.backend.errors import DataDirError
 from synth_pools.backend.local_backend import LocalBackend
-from synth_pools.backend.storage.content_folder import content_file
-from synth_pools.backend.storage.content_store import FOLDER, LOST_FOLDER
+from synth_pools.backend.storage.contents.folder import content_file
+from synth_pools.backend.storage.contents.store import FOLDER, LOST_FOLDER
 from synth_pools.backend.storage.data_dir import FILE_NAME, KEY_FILE, LOCK_FILE, DataDir
 from synth_pools.backend.storage.sqlite.backup import back_up
 from tests.backend.storage.test_schema import make_version_1

@@ -14,7 +14,7 @@ from pathlib import Path
 from typing import Any
 
 from synth_pools import ContainerPoolsClient
-from synth_pools.backend.storage.content_store import FOLDER
+from synth_pools.backend.storage.contents.store import FOLDER
 from synth_pools.backend.storage.data_dir import FILE_NAME
 from tests.support.container_process import container_processes, content_of
 from tests.support.postgres_server import PostgresServer, fetch

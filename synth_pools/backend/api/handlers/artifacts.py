@@ -18,7 +18,7 @@ from synth_pools.backend.artifacts.zip_stream import Entry, zip_pieces
 from synth_pools.backend.domain import json_text
 from synth_pools.backend.resources.byte_budget import Reservation
 from synth_pools.backend.storage import artifacts as artifact_rows
-from synth_pools.backend.storage.content_store import ContentGoneError, in_executor
+from synth_pools.backend.storage.contents.store import ContentGoneError, in_executor
 from synth_pools.backend.storage.database import Row, Snapshot
 
 from ..content_responses import archive_response, content_response

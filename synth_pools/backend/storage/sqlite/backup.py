@@ -11,10 +11,11 @@ from contextlib import closing
 from pathlib import Path
 from urllib.parse import quote
 
+from synth_pools.backend.storage.contents.folder import content_file
+from synth_pools.backend.storage.contents.store import CONTENTS_FILE, FOLDER, LOST_FOLDER
+from synth_pools.backend.storage.data_dir import FILE_NAME, LOCK_FILE
+
 from ...errors import DataDirError
-from ..content_folder import content_file
-from ..content_store import FOLDER, LOST_FOLDER
-from ..data_dir import CONTENTS_FILE, FILE_NAME, LOCK_FILE
 from ..private_files import create_file, flush_folder, make_folder
 
 _BUSY_SECONDS = 30.0

@@ -13,9 +13,9 @@ import re
 from collections.abc import Collection, Iterator, Sequence
 from pathlib import Path
 
-from ..domain import clock
-from ..errors import DataDirError
-from .content_store import (
+from synth_pools.backend.domain import clock
+from synth_pools.backend.errors import DataDirError
+from synth_pools.backend.storage.contents.store import (
     FOLDER,
     ID_FILE,
     LOST_FOLDER,
@@ -24,7 +24,12 @@ from .content_store import (
     ContentStore,
     ContentsUnavailableError,
 )
-from .private_files import create_file, flush_folder, make_folder, restrict
+from synth_pools.backend.storage.private_files import (
+    create_file,
+    flush_folder,
+    make_folder,
+    restrict,
+)
 
 _log = logging.getLogger(__name__)
 

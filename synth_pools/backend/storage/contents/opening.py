@@ -12,19 +12,18 @@ from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from ..domain.content_places import BucketPlace, endpoint_url
-from ..errors import ArtifactsError, DataDirError
-from ..settings import Settings
-from . import artifacts as artifact_rows
-from .content_folder import FolderContents
-from .content_store import FOLDER, ContentStore
-from .cursors import cursor_secret
-from .data_dir import CONTENTS_FILE
-from .database import Database, StorageError, Transaction
-from .private_files import create_file
+from synth_pools.backend.domain.content_places import BucketPlace, endpoint_url
+from synth_pools.backend.errors import ArtifactsError, DataDirError
+from synth_pools.backend.settings import Settings
+from synth_pools.backend.storage import artifacts as artifact_rows
+from synth_pools.backend.storage.contents.folder import FolderContents
+from synth_pools.backend.storage.contents.store import CONTENTS_FILE, FOLDER, ContentStore
+from synth_pools.backend.storage.cursors import cursor_secret
+from synth_pools.backend.storage.database import Database, StorageError, Transaction
+from synth_pools.backend.storage.private_files import create_file
 
 if TYPE_CHECKING:
-    from .content_bucket import BucketContents
+    from synth_pools.backend.storage.contents.bucket import BucketContents
 
 # How many contents that nobody names are put away in one transaction.
 _MOST_SWEPT = 200
@@ -128,7 +127,7 @@ def _open_bucket(
 ) -> BucketContents:
     try:
         # An extra, which the default does not need.
-        from .content_bucket import BucketContents
+        from synth_pools.backend.storage.contents.bucket import BucketContents
     except ModuleNotFoundError as error:
         if error.name != _DRIVER:
             raise

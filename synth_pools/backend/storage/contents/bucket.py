@@ -19,10 +19,10 @@ import obstore
 from obstore.exceptions import BaseError, PermissionDeniedError, UnauthenticatedError
 from obstore.store import S3Store
 
-from ..domain import clock
-from ..domain.content_places import BucketPlace
-from ..errors import ArtifactsError
-from .content_store import (
+from synth_pools.backend.domain import clock
+from synth_pools.backend.domain.content_places import BucketPlace
+from synth_pools.backend.errors import ArtifactsError
+from synth_pools.backend.storage.contents.store import (
     FOLDER,
     LOST_FOLDER,
     Content,

@@ -19,8 +19,8 @@ from concurrent.futures import Executor
 from functools import partial
 from typing import NamedTuple, ParamSpec, TypeVar
 
-from ..domain import clock
-from ..domain.errors import StorageUnavailableError
+from synth_pools.backend.domain import clock
+from synth_pools.backend.domain.errors import StorageUnavailableError
 
 _log = logging.getLogger(__name__)
 _P = ParamSpec("_P")
@@ -31,6 +31,8 @@ FOLDER = "artifacts"
 LOST_FOLDER = "artifacts.lost"
 # What backends that share a folder of contents know it by.
 ID_FILE = "artifacts.id"
+# Note in a data directory of the bucket that has its contents.
+CONTENTS_FILE = "artifacts.place"
 _SHORTEST_PAUSE = 0.1
 _LONGEST_PAUSE = 5.0
 _COMPLAINT_SECONDS = 5.0

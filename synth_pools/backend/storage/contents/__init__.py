@@ -1,0 +1,1 @@
+"""Contents of artifacts, by their SHA-256, in a folder or a bucket."""
