@@ -14,11 +14,10 @@ import re
 import stat
 from pathlib import Path
 
+from synth_pools.backend.domain import clock
+from synth_pools.backend.errors import BadOptionError
+from synth_pools.backend.settings import Secret, Settings
 from synth_pools.ui.sessions import session_secret
-
-from .domain import clock
-from .errors import BadOptionError
-from .settings import Secret, Settings
 
 _log = logging.getLogger(__name__)
 

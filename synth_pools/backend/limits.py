@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass, field, fields
 from typing import Any
 
-from .errors import BadOptionError
+from synth_pools.backend.errors import BadOptionError
 
 _KIB = 1024
 _MIB = 1024 * _KIB

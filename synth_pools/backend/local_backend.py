@@ -14,20 +14,24 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Self
 from urllib.parse import urlsplit
 
+from synth_pools.backend.api.app import create_app
+from synth_pools.backend.api.live_page import new_links
+from synth_pools.backend.api_keys import key_problem, read_keys_file
+from synth_pools.backend.domain import clock
+from synth_pools.backend.errors import BadOptionError, DataDirError, LocalBackendError
+from synth_pools.backend.limits import Limits
+from synth_pools.backend.resources.open_files import raise_limit
+from synth_pools.backend.server.listener import (
+    base_url,
+    check_port,
+    is_loopback,
+    open_listening_socket,
+)
+from synth_pools.backend.server.thread import ServerThread
+from synth_pools.backend.settings import BackendOptions, Secret, Settings
+from synth_pools.backend.storage.data_dir import DataDir
+from synth_pools.backend.storage.sqlite.database import DatabaseError
 from synth_pools.ui.sessions import LoginLinks
-
-from .api.app import create_app
-from .api.live_page import new_links
-from .api_keys import key_problem, read_keys_file
-from .domain import clock
-from .errors import BadOptionError, DataDirError, LocalBackendError
-from .limits import Limits
-from .resources.open_files import raise_limit
-from .server.listener import base_url, check_port, is_loopback, open_listening_socket
-from .server.thread import ServerThread
-from .settings import BackendOptions, Secret, Settings
-from .storage.data_dir import DataDir
-from .storage.sqlite.database import DatabaseError
 
 if TYPE_CHECKING:
     from synth_pools import AsyncContainerPoolsClient, ContainerPoolsClient

@@ -7,40 +7,39 @@ import contextlib
 from collections.abc import AsyncIterator, Iterable
 from dataclasses import dataclass
 
+from synth_pools.backend.api_keys import KeyRing
+from synth_pools.backend.containers.balancer import Balancer
+from synth_pools.backend.containers.client import ContainerClient
+from synth_pools.backend.containers.health_checks import HealthChecks
+from synth_pools.backend.domain.errors import no_room
+from synth_pools.backend.domain.state_changes import PoolChange, RolloutChange, write_line
+from synth_pools.backend.domain.validation import Contract
+from synth_pools.backend.errors import DataDirError
+from synth_pools.backend.metrics.recorder import MetricsRecorder
+from synth_pools.backend.metrics.snapshot import ContainerReading
+from synth_pools.backend.processes import Processes
+from synth_pools.backend.processes.permissions import check_engines
+from synth_pools.backend.resources.byte_budget import ByteBudget, NoRoomError, Reservation
+from synth_pools.backend.resources.sending_room import SendingRoom
+from synth_pools.backend.resources.workers import Workers
+from synth_pools.backend.rollouts.background_tasks import BackgroundTasks
+from synth_pools.backend.rollouts.capacity import AdmissionControl, StreamLimit
+from synth_pools.backend.rollouts.claims import SharedQueues
+from synth_pools.backend.rollouts.event_feed import RolloutNotifier
+from synth_pools.backend.rollouts.runner import Runner
+from synth_pools.backend.rollouts.scheduler import Scheduler
+from synth_pools.backend.rollouts.service import RolloutService
+from synth_pools.backend.settings import Settings
+from synth_pools.backend.sharing import Peers
+from synth_pools.backend.storage import pools, rollouts
 from synth_pools.backend.storage.contents.folder import FolderContents
 from synth_pools.backend.storage.contents.opening import open_contents, sweep_contents
 from synth_pools.backend.storage.contents.store import ContentStore, RemoteContents
-
-from .api_keys import KeyRing
-from .containers.balancer import Balancer
-from .containers.client import ContainerClient
-from .containers.health_checks import HealthChecks
-from .domain.errors import no_room
-from .domain.state_changes import PoolChange, RolloutChange, write_line
-from .domain.validation import Contract
-from .errors import DataDirError
-from .metrics.recorder import MetricsRecorder
-from .metrics.snapshot import ContainerReading
-from .processes import Processes
-from .processes.permissions import check_engines
-from .resources.byte_budget import ByteBudget, NoRoomError, Reservation
-from .resources.sending_room import SendingRoom
-from .resources.workers import Workers
-from .rollouts.background_tasks import BackgroundTasks
-from .rollouts.capacity import AdmissionControl, StreamLimit
-from .rollouts.claims import SharedQueues
-from .rollouts.event_feed import RolloutNotifier
-from .rollouts.runner import Runner
-from .rollouts.scheduler import Scheduler
-from .rollouts.service import RolloutService
-from .settings import Settings
-from .sharing import Peers
-from .storage import pools, rollouts
-from .storage.cursors import Cursors, cursor_secret
-from .storage.database import Database, StorageError, Transaction
-from .storage.idempotency import forget_old_keys
-from .storage.opening import open_database
-from .storage.retention import forget_finished, keep_within, put_away_unnamed
+from synth_pools.backend.storage.cursors import Cursors, cursor_secret
+from synth_pools.backend.storage.database import Database, StorageError, Transaction
+from synth_pools.backend.storage.idempotency import forget_old_keys
+from synth_pools.backend.storage.opening import open_database
+from synth_pools.backend.storage.retention import forget_finished, keep_within, put_away_unnamed
 
 
 @dataclass(frozen=True, slots=True)

@@ -10,11 +10,11 @@ from dataclasses import dataclass, field, fields
 from pathlib import Path
 from typing import Any, Literal, Self
 
-from .domain.content_places import BucketPlace, bucket_place, endpoint_url
-from .domain.secret import Secret as Secret
-from .domain.secret import StoreURL as StoreURL
-from .errors import BadOptionError
-from .limits import Limits
+from synth_pools.backend.domain.content_places import BucketPlace, bucket_place, endpoint_url
+from synth_pools.backend.domain.secret import Secret as Secret
+from synth_pools.backend.domain.secret import StoreURL as StoreURL
+from synth_pools.backend.errors import BadOptionError
+from synth_pools.backend.limits import Limits
 
 _HOST_NAME = re.compile(r"[a-z0-9_]([a-z0-9._-]*[a-z0-9_])?")
 _CLUSTER = re.compile(r"auto|(ray://)?(\[[0-9A-Fa-f:.]+\]|[A-Za-z0-9._-]+):[0-9]{1,5}")

@@ -10,6 +10,6 @@ __all__ = ["run"]
 def run(argv: Sequence[str] | None = None) -> int:
     """Run one command; return its exit status (2: something is wrong with what was asked)."""
     # Here, so that what only looks for this package loads nothing else.
-    from .main import main
+    from synth_pools.cli.main import main
 
     return main(argv)

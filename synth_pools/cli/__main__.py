@@ -4,6 +4,6 @@ from __future__ import annotations
 
 import sys
 
-from . import run
+from synth_pools.cli import run
 
 sys.exit(run())

@@ -8,14 +8,13 @@ from collections.abc import AsyncIterator
 from starlette.applications import Starlette
 from starlette.types import Lifespan, Receive, Scope, Send
 
+from synth_pools.backend.api.dispatcher import Dispatcher
+from synth_pools.backend.api.live_page import LivePage
+from synth_pools.backend.domain.validation import Contract
+from synth_pools.backend.services import open_services
+from synth_pools.backend.settings import Settings
 from synth_pools.spec import load_spec
 from synth_pools.ui.sessions import LoginLinks
-
-from ..domain.validation import Contract
-from ..services import open_services
-from ..settings import Settings
-from .dispatcher import Dispatcher
-from .live_page import LivePage
 
 
 def create_app(settings: Settings, links: LoginLinks) -> Starlette:

@@ -11,11 +11,10 @@ from concurrent.futures import Executor
 from typing import Any
 from urllib.parse import quote
 
+from synth_pools.backend.api.messages import BytesResponse
+from synth_pools.backend.domain.errors import ApiError
+from synth_pools.backend.resources.byte_budget import Reservation
 from synth_pools.backend.storage.contents.store import in_executor
-
-from ..domain.errors import ApiError
-from ..resources.byte_budget import Reservation
-from .messages import BytesResponse
 
 _ONE_RANGE = re.compile(r"bytes[ \t]*=[ \t]*([0-9]*)[ \t]*-[ \t]*([0-9]*)[ \t]*", re.IGNORECASE)
 _CACHING = "private, no-cache"

@@ -10,29 +10,51 @@ from collections.abc import AsyncGenerator, Callable, Iterator
 from starlette.types import Receive, Scope, Send
 from starlette.websockets import WebSocketClose
 
+from synth_pools.backend.api.disconnects import ClientDisconnectedError
+from synth_pools.backend.api.handlers import HANDLERS, require_complete
+from synth_pools.backend.api.host_header import check_host
+from synth_pools.backend.api.live_page import LivePage
+from synth_pools.backend.api.messages import (
+    BytesResponse,
+    EventStreamResponse,
+    JSONResponse,
+    Request,
+    TextResponse,
+)
+from synth_pools.backend.api.metrics import CONTENT_TYPE, exposition
+from synth_pools.backend.api.request_reader import (
+    base_url_of,
+    check_head,
+    headers_of,
+    parse_body,
+    read_body,
+)
+from synth_pools.backend.api.response_writer import (
+    PIECE_BYTES,
+    in_pieces,
+    send_json,
+    send_large,
+    send_stream,
+)
+from synth_pools.backend.api.router import Router
+from synth_pools.backend.domain import clock, json_text
+from synth_pools.backend.domain.errors import (
+    ApiError,
+    internal_error,
+    method_not_allowed,
+    unauthorized,
+)
+from synth_pools.backend.domain.openapi import Operation
+from synth_pools.backend.domain.state_changes import REQUEST_ID
+from synth_pools.backend.domain.validation import Contract, ResponseDepartsError
+from synth_pools.backend.metrics.recorder import NO_OPERATION
+from synth_pools.backend.resources.byte_budget import Reservation
+from synth_pools.backend.server.plain_cycle import WHOLE_RESPONSE
+from synth_pools.backend.server.protocol import ABORT
+from synth_pools.backend.services import Services
 from synth_pools.backend.storage.contents.store import ContentGoneError, ContentsUnavailableError
+from synth_pools.backend.storage.events import sent_messages
 from synth_pools.ui.site import is_page_path
-
-from ..domain import clock, json_text
-from ..domain.errors import ApiError, internal_error, method_not_allowed, unauthorized
-from ..domain.openapi import Operation
-from ..domain.state_changes import REQUEST_ID
-from ..domain.validation import Contract, ResponseDepartsError
-from ..metrics.recorder import NO_OPERATION
-from ..resources.byte_budget import Reservation
-from ..server.plain_cycle import WHOLE_RESPONSE
-from ..server.protocol import ABORT
-from ..services import Services
-from ..storage.events import sent_messages
-from .disconnects import ClientDisconnectedError
-from .handlers import HANDLERS, require_complete
-from .host_header import check_host
-from .live_page import LivePage
-from .messages import BytesResponse, EventStreamResponse, JSONResponse, Request, TextResponse
-from .metrics import CONTENT_TYPE, exposition
-from .request_reader import base_url_of, check_head, headers_of, parse_body, read_body
-from .response_writer import PIECE_BYTES, in_pieces, send_json, send_large, send_stream
-from .router import Router
 
 _log = logging.getLogger(__name__)
 

@@ -13,8 +13,8 @@ from functools import lru_cache
 
 from starlette.types import Scope
 
-from ..containers.url_policy import IpAddress, plain
-from ..domain.errors import bad_request, forbidden_host
+from synth_pools.backend.containers.url_policy import IpAddress, plain
+from synth_pools.backend.domain.errors import bad_request, forbidden_host
 
 _HOST = re.compile(
     r"(?:\[(?P<address>[0-9A-Fa-f:.]+)\]|(?P<name>[A-Za-z0-9._~-]+))(?::[0-9]{1,5})?"

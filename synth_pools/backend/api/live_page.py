@@ -6,14 +6,13 @@ from collections.abc import Mapping
 
 from starlette.types import Receive, Scope
 
+from synth_pools.backend.api.messages import TextResponse
+from synth_pools.backend.api.request_reader import read_body
+from synth_pools.backend.domain import clock
+from synth_pools.backend.domain.errors import payload_too_large
+from synth_pools.backend.services import Services
 from synth_pools.ui.sessions import LoginLinks, Sessions
 from synth_pools.ui.site import MOST_BODY_BYTES, PageRequest, Site
-
-from ..domain import clock
-from ..domain.errors import payload_too_large
-from ..services import Services
-from .messages import TextResponse
-from .request_reader import read_body
 
 
 class LivePage:

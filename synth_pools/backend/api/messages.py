@@ -9,11 +9,11 @@ from urllib.parse import quote
 
 from starlette.types import Receive
 
-from ..domain import json_text
-from ..domain.openapi import Operation
-from ..resources.byte_budget import Reservation
-from ..services import Services
-from ..storage.event_logs import Subject
+from synth_pools.backend.domain import json_text
+from synth_pools.backend.domain.openapi import Operation
+from synth_pools.backend.resources.byte_budget import Reservation
+from synth_pools.backend.services import Services
+from synth_pools.backend.storage.event_logs import Subject
 
 
 @dataclass(slots=True)

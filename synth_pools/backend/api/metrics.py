@@ -7,10 +7,9 @@ import contextlib
 from dataclasses import replace
 
 from synth_pools._version import __version__
-
-from ..metrics.snapshot import Reading, count
-from ..services import Services
-from ..storage.database import StorageError
+from synth_pools.backend.metrics.snapshot import Reading, count
+from synth_pools.backend.services import Services
+from synth_pools.backend.storage.database import StorageError
 
 CONTENT_TYPE = "text/plain; version=0.0.4; charset=utf-8"
 
@@ -42,6 +41,6 @@ async def exposition(services: Services) -> bytes:
 
 def _written(reading: Reading) -> bytes:
     # Not at the start, which it would slow down for those who never scrape.
-    from ..metrics.prometheus import text_of
+    from synth_pools.backend.metrics.prometheus import text_of
 
     return text_of(reading)

@@ -6,11 +6,17 @@ from collections.abc import Callable, Collection, Sequence
 from dataclasses import dataclass
 from typing import Any, TypeVar
 
-from ..domain import json_text
-from ..resources.byte_budget import Reservation
-from ..storage.cursors import page_document
-from ..storage.database import Snapshot
-from .messages import JSONResponse, Request, Response, json_response, json_text_response
+from synth_pools.backend.api.messages import (
+    JSONResponse,
+    Request,
+    Response,
+    json_response,
+    json_text_response,
+)
+from synth_pools.backend.domain import json_text
+from synth_pools.backend.resources.byte_budget import Reservation
+from synth_pools.backend.storage.cursors import page_document
+from synth_pools.backend.storage.database import Snapshot
 
 _T = TypeVar("_T")
 

@@ -9,8 +9,9 @@ from typing import Any
 
 from starlette.types import Receive, Scope
 
-from ..domain import json_text
-from ..domain.errors import (
+from synth_pools.backend.api.disconnects import ClientDisconnectedError
+from synth_pools.backend.domain import json_text
+from synth_pools.backend.domain.errors import (
     bad_request,
     headers_too_large,
     no_room,
@@ -18,11 +19,10 @@ from ..domain.errors import (
     too_many_values,
     unsupported_media_type,
 )
-from ..limits import Limits
-from ..resources.byte_budget import ByteBudget, NoRoomError, Reservation, timeout
-from ..resources.workers import Workers
-from ..server.protocol import Receiving
-from .disconnects import ClientDisconnectedError
+from synth_pools.backend.limits import Limits
+from synth_pools.backend.resources.byte_budget import ByteBudget, NoRoomError, Reservation, timeout
+from synth_pools.backend.resources.workers import Workers
+from synth_pools.backend.server.protocol import Receiving
 
 _VERSIONS = frozenset({"1.0", "1.1", "2", "3"})
 _MERGE_PATCH = "application/merge-patch+json"

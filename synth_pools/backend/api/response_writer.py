@@ -7,8 +7,8 @@ from collections.abc import AsyncGenerator, Callable, Iterator, Mapping
 
 from starlette.types import Receive, Send
 
-from ..server.plain_cycle import WHOLE_RESPONSE
-from .disconnects import unless_disconnected
+from synth_pools.backend.api.disconnects import unless_disconnected
+from synth_pools.backend.server.plain_cycle import WHOLE_RESPONSE
 
 # Of a large body: what a client does not read is kept for it no more than twice.
 PIECE_BYTES = 64 * 1024

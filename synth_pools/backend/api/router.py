@@ -9,8 +9,8 @@ from __future__ import annotations
 from collections.abc import Iterable
 from urllib.parse import unquote_to_bytes
 
-from ..domain.errors import method_not_allowed, not_found
-from ..domain.openapi import Operation
+from synth_pools.backend.domain.errors import method_not_allowed, not_found
+from synth_pools.backend.domain.openapi import Operation
 
 # The parameter that takes all segments from its own on.
 _TAKES_THE_REST = "artifact_path"

@@ -15,24 +15,29 @@ from importlib.metadata import PackageNotFoundError, version
 from typing import IO, Any
 
 from synth_pools._version import __version__
-
-from ..api_keys import read_keys_file
-from ..artifacts.listing import stored_artifacts
-from ..artifacts.redaction import MASK, Redactor, names_secret
-from ..domain import json_text
-from ..domain.errors import ApiError, storage_unavailable
-from ..errors import BadOptionError
-from ..resources.byte_budget import Reservation
-from ..resources.workers import Workers
-from ..services import Services
-from ..storage import artifacts as artifact_rows
-from ..storage import events
-from ..storage.database import Row, Snapshot
-from ..storage.events import Event
-from ..storage.pools import find_pool, find_task, size_of_pool, task_document, task_documents
-from ..storage.rollout_documents import rollout_document, usage_document
-from ..storage.rollouts import find_head, find_rollout, size_of
-from .messages import Request
+from synth_pools.backend.api.messages import Request
+from synth_pools.backend.api_keys import read_keys_file
+from synth_pools.backend.artifacts.listing import stored_artifacts
+from synth_pools.backend.artifacts.redaction import MASK, Redactor, names_secret
+from synth_pools.backend.domain import json_text
+from synth_pools.backend.domain.errors import ApiError, storage_unavailable
+from synth_pools.backend.errors import BadOptionError
+from synth_pools.backend.resources.byte_budget import Reservation
+from synth_pools.backend.resources.workers import Workers
+from synth_pools.backend.services import Services
+from synth_pools.backend.storage import artifacts as artifact_rows
+from synth_pools.backend.storage import events
+from synth_pools.backend.storage.database import Row, Snapshot
+from synth_pools.backend.storage.events import Event
+from synth_pools.backend.storage.pools import (
+    find_pool,
+    find_task,
+    size_of_pool,
+    task_document,
+    task_documents,
+)
+from synth_pools.backend.storage.rollout_documents import rollout_document, usage_document
+from synth_pools.backend.storage.rollouts import find_head, find_rollout, size_of
 
 _log = logging.getLogger(__name__)
 

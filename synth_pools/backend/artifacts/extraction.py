@@ -8,13 +8,12 @@ import hashlib
 from collections.abc import Iterator, Mapping
 from typing import Any, NamedTuple
 
+from synth_pools.backend.artifacts.safe_paths import safe_paths
+from synth_pools.backend.domain import clock, json_text
+from synth_pools.backend.domain.clock import now
+from synth_pools.backend.limits import Limits
+from synth_pools.backend.storage.artifacts import ContentRow
 from synth_pools.backend.storage.contents.store import Content
-
-from ..domain import clock, json_text
-from ..domain.clock import now
-from ..limits import Limits
-from ..storage.artifacts import ContentRow
-from .safe_paths import safe_paths
 
 # Up to here a content stays in the rollout's result, which is where it is served from too.
 LARGEST_IN_RESULT = 4096

@@ -9,11 +9,15 @@ from dataclasses import dataclass
 from typing import Any, NamedTuple
 from urllib.parse import quote
 
+from synth_pools.backend.artifacts.extraction import (
+    IN_FILE,
+    content_bytes,
+    given_artifacts,
+    plain_bytes,
+)
+from synth_pools.backend.artifacts.safe_paths import safe_paths
+from synth_pools.backend.domain.errors import ApiError
 from synth_pools.backend.storage.contents.store import ContentStore
-
-from ..domain.errors import ApiError
-from .extraction import IN_FILE, content_bytes, given_artifacts, plain_bytes
-from .safe_paths import safe_paths
 
 # Of the artifacts that there are, in the error of one that there is not.
 _MOST_NAMED = 20

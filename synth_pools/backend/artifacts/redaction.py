@@ -11,7 +11,7 @@ import re
 from collections.abc import Iterable, Mapping
 from typing import Any
 
-from ..domain.json_text import spellings
+from synth_pools.backend.domain.json_text import spellings
 
 MASK = "[redacted]"
 

@@ -8,10 +8,10 @@ from typing import NamedTuple, Self
 
 import h11
 
-from ..domain import json_text
-from ..resources.byte_budget import ByteBudget, Reservation
-from ..server.simple_heads import read_response
-from .connections import ContainerConnection
+from synth_pools.backend.containers.connections import ContainerConnection
+from synth_pools.backend.domain import json_text
+from synth_pools.backend.resources.byte_budget import ByteBudget, Reservation
+from synth_pools.backend.server.simple_heads import read_response
 
 _MOST_HEAD_BYTES = 64 * 1024
 _HEAD_END = re.compile(rb"\n\r?\n")

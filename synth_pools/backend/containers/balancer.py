@@ -8,9 +8,13 @@ from dataclasses import dataclass
 from types import TracebackType
 from typing import Any, Self
 
-from ..domain.definitions import container_key_env, container_urls, starts_containers
-from .health_checks import HealthChecks
-from .members import Address, Container, HealthState, Member, choose
+from synth_pools.backend.containers.health_checks import HealthChecks
+from synth_pools.backend.containers.members import Address, Container, HealthState, Member, choose
+from synth_pools.backend.domain.definitions import (
+    container_key_env,
+    container_urls,
+    starts_containers,
+)
 
 
 class LeaseInterruptedError(Exception):

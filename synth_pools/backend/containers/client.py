@@ -10,17 +10,22 @@ from functools import lru_cache, partial
 from typing import Any
 from urllib.parse import quote, urlsplit, urlunsplit
 
-from ..domain import clock, json_text
-from ..domain.errors import FORBIDDEN, SHORTAGE
-from ..domain.target import Answer, EventPage, Probe, Report, TargetError
-from ..resources.byte_budget import ByteBudget, Reservation, timeout
-from ..resources.workers import Workers
-from ..settings import Secret, Settings
-from .credentials import container_key, holds_key, mask_key, mask_text
-from .http import BrokenAnswerError, ConnectionFailedError, ContainerHttp, ShortageError
-from .protocol import is_answer
-from .resolver import ForbiddenAddressError
-from .url_policy import check_container_url
+from synth_pools.backend.containers.credentials import container_key, holds_key, mask_key, mask_text
+from synth_pools.backend.containers.http import (
+    BrokenAnswerError,
+    ConnectionFailedError,
+    ContainerHttp,
+    ShortageError,
+)
+from synth_pools.backend.containers.protocol import is_answer
+from synth_pools.backend.containers.resolver import ForbiddenAddressError
+from synth_pools.backend.containers.url_policy import check_container_url
+from synth_pools.backend.domain import clock, json_text
+from synth_pools.backend.domain.errors import FORBIDDEN, SHORTAGE
+from synth_pools.backend.domain.target import Answer, EventPage, Probe, Report, TargetError
+from synth_pools.backend.resources.byte_budget import ByteBudget, Reservation, timeout
+from synth_pools.backend.resources.workers import Workers
+from synth_pools.backend.settings import Secret, Settings
 
 _log = logging.getLogger(__name__)
 

@@ -12,9 +12,9 @@ from urllib.parse import quote, urlsplit
 
 import aiohappyeyeballs
 
-from ..domain import clock
-from ..resources.open_files import SHORTAGES
-from .resolver import CheckedResolver
+from synth_pools.backend.containers.resolver import CheckedResolver
+from synth_pools.backend.domain import clock
+from synth_pools.backend.resources.open_files import SHORTAGES
 
 # Shorter than the 5 seconds after which most servers close an idle connection: a request that meets
 # the closing could not be told from one that was lost while it ran.

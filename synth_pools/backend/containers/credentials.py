@@ -11,10 +11,10 @@ import re
 from collections.abc import Mapping
 from typing import Any
 
-from ..domain import json_text
-from ..domain.errors import ApiError
-from ..domain.target import TargetError
-from ..settings import Secret, Settings
+from synth_pools.backend.domain import json_text
+from synth_pools.backend.domain.errors import ApiError
+from synth_pools.backend.domain.target import TargetError
+from synth_pools.backend.settings import Secret, Settings
 
 FORBIDDEN_KEY = "forbidden_container_key"
 MISSING_KEY = "container_key_missing"

@@ -5,9 +5,9 @@ from __future__ import annotations
 import asyncio
 from typing import Any
 
-from ..domain import json_text
-from ..domain.clock import now
-from ..domain.target import Answer, EventPage, Probe, Report, TargetError
+from synth_pools.backend.domain import json_text
+from synth_pools.backend.domain.clock import now
+from synth_pools.backend.domain.target import Answer, EventPage, Probe, Report, TargetError
 
 _NAME = "built-in echo target"
 _DESCRIPTION = "Runs no task: it answers with a copy of the request."

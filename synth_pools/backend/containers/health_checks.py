@@ -7,12 +7,12 @@ import contextlib
 import logging
 from collections.abc import Callable
 
-from ..domain import clock, json_text
-from ..domain.errors import SHORTAGE, ApiError
-from ..domain.target import TargetError
-from .client import ContainerClient
-from .members import Container
-from .protocol import is_answer
+from synth_pools.backend.containers.client import ContainerClient
+from synth_pools.backend.containers.members import Container
+from synth_pools.backend.containers.protocol import is_answer
+from synth_pools.backend.domain import clock, json_text
+from synth_pools.backend.domain.errors import SHORTAGE, ApiError
+from synth_pools.backend.domain.target import TargetError
 
 _log = logging.getLogger(__name__)
 

@@ -10,18 +10,22 @@ import asyncio
 import ssl
 from collections.abc import Mapping
 
-from ..resources.byte_budget import ByteBudget, Reservation
-from ..resources.open_files import container_connections, most_files
-from ..settings import Settings
-from .answer_reader import AnswerReader, BrokenAnswerError, NoAnswerError
-from .connections import (
+from synth_pools.backend.containers.answer_reader import (
+    AnswerReader,
+    BrokenAnswerError,
+    NoAnswerError,
+)
+from synth_pools.backend.containers.connections import (
     ConnectionFailedError,
     ConnectionPool,
     Destination,
     ShortageError,
     destination_of,
 )
-from .resolver import CheckedResolver
+from synth_pools.backend.containers.resolver import CheckedResolver
+from synth_pools.backend.resources.byte_budget import ByteBudget, Reservation
+from synth_pools.backend.resources.open_files import container_connections, most_files
+from synth_pools.backend.settings import Settings
 
 __all__ = ["BrokenAnswerError", "ConnectionFailedError", "ContainerHttp", "ShortageError"]
 

@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from typing import Literal
 from urllib.parse import urlsplit
 
-from ..domain import clock
+from synth_pools.backend.domain import clock
 
 _log = logging.getLogger(__name__)
 _turns = itertools.count(1)

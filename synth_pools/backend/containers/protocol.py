@@ -9,9 +9,8 @@ from __future__ import annotations
 from functools import cache
 from typing import Any, Literal
 
+from synth_pools.backend.domain.validation import Contract
 from synth_pools.spec import load_container_spec
-
-from ..domain.validation import Contract
 
 OperationName = Literal["get_health", "run_rollout", "get_rollout", "get_rollout_events"]
 

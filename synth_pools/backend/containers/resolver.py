@@ -13,9 +13,15 @@ from concurrent.futures import ThreadPoolExecutor
 
 from aiohappyeyeballs import AddrInfoType
 
-from ..resources.open_files import SHORTAGES
-from ..settings import Settings
-from .url_policy import IpAddress, is_local_name, literal_address, plain, refusal
+from synth_pools.backend.containers.url_policy import (
+    IpAddress,
+    is_local_name,
+    literal_address,
+    plain,
+    refusal,
+)
+from synth_pools.backend.resources.open_files import SHORTAGES
+from synth_pools.backend.settings import Settings
 
 # Names are looked up in threads of their own: a resolver that hangs must hold up nothing else.
 _RESOLVERS = 4

@@ -15,8 +15,8 @@ import socket
 from functools import lru_cache
 from urllib.parse import urlsplit
 
-from ..domain.errors import ApiError, forbidden_container_url
-from ..settings import Settings
+from synth_pools.backend.domain.errors import ApiError, forbidden_container_url
+from synth_pools.backend.settings import Settings
 
 IpAddress = ipaddress.IPv4Address | ipaddress.IPv6Address
 

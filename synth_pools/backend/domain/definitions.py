@@ -10,7 +10,7 @@ import re
 from collections.abc import Iterable, Mapping
 from typing import Any
 
-from .errors import ApiError, conflict, id_mismatch
+from synth_pools.backend.domain.errors import ApiError, conflict, id_mismatch
 
 TARGETS = ("harbor", "openenv", "horizons", "horizons_private", "arbitrary")
 DEFAULT_TARGET = "arbitrary"

@@ -9,8 +9,12 @@ import sys
 from collections.abc import Callable
 from typing import Any, TypeGuard
 
-from ..limits import DEEPEST
-from .json_structure import TooDeepError, TooManyValuesError, require_within
+from synth_pools.backend.domain.json_structure import (
+    TooDeepError,
+    TooManyValuesError,
+    require_within,
+)
+from synth_pools.backend.limits import DEEPEST
 
 MAX_DEPTH = DEEPEST
 

@@ -6,7 +6,7 @@ import re
 from typing import NoReturn
 from urllib.parse import SplitResult, parse_qs, unquote, urlsplit
 
-from ..errors import BadOptionError
+from synth_pools.backend.errors import BadOptionError
 
 # What comes before the hosts of an address, the hosts, and what comes after them.
 _ADDRESS = re.compile(r"(\w+://(?:[^/?#]*@)?)([^/?#@]*)(.*)", re.DOTALL)

@@ -11,11 +11,10 @@ from urllib.parse import parse_qsl, quote
 
 import jsonschema_rs
 
+from synth_pools.backend.domain import json_text
+from synth_pools.backend.domain.errors import invalid
+from synth_pools.backend.domain.openapi import Operation, Parameter, read_operations, resolve
 from synth_pools.spec import load_spec
-
-from . import json_text
-from .errors import invalid
-from .openapi import Operation, Parameter, read_operations, resolve
 
 _DOCUMENT = "urn:synth-pools:openapi"
 _INTEGER = re.compile(r"-?[0-9]{1,400}")

@@ -19,8 +19,8 @@ from prometheus_client.core import (
 )
 from prometheus_client.metrics_core import Metric
 
-from .primitives import Histogram
-from .snapshot import ContainerReading, Reading, StoredCounts
+from synth_pools.backend.metrics.primitives import Histogram
+from synth_pools.backend.metrics.snapshot import ContainerReading, Reading, StoredCounts
 
 _PREFIX = "synth_pools"
 

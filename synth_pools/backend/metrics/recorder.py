@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from ..domain.state_changes import RolloutChange
-from .primitives import Counters, Histogram, Histograms
+from synth_pools.backend.domain.state_changes import RolloutChange
+from synth_pools.backend.metrics.primitives import Counters, Histogram, Histograms
 
 # A request takes a fraction of a millisecond, or as long as `mode: sync` makes it wait.
 _REQUEST_BOUNDS = (0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10, 60, 600)

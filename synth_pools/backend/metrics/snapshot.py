@@ -5,11 +5,11 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass
 
-from ..containers.members import ContainerOrigin
-from ..domain.clock import now, seconds_between
-from ..storage.database import Snapshot
-from ..storage.rollouts import STATES
-from .recorder import MetricsRecorder
+from synth_pools.backend.containers.members import ContainerOrigin
+from synth_pools.backend.domain.clock import now, seconds_between
+from synth_pools.backend.metrics.recorder import MetricsRecorder
+from synth_pools.backend.storage.database import Snapshot
+from synth_pools.backend.storage.rollouts import STATES
 
 # Pools that have series of their own: a scrape must not grow with every pool that is ever made.
 _MOST_POOLS = 100

@@ -1,5 +1,5 @@
 """Containers that a pool starts itself: processes and their supervision."""
 
-from .supervisor import Processes
+from synth_pools.backend.processes.supervisor import Processes
 
 __all__ = ["Processes"]

@@ -14,12 +14,12 @@ from typing import ParamSpec, TypeVar
 
 import psutil
 
-from ..containers.members import ContainerOrigin
-from ..domain import clock
-from ..resources.open_files import limit_restorer
-from .discovery import ProcessIdentity, tagger
-from .launcher import ContainerEnd
-from .output import OutputSink
+from synth_pools.backend.containers.members import ContainerOrigin
+from synth_pools.backend.domain import clock
+from synth_pools.backend.processes.discovery import ProcessIdentity, tagger
+from synth_pools.backend.processes.launcher import ContainerEnd
+from synth_pools.backend.processes.output import OutputSink
+from synth_pools.backend.resources.open_files import limit_restorer
 
 P = ParamSpec("P")
 T = TypeVar("T")

@@ -20,7 +20,7 @@ from hashlib import sha256
 
 import psutil
 
-from .spec import MARKER
+from synth_pools.backend.processes.spec import MARKER
 
 # A clock that is set moves all start times a little.
 _SAME_SECONDS = 1.0

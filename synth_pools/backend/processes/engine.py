@@ -13,10 +13,10 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from .child import beside_others
-from .engine_reasons import reason_of
-from .failures import IMAGE
-from .launcher import LaunchError
+from synth_pools.backend.processes.child import beside_others
+from synth_pools.backend.processes.engine_reasons import reason_of
+from synth_pools.backend.processes.failures import IMAGE
+from synth_pools.backend.processes.launcher import LaunchError
 
 _log = logging.getLogger(__name__)
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Any
 
-from ..domain.errors import ApiError
+from synth_pools.backend.domain.errors import ApiError
 
 NOT_HEALTHY = "process_not_healthy"
 IMAGE = "image_unavailable"

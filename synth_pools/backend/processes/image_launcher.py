@@ -13,10 +13,10 @@ from functools import partial
 from pathlib import Path
 from typing import Protocol
 
-from ..containers.members import ContainerOrigin
-from ..domain import clock
-from .child import Child
-from .engine import (
+from synth_pools.backend.containers.members import ContainerOrigin
+from synth_pools.backend.domain import clock
+from synth_pools.backend.processes.child import Child
+from synth_pools.backend.processes.engine import (
     LABEL,
     UNAVAILABLE,
     ContainerEngine,
@@ -25,17 +25,17 @@ from .engine import (
     installed,
     missing,
 )
-from .engine_reasons import reason_of
-from .failures import IMAGE
-from .image_spec import SOCKET_FOLDER, ImageSpec
-from .launcher import ContainerEnd, LaunchError, StartOrder
-from .orphans import OrphanWatch, container_line
-from .output import OutputSink
-from .permissions import mount_refusal
-from .ports import HOST
-from .socket_relay import SocketRelay
-from .spec import KEY
-from .termination import PATIENCE_SECONDS
+from synth_pools.backend.processes.engine_reasons import reason_of
+from synth_pools.backend.processes.failures import IMAGE
+from synth_pools.backend.processes.image_spec import SOCKET_FOLDER, ImageSpec
+from synth_pools.backend.processes.launcher import ContainerEnd, LaunchError, StartOrder
+from synth_pools.backend.processes.orphans import OrphanWatch, container_line
+from synth_pools.backend.processes.output import OutputSink
+from synth_pools.backend.processes.permissions import mount_refusal
+from synth_pools.backend.processes.ports import HOST
+from synth_pools.backend.processes.socket_relay import SocketRelay
+from synth_pools.backend.processes.spec import KEY
+from synth_pools.backend.processes.termination import PATIENCE_SECONDS
 
 _log = logging.getLogger(__name__)
 

@@ -6,9 +6,16 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any, Self, TypeAlias
 
-from ..domain import json_text
-from ..domain.definitions import container_key_env, image_of
-from .spec import DEFAULT_NEEDS, RAY, START_SECONDS, NodeNeeds, ProcessSpec, variables_of
+from synth_pools.backend.domain import json_text
+from synth_pools.backend.domain.definitions import container_key_env, image_of
+from synth_pools.backend.processes.spec import (
+    DEFAULT_NEEDS,
+    RAY,
+    START_SECONDS,
+    NodeNeeds,
+    ProcessSpec,
+    variables_of,
+)
 
 # Where a container without a network finds the folder of its socket.
 SOCKET_FOLDER = "/run/synth-pools"

@@ -6,9 +6,9 @@ from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import dataclass
 from typing import Any, Protocol, TypeVar
 
-from ..containers.members import ContainerOrigin
-from .failures import ProcessFailure
-from .output import OutputSink
+from synth_pools.backend.containers.members import ContainerOrigin
+from synth_pools.backend.processes.failures import ProcessFailure
+from synth_pools.backend.processes.output import OutputSink
 
 Spec = TypeVar("Spec", contravariant=True)
 Run = TypeVar("Run", bound="Started")

@@ -6,14 +6,14 @@ import os
 from collections.abc import Awaitable, Callable, Sequence
 from functools import partial
 
-from .child import Child
-from .discovery import ProcessTable
-from .launcher import StartOrder
-from .orphans import OrphanWatch
-from .output import OutputSink
-from .registry import ProcessRegistry
-from .spec import ProcessSpec, environment
-from .termination import end_children
+from synth_pools.backend.processes.child import Child
+from synth_pools.backend.processes.discovery import ProcessTable
+from synth_pools.backend.processes.launcher import StartOrder
+from synth_pools.backend.processes.orphans import OrphanWatch
+from synth_pools.backend.processes.output import OutputSink
+from synth_pools.backend.processes.registry import ProcessRegistry
+from synth_pools.backend.processes.spec import ProcessSpec, environment
+from synth_pools.backend.processes.termination import end_children
 
 
 class LocalLauncher:

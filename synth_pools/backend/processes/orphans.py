@@ -19,10 +19,10 @@ import sys
 from collections import defaultdict
 from collections.abc import AsyncIterator, Collection, Iterable
 
-from .child import beside_others
-from .discovery import ProcessFinder, ProcessTable, tag_of
-from .engine import LABEL, ContainerEngine, EngineError
-from .termination import PATIENCE_SECONDS, end, end_helper, write_to
+from synth_pools.backend.processes.child import beside_others
+from synth_pools.backend.processes.discovery import ProcessFinder, ProcessTable, tag_of
+from synth_pools.backend.processes.engine import LABEL, ContainerEngine, EngineError
+from synth_pools.backend.processes.termination import PATIENCE_SECONDS, end, end_helper, write_to
 
 _log = logging.getLogger(__name__)
 

@@ -10,8 +10,8 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 from typing import Any, Protocol
 
-from ..domain import clock
-from ..domain.json_text import LONGEST_SPELLING, spellings
+from synth_pools.backend.domain import clock
+from synth_pools.backend.domain.json_text import LONGEST_SPELLING, spellings
 
 # Of one place for a process, over its restarts, and of all.
 PLACE_BYTES = 1024 * 1024

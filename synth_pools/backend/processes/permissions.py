@@ -6,8 +6,8 @@ from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from ..domain.definitions import image_of, process_of
-from ..domain.errors import (
+from synth_pools.backend.domain.definitions import image_of, process_of
+from synth_pools.backend.domain.errors import (
     ApiError,
     config_conflict,
     engine_unavailable,
@@ -15,11 +15,11 @@ from ..domain.errors import (
     processes_not_allowed,
     ray_not_allowed,
 )
-from ..errors import BadOptionError
-from ..settings import Settings
-from .engine import UNAVAILABLE, installed, missing
-from .image_spec import ImageSpec, is_placed_by_ray
-from .spec import RAY
+from synth_pools.backend.errors import BadOptionError
+from synth_pools.backend.processes.engine import UNAVAILABLE, installed, missing
+from synth_pools.backend.processes.image_spec import ImageSpec, is_placed_by_ray
+from synth_pools.backend.processes.spec import RAY
+from synth_pools.backend.settings import Settings
 
 # Errors of a pool that another run of the backend may not have: it tries the pool again.
 REFUSALS = frozenset(

@@ -9,9 +9,9 @@ import os
 from collections.abc import Awaitable, Callable, Coroutine, Sequence
 from typing import Any
 
-from .failures import ProcessFailure
-from .image_spec import ContainerSpec, ImageSpec
-from .replica import Replica, ReplicaContext
+from synth_pools.backend.processes.failures import ProcessFailure
+from synth_pools.backend.processes.image_spec import ContainerSpec, ImageSpec
+from synth_pools.backend.processes.replica import Replica, ReplicaContext
 
 _log = logging.getLogger(__name__)
 

@@ -6,12 +6,18 @@ import logging
 from collections.abc import Iterable
 from functools import partial
 
-from ..domain import clock
-from ..storage.database import Database, Row, Snapshot, Transaction
-from ..storage.statements import set_meta
-from .child import Child
-from .discovery import ProcessFinder, ProcessIdentity, ProcessTable, have_same_token, tag_of
-from .termination import PATIENCE_SECONDS, end
+from synth_pools.backend.domain import clock
+from synth_pools.backend.processes.child import Child
+from synth_pools.backend.processes.discovery import (
+    ProcessFinder,
+    ProcessIdentity,
+    ProcessTable,
+    have_same_token,
+    tag_of,
+)
+from synth_pools.backend.processes.termination import PATIENCE_SECONDS, end
+from synth_pools.backend.storage.database import Database, Row, Snapshot, Transaction
+from synth_pools.backend.storage.statements import set_meta
 
 _log = logging.getLogger(__name__)
 

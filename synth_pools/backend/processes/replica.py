@@ -9,17 +9,17 @@ from collections.abc import Awaitable, Callable, Iterable
 from dataclasses import dataclass, replace
 from typing import Protocol, TypeAlias
 
-from ..containers.balancer import Balancer
-from ..containers.credentials import container_key
-from ..containers.members import Member
-from ..domain.errors import ApiError
-from ..domain.target import TargetError
-from ..settings import Settings
-from .failures import ProcessFailure
-from .image_spec import ContainerSpec
-from .launcher import AnyLauncher, LaunchError, Started, StartOrder
-from .output import OutputLogs, ProcessOutput
-from .ports import HOST, Ports
+from synth_pools.backend.containers.balancer import Balancer
+from synth_pools.backend.containers.credentials import container_key
+from synth_pools.backend.containers.members import Member
+from synth_pools.backend.domain.errors import ApiError
+from synth_pools.backend.domain.target import TargetError
+from synth_pools.backend.processes.failures import ProcessFailure
+from synth_pools.backend.processes.image_spec import ContainerSpec
+from synth_pools.backend.processes.launcher import AnyLauncher, LaunchError, Started, StartOrder
+from synth_pools.backend.processes.output import OutputLogs, ProcessOutput
+from synth_pools.backend.processes.ports import HOST, Ports
+from synth_pools.backend.settings import Settings
 
 _log = logging.getLogger(__name__)
 

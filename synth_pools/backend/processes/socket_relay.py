@@ -8,9 +8,9 @@ import shutil
 from collections.abc import Callable
 from pathlib import Path
 
-from .image_spec import SOCKET_NAME
-from .ports import HOST
-from .relay import Connection, Relay
+from synth_pools.backend.processes.image_spec import SOCKET_NAME
+from synth_pools.backend.processes.ports import HOST
+from synth_pools.backend.processes.relay import Connection, Relay
 
 _NOT_OURS = (
     "synth-pools: the backend may not write to the socket of this container: its program has to "

@@ -6,8 +6,8 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from typing import Any, Self
 
-from ..domain import json_text
-from ..domain.definitions import container_key_env, process_of
+from synth_pools.backend.domain import json_text
+from synth_pools.backend.domain.definitions import container_key_env, process_of
 
 # Carried by the process and all that it starts, whatever group they move to: they are known by it.
 MARKER = "SYNTH_POOLS_PROCESS"

@@ -7,29 +7,29 @@ from collections.abc import Coroutine, Sequence
 from functools import partial
 from typing import Any
 
-from ..containers.balancer import Balancer
-from ..domain.definitions import starts_containers
-from ..rollouts.recovery import end_lost
-from ..rollouts.scheduler import Scheduler
-from ..settings import Settings
-from ..storage import pools
-from ..storage.database import Database, Row, Transaction
-from ..storage.pools import Pool
-from .failures import ProcessFailure, refusal_of
-from .image_launcher import ImageLauncher
-from .image_spec import ContainerSpec, ImageSpec, spec_of
-from .launcher import AnyLauncher
-from .local_launcher import LocalLauncher
-from .orphans import OrphanWatch
-from .output import OutputLogs
-from .permissions import REFUSALS, permission_refusal
-from .pool import PoolProcesses
-from .ports import Ports
-from .ray_cluster.cluster import RayCluster
-from .ray_cluster.ray_launcher import RayLauncher
-from .registry import ProcessRegistry
-from .replica import ReplicaContext
-from .spec import RAY, ProcessSpec
+from synth_pools.backend.containers.balancer import Balancer
+from synth_pools.backend.domain.definitions import starts_containers
+from synth_pools.backend.processes.failures import ProcessFailure, refusal_of
+from synth_pools.backend.processes.image_launcher import ImageLauncher
+from synth_pools.backend.processes.image_spec import ContainerSpec, ImageSpec, spec_of
+from synth_pools.backend.processes.launcher import AnyLauncher
+from synth_pools.backend.processes.local_launcher import LocalLauncher
+from synth_pools.backend.processes.orphans import OrphanWatch
+from synth_pools.backend.processes.output import OutputLogs
+from synth_pools.backend.processes.permissions import REFUSALS, permission_refusal
+from synth_pools.backend.processes.pool import PoolProcesses
+from synth_pools.backend.processes.ports import Ports
+from synth_pools.backend.processes.ray_cluster.cluster import RayCluster
+from synth_pools.backend.processes.ray_cluster.ray_launcher import RayLauncher
+from synth_pools.backend.processes.registry import ProcessRegistry
+from synth_pools.backend.processes.replica import ReplicaContext
+from synth_pools.backend.processes.spec import RAY, ProcessSpec
+from synth_pools.backend.rollouts.recovery import end_lost
+from synth_pools.backend.rollouts.scheduler import Scheduler
+from synth_pools.backend.settings import Settings
+from synth_pools.backend.storage import pools
+from synth_pools.backend.storage.database import Database, Row, Transaction
+from synth_pools.backend.storage.pools import Pool
 
 _KILL_SECONDS = 1.0
 

@@ -11,8 +11,8 @@ from collections.abc import Sequence
 
 import psutil
 
-from .child import Child
-from .discovery import ProcessFinder, ProcessTable, is_alive, tag_of
+from synth_pools.backend.processes.child import Child
+from synth_pools.backend.processes.discovery import ProcessFinder, ProcessTable, is_alive, tag_of
 
 _log = logging.getLogger(__name__)
 

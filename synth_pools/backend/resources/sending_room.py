@@ -10,7 +10,7 @@ import asyncio
 import contextlib
 from collections.abc import Callable, Iterator
 
-from .byte_budget import ByteBudget, Reservation
+from synth_pools.backend.resources.byte_budget import ByteBudget, Reservation
 
 # A client that has taken nothing for so long may be cut where others wait.
 _STALLED_SECONDS = 2.0

@@ -16,8 +16,8 @@ import sys
 from collections.abc import Callable
 from typing import Any, TypeVar, cast
 
-from ..limits import DEEPEST
-from .byte_budget import uncounted
+from synth_pools.backend.limits import DEEPEST
+from synth_pools.backend.resources.byte_budget import uncounted
 
 _T = TypeVar("_T")
 

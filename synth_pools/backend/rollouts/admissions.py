@@ -7,19 +7,24 @@ from dataclasses import dataclass
 from functools import partial
 from typing import Any
 
-from ..domain.errors import ApiError
-from ..storage.claims import find_pool_with_places, free_places
-from ..storage.database import Row, Transaction
-from ..storage.idempotency import IdempotencyKey, body_differs, find_existing, reserve_all
-from ..storage.pools import Pool, find_task, task_container_url
-from ..storage.rollout_changes import NewRollout, insert_rollouts, insert_started
-from .attempts import is_address_of
-from .capacity import AdmissionControl
-from .event_feed import RolloutNotifier
-from .placement import Placement
-from .pool_queue import Place
-from .runner import Runner
-from .scheduler import Scheduler
+from synth_pools.backend.domain.errors import ApiError
+from synth_pools.backend.rollouts.attempts import is_address_of
+from synth_pools.backend.rollouts.capacity import AdmissionControl
+from synth_pools.backend.rollouts.event_feed import RolloutNotifier
+from synth_pools.backend.rollouts.placement import Placement
+from synth_pools.backend.rollouts.pool_queue import Place
+from synth_pools.backend.rollouts.runner import Runner
+from synth_pools.backend.rollouts.scheduler import Scheduler
+from synth_pools.backend.storage.claims import find_pool_with_places, free_places
+from synth_pools.backend.storage.database import Row, Transaction
+from synth_pools.backend.storage.idempotency import (
+    IdempotencyKey,
+    body_differs,
+    find_existing,
+    reserve_all,
+)
+from synth_pools.backend.storage.pools import Pool, find_task, task_container_url
+from synth_pools.backend.storage.rollout_changes import NewRollout, insert_rollouts, insert_started
 
 
 @dataclass(frozen=True, slots=True)

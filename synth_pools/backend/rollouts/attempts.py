@@ -6,16 +6,16 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any, Self
 
-from ..containers.credentials import FORBIDDEN_KEY, MISSING_KEY
-from ..domain import json_text
-from ..domain.definitions import (
+from synth_pools.backend.containers.credentials import FORBIDDEN_KEY, MISSING_KEY
+from synth_pools.backend.domain import json_text
+from synth_pools.backend.domain.definitions import (
     container_key_env,
     container_urls,
     starts_containers,
     submits_asynchronously,
     telemetry_of,
 )
-from ..domain.target import TargetError
+from synth_pools.backend.domain.target import TargetError
 
 # Keys of a request that are about the pool and the creation, not about the container.
 _NOT_FOR_CONTAINERS = frozenset({"pool_id", "mode"})

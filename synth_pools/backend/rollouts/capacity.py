@@ -7,13 +7,13 @@ import math
 from collections import Counter, deque
 from collections.abc import Callable, Iterator
 
-from ..domain import clock
-from ..domain.errors import ApiError
-from ..limits import Limits
-from ..storage.database import Executes
-from ..storage.event_logs import Subject
-from ..storage.pools import Pool
-from ..storage.sql_functions import number_of, numbers_queued
+from synth_pools.backend.domain import clock
+from synth_pools.backend.domain.errors import ApiError
+from synth_pools.backend.limits import Limits
+from synth_pools.backend.storage.database import Executes
+from synth_pools.backend.storage.event_logs import Subject
+from synth_pools.backend.storage.pools import Pool
+from synth_pools.backend.storage.sql_functions import number_of, numbers_queued
 
 # How many ends a rate is measured by, and over which time at most.
 _ENDS = 200

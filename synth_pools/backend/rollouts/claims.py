@@ -5,8 +5,8 @@ from __future__ import annotations
 from collections.abc import Callable
 from functools import partial
 
-from ..storage.claims import Claim, claim
-from ..storage.database import Database, Transaction
+from synth_pools.backend.storage.claims import Claim, claim
+from synth_pools.backend.storage.database import Database, Transaction
 
 
 class SharedQueues:

@@ -9,15 +9,15 @@ from functools import partial
 from types import TracebackType
 from typing import Any, NamedTuple, Self
 
-from ..domain import json_text
-from ..domain.target import Target, TargetError
-from ..settings import Settings
-from ..storage.database import Database, Transaction
-from ..storage.peers import FencedError
-from ..storage.rollout_changes import report_agent
-from ..storage.rollouts import container_position
-from .event_feed import RolloutNotifier
-from .results import event_text, within
+from synth_pools.backend.domain import json_text
+from synth_pools.backend.domain.target import Target, TargetError
+from synth_pools.backend.rollouts.event_feed import RolloutNotifier
+from synth_pools.backend.rollouts.results import event_text, within
+from synth_pools.backend.settings import Settings
+from synth_pools.backend.storage.database import Database, Transaction
+from synth_pools.backend.storage.peers import FencedError
+from synth_pools.backend.storage.rollout_changes import report_agent
+from synth_pools.backend.storage.rollouts import container_position
 
 _log = logging.getLogger(__name__)
 

@@ -7,8 +7,8 @@ from collections import OrderedDict
 from collections.abc import Callable
 from typing import Self
 
-from ..storage.database import Row
-from ..storage.rollouts import FINAL
+from synth_pools.backend.storage.database import Row
+from synth_pools.backend.storage.rollouts import FINAL
 
 # Of ends on other backends, which may be told of before somebody here begins to wait for one.
 _ENDS = 10_000

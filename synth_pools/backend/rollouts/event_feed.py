@@ -13,12 +13,12 @@ from collections import OrderedDict
 from collections.abc import AsyncGenerator, Iterator
 from functools import partial
 
-from ..domain import clock
-from ..domain.errors import ApiError
-from ..storage.database import Database, Row, Snapshot
-from ..storage.event_logs import ENOUGH_BYTES, EventLog, Piece, Subject
-from ..storage.events import HEARTBEAT
-from .end_waiters import EndWaiter, EndWaiters
+from synth_pools.backend.domain import clock
+from synth_pools.backend.domain.errors import ApiError
+from synth_pools.backend.rollouts.end_waiters import EndWaiter, EndWaiters
+from synth_pools.backend.storage.database import Database, Row, Snapshot
+from synth_pools.backend.storage.event_logs import ENOUGH_BYTES, EventLog, Piece, Subject
+from synth_pools.backend.storage.events import HEARTBEAT
 
 # How many are woken before others have their turn.
 _WOKEN_AT_ONCE = 16

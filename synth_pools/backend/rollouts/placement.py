@@ -7,11 +7,11 @@ from dataclasses import dataclass
 from functools import partial
 from typing import Any
 
-from ..domain.definitions import can_be_id
-from ..domain.errors import conflict, id_mismatch
-from ..storage.database import Executes, Row
-from ..storage.pools import Pool, find_pool, find_task
-from ..storage.sql_functions import LOAD_OF_POOL
+from synth_pools.backend.domain.definitions import can_be_id
+from synth_pools.backend.domain.errors import conflict, id_mismatch
+from synth_pools.backend.storage.database import Executes, Row
+from synth_pools.backend.storage.pools import Pool, find_pool, find_task
+from synth_pools.backend.storage.sql_functions import LOAD_OF_POOL
 
 
 @dataclass(slots=True)

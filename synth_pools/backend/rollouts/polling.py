@@ -9,9 +9,9 @@ from __future__ import annotations
 import asyncio
 from typing import Any
 
-from ..containers.protocol import is_answer
-from ..domain.target import Answer, Target, TargetError
-from ..resources.byte_budget import timeout
+from synth_pools.backend.containers.protocol import is_answer
+from synth_pools.backend.domain.target import Answer, Target, TargetError
+from synth_pools.backend.resources.byte_budget import timeout
 
 _FIRST_PAUSE = 0.1
 _LONGEST_PAUSE = 2.0

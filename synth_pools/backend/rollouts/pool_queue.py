@@ -5,8 +5,8 @@ from __future__ import annotations
 import asyncio
 from collections import OrderedDict
 
-from ..containers.balancer import Lease
-from ..storage.claims import Claim
+from synth_pools.backend.containers.balancer import Lease
+from synth_pools.backend.storage.claims import Claim
 
 
 class PoolQueue:

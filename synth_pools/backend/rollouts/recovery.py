@@ -4,14 +4,14 @@ from __future__ import annotations
 
 import json
 
-from ..domain.definitions import container_urls, starts_containers
-from ..domain.errors import ApiError
-from ..domain.target import TargetError
-from ..storage.database import Executes, Row, Transaction
-from ..storage.pools import Pool, find_task, task_container_url
-from ..storage.rollout_changes import End, finish
-from ..storage.rollout_results import failure
-from .attempts import most_attempts_of
+from synth_pools.backend.domain.definitions import container_urls, starts_containers
+from synth_pools.backend.domain.errors import ApiError
+from synth_pools.backend.domain.target import TargetError
+from synth_pools.backend.rollouts.attempts import most_attempts_of
+from synth_pools.backend.storage.database import Executes, Row, Transaction
+from synth_pools.backend.storage.pools import Pool, find_task, task_container_url
+from synth_pools.backend.storage.rollout_changes import End, finish
+from synth_pools.backend.storage.rollout_results import failure
 
 
 def lost() -> TargetError:

@@ -10,15 +10,15 @@ from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from typing import Any, cast
 
-from ..artifacts.extraction import TooMuchError, extract
-from ..containers.protocol import is_answer
-from ..domain import json_text
-from ..domain.target import Answer
-from ..limits import Limits
-from ..resources.byte_budget import Reservation
-from ..resources.workers import Workers
-from ..settings import Settings
-from ..storage.rollout_results import RolloutResult, failure
+from synth_pools.backend.artifacts.extraction import TooMuchError, extract
+from synth_pools.backend.containers.protocol import is_answer
+from synth_pools.backend.domain import json_text
+from synth_pools.backend.domain.target import Answer
+from synth_pools.backend.limits import Limits
+from synth_pools.backend.resources.byte_budget import Reservation
+from synth_pools.backend.resources.workers import Workers
+from synth_pools.backend.settings import Settings
+from synth_pools.backend.storage.rollout_results import RolloutResult, failure
 
 _FAILED_STATES = frozenset(
     {"aborted", "canceled", "cancelled", "error", "failed", "terminated", "timed_out", "timeout"}

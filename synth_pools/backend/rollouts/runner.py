@@ -8,33 +8,32 @@ from dataclasses import replace
 from functools import partial
 from typing import Any
 
+from synth_pools.backend.containers.balancer import Balancer, Lease, LeaseInterruptedError, Outage
+from synth_pools.backend.containers.client import ContainerClient
+from synth_pools.backend.containers.echo import EchoTarget
+from synth_pools.backend.domain import clock, json_text
+from synth_pools.backend.domain.clock import now, seconds_between
+from synth_pools.backend.domain.errors import SHORTAGE, ApiError
+from synth_pools.backend.domain.target import Answer, Target, TargetError
+from synth_pools.backend.resources.workers import Workers
+from synth_pools.backend.rollouts.attempts import Attempt
+from synth_pools.backend.rollouts.background_tasks import BackgroundTasks
+from synth_pools.backend.rollouts.container_events import AgentEvents, ContainerEvents
+from synth_pools.backend.rollouts.event_feed import RolloutNotifier
+from synth_pools.backend.rollouts.polling import follow, is_accepted
+from synth_pools.backend.rollouts.recovery import lost
+from synth_pools.backend.rollouts.results import interpret_politely
+from synth_pools.backend.rollouts.scheduler import Begun, RunEnd
+from synth_pools.backend.rollouts.transitions import NextAttempt, Transitions, has_own_container
+from synth_pools.backend.rollouts.waiting import ContainerWait
+from synth_pools.backend.settings import Settings
 from synth_pools.backend.storage.contents.store import ContentStore
-
-from ..containers.balancer import Balancer, Lease, LeaseInterruptedError, Outage
-from ..containers.client import ContainerClient
-from ..containers.echo import EchoTarget
-from ..domain import clock, json_text
-from ..domain.clock import now, seconds_between
-from ..domain.errors import SHORTAGE, ApiError
-from ..domain.target import Answer, Target, TargetError
-from ..resources.workers import Workers
-from ..settings import Settings
-from ..storage.database import Database, Row, Snapshot
-from ..storage.peers import FencedError
-from ..storage.pools import Pool, find_pool
-from ..storage.rollout_changes import End
-from ..storage.rollout_results import RolloutResult, failure
-from ..storage.rollouts import find_rollout
-from .attempts import Attempt
-from .background_tasks import BackgroundTasks
-from .container_events import AgentEvents, ContainerEvents
-from .event_feed import RolloutNotifier
-from .polling import follow, is_accepted
-from .recovery import lost
-from .results import interpret_politely
-from .scheduler import Begun, RunEnd
-from .transitions import NextAttempt, Transitions, has_own_container
-from .waiting import ContainerWait
+from synth_pools.backend.storage.database import Database, Row, Snapshot
+from synth_pools.backend.storage.peers import FencedError
+from synth_pools.backend.storage.pools import Pool, find_pool
+from synth_pools.backend.storage.rollout_changes import End
+from synth_pools.backend.storage.rollout_results import RolloutResult, failure
+from synth_pools.backend.storage.rollouts import find_rollout
 
 
 class _NotSentError(Exception):

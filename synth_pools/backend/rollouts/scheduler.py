@@ -10,14 +10,14 @@ from enum import Enum
 from functools import partial
 from typing import NamedTuple, Protocol
 
-from ..containers.balancer import Lease
-from ..storage.claims import Claim
-from ..storage.database import DatabaseClosedError, StorageError
-from ..storage.peers import FencedError
-from .attempts import Attempt
-from .background_tasks import BackgroundTasks, cancel_all
-from .capacity import AdmissionControl
-from .pool_queue import Place, PoolQueue
+from synth_pools.backend.containers.balancer import Lease
+from synth_pools.backend.rollouts.attempts import Attempt
+from synth_pools.backend.rollouts.background_tasks import BackgroundTasks, cancel_all
+from synth_pools.backend.rollouts.capacity import AdmissionControl
+from synth_pools.backend.rollouts.pool_queue import Place, PoolQueue
+from synth_pools.backend.storage.claims import Claim
+from synth_pools.backend.storage.database import DatabaseClosedError, StorageError
+from synth_pools.backend.storage.peers import FencedError
 
 _log = logging.getLogger(__name__)
 

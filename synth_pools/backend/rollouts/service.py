@@ -10,22 +10,22 @@ from dataclasses import dataclass
 from functools import partial
 from typing import Any
 
-from ..domain.errors import ApiError, conflict
-from ..domain.validation import Contract
-from ..storage import rollouts
-from ..storage.database import Database, Row, Snapshot, Transaction
-from ..storage.idempotency import BatchKey, IdempotencyKey
-from ..storage.pools import find_pool
-from ..storage.rollout_changes import cancel_rollouts
-from ..storage.rollouts import find_rollout
-from .admissions import Admission, AdmissionRequest
-from .capacity import AdmissionControl
-from .end_waiters import EndWaiter
-from .event_feed import RolloutNotifier
-from .placement import Placement
-from .pool_queue import Place
-from .runner import Runner
-from .scheduler import Scheduler
+from synth_pools.backend.domain.errors import ApiError, conflict
+from synth_pools.backend.domain.validation import Contract
+from synth_pools.backend.rollouts.admissions import Admission, AdmissionRequest
+from synth_pools.backend.rollouts.capacity import AdmissionControl
+from synth_pools.backend.rollouts.end_waiters import EndWaiter
+from synth_pools.backend.rollouts.event_feed import RolloutNotifier
+from synth_pools.backend.rollouts.placement import Placement
+from synth_pools.backend.rollouts.pool_queue import Place
+from synth_pools.backend.rollouts.runner import Runner
+from synth_pools.backend.rollouts.scheduler import Scheduler
+from synth_pools.backend.storage import rollouts
+from synth_pools.backend.storage.database import Database, Row, Snapshot, Transaction
+from synth_pools.backend.storage.idempotency import BatchKey, IdempotencyKey
+from synth_pools.backend.storage.pools import find_pool
+from synth_pools.backend.storage.rollout_changes import cancel_rollouts
+from synth_pools.backend.storage.rollouts import find_rollout
 
 # How many rollouts of an archived pool one transaction cancels.
 _CANCELLED_AT_ONCE = 200

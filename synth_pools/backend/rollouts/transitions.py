@@ -7,24 +7,29 @@ from collections.abc import Sequence
 from functools import partial
 from typing import NamedTuple
 
+from synth_pools.backend.containers.balancer import Balancer
+from synth_pools.backend.domain.clock import now, seconds_between
+from synth_pools.backend.domain.definitions import container_urls, starts_containers
+from synth_pools.backend.domain.errors import ApiError
+from synth_pools.backend.domain.target import TargetError
+from synth_pools.backend.rollouts.attempts import Attempt, is_address_of, timeout_of
+from synth_pools.backend.rollouts.event_feed import RolloutNotifier
+from synth_pools.backend.rollouts.recovery import is_lost, lost
+from synth_pools.backend.rollouts.scheduler import RunEnd
+from synth_pools.backend.settings import Settings
 from synth_pools.backend.storage.contents.store import ContentStore
-
-from ..containers.balancer import Balancer
-from ..domain.clock import now, seconds_between
-from ..domain.definitions import container_urls, starts_containers
-from ..domain.errors import ApiError
-from ..domain.target import TargetError
-from ..settings import Settings
-from ..storage.database import Executes, Row, Transaction
-from ..storage.peers import FencedError
-from ..storage.pools import Pool, find_pool, find_task, task_container_url
-from ..storage.rollout_changes import End, Start, finish_rollouts, put_back, start_rollouts
-from ..storage.rollout_results import failure
-from ..storage.rollouts import FINAL, find_rollout, find_rollouts
-from .attempts import Attempt, is_address_of, timeout_of
-from .event_feed import RolloutNotifier
-from .recovery import is_lost, lost
-from .scheduler import RunEnd
+from synth_pools.backend.storage.database import Executes, Row, Transaction
+from synth_pools.backend.storage.peers import FencedError
+from synth_pools.backend.storage.pools import Pool, find_pool, find_task, task_container_url
+from synth_pools.backend.storage.rollout_changes import (
+    End,
+    Start,
+    finish_rollouts,
+    put_back,
+    start_rollouts,
+)
+from synth_pools.backend.storage.rollout_results import failure
+from synth_pools.backend.storage.rollouts import FINAL, find_rollout, find_rollouts
 
 
 class NextAttempt(NamedTuple):

@@ -4,10 +4,10 @@ from __future__ import annotations
 
 from typing import Protocol
 
-from ..containers.balancer import Outage
-from ..domain import clock
-from ..domain.target import TargetError
-from .attempts import Attempt
+from synth_pools.backend.containers.balancer import Outage
+from synth_pools.backend.domain import clock
+from synth_pools.backend.domain.target import TargetError
+from synth_pools.backend.rollouts.attempts import Attempt
 
 
 class KnowsOutages(Protocol):

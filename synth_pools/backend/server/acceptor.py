@@ -7,7 +7,7 @@ import logging
 import socket
 from collections.abc import Callable
 
-from ..resources.open_files import SHORTAGES
+from synth_pools.backend.resources.open_files import SHORTAGES
 
 _log = logging.getLogger(__name__)
 

@@ -11,8 +11,8 @@ import json
 
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
-from ..domain import clock
-from .plain_cycle import WHOLE_RESPONSE
+from synth_pools.backend.domain import clock
+from synth_pools.backend.server.plain_cycle import WHOLE_RESPONSE
 
 
 class GracefulShutdown:

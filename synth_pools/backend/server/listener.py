@@ -8,8 +8,8 @@ import os
 import socket
 from typing import Any
 
-from ..errors import AddressError, BadOptionError
-from ..resources.open_files import client_files, most_files
+from synth_pools.backend.errors import AddressError, BadOptionError
+from synth_pools.backend.resources.open_files import client_files, most_files
 
 _BACKLOG = 2048
 # What the system holds for a client that does not read: enough for speed, little per connection,

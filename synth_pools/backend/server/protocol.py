@@ -25,11 +25,11 @@ from uvicorn.protocols.http.flow_control import CLOSE_HEADER
 from uvicorn.protocols.http.h11_impl import H11Protocol, RequestResponseCycle
 from uvicorn.server import ServerState
 
-from ..domain import clock
-from ..limits import Limits
-from ..resources.open_files import most_files
-from .plain_cycle import WHOLE_RESPONSE, HeadWithBody, PlainCycle
-from .simple_heads import PlainRequest, read_request
+from synth_pools.backend.domain import clock
+from synth_pools.backend.limits import Limits
+from synth_pools.backend.resources.open_files import most_files
+from synth_pools.backend.server.plain_cycle import WHOLE_RESPONSE, HeadWithBody, PlainCycle
+from synth_pools.backend.server.simple_heads import PlainRequest, read_request
 
 # What clients do wrong is theirs to know, as often as they like to do it; our own failures are not.
 _log = logging.getLogger("synth_pools.backend.http")

@@ -13,11 +13,11 @@ from functools import partial
 import uvicorn
 from starlette.applications import Starlette
 
-from ..errors import BadOptionError, StartTimeoutError, StopTimeoutError
-from ..limits import Limits
-from .acceptor import Acceptor
-from .graceful_shutdown import GracefulShutdown
-from .protocol import LimitedConfig, ServerConnection, sweep
+from synth_pools.backend.errors import BadOptionError, StartTimeoutError, StopTimeoutError
+from synth_pools.backend.limits import Limits
+from synth_pools.backend.server.acceptor import Acceptor
+from synth_pools.backend.server.graceful_shutdown import GracefulShutdown
+from synth_pools.backend.server.protocol import LimitedConfig, ServerConnection, sweep
 
 # Names the event loop to run in; empty for whichever is the fastest.
 _LOOP = "SYNTH_POOLS_LOOP"

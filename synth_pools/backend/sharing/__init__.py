@@ -1,5 +1,5 @@
 """Sharing of one database with other backends."""
 
-from .peers import Peers
+from synth_pools.backend.sharing.peers import Peers
 
 __all__ = ["Peers"]

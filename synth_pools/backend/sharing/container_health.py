@@ -7,10 +7,15 @@ import contextlib
 import json
 from functools import partial
 
-from ..containers.balancer import Balancer
-from ..containers.members import Address
-from ..storage.database import Database, DatabaseClosedError, StorageError, Transaction
-from ..storage.statements import Executes, set_meta
+from synth_pools.backend.containers.balancer import Balancer
+from synth_pools.backend.containers.members import Address
+from synth_pools.backend.storage.database import (
+    Database,
+    DatabaseClosedError,
+    StorageError,
+    Transaction,
+)
+from synth_pools.backend.storage.statements import Executes, set_meta
 
 # From one look to the next at what this backend has found out, if it is the one that judges.
 _LOOK_SECONDS = 1.0

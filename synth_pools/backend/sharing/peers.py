@@ -7,17 +7,23 @@ import logging
 from collections.abc import Iterable
 from functools import partial
 
-from ..containers.balancer import Balancer
-from ..processes import Processes
-from ..rollouts.background_tasks import BackgroundTasks
-from ..rollouts.event_feed import RolloutNotifier
-from ..rollouts.scheduler import Scheduler
-from ..rollouts.service import RolloutService
-from ..storage import claims, pools, rollouts
-from ..storage.database import Database, DatabaseClosedError, Snapshot, StorageError, Transaction
-from ..storage.pools import Pool
-from ..storage.statements import Notice
-from .container_health import SharedHealth
+from synth_pools.backend.containers.balancer import Balancer
+from synth_pools.backend.processes import Processes
+from synth_pools.backend.rollouts.background_tasks import BackgroundTasks
+from synth_pools.backend.rollouts.event_feed import RolloutNotifier
+from synth_pools.backend.rollouts.scheduler import Scheduler
+from synth_pools.backend.rollouts.service import RolloutService
+from synth_pools.backend.sharing.container_health import SharedHealth
+from synth_pools.backend.storage import claims, pools, rollouts
+from synth_pools.backend.storage.database import (
+    Database,
+    DatabaseClosedError,
+    Snapshot,
+    StorageError,
+    Transaction,
+)
+from synth_pools.backend.storage.pools import Pool
+from synth_pools.backend.storage.statements import Notice
 
 _log = logging.getLogger(__name__)
 

@@ -5,9 +5,9 @@ from __future__ import annotations
 from collections.abc import Iterable, Sequence
 from typing import NamedTuple
 
-from ..domain.errors import rollout_not_found
-from .database import Executes, Row, Transaction
-from .statements import byte_length
+from synth_pools.backend.domain.errors import rollout_not_found
+from synth_pools.backend.storage.database import Executes, Row, Transaction
+from synth_pools.backend.storage.statements import byte_length
 
 _LIST = "SELECT artifacts FROM rollouts WHERE seq = ?"
 _RESULT = "SELECT result FROM rollouts WHERE seq = ?"

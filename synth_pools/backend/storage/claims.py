@@ -9,10 +9,10 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from ..domain.definitions import can_be_id
-from ..domain.errors import pool_not_found
-from .database import Executes, Row, Transaction
-from .pools import Pool
+from synth_pools.backend.domain.definitions import can_be_id
+from synth_pools.backend.domain.errors import pool_not_found
+from synth_pools.backend.storage.database import Executes, Row, Transaction
+from synth_pools.backend.storage.pools import Pool
 
 # Of a statement that has a table `pools`; as `number_unfinished`, without the call of a function.
 _COUNTED = (

@@ -8,7 +8,7 @@ import hashlib
 import hmac
 from collections.abc import Sequence
 
-from .database import Executes
+from synth_pools.backend.storage.database import Executes
 
 _POSITION_BYTES = 8
 _MAC_BYTES = 10

@@ -12,12 +12,11 @@ import tempfile
 from pathlib import Path
 from typing import Self
 
+from synth_pools.backend.api_keys import make_key_file, read_key_file
+from synth_pools.backend.errors import DataDirError, DataDirLockedError
+from synth_pools.backend.settings import Secret
 from synth_pools.backend.storage.contents.store import CONTENTS_FILE, FOLDER, ID_FILE, LOST_FOLDER
-
-from ..api_keys import make_key_file, read_key_file
-from ..errors import DataDirError, DataDirLockedError
-from ..settings import Secret
-from .private_files import make_folder, restrict
+from synth_pools.backend.storage.private_files import make_folder, restrict
 
 _log = logging.getLogger(__name__)
 

@@ -9,12 +9,18 @@ from collections import deque
 from collections.abc import Awaitable, Callable
 from typing import Any, TypeVar
 
-from ..domain import clock
-from ..domain.errors import StorageUnavailableError
-from ..errors import DataDirError
-from .peers import Peer
-from .statements import CommitObserver, Executes, Row, Snapshot, Transaction
-from .transactions import Batch, Job, Together
+from synth_pools.backend.domain import clock
+from synth_pools.backend.domain.errors import StorageUnavailableError
+from synth_pools.backend.errors import DataDirError
+from synth_pools.backend.storage.peers import Peer
+from synth_pools.backend.storage.statements import (
+    CommitObserver,
+    Executes,
+    Row,
+    Snapshot,
+    Transaction,
+)
+from synth_pools.backend.storage.transactions import Batch, Job, Together
 
 __all__ = [
     "CommitObserver",

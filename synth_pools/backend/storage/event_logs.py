@@ -9,13 +9,13 @@ from collections.abc import Callable, Generator, Sequence
 from dataclasses import dataclass
 from typing import Literal, NamedTuple, Protocol
 
-from . import events
-from .database import Row, Snapshot
-from .events import Event
-from .pools import Pool, find_pool
-from .rollout_documents import DOCUMENT_COLUMNS, with_rollout
-from .rollouts import FINAL, find_head, size_sql
-from .sql_functions import last_place
+from synth_pools.backend.storage import events
+from synth_pools.backend.storage.database import Row, Snapshot
+from synth_pools.backend.storage.events import Event
+from synth_pools.backend.storage.pools import Pool, find_pool
+from synth_pools.backend.storage.rollout_documents import DOCUMENT_COLUMNS, with_rollout
+from synth_pools.backend.storage.rollouts import FINAL, find_head, size_sql
+from synth_pools.backend.storage.sql_functions import last_place
 
 # Of one piece of a stream: so much is read and encoded before others have their turn.
 _MOST_EVENTS = 200

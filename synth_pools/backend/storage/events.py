@@ -7,9 +7,9 @@ import itertools
 from collections.abc import Generator, Iterator, Sequence
 from dataclasses import dataclass
 
-from . import sql_functions
-from .database import Row, Snapshot, Transaction
-from .statements import RolloutWrite
+from synth_pools.backend.storage import sql_functions
+from synth_pools.backend.storage.database import Row, Snapshot, Transaction
+from synth_pools.backend.storage.statements import RolloutWrite
 
 QUEUED = "rollout.queued"
 STARTED = "rollout.started"

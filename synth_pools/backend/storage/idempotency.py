@@ -9,10 +9,10 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from typing import Any, NamedTuple
 
-from ..domain import clock, json_text
-from ..domain.errors import ApiError, conflict, rollout_not_found
-from .database import Database, Executes, Row, StorageError, Transaction
-from .rollouts import find_rollouts
+from synth_pools.backend.domain import clock, json_text
+from synth_pools.backend.domain.errors import ApiError, conflict, rollout_not_found
+from synth_pools.backend.storage.database import Database, Executes, Row, StorageError, Transaction
+from synth_pools.backend.storage.rollouts import find_rollouts
 
 # How long an Idempotency-Key counts.
 KEY_SECONDS = 24 * 3600.0

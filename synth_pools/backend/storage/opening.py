@@ -5,16 +5,15 @@ from __future__ import annotations
 import os
 from pathlib import Path
 
+from synth_pools.backend.domain import clock
+from synth_pools.backend.errors import DataDirError, StoreError
+from synth_pools.backend.settings import Settings
 from synth_pools.backend.storage.contents.folder import contents_id_file
 from synth_pools.backend.storage.contents.opening import contents_identity
-
-from ..domain import clock
-from ..errors import DataDirError, StoreError
-from ..settings import Settings
-from .data_dir import BACKEND_FILE, FILE_NAME, STORE_FILE
-from .database import CommitObserver, Database
-from .private_files import create_file, make_folder
-from .sqlite.database import SQLiteDatabase
+from synth_pools.backend.storage.data_dir import BACKEND_FILE, FILE_NAME, STORE_FILE
+from synth_pools.backend.storage.database import CommitObserver, Database
+from synth_pools.backend.storage.private_files import create_file, make_folder
+from synth_pools.backend.storage.sqlite.database import SQLiteDatabase
 
 _DRIVERS = ("asyncpg", "greenlet")
 
@@ -49,7 +48,7 @@ async def open_database(settings: Settings, observer: CommitObserver) -> Databas
         )
     try:
         # An extra, which the default does not need.
-        from .postgres.database import PostgresDatabase
+        from synth_pools.backend.storage.postgres.database import PostgresDatabase
     except ModuleNotFoundError as error:
         if error.name not in _DRIVERS:
             raise

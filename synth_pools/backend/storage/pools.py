@@ -7,19 +7,25 @@ from collections.abc import Iterable, Iterator, Sequence
 from functools import lru_cache
 from typing import Any
 
-from ..domain import clock, json_text
-from ..domain.clock import now
-from ..domain.definitions import (
+from synth_pools.backend.domain import clock, json_text
+from synth_pools.backend.domain.clock import now
+from synth_pools.backend.domain.definitions import (
     can_be_id,
     pool_view,
     starts_containers,
     task_exists,
     task_view,
 )
-from ..domain.errors import conflict, pool_archived, pool_not_active, pool_not_found, task_not_found
-from ..domain.state_changes import PoolChange
-from .database import Executes, Row, Transaction
-from .statements import byte_length
+from synth_pools.backend.domain.errors import (
+    conflict,
+    pool_archived,
+    pool_not_active,
+    pool_not_found,
+    task_not_found,
+)
+from synth_pools.backend.domain.state_changes import PoolChange
+from synth_pools.backend.storage.database import Executes, Row, Transaction
+from synth_pools.backend.storage.statements import byte_length
 
 # Of the definition of a pool, up to which how it looks is remembered.
 _SMALL = 16 * 1024

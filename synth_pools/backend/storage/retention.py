@@ -7,6 +7,11 @@ import logging
 from collections.abc import Iterator
 from functools import partial
 
+from synth_pools.backend.domain import clock
+from synth_pools.backend.domain.clock import ago
+from synth_pools.backend.domain.errors import StorageUnavailableError
+from synth_pools.backend.storage import artifacts as artifact_rows
+from synth_pools.backend.storage import rollouts
 from synth_pools.backend.storage.contents.folder import FolderContents
 from synth_pools.backend.storage.contents.store import (
     LOST_FOLDER,
@@ -14,14 +19,8 @@ from synth_pools.backend.storage.contents.store import (
     RemoteContents,
     in_executor,
 )
-
-from ..domain import clock
-from ..domain.clock import ago
-from ..domain.errors import StorageUnavailableError
-from . import artifacts as artifact_rows
-from . import rollouts
-from .database import Database, Transaction
-from .idempotency import KEY_SECONDS
+from synth_pools.backend.storage.database import Database, Transaction
+from synth_pools.backend.storage.idempotency import KEY_SECONDS
 
 # So many at once hold up nobody's admission for long.
 _MOST_FORGOTTEN = 200

@@ -15,18 +15,18 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
 from typing import Any, NamedTuple
 
-from ..domain import clock, json_text
-from ..domain.clock import now, seconds_between
-from ..domain.errors import ApiError
-from ..domain.state_changes import RolloutChange
-from ..domain.target import TargetError
-from . import artifacts as artifact_rows
-from . import events
-from .database import Row, Transaction
-from .peers import FencedError
-from .rollout_results import RolloutResult
-from .rollouts import FINAL, find_head, find_rollout
-from .statements import RolloutWrite
+from synth_pools.backend.domain import clock, json_text
+from synth_pools.backend.domain.clock import now, seconds_between
+from synth_pools.backend.domain.errors import ApiError
+from synth_pools.backend.domain.state_changes import RolloutChange
+from synth_pools.backend.domain.target import TargetError
+from synth_pools.backend.storage import artifacts as artifact_rows
+from synth_pools.backend.storage import events
+from synth_pools.backend.storage.database import Row, Transaction
+from synth_pools.backend.storage.peers import FencedError
+from synth_pools.backend.storage.rollout_results import RolloutResult
+from synth_pools.backend.storage.rollouts import FINAL, find_head, find_rollout
+from synth_pools.backend.storage.statements import RolloutWrite
 
 _QUEUED = '{"status":"queued"}'
 # A rollout that has started, as it was before.

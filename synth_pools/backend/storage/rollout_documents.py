@@ -7,9 +7,9 @@ from collections.abc import Mapping
 from dataclasses import replace
 from typing import Any
 
-from ..domain.clock import now, seconds_between
-from .events import Event
-from .statements import Row
+from synth_pools.backend.domain.clock import now, seconds_between
+from synth_pools.backend.storage.events import Event
+from synth_pools.backend.storage.statements import Row
 
 # Those that are read for the documents of a rollout.
 DOCUMENT_COLUMNS = (

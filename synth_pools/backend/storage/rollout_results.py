@@ -5,11 +5,10 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Any
 
+from synth_pools.backend.domain import json_text
+from synth_pools.backend.resources.byte_budget import Reservation
+from synth_pools.backend.storage.artifacts import ContentRow
 from synth_pools.backend.storage.contents.store import Content
-
-from ..domain import json_text
-from ..resources.byte_budget import Reservation
-from .artifacts import ContentRow
 
 
 # Made for each rollout: a frozen one takes three times as long.

@@ -6,13 +6,13 @@ import json
 from collections.abc import Sequence
 from typing import Any
 
-from ..domain.definitions import can_be_id
-from ..domain.errors import rollout_not_found
-from . import artifacts as artifact_rows
-from . import events
-from .database import Executes, Row, Transaction
-from .rollout_documents import rollout_document
-from .statements import byte_length
+from synth_pools.backend.domain.definitions import can_be_id
+from synth_pools.backend.domain.errors import rollout_not_found
+from synth_pools.backend.storage import artifacts as artifact_rows
+from synth_pools.backend.storage import events
+from synth_pools.backend.storage.database import Executes, Row, Transaction
+from synth_pools.backend.storage.rollout_documents import rollout_document
+from synth_pools.backend.storage.statements import byte_length
 
 STATES = ("queued", "running", "completed", "failed", "cancelled")
 FINAL = frozenset({"completed", "failed", "cancelled"})

@@ -12,7 +12,7 @@ from __future__ import annotations
 
 from typing import Literal
 
-from .statements import Executes
+from synth_pools.backend.storage.statements import Executes
 
 Unfinished = Literal["queued", "running"]
 

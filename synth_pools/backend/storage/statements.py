@@ -11,7 +11,7 @@ from collections.abc import Callable, Iterable, Iterator, Sequence
 from functools import partial
 from typing import Any, Literal, NamedTuple, Protocol
 
-from ..domain.state_changes import PoolChange, RolloutChange
+from synth_pools.backend.domain.state_changes import PoolChange, RolloutChange
 
 
 class Row(Protocol):

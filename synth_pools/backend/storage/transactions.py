@@ -6,9 +6,9 @@ import asyncio
 from collections.abc import Callable, Sequence
 from typing import Any, TypeVar
 
-from ..domain import clock
-from ..domain.state_changes import REQUEST_ID
-from .statements import CommitObserver, Transaction, WritingConnection
+from synth_pools.backend.domain import clock
+from synth_pools.backend.domain.state_changes import REQUEST_ID
+from synth_pools.backend.storage.statements import CommitObserver, Transaction, WritingConnection
 
 _T = TypeVar("_T")
 _Item = TypeVar("_Item")

@@ -127,8 +127,8 @@ async def test_a_block_that_fails_leaves_what_may_be_of_nobody(place: ContentPla
 WRITER = """
 import asyncio, hashlib, sys
 from pathlib import Path
-from synth_pools.backend.storage.content_folder import FolderContents
-from synth_pools.backend.storage.content_store import Content
+from synth_pools.backend.storage.contents.folder import FolderContents
+from synth_pools.backend.storage.contents.store import Content
 
 store = FolderContents(Path(sys.argv[1]))
 datas = [bytes([number]) * 300_000 for number in range(8)]

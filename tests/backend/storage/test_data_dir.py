@@ -257,7 +257,7 @@ def test_a_folder_of_artifacts_that_is_none_is_refused_in_one_line(tmp_path: Pat
 KILLED = """
 import os, signal, sys
 from pathlib import Path
-from synth_pools.backend.storage.content_folder import FolderContents
+from synth_pools.backend.storage.contents.folder import FolderContents
 
 left = int(sys.argv[2])
 

@@ -4,8 +4,17 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
 
-from ..messages import Handler
-from . import artifacts, containers, events, image_releases, pools, rollouts, service, tasks
+from synth_pools.backend.api.handlers import (
+    artifacts,
+    containers,
+    events,
+    image_releases,
+    pools,
+    rollouts,
+    service,
+    tasks,
+)
+from synth_pools.backend.api.messages import Handler
 
 HANDLERS: Mapping[str, Handler] = {
     "list_pools": pools.list_pools,

@@ -6,6 +6,12 @@ import contextlib
 import itertools
 from collections.abc import Callable, Iterator
 
+from synth_pools.backend.api.content_responses import archive_response, content_response
+from synth_pools.backend.api.handlers.rollouts import read_rollout
+from synth_pools.backend.api.messages import Request, Response
+from synth_pools.backend.api.pagination import list_document, read_sized, read_with_room
+from synth_pools.backend.api.response_writer import PIECE_BYTES
+from synth_pools.backend.api.support_bundle import make_bundle
 from synth_pools.backend.artifacts.listing import (
     Artifact,
     Download,
@@ -20,13 +26,6 @@ from synth_pools.backend.resources.byte_budget import Reservation
 from synth_pools.backend.storage import artifacts as artifact_rows
 from synth_pools.backend.storage.contents.store import ContentGoneError, in_executor
 from synth_pools.backend.storage.database import Row, Snapshot
-
-from ..content_responses import archive_response, content_response
-from ..messages import Request, Response
-from ..pagination import list_document, read_sized, read_with_room
-from ..response_writer import PIECE_BYTES
-from ..support_bundle import make_bundle
-from .rollouts import read_rollout
 
 # Of a content that is sent: a piece that was read, and the one on its way.
 _PIECES = 2

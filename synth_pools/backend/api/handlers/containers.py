@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from synth_pools.backend.api.disconnects import unless_disconnected
+from synth_pools.backend.api.messages import JSONResponse, Request, Response
 from synth_pools.backend.containers.balancer import Lease
 from synth_pools.backend.domain.definitions import (
     container_key_env,
@@ -18,9 +20,6 @@ from synth_pools.backend.domain.target import Answer, Probe, Target, TargetError
 from synth_pools.backend.domain.validation import raw_answer_is_valid
 from synth_pools.backend.storage.database import Snapshot
 from synth_pools.backend.storage.pools import Pool, find_pool, find_task, task_document
-
-from ..disconnects import unless_disconnected
-from ..messages import JSONResponse, Request, Response
 
 
 async def get_health(request: Request) -> Response:

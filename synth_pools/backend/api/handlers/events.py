@@ -2,6 +2,13 @@
 
 from __future__ import annotations
 
+from synth_pools.backend.api.handlers.rollouts import read_rollout
+from synth_pools.backend.api.messages import (
+    EventStreamResponse,
+    Request,
+    Response,
+    json_text_response,
+)
 from synth_pools.backend.rollouts.event_feed import follow_events
 from synth_pools.backend.storage.database import Row, Snapshot
 from synth_pools.backend.storage.event_logs import (
@@ -14,9 +21,6 @@ from synth_pools.backend.storage.event_logs import (
 )
 from synth_pools.backend.storage.events import encode_position
 from synth_pools.backend.storage.pools import find_pool
-
-from ..messages import EventStreamResponse, Request, Response, json_text_response
-from .rollouts import read_rollout
 
 _EVENTS_OF_A_PAGE = 200
 

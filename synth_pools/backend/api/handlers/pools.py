@@ -6,6 +6,8 @@ from collections.abc import Callable, Mapping
 from typing import Any
 from urllib.parse import quote
 
+from synth_pools.backend.api.messages import Request, Response, created_response, json_response
+from synth_pools.backend.api.pagination import Page, read_page, read_sized
 from synth_pools.backend.containers.credentials import check_container_key
 from synth_pools.backend.containers.members import Member
 from synth_pools.backend.containers.url_policy import check_container_url
@@ -27,9 +29,6 @@ from synth_pools.backend.services import Services
 from synth_pools.backend.storage import pools, rollouts
 from synth_pools.backend.storage.database import Snapshot, Transaction
 from synth_pools.backend.storage.pools import Pool, find_pool, move_pool, task_documents
-
-from ..messages import Request, Response, created_response, json_response
-from ..pagination import Page, read_page, read_sized
 
 STATES = frozenset(
     {"created", "uploading", "building", "warming", "active", "paused", "failed", "archived"}

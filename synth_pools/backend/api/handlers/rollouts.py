@@ -10,6 +10,9 @@ from collections.abc import Callable
 from functools import partial
 from typing import Any, TypeVar
 
+from synth_pools.backend.api.disconnects import unless_disconnected
+from synth_pools.backend.api.messages import Request, Response, json_response, json_text_response
+from synth_pools.backend.api.pagination import Page, read_page, read_sized
 from synth_pools.backend.domain import json_text
 from synth_pools.backend.domain.errors import ApiError
 from synth_pools.backend.rollouts.end_waiters import EndWaiter
@@ -25,10 +28,6 @@ from synth_pools.backend.storage.rollout_documents import (
     usage_document,
 )
 from synth_pools.backend.storage.rollouts import FINAL, find_head, find_rollout
-
-from ..disconnects import unless_disconnected
-from ..messages import Request, Response, json_response, json_text_response
-from ..pagination import Page, read_page, read_sized
 
 _T = TypeVar("_T")
 

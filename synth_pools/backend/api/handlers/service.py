@@ -2,10 +2,9 @@
 
 from __future__ import annotations
 
+from synth_pools.backend.api.messages import Request, Response, json_response
 from synth_pools.backend.domain.definitions import TARGETS
 from synth_pools.backend.storage import pools, rollouts
-
-from ..messages import Request, Response, json_response
 
 _FEATURES = (
     "artifact_downloads",

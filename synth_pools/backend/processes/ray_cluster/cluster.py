@@ -15,10 +15,9 @@ from collections.abc import Mapping
 from typing import Any
 
 from synth_pools._version import __version__
-
-from ...errors import ClusterError
-from ..child import beside_others
-from ..termination import end_helper, write_to
+from synth_pools.backend.errors import ClusterError
+from synth_pools.backend.processes.child import beside_others
+from synth_pools.backend.processes.termination import end_helper, write_to
 
 _log = logging.getLogger(__name__)
 

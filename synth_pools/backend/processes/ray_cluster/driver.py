@@ -24,7 +24,7 @@ import ray
 import ray.cloudpickle
 from ray.util import list_named_actors
 
-from . import actor
+from synth_pools.backend.processes.ray_cluster import actor
 
 NAMESPACE = "synth-pools"
 

@@ -17,16 +17,16 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any, Protocol
 
-from ..child import Child
-from ..discovery import ProcessFinder, ProcessTable, tag_of
-from ..engine import ENGINES, installed
-from ..image_launcher import EngineContainer, ImageLauncher
-from ..image_spec import ImageSpec
-from ..launcher import Started, StartOrder
-from ..local_launcher import spawn
-from ..orphans import OrphanWatch
-from ..spec import ProcessSpec
-from ..termination import end, end_children
+from synth_pools.backend.processes.child import Child
+from synth_pools.backend.processes.discovery import ProcessFinder, ProcessTable, tag_of
+from synth_pools.backend.processes.engine import ENGINES, installed
+from synth_pools.backend.processes.image_launcher import EngineContainer, ImageLauncher
+from synth_pools.backend.processes.image_spec import ImageSpec
+from synth_pools.backend.processes.launcher import Started, StartOrder
+from synth_pools.backend.processes.local_launcher import spawn
+from synth_pools.backend.processes.orphans import OrphanWatch
+from synth_pools.backend.processes.spec import ProcessSpec
+from synth_pools.backend.processes.termination import end, end_children
 
 
 class NodeLauncher(Protocol):

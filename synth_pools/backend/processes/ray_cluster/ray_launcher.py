@@ -11,14 +11,14 @@ from dataclasses import asdict
 from functools import partial
 from pathlib import Path
 
-from ...domain import clock
-from ..image_spec import ContainerSpec, ImageSpec
-from ..launcher import StartOrder
-from ..output import OutputSink
-from ..registry import ProcessRegistry
-from ..termination import PATIENCE_SECONDS
-from .cluster import RayCluster
-from .remote_container import RemoteContainer
+from synth_pools.backend.domain import clock
+from synth_pools.backend.processes.image_spec import ContainerSpec, ImageSpec
+from synth_pools.backend.processes.launcher import StartOrder
+from synth_pools.backend.processes.output import OutputSink
+from synth_pools.backend.processes.ray_cluster.cluster import RayCluster
+from synth_pools.backend.processes.ray_cluster.remote_container import RemoteContainer
+from synth_pools.backend.processes.registry import ProcessRegistry
+from synth_pools.backend.processes.termination import PATIENCE_SECONDS
 
 # How long a node may take to make ready what it starts.
 _START_SECONDS = 60.0

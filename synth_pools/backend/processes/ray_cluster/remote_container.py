@@ -8,12 +8,11 @@ import json
 from collections.abc import Mapping
 from typing import Any
 
-from ...containers.members import ContainerOrigin
-from ..launcher import ContainerEnd, LaunchError
-from ..output import OutputSink
-from ..ports import HOST
-from ..relay import Connection, Relay
-from .wire import (
+from synth_pools.backend.containers.members import ContainerOrigin
+from synth_pools.backend.processes.launcher import ContainerEnd, LaunchError
+from synth_pools.backend.processes.output import OutputSink
+from synth_pools.backend.processes.ports import HOST
+from synth_pools.backend.processes.ray_cluster.wire import (
     BACKEND_LEASE_SECONDS,
     BEAT_SECONDS,
     HANDSHAKE_SECONDS,
@@ -23,6 +22,7 @@ from .wire import (
     read_frame,
     write_frame,
 )
+from synth_pools.backend.processes.relay import Connection, Relay
 
 _AGAIN_SECONDS = 0.25
 # Beyond the patience, which is the supervisor's: two rounds of its search for what is left.

@@ -20,12 +20,11 @@ import sys
 from collections.abc import Mapping
 from typing import Any
 
-from ..launcher import LaunchError, Started, StartOrder
-from ..ports import HOST, Ports
-from ..relay import join
-from .actor import ENDED
-from .node_launchers import NodeLauncher, node_launcher
-from .wire import (
+from synth_pools.backend.processes.launcher import LaunchError, Started, StartOrder
+from synth_pools.backend.processes.ports import HOST, Ports
+from synth_pools.backend.processes.ray_cluster.actor import ENDED
+from synth_pools.backend.processes.ray_cluster.node_launchers import NodeLauncher, node_launcher
+from synth_pools.backend.processes.ray_cluster.wire import (
     HANDSHAKE_SECONDS,
     HUNG_UP_SECONDS,
     SUPERVISOR_LEASE_SECONDS,
@@ -36,6 +35,7 @@ from .wire import (
     write_document,
     write_frame,
 )
+from synth_pools.backend.processes.relay import join
 
 # How long the backend may take to come after it was told the address.
 _FIRST_LEASE_SECONDS = 30.0

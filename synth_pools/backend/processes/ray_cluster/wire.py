@@ -16,7 +16,7 @@ from collections.abc import Mapping
 from enum import Enum
 from typing import Any
 
-from ...domain import clock
+from synth_pools.backend.domain import clock
 
 _NONCE_BYTES = 32
 _PROOF_BYTES = 32

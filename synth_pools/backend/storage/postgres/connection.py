@@ -8,11 +8,11 @@ from typing import Any, TypeVar
 import asyncpg
 from asyncpg.prepared_stmt import PreparedStatement
 
-from ..statements import Notice, RolloutWrite, Row
-from .dialect import translated
-from .greenlets import wait
-from .notices import telling
-from .rollout_writes import portions, statement
+from synth_pools.backend.storage.postgres.dialect import translated
+from synth_pools.backend.storage.postgres.greenlets import wait
+from synth_pools.backend.storage.postgres.notices import telling
+from synth_pools.backend.storage.postgres.rollout_writes import portions, statement
+from synth_pools.backend.storage.statements import Notice, RolloutWrite, Row
 
 _T = TypeVar("_T")
 

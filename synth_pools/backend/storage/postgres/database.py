@@ -11,26 +11,26 @@ from typing import Self, TypeVar
 
 import asyncpg
 
-from ...domain import clock
-from ...errors import StoreError
-from ...settings import StoreURL
-from ..database import Database, DatabaseClosedError, StorageError
-from ..peers import Peer
-from ..statements import CommitObserver, Snapshot, Transaction
-from ..transactions import Batch, Job, run_jobs
-from .connection import (
+from synth_pools.backend.domain import clock
+from synth_pools.backend.errors import StoreError
+from synth_pools.backend.settings import StoreURL
+from synth_pools.backend.storage.database import Database, DatabaseClosedError, StorageError
+from synth_pools.backend.storage.peers import Peer
+from synth_pools.backend.storage.postgres.connection import (
     DRIVER_ERRORS,
     PostgresConnection,
     StatementError,
     driven,
     reason_in_one_line,
 )
-from .greenlets import in_greenlet
-from .membership import END_LAPSED, Membership
-from .notices import literal
-from .readers import Readers
-from .schema import VERSION, migrate
-from .sessions import end_session, open_writing_session
+from synth_pools.backend.storage.postgres.greenlets import in_greenlet
+from synth_pools.backend.storage.postgres.membership import END_LAPSED, Membership
+from synth_pools.backend.storage.postgres.notices import literal
+from synth_pools.backend.storage.postgres.readers import Readers
+from synth_pools.backend.storage.postgres.schema import VERSION, migrate
+from synth_pools.backend.storage.postgres.sessions import end_session, open_writing_session
+from synth_pools.backend.storage.statements import CommitObserver, Snapshot, Transaction
+from synth_pools.backend.storage.transactions import Batch, Job, run_jobs
 
 _T = TypeVar("_T")
 _log = logging.getLogger(__name__)

@@ -16,14 +16,14 @@ from collections.abc import Awaitable, Callable
 
 import asyncpg
 
-from ...domain import clock
-from ...settings import StoreURL
-from ..peers import Peer
-from ..statements import Notice
-from .connection import StatementError, driven
-from .notices import CHANNEL, payloads, read_payload
-from .schema import WRITERS_LOCK
-from .sessions import end_session, open_session
+from synth_pools.backend.domain import clock
+from synth_pools.backend.settings import StoreURL
+from synth_pools.backend.storage.peers import Peer
+from synth_pools.backend.storage.postgres.connection import StatementError, driven
+from synth_pools.backend.storage.postgres.notices import CHANNEL, payloads, read_payload
+from synth_pools.backend.storage.postgres.schema import WRITERS_LOCK
+from synth_pools.backend.storage.postgres.sessions import end_session, open_session
+from synth_pools.backend.storage.statements import Notice
 
 _log = logging.getLogger(__name__)
 

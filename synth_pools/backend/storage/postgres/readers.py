@@ -7,11 +7,11 @@ import contextlib
 from collections.abc import AsyncIterator, Callable
 from typing import TypeVar
 
-from ...settings import StoreURL
-from ..statements import Snapshot
-from .connection import PostgresConnection, StatementError
-from .greenlets import in_greenlet
-from .sessions import end_session, open_session
+from synth_pools.backend.settings import StoreURL
+from synth_pools.backend.storage.postgres.connection import PostgresConnection, StatementError
+from synth_pools.backend.storage.postgres.greenlets import in_greenlet
+from synth_pools.backend.storage.postgres.sessions import end_session, open_session
+from synth_pools.backend.storage.statements import Snapshot
 
 _T = TypeVar("_T")
 

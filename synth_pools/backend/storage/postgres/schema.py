@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import asyncpg
 
-from ...domain import clock
-from ..database import SchemaVersionError
+from synth_pools.backend.domain import clock
+from synth_pools.backend.storage.database import SchemaVersionError
 
 # Our own, so that the database may be used for other things too.
 SCHEMA = "synth_pools"

@@ -7,9 +7,9 @@ import contextlib
 
 import asyncpg
 
-from ...settings import StoreURL
-from .connection import DRIVER_ERRORS, StatementError
-from .schema import SCHEMA
+from synth_pools.backend.settings import StoreURL
+from synth_pools.backend.storage.postgres.connection import DRIVER_ERRORS, StatementError
+from synth_pools.backend.storage.postgres.schema import SCHEMA
 
 _CONNECT_SECONDS = 10
 # Of one of several hosts: one that is silent does not keep us from the others for long.

@@ -11,12 +11,11 @@ from contextlib import closing
 from pathlib import Path
 from urllib.parse import quote
 
+from synth_pools.backend.errors import DataDirError
 from synth_pools.backend.storage.contents.folder import content_file
 from synth_pools.backend.storage.contents.store import CONTENTS_FILE, FOLDER, LOST_FOLDER
 from synth_pools.backend.storage.data_dir import FILE_NAME, LOCK_FILE
-
-from ...errors import DataDirError
-from ..private_files import create_file, flush_folder, make_folder
+from synth_pools.backend.storage.private_files import create_file, flush_folder, make_folder
 
 _BUSY_SECONDS = 30.0
 

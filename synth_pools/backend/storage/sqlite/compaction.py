@@ -8,11 +8,11 @@ from contextlib import closing
 from pathlib import Path
 from typing import NamedTuple
 
-from ...errors import DataDirError
-from ..data_dir import FILE_NAME, DataDir
-from ..private_files import create_file, flush_folder
-from .database import DRAFT_NAME, remove_draft
-from .schema import read_version
+from synth_pools.backend.errors import DataDirError
+from synth_pools.backend.storage.data_dir import FILE_NAME, DataDir
+from synth_pools.backend.storage.private_files import create_file, flush_folder
+from synth_pools.backend.storage.sqlite.database import DRAFT_NAME, remove_draft
+from synth_pools.backend.storage.sqlite.schema import read_version
 
 _BUSY_SECONDS = 5.0
 # So often SQLite lets Python see to signals, ^C among them.

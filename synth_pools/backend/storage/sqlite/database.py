@@ -12,17 +12,23 @@ from functools import partial
 from pathlib import Path
 from typing import Any, TypeVar
 
-from ...domain import clock
-from ..data_dir import FILE_NAME
-from ..database import Database
-from ..peers import Peer
-from ..private_files import keep_private
-from ..sql_functions import NEXT_PLACE
-from ..statements import CommitObserver, Notice, RolloutWrite, Row, Snapshot
-from ..transactions import Batch, run_jobs
-from .queue_counts import QueueCounts
-from .schema import VERSION, prepare, read_version
-from .vacuum import give_back_free_pages
+from synth_pools.backend.domain import clock
+from synth_pools.backend.storage.data_dir import FILE_NAME
+from synth_pools.backend.storage.database import Database
+from synth_pools.backend.storage.peers import Peer
+from synth_pools.backend.storage.private_files import keep_private
+from synth_pools.backend.storage.sql_functions import NEXT_PLACE
+from synth_pools.backend.storage.sqlite.queue_counts import QueueCounts
+from synth_pools.backend.storage.sqlite.schema import VERSION, prepare, read_version
+from synth_pools.backend.storage.sqlite.vacuum import give_back_free_pages
+from synth_pools.backend.storage.statements import (
+    CommitObserver,
+    Notice,
+    RolloutWrite,
+    Row,
+    Snapshot,
+)
+from synth_pools.backend.storage.transactions import Batch, run_jobs
 
 # Of a compaction that is under way, or was killed.
 DRAFT_NAME = f"{FILE_NAME}-compact"

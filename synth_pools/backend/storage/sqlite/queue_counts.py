@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import sqlite3
 
-from ..sql_functions import ALL_POOLS
+from synth_pools.backend.storage.sql_functions import ALL_POOLS
 
 _FILL = """
 SELECT pool_id, status, COUNT(*) FROM main.rollouts

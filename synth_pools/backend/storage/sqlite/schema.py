@@ -5,9 +5,9 @@ from __future__ import annotations
 import itertools
 import sqlite3
 
-from ...domain import clock
-from ..database import SchemaVersionError
-from ..sql_functions import DELETED
+from synth_pools.backend.domain import clock
+from synth_pools.backend.storage.database import SchemaVersionError
+from synth_pools.backend.storage.sql_functions import DELETED
 
 _VERSION_1 = """
 CREATE TABLE meta (

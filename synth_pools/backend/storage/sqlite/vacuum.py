@@ -6,9 +6,9 @@ import asyncio
 import logging
 from collections.abc import Callable
 
-from ...domain import clock
-from ..database import Database, StorageError
-from ..statements import Executes
+from synth_pools.backend.domain import clock
+from synth_pools.backend.storage.database import Database, StorageError
+from synth_pools.backend.storage.statements import Executes
 
 _log = logging.getLogger(__name__)
 
