@@ -241,7 +241,7 @@ check-api: $(STAMP) ## Whether the version of openapi.yaml says what changed sin
 	$(BIN)/python codegen/api_changes.py
 
 .PHONY: generate
-generate: $(STAMP) ## openapi.yaml from api/, from it the client and its changes, the sync variant from the async one
+generate: $(STAMP) ## openapi.yaml from api/, from it the client, the sync variant from the async one
 	$(BIN)/python codegen/generate.py
 
 .PHONY: check-generated
@@ -255,8 +255,9 @@ docs: $(STAMP) $(DOCS_STAMP) ## The documentation site, in build/site: every lin
 	$(BIN)/python -m codegen.site check build/site
 
 .PHONY: build
-build: $(STAMP) ## A wheel and a source distribution, in dist/
+build: $(STAMP) ## A wheel and a source distribution, in dist/, and the document as OpenAPI 3.2
 	$(BIN)/python -m hatchling build -d dist
+	$(BIN)/python codegen/openapi32.py dist
 
 .PHONY: release
 release: ## Check, test, date the changelog, build and tag: VERSION=0.2.0

@@ -1,10 +1,9 @@
-"""Gate of changes of openapi.yaml, and the page that tells them release by release.
+"""Gate for changes of openapi.yaml, and the page that lists them by release.
 
     python codegen/api_changes.py     compare with the last release
 
-Exit status: 0 the version says enough, 1 it says too little, 2 a document cannot be used. The
-documents of releases are in api/released/. api/reconstructed/ holds two versions from before the
-first release; they are for the page alone.
+Exit status: 0 the version is high enough, 1 it is too low, 2 a document cannot be used. The
+documents of releases are in api/released/, which the first release creates.
 """
 
 from __future__ import annotations
@@ -17,7 +16,7 @@ if __name__ == "__main__":
     sys.path[0] = str(Path(__file__).resolve().parents[1])
 
 from codegen import CodegenError
-from codegen.parts import FOLDER, join_parts
+from codegen.parts import FOLDER, RELEASED_FOLDER, join_parts
 from codegen.spec_rules import read_joined_spec
 from synth_pools.spec.changes.comparison import compare_documents
 from synth_pools.spec.changes.reports import chapter_of, render_changes
@@ -26,17 +25,17 @@ from synth_pools.spec.changes.source import (
     UnusableDocumentError,
     read_openapi_file,
 )
-from synth_pools.spec.changes.verdicts import ApiChange, Level, heaviest_level, step_between
+from synth_pools.spec.changes.verdicts import Level, heaviest_level, step_between
 
 ROOT = Path(__file__).resolve().parents[1]
-RELEASED = f"{FOLDER}/released"
-RECONSTRUCTED = f"{FOLDER}/reconstructed"
-PAGE = "docs/api-changes.md"
+RELEASED = f"{FOLDER}/{RELEASED_FOLDER}"
+# In the site alone: it changes only with the documents that it compares.
+PAGE = "api-changes.md"
 
 _HEAD = """\
 # Changes of the API
 
-Written by `make generate`: the comparison of each version of `openapi.yaml` with the one before, as
+The comparison of each released version of `openapi.yaml` with the one before, as
 `synth-pools contract-diff` makes it. *Breaks clients*: a client that keeps the older document fails
 with a server that keeps the newer one. *Breaks servers*: a server that keeps the older document
 does not keep the newer one. What is only said in other words is not listed. [Changing the
@@ -57,8 +56,28 @@ def main() -> int:
 
 
 def released_files(root: Path) -> list[OpenApiFile]:
-    """Read the documents that were released, the oldest first."""
-    return _read_folder(root / RELEASED)
+    """Read the documents that were released, the oldest first.
+
+    Args:
+        root: The repository.
+
+    Returns:
+        The documents; none before the first release.
+
+    Raises:
+        CodegenError: A document cannot be read, or its file has the name of another version.
+    """
+    released = []
+    for path in (root / RELEASED).glob("*.yaml"):
+        try:
+            file = read_openapi_file(path)
+        except UnusableDocumentError as error:
+            raise CodegenError(str(error)) from None
+        if path.stem != _text(file.version):
+            where = file.at(("info", "version"))
+            raise CodegenError(f"{where}: {_text(file.version)} is in {path.name}; rename the file")
+        released.append(file)
+    return sorted(released, key=lambda file: file.version)
 
 
 def check_step(released: list[OpenApiFile], current: OpenApiFile) -> list[str]:
@@ -107,41 +126,21 @@ def render_page(root: Path, current: OpenApiFile) -> str:
     Returns:
         The page, in Markdown.
     """
-    released = released_files(root)
-    known = [*_read_folder(root / RECONSTRUCTED), *released]
-    if not known or current.version != known[-1].version:
-        known.append(current)
-    names = {file.path for file in released}
+    versions = released_files(root)
+    if not versions or current.version != versions[-1].version:
+        versions.append(current)
     chapters: list[str] = []
-    for index, file in enumerate(known):
-        said = _text(file.version)
+    for index, file in enumerate(versions):
+        heading = _text(file.version)
         if file.path == current.path:
-            said += " (not released yet)"
-        elif file.path not in names:
-            said += " (before the first release)"
-        lines = [f"## {said}", ""]
-        changes: tuple[ApiChange, ...] = ()
+            heading += " (not released yet)"
+        lines = [f"## {heading}", ""]
         if index == 0:
             lines += ["The first version.", ""]
         else:
-            changes = compare_documents(known[index - 1], file)
-            lines += chapter_of(changes)
+            lines += chapter_of(compare_documents(versions[index - 1], file))
         chapters.insert(0, "\n".join(lines))
     return "\n".join([_HEAD, *chapters]).rstrip("\n") + "\n"
-
-
-def _read_folder(folder: Path) -> list[OpenApiFile]:
-    found = []
-    for path in folder.glob("*.yaml"):
-        try:
-            file = read_openapi_file(path)
-        except UnusableDocumentError as error:
-            raise CodegenError(str(error)) from None
-        if path.stem != _text(file.version):
-            where = file.at(("info", "version"))
-            raise CodegenError(f"{where}: {_text(file.version)} is in {path.name}; rename the file")
-        found.append(file)
-    return sorted(found, key=lambda file: file.version)
 
 
 def _text(version: tuple[int, int, int]) -> str:

@@ -1,7 +1,7 @@
 """Derive what is not written by hand.
 
-That is openapi.yaml from its parts, generated/, the sync variant, the table of commands, the files
-by which shells complete them and the page of API changes. The docstrings of short names are filled
+That is openapi.yaml from its parts, generated/, the sync variant, the table of commands and the
+files by which shells complete them. The docstrings of short names are filled
 in as well, where they are written as async.
 
     python codegen/generate.py            write them
@@ -23,12 +23,10 @@ if __name__ == "__main__":
 
 from codegen import (
     CodegenError,
-    api_changes,
     completions,
     contract_clauses,
     docstrings,
     formatting,
-    openapi32,
     tree,
     unasync,
 )
@@ -55,8 +53,6 @@ def derive(root: Path, work: Path) -> dict[str, Path]:
     formatting.format_generated(client)
     documented = work / "documented"
     docstrings.fill_tree(root / DOCUMENTED, documented, label=DOCUMENTED)
-    later = work / "openapi-3.2.yaml"
-    later.write_text(openapi32.derive(whole), encoding="utf-8")
     table = work / "commands" / Path(commands.TARGET).name
     table.parent.mkdir()
     commands.write_command_table(spec.content, table)
@@ -67,13 +63,9 @@ def derive(root: Path, work: Path) -> dict[str, Path]:
         SPEC: whole,
         CLIENT: client,
         DOCUMENTED: documented,
-        openapi32.TARGET: later,
         commands.TARGET: table,
         completions.TARGET: completed,
     }
-    if (root / api_changes.RECONSTRUCTED).is_dir():
-        made[api_changes.PAGE] = work / "api-changes.md"
-        made[api_changes.PAGE].write_text(api_changes.render_page(root, spec), encoding="utf-8")
     if (root / LEDGER).is_file():
         made[contract_clauses.PAGE] = work / "contract-clauses.md"
         page = contract_clauses.render_clauses(root, whole)

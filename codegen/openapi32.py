@@ -1,4 +1,6 @@
-"""The document as OpenAPI 3.2, which can say what a stream of events is made of.
+"""The document as OpenAPI 3.2, which can describe the items of a stream of events.
+
+    python codegen/openapi32.py FOLDER     write it there; `make build` and `make docs` do
 
 `openapi.yaml` is 3.1, which most tools read: there the schema of a stream is that of one event. In
 3.2 the stream has an `itemSchema`, the message with its `id:`, `event:` and `data:`, whose data is
@@ -8,21 +10,40 @@ the event as JSON, and the text of an example is a `serializedValue`.
 from __future__ import annotations
 
 import copy
+import sys
 from io import StringIO
 from pathlib import Path
 from typing import Any
 
+# Started as a file, Python would look for modules here, and take our names for other packages'.
+if __name__ == "__main__":
+    sys.path[0] = str(Path(__file__).resolve().parents[1])
+
 from ruamel.yaml import YAML
 
 from codegen import CodegenError
-from codegen.parts import BANNER
+from codegen.parts import BANNER, SPEC
 
-TARGET = "generated/openapi-3.2.yaml"
+NAME = "openapi-3.2.yaml"
 _VERSION = "3.2.0"
 _STREAM = "text/event-stream"
-_BANNER = "# Derived from openapi.yaml by `make generate`; do not edit.\n"
+_BANNER = "# Derived from openapi.yaml.\n"
 # A line break in the middle of a text would be another text.
 _WIDTH = 4096
+
+
+def write(spec: Path, folder: Path) -> None:
+    """Write the document at `spec` as one of OpenAPI 3.2 into a folder, created if missing.
+
+    Args:
+        spec: The document, OpenAPI 3.1.
+        folder: The folder.
+
+    Raises:
+        CodegenError: A stream has no schema of its events.
+    """
+    folder.mkdir(parents=True, exist_ok=True)
+    (folder / NAME).write_text(derive(spec), encoding="utf-8", newline="\n")
 
 
 def derive(spec: Path) -> str:
@@ -77,3 +98,7 @@ def _describe(media: Any, path: str) -> set[str]:
     )
     references = [example.get("$ref", "") for example in media.get("examples", {}).values()]
     return {reference.rpartition("/")[2] for reference in references if reference}
+
+
+if __name__ == "__main__":
+    write(Path(__file__).resolve().parents[1] / SPEC, Path(sys.argv[1]))

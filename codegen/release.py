@@ -19,7 +19,7 @@ from pathlib import Path
 if __name__ == "__main__":
     sys.path[0] = str(Path(__file__).resolve().parents[1])
 
-from codegen import CodegenError, api_changes
+from codegen import CodegenError, api_changes, openapi32
 from codegen.parts import SPEC
 from codegen.spec_rules import read_spec_file
 
@@ -78,9 +78,8 @@ def release(root: Path, version: str, day: datetime.date) -> str:
         if not kept.exists():
             kept.parent.mkdir(parents=True, exist_ok=True)
             kept.write_bytes((root / SPEC).read_bytes())
-        page = api_changes.render_page(root, spec)
-        (root / api_changes.PAGE).write_text(page, encoding="utf-8")
         wheel = _build(root, version)
+        openapi32.write(root / SPEC, (root / wheel).parent)
         _git(root, "add", "--all")
         _git(root, "commit", "--quiet", "--message", f"Release {version}")
         _git(root, "tag", "--annotate", f"v{version}", "--message", f"synth-pools {version}")
@@ -124,8 +123,8 @@ def _build(root: Path, version: str) -> str:
     name = f"dist/synth_pools-{version}-py3-none-any.whl"
     if done.returncode != 0 or not (root / name).is_file():
         lines = [line.strip() for line in done.stderr.splitlines() if line.strip()]
-        # pip ends with advice; the last exception that it quotes is what went wrong.
-        raised = [line for line in lines if _RAISED.match(line)]
+        # pip ends with advice; the last exception that it quotes, indented or not, is the cause.
+        raised = [line[match.start() :] for line in lines if (match := _RAISED.search(line))]
         why = (raised or lines or ["no wheel"])[-1]
         raise CodegenError(f"the wheel could not be built: {why}")
     return name

@@ -10,13 +10,14 @@ import argparse
 import sys
 from pathlib import Path
 
-from codegen import CodegenError
+from codegen import CodegenError, api_changes, openapi32
 from codegen.site.checking import check_site
 from codegen.site.http_pages import http_pages
 from codegen.site.other_pages import COMMANDS_PAGE, PYTHON_PAGE, command_page, python_page
 from codegen.site.staging import stage_site
+from codegen.spec_rules import read_spec_file
 from synth_pools.cli.operations.table import COMMANDS
-from synth_pools.spec import load_spec
+from synth_pools.spec import load_spec, spec_path
 
 ROOT = Path(__file__).resolve().parents[2]
 
@@ -34,6 +35,7 @@ def main(argv: list[str] | None = None) -> int:
         problems = []
         try:
             stage_site(ROOT, options.folder, derived_pages())
+            openapi32.write(spec_path(), options.folder)
         except (CodegenError, OSError) as error:
             problems = [str(error)]
     for problem in problems:
@@ -45,6 +47,7 @@ def derived_pages() -> dict[str, str]:
     """Write the pages that are in no file, by their paths in the site."""
     return {
         **http_pages(load_spec(), COMMANDS),
+        api_changes.PAGE: api_changes.render_page(ROOT, read_spec_file(spec_path())),
         COMMANDS_PAGE: command_page(),
         PYTHON_PAGE: python_page(),
     }

@@ -87,7 +87,7 @@ def put(root: Path, folder: str, name: str, file: OpenApiFile) -> None:
 
 
 def test_the_page_tells_every_version_the_newest_first(tmp_path: Path) -> None:
-    put(tmp_path, "api/reconstructed", "1.1.0.yaml", changed(tmp_path, "1.1.0"))
+    put(tmp_path, "api/released", "1.1.0.yaml", changed(tmp_path, "1.1.0"))
     put(tmp_path, "api/released", "1.9.0.yaml", changed(tmp_path, "1.9.0", growth))
     put(tmp_path, "api/released", "1.10.0.yaml", changed(tmp_path, "1.10.0", growth))
     page = api_changes.render_page(tmp_path, changed(tmp_path, "2.0.0", breaking))
@@ -96,11 +96,22 @@ def test_the_page_tells_every_version_the_newest_first(tmp_path: Path) -> None:
         "## 2.0.0 (not released yet)",
         "## 1.10.0",
         "## 1.9.0",
-        "## 1.1.0 (before the first release)",
+        "## 1.1.0",
     ]
     assert "response `Pool.colour` | added |" in page
     assert "Nothing that clients or servers notice." in page
     assert page.index("PoolDefinition.capacity") < page.index("## 1.10.0")
+
+
+def test_the_page_begins_with_the_document_before_the_first_release(tmp_path: Path) -> None:
+    page = api_changes.render_page(tmp_path, changed(tmp_path, "1.2.0"))
+    assert page.endswith("\n## 1.2.0 (not released yet)\n\nThe first version.\n")
+
+
+def test_the_first_release_writes_the_first_row(tmp_path: Path) -> None:
+    put(tmp_path, "api/released", "1.2.0.yaml", changed(tmp_path, "1.2.0"))
+    page = api_changes.render_page(tmp_path, changed(tmp_path, "1.2.0"))
+    assert page.endswith("\n## 1.2.0\n\nThe first version.\n")
 
 
 def test_a_file_of_another_version_is_refused(tmp_path: Path) -> None:

@@ -19,7 +19,7 @@ REPO = Path(__file__).parents[2]
 @pytest.fixture
 def root(tmp_path: Path) -> Path:
     """A repository with the parts of ours."""
-    ignored = shutil.ignore_patterns("released", "reconstructed")
+    ignored = shutil.ignore_patterns("released")
     shutil.copytree(REPO / "api", tmp_path / "api", ignore=ignored)
     return tmp_path
 
