@@ -1,8 +1,7 @@
 """Derive what is not written by hand.
 
-That is openapi.yaml from its parts, generated/, the sync variant, the table of commands and the
-files by which shells complete them. The docstrings of short names are filled
-in as well, where they are written as async.
+That is openapi.yaml from its parts, generated/, the sync variant, the short names of operations,
+the table of commands and the files by which shells complete them.
 
     python codegen/generate.py            write them
     python codegen/generate.py --check    compare with a fresh run; exit 1 and name what differs
@@ -14,6 +13,7 @@ input gives the same bytes on every machine.
 from __future__ import annotations
 
 import argparse
+import shutil
 import sys
 from pathlib import Path
 
@@ -25,8 +25,8 @@ from codegen import (
     CodegenError,
     completions,
     contract_clauses,
-    docstrings,
     formatting,
+    short_names,
     tree,
     unasync,
 )
@@ -39,7 +39,7 @@ from synth_pools.contract.clauses.ledger import FILE as LEDGER
 CONFIG = "generator_config.yml"
 TEMPLATES = "codegen/templates"
 CLIENT = "generated/synth_pools_api"
-DOCUMENTED = "synth_pools/_client/_async"
+ASYNC = "synth_pools/_client/_async"
 
 
 def derive(root: Path, work: Path) -> dict[str, Path]:
@@ -51,8 +51,6 @@ def derive(root: Path, work: Path) -> dict[str, Path]:
     client = work / "client"
     generate_client(whole, root / CONFIG, root / TEMPLATES, client, name=root / SPEC)
     formatting.format_generated(client)
-    documented = work / "documented"
-    docstrings.fill_tree(root / DOCUMENTED, documented, label=DOCUMENTED)
     table = work / "commands" / Path(commands.TARGET).name
     table.parent.mkdir()
     commands.write_command_table(spec.content, table)
@@ -62,7 +60,6 @@ def derive(root: Path, work: Path) -> dict[str, Path]:
     made = {
         SPEC: whole,
         CLIENT: client,
-        DOCUMENTED: documented,
         commands.TARGET: table,
         completions.TARGET: completed,
     }
@@ -70,8 +67,11 @@ def derive(root: Path, work: Path) -> dict[str, Path]:
         made[contract_clauses.PAGE] = work / "contract-clauses.md"
         page = contract_clauses.render_clauses(root, whole)
         made[contract_clauses.PAGE].write_text(page, encoding="utf-8")
+    variants = {ASYNC: _complete_async_tree(root / ASYNC, work / "async", root / "pyproject.toml")}
+    if (names := variants[ASYNC] / short_names.TARGET).is_dir():
+        made[f"{ASYNC}/{short_names.TARGET}"] = names
     for number, (source, target) in enumerate(unasync.TREES.items()):
-        origin = made.get(source, root / source)
+        origin = variants.get(source, root / source)
         if origin.is_dir():
             derived = work / f"sync{number}"
             unasync.derive_tree(origin, derived, label=source)
@@ -80,12 +80,20 @@ def derive(root: Path, work: Path) -> dict[str, Path]:
     return made
 
 
+def _complete_async_tree(source: Path, output: Path, settings: Path) -> Path:
+    """Copy the async tree to `output`, with fresh short names."""
+    ignored = shutil.ignore_patterns("__pycache__", short_names.TARGET)
+    shutil.copytree(source, output, ignore=ignored)
+    if (source / short_names.FACADE).is_dir():
+        short_names.derive(output, output / short_names.TARGET)
+        formatting.format_ours(output / short_names.TARGET, settings=settings)
+    return output
+
+
 def write(root: Path) -> None:
     with tree.workspace(beside=root) as work:
         for number, (target, fresh) in enumerate(derive(root, work).items()):
-            # What is written by hand stays where it is as long as there is nothing to change.
-            if target != DOCUMENTED or tree.differences(target, root / target, fresh):
-                tree.swap(fresh, root / target, attic=work / f"old{number}")
+            tree.swap(fresh, root / target, attic=work / f"old{number}")
 
 
 def check(root: Path) -> list[str]:

@@ -63,7 +63,7 @@ def write_typed(project: Project, document: dict[str, Any], package: Path) -> No
         operations.sort(key=lambda operation: operation.name)
         text = template.render(tag=tag, description=description, operations=operations)
         (folder / f"{tag}.py").write_text(text, encoding="utf-8")
-    unasync.derive_tree(folder, package / SYNC, label=ASYNC, banner=False)
+    unasync.derive_tree(folder, package / SYNC, label=ASYNC, with_banner=False)
 
 
 class _Operation:

@@ -52,16 +52,28 @@ _BANNER = "# Derived by `make generate`. Change the file that it comes from:\n# 
 _ASYNC_NODES = (ast.AsyncFunctionDef, ast.AsyncFor, ast.AsyncWith, ast.Await)
 
 
+def banner(origin: str) -> str:
+    """Return the first lines of a derived file, which name its origin."""
+    return f"{_BANNER}{origin}\n"
+
+
 def rewrite(text: str) -> str:
     for pattern, replacement in _RULES:
         text = pattern.sub(replacement, text)
     return text
 
 
-def derive_tree(source: Path, output: Path, *, label: str, banner: bool = True) -> None:
+def derive_tree(source: Path, output: Path, *, label: str, with_banner: bool = True) -> None:
     """Write the sync form of every Python file of `source` to `output`, which must not exist.
 
-    `banner` says in each where it comes from, for trees that are written by hand.
+    Args:
+        source: The async tree.
+        output: The folder to write.
+        label: Path of the async tree in messages and banners.
+        with_banner: Name the origin in the first lines of each file.
+
+    Raises:
+        CodegenError: A file has asynchronous code without a sync form.
     """
     output.mkdir(parents=True)
     for path in sorted(source.rglob("*.py")):
@@ -71,8 +83,9 @@ def derive_tree(source: Path, output: Path, *, label: str, banner: bool = True) 
         _refuse_leftovers(text, origin)
         target = output / rewrite(name)
         target.parent.mkdir(parents=True, exist_ok=True)
-        if banner:
-            head = f"{_BANNER}{origin}\n"
+        # What is derived itself names its origin.
+        if with_banner and not text.startswith(_BANNER):
+            head = banner(origin)
             text = f"{head}\n{text}" if text.strip() else head
         target.write_text(text, encoding="utf-8", newline="\n")
 

@@ -19,8 +19,8 @@ PYTHON_PAGE = "reference/python.md"
 # The rest of what is public, beside the names of the package itself.
 # Never named by a program, and met by every one.
 _MET = (
-    "_client._sync.namespaces.rollouts.RolloutsNamespace",
-    "_client._sync.namespaces.agent_rollouts.AgentRolloutsNamespace",
+    "_client._sync.short_names.rollouts.RolloutsNamespace",
+    "_client._sync.short_names.agent_rollouts.AgentRolloutsNamespace",
     "_client._sync.namespaces.operations.OperationsNamespace",
     "_client._sync.event_stream.EventStream",
     "_client._sync.fleet.fleet.Fleet",

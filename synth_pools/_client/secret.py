@@ -1,4 +1,10 @@
-"""Secret values: kept out of repr, str, copies, pickles and messages."""
+"""Secret values: kept out of repr, str, copies, pickles, messages and tracebacks.
+
+An exception keeps the frames that it passed through alive, and frames of an HTTP library hold the
+headers of the request in local variables. A report of an error that prints local variables would
+print the key. So our exceptions are raised in the place of the originals, and what has to pass
+through unchanged loses its frames first.
+"""
 
 from __future__ import annotations
 
@@ -116,3 +122,19 @@ class Secret:
 
     def __reduce__(self) -> NoReturn:
         raise TypeError("an API key is not pickled: configure a client anew where it is needed")
+
+
+def strip_tracebacks(error: BaseException) -> BaseException:
+    """Remove the tracebacks of ``error`` and of all that it refers to, and return it."""
+    pending: list[BaseException | None] = [error]
+    seen: set[int] = set()
+    while pending:
+        current = pending.pop()
+        if current is None or id(current) in seen:
+            continue
+        seen.add(id(current))
+        current.__traceback__ = None
+        pending += [current.__cause__, current.__context__]
+        if isinstance(current, BaseExceptionGroup):
+            pending += current.exceptions
+    return error

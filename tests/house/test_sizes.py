@@ -28,7 +28,6 @@ SHORT_MODULES = {
     "service",
     "spec",
     "supplied_client",
-    "tracebacks",
 }
 
 

@@ -12,8 +12,10 @@ from codegen.unasync import TREES
 
 ROOT = Path(__file__).parents[2]
 PACKAGE = ROOT / "synth_pools"
-# Derived from openapi.yaml by `make generate`.
+# Written by `make generate`.
 TABLE_OF_COMMANDS = "synth_pools/cli/operations/table.py"
+SHORT_NAMES = "synth_pools/_client/_async/short_names"
+DERIVED = (TABLE_OF_COMMANDS, SHORT_NAMES, *TREES.values())
 
 Definition = ast.ClassDef | ast.FunctionDef | ast.AsyncFunctionDef
 
@@ -71,4 +73,4 @@ def modules(*folders: str) -> list[Module]:
 
 
 def _is_derived(path: Path) -> bool:
-    return any(path.is_relative_to(ROOT / each) for each in (TABLE_OF_COMMANDS, *TREES.values()))
+    return any(path.is_relative_to(ROOT / derived) for derived in DERIVED)

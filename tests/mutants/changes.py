@@ -42,7 +42,11 @@ SETS = {
     "tests/postgres": "postgres",
     "tests/s3": "s3",
 }
-_DERIVED = ("synth_pools/_client/_sync/", "synth_pools/cli/operations/table.py")
+_DERIVED = (
+    "synth_pools/_client/_async/short_names/",
+    "synth_pools/_client/_sync/",
+    "synth_pools/cli/operations/table.py",
+)
 # Tests of backends themselves: whether they see what they are there for is tried with faults that
 # are planted in a backend, `make contract-selftest`.
 _TRIED_BY_FAULTS = ("synth_pools/contract/scenarios/", "synth_pools/contract/stateful/")

@@ -9,11 +9,10 @@ from typing import TYPE_CHECKING, Self
 from synth_pools._client._async.facade.agent_rollouts import AsyncAgentRolloutOperations
 from synth_pools._client._async.facade.containers import AsyncContainerOperations
 from synth_pools._client._async.facade.image_releases import AsyncImageReleaseOperations
-from synth_pools._client._async.facade.pool_events import AsyncPoolEventOperations
-from synth_pools._client._async.facade.pools import AsyncPoolOperations
 from synth_pools._client._async.facade.rollouts import AsyncRolloutOperations
 from synth_pools._client._async.facade.service import AsyncServiceOperations
 from synth_pools._client._async.facade.tasks import AsyncTaskOperations
+from synth_pools._client._async.short_names.pools import AsyncPools
 from synth_pools._client._async.transport import AsyncTransport
 from synth_pools._client.config import (
     DEFAULT_MAX_RETRIES,
@@ -31,20 +30,17 @@ from synth_pools._client.runtime.async_.io import AsyncCloseable
 from synth_pools._client.secret import Secret
 
 if TYPE_CHECKING:
-    from synth_pools._client._async.namespaces.agent_rollouts import AsyncAgentRolloutsNamespace
     from synth_pools._client._async.namespaces.operations import AsyncOperationsNamespace
-    from synth_pools._client._async.namespaces.pools import (
-        AsyncMetricsNamespace,
-        AsyncTasksNamespace,
-    )
-    from synth_pools._client._async.namespaces.rollouts import AsyncRolloutsNamespace
+    from synth_pools._client._async.short_names.agent_rollouts import AsyncAgentRolloutsNamespace
+    from synth_pools._client._async.short_names.metrics import AsyncMetricsNamespace
+    from synth_pools._client._async.short_names.rollouts import AsyncRolloutsNamespace
+    from synth_pools._client._async.short_names.tasks import AsyncTasksNamespace
     from synth_pools._client.hooks import OnRequest, OnResponse
     from synth_pools_api.typed._async import AsyncApi
 
 
 class AsyncContainerPoolsClient(
-    AsyncPoolOperations,
-    AsyncPoolEventOperations,
+    AsyncPools,
     AsyncTaskOperations,
     AsyncRolloutOperations,
     AsyncAgentRolloutOperations,
@@ -139,7 +135,7 @@ class AsyncContainerPoolsClient(
     def rollouts(self) -> AsyncRolloutsNamespace:
         """The rollouts of one pool."""
         # 2 ms, which the first call does without.
-        from synth_pools._client._async.namespaces.rollouts import AsyncRolloutsNamespace
+        from synth_pools._client._async.short_names.rollouts import AsyncRolloutsNamespace
 
         return AsyncRolloutsNamespace(self)
 
@@ -147,7 +143,9 @@ class AsyncContainerPoolsClient(
     def agent_rollouts(self) -> AsyncAgentRolloutsNamespace:
         """Rollouts without naming their pool."""
         # 2 ms, which the first call does without.
-        from synth_pools._client._async.namespaces.agent_rollouts import AsyncAgentRolloutsNamespace
+        from synth_pools._client._async.short_names.agent_rollouts import (
+            AsyncAgentRolloutsNamespace,
+        )
 
         return AsyncAgentRolloutsNamespace(self)
 
@@ -155,7 +153,7 @@ class AsyncContainerPoolsClient(
     def tasks(self) -> AsyncTasksNamespace:
         """The tasks of a pool."""
         # 2 ms, which the first call does without.
-        from synth_pools._client._async.namespaces.pools import AsyncTasksNamespace
+        from synth_pools._client._async.short_names.tasks import AsyncTasksNamespace
 
         return AsyncTasksNamespace(self)
 
@@ -163,7 +161,7 @@ class AsyncContainerPoolsClient(
     def metrics(self) -> AsyncMetricsNamespace:
         """The load of pools."""
         # 2 ms, which the first call does without.
-        from synth_pools._client._async.namespaces.pools import AsyncMetricsNamespace
+        from synth_pools._client._async.short_names.metrics import AsyncMetricsNamespace
 
         return AsyncMetricsNamespace(self)
 

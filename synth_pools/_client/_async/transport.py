@@ -26,7 +26,7 @@ from synth_pools._client.runtime.async_.io import (
     call_within,
     call_within_in_thread,
 )
-from synth_pools._client.tracebacks import strip_tracebacks
+from synth_pools._client.secret import strip_tracebacks
 from synth_pools.errors import (
     APIConnectionError,
     APIStatusError,

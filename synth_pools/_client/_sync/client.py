@@ -12,11 +12,10 @@ from typing import TYPE_CHECKING, Self
 from synth_pools._client._sync.facade.agent_rollouts import AgentRolloutOperations
 from synth_pools._client._sync.facade.containers import ContainerOperations
 from synth_pools._client._sync.facade.image_releases import ImageReleaseOperations
-from synth_pools._client._sync.facade.pool_events import PoolEventOperations
-from synth_pools._client._sync.facade.pools import PoolOperations
 from synth_pools._client._sync.facade.rollouts import RolloutOperations
 from synth_pools._client._sync.facade.service import ServiceOperations
 from synth_pools._client._sync.facade.tasks import TaskOperations
+from synth_pools._client._sync.short_names.pools import Pools
 from synth_pools._client._sync.transport import Transport
 from synth_pools._client.config import (
     DEFAULT_MAX_RETRIES,
@@ -34,20 +33,17 @@ from synth_pools._client.runtime.sync_.io import Closeable
 from synth_pools._client.secret import Secret
 
 if TYPE_CHECKING:
-    from synth_pools._client._sync.namespaces.agent_rollouts import AgentRolloutsNamespace
     from synth_pools._client._sync.namespaces.operations import OperationsNamespace
-    from synth_pools._client._sync.namespaces.pools import (
-        MetricsNamespace,
-        TasksNamespace,
-    )
-    from synth_pools._client._sync.namespaces.rollouts import RolloutsNamespace
+    from synth_pools._client._sync.short_names.agent_rollouts import AgentRolloutsNamespace
+    from synth_pools._client._sync.short_names.metrics import MetricsNamespace
+    from synth_pools._client._sync.short_names.rollouts import RolloutsNamespace
+    from synth_pools._client._sync.short_names.tasks import TasksNamespace
     from synth_pools._client.hooks import OnRequest, OnResponse
     from synth_pools_api.typed._sync import Api
 
 
 class ContainerPoolsClient(
-    PoolOperations,
-    PoolEventOperations,
+    Pools,
     TaskOperations,
     RolloutOperations,
     AgentRolloutOperations,
@@ -142,7 +138,7 @@ class ContainerPoolsClient(
     def rollouts(self) -> RolloutsNamespace:
         """The rollouts of one pool."""
         # 2 ms, which the first call does without.
-        from synth_pools._client._sync.namespaces.rollouts import RolloutsNamespace
+        from synth_pools._client._sync.short_names.rollouts import RolloutsNamespace
 
         return RolloutsNamespace(self)
 
@@ -150,7 +146,9 @@ class ContainerPoolsClient(
     def agent_rollouts(self) -> AgentRolloutsNamespace:
         """Rollouts without naming their pool."""
         # 2 ms, which the first call does without.
-        from synth_pools._client._sync.namespaces.agent_rollouts import AgentRolloutsNamespace
+        from synth_pools._client._sync.short_names.agent_rollouts import (
+            AgentRolloutsNamespace,
+        )
 
         return AgentRolloutsNamespace(self)
 
@@ -158,7 +156,7 @@ class ContainerPoolsClient(
     def tasks(self) -> TasksNamespace:
         """The tasks of a pool."""
         # 2 ms, which the first call does without.
-        from synth_pools._client._sync.namespaces.pools import TasksNamespace
+        from synth_pools._client._sync.short_names.tasks import TasksNamespace
 
         return TasksNamespace(self)
 
@@ -166,7 +164,7 @@ class ContainerPoolsClient(
     def metrics(self) -> MetricsNamespace:
         """The load of pools."""
         # 2 ms, which the first call does without.
-        from synth_pools._client._sync.namespaces.pools import MetricsNamespace
+        from synth_pools._client._sync.short_names.metrics import MetricsNamespace
 
         return MetricsNamespace(self)
 

@@ -1,4 +1,1 @@
-"""The short names of operations, one namespace of the client a class.
-
-`make generate` copies their docstrings from the operations that they pass their calls on to.
-"""
+"""Methods of namespaces with logic of their own; `short_names` has those without."""

@@ -29,7 +29,7 @@ _STARTS = ("earliest", "latest")
 
 
 class PoolEventOperations(Operations):
-    """The operations on what happens in a pool, under their full and their short names."""
+    """The operations on the events and the output of a pool."""
 
     def stream_pool_events(
         self,
@@ -61,39 +61,6 @@ class PoolEventOperations(Operations):
                 iterated).
         """
         return self._stream(*self._pool_events_call(pool_id, cursor, start, types, include))
-
-    def events(
-        self,
-        pool_id: str,
-        *,
-        cursor: str | None = None,
-        start: Literal["earliest", "latest"] = "earliest",
-        types: Iterable[str] | None = None,
-        include: Literal["rollout"] | None = None,
-    ) -> EventStream:
-        """Stream the events of all rollouts of a pool, live until it is archived.
-
-        The arguments are checked at once; the request is sent when the first event is asked for.
-
-        Args:
-            pool_id: Id of the pool.
-            cursor: ``cursor`` of an earlier stream, or ``next_cursor`` of a page: the stream goes
-                on after it.
-            start: Where to begin without a cursor: at the first event, or after the last one.
-            types: Only events of these types, such as ``rollout.completed``; None for all.
-            include: ``"rollout"`` has the service put the rollout and its summary into its last
-                event, as ``rollout`` and ``summary``, where it can and they are not large.
-
-        Returns:
-            The events, to iterate over; each has its ``rollout_id``.
-
-        Raises:
-            NotFoundError: There is no such pool, or the service has no such streams (when
-                iterated).
-        """
-        return self.stream_pool_events(
-            pool_id, cursor=cursor, start=start, types=types, include=include
-        )
 
     def get_pool_event_page(
         self,
@@ -129,40 +96,6 @@ class PoolEventOperations(Operations):
         limit = check_count(limit, "limit", least=1, most=1000)
         call["params"] = {**call.get("params", {}), "format": "json", "limit": limit}
         return self._transport.request(operation, call)
-
-    def event_page(
-        self,
-        pool_id: str,
-        *,
-        cursor: str | None = None,
-        start: Literal["earliest", "latest"] = "earliest",
-        types: Iterable[str] | None = None,
-        include: Literal["rollout"] | None = None,
-        limit: int = 200,
-    ) -> dict[str, Any]:
-        """Get one page of the events of a pool's rollouts that are there.
-
-        It is for networks that hold streams back.
-
-        Args:
-            pool_id: Id of the pool.
-            cursor: ``next_cursor`` of the page before, or ``cursor`` of a stream.
-            start: Where to begin without a cursor: at the first event, or after the last one.
-            types: Only events of these types, such as ``rollout.completed``; None for all.
-            include: ``"rollout"`` has the service put the rollout and its summary into its last
-                event, as ``rollout`` and ``summary``, where it can and they are not large.
-            limit: Most events of the page, 1 to 1000.
-
-        Returns:
-            ``{"pool_id", "status", "events", "next_cursor", "has_more", "ended"}``: nothing
-            follows a page that has ``ended``.
-
-        Raises:
-            NotFoundError: There is no such pool, or the service has no such pages.
-        """
-        return self.get_pool_event_page(
-            pool_id, cursor=cursor, start=start, types=types, include=include, limit=limit
-        )
 
     def get_pool_logs(
         self,
@@ -201,31 +134,6 @@ class PoolEventOperations(Operations):
             ),
         )
 
-    def logs(
-        self,
-        pool_id: str,
-        *,
-        cursor: str | None = None,
-        limit: int = 1000,
-        process: int | None = None,
-    ) -> dict[str, Any]:
-        """Get one page of what the processes of a pool wrote.
-
-        Args:
-            pool_id: Id of the pool.
-            cursor: ``next_cursor`` of the page before; None for the oldest lines that are kept.
-            limit: Most lines of the page, 1 to 1000.
-            process: Number of the only process that is wanted; None for all.
-
-        Returns:
-            ``{"pool_id", "status", "processes", "lines", "next_cursor", "has_more",
-            "truncated"}``.
-
-        Raises:
-            NotFoundError: There is no such pool, or the service keeps no output.
-        """
-        return self.get_pool_logs(pool_id, cursor=cursor, limit=limit, process=process)
-
     def iter_pool_logs(
         self,
         pool_id: str,
@@ -259,32 +167,6 @@ class PoolEventOperations(Operations):
             self._transport.sleep,
             cursor,
             check_seconds(poll_interval, "poll_interval"),
-        )
-
-    def follow_logs(
-        self,
-        pool_id: str,
-        *,
-        cursor: str | None = None,
-        process: int | None = None,
-        poll_interval: float = 1.0,
-    ) -> LogLines:
-        """Iterate over what the processes of a pool write, line by line, until it is archived.
-
-        Args:
-            pool_id: Id of the pool.
-            cursor: ``next_cursor`` of a page; None for the oldest lines that are kept.
-            process: Number of the only process that is wanted; None for all.
-            poll_interval: Seconds to wait where no more lines are there yet.
-
-        Returns:
-            The lines, to iterate over.
-
-        Raises:
-            NotFoundError: There is no such pool, or the service keeps no output (when iterated).
-        """
-        return self.iter_pool_logs(
-            pool_id, cursor=cursor, process=process, poll_interval=poll_interval
         )
 
     def _pool_events_call(

@@ -1,16 +1,16 @@
 # Derived by `make generate`. Change the file that it comes from:
 # synth_pools/_client/_async/facade/pools.py
 
-"""Pools: create, read, replace, change, archive."""
+"""Pools: create, read, replace, change, archive, pause, resume, wait."""
 
 from __future__ import annotations
 
 from contextlib import suppress
 from typing import TYPE_CHECKING, Any
 
-from synth_pools._client._sync.facade.base import page
-from synth_pools._client._sync.facade.pool_states import PoolStateOperations
+from synth_pools._client._sync.facade.base import Operations, page
 from synth_pools._client.arguments import (
+    check_limit,
     chosen_pool_id,
     definition_body,
     path_segment,
@@ -29,8 +29,8 @@ def _definition(request: PoolDefinitionDict | PoolPatchDict | PlainRequest) -> A
     return definition_body(request, keys, tasks=OPERATIONS["create_task"].body_keys)
 
 
-class PoolOperations(PoolStateOperations):
-    """The operations on pools, under their full and their short names."""
+class PoolOperations(Operations):
+    """The operations on pools."""
 
     def create_pool(self, request: PoolDefinitionDict | PlainRequest) -> dict[str, Any]:
         """Create a pool.
@@ -49,22 +49,6 @@ class PoolOperations(PoolStateOperations):
         return self._transport.request(
             "create_pool", api.pools.create_pool._get_kwargs(body=_definition(request))
         )
-
-    def create(self, request: PoolDefinitionDict | PlainRequest) -> dict[str, Any]:
-        """Create a pool.
-
-        Args:
-            request: The pool's definition; the smallest one is ``{"name": "my-pool"}``. It may
-                choose its own ``pool_id``.
-
-        Returns:
-            The pool.
-
-        Raises:
-            ConflictError: The chosen id is taken.
-            ValidationFailedError: The definition is invalid; the message names the fields.
-        """
-        return self.create_pool(request)
 
     def get_or_create_pool(self, request: PoolDefinitionDict | PlainRequest) -> dict[str, Any]:
         """Get the pool whose id ``request`` chooses, and create it where there is none yet.
@@ -93,24 +77,6 @@ class PoolOperations(PoolStateOperations):
                     return pool
             raise
 
-    def get_or_create(self, request: PoolDefinitionDict | PlainRequest) -> dict[str, Any]:
-        """Get the pool whose id ``request`` chooses, and create it where there is none yet.
-
-        Of a pool that is there, the definition stays as it is: compare it, or use `replace_pool`.
-
-        Args:
-            request: The pool's definition, with the ``pool_id`` of its choice.
-
-        Returns:
-            The pool.
-
-        Raises:
-            RequestValidationError: ``request`` chooses no id.
-            ConflictError: The pool of this id is archived; the id cannot be used again.
-            ValidationFailedError: The definition is invalid; the message names the fields.
-        """
-        return self.get_or_create_pool(request)
-
     def list_pools(
         self, *, state: str | None = None, limit: int = 100, cursor: str | None = None
     ) -> dict[str, Any]:
@@ -127,21 +93,6 @@ class PoolOperations(PoolStateOperations):
         return self._transport.request(
             "list_pools", api.pools.list_pools._get_kwargs(**page(state, limit, cursor))
         )
-
-    def list(
-        self, *, state: str | None = None, limit: int = 100, cursor: str | None = None
-    ) -> dict[str, Any]:
-        """Get one page of the pools, newest first.
-
-        Args:
-            state: Only pools in this state. Archived pools are listed only for ``"archived"``.
-            limit: Most pools of the page, 1 to 1000.
-            cursor: ``next_cursor`` of the page before.
-
-        Returns:
-            ``{"items": [...], "next_cursor": ...}``; the cursor is null on the last page.
-        """
-        return self.list_pools(state=state, limit=limit, cursor=cursor)
 
     def iter_pools(
         self,
@@ -186,20 +137,6 @@ class PoolOperations(PoolStateOperations):
         pool_id = path_segment(pool_id, "pool_id")
         return self._transport.request("get_pool", api.pools.get_pool._get_kwargs(pool_id))
 
-    def get(self, pool_id: str) -> dict[str, Any]:
-        """Get a pool, archived ones too.
-
-        Args:
-            pool_id: Id of the pool.
-
-        Returns:
-            The pool.
-
-        Raises:
-            NotFoundError: There is no such pool.
-        """
-        return self.get_pool(pool_id)
-
     def replace_pool(
         self, pool_id: str, request: PoolDefinitionDict | PlainRequest
     ) -> dict[str, Any]:
@@ -222,23 +159,6 @@ class PoolOperations(PoolStateOperations):
             "replace_pool", api.pools.replace_pool._get_kwargs(pool_id, body=_definition(request))
         )
 
-    def replace(self, pool_id: str, request: PoolDefinitionDict | PlainRequest) -> dict[str, Any]:
-        """Replace a pool's definition: what ``request`` does not name goes back to its default.
-
-        Args:
-            pool_id: Id of the pool.
-            request: The pool's new definition.
-
-        Returns:
-            The pool as it is now.
-
-        Raises:
-            NotFoundError: There is no such pool.
-            ConflictError: The pool is archived, or ``request`` names another id.
-            ValidationFailedError: The definition is invalid; the message names the fields.
-        """
-        return self.replace_pool(pool_id, request)
-
     def update_pool(self, pool_id: str, request: PoolPatchDict | PlainRequest) -> dict[str, Any]:
         """Change a part of a pool's definition: objects merge, null removes, arrays replace.
 
@@ -259,23 +179,6 @@ class PoolOperations(PoolStateOperations):
             "update_pool", api.pools.update_pool._get_kwargs(pool_id, body=_definition(request))
         )
 
-    def update(self, pool_id: str, request: PoolPatchDict | PlainRequest) -> dict[str, Any]:
-        """Change a part of a pool's definition: objects merge, null removes, arrays replace.
-
-        Args:
-            pool_id: Id of the pool.
-            request: The parts to change.
-
-        Returns:
-            The pool as it is now.
-
-        Raises:
-            NotFoundError: There is no such pool.
-            ConflictError: The pool is archived, or ``request`` names another id.
-            ValidationFailedError: The change is invalid; the message names the fields.
-        """
-        return self.update_pool(pool_id, request)
-
     def delete_pool(self, pool_id: str) -> dict[str, Any]:
         """Archive a pool, for good, and cancel its rollouts. Repeating it changes nothing.
 
@@ -290,20 +193,6 @@ class PoolOperations(PoolStateOperations):
         """
         pool_id = path_segment(pool_id, "pool_id")
         return self._transport.request("delete_pool", api.pools.delete_pool._get_kwargs(pool_id))
-
-    def delete(self, pool_id: str) -> dict[str, Any]:
-        """Archive a pool, for good, and cancel its rollouts. Repeating it changes nothing.
-
-        Args:
-            pool_id: Id of the pool.
-
-        Returns:
-            The archived pool.
-
-        Raises:
-            NotFoundError: There is no such pool.
-        """
-        return self.delete_pool(pool_id)
 
     def get_pool_urls(self, pool_id: str) -> dict[str, Any]:
         """Get the URLs of a pool, its rollouts, its containers and its tasks.
@@ -322,20 +211,6 @@ class PoolOperations(PoolStateOperations):
             "get_pool_urls", api.pools.get_pool_urls._get_kwargs(pool_id)
         )
 
-    def get_urls(self, pool_id: str) -> dict[str, Any]:
-        """Get the URLs of a pool, its rollouts, its containers and its tasks.
-
-        Args:
-            pool_id: Id of the pool.
-
-        Returns:
-            The URLs by name.
-
-        Raises:
-            NotFoundError: There is no such pool.
-        """
-        return self.get_pool_urls(pool_id)
-
     def get_pool_metrics(self, pool_id: str) -> dict[str, Any]:
         """Get the number of a pool's rollouts in each state, its success rate and its capacity.
 
@@ -352,3 +227,57 @@ class PoolOperations(PoolStateOperations):
         return self._transport.request(
             "get_pool_metrics", api.metrics.get_pool_metrics._get_kwargs(pool_id)
         )
+
+    def pause_pool(self, pool_id: str) -> dict[str, Any]:
+        """Pause a pool: running rollouts go on, queued ones wait. It can be repeated.
+
+        Args:
+            pool_id: Id of the pool.
+
+        Returns:
+            The pool as it is now.
+
+        Raises:
+            NotFoundError: There is no such pool.
+            ConflictError: The pool is archived, or never was active.
+        """
+        pool_id = path_segment(pool_id, "pool_id")
+        return self._transport.request("pause_pool", api.pools.pause_pool._get_kwargs(pool_id))
+
+    def resume_pool(self, pool_id: str) -> dict[str, Any]:
+        """Admit rollouts to a paused pool again, or try again to start one that failed.
+
+        Args:
+            pool_id: Id of the pool.
+
+        Returns:
+            The pool as it is now: ``active``, or ``warming`` until its containers are up.
+
+        Raises:
+            NotFoundError: There is no such pool.
+            ConflictError: The pool is archived, or still being prepared.
+        """
+        pool_id = path_segment(pool_id, "pool_id")
+        return self._transport.request("resume_pool", api.pools.resume_pool._get_kwargs(pool_id))
+
+    def wait_pool_active(self, pool_id: str, *, timeout: float | None = 600.0) -> dict[str, Any]:
+        """Wait until a pool is active.
+
+        Args:
+            pool_id: Id of the pool.
+            timeout: Seconds; None for no limit.
+
+        Returns:
+            The pool.
+
+        Raises:
+            PoolFailedError: It has failed or is archived.
+            WaitTimeoutError: It is not active in time; ``last`` is how it was seen last.
+            NotFoundError: There is no such pool.
+        """
+        from synth_pools._client._sync.waiters import Waiter  # saves 2 ms
+
+        check_limit(timeout, "timeout")
+        pool_id = path_segment(pool_id, "pool_id")
+        wait = Waiter(self._transport, timeout)
+        return wait.until_active(api.pools.get_pool._get_kwargs(pool_id), pool_id)

@@ -35,55 +35,6 @@ class ArtifactFiles(Namespace):
     def __init__(self, client: AgentRolloutOperations) -> None:
         self._client = client
 
-    def artifact(self, rollout_id: str, path: str) -> bytes:
-        """Get the content of an artifact, checked against the SHA-256 that the service names.
-
-        Like all downloads it goes on where a connection broke, in up to ``max_retries`` further
-        requests. For one that should not be in memory, or whose progress should be seen, see
-        ``agent_rollouts.download_artifact``.
-
-        Args:
-            rollout_id: Id of the rollout.
-            path: The artifact's ``path``, or its ``artifact_id``.
-
-        Returns:
-            The content.
-
-        Raises:
-            NotFoundError: There is no such rollout or artifact, or its content is no longer kept
-                (``code`` is ``artifact_expired``).
-            ContentMismatchError: What came is something else.
-        """
-        return self._client.get_global_rollout_artifact(rollout_id, path)
-
-    def artifacts_zip(self, rollout_id: str) -> bytes:
-        """Get a ZIP archive of all artifacts of a rollout, each under its ``path``.
-
-        Args:
-            rollout_id: Id of the rollout.
-
-        Returns:
-            The archive.
-
-        Raises:
-            NotFoundError: There is no such rollout.
-        """
-        return self._client.get_global_rollout_artifacts_zip(rollout_id)
-
-    def support_bundle(self, rollout_id: str) -> bytes:
-        """Get a ZIP archive of all that the service knows of a rollout, without secrets.
-
-        Args:
-            rollout_id: Id of the rollout.
-
-        Returns:
-            The archive.
-
-        Raises:
-            NotFoundError: There is no such rollout.
-        """
-        return self._client.get_global_rollout_support_bundle(rollout_id)
-
     def download_artifact(
         self,
         rollout_id: str,
@@ -165,7 +116,8 @@ class PoolArtifactFiles(Namespace):
                 is no longer kept (``code`` is ``artifact_expired``).
             ContentMismatchError: What came is something else.
         """
-        return self._files(pool_id, rollout_id).artifact(rollout_id, path)
+        operations = self._operations(pool_id, rollout_id)
+        return operations.get_global_rollout_artifact(rollout_id, path)
 
     def artifacts_zip(self, pool_id: str, rollout_id: str) -> bytes:
         """Get a ZIP archive of all artifacts of a rollout, each under its ``path``.
@@ -182,7 +134,8 @@ class PoolArtifactFiles(Namespace):
         Raises:
             NotFoundError: The pool has no such rollout.
         """
-        return self._files(pool_id, rollout_id).artifacts_zip(rollout_id)
+        operations = self._operations(pool_id, rollout_id)
+        return operations.get_global_rollout_artifacts_zip(rollout_id)
 
     def support_bundle(self, pool_id: str, rollout_id: str) -> bytes:
         """Get a ZIP archive of all that the service knows of a rollout, without secrets.
@@ -199,7 +152,8 @@ class PoolArtifactFiles(Namespace):
         Raises:
             NotFoundError: The pool has no such rollout.
         """
-        return self._files(pool_id, rollout_id).support_bundle(rollout_id)
+        operations = self._operations(pool_id, rollout_id)
+        return operations.get_global_rollout_support_bundle(rollout_id)
 
     def download_artifact(
         self,
@@ -219,7 +173,7 @@ class PoolArtifactFiles(Namespace):
             to: The file, or the folder for it.
             on_progress: Called as bytes come.
         """
-        files = self._files(pool_id, rollout_id)
+        files = ArtifactFiles(self._operations(pool_id, rollout_id))
         return files.download_artifact(rollout_id, path, to, on_progress=on_progress)
 
     def download_artifacts_zip(
@@ -238,7 +192,7 @@ class PoolArtifactFiles(Namespace):
             to: The file, or the folder for ``<rollout_id>-artifacts.zip``.
             on_progress: Called as bytes come.
         """
-        files = self._files(pool_id, rollout_id)
+        files = ArtifactFiles(self._operations(pool_id, rollout_id))
         return files.download_artifacts_zip(rollout_id, to, on_progress=on_progress)
 
     def download_support_bundle(
@@ -257,10 +211,10 @@ class PoolArtifactFiles(Namespace):
             to: The file, or the folder for ``<rollout_id>-support.zip``.
             on_progress: Called as bytes come.
         """
-        files = self._files(pool_id, rollout_id)
+        files = ArtifactFiles(self._operations(pool_id, rollout_id))
         return files.download_support_bundle(rollout_id, to, on_progress=on_progress)
 
-    def _files(self, pool_id: str, rollout_id: str) -> ArtifactFiles:
+    def _operations(self, pool_id: str, rollout_id: str) -> AgentRolloutOperations:
         operations = AgentRolloutOperations._on(self._client._transport)
         operations._first = self._client._summary_call(pool_id, rollout_id)
-        return ArtifactFiles(operations)
+        return operations

@@ -1,74 +1,45 @@
 # Derived by `make generate`. Change the file that it comes from:
 # synth_pools/_client/_async/namespaces/rollouts.py
 
-"""``client.rollouts``: the rollouts of one pool, under short names."""
+"""Rollouts of one pool and of all, as far as they take more than one operation."""
 
 from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
 from synth_pools._client._sync.facade.agent_rollouts import AgentRolloutOperations
-from synth_pools._client._sync.fleet.runs import RolloutRunner
-from synth_pools._client._sync.namespaces.artifact_files import PoolArtifactFiles
+from synth_pools._client._sync.fleet.runs import AgentRolloutRunner, RolloutRunner
+from synth_pools._client._sync.namespaces.artifact_files import (
+    ArtifactFiles,
+    PoolArtifactFiles,
+)
+from synth_pools._client._sync.waiters import wait_for_rollout
 from synth_pools._client.arguments import (
     batch_of_pool,
+    check_flag,
     check_idempotency_key,
+    check_limit,
     path_segment,
     request_of_pool,
 )
 
 if TYPE_CHECKING:
-    from synth_pools._client._sync.event_stream import EventStream
-    from synth_pools._client._sync.pagination import EventPages, Items
     from synth_pools_api.requests import PlainRequest, RolloutBatchRequestDict, RolloutRequestDict
 
 
-class RolloutsNamespace(RolloutRunner, PoolArtifactFiles):
-    """``client.rollouts``: the rollouts of one pool."""
-
-    def iter(
-        self,
-        pool_id: str,
-        *,
-        state: str | None = None,
-        limit: int = 100,
-        cursor: str | None = None,
-        prefetch: bool = False,
-    ) -> Items:
-        """Iterate over a pool's rollouts, newest first, page after page as they are needed.
-
-        Args:
-            pool_id: Id of the pool.
-            state: Only rollouts in this state.
-            limit: Most rollouts of a page, 1 to 1000.
-            cursor: Begin after the page that ended with this ``next_cursor``.
-            prefetch: Ask for the next page while the items of one are used. The sync client asks
-                when they are used up.
-
-        Returns:
-            The rollouts, to iterate over.
-
-        Raises:
-            NotFoundError: There is no such pool (when iterated).
-        """
-        return self._client.iter_rollouts(
-            pool_id, state=state, limit=limit, cursor=cursor, prefetch=prefetch
-        )
+class GlobalRollouts(AgentRolloutRunner, ArtifactFiles):
+    """Rollouts without naming their pool."""
 
     def wait(
         self,
-        pool_id: str,
         rollout_id: str,
         *,
         timeout: float | None = None,
         cancel_on_timeout: bool = False,
     ) -> dict[str, Any]:
-        """Wait until a rollout has ended: completed, failed or cancelled.
-
-        It follows the rollout's events, and outlasts a service that is away for minutes.
+        """Wait until a rollout has ended, like `wait_rollout`.
 
         Args:
-            pool_id: Id of the pool.
             rollout_id: Id of the rollout.
             timeout: Seconds; None for no limit.
             cancel_on_timeout: Cancel the rollout when the time is over; else it is left as it is.
@@ -80,36 +51,18 @@ class RolloutsNamespace(RolloutRunner, PoolArtifactFiles):
             WaitTimeoutError: It has not ended in time; ``last`` is how it was seen last.
             NotFoundError: There is no such rollout.
         """
-        return self._client.wait_rollout(
-            pool_id, rollout_id, timeout=timeout, cancel_on_timeout=cancel_on_timeout
+        check_limit(timeout, "timeout")
+        check_flag(cancel_on_timeout, "cancel_on_timeout")
+        return wait_for_rollout(
+            self._client._transport,
+            self._client._global_path(rollout_id),
+            timeout=timeout,
+            cancel_on_timeout=cancel_on_timeout,
         )
 
-    def create(
-        self,
-        pool_id: str,
-        request: RolloutRequestDict | PlainRequest,
-        *,
-        idempotency_key: str | None = None,
-    ) -> dict[str, Any]:
-        """Start a rollout on a pool.
 
-        Args:
-            pool_id: Id of the pool.
-            request: What to run, in the `CANONICAL_ROLLOUT_REQUEST_KEYS`. With
-                ``"mode": "sync"`` the call waits until the rollout is finished.
-            idempotency_key: 1 to 255 visible ASCII characters. A repeated call with the same key
-                returns the rollout of the first one.
-
-        Returns:
-            The rollout.
-
-        Raises:
-            RequestValidationError: ``request`` has other keys; nothing was sent.
-            NotFoundError: There is no such pool or task.
-            ConflictError: The pool is not active, or the key belongs to another request.
-            ValidationFailedError: The request is invalid; the message names the fields.
-        """
-        return self._client.create_rollout(pool_id, request, idempotency_key=idempotency_key)
+class PoolRollouts(RolloutRunner, PoolArtifactFiles):
+    """Rollouts of one pool."""
 
     def validate(self, pool_id: str, request: RolloutRequestDict | PlainRequest) -> dict[str, Any]:
         """Check a request as `create_rollout` would; nothing is created.
@@ -128,7 +81,7 @@ class RolloutsNamespace(RolloutRunner, PoolArtifactFiles):
             RequestValidationError: ``request`` names another pool; nothing was sent.
         """
         placed = request_of_pool(path_segment(pool_id, "pool_id"), request, context="validate")
-        return self._of_all().validate_rollout(placed)
+        return self._all_pools().validate_rollout(placed)
 
     def create_batch(
         self,
@@ -158,7 +111,7 @@ class RolloutsNamespace(RolloutRunner, PoolArtifactFiles):
             ConflictError: The key belongs to another batch.
         """
         batch = batch_of_pool(path_segment(pool_id, "pool_id"), request)
-        return self._of_all().create_rollout_batch(batch, idempotency_key=idempotency_key)
+        return self._all_pools().create_rollout_batch(batch, idempotency_key=idempotency_key)
 
     def replay(
         self, pool_id: str, rollout_id: str, *, idempotency_key: str | None = None
@@ -187,181 +140,5 @@ class RolloutsNamespace(RolloutRunner, PoolArtifactFiles):
         operations = AgentRolloutOperations._on(transport)
         return operations.replay_rollout(rollout_id, idempotency_key=key)
 
-    def _of_all(self) -> AgentRolloutOperations:
+    def _all_pools(self) -> AgentRolloutOperations:
         return AgentRolloutOperations._on(self._client._transport)
-
-    def get(self, pool_id: str, rollout_id: str) -> dict[str, Any]:
-        """Get a rollout as it is now: its status, and its result once it is finished.
-
-        Args:
-            pool_id: Id of the pool.
-            rollout_id: Id of the rollout.
-
-        Returns:
-            The rollout.
-
-        Raises:
-            NotFoundError: There is no such rollout.
-        """
-        return self._client.get_rollout(pool_id, rollout_id)
-
-    def list(
-        self,
-        pool_id: str,
-        *,
-        state: str | None = None,
-        limit: int = 100,
-        cursor: str | None = None,
-    ) -> dict[str, Any]:
-        """Get one page of a pool's rollouts, newest first.
-
-        Args:
-            pool_id: Id of the pool.
-            state: Only rollouts in this state.
-            limit: Most rollouts of the page, 1 to 1000.
-            cursor: ``next_cursor`` of the page before.
-
-        Returns:
-            ``{"items": [...], "next_cursor": ...}``; the cursor is null on the last page.
-
-        Raises:
-            NotFoundError: There is no such pool.
-        """
-        return self._client.list_rollouts(pool_id, state=state, limit=limit, cursor=cursor)
-
-    def cancel(self, pool_id: str, rollout_id: str) -> dict[str, Any]:
-        """Cancel a rollout that waits or runs. Repeating it changes nothing.
-
-        Args:
-            pool_id: Id of the pool.
-            rollout_id: Id of the rollout.
-
-        Returns:
-            The rollout, cancelled.
-
-        Raises:
-            NotFoundError: There is no such rollout.
-            ConflictError: The rollout has completed or failed.
-        """
-        return self._client.cancel_rollout(pool_id, rollout_id)
-
-    def artifacts(self, pool_id: str, rollout_id: str) -> dict[str, Any]:
-        """List the artifacts of a rollout; empty until it is finished.
-
-        Args:
-            pool_id: Id of the pool.
-            rollout_id: Id of the rollout.
-
-        Returns:
-            ``{"items": [...], "next_cursor": null}``
-
-        Raises:
-            NotFoundError: There is no such rollout.
-        """
-        return self._client.get_rollout_artifacts(pool_id, rollout_id)
-
-    def usage(self, pool_id: str, rollout_id: str) -> dict[str, Any]:
-        """Get the resources that a rollout used: time, tokens, bytes, cost.
-
-        Args:
-            pool_id: Id of the pool.
-            rollout_id: Id of the rollout.
-
-        Returns:
-            The usage.
-
-        Raises:
-            NotFoundError: There is no such rollout.
-        """
-        return self._client.get_rollout_usage(pool_id, rollout_id)
-
-    def summary(self, pool_id: str, rollout_id: str) -> dict[str, Any]:
-        """Get the summary of a rollout: status, reward, last event, timing.
-
-        Args:
-            pool_id: Id of the pool.
-            rollout_id: Id of the rollout.
-
-        Returns:
-            The summary.
-
-        Raises:
-            NotFoundError: There is no such rollout.
-        """
-        return self._client.get_rollout_summary(pool_id, rollout_id)
-
-    def events(self, pool_id: str, rollout_id: str, *, cursor: str | None = None) -> EventStream:
-        """Stream the events of a rollout, from its first one on, live until it is finished.
-
-        The arguments are checked at once; the request is sent when the first event is asked for.
-
-        Args:
-            pool_id: Id of the pool.
-            rollout_id: Id of the rollout.
-            cursor: ``id`` of the last event that was seen: the stream goes on after it.
-
-        Returns:
-            The events, to iterate over.
-
-        Raises:
-            NotFoundError: There is no such rollout (when iterated).
-        """
-        return self._client.stream_rollout_events(pool_id, rollout_id, cursor=cursor)
-
-    def event_page(
-        self, pool_id: str, rollout_id: str, *, after_sequence: int = 0, limit: int = 200
-    ) -> dict[str, Any]:
-        """Get one page of the events of a rollout that are there.
-
-        It is for networks that hold streams back.
-
-        Args:
-            pool_id: Id of the pool.
-            rollout_id: Id of the rollout.
-            after_sequence: ``sequence`` of the last event that was seen; 0 for all of them.
-            limit: Most events of the page, 1 to 1000.
-
-        Returns:
-            ``{"rollout_id", "status", "events", "next_sequence", "has_more"}``: ``next_sequence``
-            is the ``after_sequence`` of the next page.
-
-        Raises:
-            NotFoundError: There is no such rollout.
-            ResponseDecodeError: The service answers a stream all the same: it has no pages.
-        """
-        return self._client.get_rollout_event_page(
-            pool_id, rollout_id, after_sequence=after_sequence, limit=limit
-        )
-
-    def event_pages(
-        self,
-        pool_id: str,
-        rollout_id: str,
-        *,
-        after_sequence: int = 0,
-        limit: int = 200,
-        poll_interval: float = 1.0,
-    ) -> EventPages:
-        """Iterate over the events of a rollout page by page, live until it is finished.
-
-        Args:
-            pool_id: Id of the pool.
-            rollout_id: Id of the rollout.
-            after_sequence: ``sequence`` of the last event that was seen; 0 for all of them.
-            limit: Most events of a page, 1 to 1000.
-            poll_interval: Seconds to wait where no more events are there yet.
-
-        Returns:
-            The pages, to iterate over; each has at least one event.
-
-        Raises:
-            NotFoundError: There is no such rollout (when iterated).
-            ResponseDecodeError: The service has no pages (when iterated).
-        """
-        return self._client.iter_rollout_event_pages(
-            pool_id,
-            rollout_id,
-            after_sequence=after_sequence,
-            limit=limit,
-            poll_interval=poll_interval,
-        )

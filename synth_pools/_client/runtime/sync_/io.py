@@ -10,7 +10,7 @@ from types import TracebackType
 from typing import Any, Generic, ParamSpec, Self, TypeVar
 
 from synth_pools._client.runtime.sync_.interrupts import time_limit
-from synth_pools._client.tracebacks import strip_tracebacks
+from synth_pools._client.secret import strip_tracebacks
 from synth_pools.errors import APITimeoutError
 
 T = TypeVar("T")

@@ -1,34 +1,36 @@
-"""``client.agent_rollouts``: rollouts of all pools, under short names."""
+# Derived by `make generate`. Change the file that it comes from:
+# codegen/short_names.py
+
+"""``client.rollouts``: the rollouts of one pool."""
 
 from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
-from synth_pools._client._async.fleet.runs import AsyncAgentRolloutRunner
-from synth_pools._client._async.namespaces.artifact_files import AsyncArtifactFiles
-from synth_pools._client._async.waiters import wait_for_rollout
-from synth_pools._client.arguments import check_flag, check_limit
+from synth_pools._client._async.namespaces.rollouts import AsyncPoolRollouts
 
 if TYPE_CHECKING:
     from synth_pools._client._async.event_stream import AsyncEventStream
     from synth_pools._client._async.pagination import AsyncEventPages, AsyncItems
-    from synth_pools_api.requests import PlainRequest, RolloutBatchRequestDict, RolloutRequestDict
+    from synth_pools_api.requests import PlainRequest, RolloutRequestDict
 
 
-class AsyncAgentRolloutsNamespace(AsyncAgentRolloutRunner, AsyncArtifactFiles):
-    """``client.agent_rollouts``: rollouts without naming their pool."""
+class AsyncRolloutsNamespace(AsyncPoolRollouts):
+    """``client.rollouts``: the rollouts of one pool."""
 
     def iter(
         self,
+        pool_id: str,
         *,
         state: str | None = None,
         limit: int = 100,
         cursor: str | None = None,
         prefetch: bool = False,
     ) -> AsyncItems:
-        """Iterate over the rollouts of all pools, newest first, page after page as they are needed.
+        """Iterate over a pool's rollouts, newest first, page after page as they are needed.
 
         Args:
+            pool_id: Id of the pool.
             state: Only rollouts in this state.
             limit: Most rollouts of a page, 1 to 1000.
             cursor: Begin after the page that ended with this ``next_cursor``.
@@ -37,21 +39,28 @@ class AsyncAgentRolloutsNamespace(AsyncAgentRolloutRunner, AsyncArtifactFiles):
 
         Returns:
             The rollouts, to iterate over.
+
+        Raises:
+            NotFoundError: There is no such pool (when iterated).
         """
-        return self._client.iter_global_rollouts(
-            state=state, limit=limit, cursor=cursor, prefetch=prefetch
+        return self._client.iter_rollouts(
+            pool_id, state=state, limit=limit, cursor=cursor, prefetch=prefetch
         )
 
     async def wait(
         self,
+        pool_id: str,
         rollout_id: str,
         *,
         timeout: float | None = None,
         cancel_on_timeout: bool = False,
     ) -> dict[str, Any]:
-        """Wait until a rollout has ended, like `wait_rollout`.
+        """Wait until a rollout has ended: completed, failed or cancelled.
+
+        It follows the rollout's events, and outlasts a service that is away for minutes.
 
         Args:
+            pool_id: Id of the pool.
             rollout_id: Id of the rollout.
             timeout: Seconds; None for no limit.
             cancel_on_timeout: Cancel the rollout when the time is over; else it is left as it is.
@@ -63,21 +72,21 @@ class AsyncAgentRolloutsNamespace(AsyncAgentRolloutRunner, AsyncArtifactFiles):
             WaitTimeoutError: It has not ended in time; ``last`` is how it was seen last.
             NotFoundError: There is no such rollout.
         """
-        check_limit(timeout, "timeout")
-        check_flag(cancel_on_timeout, "cancel_on_timeout")
-        return await wait_for_rollout(
-            self._client._transport,
-            self._client._global_path(rollout_id),
-            timeout=timeout,
-            cancel_on_timeout=cancel_on_timeout,
+        return await self._client.wait_rollout(
+            pool_id, rollout_id, timeout=timeout, cancel_on_timeout=cancel_on_timeout
         )
 
     async def create(
-        self, request: RolloutRequestDict | PlainRequest, *, idempotency_key: str | None = None
+        self,
+        pool_id: str,
+        request: RolloutRequestDict | PlainRequest,
+        *,
+        idempotency_key: str | None = None,
     ) -> dict[str, Any]:
-        """Start a rollout; without a ``pool_id`` in the request the service chooses the pool.
+        """Start a rollout on a pool.
 
         Args:
+            pool_id: Id of the pool.
             request: What to run, in the `CANONICAL_ROLLOUT_REQUEST_KEYS`. With
                 ``"mode": "sync"`` the call waits until the rollout is finished.
             idempotency_key: 1 to 255 visible ASCII characters. A repeated call with the same key
@@ -89,72 +98,16 @@ class AsyncAgentRolloutsNamespace(AsyncAgentRolloutRunner, AsyncArtifactFiles):
         Raises:
             RequestValidationError: ``request`` has other keys; nothing was sent.
             NotFoundError: There is no such pool or task.
-            ConflictError: No active pool can take it, or the key belongs to another request.
+            ConflictError: The pool is not active, or the key belongs to another request.
             ValidationFailedError: The request is invalid; the message names the fields.
         """
-        return await self._client.create_global_rollout(request, idempotency_key=idempotency_key)
+        return await self._client.create_rollout(pool_id, request, idempotency_key=idempotency_key)
 
-    async def validate(self, request: RolloutRequestDict | PlainRequest) -> dict[str, Any]:
-        """Check a request as `create_global_rollout` would; nothing is created.
-
-        Args:
-            request: Any mapping; what is wrong with it is for the service to say, its keys too.
-
-        Returns:
-            ``{"valid": ..., "errors": [...], "pool_id": ...}``: each error with ``loc``, ``msg``
-            and ``type``; the pool is the one that would get the rollout, None where none would.
-        """
-        return await self._client.validate_rollout(request)
-
-    async def create_batch(
-        self, request: RolloutBatchRequestDict | PlainRequest, *, idempotency_key: str | None = None
-    ) -> dict[str, Any]:
-        """Start many rollouts, each on its own, in order: one that is refused stops no other.
-
-        It never waits for their ends, whatever their ``mode`` says.
-
-        Args:
-            request: ``{"rollouts": [...], "pool_id": ...}``: up to 1000 requests as
-                `create_global_rollout` takes them; the pool is that of those which name none.
-                ``requests`` is another spelling of ``rollouts``, and comes after it.
-            idempotency_key: 1 to 255 visible ASCII characters. A repeated call with the same key
-                returns the rollouts of the first one, and starts only what was refused before.
-
-        Returns:
-            ``{"items": [...], "admitted": ..., "refused": ...}``: for each request, in order, its
-            ``index``, the ``status`` that it would have got alone, and its ``rollout`` or, where
-            that is None, its ``error``.
-
-        Raises:
-            RequestValidationError: ``request`` is not of this shape; nothing was sent.
-            ConflictError: The key belongs to another batch.
-        """
-        return await self._client.create_rollout_batch(request, idempotency_key=idempotency_key)
-
-    async def replay(
-        self, rollout_id: str, *, idempotency_key: str | None = None
-    ) -> dict[str, Any]:
-        """Start a rollout with the request, task and pool of an earlier one, whatever its state.
-
-        Args:
-            rollout_id: The earlier rollout.
-            idempotency_key: 1 to 255 visible ASCII characters. A repeated call with the same key
-                returns the rollout of the first one.
-
-        Returns:
-            The new rollout, which names the earlier one in ``replay_of``; where the request has
-            ``"mode": "sync"``, once it is finished.
-
-        Raises:
-            NotFoundError: There is no such rollout, or its task is gone.
-            ConflictError: The pool is not active.
-        """
-        return await self._client.replay_rollout(rollout_id, idempotency_key=idempotency_key)
-
-    async def get(self, rollout_id: str) -> dict[str, Any]:
+    async def get(self, pool_id: str, rollout_id: str) -> dict[str, Any]:
         """Get a rollout as it is now: its status, and its result once it is finished.
 
         Args:
+            pool_id: Id of the pool.
             rollout_id: Id of the rollout.
 
         Returns:
@@ -163,27 +116,32 @@ class AsyncAgentRolloutsNamespace(AsyncAgentRolloutRunner, AsyncArtifactFiles):
         Raises:
             NotFoundError: There is no such rollout.
         """
-        return await self._client.get_global_rollout(rollout_id)
+        return await self._client.get_rollout(pool_id, rollout_id)
 
     async def list(
-        self, *, state: str | None = None, limit: int = 100, cursor: str | None = None
+        self, pool_id: str, *, state: str | None = None, limit: int = 100, cursor: str | None = None
     ) -> dict[str, Any]:
-        """Get one page of the rollouts of all pools, newest first.
+        """Get one page of a pool's rollouts, newest first.
 
         Args:
+            pool_id: Id of the pool.
             state: Only rollouts in this state.
             limit: Most rollouts of the page, 1 to 1000.
             cursor: ``next_cursor`` of the page before.
 
         Returns:
             ``{"items": [...], "next_cursor": ...}``; the cursor is null on the last page.
-        """
-        return await self._client.list_global_rollouts(state=state, limit=limit, cursor=cursor)
 
-    async def cancel(self, rollout_id: str) -> dict[str, Any]:
+        Raises:
+            NotFoundError: There is no such pool.
+        """
+        return await self._client.list_rollouts(pool_id, state=state, limit=limit, cursor=cursor)
+
+    async def cancel(self, pool_id: str, rollout_id: str) -> dict[str, Any]:
         """Cancel a rollout that waits or runs. Repeating it changes nothing.
 
         Args:
+            pool_id: Id of the pool.
             rollout_id: Id of the rollout.
 
         Returns:
@@ -193,12 +151,13 @@ class AsyncAgentRolloutsNamespace(AsyncAgentRolloutRunner, AsyncArtifactFiles):
             NotFoundError: There is no such rollout.
             ConflictError: The rollout has completed or failed.
         """
-        return await self._client.cancel_global_rollout(rollout_id)
+        return await self._client.cancel_rollout(pool_id, rollout_id)
 
-    async def artifacts(self, rollout_id: str) -> dict[str, Any]:
+    async def artifacts(self, pool_id: str, rollout_id: str) -> dict[str, Any]:
         """List the artifacts of a rollout; empty until it is finished.
 
         Args:
+            pool_id: Id of the pool.
             rollout_id: Id of the rollout.
 
         Returns:
@@ -207,12 +166,13 @@ class AsyncAgentRolloutsNamespace(AsyncAgentRolloutRunner, AsyncArtifactFiles):
         Raises:
             NotFoundError: There is no such rollout.
         """
-        return await self._client.get_global_rollout_artifacts(rollout_id)
+        return await self._client.get_rollout_artifacts(pool_id, rollout_id)
 
-    async def usage(self, rollout_id: str) -> dict[str, Any]:
+    async def usage(self, pool_id: str, rollout_id: str) -> dict[str, Any]:
         """Get the resources that a rollout used: time, tokens, bytes, cost.
 
         Args:
+            pool_id: Id of the pool.
             rollout_id: Id of the rollout.
 
         Returns:
@@ -221,12 +181,13 @@ class AsyncAgentRolloutsNamespace(AsyncAgentRolloutRunner, AsyncArtifactFiles):
         Raises:
             NotFoundError: There is no such rollout.
         """
-        return await self._client.get_global_rollout_usage(rollout_id)
+        return await self._client.get_rollout_usage(pool_id, rollout_id)
 
-    async def summary(self, rollout_id: str) -> dict[str, Any]:
+    async def summary(self, pool_id: str, rollout_id: str) -> dict[str, Any]:
         """Get the summary of a rollout: status, reward, last event, timing.
 
         Args:
+            pool_id: Id of the pool.
             rollout_id: Id of the rollout.
 
         Returns:
@@ -235,14 +196,17 @@ class AsyncAgentRolloutsNamespace(AsyncAgentRolloutRunner, AsyncArtifactFiles):
         Raises:
             NotFoundError: There is no such rollout.
         """
-        return await self._client.get_global_rollout_summary(rollout_id)
+        return await self._client.get_rollout_summary(pool_id, rollout_id)
 
-    def events(self, rollout_id: str, *, cursor: str | None = None) -> AsyncEventStream:
+    def events(
+        self, pool_id: str, rollout_id: str, *, cursor: str | None = None
+    ) -> AsyncEventStream:
         """Stream the events of a rollout, from its first one on, live until it is finished.
 
         The arguments are checked at once; the request is sent when the first event is asked for.
 
         Args:
+            pool_id: Id of the pool.
             rollout_id: Id of the rollout.
             cursor: ``id`` of the last event that was seen: the stream goes on after it.
 
@@ -252,16 +216,17 @@ class AsyncAgentRolloutsNamespace(AsyncAgentRolloutRunner, AsyncArtifactFiles):
         Raises:
             NotFoundError: There is no such rollout (when iterated).
         """
-        return self._client.stream_global_rollout_events(rollout_id, cursor=cursor)
+        return self._client.stream_rollout_events(pool_id, rollout_id, cursor=cursor)
 
     async def event_page(
-        self, rollout_id: str, *, after_sequence: int = 0, limit: int = 200
+        self, pool_id: str, rollout_id: str, *, after_sequence: int = 0, limit: int = 200
     ) -> dict[str, Any]:
         """Get one page of the events of a rollout that are there.
 
         It is for networks that hold streams back.
 
         Args:
+            pool_id: Id of the pool.
             rollout_id: Id of the rollout.
             after_sequence: ``sequence`` of the last event that was seen; 0 for all of them.
             limit: Most events of the page, 1 to 1000.
@@ -274,12 +239,13 @@ class AsyncAgentRolloutsNamespace(AsyncAgentRolloutRunner, AsyncArtifactFiles):
             NotFoundError: There is no such rollout.
             ResponseDecodeError: The service answers a stream all the same: it has no pages.
         """
-        return await self._client.get_global_rollout_event_page(
-            rollout_id, after_sequence=after_sequence, limit=limit
+        return await self._client.get_rollout_event_page(
+            pool_id, rollout_id, after_sequence=after_sequence, limit=limit
         )
 
     def event_pages(
         self,
+        pool_id: str,
         rollout_id: str,
         *,
         after_sequence: int = 0,
@@ -289,6 +255,7 @@ class AsyncAgentRolloutsNamespace(AsyncAgentRolloutRunner, AsyncArtifactFiles):
         """Iterate over the events of a rollout page by page, live until it is finished.
 
         Args:
+            pool_id: Id of the pool.
             rollout_id: Id of the rollout.
             after_sequence: ``sequence`` of the last event that was seen; 0 for all of them.
             limit: Most events of a page, 1 to 1000.
@@ -301,6 +268,10 @@ class AsyncAgentRolloutsNamespace(AsyncAgentRolloutRunner, AsyncArtifactFiles):
             NotFoundError: There is no such rollout (when iterated).
             ResponseDecodeError: The service has no pages (when iterated).
         """
-        return self._client.iter_global_rollout_event_pages(
-            rollout_id, after_sequence=after_sequence, limit=limit, poll_interval=poll_interval
+        return self._client.iter_rollout_event_pages(
+            pool_id,
+            rollout_id,
+            after_sequence=after_sequence,
+            limit=limit,
+            poll_interval=poll_interval,
         )

@@ -1,24 +1,21 @@
 # Derived by `make generate`. Change the file that it comes from:
-# synth_pools/_client/_async/namespaces/agent_rollouts.py
+# codegen/short_names.py
 
-"""``client.agent_rollouts``: rollouts of all pools, under short names."""
+"""``client.agent_rollouts``: rollouts without naming their pool."""
 
 from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
-from synth_pools._client._sync.fleet.runs import AgentRolloutRunner
-from synth_pools._client._sync.namespaces.artifact_files import ArtifactFiles
-from synth_pools._client._sync.waiters import wait_for_rollout
-from synth_pools._client.arguments import check_flag, check_limit
+from synth_pools._client._async.namespaces.rollouts import AsyncGlobalRollouts
 
 if TYPE_CHECKING:
-    from synth_pools._client._sync.event_stream import EventStream
-    from synth_pools._client._sync.pagination import EventPages, Items
+    from synth_pools._client._async.event_stream import AsyncEventStream
+    from synth_pools._client._async.pagination import AsyncEventPages, AsyncItems
     from synth_pools_api.requests import PlainRequest, RolloutBatchRequestDict, RolloutRequestDict
 
 
-class AgentRolloutsNamespace(AgentRolloutRunner, ArtifactFiles):
+class AsyncAgentRolloutsNamespace(AsyncGlobalRollouts):
     """``client.agent_rollouts``: rollouts without naming their pool."""
 
     def iter(
@@ -28,7 +25,7 @@ class AgentRolloutsNamespace(AgentRolloutRunner, ArtifactFiles):
         limit: int = 100,
         cursor: str | None = None,
         prefetch: bool = False,
-    ) -> Items:
+    ) -> AsyncItems:
         """Iterate over the rollouts of all pools, newest first, page after page as they are needed.
 
         Args:
@@ -45,37 +42,7 @@ class AgentRolloutsNamespace(AgentRolloutRunner, ArtifactFiles):
             state=state, limit=limit, cursor=cursor, prefetch=prefetch
         )
 
-    def wait(
-        self,
-        rollout_id: str,
-        *,
-        timeout: float | None = None,
-        cancel_on_timeout: bool = False,
-    ) -> dict[str, Any]:
-        """Wait until a rollout has ended, like `wait_rollout`.
-
-        Args:
-            rollout_id: Id of the rollout.
-            timeout: Seconds; None for no limit.
-            cancel_on_timeout: Cancel the rollout when the time is over; else it is left as it is.
-
-        Returns:
-            The rollout.
-
-        Raises:
-            WaitTimeoutError: It has not ended in time; ``last`` is how it was seen last.
-            NotFoundError: There is no such rollout.
-        """
-        check_limit(timeout, "timeout")
-        check_flag(cancel_on_timeout, "cancel_on_timeout")
-        return wait_for_rollout(
-            self._client._transport,
-            self._client._global_path(rollout_id),
-            timeout=timeout,
-            cancel_on_timeout=cancel_on_timeout,
-        )
-
-    def create(
+    async def create(
         self, request: RolloutRequestDict | PlainRequest, *, idempotency_key: str | None = None
     ) -> dict[str, Any]:
         """Start a rollout; without a ``pool_id`` in the request the service chooses the pool.
@@ -95,9 +62,9 @@ class AgentRolloutsNamespace(AgentRolloutRunner, ArtifactFiles):
             ConflictError: No active pool can take it, or the key belongs to another request.
             ValidationFailedError: The request is invalid; the message names the fields.
         """
-        return self._client.create_global_rollout(request, idempotency_key=idempotency_key)
+        return await self._client.create_global_rollout(request, idempotency_key=idempotency_key)
 
-    def validate(self, request: RolloutRequestDict | PlainRequest) -> dict[str, Any]:
+    async def validate(self, request: RolloutRequestDict | PlainRequest) -> dict[str, Any]:
         """Check a request as `create_global_rollout` would; nothing is created.
 
         Args:
@@ -107,9 +74,9 @@ class AgentRolloutsNamespace(AgentRolloutRunner, ArtifactFiles):
             ``{"valid": ..., "errors": [...], "pool_id": ...}``: each error with ``loc``, ``msg``
             and ``type``; the pool is the one that would get the rollout, None where none would.
         """
-        return self._client.validate_rollout(request)
+        return await self._client.validate_rollout(request)
 
-    def create_batch(
+    async def create_batch(
         self, request: RolloutBatchRequestDict | PlainRequest, *, idempotency_key: str | None = None
     ) -> dict[str, Any]:
         """Start many rollouts, each on its own, in order: one that is refused stops no other.
@@ -132,9 +99,11 @@ class AgentRolloutsNamespace(AgentRolloutRunner, ArtifactFiles):
             RequestValidationError: ``request`` is not of this shape; nothing was sent.
             ConflictError: The key belongs to another batch.
         """
-        return self._client.create_rollout_batch(request, idempotency_key=idempotency_key)
+        return await self._client.create_rollout_batch(request, idempotency_key=idempotency_key)
 
-    def replay(self, rollout_id: str, *, idempotency_key: str | None = None) -> dict[str, Any]:
+    async def replay(
+        self, rollout_id: str, *, idempotency_key: str | None = None
+    ) -> dict[str, Any]:
         """Start a rollout with the request, task and pool of an earlier one, whatever its state.
 
         Args:
@@ -150,9 +119,9 @@ class AgentRolloutsNamespace(AgentRolloutRunner, ArtifactFiles):
             NotFoundError: There is no such rollout, or its task is gone.
             ConflictError: The pool is not active.
         """
-        return self._client.replay_rollout(rollout_id, idempotency_key=idempotency_key)
+        return await self._client.replay_rollout(rollout_id, idempotency_key=idempotency_key)
 
-    def get(self, rollout_id: str) -> dict[str, Any]:
+    async def get(self, rollout_id: str) -> dict[str, Any]:
         """Get a rollout as it is now: its status, and its result once it is finished.
 
         Args:
@@ -164,9 +133,9 @@ class AgentRolloutsNamespace(AgentRolloutRunner, ArtifactFiles):
         Raises:
             NotFoundError: There is no such rollout.
         """
-        return self._client.get_global_rollout(rollout_id)
+        return await self._client.get_global_rollout(rollout_id)
 
-    def list(
+    async def list(
         self, *, state: str | None = None, limit: int = 100, cursor: str | None = None
     ) -> dict[str, Any]:
         """Get one page of the rollouts of all pools, newest first.
@@ -179,9 +148,9 @@ class AgentRolloutsNamespace(AgentRolloutRunner, ArtifactFiles):
         Returns:
             ``{"items": [...], "next_cursor": ...}``; the cursor is null on the last page.
         """
-        return self._client.list_global_rollouts(state=state, limit=limit, cursor=cursor)
+        return await self._client.list_global_rollouts(state=state, limit=limit, cursor=cursor)
 
-    def cancel(self, rollout_id: str) -> dict[str, Any]:
+    async def cancel(self, rollout_id: str) -> dict[str, Any]:
         """Cancel a rollout that waits or runs. Repeating it changes nothing.
 
         Args:
@@ -194,9 +163,9 @@ class AgentRolloutsNamespace(AgentRolloutRunner, ArtifactFiles):
             NotFoundError: There is no such rollout.
             ConflictError: The rollout has completed or failed.
         """
-        return self._client.cancel_global_rollout(rollout_id)
+        return await self._client.cancel_global_rollout(rollout_id)
 
-    def artifacts(self, rollout_id: str) -> dict[str, Any]:
+    async def artifacts(self, rollout_id: str) -> dict[str, Any]:
         """List the artifacts of a rollout; empty until it is finished.
 
         Args:
@@ -208,9 +177,58 @@ class AgentRolloutsNamespace(AgentRolloutRunner, ArtifactFiles):
         Raises:
             NotFoundError: There is no such rollout.
         """
-        return self._client.get_global_rollout_artifacts(rollout_id)
+        return await self._client.get_global_rollout_artifacts(rollout_id)
 
-    def usage(self, rollout_id: str) -> dict[str, Any]:
+    async def artifact(self, rollout_id: str, path: str) -> bytes:
+        """Get the content of an artifact, checked against the SHA-256 that the service names.
+
+        Like all downloads it goes on where a connection broke, in up to ``max_retries`` further
+        requests. For one that should not be in memory, or whose progress should be seen, see
+        ``agent_rollouts.download_artifact``.
+
+        Args:
+            rollout_id: Id of the rollout.
+            path: The artifact's ``path``, or its ``artifact_id``.
+
+        Returns:
+            The content.
+
+        Raises:
+            NotFoundError: There is no such rollout or artifact, or its content is no longer kept
+                (``code`` is ``artifact_expired``).
+            ContentMismatchError: What came is something else.
+        """
+        return await self._client.get_global_rollout_artifact(rollout_id, path)
+
+    async def artifacts_zip(self, rollout_id: str) -> bytes:
+        """Get a ZIP archive of all artifacts of a rollout, each under its ``path``.
+
+        Args:
+            rollout_id: Id of the rollout.
+
+        Returns:
+            The archive.
+
+        Raises:
+            NotFoundError: There is no such rollout.
+        """
+        return await self._client.get_global_rollout_artifacts_zip(rollout_id)
+
+    async def support_bundle(self, rollout_id: str) -> bytes:
+        """Get a ZIP archive of all that the service knows of a rollout, without secrets.
+
+        Args:
+            rollout_id: Id of the rollout.
+
+        Returns:
+            The archive.
+
+        Raises:
+            NotFoundError: There is no such rollout.
+        """
+        return await self._client.get_global_rollout_support_bundle(rollout_id)
+
+    async def usage(self, rollout_id: str) -> dict[str, Any]:
         """Get the resources that a rollout used: time, tokens, bytes, cost.
 
         Args:
@@ -222,9 +240,9 @@ class AgentRolloutsNamespace(AgentRolloutRunner, ArtifactFiles):
         Raises:
             NotFoundError: There is no such rollout.
         """
-        return self._client.get_global_rollout_usage(rollout_id)
+        return await self._client.get_global_rollout_usage(rollout_id)
 
-    def summary(self, rollout_id: str) -> dict[str, Any]:
+    async def summary(self, rollout_id: str) -> dict[str, Any]:
         """Get the summary of a rollout: status, reward, last event, timing.
 
         Args:
@@ -236,9 +254,9 @@ class AgentRolloutsNamespace(AgentRolloutRunner, ArtifactFiles):
         Raises:
             NotFoundError: There is no such rollout.
         """
-        return self._client.get_global_rollout_summary(rollout_id)
+        return await self._client.get_global_rollout_summary(rollout_id)
 
-    def events(self, rollout_id: str, *, cursor: str | None = None) -> EventStream:
+    def events(self, rollout_id: str, *, cursor: str | None = None) -> AsyncEventStream:
         """Stream the events of a rollout, from its first one on, live until it is finished.
 
         The arguments are checked at once; the request is sent when the first event is asked for.
@@ -255,7 +273,7 @@ class AgentRolloutsNamespace(AgentRolloutRunner, ArtifactFiles):
         """
         return self._client.stream_global_rollout_events(rollout_id, cursor=cursor)
 
-    def event_page(
+    async def event_page(
         self, rollout_id: str, *, after_sequence: int = 0, limit: int = 200
     ) -> dict[str, Any]:
         """Get one page of the events of a rollout that are there.
@@ -275,7 +293,7 @@ class AgentRolloutsNamespace(AgentRolloutRunner, ArtifactFiles):
             NotFoundError: There is no such rollout.
             ResponseDecodeError: The service answers a stream all the same: it has no pages.
         """
-        return self._client.get_global_rollout_event_page(
+        return await self._client.get_global_rollout_event_page(
             rollout_id, after_sequence=after_sequence, limit=limit
         )
 
@@ -286,7 +304,7 @@ class AgentRolloutsNamespace(AgentRolloutRunner, ArtifactFiles):
         after_sequence: int = 0,
         limit: int = 200,
         poll_interval: float = 1.0,
-    ) -> EventPages:
+    ) -> AsyncEventPages:
         """Iterate over the events of a rollout page by page, live until it is finished.
 
         Args:

@@ -1,14 +1,13 @@
 # Derived by `make generate`. Change the file that it comes from:
-# synth_pools/_client/_async/namespaces/pools.py
+# codegen/short_names.py
 
-"""``client.tasks`` and ``client.metrics``: tasks and metrics of a pool, under short names."""
+"""``client.tasks``: the tasks of a pool."""
 
 from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
 from synth_pools._client._sync.facade.base import Namespace
-from synth_pools._client._sync.facade.pools import PoolOperations
 from synth_pools._client._sync.facade.tasks import TaskOperations
 
 if TYPE_CHECKING:
@@ -107,24 +106,3 @@ class TasksNamespace(Namespace):
             ConflictError: The pool is archived.
         """
         return self._client.delete_task(pool_id, task_id)
-
-
-class MetricsNamespace(Namespace):
-    """``client.metrics``: the load of pools."""
-
-    def __init__(self, client: PoolOperations) -> None:
-        self._client = client
-
-    def get(self, pool_id: str) -> dict[str, Any]:
-        """Get the number of a pool's rollouts in each state, its success rate and its capacity.
-
-        Args:
-            pool_id: Id of the pool.
-
-        Returns:
-            The metrics.
-
-        Raises:
-            NotFoundError: There is no such pool.
-        """
-        return self._client.get_pool_metrics(pool_id)

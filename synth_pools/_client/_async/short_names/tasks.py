@@ -1,11 +1,13 @@
-"""``client.tasks`` and ``client.metrics``: tasks and metrics of a pool, under short names."""
+# Derived by `make generate`. Change the file that it comes from:
+# codegen/short_names.py
+
+"""``client.tasks``: the tasks of a pool."""
 
 from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
 from synth_pools._client._async.facade.base import AsyncNamespace
-from synth_pools._client._async.facade.pools import AsyncPoolOperations
 from synth_pools._client._async.facade.tasks import AsyncTaskOperations
 
 if TYPE_CHECKING:
@@ -106,24 +108,3 @@ class AsyncTasksNamespace(AsyncNamespace):
             ConflictError: The pool is archived.
         """
         return await self._client.delete_task(pool_id, task_id)
-
-
-class AsyncMetricsNamespace(AsyncNamespace):
-    """``client.metrics``: the load of pools."""
-
-    def __init__(self, client: AsyncPoolOperations) -> None:
-        self._client = client
-
-    async def get(self, pool_id: str) -> dict[str, Any]:
-        """Get the number of a pool's rollouts in each state, its success rate and its capacity.
-
-        Args:
-            pool_id: Id of the pool.
-
-        Returns:
-            The metrics.
-
-        Raises:
-            NotFoundError: There is no such pool.
-        """
-        return await self._client.get_pool_metrics(pool_id)

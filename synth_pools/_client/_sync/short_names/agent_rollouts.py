@@ -1,0 +1,323 @@
+# Derived by `make generate`. Change the file that it comes from:
+# codegen/short_names.py
+
+"""``client.agent_rollouts``: rollouts without naming their pool."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+from synth_pools._client._sync.namespaces.rollouts import GlobalRollouts
+
+if TYPE_CHECKING:
+    from synth_pools._client._sync.event_stream import EventStream
+    from synth_pools._client._sync.pagination import EventPages, Items
+    from synth_pools_api.requests import PlainRequest, RolloutBatchRequestDict, RolloutRequestDict
+
+
+class AgentRolloutsNamespace(GlobalRollouts):
+    """``client.agent_rollouts``: rollouts without naming their pool."""
+
+    def iter(
+        self,
+        *,
+        state: str | None = None,
+        limit: int = 100,
+        cursor: str | None = None,
+        prefetch: bool = False,
+    ) -> Items:
+        """Iterate over the rollouts of all pools, newest first, page after page as they are needed.
+
+        Args:
+            state: Only rollouts in this state.
+            limit: Most rollouts of a page, 1 to 1000.
+            cursor: Begin after the page that ended with this ``next_cursor``.
+            prefetch: Ask for the next page while the items of one are used. The sync client asks
+                when they are used up.
+
+        Returns:
+            The rollouts, to iterate over.
+        """
+        return self._client.iter_global_rollouts(
+            state=state, limit=limit, cursor=cursor, prefetch=prefetch
+        )
+
+    def create(
+        self, request: RolloutRequestDict | PlainRequest, *, idempotency_key: str | None = None
+    ) -> dict[str, Any]:
+        """Start a rollout; without a ``pool_id`` in the request the service chooses the pool.
+
+        Args:
+            request: What to run, in the `CANONICAL_ROLLOUT_REQUEST_KEYS`. With
+                ``"mode": "sync"`` the call waits until the rollout is finished.
+            idempotency_key: 1 to 255 visible ASCII characters. A repeated call with the same key
+                returns the rollout of the first one.
+
+        Returns:
+            The rollout.
+
+        Raises:
+            RequestValidationError: ``request`` has other keys; nothing was sent.
+            NotFoundError: There is no such pool or task.
+            ConflictError: No active pool can take it, or the key belongs to another request.
+            ValidationFailedError: The request is invalid; the message names the fields.
+        """
+        return self._client.create_global_rollout(request, idempotency_key=idempotency_key)
+
+    def validate(self, request: RolloutRequestDict | PlainRequest) -> dict[str, Any]:
+        """Check a request as `create_global_rollout` would; nothing is created.
+
+        Args:
+            request: Any mapping; what is wrong with it is for the service to say, its keys too.
+
+        Returns:
+            ``{"valid": ..., "errors": [...], "pool_id": ...}``: each error with ``loc``, ``msg``
+            and ``type``; the pool is the one that would get the rollout, None where none would.
+        """
+        return self._client.validate_rollout(request)
+
+    def create_batch(
+        self, request: RolloutBatchRequestDict | PlainRequest, *, idempotency_key: str | None = None
+    ) -> dict[str, Any]:
+        """Start many rollouts, each on its own, in order: one that is refused stops no other.
+
+        It never waits for their ends, whatever their ``mode`` says.
+
+        Args:
+            request: ``{"rollouts": [...], "pool_id": ...}``: up to 1000 requests as
+                `create_global_rollout` takes them; the pool is that of those which name none.
+                ``requests`` is another spelling of ``rollouts``, and comes after it.
+            idempotency_key: 1 to 255 visible ASCII characters. A repeated call with the same key
+                returns the rollouts of the first one, and starts only what was refused before.
+
+        Returns:
+            ``{"items": [...], "admitted": ..., "refused": ...}``: for each request, in order, its
+            ``index``, the ``status`` that it would have got alone, and its ``rollout`` or, where
+            that is None, its ``error``.
+
+        Raises:
+            RequestValidationError: ``request`` is not of this shape; nothing was sent.
+            ConflictError: The key belongs to another batch.
+        """
+        return self._client.create_rollout_batch(request, idempotency_key=idempotency_key)
+
+    def replay(self, rollout_id: str, *, idempotency_key: str | None = None) -> dict[str, Any]:
+        """Start a rollout with the request, task and pool of an earlier one, whatever its state.
+
+        Args:
+            rollout_id: The earlier rollout.
+            idempotency_key: 1 to 255 visible ASCII characters. A repeated call with the same key
+                returns the rollout of the first one.
+
+        Returns:
+            The new rollout, which names the earlier one in ``replay_of``; where the request has
+            ``"mode": "sync"``, once it is finished.
+
+        Raises:
+            NotFoundError: There is no such rollout, or its task is gone.
+            ConflictError: The pool is not active.
+        """
+        return self._client.replay_rollout(rollout_id, idempotency_key=idempotency_key)
+
+    def get(self, rollout_id: str) -> dict[str, Any]:
+        """Get a rollout as it is now: its status, and its result once it is finished.
+
+        Args:
+            rollout_id: Id of the rollout.
+
+        Returns:
+            The rollout.
+
+        Raises:
+            NotFoundError: There is no such rollout.
+        """
+        return self._client.get_global_rollout(rollout_id)
+
+    def list(
+        self, *, state: str | None = None, limit: int = 100, cursor: str | None = None
+    ) -> dict[str, Any]:
+        """Get one page of the rollouts of all pools, newest first.
+
+        Args:
+            state: Only rollouts in this state.
+            limit: Most rollouts of the page, 1 to 1000.
+            cursor: ``next_cursor`` of the page before.
+
+        Returns:
+            ``{"items": [...], "next_cursor": ...}``; the cursor is null on the last page.
+        """
+        return self._client.list_global_rollouts(state=state, limit=limit, cursor=cursor)
+
+    def cancel(self, rollout_id: str) -> dict[str, Any]:
+        """Cancel a rollout that waits or runs. Repeating it changes nothing.
+
+        Args:
+            rollout_id: Id of the rollout.
+
+        Returns:
+            The rollout, cancelled.
+
+        Raises:
+            NotFoundError: There is no such rollout.
+            ConflictError: The rollout has completed or failed.
+        """
+        return self._client.cancel_global_rollout(rollout_id)
+
+    def artifacts(self, rollout_id: str) -> dict[str, Any]:
+        """List the artifacts of a rollout; empty until it is finished.
+
+        Args:
+            rollout_id: Id of the rollout.
+
+        Returns:
+            ``{"items": [...], "next_cursor": null}``
+
+        Raises:
+            NotFoundError: There is no such rollout.
+        """
+        return self._client.get_global_rollout_artifacts(rollout_id)
+
+    def artifact(self, rollout_id: str, path: str) -> bytes:
+        """Get the content of an artifact, checked against the SHA-256 that the service names.
+
+        Like all downloads it goes on where a connection broke, in up to ``max_retries`` further
+        requests. For one that should not be in memory, or whose progress should be seen, see
+        ``agent_rollouts.download_artifact``.
+
+        Args:
+            rollout_id: Id of the rollout.
+            path: The artifact's ``path``, or its ``artifact_id``.
+
+        Returns:
+            The content.
+
+        Raises:
+            NotFoundError: There is no such rollout or artifact, or its content is no longer kept
+                (``code`` is ``artifact_expired``).
+            ContentMismatchError: What came is something else.
+        """
+        return self._client.get_global_rollout_artifact(rollout_id, path)
+
+    def artifacts_zip(self, rollout_id: str) -> bytes:
+        """Get a ZIP archive of all artifacts of a rollout, each under its ``path``.
+
+        Args:
+            rollout_id: Id of the rollout.
+
+        Returns:
+            The archive.
+
+        Raises:
+            NotFoundError: There is no such rollout.
+        """
+        return self._client.get_global_rollout_artifacts_zip(rollout_id)
+
+    def support_bundle(self, rollout_id: str) -> bytes:
+        """Get a ZIP archive of all that the service knows of a rollout, without secrets.
+
+        Args:
+            rollout_id: Id of the rollout.
+
+        Returns:
+            The archive.
+
+        Raises:
+            NotFoundError: There is no such rollout.
+        """
+        return self._client.get_global_rollout_support_bundle(rollout_id)
+
+    def usage(self, rollout_id: str) -> dict[str, Any]:
+        """Get the resources that a rollout used: time, tokens, bytes, cost.
+
+        Args:
+            rollout_id: Id of the rollout.
+
+        Returns:
+            The usage.
+
+        Raises:
+            NotFoundError: There is no such rollout.
+        """
+        return self._client.get_global_rollout_usage(rollout_id)
+
+    def summary(self, rollout_id: str) -> dict[str, Any]:
+        """Get the summary of a rollout: status, reward, last event, timing.
+
+        Args:
+            rollout_id: Id of the rollout.
+
+        Returns:
+            The summary.
+
+        Raises:
+            NotFoundError: There is no such rollout.
+        """
+        return self._client.get_global_rollout_summary(rollout_id)
+
+    def events(self, rollout_id: str, *, cursor: str | None = None) -> EventStream:
+        """Stream the events of a rollout, from its first one on, live until it is finished.
+
+        The arguments are checked at once; the request is sent when the first event is asked for.
+
+        Args:
+            rollout_id: Id of the rollout.
+            cursor: ``id`` of the last event that was seen: the stream goes on after it.
+
+        Returns:
+            The events, to iterate over.
+
+        Raises:
+            NotFoundError: There is no such rollout (when iterated).
+        """
+        return self._client.stream_global_rollout_events(rollout_id, cursor=cursor)
+
+    def event_page(
+        self, rollout_id: str, *, after_sequence: int = 0, limit: int = 200
+    ) -> dict[str, Any]:
+        """Get one page of the events of a rollout that are there.
+
+        It is for networks that hold streams back.
+
+        Args:
+            rollout_id: Id of the rollout.
+            after_sequence: ``sequence`` of the last event that was seen; 0 for all of them.
+            limit: Most events of the page, 1 to 1000.
+
+        Returns:
+            ``{"rollout_id", "status", "events", "next_sequence", "has_more"}``: ``next_sequence``
+            is the ``after_sequence`` of the next page.
+
+        Raises:
+            NotFoundError: There is no such rollout.
+            ResponseDecodeError: The service answers a stream all the same: it has no pages.
+        """
+        return self._client.get_global_rollout_event_page(
+            rollout_id, after_sequence=after_sequence, limit=limit
+        )
+
+    def event_pages(
+        self,
+        rollout_id: str,
+        *,
+        after_sequence: int = 0,
+        limit: int = 200,
+        poll_interval: float = 1.0,
+    ) -> EventPages:
+        """Iterate over the events of a rollout page by page, live until it is finished.
+
+        Args:
+            rollout_id: Id of the rollout.
+            after_sequence: ``sequence`` of the last event that was seen; 0 for all of them.
+            limit: Most events of a page, 1 to 1000.
+            poll_interval: Seconds to wait where no more events are there yet.
+
+        Returns:
+            The pages, to iterate over; each has at least one event.
+
+        Raises:
+            NotFoundError: There is no such rollout (when iterated).
+            ResponseDecodeError: The service has no pages (when iterated).
+        """
+        return self._client.iter_global_rollout_event_pages(
+            rollout_id, after_sequence=after_sequence, limit=limit, poll_interval=poll_interval
+        )

@@ -1,0 +1,32 @@
+# Derived by `make generate`. Change the file that it comes from:
+# codegen/short_names.py
+
+"""``client.metrics``: the load of pools."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from synth_pools._client._sync.facade.base import Namespace
+from synth_pools._client._sync.facade.pools import PoolOperations
+
+
+class MetricsNamespace(Namespace):
+    """``client.metrics``: the load of pools."""
+
+    def __init__(self, client: PoolOperations) -> None:
+        self._client = client
+
+    def get(self, pool_id: str) -> dict[str, Any]:
+        """Get the number of a pool's rollouts in each state, its success rate and its capacity.
+
+        Args:
+            pool_id: Id of the pool.
+
+        Returns:
+            The metrics.
+
+        Raises:
+            NotFoundError: There is no such pool.
+        """
+        return self._client.get_pool_metrics(pool_id)
