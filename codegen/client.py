@@ -31,11 +31,13 @@ _BOILERPLATE = re.compile(
 METHODS = ("get", "put", "post", "delete", "options", "head", "patch", "trace")
 
 
-def generate_client(spec: Path, config: Path, templates: Path, output: Path, *, name: Path) -> None:
+def generate_client(
+    document: dict[str, Any], config: Path, templates: Path, output: Path, *, name: Path
+) -> None:
     """Write the package to `output`, which must not exist yet. A warning is a failure.
 
     Args:
-        spec: The document.
+        document: The document, with the extensions of the overlay.
         config: The settings of the generator.
         templates: Our templates, before the generator's own.
         output: The folder to write.
@@ -44,9 +46,8 @@ def generate_client(spec: Path, config: Path, templates: Path, output: Path, *, 
     Raises:
         CodegenError: The generator fails, or passes over something.
     """
-    document = _read_mapping(spec)
     _check_operation_ids(name, document)
-    settings = _settings(config, spec, output)
+    settings = _settings(config, name, output)
     upstream = PackageLoader("openapi_python_client")
     with contextlib.redirect_stdout(io.StringIO()):
         data = GeneratorData.from_dict(models.view(document), config=settings)

@@ -1,10 +1,9 @@
 """Generation of the table of commands: one row for each verb of the command line.
 
-Names follow from the operation's id and tag by rule. Where the rule gives a poor one the document
-says `x-cli-name`, `x-cli-aliases`, `x-cli-hidden` or `x-cli-ignore`, the names that restish reads,
-`x-cli-columns` for the columns of a table, or `x-cli-kind`; a tag says `x-cli-description`.
-Operations that come to the same verb of the same group are one command, whose options choose
-between them.
+Names follow from the operation's id and tag by rule. Where the rule gives a poor one the overlay
+has `x-cli-name`, `x-cli-aliases`, `x-cli-hidden` or `x-cli-ignore`, the names that restish reads,
+`x-cli-columns` for the columns of a table, or `x-cli-kind`; of a tag, `x-cli-description`.
+Operations with the same verb of the same group are one command, whose options choose between them.
 """
 
 from __future__ import annotations

@@ -32,6 +32,7 @@ from codegen import (
 )
 from codegen import command_table as commands
 from codegen.client import generate_client
+from codegen.overlay import join_overlay
 from codegen.parts import SPEC, join_parts
 from codegen.spec_rules import read_joined_spec
 from synth_pools.contract.clauses.ledger import FILE as LEDGER
@@ -49,11 +50,12 @@ def derive(root: Path, work: Path) -> dict[str, Path]:
     whole = work / SPEC
     whole.write_text(joined.text, encoding="utf-8", newline="\n")
     client = work / "client"
-    generate_client(whole, root / CONFIG, root / TEMPLATES, client, name=root / SPEC)
+    document = join_overlay(spec.content, root)
+    generate_client(document, root / CONFIG, root / TEMPLATES, client, name=root / SPEC)
     formatting.format_generated(client)
     table = work / "commands" / Path(commands.TARGET).name
     table.parent.mkdir()
-    commands.write_command_table(spec.content, table)
+    commands.write_command_table(document, table)
     formatting.format_ours(table.parent, settings=root / "pyproject.toml")
     completed = work / "completions"
     completions.write_completions(completed)

@@ -39,6 +39,8 @@ COMPONENTS = (
 )
 # Whole documents of earlier versions.
 RELEASED_FOLDER = "released"
+# What is joined to the document for this project's generators alone.
+OVERLAY = "overlay.yaml"
 _TAG = re.compile(r"^ *- name: *(\w+) *$", re.MULTILINE)
 
 
@@ -104,7 +106,7 @@ def _parts(folder: Path, tags: list[str]) -> dict[str, list[Path]]:
     """Find the parts of each kind, in their order."""
     found: dict[str, list[Path]] = {}
     for entry in sorted(folder.iterdir()):
-        if entry.name in (RELEASED_FOLDER, SPEC) or entry.name.startswith("."):
+        if entry.name in (RELEASED_FOLDER, OVERLAY, SPEC) or entry.name.startswith("."):
             continue
         if entry.stem not in (PATHS, *COMPONENTS) or entry.suffix not in ("", ".yaml"):
             kinds = ", ".join((PATHS, *COMPONENTS))

@@ -1,14 +1,16 @@
-"""openapi.yaml, read once for all tests, and the operations in it."""
+"""openapi.yaml with its overlay, read once for all tests, and the operations in it."""
 
 from __future__ import annotations
 
 from collections.abc import Iterator
+from pathlib import Path
 from typing import Any, NamedTuple
 
+from codegen.overlay import join_overlay
 from synth_pools.spec import load_spec
 
 METHODS = ("get", "put", "post", "patch", "delete")
-SPEC: dict[str, Any] = load_spec()
+SPEC: dict[str, Any] = join_overlay(load_spec(), Path(__file__).parents[2])
 SCHEMAS: dict[str, dict[str, Any]] = SPEC["components"]["schemas"]
 
 

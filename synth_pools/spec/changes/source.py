@@ -141,6 +141,28 @@ def parse_openapi_text(text: str, path: Path, locate: Callable[[int], str]) -> O
     Raises:
         UnusableDocumentError: It is no such document.
     """
+    content, lines = parse_yaml_text(text, path, locate)
+    file = OpenApiFile(path, content, lines, locate)
+    _check_form(file)
+    return file
+
+
+def parse_yaml_text(
+    text: str, path: Path, locate: Callable[[int], str]
+) -> tuple[Any, dict[Pointer, int]]:
+    """Parse YAML or JSON, and note at which line each part begins.
+
+    Args:
+        text: The YAML or JSON.
+        path: The file that it is.
+        locate: Returns where a line of the text was written, as `file:line`.
+
+    Returns:
+        The value, and the line of each pointer in it, from 1.
+
+    Raises:
+        UnusableDocumentError: It is not YAML, or a key is repeated or no text.
+    """
     lines: dict[Pointer, int] = {}
     try:
         loader = _LOADER(text)
@@ -157,9 +179,7 @@ def parse_openapi_text(text: str, path: Path, locate: Callable[[int], str]) -> O
     except (yaml.YAMLError, ValueError, RecursionError) as error:
         said = " ".join(str(error).split())[:200]
         raise UnusableDocumentError(f"{locate(1)}: not YAML: {said}; write YAML or JSON") from None
-    found = OpenApiFile(path, content, lines, locate)
-    _check_form(found)
-    return found
+    return content, lines
 
 
 _LOADER: Any = getattr(yaml, "CSafeLoader", yaml.SafeLoader)
