@@ -16,6 +16,7 @@ from codegen import CodegenError
 
 TREES = {
     "synth_pools/_client/_async": "synth_pools/_client/_sync",
+    "synth_pools/_client/http/async_": "synth_pools/_client/http/sync_",
     "tests/client/async_": "tests/client/sync_",
     "tests/client/facade/async_": "tests/client/facade/sync_",
 }

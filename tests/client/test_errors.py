@@ -35,7 +35,7 @@ from synth_pools import (
     ValidationFailedError,
 )
 from synth_pools._client.http.error_mapping import connection_error, decode_error, status_error
-from synth_pools._client.http.httpx_pool import failure_of
+from synth_pools._client.http.httpx_clients import failure_of
 from synth_pools._client.secret import strip_tracebacks
 
 BY_STATUS: dict[int, type[APIStatusError]] = {

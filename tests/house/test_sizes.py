@@ -27,7 +27,6 @@ SHORT_MODULES = {
     "ports",
     "service",
     "spec",
-    "supplied_client",
 }
 
 

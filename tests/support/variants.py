@@ -25,13 +25,14 @@ HTTP_LIBRARIES: dict[type[Any], list[str]] = {
 
 
 def parametrize_library(metafunc: pytest.Metafunc, client: type[Any]) -> None:
-    """Run a test with every library of `client`, or with its default where marked `one_library`.
+    """Run a test with every library of `client`.
 
-    A client that is `supplied` sends itself, whatever is the default.
+    The marks `one_library` and `sockets` select the default, as does a client that is `supplied`,
+    which sends its own requests.
     """
     libraries = HTTP_LIBRARIES[client]
-    is_marked = metafunc.definition.get_closest_marker("one_library")
-    if is_marked or "supplied" in metafunc.fixturenames:
+    find = metafunc.definition.get_closest_marker
+    if find("one_library") or find("sockets") or "supplied" in metafunc.fixturenames:
         libraries = libraries[-1:]
     metafunc.parametrize("library", libraries, indirect=True)
 

@@ -268,7 +268,7 @@ class AsyncTransport:
         **kwargs: P.kwargs,
     ) -> T:
         """Make a call over these connections; raise `TimeoutError` after ``seconds``."""
-        within = call_within if self._connections.keep_limits else call_within_in_thread
+        within = call_within if self._connections.keeps_limits else call_within_in_thread
         return await within(seconds, call, *args, **kwargs)
 
     def stream_error(

@@ -9,67 +9,66 @@ import contextlib
 import threading
 from typing import TYPE_CHECKING, Any
 
+from synth_pools._client.http.environment import context_for, is_direct
 from synth_pools._client.http.messages import PoolLimits
 from synth_pools._client.http.response_reader import EVENT_STREAM, LARGEST_ANSWER, is_endless
 from synth_pools._client.http.sync_.engine import (
     Engine,
     HTTPClient,
     IncomingResponse,
-    lean_engine,
 )
-from synth_pools._client.runtime.fork_safety import forget_in_children
+from synth_pools._client.runtime.fork_safety import register_for_forks
 from synth_pools._client.runtime.sync_.interrupts import Alarm
 from synth_pools._client.runtime.sync_.io import (
     Close,
     Finalizer,
     close_in,
-    close_with_owner,
-    is_gone,
-    owner,
+    close_with_loop,
+    event_loop,
+    is_closed_loop,
 )
 from synth_pools.errors import ClientClosedError
 
 if TYPE_CHECKING:
-    from synth_pools._client._sync.httpx_engine import HttpxEngine
+    from synth_pools._client.http.sync_.httpx_engine import HttpxEngine
 
-# Servers close what is idle for 5 seconds, and a request that meets that is lost.
+# Servers close a connection that is idle for 5 seconds, and lose a request that meets that.
 _IDLE_SECONDS = 4.0
-# More than a fleet needs, and few enough for the usual limit of 1024 open files.
+# More than a fleet needs, and well below the usual limit of 1024 open files.
 _CALLS = PoolLimits(256, 256, _IDLE_SECONDS)
-# What httpx gives a client that was made without limits.
-_MOST_OF_A_CALLER = 100
-# A stream holds its connection for as long as a rollout lasts: whoever opens a thousand wants them.
+# The default limit of a client of httpx.
+_DEFAULT_CONNECTIONS = 100
+# A stream holds its connection as long as a rollout lasts, and a caller may open a thousand.
 _STREAMS = PoolLimits(None, 64, _IDLE_SECONDS)
 
 
 class Connections:
     """Engines of our own, or a caller's HTTP client, for a client and all of its views.
 
-    Event streams have connections of their own. A stream keeps its connection for as long as a
-    rollout lasts, and a pool that serves both is empty for calls once enough streams are open.
+    Event streams have connections of their own. A stream holds its connection as long as a rollout
+    lasts, so enough open streams would leave a common pool empty for calls.
 
     Attributes:
-        keep_limits: Whether all that waits for their sockets keeps to the time limit of its thread.
-        alarm: Wakes all that wait.
+        keeps_limits: Whether every wait for a socket keeps to the time limit of its thread.
+        alarm: Wakes all tasks that wait.
     """
 
     def __init__(self, base_url: str, supplied: HTTPClient | None) -> None:
         self._base_url = base_url
         self.alarm = Alarm()
         self._supplied: HttpxEngine | None = None
-        self.keep_limits = True
+        self.keeps_limits = True
         if supplied is not None:
-            # 4 ms, which the engines of our own do without.
-            from synth_pools._client._sync.httpx_engine import HttpxEngine
-            from synth_pools._client.http.sync_.supplied_client import limit_sockets
+            # The import takes 4 ms, and sockets do without.
+            from synth_pools._client.http.sync_.httpx_engine import HttpxEngine
 
             self._supplied = HttpxEngine(supplied, self.alarm)
-            self.keep_limits = limit_sockets(supplied)
+            self.keeps_limits = self._supplied.keeps_limits
         self._closed = False
-        self._sets: dict[Any, _Set] = {}
-        self._current: _Set | None = None
+        self._sets: dict[Any, _EngineSet] = {}
+        self._current: _EngineSet | None = None
         self._lock = threading.Lock()
-        forget_in_children(self)
+        register_for_forks(self)
 
     @property
     def are_closed(self) -> bool:
@@ -77,12 +76,12 @@ class Connections:
 
     @property
     def most_calls(self) -> int:
-        """Connections for calls; for a caller-supplied HTTP client as far as it says so."""
+        """Connections for calls; the default of httpx where a caller's client does not tell."""
         if self._supplied is None:
-            return _CALLS.connections or _MOST_OF_A_CALLER
+            return _CALLS.connections or _DEFAULT_CONNECTIONS
         pool = getattr(getattr(self._supplied.http, "_transport", None), "_pool", None)
-        most = getattr(pool, "_max_connections", None)
-        return most if isinstance(most, int) and most else _MOST_OF_A_CALLER
+        limit = getattr(pool, "_max_connections", None)
+        return limit if isinstance(limit, int) and limit else _DEFAULT_CONNECTIONS
 
     def check_open(self) -> None:
         """Raise `ClientClosedError` if they are closed."""
@@ -90,9 +89,9 @@ class Connections:
             raise ClientClosedError("the client is closed: make a new one")
 
     def ready(self) -> Engine | None:
-        """Return the engine for calls if there is one already."""
+        """Return the engine for calls if it is open already."""
         current = self._current
-        if current is None or current.owner is not owner() or current.is_closed:
+        if current is None or current.event_loop is not event_loop() or current.is_closed:
             return None
         return current.for_calls
 
@@ -102,72 +101,73 @@ class Connections:
             self.check_open()
             return self._supplied
         current = self._current
-        if current is None or current.owner is not owner() or current.is_closed:
-            current = self._find()
+        if current is None or current.event_loop is not event_loop() or current.is_closed:
+            current = self._open_set()
         if streams:
             return current.for_streams()
         return current.for_calls
 
     def close(self) -> None:
-        """Close all that are ours. Can be repeated."""
+        """Close the engines of our own. Can be repeated."""
         with self._lock:
             self._closed = True
             sets = list(self._sets.values())
-            self._forget()
+            self._drop_sets()
         self.alarm.ring()
-        for each in sets:
-            close_in(each.owner, each.close)
+        for engine_set in sets:
+            close_in(engine_set.event_loop, engine_set.close)
 
-    def forget(self) -> Any:
+    def drop_after_fork(self) -> Any:
         """Give up all connections without closing them, and return them."""
         self._lock = threading.Lock()
-        left = self.alarm
+        alarm = self.alarm
         self.alarm = Alarm()
         if self._supplied is not None:
             self._supplied.alarm = self.alarm
-        for each in self._sets.values():
-            each.finalizer.forget()
-        return left, self._forget()
+        for engine_set in self._sets.values():
+            engine_set.finalizer.detach()
+        return alarm, self._drop_sets()
 
     def sleep(self, seconds: float) -> None:
-        """Sleep for so many seconds, or until they are closed."""
+        """Sleep for ``seconds``, or until the connections are closed."""
         self.alarm.sleep(seconds)
 
-    def _forget(self) -> Any:
-        left, self._sets, self._current = (self._sets, self._current), {}, None
-        return left
+    def _drop_sets(self) -> Any:
+        dropped, self._sets, self._current = (self._sets, self._current), {}, None
+        return dropped
 
-    def _find(self) -> _Set:
-        here = owner()
-        # Many threads may make the first call at once; there must be one pool all the same.
+    def _open_set(self) -> _EngineSet:
+        """Return the engines of the running event loop; open them if it has none."""
+        loop = event_loop()
+        # Several threads may make their first call at once, and there must be one pool.
         with self._lock:
             self.check_open()
-            found = self._sets.get(here)
-            if found is None or found.is_closed:
-                for gone in [each for each in self._sets if is_gone(each)]:
-                    self._sets.pop(gone).finalizer.forget()
-                if found is not None:
-                    found.finalizer.forget()
-                found = _Set(here, self._base_url, self.alarm)
-                # Nothing is waited for here, so the lock is not held up.
-                found.finalizer = close_with_owner(self, _closing(found.made))
-                self._sets[here] = found
-            self._current = found
-        return found
+            current = self._sets.get(loop)
+            if current is None or current.is_closed:
+                for closed_loop in [key for key in self._sets if is_closed_loop(key)]:
+                    self._sets.pop(closed_loop).finalizer.detach()
+                if current is not None:
+                    current.finalizer.detach()
+                current = _EngineSet(loop, self._base_url, self.alarm)
+                # This awaits nothing that takes time, so the lock is released soon.
+                current.finalizer = close_with_loop(self, _closing(current.engines))
+                self._sets[loop] = current
+            self._current = current
+        return current
 
 
-class _Set:
-    """The engines that belong to one event loop (or to the process, for blocking ones)."""
+class _EngineSet:
+    """Engines of one event loop; those of threads belong to the process."""
 
     finalizer: Finalizer
 
-    def __init__(self, owner: Any, base_url: str, alarm: Alarm) -> None:
-        self.owner = owner
+    def __init__(self, event_loop: Any, base_url: str, alarm: Alarm) -> None:
+        self.event_loop = event_loop
         self._alarm = alarm
         self._base_url = base_url
         self._lock = threading.Lock()
-        self.made: list[Engine] = []
-        self.for_calls = self._make(_CALLS)
+        self.engines: list[Engine] = []
+        self.for_calls = self._open(_CALLS)
         self._for_streams: Engine | None = None
 
     @property
@@ -178,30 +178,46 @@ class _Set:
         if self._for_streams is None:
             with self._lock:
                 if self._for_streams is None:
-                    self._for_streams = self._make(_STREAMS)
+                    self._for_streams = self._open(_STREAMS)
         return self._for_streams
 
-    def _make(self, limits: PoolLimits) -> Engine:
-        engine = lean_engine(self._base_url, limits, self._alarm)
-        if engine is None:
-            # 4 ms, which the other engines do without.
-            from synth_pools._client._sync.httpx_engine import DirectHttpxEngine
-            from synth_pools._client.http.sync_.httpx_client import http_client
-
-            http = http_client(self._base_url, limits, self._alarm)
-            engine = DirectHttpxEngine(http, self._alarm, self._base_url)
-        self.made.append(engine)
+    def _open(self, limits: PoolLimits) -> Engine:
+        engine = _open_engine(self._base_url, limits, self._alarm)
+        self.engines.append(engine)
         return engine
 
     def close(self) -> None:
         self.finalizer.close()
 
 
+def _open_engine(base_url: str, limits: PoolLimits, alarm: Alarm) -> Engine:
+    """Open an engine over sockets, or over httpx where the environment names it or a proxy.
+
+    Args:
+        base_url: Base URL of the service.
+        limits: Limits of the pool of connections.
+        alarm: Wakes the tasks that wait for a connection.
+
+    Raises:
+        ConfigurationError: A variable of the environment cannot be used.
+    """
+    context = context_for(base_url)
+    if is_direct(base_url, context):
+        # This import takes 3 ms, and httpx does without.
+        from synth_pools._client.http.http1.engine import SocketEngine
+
+        return SocketEngine(base_url, context, limits, alarm)
+    # This import takes 4 ms, and sockets do without.
+    from synth_pools._client.http.sync_.httpx_engine import HttpxEngine, plain_client
+
+    return HttpxEngine(plain_client(context, limits), alarm, is_own=True)
+
+
 def _closing(engines: list[Engine]) -> Close:
-    # No method, so that a guard that is held by what it closes does not hold that in turn.
+    # Not a method: the finalizer keeps this function, which must not keep the connections.
     def close() -> None:
         for engine in engines:
-            # What another thread is in the middle of may not be closed in good order.
+            # An engine that another thread is using may not close in good order.
             with contextlib.suppress(RuntimeError, OSError):
                 engine.close()
 
@@ -211,8 +227,8 @@ def _closing(engines: list[Engine]) -> Close:
 def read_whole(response: IncomingResponse) -> None:
     """Read a response to its end and close it; one that is too large is cut, and marked.
 
-    What counts is the size of what comes out of a content encoding: a thousandth of it may come in.
-    Of a stream of events nothing is read: it may have no end.
+    The limit is on the decoded size: a compressed body may be a thousand times smaller. An event
+    stream is not read, since it may have no end.
     """
     if is_endless(response):
         response.problem = EVENT_STREAM

@@ -185,7 +185,7 @@ class JournalFile:
             self._unlock(self._file)
             self._file.close()
 
-    def forget(self) -> None:
+    def drop_after_fork(self) -> None:
         """Close the file in a child process, which has no part in the run."""
         # The locks may be held by threads that are not in this process.
         self._broken = "it was opened in another process"

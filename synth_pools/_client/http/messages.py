@@ -6,7 +6,6 @@ than a call uses: objects of an HTTP library take longer to make than a request 
 
 from __future__ import annotations
 
-import re
 from collections.abc import Iterator, Mapping, Sequence
 from typing import Any, NamedTuple
 
@@ -148,14 +147,14 @@ class ResponseHead:
         content: Its body, decoded, once it was read.
         problem: Why the body was not read to its end; empty if it was.
         is_shared: Whether others use its connection at the same time.
-        is_callers: Whether it comes through an HTTP client that the caller supplied.
+        keeps_limits: Whether a read of the body keeps to the time limit of its thread.
     """
 
     __slots__ = (
         "content",
         "headers",
-        "is_callers",
         "is_shared",
+        "keeps_limits",
         "problem",
         "status_code",
         "url",
@@ -168,17 +167,11 @@ class ResponseHead:
         self.content = b""
         self.problem = ""
         self.is_shared = False
-        self.is_callers = False
+        self.keeps_limits = True
 
     @property
     def is_success(self) -> bool:
         return 200 <= self.status_code <= 299
-
-
-# A header, or the empty line after the last one. White space at both ends is of no value.
-HEADER_LINE = re.compile(
-    rb"([!#$%&'*+.^_`|~0-9A-Za-z-]+):([^\r\n\0\v\f]*)\r?\n|\r?\n",
-)
 
 
 class ExchangeError(Exception):

@@ -1,4 +1,4 @@
-"""Fork safety: a child process forgets the connections of its parent."""
+"""Fork safety: a child process drops the connections of its parent."""
 
 from __future__ import annotations
 
@@ -8,25 +8,25 @@ from typing import Any, Protocol
 
 
 class Holder(Protocol):
-    """Holder of connections."""
+    """Holder of connections or files."""
 
-    def forget(self) -> Any:
+    def drop_after_fork(self) -> Any:
         """Give up all connections without closing them, and return them."""
 
 
 _holders: weakref.WeakSet[Holder] = weakref.WeakSet()
-# Never looked at: closing a connection of the parent's, or its event loop's selector, in the child
-# would be noticed by the parent.
-_left_to_the_parent: list[Any] = []
+# Kept and never used: the parent would notice if the child closed one of its connections, or the
+# selector of its event loop.
+_dropped: list[Any] = []
 
 
-def forget_in_children(holder: Holder) -> None:
-    """Register ``holder``: it forgets its connections in every process forked from this one."""
+def register_for_forks(holder: Holder) -> None:
+    """Have `holder` drop its connections in every process that is forked from this one."""
     _holders.add(holder)
 
 
 def _in_child() -> None:
-    _left_to_the_parent.extend(holder.forget() for holder in list(_holders))
+    _dropped.extend(holder.drop_after_fork() for holder in list(_holders))
 
 
 if hasattr(os, "register_at_fork"):

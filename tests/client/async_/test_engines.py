@@ -7,7 +7,7 @@ from types import ModuleType
 import pytest
 
 from synth_pools import AsyncContainerPoolsClient, ConfigurationError
-from synth_pools._client._async.httpx_engine import AsyncHttpxEngine
+from synth_pools._client.http.async_.httpx_engine import AsyncHttpxEngine
 from tests.support.fault_server import FaultServer
 from tests.support.leaks import KEY
 from tests.support.proxy import proxy

@@ -148,7 +148,7 @@ def test_a_run_that_is_killed_in_a_compaction_goes_on(
                 deaths += 1
         is_dead = done < len(records)
         # The kernel closes the file of a process that is killed.
-        opened.forget()
+        opened.drop_after_fork()
         again = JournalFile(path, *HERE, segment_bytes=SMALL)
         whole = JournalFile(tmp_path / f"{number}.jsonl", *HERE)
         for record in records[:done]:

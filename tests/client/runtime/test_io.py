@@ -14,15 +14,15 @@ from synth_pools.errors import JournalError
 
 
 def test_every_thread_owns_the_connections_of_its_process() -> None:
-    owner = io.owner()
-    assert not io.is_gone(owner)
+    loop = io.event_loop()
+    assert not io.is_closed_loop(loop)
     # What another process, or an event loop, has left.
-    assert io.is_gone(object())
+    assert io.is_closed_loop(object())
 
 
 def test_what_is_closed_for_its_owner_is_closed_at_once() -> None:
     closed: list[int] = []
-    io.close_in(io.owner(), lambda: closed.append(1))
+    io.close_in(io.event_loop(), lambda: closed.append(1))
     assert closed == [1]
 
 

@@ -154,10 +154,11 @@ def test_closing_from_another_loop_ends_what_both_opened(server: FaultServer) ->
     assert len(seen) == 1
 
 
+@pytest.mark.parametrize("library", ["sockets"], indirect=True)
 async def test_calls_that_are_cancelled_anywhere_break_nothing(
     server: FaultServer, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    # A fifth of the calls that are cancelled: where these keep their places, none is left.
+    # A fifth of the calls that are cancelled: if these kept their connections, none would be left.
     limits = connections._CALLS._replace(connections=64, idle=64)
     monkeypatch.setattr(connections, "_CALLS", limits)
     server.play(faults.late(0.02))

@@ -90,6 +90,7 @@ def test_the_request_id_of_what_cannot_be_read_is_no_echo(
     assert KEY not in str(caught.value.request_id)
 
 
+@pytest.mark.sockets
 def test_what_came_too_much_answers_nothing_else(
     server: FaultServer, client: ContainerPoolsClient
 ) -> None:
@@ -99,6 +100,7 @@ def test_what_came_too_much_answers_nothing_else(
     assert server.connections == 2
 
 
+@pytest.mark.sockets
 def test_what_came_too_much_after_chunks_answers_nothing_else(
     server: FaultServer, client: ContainerPoolsClient
 ) -> None:
@@ -109,6 +111,7 @@ def test_what_came_too_much_after_chunks_answers_nothing_else(
     assert client.get_pool("other") == {"own": 1}
 
 
+@pytest.mark.sockets
 def test_what_came_too_much_after_a_stream_answers_nothing_else(
     server: FaultServer, client: ContainerPoolsClient
 ) -> None:
@@ -136,7 +139,7 @@ def test_an_idle_connection_is_dropped_before_the_server_does(
             return real() + forward
 
     monkeypatch.setattr(importlib.import_module("httpcore._sync.http11"), "time", Clock)
-    own = importlib.import_module("synth_pools._client.http.sync_.socket_engine")
+    own = importlib.import_module("synth_pools._client.http.http1.engine")
     monkeypatch.setattr(own, "time", Clock)
     for seconds, number in ((0.0, 1), (3.0, 1), (7.5, 2)):
         forward = seconds

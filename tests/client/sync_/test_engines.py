@@ -10,7 +10,7 @@ from types import ModuleType
 import pytest
 
 from synth_pools import ConfigurationError, ContainerPoolsClient
-from synth_pools._client._sync.httpx_engine import HttpxEngine
+from synth_pools._client.http.sync_.httpx_engine import HttpxEngine
 from tests.support.fault_server import FaultServer
 from tests.support.leaks import KEY
 from tests.support.proxy import proxy

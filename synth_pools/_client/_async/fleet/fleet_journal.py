@@ -8,7 +8,7 @@ from typing import Self
 from synth_pools._client.fleet.journal import OutcomeRecord, Record
 from synth_pools._client.fleet.journal_file import JournalFile
 from synth_pools._client.runtime.async_.io import AsyncGroupCommit, in_thread
-from synth_pools._client.runtime.fork_safety import forget_in_children
+from synth_pools._client.runtime.fork_safety import register_for_forks
 
 
 class AsyncFleetJournal:
@@ -29,7 +29,7 @@ class AsyncFleetJournal:
     async def open(cls, path: Path, pool_id: str | None, base_url: str, in_flight: int) -> Self:
         """Open the journal at a path, as `JournalFile` does."""
         file = await in_thread(JournalFile, path, pool_id, base_url, in_flight=in_flight)
-        forget_in_children(file)
+        register_for_forks(file)
         return cls(file)
 
     async def append(self, record: Record) -> None:

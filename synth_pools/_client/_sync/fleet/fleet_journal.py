@@ -10,7 +10,7 @@ from typing import Self
 
 from synth_pools._client.fleet.journal import OutcomeRecord, Record
 from synth_pools._client.fleet.journal_file import JournalFile
-from synth_pools._client.runtime.fork_safety import forget_in_children
+from synth_pools._client.runtime.fork_safety import register_for_forks
 from synth_pools._client.runtime.sync_.io import GroupCommit, in_thread
 
 
@@ -32,7 +32,7 @@ class FleetJournal:
     def open(cls, path: Path, pool_id: str | None, base_url: str, in_flight: int) -> Self:
         """Open the journal at a path, as `JournalFile` does."""
         file = in_thread(JournalFile, path, pool_id, base_url, in_flight=in_flight)
-        forget_in_children(file)
+        register_for_forks(file)
         return cls(file)
 
     def append(self, record: Record) -> None:

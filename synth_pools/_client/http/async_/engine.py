@@ -1,29 +1,22 @@
-"""Interface of the async client's engines, and which of them is used when. `sync_` has the same."""
+"""Interface of the async client's engines."""
 
 from __future__ import annotations
 
-import asyncio
 import contextlib
 from abc import ABC, abstractmethod
 from collections.abc import AsyncIterator, Callable, Mapping
 from typing import Any, Protocol
 
-from synth_pools._client.http.environment import context_for, is_direct
-from synth_pools._client.http.messages import (
-    ExchangeError,
-    OutgoingRequest,
-    PoolLimits,
-    ResponseHead,
-)
-from synth_pools._client.runtime.async_.interrupts import AsyncAlarm
+from synth_pools._client.http.messages import ExchangeError, OutgoingRequest, ResponseHead
+from synth_pools._client.runtime.async_.io import call_until_woken, call_within
 from synth_pools._client.secret import Secret
 
-# How long the end of a stream may take after its last event.
+# Limit for the end of a stream after its last event.
 _END_SECONDS = 0.05
 
 
 class AsyncIncomingResponse(ResponseHead, ABC):
-    """Response whose body is still to come. Close it after use."""
+    """Response whose body is not read yet. Close it after use."""
 
     __slots__ = ("_chunks",)
 
@@ -31,69 +24,75 @@ class AsyncIncomingResponse(ResponseHead, ABC):
 
     @abstractmethod
     def pieces(self) -> AsyncIterator[bytes]:
-        """Iterate over the body as it came.
+        """Iterate over the body as it was sent, still encoded.
 
         Raises:
-            ExchangeError: It broke off.
+            ExchangeError: The connection failed before the end.
         """
 
     @abstractmethod
     async def aclose(self) -> None:
-        """Give the connection back if the body was read to its end, else end it.
+        """Return the connection to its pool if the body was read to its end, else close it.
 
         Can be repeated.
         """
 
     @abstractmethod
     async def wake(self) -> None:
-        """End the body for whoever reads it, from another task."""
+        """End a read for which another task or thread waits."""
 
     def chunks(self) -> AsyncIterator[bytes]:
-        """Iterate over the body, decoded; the same iterator each time.
+        """Iterate over the decoded body; returns the same iterator each time.
 
         Raises:
-            ExchangeError: It broke off, or cannot be decoded.
+            ExchangeError: The connection failed, or the body cannot be decoded.
         """
         if self._chunks is None:
             pieces, encoding = self.pieces(), self.headers.get("content-encoding")
             self._chunks = pieces if encoding is None else _decoded(pieces, encoding)
         return self._chunks
 
-    async def read(self, most: int) -> None:
-        """Read the body to its end, or until it is larger than ``most`` bytes, and close it.
+    async def read(self, size_limit: int) -> None:
+        """Read the body, or its first ``size_limit`` bytes, and close the response.
 
         Raises:
-            ExchangeError: It broke off, or cannot be decoded.
+            ExchangeError: The connection failed, or the body cannot be decoded.
         """
-        found, size = [], 0
+        pieces, size = [], 0
         try:
             async for piece in self.chunks():
                 size += len(piece)
-                found.append(piece)
-                if size > most:
-                    self.problem = f"the answer is larger than {most} bytes"
+                pieces.append(piece)
+                if size > size_limit:
+                    self.problem = f"the answer is larger than {size_limit} bytes"
                     break
         finally:
             await self.aclose()
-        self.content = found[0] if len(found) == 1 else b"".join(found)
+        self.content = pieces[0] if len(pieces) == 1 else b"".join(pieces)
         if self.problem:
-            self.content = self.content[:most]
+            self.content = self.content[:size_limit]
 
     async def finish(self) -> None:
         """Read the end of a stream after its last event, so that its connection is used again.
 
-        It has mostly come already; one that does not come soon costs the connection. One that
-        others share is not read: its stream ends with its response.
+        It has usually arrived already; a late one costs the connection. A shared connection
+        outlives the response anyway.
         """
         if self.is_shared:
             return
-        with contextlib.suppress(TimeoutError, ExchangeError):
-            async with asyncio.timeout(_END_SECONDS):
-                await anext(self.chunks(), b"")
+        if self.keeps_limits:
+            with contextlib.suppress(TimeoutError):
+                await call_within(_END_SECONDS, self._read_end)
+        else:
+            await call_until_woken(_END_SECONDS, self._read_end, self.wake)
+
+    async def _read_end(self) -> None:
+        with contextlib.suppress(ExchangeError):
+            await anext(self.chunks(), b"")
 
 
 async def _decoded(pieces: AsyncIterator[bytes], encoding: str) -> AsyncIterator[bytes]:
-    # 1 ms, which answers that are not compressed do without.
+    # The import takes 1 ms, and few answers are compressed.
     from synth_pools._client.http.content_encoding import BodyDecoder
 
     decoder = BodyDecoder(encoding)
@@ -116,19 +115,19 @@ class AsyncEngine(ABC):
 
     @abstractmethod
     async def send(self, request: OutgoingRequest, secret: Secret) -> AsyncIncomingResponse:
-        """Send a request, once, and return its response, unread.
+        """Send a request once, and return its response with an unread body.
 
         Args:
             request: The request.
             secret: The bearer key.
 
         Raises:
-            ExchangeError: No answer came; it says whether anything may have been sent.
+            ExchangeError: No answer came; its `sent` says whether the request may have been sent.
         """
 
     @abstractmethod
     async def aclose(self) -> None:
-        """Close all connections; whoever waits for one is woken. Can be repeated."""
+        """Close all connections and wake all calls that wait for one. Can be repeated."""
 
 
 class AsyncHTTPClient(Protocol):
@@ -157,26 +156,3 @@ class AsyncHTTPClient(Protocol):
     ) -> Any: ...
 
     async def aclose(self) -> None: ...
-
-
-def lean_engine(base_url: str, limits: PoolLimits, alarm: AsyncAlarm) -> AsyncEngine | None:
-    """Open an engine over sockets; None where httpx has to send.
-
-    That is so through a proxy, and where ``SYNTH_POOLS_ENGINE`` says so. A caller-supplied HTTP
-    client sends itself.
-
-    Args:
-        base_url: Base URL of the service.
-        limits: Limits of the pool of connections.
-        alarm: Wakes whoever waits for one of them.
-
-    Raises:
-        ConfigurationError: A variable of the environment cannot be used.
-    """
-    del alarm  # it wakes tasks, not sockets
-    context = context_for(base_url)
-    if not is_direct(base_url, context):
-        return None
-    from synth_pools._client.http.async_.socket_engine import AsyncSocketEngine  # saves 3 ms
-
-    return AsyncSocketEngine(base_url, context, limits)

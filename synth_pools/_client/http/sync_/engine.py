@@ -1,30 +1,25 @@
-"""Interface of the sync client's engines, and which of them is used when. `async_` has the same."""
+# Derived by `make generate`. Change the file that it comes from:
+# synth_pools/_client/http/async_/engine.py
+
+"""Interface of the sync client's engines."""
 
 from __future__ import annotations
 
 import contextlib
-import threading
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Iterator, Mapping
 from typing import Any, Protocol
 
-from synth_pools._client.http.environment import context_for, is_direct
-from synth_pools._client.http.messages import (
-    ExchangeError,
-    OutgoingRequest,
-    PoolLimits,
-    ResponseHead,
-)
-from synth_pools._client.runtime.sync_.interrupts import Alarm, time_limit
+from synth_pools._client.http.messages import ExchangeError, OutgoingRequest, ResponseHead
+from synth_pools._client.runtime.sync_.io import call_until_woken, call_within
 from synth_pools._client.secret import Secret
 
-# How long the end of a stream may take after its last event.
+# Limit for the end of a stream after its last event.
 _END_SECONDS = 0.05
-_STOP_LIMIT_SECONDS = 5.0
 
 
 class IncomingResponse(ResponseHead, ABC):
-    """Response whose body is still to come. Close it after use."""
+    """Response whose body is not read yet. Close it after use."""
 
     __slots__ = ("_chunks",)
 
@@ -32,87 +27,81 @@ class IncomingResponse(ResponseHead, ABC):
 
     @abstractmethod
     def pieces(self) -> Iterator[bytes]:
-        """Iterate over the body as it came.
+        """Iterate over the body as it was sent, still encoded.
 
         Raises:
-            ExchangeError: It broke off.
+            ExchangeError: The connection failed before the end.
         """
 
     @abstractmethod
     def close(self) -> None:
-        """Give the connection back if the body was read to its end, else end it.
+        """Return the connection to its pool if the body was read to its end, else close it.
 
         Can be repeated.
         """
 
     @abstractmethod
     def wake(self) -> None:
-        """End the body for whoever reads it, from another thread."""
+        """End a read for which another task or thread waits."""
 
     def chunks(self) -> Iterator[bytes]:
-        """Iterate over the body, decoded; the same iterator each time.
+        """Iterate over the decoded body; returns the same iterator each time.
 
         Raises:
-            ExchangeError: It broke off, or cannot be decoded.
+            ExchangeError: The connection failed, or the body cannot be decoded.
         """
         if self._chunks is None:
             pieces, encoding = self.pieces(), self.headers.get("content-encoding")
             self._chunks = pieces if encoding is None else _decoded(pieces, encoding)
         return self._chunks
 
-    def read(self, most: int) -> None:
-        """Read the body to its end, or until it is larger than ``most`` bytes, and close it.
+    def read(self, size_limit: int) -> None:
+        """Read the body, or its first ``size_limit`` bytes, and close the response.
 
         Raises:
-            ExchangeError: It broke off, or cannot be decoded.
+            ExchangeError: The connection failed, or the body cannot be decoded.
         """
-        found, size = [], 0
+        pieces, size = [], 0
         try:
             for piece in self.chunks():
                 size += len(piece)
-                found.append(piece)
-                if size > most:
-                    self.problem = f"the answer is larger than {most} bytes"
+                pieces.append(piece)
+                if size > size_limit:
+                    self.problem = f"the answer is larger than {size_limit} bytes"
                     break
         finally:
             self.close()
-        self.content = found[0] if len(found) == 1 else b"".join(found)
+        self.content = pieces[0] if len(pieces) == 1 else b"".join(pieces)
         if self.problem:
-            self.content = self.content[:most]
+            self.content = self.content[:size_limit]
 
     def finish(self) -> None:
         """Read the end of a stream after its last event, so that its connection is used again.
 
-        It has mostly come already; one that does not come soon costs the connection. One that
-        others share is not read: its stream ends with its response.
+        It has usually arrived already; a late one costs the connection. A shared connection
+        outlives the response anyway.
         """
         if self.is_shared:
             return
+        if self.keeps_limits:
+            with contextlib.suppress(TimeoutError):
+                call_within(_END_SECONDS, self._read_end)
+        else:
+            call_until_woken(_END_SECONDS, self._read_end, self.wake)
 
-        def read() -> None:
-            with contextlib.suppress(ExchangeError):
-                next(self.chunks(), b"")
-
-        if not self.is_callers:
-            with time_limit(_END_SECONDS):
-                read()
-            return
-        # Its sockets are not ours to limit.
-        thread = threading.Thread(target=read, name="synth-pools-stream-end", daemon=True)
-        thread.start()
-        thread.join(_END_SECONDS)
-        if thread.is_alive():
-            self.wake()
-            thread.join(_STOP_LIMIT_SECONDS)
+    def _read_end(self) -> None:
+        with contextlib.suppress(ExchangeError):
+            next(self.chunks(), b"")
 
 
 def _decoded(pieces: Iterator[bytes], encoding: str) -> Iterator[bytes]:
-    # 1 ms, which answers that are not compressed do without.
+    # The import takes 1 ms, and few answers are compressed.
     from synth_pools._client.http.content_encoding import BodyDecoder
 
     decoder = BodyDecoder(encoding)
     for piece in pieces:
-        yield from decoder.feed(piece)
+        for part in decoder.feed(piece):
+            yield part
     decoder.end()
 
 
@@ -129,19 +118,19 @@ class Engine(ABC):
 
     @abstractmethod
     def send(self, request: OutgoingRequest, secret: Secret) -> IncomingResponse:
-        """Send a request, once, and return its response, unread.
+        """Send a request once, and return its response with an unread body.
 
         Args:
             request: The request.
             secret: The bearer key.
 
         Raises:
-            ExchangeError: No answer came; it says whether anything may have been sent.
+            ExchangeError: No answer came; its `sent` says whether the request may have been sent.
         """
 
     @abstractmethod
     def close(self) -> None:
-        """Close all connections; whoever waits for one is woken. Can be repeated."""
+        """Close all connections and wake all calls that wait for one. Can be repeated."""
 
 
 class HTTPClient(Protocol):
@@ -170,25 +159,3 @@ class HTTPClient(Protocol):
     ) -> Any: ...
 
     def close(self) -> None: ...
-
-
-def lean_engine(base_url: str, limits: PoolLimits, alarm: Alarm) -> Engine | None:
-    """Open an engine over sockets; None where httpx has to send.
-
-    That is so through a proxy, and where ``SYNTH_POOLS_ENGINE`` says so. A caller-supplied HTTP
-    client sends itself.
-
-    Args:
-        base_url: Base URL of the service.
-        limits: Limits of the pool of connections.
-        alarm: Wakes whoever waits for one of them.
-
-    Raises:
-        ConfigurationError: A variable of the environment cannot be used.
-    """
-    context = context_for(base_url)
-    if not is_direct(base_url, context):
-        return None
-    from synth_pools._client.http.sync_.socket_engine import SocketEngine  # saves 3 ms
-
-    return SocketEngine(base_url, context, limits, alarm)

@@ -19,11 +19,6 @@ class Waking(Protocol):
         """End the wait, and all later ones."""
 
 
-def limit_waiting(seconds: float) -> float:
-    """Return ``seconds``: a task is cancelled when its time is over."""
-    return seconds
-
-
 class AsyncInterrupt:
     """Way to stop whoever reads a response, from another task."""
 

@@ -104,14 +104,14 @@ def _settle(futures: Iterable[asyncio.Future[None]], error: BaseException | None
             future.set_exception(copy.copy(error))
 
 
-def owner() -> object:
-    """Return the owner of the connections that may be used here: the running event loop."""
+def event_loop() -> object:
+    """Return the running event loop, whose connections may be used here."""
     return asyncio.get_running_loop()
 
 
-def is_gone(owner: object) -> bool:
-    """Check that nothing of ``owner`` can be used, or closed, any more."""
-    return isinstance(owner, asyncio.AbstractEventLoop) and owner.is_closed()
+def is_closed_loop(event_loop: object) -> bool:
+    """Check that the connections of an event loop can neither be used nor closed."""
+    return isinstance(event_loop, asyncio.AbstractEventLoop) and event_loop.is_closed()
 
 
 class AsyncCloseable(ABC):
@@ -149,17 +149,17 @@ class AsyncFinalizer:
         self._finalizer.atexit = False
 
     async def aclose(self) -> None:
-        self.forget()
+        self.detach()
         with contextlib.suppress(RuntimeError):
             await self._guard.aclose()
 
-    def forget(self) -> None:
-        """Detach, without closing."""
+    def detach(self) -> None:
+        """Drop the connections without closing them."""
         self._finalizer.detach()
 
 
-async def close_with_owner(holder: object, close: AsyncClose) -> AsyncFinalizer:
-    """Have ``close`` called when the running loop ends, or before, when ``holder`` is gone."""
+async def close_with_loop(holder: object, close: AsyncClose) -> AsyncFinalizer:
+    """Have ``close`` called when the running loop ends, or when ``holder`` is collected."""
     guard = _guard(close)
     await anext(guard)
     return AsyncFinalizer(holder, guard)
@@ -175,18 +175,18 @@ def _end(loop: asyncio.AbstractEventLoop, guard: AsyncGenerator[None, None]) -> 
         loop.call_soon_threadsafe(lambda: loop.create_task(end()))
 
 
-async def close_in(owner: object, close: AsyncClose) -> None:
-    """Call ``close`` in the loop that it is for; a loop that does not run can close nothing."""
-    if owner is asyncio.get_running_loop():
+async def close_in(event_loop: object, close: AsyncClose) -> None:
+    """Call ``close`` in its event loop; a loop that does not run can close nothing."""
+    if event_loop is asyncio.get_running_loop():
         await close()
-    elif isinstance(owner, asyncio.AbstractEventLoop) and owner.is_running():
+    elif isinstance(event_loop, asyncio.AbstractEventLoop) and event_loop.is_running():
 
-        async def there() -> None:
+        async def close_there() -> None:
             await close()
 
-        done = asyncio.wrap_future(asyncio.run_coroutine_threadsafe(there(), owner))
+        closing = asyncio.run_coroutine_threadsafe(close_there(), event_loop)
         with contextlib.suppress(TimeoutError):
-            await asyncio.wait_for(done, _CLOSING_SECONDS)
+            await asyncio.wait_for(asyncio.wrap_future(closing), _CLOSING_SECONDS)
 
 
 async def _guard(close: AsyncClose) -> AsyncGenerator[None, None]:
@@ -198,3 +198,23 @@ async def _guard(close: AsyncClose) -> AsyncGenerator[None, None]:
 
 # A task is cancelled, whatever it waits for.
 call_within_in_thread = call_within
+
+
+async def call_until_woken(
+    seconds: float, call: AsyncFunction[[], None], wake: AsyncFunction[[], None]
+) -> None:
+    """Await ``call``; cancel it after ``seconds``."""
+    del wake
+    with contextlib.suppress(TimeoutError):
+        await call_within(seconds, call)
+
+
+async def end_reading(response: Any, *, is_shared: bool) -> None:
+    """End a read of a response of httpx, from another task.
+
+    Args:
+        response: The response.
+        is_shared: Whether others use its connection, which then outlives it.
+    """
+    del is_shared
+    await response.aclose()

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import threading
 import time
 from abc import ABC, abstractmethod
@@ -10,6 +11,7 @@ from types import TracebackType
 from typing import Any, Generic, ParamSpec, Self, TypeVar
 
 from synth_pools._client.runtime.sync_.interrupts import time_limit
+from synth_pools._client.runtime.sync_.sockets import shut_down_socket
 from synth_pools._client.secret import strip_tracebacks
 from synth_pools.errors import APITimeoutError
 
@@ -20,6 +22,7 @@ Close = Callable[[], None]
 Function = Callable[P, T]
 
 _PROCESS = object()
+_STOP_LIMIT_SECONDS = 5.0
 
 
 def call_within(
@@ -60,6 +63,30 @@ def call_within_in_thread(
     return timed.result(seconds)
 
 
+def call_until_woken(seconds: float, call: Callable[[], None], wake: Callable[[], None]) -> None:
+    """Run ``call`` in a thread of its own; after ``seconds`` end it by ``wake``."""
+    timed = _TimedCall(call)
+    try:
+        timed.result(seconds)
+        return
+    except TimeoutError:
+        wake()
+    with contextlib.suppress(TimeoutError):
+        timed.result(_STOP_LIMIT_SECONDS)
+
+
+def end_reading(response: Any, *, is_shared: bool) -> None:
+    """End a read of a response of httpx, from another thread.
+
+    Args:
+        response: The response.
+        is_shared: Whether others use its connection, which then stays open.
+    """
+    stream = response.extensions.get("network_stream")
+    if stream is not None and not is_shared:
+        shut_down_socket(stream.get_extra_info("socket"))
+
+
 def in_thread(call: Callable[P, T], *args: P.args, **kwargs: P.kwargs) -> T:
     """Run a blocking ``call``, in this thread."""
     return call(*args, **kwargs)
@@ -80,14 +107,14 @@ class GroupCommit(Generic[T]):
         self._call(item)
 
 
-def owner() -> object:
-    """Return the owner of the connections that may be used here: the process, any thread of it."""
+def event_loop() -> object:
+    """Return what connections belong to in place of an event loop: the process."""
     return _PROCESS
 
 
-def is_gone(owner: object) -> bool:
-    """Check that nothing of ``owner`` can be used, or closed, any more."""
-    return owner is not _PROCESS
+def is_closed_loop(event_loop: object) -> bool:
+    """Return False: the process has not ended."""
+    return event_loop is not _PROCESS
 
 
 class Closeable(ABC):
@@ -117,19 +144,19 @@ class Finalizer:
     def __init__(self, close: Close) -> None:
         self.close = close
 
-    def forget(self) -> None:
-        """Detach, without closing."""
+    def detach(self) -> None:
+        """Drop the connections without closing them."""
 
 
-def close_with_owner(holder: object, close: Close) -> Finalizer:
+def close_with_loop(holder: object, close: Close) -> Finalizer:
     """Return a finalizer that calls ``close``."""
     del holder
     return Finalizer(close)
 
 
-def close_in(owner: object, close: Close) -> None:
+def close_in(event_loop: object, close: Close) -> None:
     """Call ``close``, in any thread."""
-    del owner
+    del event_loop
     close()
 
 

@@ -12,15 +12,16 @@ from ssl import SSLContext
 from typing import Any
 
 from synth_pools._client.http.async_.engine import AsyncEngine, AsyncIncomingResponse
-from synth_pools._client.http.async_.socket_connection import MOST_KEPT, AsyncConnection
+from synth_pools._client.http.http1.async_connection import MOST_KEPT, AsyncConnection
+from synth_pools._client.http.http1.encoder import RequestEncoder
+from synth_pools._client.http.http1.head import AnswerHead
 from synth_pools._client.http.messages import (
     ExchangeError,
     OutgoingRequest,
     PoolLimits,
     TimeLimits,
 )
-from synth_pools._client.http.request_encoder import RequestEncoder
-from synth_pools._client.http.response_head import AnswerHead
+from synth_pools._client.runtime.async_.interrupts import AsyncAlarm
 from synth_pools._client.secret import Secret
 
 # After so many seconds the next address of a host is tried beside the one before it.
@@ -34,9 +35,13 @@ class AsyncSocketEngine(AsyncEngine):
         base_url: Base URL of the service.
         context: The TLS context.
         limits: Limits of the pool of connections.
+        alarm: Wakes the tasks that wait for a connection.
     """
 
-    def __init__(self, base_url: str, context: SSLContext, limits: PoolLimits) -> None:
+    def __init__(
+        self, base_url: str, context: SSLContext, limits: PoolLimits, alarm: AsyncAlarm
+    ) -> None:
+        del alarm  # it wakes tasks, not sockets
         self._loop = asyncio.get_running_loop()
         self._encoder = RequestEncoder(base_url)
         self._limits = limits

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import re
 
-from synth_pools._client.http.messages import HEADER_LINE, refused
+from synth_pools._client.http.http1.head import HEADER_LINE
+from synth_pools._client.http.messages import refused
 
 _CHUNK_LINE = re.compile(rb"([0-9A-Fa-f]{1,16})[ \t]*(?:;[^\r\n\0]*)?")
 _LONGEST_CHUNK_LINE = 4096

@@ -10,8 +10,8 @@ import ssl
 from collections.abc import Callable, Iterator
 from typing import Any
 
+from synth_pools._client.http.http1.head import AnswerHead, read_answer_head
 from synth_pools._client.http.messages import ExchangeError, refused
-from synth_pools._client.http.response_head import AnswerHead, read_answer_head
 from synth_pools._client.runtime.sync_.interrupts import interruptible, time_left
 from synth_pools._client.runtime.sync_.sockets import shut_down_socket
 
@@ -194,7 +194,7 @@ class Connection:
 
     def _read_chunks(self) -> Iterator[bytes]:
         # 1 ms, which answers of known length do without.
-        from synth_pools._client.http.chunked_body import ChunkDecoder
+        from synth_pools._client.http.http1.chunks import ChunkDecoder
 
         decoder = ChunkDecoder()
         while not decoder.is_ended:

@@ -15,10 +15,10 @@ from typing import Any
 import h11
 import pytest
 
-from synth_pools._client.http.async_.socket_connection import AsyncConnection
+from synth_pools._client.http.http1.async_connection import AsyncConnection
+from synth_pools._client.http.http1.connection import Connection
+from synth_pools._client.http.http1.head import AnswerHead
 from synth_pools._client.http.messages import ExchangeError
-from synth_pools._client.http.response_head import AnswerHead
-from synth_pools._client.http.sync_.socket_connection import Connection
 
 # Its status, its headers, the length of its body, and whether that comes in chunks.
 Read = tuple[int, list[tuple[bytes, bytes]], int | None, bool]

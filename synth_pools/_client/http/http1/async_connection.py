@@ -9,13 +9,13 @@ import select
 from collections.abc import AsyncGenerator, Callable
 from typing import Any, cast
 
-from synth_pools._client.http.messages import ExchangeError, refused
-from synth_pools._client.http.response_head import (
+from synth_pools._client.http.http1.head import (
     MOST_LINES,
     AnswerHead,
     check_beginning,
     read_answer_head,
 )
+from synth_pools._client.http.messages import ExchangeError, refused
 
 # What is written at a time.
 _PIECE = 65_536
@@ -237,7 +237,7 @@ class AsyncConnection(asyncio.Protocol):
         """
         if head.is_chunked:
             # 1 ms, which answers of known length do without.
-            from synth_pools._client.http.chunked_body import ChunkDecoder
+            from synth_pools._client.http.http1.chunks import ChunkDecoder
 
             decoder = ChunkDecoder()
             while not decoder.is_ended:

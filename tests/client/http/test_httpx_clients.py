@@ -10,7 +10,7 @@ import pytest
 
 from synth_pools import APIConnectionError, APITimeoutError
 from synth_pools._client.http.error_mapping import connection_error
-from synth_pools._client.http.httpx_pool import failure_of
+from synth_pools._client.http.httpx_clients import failure_of
 
 
 def errors_of(library: ModuleType, *, of_exchanges: bool) -> list[type[Exception]]:

@@ -23,8 +23,8 @@ from synth_pools import (
     SynthPoolsError,
 )
 from synth_pools._client._async import connections
-from synth_pools._client.http.async_.socket_connection import MOST_KEPT
-from synth_pools._client.http.async_.socket_engine import AsyncSocketEngine
+from synth_pools._client.http.http1.async_connection import MOST_KEPT
+from synth_pools._client.http.http1.async_engine import AsyncSocketEngine
 from synth_pools._client.http.messages import PoolLimits
 from tests.support import faults
 from tests.support.fault_server import FaultServer, Seen

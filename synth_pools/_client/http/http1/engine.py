@@ -10,16 +10,16 @@ from collections import deque
 from collections.abc import Iterator, Mapping
 from ssl import SSLContext
 
+from synth_pools._client.http.http1.connection import Connection
+from synth_pools._client.http.http1.encoder import RequestEncoder
+from synth_pools._client.http.http1.head import AnswerHead
 from synth_pools._client.http.messages import (
     ExchangeError,
     OutgoingRequest,
     PoolLimits,
     TimeLimits,
 )
-from synth_pools._client.http.request_encoder import RequestEncoder
-from synth_pools._client.http.response_head import AnswerHead
 from synth_pools._client.http.sync_.engine import Engine, IncomingResponse
-from synth_pools._client.http.sync_.socket_connection import Connection
 from synth_pools._client.runtime.sync_.interrupts import Alarm, interruptible, time_left
 from synth_pools._client.runtime.sync_.sockets import connect, start_tls
 from synth_pools._client.secret import Secret

@@ -20,9 +20,9 @@ from synth_pools import (
     SynthPoolsError,
 )
 from synth_pools._client._sync import connections
+from synth_pools._client.http.http1.connection import Connection, _readiness
+from synth_pools._client.http.http1.engine import SocketEngine
 from synth_pools._client.http.messages import ExchangeError, PoolLimits
-from synth_pools._client.http.sync_.socket_connection import Connection, _readiness
-from synth_pools._client.http.sync_.socket_engine import SocketEngine
 from tests.support import faults
 from tests.support.fault_server import FaultServer
 from tests.support.hasty_server import hasty_server

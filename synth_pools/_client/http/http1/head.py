@@ -11,12 +11,16 @@ import re
 from collections.abc import Callable
 from typing import NamedTuple
 
-from synth_pools._client.http.messages import HEADER_LINE, ResponseHeaders, refused
+from synth_pools._client.http.messages import ResponseHeaders, refused
 
 LONGEST_LINE = 65_536
 # Of one answer, those of all its hints (103) included.
 MOST_LINES = 1000
 
+# A header, or the empty line after the last one. White space at both ends belongs to no value.
+HEADER_LINE = re.compile(
+    rb"([!#$%&'*+.^_`|~0-9A-Za-z-]+):([^\r\n\0\v\f]*)\r?\n|\r?\n",
+)
 _STATUS_LINE = re.compile(rb"HTTP/1\.[01] [1-9][0-9]{2}(?: [^\r\n\0\v\f]*)?\r?\n")
 _LENGTH = re.compile(r"[0-9]{1,18}")
 _ZERO = ord("0")

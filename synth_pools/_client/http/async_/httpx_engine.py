@@ -1,0 +1,176 @@
+"""Engine over an HTTP client of httpx or httpx2: a caller's, or a plain one for proxies."""
+
+from __future__ import annotations
+
+import functools
+from collections.abc import AsyncIterator, Mapping
+from http.cookiejar import CookieJar, DefaultCookiePolicy
+from ssl import SSLContext
+from typing import Any
+
+from synth_pools._client.http import AsyncClient, Limits, Request, Response
+from synth_pools._client.http.async_.engine import (
+    AsyncEngine,
+    AsyncHTTPClient,
+    AsyncIncomingResponse,
+)
+from synth_pools._client.http.content_encoding import decodable
+from synth_pools._client.http.environment import with_proxies
+from synth_pools._client.http.httpx_clients import check_client, failure_of, limit_sockets
+from synth_pools._client.http.messages import (
+    ExchangeError,
+    OutgoingRequest,
+    PoolLimits,
+    ResponseHeaders,
+)
+from synth_pools._client.runtime.async_.interrupts import AsyncAlarm
+from synth_pools._client.runtime.async_.io import end_reading
+from synth_pools._client.secret import Secret
+
+
+def plain_client(context: SSLContext, limits: PoolLimits) -> AsyncClient:
+    """Return an HTTP client that uses the proxies of the environment, and keeps no cookies.
+
+    Args:
+        context: The TLS context.
+        limits: Limits of its pool of connections.
+
+    Raises:
+        ConfigurationError: A variable of the environment cannot be used.
+    """
+    bounds = Limits(
+        max_connections=limits.connections,
+        max_keepalive_connections=limits.idle,
+        keepalive_expiry=limits.idle_seconds,
+    )
+    no_cookies = CookieJar(DefaultCookiePolicy(allowed_domains=[]))
+    return with_proxies(lambda: AsyncClient(limits=bounds, verify=context, cookies=no_cookies))
+
+
+class AsyncHttpxEngine(AsyncEngine):
+    """Engine over an HTTP client, with all that the client adds to a request.
+
+    Args:
+        http: The client.
+        alarm: Wakes the calls that wait for it.
+        is_own: Whether the client has no other users, so that the alarm may end its connections.
+
+    Attributes:
+        http: The client.
+        alarm: Wakes the calls that wait for it.
+        keeps_limits: Whether its sockets keep to the time limit of the thread that uses them.
+
+    Raises:
+        ConfigurationError: The client is not one of httpx or httpx2, or of the other variant.
+    """
+
+    def __init__(self, http: AsyncHTTPClient, alarm: AsyncAlarm, *, is_own: bool = False) -> None:
+        check_client(http, AsyncClient.__name__)
+        self.http = http
+        self.alarm = alarm
+        self.keeps_limits = limit_sockets(http, alarm if is_own else None)
+
+    @property
+    def is_closed(self) -> bool:
+        return self.http.is_closed
+
+    def headers_of(self, request: OutgoingRequest) -> Mapping[str, str]:
+        headers: Mapping[str, str] = self._build(request).headers
+        return headers
+
+    async def send(self, request: OutgoingRequest, secret: Secret) -> AsyncIncomingResponse:
+        failure: ExchangeError | None = None
+        try:
+            response = await self.alarm.call(self._send, self._build(request), secret)
+        except Exception as error:
+            failure = failure_of(error)
+            if failure is None:
+                raise
+        else:
+            answer = _Response(response, request.url, self)
+            if "transfer-encoding" not in answer.headers or "content-length" not in answer.headers:
+                return answer
+            await answer.aclose()
+            problem = "the answer has both a length and chunks"
+            failure = ExchangeError("RemoteProtocolError", problem)
+        raise failure
+
+    async def aclose(self) -> None:
+        await self.http.aclose()
+
+    # Each library refuses requests, authentication and time limits of the other's classes, and
+    # accepts tuples and functions.
+
+    def _build(self, request: OutgoingRequest) -> Any:
+        built = self.http.build_request(
+            request.method,
+            request.url,
+            headers=request.headers,
+            content=request.content,
+            timeout=request.limits,
+        )
+        # With other codings, which httpx decodes at once, a few bytes may become a gigabyte.
+        codings = built.headers.get("Accept-Encoding")
+        if codings is not None:
+            built.headers["Accept-Encoding"] = decodable(codings)
+        return built
+
+    async def _send(self, request: Request, secret: Secret) -> Response:
+        auth = functools.partial(_authorize, secret)
+        try:
+            response: Response = await self.http.send(
+                request, auth=auth, follow_redirects=False, stream=True
+            )
+        finally:
+            # Responses and errors refer to their request.
+            request.headers.pop("Authorization", None)
+        return response
+
+
+class _Response(AsyncIncomingResponse):
+    __slots__ = ("_alarm", "_response")
+
+    def __init__(self, response: Response, url: str, engine: AsyncHttpxEngine) -> None:
+        super().__init__(response.status_code, ResponseHeaders(response.headers.raw), url)
+        self.is_shared = response.extensions.get("http_version") == b"HTTP/2"
+        self.keeps_limits = engine.keeps_limits
+        self._alarm = engine.alarm
+        self._response = response
+        self._chunks = None
+
+    async def read(self, size_limit: int) -> None:
+        try:
+            await self._alarm.call(super().read, size_limit)
+        except TimeoutError:
+            # Raised further down, where nothing refers to the frames of the connection.
+            pass
+        else:
+            return
+        raise ExchangeError("ReadError", "the client was closed")
+
+    def pieces(self) -> AsyncIterator[bytes]:
+        return _translated(self._response.stream)
+
+    async def wake(self) -> None:
+        await end_reading(self._response, is_shared=self.is_shared)
+
+    async def aclose(self) -> None:
+        await self._response.aclose()
+
+
+async def _translated(body: Any) -> AsyncIterator[bytes]:
+    failure: ExchangeError | None = None
+    try:
+        async for piece in body:
+            yield piece
+    except Exception as error:
+        failure = failure_of(error)
+        if failure is None:
+            raise
+    if failure is not None:
+        raise failure
+
+
+def _authorize(secret: Secret, request: Request) -> Request:
+    request.headers["Authorization"] = f"Bearer {secret.reveal()}"
+    return request
