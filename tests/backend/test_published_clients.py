@@ -137,7 +137,7 @@ def test_the_last_synth_ai(server: Server, container: str) -> None:
             Call("create_rollout", (pool_id,), {"params": {"raise": True}, "mode": "sync"}),
             Call("create_rollout", (pool_id,), {"sead": 1}),
         ],
-        later=True,
+        release=published.LAST,
     )
     pool, task, made, failed, refused = first
     assert (pool["pool_id"], pool["name"], pool["backend"]) == (pool_id, pool_id, "arbitrary")
@@ -170,7 +170,7 @@ def test_the_last_synth_ai(server: Server, container: str) -> None:
     answers = dict(
         zip(
             (call.name for call in calls),
-            published.drive(settings, calls, later=True),
+            published.drive(settings, calls, release=published.LAST),
             strict=True,
         )
     )
@@ -197,7 +197,7 @@ def test_the_last_synth_ai(server: Server, container: str) -> None:
             Call("create_rollout", (f"{pool_id}-echo",), {"env": {"delay": 60}}),
             Call("delete", (pool_id,)),
         ],
-        later=True,
+        release=published.LAST,
     )
     echo = last[0]["pool_id"]
     cancelled, artifacts = published.drive(
@@ -206,11 +206,13 @@ def test_the_last_synth_ai(server: Server, container: str) -> None:
             Call("cancel_rollout", (echo, last[1]["rollout_id"])),
             Call("create_rollout", (echo,), {"mode": "sync"}),
         ],
-        later=True,
+        release=published.LAST,
     )
     assert (last[0]["name"], cancelled["status"]) == ("given", "cancelled")
     (found,) = published.drive(
-        settings, [Call("list_rollout_artifacts", (echo, artifacts["rollout_id"]))], later=True
+        settings,
+        [Call("list_rollout_artifacts", (echo, artifacts["rollout_id"]))],
+        release=published.LAST,
     )
     assert [item["artifact_name"] for item in found] == ["echo.json"]
 

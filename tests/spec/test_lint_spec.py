@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-from codegen import lint_spec
+from codegen import node_packages
 
 REPO = Path(__file__).parents[2]
 
@@ -39,13 +39,13 @@ def test_only_a_node_that_can_run_the_linter_is_taken_from_the_machine(
     pretend(tmp_path, "node", version)
     pretend(tmp_path, "npm", "10.0.0")
     monkeypatch.setenv("PATH", f"{tmp_path}:/bin")
-    assert (lint_spec.machine_node() is not None) == fits
+    assert (node_packages.machine_node() is not None) == fits
 
 
 def test_a_node_without_npm_is_not_taken(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     pretend(tmp_path, "node", "v24.1.0")
     monkeypatch.setenv("PATH", str(tmp_path))
-    assert lint_spec.machine_node() is None
+    assert node_packages.machine_node() is None
 
 
 @pytest.mark.timeout(600)
@@ -91,6 +91,6 @@ def test_a_worse_spec_does_not_pass(tmp_path: Path, changes: list[tuple[str, str
 
 
 def test_the_lock_pins_by_content_and_names_no_place() -> None:
-    lock = (REPO / "codegen/spec-lint/package-lock.json").read_text()
+    lock = (REPO / "codegen/node/package-lock.json").read_text()
     assert '"integrity"' in lock
     assert '"resolved"' not in lock

@@ -1,4 +1,4 @@
-"""Drives synth-ai 0.11.6 and 0.22.1, each of which lives in an environment of its own."""
+"""Drive published releases of synth-ai, in an environment of their own."""
 
 from __future__ import annotations
 
@@ -11,21 +11,13 @@ from typing import Any
 
 from tests.support.surface import Call
 
-_ROOT = Path(__file__).resolve().parents[2]
+# The first release that the tests drive, and the last one that knew container pools.
+FIRST, LAST = "0.11.6", "0.22.1"
+_ENVIRONMENT = Path(__file__).resolve().parents[2] / ".venv-published"
 _DRIVER = Path(__file__).with_name("published_driver.py")
 # What the published SDK reads beside SYNTH_API_KEY and SYNTH_BACKEND_URL, or what would lead it
 # away from the loopback interface.
 _OTHER_SETTINGS = ("SYNTH_", "PROD_", "DEV_", "ENVIRONMENT", "APP_ENVIRONMENT", "RAILWAY_", "ENV")
-
-
-def interpreter(*, later: bool) -> Path:
-    """Its interpreter; an error that says what to do where there is none."""
-    given = None if later else os.environ.get("SYNTH_AI_PYTHON")
-    environment = ".venv-published-later" if later else ".venv-published"
-    path = Path(given or _ROOT / environment / "bin/python")
-    if not path.exists():
-        raise RuntimeError(f"{path} is missing: run `make test ARGS=FILE`, which makes it")
-    return path
 
 
 def drive(
@@ -33,26 +25,37 @@ def drive(
     calls: Iterable[Call],
     *,
     environment: Mapping[str, str] | None = None,
-    later: bool = False,
+    release: str = FIRST,
 ) -> list[Any]:
-    """Make the calls with one published client for each settings; return what they returned.
+    """Make the calls with a published client for each of the settings.
 
-    The later one's models come as objects, and `{"raised": ...}` in the place of an error.
+    Args:
+        settings: The keyword arguments of a client, or of several.
+        calls: The calls that each client makes.
+        environment: Environment variables to add.
+        release: The release of synth-ai; one of requirements/published-releases.txt.
+
+    Returns:
+        The values that the calls returned, models as dictionaries; ``{"raised": ...}`` for an error
+        of a release whose clients return models.
     """
-    wanted = [
+    interpreter, packages = _ENVIRONMENT / "bin/python", _ENVIRONMENT / release
+    if not packages.exists():
+        raise RuntimeError(f"{packages} is missing: run `make test ARGS=FILE`, which makes it")
+    call_list = [
         {"name": c.name, "args": c.args, "kwargs": c.kwargs, "stream": c.is_stream} for c in calls
     ]
     each = [settings] if isinstance(settings, Mapping) else settings
-    orders = [{"settings": dict(one), "calls": wanted, "later": later} for one in each]
+    orders = [{"settings": dict(keywords), "calls": call_list} for keywords in each]
     clean = {
         name: value
         for name, value in os.environ.items()
         if not name.startswith(_OTHER_SETTINGS) and not name.lower().endswith("_proxy")
     }
     done = subprocess.run(
-        [str(interpreter(later=later)), "-P", str(_DRIVER)],
+        [str(interpreter), "-P", str(_DRIVER)],
         input=json.dumps(orders),
-        env={**clean, **(environment or {})},
+        env={**clean, "PYTHONPATH": str(packages), **(environment or {})},
         capture_output=True,
         text=True,
         timeout=170,

@@ -7,7 +7,8 @@ from pathlib import Path
 
 import pytest
 
-from tests.tools.toolbox import HERE, MODULES, ROOT, SPEC, node_command, run
+from codegen.node_packages import MODULES
+from tests.tools.toolbox import HERE, ROOT, SPEC, node_command, run
 
 PAGE = ROOT / "synth_pools/ui/page"
 # What the page loads from the files beside it, the compiler knows by their packages.

@@ -11,12 +11,12 @@ from pathlib import Path
 
 import pytest
 
+from codegen.node_packages import MODULES
 from synth_pools.local import LocalBackend
 
 ROOT = Path(__file__).parents[2]
 SPEC = ROOT / "openapi.yaml"
 HERE = Path(__file__).parent
-MODULES = HERE / "node_modules"
 TOOLS = Path(os.environ.get("TOOLS", ROOT / ".venv-tools"))
 # Far beyond what any of them needs: ten seconds, or several times that on a busy machine.
 LIMIT = 500.0

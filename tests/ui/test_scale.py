@@ -13,6 +13,7 @@ from typing import Any
 
 import pytest
 
+from codegen.node_packages import MODULES
 from synth_pools.local import LocalBackend
 from tests.support.backend_server import eventually
 from tests.support.browser import Page
@@ -21,7 +22,7 @@ from tests.support.process_pools import process
 
 pytestmark = [pytest.mark.browser, pytest.mark.xdist_group("browser")]
 
-AXE = Path(__file__).parents[1] / "tools/node_modules/axe-core/axe.min.js"
+AXE = MODULES / "axe-core/axe.min.js"
 MANY = 100_000
 IDS = "[...document.querySelectorAll('.rows td.c-id a')].map(e => e.getAttribute('href'))"
 MOST_SECONDS = 0.05
