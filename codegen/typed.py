@@ -48,7 +48,10 @@ def write_typed(project: Project, document: dict[str, Any], package: Path) -> No
     (package / "typed/__init__.py").write_text(
         '"""The operations on models instead of plain JSON, sync and async."""\n', encoding="utf-8"
     )
-    described = {tag["name"]: prose(tag.get("description", "")) for tag in document.get("tags", ())}
+    described = {
+        tag["name"]: prose(_first_paragraph(tag.get("description", "")))
+        for tag in document.get("tags", ())
+    }
     collections = project.openapi.endpoint_collections_by_tag
     tags = [
         (tag, described.get(tag) or f"The operations tagged `{tag}`.")
@@ -80,6 +83,8 @@ class _Operation:
             raise CodegenError(f"{self.name}: answers a stream and JSON, and has no {_JSON_METHOD}")
         self.answer = self._answer()
         self.is_content = isinstance(self.answer, FileProperty)
+        answer = self.answer
+        self.model = answer.class_info.name if isinstance(answer, ModelProperty) else ""
         self.imports = set(endpoint.relative_imports)
         for model in (self.event, self.page):
             if model is not None:
@@ -136,7 +141,7 @@ class _Operation:
     def _docstring(self, document: dict[str, Any], item: dict[str, Any]) -> str:
         summary = self._spec.get("summary") or self.name
         paragraphs = [f"{summary.strip().removesuffix('.')}."]
-        paragraphs += self._spec.get("description", "").strip().split("\n\n")
+        paragraphs.append(_first_paragraph(self._spec.get("description", "")))
         arguments = {
             parameter["name"]: parameter.get("description", "")
             for parameter in (
@@ -153,11 +158,16 @@ class _Operation:
             if not text and argument.description is not None:
                 text = argument.description.get_untrusted_value()
             if text.strip():
-                line = prose(f"{argument.python_name}: {text}", indent="    ")
+                line = f"{argument.python_name}: {_first_paragraph(text)}"
+                line = prose(line, indent="    ")
                 described.append(textwrap.indent(line, "    "))
         if described:
             parts.append("\n".join(["Args:", *described]))
         return "\n\n".join(parts)
+
+
+def _first_paragraph(text: str) -> str:
+    return text.strip().partition("\n\n")[0]
 
 
 def _is_of_pages(parameter: PropertyProtocol) -> bool:

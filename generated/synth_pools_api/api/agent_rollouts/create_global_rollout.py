@@ -44,70 +44,18 @@ def _parse_response(
     from ...models.error_body import ErrorBody
     from ...models.rollout import Rollout
 
-    if response.status_code == 200:
+    if response.status_code in (200, 202):
         response_200 = Rollout.from_dict(response.json())
 
         return response_200
 
-    if response.status_code == 202:
-        response_202 = Rollout.from_dict(response.json())
-
-        return response_202
-
-    if response.status_code == 400:
+    if (
+        response.status_code in (400, 401, 403, 404, 409, 413, 415, 422, 429, 503)
+        or 500 <= response.status_code <= 599
+    ):
         response_400 = ErrorBody.from_dict(response.json())
 
         return response_400
-
-    if response.status_code == 401:
-        response_401 = ErrorBody.from_dict(response.json())
-
-        return response_401
-
-    if response.status_code == 403:
-        response_403 = ErrorBody.from_dict(response.json())
-
-        return response_403
-
-    if response.status_code == 404:
-        response_404 = ErrorBody.from_dict(response.json())
-
-        return response_404
-
-    if response.status_code == 409:
-        response_409 = ErrorBody.from_dict(response.json())
-
-        return response_409
-
-    if response.status_code == 413:
-        response_413 = ErrorBody.from_dict(response.json())
-
-        return response_413
-
-    if response.status_code == 415:
-        response_415 = ErrorBody.from_dict(response.json())
-
-        return response_415
-
-    if response.status_code == 422:
-        response_422 = ErrorBody.from_dict(response.json())
-
-        return response_422
-
-    if response.status_code == 429:
-        response_429 = ErrorBody.from_dict(response.json())
-
-        return response_429
-
-    if response.status_code == 503:
-        response_503 = ErrorBody.from_dict(response.json())
-
-        return response_503
-
-    if 500 <= response.status_code <= 599:
-        response_5xx = ErrorBody.from_dict(response.json())
-
-        return response_5xx
 
     if client.raise_on_unexpected_status:
         raise errors.UnexpectedStatus(response.status_code, response.content)
@@ -132,28 +80,7 @@ def sync_detailed(
     body: RolloutRequest,
     idempotency_key: str | Unset = UNSET,
 ) -> Response[ErrorBody | Rollout]:
-    """Start a rollout anywhere
-
-     Admits a rollout, as `create_rollout` does, to the pool that `pool_id` names. Without `pool_id`
-    places it in
-    the least loaded active pool: the one with the fewest queued plus running rollouts relative to
-    `concurrency`; of equals, the oldest. With a `task_id` only pools that hold this task count. Returns
-    409
-    `no_active_pool` if no `pool_id` is given and there is no such pool.
-
-    Args:
-        idempotency_key (str | Unset):
-        body (RolloutRequest): A rollout as the caller asks for it. It has these 20 keys and no
-            others. All are optional. Null is the same as
-            not given. `request` of the rollout holds every value as it was sent.
-
-    Raises:
-        errors.UnexpectedStatus: If the server returns an undocumented status code and Client.raise_on_unexpected_status is True.
-        httpx.TimeoutException: If the request takes longer than Client.timeout.
-
-    Returns:
-        Response[ErrorBody | Rollout]
-    """
+    """Start a rollout anywhere."""
 
     kwargs = _get_kwargs(
         body=body,
@@ -173,28 +100,7 @@ def sync(
     body: RolloutRequest,
     idempotency_key: str | Unset = UNSET,
 ) -> ErrorBody | Rollout | None:
-    """Start a rollout anywhere
-
-     Admits a rollout, as `create_rollout` does, to the pool that `pool_id` names. Without `pool_id`
-    places it in
-    the least loaded active pool: the one with the fewest queued plus running rollouts relative to
-    `concurrency`; of equals, the oldest. With a `task_id` only pools that hold this task count. Returns
-    409
-    `no_active_pool` if no `pool_id` is given and there is no such pool.
-
-    Args:
-        idempotency_key (str | Unset):
-        body (RolloutRequest): A rollout as the caller asks for it. It has these 20 keys and no
-            others. All are optional. Null is the same as
-            not given. `request` of the rollout holds every value as it was sent.
-
-    Raises:
-        errors.UnexpectedStatus: If the server returns an undocumented status code and Client.raise_on_unexpected_status is True.
-        httpx.TimeoutException: If the request takes longer than Client.timeout.
-
-    Returns:
-        ErrorBody | Rollout
-    """
+    """Start a rollout anywhere."""
 
     return sync_detailed(
         client=client,
@@ -209,28 +115,7 @@ async def asyncio_detailed(
     body: RolloutRequest,
     idempotency_key: str | Unset = UNSET,
 ) -> Response[ErrorBody | Rollout]:
-    """Start a rollout anywhere
-
-     Admits a rollout, as `create_rollout` does, to the pool that `pool_id` names. Without `pool_id`
-    places it in
-    the least loaded active pool: the one with the fewest queued plus running rollouts relative to
-    `concurrency`; of equals, the oldest. With a `task_id` only pools that hold this task count. Returns
-    409
-    `no_active_pool` if no `pool_id` is given and there is no such pool.
-
-    Args:
-        idempotency_key (str | Unset):
-        body (RolloutRequest): A rollout as the caller asks for it. It has these 20 keys and no
-            others. All are optional. Null is the same as
-            not given. `request` of the rollout holds every value as it was sent.
-
-    Raises:
-        errors.UnexpectedStatus: If the server returns an undocumented status code and Client.raise_on_unexpected_status is True.
-        httpx.TimeoutException: If the request takes longer than Client.timeout.
-
-    Returns:
-        Response[ErrorBody | Rollout]
-    """
+    """Start a rollout anywhere."""
 
     kwargs = _get_kwargs(
         body=body,
@@ -248,28 +133,7 @@ async def asyncio(
     body: RolloutRequest,
     idempotency_key: str | Unset = UNSET,
 ) -> ErrorBody | Rollout | None:
-    """Start a rollout anywhere
-
-     Admits a rollout, as `create_rollout` does, to the pool that `pool_id` names. Without `pool_id`
-    places it in
-    the least loaded active pool: the one with the fewest queued plus running rollouts relative to
-    `concurrency`; of equals, the oldest. With a `task_id` only pools that hold this task count. Returns
-    409
-    `no_active_pool` if no `pool_id` is given and there is no such pool.
-
-    Args:
-        idempotency_key (str | Unset):
-        body (RolloutRequest): A rollout as the caller asks for it. It has these 20 keys and no
-            others. All are optional. Null is the same as
-            not given. `request` of the rollout holds every value as it was sent.
-
-    Raises:
-        errors.UnexpectedStatus: If the server returns an undocumented status code and Client.raise_on_unexpected_status is True.
-        httpx.TimeoutException: If the request takes longer than Client.timeout.
-
-    Returns:
-        ErrorBody | Rollout
-    """
+    """Start a rollout anywhere."""
 
     return (
         await asyncio_detailed(

@@ -49,55 +49,13 @@ def _parse_response(
 
         return response_200
 
-    if response.status_code == 400:
+    if (
+        response.status_code in (400, 401, 403, 409, 413, 415, 422, 429, 503)
+        or 500 <= response.status_code <= 599
+    ):
         response_400 = ErrorBody.from_dict(response.json())
 
         return response_400
-
-    if response.status_code == 401:
-        response_401 = ErrorBody.from_dict(response.json())
-
-        return response_401
-
-    if response.status_code == 403:
-        response_403 = ErrorBody.from_dict(response.json())
-
-        return response_403
-
-    if response.status_code == 409:
-        response_409 = ErrorBody.from_dict(response.json())
-
-        return response_409
-
-    if response.status_code == 413:
-        response_413 = ErrorBody.from_dict(response.json())
-
-        return response_413
-
-    if response.status_code == 415:
-        response_415 = ErrorBody.from_dict(response.json())
-
-        return response_415
-
-    if response.status_code == 422:
-        response_422 = ErrorBody.from_dict(response.json())
-
-        return response_422
-
-    if response.status_code == 429:
-        response_429 = ErrorBody.from_dict(response.json())
-
-        return response_429
-
-    if response.status_code == 503:
-        response_503 = ErrorBody.from_dict(response.json())
-
-        return response_503
-
-    if 500 <= response.status_code <= 599:
-        response_5xx = ErrorBody.from_dict(response.json())
-
-        return response_5xx
 
     if client.raise_on_unexpected_status:
         raise errors.UnexpectedStatus(response.status_code, response.content)
@@ -122,28 +80,7 @@ def sync_detailed(
     body: RolloutBatchRequest,
     idempotency_key: str | Unset = UNSET,
 ) -> Response[ErrorBody | RolloutBatch]:
-    """Start many rollouts
-
-     Admits the rollouts of `rollouts`, then those of `requests`, in this order, each on its own as
-    `create_global_rollout` does. `pool_id` is the pool of those that name none. The answer has one item
-    for
-    each rollout: the rollout, or the error that it would have got alone. A refused rollout does not
-    stop the
-    others. A batch does not wait for rollouts with `mode: sync`. With an `Idempotency-Key` a repetition
-    answers
-    the same rollouts, and creates only those that were refused before.
-
-    Args:
-        idempotency_key (str | Unset):
-        body (RolloutBatchRequest): Rollouts to be admitted together, each on its own.
-
-    Raises:
-        errors.UnexpectedStatus: If the server returns an undocumented status code and Client.raise_on_unexpected_status is True.
-        httpx.TimeoutException: If the request takes longer than Client.timeout.
-
-    Returns:
-        Response[ErrorBody | RolloutBatch]
-    """
+    """Start many rollouts."""
 
     kwargs = _get_kwargs(
         body=body,
@@ -163,28 +100,7 @@ def sync(
     body: RolloutBatchRequest,
     idempotency_key: str | Unset = UNSET,
 ) -> ErrorBody | RolloutBatch | None:
-    """Start many rollouts
-
-     Admits the rollouts of `rollouts`, then those of `requests`, in this order, each on its own as
-    `create_global_rollout` does. `pool_id` is the pool of those that name none. The answer has one item
-    for
-    each rollout: the rollout, or the error that it would have got alone. A refused rollout does not
-    stop the
-    others. A batch does not wait for rollouts with `mode: sync`. With an `Idempotency-Key` a repetition
-    answers
-    the same rollouts, and creates only those that were refused before.
-
-    Args:
-        idempotency_key (str | Unset):
-        body (RolloutBatchRequest): Rollouts to be admitted together, each on its own.
-
-    Raises:
-        errors.UnexpectedStatus: If the server returns an undocumented status code and Client.raise_on_unexpected_status is True.
-        httpx.TimeoutException: If the request takes longer than Client.timeout.
-
-    Returns:
-        ErrorBody | RolloutBatch
-    """
+    """Start many rollouts."""
 
     return sync_detailed(
         client=client,
@@ -199,28 +115,7 @@ async def asyncio_detailed(
     body: RolloutBatchRequest,
     idempotency_key: str | Unset = UNSET,
 ) -> Response[ErrorBody | RolloutBatch]:
-    """Start many rollouts
-
-     Admits the rollouts of `rollouts`, then those of `requests`, in this order, each on its own as
-    `create_global_rollout` does. `pool_id` is the pool of those that name none. The answer has one item
-    for
-    each rollout: the rollout, or the error that it would have got alone. A refused rollout does not
-    stop the
-    others. A batch does not wait for rollouts with `mode: sync`. With an `Idempotency-Key` a repetition
-    answers
-    the same rollouts, and creates only those that were refused before.
-
-    Args:
-        idempotency_key (str | Unset):
-        body (RolloutBatchRequest): Rollouts to be admitted together, each on its own.
-
-    Raises:
-        errors.UnexpectedStatus: If the server returns an undocumented status code and Client.raise_on_unexpected_status is True.
-        httpx.TimeoutException: If the request takes longer than Client.timeout.
-
-    Returns:
-        Response[ErrorBody | RolloutBatch]
-    """
+    """Start many rollouts."""
 
     kwargs = _get_kwargs(
         body=body,
@@ -238,28 +133,7 @@ async def asyncio(
     body: RolloutBatchRequest,
     idempotency_key: str | Unset = UNSET,
 ) -> ErrorBody | RolloutBatch | None:
-    """Start many rollouts
-
-     Admits the rollouts of `rollouts`, then those of `requests`, in this order, each on its own as
-    `create_global_rollout` does. `pool_id` is the pool of those that name none. The answer has one item
-    for
-    each rollout: the rollout, or the error that it would have got alone. A refused rollout does not
-    stop the
-    others. A batch does not wait for rollouts with `mode: sync`. With an `Idempotency-Key` a repetition
-    answers
-    the same rollouts, and creates only those that were refused before.
-
-    Args:
-        idempotency_key (str | Unset):
-        body (RolloutBatchRequest): Rollouts to be admitted together, each on its own.
-
-    Raises:
-        errors.UnexpectedStatus: If the server returns an undocumented status code and Client.raise_on_unexpected_status is True.
-        httpx.TimeoutException: If the request takes longer than Client.timeout.
-
-    Returns:
-        ErrorBody | RolloutBatch
-    """
+    """Start many rollouts."""
 
     return (
         await asyncio_detailed(

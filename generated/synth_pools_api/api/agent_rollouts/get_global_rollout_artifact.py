@@ -50,55 +50,20 @@ def _parse_response(
 ) -> Any | ErrorBody | None:
     from ...models.error_body import ErrorBody
 
-    if response.status_code == 200:
-        return None
-
-    if response.status_code == 206:
+    if response.status_code in (200, 206):
         return None
 
     if response.status_code == 304:
         response_304 = cast(Any, None)
         return response_304
 
-    if response.status_code == 401:
+    if (
+        response.status_code in (401, 403, 404, 416, 422, 429, 503)
+        or 500 <= response.status_code <= 599
+    ):
         response_401 = ErrorBody.from_dict(response.json())
 
         return response_401
-
-    if response.status_code == 403:
-        response_403 = ErrorBody.from_dict(response.json())
-
-        return response_403
-
-    if response.status_code == 404:
-        response_404 = ErrorBody.from_dict(response.json())
-
-        return response_404
-
-    if response.status_code == 416:
-        response_416 = ErrorBody.from_dict(response.json())
-
-        return response_416
-
-    if response.status_code == 422:
-        response_422 = ErrorBody.from_dict(response.json())
-
-        return response_422
-
-    if response.status_code == 429:
-        response_429 = ErrorBody.from_dict(response.json())
-
-        return response_429
-
-    if response.status_code == 503:
-        response_503 = ErrorBody.from_dict(response.json())
-
-        return response_503
-
-    if 500 <= response.status_code <= 599:
-        response_5xx = ErrorBody.from_dict(response.json())
-
-        return response_5xx
 
     if client.raise_on_unexpected_status:
         raise errors.UnexpectedStatus(response.status_code, response.content)
@@ -126,34 +91,7 @@ def sync_detailed(
     if_range: str | Unset = UNSET,
     if_none_match: str | Unset = UNSET,
 ) -> Response[Any | ErrorBody]:
-    """Download an artifact
-
-     Returns the bytes of one artifact, named by its `path` or its `artifact_id`. The media type is
-    always
-    `application/octet-stream`, so that a browser saves the bytes and never shows them. `ETag` is their
-    SHA-256
-    in quotes. The server honours a `Range` of one range of bytes, and ignores any other, as RFC 9110
-    says.
-    Returns 404 `artifact_not_found` if the rollout has no such artifact; `details.artifacts` holds up
-    to 20
-    paths that it has. Returns 404 `artifact_expired` if the content is no longer kept: the operator of
-    the
-    server may limit how much is kept in all, and then the oldest contents are removed first.
-
-    Args:
-        rollout_id (str):
-        artifact_path (str):
-        range_ (str | Unset):
-        if_range (str | Unset):
-        if_none_match (str | Unset):
-
-    Raises:
-        errors.UnexpectedStatus: If the server returns an undocumented status code and Client.raise_on_unexpected_status is True.
-        httpx.TimeoutException: If the request takes longer than Client.timeout.
-
-    Returns:
-        Response[Any | ErrorBody]
-    """
+    """Download an artifact."""
 
     kwargs = _get_kwargs(
         rollout_id=rollout_id,
@@ -179,34 +117,7 @@ def sync(
     if_range: str | Unset = UNSET,
     if_none_match: str | Unset = UNSET,
 ) -> Any | ErrorBody | None:
-    """Download an artifact
-
-     Returns the bytes of one artifact, named by its `path` or its `artifact_id`. The media type is
-    always
-    `application/octet-stream`, so that a browser saves the bytes and never shows them. `ETag` is their
-    SHA-256
-    in quotes. The server honours a `Range` of one range of bytes, and ignores any other, as RFC 9110
-    says.
-    Returns 404 `artifact_not_found` if the rollout has no such artifact; `details.artifacts` holds up
-    to 20
-    paths that it has. Returns 404 `artifact_expired` if the content is no longer kept: the operator of
-    the
-    server may limit how much is kept in all, and then the oldest contents are removed first.
-
-    Args:
-        rollout_id (str):
-        artifact_path (str):
-        range_ (str | Unset):
-        if_range (str | Unset):
-        if_none_match (str | Unset):
-
-    Raises:
-        errors.UnexpectedStatus: If the server returns an undocumented status code and Client.raise_on_unexpected_status is True.
-        httpx.TimeoutException: If the request takes longer than Client.timeout.
-
-    Returns:
-        Any | ErrorBody
-    """
+    """Download an artifact."""
 
     return sync_detailed(
         rollout_id=rollout_id,
@@ -227,34 +138,7 @@ async def asyncio_detailed(
     if_range: str | Unset = UNSET,
     if_none_match: str | Unset = UNSET,
 ) -> Response[Any | ErrorBody]:
-    """Download an artifact
-
-     Returns the bytes of one artifact, named by its `path` or its `artifact_id`. The media type is
-    always
-    `application/octet-stream`, so that a browser saves the bytes and never shows them. `ETag` is their
-    SHA-256
-    in quotes. The server honours a `Range` of one range of bytes, and ignores any other, as RFC 9110
-    says.
-    Returns 404 `artifact_not_found` if the rollout has no such artifact; `details.artifacts` holds up
-    to 20
-    paths that it has. Returns 404 `artifact_expired` if the content is no longer kept: the operator of
-    the
-    server may limit how much is kept in all, and then the oldest contents are removed first.
-
-    Args:
-        rollout_id (str):
-        artifact_path (str):
-        range_ (str | Unset):
-        if_range (str | Unset):
-        if_none_match (str | Unset):
-
-    Raises:
-        errors.UnexpectedStatus: If the server returns an undocumented status code and Client.raise_on_unexpected_status is True.
-        httpx.TimeoutException: If the request takes longer than Client.timeout.
-
-    Returns:
-        Response[Any | ErrorBody]
-    """
+    """Download an artifact."""
 
     kwargs = _get_kwargs(
         rollout_id=rollout_id,
@@ -278,34 +162,7 @@ async def asyncio(
     if_range: str | Unset = UNSET,
     if_none_match: str | Unset = UNSET,
 ) -> Any | ErrorBody | None:
-    """Download an artifact
-
-     Returns the bytes of one artifact, named by its `path` or its `artifact_id`. The media type is
-    always
-    `application/octet-stream`, so that a browser saves the bytes and never shows them. `ETag` is their
-    SHA-256
-    in quotes. The server honours a `Range` of one range of bytes, and ignores any other, as RFC 9110
-    says.
-    Returns 404 `artifact_not_found` if the rollout has no such artifact; `details.artifacts` holds up
-    to 20
-    paths that it has. Returns 404 `artifact_expired` if the content is no longer kept: the operator of
-    the
-    server may limit how much is kept in all, and then the oldest contents are removed first.
-
-    Args:
-        rollout_id (str):
-        artifact_path (str):
-        range_ (str | Unset):
-        if_range (str | Unset):
-        if_none_match (str | Unset):
-
-    Raises:
-        errors.UnexpectedStatus: If the server returns an undocumented status code and Client.raise_on_unexpected_status is True.
-        httpx.TimeoutException: If the request takes longer than Client.timeout.
-
-    Returns:
-        Any | ErrorBody
-    """
+    """Download an artifact."""
 
     return (
         await asyncio_detailed(

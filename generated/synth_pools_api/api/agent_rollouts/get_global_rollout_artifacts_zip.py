@@ -36,40 +36,10 @@ def _parse_response(
     if response.status_code == 200:
         return None
 
-    if response.status_code == 401:
+    if response.status_code in (401, 403, 404, 422, 429, 503) or 500 <= response.status_code <= 599:
         response_401 = ErrorBody.from_dict(response.json())
 
         return response_401
-
-    if response.status_code == 403:
-        response_403 = ErrorBody.from_dict(response.json())
-
-        return response_403
-
-    if response.status_code == 404:
-        response_404 = ErrorBody.from_dict(response.json())
-
-        return response_404
-
-    if response.status_code == 422:
-        response_422 = ErrorBody.from_dict(response.json())
-
-        return response_422
-
-    if response.status_code == 429:
-        response_429 = ErrorBody.from_dict(response.json())
-
-        return response_429
-
-    if response.status_code == 503:
-        response_503 = ErrorBody.from_dict(response.json())
-
-        return response_503
-
-    if 500 <= response.status_code <= 599:
-        response_5xx = ErrorBody.from_dict(response.json())
-
-        return response_5xx
 
     if client.raise_on_unexpected_status:
         raise errors.UnexpectedStatus(response.status_code, response.content)
@@ -93,22 +63,7 @@ def sync_detailed(
     *,
     client: AuthenticatedClient | Client,
 ) -> Response[ErrorBody]:
-    """Download all artifacts
-
-     Returns a ZIP archive that holds every artifact under its `path`. The archive of a rollout without
-    artifacts
-    is empty. Contents that are no longer kept are left out.
-
-    Args:
-        rollout_id (str):
-
-    Raises:
-        errors.UnexpectedStatus: If the server returns an undocumented status code and Client.raise_on_unexpected_status is True.
-        httpx.TimeoutException: If the request takes longer than Client.timeout.
-
-    Returns:
-        Response[ErrorBody]
-    """
+    """Download all artifacts."""
 
     kwargs = _get_kwargs(
         rollout_id=rollout_id,
@@ -126,22 +81,7 @@ def sync(
     *,
     client: AuthenticatedClient | Client,
 ) -> ErrorBody | None:
-    """Download all artifacts
-
-     Returns a ZIP archive that holds every artifact under its `path`. The archive of a rollout without
-    artifacts
-    is empty. Contents that are no longer kept are left out.
-
-    Args:
-        rollout_id (str):
-
-    Raises:
-        errors.UnexpectedStatus: If the server returns an undocumented status code and Client.raise_on_unexpected_status is True.
-        httpx.TimeoutException: If the request takes longer than Client.timeout.
-
-    Returns:
-        ErrorBody
-    """
+    """Download all artifacts."""
 
     return sync_detailed(
         rollout_id=rollout_id,
@@ -154,22 +94,7 @@ async def asyncio_detailed(
     *,
     client: AuthenticatedClient | Client,
 ) -> Response[ErrorBody]:
-    """Download all artifacts
-
-     Returns a ZIP archive that holds every artifact under its `path`. The archive of a rollout without
-    artifacts
-    is empty. Contents that are no longer kept are left out.
-
-    Args:
-        rollout_id (str):
-
-    Raises:
-        errors.UnexpectedStatus: If the server returns an undocumented status code and Client.raise_on_unexpected_status is True.
-        httpx.TimeoutException: If the request takes longer than Client.timeout.
-
-    Returns:
-        Response[ErrorBody]
-    """
+    """Download all artifacts."""
 
     kwargs = _get_kwargs(
         rollout_id=rollout_id,
@@ -185,22 +110,7 @@ async def asyncio(
     *,
     client: AuthenticatedClient | Client,
 ) -> ErrorBody | None:
-    """Download all artifacts
-
-     Returns a ZIP archive that holds every artifact under its `path`. The archive of a rollout without
-    artifacts
-    is empty. Contents that are no longer kept are left out.
-
-    Args:
-        rollout_id (str):
-
-    Raises:
-        errors.UnexpectedStatus: If the server returns an undocumented status code and Client.raise_on_unexpected_status is True.
-        httpx.TimeoutException: If the request takes longer than Client.timeout.
-
-    Returns:
-        ErrorBody
-    """
+    """Download all artifacts."""
 
     return (
         await asyncio_detailed(

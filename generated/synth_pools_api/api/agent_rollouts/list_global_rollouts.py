@@ -57,35 +57,10 @@ def _parse_response(
 
         return response_200
 
-    if response.status_code == 401:
+    if response.status_code in (401, 403, 422, 429, 503) or 500 <= response.status_code <= 599:
         response_401 = ErrorBody.from_dict(response.json())
 
         return response_401
-
-    if response.status_code == 403:
-        response_403 = ErrorBody.from_dict(response.json())
-
-        return response_403
-
-    if response.status_code == 422:
-        response_422 = ErrorBody.from_dict(response.json())
-
-        return response_422
-
-    if response.status_code == 429:
-        response_429 = ErrorBody.from_dict(response.json())
-
-        return response_429
-
-    if response.status_code == 503:
-        response_503 = ErrorBody.from_dict(response.json())
-
-        return response_503
-
-    if 500 <= response.status_code <= 599:
-        response_5xx = ErrorBody.from_dict(response.json())
-
-        return response_5xx
 
     if client.raise_on_unexpected_status:
         raise errors.UnexpectedStatus(response.status_code, response.content)
@@ -112,23 +87,7 @@ def sync_detailed(
     cursor: str | Unset = UNSET,
     prefer: str | Unset = UNSET,
 ) -> Response[ErrorBody | RolloutList]:
-    """List rollouts
-
-     Returns the caller's rollouts in all pools, newest first.
-
-    Args:
-        state (str | Unset):
-        limit (int | Unset):  Default: 100.
-        cursor (str | Unset):
-        prefer (str | Unset):
-
-    Raises:
-        errors.UnexpectedStatus: If the server returns an undocumented status code and Client.raise_on_unexpected_status is True.
-        httpx.TimeoutException: If the request takes longer than Client.timeout.
-
-    Returns:
-        Response[ErrorBody | RolloutList]
-    """
+    """List rollouts."""
 
     kwargs = _get_kwargs(
         state=state,
@@ -152,23 +111,7 @@ def sync(
     cursor: str | Unset = UNSET,
     prefer: str | Unset = UNSET,
 ) -> ErrorBody | RolloutList | None:
-    """List rollouts
-
-     Returns the caller's rollouts in all pools, newest first.
-
-    Args:
-        state (str | Unset):
-        limit (int | Unset):  Default: 100.
-        cursor (str | Unset):
-        prefer (str | Unset):
-
-    Raises:
-        errors.UnexpectedStatus: If the server returns an undocumented status code and Client.raise_on_unexpected_status is True.
-        httpx.TimeoutException: If the request takes longer than Client.timeout.
-
-    Returns:
-        ErrorBody | RolloutList
-    """
+    """List rollouts."""
 
     return sync_detailed(
         client=client,
@@ -187,23 +130,7 @@ async def asyncio_detailed(
     cursor: str | Unset = UNSET,
     prefer: str | Unset = UNSET,
 ) -> Response[ErrorBody | RolloutList]:
-    """List rollouts
-
-     Returns the caller's rollouts in all pools, newest first.
-
-    Args:
-        state (str | Unset):
-        limit (int | Unset):  Default: 100.
-        cursor (str | Unset):
-        prefer (str | Unset):
-
-    Raises:
-        errors.UnexpectedStatus: If the server returns an undocumented status code and Client.raise_on_unexpected_status is True.
-        httpx.TimeoutException: If the request takes longer than Client.timeout.
-
-    Returns:
-        Response[ErrorBody | RolloutList]
-    """
+    """List rollouts."""
 
     kwargs = _get_kwargs(
         state=state,
@@ -225,23 +152,7 @@ async def asyncio(
     cursor: str | Unset = UNSET,
     prefer: str | Unset = UNSET,
 ) -> ErrorBody | RolloutList | None:
-    """List rollouts
-
-     Returns the caller's rollouts in all pools, newest first.
-
-    Args:
-        state (str | Unset):
-        limit (int | Unset):  Default: 100.
-        cursor (str | Unset):
-        prefer (str | Unset):
-
-    Raises:
-        errors.UnexpectedStatus: If the server returns an undocumented status code and Client.raise_on_unexpected_status is True.
-        httpx.TimeoutException: If the request takes longer than Client.timeout.
-
-    Returns:
-        ErrorBody | RolloutList
-    """
+    """List rollouts."""
 
     return (
         await asyncio_detailed(

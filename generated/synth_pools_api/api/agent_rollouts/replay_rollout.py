@@ -42,55 +42,18 @@ def _parse_response(
     from ...models.error_body import ErrorBody
     from ...models.rollout import Rollout
 
-    if response.status_code == 200:
+    if response.status_code in (200, 202):
         response_200 = Rollout.from_dict(response.json())
 
         return response_200
 
-    if response.status_code == 202:
-        response_202 = Rollout.from_dict(response.json())
-
-        return response_202
-
-    if response.status_code == 401:
+    if (
+        response.status_code in (401, 403, 404, 409, 422, 429, 503)
+        or 500 <= response.status_code <= 599
+    ):
         response_401 = ErrorBody.from_dict(response.json())
 
         return response_401
-
-    if response.status_code == 403:
-        response_403 = ErrorBody.from_dict(response.json())
-
-        return response_403
-
-    if response.status_code == 404:
-        response_404 = ErrorBody.from_dict(response.json())
-
-        return response_404
-
-    if response.status_code == 409:
-        response_409 = ErrorBody.from_dict(response.json())
-
-        return response_409
-
-    if response.status_code == 422:
-        response_422 = ErrorBody.from_dict(response.json())
-
-        return response_422
-
-    if response.status_code == 429:
-        response_429 = ErrorBody.from_dict(response.json())
-
-        return response_429
-
-    if response.status_code == 503:
-        response_503 = ErrorBody.from_dict(response.json())
-
-        return response_503
-
-    if 500 <= response.status_code <= 599:
-        response_5xx = ErrorBody.from_dict(response.json())
-
-        return response_5xx
 
     if client.raise_on_unexpected_status:
         raise errors.UnexpectedStatus(response.status_code, response.content)
@@ -115,26 +78,7 @@ def sync_detailed(
     client: AuthenticatedClient | Client,
     idempotency_key: str | Unset = UNSET,
 ) -> Response[ErrorBody | Rollout]:
-    """Run a rollout once more
-
-     Admits a new rollout with the request, the task and the pool of this one, in whatever state this one
-    is.
-    `replay_of` of the new rollout names this one. The rules of `create_rollout` hold: the pool must be
-    `active`, and the task must still exist. If the request says `mode: sync`, returns 200 with the
-    finished
-    rollout.
-
-    Args:
-        rollout_id (str):
-        idempotency_key (str | Unset):
-
-    Raises:
-        errors.UnexpectedStatus: If the server returns an undocumented status code and Client.raise_on_unexpected_status is True.
-        httpx.TimeoutException: If the request takes longer than Client.timeout.
-
-    Returns:
-        Response[ErrorBody | Rollout]
-    """
+    """Run a rollout once more."""
 
     kwargs = _get_kwargs(
         rollout_id=rollout_id,
@@ -154,26 +98,7 @@ def sync(
     client: AuthenticatedClient | Client,
     idempotency_key: str | Unset = UNSET,
 ) -> ErrorBody | Rollout | None:
-    """Run a rollout once more
-
-     Admits a new rollout with the request, the task and the pool of this one, in whatever state this one
-    is.
-    `replay_of` of the new rollout names this one. The rules of `create_rollout` hold: the pool must be
-    `active`, and the task must still exist. If the request says `mode: sync`, returns 200 with the
-    finished
-    rollout.
-
-    Args:
-        rollout_id (str):
-        idempotency_key (str | Unset):
-
-    Raises:
-        errors.UnexpectedStatus: If the server returns an undocumented status code and Client.raise_on_unexpected_status is True.
-        httpx.TimeoutException: If the request takes longer than Client.timeout.
-
-    Returns:
-        ErrorBody | Rollout
-    """
+    """Run a rollout once more."""
 
     return sync_detailed(
         rollout_id=rollout_id,
@@ -188,26 +113,7 @@ async def asyncio_detailed(
     client: AuthenticatedClient | Client,
     idempotency_key: str | Unset = UNSET,
 ) -> Response[ErrorBody | Rollout]:
-    """Run a rollout once more
-
-     Admits a new rollout with the request, the task and the pool of this one, in whatever state this one
-    is.
-    `replay_of` of the new rollout names this one. The rules of `create_rollout` hold: the pool must be
-    `active`, and the task must still exist. If the request says `mode: sync`, returns 200 with the
-    finished
-    rollout.
-
-    Args:
-        rollout_id (str):
-        idempotency_key (str | Unset):
-
-    Raises:
-        errors.UnexpectedStatus: If the server returns an undocumented status code and Client.raise_on_unexpected_status is True.
-        httpx.TimeoutException: If the request takes longer than Client.timeout.
-
-    Returns:
-        Response[ErrorBody | Rollout]
-    """
+    """Run a rollout once more."""
 
     kwargs = _get_kwargs(
         rollout_id=rollout_id,
@@ -225,26 +131,7 @@ async def asyncio(
     client: AuthenticatedClient | Client,
     idempotency_key: str | Unset = UNSET,
 ) -> ErrorBody | Rollout | None:
-    """Run a rollout once more
-
-     Admits a new rollout with the request, the task and the pool of this one, in whatever state this one
-    is.
-    `replay_of` of the new rollout names this one. The rules of `create_rollout` hold: the pool must be
-    `active`, and the task must still exist. If the request says `mode: sync`, returns 200 with the
-    finished
-    rollout.
-
-    Args:
-        rollout_id (str):
-        idempotency_key (str | Unset):
-
-    Raises:
-        errors.UnexpectedStatus: If the server returns an undocumented status code and Client.raise_on_unexpected_status is True.
-        httpx.TimeoutException: If the request takes longer than Client.timeout.
-
-    Returns:
-        ErrorBody | Rollout
-    """
+    """Run a rollout once more."""
 
     return (
         await asyncio_detailed(

@@ -46,50 +46,13 @@ def _parse_response(
 
         return response_200
 
-    if response.status_code == 400:
+    if (
+        response.status_code in (400, 401, 403, 413, 415, 422, 429, 503)
+        or 500 <= response.status_code <= 599
+    ):
         response_400 = ErrorBody.from_dict(response.json())
 
         return response_400
-
-    if response.status_code == 401:
-        response_401 = ErrorBody.from_dict(response.json())
-
-        return response_401
-
-    if response.status_code == 403:
-        response_403 = ErrorBody.from_dict(response.json())
-
-        return response_403
-
-    if response.status_code == 413:
-        response_413 = ErrorBody.from_dict(response.json())
-
-        return response_413
-
-    if response.status_code == 415:
-        response_415 = ErrorBody.from_dict(response.json())
-
-        return response_415
-
-    if response.status_code == 422:
-        response_422 = ErrorBody.from_dict(response.json())
-
-        return response_422
-
-    if response.status_code == 429:
-        response_429 = ErrorBody.from_dict(response.json())
-
-        return response_429
-
-    if response.status_code == 503:
-        response_503 = ErrorBody.from_dict(response.json())
-
-        return response_503
-
-    if 500 <= response.status_code <= 599:
-        response_5xx = ErrorBody.from_dict(response.json())
-
-        return response_5xx
 
     if client.raise_on_unexpected_status:
         raise errors.UnexpectedStatus(response.status_code, response.content)
@@ -113,24 +76,7 @@ def sync_detailed(
     client: AuthenticatedClient | Client,
     body: JsonObject,
 ) -> Response[ErrorBody | RolloutValidation]:
-    """Check a rollout request
-
-     Says what `create_global_rollout` would answer to this request now. Creates nothing. `errors` holds
-    what a
-    creation would answer as 404, 409 or 422, field by field. `valid` is true if `errors` is empty. The
-    body may
-    be any JSON object.
-
-    Args:
-        body (JsonObject): Any JSON object: free-form, kept and answered as it was sent.
-
-    Raises:
-        errors.UnexpectedStatus: If the server returns an undocumented status code and Client.raise_on_unexpected_status is True.
-        httpx.TimeoutException: If the request takes longer than Client.timeout.
-
-    Returns:
-        Response[ErrorBody | RolloutValidation]
-    """
+    """Check a rollout request."""
 
     kwargs = _get_kwargs(
         body=body,
@@ -148,24 +94,7 @@ def sync(
     client: AuthenticatedClient | Client,
     body: JsonObject,
 ) -> ErrorBody | RolloutValidation | None:
-    """Check a rollout request
-
-     Says what `create_global_rollout` would answer to this request now. Creates nothing. `errors` holds
-    what a
-    creation would answer as 404, 409 or 422, field by field. `valid` is true if `errors` is empty. The
-    body may
-    be any JSON object.
-
-    Args:
-        body (JsonObject): Any JSON object: free-form, kept and answered as it was sent.
-
-    Raises:
-        errors.UnexpectedStatus: If the server returns an undocumented status code and Client.raise_on_unexpected_status is True.
-        httpx.TimeoutException: If the request takes longer than Client.timeout.
-
-    Returns:
-        ErrorBody | RolloutValidation
-    """
+    """Check a rollout request."""
 
     return sync_detailed(
         client=client,
@@ -178,24 +107,7 @@ async def asyncio_detailed(
     client: AuthenticatedClient | Client,
     body: JsonObject,
 ) -> Response[ErrorBody | RolloutValidation]:
-    """Check a rollout request
-
-     Says what `create_global_rollout` would answer to this request now. Creates nothing. `errors` holds
-    what a
-    creation would answer as 404, 409 or 422, field by field. `valid` is true if `errors` is empty. The
-    body may
-    be any JSON object.
-
-    Args:
-        body (JsonObject): Any JSON object: free-form, kept and answered as it was sent.
-
-    Raises:
-        errors.UnexpectedStatus: If the server returns an undocumented status code and Client.raise_on_unexpected_status is True.
-        httpx.TimeoutException: If the request takes longer than Client.timeout.
-
-    Returns:
-        Response[ErrorBody | RolloutValidation]
-    """
+    """Check a rollout request."""
 
     kwargs = _get_kwargs(
         body=body,
@@ -211,24 +123,7 @@ async def asyncio(
     client: AuthenticatedClient | Client,
     body: JsonObject,
 ) -> ErrorBody | RolloutValidation | None:
-    """Check a rollout request
-
-     Says what `create_global_rollout` would answer to this request now. Creates nothing. `errors` holds
-    what a
-    creation would answer as 404, 409 or 422, field by field. `valid` is true if `errors` is empty. The
-    body may
-    be any JSON object.
-
-    Args:
-        body (JsonObject): Any JSON object: free-form, kept and answered as it was sent.
-
-    Raises:
-        errors.UnexpectedStatus: If the server returns an undocumented status code and Client.raise_on_unexpected_status is True.
-        httpx.TimeoutException: If the request takes longer than Client.timeout.
-
-    Returns:
-        ErrorBody | RolloutValidation
-    """
+    """Check a rollout request."""
 
     return (
         await asyncio_detailed(

@@ -52,60 +52,13 @@ def _parse_response(
 
         return response_200
 
-    if response.status_code == 400:
+    if (
+        response.status_code in (400, 401, 403, 404, 409, 413, 415, 422, 429, 503)
+        or 500 <= response.status_code <= 599
+    ):
         response_400 = ErrorBody.from_dict(response.json())
 
         return response_400
-
-    if response.status_code == 401:
-        response_401 = ErrorBody.from_dict(response.json())
-
-        return response_401
-
-    if response.status_code == 403:
-        response_403 = ErrorBody.from_dict(response.json())
-
-        return response_403
-
-    if response.status_code == 404:
-        response_404 = ErrorBody.from_dict(response.json())
-
-        return response_404
-
-    if response.status_code == 409:
-        response_409 = ErrorBody.from_dict(response.json())
-
-        return response_409
-
-    if response.status_code == 413:
-        response_413 = ErrorBody.from_dict(response.json())
-
-        return response_413
-
-    if response.status_code == 415:
-        response_415 = ErrorBody.from_dict(response.json())
-
-        return response_415
-
-    if response.status_code == 422:
-        response_422 = ErrorBody.from_dict(response.json())
-
-        return response_422
-
-    if response.status_code == 429:
-        response_429 = ErrorBody.from_dict(response.json())
-
-        return response_429
-
-    if response.status_code == 503:
-        response_503 = ErrorBody.from_dict(response.json())
-
-        return response_503
-
-    if 500 <= response.status_code <= 599:
-        response_5xx = ErrorBody.from_dict(response.json())
-
-        return response_5xx
 
     if client.raise_on_unexpected_status:
         raise errors.UnexpectedStatus(response.status_code, response.content)
@@ -131,25 +84,7 @@ def sync_detailed(
     client: AuthenticatedClient | Client,
     body: ContainerRolloutRequest,
 ) -> Response[ContainerRolloutResult | ErrorBody]:
-    """Run a rollout directly on a task's container
-
-     Posts the body unchanged to the task's container, see *Direct calls*. Queues, stores and measures
-    nothing:
-    the result exists only in this answer.
-
-    Args:
-        pool_id (str):
-        task_id (str):
-        body (ContainerRolloutRequest): A rollout request in the container's own terms; passed
-            through.
-
-    Raises:
-        errors.UnexpectedStatus: If the server returns an undocumented status code and Client.raise_on_unexpected_status is True.
-        httpx.TimeoutException: If the request takes longer than Client.timeout.
-
-    Returns:
-        Response[ContainerRolloutResult | ErrorBody]
-    """
+    """Run a rollout directly on a task's container."""
 
     kwargs = _get_kwargs(
         pool_id=pool_id,
@@ -171,25 +106,7 @@ def sync(
     client: AuthenticatedClient | Client,
     body: ContainerRolloutRequest,
 ) -> ContainerRolloutResult | ErrorBody | None:
-    """Run a rollout directly on a task's container
-
-     Posts the body unchanged to the task's container, see *Direct calls*. Queues, stores and measures
-    nothing:
-    the result exists only in this answer.
-
-    Args:
-        pool_id (str):
-        task_id (str):
-        body (ContainerRolloutRequest): A rollout request in the container's own terms; passed
-            through.
-
-    Raises:
-        errors.UnexpectedStatus: If the server returns an undocumented status code and Client.raise_on_unexpected_status is True.
-        httpx.TimeoutException: If the request takes longer than Client.timeout.
-
-    Returns:
-        ContainerRolloutResult | ErrorBody
-    """
+    """Run a rollout directly on a task's container."""
 
     return sync_detailed(
         pool_id=pool_id,
@@ -206,25 +123,7 @@ async def asyncio_detailed(
     client: AuthenticatedClient | Client,
     body: ContainerRolloutRequest,
 ) -> Response[ContainerRolloutResult | ErrorBody]:
-    """Run a rollout directly on a task's container
-
-     Posts the body unchanged to the task's container, see *Direct calls*. Queues, stores and measures
-    nothing:
-    the result exists only in this answer.
-
-    Args:
-        pool_id (str):
-        task_id (str):
-        body (ContainerRolloutRequest): A rollout request in the container's own terms; passed
-            through.
-
-    Raises:
-        errors.UnexpectedStatus: If the server returns an undocumented status code and Client.raise_on_unexpected_status is True.
-        httpx.TimeoutException: If the request takes longer than Client.timeout.
-
-    Returns:
-        Response[ContainerRolloutResult | ErrorBody]
-    """
+    """Run a rollout directly on a task's container."""
 
     kwargs = _get_kwargs(
         pool_id=pool_id,
@@ -244,25 +143,7 @@ async def asyncio(
     client: AuthenticatedClient | Client,
     body: ContainerRolloutRequest,
 ) -> ContainerRolloutResult | ErrorBody | None:
-    """Run a rollout directly on a task's container
-
-     Posts the body unchanged to the task's container, see *Direct calls*. Queues, stores and measures
-    nothing:
-    the result exists only in this answer.
-
-    Args:
-        pool_id (str):
-        task_id (str):
-        body (ContainerRolloutRequest): A rollout request in the container's own terms; passed
-            through.
-
-    Raises:
-        errors.UnexpectedStatus: If the server returns an undocumented status code and Client.raise_on_unexpected_status is True.
-        httpx.TimeoutException: If the request takes longer than Client.timeout.
-
-    Returns:
-        ContainerRolloutResult | ErrorBody
-    """
+    """Run a rollout directly on a task's container."""
 
     return (
         await asyncio_detailed(

@@ -42,40 +42,10 @@ def _parse_response(
 
         return response_200
 
-    if response.status_code == 401:
+    if response.status_code in (401, 403, 404, 422, 429, 503) or 500 <= response.status_code <= 599:
         response_401 = ErrorBody.from_dict(response.json())
 
         return response_401
-
-    if response.status_code == 403:
-        response_403 = ErrorBody.from_dict(response.json())
-
-        return response_403
-
-    if response.status_code == 404:
-        response_404 = ErrorBody.from_dict(response.json())
-
-        return response_404
-
-    if response.status_code == 422:
-        response_422 = ErrorBody.from_dict(response.json())
-
-        return response_422
-
-    if response.status_code == 429:
-        response_429 = ErrorBody.from_dict(response.json())
-
-        return response_429
-
-    if response.status_code == 503:
-        response_503 = ErrorBody.from_dict(response.json())
-
-        return response_503
-
-    if 500 <= response.status_code <= 599:
-        response_5xx = ErrorBody.from_dict(response.json())
-
-        return response_5xx
 
     if client.raise_on_unexpected_status:
         raise errors.UnexpectedStatus(response.status_code, response.content)
@@ -100,21 +70,7 @@ def sync_detailed(
     *,
     client: AuthenticatedClient | Client,
 ) -> Response[ContainerTaskInfo | ErrorBody]:
-    """Get the task info of a task's container
-
-     Returns what the task's container answers to `GET /task_info`, see *Direct calls*.
-
-    Args:
-        pool_id (str):
-        task_id (str):
-
-    Raises:
-        errors.UnexpectedStatus: If the server returns an undocumented status code and Client.raise_on_unexpected_status is True.
-        httpx.TimeoutException: If the request takes longer than Client.timeout.
-
-    Returns:
-        Response[ContainerTaskInfo | ErrorBody]
-    """
+    """Get the task info of a task's container."""
 
     kwargs = _get_kwargs(
         pool_id=pool_id,
@@ -134,21 +90,7 @@ def sync(
     *,
     client: AuthenticatedClient | Client,
 ) -> ContainerTaskInfo | ErrorBody | None:
-    """Get the task info of a task's container
-
-     Returns what the task's container answers to `GET /task_info`, see *Direct calls*.
-
-    Args:
-        pool_id (str):
-        task_id (str):
-
-    Raises:
-        errors.UnexpectedStatus: If the server returns an undocumented status code and Client.raise_on_unexpected_status is True.
-        httpx.TimeoutException: If the request takes longer than Client.timeout.
-
-    Returns:
-        ContainerTaskInfo | ErrorBody
-    """
+    """Get the task info of a task's container."""
 
     return sync_detailed(
         pool_id=pool_id,
@@ -163,21 +105,7 @@ async def asyncio_detailed(
     *,
     client: AuthenticatedClient | Client,
 ) -> Response[ContainerTaskInfo | ErrorBody]:
-    """Get the task info of a task's container
-
-     Returns what the task's container answers to `GET /task_info`, see *Direct calls*.
-
-    Args:
-        pool_id (str):
-        task_id (str):
-
-    Raises:
-        errors.UnexpectedStatus: If the server returns an undocumented status code and Client.raise_on_unexpected_status is True.
-        httpx.TimeoutException: If the request takes longer than Client.timeout.
-
-    Returns:
-        Response[ContainerTaskInfo | ErrorBody]
-    """
+    """Get the task info of a task's container."""
 
     kwargs = _get_kwargs(
         pool_id=pool_id,
@@ -195,21 +123,7 @@ async def asyncio(
     *,
     client: AuthenticatedClient | Client,
 ) -> ContainerTaskInfo | ErrorBody | None:
-    """Get the task info of a task's container
-
-     Returns what the task's container answers to `GET /task_info`, see *Direct calls*.
-
-    Args:
-        pool_id (str):
-        task_id (str):
-
-    Raises:
-        errors.UnexpectedStatus: If the server returns an undocumented status code and Client.raise_on_unexpected_status is True.
-        httpx.TimeoutException: If the request takes longer than Client.timeout.
-
-    Returns:
-        ContainerTaskInfo | ErrorBody
-    """
+    """Get the task info of a task's container."""
 
     return (
         await asyncio_detailed(

@@ -42,45 +42,13 @@ def _parse_response(
 
         return response_200
 
-    if response.status_code == 401:
+    if (
+        response.status_code in (401, 403, 404, 409, 422, 429, 503)
+        or 500 <= response.status_code <= 599
+    ):
         response_401 = ErrorBody.from_dict(response.json())
 
         return response_401
-
-    if response.status_code == 403:
-        response_403 = ErrorBody.from_dict(response.json())
-
-        return response_403
-
-    if response.status_code == 404:
-        response_404 = ErrorBody.from_dict(response.json())
-
-        return response_404
-
-    if response.status_code == 409:
-        response_409 = ErrorBody.from_dict(response.json())
-
-        return response_409
-
-    if response.status_code == 422:
-        response_422 = ErrorBody.from_dict(response.json())
-
-        return response_422
-
-    if response.status_code == 429:
-        response_429 = ErrorBody.from_dict(response.json())
-
-        return response_429
-
-    if response.status_code == 503:
-        response_503 = ErrorBody.from_dict(response.json())
-
-        return response_503
-
-    if 500 <= response.status_code <= 599:
-        response_5xx = ErrorBody.from_dict(response.json())
-
-        return response_5xx
 
     if client.raise_on_unexpected_status:
         raise errors.UnexpectedStatus(response.status_code, response.content)
@@ -105,23 +73,7 @@ def sync_detailed(
     *,
     client: AuthenticatedClient | Client,
 ) -> Response[ErrorBody | ImageReleaseBinding]:
-    """Bind an image release to the task of a pool
-
-     Has the rollouts of the pool's only task run on the image. May take as long as building the image.
-    Returns
-    409 unless the pool has exactly one task.
-
-    Args:
-        pool_id (str):
-        release_id (str):
-
-    Raises:
-        errors.UnexpectedStatus: If the server returns an undocumented status code and Client.raise_on_unexpected_status is True.
-        httpx.TimeoutException: If the request takes longer than Client.timeout.
-
-    Returns:
-        Response[ErrorBody | ImageReleaseBinding]
-    """
+    """Bind an image release to the task of a pool."""
 
     kwargs = _get_kwargs(
         pool_id=pool_id,
@@ -141,23 +93,7 @@ def sync(
     *,
     client: AuthenticatedClient | Client,
 ) -> ErrorBody | ImageReleaseBinding | None:
-    """Bind an image release to the task of a pool
-
-     Has the rollouts of the pool's only task run on the image. May take as long as building the image.
-    Returns
-    409 unless the pool has exactly one task.
-
-    Args:
-        pool_id (str):
-        release_id (str):
-
-    Raises:
-        errors.UnexpectedStatus: If the server returns an undocumented status code and Client.raise_on_unexpected_status is True.
-        httpx.TimeoutException: If the request takes longer than Client.timeout.
-
-    Returns:
-        ErrorBody | ImageReleaseBinding
-    """
+    """Bind an image release to the task of a pool."""
 
     return sync_detailed(
         pool_id=pool_id,
@@ -172,23 +108,7 @@ async def asyncio_detailed(
     *,
     client: AuthenticatedClient | Client,
 ) -> Response[ErrorBody | ImageReleaseBinding]:
-    """Bind an image release to the task of a pool
-
-     Has the rollouts of the pool's only task run on the image. May take as long as building the image.
-    Returns
-    409 unless the pool has exactly one task.
-
-    Args:
-        pool_id (str):
-        release_id (str):
-
-    Raises:
-        errors.UnexpectedStatus: If the server returns an undocumented status code and Client.raise_on_unexpected_status is True.
-        httpx.TimeoutException: If the request takes longer than Client.timeout.
-
-    Returns:
-        Response[ErrorBody | ImageReleaseBinding]
-    """
+    """Bind an image release to the task of a pool."""
 
     kwargs = _get_kwargs(
         pool_id=pool_id,
@@ -206,23 +126,7 @@ async def asyncio(
     *,
     client: AuthenticatedClient | Client,
 ) -> ErrorBody | ImageReleaseBinding | None:
-    """Bind an image release to the task of a pool
-
-     Has the rollouts of the pool's only task run on the image. May take as long as building the image.
-    Returns
-    409 unless the pool has exactly one task.
-
-    Args:
-        pool_id (str):
-        release_id (str):
-
-    Raises:
-        errors.UnexpectedStatus: If the server returns an undocumented status code and Client.raise_on_unexpected_status is True.
-        httpx.TimeoutException: If the request takes longer than Client.timeout.
-
-    Returns:
-        ErrorBody | ImageReleaseBinding
-    """
+    """Bind an image release to the task of a pool."""
 
     return (
         await asyncio_detailed(

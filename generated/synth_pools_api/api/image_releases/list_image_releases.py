@@ -47,40 +47,10 @@ def _parse_response(
 
         return response_200
 
-    if response.status_code == 401:
+    if response.status_code in (401, 403, 404, 422, 429, 503) or 500 <= response.status_code <= 599:
         response_401 = ErrorBody.from_dict(response.json())
 
         return response_401
-
-    if response.status_code == 403:
-        response_403 = ErrorBody.from_dict(response.json())
-
-        return response_403
-
-    if response.status_code == 404:
-        response_404 = ErrorBody.from_dict(response.json())
-
-        return response_404
-
-    if response.status_code == 422:
-        response_422 = ErrorBody.from_dict(response.json())
-
-        return response_422
-
-    if response.status_code == 429:
-        response_429 = ErrorBody.from_dict(response.json())
-
-        return response_429
-
-    if response.status_code == 503:
-        response_503 = ErrorBody.from_dict(response.json())
-
-        return response_503
-
-    if 500 <= response.status_code <= 599:
-        response_5xx = ErrorBody.from_dict(response.json())
-
-        return response_5xx
 
     if client.raise_on_unexpected_status:
         raise errors.UnexpectedStatus(response.status_code, response.content)
@@ -105,23 +75,7 @@ def sync_detailed(
     client: AuthenticatedClient | Client,
     prefer: str | Unset = UNSET,
 ) -> Response[ErrorBody | ImageReleaseList]:
-    """List the image releases of a pool
-
-     Returns all image releases of the pool, newest first. A server without the feature `image_releases`
-    returns
-    none.
-
-    Args:
-        pool_id (str):
-        prefer (str | Unset):
-
-    Raises:
-        errors.UnexpectedStatus: If the server returns an undocumented status code and Client.raise_on_unexpected_status is True.
-        httpx.TimeoutException: If the request takes longer than Client.timeout.
-
-    Returns:
-        Response[ErrorBody | ImageReleaseList]
-    """
+    """List the image releases of a pool."""
 
     kwargs = _get_kwargs(
         pool_id=pool_id,
@@ -141,23 +95,7 @@ def sync(
     client: AuthenticatedClient | Client,
     prefer: str | Unset = UNSET,
 ) -> ErrorBody | ImageReleaseList | None:
-    """List the image releases of a pool
-
-     Returns all image releases of the pool, newest first. A server without the feature `image_releases`
-    returns
-    none.
-
-    Args:
-        pool_id (str):
-        prefer (str | Unset):
-
-    Raises:
-        errors.UnexpectedStatus: If the server returns an undocumented status code and Client.raise_on_unexpected_status is True.
-        httpx.TimeoutException: If the request takes longer than Client.timeout.
-
-    Returns:
-        ErrorBody | ImageReleaseList
-    """
+    """List the image releases of a pool."""
 
     return sync_detailed(
         pool_id=pool_id,
@@ -172,23 +110,7 @@ async def asyncio_detailed(
     client: AuthenticatedClient | Client,
     prefer: str | Unset = UNSET,
 ) -> Response[ErrorBody | ImageReleaseList]:
-    """List the image releases of a pool
-
-     Returns all image releases of the pool, newest first. A server without the feature `image_releases`
-    returns
-    none.
-
-    Args:
-        pool_id (str):
-        prefer (str | Unset):
-
-    Raises:
-        errors.UnexpectedStatus: If the server returns an undocumented status code and Client.raise_on_unexpected_status is True.
-        httpx.TimeoutException: If the request takes longer than Client.timeout.
-
-    Returns:
-        Response[ErrorBody | ImageReleaseList]
-    """
+    """List the image releases of a pool."""
 
     kwargs = _get_kwargs(
         pool_id=pool_id,
@@ -206,23 +128,7 @@ async def asyncio(
     client: AuthenticatedClient | Client,
     prefer: str | Unset = UNSET,
 ) -> ErrorBody | ImageReleaseList | None:
-    """List the image releases of a pool
-
-     Returns all image releases of the pool, newest first. A server without the feature `image_releases`
-    returns
-    none.
-
-    Args:
-        pool_id (str):
-        prefer (str | Unset):
-
-    Raises:
-        errors.UnexpectedStatus: If the server returns an undocumented status code and Client.raise_on_unexpected_status is True.
-        httpx.TimeoutException: If the request takes longer than Client.timeout.
-
-    Returns:
-        ErrorBody | ImageReleaseList
-    """
+    """List the image releases of a pool."""
 
     return (
         await asyncio_detailed(

@@ -55,40 +55,10 @@ def _parse_response(
 
         return response_200
 
-    if response.status_code == 401:
+    if response.status_code in (401, 403, 404, 422, 429, 503) or 500 <= response.status_code <= 599:
         response_401 = ErrorBody.from_dict(response.json())
 
         return response_401
-
-    if response.status_code == 403:
-        response_403 = ErrorBody.from_dict(response.json())
-
-        return response_403
-
-    if response.status_code == 404:
-        response_404 = ErrorBody.from_dict(response.json())
-
-        return response_404
-
-    if response.status_code == 422:
-        response_422 = ErrorBody.from_dict(response.json())
-
-        return response_422
-
-    if response.status_code == 429:
-        response_429 = ErrorBody.from_dict(response.json())
-
-        return response_429
-
-    if response.status_code == 503:
-        response_503 = ErrorBody.from_dict(response.json())
-
-        return response_503
-
-    if 500 <= response.status_code <= 599:
-        response_5xx = ErrorBody.from_dict(response.json())
-
-        return response_5xx
 
     if client.raise_on_unexpected_status:
         raise errors.UnexpectedStatus(response.status_code, response.content)
@@ -115,36 +85,7 @@ def sync_detailed(
     limit: int | Unset = 1000,
     process: int | Unset = UNSET,
 ) -> Response[ErrorBody | PoolLogPage]:
-    """Get what the processes of a pool wrote
-
-     Returns lines that the processes of the pool wrote to their standard output and standard error,
-    oldest
-    first, since the last start of the server. A process is here one of `config.process`, or a container
-    of
-    `config.image`; the output of the image's pull counts as its container's. Servers with the feature
-    `pool_logs` offer it.
-
-    A pool without processes has no lines. A pool that is `failed` or `archived` keeps its lines. The
-    server
-    keeps only the last lines of each process: `truncated` says whether lines after the position are no
-    longer
-    kept. For the next page a client sends `next_cursor` as `cursor`: at once while `has_more` is true,
-    else
-    after a pause, until the pool is `archived` and no process runs.
-
-    Args:
-        pool_id (str):
-        cursor (str | Unset):
-        limit (int | Unset):  Default: 1000.
-        process (int | Unset):
-
-    Raises:
-        errors.UnexpectedStatus: If the server returns an undocumented status code and Client.raise_on_unexpected_status is True.
-        httpx.TimeoutException: If the request takes longer than Client.timeout.
-
-    Returns:
-        Response[ErrorBody | PoolLogPage]
-    """
+    """Get what the processes of a pool wrote."""
 
     kwargs = _get_kwargs(
         pool_id=pool_id,
@@ -168,36 +109,7 @@ def sync(
     limit: int | Unset = 1000,
     process: int | Unset = UNSET,
 ) -> ErrorBody | PoolLogPage | None:
-    """Get what the processes of a pool wrote
-
-     Returns lines that the processes of the pool wrote to their standard output and standard error,
-    oldest
-    first, since the last start of the server. A process is here one of `config.process`, or a container
-    of
-    `config.image`; the output of the image's pull counts as its container's. Servers with the feature
-    `pool_logs` offer it.
-
-    A pool without processes has no lines. A pool that is `failed` or `archived` keeps its lines. The
-    server
-    keeps only the last lines of each process: `truncated` says whether lines after the position are no
-    longer
-    kept. For the next page a client sends `next_cursor` as `cursor`: at once while `has_more` is true,
-    else
-    after a pause, until the pool is `archived` and no process runs.
-
-    Args:
-        pool_id (str):
-        cursor (str | Unset):
-        limit (int | Unset):  Default: 1000.
-        process (int | Unset):
-
-    Raises:
-        errors.UnexpectedStatus: If the server returns an undocumented status code and Client.raise_on_unexpected_status is True.
-        httpx.TimeoutException: If the request takes longer than Client.timeout.
-
-    Returns:
-        ErrorBody | PoolLogPage
-    """
+    """Get what the processes of a pool wrote."""
 
     return sync_detailed(
         pool_id=pool_id,
@@ -216,36 +128,7 @@ async def asyncio_detailed(
     limit: int | Unset = 1000,
     process: int | Unset = UNSET,
 ) -> Response[ErrorBody | PoolLogPage]:
-    """Get what the processes of a pool wrote
-
-     Returns lines that the processes of the pool wrote to their standard output and standard error,
-    oldest
-    first, since the last start of the server. A process is here one of `config.process`, or a container
-    of
-    `config.image`; the output of the image's pull counts as its container's. Servers with the feature
-    `pool_logs` offer it.
-
-    A pool without processes has no lines. A pool that is `failed` or `archived` keeps its lines. The
-    server
-    keeps only the last lines of each process: `truncated` says whether lines after the position are no
-    longer
-    kept. For the next page a client sends `next_cursor` as `cursor`: at once while `has_more` is true,
-    else
-    after a pause, until the pool is `archived` and no process runs.
-
-    Args:
-        pool_id (str):
-        cursor (str | Unset):
-        limit (int | Unset):  Default: 1000.
-        process (int | Unset):
-
-    Raises:
-        errors.UnexpectedStatus: If the server returns an undocumented status code and Client.raise_on_unexpected_status is True.
-        httpx.TimeoutException: If the request takes longer than Client.timeout.
-
-    Returns:
-        Response[ErrorBody | PoolLogPage]
-    """
+    """Get what the processes of a pool wrote."""
 
     kwargs = _get_kwargs(
         pool_id=pool_id,
@@ -267,36 +150,7 @@ async def asyncio(
     limit: int | Unset = 1000,
     process: int | Unset = UNSET,
 ) -> ErrorBody | PoolLogPage | None:
-    """Get what the processes of a pool wrote
-
-     Returns lines that the processes of the pool wrote to their standard output and standard error,
-    oldest
-    first, since the last start of the server. A process is here one of `config.process`, or a container
-    of
-    `config.image`; the output of the image's pull counts as its container's. Servers with the feature
-    `pool_logs` offer it.
-
-    A pool without processes has no lines. A pool that is `failed` or `archived` keeps its lines. The
-    server
-    keeps only the last lines of each process: `truncated` says whether lines after the position are no
-    longer
-    kept. For the next page a client sends `next_cursor` as `cursor`: at once while `has_more` is true,
-    else
-    after a pause, until the pool is `archived` and no process runs.
-
-    Args:
-        pool_id (str):
-        cursor (str | Unset):
-        limit (int | Unset):  Default: 1000.
-        process (int | Unset):
-
-    Raises:
-        errors.UnexpectedStatus: If the server returns an undocumented status code and Client.raise_on_unexpected_status is True.
-        httpx.TimeoutException: If the request takes longer than Client.timeout.
-
-    Returns:
-        ErrorBody | PoolLogPage
-    """
+    """Get what the processes of a pool wrote."""
 
     return (
         await asyncio_detailed(

@@ -40,45 +40,13 @@ def _parse_response(
 
         return response_200
 
-    if response.status_code == 401:
+    if (
+        response.status_code in (401, 403, 404, 409, 422, 429, 503)
+        or 500 <= response.status_code <= 599
+    ):
         response_401 = ErrorBody.from_dict(response.json())
 
         return response_401
-
-    if response.status_code == 403:
-        response_403 = ErrorBody.from_dict(response.json())
-
-        return response_403
-
-    if response.status_code == 404:
-        response_404 = ErrorBody.from_dict(response.json())
-
-        return response_404
-
-    if response.status_code == 409:
-        response_409 = ErrorBody.from_dict(response.json())
-
-        return response_409
-
-    if response.status_code == 422:
-        response_422 = ErrorBody.from_dict(response.json())
-
-        return response_422
-
-    if response.status_code == 429:
-        response_429 = ErrorBody.from_dict(response.json())
-
-        return response_429
-
-    if response.status_code == 503:
-        response_503 = ErrorBody.from_dict(response.json())
-
-        return response_503
-
-    if 500 <= response.status_code <= 599:
-        response_5xx = ErrorBody.from_dict(response.json())
-
-        return response_5xx
 
     if client.raise_on_unexpected_status:
         raise errors.UnexpectedStatus(response.status_code, response.content)
@@ -102,25 +70,7 @@ def sync_detailed(
     *,
     client: AuthenticatedClient | Client,
 ) -> Response[ErrorBody | Pool]:
-    """Pause a pool
-
-     Stops the pool from admitting rollouts until it is resumed. Running rollouts go on. Queued rollouts
-    wait.
-    Until then the creation of a rollout returns 409 `pool_not_active`. The server ends the containers
-    that it
-    started for the pool once no rollout of it runs any more. Answers a pool that is paused already
-    unchanged.
-
-    Args:
-        pool_id (str):
-
-    Raises:
-        errors.UnexpectedStatus: If the server returns an undocumented status code and Client.raise_on_unexpected_status is True.
-        httpx.TimeoutException: If the request takes longer than Client.timeout.
-
-    Returns:
-        Response[ErrorBody | Pool]
-    """
+    """Pause a pool."""
 
     kwargs = _get_kwargs(
         pool_id=pool_id,
@@ -138,25 +88,7 @@ def sync(
     *,
     client: AuthenticatedClient | Client,
 ) -> ErrorBody | Pool | None:
-    """Pause a pool
-
-     Stops the pool from admitting rollouts until it is resumed. Running rollouts go on. Queued rollouts
-    wait.
-    Until then the creation of a rollout returns 409 `pool_not_active`. The server ends the containers
-    that it
-    started for the pool once no rollout of it runs any more. Answers a pool that is paused already
-    unchanged.
-
-    Args:
-        pool_id (str):
-
-    Raises:
-        errors.UnexpectedStatus: If the server returns an undocumented status code and Client.raise_on_unexpected_status is True.
-        httpx.TimeoutException: If the request takes longer than Client.timeout.
-
-    Returns:
-        ErrorBody | Pool
-    """
+    """Pause a pool."""
 
     return sync_detailed(
         pool_id=pool_id,
@@ -169,25 +101,7 @@ async def asyncio_detailed(
     *,
     client: AuthenticatedClient | Client,
 ) -> Response[ErrorBody | Pool]:
-    """Pause a pool
-
-     Stops the pool from admitting rollouts until it is resumed. Running rollouts go on. Queued rollouts
-    wait.
-    Until then the creation of a rollout returns 409 `pool_not_active`. The server ends the containers
-    that it
-    started for the pool once no rollout of it runs any more. Answers a pool that is paused already
-    unchanged.
-
-    Args:
-        pool_id (str):
-
-    Raises:
-        errors.UnexpectedStatus: If the server returns an undocumented status code and Client.raise_on_unexpected_status is True.
-        httpx.TimeoutException: If the request takes longer than Client.timeout.
-
-    Returns:
-        Response[ErrorBody | Pool]
-    """
+    """Pause a pool."""
 
     kwargs = _get_kwargs(
         pool_id=pool_id,
@@ -203,25 +117,7 @@ async def asyncio(
     *,
     client: AuthenticatedClient | Client,
 ) -> ErrorBody | Pool | None:
-    """Pause a pool
-
-     Stops the pool from admitting rollouts until it is resumed. Running rollouts go on. Queued rollouts
-    wait.
-    Until then the creation of a rollout returns 409 `pool_not_active`. The server ends the containers
-    that it
-    started for the pool once no rollout of it runs any more. Answers a pool that is paused already
-    unchanged.
-
-    Args:
-        pool_id (str):
-
-    Raises:
-        errors.UnexpectedStatus: If the server returns an undocumented status code and Client.raise_on_unexpected_status is True.
-        httpx.TimeoutException: If the request takes longer than Client.timeout.
-
-    Returns:
-        ErrorBody | Pool
-    """
+    """Pause a pool."""
 
     return (
         await asyncio_detailed(

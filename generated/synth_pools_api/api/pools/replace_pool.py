@@ -50,60 +50,13 @@ def _parse_response(
 
         return response_200
 
-    if response.status_code == 400:
+    if (
+        response.status_code in (400, 401, 403, 404, 409, 413, 415, 422, 429, 503)
+        or 500 <= response.status_code <= 599
+    ):
         response_400 = ErrorBody.from_dict(response.json())
 
         return response_400
-
-    if response.status_code == 401:
-        response_401 = ErrorBody.from_dict(response.json())
-
-        return response_401
-
-    if response.status_code == 403:
-        response_403 = ErrorBody.from_dict(response.json())
-
-        return response_403
-
-    if response.status_code == 404:
-        response_404 = ErrorBody.from_dict(response.json())
-
-        return response_404
-
-    if response.status_code == 409:
-        response_409 = ErrorBody.from_dict(response.json())
-
-        return response_409
-
-    if response.status_code == 413:
-        response_413 = ErrorBody.from_dict(response.json())
-
-        return response_413
-
-    if response.status_code == 415:
-        response_415 = ErrorBody.from_dict(response.json())
-
-        return response_415
-
-    if response.status_code == 422:
-        response_422 = ErrorBody.from_dict(response.json())
-
-        return response_422
-
-    if response.status_code == 429:
-        response_429 = ErrorBody.from_dict(response.json())
-
-        return response_429
-
-    if response.status_code == 503:
-        response_503 = ErrorBody.from_dict(response.json())
-
-        return response_503
-
-    if 500 <= response.status_code <= 599:
-        response_5xx = ErrorBody.from_dict(response.json())
-
-        return response_5xx
 
     if client.raise_on_unexpected_status:
         raise errors.UnexpectedStatus(response.status_code, response.content)
@@ -128,31 +81,7 @@ def sync_detailed(
     client: AuthenticatedClient | Client,
     body: PoolDefinition,
 ) -> Response[ErrorBody | Pool]:
-    """Replace a pool
-
-     Sets the whole definition. What the body does not name goes back to its default, `tasks` included.
-    Archives
-    each task that `tasks` no longer names. A task that is named again keeps its `created_at`. The pool
-    keeps
-    its id and its `created_at`.
-
-    Args:
-        pool_id (str):
-        body (PoolDefinition): A whole pool as the caller defines it, to create or replace it.
-            Null is the same as not given. Unknown fields
-            are kept. `status`, `state`, `created_at`, `updated_at` and `archived_at` belong to the
-            server and are
-            ignored. Some fields have two spellings (`target` and `backend`, `config` and
-            `pool_config`, `metadata` and
-            `pool_metadata`): the server accepts both, and answers both.
-
-    Raises:
-        errors.UnexpectedStatus: If the server returns an undocumented status code and Client.raise_on_unexpected_status is True.
-        httpx.TimeoutException: If the request takes longer than Client.timeout.
-
-    Returns:
-        Response[ErrorBody | Pool]
-    """
+    """Replace a pool."""
 
     kwargs = _get_kwargs(
         pool_id=pool_id,
@@ -172,31 +101,7 @@ def sync(
     client: AuthenticatedClient | Client,
     body: PoolDefinition,
 ) -> ErrorBody | Pool | None:
-    """Replace a pool
-
-     Sets the whole definition. What the body does not name goes back to its default, `tasks` included.
-    Archives
-    each task that `tasks` no longer names. A task that is named again keeps its `created_at`. The pool
-    keeps
-    its id and its `created_at`.
-
-    Args:
-        pool_id (str):
-        body (PoolDefinition): A whole pool as the caller defines it, to create or replace it.
-            Null is the same as not given. Unknown fields
-            are kept. `status`, `state`, `created_at`, `updated_at` and `archived_at` belong to the
-            server and are
-            ignored. Some fields have two spellings (`target` and `backend`, `config` and
-            `pool_config`, `metadata` and
-            `pool_metadata`): the server accepts both, and answers both.
-
-    Raises:
-        errors.UnexpectedStatus: If the server returns an undocumented status code and Client.raise_on_unexpected_status is True.
-        httpx.TimeoutException: If the request takes longer than Client.timeout.
-
-    Returns:
-        ErrorBody | Pool
-    """
+    """Replace a pool."""
 
     return sync_detailed(
         pool_id=pool_id,
@@ -211,31 +116,7 @@ async def asyncio_detailed(
     client: AuthenticatedClient | Client,
     body: PoolDefinition,
 ) -> Response[ErrorBody | Pool]:
-    """Replace a pool
-
-     Sets the whole definition. What the body does not name goes back to its default, `tasks` included.
-    Archives
-    each task that `tasks` no longer names. A task that is named again keeps its `created_at`. The pool
-    keeps
-    its id and its `created_at`.
-
-    Args:
-        pool_id (str):
-        body (PoolDefinition): A whole pool as the caller defines it, to create or replace it.
-            Null is the same as not given. Unknown fields
-            are kept. `status`, `state`, `created_at`, `updated_at` and `archived_at` belong to the
-            server and are
-            ignored. Some fields have two spellings (`target` and `backend`, `config` and
-            `pool_config`, `metadata` and
-            `pool_metadata`): the server accepts both, and answers both.
-
-    Raises:
-        errors.UnexpectedStatus: If the server returns an undocumented status code and Client.raise_on_unexpected_status is True.
-        httpx.TimeoutException: If the request takes longer than Client.timeout.
-
-    Returns:
-        Response[ErrorBody | Pool]
-    """
+    """Replace a pool."""
 
     kwargs = _get_kwargs(
         pool_id=pool_id,
@@ -253,31 +134,7 @@ async def asyncio(
     client: AuthenticatedClient | Client,
     body: PoolDefinition,
 ) -> ErrorBody | Pool | None:
-    """Replace a pool
-
-     Sets the whole definition. What the body does not name goes back to its default, `tasks` included.
-    Archives
-    each task that `tasks` no longer names. A task that is named again keeps its `created_at`. The pool
-    keeps
-    its id and its `created_at`.
-
-    Args:
-        pool_id (str):
-        body (PoolDefinition): A whole pool as the caller defines it, to create or replace it.
-            Null is the same as not given. Unknown fields
-            are kept. `status`, `state`, `created_at`, `updated_at` and `archived_at` belong to the
-            server and are
-            ignored. Some fields have two spellings (`target` and `backend`, `config` and
-            `pool_config`, `metadata` and
-            `pool_metadata`): the server accepts both, and answers both.
-
-    Raises:
-        errors.UnexpectedStatus: If the server returns an undocumented status code and Client.raise_on_unexpected_status is True.
-        httpx.TimeoutException: If the request takes longer than Client.timeout.
-
-    Returns:
-        ErrorBody | Pool
-    """
+    """Replace a pool."""
 
     return (
         await asyncio_detailed(

@@ -40,45 +40,13 @@ def _parse_response(
 
         return response_200
 
-    if response.status_code == 401:
+    if (
+        response.status_code in (401, 403, 404, 409, 422, 429, 503)
+        or 500 <= response.status_code <= 599
+    ):
         response_401 = ErrorBody.from_dict(response.json())
 
         return response_401
-
-    if response.status_code == 403:
-        response_403 = ErrorBody.from_dict(response.json())
-
-        return response_403
-
-    if response.status_code == 404:
-        response_404 = ErrorBody.from_dict(response.json())
-
-        return response_404
-
-    if response.status_code == 409:
-        response_409 = ErrorBody.from_dict(response.json())
-
-        return response_409
-
-    if response.status_code == 422:
-        response_422 = ErrorBody.from_dict(response.json())
-
-        return response_422
-
-    if response.status_code == 429:
-        response_429 = ErrorBody.from_dict(response.json())
-
-        return response_429
-
-    if response.status_code == 503:
-        response_503 = ErrorBody.from_dict(response.json())
-
-        return response_503
-
-    if 500 <= response.status_code <= 599:
-        response_5xx = ErrorBody.from_dict(response.json())
-
-        return response_5xx
 
     if client.raise_on_unexpected_status:
         raise errors.UnexpectedStatus(response.status_code, response.content)
@@ -102,24 +70,7 @@ def sync_detailed(
     *,
     client: AuthenticatedClient | Client,
 ) -> Response[ErrorBody | Pool]:
-    """Resume a pool
-
-     Has the pool admit and start rollouts again. Where the server starts its containers, the pool is
-    `warming`
-    until one of them is healthy; else it is `active` at once. A `failed` pool is tried again. Answers
-    an
-    `active` or `warming` pool unchanged.
-
-    Args:
-        pool_id (str):
-
-    Raises:
-        errors.UnexpectedStatus: If the server returns an undocumented status code and Client.raise_on_unexpected_status is True.
-        httpx.TimeoutException: If the request takes longer than Client.timeout.
-
-    Returns:
-        Response[ErrorBody | Pool]
-    """
+    """Resume a pool."""
 
     kwargs = _get_kwargs(
         pool_id=pool_id,
@@ -137,24 +88,7 @@ def sync(
     *,
     client: AuthenticatedClient | Client,
 ) -> ErrorBody | Pool | None:
-    """Resume a pool
-
-     Has the pool admit and start rollouts again. Where the server starts its containers, the pool is
-    `warming`
-    until one of them is healthy; else it is `active` at once. A `failed` pool is tried again. Answers
-    an
-    `active` or `warming` pool unchanged.
-
-    Args:
-        pool_id (str):
-
-    Raises:
-        errors.UnexpectedStatus: If the server returns an undocumented status code and Client.raise_on_unexpected_status is True.
-        httpx.TimeoutException: If the request takes longer than Client.timeout.
-
-    Returns:
-        ErrorBody | Pool
-    """
+    """Resume a pool."""
 
     return sync_detailed(
         pool_id=pool_id,
@@ -167,24 +101,7 @@ async def asyncio_detailed(
     *,
     client: AuthenticatedClient | Client,
 ) -> Response[ErrorBody | Pool]:
-    """Resume a pool
-
-     Has the pool admit and start rollouts again. Where the server starts its containers, the pool is
-    `warming`
-    until one of them is healthy; else it is `active` at once. A `failed` pool is tried again. Answers
-    an
-    `active` or `warming` pool unchanged.
-
-    Args:
-        pool_id (str):
-
-    Raises:
-        errors.UnexpectedStatus: If the server returns an undocumented status code and Client.raise_on_unexpected_status is True.
-        httpx.TimeoutException: If the request takes longer than Client.timeout.
-
-    Returns:
-        Response[ErrorBody | Pool]
-    """
+    """Resume a pool."""
 
     kwargs = _get_kwargs(
         pool_id=pool_id,
@@ -200,24 +117,7 @@ async def asyncio(
     *,
     client: AuthenticatedClient | Client,
 ) -> ErrorBody | Pool | None:
-    """Resume a pool
-
-     Has the pool admit and start rollouts again. Where the server starts its containers, the pool is
-    `warming`
-    until one of them is healthy; else it is `active` at once. A `failed` pool is tried again. Answers
-    an
-    `active` or `warming` pool unchanged.
-
-    Args:
-        pool_id (str):
-
-    Raises:
-        errors.UnexpectedStatus: If the server returns an undocumented status code and Client.raise_on_unexpected_status is True.
-        httpx.TimeoutException: If the request takes longer than Client.timeout.
-
-    Returns:
-        ErrorBody | Pool
-    """
+    """Resume a pool."""
 
     return (
         await asyncio_detailed(

@@ -53,60 +53,13 @@ def _parse_response(
 
         return response_200
 
-    if response.status_code == 400:
+    if (
+        response.status_code in (400, 401, 403, 404, 409, 413, 415, 422, 429, 503)
+        or 500 <= response.status_code <= 599
+    ):
         response_400 = ErrorBody.from_dict(response.json())
 
         return response_400
-
-    if response.status_code == 401:
-        response_401 = ErrorBody.from_dict(response.json())
-
-        return response_401
-
-    if response.status_code == 403:
-        response_403 = ErrorBody.from_dict(response.json())
-
-        return response_403
-
-    if response.status_code == 404:
-        response_404 = ErrorBody.from_dict(response.json())
-
-        return response_404
-
-    if response.status_code == 409:
-        response_409 = ErrorBody.from_dict(response.json())
-
-        return response_409
-
-    if response.status_code == 413:
-        response_413 = ErrorBody.from_dict(response.json())
-
-        return response_413
-
-    if response.status_code == 415:
-        response_415 = ErrorBody.from_dict(response.json())
-
-        return response_415
-
-    if response.status_code == 422:
-        response_422 = ErrorBody.from_dict(response.json())
-
-        return response_422
-
-    if response.status_code == 429:
-        response_429 = ErrorBody.from_dict(response.json())
-
-        return response_429
-
-    if response.status_code == 503:
-        response_503 = ErrorBody.from_dict(response.json())
-
-        return response_503
-
-    if 500 <= response.status_code <= 599:
-        response_5xx = ErrorBody.from_dict(response.json())
-
-        return response_5xx
 
     if client.raise_on_unexpected_status:
         raise errors.UnexpectedStatus(response.status_code, response.content)
@@ -132,28 +85,7 @@ def sync_detailed(
     client: AuthenticatedClient | Client,
     body: CancelRequest | Unset = UNSET,
 ) -> Response[ErrorBody | Rollout]:
-    """Cancel a rollout
-
-     Cancels a rollout. A queued one never starts. A running one is stopped, and its container is told.
-    Returns
-    200 if the rollout is `cancelled` already, so that a client can retry it. Returns 409
-    `rollout_finished` if
-    the rollout has completed or failed, because then the request has no effect. The body may be absent
-    or any
-    object.
-
-    Args:
-        pool_id (str):
-        rollout_id (str):
-        body (CancelRequest | Unset): No field is read yet; the body may be absent.
-
-    Raises:
-        errors.UnexpectedStatus: If the server returns an undocumented status code and Client.raise_on_unexpected_status is True.
-        httpx.TimeoutException: If the request takes longer than Client.timeout.
-
-    Returns:
-        Response[ErrorBody | Rollout]
-    """
+    """Cancel a rollout."""
 
     kwargs = _get_kwargs(
         pool_id=pool_id,
@@ -175,28 +107,7 @@ def sync(
     client: AuthenticatedClient | Client,
     body: CancelRequest | Unset = UNSET,
 ) -> ErrorBody | Rollout | None:
-    """Cancel a rollout
-
-     Cancels a rollout. A queued one never starts. A running one is stopped, and its container is told.
-    Returns
-    200 if the rollout is `cancelled` already, so that a client can retry it. Returns 409
-    `rollout_finished` if
-    the rollout has completed or failed, because then the request has no effect. The body may be absent
-    or any
-    object.
-
-    Args:
-        pool_id (str):
-        rollout_id (str):
-        body (CancelRequest | Unset): No field is read yet; the body may be absent.
-
-    Raises:
-        errors.UnexpectedStatus: If the server returns an undocumented status code and Client.raise_on_unexpected_status is True.
-        httpx.TimeoutException: If the request takes longer than Client.timeout.
-
-    Returns:
-        ErrorBody | Rollout
-    """
+    """Cancel a rollout."""
 
     return sync_detailed(
         pool_id=pool_id,
@@ -213,28 +124,7 @@ async def asyncio_detailed(
     client: AuthenticatedClient | Client,
     body: CancelRequest | Unset = UNSET,
 ) -> Response[ErrorBody | Rollout]:
-    """Cancel a rollout
-
-     Cancels a rollout. A queued one never starts. A running one is stopped, and its container is told.
-    Returns
-    200 if the rollout is `cancelled` already, so that a client can retry it. Returns 409
-    `rollout_finished` if
-    the rollout has completed or failed, because then the request has no effect. The body may be absent
-    or any
-    object.
-
-    Args:
-        pool_id (str):
-        rollout_id (str):
-        body (CancelRequest | Unset): No field is read yet; the body may be absent.
-
-    Raises:
-        errors.UnexpectedStatus: If the server returns an undocumented status code and Client.raise_on_unexpected_status is True.
-        httpx.TimeoutException: If the request takes longer than Client.timeout.
-
-    Returns:
-        Response[ErrorBody | Rollout]
-    """
+    """Cancel a rollout."""
 
     kwargs = _get_kwargs(
         pool_id=pool_id,
@@ -254,28 +144,7 @@ async def asyncio(
     client: AuthenticatedClient | Client,
     body: CancelRequest | Unset = UNSET,
 ) -> ErrorBody | Rollout | None:
-    """Cancel a rollout
-
-     Cancels a rollout. A queued one never starts. A running one is stopped, and its container is told.
-    Returns
-    200 if the rollout is `cancelled` already, so that a client can retry it. Returns 409
-    `rollout_finished` if
-    the rollout has completed or failed, because then the request has no effect. The body may be absent
-    or any
-    object.
-
-    Args:
-        pool_id (str):
-        rollout_id (str):
-        body (CancelRequest | Unset): No field is read yet; the body may be absent.
-
-    Raises:
-        errors.UnexpectedStatus: If the server returns an undocumented status code and Client.raise_on_unexpected_status is True.
-        httpx.TimeoutException: If the request takes longer than Client.timeout.
-
-    Returns:
-        ErrorBody | Rollout
-    """
+    """Cancel a rollout."""
 
     return (
         await asyncio_detailed(

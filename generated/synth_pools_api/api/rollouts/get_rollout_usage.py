@@ -42,40 +42,10 @@ def _parse_response(
 
         return response_200
 
-    if response.status_code == 401:
+    if response.status_code in (401, 403, 404, 422, 429, 503) or 500 <= response.status_code <= 599:
         response_401 = ErrorBody.from_dict(response.json())
 
         return response_401
-
-    if response.status_code == 403:
-        response_403 = ErrorBody.from_dict(response.json())
-
-        return response_403
-
-    if response.status_code == 404:
-        response_404 = ErrorBody.from_dict(response.json())
-
-        return response_404
-
-    if response.status_code == 422:
-        response_422 = ErrorBody.from_dict(response.json())
-
-        return response_422
-
-    if response.status_code == 429:
-        response_429 = ErrorBody.from_dict(response.json())
-
-        return response_429
-
-    if response.status_code == 503:
-        response_503 = ErrorBody.from_dict(response.json())
-
-        return response_503
-
-    if 500 <= response.status_code <= 599:
-        response_5xx = ErrorBody.from_dict(response.json())
-
-        return response_5xx
 
     if client.raise_on_unexpected_status:
         raise errors.UnexpectedStatus(response.status_code, response.content)
@@ -100,23 +70,7 @@ def sync_detailed(
     *,
     client: AuthenticatedClient | Client,
 ) -> Response[ErrorBody | RolloutUsage]:
-    """Get the usage of a rollout
-
-     Returns how much time, how many tokens and how many bytes the rollout used. Until the rollout starts
-    each
-    figure is zero, or null where nothing is known. The figures are final once the rollout has ended.
-
-    Args:
-        pool_id (str):
-        rollout_id (str):
-
-    Raises:
-        errors.UnexpectedStatus: If the server returns an undocumented status code and Client.raise_on_unexpected_status is True.
-        httpx.TimeoutException: If the request takes longer than Client.timeout.
-
-    Returns:
-        Response[ErrorBody | RolloutUsage]
-    """
+    """Get the usage of a rollout."""
 
     kwargs = _get_kwargs(
         pool_id=pool_id,
@@ -136,23 +90,7 @@ def sync(
     *,
     client: AuthenticatedClient | Client,
 ) -> ErrorBody | RolloutUsage | None:
-    """Get the usage of a rollout
-
-     Returns how much time, how many tokens and how many bytes the rollout used. Until the rollout starts
-    each
-    figure is zero, or null where nothing is known. The figures are final once the rollout has ended.
-
-    Args:
-        pool_id (str):
-        rollout_id (str):
-
-    Raises:
-        errors.UnexpectedStatus: If the server returns an undocumented status code and Client.raise_on_unexpected_status is True.
-        httpx.TimeoutException: If the request takes longer than Client.timeout.
-
-    Returns:
-        ErrorBody | RolloutUsage
-    """
+    """Get the usage of a rollout."""
 
     return sync_detailed(
         pool_id=pool_id,
@@ -167,23 +105,7 @@ async def asyncio_detailed(
     *,
     client: AuthenticatedClient | Client,
 ) -> Response[ErrorBody | RolloutUsage]:
-    """Get the usage of a rollout
-
-     Returns how much time, how many tokens and how many bytes the rollout used. Until the rollout starts
-    each
-    figure is zero, or null where nothing is known. The figures are final once the rollout has ended.
-
-    Args:
-        pool_id (str):
-        rollout_id (str):
-
-    Raises:
-        errors.UnexpectedStatus: If the server returns an undocumented status code and Client.raise_on_unexpected_status is True.
-        httpx.TimeoutException: If the request takes longer than Client.timeout.
-
-    Returns:
-        Response[ErrorBody | RolloutUsage]
-    """
+    """Get the usage of a rollout."""
 
     kwargs = _get_kwargs(
         pool_id=pool_id,
@@ -201,23 +123,7 @@ async def asyncio(
     *,
     client: AuthenticatedClient | Client,
 ) -> ErrorBody | RolloutUsage | None:
-    """Get the usage of a rollout
-
-     Returns how much time, how many tokens and how many bytes the rollout used. Until the rollout starts
-    each
-    figure is zero, or null where nothing is known. The figures are final once the rollout has ended.
-
-    Args:
-        pool_id (str):
-        rollout_id (str):
-
-    Raises:
-        errors.UnexpectedStatus: If the server returns an undocumented status code and Client.raise_on_unexpected_status is True.
-        httpx.TimeoutException: If the request takes longer than Client.timeout.
-
-    Returns:
-        ErrorBody | RolloutUsage
-    """
+    """Get the usage of a rollout."""
 
     return (
         await asyncio_detailed(

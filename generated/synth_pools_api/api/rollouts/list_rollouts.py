@@ -61,40 +61,10 @@ def _parse_response(
 
         return response_200
 
-    if response.status_code == 401:
+    if response.status_code in (401, 403, 404, 422, 429, 503) or 500 <= response.status_code <= 599:
         response_401 = ErrorBody.from_dict(response.json())
 
         return response_401
-
-    if response.status_code == 403:
-        response_403 = ErrorBody.from_dict(response.json())
-
-        return response_403
-
-    if response.status_code == 404:
-        response_404 = ErrorBody.from_dict(response.json())
-
-        return response_404
-
-    if response.status_code == 422:
-        response_422 = ErrorBody.from_dict(response.json())
-
-        return response_422
-
-    if response.status_code == 429:
-        response_429 = ErrorBody.from_dict(response.json())
-
-        return response_429
-
-    if response.status_code == 503:
-        response_503 = ErrorBody.from_dict(response.json())
-
-        return response_503
-
-    if 500 <= response.status_code <= 599:
-        response_5xx = ErrorBody.from_dict(response.json())
-
-        return response_5xx
 
     if client.raise_on_unexpected_status:
         raise errors.UnexpectedStatus(response.status_code, response.content)
@@ -122,24 +92,7 @@ def sync_detailed(
     cursor: str | Unset = UNSET,
     prefer: str | Unset = UNSET,
 ) -> Response[ErrorBody | RolloutList]:
-    """List the rollouts of a pool
-
-     Returns the rollouts of this pool, newest first.
-
-    Args:
-        pool_id (str):
-        state (str | Unset):
-        limit (int | Unset):  Default: 100.
-        cursor (str | Unset):
-        prefer (str | Unset):
-
-    Raises:
-        errors.UnexpectedStatus: If the server returns an undocumented status code and Client.raise_on_unexpected_status is True.
-        httpx.TimeoutException: If the request takes longer than Client.timeout.
-
-    Returns:
-        Response[ErrorBody | RolloutList]
-    """
+    """List the rollouts of a pool."""
 
     kwargs = _get_kwargs(
         pool_id=pool_id,
@@ -165,24 +118,7 @@ def sync(
     cursor: str | Unset = UNSET,
     prefer: str | Unset = UNSET,
 ) -> ErrorBody | RolloutList | None:
-    """List the rollouts of a pool
-
-     Returns the rollouts of this pool, newest first.
-
-    Args:
-        pool_id (str):
-        state (str | Unset):
-        limit (int | Unset):  Default: 100.
-        cursor (str | Unset):
-        prefer (str | Unset):
-
-    Raises:
-        errors.UnexpectedStatus: If the server returns an undocumented status code and Client.raise_on_unexpected_status is True.
-        httpx.TimeoutException: If the request takes longer than Client.timeout.
-
-    Returns:
-        ErrorBody | RolloutList
-    """
+    """List the rollouts of a pool."""
 
     return sync_detailed(
         pool_id=pool_id,
@@ -203,24 +139,7 @@ async def asyncio_detailed(
     cursor: str | Unset = UNSET,
     prefer: str | Unset = UNSET,
 ) -> Response[ErrorBody | RolloutList]:
-    """List the rollouts of a pool
-
-     Returns the rollouts of this pool, newest first.
-
-    Args:
-        pool_id (str):
-        state (str | Unset):
-        limit (int | Unset):  Default: 100.
-        cursor (str | Unset):
-        prefer (str | Unset):
-
-    Raises:
-        errors.UnexpectedStatus: If the server returns an undocumented status code and Client.raise_on_unexpected_status is True.
-        httpx.TimeoutException: If the request takes longer than Client.timeout.
-
-    Returns:
-        Response[ErrorBody | RolloutList]
-    """
+    """List the rollouts of a pool."""
 
     kwargs = _get_kwargs(
         pool_id=pool_id,
@@ -244,24 +163,7 @@ async def asyncio(
     cursor: str | Unset = UNSET,
     prefer: str | Unset = UNSET,
 ) -> ErrorBody | RolloutList | None:
-    """List the rollouts of a pool
-
-     Returns the rollouts of this pool, newest first.
-
-    Args:
-        pool_id (str):
-        state (str | Unset):
-        limit (int | Unset):  Default: 100.
-        cursor (str | Unset):
-        prefer (str | Unset):
-
-    Raises:
-        errors.UnexpectedStatus: If the server returns an undocumented status code and Client.raise_on_unexpected_status is True.
-        httpx.TimeoutException: If the request takes longer than Client.timeout.
-
-    Returns:
-        ErrorBody | RolloutList
-    """
+    """List the rollouts of a pool."""
 
     return (
         await asyncio_detailed(

@@ -69,40 +69,10 @@ def _parse_response(
     if response.status_code == 200:
         return None
 
-    if response.status_code == 401:
+    if response.status_code in (401, 403, 404, 422, 429, 503) or 500 <= response.status_code <= 599:
         response_401 = ErrorBody.from_dict(response.json())
 
         return response_401
-
-    if response.status_code == 403:
-        response_403 = ErrorBody.from_dict(response.json())
-
-        return response_403
-
-    if response.status_code == 404:
-        response_404 = ErrorBody.from_dict(response.json())
-
-        return response_404
-
-    if response.status_code == 422:
-        response_422 = ErrorBody.from_dict(response.json())
-
-        return response_422
-
-    if response.status_code == 429:
-        response_429 = ErrorBody.from_dict(response.json())
-
-        return response_429
-
-    if response.status_code == 503:
-        response_503 = ErrorBody.from_dict(response.json())
-
-        return response_503
-
-    if 500 <= response.status_code <= 599:
-        response_5xx = ErrorBody.from_dict(response.json())
-
-        return response_5xx
 
     if client.raise_on_unexpected_status:
         raise errors.UnexpectedStatus(response.status_code, response.content)
@@ -132,30 +102,7 @@ def sync_detailed(
     limit: int | Unset = 200,
     last_event_id: str | Unset = UNSET,
 ) -> Response[ErrorBody]:
-    """Follow the events of a rollout
-
-     Returns a stream of server-sent events: those that happened, then live ones, until the terminal
-    event. The
-    schema describes the JSON of one `data:` line: one event. With `format=json` returns one page of
-    events.
-    *Events* has the rules of framing, order, resume, silence and pages.
-
-    Args:
-        pool_id (str):
-        rollout_id (str):
-        cursor (str | Unset):
-        after_sequence (int | Unset):
-        format_ (StreamRolloutEventsFormat | Unset):  Default: 'sse'.
-        limit (int | Unset):  Default: 200.
-        last_event_id (str | Unset):
-
-    Raises:
-        errors.UnexpectedStatus: If the server returns an undocumented status code and Client.raise_on_unexpected_status is True.
-        httpx.TimeoutException: If the request takes longer than Client.timeout.
-
-    Returns:
-        Response[ErrorBody]
-    """
+    """Follow the events of a rollout."""
 
     kwargs = _get_kwargs(
         pool_id=pool_id,
@@ -185,30 +132,7 @@ def sync(
     limit: int | Unset = 200,
     last_event_id: str | Unset = UNSET,
 ) -> ErrorBody | None:
-    """Follow the events of a rollout
-
-     Returns a stream of server-sent events: those that happened, then live ones, until the terminal
-    event. The
-    schema describes the JSON of one `data:` line: one event. With `format=json` returns one page of
-    events.
-    *Events* has the rules of framing, order, resume, silence and pages.
-
-    Args:
-        pool_id (str):
-        rollout_id (str):
-        cursor (str | Unset):
-        after_sequence (int | Unset):
-        format_ (StreamRolloutEventsFormat | Unset):  Default: 'sse'.
-        limit (int | Unset):  Default: 200.
-        last_event_id (str | Unset):
-
-    Raises:
-        errors.UnexpectedStatus: If the server returns an undocumented status code and Client.raise_on_unexpected_status is True.
-        httpx.TimeoutException: If the request takes longer than Client.timeout.
-
-    Returns:
-        ErrorBody
-    """
+    """Follow the events of a rollout."""
 
     return sync_detailed(
         pool_id=pool_id,
@@ -233,30 +157,7 @@ async def asyncio_detailed(
     limit: int | Unset = 200,
     last_event_id: str | Unset = UNSET,
 ) -> Response[ErrorBody]:
-    """Follow the events of a rollout
-
-     Returns a stream of server-sent events: those that happened, then live ones, until the terminal
-    event. The
-    schema describes the JSON of one `data:` line: one event. With `format=json` returns one page of
-    events.
-    *Events* has the rules of framing, order, resume, silence and pages.
-
-    Args:
-        pool_id (str):
-        rollout_id (str):
-        cursor (str | Unset):
-        after_sequence (int | Unset):
-        format_ (StreamRolloutEventsFormat | Unset):  Default: 'sse'.
-        limit (int | Unset):  Default: 200.
-        last_event_id (str | Unset):
-
-    Raises:
-        errors.UnexpectedStatus: If the server returns an undocumented status code and Client.raise_on_unexpected_status is True.
-        httpx.TimeoutException: If the request takes longer than Client.timeout.
-
-    Returns:
-        Response[ErrorBody]
-    """
+    """Follow the events of a rollout."""
 
     kwargs = _get_kwargs(
         pool_id=pool_id,
@@ -284,30 +185,7 @@ async def asyncio(
     limit: int | Unset = 200,
     last_event_id: str | Unset = UNSET,
 ) -> ErrorBody | None:
-    """Follow the events of a rollout
-
-     Returns a stream of server-sent events: those that happened, then live ones, until the terminal
-    event. The
-    schema describes the JSON of one `data:` line: one event. With `format=json` returns one page of
-    events.
-    *Events* has the rules of framing, order, resume, silence and pages.
-
-    Args:
-        pool_id (str):
-        rollout_id (str):
-        cursor (str | Unset):
-        after_sequence (int | Unset):
-        format_ (StreamRolloutEventsFormat | Unset):  Default: 'sse'.
-        limit (int | Unset):  Default: 200.
-        last_event_id (str | Unset):
-
-    Raises:
-        errors.UnexpectedStatus: If the server returns an undocumented status code and Client.raise_on_unexpected_status is True.
-        httpx.TimeoutException: If the request takes longer than Client.timeout.
-
-    Returns:
-        ErrorBody
-    """
+    """Follow the events of a rollout."""
 
     return (
         await asyncio_detailed(

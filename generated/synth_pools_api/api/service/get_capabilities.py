@@ -35,30 +35,10 @@ def _parse_response(
 
         return response_200
 
-    if response.status_code == 401:
+    if response.status_code in (401, 403, 429, 503) or 500 <= response.status_code <= 599:
         response_401 = ErrorBody.from_dict(response.json())
 
         return response_401
-
-    if response.status_code == 403:
-        response_403 = ErrorBody.from_dict(response.json())
-
-        return response_403
-
-    if response.status_code == 429:
-        response_429 = ErrorBody.from_dict(response.json())
-
-        return response_429
-
-    if response.status_code == 503:
-        response_503 = ErrorBody.from_dict(response.json())
-
-        return response_503
-
-    if 500 <= response.status_code <= 599:
-        response_5xx = ErrorBody.from_dict(response.json())
-
-        return response_5xx
 
     if client.raise_on_unexpected_status:
         raise errors.UnexpectedStatus(response.status_code, response.content)
@@ -81,18 +61,7 @@ def sync_detailed(
     *,
     client: AuthenticatedClient | Client,
 ) -> Response[Capabilities | ErrorBody]:
-    """Get the capabilities of the server
-
-     Returns the targets and the optional features of this server. A feature that is not listed is not
-    offered.
-
-    Raises:
-        errors.UnexpectedStatus: If the server returns an undocumented status code and Client.raise_on_unexpected_status is True.
-        httpx.TimeoutException: If the request takes longer than Client.timeout.
-
-    Returns:
-        Response[Capabilities | ErrorBody]
-    """
+    """Get the capabilities of the server."""
 
     kwargs = _get_kwargs()
 
@@ -107,18 +76,7 @@ def sync(
     *,
     client: AuthenticatedClient | Client,
 ) -> Capabilities | ErrorBody | None:
-    """Get the capabilities of the server
-
-     Returns the targets and the optional features of this server. A feature that is not listed is not
-    offered.
-
-    Raises:
-        errors.UnexpectedStatus: If the server returns an undocumented status code and Client.raise_on_unexpected_status is True.
-        httpx.TimeoutException: If the request takes longer than Client.timeout.
-
-    Returns:
-        Capabilities | ErrorBody
-    """
+    """Get the capabilities of the server."""
 
     return sync_detailed(
         client=client,
@@ -129,18 +87,7 @@ async def asyncio_detailed(
     *,
     client: AuthenticatedClient | Client,
 ) -> Response[Capabilities | ErrorBody]:
-    """Get the capabilities of the server
-
-     Returns the targets and the optional features of this server. A feature that is not listed is not
-    offered.
-
-    Raises:
-        errors.UnexpectedStatus: If the server returns an undocumented status code and Client.raise_on_unexpected_status is True.
-        httpx.TimeoutException: If the request takes longer than Client.timeout.
-
-    Returns:
-        Response[Capabilities | ErrorBody]
-    """
+    """Get the capabilities of the server."""
 
     kwargs = _get_kwargs()
 
@@ -153,18 +100,7 @@ async def asyncio(
     *,
     client: AuthenticatedClient | Client,
 ) -> Capabilities | ErrorBody | None:
-    """Get the capabilities of the server
-
-     Returns the targets and the optional features of this server. A feature that is not listed is not
-    offered.
-
-    Raises:
-        errors.UnexpectedStatus: If the server returns an undocumented status code and Client.raise_on_unexpected_status is True.
-        httpx.TimeoutException: If the request takes longer than Client.timeout.
-
-    Returns:
-        Capabilities | ErrorBody
-    """
+    """Get the capabilities of the server."""
 
     return (
         await asyncio_detailed(

@@ -35,30 +35,10 @@ def _parse_response(
 
         return response_200
 
-    if response.status_code == 401:
+    if response.status_code in (401, 403, 429, 503) or 500 <= response.status_code <= 599:
         response_401 = ErrorBody.from_dict(response.json())
 
         return response_401
-
-    if response.status_code == 403:
-        response_403 = ErrorBody.from_dict(response.json())
-
-        return response_403
-
-    if response.status_code == 429:
-        response_429 = ErrorBody.from_dict(response.json())
-
-        return response_429
-
-    if response.status_code == 503:
-        response_503 = ErrorBody.from_dict(response.json())
-
-        return response_503
-
-    if 500 <= response.status_code <= 599:
-        response_5xx = ErrorBody.from_dict(response.json())
-
-        return response_5xx
 
     if client.raise_on_unexpected_status:
         raise errors.UnexpectedStatus(response.status_code, response.content)
@@ -81,17 +61,7 @@ def sync_detailed(
     *,
     client: AuthenticatedClient | Client,
 ) -> Response[ErrorBody | QueueStatus]:
-    """Get the state of the queue
-
-     Returns how many rollouts wait and run in all pools of the caller, and how many could run at once.
-
-    Raises:
-        errors.UnexpectedStatus: If the server returns an undocumented status code and Client.raise_on_unexpected_status is True.
-        httpx.TimeoutException: If the request takes longer than Client.timeout.
-
-    Returns:
-        Response[ErrorBody | QueueStatus]
-    """
+    """Get the state of the queue."""
 
     kwargs = _get_kwargs()
 
@@ -106,17 +76,7 @@ def sync(
     *,
     client: AuthenticatedClient | Client,
 ) -> ErrorBody | QueueStatus | None:
-    """Get the state of the queue
-
-     Returns how many rollouts wait and run in all pools of the caller, and how many could run at once.
-
-    Raises:
-        errors.UnexpectedStatus: If the server returns an undocumented status code and Client.raise_on_unexpected_status is True.
-        httpx.TimeoutException: If the request takes longer than Client.timeout.
-
-    Returns:
-        ErrorBody | QueueStatus
-    """
+    """Get the state of the queue."""
 
     return sync_detailed(
         client=client,
@@ -127,17 +87,7 @@ async def asyncio_detailed(
     *,
     client: AuthenticatedClient | Client,
 ) -> Response[ErrorBody | QueueStatus]:
-    """Get the state of the queue
-
-     Returns how many rollouts wait and run in all pools of the caller, and how many could run at once.
-
-    Raises:
-        errors.UnexpectedStatus: If the server returns an undocumented status code and Client.raise_on_unexpected_status is True.
-        httpx.TimeoutException: If the request takes longer than Client.timeout.
-
-    Returns:
-        Response[ErrorBody | QueueStatus]
-    """
+    """Get the state of the queue."""
 
     kwargs = _get_kwargs()
 
@@ -150,17 +100,7 @@ async def asyncio(
     *,
     client: AuthenticatedClient | Client,
 ) -> ErrorBody | QueueStatus | None:
-    """Get the state of the queue
-
-     Returns how many rollouts wait and run in all pools of the caller, and how many could run at once.
-
-    Raises:
-        errors.UnexpectedStatus: If the server returns an undocumented status code and Client.raise_on_unexpected_status is True.
-        httpx.TimeoutException: If the request takes longer than Client.timeout.
-
-    Returns:
-        ErrorBody | QueueStatus
-    """
+    """Get the state of the queue."""
 
     return (
         await asyncio_detailed(

@@ -42,45 +42,13 @@ def _parse_response(
 
         return response_200
 
-    if response.status_code == 401:
+    if (
+        response.status_code in (401, 403, 404, 409, 422, 429, 503)
+        or 500 <= response.status_code <= 599
+    ):
         response_401 = ErrorBody.from_dict(response.json())
 
         return response_401
-
-    if response.status_code == 403:
-        response_403 = ErrorBody.from_dict(response.json())
-
-        return response_403
-
-    if response.status_code == 404:
-        response_404 = ErrorBody.from_dict(response.json())
-
-        return response_404
-
-    if response.status_code == 409:
-        response_409 = ErrorBody.from_dict(response.json())
-
-        return response_409
-
-    if response.status_code == 422:
-        response_422 = ErrorBody.from_dict(response.json())
-
-        return response_422
-
-    if response.status_code == 429:
-        response_429 = ErrorBody.from_dict(response.json())
-
-        return response_429
-
-    if response.status_code == 503:
-        response_503 = ErrorBody.from_dict(response.json())
-
-        return response_503
-
-    if 500 <= response.status_code <= 599:
-        response_5xx = ErrorBody.from_dict(response.json())
-
-        return response_5xx
 
     if client.raise_on_unexpected_status:
         raise errors.UnexpectedStatus(response.status_code, response.content)
@@ -105,22 +73,7 @@ def sync_detailed(
     *,
     client: AuthenticatedClient | Client,
 ) -> Response[ErrorBody | Task]:
-    """Delete a task
-
-     Removes the task and returns it a last time, see *Tasks: states*. A repetition returns 404
-    `task_not_found`.
-
-    Args:
-        pool_id (str):
-        task_id (str):
-
-    Raises:
-        errors.UnexpectedStatus: If the server returns an undocumented status code and Client.raise_on_unexpected_status is True.
-        httpx.TimeoutException: If the request takes longer than Client.timeout.
-
-    Returns:
-        Response[ErrorBody | Task]
-    """
+    """Delete a task."""
 
     kwargs = _get_kwargs(
         pool_id=pool_id,
@@ -140,22 +93,7 @@ def sync(
     *,
     client: AuthenticatedClient | Client,
 ) -> ErrorBody | Task | None:
-    """Delete a task
-
-     Removes the task and returns it a last time, see *Tasks: states*. A repetition returns 404
-    `task_not_found`.
-
-    Args:
-        pool_id (str):
-        task_id (str):
-
-    Raises:
-        errors.UnexpectedStatus: If the server returns an undocumented status code and Client.raise_on_unexpected_status is True.
-        httpx.TimeoutException: If the request takes longer than Client.timeout.
-
-    Returns:
-        ErrorBody | Task
-    """
+    """Delete a task."""
 
     return sync_detailed(
         pool_id=pool_id,
@@ -170,22 +108,7 @@ async def asyncio_detailed(
     *,
     client: AuthenticatedClient | Client,
 ) -> Response[ErrorBody | Task]:
-    """Delete a task
-
-     Removes the task and returns it a last time, see *Tasks: states*. A repetition returns 404
-    `task_not_found`.
-
-    Args:
-        pool_id (str):
-        task_id (str):
-
-    Raises:
-        errors.UnexpectedStatus: If the server returns an undocumented status code and Client.raise_on_unexpected_status is True.
-        httpx.TimeoutException: If the request takes longer than Client.timeout.
-
-    Returns:
-        Response[ErrorBody | Task]
-    """
+    """Delete a task."""
 
     kwargs = _get_kwargs(
         pool_id=pool_id,
@@ -203,22 +126,7 @@ async def asyncio(
     *,
     client: AuthenticatedClient | Client,
 ) -> ErrorBody | Task | None:
-    """Delete a task
-
-     Removes the task and returns it a last time, see *Tasks: states*. A repetition returns 404
-    `task_not_found`.
-
-    Args:
-        pool_id (str):
-        task_id (str):
-
-    Raises:
-        errors.UnexpectedStatus: If the server returns an undocumented status code and Client.raise_on_unexpected_status is True.
-        httpx.TimeoutException: If the request takes longer than Client.timeout.
-
-    Returns:
-        ErrorBody | Task
-    """
+    """Delete a task."""
 
     return (
         await asyncio_detailed(

@@ -52,60 +52,13 @@ def _parse_response(
 
         return response_200
 
-    if response.status_code == 400:
+    if (
+        response.status_code in (400, 401, 403, 404, 409, 413, 415, 422, 429, 503)
+        or 500 <= response.status_code <= 599
+    ):
         response_400 = ErrorBody.from_dict(response.json())
 
         return response_400
-
-    if response.status_code == 401:
-        response_401 = ErrorBody.from_dict(response.json())
-
-        return response_401
-
-    if response.status_code == 403:
-        response_403 = ErrorBody.from_dict(response.json())
-
-        return response_403
-
-    if response.status_code == 404:
-        response_404 = ErrorBody.from_dict(response.json())
-
-        return response_404
-
-    if response.status_code == 409:
-        response_409 = ErrorBody.from_dict(response.json())
-
-        return response_409
-
-    if response.status_code == 413:
-        response_413 = ErrorBody.from_dict(response.json())
-
-        return response_413
-
-    if response.status_code == 415:
-        response_415 = ErrorBody.from_dict(response.json())
-
-        return response_415
-
-    if response.status_code == 422:
-        response_422 = ErrorBody.from_dict(response.json())
-
-        return response_422
-
-    if response.status_code == 429:
-        response_429 = ErrorBody.from_dict(response.json())
-
-        return response_429
-
-    if response.status_code == 503:
-        response_503 = ErrorBody.from_dict(response.json())
-
-        return response_503
-
-    if 500 <= response.status_code <= 599:
-        response_5xx = ErrorBody.from_dict(response.json())
-
-        return response_5xx
 
     if client.raise_on_unexpected_status:
         raise errors.UnexpectedStatus(response.status_code, response.content)
@@ -131,24 +84,7 @@ def sync_detailed(
     client: AuthenticatedClient | Client,
     body: TaskPatch,
 ) -> Response[ErrorBody | Task]:
-    """Change parts of a task
-
-     Merges the body into the definition (RFC 7396), as `update_pool` does for a pool. Takes the same
-    media
-    types.
-
-    Args:
-        pool_id (str):
-        task_id (str):
-        body (TaskPatch): Parts of a task to be merged into it (RFC 7396), as for `PoolPatch`.
-
-    Raises:
-        errors.UnexpectedStatus: If the server returns an undocumented status code and Client.raise_on_unexpected_status is True.
-        httpx.TimeoutException: If the request takes longer than Client.timeout.
-
-    Returns:
-        Response[ErrorBody | Task]
-    """
+    """Change parts of a task."""
 
     kwargs = _get_kwargs(
         pool_id=pool_id,
@@ -170,24 +106,7 @@ def sync(
     client: AuthenticatedClient | Client,
     body: TaskPatch,
 ) -> ErrorBody | Task | None:
-    """Change parts of a task
-
-     Merges the body into the definition (RFC 7396), as `update_pool` does for a pool. Takes the same
-    media
-    types.
-
-    Args:
-        pool_id (str):
-        task_id (str):
-        body (TaskPatch): Parts of a task to be merged into it (RFC 7396), as for `PoolPatch`.
-
-    Raises:
-        errors.UnexpectedStatus: If the server returns an undocumented status code and Client.raise_on_unexpected_status is True.
-        httpx.TimeoutException: If the request takes longer than Client.timeout.
-
-    Returns:
-        ErrorBody | Task
-    """
+    """Change parts of a task."""
 
     return sync_detailed(
         pool_id=pool_id,
@@ -204,24 +123,7 @@ async def asyncio_detailed(
     client: AuthenticatedClient | Client,
     body: TaskPatch,
 ) -> Response[ErrorBody | Task]:
-    """Change parts of a task
-
-     Merges the body into the definition (RFC 7396), as `update_pool` does for a pool. Takes the same
-    media
-    types.
-
-    Args:
-        pool_id (str):
-        task_id (str):
-        body (TaskPatch): Parts of a task to be merged into it (RFC 7396), as for `PoolPatch`.
-
-    Raises:
-        errors.UnexpectedStatus: If the server returns an undocumented status code and Client.raise_on_unexpected_status is True.
-        httpx.TimeoutException: If the request takes longer than Client.timeout.
-
-    Returns:
-        Response[ErrorBody | Task]
-    """
+    """Change parts of a task."""
 
     kwargs = _get_kwargs(
         pool_id=pool_id,
@@ -241,24 +143,7 @@ async def asyncio(
     client: AuthenticatedClient | Client,
     body: TaskPatch,
 ) -> ErrorBody | Task | None:
-    """Change parts of a task
-
-     Merges the body into the definition (RFC 7396), as `update_pool` does for a pool. Takes the same
-    media
-    types.
-
-    Args:
-        pool_id (str):
-        task_id (str):
-        body (TaskPatch): Parts of a task to be merged into it (RFC 7396), as for `PoolPatch`.
-
-    Raises:
-        errors.UnexpectedStatus: If the server returns an undocumented status code and Client.raise_on_unexpected_status is True.
-        httpx.TimeoutException: If the request takes longer than Client.timeout.
-
-    Returns:
-        ErrorBody | Task
-    """
+    """Change parts of a task."""
 
     return (
         await asyncio_detailed(

@@ -52,60 +52,13 @@ def _parse_response(
 
         return response_200
 
-    if response.status_code == 400:
+    if (
+        response.status_code in (400, 401, 403, 404, 409, 413, 415, 422, 429, 503)
+        or 500 <= response.status_code <= 599
+    ):
         response_400 = ErrorBody.from_dict(response.json())
 
         return response_400
-
-    if response.status_code == 401:
-        response_401 = ErrorBody.from_dict(response.json())
-
-        return response_401
-
-    if response.status_code == 403:
-        response_403 = ErrorBody.from_dict(response.json())
-
-        return response_403
-
-    if response.status_code == 404:
-        response_404 = ErrorBody.from_dict(response.json())
-
-        return response_404
-
-    if response.status_code == 409:
-        response_409 = ErrorBody.from_dict(response.json())
-
-        return response_409
-
-    if response.status_code == 413:
-        response_413 = ErrorBody.from_dict(response.json())
-
-        return response_413
-
-    if response.status_code == 415:
-        response_415 = ErrorBody.from_dict(response.json())
-
-        return response_415
-
-    if response.status_code == 422:
-        response_422 = ErrorBody.from_dict(response.json())
-
-        return response_422
-
-    if response.status_code == 429:
-        response_429 = ErrorBody.from_dict(response.json())
-
-        return response_429
-
-    if response.status_code == 503:
-        response_503 = ErrorBody.from_dict(response.json())
-
-        return response_503
-
-    if 500 <= response.status_code <= 599:
-        response_5xx = ErrorBody.from_dict(response.json())
-
-        return response_5xx
 
     if client.raise_on_unexpected_status:
         raise errors.UnexpectedStatus(response.status_code, response.content)
@@ -131,27 +84,7 @@ def sync_detailed(
     client: AuthenticatedClient | Client,
     body: TaskDefinition,
 ) -> Response[ErrorBody | Task]:
-    """Replace a task
-
-     Sets the whole definition of an existing task. What the body does not name goes back to its default.
-    The
-    task keeps its ids and its `created_at`. Returns 404 `task_not_found` if it does not exist.
-
-    Args:
-        pool_id (str):
-        task_id (str):
-        body (TaskDefinition): A whole task as the caller defines it, to create or replace it.
-            Null is the same as not given. Unknown fields
-            are kept. `pool_id`, `status`, `created_at` and `updated_at` belong to the server and are
-            ignored.
-
-    Raises:
-        errors.UnexpectedStatus: If the server returns an undocumented status code and Client.raise_on_unexpected_status is True.
-        httpx.TimeoutException: If the request takes longer than Client.timeout.
-
-    Returns:
-        Response[ErrorBody | Task]
-    """
+    """Replace a task."""
 
     kwargs = _get_kwargs(
         pool_id=pool_id,
@@ -173,27 +106,7 @@ def sync(
     client: AuthenticatedClient | Client,
     body: TaskDefinition,
 ) -> ErrorBody | Task | None:
-    """Replace a task
-
-     Sets the whole definition of an existing task. What the body does not name goes back to its default.
-    The
-    task keeps its ids and its `created_at`. Returns 404 `task_not_found` if it does not exist.
-
-    Args:
-        pool_id (str):
-        task_id (str):
-        body (TaskDefinition): A whole task as the caller defines it, to create or replace it.
-            Null is the same as not given. Unknown fields
-            are kept. `pool_id`, `status`, `created_at` and `updated_at` belong to the server and are
-            ignored.
-
-    Raises:
-        errors.UnexpectedStatus: If the server returns an undocumented status code and Client.raise_on_unexpected_status is True.
-        httpx.TimeoutException: If the request takes longer than Client.timeout.
-
-    Returns:
-        ErrorBody | Task
-    """
+    """Replace a task."""
 
     return sync_detailed(
         pool_id=pool_id,
@@ -210,27 +123,7 @@ async def asyncio_detailed(
     client: AuthenticatedClient | Client,
     body: TaskDefinition,
 ) -> Response[ErrorBody | Task]:
-    """Replace a task
-
-     Sets the whole definition of an existing task. What the body does not name goes back to its default.
-    The
-    task keeps its ids and its `created_at`. Returns 404 `task_not_found` if it does not exist.
-
-    Args:
-        pool_id (str):
-        task_id (str):
-        body (TaskDefinition): A whole task as the caller defines it, to create or replace it.
-            Null is the same as not given. Unknown fields
-            are kept. `pool_id`, `status`, `created_at` and `updated_at` belong to the server and are
-            ignored.
-
-    Raises:
-        errors.UnexpectedStatus: If the server returns an undocumented status code and Client.raise_on_unexpected_status is True.
-        httpx.TimeoutException: If the request takes longer than Client.timeout.
-
-    Returns:
-        Response[ErrorBody | Task]
-    """
+    """Replace a task."""
 
     kwargs = _get_kwargs(
         pool_id=pool_id,
@@ -250,27 +143,7 @@ async def asyncio(
     client: AuthenticatedClient | Client,
     body: TaskDefinition,
 ) -> ErrorBody | Task | None:
-    """Replace a task
-
-     Sets the whole definition of an existing task. What the body does not name goes back to its default.
-    The
-    task keeps its ids and its `created_at`. Returns 404 `task_not_found` if it does not exist.
-
-    Args:
-        pool_id (str):
-        task_id (str):
-        body (TaskDefinition): A whole task as the caller defines it, to create or replace it.
-            Null is the same as not given. Unknown fields
-            are kept. `pool_id`, `status`, `created_at` and `updated_at` belong to the server and are
-            ignored.
-
-    Raises:
-        errors.UnexpectedStatus: If the server returns an undocumented status code and Client.raise_on_unexpected_status is True.
-        httpx.TimeoutException: If the request takes longer than Client.timeout.
-
-    Returns:
-        ErrorBody | Task
-    """
+    """Replace a task."""
 
     return (
         await asyncio_detailed(

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from ...api import metrics as operations
 from .calls import AsyncCalls
@@ -29,17 +29,11 @@ class AsyncMetricsApi:
         Args:
             pool_id: The id of a pool.
         """
+        from ...models.pool_metrics import PoolMetrics
 
         return await self._calls.call(
             "get_pool_metrics",
             operations.get_pool_metrics._get_kwargs,
-            _parse_get_pool_metrics,
+            PoolMetrics.from_dict,
             path={"pool_id": pool_id},
         )
-
-
-def _parse_get_pool_metrics(answer: Any) -> PoolMetrics:
-    from ...models.pool_metrics import PoolMetrics
-
-    response_200 = PoolMetrics.from_dict(answer)
-    return response_200

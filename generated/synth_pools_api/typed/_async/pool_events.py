@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from functools import partial
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from ...api import pool_events as operations
 from ...types import UNSET
@@ -45,12 +45,6 @@ class AsyncPoolEventsApi:
         `config.process`, or a container of `config.image`; the output of the image's pull
         counts as its container's. Servers with the feature `pool_logs` offer it.
 
-        A pool without processes has no lines. A pool that is `failed` or `archived` keeps its
-        lines. The server keeps only the last lines of each process: `truncated` says whether
-        lines after the position are no longer kept. For the next page a client sends
-        `next_cursor` as `cursor`: at once while `has_more` is true, else after a pause, until
-        the pool is `archived` and no process runs.
-
         Args:
             pool_id: The id of a pool.
             cursor: The `next_cursor` of the page before. Any text is valid: one that this server
@@ -59,11 +53,12 @@ class AsyncPoolEventsApi:
             process: Returns only the process of this place, and its lines. Any number is valid: one
                 that is no place matches nothing.
         """
+        from ...models.pool_log_page import PoolLogPage
 
         return await self._calls.call(
             "get_pool_logs",
             operations.get_pool_logs._get_kwargs,
-            _parse_get_pool_logs,
+            PoolLogPage.from_dict,
             path={"pool_id": pool_id},
             query={"cursor": (str, cursor), "limit": (int, limit), "process": (int, process)},
         )
@@ -84,39 +79,6 @@ class AsyncPoolEventsApi:
         had, then live ones, in the order in which the server stored them. Servers with the
         feature `pool_events` offer it. The schema describes the JSON of one `data:` line: the
         same event as in the stream of its rollout.
-
-        *Positions.* `id:` is a cursor of the pool, not the `id` in the data. It rises, also as
-        text. Treat it as opaque. A block is the lines of the stream up to an empty line. The
-        first block comes at once and is an `id:` alone: no event, but the position at which the
-        stream begins. The events of every rollout that is created after this block came follow
-        it. With `types`, such a block also follows events that are left out.
-
-        *Order.* The events of one rollout come in the order of their `sequence`, without gaps,
-        none twice. Events of different rollouts come in the same order to every reader, also
-        after a restart of the server. The server stores an event before anyone sees it.
-
-        *Resume.* `cursor` and `Last-Event-ID` each ask for the events after a position. If both
-        are given, the further one counts. A text that is no cursor of this pool is the position
-        before the first event, whatever `start` says.
-
-        *Silence.* After at most 15 seconds without an event the server sends a comment line (`:
-        heartbeat`).
-
-        *End.* The stream goes on while the pool is `paused` or `failed`. The server ends it
-        once the pool is `archived`, all of its rollouts have ended and their events are sent. A
-        stream that is asked for after that holds what follows its position, and ends.
-
-        A forgotten rollout has no events here either. Cursors stay valid.
-
-        *Ended rollouts.* With `include=rollout` the last event of each rollout also holds what
-        `get_rollout` and `get_rollout_summary` return, as `rollout` and `summary`: a client
-        that follows many rollouts need not ask for each. The server may leave out both where
-        they are large. Servers with the feature `event_rollouts` offer it; others take no
-        notice of `include`.
-
-        *Pages.* With `format=json` the answer is one JSON page (`PoolEventPage`) of the events
-        that are there, at most `limit`. For the next page a client sends `next_cursor` as
-        `cursor`: at once while `has_more` is true, else after a pause, until `ended` is true.
 
         Args:
             pool_id: The id of a pool.
@@ -174,10 +136,3 @@ class AsyncPoolEventsApi:
                 "limit": (int, limit),
             },
         )
-
-
-def _parse_get_pool_logs(answer: Any) -> PoolLogPage:
-    from ...models.pool_log_page import PoolLogPage
-
-    response_200 = PoolLogPage.from_dict(answer)
-    return response_200

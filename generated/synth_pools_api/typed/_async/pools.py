@@ -1,40 +1,8 @@
-"""Define, read, change and archive pools. ## Pools: states | state | meaning | next |
-entered by | final | |---|---|---|---|---| | `created` | accepted, nothing prepared yet
-| `uploading`, `building`, `active`, `failed`, `archived` | server | no | | `uploading`
-| its source is being uploaded | `building`, `failed`, `archived` | server | no | |
-`building` | its image is being built | `warming`, `failed`, `archived` | server | no |
-| `warming` | its containers are starting | `active`, `paused`, `failed`, `archived` |
-server, `resume_pool` | no | | `active` | admits rollouts | `paused`, `failed`,
-`archived`; `warming` (a restart of the server) | server, `resume_pool` | no | |
-`paused` | admits nothing, what runs goes on, what is queued waits | `active`,
-`warming`, `failed`, `archived` | `pause_pool` | no | | `failed` | could not be prepared
-or kept up; `error` says why | `building`, `warming`, `archived` | server | no | |
-`archived` | deleted; readable, never changes again | none | `delete_pool` | yes | |
-request | `active` | `created`, `uploading`, `building`, `warming`, `paused`, `failed` |
-`archived` | |---|---|---|---| | read the pool, its urls, metrics, tasks, rollouts,
-events, logs, container | 200 | 200 | 200 | | `replace_pool`, `update_pool` | 200 | 200
-| 409 `pool_archived` | | `create_task`, `update_task`, `patch_task`, `delete_task` |
-200, 201 | 200, 201 | 409 `pool_archived` | | `create_rollout`, `replay_rollout`, an
-item of `create_rollout_batch`, `execute_pool_container_rollout`,
-`execute_task_container_rollout` | 200, 202 | 409 `pool_not_active` | 409
-`pool_archived` | | `validate_rollout` | 200, `valid` | 200, with `pool_not_active` in
-`errors` | 200, with `pool_archived` in `errors` | | `delete_pool` | 200, archived pool
-| 200, archived pool | 200, archived pool again | | request | `active`, `warming` |
-`paused` | `failed` | `created`, `uploading`, `building` | `archived` |
-|---|---|---|---|---|---| | `pause_pool` | 200, now `paused` | 200, unchanged | 409
-`pool_not_active` | 409 `pool_not_active` | 409 `pool_archived` | | `resume_pool` | 200,
-unchanged | 200, now `active` or `warming` | 200, now `warming` | 409 `pool_not_active`
-| 409 `pool_archived` | A server that has nothing to prepare creates a pool as `active`
-at once. A server that starts the pool's containers (`PoolProcess`, `PoolImage`) creates
-it as `warming`. A 409 `pool_not_active` of a `warming` pool has `retryable` true and
-carries `Retry-After`. After a restart of the server a pool whose containers it starts
-is `warming` again, if it was `active` or `warming`; a `paused` or `failed` one stays
-so. The queued rollouts of a `paused` or `failed` pool wait until it is resumed; until
-then only a cancellation ends them."""
+"""Define, read, change and archive pools."""
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from ...api import pools as operations
 from .calls import AsyncCalls
@@ -49,39 +17,7 @@ if TYPE_CHECKING:
 
 
 class AsyncPoolsApi:
-    """Define, read, change and archive pools. ## Pools: states | state | meaning | next |
-    entered by | final | |---|---|---|---|---| | `created` | accepted, nothing prepared yet
-    | `uploading`, `building`, `active`, `failed`, `archived` | server | no | | `uploading`
-    | its source is being uploaded | `building`, `failed`, `archived` | server | no | |
-    `building` | its image is being built | `warming`, `failed`, `archived` | server | no |
-    | `warming` | its containers are starting | `active`, `paused`, `failed`, `archived` |
-    server, `resume_pool` | no | | `active` | admits rollouts | `paused`, `failed`,
-    `archived`; `warming` (a restart of the server) | server, `resume_pool` | no | |
-    `paused` | admits nothing, what runs goes on, what is queued waits | `active`,
-    `warming`, `failed`, `archived` | `pause_pool` | no | | `failed` | could not be prepared
-    or kept up; `error` says why | `building`, `warming`, `archived` | server | no | |
-    `archived` | deleted; readable, never changes again | none | `delete_pool` | yes | |
-    request | `active` | `created`, `uploading`, `building`, `warming`, `paused`, `failed` |
-    `archived` | |---|---|---|---| | read the pool, its urls, metrics, tasks, rollouts,
-    events, logs, container | 200 | 200 | 200 | | `replace_pool`, `update_pool` | 200 | 200
-    | 409 `pool_archived` | | `create_task`, `update_task`, `patch_task`, `delete_task` |
-    200, 201 | 200, 201 | 409 `pool_archived` | | `create_rollout`, `replay_rollout`, an
-    item of `create_rollout_batch`, `execute_pool_container_rollout`,
-    `execute_task_container_rollout` | 200, 202 | 409 `pool_not_active` | 409
-    `pool_archived` | | `validate_rollout` | 200, `valid` | 200, with `pool_not_active` in
-    `errors` | 200, with `pool_archived` in `errors` | | `delete_pool` | 200, archived pool
-    | 200, archived pool | 200, archived pool again | | request | `active`, `warming` |
-    `paused` | `failed` | `created`, `uploading`, `building` | `archived` |
-    |---|---|---|---|---|---| | `pause_pool` | 200, now `paused` | 200, unchanged | 409
-    `pool_not_active` | 409 `pool_not_active` | 409 `pool_archived` | | `resume_pool` | 200,
-    unchanged | 200, now `active` or `warming` | 200, now `warming` | 409 `pool_not_active`
-    | 409 `pool_archived` | A server that has nothing to prepare creates a pool as `active`
-    at once. A server that starts the pool's containers (`PoolProcess`, `PoolImage`) creates
-    it as `warming`. A 409 `pool_not_active` of a `warming` pool has `retryable` true and
-    carries `Retry-After`. After a restart of the server a pool whose containers it starts
-    is `warming` again, if it was `active` or `warming`; a `paused` or `failed` one stays
-    so. The queued rollouts of a `paused` or `failed` pool wait until it is resumed; until
-    then only a cancellation ends them."""
+    """Define, read, change and archive pools."""
 
     __slots__ = ("_calls",)
 
@@ -102,12 +38,13 @@ class AsyncPoolsApi:
                 spellings (`target` and `backend`, `config` and `pool_config`, `metadata` and
                 `pool_metadata`): the server accepts both, and answers both.
         """
+        from ...models.pool import Pool
         from ...models.pool_definition import PoolDefinition
 
         return await self._calls.call(
             "create_pool",
             operations.create_pool._get_kwargs,
-            _parse_create_pool,
+            Pool.from_dict,
             body=(PoolDefinition, body),
         )
 
@@ -123,11 +60,12 @@ class AsyncPoolsApi:
         Args:
             pool_id: The id of a pool.
         """
+        from ...models.pool import Pool
 
         return await self._calls.call(
             "delete_pool",
             operations.delete_pool._get_kwargs,
-            _parse_delete_pool,
+            Pool.from_dict,
             path={"pool_id": pool_id},
         )
 
@@ -140,11 +78,12 @@ class AsyncPoolsApi:
         Args:
             pool_id: The id of a pool.
         """
+        from ...models.pool import Pool
 
         return await self._calls.call(
             "get_pool",
             operations.get_pool._get_kwargs,
-            _parse_get_pool,
+            Pool.from_dict,
             path={"pool_id": pool_id},
         )
 
@@ -159,11 +98,12 @@ class AsyncPoolsApi:
         Args:
             pool_id: The id of a pool.
         """
+        from ...models.pool_urls import PoolUrls
 
         return await self._calls.call(
             "get_pool_urls",
             operations.get_pool_urls._get_kwargs,
-            _parse_get_pool_urls,
+            PoolUrls.from_dict,
             path={"pool_id": pool_id},
         )
 
@@ -191,11 +131,12 @@ class AsyncPoolsApi:
                 `artifacts` or `releases`, for clients that read only this name. Any other text
                 changes nothing.
         """
+        from ...models.pool_list import PoolList
 
         return await self._calls.call(
             "list_pools",
             operations.list_pools._get_kwargs,
-            _parse_list_pools,
+            PoolList.from_dict,
             query={"state": (str, state), "limit": (int, limit), "cursor": (str, cursor)},
             headers={"prefer": (str, prefer)},
         )
@@ -211,11 +152,12 @@ class AsyncPoolsApi:
         Args:
             pool_id: The id of a pool.
         """
+        from ...models.pool import Pool
 
         return await self._calls.call(
             "pause_pool",
             operations.pause_pool._get_kwargs,
-            _parse_pause_pool,
+            Pool.from_dict,
             path={"pool_id": pool_id},
         )
 
@@ -234,12 +176,13 @@ class AsyncPoolsApi:
                 spellings (`target` and `backend`, `config` and `pool_config`, `metadata` and
                 `pool_metadata`): the server accepts both, and answers both.
         """
+        from ...models.pool import Pool
         from ...models.pool_definition import PoolDefinition
 
         return await self._calls.call(
             "replace_pool",
             operations.replace_pool._get_kwargs,
-            _parse_replace_pool,
+            Pool.from_dict,
             path={"pool_id": pool_id},
             body=(PoolDefinition, body),
         )
@@ -254,11 +197,12 @@ class AsyncPoolsApi:
         Args:
             pool_id: The id of a pool.
         """
+        from ...models.pool import Pool
 
         return await self._calls.call(
             "resume_pool",
             operations.resume_pool._get_kwargs,
-            _parse_resume_pool,
+            Pool.from_dict,
             path={"pool_id": pool_id},
         )
 
@@ -275,75 +219,13 @@ class AsyncPoolsApi:
             body: Parts of a pool to be merged into it (RFC 7396): objects merge, null removes a
                 field or sets it back to its default, arrays are replaced.
         """
+        from ...models.pool import Pool
         from ...models.pool_patch import PoolPatch
 
         return await self._calls.call(
             "update_pool",
             operations.update_pool._get_kwargs,
-            _parse_update_pool,
+            Pool.from_dict,
             path={"pool_id": pool_id},
             body=(PoolPatch, body),
         )
-
-
-def _parse_create_pool(answer: Any) -> Pool:
-    from ...models.pool import Pool
-
-    response_201 = Pool.from_dict(answer)
-    return response_201
-
-
-def _parse_delete_pool(answer: Any) -> Pool:
-    from ...models.pool import Pool
-
-    response_200 = Pool.from_dict(answer)
-    return response_200
-
-
-def _parse_get_pool(answer: Any) -> Pool:
-    from ...models.pool import Pool
-
-    response_200 = Pool.from_dict(answer)
-    return response_200
-
-
-def _parse_get_pool_urls(answer: Any) -> PoolUrls:
-    from ...models.pool_urls import PoolUrls
-
-    response_200 = PoolUrls.from_dict(answer)
-    return response_200
-
-
-def _parse_list_pools(answer: Any) -> PoolList:
-    from ...models.pool_list import PoolList
-
-    response_200 = PoolList.from_dict(answer)
-    return response_200
-
-
-def _parse_pause_pool(answer: Any) -> Pool:
-    from ...models.pool import Pool
-
-    response_200 = Pool.from_dict(answer)
-    return response_200
-
-
-def _parse_replace_pool(answer: Any) -> Pool:
-    from ...models.pool import Pool
-
-    response_200 = Pool.from_dict(answer)
-    return response_200
-
-
-def _parse_resume_pool(answer: Any) -> Pool:
-    from ...models.pool import Pool
-
-    response_200 = Pool.from_dict(answer)
-    return response_200
-
-
-def _parse_update_pool(answer: Any) -> Pool:
-    from ...models.pool import Pool
-
-    response_200 = Pool.from_dict(answer)
-    return response_200

@@ -1,12 +1,9 @@
-"""All rollouts, and rollouts that are placed in a pool by the server. ## Rollouts: the two
-families `/v1/pools/{pool_id}/rollouts` and `/v1/rollouts` show the same rollouts: a
-rollout created through one family is found through the other. Returns 404
-`rollout_not_found` if the rollout is not one of the pool in the path."""
+"""All rollouts, and rollouts that are placed in a pool by the server."""
 
 from __future__ import annotations
 
 from functools import partial
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from ...api import agent_rollouts as operations
 from ...types import UNSET
@@ -30,10 +27,7 @@ if TYPE_CHECKING:
 
 
 class AgentRolloutsApi:
-    """All rollouts, and rollouts that are placed in a pool by the server. ## Rollouts: the two
-    families `/v1/pools/{pool_id}/rollouts` and `/v1/rollouts` show the same rollouts: a
-    rollout created through one family is found through the other. Returns 404
-    `rollout_not_found` if the rollout is not one of the pool in the path."""
+    """All rollouts, and rollouts that are placed in a pool by the server."""
 
     __slots__ = ("_calls",)
 
@@ -52,11 +46,12 @@ class AgentRolloutsApi:
             body: No field is read yet; the body may be absent.
         """
         from ...models.cancel_request import CancelRequest
+        from ...models.rollout import Rollout
 
         return self._calls.call(
             "cancel_global_rollout",
             operations.cancel_global_rollout._get_kwargs,
-            _parse_cancel_global_rollout,
+            Rollout.from_dict,
             path={"rollout_id": rollout_id},
             body=(CancelRequest, body),
         )
@@ -78,19 +73,18 @@ class AgentRolloutsApi:
                 the status of the first response, with the rollout as it is now, also if both
                 requests arrive at once. Returns 409 `idempotency_conflict` if the body is another
                 one. Bodies are the same if they are equal as JSON. A refused request reserves no
-                key. A key counts for one operation; for `create_rollout` also for one pool, and for
-                `replay_rollout` for one rollout in the path. Elsewhere the same text is another
                 key.
             body: A rollout as the caller asks for it. It has these 20 keys and no others. All are
                 optional. Null is the same as not given. `request` of the rollout holds every value
                 as it was sent.
         """
+        from ...models.rollout import Rollout
         from ...models.rollout_request import RolloutRequest
 
         return self._calls.call(
             "create_global_rollout",
             operations.create_global_rollout._get_kwargs,
-            _parse_create_global_rollout,
+            Rollout.from_dict,
             headers={"idempotency_key": (str, idempotency_key)},
             body=(RolloutRequest, body),
         )
@@ -113,17 +107,16 @@ class AgentRolloutsApi:
                 the status of the first response, with the rollout as it is now, also if both
                 requests arrive at once. Returns 409 `idempotency_conflict` if the body is another
                 one. Bodies are the same if they are equal as JSON. A refused request reserves no
-                key. A key counts for one operation; for `create_rollout` also for one pool, and for
-                `replay_rollout` for one rollout in the path. Elsewhere the same text is another
                 key.
             body: Rollouts to be admitted together, each on its own.
         """
+        from ...models.rollout_batch import RolloutBatch
         from ...models.rollout_batch_request import RolloutBatchRequest
 
         return self._calls.call(
             "create_rollout_batch",
             operations.create_rollout_batch._get_kwargs,
-            _parse_create_rollout_batch,
+            RolloutBatch.from_dict,
             headers={"idempotency_key": (str, idempotency_key)},
             body=(RolloutBatchRequest, body),
         )
@@ -136,11 +129,12 @@ class AgentRolloutsApi:
         Args:
             rollout_id: The id of a rollout.
         """
+        from ...models.rollout import Rollout
 
         return self._calls.call(
             "get_global_rollout",
             operations.get_global_rollout._get_kwargs,
-            _parse_get_global_rollout,
+            Rollout.from_dict,
             path={"rollout_id": rollout_id},
         )
 
@@ -198,11 +192,12 @@ class AgentRolloutsApi:
                 `artifacts` or `releases`, for clients that read only this name. Any other text
                 changes nothing.
         """
+        from ...models.artifact_list import ArtifactList
 
         return self._calls.call(
             "get_global_rollout_artifacts",
             operations.get_global_rollout_artifacts._get_kwargs,
-            _parse_get_global_rollout_artifacts,
+            ArtifactList.from_dict,
             path={"rollout_id": rollout_id},
             headers={"prefer": (str, prefer)},
         )
@@ -231,11 +226,12 @@ class AgentRolloutsApi:
         Args:
             rollout_id: The id of a rollout.
         """
+        from ...models.rollout_summary import RolloutSummary
 
         return self._calls.call(
             "get_global_rollout_summary",
             operations.get_global_rollout_summary._get_kwargs,
-            _parse_get_global_rollout_summary,
+            RolloutSummary.from_dict,
             path={"rollout_id": rollout_id},
         )
 
@@ -264,11 +260,12 @@ class AgentRolloutsApi:
         Args:
             rollout_id: The id of a rollout.
         """
+        from ...models.rollout_usage import RolloutUsage
 
         return self._calls.call(
             "get_global_rollout_usage",
             operations.get_global_rollout_usage._get_kwargs,
-            _parse_get_global_rollout_usage,
+            RolloutUsage.from_dict,
             path={"rollout_id": rollout_id},
         )
 
@@ -295,11 +292,12 @@ class AgentRolloutsApi:
                 `artifacts` or `releases`, for clients that read only this name. Any other text
                 changes nothing.
         """
+        from ...models.rollout_list import RolloutList
 
         return self._calls.call(
             "list_global_rollouts",
             operations.list_global_rollouts._get_kwargs,
-            _parse_list_global_rollouts,
+            RolloutList.from_dict,
             query={"state": (str, state), "limit": (int, limit), "cursor": (str, cursor)},
             headers={"prefer": (str, prefer)},
         )
@@ -319,15 +317,14 @@ class AgentRolloutsApi:
                 the status of the first response, with the rollout as it is now, also if both
                 requests arrive at once. Returns 409 `idempotency_conflict` if the body is another
                 one. Bodies are the same if they are equal as JSON. A refused request reserves no
-                key. A key counts for one operation; for `create_rollout` also for one pool, and for
-                `replay_rollout` for one rollout in the path. Elsewhere the same text is another
                 key.
         """
+        from ...models.rollout import Rollout
 
         return self._calls.call(
             "replay_rollout",
             operations.replay_rollout._get_kwargs,
-            _parse_replay_rollout,
+            Rollout.from_dict,
             path={"rollout_id": rollout_id},
             headers={"idempotency_key": (str, idempotency_key)},
         )
@@ -390,80 +387,11 @@ class AgentRolloutsApi:
             body: Any JSON object: free-form, kept and answered as it was sent.
         """
         from ...models.json_object import JsonObject
+        from ...models.rollout_validation import RolloutValidation
 
         return self._calls.call(
             "validate_rollout",
             operations.validate_rollout._get_kwargs,
-            _parse_validate_rollout,
+            RolloutValidation.from_dict,
             body=(JsonObject, body),
         )
-
-
-def _parse_cancel_global_rollout(answer: Any) -> Rollout:
-    from ...models.rollout import Rollout
-
-    response_200 = Rollout.from_dict(answer)
-    return response_200
-
-
-def _parse_create_global_rollout(answer: Any) -> Rollout:
-    from ...models.rollout import Rollout
-
-    response_202 = Rollout.from_dict(answer)
-    return response_202
-
-
-def _parse_create_rollout_batch(answer: Any) -> RolloutBatch:
-    from ...models.rollout_batch import RolloutBatch
-
-    response_200 = RolloutBatch.from_dict(answer)
-    return response_200
-
-
-def _parse_get_global_rollout(answer: Any) -> Rollout:
-    from ...models.rollout import Rollout
-
-    response_200 = Rollout.from_dict(answer)
-    return response_200
-
-
-def _parse_get_global_rollout_artifacts(answer: Any) -> ArtifactList:
-    from ...models.artifact_list import ArtifactList
-
-    response_200 = ArtifactList.from_dict(answer)
-    return response_200
-
-
-def _parse_get_global_rollout_summary(answer: Any) -> RolloutSummary:
-    from ...models.rollout_summary import RolloutSummary
-
-    response_200 = RolloutSummary.from_dict(answer)
-    return response_200
-
-
-def _parse_get_global_rollout_usage(answer: Any) -> RolloutUsage:
-    from ...models.rollout_usage import RolloutUsage
-
-    response_200 = RolloutUsage.from_dict(answer)
-    return response_200
-
-
-def _parse_list_global_rollouts(answer: Any) -> RolloutList:
-    from ...models.rollout_list import RolloutList
-
-    response_200 = RolloutList.from_dict(answer)
-    return response_200
-
-
-def _parse_replay_rollout(answer: Any) -> Rollout:
-    from ...models.rollout import Rollout
-
-    response_202 = Rollout.from_dict(answer)
-    return response_202
-
-
-def _parse_validate_rollout(answer: Any) -> RolloutValidation:
-    from ...models.rollout_validation import RolloutValidation
-
-    response_200 = RolloutValidation.from_dict(answer)
-    return response_200

@@ -1,11 +1,8 @@
-"""The images that a pool's containers are made from, where the server builds them. ##
-Image releases A server that builds the images of its containers offers them as image
-releases of a pool. Without the feature `image_releases` it lists none, and answers 501
-`not_implemented` to everything else about them."""
+"""The images that a pool's containers are made from, where the server builds them."""
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from ...api import image_releases as operations
 from .calls import Calls
@@ -19,10 +16,7 @@ if TYPE_CHECKING:
 
 
 class ImageReleasesApi:
-    """The images that a pool's containers are made from, where the server builds them. ##
-    Image releases A server that builds the images of its containers offers them as image
-    releases of a pool. Without the feature `image_releases` it lists none, and answers 501
-    `not_implemented` to everything else about them."""
+    """The images that a pool's containers are made from, where the server builds them."""
 
     __slots__ = ("_calls",)
 
@@ -39,11 +33,12 @@ class ImageReleasesApi:
             pool_id: The id of a pool.
             release_id: The id of an image release of the pool.
         """
+        from ...models.image_release_binding import ImageReleaseBinding
 
         return self._calls.call(
             "bind_image_release",
             operations.bind_image_release._get_kwargs,
-            _parse_bind_image_release,
+            ImageReleaseBinding.from_dict,
             path={"pool_id": pool_id, "release_id": release_id},
         )
 
@@ -62,11 +57,12 @@ class ImageReleasesApi:
             expected_release_id: The release that must be bound now. An empty text: none may be
                 bound.
         """
+        from ...models.image_release_binding import ImageReleaseBinding
 
         return self._calls.call(
             "bind_task_image_release",
             operations.bind_task_image_release._get_kwargs,
-            _parse_bind_task_image_release,
+            ImageReleaseBinding.from_dict,
             path={"pool_id": pool_id, "task_id": task_id, "release_id": release_id},
             query={"expected_release_id": (str, expected_release_id)},
         )
@@ -81,12 +77,13 @@ class ImageReleasesApi:
             pool_id: The id of a pool.
             body: An image, or what one is built from. Unknown fields are kept.
         """
+        from ...models.image_release import ImageRelease
         from ...models.image_release_definition import ImageReleaseDefinition
 
         return self._calls.call(
             "create_image_release",
             operations.create_image_release._get_kwargs,
-            _parse_create_image_release,
+            ImageRelease.from_dict,
             path={"pool_id": pool_id},
             body=(ImageReleaseDefinition, body),
         )
@@ -100,11 +97,12 @@ class ImageReleasesApi:
             pool_id: The id of a pool.
             release_id: The id of an image release of the pool.
         """
+        from ...models.image_release import ImageRelease
 
         return self._calls.call(
             "delete_image_release",
             operations.delete_image_release._get_kwargs,
-            _parse_delete_image_release,
+            ImageRelease.from_dict,
             path={"pool_id": pool_id, "release_id": release_id},
         )
 
@@ -117,11 +115,12 @@ class ImageReleasesApi:
             pool_id: The id of a pool.
             release_id: The id of an image release of the pool.
         """
+        from ...models.image_release import ImageRelease
 
         return self._calls.call(
             "get_image_release",
             operations.get_image_release._get_kwargs,
-            _parse_get_image_release,
+            ImageRelease.from_dict,
             path={"pool_id": pool_id, "release_id": release_id},
         )
 
@@ -138,53 +137,12 @@ class ImageReleasesApi:
                 `artifacts` or `releases`, for clients that read only this name. Any other text
                 changes nothing.
         """
+        from ...models.image_release_list import ImageReleaseList
 
         return self._calls.call(
             "list_image_releases",
             operations.list_image_releases._get_kwargs,
-            _parse_list_image_releases,
+            ImageReleaseList.from_dict,
             path={"pool_id": pool_id},
             headers={"prefer": (str, prefer)},
         )
-
-
-def _parse_bind_image_release(answer: Any) -> ImageReleaseBinding:
-    from ...models.image_release_binding import ImageReleaseBinding
-
-    response_200 = ImageReleaseBinding.from_dict(answer)
-    return response_200
-
-
-def _parse_bind_task_image_release(answer: Any) -> ImageReleaseBinding:
-    from ...models.image_release_binding import ImageReleaseBinding
-
-    response_200 = ImageReleaseBinding.from_dict(answer)
-    return response_200
-
-
-def _parse_create_image_release(answer: Any) -> ImageRelease:
-    from ...models.image_release import ImageRelease
-
-    response_201 = ImageRelease.from_dict(answer)
-    return response_201
-
-
-def _parse_delete_image_release(answer: Any) -> ImageRelease:
-    from ...models.image_release import ImageRelease
-
-    response_200 = ImageRelease.from_dict(answer)
-    return response_200
-
-
-def _parse_get_image_release(answer: Any) -> ImageRelease:
-    from ...models.image_release import ImageRelease
-
-    response_200 = ImageRelease.from_dict(answer)
-    return response_200
-
-
-def _parse_list_image_releases(answer: Any) -> ImageReleaseList:
-    from ...models.image_release_list import ImageReleaseList
-
-    response_200 = ImageReleaseList.from_dict(answer)
-    return response_200

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from ...api import service as operations
 from .calls import Calls
@@ -27,11 +27,12 @@ class ServiceApi:
         Returns the targets and the optional features of this server. A feature that is not
         listed is not offered.
         """
+        from ...models.capabilities import Capabilities
 
         return self._calls.call(
             "get_capabilities",
             operations.get_capabilities._get_kwargs,
-            _parse_get_capabilities,
+            Capabilities.from_dict,
         )
 
     def get_queue_status(self) -> QueueStatus:
@@ -40,23 +41,10 @@ class ServiceApi:
         Returns how many rollouts wait and run in all pools of the caller, and how many could
         run at once.
         """
+        from ...models.queue_status import QueueStatus
 
         return self._calls.call(
             "get_queue_status",
             operations.get_queue_status._get_kwargs,
-            _parse_get_queue_status,
+            QueueStatus.from_dict,
         )
-
-
-def _parse_get_capabilities(answer: Any) -> Capabilities:
-    from ...models.capabilities import Capabilities
-
-    response_200 = Capabilities.from_dict(answer)
-    return response_200
-
-
-def _parse_get_queue_status(answer: Any) -> QueueStatus:
-    from ...models.queue_status import QueueStatus
-
-    response_200 = QueueStatus.from_dict(answer)
-    return response_200

@@ -1,13 +1,8 @@
-"""The tasks of a pool. ## Tasks: states | state | meaning | next | entered by | final |
-|---|---|---|---|---| | `active` | can be named by a rollout | `archived` |
-`delete_task`, or a pool body that no longer names it | no | | `archived` | gone: seen
-once, in the answer of `delete_task` | none | | yes | A deleted task is in no list.
-Every operation on it returns 404 `task_not_found`. Its id may be used again. Its queued
-rollouts fail with the error code `task_deleted`. Its running rollouts go on."""
+"""The tasks of a pool."""
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from ...api import tasks as operations
 from .calls import Calls
@@ -21,12 +16,7 @@ if TYPE_CHECKING:
 
 
 class TasksApi:
-    """The tasks of a pool. ## Tasks: states | state | meaning | next | entered by | final |
-    |---|---|---|---|---| | `active` | can be named by a rollout | `archived` |
-    `delete_task`, or a pool body that no longer names it | no | | `archived` | gone: seen
-    once, in the answer of `delete_task` | none | | yes | A deleted task is in no list.
-    Every operation on it returns 404 `task_not_found`. Its id may be used again. Its queued
-    rollouts fail with the error code `task_deleted`. Its running rollouts go on."""
+    """The tasks of a pool."""
 
     __slots__ = ("_calls",)
 
@@ -45,12 +35,13 @@ class TasksApi:
                 as not given. Unknown fields are kept. `pool_id`, `status`, `created_at` and
                 `updated_at` belong to the server and are ignored.
         """
+        from ...models.task import Task
         from ...models.task_definition import TaskDefinition
 
         return self._calls.call(
             "create_task",
             operations.create_task._get_kwargs,
-            _parse_create_task,
+            Task.from_dict,
             path={"pool_id": pool_id},
             body=(TaskDefinition, body),
         )
@@ -65,11 +56,12 @@ class TasksApi:
             pool_id: The id of a pool.
             task_id: The id of a task of the pool.
         """
+        from ...models.task import Task
 
         return self._calls.call(
             "delete_task",
             operations.delete_task._get_kwargs,
-            _parse_delete_task,
+            Task.from_dict,
             path={"pool_id": pool_id, "task_id": task_id},
         )
 
@@ -85,11 +77,12 @@ class TasksApi:
                 `artifacts` or `releases`, for clients that read only this name. Any other text
                 changes nothing.
         """
+        from ...models.task_list import TaskList
 
         return self._calls.call(
             "list_tasks",
             operations.list_tasks._get_kwargs,
-            _parse_list_tasks,
+            TaskList.from_dict,
             path={"pool_id": pool_id},
             headers={"prefer": (str, prefer)},
         )
@@ -105,12 +98,13 @@ class TasksApi:
             task_id: The id of a task of the pool.
             body: Parts of a task to be merged into it (RFC 7396), as for `PoolPatch`.
         """
+        from ...models.task import Task
         from ...models.task_patch import TaskPatch
 
         return self._calls.call(
             "patch_task",
             operations.patch_task._get_kwargs,
-            _parse_patch_task,
+            Task.from_dict,
             path={"pool_id": pool_id, "task_id": task_id},
             body=(TaskPatch, body),
         )
@@ -129,47 +123,13 @@ class TasksApi:
                 as not given. Unknown fields are kept. `pool_id`, `status`, `created_at` and
                 `updated_at` belong to the server and are ignored.
         """
+        from ...models.task import Task
         from ...models.task_definition import TaskDefinition
 
         return self._calls.call(
             "update_task",
             operations.update_task._get_kwargs,
-            _parse_update_task,
+            Task.from_dict,
             path={"pool_id": pool_id, "task_id": task_id},
             body=(TaskDefinition, body),
         )
-
-
-def _parse_create_task(answer: Any) -> Task:
-    from ...models.task import Task
-
-    response_201 = Task.from_dict(answer)
-    return response_201
-
-
-def _parse_delete_task(answer: Any) -> Task:
-    from ...models.task import Task
-
-    response_200 = Task.from_dict(answer)
-    return response_200
-
-
-def _parse_list_tasks(answer: Any) -> TaskList:
-    from ...models.task_list import TaskList
-
-    response_200 = TaskList.from_dict(answer)
-    return response_200
-
-
-def _parse_patch_task(answer: Any) -> Task:
-    from ...models.task import Task
-
-    response_200 = Task.from_dict(answer)
-    return response_200
-
-
-def _parse_update_task(answer: Any) -> Task:
-    from ...models.task import Task
-
-    response_200 = Task.from_dict(answer)
-    return response_200
