@@ -186,7 +186,7 @@ soak: $(STAMP) ## 5,000 rollouts on containers that the pool starts, while these
 
 .PHONY: bench
 bench: $(BENCH_STAMP) ## How fast it is, next to libraries of HTTP alone and the client before this one
-	@$(BENCH)/bin/python -m bench $(BENCH_OPTIONS)
+	@$(BENCH)/bin/python -m bench --write docs/results/client-bench.md $(BENCH_OPTIONS)
 
 .PHONY: bench-backend
 bench-backend: $(STAMP) ## What the local backend costs, next to the container behind it

@@ -30,6 +30,7 @@ from bench.command_line import command_line_rows
 from bench.timing import Result, measure
 
 _ROOT = Path(__file__).resolve().parents[1]
+_README = _ROOT / "README.md"
 _LIMIT = 1800.0
 _FIRST_CALL = (HTTPX, HTTPX2, HTTP_CLIENT, OURS, *((OLDER,) if has_older() else ()))
 # Colour of the fleet, and how many of its requests are in flight.
@@ -54,6 +55,12 @@ def main() -> None:
         default=220_000,
         help="requests of the fleet, which keeps rows of the last 100,000; 0 leaves it out",
     )
+    parser.add_argument(
+        "--write",
+        type=Path,
+        metavar="FILE",
+        help="write the page, and its rows in the README, unless --only leaves rows out",
+    )
     options = parser.parse_args()
     rounds = max(1, options.rounds)
     _compile()
@@ -75,6 +82,10 @@ def main() -> None:
     print("The first column is bare httpx; the others say how many times as fast as that each is,")
     print('or how much of what httpx takes ("takes", where less is better).')
     print(f"Medians of {rounds} interleaved rounds. {table.machine()}.")
+    if options.write and not options.only:
+        options.write.write_text(table.page(tables[0], rounds), encoding="utf-8")
+        text = _README.read_text(encoding="utf-8")
+        _README.write_text(table.with_rows(text, tables[0]), encoding="utf-8")
 
 
 def _speed(addresses: Addresses, rounds: int, only: str) -> list[list[Result]]:

@@ -1,9 +1,10 @@
-"""The table that a run prints, as Markdown."""
+"""The table that a run prints, as Markdown, and the page that has it."""
 
 from __future__ import annotations
 
 import os
 import platform
+import re
 from collections.abc import Iterable, Mapping, Sequence
 from datetime import UTC, datetime
 from importlib.metadata import PackageNotFoundError, version
@@ -14,6 +15,26 @@ from bench.timing import Result
 # The libraries of HTTP alone, beside bare httpx.
 _OTHERS = (HTTPX2, AIOHTTP, HTTP_CLIENT)
 _HEAD = ("", "bare httpx", "synth-pools", "promised", *_OTHERS, OLDER, f"{OURS} : {OLDER}")
+
+
+_PAGE = """\
+# What a call costs
+
+`make bench` writes this page, and the rows of it that the README shows: the processor time that
+bare httpx takes, and how many times as fast as that the client, other HTTP libraries alone and the
+SDK before this one are. "takes" is the other way round: how much of httpx's time or memory is used,
+and where httpx takes no part, of what the row names. Both clients go through engines of their own
+over sockets, which need no more than the base install; [engines](../engines.md) says when which is
+used.
+
+{table}
+
+Medians of {rounds} interleaved rounds. {machine}.
+
+Missed promises: {missed}.
+"""
+_ROW = re.compile(r"^\| (.+?) *\|.*\|$", re.MULTILINE)
+_NUMBER = re.compile(r"[\d.]+")
 
 
 def speed_rows(results: Iterable[Result]) -> list[tuple[str, ...]]:
@@ -70,6 +91,36 @@ def render(rows: Sequence[tuple[str, ...]], head: tuple[str, ...] = _HEAD) -> st
     ]
     rule = "|" + "|".join("-" * (width + 2) for width in widths) + "|"
     return "\n".join([lines[0], rule, *lines[1:]])
+
+
+def page(rows: Sequence[tuple[str, ...]], rounds: int) -> str:
+    """Write the page of a run."""
+    missed = [f"`{row[0]}`" for row in rows if is_missed(row)]
+    return _PAGE.format(
+        table=render(rows),
+        rounds=rounds,
+        machine=machine(),
+        missed=", ".join(missed) or "none",
+    )
+
+
+def is_missed(row: tuple[str, ...]) -> bool:
+    """Tell whether the client did not keep the promise of a row."""
+    _, _, actual, promise, *_ = row
+    if not promise:
+        return False
+    numbers = [_NUMBER.search(cell) for cell in (actual, promise)]
+    value, limit = (float(number[0]) for number in numbers if number is not None)
+    return value < limit if promise.startswith("≥") else value > limit
+
+
+def with_rows(text: str, rows: Sequence[tuple[str, ...]]) -> str:
+    """Return a text whose one table has the new values of the rows that it shows."""
+    shown = [name for name in _ROW.findall(text) if name in {row[0] for row in rows}]
+    selection = [row for name in shown for row in rows if row[0] == name]
+    start = text.index(f"| {' ' * len(max(shown, key=len))} | {_HEAD[1]}")
+    end = text.index("\n\n", start)
+    return text[:start] + render(selection) + text[end:]
 
 
 def machine(names: Iterable[str] = (OURS, HTTPX, HTTPX2, AIOHTTP, OLDER)) -> str:
