@@ -1,7 +1,7 @@
 """Requests and responses between the client and the engines that send them.
 
-An engine is whatever HTTP library sends a request. What goes to it and comes back holds no more
-than a call uses: objects of an HTTP library take longer to make than a request takes on the wire.
+An engine sends requests, by sockets or by an HTTP library. Requests and responses hold no more than
+a call uses: making the objects of an HTTP library takes longer than a request takes on the wire.
 """
 
 from __future__ import annotations
@@ -9,10 +9,10 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping, Sequence
 from typing import Any, NamedTuple
 
-# What the engines of our own ask for; `content_encoding` decodes it.
+# Codings that the engines over sockets accept; `content_encoding` decodes them.
 ACCEPTED_ENCODINGS = "gzip, deflate"
 
-# What is raised while there is no connection yet that anything could have been sent over.
+# Causes of failures before there is a connection over which anything could be sent.
 _BEFORE_SENDING = frozenset(
     {"ConnectError", "ConnectTimeout", "PoolTimeout", "ProxyError", "UnsupportedProtocol"}
 )
@@ -22,10 +22,10 @@ class TimeLimits(NamedTuple):
     """Time limits of one request, in seconds.
 
     Attributes:
-        connect: For each step of making a connection.
-        read: For the next bytes of the answer.
-        write: For the next bytes of the request to be taken.
-        pool: For a connection to be free.
+        connect: Limit for each step of making a connection.
+        read: Limit for the next bytes of the answer to arrive.
+        write: Limit for the next bytes of the request to be accepted.
+        pool: Limit for a connection to become free.
     """
 
     connect: float
@@ -39,8 +39,8 @@ class PoolLimits(NamedTuple):
 
     Attributes:
         connections: Most connections at a time; None for any number.
-        idle: Most of them that are kept while nobody uses them.
-        idle_seconds: How long each of these is kept.
+        idle: Most idle connections.
+        idle_seconds: Seconds after which an idle connection is closed.
     """
 
     connections: int | None
@@ -49,11 +49,11 @@ class PoolLimits(NamedTuple):
 
 
 class OutgoingRequest:
-    """Request, without the key and without what an engine adds for its connection.
+    """Request, without the key and without the headers that an engine adds.
 
     Attributes:
-        method: Verb.
-        url: Whole URL, encoded.
+        method: HTTP method.
+        url: Full URL, encoded.
         headers: Its headers.
         content: Its body; None for none.
         limits: Its time limits.
@@ -76,7 +76,7 @@ class OutgoingRequest:
         self.limits = limits
 
     def connection_headers(self, host: str) -> dict[str, str]:
-        """Return the headers with those that an engine of our own adds."""
+        """Return the headers of the request and those that an engine over sockets adds."""
         headers = {"Host": host, "Accept-Encoding": ACCEPTED_ENCODINGS, "Connection": "keep-alive"}
         headers.update(self.headers)
         if self.content is not None:
@@ -87,10 +87,10 @@ class OutgoingRequest:
 
 
 class ResponseHeaders(Mapping[str, str]):
-    """Headers of a response, by their names in lower case; those that came twice are joined.
+    """Headers of a response, by their names in lower case; repeated ones are joined.
 
     Args:
-        pairs: What came, as text in Latin-1 or as bytes.
+        pairs: Names and values as they were sent, as text in Latin-1 or as bytes.
     """
 
     __slots__ = ("_pairs", "_values")
@@ -101,7 +101,7 @@ class ResponseHeaders(Mapping[str, str]):
 
     @property
     def raw(self) -> list[tuple[bytes, bytes]]:
-        """Names and values as they came, in bytes."""
+        """Names and values as they were sent, in bytes."""
         return [(_bytes(name), _bytes(value)) for name, value in self._pairs]
 
     def _read(self) -> dict[str, str]:
@@ -119,7 +119,7 @@ class ResponseHeaders(Mapping[str, str]):
         return str(name).lower() in self._read()
 
     def get(self, name: str, default: Any = None) -> Any:
-        # The one of the base class raises for what is missing, which takes longer than all of this.
+        # The method of the base class raises KeyError for a missing name, which takes longer.
         return self._read().get(name.lower(), default)
 
     def __iter__(self) -> Iterator[str]:
@@ -138,14 +138,14 @@ def _bytes(value: str | bytes) -> bytes:
 
 
 class ResponseHead:
-    """Base of responses: what is known once the head has come.
+    """Base of responses: the head, and the result of reading the body.
 
     Attributes:
         status_code: Its status.
         headers: Its headers.
         url: URL of the request.
-        content: Its body, decoded, once it was read.
-        problem: Why the body was not read to its end; empty if it was.
+        content: Its decoded body; empty until it was read.
+        problem: Reason why the body was not read to its end; empty if it was.
         is_shared: Whether others use its connection at the same time.
         keeps_limits: Whether a read of the body keeps to the time limit of its thread.
     """
@@ -175,11 +175,11 @@ class ResponseHead:
 
 
 class ExchangeError(Exception):
-    """No complete answer came.
+    """Exchange without a complete answer.
 
     Attributes:
-        cause: What happened, by the name of httpx's exception for it.
-        details: What the HTTP library and the system said of it.
+        cause: Name of httpx's exception for the failure.
+        details: Messages of the HTTP library and of the system.
         sent: Whether any of the request may have left this machine.
     """
 
@@ -198,5 +198,5 @@ class ExchangeError(Exception):
 
 
 def refused(problem: str) -> ExchangeError:
-    """Make the error for an answer that is not as it must be."""
+    """Return the error for a malformed answer."""
     return ExchangeError("RemoteProtocolError", problem)

@@ -1,4 +1,4 @@
-"""One HTTP/1.1 connection of the async client: its time limits, heads and bodies."""
+"""Connection of the async client over HTTP/1.1: its time limits, heads and bodies."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ import select
 from collections.abc import AsyncGenerator, Callable
 from typing import Any, cast
 
-from synth_pools._client.http.http1.head import (
+from synth_pools._client.http.http1.heads import (
     MOST_LINES,
     AnswerHead,
     check_beginning,
@@ -17,20 +17,20 @@ from synth_pools._client.http.http1.head import (
 )
 from synth_pools._client.http.messages import ExchangeError, refused
 
-# What is written at a time.
+# Bytes that are written at a time.
 _PIECE = 65_536
-# What is kept of a body that nobody takes; one that is no longer than this is taken at once.
-MOST_KEPT = 131_072
+# Buffered bytes of a body that is not read yet; a body of this size is read in one piece.
+MOST_BUFFERED = 131_072
 
 _HEAD_END = re.compile(rb"\n\r?\n")
 
 
 class AsyncConnection(asyncio.Protocol):
-    """Connection to a server. One task at a time uses it; any of its loop may `close` it.
+    """Connection to a server. One task at a time uses it; any task of its loop may `close` it.
 
     Attributes:
-        idle_since: When it was used last, by the monotonic clock.
-        is_paused: Whether more is held back, because what has come was not taken.
+        idle_since: Time of its last use, by the monotonic clock.
+        is_paused: Whether reading from the socket is paused because the buffer is full.
     """
 
     __slots__ = (
@@ -59,7 +59,7 @@ class AsyncConnection(asyncio.Protocol):
         self._received = b""
         self._unsent: bytes | memoryview = b""
         self._waiter: asyncio.Future[bool] | None = None
-        # One timer for all waits: it looks whether the time of the present one has come.
+        # One timer serves all waits: it checks whether the deadline of the current one is over.
         self._timer: asyncio.TimerHandle | None = None
         self._until: float | None = None
         self._limit = 0.0
@@ -71,27 +71,27 @@ class AsyncConnection(asyncio.Protocol):
         self._error: Exception | None = None
         self.idle_since = 0.0
 
-    # What the loop calls.
+    # Called by the event loop.
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
-        self._transport = made = cast("asyncio.Transport", transport)
-        # It is full as soon as the system does not take all at once. Over TLS it always is with 0.
-        made.set_write_buffer_limits(high=1)
-        self._is_readable = _readiness(made.get_extra_info("socket"))
+        self._transport = stream = cast("asyncio.Transport", transport)
+        # Full as soon as the system does not accept everything. With 0 it is always full over TLS.
+        stream.set_write_buffer_limits(high=1)
+        self._is_readable = _readiness(stream.get_extra_info("socket"))
 
     def data_received(self, data: bytes) -> None:
         if not self._is_used:
-            # Nobody asked for it: it would be taken for the answer to the next request.
+            # It answers no request, and would be read as the answer to the next one.
             self.close()
             return
         self._received = received = self._received + data if self._received else data
-        if len(received) > MOST_KEPT and not self.is_paused and self._transport is not None:
+        if len(received) > MOST_BUFFERED and not self.is_paused and self._transport is not None:
             self.is_paused = True
             self._transport.pause_reading()
         self._wake()
 
     def eof_received(self) -> None:
-        # A cut of what has no length would pass for its end: over TLS only a farewell is one.
+        # Without a length a cut body looks complete: over TLS only a closing alert ends it.
         layer = getattr(self._transport, "_ssl_protocol", None)
         self._has_ended = not getattr(layer, "_eof_received", False)
         self._wake()
@@ -107,10 +107,10 @@ class AsyncConnection(asyncio.Protocol):
         self._is_full = False
         self._wake()
 
-    # What the engine calls.
+    # Called by the engine.
 
     def is_quiet(self) -> bool:
-        """Check that nothing has come meanwhile, not even its end."""
+        """Check that nothing has arrived since the last use, not even the end of the stream."""
         return not (self._is_closed or self._has_ended or self._is_readable())
 
     def use(self) -> None:
@@ -118,21 +118,21 @@ class AsyncConnection(asyncio.Protocol):
         self._is_used = True
 
     async def see_rest(self) -> None:
-        """Let come what was held back."""
+        """Resume reading, to see whether more arrives than the answer."""
         if self.is_paused:
-            self._go_on()
-            # What a TLS layer has decoded by now comes in the next round of the loop.
+            self._resume()
+            # The loop delivers bytes that the TLS layer has decoded in its next round.
             await asyncio.sleep(0)
 
     def rest(self) -> bool:
-        """Expect nothing any more; False if something is left over, or it can serve no longer."""
+        """Expect no more bytes; False if some remain, or if it cannot be used again."""
         if self._received or self._has_ended or self._is_closed or self._unsent:
             return False
         self._is_used = False
         return True
 
     def close(self) -> None:
-        """Close it, for whoever waits for it too. Can be repeated."""
+        """Close it, and wake the task that waits for it. Can be repeated."""
         if self._is_closed:
             return
         self._is_closed = True
@@ -141,12 +141,12 @@ class AsyncConnection(asyncio.Protocol):
             self._timer.cancel()
             self._timer = None
         if self._transport is not None:
-            # Nothing is left to be said, and a farewell may take as long as the other end likes.
+            # Not closed in good order, which lasts until the other end agrees.
             self._transport.abort()
         self._wake()
 
     def begin(self, data: bytes) -> bool:
-        """Send a request; False if the system has not taken all of it.
+        """Send a request; False if the system has not accepted all of it.
 
         Raises:
             ExchangeError: Nothing could be sent.
@@ -164,66 +164,66 @@ class AsyncConnection(asyncio.Protocol):
         """Wait until all of a request is sent.
 
         Args:
-            limit: Seconds for the next bytes to be taken.
+            limit: Seconds within which the next bytes must be accepted.
 
         Returns:
-            False if not all was sent, because the server has answered already or has gone.
+            False if the server answered, or closed the connection, before all was sent.
 
         Raises:
-            ExchangeError: They were not taken in time.
+            ExchangeError: The bytes were not accepted in time.
         """
         transport = cast("asyncio.Transport", self._transport)
-        left = transport.get_write_buffer_size()
+        unsent_size = transport.get_write_buffer_size()
         while self._is_full or self._unsent:
             if self._received or self._has_ended or self._is_closed:
                 return False
             if self._is_full:
                 if not await self._wait(limit):
-                    before, left = left, transport.get_write_buffer_size()
-                    if left >= before:
+                    previous_size, unsent_size = unsent_size, transport.get_write_buffer_size()
+                    if unsent_size >= previous_size:
                         raise ExchangeError("WriteTimeout", "the request was not taken")
                 continue
             piece, self._unsent = self._unsent[:_PIECE], self._unsent[_PIECE:]
             transport.write(piece)
-            left = transport.get_write_buffer_size()
+            unsent_size = transport.get_write_buffer_size()
         return True
 
     async def read_head(self, limit: float) -> AnswerHead:
-        """Read the head of the answer; hints that come before it are skipped.
+        """Read the head of the answer, and skip the hints before it.
 
         Args:
-            limit: Seconds for the next bytes, of its body too.
+            limit: Seconds within which the next bytes must arrive, also those of the body.
 
         Raises:
-            ExchangeError: It did not come, or is not as it must be.
+            ExchangeError: No head arrived, or a malformed one.
         """
         self._limit = limit
-        left, looked_at = MOST_LINES, 0
+        line_limit, searched = MOST_LINES, 0
         while True:
             received = self._received
-            if _HEAD_END.search(received, looked_at) is None:
+            if _HEAD_END.search(received, searched) is None:
                 check_beginning(received)
-                looked_at = max(0, len(received) - 2)
+                searched = max(0, len(received) - 2)
                 if not (self._has_ended or self._is_closed):
                     await self._more()
                     continue
                 if self._error is not None:
                     raise self._broken("")
             lines = io.BytesIO(received)
-            head, left = read_answer_head(lines.readline, left)
-            self._received, looked_at = received[lines.tell() :], 0
+            head, line_limit = read_answer_head(lines.readline, line_limit)
+            self._received, searched = received[lines.tell() :], 0
             if head is not None:
                 return head
 
     def take(self, length: int) -> bytes | None:
-        """Take a body of known length; None if it has not come yet."""
+        """Take a body of known length from the buffer; None if it is not complete yet."""
         return None if len(self._received) < length else self._take(length)
 
     async def read_at_once(self, length: int) -> bytes:
-        """Read a body of known length, which is `MOST_KEPT` at most.
+        """Read a body of known length, which is `MOST_BUFFERED` at most.
 
         Raises:
-            ExchangeError: It broke off.
+            ExchangeError: The connection ended too early.
         """
         while (body := self.take(length)) is None:
             await self._more()
@@ -233,10 +233,10 @@ class AsyncConnection(asyncio.Protocol):
         """Iterate over the body of an answer whose head was read.
 
         Raises:
-            ExchangeError: It broke off, or is not as it must be.
+            ExchangeError: The connection ended too early, or the body is malformed.
         """
         if head.is_chunked:
-            # 1 ms, which answers of known length do without.
+            # The import takes 1 ms, and answers of known length do without.
             from synth_pools._client.http.http1.chunks import ChunkDecoder
 
             decoder = ChunkDecoder()
@@ -247,36 +247,36 @@ class AsyncConnection(asyncio.Protocol):
                     yield piece
             self._received = decoder.rest + self._received
             return
-        left = head.length
-        while left != 0:
-            if left is None and self._has_ended and not self._received:
+        remaining = head.length
+        while remaining != 0:
+            if remaining is None and self._has_ended and not self._received:
                 return
-            if data := self._take(left):
-                if left is not None:
-                    left -= len(data)
+            if data := self._take(remaining):
+                if remaining is not None:
+                    remaining -= len(data)
                 yield data
             else:
                 await self._more()
 
-    def _take(self, most: int | None = None) -> bytes:
-        """Take what has come."""
+    def _take(self, limit: int | None = None) -> bytes:
+        """Take the buffered bytes, or the first ``limit`` of them."""
         received = self._received
-        if most is not None and len(received) > most:
-            self._received = received[most:]
-            return received[:most]
+        if limit is not None and len(received) > limit:
+            self._received = received[limit:]
+            return received[:limit]
         self._received = b""
         return received
 
-    def _go_on(self) -> None:
+    def _resume(self) -> None:
         if self.is_paused and self._transport is not None:
             self.is_paused = False
             self._transport.resume_reading()
 
     async def _more(self) -> None:
-        """Wait for more than has come."""
+        """Wait for more bytes."""
         if self._has_ended or self._is_closed:
             raise self._broken("the body ended too early")
-        self._go_on()
+        self._resume()
         if not await self._wait(self._limit):
             raise ExchangeError("ReadTimeout", "nothing came")
 
@@ -286,14 +286,14 @@ class AsyncConnection(asyncio.Protocol):
         return refused(problem)
 
     async def _wait(self, seconds: float) -> bool:
-        """Wait until something happens; False if nothing does in time."""
+        """Wait for an event of the connection; False if none happens in time."""
         loop = self._loop
         self._until = until = loop.time() + seconds
         timer = self._timer
         if timer is None or timer.when() > until:
             if timer is not None:
                 timer.cancel()
-            self._timer = loop.call_at(until, self._look_at_clock)
+            self._timer = loop.call_at(until, self._check_time)
         waiter: asyncio.Future[bool] = loop.create_future()
         self._waiter = waiter
         try:
@@ -301,17 +301,17 @@ class AsyncConnection(asyncio.Protocol):
         finally:
             self._waiter = self._until = None
 
-    def _wake(self, has_come: bool = True) -> None:
+    def _wake(self, is_in_time: bool = True) -> None:
         waiter = self._waiter
         if waiter is not None and not waiter.done():
-            waiter.set_result(has_come)
+            waiter.set_result(is_in_time)
 
-    def _look_at_clock(self) -> None:
+    def _check_time(self) -> None:
         self._timer = None
         if self._until is None:
             return
         if self._until > self._loop.time():
-            self._timer = self._loop.call_at(self._until, self._look_at_clock)
+            self._timer = self._loop.call_at(self._until, self._check_time)
         else:
             self._wake(False)
 
@@ -321,7 +321,7 @@ def _never() -> bool:
 
 
 def _readiness(raw: Any) -> Callable[[], bool]:
-    """Return a check that something came that the loop has not read yet, be it the end."""
+    """Return a check for bytes, or the end, that the loop has not read yet."""
     if not hasattr(select, "poll"):
         return lambda: bool(select.select([raw], [], [], 0)[0])
     poll = select.poll()

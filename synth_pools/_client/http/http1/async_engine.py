@@ -12,9 +12,8 @@ from ssl import SSLContext
 from typing import Any
 
 from synth_pools._client.http.async_.engine import AsyncEngine, AsyncIncomingResponse
-from synth_pools._client.http.http1.async_connection import MOST_KEPT, AsyncConnection
-from synth_pools._client.http.http1.encoder import RequestEncoder
-from synth_pools._client.http.http1.head import AnswerHead
+from synth_pools._client.http.http1.async_connection import MOST_BUFFERED, AsyncConnection
+from synth_pools._client.http.http1.heads import AnswerHead, RequestEncoder
 from synth_pools._client.http.messages import (
     ExchangeError,
     OutgoingRequest,
@@ -24,7 +23,7 @@ from synth_pools._client.http.messages import (
 from synth_pools._client.runtime.async_.interrupts import AsyncAlarm
 from synth_pools._client.secret import Secret
 
-# After so many seconds the next address of a host is tried beside the one before it.
+# Seconds after which the next address of a host is tried beside the previous one.
 _NEXT_ADDRESS_SECONDS = 0.25
 
 
@@ -51,17 +50,17 @@ class AsyncSocketEngine(AsyncEngine):
             self._options = {
                 "ssl": context,
                 "server_hostname": self._encoder.host,
-                # All of connecting has one limit.
+                # Connecting and the handshake have one limit together.
                 "ssl_handshake_timeout": 86_400,
             }
         if isinstance(self._loop, asyncio.BaseEventLoop) and not _is_address(self._encoder.host):
-            # Other loops know no such thing, and one address is tried without it.
+            # Other loops do not have this option, and a single address does not need it.
             self._options["happy_eyeballs_delay"] = _NEXT_ADDRESS_SECONDS
         self._is_closed = False
-        # Places that are taken, by connections and by those that are being made.
-        self._taken = 0
+        # Number of connections, those that are being opened included.
+        self._connection_count = 0
         self._all: set[AsyncConnection] = set()
-        # The one that was used last is used next; the oldest is the first.
+        # The last one is used next: it was idle for the shortest time.
         self._idle: list[AsyncConnection] = []
         self._waiting: deque[asyncio.Future[AsyncConnection | None]] = deque()
         self._connecting: set[asyncio.Timeout] = set()
@@ -75,20 +74,20 @@ class AsyncSocketEngine(AsyncEngine):
 
     async def send(self, request: OutgoingRequest, secret: Secret) -> AsyncIncomingResponse:
         limits = request.limits
-        connection = self._find()
+        connection = self._idle_connection()
         if connection is None:
             connection = await self._open(limits)
         response: _Response | None = None
         try:
-            # No variable holds these bytes: the key is in them.
-            is_through = connection.begin(
+            # The key is in these bytes, so no variable holds them.
+            is_sent = connection.begin(
                 self._encoder.encode(request, secret.reveal())
             ) or await connection.send_rest(limits.write)
             head = await connection.read_head(limits.read)
-            if not is_through and head.status < 300:
+            if not is_sent and head.status < 300:
                 problem = "the request was answered before it was through"
                 raise ExchangeError("RemoteProtocolError", problem)
-            reusable = is_through and not head.ends_connection
+            reusable = is_sent and not head.ends_connection
             response = _Response(self, connection, head, request.url, reusable=reusable)
             return response
         finally:
@@ -106,11 +105,11 @@ class AsyncSocketEngine(AsyncEngine):
         for connection in self._all:
             connection.close()
         self._idle.clear()
-        # The loop closes the sockets in its next round: who closed them may rely on that.
+        # The loop closes the sockets in its next round. They are closed when this returns.
         await asyncio.sleep(0)
 
     def release(self, connection: AsyncConnection) -> None:
-        """Take back a connection over which everything came that was asked for."""
+        """Take back a connection whose answer was read to its end."""
         if self._is_closed or not connection.rest():
             self.discard(connection)
             return
@@ -122,17 +121,21 @@ class AsyncSocketEngine(AsyncEngine):
                 self.discard(connection)
 
     def discard(self, connection: AsyncConnection) -> None:
-        """Close a connection, and give its place to whoever waits for one."""
+        """Close a connection, and give its place to the first task that waits."""
         connection.close()
         self._all.discard(connection)
         self._give_place()
 
     def _give_place(self) -> None:
         if not self._grant(None):
-            self._taken -= 1
+            self._connection_count -= 1
 
     def _grant(self, connection: AsyncConnection | None) -> bool:
-        """Give a connection, or the place for one, to the first who waits; False if none does."""
+        """Give a connection, or the place for one, to the first task that waits.
+
+        Returns:
+            False if no task waits.
+        """
         while self._waiting:
             waiter = self._waiting.popleft()
             if not waiter.done():
@@ -140,8 +143,8 @@ class AsyncSocketEngine(AsyncEngine):
                 return True
         return False
 
-    def _find(self) -> AsyncConnection | None:
-        """Return an idle connection; None if there is none."""
+    def _idle_connection(self) -> AsyncConnection | None:
+        """Return a connection of the pool, or None if all are in use."""
         self._check_open()
         idle = self._idle
         if not idle:
@@ -154,23 +157,23 @@ class AsyncSocketEngine(AsyncEngine):
             if connection.is_quiet():
                 connection.use()
                 return connection
-            # Its end came, or an answer that nobody asked for.
+            # It was closed by the server, or an answer without a request arrived.
             self.discard(connection)
         return None
 
     async def _open(self, limits: TimeLimits) -> AsyncConnection:
-        """Make a connection once there is a place for it, or wait for one that comes free."""
-        most = self._limits.connections
-        if most is None or self._taken < most:
-            self._taken += 1
+        """Open a connection as soon as there is a place for it, or use one that comes free."""
+        limit = self._limits.connections
+        if limit is None or self._connection_count < limit:
+            self._connection_count += 1
         else:
-            given = await self._wait(limits.pool)
-            if given is not None:
-                if given.is_quiet():
-                    given.use()
-                    return given
-                given.close()
-                self._all.discard(given)
+            released = await self._wait(limits.pool)
+            if released is not None:
+                if released.is_quiet():
+                    released.use()
+                    return released
+                released.close()
+                self._all.discard(released)
         connection: AsyncConnection | None = None
         try:
             connection = await self._connect(limits.connect)
@@ -190,12 +193,12 @@ class AsyncSocketEngine(AsyncEngine):
                 with contextlib.suppress(ValueError):
                     self._waiting.remove(waiter)
             elif waiter.exception() is None:
-                # Whoever was given something and cannot use it passes it on.
-                given = waiter.result()
-                if given is None:
+                # The task ends with what it was granted: the next task gets it.
+                released = waiter.result()
+                if released is None:
                     self._give_place()
                 else:
-                    self.release(given)
+                    self.release(released)
             raise
         finally:
             timer.cancel()
@@ -221,7 +224,7 @@ class AsyncSocketEngine(AsyncEngine):
             if not self._is_closed:
                 self._all.add(connection)
                 return connection
-            # It was there when the engine was closed, and nobody knew.
+            # The engine was closed while this connection was opened.
             connection.close()
         finally:
             self._connecting.discard(limit)
@@ -263,7 +266,7 @@ class _Response(AsyncIncomingResponse):
         self._head = head
         self._reusable = reusable
         self._chunks = None
-        # None once it was given back.
+        # None as soon as the pool has it back.
         self._connection: AsyncConnection | None = connection
 
     async def pieces(self) -> AsyncIterator[bytes]:
@@ -275,11 +278,12 @@ class _Response(AsyncIncomingResponse):
             await connection.see_rest()
             self._give_back()
 
-    async def read(self, most: int) -> None:
+    async def read(self, size_limit: int) -> None:
         connection, length = self._connection, self._head.length
-        plain = length is not None and length <= min(most, MOST_KEPT) and self._chunks is None
-        if connection is None or not plain or "content-encoding" in self.headers:
-            await super().read(most)
+        is_small = length is not None and length <= min(size_limit, MOST_BUFFERED)
+        is_plain = is_small and self._chunks is None and "content-encoding" not in self.headers
+        if connection is None or not is_plain:
+            await super().read(size_limit)
             return
         try:
             body = connection.take(length or 0)
@@ -299,7 +303,7 @@ class _Response(AsyncIncomingResponse):
         connection, self._connection = self._connection, None
         if connection is not None:
             self._engine.discard(connection)
-            # The loop closes the socket in its next round: who closed it may rely on that.
+            # The loop closes the socket in its next round. It is closed when this returns.
             await asyncio.sleep(0)
 
     def _give_back(self) -> None:

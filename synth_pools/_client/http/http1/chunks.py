@@ -1,10 +1,10 @@
-"""Decoding of bodies that come in chunks: no I/O, and nothing that two would read differently."""
+"""Decoding of bodies in chunks: no I/O, and no form that two readers would read differently."""
 
 from __future__ import annotations
 
 import re
 
-from synth_pools._client.http.http1.head import HEADER_LINE
+from synth_pools._client.http.http1.heads import HEADER_LINE
 from synth_pools._client.http.messages import refused
 
 _CHUNK_LINE = re.compile(rb"([0-9A-Fa-f]{1,16})[ \t]*(?:;[^\r\n\0]*)?")
@@ -13,38 +13,38 @@ _MOST_TRAILERS = 100
 
 
 class ChunkDecoder:
-    """Decoder of a body that comes in chunks, with its trailers.
+    """Decoder of a body in chunks, with its trailers.
 
     Attributes:
-        rest: What was fed and is not decoded.
-        is_ended: Whether the last chunk has come.
+        rest: Bytes that are not decoded yet.
+        is_ended: Whether the last chunk was decoded.
     """
 
     def __init__(self) -> None:
         self.rest = b""
         self.is_ended = False
-        self._left = 0
+        self._remaining = 0
         self._is_in_chunk = False
         self._is_in_trailers = False
-        self._lines = _MOST_TRAILERS
+        self._line_limit = _MOST_TRAILERS
 
     def feed(self, data: bytes) -> bytes:
         """Decode the next bytes.
 
         Raises:
-            ExchangeError: They are no chunks.
+            ExchangeError: They are not chunks.
         """
         if self.rest:
             data = self.rest + data
-        found, at, end = [], 0, len(data)
+        pieces, at, end = [], 0, len(data)
         while at < end:
             if self._is_in_chunk:
-                if self._left:
-                    piece = data[at : at + self._left]
-                    found.append(piece)
+                if self._remaining:
+                    piece = data[at : at + self._remaining]
+                    pieces.append(piece)
                     at += len(piece)
-                    self._left -= len(piece)
-                    if self._left or at == end:
+                    self._remaining -= len(piece)
+                    if self._remaining or at == end:
                         break
                 mark = data[at : at + 2]
                 if mark != b"\r\n":
@@ -69,14 +69,14 @@ class ChunkDecoder:
             if size is None:
                 raise refused(f"no chunk begins like this: {data[at : at + 20]!r}")
             at = stop + 2
-            self._left = int(size[1], 16)
-            self._is_in_chunk = self._left > 0
-            self._is_in_trailers = not self._left
+            self._remaining = int(size[1], 16)
+            self._is_in_chunk = self._remaining > 0
+            self._is_in_trailers = not self._remaining
         self.rest = data[at:]
-        return found[0] if len(found) == 1 else b"".join(found)
+        return pieces[0] if len(pieces) == 1 else b"".join(pieces)
 
     def _take_trailer(self, line: bytes) -> None:
-        self._lines -= 1
-        if HEADER_LINE.fullmatch(line) is None or not self._lines:
+        self._line_limit -= 1
+        if HEADER_LINE.fullmatch(line) is None or not self._line_limit:
             raise refused("what follows the last chunk is no header")
         self.is_ended = line == b"\r\n"

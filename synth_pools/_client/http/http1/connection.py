@@ -1,4 +1,4 @@
-"""One HTTP/1.1 connection of the sync client: a socket, its time limits, heads and bodies."""
+"""Connection of the sync client over HTTP/1.1: its socket, time limits, heads and bodies."""
 
 from __future__ import annotations
 
@@ -10,12 +10,12 @@ import ssl
 from collections.abc import Callable, Iterator
 from typing import Any
 
-from synth_pools._client.http.http1.head import AnswerHead, read_answer_head
+from synth_pools._client.http.http1.heads import AnswerHead, read_answer_head
 from synth_pools._client.http.messages import ExchangeError, refused
 from synth_pools._client.runtime.sync_.interrupts import interruptible, time_left
 from synth_pools._client.runtime.sync_.sockets import shut_down_socket
 
-# What one call to the system reads at most, and writes at a time.
+# Most bytes that one call to the system reads or writes.
 _PIECE = 65_536
 _BUFFER = 32_768
 _STEP = 1_048_576
@@ -26,11 +26,11 @@ def _read_timeout(problem: str) -> ExchangeError:
 
 
 class Connection:
-    """Connection to a server. One thread at a time uses it; any may `wake` it.
+    """Connection to a server. One thread at a time uses it; any thread may `wake` it.
 
     Attributes:
-        idle_since: When it was used last, by the monotonic clock.
-        is_woken: Whether it was ended from another thread.
+        idle_since: Time of its last use, by the monotonic clock.
+        is_woken: Whether another thread ended it.
     """
 
     __slots__ = (
@@ -53,10 +53,13 @@ class Connection:
         return self._socket is not None
 
     def open(self, connect: Callable[[], socket.socket]) -> None:
-        """Connect it.
+        """Open its socket.
+
+        Args:
+            connect: Returns a connected socket.
 
         Raises:
-            ExchangeError: It could not be connected.
+            ExchangeError: No connection could be made.
         """
         failure: ExchangeError
         try:
@@ -74,7 +77,7 @@ class Connection:
         raise failure
 
     def wake(self) -> None:
-        """End it for whoever waits for it."""
+        """End it, and wake the thread that waits for it."""
         self.is_woken = True
         shut_down_socket(self._socket)
 
@@ -85,7 +88,7 @@ class Connection:
             raw.close()
 
     def is_used_up(self) -> bool:
-        """Check that nothing was read that nobody has asked for."""
+        """Check that no bytes were read behind the answer."""
         raw = self._socket
         if raw is None or (isinstance(raw, ssl.SSLSocket) and raw.pending()):
             return False
@@ -96,43 +99,43 @@ class Connection:
             self._receiver.is_paused = False
 
     def is_quiet(self) -> bool:
-        """Check that nothing has come meanwhile, not even its end."""
+        """Check that nothing has arrived since the last use, not even the end of the stream."""
         return self._socket is not None and not self._poll(0.0, False)[0]
 
     def write(self, data: bytes, limit: float) -> bool:
         """Send a request.
 
         Args:
-            data: The bytes.
-            limit: Seconds for the next of them to be taken.
+            data: The encoded request.
+            limit: Seconds within which the next bytes must be accepted.
 
         Returns:
-            False if not all was sent, because the server has answered already or has gone.
+            False if the server answered, or closed the connection, before all was sent.
 
         Raises:
-            ExchangeError: They were not taken in time, or nothing could be sent.
+            ExchangeError: The bytes were not accepted in time, or nothing could be sent.
         """
         raw = self._socket
         if raw is None:
             raise ExchangeError("WriteError", "the connection is closed", sent=False)
         rest, failure = memoryview(data), None
         while rest:
-            is_begun = len(rest) < len(data)
-            timeout = time_left(limit, _begun_timeout if is_begun else _write_timeout)
+            is_partly_sent = len(rest) < len(data)
+            timeout = time_left(limit, _partial_timeout if is_partly_sent else _write_timeout)
             try:
                 with interruptible(self):
-                    if is_begun and not isinstance(raw, ssl.SSLSocket):
+                    if is_partly_sent and not isinstance(raw, ssl.SSLSocket):
                         can_read, can_write = self._poll(timeout, True)
                         if can_read and not can_write:
                             return False
                     self._receiver.set_timeout(timeout)
                     rest = rest[raw.send(rest[:_PIECE]) :]
             except TimeoutError:
-                failure = (_begun_timeout if is_begun else _write_timeout)(
+                failure = (_partial_timeout if is_partly_sent else _write_timeout)(
                     "the request was not taken"
                 )
             except OSError as error:
-                if is_begun:
+                if is_partly_sent:
                     return False
                 failure = ExchangeError("WriteError", str(error), sent=False)
             if failure is not None:
@@ -140,26 +143,26 @@ class Connection:
         return True
 
     def read_head(self, limit: float) -> AnswerHead:
-        """Read the head of the answer; hints that come before it are skipped.
+        """Read the head of the answer, and skip the hints before it.
 
         Args:
-            limit: Seconds for its next bytes.
+            limit: Seconds within which the next bytes must arrive, also those of the body.
 
         Raises:
-            ExchangeError: It did not come, or is not as it must be.
+            ExchangeError: No head arrived, or a malformed one.
         """
         self._receiver.limit = limit
         read = self._reader.readline
-        head, left = read_answer_head(read)
+        head, line_limit = read_answer_head(read)
         while head is None:
-            head, left = read_answer_head(read, left)
+            head, line_limit = read_answer_head(read, line_limit)
         return head
 
     def read_body(self, head: AnswerHead) -> Iterator[bytes]:
         """Iterate over the body of an answer whose head was read.
 
         Raises:
-            ExchangeError: It broke off, or is not as it must be.
+            ExchangeError: The connection ended too early, or the body is malformed.
         """
         if head.is_chunked:
             return self._read_chunks()
@@ -169,7 +172,7 @@ class Connection:
         """Read a body of known length.
 
         Raises:
-            ExchangeError: It broke off.
+            ExchangeError: The connection ended too early.
         """
         if length <= _STEP:
             body = self._reader.read(length)
@@ -193,7 +196,7 @@ class Connection:
             raise refused("the connection was ended")
 
     def _read_chunks(self) -> Iterator[bytes]:
-        # 1 ms, which answers of known length do without.
+        # The import takes 1 ms, and answers of known length do without.
         from synth_pools._client.http.http1.chunks import ChunkDecoder
 
         decoder = ChunkDecoder()
@@ -204,12 +207,12 @@ class Connection:
             if piece := decoder.feed(data):
                 yield piece
         if decoder.rest:
-            # What comes after the last chunk belongs to nothing.
+            # Bytes behind the last chunk belong to no answer.
             self.close()
 
 
 class _Receiver(io.RawIOBase):
-    """Socket that is read within the time that is left."""
+    """Reader of a socket, within the remaining time of the thread."""
 
     def __init__(self, raw: socket.socket) -> None:
         self._socket = raw
@@ -247,12 +250,12 @@ def _write_timeout(problem: str) -> ExchangeError:
     return ExchangeError("WriteTimeout", problem, sent=False)
 
 
-def _begun_timeout(problem: str) -> ExchangeError:
+def _partial_timeout(problem: str) -> ExchangeError:
     return ExchangeError("WriteTimeout", problem)
 
 
 def _readiness(raw: socket.socket) -> Callable[[float | None, bool], tuple[bool, bool]]:
-    """Return a function that waits until a socket can be read, or written too if that is asked."""
+    """Return a function that waits until a socket can be read, or also until it can be written."""
     if not hasattr(select, "poll"):
 
         def wait_select(seconds: float | None, writing: bool) -> tuple[bool, bool]:

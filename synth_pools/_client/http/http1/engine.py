@@ -1,4 +1,4 @@
-"""Engine over sockets, with a pool of connections."""
+"""Engine over sockets of the standard library, with a pool of connections."""
 
 from __future__ import annotations
 
@@ -11,8 +11,7 @@ from collections.abc import Iterator, Mapping
 from ssl import SSLContext
 
 from synth_pools._client.http.http1.connection import Connection
-from synth_pools._client.http.http1.encoder import RequestEncoder
-from synth_pools._client.http.http1.head import AnswerHead
+from synth_pools._client.http.http1.heads import AnswerHead, RequestEncoder
 from synth_pools._client.http.messages import (
     ExchangeError,
     OutgoingRequest,
@@ -32,7 +31,7 @@ class SocketEngine(Engine):
         base_url: Base URL of the service.
         context: The TLS context.
         limits: Limits of the pool of connections.
-        alarm: Wakes whoever waits for one of them.
+        alarm: Wakes the threads that wait for a connection.
     """
 
     def __init__(
@@ -44,12 +43,12 @@ class SocketEngine(Engine):
             self._context.set_alpn_protocols(["http/1.1"])
         self._limits = limits
         self._alarm = alarm
-        # Again by the same thread: the end of a stream that is dropped can come anywhere.
+        # Reentrant: the garbage collector may close a dropped stream at any point.
         self._lock = threading.RLock()
         self._is_closed = False
-        # Weakly: whoever is interrupted where nothing can be done about it loses no place.
+        # Weak, so that a connection lost by an interrupt at the wrong moment frees its place.
         self._all: weakref.WeakSet[Connection] = weakref.WeakSet()
-        # The one that was used last is used next; the oldest is the first.
+        # The last one is used next: it was idle for the shortest time.
         self._idle: list[Connection] = []
         self._waiting: deque[_Ticket] = deque()
         alarm.add(self)
@@ -67,15 +66,15 @@ class SocketEngine(Engine):
         try:
             if not connection.is_open:
                 connection.open(lambda: self._connect(request.limits.connect))
-            # No variable holds these bytes: the key is in them.
-            is_through = connection.write(
+            # The key is in these bytes, so no variable holds them.
+            is_sent = connection.write(
                 self._encoder.encode(request, secret.reveal()), request.limits.write
             )
             head = connection.read_head(request.limits.read)
-            if not is_through and head.status < 300:
+            if not is_sent and head.status < 300:
                 problem = "the request was answered before it was through"
                 raise ExchangeError("RemoteProtocolError", problem)
-            reusable = is_through and not head.ends_connection
+            reusable = is_sent and not head.ends_connection
             response = _Response(self, connection, head, request.url, reusable=reusable)
             return response
         finally:
@@ -83,7 +82,7 @@ class SocketEngine(Engine):
                 self.discard(connection)
 
     def wake(self) -> None:
-        """End all connections, for whoever waits for them too; there will be no more."""
+        """End all connections, wake the threads that wait for them, and open no more."""
         with self._lock:
             self._is_closed = True
             for connection in list(self._all):
@@ -99,7 +98,7 @@ class SocketEngine(Engine):
                 connection.close()
 
     def release(self, connection: Connection) -> None:
-        """Take back a connection over which everything came that was asked for."""
+        """Take back a connection whose answer was read to its end."""
         with self._lock:
             if not self._is_closed and connection.is_used_up():
                 connection.idle_since = time.monotonic()
@@ -112,7 +111,7 @@ class SocketEngine(Engine):
         self.discard(connection)
 
     def discard(self, connection: Connection) -> None:
-        """Close a connection, and give its place to whoever waits for one."""
+        """Close a connection, and give its place to the first thread that waits."""
         connection.close()
         with self._lock:
             self._all.discard(connection)
@@ -120,7 +119,7 @@ class SocketEngine(Engine):
                 self._waiting.popleft().grant(self._new())
 
     def wake_reader(self, response: _Response) -> None:
-        """End the connection of a response, unless it has given it back."""
+        """End the connection of a response, unless the pool has it back."""
         with self._lock:
             if response.connection is not None:
                 response.connection.wake()
@@ -143,11 +142,11 @@ class SocketEngine(Engine):
             if self._idle:
                 connection = self._idle.pop()
                 if not connection.is_quiet():
-                    # Its end came, or an answer that nobody asked for.
+                    # The server closed it, or an answer without a request arrived.
                     connection.close()
                 return connection
-            most = self._limits.connections
-            if most is None or len(self._all) < most:
+            limit = self._limits.connections
+            if limit is None or len(self._all) < limit:
                 return self._new()
             ticket = _Ticket()
             self._waiting.append(ticket)
@@ -217,7 +216,7 @@ class _Response(IncomingResponse):
         self._head = head
         self._reusable = reusable
         self._chunks = None
-        # None once it was given back.
+        # None as soon as the pool has it back.
         self.connection: Connection | None = connection
 
     def pieces(self) -> Iterator[bytes]:
@@ -226,11 +225,12 @@ class _Response(IncomingResponse):
             yield from connection.read_body(self._head)
             self._give_back()
 
-    def read(self, most: int) -> None:
+    def read(self, size_limit: int) -> None:
         head, connection = self._head, self.connection
-        plain = head.length is not None and head.length <= most and self._chunks is None
-        if connection is None or not plain or "content-encoding" in self.headers:
-            super().read(most)
+        is_small = head.length is not None and head.length <= size_limit
+        is_plain = is_small and self._chunks is None and "content-encoding" not in self.headers
+        if connection is None or not is_plain:
+            super().read(size_limit)
             return
         try:
             self.content = connection.read_at_once(head.length or 0)

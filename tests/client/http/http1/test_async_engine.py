@@ -23,7 +23,7 @@ from synth_pools import (
     SynthPoolsError,
 )
 from synth_pools._client._async import connections
-from synth_pools._client.http.http1.async_connection import MOST_KEPT
+from synth_pools._client.http.http1.async_connection import MOST_BUFFERED
 from synth_pools._client.http.http1.async_engine import AsyncSocketEngine
 from synth_pools._client.http.messages import PoolLimits
 from tests.support import faults
@@ -68,8 +68,8 @@ async def until(condition: Callable[[], object]) -> None:
 async def taken(client: AsyncContainerPoolsClient) -> int:
     """Places that are taken, each by a connection."""
     engine = await engine_of(client)
-    assert len(engine._all) == engine._taken
-    return engine._taken
+    assert len(engine._all) == engine._connection_count
+    return engine._connection_count
 
 
 async def test_a_refusal_before_the_request_is_through_is_heard() -> None:
@@ -111,7 +111,7 @@ async def test_a_large_request_arrives_whole(server: FaultServer) -> None:
         assert all(LARGE in seen.body.decode() for seen in server.requests)
 
 
-@pytest.mark.parametrize("size", [MOST_KEPT - 2, MOST_KEPT, 5 * MOST_KEPT])
+@pytest.mark.parametrize("size", [MOST_BUFFERED - 2, MOST_BUFFERED, 5 * MOST_BUFFERED])
 async def test_what_was_held_back_is_nobodys(server: FaultServer, size: int) -> None:
     """A second answer behind a body that came faster than it was taken."""
     body = b'"%s"' % (b"x" * size)
@@ -140,7 +140,7 @@ async def test_a_reader_holds_back_who_sends(server: FaultServer) -> None:
         (connection,) = engine._all
         await until(lambda: connection.is_paused)
         # The loop reads no more than 256 KiB at a time.
-        assert len(connection._received) <= MOST_KEPT + 262_144
+        assert len(connection._received) <= MOST_BUFFERED + 262_144
         await response.read(size)
         assert len(response.content) == size
         assert await client.get_pool(P) is not None
@@ -279,7 +279,7 @@ async def test_a_connection_that_is_made_just_when_the_engine_is_closed(
     monkeypatch.setattr(engine._loop, "create_connection", late)
     with pytest.raises(ClientClosedError):
         await client.get_pool(P)
-    assert engine._taken == len(engine._all) == 0
+    assert engine._connection_count == len(engine._all) == 0
     await asyncio.to_thread(server.wait_until, lambda: server.open_connections == 0)
     await client.aclose()
 

@@ -17,7 +17,7 @@ import pytest
 
 from synth_pools._client.http.http1.async_connection import AsyncConnection
 from synth_pools._client.http.http1.connection import Connection
-from synth_pools._client.http.http1.head import AnswerHead
+from synth_pools._client.http.http1.heads import AnswerHead
 from synth_pools._client.http.messages import ExchangeError
 
 # Its status, its headers, the length of its body, and whether that comes in chunks.
