@@ -256,5 +256,5 @@ release: ## Check, test, date the changelog, build and tag: VERSION=0.2.0
 
 .PHONY: clean
 clean: ## Remove everything that git does not know
-	rm -rf .venv* dist build codegen/node/node_modules .mutants-cache .mypy_cache .pytest_cache .ruff_cache .import_linter_cache
+	rm -rf .venv* dist build tests/client/sync_ tests/client/facade/sync_ codegen/node/node_modules .mutants-cache .mypy_cache .pytest_cache .ruff_cache .import_linter_cache
 	find . -name __pycache__ -type d -prune -exec rm -rf {} +

@@ -9,7 +9,9 @@ an error that names the file and the line.
 from __future__ import annotations
 
 import ast
+import os
 import re
+from collections.abc import Iterator
 from pathlib import Path
 
 from codegen import CodegenError
@@ -17,6 +19,9 @@ from codegen import CodegenError
 TREES = {
     "synth_pools/_client/_async": "synth_pools/_client/_sync",
     "synth_pools/_client/http/async_": "synth_pools/_client/http/sync_",
+}
+# Not committed: written before tests are collected.
+TEST_TREES = {
     "tests/client/async_": "tests/client/sync_",
     "tests/client/facade/async_": "tests/client/facade/sync_",
 }
@@ -49,6 +54,7 @@ _RULES: tuple[tuple[re.Pattern[str], str], ...] = tuple(
 )
 
 _BANNER = "# Derived by `make generate`. Change the file that it comes from:\n# "
+_BANNER_OF_TESTS = "# Derived before tests are collected. Change the file that it comes from:\n# "
 
 _ASYNC_NODES = (ast.AsyncFunctionDef, ast.AsyncFor, ast.AsyncWith, ast.Await)
 
@@ -77,18 +83,66 @@ def derive_tree(source: Path, output: Path, *, label: str, with_banner: bool = T
         CodegenError: A file has asynchronous code without a sync form.
     """
     output.mkdir(parents=True)
-    for path in sorted(source.rglob("*.py")):
-        name = path.relative_to(source).as_posix()
-        origin = f"{label}/{name}"
-        text = rewrite(path.read_text(encoding="utf-8"))
-        _refuse_leftovers(text, origin)
-        target = output / rewrite(name)
-        target.parent.mkdir(parents=True, exist_ok=True)
+    for path, target in _modules(source, output):
+        origin = f"{label}/{path.relative_to(source).as_posix()}"
+        text = _derived(path, origin)
         # What is derived itself names its origin.
         if with_banner and not text.startswith(_BANNER):
-            head = banner(origin)
-            text = f"{head}\n{text}" if text.strip() else head
+            text = _with_head(text, banner(origin))
+        target.parent.mkdir(parents=True, exist_ok=True)
         target.write_text(text, encoding="utf-8", newline="\n")
+
+
+def update_tests(root: Path) -> None:
+    """Write the sync tests that are missing or older than their async form.
+
+    Runs that begin at the same time do each other no harm: a file is replaced as a whole, and only
+    if its bytes differ.
+
+    Args:
+        root: The repository.
+
+    Raises:
+        CodegenError: A test has asynchronous code without a sync form.
+    """
+    rules = Path(__file__).stat().st_mtime_ns
+    for source, output in ((root / name, root / target) for name, target in TEST_TREES.items()):
+        targets = dict(_modules(source, output))
+        for path, target in targets.items():
+            changed = max(rules, path.stat().st_mtime_ns)
+            if not target.exists() or target.stat().st_mtime_ns <= changed:
+                origin = path.relative_to(root).as_posix()
+                text = _with_head(_derived(path, origin), f"{_BANNER_OF_TESTS}{origin}\n")
+                _replace(target, text.encode())
+        for stale in set(output.rglob("*.py")) - set(targets.values()):
+            stale.unlink(missing_ok=True)
+
+
+def _modules(source: Path, output: Path) -> Iterator[tuple[Path, Path]]:
+    """Iterate over the modules of a tree: the async form, and the path of the sync one."""
+    for path in sorted(source.rglob("*.py")):
+        yield path, output / rewrite(path.relative_to(source).as_posix())
+
+
+def _derived(path: Path, origin: str) -> str:
+    text = rewrite(path.read_text(encoding="utf-8"))
+    _refuse_leftovers(text, origin)
+    return text
+
+
+def _with_head(text: str, head: str) -> str:
+    return f"{head}\n{text}" if text.strip() else head
+
+
+def _replace(target: Path, content: bytes) -> None:
+    if target.exists() and target.read_bytes() == content:
+        # Younger than its source from now on.
+        target.touch()
+        return
+    target.parent.mkdir(parents=True, exist_ok=True)
+    fresh = target.with_suffix(f".{os.getpid()}.tmp")
+    fresh.write_bytes(content)
+    fresh.replace(target)
 
 
 def _refuse_leftovers(text: str, origin: str) -> None:

@@ -10,6 +10,8 @@ from pathlib import Path
 import pytest
 from hypothesis import HealthCheck, settings
 
+from codegen import CodegenError, unasync
+
 # A shell starts its background jobs with ^C ignored, and every program that a test starts would
 # inherit that: those that are to be interrupted could not be.
 if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
@@ -27,6 +29,15 @@ settings.load_profile("suite")
 # Folders whose tests are a set of their own, by their marker.
 NAMES = ("oci", "postgres", "ray", "s3", "system", "tools")
 SETS = {name: Path(__file__).parent / name for name in NAMES}
+
+
+def pytest_configure(config: pytest.Config) -> None:
+    """Derive the sync tests of the client, before there is a worker that collects them."""
+    if not hasattr(config, "workerinput"):
+        try:
+            unasync.update_tests(Path(__file__).parents[1])
+        except CodegenError as error:
+            raise pytest.UsageError(str(error)) from None
 
 
 @pytest.hookimpl(wrapper=True)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from pathlib import Path
 
 import pytest
@@ -73,6 +74,49 @@ def test_a_tree(tmp_path: Path) -> None:
         "# tests/client/facade/async_/deep/test_async_pages.py\n\ndef f() -> None:\n    ...\n"
     )
     assert derived["__init__.py"].startswith("# Derived by")
+
+
+@pytest.fixture
+def written(tmp_path: Path) -> Path:
+    """Async test whose sync form is to be written."""
+    path = tmp_path / "tests/client/async_/test_async_pages.py"
+    path.parent.mkdir(parents=True)
+    path.write_text("async def test_it() -> None:\n    ...\n")
+    return path
+
+
+def test_sync_tests_are_written_where_they_are_missing_or_older(
+    tmp_path: Path, written: Path
+) -> None:
+    unasync.update_tests(tmp_path)
+    derived = tmp_path / "tests/client/sync_/test_async_pages.py"
+    assert derived.read_text() == (
+        "# Derived before tests are collected. Change the file that it comes from:\n"
+        "# tests/client/async_/test_async_pages.py\n\ndef test_it() -> None:\n    ...\n"
+    )
+
+    later = derived.stat().st_mtime_ns + 10**9
+    written.write_text("async def test_that() -> None:\n    ...\n")
+    os.utime(written, ns=(later, later))
+    unasync.update_tests(tmp_path)
+    assert "def test_that()" in derived.read_text()
+
+
+def test_sync_tests_without_a_change_stay_the_same_files(tmp_path: Path, written: Path) -> None:
+    unasync.update_tests(tmp_path)
+    derived = tmp_path / "tests/client/sync_/test_async_pages.py"
+    before = derived.stat().st_ino
+    os.utime(written, ns=(derived.stat().st_mtime_ns,) * 2)
+    unasync.update_tests(tmp_path)
+    assert derived.stat().st_ino == before
+    assert [path.name for path in derived.parent.iterdir()] == [derived.name]
+
+
+def test_the_sync_form_of_a_removed_test_is_removed(tmp_path: Path, written: Path) -> None:
+    unasync.update_tests(tmp_path)
+    written.unlink()
+    unasync.update_tests(tmp_path)
+    assert list((tmp_path / "tests/client/sync_").rglob("*.py")) == []
 
 
 @pytest.mark.parametrize(

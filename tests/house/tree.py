@@ -8,14 +8,14 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
-from codegen.unasync import TREES
+from codegen.unasync import TEST_TREES, TREES
 
 ROOT = Path(__file__).parents[2]
 PACKAGE = ROOT / "synth_pools"
-# Written by `make generate`.
+# Written by `make generate`, and tests before they are collected.
 TABLE_OF_COMMANDS = "synth_pools/cli/operations/table.py"
 SHORT_NAMES = "synth_pools/_client/_async/short_names"
-DERIVED = (TABLE_OF_COMMANDS, SHORT_NAMES, *TREES.values())
+DERIVED = (TABLE_OF_COMMANDS, SHORT_NAMES, *TREES.values(), *TEST_TREES.values())
 
 Definition = ast.ClassDef | ast.FunctionDef | ast.AsyncFunctionDef
 

@@ -13,6 +13,7 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
+from codegen.unasync import update_tests
 from tests.mutants.changes import SETS
 
 # What is imported and not rewritten by pytest, which keeps its own.
@@ -51,6 +52,7 @@ def copy_tree(root: Path, copy: Path) -> Path:
         if source.is_file():
             target.parent.mkdir(parents=True, exist_ok=True)
             shutil.copy2(source, target)
+    update_tests(copy)
     # Tests find the published clients in environments beside them.
     for environment in root.glob(".venv-*"):
         (copy / environment.name).symlink_to(environment)
