@@ -233,6 +233,11 @@ check-api: $(STAMP) ## Whether the version of openapi.yaml says what changed sin
 generate: $(STAMP) ## openapi.yaml from api/, from it the client, the sync variant from the async one
 	$(BIN)/python codegen/generate.py
 
+.PHONY: clauses
+clauses: $(STAMP) ## The new ids of reworded sentences, into the scenarios that judge them: look at these first
+	$(BIN)/python -m codegen.contract_clauses --accept
+	$(BIN)/python -m codegen.contract_clauses
+
 .PHONY: check-generated
 check-generated: $(STAMP) ## Whether what `make generate` writes is what is there
 	$(BIN)/python codegen/generate.py --check

@@ -1,32 +1,36 @@
-"""Page of clauses: what judges each sentence of openapi.yaml, and what nothing judges.
+"""Clauses of the contract: what judges each sentence of openapi.yaml, and what nothing judges.
 
-`make generate` writes it from the ledger of the contract kit.
+python -m codegen.contract_clauses             name changed and new sentences
+python -m codegen.contract_clauses --accept    write the new id of each reworded sentence
+
+The id of a sentence has a digest of its words, so that scenarios are looked at again once these
+change. A sentence is taken for the reworded form of another one where it stands at the same place,
+and each of them is the only one there that is gone, or new.
 """
 
 from __future__ import annotations
 
+import argparse
+import re
+import sys
 from collections import defaultdict
+from collections.abc import Iterator
 from pathlib import Path
 
-import yaml
+from codegen.parts import SPEC
+from synth_pools.contract.clauses.sentences import Index, Sentence, split_ids
+from synth_pools.contract.clauses.standings import FILE, check_ids, standings, unjudged
+from synth_pools.contract.rules.clauses import CLAUSES
+from synth_pools.contract.scenarios import all_scenarios
 
-from codegen import CodegenError
-from synth_pools.contract.clauses.ledger import (
-    FILE,
-    LedgerEntry,
-    LedgerError,
-    Standing,
-    read_ledger,
-)
-from synth_pools.contract.clauses.sentences import Sentence, read_sentences
-
-PAGE = "docs/contract-clauses.md"
+PAGE = "contract-clauses.md"
+_ROOT = Path(__file__).resolve().parents[1]
+_WITH_IDS = ("synth_pools/contract/scenarios", "synth_pools/contract/rules", FILE)
 _HEAD = """\
 # Clauses of the contract
 
-Written by `make generate` from [the ledger](../{file}).
-Every sentence of `openapi.yaml` has an id, which stays as long as its words do, and the checks of
-`synth-pools contract-test` that judge it; see [Does this backend keep the
+Every sentence of `openapi.yaml` has an id: its place, and a digest of its words. These are the
+checks of `synth-pools contract-test` that judge it; see [Does this backend keep the
 contract?](contract-testing.md).
 
 | | sentences |
@@ -34,53 +38,105 @@ contract?](contract-testing.md).
 | judged | {judged} |
 | not judged | {open} |
 | judged of those that promise or forbid something | {share:.1f} % |
-| no promise: names of fields, summaries, advice to clients | {none} |
+| no promise: titles, names of fields, advice to clients | {none} |
 """
 
 
-def render_clauses(root: Path, spec: Path) -> str:
-    """Render the page.
+def judging() -> dict[str, str]:
+    """Return the ids of the sentences that each check judges."""
+    return {one.id: one.clause.ids for one in all_scenarios()} | CLAUSES
+
+
+def clause_problems(root: Path) -> list[str]:
+    """Compare the ids that scenarios, rules and the list name with the document.
 
     Args:
-        root: The repository.
-        spec: The document.
+        root: The repository; one without the list has no ids to compare.
 
-    Raises:
-        CodegenError: The ledger or the document cannot be read.
+    Returns:
+        A line for each id without a sentence, and for each sentence without a standing.
     """
-    try:
-        ledger = read_ledger((root / FILE).read_text(encoding="utf-8"))
-        sentences = read_sentences(spec.read_text(encoding="utf-8"))
-    except (LedgerError, OSError, UnicodeDecodeError, yaml.YAMLError) as error:
-        raise CodegenError(f"the clauses cannot be read: {error}") from None
-    by: dict[Standing, list[tuple[Sentence, LedgerEntry]]] = defaultdict(list)
-    for text, sentence in sentences.items():
-        if (entry := ledger.get(text)) is not None:
-            by[entry.standing].append((sentence, entry))
-    judged, left = by[Standing.JUDGED], by[Standing.NOT_JUDGED]
-    lines = [
-        _HEAD.format(
-            file=FILE,
-            judged=len(judged),
-            open=len(left),
-            share=100 * len(judged) / (len(judged) + len(left) or 1),
-            none=len(by[Standing.NO_PROMISE]),
-        ),
-        "## Not judged\n",
-    ]
-    reasons: dict[str, list[Sentence]] = defaultdict(list)
-    for sentence, entry in left:
-        reasons[entry.reason].append(sentence)
-    for reason, open_ in sorted(reasons.items()):
+    if not (root / FILE).is_file():
+        return []
+    index = Index((root / SPEC).read_text(encoding="utf-8"))
+    return list(check_ids(index, judging(), unjudged()))
+
+
+def clauses_page(spec: str) -> str:
+    """Write the page of the clauses of a document, given as text."""
+    index = Index(spec)
+    known = standings(index, judging(), unjudged())
+    judged = [one for one in index.sentences if one in known and known[one].checks]
+    left: dict[str, list[Sentence]] = defaultdict(list)
+    for sentence, standing in known.items():
+        if standing.is_promise and not standing.checks:
+            left[standing.reason].append(sentence)
+    open_count = sum(map(len, left.values()))
+    head = _HEAD.format(
+        judged=len(judged),
+        open=open_count,
+        share=100 * len(judged) / (len(judged) + open_count or 1),
+        none=len(known) - len(judged) - open_count,
+    )
+    lines = [head, "## Not judged\n"]
+    for reason, sentences in sorted(left.items()):
         lines.append(f"{reason[0].upper()}{reason[1:]}:\n")
-        lines += [f"- {_shown(sentence)}" for sentence in open_]
+        lines += [f"- `{one.id}` {one.text}" for one in sentences]
         lines.append("")
     lines.append("## Judged\n")
-    for sentence, entry in judged:
-        lines.append(f"- {_shown(sentence)} ← {', '.join(f'`{one}`' for one in entry.checks)}")
+    for one in judged:
+        checks = ", ".join(f"`{check}`" for check in known[one].checks)
+        lines.append(f"- `{one.id}` {one.text} ← {checks}")
     return "\n".join(lines) + "\n"
 
 
-def _shown(sentence: Sentence) -> str:
-    # Stars and brackets of the document stay what they are to a reader.
-    return f"`{sentence.id}` {sentence.text}"
+def accept(root: Path) -> Iterator[str]:
+    """Write the new ids of reworded sentences into the files that name the old ones.
+
+    Args:
+        root: The repository.
+
+    Yields:
+        A line for each id, with the checks to look at.
+    """
+    index = Index((root / SPEC).read_text(encoding="utf-8"))
+    users, listed = judging(), unjudged()
+    known = standings(index, users, listed)
+    gone: dict[str, dict[str, list[str]]] = defaultdict(lambda: defaultdict(list))
+    for user, ids in (*users.items(), *((FILE, ids) for ids in listed)):
+        for place, digest in split_ids(ids):
+            if (place, digest) not in index.by_id:
+                gone[place][digest].append(user)
+    for place, digests in gone.items():
+        new = [one for one in index.at.get(place, ()) if one not in known]
+        if len(digests) == len(new) == 1:
+            [(digest, names)] = digests.items()
+            _replace(root, place, digest, new[0].digest)
+            yield f"{place}#{digest} is now {new[0].id}, of {', '.join(names)}: {new[0].text}"
+
+
+def _replace(root: Path, place: str, digest: str, new: str) -> None:
+    pattern = re.compile(rf"(?<![\w.])({re.escape(place)}(?:#[0-9a-f]{{4}})*)#{digest}\b")
+    for name in _WITH_IDS:
+        for file in sorted((root / name).rglob("*.py")) or [root / name]:
+            text = file.read_text(encoding="utf-8")
+            if (changed := pattern.sub(rf"\1#{new}", text)) != text:
+                file.write_text(changed, encoding="utf-8")
+
+
+def main(argv: list[str] | None = None) -> int:
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
+    parser.add_argument("--accept", action="store_true", help="write the ids of reworded sentences")
+    options = parser.parse_args(argv)
+    if options.accept:
+        print("\n".join(accept(_ROOT)))
+        return 0
+    lines = clause_problems(_ROOT)
+    print("\n".join(lines), file=sys.stderr)
+    return 1 if lines else 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())

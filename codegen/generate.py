@@ -35,7 +35,6 @@ from codegen.client import generate_client
 from codegen.overlay import join_overlay
 from codegen.parts import SPEC, join_parts
 from codegen.spec_rules import read_joined_spec
-from synth_pools.contract.clauses.ledger import FILE as LEDGER
 
 CONFIG = "generator_config.yml"
 TEMPLATES = "codegen/templates"
@@ -65,10 +64,6 @@ def derive(root: Path, work: Path) -> dict[str, Path]:
         commands.TARGET: table,
         completions.TARGET: completed,
     }
-    if (root / LEDGER).is_file():
-        made[contract_clauses.PAGE] = work / "contract-clauses.md"
-        page = contract_clauses.render_clauses(root, whole)
-        made[contract_clauses.PAGE].write_text(page, encoding="utf-8")
     variants = {ASYNC: _complete_async_tree(root / ASYNC, work / "async", root / "pyproject.toml")}
     if (names := variants[ASYNC] / short_names.TARGET).is_dir():
         made[f"{ASYNC}/{short_names.TARGET}"] = names
@@ -123,6 +118,8 @@ def main(argv: list[str] | None = None) -> int:
     try:
         if not options.check:
             write(root)
+            for line in contract_clauses.clause_problems(root):
+                print(f"look at: {line}", file=sys.stderr)
             return 0
         lines = check(root)
     except (CodegenError, OSError) as error:
@@ -130,7 +127,11 @@ def main(argv: list[str] | None = None) -> int:
         return 1
     if lines:
         print("\n".join([*lines, "generate: not up to date; run `make generate`"]), file=sys.stderr)
-    return 1 if lines else 0
+    stale = contract_clauses.clause_problems(root)
+    if stale:
+        stale.append("clauses: look at these scenarios, then run `make clauses`")
+        print("\n".join(stale), file=sys.stderr)
+    return 1 if lines or stale else 0
 
 
 if __name__ == "__main__":

@@ -10,7 +10,7 @@ import argparse
 import sys
 from pathlib import Path
 
-from codegen import CodegenError, api_changes, openapi32
+from codegen import CodegenError, api_changes, contract_clauses, openapi32
 from codegen.site.checking import check_site
 from codegen.site.http_pages import http_pages
 from codegen.site.other_pages import COMMANDS_PAGE, PYTHON_PAGE, command_page, python_page
@@ -48,6 +48,7 @@ def derived_pages() -> dict[str, str]:
     return {
         **http_pages(load_spec(), COMMANDS),
         api_changes.PAGE: api_changes.render_page(ROOT, read_spec_file(spec_path())),
+        contract_clauses.PAGE: contract_clauses.clauses_page(spec_path().read_text("utf-8")),
         COMMANDS_PAGE: command_page(),
         PYTHON_PAGE: python_page(),
     }

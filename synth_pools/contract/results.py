@@ -67,10 +67,17 @@ _BODY = re.compile(r"(?=[\[{<])")
 
 @dataclass(frozen=True, slots=True)
 class Clause:
-    """Clause of openapi.yaml that a check rests on: its section and its demand."""
+    """Clause of openapi.yaml that a check rests on.
 
-    section: str
-    demand: str
+    Attributes:
+        section: The section, operation or schema.
+        demand: The demand.
+        ids: The ids of the sentences instead of both, as in "Pages#94c3#c09d, PoolList.items#c4e8".
+    """
+
+    section: str = ""
+    demand: str = ""
+    ids: str = ""
 
     def __str__(self) -> str:
         return f"{self.section}: {self.demand}"
@@ -78,7 +85,7 @@ class Clause:
 
 @dataclass(frozen=True, slots=True)
 class ClauseLine:
-    """A sentence of openapi.yaml that a check judges: its id in the ledger, its line, its words."""
+    """Sentence of openapi.yaml that a check judges: its id, its line, its words."""
 
     id: str
     line: int
@@ -154,6 +161,7 @@ class Departure:
         column: The column of the report's table.
         before: The requests that lead up to it.
         cause: The key of the defect; departures with the same one are one entry of the report.
+        about: The error code, status or field that it is about.
         over: The key that first departures of several operations share which are one entry, too.
         times: How often it was seen.
     """
@@ -168,6 +176,7 @@ class Departure:
     column: Column
     before: tuple[Exchange, ...] = ()
     cause: str = ""
+    about: str = ""
     over: str = ""
     times: int = 1
 
@@ -264,7 +273,7 @@ class Report:
         seconds: The seconds that scenarios and layers took, by their ids.
         absent: The operations of the document that the backend does not have yet.
         lines: The lines of openapi.yaml by the sections that departures rest on.
-        clauses: The sentences of openapi.yaml that departures depart from, by their groups.
+        clauses: The sentences of openapi.yaml that departures break, by their groups.
     """
 
     url: str

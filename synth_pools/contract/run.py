@@ -14,8 +14,7 @@ from functools import partial
 from pathlib import Path
 from typing import Any
 
-from synth_pools.contract.clauses.ledger import ClauseFinder
-from synth_pools.contract.clauses.places import Places
+from synth_pools.contract.clauses.finder import ClauseFinder
 from synth_pools.contract.collector import ResultCollector
 from synth_pools.contract.document import Document, read_specification, specification_text
 from synth_pools.contract.exceptions import (
@@ -41,6 +40,7 @@ from synth_pools.contract.preflight import (
     try_containers,
 )
 from synth_pools.contract.results import Clause, Exchange, Layer, LayerResult, Report
+from synth_pools.contract.rules.clauses import CLAUSES
 from synth_pools.contract.scenarios import all_scenarios, load_scenarios, smoke_scenarios
 from synth_pools.contract.session import Session, remove_created, remove_leftovers
 
@@ -128,7 +128,7 @@ def run_contract(
         run.url = checked_url(url)
         run.document = Document(contract := read_specification(spec))
         text = specification_text(spec)
-        run.places, run.finder = Places(text), ClauseFinder(text)
+        run.finder = ClauseFinder(text, CLAUSES)
         load_scenarios(scenarios)
         _check_names((*only, *skip))
         run.document.narrow(chosen_operations(run.document, operations, without_operations))
@@ -244,7 +244,6 @@ class _Run:
     started_at: str = field(default_factory=lambda: datetime.now(UTC).isoformat(timespec="seconds"))
     began: float = field(default_factory=time.monotonic)
     document: Document | None = None
-    places: Places | None = None
     finder: ClauseFinder | None = None
     layers: list[LayerResult] = field(default_factory=list)
     obstacles: list[str] = field(default_factory=list)
@@ -267,9 +266,9 @@ class _Run:
                 reached[key] = reached.get(key, 0) + count
         operations = self.document.operations if self.document else {}
         outcomes = tuple(outcome for layer in layers for outcome in layer.outcomes)
+        if self.finder:
+            outcomes = tuple(map(self.finder.named, outcomes))
         departures = [found for outcome in outcomes for found in outcome.departures]
-        sections = {found.clause.section for found in departures}
-        places = {one: self.places.line(one) for one in sections} if self.places else {}
         return Report(
             url=self.url,
             seed=self.seed,
@@ -288,7 +287,7 @@ class _Run:
             read_only=session.options.read_only if session else False,
             seconds=dict(session.seconds) if session else {},
             absent=tuple(self.document.every.keys() - operations.keys()) if self.document else (),
-            lines={one: line for one, line in places.items() if line is not None},
+            lines=self.finder.lines(departures) if self.finder else {},
             clauses=self.finder.find(departures) if self.finder else {},
         )
 
@@ -298,7 +297,8 @@ def known_checks() -> tuple[tuple[str, Clause, tuple[str, ...]], ...]:
     # The engine of the generated requests takes seconds to import.
     from synth_pools.contract.fuzzing.checks import CHECKS
 
-    found = [(one.id, one.clause, one.operations) for one in all_scenarios()]
+    clause_of = ClauseFinder(specification_text(None), CLAUSES).clause
+    found = [(one.id, clause_of(one.clause), one.operations) for one in all_scenarios()]
     found += [(one.id, one.clause, ()) for one in CHECKS.values()]
     found.append(("auth.refused", ACCESS, ()))
     found += [

@@ -18,7 +18,7 @@ _BULLET = re.compile(r"[-*] +")
 _RULE = re.compile(r"\|[\s:|-]+\|")
 # A full stop ends a sentence where what follows begins one.
 _NEXT = re.compile(r"(?<=[.!?])\s+(?=[\"'(*`]{0,3}[A-Z0-9`])")
-_LOADER: Any = getattr(yaml, "CSafeLoader", yaml.SafeLoader)
+LOADER: Any = getattr(yaml, "CSafeLoader", yaml.SafeLoader)
 
 
 @dataclass(frozen=True, slots=True)
@@ -42,9 +42,55 @@ class Sentence:
     places: tuple[SentencePlace, ...]
 
     @property
+    def digest(self) -> str:
+        """Digest of the words: the part of an id by which a changed sentence is noticed."""
+        return hashlib.sha256(self.text.encode()).hexdigest()[:4]
+
+    @property
     def id(self) -> str:
-        """Id that stays as long as the words do, wherever the sentence is moved to."""
-        return hashlib.sha256(self.text.encode()).hexdigest()[:8]
+        """Id: the first place and the digest, as "Rollout.started_at#1f0c"."""
+        return f"{self.places[0].name}#{self.digest}"
+
+
+class Index:
+    """Sentences of a document, by place and digest.
+
+    Attributes:
+        sentences: All of them, in the order of the document.
+        by_id: The sentences by the place and the digest of their ids; one that stands at several
+            places has an id for each.
+        at: The sentences of each place.
+    """
+
+    def __init__(self, text: str) -> None:
+        """Read a document; see `read_sentences`."""
+        self.sentences = tuple(read_sentences(text).values())
+        self.by_id: dict[tuple[str, str], Sentence] = {}
+        self.at: dict[str, list[Sentence]] = {}
+        for sentence in self.sentences:
+            for name in dict.fromkeys(place.name for place in sentence.places):
+                self.by_id[name, sentence.digest] = sentence
+                self.at.setdefault(name, []).append(sentence)
+
+    def resolve(self, ids: str) -> list[Sentence]:
+        """Return the sentences that ids name, without those that the document does not have."""
+        return [self.by_id[one] for one in split_ids(ids) if one in self.by_id]
+
+
+def split_ids(ids: str) -> Iterator[tuple[str, str]]:
+    """Split a text of ids into places and digests.
+
+    Args:
+        ids: The ids with commas in between; those of one place share its name, as in
+            "create_pool#1f0c#22ab, Pool.name#90d1".
+
+    Yields:
+        The place and the digest of each.
+    """
+    for part in " ".join(ids.split()).split(", "):
+        place, *digests = part.split("#")
+        for digest in digests:
+            yield place, digest
 
 
 def read_sentences(text: str) -> dict[str, Sentence]:
@@ -61,7 +107,7 @@ def read_sentences(text: str) -> dict[str, Sentence]:
     """
     lines = text.splitlines()
     found: dict[str, list[SentencePlace]] = {}
-    for name, node in _texts(yaml.compose(text, Loader=_LOADER), ()):
+    for name, node in _texts(yaml.compose(text, Loader=LOADER), ()):
         raw = lines[node.start_mark.line : node.end_mark.line + 1]
         for heading, sentence in split_text(node.value):
             line = node.start_mark.line + 1 + _offset(raw, sentence)
@@ -111,7 +157,8 @@ def _texts(node: Any, path: tuple[str, ...]) -> Iterator[tuple[str, Any]]:
         word = str(key.value)
         free = bool(path) and path[-1] == "properties"
         if word in _TEXTS and not free and isinstance(value, yaml.ScalarNode):
-            yield _name(here), value
+            name = _name(here)
+            yield f"{name} summary" if word == "summary" else name, value
         elif word not in _DATA or free:
             yield from _texts(value, (*here, word))
 
@@ -130,9 +177,9 @@ def _name(path: Sequence[str]) -> str:
     steps = [step for step in path if step not in _WITHOUT_MEANING]
     if steps[:2] == ["components", "schemas"]:
         return ".".join(steps[2:])
-    return (
-        " ".join(steps[2:] if steps[:1] == ["paths"] and len(steps) > 2 else steps[1:]) or steps[0]
-    )
+    if steps[:1] == ["components"]:
+        return " ".join(steps[1:])
+    return " ".join(steps[2:] if steps[:1] == ["paths"] and len(steps) > 2 else steps)
 
 
 def _offset(raw: Sequence[str], sentence: str) -> int:

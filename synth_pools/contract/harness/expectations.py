@@ -35,6 +35,7 @@ class Expectation:
         clause: The clause that it rests on; the scenario's where None.
         cause: The key of the defect behind a departure; departures with the same one are one entry
             of the report. Where it is empty, equal demands on one operation share one.
+        about: The error code or the field that it is about, by which its sentence is chosen.
     """
 
     operation: str
@@ -43,6 +44,7 @@ class Expectation:
     column: Column = Column.BEHAVIOUR
     clause: Clause | None = None
     cause: str = ""
+    about: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -139,6 +141,7 @@ class Expectations:
             exchange=exchange,
             layer=self._layer,
             column=expectation.column,
+            about=expectation.about,
             before=self._before(exchange),
             cause=expectation.cause or cause_of(expectation.operation, expectation.expected),
             over=cause_of(f"{self._scenario.id}|{expectation.column}", expectation.expected),
@@ -172,7 +175,12 @@ class Expectations:
         if status.code is None or told is ABSENT:
             return True
         demand = Expectation(
-            operation, f"error.code {status.code}", response, Column.ERRORS, status.clause
+            operation,
+            f"error.code {status.code}",
+            response,
+            Column.ERRORS,
+            status.clause,
+            about=status.code,
         )
         return self.that(demand, told == status.code, show(told))
 
@@ -190,7 +198,10 @@ class Expectations:
         """Record the departure of a response whose status is not the expected one."""
         status = Status.of(expected)
         cause = self._status_cause(operation, status, response.status)
-        demand = Expectation(operation, str(status), response, status.column, status.clause, cause)
+        about = status.code or str(min(status.statuses))
+        demand = Expectation(
+            operation, str(status), response, status.column, status.clause, cause, about
+        )
         self.that(demand, False, excerpt(response.exchange))
         self._refused.append(response.exchange)
 
@@ -214,7 +225,8 @@ class Expectations:
         Returns:
             Whether they are equal.
         """
-        demand = Expectation(operation, f"{what} is {_shown(wanted)}", response)
+        field = what.split()[0].strip(",")
+        demand = Expectation(operation, f"{what} is {_shown(wanted)}", response, about=field)
         return self.that(demand, same_json(wanted, came), difference(wanted, came))
 
     def observed(

@@ -45,9 +45,8 @@ REGISTRY: dict[str, Scenario] = {}
 
 def scenario(
     id: str,  # noqa: A002 - that is its name in every report
-    section: str,
-    demand: str,
     *operations: str,
+    clauses: str = "",
     needs: str | tuple[str, ...] = (),
     reads_only: bool = False,
     slow: bool = False,
@@ -57,9 +56,10 @@ def scenario(
 
     Args:
         id: The id of the scenario.
-        section: The section of openapi.yaml, or the operation or schema, that the clause is in.
-        demand: The demand of the clause.
-        *operations: The ids of the operations that it speaks about.
+        *operations: The ids of the operations that it speaks about. Without `clauses`, a section
+            of openapi.yaml and a demand in words stand before them.
+        clauses: The ids of the sentences that it judges, the main one first, as in
+            "Pages#94c3#c09d, PoolList.items#c4e8".
         needs: See `Scenario`; one of them by itself.
         reads_only: See `Scenario`.
         slow: See `Scenario`.
@@ -69,13 +69,17 @@ def scenario(
         A decorator that leaves the function as it is.
 
     Raises:
-        ValueError: Another scenario has the id.
+        ValueError: Another scenario has the id, or it names no clause.
     """
+    clause = Clause(ids=clauses)
+    if not clauses:
+        if len(operations) < 3:
+            raise ValueError(f"{id} names no clause: write clauses=, or a section and a demand")
+        clause, operations = Clause(*operations[:2]), operations[2:]
 
     def register(play: Play) -> Play:
         if id in REGISTRY:
             raise ValueError(f"two scenarios are called {id}")
-        clause = Clause(section, demand)
         all_needs = (needs,) if isinstance(needs, str) else needs
         REGISTRY[id] = Scenario(id, clause, operations, play, all_needs, reads_only, slow, alone)
         return play

@@ -20,7 +20,7 @@ from synth_pools.contract.results import Clause, Outcome
 _T = TypeVar("_T")
 
 STARTED = ("running", *FINAL)
-_ENDS = Clause("Rollouts: states", "a rollout is admitted, runs and ends")
+_ENDS = Clause(ids="Rollouts: states#f1bc")
 # Seconds until other readers are asked as well: longer than any reader may lag behind.
 _SECOND_OPINION = 5.0
 # How many times as long as another rollout one has to wait before that shows something.

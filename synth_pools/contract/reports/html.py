@@ -146,7 +146,7 @@ def _group(number: int, group: DepartureGroup, report: Report) -> Iterator[str]:
     yield f'<summary>{escape(title)}</summary><div class="body"><dl>'
     pairs = (
         ("check", f"{first.check} ({first.layer.value}), seen {seen}"),
-        ("clause", f"{place(report, first)}: {first.clause.demand}"),
+        ("clause", place(report, first)),
         *(("says", text) for text in said(report, first)),
         ("operations", ", ".join(group.operations)),
         ("expected", first.expected),

@@ -160,7 +160,7 @@ def _group(number: int, group: DepartureGroup, report: Report, style: _Style) ->
     for line in wrap(title, style.width, subsequent_indent="   "):
         yield style.paint(line, "1")
     yield f"   check     {first.check} ({first.layer.value}), seen {seen}"
-    yield from _wrapped("clause", f"{place(report, first)}: {first.clause.demand}", style)
+    yield from _wrapped("clause", place(report, first), style)
     for text in said(report, first):
         yield from _wrapped("says", text, style)
     for label, text in (("expected", first.expected), ("got", first.got)):
@@ -229,14 +229,16 @@ def _obstacles(report: Report, style: _Style) -> Iterator[str]:
 
 
 def place(report: Report, departure: Departure) -> str:
-    """Return where openapi.yaml has the clause of a departure."""
-    section = departure.clause.section
+    """Return where openapi.yaml has a clause, and its demand where that is no sentence."""
+    section, demand = departure.clause.section, departure.clause.demand
     line = report.lines.get(section)
-    return section if line is None else f"{section} (openapi.yaml:{line})"
+    where = section if line is None else f"{section} (openapi.yaml:{line})"
+    # The demand of a clause with ids is a sentence, which stands below it.
+    return where if departure.clause.ids else f"{where}: {demand}"
 
 
 def said(report: Report, departure: Departure) -> list[str]:
-    """Return the sentences of openapi.yaml that a departure departs from, with line and id."""
+    """Return the sentences of openapi.yaml that a departure breaks, with line and id."""
     clauses = report.clauses.get(departure.group, ())
     return [f"openapi.yaml:{one.line} [{one.id}] {one.text}" for one in clauses]
 

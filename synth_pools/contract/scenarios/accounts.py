@@ -19,9 +19,14 @@ from synth_pools.contract.http.client import Response
 
 @scenario(
     "accounts.open",
-    "Rollouts: states",
-    "while a rollout waits, and while it runs, every account of it says so, and nothing of its end",
     *ACCOUNTS,
+    clauses="""
+        get_rollout#07d1, RolloutStatus#5269, get_rollout_usage#fdc7,
+        RolloutUsage.wall_time_sec#489d, get_rollout_artifacts#e695, Rollouts: states#e3b6,
+        Rollout#7253, RolloutSummary#8479, RolloutSummary.reward#40d6, Rollout.error#3c32,
+        Rollout.result#aa0d, RolloutTiming.run_seconds#f8e5, get_rollout_summary#cb15,
+        RolloutTiming.started_at#8067, RolloutTiming.queue_seconds#e86e
+    """,
     needs="live",
 )
 def accounts_open(ctx: Context) -> None:
@@ -54,9 +59,12 @@ def _usage(ctx: Context, rollout: Rollout) -> list[tuple[str, Response]]:
 
 @scenario(
     "accounts.ended",
-    "Rollouts: states",
-    "once a rollout has ended, in whichever way, every account of it says so",
     *ACCOUNTS,
+    clauses="""
+        get_rollout#07d1, RolloutStatus#5269, Rollouts: states#e3b6, Rollout#7253,
+        RolloutSummary#8479, RolloutSummary.reward#40d6, Rollout.error#3c32, Rollout.result#aa0d,
+        get_rollout_summary#cb15, RolloutTiming.started_at#8067, RolloutTiming.queue_seconds#e86e
+    """,
     needs="live",
 )
 def accounts_ended(ctx: Context) -> None:

@@ -82,11 +82,13 @@ def _ended(ctx: Context, spelling: str) -> tuple[Rollout, dict[str, Any]]:
 
 @scenario(
     "artifacts.described",
-    "Artifact",
-    "each entry of artifact (or artifacts) is described in its order: name, content_type and "
-    "metadata as the container gave them, a path that is safe and unique, size and SHA-256 of the "
-    "decoded content",
     *_LISTS,
+    clauses="""
+        get_rollout_artifacts#a321, Artifact.artifact_name#e12d,
+        get_rollout_artifacts responses 200#9b19, Artifact.metadata#e3b2,
+        Artifact.content_type#56e7#6019, Artifact.path#4f55, Artifact#1e33#32d3,
+        Artifact.size_bytes#b6bf
+    """,
     needs="containers",
 )
 def artifacts_described(ctx: Context) -> None:
@@ -142,11 +144,9 @@ def _is_safe(path: str) -> bool:
 
 @scenario(
     "artifacts.inline",
-    "Artifact",
-    "a content of more than 4 KiB is null in result, with content_sha256 and size_bytes beside it; "
-    "nothing else in result is changed",
     "get_rollout",
     "get_global_rollout",
+    clauses="Rollout.result#8f4d#83bb, Artifact.download_url#685d",
     needs="containers",
 )
 def artifacts_inline(ctx: Context) -> None:
@@ -173,11 +173,12 @@ def artifacts_inline(ctx: Context) -> None:
 
 @scenario(
     "artifacts.downloads",
-    "Artifact",
-    "download_url is where the bytes are, always as application/octet-stream; a path that the "
-    "rollout does not have is 404 artifact_not_found with those that it has in details.artifacts",
     _ONE,
     _LISTS[1],
+    clauses="""
+        get_global_rollout_artifact#c2cb#8c1f#fbd4, Artifact.download_url#af21#b50d,
+        parameters ArtifactPath#3236#71b9, Artifact#32d3
+    """,
     needs="containers",
 )
 def artifacts_downloads(ctx: Context) -> None:
@@ -248,10 +249,8 @@ def _parsed(body: bytes) -> Any:
 
 @scenario(
     "artifacts.many",
-    "get_rollout_artifacts",
-    "none, one, eleven and a hundred and twenty artifacts are all there, once and in order, in one "
-    "page",
     *_LISTS,
+    clauses="get_rollout_artifacts responses 200#9b19, ArtifactList#8064",
     needs="containers",
 )
 def artifacts_many(ctx: Context) -> None:

@@ -16,12 +16,16 @@ _OPERATION = "create_rollout_batch"
 
 @scenario(
     "batch.each",
-    "create_rollout_batch",
-    "each is admitted in order as create_global_rollout would admit it; one that is refused has "
-    "its error at its place and stops none of the others",
     _OPERATION,
     "get_rollout",
     "list_rollouts",
+    clauses="""
+        create_rollout_batch#176e#71ea, RolloutBatchItem.error#2583,
+        create_rollout_batch responses 200#ee40, RolloutBatchRequest#f63c, RolloutBatch.items#2a4a,
+        RolloutBatchRequest.rollouts#1208#df31, RolloutBatchItem#1659, RolloutBatchItem.index#da0f,
+        RolloutBatchItem.rollout#e85e, RolloutBatch.admitted#e6a8, RolloutBatch.refused#63bd,
+        RolloutBatchItem.status#4fd5, Capabilities.features#3d82
+    """,
     needs="batch",
 )
 def batch_each(ctx: Context) -> None:
@@ -89,8 +93,10 @@ def batch_each(ctx: Context) -> None:
 @scenario(
     "batch.spellings",
     _OPERATION,
-    "rollouts, then requests, two spellings of one list; an empty one is fine",
-    _OPERATION,
+    clauses="""
+        create_rollout_batch#1ea1#8bcb, RolloutBatchRequest.requests#be13,
+        RolloutBatchRequest.pool_id#1cab
+    """,
     needs="batch",
 )
 def batch_spellings(ctx: Context) -> None:
@@ -111,10 +117,8 @@ def batch_spellings(ctx: Context) -> None:
 
 @scenario(
     "batch.key",
-    "IdempotencyKey",
-    "with an Idempotency-Key a repetition answers the same rollouts and creates only what was "
-    "refused before; another batch is 409",
     _OPERATION,
+    clauses="create_rollout_batch#e48f, parameters IdempotencyKey#0ed0",
     needs=("batch", "idempotency_keys"),
 )
 def batch_key(ctx: Context) -> None:
@@ -149,8 +153,9 @@ def batch_key(ctx: Context) -> None:
 @scenario(
     "batch.no_waiting",
     _OPERATION,
-    "mode sync does not make a batch wait",
-    _OPERATION,
+    clauses="""
+        create_rollout_batch#0295#71ea, RolloutBatchItem#1659, RolloutBatchRequest.rollouts#df31
+    """,
     needs="batch",
 )
 def batch_no_waiting(ctx: Context) -> None:

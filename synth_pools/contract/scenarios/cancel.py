@@ -22,11 +22,10 @@ _SEES = (
 
 @scenario(
     "cancel.queued",
-    "Rollouts: states",
-    "a queued rollout that is cancelled is cancelled at once and never starts",
     "cancel_rollout",
     "cancel_global_rollout",
     *_SEES,
+    clauses="cancel_rollout#f13d#cbd6, Rollouts: states#7d40#f1bc#c1b0",
     needs="live",
 )
 def cancel_queued(ctx: Context) -> None:
@@ -50,11 +49,13 @@ def cancel_queued(ctx: Context) -> None:
 
 @scenario(
     "cancel.running",
-    "Rollouts: states",
-    "a running rollout that is cancelled is cancelled and stopped",
     "cancel_rollout",
     "cancel_global_rollout",
     *_SEES,
+    clauses="""
+        Rollouts: states#f406#c1b0#7d40#f1bc, cancel_rollout#130c#fe62#cbd6,
+        Repeating a request#3efe
+    """,
     needs="live",
 )
 def cancel_running(ctx: Context) -> None:
@@ -76,9 +77,8 @@ def cancel_running(ctx: Context) -> None:
 @scenario(
     "cancel.body",
     "cancel_rollout",
-    "the body may be absent or any object",
-    "cancel_rollout",
     "cancel_global_rollout",
+    clauses="cancel_rollout#6470, CancelRequest#5cad",
     needs="live",
 )
 def cancel_body(ctx: Context) -> None:
@@ -103,9 +103,8 @@ def cancel_body(ctx: Context) -> None:
 @scenario(
     "cancel.others",
     "cancel_rollout",
-    "cancelling one rollout leaves the others alone",
-    "cancel_rollout",
     "get_pool_metrics",
+    clauses="cancel_rollout#cbd6",
     needs="live",
 )
 def cancel_others(ctx: Context) -> None:

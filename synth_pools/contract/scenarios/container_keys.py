@@ -20,15 +20,16 @@ _CONFIG = {"container_key_env": _NAME}
 
 @scenario(
     "container_keys.sent",
-    "PoolConfig",
-    "the key of the containers is sent as X-API-Key and given to processes as ENVIRONMENT_API_KEY, "
-    "and is never answered: *** stands in its place, and the variable has its name alone",
     "create_pool",
     "create_rollout",
     "get_rollout",
     "get_global_rollout",
     "stream_rollout_events",
     _ONE,
+    clauses="""
+        StoredPoolConfig.container_key_env#ae20,
+        PoolConfig.container_key_env#be34#5d6a#2a04#e72f#b819
+    """,
     needs="containers",
 )
 def container_keys_sent(ctx: Context) -> None:

@@ -29,8 +29,7 @@ _LISTS = (
 @scenario(
     "details.location",
     "create_pool",
-    "Location of a creation leads to what was made",
-    "create_pool",
+    clauses="headers Location#bfe9",
 )
 def details_location(ctx: Context) -> None:
     body = ctx.session.pool_body("x", name=ctx.resources.name())
@@ -52,11 +51,10 @@ def details_location(ctx: Context) -> None:
 @scenario(
     "details.merge_patch",
     "update_pool",
-    "a PATCH may also be sent as application/merge-patch+json, and nothing else may",
-    "update_pool",
     "patch_task",
     "create_pool",
     "replace_pool",
+    clauses="update_pool#34c2, responses UnsupportedMediaType#c9f0",
 )
 def details_merge_patch(ctx: Context) -> None:
     pool_id = ctx.resources.pool(metadata={"a": 1}, tasks=[{"task_id": "t"}])
@@ -81,9 +79,8 @@ def details_merge_patch(ctx: Context) -> None:
 
 @scenario(
     "details.prefer",
-    "list_pools",
-    "any other text than return=minimal changes nothing",
     *_LISTS,
+    clauses="parameters Prefer#84dd#0218",
 )
 def details_prefer(ctx: Context) -> None:
     rollout = run_rollout(ctx, ctx.resources.pool())
@@ -100,11 +97,10 @@ def details_prefer(ctx: Context) -> None:
 
 @scenario(
     "details.task_order",
-    "Pool",
-    "the tasks of a pool stand in the order in which they were defined, the list newest first",
     "get_pool",
     "list_tasks",
     "create_pool",
+    clauses="Pool.tasks#db20, list_tasks#603f, TaskList#ec2a",
 )
 def details_task_order(ctx: Context) -> None:
     names = ["m", "b", "z", "a"]
@@ -128,12 +124,10 @@ def details_task_order(ctx: Context) -> None:
 @scenario(
     "details.many",
     "list_tasks",
-    "one, eleven and a hundred and twenty tasks are all there, in one page, in the pool and in its "
-    "addresses",
-    "list_tasks",
     "get_pool",
     "get_pool_urls",
     "update_pool",
+    clauses="list_tasks#603f, TaskList#ec2a",
 )
 def details_many(ctx: Context) -> None:
     ids = {"pool_id": ctx.resources.pool()}
@@ -159,8 +153,7 @@ def details_many(ctx: Context) -> None:
 @scenario(
     "details.host",
     "get_pool_urls",
-    "the addresses of the server begin with the scheme and the Host of the request",
-    "get_pool_urls",
+    clauses="get_pool_urls#9c29",
 )
 def details_host(ctx: Context) -> None:
     ids = {"pool_id": ctx.resources.pool(tasks=[{"task_id": "t"}])}
@@ -207,9 +200,8 @@ def _judge_other_host(ctx: Context, address: Any, response: Response) -> None:
 
 @scenario(
     "details.foreign_host",
-    "Authentication",
-    "a Host that is not a name of the server is 403 forbidden_host",
     "get_pool_urls",
+    clauses="Authentication#f582, responses Forbidden#210e, Errors#faed",
 )
 def details_foreign_host(ctx: Context) -> None:
     ids = {"pool_id": ctx.resources.pool()}
@@ -228,11 +220,14 @@ def details_foreign_host(ctx: Context) -> None:
 
 @scenario(
     "details.policy",
-    "Errors",
-    "what the operator has to allow, and has not, is 403 with its code, and nothing is created",
     "create_pool",
     "update_pool",
     "get_pool",
+    clauses="""
+        PoolProcess#d8ef#0e21, PoolImage#b557, ImageMount#6d4f#370e,
+        PoolConfig.container_key_env#b819#90c4, Errors#48e9#a854#8955#f0f7,
+        Capabilities.features#e1a6
+    """,
 )
 def details_policy(ctx: Context) -> None:
     pool_id = ctx.resources.pool()
@@ -269,8 +264,6 @@ def details_policy(ctx: Context) -> None:
 
 @scenario(
     "details.replies",
-    "Rollout",
-    "mode of a rollout, ids of a batch, and addresses of containers are those that they stand for",
     "create_rollout",
     "get_rollout",
     "get_pool_urls",
@@ -278,6 +271,10 @@ def details_policy(ctx: Context) -> None:
     "create_task",
     "patch_task",
     "create_rollout_batch",
+    clauses="""
+        Rollout.mode#beb8, PoolUrls.container_urls#aa08, PoolMetrics.containers#1fd9,
+        RolloutBatch.rollouts#6634, TaskUrls.container_url#d866, TaskDefinition#e0bb
+    """,
 )
 def details_replies(ctx: Context) -> None:
     here = ctx.session.containers

@@ -37,11 +37,13 @@ def _described(ctx: Context, operation: str) -> tuple[Rollout, list[Any]]:
 
 @scenario(
     "downloads.content",
-    "get_global_rollout_artifact",
-    "the bytes are those that the list describes, by path and by artifact_id, and ETag is their "
-    "SHA-256",
     _ONE,
     _LIST,
+    clauses="""
+        get_global_rollout_artifact#caef#c2cb, headers ETag#0aaa, Artifact.sha256#f482,
+        parameters ArtifactPath#3236, Artifact.size_bytes#b6bf, Artifact.download_url#af21#b50d,
+        Artifact.artifact_id#d636, ArtifactList.items#a1da, Capabilities.features#741f
+    """,
     needs="artifact_downloads",
 )
 def downloads_content(ctx: Context) -> None:
@@ -73,9 +75,12 @@ def downloads_content(ctx: Context) -> None:
 @scenario(
     "downloads.range",
     _ONE,
-    "Range with one range is honoured, one beyond the end is 416, one that is none is ignored; "
-    "If-None-Match and If-Range are obeyed",
-    _ONE,
+    clauses="""
+        get_global_rollout_artifact#8e6e, get_global_rollout_artifact responses 304#299d,
+        get_global_rollout_artifact responses 206#2e93, responses RangeNotSatisfiable#29ac,
+        parameters Range#5869, parameters IfRange#0ffd, parameters IfNoneMatch#3f32,
+        headers ContentRange#8517, Errors#0f1d
+    """,
     needs="artifact_downloads",
 )
 def downloads_range(ctx: Context) -> None:
@@ -122,9 +127,8 @@ def _get(ctx: Context, status: int, rollout: Rollout, path: str, **headers: str)
 
 @scenario(
     "downloads.unknown",
-    "Errors",
-    "an unknown artifact, and one of another rollout, is 404",
     _ONE,
+    clauses="get_global_rollout_artifact#8c1f, Errors#0cb1",
     needs="artifact_downloads",
 )
 def downloads_unknown(ctx: Context) -> None:
@@ -141,8 +145,7 @@ def downloads_unknown(ctx: Context) -> None:
 @scenario(
     "downloads.archive",
     _ALL,
-    "every artifact under its path; empty where there is none",
-    _ALL,
+    clauses="get_global_rollout_artifacts_zip#630e#85e4, get_rollout_artifacts#e695",
     needs="artifact_downloads",
 )
 def downloads_archive(ctx: Context) -> None:
@@ -163,8 +166,7 @@ def downloads_archive(ctx: Context) -> None:
 @scenario(
     "downloads.bundle",
     _BUNDLE,
-    "what is known of the rollout, without values that look like secrets",
-    _BUNDLE,
+    clauses="get_global_rollout_support_bundle#1820#49f3#c145, Capabilities.features#1456",
     needs="support_bundle",
 )
 def downloads_bundle(ctx: Context) -> None:

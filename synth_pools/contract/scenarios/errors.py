@@ -74,10 +74,8 @@ def _send(
 
 @scenario(
     "errors.broken_json",
-    "Errors",
-    "a body that is no JSON, or not UTF-8, or holds a number that nobody can read, is 400 with the "
-    "error schema",
     *_BODIES,
+    clauses="Errors#d256, responses BadRequest#a589",
 )
 def errors_broken_json(ctx: Context) -> None:
     broken = (
@@ -92,10 +90,8 @@ def errors_broken_json(ctx: Context) -> None:
 
 @scenario(
     "errors.media_type",
-    "Errors",
-    "a body that is not application/json is 415 with the error schema; parameters of the media "
-    "type are allowed",
     *_BODIES,
+    clauses="Errors#d256#0c11",
 )
 def errors_media_type(ctx: Context) -> None:
     for operation, ids in _operations(ctx):
@@ -111,9 +107,8 @@ def errors_media_type(ctx: Context) -> None:
 
 @scenario(
     "errors.invalid",
-    "Errors",
-    "a body that is no object is 422; a missing one is refused",
     *_BODIES,
+    clauses="ErrorDetail#d88b",
 )
 def errors_invalid(ctx: Context) -> None:
     operations = _operations(ctx)
@@ -131,9 +126,8 @@ def errors_invalid(ctx: Context) -> None:
 
 @scenario(
     "errors.too_large",
-    "Errors",
-    "a body beyond the limit of the server is 413 with the error schema",
     *_BODIES,
+    clauses="Errors#2c54#f230, ErrorBody#ce26, responses PayloadTooLarge#7f35",
 )
 def errors_too_large(ctx: Context) -> None:
     body = b'{"name": "' + b"x" * (17 * _MEGABYTE) + b'"}'
@@ -148,10 +142,9 @@ def errors_too_large(ctx: Context) -> None:
 
 @scenario(
     "errors.too_deep",
-    "Errors",
-    "a body that is nested too deeply to be read is refused, and breaks nothing",
     "create_pool",
     "create_rollout",
+    clauses="responses BadRequest#a589",
 )
 def errors_too_deep(ctx: Context) -> None:
     pool = {"pool_id": ctx.resources.pool()}
@@ -170,8 +163,6 @@ def errors_too_deep(ctx: Context) -> None:
 
 @scenario(
     "errors.method",
-    "Errors",
-    "a method that a path does not have is 405 with Allow and the error schema",
     "list_pools",
     "get_pool",
     "get_pool_urls",
@@ -187,6 +178,7 @@ def errors_too_deep(ctx: Context) -> None:
     "get_queue_status",
     "get_capabilities",
     "execute_pool_container_rollout",
+    clauses="Errors#2c54#e8d8",
 )
 def errors_method(ctx: Context) -> None:
     pool_id = ctx.resources.pool(tasks=[{"task_id": "t"}])
@@ -222,10 +214,9 @@ def errors_method(ctx: Context) -> None:
 
 @scenario(
     "errors.path",
-    "Errors",
-    "an unknown path is 404 with the error schema",
     "list_pools",
     "get_pool",
+    clauses="Errors#2c54#6506, ErrorBody#ce26",
 )
 def errors_path(ctx: Context) -> None:
     pool_id = ctx.resources.pool()
@@ -243,9 +234,8 @@ def errors_path(ctx: Context) -> None:
 
 @scenario(
     "errors.not_http",
-    "Errors",
-    "bytes that are not HTTP are 400 with the error schema, too",
     "list_pools",
+    clauses="Errors#4a25#d256#5a16, ErrorBody#ce26",
     reads_only=True,
 )
 def errors_not_http(ctx: Context) -> None:
@@ -277,11 +267,10 @@ def errors_not_http(ctx: Context) -> None:
 
 @scenario(
     "errors.slash",
-    "Identifiers",
-    "a slash in an id (%2F) never selects another operation",
     "get_pool",
     "get_global_rollout",
     "get_rollout",
+    clauses="Identifiers#97b7",
 )
 def errors_slash(ctx: Context) -> None:
     pool_id = ctx.resources.pool(tasks=[{"task_id": "t"}])
@@ -301,27 +290,60 @@ def errors_slash(ctx: Context) -> None:
     )
 
 
-_UNKNOWN = Clause("Errors", "an unknown reference is 404 with the error schema")
+_UNKNOWN = Clause(ids="Identifiers#252e")
 
 
 @scenario(
     "errors.unknown_ids",
-    "Errors",
-    "an unknown id is 404 with the error schema, for every operation that takes one",
-    "get_pool", "replace_pool", "update_pool", "delete_pool", "get_pool_urls", "get_pool_metrics",
-    "list_tasks", "create_task", "update_task", "patch_task", "delete_task",
-    "create_rollout", "list_rollouts", "get_rollout", "cancel_rollout", "get_rollout_artifacts",
-    "get_rollout_usage", "get_rollout_summary", "stream_rollout_events",
-    "get_global_rollout", "cancel_global_rollout", "get_global_rollout_artifacts",
-    "get_global_rollout_usage", "get_global_rollout_summary", "stream_global_rollout_events",
-    "get_pool_container_health", "get_pool_container_info", "get_pool_container_metadata",
-    "execute_pool_container_rollout", "get_task_container_health", "get_task_container_info",
-    "get_task_container_metadata", "execute_task_container_rollout",
-    "get_pool_container_task_info", "get_pool_container_program", "get_pool_container_taskset",
-    "get_task_container_task_info", "get_task_container_program", "get_task_container_taskset",
-    "pause_pool", "resume_pool", "replay_rollout", "get_global_rollout_artifact",
-    "get_global_rollout_artifacts_zip", "get_global_rollout_support_bundle",
-)  # fmt: skip
+    "get_pool",
+    "replace_pool",
+    "update_pool",
+    "delete_pool",
+    "get_pool_urls",
+    "get_pool_metrics",
+    "list_tasks",
+    "create_task",
+    "update_task",
+    "patch_task",
+    "delete_task",
+    "create_rollout",
+    "list_rollouts",
+    "get_rollout",
+    "cancel_rollout",
+    "get_rollout_artifacts",
+    "get_rollout_usage",
+    "get_rollout_summary",
+    "stream_rollout_events",
+    "get_global_rollout",
+    "cancel_global_rollout",
+    "get_global_rollout_artifacts",
+    "get_global_rollout_usage",
+    "get_global_rollout_summary",
+    "stream_global_rollout_events",
+    "get_pool_container_health",
+    "get_pool_container_info",
+    "get_pool_container_metadata",
+    "execute_pool_container_rollout",
+    "get_task_container_health",
+    "get_task_container_info",
+    "get_task_container_metadata",
+    "execute_task_container_rollout",
+    "get_pool_container_task_info",
+    "get_pool_container_program",
+    "get_pool_container_taskset",
+    "get_task_container_task_info",
+    "get_task_container_program",
+    "get_task_container_taskset",
+    "pause_pool",
+    "resume_pool",
+    "replay_rollout",
+    "get_global_rollout_artifact",
+    "get_global_rollout_artifacts_zip",
+    "get_global_rollout_support_bundle",
+    clauses="""
+        get_pool#5b16, update_task#ed29, RolloutRequest.task_id#8544#6087, Errors#db6d#bb8d#6d46
+    """,
+)
 def errors_unknown_ids(ctx: Context) -> None:
     pool_id = ctx.resources.pool(tasks=[{"task_id": "t"}])
     nobody = ctx.session.pool_id("nobody")

@@ -29,12 +29,14 @@ _TWINS |= {other: one for one, other in _TWINS.items()}
 
 @scenario(
     "fields.refused",
-    "Errors",
-    "a value that the document does not allow is 422 in every field, detail names the field, and "
-    "nothing is changed",
     *_POOLS,
     *_TASKS,
     *_ROLLOUTS,
+    clauses="""
+        responses Invalid#c83f, patch_task#51a8#a808, update_task responses 200#787f,
+        ErrorDetailItem#906f, ProcessEnvironment#a98e#0127#c898#f5c8, ErrorDetailItem.loc#4909,
+        Identifiers#93d9, Errors#55f6
+    """,
 )
 def fields_refused(ctx: Context) -> None:
     pool_id = ctx.resources.pool(tasks=[{"task_id": "t"}])
@@ -127,14 +129,12 @@ def _names(item: Any, path: Path) -> bool:
 
 @scenario(
     "fields.query",
-    "Errors",
-    "a query parameter with a wrong value, or given more than once, is 422; an unknown one is "
-    "ignored",
     "list_pools",
     "list_rollouts",
     "list_global_rollouts",
     "stream_rollout_events",
     "stream_global_rollout_events",
+    clauses="Errors#2c0c",
 )
 def fields_query(ctx: Context) -> None:
     rollout = run_rollout(ctx, ctx.resources.pool())
@@ -188,12 +188,15 @@ def _parameters(ctx: Context, name: str) -> set[str]:
 
 @scenario(
     "fields.pool",
-    "PoolDefinition",
-    "each field is kept as it was sent by create, PUT and PATCH; null is its default, PUT resets "
-    "what it does not name, PATCH leaves it",
     *_POOLS,
     "get_pool",
     "list_pools",
+    clauses="""
+        update_pool#1046, PoolDefinition.name#3e73, replace_pool responses 200#07bf,
+        Pool.container_url#7ec1, patch_task#51a8, replace_pool#1423, PoolDefinition.config#1376,
+        PoolDefinition.container_urls#155d#bf19, PoolDefinition.metadata#8664,
+        PoolDefinition.container_url#d348
+    """,
 )
 def fields_pool(ctx: Context) -> None:
     if ctx.session.options.pool_request is not None:
@@ -257,12 +260,15 @@ def _created(ctx: Context, field: str, value: Any, wanted: Mapping[str, Any]) ->
 
 @scenario(
     "fields.task",
-    "TaskDefinition",
-    "each field is kept as it was sent by create, PUT and PATCH; null is its default, PUT resets "
-    "what it does not name, PATCH leaves it",
     *_TASKS,
     "list_tasks",
     "get_pool",
+    clauses="""
+        update_task#f639, update_pool#1046, update_task responses 200#787f,
+        TaskDefinition.backend#0cf7#2c6d, Task.container_url#7e6d#1332,
+        TaskDefinition.task_config#2692, TaskDefinition.container_url#3366, patch_task#a808,
+        TaskPatch#2044
+    """,
 )
 def fields_task(ctx: Context) -> None:
     pool_id = ctx.resources.pool(backend="the pool's")

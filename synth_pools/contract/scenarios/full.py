@@ -22,10 +22,11 @@ _OTHER_LIMITS = 5.0
 
 @scenario(
     "full.queue",
-    "Limits",
-    "a creation beyond the limit is 429 with Retry-After and changes nothing, it may be repeated "
-    "when there is a place, and a full queue of one pool does not hold up others",
     _CREATE,
+    clauses="""
+        Limits#45df#c9cd#cca2, Repeating a request#c230, responses TooManyRequests#289b,
+        Errors#7dbf#79b6
+    """,
     needs="live",
     # Where all pools share one queue the others would find it full.
     alone=True,

@@ -25,11 +25,12 @@ _UNWELL = {**HEALTH, "healthy": False}
 
 @scenario(
     "health.taken_out",
-    "Containers",
-    "a container gets no new rollouts after three failed checks in a row, until two succeed; a "
-    "status below 500 is a good one, unless the JSON says that it is not healthy",
     _METRICS,
     "create_rollout",
+    clauses="""
+        Containers#df68#d1d6#d2f6#b908, PoolContainer.running_rollouts#5295, PoolContainer.url#1187,
+        PoolContainer.last_error#119f
+    """,
     needs=("containers", "container_urls"),
     slow=True,
 )

@@ -31,11 +31,9 @@ def _ways(pool_id: str) -> tuple[tuple[str, dict[str, str], dict[str, Any]], ...
 
 @scenario(
     "idempotency.replay",
-    "IdempotencyKey",
-    "the same key with the same body answers the first status and that rollout as it is now, and "
-    "creates nothing",
     *_CREATE,
     "list_rollouts",
+    clauses="parameters IdempotencyKey#75ed#1793#ed66#957b#0ed0, Capabilities.features#785f",
     needs=_NEEDS,
 )
 def idempotency_replay(ctx: Context) -> None:
@@ -68,9 +66,8 @@ def idempotency_replay(ctx: Context) -> None:
 
 @scenario(
     "idempotency.conflict",
-    "IdempotencyKey",
-    "the same key with another body is 409 idempotency_conflict, and creates nothing",
     *_CREATE,
+    clauses="parameters IdempotencyKey#75ed#20a4, Repeating a request#0b5c",
     needs=_NEEDS,
 )
 def idempotency_conflict(ctx: Context) -> None:
@@ -93,9 +90,8 @@ def idempotency_conflict(ctx: Context) -> None:
 
 @scenario(
     "idempotency.others",
-    "IdempotencyKey",
-    "other keys, no key, another pool and the other operation each give a rollout of their own",
     *_CREATE,
+    clauses="parameters IdempotencyKey#ed66#957b#97c2",
     needs=_NEEDS,
 )
 def idempotency_others(ctx: Context) -> None:
@@ -128,9 +124,8 @@ def idempotency_others(ctx: Context) -> None:
 
 @scenario(
     "idempotency.refused",
-    "IdempotencyKey",
-    "a request that was refused reserves no key",
     *_CREATE,
+    clauses="parameters IdempotencyKey#ed68, Repeating a request#0b5c",
     needs=_NEEDS,
 )
 def idempotency_refused(ctx: Context) -> None:
@@ -145,10 +140,9 @@ def idempotency_refused(ctx: Context) -> None:
 
 @scenario(
     "idempotency.at_once",
-    "IdempotencyKey",
-    "the same request several times at once creates one rollout",
     *_CREATE,
     "list_rollouts",
+    clauses="Repeating a request#0b5c, parameters IdempotencyKey#1793",
     needs=_NEEDS,
 )
 def idempotency_at_once(ctx: Context) -> None:

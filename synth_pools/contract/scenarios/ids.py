@@ -21,14 +21,13 @@ def _resembling(identifier: str) -> Iterator[str]:
 
 @scenario(
     "ids.exact",
-    "Identifiers",
-    "a path takes any id; one that names nothing is 404, however much it resembles another",
     "get_pool",
     "update_pool",
     "list_tasks",
     "patch_task",
     "get_rollout",
     "get_global_rollout",
+    clauses="Identifiers#4917#252e",
 )
 def ids_exact(ctx: Context) -> None:
     pool_id = ctx.resources.pool(subject="a")

@@ -12,12 +12,14 @@ _BINDS = ("bind_image_release", "bind_task_image_release")
 
 @scenario(
     "images.lifecycle",
-    "Image releases",
-    "a release is read as it was created, listed under both names, and gone once it is deleted",
     "create_image_release",
     "get_image_release",
     "list_image_releases",
     "delete_image_release",
+    clauses="""
+        get_image_release#6c96, delete_image_release#ca2c, list_image_releases#e90d,
+        ImageRelease.id#fa1f, ImageRelease.source_kind#19d5
+    """,
     needs="image_releases",
 )
 def images_lifecycle(ctx: Context) -> None:
@@ -44,13 +46,15 @@ def images_lifecycle(ctx: Context) -> None:
 
 @scenario(
     "images.not_offered",
-    "Image releases",
-    "a server without the feature lists none, and answers 501 not_implemented to everything else",
     "list_image_releases",
     "create_image_release",
     "get_image_release",
     "delete_image_release",
     *_BINDS,
+    clauses="""
+        Image releases#8862, list_image_releases#01a9, ImageRelease.source_kind#19d5, Errors#67bd,
+        Capabilities.features#22f7
+    """,
 )
 def images_not_offered(ctx: Context) -> None:
     if ctx.session.features.get("image_releases") is True:
@@ -81,10 +85,11 @@ def images_not_offered(ctx: Context) -> None:
 
 @scenario(
     "images.bind_refused",
-    "Image releases",
-    "a release is bound to the one task of a pool, else 409, and only in the place of the one that "
-    "is expected there",
     *_BINDS,
+    clauses="""
+        bind_image_release#ec7e, ImageRelease#1477, bind_task_image_release#4cbd,
+        ImageReleaseList#0298, list_image_releases#e90d, ImageRelease.id#fa1f
+    """,
     needs="image_releases",
 )
 def images_bind_refused(ctx: Context) -> None:
@@ -104,11 +109,14 @@ def images_bind_refused(ctx: Context) -> None:
 
 @scenario(
     "images.unknown",
-    "Image releases",
-    "a release that is not there is 404, and so is one of a pool that is not there",
     *_BINDS,
     "get_image_release",
     "delete_image_release",
+    clauses="""
+        get_image_release#6c96, delete_image_release#ca2c, ImageRelease#1477, ImageReleaseList#0298,
+        list_image_releases#e90d, bind_task_image_release#4cbd, ImageRelease.id#fa1f,
+        ImageRelease.source_kind#19d5
+    """,
     needs="image_releases",
 )
 def images_unknown(ctx: Context) -> None:

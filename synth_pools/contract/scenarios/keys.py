@@ -50,12 +50,10 @@ def _samples(ctx: Context, keys: RequestFields, pool_id: str) -> dict[str, list[
 
 @scenario(
     "keys.kept",
-    "RolloutRequest",
-    "each key comes back as it was sent, and reaches the container, except pool_id and mode; null "
-    "is taken, too",
     *_CREATE,
     "get_rollout",
     "get_global_rollout",
+    clauses="RolloutRequest.trace_correlation_id#e537",
 )
 def keys_kept(ctx: Context) -> None:
     here = ctx.session.containers
@@ -102,12 +100,10 @@ def keys_kept(ctx: Context) -> None:
 
 @scenario(
     "keys.misspelt",
-    "Growth",
-    "a key that is one of the 20 but for its spelling is 422, for each of them, and nothing is "
-    "created; a batch refuses it at its place, a validation names it",
     *_CREATE,
     "create_rollout_batch",
     "validate_rollout",
+    clauses="create_rollout#a0f3, RolloutRequest#c9ad#3fba",
 )
 def keys_misspelt(ctx: Context) -> None:
     pool_id = ctx.resources.pool()
@@ -141,10 +137,12 @@ def _misspelt(name: str) -> list[str]:
 @scenario(
     "keys.refused",
     "create_rollout_batch",
-    "a value that a creation refuses, a batch refuses at its place and a validation names, for "
-    "each key",
-    "create_rollout_batch",
     "validate_rollout",
+    clauses="""
+        create_rollout_batch#176e#71ea, create_rollout_batch responses 200#ee40,
+        RolloutBatch.items#2a4a, RolloutBatchRequest.rollouts#1208#df31, RolloutBatchItem#1659,
+        RolloutBatchItem.index#da0f, RolloutBatchItem.rollout#e85e, validate_rollout#49e5
+    """,
 )
 def keys_refused(ctx: Context) -> None:
     path = {"pool_id": ctx.resources.pool()}
@@ -204,9 +202,8 @@ def _validated(ctx: Context, name: str, request: dict[str, Any]) -> None:
 
 @scenario(
     "keys.compared",
-    "create_rollout",
-    "a request that differs in any one key is another body: 409 idempotency_conflict",
     *_CREATE,
+    clauses="parameters IdempotencyKey#20a4, Errors#b892",
     needs="idempotency_keys",
 )
 def keys_compared(ctx: Context) -> None:

@@ -13,8 +13,13 @@ from synth_pools.contract.http.client import ABSENT, Response
 @scenario(
     "metrics.counts",
     "get_pool_metrics",
-    "counts of this pool's rollouts as they are; success_rate is completed / (completed + failed)",
-    "get_pool_metrics",
+    clauses="""
+        get_pool_metrics#b872#9638, PoolMetrics#08fa, PoolMetrics.success_rate#3b90,
+        PoolMetrics.completed_rollouts#19c6, PoolMetrics.failed_rollouts#7846,
+        PoolMetrics.capacity#d009, PoolMetrics.concurrency#9f57,
+        PoolMetrics.cancelled_rollouts#fcaa, PoolMetrics.active_rollouts#d9aa,
+        PoolMetrics.queued_rollouts#84e8
+    """,
     needs="live",
 )
 def metrics_counts(ctx: Context) -> None:

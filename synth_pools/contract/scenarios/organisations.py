@@ -33,11 +33,10 @@ _NAMED = (
 
 @scenario(
     "organisations.apart",
-    "Authentication",
-    "a resource of another organisation is 404, as if it did not exist",
     *_NAMED,
     *_LISTS,
     "create_global_rollout",
+    clauses="Authentication#69f4, responses NotFound#89f2",
     needs="other_key",
 )
 def organisations_apart(ctx: Context) -> None:

@@ -33,12 +33,10 @@ _REQUESTS = 6
 
 @scenario(
     "outages.returns",
-    _SECTION,
-    "rollouts of a container that went away wait for it, without a failed attempt, for at most "
-    "their time limit; those of a paused pool wait for the pool",
     "create_rollout",
     "get_rollout",
     _STREAM,
+    clauses="Outages#9343#6fc6#57ad#7d78#6bdf#ef70#7edd#0c92#d34d, RolloutQueuedData#e19f",
     needs="containers",
     slow=True,
 )
@@ -72,10 +70,9 @@ def outages_returns(ctx: Context) -> None:
 
 @scenario(
     "outages.elsewhere",
-    _SECTION,
-    "a rollout that finds its container away goes to another one of the pool, in the same attempt",
     "create_rollout",
     _STREAM,
+    clauses="Outages#ccc0#6bdf",
     needs=("containers", "container_urls"),
 )
 def outages_elsewhere(ctx: Context) -> None:

@@ -20,10 +20,12 @@ _READS = (
 
 @scenario(
     "outcomes.echo",
-    "RolloutEnv",
-    "the echo target reads delay, fail, reward and events of env as it says",
     *_READS,
     "stream_rollout_events",
+    clauses="""
+        RolloutEnv#024a#41b9#80ef, RolloutEnv.delay#05d6#5458, RolloutEnv.reward#b40c,
+        RolloutEnv.fail#21d0, RolloutEnv.events#4427, Containers#ca9b, Capabilities.features#b45e
+    """,
     needs="echo",
 )
 def outcomes_echo(ctx: Context) -> None:
@@ -87,12 +89,12 @@ def outcomes_echo(ctx: Context) -> None:
 
 @scenario(
     "outcomes.timeout",
-    "Time limits",
-    "a rollout that takes longer than limits.timeout_seconds, else than its pool's, fails with "
-    "container_timeout",
     "create_rollout",
     "get_rollout",
     "update_pool",
+    clauses="""
+        Time limits#5335#9296, RolloutLimits.timeout_seconds#76ad#37f4, Rollouts: states#b514
+    """,
     needs="live",
 )
 def outcomes_timeout(ctx: Context) -> None:
@@ -129,11 +131,13 @@ def outcomes_timeout(ctx: Context) -> None:
 
 @scenario(
     "outcomes.container",
-    "Containers",
-    "status, success_status and the first finite number among the documented places decide",
     "get_rollout",
     "get_rollout_artifacts",
     "get_global_rollout_artifacts",
+    clauses="""
+        Containers#f51a#6991#c5bf, RewardData#5d98, RolloutMetrics.outcome_reward#950a,
+        RewardData.outcome_reward#809d
+    """,
     needs="containers",
 )
 def outcomes_container(ctx: Context) -> None:
@@ -195,10 +199,12 @@ def outcomes_container(ctx: Context) -> None:
 
 @scenario(
     "outcomes.trouble",
-    "Rollouts: states",
-    "what goes wrong with the container is the error.code of the rollout",
     "get_rollout",
     "get_global_rollout",
+    clauses="""
+        Rollouts: states#d954#5cb2#cce9#89d4#e977, RolloutErrorCode#51dc, Outages#5017,
+        RolloutError#76e8
+    """,
     needs="containers",
 )
 def outcomes_trouble(ctx: Context) -> None:

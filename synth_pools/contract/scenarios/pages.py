@@ -31,7 +31,16 @@ _LATER_NAMES = {
 _ONCE = "every item comes exactly once, newest first, and the last page has no next_cursor"
 
 
-@scenario("pages.rollouts", "Pages", _ONCE, "list_rollouts", "list_global_rollouts")
+@scenario(
+    "pages.rollouts",
+    "list_rollouts",
+    "list_global_rollouts",
+    clauses="""
+        Pages#94c3, RolloutList#f94c, list_rollouts#a5ce, list_global_rollouts#5b6d, PoolList#e719,
+        PoolList.next_cursor#952d, parameters LogCursor#7d3d, RolloutList.items#50ae,
+        parameters Cursor#47f7
+    """,
+)
 def pages_rollouts(ctx: Context) -> None:
     pool_id = ctx.resources.pool()
     made = [run_rollout(ctx, pool_id).id for _ in range(5)]
@@ -43,9 +52,8 @@ def pages_rollouts(ctx: Context) -> None:
 
 @scenario(
     "pages.names",
-    "Prefer",
-    "a list comes under its later name too, and once where `Prefer` says return=minimal",
     *_LATER_NAMES,
+    clauses="parameters Prefer#0218#b349, PoolList.pools#1e0c",
 )
 def pages_names(ctx: Context) -> None:
     pool_id = ctx.resources.pool()
@@ -67,7 +75,14 @@ def pages_names(ctx: Context) -> None:
         )
 
 
-@scenario("pages.pools", "Pages", _ONCE, "list_pools")
+@scenario(
+    "pages.pools",
+    "list_pools",
+    clauses="""
+        Pages#94c3, PoolList#e719, list_pools#7c43, RolloutList#f94c, list_global_rollouts#5b6d,
+        PoolList.next_cursor#952d, PoolList.items#c4e8, parameters Cursor#47f7
+    """,
+)
 def pages_pools(ctx: Context) -> None:
     made = [ctx.resources.pool() for _ in range(5)]
     for limit in (1, 2, 100):
@@ -81,9 +96,8 @@ def pages_pools(ctx: Context) -> None:
 
 @scenario(
     "pages.hundred",
-    "Pages",
-    "more items than fit into a page of 100, the default, come in several pages",
     "list_rollouts",
+    clauses="Pages#94c3, PoolList.items#c4e8, RolloutList.items#50ae",
     needs="live",
 )
 def pages_hundred(ctx: Context) -> None:
@@ -103,12 +117,10 @@ def pages_hundred(ctx: Context) -> None:
 
 @scenario(
     "pages.moving",
-    "Pages",
-    "every item that existed when the first page was read comes exactly once, whatever is added "
-    "or leaves meanwhile",
     "list_rollouts",
     "list_global_rollouts",
     "list_pools",
+    clauses="Pages#c09d",
 )
 def pages_moving(ctx: Context) -> None:
     pool_id = ctx.resources.pool()
@@ -136,9 +148,8 @@ def pages_moving(ctx: Context) -> None:
 
 @scenario(
     "pages.leaving",
-    "Pages",
-    "items that still match come exactly once when others cease to match meanwhile",
     "list_rollouts",
+    clauses="Pages#c09d",
     needs="live",
 )
 def pages_leaving(ctx: Context) -> None:
@@ -163,11 +174,10 @@ def pages_leaving(ctx: Context) -> None:
 
 @scenario(
     "pages.filter",
-    "State",
-    "state filters by the exact state; one that no item has answers an empty page",
     "list_rollouts",
     "list_global_rollouts",
     "list_pools",
+    clauses="parameters State#f87c#a8ef",
 )
 def pages_filter(ctx: Context) -> None:
     pool_id = ctx.resources.pool()
@@ -195,11 +205,13 @@ def pages_filter(ctx: Context) -> None:
 
 @scenario(
     "pages.unknown_cursor",
-    "Cursor",
-    "a cursor that this server did not issue answers an empty last page",
     "list_pools",
     "list_rollouts",
     "list_global_rollouts",
+    clauses="""
+        parameters Cursor#8b42#47f7, Pages#94c3, PoolList.next_cursor#952d, PoolList.items#c4e8,
+        RolloutList.items#50ae
+    """,
 )
 def pages_unknown_cursor(ctx: Context) -> None:
     pool_id = ctx.resources.pool()
@@ -217,11 +229,10 @@ def pages_unknown_cursor(ctx: Context) -> None:
 
 @scenario(
     "pages.limit",
-    "Limit",
-    "limit is an integer from 1 to 1000 and bounds the page; any other is 422",
     "list_pools",
     "list_rollouts",
     "list_global_rollouts",
+    clauses="parameters Limit#cd20, Limits#cca2",
 )
 def pages_limit(ctx: Context) -> None:
     pool_id = ctx.resources.pool()

@@ -24,8 +24,6 @@ _WATCHED = 1.5
 
 @scenario(
     "pause.admits_nothing",
-    "Pools: states",
-    "a paused pool answers 409 pool_not_active to new rollouts, until it is resumed",
     "pause_pool",
     "resume_pool",
     "get_pool",
@@ -33,6 +31,10 @@ _WATCHED = 1.5
     "create_rollout",
     "create_global_rollout",
     "execute_pool_container_rollout",
+    clauses="""
+        Pools: states#5d91#d0a4, pause_pool#e44f#903d#00b3#3fc2, resume_pool#ec15#e828#96a3,
+        Repeating a request#3efe, Errors#b1ad, Capabilities.features#3394
+    """,
     needs="pause",
 )
 def pause_admits_nothing(ctx: Context) -> None:
@@ -81,12 +83,10 @@ def _is(ctx: Context, operation: str, status: str, pool_id: str, wrote: Response
 
 @scenario(
     "pause.rollouts",
-    "Pools: states",
-    "while a pool is paused what runs goes on and what is queued waits; it runs once the pool is "
-    "resumed",
     "pause_pool",
     "resume_pool",
     "cancel_rollout",
+    clauses="Pools: states#837d#0888, pause_pool#e44f#e9a7#3fc2",
     needs="pause",
 )
 def pause_rollouts(ctx: Context) -> None:
@@ -145,11 +145,10 @@ def _paused(
 
 @scenario(
     "pause.refused",
-    "Pools: states",
-    "an archived pool is neither paused nor resumed, 409 pool_archived; a paused one is archived",
     "pause_pool",
     "resume_pool",
     "delete_pool",
+    clauses="Pools: states#5d91#f6e1#d0a4, pause_pool#903d, resume_pool#e828, delete_pool#62ad",
     needs="pause",
 )
 def pause_refused(ctx: Context) -> None:

@@ -20,10 +20,8 @@ _SECTION = "Rollouts: the two families"
 
 @scenario(
     "placement.least_loaded",
-    _SECTION,
-    "without pool_id the rollout goes to the least loaded active pool that holds the task, among "
-    "equals to the oldest",
     "create_global_rollout",
+    clauses="create_global_rollout#60a8#f237#4684",
     needs="live",
 )
 def placement_least_loaded(ctx: Context) -> None:
@@ -64,9 +62,10 @@ def placement_least_loaded(ctx: Context) -> None:
 
 @scenario(
     "placement.no_pool",
-    _SECTION,
-    "where no active pool holds the task it is 409 no_active_pool",
     "create_global_rollout",
+    clauses="""
+        create_global_rollout#68ab#f237#4684, PoolStatus#f92e, Pools: states#78fd, Errors#21f6
+    """,
 )
 def placement_no_pool(ctx: Context) -> None:
     task = ctx.resources.name("task")
@@ -85,14 +84,13 @@ def placement_no_pool(ctx: Context) -> None:
 
 @scenario(
     "placement.found",
-    _SECTION,
-    "a rollout created in the one family is found in the other",
     "create_global_rollout",
     "create_rollout",
     "get_rollout",
     "get_global_rollout",
     "list_rollouts",
     "list_global_rollouts",
+    clauses="Rollouts: the two families#1e49",
 )
 def placement_found(ctx: Context) -> None:
     pool_id = ctx.resources.pool()

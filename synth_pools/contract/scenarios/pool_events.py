@@ -33,10 +33,11 @@ _ALIKE = ("id", "pool_id", "status", "score", "error")
 
 @scenario(
     "pool_events.whole",
-    _SECTION,
-    "the stream of a pool holds the events of each of its rollouts as their own streams do, begins "
-    "with a position, and ends once the pool is archived",
     _STREAM,
+    clauses="""
+        stream_pool_events#a91a#2b6b#4b2d#3ec2#1747#f0a0, PoolEvent#8d1f,
+        parameters PoolEventStart#08b2, Capabilities.features#0dca
+    """,
     needs="pool_events",
 )
 def pool_events_whole(ctx: Context) -> None:
@@ -57,10 +58,11 @@ def pool_events_whole(ctx: Context) -> None:
 
 @scenario(
     "pool_events.resume",
-    _SECTION,
-    "cursor and Last-Event-ID each answer what follows; the furthest counts; what is no cursor of "
-    "the pool is the beginning",
     _STREAM,
+    clauses="""
+        stream_pool_events#9849#c9ff#4a91#1c09#743b, parameters PoolEventCursor#d51c#f589,
+        parameters LastPoolEventId#83b3, parameters LastEventId#a7f6
+    """,
     needs="pool_events",
 )
 def pool_events_resume(ctx: Context) -> None:
@@ -94,9 +96,8 @@ def pool_events_resume(ctx: Context) -> None:
 
 @scenario(
     "pool_events.types",
-    _SECTION,
-    "types selects the events, and a type that is none matches nothing",
     _STREAM,
+    clauses="parameters PoolEventTypes#7f03#64c2#1f2e, stream_pool_events#02e0",
     needs="pool_events",
 )
 def pool_events_types(ctx: Context) -> None:
@@ -117,10 +118,12 @@ def pool_events_types(ctx: Context) -> None:
 
 @scenario(
     "pool_events.include",
-    _SECTION,
-    "with include=rollout the last event of a rollout holds the rollout and its summary as they "
-    "are returned, or neither, and no other event holds one",
     _STREAM,
+    clauses="""
+        parameters PoolEventInclude#ba0d#fae6#f2ce, stream_pool_events#54f6, PoolEvent#e1f0,
+        PoolEvent.allOf.1.summary#e35e#b3df, PoolEvent.allOf.1.rollout#d33b,
+        Capabilities.features#7b14
+    """,
     needs="event_rollouts",
 )
 def pool_events_include(ctx: Context) -> None:
@@ -159,10 +162,12 @@ def pool_events_include(ctx: Context) -> None:
 
 @scenario(
     "pool_events.pages",
-    _SECTION,
-    "pages hold the events of the stream, at most `limit` of them; the last one says that the pool "
-    "has ended",
     _STREAM,
+    clauses="""
+        stream_pool_events#c3ce, PoolEventPage.ended#d390, PoolEventPage#3b31,
+        PoolEventPage.events#122f#0dd6, PoolEventPage.next_cursor#f569#3be7,
+        PoolEventPage.has_more#dc25
+    """,
     needs="pool_events",
 )
 def pool_events_pages(ctx: Context) -> None:
@@ -189,10 +194,8 @@ def pool_events_pages(ctx: Context) -> None:
 
 @scenario(
     "pool_events.live",
-    _SECTION,
-    "a reader from now on sees all events of the rollouts that are created after its first block, "
-    "also if the pool is paused meanwhile, and the end of the stream when the pool is archived",
     _STREAM,
+    clauses="stream_pool_events#4b2d#cda9#e101, parameters PoolEventStart#d6b6#76b8#08b2",
     needs="pool_events",
 )
 def pool_events_live(ctx: Context) -> None:
@@ -228,9 +231,8 @@ def pool_events_live(ctx: Context) -> None:
 
 @scenario(
     "pool_events.heartbeat",
-    _SECTION,
-    "after at most 15 seconds without an event the server sends a comment",
     _STREAM,
+    clauses="stream_pool_events#edc2",
     needs="pool_events",
     slow=True,
 )

@@ -26,14 +26,12 @@ _PULL, _TRY = 20, 4
 
 @scenario(
     "pool_images.started",
-    _SECTION,
-    "a pool of an image is warming until its containers are healthy, runs rollouts on them, tells "
-    "of them in its metrics, and ends them with the pool",
     "create_pool",
     "get_pool",
     "get_pool_metrics",
     "create_rollout",
     "delete_pool",
+    clauses="PoolImage#d565#e74a, PoolContainer.launcher#44ca, Capabilities.features#868f",
     needs=_FEATURE,
     slow=True,
 )
@@ -74,10 +72,9 @@ def pool_images_started(ctx: Context) -> None:
 
 @scenario(
     "pool_images.unavailable",
-    _SECTION,
-    "a pool whose image cannot be pulled becomes failed with image_unavailable",
     "create_pool",
     "get_pool",
+    clauses="PoolImage#b60e, PoolError.code#f79f",
     needs=_FEATURE,
     slow=True,
 )

@@ -11,9 +11,8 @@ _LOGS = "get_pool_logs"
 
 @scenario(
     "pool_logs.empty",
-    "get_pool_logs",
-    "a pool without processes has no lines, before and after it is archived",
     _LOGS,
+    clauses="get_pool_logs#040c#0957#7886, Capabilities.features#6d20",
     needs="pool_logs",
 )
 def pool_logs_empty(ctx: Context) -> None:

@@ -28,9 +28,16 @@ _PAGES = 100
 @scenario(
     "process_logs.pages",
     _LOGS,
-    "the lines of each process come whole, in order, once, page by page, with its number and its "
-    "attempt; a number that is no place matches nothing, and a cursor of nobody's is the oldest",
-    _LOGS,
+    clauses="""
+        get_pool_logs#6ee7#85c6#7886, parameters ProcessNumber#c774#76fe,
+        PoolLogPage.processes#ffd0, PoolLogLine.process#58b3, StartedProcess.process#49c7#26cb,
+        PoolLogLine.attempt#2c29, parameters LogLimit#9a90, PoolLogPage.lines#0321,
+        StartedProcess.exit_code#feb7#98e8#092b, PoolLogLine#cc9b#50ee#ee94,
+        PoolLogPage.has_more#2046, StartedProcess#bf6e, StartedProcess.pid#4554#ff3d,
+        parameters LogCursor#486d, StartedProcess.url#8083, StartedProcess.running#0400,
+        StartedProcess.started_at#05cc, StartedProcess.ended_at#25c4, PoolLogLine.timestamp#4f64,
+        PoolLogLine.text#0a55#ab08
+    """,
     needs=("processes", "pool_logs"),
 )
 def process_logs_pages(ctx: Context) -> None:
@@ -76,8 +83,7 @@ def process_logs_pages(ctx: Context) -> None:
 @scenario(
     "process_logs.many",
     _LOGS,
-    "where a process wrote more than is kept the last lines are there, and truncated says so",
-    _LOGS,
+    clauses="get_pool_logs#2cf8, PoolLogPage.truncated#77c6",
     needs=("processes", "pool_logs"),
 )
 def process_logs_many(ctx: Context) -> None:

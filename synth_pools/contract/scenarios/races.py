@@ -15,10 +15,9 @@ _AT_ONCE = 8
 
 @scenario(
     "races.pool",
-    "Identifiers",
-    "of several creations with one id at once one wins, the others are 409",
     "create_pool",
     "get_pool",
+    clauses="Repeating a request#5633",
 )
 def races_pool(ctx: Context) -> None:
     name = ctx.resources.name()
@@ -45,10 +44,9 @@ def races_pool(ctx: Context) -> None:
 
 @scenario(
     "races.task",
-    "Identifiers",
-    "of several creations with one id at once one wins, the others are 409",
     "create_task",
     "list_tasks",
+    clauses="Identifiers#0035, Repeating a request#5633",
 )
 def races_task(ctx: Context) -> None:
     ids = {"pool_id": ctx.resources.pool()}
@@ -73,11 +71,10 @@ def races_task(ctx: Context) -> None:
 
 @scenario(
     "races.cancel",
-    "Rollouts: states",
-    "cancelling several times at once is 200 each time",
     "cancel_rollout",
     "cancel_global_rollout",
     "stream_rollout_events",
+    clauses="cancel_rollout#fe62",
     needs="live",
 )
 def races_cancel(ctx: Context) -> None:

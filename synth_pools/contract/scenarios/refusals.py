@@ -38,12 +38,10 @@ _OF_A_TASK = ("update_task", "patch_task", "delete_task", "execute_task_containe
 
 @scenario(
     "refusals.paused",
-    "Pools: states",
-    "a paused pool answers 409 pool_not_active to each request that would run something, in each "
-    "mode, and goes on with every read and every change",
     *_ADMIT,
     *_CHANGE,
     "pause_pool",
+    clauses="Pools: states#e8ac#928c#e2fa#31ba#a04c#78fd",
     needs="pause",
 )
 def refusals_paused(ctx: Context) -> None:
@@ -65,12 +63,10 @@ def refusals_paused(ctx: Context) -> None:
 
 @scenario(
     "refusals.archived",
-    "Pools: states",
-    "an archived pool answers 409 pool_archived to each change and to each request that would run "
-    "something, and goes on with every read",
     *_ADMIT,
     *_CHANGE,
     "delete_pool",
+    clauses="Pools: states#e8ac#928c#e2fa#31ba#a04c, delete_pool#3c83#1b67",
 )
 def refusals_archived(ctx: Context) -> None:
     pool_id = ctx.resources.pool(tasks=[{"task_id": "t"}])
@@ -93,8 +89,6 @@ def refusals_archived(ctx: Context) -> None:
 
 @scenario(
     "refusals.task_deleted",
-    "Tasks: states",
-    "every operation on a deleted task is 404 task_not_found, and so is each request that names it",
     *(name for name in _ADMIT if name != "execute_pool_container_rollout"),
     *_OF_A_TASK[:3],
     "get_task_container_health",
@@ -103,6 +97,7 @@ def refusals_archived(ctx: Context) -> None:
     "get_task_container_task_info",
     "get_task_container_program",
     "get_task_container_taskset",
+    clauses="Tasks: states#6d44#8713, delete_task#3c48#78b7",
 )
 def refusals_task_deleted(ctx: Context) -> None:
     pool_id = ctx.resources.pool(tasks=[{"task_id": "t"}])
@@ -124,11 +119,9 @@ def refusals_task_deleted(ctx: Context) -> None:
 
 @scenario(
     "refusals.cancelled_twice",
-    "Rollouts: states",
-    "a rollout that completed or failed cannot be cancelled, 409 rollout_finished, in either "
-    "family, and stays as it is; one that is cancelled is answered unchanged",
     "cancel_rollout",
     "cancel_global_rollout",
+    clauses="Rollouts: states#f406, cancel_rollout#340f#fe62, Errors#5299",
     needs="live",
 )
 def refusals_cancelled_twice(ctx: Context) -> None:

@@ -21,11 +21,13 @@ _OPERATION = "replay_rollout"
 
 @scenario(
     "replay.again",
-    "replay_rollout",
-    "a new rollout with the request, task and pool of an earlier one, which it names in replay_of",
     _OPERATION,
     "get_rollout",
     "get_global_rollout",
+    clauses="""
+        replay_rollout#d4e2#9d75, replay_rollout responses 202#f895, Rollout.replay_of#84c3,
+        Capabilities.features#33a3
+    """,
     needs="replay",
 )
 def replay_again(ctx: Context) -> None:
@@ -61,8 +63,7 @@ def replay_again(ctx: Context) -> None:
 @scenario(
     "replay.any_state",
     _OPERATION,
-    "whatever the state of the rollout",
-    _OPERATION,
+    clauses="replay_rollout#d4e2, replay_rollout responses 202#f895",
     needs="replay",
 )
 def replay_any_state(ctx: Context) -> None:
@@ -78,8 +79,7 @@ def replay_any_state(ctx: Context) -> None:
 @scenario(
     "replay.sync",
     _OPERATION,
-    "where the request asks to wait the answer is the finished rollout, or one that is not yet",
-    _OPERATION,
+    clauses="replay_rollout responses 200#e0d7, replay_rollout#f8b3",
     needs="replay",
 )
 def replay_sync(ctx: Context) -> None:
@@ -99,8 +99,7 @@ def replay_sync(ctx: Context) -> None:
 @scenario(
     "replay.refused",
     _OPERATION,
-    "it counts as a creation of its own: the pool must be active and the task be there",
-    _OPERATION,
+    clauses="replay_rollout#0184",
     needs="replay",
 )
 def replay_refused(ctx: Context) -> None:
@@ -117,9 +116,8 @@ def replay_refused(ctx: Context) -> None:
 
 @scenario(
     "replay.key",
-    "IdempotencyKey",
-    "the same key answers the same replay as it is now, and creates nothing",
     _OPERATION,
+    clauses="parameters IdempotencyKey#75ed#957b#ed66#0ed0",
     needs=("replay", "idempotency_keys"),
 )
 def replay_key(ctx: Context) -> None:

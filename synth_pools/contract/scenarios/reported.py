@@ -26,10 +26,12 @@ _USAGE = {
 
 @scenario(
     "reported.usage",
-    "RolloutUsage",
-    "tokens and costs are those that the container reports, or null; bytes are those of the bodies "
-    "sent and received",
     *_USAGES,
+    clauses="""
+        RolloutUsage.bytes_uploaded#4b41, RolloutUsage.bytes_downloaded#e66c,
+        RolloutUsage.llm_input_tokens#c28f, RolloutUsage.llm_output_tokens#14a7,
+        RolloutUsage.cost_usd#9631, RolloutUsage.provider_costs#cd9a
+    """,
     needs="containers",
 )
 def reported_usage(ctx: Context) -> None:
@@ -68,10 +70,8 @@ def _judge_bytes(ctx: Context, operation: str, rollout: Rollout, response: Any) 
 
 @scenario(
     "reported.events",
-    "RolloutEventType",
-    "events of the type agent hold what the container told, whole and in order, or truncated and "
-    "size_bytes in the place of one that is too large",
     *_STREAMS,
+    clauses="RolloutEventType#a81a#233e#c644#d2b5#03a3, RolloutEventData#f35d#7611",
     needs="containers",
 )
 def reported_events(ctx: Context) -> None:
@@ -115,9 +115,8 @@ def _is_of(told: dict[str, Any], data: Any) -> bool:
 
 @scenario(
     "reported.telemetry",
-    "PoolConfig",
-    "config.telemetry is sent to the container with each rollout",
     "create_rollout",
+    clauses="PoolConfig.telemetry#6fd7",
     needs="containers",
 )
 def reported_telemetry(ctx: Context) -> None:

@@ -28,12 +28,11 @@ _SECONDS = 180.0
 
 @scenario(
     "restarts.kept",
-    "Restarts of the server",
-    "a restart loses no rollout whose creation was answered, and changes no event that was seen",
     "create_rollout",
     "get_rollout",
     "get_pool",
     "stream_rollout_events",
+    clauses="Restarts of the server#ddf8#e5d4, Events#aed5, Rollouts: states#12d4",
     needs="restart",
     alone=True,
 )
@@ -75,12 +74,12 @@ def restarts_kept(ctx: Context) -> None:
 
 @scenario(
     "restarts.resumed",
-    "Restarts of the server",
-    "after a restart a rollout that its container knows is resumed without an event, one that may "
-    "be sent again is, and what was queued waits in its old order",
     "create_rollout",
     "get_rollout",
     "stream_rollout_events",
+    clauses="""
+        Restarts of the server#81fa#1847#8f4f#d4a9, stream_pool_events#1747, Containers#3f18
+    """,
     needs="restart",
     alone=True,
 )
@@ -140,12 +139,10 @@ def restarts_resumed(ctx: Context) -> None:
 
 @scenario(
     "restarts.processes",
-    "Restarts of the server",
-    "the processes of a pool end with the server; after a restart the pool is warming again and "
-    "gets new ones, and one that was paused stays so",
     "get_pool",
     "create_pool",
     "create_rollout",
+    clauses="Pools: states#2e79",
     needs=("restart", "processes"),
     alone=True,
 )

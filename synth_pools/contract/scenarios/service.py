@@ -17,8 +17,7 @@ _PAGES = 20
 @scenario(
     "service.capabilities",
     "get_capabilities",
-    "targets and features are those that the server has, and stay the same",
-    "get_capabilities",
+    clauses="get_capabilities#9028, Capabilities.features#69df, Capabilities.targets#75c1",
     reads_only=True,
 )
 def service_capabilities(ctx: Context) -> None:
@@ -31,8 +30,7 @@ def service_capabilities(ctx: Context) -> None:
 @scenario(
     "service.queue",
     "get_queue_status",
-    "how many rollouts wait and run, and could run at once; never negative",
-    "get_queue_status",
+    clauses="get_queue_status#c6f0, QueueStatus.capacity#8102",
     reads_only=True,
 )
 def service_queue(ctx: Context) -> None:
@@ -48,9 +46,7 @@ def service_queue(ctx: Context) -> None:
 @scenario(
     "service.queue_counts",
     "get_queue_status",
-    "the counts are those of the lists: rollouts that wait and run, and the active pools' "
-    "concurrency",
-    "get_queue_status",
+    clauses="QueueStatus.capacity#8102, QueueStatus#ae46",
     reads_only=True,
     alone=True,
 )

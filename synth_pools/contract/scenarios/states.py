@@ -36,8 +36,6 @@ _RUNNING, _TURNS = 6, 20
 
 @scenario(
     "states.arrows",
-    "Rollouts: states",
-    "state moves along the documented arrows alone: queued, running, then a final one",
     "get_rollout",
     "get_global_rollout",
     "get_rollout_summary",
@@ -46,6 +44,7 @@ _RUNNING, _TURNS = 6, 20
     "get_global_rollout_artifacts",
     "get_rollout_usage",
     "get_global_rollout_usage",
+    clauses="Rollouts: states#7d40#f1bc",
     needs="live",
 )
 def states_arrows(ctx: Context) -> None:
@@ -148,14 +147,13 @@ def _moves(ctx: Context, operation: str, former: Any, response: Response) -> Non
 
 @scenario(
     "states.seen_alike",
-    "Rollouts: the two families",
-    "every operation that shows a rollout shows the state that it has reached",
     "get_rollout",
     "get_global_rollout",
     "list_rollouts",
     "list_global_rollouts",
     "get_rollout_summary",
     "get_global_rollout_summary",
+    clauses="Rollouts: the two families#1e49, get_rollout#07d1",
     needs="live",
 )
 def states_seen_alike(ctx: Context) -> None:
@@ -191,13 +189,16 @@ def _alike(ctx: Context, rollout: Rollout, state: str) -> None:
 
 @scenario(
     "states.concurrency",
-    "PoolDefinition",
-    "concurrency is how many rollouts of a pool run at once; the others are queued",
     "create_rollout",
     "update_pool",
     "get_pool_metrics",
     "get_queue_status",
     "list_rollouts",
+    clauses="""
+        PoolDefinition.concurrency#060d, PoolMetrics.concurrency#9f57,
+        PoolMetrics.active_rollouts#d9aa, PoolMetrics.queued_rollouts#84e8,
+        PoolMetrics.capacity#d009, PoolMetrics.cancelled_rollouts#fcaa
+    """,
     needs="live",
 )
 def states_concurrency(ctx: Context) -> None:
@@ -250,10 +251,9 @@ def states_concurrency(ctx: Context) -> None:
 
 @scenario(
     "states.in_order",
-    "Rollouts: states",
-    "of the rollouts of a pool that wait for a place the one that was admitted first starts first",
     "create_rollout",
     "get_rollout",
+    clauses="Rollouts: states#ff83",
     needs="live",
 )
 def states_in_order(ctx: Context) -> None:
@@ -279,8 +279,6 @@ def states_in_order(ctx: Context) -> None:
 
 @scenario(
     "states.final",
-    "Rollouts: states",
-    "a rollout that has ended never changes again, in any account of it",
     "get_rollout",
     "get_global_rollout",
     "get_rollout_summary",
@@ -292,6 +290,7 @@ def states_in_order(ctx: Context) -> None:
     "cancel_rollout",
     "cancel_global_rollout",
     "stream_rollout_events",
+    clauses="Rollouts: states#6729, get_rollout_usage#0ae5#fdc7, RolloutStatus#d31a",
 )
 def states_final(ctx: Context) -> None:
     pool_id = ctx.resources.pool()
@@ -335,11 +334,10 @@ def _accounts(ctx: Context, rollout: Rollout) -> dict[str, Response]:
 
 @scenario(
     "states.pool_deleted",
-    "Pools: states",
-    "archiving a pool cancels its rollouts that have not ended",
     "delete_pool",
     "get_rollout",
     "get_global_rollout",
+    clauses="delete_pool#1b67",
     needs="live",
 )
 def states_pool_deleted(ctx: Context) -> None:
@@ -367,10 +365,9 @@ def states_pool_deleted(ctx: Context) -> None:
 
 @scenario(
     "states.task_deleted",
-    "Tasks: states",
-    "a queued rollout of a deleted task fails with task_deleted; one that runs goes on",
     "delete_task",
     "get_rollout",
+    clauses="Tasks: states#d7c3#7988, Rollouts: states#dd33",
     needs="live",
 )
 def states_task_deleted(ctx: Context) -> None:

@@ -26,10 +26,9 @@ def _definition(ctx: Context) -> dict[str, Any]:
 @scenario(
     "tasks.created",
     "create_task",
-    "what was created is listed, each field as sent; where none is chosen, an id is assigned",
-    "create_task",
     "list_tasks",
     "get_pool",
+    clauses="create_task#28ec#62f7, TaskDefinition#e0bb, TaskList.next_cursor#86a8",
 )
 def tasks_created(ctx: Context) -> None:
     pool_id = ctx.resources.pool(backend="the pool's")
@@ -74,11 +73,13 @@ def tasks_created(ctx: Context) -> None:
 
 @scenario(
     "tasks.taken_id",
-    "Identifiers",
-    "a taken id is 409, ids that are named twice must be equal, and nothing is changed",
     "create_task",
     "update_task",
     "patch_task",
+    clauses="""
+        Identifiers#0035#ef73, create_task#fb8a, Repeating a request#5633,
+        PoolDefinition.tasks#f00b, responses Conflict#dc54
+    """,
 )
 def tasks_taken_id(ctx: Context) -> None:
     pool_id = ctx.resources.pool(tasks=[{"task_id": "a", "task_metadata": {"which": "first"}}])
@@ -114,11 +115,9 @@ def tasks_taken_id(ctx: Context) -> None:
 @scenario(
     "tasks.replace",
     "update_task",
-    "PUT sets the whole definition: what is not named goes back to its default, ids and "
-    "created_at stay",
-    "update_task",
     "list_tasks",
     "get_pool",
+    clauses="update_task#f639#9356#d27e, replace_pool#9b5e",
 )
 def tasks_replace(ctx: Context) -> None:
     body = _definition(ctx)
@@ -143,10 +142,9 @@ def tasks_replace(ctx: Context) -> None:
 @scenario(
     "tasks.patch",
     "patch_task",
-    "PATCH merges: objects merge, null removes, arrays are replaced, the rest stays",
-    "patch_task",
     "list_tasks",
     "get_pool",
+    clauses="patch_task#51a8#a808, update_pool#bfb4, PoolPatch#5476",
 )
 def tasks_patch(ctx: Context) -> None:
     body = _definition(ctx)
@@ -206,9 +204,6 @@ def tasks_patch(ctx: Context) -> None:
 
 @scenario(
     "tasks.deleted",
-    "Tasks: states",
-    "a deleted task is answered once as archived, listed no more, 404 for every operation, and "
-    "its id may be used again",
     "delete_task",
     "list_tasks",
     "get_pool",
@@ -217,6 +212,9 @@ def tasks_patch(ctx: Context) -> None:
     "create_task",
     "create_rollout",
     "get_task_container_info",
+    clauses="""
+        Tasks: states#ed00#1f74#6d44#8713#826b, delete_task#3c48#78b7, replace_pool#405e#6351
+    """,
 )
 def tasks_deleted(ctx: Context) -> None:
     pool_id = ctx.resources.pool(

@@ -17,12 +17,11 @@ _APART = 1.1
 
 @scenario(
     "times.updated_at",
-    "Pool",
-    "updated_at is when it last changed, created_at when it was made",
     "update_pool",
     "replace_pool",
     "get_pool",
     "delete_pool",
+    clauses="Pool.updated_at#b5ac, Pool.created_at#165b, replace_pool responses 200#07bf",
 )
 def times_updated_at(ctx: Context) -> None:
     pool_id = ctx.resources.pool()
@@ -51,13 +50,12 @@ def times_updated_at(ctx: Context) -> None:
 
 @scenario(
     "times.task",
-    "Task",
-    "updated_at is when it last changed, created_at when it was made",
     "update_task",
     "patch_task",
     "delete_task",
     "list_tasks",
     "get_pool",
+    clauses="Task.updated_at#b5ac, Pool.created_at#165b",
 )
 def times_task(ctx: Context) -> None:
     pool_id = ctx.resources.pool(tasks=[{"task_id": "t"}])
@@ -86,10 +84,9 @@ def times_task(ctx: Context) -> None:
 
 @scenario(
     "times.rollout",
-    "Rollout",
-    "updated_at is when it last changed, created_at when it was admitted",
     "get_rollout",
     "get_global_rollout",
+    clauses="Rollout.updated_at#b5ac, Rollout.created_at#2b21",
     needs="live",
 )
 def times_rollout(ctx: Context) -> None:

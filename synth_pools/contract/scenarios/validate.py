@@ -13,9 +13,11 @@ from synth_pools.contract.http.client import Response, at
 @scenario(
     "validate.as_created",
     "validate_rollout",
-    "a request is valid where a creation admits it; what that would answer as 404, 409 or 422 is "
-    "in errors",
-    "validate_rollout",
+    clauses="""
+        validate_rollout#ee7c#7c1d#3f8b#49e5, RolloutValidation#e4f0, RolloutValidation.errors#3018,
+        validate_rollout responses 200#cc63, RolloutValidation.valid#2bf9,
+        Capabilities.features#43d2
+    """,
     needs="validate",
 )
 def validate_as_created(ctx: Context) -> None:
@@ -74,8 +76,10 @@ def _names(ctx: Context, field: str, errors: list[Any], response: Response) -> N
 @scenario(
     "validate.creates_nothing",
     "validate_rollout",
-    "nothing is created, and the pool that would get the rollout is named",
-    "validate_rollout",
+    clauses="""
+        validate_rollout#fb4b#49e5, RolloutValidation.pool_id#384e, RolloutValidation.valid#2bf9,
+        validate_rollout responses 200#cc63
+    """,
     needs="validate",
 )
 def validate_creates_nothing(ctx: Context) -> None:

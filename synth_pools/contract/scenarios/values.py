@@ -70,11 +70,10 @@ def _free_form() -> dict[str, Any]:
 @scenario(
     "values.pool",
     "create_pool",
-    "free-form values and unknown fields come back as they were sent",
-    "create_pool",
     "get_pool",
     "replace_pool",
     "update_pool",
+    clauses="create_pool#db2f, Pool.metadata#84b3, JsonObject#4d0a",
 )
 def values_pool(ctx: Context) -> None:
     value = _free_form()
@@ -102,11 +101,10 @@ def values_pool(ctx: Context) -> None:
 @scenario(
     "values.task",
     "create_task",
-    "free-form values and unknown fields come back as they were sent",
-    "create_task",
     "list_tasks",
     "update_task",
     "patch_task",
+    clauses="create_task#0e9c#28ec, Task.task_config#16a5",
 )
 def values_task(ctx: Context) -> None:
     value = _free_form()
@@ -130,12 +128,14 @@ def values_task(ctx: Context) -> None:
 
 @scenario(
     "values.rollout",
-    "RolloutRequest",
-    "every value comes back in the request of the rollout as it was sent",
     "create_rollout",
     "create_global_rollout",
     "get_rollout",
     "get_global_rollout",
+    clauses="""
+        RolloutRequest#f9d2, Rollout.request#9fc0, Rollout.trace_correlation_id#fc29,
+        RolloutRequest.trace_correlation_id#e537
+    """,
 )
 def values_rollout(ctx: Context) -> None:
     value = _free_form()
@@ -175,12 +175,11 @@ def values_rollout(ctx: Context) -> None:
 
 @scenario(
     "values.long",
-    "Errors",
-    "a body within the limit of the server is read, however long a value in it is",
     "create_pool",
     "update_pool",
     "create_task",
     "create_rollout",
+    clauses="Errors#d821#619f",
 )
 def values_long(ctx: Context) -> None:
     text = "längere Texte 🌍 " * 60_000
@@ -220,8 +219,6 @@ def values_long(ctx: Context) -> None:
 
 @scenario(
     "values.limits",
-    "Errors",
-    "a request that the document calls valid is never answered 400 or 422",
     "create_pool",
     "get_pool",
     "update_pool",
@@ -230,6 +227,7 @@ def values_long(ctx: Context) -> None:
     "list_pools",
     "get_global_rollout",
     "stream_global_rollout_events",
+    clauses="Errors#d821, info#bd19, Limits#c9cd, Identifiers#93d9",
 )
 def values_limits(ctx: Context) -> None:
     long_id = (ctx.resources.name() + "." + "a:_-" * 40)[:128]
@@ -255,7 +253,7 @@ def values_limits(ctx: Context) -> None:
         ctx.check((202, 200), "create_rollout", path, json={**ctx.session.rollout_body(), **more})
     for query in ({"limit": 1000}, {"cursor": "🌍" * 128}, {"state": "🌍" * 16, "limit": 1}):
         ctx.check(200, "list_pools", query=query)
-    clause = Clause("Identifiers", "a path takes any id, percent-encoded; one of nothing is 404")
+    clause = Clause(ids="Identifiers#4917")
     for unknown in ("x" * 255, "🌍" * 60, "a b", "a?b#c", "%2e%2e", "100%", "a+b&c=d;e,f", "ü"):
         ctx.check(Status(404, clause=clause), "get_global_rollout", {"rollout_id": unknown})
         ctx.check(Status(404, clause=clause), "get_pool", {"pool_id": unknown})

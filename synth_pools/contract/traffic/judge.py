@@ -8,11 +8,11 @@ from dataclasses import replace
 from datetime import UTC, datetime
 from pathlib import Path
 
-from synth_pools.contract.clauses.ledger import ClauseFinder
-from synth_pools.contract.clauses.places import Places
+from synth_pools.contract.clauses.finder import ClauseFinder
 from synth_pools.contract.collector import ResultCollector
 from synth_pools.contract.document import Document, read_specification, specification_text
 from synth_pools.contract.results import Exchange, Layer, Report
+from synth_pools.contract.rules.clauses import CLAUSES
 from synth_pools.contract.rules.event_streams import check_event_stream
 
 
@@ -33,8 +33,7 @@ class TrafficJudge:
             UnjudgeableError: The document cannot be read.
         """
         self.document = Document(read_specification(spec))
-        text = specification_text(spec)
-        self._places, self._finder = Places(text), ClauseFinder(text)
+        self._finder = ClauseFinder(specification_text(spec), CLAUSES)
         self._collector = ResultCollector(self.document)
         self._source = source
         self._began = time.monotonic()
@@ -54,8 +53,6 @@ class TrafficJudge:
         """Return what was found so far."""
         result = self._collector.result()
         departures = [one for outcome in result.outcomes for one in outcome.departures]
-        sections = {one.clause.section for one in departures}
-        lines = {one: self._places.line(one) for one in sections}
         seen = {operation for operation, _ in result.reached}
         operations = {n: one for n, one in self.document.operations.items() if n in seen}
         return Report(
@@ -72,7 +69,7 @@ class TrafficJudge:
             reached=result.reached,
             requests=result.requests,
             obstacles=() if result.requests else ("no request of this API was among them",),
-            lines={one: line for one, line in lines.items() if line is not None},
+            lines=self._finder.lines(departures),
             clauses=self._finder.find(departures),
         )
 

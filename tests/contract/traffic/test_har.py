@@ -247,5 +247,5 @@ def test_a_report_of_traffic_has_what_was_among_it() -> None:
     assert report.groups[0].first.operation == ""
     assert report.obstacles == ()
     (said,) = report.clauses.values()
-    assert "method that the path does not have" in said[0].text
+    assert "a method that a path does not have (405 with `Allow`)" in said[0].text
     assert report.lines["Errors"] > 1

@@ -53,9 +53,17 @@ _TRIES = 3
 
 @scenario(
     "containers.answer",
-    "Direct calls",
-    "the container behind a pool or a task answers with a JSON object",
     *_OPERATIONS,
+    clauses="""
+        Direct calls#9df2#65a4#9f10#2ed9, get_pool_container_health#4729,
+        get_pool_container_info#8d11, get_pool_container_metadata#44df,
+        get_pool_container_task_info#8309, get_pool_container_program#002e,
+        get_pool_container_taskset#4ada, get_task_container_health#9c39,
+        get_task_container_info#7d20, get_task_container_metadata#b609,
+        get_task_container_task_info#7604, get_task_container_program#30c2,
+        get_task_container_taskset#6618, execute_pool_container_rollout#fe11,
+        execute_task_container_rollout#a75a
+    """,
 )
 def containers_answer(ctx: Context) -> None:
     pool_id = ctx.resources.pool(tasks=[{"task_id": "t"}])
@@ -80,9 +88,16 @@ def containers_answer(ctx: Context) -> None:
 
 @scenario(
     "containers.pass",
-    "Direct calls",
-    "direct calls pass the container's JSON on unchanged, both ways; a task's own address wins",
     *_OPERATIONS,
+    clauses="""
+        execute_task_container_rollout#a75a, Direct calls#9df2#9f10#65a4#2ed9,
+        execute_pool_container_rollout#fe11, get_task_container_health#9c39,
+        get_task_container_info#7d20, get_task_container_metadata#b609,
+        get_task_container_task_info#7604, get_task_container_program#30c2,
+        get_task_container_taskset#6618, ContainerTaskInfo#410c, ContainerTaskset#dc78,
+        ContainerProgram#07b9, ContainerRolloutRequest#932d, ContainerRolloutResult#eefc,
+        responses ServerError#64b2#bd8b#ee0d#395d, Errors#0e4e#a296, Capabilities.features#760f
+    """,
     needs="containers",
 )
 def containers_pass(ctx: Context) -> None:
@@ -184,9 +199,8 @@ def _direct(
 @scenario(
     "containers.nothing_kept",
     "execute_pool_container_rollout",
-    "nothing is queued, stored or measured",
-    "execute_pool_container_rollout",
     "execute_task_container_rollout",
+    clauses="execute_pool_container_rollout#fd28",
 )
 def containers_nothing_kept(ctx: Context) -> None:
     pool_id = ctx.resources.pool(tasks=[{"task_id": "t"}])
@@ -204,10 +218,8 @@ def containers_nothing_kept(ctx: Context) -> None:
 
 @scenario(
     "containers.sent",
-    "Containers",
-    "a rollout is sent with the keys of its request except pool_id and mode, plus rollout_id and "
-    "submission_mode sync",
     "create_rollout",
+    clauses="Containers#b2cf#db40#b3e9",
     needs="containers",
 )
 def containers_sent(ctx: Context) -> None:
@@ -241,10 +253,9 @@ def containers_sent(ctx: Context) -> None:
 @scenario(
     "containers.changed",
     "update_pool",
-    "rollouts that start later use the new values: another container, of the pool or of the task",
-    "update_pool",
     "patch_task",
     "create_rollout",
+    clauses="update_pool#aed3, Containers#fc97#7dfa, PoolDefinition.container_url#bbb0",
     needs="containers",
 )
 def containers_changed(ctx: Context) -> None:
@@ -269,10 +280,9 @@ def containers_changed(ctx: Context) -> None:
 
 @scenario(
     "containers.terminate",
-    "Containers",
-    "cancelling a running rollout also calls POST /rollouts/{rollout_id}/terminate",
     "cancel_rollout",
     "cancel_global_rollout",
+    clauses="Containers#85f2, cancel_rollout#cbd6#130c",
     needs="containers",
 )
 def containers_terminate(ctx: Context) -> None:
@@ -306,10 +316,9 @@ def containers_terminate(ctx: Context) -> None:
 
 @scenario(
     "containers.slow",
-    "Direct calls",
-    "a direct call is 504 container_timeout where the container takes too long",
     "execute_pool_container_rollout",
     "execute_task_container_rollout",
+    clauses="Direct calls#212f, Errors#eab2",
     needs="containers",
     slow=True,
 )
@@ -335,10 +344,9 @@ def containers_slow(ctx: Context) -> None:
 
 @scenario(
     "containers.address",
-    "PoolDefinition",
-    "an address that the server's policy refuses is 403, and nothing is created",
     "create_pool",
     "create_task",
+    clauses="responses Forbidden#210e, Errors#1287",
 )
 def containers_address(ctx: Context) -> None:
     pool_id = ctx.resources.pool()

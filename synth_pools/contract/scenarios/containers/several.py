@@ -31,13 +31,11 @@ _ATTEMPT_SECONDS = 3.0
 
 @scenario(
     "containers.several",
-    "Containers",
-    "a rollout runs on the container of the pool with the least running rollouts; get_pool_urls "
-    "has all of them, and the first for a task without its own",
     "create_pool",
     "create_rollout",
     "get_pool_urls",
     "get_pool_metrics",
+    clauses="Containers#fc97#7dfa, Pool.container_urls#1764, Capabilities.features#51bb",
     needs=("containers", _FEATURE),
 )
 def containers_several(ctx: Context) -> None:
@@ -97,11 +95,13 @@ def _only_well(metrics: Response, ours: tuple[SwitchedContainer, ...]) -> None:
 
 @scenario(
     "containers.attempts",
-    "Further attempts",
-    "limits.max_attempts sends a rollout to another container where one cannot be reached; every "
-    "attempt has its rollout.started with attempt, container_url and previous_error",
     "create_rollout",
     "stream_rollout_events",
+    clauses="""
+        Further attempts#5cc6#8e04#c906, RolloutLimits.max_attempts#34f4#c5cb,
+        RolloutQueuedData.previous_error#b1da, RolloutStartedData.container_url#f024,
+        RolloutStartedData#7003, RolloutStartedData.attempt#33fb
+    """,
     needs=("containers", _FEATURE),
 )
 def containers_attempts(ctx: Context) -> None:
@@ -145,12 +145,10 @@ def _judge_attempts(ctx: Context, rollout: Rollout, urls: set[str]) -> None:
 
 @scenario(
     "containers.each_attempt",
-    "Time limits",
-    "the time limit counts from the start of each attempt, and between attempts the state of the "
-    "rollout stays running",
     "create_rollout",
     "get_rollout",
     "stream_rollout_events",
+    clauses="Time limits#9e07, Further attempts#de25",
     needs="containers",
     slow=True,
 )
@@ -192,11 +190,11 @@ def containers_each_attempt(ctx: Context) -> None:
 
 @scenario(
     "containers.asked",
-    "Containers",
-    "a container that answers 202, or a status that is not final, is asked until the state is "
-    "final, and its last answer is the result",
     "create_rollout",
     "get_rollout",
+    clauses="""
+        Containers#1000, PoolConfig.submission_mode#1e7f#40af#5a0a, Capabilities.features#e12f
+    """,
     needs="containers",
 )
 def containers_asked(ctx: Context) -> None:
@@ -220,9 +218,8 @@ def containers_asked(ctx: Context) -> None:
 
 @scenario(
     "containers.checked",
-    "Containers",
-    "the server asks each container for GET /health, with x-synth-pools-call: health-check",
     "create_pool",
+    clauses="Containers#acaa",
     needs="containers",
     slow=True,
 )
@@ -245,12 +242,12 @@ def containers_checked(ctx: Context) -> None:
 
 @scenario(
     "containers.again",
-    "Further attempts",
-    "with limits.max_attempts a rollout whose container answers 500, or breaks off its answer, is "
-    "sent again; without it, or after a timeout, a status below 500 or a failure that is reported, "
-    "it is not",
     "create_rollout",
     "stream_rollout_events",
+    clauses="""
+        Further attempts#68e9#2155#8e04#c906, RolloutLimits.max_attempts#34f4#c5cb,
+        Restarts of the server#fd79
+    """,
     needs="containers",
 )
 def containers_again(ctx: Context) -> None:
@@ -286,12 +283,10 @@ def containers_again(ctx: Context) -> None:
 
 @scenario(
     "containers.forgotten",
-    "Further attempts",
-    "with limits.max_attempts a rollout that its container took and no longer knows is sent again; "
-    "without it it fails, and details.cause is rollout_forgotten",
     "create_rollout",
     "get_rollout",
     "stream_rollout_events",
+    clauses="Further attempts#68e9",
     needs=("containers", "async_submission"),
 )
 def containers_forgotten(ctx: Context) -> None:

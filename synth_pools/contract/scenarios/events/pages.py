@@ -22,10 +22,11 @@ _STREAMS = ("stream_rollout_events", "stream_global_rollout_events")
 
 @scenario(
     "events.pages",
-    "Events: pages",
-    "pages hold the events of the stream, at most `limit` of them, without gaps; the last one says "
-    "that the rollout has ended",
     *_STREAMS,
+    clauses="""
+        Events#8492#0cf5, parameters EventLimit#fd81#0392, RolloutEventPage.events#61ef,
+        parameters EventFormat#7907, RolloutEventPage.next_sequence#4208, Capabilities.features#55a5
+    """,
     needs="event_pages",
 )
 def events_pages(ctx: Context) -> None:
@@ -42,9 +43,11 @@ def events_pages(ctx: Context) -> None:
 
 @scenario(
     "events.pages_live",
-    "Events: pages",
-    "a page of a rollout that runs ends with what is there, and says that it runs",
     *_STREAMS,
+    clauses="""
+        RolloutEventPage#e67a, stream_rollout_events#7016, Events#8492, parameters EventLimit#fd81,
+        parameters EventFormat#240e, RolloutEventPage.next_sequence#4208
+    """,
     needs="event_pages",
 )
 def events_pages_live(ctx: Context) -> None:
@@ -70,10 +73,8 @@ def events_pages_live(ctx: Context) -> None:
 
 @scenario(
     "events.pages_status",
-    "Events: pages",
-    "the status of a page is not newer than its events: with a final one the terminal event is "
-    "there, or more follows",
     *_STREAMS,
+    clauses="Events#6def",
     needs="event_pages",
 )
 def events_pages_status(ctx: Context) -> None:
@@ -94,9 +95,10 @@ def events_pages_status(ctx: Context) -> None:
 
 @scenario(
     "events.pages_refused",
-    "Events: pages",
-    "a limit that is none, or a format that is none, is 422",
     *_STREAMS,
+    clauses="""
+        responses Invalid#c83f, parameters EventFormat#7907#240e, parameters EventLimit#fd81#0392
+    """,
     needs="event_pages",
 )
 def events_pages_refused(ctx: Context) -> None:

@@ -18,10 +18,8 @@ _STREAMS = ("stream_rollout_events", "stream_global_rollout_events")
 
 @scenario(
     "events.from_queue",
-    "Events: order",
-    "a reader who waits from the queue on sees every event to the end, also where another one "
-    "leaves meanwhile",
     *_STREAMS,
+    clauses="Events#731c",
     needs="live",
 )
 def events_from_queue(ctx: Context) -> None:
@@ -71,10 +69,8 @@ def _first(reader: SseReader) -> bool:
 
 @scenario(
     "events.many",
-    "Events: order",
-    "one, eleven and a hundred and twenty events are all there, in streams, in pages, and after a "
-    "position",
     *_STREAMS,
+    clauses="Events#7659",
     needs="echo",
 )
 def events_many(ctx: Context) -> None:

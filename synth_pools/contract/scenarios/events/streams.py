@@ -33,19 +33,18 @@ _STATE_AFTER = {
 _STREAMS = ("stream_rollout_events", "stream_global_rollout_events")
 # Seconds that the whole stream of a rollout that has ended may take.
 _END_SECONDS = 10.0
-_RESUME = Clause(
-    "Events: resume",
-    "cursor, Last-Event-ID and after_sequence each ask for what comes after that event",
-)
+_RESUME = Clause(ids="Events#1fd5")
 
 
 @scenario(
     "events.order",
-    "Events: order",
-    "sequence counts from 1 without gaps, ids rise, rollout.queued is first, one terminal event "
-    "is last, then the server ends the response",
     *_STREAMS,
     "get_rollout_summary",
+    clauses="""
+        Events#7659#a1f2#b62d#36b4#24fa#1848#e98f#9db4, RolloutEvent.sequence#7589,
+        stream_rollout_events#48d8#164a, RolloutEventType#fc60, RolloutStartedData#7003,
+        RolloutEvent.id#12c2, RolloutEvent#e669
+    """,
 )
 def events_order(ctx: Context) -> None:
     pool_id = ctx.resources.pool()
@@ -65,9 +64,11 @@ def events_order(ctx: Context) -> None:
 
 @scenario(
     "events.endings",
-    "Events: order",
-    "every ending has its events: failed and cancelled as well as completed",
     *_STREAMS,
+    clauses="""
+        Events#b62d#24fa#9db4, RolloutCompletedData#0e03, RolloutCancelledData#e671,
+        stream_rollout_events#164a, RolloutQueuedData.status#b5d3, RolloutFailedData#b457
+    """,
     needs="live",
 )
 def events_endings(ctx: Context) -> None:
@@ -113,9 +114,11 @@ def _judge_states(ctx: Context, operation: str, stream: EventStream) -> None:
 
 @scenario(
     "events.resume",
-    "Events: resume",
-    "resuming after each position, in each documented way, answers exactly the rest",
     *_STREAMS,
+    clauses="""
+        Events#c1e0#1fd5#8d83#bc39, parameters EventCursor#9c60#b01f, parameters AfterSequence#a4c1,
+        Capabilities.features#fdea
+    """,
     needs="event_resume",
 )
 def events_resume(ctx: Context) -> None:
@@ -200,9 +203,8 @@ def _rest(
 
 @scenario(
     "events.readers",
-    "Events: order",
-    "every reader sees the same events, whether it reads along or afterwards, in either family",
     *_STREAMS,
+    clauses="Events#731c",
     needs="live",
 )
 def events_readers(ctx: Context) -> None:
@@ -242,9 +244,8 @@ def _ordered(data: str) -> str:
 
 @scenario(
     "events.live",
-    "Events",
-    "the events that happened come at once and live ones as they happen, while the rollout runs",
     *_STREAMS,
+    clauses="Events#a1f2, stream_rollout_events#48d8, RolloutEvent.timestamp#54a9",
     needs="live",
 )
 def events_live(ctx: Context) -> None:
@@ -299,10 +300,9 @@ def events_live(ctx: Context) -> None:
 
 @scenario(
     "events.heartbeat",
-    "Events: silence",
-    "after at most 15 seconds without an event the server sends a comment",
     "stream_rollout_events",
     "stream_global_rollout_events",
+    clauses="Events#edc2",
     needs="live",
     slow=True,
 )

@@ -35,11 +35,10 @@ _KEPT = ("name", "target", "config", "metadata", "capacity", "concurrency", "x_u
 @scenario(
     "pools.created",
     "create_pool",
-    "what was created can be read and is listed, every field as it was sent",
-    "create_pool",
     "get_pool",
     "list_pools",
     "list_tasks",
+    clauses="get_pool#fdaa, JsonObject#4d0a, Identifiers#93d9",
 )
 def pools_created(ctx: Context) -> None:
     body = {**ctx.session.pool_body("x"), **_definition(ctx)}
@@ -80,12 +79,12 @@ def pools_created(ctx: Context) -> None:
 
 @scenario(
     "pools.taken_id",
-    "Identifiers",
-    "a taken id is 409, in either spelling, and changes nothing; an archived pool keeps its id, "
-    "and the message says that it is archived",
     "create_pool",
     "delete_pool",
     "get_pool",
+    clauses="""
+        delete_pool#7102, Identifiers#0035, create_pool#6e8f, responses Conflict#dc54, Errors#9a86
+    """,
 )
 def pools_taken_id(ctx: Context) -> None:
     pool_id = ctx.resources.pool(metadata={"which": "first"})
@@ -118,11 +117,10 @@ def pools_taken_id(ctx: Context) -> None:
 
 @scenario(
     "pools.id_mismatch",
-    "Identifiers",
-    "ids that are named twice must be equal, else 409 id_mismatch and nothing is changed",
     "create_pool",
     "replace_pool",
     "update_pool",
+    clauses="Identifiers#ef73, Errors#de34",
 )
 def pools_id_mismatch(ctx: Context) -> None:
     wrong_id, one, other = (ctx.resources.name() for _ in range(3))
@@ -159,11 +157,10 @@ def pools_id_mismatch(ctx: Context) -> None:
 @scenario(
     "pools.replace",
     "replace_pool",
-    "PUT resets what it does not name, ids and created_at excepted",
-    "replace_pool",
     "get_pool",
     "list_pools",
     "list_tasks",
+    clauses="replace_pool#a3e9#1423#405e#6351, update_task#f639#d27e",
 )
 def pools_replace(ctx: Context) -> None:
     pool_id = ctx.resources.pool(**_definition(ctx))
@@ -241,10 +238,9 @@ def _kept_created_at(ctx: Context, operation: str, before: Any, wrote: Any) -> N
 @scenario(
     "pools.patch",
     "update_pool",
-    "PATCH merges: objects merge, null removes or resets, arrays are replaced, the rest stays",
-    "update_pool",
     "get_pool",
     "list_pools",
+    clauses="update_pool#bfb4#1046, PoolPatch#5476",
 )
 def pools_patch(ctx: Context) -> None:
     definition = _definition(ctx)

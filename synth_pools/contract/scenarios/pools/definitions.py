@@ -13,10 +13,9 @@ from synth_pools.contract.http.client import ABSENT
 
 @scenario(
     "pools.defaults",
-    "PoolDefinition",
-    "only name is needed; null is the same as not given; defaults are those of the document",
     "create_pool",
     "get_pool",
+    clauses="PoolDefinition#46db, Pool.container_url#7ec1",
 )
 def pools_defaults(ctx: Context) -> None:
     nothing = dict.fromkeys(
@@ -57,10 +56,9 @@ def pools_defaults(ctx: Context) -> None:
 
 @scenario(
     "pools.assigned_id",
-    "Identifiers",
-    "where none is chosen the server assigns an id",
     "create_pool",
     "get_pool",
+    clauses="Identifiers#b0f4, create_task#2218, PoolDefinition.id#456e, TaskDefinition.id#ea58",
 )
 def pools_assigned_id(ctx: Context) -> None:
     seen = []
@@ -82,10 +80,13 @@ def pools_assigned_id(ctx: Context) -> None:
 
 @scenario(
     "pools.spellings",
-    "PoolDefinition",
-    "target and backend, config and pool_config, metadata and pool_metadata name the same things",
     "create_pool",
     "update_pool",
+    clauses="""
+        PoolDefinition#3178, Pool.pool_metadata#e5a9, PoolDefinition.backend#a9c5#0127,
+        PoolDefinition.pool_config#1483#ac6b, PoolDefinition.pool_metadata#a39e#7e65,
+        PoolDefinition.target#a3b8#cedd, Pool.backend#40c2
+    """,
 )
 def pools_spellings(ctx: Context) -> None:
     cases: list[tuple[dict[str, Any], dict[str, Any]]] = [
@@ -118,11 +119,10 @@ def pools_spellings(ctx: Context) -> None:
 
 @scenario(
     "pools.server_owned",
-    "PoolDefinition",
-    "status, state, created_at, updated_at and archived_at of a body are ignored",
     "create_pool",
     "replace_pool",
     "update_pool",
+    clauses="PoolDefinition#f21d",
 )
 def pools_server_owned(ctx: Context) -> None:
     owned = {
@@ -154,13 +154,12 @@ def pools_server_owned(ctx: Context) -> None:
 
 @scenario(
     "pools.case",
-    "Identifiers",
-    "ids are compared as they are: two that differ in case alone are two",
     "create_pool",
     "get_pool",
     "create_task",
     "update_task",
     "get_global_rollout",
+    clauses="Identifiers#93d9#252e",
 )
 def pools_case(ctx: Context) -> None:
     lower = ctx.resources.name()

@@ -14,12 +14,13 @@ from synth_pools.contract.http.client import ABSENT, Response, at
 
 @scenario(
     "pools.deleted",
-    "Pools: states",
-    "deletion archives: the pool stays readable, is listed with state=archived alone, and "
-    "deleting it again answers it again",
     "delete_pool",
     "get_pool",
     "list_pools",
+    clauses="""
+        Pools: states#dc63#f6e1, list_pools#ca02, delete_pool#428e#7be9#62ad#1b67,
+        Pool.archived_at#522d
+    """,
 )
 def pools_deleted(ctx: Context) -> None:
     pool_id = ctx.resources.pool(metadata={"kept": 1})
@@ -69,8 +70,6 @@ def pools_deleted(ctx: Context) -> None:
 
 @scenario(
     "pools.archived",
-    "Pools: states",
-    "an archived pool answers every read, and every change and new rollout with 409 pool_archived",
     "get_pool",
     "get_pool_urls",
     "get_pool_metrics",
@@ -88,6 +87,7 @@ def pools_deleted(ctx: Context) -> None:
     "execute_task_container_rollout",
     "get_rollout",
     "get_global_rollout",
+    clauses="delete_pool#3c83, get_pool#fdaa, Errors#44df",
 )
 def pools_archived(ctx: Context) -> None:
     pool_id = ctx.resources.pool(tasks=[{"task_id": "t"}])
@@ -134,11 +134,10 @@ def pools_archived(ctx: Context) -> None:
 @scenario(
     "pools.tasks_all_or_none",
     "create_pool",
-    "two tasks with one id are 409 task_exists, and then nothing is created",
-    "create_pool",
     "replace_pool",
     "update_pool",
     "get_pool",
+    clauses="create_pool#5158, PoolDefinition.tasks#437a#f00b, Errors#45aa",
 )
 def pools_tasks_all_or_none(ctx: Context) -> None:
     twice = [{"task_id": "same"}, {"task_id": "same"}]
@@ -163,8 +162,11 @@ def pools_tasks_all_or_none(ctx: Context) -> None:
 @scenario(
     "pools.urls",
     "get_pool_urls",
-    "the absolute addresses of the pool, its rollouts and its tasks",
-    "get_pool_urls",
+    clauses="""
+        get_pool_urls#4636, PoolUrls#8359, TaskUrls#c077, PoolUrls.task_urls#dd73,
+        TaskUrls.task_id#4ad6, TaskUrls.container_rollout_url#2e98, PoolUrls.pool_url#9537,
+        PoolUrls.rollouts_url#7613, PoolUrls.container_url#1544, PoolUrls.container_rollout_url#0665
+    """,
 )
 def pools_urls(ctx: Context) -> None:
     pool_id = ctx.resources.pool(tasks=[{"task_id": "a"}, {"task_id": "b"}])

@@ -25,13 +25,15 @@ _SOON = 3.0
 
 @scenario(
     "processes.failed",
-    "Pools: states",
-    "a pool none of whose processes gets healthy is failed, and says why; its queued rollouts wait "
-    "until it is resumed, which tries it again",
     "get_pool",
     "create_rollout",
     "resume_pool",
     "pause_pool",
+    clauses="""
+        Pools: states#0888#0ef4, resume_pool#a119#ec15#96a3, PoolError#8069, Pool.error#19e3,
+        PoolProcess#8360, PoolProcess.start_timeout_seconds#58d7, pause_pool#6d12,
+        PoolError.code#ba43#c00e#7e42#c85e, PoolError.details#fb9c
+    """,
     needs="processes",
 )
 def processes_failed(ctx: Context) -> None:

@@ -48,15 +48,19 @@ _JSON = {"deep": [1, None]}
 
 @scenario(
     "processes.warming",
-    _SECTION,
-    "the server starts capacity processes, each on a port of its own, with their arguments, "
-    "variables and folder; until one is healthy the pool is warming and admits nothing",
     "create_pool",
     "get_pool",
     "list_pools",
     "create_rollout",
     "get_pool_metrics",
     "get_pool_urls",
+    clauses="""
+        Pools: states#65d6#99f0#6441, PoolProcess#cb46#6fd4#3ea2#3638#81e2, PoolConfig.process#ebdb,
+        PoolUrls.container_urls#aa08, PoolProcess.env#03c7, PoolProcess.argv#8519#8dd5,
+        PoolProcess.cwd#411e#694a, ContainerState#959a#8fd5#97b3#a927,
+        ProcessEnvironment#9d74#0127#c898#f5c8, PoolContainer.pid#eb5e#6650,
+        PoolContainer.restarts#3c66, PoolContainer.url#1187, Capabilities.features#055c
+    """,
     needs=_FEATURE,
 )
 def processes_warming(ctx: Context) -> None:
@@ -154,11 +158,14 @@ def _judge_containers(ctx: Context, pool: dict[str, str], kit: KitProcesses, hea
 
 @scenario(
     "processes.again",
-    _SECTION,
-    "a process that ends is started again on its place, and the pool goes on",
     "get_pool_metrics",
     "create_rollout",
     "get_pool",
+    clauses="""
+        PoolProcess#bbb2, StartedProcess.attempt#a6eb, PoolContainer.restarts#966f#3c66,
+        StartedProcess.exit_code#feb7#98e8#092b, PoolContainer.last_error#119f,
+        ContainerState#97b3#a927
+    """,
     needs=_FEATURE,
 )
 def processes_again(ctx: Context) -> None:
@@ -238,12 +245,10 @@ def _judge_exit(ctx: Context, pool: dict[str, str]) -> None:
 
 @scenario(
     "processes.replaced",
-    _SECTION,
-    "another config.process leaves the pool's state as it is, and processes of the old one end "
-    "when their rollouts have ended",
     "update_pool",
     "replace_pool",
     "create_rollout",
+    clauses="PoolProcess#a808#d74e",
     needs=_FEATURE,
 )
 def processes_replaced(ctx: Context) -> None:

@@ -30,14 +30,13 @@ _READS = ("", "_artifacts", "_usage", "_summary")
 
 @scenario(
     "rollouts.request",
-    "RolloutRequest",
-    "every value of the 20 keys comes back in request as it was sent, from every operation",
     "create_rollout",
     "create_global_rollout",
     "get_rollout",
     "get_global_rollout",
     "list_rollouts",
     "list_global_rollouts",
+    clauses="RolloutRequest#f9d2, Rollout.task_id#b029, Rollout.pool_id#3f16",
 )
 def rollouts_request(ctx: Context) -> None:
     pool_id = ctx.resources.pool(tasks=[{"task_id": "t"}])
@@ -93,10 +92,12 @@ def rollouts_request(ctx: Context) -> None:
 
 @scenario(
     "rollouts.agree",
-    "Rollouts: the two families",
-    "both families, the lists, summary, usage and artifacts tell the same of one rollout, and of "
-    "no other",
     *OF_ONE_ROLLOUT,
+    clauses="""
+        Rollouts: the two families#1e49, Rollout.score#9f18, Rollout#7253, RolloutSummary#8479,
+        RolloutUsage.sandbox_minutes#1aa9, RolloutSummary.reward#40d6, get_rollout_summary#cb15,
+        RolloutTiming.queue_seconds#e86e
+    """,
 )
 def rollouts_agree(ctx: Context) -> None:
     pool_id = ctx.resources.pool()
@@ -232,10 +233,12 @@ def _usage(ctx: Context, operation: str, whole: Any, response: Response) -> None
 
 @scenario(
     "rollouts.ended",
-    "Rollouts: states",
-    "a rollout that has ended has its times in order, and a result or an error",
     "get_rollout",
     "create_rollout",
+    clauses="""
+        Rollouts: states#c39e, Rollout.finished_at#9458, RolloutTiming.finished_at#60d4,
+        Rollout.created_at#2b21, Rollout.started_at#4c3f, RolloutTiming.started_at#8067
+    """,
 )
 def rollouts_ended(ctx: Context) -> None:
     rollout = run_rollout(ctx, ctx.resources.pool())
@@ -266,10 +269,12 @@ def rollouts_ended(ctx: Context) -> None:
 @scenario(
     "rollouts.sync",
     "create_rollout",
-    "with mode sync a creation answers 200 with the finished rollout, or stops waiting with 202",
-    "create_rollout",
     "create_global_rollout",
     "get_rollout",
+    clauses="""
+        create_rollout responses 200#b286, create_rollout#f0ba#84be, replay_rollout#f8b3,
+        RolloutRequest.mode#ab8d, Capabilities.features#785a
+    """,
 )
 def rollouts_sync(ctx: Context) -> None:
     pool_id = ctx.resources.pool()
@@ -299,9 +304,8 @@ def rollouts_sync(ctx: Context) -> None:
 @scenario(
     "rollouts.sync_failed",
     "create_rollout",
-    "with mode sync a creation answers the finished rollout, whichever way that ended",
-    "create_rollout",
     "create_global_rollout",
+    clauses="create_rollout responses 200#b286, create_rollout#f0ba, RolloutRequest.mode#ab8d",
     needs="live",
 )
 def rollouts_sync_failed(ctx: Context) -> None:
@@ -316,9 +320,8 @@ def rollouts_sync_failed(ctx: Context) -> None:
 @scenario(
     "rollouts.async",
     "create_rollout",
-    "without mode, and with async, a creation answers 202 as soon as the rollout is admitted",
-    "create_rollout",
     "create_global_rollout",
+    clauses="create_rollout#59b1, create_rollout responses 202#7a08",
     needs="live",
 )
 def rollouts_async(ctx: Context) -> None:
@@ -342,10 +345,9 @@ def rollouts_async(ctx: Context) -> None:
 
 @scenario(
     "rollouts.left",
-    "Rollouts: the two families",
-    "a rollout goes on if the client that waits for it disconnects",
     "create_rollout",
     "create_global_rollout",
+    clauses="create_rollout#f3d6",
     needs="live",
 )
 def rollouts_left(ctx: Context) -> None:

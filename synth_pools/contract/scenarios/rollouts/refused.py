@@ -10,11 +10,10 @@ from synth_pools.contract.harness.waits import run_rollout
 
 @scenario(
     "rollouts.unknown_keys",
-    "Growth",
-    "a key outside the 20 of the rollout request is 422, and nothing is created",
     "create_rollout",
     "create_global_rollout",
     "list_rollouts",
+    clauses="Growth#50f9, create_rollout#a0f3, RolloutRequest#c9ad#3fba",
 )
 def rollouts_unknown_keys(ctx: Context) -> None:
     pool_id = ctx.resources.pool()
@@ -30,10 +29,9 @@ def rollouts_unknown_keys(ctx: Context) -> None:
 
 @scenario(
     "rollouts.references",
-    "Errors",
-    "an unknown reference is 404, ids that disagree are 409",
     "create_rollout",
     "create_global_rollout",
+    clauses="Identifiers#252e, RolloutRequest.pool_id#3b4e",
 )
 def rollouts_references(ctx: Context) -> None:
     pool_id = ctx.resources.pool(tasks=[{"task_id": "here"}])
@@ -77,8 +75,6 @@ def rollouts_references(ctx: Context) -> None:
 
 @scenario(
     "rollouts.wrong_pool",
-    "Rollouts: the two families",
-    "a rollout under a pool that is not its own is 404",
     "get_rollout",
     "cancel_rollout",
     "get_rollout_artifacts",
@@ -86,6 +82,7 @@ def rollouts_references(ctx: Context) -> None:
     "get_rollout_summary",
     "stream_rollout_events",
     "list_rollouts",
+    clauses="Rollouts: the two families#2a03, get_rollout#2407",
 )
 def rollouts_wrong_pool(ctx: Context) -> None:
     rollout = run_rollout(ctx, ctx.resources.pool())

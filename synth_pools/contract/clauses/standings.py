@@ -1,0 +1,132 @@
+"""Standings of sentences: the checks that judge each one, or the reason why none does.
+
+Scenarios and rules name the sentences that they judge by their ids. Some standings follow from the
+kind of a sentence: a title promises nothing, and the rules read the table of error codes from the
+document. `unjudged.txt` has all others, in lines of ids below the reason.
+"""
+
+from __future__ import annotations
+
+import re
+from collections import defaultdict
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from importlib.resources import files
+
+from synth_pools.contract.clauses.sentences import Index, Sentence, split_ids
+
+FILE = "synth_pools/contract/clauses/unjudged.txt"
+_NOT_JUDGED, _NO_PROMISE = "not judged: ", "no promise: "
+# Sentences that are no promise, by their places, or by their words.
+_TITLE = re.compile(r".* summary|tags .*|servers .*")
+_REFERENCE = re.compile(r"As `\w+`(, in any pool)?\.|.*:")
+# Sentences that rules read from the document, by their places and words.
+_READ = (
+    (r"Errors", r"`\w+` \| \d{3} \|.*", ("schema.code", "schema.retryable")),
+    (r"\w+ responses [23]\d\d", r".*", ("schema.body",)),
+    (r"headers \w+", r".*", ("schema.headers",)),
+)
+
+
+@dataclass(frozen=True, slots=True)
+class Standing:
+    """Standing of one sentence.
+
+    Attributes:
+        checks: The checks that judge it.
+        reason: The reason why none does.
+        is_promise: Whether it promises or forbids anything.
+    """
+
+    checks: tuple[str, ...] = ()
+    reason: str = ""
+    is_promise: bool = True
+
+
+def unjudged() -> dict[str, Standing]:
+    """Read the list of what no check judges: standings by the ids below their reason.
+
+    Raises:
+        ValueError: Ids stand below no reason.
+    """
+    text = files("synth_pools.contract.clauses").joinpath("unjudged.txt").read_text("utf-8")
+    found: dict[str, Standing] = {}
+    for paragraph in re.split(r"\n\s*\n", re.sub(r"^#.*\n", "", text, flags=re.MULTILINE)):
+        heading, _, ids = paragraph.strip().partition("\n")
+        if not heading.startswith((_NOT_JUDGED, _NO_PROMISE)):
+            raise ValueError(f"{FILE}: write `{_NOT_JUDGED}...` or `{_NO_PROMISE}...`: {heading}")
+        reason = heading.partition(": ")[2]
+        found[ids] = Standing(reason=reason, is_promise=heading.startswith(_NOT_JUDGED))
+    return found
+
+
+def standings(
+    index: Index, judging: Mapping[str, str], listed: Mapping[str, Standing]
+) -> dict[Sentence, Standing]:
+    """Tell the standing of each sentence that has one.
+
+    Args:
+        index: The sentences of the document.
+        judging: The ids of the sentences that each check judges.
+        listed: The sentences that none judges, as of `unjudged`.
+    """
+    found: dict[Sentence, Standing] = {}
+    for sentence in index.sentences:
+        if (derived := _derived(sentence)) is not None:
+            found[sentence] = derived
+    for ids, standing in listed.items():
+        found |= dict.fromkeys(index.resolve(ids), standing)
+    checks: dict[Sentence, list[str]] = defaultdict(list)
+    for check, ids in judging.items():
+        for sentence in index.resolve(ids):
+            checks[sentence].append(check)
+    found |= {sentence: Standing(tuple(names)) for sentence, names in checks.items()}
+    return found
+
+
+def check_ids(
+    index: Index, judging: Mapping[str, str], listed: Mapping[str, Standing]
+) -> Iterator[str]:
+    """Compare the ids that are written down with the document.
+
+    Args:
+        index: The sentences of the document.
+        judging: The ids of the sentences that each check judges.
+        listed: The sentences that none judges, as of `unjudged`.
+
+    Yields:
+        A line for each thing that is wrong, which says what to do.
+    """
+    known = standings(index, judging, listed)
+    new = [sentence for sentence in index.sentences if sentence not in known]
+    for user, ids in (*judging.items(), *((FILE, ids) for ids in listed)):
+        for place, digest in split_ids(ids):
+            if (place, digest) not in index.by_id:
+                now = [one.id for one in new if any(at.name == place for at in one.places)]
+                hint = (
+                    f"see whether it is now {' or '.join(now)}, and write that"
+                    if now
+                    else ("remove it")
+                )
+                yield f"{user}: {place}#{digest} is no sentence of openapi.yaml: {hint}"
+    for ids in listed:
+        for sentence in index.resolve(ids):
+            if checks := known[sentence].checks:
+                yield f"{FILE}: {sentence.id} is judged by {checks[0]}: remove it"
+    for sentence in new:
+        yield (
+            f"openapi.yaml:{sentence.places[0].line}: {sentence.id} is new: add it to the "
+            f"`clauses` of the scenario that judges it, or to {FILE}: {sentence.text}"
+        )
+
+
+def _derived(sentence: Sentence) -> Standing | None:
+    names = [place.name for place in sentence.places]
+    if all(map(_TITLE.fullmatch, names)):
+        return Standing(reason="a title", is_promise=False)
+    if _REFERENCE.fullmatch(sentence.text):
+        return Standing(reason="a reference to other sentences", is_promise=False)
+    for place, words, checks in _READ:
+        if re.fullmatch(words, sentence.text) and any(re.fullmatch(place, one) for one in names):
+            return Standing(checks)
+    return None

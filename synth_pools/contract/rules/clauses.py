@@ -1,0 +1,82 @@
+"""Clauses that rules judge by: the ids of sentences of openapi.yaml, by check or family of checks.
+
+Scenarios name theirs in their decorators. What a rule reads from the document itself, such as the
+schema of an answer or the row of an error code, needs no id.
+"""
+
+from __future__ import annotations
+
+_ANSWERED_AS_DESCRIBED = "info#bd19"
+_KEYS = """
+    Authentication#5c46#fd47, securitySchemes bearer#4104, responses Unauthorized#ebea
+"""
+_LISTS = """
+    Pages#94c3, list_pools#7c43, list_rollouts#a5ce, list_global_rollouts#5b6d, PoolList#e719,
+    PoolList.items#c4e8, PoolList.next_cursor#952d, RolloutList#f94c, RolloutList.items#50ae
+"""
+_TWINS = """
+    Identifiers#8bc9, PoolStatus#7152, Pool.pool_id#8e5a, PoolUrls.pool_id#fa43, Task.task_id#4151,
+    Rollout.rollout_id#f975, RolloutSummary.score#b758, Artifact.kind#5fb6
+"""
+CLAUSES = {
+    "agree": _TWINS,
+    "agree.error": "Rollouts: states#e3b6, Rollout.error#3c32",
+    "agree.finished_at": "Rollout.finished_at#9458",
+    "agree.result": "Rollouts: states#c39e",
+    "agree.score": "Rollout.score#9f18",
+    "agree.task_id": "Rollout.task_id#b029",
+    "asked": "get_pool#fdaa, get_rollout#07d1, Rollout.pool_id#3f16",
+    "auth.refused": _KEYS,
+    "client": "Growth#d446",
+    "echo": "RolloutRequest#f9d2, Rollout.request#9fc0, Rollout.pool_id#3f16",
+    "errors.request_id": "ErrorEnvelope.request_id#142d",
+    "events.cursors": "stream_pool_events#c9ff#8304",
+    "events.fields": "Events#24fa",
+    "events.first": "Events#36b4",
+    "events.ids": "Events#1848#e98f, RolloutEvent.id#12c2",
+    "events.owner": "Events#a1f2",
+    "events.pool_sequence": "stream_pool_events#3ec2",
+    "events.pool_start": "stream_pool_events#2b6b",
+    "events.schema": """
+        Events#9db4#24fa, stream_rollout_events#164a, stream_pool_events#f0a0, PoolEvent#8d1f,
+        RolloutEventType#fc60, RolloutEvent#e669, RolloutQueuedData.status#b5d3
+    """,
+    "events.sequence": "Events#7659, RolloutEvent.sequence#7589",
+    "events.start": "Events#a1f2",
+    "events.terminal": "Events#b62d",
+    "model": "Pools: states#78fd",
+    "page.archived": "list_pools#ca02",
+    "page.limit": "parameters Limit#cd20",
+    "page.once": _LISTS,
+    "page.order": _LISTS,
+    "page.state": "parameters State#a8ef#f87c",
+    "preflight.contact": "Authentication#5c46",
+    "preflight.rollout": "Rollouts: states#f1bc",
+    "schema": _ANSWERED_AS_DESCRIBED,
+    "schema.allow": "Errors#2c54",
+    "schema.auth": _KEYS,
+    "schema.body": """
+        info#bd19, Rollouts: states#d954, get_capabilities#9028, Pool#dca0, Task#f006,
+        RolloutError#76e8, Rollout#7253, RolloutUsage#aa67, RolloutTiming#c576,
+        RolloutErrorCode#51dc, Capabilities#0429, Capabilities.targets#75c1, Artifact#9dd7,
+        ErrorEnvelope#d9bf
+    """,
+    "schema.code": """
+        Errors#a734, create_pool#6e8f, get_pool#5b16, delete_pool#3c83, PoolConfig.image#4cd6,
+        PoolImage#4322, ErrorCode#ccfd#3066
+    """,
+    "schema.error_body": """
+        Errors#d256#2c54, ErrorDetailItem#906f, ErrorDetailItem.loc#4909, ErrorDetail#d88b,
+        ErrorBody#ce26
+    """,
+    "schema.gone": "Tasks: states#6d44",
+    "schema.invalid_refused": "responses Invalid#c83f",
+    "schema.method": "Errors#2c54",
+    "schema.origins": "Authentication#4079",
+    "schema.request_id": "Errors#d256",
+    "schema.retry_after": "Errors#0e7d",
+    "schema.retryable": "Errors#f340, ErrorEnvelope.retryable#e70d",
+    "schema.server_error": "responses ServerError#ee0d#395d#bd8b#64b2",
+    "schema.there": "Rollouts: the two families#1e49",
+    "schema.valid_accepted": "Errors#d821#619f, info#bd19, create_pool#62f7",
+}
