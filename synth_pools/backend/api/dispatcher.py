@@ -49,7 +49,6 @@ from synth_pools.backend.domain.state_changes import REQUEST_ID
 from synth_pools.backend.domain.validation import Contract, ResponseDepartsError
 from synth_pools.backend.metrics.recorder import NO_OPERATION
 from synth_pools.backend.resources.byte_budget import Reservation
-from synth_pools.backend.server.plain_cycle import WHOLE_RESPONSE
 from synth_pools.backend.server.protocol import ABORT
 from synth_pools.backend.services import Services
 from synth_pools.backend.storage.contents.store import ContentGoneError, ContentsUnavailableError
@@ -219,8 +218,7 @@ class _Exchange:
                 status, headers, body = self._serialize(error)
         self._count(status)
         if reserved is None:
-            at_once = WHOLE_RESPONSE in self._scope.get("extensions", ())
-            await send_json(self._send, status, headers, body, at_once=at_once)
+            await send_json(self._send, status, headers, body)
             return
         reserved.shrink(len(body))
         with self._sending(reserved) as on_taken:

@@ -8,15 +8,12 @@ from collections.abc import AsyncGenerator, Callable, Iterator, Mapping
 from starlette.types import Receive, Send
 
 from synth_pools.backend.api.disconnects import unless_disconnected
-from synth_pools.backend.server.plain_cycle import WHOLE_RESPONSE
 
 # Of a large body: what a client does not read is kept for it no more than twice.
 PIECE_BYTES = 64 * 1024
 
 
-async def send_json(
-    send: Send, status: int, headers: Mapping[str, str], body: bytes, *, at_once: bool
-) -> None:
+async def send_json(send: Send, status: int, headers: Mapping[str, str], body: bytes) -> None:
     """Send a response with a body of known length.
 
     Args:
@@ -24,13 +21,8 @@ async def send_json(
         status: The status.
         headers: The headers.
         body: The body.
-        at_once: Whether the server takes all of it as one message.
     """
-    start = _start(status, {**headers, "content-length": str(len(body))})
-    if at_once:
-        await send({**start, "type": WHOLE_RESPONSE, "body": body})
-        return
-    await send(start)
+    await send(_start(status, {**headers, "content-length": str(len(body))}))
     await send({"type": "http.response.body", "body": body})
 
 

@@ -48,7 +48,7 @@ _EVENTS_AT_ONCE = 16
 # In characters, up to which a document is indented.
 _SHORT = 64 * 1024
 
-_PACKAGES = ("starlette", "uvicorn", "h11", "httpx", "jsonschema-rs", "synth-containers")
+_PACKAGES = ("starlette", "uvicorn", "httptools", "httpx", "jsonschema-rs", "synth-containers")
 
 _README = f"""What is known of the rollout {{rollout_id}}, for whoever looks into what happened.
 

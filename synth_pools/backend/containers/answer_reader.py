@@ -3,21 +3,16 @@
 from __future__ import annotations
 
 import asyncio
-import re
 from typing import NamedTuple, Self
 
-import h11
+import httptools
 
 from synth_pools.backend.containers.connections import ContainerConnection
 from synth_pools.backend.domain import json_text
 from synth_pools.backend.resources.byte_budget import ByteBudget, Reservation
-from synth_pools.backend.server.simple_heads import read_response
 
 _MOST_HEAD_BYTES = 64 * 1024
-_HEAD_END = re.compile(rb"\n\r?\n")
-# Of an answer in many pieces, after how many others have their turn.
-_PARSED_AT_ONCE = 256
-_PARSED_BYTES = 16 * 1024
+_PARSED_BYTES = 4 * 1024
 
 
 class BrokenAnswerError(Exception):
@@ -63,12 +58,11 @@ class AnswerReader:
         self._room = room
         self._most_bytes = most_bytes
 
-    async def read(self, connection: ContainerConnection, method: str) -> ReadAnswer:
+    async def read(self, connection: ContainerConnection) -> ReadAnswer:
         """Read the answer to a request that was sent.
 
         Args:
             connection: The connection.
-            method: The request's method.
 
         Raises:
             BrokenAnswerError: It is incomplete, too large, or no HTTP.
@@ -80,103 +74,122 @@ class AnswerReader:
             raise NoAnswerError(str(error) or type(error).__name__) from None
         if not data:
             raise NoAnswerError("the connection ended before an answer came")
-        head = read_response(data)
-        if head is not None and head.end > _MOST_HEAD_BYTES:
-            raise _large_head()
-        if head is None or head.body_bytes > self._most_bytes:
-            return await self._read_any(connection, method, data)
-        if len(data) - head.end == head.body_bytes <= json_text.LARGE:
-            return ReadAnswer(head.status, data[head.end :], None, is_last=False)
-        left = head.body_bytes
-        piece = data[head.end :]
-        with _Body(self._room, self._most_bytes, head.body_bytes) as body:
-            while len(piece) < left:
-                await body.add(piece)
-                left -= len(piece)
-                piece = await connection.receive()
-                if not piece:
-                    raise _incomplete()
-            await body.add(piece[:left])
-            # Whatever follows was not asked for.
-            return body.answer(head.status, is_last=len(piece) > left)
-
-    async def _read_any(
-        self, connection: ContainerConnection, method: str, data: bytes
-    ) -> ReadAnswer:
-        """Read an answer as h11 does, which begins with these bytes."""
-        while (end := _HEAD_END.search(data)) is None and len(data) <= _MOST_HEAD_BYTES:
-            more = await connection.receive()
-            if not more:
-                raise BrokenAnswerError("the connection ended within the head of the answer")
-            data += more
-        if end is None or end.end() > _MOST_HEAD_BYTES:
-            raise _large_head()
-        return await _ByH11(connection, method, data).read(self._room, self._most_bytes)
+        answer = _ParsedAnswer()
+        with _Body(self._room, self._most_bytes) as body:
+            while data:
+                for start in range(0, len(data), _PARSED_BYTES):
+                    if start and answer.length is None:
+                        # Parsing many chunks takes long: others have their turn meanwhile.
+                        await asyncio.sleep(0)
+                    await body.add(answer.parse(data[start : start + _PARSED_BYTES]), answer.length)
+                if answer.is_complete:
+                    return body.answer(answer.status, is_last=answer.is_last)
+                data = await connection.receive()
+            if not answer.ends_with_connection:
+                raise BrokenAnswerError("the connection ended before the answer was complete")
+            return body.answer(answer.status, is_last=True)
 
 
-class _ByH11:
-    def __init__(self, connection: ContainerConnection, method: str, data: bytes) -> None:
-        self._connection = connection
-        self._data = memoryview(data)
-        self._has_ended = False
-        self._parser = h11.Connection(h11.CLIENT, _MOST_HEAD_BYTES)
-        # What was sent, as far as the answer is read by it.
-        self._parser.send(h11.Request(method=method, target="/", headers=[("host", "-")]))
-        self._parser.send(h11.EndOfMessage())
-        self._parsed = 0
+class _ParsedAnswer:
+    """An answer as far as it has come, and the callbacks of its parser."""
 
-    async def read(self, room: ByteBudget, most_bytes: int) -> ReadAnswer:
-        head = await self._next()
-        while isinstance(head, h11.InformationalResponse):
-            head = await self._next()
-        if not isinstance(head, h11.Response):
-            raise _incomplete()
-        values = dict(head.headers)
-        if values.get(b"content-encoding", b"identity").lower() != b"identity":
-            raise BrokenAnswerError("it is compressed, which was not asked for")
-        length = values.get(b"content-length", b"")
-        expected = int(length) if length.isdigit() else most_bytes
-        with _Body(room, most_bytes, expected) as body:
-            while isinstance(event := await self._next(), h11.Data):
-                await body.add(event.data)
-            if not isinstance(event, h11.EndOfMessage):
-                raise _incomplete()
-            # Who goes by the other one of two lengths takes the answer to end elsewhere.
-            is_last = b"content-length" in values and b"transfer-encoding" in values
-            is_last = is_last or self._parser.their_state is not h11.DONE
-            has_more = bool(self._data) or self._parser.trailing_data != (b"", False)
-            return body.answer(head.status_code, is_last=is_last or has_more)
+    def __init__(self) -> None:
+        self._parser = httptools.HttpResponseParser(self)
+        # An answer of two lengths is read by its chunks, and is the last of its connection.
+        self._parser.set_dangerous_leniencies(
+            lenient_chunked_length=True, lenient_optional_cr_before_lf=True
+        )
+        self._headers: dict[bytes, bytes] = {}
+        self._body: list[bytes] = []
+        self._has_head = False
+        # Bytes since the last piece of the body: of heads, or between chunks.
+        self._head_bytes = 0
+        self._has_progressed = False
+        self._has_more = False
+        self.status = 0
+        self.is_complete = False
 
-    async def _next(self) -> type[h11.NEED_DATA | h11.PAUSED] | h11.Event:
-        """Return the next event, which is never that there is none yet."""
-        while True:
-            self._parsed += 1
-            if self._parsed % _PARSED_AT_ONCE == 0:
-                await asyncio.sleep(0)
-            try:
-                event = self._parser.next_event()
-            except h11.RemoteProtocolError as error:
-                if self._has_ended:
-                    raise _incomplete() from None
+    @property
+    def length(self) -> int | None:
+        """Length of the body, where the head says it."""
+        length = self._headers.get(b"content-length")
+        return None if length is None else int(length)
+
+    @property
+    def ends_with_connection(self) -> bool:
+        """Whether the end of the connection is that of the answer."""
+        has_length = {b"content-length", b"transfer-encoding"} & self._headers.keys()
+        return self._has_head and not has_length
+
+    @property
+    def is_last(self) -> bool:
+        """Whether the connection cannot be used again."""
+        # A peer that goes by the other one of two lengths takes the answer to end elsewhere.
+        has_two_lengths = {b"content-length", b"transfer-encoding"} <= self._headers.keys()
+        return self._has_more or has_two_lengths or not self._keeps_alive
+
+    def parse(self, data: bytes) -> bytes:
+        """Parse what has come, and return what it has of the body.
+
+        Raises:
+            BrokenAnswerError: It is no HTTP, compressed, or has a large head.
+        """
+        self._has_progressed = False
+        try:
+            self._parser.feed_data(data)
+        except httptools.HttpParserError as error:
+            cause = error.__context__
+            if isinstance(cause, BrokenAnswerError):
+                raise cause from None
+            if not self.is_complete:
                 raise BrokenAnswerError(f"it is no HTTP: {error}") from None
-            if event is not h11.NEED_DATA:
-                return event
-            if not self._data:
-                self._data = memoryview(await self._connection.receive())
-                self._has_ended = not self._data
-            # Without any bytes this is the end of them.
-            self._parser.receive_data(bytes(self._data[:_PARSED_BYTES]))
-            self._data = self._data[_PARSED_BYTES:]
+            # Whatever follows was not asked for.
+            self._has_more = True
+        self._head_bytes = 0 if self._has_progressed else self._head_bytes + len(data)
+        if self._head_bytes > _MOST_HEAD_BYTES:
+            raise BrokenAnswerError(f"its head has more than {_MOST_HEAD_BYTES} bytes")
+        body, self._body = b"".join(self._body), []
+        return body
+
+    def on_message_begin(self) -> None:
+        self._has_more = self.is_complete
+
+    def on_header(self, name: bytes, value: bytes) -> None:
+        if not self._has_head:
+            self._headers[name.lower()] = value
+
+    def on_headers_complete(self) -> None:
+        if self.is_complete:
+            return
+        self.status = self._parser.get_status_code()
+        if self.status < 200:
+            self._headers.clear()
+            return
+        self._has_head = True
+        self._keeps_alive = self._parser.should_keep_alive()
+        if self._parser.get_http_version() not in ("1.0", "1.1"):
+            raise BrokenAnswerError("it is of an unknown version of HTTP")
+        if self._headers.get(b"transfer-encoding", b"chunked").lower() != b"chunked":
+            raise BrokenAnswerError("it has an encoding of transfer other than chunks")
+        if self._headers.get(b"content-encoding", b"identity").lower() != b"identity":
+            raise BrokenAnswerError("it is compressed, which was not asked for")
+
+    def on_body(self, body: bytes) -> None:
+        if not self.is_complete:
+            self._has_progressed = True
+            self._body.append(body)
+
+    def on_message_complete(self) -> None:
+        self._has_progressed = True
+        self.is_complete = self._has_head
 
 
 class _Body:
     """A body, and room for it once it is large, which is given back where it does not come."""
 
-    def __init__(self, room: ByteBudget, most_bytes: int, expected: int) -> None:
+    def __init__(self, room: ByteBudget, most_bytes: int) -> None:
         self._room = room
         self._most_bytes = most_bytes
-        # What it will be: two that each wait for more would wait for each other.
-        self._expected = min(expected, most_bytes)
         self._data = bytearray()
         self._reserved: Reservation | None = None
 
@@ -187,22 +200,16 @@ class _Body:
         if kind is not None and self._reserved is not None:
             self._reserved.release()
 
-    async def add(self, piece: bytes | bytearray) -> None:
+    async def add(self, piece: bytes, length: int | None) -> None:
         self._data += piece
         if len(self._data) > self._most_bytes:
             raise BrokenAnswerError(f"more than {self._most_bytes} bytes", too_large=True)
         if self._reserved is None and len(self._data) > json_text.LARGE:
-            self._reserved = await self._room.reserve(self._expected)
+            # All that it will be: two that each wait for more would wait for each other.
+            expected = self._most_bytes if length is None else min(length, self._most_bytes)
+            self._reserved = await self._room.reserve(expected)
 
     def answer(self, status: int, *, is_last: bool) -> ReadAnswer:
         if self._reserved is not None:
             self._reserved.shrink(len(self._data))
         return ReadAnswer(status, bytes(self._data), self._reserved, is_last)
-
-
-def _incomplete() -> BrokenAnswerError:
-    return BrokenAnswerError("the connection ended before the answer was complete")
-
-
-def _large_head() -> BrokenAnswerError:
-    return BrokenAnswerError(f"its head has more than {_MOST_HEAD_BYTES} bytes")

@@ -99,7 +99,7 @@ class ContainerHttp:
             try:
                 if not connection.send_small(head, body):
                     await connection.send(head, body or b"")
-                answer = await self._reader.read(connection, method)
+                answer = await self._reader.read(connection)
                 is_last = answer.is_last
             except NoAnswerError:
                 if not may_repeat:

@@ -12,7 +12,7 @@ import json
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from synth_pools.backend.domain import clock
-from synth_pools.backend.server.plain_cycle import WHOLE_RESPONSE
+from synth_pools.backend.server.protocol import EVENT_STREAM
 
 
 class GracefulShutdown:
@@ -28,7 +28,7 @@ class GracefulShutdown:
         if scope["type"] != "http" or task is None:
             await self._app(scope, receive, send)
             return
-        request = _OpenRequest(task, send)
+        request = _OpenRequest(task, scope, send)
         if self._stopping.is_set():
             await request.finish()
             return
@@ -64,20 +64,21 @@ class GracefulShutdown:
 
 
 class _OpenRequest:
-    def __init__(self, task: asyncio.Task[object], send: Send) -> None:
+    def __init__(self, task: asyncio.Task[object], scope: Scope, send: Send) -> None:
         self.task = task
+        self._scope = scope
         self.is_stream = False
         self._send = send
         self._started = False
         self._finished = False
 
     async def send(self, message: Message) -> None:
-        if message["type"] == WHOLE_RESPONSE:
-            self._started = self._finished = True
-        elif message["type"] == "http.response.start":
+        if message["type"] == "http.response.start":
             self._started = True
             headers = dict(message.get("headers", ()))
             self.is_stream = headers.get(b"content-type", b"").startswith(b"text/event-stream")
+            if self.is_stream:
+                self._scope.setdefault("extensions", {})[EVENT_STREAM] = None
         elif message["type"] == "http.response.body":
             self._finished = not message.get("more_body", False)
         await self._send(message)

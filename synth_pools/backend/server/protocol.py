@@ -11,59 +11,60 @@ import fcntl
 import http
 import json
 import logging
+import re
 import struct
 import sys
 import termios
 from collections.abc import Callable
 from typing import Any, cast
-from urllib.parse import unquote
 
-import h11
+import httptools
 import uvicorn
-from uvicorn._types import ASGIReceiveEvent
-from uvicorn.protocols.http.flow_control import CLOSE_HEADER
-from uvicorn.protocols.http.h11_impl import H11Protocol, RequestResponseCycle
+from starlette.types import Message
+from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol, RequestResponseCycle
 from uvicorn.server import ServerState
 
 from synth_pools.backend.domain import clock
 from synth_pools.backend.limits import Limits
 from synth_pools.backend.resources.open_files import most_files
-from synth_pools.backend.server.plain_cycle import WHOLE_RESPONSE, HeadWithBody, PlainCycle
-from synth_pools.backend.server.simple_heads import PlainRequest, read_request
 
-# What clients do wrong is theirs to know, as often as they like to do it; our own failures are not.
+# Mistakes of clients are theirs to know, as often as they make them; our own failures are logged.
 _log = logging.getLogger("synth_pools.backend.http")
 _log.setLevel(logging.ERROR)
 
 # Files that are open besides connections: the database, containers, the listening socket.
 _RESERVED_FILES = 200
 _LONGEST_SWEEP = 1.0
-# What waits for something is told so long after its client has ended its side that this has left:
-# whoever has looks the same until something is sent.
+# A client that has ended its side looks the same whether it waits or is gone: after this time a
+# request that waits for something takes it for gone.
 _LEFT_SECONDS = 0.25
+# Parsed at a time: requests that come together are held as bytes, not as parsed requests.
+_PIECE_BYTES = 16 * 1024
+# httptools parses no longer one.
+_LONGEST_URL = 65_535
+_METHOD = re.compile(rb"[!#$%&'*+\-.^_`|~0-9A-Za-z]+(?= )")
 _INT = struct.Struct("i")
-_NOTHING = (b"", False)
 
-_BAD_REQUEST = ("bad_request", "This is no HTTP request that can be read.")
-_TOO_LARGE = ("headers_too_large", "The line and the headers of the request are too large.")
-_TOO_MANY = ("too_many_connections", "Too many connections are open; send the request again later.")
+_BAD_REQUEST = (400, "bad_request", "This is no HTTP request that can be read.")
+_TOO_LARGE = (431, "headers_too_large", "The line and the headers of the request are too large.")
+_TOO_MANY = (
+    503,
+    "too_many_connections",
+    "Too many connections are open; send the request again later.",
+)
 
 
 # The extension of ASGI by which an application disconnects its client.
 ABORT = "synth_pools.abort"
+# The extension of ASGI that is set once the response is an event stream.
+EVENT_STREAM = "synth_pools.event_stream"
 
 
 class LimitedConfig(uvicorn.Config):
     """uvicorn's configuration together with the limits of its connections."""
 
     def __init__(self, app: Any, limits: Limits, **options: Any) -> None:
-        super().__init__(
-            app,
-            http=ServerConnection,
-            h11_max_incomplete_event_size=limits.max_header_bytes,
-            **options,
-        )
-        self.plain_app = app
+        super().__init__(app, http=ServerConnection, **options)
         self.limits = limits
         files = most_files()
         self.most_connections = min(
@@ -71,7 +72,7 @@ class LimitedConfig(uvicorn.Config):
         )
 
 
-class ServerConnection(H11Protocol):
+class ServerConnection(HttpToolsProtocol):
     """One connection of a client, within its limits of time and size."""
 
     def __init__(
@@ -82,9 +83,24 @@ class ServerConnection(H11Protocol):
         _loop: asyncio.AbstractEventLoop | None = None,
     ) -> None:
         super().__init__(config, server_state, app_state, _loop)
+        self._start_parser()
         self.logger = _log
+        self.url = b""
         assert isinstance(config, LimitedConfig)  # noqa: S101 - we are made by nothing else
         self._limited = config
+        # The request being answered; uvicorn's `cycle` is the last one that was parsed.
+        self._current: RequestResponseCycle | None = None
+        # Received while a whole request is answered, and not parsed yet.
+        self._pending = b""
+        # Status, code and message for what follows the parsed requests, where it cannot be read.
+        self._refusal: tuple[int, str, str] | None = None
+        # Set between the end of one request and the headers of the next.
+        self._is_between = True
+        # The method of the next request, where httptools does not know it.
+        self._unknown_method = ""
+        # Bytes since the last piece of a body or end of a request.
+        self._head_bytes = 0
+        self._has_progressed = False
         # Since when the head of a request is waited for; None while one is answered.
         self._waiting_since: float | None = self.loop.time()
         # Since when the client has read nothing, and how much there was to read then.
@@ -92,105 +108,98 @@ class ServerConnection(H11Protocol):
         self._unread = 0
         # Set where the client has ended its side and the answer is still to come.
         self._half_closed: asyncio.TimerHandle | None = None
-        self._has_left = False
-        # What came while a request was answered that h11 has not seen.
-        self._held = b""
+        self.has_left = False
 
     def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]
         super().connection_made(transport)
         if len(self.connections) > self._limited.most_connections:
-            self._refuse(503, *_TOO_MANY, (b"retry-after", b"1"))
+            self._refuse(*_TOO_MANY, (b"retry-after", b"1"))
 
     def data_received(self, data: bytes) -> None:
-        cycle = self.cycle
-        if isinstance(cycle, PlainCycle) and not cycle.response_complete:
-            self._held += data
-            self.flow.pause_reading()
-            return
-        head = read_request(data) if self._is_between() else None
-        # HEAD has answers of its own kind, and several requests may come together.
-        is_whole = head is not None and head.end + head.body_bytes == len(data)
-        if head is None or not is_whole or head.method == b"HEAD":
-            super().data_received(data)
-            return
         self._unset_keepalive_if_required()
-        self._begin_plain(head, data[head.end :])
+        for start in range(0, len(data), _PIECE_BYTES):
+            if self._pending or self._is_busy():
+                self._pending += data[start:]
+                self.flow.pause_reading()
+                return
+            if self._refusal is not None or self.transport.is_closing():
+                return
+            self._parse(data[start : start + _PIECE_BYTES])
 
-    def handle_events(self) -> None:
-        super().handle_events()
-        if self.cycle is not None and _has_two_lengths(self.headers):
-            # A proxy that goes by the other one sees another request in the rest (RFC 9112, 6.3).
-            self.headers.append(CLOSE_HEADER)
-        if self.cycle is not None and not self.cycle.response_complete:
-            self._begin()
+    def _is_busy(self) -> bool:
+        """Tell whether a request that has come whole is being answered."""
+        current = self._current
+        return current is not None and not current.response_complete and not current.more_body
 
-    def _is_between(self) -> bool:
-        """Tell whether all that came was answered, and the next request begins with what comes."""
-        if self.cycle is not None and not self.cycle.response_complete:
-            return False
-        conn = self.conn
-        is_idle = conn.our_state is h11.IDLE and conn.their_state is h11.IDLE
-        return is_idle and conn.trailing_data == _NOTHING and not self.transport.is_closing()
-
-    def _begin_plain(self, head: PlainRequest, body: bytes) -> None:
-        """Begin to answer a request that came whole, as uvicorn does with what h11 has read."""
-        raw_path, _, query_string = head.target.partition(b"?")
-        self.headers = head.fields
-        scope: Any = {
-            "type": "http",
-            "asgi": {"version": self.asgi_version, "spec_version": "2.3"},
-            "http_version": "1.1",
-            "server": self.server,
-            "client": self.client,
-            "scheme": self.scheme or "http",
-            "method": head.method.decode("ascii"),
-            "root_path": self.root_path,
-            "path": self.root_path + unquote(raw_path.decode("ascii")),
-            "raw_path": self.root_path.encode("ascii") + raw_path,
-            "query_string": query_string,
-            "headers": head.fields,
-            "state": self.app_state.copy(),
-        }
-        self.scope = scope
-        self.cycle = PlainCycle(
-            scope=scope,
-            conn=self.conn,
-            transport=HeadWithBody(self.transport, self.loop),  # type: ignore[arg-type]
-            flow=self.flow,
-            logger=self.logger,
-            access_logger=self.access_logger,
-            access_log=self.access_log,
-            default_headers=self.server_state.default_headers,
-            message_event=asyncio.Event(),
-            on_response=self.on_response_complete,
+    def _start_parser(self) -> None:
+        self.parser = httptools.HttpRequestParser(self)
+        # A body of two lengths is read by its chunks, and is the last of its connection.
+        self.parser.set_dangerous_leniencies(
+            lenient_chunked_length=True, lenient_data_after_close=True
         )
-        self.cycle.body += body
-        self.cycle.more_body = False
-        self.cycle.message_event.set()
-        # Without uvicorn's own, which looks for what a proxy says.
-        app: Any = self.app if head.is_forwarded else self._limited.plain_app
-        task = self.loop.create_task(self.cycle.run_asgi(app))
-        task.add_done_callback(self.tasks.discard)
-        self.tasks.add(task)
-        self._begin()
 
-    def _begin(self) -> None:
-        self._waiting_since = None
-        cycle = self.cycle
+    def _parse(self, piece: bytes) -> None:
+        self._has_progressed = False
+        try:
+            self.parser.feed_data(piece)
+        except httptools.HttpParserUpgrade as upgrade:
+            # An upgrade is an offer, which a server may ignore: what follows is HTTP/1.1 again.
+            self._parse(piece[upgrade.args[0] :])
+        except httptools.HttpParserError as error:
+            method = _METHOD.match(piece)
+            is_first = self._is_between and not (self._has_progressed or self._head_bytes)
+            if isinstance(error, httptools.HttpParserInvalidMethodError) and is_first and method:
+                # httptools has a list of methods; in HTTP any word may be one.
+                self._unknown_method = method[0].decode("ascii")
+                self._start_parser()
+                self._parse(b"POST" + piece[method.end() :])
+                return
+            is_long = len(self.url) > min(self._limited.limits.max_header_bytes, _LONGEST_URL)
+            self._refusal = _TOO_LARGE if is_long else _BAD_REQUEST
+        self._head_bytes = 0 if self._has_progressed else self._head_bytes + len(piece)
+        if self._head_bytes > self._limited.limits.max_header_bytes:
+            self._refusal = _TOO_LARGE
+        if self._refusal is not None and not self._is_busy():
+            self._refuse(*self._refusal)
+
+    def on_headers_complete(self) -> None:
+        names = [name for name, _ in self.headers]
+        hosts = names.count(b"host")
+        encodings = [value for name, value in self.headers if name == b"transfer-encoding"]
+        if hosts > 1 or (not hosts and self.parser.get_http_version() == "1.1"):
+            raise ValueError("a request has one host")
+        if encodings and [value.lower() for value in encodings] != [b"chunked"]:
+            raise ValueError("a body is sent as it is, or in chunks")
+        if not self.url.startswith(b"/"):
+            # An asterisk, a whole URL or the address of a tunnel: none of them is a path here.
+            self.url = b"/" + self.url
+        super().on_headers_complete()
+        cycle, self._is_between = self.cycle, False
         scope = cast("dict[str, Any]", cycle.scope)
-        extensions: dict[str, Any] = {ABORT: self.transport.abort}
-        scope["extensions"] = extensions
-        if isinstance(cycle, PlainCycle):
-            extensions[WHOLE_RESPONSE] = None
-        elif cycle.transport is self.transport:
-            cycle.transport = HeadWithBody(self.transport, self.loop)  # type: ignore[assignment]
-        else:
-            return
-        cycle.receive = Receiving(self, cycle)  # type: ignore[method-assign]
+        scope["extensions"] = {ABORT: self.transport.abort}
+        if self._unknown_method:
+            scope["method"], self._unknown_method = self._unknown_method, ""
+        if encodings and b"content-length" in names:
+            # A proxy that goes by the other one sees another request in the rest (RFC 9112, 6.3).
+            cycle.keep_alive = False
+        # Trailers are none of the headers.
+        self.headers = []
+        cycle.receive = Receiving(self, cycle)  # type: ignore[assignment]
+        if self._current is None or self._current.response_complete:
+            self._current = cycle
+            self._waiting_since = None
+
+    def on_body(self, body: bytes) -> None:
+        self._has_progressed = True
+        super().on_body(body)
+
+    def on_message_complete(self) -> None:
+        self._has_progressed = self._is_between = True
+        super().on_message_complete()
 
     def eof_received(self) -> bool:  # type: ignore[override]
         """Keep the connection of a client that has sent all and waits for its answer."""
-        if not self._is_answering():
+        if not self._is_awaited():
             return False
         if self._half_closed is None:
             self._half_closed = self.loop.call_later(_LEFT_SECONDS, self._leave)
@@ -200,19 +209,26 @@ class ServerConnection(H11Protocol):
         if self._half_closed is not None:
             self._half_closed.cancel()
         super().connection_lost(exc)
-        self._tell_end()
+        self._disconnect()
 
     def on_response_complete(self) -> None:
-        self._waiting_since = self.loop.time()
         # Each of the two has the other: without this only the garbage collector would free them.
-        vars(self.cycle).pop("receive", None)
+        vars(self._current).pop("receive", None)
+        if self.pipeline:
+            self._current = self.pipeline[-1][0]
+        else:
+            self._waiting_since = self.loop.time()
         super().on_response_complete()
-        held, self._held = self._held, b""
-        if held and not self.transport.is_closing():
-            self.data_received(held)
+        if self.transport.is_closing():
+            return
+        if self._pending and not self._is_busy():
+            pending, self._pending = self._pending, b""
+            self.data_received(pending)
+        if self._refusal is not None and not self._is_busy():
+            self._refuse(*self._refusal)
         # Not where the next of several requests that came together is being answered.
-        if self._half_closed is not None and not self._is_answering():
-            self.cycle.transport.close()
+        if self._half_closed is not None and not self._is_awaited():
+            self.transport.close()
 
     def resume_writing(self) -> None:
         self._stalled_since = None
@@ -234,64 +250,55 @@ class ServerConnection(H11Protocol):
             self.transport.abort()
         self._unread = unread
 
-    def has_left(self) -> bool:
-        """Tell whether the client of an answer that has not begun is to be taken for gone."""
-        return self._has_left and not self.cycle.response_started
-
     def _leave(self) -> None:
-        self._has_left = True
-        self.cycle.message_event.set()
-        self._tell_end()
+        self.has_left = True
+        if self._current is not None:
+            self._current.message_event.set()
+            self._tell_end(self._current)
 
-    def _tell_end(self) -> None:
-        receiving = None if self.cycle is None else self.cycle.receive
-        if isinstance(receiving, Receiving):
-            receiving.tell_end()
+    def _disconnect(self) -> None:
+        """Have the request that is being answered see that its client is gone."""
+        current = self._current
+        if current is not None and not current.response_complete:
+            current.disconnected = True
+            current.message_event.set()
+            self._tell_end(current)
 
-    def _is_answering(self) -> bool:
-        """Tell whether a request that has come whole is being answered, by what has an end."""
-        cycle = self.cycle
-        if cycle is None or cycle.response_complete or cycle.more_body:
-            return False
-        # That its reader ends its side is the only sign that it has left, and others wait for its
-        # place.
-        return not (isinstance(cycle.transport, HeadWithBody) and cycle.transport.is_event_stream)
+    def _tell_end(self, cycle: RequestResponseCycle) -> None:
+        if isinstance(cycle.receive, Receiving):
+            cycle.receive.tell_end()
 
-    def send_400_response(self, msg: str) -> None:
-        del msg  # uvicorn's own, in plain text
-        error = sys.exc_info()[1]
-        if isinstance(error, h11.RemoteProtocolError) and error.error_status_hint == 431:
-            self._refuse(431, *_TOO_LARGE)
-        else:
-            self._refuse(400, *_BAD_REQUEST)
-
-    def _unsupported_upgrade_warning(self) -> None:
-        # An upgrade is an offer, which a server may ignore; no reason to fill the log.
-        pass
+    def _is_awaited(self) -> bool:
+        """Tell whether a whole request is being answered, by a response that has an end."""
+        # That the reader of an event stream ends its side is the only sign that it has left, and
+        # others wait for its place.
+        current = self._current
+        return (
+            current is not None
+            and self._is_busy()
+            and EVENT_STREAM not in cast("dict[str, Any]", current.scope)["extensions"]
+        )
 
     def _refuse(self, status: int, code: str, message: str, *headers: tuple[bytes, bytes]) -> None:
         """Answer a request that cannot be read, if an answer is still possible, and close."""
-        if self.cycle is not None and not self.cycle.response_complete:
-            # Whoever answers the request of which this was the body has nobody to answer to.
-            self.cycle.disconnected = True
-            self.cycle.message_event.set()
-        if self.conn.our_state in (h11.IDLE, h11.SEND_RESPONSE):
+        current = self._current
+        has_answer = current is not None and current.response_started and not self._is_between
+        # Nobody reads the answer to the request of which this was the body.
+        self._disconnect()
+        if not has_answer:
             request_id = clock.new_id("req")
             envelope = {"code": code, "message": message, "request_id": request_id}
             body = json.dumps({"detail": message, "error": envelope}).encode("ascii")
-            head = h11.Response(
-                status_code=status,
-                reason=http.HTTPStatus(status).phrase.encode("ascii"),
-                headers=[
-                    (b"content-type", b"application/json"),
-                    (b"content-length", str(len(body)).encode("ascii")),
-                    (b"x-request-id", request_id.encode("ascii")),
-                    (b"connection", b"close"),
-                    *headers,
-                ],
-            )
-            for event in (head, h11.Data(data=body), h11.EndOfMessage()):
-                self.transport.write(self.conn.send(event) or b"")
+            fields = [
+                (b"content-type", b"application/json"),
+                (b"content-length", b"%d" % len(body)),
+                (b"x-request-id", request_id.encode("ascii")),
+                (b"connection", b"close"),
+                *headers,
+            ]
+            head = b"".join(b"%b: %b\r\n" % field for field in fields)
+            phrase = http.HTTPStatus(status).phrase.encode("ascii")
+            self.transport.write(b"HTTP/1.1 %d %b\r\n%b\r\n%b" % (status, phrase, head, body))
         self.transport.close()
 
 
@@ -307,9 +314,9 @@ class Receiving:
         self._is_read = False
         self._on_end: Callable[[], None] | None = None
 
-    async def __call__(self) -> ASGIReceiveEvent:
+    async def __call__(self) -> Message:
         if not self._is_over():
-            message = await self._receive()
+            message = cast("Message", await self._receive())
             if not self._is_over():
                 self._is_read = not message.get("more_body", False)
                 return message
@@ -346,7 +353,7 @@ class Receiving:
             on_end()
 
     def _is_over(self) -> bool:
-        return self._is_read and self._connection.has_left()
+        return self._is_read and self._connection.has_left and not self._cycle.response_started
 
     def _end(self) -> None:
         # Whoever is told answers no more.
@@ -363,11 +370,6 @@ async def sweep(server: uvicorn.Server, limits: Limits) -> None:
         for connection in list(server.server_state.connections):
             if isinstance(connection, ServerConnection):
                 connection.sweep(loop.time())
-
-
-def _has_two_lengths(headers: list[tuple[bytes, bytes]]) -> bool:
-    names = {name for name, _ in headers}
-    return {b"content-length", b"transfer-encoding"} <= names and CLOSE_HEADER not in headers
 
 
 def _unsent(transport: asyncio.Transport) -> int:
