@@ -3,11 +3,13 @@
 That is openapi.yaml from its parts, generated/, the sync variant, the short names of operations,
 the table of commands and the files by which shells complete them.
 
-    python codegen/generate.py            write them
-    python codegen/generate.py --check    compare with a fresh run; exit 1 and name what differs
+    python codegen/generate.py                write them
+    python codegen/generate.py --check        compare with a fresh run; exit 1 and name what differs
+    python codegen/generate.py --overwrite    write them, also over edits by hand
 
 All trees are made in a temporary folder and then swapped in: a failure changes nothing. The same
-input gives the same bytes on every machine.
+input gives the same bytes on every machine. An edit of openapi.yaml is taken back into its parts;
+an edit of another derived file stops the run.
 """
 
 from __future__ import annotations
@@ -32,9 +34,11 @@ from codegen import (
 )
 from codegen import command_table as commands
 from codegen.client import generate_client
+from codegen.hand_edits import record_written, refuse_hand_edits
 from codegen.overlay import join_overlay
-from codegen.parts import SPEC, join_parts
+from codegen.parts import SPEC, JoinedDocument, join_parts
 from codegen.spec_rules import read_joined_spec
+from codegen.take_back import take_back
 
 CONFIG = "generator_config.yml"
 TEMPLATES = "codegen/templates"
@@ -42,9 +46,8 @@ CLIENT = "generated/synth_pools_api"
 ASYNC = "synth_pools/_client/_async"
 
 
-def derive(root: Path, work: Path) -> dict[str, Path]:
+def derive(root: Path, work: Path, joined: JoinedDocument) -> dict[str, Path]:
     """Make every derived tree or file under `work`, and map the place of each to where it is."""
-    joined = join_parts(root)
     spec = read_joined_spec(joined)
     whole = work / SPEC
     whole.write_text(joined.text, encoding="utf-8", newline="\n")
@@ -87,17 +90,39 @@ def _complete_async_tree(source: Path, output: Path, settings: Path) -> Path:
     return output
 
 
-def write(root: Path) -> None:
+def write(root: Path, *, overwrite: bool = False) -> list[Path]:
+    """Write everything that is derived, and return the parts that take an edit of openapi.yaml.
+
+    Args:
+        root: The repository.
+        overwrite: Replace edits by hand instead of taking them back or refusing them.
+
+    Returns:
+        The changed parts.
+
+    Raises:
+        CodegenError: The document cannot be used, or an edit would be lost; nothing has changed.
+    """
+    joined, parts = (join_parts(root), {}) if overwrite else take_back(root)
     with tree.workspace(beside=root) as work:
-        for number, (target, fresh) in enumerate(derive(root, work).items()):
-            tree.swap(fresh, root / target, attic=work / f"old{number}")
+        derived = derive(root, work, joined)
+        if not overwrite:
+            refuse_hand_edits(root, {name: derived[name] for name in derived if name != SPEC})
+        replaced = {root / target: fresh for target, fresh in derived.items()}
+        for number, (part, text) in enumerate(parts.items()):
+            replaced[part] = work / f"part{number}.yaml"
+            replaced[part].write_text(text, encoding="utf-8", newline="\n")
+        for number, (target, fresh) in enumerate(replaced.items()):
+            tree.swap(fresh, target, attic=work / f"old{number}")
+    record_written(root, derived)
+    return [*parts]
 
 
 def check(root: Path) -> list[str]:
     with tree.workspace(beside=None) as work:
         return [
             line
-            for target, fresh in derive(root, work).items()
+            for target, fresh in derive(root, work, join_parts(root)).items()
             for line in tree.differences(target, root / target, fresh)
         ]
 
@@ -108,6 +133,9 @@ def main(argv: list[str] | None = None) -> int:
     )
     parser.add_argument("--check", action="store_true", help="compare, write nothing")
     parser.add_argument(
+        "--overwrite", action="store_true", help="replace edits by hand in derived files"
+    )
+    parser.add_argument(
         "--root",
         type=Path,
         default=Path(__file__).resolve().parents[1],
@@ -117,7 +145,8 @@ def main(argv: list[str] | None = None) -> int:
     root = options.root.resolve()
     try:
         if not options.check:
-            write(root)
+            for part in write(root, overwrite=options.overwrite):
+                print(f"generate: {part}: took back an edit of {SPEC}")
             for line in contract_clauses.clause_problems(root):
                 print(f"look at: {line}", file=sys.stderr)
             return 0

@@ -22,7 +22,7 @@ if __name__ == "__main__":
 from ruamel.yaml import YAML
 
 from codegen import CodegenError
-from codegen.parts import BANNER, SPEC
+from codegen.parts import SPEC, split_banner
 
 NAME = "openapi-3.2.yaml"
 _VERSION = "3.2.0"
@@ -57,7 +57,7 @@ def derive(spec: Path) -> str:
     yaml.width = _WIDTH
     yaml.indent(mapping=2, sequence=4, offset=2)
     yaml.representer.add_representer(type(None), _null)
-    document = yaml.load(spec.read_text(encoding="utf-8").removeprefix(BANNER))
+    document = yaml.load(split_banner(spec.read_text(encoding="utf-8"))[1])
     document["openapi"] = _VERSION
     texts: set[str] = set()
     for path, item in document.get("paths", {}).items():

@@ -12,8 +12,9 @@ line that it comes from. The bundler that comes with the linter does neither, an
 
 from __future__ import annotations
 
+import hashlib
 import re
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -23,7 +24,9 @@ from synth_pools.spec.changes.source import UnusableDocumentError, read_document
 SPEC = "openapi.yaml"
 FOLDER = "api"
 ROOT_PART = f"{FOLDER}/{SPEC}"
-BANNER = "# Joined from api/ by `make generate`; do not edit.\n"
+# First line of the whole: the digest tells an edit of the whole from one of its parts.
+_BANNER = "# Joined from api/ by `make generate`, which takes edits back there; digest {digest}\n"
+_BANNER_LINE = re.compile(re.escape(_BANNER).replace(r"\{digest\}", "([0-9a-f]{16})"))
 PATHS = "paths"
 COMPONENTS = (
     "securitySchemes",
@@ -50,25 +53,57 @@ class JoinedDocument:
 
     Attributes:
         path: Where it is written.
-        text: What it says.
-        origins: For each of its lines the part and the line there.
+        body: Its text, without the banner.
+        origins: For each line of the body the part and the line there, from 1; line 0 for the name
+            of a group, which stands in no part.
     """
 
     path: Path
-    text: str
+    body: str
     origins: tuple[tuple[Path, int], ...]
 
+    @property
+    def text(self) -> str:
+        """The whole text, with the banner."""
+        return _BANNER.format(digest=digest_of(self.body)) + self.body
+
     def locate(self, line: int) -> str:
-        """Return `part:line` of a line of the whole."""
-        part, number = self.origins[min(max(line, 1), len(self.origins)) - 1]
-        return f"{part}:{number}"
+        """Return `part:line` of a line of the whole text."""
+        part, number = self.origins[min(max(line - 1, 1), len(self.origins)) - 1]
+        return f"{part}:{max(number, 1)}"
 
 
-def join_parts(root: Path) -> JoinedDocument:
+def digest_of(body: str) -> str:
+    """Return the digest that the banner has of the text below it."""
+    return hashlib.sha256(body.encode()).hexdigest()[:16]
+
+
+def split_banner(text: str) -> tuple[str | None, str]:
+    """Split a whole text.
+
+    Args:
+        text: The whole text.
+
+    Returns:
+        The digest of the banner, None without a banner, and the text below it.
+    """
+    banner = _BANNER_LINE.match(text)
+    return (banner[1], text[banner.end() :]) if banner else (None, text)
+
+
+def indent_of(root: Path, part: Path) -> int:
+    """Return by how many spaces a part is indented in the whole."""
+    if part == root / ROOT_PART:
+        return 0
+    return 2 if part.relative_to(root / FOLDER).parts[0] == PATHS else 4
+
+
+def join_parts(root: Path, edited: Mapping[Path, str] | None = None) -> JoinedDocument:
     """Join the parts of openapi.yaml.
 
     Args:
         root: The repository.
+        edited: Texts of parts in place of those in their files.
 
     Returns:
         The document.
@@ -78,27 +113,28 @@ def join_parts(root: Path) -> JoinedDocument:
     """
     folder = root / FOLDER
     first = root / ROOT_PART
-    start = _read(first)
+    edited = edited or {}
+    start = _read(first, edited)
     tags = _TAG.findall("".join(start))
-    lines = [BANNER, *start]
-    origins = [(first, 1), *_numbered(first, start)]
+    lines = [*start]
+    origins = _numbered(first, start)
 
     def add(name: str, parts: list[Path], indent: int) -> None:
         lines.append(f"{' ' * (indent - 2)}{name}:\n")
-        origins.append((parts[0], 1) if parts else (first, len(start)))
+        origins.append((parts[0] if parts else first, 0))
         for part in parts:
-            text = _read(part)
+            text = _read(part, edited)
             lines.extend(" " * indent + line if line.strip() else line for line in text)
             origins.extend(_numbered(part, text))
 
-    found = _parts(folder, tags)
-    if PATHS in found:
-        add(PATHS, found[PATHS], 2)
-    groups = [group for group in COMPONENTS if group in found]
+    parts = _parts(folder, tags)
+    if PATHS in parts:
+        add(PATHS, parts[PATHS], 2)
+    groups = [group for group in COMPONENTS if group in parts]
     if groups:
         add("components", [], 2)
     for group in groups:
-        add(group, found[group], 4)
+        add(group, parts[group], 4)
     return JoinedDocument(root / SPEC, "".join(lines), tuple(origins))
 
 
@@ -130,7 +166,9 @@ def _files(folder: Path, tags: list[str]) -> Iterator[Path]:
         yield part
 
 
-def _read(part: Path) -> list[str]:
+def _read(part: Path, edited: Mapping[Path, str]) -> list[str]:
+    if part in edited:
+        return edited[part].splitlines(keepends=True)
     try:
         text = read_document_text(part, "write this part of the document there")
     except UnusableDocumentError as error:

@@ -13,7 +13,7 @@ from pathlib import Path
 import pytest
 
 from codegen import generate, tree
-from codegen.parts import BANNER, join_parts
+from codegen.parts import join_parts
 
 REPO = Path(__file__).parents[2]
 
@@ -114,7 +114,7 @@ def generated(generated_once: Path, tmp_path: Path) -> Path:
 
 @pytest.mark.system
 def test_neither_folder_nor_home_nor_hash_seed_nor_locale_decides_the_bytes(tmp_path: Path) -> None:
-    spec = join_parts(REPO).text.removeprefix(BANNER)
+    spec = join_parts(REPO).body
     (tmp_path / "one").mkdir()
     (tmp_path / "home").mkdir()
     (tmp_path / "home/pyproject.toml").write_text("[tool.ruff]\nline-length = 40\n")
@@ -153,11 +153,12 @@ def test_a_second_run_changes_nothing_and_leaves_nothing_behind(generated: Path)
 
 def test_files_of_an_older_run_do_not_stay(generated: Path) -> None:
     stale = generated / "generated/synth_pools_api/models/gone.py"
-    stale.write_text("x = 1\n")
-    (generated / "synth_pools/_client/_sync/gone.py").write_text("x = 1\n")
+    shutil.copy(stale.parent / "thing.py", stale)
+    sync = generated / "synth_pools/_client/_sync"
+    shutil.copy(sync / "nap.py", sync / "gone.py")
     assert run(generated).returncode == 0
     assert not stale.exists()
-    assert not (generated / "synth_pools/_client/_sync/gone.py").exists()
+    assert not (sync / "gone.py").exists()
 
 
 def test_the_types_count(generated: Path) -> None:

@@ -10,7 +10,7 @@ import pytest
 import yaml
 
 from codegen import CodegenError, lint_spec
-from codegen.parts import BANNER, COMPONENTS, join_parts
+from codegen.parts import COMPONENTS, digest_of, join_parts, split_banner
 from codegen.spec_rules import read_joined_spec
 
 REPO = Path(__file__).parents[2]
@@ -56,16 +56,18 @@ def test_the_whole_is_what_the_parts_say() -> None:
 
 def test_every_line_leads_to_the_part_that_it_comes_from(root: Path) -> None:
     joined = join_parts(root)
-    lines = joined.text.splitlines()
-    assert lines[0] + "\n" == BANNER
+    assert split_banner(joined.text) == (digest_of(joined.body), joined.body)
+    lines = joined.body.splitlines()
     assert len(lines) == len(joined.origins)
     copied = 0
-    for line, (part, number) in zip(lines, joined.origins, strict=True):
-        written = part.read_text(encoding="utf-8").splitlines()[number - 1]
-        copied += line.strip() == written.strip()
+    for number, (line, (part, origin)) in enumerate(zip(lines, joined.origins, strict=True), 2):
+        if origin:
+            written = part.read_text(encoding="utf-8").splitlines()[origin - 1]
+            copied += line.strip() == written.strip()
+            assert joined.locate(number) == f"{part}:{origin}"
     headings = len({part.relative_to(root / "api").parts[0] for part, _ in joined.origins})
-    # The banner and the names of the groups stand in no part.
-    assert copied == len(lines) - 1 - 1 - (headings - 1)
+    # `components` and the names of the groups stand in no part.
+    assert copied == len(lines) - 1 - (headings - 1)
 
 
 def test_comments_and_line_ends_of_another_system_stay_out_of_the_way(root: Path) -> None:

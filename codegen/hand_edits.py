@@ -1,0 +1,105 @@
+"""Protection of edits by hand in derived files, which a fresh run would replace.
+
+A file may be replaced if git has its content, staged or committed, or if it is what an earlier run
+wrote in this checkout. The digests of what was written are in build/, which git ignores: in the
+repository they would conflict in every merge.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import subprocess
+from collections.abc import Iterable, Mapping
+from pathlib import Path
+
+from codegen import CodegenError, tree
+
+_RECORD = "build/generated.txt"
+_MOST = 20_000
+
+
+def refuse_hand_edits(root: Path, derived: Mapping[str, Path]) -> None:
+    """Refuse to replace files that somebody edited.
+
+    Args:
+        root: The repository.
+        derived: Where each derived file or folder was made, by its place in the repository.
+
+    Raises:
+        CodegenError: A file was edited; a line for each, with the first line that differs.
+    """
+    written = set(_read_record(root))
+    edited: dict[str, int] = {}
+    for target, fresh in derived.items():
+        if (root / target).exists():
+            new = tree.files(fresh)
+            for name, content in tree.files(root / target).items():
+                if new.get(name) != content and _digest(content) not in written:
+                    path = f"{target}/{name}".rstrip("/")
+                    edited[path] = _first_difference(content, new.get(name, b""))
+    # Without git and before the first run nothing says what was written.
+    unsaved = _unsaved(root, edited) if edited else None
+    names = [name for name in edited if (name in unsaved if unsaved is not None else written)]
+    if names:
+        advice = "change what these are derived from, or lose the edits with --overwrite"
+        lines = [f"{root / name}:{edited[name]}: edited by hand" for name in sorted(names)]
+        raise CodegenError("\n".join([*lines, f"nothing is written; {advice}"]))
+
+
+def record_written(root: Path, targets: Iterable[str]) -> None:
+    """Record the digests of derived files as they are now.
+
+    Args:
+        root: The repository.
+        targets: The derived files and folders.
+    """
+    digests = dict.fromkeys(_read_record(root))
+    for target in targets:
+        digests.update(
+            dict.fromkeys(_digest(content) for content in tree.files(root / target).values())
+        )
+    path = root / _RECORD
+    path.parent.mkdir(exist_ok=True)
+    path.write_text("".join(f"{digest}\n" for digest in [*digests][-_MOST:]), encoding="ascii")
+
+
+def _read_record(root: Path) -> list[str]:
+    path = root / _RECORD
+    return path.read_text(encoding="ascii").split() if path.is_file() else []
+
+
+def _digest(content: bytes) -> str:
+    return hashlib.sha256(content).hexdigest()
+
+
+def _first_difference(content: bytes, fresh: bytes) -> int:
+    """Return the first line, from 1, at which two files differ."""
+    lines, others = content.splitlines(), fresh.splitlines()
+    shared = min(len(lines), len(others))
+    return next((i for i in range(shared) if lines[i] != others[i]), shared) + 1
+
+
+def _unsaved(root: Path, names: Iterable[str]) -> set[str] | None:
+    """Return the files whose content git does not have; None where there is no git."""
+    command = ["git", "status", "--porcelain", "-z", "--no-renames", "--untracked-files=all"]
+    try:
+        done = subprocess.run(
+            [*command, "--", *names], cwd=root, capture_output=True, text=True, timeout=60
+        )
+        base = subprocess.run(
+            ["git", "rev-parse", "--show-prefix"],  # noqa: S607 - the git of this machine
+            cwd=root,
+            capture_output=True,
+            text=True,
+            timeout=60,
+        )
+    except OSError:
+        return None
+    if done.returncode != 0:
+        return None
+    prefix = base.stdout.strip()
+    entries = [(entry[:2], entry[3:]) for entry in done.stdout.split("\0") if entry]
+    # A file in conflict is replaced by what the merged sources give.
+    return {
+        name.removeprefix(prefix) for state, name in entries if state == "??" or state[1] == "M"
+    }
