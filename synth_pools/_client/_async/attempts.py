@@ -1,4 +1,4 @@
-"""Attempts at one thing, with pauses between them."""
+"""Repeated attempts, with pauses between them."""
 
 from __future__ import annotations
 
@@ -11,16 +11,16 @@ from synth_pools.errors import SynthPoolsError
 
 
 class AsyncAttempts:
-    """Iterator of attempts at the same thing, with a pause before each one but the first.
+    """Iterator of attempts at one action, with a pause before each one but the first.
 
     >>> async for attempt in AsyncAttempts(pause, sleep):
     ...     with attempt as number:
     ...         return await send(number)
 
     Args:
-        pause: Takes the error that an attempt raised in its ``with`` block, and how many attempts
-            were made. Returns the seconds until the next one, or None to let the error through.
-        sleep: Waits some seconds.
+        pause: Takes the error that an attempt raised in its ``with`` block, and the number of
+            attempts. Returns the seconds until the next one, or None to let the error through.
+        sleep: Waits a number of seconds.
     """
 
     __slots__ = ("_number", "_pause", "_sleep", "_wait")

@@ -58,9 +58,9 @@ class AsyncContainerPoolsClient(
     call and closes with a ``with`` block or ``aclose()``.
 
     Args:
-        client: Another client, whose configuration is taken over; no other setting may be given.
+        client: Another client, whose configuration is used; no other setting may be given.
         api_key: The bearer key; else the environment variable ``SYNTH_API_KEY``.
-        backend_base: Where the service is; else ``base_url``, else the environment variable
+        backend_base: URL of the service; else ``base_url``, else the environment variable
             ``SYNTH_BACKEND_URL``, else the hosted service. A trailing ``/``, ``/v1`` or ``/api``
             is cut off.
         base_url: Another name of ``backend_base``.
@@ -109,8 +109,8 @@ class AsyncContainerPoolsClient(
         on_request: OnRequest | None = None,
         on_response: OnResponse | None = None,
     ) -> None:
-        # First of all: a traceback from here on must not find a plain key in this frame, not even
-        # one that was passed in the wrong place.
+        # First, so that no traceback shows a plain key from this frame, not even one that was given
+        # in the wrong place.
         api_key = Secret.of(api_key)
         client = configuration_of(client)
         config = resolve_config(
@@ -128,13 +128,13 @@ class AsyncContainerPoolsClient(
         )
         self._transport = AsyncTransport(config, http_client)
 
-    # Made anew each time: kept, they would refer back to the client, and one that is dropped would
-    # wait for the garbage collector.
+    # A new object each time: a stored one would refer back to the client, which would then wait for
+    # the garbage collector.
 
     @property
     def rollouts(self) -> AsyncRolloutsNamespace:
         """The rollouts of one pool."""
-        # 2 ms, which the first call does without.
+        # The import takes 2 ms, and the first call does without.
         from synth_pools._client._async.short_names.rollouts import AsyncRolloutsNamespace
 
         return AsyncRolloutsNamespace(self)
@@ -142,7 +142,7 @@ class AsyncContainerPoolsClient(
     @property
     def agent_rollouts(self) -> AsyncAgentRolloutsNamespace:
         """Rollouts without naming their pool."""
-        # 2 ms, which the first call does without.
+        # The import takes 2 ms, and the first call does without.
         from synth_pools._client._async.short_names.agent_rollouts import (
             AsyncAgentRolloutsNamespace,
         )
@@ -152,7 +152,7 @@ class AsyncContainerPoolsClient(
     @property
     def tasks(self) -> AsyncTasksNamespace:
         """The tasks of a pool."""
-        # 2 ms, which the first call does without.
+        # The import takes 2 ms, and the first call does without.
         from synth_pools._client._async.short_names.tasks import AsyncTasksNamespace
 
         return AsyncTasksNamespace(self)
@@ -160,7 +160,7 @@ class AsyncContainerPoolsClient(
     @property
     def metrics(self) -> AsyncMetricsNamespace:
         """The load of pools."""
-        # 2 ms, which the first call does without.
+        # The import takes 2 ms, and the first call does without.
         from synth_pools._client._async.short_names.metrics import AsyncMetricsNamespace
 
         return AsyncMetricsNamespace(self)
@@ -168,7 +168,7 @@ class AsyncContainerPoolsClient(
     @property
     def operations(self) -> AsyncOperationsNamespace:
         """Any operation by its id, with the service's own bytes."""
-        # 2 ms, which the first call does without.
+        # The import takes 2 ms, and the first call does without.
         from synth_pools._client._async.namespaces.operations import AsyncOperationsNamespace
 
         return AsyncOperationsNamespace(self)
@@ -224,7 +224,7 @@ class AsyncContainerPoolsClient(
     @property
     def api(self) -> AsyncApi:
         """The same operations on models: ``client.api.pools.get_pool(pool_id)`` is a `Pool`."""
-        # 5 ms, which clients that work on plain JSON do without.
+        # The import takes 5 ms, and clients that work on plain JSON do without.
         from synth_pools._client._async.typed import AsyncTypedCalls
         from synth_pools_api.typed._async import AsyncApi
 
@@ -263,6 +263,6 @@ class AsyncContainerPoolsClient(
         return self
 
     def __repr__(self) -> str:
-        # Tracebacks show half-made clients too, by this text.
+        # Tracebacks use this text, also for clients that are not complete.
         transport = getattr(self, "_transport", None)
         return f"<{type(self).__name__} {transport!r}>"

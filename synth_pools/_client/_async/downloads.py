@@ -1,4 +1,4 @@
-"""Downloads of one content, in as many requests as it takes."""
+"""Downloads of a content, resumed with further requests where a connection breaks."""
 
 from __future__ import annotations
 
@@ -33,7 +33,7 @@ async def read_content(
     call: Call,
     first: tuple[OperationId, Call] | None = None,
 ) -> bytes:
-    """Download a content into memory, once a `first` call, if there is one, has succeeded."""
+    """Download a content into memory, after a `first` call if one is given."""
     if first is not None:
         transport = await transport.after(*first)
     memory = MemorySink()
@@ -50,9 +50,9 @@ async def save_content(
     on_progress: OnProgress | None,
     first: tuple[OperationId, Call] | None = None,
 ) -> Path:
-    """Download a content into a file, which is there only once it is whole.
+    """Download a content into a file, which gets its name when it is complete.
 
-    Nothing is written before a `first` call, if there is one, has succeeded.
+    Nothing is written before a `first` call, if one is given, has succeeded.
     """
     check_callback(on_progress, "on_progress")
     target = target_file(to, name)
@@ -69,10 +69,10 @@ async def save_content(
 
 
 class _Download:
-    """Download that resumes where a connection broke, as long as it is the same content.
+    """Download that resumes where a connection broke, as long as the content is the same.
 
-    What is asked for after that is the rest, if it is still the rest of what is here already;
-    where the service cannot say, everything is asked for once more.
+    The next request is for the rest, on the condition that the entity tag still matches. Without a
+    tag it is for the whole content.
     """
 
     def __init__(
@@ -88,7 +88,7 @@ class _Download:
         self._call = call
         self._sink = sink
         self._on_progress = on_progress
-        # Of the response that is read; the first one brings the first.
+        # Head of the current response, set by the first one.
         self._head: Head
         config, reader = transport.config, transport.reader
         builder = RequestBuilder(config, accept="*/*", read_timeout=config.timeout)
@@ -106,18 +106,18 @@ class _Download:
         self._check()
 
     def _pause(self, error: SynthPoolsError, number: int) -> float | None:
-        transport, most = self._transport, self._transport.config.max_retries
+        transport, max_retries = self._transport, self._transport.config.max_retries
         if getattr(error, "status_code", None) == _RANGE_NOT_SATISFIABLE and self._sink.size:
-            # It is another content by now, and a shorter one.
+            # The content has changed, and is shorter now.
             self._sink.restart()
-            wait = 0.0 if number <= most else None
+            wait = 0.0 if number <= max_retries else None
         else:
             remaining = self._remaining()
             wait = transport.retry_wait(
                 self._operation, error, number, call=self._call, remaining=remaining
             )
         if wait is not None:
-            transport.observer.retrying(self._call, error, number, wait, most)
+            transport.observer.retrying(self._call, error, number, wait, max_retries)
         return wait
 
     async def _attempt(self, attempt: int) -> None:
@@ -128,31 +128,31 @@ class _Download:
         response = await transport.open(
             self._operation, self._request(), self._kind, attempt=attempt, longest=remaining
         )
-        broken: ExchangeError | None = None
-        late = False
+        failure: ExchangeError | None = None
+        is_late = False
         try:
             self._begin(response)
             async for chunk in response.chunks():
                 self._sink.write(chunk)
-                self._tell()
+                self._report_progress()
                 remaining = self._remaining()
-                late = remaining is not None and remaining <= 0
-                if late:
+                is_late = remaining is not None and remaining <= 0
+                if is_late:
                     break
         except ExchangeError as error:
-            broken = error
+            failure = error
         finally:
             await response.aclose()
-        # Here, where nothing refers any more to the exception that these stand for.
-        if late and not self._is_whole():
+        # Raised here, where nothing refers to the exceptions that these errors replace.
+        if is_late and not self._is_complete():
             raise transport.reader.deadline_error(self._call, attempt)
-        if broken is not None and transport.is_closed:
+        if failure is not None and transport.is_closed:
             raise ClientClosedError("the client was closed while a content was read")
-        if broken is not None:
-            raise transport.reader.content_error(self._call, broken)
+        if failure is not None:
+            raise transport.reader.content_error(self._call, failure)
 
     def _request(self) -> Call:
-        # Encoded bytes would be other ones than those that the tag and the range speak of.
+        # The tag and the range are about the bytes without an encoding.
         headers = {**self._call.get("headers", {}), "Accept-Encoding": "identity"}
         if self._sink.size and self._head.tag is not None:
             headers |= {"Range": f"bytes={self._sink.size}-", "If-Range": self._head.tag}
@@ -165,22 +165,22 @@ class _Download:
                 self._sink.restart()
         elif head.start != size or head.tag != self._head.tag:
             secret = self._transport.config.api_key
-            came = secret.redact(response.headers.get("content-range", ""))[:100]
+            actual = secret.redact(response.headers.get("content-range", ""))[:100]
             raise ContentMismatchError(
                 f"{self._call['method'].upper()} {self._call['url']} -> the content from byte "
-                f"{size} on was asked for, and something else came: {came!r}",
+                f"{size} on was asked for, and something else came: {actual!r}",
                 expected=f"bytes {size}-",
-                actual=came,
+                actual=actual,
             )
         self._head = head
         if not self._sink.size:
-            self._tell()
+            self._report_progress()
 
-    def _tell(self) -> None:
+    def _report_progress(self) -> None:
         if self._on_progress is not None:
             self._on_progress(self._sink.size, self._head.total)
 
-    def _is_whole(self) -> bool:
+    def _is_complete(self) -> bool:
         return self._head.total is not None and self._sink.size == self._head.total
 
     def _check(self) -> None:

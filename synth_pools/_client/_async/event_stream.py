@@ -37,23 +37,23 @@ from synth_pools_api.operations import OperationId
 
 _EXCERPT = 200
 _NO_CONTENT = 204
-# A connection that lives this long is no failed attempt, even if the rollout had nothing to say.
+# A connection that lives this long is not a failed attempt, even if it carried no event.
 _ALIVE_SECONDS = 10.0
-# After something new came it goes on at once, yet not for all streams of a service in one moment.
+# Longest pause after a connection with new events; random, so that streams do not return together.
 _PROMPT_SECONDS = 0.1
-_LONGEST_ASKED_SECONDS = 60.0
+_LONGEST_SERVER_PAUSE = 60.0
 _SHORTEST_SECONDS = 0.05
 
 
 class _Subject(NamedTuple):
-    """Subject of the events of a stream, and how its end is known.
+    """Subject of the events of a stream, and the signs of its end.
 
     Attributes:
-        word: The subject, for messages.
-        look: The operation that says whether it has ended.
-        path: What its path ends with, in the place of ``/events``.
-        has_ended: Whether what it answers is of one that has ended.
-        last: The types of events that are the last one.
+        word: Name of the subject, for messages.
+        look: Operation whose answer shows whether the subject has ended.
+        path: End of that operation's path, in place of ``/events``.
+        has_ended: Tells whether such an answer is of a subject that has ended.
+        last: Types of the last event.
     """
 
     word: str
@@ -75,24 +75,24 @@ _SUBJECTS: dict[str, _Subject] = {
 
 
 class AsyncEventStream(AsyncCloseable):
-    """The events of a rollout or a pool, in order, each one the service's own JSON object.
+    """Events of a rollout or a pool, in order, each one the service's own JSON object.
 
-    The request is sent when the first event is asked for. A stream that breaks is taken up again
-    after the last event that was seen, so that none comes twice and none is missing; it ends with
-    the rollout's last event, or once the pool is archived and all of its rollouts have ended. The
-    connection is given back when the stream ends, when it is closed, when a ``with`` block around
-    it is left, and when it is dropped.
+    The request is sent when the first event is read. A stream that breaks is resumed after its last
+    event, so that no event is repeated or missing. It ends with the rollout's last event, or when
+    the pool is archived and all of its rollouts have ended. The connection is released when the
+    stream ends, is closed or is dropped, and at the end of a ``with`` block around it.
 
     Attributes:
-        cursor: Where another stream goes on after the last event; None before the first one.
+        cursor: Position after the last event, from which another stream can go on; None before the
+            first event.
 
     Iterating raises:
         APIStatusError: The service answered with an error.
         APIConnectionError: The connection could not be made.
-        StreamBrokenError: The stream broke, and ``max_retries`` attempts to take it up again
-            brought nothing new. Its ``cursor`` is where to go on.
-        StreamTimeoutError: The same, because nothing came for ``stream_idle_timeout`` seconds;
-            the service sends a heartbeat every 15 seconds.
+        StreamBrokenError: The stream broke, and ``max_retries`` attempts to resume it brought
+            nothing new. Its ``cursor`` is the position to go on from.
+        StreamTimeoutError: The same, after ``stream_idle_timeout`` seconds of silence; the service
+            sends a heartbeat every 15 seconds.
         ResponseDecodeError: The answer is not an event stream.
         StreamDecodeError: An event is not JSON, or larger than 64 MiB.
         ClientClosedError: The client is closed.
@@ -108,12 +108,12 @@ class AsyncEventStream(AsyncCloseable):
         *,
         until: float | None = None,
     ) -> None:
-        # `until`: when it ends although the rollout does not, by the transport's clock.
+        # `until`: time at which it ends even if the rollout does not, by the transport's clock.
         self._interrupt = AsyncInterrupt()
         cursor = call.get("params", {}).get("cursor")
         cursor = cursor or call.get("headers", {}).get("Last-Event-ID")
-        of_pool = operation == "stream_pool_events"
-        self._position = position = PoolPosition(cursor) if of_pool else Position(cursor)
+        is_of_pool = operation == "stream_pool_events"
+        self._position = position = PoolPosition(cursor) if is_of_pool else Position(cursor)
         reader = _Reader(transport, operation, call, position, until, self._interrupt)
         self._events = reader.events()
 
@@ -122,33 +122,33 @@ class AsyncEventStream(AsyncCloseable):
         return self._position.cursor
 
     def __aiter__(self) -> AsyncIterator[dict[str, Any]]:
-        # Not itself: a loop over it would come here for each event only to be passed on.
+        # Not the stream itself, which would only add a call for each event.
         return self._events
 
     async def __anext__(self) -> dict[str, Any]:
         return await self._events.__anext__()
 
     async def aclose(self) -> None:
-        """End the stream and give its connection back, for whoever reads it too.
+        """End the stream, also for a task that reads it, and release its connection.
 
         Can be repeated.
         """
         try:
             await self._events.aclose()
         except (RuntimeError, ValueError):
-            # Somebody waits for its next event. It ends for them, and they give it back.
+            # Another task waits for its next event: there it ends, and releases its connection.
             await self._interrupt.stop()
 
 
-# `json.loads` without its search for white space around the value: nearly no event has any.
+# `json.loads` without its search for white space around the value, which events rarely have.
 _decode = json.JSONDecoder().raw_decode
 
 
 class _Reader:
-    """Reader of a stream over one connection after the other.
+    """Reader of a stream over successive connections.
 
-    Only its generator refers to it, and only the stream to that: a stream that is dropped ends its
-    connection.
+    Only its generator refers to it, and only the stream refers to the generator, so that a dropped
+    stream ends its connection.
     """
 
     def __init__(
@@ -168,21 +168,21 @@ class _Reader:
         self._until = until
         self._position = position
         self._connected = False
-        # Since the last one that brought something new.
+        # Counted since the last attempt that brought something new.
         self._failed_attempts = 0
-        # The server's own wish for the time between two attempts.
-        self._asked: float | None = None
-        # How long the connection may be silent for the end not to be missed; 0 if there is none.
+        # Seconds between two attempts that the server asks for.
+        self._server_pause: float | None = None
+        # Seconds of silence after which the time of the end is checked; 0 without such a time.
         self._patience = 0.0
         self._was_final = False
 
     async def events(self) -> AsyncGenerator[dict[str, Any], None]:
-        # No loop over `AsyncAttempts`, which count until the first that succeeds: here a connection
-        # hands out events before it fails, these make the next one the first again, and it may fail
-        # by an end without an error, or end in time without counting.
+        # `AsyncAttempts` count until the first success. Here a connection yields events before it
+        # fails, and the count starts again after them; it may also fail without an error, or end in
+        # time without being counted.
         position, subject = self._position, self._subject
         while not self._interrupt.is_stopped and not self._is_late(_SHORTEST_SECONDS):
-            before, heard, late = position.events, False, False
+            before, received, is_late = position.events, False, False
             failure: SynthPoolsError | None = None
             opened = self._transport.clock()
             try:
@@ -192,12 +192,12 @@ class _Reader:
             except TimeoutError:
                 return
             else:
-                broken: ExchangeError | None = None
+                stream_failure: ExchangeError | None = None
                 decoder, stream_id = EventStreamDecoder(), ""
                 try:
                     with self._interrupt.reading(response):
                         async for chunk in response.chunks():
-                            for kind, text, own in decoder.feed(chunk):
+                            for kind, text, event_id in decoder.feed(chunk):
                                 try:
                                     value, end = _decode(text)
                                     if end != len(text):
@@ -205,16 +205,17 @@ class _Reader:
                                 except (ValueError, RecursionError):
                                     problem = text
                                 else:
-                                    if own != stream_id and position.steady:
-                                        # What most events are, at ten thousand of them in a second.
-                                        stream_id = position.cursor = own
+                                    if event_id != stream_id and position.steady:
+                                        # The common case, at ten thousand events a second.
+                                        stream_id = position.cursor = event_id
                                         position.text = text
                                         position.events += 1
                                     else:
-                                        own, stream_id = "" if own == stream_id else own, own
-                                        if not position.is_new(value, own, kind):
+                                        new_id = "" if event_id == stream_id else event_id
+                                        stream_id = event_id
+                                        if not position.is_new(value, new_id, kind):
                                             continue
-                                    # Before it is handed out: whoever gets it may change it.
+                                    # Before it is yielded: the receiver may change it.
                                     last = event_name(value, kind) in subject.last
                                     yield value
                                     if last:
@@ -223,34 +224,34 @@ class _Reader:
                                     continue
                                 if problem.strip():
                                     raise _no_json(self._transport, problem)
-                            heard = True
+                            received = True
                             if not subject.last and decoder.last_event_id:
-                                # A position without an event moves a reader of a pool, too.
+                                # A pool's stream also moves its position without an event.
                                 stream_id = position.cursor = decoder.last_event_id
                             if self._patience and self._is_late(self._patience):
-                                late = True
+                                is_late = True
                                 break
                 except ExchangeError as error:
-                    broken = error
+                    stream_failure = error
                 finally:
                     await response.aclose()
                 if self._interrupt.is_stopped and not self._transport.is_closed:
                     return
                 if decoder.retry is not None:
-                    self._asked = min(decoder.retry / 1000, _LONGEST_ASKED_SECONDS)
-                if broken is not None:
-                    late = bool(self._patience) and broken.cause == "ReadTimeout"
-                    failure = self._transport.stream_error(self._call, broken)
-                # 204 is how an event stream says: do not come back.
-                elif not late and (
+                    self._server_pause = min(decoder.retry / 1000, _LONGEST_SERVER_PAUSE)
+                if stream_failure is not None:
+                    is_late = bool(self._patience) and stream_failure.cause == "ReadTimeout"
+                    failure = self._transport.stream_error(self._call, stream_failure)
+                # The status 204 tells readers of an event stream not to come back.
+                elif not is_late and (
                     response.status_code == _NO_CONTENT or await self._is_all(before)
                 ):
                     return
-            if late:
+            if is_late:
                 continue
             if self._interrupt.is_stopped and not self._transport.is_closed:
                 return
-            alive = heard and self._transport.clock() - opened > _ALIVE_SECONDS
+            alive = received and self._transport.clock() - opened > _ALIVE_SECONDS
             if position.events > before or (alive and not isinstance(failure, APITimeoutError)):
                 self._failed_attempts = 0
             await self._pause(failure, prompt=position.events > before)
@@ -258,7 +259,7 @@ class _Reader:
     async def _open(self) -> AsyncIncomingResponse:
         transport, limit = self._transport, None
         if self._until is not None:
-            # Half of the time that is left: whether a silence lasts beyond the end is seen before.
+            # Half of the remaining time, to notice before the end that nothing arrives.
             limit = max(_SHORTEST_SECONDS, self._until - transport.clock())
             self._patience = max(_SHORTEST_SECONDS, limit / 2)
             if self._patience < transport.config.stream_idle_timeout:
@@ -291,8 +292,8 @@ class _Reader:
         url = self._call["url"].removesuffix("/events") + subject.path
         transport = self._transport
         if self._until is not None:
-            left = max(_SHORTEST_SECONDS, self._until - transport.clock())
-            limit = min(left, transport.config.deadline or left)
+            remaining = max(_SHORTEST_SECONDS, self._until - transport.clock())
+            limit = min(remaining, transport.config.deadline or remaining)
             transport = transport.with_config(dataclasses.replace(transport.config, deadline=limit))
         try:
             summary = await transport.request(subject.look, {"method": "get", "url": url})
@@ -302,13 +303,13 @@ class _Reader:
             return False
         at_last = self._position.is_at(summary.get("last_event"))
         if at_last is None and self._position.events == before:
-            # Only what was asked for after the end can show that there is nothing more.
+            # Only a connection opened after the end shows that no event is missing.
             at_last = self._was_final or not self._transport.config.max_retries
         self._was_final = True
         return bool(at_last)
 
     async def _pause(self, failure: SynthPoolsError | None, *, prompt: bool) -> None:
-        """Wait for the next attempt, or raise if there is none."""
+        """Wait before the next attempt, or raise if no further one is allowed."""
         self._failed_attempts += 1
         transport, position = self._transport, self._position
         if isinstance(failure, ClientClosedError):
@@ -334,8 +335,8 @@ class _Reader:
                 events=position.events,
                 attempts=self._failed_attempts,
             )
-        if self._asked is not None:
-            wait = max(self._asked, getattr(failure, "retry_after", None) or 0.0)
+        if self._server_pause is not None:
+            wait = max(self._server_pause, getattr(failure, "retry_after", None) or 0.0)
         elif prompt:
             wait = transport.random() * _PROMPT_SECONDS
         if self._until is not None:
@@ -347,7 +348,7 @@ class _Reader:
             await transport.sleep(wait)
 
     def _is_late(self, seconds: float) -> bool:
-        """Check that the end comes within so many seconds."""
+        """Check that the time of the end is less than ``seconds`` away."""
         return self._until is not None and self._transport.clock() + seconds > self._until
 
 

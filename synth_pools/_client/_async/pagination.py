@@ -1,4 +1,4 @@
-"""Iteration over all pages of a list, and over the pages of a rollout's events."""
+"""Iteration over the pages of a list, of a rollout's events and of a pool's log."""
 
 from __future__ import annotations
 
@@ -13,9 +13,9 @@ from synth_pools.errors import RequestValidationError
 
 
 class AsyncItems(AsyncCloseable):
-    """Items of a list, page after page; a page is asked for when its first item is.
+    """Items of a list, page after page; a page is fetched with its first item.
 
-    Iterating raises what listing a page raises.
+    Iterating raises the errors of listing a page.
     """
 
     __slots__ = ("_items",)
@@ -46,9 +46,9 @@ class AsyncItems(AsyncCloseable):
 
 
 class AsyncEventPages(AsyncCloseable):
-    """Pages of a rollout's events, until it has ended; one is asked for when it is wanted.
+    """Pages of a rollout's events until it has ended, each fetched when it is read.
 
-    Only pages with events come. Iterating raises what asking for a page raises.
+    Pages without events are left out. Iterating raises the errors of fetching a page.
     """
 
     __slots__ = ("_pages",)
@@ -74,9 +74,9 @@ class AsyncEventPages(AsyncCloseable):
 
 
 class AsyncLogLines(AsyncCloseable):
-    """Lines that the processes of a pool write, until it is archived and none of them runs.
+    """Lines that the processes of a pool write, until it is archived and all of them have ended.
 
-    Iterating raises what asking for a page of them raises.
+    Iterating raises the errors of fetching a page.
     """
 
     __slots__ = ("_lines",)

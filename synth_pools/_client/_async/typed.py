@@ -69,29 +69,29 @@ class AsyncTypedCalls(AsyncOperations):
         arguments = check_arguments(path, query, headers)
         events = self._stream(operation, _request(build, arguments))
         secret = self._transport.config.api_key
-        return AsyncModelStream(events, parse_event, what=operation, secret=secret)
+        return AsyncModelStream(events, parse_event, subject=operation, secret=secret)
 
 
 class AsyncModelStream(AsyncCloseable, Generic[T]):
-    """The events of a rollout, in order, each one as its model.
+    """Events of a rollout, in order, each one as its model.
 
-    It is an `AsyncEventStream` in all else, and raises what that one raises. An event that does not
-    fit its model raises a `DecodeError`; iterating goes on with the next one.
+    It behaves like an `AsyncEventStream`, with the same errors. An event that does not fit its
+    model raises a `DecodeError`; iterating goes on with the next one.
     """
 
-    __slots__ = ("_events", "_parse", "_redact", "_what")
+    __slots__ = ("_events", "_parse", "_redact", "_subject")
 
     def __init__(
         self,
         events: AsyncEventStream,
         parse_event: Callable[[Any], T],
         *,
-        what: str,
+        subject: str,
         secret: Secret,
     ) -> None:
         self._events = events
         self._parse = parse_event
-        self._what = f"an event of {what}"
+        self._subject = f"an event of {subject}"
         self._redact = secret.redact
 
     def __aiter__(self) -> Self:
@@ -99,10 +99,10 @@ class AsyncModelStream(AsyncCloseable, Generic[T]):
 
     async def __anext__(self) -> T:
         event = await self._events.__anext__()
-        return parse(self._parse, event, what=self._what, redact=self._redact)
+        return parse(self._parse, event, what=self._subject, redact=self._redact)
 
     async def aclose(self) -> None:
-        """End the stream and give its connection back. Can be repeated."""
+        """End the stream and release its connection. Can be repeated."""
         await self._events.aclose()
 
 

@@ -1,7 +1,7 @@
 # Derived by `make generate`. Change the file that it comes from:
 # synth_pools/_client/_async/attempts.py
 
-"""Attempts at one thing, with pauses between them."""
+"""Repeated attempts, with pauses between them."""
 
 from __future__ import annotations
 
@@ -14,16 +14,16 @@ from synth_pools.errors import SynthPoolsError
 
 
 class Attempts:
-    """Iterator of attempts at the same thing, with a pause before each one but the first.
+    """Iterator of attempts at one action, with a pause before each one but the first.
 
     >>> for attempt in Attempts(pause, sleep):
     ...     with attempt as number:
     ...         return send(number)
 
     Args:
-        pause: Takes the error that an attempt raised in its ``with`` block, and how many attempts
-            were made. Returns the seconds until the next one, or None to let the error through.
-        sleep: Waits some seconds.
+        pause: Takes the error that an attempt raised in its ``with`` block, and the number of
+            attempts. Returns the seconds until the next one, or None to let the error through.
+        sleep: Waits a number of seconds.
     """
 
     __slots__ = ("_number", "_pause", "_sleep", "_wait")

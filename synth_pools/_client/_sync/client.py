@@ -61,9 +61,9 @@ class ContainerPoolsClient(
     call and closes with a ``with`` block or ``close()``.
 
     Args:
-        client: Another client, whose configuration is taken over; no other setting may be given.
+        client: Another client, whose configuration is used; no other setting may be given.
         api_key: The bearer key; else the environment variable ``SYNTH_API_KEY``.
-        backend_base: Where the service is; else ``base_url``, else the environment variable
+        backend_base: URL of the service; else ``base_url``, else the environment variable
             ``SYNTH_BACKEND_URL``, else the hosted service. A trailing ``/``, ``/v1`` or ``/api``
             is cut off.
         base_url: Another name of ``backend_base``.
@@ -112,8 +112,8 @@ class ContainerPoolsClient(
         on_request: OnRequest | None = None,
         on_response: OnResponse | None = None,
     ) -> None:
-        # First of all: a traceback from here on must not find a plain key in this frame, not even
-        # one that was passed in the wrong place.
+        # First, so that no traceback shows a plain key from this frame, not even one that was given
+        # in the wrong place.
         api_key = Secret.of(api_key)
         client = configuration_of(client)
         config = resolve_config(
@@ -131,13 +131,13 @@ class ContainerPoolsClient(
         )
         self._transport = Transport(config, http_client)
 
-    # Made anew each time: kept, they would refer back to the client, and one that is dropped would
-    # wait for the garbage collector.
+    # A new object each time: a stored one would refer back to the client, which would then wait for
+    # the garbage collector.
 
     @property
     def rollouts(self) -> RolloutsNamespace:
         """The rollouts of one pool."""
-        # 2 ms, which the first call does without.
+        # The import takes 2 ms, and the first call does without.
         from synth_pools._client._sync.short_names.rollouts import RolloutsNamespace
 
         return RolloutsNamespace(self)
@@ -145,7 +145,7 @@ class ContainerPoolsClient(
     @property
     def agent_rollouts(self) -> AgentRolloutsNamespace:
         """Rollouts without naming their pool."""
-        # 2 ms, which the first call does without.
+        # The import takes 2 ms, and the first call does without.
         from synth_pools._client._sync.short_names.agent_rollouts import (
             AgentRolloutsNamespace,
         )
@@ -155,7 +155,7 @@ class ContainerPoolsClient(
     @property
     def tasks(self) -> TasksNamespace:
         """The tasks of a pool."""
-        # 2 ms, which the first call does without.
+        # The import takes 2 ms, and the first call does without.
         from synth_pools._client._sync.short_names.tasks import TasksNamespace
 
         return TasksNamespace(self)
@@ -163,7 +163,7 @@ class ContainerPoolsClient(
     @property
     def metrics(self) -> MetricsNamespace:
         """The load of pools."""
-        # 2 ms, which the first call does without.
+        # The import takes 2 ms, and the first call does without.
         from synth_pools._client._sync.short_names.metrics import MetricsNamespace
 
         return MetricsNamespace(self)
@@ -171,7 +171,7 @@ class ContainerPoolsClient(
     @property
     def operations(self) -> OperationsNamespace:
         """Any operation by its id, with the service's own bytes."""
-        # 2 ms, which the first call does without.
+        # The import takes 2 ms, and the first call does without.
         from synth_pools._client._sync.namespaces.operations import OperationsNamespace
 
         return OperationsNamespace(self)
@@ -227,7 +227,7 @@ class ContainerPoolsClient(
     @property
     def api(self) -> Api:
         """The same operations on models: ``client.api.pools.get_pool(pool_id)`` is a `Pool`."""
-        # 5 ms, which clients that work on plain JSON do without.
+        # The import takes 5 ms, and clients that work on plain JSON do without.
         from synth_pools._client._sync.typed import TypedCalls
         from synth_pools_api.typed._sync import Api
 
@@ -266,6 +266,6 @@ class ContainerPoolsClient(
         return self
 
     def __repr__(self) -> str:
-        # Tracebacks show half-made clients too, by this text.
+        # Tracebacks use this text, also for clients that are not complete.
         transport = getattr(self, "_transport", None)
         return f"<{type(self).__name__} {transport!r}>"

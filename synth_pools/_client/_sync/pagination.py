@@ -1,7 +1,7 @@
 # Derived by `make generate`. Change the file that it comes from:
 # synth_pools/_client/_async/pagination.py
 
-"""Iteration over all pages of a list, and over the pages of a rollout's events."""
+"""Iteration over the pages of a list, of a rollout's events and of a pool's log."""
 
 from __future__ import annotations
 
@@ -16,9 +16,9 @@ from synth_pools.errors import RequestValidationError
 
 
 class Items(Closeable):
-    """Items of a list, page after page; a page is asked for when its first item is.
+    """Items of a list, page after page; a page is fetched with its first item.
 
-    Iterating raises what listing a page raises.
+    Iterating raises the errors of listing a page.
     """
 
     __slots__ = ("_items",)
@@ -49,9 +49,9 @@ class Items(Closeable):
 
 
 class EventPages(Closeable):
-    """Pages of a rollout's events, until it has ended; one is asked for when it is wanted.
+    """Pages of a rollout's events until it has ended, each fetched when it is read.
 
-    Only pages with events come. Iterating raises what asking for a page raises.
+    Pages without events are left out. Iterating raises the errors of fetching a page.
     """
 
     __slots__ = ("_pages",)
@@ -77,9 +77,9 @@ class EventPages(Closeable):
 
 
 class LogLines(Closeable):
-    """Lines that the processes of a pool write, until it is archived and none of them runs.
+    """Lines that the processes of a pool write, until it is archived and all of them have ended.
 
-    Iterating raises what asking for a page of them raises.
+    Iterating raises the errors of fetching a page.
     """
 
     __slots__ = ("_lines",)

@@ -19,13 +19,13 @@ class SynthClient(Closeable):
 
     Args:
         api_key: The bearer key; else the environment variable ``SYNTH_API_KEY``.
-        base_url: Where the service is; else the environment variable ``SYNTH_BACKEND_URL``, else
+        base_url: URL of the service; else the environment variable ``SYNTH_BACKEND_URL``, else
             the hosted service.
         timeout: Time limit of a request in seconds.
         max_retries: How often a request may be repeated, 0 or more.
         http_client: An HTTP client of your own, of httpx or httpx2; it is not closed with this one.
 
-    All else is set on the pools client: ``client.pools.with_options(...)``.
+    Other settings are on the pools client: ``client.pools.with_options(...)``.
 
     Attributes:
         pools: Container pools, their tasks, rollouts and metrics.
@@ -43,7 +43,7 @@ class SynthClient(Closeable):
         max_retries: int = DEFAULT_MAX_RETRIES,
         http_client: HTTPClient | None = None,
     ) -> None:
-        # First of all: a traceback from here on must not find the plain key in this frame.
+        # First, so that no traceback shows the plain key from this frame.
         api_key = Secret.of(api_key)
         self.pools = ContainerPoolsClient(
             api_key=api_key,

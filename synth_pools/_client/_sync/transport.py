@@ -47,9 +47,9 @@ P = ParamSpec("P")
 
 _LOG = logging.getLogger("synth_pools")
 _KEY_HEADER = "Idempotency-Key"
-# Of a deadline that an earlier call used up; no deadline is nothing.
+# Deadline for a call after another one that used up the common deadline.
 _LEAST_SECONDS = 0.001
-# What an earlier attempt, whose answer was lost, may have brought about itself.
+# Answers that an earlier attempt, whose answer was lost, may have caused.
 _OWN_DOING = {("DELETE", 404), ("POST", 409)}
 
 
@@ -57,9 +57,9 @@ class Transport:
     """Transport that repeats calls where that is safe, over connections that its views share.
 
     Attributes:
-        clock: Seconds that only rise.
-        sleep: Waits some seconds.
-        random: Gives numbers of [0, 1).
+        clock: Returns the seconds of a monotonic clock.
+        sleep: Waits a number of seconds.
+        random: Returns numbers of [0, 1).
     """
 
     def __init__(
@@ -69,7 +69,7 @@ class Transport:
         *,
         connections: Connections | None = None,
     ) -> None:
-        # First of all: tracebacks show half-made transports too.
+        # First, since tracebacks show transports that are not complete.
         self._config = config
         problem = ""
         try:
@@ -89,7 +89,7 @@ class Transport:
         )
         self.clock: Callable[[], float] = time.monotonic
         self.sleep: Function[[float], None] = self._connections.sleep
-        # The numbers of the random module are the program's, which may have seeded them for itself.
+        # The program may have seeded the random module for its own use.
         self.random: Callable[[], float] = random.SystemRandom().random
 
     def with_config(self, config: ClientConfig) -> Transport:
@@ -109,13 +109,13 @@ class Transport:
 
     @property
     def most_calls(self) -> int:
-        """Most calls at a time that do not wait for each other's connections."""
+        """Number of calls at a time that have a connection each."""
         return self._connections.most_calls
 
     @property
     def observer(self) -> RequestObserver:
         """The hooks and the log, to report attempts to."""
-        # 1 ms, which a client without hooks and without a debugging log does without.
+        # The import takes 1 ms, and clients without hooks and without a debug log do without.
         from synth_pools._client.instrumentation.observer import RequestObserver
 
         return RequestObserver(self._config)
@@ -138,42 +138,42 @@ class Transport:
         self._connections.close()
 
     def request(self, operation: OperationId, call: Call) -> dict[str, Any]:
-        """Make a call, in as many attempts as are safe and wanted, and return its JSON.
+        """Make a call, repeat it where that is safe and allowed, and return its JSON.
 
         Raises:
             APIStatusError: The service answered with an error.
             APIConnectionError: No complete answer came.
             ResponseDecodeError: The answer is not JSON.
-            ClientClosedError: The client is, or was meanwhile, closed.
+            ClientClosedError: The client is closed, or was closed during the call.
             RequestValidationError: The body or the URL cannot be sent.
         """
         return self._request(operation, call, self._calls, self._reader.result)
 
     def after(self, operation: OperationId, call: Call) -> Transport:
-        """Make a call, and return a view whose deadline is what this one's leaves.
+        """Make a call, and return a view with the time that then remains as its deadline.
 
         Raises:
             SynthPoolsError: See `request`.
         """
-        began, deadline = self.clock(), self._config.deadline
+        started, deadline = self.clock(), self._config.deadline
         self.request(operation, call)
         if deadline is None:
             return self
-        left = max(_LEAST_SECONDS, deadline - (self.clock() - began))
-        return self.with_config(dataclasses.replace(self._config, deadline=left))
+        remaining = max(_LEAST_SECONDS, deadline - (self.clock() - started))
+        return self.with_config(dataclasses.replace(self._config, deadline=remaining))
 
     def content(self, operation: OperationId, call: Call, *, accept: str = "*/*") -> bytes:
-        """Make a call, in as many attempts as are safe and wanted, and return its bytes.
+        """Make a call, repeat it where that is safe and allowed, and return its bytes.
 
         Args:
             operation: The operation.
-            call: What to ask.
-            accept: The content type that is asked for.
+            call: The call.
+            accept: The accepted content type.
 
         Raises:
             APIStatusError: The service answered with an error.
             APIConnectionError: No complete answer came.
-            ClientClosedError: The client is, or was meanwhile, closed.
+            ClientClosedError: The client is closed, or was closed during the call.
             RequestValidationError: The URL cannot be sent.
         """
         config = self._config
@@ -191,7 +191,7 @@ class Transport:
         if details.retry == "with-key":
             headers = call.setdefault("headers", {})
             if _KEY_HEADER not in headers:
-                # 4 ms, which calls that only read do without.
+                # The import takes 4 ms, and calls that only read do without.
                 import uuid
 
                 headers[_KEY_HEADER] = self._config.idempotency_key or str(uuid.uuid4())
@@ -206,12 +206,12 @@ class Transport:
     def open_stream(
         self, operation: OperationId, call: Call, *, attempt: int = 1
     ) -> IncomingResponse:
-        """Open an event stream, in one attempt. Close the response, which is unread, after use.
+        """Open an event stream, in one attempt. Close the unread response after use.
 
         Args:
             operation: The operation.
-            call: What to ask.
-            attempt: Which attempt this is, for the observer.
+            call: The call.
+            attempt: Number of the attempt, for the observer.
 
         Raises:
             APIStatusError: The service answered with an error.
@@ -230,14 +230,14 @@ class Transport:
         attempt: int,
         longest: float | None = None,
     ) -> IncomingResponse:
-        """Open a response of any length, in one attempt. Close it, which is unread, after use.
+        """Open a response of any length, in one attempt. Close the unread response after use.
 
         Args:
             operation: The operation.
-            call: What to ask.
-            kind: The kind of response that is accepted.
-            attempt: Which attempt this is, for the observer.
-            longest: Seconds after which nobody waits any more; None for no limit.
+            call: The call.
+            kind: The accepted kind of response.
+            attempt: Number of the attempt, for the observer.
+            longest: Seconds after which the caller stops waiting; None for no limit.
 
         Raises:
             APIStatusError, APIConnectionError, ClientClosedError: As `open_stream` does.
@@ -295,24 +295,24 @@ class Transport:
 
         Args:
             operation: The operation.
-            error: What the last attempt raised.
-            attempt: How many attempts have failed in a row.
-            call: What was asked; it decides whether some operations may be repeated.
-            remaining: Seconds that are left; None for no limit.
+            error: Error of the last attempt.
+            attempt: Number of attempts that have failed in a row.
+            call: The call; some operations may be repeated depending on its headers and body.
+            remaining: Seconds that remain; None for no limit.
         """
         if not isinstance(error, APIConnectionError | APIStatusError):
             return None
-        # 1 ms, which a call without a failure does without.
+        # The import takes 1 ms, and calls without a failure do without.
         from synth_pools._client.http import retry
 
         details = OPERATIONS[operation]
-        asked = call or {}
-        body = asked.get("json") or {}
+        call = call or {}
+        body = call.get("json") or {}
         return retry.decide(
             retry.outcome_of(error),
             repeatable=retry.is_repeatable(
                 details.retry,
-                has_key=_KEY_HEADER in asked.get("headers", {}),
+                has_key=_KEY_HEADER in call.get("headers", {}),
                 has_id=any(body.get(key) is not None for key in details.id_keys),
             ),
             attempt=attempt,
@@ -363,7 +363,7 @@ class Transport:
         give_up_at: float | None,
     ) -> T:
         engine = self._connections.ready() or self._connections.engine()
-        # After that one, which has much to load when it is called first.
+        # After the engine, whose first call imports much.
         remaining = self._remaining(give_up_at)
         request = builder.build(call, content, longest=remaining)
         observer = self.observer if self._is_observed() else None
@@ -386,7 +386,7 @@ class Transport:
         if observer is not None:
             seconds = self.clock() - started
             observer.ended(details.id, call, attempt, seconds, response, failure)
-        # Here, where nothing refers any more to the exception that it stands for.
+        # Raised here, where nothing refers to the exception that it replaces.
         if failure is not None:
             raise failure
         return cast("T", result)
@@ -415,7 +415,7 @@ class Transport:
         except ExchangeError as error:
             failure = (self._reader.connection_error if kind is None else kind.failure)(call, error)
         except BaseException as error:
-            # Cancellation, an interrupt, or another thread that closes the client.
+            # A cancellation, an interrupt, or another thread that closes the client.
             if not (isinstance(error, Exception) and (self.is_closed or engine.is_closed)):
                 strip_tracebacks(error)
                 raise

@@ -1,7 +1,7 @@
 # Derived by `make generate`. Change the file that it comes from:
 # synth_pools/_client/_async/waiters.py
 
-"""Waits for pools and rollouts: by the event stream where there is one, else by polling."""
+"""Waits for pools and rollouts: by an event stream where the service has one, else by polling."""
 
 from __future__ import annotations
 
@@ -31,15 +31,15 @@ from synth_pools_api.operations import OperationId
 
 _SHORTEST_INTERVAL = 0.2
 _LONGEST_INTERVAL = 10.0
-# With the pauses between them, about ten minutes: a wait outlasts what a call does not.
+# With the pauses between them about ten minutes: a wait survives a longer outage than a call.
 _PATIENT_RETRIES = 150
 _NO_STREAMS = frozenset({404, 405, 406, 501})
 _LOST_POOL = frozenset({"failed", "archived", "deleted"})
-# Of the output of a process, in the error of its pool.
+# Lines of a process's output in the error of its pool.
 _LINES_SHOWN = 20
 _LONGEST_LINE = 200
 _CANCEL_SECONDS = 10.0
-# A service may ask for a pause of a minute, which ends a wait of less.
+# A service may ask for a pause of a minute, for which a shorter wait has no time.
 _LAST_RETRY_SECONDS = 61.0
 
 
@@ -49,7 +49,7 @@ class RolloutPath:
 
     Attributes:
         url: Path of the rollout.
-        is_global: Whether it is asked for without naming its pool.
+        is_global: Whether its operations do not name its pool.
     """
 
     url: str
@@ -78,18 +78,18 @@ class RolloutPath:
 
 
 @dataclasses.dataclass(slots=True)
-class _Seen:
-    """Progress in the events of a rollout that were handed out."""
+class _Progress:
+    """Position after the events of a rollout that `on_event` got."""
 
     cursor: str | None = None
     events: int = 0
 
 
 class Waiter:
-    """Wait with one time limit for all of its requests.
+    """Wait with one time limit for all of its calls.
 
     Args:
-        transport: How to ask.
+        transport: Transport of its calls.
         timeout: Seconds; None for no limit.
     """
 
@@ -104,11 +104,11 @@ class Waiter:
         self._interval = _SHORTEST_INTERVAL
         self.last: dict[str, Any] | None = None
 
-    def request(self, operation: OperationId, call: Call, what: str) -> dict[str, Any]:
-        """Make a call within the time that is left."""
+    def request(self, operation: OperationId, call: Call, problem: str) -> dict[str, Any]:
+        """Make a call within the remaining time."""
         transport, remaining = self._transport, self._remaining()
         if remaining is not None:
-            self._check_time(remaining, what)
+            self._check_time(remaining, problem)
             config = transport.config
             deadline = remaining if config.deadline is None else min(remaining, config.deadline)
             transport = transport.with_config(dataclasses.replace(config, deadline=deadline))
@@ -120,7 +120,7 @@ class Waiter:
             if remaining is None or remaining > _LAST_RETRY_SECONDS or not passes:
                 raise
             failure = error
-        raise self._timed_out(what, failure)
+        raise self._timed_out(problem, failure)
 
     def create(self, operation: OperationId, call: Call) -> dict[str, Any]:
         """Start a rollout."""
@@ -134,40 +134,40 @@ class Waiter:
 
     def until_active(self, call: Call, pool_id: str) -> dict[str, Any]:
         """Wait for a pool to be active."""
-        what = f"pool {pool_id!r} was not active"
+        problem = f"pool {pool_id!r} was not active"
         while True:
-            pool = self.last = self.request("get_pool", dict(call), what)
+            pool = self.last = self.request("get_pool", dict(call), problem)
             state = pool.get("status", pool.get("state"))
             if state in ("active", "ready"):
                 return pool
             if (failure := lost_pool(pool, pool_id)) is not None:
                 raise failure
-            self._sleep(what)
+            self._sleep(problem)
 
     def until_final(
         self, path: RolloutPath, on_event: Callable[[dict[str, Any]], Any] | None = None
     ) -> dict[str, Any]:
-        """Wait for a rollout to end, and hand its events out meanwhile."""
-        what = f"{path.name} had not ended"
-        seen, streams, pending = _Seen(), True, on_event is not None
-        self.last = self._look(path, what)
+        """Wait for a rollout to end, and pass its events to `on_event`."""
+        problem = f"{path.name} had not ended"
+        progress, has_stream, pending = _Progress(), True, on_event is not None
+        self.last = self._look(path, problem)
         while pending or not is_final(self.last):
             pending = False
-            if streams:
+            if has_stream:
                 try:
-                    self._follow(path, seen, on_event)
+                    self._follow(path, progress, on_event)
                 except StreamBrokenError as error:
-                    # Asking is left; what it finds says whether to follow or to give up.
-                    seen.cursor = error.cursor
+                    # The state of the rollout decides whether to follow its events again.
+                    progress.cursor = error.cursor
                 except APIStatusError as error:
                     if error.status_code not in _NO_STREAMS:
                         raise
-                    streams = False
+                    has_stream = False
                 except ResponseDecodeError:
-                    streams = False
-            self.last = self._look(path, what)
+                    has_stream = False
+            self.last = self._look(path, problem)
             if not is_final(self.last):
-                self._sleep(what)
+                self._sleep(problem)
         return self.last
 
     def finish(
@@ -178,7 +178,7 @@ class Waiter:
         on_event: Callable[[dict[str, Any]], Any] | None = None,
         with_summary: bool = False,
     ) -> dict[str, Any]:
-        """Wait for a rollout to end, get its summary if that is wanted, and return it."""
+        """Wait for a rollout to end, and return it, with its summary on request."""
         try:
             rollout = self.until_final(path, on_event)
             return {**rollout, "summary": self._summary(path)} if with_summary else rollout
@@ -194,7 +194,7 @@ class Waiter:
         raise failure
 
     def _cancel(self, path: RolloutPath) -> None:
-        """Cancel a rollout after its wait timed out; one that has just ended stays as it is."""
+        """Cancel a rollout after its wait timed out, unless it has ended."""
         limited = dataclasses.replace(self._transport.config, deadline=_CANCEL_SECONDS)
         call: Call = {
             "method": "post",
@@ -207,33 +207,33 @@ class Waiter:
         except (ConflictError, NotFoundError):
             return
 
-    def _look(self, path: RolloutPath, what: str) -> dict[str, Any]:
-        return self.request(path.get, {"method": "get", "url": path.url}, what)
+    def _look(self, path: RolloutPath, problem: str) -> dict[str, Any]:
+        return self.request(path.get, {"method": "get", "url": path.url}, problem)
 
     def _follow(
         self,
         path: RolloutPath,
-        seen: _Seen,
+        progress: _Progress,
         on_event: Callable[[dict[str, Any]], Any] | None,
     ) -> None:
-        # Events without ids come from the first one on when they are asked for again.
-        known = seen.events if seen.cursor is None else 0
-        params = {} if seen.cursor is None else {"cursor": seen.cursor}
+        # Without ids a new stream begins with the first event: skip the known ones.
+        skipped = progress.events if progress.cursor is None else 0
+        params = {} if progress.cursor is None else {"cursor": progress.cursor}
         call: Call = {"method": "get", "url": f"{path.url}/events", "params": params}
         with EventStream(self._transport, path.events, call, until=self._until) as stream:
             for event in stream:
                 self._interval = _SHORTEST_INTERVAL
-                if known:
-                    known -= 1
+                if skipped:
+                    skipped -= 1
                     continue
-                seen.events += 1
+                progress.events += 1
                 if on_event is not None:
                     call_back(on_event, event)
 
-    def _sleep(self, what: str) -> None:
+    def _sleep(self, problem: str) -> None:
         remaining = self._remaining()
         if remaining is not None:
-            self._check_time(remaining, what)
+            self._check_time(remaining, problem)
         interval = self._interval * (0.5 + self._transport.random())
         self._interval = min(_LONGEST_INTERVAL, self._interval * 1.5)
         self._transport.sleep(interval if remaining is None else min(interval, remaining))
@@ -241,13 +241,13 @@ class Waiter:
     def _remaining(self) -> float | None:
         return None if self._until is None else self._until - self._transport.clock()
 
-    def _check_time(self, remaining: float, what: str) -> None:
+    def _check_time(self, remaining: float, problem: str) -> None:
         if remaining <= 0:
-            raise self._timed_out(what, None)
+            raise self._timed_out(problem, None)
 
-    def _timed_out(self, what: str, failure: SynthPoolsError | None) -> WaitTimeoutError:
+    def _timed_out(self, problem: str, failure: SynthPoolsError | None) -> WaitTimeoutError:
         limit = "" if self._timeout is None else f" within {format_seconds(self._timeout)} s"
-        text = f"{what}{limit}"
+        text = f"{problem}{limit}"
         if self.last is not None:
             text += f"; it was {self.last.get('status', self.last.get('state'))} when last seen"
         if failure is not None:
@@ -256,7 +256,7 @@ class Waiter:
 
 
 def lost_pool(pool: dict[str, Any], pool_id: str) -> PoolFailedError | None:
-    """Return the error of a pool that does not become active by itself; None for others."""
+    """Return the error of a pool that cannot become active by itself, else None."""
     state = pool.get("status", pool.get("state"))
     if state not in _LOST_POOL:
         return None
@@ -271,7 +271,7 @@ def lost_pool(pool: dict[str, Any], pool_id: str) -> PoolFailedError | None:
 
 
 def _shown(line: object) -> str:
-    # Whatever a process wrote must not steer the terminal.
+    # Control characters in the output must not reach the terminal.
     plain = "".join(char if char.isprintable() else " " for char in str(line))
     return f"\n  {plain[:_LONGEST_LINE]}"
 
@@ -279,6 +279,6 @@ def _shown(line: object) -> str:
 def wait_for_rollout(
     transport: Transport, path: RolloutPath, *, timeout: float | None, cancel_on_timeout: bool
 ) -> dict[str, Any]:
-    """Wait for a rollout to end; arguments were checked."""
+    """Wait for a rollout to end. The arguments are already checked."""
     waiter = Waiter(transport, timeout)
     return waiter.finish(path, cancel_on_timeout=cancel_on_timeout)

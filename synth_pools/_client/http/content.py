@@ -13,14 +13,14 @@ from typing import NamedTuple, Protocol
 
 from synth_pools.errors import RequestValidationError
 
-# Is called with the bytes that are here, and how many there will be, where that is known.
+# Called with the number of bytes that are stored, and the total, or None if that is unknown.
 OnProgress = Callable[[int, int | None], object]
 
 _HASH = re.compile(r'"([0-9a-f]{64})"')
 _STRONG_TAG = re.compile(r'"[^"]*"')
 _RANGE = re.compile(r"bytes ([0-9]{1,18})-([0-9]{1,18})/([0-9]{1,18}|\*)")
 
-# What no file name may hold, on any system.
+# Characters that some file system does not accept in a name.
 _UNSAFE = re.compile(r'[\x00-\x1f\x7f<>:"/\\|?*]')
 _DEVICE = re.compile(r"(con|prn|aux|nul|com[0-9]|lpt[0-9])(\..*)?", re.IGNORECASE)
 _LONGEST_NAME = 200
@@ -30,10 +30,10 @@ class Head(NamedTuple):
     """Description of a content, from the head of a response.
 
     Attributes:
-        total: Length of the whole content; None if that is not said.
-        start: Where in it the body begins.
-        tag: The strong entity tag; None if there is none, or the body is not the content itself.
-        sha256: The SHA-256 of the content, in hexadecimal, where the tag is one.
+        total: Length of the whole content; None if unknown.
+        start: Offset of the body in the content; None if unknown.
+        tag: The strong entity tag; None without one, or if the body is encoded.
+        sha256: SHA-256 of the content, in hexadecimal; None if the tag is not one.
     """
 
     total: int | None
@@ -46,7 +46,7 @@ def read_head(status: int, headers: Mapping[str, str]) -> Head:
     """Read the head of a response with status 200 or 206."""
     encoded = headers.get("content-encoding", "identity").lower() != "identity"
     tag = headers.get("etag", "")
-    found = _STRONG_TAG.fullmatch(tag) if not encoded else None
+    strong_tag = _STRONG_TAG.fullmatch(tag) if not encoded else None
     sha256 = _HASH.fullmatch(tag)
     total: int | None = None
     start: int | None = 0
@@ -57,7 +57,10 @@ def read_head(status: int, headers: Mapping[str, str]) -> Head:
     elif not encoded and (length := headers.get("content-length", "")).isdecimal():
         total = int(length)
     return Head(
-        total, start, tag if found is not None else None, sha256[1] if sha256 is not None else None
+        total,
+        start,
+        tag if strong_tag is not None else None,
+        sha256[1] if sha256 is not None else None,
     )
 
 
@@ -73,7 +76,7 @@ class Sink(Protocol):
     def write(self, data: bytes) -> None: ...
 
     def restart(self) -> None:
-        """Drop all that was written."""
+        """Drop everything that was written."""
 
 
 class MemorySink:
@@ -105,7 +108,7 @@ class MemorySink:
 
 
 class PartFile:
-    """Download into a file, under another name beside the final one until it is whole."""
+    """Download into a file that has a temporary name until it is complete."""
 
     def __init__(self, target: Path) -> None:
         self._target = target
@@ -134,7 +137,7 @@ class PartFile:
         self._hash = hashlib.sha256()
 
     def keep(self) -> None:
-        """Rename the file to its final name, in the place of an older file."""
+        """Rename the file to its final name; replace an older file."""
         self._file.flush()
         os.fsync(self._file.fileno())
         self._file.close()
@@ -142,7 +145,7 @@ class PartFile:
 
     def drop(self) -> None:
         """Remove the file, unless it has its final name."""
-        # Closing writes what is not written yet, and the disk may be full.
+        # Closing writes buffered bytes, and the disk may be full.
         with contextlib.suppress(OSError):
             self._file.close()
         self._path.unlink(missing_ok=True)
@@ -153,11 +156,11 @@ def target_file(to: str | os.PathLike[str], name: str) -> Path:
 
     Args:
         to: A file, which need not exist, or a folder, which must.
-        name: What the content is called where it comes from; only the last part of it is used,
-            and nothing of that which means something to a file system.
+        name: Name of the content at the service; its last part is used, without characters that
+            have a meaning for a file system.
 
     Raises:
-        RequestValidationError: ``to`` is no path, or in a folder that does not exist.
+        RequestValidationError: ``to`` is not a path, or its folder does not exist.
     """
     try:
         text = os.fspath(to)
@@ -176,7 +179,7 @@ def target_file(to: str | os.PathLike[str], name: str) -> Path:
 
 
 def file_name(path: str) -> str:
-    """Make a safe file name from the last part of a path that came from elsewhere."""
+    """Return a safe file name from the last part of a path that a service names."""
     last = re.split(r"[/\\]", path.rstrip("/\\"))[-1]
     name = (
         _UNSAFE.sub("_", last).encode("utf-8", "replace")[:_LONGEST_NAME].decode("utf-8", "ignore")

@@ -1,6 +1,6 @@
 """Decoding of compressed bodies, a bounded step at a time.
 
-A megabyte that came can hold a gigabyte. Whoever reads it says after each step whether to go on.
+A compressed megabyte can hold a gigabyte. The caller decides after each step whether to go on.
 """
 
 from __future__ import annotations
@@ -16,10 +16,10 @@ _GZIP, _ZLIB, _RAW = 31, 15, -15
 _WINDOWS = {"gzip": _GZIP, "x-gzip": _GZIP, "deflate": _ZLIB}
 
 
-def decodable(asked: str) -> str:
+def decodable(accepted: str) -> str:
     """Return an ``Accept-Encoding`` without the codings that are not decoded here."""
-    kept = [each.strip() for each in asked.split(",") if _name(each) in _WINDOWS]
-    return ", ".join(kept) or "identity"
+    codings = [coding.strip() for coding in accepted.split(",") if _name(coding) in _WINDOWS]
+    return ", ".join(codings) or "identity"
 
 
 def _name(coding: str) -> str:
@@ -27,7 +27,7 @@ def _name(coding: str) -> str:
 
 
 class BodyDecoder:
-    """Decoder of one body; anything but gzip and deflate passes as it is.
+    """Decoder of one body; with an unknown coding the body passes unchanged.
 
     Args:
         encoding: The value of ``Content-Encoding``.
@@ -35,9 +35,9 @@ class BodyDecoder:
 
     def __init__(self, encoding: str) -> None:
         names = [name.strip().lower() for name in encoding.split(",")]
-        known = [name for name in names if name and name != "identity"]
-        is_known = all(name in _WINDOWS for name in known)
-        self._steps = [_Step(_WINDOWS[name]) for name in reversed(known)] if is_known else []
+        names = [name for name in names if name and name != "identity"]
+        is_known = all(name in _WINDOWS for name in names)
+        self._steps = [_Step(_WINDOWS[name]) for name in reversed(names)] if is_known else []
 
     def feed(self, data: bytes) -> Iterator[bytes]:
         """Decode the next bytes of the body, in pieces of at most 64 KiB."""
@@ -59,13 +59,13 @@ class _Step:
     def __init__(self, window: int) -> None:
         self._window = window
         self._zlib: Any = zlib.decompressobj(window)
-        # What came before anything was decoded.
+        # Input from before the first output; None afterwards.
         self._first: bytes | None = b""
 
     def decode(self, pieces: Iterator[bytes]) -> Iterator[bytes]:
         for data in pieces:
             out = b""
-            # A full step may have left some of its output behind, too.
+            # After a full step the decompressor may hold more output.
             while (data or len(out) == _STEP) and not self._zlib.eof:
                 out = self._decompress(data)
                 data = self._zlib.unconsumed_tail
@@ -80,7 +80,7 @@ class _Step:
             out: bytes = self._zlib.decompress(data, _STEP)
         except zlib.error as error:
             if self._window == _ZLIB and self._first is not None:
-                # Half of the world means this by "deflate".
+                # Many servers send "deflate" without the header of zlib.
                 self._window, self._zlib = _RAW, zlib.decompressobj(_RAW)
                 data, self._first = self._first, b""
                 return self._decompress(data)

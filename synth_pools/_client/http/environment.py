@@ -1,8 +1,8 @@
 """Settings of the environment: engines, proxies and certificates, checked before they are used.
 
 TLS contexts are shared by all clients: making one takes longer than making a client. An HTTP
-library meets a value that it cannot use with exceptions of many kinds, in the first call and
-without the variable's name. A value is never shown: a proxy's URL may hold a password.
+library reports an unusable value in the first call, by exceptions of many kinds and without the
+name of the variable. Messages never show a value: a proxy's URL may hold a password.
 """
 
 from __future__ import annotations
@@ -20,18 +20,18 @@ from synth_pools.errors import ConfigurationError
 
 T = TypeVar("T")
 
-# Names the HTTP library to send through; empty for whichever is the fastest.
+# Variable that names the HTTP library to send through; sockets are faster.
 _ENGINE = "SYNTH_POOLS_ENGINE"
 
 _SOCKS = ("socks5", "socks5h")
 _PROXIED = ("http", "https", "all")
 
-# By the time that they are read: what the HTTP library takes, then what Python takes itself.
+# In the order in which they are read: the first two by the HTTP library, the last by Python.
 _CERTIFICATES = ("SSL_CERT_FILE", "SSL_CERT_DIR", "SSLKEYLOGFILE")
 
 
 def is_direct(base_url: str, context: ssl.SSLContext) -> bool:
-    """Check that a service is reached without a proxy, and that no engine is asked for.
+    """Check that the environment names neither a proxy for a service nor an engine.
 
     Args:
         base_url: Base URL of the service.
@@ -47,16 +47,16 @@ def is_direct(base_url: str, context: ssl.SSLContext) -> bool:
         return False
     if not getproxies():
         return True
-    # What is excepted from a proxy is read as httpx reads it.
+    # Let httpx decide which hosts need no proxy.
     with with_proxies(lambda: Client(verify=context)) as http:
         return http._transport_for_url(URL(base_url)) is http._transport  # noqa: SLF001
 
 
-def with_proxies(make: Callable[[], T]) -> T:
-    """Make an HTTP client that reads the proxies of the environment.
+def with_proxies(create: Callable[[], T]) -> T:
+    """Create an HTTP client that reads the proxies of the environment.
 
     Args:
-        make: Makes it.
+        create: Returns the client.
 
     Raises:
         ConfigurationError: A variable cannot be used; the message names it.
@@ -67,11 +67,11 @@ def with_proxies(make: Callable[[], T]) -> T:
         if problem:
             raise ConfigurationError(f"{_variable(scheme)} {problem}")
     try:
-        return make()
+        return create()
     except (InvalidURL, ValueError):
         if not proxies.get("no"):
             raise
-    # Out here the exception, whose frames know the proxies' passwords, is forgotten.
+    # Raised here, where nothing refers to the frames that hold the passwords of the proxies.
     raise ConfigurationError(f"{_variable('no')} holds a host that cannot be read")
 
 
@@ -94,18 +94,19 @@ def _problem(value: str) -> str | None:
 
 
 def _variable(scheme: str) -> str:
-    # The order in which `getproxies` decides.
+    # In the order of `getproxies`.
     name = f"{scheme}_proxy"
-    names = [name, *(each for each in os.environ if each.lower() == name)]
-    return next((each for each in names if each in os.environ), "the system's proxy setting")
+    spellings = [name, *(variable for variable in os.environ if variable.lower() == name)]
+    settings = (spelling for spelling in spellings if spelling in os.environ)
+    return next(settings, "the system's proxy setting")
 
 
 def context_for(base_url: str) -> ssl.SSLContext:
     """Return the TLS context for a base URL, with the certificates that the environment names.
 
     Reading them takes milliseconds, which a short program against a backend on its own machine
-    would feel. Where nothing can come to speak TLS, redirects are not followed, no certificate is
-    read and so none is trusted.
+    would feel. Where no connection can use TLS (redirects are not followed), no certificate is
+    read, and so none is trusted.
 
     Args:
         base_url: Base URL of the service.
@@ -114,12 +115,12 @@ def context_for(base_url: str) -> ssl.SSLContext:
         ConfigurationError: What a variable of the environment names cannot be read.
     """
     if base_url.startswith("http://") and not getproxies():
-        return _trusting_nobody()
+        return _empty_context()
     return _context_for(tuple(os.environ.get(name) for name in _CERTIFICATES))
 
 
 @functools.cache
-def _trusting_nobody() -> ssl.SSLContext:
+def _empty_context() -> ssl.SSLContext:
     return ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
 
 
@@ -133,12 +134,12 @@ def _context_for(_certificates: tuple[str | None, ...]) -> ssl.SSLContext:
 
 
 def _culprit() -> str:
-    """Return the variable that keeps a context from being made."""
+    """Return the variable whose value prevents a context."""
     file = os.environ.get(_CERTIFICATES[0])
-    named = [name for name in _CERTIFICATES if os.environ.get(name)]
+    names = [name for name in _CERTIFICATES if os.environ.get(name)]
     if file:
         try:
             ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT).load_verify_locations(file)
         except OSError:
             return _CERTIFICATES[0]
-    return named[-1] if named else "the installed package certifi"
+    return names[-1] if names else "the installed package certifi"

@@ -1,6 +1,6 @@
 """Errors for failed requests: from answers, and from exchanges that failed. No I/O.
 
-An error is raised in the place of the engine's exception and does not refer to it, see
+An error replaces the engine's exception and does not refer to it, see
 `tracebacks`.
 """
 
@@ -26,9 +26,9 @@ from synth_pools.errors import (
 _LONGEST_MESSAGE = 500
 _LONGEST_EXCERPT = 200
 _MOST_FIELDS = 10
-# A title that a person should see stands near the beginning; pages of many MB exist.
+# The title of a page is near its beginning, and some pages have many megabytes.
 _SEARCHED_TEXT = 65_536
-# The copy holds the decoded body, which these would no longer describe.
+# Headers that do not describe the decoded body.
 _HEADERS_OF_THE_TRANSFER = frozenset({b"content-encoding", b"content-length", b"transfer-encoding"})
 
 _TIMEOUT_WORDS = {
@@ -55,11 +55,11 @@ def status_error(
     headers: Iterable[tuple[bytes, bytes]],
     content: bytes,
 ) -> APIStatusError:
-    """Make the error for an answer whose status is not a success.
+    """Return the error for an answer whose status is not a success.
 
     Args:
-        method: Verb of the request.
-        url: Whole URL of the request.
+        method: HTTP method of the request.
+        url: Full URL of the request.
         path: Its path, for the text.
         status_code: Status of the answer.
         headers: Headers of the answer.
@@ -108,7 +108,7 @@ def decode_error(
     request_id: str | None,
     content: bytes,
 ) -> ResponseDecodeError:
-    """Make the error for a successful answer that cannot be read because of ``problem``."""
+    """Return the error for a successful answer that cannot be read because of ``problem``."""
     excerpt = content[:_LONGEST_EXCERPT].decode("utf-8", "replace")
     text = f"{method} {path} -> {status_code}: {problem}"
     if excerpt:
@@ -134,15 +134,15 @@ def connection_error(
     limit: float,
     problem: str = "no answer from {origin}",
 ) -> APIConnectionError:
-    """Make the error to raise in the place of ``error``, once its ``except`` block is left.
+    """Return the error to raise in place of ``error``, outside of the ``except`` block.
 
     Args:
-        error: What the engine raised.
-        method: Verb of the request.
-        url: Whole URL of the request.
+        error: The failure of the engine.
+        method: HTTP method of the request.
+        url: Full URL of the request.
         path: Its path, for the text.
         limit: Time limit that was in force, in seconds.
-        problem: What was going on, for the text.
+        problem: Description of the failure, for the text.
     """
     cause, sent = error.cause, error.sent
     origin = _origin(url)
@@ -160,14 +160,14 @@ def connection_error(
 def deadline_error(
     *, method: str, url: str, path: str, deadline: float, attempt: int
 ) -> APITimeoutError:
-    """Make the error for a call that its deadline ended.
+    """Return the error for a call that its deadline ended.
 
     Args:
-        method: Verb of the request.
-        url: Whole URL of the request.
+        method: HTTP method of the request.
+        url: Full URL of the request.
         path: Its path, for the text.
-        deadline: Seconds that the call had.
-        attempt: Number of attempts that were made.
+        deadline: Limit of the call, in seconds.
+        attempt: Number of attempts.
     """
     text = (
         f"{method} {path} -> not answered by {_origin(url)} within the deadline of"
@@ -205,12 +205,12 @@ def _report_of_object(body: dict[str, Any]) -> _Report:
     fields = _fields_text(detail)
     if not fields and isinstance(envelope, dict):
         fields = _fields_text(envelope.get("details"))
-    said = _first_text([detail, *[_said_in(part) for part in parts], envelope])
+    text = _first_text([detail, *[_message_of(part) for part in parts], envelope])
     return _Report(
         message=fields
         or (
-            _one_line(said)
-            if said
+            _one_line(text)
+            if text
             else _compact(detail if isinstance(detail, dict) and detail else body)
         ),
         code=_first_text([part.get("code") for part in parts]),
@@ -219,7 +219,7 @@ def _report_of_object(body: dict[str, Any]) -> _Report:
     )
 
 
-def _said_in(part: dict[str, Any]) -> str | None:
+def _message_of(part: dict[str, Any]) -> str | None:
     return _first_text([part.get(key) for key in ("message", "detail", "msg", "error", "title")])
 
 
@@ -250,15 +250,15 @@ def _field_text(item: Any) -> str:
         return item
     if not isinstance(item, dict):
         return _compact(item)
-    said = _first_text([item.get("msg"), item.get("message")]) or _compact(item)
-    where = item.get("loc", item.get("field"))
-    if isinstance(where, list):
-        where = ".".join(str(step) for step in where)
-    return f"{where}: {said}" if isinstance(where, str) and where else said
+    message = _first_text([item.get("msg"), item.get("message")]) or _compact(item)
+    location = item.get("loc", item.get("field"))
+    if isinstance(location, list):
+        location = ".".join(str(step) for step in location)
+    return f"{location}: {message}" if isinstance(location, str) and location else message
 
 
 def _line_of_text(text: str) -> str:
-    """Find the line of a plain text or a web page that says most."""
+    """Return the first line of a plain text, or the title of a web page."""
     text = text[:_SEARCHED_TEXT]
     if text.lstrip().startswith("<"):
         title = re.search(r"<(title|h1)\b[^>]*>(.*?)</\1", text, re.IGNORECASE | re.DOTALL)

@@ -71,7 +71,7 @@ def _details(error: BaseException) -> list[str]:
 
 
 def limit_sockets(http: Any, alarm: Any) -> bool:
-    """Apply the time limit of a thread to each of its waits for a client's sockets.
+    """Limit each wait for a client's sockets by the time limit of the waiting thread.
 
     Without such a limit the sockets work as before, also for other users of the client. An async
     client needs no change: a task is cancelled.
@@ -118,7 +118,7 @@ class _Library(NamedTuple):
 
     @classmethod
     def of(cls, pool: Any) -> _Library:
-        base = next(each for each in type(pool).__mro__ if each.__name__ == "ConnectionPool")
+        base = next(kind for kind in type(pool).__mro__ if kind.__name__ == "ConnectionPool")
         module = sys.modules[base.__module__.partition(".")[0]]
         return cls(*(getattr(module, name) for name in cls._fields))
 

@@ -76,7 +76,7 @@ class OutgoingRequest:
         self.limits = limits
 
     def connection_headers(self, host: str) -> dict[str, str]:
-        """Return the headers of the request and those that an engine over sockets adds."""
+        """Return the headers with the ones that an engine over sockets adds."""
         headers = {"Host": host, "Accept-Encoding": ACCEPTED_ENCODINGS, "Connection": "keep-alive"}
         headers.update(self.headers)
         if self.content is not None:

@@ -1,6 +1,6 @@
-"""Requests, built from parts that are made once: no I/O, the same for both variants.
+"""Requests, built from parts that are prepared once: no I/O, the same for both variants.
 
-What a client sends differs from call to call in the path, the query and the body.
+The requests of a client differ in the path, the query and the body.
 """
 
 from __future__ import annotations
@@ -15,14 +15,14 @@ from synth_pools._client.http.messages import OutgoingRequest, TimeLimits
 from synth_pools._version import __version__
 from synth_pools.errors import RequestValidationError
 
-# What a generated `_get_kwargs` returns: method, url (a path), and maybe params, headers, json.
+# Result of a generated `_get_kwargs`: method, url (a path), and maybe params, headers, json.
 Call = dict[str, Any]
 
 USER_AGENT = f"synth-pools/{__version__}"
 
 _NOTICED_FIRST_SECONDS = 1.0
 
-# Servers take no longer ones, and httpx sends none.
+# The limit of servers, and of httpx.
 _LONGEST_URL = 65_536
 
 
@@ -31,17 +31,17 @@ class RequestBuilder:
 
     Args:
         config: The configuration.
-        accept: The content type that is asked for.
-        read_timeout: Most seconds of waiting for the next bytes of an answer.
+        accept: The accepted content type.
+        read_timeout: Seconds within which the next bytes of an answer must arrive.
     """
 
     def __init__(self, config: ClientConfig, *, accept: str, read_timeout: float) -> None:
-        # As it is sent: a host in its ASCII form, a path encoded.
+        # Normalised: the host in its ASCII form, the path encoded.
         self._base_url = str(URL(config.base_url)).rstrip("/")
         self._headers = {"Accept": accept, "User-Agent": USER_AGENT}
-        # Those of an engine too, which a caller's one takes the place of.
-        own = ("Accept", "User-Agent", "Accept-Encoding")
-        self._names = {name.lower(): name for name in own}
+        # A caller's header replaces these, also the one that an engine adds.
+        defaults = ("Accept", "User-Agent", "Accept-Encoding")
+        self._names = {name.lower(): name for name in defaults}
         for name, value in config.headers:
             self._headers[self._names.setdefault(name.lower(), name)] = value
         self._limits = TimeLimits(config.timeout, read_timeout, config.timeout, config.timeout)
@@ -54,9 +54,9 @@ class RequestBuilder:
         """Build a request.
 
         Args:
-            call: What to ask.
+            call: The call.
             content: Its body, from `content`.
-            longest: Seconds after which whoever asked has stopped waiting; None if they do not.
+            longest: Seconds after which the caller stops waiting; None for no limit.
 
         Raises:
             RequestValidationError: Its URL is too long.
@@ -80,7 +80,7 @@ class RequestBuilder:
     def _limits_within(self, longest: float | None) -> TimeLimits:
         if longest is None:
             return self._limits
-        # Later than the one who waits, so that it is always the same one who notices.
+        # Later than the caller's own limit, so that this one always fires first.
         latest = max(0.0, longest) + _NOTICED_FIRST_SECONDS
         return TimeLimits(*(min(limit, latest) for limit in self._limits))
 
@@ -93,7 +93,7 @@ def _word(value: Any) -> Any:
     if isinstance(value, str):
         return value
     if isinstance(value, list | tuple):
-        return [_word(each) for each in value]
+        return [_word(item) for item in value]
     if value is None:
         return ""
     return str(value).lower() if isinstance(value, bool) else str(value)

@@ -1,6 +1,6 @@
 """Results and errors from responses: no I/O, the same for both variants.
 
-Everything that is made here, the API key is taken out of: a service may echo what it was sent.
+The API key is removed from all results: a service may echo what it received.
 """
 
 from __future__ import annotations
@@ -21,15 +21,15 @@ from synth_pools.errors import (
     SynthPoolsError,
 )
 
-# What is answered under these types is a page, or an error, in the place of an event stream.
+# Content types of pages and errors that are answered in place of an event stream.
 _NO_EVENTS = ("application/json", "text/html")
 
-# Below it the standard library is as fast.
+# Size below which the standard library is as fast as msgspec.
 _LARGE = 8192
 
-# Larger than any page or document of the service, and small enough to be kept in memory.
+# Larger than any page or document of the service, and small enough for the memory.
 LARGEST_ANSWER = 256 * 1024 * 1024
-# Why nothing is read where one document was asked for.
+# The problem of a response that is an event stream in place of a document.
 EVENT_STREAM = "the answer is a stream of events: the service may know no other answer"
 
 
@@ -37,10 +37,10 @@ class ResponseKind(NamedTuple):
     """Kind of response that a caller reads itself, with the errors for all others.
 
     Attributes:
-        builder: Makes the requests.
-        accepts: Whether an answer is of this kind.
-        refusal: The error for one, read by now, that is not.
-        failure: The error where none came.
+        builder: Builder of the requests.
+        accepts: Tells whether an answer is of this kind.
+        refusal: Returns the error for an answer, already read, of another kind.
+        failure: Returns the error for an exchange without an answer.
     """
 
     builder: RequestBuilder
@@ -50,7 +50,7 @@ class ResponseKind(NamedTuple):
 
 
 class ResponseReader:
-    """Reader of the responses to one configuration."""
+    """Reader of the responses to the calls of one configuration."""
 
     def __init__(self, config: ClientConfig) -> None:
         self._config = config
@@ -59,17 +59,17 @@ class ResponseReader:
         """Decode the JSON of a response that was read; ``{}`` for an empty body.
 
         Raises:
-            APIStatusError: It is an error.
-            ResponseDecodeError: It is no JSON, or too large.
+            APIStatusError: Its status is an error.
+            ResponseDecodeError: It is not JSON, or too large.
         """
         self._check(call, response)
-        # No variable: a traceback shows them, and what is no JSON may hold anything.
+        # Not in a variable, which tracebacks show: text that is not JSON may hold anything.
         if not response.content:
             return {}
         try:
             answer: dict[str, Any] = decode_json(response.content)
         except (ValueError, RecursionError):
-            # Raised further down: the decoder's own exception would bring the whole body along.
+            # Raised further down, without the decoder's exception, which holds the whole body.
             pass
         else:
             return answer
@@ -79,7 +79,7 @@ class ResponseReader:
         """Return the bytes of a response that was read.
 
         Raises:
-            APIStatusError: It is an error.
+            APIStatusError: Its status is an error.
             ResponseDecodeError: It is too large.
         """
         self._check(call, response)
@@ -92,39 +92,39 @@ class ResponseReader:
             raise self.decode_error(call, response, response.problem)
 
     def is_event_stream(self, response: ResponseHead) -> bool:
-        """Check that a response may be one: another would pass for a stream without events."""
+        """Check that a response is not of another type, which would look like an empty stream."""
         return response.is_success and _media_type(response) not in _NO_EVENTS
 
     def no_event_stream(
         self, call: Call, response: ResponseHead
     ) -> APIStatusError | ResponseDecodeError:
-        """Make the error for a response that is no event stream, and was read."""
+        """Return the error for a response, already read, that is not an event stream."""
         if not response.is_success:
             return self.status_error(call, response)
         kind = _media_type(response)
         return self.decode_error(call, response, f"an event stream was expected, not {kind}")
 
     def connection_error(self, call: Call, error: ExchangeError) -> APIConnectionError:
-        """Make the error for a call that got no complete answer."""
+        """Return the error for a call that got no complete answer."""
         return self._connection_error(call, error, self._config.timeout, "no answer from {origin}")
 
     def no_stream(self, call: Call, error: ExchangeError) -> APIConnectionError:
-        """Make the error for an event stream that did not begin."""
+        """Return the error for an event stream that did not begin."""
         limit = self._config.stream_idle_timeout
         return self._connection_error(call, error, limit, "no answer from {origin}")
 
     def stream_error(self, call: Call, error: ExchangeError) -> APIConnectionError:
-        """Make the error for an event stream that broke."""
+        """Return the error for an event stream that broke."""
         limit = self._config.stream_idle_timeout
         return self._connection_error(call, error, limit, "the event stream of {origin} broke")
 
     def content_error(self, call: Call, error: ExchangeError) -> APIConnectionError:
-        """Make the error for a download that broke off."""
+        """Return the error for a download that broke off."""
         limit = self._config.timeout
         return self._connection_error(call, error, limit, "the answer of {origin} broke off")
 
     def deadline_error(self, call: Call, attempt: int) -> APIConnectionError:
-        """Make the error for a call that its deadline ended."""
+        """Return the error for a call that its deadline ended."""
         from synth_pools._client.http.error_mapping import deadline_error  # saves 2 ms
 
         return deadline_error(
@@ -136,7 +136,7 @@ class ResponseReader:
         )
 
     def status_error(self, call: Call, response: ResponseHead) -> APIStatusError:
-        """Make the error for a response with an error status that was read."""
+        """Return the error for a response, already read, with an error status."""
         key = self._config.api_key
         from synth_pools._client.http.error_mapping import status_error  # saves 2 ms
 
@@ -163,7 +163,7 @@ class ResponseReader:
             return content
 
     def decode_error(self, call: Call, response: ResponseHead, problem: str) -> ResponseDecodeError:
-        """Make the error for a successful answer that cannot be read."""
+        """Return the error for a successful answer that cannot be read."""
         from synth_pools._client.http.error_mapping import decode_error  # saves 2 ms
 
         request_id: str | None = response.headers.get("x-request-id")
@@ -194,12 +194,12 @@ class ResponseReader:
 def decode_json(content: bytes) -> Any:
     """Decode JSON as the standard library does.
 
-    Where msgspec is installed it decodes large documents. It refuses some that the standard library
-    takes (NaN, numbers that are too large for a float, half a surrogate pair), and what it takes it
-    reads in the same way: it is asked first, and its refusal decides nothing.
+    Where msgspec is installed, it decodes large documents. It reads every document as the standard
+    library does, or refuses it (NaN, numbers that are too large for a float, half a surrogate
+    pair); after a refusal the standard library decides.
 
     Raises:
-        ValueError: It is no JSON.
+        ValueError: It is not JSON.
         RecursionError: It is nested too deeply.
     """
     decode = fast_decoder() if len(content) >= _LARGE else None
@@ -212,7 +212,7 @@ def decode_json(content: bytes) -> Any:
 @functools.cache
 def fast_decoder() -> Callable[[bytes], Any] | None:
     try:
-        from msgspec.json import decode  # 5 ms, and needs the extra
+        from msgspec.json import decode  # takes 5 ms, and needs the extra
     except ImportError:
         return None
     fast: Callable[[bytes], Any] = decode
@@ -220,7 +220,7 @@ def fast_decoder() -> Callable[[bytes], Any] | None:
 
 
 def is_endless(response: ResponseHead) -> bool:
-    """Return True for a stream of events, which is never read as a whole."""
+    """Check that a response is a stream of events, which may have no end."""
     return response.is_success and _media_type(response) == "text/event-stream"
 
 

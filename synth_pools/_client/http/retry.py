@@ -1,9 +1,8 @@
-"""Retry decisions: which request is sent again, and after how long. Pure, no I/O, no clock.
+"""Retry decisions: which request is sent again, and after how many seconds. No I/O, no clock.
 
-Written out rather than taken from a library. A library can repeat a function that raised; whether
-repeating is safe depends here on the operation, on whether the request left this machine and on
-what the service said, and how long to wait on `Retry-After` and on the time that the call has left.
-With all of that given to it, a library is left with one multiplication.
+A retry library is not used: it would contribute one multiplication. Here a repeat is safe or not by
+the operation, by whether the request left this machine and by the answer; the wait depends on
+`Retry-After` and on the time that remains for the call.
 """
 
 from __future__ import annotations
@@ -19,10 +18,10 @@ from synth_pools.errors import APIConnectionError, APIStatusError, SynthPoolsErr
 
 SHORTEST_BACKOFF = 0.5
 LONGEST_BACKOFF = 8.0
-# Who is asked to stay away for longer should know it, and not find a call hanging.
+# A service that asks for a longer wait gets an error, not a call that seems to hang.
 LONGEST_RETRY_AFTER = 60.0
 
-# The service, or something in front of it, could not do it now; another try may find it better.
+# The service, or a proxy in front of it, could not do it now; a later attempt may succeed.
 RETRIED_STATUSES = frozenset({408, 429, 500, 502, 503, 504})
 
 
@@ -30,9 +29,9 @@ class AttemptOutcome(NamedTuple):
     """Outcome of an attempt.
 
     Attributes:
-        status: The status that was answered; None if no complete answer came.
+        status: Status of the answer; None without a complete answer.
         sent: Whether any of the request may have left this machine.
-        retry_after: Seconds that the service asks to wait; None if it did not say.
+        retry_after: Seconds that the service asks to wait; None if it does not.
     """
 
     status: int | None = None
@@ -65,7 +64,7 @@ def is_repeatable(retry: str, *, has_key: bool = False, has_id: bool = False) ->
     Args:
         retry: The operation's class, see *Repeating a request* in openapi.yaml.
         has_key: Whether the request carries an ``Idempotency-Key``.
-        has_id: Whether the request's body chooses the id of what it makes.
+        has_id: Whether the request's body chooses the id of the object that it creates.
     """
     return retry == "always" or (has_key and retry == "with-key") or (has_id and retry == "with-id")
 
@@ -82,23 +81,23 @@ def decide(
     """Return the seconds to wait before a request is sent again; None not to send it again.
 
     Args:
-        outcome: How the last attempt ended.
-        repeatable: See `is_repeatable`. What is not is sent again only after an outcome that
+        outcome: Outcome of the last attempt.
+        repeatable: See `is_repeatable`. Other requests are sent again only after an outcome that
             certainly changed nothing.
-        attempt: How many attempts were made, the last one included.
-        max_retries: How many may follow the first one.
-        random: Gives numbers of [0, 1).
-        remaining: Seconds that the call has left; None for no limit.
+        attempt: Number of attempts, the last one included.
+        max_retries: Number of attempts that may follow the first one.
+        random: Returns numbers of [0, 1).
+        remaining: Seconds that remain for the call; None for no limit.
     """
     if attempt > max_retries or not outcome.may_pass:
         return None
     if not (repeatable or outcome.changed_nothing):
         return None
-    asked = outcome.retry_after
-    if asked is not None and asked > LONGEST_RETRY_AFTER:
+    retry_after = outcome.retry_after
+    if retry_after is not None and retry_after > LONGEST_RETRY_AFTER:
         return None
-    # Zero is no wish for a flood: it leaves the time to us.
-    wait = asked or backoff(attempt, random)
+    # Zero does not ask for a flood of requests: the backoff applies.
+    wait = retry_after or backoff(attempt, random)
     if remaining is not None and wait >= remaining:
         return None
     return wait
@@ -107,10 +106,10 @@ def decide(
 def backoff(attempt: int, random: Callable[[], float]) -> float:
     """Return the seconds to wait after the ``attempt``-th failure in a row, from 1 on.
 
-    Drawn from the whole range below a ceiling that doubles from 0.5 s to 8 s: clients that failed
+    The wait is random between 0 and a ceiling, which doubles from 0.5 s to 8 s: clients that failed
     together do not come back together.
     """
-    # The exponent is bounded because the power of a large one is no longer a float.
+    # A large exponent would overflow a float.
     ceiling = min(LONGEST_BACKOFF, SHORTEST_BACKOFF * 2.0 ** min(max(attempt, 1) - 1, 10))
     return ceiling * random()
 
@@ -118,7 +117,7 @@ def backoff(attempt: int, random: Callable[[], float]) -> float:
 def parse_retry_after(value: str | None, *, now: float | None = None) -> float | None:
     """Return the seconds to wait by a ``Retry-After`` header: a number of seconds or an HTTP date.
 
-    Returns None for a value that is missing or is neither of them; a date that is over gives 0.
+    Returns None without a valid value, and 0 for a date in the past.
     """
     value = (value or "").strip()
     if re.fullmatch(r"[0-9]{1,15}(\.[0-9]{1,9})?", value):

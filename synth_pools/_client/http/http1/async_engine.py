@@ -57,7 +57,7 @@ class AsyncSocketEngine(AsyncEngine):
             # Other loops do not have this option, and a single address does not need it.
             self._options["happy_eyeballs_delay"] = _NEXT_ADDRESS_SECONDS
         self._is_closed = False
-        # Number of connections, those that are being opened included.
+        # Number of connections, with the ones that are being opened.
         self._connection_count = 0
         self._all: set[AsyncConnection] = set()
         # The last one is used next: it was idle for the shortest time.

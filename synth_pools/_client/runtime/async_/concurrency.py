@@ -19,9 +19,9 @@ _STOP_LIMIT_SECONDS = 5.0
 
 
 class AsyncCondition:
-    """Condition variable whose wait can be limited.
+    """Condition variable with a limited wait.
 
-    Nothing but waiting awaits anything: what is done in its ``with`` block cannot be cancelled.
+    Only its wait awaits anything, so the rest of its ``with`` block cannot be cancelled.
     """
 
     def __init__(self) -> None:
@@ -38,7 +38,7 @@ class AsyncCondition:
         return AsyncCondition()
 
     async def wait_at_most(self, seconds: float | None) -> None:
-        """Wait to be notified, for so many seconds; None for no limit. The lock must be held."""
+        """Wait for a notification, at most ``seconds``; None for no limit. Hold the lock."""
         waiter: asyncio.Future[None] = asyncio.get_running_loop().create_future()
         self._waiters[waiter] = None
         try:
@@ -50,14 +50,14 @@ class AsyncCondition:
                     await waiter
         except BaseException:
             if waiter.done() and not waiter.cancelled():
-                # Whoever was notified and cannot act on it passes it on.
+                # This task cannot act on its notification, so the next one gets it.
                 self.notify()
             raise
         finally:
             self._waiters.pop(waiter, None)
 
     def notify(self, n: int = 1) -> None:
-        """Wake so many of those that wait, the oldest first. The lock must be held."""
+        """Wake ``n`` of the waiting tasks, the oldest first. The lock must be held."""
         while n > 0 and self._waiters:
             waiter, _ = self._waiters.popitem(last=False)
             if not waiter.done():
@@ -65,12 +65,12 @@ class AsyncCondition:
                 n -= 1
 
     def notify_all(self) -> None:
-        """Wake all that wait. The lock must be held."""
+        """Wake all waiting tasks. The lock must be held."""
         self.notify(len(self._waiters))
 
 
 class AsyncWorkerGroup:
-    """Workers that are started one by one and stopped all at once."""
+    """Workers that start one by one and stop together."""
 
     def __init__(self) -> None:
         self._tasks: set[asyncio.Task[None]] = set()
@@ -81,7 +81,7 @@ class AsyncWorkerGroup:
         """Start a worker.
 
         Args:
-            work: What it does; it must not raise.
+            work: Its function, which must not raise.
             lost: Called in its place if the worker is cancelled before it begins.
 
         Returns:
@@ -109,7 +109,7 @@ class AsyncWorkerGroup:
         return True
 
     async def join(self, seconds: float) -> None:
-        """Wait until all have ended, for at most so many seconds."""
+        """Wait until all have ended, at most ``seconds``."""
         tasks = [task for task in self._tasks if task is not asyncio.current_task()]
         if tasks:
             await asyncio.wait(tasks, timeout=seconds)
@@ -124,7 +124,7 @@ class AsyncWorkerGroup:
         yield
 
     async def stop(self) -> None:
-        """Stop all, and return when they are gone, or after a while: some are slow to stop."""
+        """Stop all, and return when they have ended, or after 5 seconds."""
         self.stopping = True
         for task in list(self._tasks):
             if task is not asyncio.current_task():
@@ -132,24 +132,24 @@ class AsyncWorkerGroup:
         await self.join(_STOP_LIMIT_SECONDS)
 
     def abandon(self) -> None:
-        """Stop all without waiting, from wherever the garbage collector runs."""
+        """Stop all without waiting, from any thread in which the garbage collector runs."""
         self.stopping = True
         loop, tasks = self._loop, list(self._tasks)
         if loop is not None:
-            # In a loop that is closed nothing goes on.
+            # A closed loop runs no tasks.
             with contextlib.suppress(RuntimeError):
                 loop.call_soon_threadsafe(_cancel, *tasks)
 
 
 def _cancel(*tasks: asyncio.Task[None]) -> None:
     for task in tasks:
-        # Once: another one would end it while it closes what it has open.
+        # Only once: a second cancellation would interrupt its clean-up.
         if not task.cancelling():
             task.cancel()
 
 
 class AsyncRequestSource:
-    """A caller's requests, one after the other, whatever kind of iterable they are in."""
+    """A caller's requests, one after the other, from an iterable or an async iterable."""
 
     def __init__(self, requests: Any, name: str, copy: Callable[[Any], Any], repeats: int) -> None:
         self.taken = 0
@@ -183,14 +183,14 @@ class AsyncRequestSource:
                     item = await anext(self._next, self)
                 if item is self:
                     return None
-                # Before the next one is asked for: it may be the same object with other contents.
+                # Copied at once: the iterable may change and yield the same object again.
                 self._item = self._copy(item)
             self.taken += 1
             return self.taken - 1, self._item if self._repeats == 1 else self._copy(self._item)
 
 
 class AsyncPrefetch(Generic[T]):
-    """A call that is made while its result is not needed yet."""
+    """A call that is made before its result is needed."""
 
     def __init__(self, call: AsyncFunction[[], T]) -> None:
         self._task = asyncio.create_task(call())
@@ -199,12 +199,12 @@ class AsyncPrefetch(Generic[T]):
         return await self._task
 
     def drop(self) -> None:
-        """Drop the result: it will not be needed."""
+        """Drop the result, which is not needed."""
         self._task.cancel()
 
 
 class AsyncRunnable(ABC, Generic[T]):
-    """Base of what is run by `run`, or by awaiting it."""
+    """Base of objects that `run`, or awaiting them, runs."""
 
     @abstractmethod
     async def run(self) -> T:
@@ -222,5 +222,5 @@ async def call_back(function: Callable[..., Any], *args: Any) -> None:
 
 
 def ends_silently(error: BaseException) -> bool:
-    """Check that an error is one of those that end whoever gets it without a word."""
+    """Check that an error ends a task or a generator without a message."""
     return isinstance(error, asyncio.CancelledError | GeneratorExit)

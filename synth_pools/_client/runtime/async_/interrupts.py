@@ -1,4 +1,4 @@
-"""Interrupts of what tasks wait for. `sync_` has the same by threads."""
+"""Interrupts for the waits of tasks. `sync_` has the same for threads."""
 
 from __future__ import annotations
 
@@ -13,28 +13,28 @@ P = ParamSpec("P")
 
 
 class Waking(Protocol):
-    """Something that a task waits for."""
+    """Object that a task waits for."""
 
     async def wake(self) -> None:
-        """End the wait, and all later ones."""
+        """End this wait and all later ones."""
 
 
 class AsyncInterrupt:
-    """Way to stop whoever reads a response, from another task."""
+    """Interrupt of a task that reads a response, for another task."""
 
     def __init__(self) -> None:
         self._response: Waking | None = None
         self.is_stopped = False
 
     def __enter__(self) -> None:
-        """Do nothing: only reading is ended."""
+        """Do nothing: only reads can be ended."""
 
     def __exit__(self, *error: object) -> None:
         """Do nothing."""
 
     @contextlib.contextmanager
     def reading(self, response: Waking) -> Iterator[None]:
-        """Let `stop` end the connection of a response that is read in the block."""
+        """Let `stop` end the connection of the response that the block reads."""
         self._response = response
         try:
             yield
@@ -42,14 +42,14 @@ class AsyncInterrupt:
             self._response = None
 
     async def stop(self) -> None:
-        """Stop it, now and in all that it would wait for later."""
+        """End the current wait and all later ones."""
         self.is_stopped = True
         if self._response is not None:
             await self._response.wake()
 
 
 class AsyncAlarm:
-    """Waker of all tasks that make a client's calls, or sleep between its attempts."""
+    """Waker of all tasks that make calls of a client, or sleep between its attempts."""
 
     def __init__(self) -> None:
         self._lock = threading.Lock()
@@ -57,12 +57,12 @@ class AsyncAlarm:
         self._is_rung = False
 
     def ring(self) -> None:
-        """Wake all, from any thread, and all that come later."""
+        """Wake all tasks, from any thread, and all that wait later."""
         with self._lock:
             self._is_rung = True
             waiting = list(self._waiting.items())
         for timeout, loop in waiting:
-            # A loop that is closed has nobody left to wake.
+            # A closed loop has no tasks.
             with contextlib.suppress(RuntimeError):
                 loop.call_soon_threadsafe(self._wake, timeout, loop)
 
@@ -71,7 +71,7 @@ class AsyncAlarm:
             timeout.reschedule(loop.time())
 
     async def call(self, call: Callable[P, Awaitable[T]], *args: P.args, **kwargs: P.kwargs) -> T:
-        """Make a call; raise `TimeoutError` when it rings."""
+        """Make a call; raise `TimeoutError` when the alarm rings."""
         async with asyncio.timeout(None) as timeout:
             with self._lock:
                 if self._is_rung:
@@ -80,7 +80,7 @@ class AsyncAlarm:
             try:
                 return await call(*args, **kwargs)
             except asyncio.CancelledError:
-                # Connections that are closed cancel what is waited for, but nobody the task.
+                # Closing a connection cancels the wait for it, while the task is not cancelled.
                 task = asyncio.current_task()
                 if not self._is_rung or task is None or task.cancelling():
                     raise
@@ -90,6 +90,6 @@ class AsyncAlarm:
             raise TimeoutError
 
     async def sleep(self, seconds: float) -> None:
-        """Sleep for so many seconds, or until it rings."""
+        """Sleep for ``seconds``, or until the alarm rings."""
         with contextlib.suppress(TimeoutError):
             await self.call(asyncio.sleep, seconds)

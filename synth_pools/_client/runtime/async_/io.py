@@ -1,6 +1,6 @@
 """Input and output by asyncio. `sync_` has the same by threads.
 
-Connections of an event loop work in that loop only, and end with it.
+Connections of an event loop work only in that loop, and end with it.
 """
 
 from __future__ import annotations
@@ -21,7 +21,7 @@ P = ParamSpec("P")
 AsyncClose = Callable[[], Awaitable[None]]
 AsyncFunction = Callable[P, Coroutine[Any, Any, T]]
 
-# How long closing may take in another loop that is busy.
+# Limit for closing in another event loop, which may be busy.
 _CLOSING_SECONDS = 5.0
 
 
@@ -30,8 +30,8 @@ async def call_within(
 ) -> T:
     """Await ``call``; cancel it and raise `TimeoutError` after ``seconds``.
 
-    The time limits of an HTTP library hold for each read and write on its own: a server that sends
-    one byte now and then passes them all, and looking up a name has none.
+    The time limits of an HTTP library apply to each read and write: a server that sends single
+    bytes meets them all, and name resolution has no limit.
     """
     if seconds is None:
         return await call(*args, **kwargs)
@@ -47,10 +47,10 @@ async def in_thread(call: Callable[P, T], *args: P.args, **kwargs: P.kwargs) -> 
 
 
 class AsyncGroupCommit(Generic[T]):
-    """Blocking call for many callers: what they commit while it runs is in one call, the next.
+    """Blocking call for many callers: items that arrive while it runs share the next call.
 
     Args:
-        call: The call, with any number of items. It runs in a thread.
+        call: The function, which takes any number of items. It runs in a thread.
     """
 
     def __init__(self, call: Callable[..., None]) -> None:
@@ -59,9 +59,9 @@ class AsyncGroupCommit(Generic[T]):
         self._is_running = False
 
     async def commit(self, item: T) -> None:
-        """Return when a call with this item has ended; raise what that raised.
+        """Return when a call with this item has ended; raise the error of the call.
 
-        Whoever is cancelled meanwhile takes nothing back.
+        Cancelling the caller does not withdraw the item.
         """
         done: asyncio.Future[None] = asyncio.get_running_loop().create_future()
         self._waiting.append((item, done))
@@ -74,8 +74,8 @@ class AsyncGroupCommit(Generic[T]):
         items, futures = zip(*group, strict=True)
         try:
             running = asyncio.get_running_loop().run_in_executor(None, self._call, *items)
-        except Exception as error:  # noqa: BLE001 - each of them waits, whatever it is
-            # The system has no more threads, or the loop is about to end.
+        except Exception as error:  # noqa: BLE001 - every caller waits for a result
+            # The system has no more threads, or the loop is ending.
             _settle(futures, error)
             return
         self._is_running = True
@@ -100,7 +100,7 @@ def _settle(futures: Iterable[asyncio.Future[None]], error: BaseException | None
         if error is None:
             future.set_result(None)
         else:
-            # Of one error for all each would show where it was raised for the others.
+            # A copy for each: a shared error would collect the tracebacks of all callers.
             future.set_exception(copy.copy(error))
 
 
@@ -115,7 +115,7 @@ def is_closed_loop(event_loop: object) -> bool:
 
 
 class AsyncCloseable(ABC):
-    """Base of what is closed with `aclose`, or by leaving ``async with``."""
+    """Base of objects that `aclose`, or the end of an ``async with`` block, closes."""
 
     __slots__ = ()
 
@@ -136,15 +136,15 @@ class AsyncCloseable(ABC):
 
 
 class AsyncFinalizer:
-    """Finalizer that runs once: when it is closed, when its loop ends, or when its holder is gone.
+    """Finalizer that runs once: when closed, when its loop ends, or when its holder is collected.
 
-    `asyncio.run` and its like end the asynchronous generators that are still open, while the loop
-    still runs. It is the only notice that a loop gives.
+    `asyncio.run` and similar functions close open asynchronous generators before the loop ends. A
+    loop gives no other notice of its end.
     """
 
     def __init__(self, holder: object, guard: AsyncGenerator[None, None]) -> None:
         self._guard = guard
-        # It also keeps the guard, and what that closes, from being collected as garbage unclosed.
+        # It also keeps the guard alive: collected as garbage, the guard would close nothing.
         self._finalizer = weakref.finalize(holder, _end, asyncio.get_running_loop(), guard)
         self._finalizer.atexit = False
 
@@ -170,7 +170,7 @@ def _end(loop: asyncio.AbstractEventLoop, guard: AsyncGenerator[None, None]) -> 
         with contextlib.suppress(RuntimeError):
             await guard.aclose()
 
-    # A loop that is closed can close nothing.
+    # A closed loop can close nothing.
     with contextlib.suppress(RuntimeError):
         loop.call_soon_threadsafe(lambda: loop.create_task(end()))
 
@@ -196,7 +196,7 @@ async def _guard(close: AsyncClose) -> AsyncGenerator[None, None]:
         await close()
 
 
-# A task is cancelled, whatever it waits for.
+# A task can be cancelled in any wait.
 call_within_in_thread = call_within
 
 

@@ -21,26 +21,26 @@ _LONGEST_SLEEP = 4.0
 
 
 class Stopped(BaseException):
-    """Raised in a worker that is to stop. No error."""
+    """Raised in a worker to stop it. Not an error."""
 
 
 class Condition(threading.Condition):
-    """Condition variable whose wait is limited."""
+    """Condition variable with a limited wait."""
 
     def sibling(self) -> Condition:
         """Return another condition under the same lock."""
         return Condition(self._lock)  # type: ignore[attr-defined]
 
     def wait_at_most(self, seconds: float | None) -> None:
-        """Wait to be notified, for so many seconds; None for no limit. The lock must be held.
+        """Wait for a notification, at most ``seconds``; None for no limit. The lock must be held.
 
-        It may also return for nothing: nobody notifies those whose fleet was forgotten.
+        It may also return without one: the workers of a fleet that was dropped get none.
         """
         self.wait(_LONGEST_SLEEP if seconds is None else min(seconds, _LONGEST_SLEEP))
 
 
 class WorkerGroup:
-    """Workers that are started one by one and stopped all at once."""
+    """Workers that start one by one and stop together."""
 
     def __init__(self) -> None:
         self._lock = threading.Lock()
@@ -52,8 +52,8 @@ class WorkerGroup:
         """Start a worker.
 
         Args:
-            work: What it does; it must not raise.
-            lost: Not called: a thread that was started begins.
+            work: Its function, which must not raise.
+            lost: Not used: a started thread always begins.
 
         Returns:
             False if the group is stopping, or the system has no more threads.
@@ -70,7 +70,7 @@ class WorkerGroup:
                 with self._lock:
                     self._threads.discard(threading.current_thread())
 
-        # A daemon: a service that answers no more must not keep the program from ending.
+        # A daemon, so that the program can end while a service does not answer.
         thread = threading.Thread(target=run, name="synth-pools-fleet", daemon=True)
         with self._lock:
             if self.stopping:
@@ -86,7 +86,7 @@ class WorkerGroup:
         return True
 
     def join(self, seconds: float) -> None:
-        """Wait until all have ended, for at most so many seconds."""
+        """Wait until all have ended, at most ``seconds``."""
         limit = time.monotonic() + seconds
         with self._lock:
             threads = list(self._threads)
@@ -95,13 +95,13 @@ class WorkerGroup:
                 thread.join(max(0.0, limit - time.monotonic()))
 
     def check(self) -> None:
-        """Leave the worker if it is to stop."""
+        """Raise `Stopped` in a worker that must stop."""
         if self.stopping:
             raise Stopped
 
     @contextlib.contextmanager
     def reading(self, response: Waiting) -> Iterator[None]:
-        """Register a response that is read, so that `stop` can end its connection."""
+        """Register the response that the block reads, so that `stop` can end its connection."""
         with self._lock:
             self._responses[id(response)] = response
         try:
@@ -112,7 +112,7 @@ class WorkerGroup:
                 self._responses.pop(id(response), None)
 
     def stop(self) -> None:
-        """Stop all, and return when they are gone, or after a while: they stop by themselves."""
+        """Stop all, and return when they have ended, or after 5 seconds."""
         self.abandon()
         self.join(_STOP_LIMIT_SECONDS)
 
@@ -153,14 +153,14 @@ class RequestSource:
                 item: Any = next(self._iterator, self)
                 if item is self:
                     return None
-                # Before the next one is asked for: it may be the same object with other contents.
+                # Copied at once: the iterable may change and yield the same object again.
                 self._item = self._copy(item)
             self.taken += 1
             return self.taken - 1, self._item if self._repeats == 1 else self._copy(self._item)
 
 
 class Prefetch(Generic[T]):
-    """A call that is made when its result is needed; a thread would cost more than it saves."""
+    """A call that is made when its result is needed: a thread costs more than it saves."""
 
     def __init__(self, call: Callable[[], T]) -> None:
         self._call = call
@@ -169,11 +169,11 @@ class Prefetch(Generic[T]):
         return self._call()
 
     def drop(self) -> None:
-        """Drop the result: it will not be needed."""
+        """Drop the result, which is not needed."""
 
 
 class Runnable(ABC, Generic[T]):
-    """Base of what is run by `run`."""
+    """Base of objects that `run` runs."""
 
     @abstractmethod
     def run(self) -> T:
@@ -186,8 +186,8 @@ def call_back(function: Callable[..., Any], *args: Any) -> None:
 
 
 def ends_silently(error: BaseException) -> bool:
-    """Check that an error is one of those that end whoever gets it without a word."""
-    # Whoever raises its error has imported it, which takes 20 ms.
+    """Check that an error ends a task or a generator without a message."""
+    # The import takes 20 ms, and a program that raises this error has made it.
     asyncio = sys.modules.get("asyncio")
     if asyncio is not None and isinstance(error, asyncio.CancelledError):
         return True

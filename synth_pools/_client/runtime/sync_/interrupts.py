@@ -1,7 +1,7 @@
-"""Limits and interrupts of what threads wait for. `async_` has the same by asyncio.
+"""Limits and interrupts for the waits of threads. `async_` has the same for tasks.
 
-A thread that waits for the network cannot be cancelled. So each of its waits gets no more than the
-time that is left, and whoever wants it to stop shuts down the socket that it waits for.
+A thread that waits for the network cannot be cancelled. So each of its waits is limited to the time
+that remains, and another thread interrupts it by shutting down the socket.
 """
 
 from __future__ import annotations
@@ -18,14 +18,14 @@ P = ParamSpec("P")
 
 
 class Waiting(Protocol):
-    """Something that a thread waits for."""
+    """Object that a thread waits for."""
 
     def wake(self) -> None:
-        """End the wait, and all later ones."""
+        """End this wait and all later ones."""
 
 
 class _Thread(threading.local):
-    """Limits of the thread that looks."""
+    """Time limit and interrupt of the current thread."""
 
     until: float | None = None
     interrupt: Interrupt | None = None
@@ -41,7 +41,7 @@ def is_limited() -> bool:
 
 @contextlib.contextmanager
 def time_limit(seconds: float) -> Iterator[float]:
-    """Limit all that the block waits for to so many seconds; yields when they are over."""
+    """Limit all waits of the block to ``seconds`` together; yields the time of their end."""
     outer = _thread.until
     until = time.monotonic() + seconds
     _thread.until = until if outer is None else min(until, outer)
@@ -52,26 +52,26 @@ def time_limit(seconds: float) -> Iterator[float]:
 
 
 def limit_waiting(seconds: float) -> float:
-    """Return the lesser of ``seconds`` and the time that the thread has left."""
+    """Return the lesser of ``seconds`` and the time that remains for the thread."""
     if _thread.until is None:
         return seconds
     return min(seconds, max(0.0, _thread.until - time.monotonic()))
 
 
 def time_left(timeout: float | None, error: Callable[[str], Exception]) -> float | None:
-    """Return the lesser of ``timeout`` and the time that the thread has left, else raise."""
+    """Return the lesser of ``timeout`` and the time that remains for the thread, else raise."""
     if _thread.until is None:
         return timeout
-    left = _thread.until - time.monotonic()
-    if left <= 0:
+    remaining = _thread.until - time.monotonic()
+    if remaining <= 0:
         raise error("the time is over")
-    return left if timeout is None else min(timeout, left)
+    return remaining if timeout is None else min(timeout, remaining)
 
 
 class Interrupt:
-    """Way to stop a thread in what it waits for, from another thread.
+    """Interrupt of the waits of a thread, for another thread.
 
-    As a context manager it holds for all sockets and sleeps of the thread in its block.
+    As a context manager it applies to all sockets and sleeps of the thread in its block.
     """
 
     def __init__(self) -> None:
@@ -87,12 +87,12 @@ class Interrupt:
         _thread.interrupt = self._outer
 
     def reading(self, response: Waiting) -> contextlib.AbstractContextManager[None]:
-        """Let `stop` end the connection of a response that is read in the block."""
+        """Let `stop` end the connection of the response that the block reads."""
         return self.waiting_for(response)
 
     @contextlib.contextmanager
     def waiting_for(self, waiting: Waiting) -> Iterator[None]:
-        """Let `stop` wake what is waited for in the block."""
+        """Let `stop` wake the object that the block waits for."""
         with self._lock:
             outer, self._waiting = self._waiting, waiting
             if self.is_stopped:
@@ -104,7 +104,7 @@ class Interrupt:
                 self._waiting = outer
 
     def stop(self) -> None:
-        """Stop it, now and in all that it would wait for later."""
+        """End the current wait and all later ones."""
         with self._lock:
             self.is_stopped = True
             if self._waiting is not None:
@@ -112,7 +112,7 @@ class Interrupt:
 
 
 class Alarm:
-    """Waker of all threads that wait for a client's sockets, or sleep between its attempts."""
+    """Waker of all threads that wait for sockets of a client, or sleep between its attempts."""
 
     def __init__(self) -> None:
         self._lock = threading.Lock()
@@ -120,25 +120,25 @@ class Alarm:
         self._is_rung = False
 
     def add(self, waiting: Waiting) -> None:
-        """Add something that is waited for from now on."""
+        """Add an object that a thread is going to wait for."""
         with self._lock:
             self._waiting.add(waiting)
             if self._is_rung:
                 waiting.wake()
 
     def ring(self) -> None:
-        """Wake all, and all that come later."""
+        """Wake all objects, and all that are added later."""
         with self._lock:
             self._is_rung = True
             for waiting in list(self._waiting):
                 waiting.wake()
 
     def call(self, call: Callable[P, T], *args: P.args, **kwargs: P.kwargs) -> T:
-        """Make a call; its sockets have been added."""
+        """Make a call: the alarm wakes its sockets."""
         return call(*args, **kwargs)
 
     def sleep(self, seconds: float) -> None:
-        """Sleep for so many seconds, or until it rings."""
+        """Sleep for ``seconds``, or until the alarm rings."""
         sleeper = _Sleeper()
         self.add(sleeper)
         with interruptible(sleeper):
@@ -154,6 +154,6 @@ class _Sleeper:
 
 
 def interruptible(waiting: Waiting) -> contextlib.AbstractContextManager[None]:
-    """Let the thread's interrupt, if it has one, wake what is waited for in the block."""
+    """Let the thread's interrupt, if it has one, wake the object that the block waits for."""
     interrupt = _thread.interrupt
     return contextlib.nullcontext() if interrupt is None else interrupt.waiting_for(waiting)

@@ -30,8 +30,8 @@ def call_within(
 ) -> T:
     """Run ``call`` over sockets that keep to time limits; raise `TimeoutError` after ``seconds``.
 
-    The time limits of an HTTP library hold for each read and write on its own: a server that sends
-    one byte now and then passes them all. So each gets no more than the time that is left.
+    The time limits of an HTTP library apply to each read and write: a server that sends single
+    bytes meets them all. So each wait is limited to the time that remains.
     """
     if seconds is None:
         return call(*args, **kwargs)
@@ -49,11 +49,11 @@ def call_within(
 def call_within_in_thread(
     seconds: float | None, call: Callable[P, T], *args: P.args, **kwargs: P.kwargs
 ) -> T:
-    """Run ``call`` over whatever it waits for; raise `TimeoutError` after ``seconds``.
+    """Run ``call`` in a thread of its own; raise `TimeoutError` after ``seconds``.
 
-    A caller's own transport waits for what it likes, and over HTTP/2 one thread waits for all that
-    share a connection: neither is ours to limit. So the call gets a thread of its own and is left
-    to itself when its time is over; the limits of its reads and writes end it some time later.
+    This is for waits that cannot be limited: those of a caller's own transport, and those over
+    HTTP/2, where one thread waits for all that share a connection. After the time limit the thread
+    goes on, until the limits of its reads and writes end it.
     """
     if seconds is None:
         return call(*args, **kwargs)
@@ -96,7 +96,7 @@ class GroupCommit(Generic[T]):
     """Blocking call for many callers, each in its own thread.
 
     Args:
-        call: The call, with any number of items.
+        call: The function, which takes any number of items.
     """
 
     def __init__(self, call: Callable[..., None]) -> None:
@@ -118,7 +118,7 @@ def is_closed_loop(event_loop: object) -> bool:
 
 
 class Closeable(ABC):
-    """Base of what is closed with `close`, or by leaving ``with``."""
+    """Base of objects that `close`, or the end of a ``with`` block, closes."""
 
     __slots__ = ()
 
@@ -139,7 +139,7 @@ class Closeable(ABC):
 
 
 class Finalizer:
-    """Finalizer that runs when it is closed: nothing else ends before the process does."""
+    """Finalizer that runs when it is closed: the process ends no event loop."""
 
     def __init__(self, close: Close) -> None:
         self.close = close
@@ -165,11 +165,11 @@ class _TimedCall(Generic[T]):
         self._done = threading.Event()
         self._value: Any = None
         self._error: BaseException | None = None
-        # 1 ms, which calls without a deadline do without.
+        # The import takes 1 ms, and calls without a deadline do without.
         from contextvars import copy_context
 
         context = copy_context()
-        # A daemon: one that hangs must not keep the program from ending.
+        # A daemon, so that the program can end while the call hangs.
         threading.Thread(
             target=context.run, args=(self._run, call), name="synth-pools-call", daemon=True
         ).start()
@@ -177,7 +177,7 @@ class _TimedCall(Generic[T]):
     def _run(self, call: Callable[[], T]) -> None:
         try:
             self._value = call()
-        except BaseException as error:  # noqa: BLE001 - it is raised by whoever waits for it
+        except BaseException as error:  # noqa: BLE001 - raised in the waiting thread
             self._error = error
         finally:
             self._done.set()
@@ -189,6 +189,6 @@ class _TimedCall(Generic[T]):
         if error is None:
             value: T = self._value
             return value
-        # The frames are those of the other thread, and lead to the request with its headers.
+        # The frames belong to the other thread, and refer to the request with its headers.
         strip_tracebacks(error)
         raise error

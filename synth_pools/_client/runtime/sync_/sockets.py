@@ -1,4 +1,4 @@
-"""Sockets that the threads which wait for them can be woken from, within the time that is left."""
+"""Sockets whose waits have a time limit, and from which another thread can wake the reader."""
 
 from __future__ import annotations
 
@@ -19,25 +19,25 @@ from synth_pools._client.runtime.sync_.interrupts import (
 
 
 def shut_down_socket(raw: Any) -> None:
-    """Shut down a socket, so that whoever waits for it waits no more."""
+    """Shut down a socket, and so wake the thread that waits for it."""
     if isinstance(raw, socket.socket):
-        # The system's own call: the one of a TLS socket would take its state from its reader.
+        # The method of a TLS socket would drop the state that its reader uses.
         with contextlib.suppress(OSError):
             socket.socket.shutdown(raw, socket.SHUT_RDWR)
 
 
 def connect(host: str, port: int, timeout: float | None, alarm: Alarm) -> socket.socket:
-    """Connect to the first address of a host that takes the connection.
+    """Connect to the first address of a host that accepts the connection.
 
     Args:
         host: Its name or address.
         port: Its port.
         timeout: Seconds for each address; None for no limit.
-        alarm: Wakes whoever waits.
+        alarm: Wakes the waiting thread.
 
     Raises:
         TimeoutError: The last address did not answer in time.
-        OSError: No address took the connection.
+        OSError: No address accepted the connection.
     """
     failure = OSError("the host has no address")
     for family, kind, protocol, _, address in look_up(host, port):
@@ -60,19 +60,19 @@ def start_tls(
     timeout: float | None,
     alarm: Alarm,
 ) -> ssl.SSLSocket:
-    """Speak TLS over a socket; closes it if that fails.
+    """Start TLS over a socket; close the socket if that fails.
 
     Args:
         raw: The socket.
         context: The TLS context.
-        host: The name that the certificate must be for.
+        host: The name that the certificate must have.
         timeout: Seconds for each step; None for no limit.
-        alarm: Wakes whoever waits.
+        alarm: Wakes the waiting thread.
 
     Raises:
         TimeoutError: The other end did not answer in time.
-        OSError: It did not, or not as it should.
-        ValueError: The name cannot be one.
+        OSError: The handshake failed.
+        ValueError: The name is not valid.
     """
     try:
         wrapped = context.wrap_socket(
@@ -88,7 +88,7 @@ def start_tls(
 
 
 class _Socket:
-    """Socket that is not a connection yet: it connects, or shakes hands."""
+    """Socket during its connection or its handshake."""
 
     def __init__(self, raw: socket.socket) -> None:
         self._raw = raw
@@ -101,7 +101,7 @@ class _Socket:
 
 @contextlib.contextmanager
 def _connecting(raw: socket.socket, alarm: Alarm) -> Iterator[None]:
-    """Close a socket if the block raises; let it be woken in the block."""
+    """Close a socket if the block raises, and let the alarm wake the block."""
     waiting = _Socket(raw)
     try:
         alarm.add(waiting)
@@ -119,14 +119,14 @@ _lookups_lock = threading.Lock()
 
 
 def look_up(host: str, port: int) -> list[Any]:
-    """Return what `socket.getaddrinfo` does for a host, within the time limit of the thread.
+    """Return the result of `socket.getaddrinfo`, within the time limit of the thread.
 
     Args:
         host: Its name or address.
         port: Its port.
 
     Raises:
-        TimeoutError: The name was not found in time.
+        TimeoutError: The name was not resolved in time.
         OSError: There is no such name.
     """
     try:
@@ -135,7 +135,7 @@ def look_up(host: str, port: int) -> list[Any]:
         pass
     if not is_limited():
         return socket.getaddrinfo(host, port, type=socket.SOCK_STREAM)
-    # Only this cannot be limited. All who ask for the same share one thread.
+    # Only the resolution of a name has no limit of its own. One thread serves all its callers.
     key = (os.getpid(), host, port)
     with _lookups_lock:
         lookup = _lookups.get(key)
@@ -150,7 +150,7 @@ def look_up(host: str, port: int) -> list[Any]:
 
 
 class _Lookup:
-    """Resolution of one name, in a thread: nothing else limits its time."""
+    """Resolution of one name in a thread, which limits the wait for it."""
 
     def __init__(self, key: tuple[int, str, int]) -> None:
         self._key = key
