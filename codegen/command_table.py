@@ -11,7 +11,7 @@ from __future__ import annotations
 import json
 import re
 import shlex
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any, cast, get_args
 
@@ -21,7 +21,7 @@ from synth_pools.cli.operations.model import CommandParameter, CommandRow, IdSou
 
 TARGET = "synth_pools/cli/operations/table.py"
 
-_HEAD = '''# Derived by `make generate` from openapi.yaml.
+_HEAD = '''# Derived by `make generate` from openapi.yaml and api/overlay.yaml.
 
 """Commands for the operations of openapi.yaml, and the schemas of their bodies as JSON."""
 
@@ -29,13 +29,18 @@ from __future__ import annotations
 
 from synth_pools.cli.operations.model import CommandParameter, CommandRow, IdSource
 
-GROUPS: dict[str, str] = {groups!r}
+# fmt: off
+GROUPS: dict[str, str] = {{
+{groups}}}
 
-COMMANDS: tuple[CommandRow, ...] = {rows!r}
+COMMANDS: tuple[CommandRow, ...] = (
+{rows})
 
-ID_SOURCES: dict[str, IdSource] = {sources!r}
+ID_SOURCES: dict[str, IdSource] = {{
+{sources}}}
 
-SCHEMAS: dict[str, str] = {schemas!r}
+SCHEMAS: dict[str, str] = {{
+{schemas}}}
 '''
 _KINDS = get_args(Kind)
 # What only reads, where something else follows: `get_pool_urls` is `pools urls`.
@@ -71,7 +76,7 @@ _EXAMPLE_WIDTH = 76
 
 
 def write_command_table(document: dict[str, Any], output: Path) -> None:
-    """Write the module; its bytes are those before ruff has formatted it."""
+    """Write the module, one line for each option and each long text."""
     found: dict[tuple[str, str], list[_Found]] = {}
     for method, path, operation in operations(document):
         one = _Found(document, method, path, operation)
@@ -92,12 +97,57 @@ def write_command_table(document: dict[str, Any], output: Path) -> None:
     }
     used = {row.group: groups.get(row.group, "") for row in rows if row.group}
     text = _HEAD.format(
-        groups=used,
-        rows=rows,
-        sources=dict(sorted(_id_sources(document).items())),
-        schemas=_schemas(document, bodies),
+        groups=_items(used),
+        rows="".join(map(_row_text, rows)),
+        sources=_items(dict(sorted(_id_sources(document).items()))),
+        schemas=_items(_schemas(document, bodies)),
     )
     output.write_text(text, encoding="utf-8", newline="\n")
+
+
+def _items(mapping: Mapping[str, Any]) -> str:
+    """Write the items of a dictionary, each on a line."""
+    return "".join(f"    {_code(name)}: {_code(value)},\n" for name, value in mapping.items())
+
+
+def _row_text(row: CommandRow) -> str:
+    """Write a row: what identifies it, a line for each option and text, then the rest by name."""
+    options = "".join(f"            {_code(option)},\n" for option in row.options)
+    first = [_code(value) for value in row[: CommandRow._fields.index("options")]]
+    rest = [
+        f"{name}={_code(getattr(row, name))}"
+        for name, default in CommandRow._field_defaults.items()
+        if getattr(row, name) != default
+    ]
+    lines = [
+        ", ".join(first),
+        f"(\n{options}        )" if options else "()",
+        *(_code(text) for text in (row.summary, row.description, row.example)),
+        *([", ".join(rest)] if rest else []),
+    ]
+    return f"    CommandRow(\n{''.join(f'        {line},{chr(10)}' for line in lines)}    ),\n"
+
+
+def _code(value: Any) -> str:
+    """Write a value as Python; of a named tuple the last fields only where they are set."""
+    if isinstance(value, str):
+        return (
+            repr(value)
+            if '"' in value and "'" not in value
+            else json.dumps(value, ensure_ascii=False)
+        )
+    if not isinstance(value, tuple):
+        return repr(value)
+    fields = [*value]
+    defaults = getattr(value, "_field_defaults", {})
+    for name in reversed(defaults):
+        if fields[-1] != defaults[name]:
+            break
+        fields.pop()
+    inner = ", ".join(map(_code, fields))
+    if type(value) is tuple:
+        return f"({inner},)" if len(fields) == 1 else f"({inner})"
+    return f"{type(value).__name__}({inner})"
 
 
 class _Found:
