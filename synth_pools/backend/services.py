@@ -12,7 +12,6 @@ from synth_pools.backend.containers.balancer import Balancer
 from synth_pools.backend.containers.client import ContainerClient
 from synth_pools.backend.containers.health_checks import HealthChecks
 from synth_pools.backend.domain.errors import no_room
-from synth_pools.backend.domain.state_changes import PoolChange, RolloutChange, write_line
 from synth_pools.backend.domain.validation import Contract
 from synth_pools.backend.errors import DataDirError
 from synth_pools.backend.metrics.recorder import MetricsRecorder
@@ -22,13 +21,17 @@ from synth_pools.backend.processes.permissions import check_engines
 from synth_pools.backend.resources.byte_budget import ByteBudget, NoRoomError, Reservation
 from synth_pools.backend.resources.sending_room import SendingRoom
 from synth_pools.backend.resources.workers import Workers
+from synth_pools.backend.rollouts.admission.capacity import AdmissionControl
+from synth_pools.backend.rollouts.admission.idempotency import KEY_SECONDS, forget_old_keys
+from synth_pools.backend.rollouts.admission.service import RolloutAdmission
 from synth_pools.backend.rollouts.background_tasks import BackgroundTasks
-from synth_pools.backend.rollouts.capacity import AdmissionControl, StreamLimit
+from synth_pools.backend.rollouts.cancellation import RolloutCancellation
 from synth_pools.backend.rollouts.claims import SharedQueues
-from synth_pools.backend.rollouts.event_feed import RolloutNotifier
+from synth_pools.backend.rollouts.completion_rates import CompletionRates
+from synth_pools.backend.rollouts.event_feed import StreamLimit
+from synth_pools.backend.rollouts.notifier import RolloutNotifier
 from synth_pools.backend.rollouts.runner import Runner
 from synth_pools.backend.rollouts.scheduler import Scheduler
-from synth_pools.backend.rollouts.service import RolloutService
 from synth_pools.backend.settings import Settings
 from synth_pools.backend.sharing import Peers
 from synth_pools.backend.storage import pools, rollouts
@@ -37,14 +40,13 @@ from synth_pools.backend.storage.contents.opening import open_contents, sweep_co
 from synth_pools.backend.storage.contents.store import ContentStore, RemoteContents
 from synth_pools.backend.storage.cursors import Cursors, cursor_secret
 from synth_pools.backend.storage.database import Database, StorageError, Transaction
-from synth_pools.backend.storage.idempotency import forget_old_keys
 from synth_pools.backend.storage.opening import open_database
 from synth_pools.backend.storage.retention import forget_finished, keep_within, put_away_unnamed
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Services:
-    """The parts of a running backend, as handlers of requests use them."""
+    """Services of a running backend, as handlers of requests use them."""
 
     settings: Settings
     contract: Contract
@@ -54,17 +56,19 @@ class Services:
     notifier: RolloutNotifier
     balancer: Balancer
     runner: Runner
-    rollouts: RolloutService
+    admission: RolloutAdmission
+    admission_control: AdmissionControl
+    cancellation: RolloutCancellation
     scheduler: Scheduler
     processes: Processes
     keys: KeyRing
-    admission: AdmissionControl
     streams: StreamLimit
     parsing_room: ByteBudget
     sending_room: SendingRoom
     workers: Workers
-    # Of their own: redaction may take a minute, for which no answer of a container is to wait.
+    # Separate, since a redaction may take a minute, and answers of containers must not wait for it.
     redaction_workers: Workers
+    recorder: MetricsRecorder
 
     async def room_to_send(self, size: int) -> Reservation:
         """Wait for room for a large response; 503 where there is none."""
@@ -72,8 +76,6 @@ class Services:
             return await self.sending_room.reserve(size)
         except NoRoomError:
             raise no_room(self.settings.room_wait_seconds) from None
-
-    recorder: MetricsRecorder
 
     def read_containers(self) -> Iterable[ContainerReading]:
         """Yield the state of every container of every pool."""
@@ -88,34 +90,21 @@ class Services:
             )
 
     async def wind_down(self, grace_seconds: float) -> None:
-        """Admit and start nothing more; what runs has so many seconds to end."""
-        self.admission.close(grace_seconds)
+        """Admit and start nothing more; running rollouts have the grace period to end."""
+        self.admission_control.close(grace_seconds)
         await self.scheduler.wind_down(grace_seconds)
-
-
-class _Observer:
-    """Counts what is written, and tells it in the log."""
-
-    def __init__(self, recorder: MetricsRecorder) -> None:
-        self._recorder = recorder
-        self.committed = recorder.committed
-
-    def changed(self, change: PoolChange | RolloutChange, request_id: str | None) -> None:
-        if isinstance(change, RolloutChange):
-            self._recorder.changed(change)
-        write_line(change, request_id)
 
 
 @contextlib.asynccontextmanager
 async def open_services(settings: Settings, contract: Contract) -> AsyncIterator[Services]:
-    """Open the database, take up what a former run left, run rollouts until the block ends.
+    """Open the database, resume the rollouts of a former run, run until the block ends.
 
     Args:
         settings: The settings of the backend.
         contract: The document that requests are validated against.
 
     Yields:
-        The services, all of which are closed when the block ends, in bounded time.
+        The services. They are closed when the block ends, in bounded time.
 
     Raises:
         BadOptionError: The file of keys cannot be used, or there is no engine for images.
@@ -126,14 +115,15 @@ async def open_services(settings: Settings, contract: Contract) -> AsyncIterator
     """
     keys = KeyRing(settings)
     check_engines(settings)
-    admission = AdmissionControl(settings)
+    rates = CompletionRates()
+    admission_control = AdmissionControl(settings, rates)
     recorder = MetricsRecorder()
     notifier = RolloutNotifier()
     background = BackgroundTasks()
     wake_scheduler = asyncio.Event()
-    # Each is closed, the latest first, also where closing another one fails or is cancelled.
+    # The stack closes the latest first, and goes on where a close fails or is cancelled.
     async with contextlib.AsyncExitStack() as stack:
-        database = await open_database(settings, _Observer(recorder))
+        database = await open_database(settings, recorder)
         stack.push_async_callback(database.close)
         contents = await open_contents(settings, database)
         stack.callback(contents.close)
@@ -157,9 +147,9 @@ async def open_services(settings: Settings, contract: Contract) -> AsyncIterator
         )
         scheduler = Scheduler(
             runner,
-            balancer.can_start,
+            balancer,
             wake_scheduler,
-            admission,
+            rates,
             background,
             SharedQueues(database) if database.is_shared else None,
             recorder.refused,
@@ -167,20 +157,32 @@ async def open_services(settings: Settings, contract: Contract) -> AsyncIterator
         processes = Processes(settings, database, balancer, scheduler)
         stack.push_async_callback(processes.close)
         stack.push_async_callback(scheduler.close, settings.shutdown_seconds)
-        # Before the scheduler: what runs is left to the next start, and no container is told to
-        # give it up.
+        # Before the scheduler, whose rollouts are left to the next start: their containers must not
+        # be asked to give them up.
         stack.push_async_callback(background.close, settings.shutdown_seconds)
-        rollout_service = RolloutService(database, scheduler, runner, admission, contract, notifier)
+        admission = RolloutAdmission(
+            database=database,
+            scheduler=scheduler,
+            control=admission_control,
+            contract=contract,
+            notifier=notifier,
+            default_seconds=settings.default_timeout_seconds,
+        )
+        cancellation = RolloutCancellation(database, scheduler, notifier)
         peers = None
         if database.is_shared:
             peers = Peers(
-                *(database, scheduler, balancer, processes, notifier, rollout_service, background)
+                database=database,
+                scheduler=scheduler,
+                balancer=balancer,
+                processes=processes,
+                notifier=notifier,
+                cancellation=cancellation,
+                background=background,
             )
-        secret, archived = await _read_what_is_there(
-            database, scheduler, balancer, processes, settings, peers
-        )
+        secret, archived = await _resume(database, scheduler, balancer, processes, settings, peers)
         for pool_id in archived:
-            background.start(rollout_service.cancel_all(pool_id))
+            background.start(cancellation.cancel_all(pool_id))
         await _sweep(database, contents, settings, background)
         scheduler.start()
         if peers is not None:
@@ -189,34 +191,35 @@ async def open_services(settings: Settings, contract: Contract) -> AsyncIterator
         background.start(database.maintain())
         if settings.keep_finished_seconds is not None:
             keep_seconds = settings.keep_finished_seconds
-            background.start(forget_finished(database, contents, keep_seconds))
+            background.start(forget_finished(database, contents, keep_seconds, KEY_SECONDS))
         if settings.keep_artifacts_bytes is not None:
             keep_bytes = settings.keep_artifacts_bytes
             background.start(keep_within(database, contents, keep_bytes))
         yield Services(
-            settings,
-            contract,
-            database,
-            contents,
-            Cursors(secret),
-            notifier,
-            balancer,
-            runner,
-            rollout_service,
-            scheduler,
-            processes,
-            keys,
-            admission,
-            StreamLimit(settings),
-            parsing_room,
-            SendingRoom(settings.max_unsent_bytes, settings.room_wait_seconds),
-            workers,
-            redaction_workers,
-            recorder,
+            settings=settings,
+            contract=contract,
+            database=database,
+            contents=contents,
+            cursors=Cursors(secret),
+            notifier=notifier,
+            balancer=balancer,
+            runner=runner,
+            admission=admission,
+            admission_control=admission_control,
+            cancellation=cancellation,
+            scheduler=scheduler,
+            processes=processes,
+            keys=keys,
+            streams=StreamLimit(settings),
+            parsing_room=parsing_room,
+            sending_room=SendingRoom(settings.max_unsent_bytes, settings.room_wait_seconds),
+            workers=workers,
+            redaction_workers=redaction_workers,
+            recorder=recorder,
         )
 
 
-async def _read_what_is_there(
+async def _resume(
     database: Database,
     scheduler: Scheduler,
     balancer: Balancer,
@@ -224,10 +227,10 @@ async def _read_what_is_there(
     settings: Settings,
     peers: Peers | None,
 ) -> tuple[str, set[str]]:
-    """Queue what has not ended and see to the containers of pools.
+    """Queue unfinished rollouts, and start the containers of pools.
 
     Returns:
-        The cursors' secret, and the archived pools whose rollouts are still to be cancelled.
+        The cursors' secret, and the archived pools whose rollouts must still be cancelled.
     """
     try:
         await processes.end_leftovers()
@@ -238,7 +241,7 @@ async def _read_what_is_there(
             balancer.set_pool(pool_id, definition)
         archived: set[str] = set()
         if peers is None:
-            archived = await database.write(lambda tx: _take_up(tx, scheduler))
+            archived = await database.write(lambda tx: _enqueue_unfinished(tx, scheduler))
         else:
             await database.join(peers)
         await processes.begin()
@@ -253,7 +256,7 @@ async def _read_what_is_there(
 async def _sweep(
     database: Database, contents: ContentStore, settings: Settings, background: BackgroundTasks
 ) -> None:
-    """Put away what a former run wrote and did not come to name."""
+    """Put away contents that a former run stored and that no rollout names."""
     if isinstance(contents, RemoteContents) and not database.is_new:
         background.start(put_away_unnamed(database, contents))
     try:
@@ -265,11 +268,11 @@ async def _sweep(
         ) from error
 
 
-def _take_up(tx: Transaction, scheduler: Scheduler) -> set[str]:
-    """Queue unfinished rollouts: those that ran come first, the rest in their old order.
+def _enqueue_unfinished(tx: Transaction, scheduler: Scheduler) -> set[str]:
+    """Queue unfinished rollouts: running ones first, the rest in their former order.
 
     Returns:
-        The archived pools, of which nothing is queued.
+        The archived pools, whose rollouts are not queued.
     """
     archived: set[str] = set()
     waiting: dict[tuple[str, int, bool], list[str]] = {}

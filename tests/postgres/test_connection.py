@@ -20,7 +20,7 @@ from synth_pools.backend.storage.postgres.greenlets import in_greenlet
 from synth_pools.backend.storage.postgres.notices import CHANNEL
 from synth_pools.backend.storage.postgres.schema import migrate
 from synth_pools.backend.storage.postgres.sessions import end_session, open_session
-from synth_pools.backend.storage.statements import Notice
+from synth_pools.backend.storage.transactions import Notice
 from tests.postgres.sessions import LIMIT
 
 JOIN = (

@@ -11,12 +11,12 @@ import pytest
 
 from synth_pools.backend.domain.errors import ApiError
 from synth_pools.backend.domain.validation import Contract
-from synth_pools.backend.rollouts.admissions import AdmissionRequest
-from synth_pools.backend.rollouts.end_waiters import EndWaiter, EndWaiters
+from synth_pools.backend.rollouts.admission.admissions import AdmissionRequest
+from synth_pools.backend.rollouts.admission.idempotency import IdempotencyKey
+from synth_pools.backend.rollouts.notifier import EndWaiter, EndWaiters
 from synth_pools.backend.services import Services, open_services
 from synth_pools.backend.settings import Secret, Settings, StoreURL
 from synth_pools.backend.storage.database import Transaction
-from synth_pools.backend.storage.idempotency import IdempotencyKey
 from synth_pools.backend.storage.pools import insert_pool
 from synth_pools.backend.storage.rollouts import find_rollouts
 from synth_pools.spec import load_spec
@@ -45,7 +45,7 @@ async def test_none_takes_the_place_of_one_that_was_admitted_with_it(
     def admit(tx: Transaction) -> list[str]:
         first = AdmissionRequest("pool", SLOW, None)
         second = AdmissionRequest("pool", SLOW, None, place=place)
-        rows = services.rollouts._admission(tx).admit_all([(tx, first), (tx, second)])
+        rows = services.admission._admission(tx).admit_all([(tx, first), (tx, second)])
         ids = [row["id"] for row in rows if not isinstance(row, ApiError)]
         found = find_rollouts(tx, ids)
         return [found[rollout_id]["status"] for rollout_id in ids]
@@ -64,7 +64,7 @@ async def test_one_key_that_is_used_twice_at_once_is_one_rollout(services: Servi
     async def create(seed: int) -> Any:
         body = {**SLOW, "seed": seed}
         key = IdempotencyKey.of("create", "k", body)
-        return await services.rollouts.create(
+        return await services.admission.create(
             "pool", body, key, EndWaiter(EndWaiters()), is_large=False
         )
 

@@ -19,7 +19,7 @@ from synth_pools.backend.storage.postgres.membership import LEASE_SECONDS, Membe
 from synth_pools.backend.storage.postgres.notices import CHANNEL
 from synth_pools.backend.storage.postgres.schema import WRITERS_LOCK, migrate
 from synth_pools.backend.storage.postgres.sessions import open_session
-from synth_pools.backend.storage.statements import Notice, Transaction
+from synth_pools.backend.storage.transactions import Notice, Transaction
 from tests.postgres.sessions import LIMIT, Onlooker, onlooker, stopped
 
 NUMBERS = "SELECT number FROM synth_pools.backends ORDER BY number"

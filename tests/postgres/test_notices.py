@@ -12,7 +12,7 @@ from synth_pools.backend.storage.postgres.notices import (
     telling,
 )
 from synth_pools.backend.storage.postgres.rollout_writes import portions, statement
-from synth_pools.backend.storage.statements import Notice, RolloutWrite
+from synth_pools.backend.storage.transactions import Notice, RolloutWrite
 
 SOME = [Notice("queued", "p"), Notice("ended", "p", "r"), Notice("backends")]
 

@@ -14,7 +14,7 @@ from synth_pools.backend.settings import Secret, Settings, StoreURL
 from synth_pools.backend.sharing import Peers
 from synth_pools.backend.storage.pools import insert_pool
 from synth_pools.backend.storage.postgres.database import PostgresDatabase
-from synth_pools.backend.storage.statements import Notice
+from synth_pools.backend.storage.transactions import Notice
 from synth_pools.spec import load_spec
 from tests.postgres.sessions import LIMIT, Onlooker, onlooker
 from tests.support.backend_server import KEY

@@ -25,7 +25,8 @@ from synth_pools.backend.storage.database import (
 from synth_pools.backend.storage.postgres import database as postgres_module
 from synth_pools.backend.storage.postgres.connection import StatementError
 from synth_pools.backend.storage.postgres.database import PostgresDatabase
-from synth_pools.backend.storage.statements import Notice, Snapshot
+from synth_pools.backend.storage.statements import Snapshot
+from synth_pools.backend.storage.transactions import Notice
 from tests.postgres.sessions import LIMIT, Onlooker, onlooker
 from tests.postgres.test_membership import LAPSED
 from tests.postgres.test_outages import keys, put

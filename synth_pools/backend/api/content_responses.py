@@ -11,7 +11,7 @@ from concurrent.futures import Executor
 from typing import Any
 from urllib.parse import quote
 
-from synth_pools.backend.api.messages import BytesResponse
+from synth_pools.backend.api.responses import BytesResponse
 from synth_pools.backend.domain.errors import ApiError
 from synth_pools.backend.resources.byte_budget import Reservation
 from synth_pools.backend.storage.contents.store import in_executor

@@ -12,25 +12,23 @@ from starlette.websockets import WebSocketClose
 
 from synth_pools.backend.api.disconnects import ClientDisconnectedError
 from synth_pools.backend.api.handlers import HANDLERS, require_complete
-from synth_pools.backend.api.host_header import check_host
 from synth_pools.backend.api.live_page import LivePage
-from synth_pools.backend.api.messages import (
-    BytesResponse,
-    EventStreamResponse,
-    JSONResponse,
-    Request,
-    TextResponse,
-)
 from synth_pools.backend.api.metrics import CONTENT_TYPE, exposition
-from synth_pools.backend.api.request_reader import (
+from synth_pools.backend.api.requests import (
+    Request,
     base_url_of,
     check_head,
+    check_host,
     headers_of,
     parse_body,
     read_body,
 )
-from synth_pools.backend.api.response_writer import (
+from synth_pools.backend.api.responses import (
     PIECE_BYTES,
+    BytesResponse,
+    EventStreamResponse,
+    JSONResponse,
+    TextResponse,
     in_pieces,
     send_json,
     send_large,
@@ -142,11 +140,11 @@ class _Exchange:
         if path == "/health" and method in _READING:
             self._name = "health"
             return JSONResponse(200, _HEALTH)
-        if is_page_path(path):
-            self._name = "page"
-            return await self._page.respond(self._scope, self._headers, self._receive)
         if path in ("/v1", "/metrics") or path.startswith("/v1/"):
             self._require_key()
+        elif is_page_path(path):
+            self._name = "page"
+            return await self._page.respond(self._scope, self._headers, self._receive)
         if path == "/metrics":
             self._name = "metrics"
             if method not in _READING:

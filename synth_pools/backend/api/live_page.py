@@ -6,8 +6,8 @@ from collections.abc import Mapping
 
 from starlette.types import Receive, Scope
 
-from synth_pools.backend.api.messages import TextResponse
-from synth_pools.backend.api.request_reader import read_body
+from synth_pools.backend.api.requests import read_body
+from synth_pools.backend.api.responses import TextResponse
 from synth_pools.backend.domain import clock
 from synth_pools.backend.domain.errors import payload_too_large
 from synth_pools.backend.services import Services

@@ -6,9 +6,9 @@ from collections.abc import Callable, Collection, Sequence
 from dataclasses import dataclass
 from typing import Any, TypeVar
 
-from synth_pools.backend.api.messages import (
+from synth_pools.backend.api.requests import Request
+from synth_pools.backend.api.responses import (
     JSONResponse,
-    Request,
     Response,
     json_response,
     json_text_response,

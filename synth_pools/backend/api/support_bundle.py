@@ -15,7 +15,7 @@ from importlib.metadata import PackageNotFoundError, version
 from typing import IO, Any
 
 from synth_pools._version import __version__
-from synth_pools.backend.api.messages import Request
+from synth_pools.backend.api.requests import Request
 from synth_pools.backend.api_keys import read_keys_file
 from synth_pools.backend.artifacts.listing import stored_artifacts
 from synth_pools.backend.artifacts.redaction import MASK, Redactor, names_secret

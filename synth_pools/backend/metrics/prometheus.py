@@ -19,7 +19,7 @@ from prometheus_client.core import (
 )
 from prometheus_client.metrics_core import Metric
 
-from synth_pools.backend.metrics.primitives import Histogram
+from synth_pools.backend.metrics.recorder import Histogram
 from synth_pools.backend.metrics.snapshot import ContainerReading, Reading, StoredCounts
 
 _PREFIX = "synth_pools"

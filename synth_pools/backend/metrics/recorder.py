@@ -2,9 +2,13 @@
 
 from __future__ import annotations
 
-from synth_pools.backend.domain.state_changes import RolloutChange
-from synth_pools.backend.metrics.primitives import Counters, Histogram, Histograms
+from bisect import bisect_left
+from collections.abc import Hashable, Sequence
+from typing import Generic, TypeVar
 
+from synth_pools.backend.domain.state_changes import PoolChange, RolloutChange, write_line
+
+_L = TypeVar("_L", bound=Hashable)
 # A request takes a fraction of a millisecond, or as long as `mode: sync` makes it wait.
 _REQUEST_BOUNDS = (0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10, 60, 600)
 # Rollouts take from nothing to a day.
@@ -19,8 +23,79 @@ NO_OPERATION = "(none)"
 _CLASSES = {number: f"{number}xx" for number in range(1, 6)}
 
 
+class Histogram:
+    """Counts of observed values by the bound that they fall below.
+
+    Observed by one thread. Another may read meanwhile and is at most one observation behind.
+    """
+
+    __slots__ = ("_bounds", "_counts", "sum")
+
+    def __init__(self, bounds: Sequence[float]) -> None:
+        self._bounds = tuple(bounds)
+        # One more than there are bounds: what lies above them all.
+        self._counts = [0] * (len(self._bounds) + 1)
+        self.sum = 0.0
+
+    def observe(self, value: float) -> None:
+        """Count one value."""
+        self._counts[bisect_left(self._bounds, value)] += 1
+        self.sum += value
+
+    def cumulative(self) -> list[tuple[float, int]]:
+        """Return each bound, infinity last, with the number of values at or below it."""
+        counts = self._counts.copy()
+        total = 0
+        pairs = []
+        for bound, count in zip((*self._bounds, float("inf")), counts, strict=True):
+            total += count
+            pairs.append((bound, total))
+        return pairs
+
+
+class Histograms(Generic[_L]):
+    """A histogram for each label, or tuple of labels, that has been seen."""
+
+    __slots__ = ("_bounds", "_by_label")
+
+    def __init__(self, bounds: Sequence[float]) -> None:
+        self._bounds = tuple(bounds)
+        self._by_label: dict[_L, Histogram] = {}
+
+    def observe(self, label: _L, value: float) -> None:
+        """Count one value under a label."""
+        histogram = self._by_label.get(label)
+        if histogram is None:
+            histogram = self._by_label[label] = Histogram(self._bounds)
+        histogram.observe(value)
+
+    def items(self) -> list[tuple[_L, Histogram]]:
+        """Return the labels and their histograms."""
+        return list(self._by_label.items())
+
+
+class Counters(Generic[_L]):
+    """A counter for each label, or tuple of labels."""
+
+    __slots__ = ("_by_label",)
+
+    def __init__(self) -> None:
+        self._by_label: dict[_L, int] = {}
+
+    def count(self, label: _L) -> None:
+        """Count one more under a label."""
+        self._by_label[label] = self._by_label.get(label, 0) + 1
+
+    def items(self) -> list[tuple[_L, int]]:
+        """Return the labels and their counts."""
+        return list(self._by_label.items())
+
+
 class MetricsRecorder:
-    """Counters and histograms, without labels whose number grows with use."""
+    """Counters and histograms, without labels whose number grows with use.
+
+    It observes the commits of the database.
+    """
 
     def __init__(self) -> None:
         # By operation and class of status.
@@ -52,8 +127,13 @@ class MetricsRecorder:
         """Count a rollout that another backend has taken over, and whose writes are refused."""
         self.refused_writes += 1
 
-    def changed(self, change: RolloutChange) -> None:
-        """Count a change of a rollout's state."""
+    def changed(self, change: PoolChange | RolloutChange, request_id: str | None) -> None:
+        """Count a change of state, and write its line of the log."""
+        if isinstance(change, RolloutChange):
+            self._count(change)
+        write_line(change, request_id)
+
+    def _count(self, change: RolloutChange) -> None:
         if change.status == "queued":
             self.admitted += not change.is_put_back
         elif change.status == "running":

@@ -37,6 +37,11 @@ def timeout_of(limits: Any) -> float | None:
     return None
 
 
+def limit_seconds(view: Mapping[str, Any], request_limits: object, default_seconds: float) -> float:
+    """Return the time limit of a rollout, by its request, its pool's view, or the settings."""
+    return timeout_of(request_limits) or timeout_of(view["config"]) or default_seconds
+
+
 def most_attempts_of(limits: Any) -> int:
     """Return the number of times that a rollout may be sent to a container."""
     value = limits.get("max_attempts") if isinstance(limits, dict) else None
@@ -87,19 +92,33 @@ class Attempt:
         request: dict[str, Any],
         number: int,
         url: str | None,
-        limit_seconds: float,
+        default_seconds: float,
         *,
+        spent_seconds: float = 0.0,
         is_resumed: bool = False,
         owner: int | None = None,
     ) -> Self:
-        """Return an attempt with what the pool, by its view, says of its containers."""
+        """Return an attempt, with the settings of its pool.
+
+        Args:
+            view: The view of the pool.
+            rollout_id: The rollout.
+            request: Its request.
+            number: The number of the attempt, from 1.
+            url: The address that the rollout is sent to.
+            default_seconds: The time limit where request and pool set none.
+            spent_seconds: Seconds since the attempt started.
+            is_resumed: True for an attempt that a former run of the backend has sent.
+            owner: The number of the backend that makes it.
+        """
+        limit = limit_seconds(view, request.get("limits"), default_seconds)
         return cls(
             rollout_id,
             request,
             number,
             url,
             container_key_env(view),
-            limit_seconds,
+            max(0.0, limit - spent_seconds),
             submits_asynchronously(view),
             telemetry_of(view),
             is_resumed,

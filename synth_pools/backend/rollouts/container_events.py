@@ -11,7 +11,7 @@ from typing import Any, NamedTuple, Self
 
 from synth_pools.backend.domain import json_text
 from synth_pools.backend.domain.target import Target, TargetError
-from synth_pools.backend.rollouts.event_feed import RolloutNotifier
+from synth_pools.backend.rollouts.notifier import RolloutNotifier
 from synth_pools.backend.rollouts.results import event_text, within
 from synth_pools.backend.settings import Settings
 from synth_pools.backend.storage.database import Database, Transaction

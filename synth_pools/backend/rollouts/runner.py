@@ -16,10 +16,10 @@ from synth_pools.backend.domain.clock import now, seconds_between
 from synth_pools.backend.domain.errors import SHORTAGE, ApiError
 from synth_pools.backend.domain.target import Answer, Target, TargetError
 from synth_pools.backend.resources.workers import Workers
-from synth_pools.backend.rollouts.attempts import Attempt
+from synth_pools.backend.rollouts.attempts import Attempt, limit_seconds
 from synth_pools.backend.rollouts.background_tasks import BackgroundTasks
 from synth_pools.backend.rollouts.container_events import AgentEvents, ContainerEvents
-from synth_pools.backend.rollouts.event_feed import RolloutNotifier
+from synth_pools.backend.rollouts.notifier import RolloutNotifier
 from synth_pools.backend.rollouts.polling import follow, is_accepted
 from synth_pools.backend.rollouts.recovery import lost
 from synth_pools.backend.rollouts.results import interpret_politely
@@ -90,31 +90,8 @@ class Runner:
 
     def limit_seconds(self, pool: Pool, request_limits: Any = None) -> float:
         """Return the time limit of a rollout, by its request, its pool or the settings."""
-        return self._transitions.limit_seconds(pool, request_limits)
-
-    def lease(self, pool_id: str) -> Lease | None:
-        """Lease a container at once; None where a rollout would have to wait for one."""
-        return self._balancer.acquire_if_open(pool_id)
-
-    def first_attempt(
-        self,
-        rollout_id: str,
-        request: dict[str, Any],
-        pool: Pool,
-        url: str | None,
-        owner: int | None,
-    ) -> Attempt:
-        """Return the first attempt at a rollout that is being admitted.
-
-        Args:
-            rollout_id: The rollout.
-            request: Its request.
-            pool: Its pool.
-            url: The address that it is to be sent to.
-            owner: The number of this backend.
-        """
-        limit = self.limit_seconds(pool, request.get("limits"))
-        return Attempt.of_pool(pool.view, rollout_id, request, 1, url, limit, owner=owner)
+        default = self._settings.default_timeout_seconds
+        return limit_seconds(pool.view, request_limits, default)
 
     async def run(self, pool_id: str, rollout_id: str, begun: Begun | None = None) -> RunEnd:
         """See a rollout to its end: one that waits, or one that ran when the backend ended.

@@ -13,7 +13,7 @@ from typing import NamedTuple, Protocol
 from synth_pools.backend.containers.balancer import Lease
 from synth_pools.backend.rollouts.attempts import Attempt
 from synth_pools.backend.rollouts.background_tasks import BackgroundTasks, cancel_all
-from synth_pools.backend.rollouts.capacity import AdmissionControl
+from synth_pools.backend.rollouts.completion_rates import CompletionRates
 from synth_pools.backend.rollouts.pool_queue import Place, PoolQueue
 from synth_pools.backend.storage.claims import Claim
 from synth_pools.backend.storage.database import DatabaseClosedError, StorageError
@@ -52,16 +52,24 @@ class RunsRollouts(Protocol):
         """See a rollout to its end, or find that it may not start yet."""
         ...
 
-    def lease(self, pool_id: str) -> Lease | None:
-        """Lease a container at once; None where a rollout would have to wait for one."""
-        ...
-
     async def fail_crashed(self, rollout_id: str) -> None:
         """End a rollout whose `run` raised."""
         ...
 
     def interrupt(self, pool_id: str | None) -> None:
         """Have those put back that wait for a container of a pool, or of any (None)."""
+        ...
+
+
+class LeasesContainers(Protocol):
+    """The part of the balancer that the scheduler uses."""
+
+    def can_start(self, pool_id: str) -> bool:
+        """Return True if a container of the pool would take one more rollout."""
+        ...
+
+    def acquire_if_open(self, pool_id: str) -> Lease | None:
+        """Lease a container at once; None where a rollout would have to wait for one."""
         ...
 
 
@@ -91,9 +99,9 @@ class Scheduler:
 
     Args:
         runner: Runs what is started.
-        has_container: Whether a pool has a container that would take one more.
+        balancer: Knows the containers of pools.
         wake: Set when rollouts that waited may be able to start, by whoever knows.
-        admission: Told of every end.
+        rates: Counts every end.
         background: Takes the failing of rollouts that crashed the runner.
         claims: The queues in the database, where other backends use them too; None where all that
             waits is known here.
@@ -103,9 +111,9 @@ class Scheduler:
     def __init__(
         self,
         runner: RunsRollouts,
-        has_container: Callable[[str], bool],
+        balancer: LeasesContainers,
         wake: asyncio.Event,
-        admission: AdmissionControl,
+        rates: CompletionRates,
         background: BackgroundTasks,
         claims: ClaimsRollouts | None = None,
         refused: Callable[[], None] = lambda: None,
@@ -114,9 +122,9 @@ class Scheduler:
         self._refused = refused
         self._claiming: set[asyncio.Task[None]] = set()
         self._runner = runner
-        self._has_container = has_container
+        self._balancer = balancer
         self._wake = wake
-        self._admission = admission
+        self._rates = rates
         self._background = background
         self._pools: dict[str, PoolQueue] = {}
         self._held: set[str] = set()
@@ -188,9 +196,9 @@ class Scheduler:
         queue = self._pools.get(pool_id)
         if queue is not None and queue.free_places <= 0:
             return None
-        if self._winding_down or pool_id in self._held or not self._has_container(pool_id):
+        if self._winding_down or pool_id in self._held or not self._balancer.can_start(pool_id):
             return None
-        lease = self._runner.lease(pool_id)
+        lease = self._balancer.acquire_if_open(pool_id)
         if lease is None:
             return None
         if queue is None:
@@ -315,7 +323,7 @@ class Scheduler:
 
     def _may_start(self, pool_id: str) -> bool:
         is_stopping = self._winding_down or self._is_closed
-        return not is_stopping and pool_id not in self._held and self._has_container(pool_id)
+        return not is_stopping and pool_id not in self._held and self._balancer.can_start(pool_id)
 
     def _begin_claim(self, claims: ClaimsRollouts, pool_id: str, queue: PoolQueue) -> None:
         queue.is_claiming = True
@@ -350,7 +358,7 @@ class Scheduler:
 
     def _can_start(self, pool_id: str, queue: PoolQueue) -> bool:
         held = pool_id in self._held
-        return queue.can_start(held=held) and self._has_container(pool_id)
+        return queue.can_start(held=held) and self._balancer.can_start(pool_id)
 
     def _start(
         self, pool_id: str, queue: PoolQueue, rollout_id: str, begun: Begun | None = None
@@ -390,7 +398,7 @@ class Scheduler:
         if queue.running.get(rollout_id) is task:
             del queue.running[rollout_id]
             del queue.turns[rollout_id]
-        self._admission.count_end(pool_id)
+        self._rates.count_end(pool_id)
         self._freed(pool_id, queue)
 
     def _freed(self, pool_id: str, queue: PoolQueue) -> None:
@@ -403,4 +411,4 @@ class Scheduler:
             self._wake.set()
         elif not queue.is_busy and self._pools.get(pool_id) is queue:
             del self._pools[pool_id]
-            self._admission.forget(pool_id)
+            self._rates.forget(pool_id)

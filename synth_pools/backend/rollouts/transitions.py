@@ -12,8 +12,8 @@ from synth_pools.backend.domain.clock import now, seconds_between
 from synth_pools.backend.domain.definitions import container_urls, starts_containers
 from synth_pools.backend.domain.errors import ApiError
 from synth_pools.backend.domain.target import TargetError
-from synth_pools.backend.rollouts.attempts import Attempt, is_address_of, timeout_of
-from synth_pools.backend.rollouts.event_feed import RolloutNotifier
+from synth_pools.backend.rollouts.attempts import Attempt, is_address_of
+from synth_pools.backend.rollouts.notifier import RolloutNotifier
 from synth_pools.backend.rollouts.recovery import is_lost, lost
 from synth_pools.backend.rollouts.scheduler import RunEnd
 from synth_pools.backend.settings import Settings
@@ -69,11 +69,6 @@ class Transitions:
         self._contents = contents
         self._notifier = notifier
         self._balancer = balancer
-
-    def limit_seconds(self, pool: Pool, request_limits: object = None) -> float:
-        """Return the time limit of a rollout, by its request, its pool or the settings."""
-        limit = timeout_of(request_limits) or timeout_of(pool.view["config"])
-        return limit or self._settings.default_timeout_seconds
 
     def begin_all(
         self, asked: Sequence[tuple[Transaction, NextAttempt]]
@@ -204,17 +199,15 @@ class Transitions:
 
     def _attempt(self, rollout: Row, pool: Pool, owner: int | None, *, is_resumed: bool) -> Attempt:
         request = json.loads(rollout["request"])
-        limit = self.limit_seconds(pool, request.get("limits"))
-        if is_resumed:
-            limit = max(0.0, limit - seconds_between(rollout["attempt_started_at"], now()))
-        number, url = rollout["attempt"], rollout["attempt_url"]
+        started_at = rollout["attempt_started_at"]
         return Attempt.of_pool(
             pool.view,
             rollout["id"],
             request,
-            number,
-            url,
-            limit,
+            rollout["attempt"],
+            rollout["attempt_url"],
+            self._settings.default_timeout_seconds,
+            spent_seconds=seconds_between(started_at, now()) if is_resumed else 0.0,
             is_resumed=is_resumed,
             owner=owner,
         )

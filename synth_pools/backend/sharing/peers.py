@@ -10,9 +10,9 @@ from functools import partial
 from synth_pools.backend.containers.balancer import Balancer
 from synth_pools.backend.processes import Processes
 from synth_pools.backend.rollouts.background_tasks import BackgroundTasks
-from synth_pools.backend.rollouts.event_feed import RolloutNotifier
+from synth_pools.backend.rollouts.cancellation import RolloutCancellation
+from synth_pools.backend.rollouts.notifier import RolloutNotifier
 from synth_pools.backend.rollouts.scheduler import Scheduler
-from synth_pools.backend.rollouts.service import RolloutService
 from synth_pools.backend.sharing.container_health import SharedHealth
 from synth_pools.backend.storage import claims, pools, rollouts
 from synth_pools.backend.storage.database import (
@@ -23,7 +23,7 @@ from synth_pools.backend.storage.database import (
     Transaction,
 )
 from synth_pools.backend.storage.pools import Pool
-from synth_pools.backend.storage.statements import Notice
+from synth_pools.backend.storage.transactions import Notice
 
 _log = logging.getLogger(__name__)
 
@@ -41,7 +41,7 @@ class Peers:
         balancer: Knows the containers of pools.
         processes: Starts the containers of pools.
         notifier: Wakes those who wait for changes.
-        service: Cancels what is left in archived pools.
+        cancellation: Cancels the remaining rollouts of archived pools.
         background: Takes what nobody waits for.
 
     Attributes:
@@ -50,12 +50,13 @@ class Peers:
 
     def __init__(
         self,
+        *,
         database: Database,
         scheduler: Scheduler,
         balancer: Balancer,
         processes: Processes,
         notifier: RolloutNotifier,
-        service: RolloutService,
+        cancellation: RolloutCancellation,
         background: BackgroundTasks,
     ) -> None:
         self._database = database
@@ -63,7 +64,7 @@ class Peers:
         self._balancer = balancer
         self._processes = processes
         self._notifier = notifier
-        self._service = service
+        self._cancellation = cancellation
         self._background = background
         self.health = SharedHealth(database, balancer)
         self._is_looking = False
@@ -127,7 +128,7 @@ class Peers:
             for pool_id, concurrency in queued:
                 self._scheduler.announce(pool_id, concurrency)
             for pool_id in archived:
-                self._background.start(self._service.cancel_all(pool_id))
+                self._background.start(self._cancellation.cancel_all(pool_id))
 
         tx.after_commit(go_on)
 

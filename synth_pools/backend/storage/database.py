@@ -13,14 +13,14 @@ from synth_pools.backend.domain import clock
 from synth_pools.backend.domain.errors import StorageUnavailableError
 from synth_pools.backend.errors import DataDirError
 from synth_pools.backend.storage.peers import Peer
-from synth_pools.backend.storage.statements import (
+from synth_pools.backend.storage.statements import Executes, Row, Snapshot
+from synth_pools.backend.storage.transactions import (
+    Batch,
     CommitObserver,
-    Executes,
-    Row,
-    Snapshot,
+    Job,
+    Together,
     Transaction,
 )
-from synth_pools.backend.storage.transactions import Batch, Job, Together
 
 __all__ = [
     "CommitObserver",

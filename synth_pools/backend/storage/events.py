@@ -9,7 +9,7 @@ from dataclasses import dataclass
 
 from synth_pools.backend.storage import sql_functions
 from synth_pools.backend.storage.database import Row, Snapshot, Transaction
-from synth_pools.backend.storage.statements import RolloutWrite
+from synth_pools.backend.storage.transactions import RolloutWrite
 
 QUEUED = "rollout.queued"
 STARTED = "rollout.started"

@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Iterable
 from typing import Protocol
 
-from synth_pools.backend.storage.statements import Notice, Transaction
+from synth_pools.backend.storage.transactions import Notice, Transaction
 
 
 class FencedError(Exception):

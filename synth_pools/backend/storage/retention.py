@@ -20,7 +20,6 @@ from synth_pools.backend.storage.contents.store import (
     in_executor,
 )
 from synth_pools.backend.storage.database import Database, Transaction
-from synth_pools.backend.storage.idempotency import KEY_SECONDS
 
 # So many at once hold up nobody's admission for long.
 _MOST_FORGOTTEN = 200
@@ -34,11 +33,20 @@ _MOST_NAMES = 100
 _log = logging.getLogger(__name__)
 
 
-async def forget_finished(database: Database, contents: ContentStore, keep_seconds: float) -> None:
-    """Delete, again and again, what ended more than `keep_seconds` ago."""
+async def forget_finished(
+    database: Database, contents: ContentStore, keep_seconds: float, key_seconds: float
+) -> None:
+    """Delete finished rollouts periodically.
+
+    Args:
+        database: Stores the rollouts.
+        contents: Stores the contents of their artifacts.
+        keep_seconds: The time for which a finished rollout is kept.
+        key_seconds: The lifetime of an Idempotency-Key, whose rollout is kept at least as long.
+    """
 
     def work(tx: Transaction) -> tuple[int, set[str]]:
-        keys_since = clock.unix_time() - KEY_SECONDS
+        keys_since = clock.unix_time() - key_seconds
         return rollouts.delete_finished(tx, ago(keep_seconds), keys_since, _MOST_FORGOTTEN)
 
     pause = min(_LONGEST_PAUSE, keep_seconds / 10)

@@ -26,7 +26,7 @@ from synth_pools.backend.storage.database import Row, Transaction
 from synth_pools.backend.storage.peers import FencedError
 from synth_pools.backend.storage.rollout_results import RolloutResult
 from synth_pools.backend.storage.rollouts import FINAL, find_head, find_rollout
-from synth_pools.backend.storage.statements import RolloutWrite
+from synth_pools.backend.storage.transactions import RolloutWrite
 
 _QUEUED = '{"status":"queued"}'
 # A rollout that has started, as it was before.

@@ -3,15 +3,159 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable, Sequence
-from typing import Any, TypeVar
+from collections.abc import Callable, Iterable, Sequence
+from functools import partial
+from typing import Any, Literal, NamedTuple, Protocol, TypeVar
 
 from synth_pools.backend.domain import clock
-from synth_pools.backend.domain.state_changes import REQUEST_ID
-from synth_pools.backend.storage.statements import CommitObserver, Transaction, WritingConnection
+from synth_pools.backend.domain.state_changes import REQUEST_ID, PoolChange, RolloutChange
+from synth_pools.backend.storage.statements import Executes, Row
 
 _T = TypeVar("_T")
 _Item = TypeVar("_Item")
+
+NoticeKind = Literal["events", "ended", "cancelled", "queued", "pool", "backends", "health"]
+
+
+class WritingConnection(Executes, Protocol):
+    """Snapshot of a writer.
+
+    Attributes:
+        owner: The number of this backend among those that share the database; None where no other
+            can use it.
+        notices: What others are told of the transaction; None where there are no others.
+    """
+
+    owner: int | None
+    notices: dict[Notice, None] | None
+
+    def executemany(self, sql: str, parameters: Iterable[Sequence[Any]], /) -> object:
+        """Run one statement with each of these parameters."""
+        ...
+
+    def written_rollouts(self, writes: Sequence[RolloutWrite], /) -> list[Row | None]:
+        """Write rollouts with their events, and return each as it is then.
+
+        Args:
+            writes: The writes, in the order of their events; all of them are one statement, with
+                parameters of the same types, and return the same columns.
+
+        Returns:
+            Their rows; None where nothing was changed.
+        """
+        ...
+
+
+class Notice(NamedTuple):
+    """Notice of a change, for the other backends on the same database: they read what it is.
+
+    Attributes:
+        kind: Of a rollout: it has new `events`, has `ended`, was `cancelled`. Of a pool: something
+            is `queued` in it, or the `pool` itself has changed. `backends`: one has left. `health`:
+            a container was ejected or taken back.
+        pool_id: The pool.
+        rollout_id: The rollout; empty for what is no rollout's.
+    """
+
+    kind: NoticeKind
+    pool_id: str = ""
+    rollout_id: str = ""
+
+
+class RolloutWrite(NamedTuple):
+    """Statement that inserts or updates one rollout, and the events that go with it.
+
+    Attributes:
+        sql: The statement, `INSERT ... VALUES` or `UPDATE ... SET ... WHERE`; it counts the events
+            in `last_sequence`.
+        parameters: Its parameters.
+        key: The id of the rollout, or its number.
+        moment: The time of the events.
+        events: The type and the data of each.
+        columns: What of the rollout is returned; the id or the number is among it, as the key is.
+    """
+
+    sql: str
+    parameters: Sequence[Any]
+    key: str | int
+    moment: str
+    events: Sequence[tuple[str, str]]
+    columns: str = "*"
+
+    @property
+    def key_column(self) -> str:
+        """The column that the key is in."""
+        return "id" if isinstance(self.key, str) else "seq"
+
+
+class CommitObserver(Protocol):
+    """Told of everything that is written."""
+
+    def committed(self, writes: int, seconds: float, *, failed: bool) -> None:
+        """Count a transaction; called in the writer's thread."""
+
+    def changed(self, change: PoolChange | RolloutChange, request_id: str | None) -> None:
+        """Count a change of state; called in the event loop, once it is on disk."""
+
+
+class Transaction:
+    """View of the database that a write has, with what is to happen once it is on disk.
+
+    Args:
+        connection: The connection of the writer.
+        callbacks: Where what is to happen after the commit is added.
+        request_id: The request that asked for the write.
+        observer: Told of changes of state after the commit.
+
+    Attributes:
+        owner: As of the connection.
+    """
+
+    __slots__ = (
+        "_callbacks",
+        "_notices",
+        "_observer",
+        "_request_id",
+        "execute",
+        "executemany",
+        "owner",
+        "written_rollouts",
+    )
+
+    def __init__(
+        self,
+        connection: WritingConnection,
+        callbacks: list[Callable[[], None]],
+        request_id: str | None,
+        observer: CommitObserver | None,
+    ) -> None:
+        self.execute = connection.execute
+        self.executemany = connection.executemany
+        self.written_rollouts = connection.written_rollouts
+        self.owner = connection.owner
+        self._notices = connection.notices
+        self._callbacks = callbacks
+        self._request_id = request_id
+        self._observer = observer
+
+    def written_rollout(self, write: RolloutWrite) -> Row | None:
+        """Write one rollout with its events, and return it; None where nothing was changed."""
+        return self.written_rollouts((write,))[0]
+
+    def changed(self, change: PoolChange | RolloutChange) -> None:
+        """Tell the observer of a change of state, and which request asked for it."""
+        if self._observer is not None:
+            self.after_commit(partial(self._observer.changed, change, self._request_id))
+
+    def tell(self, kind: NoticeKind, pool_id: str = "", rollout_id: str = "") -> None:
+        """Tell the other backends of a change, at the commit."""
+        if self._notices is not None:
+            self._notices[Notice(kind, pool_id, rollout_id)] = None
+
+    def after_commit(self, *callbacks: Callable[[], None]) -> None:
+        """Call these in the event loop after the commit, even if nobody waits for it any more."""
+        self._callbacks += callbacks
+
 
 # Work on items of many, each with its transaction, and all of these are the same one. What cannot
 # be done with an item is returned, and then nothing is changed for it.

@@ -8,12 +8,8 @@ from typing import Any
 
 import pytest
 
-from synth_pools.backend.domain import json_structure, json_text
-from synth_pools.backend.domain.json_structure import (
-    TooDeepError,
-    TooManyValuesError,
-    require_within,
-)
+from synth_pools.backend.domain import json_text
+from synth_pools.backend.domain.json_text import TooDeepError, TooManyValuesError, require_within
 
 HIDING = ['"', "\\", '\\"', "[", "]", "{", "}", ",", ":", "\\\\", "é", "\ud83d", "a"]
 
@@ -41,7 +37,7 @@ def some_value(chance: random.Random, level: int = 0) -> Any:
 @pytest.fixture(params=[2, 3, 64 * 1024])
 def parts(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> None:
     """Scan a few bytes at a time, so that every text is cut at every place."""
-    monkeypatch.setattr(json_structure, "_SCANNED_AT_ONCE", request.param)
+    monkeypatch.setattr(json_text, "_SCANNED_AT_ONCE", request.param)
 
 
 @pytest.mark.usefixtures("parts")

@@ -8,11 +8,10 @@ import logging
 
 import pytest
 
-from synth_pools.backend.containers.balancer import Lease
-from synth_pools.backend.limits import Limits
 from synth_pools.backend.rollouts.background_tasks import BackgroundTasks, cancel_all
-from synth_pools.backend.rollouts.capacity import AdmissionControl
+from synth_pools.backend.rollouts.completion_rates import CompletionRates
 from synth_pools.backend.rollouts.scheduler import Begun, RunEnd, Scheduler
+from tests.backend.rollouts.test_scheduler import Containers
 from tests.support.backend_server import logged_by
 
 LIMIT = 10.0
@@ -108,9 +107,6 @@ class Runs:
         self.failed.append(rollout_id)
         self.changed.set()
 
-    def lease(self, pool_id: str) -> Lease | None:
-        raise NotImplementedError
-
     def interrupt(self, pool_id: str | None) -> None:
         assert pool_id is None
 
@@ -123,9 +119,7 @@ class Runs:
 
 async def test_what_is_put_back_is_the_first_again() -> None:
     runs, background = Runs({"b": 2}), BackgroundTasks()
-    scheduler = Scheduler(
-        runs, lambda _: True, asyncio.Event(), AdmissionControl(Limits()), background
-    )
+    scheduler = Scheduler(runs, Containers(), asyncio.Event(), CompletionRates(), background)
     scheduler.enqueue("p", 1, ["a", "b", "c"])
     # Nothing starts before the scheduler does.
     await asyncio.sleep(0)
@@ -140,15 +134,13 @@ async def test_what_is_put_back_is_the_first_again() -> None:
 
 async def test_a_run_that_crashes_is_failed_and_the_next_one_starts(failures: list[str]) -> None:
     runs, background, wake = Runs({}), BackgroundTasks(), asyncio.Event()
-    has_container = False
-    scheduler = Scheduler(
-        runs, lambda _: has_container, wake, AdmissionControl(Limits()), background
-    )
+    containers = Containers(is_open=False)
+    scheduler = Scheduler(runs, containers, wake, CompletionRates(), background)
     scheduler.start()
     scheduler.enqueue("p", 1, ["crash", "a"])
     await asyncio.sleep(0)
     assert runs.order == []
-    has_container = True
+    containers.is_open = True
     wake.set()
     await runs.until(2, failed=1)
     assert runs.order == ["crash", "a"]

@@ -15,7 +15,7 @@ import pytest
 
 from synth_pools.backend.errors import BadOptionError
 from synth_pools.backend.limits import Limits
-from synth_pools.backend.rollouts.capacity import CompletionRate
+from synth_pools.backend.rollouts.completion_rates import CompletionRate
 from synth_pools.backend.storage.rollout_changes import NewRollout, insert_rollouts
 from synth_pools.backend.storage.sqlite.database import SQLiteDatabase
 from tests.support.backend_server import KEY, Server, eventually, serve

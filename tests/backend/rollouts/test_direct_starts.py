@@ -12,11 +12,11 @@ import pytest
 
 from synth_pools.backend.domain.errors import ApiError
 from synth_pools.backend.domain.validation import Contract
-from synth_pools.backend.rollouts.end_waiters import EndWaiter, EndWaiters
+from synth_pools.backend.rollouts.admission.idempotency import BatchKey, IdempotencyKey
+from synth_pools.backend.rollouts.notifier import EndWaiter, EndWaiters
 from synth_pools.backend.services import Services, open_services
 from synth_pools.backend.settings import Secret, Settings
 from synth_pools.backend.storage.database import Row, Transaction
-from synth_pools.backend.storage.idempotency import BatchKey, IdempotencyKey
 from synth_pools.backend.storage.pools import insert_pool
 from synth_pools.backend.storage.sqlite.database import SQLiteDatabase
 from synth_pools.spec import load_spec
@@ -40,7 +40,7 @@ async def services(tmp_path: Path) -> AsyncIterator[Services]:
 
 async def run(services: Services, request: dict[str, Any]) -> Row:
     with services.notifier.end_waiter() as end:
-        await services.rollouts.create(POOL, request, None, end, is_large=False)
+        await services.admission.create(POOL, request, None, end, is_large=False)
         ended = await end.wait(LIMIT)
         assert ended is not None
         return ended
@@ -93,7 +93,7 @@ async def test_rollouts_leave_nothing_to_the_garbage_collector(services: Service
 
 async def test_one_that_has_to_wait_starts_in_a_transaction_of_its_own(services: Services) -> None:
     places = [
-        await services.rollouts.create(POOL, SLOW, None, EndWaiter(EndWaiters()), is_large=False)
+        await services.admission.create(POOL, SLOW, None, EndWaiter(EndWaiters()), is_large=False)
         for _ in range(PLACES)
     ]
     before = writes(services)
@@ -101,7 +101,7 @@ async def test_one_that_has_to_wait_starts_in_a_transaction_of_its_own(services:
     async with asyncio.timeout(LIMIT):
         while writes(services) - before < 3:  # noqa: ASYNC110 - nobody tells
             await asyncio.sleep(0)
-    await services.rollouts.cancel(POOL, places[0]["id"])
+    await services.cancellation.cancel(POOL, places[0]["id"])
     ended = await asyncio.gather(*waiting)
     assert writes(services) - before == 3 * 3 + 1
     # First come, first served.
@@ -115,7 +115,7 @@ async def test_what_is_not_admitted_gives_its_place_back(services: Services) -> 
     key = IdempotencyKey.of("s", "k", body)
     changed = IdempotencyKey.of("s", "k", {})
     end = EndWaiter(EndWaiters())
-    first = await services.rollouts.create(POOL, body, key, end, is_large=False)
+    first = await services.admission.create(POOL, body, key, end, is_large=False)
     await until_idle(services)
     for pool_id, request, used in (
         ("no-such-pool", AT_ONCE, None),
@@ -123,9 +123,9 @@ async def test_what_is_not_admitted_gives_its_place_back(services: Services) -> 
         (POOL, body, changed),
     ):
         with pytest.raises(ApiError):
-            await services.rollouts.create(pool_id, request, used, end, is_large=False)
+            await services.admission.create(pool_id, request, used, end, is_large=False)
         await until_idle(services)
-    again = await services.rollouts.create(POOL, body, key, end, is_large=False)
+    again = await services.admission.create(POOL, body, key, end, is_large=False)
     assert (again["id"], again["status"]) == (first["id"], "completed")
     await until_idle(services)
 
@@ -139,7 +139,7 @@ async def test_no_place_is_lost_where_whoever_asked_is_cancelled(
         end = EndWaiter(EndWaiters())
         before = services.recorder.admitted
         asking = asyncio.create_task(
-            services.rollouts.create(POOL, request, None, end, is_large=is_large)
+            services.admission.create(POOL, request, None, end, is_large=is_large)
         )
         await asyncio.sleep(0)
         assert services.scheduler._pools[POOL].promised == 1
@@ -164,7 +164,7 @@ async def test_one_that_is_stopped_before_its_first_step_gives_all_back(
             assert services.balancer.member(POOL, url).running == 1
             services.scheduler.stop(POOL, [rollout["id"]])
 
-    await services.rollouts.create(POOL, AT_ONCE, None, Stops(EndWaiters()), is_large=False)
+    await services.admission.create(POOL, AT_ONCE, None, Stops(EndWaiters()), is_large=False)
     await until_idle(services)
     assert services.balancer.member(POOL, url).running == 0
 
@@ -173,7 +173,7 @@ async def test_as_many_run_as_there_are_places(services: Services) -> None:
     """They are admitted together; the places of the pool are known once the first of them is."""
     end = EndWaiter(EndWaiters())
     made = await asyncio.gather(
-        *(services.rollouts.create(POOL, SLOW, None, end, is_large=False) for _ in range(9))
+        *(services.admission.create(POOL, SLOW, None, end, is_large=False) for _ in range(9))
     )
     ids = [row["id"] for row in made]
     queue = services.scheduler._pools[POOL]
@@ -188,7 +188,7 @@ async def test_as_many_run_as_there_are_places(services: Services) -> None:
 async def test_one_that_names_no_pool_takes_two_transactions(services: Services) -> None:
     before = writes(services)
     with services.notifier.end_waiter() as end:
-        await services.rollouts.create(None, AT_ONCE, None, end, is_large=False)
+        await services.admission.create(None, AT_ONCE, None, end, is_large=False)
         ended = await end.wait(LIMIT)
     assert ended is not None
     assert (ended["pool_id"], ended["status"]) == (POOL, "completed")
@@ -199,9 +199,9 @@ async def test_one_that_names_no_pool_takes_two_transactions(services: Services)
 async def test_those_of_a_batch_start_in_the_places_that_are_free(
     services: Services, named: dict[str, Any]
 ) -> None:
-    items = services.rollouts.batch_items(None, [{**SLOW, **named}] * (PLACES + 3), None)
+    items = services.admission.batch_items(None, [{**SLOW, **named}] * (PLACES + 3), None)
     before = writes(services)
-    made = await services.rollouts.create_batch(items, None)
+    made = await services.admission.create_batch(items, None)
     ids = [row["id"] for row in made if not isinstance(row, ApiError)]
     queue = services.scheduler._pools[POOL]
     assert writes(services) - before == 1
@@ -218,12 +218,12 @@ async def test_a_batch_gives_back_the_places_of_what_it_does_not_start(services:
         {**AT_ONCE, "pool_id": POOL},
     ]
     key = BatchKey("s", "k", requests)
-    items = services.rollouts.batch_items(None, requests, key)
-    first = await services.rollouts.create_batch(items, key)
+    items = services.admission.batch_items(None, requests, key)
+    first = await services.admission.create_batch(items, key)
     assert [isinstance(each, ApiError) for each in first] == [True, True, True, False]
     await until_idle(services)
     # All of it once more: what was admitted is there already.
-    again = await services.rollouts.create_batch(items, key)
+    again = await services.admission.create_batch(items, key)
     assert [each["id"] for each in again if not isinstance(each, ApiError)] == [
         each["id"] for each in first if not isinstance(each, ApiError)
     ]
@@ -238,7 +238,7 @@ async def test_no_place_is_lost_where_another_pool_gets_it(
     genuine = services.scheduler.hold_place
     monkeypatch.setattr(services.scheduler, "hold_place", lambda *_: genuine("other"))
     with services.notifier.end_waiter() as end:
-        await services.rollouts.create(None, AT_ONCE, None, end, is_large=False)
+        await services.admission.create(None, AT_ONCE, None, end, is_large=False)
         ended = await end.wait(LIMIT)
     assert ended is not None
     assert (ended["pool_id"], ended["status"]) == (POOL, "completed")

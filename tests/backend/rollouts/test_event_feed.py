@@ -14,7 +14,8 @@ from typing import Any
 import httpx
 import pytest
 
-from synth_pools.backend.rollouts.event_feed import RolloutNotifier, follow_events
+from synth_pools.backend.rollouts.event_feed import follow_events
+from synth_pools.backend.rollouts.notifier import RolloutNotifier
 from synth_pools.backend.storage import events as stored_events
 from synth_pools.backend.storage import pools
 from synth_pools.backend.storage.database import Database, Transaction

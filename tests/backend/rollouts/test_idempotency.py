@@ -14,9 +14,9 @@ import httpx
 import pytest
 
 from synth_pools.backend.domain import clock
+from synth_pools.backend.rollouts.admission.idempotency import forget_old_keys
 from synth_pools.backend.storage.data_dir import FILE_NAME
 from synth_pools.backend.storage.database import Transaction
-from synth_pools.backend.storage.idempotency import forget_old_keys
 from synth_pools.backend.storage.sqlite.database import SQLiteDatabase
 from tests.support.backend_server import KEY, Server, eventually, serve
 

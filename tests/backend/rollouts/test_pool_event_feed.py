@@ -12,8 +12,9 @@ from typing import Any
 
 import pytest
 
-from synth_pools.backend.rollouts import event_feed
-from synth_pools.backend.rollouts.event_feed import RolloutNotifier, follow_events
+from synth_pools.backend.rollouts import notifier
+from synth_pools.backend.rollouts.event_feed import follow_events
+from synth_pools.backend.rollouts.notifier import RolloutNotifier
 from synth_pools.backend.storage import events as stored_events
 from synth_pools.backend.storage import pools, rollouts
 from synth_pools.backend.storage.data_dir import FILE_NAME
@@ -138,7 +139,7 @@ async def test_what_is_left_out_costs_pieces_of_limited_size(story: PoolStory) -
 async def test_small_pieces_do_not_fill_the_memory(
     story: PoolStory, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(event_feed, "_SHARED_BYTES", 10_000)
+    monkeypatch.setattr(notifier, "_SHARED_BYTES", 10_000)
     await story.tell(60_000)
     await story.end()
     # Each is a position of some 30 bytes, and what keeps it is far more than that.

@@ -13,8 +13,9 @@ import httpx
 import pytest
 
 from synth_pools.backend.limits import Limits
-from synth_pools.backend.rollouts.capacity import AdmissionControl
-from synth_pools.backend.rollouts.placement import Placement
+from synth_pools.backend.rollouts.admission.admissions import Placement
+from synth_pools.backend.rollouts.admission.capacity import AdmissionControl
+from synth_pools.backend.rollouts.completion_rates import CompletionRates
 from synth_pools.backend.storage.data_dir import FILE_NAME
 from synth_pools.backend.storage.database import Database, Transaction
 from synth_pools.backend.storage.pools import find_pool, insert_pool
@@ -51,7 +52,7 @@ async def steps_of_admission(database: SQLiteDatabase, pool_id: str | None) -> i
     def admit(tx: Transaction) -> None:
         database._writer.set_progress_handler(count, 1)
         pool = Placement(tx).pool_for(pool_id, {})
-        AdmissionControl(limits).room(tx).take(pool)
+        AdmissionControl(limits, CompletionRates()).room(tx).take(pool)
         insert_rollouts([NewRollout(tx, pool.id, None, {})])
         database._writer.set_progress_handler(None, 1)
         raise RollBackError

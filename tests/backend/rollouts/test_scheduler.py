@@ -8,9 +8,8 @@ from collections.abc import Callable
 import pytest
 
 from synth_pools.backend.containers.balancer import Lease
-from synth_pools.backend.limits import Limits
 from synth_pools.backend.rollouts.background_tasks import BackgroundTasks
-from synth_pools.backend.rollouts.capacity import AdmissionControl
+from synth_pools.backend.rollouts.completion_rates import CompletionRates
 from synth_pools.backend.rollouts.scheduler import Begun, ClaimsRollouts, RunEnd, Scheduler
 from synth_pools.backend.storage.claims import Claim
 
@@ -35,9 +34,6 @@ class Runs:
         await self._ends[rollout_id].wait()
         return RunEnd.DONE
 
-    def lease(self, _: str) -> Lease | None:
-        return None
-
     async def fail_crashed(self, rollout_id: str) -> None:
         raise AssertionError(rollout_id)
 
@@ -51,6 +47,19 @@ class Runs:
         async with asyncio.timeout(LIMIT), self.begun:
             await self.begun.wait_for(lambda: len(self.started) >= len(rollout_ids))
         assert self.started == list(rollout_ids)
+
+
+class Containers:
+    """Containers that take rollouts from the queue, while `is_open`."""
+
+    def __init__(self, *, is_open: bool = True) -> None:
+        self.is_open = is_open
+
+    def can_start(self, _: str) -> bool:
+        return self.is_open
+
+    def acquire_if_open(self, _: str) -> Lease | None:
+        return None
 
 
 class Claims:
@@ -71,11 +80,10 @@ class Claims:
 
 
 def scheduler(runs: Runs, claims: ClaimsRollouts | None = None) -> Scheduler:
-    wake = asyncio.Event()
-    admission, background = AdmissionControl(Limits()), BackgroundTasks()
-    made = Scheduler(runs, lambda _: True, wake, admission, background, claims)
-    made.start()
-    return made
+    wake, rates, background = asyncio.Event(), CompletionRates(), BackgroundTasks()
+    started = Scheduler(runs, Containers(), wake, rates, background, claims)
+    started.start()
+    return started
 
 
 async def test_whoever_is_admitted_brings_the_places_of_the_pool() -> None:

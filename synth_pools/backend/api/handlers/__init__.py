@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Awaitable, Callable, Iterable, Mapping
 
 from synth_pools.backend.api.handlers import (
     artifacts,
@@ -14,7 +14,10 @@ from synth_pools.backend.api.handlers import (
     service,
     tasks,
 )
-from synth_pools.backend.api.messages import Handler
+from synth_pools.backend.api.requests import Request
+from synth_pools.backend.api.responses import Response
+
+Handler = Callable[[Request], Awaitable[Response]]
 
 HANDLERS: Mapping[str, Handler] = {
     "list_pools": pools.list_pools,
@@ -90,9 +93,9 @@ def require_complete(operation_ids: Iterable[str]) -> None:
     Raises:
         RuntimeError: They differ.
     """
-    wanted, present = set(operation_ids), set(HANDLERS)
-    if wanted != present:
+    expected, actual = set(operation_ids), set(HANDLERS)
+    if expected != actual:
         raise RuntimeError(
-            f"openapi.yaml and the backend differ: no handler for {sorted(wanted - present)},"
-            f" no operation for {sorted(present - wanted)}"
+            f"openapi.yaml and the backend differ: no handler for {sorted(expected - actual)},"
+            f" no operation for {sorted(actual - expected)}"
         )

@@ -8,9 +8,9 @@ from collections.abc import Callable, Iterator
 
 from synth_pools.backend.api.content_responses import archive_response, content_response
 from synth_pools.backend.api.handlers.rollouts import read_rollout
-from synth_pools.backend.api.messages import Request, Response
 from synth_pools.backend.api.pagination import list_document, read_sized, read_with_room
-from synth_pools.backend.api.response_writer import PIECE_BYTES
+from synth_pools.backend.api.requests import Request
+from synth_pools.backend.api.responses import PIECE_BYTES, Response
 from synth_pools.backend.api.support_bundle import make_bundle
 from synth_pools.backend.artifacts.listing import (
     Artifact,

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 from synth_pools.backend.api.disconnects import unless_disconnected
-from synth_pools.backend.api.messages import JSONResponse, Request, Response
+from synth_pools.backend.api.requests import Request
+from synth_pools.backend.api.responses import JSONResponse, Response
 from synth_pools.backend.containers.balancer import Lease
 from synth_pools.backend.domain.definitions import (
     container_key_env,
@@ -47,7 +48,7 @@ async def get_taskset(request: Request) -> Response:
 
 
 async def execute_rollout(request: Request) -> Response:
-    request.services.admission.require_open()
+    request.services.admission_control.require_open()
     pool, lease = await _lease(request, must_be_active=True)
     limit = request.services.runner.limit_seconds(pool, request.body.get("limits"))
     # It counts as work that the container is busy with, though it is no rollout of the pool.

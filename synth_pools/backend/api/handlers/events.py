@@ -3,12 +3,8 @@
 from __future__ import annotations
 
 from synth_pools.backend.api.handlers.rollouts import read_rollout
-from synth_pools.backend.api.messages import (
-    EventStreamResponse,
-    Request,
-    Response,
-    json_text_response,
-)
+from synth_pools.backend.api.requests import Request
+from synth_pools.backend.api.responses import EventStreamResponse, Response, json_text_response
 from synth_pools.backend.rollouts.event_feed import follow_events
 from synth_pools.backend.storage.database import Row, Snapshot
 from synth_pools.backend.storage.event_logs import (

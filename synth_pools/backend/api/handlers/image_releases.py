@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from synth_pools.backend.api.messages import Request, Response
 from synth_pools.backend.api.pagination import whole_list
+from synth_pools.backend.api.requests import Request
+from synth_pools.backend.api.responses import Response
 from synth_pools.backend.domain.errors import ApiError
 from synth_pools.backend.storage.database import Snapshot
 from synth_pools.backend.storage.pools import find_pool, find_task

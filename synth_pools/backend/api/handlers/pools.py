@@ -6,8 +6,9 @@ from collections.abc import Callable, Mapping
 from typing import Any
 from urllib.parse import quote
 
-from synth_pools.backend.api.messages import Request, Response, created_response, json_response
 from synth_pools.backend.api.pagination import Page, read_page, read_sized
+from synth_pools.backend.api.requests import Request
+from synth_pools.backend.api.responses import Response, created_response, json_response
 from synth_pools.backend.containers.credentials import check_container_key
 from synth_pools.backend.containers.members import Member
 from synth_pools.backend.containers.url_policy import check_container_url
@@ -132,7 +133,7 @@ async def delete_pool(request: Request) -> Response:
         return pool.document(task_documents(tx, pool))
 
     document = await request.services.database.write(work)
-    await request.services.rollouts.cancel_all(pool_id)
+    await request.services.cancellation.cancel_all(pool_id)
     return json_response(document)
 
 

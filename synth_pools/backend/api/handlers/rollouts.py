@@ -11,16 +11,17 @@ from functools import partial
 from typing import Any, TypeVar
 
 from synth_pools.backend.api.disconnects import unless_disconnected
-from synth_pools.backend.api.messages import Request, Response, json_response, json_text_response
 from synth_pools.backend.api.pagination import Page, read_page, read_sized
+from synth_pools.backend.api.requests import Request
+from synth_pools.backend.api.responses import Response, json_response, json_text_response
 from synth_pools.backend.domain import json_text
 from synth_pools.backend.domain.errors import ApiError
-from synth_pools.backend.rollouts.end_waiters import EndWaiter
-from synth_pools.backend.rollouts.service import BatchItem
+from synth_pools.backend.rollouts.admission.idempotency import BatchKey, IdempotencyKey
+from synth_pools.backend.rollouts.admission.service import BatchItem
+from synth_pools.backend.rollouts.notifier import EndWaiter
 from synth_pools.backend.storage import events as stored_events
 from synth_pools.backend.storage import rollouts
 from synth_pools.backend.storage.database import Row, Snapshot
-from synth_pools.backend.storage.idempotency import BatchKey, IdempotencyKey
 from synth_pools.backend.storage.pools import find_pool
 from synth_pools.backend.storage.rollout_documents import (
     rollout_document,
@@ -54,7 +55,7 @@ async def create_rollout(request: Request) -> Response:
     key = await _idempotency_key(request, pool_id or "", request.body)
     is_large = len(request.raw_body) > _LARGE_BODY_BYTES
     with request.services.notifier.end_waiter() as end:
-        rollout = await request.services.rollouts.create(
+        rollout = await request.services.admission.create(
             pool_id, request.body, key, end, is_large=is_large
         )
         return await _creation_response(request, rollout, key, end)
@@ -64,12 +65,12 @@ async def replay_rollout(request: Request) -> Response:
     rollout_id = request.path("rollout_id")
     key = await _idempotency_key(request, rollout_id, None)
     with request.services.notifier.end_waiter() as end:
-        rollout = await request.services.rollouts.replay(rollout_id, key, end)
+        rollout = await request.services.admission.replay(rollout_id, key, end)
         return await _creation_response(request, rollout, key, end)
 
 
 async def validate_rollout(request: Request) -> Response:
-    errors, pool_id = await request.services.rollouts.validate(request.body)
+    errors, pool_id = await request.services.admission.validate(request.body)
     return json_response({"valid": not errors, "errors": errors, "pool_id": pool_id})
 
 
@@ -78,7 +79,7 @@ async def create_rollout_batch(request: Request) -> Response:
         key, items = await asyncio.to_thread(_read_batch, request)
     else:
         key, items = _read_batch(request)
-    results = await request.services.rollouts.create_batch(items, key)
+    results = await request.services.admission.create_batch(items, key)
     items_text = ",".join(_batch_item(index, result) for index, result in enumerate(results))
     ids = [result["id"] for result in results if not isinstance(result, ApiError)]
     references = ",".join(f'{{"id":"{one}","rollout_id":"{one}"}}' for one in ids)
@@ -98,7 +99,7 @@ async def get_rollout(request: Request) -> Response:
 
 
 async def cancel_rollout(request: Request) -> Response:
-    rollout = await request.services.rollouts.cancel(
+    rollout = await request.services.cancellation.cancel(
         request.parameters.get("pool_id"), request.path("rollout_id")
     )
     return await _row_response(rollout, 200)
@@ -161,7 +162,7 @@ def _read_batch(request: Request) -> tuple[BatchKey | None, list[BatchItem]]:
     if "Idempotency-Key" in request.parameters:
         key = BatchKey(request.operation.id, request.parameters["Idempotency-Key"], body)
     requests = [*(body.get("rollouts") or ()), *(body.get("requests") or ())]
-    return key, request.services.rollouts.batch_items(body.get("pool_id"), requests, key)
+    return key, request.services.admission.batch_items(body.get("pool_id"), requests, key)
 
 
 def _batch_item(index: int, result: Row | ApiError) -> str:

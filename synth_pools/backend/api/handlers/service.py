@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from synth_pools.backend.api.messages import Request, Response, json_response
+from synth_pools.backend.api.requests import Request
+from synth_pools.backend.api.responses import Response, json_response
 from synth_pools.backend.domain.definitions import TARGETS
 from synth_pools.backend.storage import pools, rollouts
 

@@ -5,8 +5,9 @@ from __future__ import annotations
 import json
 from typing import Any
 
-from synth_pools.backend.api.messages import Request, Response, created_response, json_response
 from synth_pools.backend.api.pagination import later_name, list_document, read_sized
+from synth_pools.backend.api.requests import Request
+from synth_pools.backend.api.responses import Response, created_response, json_response
 from synth_pools.backend.containers.url_policy import check_container_url
 from synth_pools.backend.domain import json_text
 from synth_pools.backend.domain.definitions import (

@@ -12,7 +12,8 @@ from synth_pools.backend.storage.postgres.dialect import translated
 from synth_pools.backend.storage.postgres.greenlets import wait
 from synth_pools.backend.storage.postgres.notices import telling
 from synth_pools.backend.storage.postgres.rollout_writes import portions, statement
-from synth_pools.backend.storage.statements import Notice, RolloutWrite, Row
+from synth_pools.backend.storage.statements import Row
+from synth_pools.backend.storage.transactions import Notice, RolloutWrite
 
 _T = TypeVar("_T")
 

@@ -29,8 +29,14 @@ from synth_pools.backend.storage.postgres.notices import literal
 from synth_pools.backend.storage.postgres.readers import Readers
 from synth_pools.backend.storage.postgres.schema import VERSION, migrate
 from synth_pools.backend.storage.postgres.sessions import end_session, open_writing_session
-from synth_pools.backend.storage.statements import CommitObserver, Snapshot, Transaction
-from synth_pools.backend.storage.transactions import Batch, Job, run_jobs
+from synth_pools.backend.storage.statements import Snapshot
+from synth_pools.backend.storage.transactions import (
+    Batch,
+    CommitObserver,
+    Job,
+    Transaction,
+    run_jobs,
+)
 
 _T = TypeVar("_T")
 _log = logging.getLogger(__name__)

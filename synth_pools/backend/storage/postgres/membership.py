@@ -23,7 +23,7 @@ from synth_pools.backend.storage.postgres.connection import StatementError, driv
 from synth_pools.backend.storage.postgres.notices import CHANNEL, payloads, read_payload
 from synth_pools.backend.storage.postgres.schema import WRITERS_LOCK
 from synth_pools.backend.storage.postgres.sessions import end_session, open_session
-from synth_pools.backend.storage.statements import Notice
+from synth_pools.backend.storage.transactions import Notice
 
 _log = logging.getLogger(__name__)
 

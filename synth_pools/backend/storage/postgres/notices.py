@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator
 from typing import cast, get_args
 
-from synth_pools.backend.storage.statements import Notice, NoticeKind
+from synth_pools.backend.storage.transactions import Notice, NoticeKind
 
 CHANNEL = "synth_pools"
 

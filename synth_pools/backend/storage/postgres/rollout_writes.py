@@ -12,7 +12,7 @@ from collections.abc import Iterator, Sequence
 from functools import lru_cache
 from typing import Any
 
-from synth_pools.backend.storage.statements import RolloutWrite
+from synth_pools.backend.storage.transactions import RolloutWrite
 
 # A rollout's events are found among those of all: how many at once that costs next to nothing.
 _MOST = 64

@@ -21,14 +21,14 @@ from synth_pools.backend.storage.sql_functions import NEXT_PLACE
 from synth_pools.backend.storage.sqlite.queue_counts import QueueCounts
 from synth_pools.backend.storage.sqlite.schema import VERSION, prepare, read_version
 from synth_pools.backend.storage.sqlite.vacuum import give_back_free_pages
-from synth_pools.backend.storage.statements import (
+from synth_pools.backend.storage.statements import Row, Snapshot
+from synth_pools.backend.storage.transactions import (
+    Batch,
     CommitObserver,
     Notice,
     RolloutWrite,
-    Row,
-    Snapshot,
+    run_jobs,
 )
-from synth_pools.backend.storage.transactions import Batch, run_jobs
 
 # Of a compaction that is under way, or was killed.
 DRAFT_NAME = f"{FILE_NAME}-compact"

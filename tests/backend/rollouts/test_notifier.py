@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 from typing import Any, cast
 
-from synth_pools.backend.rollouts.end_waiters import EndWaiter, EndWaiters
+from synth_pools.backend.rollouts.notifier import EndWaiter, EndWaiters
 from synth_pools.backend.storage.database import Row
 
 

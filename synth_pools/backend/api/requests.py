@@ -1,28 +1,35 @@
-"""Reading of requests: head, body and JSON, each within its limits."""
+"""Requests: reading of head, body and JSON, each within its limits."""
 
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Mapping
-from functools import partial
+import ipaddress
+import re
+from collections.abc import Collection, Mapping
+from dataclasses import dataclass
+from functools import lru_cache, partial
 from typing import Any
 
 from starlette.types import Receive, Scope
 
 from synth_pools.backend.api.disconnects import ClientDisconnectedError
+from synth_pools.backend.containers.url_policy import IpAddress, plain
 from synth_pools.backend.domain import json_text
 from synth_pools.backend.domain.errors import (
     bad_request,
+    forbidden_host,
     headers_too_large,
     no_room,
     payload_too_large,
     too_many_values,
     unsupported_media_type,
 )
+from synth_pools.backend.domain.openapi import Operation
 from synth_pools.backend.limits import Limits
 from synth_pools.backend.resources.byte_budget import ByteBudget, NoRoomError, Reservation, timeout
 from synth_pools.backend.resources.workers import Workers
 from synth_pools.backend.server.protocol import Receiving
+from synth_pools.backend.services import Services
 
 _VERSIONS = frozenset({"1.0", "1.1", "2", "3"})
 _MERGE_PATCH = "application/merge-patch+json"
@@ -30,6 +37,35 @@ _MERGE_PATCH = "application/merge-patch+json"
 _MOST_IN_A_THREAD = 1024 * 1024
 # A colon, a space and the end of the line.
 _BETWEEN = 4
+_HOST = re.compile(
+    r"(?:\[(?P<address>[0-9A-Fa-f:.]+)\]|(?P<name>[A-Za-z0-9._~-]+))(?::[0-9]{1,5})?"
+)
+
+
+@dataclass(slots=True)
+class Request:
+    """One request, every part of it validated against openapi.yaml."""
+
+    services: Services
+    operation: Operation
+    # Path, query and header parameters by name; those that were not sent are absent.
+    parameters: dict[str, Any]
+    # None where there is none; the bytes are those that were sent.
+    body: Any
+    raw_body: bytes
+    base_url: str
+    receive: Receive
+    # Of a large body.
+    reserved: Reservation | None = None
+
+    def forget_body(self) -> None:
+        """Give back the memory of the body, which is needed no more."""
+        self.body, self.raw_body = None, b""
+        if self.reserved is not None:
+            self.reserved.release()
+
+    def path(self, name: str) -> str:
+        return str(self.parameters[name])
 
 
 def headers_of(scope: Scope) -> dict[str, str]:
@@ -170,3 +206,49 @@ async def parse_body(
         raise too_many_values(limits.max_body_values) from None
     except json_text.BrokenJsonError as error:
         raise bad_request(f"The body is no JSON: {error}.") from None
+
+
+def check_host(scope: Scope, headers: Mapping[str, str], allowed_hosts: Collection[str]) -> None:
+    """Refuse a host name that is neither this machine's nor allowed.
+
+    Args:
+        scope: The ASGI scope, which has the address that was connected to.
+        headers: The request's headers by lower-case name.
+        allowed_hosts: Further names, in lower case.
+
+    Raises:
+        ApiError: 403 `forbidden_host`; 400 for a header that names no host.
+    """
+    header = headers.get("host")
+    if header is None:
+        # HTTP/1.0, which no browser speaks.
+        return
+    name = _name(header)
+    if name == "localhost" or name.endswith(".localhost") or name in allowed_hosts:
+        return
+    # The address of the connection itself: no other can be right, whatever a proxy may say.
+    called = str((scope.get("server") or ("127.0.0.1",))[0])
+    if not _is_same_host(name, called):
+        raise forbidden_host(name)
+
+
+@lru_cache(maxsize=256)
+def _is_same_host(name: str, called: str) -> bool:
+    try:
+        address, own = ipaddress.ip_address(name), ipaddress.ip_address(called)
+    except ValueError:
+        return False
+    return address == own or (_is_loopback(address) and _is_loopback(own))
+
+
+def _is_loopback(address: IpAddress) -> bool:
+    # Whether ::ffff:127.0.0.1 is one, too, depends on the version of Python.
+    return address.is_loopback and plain(address) is address
+
+
+def _name(header: str) -> str:
+    """Parse the host in `host`, `host:port`, `[address]` or `[address]:port`."""
+    found = _HOST.fullmatch(header)
+    if found is None:
+        raise bad_request("The header Host names no host.")
+    return (found["address"] or found["name"]).lower().removesuffix(".")

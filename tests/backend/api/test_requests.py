@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 
-from synth_pools.backend.api.request_reader import base_url_of
+from synth_pools.backend.api.requests import base_url_of
 
 
 @pytest.mark.parametrize(

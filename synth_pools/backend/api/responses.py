@@ -1,16 +1,83 @@
-"""Sending of responses over ASGI."""
+"""Responses: their kinds, and how each is sent over ASGI."""
 
 from __future__ import annotations
 
 import contextlib
 from collections.abc import AsyncGenerator, Callable, Iterator, Mapping
+from dataclasses import dataclass, field
+from typing import Any
+from urllib.parse import quote
 
 from starlette.types import Receive, Send
 
 from synth_pools.backend.api.disconnects import unless_disconnected
+from synth_pools.backend.domain import json_text
+from synth_pools.backend.resources.byte_budget import Reservation
+from synth_pools.backend.storage.event_logs import Subject
 
 # Of a large body: what a client does not read is kept for it no more than twice.
 PIECE_BYTES = 64 * 1024
+
+
+# Made for each rollout: a frozen one takes three times as long.
+@dataclass(slots=True)
+class JSONResponse:
+    """A response whose body is JSON text."""
+
+    status: int
+    body: bytes
+    headers: dict[str, str] = field(default_factory=dict)
+    # Of a large one, where it was reserved before it was made.
+    reserved: Reservation | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class TextResponse:
+    """A response for a path that is no operation of openapi.yaml."""
+
+    body: bytes
+    content_type: str
+    status: int = 200
+    headers: dict[str, str] = field(default_factory=dict)
+
+
+@dataclass(frozen=True, slots=True)
+class BytesResponse:
+    """A response that is no JSON; sent as it is made."""
+
+    status: int
+    headers: dict[str, str]
+    chunks: AsyncGenerator[bytes, None]
+    # Of what it holds until the last of them is sent.
+    reserved: Reservation | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class EventStreamResponse:
+    """A stream of server-sent events."""
+
+    subject: Subject
+    pieces: AsyncGenerator[bytes, None]
+
+
+Response = JSONResponse | BytesResponse | EventStreamResponse
+
+
+def json_response(document: Any, status: int = 200) -> JSONResponse:
+    """Respond with a document, serialized as JSON."""
+    return JSONResponse(status, json_text.dumps(document).encode("ascii"))
+
+
+def created_response(document: Any, *path: str) -> JSONResponse:
+    """Respond with what was made, and with where it is: the segments of its path below `/v1`."""
+    location = "/".join(("/v1", *(quote(segment, safe="") for segment in path)))
+    body = json_text.dumps(document).encode("ascii")
+    return JSONResponse(201, body, {"location": location})
+
+
+def json_text_response(document: str, status: int = 200) -> JSONResponse:
+    """Respond with a document that is JSON text already."""
+    return JSONResponse(status, document.encode("ascii"))
 
 
 async def send_json(send: Send, status: int, headers: Mapping[str, str], body: bytes) -> None:

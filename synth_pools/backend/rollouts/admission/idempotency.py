@@ -11,20 +11,26 @@ from typing import Any, NamedTuple
 
 from synth_pools.backend.domain import clock, json_text
 from synth_pools.backend.domain.errors import ApiError, conflict, rollout_not_found
-from synth_pools.backend.storage.database import Database, Executes, Row, StorageError, Transaction
+from synth_pools.backend.storage.database import (
+    Database,
+    Executes,
+    Row,
+    StorageError,
+    Transaction,
+)
 from synth_pools.backend.storage.rollouts import find_rollouts
 
-# How long an Idempotency-Key counts.
+# Lifetime of an Idempotency-Key.
 KEY_SECONDS = 24 * 3600.0
 
-# So many at once hold up nobody's admission for long.
-_MOST_FORGOTTEN = 200
+# Deleting more keys in one transaction would delay admissions.
+_DELETED_AT_ONCE = 200
 _PAUSE_SECONDS = 60.0
 
 
 @dataclass(frozen=True, slots=True)
 class IdempotencyKey:
-    """A caller's key; the scope is the operation and what its path names."""
+    """Key of a caller; the scope is the operation and the ids in its path."""
 
     scope: str
     key: str
@@ -33,23 +39,23 @@ class IdempotencyKey:
     @classmethod
     def of(cls, scope: str, key: str, body: Any) -> IdempotencyKey:
         """Build the key of a request with this body."""
-        # Of the canonical text: bodies that are equal as JSON are the same body.
+        # A digest of the canonical text: bodies that are equal as JSON are the same body.
         digest = hashlib.sha256(json_text.canonical(body).encode("ascii")).hexdigest()
-        # A path may hold what no text of a database can.
+        # A path may hold characters that a database cannot store.
         return cls(scope.encode("unicode_escape").decode("ascii"), key, digest)
 
     @property
-    def place(self) -> tuple[str, str]:
+    def identity(self) -> tuple[str, str]:
         """The scope and the key, which lead to one rollout."""
         return self.scope, self.key
 
     def existing(self, tx: Transaction) -> Row | None:
-        """Return the rollout that this key led to before; 409 where that was with another body."""
-        found = find_existing(tx, (self,)).get(self.place)
-        return None if found is None else found.of(self)
+        """Return the rollout that this key led to before; 409 where its body differs."""
+        existing = find_existing(tx, (self,)).get(self.identity)
+        return None if existing is None else existing.row_for(self)
 
     def reserve(self, tx: Transaction, rollout_id: str) -> None:
-        """Store that this key leads to a rollout; what it led to a day ago is forgotten."""
+        """Store that this key leads to a rollout, in place of an expired one."""
         reserve_all(tx, ((self, rollout_id),))
 
     def stopped_waiting(self, db: Executes) -> bool:
@@ -75,7 +81,7 @@ class Existing(NamedTuple):
     """Rollout that a key led to before.
 
     Attributes:
-        body_sha256: The body that it was used with.
+        body_sha256: The digest of the body that came with the key.
         rollout_id: The id of the rollout.
         row: The rollout; None where it is gone.
     """
@@ -84,8 +90,8 @@ class Existing(NamedTuple):
     rollout_id: str
     row: Row | None
 
-    def of(self, key: IdempotencyKey) -> Row:
-        """Return the rollout; 409 where that was with another body, 404 where it is gone."""
+    def row_for(self, key: IdempotencyKey) -> Row:
+        """Return the rollout; 409 where the body differs, 404 where the rollout is gone."""
         if self.body_sha256 != key.body_sha256:
             raise body_differs(self.rollout_id)
         if self.row is None:
@@ -96,29 +102,29 @@ class Existing(NamedTuple):
 def find_existing(
     tx: Transaction, keys: Sequence[IdempotencyKey]
 ) -> dict[tuple[str, str], Existing]:
-    """Return what those of these keys led to that were used in the last 24 hours."""
+    """Return the rollouts that keys led to in the last 24 hours, by the keys' identities."""
     if not keys:
         return {}
-    found: list[Row] = tx.execute(
+    records: list[Row] = tx.execute(
         "SELECT scope, key, body_sha256, rollout_id FROM idempotency"
         " WHERE scope IN (SELECT value FROM json_each(?))"
         " AND key IN (SELECT value FROM json_each(?)) AND created >= ?",
         (_listed(key.scope for key in keys), _listed(key.key for key in keys), _oldest()),
     ).fetchall()
-    if not found:
+    if not records:
         return {}
-    rows = find_rollouts(tx, [row["rollout_id"] for row in found])
-    # Of scopes and keys that are not asked for together, too.
+    rollouts = find_rollouts(tx, [record["rollout_id"] for record in records])
+    # May hold further pairs of these scopes and keys, which no caller looks up.
     return {
-        (row["scope"], row["key"]): Existing(
-            row["body_sha256"], row["rollout_id"], rows.get(row["rollout_id"])
+        (record["scope"], record["key"]): Existing(
+            record["body_sha256"], record["rollout_id"], rollouts.get(record["rollout_id"])
         )
-        for row in found
+        for record in records
     }
 
 
 def reserve_all(tx: Transaction, reserved: Iterable[tuple[IdempotencyKey, str]]) -> None:
-    """Store which rollouts keys lead to; what they led to a day ago is forgotten."""
+    """Store the rollouts that keys lead to, in place of expired ones."""
     tx.executemany(
         "INSERT INTO idempotency (scope, key, body_sha256, rollout_id, created)"
         " VALUES (?, ?, ?, ?, ?) ON CONFLICT (scope, key) DO UPDATE SET"
@@ -132,36 +138,36 @@ def reserve_all(tx: Transaction, reserved: Iterable[tuple[IdempotencyKey, str]])
 
 
 class BatchKey:
-    """Key of a batch: one for each item, and one that remembers the whole body.
+    """Key of a batch: one for each item, and one that remembers the entire body.
 
-    Each item is repeated alone, so that a repetition creates what was refused before.
+    Each item is repeated alone, so that a repetition creates the items that were refused before.
     """
 
     def __init__(self, scope: str, key: str, body: Any) -> None:
         self._scope = scope
-        self._whole = IdempotencyKey.of(scope, key, body)
+        self._body_key = IdempotencyKey.of(scope, key, body)
 
     def of_item(self, index: int, request: dict[str, Any]) -> IdempotencyKey:
         """Return the key of one item."""
-        return IdempotencyKey.of(f"{self._scope}:{index}", self._whole.key, request)
+        return IdempotencyKey.of(f"{self._scope}:{index}", self._body_key.key, request)
 
     def is_reserved(self, tx: Transaction) -> bool:
-        """Return True if it has admitted something before; 409 where that was of another batch."""
-        return self._whole.existing(tx) is not None
+        """Return True if the key has admitted something before; 409 for another batch."""
+        return self._body_key.existing(tx) is not None
 
     def reserve(self, tx: Transaction, rollout_id: str) -> None:
         """Remember the body, once one of its rollouts is admitted: refusals reserve no key."""
-        self._whole.reserve(tx, rollout_id)
+        self._body_key.reserve(tx, rollout_id)
 
 
 async def forget_old_keys(database: Database) -> None:
-    """Delete, again and again, the keys that count no more, some at a time."""
+    """Delete expired keys periodically, a limited number at a time."""
     while True:
         try:
-            forgotten = await database.write(_delete_old) if database.is_leader else 0
+            deleted = await database.write(_delete_old) if database.is_leader else 0
         except StorageError:
-            forgotten = 0  # it is in the log, and there is a next time
-        if forgotten < _MOST_FORGOTTEN:
+            deleted = 0  # the error is in the log, and the next round tries again
+        if deleted < _DELETED_AT_ONCE:
             await asyncio.sleep(_PAUSE_SECONDS)
 
 
@@ -169,7 +175,7 @@ def _delete_old(tx: Transaction) -> int:
     return tx.execute(
         "DELETE FROM idempotency WHERE (scope, key) IN"
         " (SELECT scope, key FROM idempotency WHERE created < ? LIMIT ?)",
-        (_oldest(), _MOST_FORGOTTEN),
+        (_oldest(), _DELETED_AT_ONCE),
     ).rowcount
 
 

@@ -1,0 +1,293 @@
+"""Admission of rollouts within a transaction: into the queue, or at once into a free place."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Sequence
+from dataclasses import dataclass
+from functools import partial
+from typing import Any
+
+from synth_pools.backend.domain.definitions import can_be_id
+from synth_pools.backend.domain.errors import ApiError, conflict, id_mismatch
+from synth_pools.backend.rollouts.admission.capacity import AdmissionControl
+from synth_pools.backend.rollouts.admission.idempotency import (
+    IdempotencyKey,
+    body_differs,
+    find_existing,
+    reserve_all,
+)
+from synth_pools.backend.rollouts.attempts import Attempt, is_address_of
+from synth_pools.backend.rollouts.notifier import RolloutNotifier
+from synth_pools.backend.rollouts.pool_queue import Place
+from synth_pools.backend.rollouts.scheduler import Scheduler
+from synth_pools.backend.storage.claims import find_pool_with_places, free_places
+from synth_pools.backend.storage.database import Executes, Row, Transaction
+from synth_pools.backend.storage.pools import Pool, find_pool, find_task, task_container_url
+from synth_pools.backend.storage.rollout_changes import NewRollout, insert_rollouts, insert_started
+from synth_pools.backend.storage.sql_functions import LOAD_OF_POOL
+
+
+@dataclass(frozen=True, slots=True)
+class AdmissionRequest:
+    """Request for the admission of a rollout.
+
+    Attributes:
+        pool_id: The pool of the path; None to go by the request.
+        request: The body, as it is validated and placed.
+        key: The Idempotency-Key; None if there is none.
+        stored: The request as it is stored, where that differs.
+        replay_of: The rollout that it repeats.
+        place: A place that is held for it; it starts there, and takes none in the queue.
+    """
+
+    pool_id: str | None
+    request: dict[str, Any]
+    key: IdempotencyKey | None
+    stored: dict[str, Any] | None = None
+    replay_of: str | None = None
+    place: Place | None = None
+
+
+@dataclass(slots=True)
+class _Admitted:
+    key: IdempotencyKey | None
+    pool: Pool
+    new: NewRollout
+    # None for a rollout that waits.
+    place: Place | None
+    # None until it is stored.
+    row: Row | None = None
+
+
+@dataclass(slots=True)
+class _Load:
+    pool_id: str
+    concurrency: int
+    rollouts: int
+
+
+class Placement:
+    """Choice of pools at one moment of the database; repeated lookups are read once.
+
+    Args:
+        db: A transaction or a snapshot.
+        find: Finds a pool there; None is `find_pool`.
+    """
+
+    def __init__(self, db: Executes, find: Callable[[str], Pool] | None = None) -> None:
+        self._db = db
+        self._find = find or partial(find_pool, db)
+        self._pools: dict[str, Pool] = {}
+        self._loads: dict[str, _Load] | None = None
+        self._holders: dict[str, frozenset[str]] = {}
+
+    def pool_for(self, pool_id: str | None, request: dict[str, Any]) -> Pool:
+        """Return the pool of the path, or of the request, or else the least loaded active one."""
+        named_pool, task_id = request.get("pool_id"), request.get("task_id")
+        if pool_id is None:
+            pool_id = named_pool
+        elif named_pool is not None and named_pool != pool_id:
+            raise id_mismatch(f"The path says {pool_id!r}, the body another pool_id.")
+        if pool_id is None:
+            return self._least_loaded(task_id)
+        pool = self._pool(pool_id)
+        pool.require_active()
+        if task_id is not None:
+            find_task(self._db, pool_id, task_id)
+        return pool
+
+    def placed(self, pool_id: str) -> None:
+        """Count one more rollout in a pool than the database has."""
+        if self._loads is not None and pool_id in self._loads:
+            self._loads[pool_id].rollouts += 1
+
+    def _pool(self, pool_id: str) -> Pool:
+        if pool_id not in self._pools:
+            self._pools[pool_id] = self._find(pool_id)
+        return self._pools[pool_id]
+
+    def _least_loaded(self, task_id: str | None) -> Pool:
+        candidates: Iterable[_Load] = self._read_loads().values()
+        if task_id is not None:
+            holders = self._read_holders(task_id)
+            candidates = [load for load in candidates if load.pool_id in holders]
+        # `min` returns the first of equals, and the oldest pool was read first.
+        best = min(candidates, key=lambda load: load.rollouts / load.concurrency, default=None)
+        if best is None:
+            holding = "" if task_id is None else f" that holds task {task_id!r}"
+            raise conflict("no_active_pool", f"There is no active pool{holding}.")
+        return self._pool(best.pool_id)
+
+    def _read_loads(self) -> dict[str, _Load]:
+        if self._loads is None:
+            rows = self._db.execute(
+                f"SELECT id, concurrency, {LOAD_OF_POOL} AS rollouts"  # noqa: S608 - of ours
+                " FROM pools WHERE status = 'active' ORDER BY seq"
+            )
+            self._loads = {row["id"]: _Load(*row) for row in rows}
+        return self._loads
+
+    def _read_holders(self, task_id: str) -> frozenset[str]:
+        if task_id not in self._holders:
+            rows: list[Row] = []
+            if can_be_id(task_id):
+                rows = self._db.execute(
+                    "SELECT pool_id FROM tasks WHERE id = ?", (task_id,)
+                ).fetchall()
+            self._holders[task_id] = frozenset(row["pool_id"] for row in rows)
+        return self._holders[task_id]
+
+
+class Admission:
+    """Admission of rollouts in one transaction, all with the same few statements.
+
+    Args:
+        tx: The transaction.
+        scheduler: Starts or queues the rollouts, after the commit.
+        control: Decides whether one more rollout may wait.
+        notifier: Notified of admitted rollouts, after the commit.
+        default_seconds: The time limit of a rollout whose request and pool set none.
+    """
+
+    def __init__(
+        self,
+        tx: Transaction,
+        scheduler: Scheduler,
+        control: AdmissionControl,
+        notifier: RolloutNotifier,
+        default_seconds: float,
+    ) -> None:
+        self._tx = tx
+        self._scheduler = scheduler
+        self._notifier = notifier
+        self._default_seconds = default_seconds
+        self._placement = (
+            Placement(tx) if tx.owner is None else Placement(tx, partial(find_pool_with_places, tx))
+        )
+        self._room = control.room(tx)
+        # Free places by pool, over all backends, less those that this transaction takes.
+        self._free: dict[str, int] = {}
+
+    def admit(self, request: AdmissionRequest) -> Row:
+        """Admit one rollout, or find the one that the same key admitted before."""
+        [result] = self.admit_all([(self._tx, request)])
+        if isinstance(result, ApiError):
+            raise result
+        return result
+
+    def admit_all(
+        self, requests: Sequence[tuple[Transaction, AdmissionRequest | ApiError]]
+    ) -> list[Row | ApiError]:
+        """Admit rollouts, or find those that the same keys admitted before.
+
+        Args:
+            requests: The requests in the order in which they are admitted, each with the
+                transaction of its caller; an error is the result of a request that is refused
+                already.
+
+        Returns:
+            The row of each rollout, or the error of its refusal.
+        """
+        keys = [
+            request.key
+            for _, request in requests
+            if isinstance(request, AdmissionRequest) and request.key is not None
+        ]
+        existing = find_existing(self._tx, keys) if keys else {}
+        admitted: dict[tuple[str, str] | int, _Admitted] = {}
+        results: list[Row | ApiError | _Admitted] = []
+        for number, (tx, request) in enumerate(requests):
+            if isinstance(request, ApiError):
+                results.append(request)
+                continue
+            identity = number if request.key is None else request.key.identity
+            try:
+                if request.key is not None and identity in existing:
+                    results.append(existing[request.key.identity].row_for(request.key))
+                elif identity in admitted:
+                    results.append(_repeated(admitted[identity], request))
+                else:
+                    admitted[identity] = self._placed(tx, request)
+                    results.append(admitted[identity])
+            except ApiError as error:
+                results.append(error)
+        self._store(list(admitted.values()))
+        return [_row(result) if isinstance(result, _Admitted) else result for result in results]
+
+    def _placed(self, tx: Transaction, request: AdmissionRequest) -> _Admitted:
+        """Find the pool of a rollout, and its place there or in the queue."""
+        body, place = request.request, request.place
+        pool, task_id = self._placement.pool_for(request.pool_id, body), body.get("task_id")
+        pool_id = pool.id
+        new = NewRollout(tx, pool_id, task_id, request.stored or body, request.replay_of)
+        if place is not None and place.pool_id == pool_id and self._is_free(pool, place.lease.url):
+            self._room.start(pool_id)
+            new.url = place.lease.url
+            if task_id is not None:
+                task = find_task(self._tx, pool_id, task_id)
+                new.url = task_container_url(task) or new.url
+        else:
+            place = None
+            self._room.take(pool)
+            if self._tx.owner is not None:
+                self._free[pool_id] = self._free_places(pool) - 1
+        self._placement.placed(pool_id)
+        return _Admitted(request.key, pool, new, place)
+
+    def _is_free(self, pool: Pool, url: str | None) -> bool:
+        """Return whether a place that is held here is free over all backends."""
+        if self._tx.owner is None:
+            return True
+        if not is_address_of(pool.view, url):
+            return False
+        free = self._free_places(pool)
+        if free > 0:
+            self._free[pool.id] = free - 1
+        return free > 0
+
+    def _free_places(self, pool: Pool) -> int:
+        free = self._free.get(pool.id)
+        return free_places(self._tx, pool) if free is None else free
+
+    def _store(self, admitted: Sequence[_Admitted]) -> None:
+        started = [rollout for rollout in admitted if rollout.place is not None]
+        queued = [rollout for rollout in admitted if rollout.place is None]
+        for rollouts, insert in ((started, insert_started), (queued, insert_rollouts)):
+            if rollouts:
+                rows = insert([rollout.new for rollout in rollouts])
+                for rollout, row in zip(rollouts, rows, strict=True):
+                    rollout.row = row
+                    self._dispatch(rollout)
+        reserved = [
+            (rollout.key, rollout.new.id) for rollout in admitted if rollout.key is not None
+        ]
+        if reserved:
+            reserve_all(self._tx, reserved)
+
+    def _dispatch(self, admitted: _Admitted) -> None:
+        """Have a rollout started, or put in its queue, after the commit."""
+        new, pool, place = admitted.new, admitted.pool, admitted.place
+        pool_id, concurrency = new.pool_id, pool.concurrency
+        if place is None:
+            dispatch = partial(self._scheduler.enqueue, pool_id, concurrency, [new.id])
+        else:
+            limit, owner = self._default_seconds, new.tx.owner
+            attempt = Attempt.of_pool(
+                pool.view, new.id, new.request, 1, new.url, limit, owner=owner
+            )
+            dispatch = partial(self._scheduler.start_in, place, concurrency, attempt)
+        new.tx.after_commit(dispatch, partial(self._notifier.notify_pool, pool_id))
+
+
+def _repeated(first: _Admitted, request: AdmissionRequest) -> _Admitted:
+    """Return the admission that has the same key; 409 where its body differs."""
+    first_key, key = first.key, request.key
+    if first_key is not None and key is not None and first_key.body_sha256 != key.body_sha256:
+        raise body_differs(first.new.id)
+    return first
+
+
+def _row(admitted: _Admitted) -> Row:
+    if admitted.row is None:
+        raise LookupError(f"rollout {admitted.new.id!r} is not stored")
+    return admitted.row

@@ -1,0 +1,282 @@
+"""Notification of changes of rollouts: to readers of their events, and to waiters for their ends.
+
+A reader of events is woken, and reads the database. A waiter for an end is handed the row.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+from collections import OrderedDict
+from collections.abc import Callable, Iterator
+from typing import Self
+
+from synth_pools.backend.storage.database import Row
+from synth_pools.backend.storage.event_logs import ENOUGH_BYTES, EventLog, Piece, Subject
+from synth_pools.backend.storage.rollouts import FINAL
+
+# Readers that are woken before other tasks have their turn.
+_WOKEN_AT_ONCE = 16
+# Largest share of time spent on sending to readers: events of the rest of the time go out together.
+_SHARE = 0.1
+_LONGEST_REST = 0.25
+# Bytes shared among readers, over all logs, with the overhead of each piece.
+_SHARED_BYTES = 8 * 1024 * 1024
+_PIECE_OVERHEAD = 512
+# Ends on other backends that are remembered: their notices may arrive before anybody waits here.
+_REMEMBERED_ENDS = 10_000
+
+
+class _Readers:
+    """Readers of the events of one rollout or pool, woken some at a time."""
+
+    def __init__(self) -> None:
+        self.waiting: dict[asyncio.Event, None] = {}
+        # Position after which there was nothing to read since the last change.
+        self.empty_at: int | None = None
+        self.changes = 0
+        self._has_changed = False
+        self._is_waking = False
+
+    def notify(self) -> None:
+        self.empty_at = None
+        self.changes += 1
+        self._has_changed = True
+        if not self._is_waking:
+            self._is_waking = True
+            asyncio.get_running_loop().call_soon(self._begin)
+
+    def _begin(self) -> None:
+        self._has_changed = False
+        loop = asyncio.get_running_loop()
+        self._wake_some(loop, list(self.waiting), loop.time())
+
+    def _wake_some(
+        self, loop: asyncio.AbstractEventLoop, remaining: list[asyncio.Event], start: float
+    ) -> None:
+        for changed in remaining[:_WOKEN_AT_ONCE]:
+            changed.set()
+        if remaining:
+            # The readers that were just woken run first.
+            loop.call_soon(self._wake_some, loop, remaining[_WOKEN_AT_ONCE:], start)
+            return
+        rest = (loop.time() - start) * (1 - _SHARE) / _SHARE
+        loop.call_later(min(rest, _LONGEST_REST), self._go_on)
+
+    def _go_on(self) -> None:
+        if self._has_changed:
+            self._begin()
+        else:
+            self._is_waking = False
+
+
+class RolloutNotifier:
+    """Notifier of readers and waiters.
+
+    Attributes:
+        end_waiters: The waiters for the ends of rollouts.
+    """
+
+    def __init__(self) -> None:
+        self._readers: dict[Subject, _Readers] = {}
+        self.end_waiters = EndWaiters()
+        self._pieces: OrderedDict[tuple[Subject, str, int], Piece] = OrderedDict()
+        self._shared_bytes = 0
+
+    def __len__(self) -> int:
+        reading = sum(len(readers.waiting) for readers in self._readers.values())
+        return reading + len(self.end_waiters)
+
+    @contextlib.contextmanager
+    def read(self, subject: Subject) -> Iterator[tuple[_Readers, asyncio.Event]]:
+        """Yield all readers of a rollout or pool, and an event that is set after every change."""
+        readers = self._readers.setdefault(subject, _Readers())
+        changed = asyncio.Event()
+        readers.waiting[changed] = None
+        try:
+            yield readers, changed
+        finally:
+            readers.waiting.pop(changed)
+            if not readers.waiting:
+                self._readers.pop(subject, None)
+
+    def end_waiter(self) -> EndWaiter:
+        """Return a waiter for the end of a rollout that is about to be admitted."""
+        return EndWaiter(self.end_waiters)
+
+    def notify(self, rollout_id: str, pool_id: str) -> None:
+        """Wake the readers of the events of a rollout, and of its pool."""
+        if self._readers:
+            self._notify(Subject("rollout", rollout_id))
+            self._notify(Subject("pool", pool_id))
+
+    def notify_pool(self, pool_id: str) -> None:
+        """Wake the readers of the events of a pool."""
+        self._notify(Subject("pool", pool_id))
+
+    def notify_all(self) -> None:
+        """Wake all readers of events."""
+        for subject in list(self._readers):
+            self._notify(subject)
+
+    def notify_end(self, rollout: Row) -> None:
+        """Wake the readers of the events of a rollout, and hand it to the waiters for its end."""
+        self.notify(rollout["id"], rollout["pool_id"])
+        self.end_waiters.hand_out(rollout)
+
+    def shared(self, log: EventLog, position: int) -> Piece | None:
+        """Return the events after a position that other readers have read, as one piece.
+
+        Args:
+            log: The log.
+            position: The position of the reader.
+        """
+        pieces: list[Piece] = []
+        size = 0
+        while True:
+            place = (log.subject, log.selection, position)
+            piece = self._pieces.get(place)
+            if piece is None:
+                break
+            self._pieces.move_to_end(place)
+            pieces.append(piece)
+            size += len(piece.data)
+            position = piece.end
+            if piece.is_full or piece.is_last or size >= ENOUGH_BYTES:
+                break
+        if len(pieces) < 2:
+            return pieces[0] if pieces else None
+        last = pieces[-1]
+        is_full = last.is_full or size >= ENOUGH_BYTES
+        return Piece(b"".join(piece.data for piece in pieces), last.end, is_full, last.is_last)
+
+    def share(self, log: EventLog, position: int, piece: Piece) -> None:
+        """Keep a piece for other readers; beyond the limit the least recently used ones go."""
+        place = (log.subject, log.selection, position)
+        former = self._pieces.pop(place, None)
+        self._shared_bytes += _size(piece) - (0 if former is None else _size(former))
+        self._pieces[place] = piece
+        while self._shared_bytes > _SHARED_BYTES:
+            _, dropped = self._pieces.popitem(last=False)
+            self._shared_bytes -= _size(dropped)
+
+    def _notify(self, subject: Subject) -> None:
+        readers = self._readers.get(subject)
+        if readers is not None:
+            readers.notify()
+
+
+class EndWaiters:
+    """All waiters for the ends of rollouts.
+
+    Attributes:
+        look_up: Reads the rows of rollouts that have ended on another backend, and hands them out;
+            None where there are no other backends.
+    """
+
+    def __init__(self) -> None:
+        self._by_rollout: dict[str, set[EndWaiter]] = {}
+        self._ended_elsewhere: OrderedDict[str, None] = OrderedDict()
+        self.look_up: Callable[[list[str]], None] | None = None
+
+    @property
+    def rollout_ids(self) -> list[str]:
+        """The rollouts that have waiters."""
+        return list(self._by_rollout)
+
+    def note_end(self, rollout_id: str) -> bool:
+        """Note that a rollout has ended on another backend; True if anybody waits for that."""
+        if rollout_id in self._by_rollout:
+            return True
+        self._ended_elsewhere[rollout_id] = None
+        if len(self._ended_elsewhere) > _REMEMBERED_ENDS:
+            self._ended_elsewhere.popitem(last=False)
+        return False
+
+    def __len__(self) -> int:
+        return sum(map(len, self._by_rollout.values()))
+
+    def add(self, waiter: EndWaiter, rollout_id: str) -> None:
+        """Register a waiter for the end of a rollout."""
+        self._by_rollout.setdefault(rollout_id, set()).add(waiter)
+        if self.look_up is not None and rollout_id in self._ended_elsewhere:
+            self.look_up([rollout_id])
+
+    def discard(self, waiter: EndWaiter, rollout_id: str) -> None:
+        """Drop a waiter, if it is registered."""
+        waiting = self._by_rollout.get(rollout_id)
+        if waiting is not None:
+            waiting.discard(waiter)
+            if not waiting:
+                del self._by_rollout[rollout_id]
+
+    def hand_out(self, rollout: Row) -> None:
+        """Hand the row of a rollout that has ended to all its waiters."""
+        for waiter in self._by_rollout.get(rollout["id"], ()):
+            waiter.take(rollout)
+
+
+class EndWaiter:
+    """Waiter for the end of one rollout, from its admission to the end of the block.
+
+    Args:
+        waiters: All waiters.
+    """
+
+    __slots__ = ("_end", "_is_closed", "_rollout_id", "_waiters")
+
+    def __init__(self, waiters: EndWaiters) -> None:
+        self._waiters = waiters
+        self._end: asyncio.Future[Row | None] = asyncio.get_running_loop().create_future()
+        self._rollout_id: str | None = None
+        self._is_closed = False
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self._is_closed = True
+        if self._rollout_id is not None:
+            self._waiters.discard(self, self._rollout_id)
+
+    def attach(self, rollout: Row) -> None:
+        """Begin to wait for a rollout; called at the commit of the transaction that read its row.
+
+        No end is missed: it is in this row, or comes with a later commit.
+
+        Args:
+            rollout: The row.
+        """
+        if rollout["status"] in FINAL:
+            self.take(rollout)
+        elif not self._is_closed:
+            self._rollout_id = str(rollout["id"])
+            self._waiters.add(self, self._rollout_id)
+
+    def take(self, rollout: Row) -> None:
+        """Take the row of the rollout, which has ended."""
+        if not self._end.done():
+            self._end.set_result(rollout)
+
+    async def wait(self, limit_seconds: float) -> Row | None:
+        """Return the row of the rollout once it has ended.
+
+        Args:
+            limit_seconds: The longest wait.
+
+        Returns:
+            The row; None if it takes longer.
+        """
+        limit = asyncio.get_running_loop().call_later(limit_seconds, self._give_up)
+        try:
+            return await self._end
+        finally:
+            limit.cancel()
+
+    def _give_up(self) -> None:
+        if not self._end.done():
+            self._end.set_result(None)
+
+
+def _size(piece: Piece) -> int:
+    return len(piece.data) + _PIECE_OVERHEAD
