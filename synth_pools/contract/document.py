@@ -47,7 +47,25 @@ class DocumentedResponse:
 
 @dataclass(frozen=True, slots=True)
 class Operation:
-    """One operation: its method, its path and its documented responses by status."""
+    """One operation, as the document describes it.
+
+    Attributes:
+        id: Its operationId.
+        method: Its method, in capital letters.
+        path: Its path, with the names of ids in braces.
+        tag: Its first tag.
+        responses: The documented responses by status.
+        pattern: The paths that it answers.
+        request: The schema of its JSON body; None where it takes none.
+        body_required: False if it may be called without a body.
+        body_fields: The fields that the document names in the body.
+        headers: The request headers that the document names, in small letters.
+        feature: The feature of the server without which it may be missing; "" where it never is.
+        result: The name of the schema of its JSON result; "" where it has none.
+        item: The name of the schema of the items of that result; "" where it is no list.
+        lists: The fields of that result that hold lists of items.
+        is_paged: True if that result is a page, with a cursor of the next.
+    """
 
     id: str
     method: str
@@ -56,6 +74,23 @@ class Operation:
     responses: Mapping[str, DocumentedResponse]
     pattern: re.Pattern[str] = field(repr=False)
     request: Mapping[str, Any] | None = field(repr=False, default=None)
+    body_required: bool = True
+    body_fields: tuple[str, ...] = ()
+    headers: frozenset[str] = frozenset()
+    feature: str = ""
+    result: str = ""
+    item: str = ""
+    lists: tuple[str, ...] = ()
+    is_paged: bool = False
+
+    @property
+    def id_names(self) -> tuple[str, ...]:
+        """The names of the ids in the path."""
+        return tuple(self.pattern.groupindex)
+
+    def own_ids(self, ids: Mapping[str, str]) -> dict[str, str]:
+        """Return those of some ids that the path names."""
+        return {name: ids[name] for name in self.id_names if name in ids}
 
     @property
     def route(self) -> str:
@@ -177,6 +212,15 @@ class Document:
         return {name: tuple(op.responses) for name, op in self.operations.items()}
 
     @cached_property
+    def optional(self) -> dict[str, tuple[str, ...]]:
+        """The operations that a server may lack, by the feature that says whether it has them."""
+        found: dict[str, tuple[str, ...]] = {}
+        for operation in self.every.values():
+            if operation.feature:
+                found[operation.feature] = (*found.get(operation.feature, ()), operation.id)
+        return found
+
+    @cached_property
     def event_data(self) -> dict[str, str]:
         """The schemas of the data of events, by name, by the type of the event."""
         schemas: Mapping[str, Any] = self._spec.get("components", {}).get("schemas", {})
@@ -217,17 +261,40 @@ class Document:
                     str(status): self._answer(str(status), self._resolve(response))
                     for status, response in raw["responses"].items()
                 }
-                tag = next(iter(raw.get("tags", [])), "")
-                content = self._resolve(raw.get("requestBody", {})).get("content", {})
+                body = self._resolve(raw.get("requestBody", {}))
+                schema = body.get("content", {}).get("application/json", {}).get("schema")
+                parameters = map(
+                    self._resolve, (*item.get("parameters", ()), *raw.get("parameters", ()))
+                )
                 yield Operation(
                     raw["operationId"],
                     method.upper(),
                     path,
-                    tag,
+                    next(iter(raw.get("tags", [])), ""),
                     responses,
                     pattern,
-                    content.get("application/json", {}).get("schema"),
+                    schema,
+                    body_required=body.get("required", False),
+                    body_fields=tuple(self._resolve(schema or {}).get("properties", {})),
+                    headers=frozenset(
+                        one["name"].lower() for one in parameters if one.get("in") == "header"
+                    ),
+                    feature=raw.get("x-feature", ""),
+                    **self._result(responses),
                 )
+
+    def _result(self, responses: Mapping[str, DocumentedResponse]) -> dict[str, Any]:
+        """Describe the JSON that a success answers, as attributes of `Operation`."""
+        successes = (one for status, one in responses.items() if status.startswith("2"))
+        schema = next(iter(successes), _NOTHING).content.get("application/json", {})
+        fields = self._resolve(schema).get("properties", {})
+        lists = {name: one["items"] for name, one in fields.items() if "items" in one}
+        return {
+            "result": _schema_name(schema),
+            "item": _schema_name(lists.get("items", {})),
+            "lists": tuple(lists),
+            "is_paged": {"items", "next_cursor"} <= fields.keys(),
+        }
 
     def _answer(self, status: str, raw: Mapping[str, Any]) -> DocumentedResponse:
         content = {name: media.get("schema", {}) for name, media in raw.get("content", {}).items()}
@@ -244,6 +311,14 @@ class Document:
         for step in reference.removeprefix("#/").split("/"):
             found = found[step.replace("~1", "/").replace("~0", "~")]
         return self._resolve(found)
+
+
+_NOTHING = DocumentedResponse("200", {}, {}, frozenset())
+
+
+def _schema_name(schema: Mapping[str, Any]) -> str:
+    """Return the name of a schema of components.schemas, "" for one in place."""
+    return str(schema.get("$ref", "")).rpartition("/")[2]
 
 
 def _descriptions(node: Any) -> Iterator[str]:

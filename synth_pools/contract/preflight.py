@@ -188,7 +188,7 @@ def prove(session: Session) -> Rollout | None:
         Layer.PREFLIGHT,
     )
     if needs := lacking(session.document, ("create_pool", "create_rollout", "get_rollout")):
-        for operation in ctx.scenario.operations:
+        for operation in ctx.operations:
             ctx.expect.inconclusive(operation, needs)
         return None
     name = session.pool_id("preflight")

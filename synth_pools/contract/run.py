@@ -298,7 +298,8 @@ def known_checks() -> tuple[tuple[str, Clause, tuple[str, ...]], ...]:
     from synth_pools.contract.fuzzing.checks import CHECKS
 
     clause_of = ClauseFinder(specification_text(None), CLAUSES).clause
-    found = [(one.id, clause_of(one.clause), one.operations) for one in all_scenarios()]
+    document = Document(read_specification(None))
+    found = [(one.id, clause_of(one.clause), one.operations(document)) for one in all_scenarios()]
     found += [(one.id, one.clause, ()) for one in CHECKS.values()]
     found.append(("auth.refused", ACCESS, ()))
     found += [
@@ -350,7 +351,7 @@ def _judge(run: _Run, session: Session, urls: Mapping[str, str], progress: Progr
         one
         for one in (smoke_scenarios() if smoke else all_scenarios())
         if options.wants(one.id)
-        and any(name in there for name in one.operations)
+        and any(name in there for name in one.operations(session.document))
         and not ("other_key" in one.needs and options.other_key is None)
         and not ("restart" in one.needs and options.restart is None)
     ]

@@ -8,6 +8,7 @@ import time
 from collections.abc import Iterator, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
+from functools import cache
 from typing import Any
 
 from synth_pools.contract.collector import ResultCollector
@@ -16,37 +17,11 @@ from synth_pools.contract.exceptions import BusyError, StoppedError, Unreachable
 from synth_pools.contract.http.client import HttpClient, at
 from synth_pools.contract.http.stub_container import ReceivedRequests
 from synth_pools.contract.options import Options
+from synth_pools.spec import load_spec
 
 PREFIX = "contract-kit-"
 # Every name and id that the kit gives begins like this, so that leftovers can be told apart.
 OURS = re.compile(rf"^{PREFIX}[0-9a-f]{{8}}(-|$)")
-# Operations that a backend may do without, by the feature that says whether it has them.
-OF_FEATURE: dict[str, tuple[str, ...]] = {
-    "pause": ("pause_pool", "resume_pool"),
-    "validate": ("validate_rollout",),
-    "batch": ("create_rollout_batch",),
-    "replay": ("replay_rollout",),
-    "artifact_downloads": ("get_global_rollout_artifact", "get_global_rollout_artifacts_zip"),
-    "support_bundle": ("get_global_rollout_support_bundle",),
-    "image_releases": (
-        "list_image_releases",
-        "create_image_release",
-        "get_image_release",
-        "delete_image_release",
-        "bind_image_release",
-        "bind_task_image_release",
-    ),
-    "container_probes": (
-        "get_pool_container_task_info",
-        "get_pool_container_program",
-        "get_pool_container_taskset",
-        "get_task_container_task_info",
-        "get_task_container_program",
-        "get_task_container_taskset",
-    ),
-    "pool_events": ("stream_pool_events",),
-    "pool_logs": ("get_pool_logs",),
-}
 # Operations that ask for little, and that no state forbids.
 _SIMPLE = ("get_capabilities", "get_queue_status", "list_pools")
 _CLEANUP_SECONDS = 20.0
@@ -54,6 +29,21 @@ _MOST_PAGES = 1_000
 _MOST_SWEEPERS = 8
 # How many times as long as an answer takes a wait has to last before its end shows something.
 _PROOF = 10
+
+
+@cache
+def _packaged_document() -> Document:
+    """Return the document that this package comes with."""
+    return Document(load_spec())
+
+
+def _merged(*optional: Mapping[str, tuple[str, ...]]) -> dict[str, tuple[str, ...]]:
+    """Return the operations by feature, of several documents together."""
+    merged: dict[str, dict[str, None]] = {}
+    for operations_of in optional:
+        for feature, operations in operations_of.items():
+            merged.setdefault(feature, {}).update(dict.fromkeys(operations))
+    return {feature: tuple(operations) for feature, operations in merged.items()}
 
 
 class CreatedResources:
@@ -143,7 +133,7 @@ class Session:
 
     def offers(self, feature: str) -> bool:
         """Return True if the server says that it has a feature, and has its operations."""
-        needed = OF_FEATURE.get(feature, ())
+        needed = self._optional().get(feature, ())
         there = all(name in self.document.operations for name in needed)
         return there and self.features.get(feature) is True
 
@@ -151,11 +141,16 @@ class Session:
         """Return the operations that the server says it does not have, each with the reason."""
         return {
             operation: f"features.{feature} is not true"
-            for feature, operations in OF_FEATURE.items()
+            for feature, operations in self._optional().items()
             if not self.offers(feature)
             for operation in operations
             if operation in self.document.operations
         }
+
+    def _optional(self) -> dict[str, tuple[str, ...]]:
+        """Return the operations that a server may lack, by their feature."""
+        # A document of the caller's own may leave some of them out.
+        return _merged(_packaged_document().optional, self.document.optional)
 
     def pool_id(self, subject: str) -> str:
         """Return an id that begins with the mark of this run."""

@@ -19,17 +19,17 @@ from synth_pools.contract import run_contract
 from synth_pools.contract.options import Access
 from synth_pools.contract.results import Layer, Outcome
 from synth_pools.local import LocalBackend
-from tests.contract.faults.fault import DOCUMENT, Fault, Passing, error_response, json_response
+from tests.contract.faults import FAULTS
+from tests.contract.faults.fault import DOCUMENT, KEY, OTHER_KEY, Fault, Passing
 from tests.contract.faults.proxy import FaultProxy
-from tests.contract.faults.wire import Request, Response, header, without
-from tests.contract.selftest.watched import KEY
+from tests.contract.faults.wire import Request, Response, header
+from tests.contract.selftest.serving import second_backend
 from tests.support.leaks import KEY as TLS_KEY
 from tests.support.proxy import proxy as forward_proxy
 from tests.support.tls_backend import tls_backend
 
 _EVERYTHING = tuple(DOCUMENT.operations)
 _PASS = "gateway-pass-0123456789"
-_OTHER = "other-organisation-0123456789"
 
 
 async def _gateway(request: Request, passing: Passing) -> Response | None:
@@ -85,36 +85,24 @@ def test_a_certificate_that_cannot_be_read_is_one_line() -> None:
     assert report.obstacles[0].startswith("no way to the backend: ")
 
 
-async def _organisations(request: Request, passing: Passing) -> Response | None:
-    """Let the other key in, and show it nothing."""
-    if header(request.headers, "authorization") != f"Bearer {_OTHER}":
-        return None
-    if passing.operation in ("list_pools", "list_global_rollouts"):
-        return json_response(200, {"items": [], "next_cursor": None})
-    return error_response(404, "not_found")
-
-
-async def _mixed_up(request: Request, passing: Passing) -> Response | None:
-    """Take the other key for the first."""
-    if header(request.headers, "authorization") == f"Bearer {_OTHER}":
-        request.headers = without(request.headers, "authorization")
-        request.headers.append(("authorization", f"Bearer {KEY}"))
-    return None
-
-
-def test_another_organisation_finds_nothing() -> None:
-    apart = Fault("apart", "none", (), _EVERYTHING, before=_organisations)
-    mixed = Fault("mixed", "none", (), _EVERYTHING, before=_mixed_up)
-    for fault, departs in ((apart, False), (mixed, True)):
-        with LocalBackend(api_key=KEY) as backend, FaultProxy(backend.url, fault, KEY) as proxy:
-            report = run_contract(
-                proxy.url, api_key=KEY, seed=1, only=("organisations",), other_key=_OTHER
-            )
-        named = {one.operation for one in report.departures}
-        assert bool(named) is departs
-        assert _OTHER not in repr(report)
-        if departs:
-            assert {"get_pool", "get_rollout", "delete_pool", "list_pools"} <= named
+@pytest.mark.parametrize(
+    "fault",
+    [
+        None,
+        *(one for one in FAULTS if one.name in ("logs_of_others_shown", "queue_of_others_counted")),
+    ],
+    ids=lambda fault: fault.name if fault else "none",
+)
+def test_another_organisation_finds_nothing(fault: Fault | None) -> None:
+    with second_backend() as url, FaultProxy(url, fault, KEY) as proxy:
+        report = run_contract(
+            proxy.url, api_key=KEY, seed=1, only=("organisations",), other_key=OTHER_KEY
+        )
+    named = {one.operation for one in report.departures}
+    assert bool(named) is (fault is not None)
+    assert OTHER_KEY not in repr(report)
+    if fault is not None:
+        assert named & set(fault.named)
 
 
 def test_without_another_key_nothing_is_said_of_organisations() -> None:

@@ -26,8 +26,9 @@ from synth_pools.contract.run import clean_leftovers
 from synth_pools.contract.session import Session
 from synth_pools.local import LocalBackend
 from synth_pools.spec import load_spec
+from tests.contract.faults.fault import KEY
 from tests.contract.harness.sessions import DOCUMENT, answering
-from tests.contract.selftest.watched import KEY, watched
+from tests.contract.selftest.watched import watched
 from tests.support.faults import answer, stall
 
 

@@ -6,12 +6,11 @@ import pytest
 
 from synth_pools.contract import run_contract
 from synth_pools.contract.results import Column, Outcome, Report
-from synth_pools.contract.session import OF_FEATURE
 from synth_pools.local import LocalBackend
-from tests.contract.faults.fault import Fault, Passing, error_response
+from tests.contract.faults.fault import DOCUMENT, KEY, Fault, Passing, error_response
 from tests.contract.faults.proxy import FaultProxy
 from tests.contract.faults.wire import Request, Response
-from tests.contract.selftest.watched import KEY, watched
+from tests.contract.selftest.watched import watched
 
 _LACKING = {
     "detail": "not here",
@@ -54,7 +53,7 @@ def test_features_that_are_not_listed() -> None:
 @pytest.mark.system
 @pytest.mark.timeout(600)
 def test_a_server_from_before_the_later_operations() -> None:
-    later = {name for names in OF_FEATURE.values() for name in names}
+    later = {name for names in DOCUMENT.optional.values() for name in names}
     features = {"echo": True, "event_resume": True, "idempotency_keys": True}
 
     async def unknown(_: Request, passing: Passing) -> Response | None:

@@ -13,6 +13,7 @@ from synth_pools.contract.results import Outcome
 from synth_pools.local import LocalBackend
 from tests.contract.faults.fault import (
     DOCUMENT,
+    KEY,
     Blocks,
     Fault,
     Passing,
@@ -21,7 +22,6 @@ from tests.contract.faults.fault import (
 )
 from tests.contract.faults.proxy import FaultProxy
 from tests.contract.faults.wire import Request, Response, header
-from tests.contract.selftest.watched import KEY
 from tests.support.unanswered import waits_of
 
 _EVERYTHING = tuple(DOCUMENT.operations)

@@ -10,7 +10,7 @@ from synth_pools.contract.results import Layer
 from synth_pools.contract.run import known_checks
 from synth_pools.contract.scenarios import all_scenarios, smoke_scenarios
 from synth_pools.local import LocalBackend
-from tests.contract.selftest.watched import KEY
+from tests.contract.faults.fault import DOCUMENT, KEY
 
 
 def test_smoke_plays_the_shortest_scenarios_alone() -> None:
@@ -23,7 +23,7 @@ def test_smoke_plays_the_shortest_scenarios_alone() -> None:
 
 
 def test_smoke_sees_every_group_of_operations() -> None:
-    spoken = {name for one in smoke_scenarios() for name in one.operations}
+    spoken = {name for one in smoke_scenarios() for name in one.operations(DOCUMENT)}
     assert len(spoken) > 35
     assert len(smoke_scenarios()) < len(all_scenarios())
 

@@ -12,9 +12,8 @@ from synth_pools.contract import pytest_plugin as contract
 from synth_pools.contract.pytest_plugin import contract_tests
 from synth_pools.local import LocalBackend
 from tests.contract.faults import FAULTS
-from tests.contract.faults.fault import DOCUMENT
+from tests.contract.faults.fault import DOCUMENT, KEY
 from tests.contract.faults.proxy import FaultProxy
-from tests.contract.selftest.watched import KEY
 
 _SUITE = """
 from synth_pools.contract.pytest_plugin import contract_tests

@@ -10,7 +10,7 @@ import pytest
 from synth_pools.contract.document import Document
 from synth_pools.contract.exceptions import StoppedError
 from synth_pools.contract.http.client import HttpClient
-from synth_pools.contract.session import OF_FEATURE, OURS, remove_created, remove_leftovers
+from synth_pools.contract.session import OURS, remove_created, remove_leftovers
 from synth_pools.spec import load_spec
 from tests.contract.harness.sessions import DOCUMENT, answering, asked, session
 from tests.support.faults import Fault, answer
@@ -71,9 +71,8 @@ def test_only_a_feature_that_is_true_is_offered() -> None:
     absent = run.not_offered()
     assert absent["create_rollout_batch"] == "features.batch is not true"
     assert not absent.keys() & {"pause_pool", "resume_pool"}
-    offered = session(dict.fromkeys(OF_FEATURE, True))
+    offered = session(dict.fromkeys(DOCUMENT.optional, True))
     assert offered.not_offered() == {}
-    assert {name for names in OF_FEATURE.values() for name in names} <= DOCUMENT.operations.keys()
 
 
 def test_a_waiting_loop_has_a_last_turn_and_ends_with_the_run() -> None:

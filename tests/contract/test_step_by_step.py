@@ -19,10 +19,9 @@ from synth_pools.contract.reports.text import render_table
 from synth_pools.contract.results import Outcome
 from synth_pools.local import LocalBackend
 from synth_pools.spec import load_spec
-from tests.contract.faults.fault import DOCUMENT, Fault, Passing
+from tests.contract.faults.fault import DOCUMENT, KEY, Fault, Passing
 from tests.contract.faults.proxy import FaultProxy
 from tests.contract.faults.wire import Request, Response
-from tests.contract.selftest.watched import KEY
 
 # As far as a team came on its first day.
 _BUILT = ("create_pool", "get_pool", "list_pools", "update_pool", "list_tasks")

@@ -16,7 +16,8 @@ import pytest
 from synth_pools.cli import run
 from synth_pools.contract import run_contract
 from synth_pools.local import LocalBackend
-from tests.contract.selftest.watched import KEY, watched
+from tests.contract.faults.fault import KEY
+from tests.contract.selftest.watched import watched
 
 _HEADERS = {"authorization": f"Bearer {KEY}"}
 

@@ -14,8 +14,9 @@ from synth_pools.contract import run_contract
 from synth_pools.contract.results import Column, Outcome
 from synth_pools.local import LocalBackend
 from tests.contract.faults import FAULTS
+from tests.contract.faults.fault import KEY
 from tests.contract.faults.proxy import FaultProxy
-from tests.contract.selftest.watched import KEY, watched
+from tests.contract.selftest.watched import watched
 
 _QUICK = ("pools", "service")
 

@@ -35,6 +35,7 @@ from synth_pools.contract.harness.waits import Rollout, rollout_id, start_rollou
 from synth_pools.contract.http.client import ABSENT, Response, at, client_of
 from synth_pools.contract.options import Access
 from synth_pools.contract.results import Clause, Layer, LayerResult, Outcome
+from synth_pools.contract.selections import every
 from synth_pools.contract.session import Session
 
 _CLAUSE = Clause("Growth", "readers keep what they do not know and never fail on it")
@@ -100,7 +101,7 @@ class _Readable:
 
 
 def _run(session: Session, check: str, call: Any) -> None:
-    item = Check(check, _CLAUSE, tuple(session.document.operations))
+    item = Check(check, _CLAUSE, (every,))
     ctx = Context(session, item, Layer.CLIENT)
     lack = ""
     try:
@@ -121,7 +122,7 @@ def _run(session: Session, check: str, call: Any) -> None:
     except StoppedError:
         lack = "the run was stopped"
     absent = session.not_offered()
-    for operation in item.operations:
+    for operation in ctx.operations:
         if operation in absent:
             ctx.expect.inconclusive(operation, absent[operation], Outcome.NOT_OFFERED)
         elif operation not in ctx.expect.judged:

@@ -9,28 +9,21 @@ from typing import Any
 from synth_pools.contract.document import FINAL
 from synth_pools.contract.harness.context import Context
 from synth_pools.contract.harness.expectations import Expectation
+from synth_pools.contract.harness.subjects import offered
 from synth_pools.contract.harness.views import USAGE, View, in_list, of_rollout
 from synth_pools.contract.harness.waits import Rollout
 from synth_pools.contract.http.client import ABSENT, Response, at
-
-# Operations that tell of one rollout, but for its events.
-OF_ONE_ROLLOUT = (
-    "get_rollout",
-    "get_global_rollout",
-    "list_rollouts",
-    "list_global_rollouts",
-    "get_rollout_summary",
-    "get_global_rollout_summary",
-    "get_rollout_usage",
-    "get_global_rollout_usage",
-    "get_rollout_artifacts",
-    "get_global_rollout_artifacts",
+from synth_pools.contract.selections import (
+    Selection,
+    describes_rollout,
+    shows,
+    streams_rollout,
 )
-# With those that read a pool or the queue: what a scenario with accounts speaks about.
-ACCOUNTS = (
-    *OF_ONE_ROLLOUT,
-    "stream_rollout_events",
-    "stream_global_rollout_events",
+
+# Operations that tell of a rollout, of its pool and of the queue.
+ACCOUNTS: tuple[str | Selection, ...] = (
+    describes_rollout,
+    streams_rollout,
     "get_pool_metrics",
     "get_queue_status",
 )
@@ -70,17 +63,15 @@ def read_accounts(ctx: Context, rollout: Rollout) -> Accounts:
             _, seen, response = in_list(ctx, name, path, query, rollout.id, made)
             lists.append((name, state, seen is not ABSENT, response))
     parts = {
-        operation: ctx.require(200, operation, ids)
-        for what in ("_summary", "_usage", "_artifacts")
-        for operation, ids in rollout.both(what)
+        operation.id: ctx.require(200, operation.id, operation.own_ids(rollout.ids))
+        for operation in offered(ctx, describes_rollout)
+        if not shows("Rollout")(operation)
     }
     pages = {}
     if ctx.session.offers("event_pages"):
-        for operation, ids in (
-            ("stream_rollout_events", rollout.ids),
-            ("stream_global_rollout_events", rollout.global_ids),
-        ):
-            pages[operation] = ctx.require(200, operation, ids, query={"format": "json"})
+        for operation in offered(ctx, streams_rollout):
+            ids = operation.own_ids(rollout.ids)
+            pages[operation.id] = ctx.require(200, operation.id, ids, query={"format": "json"})
     return Accounts(
         tuple(whole),
         tuple(lists),
@@ -128,10 +119,15 @@ def judge_accounts(ctx: Context, accounts: Accounts, wanted: Wanted) -> None:
             "it is there" if there else "it is not there",
         )
     for operation, response in accounts.parts.items():
-        if operation.endswith("_summary"):
+        described = ctx.session.document.operations[operation]
+        if described.result == "RolloutSummary":
             _summary(ctx, operation, response, wanted)
-        elif operation.endswith("_usage"):
+        elif described.result == "RolloutUsage":
             _usage(ctx, operation, response, wanted)
+        elif described.item != "Artifact":
+            status = response.at("status")
+            if status is not ABSENT:
+                ctx.expect.equal(operation, "status", wanted.status, status, response)
         elif not wanted.ended:
             ctx.expect.equal(
                 operation, "the list before the end", [], response.at("items"), response

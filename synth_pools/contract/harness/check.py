@@ -4,7 +4,9 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
+from synth_pools.contract.document import Document
 from synth_pools.contract.results import Clause
+from synth_pools.contract.selections import Selection, select
 
 
 @dataclass(frozen=True, slots=True)
@@ -14,9 +16,13 @@ class Check:
     Attributes:
         id: Its id in reports, "subject.claim".
         clause: The clause of openapi.yaml that it rests on.
-        operations: The operations that it speaks about, by their ids.
+        subjects: The operations that it speaks about: ids, and selections of the document's.
     """
 
     id: str
     clause: Clause
-    operations: tuple[str, ...]
+    subjects: tuple[str | Selection, ...]
+
+    def operations(self, document: Document) -> tuple[str, ...]:
+        """Return the ids of the operations that it speaks about."""
+        return select(document, *self.subjects)

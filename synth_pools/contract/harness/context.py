@@ -24,6 +24,7 @@ class Context:
     Attributes:
         session: The run that it is part of.
         scenario: The check that it is played for.
+        operations: The ids of the operations that the check speaks about.
         expect: Its expectations.
         resources: The pools that it makes.
         random: Random numbers that are the same for the same seed.
@@ -32,6 +33,7 @@ class Context:
     def __init__(self, session: Session, scenario: Check, layer: Layer = Layer.SCENARIO) -> None:
         self.session = session
         self.scenario = scenario
+        self.operations = scenario.operations(session.document)
         self.expect = Expectations(session, scenario, layer)
         self.resources = Resources(session, scenario.id, self.require)
         self.random = Random(f"{session.options.seed}:{scenario.id}")

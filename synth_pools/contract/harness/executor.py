@@ -171,7 +171,7 @@ def execute(session: Session, scenario: Scenario) -> str | None:
         rest = f"the kit stumbled: {type(error).__name__}: {error}"
         if not ctx.expect.departures:
             obstacle = f"the kit stumbled in {scenario.id}: {type(error).__name__}: {error}"
-    for operation in scenario.operations:
+    for operation in ctx.operations:
         if operation in session.document.operations and operation not in ctx.expect.judged:
             ctx.expect.inconclusive(operation, rest, outcome)
     return obstacle

@@ -77,7 +77,7 @@ def hold(ctx: Context) -> Iterator[Held]:
         yield Held(ctx, seconds)
         seconds *= _LONGER
     note = "rollouts ended before their state could be used: requests take too long here"
-    raise InconclusiveError(Outcome.NOT_REACHED, ctx.scenario.operations[0], note)
+    raise InconclusiveError(Outcome.NOT_REACHED, ctx.operations[0], note)
 
 
 def only_in_time(operation: str, containers: Iterable[SwitchedContainer]) -> None:

@@ -149,7 +149,7 @@ def kit_processes(ctx: Context) -> KitProcesses:
     """
     if not ctx.session.containers:
         note = "needs a backend on this machine"
-        raise InconclusiveError(Outcome.NOT_REACHED, ctx.scenario.operations[0], note)
+        raise InconclusiveError(Outcome.NOT_REACHED, ctx.operations[0], note)
     return KitProcesses()
 
 

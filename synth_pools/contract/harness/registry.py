@@ -13,6 +13,7 @@ from dataclasses import dataclass
 from synth_pools.contract.harness.check import Check
 from synth_pools.contract.harness.context import Context
 from synth_pools.contract.results import Clause
+from synth_pools.contract.selections import Selection
 
 Play = Callable[[Context], None]
 
@@ -45,7 +46,7 @@ REGISTRY: dict[str, Scenario] = {}
 
 def scenario(
     id: str,  # noqa: A002 - that is its name in every report
-    *operations: str,
+    *operations: str | Selection,
     clauses: str = "",
     needs: str | tuple[str, ...] = (),
     reads_only: bool = False,
@@ -56,8 +57,9 @@ def scenario(
 
     Args:
         id: The id of the scenario.
-        *operations: The ids of the operations that it speaks about. Without `clauses`, a section
-            of openapi.yaml and a demand in words stand before them.
+        *operations: The operations that it speaks about: ids, and selections of the document's,
+            which name the operations that it gets later, too. Without `clauses`, a section of
+            openapi.yaml and a demand in words stand before them.
         clauses: The ids of the sentences that it judges, the main one first, as in
             "Pages#94c3#c09d, PoolList.items#c4e8".
         needs: See `Scenario`; one of them by itself.
@@ -75,7 +77,8 @@ def scenario(
     if not clauses:
         if len(operations) < 3:
             raise ValueError(f"{id} names no clause: write clauses=, or a section and a demand")
-        clause, operations = Clause(*operations[:2]), operations[2:]
+        section, demand = map(str, operations[:2])
+        clause, operations = Clause(section, demand), operations[2:]
 
     def register(play: Play) -> Play:
         if id in REGISTRY:

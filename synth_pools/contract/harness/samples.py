@@ -8,6 +8,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
 from synth_pools.contract.document import Document, Operation
+from synth_pools.contract.http.client import ABSENT
 
 Path = tuple[str, ...]
 
@@ -32,6 +33,11 @@ class RequestFields:
     def names(self) -> tuple[str, ...]:
         """The fields that the document names."""
         return tuple(self._root.get("properties", {}))
+
+    @property
+    def required(self) -> tuple[str, ...]:
+        """The fields that every body has."""
+        return tuple(self._root.get("required", ()))
 
     def paths(self) -> Iterator[Path]:
         """Yield the place of each field, and of each one inside of it."""
@@ -80,6 +86,25 @@ class RequestFields:
         if (most := schema.get("maxItems")) is not None and most <= 1_000:
             yield [{}] * (most + 1)
         yield from _CANDIDATES
+
+
+def smallest_body(spec: Mapping[str, Any], document: Document, operation: Operation) -> Any:
+    """Return the smallest body that the document allows; ABSENT where the operation takes none.
+
+    Args:
+        spec: The document as JSON.
+        document: The document.
+        operation: The operation.
+    """
+    if operation.request is None:
+        return ABSENT
+    fields = RequestFields(spec, document, operation)
+    body: dict[str, Any] = {}
+    for name in fields.required:
+        others = {other: _CANDIDATES[0] for other in fields.required if other != name}
+        allowed = fields.right((name,), others, most=1)
+        body[name] = allowed[0] if allowed else _CANDIDATES[0]
+    return body
 
 
 def put_at(base: Mapping[str, Any], path: Sequence[str], value: Any) -> dict[str, Any]:

@@ -9,6 +9,7 @@ from synth_pools.contract.harness.context import Context
 from synth_pools.contract.harness.waits import Rollout, moment, walk
 from synth_pools.contract.http.client import ABSENT, Response, at
 from synth_pools.contract.results import Outcome
+from synth_pools.contract.selections import select, shows
 
 # An operation, the resource as it shows it (ABSENT where it does not), and its response.
 View = tuple[str, Any, Response]
@@ -56,14 +57,22 @@ def of_task(ctx: Context, pool_id: str, task_id: str) -> list[View]:
 
 def of_rollout(ctx: Context, rollout: Rollout) -> list[View]:
     """Read a rollout by every operation that shows it whole."""
-    told: list[View] = []
-    for operation, ids in rollout.both(""):
-        response = ctx.require(200, operation, ids)
-        told.append((operation, response.json, response))
-    pool, made = {"pool_id": rollout.pool_id}, at(told[0][1], "created_at")
-    told.append(in_list(ctx, "list_rollouts", pool, _NEAR, rollout.id, made))
-    told.append(in_list(ctx, "list_global_rollouts", {}, _NEAR, rollout.id, made))
-    return told
+    showing = [
+        ctx.session.document.operations[name]
+        for name in select(ctx.session.document, shows("Rollout"))
+    ]
+    # Those that show it alone come first, and of these the one of its pool.
+    showing.sort(key=lambda one: ("rollout_id" not in one.id_names, "pool_id" not in one.id_names))
+    views: list[View] = []
+    for operation in showing:
+        name, ids = operation.id, operation.own_ids(rollout.ids)
+        if "rollout_id" in ids:
+            response = ctx.require(200, name, ids)
+            views.append((name, response.json, response))
+        else:
+            created_at = at(views[0][1], "created_at") if views else None
+            views.append(in_list(ctx, name, ids, _NEAR, rollout.id, created_at))
+    return views
 
 
 def in_list(

@@ -361,7 +361,7 @@ def together(ctx: Context, calls: Sequence[Callable[[], _T]], limit: float) -> l
     if any(not isinstance(one, threading.BrokenBarrierError) for one in raised):
         raise next(one for one in raised if not isinstance(one, threading.BrokenBarrierError))
     if len(results) < len(calls):
-        operation = ctx.scenario.operations[0]
+        operation = ctx.operations[0]
         raise InconclusiveError(
             Outcome.NOT_REACHED, operation, f"requests took more than {limit:.0f} s"
         )

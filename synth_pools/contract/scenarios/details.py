@@ -10,20 +10,14 @@ from synth_pools.contract.exceptions import UnreachableError
 from synth_pools.contract.harness.context import Context
 from synth_pools.contract.harness.expectations import Expectation, Status
 from synth_pools.contract.harness.registry import scenario
+from synth_pools.contract.harness.subjects import offered
 from synth_pools.contract.harness.waits import ids_of, run_rollout
 from synth_pools.contract.http.client import ABSENT, Response, at, is_loopback_url
 from synth_pools.contract.http.reproduce import MASKED
+from synth_pools.contract.selections import lists
 
 _MERGE = "application/merge-patch+json"
 _ADDRESSES = ("pool_url", "rollouts_url", "container_rollout_url")
-_LISTS = (
-    "list_pools",
-    "list_tasks",
-    "list_rollouts",
-    "list_global_rollouts",
-    "get_rollout_artifacts",
-    "get_global_rollout_artifacts",
-)
 
 
 @scenario(
@@ -79,20 +73,19 @@ def details_merge_patch(ctx: Context) -> None:
 
 @scenario(
     "details.prefer",
-    *_LISTS,
+    lists,
     clauses="parameters Prefer#84dd#0218",
 )
 def details_prefer(ctx: Context) -> None:
     rollout = run_rollout(ctx, ctx.resources.pool())
-    for operation in _LISTS:
-        path = ctx.session.document.operations[operation].path
-        ids = {name: value for name, value in rollout.ids.items() if "{" + name + "}" in path}
-        plain = ctx.require(200, operation, ids, query={})
+    for operation in offered(ctx, lists):
+        name, ids = operation.id, operation.own_ids(rollout.ids)
+        plain = ctx.require(200, name, ids, query={})
         for other in ("return=representation", "respond-async", "minimal"):
-            came = ctx.check(200, operation, ids, headers={"prefer": other})
-            wanted = sorted(plain.json) if isinstance(plain.json, dict) else []
-            keys = sorted(came.json) if isinstance(came.json, dict) else []
-            ctx.expect.equal(operation, "the keys of the page", wanted, keys, came)
+            page = ctx.check(200, name, ids, headers={"prefer": other})
+            expected = sorted(plain.json) if isinstance(plain.json, dict) else []
+            keys = sorted(page.json) if isinstance(page.json, dict) else []
+            ctx.expect.equal(name, "the keys of the page", expected, keys, page)
 
 
 @scenario(

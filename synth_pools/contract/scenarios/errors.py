@@ -6,7 +6,6 @@ import json
 import socket
 from dataclasses import replace
 from http.client import HTTPException, HTTPResponse
-from typing import Any
 from urllib.parse import urlsplit
 
 from synth_pools.contract.document import Operation
@@ -14,27 +13,15 @@ from synth_pools.contract.exceptions import InconclusiveError
 from synth_pools.contract.harness.context import Context
 from synth_pools.contract.harness.expectations import Expectation, Status
 from synth_pools.contract.harness.registry import scenario
+from synth_pools.contract.harness.subjects import NOT_FOUND, offered, small_body
 from synth_pools.contract.harness.waits import run_rollout
-from synth_pools.contract.http.client import ABSENT, Response, is_loopback_url
+from synth_pools.contract.http.client import Response, is_loopback_url
 from synth_pools.contract.http.reproduce import MASKED
 from synth_pools.contract.results import Clause, Column, Exchange, Outcome
+from synth_pools.contract.selections import addresses_resource, every, takes_body
 
-_BODIES = (
-    "create_pool",
-    "replace_pool",
-    "update_pool",
-    "create_task",
-    "update_task",
-    "patch_task",
-    "create_rollout",
-    "create_global_rollout",
-    "cancel_rollout",
-    "cancel_global_rollout",
-    "execute_pool_container_rollout",
-    "execute_task_container_rollout",
-    "validate_rollout",
-    "create_rollout_batch",
-)
+# Ids of what no scenario here makes.
+_OTHER_IDS = ("artifact_path", "release_id")
 _MEGABYTE = 1024 * 1024
 # Far more than the 4,300 of an integer.
 _DIGITS = 20_000
@@ -47,18 +34,8 @@ def _operations(ctx: Context) -> list[tuple[Operation, dict[str, str]]]:
     """Return every operation with a body, and ids of existing resources."""
     pool_id = ctx.resources.pool(tasks=[{"task_id": "t"}])
     rollout = run_rollout(ctx, pool_id)
-    ids = {"pool_id": pool_id, "task_id": "t", "rollout_id": rollout.id}
-    found = []
-    absent = ctx.session.not_offered()
-    for name in _BODIES:
-        if name not in ctx.session.document.operations:
-            continue
-        if name in absent:
-            ctx.expect.inconclusive(name, absent[name], Outcome.NOT_OFFERED)
-            continue
-        operation = ctx.session.document.operations[name]
-        found.append((operation, {k: v for k, v in ids.items() if "{" + k + "}" in operation.path}))
-    return found
+    ids = {**rollout.ids, "task_id": "t"}
+    return [(operation, operation.own_ids(ids)) for operation in offered(ctx)]
 
 
 def _send(
@@ -74,7 +51,7 @@ def _send(
 
 @scenario(
     "errors.broken_json",
-    *_BODIES,
+    takes_body,
     clauses="Errors#d256, responses BadRequest#a589",
 )
 def errors_broken_json(ctx: Context) -> None:
@@ -90,7 +67,7 @@ def errors_broken_json(ctx: Context) -> None:
 
 @scenario(
     "errors.media_type",
-    *_BODIES,
+    takes_body,
     clauses="Errors#d256#0c11",
 )
 def errors_media_type(ctx: Context) -> None:
@@ -107,13 +84,13 @@ def errors_media_type(ctx: Context) -> None:
 
 @scenario(
     "errors.invalid",
-    *_BODIES,
+    takes_body,
     clauses="ErrorDetail#d88b",
 )
 def errors_invalid(ctx: Context) -> None:
     operations = _operations(ctx)
     for operation, ids in operations:
-        optional = operation.id.startswith("cancel_")
+        optional = not operation.body_required
         if not optional:
             response = ctx.call(operation.id, ids)
             ctx.expect.status(response, _MISSING, operation.id)
@@ -126,7 +103,7 @@ def errors_invalid(ctx: Context) -> None:
 
 @scenario(
     "errors.too_large",
-    *_BODIES,
+    takes_body,
     clauses="Errors#2c54#f230, ErrorBody#ce26, responses PayloadTooLarge#7f35",
 )
 def errors_too_large(ctx: Context) -> None:
@@ -163,34 +140,21 @@ def errors_too_deep(ctx: Context) -> None:
 
 @scenario(
     "errors.method",
-    "list_pools",
-    "get_pool",
-    "get_pool_urls",
-    "get_pool_metrics",
-    "list_tasks",
-    "update_task",
-    "list_rollouts",
-    "get_rollout",
-    "cancel_rollout",
-    "stream_rollout_events",
-    "list_global_rollouts",
-    "get_global_rollout",
-    "get_queue_status",
-    "get_capabilities",
-    "execute_pool_container_rollout",
+    every,
     clauses="Errors#2c54#e8d8",
 )
 def errors_method(ctx: Context) -> None:
     pool_id = ctx.resources.pool(tasks=[{"task_id": "t"}])
-    ids = {"pool_id": pool_id, "task_id": "t", "rollout_id": run_rollout(ctx, pool_id).id}
-    paths: dict[str, set[str]] = {}
-    for operation in ctx.session.document.operations.values():
-        paths.setdefault(operation.path, set()).add(operation.method)
+    ids = {
+        **dict.fromkeys(_OTHER_IDS, "nothing"),
+        **run_rollout(ctx, pool_id).ids,
+        "task_id": "t",
+    }
+    methods: dict[str, dict[str, str]] = {}
+    for operation in offered(ctx):
+        methods.setdefault(operation.path, {})[operation.method] = operation.id
     documented = {(op.path, op.method) for op in ctx.session.document.every.values()}
-    for name in ctx.scenario.operations:
-        if name not in ctx.session.document.operations:
-            continue
-        path = ctx.session.document.operations[name].path
+    for path, there in methods.items():
         for wrong in ("PUT", "PATCH", "DELETE", "POST", "GET"):
             if (path, wrong) in documented:
                 continue
@@ -198,18 +162,15 @@ def errors_method(ctx: Context) -> None:
             headers = {"authorization": MASKED, "content-type": "application/json"}
             body = None if wrong in ("GET", "DELETE") else b"{}"
             response = ctx.raw(wrong, url, headers, body, None)
-            if ctx.expect.status(response, Status(405, "the path has no such method"), name):
-                told = (response.exchange.header("allow") or "").upper().replace(" ", "").split(",")
-                ctx.expect.that(
-                    Expectation(
-                        name,
-                        f"Allow names {', '.join(sorted(paths[path]))}",
-                        response,
-                        column=Column.ERRORS,
-                    ),
-                    paths[path] <= set(told),
-                    ", ".join(told),
-                )
+            refused = Status(405, "the path has no such method")
+            named = (response.exchange.header("allow") or "").upper().replace(" ", "").split(",")
+            expected = f"Allow names {', '.join(sorted(there))}"
+            for name in there.values():
+                if not ctx.expect.status(response, refused, name):
+                    # One defect of the path.
+                    break
+                allow = Expectation(name, expected, response, column=Column.ERRORS)
+                ctx.expect.that(allow, there.keys() <= set(named), ", ".join(named))
 
 
 @scenario(
@@ -295,51 +256,7 @@ _UNKNOWN = Clause(ids="Identifiers#252e")
 
 @scenario(
     "errors.unknown_ids",
-    "get_pool",
-    "replace_pool",
-    "update_pool",
-    "delete_pool",
-    "get_pool_urls",
-    "get_pool_metrics",
-    "list_tasks",
-    "create_task",
-    "update_task",
-    "patch_task",
-    "delete_task",
-    "create_rollout",
-    "list_rollouts",
-    "get_rollout",
-    "cancel_rollout",
-    "get_rollout_artifacts",
-    "get_rollout_usage",
-    "get_rollout_summary",
-    "stream_rollout_events",
-    "get_global_rollout",
-    "cancel_global_rollout",
-    "get_global_rollout_artifacts",
-    "get_global_rollout_usage",
-    "get_global_rollout_summary",
-    "stream_global_rollout_events",
-    "get_pool_container_health",
-    "get_pool_container_info",
-    "get_pool_container_metadata",
-    "execute_pool_container_rollout",
-    "get_task_container_health",
-    "get_task_container_info",
-    "get_task_container_metadata",
-    "execute_task_container_rollout",
-    "get_pool_container_task_info",
-    "get_pool_container_program",
-    "get_pool_container_taskset",
-    "get_task_container_task_info",
-    "get_task_container_program",
-    "get_task_container_taskset",
-    "pause_pool",
-    "resume_pool",
-    "replay_rollout",
-    "get_global_rollout_artifact",
-    "get_global_rollout_artifacts_zip",
-    "get_global_rollout_support_bundle",
+    addresses_resource,
     clauses="""
         get_pool#5b16, update_task#ed29, RolloutRequest.task_id#8544#6087, Errors#db6d#bb8d#6d46
     """,
@@ -347,31 +264,16 @@ _UNKNOWN = Clause(ids="Identifiers#252e")
 def errors_unknown_ids(ctx: Context) -> None:
     pool_id = ctx.resources.pool(tasks=[{"task_id": "t"}])
     nobody = ctx.session.pool_id("nobody")
-    absent = ctx.session.not_offered()
-    for name in ctx.scenario.operations:
-        if name not in ctx.session.document.operations:
-            continue
-        if name in absent:
-            ctx.expect.inconclusive(name, absent[name], Outcome.NOT_OFFERED)
-            continue
-        operation = ctx.session.document.operations[name]
-        body: Any = {} if operation.method in ("POST", "PUT", "PATCH") else ABSENT
-        if name == "replace_pool":
-            body = {"name": "nobody"}
-        everything = {"pool_id": pool_id, "task_id": "t", "rollout_id": nobody}
-        everything["artifact_path"] = "nothing"
-        taken = [one for one in everything if "{" + one + "}" in operation.path]
-        if "pool_id" in taken:
-            known = {one: everything[one] for one in taken}
-            _unknown(ctx, name, {**known, "pool_id": nobody}, body, "pool_not_found")
-        if "task_id" in taken:
-            _unknown(ctx, name, {"pool_id": pool_id, "task_id": nobody}, body, "task_not_found")
-        if "rollout_id" in taken:
-            known = {one: everything[one] for one in taken}
-            _unknown(ctx, name, known, body, "rollout_not_found")
-
-
-def _unknown(ctx: Context, name: str, ids: dict[str, str], body: Any, code: str) -> None:
-    ctx.check(
-        Status(404, "there is no such thing", code=code, clause=_UNKNOWN), name, ids, json=body
-    )
+    ids = {**dict.fromkeys(_OTHER_IDS, "nothing"), "pool_id": pool_id, "task_id": "t"}
+    for operation in offered(ctx):
+        for name, code in NOT_FOUND.items():
+            if name not in operation.id_names:
+                continue
+            # What stands before it in the path is there; of a rollout there is none.
+            named = operation.own_ids({**ids, "rollout_id": nobody, name: nobody})
+            ctx.check(
+                Status(404, "there is no such thing", code=code, clause=_UNKNOWN),
+                operation.id,
+                named,
+                json=small_body(ctx, operation),
+            )

@@ -138,7 +138,7 @@ def _names(item: Any, path: Path) -> bool:
 )
 def fields_query(ctx: Context) -> None:
     rollout = run_rollout(ctx, ctx.resources.pool())
-    for name in ctx.scenario.operations:
+    for name in ctx.operations:
         known = ctx.session.document.operations.get(name)
         if known is None:
             continue
@@ -201,7 +201,7 @@ def _parameters(ctx: Context, name: str) -> set[str]:
 def fields_pool(ctx: Context) -> None:
     if ctx.session.options.pool_request is not None:
         # Its fields would have to be in every body.
-        for operation in ctx.scenario.operations:
+        for operation in ctx.operations:
             ctx.expect.inconclusive(operation, "--pool-request says what pools are made with")
         return
     name = ctx.resources.name()

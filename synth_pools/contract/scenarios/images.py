@@ -73,7 +73,7 @@ def images_not_offered(ctx: Context) -> None:
         ctx.expect.inconclusive("list_image_releases", f"the answer is {listed.status}")
         return
     ctx.expect.equal("list_image_releases", "items", [], listed.at("items"), listed)
-    for operation in ctx.scenario.operations[1:]:
+    for operation in ctx.operations[1:]:
         if operation not in there:
             continue
         wanted = {name: ids[name] for name in ids if f"{{{name}}}" in there[operation].path}

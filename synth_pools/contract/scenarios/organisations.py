@@ -2,75 +2,221 @@
 
 from __future__ import annotations
 
+import contextlib
+from collections.abc import Iterator
 from typing import Any
 
+from synth_pools.contract.document import FINAL, Operation
 from synth_pools.contract.exceptions import InconclusiveError
 from synth_pools.contract.harness.context import Context
 from synth_pools.contract.harness.expectations import Expectation, Status
 from synth_pools.contract.harness.registry import scenario
-from synth_pools.contract.harness.waits import run_rollout
-from synth_pools.contract.http.client import ABSENT, at
-from synth_pools.contract.http.reproduce import OTHER_KEY
+from synth_pools.contract.harness.subjects import NOT_FOUND, check_refused, offered, small_body
+from synth_pools.contract.harness.waits import Rollout, comes, run_rollout, start_rollout
+from synth_pools.contract.http.client import ABSENT, Response, at
+from synth_pools.contract.http.reproduce import MASKED, OTHER_KEY
 from synth_pools.contract.results import Outcome
-from synth_pools.contract.session import OF_FEATURE
+from synth_pools.contract.selections import (
+    addresses_resource,
+    creates_rollout,
+    lists,
+    places_rollout,
+)
 
 _OTHER = f"Bearer {OTHER_KEY}"
-_LISTS = ("list_pools", "list_global_rollouts")
-# What a wrongly admitted one would do first is asked for last.
-_LAST = ("cancel_rollout", "cancel_global_rollout", "delete_task", "delete_pool")
-_NAMED = (
-    "get_pool", "get_pool_urls", "get_pool_metrics", "list_tasks", "list_rollouts",
-    "get_rollout", "get_rollout_artifacts", "get_rollout_usage", "get_rollout_summary",
-    "stream_rollout_events", "get_global_rollout", "get_global_rollout_artifacts",
-    "get_global_rollout_usage", "get_global_rollout_summary", "stream_global_rollout_events",
-    "get_pool_container_health", "get_task_container_health", "update_pool", "replace_pool",
-    "create_task", "update_task", "patch_task", "create_rollout",
-    "execute_pool_container_rollout", "execute_task_container_rollout",
-    *OF_FEATURE["pause"], *OF_FEATURE["replay"], *OF_FEATURE["artifact_downloads"],
-    *OF_FEATURE["support_bundle"], *_LAST,
-)  # fmt: skip
+# States that lists are filtered by; the last leaves out what has none.
+_STATES = ("active", "archived", "queued", "running", *FINAL, None)
+_COUNTS = ("queued", "running", "capacity")
+_ABSENT = "it is another organisation's"
+
+
+def _lists_all(operation: Operation) -> bool:
+    """Select lists of what the caller has, not of what one resource has."""
+    return lists(operation) and not operation.id_names
+
+
+def _places_anywhere(operation: Operation) -> bool:
+    """Select operations that place a rollout where their body says, or where there is room."""
+    return places_rollout(operation) and not operation.id_names
 
 
 @scenario(
     "organisations.apart",
-    *_NAMED,
-    *_LISTS,
-    "create_global_rollout",
+    addresses_resource,
+    _lists_all,
     clauses="Authentication#69f4, responses NotFound#89f2",
     needs="other_key",
 )
 def organisations_apart(ctx: Context) -> None:
+    _require_other_key(ctx)
     pool_id = ctx.resources.pool(tasks=[{"task_id": "t"}])
     rollout = run_rollout(ctx, pool_id, task_id="t")
-    mine = {"pool_id": pool_id, "task_id": "t", "rollout_id": rollout.id, "artifact_path": "x"}
-    if ctx.call("list_pools", authorization=_OTHER).status in (401, 403):
-        note = "the key of --other-key is refused"
-        raise InconclusiveError(Outcome.NOT_REACHED, "list_pools", note)
-    before = [ctx.require(200, "get_pool", {"pool_id": pool_id}).json, _rollout(ctx, rollout.ids)]
-    for operation in _LISTS:
-        response = ctx.require(200, operation, query={"limit": 100}, authorization=_OTHER)
-        found = [at(item, "id") for item in response.at("items") or []]
-        ctx.expect.that(
-            Expectation(operation, "nothing of another organisation", response),
-            not {pool_id, rollout.id} & set(map(str, found)),
-            "the pool, or the rollout, of the first key",
-        )
-    theirs = Status(404, "it is another organisation's")
-    absent = ctx.session.not_offered()
-    for operation in _NAMED:
-        known = ctx.session.document.operations.get(operation)
-        if known is None or operation in absent:
-            continue
-        ids = {name: value for name, value in mine.items() if "{" + name + "}" in known.path}
-        body: Any = {} if known.method in ("POST", "PUT", "PATCH") else ABSENT
-        if operation == "replace_pool":
-            body = {"name": ctx.resources.name()}
-        ctx.check(theirs, operation, ids, json=body, authorization=_OTHER)
-    body = {**ctx.session.rollout_body(), "pool_id": pool_id}
-    ctx.check(theirs, "create_global_rollout", json=body, authorization=_OTHER)
-    after = [ctx.require(200, "get_pool", {"pool_id": pool_id}).json, _rollout(ctx, rollout.ids)]
+    archived = ctx.resources.pool("archived")
+    ctx.require(200, "delete_pool", {"pool_id": archived})
+    before = _read(ctx, rollout)
+    ours = {pool_id, archived, rollout.id}
+    for operation in offered(ctx, _lists_all):
+        for state in _STATES:
+            query = {"limit": 100} if state is None else {"limit": 100, "state": state}
+            page = ctx.require(200, operation.id, query=query, authorization=_OTHER)
+            _expect_nothing_of(ctx, ours, operation.id, page)
+    ids = {"task_id": "t", "artifact_path": "x", "release_id": "x", **rollout.ids}
+    for operation in offered(ctx, addresses_resource):
+        refused = Status(404, _ABSENT, code=NOT_FOUND[operation.id_names[0]])
+        named, body = operation.own_ids(ids), small_body(ctx, operation)
+        ctx.check(refused, operation.id, named, json=body, authorization=_OTHER)
+    after = _read(ctx, rollout)
     ctx.expect.equal("update_pool", "what the other key asked to change", before, after, None)
 
 
-def _rollout(ctx: Context, ids: dict[str, str]) -> Any:
-    return ctx.require(200, "get_rollout", ids).json
+@scenario(
+    "organisations.placement",
+    _places_anywhere,
+    clauses="Authentication#69f4, responses NotFound#89f2",
+    needs="other_key",
+)
+def organisations_placement(ctx: Context) -> None:
+    _require_other_key(ctx)
+    # No pool of the other organisation has a task of this name.
+    task_id = ctx.resources.name("task")
+    pool_id = ctx.resources.pool(tasks=[{"task_id": task_id}])
+    named = Status(404, _ABSENT, code="pool_not_found")
+    unnamed = Status(409, "no pool of the caller fits", code="no_active_pool")
+    for operation in offered(ctx):
+        body = ctx.session.rollout_body(task_id=task_id)
+        for refused, sent in ((named, {**body, "pool_id": pool_id}), (unnamed, body)):
+            check_refused(ctx, operation, {}, sent, refused, authorization=_OTHER)
+        listed = ctx.require(200, "list_rollouts", {"pool_id": pool_id})
+        ctx.expect.equal(operation.id, "the rollouts in the pool", [], listed.at("items"), listed)
+
+
+@scenario(
+    "organisations.keys",
+    creates_rollout,
+    clauses="Authentication#69f4, parameters IdempotencyKey#957b",
+    needs="other_key",
+)
+def organisations_keys(ctx: Context) -> None:
+    _require_other_key(ctx)
+    ours = ctx.resources.pool()
+    with _other_pool(ctx) as theirs:
+        former = {
+            MASKED: run_rollout(ctx, ours),
+            _OTHER: Rollout(theirs, _started(ctx, theirs, _OTHER)),
+        }
+        for operation in offered(ctx):
+            headers = {"idempotency-key": f"{ctx.session.options.run_id}-{ctx.scenario.id}"}
+            for authorization, rollout in former.items():
+                body = {**ctx.session.rollout_body(), "pool_id": rollout.pool_id}
+                sent: Any = {"rollouts": [body]} if operation.result == "RolloutBatch" else body
+                response = ctx.check(
+                    (200, 202),
+                    operation.id,
+                    operation.own_ids(rollout.ids),
+                    json=sent if operation.request is not None else ABSENT,
+                    headers=headers,
+                    authorization=authorization,
+                )
+                item = at(response.at("items", 0), "rollout")
+                created = response.json if item is ABSENT else item
+                ctx.expect.equal(
+                    operation.id,
+                    "the pool of the rollout",
+                    rollout.pool_id,
+                    at(created, "pool_id"),
+                    response,
+                )
+
+
+@scenario(
+    "organisations.cursors",
+    _lists_all,
+    clauses="list_pools#7c43, list_global_rollouts#5b6d, Authentication#69f4",
+    needs="other_key",
+)
+def organisations_cursors(ctx: Context) -> None:
+    _require_other_key(ctx)
+    rollouts = [run_rollout(ctx, ctx.resources.pool()) for _ in range(2)]
+    ours = {rollout.id for rollout in rollouts} | {rollout.pool_id for rollout in rollouts}
+    for operation in offered(ctx):
+        first = ctx.require(200, operation.id, query={"limit": 1})
+        cursor = first.at("next_cursor")
+        if not isinstance(cursor, str):
+            continue
+        query = {"limit": 100, "cursor": cursor}
+        page = ctx.call(operation.id, query=query, authorization=_OTHER)
+        _expect_nothing_of(ctx, ours, operation.id, page)
+
+
+@scenario(
+    "organisations.queue",
+    "get_queue_status",
+    clauses="QueueStatus#ae46",
+    needs=("other_key", "live"),
+    alone=True,
+)
+def organisations_queue(ctx: Context) -> None:
+    _require_other_key(ctx)
+    before = ctx.require(200, "get_queue_status", authorization=_OTHER)
+    pool_id = ctx.resources.live_pool(concurrency=1)
+    for _ in range(2):
+        start_rollout(ctx, pool_id, env={"delay": 600})
+    after = before
+
+    def is_unchanged() -> bool:
+        nonlocal after
+        after = ctx.require(200, "get_queue_status", authorization=_OTHER)
+        return all(after.at(field) == before.at(field) for field in _COUNTS)
+
+    # The other organisation may be at work meanwhile.
+    comes(ctx, "get_queue_status", is_unchanged)
+    for field in _COUNTS:
+        ctx.expect.equal(
+            "get_queue_status", f"{field} of the other", before.at(field), after.at(field), after
+        )
+
+
+def _require_other_key(ctx: Context) -> None:
+    """Stop where the other key is none.
+
+    Raises:
+        InconclusiveError: It is refused.
+    """
+    if ctx.call("list_pools", authorization=_OTHER).status in (401, 403):
+        note = "the key of --other-key is refused"
+        raise InconclusiveError(Outcome.NOT_REACHED, "list_pools", note)
+
+
+def _expect_nothing_of(ctx: Context, ours: set[str], operation: str, page: Response) -> None:
+    items = page.at("items")
+    listed = {str(at(item, "id")) for item in items} if isinstance(items, list) else set()
+    expected = Expectation(operation, "nothing of another organisation", page)
+    ctx.expect.that(expected, not ours & listed, "a pool or a rollout of the first key")
+
+
+@contextlib.contextmanager
+def _other_pool(ctx: Context) -> Iterator[str]:
+    """Have a pool of the other organisation, which the clean-up of the run could not archive."""
+    name = ctx.resources.name("other")
+    body = {**ctx.session.pool_body("x"), "pool_id": name, "name": name}
+    ctx.require(201, "create_pool", json=body, authorization=_OTHER)
+    try:
+        yield name
+    finally:
+        ctx.call("delete_pool", {"pool_id": name}, authorization=_OTHER)
+
+
+def _started(ctx: Context, pool_id: str, authorization: str) -> str:
+    response = ctx.require(
+        (200, 202),
+        "create_rollout",
+        {"pool_id": pool_id},
+        json=ctx.session.rollout_body(),
+        authorization=authorization,
+    )
+    return str(response.at("rollout_id"))
+
+
+def _read(ctx: Context, rollout: Rollout) -> list[Any]:
+    pool = ctx.require(200, "get_pool", {"pool_id": rollout.pool_id})
+    return [pool.json, ctx.require(200, "get_rollout", rollout.ids).json]

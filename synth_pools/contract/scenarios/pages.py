@@ -8,6 +8,7 @@ from typing import Any
 from synth_pools.contract.harness.context import Context
 from synth_pools.contract.harness.expectations import Expectation, Status
 from synth_pools.contract.harness.registry import scenario
+from synth_pools.contract.harness.subjects import offered
 from synth_pools.contract.harness.waits import (
     STARTED,
     ids_of,
@@ -18,16 +19,9 @@ from synth_pools.contract.harness.waits import (
     walk,
 )
 from synth_pools.contract.http.client import ABSENT, Response, at
+from synth_pools.contract.selections import lists
 
 _ROLLOUT = ("get_global_rollout", "rollout_id")
-_LATER_NAMES = {
-    "list_pools": "pools",
-    "list_tasks": "tasks",
-    "list_rollouts": "rollouts",
-    "list_global_rollouts": "rollouts",
-    "get_rollout_artifacts": "artifacts",
-    "get_global_rollout_artifacts": "artifacts",
-}
 _ONCE = "every item comes exactly once, newest first, and the last page has no next_cursor"
 
 
@@ -52,27 +46,25 @@ def pages_rollouts(ctx: Context) -> None:
 
 @scenario(
     "pages.names",
-    *_LATER_NAMES,
+    lists,
     clauses="parameters Prefer#0218#b349, PoolList.pools#1e0c",
 )
 def pages_names(ctx: Context) -> None:
     pool_id = ctx.resources.pool()
     rollout = run_rollout(ctx, pool_id)
-    for operation, later in _LATER_NAMES.items():
-        ids = {
-            name: value
-            for name, value in rollout.ids.items()
-            if f"{{{name}}}" in ctx.session.document.operations[operation].path
-        }
-        full = ctx.require(200, operation, ids)
-        ctx.expect.equal(operation, later, full.at("items"), full.at(later), full)
-        headers = {"prefer": "return=minimal"}
-        minimal = ctx.require(200, operation, ids, headers=headers)
-        ctx.expect.that(
-            Expectation(operation, "with Prefer: return=minimal the list comes once", minimal),
-            minimal.at(later) is ABSENT,
-            f"{later} is there",
-        )
+    for operation in offered(ctx):
+        name, ids = operation.id, operation.own_ids(rollout.ids)
+        for later in operation.lists:
+            if later == "items":
+                continue
+            full = ctx.require(200, name, ids)
+            ctx.expect.equal(name, later, full.at("items"), full.at(later), full)
+            minimal = ctx.require(200, name, ids, headers={"prefer": "return=minimal"})
+            ctx.expect.that(
+                Expectation(name, "with Prefer: return=minimal the list comes once", minimal),
+                minimal.at(later) is ABSENT,
+                f"{later} is there",
+            )
 
 
 @scenario(

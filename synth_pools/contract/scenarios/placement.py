@@ -14,6 +14,7 @@ from synth_pools.contract.harness.waits import (
     start_rollout,
     wait_for,
 )
+from synth_pools.contract.selections import shows
 
 _SECTION = "Rollouts: the two families"
 
@@ -84,12 +85,9 @@ def placement_no_pool(ctx: Context) -> None:
 
 @scenario(
     "placement.found",
-    "create_global_rollout",
     "create_rollout",
-    "get_rollout",
-    "get_global_rollout",
-    "list_rollouts",
-    "list_global_rollouts",
+    "create_global_rollout",
+    shows("Rollout"),
     clauses="Rollouts: the two families#1e49",
 )
 def placement_found(ctx: Context) -> None:

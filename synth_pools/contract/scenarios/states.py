@@ -5,11 +5,12 @@ from __future__ import annotations
 from itertools import pairwise
 from typing import Any
 
-from synth_pools.contract.document import FINAL
+from synth_pools.contract.document import FINAL, Operation
 from synth_pools.contract.harness.context import Context
 from synth_pools.contract.harness.expectations import Expectation, Status
 from synth_pools.contract.harness.holding import hold
 from synth_pools.contract.harness.registry import scenario
+from synth_pools.contract.harness.subjects import offered
 from synth_pools.contract.harness.views import USAGE, in_list
 from synth_pools.contract.harness.waits import (
     STARTED,
@@ -21,6 +22,7 @@ from synth_pools.contract.harness.waits import (
     wait_for,
 )
 from synth_pools.contract.http.client import ABSENT, Response
+from synth_pools.contract.selections import describes_rollout, shows
 
 _ARROWS = {
     "queued": {"running", "completed", "failed", "cancelled"},
@@ -29,21 +31,18 @@ _ARROWS = {
     "failed": set[str](),
     "cancelled": set[str](),
 }
-_READS = ("", "_artifacts", "_usage", "_summary")
 # How often a rollout is seen running before it may end, and how often it is looked at for that.
 _RUNNING, _TURNS = 6, 20
 
 
+def _reads_one(operation: Operation) -> bool:
+    """Select operations that tell of the one rollout that their path names."""
+    return describes_rollout(operation) and "rollout_id" in operation.id_names
+
+
 @scenario(
     "states.arrows",
-    "get_rollout",
-    "get_global_rollout",
-    "get_rollout_summary",
-    "get_global_rollout_summary",
-    "get_rollout_artifacts",
-    "get_global_rollout_artifacts",
-    "get_rollout_usage",
-    "get_global_rollout_usage",
+    _reads_one,
     clauses="Rollouts: states#7d40#f1bc",
     needs="live",
 )
@@ -147,12 +146,7 @@ def _moves(ctx: Context, operation: str, former: Any, response: Response) -> Non
 
 @scenario(
     "states.seen_alike",
-    "get_rollout",
-    "get_global_rollout",
-    "list_rollouts",
-    "list_global_rollouts",
-    "get_rollout_summary",
-    "get_global_rollout_summary",
+    shows("Rollout", "RolloutSummary"),
     clauses="Rollouts: the two families#1e49, get_rollout#07d1",
     needs="live",
 )
@@ -279,14 +273,7 @@ def states_in_order(ctx: Context) -> None:
 
 @scenario(
     "states.final",
-    "get_rollout",
-    "get_global_rollout",
-    "get_rollout_summary",
-    "get_rollout_usage",
-    "get_rollout_artifacts",
-    "get_global_rollout_summary",
-    "get_global_rollout_usage",
-    "get_global_rollout_artifacts",
+    _reads_one,
     "cancel_rollout",
     "cancel_global_rollout",
     "stream_rollout_events",
@@ -326,9 +313,8 @@ def _events(ctx: Context, rollout: Rollout) -> list[str]:
 
 def _accounts(ctx: Context, rollout: Rollout) -> dict[str, Response]:
     return {
-        operation: ctx.require(200, operation, ids)
-        for what in _READS
-        for operation, ids in rollout.both(what)
+        operation.id: ctx.require(200, operation.id, operation.own_ids(rollout.ids))
+        for operation in offered(ctx, _reads_one)
     }
 
 

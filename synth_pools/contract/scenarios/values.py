@@ -189,7 +189,7 @@ def values_long(ctx: Context) -> None:
     if wrote.status == 413:
         # Its numbers are a server's own (Limits).
         note = "the server takes no body of a megabyte"
-        for operation in ctx.scenario.operations:
+        for operation in ctx.operations:
             ctx.expect.inconclusive(operation, note)
         return
     ctx.expect.status(wrote, 200, "update_pool")

@@ -20,6 +20,7 @@ from synth_pools.contract.harness.views import in_list, of_pool, of_rollout
 from synth_pools.contract.http.client import ABSENT, Response, at
 from synth_pools.contract.results import Clause
 from synth_pools.contract.rules.verdict import same_json
+from synth_pools.contract.selections import Selection
 from synth_pools.contract.stateful.model import PoolModel, RolloutModel, configs, matches
 from synth_pools.contract.stateful.shrinking import AbortError, FailureError, Shrinker, StatefulRun
 
@@ -31,11 +32,11 @@ class ObservingMachine(RuleBasedStateMachine):
     """State machine that compares all views of the backend with the model."""
 
     search: Shrinker
-    operations: tuple[str, ...]
+    subjects: tuple[Selection, ...]
 
     def __init__(self) -> None:
         super().__init__()
-        item = Check(CHECK, _CLAUSE, self.operations)
+        item = Check(CHECK, _CLAUSE, self.subjects)
         self.ctx = StatefulRun(self.search, item)
         self.pools: list[PoolModel] = []
 

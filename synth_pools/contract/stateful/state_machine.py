@@ -32,19 +32,15 @@ from synth_pools.contract.harness.waits import (
 from synth_pools.contract.http.client import Response, at
 from synth_pools.contract.options import Profile
 from synth_pools.contract.results import LayerResult
-from synth_pools.contract.session import OF_FEATURE, Session
+from synth_pools.contract.selections import creates_rollout, returns, select_from
+from synth_pools.contract.session import Session
 from synth_pools.contract.stateful.base import ObservingMachine
 from synth_pools.contract.stateful.model import PoolModel, RolloutModel, merge, objects, picks
 from synth_pools.contract.stateful.shrinking import AbortError, Shrinker, scratch
 
 _WALKS = {Profile.QUICK: (8, 10), Profile.FULL: (25, 20)}
-_OPERATIONS = (
-    "create_pool", "get_pool", "list_pools", "replace_pool", "update_pool", "delete_pool",
-    "list_tasks", "create_task", "update_task", "patch_task", "delete_task",
-    "create_rollout", "create_global_rollout", "cancel_rollout", "cancel_global_rollout",
-    "get_rollout", "get_global_rollout", "list_rollouts", "list_global_rollouts",
-    "pause_pool", "resume_pool", "create_rollout_batch", "replay_rollout",
-)  # fmt: skip
+# What answers a pool, a task or a rollout, or several of them.
+_SUBJECTS = (returns("Pool", "Task", "Rollout"), creates_rollout)
 
 _FIRST_TASK = {"task_id": "a", "task_config": {"a": {"b": 1, "c": 2}, "b": [1]}}
 
@@ -55,8 +51,11 @@ def run_state_machine(session: Session) -> LayerResult:
     Returns:
         The obstacle that kept the machine from judging, if there is one.
     """
-    optional = {name for names in OF_FEATURE.values() for name in names}
-    if lacking(session.document, [name for name in _OPERATIONS if name not in optional]):
+    every = session.document.every
+    if lacking(
+        session.document,
+        [name for name in select_from(every, *_SUBJECTS) if not every[name].feature],
+    ):
         return LayerResult(note="model: it needs all operations on pools, tasks and rollouts")
     walks, steps = _WALKS[session.options.profile]
     search = Shrinker(session)
@@ -93,7 +92,7 @@ def run_state_machine(session: Session) -> LayerResult:
 
 
 class _Machine(ObservingMachine):
-    operations = _OPERATIONS
+    subjects = _SUBJECTS
 
     # Pools
 

@@ -11,6 +11,7 @@ from synth_pools.contract.document import specification_text
 from synth_pools.contract.results import Clause, Column, Departure, Layer
 from synth_pools.contract.rules.clauses import CLAUSES
 from synth_pools.contract.scenarios import all_scenarios
+from tests.contract.faults.fault import DOCUMENT
 
 _FINDER = ClauseFinder(specification_text(None), CLAUSES)
 _SCENARIOS = {one.id: one.clause for one in all_scenarios()}
@@ -94,6 +95,6 @@ def test_a_clause_of_its_own_goes_before_that_of_the_scenario() -> None:
 
 def test_every_scenario_has_a_sentence_for_each_of_its_operations() -> None:
     for one in all_scenarios():
-        for operation in one.operations:
+        for operation in one.operations(DOCUMENT):
             (broken,) = _FINDER.broken(_departure(one.id, operation, "x"))
             assert _FINDER.is_near(broken, operation), (one.id, operation, broken.id)

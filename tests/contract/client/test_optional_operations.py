@@ -10,8 +10,7 @@ import pytest
 from synth_pools import APIConnectionError, APITimeoutError, ContainerPoolsClient
 from synth_pools.contract.client.calls import SyncCaller
 from synth_pools.contract.client.optional_operations import check_optional_operations
-from synth_pools.contract.session import OF_FEATURE
-from tests.contract.harness.sessions import answering, context, departures
+from tests.contract.harness.sessions import DOCUMENT, answering, context, departures
 from tests.support.faults import Fault, answer
 
 _RELEASE = {"id": "r1", "release_id": "r1", "source_kind": "image_ref", "status": "ready"}
@@ -48,7 +47,7 @@ def _checked(
                 called.add(name)
                 return change(name, genuine(name, *arguments, **options))
 
-        check_optional_operations(context(run, *OF_FEATURE["image_releases"]), Changed())
+        check_optional_operations(context(run, *DOCUMENT.optional["image_releases"]), Changed())
         own = [one for one in departures(run) if one.check == "a.b"]
     return called, {(one.operation, one.got) for one in own}
 

@@ -1,4 +1,4 @@
-"""Faults of a backend, which a proxy puts between the kit and a running one."""
+"""Faults of a backend, all that there are: those of a proxy, and rules that code does not keep."""
 
 from __future__ import annotations
 
@@ -9,20 +9,27 @@ from tests.contract.faults import (
     data_wrong,
     later_wrong,
     lists_wrong,
+    organisations_wrong,
     streams_wrong,
     subtle_wrong,
 )
 from tests.contract.faults.fault import Fault
+from tests.contract.second_backend.rules import RULES
 
-__all__ = ["FAULTS", "Fault"]
+__all__ = ["FAULTS", "RULE", "Fault"]
+
+# The kind of the faults in the code of the second backend: no proxy is in their way.
+RULE = "rule not kept"
 
 FAULTS: tuple[Fault, ...] = (
     *answers_wrong.FAULTS,
     *access_wrong.FAULTS,
+    *organisations_wrong.FAULTS,
     *lists_wrong.FAULTS,
     *data_wrong.FAULTS,
     *changes_wrong.FAULTS,
     *streams_wrong.FAULTS,
     *subtle_wrong.FAULTS,
     *later_wrong.FAULTS,
+    *(Fault(rule, RULE, named, (), backend="second") for rule, named in RULES.items()),
 )

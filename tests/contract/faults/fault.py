@@ -19,6 +19,9 @@ Answering = Callable[[Request, "Passing"], Awaitable[Response | None]]
 Altering = Callable[[Request, Response, "Passing"], Awaitable[Response]]
 Streaming = Callable[[Request, Blocks, "Passing"], Blocks]
 
+# Keys of two organisations, of backends that have some.
+KEY = "watched-key-0123456789"
+OTHER_KEY = "another-key-0123456789"
 DOCUMENT = Document(load_spec())
 _ROUTES: dict[str, list[Operation]] = {}
 for _operation in DOCUMENT.operations.values():
@@ -52,6 +55,7 @@ class Fault:
         before: A hook that may change the request, or answer in the backend's place.
         after: A hook that changes the response.
         stream: A hook that changes the blocks of an event stream.
+        backend: The backend behind the proxy: "local", or "second", which two organisations use.
     """
 
     name: str
@@ -61,6 +65,7 @@ class Fault:
     before: Answering | None = None
     after: Altering = _untouched
     stream: Streaming | None = None
+    backend: str = "local"
 
 
 def addressed(request: Request) -> tuple[str, dict[str, str]]:

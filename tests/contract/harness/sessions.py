@@ -13,6 +13,7 @@ from synth_pools.contract.harness.context import Context
 from synth_pools.contract.http.client import HttpClient
 from synth_pools.contract.options import ApiKey, Options
 from synth_pools.contract.results import Clause, Departure, Outcome
+from synth_pools.contract.selections import Selection
 from synth_pools.contract.session import Session
 from synth_pools.spec import load_spec
 from tests.support.fault_server import FaultServer, Seen
@@ -59,7 +60,7 @@ def answering(
             run.http.close()
 
 
-def context(run: Session, *operations: str) -> Context:
+def context(run: Session, *operations: str | Selection) -> Context:
     """Create the context of a scenario that speaks about these operations."""
     demand = Clause("Pages", "a demand")
     return Context(run, Check("a.b", demand, operations or ("get_pool",)))

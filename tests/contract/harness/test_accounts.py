@@ -11,7 +11,6 @@ import pytest
 from synth_pools.contract.document import FINAL
 from synth_pools.contract.harness.accounts import (
     ACCOUNTS,
-    OF_ONE_ROLLOUT,
     Accounts,
     Wanted,
     judge_accounts,
@@ -23,12 +22,14 @@ from synth_pools.contract.http.client import ABSENT, Response
 from synth_pools.contract.options import ApiKey
 from synth_pools.contract.preflight import first_contact
 from synth_pools.contract.results import Exchange, Outcome
+from synth_pools.contract.selections import describes_rollout, select
 from synth_pools.local import LocalBackend
-from tests.contract.harness.sessions import URL, context, departures, session
+from tests.contract.harness.sessions import DOCUMENT, URL, context, departures, session
 
 _TIME = "2026-11-20T09:30:01Z"
 _STATES = ("queued", "running", *FINAL)
-_WHOLE = OF_ONE_ROLLOUT[:4]
+_WHOLE = ("get_rollout", "get_global_rollout", "list_rollouts", "list_global_rollouts")
+_PARTS = tuple(name for name in select(DOCUMENT, describes_rollout) if name not in _WHOLE)
 _COUNTS = {
     "queued": (0, 1, 0, 0, 0),
     "running": (1, 0, 0, 0, 0),
@@ -69,16 +70,14 @@ def _right(status: str, started: bool) -> dict[str, Any]:
     counts = dict(zip((f"{one}_rollouts" for one in names), _COUNTS[status], strict=True))
     told: dict[str, Any] = {
         **dict.fromkeys(_WHOLE, whole),
-        **{name: summary for name in OF_ONE_ROLLOUT if name.endswith("_summary")},
+        **{name: summary for name in _PARTS if name.endswith("_summary")},
         **{
             name: dict.fromkeys(USAGE, 1.5 if started else None)
-            for name in OF_ONE_ROLLOUT
+            for name in _PARTS
             if name.endswith("_usage")
         },
         **{
-            name: {"items": [{}] if ended else []}
-            for name in OF_ONE_ROLLOUT
-            if name.endswith("_artifacts")
+            name: {"items": [{}] if ended else []} for name in _PARTS if name.endswith("_artifacts")
         },
         "stream_rollout_events": page,
         "stream_global_rollout_events": page,
@@ -108,7 +107,7 @@ def _judged(
             for name in _WHOLE[2:]
             for state in _STATES
         ),
-        {name: responses[name] for name in OF_ONE_ROLLOUT[4:]},
+        {name: responses[name] for name in _PARTS},
         {name: one for name, one in responses.items() if name.startswith("stream_")},
         responses["get_pool_metrics"],
         responses["get_queue_status"],
@@ -118,10 +117,10 @@ def _judged(
     judge_accounts(context(run, *ACCOUNTS), accounts, wanted)
     judged = {one.operation for one in run.collector.result().outcomes}
     # Artifacts are compared until the end alone.
-    artifacts = {name for name in OF_ONE_ROLLOUT if name.endswith("_artifacts")}
-    usage = {name for name in OF_ONE_ROLLOUT if name.endswith("_usage")}
+    artifacts = {name for name in _PARTS if name.endswith("_artifacts")}
+    usage = {name for name in _PARTS if name.endswith("_usage")}
     left_out = (artifacts if status in FINAL else set()) | (usage if started else set())
-    assert judged == set(ACCOUNTS) - left_out
+    assert judged == set(select(DOCUMENT, *ACCOUNTS)) - left_out
     return {one.operation for one in departures(run)}
 
 
@@ -137,7 +136,7 @@ def test_what_a_backend_need_not_tell_may_be_left_out() -> None:
     told = _right("running", True)
     for name in _WHOLE:
         told[name] = {"status": "running"}
-    for name in OF_ONE_ROLLOUT:
+    for name in _PARTS:
         if name.endswith("_summary"):
             told[name] = {"status": "running", "last_event": {"event": "step"}}
     told["get_pool_metrics"] = {"success_rate": None}
@@ -234,6 +233,6 @@ def test_every_account_of_a_backend_is_read_and_right(backend: LocalBackend) -> 
         (name, "completed") for name in _WHOLE[2:]
     ]
     assert len(accounts.lists) == 2 * len(_STATES)
-    assert set(accounts.parts) == set(OF_ONE_ROLLOUT[4:])
+    assert set(accounts.parts) == set(_PARTS)
     judge_accounts(ctx, accounts, Wanted("completed", True, (0, 0, 1, 0, 0)))
     assert {one.outcome for one in run.collector.result().outcomes} == {Outcome.HELD}

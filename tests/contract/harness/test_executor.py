@@ -99,7 +99,7 @@ def test_a_scenario_whose_need_is_not_met_is_not_played(
     needs: tuple[str, ...], features: dict[str, bool], outcome: Outcome, note: str
 ) -> None:
     def play(ctx: Context) -> None:
-        for operation in ctx.scenario.operations:
+        for operation in ctx.operations:
             ctx.expect.that(Expectation(operation, "a demand", None), True, "")
 
     run = session(features)

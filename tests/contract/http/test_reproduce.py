@@ -21,7 +21,8 @@ from synth_pools.contract.http.reproduce import (
     python_line,
 )
 from synth_pools.contract.results import Exchange, LongBody
-from tests.contract.selftest.watched import KEY, watched
+from tests.contract.faults.fault import KEY
+from tests.contract.selftest.watched import watched
 
 _BODIES = [
     None,

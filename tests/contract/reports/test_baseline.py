@@ -22,9 +22,9 @@ from synth_pools.contract.reports.text import render_table
 from synth_pools.contract.results import Outcome
 from synth_pools.local import LocalBackend
 from tests.contract.faults import FAULTS
+from tests.contract.faults.fault import KEY
 from tests.contract.faults.proxy import FaultProxy
 from tests.contract.reports.sample_report import departure, sample_report
-from tests.contract.selftest.watched import KEY
 
 
 def test_only_what_is_new_fails() -> None:

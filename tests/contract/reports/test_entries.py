@@ -52,7 +52,7 @@ def test_what_one_scenario_demands_of_several_operations_is_one_entry() -> None:
     run = session()
     item = Check("a.b", Clause("Pages", "x"), ("get_pool", "list_pools"))
     expect = Expectations(run, item, Layer.SCENARIO)
-    for operation in item.operations:
+    for operation in item.operations(DOCUMENT):
         expect.unexpected_status(Response(Exchange("GET", URL, status=200)), 404, operation)
     report = replace(sample_report(departs=False), outcomes=run.collector.result().outcomes)
     (entry,) = report.groups

@@ -8,8 +8,8 @@ import pytest
 
 from synth_pools.contract import run_contract
 from synth_pools.contract.results import Report
-from synth_pools.contract.session import OF_FEATURE
-from tests.contract.selftest.watched import KEY, watched
+from tests.contract.faults.fault import DOCUMENT, KEY
+from tests.contract.selftest.watched import watched
 
 _RELEASE = {"id": "r1", "release_id": "r1", "source_kind": "image_ref"}
 _NOT_FOUND = {"detail": "gone", "error": {"code": "not_found", "message": "gone"}}
@@ -30,7 +30,7 @@ class Releases:
     def __call__(self, operation: str) -> tuple[int, Any] | None:
         if operation == "get_capabilities":
             return 200, _CAPABILITIES
-        if operation not in OF_FEATURE["image_releases"]:
+        if operation not in DOCUMENT.optional["image_releases"]:
             return None
         if operation == "create_image_release":
             self._there = True

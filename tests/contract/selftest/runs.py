@@ -14,12 +14,9 @@ from dataclasses import dataclass
 from synth_pools.contract import run_contract
 from synth_pools.contract.results import Report
 from synth_pools.contract.scenarios import all_scenarios
-from synth_pools.local import LocalBackend
-from tests.contract.faults import FAULTS, Fault
-from tests.contract.faults.proxy import FaultProxy
-from tests.contract.second_backend.rules import RULES
-from tests.contract.selftest.serving import OTHER_KEY, Faultless, faultless, second_backend
-from tests.contract.selftest.watched import KEY
+from tests.contract.faults import FAULTS, RULE, Fault
+from tests.contract.faults.fault import DOCUMENT, KEY
+from tests.contract.selftest.serving import Faultless, faultless, faulty
 
 # What takes most of a run's time; what is left is contact, access and the scenarios.
 _OTHERS = ("schema", "client", "model")
@@ -30,9 +27,8 @@ _WAITING = tuple(one.id for one in all_scenarios() if one.slow)
 # Scenarios that speak about few operations are about them; those about more than the second number
 # send hundreds of requests.
 _FEW = (5, 20)
-# Faults in the code of the second backend: no proxy is in the way.
-CODE_FAULTS = tuple(Fault(rule, "rule not kept", shown, ()) for rule, shown in RULES.items())
-BY_NAME = {fault.name: fault for fault in (*FAULTS, *CODE_FAULTS)}
+_SPOKEN = {one.id: frozenset(one.operations(DOCUMENT)) for one in all_scenarios()}
+BY_NAME = {fault.name: fault for fault in FAULTS}
 
 
 @dataclass(frozen=True, slots=True)
@@ -60,23 +56,12 @@ def judge(
     only: tuple[str, ...] = (),
     max_time: float | None = None,
 ) -> Report:
-    """Run the kit on a fresh backend: the second one where the fault is in its code."""
-    if fault is not None and fault.name in RULES:
-        with second_backend((fault.name,)) as url:
-            return run_contract(
-                url,
-                api_key=KEY,
-                other_key=OTHER_KEY,
-                seed=seed,
-                profile=profile,
-                skip=skip,
-                only=only,
-                max_time=max_time,
-            )
-    with LocalBackend(api_key=KEY) as backend, FaultProxy(backend.url, fault, KEY) as proxy:
+    """Run the kit on a fresh backend with this fault, or with none."""
+    with faulty(fault) as (url, other_key):
         return run_contract(
-            proxy.url,
+            url,
             api_key=KEY,
+            other_key=other_key,
             seed=seed,
             profile=profile,
             skip=skip,
@@ -119,14 +104,14 @@ def _parts(
     if known:
         yield (), known
     # A rule's name begins with its subject, any other fault is told by its kind.
-    words = re.findall("[a-z]+", fault.name.split(".")[0] if fault.name in RULES else fault.kind)
+    words = re.findall("[a-z]+", fault.name.split(".")[0] if fault.kind == RULE else fault.kind)
     about = {word.rstrip("s") for word in words}
     near = tuple(
         one.id
         for one in all_scenarios()
         if one.id.split(".")[0].rstrip("s") in about
         and one.id not in _WAITING
-        and (not named or named & set(one.operations))
+        and (not named or named & _SPOKEN[one.id])
     )
     if "auth" in about:
         near = (*near, "auth")
@@ -136,7 +121,7 @@ def _parts(
         far = tuple(
             one.id
             for one in all_scenarios()
-            if named and (not named & set(one.operations) or len(one.operations) > few)
+            if named and (not named & _SPOKEN[one.id] or len(_SPOKEN[one.id]) > few)
         )
         yield (*_OTHERS, *_WAITING, *far, "auth"), ()
     yield _OTHERS, ()

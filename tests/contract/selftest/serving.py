@@ -15,15 +15,14 @@ from pathlib import Path
 from synth_pools.contract import run_contract
 from synth_pools.contract.results import Report
 from synth_pools.local import Limits, LocalBackend
-from tests.contract.faults.fault import DOCUMENT, Fault, Passing, error_response
+from tests.contract.faults import RULE
+from tests.contract.faults.fault import DOCUMENT, KEY, OTHER_KEY, Fault, Passing, error_response
 from tests.contract.faults.proxy import FaultProxy
 from tests.contract.faults.wire import Request, Response
 from tests.contract.second_backend.serve import served
-from tests.contract.selftest.watched import KEY
 
 Serving = Callable[[], contextlib.AbstractContextManager[str]]
 
-OTHER_KEY = "another-key-0123456789"
 _CONTAINER_KEY = "key-of-containers-0123456789"
 
 
@@ -127,6 +126,27 @@ def second_backend(broken: tuple[str, ...] = ()) -> Iterator[str]:
     """
     with _container_key(), served({KEY: "we", OTHER_KEY: "they"}, broken) as url:
         yield url
+
+
+@contextlib.contextmanager
+def faulty(fault: Fault | None) -> Iterator[tuple[str, str | None]]:
+    """Serve the backend that a fault is planted in.
+
+    Args:
+        fault: The fault; None for the local backend without any.
+
+    Yields:
+        Its URL, and the key of a second organisation where the backend has two.
+    """
+    if fault is None or fault.backend == "local":
+        with _behind(fault) as url:
+            yield url, None
+    elif fault.kind == RULE:
+        with second_backend((fault.name,)) as url:
+            yield url, OTHER_KEY
+    else:
+        with second_backend() as behind, FaultProxy(behind, fault, KEY) as proxy:
+            yield proxy.url, OTHER_KEY
 
 
 WAYS: dict[str, Serving] = {

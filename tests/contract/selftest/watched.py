@@ -9,11 +9,10 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from synth_pools.local import LocalBackend
-from tests.contract.faults.fault import DOCUMENT, Fault, Passing
+from tests.contract.faults.fault import DOCUMENT, KEY, Fault, Passing
 from tests.contract.faults.proxy import FaultProxy
 from tests.contract.faults.wire import Request, Response
 
-KEY = "watched-key-0123456789"
 Answering = Callable[[str], tuple[int, Any] | None]
 
 

@@ -12,8 +12,8 @@ from synth_pools.contract import run_contract
 from synth_pools.contract.stateful.model import merge
 from synth_pools.local import LocalBackend
 from tests.contract.faults import FAULTS
+from tests.contract.faults.fault import KEY
 from tests.contract.faults.proxy import FaultProxy
-from tests.contract.selftest.watched import KEY
 
 
 @pytest.mark.parametrize(

@@ -15,8 +15,8 @@ from synth_pools.contract.traffic.har import archive_entry, read_archive
 from synth_pools.contract.traffic.judge import TrafficJudge, judge_traffic
 from synth_pools.contract.traffic.log import TrafficLog
 from synth_pools.local import LocalBackend
+from tests.contract.faults.fault import KEY
 from tests.contract.rules.answers import answered, example
-from tests.contract.selftest.watched import KEY
 
 _POOL = "/v1/pools/docs-example-pool"
 

@@ -25,7 +25,7 @@ from synth_pools.contract.results import Exchange
 from synth_pools.contract.traffic.judge import TrafficJudge
 from synth_pools.contract.traffic.proxy import JudgingProxy
 from synth_pools.local import LocalBackend
-from tests.contract.selftest.watched import KEY
+from tests.contract.faults.fault import KEY
 from tests.support.fault_server import FaultServer
 from tests.support.faults import Fault, raw, wrong_length
 from tests.support.ports import HeldPort

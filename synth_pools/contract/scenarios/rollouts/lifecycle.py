@@ -5,7 +5,6 @@ from __future__ import annotations
 from typing import Any
 
 from synth_pools.contract.document import FINAL
-from synth_pools.contract.harness.accounts import OF_ONE_ROLLOUT
 from synth_pools.contract.harness.context import Context
 from synth_pools.contract.harness.expectations import Expectation
 from synth_pools.contract.harness.holding import hold
@@ -22,6 +21,7 @@ from synth_pools.contract.harness.waits import (
     wait_for,
 )
 from synth_pools.contract.http.client import ABSENT, Response, at
+from synth_pools.contract.selections import describes_rollout, shows
 
 # Time stamps may be of whole seconds; where requests take long two clocks are read a while apart.
 _ROUNDING = 1.5
@@ -32,10 +32,7 @@ _READS = ("", "_artifacts", "_usage", "_summary")
     "rollouts.request",
     "create_rollout",
     "create_global_rollout",
-    "get_rollout",
-    "get_global_rollout",
-    "list_rollouts",
-    "list_global_rollouts",
+    shows("Rollout"),
     clauses="RolloutRequest#f9d2, Rollout.task_id#b029, Rollout.pool_id#3f16",
 )
 def rollouts_request(ctx: Context) -> None:
@@ -92,7 +89,7 @@ def rollouts_request(ctx: Context) -> None:
 
 @scenario(
     "rollouts.agree",
-    *OF_ONE_ROLLOUT,
+    describes_rollout,
     clauses="""
         Rollouts: the two families#1e49, Rollout.score#9f18, Rollout#7253, RolloutSummary#8479,
         RolloutUsage.sandbox_minutes#1aa9, RolloutSummary.reward#40d6, get_rollout_summary#cb15,

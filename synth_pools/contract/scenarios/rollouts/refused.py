@@ -5,7 +5,9 @@ from __future__ import annotations
 from synth_pools.contract.harness.context import Context
 from synth_pools.contract.harness.expectations import Status
 from synth_pools.contract.harness.registry import scenario
+from synth_pools.contract.harness.subjects import offered, small_body
 from synth_pools.contract.harness.waits import run_rollout
+from synth_pools.contract.selections import addresses
 
 
 @scenario(
@@ -75,12 +77,7 @@ def rollouts_references(ctx: Context) -> None:
 
 @scenario(
     "rollouts.wrong_pool",
-    "get_rollout",
-    "cancel_rollout",
-    "get_rollout_artifacts",
-    "get_rollout_usage",
-    "get_rollout_summary",
-    "stream_rollout_events",
+    addresses("pool_id", "rollout_id"),
     "list_rollouts",
     clauses="Rollouts: the two families#2a03, get_rollout#2407",
 )
@@ -88,22 +85,9 @@ def rollouts_wrong_pool(ctx: Context) -> None:
     rollout = run_rollout(ctx, ctx.resources.pool())
     other = ctx.resources.pool("other")
     ids = {"pool_id": other, "rollout_id": rollout.id}
-    for operation in (
-        "get_rollout",
-        "get_rollout_artifacts",
-        "get_rollout_usage",
-        "get_rollout_summary",
-        "stream_rollout_events",
-    ):
-        ctx.check(
-            Status(404, "the rollout is another pool's", code="rollout_not_found"), operation, ids
-        )
-    ctx.check(
-        Status(404, "the rollout is another pool's", code="rollout_not_found"),
-        "cancel_rollout",
-        ids,
-        json={},
-    )
+    refused = Status(404, "the rollout is another pool's", code="rollout_not_found")
+    for operation in offered(ctx, addresses("pool_id", "rollout_id")):
+        ctx.check(refused, operation.id, ids, json=small_body(ctx, operation))
     listed = ctx.require(200, "list_rollouts", {"pool_id": other})
     ctx.expect.equal(
         "list_rollouts", "the rollouts of a pool without any", [], listed.at("items"), listed

@@ -1,0 +1,106 @@
+"""Operations that a scenario speaks about, as far as the backend has them."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from typing import Any
+
+from synth_pools.contract.document import Operation
+from synth_pools.contract.harness.context import Context
+from synth_pools.contract.harness.expectations import Expectation, Status
+from synth_pools.contract.harness.samples import smallest_body
+from synth_pools.contract.http.client import ABSENT, Response, at
+from synth_pools.contract.results import Outcome
+from synth_pools.contract.rules.verdict import show
+from synth_pools.contract.selections import Selection, ordered, select
+
+# The code of each error by the first id of the path that is none.
+NOT_FOUND = {
+    "pool_id": "pool_not_found",
+    "task_id": "task_not_found",
+    "rollout_id": "rollout_not_found",
+}
+
+
+def offered(ctx: Context, *subjects: str | Selection) -> Iterator[Operation]:
+    """Iterate over operations that the backend offers, removals last.
+
+    Args:
+        ctx: The context.
+        *subjects: Some of the scenario's subjects; all of them where none is given.
+
+    Yields:
+        Each operation; for one that the server says it does not have, the report gets the reason.
+    """
+    document, missing = ctx.session.document, ctx.session.not_offered()
+    names = select(document, *subjects) if subjects else ctx.operations
+    there = [document.operations[name] for name in names if name in document.operations]
+    for operation in ordered(there):
+        if operation.id in missing:
+            ctx.expect.inconclusive(operation.id, missing[operation.id], Outcome.NOT_OFFERED)
+        else:
+            yield operation
+
+
+def small_body(ctx: Context, operation: Operation, **fields: Any) -> Any:
+    """Return a body that an operation may be sent, with some fields where it has them.
+
+    Args:
+        ctx: The context.
+        operation: The operation.
+        **fields: Values of fields; those that the document does not name in the body are left out.
+
+    Returns:
+        The body; ABSENT where the operation takes none.
+    """
+    body = smallest_body(ctx.session.options.spec or {}, ctx.session.document, operation)
+    if body is ABSENT:
+        return ABSENT
+    if operation.method == "PUT" and "name" in operation.body_fields:
+        body["name"] = "contract-kit"
+    return {**body, **{name: fields[name] for name in fields if name in operation.body_fields}}
+
+
+def check_refused(
+    ctx: Context,
+    operation: Operation,
+    ids: Mapping[str, str],
+    body: Any,
+    expected: Status,
+    **request: Any,
+) -> None:
+    """Expect the refusal of what would run something, in the form that each operation gives it.
+
+    Args:
+        ctx: The context.
+        operation: The operation.
+        ids: The ids of its path.
+        body: The request of a rollout.
+        expected: The status and code of the refusal.
+        **request: Further arguments of `HttpClient.call`.
+    """
+    name = operation.id
+    if operation.result == "RolloutValidation":
+        response = ctx.require(200, name, ids, json=body, **request)
+        errors = response.at("errors")
+        text = "" if errors is ABSENT else str(errors)
+        ctx.expect.that(
+            Expectation(name, f"valid is false, and {expected.code} in errors", response),
+            response.at("valid") is False and str(expected.code) in text,
+            f"valid is {response.at('valid')}, errors {text}"[:200],
+        )
+    elif operation.result == "RolloutBatch":
+        response = ctx.require(200, name, ids, json={"rollouts": [body]}, **request)
+        _check_item(ctx, name, response, expected)
+    else:
+        sent = ABSENT if operation.request is None else body
+        ctx.check(expected, name, ids, json=sent, **request)
+
+
+def _check_item(ctx: Context, name: str, response: Response, expected: Status) -> None:
+    item = response.at("items", 0)
+    ctx.expect.that(
+        Expectation(name, f"an item of {expected}, {expected.code}", response),
+        at(item, "status") in expected.statuses and at(item, "error", "code") == expected.code,
+        show(item, 200) if item is not ABSENT else "no item",
+    )

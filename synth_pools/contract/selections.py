@@ -1,0 +1,133 @@
+"""Selections of operations, computed from what the document says of each.
+
+A check that speaks about all operations of some kind names the kind; an operation that the document
+gets later is judged, too.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Mapping
+
+from synth_pools.contract.document import Document, Operation
+
+Selection = Callable[[Operation], bool]
+
+_RESOURCES = frozenset({"pool_id", "task_id", "rollout_id"})
+_DEFINITIONS = frozenset({"pools", "tasks"})
+
+
+def select(document: Document, *subjects: str | Selection) -> tuple[str, ...]:
+    """Return the ids of operations that are named or selected, each once.
+
+    Args:
+        document: The document.
+        *subjects: Ids, which need not be in the document, and selections of what is there.
+    """
+    return select_from(document.operations, *subjects)
+
+
+def select_from(operations: Mapping[str, Operation], *subjects: str | Selection) -> tuple[str, ...]:
+    """Return the ids of some operations that are named or selected; see `select`."""
+    chosen: dict[str, None] = {}
+    for subject in subjects:
+        if isinstance(subject, str):
+            chosen[subject] = None
+        else:
+            there = operations.values()
+            chosen.update((operation.id, None) for operation in there if subject(operation))
+    return tuple(chosen)
+
+
+def either(*selections: Selection) -> Selection:
+    """Return the selection of what at least one of these selects."""
+    return lambda operation: any(selection(operation) for selection in selections)
+
+
+def every(_: Operation) -> bool:
+    """Select all operations."""
+    return True
+
+
+def addresses(*names: str) -> Selection:
+    """Return the selection of operations whose path has all of these ids."""
+    return lambda operation: set(names) <= set(operation.id_names)
+
+
+def addresses_resource(operation: Operation) -> bool:
+    """Select operations whose path names a pool, a task or a rollout."""
+    return not _RESOURCES.isdisjoint(operation.id_names)
+
+
+def takes_body(operation: Operation) -> bool:
+    """Select operations that take a JSON body."""
+    return operation.request is not None
+
+
+def reads(operation: Operation) -> bool:
+    """Select operations that change nothing."""
+    return operation.method == "GET"
+
+
+def lists(operation: Operation) -> bool:
+    """Select operations that answer pages of a list."""
+    return reads(operation) and operation.is_paged
+
+
+def returns(*schemas: str) -> Selection:
+    """Return the selection of operations that answer one of these, or a list of them."""
+    return lambda operation: operation.result in schemas or operation.item in schemas
+
+
+def shows(*schemas: str) -> Selection:
+    """Return the selection of operations that read one of these, or a list of them."""
+    return lambda operation: reads(operation) and returns(*schemas)(operation)
+
+
+def describes_rollout(operation: Operation) -> bool:
+    """Select operations that tell of one rollout in JSON, but for its events."""
+    of_one = "rollout_id" in operation.id_names and bool(operation.result)
+    return shows("Rollout")(operation) or (reads(operation) and of_one and not operation.streams)
+
+
+def streams_rollout(operation: Operation) -> bool:
+    """Select operations that stream the events of one rollout."""
+    return "rollout_id" in operation.id_names and operation.streams
+
+
+def creates_rollout(operation: Operation) -> bool:
+    """Select operations that make rollouts: a repetition of them needs a key."""
+    return "idempotency-key" in operation.headers
+
+
+def places_rollout(operation: Operation) -> bool:
+    """Select operations whose body names the pool of a rollout, or may hold any field."""
+    any_field = takes_body(operation) and not operation.body_fields and not operation.id_names
+    may_name_pool = "pool_id" in operation.body_fields or any_field
+    return may_name_pool and operation.tag not in _DEFINITIONS
+
+
+def runs_something(operation: Operation) -> bool:
+    """Select operations that make a rollout, run one at a container, or say if they would."""
+    direct = operation.tag == "containers" and not reads(operation)
+    return creates_rollout(operation) or places_rollout(operation) or direct
+
+
+def changes_definition(operation: Operation) -> bool:
+    """Select operations that change a pool or its tasks, but not the state of the pool."""
+    of_pool = operation.tag in _DEFINITIONS and "pool_id" in operation.id_names
+    removes_pool = operation.method == "DELETE" and operation.id_names == ("pool_id",)
+    return of_pool and not (reads(operation) or removes_pool or moves_pool(operation))
+
+
+def moves_pool(operation: Operation) -> bool:
+    """Select operations that move a pool from one state to another: they take no body."""
+    moves = operation.method == "POST" and not takes_body(operation)
+    return moves and operation.result == "Pool"
+
+
+def ordered(operations: Iterable[Operation]) -> list[Operation]:
+    """Return operations in an order in which each finds what it needs: removals come last."""
+    return sorted(
+        operations,
+        key=lambda one: (not reads(one), one.method == "DELETE", -len(one.id_names)),
+    )
