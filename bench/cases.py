@@ -1,4 +1,4 @@
-"""Cases of the benchmark: a call, and the way in which each contender makes it."""
+"""Cases of the benchmark: a call, and a function of each contender that makes it."""
 
 from __future__ import annotations
 
@@ -33,12 +33,12 @@ ROLLOUT: dict[str, Any] = {
 
 @dataclass(frozen=True)
 class Addresses:
-    """Addresses of the server, and what vouches for the second of them.
+    """Addresses of the server, and the authority of its certificate.
 
     Attributes:
         plain: Its http:// URL.
         secure: Its https:// URL.
-        authority: Path of the PEM file of the authority behind its certificate.
+        authority: Path of the PEM file of the authority.
     """
 
     plain: str
@@ -51,11 +51,12 @@ class Case:
     """One row of the table.
 
     Attributes:
-        name: What is done.
-        calls: How many calls one sample makes; the older client, far slower, makes fewer.
-        floor: The ratio to bare httpx that is promised, where one is.
-        contenders: By name, what makes a number of calls. Without bare httpx there are no ratios.
-        at_once: How many of them are in flight at a time.
+        name: Description of the call.
+        calls: Calls in a sample; the older client, far slower, makes fewer.
+        floor: Promised ratio to bare httpx; None without a promise.
+        contenders: Functions that make a number of calls, by name. Without bare httpx the case has
+            no ratios.
+        at_once: Calls in flight at a time.
     """
 
     name: str
@@ -69,7 +70,7 @@ class Case:
 
 
 def repeat(call: Callable[[], object]) -> Callable[[int], None]:
-    """Makes as many calls as it is asked for, one after the other."""
+    """Return a function that makes a number of calls, one after the other."""
 
     def run(calls: int) -> None:
         for _ in range(calls):
@@ -79,20 +80,22 @@ def repeat(call: Callable[[], object]) -> Callable[[int], None]:
 
 
 def has_older() -> bool:
-    """Tell whether the SDK before this one is installed, as in the benchmark's own environment."""
+    """Check that the previous SDK is installed, as in the environment of the benchmark."""
     return find_spec("synth_ai") is not None
 
 
 def import_older() -> Any:
-    """Import the pools of the SDK before this one; None where it is not installed."""
+    """Import the pools of the previous SDK; None where it is not installed."""
     return import_module("synth_ai.sdk.pools") if has_older() else None
 
 
 def installed_only(cases: list[Case]) -> list[Case]:
-    """Leave out the SDK before this one where it is not installed."""
+    """Remove the previous SDK from the cases where it is not installed."""
     if has_older():
         return cases
     return [
-        replace(case, contenders={who: run for who, run in case.contenders.items() if who != OLDER})
+        replace(
+            case, contenders={name: run for name, run in case.contenders.items() if name != OLDER}
+        )
         for case in cases
     ]

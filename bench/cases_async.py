@@ -1,4 +1,4 @@
-"""Many calls at once, in one event loop."""
+"""Cases with many calls at a time, in one event loop."""
 
 from __future__ import annotations
 
@@ -36,7 +36,7 @@ MANY = 1000
 _POOL_PATH = f"/v1/pools/{POOL_ID}"
 _EVENTS_PATH = f"{_POOL_PATH}/rollouts/{LONG}/events"
 
-# A call on a library of HTTP alone: method, path, and what is sent as JSON.
+# A call on a library of HTTP alone, with its method, its path and its JSON.
 Call = Callable[[str, str, Any], Awaitable[Any]]
 
 
@@ -45,7 +45,7 @@ async def async_cases(
     stack: AsyncExitStack,
     run: Callable[[Coroutine[Any, Any, None]], None],
 ) -> list[Case]:
-    """The cases, on clients that `stack` closes; `run` runs to its end what it is given."""
+    """Return the cases, with clients that `stack` closes; `run` runs a coroutine to its end."""
     bare: dict[str, Call] = {}
     streams: dict[str, Callable[[], Awaitable[None]]] = {}
     secure: dict[str, Call] = {}
@@ -74,12 +74,12 @@ async def async_cases(
     def in_flight(
         call: Callable[[], Awaitable[object]], at_once: int = IN_FLIGHT
     ) -> Callable[[int], None]:
-        async def one(calls: int) -> None:
+        async def make_calls(calls: int) -> None:
             for _ in range(calls):
                 await call()
 
         async def all_of_them(calls: int) -> None:
-            await asyncio.gather(*(one(max(1, calls // at_once)) for _ in range(at_once)))
+            await asyncio.gather(*(make_calls(max(1, calls // at_once)) for _ in range(at_once)))
 
         return lambda calls: run(all_of_them(calls))
 
@@ -90,20 +90,20 @@ async def async_cases(
 
         return lambda calls: run(all_of_them(calls))
 
-    def each(
+    def contenders_of(
         calls: dict[str, Call], method: str, path: str, body: Any = None, at_once: int = IN_FLIGHT
     ) -> dict[str, Callable[[int], None]]:
-        def one(call: Call) -> Callable[[int], None]:
+        def repeated(call: Call) -> Callable[[int], None]:
             return in_flight(lambda: call(method, path, body), at_once)
 
-        return {name: one(call) for name, call in calls.items()}
+        return {name: repeated(call) for name, call in calls.items()}
 
     cases = [
         Case(
             f"async: GET, {IN_FLIGHT} in flight",
             IN_FLIGHT * 10,
             16.0,
-            each(bare, "GET", _POOL_PATH)
+            contenders_of(bare, "GET", _POOL_PATH)
             | {
                 OURS: in_flight(lambda: ours.get_pool(POOL_ID)),
                 OLDER: in_flight(lambda: older.get_pool(POOL_ID)),
@@ -114,8 +114,8 @@ async def async_cases(
             f"async: GET, {MANY:,} in flight",
             MANY * 2,
             None,
-            # Neither httpx nor the heir of it is made for this: minutes for what others do in one.
-            each({AIOHTTP: bare[AIOHTTP]}, "GET", _POOL_PATH, at_once=MANY)
+            # Without httpx and httpx2, which would take minutes.
+            contenders_of({AIOHTTP: bare[AIOHTTP]}, "GET", _POOL_PATH, at_once=MANY)
             | {OURS: in_flight(lambda: ours.get_pool(POOL_ID), MANY)},
             MANY,
         ),
@@ -123,7 +123,7 @@ async def async_cases(
             f"async: GET, TLS, {IN_FLIGHT} in flight",
             IN_FLIGHT * 10,
             12.0,
-            each(secure, "GET", _POOL_PATH)
+            contenders_of(secure, "GET", _POOL_PATH)
             | {OURS: in_flight(lambda: ours_secure.get_pool(POOL_ID))},
             IN_FLIGHT,
         ),
@@ -131,14 +131,14 @@ async def async_cases(
             f"async: create, {IN_FLIGHT} in flight",
             IN_FLIGHT * 10,
             None,
-            each(bare, "POST", f"{_POOL_PATH}/rollouts", ROLLOUT)
+            contenders_of(bare, "POST", f"{_POOL_PATH}/rollouts", ROLLOUT)
             | {
                 OURS: in_flight(lambda: ours.create_rollout(POOL_ID, ROLLOUT)),
                 OLDER: in_flight(lambda: older.create_rollout(POOL_ID, ROLLOUT)),
             },
             IN_FLIGHT,
         ),
-        # The older client has no event streams that work in async code.
+        # The event streams of the older client do not work in async code.
         Case(
             f"async: stream of {EVENTS:,} events",
             1,
@@ -153,8 +153,8 @@ async def async_cases(
 async def _like_httpx(
     package: str, url: str, stack: AsyncExitStack, trusting: ssl.SSLContext | None = None
 ) -> tuple[Call, Callable[[], Awaitable[None]]]:
-    """Calls and a stream of events on httpx, or on what has its interface."""
-    # Not an import statement: some are in no environment but the benchmark's own.
+    """Return a call and a stream of events on httpx, or on a library with its interface."""
+    # Not an import statement: some libraries are only in the environment of the benchmark.
     library: Any = import_module(package)
     client = await stack.enter_async_context(
         library.AsyncClient(
@@ -183,7 +183,7 @@ async def _like_httpx(
 async def _aiohttp(
     _: str, url: str, stack: AsyncExitStack, trusting: ssl.SSLContext | None = None
 ) -> tuple[Call, Callable[[], Awaitable[None]]]:
-    """Calls and a stream of events on aiohttp alone."""
+    """Return a call and a stream of events on aiohttp alone."""
     client = await stack.enter_async_context(
         aiohttp.ClientSession(
             url,

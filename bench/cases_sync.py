@@ -1,4 +1,4 @@
-"""One call after the other, in one thread."""
+"""Cases with one call after the other, in one thread."""
 
 from __future__ import annotations
 
@@ -35,22 +35,22 @@ from synth_pools._client.http import response_reader
 _POOL_PATH = f"/v1/pools/{POOL_ID}"
 _EVENTS_PATH = f"{_POOL_PATH}/rollouts/{LONG}/events"
 
-# A call on a library of HTTP alone: method, path, and what is sent as JSON.
+# A call on a library of HTTP alone, with its method, its path and its JSON.
 Call = Callable[[str, str, Any], Any]
 
 
-# An import of it fails, but for the row that says so: whoever has not the extra has no msgspec.
+# Only the row that names it may import it, as without the extra that brings it.
 _FAST = "msgspec.json"
 
 
 def without_msgspec() -> None:
-    """Have answers decoded by the standard library."""
+    """Let the standard library decode answers."""
     sys.modules[_FAST] = None  # type: ignore[assignment]
     response_reader.fast_decoder.cache_clear()
 
 
 def with_msgspec(calls: Callable[[int], None]) -> Callable[[int], None]:
-    """Have large answers decoded by msgspec while the calls are made."""
+    """Let msgspec decode large answers during the calls."""
 
     def run(number: int) -> None:
         del sys.modules[_FAST]
@@ -65,7 +65,7 @@ def with_msgspec(calls: Callable[[int], None]) -> Callable[[int], None]:
 
 
 def sync_cases(addresses: Addresses, stack: ExitStack) -> list[Case]:
-    """The cases, on clients that `stack` closes."""
+    """Return the cases, with clients that `stack` closes."""
     without_msgspec()
     bare: dict[str, Call] = {}
     streams: dict[str, Callable[[], None]] = {}
@@ -87,13 +87,13 @@ def sync_cases(addresses: Addresses, stack: ExitStack) -> list[Case]:
         older = pools.ContainerPoolsClient(api_key=KEY, backend_base=addresses.plain)
         older_secure = pools.ContainerPoolsClient(api_key=KEY, backend_base=addresses.secure)
 
-    def all_of_them(
+    def contenders_of(
         calls: dict[str, Call], method: str, path: str, body: Any = None
     ) -> dict[str, Callable[[int], None]]:
-        def one(call: Call) -> Callable[[int], None]:
+        def repeated(call: Call) -> Callable[[int], None]:
             return repeat(lambda: call(method, path, body))
 
-        return {name: one(call) for name, call in calls.items()}
+        return {name: repeated(call) for name, call in calls.items()}
 
     def events_of(client: Any) -> None:
         check_number(sum(1 for _ in client.stream_rollout_events(POOL_ID, LONG)))
@@ -103,7 +103,7 @@ def sync_cases(addresses: Addresses, stack: ExitStack) -> list[Case]:
             "GET, 1 KB",
             200,
             3.5,
-            all_of_them(bare, "GET", _POOL_PATH)
+            contenders_of(bare, "GET", _POOL_PATH)
             | {
                 OURS: repeat(lambda: ours.get_pool(POOL_ID)),
                 OLDER: repeat(lambda: older.get_pool(POOL_ID)),
@@ -113,14 +113,14 @@ def sync_cases(addresses: Addresses, stack: ExitStack) -> list[Case]:
             "GET, 1 KB, with a deadline",
             200,
             3.0,
-            all_of_them(bare, "GET", _POOL_PATH)
+            contenders_of(bare, "GET", _POOL_PATH)
             | {OURS: repeat(lambda: limited.get_pool(POOL_ID))},
         ),
         Case(
             "GET, 1 KB, TLS",
             200,
             3.0,
-            all_of_them(secure, "GET", _POOL_PATH)
+            contenders_of(secure, "GET", _POOL_PATH)
             | {
                 OURS: repeat(lambda: ours_secure.get_pool(POOL_ID)),
                 OLDER: repeat(lambda: older_secure.get_pool(POOL_ID)),
@@ -130,7 +130,7 @@ def sync_cases(addresses: Addresses, stack: ExitStack) -> list[Case]:
             "POST, 1 KB",
             200,
             3.5,
-            all_of_them(bare, "POST", "/v1/pools", POOL)
+            contenders_of(bare, "POST", "/v1/pools", POOL)
             | {
                 OURS: repeat(lambda: ours.create_pool(POOL)),
                 OLDER: repeat(lambda: older.create_pool(POOL)),
@@ -140,7 +140,7 @@ def sync_cases(addresses: Addresses, stack: ExitStack) -> list[Case]:
             "create a rollout",
             200,
             3.5,
-            all_of_them(bare, "POST", f"{_POOL_PATH}/rollouts", ROLLOUT)
+            contenders_of(bare, "POST", f"{_POOL_PATH}/rollouts", ROLLOUT)
             | {
                 OURS: repeat(lambda: ours.create_rollout(POOL_ID, ROLLOUT)),
                 OLDER: repeat(lambda: older.create_rollout(POOL_ID, ROLLOUT)),
@@ -150,7 +150,7 @@ def sync_cases(addresses: Addresses, stack: ExitStack) -> list[Case]:
             "page of 100, 60 KB",
             60,
             1.8,
-            all_of_them(bare, "GET", "/v1/pools?limit=100")
+            contenders_of(bare, "GET", "/v1/pools?limit=100")
             | {
                 OURS: repeat(lambda: ours.list_pools(limit=100)),
                 OLDER: repeat(lambda: older.list_pools(limit=100)),
@@ -160,7 +160,7 @@ def sync_cases(addresses: Addresses, stack: ExitStack) -> list[Case]:
             "page of 100, 60 KB, with msgspec",
             60,
             2.4,
-            all_of_them(bare, "GET", "/v1/pools?limit=100")
+            contenders_of(bare, "GET", "/v1/pools?limit=100")
             | {OURS: with_msgspec(repeat(lambda: ours.list_pools(limit=100)))},
         ),
         Case(
@@ -178,20 +178,20 @@ def sync_cases(addresses: Addresses, stack: ExitStack) -> list[Case]:
 
 
 def check_number(events: int) -> None:
-    """Refuse a stream that was not read to its end.
+    """Check that a stream was read to its end.
 
     Raises:
-        RuntimeError: It had another number of events than the server sends.
+        RuntimeError: The server sent another number of events.
     """
     if events != EVENTS:
-        raise RuntimeError(f"{events} events came, not {EVENTS}")
+        raise RuntimeError(f"{events} events arrived, not {EVENTS}")
 
 
 def _like_httpx(
     package: str, url: str, stack: ExitStack, trusting: ssl.SSLContext | None = None
 ) -> tuple[Call, Callable[[], None]]:
-    """Calls and a stream of events on httpx, or on what has its interface."""
-    # Not an import statement: some are in no environment but the benchmark's own.
+    """Return a call and a stream of events on httpx, or on a library with its interface."""
+    # Not an import statement: some libraries are only in the environment of the benchmark.
     library: Any = import_module(package)
     client = stack.enter_context(
         library.Client(base_url=url, headers=HEADERS, timeout=30.0, verify=trusting or False)
@@ -214,7 +214,7 @@ def _like_httpx(
 def _http_client(
     url: str, stack: ExitStack, trusting: ssl.SSLContext | None = None
 ) -> tuple[Call, Callable[[], None]]:
-    """Calls and a stream of events on the standard library alone."""
+    """Return a call and a stream of events on the standard library alone."""
     host = urlsplit(url).netloc
     connection = stack.enter_context(
         closing(

@@ -1,7 +1,7 @@
-"""Rows of the command line: what a command takes beyond a process that does less.
+"""Rows of the command line: the time of a command beyond that of a process that does less.
 
-Help and completion are set beside `python -c pass`, a list of pools beside the same call from a
-program; each in a process of its own, in turns.
+Help and completion are compared with `python -c pass`, a list of pools with the same call from a
+program; each in a new process, in turns.
 """
 
 from __future__ import annotations
@@ -25,7 +25,7 @@ with ContainerPoolsClient() as client:
     print(client.list_pools(limit=100))
 """
 _CALL = [sys.executable, "-c", _PROGRAM_OF_CALL]
-# What is asked of the program, what it is set beside, and the most milliseconds beyond it.
+# Name, arguments of the program, compared command, and most milliseconds beyond that.
 _ROWS: tuple[tuple[str, list[str], list[str], int], ...] = (
     ("synth-pools --help, beyond `python -c pass`", ["--help"], _NOTHING, 40),
     ("completion of an id, beyond `python -c pass`", [], _NOTHING, 60),
@@ -41,13 +41,13 @@ _COMPLETION = {
 def command_line_rows(
     url: str, rounds: int, only: str, tables: Sequence[list[tuple[str, ...]]]
 ) -> None:
-    """Measure the rows whose name has `only` in it, and add them to the table of each clock.
+    """Measure the rows whose name contains `only`, and add them to the table of each clock.
 
     Args:
         url: The server.
-        rounds: How often each is measured.
+        rounds: Number of samples.
         only: Part of the name.
-        tables: That of the processor's time, and that of the time that passes.
+        tables: The table of processor time, and that of elapsed time.
     """
     with tempfile.TemporaryDirectory() as home:
         service = {
@@ -56,27 +56,29 @@ def command_line_rows(
             "SYNTH_API_KEY": _KEY,
             "SYNTH_BACKEND_URL": url,
         }
-        for name, words, beside, most in _ROWS:
+        for name, words, compared, limit in _ROWS:
             if only not in name:
                 continue
-            limit = ["--limit", "100"] if "list" in words else []
-            command = [*_PROGRAM, *words, *limit]
+            options = ["--limit", "100"] if "list" in words else []
+            command = [*_PROGRAM, *words, *options]
             environment = service if words else {**service, **_COMPLETION}
-            # The first one is answered by the service; those after it by what is kept.
-            _taken(command, environment)
-            found = [(_taken(command, environment), _taken(beside, service)) for _ in range(rounds)]
-            for number, rows in enumerate(tables):
-                beyond = median(one[number] - other[number] for one, other in found)
-                rows.append(table.alone_row(name, f"{beyond * 1000:.0f} ms", f"≤ {most} ms"))
+            # The service answers the first completion, a cache the others.
+            _seconds(command, environment)
+            samples = [
+                (_seconds(command, environment), _seconds(compared, service)) for _ in range(rounds)
+            ]
+            for clock, rows in enumerate(tables):
+                excess = median(actual[clock] - base[clock] for actual, base in samples)
+                rows.append(table.alone_row(name, f"{excess * 1000:.0f} ms", f"≤ {limit} ms"))
 
 
-def _taken(command: Sequence[str], environment: dict[str, str]) -> tuple[float, float]:
-    """Seconds of the processor, and seconds that passed, of a process."""
-    begun = time.perf_counter()
+def _seconds(command: Sequence[str], environment: dict[str, str]) -> tuple[float, float]:
+    """Run a command; return its seconds of the processor, and the elapsed ones."""
+    started = time.perf_counter()
     process = subprocess.Popen(command, env=environment, stdout=subprocess.DEVNULL)
     _, status, usage = os.wait4(process.pid, 0)
-    passed = time.perf_counter() - begun
+    elapsed = time.perf_counter() - started
     process.returncode = os.waitstatus_to_exitcode(status)
     if process.returncode:
         raise RuntimeError(f"{' '.join(command)} ended with {process.returncode}")
-    return usage.ru_utime + usage.ru_stime, passed
+    return usage.ru_utime + usage.ru_stime, elapsed

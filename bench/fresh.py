@@ -1,9 +1,9 @@
-"""Measurements of a fresh process: import and first call, and memory.
+"""Measurements of a new process: import and first call, memory, and the cost of a fleet.
 
-python -m bench.fresh PROGRAM URL CONTENDER prints one number; of the first call two, the seconds
-that passed and those of the processor. In the place of the contender, fleet-memory takes the number
-of requests, fleet-cost-sync and fleet-cost-async how many of them are in flight; these with
--pool at their ends the same, on a pool with a stream of events.
+python -m bench.fresh PROGRAM URL CONTENDER prints one number; for the first call two, the elapsed
+seconds and those of the processor. In place of the contender, fleet-memory takes the number of
+requests, fleet-cost-sync and fleet-cost-async the number of requests in flight; with -pool at the
+end of their names they run on a pool with a stream of events.
 """
 
 from __future__ import annotations
@@ -14,9 +14,9 @@ import time
 from collections.abc import Awaitable, Callable, Iterator
 from typing import Any
 
-# What a contender needs of the standard library is part of its import: nothing above brings any of
-# it along that the interpreter has not loaded by itself.
-_BEGUN = (time.perf_counter(), time.process_time())
+# The modules of the standard library that a contender needs are part of its import: the imports
+# above load none that the interpreter has not loaded already.
+_STARTED = (time.perf_counter(), time.process_time())
 _STREAMS = 250
 _FLEET_ROUNDS = 3
 _KEY = "sk_bench_0123456789"
@@ -25,7 +25,7 @@ _STREAM_POOL = "stream-pool"
 
 
 def first_call(contender: str, url: str) -> None:
-    """From nothing imported to the answer of the first call."""
+    """Import a contender, and make a first call."""
     if contender.startswith("httpx"):
         from importlib import import_module
 
@@ -56,7 +56,7 @@ def first_call(contender: str, url: str) -> None:
 
 
 async def stream_memory(contender: str, url: str) -> float:
-    """KiB for each open event stream on which nothing happens."""
+    """Return the KiB for each open event stream without events."""
     if contender == "httpx":
         import httpx
 
@@ -70,7 +70,7 @@ async def stream_memory(contender: str, url: str) -> float:
                 await anext(lines)
                 return response, lines
 
-            return await _grown_by(open_bare)
+            return await _memory_of(open_bare)
     from synth_pools import AsyncContainerPoolsClient
 
     async with AsyncContainerPoolsClient(api_key=_KEY, base_url=url) as ours:
@@ -80,14 +80,14 @@ async def stream_memory(contender: str, url: str) -> float:
             await anext(stream)
             return stream
 
-        return await _grown_by(open_ours)
+        return await _memory_of(open_ours)
 
 
 async def fleet_memory(url: str, number: int) -> float:
-    """KiB that a fleet grows by, in its second half, for each 100,000 requests."""
+    """Return the growth of a fleet in its second half, in KiB for 100,000 requests."""
     from synth_pools import AsyncContainerPoolsClient
 
-    before, ended = 0.0, 0
+    before, outcome_count = 0.0, 0
     async with AsyncContainerPoolsClient(api_key=_KEY, base_url=url) as client:
         requests: Iterator[dict[str, Any]] = (
             {"seed": seed, "metadata": {"note": "x" * 500}} for seed in range(number)
@@ -95,23 +95,23 @@ async def fleet_memory(url: str, number: int) -> float:
         async for outcome in client.rollouts.run_many("bench-pool", requests):
             if not outcome.ok:
                 raise RuntimeError(f"request {outcome.index} did not complete: {outcome.error}")
-            ended += 1
-            if ended == number // 2:
+            outcome_count += 1
+            if outcome_count == number // 2:
                 gc.collect()
                 before = _resident_kib()
     gc.collect()
     return (_resident_kib() - before) / (number - number // 2) * 100_000
 
 
-def fleet_cost(url: str, colour: str, pool_id: str, in_flight: int) -> float:
-    """Processor time of a fleet, in that of the calls that it makes.
+def fleet_cost(url: str, variant: str, pool_id: str, in_flight: int) -> float:
+    """Return the processor time of a fleet as a multiple of the time of its calls alone.
 
-    The calls are those that `run_many` makes of a rollout that has ended when it is first asked
-    about: create, events, get, summary; by as many tasks, or threads, as are in flight. Where the
-    events of the whole pool are told, one task or thread more reads these.
+    For a rollout that ends at once `run_many` makes four calls: create, events, get and summary. As
+    many tasks, or threads, make them as requests are in flight. On a pool with a stream of events
+    one further task or thread reads that stream.
     """
     requests: list[dict[str, Any]] = [{"seed": seed} for seed in range(max(2000, in_flight))]
-    if colour == "sync":
+    if variant == "sync":
         return _sync_fleet_cost(url, requests, pool_id, in_flight)
     import asyncio
 
@@ -125,7 +125,7 @@ async def _async_fleet_cost(
 
     from synth_pools import AsyncContainerPoolsClient
 
-    is_told = pool_id == _STREAM_POOL
+    has_events = pool_id == _STREAM_POOL
     async with AsyncContainerPoolsClient(api_key=_KEY, base_url=url) as client:
         rollouts = client.rollouts
 
@@ -140,34 +140,34 @@ async def _async_fleet_cost(
             async def task() -> None:
                 nonlocal done
                 for request in waiting:
-                    made = await rollouts.create(pool_id, request)
-                    if not is_told:
-                        async for _ in rollouts.events(pool_id, made["id"]):
+                    rollout = await rollouts.create(pool_id, request)
+                    if not has_events:
+                        async for _ in rollouts.events(pool_id, rollout["id"]):
                             pass
-                    await rollouts.get(pool_id, made["id"])
-                    await rollouts.summary(pool_id, made["id"])
+                    await rollouts.get(pool_id, rollout["id"])
+                    await rollouts.summary(pool_id, rollout["id"])
                     done += 1
 
             async def read_pool() -> None:
-                left = len(requests)
+                remaining = len(requests)
                 async for _ in client.events(pool_id, start="latest"):
-                    left -= 1
-                    if not left:
+                    remaining -= 1
+                    if not remaining:
                         return
 
-            reading = asyncio.create_task(read_pool()) if is_told else None
+            reading = asyncio.create_task(read_pool()) if has_events else None
             await asyncio.gather(*(task() for _ in range(in_flight)))
             if reading is not None:
                 reading.cancel()
             return done
 
-        taken: dict[str, list[float]] = {"fleet": [], "calls": []}
+        samples: dict[str, list[float]] = {"fleet": [], "calls": []}
         for _ in range(_FLEET_ROUNDS):
             for name, run in (("calls", calls), ("fleet", fleet)):
-                begun = time.process_time()
+                started = time.process_time()
                 _check(await run(), len(requests))
-                taken[name].append(time.process_time() - begun)
-        return min(taken["fleet"]) / min(taken["calls"])
+                samples[name].append(time.process_time() - started)
+        return min(samples["fleet"]) / min(samples["calls"])
 
 
 def _sync_fleet_cost(
@@ -177,7 +177,7 @@ def _sync_fleet_cost(
 
     from synth_pools import ContainerPoolsClient
 
-    is_told = pool_id == _STREAM_POOL
+    has_events = pool_id == _STREAM_POOL
     with (
         ContainerPoolsClient(api_key=_KEY, base_url=url) as client,
         ThreadPoolExecutor(in_flight) as threads,
@@ -189,46 +189,47 @@ def _sync_fleet_cost(
             outcomes = rollouts.run_many(pool_id, requests, max_in_flight=in_flight)
             return sum(outcome.ok for outcome in outcomes)
 
-        def one(request: dict[str, Any]) -> bool:
-            made = rollouts.create(pool_id, request)
-            if not is_told:
-                for _ in rollouts.events(pool_id, made["id"]):
+        def run_rollout(request: dict[str, Any]) -> bool:
+            rollout = rollouts.create(pool_id, request)
+            if not has_events:
+                for _ in rollouts.events(pool_id, rollout["id"]):
                     pass
-            rollouts.get(pool_id, made["id"])
-            rollouts.summary(pool_id, made["id"])
+            rollouts.get(pool_id, rollout["id"])
+            rollouts.summary(pool_id, rollout["id"])
             return True
 
         def calls() -> int:
-            if not is_told:
-                return sum(threads.map(one, requests))
+            if not has_events:
+                return sum(threads.map(run_rollout, requests))
             stream = client.events(pool_id, start="latest")
             reading = reader.submit(sum, (1 for _ in stream))
-            done = sum(threads.map(one, requests))
+            done = sum(threads.map(run_rollout, requests))
             stream.close()
             reading.result()
             return done
 
-        taken: dict[str, list[float]] = {"fleet": [], "calls": []}
+        samples: dict[str, list[float]] = {"fleet": [], "calls": []}
         for _ in range(_FLEET_ROUNDS):
-            begun = time.process_time()
+            started = time.process_time()
             _check(calls(), len(requests))
-            between = time.process_time()
+            middle = time.process_time()
             _check(fleet(), len(requests))
-            taken["calls"].append(between - begun)
-            taken["fleet"].append(time.process_time() - between)
-        return min(taken["fleet"]) / min(taken["calls"])
+            samples["calls"].append(middle - started)
+            samples["fleet"].append(time.process_time() - middle)
+        return min(samples["fleet"]) / min(samples["calls"])
 
 
-def _check(ended: int, wanted: int) -> None:
-    if ended != wanted:
-        raise RuntimeError(f"{ended} rollouts ended well, not {wanted}")
+def _check(actual: int, expected: int) -> None:
+    if actual != expected:
+        raise RuntimeError(f"{actual} rollouts completed, not {expected}")
 
 
-async def _grown_by(open_one: Callable[[], Awaitable[object]]) -> float:
-    kept = [await open_one() for _ in range(20)]  # what is made once is made now
+async def _memory_of(open_stream: Callable[[], Awaitable[object]]) -> float:
+    # The first streams allocate everything that all share.
+    streams = [await open_stream() for _ in range(20)]
     gc.collect()
     before = _resident_kib()
-    kept += [await open_one() for _ in range(_STREAMS)]
+    streams += [await open_stream() for _ in range(_STREAMS)]
     gc.collect()
     return (_resident_kib() - before) / _STREAMS
 
@@ -238,24 +239,24 @@ def _resident_kib() -> float:
         for line in status:
             if line.startswith("VmRSS:"):
                 return float(line.split()[1])
-    raise RuntimeError("this system does not say how much memory a process has")
+    raise RuntimeError("this system does not show the memory of a process")
 
 
-def main(program: str, url: str, what: str) -> None:
+def main(program: str, url: str, argument: str) -> None:
     if program == "first-call":
-        first_call(what, url)
-        print(time.perf_counter() - _BEGUN[0], time.process_time() - _BEGUN[1])
+        first_call(argument, url)
+        print(time.perf_counter() - _STARTED[0], time.process_time() - _STARTED[1])
         return
     if program.startswith("fleet-cost"):
-        _, _, colour, *told = program.split("-")
-        print(fleet_cost(url, colour, _STREAM_POOL if told else "bench-pool", int(what)))
+        _, _, variant, *suffix = program.split("-")
+        print(fleet_cost(url, variant, _STREAM_POOL if suffix else "bench-pool", int(argument)))
         return
     import asyncio
 
     if program == "stream-memory":
-        print(asyncio.run(stream_memory(what, url)))
+        print(asyncio.run(stream_memory(argument, url)))
     else:
-        print(asyncio.run(fleet_memory(url, int(what))))
+        print(asyncio.run(fleet_memory(url, int(argument))))
 
 
 if __name__ == "__main__":

@@ -1,12 +1,11 @@
-"""A server that costs as little as possible: what is measured against it is the client.
+"""Server that costs as little as possible, so that measurements show the client.
 
     python -m bench.server [CERTIFICATE]
 
-It prints the port that it listens on, and serves until its input ends; over TLS if it is given a
-PEM file with a certificate and its key.
+It prints its port, and serves until its input ends; over TLS with a PEM file that has a certificate
+and its key.
 
-It reads requests just well enough for HTTP clients that behave, and answers from bytes that were
-made beforehand.
+It understands the requests of well-behaved HTTP clients only, and sends prepared answers.
 """
 
 from __future__ import annotations
@@ -20,9 +19,9 @@ from typing import Any
 EVENTS = 10_000
 PAGE = 100
 POOL_ID = "bench-pool"
-# One whose events are told, too: each of its rollouts has ended when it is created.
+# Pool with a stream of events: each of its rollouts ends when it is created.
 STREAM_POOL_ID = "stream-pool"
-# Rollouts by what their event stream does.
+# Rollouts with a long, an idle and a short event stream.
 LONG, IDLE, SHORT = "rollout-long", "rollout-idle", "rollout-short"
 
 _NOW = "2026-11-20T09:30:00.250000Z"
@@ -103,7 +102,7 @@ _SUMMARY = {**_rollout("completed"), "score": 1.0, "reward": 1.0, "last_event": 
 _SUMMARY_ANSWER = _answer(_SUMMARY)
 _ROLLOUT_ANSWER = _answer(_rollout("completed"))
 
-# The first that fits: what a request line begins with, and the whole answer.
+# Beginnings of request lines, and their answers; the first match counts.
 _ANSWERS: tuple[tuple[bytes, bytes], ...] = (
     (b"GET /v1/pools?", _answer(_PAGE_OF_POOLS)),
     (b"POST /v1/pools ", _answer(_pool(1, 550), b"201 Created")),
@@ -125,11 +124,11 @@ _ANSWERS: tuple[tuple[bytes, bytes], ...] = (
     (b"GET /v1/pools/", _answer(_pool(1, 550))),
 )
 _STREAM_POOL = f"/v1/pools/{STREAM_POOL_ID}".encode()
-_NOT_FOUND = _answer({"detail": "the benchmark knows no such thing"}, b"404 Not Found")
+_NOT_FOUND = _answer({"detail": "not part of the benchmark"}, b"404 Not Found")
 
 
 class _StreamPool:
-    """The pool whose events are told."""
+    """Pool with a stream of events."""
 
     def __init__(self) -> None:
         self.readers: set[asyncio.Transport] = set()
@@ -138,15 +137,15 @@ class _StreamPool:
         self._ended = _event("rollout.completed", 3, SHORT)
 
     def answer(self, head: bytes, transport: asyncio.Transport) -> None:
-        """Answer a request for it."""
+        """Answer a request for the pool."""
         if head.startswith(b"POST"):
             self._created += 1
-            own = b"rollout-%05d" % (self._created % 100_000)
-            transport.write(self._admitted.replace(SHORT.encode(), own))
-            told = self._ended.replace(SHORT.encode(), own)
+            rollout_id = b"rollout-%05d" % (self._created % 100_000)
+            transport.write(self._admitted.replace(SHORT.encode(), rollout_id))
+            event = self._ended.replace(SHORT.encode(), rollout_id)
             for reader in self.readers:
                 if not reader.is_closing():
-                    reader.write(told)
+                    reader.write(event)
         elif head.split(b"?", 1)[0].endswith(b"/events"):
             self.readers.add(transport)
             transport.write(_STREAM_HEAD + b"7\r\nid: 0\n\n\r\n")
@@ -172,13 +171,13 @@ class _Connection(asyncio.Protocol):
     def data_received(self, data: bytes) -> None:
         self._received += data
         while True:
-            head, found, rest = self._received.partition(b"\r\n\r\n")
-            if not found:
+            head, end, rest = self._received.partition(b"\r\n\r\n")
+            if not end:
                 return
             length = 0
             if not head.startswith(b"GET"):
-                _, named, value = head.lower().partition(b"content-length:")
-                length = int(value.split(b"\r\n", 1)[0]) if named else 0
+                _, name, value = head.lower().partition(b"content-length:")
+                length = int(value.split(b"\r\n", 1)[0]) if name else 0
             if len(rest) < length:
                 return
             self._received = rest[length:]
@@ -201,7 +200,7 @@ async def _serve(certificate: str | None = None) -> None:
     loop = asyncio.get_running_loop()
     server = await loop.create_server(_Connection, "127.0.0.1", 0, backlog=1024, ssl=context)
     print(server.sockets[0].getsockname()[1], flush=True)
-    # Its owner holds the other end of this pipe, and is gone when the pipe ends.
+    # The pipe ends with the process that started the server.
     await loop.run_in_executor(None, sys.stdin.read)
     server.close()
 

@@ -38,7 +38,7 @@ _NUMBER = re.compile(r"[\d.]+")
 
 
 def speed_rows(results: Iterable[Result]) -> list[tuple[str, ...]]:
-    """Format the rows of speeds: how many times as fast as bare httpx, where that takes part."""
+    """Format the rows of speeds, as multiples of the speed of bare httpx."""
     rows: list[tuple[str, ...]] = []
     for case, seconds, ratios in results:
         if not ratios:
@@ -59,16 +59,16 @@ def speed_rows(results: Iterable[Result]) -> list[tuple[str, ...]]:
 
 
 def cost_row(
-    name: str, unit: str, taken: dict[str, float], *, most: float | None
+    name: str, unit: str, costs: dict[str, float], *, limit: float | None
 ) -> tuple[str, ...]:
-    """Format a row of costs, where less is better: how many times what bare httpx takes."""
-    bare, ours, older = taken[HTTPX], taken[OURS], taken.get(OLDER)
-    others = (f"takes {taken[name] / bare:.2f}" if name in taken else "" for name in _OTHERS)
+    """Format a row of costs, where less is better, as multiples of the cost of bare httpx."""
+    bare, ours, older = costs[HTTPX], costs[OURS], costs.get(OLDER)
+    others = (f"takes {costs[name] / bare:.2f}" if name in costs else "" for name in _OTHERS)
     return (
         name,
         _time(bare) if unit == "s" else f"{bare:.0f} {unit}",
         f"takes {ours / bare:.2f}",
-        "" if most is None else f"≤ {most:g}",
+        "" if limit is None else f"≤ {limit:g}",
         *others,
         "" if older is None else f"takes {older / bare:.2f}",
         "" if older is None else f"{older / ours:.1f}",
@@ -76,10 +76,11 @@ def cost_row(
 
 
 def alone_row(
-    name: str, found: str, promised: str = "", others: Mapping[str, str] | None = None
+    name: str, value: str, promise: str = "", others: Mapping[str, str] | None = None
 ) -> tuple[str, ...]:
-    """Format a row of what is not compared with bare httpx."""
-    return (name, "", found, promised, *((others or {}).get(each, "") for each in _OTHERS), "", "")
+    """Format a row without a comparison to bare httpx."""
+    cells = [(others or {}).get(contender, "") for contender in _OTHERS]
+    return (name, "", value, promise, *cells, "", "")
 
 
 def render(rows: Sequence[tuple[str, ...]], head: tuple[str, ...] = _HEAD) -> str:
@@ -105,7 +106,7 @@ def page(rows: Sequence[tuple[str, ...]], rounds: int) -> str:
 
 
 def is_missed(row: tuple[str, ...]) -> bool:
-    """Tell whether the client did not keep the promise of a row."""
+    """Check that a row misses its promise."""
     _, _, actual, promise, *_ = row
     if not promise:
         return False
@@ -115,10 +116,10 @@ def is_missed(row: tuple[str, ...]) -> bool:
 
 
 def with_rows(text: str, rows: Sequence[tuple[str, ...]]) -> str:
-    """Return a text whose one table has the new values of the rows that it shows."""
-    shown = [name for name in _ROW.findall(text) if name in {row[0] for row in rows}]
-    selection = [row for name in shown for row in rows if row[0] == name]
-    start = text.index(f"| {' ' * len(max(shown, key=len))} | {_HEAD[1]}")
+    """Return a text with new values in the rows of its table."""
+    names = [name for name in _ROW.findall(text) if name in {row[0] for row in rows}]
+    selection = [row for name in names for row in rows if row[0] == name]
+    start = text.index(f"| {' ' * len(max(names, key=len))} | {_HEAD[1]}")
     end = text.index("\n\n", start)
     return text[:start] + render(selection) + text[end:]
 

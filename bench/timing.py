@@ -1,4 +1,4 @@
-"""Interleaved rounds and medians: what disturbs the machine disturbs all contenders alike."""
+"""Interleaved rounds and medians, so that a disturbance of the machine affects all contenders."""
 
 from __future__ import annotations
 
@@ -14,9 +14,9 @@ class Result(NamedTuple):
     """Result of one case.
 
     Attributes:
-        case: What was measured.
-        seconds: By contender, what a call took.
-        ratios: By contender, how many times as fast as bare httpx it was; empty without that.
+        case: The case.
+        seconds: Seconds of a call, by contender.
+        ratios: Speed as a multiple of bare httpx, by contender; empty without httpx.
     """
 
     case: Case
@@ -27,23 +27,24 @@ class Result(NamedTuple):
 def measure(
     cases: Sequence[Case], rounds: int, clocks: Sequence[Callable[[], float]]
 ) -> list[list[Result]]:
-    """Results by each of the clocks, of the same calls.
+    """Return the results of the same calls by each of the clocks.
 
-    Every contender has its turn once a round in every case, and each round begins with another one.
+    In every round each contender runs each case once; the next round begins with the next
+    contender.
 
     Args:
-        cases: What is measured.
-        rounds: How many samples are taken of each.
-        clocks: What tells seconds: of the day, of the processor.
+        cases: The cases.
+        rounds: Number of samples.
+        clocks: Functions that return seconds: elapsed ones, or those of the processor.
     """
-    taken: list[dict[str, list[tuple[float, ...]]]] = [
+    samples: list[dict[str, list[tuple[float, ...]]]] = [
         {name: [] for name in case.contenders} for case in cases
     ]
     for case in cases:
         for run in case.contenders.values():
             run(case.at_once)  # opens its connections
     for number in range(rounds):
-        for case, times in zip(cases, taken, strict=True):
+        for case, times in zip(cases, samples, strict=True):
             names = list(case.contenders)
             first = number % len(names)
             for name in names[first:] + names[:first]:
@@ -51,9 +52,10 @@ def measure(
     return [
         [
             _result(
-                case, {name: [each[number] for each in samples] for name, samples in of.items()}
+                case,
+                {name: [sample[number] for sample in times] for name, times in by_name.items()},
             )
-            for case, of in zip(cases, taken, strict=True)
+            for case, by_name in zip(cases, samples, strict=True)
         ]
         for number in range(len(clocks))
     ]
@@ -64,17 +66,17 @@ def _seconds_per_call(
 ) -> tuple[float, ...]:
     calls = case.calls_of(contender)
     gc.collect()
-    begun = [clock() for clock in clocks]
+    starts = [clock() for clock in clocks]
     case.contenders[contender](calls)
-    ended = [clock() for clock in clocks]
-    return tuple((end - begin) / calls for begin, end in zip(begun, ended, strict=True))
+    ends = [clock() for clock in clocks]
+    return tuple((end - start) / calls for start, end in zip(starts, ends, strict=True))
 
 
 def _result(case: Case, times: dict[str, list[float]]) -> Result:
-    # The ratio of neighbours in time, then their median: not the ratio of two medians.
+    # The median of the ratios within a round, not the ratio of two medians.
     ratios = {
-        name: median(bare / own for bare, own in zip(times[HTTPX], each, strict=True))
-        for name, each in times.items()
+        name: median(bare / compared for bare, compared in zip(times[HTTPX], seconds, strict=True))
+        for name, seconds in times.items()
         if name != HTTPX and HTTPX in times
     }
-    return Result(case, {name: median(each) for name, each in times.items()}, ratios)
+    return Result(case, {name: median(seconds) for name, seconds in times.items()}, ratios)

@@ -133,7 +133,7 @@ def test_the_table() -> None:
             Result(case, {OURS: 0.001}, {}),
         ]
     )
-    rows.append(table.cost_row("import", "s", {HTTPX: 0.05, OURS: 0.06, OLDER: 0.1}, most=1.25))
+    rows.append(table.cost_row("import", "s", {HTTPX: 0.05, OURS: 0.06, OLDER: 0.1}, limit=1.25))
     lines = table.render(rows).splitlines()
     assert len({len(line) for line in lines}) == 1
     cells = [[cell.strip() for cell in line.strip("|").split("|")] for line in lines]
