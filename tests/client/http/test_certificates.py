@@ -1,4 +1,4 @@
-"""Certificates are read where TLS may be spoken, once, and nobody is trusted where it is not."""
+"""Certificates are read once, and only where a connection may use TLS."""
 
 from __future__ import annotations
 
@@ -17,19 +17,19 @@ def _no_proxies(monkeypatch: pytest.MonkeyPatch) -> None:
         monkeypatch.delenv(name, raising=False)
 
 
-def trusted(context: ssl.SSLContext) -> int:
+def authority_count(context: ssl.SSLContext) -> int:
     return context.cert_store_stats()["x509_ca"]
 
 
 def test_certificates_are_read_once_for_tls() -> None:
     context = context_for("https://pools.example")
-    assert trusted(context) > 0
+    assert authority_count(context) > 0
     assert context is context_for("https://other.example")
 
 
-def test_nobody_is_trusted_where_nothing_speaks_tls() -> None:
+def test_no_certificate_is_trusted_without_tls() -> None:
     context = context_for("http://127.0.0.1:8080")
-    assert trusted(context) == 0
+    assert authority_count(context) == 0
     assert context.verify_mode is ssl.CERT_REQUIRED
     assert context.check_hostname
 

@@ -25,7 +25,7 @@ ENCODED = {
 
 @pytest.mark.parametrize("encoding", ENCODED)
 @pytest.mark.parametrize("step", [1, 7, 100_000_000])
-def test_what_was_encoded(encoding: str, step: int) -> None:
+def test_encoded_bodies(encoding: str, step: int) -> None:
     data = ENCODED[encoding]
     check(encoding, [data[start : start + step] for start in range(0, len(data), step)])
 
@@ -43,7 +43,7 @@ def check(encoding: str, pieces: list[bytes]) -> None:
     assert b"".join(out) == TEXT
 
 
-def test_a_bomb_comes_in_steps() -> None:
+def test_a_bomb_is_decoded_in_steps() -> None:
     once = zlib.compress(bytes(50_000_000))
     for encoding, bomb in (("deflate", once), ("deflate, deflate", zlib.compress(once))):
         sizes = [len(part) for part in BodyDecoder(encoding).feed(bomb)]
@@ -54,7 +54,7 @@ def test_a_bomb_comes_in_steps() -> None:
 @pytest.mark.parametrize(
     "data",
     [b"no gzip at all", ENCODED["gzip"][:40] + b"\xff" * 100],
-    # The second has the time in its head, and would be another test in each process.
+    # The second contains the time, and would have another id in each process.
     ids=["no head", "broken later"],
 )
 def test_what_cannot_be_decoded(data: bytes) -> None:
@@ -72,13 +72,13 @@ def test_what_ends_too_early() -> None:
     BodyDecoder("gzip").end()
 
 
-def test_what_nobody_asked_for_stays_as_it_is() -> None:
+def test_an_unknown_coding_passes_unchanged() -> None:
     decoder = BodyDecoder("br")
     assert list(decoder.feed(b"abc")) == [b"abc"]
 
 
 @pytest.mark.parametrize(
-    ("asked", "left"),
+    ("accepted", "expected"),
     [
         ("gzip, deflate", "gzip, deflate"),
         ("gzip, deflate, br, zstd", "gzip, deflate"),
@@ -89,5 +89,5 @@ def test_what_nobody_asked_for_stays_as_it_is() -> None:
         ("", "identity"),
     ],
 )
-def test_only_what_is_decoded_is_asked_for(asked: str, left: str) -> None:
-    assert decodable(asked) == left
+def test_only_known_codings_are_accepted(accepted: str, expected: str) -> None:
+    assert decodable(accepted) == expected

@@ -1,4 +1,4 @@
-"""Decoding of answers: what is installed changes how long it takes, and nothing else."""
+"""Decoding of answers: msgspec changes the time that it takes, and nothing else."""
 
 from __future__ import annotations
 
@@ -37,8 +37,8 @@ def _everything_is_large() -> Any:
         yield
 
 
-def same(content: bytes) -> None:
-    """Compare both decoders, by what `repr` shows: 1 is not 1.0, and NaN is NaN."""
+def check_same(content: bytes) -> None:
+    """Compare the results of both decoders by their `repr`: 1 is not 1.0, and NaN is NaN."""
     try:
         expected = repr(json.loads(content))
     except (ValueError, RecursionError) as error:
@@ -49,9 +49,9 @@ def same(content: bytes) -> None:
 
 
 @given(VALUES, st.booleans())
-def test_what_can_be_written(value: Any, is_ascii: bool) -> None:
+def test_valid_json(value: Any, is_ascii: bool) -> None:
     text = json.dumps(value, ensure_ascii=is_ascii)
-    same(text.encode("utf-8", "surrogatepass"))
+    check_same(text.encode("utf-8", "surrogatepass"))
 
 
 @given(
@@ -60,13 +60,13 @@ def test_what_can_be_written(value: Any, is_ascii: bool) -> None:
         max_size=24,
     )
 )
-def test_what_may_be_no_json(pieces: list[str]) -> None:
-    same("".join(pieces).encode())
+def test_text_that_may_not_be_json(pieces: list[str]) -> None:
+    check_same("".join(pieces).encode())
 
 
 @given(st.binary(max_size=24))
-def test_what_is_hardly_text(content: bytes) -> None:
-    same(content)
+def test_arbitrary_bytes(content: bytes) -> None:
+    check_same(content)
 
 
 @pytest.mark.parametrize(
@@ -96,27 +96,27 @@ def test_what_is_hardly_text(content: bytes) -> None:
     ],
     ids=lambda text: text[:12],
 )
-def test_what_decoders_differ_in(text: str) -> None:
-    same(text.encode())
-    same(text.encode("utf-16"))
+def test_values_that_decoders_treat_differently(text: str) -> None:
+    check_same(text.encode())
+    check_same(text.encode("utf-16"))
 
 
 def examples(document: Any) -> list[Any]:
     if isinstance(document, list):
-        return [each for value in document for each in examples(value)]
+        return [example for value in document for example in examples(value)]
     if not isinstance(document, dict):
         return []
-    found = [document["example"]] if "example" in document else []
-    if isinstance(several := document.get("examples"), dict):
-        found += [each["value"] for each in several.values() if "value" in each]
-    return found + [each for value in document.values() for each in examples(value)]
+    values = [document["example"]] if "example" in document else []
+    if isinstance(named_examples := document.get("examples"), dict):
+        values += [example["value"] for example in named_examples.values() if "value" in example]
+    return values + [example for value in document.values() for example in examples(value)]
 
 
 def test_every_example_of_the_contract() -> None:
-    found = examples(load_spec())
-    assert len(found) > 20
-    for value in found:
-        same(json.dumps(value, default=str).encode())
+    values = examples(load_spec())
+    assert len(values) > 20
+    for value in values:
+        check_same(json.dumps(value, default=str).encode())
 
 
 def test_large_answers_are_decoded_by_it() -> None:

@@ -1,4 +1,4 @@
-"""httpx2 where the caller brings it, and only there."""
+"""httpx2 is used only with a client of the caller's."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from synth_pools import AsyncContainerPoolsClient, ConfigurationError, Container
 from tests.support.leaks import KEY
 from tests.support.recording import RecordingServer, Reply
 
-# Each program is run in an interpreter of its own: this one has imported both libraries.
+# Each program runs in a new interpreter: this one has imported both libraries.
 _WITHOUT = """
 import asyncio, sys
 sys.modules["httpx2"] = None
@@ -57,9 +57,9 @@ for http in (None, httpx.Client()):
 def run(program: str) -> list[str]:
     with RecordingServer(Reply.json({}, 404)) as server:
         command = [sys.executable, "-c", program, server.url]
-        done = subprocess.run(command, capture_output=True, text=True, timeout=60, check=False)
-    assert done.returncode == 0, done.stderr
-    return done.stdout.split()
+        process = subprocess.run(command, capture_output=True, text=True, timeout=60, check=False)
+    assert process.returncode == 0, process.stderr
+    return process.stdout.split()
 
 
 def test_clients_do_without_it() -> None:
@@ -70,8 +70,8 @@ def test_it_may_stand_in_for_httpx() -> None:
     assert run(_UNDER_THE_OLD_NAME) == ["NotFoundError", "NotFoundError"]
 
 
-def test_both_libraries_have_the_type_that_is_wanted() -> None:
-    """Type checkers see it too: an error that is ignored for nothing is one of `make check`."""
+def test_clients_of_both_libraries_are_accepted() -> None:
+    """Type checkers accept them too: `make check` reports an ignored error that does not occur."""
     ContainerPoolsClient(api_key=KEY, http_client=httpx.Client())
     ContainerPoolsClient(api_key=KEY, http_client=httpx2.Client())
     AsyncContainerPoolsClient(api_key=KEY, http_client=httpx.AsyncClient())

@@ -46,7 +46,7 @@ def test_an_exchange_that_failed(kind: type[Exception]) -> None:
 
 
 def test_both_libraries_have_the_same_errors() -> None:
-    """Each of httpx's; httpx2 has one for event streams, too, which are not read through it."""
+    """The error that only httpx2 has is for event streams, which are not read through it."""
     names = [
         {kind.__name__ for kind in errors_of(library, of_exchanges=True)}
         for library in (httpx, httpx2)
@@ -57,5 +57,5 @@ def test_both_libraries_have_the_same_errors() -> None:
 
 
 @pytest.mark.parametrize("kind", [*OTHERS, ValueError, type("RequestError", (OSError,), {})])
-def test_what_is_no_failed_exchange(kind: type[Exception]) -> None:
+def test_other_errors(kind: type[Exception]) -> None:
     assert failure_of(kind.__new__(kind, "words")) is None

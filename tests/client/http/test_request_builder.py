@@ -1,4 +1,4 @@
-"""Requests as they are built: each header once, queries in the service's spelling."""
+"""Built requests: each header once, queries in the service's spelling."""
 
 from __future__ import annotations
 
@@ -22,13 +22,13 @@ def builder(headers: dict[str, str] | None = None) -> RequestBuilder:
 
 
 @pytest.mark.parametrize("name", ["user-agent", "ACCEPT-ENCODING", "x-own"])
-def test_a_header_is_sent_once_whoever_sets_it(name: str) -> None:
+def test_a_header_is_sent_once(name: str) -> None:
     call = {"method": "post", "url": "/v1/x", "headers": {"X-OWN": "3", "accept": "*/*"}}
     request = builder({name: "2"}).build(call, b"{}", longest=None)
     sent = request.connection_headers("host")
-    names = [each.lower() for each in sent]
+    names = [header.lower() for header in sent]
     assert sorted(names) == sorted({*names, "x-own"})
-    values = {each.lower(): value for each, value in sent.items()}
+    values = {header.lower(): value for header, value in sent.items()}
     assert values[name.lower()] == ("3" if name == "x-own" else "2")
     assert values["accept"] == "*/*"
     assert values["content-length"] == "2"

@@ -25,7 +25,7 @@ def status(code: int, retry_after: float | None = None) -> AttemptOutcome:
     return AttemptOutcome(code, retry_after=retry_after)
 
 
-# (how the attempt ended, sent again if repeatable, sent again if not)
+# (outcome of the attempt, sent again if repeatable, sent again if not)
 TABLE: list[tuple[AttemptOutcome, bool, bool]] = [
     (NOT_SENT, True, True),
     (BROKEN, True, False),
@@ -51,7 +51,9 @@ TABLE: list[tuple[AttemptOutcome, bool, bool]] = [
 
 
 @pytest.mark.parametrize(("outcome", "if_repeatable", "if_not"), TABLE)
-def test_what_is_sent_again(outcome: AttemptOutcome, if_repeatable: bool, if_not: bool) -> None:
+def test_requests_that_are_sent_again(
+    outcome: AttemptOutcome, if_repeatable: bool, if_not: bool
+) -> None:
     for repeatable, expected in ((True, if_repeatable), (False, if_not)):
         wait = decide(outcome, repeatable=repeatable, attempt=1, max_retries=2, random=lambda: 0.5)
         assert (wait is not None) == expected
@@ -69,7 +71,7 @@ def test_what_is_sent_again(outcome: AttemptOutcome, if_repeatable: bool, if_not
         ("a class of a later document", True, True, False),
     ],
 )
-def test_what_is_repeatable(kind: str, key: bool, chosen: bool, expected: bool) -> None:
+def test_repeatable_requests(kind: str, key: bool, chosen: bool, expected: bool) -> None:
     assert is_repeatable(kind, has_key=key, has_id=chosen) is expected
 
 
@@ -94,21 +96,21 @@ def test_the_ceiling_doubles_up_to_eight_seconds(attempt: int, ceiling: float) -
     assert backoff(attempt, lambda: 0.0) == 0.0
 
 
-def test_what_the_service_asks_for_is_kept_to() -> None:
-    for asked in (0.25, 1.0, 59.9, 60.0):
+def test_retry_after_is_obeyed() -> None:
+    for seconds in (0.25, 1.0, 59.9, 60.0):
         wait = decide(
-            status(429, asked), repeatable=True, attempt=1, max_retries=1, random=lambda: 1.0
+            status(429, seconds), repeatable=True, attempt=1, max_retries=1, random=lambda: 1.0
         )
-        assert wait == asked
+        assert wait == seconds
 
 
-def test_no_wait_asked_for_is_still_no_flood() -> None:
+def test_a_retry_after_of_zero_means_the_backoff() -> None:
     wait = decide(status(503, 0.0), repeatable=True, attempt=2, max_retries=2, random=lambda: 0.9)
     assert wait == 0.9
 
 
 @pytest.mark.parametrize(("remaining", "expected"), [(5.0, None), (5.1, 5.0), (0.0, None)])
-def test_a_wait_that_the_call_has_no_time_for_is_not_begun(
+def test_a_wait_beyond_the_remaining_time_is_not_started(
     remaining: float, expected: float | None
 ) -> None:
     wait = decide(
@@ -141,7 +143,7 @@ outcomes = st.one_of(
     number=st.floats(0, 1, exclude_max=True),
     remaining=st.none() | st.floats(0, 1e4),
 )
-def test_whatever_happens(
+def test_limits_hold_for_any_outcome(
     outcome: AttemptOutcome,
     repeatable: bool,
     attempt: int,
@@ -171,7 +173,7 @@ def test_whatever_happens(
 
 
 @given(outcomes, st.integers(1, 100), st.floats(0, 1, exclude_max=True))
-def test_what_may_not_be_repeated_is_sent_again_less_often(
+def test_other_requests_are_sent_again_less_often(
     outcome: AttemptOutcome, attempt: int, number: float
 ) -> None:
     def wait(repeatable: bool) -> float | None:

@@ -27,7 +27,7 @@ def server() -> Iterator[FaultServer]:
 
 
 def in_child(work: Callable[[], object]) -> int:
-    """The exit status of a forked process that does this: 0 if nothing was raised."""
+    """Run `work` in a forked process, and return its exit status: 0 without an error."""
     child = os.fork()
     if child == 0:
         status = 1
@@ -57,7 +57,7 @@ def test_a_forked_client_opens_its_own_connections(server: FaultServer) -> None:
     assert in_child(work) == 0
     assert in_child(work) == 0
     client.get_pool(P)
-    # One for the parent, before and after; one for each child.
+    # One connection for the parent, before and after; one for each child.
     assert numbers(server) == [1, 2, 2, 2, 2, 3, 3, 3, 3, 1]
     client.close()
 

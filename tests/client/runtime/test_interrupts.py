@@ -1,6 +1,6 @@
-"""Whoever waits for a client's network is woken when it is closed, and streams end from outside.
+"""Closing a client wakes the calls that wait for its network, and streams can be ended elsewhere.
 
-Every limit of time is a minute here: who is not woken does not pass for one who is.
+Every time limit is a minute here, so that a call which is not woken cannot pass.
 """
 
 from __future__ import annotations
@@ -47,7 +47,7 @@ def server() -> Iterator[FaultServer]:
 
 
 class Background:
-    """A call in a thread."""
+    """Call in a thread."""
 
     def __init__(self, call: Callable[[], Any]) -> None:
         self.result: Any = None
@@ -58,7 +58,7 @@ class Background:
     def _run(self) -> None:
         try:
             self.result = self._call()
-        except BaseException as error:  # noqa: BLE001 - it is looked at
+        except BaseException as error:  # noqa: BLE001 - the test checks it
             self.result = error
 
     def end(self) -> Any:
@@ -69,16 +69,16 @@ class Background:
 
 @contextlib.contextmanager
 def full_listener() -> Iterator[str]:
-    """The URL of a server to which no connection comes about: its queue is full."""
+    """Run a server that accepts no connection, since its queue is full; yields its URL."""
     with contextlib.ExitStack() as stack:
         listener = stack.enter_context(socket.socket())
         listener.bind(("127.0.0.1", 0))
         listener.listen(0)
         for _ in range(4):
-            other = stack.enter_context(socket.socket())
-            other.setblocking(False)
+            pending = stack.enter_context(socket.socket())
+            pending.setblocking(False)
             with contextlib.suppress(BlockingIOError):
-                other.connect(listener.getsockname())
+                pending.connect(listener.getsockname())
         yield f"http://127.0.0.1:{listener.getsockname()[1]}"
 
 
@@ -87,7 +87,7 @@ def patient(url: str, **options: Any) -> ContainerPoolsClient:
 
 
 def until_it_waits() -> None:
-    """Give a thread that is about to wait the time to do so; either order must end well."""
+    """Give a thread the time to begin its wait; the test passes in either order."""
     time.sleep(0.2)
 
 
@@ -111,7 +111,7 @@ def test_closing_wakes_calls(server: FaultServer, name: str, deadline: float | N
     assert isinstance(call.end(), ClientClosedError)
 
 
-def test_closing_wakes_who_connects() -> None:
+def test_closing_wakes_a_call_that_connects() -> None:
     with full_listener() as url:
         client = patient(url, max_retries=0)
         call = Background(lambda: client.get_pool(P))
@@ -130,7 +130,7 @@ def test_connecting_has_a_limit() -> None:
         client.with_options(timeout=0.2).get_pool(P)
 
 
-def test_closing_wakes_who_waits_for_a_connection(
+def test_closing_wakes_calls_that_wait_for_a_connection(
     server: FaultServer, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(connections, "_CALLS", PoolLimits(1, 1, 4.0))
@@ -183,22 +183,22 @@ def test_a_stream_is_ended_from_another_thread(server: FaultServer, name: str) -
         server.wait_for(1)
         until_it_waits()
         stream.close()
-        got = reader.end()
-        assert [each["sequence"] for each in got] == ([1] if name == "its next event" else [])
+        events = reader.end()
+        assert [event["sequence"] for event in events] == ([1] if name == "its next event" else [])
         stream.close()
         assert list(stream) == []
         # The client goes on.
         server.play()
         assert client.get_pool(P) == {"ok": True}
         # An answer that was read to its end leaves a connection that can be used again.
-        kept = 2 if name == "its next attempt" else 1
-        server.wait_until(lambda: server.open_connections <= kept)
+        limit = 2 if name == "its next attempt" else 1
+        server.wait_until(lambda: server.open_connections <= limit)
 
 
 def test_one_stream_that_is_ended_leaves_the_others_alone(server: FaultServer) -> None:
     more = threading.Event()
 
-    def choose(seen: Seen) -> faults.Fault:
+    def choose(_: Seen) -> faults.Fault:
         async def act(wire: faults.Wire) -> bool:
             await faults.events([ONE], end="cut")(wire)
             while not more.is_set():
@@ -216,13 +216,13 @@ def test_one_stream_that_is_ended_leaves_the_others_alone(server: FaultServer) -
         server.wait_for(2)
         until_it_waits()
         streams[0].close()
-        assert [each["sequence"] for each in readers[0].end()] == [1]
+        assert [event["sequence"] for event in readers[0].end()] == [1]
         more.set()
-        assert [each["sequence"] for each in readers[1].end()] == [1, 2]
+        assert [event["sequence"] for event in readers[1].end()] == [1, 2]
 
 
 def test_expired_deadlines_leave_neither_threads_nor_connections(server: FaultServer) -> None:
-    """More than there are connections, over a server that sends a byte now and then."""
+    """More calls than connections, over a server that sends single bytes."""
     server.play(faults.dribble(0.02))
     with patient(server.url) as client:
         before = threading.active_count()
@@ -252,12 +252,12 @@ def test_a_deadline_holds_for_the_wait_for_a_connection(
 
 def test_a_deadline_holds_for_a_name_that_is_not_found(monkeypatch: pytest.MonkeyPatch) -> None:
     release = threading.Event()
-    asked: list[str] = []
+    resolved: list[str] = []
     real = socket.getaddrinfo
 
     def slow(host: str, *args: Any, **options: Any) -> Any:
         if host == "slow.example" and not options.get("flags"):
-            asked.append(host)
+            resolved.append(host)
             release.wait(LIMIT)
             raise socket.gaierror(-2, "not known")
         return real(host, *args, **options)
@@ -267,32 +267,32 @@ def test_a_deadline_holds_for_a_name_that_is_not_found(monkeypatch: pytest.Monke
         for _ in range(5):
             with pytest.raises(Exception, match="deadline"):
                 client.with_options(deadline=0.1, max_retries=0).get_pool(P)
-        # All of them waited for one thread.
-        assert asked == ["slow.example"]
+        # All calls waited for one thread.
+        assert resolved == ["slow.example"]
         release.set()
-        # It is over, and what it found is said to who asks with more time.
+        # The resolution ends, and a call with more time gets its result.
         with pytest.raises(APIConnectionError, match="not known"):
             client.with_options(deadline=LIMIT, max_retries=0).get_pool(P)
 
 
 def test_a_service_that_goes_away_resets_what_it_has_just_accepted() -> None:
-    """The server of these tests itself: a connection that it forgot would stay silent."""
+    """The server of these tests: a connection that it did not reset would stay silent."""
     for _ in range(30):
         with FaultServer() as server, contextlib.ExitStack() as stack:
             server.play(faults.stall())
             address = ("127.0.0.1", int(server.url.rpartition(":")[2]))
             opened = [stack.enter_context(socket.create_connection(address)) for _ in range(40)]
             server.refuse()
-            for each in opened:
-                each.settimeout(LIMIT)
+            for connection in opened:
+                connection.settimeout(LIMIT)
                 with contextlib.suppress(ConnectionResetError):
-                    assert each.recv(1) == b""
+                    assert connection.recv(1) == b""
 
 
 def test_over_http_2_one_stream_is_ended_and_not_the_connection(
     tmp_path: Path, supplied: ModuleType
 ) -> None:
-    """Leave a stream as a fleet does that is left, or a reader that has seen the last event."""
+    """End a stream as a stopped fleet does, and as a reader of the last event does."""
     with (
         tls_backend(tmp_path) as backend,
         supplied.Client(
@@ -306,8 +306,8 @@ def test_over_http_2_one_stream_is_ended_and_not_the_connection(
         rollout = client.rollouts.create(pool["id"], {"env": {"delay": 60}})
         url = f"/v1/pools/{pool['id']}/rollouts/{rollout['id']}/events"
         call = {"method": "get", "url": url}
-        other = client.rollouts.events(pool["id"], rollout["id"])
-        assert next(other)["event"] == "rollout.queued"
+        stream = client.rollouts.events(pool["id"], rollout["id"])
+        assert next(stream)["event"] == "rollout.queued"
 
         group = WorkerGroup()
         response = client._transport.open_stream("stream_rollout_events", dict(call))
@@ -321,7 +321,7 @@ def test_over_http_2_one_stream_is_ended_and_not_the_connection(
         response.finish()
         response.close()
         client.rollouts.cancel(pool["id"], rollout["id"])
-        assert [event["event"] for event in other][-1] == "rollout.cancelled"
+        assert [event["event"] for event in stream][-1] == "rollout.cancelled"
 
 
 @pytest.mark.parametrize("library", HTTP_LIBRARIES[AsyncContainerPoolsClient])
@@ -372,13 +372,13 @@ def test_a_stream_is_ended_from_another_task(
             async with asyncio.timeout(LIMIT):
                 return await reader
 
-    assert [each["sequence"] for each in asyncio.run(run())] == [1]
+    assert [event["sequence"] for event in asyncio.run(run())] == [1]
 
 
 def test_expired_deadlines_of_tasks_lose_no_connections(
     server: FaultServer, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """Each point at which a call can be cancelled, many at a time over few connections."""
+    """Cancel calls at each of their steps, many at a time over few connections."""
     send_through("sockets", monkeypatch)
     limits = PoolLimits(4, 4, 4.0)
     monkeypatch.setattr(async_connections, "_CALLS", limits)
@@ -407,7 +407,7 @@ def test_expired_deadlines_of_tasks_lose_no_connections(
 def test_closing_wakes_the_download_of_a_task(
     server: FaultServer, monkeypatch: pytest.MonkeyPatch, library: str
 ) -> None:
-    """Also where no other attempt would be made, which could see that the client is closed."""
+    """Without retries: a further attempt would notice that the client is closed."""
     send_through(library, monkeypatch)
     server.play(choose=serving(lambda data: faults.stall_at(100_000, data)))
 

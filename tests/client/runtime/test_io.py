@@ -13,14 +13,14 @@ from synth_pools._client.runtime.sync_ import io
 from synth_pools.errors import JournalError
 
 
-def test_every_thread_owns_the_connections_of_its_process() -> None:
+def test_every_thread_may_use_the_connections_of_its_process() -> None:
     loop = io.event_loop()
     assert not io.is_closed_loop(loop)
-    # What another process, or an event loop, has left.
+    # An object of another process, or of an event loop.
     assert io.is_closed_loop(object())
 
 
-def test_what_is_closed_for_its_owner_is_closed_at_once() -> None:
+def test_connections_of_threads_are_closed_at_once() -> None:
     closed: list[int] = []
     io.close_in(io.event_loop(), lambda: closed.append(1))
     assert closed == [1]
@@ -47,7 +47,7 @@ async def test_what_is_committed_during_a_call_is_in_one_call() -> None:
     tasks = [asyncio.create_task(commits.commit(number)) for number in range(5)]
     await asyncio.sleep(0)
     assert not any(task.done() for task in tasks)
-    # Whoever is cancelled takes nothing back.
+    # Cancelling the caller does not withdraw its item.
     tasks[2].cancel()
     journal.may_end.set()
     await asyncio.wait(tasks, timeout=30)
@@ -74,14 +74,14 @@ async def test_an_error_of_a_call_is_raised_for_all_that_were_in_it() -> None:
     assert journal.calls == [(0,), (1, 2, 3), (4,)]
 
 
-async def test_without_threads_a_commit_raises_and_the_next_one_is_tried() -> None:
+async def test_a_commit_without_threads_raises_and_the_next_one_succeeds() -> None:
     journal = Journal()
     journal.may_end.set()
     commits = async_io.AsyncGroupCommit[int](journal.append)
     loop = asyncio.get_running_loop()
-    ended = ThreadPoolExecutor()
-    ended.shutdown()
-    loop.set_default_executor(ended)
+    executor = ThreadPoolExecutor()
+    executor.shutdown()
+    loop.set_default_executor(executor)
     with pytest.raises(RuntimeError, match="after shutdown"):
         await commits.commit(0)
     loop.set_default_executor(ThreadPoolExecutor())

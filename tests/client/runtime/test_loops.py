@@ -1,4 +1,4 @@
-"""Faults that only the async variant can have: event loops and cancellation."""
+"""Faults of the async variant alone: event loops and cancellation."""
 
 from __future__ import annotations
 
@@ -39,7 +39,7 @@ def server() -> Iterator[FaultServer]:
         yield server
 
 
-def made(server: FaultServer) -> AsyncContainerPoolsClient:
+def client_of(server: FaultServer) -> AsyncContainerPoolsClient:
     return AsyncContainerPoolsClient(api_key=KEY, base_url=server.url, timeout=10)
 
 
@@ -48,7 +48,7 @@ def made(server: FaultServer) -> AsyncContainerPoolsClient:
 def test_one_loop_after_the_other(
     server: FaultServer, capfd: pytest.CaptureFixture[str], run: Run
 ) -> None:
-    client = made(server)
+    client = client_of(server)
 
     async def use() -> None:
         for _ in range(3):
@@ -56,7 +56,7 @@ def test_one_loop_after_the_other(
 
     for number in range(3):
         run(use())
-        # Each loop takes its connections with it.
+        # The connections end with their loop.
         server.wait_until(lambda: server.open_connections == 0)
         assert server.connections == number + 1
     run(client.aclose())
@@ -68,11 +68,11 @@ def test_one_loop_after_the_other(
 def test_a_client_that_is_dropped_closes_its_connections(
     server: FaultServer, capfd: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    # A machine that is busy for longer than that would take a second connection.
+    # On a machine that is busy for longer than the default a second connection would be opened.
     monkeypatch.setattr(connections, "_CALLS", connections._CALLS._replace(idle_seconds=300.0))
 
     async def use() -> None:
-        client = made(server)
+        client = client_of(server)
         await client.get_pool(P)
         view = client.with_options(timeout=59)
         del client
@@ -88,7 +88,7 @@ def test_a_client_that_is_dropped_closes_its_connections(
 
 
 def test_loops_that_run_side_by_side(server: FaultServer) -> None:
-    client = made(server)
+    client = client_of(server)
     together = threading.Barrier(4, timeout=10)
 
     async def use() -> None:
@@ -106,7 +106,7 @@ def test_loops_that_run_side_by_side(server: FaultServer) -> None:
 
 
 def test_a_loop_that_ended_without_a_word(server: FaultServer) -> None:
-    client = made(server)
+    client = client_of(server)
     for _ in range(3):
         loop = asyncio.new_event_loop()
         assert loop.run_until_complete(client.get_pool(P)) == {"ok": True}
@@ -115,7 +115,7 @@ def test_a_loop_that_ended_without_a_word(server: FaultServer) -> None:
 
 
 def test_a_loop_that_goes_on_after_its_generators_were_ended(server: FaultServer) -> None:
-    client = made(server)
+    client = client_of(server)
     loop = asyncio.new_event_loop()
     loop.run_until_complete(client.get_pool(P))
     loop.run_until_complete(loop.shutdown_asyncgens())
@@ -126,9 +126,9 @@ def test_a_loop_that_goes_on_after_its_generators_were_ended(server: FaultServer
 
 
 def test_closing_from_another_loop_ends_what_both_opened(server: FaultServer) -> None:
-    client = made(server)
+    client = client_of(server)
     opened, closed = threading.Event(), threading.Event()
-    seen: list[BaseException] = []
+    errors: list[BaseException] = []
 
     async def use() -> None:
         await client.get_pool(P)
@@ -137,7 +137,7 @@ def test_closing_from_another_loop_ends_what_both_opened(server: FaultServer) ->
         try:
             await client.get_pool(P)
         except ClientClosedError as error:
-            seen.append(error)
+            errors.append(error)
 
     async def close() -> None:
         await client.get_pool(P)
@@ -151,7 +151,7 @@ def test_closing_from_another_loop_ends_what_both_opened(server: FaultServer) ->
     assert opened.wait(10)
     asyncio.run(close())
     thread.join(timeout=10)
-    assert len(seen) == 1
+    assert len(errors) == 1
 
 
 @pytest.mark.parametrize("library", ["sockets"], indirect=True)
@@ -162,7 +162,7 @@ async def test_calls_that_are_cancelled_anywhere_break_nothing(
     limits = connections._CALLS._replace(connections=64, idle=64)
     monkeypatch.setattr(connections, "_CALLS", limits)
     server.play(faults.late(0.02))
-    client = made(server)
+    client = client_of(server)
     rng = random.Random(7)
 
     async def cancelled() -> None:
@@ -182,7 +182,7 @@ async def test_calls_that_are_cancelled_anywhere_break_nothing(
 
 async def test_a_cancelled_wait_stops_at_once(server: FaultServer) -> None:
     server.play(faults.answer({}, 429, Retry_After="50"))
-    client = made(server)
+    client = client_of(server)
     with anyio.move_on_after(0.2) as scope:
         await client.get_pool(P)
     assert scope.cancelled_caught
@@ -199,7 +199,7 @@ async def test_a_cancelled_wait_stops_at_once(server: FaultServer) -> None:
 
 async def test_a_cancellation_is_no_deadline(server: FaultServer) -> None:
     server.play(faults.stall())
-    async with made(server) as client:
+    async with client_of(server) as client:
         call = asyncio.create_task(client.with_options(deadline=5).get_pool(P))
         await asyncio.sleep(0.1)
         call.cancel()
@@ -225,13 +225,13 @@ async def test_a_fleet_whose_task_is_cancelled_says_what_goes_on(
     def are_followed() -> bool:
         return (
             sum(
-                "/rollouts/" in seen.path and seen.path.endswith("/events")
-                for seen in server.requests
+                "/rollouts/" in request.path and request.path.endswith("/events")
+                for request in server.requests
             )
             == 3
         )
 
-    async with made(server) as client:
+    async with client_of(server) as client:
         requests: list[dict[str, Any]] = [{"seed": seed} for seed in range(3)]
         running = asyncio.create_task(client.rollouts.run_many(P, requests).run())
         await asyncio.to_thread(server.wait_until, are_followed)
@@ -240,7 +240,7 @@ async def test_a_fleet_whose_task_is_cancelled_says_what_goes_on(
             await running
         (line,) = [record.getMessage() for record in caplog.records]
         assert line == "run_many was interrupted after 0 of 3 requests; 3 rollouts go on"
-        # One that ends by itself is not interrupted.
+        # A fleet that ends by itself is not interrupted.
         service.seconds = 0.0
         service.status = lambda *_: "failed"
         with pytest.raises(FleetStoppedError):
@@ -249,18 +249,18 @@ async def test_a_fleet_whose_task_is_cancelled_says_what_goes_on(
 
 
 async def test_the_next_page_is_on_its_way_while_one_is_read(server: FaultServer) -> None:
-    asked: list[str | None] = []
+    cursors: list[str | None] = []
 
-    def choose(seen: Seen) -> faults.Fault:
-        if seen.path.endswith(P):
-            return faults.when(lambda: asked == [None, "next"])
-        asked.append(seen.query.get("cursor"))
+    def choose(request: Seen) -> faults.Fault:
+        if request.path.endswith(P):
+            return faults.when(lambda: cursors == [None, "next"])
+        cursors.append(request.query.get("cursor"))
         return faults.answer({"items": [{"id": "a"}, {"id": "b"}], "next_cursor": "next"})
 
     server.play(choose=choose)
-    async with made(server) as client, client.iter_rollouts(P, prefetch=True) as items:
+    async with client_of(server) as client, client.iter_rollouts(P, prefetch=True) as items:
         await anext(items)
-        # It is answered once the next page is asked for.
+        # The server answers this call when it has the request for the next page.
         assert await client.get_pool(P) == {"ok": True}
 
 
@@ -280,7 +280,7 @@ def test_a_call_that_ends_as_the_alarm_rings_is_not_disturbed() -> None:
         answered.set_result(None)
         alarm.ring()
         assert await call == "answer"
-        # What the alarm has told the loop to do is done by now.
+        # The loop has run the callbacks of the alarm.
         await asyncio.sleep(0)
         return problems
 
@@ -292,7 +292,7 @@ def test_a_call_that_ends_as_the_alarm_rings_is_not_disturbed() -> None:
 def test_the_alarm_takes_for_its_own_only_what_nobody_cancelled(
     is_rung: bool, is_cancelled: bool
 ) -> None:
-    """A connection that is closed cancels what its task waits for, and not the task."""
+    """Closing a connection cancels the future that a task waits for, and not the task."""
 
     async def run() -> BaseException | None:
         alarm, answered = AsyncAlarm(), asyncio.get_running_loop().create_future()

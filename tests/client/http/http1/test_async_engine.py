@@ -1,4 +1,4 @@
-"""Engine over the sockets of an event loop: requests cut short, what is held back, its places."""
+"""Engine over the sockets of an event loop: requests cut short, paused reads, its pool."""
 
 from __future__ import annotations
 
@@ -59,14 +59,14 @@ async def text_of(client: AsyncContainerPoolsClient) -> Any:
 
 
 async def until(condition: Callable[[], object]) -> None:
-    """Until something is so that only the loop brings about."""
+    """Wait for a condition that only the loop changes."""
     async with asyncio.timeout(LIMIT):
-        while not condition():  # noqa: ASYNC110 - nothing tells of it
+        while not condition():  # noqa: ASYNC110 - there is no event for it
             await asyncio.sleep(0)
 
 
-async def taken(client: AsyncContainerPoolsClient) -> int:
-    """Places that are taken, each by a connection."""
+async def connection_count(client: AsyncContainerPoolsClient) -> int:
+    """Return the number of connections in the pool's account; each of them is open."""
     engine = await engine_of(client)
     assert len(engine._all) == engine._connection_count
     return engine._connection_count
@@ -80,7 +80,7 @@ async def test_a_refusal_before_the_request_is_through_is_heard() -> None:
                 with pytest.raises(APIStatusError, match="too large") as caught:
                     await client.create_pool({"name": LARGE})
                 assert caught.value.status_code == 413
-            assert await taken(client) == 0
+            assert await connection_count(client) == 0
 
 
 async def test_a_success_before_the_request_is_through_is_none() -> None:
@@ -90,7 +90,7 @@ async def test_a_success_before_the_request_is_through_is_none() -> None:
                 await client.create_pool({"name": LARGE})
             assert caught.value.sent
             assert caught.value.cause == "RemoteProtocolError"
-            assert await taken(client) == 0
+            assert await connection_count(client) == 0
 
 
 async def test_a_request_that_nobody_takes() -> None:
@@ -100,7 +100,7 @@ async def test_a_request_that_nobody_takes() -> None:
                 await client.create_pool({"name": LARGE})
             assert caught.value.cause == "WriteTimeout"
             assert caught.value.sent
-            assert await taken(client) == 0
+            assert await connection_count(client) == 0
 
 
 async def test_a_large_request_arrives_whole(server: FaultServer) -> None:
@@ -108,28 +108,28 @@ async def test_a_large_request_arrives_whole(server: FaultServer) -> None:
         for _ in range(2):
             assert await client.create_pool({"name": LARGE}) == {"ok": True}
         assert server.connections == 1
-        assert all(LARGE in seen.body.decode() for seen in server.requests)
+        assert all(LARGE in request.body.decode() for request in server.requests)
 
 
 @pytest.mark.parametrize("size", [MOST_BUFFERED - 2, MOST_BUFFERED, 5 * MOST_BUFFERED])
-async def test_what_was_held_back_is_nobodys(server: FaultServer, size: int) -> None:
-    """A second answer behind a body that came faster than it was taken."""
+async def test_buffered_bytes_behind_a_body_answer_nothing(server: FaultServer, size: int) -> None:
+    """The server sends a second answer behind a body that fills the buffer."""
     body = b'"%s"' % (b"x" * size)
-    whole = HEAD + b"Content-Length: %d\r\n\r\n" % len(body) + body
+    answer = HEAD + b"Content-Length: %d\r\n\r\n" % len(body) + body
     async with client_of(server.url) as client:
-        server.play(faults.raw(whole))
+        server.play(faults.raw(answer))
         for _ in range(3):
             assert await text_of(client) == "x" * size
         assert server.connections == 1
         stolen = faults.message(b'{"stolen": true}', 200, faults.JSON)
-        server.play([faults.raw(whole + stolen), faults.answer({"own": 1})])
+        server.play([faults.raw(answer + stolen), faults.answer({"own": 1})])
         assert await text_of(client) == "x" * size
         assert await client.get_pool(P) == {"own": 1}
         assert server.connections == 2
 
 
-async def test_a_reader_holds_back_who_sends(server: FaultServer) -> None:
-    """Keep up to a limit what comes for somebody who does not read, and then go on."""
+async def test_a_slow_reader_pauses_the_sender(server: FaultServer) -> None:
+    """Buffer up to a limit for a caller that does not read, and resume with the read."""
     size = 40_000_000
     server.play(faults.flood(size))
     async with client_of(server.url) as client:
@@ -147,9 +147,9 @@ async def test_a_reader_holds_back_who_sends(server: FaultServer) -> None:
         assert server.connections == 1
 
 
-@pytest.mark.parametrize("is_given_a_connection", [True, False])
-async def test_what_comes_free_just_when_its_waiter_is_cancelled(
-    server: FaultServer, monkeypatch: pytest.MonkeyPatch, is_given_a_connection: bool
+@pytest.mark.parametrize("gets_a_connection", [True, False])
+async def test_a_connection_that_comes_free_as_its_waiter_is_cancelled(
+    server: FaultServer, monkeypatch: pytest.MonkeyPatch, gets_a_connection: bool
 ) -> None:
     monkeypatch.setattr(connections, "_CALLS", PoolLimits(1, 1, 60.0))
     async with client_of(server.url) as client:
@@ -159,15 +159,15 @@ async def test_what_comes_free_just_when_its_waiter_is_cancelled(
         waiting = asyncio.create_task(engine._open(limits))
         await asyncio.sleep(0)
         waiting.cancel()
-        (engine.release if is_given_a_connection else engine.discard)(first)
+        (engine.release if gets_a_connection else engine.discard)(first)
         with pytest.raises(asyncio.CancelledError):
             await waiting
-        assert await taken(client) == (1 if is_given_a_connection else 0)
+        assert await connection_count(client) == (1 if gets_a_connection else 0)
         assert await client.get_pool(P) == {"ok": True}
-        assert await taken(client) == 1
+        assert await connection_count(client) == 1
 
 
-async def test_who_waits_no_more_is_forgotten(
+async def test_cancelled_waiters_are_removed(
     server: FaultServer, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(connections, "_CALLS", PoolLimits(1, 1, 60.0))
@@ -198,11 +198,11 @@ async def test_a_place_that_does_not_become_free(
             await client.with_options(timeout=0.05).get_pool(P)
         assert caught.value.cause == "PoolTimeout"
         assert not caught.value.sent
-        # Who waits longer gets the place of the first, which fails.
+        # A call that waits longer gets the place of the first one, which fails.
         assert await client.get_pool(P) == {"ok": True}
         with pytest.raises(APITimeoutError):
             await first
-        assert await taken(client) == 1
+        assert await connection_count(client) == 1
 
 
 async def test_tasks_take_turns_over_few_connections(
@@ -224,7 +224,7 @@ async def test_tasks_take_turns_over_few_connections(
                 return False
 
         assert {True, False} == set(await asyncio.gather(*(call() for _ in range(400))))
-        assert await taken(client) <= 2
+        assert await connection_count(client) <= 2
         server.play()
         assert all(await asyncio.gather(*(call() for _ in range(50))))
 
@@ -236,21 +236,21 @@ async def test_idle_connections_beyond_the_limit_are_closed(
     server.play(faults.when(lambda: len(server.requests) >= 8))
     async with client_of(server.url) as client:
         assert await asyncio.gather(*(client.get_pool(P) for _ in range(8))) == [{"ok": True}] * 8
-        assert await taken(client) <= 2
+        assert await connection_count(client) <= 2
         await asyncio.to_thread(server.wait_until, lambda: server.open_connections <= 2)
 
 
-async def test_closing_wakes_who_connects_by_name() -> None:
-    """A backlog that is full: the handshake goes unanswered."""
+async def test_closing_wakes_a_call_that_connects_by_name() -> None:
+    """The backlog of the server is full, so that it does not answer the handshake."""
     with socket.socket() as listener:
         listener.bind(("127.0.0.1", 0))
         listener.listen(0)
         address = listener.getsockname()
-        full = [socket.socket() for _ in range(4)]
+        pending = [socket.socket() for _ in range(4)]
         try:
-            for each in full:
-                each.setblocking(False)
-                each.connect_ex(address)
+            for connecting in pending:
+                connecting.setblocking(False)
+                connecting.connect_ex(address)
             client = client_of(f"http://localhost:{address[1]}", 60.0)
             call = asyncio.create_task(client.get_pool(P))
             engine = await engine_of(client)
@@ -260,21 +260,21 @@ async def test_closing_wakes_who_connects_by_name() -> None:
                 async with asyncio.timeout(LIMIT):
                     await call
         finally:
-            for each in full:
-                each.close()
+            for connecting in pending:
+                connecting.close()
 
 
-async def test_a_connection_that_is_made_just_when_the_engine_is_closed(
+async def test_a_connection_that_opens_as_the_engine_is_closed(
     server: FaultServer, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     client = client_of(server.url)
     engine = await engine_of(client)
-    make = engine._loop.create_connection
+    create_connection = engine._loop.create_connection
 
     async def late(*arguments: Any, **options: Any) -> Any:
-        made = await make(*arguments, **options)
+        connection = await create_connection(*arguments, **options)
         engine._is_closed = True
-        return made
+        return connection
 
     monkeypatch.setattr(engine._loop, "create_connection", late)
     with pytest.raises(ClientClosedError):
@@ -289,9 +289,9 @@ async def test_a_large_request_arrives_whole_over_tls(
 ) -> None:
     note = "x" * 500_000
     with tls_backend(tmp_path) as backend:
-        trusted = tmp_path / "authority.pem"
-        backend.authority.cert_pem.write_to_path(trusted)
-        monkeypatch.setenv("SSL_CERT_FILE", str(trusted))
+        authority = tmp_path / "authority.pem"
+        backend.authority.cert_pem.write_to_path(authority)
+        monkeypatch.setenv("SSL_CERT_FILE", str(authority))
         async with client_of(backend.url) as client:
             for number in range(3):
                 body: dict[str, Any] = {
@@ -299,31 +299,33 @@ async def test_a_large_request_arrives_whole_over_tls(
                     "target": "arbitrary",
                     "metadata": {"note": note},
                 }
-                made = await client.create_pool(body)
-                assert made["metadata"]["note"] == note
-            # The same connection each time.
-            assert await taken(client) == 1
+                pool = await client.create_pool(body)
+                assert pool["metadata"]["note"] == note
+            # All three calls used the same connection.
+            assert await connection_count(client) == 1
             assert len((await engine_of(client))._all) == 1
 
 
 @contextmanager
-def ending_server(folder: Path, monkeypatch: pytest.MonkeyPatch, *, says_so: bool) -> Iterator[str]:
-    """A server over TLS whose answer has no length: only a farewell tells its end from a cut."""
+def ending_server(
+    folder: Path, monkeypatch: pytest.MonkeyPatch, *, closes_cleanly: bool
+) -> Iterator[str]:
+    """Run a TLS server whose answer has no length: only a closing alert shows its end."""
     authority = trustme.CA()
-    trusted = folder / "authority.pem"
-    authority.cert_pem.write_to_path(trusted)
-    monkeypatch.setenv("SSL_CERT_FILE", str(trusted))
+    authority_file = folder / "authority.pem"
+    authority.cert_pem.write_to_path(authority_file)
+    monkeypatch.setenv("SSL_CERT_FILE", str(authority_file))
     context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
     authority.issue_cert("127.0.0.1").configure_cert(context)
 
     def serve() -> None:
         accepted, _ = listener.accept()
         with context.wrap_socket(accepted, server_side=True, suppress_ragged_eofs=False) as wrapped:
-            got = b""
-            while b"\r\n\r\n" not in got:
-                got += wrapped.recv(1000)
+            request = b""
+            while b"\r\n\r\n" not in request:
+                request += wrapped.recv(1000)
             wrapped.sendall(HEAD + b'\r\n{"ok": true}')
-            if says_so:
+            if closes_cleanly:
                 wrapped.unwrap().close()
 
     with socket.create_server(("127.0.0.1", 0)) as listener:
@@ -333,16 +335,16 @@ def ending_server(folder: Path, monkeypatch: pytest.MonkeyPatch, *, says_so: boo
         thread.join(LIMIT)
 
 
-async def test_an_end_that_is_said_over_tls(
+async def test_a_closing_alert_ends_a_body_over_tls(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    with ending_server(tmp_path, monkeypatch, says_so=True) as url:
+    with ending_server(tmp_path, monkeypatch, closes_cleanly=True) as url:
         async with client_of(url) as client:
             assert await client.get_pool(P) == {"ok": True}
 
 
 async def test_a_cut_over_tls_is_no_end(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    with ending_server(tmp_path, monkeypatch, says_so=False) as url:
+    with ending_server(tmp_path, monkeypatch, closes_cleanly=False) as url:
         async with client_of(url) as client:
             with pytest.raises(APIConnectionError) as caught:
                 await client.get_pool(P)

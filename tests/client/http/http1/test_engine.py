@@ -1,4 +1,4 @@
-"""Engine over sockets: requests that are cut short, places in its pool."""
+"""Engine over sockets of the standard library: requests cut short, its pool."""
 
 from __future__ import annotations
 
@@ -99,7 +99,7 @@ def interrupt(*_: object) -> None:
 
 
 def test_a_wait_lasts_as_long_as_it_may() -> None:
-    """One that ends a moment early is taken for the end of another limit than the call's own."""
+    """The end of a shorter wait would be reported as that of another limit."""
     ours, theirs = socket.socketpair()
     with ours, theirs:
         theirs.setblocking(False)
@@ -108,10 +108,10 @@ def test_a_wait_lasts_as_long_as_it_may() -> None:
                 theirs.send(b"x" * 65_536)
         wait = _readiness(theirs)
         for seconds in (0.0009, 0.0019, 0.0105):
-            begun = time.monotonic()
+            started = time.monotonic()
             with pytest.raises(TimeoutError):
                 wait(seconds, True)
-            assert time.monotonic() - begun >= seconds
+            assert time.monotonic() - started >= seconds
 
 
 @pytest.mark.parametrize("has_poll", [True, False])
@@ -130,14 +130,14 @@ def test_a_wait_tells_what_may_be_done(monkeypatch: pytest.MonkeyPatch, has_poll
 
 
 @pytest.mark.parametrize("step", ["open", "write", "read_head", "read_at_once"])
-def test_an_interrupt_loses_no_place(
+def test_an_interrupt_costs_no_connection(
     server: FaultServer, monkeypatch: pytest.MonkeyPatch, step: str
 ) -> None:
     monkeypatch.setattr(connections, "_CALLS", PoolLimits(1, 1, 60.0))
     with client_of(server.url) as client:
         for _ in range(3):
-            with monkeypatch.context() as broken:
-                broken.setattr(Connection, step, interrupt)
+            with monkeypatch.context() as interrupted:
+                interrupted.setattr(Connection, step, interrupt)
                 with pytest.raises(KeyboardInterrupt):
                     client.get_pool(P)
             assert open_connections(client) == 0
@@ -183,7 +183,7 @@ def test_a_place_that_does_not_become_free(
             client.with_options(timeout=0.05).get_pool(P)
         assert caught.value.cause == "PoolTimeout"
         assert not caught.value.sent
-        # Who waits longer gets the place of the first, which fails.
+        # A call that waits longer gets the place of the first one, which fails.
         assert client.get_pool(P) == {"ok": True}
         assert isinstance(first.exception(LIMIT), APITimeoutError)
 
@@ -195,11 +195,11 @@ def test_idle_connections_beyond_the_limit_are_closed(
     all_are_there = threading.Barrier(8, timeout=LIMIT)
 
     def call(client: ContainerPoolsClient) -> Callable[[int], object]:
-        def one(_: int) -> object:
+        def get_pool(_: int) -> object:
             all_are_there.wait()
             return client.get_pool(P)
 
-        return one
+        return get_pool
 
     server.play(faults.when(lambda: len(server.requests) >= 8))
     with client_of(server.url) as client, ThreadPoolExecutor(8) as threads:

@@ -1,6 +1,6 @@
-"""Heads of answers: the client's own engines take what h11 takes, and read it alike.
+"""Heads of answers: the engines over sockets read them as h11 does, and refuse no others.
 
-What is stricter here is listed: two readers who differ are how answers get mixed up.
+`STRICTER` lists the exceptions: where two readers differ, answers get mixed up.
 """
 
 from __future__ import annotations
@@ -20,7 +20,7 @@ from synth_pools._client.http.http1.connection import Connection
 from synth_pools._client.http.http1.heads import AnswerHead
 from synth_pools._client.http.messages import ExchangeError
 
-# Its status, its headers, the length of its body, and whether that comes in chunks.
+# Status, headers, length of the body, and whether the body is chunked.
 Read = tuple[int, list[tuple[bytes, bytes]], int | None, bool]
 
 STATUS_LINES = (
@@ -108,17 +108,17 @@ PIECES = (
     b"HTTP/1.1 200 OK\r\n",
 )
 
-# Why an answer that h11 takes is refused here.
+# Reasons to refuse an answer that h11 accepts.
 STRICTER = re.compile(
-    "no header is like this: b['\"][ \\\\]"  # a line that goes on with the one before
+    "no header is like this: b['\"][ \\\\]"  # a folded line
     "|no status line is like this: b['\"]HTTP/(?!1\\.[01] )"
     "|the answer has both a length and chunks"
     "|the answer has no length that can be read"
 )
 
 
-def a_head(dice: random.Random) -> bytes:
-    """Make a head, mostly of what is right, with a few wrong bytes in one of two."""
+def random_head(dice: random.Random) -> bytes:
+    """Return a head of mostly valid lines; every other one has a few wrong bytes."""
     lines = [STATUS_LINES[min(int(dice.expovariate(0.25)), len(STATUS_LINES) - 1)]]
     lines += dice.choices(HEADERS, k=dice.randrange(5))
     end = dice.choice(ENDS) if dice.random() < 0.2 else b"\r\n"
@@ -131,13 +131,14 @@ def a_head(dice: random.Random) -> bytes:
     return head
 
 
-def others(headers: list[tuple[bytes, bytes]]) -> list[tuple[bytes, bytes]]:
-    """Leave out what h11 puts in another form: the length once, the coding in lower case."""
-    return [each for each in headers if each[0] not in (b"content-length", b"transfer-encoding")]
+def comparable(headers: list[tuple[bytes, bytes]]) -> list[tuple[bytes, bytes]]:
+    """Omit the headers that h11 normalises: the length and the coding."""
+    normalised = (b"content-length", b"transfer-encoding")
+    return [(name, value) for name, value in headers if name not in normalised]
 
 
 def read_here(head: bytes) -> Read | str:
-    """Read it with the sync client; the reason where it is refused."""
+    """Read a head with the sync client; return the reason of a refusal."""
     connection = Connection()
     parts: Any = connection
     parts._receiver = SimpleNamespace(limit=None)
@@ -149,7 +150,7 @@ def read_here(head: bytes) -> Read | str:
 
 
 async def read_in_pieces(head: bytes, dice: random.Random) -> Read | str:
-    """Read it with the async client, which gets it in pieces."""
+    """Read a head with the async client, which gets it in pieces."""
     connection = AsyncConnection(asyncio.get_running_loop())
     reading = asyncio.ensure_future(connection.read_head(60.0))
     at = 0
@@ -170,11 +171,11 @@ async def read_in_pieces(head: bytes, dice: random.Random) -> Read | str:
 
 def as_read(head: AnswerHead) -> Read:
     headers = [(name.lower(), value) for name, value in head.headers.raw]
-    return head.status, others(headers), head.length, head.is_chunked
+    return head.status, comparable(headers), head.length, head.is_chunked
 
 
 def read_by_h11(head: bytes) -> Read | str:
-    """Read it with h11; the reason where it is refused or has no end."""
+    """Read a head with h11; return the reason of a refusal, or "incomplete"."""
     connection = h11.Connection(h11.CLIENT, max_incomplete_event_size=100_000)
     connection.send(h11.Request(method="GET", target="/", headers=[("Host", "a")]))
     connection.send(h11.EndOfMessage())
@@ -183,12 +184,13 @@ def read_by_h11(head: bytes) -> Read | str:
         while True:
             event = connection.next_event()
             if isinstance(event, h11.Response):
-                said = dict(event.headers)
-                length = int(said[b"content-length"]) if b"content-length" in said else None
-                is_chunked = b"transfer-encoding" in said
+                response_headers = dict(event.headers)
+                length_header = response_headers.get(b"content-length")
+                length = None if length_header is None else int(length_header)
+                is_chunked = b"transfer-encoding" in response_headers
                 if event.status_code in (204, 304):
                     length, is_chunked = 0, False
-                return event.status_code, others(list(event.headers)), length, is_chunked
+                return event.status_code, comparable(list(event.headers)), length, is_chunked
             if not isinstance(event, h11.InformationalResponse) or event.status_code == 101:
                 return "incomplete"
     except h11.RemoteProtocolError as error:
@@ -196,33 +198,33 @@ def read_by_h11(head: bytes) -> Read | str:
 
 
 def difference(head: bytes) -> str | None:
-    """Say how the two differ over a head; None where they do not."""
+    """Describe how the two readers differ over a head; None where they agree."""
     here, there = read_here(head), read_by_h11(head)
     if isinstance(here, str):
         if isinstance(there, str) or STRICTER.match(here):
             return None
-        return f"{head!r}: refused here ({here}), and taken by h11: {there}"
+        return f"{head!r}: refused here ({here}), and accepted by h11: {there}"
     if isinstance(there, str):
-        return f"{head!r}: taken here ({here}), and refused by h11: {there}"
+        return f"{head!r}: accepted here ({here}), and refused by h11: {there}"
     return None if here == there else f"{head!r}: {here} here, {there} by h11"
 
 
 @pytest.mark.parametrize("seed", range(4))
 def test_heads_are_read_as_h11_reads_them(seed: int) -> None:
     dice = random.Random(seed)
-    heads = [a_head(dice) for _ in range(3000)]
-    assert [found for found in map(difference, heads) if found] == []
-    # Of what is made neither nearly all nor nearly nothing is an answer.
-    taken = sum(not isinstance(read_here(head), str) for head in heads)
-    assert 0.1 < taken / len(heads) < 0.9
+    heads = [random_head(dice) for _ in range(3000)]
+    assert [text for text in map(difference, heads) if text] == []
+    # A good part of the heads is valid, and a good part is not.
+    accepted = sum(not isinstance(read_here(head), str) for head in heads)
+    assert 0.1 < accepted / len(heads) < 0.9
 
 
 async def test_heads_are_read_alike_in_pieces() -> None:
     dice = random.Random(5)
     for _ in range(3000):
-        head = a_head(dice)
+        head = random_head(dice)
         here, in_pieces = read_here(head), await read_in_pieces(head, dice)
-        # Which of its faults is seen first depends on what has come.
+        # With several faults the reason depends on the pieces.
         assert here == in_pieces or (isinstance(here, str) and isinstance(in_pieces, str)), head
 
 
@@ -230,8 +232,7 @@ async def test_heads_are_read_alike_in_pieces() -> None:
 @pytest.mark.timeout(600)
 @pytest.mark.parametrize("part", range(4))
 def test_many_heads(part: int) -> None:
-    """They are other ones than those above."""
+    """Compare many more heads, of other seeds."""
     dice = random.Random(1000 + part)
     for _ in range(50_000):
-        found = difference(a_head(dice))
-        assert found is None
+        assert difference(random_head(dice)) is None
