@@ -16,7 +16,6 @@ TESTS_OF = {
     "synth_pools/local.py": "tests/backend",
     "synth_pools/spec": "tests/spec",
     "synth_pools/_client": "tests/client",
-    # Those that no quick test runs come before the folder that they are in.
     "synth_pools/backend/storage/postgres": "tests/postgres",
     "synth_pools/backend/sharing": "tests/postgres",
     "synth_pools/backend/services.py": "tests/backend tests/postgres",
@@ -29,7 +28,7 @@ TESTS_OF = {
     "synth_pools/contract": "tests/contract",
     "synth_pools/cli/contract": "tests/cli tests/contract",
     "synth_pools/cli": "tests/cli",
-    "synth_pools/ui": "tests/ui tests/cli/local",
+    "synth_pools/ui": "tests/ui",
     "codegen": "tests/codegen tests/spec",
     "bench": "tests/bench",
 }
@@ -47,38 +46,28 @@ _DERIVED = (
     "synth_pools/_client/_sync/",
     "synth_pools/cli/operations/table.py",
 )
-# Tests of backends themselves: whether they see what they are there for is tried with faults that
-# are planted in a backend, `make contract-selftest`.
-_TRIED_BY_FAULTS = ("synth_pools/contract/scenarios/", "synth_pools/contract/stateful/")
-# Its tests need a cluster, and run in an environment of their own.
-_UNTRIED = ("synth_pools/backend/processes/ray_cluster/",)
-_LEFT_OUT = _DERIVED + _TRIED_BY_FAULTS + _UNTRIED
+_LEFT_OUT = (
+    *_DERIVED,
+    # Tests of backends, which are tried with planted faults: `make contract-selftest`.
+    "synth_pools/contract/scenarios/",
+    "synth_pools/contract/stateful/",
+    # Its tests need a cluster, and an environment of their own.
+    "synth_pools/backend/processes/ray_cluster/",
+)
 _HUNK = re.compile(r"^@@ -\S+ \+(\d+)(?:,(\d+))? @@")
 
 
-def default_revision(root: Path = ROOT) -> str:
-    """Find where this work begins: the fork from main, or else the last tag.
+def changed_lines(since: str | None, root: Path = ROOT) -> dict[str, set[int]]:
+    """List the lines of hand-written modules that the work tree has and a revision has not.
+
+    The revision is the fork from main if omitted, or else the last tag. A file that was only moved
+    has no changed lines.
 
     Raises:
-        LookupError: The repo has neither.
+        LookupError: There is no such revision.
     """
-    head = _git(root, "rev-parse", "HEAD").strip()
-    for name in ("origin/main", "main"):
-        base = _git(root, "merge-base", "HEAD", name, check=False).strip()
-        if base and base != head:
-            return base
-    tag = _git(root, "describe", "--tags", "--abbrev=0", check=False).strip()
-    if not tag:
-        raise LookupError("neither a fork from main nor a tag: name a revision with --since")
-    return tag
-
-
-def changed_lines(since: str, root: Path = ROOT) -> dict[str, set[int]]:
-    """List the lines of hand-written modules that the work tree has and `since` has not.
-
-    A file that was only moved has no changed lines.
-    """
-    text = _git(root, "diff", "--unified=0", "--find-renames", "--no-color", since, "--", "*.py")
+    revision = since or _default_revision(root)
+    text = _git(root, "diff", "--unified=0", "--find-renames", "--no-color", revision, "--", "*.py")
     found: dict[str, set[int]] = {}
     path = ""
     for line in text.splitlines():
@@ -90,14 +79,34 @@ def changed_lines(since: str, root: Path = ROOT) -> dict[str, set[int]]:
     return {path: lines for path, lines in found.items() if lines}
 
 
+def _default_revision(root: Path) -> str:
+    head = _git(root, "rev-parse", "HEAD").strip()
+    for name in ("origin/main", "main"):
+        base = _git(root, "merge-base", "HEAD", name, check=False).strip()
+        if base and base != head:
+            return base
+    tag = _git(root, "describe", "--tags", "--abbrev=0", check=False).strip()
+    if not tag:
+        raise LookupError("neither a fork from main nor a tag: name a revision with --since")
+    return tag
+
+
+def _git(root: Path, *words: str, check: bool = True) -> str:
+    command = ["git", *words]
+    done = subprocess.run(command, cwd=root, capture_output=True, text=True, timeout=60)
+    if check and done.returncode:
+        raise LookupError(done.stderr.strip())
+    return done.stdout
+
+
 def is_mutated(path: str) -> bool:
     """Tell whether a module is written by hand and has tests of its own."""
-    return room_of(path) is not None and not path.startswith(_LEFT_OUT)
+    return bool(_room_of(path)) and not path.startswith(_LEFT_OUT)
 
 
-def room_of(path: str) -> str | None:
+def _room_of(path: str) -> str:
     """Name the folder of hand-written code that a module is under, or the module itself."""
-    return next((room for room in TESTS_OF if f"{path}/".startswith(f"{room}/")), None)
+    return next((room for room in TESTS_OF if f"{path}/".startswith(f"{room}/")), "")
 
 
 def modules_of(room: str, root: Path = ROOT) -> list[str]:
@@ -108,7 +117,7 @@ def modules_of(room: str, root: Path = ROOT) -> list[str]:
 
 
 def derived_of(path: str) -> str | None:
-    """Name the module that is derived from another one, if any is."""
+    """Name the module that is derived from another one; None if there is none."""
     is_source = any(path.startswith(f"{source}/") for source in TREES)
     return rewrite(path) if is_source else None
 
@@ -120,29 +129,15 @@ def package_of(path: str) -> str:
 
 
 def folders_of_tests(path: str) -> tuple[str, ...]:
-    """Name the folders of the tests of the room of a module."""
-    room = room_of(path)
-    assert room is not None, path
-    return tuple(TESTS_OF[room].split())
+    """Name the folders of the tests of a module."""
+    return tuple(TESTS_OF[_room_of(path)].split())
 
 
 def distance_of(path: str, tests: str) -> int:
-    """Tell how near a file of tests is to a module: 0 its own, 1 of its package, 2 of its room."""
+    """Tell how near a file of tests is to a module: 0 its own, 1 in its package, 2 elsewhere."""
     if Path(tests).name == f"test_{Path(path).stem}.py":
         return 0
-    room = room_of(path)
-    assert room is not None, path
-    # The tests of the variants are named `async_`, since a leading underscore makes a name private.
-    package = Path(package_of(path)).relative_to(package_of(room) if room == path else room)
-    rooms = {part.replace("_async", "async_") for part in package.parts}
-    folders = set(Path(tests).parts)
-    return 1 if rooms <= folders or {rewrite(part) for part in rooms} <= folders else 2
-
-
-def _git(root: Path, *words: str, check: bool = True) -> str:
-    done = subprocess.run(
-        ["git", *words], cwd=root, capture_output=True, text=True, check=False, timeout=60
-    )
-    if check and done.returncode:
-        raise LookupError(done.stderr.strip())
-    return done.stdout
+    # Tests of the variants are in `async_`, since a leading underscore makes a name private.
+    package = package_of(path).replace("_async", "async_").partition("/")[2]
+    folder = package.replace("_client", "client")
+    return 1 if tests.startswith((f"tests/{folder}/", f"tests/{rewrite(folder)}/")) else 2

@@ -9,156 +9,99 @@ import shutil
 import signal
 import subprocess
 import sys
-from collections.abc import Iterator, Sequence
+import tempfile
+from collections import defaultdict
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
 from codegen.unasync import update_tests
 from tests.mutants.changes import SETS
 
-# What is imported and not rewritten by pytest, which keeps its own.
-_COMPILED = ("synth_pools", "generated", "tests", "bench", "codegen")
+_LEFT_OUT = (".git", ".venv*", ".*cache", "__pycache__", "node_modules", "build", "dist")
 _OUTER = {"PYTEST_CURRENT_TEST", "PYTEST_XDIST_WORKER", "PYTEST_XDIST_WORKER_COUNT"}
 
 
 @dataclass(frozen=True)
-class Ended:
-    """End of a test, as `recorder.py` wrote it down."""
+class TestRun:
+    """Result of a run of pytest.
 
-    context: str
-    name: str
-    seconds: float
-    passed: bool
-    skipped: bool
+    Attributes:
+        code: Its exit code; None if its time was up.
+        seconds: Duration of each test function that was run.
+        failed: Test functions that failed.
+    """
+
+    __test__ = False
+
+    code: int | None
+    seconds: dict[str, float]
+    failed: set[str]
 
 
 def copy_tree(root: Path, copy: Path) -> Path:
-    """Copy what git tracks, as it is in the work tree, and what is new in it.
-
-    Python finds by their contents which of the modules were changed since they were compiled: in a
-    copy a module changes more than once a second.
-    """
-    listed = subprocess.run(
-        ["git", "ls-files", "-z", "--cached", "--others", "--exclude-standard"],
-        cwd=root,
-        capture_output=True,
-        text=True,
-        check=True,
-        timeout=60,
-    )
-    for name in filter(None, listed.stdout.split("\0")):
-        source, target = root / name, copy / name
-        # A tracked file may have been deleted in the work tree.
-        if source.is_file():
-            target.parent.mkdir(parents=True, exist_ok=True)
-            shutil.copy2(source, target)
+    """Copy the work tree, without the environments that are beside it: these are linked."""
+    shutil.copytree(root, copy, symlinks=True, ignore=shutil.ignore_patterns(*_LEFT_OUT))
     update_tests(copy)
-    # Tests find the published clients in environments beside them.
     for environment in root.glob(".venv-*"):
         (copy / environment.name).symlink_to(environment)
-    command = [sys.executable, "-m", "compileall", "-q", "--invalidation-mode", "checked-hash"]
-    folders = [folder for folder in _COMPILED if (copy / folder).is_dir()]
-    subprocess.run([*command, *folders], cwd=copy, check=True, timeout=600)
     return copy
 
 
 def run_tests(
-    copy: Path,
-    tests: Sequence[str],
-    limit: float,
-    records: Path,
-    *,
-    measured: Path | None = None,
-    jobs: int = 1,
-) -> int | None:
-    """Run tests in a copy of the work tree.
+    copy: Path, tests: Sequence[str], limit: float, *, measured: Path | None = None, jobs: int = 1
+) -> TestRun:
+    """Run tests in a copy of the work tree, several `jobs` at a time, for `limit` seconds.
 
-    Args:
-        copy: Where to run them.
-        tests: Names of tests, which end with the first that fails; or a folder, if `measured`.
-        limit: After so many seconds they are ended.
-        records: A folder for what `recorded` reads.
-        measured: The settings with which coverage.py measures what they run.
-        jobs: How many run at a time.
-
-    Returns:
-        The exit code of pytest; None if the time was up.
+    Test functions end with the first failure. The tests of a folder are `measured` by coverage.py,
+    with these settings.
     """
-    records.mkdir()
-    plugins = records.with_name(f"{records.name}-plugin")
-    plugins.mkdir()
-    shutil.copy2(Path(__file__).with_name("recorder.py"), plugins)
-    names = plugins / "tests.txt"
-    names.write_text("\n".join(tests), encoding="utf-8")
-    # Without their parameters, which pytest may write in another order here.
-    functions = dict.fromkeys(name.partition("[")[0] for name in tests)
-    (plugins / "functions.txt").write_text("\n".join(functions), encoding="utf-8")
-    command = [sys.executable, "-m", "pytest", "-q", "--no-header", "-p", "no:cacheprovider"]
-    # By the name of its entry point, so that it is not there twice.
-    command += ["-p", "recorder", *(["-p", "xdist", "-n", str(jobs)] if jobs > 1 else [])]
-    # The copy comes before the work tree that the environment points to, in processes of tests too.
-    path = os.pathsep.join([str(copy), str(copy / "generated"), str(plugins)])
-    added = {"PYTHONPATH": path, "RECORDER_FOLDER": str(records)}
-    if measured:
-        added["COVERAGE_PROCESS_START"] = str(measured)
-        command += _set_of(tests)
-    else:
-        added["RECORDER_TESTS"] = str(names)
-        # They are chosen by their names, whatever set they are of.
-        command += ["-x", "-m", ""]
-    process = subprocess.Popen(
-        [*command, f"@{plugins / 'functions.txt'}"],
-        cwd=copy,
-        # Of a run of tests that this may be inside of, nothing is handed on.
-        env={**{name: value for name, value in os.environ.items() if name not in _OUTER}, **added},
-        stdin=subprocess.DEVNULL,
-        stdout=subprocess.DEVNULL,
-        stderr=subprocess.DEVNULL,
-        start_new_session=True,
-    )
-    with _ended(process):
+    with tempfile.TemporaryDirectory(prefix="synth-pools-tests-") as name:
+        folder = Path(name)
+        shutil.copy2(Path(__file__).with_name("recorder.py"), folder)
+        names, records = folder / "names.txt", folder / "records.jsonl"
+        names.write_text("\n".join(tests), encoding="utf-8")
+        command = [sys.executable, "-m", "pytest", "-q", "--no-header", "-p", "no:cacheprovider"]
+        # By the name of its entry point, so that it is not loaded twice.
+        command += ["-p", "recorder", *(["-p", "xdist", "-n", str(jobs)] if jobs > 1 else [])]
+        # The copy comes before the work tree that the environment has, in programs of tests too.
+        path = os.pathsep.join([str(copy), str(copy / "generated"), str(folder)])
+        added = {"PYTHONPATH": path, "RECORDER_FILE": str(records)}
+        if measured:
+            added["COVERAGE_PROCESS_START"] = str(measured)
+            markers = sorted({SETS[each] for each in SETS if tests[0].startswith(each)})
+            command += ["-m", " or ".join(markers)] if markers else []
+        else:
+            command += ["-x", "-m", ""]
+        process = subprocess.Popen(
+            [*command, f"@{names}"],
+            cwd=copy,
+            env={**{key: os.environ[key] for key in os.environ if key not in _OUTER}, **added},
+            stdin=subprocess.DEVNULL,
+            stdout=subprocess.DEVNULL,
+            stderr=subprocess.DEVNULL,
+            start_new_session=True,
+        )
+        code = None
         try:
-            return process.wait(limit)
-        except subprocess.TimeoutExpired:
-            return None
+            with contextlib.suppress(subprocess.TimeoutExpired):
+                code = process.wait(limit)
+        finally:
+            # With the processes that its tests have left.
+            with contextlib.suppress(ProcessLookupError):
+                os.killpg(process.pid, signal.SIGKILL)
+            process.wait(20)
+        return TestRun(code, *_read(records))
 
 
-def _set_of(tests: Sequence[str]) -> list[str]:
-    """Ask pytest for the set of tests that a folder is of, if it is of one."""
-    markers = {marker for place, marker in SETS.items() for test in tests if test.startswith(place)}
-    return ["-m", " or ".join(sorted(markers))] if markers else []
-
-
-def recorded(records: Path) -> list[Ended]:
-    """Read how the tests of a run ended."""
-    return [
-        Ended(**json.loads(line))
-        for path in sorted(records.glob("*.jsonl"))
-        for line in path.read_text(encoding="utf-8").splitlines()
-    ]
-
-
-def end_what_runs() -> None:
-    """End the test runs that are under way."""
-    for process in list(_running):
-        _kill(process)
-
-
-_running: set[subprocess.Popen[bytes]] = set()
-
-
-@contextlib.contextmanager
-def _ended(process: subprocess.Popen[bytes]) -> Iterator[None]:
-    """End the process, and the processes that its tests have left."""
-    _running.add(process)
-    try:
-        yield
-    finally:
-        _running.discard(process)
-        _kill(process)
-        process.wait(20)
-
-
-def _kill(process: subprocess.Popen[bytes]) -> None:
-    with contextlib.suppress(ProcessLookupError):
-        os.killpg(process.pid, signal.SIGKILL)
+def _read(records: Path) -> tuple[dict[str, float], set[str]]:
+    seconds: dict[str, float] = defaultdict(float)
+    failed, passed = set[str](), set[str]()
+    for line in records.read_text(encoding="utf-8").splitlines() if records.exists() else ():
+        nodeid, outcome, duration = json.loads(line)
+        # Without its parameters, and the group that pytest-xdist puts behind it.
+        name = nodeid.partition("[")[0].partition("@")[0]
+        seconds[name] += duration
+        if outcome != "skipped":
+            (failed if outcome == "failed" else passed).add(name)
+    return {name: seconds[name] for name in passed | failed}, failed
