@@ -23,7 +23,7 @@ from synth_pools.cli.options import bytes_of, default_data_dir, names_of, second
 from synth_pools.cli.signals import StopSignals
 
 if TYPE_CHECKING:
-    from synth_pools.local import LocalBackend
+    from synth_pools.backend.local_backend import LocalBackend
 
 _KEY_VARIABLE = "SYNTH_POOLS_API_KEY"
 _STORE_VARIABLE = "SYNTH_POOLS_STORE"
@@ -206,7 +206,7 @@ def serve(
     try:
         # Here, since the extra `local` may be missing, which no other command needs.
         from synth_pools.backend.api_keys import read_key_file
-        from synth_pools.local import LocalBackend
+        from synth_pools.backend.local_backend import LocalBackend
     except ModuleNotFoundError as error:
         raise _Refused(_what_is_missing(error)) from error
 
