@@ -15,7 +15,7 @@ import stat
 from pathlib import Path
 
 from synth_pools.backend.domain import clock
-from synth_pools.backend.errors import BadOptionError
+from synth_pools.backend.errors import BadOptionError, DataDirError
 from synth_pools.backend.settings import Secret, Settings
 from synth_pools.ui.sessions import session_secret
 
@@ -58,6 +58,21 @@ def read_key_file(path: Path) -> Secret:
     return secret
 
 
+def stored_key(path: Path) -> Secret:
+    """Return the key in a file, which is made at the first call.
+
+    Raises:
+        BadOptionError: The file holds no key.
+        DataDirError: The file cannot be written.
+    """
+    try:
+        return read_key_file(path) if path.exists() else make_key_file(path)
+    except OSError as error:
+        raise DataDirError(
+            f"cannot keep a key in {path.parent}: {error.strerror}; give a key of your own"
+        ) from error
+
+
 def make_key_file(path: Path) -> Secret:
     """Write a new key to a new file, which only its owner can read from its first moment on."""
     secret = Secret(_PREFIX + clock.url_safe_token(32))
@@ -90,6 +105,7 @@ class KeyRing:
 
     def __init__(self, settings: Settings) -> None:
         self._file = settings.api_keys_file
+        self._key = settings.api_key
         self._digests: dict[str, bytes] = {"": _digest(settings.api_key.reveal().encode())}
         self._seen: object = None
         self._next_look = 0.0
@@ -111,6 +127,15 @@ class KeyRing:
         self._look()
         digest = self._digests.get(name)
         return None if digest is None else session_secret(digest)
+
+    def secrets(self) -> list[str]:
+        """Return every key that may be in use, for the redaction of documents."""
+        secrets = [self._key]
+        if self._file is not None:
+            # A broken file lets nobody in.
+            with contextlib.suppress(BadOptionError):
+                secrets += read_keys_file(self._file).values()
+        return [secret.reveal() for secret in secrets]
 
     def first_name(self) -> str:
         """Return the name of the first key."""

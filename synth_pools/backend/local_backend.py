@@ -16,7 +16,7 @@ from urllib.parse import urlsplit
 
 from synth_pools.backend.api.app import create_app
 from synth_pools.backend.api.live_page import new_links
-from synth_pools.backend.api_keys import key_problem, read_keys_file
+from synth_pools.backend.api_keys import key_problem, read_keys_file, stored_key
 from synth_pools.backend.domain import clock
 from synth_pools.backend.errors import BadOptionError, DataDirError, LocalBackendError
 from synth_pools.backend.limits import Limits
@@ -271,7 +271,7 @@ class LocalBackend:
                     own_port=listener.getsockname()[1],
                     local_containers=is_loopback(listener),
                     data_dir=data_dir.path,
-                    api_key=self._chosen_key or data_dir.stored_key(),
+                    api_key=self._chosen_key or stored_key(data_dir.key_file),
                     api_keys_file=self._keys_file,
                 )
                 links = new_links()

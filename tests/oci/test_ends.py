@@ -8,7 +8,7 @@ from pathlib import Path
 
 import psutil
 
-from synth_pools.backend.containers.members import ContainerOrigin
+from synth_pools.backend.domain.target import ContainerOrigin
 from synth_pools.backend.processes.child import Child
 from synth_pools.backend.processes.engine import ContainerEngine
 from synth_pools.backend.processes.image_launcher import EngineContainer

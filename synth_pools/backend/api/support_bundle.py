@@ -16,12 +16,10 @@ from typing import IO, Any
 
 from synth_pools._version import __version__
 from synth_pools.backend.api.requests import Request
-from synth_pools.backend.api_keys import read_keys_file
 from synth_pools.backend.artifacts.listing import stored_artifacts
 from synth_pools.backend.artifacts.redaction import MASK, Redactor, names_secret
 from synth_pools.backend.domain import json_text
 from synth_pools.backend.domain.errors import ApiError, storage_unavailable
-from synth_pools.backend.errors import BadOptionError
 from synth_pools.backend.resources.byte_budget import Reservation
 from synth_pools.backend.resources.workers import Workers
 from synth_pools.backend.services import Services
@@ -209,12 +207,9 @@ def _versions(services: Services) -> dict[str, Any]:
 def _own_secrets(services: Services) -> Iterator[str]:
     """Give every secret that this backend was started with."""
     settings = services.settings
-    yield settings.api_key.reveal()
+    yield from services.keys.secrets()
     if settings.store is not None:
         yield from settings.store.secrets
-    if settings.api_keys_file is not None:
-        with contextlib.suppress(BadOptionError):
-            yield from (key.reveal() for key in read_keys_file(settings.api_keys_file).values())
     named = settings.container_key_envs
     yield from (value for name, value in os.environ.items() if names_secret(name) or name in named)
 

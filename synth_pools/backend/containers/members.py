@@ -11,6 +11,7 @@ from typing import Literal
 from urllib.parse import urlsplit
 
 from synth_pools.backend.domain import clock
+from synth_pools.backend.domain.target import ContainerOrigin
 
 _log = logging.getLogger(__name__)
 _turns = itertools.count(1)
@@ -170,21 +171,6 @@ class Container:
         if self.health.state == "unhealthy":
             self.last_requested_at = clock.monotonic()
             self.check_requested.set()
-
-
-@dataclass(frozen=True, slots=True)
-class ContainerOrigin:
-    """Origin of a container that the backend started: what started it, where, and from what.
-
-    Attributes:
-        launcher: `local`, or the engine of its image.
-        node: The name of the machine.
-        image_digest: The digest of the image; None without one.
-    """
-
-    launcher: str
-    node: str
-    image_digest: str | None = None
 
 
 @dataclass(slots=True, eq=False)

@@ -13,6 +13,21 @@ Report = Callable[[dict[str, Any]], Awaitable[None]]
 
 
 @dataclass(frozen=True, slots=True)
+class ContainerOrigin:
+    """Origin of a container that the backend started.
+
+    Attributes:
+        launcher: `local`, or the engine of its image.
+        node: The name of the machine.
+        image_digest: The digest of the image; None without one.
+    """
+
+    launcher: str
+    node: str
+    image_digest: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
 class EventPage:
     """Events of a rollout after a position, as a target tells them: with a rising `sequence`."""
 

@@ -5,8 +5,8 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass
 
-from synth_pools.backend.containers.members import ContainerOrigin
 from synth_pools.backend.domain.clock import now, seconds_between
+from synth_pools.backend.domain.target import ContainerOrigin
 from synth_pools.backend.metrics.recorder import MetricsRecorder
 from synth_pools.backend.storage.database import Snapshot
 from synth_pools.backend.storage.rollouts import STATES

@@ -14,8 +14,8 @@ from typing import ParamSpec, TypeVar
 
 import psutil
 
-from synth_pools.backend.containers.members import ContainerOrigin
 from synth_pools.backend.domain import clock
+from synth_pools.backend.domain.target import ContainerOrigin
 from synth_pools.backend.processes.discovery import ProcessIdentity, tagger
 from synth_pools.backend.processes.launcher import ContainerEnd
 from synth_pools.backend.processes.output import OutputSink

@@ -13,8 +13,8 @@ from functools import partial
 from pathlib import Path
 from typing import Protocol
 
-from synth_pools.backend.containers.members import ContainerOrigin
 from synth_pools.backend.domain import clock
+from synth_pools.backend.domain.target import ContainerOrigin
 from synth_pools.backend.processes.child import Child
 from synth_pools.backend.processes.engine import (
     LABEL,

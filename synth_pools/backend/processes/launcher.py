@@ -6,7 +6,7 @@ from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import dataclass
 from typing import Any, Protocol, TypeVar
 
-from synth_pools.backend.containers.members import ContainerOrigin
+from synth_pools.backend.domain.target import ContainerOrigin
 from synth_pools.backend.processes.failures import ProcessFailure
 from synth_pools.backend.processes.output import OutputSink
 

@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Coroutine, Sequence
+from collections.abc import Coroutine, Mapping, Sequence
 from functools import partial
 from typing import Any
 
 from synth_pools.backend.containers.balancer import Balancer
 from synth_pools.backend.domain.definitions import starts_containers
+from synth_pools.backend.domain.errors import ApiError
 from synth_pools.backend.processes.failures import ProcessFailure, refusal_of
 from synth_pools.backend.processes.image_launcher import ImageLauncher
 from synth_pools.backend.processes.image_spec import ContainerSpec, ImageSpec, spec_of
@@ -16,7 +17,7 @@ from synth_pools.backend.processes.launcher import AnyLauncher
 from synth_pools.backend.processes.local_launcher import LocalLauncher
 from synth_pools.backend.processes.orphans import OrphanWatch
 from synth_pools.backend.processes.output import OutputLogs
-from synth_pools.backend.processes.permissions import REFUSALS, permission_refusal
+from synth_pools.backend.processes.permissions import REFUSALS, permission_refusal, start_refusal
 from synth_pools.backend.processes.pool import PoolProcesses
 from synth_pools.backend.processes.ports import Ports
 from synth_pools.backend.processes.ray_cluster.cluster import RayCluster
@@ -83,6 +84,10 @@ class Processes:
         if self._on_ray:
             # They are told from others by their names, whatever they run.
             await self._on_ray[ProcessSpec].end_leftovers()
+
+    def refusal(self, definition: Mapping[str, Any]) -> ApiError | None:
+        """Return why the containers of a definition, or a patch, cannot be started."""
+        return start_refusal(definition, self._settings)
 
     async def begin(self) -> None:
         """Start the processes of all pools, and hold the queues that wait for them."""

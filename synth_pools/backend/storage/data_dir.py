@@ -12,9 +12,7 @@ import tempfile
 from pathlib import Path
 from typing import Self
 
-from synth_pools.backend.api_keys import make_key_file, read_key_file
 from synth_pools.backend.errors import DataDirError, DataDirLockedError
-from synth_pools.backend.settings import Secret
 from synth_pools.backend.storage.contents.store import CONTENTS_FILE, FOLDER, ID_FILE, LOST_FOLDER
 from synth_pools.backend.storage.private_files import make_folder, restrict
 
@@ -69,17 +67,6 @@ class DataDir:
     def key_file(self) -> Path:
         """The file of the key that the backend keeps."""
         return self.path / KEY_FILE
-
-    def stored_key(self) -> Secret:
-        """Return the key of this directory, made at the first call and the same ever after."""
-        try:
-            if self.key_file.exists():
-                return read_key_file(self.key_file)
-            return make_key_file(self.key_file)
-        except OSError as error:
-            raise DataDirError(
-                f"cannot keep a key in {self.path}: {error.strerror}; give a key of your own"
-            ) from error
 
     def close(self) -> None:
         """Unlock the directory, and remove a temporary one."""

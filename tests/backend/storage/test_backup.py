@@ -11,6 +11,7 @@ from pathlib import Path
 
 import pytest
 
+from synth_pools.backend.api_keys import stored_key
 from synth_pools.backend.errors import DataDirError
 from synth_pools.backend.storage.data_dir import FILE_NAME, KEY_FILE, LOCK_FILE, DataDir
 from synth_pools.backend.storage.sqlite import backup
@@ -55,7 +56,7 @@ def test_a_copy_of_a_backend_that_writes(tmp_path: Path) -> None:
 def test_the_key_goes_with_it_and_the_lock_does_not(tmp_path: Path) -> None:
     source, copy = tmp_path / "data", tmp_path / "copy"
     with DataDir(source) as data_dir:
-        key = data_dir.stored_key().reveal()
+        key = stored_key(data_dir.key_file).reveal()
         with serve(source):
             back_up(source, copy)
     assert stat.S_IMODE(copy.stat().st_mode) == 0o700
@@ -63,7 +64,7 @@ def test_the_key_goes_with_it_and_the_lock_does_not(tmp_path: Path) -> None:
     assert {path.name for path in copy.iterdir()} == {FILE_NAME, KEY_FILE}
     assert (source / LOCK_FILE).exists()
     with DataDir(copy) as copied:
-        assert copied.stored_key().reveal() == key
+        assert stored_key(copied.key_file).reveal() == key
 
 
 def test_all_of_it_is_on_disk_before_it_has_its_name(

@@ -15,6 +15,7 @@ from pathlib import Path
 
 import pytest
 
+from synth_pools.backend.api_keys import stored_key
 from synth_pools.backend.errors import DataDirError
 from synth_pools.backend.local_backend import LocalBackend
 from synth_pools.backend.storage.contents.folder import content_file
@@ -356,7 +357,7 @@ def open_up(folder: Path) -> None:
 def test_all_of_it_is_private_whatever_the_umask(tmp_path: Path, mask: int) -> None:
     data_dir = tmp_path / "parent" / "data"
     with umask(mask), DataDir(data_dir) as held:
-        held.stored_key()
+        stored_key(held.key_file)
         leave_an_artifact(data_dir)
         with serve(data_dir) as server:
             server.pool()
@@ -374,7 +375,7 @@ def test_it_is_private_from_the_first_byte_on(
         monkeypatch.setattr(os, name, lambda *_, **__: None, raising=False)
     data_dir = tmp_path / "parent" / "data"
     with umask(0), DataDir(data_dir) as held:
-        held.stored_key()
+        stored_key(held.key_file)
         leave_an_artifact(data_dir)
         with serve(data_dir) as server:
             server.pool()
@@ -393,7 +394,7 @@ def test_a_temporary_one_is_private_too() -> None:
 def test_what_others_could_read_before_is_mended(tmp_path: Path) -> None:
     data_dir = tmp_path / "data"
     with DataDir(data_dir) as held:
-        key = held.stored_key().reveal()
+        key = stored_key(held.key_file).reveal()
         leave_an_artifact(data_dir)
         with serve(data_dir) as server:
             pool_id = server.pool()
@@ -430,7 +431,7 @@ def test_a_key_that_is_a_link_is_read_and_its_target_left_alone(tmp_path: Path) 
     data_dir.mkdir()
     (data_dir / KEY_FILE).symlink_to(secret)
     with DataDir(data_dir) as held:
-        assert held.stored_key().reveal() == "sk_mounted_0123456789"
+        assert stored_key(held.key_file).reveal() == "sk_mounted_0123456789"
     assert stat.S_IMODE(secret.stat().st_mode) == 0o644
 
 

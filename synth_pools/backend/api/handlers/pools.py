@@ -25,7 +25,6 @@ from synth_pools.backend.domain.definitions import (
 )
 from synth_pools.backend.domain.errors import pool_not_active
 from synth_pools.backend.limits import LARGEST_PAGE
-from synth_pools.backend.processes.permissions import start_refusal
 from synth_pools.backend.services import Services
 from synth_pools.backend.storage import pools, rollouts
 from synth_pools.backend.storage.database import Snapshot, Transaction
@@ -288,7 +287,7 @@ def _check_containers(
 
 
 def _check_start(services: Services, definition: Mapping[str, Any]) -> None:
-    refusal = start_refusal(definition, services.settings)
+    refusal = services.processes.refusal(definition)
     if refusal is not None:
         raise refusal
 

@@ -8,7 +8,7 @@ import json
 from collections.abc import Mapping
 from typing import Any
 
-from synth_pools.backend.containers.members import ContainerOrigin
+from synth_pools.backend.domain.target import ContainerOrigin
 from synth_pools.backend.processes.launcher import ContainerEnd, LaunchError
 from synth_pools.backend.processes.output import OutputSink
 from synth_pools.backend.processes.ports import HOST
