@@ -89,6 +89,11 @@ def describes_rollout(operation: Operation) -> bool:
     return shows("Rollout")(operation) or (reads(operation) and of_one and not operation.streams)
 
 
+def reads_one_rollout(operation: Operation) -> bool:
+    """Select operations that tell in JSON of the rollout that their path names."""
+    return describes_rollout(operation) and "rollout_id" in operation.id_names
+
+
 def streams_rollout(operation: Operation) -> bool:
     """Select operations that stream the events of one rollout."""
     return "rollout_id" in operation.id_names and operation.streams

@@ -6,7 +6,7 @@ This is the only module of the kit that knows the client; it imports it when it 
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Mapping
+from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
 
@@ -39,17 +39,6 @@ from synth_pools.contract.selections import every
 from synth_pools.contract.session import Session
 
 _CLAUSE = Clause("Growth", "readers keep what they do not know and never fail on it")
-# Operations that write pools and tasks, with the short names of their methods.
-_WRITERS = {
-    "create_pool": "create",
-    "replace_pool": "replace",
-    "update_pool": "update",
-    "create_task": "tasks.create",
-    "update_task": "tasks.update",
-    "patch_task": "tasks.patch",
-    "delete_task": "tasks.delete",
-    "delete_pool": "delete",
-}
 
 
 def run_client_checks(session: Session) -> LayerResult:
@@ -296,8 +285,8 @@ def _refusal(ctx: Context, call: Any) -> None:
 
 
 def _writes(ctx: Context, call: Any) -> None:
-    for methods in ({name: name for name in _WRITERS}, _WRITERS):
-        name = ctx.resources.name(methods["create_pool"].replace("_", "-"))
+    for method_of in (str, _short_name):
+        name = ctx.resources.name(method_of("create_pool").replace("_", "-"))
         body = {**ctx.session.pool_body("x"), "pool_id": name, "name": name}
         ctx.session.register_pool(name)
         pool = {"pool_id": name}
@@ -307,12 +296,12 @@ def _writes(ctx: Context, call: Any) -> None:
             ("update_pool", (name, {"capacity": 2})),
         )
         for operation, arguments in steps:
-            method = methods[operation]
+            method = method_of(operation)
             came = call_method(ctx, call, operation, method, *arguments)
             read = ctx.require(200, "get_pool", pool)
             expect_alike(ctx, operation, method, read, _settled(read.json), _settled(came))
             ctx.resources.wait_until_active(name)
-        _task_writes(ctx, call, name, methods)
+        _task_writes(ctx, call, name, method_of)
         for operation in ("execute_pool_container_rollout", "execute_task_container_rollout"):
             there = [name] if "_pool_" in operation else [name, "t"]
             came = call_method(ctx, call, operation, operation, *there, {"seed": 1})
@@ -321,13 +310,19 @@ def _writes(ctx: Context, call: Any) -> None:
                 ctx.expect.that(
                     Expectation(operation, "a JSON object", None), good, repr(came)[:80]
                 )
-        call_method(ctx, call, "delete_task", methods["delete_task"], name, "t")
+        call_method(ctx, call, "delete_task", method_of("delete_task"), name, "t")
         left = ctx.require(200, "list_tasks", pool)
         ctx.expect.equal("delete_task", "the tasks afterwards", [], left.at("items"), left)
-        method = methods["delete_pool"]
+        method = method_of("delete_pool")
         came = call_method(ctx, call, "delete_pool", method, name)
         read = ctx.require(200, "get_pool", pool)
         expect_alike(ctx, "delete_pool", method, read, read.json, came)
+
+
+def _short_name(operation: str) -> str:
+    """Return the short name of the method that writes a pool or a task."""
+    name = operation.removesuffix("_pool")
+    return f"tasks.{name.removesuffix('_task')}" if name == operation else name
 
 
 def _settled(pool: Any) -> Any:
@@ -337,13 +332,13 @@ def _settled(pool: Any) -> Any:
     return {k: v for k, v in pool.items() if k not in ("status", "state", "updated_at")}
 
 
-def _task_writes(ctx: Context, call: Any, pool_id: str, methods: Mapping[str, str]) -> None:
+def _task_writes(ctx: Context, call: Any, pool_id: str, method_of: Callable[[str], str]) -> None:
     for operation, arguments in (
         ("create_task", (pool_id, {"task_id": "t"})),
         ("update_task", (pool_id, "t", {"task_config": {"x": 1}})),
         ("patch_task", (pool_id, "t", {"task_config": {"y": 2}})),
     ):
-        method = methods[operation]
+        method = method_of(operation)
         came = call_method(ctx, call, operation, method, *arguments)
         read = ctx.require(200, "list_tasks", {"pool_id": pool_id})
         expect_alike(ctx, operation, method, read, read.at("items", 0), came)

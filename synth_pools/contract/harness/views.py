@@ -75,6 +75,18 @@ def of_rollout(ctx: Context, rollout: Rollout) -> list[View]:
     return views
 
 
+def readers(
+    ctx: Context, rollout: Rollout, *schemas: str
+) -> tuple[tuple[str, dict[str, str]], ...]:
+    """Return the operations that read one of these schemas of a rollout, each with its ids."""
+    operations = ctx.session.document.operations
+    return tuple(
+        (name, operations[name].own_ids(rollout.ids))
+        for name in select(ctx.session.document, shows(*schemas))
+        if "rollout_id" in operations[name].id_names
+    )
+
+
 def in_list(
     ctx: Context,
     operation: str,

@@ -11,7 +11,7 @@ from synth_pools.contract.harness.expectations import Expectation, Status
 from synth_pools.contract.harness.holding import hold
 from synth_pools.contract.harness.registry import scenario
 from synth_pools.contract.harness.subjects import offered
-from synth_pools.contract.harness.views import USAGE, in_list
+from synth_pools.contract.harness.views import USAGE, in_list, readers
 from synth_pools.contract.harness.waits import (
     STARTED,
     Rollout,
@@ -22,7 +22,7 @@ from synth_pools.contract.harness.waits import (
     wait_for,
 )
 from synth_pools.contract.http.client import ABSENT, Response
-from synth_pools.contract.selections import describes_rollout, shows
+from synth_pools.contract.selections import lists, reads_one_rollout, shows
 
 _ARROWS = {
     "queued": {"running", "completed", "failed", "cancelled"},
@@ -35,14 +35,9 @@ _ARROWS = {
 _RUNNING, _TURNS = 6, 20
 
 
-def _reads_one(operation: Operation) -> bool:
-    """Select operations that tell of the one rollout that their path names."""
-    return describes_rollout(operation) and "rollout_id" in operation.id_names
-
-
 @scenario(
     "states.arrows",
-    _reads_one,
+    reads_one_rollout,
     clauses="Rollouts: states#7d40#f1bc",
     needs="live",
 )
@@ -53,11 +48,12 @@ def states_arrows(ctx: Context) -> None:
     first = start_rollout(ctx, pool_id, env={"delay": 0.4})
     second = start_rollout(ctx, pool_id, env={"delay": 2.2, "hold": True})
     for rollout in (first, second):
+        shown = readers(ctx, rollout, "Rollout", "RolloutSummary")
         former: dict[str, Any] = {}
         running = 0
         _used(ctx, rollout, None)
         for turn, _ in enumerate(ctx.session.pauses()):
-            for operation, ids in (*rollout.both(""), *rollout.both("_summary")):
+            for operation, ids in shown:
                 response = ctx.require(200, operation, ids)
                 _moves(ctx, operation, former.get(operation), response)
                 former[operation] = response.at("status")
@@ -70,7 +66,7 @@ def states_arrows(ctx: Context) -> None:
         stuck = [name for name, state in former.items() if state not in FINAL]
         # Other operations show the end already, and did before these are asked once more.
         ended = len(stuck) < len(former)
-        for operation, ids in (*rollout.both(""), *rollout.both("_summary")):
+        for operation, ids in shown:
             if operation not in stuck:
                 continue
             former[operation] = ctx.require(200, operation, ids).at("status")
@@ -88,7 +84,9 @@ def states_arrows(ctx: Context) -> None:
 
 
 def _no_artifacts_yet(ctx: Context, rollout: Rollout) -> None:
-    read = [(name, ctx.require(200, name, ids)) for name, ids in rollout.both("_artifacts")]
+    read = [
+        (name, ctx.require(200, name, ids)) for name, ids in readers(ctx, rollout, "ArtifactList")
+    ]
     if ctx.require(200, "get_rollout", rollout.ids).at("status") not in FINAL:
         for operation, response in read:
             ctx.expect.equal(
@@ -98,7 +96,7 @@ def _no_artifacts_yet(ctx: Context, rollout: Rollout) -> None:
 
 def _used(ctx: Context, rollout: Rollout, whole: Response | None) -> None:
     """Judge usage before the start of a rollout, and after its end."""
-    for operation, ids in rollout.both("_usage"):
+    for operation, ids in readers(ctx, rollout, "RolloutUsage"):
         response = ctx.require(200, operation, ids)
         if whole is None:
             if ctx.require(200, "get_rollout", rollout.ids).at("status") == "queued":
@@ -162,20 +160,20 @@ def states_seen_alike(ctx: Context) -> None:
         _alike(ctx, rollout, "cancelled")
 
 
+def _lists_rollouts(operation: Operation) -> bool:
+    return lists(operation) and operation.item == "Rollout"
+
+
 def _alike(ctx: Context, rollout: Rollout, state: str) -> None:
-    for what in ("", "_summary"):
-        for operation, ids in rollout.both(what):
-            response = ctx.require(200, operation, ids)
-            ctx.expect.equal(operation, "status", state, response.at("status"), response)
-    lists: tuple[tuple[str, dict[str, str]], ...] = (
-        ("list_rollouts", {"pool_id": rollout.pool_id}),
-        ("list_global_rollouts", {}),
-    )
-    for operation, ids in lists:
+    for operation, ids in readers(ctx, rollout, "Rollout", "RolloutSummary"):
+        response = ctx.require(200, operation, ids)
+        ctx.expect.equal(operation, "status", state, response.at("status"), response)
+    for listing in offered(ctx, _lists_rollouts):
+        ids = listing.own_ids(rollout.ids)
         query = {"state": state, "limit": 100}
-        _, seen, response = in_list(ctx, operation, ids, query, rollout.id)
+        _, seen, response = in_list(ctx, listing.id, ids, query, rollout.id)
         ctx.expect.that(
-            Expectation(operation, f"the {state} rollout for state={state}", response),
+            Expectation(listing.id, f"the {state} rollout for state={state}", response),
             seen is not ABSENT,
             "it is not there",
         )
@@ -273,7 +271,7 @@ def states_in_order(ctx: Context) -> None:
 
 @scenario(
     "states.final",
-    _reads_one,
+    reads_one_rollout,
     "cancel_rollout",
     "cancel_global_rollout",
     "stream_rollout_events",
@@ -314,7 +312,7 @@ def _events(ctx: Context, rollout: Rollout) -> list[str]:
 def _accounts(ctx: Context, rollout: Rollout) -> dict[str, Response]:
     return {
         operation.id: ctx.require(200, operation.id, operation.own_ids(rollout.ids))
-        for operation in offered(ctx, _reads_one)
+        for operation in offered(ctx, reads_one_rollout)
     }
 
 

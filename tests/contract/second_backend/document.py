@@ -68,6 +68,20 @@ def operations() -> tuple[Operation, ...]:
     return tuple(sorted(found, key=lambda one: (one.path.count("{"), one.path)))
 
 
+def showing(*schemas: str) -> tuple[str, ...]:
+    """The names of the operations whose success is one of these schemas."""
+    references = {f"#/components/schemas/{name}" for name in schemas}
+    return tuple(
+        said["operationId"]
+        for item in load_spec()["paths"].values()
+        for said in (item[method] for method in _METHODS if method in item)
+        for status, response in said["responses"].items()
+        if status[0] == "2"
+        and response.get("content", {}).get("application/json", {}).get("schema", {}).get("$ref")
+        in references
+    )
+
+
 def version() -> str:
     return str(load_spec()["info"]["version"])
 

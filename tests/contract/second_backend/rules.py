@@ -4,10 +4,11 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 
+from tests.contract.second_backend.document import showing
+
 # Operations by what shows them; any is one of them.
 _ANY: tuple[str, ...] = ()
-_POOL = ("create_pool", "get_pool", "list_pools", "replace_pool", "update_pool", "delete_pool",
-         "pause_pool", "resume_pool")  # fmt: skip
+_POOL = showing("Pool", "PoolList")
 _TASK = ("create_task", "update_task", "patch_task", "delete_task", "list_tasks", *_POOL)
 _CREATE = ("create_rollout", "create_global_rollout", "create_rollout_batch", "replay_rollout")
 _READ = ("get_rollout", "get_global_rollout", "list_rollouts", "list_global_rollouts")

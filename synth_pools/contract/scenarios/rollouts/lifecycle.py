@@ -9,7 +9,7 @@ from synth_pools.contract.harness.context import Context
 from synth_pools.contract.harness.expectations import Expectation
 from synth_pools.contract.harness.holding import hold
 from synth_pools.contract.harness.registry import scenario
-from synth_pools.contract.harness.views import USAGE, of_rollout
+from synth_pools.contract.harness.views import USAGE, of_rollout, readers
 from synth_pools.contract.harness.waits import (
     Rollout,
     eventually,
@@ -25,7 +25,7 @@ from synth_pools.contract.selections import describes_rollout, shows
 
 # Time stamps may be of whole seconds; where requests take long two clocks are read a while apart.
 _ROUNDING = 1.5
-_READS = ("", "_artifacts", "_usage", "_summary")
+_PARTS = {"ArtifactList": "artifacts", "RolloutUsage": "usage", "RolloutSummary": "summary"}
 
 
 @scenario(
@@ -110,20 +110,20 @@ def rollouts_agree(ctx: Context) -> None:
             "get_rollout", "metadata", {"which": number}, at(whole, "request", "metadata"), source
         )
         ctx.expect.consistent("the rollout", told)
-        for what in _READS[1:]:
-            (one, ids), (other, other_ids) = rollout.both(what)
-            first = ctx.require(200, one, ids)
-            second = ctx.require(200, other, other_ids)
-            name = what.lstrip("_")
+        for schema, name in _PARTS.items():
+            parts = [
+                (operation, ctx.require(200, operation, ids))
+                for operation, ids in readers(ctx, rollout, schema)
+            ]
             ctx.expect.consistent(
-                f"the {name}", [(one, first.json, first), (other, second.json, second)]
+                f"the {name}", [(operation, part.json, part) for operation, part in parts]
             )
-            for operation, response in ((one, first), (other, second)):
-                _belongs(ctx, operation, what, rollout, whole, response)
-            if what == "_artifacts":
-                found = first.at("items")
+            for operation, part in parts:
+                _belongs(ctx, operation, schema, rollout, whole, part)
+            if schema == "ArtifactList":
+                items = parts[0][1].at("items")
                 artifacts[rollout.id] = [
-                    at(item, "artifact_id") for item in (found if isinstance(found, list) else [])
+                    at(item, "artifact_id") for item in (items if isinstance(items, list) else [])
                 ]
     names = [name for found in artifacts.values() for name in found]
     twice = sorted({str(name) for name in names if names.count(name) > 1})
@@ -135,16 +135,16 @@ def rollouts_agree(ctx: Context) -> None:
 
 
 def _belongs(
-    ctx: Context, operation: str, what: str, rollout: Rollout, whole: Any, response: Response
+    ctx: Context, operation: str, schema: str, rollout: Rollout, whole: Any, response: Response
 ) -> None:
     """Compare summary, usage and artifacts with the rollout itself."""
-    if what == "_artifacts":
+    if schema == "ArtifactList":
         ctx.expect.equal(operation, "next_cursor", None, response.at("next_cursor"), response)
         return
     ctx.expect.equal(operation, "rollout_id", rollout.id, response.at("rollout_id"), response)
     if response.at("pool_id") is not ABSENT:
         ctx.expect.equal(operation, "pool_id", rollout.pool_id, response.at("pool_id"), response)
-    if what == "_summary":
+    if schema == "RolloutSummary":
         _summary(ctx, operation, whole, response)
     else:
         _usage(ctx, operation, whole, response)
