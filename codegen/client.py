@@ -96,15 +96,17 @@ def _read_mapping(path: Path) -> dict[str, Any]:
 
 def _check_operation_ids(spec: Path, document: dict[str, Any]) -> None:
     """Refuse missing and repeated operation ids, which the generator passes over silently."""
-    seen: dict[str, str] = {}
+    first_uses: dict[str, str] = {}
     for method, path, operation in operations(document):
         where = f"{method} {path}"
         name = operation.get("operationId")
         if not name:
             raise CodegenError(f"{spec}: {where}: no operationId")
-        if name in seen:
-            raise CodegenError(f"{spec}: {where}: operationId {name} is also that of {seen[name]}")
-        seen[name] = where
+        if name in first_uses:
+            raise CodegenError(
+                f"{spec}: {where}: operationId {name} is also that of {first_uses[name]}"
+            )
+        first_uses[name] = where
 
 
 def _settings(config: Path, spec: Path, output: Path) -> Config:

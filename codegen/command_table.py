@@ -77,17 +77,17 @@ _EXAMPLE_WIDTH = 76
 
 def write_command_table(document: dict[str, Any], output: Path) -> None:
     """Write the module, one line for each option and each long text."""
-    found: dict[tuple[str, str], list[_Found]] = {}
+    commands: dict[tuple[str, str], list[_CommandOperation]] = {}
     for method, path, operation in operations(document):
-        one = _Found(document, method, path, operation)
+        candidate = _CommandOperation(document, method, path, operation)
         if not operation.get("x-cli-ignore"):
-            found.setdefault((one.group, one.verb), []).append(one)
-    rows = tuple(_row(name, sorted(several, key=_breadth)) for name, several in found.items())
+            commands.setdefault((candidate.group, candidate.verb), []).append(candidate)
+    rows = tuple(_row(name, sorted(several, key=_breadth)) for name, several in commands.items())
     bodies = {
-        one.body_name: one.body_media["schema"]
-        for several in found.values()
-        for one in several
-        if one.body_name
+        candidate.body_name: candidate.body_media["schema"]
+        for several in commands.values()
+        for candidate in several
+        if candidate.body_name
     }
     groups = {
         _group(document, tag["name"]): _text(
@@ -95,9 +95,9 @@ def write_command_table(document: dict[str, Any], output: Path) -> None:
         ).partition("\n")[0]
         for tag in reversed(document.get("tags", []))
     }
-    used = {row.group: groups.get(row.group, "") for row in rows if row.group}
+    group_texts = {row.group: groups.get(row.group, "") for row in rows if row.group}
     text = _HEAD.format(
-        groups=_items(used),
+        groups=_items(group_texts),
         rows="".join(map(_row_text, rows)),
         sources=_items(dict(sorted(_id_sources(document).items()))),
         schemas=_items(_schemas(document, bodies)),
@@ -150,7 +150,7 @@ def _code(value: Any) -> str:
     return f"{type(value).__name__}({inner})"
 
 
-class _Found:
+class _CommandOperation:
     """Operation of the document, with what a command needs of it."""
 
     def __init__(
@@ -166,8 +166,11 @@ class _Found:
         self.places = tuple(re.findall(r"{(\w+)}", path))
         self.verb = operation.get("x-cli-name") or self._verb_by_rule()
         shared = document["paths"][path].get("parameters", [])
-        listed = [resolve(document, one) for one in (*shared, *operation.get("parameters", []))]
-        self.parameters = {_snake(one["name"]): one for one in listed}
+        listed = [
+            resolve(document, parameter)
+            for parameter in (*shared, *operation.get("parameters", []))
+        ]
+        self.parameters = {_snake(parameter["name"]): parameter for parameter in listed}
         self.answer = _answer(document, operation)
         kind = operation.get("x-cli-kind", self._kind_by_rule())
         if kind not in _KINDS:
@@ -218,51 +221,59 @@ class _Found:
         return "" if schema is None else schema.get("$ref", self.id).rpartition("/")[2]
 
 
-def _breadth(found: _Found) -> int:
-    return len(found.places)
+def _breadth(operation: _CommandOperation) -> int:
+    return len(operation.places)
 
 
-def _row(name: tuple[str, str], several: list[_Found]) -> CommandRow:
+def _row(name: tuple[str, str], several: list[_CommandOperation]) -> CommandRow:
     first = several[0]
-    for other in several[1:]:
-        same = (other.kind, other.body_name, other.method) == (
+    for later in several[1:]:
+        same = (later.kind, later.body_name, later.method) == (
             first.kind,
             first.body_name,
             first.method,
         )
-        if not same or other.places in {one.places for one in several if one is not other}:
+        if not same or later.places in {
+            operation.places for operation in several if operation is not later
+        }:
             raise CodegenError(
-                f"{first.id} and {other.id} are both `{' '.join(filter(None, name))}` at the "
+                f"{first.id} and {later.id} are both `{' '.join(filter(None, name))}` at the "
                 "command line: give one an x-cli-name"
             )
     shared = tuple(place for place in several[-1].places if place in first.places)
-    shared = tuple(place for place in shared if all(place in one.places for one in several))
-    places = dict.fromkeys(place for one in several for place in one.places if place not in shared)
+    shared = tuple(
+        place for place in shared if all(place in operation.places for operation in several)
+    )
+    places = dict.fromkeys(
+        place for operation in several for place in operation.places if place not in shared
+    )
     options = [
         CommandParameter(place, f"--{_word(place)}", "text", (), _first_sentence(several, place))
         for place in places
     ]
     options += [
         _option(several, parameter)
-        for parameter in dict.fromkeys(key for one in several for key in one.parameters)
+        for parameter in dict.fromkeys(key for operation in several for key in operation.parameters)
         if parameter not in {*shared, *places, *_OF_THE_CLIENT}
     ]
     extensions = {
         key: value
-        for one in reversed(several)
-        for key, value in one.operation.items()
+        for operation in reversed(several)
+        for key, value in operation.operation.items()
         if key.startswith("x-cli-")
     }
     columns = extensions.get("x-cli-columns")
     if columns is None:
         item = first.item or {}
         columns = [key for key in _COLUMNS if key in item]
-    elif lost := [one for one in columns if first.item and one.split(".")[0] not in first.item]:
-        raise CodegenError(f"{first.id}: x-cli-columns: an item has no {lost[0]}")
+    elif unknown := [
+        column for column in columns if first.item and column.split(".")[0] not in first.item
+    ]:
+        raise CodegenError(f"{first.id}: x-cli-columns: an item has no {unknown[0]}")
     return CommandRow(
         *name,
         first.kind,
-        tuple((one.id, one.places) for one in several),
+        tuple((operation.id, operation.places) for operation in several),
         shared,
         tuple(options),
         first.operation.get("summary", first.id).rstrip("."),
@@ -278,8 +289,10 @@ def _row(name: tuple[str, str], several: list[_Found]) -> CommandRow:
     )
 
 
-def _option(several: list[_Found], name: str) -> CommandParameter:
-    parameter = next(one.parameters[name] for one in several if name in one.parameters)
+def _option(several: list[_CommandOperation], name: str) -> CommandParameter:
+    parameter = next(
+        operation.parameters[name] for operation in several if name in operation.parameters
+    )
     schema = resolve(several[0].document, parameter.get("schema", {}))
     choices = tuple(schema.get("enum", ()))
     flag = f"--{name.replace('_', '-')}"
@@ -292,38 +305,40 @@ def _option(several: list[_Found], name: str) -> CommandParameter:
     )
 
 
-def _first_sentence(several: list[_Found], name: str) -> str:
-    for one in several:
-        if name in one.parameters:
-            text = _text(one.parameters[name].get("description", ""))
+def _first_sentence(several: list[_CommandOperation], name: str) -> str:
+    for operation in several:
+        if name in operation.parameters:
+            text = _text(operation.parameters[name].get("description", ""))
             return re.split(r"(?<=[.])\s", text)[0].rstrip(".")
     return ""
 
 
-def _suffix(found: _Found) -> str:
+def _suffix(operation: _CommandOperation) -> str:
     """Name the end of a file for what is downloaded: that of the path, or of the media type."""
-    if found.kind != "download":
+    if operation.kind != "download":
         return ""
-    last = found.path.rpartition("/")[2]
+    last = operation.path.rpartition("/")[2]
     if last.startswith("{"):
         return ""
-    ending = ".zip" if "application/zip" in found.answer and "." not in last else ""
+    ending = ".zip" if "application/zip" in operation.answer and "." not in last else ""
     return f"-{last}{ending}"
 
 
-def _example(name: tuple[str, str], places: tuple[str, ...], found: _Found) -> str:
+def _example(name: tuple[str, str], places: tuple[str, ...], operation: _CommandOperation) -> str:
     words = ["synth-pools", *filter(None, name)]
-    words += [str(found.parameters.get(place, {}).get("example", _word(place))) for place in places]
+    words += [
+        str(operation.parameters.get(place, {}).get("example", _word(place))) for place in places
+    ]
     before = len(words)
-    named: Any = next(iter(found.body_media.get("examples", {}).values()), {})
-    value = resolve(found.document, named).get("value", found.body_media.get("example"))
+    example: Any = next(iter(operation.body_media.get("examples", {}).values()), {})
+    value = resolve(operation.document, example).get("value", operation.body_media.get("example"))
     assignments = list(body_assignments(value if isinstance(value, dict) else {}))
     for text in assignments:
         if len(shlex.join([*words, text])) <= _EXAMPLE_WIDTH:
             words.append(text)
     if len(words) == before:
         words += assignments[:1]
-    if found.method == "DELETE":
+    if operation.method == "DELETE":
         words.append("--yes")
     return shlex.join(words)
 
@@ -344,48 +359,56 @@ def body_assignments(value: dict[str, Any], within: str = "") -> Iterator[str]:
 def _id_sources(document: dict[str, Any]) -> dict[str, IdSource]:
     """Find the list that has the ids of a parameter: the path before it is that of the list."""
     lists = {
-        path: found
+        path: candidate
         for method, path, operation in operations(document)
-        if method == "GET" and (found := _Found(document, method, path, operation)).item is not None
+        if method == "GET"
+        and (candidate := _CommandOperation(document, method, path, operation)).item is not None
     }
     sources: dict[str, IdSource] = {}
     for path in document.get("paths", {}):
         for match in re.finditer(r"/{(\w+)}", path):
             listing, name = lists.get(path[: match.start()]), match[1]
-            known = sources.get(name)
-            if listing is None or (known and len(known.arguments) <= len(listing.places)):
+            source = sources.get(name)
+            if listing is None or (source and len(source.arguments) <= len(listing.places)):
                 continue
             item = listing.item or {}
-            key = next((one for one in ("id", name, name.rpartition("_")[2]) if one in item), None)
+            key = next(
+                (
+                    candidate
+                    for candidate in ("id", name, name.rpartition("_")[2])
+                    if candidate in item
+                ),
+                None,
+            )
             if key is not None:
                 sources[name] = IdSource(listing.id, listing.places, key)
     return sources
 
 
 def _group(document: dict[str, Any], tag: str) -> str:
-    tags = {one["name"]: one for one in document.get("tags", [])}
-    named = tags.get(tag, {}).get("x-cli-name")
-    if named is not None:
-        return str(named)
-    for other in tags:
+    tags = {tag_node["name"]: tag_node for tag_node in document.get("tags", [])}
+    group = tags.get(tag, {}).get("x-cli-name")
+    if group is not None:
+        return str(group)
+    for noun in tags:
         # `agent_rollouts` are rollouts.
-        if tag.endswith(f"_{other}"):
-            tag = other
+        if tag.endswith(f"_{noun}"):
+            tag = noun
     return tag.replace("_", "-")
 
 
 def _schemas(document: dict[str, Any], bodies: dict[str, Any]) -> dict[str, str]:
     """Write the schemas of bodies, and what they refer to, with the keywords that are checked."""
     schemas = document.get("components", {}).get("schemas", {})
-    written: dict[str, str] = {}
+    texts: dict[str, str] = {}
     waiting = sorted(bodies)
     while waiting:
         name = waiting.pop(0)
-        if name not in written:
+        if name not in texts:
             plain = _plain(schemas.get(name, bodies.get(name)), name)
-            written[name] = json.dumps(plain, separators=(",", ":"), sort_keys=True)
-            waiting += sorted(set(re.findall(r'"\$ref":"(\w+)"', written[name])))
-    return dict(sorted(written.items()))
+            texts[name] = json.dumps(plain, separators=(",", ":"), sort_keys=True)
+            waiting += sorted(set(re.findall(r'"\$ref":"(\w+)"', texts[name])))
+    return dict(sorted(texts.items()))
 
 
 def _plain(schema: Any, name: str) -> Any:
@@ -400,9 +423,9 @@ def _plain(schema: Any, name: str) -> Any:
         if key == "$ref":
             plain[key] = value.rpartition("/")[2]
         elif key == "properties":
-            plain[key] = {inner: _plain(one, name) for inner, one in value.items()}
+            plain[key] = {inner: _plain(node, name) for inner, node in value.items()}
         elif key == "anyOf":
-            plain[key] = [_plain(one, name) for one in value]
+            plain[key] = [_plain(node, name) for node in value]
         elif key in ("items", "additionalProperties", "propertyNames"):
             plain[key] = _plain(value, name)
         else:
@@ -421,10 +444,10 @@ def _answer(document: dict[str, Any], operation: dict[str, Any]) -> dict[str, An
 
 def _properties(document: dict[str, Any], schema: Any) -> dict[str, Any]:
     schema = resolve(document, schema)
-    found: dict[str, Any] = schema.get("properties", {})
-    for one in schema.get("allOf", []):
-        found = {**found, **_properties(document, one)}
-    return found
+    properties: dict[str, Any] = schema.get("properties", {})
+    for part in schema.get("allOf", []):
+        properties = {**properties, **_properties(document, part)}
+    return properties
 
 
 def resolve(document: dict[str, Any], value: Any) -> Any:

@@ -27,7 +27,7 @@ def _ruff(command: str, *options: str, cwd: Path) -> None:
         name: value for name, value in os.environ.items() if not name.startswith("RUFF_")
     }
     # -P: the generated types.py in that folder must not pass for the one of the standard library.
-    done = subprocess.run(
+    result = subprocess.run(
         [sys.executable, "-P", "-m", "ruff", command, "--quiet", "--no-cache", *options, "."],
         cwd=cwd,
         env=environment,
@@ -37,6 +37,6 @@ def _ruff(command: str, *options: str, cwd: Path) -> None:
         timeout=120,
         check=False,
     )
-    if done.returncode != 0:
-        said = re.sub(r"\s+", " ", done.stderr or done.stdout).strip()
-        raise CodegenError(f"ruff {command}: {said}")
+    if result.returncode != 0:
+        message = re.sub(r"\s+", " ", result.stderr or result.stdout).strip()
+        raise CodegenError(f"ruff {command}: {message}")

@@ -49,8 +49,8 @@ ASYNC = "synth_pools/_client/_async"
 def derive(root: Path, work: Path, joined: JoinedDocument) -> dict[str, Path]:
     """Make every derived tree or file under `work`, and map the place of each to where it is."""
     spec = read_joined_spec(joined)
-    whole = work / SPEC
-    whole.write_text(joined.text, encoding="utf-8", newline="\n")
+    document_path = work / SPEC
+    document_path.write_text(joined.text, encoding="utf-8", newline="\n")
     client = work / "client"
     document = join_overlay(spec.content, root)
     generate_client(document, root / CONFIG, root / TEMPLATES, client, name=root / SPEC)
@@ -61,23 +61,23 @@ def derive(root: Path, work: Path, joined: JoinedDocument) -> dict[str, Path]:
     formatting.format_ours(table.parent, settings=root / "pyproject.toml")
     completed = work / "completions"
     completions.write_completions(completed)
-    made = {
-        SPEC: whole,
+    targets = {
+        SPEC: document_path,
         CLIENT: client,
         commands.TARGET: table,
         completions.TARGET: completed,
     }
     variants = {ASYNC: _complete_async_tree(root / ASYNC, work / "async", root / "pyproject.toml")}
     if (names := variants[ASYNC] / short_names.TARGET).is_dir():
-        made[f"{ASYNC}/{short_names.TARGET}"] = names
+        targets[f"{ASYNC}/{short_names.TARGET}"] = names
     for number, (source, target) in enumerate(unasync.TREES.items()):
         origin = variants.get(source, root / source)
         if origin.is_dir():
             derived = work / f"sync{number}"
             unasync.derive_tree(origin, derived, label=source)
             formatting.format_ours(derived, settings=root / "pyproject.toml")
-            made[target] = derived
-    return made
+            targets[target] = derived
+    return targets
 
 
 def _complete_async_tree(source: Path, output: Path, settings: Path) -> Path:

@@ -28,18 +28,18 @@ def refuse_hand_edits(root: Path, derived: Mapping[str, Path]) -> None:
     Raises:
         CodegenError: A file was edited; a line for each, with the first line that differs.
     """
-    written = set(_read_record(root))
+    recorded = set(_read_record(root))
     edited: dict[str, int] = {}
     for target, fresh in derived.items():
         if (root / target).exists():
             new = tree.files(fresh)
             for name, content in tree.files(root / target).items():
-                if new.get(name) != content and _digest(content) not in written:
+                if new.get(name) != content and _digest(content) not in recorded:
                     path = f"{target}/{name}".rstrip("/")
                     edited[path] = _first_difference(content, new.get(name, b""))
     # Without git and before the first run nothing says what was written.
     unsaved = _unsaved(root, edited) if edited else None
-    names = [name for name in edited if (name in unsaved if unsaved is not None else written)]
+    names = [name for name in edited if (name in unsaved if unsaved is not None else recorded)]
     if names:
         advice = "change what these are derived from, or lose the edits with --overwrite"
         lines = [f"{root / name}:{edited[name]}: edited by hand" for name in sorted(names)]
@@ -74,16 +74,16 @@ def _digest(content: bytes) -> str:
 
 def _first_difference(content: bytes, fresh: bytes) -> int:
     """Return the first line, from 1, at which two files differ."""
-    lines, others = content.splitlines(), fresh.splitlines()
-    shared = min(len(lines), len(others))
-    return next((i for i in range(shared) if lines[i] != others[i]), shared) + 1
+    lines, fresh_lines = content.splitlines(), fresh.splitlines()
+    shared = min(len(lines), len(fresh_lines))
+    return next((i for i in range(shared) if lines[i] != fresh_lines[i]), shared) + 1
 
 
 def _unsaved(root: Path, names: Iterable[str]) -> set[str] | None:
     """Return the files whose content git does not have; None where there is no git."""
     command = ["git", "status", "--porcelain", "-z", "--no-renames", "--untracked-files=all"]
     try:
-        done = subprocess.run(
+        status = subprocess.run(
             [*command, "--", *names], cwd=root, capture_output=True, text=True, timeout=60
         )
         base = subprocess.run(
@@ -95,10 +95,10 @@ def _unsaved(root: Path, names: Iterable[str]) -> set[str] | None:
         )
     except OSError:
         return None
-    if done.returncode != 0:
+    if status.returncode != 0:
         return None
     prefix = base.stdout.strip()
-    entries = [(entry[:2], entry[3:]) for entry in done.stdout.split("\0") if entry]
+    entries = [(entry[:2], entry[3:]) for entry in status.stdout.split("\0") if entry]
     # A file in conflict is replaced by what the merged sources give.
     return {
         name.removeprefix(prefix) for state, name in entries if state == "??" or state[1] == "M"

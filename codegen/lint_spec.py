@@ -42,15 +42,15 @@ def main(argv: list[str] | None = None) -> int:
     try:
         if names:
             files = [read_spec_file(Path(name)) for name in names]
-            found = list(_lint(files, [file.path for file in files], ROOT))
+            problems = list(_lint(files, [file.path for file in files], ROOT))
         else:
-            found = _lint_ours()
+            problems = _lint_ours()
     except (CodegenError, OSError, subprocess.SubprocessError) as error:
         print(f"lint-spec: {error}", file=sys.stderr)
         return 1
-    for line in found:
+    for line in problems:
         print(line, file=sys.stderr)
-    return 1 if found else 0
+    return 1 if problems else 0
 
 
 def _lint_ours() -> list[str]:
@@ -64,27 +64,27 @@ def _lint_ours() -> list[str]:
         return list(_lint(files, [folder / SPEC, folder / CONTAINER], folder))
 
 
-def _lint(files: list[OpenApiFile], written: list[Path], settings: Path) -> Iterator[str]:
+def _lint(files: list[OpenApiFile], paths: list[Path], settings: Path) -> Iterator[str]:
     """Iterate over what the linters find in documents, which they read where these are written."""
     for file in files:
         for error in OpenAPIV31SpecValidator(file.content).iter_errors():
             nearest: Any = error
             # Of what a schema would have allowed, the alternative that is least wrong.
             while nearest.context:
-                nearest = max(nearest.context, key=lambda one: len(one.absolute_path))
+                nearest = max(nearest.context, key=lambda error: len(error.absolute_path))
             yield _line(file.at(tuple(nearest.absolute_path)), nearest.message, "openapi")
     node, npm = node_packages.node_and_npm()
     packages = node_packages.install(npm)
     redocly = str(packages / "@redocly/cli/bin/cli.js")
     spectral = str(packages / "@stoplight/spectral-cli/dist/index.js")
-    lines = {path.resolve(): file.line for path, file in zip(written, files, strict=True)}
+    lines = {path.resolve(): file.line for path, file in zip(paths, files, strict=True)}
     command = [*node, redocly, "lint", f"--config={settings / SETTINGS[0]}", "--format=json"]
-    for problem in _run([*command, *map(str, written)], settings):
+    for problem in _run([*command, *map(str, paths)], settings):
         place = problem["location"][0]
         where = lines[(settings / place["source"]["ref"]).resolve()](place["start"]["line"])
         yield _line(where, problem["message"], problem["ruleId"])
     command = [*node, spectral, "lint", f"--ruleset={RULES}", "--fail-severity=warn", "--quiet"]
-    for problem in _run([*command, "--format=json", *map(str, written)], settings):
+    for problem in _run([*command, "--format=json", *map(str, paths)], settings):
         where = lines[Path(problem["source"]).resolve()](problem["range"]["start"]["line"] + 1)
         yield _line(where, problem["message"], problem["code"])
 
@@ -95,7 +95,7 @@ def _line(where: str, message: str, rule: str) -> str:
 
 def _run(command: list[str], folder: Path) -> Iterator[Any]:
     """Run a linter, and iterate over the problems that it prints as JSON."""
-    done = subprocess.run(
+    result = subprocess.run(
         command,
         cwd=folder,
         env={**os.environ, "REDOCLY_TELEMETRY": "off", "REDOCLY_SUPPRESS_UPDATE_NOTICE": "true"},
@@ -104,21 +104,21 @@ def _run(command: list[str], folder: Path) -> Iterator[Any]:
         encoding="utf-8",
         timeout=300,
     )
-    said = done.stdout.strip()
+    output = result.stdout.strip()
     try:
-        while said:
+        while output:
             # One of the linters prints a list, the other an object for each document.
-            found, end = json.JSONDecoder().raw_decode(said)
-            yield from found if isinstance(found, list) else found["problems"]
-            said = said[end:].lstrip()
+            value, end = json.JSONDecoder().raw_decode(output)
+            yield from value if isinstance(value, list) else value["problems"]
+            output = output[end:].lstrip()
     except ValueError:
-        raise CodegenError(f"a linter gave up: {_last(said)}") from None
-    if done.returncode != 0 and not done.stdout.strip():
-        raise CodegenError(f"a linter gave up: {_last(done.stderr)}")
+        raise CodegenError(f"a linter gave up: {_last(output)}") from None
+    if result.returncode != 0 and not result.stdout.strip():
+        raise CodegenError(f"a linter gave up: {_last(result.stderr)}")
 
 
-def _last(said: str) -> str:
-    return " ".join(said.split())[-400:]
+def _last(output: str) -> str:
+    return " ".join(output.split())[-400:]
 
 
 if __name__ == "__main__":

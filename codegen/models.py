@@ -59,8 +59,8 @@ def view(document: dict[str, Any]) -> dict[str, Any]:
     It has no defaults: a model sends what its maker has set, else a patch would reset what it does
     not name. And what older servers leave out is optional there, unless it can be read as empty.
     """
-    seen = copy.deepcopy(document)
-    for schema in _schemas(seen).values():
+    adapted = copy.deepcopy(document)
+    for schema in _schemas(adapted).values():
         _join_alternatives(schema)
         required = schema.get("required", [])
         for name, described in schema.get("properties", {}).items():
@@ -68,16 +68,16 @@ def view(document: dict[str, Any]) -> dict[str, Any]:
             # Of one value the generator makes a literal in place of a class with a name.
             if len(described.get("enum", ())) == 1:
                 described["const"] = described.pop("enum")[0]
-            if described.get(OLDER) == "absent" and not _empty(seen, described):
+            if described.get(OLDER) == "absent" and not _empty(adapted, described):
                 required.remove(name)
-    return seen
+    return adapted
 
 
 def adapt(data: GeneratorData) -> None:
     """Make dictionaries of the free-form objects in what was parsed."""
     for model in data.models:
         for properties in (model.required_properties or [], model.optional_properties or []):
-            properties[:] = [_without_free_form(each) for each in properties]
+            properties[:] = [_without_free_form(field) for field in properties]
         unused = f"import {FREE_FORM}"
         model.set_relative_imports({i for i in model.relative_imports or () if unused not in i})
         model.set_lazy_imports({i for i in model.lazy_imports or () if unused not in i})
@@ -106,8 +106,8 @@ def _join_alternatives(schema: dict[str, Any]) -> None:
 
 
 def _schemas(document: dict[str, Any]) -> dict[str, Any]:
-    found = document.get("components", {}).get("schemas", {})
-    return {name: node for name, node in found.items() if isinstance(node, dict)}
+    schemas = document.get("components", {}).get("schemas", {})
+    return {name: node for name, node in schemas.items() if isinstance(node, dict)}
 
 
 def _empty(document: dict[str, Any], described: dict[str, Any]) -> str | None:
@@ -119,27 +119,27 @@ def _empty(document: dict[str, Any], described: dict[str, Any]) -> str | None:
     return "{}" if is_object else None
 
 
-def _without_free_form(each: Any) -> Any:
-    if isinstance(each, ModelProperty) and each.class_info.name == FREE_FORM:
+def _without_free_form(field: Any) -> Any:
+    if isinstance(field, ModelProperty) and field.class_info.name == FREE_FORM:
         return FreeFormProperty(
-            name=each.name,
-            required=each.required,
+            name=field.name,
+            required=field.required,
             default=None,
-            python_name=each.python_name,
-            description=each.description,
+            python_name=field.python_name,
+            description=field.description,
             example=None,
         )
-    if isinstance(each, UnionProperty):
-        each.inner_properties[:] = [_without_free_form(one) for one in each.inner_properties]
-    if isinstance(each, ListProperty):
-        each.inner_property = _without_free_form(each.inner_property)
-    return each
+    if isinstance(field, UnionProperty):
+        field.inner_properties[:] = [_without_free_form(inner) for inner in field.inner_properties]
+    if isinstance(field, ListProperty):
+        field.inner_property = _without_free_form(field.inner_property)
+    return field
 
 
 def _finish(document: dict[str, Any], text: str, model: ModelProperty) -> str:
     """Finish the text of a model: strict about what has to be there, and kind to older servers."""
     schema = _schemas(document).get(str(model.class_info.name), {})
-    used: set[str] = set()
+    readers: set[str] = set()
 
     def replace(old: str, new: str) -> None:
         nonlocal text
@@ -147,33 +147,33 @@ def _finish(document: dict[str, Any], text: str, model: ModelProperty) -> str:
             raise CodegenError(f"{model.class_info.name}: the generator wrote no {old!r}")
         text = text.replace(old, new)
 
-    for each in model.required_properties or ():
-        name = each.name.get_untrusted_value()
+    for field in model.required_properties or ():
+        name = field.name.get_untrusted_value()
         described = schema.get("properties", {}).get(name, {})
-        source = _source(document, each, name, described, used)
-        reader = _reader(each)
+        source = _source(document, field, name, described, readers)
+        reader = _reader(field)
         if reader is not None:
-            used.add(reader)
+            readers.add(reader)
             source = f'{reader}({source}, "{name}")'
         replace(f'd.pop("{name}")', source)
-    for each in (*(model.required_properties or ()), *(model.optional_properties or ())):
-        if isinstance(each, UnionProperty):
-            old, new = _union(text, each, used)
+    for field in (*(model.required_properties or ()), *(model.optional_properties or ())):
+        if isinstance(field, UnionProperty):
+            old, new = _union(text, field, readers)
             replace(old, new)
     if not model.additional_properties:
-        used.add("refuse_keys")
-        made = f"{model.class_info.module_name} = cls("
-        replace(made, f"refuse_keys(d, cls)\n        {made}")
-    return _with_imports(text, used)
+        readers.add("refuse_keys")
+        construction = f"{model.class_info.module_name} = cls("
+        replace(construction, f"refuse_keys(d, cls)\n        {construction}")
+    return _with_imports(text, readers)
 
 
 def _source(
-    document: dict[str, Any], each: Any, name: str, described: dict[str, Any], used: set[str]
+    document: dict[str, Any], field: Any, name: str, described: dict[str, Any], readers: set[str]
 ) -> str:
     """Return the code that takes a required property out of an answer."""
     older = described.get(OLDER, [])
-    nullable = isinstance(each, UnionProperty) and any(
-        isinstance(one, NoneProperty) for one in each.inner_properties
+    nullable = isinstance(field, UnionProperty) and any(
+        isinstance(inner, NoneProperty) for inner in field.inner_properties
     )
     default = "None" if nullable else None
     if older == "absent":
@@ -181,52 +181,52 @@ def _source(
     more = f", default={default}" if default and older else f", {default}" if default else ""
     if not older:
         return f'd.pop("{name}"{more})'
-    used.add("pop_older")
-    names = ", ".join(f'"{one}"' for one in (name, *older))
+    readers.add("pop_older")
+    names = ", ".join(f'"{key}"' for key in (name, *older))
     return f"pop_older(d, src_dict, {names}{more})"
 
 
-def _reader(each: Any) -> str | None:
-    if isinstance(each, FreeFormProperty):
+def _reader(field: Any) -> str | None:
+    if isinstance(field, FreeFormProperty):
         return "read_object"
-    return next((name for kind, name in _READERS.items() if type(each) is kind), None)
+    return next((name for kind, name in _READERS.items() if type(field) is kind), None)
 
 
-def _union(text: str, union: UnionProperty, used: set[str]) -> tuple[str, str]:
+def _union(text: str, union: UnionProperty, readers: set[str]) -> tuple[str, str]:
     """Return what the generator wrote to read a union, and what is to stand in its place.
 
     Where nothing fits it would pass on whatever came.
     """
     name = str(union.python_name)
-    found = re.search(_UNION.format(name), text, re.DOTALL)
-    if found is None:
+    match = re.search(_UNION.format(name), text, re.DOTALL)
+    if match is None:
         raise CodegenError(f"the generator wrote nothing that parses {name}")
-    old, blank, source = found[0], found[1], found[2]
+    old, blank, source = match[0], match[1], match[2]
     json_name = union.name.get_untrusted_value()
-    kinds = [one for one in union.inner_properties if not isinstance(one, NoneProperty)]
+    kinds = [kind for kind in union.inner_properties if not isinstance(kind, NoneProperty)]
     nullable = len(kinds) < len(union.inner_properties)
-    if all(_reader(one) == "read_text" for one in kinds):
+    if all(_reader(kind) == "read_text" for kind in kinds):
         # A text, whichever: what is listed of it is for people.
         kinds = kinds[-1:] if isinstance(kinds[-1], StringProperty) else kinds
     if len(kinds) > 1:
-        objects = all(isinstance(one, FreeFormProperty | ModelProperty) for one in kinds)
+        objects = all(isinstance(kind, FreeFormProperty | ModelProperty) for kind in kinds)
         if objects and union.required and not nullable:
-            used.add("read_object")
+            readers.add("read_object")
             checked = f'read_object({source}, "{json_name}")'
             return old, old.replace(f"_parse_{name}({source})", f"_parse_{name}({checked})")
         return old, old
     reader = _reader(kinds[0])
     if isinstance(kinds[0], LiteralEnumProperty):
-        used.add("read_choice")
+        readers.add("read_choice")
         check = f"check_{kinds[0].get_class_name_snake_case()}"
         return old, f"{blank}{name} = read_choice({source}, {check})\n"
     if reader is None:
-        used.add("wrong_type")
+        readers.add("wrong_type")
         return old, _TRY.sub(lambda tried: _certain(tried[1], blank, json_name), old)
-    used.add(reader)
+    readers.add(reader)
     if not nullable and union.required:
         return old, f'{blank}{name} = {reader}({source}, "{json_name}")\n'
-    used.add("read_optional")
+    readers.add("read_optional")
     return old, f'{blank}{name} = read_optional({source}, {reader}, "{json_name}")\n'
 
 
@@ -236,10 +236,10 @@ def _certain(tried: str, blank: str, name: str) -> str:
     return body.replace("raise TypeError()", f'raise wrong_type(data, "{name}")')
 
 
-def _with_imports(text: str, used: set[str]) -> str:
-    if not used:
+def _with_imports(text: str, readers: set[str]) -> str:
+    if not readers:
         return text
     line = "from ..types import UNSET, Unset\n"
     if line not in text:
         raise CodegenError("the generator imports no UNSET into its models")
-    return text.replace(line, f"{line}from ..reading import {', '.join(sorted(used))}\n")
+    return text.replace(line, f"{line}from ..reading import {', '.join(sorted(readers))}\n")

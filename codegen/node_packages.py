@@ -69,10 +69,10 @@ def machine_node() -> tuple[list[str], list[str]] | None:
 def _wheel_node() -> tuple[list[str], list[str]]:
     """Install node from a wheel: 60 MB that most machines do not need."""
     pins = ROOT / "requirements/node.txt"
-    done = subprocess.run(
+    result = subprocess.run(
         [sys.executable, "-m", "pip", "install", "--quiet", "--requirement", str(pins)], timeout=600
     )
-    if done.returncode != 0:
+    if result.returncode != 0:
         raise CodegenError(f"no node here that fits, and {pins.name} could not be installed")
     python = [sys.executable, "-P", "-c"]
     return (

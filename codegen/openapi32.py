@@ -71,9 +71,9 @@ def derive(spec: Path) -> str:
         example = document["components"]["examples"][name]
         position = list(example).index("value")
         example.insert(position, "serializedValue", example.pop("value"))
-    written = StringIO()
-    yaml.dump(document, written)
-    return _BANNER + written.getvalue()
+    output = StringIO()
+    yaml.dump(document, output)
+    return _BANNER + output.getvalue()
 
 
 def _null(representer: Any, _: None) -> Any:

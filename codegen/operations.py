@@ -59,14 +59,14 @@ def write_operations(
     document: dict[str, Any], operations: Iterator[tuple[str, str, dict[str, Any]]], package: Path
 ) -> None:
     """Write the module into the generated `package`."""
-    found = {
+    lines = {
         str(operation["operationId"]): _line(document, method, path, operation)
         for method, path, operation in operations
     }
     text = _HEAD.format(
-        ids=", ".join(repr(name) for name in sorted(found)),
+        ids=", ".join(repr(name) for name in sorted(lines)),
         retries=", ".join(repr(name) for name in RETRIES),
-        lines="\n".join(found[name] for name in sorted(found)),
+        lines="\n".join(lines[name] for name in sorted(lines)),
     )
     (package / "operations.py").write_text(text, encoding="utf-8", newline="\n")
 
@@ -80,11 +80,11 @@ def _line(document: dict[str, Any], method: str, path: str, operation: dict[str,
     fields: list[object] = [name, method, path, tag, retry]
     if retry == "with-id":
         fields.append(_id_keys(document, path, operation))
-    written = [repr(field) for field in fields]
+    arguments = [repr(field) for field in fields]
     keys = sorted(_body(document, operation).get("properties", {}))
     if keys:
-        written.append(f"body_keys=frozenset({keys!r})")
-    return f"{name!r}: Operation({', '.join(written)}),"
+        arguments.append(f"body_keys=frozenset({keys!r})")
+    return f"{name!r}: Operation({', '.join(arguments)}),"
 
 
 def _id_keys(document: dict[str, Any], path: str, operation: dict[str, Any]) -> tuple[str, ...]:

@@ -140,17 +140,17 @@ def join_parts(root: Path, edited: Mapping[Path, str] | None = None) -> JoinedDo
 
 def _parts(folder: Path, tags: list[str]) -> dict[str, list[Path]]:
     """Find the parts of each kind, in their order."""
-    found: dict[str, list[Path]] = {}
+    parts: dict[str, list[Path]] = {}
     for entry in sorted(folder.iterdir()):
         if entry.name in (RELEASED_FOLDER, OVERLAY, SPEC) or entry.name.startswith("."):
             continue
         if entry.stem not in (PATHS, *COMPONENTS) or entry.suffix not in ("", ".yaml"):
             kinds = ", ".join((PATHS, *COMPONENTS))
             raise CodegenError(f"{entry}: no kind of part; name it after one of {kinds}")
-        if entry.stem in found:
+        if entry.stem in parts:
             raise CodegenError(f"{entry}: {entry.stem} has a folder, too; keep one of the two")
-        found[entry.stem] = list(_files(entry, tags)) if entry.is_dir() else [entry]
-    return found
+        parts[entry.stem] = list(_files(entry, tags)) if entry.is_dir() else [entry]
+    return parts
 
 
 def _files(folder: Path, tags: list[str]) -> Iterator[Path]:

@@ -74,10 +74,10 @@ def release(root: Path, version: str, day: datetime.date) -> str:
             text = (root / name).read_text(encoding="utf-8")
             text = _VERSION_LINE.sub(rf'\g<1>"{version}"', text, count=1)
             (root / name).write_text(text, encoding="utf-8")
-        kept = root / api_changes.RELEASED / f"{spec.content['info']['version']}.yaml"
-        if not kept.exists():
-            kept.parent.mkdir(parents=True, exist_ok=True)
-            kept.write_bytes((root / SPEC).read_bytes())
+        released = root / api_changes.RELEASED / f"{spec.content['info']['version']}.yaml"
+        if not released.exists():
+            released.parent.mkdir(parents=True, exist_ok=True)
+            released.write_bytes((root / SPEC).read_bytes())
         wheel = _build(root, version)
         openapi32.write(root / SPEC, (root / wheel).parent)
         _git(root, "add", "--all")
@@ -92,21 +92,21 @@ def release(root: Path, version: str, day: datetime.date) -> str:
 
 def _ready(root: Path, version: str, day: datetime.date) -> str:
     """Refuse what cannot be released; return the changelog as it is to be."""
-    asked = _VERSION.fullmatch(version)
-    if asked is None:
+    requested = _VERSION.fullmatch(version)
+    if requested is None:
         raise CodegenError(f"{version!r} is no version; write VERSION=0.2.0")
     changed = _git(root, "status", "--porcelain")
     if changed:
         raise CodegenError(f"there are changes; commit them first: {changed.split()[1]}")
     tags = _git(root, "tag", "--list", "v*").split()
     for tag in tags:
-        known = _VERSION.fullmatch(tag.removeprefix("v"))
-        if known is not None and _numbers(known) >= _numbers(asked):
+        released = _VERSION.fullmatch(tag.removeprefix("v"))
+        if released is not None and _numbers(released) >= _numbers(requested):
             raise CodegenError(f"{tag} is released already; write a later VERSION than {version}")
     text = (root / CHANGELOG).read_text(encoding="utf-8")
-    before, found, after = text.partition(_UNRELEASED)
+    before, heading, after = text.partition(_UNRELEASED)
     entries = after.partition("\n## [")[0]
-    if not found or "\n- " not in entries:
+    if not heading or "\n- " not in entries:
         where = f"{CHANGELOG}:{before.count(chr(10)) + 1}"
         raise CodegenError(f"{where}: nothing under [Unreleased]; write what is new")
     return f"{before}{_UNRELEASED}\n## [{version}] - {day.isoformat()}\n{after}"
@@ -119,10 +119,10 @@ def _numbers(match: re.Match[str]) -> tuple[int, ...]:
 def _build(root: Path, version: str) -> str:
     command = [sys.executable, "-m", "pip", "--disable-pip-version-check", "wheel", "--quiet"]
     command += ["--no-deps", "--no-build-isolation", "--wheel-dir", "dist", "."]
-    done = subprocess.run(command, cwd=root, capture_output=True, text=True, timeout=300)
+    result = subprocess.run(command, cwd=root, capture_output=True, text=True, timeout=300)
     name = f"dist/synth_pools-{version}-py3-none-any.whl"
-    if done.returncode != 0 or not (root / name).is_file():
-        lines = [line.strip() for line in done.stderr.splitlines() if line.strip()]
+    if result.returncode != 0 or not (root / name).is_file():
+        lines = [line.strip() for line in result.stderr.splitlines() if line.strip()]
         # pip ends with advice; the last exception that it quotes, indented or not, is the cause.
         raised = [line[match.start() :] for line in lines if (match := _RAISED.search(line))]
         why = (raised or lines or ["no wheel"])[-1]
@@ -131,17 +131,17 @@ def _build(root: Path, version: str) -> str:
 
 
 def _git(root: Path, *arguments: str) -> str:
-    done = subprocess.run(
+    result = subprocess.run(
         ["git", *arguments],  # noqa: S607 - the git of this machine
         cwd=root,
         capture_output=True,
         text=True,
         timeout=60,
     )
-    if done.returncode != 0:
-        said = " ".join(done.stderr.split())
-        raise CodegenError(f"git {arguments[0]}: {said}")
-    return done.stdout
+    if result.returncode != 0:
+        message = " ".join(result.stderr.split())
+        raise CodegenError(f"git {arguments[0]}: {message}")
+    return result.stdout
 
 
 if __name__ == "__main__":

@@ -71,16 +71,16 @@ def _bodies(document: dict[str, Any]) -> Iterator[str]:
 
 def _reached(schemas: dict[str, Any], names: Iterator[str]) -> dict[str, None]:
     """Return the named schemas that these are made of, themselves included."""
-    found: dict[str, None] = {}
+    reached: dict[str, None] = {}
     waiting = [name for name in names if name]
     while waiting:
         name = waiting.pop()
         if name not in schemas:
             raise CodegenError(f"{name} is no schema of the document; correct {VALID_ITEMS}")
-        if name not in found:
-            found[name] = None
+        if name not in reached:
+            reached[name] = None
             waiting += _references(schemas[name].get("properties", {}))
-    return found
+    return reached
 
 
 def _references(node: Any) -> Iterator[str]:

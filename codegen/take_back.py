@@ -64,10 +64,10 @@ def take_back(root: Path) -> tuple[JoinedDocument, dict[Path, str]]:
     if digest != digest_of(joined.body):
         raise CodegenError("\n".join(_describe_both(joined, edits)))
     parts = _edit_parts(root, joined, edits)
-    taken = join_parts(root, parts)
-    if taken.body != body:
+    rejoined = join_parts(root, parts)
+    if rejoined.body != body:
         raise _misplaced(path, edits[0], "the parts cannot say exactly this")
-    return taken, parts
+    return rejoined, parts
 
 
 def _compare(old: list[str], new: list[str]) -> list[_Edit]:

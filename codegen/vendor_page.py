@@ -92,7 +92,7 @@ def _pack(source: Source, folder: Path) -> Path:
     npm = shutil.which("npm")
     if npm is None:
         raise FileNotFoundError("npm is needed: install node")
-    done = subprocess.run(
+    result = subprocess.run(
         [npm, "pack", "--silent", "--json", f"{source.package}@{source.version}"],
         cwd=folder,
         capture_output=True,
@@ -100,7 +100,7 @@ def _pack(source: Source, folder: Path) -> Path:
         timeout=_SECONDS,
         check=True,
     )
-    [packed] = json.loads(done.stdout)
+    [packed] = json.loads(result.stdout)
     return folder / str(packed["filename"])
 
 

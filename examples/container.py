@@ -3,10 +3,10 @@
     pip install synth-containers
     python examples/container.py [PORT]
 
-It prints its URL and serves until its standard input ends (^D), so that it never outlives the
-program that started it; with a port, as a pool starts it, until it is ended. A rollout names a
+It prints its URL and serves until its standard input ends (^D), so that it never outlives its
+parent; with a port, as a pool starts it, until it receives a signal. A rollout names a
 `seed`, which picks the number, and may name a strategy (`policy.config.strategy`: "bisect", or
-"random", which guesses anew in each rollout) and how long to think about each guess
+"random", with other guesses in each rollout) and how long to think about each guess
 (`env.think_seconds`). The fewer guesses it takes, the higher its reward.
 """
 
@@ -37,11 +37,11 @@ async def rollout(request: dict[str, Any]) -> dict[str, Any]:
     env = request.get("env") or {}
     config = (request.get("policy") or {}).get("config") or {}
     secret = random.Random(request.get("seed", 0)).randint(1, 100)
-    # As a model at some temperature: each rollout of one seed guesses for itself.
+    # Like a model at a high temperature: rollouts of the same seed differ.
     dice = random.Random(request["rollout_id"])
     low, high, guesses = 1, 100, list[int]()
     while len(guesses) < MOST_GUESSES:
-        # Where an agent would ask its model. `async`, so that rollouts run side by side.
+        # An agent would call its model here. `async`, so that rollouts run side by side.
         await asyncio.sleep(env.get("think_seconds", 0.1))
         bisect = config.get("strategy", "bisect") == "bisect"
         guess = (low + high) // 2 if bisect else dice.randint(low, high)
@@ -49,15 +49,15 @@ async def rollout(request: dict[str, Any]) -> dict[str, Any]:
         if guess == secret:
             break
         low, high = (guess + 1, high) if guess < secret else (low, guess - 1)
-    found = guesses[-1] == secret
-    reward = round(1 - (len(guesses) - 1) / MOST_GUESSES, 2) if found else 0.0
+    is_correct = guesses[-1] == secret
+    reward = round(1 - (len(guesses) - 1) / MOST_GUESSES, 2) if is_correct else 0.0
     return {
         "rollout_id": request["rollout_id"],
         "status": "completed",
         "success_status": "success",
         "created_at": created_at,
         "updated_at": _now(),
-        "summary": {"reward": reward, "guesses": len(guesses), "found": found},
+        "summary": {"reward": reward, "guesses": len(guesses), "found": is_correct},
         "metrics": {"outcome_reward": reward},
         "artifact": [
             {

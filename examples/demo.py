@@ -1,8 +1,8 @@
 """The whole chain in a few seconds: backend, container, pool, task, rollouts, live events.
 
 It starts a local backend and a real task container (container.py, a process of its own), runs
-eight rollouts on it and cancels one more, and shows what happened. What is not as it should be ends
-it with an error. It leaves nothing behind.
+eight rollouts on it, cancels one more, and shows the results. An unexpected result ends it with an
+error. It leaves nothing behind.
 
     pip install 'synth-pools[local]' synth-containers
     python examples/demo.py
@@ -27,23 +27,23 @@ from synth_pools.local import LocalBackend
 CONTAINER = Path(__file__).with_name("container.py")
 SEEDS = range(1, 9)
 LIMIT_SECONDS = 60.0
-# A PostgreSQL database; without it the backend uses SQLite.
+# URL of a PostgreSQL database; the default is SQLite.
 STORE = os.environ.get("SYNTH_POOLS_STORE")
-# A Ray cluster that places three containers; without it there is one, on this machine.
+# Address of a Ray cluster that places three containers; the default is one on this machine.
 RAY = os.environ.get("SYNTH_POOLS_RAY")
 
 
 async def main() -> list[str]:
-    """Run the demo and list what did not turn out as expected."""
-    begun = time.monotonic()
-    # The backend ends first: its containers are there as long as it is.
+    """Run the demo and list unexpected results."""
+    started_at = time.monotonic()
+    # The backend ends first: its containers have to run as long as it does.
     async with containers() as fields, LocalBackend(store=STORE, ray=RAY) as backend:
         print(f"backend    {backend.url}")
         where = fields.get("container_url", f"on the nodes of {RAY}")
         print(f"container  {where}  ({CONTAINER.name}, a process of its own)")
         async with backend.async_client() as client:
             broken = await show(client, fields)
-    print(f"\nEverything is stopped, after {time.monotonic() - begun:.1f} seconds.")
+    print(f"\nEverything is stopped, after {time.monotonic() - started_at:.1f} seconds.")
     return broken
 
 
@@ -59,7 +59,7 @@ async def show(client: AsyncContainerPoolsClient, containers: dict[str, Any]) ->
     print(f"pool       {pool_id}, {pool['status']}, {pool['concurrency']} rollouts at a time")
     if RAY is not None:
         running = (await client.metrics.get(pool_id))["containers"]
-        print(f"nodes      {', '.join(sorted(one['node'] for one in running))}")
+        print(f"nodes      {', '.join(sorted(container['node'] for container in running))}")
     print(f"task       {task['id']}: {about['runtime']['description']}")
 
     print("\nLive events of nine rollouts; seed 0 is cancelled as soon as it runs:\n")
@@ -75,7 +75,7 @@ async def show(client: AsyncContainerPoolsClient, containers: dict[str, Any]) ->
                 await client.cancel_rollout(pool_id, created["id"])
         return await client.get_rollout(pool_id, created["id"])
 
-    # It would think for a minute about each guess.
+    # This rollout would think for a minute about each guess.
     slow = {"seed": 0, "env": {"think_seconds": 60}}
     rollouts = await asyncio.gather(
         run(slow, cancel=True),
@@ -104,9 +104,9 @@ def table_row(rollout: dict[str, Any], seconds: float) -> str:
     request = rollout["request"]
     strategy = request.get("policy", {}).get("config", {}).get("strategy", "bisect")
     reward = rollout["metrics"]["outcome_reward"]
-    shown = "-" if reward is None else f"{reward:.2f}"
+    text = "-" if reward is None else f"{reward:.2f}"
     name = f"seed {request['seed']}"
-    return f"  {name:<8}  {strategy:<8}  {rollout['status']:<9}  {shown:>6}  {seconds:>7.2f}"
+    return f"  {name:<8}  {strategy:<8}  {rollout['status']:<9}  {text:>6}  {seconds:>7.2f}"
 
 
 def failed_expectations(
@@ -140,7 +140,7 @@ def indented(value: dict[str, Any]) -> str:
 
 @asynccontextmanager
 async def containers() -> AsyncIterator[dict[str, Any]]:
-    """Yield what the pool says of its containers; end what was started for that."""
+    """Yield the settings of the pool's containers, and stop the containers at the end."""
     if RAY is None:
         async with task_container() as url:
             yield {"container_url": url}
@@ -151,7 +151,7 @@ async def containers() -> AsyncIterator[dict[str, Any]]:
 
 @asynccontextmanager
 async def task_container() -> AsyncIterator[str]:
-    """Start container.py and yield its URL; end it however this program ends."""
+    """Start container.py and yield its URL; stop it even after an error."""
     process = await asyncio.create_subprocess_exec(
         sys.executable, str(CONTAINER), stdin=subprocess.PIPE, stdout=subprocess.PIPE
     )
@@ -168,7 +168,7 @@ async def task_container() -> AsyncIterator[str]:
 
 if __name__ == "__main__":
     try:
-        # A cluster takes longer to start anything.
+        # A cluster starts containers more slowly.
         limit = LIMIT_SECONDS if RAY is None else 3 * LIMIT_SECONDS
         wrong = asyncio.run(asyncio.wait_for(main(), limit))
     except KeyboardInterrupt:

@@ -17,7 +17,7 @@ from synth_pools.local import LocalBackend
 from synth_pools.types import PoolDefinitionDict, RolloutRequestDict
 
 CONTAINER = Path(__file__).with_name("container.py")
-# With the colours of their bars.
+# Strategies and the colours of their bars.
 STRATEGIES = {"bisect": "#1f6feb", "random": "#d29922"}
 PLOT = Path("rewards.svg")
 
@@ -60,9 +60,11 @@ def evaluate(client: ContainerPoolsClient, pool_id: str, strategy: str, seeds: i
 
 
 def histogram(rewards: dict[str, list[float]]) -> str:
-    """Draw how often each reward occurs, rounded to a tenth, as an SVG image."""
-    counts = {name: Counter(round(10 * one) for one in values) for name, values in rewards.items()}
-    most = max(1, *(max(found.values(), default=0) for found in counts.values()))
+    """Draw the distribution of rewards, rounded to tenths, as an SVG image."""
+    counts = {
+        name: Counter(round(10 * reward) for reward in values) for name, values in rewards.items()
+    }
+    most = max(1, *(max(counter.values(), default=0) for counter in counts.values()))
     width, bottom, height, group = 640, 280, 220, 52
     parts = [
         f'<svg xmlns="http://www.w3.org/2000/svg" viewBox="0 0 {width} 330" font-size="12">',
@@ -78,15 +80,15 @@ def histogram(rewards: dict[str, list[float]]) -> str:
         parts.append(f'<text x="{x}" y="{bottom + 18}" text-anchor="middle">{step / 10}</text>')
     parts.append(f'<text x="{width / 2}" y="{bottom + 40}" text-anchor="middle">reward</text>')
     parts.append('<text x="12" y="24">rollouts</text>')
-    for place, (name, found) in enumerate(counts.items()):
+    for place, (name, counter) in enumerate(counts.items()):
         parts.append(f'<g id="{name}" fill="{STRATEGIES[name]}">')
         parts.append(f'<text x="{width - 140}" y="{24 + 16 * place}">■ {name}</text>')
         for step in range(11):
-            tall = height * found[step] / most
+            tall = height * counter[step] / most
             x = 48 + group * (step + 0.5) - 21 + 21 * place
             parts.append(f'<rect x="{x}" y="{bottom - tall:g}" width="20" height="{tall:g}">')
-            # Shown where the pointer rests.
-            parts.append(f"<title>{name} {step / 10}: {found[step]}</title></rect>")
+            # The title appears below the pointer.
+            parts.append(f"<title>{name} {step / 10}: {counter[step]}</title></rect>")
         parts.append("</g>")
     return "\n".join([*parts, "</g></svg>\n"])
 

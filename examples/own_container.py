@@ -1,4 +1,4 @@
-"""A whole container in two routes, with nothing but Starlette, and a pool that starts it.
+"""Container with two routes, written with Starlette alone, and a pool that starts it.
 
 pip install 'synth-pools[local]'
 python examples/own_container.py           a backend, a pool that starts the container, a rollout
@@ -23,11 +23,11 @@ async def health(request: Request) -> JSONResponse:
 
 
 async def rollout(request: Request) -> JSONResponse:
-    sent = await request.json()
-    text = "word " * sent["env"]["words"]  # where an agent does its work
+    body = await request.json()
+    text = "word " * body["env"]["words"]  # an agent would work here
     return JSONResponse(
         {
-            "rollout_id": sent["rollout_id"],
+            "rollout_id": body["rollout_id"],
             "status": "completed",
             "success_status": "success",
             "metrics": {"outcome_reward": len(text.split()) / 10},
@@ -44,10 +44,10 @@ def show() -> None:
     with LocalBackend(allow_processes=True) as backend, backend.client() as client:
         pool = client.create_pool({"name": "words", "config": {"process": process}})
         client.wait_pool_active(pool["id"], timeout=60)
-        done = client.rollouts.run(pool["id"], {"env": {"words": 7}})
-        print(done["status"], "with reward", done["score"])
-        [artifact] = client.rollouts.artifacts(pool["id"], done["id"])["items"]
-        print(artifact["path"], client.rollouts.artifact(pool["id"], done["id"], "text.txt"))
+        rollout = client.rollouts.run(pool["id"], {"env": {"words": 7}})
+        print(rollout["status"], "with reward", rollout["score"])
+        [artifact] = client.rollouts.artifacts(pool["id"], rollout["id"])["items"]
+        print(artifact["path"], client.rollouts.artifact(pool["id"], rollout["id"], "text.txt"))
 
 
 if __name__ == "__main__":

@@ -9,7 +9,7 @@ with LocalBackend() as backend, backend.client() as client:
     pool = client.create_pool({"name": "quickstart", "target": "arbitrary", "tasks": []})
     task = client.create_task(pool["id"], {"task_id": "hello", "task_config": {"words": 3}})
 
-    # No container here: the built-in echo target does what `env` says.
+    # Without a container the built-in echo target does what `env` says.
     rollout = client.create_rollout(
         pool["id"],
         {"task_id": task["id"], "seed": 7, "env": {"delay": 0.5, "events": 3, "reward": 0.75}},

@@ -1,10 +1,10 @@
-"""Kill a fleet with SIGKILL in its middle, and go on: no rollout is lost, none runs twice.
+"""Kill a fleet with SIGKILL and resume it: no rollout is lost or runs twice.
 
     pip install 'synth-pools[local,demo]'
     python examples/resume.py [SEEDS]
 
-The fleet is a program of its own: this one, started with the word `fleet`. All that it needs to go
-on is its journal.
+The fleet runs in a second process: this program, started with the word `fleet`. It needs only its
+journal to resume.
 """
 
 from __future__ import annotations
@@ -23,7 +23,7 @@ CONTAINER = Path(__file__).with_name("container.py")
 
 
 def fleet(pool_id: str, seeds: int, journal: str) -> None:
-    """Run the fleet, or what is left of it, and print a line for each outcome."""
+    """Run the rest of the fleet, and print a line for each outcome."""
     requests: list[RolloutRequestDict] = [
         {"seed": seed, "env": {"think_seconds": 0.05}} for seed in range(seeds)
     ]
@@ -67,12 +67,14 @@ def main(seeds: int) -> None:
             command, stdout=subprocess.PIPE, text=True, env=environment, check=True
         )
         lines = second.stdout.splitlines()
-        known = sum(line.endswith("(from the journal)") for line in lines)
-        print(f"  {known} outcomes from the journal, {len(lines) - known} new ones")
+        restored = sum(line.endswith("(from the journal)") for line in lines)
+        print(f"  {restored} outcomes from the journal, {len(lines) - restored} new ones")
 
-        ran = sorted(rollout["request"]["seed"] for rollout in client.rollouts.iter(pool["id"]))
-        print(f"\nThe backend ran {len(ran)} rollouts for {seeds} seeds.")
-        if ran != list(range(seeds)):
+        run_seeds = sorted(
+            rollout["request"]["seed"] for rollout in client.rollouts.iter(pool["id"])
+        )
+        print(f"\nThe backend ran {len(run_seeds)} rollouts for {seeds} seeds.")
+        if run_seeds != list(range(seeds)):
             sys.exit("NOT as expected: a rollout was lost, or ran twice")
 
 

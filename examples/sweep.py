@@ -1,10 +1,10 @@
-"""Sweep two settings with groups of repeats, as training by policy gradients wants them.
+"""Sweep two settings with groups of repeats, for training by policy gradients.
 
     pip install 'synth-pools[local,demo]'
     python examples/sweep.py [SEEDS] [REPEATS]
 
-Each prompt (a seed, with a setting) is run several times. What one repeat is worth is told by the
-others of its group: its reward less the group's mean, over the group's deviation.
+Each prompt (a seed with a setting) runs several times. The advantage of a repeat is its reward less
+the mean of its group, over the deviation of its group.
 """
 
 from __future__ import annotations
@@ -58,11 +58,11 @@ def main(seeds: int, repeats: int) -> None:
 
 
 def advantages(rewards: list[float]) -> list[float]:
-    """Compare each repeat with its group; nothing is learned where all are alike."""
+    """Compare each repeat with its group; equal rewards teach nothing."""
     mean, deviation = fmean(rewards), pstdev(rewards)
     return [(reward - mean) / deviation if deviation else 0.0 for reward in rewards]
 
 
 if __name__ == "__main__":
-    given = [int(word) for word in sys.argv[1:]]
-    main(*(given + [8, 8][len(given) :]))
+    arguments = [int(word) for word in sys.argv[1:]]
+    main(*(arguments + [8, 8][len(arguments) :]))

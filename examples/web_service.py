@@ -3,10 +3,9 @@
     pip install 'synth-pools[local,demo]'
     python examples/web_service.py [SEEDS]
 
-The service has one route, `POST /evaluate`, which answers a line of JSON for each outcome as it
-comes. This program starts a backend, a container and the service, asks for one evaluation, and
-ends. In a program of your own `app` is all that is needed, with SYNTH_BACKEND_URL and SYNTH_API_KEY
-in its environment.
+The service has one route, `POST /evaluate`, which streams a line of JSON for each outcome. This
+program starts a backend, a container and the service, requests one evaluation, and ends. Your
+program needs only `app`, with SYNTH_BACKEND_URL and SYNTH_API_KEY in its environment.
 """
 
 from __future__ import annotations
@@ -36,27 +35,27 @@ CONTAINER = Path(__file__).with_name("container.py")
 
 @contextlib.asynccontextmanager
 async def lifespan(_: Starlette) -> AsyncIterator[dict[str, AsyncContainerPoolsClient]]:
-    """Keep one client, and with it its connections, as long as the service runs."""
+    """Keep one client, with its connections, while the service runs."""
     async with AsyncContainerPoolsClient() as client:
         yield {"pools": client}
 
 
 async def evaluate(request: Request) -> StreamingResponse:
-    asked = await request.json()
+    body = await request.json()
     pools: AsyncContainerPoolsClient = request.state.pools
 
     async def lines() -> AsyncIterator[bytes]:
-        # The block ends with the request, also where its client goes away early: what runs then is
+        # The block ends with the request, even if its client disconnects: running rollouts are then
         # cancelled.
         async with pools.rollouts.run_many(
-            asked["pool_id"],
-            ({"seed": seed, "env": asked["env"]} for seed in range(asked["seeds"])),
+            body["pool_id"],
+            ({"seed": seed, "env": body["env"]} for seed in range(body["seeds"])),
             max_in_flight=16,
             on_interrupt="cancel",
         ) as outcomes:
             async for outcome in outcomes:
-                found = {"seed": outcome.seed, "status": outcome.status, "reward": outcome.reward}
-                yield json.dumps(found).encode() + b"\n"
+                result = {"seed": outcome.seed, "status": outcome.status, "reward": outcome.reward}
+                yield json.dumps(result).encode() + b"\n"
 
     return StreamingResponse(lines(), media_type="application/jsonl")
 
@@ -80,11 +79,11 @@ async def main(seeds: int) -> None:
             await ask(url, {"pool_id": pool["id"], "seeds": seeds, "env": {"think_seconds": 0}})
 
 
-async def ask(url: str, asked: dict[str, object]) -> None:
-    """Ask the service as one of its clients would."""
+async def ask(url: str, body: dict[str, object]) -> None:
+    """Send a request to the service, and print the answer."""
     async with (
         httpx.AsyncClient(timeout=60) as http,
-        http.stream("POST", f"{url}/evaluate", json=asked) as answer,
+        http.stream("POST", f"{url}/evaluate", json=body) as answer,
     ):
         async for line in answer.aiter_lines():
             print(line)
@@ -92,7 +91,7 @@ async def ask(url: str, asked: dict[str, object]) -> None:
 
 @contextlib.asynccontextmanager
 async def running(service: Starlette) -> AsyncIterator[str]:
-    """Serve on a free port."""
+    """Serve an application on a free port."""
     with socket.create_server(("127.0.0.1", 0)) as listener:
         server = uvicorn.Server(uvicorn.Config(service, log_level="warning"))
         serving = asyncio.create_task(server.serve(sockets=[listener]))

@@ -93,13 +93,13 @@ class _Page(HTMLParser):
         self.classes: set[str] = set()
 
     def handle_starttag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
-        given = {name: value or "" for name, value in attrs}
-        self.anchors |= {given[name] for name in ("id", "name") if name in given}
-        self.classes |= set(given.get("class", "").split())
-        if tag == "a" and "href" in given:
-            self.links.append(given["href"])
-        elif _FETCHED.get(tag) in given and given.get("rel") not in _HARMLESS_LINKS:
-            self.fetched.append(given[_FETCHED[tag]])
+        attributes = {name: value or "" for name, value in attrs}
+        self.anchors |= {attributes[name] for name in ("id", "name") if name in attributes}
+        self.classes |= set(attributes.get("class", "").split())
+        if tag == "a" and "href" in attributes:
+            self.links.append(attributes["href"])
+        elif _FETCHED.get(tag) in attributes and attributes.get("rel") not in _HARMLESS_LINKS:
+            self.fetched.append(attributes[_FETCHED[tag]])
 
 
 @cache

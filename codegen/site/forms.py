@@ -99,13 +99,14 @@ def _async(operation: str, values: dict[str, str], body: Any, answer: str) -> st
 
 
 def _call(operation: str, values: dict[str, str], body: Any) -> str:
-    given = [json.dumps(value) for value in values.values()]
+    arguments = [json.dumps(value) for value in values.values()]
     if body is not None:
-        given.append(pprint.pformat(body, sort_dicts=False, width=_WIDTH))
-    plain = f"client.{operation}({', '.join(given)})"
+        arguments.append(pprint.pformat(body, sort_dicts=False, width=_WIDTH))
+    plain = f"client.{operation}({', '.join(arguments)})"
     if len(plain) <= _WIDTH and "\n" not in plain:
         return plain
-    return f"client.{operation}(\n{_indented(''.join(f'{one},' + chr(10) for one in given))}\n)"
+    lines = "".join(f"{argument},\n" for argument in arguments)
+    return f"client.{operation}(\n{_indented(lines)}\n)"
 
 
 def _shown(call: str, answer: str) -> str:
@@ -114,7 +115,7 @@ def _shown(call: str, answer: str) -> str:
 
 def _command(operation: str, row: CommandRow, values: dict[str, str], body: Any) -> str:
     words = ["synth-pools", *filter(None, (row.group, row.name))]
-    flags = {one.name: one.flag for one in row.options}
+    flags = {option.name: option.flag for option in row.options}
     words += [values[place] for place in row.arguments]
     [places] = [places for name, places in row.operations if name == operation]
     for place in places:
@@ -135,13 +136,13 @@ def _example_of(document: dict[str, Any], item: dict[str, Any], name: str) -> st
     listed = [
         *item.get("parameters", []),
         *(
-            one
+            parameter
             for operation in item.values()
             if isinstance(operation, dict)
-            for one in operation.get("parameters", [])
+            for parameter in operation.get("parameters", [])
         ),
     ]
-    for parameter in (resolve(document, one) for one in listed):
+    for parameter in (resolve(document, node) for node in listed):
         if parameter["name"] == name and "example" in parameter:
             return str(parameter["example"])
     raise CodegenError(f"openapi.yaml: the parameter {name} needs an example")
@@ -153,8 +154,8 @@ def _body_of(document: dict[str, Any], operation: dict[str, Any]) -> Any:
     if not described.get("required"):
         return None
     media = described["content"]["application/json"]
-    named = [resolve(document, one)["value"] for one in media.get("examples", {}).values()]
-    for value in [*named, media.get("example")]:
+    bodies = [resolve(document, example)["value"] for example in media.get("examples", {}).values()]
+    for value in [*bodies, media.get("example")]:
         if value:
             return _without_empty(value)
     raise CodegenError(f"openapi.yaml: the body of {operation['operationId']} needs an example")
@@ -164,7 +165,7 @@ def _without_empty(value: Any) -> Any:
     """Leave out what is empty: the command line has no short way to say it."""
     if not isinstance(value, dict):
         return value
-    return {key: _without_empty(one) for key, one in value.items() if one not in ({}, [])}
+    return {key: _without_empty(inner) for key, inner in value.items() if inner not in ({}, [])}
 
 
 def _answer_media(document: dict[str, Any], operation: dict[str, Any]) -> str:

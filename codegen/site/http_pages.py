@@ -32,10 +32,12 @@ def http_pages(document: dict[str, Any], commands: tuple[CommandRow, ...]) -> di
     pages = {f"{FOLDER}/schemas.md": _schemas_page(document)}
     listed = []
     for tag in document["tags"]:
-        own = [one for one in operations(document) if tag["name"] in one[2]["tags"]]
+        tagged = [
+            operation for operation in operations(document) if tag["name"] in operation[2]["tags"]
+        ]
         page = f"{tag['name']}.md"
         chapters = [f"# {tag['name']}", _links(document, tag.get("description", ""))]
-        for method, path, operation in own:
+        for method, path, operation in tagged:
             name = operation["operationId"]
             row = _command_of(name, commands)
             listed.append(
@@ -82,10 +84,15 @@ def _operation(
     forms = forms_of(document, method, path, row)
     for title, language, text in zip(_TITLES, _LANGUAGES, forms, strict=True):
         block = f"```{language}\n{text}\n```"
-        yield f'=== "{title}"\n\n' + "\n".join(f"    {one}".rstrip() for one in block.split("\n"))
+        yield f'=== "{title}"\n\n' + "\n".join(f"    {line}".rstrip() for line in block.split("\n"))
     parameters = [
-        [f"`{one['name']}`", one["in"], named_type(one.get("schema", {})), cell(_text(one))]
-        for one in _parameters(document, path, operation)
+        [
+            f"`{parameter['name']}`",
+            parameter["in"],
+            named_type(parameter.get("schema", {})),
+            cell(_text(parameter)),
+        ]
+        for parameter in _parameters(document, path, operation)
     ]
     if parameters:
         yield table(("parameter", "in", "type", "meaning"), parameters)
@@ -108,8 +115,11 @@ def _operation(
 def _parameters(
     document: dict[str, Any], path: str, operation: dict[str, Any]
 ) -> Iterator[dict[str, Any]]:
-    for one in [*document["paths"][path].get("parameters", []), *operation.get("parameters", [])]:
-        yield resolve(document, one)
+    for parameter in [
+        *document["paths"][path].get("parameters", []),
+        *operation.get("parameters", []),
+    ]:
+        yield resolve(document, parameter)
 
 
 def _schemas_page(document: dict[str, Any]) -> str:

@@ -39,20 +39,26 @@ _WITHOUT_MEMBERS = "\n    options:\n      inherited_members: false\n      member
 def command_page() -> str:
     """Write the page of all commands: how each is used, its help, its options."""
     context = click.Context(root, info_name="synth-pools", **root.context_settings)
-    listed = [one for one in iter_commands(context) if not one["hidden"]]
+    listed = [command for command in iter_commands(context) if not command["hidden"]]
     # In every command the same; said once.
     common = _common_options(listed)
     chapters = ["# Commands", _ABOUT_COMMANDS, _options(common)]
-    for one in listed:
-        chapters += [f"## {one['command']}", f"```text\n{one['usage']}\n```", _help(one["help"])]
-        if one["aliases"]:
-            group = one["command"].rpartition(" ")[0]
-            names = ", ".join(f"`{group} {alias}`".replace("` ", "`") for alias in one["aliases"])
+    for command in listed:
+        chapters += [
+            f"## {command['command']}",
+            f"```text\n{command['usage']}\n```",
+            _help(command["help"]),
+        ]
+        if command["aliases"]:
+            group = command["command"].rpartition(" ")[0]
+            names = ", ".join(
+                f"`{group} {alias}`".replace("` ", "`") for alias in command["aliases"]
+            )
             chapters.append(f"Also: {names}")
-        own = [option for option in one["options"] if option not in common]
-        own = [option for option in own if "--help" not in option["flags"]]
-        if own:
-            chapters.append(_options(own))
+        options = [option for option in command["options"] if option not in common]
+        options = [option for option in options if "--help" not in option["flags"]]
+        if options:
+            chapters.append(_options(options))
     return "\n\n".join(chapters) + "\n"
 
 
@@ -91,13 +97,13 @@ def _is_alias(name: str) -> bool:
 
 def _common_options(listed: list[dict[str, Any]]) -> list[dict[str, Any]]:
     about_services = {"--url", "--profile", "--api-key-file", "--timeout"}
-    found = {}
-    for one in listed:
-        if one["operations"]:
-            for option in one["options"]:
+    options = {}
+    for command in listed:
+        if command["operations"]:
+            for option in command["options"]:
                 if about_services & set(option["flags"]):
-                    found[option["flags"][0]] = option
-    return list(found.values())
+                    options[option["flags"][0]] = option
+    return list(options.values())
 
 
 def _options(options: list[dict[str, Any]]) -> str:
@@ -107,7 +113,7 @@ def _options(options: list[dict[str, Any]]) -> str:
         takes = f" `{option['metavar']}`" if option["metavar"] else ""
         about = cell(option["help"])
         if option["choices"]:
-            about += f" One of: {', '.join(f'`{one}`' for one in option['choices'])}."
+            about += f" One of: {', '.join(f'`{choice}`' for choice in option['choices'])}."
         if option["default"] is not None and not option["is_flag"]:
             about += f" Default: `{option['default']}`."
         rows.append([flags + takes, about.replace("<", "&lt;")])
@@ -117,14 +123,14 @@ def _options(options: list[dict[str, Any]]) -> str:
 def _help(text: str) -> str:
     """Write a help as Markdown: what it indents is as it would be typed."""
     paragraphs = re.split(r"\n\s*\n", inspect.cleandoc(text))
-    written = []
+    blocks = []
     for paragraph in paragraphs:
         lines = paragraph.split("\n")
         typed = [line for line in lines if line.startswith("  ")]
         if typed and re.match(r"^\S.*:$|^  ", lines[0]):
             plain = "\n".join(line for line in lines if line not in typed)
             block = "\n".join(line.removeprefix("  ") for line in typed)
-            written.append(f"{plain}\n\n```text\n{block}\n```".strip())
+            blocks.append(f"{plain}\n\n```text\n{block}\n```".strip())
         else:
-            written.append(" ".join(line.strip() for line in lines).replace("<", "&lt;"))
-    return "\n\n".join(written)
+            blocks.append(" ".join(line.strip() for line in lines).replace("<", "&lt;"))
+    return "\n\n".join(blocks)

@@ -55,24 +55,24 @@ def named_type(schema: dict[str, Any]) -> str:
         return f"[{name}](schemas.md#{name.lower()})"
     for key in ("anyOf", "oneOf"):
         if key in schema:
-            return " or ".join(named_type(one) for one in schema[key])
+            return " or ".join(named_type(variant) for variant in schema[key])
     if "allOf" in schema:
-        return " and ".join(named_type(one) for one in schema["allOf"])
+        return " and ".join(named_type(part) for part in schema["allOf"])
     if "enum" in schema:
-        return ", ".join(f"`{json.dumps(one)}`" for one in schema["enum"])
+        return ", ".join(f"`{json.dumps(value)}`" for value in schema["enum"])
     if "const" in schema:
         return f"`{json.dumps(schema['const'])}`"
     kinds = schema.get("type", "any value")
-    said = " or ".join(kinds) if isinstance(kinds, list) else str(kinds)
+    text = " or ".join(kinds) if isinstance(kinds, list) else str(kinds)
     if "items" in schema:
-        said = f"list of {named_type(schema['items'])}"
+        text = f"list of {named_type(schema['items'])}"
     if isinstance(schema.get("additionalProperties"), dict) and schema["additionalProperties"]:
-        said += f" of {named_type(schema['additionalProperties'])}"
+        text += f" of {named_type(schema['additionalProperties'])}"
     if "format" in schema:
-        said += f" ({schema['format']})"
+        text += f" ({schema['format']})"
     bounds = [
         "not empty" if (key, schema[key]) in _NOT_EMPTY else text.format(schema[key])
         for key, text in _BOUNDS.items()
         if key in schema
     ]
-    return ", ".join([said, *bounds])
+    return ", ".join([text, *bounds])

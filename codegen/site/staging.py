@@ -72,14 +72,14 @@ class _Links:
         target, anchor = match[1], match[2] or ""
         if re.match(r"\w+:", target):
             return match[0]
-        named = os.path.normpath(self._repo.parent / target)
-        if not (self._root / named).is_file():
+        path = os.path.normpath(self._repo.parent / target)
+        if not (self._root / path).is_file():
             raise CodegenError(f"{self._repo}: the site cannot link to {target}: it is no file")
-        place = _OF_THE_ROOT.get(named, named.removeprefix(f"{DOCS}/"))
-        if named == place:
+        place = _OF_THE_ROOT.get(path, path.removeprefix(f"{DOCS}/"))
+        if path == place:
             copy = self._output / place
             copy.parent.mkdir(parents=True, exist_ok=True)
-            shutil.copyfile(self._root / named, copy)
+            shutil.copyfile(self._root / path, copy)
         link = Path(os.path.relpath(place, self._site.parent)).as_posix()
         return f"]({link}{anchor})"
 
@@ -94,10 +94,10 @@ def _relative(folder: Path) -> Any:
 
 def _check_navigation(root: Path, output: Path) -> None:
     settings = yaml.safe_load((root / CONFIG).read_text(encoding="utf-8"))
-    named = set(_named(settings["nav"]))
-    there = {path.relative_to(output).as_posix() for path in _pages(output)}
-    for page in sorted(named ^ there):
-        missing = "has no such page" if page in named else "does not name it"
+    in_navigation = set(_named(settings["nav"]))
+    in_site = {path.relative_to(output).as_posix() for path in _pages(output)}
+    for page in sorted(in_navigation ^ in_site):
+        missing = "has no such page" if page in in_navigation else "does not name it"
         raise CodegenError(f"{page}: the navigation of {CONFIG} {missing}")
 
 
@@ -105,4 +105,4 @@ def _named(entries: Any) -> list[str]:
     if isinstance(entries, str):
         return [entries]
     inner = entries.values() if isinstance(entries, dict) else entries
-    return [page for one in inner for page in _named(one)]
+    return [page for entry in inner for page in _named(entry)]

@@ -1,4 +1,4 @@
-"""The two API documents as data: finding them, reading them, comparing two versions of one."""
+"""The two API documents as data: location, content, and comparison of two versions."""
 
 from __future__ import annotations
 

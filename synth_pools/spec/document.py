@@ -22,10 +22,10 @@ def spec_path(name: str = _API) -> Path:
         Its path.
 
     Raises:
-        FileNotFoundError: It is in neither place.
+        FileNotFoundError: Neither place has it.
     """
     package = Path(__file__).resolve().parents[1]
-    # The checkout first: an editable install must serve the file that is being edited.
+    # The checkout first: an editable install must use the edited file.
     for folder in (package.parent, package):
         candidate = folder / name
         if candidate.is_file():
@@ -45,8 +45,8 @@ def read_spec(path: Path) -> dict[str, Any]:
     Raises:
         OSError: The file cannot be read.
         UnicodeDecodeError: It is not UTF-8.
-        yaml.YAMLError: It is no YAML.
-        TypeError: It holds no object.
+        yaml.YAMLError: It is not YAML.
+        TypeError: Its content is no object.
     """
     loader = getattr(yaml, "CSafeLoader", yaml.SafeLoader)
     document = yaml.load(path.read_bytes(), Loader=loader)  # noqa: S506 - both are the safe ones

@@ -1,1 +1,1 @@
-"""Comparison of two versions of the contract: what a change does to clients and to servers."""
+"""Comparison of two versions of the contract, and the effect on clients and servers."""

@@ -25,7 +25,7 @@ def compare_documents(old: OpenApiFile, new: OpenApiFile) -> tuple[ApiChange, ..
         new: The document that they are to keep.
 
     Returns:
-        The changes, the heaviest_level first, and in the order of the documents.
+        The changes, the heaviest first, then in the order of the documents.
     """
     return _Comparison(old, new).run()
 
@@ -34,23 +34,25 @@ class _Comparison:
     def __init__(self, old: OpenApiFile, new: OpenApiFile) -> None:
         self._old = old
         self._new = new
-        # The operations of each change: one schema is used by many.
+        # Operations by change: many operations use the same schema.
         self._found: dict[tuple[str, str, str, str], list[str]] = {}
 
     def run(self) -> tuple[ApiChange, ...]:
         old, new = dict(_operations(self._old)), dict(_operations(self._new))
-        gone = [route for route in old if route not in new]
-        come = [route for route in new if route not in old]
-        for route in gone:
+        removed = [route for route in old if route not in new]
+        added = [route for route in new if route not in old]
+        for route in removed:
             name = _name(old[route], route)
-            moved = next((other for other in come if _name(new[other], other) == name), None)
+            moved = next(
+                (candidate for candidate in added if _name(new[candidate], candidate) == name), None
+            )
             if moved is None:
                 self._add("operation-removed", OPERATION, route, "removed", name)
             else:
-                come.remove(moved)
+                added.remove(moved)
                 self._add("operation-moved", OPERATION, route, f"now {moved}", name)
                 self._compare_operations(old[route], new[moved], moved)
-        for route in come:
+        for route in added:
             self._add("operation-added", OPERATION, route, "added", _name(new[route], route))
         for route, operation in old.items():
             if route in new:
@@ -215,17 +217,17 @@ class _Comparison:
             schemas.compare(_schema_of(former), _schema_of(header), where)
 
     def _compare_codes(self) -> None:
-        """Report what the tables of error codes say, unless an enumeration of codes has told it."""
-        told = {(kind, text.partition(" ")[0]) for kind, _, _, text in self._found}
+        """Report changes in the tables of error codes that no enumeration of codes has reported."""
+        reported = {(kind, text.partition(" ")[0]) for kind, _, _, text in self._found}
         names = {_name(operation, route) for route, operation in _operations(self._new)}
         for kind, place, text in compare_error_codes(self._old, self._new):
-            if (kind, text.partition(" ")[0]) not in told:
-                named = [name for name in _BACKTICKS.findall(text) if name in names]
-                for name in named or [""]:
+            if (kind, text.partition(" ")[0]) not in reported:
+                operations = [name for name in _BACKTICKS.findall(text) if name in names]
+                for name in operations or [""]:
                     self._add(kind, RESPONSE, place, text, name)
 
     def _compare_names(self) -> None:
-        """Report the components that go: generated models are named after them."""
+        """Report removed components: generated models are named after them."""
         before, after = (
             (file.content.get("components") or {}).get("schemas") or {}
             for file in (self._old, self._new)
@@ -252,17 +254,17 @@ def _name(operation: Mapping[str, Any], route: str) -> str:
 
 
 def _parameters(file: OpenApiFile, operation: Mapping[str, Any]) -> dict[str, Mapping[str, Any]]:
-    found: dict[str, Mapping[str, Any]] = {}
+    parameters: dict[str, Mapping[str, Any]] = {}
     for node in operation["parameters"]:
         parameter = _resolved(file, node) or {}
         name, place = str(parameter.get("name")), str(parameter.get("in"))
         name = name.lower() if place == "header" else name
-        found[f"{place} parameter {name}"] = parameter
-    return found
+        parameters[f"{place} parameter {name}"] = parameter
+    return parameters
 
 
 def _schema_of(node: Mapping[str, Any]) -> Any:
-    """Return the schema of a parameter or header, which may stand in its content."""
+    """Return the schema of a parameter or header, or that of its content."""
     content = node.get("content")
     if isinstance(content, dict) and content:
         return next(iter(content.values())).get("schema", {})
@@ -274,17 +276,17 @@ def _schema_of(node: Mapping[str, Any]) -> Any:
 
 
 def _resolved(file: OpenApiFile, node: Any) -> Mapping[str, Any] | None:
-    seen: set[str] = set()
+    references: set[str] = set()
     while isinstance(node, dict) and isinstance(node.get("$ref"), str):
-        if node["$ref"] in seen:
+        if node["$ref"] in references:
             return None
-        seen.add(node["$ref"])
+        references.add(node["$ref"])
         node = file.find(node["$ref"])[1]
     return node if isinstance(node, dict) else None
 
 
 def _covered(responses: Mapping[str, Any], status: str) -> Any:
-    """Return the response that describes a status: its own, that of its range, or the default."""
+    """Return the response for a status, else for its range, else the default."""
     for name in (status, f"{status[0]}XX", f"{status[0]}xx", "default"):
         if name in responses:
             return responses[name]

@@ -1,7 +1,7 @@
-"""The tables of error codes in a document, and what changed from one to another.
+"""Tables of error codes in two documents, and the changes between them.
 
-The status of a code, whether the same request may succeed later, and where it comes from stand in a
-table of the document's text, with the columns `code | status | retryable | where`.
+A table in the text of a document lists each code with the columns `code | status | retryable |
+where`: its status, whether a repeated request may succeed, and its operations.
 """
 
 from __future__ import annotations
@@ -18,7 +18,7 @@ _RANKS = {"no": 0, "yes": 2}
 
 
 class ErrorCode(NamedTuple):
-    """A row of a table, each cell as it is written."""
+    """Row of a table, each cell as written."""
 
     code: str
     status: str
@@ -27,7 +27,7 @@ class ErrorCode(NamedTuple):
 
 
 class CodeChange(NamedTuple):
-    """A change of an error code: a kind of `VERDICTS`, where, and what."""
+    """Change of an error code: a kind of `VERDICTS`, the place and the text."""
 
     kind: str
     place: str
@@ -35,13 +35,13 @@ class CodeChange(NamedTuple):
 
 
 def read_error_codes(file: OpenApiFile) -> dict[str, ErrorCode]:
-    """Read the tables of error codes of a document, by code; none where it has no such table."""
-    found: dict[str, ErrorCode] = {}
+    """Read the rows of all tables of error codes in a document, by code."""
+    codes: dict[str, ErrorCode] = {}
     for pointer, node in iter_parts(file.content):
         if pointer and pointer[-1] == "description" and isinstance(node, str):
             for row in _rows(node):
-                found.setdefault(row.code, row)
-    return found
+                codes.setdefault(row.code, row)
+    return codes
 
 
 def compare_error_codes(old: OpenApiFile, new: OpenApiFile) -> Iterator[CodeChange]:
@@ -52,7 +52,7 @@ def compare_error_codes(old: OpenApiFile, new: OpenApiFile) -> Iterator[CodeChan
         new: The new document.
 
     Yields:
-        The changes; none where one of the two has no table, since that says nothing of its codes.
+        The changes; none if one of the documents has no table, which says nothing about its codes.
     """
     before, after = read_error_codes(old), read_error_codes(new)
     if not before or not after:
@@ -75,7 +75,7 @@ def _compare_rows(old: ErrorCode, new: ErrorCode) -> Iterator[CodeChange]:
         text = f"status {old.status} -> {new.status}: {new.where}"
         yield CodeChange("error-code-status-changed", place, text)
     if old.retryable != new.retryable:
-        # What is neither yes nor no says when it is yes.
+        # A cell that is neither yes nor no states the condition for yes.
         ranks = [_RANKS.get(row.retryable, 1) for row in (old, new)]
         kind = "error-code-retry-strengthened"
         if ranks[1] < ranks[0] or ranks == [1, 1]:
@@ -98,5 +98,5 @@ def _rows(text: str) -> Iterator[ErrorCode]:
         if cells == _COLUMNS:
             within = True
         elif within and len(cells) == len(_COLUMNS) and not set(cells[0]) <= {"-", ":"}:
-            code, *others = cells
-            yield ErrorCode(code.strip("`"), *others)
+            code, *rest = cells
+            yield ErrorCode(code.strip("`"), *rest)

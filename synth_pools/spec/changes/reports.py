@@ -1,4 +1,4 @@
-"""Changes of the contract in words: for a terminal, as JSON, and as a chapter of a page."""
+"""Changes of the contract as text for a terminal, as JSON, and as a chapter of a page."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ _TITLES = {
 
 
 def render_changes(old: OpenApiFile, new: OpenApiFile, changes: Sequence[ApiChange]) -> str:
-    """Write changes as text: one line for each, and one that sums them up.
+    """Write changes as text: one line for each change, then a summary line.
 
     Args:
         old: The old document.
@@ -33,8 +33,8 @@ def render_changes(old: OpenApiFile, new: OpenApiFile, changes: Sequence[ApiChan
 
 
 def render_changes_json(old: OpenApiFile, new: OpenApiFile, changes: Sequence[ApiChange]) -> str:
-    """Write changes as JSON, for programs; arguments and result as of `render_changes`."""
-    found = {
+    """Write changes as JSON, with the arguments and result of `render_changes`."""
+    report = {
         "format": _FORMAT,
         "old": old.content["info"]["version"],
         "new": new.content["info"]["version"],
@@ -53,7 +53,7 @@ def render_changes_json(old: OpenApiFile, new: OpenApiFile, changes: Sequence[Ap
             for change in changes
         ],
     }
-    return json.dumps(found, indent=2) + "\n"
+    return json.dumps(report, indent=2) + "\n"
 
 
 def chapter_of(changes: Sequence[ApiChange]) -> Iterator[str]:
@@ -69,20 +69,20 @@ def chapter_of(changes: Sequence[ApiChange]) -> Iterator[str]:
         yield "Nothing that clients or servers notice."
         yield ""
     for level, title in _TITLES.items():
-        found = [change for change in changes if change.level is level]
-        if found:
+        at_level = [change for change in changes if change.level is level]
+        if at_level:
             yield f"### {title}"
             yield ""
             yield "| where | what | operations | who breaks, or what is to be done |"
             yield "|---|---|---|---|"
-            for change in found:
+            for change in at_level:
                 place = f"{_direction(change)} `{change.place}`".strip()
                 names = ", ".join(
                     name if " " in name else f"`{name}`" for name in _shown(change.operations)
                 )
                 text = f"{_who(change)}{change.verdict.why}".replace("|", "\\|")
-                what = change.text.replace("|", "\\|")
-                yield f"| {place} | {what} | {names or 'none'} | {text} |"
+                change_text = change.text.replace("|", "\\|")
+                yield f"| {place} | {change_text} | {names or 'none'} | {text} |"
             yield ""
 
 
@@ -106,9 +106,9 @@ def _summary(old: OpenApiFile, new: OpenApiFile, changes: Sequence[ApiChange]) -
 
 
 def _direction(change: ApiChange) -> str:
-    # A status is called a response already.
-    told = change.direction == OPERATION or change.place.startswith(change.direction)
-    return "" if told else change.direction
+    # The place of a status names the response already.
+    is_complete = change.direction == OPERATION or change.place.startswith(change.direction)
+    return "" if is_complete else change.direction
 
 
 def _who(change: ApiChange) -> str:
@@ -117,7 +117,7 @@ def _who(change: ApiChange) -> str:
 
 
 def _shown(names: Sequence[str]) -> list[str]:
-    """Return names, the first few where there are many, and how many more there are."""
+    """Return the first few names, and the number of the rest."""
     if len(names) <= _SHOWN + 1:
         return list(names)
     return [*names[:_SHOWN], f"{len(names) - _SHOWN} more"]

@@ -1,4 +1,4 @@
-"""Comparison of two schemas, in the direction in which their values go."""
+"""Comparison of two schemas for requests or for responses."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from synth_pools.spec.changes.source import OpenApiFile
 from synth_pools.spec.changes.verdicts import REQUEST
 from synth_pools.spec.changes.views import EVERY_TYPE, SchemaView
 
-# Called with the kind of a change, its place and what changed.
+# Takes the kind of a change, its place and its text.
 Report = Callable[[str, str, str], None]
 
 _LOWER = ("minimum", "exclusiveMinimum", "minLength", "minItems", "minProperties")
@@ -19,7 +19,7 @@ _FORMS = ("format", "pattern", "multipleOf")
 
 
 class SchemaComparison:
-    """The schemas of one operation, in one direction."""
+    """Comparison of the schemas of one operation, in one direction."""
 
     def __init__(self, old: OpenApiFile, new: OpenApiFile, direction: str, report: Report) -> None:
         self._files = (old, new)
@@ -28,12 +28,12 @@ class SchemaComparison:
         self._compared: set[tuple[str, str]] = set()
 
     def compare(self, old: Any, new: Any, place: str) -> None:
-        """Report what changed from one schema to the other.
+        """Report the changes between two schemas.
 
         Args:
             old: The schema in the old document.
             new: The schema in the new one.
-            place: How to name it where it is no component.
+            place: Name of the schema if it is no component.
         """
         before, after = SchemaView(self._files[0], old), SchemaView(self._files[1], new)
         self._compare_views(before, after, place)
@@ -43,7 +43,7 @@ class SchemaComparison:
             kind = "form-added" if new.never else "form-removed"
             self._report(kind, place, "nothing is allowed" if new.never else "something is allowed")
             return
-        # What stands beside a reference belongs to the place, all else to what it leads to.
+        # Keywords beside a reference belong to this place, all others to the referenced schema.
         self._compare_null(old, new, place)
         self._compare_defaults(old, new, place)
         if old.annotations.get("deprecated") is not True and new.annotations.get("deprecated"):
@@ -77,11 +77,13 @@ class SchemaComparison:
             self._report("no-longer-nullable", place, "null is not allowed")
 
     def _compare_types(self, old: SchemaView, new: SchemaView, place: str) -> None:
-        gone = old.types - new.types - {"null"}
-        come = new.types - old.types - {"null"}
-        if old.variants or new.variants or not (gone or come):
+        removed = old.types - new.types - {"null"}
+        added = new.types - old.types - {"null"}
+        if old.variants or new.variants or not (removed or added):
             return
-        kind = "type-changed" if gone and come else "type-narrowed" if gone else "type-widened"
+        kind = (
+            "type-changed" if removed and added else "type-narrowed" if removed else "type-widened"
+        )
         self._report(kind, place, f"type {_type_name(old)} -> {_type_name(new)}")
 
     def _compare_values(self, old: SchemaView, new: SchemaView, place: str) -> None:
@@ -93,8 +95,8 @@ class SchemaComparison:
                 return
             kind = "enum-closed" if before is None else "enum-opened"
             listed = ", ".join(str(value) for value in before or after or ())
-            what = f"only {listed}" if before is None else f"not only {listed}"
-            self._report(kind, place, what)
+            text = f"only {listed}" if before is None else f"not only {listed}"
+            self._report(kind, place, text)
             return
         about = "error-code" if _holds_error_codes(place) else "enum-value"
         for value in before:
@@ -124,7 +126,7 @@ class SchemaComparison:
     def _compare_presence(
         self, key: str, old: dict[str, Any], new: dict[str, Any], place: str
     ) -> None:
-        """Compare a rule that one can only have, or not have, or have another of."""
+        """Compare a keyword without an order: it can be added, removed or replaced."""
         if old.get(key) == new.get(key):
             return
         kind = "form-changed"
@@ -144,15 +146,15 @@ class SchemaComparison:
     def _compare_objects(self, old: SchemaView, new: SchemaView, place: str) -> None:
         before = old.properties(of_request=self._request)
         after = new.properties(of_request=self._request)
-        gone = [name for name in before if name not in after]
-        come = [name for name in after if name not in before]
-        for name, other in self._renamed(before, after, gone, come):
-            gone.remove(name)
-            come.remove(other)
-            self._report("field-renamed", f"{place}.{name}", f"now called {other}")
-        for name in gone:
+        removed = [name for name in before if name not in after]
+        added = [name for name in after if name not in before]
+        for name, new_name in self._renamed(before, after, removed, added):
+            removed.remove(name)
+            added.remove(new_name)
+            self._report("field-renamed", f"{place}.{name}", f"now called {new_name}")
+        for name in removed:
             self._report("field-removed", f"{place}.{name}", "removed")
-        for name in come:
+        for name in added:
             needed = name in new.required
             kind = "required-field-added" if needed else "field-added"
             self._report(kind, f"{place}.{name}", "added, required" if needed else "added")
@@ -168,28 +170,28 @@ class SchemaComparison:
         self._compare_rest(old.own, new.own, place)
 
     def _compare_rest(self, old: dict[str, Any], new: dict[str, Any], place: str) -> None:
-        """Compare what is said of the properties that have no name."""
-        before, after = (own.get("additionalProperties", True) for own in (old, new))
+        """Compare `additionalProperties`."""
+        before, after = (schema.get("additionalProperties", True) for schema in (old, new))
         if isinstance(before, dict) and isinstance(after, dict):
             self.compare(before, after, f"{place}.*")
         elif before is False or after is False:
             if before is not after:
                 kind = "object-closed" if after is False else "object-opened"
-                what = "no other fields" if after is False else "other fields are allowed"
-                self._report(kind, place, what)
+                text = "no other fields" if after is False else "other fields are allowed"
+                self._report(kind, place, text)
         elif isinstance(before, dict) or isinstance(after, dict):
             former = SchemaView(self._files[0], before)
             self._compare_views(former, SchemaView(self._files[1], after), f"{place}.*")
 
     def _renamed(
-        self, before: dict[str, Any], after: dict[str, Any], gone: list[str], come: list[str]
+        self, before: dict[str, Any], after: dict[str, Any], removed: list[str], added: list[str]
     ) -> list[tuple[str, str]]:
-        """Pair the removed fields with the added ones that say the same, where that is no guess."""
-        old_shapes = {name: SchemaView(self._files[0], before[name]).shape for name in gone}
-        new_shapes = {name: SchemaView(self._files[1], after[name]).shape for name in come}
+        """Pair each removed field with the only added field of the same schema."""
+        old_shapes = {name: SchemaView(self._files[0], before[name]).shape for name in removed}
+        new_shapes = {name: SchemaView(self._files[1], after[name]).shape for name in added}
         pairs = []
         for name, shape in old_shapes.items():
-            alike = [other for other, found in new_shapes.items() if found == shape]
+            alike = [candidate for candidate, new_shape in new_shapes.items() if new_shape == shape]
             if len(alike) == 1 and list(old_shapes.values()).count(shape) == 1:
                 pairs.append((name, alike[0]))
         return pairs
@@ -207,16 +209,16 @@ class SchemaComparison:
                 return
             before, after = before or [plain], after or [plain]
         for alike in (
-            lambda one, other: one.shape == other.shape,
-            lambda one, other: bool(one.name) and one.name == other.name,
-            lambda one, other: _signature(one) == _signature(other),
+            lambda first, second: first.shape == second.shape,
+            lambda first, second: bool(first.name) and first.name == second.name,
+            lambda first, second: _signature(first) == _signature(second),
         ):
-            for one in list(before):
-                other = next((view for view in after if alike(one, view)), None)
-                if other is not None:
-                    before.remove(one)
-                    after.remove(other)
-                    self._compare_views(one, other, place)
+            for view_before in list(before):
+                view_after = next((view for view in after if alike(view_before, view)), None)
+                if view_after is not None:
+                    before.remove(view_before)
+                    after.remove(view_after)
+                    self._compare_views(view_before, view_after, place)
         for view in before:
             self._report("variant-removed", place, f"{view.label} removed")
         for view in after:
@@ -234,13 +236,13 @@ def _holds_error_codes(place: str) -> bool:
 def _type_name(view: SchemaView) -> str:
     if view.types == EVERY_TYPE:
         return "any"
-    shown = view.types - {"null"} or view.types
-    # Every integer is a number: one word says both.
-    return " or ".join(sorted(shown - {"integer"} if "number" in shown else shown))
+    types = view.types - {"null"} or view.types
+    # Every integer is a number: "number" covers both.
+    return " or ".join(sorted(types - {"integer"} if "number" in types else types))
 
 
 def _change(old: dict[str, Any], new: dict[str, Any], key: str) -> str:
-    return " -> ".join(_text(own[key]) if key in own else "none" for own in (old, new))
+    return " -> ".join(_text(schema[key]) if key in schema else "none" for schema in (old, new))
 
 
 def _text(value: Any) -> str:

@@ -1,4 +1,4 @@
-"""OpenAPI documents as files: their content, and the line at which each part of it stands."""
+"""OpenAPI documents read from files, with the line of each part."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from typing import Any, cast
 
 import yaml
 
-# Where something stands in a document: the keys and indices that lead there.
+# Keys and indices that lead to a part of a document.
 Pointer = tuple[str | int, ...]
 
 _VERSION = re.compile(r"(\d+)\.(\d+)\.(\d+)")
@@ -19,18 +19,18 @@ _DEEPEST = 200
 
 
 class UnusableDocumentError(Exception):
-    """A document cannot be used; the message is one line: the file, the line, and what to write."""
+    """Unusable document; the message is one line with the file, the line and the correction."""
 
 
 @dataclass(frozen=True)
 class OpenApiFile:
-    """An OpenAPI document that was read from a file.
+    """OpenAPI document read from a file.
 
     Attributes:
         path: The file.
         content: The document.
         lines: The line, from 1, at which the value of each pointer begins.
-        locate: Tells where a line was written, as `file:line`; in `path`, without it.
+        locate: Returns the origin of a line as `file:line`; by default a line of `path`.
     """
 
     path: Path
@@ -45,7 +45,7 @@ class OpenApiFile:
         return int(major), int(minor), int(patch)
 
     def at(self, pointer: Pointer) -> str:
-        """Return `file:line` of a pointer, or of the nearest part around it that has a line."""
+        """Return `file:line` of a pointer, or of the nearest enclosing part with a line."""
         while pointer not in self.lines and pointer:
             pointer = pointer[:-1]
         return self.line(self.lines.get(pointer, 1))
@@ -61,10 +61,10 @@ class OpenApiFile:
             reference: The reference, beginning with `#/`.
 
         Returns:
-            Where it leads, and what is there.
+            The pointer of the target, and the target.
 
         Raises:
-            LookupError: Nothing is there; the message says what is, in place of it.
+            LookupError: It has no target; the message names the most similar one.
         """
         pointer: Pointer = ()
         node: Any = self.content
@@ -76,17 +76,17 @@ class OpenApiFile:
             try:
                 node = node[cast(Any, key)]
             except (LookupError, TypeError):
-                raise LookupError(_what_is_there(pointer, node, name)) from None
+                raise LookupError(_suggest_target(pointer, node, name)) from None
             pointer = (*pointer, key)
         return pointer, node
 
 
-def _what_is_there(pointer: Pointer, node: Any, name: str) -> str:
+def _suggest_target(pointer: Pointer, node: Any, name: str) -> str:
     names = [str(key) for key in node] if isinstance(node, dict) else []
-    near = difflib.get_close_matches(name, names, 1)
+    matches = difflib.get_close_matches(name, names, 1)
     place = "/".join(["#", *(str(step) for step in pointer)])
-    if near:
-        return f"write {place}/{near[0]}"
+    if matches:
+        return f"write {place}/{matches[0]}"
     return f"{place} has no {name!r}: add it there, or remove the reference"
 
 
@@ -97,10 +97,10 @@ def read_openapi_file(path: Path) -> OpenApiFile:
         path: A YAML or JSON file.
 
     Returns:
-        The document, with the line of each part; every `$ref` in it leads somewhere.
+        The document, with the line of each part; every `$ref` in it has a target.
 
     Raises:
-        UnusableDocumentError: It cannot be read, or is no such document.
+        UnusableDocumentError: It cannot be read, or is no OpenAPI 3.1 document.
     """
     text = read_document_text(path, "write the path of an OpenAPI document")
     return parse_openapi_text(text, path, lambda line: f"{path}:{line}")
@@ -111,7 +111,7 @@ def read_document_text(path: Path, advice: str) -> str:
 
     Args:
         path: A file.
-        advice: What to do if it cannot be read.
+        advice: Correction to suggest if it cannot be read.
 
     Raises:
         UnusableDocumentError: It cannot be read, or is not UTF-8.
@@ -132,14 +132,14 @@ def parse_openapi_text(text: str, path: Path, locate: Callable[[int], str]) -> O
 
     Args:
         text: The document, YAML or JSON.
-        path: The file that it is.
-        locate: Tells where a line of the text was written, as `file:line`.
+        path: The file of the text.
+        locate: Returns the origin of a line of the text as `file:line`.
 
     Returns:
-        The document, with the line of each part; every `$ref` in it leads somewhere.
+        The document, with the line of each part; every `$ref` in it has a target.
 
     Raises:
-        UnusableDocumentError: It is no such document.
+        UnusableDocumentError: It is no OpenAPI 3.1 document.
     """
     content, lines = parse_yaml_text(text, path, locate)
     file = OpenApiFile(path, content, lines, locate)
@@ -150,18 +150,18 @@ def parse_openapi_text(text: str, path: Path, locate: Callable[[int], str]) -> O
 def parse_yaml_text(
     text: str, path: Path, locate: Callable[[int], str]
 ) -> tuple[Any, dict[Pointer, int]]:
-    """Parse YAML or JSON, and note at which line each part begins.
+    """Parse YAML or JSON, with the line of each part.
 
     Args:
         text: The YAML or JSON.
-        path: The file that it is.
-        locate: Returns where a line of the text was written, as `file:line`.
+        path: The file of the text.
+        locate: Returns the origin of a line of the text as `file:line`.
 
     Returns:
         The value, and the line of each pointer in it, from 1.
 
     Raises:
-        UnusableDocumentError: It is not YAML, or a key is repeated or no text.
+        UnusableDocumentError: It is not YAML, or has a repeated key or one that is no string.
     """
     lines: dict[Pointer, int] = {}
     try:
@@ -177,8 +177,10 @@ def parse_yaml_text(
             f"{where}: not YAML: {error.problem or error.context}; write YAML or JSON"
         ) from None
     except (yaml.YAMLError, ValueError, RecursionError) as error:
-        said = " ".join(str(error).split())[:200]
-        raise UnusableDocumentError(f"{locate(1)}: not YAML: {said}; write YAML or JSON") from None
+        reason = " ".join(str(error).split())[:200]
+        raise UnusableDocumentError(
+            f"{locate(1)}: not YAML: {reason}; write YAML or JSON"
+        ) from None
     return content, lines
 
 
@@ -192,7 +194,7 @@ def _construct(
     lines: dict[Pointer, int],
     locate: Callable[[int], str],
 ) -> Any:
-    """Make the value of a node, and note the line of everything in it."""
+    """Construct the value of a node, and record the lines of all parts in it."""
     if node is None:
         return None
     line = node.start_mark.line + 1
@@ -208,33 +210,33 @@ def _construct(
         ]
     if not isinstance(node, yaml.MappingNode):
         return loader.construct_object(node, deep=True)
-    found: dict[Any, Any] = {}
+    mapping: dict[Any, Any] = {}
     for key_node, value in node.value:
-        # A status may be written without quotes; a key is a text in JSON, so it is one here.
+        # A status may be written without quotes, but every key of JSON is a string.
         key = key_node.value if isinstance(key_node, yaml.ScalarNode) else None
         at = key_node.start_mark.line + 1
         if key is None:
             raise UnusableDocumentError(f"{locate(at)}: a key that is no text; write a text")
-        if key in found:
+        if key in mapping:
             raise UnusableDocumentError(
                 f"{locate(at)}: {key!r} is there already, at {locate(lines[(*pointer, key)])}; "
                 "keep one of the two"
             )
-        found[key] = _construct(loader, value, (*pointer, key), lines, locate)
-        # The line of what a key stands for is that of the key.
+        mapping[key] = _construct(loader, value, (*pointer, key), lines, locate)
+        # A value has the line of its key.
         lines[(*pointer, key)] = at
-    return found
+    return mapping
 
 
 def _check_form(file: OpenApiFile) -> None:
-    """Refuse what is no OpenAPI 3.1 document, or has a reference that leads nowhere."""
+    """Refuse a document that is not OpenAPI 3.1, or has a reference without a target."""
     content: Any = file.content
     if not isinstance(content, dict):
         raise UnusableDocumentError(f"{file.at(())}: no object; write an OpenAPI 3.1 document")
-    said = content.get("openapi")
-    if not isinstance(said, str) or not said.startswith("3.1"):
+    openapi = content.get("openapi")
+    if not isinstance(openapi, str) or not openapi.startswith("3.1"):
         raise UnusableDocumentError(
-            f"{file.at(('openapi',))}: openapi is {said!r}; write openapi: 3.1.0"
+            f"{file.at(('openapi',))}: openapi is {openapi!r}; write openapi: 3.1.0"
         )
     info = content.get("info")
     version = info.get("version") if isinstance(info, dict) else None
@@ -249,24 +251,25 @@ def _check_form(file: OpenApiFile) -> None:
 
 
 def shape_problems(file: OpenApiFile) -> Iterator[str]:
-    """Iterate over the parts that are not of the kind that OpenAPI has in their place."""
+    """Iterate over the parts whose kind OpenAPI does not allow in their place."""
     if not isinstance(file.content.get("paths"), dict):
         yield f"{file.at(('paths',))}: paths is no object; write the operations there, by path"
     for pointer, node in iter_parts(file.content):
         if kind_of(pointer) == "object" and isinstance(node, dict):
-            for key, (admitted, wanted) in _KINDS.items():
+            for key, (admitted, expected) in _KINDS.items():
                 if key in node and not isinstance(node[key], admitted):
-                    yield f"{file.at((*pointer, key))}: {key} is {node[key]!r:.60}; write {wanted}"
+                    place = file.at((*pointer, key))
+                    yield f"{place}: {key} is {node[key]!r:.60}; write {expected}"
         elif kind_of(pointer) == "names" and isinstance(node, dict):
-            named = (dict, bool) if pointer[-1] in _SCHEMAS else dict
+            value_types = (dict, bool) if pointer[-1] in _SCHEMAS else dict
             for name, value in node.items():
-                if kind_of((*pointer, name)) == "object" and not isinstance(value, named):
+                if kind_of((*pointer, name)) == "object" and not isinstance(value, value_types):
                     place = file.at((*pointer, name))
                     yield f"{place}: {name} in {pointer[-1]} is {value!r:.60}; write an object"
 
 
 def broken_references(file: OpenApiFile) -> Iterator[str]:
-    """Iterate over the references that lead nowhere, each as one line."""
+    """Iterate over the references without a target, each as one line."""
     for pointer, node in iter_parts(file.content):
         if kind_of(pointer) != "object" or not isinstance(node, dict):
             continue
@@ -280,7 +283,7 @@ def broken_references(file: OpenApiFile) -> Iterator[str]:
 
 
 def iter_parts(node: Any, pointer: Pointer = ()) -> Iterator[tuple[Pointer, Any]]:
-    """Iterate over a document: every part of it, with where it stands."""
+    """Iterate over all parts of a document, with their pointers."""
     yield pointer, node
     items: Any = ()
     if isinstance(node, dict):
@@ -292,21 +295,21 @@ def iter_parts(node: Any, pointer: Pointer = ()) -> Iterator[tuple[Pointer, Any]
 
 
 def kind_of(pointer: Pointer) -> str:
-    """Tell what a pointer leads to.
+    """Classify the target of a pointer.
 
     Args:
-        pointer: Where something stands.
+        pointer: The pointer.
 
     Returns:
-        "data" for what only has to be JSON, as an example; "names" for a map whose keys are
-        anybody's names, as `properties`; "object" for all that OpenAPI describes.
+        "data" for any JSON, as in an example; "names" for a map with free names, as `properties`;
+        "object" for everything that OpenAPI describes.
     """
     names = within = ""
     for step in pointer:
         if names:
             if names == "examples" and isinstance(step, int):
                 return "data"
-            # In a list the next step leads into an object, under a name to what it names.
+            # The next step is an index of a list, or a name whose value is an object.
             within, names = names, ""
             continue
         if step in _DATA or str(step).startswith("x-"):
@@ -324,7 +327,7 @@ _NAMES = {
     "parameters", "pathItems", "paths", "patternProperties", "properties", "requestBodies",
     "responses", "schemas", "securitySchemes", "webhooks",
 }  # fmt: skip
-# Whose values are schemas, which may be true or false.
+# Maps of schemas, which may be true or false.
 _SCHEMAS = {"$defs", "dependentSchemas", "patternProperties", "properties", "schemas"}
 _BOUNDS = (
     "exclusiveMaximum", "exclusiveMinimum", "maximum", "maxItems", "maxLength", "maxProperties",

@@ -1,10 +1,10 @@
-"""Verdicts on changes of the contract: the weight of each kind, and whom it breaks.
+"""Verdicts on changes of the contract: the weight of each kind, and the side that it breaks.
 
 A change *breaks* clients where a client that keeps the old document sends what the new one
-refuses, or meets in an answer what the old one ruled out. It breaks servers where a server that
-keeps the old document answers what the new one rules out. A change is *growth* where nobody breaks
-and there is something new: servers learn it before clients ask for it. Readers of answers keep
-fields and enumerated values that they do not know (*Growth* in openapi.yaml): growth, too.
+refuses, or receives an answer that the old one ruled out. It breaks servers where a server that
+keeps the old document sends an answer that the new one rules out. A change that breaks neither side
+and adds something is *growth*: servers learn it before clients use it. New fields and enumerated
+values of answers are growth, too, as readers keep unknown ones (*Growth* in openapi.yaml).
 """
 
 from __future__ import annotations
@@ -29,7 +29,7 @@ class Level(IntEnum):
 
 REQUEST = "request"
 RESPONSE = "response"
-# A change of an operation as such, in neither direction.
+# Direction of a change that concerns the operation itself.
 OPERATION = "operation"
 
 
@@ -39,8 +39,8 @@ class Verdict:
 
     Attributes:
         level: Its weight.
-        hurts: Who breaks: "clients", "servers", both or none.
-        why: What happens to them, or what is to be done, in a few words.
+        hurts: The sides that break: "clients", "servers", both or none.
+        why: The consequence for them, or the advice, in a few words.
     """
 
     level: Level
@@ -201,13 +201,13 @@ VERDICTS: Mapping[str, Mapping[str, Verdict]] = {
 
 @dataclass(frozen=True, slots=True)
 class ApiChange:
-    """One change from an old document to a new one.
+    """Change from an old document to a new one.
 
     Attributes:
         kind: A key of `VERDICTS`.
         direction: "request", "response" or "operation".
-        place: Where in the document, for example "Pool.capacity" or "query parameter limit".
-        text: What changed, for example "maximum 10000 -> 100".
+        place: Place in the document, for example "Pool.capacity" or "query parameter limit".
+        text: The change itself, for example "maximum 10000 -> 100".
         operations: The ids of the operations that it concerns, in the order of the document.
     """
 
@@ -219,7 +219,7 @@ class ApiChange:
 
     @property
     def verdict(self) -> Verdict:
-        """Its effect, and whom it breaks."""
+        """Effect of its kind in its direction."""
         return VERDICTS[self.kind][self.direction]
 
     @property
@@ -229,12 +229,12 @@ class ApiChange:
 
 
 def heaviest_level(changes: tuple[ApiChange, ...]) -> Level:
-    """Return the weight of all changes together: that of the heaviest_level."""
+    """Return the weight of the heaviest change."""
     return max((change.level for change in changes), default=Level.NOTE)
 
 
 def step_between(old: tuple[int, int, int], new: tuple[int, int, int]) -> Level | None:
-    """Return the weight for which a step of the version is enough; None if it does not go on."""
+    """Return the weight that a step of the version allows; None without a step forward."""
     if new <= old:
         return None
     if new[0] > old[0]:

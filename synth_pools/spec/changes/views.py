@@ -1,4 +1,4 @@
-"""Schemas in one normal form, so that two spellings of the same thing are no change."""
+"""Schemas in a normal form, so that another spelling of the same schema is no change."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from typing import Any
 from synth_pools.spec.changes.source import OpenApiFile
 
 EVERY_TYPE = frozenset({"array", "boolean", "integer", "null", "number", "object", "string"})
-# What a schema says to people, or to tools about names and form, and not about values.
+# Keywords for people, or for tools about names and form, that admit or refuse no value.
 _ANNOTATIONS = {
     "$comment", "contentEncoding", "contentMediaType", "default", "deprecated", "description",
     "discriminator", "example", "examples", "externalDocs", "readOnly", "title", "writeOnly", "xml",
@@ -26,7 +26,7 @@ class SchemaView:
     """A schema with its references followed and its parts joined.
 
     Attributes:
-        name: The name of the component that it is, or null; empty where it is written in place.
+        name: The name of its component, or null; empty for a schema without a name.
         never: True if it admits nothing.
         types: The types that it admits.
         variants: The alternatives of anyOf and oneOf, without null.
@@ -49,7 +49,7 @@ class SchemaView:
         self.annotations = {key: self.own[key] for key in _ANNOTATIONS if key in self.own}
         structural = bool(_STRUCTURE & self.own.keys())
         if len(variants) == 1 and not structural:
-            # `anyOf: [X, null]` is X that may be null.
+            # `anyOf: [X, null]` means a nullable X.
             only = variants[0]
             self.name = self.name or only.name
             self.own = {**only.own, **self.own}
@@ -65,47 +65,47 @@ class SchemaView:
 
     @property
     def is_null(self) -> bool:
-        """True if null is all that it admits."""
+        """True if it admits null alone."""
         return self.own.get("type") == "null" or ("const" in self.own and self.own["const"] is None)
 
     @property
     def has_structure(self) -> bool:
-        """True if it says something beside its variants."""
+        """True if it has keywords beside its variants."""
         return bool(_STRUCTURE & self.own.keys())
 
     @property
     def values(self) -> list[Any] | None:
-        """The enumerated values but null, `const` included; None where any value is meant."""
+        """The enumerated values and `const`, without null; None if values are not enumerated."""
         if "const" in self.own:
             return [self.own["const"]]
-        found = self.own.get("enum")
-        return None if found is None else [value for value in found if value is not None]
+        values = self.own.get("enum")
+        return None if values is None else [value for value in values if value is not None]
 
     @property
     def required(self) -> set[str]:
-        """The names of the properties that have to be there."""
-        found = self.own.get("required")
-        return {str(name) for name in found} if isinstance(found, list) else set()
+        """The names of the required properties."""
+        names = self.own.get("required")
+        return {str(name) for name in names} if isinstance(names, list) else set()
 
     def properties(self, *, of_request: bool) -> dict[str, Any]:
         """Return the properties that can be sent in one direction."""
         hidden = "readOnly" if of_request else "writeOnly"
-        found: Mapping[str, Any] = self.own.get("properties", {})
+        properties: Mapping[str, Any] = self.own.get("properties", {})
         return {
             name: node
-            for name, node in found.items()
+            for name, node in properties.items()
             if not (isinstance(node, dict) and node.get(hidden) is True)
         }
 
     @property
     def others(self) -> dict[str, Any]:
-        """The keywords that no rule of the comparison knows."""
-        known = _STRUCTURE | _ANNOTATIONS | {"$defs", "$ref"}
-        return {k: v for k, v in self.own.items() if k not in known and not k.startswith("x-")}
+        """Keywords without a rule in the comparison."""
+        keywords = _STRUCTURE | _ANNOTATIONS | {"$defs", "$ref"}
+        return {k: v for k, v in self.own.items() if k not in keywords and not k.startswith("x-")}
 
     @property
     def label(self) -> str:
-        """A name for people: the component, the values, or the types."""
+        """Name for people: the component, the values, or the types."""
         if self.name:
             return self.name
         if self.values is not None:
@@ -117,19 +117,19 @@ class SchemaView:
 
     @property
     def shape(self) -> str:
-        """Everything that it says about values, as one text."""
-        own = {
+        """All keywords that admit or refuse values, as one text."""
+        schema = {
             k: v for k, v in self.own.items() if k not in _ANNOTATIONS and not k.startswith("x-")
         }
         return json.dumps(
-            [_bare(own), sorted(self.types), sorted(view.shape for view in self.variants)],
+            [_bare(schema), sorted(self.types), sorted(view.shape for view in self.variants)],
             sort_keys=True,
             default=str,
         )
 
 
 def _bare(node: Any) -> Any:
-    """Return a schema without what is only said to people."""
+    """Return a schema without annotations."""
     if isinstance(node, dict):
         return {
             key: (
@@ -146,16 +146,16 @@ def _bare(node: Any) -> Any:
 def _follow(
     file: OpenApiFile, node: Any, within: frozenset[str]
 ) -> tuple[str, Any, frozenset[str]]:
-    """Follow references, and join allOf and what stands beside them; a circle is followed once."""
+    """Follow references, and join allOf and the keywords beside them; follow a circle once."""
     if not isinstance(node, dict):
         return "", node, within
     name = ""
-    own = {key: value for key, value in node.items() if key not in ("$ref", "allOf")}
+    siblings = {key: value for key, value in node.items() if key not in ("$ref", "allOf")}
     parts: list[Any] = []
     reference = node.get("$ref")
     if isinstance(reference, str) and reference not in within:
         within |= {reference}
-        if own.keys() <= _ANNOTATIONS and "allOf" not in node:
+        if siblings.keys() <= _ANNOTATIONS and "allOf" not in node:
             name = reference.rsplit("/", 1)[1]
         _, target, within = _follow(file, file.find(reference)[1], within)
         parts.append(target)
@@ -163,7 +163,7 @@ def _follow(
         _, target, within = _follow(file, part, within)
         parts.append(target)
     merged: dict[str, Any] = {}
-    for part in [*parts, own]:
+    for part in [*parts, siblings]:
         if part is False:
             return name, False, within
         if isinstance(part, dict):
@@ -172,7 +172,7 @@ def _follow(
 
 
 def _joined(first: dict[str, Any], second: dict[str, Any]) -> dict[str, Any]:
-    """Join two schemas that both hold; where both speak of one keyword, the second does."""
+    """Join two schemas that both apply; the second wins where both have a keyword."""
     joined = {**first, **second}
     if isinstance(first.get("properties"), dict) and isinstance(second.get("properties"), dict):
         joined["properties"] = {**first["properties"], **second["properties"]}
@@ -181,18 +181,18 @@ def _joined(first: dict[str, Any], second: dict[str, Any]) -> dict[str, Any]:
     return joined
 
 
-def _types(own: Mapping[str, Any]) -> frozenset[str]:
-    said = own.get("type")
-    if said is None:
-        values = [own["const"]] if "const" in own else own.get("enum")
+def _types(schema: Mapping[str, Any]) -> frozenset[str]:
+    types = schema.get("type")
+    if types is None:
+        values = [schema["const"]] if "const" in schema else schema.get("enum")
         if values is None:
             return EVERY_TYPE
         return _whole({_type_of(value) for value in values})
-    return _whole({said} if isinstance(said, str) else {str(one) for one in said})
+    return _whole({types} if isinstance(types, str) else {str(name) for name in types})
 
 
 def _whole(types: set[str]) -> frozenset[str]:
-    """Every integer is a number."""
+    """Add "integer" to types with "number", as every integer is a number."""
     return frozenset(types | {"integer"} if "number" in types else types)
 
 
