@@ -3,8 +3,8 @@
     pip install 'synth-pools[local,contract]'
     pytest examples/contract_in_ci.py
 
-`my_backend` stands for the fixture that starts and stops your backend. A departure fails the test of
-its operation, with the request as a curl line; `contract.skip` lists checks to leave out for now.
+`my_backend` stands for the fixture that starts and stops your backend. A departure fails the test
+of its operation, with the request as a curl line; `contract.skip` lists checks to leave out.
 """
 
 from __future__ import annotations

@@ -90,8 +90,15 @@ def calls(*names: str) -> Iterator[tuple[str, ast.Call, str]]:
 
 def raised() -> set[Raised]:
     """Find every error that a request can be answered with."""
-    found = set()
+    # Constants with a status, a code and a message: the server refuses requests with them.
+    found = {
+        Raised(value[0], value[1], None)
+        for value in constants().values()
+        if isinstance(value, tuple) and [type(part) for part in value] == [int, str, str]
+    }
     for name, call, around in calls("ApiError", "conflict", "_full", "_refuse"):
+        if name == "_refuse" and isinstance(call.args[0], ast.Starred):
+            continue
         retry = {word.arg: value_of(word.value) for word in call.keywords}.get("retryable")
         retryable = retry if isinstance(retry, bool) else None
         if name == "conflict":
