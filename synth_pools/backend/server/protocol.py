@@ -21,6 +21,7 @@ from typing import Any, cast
 import httptools
 import uvicorn
 from starlette.types import Message
+from uvicorn.protocols.http.flow_control import CLOSE_HEADER
 from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol, RequestResponseCycle
 from uvicorn.server import ServerState
 
@@ -40,7 +41,7 @@ _LONGEST_SWEEP = 1.0
 _LEFT_SECONDS = 0.25
 # Parsed at a time: requests that come together are held as bytes, not as parsed requests.
 _PIECE_BYTES = 16 * 1024
-# httptools parses no longer one.
+# httptools cannot take a longer one apart.
 _LONGEST_URL = 65_535
 _METHOD = re.compile(rb"[!#$%&'*+\-.^_`|~0-9A-Za-z]+(?= )")
 _INT = struct.Struct("i")
@@ -88,6 +89,7 @@ class ServerConnection(HttpToolsProtocol):
         self.url = b""
         assert isinstance(config, LimitedConfig)  # noqa: S101 - we are made by nothing else
         self._limited = config
+        self._longest_url = min(config.limits.max_header_bytes, _LONGEST_URL)
         # The request being answered; uvicorn's `cycle` is the last one that was parsed.
         self._current: RequestResponseCycle | None = None
         # Received while a whole request is answered, and not parsed yet.
@@ -144,7 +146,7 @@ class ServerConnection(HttpToolsProtocol):
             self.parser.feed_data(piece)
         except httptools.HttpParserUpgrade as upgrade:
             # An upgrade is an offer, which a server may ignore: what follows is HTTP/1.1 again.
-            self._parse(piece[upgrade.args[0] :])
+            self.data_received(piece[upgrade.args[0] :])
         except httptools.HttpParserError as error:
             method = _METHOD.match(piece)
             is_first = self._is_between and not (self._has_progressed or self._head_bytes)
@@ -154,7 +156,7 @@ class ServerConnection(HttpToolsProtocol):
                 self._start_parser()
                 self._parse(b"POST" + piece[method.end() :])
                 return
-            is_long = len(self.url) > min(self._limited.limits.max_header_bytes, _LONGEST_URL)
+            is_long = len(self.url) > self._longest_url
             self._refusal = _TOO_LARGE if is_long else _BAD_REQUEST
         self._head_bytes = 0 if self._has_progressed else self._head_bytes + len(piece)
         if self._head_bytes > self._limited.limits.max_header_bytes:
@@ -168,6 +170,8 @@ class ServerConnection(HttpToolsProtocol):
         encodings = [value for name, value in self.headers if name == b"transfer-encoding"]
         if hosts > 1 or (not hosts and self.parser.get_http_version() == "1.1"):
             raise ValueError("a request has one host")
+        if len(self.url) > self._longest_url:
+            raise ValueError("the URL is too long")
         if encodings and [value.lower() for value in encodings] != [b"chunked"]:
             raise ValueError("a body is sent as it is, or in chunks")
         if not self.url.startswith(b"/"):
@@ -181,7 +185,7 @@ class ServerConnection(HttpToolsProtocol):
             scope["method"], self._unknown_method = self._unknown_method, ""
         if encodings and b"content-length" in names:
             # A proxy that goes by the other one sees another request in the rest (RFC 9112, 6.3).
-            cycle.keep_alive = False
+            cycle.default_headers = [*cycle.default_headers, CLOSE_HEADER]
         # Trailers are none of the headers.
         self.headers = []
         cycle.receive = Receiving(self, cycle)  # type: ignore[assignment]
@@ -281,6 +285,8 @@ class ServerConnection(HttpToolsProtocol):
 
     def _refuse(self, status: int, code: str, message: str, *headers: tuple[bytes, bytes]) -> None:
         """Answer a request that cannot be read, if an answer is still possible, and close."""
+        if self.transport.is_closing():
+            return
         current = self._current
         has_answer = current is not None and current.response_started and not self._is_between
         # Nobody reads the answer to the request of which this was the body.
