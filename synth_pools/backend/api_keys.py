@@ -116,11 +116,11 @@ class KeyRing:
     def name_of(self, candidate: bytes) -> str | None:
         """Return the name of a key ("" where keys have no names); None if it is unknown."""
         self._look()
-        digest, found = _digest(candidate), None
-        for name, known in self._digests.items():
-            if hmac.compare_digest(known, digest):
-                found = name
-        return found
+        digest, matching_name = _digest(candidate), None
+        for name, expected in self._digests.items():
+            if hmac.compare_digest(expected, digest):
+                matching_name = name
+        return matching_name
 
     def session_secret(self, name: str) -> bytes | None:
         """Return the secret that signs sessions of a key; None if there is no key of this name."""
@@ -201,10 +201,10 @@ def read_keys_file(path: Path) -> dict[str, Secret]:
 
 def _state(path: Path) -> object:
     try:
-        found = path.stat()
+        status = path.stat()
     except OSError as error:
         return error.errno
-    return found.st_mtime_ns, found.st_size, found.st_ino, found.st_mode
+    return status.st_mtime_ns, status.st_size, status.st_ino, status.st_mode
 
 
 def _digest(key: bytes) -> bytes:

@@ -109,11 +109,11 @@ def folders(option: str, paths: Iterable[str | os.PathLike[str]]) -> tuple[Path,
     """
     if isinstance(paths, str | os.PathLike):
         raise BadOptionError(f"{option} is a list of folders, not one path")
-    found = tuple(Path(path).expanduser().resolve() for path in paths)
-    for folder in found:
+    resolved = tuple(Path(path).expanduser().resolve() for path in paths)
+    for folder in resolved:
         if not folder.is_dir():
             raise BadOptionError(f"{option} takes folders that exist: {str(folder)!r} is none")
-    return found
+    return resolved
 
 
 def _store(option: str, url: str | None) -> StoreURL | None:
@@ -123,10 +123,10 @@ def _store(option: str, url: str | None) -> StoreURL | None:
 def _folder(option: str, path: str | os.PathLike[str] | None) -> Path | None:
     if path is None:
         return None
-    found = Path(path).expanduser().resolve()
-    if not found.is_dir():
+    resolved = Path(path).expanduser().resolve()
+    if not resolved.is_dir():
         raise BadOptionError(f"{option} takes a folder that exists: {str(path)!r} is none")
-    return found
+    return resolved
 
 
 def _cluster(option: str, address: str | None) -> str | None:
@@ -317,7 +317,9 @@ class BackendOptions(Limits):
             BadOptionError: A value cannot work on any machine.
             TypeError: There is no such option.
         """
-        values = {one.name: getattr(limits, one.name) for one in fields(Limits)} if limits else {}
+        values = (
+            {limit.name: getattr(limits, limit.name) for limit in fields(Limits)} if limits else {}
+        )
         for name, option in cls.by_field().items():
             if option.name in options:
                 values[name] = option.check(option.name, options.pop(option.name))
@@ -336,7 +338,11 @@ class BackendOptions(Limits):
     @classmethod
     def by_field(cls) -> dict[str, Option]:
         """Return the options other than limits by the names of their fields, in their order."""
-        return {one.name: one.metadata["option"] for one in fields(cls) if "option" in one.metadata}
+        return {
+            option.name: option.metadata["option"]
+            for option in fields(cls)
+            if "option" in option.metadata
+        }
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -370,10 +376,10 @@ class Settings(BackendOptions):
 
     def as_limits(self) -> Limits:
         """Return the limits alone, which other processes may know."""
-        return Limits(**{one.name: getattr(self, one.name) for one in fields(Limits)})
+        return Limits(**{limit.name: getattr(self, limit.name) for limit in fields(Limits)})
 
     @classmethod
-    def at_start(cls, options: BackendOptions, *, own_host: str, **known: Any) -> Self:
+    def at_start(cls, options: BackendOptions, *, own_host: str, **runtime: Any) -> Self:
         """Build settings from options and what the start has found out.
 
         Args:
@@ -381,9 +387,9 @@ class Settings(BackendOptions):
             own_host: The name or address that the backend listens on, by which it may be called.
             **known: The other fields.
         """
-        values = {one.name: getattr(options, one.name) for one in fields(BackendOptions)}
+        values = {option.name: getattr(options, option.name) for option in fields(BackendOptions)}
         values["allowed_hosts"] += (own_host.lower().removesuffix("."),)
-        return cls(**values, **known)
+        return cls(**values, **runtime)
 
 
 def _host(option: str, name: str) -> str:

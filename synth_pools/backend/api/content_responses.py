@@ -74,15 +74,15 @@ def content_response(
         "etag": etag,
         "accept-ranges": "bytes",
     }
-    asked = None
+    selected = None
     # Only a strong tag: it says that these are the same bytes.
     if parameters.get("If-Range", etag) == etag:
-        asked = byte_range(parameters.get("Range"), size)
-    start, end = asked or (0, size)
+        selected = byte_range(parameters.get("Range"), size)
+    start, end = selected or (0, size)
     headers["content-length"] = str(end - start)
-    if asked is not None:
+    if selected is not None:
         headers["content-range"] = f"bytes {start}-{end - 1}/{size}"
-    status = 200 if asked is None else 206
+    status = 200 if selected is None else 206
     return BytesResponse(status, headers, in_threads(pieces(start, end), executor), reserved)
 
 
@@ -137,10 +137,10 @@ def _is_known(header: str | None, etag: str) -> bool:
 
 def _headers(kind: str, name: str) -> dict[str, str]:
     # Both forms: what older clients read, and what can spell every name.
-    plain, whole = re.sub(r"[^A-Za-z0-9 ._-]", "_", name), quote(name, safe="")
+    plain, encoded = re.sub(r"[^A-Za-z0-9 ._-]", "_", name), quote(name, safe="")
     return {
         "content-type": kind,
-        "content-disposition": f"attachment; filename=\"{plain}\"; filename*=UTF-8''{whole}",
+        "content-disposition": f"attachment; filename=\"{plain}\"; filename*=UTF-8''{encoded}",
         "content-security-policy": "default-src 'none'; sandbox",
         "cross-origin-resource-policy": "same-origin",
         "cache-control": _CACHING,

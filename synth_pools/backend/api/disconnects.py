@@ -33,11 +33,11 @@ async def unless_disconnected(receive: Receive, work: Coroutine[Any, Any, _T]) -
     # Done in this task, so that whatever the work holds is free when this returns.
     here = asyncio.current_task()
     assert here is not None  # noqa: S101 - a coroutine of asyncio always runs in one
-    left = False
+    has_left = False
 
     def leave() -> None:
-        nonlocal left
-        left = True
+        nonlocal has_left
+        has_left = True
         here.cancel()
 
     watch = receive.watch if isinstance(receive, Receiving) else _Watch(receive)
@@ -45,7 +45,7 @@ async def unless_disconnected(receive: Receive, work: Coroutine[Any, Any, _T]) -
     try:
         return await work
     except asyncio.CancelledError:
-        if left and not here.uncancel():
+        if has_left and not here.uncancel():
             raise ClientDisconnectedError from None
         raise
     finally:

@@ -175,8 +175,8 @@ class _Exchange:
         if "authorization" not in self._headers and self._page.is_in_session(self._headers):
             return
         scheme, _, key = self._headers.get("authorization", "").partition(" ")
-        known = self._services.keys.name_of(key.strip().encode("latin-1"))
-        if scheme.lower() != "bearer" or known is None:
+        key_name = self._services.keys.name_of(key.strip().encode("latin-1"))
+        if scheme.lower() != "bearer" or key_name is None:
             raise unauthorized()
 
     async def _read_body(self, request: Request) -> None:
@@ -335,8 +335,8 @@ class _Exchange:
 
     def _log_failure(self) -> None:
         # No path and no body: ids and contents of requests are the caller's, not the log's.
-        what = "a request" if self._operation is None else self._operation.id
-        _log.exception("%s failed (request %s)", what, self._id)
+        subject = "a request" if self._operation is None else self._operation.id
+        _log.exception("%s failed (request %s)", subject, self._id)
 
 
 def _nothing() -> None:

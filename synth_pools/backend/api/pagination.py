@@ -53,17 +53,17 @@ class Page:
         """
         services = self.request.services
         # One more, to know whether anything follows.
-        found = await services.database.read(lambda db: measure(db, self.before, self.limit + 1))
+        measured = await services.database.read(lambda db: measure(db, self.before, self.limit + 1))
         copies = 1 if self.later_name is None else 2
         seqs: list[int] = []
         size = 0
-        for seq, item_size in found[: self.limit]:
+        for seq, item_size in measured[: self.limit]:
             if seqs and size + item_size * copies > services.settings.max_page_bytes:
                 break
             seqs.append(seq)
             size += item_size * copies
         cursor = None
-        if len(found) > len(seqs):
+        if len(measured) > len(seqs):
             cursor = services.cursors.issue(self.scope, seqs[-1])
         return await read_sized(
             self.request, size, lambda db: page_document(load(db, seqs), cursor, self.later_name)

@@ -132,9 +132,9 @@ async def read_body(
     if expected > limit:
         raise payload_too_large(limit)
     if expected <= json_text.LARGE and isinstance(receive, Receiving):
-        whole = receive.take_whole()
-        if whole is not None:
-            return whole, None
+        body = receive.take_whole()
+        if body is not None:
+            return body, None
     chunks: list[bytes] = []
     size = 0
     reserved: Reservation | None = None
@@ -235,10 +235,10 @@ def check_host(scope: Scope, headers: Mapping[str, str], allowed_hosts: Collecti
 @lru_cache(maxsize=256)
 def _is_same_host(name: str, called: str) -> bool:
     try:
-        address, own = ipaddress.ip_address(name), ipaddress.ip_address(called)
+        address, server_address = ipaddress.ip_address(name), ipaddress.ip_address(called)
     except ValueError:
         return False
-    return address == own or (_is_loopback(address) and _is_loopback(own))
+    return address == server_address or (_is_loopback(address) and _is_loopback(server_address))
 
 
 def _is_loopback(address: IpAddress) -> bool:
@@ -248,7 +248,7 @@ def _is_loopback(address: IpAddress) -> bool:
 
 def _name(header: str) -> str:
     """Parse the host in `host`, `host:port`, `[address]` or `[address]:port`."""
-    found = _HOST.fullmatch(header)
-    if found is None:
+    match = _HOST.fullmatch(header)
+    if match is None:
         raise bad_request("The header Host names no host.")
-    return (found["address"] or found["name"]).lower().removesuffix(".")
+    return (match["address"] or match["name"]).lower().removesuffix(".")

@@ -82,9 +82,11 @@ class Router:
                 name = segment[1:-1]
                 if node.placeholder is None:
                     node.placeholder = (name, _Node())
-                known, node = node.placeholder
-                if known != name:
-                    raise ValueError(f"{operation.path}: this place is called {known!r} elsewhere")
+                existing, node = node.placeholder
+                if existing != name:
+                    raise ValueError(
+                        f"{operation.path}: this place is called {existing!r} elsewhere"
+                    )
             else:
                 node = node.children.setdefault(segment.encode("ascii"), _Node())
         node.operations[operation.method] = operation

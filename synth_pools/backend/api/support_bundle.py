@@ -93,8 +93,8 @@ async def make_bundle(
         with zipfile.ZipFile(file, "w", zipfile.ZIP_DEFLATED) as archive:
             archive.writestr("README.txt", _README.format(rollout_id=rollout_id))
             for name, make in documents.items():
-                made = await asyncio.to_thread(make)
-                text = await _redacted(services.redaction_workers, made, secrets)
+                bundle = await asyncio.to_thread(make)
+                text = await _redacted(services.redaction_workers, bundle, secrets)
                 await asyncio.to_thread(archive.writestr, name, text)
             with archive.open("events.jsonl", "w", force_zip64=True) as lines:
                 position = 0
@@ -162,11 +162,11 @@ def _read_documents(
     if rollout["task_id"] is not None:
         with contextlib.suppress(ApiError):
             task = task_document(find_task(db, pool.id, rollout["task_id"]), pool)
-    kept = artifact_rows.positions_with_content(db, rollout["seq"])
+    positions = artifact_rows.positions_with_content(db, rollout["seq"])
 
     def artifacts() -> str:
-        stored = stored_artifacts(rollout["artifacts"], kept)
-        return json_text.dumps([one.listed(base_url, rollout["id"]) for one in stored])
+        stored = stored_artifacts(rollout["artifacts"], positions)
+        return json_text.dumps([artifact.listed(base_url, rollout["id"]) for artifact in stored])
 
     documents: dict[str, Callable[[], str]] = {
         "rollout.json": lambda: _rollout_alone(rollout),
@@ -210,8 +210,10 @@ def _own_secrets(services: Services) -> Iterator[str]:
     yield from services.keys.secrets()
     if settings.store is not None:
         yield from settings.store.secrets
-    named = settings.container_key_envs
-    yield from (value for name, value in os.environ.items() if names_secret(name) or name in named)
+    key_envs = settings.container_key_envs
+    yield from (
+        value for name, value in os.environ.items() if names_secret(name) or name in key_envs
+    )
 
 
 def _process_secrets(pool: dict[str, Any]) -> Iterator[str]:

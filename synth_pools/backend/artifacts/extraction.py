@@ -64,28 +64,28 @@ def extract(document: dict[str, Any], limits: Limits) -> ExtractedArtifacts:
     Raises:
         TooMuchError: There are more artifacts, or a larger one, than the limits allow.
     """
-    found = given_artifacts(document)
-    if not found:
+    descriptions = given_artifacts(document)
+    if not descriptions:
         return ExtractedArtifacts([], document, [])
-    if len(found) > limits.max_artifacts:
-        raise _too_many(len(found), limits.max_artifacts)
-    paths = safe_paths(_name(item, number) for number, item in enumerate(found, 1))
+    if len(descriptions) > limits.max_artifacts:
+        raise _too_many(len(descriptions), limits.max_artifacts)
+    paths = safe_paths(_name(item, number) for number, item in enumerate(descriptions, 1))
     moment = now()
     items: list[dict[str, Any]] = []
     contents: list[Content] = []
     moved: dict[int, dict[str, Any]] = {}
-    for number, (given, path) in enumerate(zip(found, paths, strict=True), 1):
-        name = _name(given, number)
-        data = content_bytes(given)
+    for number, (description, path) in enumerate(zip(descriptions, paths, strict=True), 1):
+        name = _name(description, number)
+        data = content_bytes(description)
         if len(data) > limits.max_artifact_bytes:
             raise _too_large(name, len(data), limits.max_artifact_bytes)
-        item = _item(given, name, path, data)
+        item = _item(description, name, path, data)
         item["created_at"] = moment
         if len(data) > LARGEST_IN_RESULT:
             item[IN_FILE] = True
             contents.append(Content(item["sha256"], data))
-            moved[id(given)] = {
-                **given,
+            moved[id(description)] = {
+                **description,
                 "content": None,
                 "content_sha256": item["sha256"],
                 "size_bytes": len(data),
@@ -111,8 +111,8 @@ def _too_large(name: str, size: int, most: int) -> TooMuchError:
 
 def given_artifacts(document: Mapping[str, Any]) -> list[dict[str, Any]]:
     """List the artifacts in an answer as the container wrote them."""
-    found = document.get(_key(document))
-    items = found if isinstance(found, list) else [found]
+    artifacts = document.get(_key(document))
+    items = artifacts if isinstance(artifacts, list) else [artifacts]
     return [item for item in items if isinstance(item, dict)]
 
 
@@ -142,10 +142,10 @@ def _key(document: Mapping[str, Any]) -> str:
     return "artifacts" if document.get("artifact") is None else "artifact"
 
 
-def _item(given: Mapping[str, Any], name: str, path: str, data: bytes) -> dict[str, Any]:
-    content_type = _text(given, "content_type", "media_type") or "application/octet-stream"
-    kind = _text(given, "artifact_type", "kind", "type") or content_type
-    metadata = given.get("metadata")
+def _item(description: Mapping[str, Any], name: str, path: str, data: bytes) -> dict[str, Any]:
+    content_type = _text(description, "content_type", "media_type") or "application/octet-stream"
+    kind = _text(description, "artifact_type", "kind", "type") or content_type
+    metadata = description.get("metadata")
     return {
         "artifact_id": clock.new_id("artifact"),
         "artifact_type": kind,
@@ -164,16 +164,16 @@ def _item(given: Mapping[str, Any], name: str, path: str, data: bytes) -> dict[s
 def _with(document: dict[str, Any], moved: Mapping[int, dict[str, Any]]) -> dict[str, Any]:
     """Copy the document with other artifacts, found by identity: two may be equal."""
     key = _key(document)
-    found = document[key]
-    if not isinstance(found, list):
-        return {**document, key: moved[id(found)]}
-    return {**document, key: [moved.get(id(item), item) for item in found]}
+    value = document[key]
+    if not isinstance(value, list):
+        return {**document, key: moved[id(value)]}
+    return {**document, key: [moved.get(id(item), item) for item in value]}
 
 
 def _name(item: Mapping[str, Any], number: int) -> str:
     metadata = item.get("metadata")
-    own = _text(metadata, "name") if isinstance(metadata, dict) else None
-    return _text(item, "artifact_name", "path", "name") or own or f"artifact-{number}"
+    name = _text(metadata, "name") if isinstance(metadata, dict) else None
+    return _text(item, "artifact_name", "path", "name") or name or f"artifact-{number}"
 
 
 def _text(item: Mapping[str, Any], *names: str) -> str | None:

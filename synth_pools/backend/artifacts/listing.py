@@ -57,7 +57,7 @@ class Artifact:
         return {**self.item, "download_url": base_url + place}
 
 
-def stored_artifacts(text: str, kept: Collection[int]) -> list[Artifact]:
+def stored_artifacts(text: str, available: Collection[int]) -> list[Artifact]:
     """Read the artifacts of a rollout.
 
     Args:
@@ -70,7 +70,7 @@ def stored_artifacts(text: str, kept: Collection[int]) -> list[Artifact]:
     artifacts = []
     for position, (item, path) in enumerate(zip(items, paths, strict=True)):
         in_file = item.pop(IN_FILE, False)
-        is_gone = in_file and position not in kept
+        is_gone = in_file and position not in available
         artifacts.append(Artifact(position, {**item, "path": path}, in_file, is_gone))
     return artifacts
 
@@ -102,7 +102,7 @@ def artifact_expired(name: str) -> ApiError:
     )
 
 
-def contents_in_result(text: str, wanted: Sequence[tuple[int, str]]) -> list[bytes]:
+def contents_in_result(text: str, selection: Sequence[tuple[int, str]]) -> list[bytes]:
     """Read contents that are in a rollout's result.
 
     Args:
@@ -113,18 +113,18 @@ def contents_in_result(text: str, wanted: Sequence[tuple[int, str]]) -> list[byt
         The contents in the order in which they are wanted; of the text nothing is kept.
     """
     document = json.loads(text)
-    found = given_artifacts(document) if isinstance(document, dict) else []
+    descriptions = given_artifacts(document) if isinstance(document, dict) else []
     return [
-        _content(found[position], sha256) if position < len(found) else b""
-        for position, sha256 in wanted
+        _content(descriptions[position], sha256) if position < len(descriptions) else b""
+        for position, sha256 in selection
     ]
 
 
-def _content(given: Mapping[str, Any], sha256: str) -> bytes:
-    data = content_bytes(given)
+def _content(description: Mapping[str, Any], sha256: str) -> bytes:
+    data = content_bytes(description)
     if hashlib.sha256(data).hexdigest() != sha256:
         # It was stored when encodings were not looked at.
-        data = plain_bytes(given.get("content"))
+        data = plain_bytes(description.get("content"))
     return data
 
 

@@ -53,13 +53,15 @@ class Redactor:
     """A mask for secrets.
 
     Args:
-        known: Texts that are secrets wherever they stand; those under 8 characters are ignored.
+        secrets: Texts that are secrets in any place; texts under 8 characters are ignored.
     """
 
-    def __init__(self, known: Iterable[str] = ()) -> None:
-        secrets = sorted({text for text in known if len(text) >= _SHORTEST_SECRET}, key=len)
-        self._known = (
-            re.compile("|".join(spellings(text) for text in reversed(secrets))) if secrets else None
+    def __init__(self, secrets: Iterable[str] = ()) -> None:
+        by_length = sorted({text for text in secrets if len(text) >= _SHORTEST_SECRET}, key=len)
+        self._secrets = (
+            re.compile("|".join(spellings(text) for text in reversed(by_length)))
+            if by_length
+            else None
         )
 
     def document(self, value: Any, name: str = "", *, is_secret: bool = False) -> Any:
@@ -104,8 +106,8 @@ class Redactor:
 
     def text(self, text: str) -> str:
         """Mask secrets in words that may hold URLs, headers or assignments."""
-        if self._known is not None:
-            text = self._known.sub(MASK, text)
+        if self._secrets is not None:
+            text = self._secrets.sub(MASK, text)
         if "://" in text:
             text = _URL.sub(_url_without_secrets, text)
         text = _ASSIGNMENT.sub(rf"\1\2{MASK}", text)

@@ -28,22 +28,22 @@ def safe_paths(names: Iterable[str]) -> list[str]:
     Returns:
         The paths, in the order of the names.
     """
-    taken: set[str] = set()
+    used: set[str] = set()
     folders: set[str] = set()
     # How often each was wanted: a thousand of one name are not tried a million times.
     wishes: dict[str, int] = {}
     paths = []
     for number, name in enumerate(names, 1):
-        wanted = _clean(name) or f"artifact-{number}"
-        if any(_folded(parent) in taken for parent in _parents(wanted)):
-            wanted = _cut(wanted.replace("/", "_"), _LONGEST_SEGMENT)
-        path, wish = wanted, _folded(wanted)
+        preferred = _clean(name) or f"artifact-{number}"
+        if any(_folded(parent) in used for parent in _parents(preferred)):
+            preferred = _cut(preferred.replace("/", "_"), _LONGEST_SEGMENT)
+        path, wish = preferred, _folded(preferred)
         copies = wishes.get(wish, 1)
-        while _folded(path) in taken or _folded(path) in folders:
+        while _folded(path) in used or _folded(path) in folders:
             copies += 1
-            path = _numbered(wanted, copies)
+            path = _numbered(preferred, copies)
         wishes[wish] = copies
-        taken.add(_folded(path))
+        used.add(_folded(path))
         folders.update(_folded(parent) for parent in _parents(path))
         paths.append(path)
     return paths
@@ -54,19 +54,19 @@ def _clean(name: str) -> str:
     # A drive is a place, no name.
     text = re.sub(r"^[A-Za-z]:", "", text)
     segments = [_clean_segment(segment) for segment in text.split("/")]
-    kept = [segment for segment in segments if segment][-_MOST_SEGMENTS:]
+    last_segments = [segment for segment in segments if segment][-_MOST_SEGMENTS:]
     # One segment alone is short enough.
-    while len("/".join(kept)) > _LONGEST_PATH:
-        del kept[0]
-    return "/".join(kept)
+    while len("/".join(last_segments)) > _LONGEST_PATH:
+        del last_segments[0]
+    return "/".join(last_segments)
 
 
 def _clean_segment(segment: str) -> str:
     # Control, format, surrogate, private and unassigned characters; line and paragraph separators.
-    shown = "".join(
+    visible = "".join(
         "_" if unicodedata.category(character) in _UNSEEN else character for character in segment
     )
-    text = _SPECIAL.sub("_", shown).strip(" ").rstrip(" .")
+    text = _SPECIAL.sub("_", visible).strip(" ").rstrip(" .")
     if _DEVICES.fullmatch(text):
         text = f"_{text}"
     return _cut(text, _LONGEST_SEGMENT).rstrip(" .")

@@ -63,10 +63,10 @@ class _Sink:
         """Do nothing: bytes that were not taken are not wanted."""
 
     def take(self) -> bytes:
-        taken = b"".join(self._pieces)
+        data = b"".join(self._pieces)
         self._pieces.clear()
         self.size = 0
-        return taken
+        return data
 
 
 def _time(timestamp: str) -> tuple[int, int, int, int, int, int]:

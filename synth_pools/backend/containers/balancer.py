@@ -166,14 +166,14 @@ class Balancer:
         former = pool.members
         pool.members = {}
         for url in container_urls(definition):
-            known = former.get(url)
-            if known is None or known.is_process or known.container.key_env != key_env:
-                known = self._returned(pool_id, url, key_env) or self._new(pool_id, url, key_env)
-            pool.members[url] = known
-        pool.members.update((url, known) for url, known in former.items() if known.is_process)
-        for url, known in former.items():
-            if pool.members.get(url) is not known:
-                self._retire(known)
+            current = former.get(url)
+            if current is None or current.is_process or current.container.key_env != key_env:
+                current = self._returned(pool_id, url, key_env) or self._new(pool_id, url, key_env)
+            pool.members[url] = current
+        pool.members.update((url, member) for url, member in former.items() if member.is_process)
+        for url, current in former.items():
+            if pool.members.get(url) is not current:
+                self._retire(current)
         self._notify_change()
 
     def forget_pool(self, pool_id: str) -> None:
@@ -368,8 +368,8 @@ class Balancer:
         pool = self._pools.get(pool_id)
         member = None if pool is None else pool.members.get(url)
         if member is None:
-            left = self._retired.get(pool_id, ())
-            member = next((other for other in left if other.url == url), None)
+            retired = self._retired.get(pool_id, ())
+            member = next((candidate for candidate in retired if candidate.url == url), None)
         return member
 
     def release_retired(self, member: Member) -> None:
@@ -407,9 +407,9 @@ class Balancer:
         return None
 
     def _forget_retired(self, member: Member) -> None:
-        left = self._retired[member.pool_id]
-        left.remove(member)
-        if not left:
+        retired = self._retired[member.pool_id]
+        retired.remove(member)
+        if not retired:
             del self._retired[member.pool_id]
 
     def _retire(self, member: Member) -> None:

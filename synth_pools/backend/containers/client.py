@@ -89,14 +89,14 @@ class ContainerClient:
 
     def keeps_events(self, url: str) -> bool | None:
         """Return whether the container at an address tells events; None where nobody knows."""
-        kept, until = self._events.get(url, (None, 0.0))
-        return kept if kept or clock.monotonic() < until else None
+        keeps_events, until = self._events.get(url, (None, 0.0))
+        return keeps_events if keeps_events or clock.monotonic() < until else None
 
-    def note_events(self, url: str, *, kept: bool) -> None:
+    def note_events(self, url: str, *, keeps_events: bool) -> None:
         """Note whether the container at an address tells events; that it does not, for a while."""
         if len(self._events) >= _MOST_ADDRESSES:
             self._events.clear()
-        self._events[url] = (kept, clock.monotonic() + _NO_EVENTS_SECONDS)
+        self._events[url] = (keeps_events, clock.monotonic() + _NO_EVENTS_SECONDS)
 
     async def close(self) -> None:
         """Close all connections."""
@@ -176,7 +176,7 @@ class ContainerClient:
         reserved: Reservation | None,
         sent: int,
         *,
-        as_whole: bool = False,
+        is_complete: bool = False,
     ) -> Answer:
         """Parse an answer; of a large one only what tells its state is kept as a document.
 
@@ -186,13 +186,13 @@ class ContainerClient:
             raw: Its body.
             reserved: The room that the body has.
             sent: Bytes that were sent for it.
-            as_whole: Whether all of a large one is wanted, which may hold fewer values then.
+            is_complete: Whether all of a large one is wanted, which may hold fewer values then.
 
         Raises:
             TargetError: The status tells of an error, or the body is no JSON object.
         """
         try:
-            large = _parse_whole if as_whole else _parse_state
+            large = _parse_document if is_complete else _parse_state
             read = None if reserved is None else large
             document = await self._parsed(url, status, raw, read)
         except BaseException:
@@ -273,8 +273,8 @@ class HttpContainer:
         self._key = key
         self._call = partial(client.call, key=key)
 
-    async def probe(self, what: Probe) -> Answer:
-        url = _join(self._url, f"/{what}")
+    async def probe(self, probe: Probe) -> Answer:
+        url = _join(self._url, f"/{probe}")
         answered = await self._call("GET", url, None, self._client.probe_seconds)
         return await self._client.answer(url, *answered, 0)
 
@@ -319,10 +319,10 @@ class HttpContainer:
         answered = await self._call("GET", url, None, self._client.probe_seconds)
         if answered[0] in _NOT_KEPT:
             return None
-        document = (await self._client.answer(path, *answered, 0, as_whole=True)).document
+        document = (await self._client.answer(path, *answered, 0, is_complete=True)).document
         if not is_answer("get_rollout_events", document):
             return None
-        self._client.note_events(self._url, kept=True)
+        self._client.note_events(self._url, keeps_events=True)
         cursor = document.get("cursor")
         has_more = isinstance(cursor, dict) and cursor.get("has_more") is True
         events = [event for event in document["events"] if _sequence(event) > after]
@@ -330,7 +330,7 @@ class HttpContainer:
 
     def lacks_events(self) -> None:
         """Note that it was asked for events in vain: it is left alone for a while."""
-        self._client.note_events(self._url, kept=False)
+        self._client.note_events(self._url, keeps_events=False)
 
     async def terminate(self, rollout_id: str) -> None:
         url = _join(self._url, f"/rollouts/{quote(rollout_id, safe='')}/terminate")
@@ -370,7 +370,7 @@ def _failure(error: Exception, url: str, cause: str) -> TargetError:
     )
 
 
-def _parse_whole(raw: bytes, most_values: int) -> Any:
+def _parse_document(raw: bytes, most_values: int) -> Any:
     """Parse an answer, of which all is wanted."""
     return json_text.loads(raw, most_values=min(most_values, _MOST_WHOLE))
 
@@ -380,22 +380,22 @@ def _parse_state(raw: bytes, most_values: int) -> Any:
     document = json_text.loads(raw, most_values=most_values)
     if not isinstance(document, dict):
         return None
-    told = {name: document[name] for name in _STATE_NAMES if name in document}
+    state = {name: document[name] for name in _STATE_NAMES if name in document}
     # What is no text is only known for that.
     return {
         name: value[:_LONGEST_ID] if isinstance(value, str) else None if value is None else []
-        for name, value in told.items()
+        for name, value in state.items()
     }
 
 
 def _require_same_rollout(answer: Answer, rollout_id: str | None, url: str) -> None:
     """Refuse an answer that names another rollout: its result must not become that of this one."""
-    named = answer.document.get("rollout_id")
-    if named is not None and named != rollout_id:
+    answered_id = answer.document.get("rollout_id")
+    if answered_id is not None and answered_id != rollout_id:
         raise TargetError(
             "container_bad_response",
             f"The container at {url} answered for another rollout.",
-            {"url": url, "rollout_id": str(named)[:_LONGEST_ID]},
+            {"url": url, "rollout_id": str(answered_id)[:_LONGEST_ID]},
         )
 
 

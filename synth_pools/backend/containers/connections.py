@@ -316,11 +316,11 @@ class ConnectionPool:
             self._sweeping.cancel()
             self._sweeping = None
         self._idle.clear()
-        left = [connection.lost for connection in self._open]
+        lost = [connection.lost for connection in self._open]
         for connection in list(self._open):
             connection.abort()
-        if left:
-            await asyncio.wait(left, timeout=_CLOSE_SECONDS)
+        if lost:
+            await asyncio.wait(lost, timeout=_CLOSE_SECONDS)
 
     async def _connect(self, endpoint: Endpoint) -> ContainerConnection:
         loop = asyncio.get_running_loop()
@@ -355,11 +355,15 @@ class ConnectionPool:
         oldest = clock.monotonic() - _KEEPALIVE_SECONDS
         self._sweeping = None
         for endpoint, idle in list(self._idle.items()):
-            kept = [one for one in idle if one.idle_since > oldest and not one.lost.done()]
-            for connection in set(idle).difference(kept):
+            remaining = [
+                connection
+                for connection in idle
+                if connection.idle_since > oldest and not connection.lost.done()
+            ]
+            for connection in set(idle).difference(remaining):
                 connection.abort()
-            if kept:
-                self._idle[endpoint] = kept
+            if remaining:
+                self._idle[endpoint] = remaining
             else:
                 del self._idle[endpoint]
         if self._idle:

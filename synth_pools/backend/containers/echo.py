@@ -18,15 +18,15 @@ _MOST_EVENTS = 1000
 class EchoTarget:
     """A `Target` without an address."""
 
-    async def probe(self, what: Probe) -> Answer:
-        if what == "health":
+    async def probe(self, probe: Probe) -> Answer:
+        if probe == "health":
             return _answer({"status": "ok", "healthy": True, "runtime": "echo"})
-        if what == "task_info":
+        if probe == "task_info":
             task = {"task_id": "echo", "task_name": _NAME, "description": _DESCRIPTION}
             return _answer({"task": task, "metadata": {}})
-        if what in ("program", "taskset"):
+        if probe in ("program", "taskset"):
             # As a container answers that is made without one.
-            message = f"The {_NAME} has no {what}."
+            message = f"The {_NAME} has no {probe}."
             raise TargetError("container_http_error", message, {"status": 404}, 404)
         return _answer(
             {
@@ -76,7 +76,7 @@ async def _run(payload: dict[str, Any], report: Report) -> Answer:
     env = payload.get("env")
     env = env if isinstance(env, dict) else {}
     delay = _number(env, "delay", 0, _LONGEST_DELAY, default=0)
-    events = int(_number(env, "events", 0, _MOST_EVENTS, default=1, whole=True))
+    events = int(_number(env, "events", 0, _MOST_EVENTS, default=1, integral=True))
     loop = asyncio.get_running_loop()
     begin = loop.time()
     for step in range(1, events + 1):
@@ -118,13 +118,13 @@ def _number(
     most: float,
     *,
     default: float,
-    whole: bool = False,
+    integral: bool = False,
 ) -> float:
     """Read a number; one of another type or outside the range counts as not given."""
     value = env.get(key)
     if not json_text.is_number(value) or not least <= value <= most:
         return default
-    if whole and value != int(value):
+    if integral and value != int(value):
         return default
     return float(value)
 

@@ -42,9 +42,9 @@ def _outline(value: Any, levels: int) -> Any:
         if not levels:
             return {}
         return {
-            key: _outline(one, levels - 1) if isinstance(one, dict | list) else one
-            for key, one in value.items()
+            key: _outline(item, levels - 1) if isinstance(item, dict | list) else item
+            for key, item in value.items()
         }
     if isinstance(value, list):
-        return [_outline(one, levels - 1) for one in value] if levels else []
+        return [_outline(item, levels - 1) for item in value] if levels else []
     return value

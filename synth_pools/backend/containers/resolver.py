@@ -93,7 +93,7 @@ class CheckedResolver:
             return [literal]
         loop = asyncio.get_running_loop()
         try:
-            found = await loop.run_in_executor(self._threads, _look_up, host, port)
+            addresses = await loop.run_in_executor(self._threads, _look_up, host, port)
         except RuntimeError as error:
             # No thread can be started.
             raise OSError(errno.EAGAIN, str(error)) from None
@@ -101,10 +101,10 @@ class CheckedResolver:
             if isinstance(error, OSError) and error.errno in SHORTAGES:
                 raise
             raise OSError(f"{host} cannot be looked up: {error}") from None
-        return list(dict.fromkeys(plain(ipaddress.ip_address(text)) for text in found))
+        return list(dict.fromkeys(plain(ipaddress.ip_address(text)) for text in addresses))
 
 
 def _look_up(host: str, port: int) -> list[str]:
-    found = socket.getaddrinfo(host, port, type=socket.SOCK_STREAM, proto=socket.IPPROTO_TCP)
+    results = socket.getaddrinfo(host, port, type=socket.SOCK_STREAM, proto=socket.IPPROTO_TCP)
     # Without the zone of a link-local address, which is refused anyway.
-    return [str(entry[4][0]).partition("%")[0] for entry in found]
+    return [str(entry[4][0]).partition("%")[0] for entry in results]

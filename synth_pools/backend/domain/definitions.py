@@ -48,16 +48,16 @@ def can_be_id(text: str) -> bool:
 
 def named_id(body: Mapping[str, Any], *spellings: str) -> str | None:
     """Return the id that a body names, in either spelling."""
-    found = [body[spelling] for spelling in spellings if body.get(spelling) is not None]
-    if any(other != found[0] for other in found):
+    ids = [body[spelling] for spelling in spellings if body.get(spelling) is not None]
+    if any(other_id != ids[0] for other_id in ids):
         raise id_mismatch(f"{' and '.join(spellings)} are given and differ.")
-    return found[0] if found else None
+    return ids[0] if ids else None
 
 
 def require_same_id(body: Mapping[str, Any], expected: str, *spellings: str) -> None:
     """Refuse a body that names another id than its path does."""
-    named = named_id(body, *spellings)
-    if named is not None and named != expected:
+    body_id = named_id(body, *spellings)
+    if body_id is not None and body_id != expected:
         raise id_mismatch(f"The path says {expected!r}, the body another {spellings[0]}.")
 
 
@@ -75,14 +75,14 @@ def patched_pool(definition: Mapping[str, Any], patch: Mapping[str, Any]) -> dic
 
 def task_definition(body: Mapping[str, Any]) -> dict[str, Any]:
     """Return what is stored of a whole task body."""
-    kept = {key: value for key, value in body.items() if key not in _TASK_OWNED}
-    return _without_nulls(kept, _TASK_FIELDS)
+    fields = {key: value for key, value in body.items() if key not in _TASK_OWNED}
+    return _without_nulls(fields, _TASK_FIELDS)
 
 
 def patched_task(definition: Mapping[str, Any], patch: Mapping[str, Any]) -> dict[str, Any]:
     """Return a stored task definition with a patch applied."""
-    kept = {key: value for key, value in patch.items() if key not in _TASK_OWNED}
-    merged = merge_patch(definition, kept)
+    fields = {key: value for key, value in patch.items() if key not in _TASK_OWNED}
+    merged = merge_patch(definition, fields)
     assert isinstance(merged, dict)  # noqa: S101 - an object merged into an object is one
     return merged
 
@@ -90,13 +90,13 @@ def patched_task(definition: Mapping[str, Any], patch: Mapping[str, Any]) -> dic
 def named_tasks(bodies: Iterable[Mapping[str, Any]]) -> list[tuple[str | None, dict[str, Any]]]:
     """Return the ids, where given, and the definitions of the tasks in a pool body."""
     tasks: list[tuple[str | None, dict[str, Any]]] = []
-    seen: set[str] = set()
+    task_ids: set[str] = set()
     for body in bodies:
         task_id = named_id(body, "task_id", "id")
-        if task_id is not None and task_id in seen:
+        if task_id is not None and task_id in task_ids:
             raise task_exists(task_id)
         if task_id is not None:
-            seen.add(task_id)
+            task_ids.add(task_id)
         tasks.append((task_id, task_definition(body)))
     return tasks
 
@@ -206,15 +206,15 @@ def merge_patch(target: Any, patch: Any) -> Any:
 
 
 def _pool_spelling(body: Mapping[str, Any]) -> dict[str, Any]:
-    kept = {
+    fields = {
         key: value
         for key, value in body.items()
         if key not in _POOL_OWNED and key != "tasks" and key not in _POOL_ALIASES
     }
     for alias, spelling in _POOL_ALIASES.items():
         if alias in body and spelling not in body:
-            kept[spelling] = body[alias]
-    return kept
+            fields[spelling] = body[alias]
+    return fields
 
 
 def _without_nulls(body: Mapping[str, Any], fields: frozenset[str]) -> dict[str, Any]:

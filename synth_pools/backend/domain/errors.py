@@ -77,11 +77,11 @@ class StorageUnavailableError(ApiError):
         outcome: What came of what was to be written.
     """
 
-    def __init__(self, what: str, reason: str, outcome: str = "nothing was changed") -> None:
+    def __init__(self, resource: str, reason: str, outcome: str = "nothing was changed") -> None:
         super().__init__(
             503,
             "storage_unavailable",
-            f"The backend cannot use {what} ({reason}); {outcome}.",
+            f"The backend cannot use {resource} ({reason}); {outcome}.",
             retryable=True,
             headers={"retry-after": "5"},
         )
@@ -260,12 +260,12 @@ def invalid(fields: Sequence[Mapping[str, Any]]) -> ApiError:
     )
 
 
-def storage_unavailable(what: str) -> ApiError:
+def storage_unavailable(resource: str) -> ApiError:
     """Build the error 503 `storage_unavailable`."""
     return ApiError(
         503,
         "storage_unavailable",
-        f"The backend {what}; nothing was changed.",
+        f"The backend {resource}; nothing was changed.",
         retryable=True,
         headers={"retry-after": "5"},
     )

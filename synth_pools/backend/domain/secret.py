@@ -52,19 +52,23 @@ class StoreURL:
             "postgresql://user@host:5432/database; the default, SQLite, needs none"
         )
         try:
-            each = [urlsplit(one) for one in _of_each_host(url)]
-            places = [_place(one) for one in each]
+            hosts = [urlsplit(host_url) for host_url in _of_each_host(url)]
+            places = [_place(host) for host in hosts]
         except ValueError:
             raise problem from None
-        parts = each[0]
+        parts = hosts[0]
         user = unquote(parts.username or "")
         is_one = parts.scheme in ("postgresql", "postgres") and url.isprintable()
         # Whatever else a slash too many makes of it, it is not to be shown.
         if not is_one or "@" in parts.path or (len(places) > 1 and not all(places)):
             raise problem
         query = parse_qs(parts.query)
-        given = [parts.password or "", unquote(parts.password or ""), *query.get("password", ())]
-        self._passwords = tuple(filter(None, given))
+        passwords = [
+            parts.password or "",
+            unquote(parts.password or ""),
+            *query.get("password", ()),
+        ]
+        self._passwords = tuple(filter(None, passwords))
         place = ",".join(places) or query.get("host", [""])[0]
         self._shown = f"postgresql://{f'{user}@' if user else ''}{place}{parts.path}"
         self._url = Secret(url)
@@ -80,13 +84,16 @@ class StoreURL:
 
     def of_each_host(self) -> list[StoreURL]:
         """Return the addresses with one host each, of which one may be written to."""
-        each = _of_each_host(self.reveal())
-        if len(each) == 1:
+        urls = _of_each_host(self.reveal())
+        if len(urls) == 1:
             return [self]
-        query = urlsplit(each[0]).query
+        query = urlsplit(urls[0]).query
         if "target_session_attrs" not in parse_qs(query):
             query = "&".join(filter(None, (query, "target_session_attrs=primary")))
-        return [StoreURL("store", urlsplit(one)._replace(query=query).geturl()) for one in each]
+        return [
+            StoreURL("store", urlsplit(host_url)._replace(query=query).geturl())
+            for host_url in urls
+        ]
 
     def masked(self, text: str) -> str:
         """Return a text without the password."""
@@ -104,10 +111,10 @@ class StoreURL:
 def _of_each_host(url: str) -> list[str]:
     """Return an address with each of its hosts alone."""
     # Not split by the library, of which some versions know no host in brackets beside another.
-    found = _ADDRESS.fullmatch(url)
-    if found is None:
+    match = _ADDRESS.fullmatch(url)
+    if match is None:
         return [url]
-    before, hosts, after = found.groups()
+    before, hosts, after = match.groups()
     return [f"{before}{host}{after}" for host in hosts.split(",")]
 
 

@@ -70,10 +70,10 @@ def write_line(change: PoolChange | RolloutChange, request_id: str | None) -> No
             "run_seconds": change.run_seconds,
         }
     fields["request_id"] = request_id
-    what = "pool" if isinstance(change, PoolChange) else "rollout"
+    noun = "pool" if isinstance(change, PoolChange) else "rollout"
     # Not `_log.log`, which looks for the line of code that called it: that costs as much again.
     record = logging.getLogRecordFactory()(
-        _log.name, level, __file__, 0, "%s %s", (what, change.status), None
+        _log.name, level, __file__, 0, "%s %s", (noun, change.status), None
     )
     vars(record).update(line_fields(fields))
     _log.handle(record)

@@ -85,7 +85,7 @@ class TargetError(Exception):
 class Target(Protocol):
     """Runs rollouts and answers questions about itself."""
 
-    async def probe(self, what: Probe) -> Answer:
+    async def probe(self, probe: Probe) -> Answer:
         """Ask it something about itself."""
         ...
 

@@ -134,10 +134,10 @@ class Contract:
             raise ResponseDepartsError(f"{operation.id}: {status} is {content_type!r}")
         return response.schemas[content_type]
 
-    def _require(self, operation: Operation, schema: str, value: Any, what: str) -> None:
+    def _require(self, operation: Operation, schema: str, value: Any, noun: str) -> None:
         for fault in self._faults(schema, value, []):
             place = "/".join(str(part) for part in fault["loc"])
-            raise ResponseDepartsError(f"{operation.id}: {what}: {place}: {fault['msg']}")
+            raise ResponseDepartsError(f"{operation.id}: {noun}: {place}: {fault['msg']}")
 
     def _is_plainly_valid(self, schema: str, value: Any) -> bool:
         """Return True if a value is valid; False also where that takes a closer look."""

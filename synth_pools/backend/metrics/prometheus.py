@@ -117,19 +117,30 @@ def _containers(containers: tuple[ContainerReading, ...]) -> Iterator[Metric]:
         by_health[container.health,] = by_health.get((container.health,), 0) + 1
     yield _gauge("containers", "Containers of all pools.", by_health.items(), "health")
     # A container may stand in a pool more than once; a series must not.
-    shown = {(one.pool_id, _address(one.url)): one for one in containers[:_MOST_CONTAINERS]}
+    by_labels = {
+        (container.pool_id, _address(container.url)): container
+        for container in containers[:_MOST_CONTAINERS]
+    }
     names = ("pool", "container")
-    up = ((labels, one.health == "healthy") for labels, one in shown.items())
+    up = ((labels, container.health == "healthy") for labels, container in by_labels.items())
     yield _gauge("container_up", "Whether a container is healthy.", up, *names)
-    running = ((labels, one.running_rollouts) for labels, one in shown.items())
+    running = ((labels, container.running_rollouts) for labels, container in by_labels.items())
     yield _gauge("container_running_rollouts", "Rollouts that it runs.", running, *names)
-    restarts = ((labels, one.restarts) for labels, one in shown.items())
+    restarts = ((labels, container.restarts) for labels, container in by_labels.items())
     yield _counter("container_restarts", "How often it was started again.", restarts, *names)
     where = "Where a container runs that the backend has started, and from what: always 1."
     places = (
-        ((*labels, one.origin.launcher, one.origin.node, one.origin.image_digest or ""), 1)
-        for labels, one in shown.items()
-        if one.origin is not None
+        (
+            (
+                *labels,
+                container.origin.launcher,
+                container.origin.node,
+                container.origin.image_digest or "",
+            ),
+            1,
+        )
+        for labels, container in by_labels.items()
+        if container.origin is not None
     )
     yield _gauge("container_info", where, places, *names, "launcher", "node", "image_digest")
 

@@ -115,10 +115,10 @@ def _loads(db: Snapshot) -> dict[str, PoolLoad]:
             "SELECT id, concurrency FROM pools WHERE status != 'archived' ORDER BY seq DESC"
         )
     }
-    # A stable sort: of those that have as much to do the newest come first.
+    # The sort is stable: among pools with equal load the newest come first.
     busiest = sorted(loads.items(), key=lambda item: -item[1].queued - item[1].running)
-    shown = dict(busiest[:_MOST_POOLS])
+    largest = dict(busiest[:_MOST_POOLS])
     if len(busiest) > _MOST_POOLS:
         rest = (load for _, load in busiest[_MOST_POOLS:])
-        shown[OTHER_POOLS] = sum(rest, start=PoolLoad(0, 0, 0))
-    return shown
+        largest[OTHER_POOLS] = sum(rest, start=PoolLoad(0, 0, 0))
+    return largest

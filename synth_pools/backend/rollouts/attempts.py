@@ -128,10 +128,10 @@ class Attempt:
     @property
     def payload(self) -> dict[str, Any]:
         """The JSON object that the container is sent."""
-        kept = {key: self.request[key] for key in self.request if key not in _NOT_FOR_CONTAINERS}
+        fields = {key: self.request[key] for key in self.request if key not in _NOT_FOR_CONTAINERS}
         mode = "async" if self.is_async else "sync"
         more = {} if self.telemetry is None else {"telemetry": self.telemetry}
-        return {**kept, **more, "rollout_id": self.rollout_id, "submission_mode": mode}
+        return {**fields, **more, "rollout_id": self.rollout_id, "submission_mode": mode}
 
     def may_follow(self, error: TargetError) -> bool:
         """Return True if the container is at fault and the request allows one more attempt."""

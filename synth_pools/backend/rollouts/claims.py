@@ -32,12 +32,12 @@ class SharedQueues:
         """
 
         def work(tx: Transaction) -> None:
-            found = claim(tx, pool_id, most)
-            tx.after_commit(partial(self._take, take, found, tx.owner))
+            claimed = claim(tx, pool_id, most)
+            tx.after_commit(partial(self._take, take, claimed, tx.owner))
 
         await self._database.write(work, inline=True)
 
-    def _take(self, take: Callable[[Claim], None], found: Claim, owner: int | None) -> None:
+    def _take(self, take: Callable[[Claim], None], claimed: Claim, owner: int | None) -> None:
         # Else it was taken over meanwhile, together with all that this backend had.
         if owner == self._database.owner:
-            take(found)
+            take(claimed)

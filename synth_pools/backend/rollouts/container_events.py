@@ -75,9 +75,9 @@ class AgentEvents:
         last, count = await self._database.read_until_there(read)
         return last, count < self._most_events
 
-    async def store(self, found: list[dict[str, Any]]) -> bool:
+    async def store(self, events: list[dict[str, Any]]) -> bool:
         """Store what a container tells; False where no more of it is wanted."""
-        texts = [event_text(event, self._most_bytes) for event in found]
+        texts = [event_text(event, self._most_bytes) for event in events]
 
         def append(tx: Transaction) -> bool:
             room = self._most_events - container_position(tx, self._rollout_id)[1]
@@ -166,30 +166,30 @@ class ContainerEvents:
         pause, tries = _FIRST_PAUSE, _TRIES
         while not self._is_done:
             try:
-                found = await self._read_page()
+                page = await self._read_page()
             except TargetError as error:
                 # One that is silent may be busy with this very rollout.
-                found, tries = None, _TRIES if error.code == "container_timeout" else tries - 1
+                page, tries = None, _TRIES if error.code == "container_timeout" else tries - 1
             else:
-                tries = tries - 1 if found is None else _TRIES
+                tries = tries - 1 if page is None else _TRIES
             if tries == 0:
                 self._give_up()
                 return
-            is_busy = found is not None and found.events > 0
+            is_busy = page is not None and page.events > 0
             if is_busy:
                 pause = _FIRST_PAUSE
-            if not (is_busy and found is not None and found.has_more):
+            if not (is_busy and page is not None and page.has_more):
                 await asyncio.sleep(pause)
                 pause = min(2 * pause, _LONGEST_PAUSE)
 
     async def _read_rest(self) -> None:
         has_more = True
         while has_more and not self._is_done:
-            found = await self._read_page()
-            if found is None:
+            page = await self._read_page()
+            if page is None:
                 self._give_up()
                 return
-            has_more = found.has_more and found.events > 0
+            has_more = page.has_more and page.events > 0
 
     async def _read_page(self) -> _Stored | None:
         """Store one page; None where the container tells nothing of this rollout."""

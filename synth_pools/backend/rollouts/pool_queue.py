@@ -66,8 +66,8 @@ class PoolQueue:
     @property
     def free_places(self) -> int:
         """Number of the free places, less those that rollouts are known for."""
-        known = len(self.resumed) + len(self.returned) + len(self.waiting)
-        return self.concurrency - len(self.running) - self.promised - known
+        expected = len(self.resumed) + len(self.returned) + len(self.waiting)
+        return self.concurrency - len(self.running) - self.promised - expected
 
     @property
     def is_full(self) -> bool:
@@ -81,11 +81,11 @@ class PoolQueue:
             return False
         return self.free_places > 0
 
-    def can_start(self, *, held: bool) -> bool:
+    def can_start(self, *, is_held: bool) -> bool:
         """Return whether one of those that wait would start, also in a pool that is held."""
         if self.is_full:
             return False
-        return bool(self.resumed or ((self.returned or self.waiting) and not held))
+        return bool(self.resumed or ((self.returned or self.waiting) and not is_held))
 
     def take(self) -> str:
         """Take the next one that is to run."""

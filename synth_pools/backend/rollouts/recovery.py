@@ -45,7 +45,7 @@ def end_lost(tx: Transaction, pool: Pool) -> list[Row]:
     Returns:
         The rollouts, which have ended.
     """
-    ended: list[Row] = []
+    finished: list[Row] = []
     rollouts = tx.execute(
         "SELECT * FROM rollouts WHERE pool_id = ? AND status = 'running'", (pool.id,)
     ).fetchall()
@@ -57,5 +57,5 @@ def end_lost(tx: Transaction, pool: Pool) -> list[Row]:
             error = lost()
             result = failure(error.code, error.message, error.details)
             row = finish(tx, End(rollout["id"], result, tx.owner))
-            ended += [] if row is None else [row]
-    return ended
+            finished += [] if row is None else [row]
+    return finished

@@ -158,24 +158,24 @@ def _usage(answer: Answer) -> dict[str, Any]:
     ]
     costs = (_object(source, "provider_costs") for source in sources)
     return {
-        "llm_input_tokens": _first(sources, _INPUT_TOKENS, whole=True),
-        "llm_output_tokens": _first(sources, _OUTPUT_TOKENS, whole=True),
+        "llm_input_tokens": _first(sources, _INPUT_TOKENS, integral=True),
+        "llm_output_tokens": _first(sources, _OUTPUT_TOKENS, integral=True),
         "bytes_uploaded": answer.sent,
         "bytes_downloaded": answer.received,
         "cost_usd": _first(sources, _COSTS),
-        "provider_costs": next((found for found in costs if found), {}) if sources else {},
+        "provider_costs": next((cost for cost in costs if cost), {}) if sources else {},
     }
 
 
 def _first(
-    sources: Sequence[Mapping[str, Any]], names: tuple[str, ...], *, whole: bool = False
+    sources: Sequence[Mapping[str, Any]], names: tuple[str, ...], *, integral: bool = False
 ) -> Any:
     for source in sources:
         for name in names:
             if name not in source:
                 continue
             value = source[name]
-            if json_text.is_number(value) and value >= 0 and not (whole and value != int(value)):
+            if json_text.is_number(value) and value >= 0 and not (integral and value != int(value)):
                 return value
     return None
 

@@ -23,7 +23,7 @@ from synth_pools.backend.rollouts.notifier import RolloutNotifier
 from synth_pools.backend.rollouts.polling import follow, is_accepted
 from synth_pools.backend.rollouts.recovery import lost
 from synth_pools.backend.rollouts.results import interpret_politely
-from synth_pools.backend.rollouts.scheduler import Begun, RunEnd
+from synth_pools.backend.rollouts.scheduler import RunEnd, StartedAttempt
 from synth_pools.backend.rollouts.transitions import NextAttempt, Transitions, has_own_container
 from synth_pools.backend.rollouts.waiting import ContainerWait
 from synth_pools.backend.settings import Settings
@@ -93,7 +93,9 @@ class Runner:
         default = self._settings.default_timeout_seconds
         return limit_seconds(pool.view, request_limits, default)
 
-    async def run(self, pool_id: str, rollout_id: str, begun: Begun | None = None) -> RunEnd:
+    async def run(
+        self, pool_id: str, rollout_id: str, start: StartedAttempt | None = None
+    ) -> RunEnd:
         """See a rollout to its end: one that waits, or one that ran when the backend ended.
 
         Cancelled where the rollout was cancelled: the container is told then, in the background.
@@ -109,7 +111,7 @@ class Runner:
         # All that is written here has happened already or is promised: a full disk delays it only.
         write = self._database.write_until_stored
         # What it writes is refused once the rollout is another backend's.
-        owner = self._database.owner if begun is None else begun.attempt.owner
+        owner = self._database.owner if start is None else start.attempt.owner
         if owner is None and self._database.is_shared:
             raise FencedError(rollout_id)
         # Where it broke down, and what was wrong there the last time.
@@ -119,9 +121,9 @@ class Runner:
         while True:
             attempt: Attempt | RunEnd | None = None
             try:
-                if begun is not None:
-                    lease, attempt = begun
-                    begun = None
+                if start is not None:
+                    lease, attempt = start
+                    start = None
                 elif self.outage(pool_id) is not None and await self._database.read_until_there(
                     partial(has_own_container, rollout_id)
                 ):
@@ -198,10 +200,10 @@ class Runner:
         await self._database.write_until_stored(finish)
 
     async def _begin(self, attempt: NextAttempt) -> Attempt | RunEnd:
-        begun: Attempt | RunEnd = await self._database.write_together_until_stored(
+        started: Attempt | RunEnd = await self._database.write_together_until_stored(
             self._transitions.begin_all, attempt, inline=True
         )
-        return begun
+        return started
 
     async def _finish(self, end: End) -> None:
         contents = end.result.contents
@@ -234,9 +236,9 @@ class Runner:
         try:
             if attempt.is_resumed:
                 async with self._container_events(target, attempt):
-                    found = await _take_up(target, attempt)
+                    answer = await _take_up(target, attempt)
             else:
-                found = await self._send(target, attempt)
+                answer = await self._send(target, attempt)
             answered = True
         except _NotSentError:
             answered = True
@@ -248,7 +250,7 @@ class Runner:
             # What another backend has taken over goes on.
             if not answered and attempt.owner == self._database.owner:
                 self._background.start(target.terminate(attempt.rollout_id))
-        return await interpret_politely(found, self._settings, self._workers)
+        return await interpret_politely(answer, self._settings, self._workers)
 
     async def _send(self, target: Target, attempt: Attempt) -> Answer:
         events = self._container_events(target, attempt)
@@ -271,16 +273,16 @@ class Runner:
     ) -> Answer:
         """Return the end of a rollout that its container has accepted."""
         remaining = attempt.limit_seconds - (clock.monotonic() - begin)
-        found = await follow(target, attempt.rollout_id, remaining)
-        if found is None:
+        end = await follow(target, attempt.rollout_id, remaining)
+        if end is None:
             raise TargetError(
                 "container_bad_response",
                 f"The container at {attempt.container_url} took the rollout and then did not know "
                 "it any more.",
                 {"url": attempt.container_url, "cause": "rollout_forgotten"},
             )
-        received = answer.received + found.received
-        return replace(found, sent=answer.sent, received=received)
+        received = answer.received + end.received
+        return replace(end, sent=answer.sent, received=received)
 
     def _container_events(self, target: Target, attempt: Attempt) -> ContainerEvents:
         events = AgentEvents(
@@ -293,14 +295,14 @@ class Runner:
 async def _take_up(target: Target, attempt: Attempt) -> Answer:
     """Return the answer to a rollout that was sent before the backend restarted."""
     try:
-        found = await follow(target, attempt.rollout_id, attempt.limit_seconds)
+        answer = await follow(target, attempt.rollout_id, attempt.limit_seconds)
     except TargetError as error:
         if error.code == "container_timeout":
             raise
-        found = None
-    if found is None:
+        answer = None
+    if answer is None:
         raise lost()
-    return found
+    return answer
 
 
 def _tell(lease: Lease, error: TargetError) -> bool:

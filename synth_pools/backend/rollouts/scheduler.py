@@ -38,7 +38,7 @@ class RunEnd(Enum):
     PUT_BACK = "put back"
 
 
-class Begun(NamedTuple):
+class StartedAttempt(NamedTuple):
     """First attempt at a rollout that is stored already, with the container that it is sent to."""
 
     lease: Lease
@@ -48,7 +48,9 @@ class Begun(NamedTuple):
 class RunsRollouts(Protocol):
     """The part of the runner that the scheduler uses."""
 
-    async def run(self, pool_id: str, rollout_id: str, begun: Begun | None = None) -> RunEnd:
+    async def run(
+        self, pool_id: str, rollout_id: str, start: StartedAttempt | None = None
+    ) -> RunEnd:
         """See a rollout to its end, or find that it may not start yet."""
         ...
 
@@ -223,7 +225,7 @@ class Scheduler:
         queue.promised -= 1
         queue.concurrency = concurrency
         queue.give_turn(attempt.rollout_id)
-        self._start(place.pool_id, queue, attempt.rollout_id, Begun(place.lease, attempt))
+        self._start(place.pool_id, queue, attempt.rollout_id, StartedAttempt(place.lease, attempt))
         # There may be more places than were known of.
         if queue.has_work:
             self._wake.set()
@@ -236,9 +238,9 @@ class Scheduler:
             place.lease.release()
             self._freed(place.pool_id, place.queue)
 
-    def hold(self, pool_id: str, held: bool) -> None:
+    def hold(self, pool_id: str, is_held: bool) -> None:
         """Start nothing of a pool, or go on with it; what runs is left alone either way."""
-        if held:
+        if is_held:
             self._held.add(pool_id)
             self._runner.interrupt(pool_id)
         else:
@@ -357,22 +359,22 @@ class Scheduler:
             self._wake.set()
 
     def _can_start(self, pool_id: str, queue: PoolQueue) -> bool:
-        held = pool_id in self._held
-        return queue.can_start(held=held) and self._balancer.can_start(pool_id)
+        is_held = pool_id in self._held
+        return queue.can_start(is_held=is_held) and self._balancer.can_start(pool_id)
 
     def _start(
-        self, pool_id: str, queue: PoolQueue, rollout_id: str, begun: Begun | None = None
+        self, pool_id: str, queue: PoolQueue, rollout_id: str, start: StartedAttempt | None = None
     ) -> None:
-        task = asyncio.create_task(self._run(pool_id, rollout_id, begun))
+        task = asyncio.create_task(self._run(pool_id, rollout_id, start))
         queue.running[rollout_id] = task
         # Not a `finally` in the task: one that is cancelled before its first step never gets
         # there, and would keep its place, and its container, for ever.
-        lease = None if begun is None else begun.lease
+        lease = None if start is None else start.lease
         task.add_done_callback(partial(self._ended, pool_id, queue, rollout_id, lease))
 
-    async def _run(self, pool_id: str, rollout_id: str, begun: Begun | None) -> None:
+    async def _run(self, pool_id: str, rollout_id: str, start: StartedAttempt | None) -> None:
         try:
-            end = await self._runner.run(pool_id, rollout_id, begun)
+            end = await self._runner.run(pool_id, rollout_id, start)
         except FencedError as error:
             self._refused()
             _log.warning("%s: what it was to write is refused", error)

@@ -71,7 +71,7 @@ class Transitions:
         self._balancer = balancer
 
     def begin_all(
-        self, asked: Sequence[tuple[Transaction, NextAttempt]]
+        self, attempts: Sequence[tuple[Transaction, NextAttempt]]
     ) -> list[Attempt | RunEnd | Exception]:
         """Begin attempts, or find those that were left over.
 
@@ -82,26 +82,27 @@ class Transitions:
             The attempts; the end of a run where there is none to make; the error for a rollout that
             is another backend's by now, or is gone.
         """
-        first = asked[0][0]
-        rows = find_rollouts(first, [one.rollout_id for _, one in asked])
+        first = attempts[0][0]
+        rows = find_rollouts(first, [attempt.rollout_id for _, attempt in attempts])
         pools: dict[str, Pool] = {}
-        found: list[Attempt | RunEnd | Start | Exception] = []
-        for tx, one in asked:
+        results: list[Attempt | RunEnd | Start | Exception] = []
+        for tx, attempt in attempts:
             try:
-                rollout = rows.get(one.rollout_id) or find_rollout(tx, one.rollout_id)
+                rollout = rows.get(attempt.rollout_id) or find_rollout(tx, attempt.rollout_id)
                 pool_id = rollout["pool_id"]
                 if pool_id not in pools:
                     pools[pool_id] = find_pool(tx, pool_id)
-                found.append(self._next(tx, rollout, pools[pool_id], one))
+                results.append(self._next(tx, rollout, pools[pool_id], attempt))
             except (ApiError, FencedError) as error:
-                found.append(error)
-        starts = [one for one in found if isinstance(one, Start)]
+                results.append(error)
+        starts = [result for result in results if isinstance(result, Start)]
         started = iter(zip(starts, start_rollouts(starts), strict=True))
         return [
-            self._started(*next(started), pools) if isinstance(one, Start) else one for one in found
+            self._started(*next(started), pools) if isinstance(result, Start) else result
+            for result in results
         ]
 
-    def finish_all(self, asked: Sequence[tuple[Transaction, End]]) -> list[Exception | None]:
+    def finish_all(self, ends: Sequence[tuple[Transaction, End]]) -> list[Exception | None]:
         """End rollouts; one that has ended already stays as it is.
 
         Args:
@@ -110,15 +111,15 @@ class Transitions:
         Returns:
             The error for a rollout that is another backend's by now, or is gone.
         """
-        found: list[Exception | None] = []
-        for (tx, _), ended in zip(asked, finish_rollouts(asked), strict=True):
-            if isinstance(ended, Exception):
-                found.append(ended)
+        errors: list[Exception | None] = []
+        for (tx, _), finished in zip(ends, finish_rollouts(ends), strict=True):
+            if isinstance(finished, Exception):
+                errors.append(finished)
                 continue
-            if ended is not None:
-                tx.after_commit(partial(self._notifier.notify_end, ended))
-            found.append(None)
-        return found
+            if finished is not None:
+                tx.after_commit(partial(self._notifier.notify_end, finished))
+            errors.append(None)
+        return errors
 
     def finish(self, end: End, tx: Transaction) -> None:
         """End a rollout whose artifacts may have contents; raises what `finish_all` returns."""
@@ -150,10 +151,10 @@ class Transitions:
         return row is not None
 
     def _next(
-        self, tx: Transaction, rollout: Row, pool: Pool, asked: NextAttempt
+        self, tx: Transaction, rollout: Row, pool: Pool, attempt: NextAttempt
     ) -> Attempt | RunEnd | Start:
         """Return what is to start, or the attempt that was left over, unless there is none."""
-        rollout_id, lease_url, error, owner = asked
+        rollout_id, lease_url, error, owner = attempt
         if rollout["status"] in FINAL:
             return RunEnd.DONE
         if rollout["status"] == "running" and error is None:
@@ -179,9 +180,9 @@ class Transitions:
             lease_url = next(iter(container_urls(pool.view)), None)
         try:
             url = _url_of_task(tx, rollout, pool) or lease_url
-        except ApiError as gone:
+        except ApiError as error_of_task:
             if error is None:
-                deleted = failure("task_deleted", gone.message)
+                deleted = failure("task_deleted", error_of_task.message)
                 self.finish(End(rollout_id, deleted, owner), tx)
                 return RunEnd.DONE
             # That its task was deleted does not stop one that runs.

@@ -74,7 +74,7 @@ class Peers:
 
     def receive(self, notices: Iterable[Notice]) -> None:
         """Take notice of what other backends have committed."""
-        ended: list[str] = []
+        ended_ids: list[str] = []
         changed: set[str] = set()
         for kind, pool_id, rollout_id in notices:
             if kind == "events":
@@ -85,7 +85,7 @@ class Peers:
                     self._scheduler.stop(pool_id, [rollout_id])
                 self._scheduler.place_freed(pool_id)
                 if self._notifier.end_waiters.note_end(rollout_id):
-                    ended.append(rollout_id)
+                    ended_ids.append(rollout_id)
             elif kind == "queued":
                 self._scheduler.announce(pool_id)
                 self._notifier.notify_pool(pool_id)
@@ -95,7 +95,7 @@ class Peers:
                 self.health.told()
             else:
                 self.look_again()
-        self._look_up(ended)
+        self._look_up(ended_ids)
         self._read_pools(changed)
 
     def look_again(self) -> None:
@@ -115,8 +115,8 @@ class Peers:
             if row["status"] != "archived":
                 resumed.setdefault((row["pool_id"], row["concurrency"]), []).append(row["id"])
         for pool_id in claims.take_over_pools(tx):
-            for ended in self._processes.take_over(tx, pools.find_pool(tx, pool_id)):
-                tx.after_commit(partial(self._notifier.notify_end, ended))
+            for rollout in self._processes.take_over(tx, pools.find_pool(tx, pool_id)):
+                tx.after_commit(partial(self._notifier.notify_end, rollout))
         queued, archived = claims.pools_with_queue(tx), claims.archived_with_rollouts(tx)
 
         def go_on() -> None:
@@ -140,9 +140,11 @@ class Peers:
 
     async def _look(self) -> None:
         try:
-            found, queued, is_left = await self._database.read(_read_state)
-            changed = {one for one, state in found.items() if self._seen.get(one) != state}
-            self._read_pools(changed | (self._seen.keys() - found.keys()))
+            states, queued, is_left = await self._database.read(_read_state)
+            changed = {
+                pool_id for pool_id, state in states.items() if self._seen.get(pool_id) != state
+            }
+            self._read_pools(changed | (self._seen.keys() - states.keys()))
             for pool_id, concurrency in queued:
                 self._scheduler.announce(pool_id, concurrency)
             if is_left:
@@ -161,8 +163,8 @@ class Peers:
             await self._database.write_until_stored(partial(self._read_some, pool_ids))
 
     def _read_some(self, pool_ids: set[str], tx: Transaction) -> None:
-        found = pools.pools_of(tx, pool_ids)
-        for pool in found:
+        changed = pools.pools_of(tx, pool_ids)
+        for pool in changed:
             tx.after_commit(partial(self._apply, pool))
 
     def _apply(self, pool: Pool) -> None:

@@ -10,7 +10,7 @@ import pytest
 
 from synth_pools.backend.rollouts.background_tasks import BackgroundTasks, cancel_all
 from synth_pools.backend.rollouts.completion_rates import CompletionRates
-from synth_pools.backend.rollouts.scheduler import Begun, RunEnd, Scheduler
+from synth_pools.backend.rollouts.scheduler import RunEnd, Scheduler, StartedAttempt
 from tests.backend.rollouts.test_scheduler import Containers
 from tests.support.backend_server import logged_by
 
@@ -92,7 +92,7 @@ class Runs:
         self.changed = asyncio.Event()
         self._back = back
 
-    async def run(self, pool_id: str, rollout_id: str, begun: Begun | None = None) -> RunEnd:
+    async def run(self, pool_id: str, rollout_id: str, begun: StartedAttempt | None = None) -> RunEnd:
         assert (pool_id, begun) == ("p", None)
         self.order.append(rollout_id)
         self.changed.set()

@@ -10,7 +10,7 @@ import pytest
 from synth_pools.backend.containers.balancer import Lease
 from synth_pools.backend.rollouts.background_tasks import BackgroundTasks
 from synth_pools.backend.rollouts.completion_rates import CompletionRates
-from synth_pools.backend.rollouts.scheduler import Begun, ClaimsRollouts, RunEnd, Scheduler
+from synth_pools.backend.rollouts.scheduler import ClaimsRollouts, RunEnd, Scheduler, StartedAttempt
 from synth_pools.backend.storage.claims import Claim
 
 LIMIT = 30.0
@@ -24,7 +24,7 @@ class Runs:
         self.begun = asyncio.Condition()
         self._ends: dict[str, asyncio.Event] = {}
 
-    async def run(self, pool_id: str, rollout_id: str, begun: Begun | None = None) -> RunEnd:
+    async def run(self, pool_id: str, rollout_id: str, begun: StartedAttempt | None = None) -> RunEnd:
         assert pool_id == "p"
         assert begun is None
         self._ends[rollout_id] = asyncio.Event()

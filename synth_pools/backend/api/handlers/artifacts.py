@@ -79,7 +79,7 @@ async def get_rollout_artifacts_zip(request: Request) -> Response:
     contents = request.services.contents
     rollout, downloads, reserved = await _open(
         request,
-        lambda artifacts: [one for one in artifacts if not one.is_gone],
+        lambda artifacts: [artifact for artifact in artifacts if not artifact.is_gone],
         _ARCHIVE_BYTES + _PIECES * contents.piece_bytes,
     )
 
@@ -91,9 +91,9 @@ async def get_rollout_artifacts_zip(request: Request) -> Response:
                 yield Entry(download.path, itertools.chain([first], pieces), download.size)
 
     def begun() -> Iterator[bytes]:
-        found = entries()
+        chunks = entries()
         # The first is read before the response begins, which could not say 503 afterwards.
-        return zip_pieces(itertools.chain(list(itertools.islice(found, 1)), found), timestamp)
+        return zip_pieces(itertools.chain(list(itertools.islice(chunks, 1)), chunks), timestamp)
 
     timestamp = rollout["finished_at"] or rollout["created_at"]
     name = f"{rollout['id']}-artifacts.zip"
@@ -135,8 +135,8 @@ async def _open(
     chosen, reserved = await read_with_room(
         request, list_bytes, lambda db: choose(_read_artifacts(db, rollout))
     )
-    inside = [(one.position, one.sha256) for one in chosen if not one.in_file]
-    found: list[bytes] = []
+    inside = [(artifact.position, artifact.sha256) for artifact in chosen if not artifact.in_file]
+    contents: list[bytes] = []
     if inside:
         if reserved is not None:
             # Whoever holds room and waits for more may wait for ever.
@@ -147,17 +147,19 @@ async def _open(
             lambda db: artifact_rows.result_text(db, rollout),
         )
         if len(text) > json_text.LARGE:
-            found = await services.workers.run(contents_in_result, text, inside)
+            contents = await services.workers.run(contents_in_result, text, inside)
         else:
-            found = contents_in_result(text, inside)
+            contents = contents_in_result(text, inside)
         del text
-    data = iter(found)
+    data = iter(contents)
     downloads = [
-        Download(one.path, one.sha256, one.size, None if one.in_file else next(data))
-        for one in chosen
+        Download(
+            artifact.path, artifact.sha256, artifact.size, None if artifact.in_file else next(data)
+        )
+        for artifact in chosen
     ]
-    size = sum(one.held_bytes for one in downloads)
-    size += min(sum(one.size for one in downloads), most_bytes)
+    size = sum(artifact.held_bytes for artifact in downloads)
+    size += min(sum(artifact.size for artifact in downloads), most_bytes)
     if reserved is not None and reserved.size >= size:
         reserved.shrink(size)
     else:
@@ -168,5 +170,5 @@ async def _open(
 
 
 def _read_artifacts(db: Snapshot, rollout: Row) -> list[Artifact]:
-    kept = artifact_rows.positions_with_content(db, rollout["seq"])
-    return stored_artifacts(artifact_rows.list_text(db, rollout), kept)
+    positions = artifact_rows.positions_with_content(db, rollout["seq"])
+    return stored_artifacts(artifact_rows.list_text(db, rollout), positions)

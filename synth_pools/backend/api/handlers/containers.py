@@ -63,17 +63,17 @@ async def execute_rollout(request: Request) -> Response:
     return await _pass_through(request, answer)
 
 
-async def _probe(request: Request, what: Probe) -> Response:
+async def _probe(request: Request, probe: Probe) -> Response:
     pool, lease = await _lease(request, must_be_active=False)
     # Not kept: a question is no work, and must not make a container seem busy.
     with lease:
         url = lease.url
     target = _target(request, pool, url)
     try:
-        answer = await target.probe(what)
+        answer = await target.probe(probe)
     except TargetError as error:
         if error.status == 404:
-            raise not_found(f"The container does not have /{what}.") from None
+            raise not_found(f"The container does not have /{probe}.") from None
         raise _as_api_error(error) from None
     return await _pass_through(request, answer)
 

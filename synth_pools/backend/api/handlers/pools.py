@@ -216,7 +216,7 @@ async def get_pool_metrics(request: Request) -> Response:
 
     # Counting the rollouts of years must hold up nobody.
     pool, counts = await request.services.database.read_apart(count)
-    ended = counts["completed"] + counts["failed"]
+    finished = counts["completed"] + counts["failed"]
     return json_response(
         {
             "id": pool.id,
@@ -226,7 +226,7 @@ async def get_pool_metrics(request: Request) -> Response:
             "completed_rollouts": counts["completed"],
             "failed_rollouts": counts["failed"],
             "cancelled_rollouts": counts["cancelled"],
-            "success_rate": counts["completed"] / ended if ended else None,
+            "success_rate": counts["completed"] / finished if finished else None,
             "capacity": pool.view["capacity"],
             "concurrency": pool.view["concurrency"],
             "containers": [
@@ -276,10 +276,10 @@ def _check_containers(
 ) -> None:
     for number, url in enumerate(definition.get("container_urls") or ()):
         check_container_url(url, services.settings, f"container_urls[{number}]")
-    named = {"container_url": definition.get("container_url")}
+    urls = {"container_url": definition.get("container_url")}
     for number, (_, task) in enumerate(tasks):
-        named[f"tasks[{number}].container_url"] = task.get("container_url")
-    for name, url in named.items():
+        urls[f"tasks[{number}].container_url"] = task.get("container_url")
+    for name, url in urls.items():
         if url is not None:
             check_container_url(url, services.settings, name)
     check_container_key(definition, services.settings)

@@ -82,7 +82,9 @@ async def create_rollout_batch(request: Request) -> Response:
     results = await request.services.admission.create_batch(items, key)
     items_text = ",".join(_batch_item(index, result) for index, result in enumerate(results))
     ids = [result["id"] for result in results if not isinstance(result, ApiError)]
-    references = ",".join(f'{{"id":"{one}","rollout_id":"{one}"}}' for one in ids)
+    references = ",".join(
+        f'{{"id":"{rollout_id}","rollout_id":"{rollout_id}"}}' for rollout_id in ids
+    )
     return json_text_response(
         f'{{"items":[{items_text}],"rollouts":[{references}],"admitted":{len(ids)},'
         f'"refused":{len(results) - len(ids)}}}'
@@ -182,9 +184,9 @@ async def _creation_response(
     if rollout["mode"] != "sync" or await _stopped_waiting(request, key):
         return await _row_response(rollout, 202)
     waiting = end.wait(services.settings.sync_wait_seconds)
-    ended = await unless_disconnected(request.receive, waiting)
-    if ended is not None:
-        rollout = ended
+    final = await unless_disconnected(request.receive, waiting)
+    if final is not None:
+        rollout = final
     else:
         find = partial(find_rollout, rollout_id=rollout["id"])
         rollout = await services.database.read_once(find)
