@@ -18,13 +18,13 @@ from synth_pools.ui.sessions import LoginLinks
 
 
 def create_app(settings: Settings, links: LoginLinks) -> Starlette:
-    """Make the application, which opens its parts at its start and closes them at its end.
+    """Make the application, which opens its services at its start and closes them at its end.
 
-    While it is up, its parts are at `app.state.services`; closing takes bounded time.
+    While it runs, its services are at `app.state.services`; closing takes bounded time.
 
     Args:
         settings: The options of the backend, checked.
-        links: Issues the links that log in to the page.
+        links: Issues log-in links to the page.
 
     Returns:
         The application; nothing is opened before its lifespan begins.
@@ -49,8 +49,8 @@ def create_app(settings: Settings, links: LoginLinks) -> Starlette:
 class _Application(Starlette):
     """Starlette for the lifespan alone; requests go straight to the dispatcher.
 
-    Starlette's routes work on decoded paths and answer 404 and 405 as plain text, and its handlers
-    of errors have nothing to do: the dispatcher answers every request.
+    Starlette's routes match decoded paths and answer 404 and 405 as plain text. Its error handlers
+    have nothing to do, since the dispatcher answers every request.
     """
 
     def __init__(self, dispatcher: Dispatcher, lifespan: Lifespan[Starlette]) -> None:

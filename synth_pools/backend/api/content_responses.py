@@ -1,6 +1,6 @@
-"""Responses that carry a content: the whole, a range of it, or 304 where the client has it.
+"""Responses that carry a content: all of it, a range of it, or 304 if the client has it.
 
-The bytes are a container's: browsers are to save them, never to show them.
+The bytes come from a container: browsers must save them, and never show them.
 """
 
 from __future__ import annotations
@@ -32,10 +32,10 @@ def archive_response(
 
     Args:
         name: The file's name for the client.
-        pieces: The archive's bytes; each piece is made in a thread once the one before is sent.
-        size: Bytes in all, where that is known before the first piece.
-        reserved: Room for what is held until the last piece is sent.
-        executor: The threads in which pieces are made; None for those of the event loop.
+        pieces: The archive's bytes; each piece is made in a thread after the one before it is sent.
+        size: The size in bytes, if it is known before the first piece.
+        reserved: Memory reserved until the last piece is sent.
+        executor: The threads in which pieces are made; None for the event loop's executor.
     """
     headers = _headers("application/zip", name)
     if size is not None:
@@ -52,16 +52,16 @@ def content_response(
     reserved: Reservation | None = None,
     executor: Executor | None = None,
 ) -> BytesResponse:
-    """Respond with a content, or with the part of it that the request's headers ask for.
+    """Respond with a content, or with the range of it that the request's headers select.
 
     Args:
         parameters: The request's parameters; `Range`, `If-Range` and `If-None-Match` count.
         sha256: The content's hash, which is its entity tag.
         size: The content's bytes.
         name: The file's name for the client.
-        pieces: Gives the bytes from `start` to before `end`.
-        reserved: Room for what is held until the last of them is sent.
-        executor: The threads in which they are read; None for those of the event loop.
+        pieces: Yields the bytes from `start` to before `end`.
+        reserved: Memory reserved until the last piece is sent.
+        executor: The threads in which pieces are read; None for the event loop's executor.
 
     Raises:
         ApiError: 416 for a range that begins after the end.
@@ -75,7 +75,7 @@ def content_response(
         "accept-ranges": "bytes",
     }
     selected = None
-    # Only a strong tag: it says that these are the same bytes.
+    # Only a strong entity tag, which guarantees equal bytes.
     if parameters.get("If-Range", etag) == etag:
         selected = byte_range(parameters.get("Range"), size)
     start, end = selected or (0, size)
@@ -94,7 +94,7 @@ def byte_range(header: str | None, size: int) -> tuple[int, int] | None:
         size: The content's bytes.
 
     Returns:
-        `[start, end)`; None for a header that is no range, or several: the whole answers those too.
+        `[start, end)`; None for an invalid header or several ranges, which get the full content.
 
     Raises:
         ApiError: 416 for a range that begins after the end.
@@ -121,7 +121,7 @@ def byte_range(header: str | None, size: int) -> tuple[int, int] | None:
 async def in_threads(
     pieces: Iterator[bytes], executor: Executor | None = None
 ) -> AsyncGenerator[bytes, None]:
-    """Make each piece in a thread, once the one before it is sent."""
+    """Make each piece in a thread, after the one before it is sent."""
     while True:
         piece = await in_executor(executor, next, pieces, None)
         if piece is None:
@@ -136,7 +136,7 @@ def _is_known(header: str | None, etag: str) -> bool:
 
 
 def _headers(kind: str, name: str) -> dict[str, str]:
-    # Both forms: what older clients read, and what can spell every name.
+    # Both forms: a plain one for older clients, and an encoded one that can spell any name.
     plain, encoded = re.sub(r"[^A-Za-z0-9 ._-]", "_", name), quote(name, safe="")
     return {
         "content-type": kind,

@@ -14,7 +14,7 @@ _T = TypeVar("_T")
 
 
 class ClientDisconnectedError(Exception):
-    """The client has disconnected; there is nobody to answer."""
+    """The client has disconnected, so that there is nobody to answer."""
 
 
 async def unless_disconnected(receive: Receive, work: Coroutine[Any, Any, _T]) -> _T:
@@ -30,7 +30,7 @@ async def unless_disconnected(receive: Receive, work: Coroutine[Any, Any, _T]) -
     Raises:
         ClientDisconnectedError: The client disconnected first.
     """
-    # Done in this task, so that whatever the work holds is free when this returns.
+    # In this task, so that everything that the work holds is free when this function returns.
     here = asyncio.current_task()
     assert here is not None  # noqa: S101 - a coroutine of asyncio always runs in one
     has_left = False
@@ -53,7 +53,7 @@ async def unless_disconnected(receive: Receive, work: Coroutine[Any, Any, _T]) -
 
 
 class _Watch:
-    """Watch over a client of another server than ours."""
+    """Watch for a disconnect on a server other than ours."""
 
     def __init__(self, receive: Receive) -> None:
         self._receive = receive

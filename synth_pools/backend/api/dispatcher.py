@@ -60,12 +60,12 @@ _READING = ("GET", "HEAD")
 
 
 class Dispatcher:
-    """The ASGI endpoint; it never fails itself: an exception of a handler is answered as 500."""
+    """ASGI endpoint. It never fails itself: an exception of a handler is answered as 500."""
 
     def __init__(self, contract: Contract) -> None:
         require_complete(contract.operations)
         self._router = Router(contract.operations.values())
-        # Set while the application is up.
+        # None while the application is down.
         self.services: Services | None = None
         self.page: LivePage | None = None
 
@@ -104,17 +104,17 @@ class _Exchange:
         self._operation: Operation | None = None
         self._id = clock.new_id("req")
         self._begun = clock.monotonic()
-        # What it is counted as, where it is no operation.
+        # Name under which the request is counted if it is no operation.
         self._name = NO_OPERATION
 
     async def respond(self) -> None:
-        # In the task of this request, which ends with it.
+        # The value is set in the task of this request, and ends with it.
         REQUEST_ID.set(self._id)
         response: JSONResponse | TextResponse | BytesResponse | EventStreamResponse | ApiError
         try:
             response = await self._handle()
         except ApiError as error:
-            # Its frames know the documents that were at work.
+            # Drop the frames, which refer to the documents of the request.
             response = error.with_traceback(None)
         except ClientDisconnectedError:
             return
@@ -224,10 +224,10 @@ class _Exchange:
 
     @contextlib.contextmanager
     def _sending(self, reserved: Reservation | None) -> Iterator[Callable[[], None]]:
-        """Have the client cut if it is stalled where others wait; give the room back at the end.
+        """Disconnect a stalled client if others wait for room; release the room at the end.
 
         Yields:
-            What is to be called whenever the client has taken something.
+            A callback, to be called whenever the client has taken a piece.
         """
         if reserved is None:
             yield _nothing
@@ -245,7 +245,7 @@ class _Exchange:
         headers = {
             "content-type": "application/json",
             "x-request-id": self._id,
-            # What a container or a caller wrote is never to be taken for a page.
+            # Browsers must never show as a page what a container or a client wrote.
             "x-content-type-options": "nosniff",
         }
         if isinstance(response, TextResponse):
@@ -272,8 +272,8 @@ class _Exchange:
             chunks = self._in_its_room(response.chunks, response.reserved)
             await send_stream(self._receive, self._send, headers, chunks, response.status)
         except (ClientDisconnectedError, ContentGoneError, ContentsUnavailableError):
-            # Removed while it was sent, or out of reach: the response breaks off, and asking again
-            # tells why.
+            # The content was removed, or its storage failed, while it was sent. The response breaks
+            # off, and the next request reports why.
             pass
         except Exception:  # noqa: BLE001 - too late for a 500, here too
             self._log_failure()
@@ -309,7 +309,7 @@ class _Exchange:
     async def _each_in_room(
         self, chunks: AsyncGenerator[bytes, None]
     ) -> AsyncGenerator[bytes, None]:
-        """Have room for each large chunk until it is taken, and none between them."""
+        """Reserve room for each large chunk until it is taken, and none in between."""
         async with contextlib.aclosing(chunks):
             async for chunk in chunks:
                 reserved = None
@@ -317,7 +317,8 @@ class _Exchange:
                     try:
                         reserved = await self._services.room_to_send(len(chunk))
                     except ApiError:
-                        # The stream ends early; whoever goes on after its last event waits again.
+                        # The stream ends early; a client that resumes after its last event waits
+                        # again.
                         return
                 with self._sending(reserved) as on_taken:
                     for piece in in_pieces(chunk):
@@ -334,10 +335,10 @@ class _Exchange:
                 yield piece
 
     def _log_failure(self) -> None:
-        # No path and no body: ids and contents of requests are the caller's, not the log's.
+        # The log has no paths or bodies: ids and contents of requests belong to the caller.
         subject = "a request" if self._operation is None else self._operation.id
         _log.exception("%s failed (request %s)", subject, self._id)
 
 
 def _nothing() -> None:
-    """Do nothing: nobody is to be told, or this server cannot disconnect a client."""
+    """Do nothing: no callback is needed, or this server cannot disconnect a client."""

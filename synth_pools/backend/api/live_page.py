@@ -16,11 +16,11 @@ from synth_pools.ui.site import MOST_BODY_BYTES, PageRequest, Site
 
 
 class LivePage:
-    """The page of a backend.
+    """Page of a backend.
 
     Args:
-        services: The parts of the backend.
-        links: Issued the links that log in.
+        services: The services of the backend.
+        links: Issues log-in links.
     """
 
     def __init__(self, services: Services, links: LoginLinks) -> None:
@@ -29,7 +29,7 @@ class LivePage:
         self._site = Site(services.keys, self._sessions, links)
 
     def is_in_session(self, headers: Mapping[str, str]) -> bool:
-        """Tell whether a request comes from the page, from somebody who has logged in."""
+        """Return True if a request comes from the page, in a session of a logged-in user."""
         return self._sessions.admits(headers)
 
     async def respond(
@@ -38,7 +38,7 @@ class LivePage:
         """Respond to a request for one of the page's own paths.
 
         Raises:
-            ApiError: 413 for a body that no log-in has.
+            ApiError: 413 for a body that is too large for a log-in.
             ClientDisconnectedError: The client disconnected before the end of the body.
         """
         services = self._services
@@ -55,5 +55,5 @@ class LivePage:
 
 
 def new_links() -> LoginLinks:
-    """Make the links that log in, by the clock of the backend."""
+    """Make log-in links by the clock of the backend."""
     return LoginLinks(clock.unix_time, clock.url_safe_token)

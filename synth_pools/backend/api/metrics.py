@@ -19,7 +19,7 @@ _LIMITS = ("max_queued", "max_queued_per_pool", "max_streams")
 async def exposition(services: Services) -> bytes:
     """Write all metrics in Prometheus' text format.
 
-    The database is read in another thread: a scrape of a large one holds up nobody.
+    The database is read in another thread, so that a scrape of a large one delays nobody.
     """
     reading = Reading(
         version=__version__,
@@ -33,14 +33,14 @@ async def exposition(services: Services) -> bytes:
         containers=tuple(services.read_containers()),
         stored=None,
     )
-    # The log has what is wrong with it; whoever watches must learn that there is something.
+    # The log has the cause; whoever watches the metrics sees the state.
     with contextlib.suppress(StorageError):
         reading = replace(reading, stored=await services.database.read_apart(count))
     return await asyncio.to_thread(_written, reading)
 
 
 def _written(reading: Reading) -> bytes:
-    # Not at the start, which it would slow down for those who never scrape.
+    # Imported here, since the import would slow down the start of backends that are never scraped.
     from synth_pools.backend.metrics.prometheus import text_of
 
     return text_of(reading)

@@ -1,4 +1,4 @@
-"""Pagination of lists: their parameters, the names of a list, and pages of limited size."""
+"""Pagination of lists: parameters, names of a list, and pages of limited size."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ DEFAULT_LIMIT = 100
 
 @dataclass(frozen=True, slots=True)
 class Page:
-    """One page to be read: its scope, names, filter, position and size."""
+    """Page to be read: its scope, names, filter, position and size."""
 
     request: Request
     scope: str
@@ -39,11 +39,11 @@ class Page:
         measure: Callable[[Snapshot, int | None, int], Sequence[tuple[int, int]]],
         load: Callable[[Snapshot, Sequence[int]], list[str]],
     ) -> Response:
-        """Read items until the page has as many as were asked for, or is large enough.
+        """Read items until the page has as many as requested, or is large enough.
 
         Args:
-            measure: Gives the positions and the sizes of at most so many items before a position.
-            load: Gives the items at these positions as JSON texts.
+            measure: Returns positions and sizes of items before a position, up to a number of them.
+            load: Returns the items at these positions as JSON texts.
 
         Returns:
             The response, with a cursor if more items follow.
@@ -52,7 +52,7 @@ class Page:
             ApiError: 503 if there is no room for a large page.
         """
         services = self.request.services
-        # One more, to know whether anything follows.
+        # One more item shows whether another page follows.
         measured = await services.database.read(lambda db: measure(db, self.before, self.limit + 1))
         copies = 1 if self.later_name is None else 2
         seqs: list[int] = []
@@ -71,11 +71,11 @@ class Page:
 
 
 async def read_sized(request: Request, size: int, load: Callable[[Snapshot], str]) -> Response:
-    """Respond with what is read from the database: in a thread and with room if it is large.
+    """Respond with a text that is read from the database: in a thread and with room if it is large.
 
     Args:
         request: The request.
-        size: The bytes of the response, roughly.
+        size: The approximate size of the response in bytes.
         load: Reads it as JSON text.
 
     Raises:
@@ -88,15 +88,15 @@ async def read_sized(request: Request, size: int, load: Callable[[Snapshot], str
 async def read_with_room(
     request: Request, size: int, load: Callable[[Snapshot], _T]
 ) -> tuple[_T, Reservation | None]:
-    """Read something from the database for a response: in a thread if it is large.
+    """Read part of a response from the database: in a thread if it is large.
 
     Args:
         request: The request.
-        size: Its bytes, roughly.
+        size: Its approximate size in bytes.
         load: Reads it.
 
     Returns:
-        What was read, and its room if it is large.
+        The value, and its room if it is large.
 
     Raises:
         ApiError: 503 if there is no room.
@@ -116,12 +116,12 @@ def read_page(
     Args:
         request: The request.
         scope: The list's name, which a cursor must have been issued for.
-        resource: What it lists: later clients look for it under this name.
+        resource: The name under which older clients look for the items.
         states: The states that items can have.
 
     Returns:
-        The page; an empty one, to be sent, if no item can be on it: an unknown state, or a cursor
-        that was never issued.
+        The page; an empty response if no item can be on it, since the state is unknown or the
+        cursor was never issued.
     """
     later = later_name(request, resource)
     state = request.parameters.get("state")
@@ -150,7 +150,7 @@ def list_document(
 
 
 def later_name(request: Request, resource: str) -> str | None:
-    """Return the name under which a list is to come a second time; None for clients of `items`."""
+    """Return the second name of the items in a list; None for clients of `items`."""
     for preference in request.parameters.get("Prefer", "").split(","):
         name, _, value = preference.partition(";")[0].partition("=")
         if name.strip().lower() == "return" and value.strip().strip('"') == "minimal":

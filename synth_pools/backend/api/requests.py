@@ -33,9 +33,9 @@ from synth_pools.backend.services import Services
 
 _VERSIONS = frozenset({"1.0", "1.1", "2", "3"})
 _MERGE_PATCH = "application/merge-patch+json"
-# Parsing holds the interpreter's lock: of escapes, for up to 30 milliseconds a megabyte.
+# Parsing holds the interpreter's lock: escapes take up to 30 milliseconds a megabyte.
 _MOST_IN_A_THREAD = 1024 * 1024
-# A colon, a space and the end of the line.
+# Bytes of a colon, a space and the line end of each header.
 _BETWEEN = 4
 _HOST = re.compile(
     r"(?:\[(?P<address>[0-9A-Fa-f:.]+)\]|(?P<name>[A-Za-z0-9._~-]+))(?::[0-9]{1,5})?"
@@ -44,22 +44,22 @@ _HOST = re.compile(
 
 @dataclass(slots=True)
 class Request:
-    """One request, every part of it validated against openapi.yaml."""
+    """Request, every part of it validated against openapi.yaml."""
 
     services: Services
     operation: Operation
-    # Path, query and header parameters by name; those that were not sent are absent.
+    # Path, query and header parameters by name; parameters that were not sent are absent.
     parameters: dict[str, Any]
-    # None where there is none; the bytes are those that were sent.
+    # None without a body; `raw_body` has its bytes.
     body: Any
     raw_body: bytes
     base_url: str
     receive: Receive
-    # Of a large body.
+    # Memory reserved for a large body.
     reserved: Reservation | None = None
 
     def forget_body(self) -> None:
-        """Give back the memory of the body, which is needed no more."""
+        """Release the memory of the body, which is no longer needed."""
         self.body, self.raw_body = None, b""
         if self.reserved is not None:
             self.reserved.release()
@@ -79,11 +79,11 @@ def headers_of(scope: Scope) -> dict[str, str]:
 def check_head(scope: Scope, most_bytes: int) -> None:
     """Refuse an unknown version of HTTP and a head that is too large.
 
-    The parser counts a head only while it is incomplete: one that comes at once passes it.
+    The parser counts a head only while it is incomplete: a head in one packet passes it.
 
     Args:
         scope: The ASGI scope.
-        most_bytes: The limit of the request line and the headers together.
+        most_bytes: The limit on the request line and the headers together.
 
     Raises:
         ApiError: 400 for the version, 431 for the size.
@@ -111,16 +111,16 @@ def base_url_of(scope: Scope, headers: Mapping[str, str]) -> str:
 async def read_body(
     receive: Receive, headers: Mapping[str, str], limits: Limits, room: ByteBudget
 ) -> tuple[bytes, Reservation | None]:
-    """Read the whole body.
+    """Read the entire body.
 
     Args:
         receive: The request's ASGI channel.
         headers: The request's headers by lower-case name.
-        limits: Bytes and seconds that a body may take.
-        room: Room for those that are large.
+        limits: The largest size of a body, and the longest time for it.
+        room: Room for large bodies.
 
     Returns:
-        The body, and its room; None where it is small.
+        The body, and its room; None for a small one.
 
     Raises:
         ApiError: 413 if it is too large, 400 if it did not arrive in time, 503 if there is no room.
@@ -154,7 +154,7 @@ async def read_body(
                         reserved = await room.reserve(expected, limits.room_wait_seconds)
                     except NoRoomError:
                         error = no_room(limits.room_wait_seconds)
-                        # What still comes of the body is not read.
+                        # The rest of the body is not read.
                         error.headers["connection"] = "close"
                         raise error from None
                 if not message.get("more_body", False):
@@ -163,7 +163,7 @@ async def read_body(
                     return b"".join(chunks), reserved
     except TimeoutError:
         error = bad_request(f"The body did not arrive within {limit_seconds:g} seconds.")
-        # Nothing that still comes could be told from another request.
+        # Later bytes of the body could not be told from another request.
         error.headers["connection"] = "close"
         raise error from None
 
@@ -176,21 +176,21 @@ async def parse_body(
     *,
     is_patch: bool = False,
 ) -> Any:
-    """Parse a body that is not empty.
+    """Parse a body, which must not be empty.
 
     Args:
         raw: The body.
         headers: The request's headers by lower-case name.
-        limits: How deep it may be, and how many values it may hold.
-        workers: Where one is parsed that would hold up all others.
-        is_patch: Whether it may be declared as what it then is, a JSON merge patch.
+        limits: The greatest depth and number of values.
+        workers: Processes that parse bodies which would block the event loop.
+        is_patch: True if the body may be declared as a JSON merge patch.
 
     Returns:
         The JSON value.
 
     Raises:
         ApiError: 415 if it is not declared as JSON, 413 if it holds too many values, 400 if it is
-            no JSON.
+            not valid JSON.
     """
     media_type = headers.get("content-type", "").partition(";")[0].strip().lower()
     if media_type != "application/json" and not (is_patch and media_type == _MERGE_PATCH):
@@ -209,10 +209,10 @@ async def parse_body(
 
 
 def check_host(scope: Scope, headers: Mapping[str, str], allowed_hosts: Collection[str]) -> None:
-    """Refuse a host name that is neither this machine's nor allowed.
+    """Refuse a host name that is neither allowed nor a name of this machine.
 
     Args:
-        scope: The ASGI scope, which has the address that was connected to.
+        scope: The ASGI scope, which has the address that the client connected to.
         headers: The request's headers by lower-case name.
         allowed_hosts: Further names, in lower case.
 
@@ -226,7 +226,7 @@ def check_host(scope: Scope, headers: Mapping[str, str], allowed_hosts: Collecti
     name = _name(header)
     if name == "localhost" or name.endswith(".localhost") or name in allowed_hosts:
         return
-    # The address of the connection itself: no other can be right, whatever a proxy may say.
+    # The address of the connection itself: no other is right, whatever a proxy may say.
     called = str((scope.get("server") or ("127.0.0.1",))[0])
     if not _is_same_host(name, called):
         raise forbidden_host(name)
@@ -242,7 +242,7 @@ def _is_same_host(name: str, called: str) -> bool:
 
 
 def _is_loopback(address: IpAddress) -> bool:
-    # Whether ::ffff:127.0.0.1 is one, too, depends on the version of Python.
+    # Python versions differ on whether ::ffff:127.0.0.1 is a loopback address.
     return address.is_loopback and plain(address) is address
 
 

@@ -1,4 +1,4 @@
-"""Responses: their kinds, and how each is sent over ASGI."""
+"""Responses: their kinds, and how each of them is sent over ASGI."""
 
 from __future__ import annotations
 
@@ -15,25 +15,25 @@ from synth_pools.backend.domain import json_text
 from synth_pools.backend.resources.byte_budget import Reservation
 from synth_pools.backend.storage.event_logs import Subject
 
-# Of a large body: what a client does not read is kept for it no more than twice.
+# Size of one piece of a large body: two of them are in memory for a client that does not read.
 PIECE_BYTES = 64 * 1024
 
 
-# Made for each rollout: a frozen one takes three times as long.
+# Not frozen: that would take three times as long, for each rollout.
 @dataclass(slots=True)
 class JSONResponse:
-    """A response whose body is JSON text."""
+    """Response whose body is JSON text."""
 
     status: int
     body: bytes
     headers: dict[str, str] = field(default_factory=dict)
-    # Of a large one, where it was reserved before it was made.
+    # Memory of a large body, if it was reserved before the body was made.
     reserved: Reservation | None = None
 
 
 @dataclass(frozen=True, slots=True)
 class TextResponse:
-    """A response for a path that is no operation of openapi.yaml."""
+    """Response for a path that is no operation of openapi.yaml."""
 
     body: bytes
     content_type: str
@@ -43,18 +43,18 @@ class TextResponse:
 
 @dataclass(frozen=True, slots=True)
 class BytesResponse:
-    """A response that is no JSON; sent as it is made."""
+    """Response in another format than JSON, sent as it is made."""
 
     status: int
     headers: dict[str, str]
     chunks: AsyncGenerator[bytes, None]
-    # Of what it holds until the last of them is sent.
+    # Memory reserved until the last chunk is sent.
     reserved: Reservation | None = None
 
 
 @dataclass(frozen=True, slots=True)
 class EventStreamResponse:
-    """A stream of server-sent events."""
+    """Stream of server-sent events."""
 
     subject: Subject
     pieces: AsyncGenerator[bytes, None]
@@ -69,7 +69,7 @@ def json_response(document: Any, status: int = 200) -> JSONResponse:
 
 
 def created_response(document: Any, *path: str) -> JSONResponse:
-    """Respond with what was made, and with where it is: the segments of its path below `/v1`."""
+    """Respond with a new object, and with its location: the segments of its path below `/v1`."""
     location = "/".join(("/v1", *(quote(segment, safe="") for segment in path)))
     body = json_text.dumps(document).encode("ascii")
     return JSONResponse(201, body, {"location": location})
@@ -100,14 +100,14 @@ async def send_large(
     body: bytes,
     on_taken: Callable[[], None],
 ) -> None:
-    """Send a large body in pieces, each once the client has taken those before it.
+    """Send a large body in pieces, each after the client has taken the one before.
 
     Args:
         send: The response's ASGI channel.
         status: The status.
         headers: The headers.
         body: The body.
-        on_taken: Called for each piece.
+        on_taken: Called after each piece.
     """
     await send(_start(status, {**headers, "content-length": str(len(body))}))
     sent = 0
@@ -134,7 +134,7 @@ async def send_stream(
     chunks: AsyncGenerator[bytes, None],
     status: int = 200,
 ) -> None:
-    """Send chunks as they come.
+    """Send chunks as they are made.
 
     Args:
         receive: The request's ASGI channel, watched for a disconnect.

@@ -1,7 +1,7 @@
 """Routing of raw paths to operations.
 
-The segments are split before they are decoded: a `%2F` in an id stays part of the id and can never
-select another operation. The path of an artifact alone may have its slashes as they are.
+The segments are split before they are decoded: a `%2F` in an id stays part of the id and cannot
+select another operation. Only the path of an artifact may have plain slashes.
 """
 
 from __future__ import annotations
@@ -12,7 +12,7 @@ from urllib.parse import unquote_to_bytes
 from synth_pools.backend.domain.errors import method_not_allowed, not_found
 from synth_pools.backend.domain.openapi import Operation
 
-# The parameter that takes all segments from its own on.
+# Parameter that takes all remaining segments.
 _TAKES_THE_REST = "artifact_path"
 
 
@@ -21,13 +21,13 @@ class _Node:
 
     def __init__(self) -> None:
         self.children: dict[bytes, _Node] = {}
-        # The name of the path parameter at this place, and what follows it.
+        # Name of the path parameter at this position, and the node after it.
         self.placeholder: tuple[str, _Node] | None = None
         self.operations: dict[str, Operation] = {}
 
 
 class Router:
-    """The operations as a tree of path segments."""
+    """Tree of operations by path segments."""
 
     def __init__(self, operations: Iterable[Operation]) -> None:
         self._root = _Node()
@@ -45,7 +45,7 @@ class Router:
             The operation, and its path parameters, decoded.
 
         Raises:
-            ApiError: 404 if there is nothing at the path, 405 if it has other methods.
+            ApiError: 404 if there is no such path, 405 if the path has other methods.
         """
         node: _Node | None = self._root
         values: dict[str, str] = {}

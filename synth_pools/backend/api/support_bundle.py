@@ -1,4 +1,4 @@
-"""Support bundles: one archive with all that is known of a rollout, secrets redacted."""
+"""Support bundles: one archive of everything stored about a rollout, secrets redacted."""
 
 from __future__ import annotations
 
@@ -41,9 +41,9 @@ _log = logging.getLogger(__name__)
 
 _IN_MEMORY_BYTES = 4 * 1024 * 1024
 _PIECE_BYTES = 128 * 1024
-# Each is as long as `max_event_bytes` at most.
+# Each event has at most `max_event_bytes`.
 _EVENTS_AT_ONCE = 16
-# In characters, up to which a document is indented.
+# Longest document, in characters, that is indented.
 _SHORT = 64 * 1024
 
 _PACKAGES = ("starlette", "uvicorn", "httptools", "httpx", "jsonschema-rs", "synth-containers")
@@ -69,14 +69,14 @@ what has the form of a key. Nobody can know every secret: read it before you pas
 async def make_bundle(
     request: Request, rollout_id: str
 ) -> tuple[Iterator[bytes], int, Reservation]:
-    """Make the bundle of a rollout, whole, before its first byte is sent.
+    """Make the complete bundle of a rollout before its first byte is sent.
 
     Args:
         request: The request.
         rollout_id: The rollout.
 
     Returns:
-        The archive in pieces, its size in bytes, and room for what of it is in memory.
+        The archive in pieces, its size in bytes, and the memory reserved for it.
 
     Raises:
         ApiError: 503 if there is no room for it, or it cannot be written to the temporary folder.
@@ -113,7 +113,7 @@ async def make_bundle(
 
 
 async def _redacted(workers: Workers, text: str, secrets: Sequence[str]) -> str:
-    """Redact a document that may be large: in a process then, since it takes many seconds."""
+    """Redact a document; a large one, which may take many seconds, in another process."""
     if len(text) > json_text.LARGE:
         return await workers.run(redacted_text, text, secrets)
     return await asyncio.to_thread(redacted_text, text, secrets)
@@ -124,20 +124,20 @@ def redacted_text(text: str, secrets: Sequence[str]) -> str:
 
     Args:
         text: The document as JSON text.
-        secrets: Texts that are secrets wherever they stand.
+        secrets: Texts that are secrets in any place.
 
     Returns:
-        The same as JSON text, to be read by people if it is short.
+        The redacted JSON text, indented for human readers if it is short.
     """
     document = Redactor(secrets).document(json.loads(text))
-    # Indented, what is nested a hundred times is a hundred times as long.
+    # Indented, a document that is nested a hundred times is a hundred times as long.
     indent = 2 if len(text) <= _SHORT else None
-    # ASCII, because a lone surrogate is a character of JSON too.
+    # ASCII, because a lone surrogate is a JSON character too.
     return f"{json.dumps(document, indent=indent)}\n"
 
 
 def _measure(db: Snapshot, rollout_id: str) -> tuple[Row, int]:
-    """Return a rollout without what may be large in it, and the bytes of what will be read."""
+    """Return a rollout without its large fields, and the number of bytes to be read."""
     rollout = find_head(db, rollout_id)
     sizes = (
         size_of(db, rollout_id),
@@ -150,10 +150,10 @@ def _measure(db: Snapshot, rollout_id: str) -> tuple[Row, int]:
 def _read_documents(
     db: Snapshot, services: Services, rollout_id: str, base_url: str
 ) -> tuple[dict[str, Callable[[], str]], list[str]]:
-    """Read what the bundle holds.
+    """Read the parts of the bundle.
 
     Returns:
-        Each document, to be made as JSON text when it is its turn, and the secrets that are known.
+        A maker of the JSON text of each document, and the known secrets.
     """
     rollout = find_rollout(db, rollout_id)
     pool = find_pool(db, rollout["pool_id"])
@@ -182,7 +182,7 @@ def _read_documents(
 
 
 def _rollout_alone(rollout: Row) -> str:
-    """Return a rollout as JSON text without what is in a file of its own."""
+    """Return a rollout as JSON text, without the parts that have their own files."""
     fields = {name: rollout[name] for name in rollout.keys()}  # noqa: SIM118 - a row is no mapping
     document = json.loads(rollout_document({**fields, "request": "null", "result": "null"}))
     del document["request"], document["result"]
@@ -205,7 +205,7 @@ def _versions(services: Services) -> dict[str, Any]:
 
 
 def _own_secrets(services: Services) -> Iterator[str]:
-    """Give every secret that this backend was started with."""
+    """Yield every secret that this backend was started with."""
     settings = services.settings
     yield from services.keys.secrets()
     if settings.store is not None:
@@ -217,7 +217,7 @@ def _own_secrets(services: Services) -> Iterator[str]:
 
 
 def _process_secrets(pool: dict[str, Any]) -> Iterator[str]:
-    """Give the variables of a pool's processes, which these may have written somewhere."""
+    """Yield the environment values of a pool's processes, which these may have written anywhere."""
     for start in ("process", "image"):
         fields = pool["config"].get(start)
         env = fields.get("env") if isinstance(fields, dict) else None
@@ -238,7 +238,7 @@ def _write_events(lines: IO[bytes], events: Sequence[Event], redactor: Redactor)
 
 
 def _drop(file: IO[bytes]) -> None:
-    # Closing writes what is not written yet, and the disk may be full.
+    # Closing flushes the file, and the disk may be full.
     with contextlib.suppress(OSError):
         file.close()
 

@@ -1,4 +1,4 @@
-"""Attempts at a rollout: the request that is sent, and the decision on another one."""
+"""Attempts at a rollout: the request that is sent, and the decision whether another one follows."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ from synth_pools.backend.domain.definitions import (
 )
 from synth_pools.backend.domain.target import TargetError
 
-# Keys of a request that are about the pool and the creation, not about the container.
+# Keys of a request that concern the pool and the creation, not the container.
 _NOT_FOR_CONTAINERS = frozenset({"pool_id", "mode"})
 
 _LONGEST_TIMEOUT = 86_400
@@ -27,9 +27,9 @@ _LONGEST_PAUSE = 5.0
 
 
 def timeout_of(limits: Any) -> float | None:
-    """Return the time limit that an object of limits or settings names; None if it names none.
+    """Return the time limit in an object of limits or settings; None if it has none.
 
-    Bodies in a container's own terms may hold anything here: what is no limit of ours is none.
+    A body of a container's own format may hold any value here; invalid limits are ignored.
     """
     value = limits.get("timeout_seconds") if isinstance(limits, dict) else None
     if json_text.is_number(value) and 0 < value <= _LONGEST_TIMEOUT:
@@ -43,15 +43,15 @@ def limit_seconds(view: Mapping[str, Any], request_limits: object, default_secon
 
 
 def most_attempts_of(limits: Any) -> int:
-    """Return the number of times that a rollout may be sent to a container."""
+    """Return the highest number of attempts at a rollout."""
     value = limits.get("max_attempts") if isinstance(limits, dict) else None
     return max(1, min(int(value), _MOST_ATTEMPTS)) if json_text.is_number(value) else 1
 
 
 def is_address_of(view: Mapping[str, Any], url: str | None) -> bool:
-    """Return whether a pool, by its view, has its rollouts sent to an address.
+    """Return whether a pool, by its view, sends its rollouts to an address.
 
-    Another backend may have changed the pool, and the balancer of this one not know it yet.
+    Another backend may have changed the pool without the balancer of this one having read it.
 
     Args:
         view: The view of the pool.
@@ -63,25 +63,25 @@ def is_address_of(view: Mapping[str, Any], url: str | None) -> bool:
     return url in urls if urls else url is None
 
 
-# Made for each rollout: a frozen one takes three times as long.
+# Not frozen: that would take three times as long, for each rollout.
 @dataclass(slots=True)
 class Attempt:
-    """Data to run a rollout with, as it was when this attempt started."""
+    """Snapshot of the data that a rollout runs with, taken at the start of this attempt."""
 
     rollout_id: str
     request: dict[str, Any]
     number: int
     container_url: str | None
-    # The variable that holds the key of the container.
+    # The environment variable with the container's key.
     key_env: str | None
     limit_seconds: float
-    # Whether the container is asked for the end of it, instead of waited for.
+    # True if the container is polled for the result, instead of answering with it.
     is_async: bool
-    # What the container is asked to keep of it.
+    # The events that the container is asked to keep.
     telemetry: Mapping[str, Any] | None
-    # Sent before the backend restarted; its container may have it still.
+    # Sent before the backend restarted, so that its container may still have it.
     is_resumed: bool
-    # The number of the backend that makes it; None where there is only one.
+    # The number of the backend that makes it; None if there is only one.
     owner: int | None = None
 
     @classmethod
@@ -127,7 +127,7 @@ class Attempt:
 
     @property
     def payload(self) -> dict[str, Any]:
-        """The JSON object that the container is sent."""
+        """The JSON object that is sent to the container."""
         fields = {key: self.request[key] for key in self.request if key not in _NOT_FOR_CONTAINERS}
         mode = "async" if self.is_async else "sync"
         more = {} if self.telemetry is None else {"telemetry": self.telemetry}
@@ -144,10 +144,10 @@ class Attempt:
 
 
 def _is_its_fault(error: TargetError) -> bool:
-    """Return True if the container broke down, not if it took long, refused or talked nonsense."""
+    """Return True if the container broke down; False if it was slow or gave a bad answer."""
     cause = error.details.get("cause")
     if error.code == "container_unreachable":
-        # Every container of the pool is sent the same key.
+        # Every container of the pool gets the same key.
         return cause not in (MISSING_KEY, FORBIDDEN_KEY)
     if error.code == "container_bad_response":
         return cause is not None

@@ -21,21 +21,21 @@ class BackgroundTasks:
         """Run a coroutine; after `close` it is closed and never runs.
 
         Args:
-            work: What to do. An exception that leaves it is logged.
+            work: The coroutine. An exception that leaves it is logged.
         """
         if self._closed:
             work.close()
             return
         task = asyncio.create_task(work)
-        # The event loop itself keeps no task from being collected.
+        # The event loop itself keeps no reference to a task.
         self._tasks.add(task)
         task.add_done_callback(self._ended)
 
     async def close(self, limit_seconds: float) -> None:
-        """Take nothing more, cancel what runs, and wait for the end of it.
+        """Accept no more tasks, cancel the running ones, and wait for their end.
 
         Args:
-            limit_seconds: How long to wait at most.
+            limit_seconds: The longest wait.
         """
         self._closed = True
         await cancel_all(self._tasks, limit_seconds)
@@ -47,11 +47,11 @@ class BackgroundTasks:
 
 
 async def cancel_all(tasks: Collection[asyncio.Task[None]], limit_seconds: float) -> None:
-    """Cancel tasks and wait for the end of them.
+    """Cancel tasks and wait for their end.
 
     Args:
-        tasks: The tasks; those that have ended already are no obstacle.
-        limit_seconds: How long to wait at most; the log tells how many took longer.
+        tasks: The tasks, of which some may be done.
+        limit_seconds: The longest wait; tasks that take longer are logged.
     """
     tasks = list(tasks)
     for task in tasks:

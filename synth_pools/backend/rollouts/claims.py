@@ -10,7 +10,7 @@ from synth_pools.backend.storage.database import Database, Transaction
 
 
 class SharedQueues:
-    """Queues of all pools in a database that other backends use, too.
+    """Queues of all pools in a database that other backends share.
 
     Args:
         database: The database.
@@ -25,7 +25,7 @@ class SharedQueues:
         Args:
             pool_id: The pool.
             most: The most rollouts.
-            take: Called with the claim at its commit, if this backend may still have it.
+            take: Called with the claim at its commit, unless this backend has lost it.
 
         Raises:
             StorageError: The database cannot be used.
@@ -38,6 +38,6 @@ class SharedQueues:
         await self._database.write(work, inline=True)
 
     def _take(self, take: Callable[[Claim], None], claimed: Claim, owner: int | None) -> None:
-        # Else it was taken over meanwhile, together with all that this backend had.
+        # Without its number this backend has lost all its claims to others.
         if owner == self._database.owner:
             take(claimed)

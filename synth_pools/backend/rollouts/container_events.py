@@ -1,4 +1,4 @@
-"""Events that a container tells of a rollout, put into the rollout's own while it runs."""
+"""Events that a container reports of a rollout, stored among the rollout's own while it runs."""
 
 from __future__ import annotations
 
@@ -21,18 +21,18 @@ from synth_pools.backend.storage.rollouts import container_position
 
 _log = logging.getLogger(__name__)
 
-# Most rollouts of a second or less cost no request.
+# Most rollouts that take a second or less cost no request.
 _FIRST_PAUSE = 0.5
 _LONGEST_PAUSE = 2.0
 _PAGE = 100
-# How often in a row a container may tell nothing of the rollout before it is left alone.
+# Responses in a row without events of the rollout, after which the container is not asked again.
 _TRIES = 3
-# How long the end of a rollout waits for the last of its events.
+# Longest wait for the last events at the end of a rollout.
 _LAST_SECONDS = 2.0
 
 
 class _Stored(NamedTuple):
-    """Page that was stored: its length, and whether more events are there already."""
+    """Page that was stored: its length, and whether more events exist already."""
 
     events: int
     has_more: bool
@@ -42,11 +42,11 @@ class AgentEvents:
     """Agent events of one rollout in the database.
 
     Args:
-        database: Where events are stored.
-        notifier: Told of each.
+        database: Stores the events.
+        notifier: Notified of each event.
         settings: The limits of their number and their size.
         rollout_id: The rollout.
-        owner: The number of the backend that runs it; None where there is only one.
+        owner: The number of the backend that runs it; None if there is only one.
     """
 
     def __init__(
@@ -65,18 +65,18 @@ class AgentEvents:
         self._owner = owner
 
     async def report(self, data: dict[str, Any]) -> None:
-        """Store what a target reports by itself; its number is the target's own affair."""
+        """Store an event that a target reports by itself; its sequence number is ignored."""
         text = within(json_text.dumps(data), self._most_bytes)
         await self._database.write_until_stored(partial(self._append, [text]), inline=True)
 
     async def position(self) -> tuple[int, bool]:
-        """Return the last position that is stored, and whether more events are wanted."""
+        """Return the last stored position, and whether more events are accepted."""
         read = partial(container_position, rollout_id=self._rollout_id)
         last, count = await self._database.read_until_there(read)
         return last, count < self._most_events
 
     async def store(self, events: list[dict[str, Any]]) -> bool:
-        """Store what a container tells; False where no more of it is wanted."""
+        """Store events of a container; False if no more of them are accepted."""
         texts = [event_text(event, self._most_bytes) for event in events]
 
         def append(tx: Transaction) -> bool:
@@ -94,14 +94,14 @@ class AgentEvents:
 class ContainerEvents:
     """Context in which the events of one attempt are followed.
 
-    It never fails, and never takes long: whatever goes wrong with its events, the rollout goes on.
+    It never fails or takes long: the rollout goes on whatever happens to its events.
 
     Args:
         target: The container.
         rollout_id: The rollout.
-        events: Where what came is stored.
-        is_expected: Whether the container was asked to keep events: then it is asked for them
-            however short the rollout was.
+        events: Stores the events.
+        is_expected: True if the container was asked to keep events: then they are read even for a
+            short rollout.
     """
 
     def __init__(
@@ -137,7 +137,7 @@ class ContainerEvents:
         if self._task is not None:
             self._task.cancel()
             await asyncio.wait([self._task])
-        # A container that fails has nothing more to tell.
+        # A container that fails has no more events.
         is_kept = self._is_expected or self._target.keeps_events() is True
         if kind is None and is_kept and not self._is_done:
             try:
@@ -168,7 +168,7 @@ class ContainerEvents:
             try:
                 page = await self._read_page()
             except TargetError as error:
-                # One that is silent may be busy with this very rollout.
+                # A silent container may be busy with this very rollout.
                 page, tries = None, _TRIES if error.code == "container_timeout" else tries - 1
             else:
                 tries = tries - 1 if page is None else _TRIES
@@ -192,7 +192,7 @@ class ContainerEvents:
             has_more = page.has_more and page.events > 0
 
     async def _read_page(self) -> _Stored | None:
-        """Store one page; None where the container tells nothing of this rollout."""
+        """Store one page; None if the container knows no events of this rollout."""
         if self._after is None:
             self._after, is_wanted = await self.stored.position()
             self._is_done = not is_wanted
@@ -204,7 +204,7 @@ class ContainerEvents:
             try:
                 is_wanted = await asyncio.shield(storing)
             except asyncio.CancelledError:
-                # What is stored must not be asked for once more.
+                # Do not request stored events again.
                 await asyncio.wait([storing])
                 raise
             finally:

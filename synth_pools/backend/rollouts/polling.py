@@ -1,7 +1,7 @@
-"""Polling of a container for a rollout that it was sent, to its end.
+"""Polling of a container for a rollout until it ends.
 
-So it is done with all rollouts of a pool that submits them asynchronously, and with any that was
-sent before the backend restarted.
+Rollouts of pools with asynchronous submission are polled, and rollouts that were sent before the
+backend restarted.
 """
 
 from __future__ import annotations
@@ -15,11 +15,11 @@ from synth_pools.backend.resources.byte_budget import timeout
 
 _FIRST_PAUSE = 0.1
 _LONGEST_PAUSE = 2.0
-# However late it is: it may have ended in time.
+# Even a late poll gets this long, since the rollout may have ended in time.
 _SHORTEST_LIMIT = 1.0
 
-# How often in a row a container may answer nonsense, or nobody answer, before it is given up: it
-# may have been restarted together with the backend, and then come up a little later.
+# Failed polls in a row before the container is given up: it may have been restarted together with
+# the backend, and come up a little later.
 _TRIES = 6
 
 _PENDING = frozenset(
@@ -29,16 +29,16 @@ _PENDING = frozenset(
 
 
 async def follow(target: Target, rollout_id: str, limit_seconds: float) -> Answer | None:
-    """Return the answer once the rollout has ended; None where the container does not know it.
+    """Return the answer at the end of the rollout; None if the container does not know it.
 
     Args:
         target: The container.
         rollout_id: The rollout.
-        limit_seconds: How long to wait for the end; a moment where it is 0 or less.
+        limit_seconds: The longest wait; a moment if it is 0 or less.
 
     Raises:
-        TargetError: `container_timeout` where it has not ended after this time, else what went
-            wrong several times in a row.
+        TargetError: `container_timeout` if the rollout has not ended in time, else the error of
+            several polls in a row.
     """
     try:
         async with timeout(max(limit_seconds, _SHORTEST_LIMIT)):
@@ -58,7 +58,7 @@ async def _follow(target: Target, rollout_id: str) -> Answer | None:
         try:
             answer = await target.look_up(rollout_id)
         except TargetError as error:
-            # One that is silent may be busy with this very rollout: many cannot do both at once.
+            # A silent container may be busy with this very rollout: many cannot do both at once.
             tries = _TRIES if error.code == "container_timeout" else tries - 1
             if tries == 0:
                 raise
@@ -73,9 +73,9 @@ async def _follow(target: Target, rollout_id: str) -> Answer | None:
 
 
 def is_accepted(answer: Answer) -> bool:
-    """Return True if a container says that it has taken a rollout that has not ended.
+    """Return True if a container has accepted a rollout that has not ended.
 
-    202 says so by itself, where the document tells no state.
+    Status 202 alone says so, if the document has no state.
     """
     return is_pending(answer) or (
         answer.status == 202 and not is_answer("get_rollout", answer.document)
@@ -89,6 +89,6 @@ def is_pending(answer: Answer) -> bool:
 
 
 def _is_about(document: dict[str, Any], rollout_id: str) -> bool:
-    """Return True if it is the state of this rollout, not some page that is there for any path."""
+    """Return True for the state of this rollout, not a page that is served at any path."""
     same = document.get("rollout_id", rollout_id) == rollout_id
     return same and is_answer("get_rollout", document)

@@ -1,4 +1,4 @@
-"""Recovery of rollouts that ran on a process which ended together with the backend."""
+"""Recovery of rollouts whose container ended together with the backend."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ def lost() -> TargetError:
 
 
 def is_lost(db: Executes, rollout: Row, pool: Pool) -> bool:
-    """Return True if a rollout that ran when the backend ended was with a process of its pool."""
+    """Return True if a running rollout was on a process that ended with the backend."""
     if rollout["attempt_url"] in (None, *container_urls(pool.view)):
         return False
     if not starts_containers(pool.view):
@@ -30,13 +30,13 @@ def is_lost(db: Executes, rollout: Row, pool: Pool) -> bool:
     try:
         task = find_task(db, pool.id, rollout["task_id"])
     except ApiError:
-        # Where that had it sent, nobody knows any more: it is asked for where it was.
+        # The address of the deleted task is unknown: the container that had the rollout is asked.
         return False
     return task_container_url(task) is None
 
 
 def end_lost(tx: Transaction, pool: Pool) -> list[Row]:
-    """Fail the lost rollouts of a pool that may not be sent again, before a container is up.
+    """Fail the lost rollouts of a pool that allow no further attempt, before a container is up.
 
     Args:
         tx: The transaction.

@@ -1,7 +1,7 @@
 """Results of rollouts, read from a target's answer: state, reward, usage and artifacts.
 
-Containers of several generations answer in several ways, and any of them may answer nonsense in
-any field; what cannot be understood is left out, the whole answer is kept as the result anyway.
+Containers of several generations answer in different formats, and may answer nonsense in any field.
+Fields that cannot be parsed are left out; the result keeps the complete answer anyway.
 """
 
 from __future__ import annotations
@@ -26,7 +26,7 @@ _FAILED_STATES = frozenset(
 _SUCCESS_STATES = frozenset({"success", "succeeded", "completed", "ok"})
 _MESSAGE_LIMIT = 2000
 
-# Where containers report the reward: a field of the answer, or of an object in it.
+# Places of the reward in an answer: a field, or a field of an object in it.
 _REWARDS = (
     ("metrics", "outcome_reward"),
     ("reward_info", "outcome_reward"),
@@ -43,7 +43,7 @@ _USAGE = frozenset({*_INPUT_TOKENS, *_OUTPUT_TOKENS, *_COSTS, "provider_costs"})
 
 
 async def interpret_politely(answer: Answer, settings: Settings, workers: Workers) -> RolloutResult:
-    """Return the result that an answer means; a large one is taken apart in another process."""
+    """Return the result in an answer; a large answer is parsed in another process."""
     if answer.is_whole:
         return interpret(answer, settings)
     result = await workers.run(
@@ -53,12 +53,12 @@ async def interpret_politely(answer: Answer, settings: Settings, workers: Worker
 
 
 def _interpret_raw(raw: bytes, sent: int, received: int, limits: Limits) -> RolloutResult:
-    # It was parsed once already, and so it holds no more than it may.
+    # Parsed before, so that its number of values is within the limit.
     return interpret(Answer(json_text.loads(raw), raw, sent, received), limits)
 
 
 def interpret(answer: Answer, settings: Limits) -> RolloutResult:
-    """Return the result that an answer means; one with too many artifacts is a failure."""
+    """Return the result in an answer; one with too many artifacts is a failure."""
     document = answer.document
     try:
         extracted = extract(document, settings)
@@ -101,14 +101,14 @@ def _excerpt(document: Mapping[str, Any]) -> Any:
 
 
 def within(text: str, most_bytes: int) -> str:
-    """Return JSON for an event, or its size where that is too large."""
+    """Return JSON for an event, or its size if it is too large."""
     if len(text) <= most_bytes:
         return text
     return f'{{"truncated":true,"size_bytes":{len(text)}}}'
 
 
 def event_text(event: Mapping[str, Any], most_bytes: int) -> str:
-    """Return JSON for an event of a container; one that is too large keeps its place alone."""
+    """Return JSON for an event of a container; of a large one only the sequence number."""
     text = json_text.dumps(event)
     if len(text) <= most_bytes:
         return text
@@ -135,14 +135,14 @@ def _failure_error(document: Mapping[str, Any], most_bytes: int) -> str:
     message = message[:_MESSAGE_LIMIT]
     error_text = failure("container_failed", message, details).error
     if len(error_text) > most_bytes:
-        # It is told by an event; the whole answer is in the result.
+        # The event has the error; the result keeps the complete answer.
         shorter = {"truncated": True, "size_bytes": len(error_text)}
         error_text = failure("container_failed", message, shorter).error
     return error_text
 
 
 def _usage(answer: Answer) -> dict[str, Any]:
-    """Return the usage that the container reports, and the bytes seen on the wire."""
+    """Return the usage that the container reports, and the bytes on the wire."""
     document = answer.document
     summary = _object(document, "summary")
     sources = [
@@ -153,7 +153,7 @@ def _usage(answer: Answer) -> dict[str, Any]:
             _object(document, "metrics"),
             summary,
         )
-        # Most containers report next to nothing.
+        # Most containers report almost nothing.
         if not _USAGE.isdisjoint(source)
     ]
     costs = (_object(source, "provider_costs") for source in sources)

@@ -37,7 +37,7 @@ from synth_pools.backend.storage.rollouts import find_rollout
 
 
 class _NotSentError(Exception):
-    """A rollout did not reach its container, since nobody listened."""
+    """A rollout did not reach its container, since nobody listens there."""
 
     def __init__(self, error: TargetError) -> None:
         super().__init__(error.message)
@@ -49,13 +49,13 @@ class Runner:
 
     Args:
         settings: The settings of the backend.
-        database: Where rollouts are stored.
-        contents: Where the contents of their artifacts are stored.
-        notifier: Told of every change of a rollout.
-        containers: The client that containers are called with.
+        database: Stores rollouts.
+        contents: Stores the contents of their artifacts.
+        notifier: Notified of every change of a rollout.
+        containers: The client for calls to containers.
         balancer: Gives each attempt a container of the pool.
-        background: Tells containers to give up what nobody waits for any more.
-        workers: Where large answers are taken apart.
+        background: Asks containers to give up rollouts that were cancelled.
+        workers: Processes that parse large answers.
     """
 
     def __init__(
@@ -81,10 +81,9 @@ class Runner:
         self._echo = EchoTarget()
 
     def target(self, container_url: str | None, key_env: str | None) -> Target:
-        """Return the target at an address, which gets the key that the variable holds.
+        """Return the target at an address, with the key in an environment variable.
 
-        403 where the policy of this backend refuses one of them, `TargetError` where there is no
-        such key.
+        403 if the policy of this backend refuses either, `TargetError` if there is no such key.
         """
         return self._echo if container_url is None else self._containers.at(container_url, key_env)
 
@@ -96,25 +95,26 @@ class Runner:
     async def run(
         self, pool_id: str, rollout_id: str, start: StartedAttempt | None = None
     ) -> RunEnd:
-        """See a rollout to its end: one that waits, or one that ran when the backend ended.
+        """Run a rollout to its end: a waiting one, or one that ran when the backend ended.
 
-        Cancelled where the rollout was cancelled: the container is told then, in the background.
+        The task is cancelled with the rollout; the container is asked to give it up in the
+        background.
 
         Args:
             pool_id: The pool of the rollout.
             rollout_id: The rollout.
-            begun: Its first attempt, if that is stored already.
+            start: Its first attempt, if that is stored already.
 
         Returns:
-            Whether it has ended, or is to wait again since its pool is not active.
+            Whether it has ended, or waits again since its pool is not active.
         """
-        # All that is written here has happened already or is promised: a full disk delays it only.
+        # Every write here records a fact or a promise, so a full disk may only delay it.
         write = self._database.write_until_stored
-        # What it writes is refused once the rollout is another backend's.
+        # The writes are refused once another backend owns the rollout.
         owner = self._database.owner if start is None else start.attempt.owner
         if owner is None and self._database.is_shared:
             raise FencedError(rollout_id)
-        # Where it broke down, and what was wrong there the last time.
+        # Addresses of failed attempts, and the last error.
         tried: list[str] = []
         error: TargetError | None = None
         waiting = ContainerWait(self, pool_id, rollout_id)
@@ -153,7 +153,7 @@ class Runner:
                     failed, is_awaited = refused.error, _tell(lease, refused.error)
                     failed.with_traceback(None)
                 except TargetError as broken:
-                    # Its frames know the answer, which may be large.
+                    # Drop the frames, which refer to the answer, which may be large.
                     failed, is_awaited = broken.with_traceback(None), False
                     _tell(lease, broken)
             if is_awaited and waiting.may_go_on(attempt, failed):
@@ -175,11 +175,11 @@ class Runner:
         return RunEnd.DONE
 
     def interrupt(self, pool_id: str | None) -> None:
-        """Have those put back that wait for a container of a pool, or of any (None)."""
+        """Put back the rollouts that wait for a container of a pool, or of any (None)."""
         self._balancer.interrupt(pool_id)
 
     def outage(self, pool_id: str) -> Outage | None:
-        """Return since when nobody listens at any address of a pool; None where it is not so."""
+        """Return the outage of a pool of which no address listens; None if there is none."""
         return self._balancer.outage(pool_id)
 
     async def waited_and_limit(self, rollout_id: str) -> tuple[float, float]:
@@ -215,7 +215,7 @@ class Runner:
 
     async def _store(self, end: End) -> None:
         is_small = len(end.result.result) <= json_text.LARGE
-        # In a folder that backends share each content is looked for once more.
+        # In a folder that several backends share, each content is checked for once more.
         is_looked_for = bool(end.result.contents) and end.owner is not None
         if is_small and (self._contents.is_remote or not is_looked_for):
             await self._database.write_together_until_stored(
@@ -226,7 +226,7 @@ class Runner:
             await self._database.write_until_stored(finish, inline=is_small)
 
     async def _result_of(self, attempt: Attempt) -> RolloutResult:
-        """Return the result of an attempt; `TargetError` where no usable answer came."""
+        """Return the result of an attempt; `TargetError` if there is no usable answer."""
         try:
             target = self.target(attempt.container_url, attempt.key_env)
         except ApiError as error:
@@ -247,7 +247,7 @@ class Runner:
             answered = error.code != "container_timeout"
             raise
         finally:
-            # What another backend has taken over goes on.
+            # A rollout that another backend has taken over goes on.
             if not answered and attempt.owner == self._database.owner:
                 self._background.start(target.terminate(attempt.rollout_id))
         return await interpret_politely(answer, self._settings, self._workers)
@@ -306,7 +306,7 @@ async def _take_up(target: Target, attempt: Attempt) -> Answer:
 
 
 def _tell(lease: Lease, error: TargetError) -> bool:
-    """Tell of a container what an attempt shows; True if it is away and to be waited for."""
+    """Report to the balancer how an attempt failed; True if the container is away and awaited."""
     if error.code == "container_unreachable" and error.details.get("cause") != SHORTAGE:
         return lease.report_unreachable(error.message, nobody_listens=error.nobody_listens)
     if error.code in ("container_http_error", "container_bad_response"):

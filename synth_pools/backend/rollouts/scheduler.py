@@ -21,25 +21,25 @@ from synth_pools.backend.storage.peers import FencedError
 
 _log = logging.getLogger(__name__)
 
-# How many rollouts start before the event loop gets to do something else.
+# Rollouts that start before other tasks have their turn.
 _BURST = 32
-# How many are claimed in one transaction.
+# Rollouts that are claimed in one transaction.
 _CLAIMED_AT_ONCE = 64
-# Before a place is looked for that another backend has given back: that one comes first.
+# Pause before claiming a place that another backend has freed, which has the first chance.
 _PATIENCE_SECONDS = 0.05
 
 
 class RunEnd(Enum):
-    """End of a run: the rollout is done with, or is to wait again."""
+    """End of a run: the rollout is done, or waits again."""
 
     DONE = "done"
-    # Its pool was not active any more, or waiting for a container was interrupted: it has its old
-    # place again among those that wait.
+    # Its pool is no longer active, or its wait for a container was interrupted; it keeps its turn
+    # in the queue.
     PUT_BACK = "put back"
 
 
 class StartedAttempt(NamedTuple):
-    """First attempt at a rollout that is stored already, with the container that it is sent to."""
+    """First attempt at a rollout, stored already, with its container."""
 
     lease: Lease
     attempt: Attempt
@@ -51,7 +51,7 @@ class RunsRollouts(Protocol):
     async def run(
         self, pool_id: str, rollout_id: str, start: StartedAttempt | None = None
     ) -> RunEnd:
-        """See a rollout to its end, or find that it may not start yet."""
+        """Run a rollout to its end, or find that it may not start yet."""
         ...
 
     async def fail_crashed(self, rollout_id: str) -> None:
@@ -59,7 +59,7 @@ class RunsRollouts(Protocol):
         ...
 
     def interrupt(self, pool_id: str | None) -> None:
-        """Have those put back that wait for a container of a pool, or of any (None)."""
+        """Put back the rollouts that wait for a container of a pool, or of any (None)."""
         ...
 
 
@@ -71,7 +71,7 @@ class LeasesContainers(Protocol):
         ...
 
     def acquire_if_open(self, pool_id: str) -> Lease | None:
-        """Lease a container at once; None where a rollout would have to wait for one."""
+        """Lease a container at once; None if a rollout would have to wait for one."""
         ...
 
 
@@ -84,7 +84,7 @@ class ClaimsRollouts(Protocol):
         Args:
             pool_id: The pool.
             most: The most rollouts.
-            take: Called with the claim at its commit, if this backend may still have it.
+            take: Called with the claim at its commit, unless this backend has lost it.
 
         Raises:
             StorageError: The database cannot be used.
@@ -95,19 +95,18 @@ class ClaimsRollouts(Protocol):
 class Scheduler:
     """Start rollouts as places become free.
 
-    It knows ids only; what is true of a rollout is in the database, and decided there. Everything
-    is told to it after the commit that made it so. A rollout that is started here although it was
-    cancelled meanwhile finds that out when it looks, and ends.
+    The scheduler has ids only; the state of a rollout is in the database, and decided there. Each
+    call reports a commit. A rollout that starts here although it was cancelled meanwhile finds that
+    out when it reads its row, and ends.
 
     Args:
-        runner: Runs what is started.
+        runner: Runs rollouts.
         balancer: Knows the containers of pools.
-        wake: Set when rollouts that waited may be able to start, by whoever knows.
+        wake: Set by others when waiting rollouts may be able to start.
         rates: Counts every end.
-        background: Takes the failing of rollouts that crashed the runner.
-        claims: The queues in the database, where other backends use them too; None where all that
-            waits is known here.
-        refused: Called where what a rollout was to write is refused, since another backend has it.
+        background: Fails rollouts that crashed the runner.
+        claims: The queues in a shared database; None if all waiting rollouts are known here.
+        refused: Called when a write is refused because another backend owns the rollout.
     """
 
     def __init__(
@@ -130,14 +129,14 @@ class Scheduler:
         self._background = background
         self._pools: dict[str, PoolQueue] = {}
         self._held: set[str] = set()
-        # Nothing starts any more once this is set; who waits stays where it is.
+        # Once set, nothing starts any more, and waiting rollouts stay queued.
         self._winding_down = False
         self._is_closed = False
         self._ends = asyncio.Event()
         self._pump: asyncio.Task[None] | None = None
 
     def start(self) -> None:
-        """Begin to start rollouts: what was enqueued before waits for this."""
+        """Begin to start rollouts, including those that were enqueued before."""
         self._pump = asyncio.create_task(self._start_rollouts(), name="synth-pools-scheduler")
 
     def enqueue(
@@ -148,7 +147,7 @@ class Scheduler:
         *,
         resumed: bool = False,
     ) -> None:
-        """Add rollouts to the queue of a pool; resumed ones come before those that wait."""
+        """Add rollouts to the queue of a pool; resumed ones come before waiting ones."""
         queue = self._pools.setdefault(pool_id, PoolQueue(concurrency))
         queue.concurrency = concurrency
         if resumed:
@@ -160,23 +159,23 @@ class Scheduler:
         self._wake.set()
 
     def announce(self, pool_id: str, concurrency: int | None = None) -> None:
-        """Note that rollouts of a pool wait in the database, which any backend may claim.
+        """Note that rollouts of a pool wait in the database, for any backend to claim.
 
         Args:
             pool_id: The pool.
-            concurrency: The number of its places; None where nobody has looked.
+            concurrency: The number of its places; None if it is unknown.
         """
         self._pools.setdefault(pool_id, PoolQueue(concurrency or 1)).announce()
         self._wake.set()
 
     def place_freed(self, pool_id: str) -> None:
-        """Note that another backend has given back a place, which nobody may have taken."""
+        """Note that another backend has freed a place."""
         queue = self._pools.get(pool_id)
         if queue is not None and queue.is_blocked:
             asyncio.get_running_loop().call_later(_PATIENCE_SECONDS, self._unblock, queue)
 
     def give_up_all(self) -> None:
-        """Let go of all that waits or runs here: other backends have taken it over."""
+        """Drop all waiting and running rollouts, which other backends have taken over."""
         pools, self._pools = self._pools, {}
         for queue in pools.values():
             queue.clear()
@@ -185,15 +184,15 @@ class Scheduler:
         self._ends.set()
 
     def hold_place(self, pool_id: str, concurrency: int | None = None) -> Place | None:
-        """Hold a place that nothing which waits here is to get, for one that is being admitted.
+        """Hold a place for a rollout that is being admitted, unless others wait for one.
 
         Args:
-            pool_id: The pool; whether there is one is found out by the admission.
-            concurrency: The number of its places; None where nobody has looked.
+            pool_id: The pool, which may not exist: the admission finds out.
+            concurrency: The number of its places; None if it is unknown.
 
         Returns:
-            The place, to be given to `start_in` after the commit, and to `give_up` whatever comes
-            of the admission; None where a rollout has to wait in the queue.
+            The place, for `start_in` after the commit and for `give_up` in any case; None if the
+            rollout must wait in the queue.
         """
         queue = self._pools.get(pool_id)
         if queue is not None and queue.free_places <= 0:
@@ -204,7 +203,7 @@ class Scheduler:
         if lease is None:
             return None
         if queue is None:
-            # Every pool has one place at least.
+            # Every pool has at least one place.
             queue = self._pools[pool_id] = PoolQueue(concurrency or 1)
         queue.promised += 1
         return Place(pool_id, queue, lease)
@@ -218,7 +217,7 @@ class Scheduler:
             attempt: The first attempt, which is stored.
         """
         if self._is_closed:
-            # As if the backend had ended right after the commit: the next start takes it up.
+            # As after a crash right after the commit: the next start resumes it.
             return
         queue = place.queue
         place.is_held = False
@@ -226,12 +225,12 @@ class Scheduler:
         queue.concurrency = concurrency
         queue.give_turn(attempt.rollout_id)
         self._start(place.pool_id, queue, attempt.rollout_id, StartedAttempt(place.lease, attempt))
-        # There may be more places than were known of.
+        # The pool may have more places than this backend knew.
         if queue.has_work:
             self._wake.set()
 
     def give_up(self, place: Place) -> None:
-        """Give up a place; nothing happens where a rollout was started in it."""
+        """Give up a place, unless a rollout was started in it."""
         if place.is_held:
             place.is_held = False
             place.queue.promised -= 1
@@ -239,7 +238,7 @@ class Scheduler:
             self._freed(place.pool_id, place.queue)
 
     def hold(self, pool_id: str, is_held: bool) -> None:
-        """Start nothing of a pool, or go on with it; what runs is left alone either way."""
+        """Stop or resume starting rollouts of a pool; running ones are not affected."""
         if is_held:
             self._held.add(pool_id)
             self._runner.interrupt(pool_id)
@@ -250,7 +249,7 @@ class Scheduler:
             self._wake.set()
 
     def drop_waiting(self, pool_id: str) -> None:
-        """Start nothing more of a pool that was archived; what runs is stopped by `stop`."""
+        """Drop the waiting rollouts of an archived pool; `stop` ends the running ones."""
         queue = self._pools.get(pool_id)
         if queue is not None:
             queue.clear()
@@ -269,7 +268,7 @@ class Scheduler:
             self._wake.set()
 
     def stop(self, pool_id: str, rollout_ids: Iterable[str]) -> None:
-        """Let go of rollouts that were cancelled, waiting or running."""
+        """Drop cancelled rollouts, waiting or running."""
         queue = self._pools.get(pool_id)
         if queue is not None:
             for rollout_id in rollout_ids:
@@ -281,7 +280,7 @@ class Scheduler:
                     task.cancel()
 
     async def wind_down(self, grace_seconds: float) -> None:
-        """Start nothing more, and give what runs so many seconds to end."""
+        """Start nothing more; running rollouts have the grace period to end."""
         self._winding_down = True
         self._runner.interrupt(None)
         with contextlib.suppress(TimeoutError):
@@ -291,9 +290,10 @@ class Scheduler:
                     await self._ends.wait()
 
     async def close(self, limit_seconds: float) -> None:
-        """Stop at once; what ran is left as it is in the database, for the next start.
+        """Stop at once; the next start resumes the running rollouts from the database.
 
-        The background is closed before: no container is to be told that its rollout was given up.
+        The background tasks are closed before, so that no container is asked to give up its
+        rollout.
         """
         self._is_closed = True
         tasks = [task for queue in self._pools.values() for task in queue.running.values()]
@@ -307,7 +307,7 @@ class Scheduler:
             await self._wake.wait()
             self._wake.clear()
             started = 0
-            # One of each pool per round, so that a long queue does not hold up a short one.
+            # One rollout of each pool per round, so that a long queue does not delay a short one.
             while ready := [item for item in self._pools.items() if self._can_start(*item)]:
                 for pool_id, queue in ready:
                     if self._winding_down:
@@ -342,7 +342,7 @@ class Scheduler:
                 partial(queue.take_claimed, announcements=announcements),
             )
         except (StorageError, DatabaseClosedError):
-            # It is tried again when everything is looked at again.
+            # The next look at the database tries again.
             queue.is_blocked = True
 
     def _claimed(self, pool_id: str, queue: PoolQueue, task: asyncio.Task[None]) -> None:
@@ -367,8 +367,8 @@ class Scheduler:
     ) -> None:
         task = asyncio.create_task(self._run(pool_id, rollout_id, start))
         queue.running[rollout_id] = task
-        # Not a `finally` in the task: one that is cancelled before its first step never gets
-        # there, and would keep its place, and its container, for ever.
+        # No `finally` in the task: a task cancelled before its first step would never run it, and
+        # keep its place and its container for ever.
         lease = None if start is None else start.lease
         task.add_done_callback(partial(self._ended, pool_id, queue, rollout_id, lease))
 

@@ -1,4 +1,4 @@
-"""Starts and ends of rollouts in the database: many in one transaction, with few statements."""
+"""Starts and ends of rollouts in the database: many in one transaction, in few statements."""
 
 from __future__ import annotations
 
@@ -33,12 +33,12 @@ from synth_pools.backend.storage.rollouts import FINAL, find_rollout, find_rollo
 
 
 class NextAttempt(NamedTuple):
-    """Attempt that is to begin.
+    """Attempt that is about to begin.
 
     Attributes:
         rollout_id: The rollout.
-        url: The address that was leased for it.
-        error: Why an earlier attempt failed; None before the first one.
+        url: The address of the leased container.
+        error: The error of the attempt before; None for the first one.
         owner: The number of the backend that runs it.
     """
 
@@ -49,13 +49,13 @@ class NextAttempt(NamedTuple):
 
 
 class Transitions:
-    """Starts, ends and returns to the queue of rollouts that run.
+    """Starts, ends and put-backs of rollouts.
 
     Args:
         settings: The settings of the backend.
-        contents: Where the contents of artifacts are stored.
-        notifier: Told of every change of a rollout.
-        balancer: Told of a pool that another backend has changed.
+        contents: Stores the contents of artifacts.
+        notifier: Notified of every change of a rollout.
+        balancer: Updated where another backend has changed a pool.
     """
 
     def __init__(
@@ -73,14 +73,14 @@ class Transitions:
     def begin_all(
         self, attempts: Sequence[tuple[Transaction, NextAttempt]]
     ) -> list[Attempt | RunEnd | Exception]:
-        """Begin attempts, or find those that were left over.
+        """Begin attempts, or resume unfinished ones.
 
         Args:
-            asked: The attempts, each with the transaction of whoever begins it.
+            attempts: The attempts, each with the transaction of its caller.
 
         Returns:
-            The attempts; the end of a run where there is none to make; the error for a rollout that
-            is another backend's by now, or is gone.
+            The attempts; the end of the run for a rollout that needs none; the error for a rollout
+            that another backend owns, or that is gone.
         """
         first = attempts[0][0]
         rows = find_rollouts(first, [attempt.rollout_id for _, attempt in attempts])
@@ -103,13 +103,13 @@ class Transitions:
         ]
 
     def finish_all(self, ends: Sequence[tuple[Transaction, End]]) -> list[Exception | None]:
-        """End rollouts; one that has ended already stays as it is.
+        """End rollouts; a rollout that has ended already stays as it is.
 
         Args:
-            asked: The ends, each with the transaction of whoever has it.
+            ends: The ends, each with the transaction of its caller.
 
         Returns:
-            The error for a rollout that is another backend's by now, or is gone.
+            The error for a rollout that another backend owns, or that is gone.
         """
         errors: list[Exception | None] = []
         for (tx, _), finished in zip(ends, finish_rollouts(ends), strict=True):
@@ -122,7 +122,7 @@ class Transitions:
         return errors
 
     def finish(self, end: End, tx: Transaction) -> None:
-        """End a rollout whose artifacts may have contents; raises what `finish_all` returns."""
+        """End a rollout whose artifacts may have contents; raise the errors of `finish_all`."""
         contents = end.result.contents
         if end.owner is not None and contents and not self._contents.is_remote:
             self._contents.ensure(contents)
@@ -133,7 +133,7 @@ class Transitions:
     def give_up(
         self, rollout_id: str, error: TargetError, owner: int | None, tx: Transaction
     ) -> RunEnd:
-        """Fail a rollout that has waited long enough, unless its pool has it wait by now."""
+        """Fail a rollout that has waited long enough, unless its pool makes it wait now."""
         rollout = find_rollout(tx, rollout_id)
         if rollout["status"] == "queued" and find_pool(tx, rollout["pool_id"]).status != "active":
             return RunEnd.PUT_BACK
@@ -144,7 +144,7 @@ class Transitions:
     def put_back(
         self, rollout_id: str, error: TargetError, owner: int | None, tx: Transaction
     ) -> bool:
-        """Let a rollout wait again that was not sent; False where it has ended meanwhile."""
+        """Queue a rollout again that was not sent; False if it has ended meanwhile."""
         row = put_back(tx, rollout_id, error, owner)
         if row is not None:
             tx.after_commit(partial(self._notifier.notify, rollout_id, row["pool_id"]))
@@ -153,27 +153,27 @@ class Transitions:
     def _next(
         self, tx: Transaction, rollout: Row, pool: Pool, attempt: NextAttempt
     ) -> Attempt | RunEnd | Start:
-        """Return what is to start, or the attempt that was left over, unless there is none."""
+        """Return the start of an attempt, the unfinished attempt, or the end of the run."""
         rollout_id, lease_url, error, owner = attempt
         if rollout["status"] in FINAL:
             return RunEnd.DONE
         if rollout["status"] == "running" and error is None:
             if not is_lost(tx, rollout, pool):
                 return self._attempt(rollout, pool, owner, is_resumed=True)
-            # Nobody can be asked; those that may not be sent again were ended at the start.
+            # No container can be asked. Rollouts without a further attempt were ended at the start.
             error = lost()
         if pool.is_archived:
-            # It is being cancelled together with all others of its pool.
+            # All rollouts of its pool are being cancelled.
             return RunEnd.DONE
         if rollout["status"] == "queued" and pool.status != "active":
-            # Paused, or failed, in the very moment in which it was to start.
+            # The pool was paused, or failed, at the very moment of the start.
             return RunEnd.PUT_BACK
         if (
             tx.owner is not None
             and not is_address_of(pool.view, lease_url)
             and not has_own_container(rollout_id, tx)
         ):
-            # Another backend has changed the pool, and this one is about to hear of it.
+            # Another backend has changed the pool, and its notice has not arrived yet.
             tx.after_commit(partial(self._balancer.set_pool, pool.id, pool.definition))
             if error is None:
                 return RunEnd.PUT_BACK
@@ -185,7 +185,7 @@ class Transitions:
                 deleted = failure("task_deleted", error_of_task.message)
                 self.finish(End(rollout_id, deleted, owner), tx)
                 return RunEnd.DONE
-            # That its task was deleted does not stop one that runs.
+            # The deletion of its task does not stop a running rollout.
             url = lease_url if _is_of_pool(rollout["attempt_url"], pool) else rollout["attempt_url"]
         return Start(tx, rollout, url, error, owner)
 
@@ -224,7 +224,7 @@ def has_own_container(rollout_id: str, db: Executes) -> bool:
 
 
 def _url_of_task(db: Executes, rollout: Row, pool: Pool) -> str | None:
-    """Return the address that the rollout's task names; 404 where the task is gone."""
+    """Return the address of the rollout's task; 404 if the task is gone."""
     if rollout["task_id"] is None:
         return None
     return task_container_url(find_task(db, pool.id, rollout["task_id"]))

@@ -1,4 +1,4 @@
-"""Waiting of a rollout for a container, and how long it may."""
+"""Waiting of a rollout for a container, and its time limit."""
 
 from __future__ import annotations
 
@@ -11,10 +11,10 @@ from synth_pools.backend.rollouts.attempts import Attempt
 
 
 class KnowsOutages(Protocol):
-    """The part of the runner that a wait asks."""
+    """The part of the runner that a wait uses."""
 
     def outage(self, pool_id: str) -> Outage | None:
-        """Return since when nobody listens at any address of a pool; None where it is not so."""
+        """Return the outage of a pool of which no address listens; None if there is none."""
         ...
 
     async def waited_and_limit(self, rollout_id: str) -> tuple[float, float]:
@@ -25,10 +25,10 @@ class KnowsOutages(Protocol):
 class ContainerWait:
     """Wait of one rollout for a container.
 
-    Where nobody listens it waits for its time limit: from the first time that it was refused, or
-    from when the last container of its pool went away, if it was created before that. A further
-    attempt waits no longer than it may then take. Only for processes that are being started a
-    first attempt waits as long as it takes: their pool fails if they never come up.
+    Where nobody listens, the rollout waits for its time limit: from its first refused attempt, or
+    from the moment when the last container of its pool went away, if the rollout is older. A
+    further attempt waits no longer than it may then take. Only for processes that are being started
+    a first attempt waits without limit: their pool fails if they never come up.
 
     Args:
         runner: The runner.
@@ -42,7 +42,7 @@ class ContainerWait:
         self._rollout_id = rollout_id
         self._ends_at: float | None = None
         self._last: TargetError | None = None
-        # Of an attempt that failed while it had the rollout.
+        # Error of an attempt that failed after the container had the rollout.
         self._attempt_error: TargetError | None = None
         self._attempt_seconds: float | None = None
         self.is_put_back = False
@@ -59,7 +59,7 @@ class ContainerWait:
         return error or TargetError("container_unreachable", "No container is up.", {})
 
     async def seconds_left(self) -> float | None:
-        """Return how many seconds the rollout may go on waiting; None is no limit."""
+        """Return the seconds that the rollout may go on waiting; None without a limit."""
         if self._attempt_seconds is not None and not self.is_put_back:
             return self._attempt_seconds
         if self._ends_at is not None:
@@ -71,7 +71,7 @@ class ContainerWait:
         return limit - min(waited, clock.monotonic() - outage.since)
 
     def may_go_on(self, attempt: Attempt, error: TargetError) -> bool:
-        """Return True if a rollout that was refused may wait for its container."""
+        """Return True if a refused rollout may wait for its container."""
         if self._ends_at is None:
             self._ends_at = clock.monotonic() + attempt.limit_seconds
         self._last = error

@@ -1,4 +1,4 @@
-"""Health of the containers that several backends use: one of them judges, the others follow."""
+"""Health of the containers that several backends use: one backend judges it for all."""
 
 from __future__ import annotations
 
@@ -17,17 +17,17 @@ from synth_pools.backend.storage.database import (
 )
 from synth_pools.backend.storage.statements import Executes, set_meta
 
-# From one look to the next at what this backend has found out, if it is the one that judges.
+# Seconds between two comparisons of this backend's findings with the database.
 _LOOK_SECONDS = 1.0
 _KEY = "ejected containers"
 
 
 class SharedHealth:
-    """Containers that are ejected, as the database has them for all backends.
+    """Ejected containers, as the database has them for all backends.
 
-    The oldest backend checks those that are healthy, stores which of them it ejects and takes back,
-    and tells the others, which do the same. Each checks for itself those that are ejected, and
-    those that it has not reached yet: nobody depends on the way from the oldest one to a container.
+    The oldest backend checks the healthy containers, stores which of them it ejects and restores,
+    and notifies the others, which do the same. Each backend checks ejected containers itself, and
+    those that it has not reached yet, so none depends on the oldest one's network path.
 
     Args:
         database: The database that the backends share.
@@ -37,21 +37,21 @@ class SharedHealth:
     def __init__(self, database: Database, balancer: Balancer) -> None:
         self._database = database
         self._balancer = balancer
-        # As the database had them when it was last read or written.
+        # The state in the database when it was last read or written.
         self._stored: dict[Address, str] = {}
         self._is_told = True
         self._wake = asyncio.Event()
 
     def told(self) -> None:
-        """Take notice that the database may have others."""
+        """Note that the database may have changed."""
         self._is_told = True
         self._wake.set()
 
     async def keep(self) -> None:
-        """Store or follow what changes, until the database is closed."""
+        """Store or follow changes until the database is closed."""
         while True:
             self._wake.clear()
-            # Where it is not known the next look mends it, and the log has it.
+            # The error is in the log, and the next round tries again.
             with contextlib.suppress(StorageError):
                 try:
                     if self._database.is_leader:
@@ -78,7 +78,7 @@ class SharedHealth:
         except BaseException:
             self._is_told = True
             raise
-        # Only what has changed: this backend may have found out more meanwhile.
+        # Only changes are stored: this backend may have found out more meanwhile.
         former, self._stored = self._stored, stored
         for address, reason in stored.items():
             if address not in former:

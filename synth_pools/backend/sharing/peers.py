@@ -1,4 +1,4 @@
-"""Part of this backend among those that share its database: what others change is applied here."""
+"""Peers of this backend on a shared database: their changes are applied here."""
 
 from __future__ import annotations
 
@@ -29,23 +29,23 @@ _log = logging.getLogger(__name__)
 
 
 class Peers:
-    """Application of what the other backends do to what this one keeps in memory.
+    """Application of the changes of other backends to the state in memory.
 
-    What is in memory is a copy: of the definitions of pools, for the balancer; of which pools are
-    paused and in which rollouts wait, for the scheduler. A notice says that it is out of date, and
-    it is read again as a write would read it: in the order of the commits of this backend.
+    The memory holds copies: definitions of pools in the balancer; paused pools, and pools with
+    waiting rollouts, in the scheduler. A notice marks a copy as outdated. It is read again in a
+    write, and so in the order of the commits of this backend.
 
     Args:
         database: The database.
         scheduler: Starts and stops rollouts.
         balancer: Knows the containers of pools.
         processes: Starts the containers of pools.
-        notifier: Wakes those who wait for changes.
+        notifier: Wakes readers and waiters.
         cancellation: Cancels the remaining rollouts of archived pools.
-        background: Takes what nobody waits for.
+        background: Runs tasks that nobody waits for.
 
     Attributes:
-        health: The health of containers, as all of them have it.
+        health: The health of containers, shared by all backends.
     """
 
     def __init__(
@@ -68,12 +68,12 @@ class Peers:
         self._background = background
         self.health = SharedHealth(database, balancer)
         self._is_looking = False
-        # As they were when they were read.
+        # States of pools when they were last read.
         self._seen: dict[str, tuple[str, str, int | None]] = {}
         notifier.end_waiters.look_up = self._look_up
 
     def receive(self, notices: Iterable[Notice]) -> None:
-        """Take notice of what other backends have committed."""
+        """Apply notices of commits of other backends."""
         ended_ids: list[str] = []
         changed: set[str] = set()
         for kind, pool_id, rollout_id in notices:
@@ -99,7 +99,7 @@ class Peers:
         self._read_pools(changed)
 
     def look_again(self) -> None:
-        """Look at everything again: notices may have been missed."""
+        """Read everything again, since notices may have been lost."""
         self._notifier.notify_all()
         self.health.told()
         self._look_up(self._notifier.end_waiters.rollout_ids)
@@ -108,7 +108,7 @@ class Peers:
             self._background.start(self._look())
 
     def take_over(self, tx: Transaction) -> None:
-        """Take over what is of backends that are gone, in a transaction in which they are."""
+        """Take over rollouts and pools, in the transaction that removes their backends."""
         claims.release_claims(tx)
         resumed: dict[tuple[str, int], list[str]] = {}
         for row in claims.take_over_running(tx):
@@ -133,7 +133,7 @@ class Peers:
         tx.after_commit(go_on)
 
     def give_up(self) -> None:
-        """Give up all that runs here: others have taken it over."""
+        """Give up all rollouts and pools here, which others have taken over."""
         self._scheduler.give_up_all()
         self._processes.give_up()
         self._seen.clear()
@@ -150,7 +150,7 @@ class Peers:
             if is_left:
                 await self._database.write(self.take_over)
         except (StorageError, DatabaseClosedError):
-            return  # it is in the log, and there is a next time
+            return  # The error is in the log, and the next round tries again.
         finally:
             self._is_looking = False
 
@@ -197,7 +197,7 @@ class Peers:
 def _read_state(
     db: Snapshot,
 ) -> tuple[dict[str, tuple[str, str, int | None]], list[tuple[str, int]], bool]:
-    """Return the states of pools, those in which rollouts wait, and whether anything is left."""
+    """Return the states of pools, those with waiting rollouts, and True if any has no owner."""
     rows = db.execute("SELECT id, status, updated_at, owner FROM pools WHERE status <> 'archived'")
     states = {row["id"]: (row["status"], row["updated_at"], row["owner"]) for row in rows}
     return states, claims.pools_with_queue(db), claims.is_anything_left(db)

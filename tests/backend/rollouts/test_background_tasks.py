@@ -92,8 +92,10 @@ class Runs:
         self.changed = asyncio.Event()
         self._back = back
 
-    async def run(self, pool_id: str, rollout_id: str, begun: StartedAttempt | None = None) -> RunEnd:
-        assert (pool_id, begun) == ("p", None)
+    async def run(
+        self, pool_id: str, rollout_id: str, start: StartedAttempt | None = None
+    ) -> RunEnd:
+        assert (pool_id, start) == ("p", None)
         self.order.append(rollout_id)
         self.changed.set()
         if rollout_id == "crash":

@@ -24,9 +24,11 @@ class Runs:
         self.begun = asyncio.Condition()
         self._ends: dict[str, asyncio.Event] = {}
 
-    async def run(self, pool_id: str, rollout_id: str, begun: StartedAttempt | None = None) -> RunEnd:
+    async def run(
+        self, pool_id: str, rollout_id: str, start: StartedAttempt | None = None
+    ) -> RunEnd:
         assert pool_id == "p"
-        assert begun is None
+        assert start is None
         self._ends[rollout_id] = asyncio.Event()
         async with self.begun:
             self.started.append(rollout_id)

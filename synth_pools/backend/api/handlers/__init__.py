@@ -1,4 +1,4 @@
-"""The handlers, one for each operation of openapi.yaml."""
+"""Handlers, one for each operation of openapi.yaml."""
 
 from __future__ import annotations
 

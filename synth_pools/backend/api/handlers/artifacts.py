@@ -27,9 +27,9 @@ from synth_pools.backend.storage import artifacts as artifact_rows
 from synth_pools.backend.storage.contents.store import ContentGoneError, in_executor
 from synth_pools.backend.storage.database import Row, Snapshot
 
-# Of a content that is sent: a piece that was read, and the one on its way.
+# Memory of a content that is sent: the piece that was read, and the one in transit.
 _PIECES = 2
-# Of an archive, besides these: a compressor, and what went through it.
+# Further memory of an archive: a compressor, and its output.
 _ARCHIVE_BYTES = 384 * 1024
 
 
@@ -41,7 +41,7 @@ async def get_rollout_artifacts(request: Request) -> Response:
         items = [artifact.listed(request.base_url, rollout["id"]) for artifact in artifacts]
         return json_text.dumps(list_document(request, "artifacts", items))
 
-    # Most of it comes twice, under two names.
+    # Most of the listing appears twice, under two names.
     return await read_sized(request, 2 * list_bytes, load)
 
 
@@ -71,7 +71,7 @@ async def get_rollout_artifact(request: Request) -> Response:
             contents.executor,
         )
     except ContentGoneError:
-        # Removed by retention since it was looked up, or by somebody's hand.
+        # Retention, or a person, has removed it since it was looked up.
         raise artifact_expired(download.path) from None
 
 
@@ -92,7 +92,7 @@ async def get_rollout_artifacts_zip(request: Request) -> Response:
 
     def begun() -> Iterator[bytes]:
         chunks = entries()
-        # The first is read before the response begins, which could not say 503 afterwards.
+        # The first chunk is read before the response begins, while 503 can still be sent.
         return zip_pieces(itertools.chain(list(itertools.islice(chunks, 1)), chunks), timestamp)
 
     timestamp = rollout["finished_at"] or rollout["created_at"]
@@ -108,7 +108,7 @@ async def get_rollout_support_bundle(request: Request) -> Response:
 
 
 async def _find_rollout(request: Request) -> tuple[Row, int, int]:
-    """Find the rollout that the path names, and the bytes of its artifacts' list and its result."""
+    """Find the rollout of the path, and the bytes of its artifacts' list and its result."""
     return await read_rollout(
         request, lambda db, rollout: (rollout, *artifact_rows.text_sizes(db, rollout["seq"]))
     )
@@ -117,15 +117,15 @@ async def _find_rollout(request: Request) -> tuple[Row, int, int]:
 async def _open(
     request: Request, choose: Callable[[list[Artifact]], list[Artifact]], most_bytes: int
 ) -> tuple[Row, list[Download], Reservation | None]:
-    """Read what is needed to send artifacts of the rollout that the path names.
+    """Read the artifacts that a request selects.
 
     Args:
         request: The request.
-        choose: Returns those of the rollout's artifacts that are to be sent.
-        most_bytes: What is held of their contents at any moment while they are sent.
+        choose: Selects from the rollout's artifacts.
+        most_bytes: The most bytes of their contents in memory at a time while they are sent.
 
     Returns:
-        The rollout, the artifacts, and room for what is held of them if that is much.
+        The rollout, the artifacts, and the memory reserved for their contents if it is large.
 
     Raises:
         ApiError: There is no rollout, no artifact or no room.
@@ -139,7 +139,7 @@ async def _open(
     contents: list[bytes] = []
     if inside:
         if reserved is not None:
-            # Whoever holds room and waits for more may wait for ever.
+            # Waiting for room while holding room could deadlock.
             reserved.release()
         text, reserved = await read_with_room(
             request,

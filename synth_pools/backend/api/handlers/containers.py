@@ -51,7 +51,7 @@ async def execute_rollout(request: Request) -> Response:
     request.services.admission_control.require_open()
     pool, lease = await _lease(request, must_be_active=True)
     limit = request.services.runner.limit_seconds(pool, request.body.get("limits"))
-    # It counts as work that the container is busy with, though it is no rollout of the pool.
+    # The call counts as work of the container, although it is no rollout of the pool.
     with lease:
         target = _target(request, pool, lease.url)
         try:
@@ -65,7 +65,7 @@ async def execute_rollout(request: Request) -> Response:
 
 async def _probe(request: Request, probe: Probe) -> Response:
     pool, lease = await _lease(request, must_be_active=False)
-    # Not kept: a question is no work, and must not make a container seem busy.
+    # The lease is not kept: a query is no work, and must not make a container seem busy.
     with lease:
         url = lease.url
     target = _target(request, pool, url)
@@ -92,7 +92,7 @@ async def _lease(request: Request, *, must_be_active: bool) -> tuple[Pool, Lease
 
     pool, own_url = await request.services.database.read(find)
     lease = request.services.balancer.acquire_now(pool.id, direct=True)
-    # An archived pool has its addresses still, though nobody looks after them.
+    # An archived pool keeps its addresses, though nobody checks them.
     lease.move(own_url or lease.url or next(iter(container_urls(pool.view)), None))
     return pool, lease
 

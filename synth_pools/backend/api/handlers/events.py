@@ -1,4 +1,4 @@
-"""Handlers of events: of one rollout, under its pool and globally, and of all of a pool."""
+"""Handlers of event streams: of a rollout, under its pool and globally, and of a pool."""
 
 from __future__ import annotations
 

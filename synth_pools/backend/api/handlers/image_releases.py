@@ -1,4 +1,4 @@
-"""Handlers of image releases, which this backend does not offer: it builds no images."""
+"""Handlers of image releases, which this backend does not offer, since it builds no images."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ async def list_image_releases(request: Request) -> Response:
 
 
 async def refuse(request: Request) -> Response:
-    """Answer 404 for a pool or task that is not there, and 501 for all others."""
+    """Answer 404 for an unknown pool or task, and 501 otherwise."""
 
     def find(db: Snapshot) -> None:
         pool = find_pool(db, request.path("pool_id"))

@@ -43,7 +43,7 @@ async def create_pool(request: Request) -> Response:
     _check_containers(request.services, definition, tasks)
 
     def work(tx: Transaction) -> dict[str, Any]:
-        # Where it starts its containers itself, it is there for rollouts once one of them is.
+        # A pool that starts its containers is active once one of them is healthy.
         status = "warming" if starts_containers(definition) else "active"
         pool = pools.insert_pool(tx, pool_id, definition, status)
         pools.replace_tasks(tx, pool.id, tasks)
@@ -106,7 +106,7 @@ async def update_pool(request: Request) -> Response:
         pool.require_changeable()
         definition = patched_pool(pool.definition, patch)
         if "config" in patch or "pool_config" in patch:
-            # What was there and what is added may not go together.
+            # The stored definition and the patch may contradict each other.
             _check_start(request.services, definition)
         return _save(tx, request.services, pool, definition, tasks)
 
@@ -151,7 +151,7 @@ async def resume_pool(request: Request) -> Response:
             return pool.status
         starts = starts_containers(pool.definition)
         _check_start(request.services, pool.definition)
-        # One that failed is tried again, whatever it has been told to do without since.
+        # A failed pool is tried again, even if it no longer starts containers.
         return "warming" if starts or pool.status == "failed" else "active"
 
     return await _change_status(request, next_status)
@@ -214,7 +214,7 @@ async def get_pool_metrics(request: Request) -> Response:
         pool = find_pool(db, request.path("pool_id"))
         return pool, rollouts.count_by_status(db, pool.id)
 
-    # Counting the rollouts of years must hold up nobody.
+    # Counting the rollouts of years must delay nobody.
     pool, counts = await request.services.database.read_apart(count)
     finished = counts["completed"] + counts["failed"]
     return json_response(
@@ -307,7 +307,7 @@ def _save(
 
 
 def _apply_after_commit(tx: Transaction, services: Services, pool: Pool) -> None:
-    """Apply the pool's definition to whatever runs its rollouts, after the commit."""
+    """Apply the pool's definition to the balancer, scheduler and processes, after the commit."""
     definition = pool.definition
 
     def notify() -> None:

@@ -1,6 +1,6 @@
 """Handlers of rollouts; each serves the operation under a pool and the global one.
 
-The one under a pool has a `pool_id` in its path, and sees no rollout of another pool.
+The operation under a pool has a `pool_id` in its path, and sees no rollout of another pool.
 """
 
 from __future__ import annotations
@@ -32,7 +32,7 @@ from synth_pools.backend.storage.rollouts import FINAL, find_head, find_rollout
 
 _T = TypeVar("_T")
 
-# Checking a larger body would hold up other requests.
+# Validating a larger body would delay other requests.
 _LARGE_BODY_BYTES = 64 * 1024
 
 
@@ -121,14 +121,14 @@ async def get_rollout_summary(request: Request) -> Response:
 
 
 async def read_rollout(request: Request, work: Callable[[Snapshot, Row], _T]) -> _T:
-    """Return what `work` reads of the rollout that the path names.
+    """Return the value that `work` reads from the rollout of the path.
 
     Args:
         request: The request.
-        work: Called with the connection and the rollout, without what may be large in it.
+        work: Called with the connection and the rollout without its large fields.
 
     Raises:
-        ApiError: 404 where there is no such rollout, or not in the pool that the path names.
+        ApiError: 404 if there is no such rollout, or not in the pool of the path.
     """
     pool_id = request.parameters.get("pool_id")
 
@@ -178,7 +178,7 @@ def _batch_item(index: int, result: Row | ApiError) -> str:
 async def _creation_response(
     request: Request, rollout: Row, key: IdempotencyKey | None, end: EndWaiter
 ) -> Response:
-    """Respond with the rollout as it was admitted or, in sync mode, once it has ended."""
+    """Respond with the rollout as admitted or, in sync mode, at its end."""
     services = request.services
     request.forget_body()
     if rollout["mode"] != "sync" or await _stopped_waiting(request, key):
@@ -190,7 +190,7 @@ async def _creation_response(
     else:
         find = partial(find_rollout, rollout_id=rollout["id"])
         rollout = await services.database.read_once(find)
-    # After that: whoever stopped waiting meanwhile was answered 202, and so are all others.
+    # Read after the rollout: a repetition that stopped waiting was answered 202, so all are.
     stopped = await _stopped_waiting(request, key)
     has_ended = rollout["status"] in FINAL
     if key is not None and not has_ended:

@@ -1,4 +1,4 @@
-"""Handlers of the service as a whole: queue and capabilities."""
+"""Handlers of the service: queue and capabilities."""
 
 from __future__ import annotations
 
