@@ -1,1 +1,1 @@
-"""The backend: the whole API in one process, on SQLite."""
+"""The backend: the complete API in one process, on SQLite."""

@@ -1,6 +1,6 @@
-"""API keys of the backend: made, read from files, and compared.
+"""API keys of the backend: creation, files, comparison.
 
-No frame that raises holds a key, for the sake of tracebacks that show local variables.
+Functions that raise hold no key, since tracebacks may show local variables.
 """
 
 from __future__ import annotations
@@ -24,14 +24,14 @@ _log = logging.getLogger(__name__)
 _PREFIX = "sk_local_"
 _LIMIT = 1024
 
-# How long a key that was taken out of the file may still be let in.
+# Longest time for which a key that was removed from the file is still valid.
 _LOOK_SECONDS = 1.0
 _LARGEST_FILE = 1024 * 1024
 _NAME = re.compile(r"[A-Za-z0-9._-]{1,64}")
 
 
 def key_problem(key: str) -> str | None:
-    """Return why a text cannot travel as a key in an Authorization header; None if it can."""
+    """Return why a text is no valid key for an Authorization header; None for a valid key."""
     if not key.strip():
         return "is blank: give one, or none at all to have one made"
     if len(key) > _LIMIT or not all("!" <= character <= "~" for character in key):
@@ -40,13 +40,13 @@ def key_problem(key: str) -> str | None:
 
 
 def read_key_file(path: Path) -> Secret:
-    """Read the key from a file that holds nothing else but white space around it.
+    """Read the key from a file with nothing else in it but white space.
 
     Raises:
         BadOptionError: The file cannot be read, or holds no key.
     """
     try:
-        # Latin-1 takes any bytes; what is not ASCII is refused as such below.
+        # Latin-1 decodes any bytes; characters outside of ASCII are refused below.
         text = path.read_text(encoding="latin-1").strip()
     except OSError as error:
         raise BadOptionError(f"cannot read the key file {path}: {error.strerror}") from error
@@ -74,14 +74,14 @@ def stored_key(path: Path) -> Secret:
 
 
 def make_key_file(path: Path) -> Secret:
-    """Write a new key to a new file, which only its owner can read from its first moment on."""
+    """Write a new key to a new file, which only its owner can ever read."""
     secret = Secret(_PREFIX + clock.url_safe_token(32))
     draft = path.with_name(f"{path.name}.new")
     draft.unlink(missing_ok=True)
-    # Complete before it has its name: a crash leaves either no key or a whole one.
+    # Complete before it gets its name: a crash leaves either no key or a complete one.
     descriptor = os.open(draft, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
     with os.fdopen(descriptor, "w", encoding="ascii") as file:
-        # The umask may have taken it from its owner too.
+        # The umask may have removed permissions of the owner.
         with contextlib.suppress(PermissionError):
             os.fchmod(descriptor, 0o600)
         file.write(secret.reveal() + "\n")
@@ -92,9 +92,9 @@ def make_key_file(path: Path) -> Secret:
 
 
 class KeyRing:
-    """The keys that let clients in: one, or several with names in a file that may change.
+    """API keys of clients: one, or several with names in a file that may change.
 
-    The time of a comparison tells neither how much of a key was right nor which one was near.
+    The duration of a comparison reveals nothing about the keys.
 
     Args:
         settings: The key, or the file of several.
@@ -114,7 +114,7 @@ class KeyRing:
             self._use(read_keys_file(self._file))
 
     def name_of(self, candidate: bytes) -> str | None:
-        """Return the name of a key ("" where keys have no names); None if it is unknown."""
+        """Return the name of a key ("" for a key without a name); None if it is unknown."""
         self._look()
         digest, matching_name = _digest(candidate), None
         for name, expected in self._digests.items():
@@ -132,7 +132,7 @@ class KeyRing:
         """Return every key that may be in use, for the redaction of documents."""
         secrets = [self._key]
         if self._file is not None:
-            # A broken file lets nobody in.
+            # A file that cannot be read lets nobody in.
             with contextlib.suppress(BadOptionError):
                 secrets += read_keys_file(self._file).values()
         return [secret.reveal() for secret in secrets]
@@ -152,7 +152,7 @@ class KeyRing:
         try:
             self._use(read_keys_file(self._file))
         except BadOptionError as error:
-            # Nobody is locked out, or let in, by a file that is being written.
+            # A file that is being written neither locks out nor lets in anybody.
             _log.error("the keys stay as they were: %s", error)
         else:
             _log.warning("the keys are now those of: %s", ", ".join(self._digests))
@@ -162,7 +162,7 @@ class KeyRing:
 
 
 def read_keys_file(path: Path) -> dict[str, Secret]:
-    """Read the keys by name; a line is `name: key`, and one that begins with # is a remark.
+    """Read the keys by name; a line is `name: key`, or a comment that begins with #.
 
     Raises:
         BadOptionError: The file cannot be read, others may read it, or a line is wrong.
@@ -174,7 +174,7 @@ def read_keys_file(path: Path) -> dict[str, Secret]:
                 raise BadOptionError(
                     f"others may read or write {path} (mode {mode:04o}): chmod 600 it"
                 )
-            # Latin-1 takes any bytes; what is not ASCII is refused as such below.
+            # Latin-1 decodes any bytes; characters outside of ASCII are refused below.
             text = file.read(_LARGEST_FILE).decode("latin-1")
     except OSError as error:
         raise BadOptionError(f"cannot read the keys file {path}: {error.strerror}") from error
@@ -190,7 +190,7 @@ def read_keys_file(path: Path) -> dict[str, Secret]:
             problem = f"has a key that {fault}"
         secret = Secret(key)
         if problem is not None:
-            # No frame that raises holds a key.
+            # No frame of the traceback may hold a key.
             key = name = line = text = ""
             raise BadOptionError(f"line {number} of {path} {problem}")
         keys[name] = secret

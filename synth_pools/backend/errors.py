@@ -1,13 +1,13 @@
 """Errors of starting and stopping a backend: each text is one line that says what to do.
 
-Apart from the errors that the backend answers with: nothing here ever travels over HTTP.
+Separate from the errors in answers of the backend: these never travel over HTTP.
 """
 
 from __future__ import annotations
 
 
 class LocalBackendError(Exception):
-    """The local backend could not be started or stopped as asked."""
+    """The local backend could not be started or stopped."""
 
 
 class BadOptionError(LocalBackendError, ValueError):
@@ -15,7 +15,7 @@ class BadOptionError(LocalBackendError, ValueError):
 
 
 class AddressError(LocalBackendError):
-    """The address cannot be listened on: taken, forbidden or unknown on this machine."""
+    """The backend cannot listen on the address: it is taken, forbidden or unknown here."""
 
 
 class DataDirError(LocalBackendError):
@@ -23,7 +23,7 @@ class DataDirError(LocalBackendError):
 
 
 class DataDirLockedError(DataDirError):
-    """Another backend is using the data directory."""
+    """Another backend uses the data directory."""
 
 
 class StoreError(LocalBackendError):
@@ -35,7 +35,7 @@ class ClusterError(LocalBackendError):
 
 
 class ArtifactsError(LocalBackendError):
-    """The place of the contents of artifacts cannot be used, or is another backend's."""
+    """The place of the contents of artifacts cannot be used, or belongs to another backend."""
 
 
 class StartTimeoutError(LocalBackendError, TimeoutError):
@@ -43,4 +43,4 @@ class StartTimeoutError(LocalBackendError, TimeoutError):
 
 
 class StopTimeoutError(LocalBackendError, TimeoutError):
-    """The backend did not come to rest in time after it was told to stop."""
+    """The backend did not end in time after the request to stop."""

@@ -1,4 +1,4 @@
-"""Limits on what a backend takes on."""
+"""Limits on the load of a backend."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from synth_pools.backend.errors import BadOptionError
 
 _KIB = 1024
 _MIB = 1024 * _KIB
-# Deeper documents would run into Python's own recursion limit at a place that nobody can predict.
+# Deeper documents could exceed Python's recursion limit at any point of their processing.
 DEEPEST = 500
 LARGEST_PAGE = 1000
 
@@ -20,44 +20,45 @@ def _limit(default: float, words: str, *, most: float | None = None) -> Any:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Limits:
-    """Limits on what a backend takes on; beyond them it refuses.
+    """Limits on the load of a backend; it refuses what exceeds them.
 
-    Each is an option of `synth-pools serve` too: `max_queued` is `--max-queued`. Those of time go
-    without their unit there.
+    Each is an option of `synth-pools serve` too: `max_queued` is `--max-queued`. Options of time
+    have no unit in their name there.
 
     Args:
         max_queued: Rollouts that may wait, in all pools together.
         max_queued_per_pool: Rollouts that may wait in one pool.
         max_body_bytes: Size of the body of a request, in bytes.
         max_body_values: JSON values in the body of a request: objects, arrays, texts, numbers.
-        max_depth: Levels of JSON inside each other in a body, at most 500.
+        max_depth: Levels of nested JSON in a body, at most 500.
         max_header_bytes: Size of a request's line and headers together, in bytes.
-        max_page_items: Items on one page of a list, whatever is asked for; at most 1000.
+        max_page_items: Items on one page of a list, whatever the request says; at most 1000.
         max_page_bytes: Size from which a page ends early, in bytes.
         max_unsent_bytes: Size of all responses of more than 64 KiB that are made and sent at once,
-            in bytes; others wait, and clients that do not read theirs are disconnected for them.
+            in bytes; others wait for them, and clients that do not read theirs meanwhile are
+            disconnected.
         max_streams: Event streams that are open at once.
         max_streams_per_rollout: Event streams of one rollout at once.
-        max_streams_per_pool: Event streams of one pool at once, those of its rollouts aside.
+        max_streams_per_pool: Event streams of one pool at once, not counting those of its rollouts.
         max_connections: Connections that are open at once.
         max_container_bytes: Size of the answer of a container, its artifacts included, in bytes.
         max_container_values: JSON values in the answer of a container.
         max_parsing_bytes: Size of all documents of more than 256 KiB, of clients and of containers,
             that are parsed at once, in bytes; others wait.
         max_artifact_bytes: Size of the content of one artifact, in bytes.
-        max_artifacts: Artifacts that one rollout leaves.
-        max_event_bytes: Size of what one event tells, in bytes.
-        max_container_events: Agent events of one rollout, beyond which its container is not asked
+        max_artifacts: Artifacts of one rollout.
+        max_event_bytes: Size of the data of one event, in bytes.
+        max_container_events: Agent events of one rollout, after which its container is not asked
             for more.
-        sync_wait_seconds: How long a creation with `mode: sync` waits for the end, in seconds.
-        header_timeout_seconds: Time for a request's line and headers to come, in seconds.
-        body_timeout_seconds: Time for the body of a request to come, in seconds.
-        room_wait_seconds: How long a request waits for room for a large document, in seconds.
-        write_timeout_seconds: How long a client may read nothing of what is ready for it, in
+        sync_wait_seconds: Longest wait of a creation with `mode: sync` for the end, in seconds.
+        header_timeout_seconds: Time for a request's line and headers to arrive, in seconds.
+        body_timeout_seconds: Time for the body of a request to arrive, in seconds.
+        room_wait_seconds: Longest wait of a request for memory for a large document, in seconds.
+        write_timeout_seconds: Time after which a client that reads nothing is disconnected, in
             seconds.
 
     Raises:
-        BadOptionError: A limit is not above 0, or above the most that it may be.
+        BadOptionError: A limit is not above 0, or above its largest value.
     """
 
     max_queued: int = _limit(10_000, "Rollouts that may wait, in all pools together.")

@@ -37,28 +37,27 @@ if TYPE_CHECKING:
     from synth_pools import AsyncContainerPoolsClient, ContainerPoolsClient
 
 _START_LIMIT_SECONDS = 30.0
-# More, where a Ray cluster is connected to first.
+# Additional time for the connection to a Ray cluster.
 _CLUSTER_SECONDS = 60.0
 _STOP_LIMIT_SECONDS = 15.0
 
 
 class LocalBackend:
-    """A backend of one's own: `with LocalBackend() as backend: backend.client()`.
+    """Backend in a thread: `with LocalBackend() as backend: backend.client()`.
 
-    It runs in a thread with its own event loop, so that code which blocks does not stop it, whether
-    it is used with `with`, with `async with`, or with `start` and `stop`. Several may run at once.
+    The thread has its own event loop, so that blocking code does not stop the backend, with `with`,
+    with `async with`, or with `start` and `stop`. Several backends may run at once.
 
     Args:
-        data_dir: The directory in which it keeps everything, made if need be; None is a temporary
-            one, removed when it stops.
-        store: The URL of the PostgreSQL database that pools, rollouts and events are kept in, which
-            needs the extra `postgres` and may be shared by several backends; None keeps them in
-            `data_dir`.
-        artifacts_dir: The folder of the contents of artifacts, which backends that share a `store`
-            share too; None keeps them in `data_dir`.
-        artifacts: In place of a folder the bucket of S3-compatible storage that the contents are
-            in, s3://bucket/prefix; it needs the extra `s3`, and the usual variables of AWS.
-        artifacts_endpoint: The address of the service that has the bucket; None is that of
+        data_dir: The directory of all data of the backend, made if need be; None is a temporary
+            one, removed at the stop.
+        store: The URL of the PostgreSQL database for pools, rollouts and events, which needs the
+            extra `postgres` and may be shared by several backends; None stores them in `data_dir`.
+        artifacts_dir: The folder of the contents of artifacts, which backends with a common `store`
+            share too; None stores them in `data_dir`.
+        artifacts: In place of a folder a bucket of S3-compatible storage for the contents,
+            s3://bucket/prefix; it needs the extra `s3`, and the usual variables of AWS.
+        artifacts_endpoint: The address of the service of the bucket; None is that of
             AWS_ENDPOINT_URL_S3 or AWS_ENDPOINT_URL, or Amazon's.
         host: The name or address to listen on. One that other machines can reach needs an
             `api_key` or an `api_keys_file`.
@@ -66,31 +65,29 @@ class LocalBackend:
         api_key: The key that clients must send; None is the one stored in `data_dir`, made if need
             be.
         api_keys_file: In place of one key a file of several with names, one `name: key` a line,
-            which only its owner may read. It may change while the backend runs.
-        container_hosts: Hosts besides this machine on which containers may be reached.
-        container_key_envs: Environment variables, besides the usual ones, from which pools may have
-            the key of their containers taken.
-        allow_processes: Whether whoever may define pools may have processes started on this machine
-            (`config.process`).
-        allow_images: Whether they may have containers of images started on this machine by podman
-            or docker (`config.image`).
-        mount_folders: Folders of which these containers may read what their pool asks for.
-        ray: The address of a Ray cluster that places the containers of pools that ask for it
-            (`launcher: ray`): `auto`, HOST:PORT or ray://HOST:PORT; needs the extra `ray`.
-        health_interval: Seconds from one look at a container to the next, at most 3600.
-        allowed_hosts: Names besides this machine's by which clients may call the backend.
-        limits: Limits on what it takes on; None is `Limits()`.
-        grace: Seconds that rollouts which run have to end at a stop, at most 86,400.
-        keep_finished: Seconds after which finished rollouts are forgotten; None keeps them for
-            ever.
-        keep_artifacts: Bytes of the contents of artifacts that are kept, the oldest going first;
-            None keeps them all.
-        validate_responses: Whether each response is checked against openapi.yaml and answered 500
-            where it departs, as tests do.
+            readable only by its owner. It may change while the backend runs.
+        container_hosts: Hosts besides this machine whose containers may be called.
+        container_key_envs: Environment variables, besides the usual ones, that pools may name as
+            the source of their containers' key.
+        allow_processes: True allows pools to start processes on this machine (`config.process`).
+        allow_images: True allows pools to start containers of images on this machine by podman or
+            docker (`config.image`).
+        mount_folders: Folders that these containers may read if their pool asks for it.
+        ray: The address of a Ray cluster for the containers of pools with `launcher: ray`: `auto`,
+            HOST:PORT or ray://HOST:PORT; needs the extra `ray`.
+        health_interval: Seconds between two checks of a container, at most 3600.
+        allowed_hosts: Host names besides this machine's under which clients may call the backend.
+        limits: Limits on its load; None is `Limits()`.
+        grace: Seconds that running rollouts have to end at a stop, at most 86,400.
+        keep_finished: Seconds after which finished rollouts are deleted; None keeps them for ever.
+        keep_artifacts: Bytes of contents of artifacts beyond which the oldest are removed; None
+            keeps all.
+        validate_responses: True checks each response against openapi.yaml, and answers 500 in place
+            of one that departs from it, for tests.
 
     Raises:
         LocalBackendError: An option cannot work on any machine (`BadOptionError`, which is a
-            `ValueError` too). `start` raises it where the backend cannot be had on this one.
+            `ValueError` too). `start` raises it if the backend cannot run on this one.
     """
 
     def __init__(
@@ -132,7 +129,7 @@ class LocalBackend:
             if self._chosen_key is not None:
                 raise BadOptionError("give one API key or a file of several, not both")
             self._keys_file: Path | None = Path(api_keys_file).expanduser().absolute()
-            # Any of them is good enough for our own clients.
+            # Any of the keys serves our own clients.
             self._chosen_key = next(iter(read_keys_file(self._keys_file).values()))
         else:
             self._keys_file = None
@@ -173,7 +170,8 @@ class LocalBackend:
         try:
             await asyncio.shield(starting)
         except asyncio.CancelledError:
-            # The thread cannot be cancelled; what it starts must not outlive the caller.
+            # The thread cannot be cancelled, and a backend that it starts must not outlive the
+            # caller.
             with contextlib.suppress(Exception):
                 await starting
             await asyncio.to_thread(self.stop)
@@ -185,36 +183,36 @@ class LocalBackend:
 
     @property
     def url(self) -> str:
-        """The address at which it answers, for clients on this machine."""
+        """The base URL of the backend, for clients on this machine."""
         return self._running().url
 
     @property
     def api_key(self) -> str:
-        """The key that clients must send; the first one where there are several."""
+        """The key that clients must send; the first of several."""
         return self._running().settings.api_key.reveal()
 
     @property
     def data_dir(self) -> Path:
-        """The directory in which it keeps everything."""
+        """The directory of all its data."""
         return self._running().data_dir.path
 
     @property
     def key_file(self) -> Path | None:
-        """The file that holds the key if the backend keeps it; None if the caller chose the key."""
+        """The file with the key if the backend made it; None if the caller chose the key."""
         run = self._running()
         return None if self._chosen_key is not None else run.data_dir.key_file
 
     def page_url(self) -> str:
         """Return an address of the live page that logs in once, within an hour.
 
-        Whoever has it can do what the key can: show it to nobody else.
+        The address gives all rights of the key, so keep it secret.
         """
         run = self._running()
         return f"{run.url}/ui/#login={run.links.issue()}"
 
     @property
     def running(self) -> bool:
-        """True while it serves: false before `start`, after `stop`, and when it broke down."""
+        """True while it serves; false before `start`, after `stop`, and after a failure."""
         run = self._run
         return run is not None and run.thread.running
 
@@ -222,9 +220,9 @@ class LocalBackend:
         """Return a client of this backend, which the caller closes.
 
         Args:
-            timeout: Seconds that a call may take.
+            timeout: Time limit of a call in seconds.
         """
-        # The client, of which the backend needs nothing else, is loaded by those who want one.
+        # Imported here, since the backend itself does not need the client.
         from synth_pools import ContainerPoolsClient
 
         return ContainerPoolsClient(api_key=self.api_key, backend_base=self.url, timeout=timeout)
@@ -233,9 +231,9 @@ class LocalBackend:
         """Return an async client of this backend, which the caller closes.
 
         Args:
-            timeout: Seconds that a call may take.
+            timeout: Time limit of a call in seconds.
         """
-        # As above.
+        # Imported here, as above.
         from synth_pools import AsyncContainerPoolsClient
 
         return AsyncContainerPoolsClient(
@@ -246,10 +244,10 @@ class LocalBackend:
         """Start the backend and return when it answers.
 
         Raises:
-            LocalBackendError: It cannot be had: the address or the directory cannot be used
-                (`AddressError`, `DataDirError`, `DataDirLockedError`), or it did not answer in time
+            LocalBackendError: The address or the directory cannot be used (`AddressError`,
+                `DataDirError`, `DataDirLockedError`), or the backend did not answer in time
                 (`StartTimeoutError`).
-            RuntimeError: It is started already.
+            RuntimeError: The backend is started already.
         """
         with self._lock:
             if self._run is not None:
@@ -263,7 +261,7 @@ class LocalBackend:
                         "listen on 127.0.0.1, or choose an API key yourself: api_key= of "
                         "LocalBackend; --api-key-file or SYNTH_POOLS_API_KEY of `synth-pools serve`"
                     )
-                # After the address: a port that is taken leaves no directory behind.
+                # After the address, so that a port in use leaves no directory behind.
                 data_dir = undo.enter_context(DataDir(self._requested_dir))
                 settings = Settings.at_start(
                     self._options,
@@ -297,15 +295,15 @@ class LocalBackend:
                 run.check_answer(deadline)
                 undo.pop_all()
             self._run = run
-            # A notebook rarely stops what it starts; its rollouts should still be put away.
+            # Notebooks rarely stop a backend; its rollouts must be saved anyway.
             atexit.register(self._stop_at_exit)
 
     def stop(self) -> None:
-        """End streams, requests and rollouts, each within a limit; harmless when stopped.
+        """End streams, requests and rollouts, each within a limit; do nothing if stopped.
 
         Raises:
-            LocalBackendError: It did not come to rest in time (`StopTimeoutError`), or it had
-                broken down before.
+            LocalBackendError: The backend did not end in time (`StopTimeoutError`), or had failed
+                before.
         """
         with self._lock:
             run, self._run = self._run, None
@@ -327,7 +325,7 @@ class LocalBackend:
 
 @dataclass(frozen=True)
 class _Run:
-    """One run of the backend, from a start to its stop."""
+    """Run of the backend from a start to its stop."""
 
     url: str
     settings: Settings
@@ -336,7 +334,7 @@ class _Run:
     links: LoginLinks
 
     def check_answer(self, deadline: float) -> None:
-        """Make one real request: whoever is told the URL finds an answer there to the key."""
+        """Send one real request, so that the URL answers from now on."""
         address = urlsplit(self.url)
         connection = http.client.HTTPConnection(
             address.hostname or "", address.port, timeout=max(0.1, deadline - clock.monotonic())
@@ -356,7 +354,7 @@ class _Run:
             raise LocalBackendError(f"the backend at {self.url} answers its first call {status}")
 
     def stop(self) -> None:
-        # A backend that did not stop still writes: then its directory stays locked.
+        # A backend that did not stop still writes, so its directory stays locked.
         self.thread.stop(_STOP_LIMIT_SECONDS)
         self.data_dir.close()
         if self.thread.failure is not None:

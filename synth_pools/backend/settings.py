@@ -1,4 +1,4 @@
-"""Settings of a backend: its options, checked, and what is known only when it starts."""
+"""Settings of a backend: its options, checked, and facts known only at the start."""
 
 from __future__ import annotations
 
@@ -20,9 +20,8 @@ _HOST_NAME = re.compile(r"[a-z0-9_]([a-z0-9._-]*[a-z0-9_])?")
 _CLUSTER = re.compile(r"auto|(ray://)?(\[[0-9A-Fa-f:.]+\]|[A-Za-z0-9._-]+):[0-9]{1,5}")
 _VARIABLE_NAME = re.compile("[A-Za-z_][A-Za-z0-9_]*")
 
-# How the command line writes an option: a flag, a number of seconds, a length of time like 30d, a
-# size like 10GiB, a name or a folder that may be repeated, or an address: of a service, a database
-# or a cluster.
+# Form of an option on the command line: a flag, a number of seconds, a duration like 30d, a size
+# like 10GiB, a repeatable name or folder, or an address of a service, a database or a cluster.
 OptionKind = Literal[
     "flag",
     "seconds",
@@ -44,13 +43,13 @@ class Option:
 
     Attributes:
         name: The argument of `LocalBackend`, and of `synth-pools serve` with dashes.
-        check: Returns the value to use, given the name and what the caller gave; raises
+        check: Returns the value to use, given the option's name and the caller's value; raises
             `BadOptionError`.
         kind: The form of the value on the command line; None if `serve` does not have the option.
         help: The text of `serve --help`.
         most: The largest number of seconds; None if there is no limit.
-        above_zero: Whether 0 seconds are refused.
-        serve_default: The default of `serve` where it differs; None if it does not.
+        above_zero: True if 0 seconds are refused.
+        serve_default: The default of `serve` if it differs; None if it does not.
     """
 
     name: str
@@ -63,14 +62,14 @@ class Option:
 
 
 def hosts(option: str, names: Iterable[str]) -> tuple[str, ...]:
-    """Return host names in the one form in which they are compared.
+    """Return host names in the form in which they are compared.
 
     Args:
-        option: The option that they are from, for the error.
+        option: The name of the option, for the error.
         names: Names or addresses, as people type them.
 
     Raises:
-        BadOptionError: One of them is no host: a URL or a port, for example.
+        BadOptionError: An entry is no host, but a URL or a port, for example.
     """
     if isinstance(names, str):
         raise BadOptionError(f"{option} is a list of hosts, not one text")
@@ -81,17 +80,17 @@ def variables(option: str, names: Iterable[str]) -> tuple[str, ...]:
     """Return names of environment variables.
 
     Args:
-        option: The option that they are from, for the error.
+        option: The name of the option, for the error.
         names: The names, as people type them.
 
     Raises:
-        BadOptionError: One of them cannot be the name of a variable.
+        BadOptionError: A text cannot be the name of a variable.
     """
     if isinstance(names, str):
         raise BadOptionError(f"{option} is a list of names of variables, not one text")
     names = tuple(names)
     for name in names:
-        # No word of what it was: somebody may have given the key itself.
+        # The message does not repeat the text, which may be the key itself.
         if not _VARIABLE_NAME.fullmatch(name):
             raise BadOptionError(f"{option} takes names of environment variables")
     return names
@@ -101,11 +100,11 @@ def folders(option: str, paths: Iterable[str | os.PathLike[str]]) -> tuple[Path,
     """Return folders by their real paths.
 
     Args:
-        option: The option that they are from, for the error.
+        option: The name of the option, for the error.
         paths: The folders.
 
     Raises:
-        BadOptionError: One of them is no folder.
+        BadOptionError: A path is no folder.
     """
     if isinstance(paths, str | os.PathLike):
         raise BadOptionError(f"{option} is a list of folders, not one path")
@@ -174,7 +173,7 @@ def _option(default: Any, *option: Any, **more: Any) -> Any:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class BackendOptions(Limits):
-    """Options of a backend, as its user chooses them; the limits are options too."""
+    """Options of a backend, as its user chooses them, limits included."""
 
     store: StoreURL | None = _option(  # noqa: RUF009 - as for all others
         None,
@@ -307,10 +306,10 @@ class BackendOptions(Limits):
 
     @classmethod
     def checked(cls, limits: Limits | None, **options: Any) -> Self:
-        """Build options from what a caller gave.
+        """Build options from a caller's values.
 
         Args:
-            limits: The limits; None for the default ones.
+            limits: The limits; None for the defaults.
             **options: Values by the names of the options.
 
         Raises:
@@ -337,7 +336,7 @@ class BackendOptions(Limits):
 
     @classmethod
     def by_field(cls) -> dict[str, Option]:
-        """Return the options other than limits by the names of their fields, in their order."""
+        """Return the options other than limits by the names of their fields, in order."""
         return {
             option.name: option.metadata["option"]
             for option in fields(cls)
@@ -347,23 +346,23 @@ class BackendOptions(Limits):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Settings(BackendOptions):
-    """Options and what is known at the start; nothing here changes while the backend runs.
+    """Options and facts known at the start; nothing here changes while the backend runs.
 
-    `data_dir` must exist and belong to this backend alone; whoever starts it sees to that.
+    `data_dir` must exist and be locked for this backend by the caller.
     """
 
     data_dir: Path
     api_key: Secret
-    # Several keys with names, which may change while the backend runs; `api_key` is not used then.
+    # Several keys with names, which may change while the backend runs; then `api_key` is not used.
     api_keys_file: Path | None = None
-    # Whether containers of this machine may be reached without being named.
+    # True if containers on this machine may be called without being named.
     local_containers: bool = True
-    # The port that the backend itself listens on, which is no place for a container.
+    # The port of the backend itself, which is no address of a container.
     own_port: int | None = None
-    # The most time that a check of a container may take.
+    # Time limit of a check of a container.
     health_timeout_seconds: float = 2.0
     heartbeat_seconds: float = 15.0
-    # Time limit of a rollout where neither it nor its pool names one.
+    # Time limit of a rollout if neither it nor its pool sets one.
     default_timeout_seconds: float = 600.0
     connect_timeout_seconds: float = 10.0
     probe_timeout_seconds: float = 10.0
@@ -371,20 +370,20 @@ class Settings(BackendOptions):
 
     @property
     def contents_dir(self) -> Path:
-        """The directory in which the contents of artifacts are."""
+        """The directory of the contents of artifacts."""
         return self.artifacts_dir or self.data_dir
 
     def as_limits(self) -> Limits:
-        """Return the limits alone, which other processes may know."""
+        """Return the limits alone, for other processes."""
         return Limits(**{limit.name: getattr(self, limit.name) for limit in fields(Limits)})
 
     @classmethod
     def at_start(cls, options: BackendOptions, *, own_host: str, **runtime: Any) -> Self:
-        """Build settings from options and what the start has found out.
+        """Build settings from options and facts known at the start.
 
         Args:
             options: The options.
-            own_host: The name or address that the backend listens on, by which it may be called.
+            own_host: The name or address that the backend listens on, under which it may be called.
             **known: The other fields.
         """
         values = {option.name: getattr(options, option.name) for option in fields(BackendOptions)}

@@ -15,7 +15,7 @@ from synth_pools.backend.limits import Limits
 from synth_pools.backend.storage.artifacts import ContentRow
 from synth_pools.backend.storage.contents.store import Content
 
-# Up to here a content stays in the rollout's result, which is where it is served from too.
+# Largest content that stays in the rollout's result, and is served from there.
 LARGEST_IN_RESULT = 4096
 
 _SHOWN = 500
@@ -25,7 +25,7 @@ IN_FILE = "in_file"
 
 
 class TooMuchError(Exception):
-    """An answer with more artifacts, or a larger one, than this backend takes."""
+    """The answer has too many artifacts, or one that is too large."""
 
     def __init__(self, message: str, details: dict[str, Any]) -> None:
         super().__init__(message)
@@ -34,16 +34,16 @@ class TooMuchError(Exception):
 
 
 class ExtractedArtifacts(NamedTuple):
-    """The artifacts of an answer, and the answer without their large contents."""
+    """Artifacts of an answer, and the answer without their large contents."""
 
-    # In the answer's order, as they are listed.
+    # Descriptions in the order of the answer.
     items: list[dict[str, Any]]
-    # The same document where nothing in it was replaced.
+    # The original document if nothing in it was replaced.
     document: dict[str, Any]
     contents: list[Content]
 
     def rows(self) -> list[ContentRow]:
-        """Build the database's rows for the contents that are files."""
+        """Build the database rows of the contents that are files."""
         return [
             ContentRow(position, item["sha256"], item["size_bytes"])
             for position, item in enumerate(self.items)
@@ -56,13 +56,13 @@ def extract(document: dict[str, Any], limits: Limits) -> ExtractedArtifacts:
 
     Args:
         document: The container's answer.
-        limits: How many artifacts, and of which size, are taken.
+        limits: The largest number and size of artifacts.
 
     Returns:
-        The descriptions, the document that remains, and the contents to be stored as files.
+        The descriptions, the remaining document, and the contents to be stored as files.
 
     Raises:
-        TooMuchError: There are more artifacts, or a larger one, than the limits allow.
+        TooMuchError: The answer has too many artifacts, or one that is too large.
     """
     descriptions = given_artifacts(document)
     if not descriptions:
@@ -110,30 +110,30 @@ def _too_large(name: str, size: int, most: int) -> TooMuchError:
 
 
 def given_artifacts(document: Mapping[str, Any]) -> list[dict[str, Any]]:
-    """List the artifacts in an answer as the container wrote them."""
+    """Return the artifacts of an answer as the container wrote them."""
     artifacts = document.get(_key(document))
     items = artifacts if isinstance(artifacts, list) else [artifacts]
     return [item for item in items if isinstance(item, dict)]
 
 
 def content_bytes(item: Mapping[str, Any]) -> bytes:
-    """Decode an artifact's content: base64 where it says so, else as it is."""
+    """Decode an artifact's content: as base64 if it says so, else unchanged."""
     content = item.get("content")
     if isinstance(content, str) and _text(item, "content_encoding", "encoding") == "base64":
         try:
             return base64.b64decode("".join(content.split()), validate=True)
         except (binascii.Error, ValueError):
-            # It is not what it says; what it is, it is still.
+            # Not valid base64, so the text itself is the content.
             pass
     return plain_bytes(content)
 
 
 def plain_bytes(content: Any) -> bytes:
-    """Encode a content as it is: text in UTF-8, other JSON as text."""
+    """Encode a content unchanged: text in UTF-8, other JSON as text."""
     if content is None:
         return b""
     if isinstance(content, str):
-        # A lone surrogate is a character too, though no UTF-8 has it.
+        # A lone surrogate is a valid JSON character that UTF-8 cannot encode.
         return content.encode("utf-8", "surrogatepass")
     return json_text.dumps(content).encode("ascii")
 
@@ -162,7 +162,7 @@ def _item(description: Mapping[str, Any], name: str, path: str, data: bytes) -> 
 
 
 def _with(document: dict[str, Any], moved: Mapping[int, dict[str, Any]]) -> dict[str, Any]:
-    """Copy the document with other artifacts, found by identity: two may be equal."""
+    """Copy the document with other artifacts, matched by identity, since two may be equal."""
     key = _key(document)
     value = document[key]
     if not isinstance(value, list):

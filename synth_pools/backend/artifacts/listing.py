@@ -1,4 +1,4 @@
-"""The artifacts of a rollout that has ended, as the database has them."""
+"""Artifacts of a finished rollout, as the database has them."""
 
 from __future__ import annotations
 
@@ -19,22 +19,22 @@ from synth_pools.backend.artifacts.safe_paths import safe_paths
 from synth_pools.backend.domain.errors import ApiError
 from synth_pools.backend.storage.contents.store import ContentStore
 
-# Of the artifacts that there are, in the error of one that there is not.
+# Number of existing artifacts in the error of a missing one.
 _MOST_NAMED = 20
-# Of an artifact that is being sent: objects, and the entry of an archive's list.
+# Memory of an artifact that is sent: objects, and its entry in the archive's list.
 _HELD_BYTES = 1024
 
 
 @dataclass(frozen=True, slots=True)
 class Artifact:
-    """One artifact, and where its content is."""
+    """Artifact, and the place of its content."""
 
     position: int
-    # As it is listed, but for the URL.
+    # The item of the list, without the URL.
     item: dict[str, Any]
-    # Whether its content is a file; else it is in the rollout's result.
+    # True if its content is a file; false if it is in the rollout's result.
     in_file: bool
-    # Whether retention has removed the content.
+    # True if retention has removed the content.
     is_gone: bool
 
     @property
@@ -50,7 +50,7 @@ class Artifact:
         return int(self.item["size_bytes"])
 
     def listed(self, base_url: str, rollout_id: str) -> dict[str, Any]:
-        """Build the item of a list, with its download URL if the content is still kept."""
+        """Build the item of a list, with its download URL if the content still exists."""
         if self.is_gone:
             return self.item
         place = f"/v1/rollouts/{quote(rollout_id, safe='')}/artifacts/{quote(self.path, safe='')}"
@@ -61,11 +61,11 @@ def stored_artifacts(text: str, available: Collection[int]) -> list[Artifact]:
     """Read the artifacts of a rollout.
 
     Args:
-        text: Their list as the database has it.
-        kept: The positions of those whose files are still kept.
+        text: The list as JSON text, from the database.
+        available: The positions of artifacts whose files still exist.
     """
     items = json.loads(text)
-    # What was stored before paths were safe gets its path here.
+    # Items that were stored before paths were made safe get their path here.
     paths = safe_paths(item["path"] for item in items)
     artifacts = []
     for position, (item, path) in enumerate(zip(items, paths, strict=True)):
@@ -76,7 +76,7 @@ def stored_artifacts(text: str, available: Collection[int]) -> list[Artifact]:
 
 
 def find_artifact(artifacts: Sequence[Artifact], name: str) -> Artifact:
-    """The one of this path, or else of this id; 404 where there is none, or no content any more."""
+    """Return the artifact of this path, else id; 404 if there is none or its content is gone."""
     for key in ("path", "artifact_id"):
         for artifact in artifacts:
             if artifact.item[key] == name:
@@ -103,14 +103,14 @@ def artifact_expired(name: str) -> ApiError:
 
 
 def contents_in_result(text: str, selection: Sequence[tuple[int, str]]) -> list[bytes]:
-    """Read contents that are in a rollout's result.
+    """Read contents from a rollout's result.
 
     Args:
         text: The result as JSON text.
-        wanted: The positions of the artifacts, and the hashes of their contents.
+        selection: The positions of the artifacts, and the hashes of their contents.
 
     Returns:
-        The contents in the order in which they are wanted; of the text nothing is kept.
+        The contents in the order of the selection; they do not refer to the text.
     """
     document = json.loads(text)
     descriptions = given_artifacts(document) if isinstance(document, dict) else []
@@ -123,23 +123,23 @@ def contents_in_result(text: str, selection: Sequence[tuple[int, str]]) -> list[
 def _content(description: Mapping[str, Any], sha256: str) -> bytes:
     data = content_bytes(description)
     if hashlib.sha256(data).hexdigest() != sha256:
-        # It was stored when encodings were not looked at.
+        # Stored before encodings were decoded.
         data = plain_bytes(description.get("content"))
     return data
 
 
 class Download(NamedTuple):
-    """Parts of an artifact that are kept while it is sent."""
+    """Parts of an artifact in memory while it is sent."""
 
     path: str
     sha256: str
     size: int
-    # None where the content is a file.
+    # None if the content is a file.
     data: bytes | None
 
     @property
     def held_bytes(self) -> int:
-        """Bytes that it takes in memory, together with its entry in an archive, roughly."""
+        """Approximate bytes in memory, with the entry in an archive."""
         return _HELD_BYTES + 4 * len(self.path) + len(self.data or b"")
 
     def pieces(self, store: ContentStore, start: int, end: int) -> Iterator[bytes]:

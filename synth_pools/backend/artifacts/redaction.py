@@ -1,7 +1,7 @@
-"""Redaction of secrets in documents for people who look for a fault.
+"""Redaction of secrets in documents for diagnosis.
 
-Nobody can know what all is a secret: masked is what stands under a name of one, what looks like
-one, and what this process itself was given as one. Rather too much goes than too little.
+No rule finds every secret. The values of secret-sounding names are masked, texts that look like
+secrets, and the secrets of this process itself; too much is masked rather than too little.
 """
 
 from __future__ import annotations
@@ -15,7 +15,7 @@ from synth_pools.backend.domain.json_text import spellings
 
 MASK = "[redacted]"
 
-# Shorter ones are as likely to be an ordinary word.
+# Shorter texts are as likely to be ordinary words.
 _SHORTEST_SECRET = 8
 
 _WORDS = re.compile(r"[A-Z]+(?![a-z])|[A-Z]?[a-z]+|[0-9]+")
@@ -26,10 +26,10 @@ _SECRET_WORDS = frozenset(
 )
 _SECRET_PAIRS = frozenset({("api", "key"), ("access", "key"), ("private", "key")})
 _KEY_WORDS = frozenset({"key", "keys"})
-# How many tokens there were is no secret.
+# Counts of tokens are no secrets.
 _COUNTED_WORDS = frozenset({"token", "tokens", "key", "keys"})
 
-# Bounded, and without a beginning that could be tried again at every letter of a long word.
+# Bounded, and without a start that could match again at every letter of a long word.
 _URL = re.compile(
     r"([A-Za-z][A-Za-z0-9+.-]{0,20}://)([^\s/?#@\"'<>]*@)?([^\s?#\"'<>]*)(\?[^\s#\"'<>]*)?"
 )
@@ -42,7 +42,7 @@ _ASSIGNMENT = re.compile(
     """
 )
 _SPOKEN = re.compile(r"\b((?:bearer|basic)\s+)[A-Za-z0-9._~+/=-]{8,}", re.IGNORECASE)
-# As the common services give them out.
+# Formats of keys of common services.
 _SHAPES = re.compile(
     r"\b(?:(?:sk|pk|rk|xox[a-z]|gh[a-z]|hf|glpat)[-_]|AKIA|AIza|eyJ)[-_A-Za-z0-9.]{12,}"
 )
@@ -50,7 +50,7 @@ _OPTION = re.compile(r"--?[A-Za-z][\w-]*")
 
 
 class Redactor:
-    """A mask for secrets.
+    """Mask for secrets.
 
     Args:
         secrets: Texts that are secrets in any place; texts under 8 characters are ignored.
@@ -65,14 +65,14 @@ class Redactor:
         )
 
     def document(self, value: Any, name: str = "", *, is_secret: bool = False) -> Any:
-        """The same JSON with a mask in the place of every secret.
+        """Return the same JSON with a mask in place of every secret.
 
         Args:
             value: Any JSON value.
-            name: What it stands under.
-            is_secret: Whether what it stands under makes a secret of every text in it.
+            name: The name of the value.
+            is_secret: True if all texts in the value are secrets, because of a name above it.
         """
-        # Loops, and so one frame for each level: documents may be as deep as Python's limit allows.
+        # Loops take one frame for each level: documents may be as deep as Python's limit allows.
         if isinstance(value, str):
             return MASK if is_secret and value else self.text(value)
         if isinstance(value, dict):
@@ -105,7 +105,7 @@ class Redactor:
         return value
 
     def text(self, text: str) -> str:
-        """Mask secrets in words that may hold URLs, headers or assignments."""
+        """Mask secrets in a text that may hold URLs, headers or assignments."""
         if self._secrets is not None:
             text = self._secrets.sub(MASK, text)
         if "://" in text:
@@ -116,7 +116,7 @@ class Redactor:
 
 
 def names_secret(name: str) -> bool:
-    """Tell whether a name is one under which secrets stand."""
+    """Return True for a name whose values are secrets."""
     words = [word.lower() for word in _WORDS.findall(name)]
     if not words:
         return False
@@ -135,7 +135,7 @@ def _is_secret_number(name: str, value: Any) -> bool:
 
 
 def _name_of_pair(value: Mapping[str, Any]) -> str:
-    """Read the name in `{"name": ..., "value": ...}`, as lists of headers have it."""
+    """Return the name in `{"name": ..., "value": ...}`, the form of entries in lists of headers."""
     name = value.get("name", value.get("key"))
     return name if isinstance(name, str) and "value" in value else ""
 

@@ -1,4 +1,4 @@
-"""Safe paths of artifacts: relative, with one meaning and no harm on every system."""
+"""Safe paths of artifacts: relative, unambiguous and harmless on every system."""
 
 from __future__ import annotations
 
@@ -9,18 +9,18 @@ from collections.abc import Iterable
 _LONGEST_SEGMENT = 120
 _LONGEST_PATH = 480
 _MOST_SEGMENTS = 16
-# A suffix of a name is kept where the name is cut.
+# A suffix survives when its name is cut.
 _LONGEST_SUFFIX = 16
 
-# What Windows takes for something else, and a percent sign, which whoever decodes twice would.
+# Characters with a special meaning on Windows, and the percent sign, in case of double decoding.
 _SPECIAL = re.compile(r'[<>:"|?*%]')
 _DEVICES = re.compile(r"(con|prn|aux|nul|com[0-9]|lpt[0-9])(\..*)?", re.IGNORECASE)
 
 
 def safe_paths(names: Iterable[str]) -> list[str]:
-    """Give each name a path of its own, none equal to another or inside of one.
+    """Give each name a unique path, none of which is a parent of another.
 
-    Paths that it gave stay as they are.
+    Safe paths stay as they are.
 
     Args:
         names: The artifacts' names, as containers chose them.
@@ -30,7 +30,7 @@ def safe_paths(names: Iterable[str]) -> list[str]:
     """
     used: set[str] = set()
     folders: set[str] = set()
-    # How often each was wanted: a thousand of one name are not tried a million times.
+    # Counts of each name: a thousand equal names must not take a million tries.
     wishes: dict[str, int] = {}
     paths = []
     for number, name in enumerate(names, 1):
@@ -51,11 +51,11 @@ def safe_paths(names: Iterable[str]) -> list[str]:
 
 def _clean(name: str) -> str:
     text = unicodedata.normalize("NFC", name.replace("\\", "/"))
-    # A drive is a place, no name.
+    # A drive letter is a place, not part of a name.
     text = re.sub(r"^[A-Za-z]:", "", text)
     segments = [_clean_segment(segment) for segment in text.split("/")]
     last_segments = [segment for segment in segments if segment][-_MOST_SEGMENTS:]
-    # One segment alone is short enough.
+    # A single segment is short enough.
     while len("/".join(last_segments)) > _LONGEST_PATH:
         del last_segments[0]
     return "/".join(last_segments)
@@ -76,7 +76,7 @@ _UNSEEN = frozenset({"Cc", "Cf", "Cs", "Co", "Cn", "Zl", "Zp"})
 
 
 def _cut(text: str, most: int) -> str:
-    """Cut a text to so many bytes of UTF-8, which is what file systems count."""
+    """Cut a text to a number of bytes in UTF-8, the unit of file systems."""
     if len(text.encode()) <= most:
         return text
     stem, dot, suffix = text.rpartition(".")
@@ -102,5 +102,5 @@ def _parents(path: str) -> Iterable[str]:
 
 
 def _folded(path: str) -> str:
-    """Fold a path as file systems do that do not tell cases apart."""
+    """Fold a path as case-insensitive file systems do."""
     return unicodedata.normalize("NFC", path.casefold())

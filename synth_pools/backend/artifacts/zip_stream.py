@@ -8,16 +8,16 @@ from datetime import datetime
 from typing import NamedTuple
 
 _ENOUGH_BYTES = 128 * 1024
-# The format knows no earlier time, and no later one.
+# Earliest and latest time of the format.
 _YEARS = range(1980, 2108)
 
 
 class Entry(NamedTuple):
-    """One file of an archive."""
+    """File of an archive."""
 
     path: str
     pieces: Iterable[bytes]
-    # Where it is known; else any size is made room for.
+    # None leaves room in the header for any size.
     size: int | None = None
 
 
@@ -25,7 +25,7 @@ def zip_pieces(entries: Iterable[Entry], timestamp: str) -> Iterator[bytes]:
     """Make an archive piece by piece.
 
     Args:
-        entries: The files, each read when it is its turn.
+        entries: The files, each read when its turn comes.
         timestamp: The time of every file, in ISO 8601.
     """
     sink = _Sink()
@@ -45,7 +45,7 @@ def zip_pieces(entries: Iterable[Entry], timestamp: str) -> Iterator[bytes]:
 
 
 class _Sink:
-    """A file-like target without seeking, emptied by `take`."""
+    """Write-only target without seeking, emptied by `take`."""
 
     def __init__(self) -> None:
         self._pieces: list[bytes] = []
@@ -57,10 +57,10 @@ class _Sink:
         return len(data)
 
     def flush(self) -> None:
-        """Do nothing: everything is where it will stay."""
+        """Do nothing: `take` has the data."""
 
     def close(self) -> None:
-        """Do nothing: bytes that were not taken are not wanted."""
+        """Do nothing: data that was not taken is dropped."""
 
     def take(self) -> bytes:
         data = b"".join(self._pieces)

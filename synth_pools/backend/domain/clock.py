@@ -1,8 +1,8 @@
-"""The clock, and what is random: the one source of both for the whole backend.
+"""Clock and random numbers: the only source of both in the backend.
 
-Everybody asks through this module (`clock.monotonic()`), so that a test can put another source in
-the place of `time_ns`, `monotonic`, `new_id`, `token` or `jitter`. Timestamps are as the API writes
-them: RFC 3339, UTC, microseconds, `Z`.
+Callers use the module (`clock.monotonic()`), so that a test can replace `time_ns`, `monotonic`,
+`new_id`, `token` or `jitter`. Timestamps have the format of the API: RFC 3339, UTC, microseconds,
+`Z`.
 """
 
 from __future__ import annotations
@@ -26,7 +26,7 @@ __all__ = [
     "url_safe_token",
 ]
 
-# The numbers of the random module are the program's, which may have seeded them for itself.
+# Not the random module's own generator, which the program may have seeded for itself.
 _CHANCE = random.SystemRandom()
 
 
@@ -37,7 +37,7 @@ def unix_time() -> float:
 
 def now() -> str:
     """Return the timestamp of this moment."""
-    # Asked for several times by each rollout: a third of what putting all of it together costs.
+    # Each rollout needs several timestamps: without the cache they cost three times as much.
     second, microsecond = divmod(time_ns() // 1000, 1_000_000)
     return f"{_text_of_second(second)}.{microsecond:06d}Z"
 
@@ -48,7 +48,7 @@ def _text_of_second(second: int) -> str:
 
 
 def ago(seconds: float) -> str:
-    """Return the timestamp of so many seconds ago; the earliest one where that is longer."""
+    """Return the timestamp of a moment in the past; the earliest one if it would be before that."""
     try:
         return _text(datetime.fromtimestamp(unix_time(), UTC) - timedelta(seconds=seconds))
     except OverflowError:
@@ -56,14 +56,14 @@ def ago(seconds: float) -> str:
 
 
 def _text(moment: datetime) -> str:
-    # Fixed width, so that timestamps also sort and compare as text.
+    # A fixed width, so that timestamps also sort and compare as text.
     return f"{moment.replace(tzinfo=None).isoformat(timespec='microseconds')}Z"
 
 
 def seconds_between(earlier: str, later: str) -> float:
     """Return the seconds from one timestamp to another.
 
-    Never negative: the system's clock may have been set back in between.
+    The result is never negative, even if the system's clock was set back in between.
     """
     if earlier == later:
         return 0.0
@@ -72,20 +72,20 @@ def seconds_between(earlier: str, later: str) -> float:
 
 
 def new_id(kind: str) -> str:
-    """Return an id that nothing else has: the kind, `_`, and 32 hexadecimal digits."""
+    """Return a unique id: the kind, `_`, and 32 hexadecimal digits."""
     return f"{kind}_{secrets.token_hex(16)}"
 
 
 def token(size: int) -> str:
-    """Return a secret of so many random bytes, in hexadecimal digits."""
+    """Return a secret of `size` random bytes, in hexadecimal digits."""
     return secrets.token_hex(size)
 
 
 def url_safe_token(size: int) -> str:
-    """Return a secret of so many random bytes, in letters, digits, `-` and `_`."""
+    """Return a secret of `size` random bytes, in letters, digits, `-` and `_`."""
     return secrets.token_urlsafe(size)
 
 
 def jitter(seconds: float) -> float:
-    """Return a length of time at most a tenth away from this one."""
+    """Return a duration that differs from this one by a tenth at most."""
     return seconds * _CHANCE.uniform(0.9, 1.1)

@@ -1,4 +1,4 @@
-"""Buckets of S3-compatible storage, as options name them."""
+"""Buckets of S3-compatible storage in options."""
 
 from __future__ import annotations
 
@@ -9,17 +9,17 @@ from urllib.parse import urlsplit
 from synth_pools.backend.errors import BadOptionError
 
 _BUCKET = re.compile("[a-z0-9][a-z0-9.-]{1,61}[a-z0-9]")
-# What every service takes in a key as it is.
+# Characters that every service accepts unchanged in a key.
 _PREFIX = re.compile("[A-Za-z0-9!_.*'()-]+")
 
 
 @dataclass(frozen=True, slots=True)
 class BucketPlace:
-    """A bucket of S3-compatible storage, and what the keys in it begin with.
+    """Bucket of S3-compatible storage, and the common prefix of its keys.
 
     Attributes:
         bucket: The name of the bucket.
-        prefix: What the keys begin with, without slashes around it; empty for all of the bucket.
+        prefix: The prefix, without slashes around it; empty for the entire bucket.
     """
 
     bucket: str
@@ -30,18 +30,18 @@ class BucketPlace:
 
 
 def bucket_place(option: str, url: str | None) -> BucketPlace | None:
-    """Return the bucket that a user names.
+    """Return the bucket in an option.
 
     Args:
-        option: The option that it is from, for the error.
+        option: The name of the option, for the error.
         url: The bucket and a prefix, such as s3://bucket/prefix; None for none.
 
     Raises:
-        BadOptionError: It is no such URL.
+        BadOptionError: The text is no such URL.
     """
     if url is None:
         return None
-    # No word of what it was: somebody may have written a secret into it.
+    # The message does not repeat the text, which may hold a secret.
     problem = BadOptionError(
         f"{option} takes s3://bucket/prefix, with letters, digits and -_.!*'() between slashes; "
         "credentials are taken from AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY"
@@ -64,11 +64,11 @@ def endpoint_url(option: str, url: str | None) -> str | None:
     """Return the address of a service of S3-compatible storage.
 
     Args:
-        option: The option or the variable that it is from, for the error.
+        option: The name of the option or variable, for the error.
         url: The address, such as https://minio.example.com:9000; None for Amazon's.
 
     Raises:
-        BadOptionError: It is no such address.
+        BadOptionError: The text is no such address.
     """
     if url is None:
         return None

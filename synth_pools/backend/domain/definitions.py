@@ -1,7 +1,7 @@
-"""Pools and tasks as their callers defined them, and as they are answered.
+"""Definitions of pools and tasks: as their callers sent them, and as they are answered.
 
-Stored is what the caller named, under one spelling; defaults and the other spellings are added when
-it is answered. So `null` and PUT can go back to a default, also one that changes later.
+The caller's fields are stored under one spelling; defaults and the other spellings are added to
+answers. So `null` and PUT can return to a default, even one that changes later.
 """
 
 from __future__ import annotations
@@ -19,7 +19,7 @@ DEFAULT_CONCURRENCY = 8
 
 _ID = re.compile(r"[A-Za-z0-9][A-Za-z0-9._:-]{0,127}")
 
-# The other spelling, and the one that wins and is stored.
+# The other spelling, and the stored one, which takes precedence.
 _POOL_ALIASES = {"pool_config": "config", "pool_metadata": "metadata"}
 _POOL_OWNED = frozenset(
     {"id", "pool_id", "status", "state", "created_at", "updated_at", "archived_at"}
@@ -42,12 +42,12 @@ _TASK_FIELDS = frozenset({"backend", "task_config", "task_metadata", "container_
 
 
 def can_be_id(text: str) -> bool:
-    """Return True if anything can have this id; SQLite may fail to look for another text."""
+    """Return True for a valid id; SQLite may fail to look up other texts."""
     return _ID.fullmatch(text) is not None
 
 
 def named_id(body: Mapping[str, Any], *spellings: str) -> str | None:
-    """Return the id that a body names, in either spelling."""
+    """Return the id in a body, in either spelling."""
     ids = [body[spelling] for spelling in spellings if body.get(spelling) is not None]
     if any(other_id != ids[0] for other_id in ids):
         raise id_mismatch(f"{' and '.join(spellings)} are given and differ.")
@@ -55,14 +55,14 @@ def named_id(body: Mapping[str, Any], *spellings: str) -> str | None:
 
 
 def require_same_id(body: Mapping[str, Any], expected: str, *spellings: str) -> None:
-    """Refuse a body that names another id than its path does."""
+    """Refuse a body whose id differs from that of its path."""
     body_id = named_id(body, *spellings)
     if body_id is not None and body_id != expected:
         raise id_mismatch(f"The path says {expected!r}, the body another {spellings[0]}.")
 
 
 def pool_definition(body: Mapping[str, Any]) -> dict[str, Any]:
-    """Return what is stored of a whole pool body; its tasks are stored apart."""
+    """Return the fields to store of a complete pool body; its tasks are stored separately."""
     return _without_nulls(_pool_spelling(body), _POOL_FIELDS)
 
 
@@ -74,7 +74,7 @@ def patched_pool(definition: Mapping[str, Any], patch: Mapping[str, Any]) -> dic
 
 
 def task_definition(body: Mapping[str, Any]) -> dict[str, Any]:
-    """Return what is stored of a whole task body."""
+    """Return the fields to store of a complete task body."""
     fields = {key: value for key, value in body.items() if key not in _TASK_OWNED}
     return _without_nulls(fields, _TASK_FIELDS)
 
@@ -88,7 +88,7 @@ def patched_task(definition: Mapping[str, Any], patch: Mapping[str, Any]) -> dic
 
 
 def named_tasks(bodies: Iterable[Mapping[str, Any]]) -> list[tuple[str | None, dict[str, Any]]]:
-    """Return the ids, where given, and the definitions of the tasks in a pool body."""
+    """Return the ids, if given, and the definitions of the tasks in a pool body."""
     tasks: list[tuple[str | None, dict[str, Any]]] = []
     task_ids: set[str] = set()
     for body in bodies:
@@ -115,7 +115,7 @@ def pool_view(definition: Mapping[str, Any]) -> dict[str, Any]:
     config = definition.get("config", {})
     metadata = definition.get("metadata", {})
     view = {
-        # The id where there is none, which the definition does not know.
+        # The id stands in for a missing one, which the definition does not know.
         "name": definition.get("name"),
         "target": target,
         "backend": target if backend is None else backend,
@@ -133,14 +133,14 @@ def pool_view(definition: Mapping[str, Any]) -> dict[str, Any]:
 
 
 def container_urls(definition: Mapping[str, Any]) -> list[str]:
-    """Return the addresses of a pool's containers, each once; none where it names none."""
+    """Return the distinct addresses of a pool's containers; empty if it names none."""
     first = definition.get("container_url")
     listed = _listed_urls(definition)
     return list(dict.fromkeys(listed if first is None else [first, *listed]))
 
 
 def container_key_env(definition: Mapping[str, Any]) -> str | None:
-    """Return the name of the variable that holds the key of a pool's containers."""
+    """Return the environment variable with the key of a pool's containers."""
     name = _config(definition).get("container_key_env")
     return name if isinstance(name, str) else None
 
@@ -151,31 +151,31 @@ def submits_asynchronously(definition: Mapping[str, Any]) -> bool:
 
 
 def telemetry_of(definition: Mapping[str, Any]) -> Mapping[str, Any] | None:
-    """Return what the containers of a pool are asked to keep of each rollout."""
+    """Return the telemetry settings that a pool's containers get with each rollout."""
     telemetry = _config(definition).get("telemetry")
     return telemetry if isinstance(telemetry, Mapping) else None
 
 
 def starts_containers(definition: Mapping[str, Any]) -> bool:
-    """Return True if a pool asks for containers that the backend itself starts."""
+    """Return True if the backend starts the containers of a pool."""
     return process_of(definition) is not None or image_of(definition) is not None
 
 
 def process_of(definition: Mapping[str, Any]) -> Mapping[str, Any] | None:
-    """Return the command that is to be started for a pool."""
+    """Return the command that starts a container of a pool."""
     process = _config(definition).get("process")
     if not isinstance(process, Mapping):
         return None
-    # Databases exist from before this was a field of ours, here too.
+    # Databases may be older than this field, and hold anything under its name.
     argv, env = process.get("argv"), process.get("env")
     is_ours = isinstance(argv, list) and argv and all(isinstance(text, str) for text in argv)
     return process if is_ours and (env is None or isinstance(env, Mapping)) else None
 
 
 def image_of(definition: Mapping[str, Any]) -> Mapping[str, Any] | None:
-    """Return the image from which the containers of a pool are to be started."""
+    """Return the image of a pool's containers."""
     image = _config(definition).get("image")
-    # Databases exist from before this was a field of ours, here too.
+    # Databases may be older than this field, and hold anything under its name.
     is_ours = isinstance(image, Mapping) and isinstance(image.get("image"), str)
     return image if is_ours else None
 
@@ -218,12 +218,12 @@ def _pool_spelling(body: Mapping[str, Any]) -> dict[str, Any]:
 
 
 def _without_nulls(body: Mapping[str, Any], fields: frozenset[str]) -> dict[str, Any]:
-    # Null counts as not given for the fields we know; an unknown one is kept as it was sent.
+    # Null means that a known field is not given; unknown fields are kept as they were sent.
     return {key: value for key, value in body.items() if value is not None or key not in fields}
 
 
 def _listed_urls(definition: Mapping[str, Any]) -> list[str]:
-    # Databases exist from before this was a field of ours, with anything under its name.
+    # Databases may be older than this field, and hold anything under its name.
     listed = definition.get("container_urls")
     return [url for url in listed if isinstance(url, str)] if isinstance(listed, list) else []
 

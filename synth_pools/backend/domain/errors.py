@@ -1,22 +1,22 @@
-"""Errors that a request is answered with, and their form on the wire."""
+"""Errors in answers to requests, and their form on the wire."""
 
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-# Nothing that the container has to do with.
+# The connection failed for lack of resources of the backend, not because of the container.
 SHORTAGE = "backend_shortage"
 FORBIDDEN = "forbidden_container_url"
 
-# When it is worth asking again whether a pool's containers are up.
+# Seconds after which a retry may find the pool's containers up.
 _WARMING_SECONDS = 1
-# When others may have done with their large documents.
+# Seconds after which others may have released the memory of their large documents.
 _ROOM_SECONDS = 5
 
 
 class ApiError(Exception):
-    """An error that ends a request with this status and the document that belongs to it."""
+    """Error that ends a request with this status and the document that belongs to it."""
 
     def __init__(
         self,
@@ -50,7 +50,7 @@ class ApiError(Exception):
         return {"detail": detail, "error": self._envelope({"request_id": request_id})}
 
     def item(self) -> dict[str, Any]:
-        """Return the envelope alone, for one of many things that one request asked for."""
+        """Return the envelope alone, for one item of a request with many."""
         if self.fields is None:
             return self._envelope({})
         return self._envelope({"details": {"errors": list(self.fields)}})
@@ -72,9 +72,9 @@ class StorageUnavailableError(ApiError):
     """Stored data cannot be written or read at the moment.
 
     Args:
-        what: What cannot be used.
-        reason: What is wrong with it.
-        outcome: What came of what was to be written.
+        resource: The resource that cannot be used.
+        reason: The cause.
+        outcome: The outcome of the failed write.
     """
 
     def __init__(self, resource: str, reason: str, outcome: str = "nothing was changed") -> None:
@@ -169,7 +169,7 @@ def pool_not_active(pool_id: str, status: str) -> ApiError:
     message = f"Pool {pool_id!r} is {status}."
     if status != "warming":
         return conflict("pool_not_active", message)
-    # It takes no more than patience.
+    # The request needs no change, only time.
     return ApiError(
         409, "pool_not_active", message, retryable=True, retry_after_seconds=_WARMING_SECONDS
     )
@@ -228,7 +228,7 @@ def too_many_values(limit: int) -> ApiError:
 
 
 def no_room(seconds: float) -> ApiError:
-    """Build the error 503 `no_room`: large documents of others take all the room there is."""
+    """Build the error 503 `no_room`: other large documents take all the memory for them."""
     return ApiError(
         503,
         "no_room",

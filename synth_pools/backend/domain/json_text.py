@@ -1,4 +1,4 @@
-"""JSON exactly as RFC 8259 has it, so that what is stored comes back as it was sent."""
+"""JSON exactly as in RFC 8259, so that stored documents come back as they were sent."""
 
 from __future__ import annotations
 
@@ -14,27 +14,28 @@ from synth_pools.backend.limits import DEEPEST
 
 MAX_DEPTH = DEEPEST
 
-# A document of more bytes holds others up while something is done with all of it.
+# Processing a document of more bytes would delay other requests.
 LARGE = 256 * 1024
 
-# Only these spellings, with any digits, can be a number too large for a double. They are looked for
-# by what runs at the speed of memory: an expression would hold every other thread up for seconds.
+# Only these spellings, with any digits, can be a number too large for a double. They are found by
+# functions that run at the speed of memory; a regular expression would hold up every other thread
+# for seconds.
 _EXPONENT, _SIGNED_EXPONENT, _ZEROS = b"0e000", b"0e+000", b"0" * 309
 _SPELLING = bytes.maketrans(b"123456789E", b"000000000e")
 
 
-# Of an escape, in JSON within strings of JSON as deep as anybody nests it.
+# Backslashes of an escape, in JSON within strings of JSON at any practical depth.
 _BACKSLASHES = r"\\{{{},8}}"
-# So many characters of JSON may stand for one.
+# Largest number of JSON characters that spell one.
 LONGEST_SPELLING = 2 * len(r"\\\\\\\\u0000")
 
 
 class BrokenJsonError(ValueError):
-    """The text is no JSON that can be kept and given back unchanged."""
+    """The text is no JSON that can be stored and returned unchanged."""
 
 
 class TooLargeJsonError(BrokenJsonError):
-    """The text holds more values than are parsed."""
+    """The text holds more values than the limit."""
 
 
 def loads(raw: bytes, max_depth: int = MAX_DEPTH, most_values: int = sys.maxsize) -> Any:
@@ -46,8 +47,8 @@ def loads(raw: bytes, max_depth: int = MAX_DEPTH, most_values: int = sys.maxsize
         most_values: The number of values that it may hold.
 
     Raises:
-        BrokenJsonError: It cannot be kept and given back unchanged.
-        TooLargeJsonError: It holds more values; nothing was parsed.
+        BrokenJsonError: The text cannot be stored and returned unchanged.
+        TooLargeJsonError: The text holds more values; nothing was parsed.
     """
     try:
         require_within(raw, most_values, max_depth)
@@ -77,15 +78,15 @@ def loads(raw: bytes, max_depth: int = MAX_DEPTH, most_values: int = sys.maxsize
 
 
 def _make_dumps() -> Callable[[Any], str]:
-    # ASCII only: a lone surrogate or NUL that came in escaped must go out escaped, SQLite text and
-    # UTF-8 could not hold it. It also keeps every document on one line, as event streams need it.
+    # ASCII only: a lone surrogate or NUL that arrived escaped must leave escaped, since SQLite text
+    # and UTF-8 cannot hold it. It also keeps every document on one line, as event streams need it.
     encoder = json.JSONEncoder(
         ensure_ascii=True, allow_nan=False, check_circular=False, separators=(",", ":")
     )
     make = getattr(json.encoder, "c_make_encoder", None)
     if make is None:
         return encoder.encode
-    # What `encode` makes for each text, which costs as much as to write a short one.
+    # The encoder that `encode` would make for each text, at the cost of writing a short one.
     ascii_string, default = json.encoder.encode_basestring_ascii, encoder.default
     write = make(None, default, ascii_string, None, ":", ",", False, False, False)
     join = "".join
@@ -105,14 +106,14 @@ def canonical(value: Any) -> str:
 
 
 def replace_surrogates(value: Any) -> bytes:
-    """Return the document as UTF-8, a question mark in place of every lone surrogate."""
+    """Return the document as UTF-8, with a question mark in place of every lone surrogate."""
     return json.dumps(value, ensure_ascii=False).encode("utf-8", "replace")
 
 
 def spellings(text: str) -> str:
-    """Build a regular expression for a text in all spellings that JSON has for it.
+    """Build a regular expression for all JSON spellings of a text.
 
-    Also JSON within a string of JSON, in which the backslashes are escaped again.
+    It also matches JSON within a string of JSON, where the backslashes are escaped again.
     """
     return "".join(map(_character_spellings, text))
 
@@ -121,7 +122,7 @@ def is_number(value: object) -> TypeGuard[int | float]:
     """Return True for a finite JSON number; Python's bool is an int, JSON's is not."""
     if isinstance(value, bool) or not isinstance(value, int | float):
         return False
-    # An integer may be as large as no double is: whoever reads it would get none.
+    # An integer may be too large for a double, which most clients parse numbers to.
     return -sys.float_info.max <= value <= sys.float_info.max
 
 
@@ -138,12 +139,12 @@ def _character_spellings(character: str) -> str:
 
 
 def _either_case(digits: str) -> str:
-    # Not a flag: that would apply to the text too.
+    # A flag for the case would apply to the text too.
     return "".join(f"[{digit}{digit.upper()}]" if digit.isalpha() else digit for digit in digits)
 
 
 def _plain_numbers(value: Any) -> Any:
-    # Loops, not comprehensions: those would take two frames of the recursion limit per level.
+    # Loops, not comprehensions, which would take two frames of the recursion limit per level.
     if isinstance(value, dict):
         plain_object = {}
         for key, item in value.items():
@@ -170,12 +171,12 @@ def _refuse_constant(name: str) -> None:
     raise BrokenJsonError(f"{name} is no JSON value")
 
 
-# Made once: `json.loads` makes one for each text, which costs more than to read a short one.
+# Made once: `json.loads` makes one for each text, which costs more than parsing a short one.
 _DECODER = json.JSONDecoder(parse_constant=_refuse_constant)
 _CHECKING_FLOATS = json.JSONDecoder(parse_constant=_refuse_constant, parse_float=_finite_float)
 
 
-# Each step holds the interpreter's lock, for about a millisecond.
+# Each step holds the interpreter's lock for about a millisecond.
 _COUNTED_AT_ONCE = 1024 * 1024
 _SCANNED_AT_ONCE = 64 * 1024
 
@@ -185,26 +186,30 @@ _STEP_OF = [(byte in b"[{") - (byte in b"]}") for byte in range(256)]
 
 
 class TooManyValuesError(Exception):
-    """A text holds more values than are parsed."""
+    """The text holds more values than the limit."""
 
 
 class TooDeepError(Exception):
-    """A text holds values inside each other deeper than they are parsed."""
+    """The text is nested more deeply than the limit."""
 
 
 def require_within(raw: bytes, most_values: int, max_depth: int) -> None:
-    """Check how much a JSON text would be once it is parsed.
+    """Check the number and the depth of the values in a JSON text, before it is parsed.
+
+    Every value is the first of the text, follows a comma, or is the first in an array or object. So
+    the commas and opening brackets outside of strings bound the number of objects that a parser
+    makes, in any text, up to the point where it is invalid and the parser stops.
 
     Args:
-        raw: The text; what is no JSON passes, or is refused for what it begins with.
+        raw: The text; one that is not valid JSON may pass, or fail for its beginning.
         most_values: The number of values.
-        max_depth: The levels of arrays and objects inside each other.
+        max_depth: The levels of nested arrays and objects.
 
     Raises:
         TooManyValuesError: There are more values.
-        TooDeepError: They are inside each other more deeply.
+        TooDeepError: They are nested more deeply.
     """
-    # Those in strings count here too, which only most texts do not have many of.
+    # An upper bound: it counts characters in strings too, which most texts have few of.
     if len(raw) <= _COUNTED_AT_ONCE:
         openings = raw.count(b"[") + raw.count(b"{")
         commas = raw.count(b",")
@@ -234,13 +239,13 @@ def _count(raw: bytes, characters: bytes) -> int:
 
 
 def _outside_strings(raw: bytes) -> Iterator[bytes]:
-    """Yield what is outside of strings, some at a time."""
+    """Yield the parts of a text outside of strings, some at a time."""
     begin, is_inside = 0, False
     while begin < len(raw):
         part = raw[begin : begin + _SCANNED_AT_ONCE]
         backslashes = len(part) - len(part.rstrip(b"\\"))
         if backslashes % 2 and begin + len(part) < len(raw):
-            # The escape that begins here goes with the next part.
+            # The escape that begins here belongs to the next part.
             part = part[:-1]
         begin += len(part)
         quotes = part.replace(b"\\\\", b"").replace(b'\\"', b"").split(b'"')

@@ -13,19 +13,19 @@ Place = Literal["path", "query", "header"]
 
 @dataclass(frozen=True, slots=True)
 class Parameter:
-    """A parameter of an operation."""
+    """Parameter of an operation."""
 
     name: str
     place: Place
     required: bool
     is_integer: bool
-    # Where in the document the schema is, as a JSON pointer.
+    # JSON pointer to the schema in the document.
     schema: str
 
 
 @dataclass(frozen=True, slots=True)
 class Body:
-    """The request body of an operation."""
+    """Request body of an operation."""
 
     required: bool
     schema: str
@@ -33,18 +33,18 @@ class Body:
 
 @dataclass(frozen=True, slots=True)
 class ResponseSpec:
-    """A response that an operation may give."""
+    """Response of an operation."""
 
-    # By media type; a response without content has none.
+    # Schemas by media type; empty for a response without content.
     schemas: Mapping[str, str]
-    # By lower-case name.
+    # Headers by lower-case name.
     headers: Mapping[str, str]
     required_headers: frozenset[str]
 
 
 @dataclass(frozen=True, slots=True)
 class Operation:
-    """An operation of openapi.yaml."""
+    """Operation of openapi.yaml."""
 
     id: str
     method: str
@@ -54,7 +54,7 @@ class Operation:
     responses: Mapping[str, ResponseSpec]
 
     def response(self, status: int) -> ResponseSpec | None:
-        """Return the response for a status, or for its class; None where there is neither."""
+        """Return the response for a status, or for its class; None if there is neither."""
         return self.responses.get(str(status)) or self.responses.get(f"{status // 100}XX")
 
 
@@ -72,7 +72,7 @@ def read_operations(document: Mapping[str, Any]) -> dict[str, Operation]:
 
 
 def resolve(document: Mapping[str, Any], pointer: str) -> tuple[Any, str]:
-    """Return the node at a pointer, `$ref`s followed, and the pointer at which it really stands."""
+    """Return the node at a pointer, `$ref`s resolved, and the pointer of the node itself."""
     for _ in range(32):
         node: Any = document
         for part in pointer.split("/")[1:]:

@@ -1,4 +1,4 @@
-"""Values that no print, log or inspection shows: keys, and addresses with passwords."""
+"""Values that never appear in output, logs or inspection: keys, and addresses with passwords."""
 
 from __future__ import annotations
 
@@ -8,12 +8,12 @@ from urllib.parse import SplitResult, parse_qs, unquote, urlsplit
 
 from synth_pools.backend.errors import BadOptionError
 
-# What comes before the hosts of an address, the hosts, and what comes after them.
+# The part of an address before the hosts, the hosts, and the part after them.
 _ADDRESS = re.compile(r"(\w+://(?:[^/?#]*@)?)([^/?#@]*)(.*)", re.DOTALL)
 
 
 class Secret:
-    """An API key that no print, log or inspection shows."""
+    """API key that never appears in output, logs or inspection."""
 
     __slots__ = ("_value",)
 
@@ -32,21 +32,21 @@ class Secret:
 
 
 class StoreURL:
-    """Address of a PostgreSQL database, whose password no print, log or inspection shows.
+    """Address of a PostgreSQL database, whose password never appears in output, logs or inspection.
 
     Args:
-        option: The option that it is from, for the error.
-        url: The address, such as postgresql://user:password@host:5432/database; of several hosts,
-            host,other:5433, that is meant which may be written to.
+        option: The name of the option, for the error.
+        url: The address, such as postgresql://user:password@host:5432/database. Of several hosts,
+            host,other:5433, the writable one is used.
 
     Raises:
-        BadOptionError: It is no such address.
+        BadOptionError: The text is no such address.
     """
 
     __slots__ = ("_passwords", "_shown", "_url")
 
     def __init__(self, option: str, url: str) -> None:
-        # No word of what it was: it may hold a password wherever it goes wrong.
+        # The message does not repeat the text, which may hold a password at any position.
         problem = BadOptionError(
             f"{option} takes the URL of a PostgreSQL database, such as "
             "postgresql://user@host:5432/database; the default, SQLite, needs none"
@@ -59,7 +59,7 @@ class StoreURL:
         parts = hosts[0]
         user = unquote(parts.username or "")
         is_one = parts.scheme in ("postgresql", "postgres") and url.isprintable()
-        # Whatever else a slash too many makes of it, it is not to be shown.
+        # A misplaced slash may put the password into another part, which must not be shown.
         if not is_one or "@" in parts.path or (len(places) > 1 and not all(places)):
             raise problem
         query = parse_qs(parts.query)
@@ -75,15 +75,15 @@ class StoreURL:
 
     @property
     def secrets(self) -> tuple[str, ...]:
-        """The password in each of its forms; none where there is none in the address."""
+        """The password in each of its forms; empty if the address has none."""
         return self._passwords
 
     def reveal(self) -> str:
-        """Return the address with all that it holds."""
+        """Return the complete address."""
         return self._url.reveal()
 
     def of_each_host(self) -> list[StoreURL]:
-        """Return the addresses with one host each, of which one may be written to."""
+        """Return an address for each host, one of which is writable."""
         urls = _of_each_host(self.reveal())
         if len(urls) == 1:
             return [self]
@@ -109,8 +109,8 @@ class StoreURL:
 
 
 def _of_each_host(url: str) -> list[str]:
-    """Return an address with each of its hosts alone."""
-    # Not split by the library, of which some versions know no host in brackets beside another.
+    """Return an address for each of the hosts."""
+    # Split here, since some versions of the library refuse a host in brackets beside another.
     match = _ADDRESS.fullmatch(url)
     if match is None:
         return [url]
@@ -119,7 +119,7 @@ def _of_each_host(url: str) -> list[str]:
 
 
 def _place(parts: SplitResult) -> str:
-    """Return a host and its port as they are shown; raises `ValueError` for what is neither."""
+    """Return a host and its port as they are shown; raise `ValueError` for other texts."""
     host = parts.hostname or ""
     host = f"[{host}]" if ":" in host else host
     return host if parts.port is None else f"{host}:{parts.port}"

@@ -1,4 +1,4 @@
-"""Changes of state of pools and rollouts, and the line of the log that tells of one."""
+"""Changes of state of pools and rollouts, and their lines in the log."""
 
 from __future__ import annotations
 
@@ -11,48 +11,49 @@ from typing import Any
 
 _log = logging.getLogger("synth_pools.backend.states")
 
-# Of the request that is being answered here; None where nobody asked, as when a rollout ends.
+# Id of the current request; None outside of requests, as at the end of a rollout.
 REQUEST_ID: ContextVar[str | None] = ContextVar("synth_pools_request_id", default=None)
 
 
 @dataclass(frozen=True, slots=True)
 class PoolChange:
-    """A pool has got another state."""
+    """Change of state of a pool."""
 
     pool_id: str
     status: str
-    # Of a failure: its error code.
+    # Error code of a failure.
     code: str | None = None
 
 
-# Made for each rollout: a frozen one takes three times as long.
+# Not frozen: that would take three times as long, for each rollout.
 @dataclass(slots=True)
 class RolloutChange:
-    """A rollout has got another state."""
+    """Change of state of a rollout."""
 
     pool_id: str
     rollout_id: str
     status: str
     # JSON text, as it is stored.
     trace: str = "null"
-    # Of one that waits again: it was admitted before.
+    # True if the rollout was admitted before and waits again.
     is_put_back: bool = False
-    # Of a start, and of the end of one that was started: the number of the attempt.
+    # Number of the attempt, of a start and of the end of a started rollout.
     attempt: int | None = None
-    # Of a failure: its error code.
+    # Error code of a failure.
     code: str | None = None
-    # How long it waited for its first start, of that and of the end; how long it ran since then.
+    # Seconds from admission to the first start, of a start and an end; seconds from then to the
+    # end.
     queue_seconds: float | None = None
     run_seconds: float | None = None
 
     @property
     def is_end(self) -> bool:
-        """True of the last one of a rollout."""
+        """True for the last change of a rollout."""
         return self.status not in ("queued", "running")
 
 
 def write_line(change: PoolChange | RolloutChange, request_id: str | None) -> None:
-    """Write one line of the log: ids and states, never what somebody sent or answered."""
+    """Write one line of the log: ids and states, never contents of requests or answers."""
     is_step = isinstance(change, RolloutChange) and not change.is_end
     level = logging.DEBUG if is_step else logging.INFO
     if not _log.isEnabledFor(level):
@@ -71,7 +72,7 @@ def write_line(change: PoolChange | RolloutChange, request_id: str | None) -> No
         }
     fields["request_id"] = request_id
     noun = "pool" if isinstance(change, PoolChange) else "rollout"
-    # Not `_log.log`, which looks for the line of code that called it: that costs as much again.
+    # Not `_log.log`, which looks up the calling line of code, at twice the cost.
     record = logging.getLogRecordFactory()(
         _log.name, level, __file__, 0, "%s %s", (noun, change.status), None
     )
@@ -80,5 +81,5 @@ def write_line(change: PoolChange | RolloutChange, request_id: str | None) -> No
 
 
 def line_fields(fields: Mapping[str, Any]) -> dict[str, Any]:
-    """Return the `extra` of a log record that shows these fields; None is left out."""
+    """Return the `extra` of a log record with these fields; None is left out."""
     return {"fields": {name: value for name, value in fields.items() if value is not None}}

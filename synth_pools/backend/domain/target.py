@@ -1,4 +1,4 @@
-"""Targets run rollouts: a container over HTTP, or the echo target that is built in."""
+"""Targets of rollouts: a container over HTTP, or the built-in echo target."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from typing import Any, Literal, Protocol
 
 Probe = Literal["health", "info", "metadata", "task_info", "program", "taskset"]
 
-# Takes the data of an agent event; what it is told is stored before it returns.
+# Callback for the data of an agent event, which is stored before it returns.
 Report = Callable[[dict[str, Any]], Awaitable[None]]
 
 
@@ -29,29 +29,29 @@ class ContainerOrigin:
 
 @dataclass(frozen=True, slots=True)
 class EventPage:
-    """Events of a rollout after a position, as a target tells them: with a rising `sequence`."""
+    """Events of a rollout after a position, with rising `sequence` numbers."""
 
     events: list[dict[str, Any]]
     has_more: bool
 
 
-# Made for each rollout: a frozen one takes three times as long.
+# Not frozen: that would take three times as long, for each rollout.
 @dataclass(slots=True)
 class Answer:
-    """A target's JSON object, parsed and as it came, and the bytes that it took to get it."""
+    """JSON object from a target, parsed and raw, and the bytes sent and received for it."""
 
     document: dict[str, Any]
     raw: bytes
     sent: int = 0
     received: int = 0
-    # Of HTTP.
+    # HTTP status.
     status: int = 200
-    # Of a large one: the document has only what tells its state, and this is room for all of it.
+    # Memory of a large answer, whose `document` has only the fields of its state.
     reserved: object | None = None
 
     @property
     def is_whole(self) -> bool:
-        """True if the document has all that was answered."""
+        """True if the document is the complete answer."""
         return self.reserved is None
 
 
@@ -78,19 +78,19 @@ class TargetError(Exception):
         self.message = message
         self.details = details
         self.status = status
-        # No connection was made to the address, so that this request was not sent.
+        # True if no connection was made, so that the request was not sent.
         self.nobody_listens = nobody_listens
 
 
 class Target(Protocol):
-    """Runs rollouts and answers questions about itself."""
+    """Target that runs rollouts and answers queries about itself."""
 
     async def probe(self, probe: Probe) -> Answer:
-        """Ask it something about itself."""
+        """Send a query about the target itself."""
         ...
 
     async def execute(self, body: bytes, limit_seconds: float) -> Answer:
-        """Run a rollout that is given in the target's own terms."""
+        """Run a rollout in the target's own format."""
         ...
 
     async def run(self, payload: dict[str, Any], limit_seconds: float, report: Report) -> Answer:
@@ -98,21 +98,21 @@ class Target(Protocol):
         ...
 
     async def look_up(self, rollout_id: str) -> Answer | None:
-        """Return its answer about a rollout that it was sent earlier; None where it keeps none."""
+        """Return the state of a rollout that was sent earlier; None if the target keeps none."""
         ...
 
     def keeps_events(self) -> bool | None:
-        """Return whether it tells of rollouts while they run; None where nobody knows yet."""
+        """Return whether it reports events of running rollouts; None if that is unknown."""
         ...
 
     async def read_events(self, rollout_id: str, after: int, limit: int) -> EventPage | None:
-        """Return what it tells after a position; None where it tells nothing of this rollout."""
+        """Return the events after a position; None if it knows no events of this rollout."""
         ...
 
     def lacks_events(self) -> None:
-        """Note that nobody is to ask it for events for a while."""
+        """Note that the target must not be asked for events for a while."""
         ...
 
     async def terminate(self, rollout_id: str) -> None:
-        """Tell it that nobody wants this rollout any more; never raises."""
+        """Ask it to give up a rollout; never raises."""
         ...

@@ -1,4 +1,4 @@
-"""Validation of requests, and in tests of responses, against openapi.yaml itself."""
+"""Validation of requests, and in tests of responses, against openapi.yaml."""
 
 from __future__ import annotations
 
@@ -25,11 +25,11 @@ _ALTERNATIVES = frozenset({"anyOf", "oneOf"})
 
 
 class ResponseDepartsError(Exception):
-    """The backend was about to answer something that openapi.yaml does not allow."""
+    """The response departs from openapi.yaml."""
 
 
 class Contract:
-    """openapi.yaml with its validators, each compiled when it is first needed."""
+    """Validators of openapi.yaml, each compiled when it is first needed."""
 
     def __init__(self, document: Mapping[str, Any]) -> None:
         self.document = document
@@ -49,7 +49,7 @@ class Contract:
         query_string: bytes,
         headers: Mapping[str, str],
     ) -> dict[str, Any]:
-        """Return the values of an operation's parameters; those not sent are absent."""
+        """Return the values of the parameters that were sent, by their names."""
         values: dict[str, Any] = {}
         faults: list[dict[str, Any]] = []
         query = _read_query(query_string) if query_string else {}
@@ -78,18 +78,18 @@ class Contract:
         return values
 
     def check_body(self, operation: Operation, body: Any) -> None:
-        """Raise 422 where a body does not satisfy the schema of the operation."""
+        """Raise 422 if a body violates the schema of the operation."""
         if operation.body is not None and not self._is_plainly_valid(operation.body.schema, body):
             faults = list(self._faults(operation.body.schema, body, ["body"]))
             if faults:
                 raise invalid(faults)
 
     def refuse_missing_body(self) -> None:
-        """Raise 422 for a request without the body that it must have."""
+        """Raise 422 for a request without a required body."""
         raise invalid([_fault(["body"], "is required", "required")])
 
     def answer_is_valid(self, operation: Operation, status: int, document: Any) -> bool:
-        """Return True if a JSON document may be the answer, also when responses are not checked."""
+        """Return True if a JSON document is a valid answer, even if responses are not validated."""
         response = operation.response(status)
         schema = None if response is None else response.schemas.get("application/json")
         return schema is not None and not any(self._faults(schema, document, []))
@@ -97,17 +97,17 @@ class Contract:
     def check_response(
         self, operation: Operation, status: int, headers: Mapping[str, str], body: bytes
     ) -> None:
-        """Raise where a whole response departs from the document."""
+        """Raise if a complete response departs from the document."""
         schema = self._check_head(operation, status, headers)
         if not headers["content-type"].startswith("text/event-stream"):
             self._require(operation, schema, json.loads(body), f"body of {status}")
 
     def check_head(self, operation: Operation, status: int, headers: Mapping[str, str]) -> None:
-        """Raise where the head of an answer that is no JSON departs."""
+        """Raise if the status or headers of a response without JSON depart from the document."""
         self._check_head(operation, status, headers)
 
     def check_event(self, operation: Operation, message: Mapping[str, str]) -> None:
-        """Raise where the JSON in one message of an event stream departs."""
+        """Raise if the JSON in a message of an event stream departs from the document."""
         schema = self._check_head(operation, 200, None)
         self._require(operation, schema, json.loads(message["data"]), "event")
 
@@ -140,7 +140,7 @@ class Contract:
             raise ResponseDepartsError(f"{operation.id}: {noun}: {place}: {fault['msg']}")
 
     def _is_plainly_valid(self, schema: str, value: Any) -> bool:
-        """Return True if a value is valid; False also where that takes a closer look."""
+        """Return True if a value is valid; False if that needs a full validation."""
         try:
             return self._validator(schema).is_valid(value)
         except ValueError:
@@ -155,13 +155,13 @@ class Contract:
                 return
             errors = list(zip(range(_FIELD_LIMIT), validator.iter_errors(value), strict=False))
         except UnicodeEncodeError:
-            # A key with a lone surrogate is legal JSON that the validator cannot read; what the
-            # schema says of the key does not depend on which character it cannot read.
+            # A key with a lone surrogate is legal JSON that the validator cannot read. The schema
+            # treats all such characters alike.
             readable = json.loads(json_text.replace_surrogates(value))
             yield from self._faults(schema, readable, location)
             return
         except ValueError:
-            # The validator quotes what is wrong, and cannot where that is nested too deeply.
+            # The validator's messages quote the value, which fails if it is nested too deeply.
             cut = list(self._faults(schema, _cut(value, _QUOTED_LEVELS), location))
             yield from cut or [_fault(location, "does not satisfy the schema", "schema")]
             return
@@ -183,7 +183,7 @@ class Contract:
 
 
 def raw_answer_is_valid(operation_id: str, status: int, raw: bytes) -> bool:
-    """Return True if a JSON text may be the answer of an operation; for a process of its own."""
+    """Return True if a JSON text is a valid answer of an operation; callable in another process."""
     contract = _own_contract()
     return contract.answer_is_valid(contract.operations[operation_id], status, json_text.loads(raw))
 
@@ -195,7 +195,7 @@ def _own_contract() -> Contract:
 
 def _read_query(query_string: bytes) -> dict[str, list[str]]:
     query: dict[str, list[str]] = {}
-    # Latin-1 keeps every byte that a client may have sent without encoding it.
+    # Latin-1 keeps all bytes that a client may have sent unencoded.
     for name, value in parse_qsl(query_string.decode("latin-1"), keep_blank_values=True):
         query.setdefault(name, []).append(value)
     return query
@@ -208,7 +208,7 @@ def _coerce(parameter: Parameter, text: str) -> str | int:
 
 
 def _cut(value: Any, levels: int) -> Any:
-    """Copy a value without what is nested more deeply."""
+    """Copy a value down to a depth."""
     if isinstance(value, dict):
         return {key: _cut(item, levels - 1) for key, item in value.items()} if levels else {}
     if isinstance(value, list):
@@ -219,7 +219,7 @@ def _cut(value: Any, levels: int) -> Any:
 def _told(
     error: jsonschema_rs.ValidationError, location: Sequence[str | int]
 ) -> Iterator[dict[str, Any]]:
-    """Yield the errors at the bottom: that none of several schemas fits says not what to send."""
+    """Yield the innermost errors: that no alternative matches does not say what to send."""
     kind: Any = error.kind
     place = [*location, *error.instance_path]
     if kind.name not in _ALTERNATIVES:
@@ -251,7 +251,7 @@ def _is_of_other_type(
 
 def _fault(location: Iterable[str | int], message: str, kind: str) -> dict[str, Any]:
     if len(message) > _MESSAGE_LIMIT:
-        # What was sent comes first, and what is allowed last.
+        # The value comes first, and the allowed ones last.
         half = _MESSAGE_LIMIT // 2
         message = f"{message[:half]}...{message[-half:]}"
     return {"loc": list(location), "msg": message, "type": kind}

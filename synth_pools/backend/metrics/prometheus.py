@@ -1,8 +1,7 @@
-"""A reading in Prometheus' text format, written by prometheus-client.
+"""Reading in Prometheus' text format, written by prometheus-client.
 
-Imported by the first scrape and by nothing else: it brings a web server and a client of its own,
-which a start does not wait for. Its global registry stays unused, since several backends may run in
-one process.
+Imported by the first scrape only: the library brings a web server and a client, which would slow
+down a start. Its global registry stays unused, since several backends may run in one process.
 """
 
 from __future__ import annotations
@@ -24,10 +23,10 @@ from synth_pools.backend.metrics.snapshot import ContainerReading, Reading, Stor
 
 _PREFIX = "synth_pools"
 
-# Containers that have series of their own.
+# Number of containers with series of their own.
 _MOST_CONTAINERS = 200
 
-# By the names that a database has for them.
+# Descriptions of the figures of a shared database, by name.
 _SHARING = {
     "backends": "Backends that share the database and hold a lease.",
     "dead_queue_rows": "Rows of the queue that are gone and still take room.",
@@ -41,7 +40,7 @@ def text_of(reading: Reading) -> bytes:
     """Return the answer to a scrape."""
     registry = CollectorRegistry()
     registry.register(_Collected(reading))
-    # Memory, processor time and open files of the process; nothing where there is no /proc.
+    # Memory, processor time and open files of the process; absent without /proc.
     ProcessCollector(registry=registry)
     return generate_latest(registry)
 
@@ -116,7 +115,7 @@ def _containers(containers: tuple[ContainerReading, ...]) -> Iterator[Metric]:
     for container in containers:
         by_health[container.health,] = by_health.get((container.health,), 0) + 1
     yield _gauge("containers", "Containers of all pools.", by_health.items(), "health")
-    # A container may stand in a pool more than once; a series must not.
+    # A container may be in a pool more than once, but a series must be unique.
     by_labels = {
         (container.pool_id, _address(container.url)): container
         for container in containers[:_MOST_CONTAINERS]
@@ -167,7 +166,7 @@ def _database(reading: Reading) -> Iterator[Metric]:
 
 
 def _address(url: str) -> str:
-    """Return the URL without what follows its path, which may be a secret of the container."""
+    """Return the URL up to its path, since the rest may be a secret of the container."""
     parts = urlsplit(url)
     return f"{parts.scheme}://{parts.netloc}{parts.path}"
 

@@ -1,4 +1,4 @@
-"""Counting and timing of what the backend does, from nothing at every start."""
+"""Counters and histograms of the backend, which start at zero with it."""
 
 from __future__ import annotations
 
@@ -9,31 +9,31 @@ from typing import Generic, TypeVar
 from synth_pools.backend.domain.state_changes import PoolChange, RolloutChange, write_line
 
 _L = TypeVar("_L", bound=Hashable)
-# A request takes a fraction of a millisecond, or as long as `mode: sync` makes it wait.
+# A request takes a fraction of a millisecond, or as long as `mode: sync` waits.
 _REQUEST_BOUNDS = (0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10, 60, 600)
-# Rollouts take from nothing to a day.
+# Rollouts take up to a day.
 _ROLLOUT_BOUNDS = (0.01, 0.05, 0.1, 0.5, 1, 5, 10, 30, 60, 300, 600, 1800, 3600, 14_400, 86_400)
 _TRANSACTION_BOUNDS = (0.0005, 0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 5, 10)
-# Up to the most writes that share a commit.
+# Up to the largest number of writes in a commit.
 _BATCH_BOUNDS = (1, 2, 4, 8, 16, 32, 64, 128, 256)
 
-# For what asks for no operation of openapi.yaml: no id looks like this.
+# Name for requests of no operation of openapi.yaml; no operation id looks like it.
 NO_OPERATION = "(none)"
 
 _CLASSES = {number: f"{number}xx" for number in range(1, 6)}
 
 
 class Histogram:
-    """Counts of observed values by the bound that they fall below.
+    """Counts of observed values by the upper bound of their bucket.
 
-    Observed by one thread. Another may read meanwhile and is at most one observation behind.
+    One thread observes. Another may read meanwhile, at most one observation behind.
     """
 
     __slots__ = ("_bounds", "_counts", "sum")
 
     def __init__(self, bounds: Sequence[float]) -> None:
         self._bounds = tuple(bounds)
-        # One more than there are bounds: what lies above them all.
+        # One more count than bounds, for values above them all.
         self._counts = [0] * (len(self._bounds) + 1)
         self.sum = 0.0
 
@@ -54,7 +54,7 @@ class Histogram:
 
 
 class Histograms(Generic[_L]):
-    """A histogram for each label, or tuple of labels, that has been seen."""
+    """Histogram for each label, or tuple of labels, that was observed."""
 
     __slots__ = ("_bounds", "_by_label")
 
@@ -75,7 +75,7 @@ class Histograms(Generic[_L]):
 
 
 class Counters(Generic[_L]):
-    """A counter for each label, or tuple of labels."""
+    """Counter for each label, or tuple of labels."""
 
     __slots__ = ("_by_label",)
 
@@ -101,7 +101,7 @@ class MetricsRecorder:
         # By operation and class of status.
         self.requests: Histograms[tuple[str, str]] = Histograms(_REQUEST_BOUNDS)
         self.admitted = 0
-        # By state, and the error code of a failure.
+        # By state and error code.
         self.finished: Counters[tuple[str, str]] = Counters()
         self.attempts = 0
         self.queue_seconds = Histogram(_ROLLOUT_BOUNDS)
@@ -124,7 +124,7 @@ class MetricsRecorder:
             self.failed_transactions += 1
 
     def refused(self) -> None:
-        """Count a rollout that another backend has taken over, and whose writes are refused."""
+        """Count a rollout whose writes are refused because another backend owns it."""
         self.refused_writes += 1
 
     def changed(self, change: PoolChange | RolloutChange, request_id: str | None) -> None:

@@ -1,4 +1,4 @@
-"""Snapshot of everything that one scrape shows."""
+"""Snapshot of all figures of a scrape."""
 
 from __future__ import annotations
 
@@ -11,9 +11,9 @@ from synth_pools.backend.metrics.recorder import MetricsRecorder
 from synth_pools.backend.storage.database import Snapshot
 from synth_pools.backend.storage.rollouts import STATES
 
-# Pools that have series of their own: a scrape must not grow with every pool that is ever made.
+# Number of pools with series of their own, since a scrape must not grow with every pool.
 _MOST_POOLS = 100
-# For what the other pools have together; no id looks like this.
+# Name for the sum of the other pools; no id looks like it.
 OTHER_POOLS = "(others)"
 
 
@@ -26,9 +26,9 @@ class ContainerReading:
     # "healthy", "unhealthy", "starting" or "stopped".
     health: str
     running_rollouts: int
-    # How often its process was started again; 0 where it is not one of ours.
+    # Number of restarts of its process; 0 if the backend did not start it.
     restarts: int
-    # What started it, where, and from what; None where it is not one of ours.
+    # None if the backend did not start it.
     origin: ContainerOrigin | None
 
 
@@ -50,19 +50,19 @@ class PoolLoad:
 
 @dataclass(frozen=True, slots=True)
 class StoredCounts:
-    """Counts of what the database holds: true after a restart, and after retention."""
+    """Counts from the database: correct after a restart, and after retention."""
 
     rollouts_by_state: dict[str, int]
     pools_by_status: dict[str, int]
-    # By pool id: those with the most to do and the newest, and the rest together.
+    # By pool id: the pools with most unfinished rollouts, and the sum of the others.
     loads: dict[str, PoolLoad]
-    # Of those that wait, in any pool.
+    # Age of the oldest waiting rollout, in any pool.
     oldest_queued_seconds: float
 
 
 @dataclass(frozen=True, slots=True)
 class Reading:
-    """Everything that one scrape shows."""
+    """All figures of a scrape."""
 
     version: str
     api_version: str
@@ -72,15 +72,15 @@ class Reading:
     open_streams: int
     waiting_writes: int
     bytes_on_disk: Mapping[str, int]
-    # As the database says it; empty where it could not be asked.
+    # As the database reports them; empty if it could not be asked.
     sharing: Mapping[str, float]
     containers: tuple[ContainerReading, ...]
-    # None where the database could not be read.
+    # None if the database could not be read.
     stored: StoredCounts | None
 
 
 def count(db: Snapshot) -> StoredCounts:
-    """Count what the database holds; not for the event loop, it takes as long as there is much."""
+    """Count the contents of the database, in a thread, since that takes long if there are many."""
     rollouts: dict[str, int] = dict.fromkeys(STATES, 0)
     rollouts.update(
         (str(status), int(number))
