@@ -20,10 +20,10 @@ from synth_pools.contract.options import Access
 from synth_pools.contract.results import Layer, Outcome
 from synth_pools.local import LocalBackend
 from tests.contract.faults import FAULTS
+from tests.contract.faults.backends import faulty
 from tests.contract.faults.fault import DOCUMENT, KEY, OTHER_KEY, Fault, Passing
 from tests.contract.faults.proxy import FaultProxy
 from tests.contract.faults.wire import Request, Response, header
-from tests.contract.selftest.serving import second_backend
 from tests.support.leaks import KEY as TLS_KEY
 from tests.support.proxy import proxy as forward_proxy
 from tests.support.tls_backend import tls_backend
@@ -85,6 +85,9 @@ def test_a_certificate_that_cannot_be_read_is_one_line() -> None:
     assert report.obstacles[0].startswith("no way to the backend: ")
 
 
+_FAULTLESS = Fault("none", "none", (), (), backend="second")
+
+
 @pytest.mark.parametrize(
     "fault",
     [
@@ -94,9 +97,9 @@ def test_a_certificate_that_cannot_be_read_is_one_line() -> None:
     ids=lambda fault: fault.name if fault else "none",
 )
 def test_another_organisation_finds_nothing(fault: Fault | None) -> None:
-    with second_backend() as url, FaultProxy(url, fault, KEY) as proxy:
+    with faulty(fault or _FAULTLESS) as (url, other_key):
         report = run_contract(
-            proxy.url, api_key=KEY, seed=1, only=("organisations",), other_key=OTHER_KEY
+            url, api_key=KEY, seed=1, only=("organisations",), other_key=other_key
         )
     named = {one.operation for one in report.departures}
     assert bool(named) is (fault is not None)

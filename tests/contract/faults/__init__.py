@@ -7,9 +7,12 @@ from tests.contract.faults import (
     answers_wrong,
     changes_wrong,
     data_wrong,
+    details_wrong,
     later_wrong,
     lists_wrong,
     organisations_wrong,
+    outages_wrong,
+    settings_wrong,
     streams_wrong,
     subtle_wrong,
 )
@@ -31,5 +34,8 @@ FAULTS: tuple[Fault, ...] = (
     *streams_wrong.FAULTS,
     *subtle_wrong.FAULTS,
     *later_wrong.FAULTS,
+    *details_wrong.FAULTS,
+    *settings_wrong.FAULTS,
+    *outages_wrong.FAULTS,
     *(Fault(rule, RULE, named, (), backend="second") for rule, named in RULES.items()),
 )

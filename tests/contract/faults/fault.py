@@ -22,6 +22,7 @@ Streaming = Callable[[Request, Blocks, "Passing"], Blocks]
 # Keys of two organisations, of backends that have some.
 KEY = "watched-key-0123456789"
 OTHER_KEY = "another-key-0123456789"
+CONTAINER_KEY = "key-of-containers-0123456789"
 DOCUMENT = Document(load_spec())
 _ROUTES: dict[str, list[Operation]] = {}
 for _operation in DOCUMENT.operations.values():
@@ -55,7 +56,9 @@ class Fault:
         before: A hook that may change the request, or answer in the backend's place.
         after: A hook that changes the response.
         stream: A hook that changes the blocks of an event stream.
-        backend: The backend behind the proxy: "local", or "second", which two organisations use.
+        backend: The backend behind the proxy: "local"; "second", which two organisations use;
+            "processes", which may start some; "small", whose queues are short.
+        check: The check that has to see it; "" where any may.
     """
 
     name: str
@@ -66,6 +69,7 @@ class Fault:
     after: Altering = _untouched
     stream: Streaming | None = None
     backend: str = "local"
+    check: str = ""
 
 
 def addressed(request: Request) -> tuple[str, dict[str, str]]:
@@ -75,6 +79,19 @@ def addressed(request: Request) -> tuple[str, dict[str, str]]:
         if ids is not None:
             return operation.id, ids
     return "", {}
+
+
+def seen_by(check: str, operation: str, name: str, **hooks: Any) -> Fault:
+    """Build the fault of one operation that one check has to see.
+
+    Args:
+        check: The id of the check, whose first word becomes the kind.
+        operation: The id of the operation.
+        name: The name of the fault.
+        **hooks: Further attributes of `Fault`.
+    """
+    kind = check.partition(".")[0].replace("_", " ")
+    return Fault(name, kind, (operation,), (operation,), check=check, **hooks)
 
 
 # What faults are made of.

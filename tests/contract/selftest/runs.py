@@ -15,8 +15,9 @@ from synth_pools.contract import run_contract
 from synth_pools.contract.results import Report
 from synth_pools.contract.scenarios import all_scenarios
 from tests.contract.faults import FAULTS, RULE, Fault
+from tests.contract.faults.backends import faulty
 from tests.contract.faults.fault import DOCUMENT, KEY
-from tests.contract.selftest.serving import Faultless, faultless, faulty
+from tests.contract.selftest.serving import Faultless, faultless
 
 # What takes most of a run's time; what is left is contact, access and the scenarios.
 _OTHERS = ("schema", "client", "model")
@@ -99,8 +100,9 @@ def _parts(
     """Yield what to skip, and what alone to play, in each part."""
     named = set(fault.named)
     # Checks of single answers are no scenarios, and name none that asks.
-    known = tuple(one.id for one in all_scenarios() if one.id in before)
-    known += ("auth",) * ("auth.refused" in before)
+    expected = {*before, fault.check}
+    known = tuple(one.id for one in all_scenarios() if one.id in expected)
+    known += ("auth",) * ("auth.refused" in expected)
     if known:
         yield (), known
     # A rule's name begins with its subject, any other fault is told by its kind.

@@ -15,36 +15,12 @@ from pathlib import Path
 from synth_pools.contract import run_contract
 from synth_pools.contract.results import Report
 from synth_pools.local import Limits, LocalBackend
-from tests.contract.faults import RULE
+from tests.contract.faults.backends import container_key, second_backend, with_processes
 from tests.contract.faults.fault import DOCUMENT, KEY, OTHER_KEY, Fault, Passing, error_response
 from tests.contract.faults.proxy import FaultProxy
 from tests.contract.faults.wire import Request, Response
-from tests.contract.second_backend.serve import served
 
 Serving = Callable[[], contextlib.AbstractContextManager[str]]
-
-_CONTAINER_KEY = "key-of-containers-0123456789"
-
-
-@contextlib.contextmanager
-def _container_key() -> Iterator[None]:
-    """Have a key of containers in the environment."""
-    name = "ENVIRONMENT_API_KEY"
-    former = os.environ.get(name)
-    os.environ[name] = _CONTAINER_KEY
-    try:
-        yield
-    finally:
-        if former is None:
-            del os.environ[name]
-        else:
-            os.environ[name] = former
-
-
-@contextlib.contextmanager
-def _with_processes() -> Iterator[str]:
-    with _container_key(), LocalBackend(api_key=KEY, allow_processes=True) as backend:
-        yield backend.url
 
 
 @contextlib.contextmanager
@@ -70,7 +46,7 @@ def _with_processes_and_small_limits() -> Iterator[str]:
     # Generated requests meet processes here as well: in a run of their own they would meet nothing
     # else that is new.
     with (
-        _container_key(),
+        container_key(),
         LocalBackend(api_key=KEY, limits=limits, allow_processes=True) as backend,
     ):
         yield backend.url
@@ -114,43 +90,8 @@ def _on_a_busy_machine() -> Iterator[str]:
             burner.join(10.0)
 
 
-@contextlib.contextmanager
-def second_backend(broken: tuple[str, ...] = ()) -> Iterator[str]:
-    """Serve the second backend to two organisations, with a key of containers in the environment.
-
-    Args:
-        broken: The rules that it does not keep.
-
-    Yields:
-        Its URL.
-    """
-    with _container_key(), served({KEY: "we", OTHER_KEY: "they"}, broken) as url:
-        yield url
-
-
-@contextlib.contextmanager
-def faulty(fault: Fault | None) -> Iterator[tuple[str, str | None]]:
-    """Serve the backend that a fault is planted in.
-
-    Args:
-        fault: The fault; None for the local backend without any.
-
-    Yields:
-        Its URL, and the key of a second organisation where the backend has two.
-    """
-    if fault is None or fault.backend == "local":
-        with _behind(fault) as url:
-            yield url, None
-    elif fault.kind == RULE:
-        with second_backend((fault.name,)) as url:
-            yield url, OTHER_KEY
-    else:
-        with second_backend() as behind, FaultProxy(behind, fault, KEY) as proxy:
-            yield proxy.url, OTHER_KEY
-
-
 WAYS: dict[str, Serving] = {
-    "processes allowed": _with_processes,
+    "processes allowed": with_processes,
     "several keys": _with_several_keys,
     "processes and small limits": _with_processes_and_small_limits,
     "echo alone": lambda: _behind(

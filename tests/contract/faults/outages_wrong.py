@@ -1,0 +1,99 @@
+"""Faults about containers that are away or unwell."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator
+from dataclasses import replace
+from typing import Any
+
+from tests.contract.faults.fault import (
+    Altering,
+    Blocks,
+    Passing,
+    answers,
+    event_block,
+    event_json,
+    event_type,
+    seen_by,
+)
+from tests.contract.faults.wire import Request, Response
+
+
+def _queued_is_running(value: Any) -> Any:
+    away = value.get("status") == "queued"
+    return {**value, "status": "running", "state": "running"} if away else value
+
+
+async def _early(request: Request, response: Response, passing: Passing) -> Response:
+    """Tell an end before the rollout's time is over."""
+    value = response.json()
+    if (value.get("error") or {}).get("code") == "container_unreachable":
+        return await answers(lambda one: {**one, "finished_at": one["created_at"]})(
+            request, response, passing
+        )
+    return response
+
+
+async def _counted_attempts(
+    request: Request, blocks: Blocks, passing: Passing
+) -> AsyncIterator[bytes]:
+    """Count each rollout.started as a further attempt."""
+    started = 1
+    async for block in blocks:
+        if event_type(block) != "rollout.started":
+            yield block
+            continue
+        event = event_json(block)
+        started += 1
+        yield event_block({**event, "data": {**event["data"], "attempt": started}})
+
+
+def _each_container(**changes: Any) -> Altering:
+    return answers(
+        lambda value: {**value, "containers": [{**one, **changes} for one in value["containers"]]}
+    )
+
+
+# A wrong time of an end is the creation's, which promised to wait.
+FAULTS = [
+    replace(fault, named=(*fault.named, "create_rollout"))
+    for fault in (
+        seen_by(
+            "outages.returns",
+            "get_rollout",
+            "waiting_for_a_container_is_running",
+            after=answers(_queued_is_running),
+        ),
+        seen_by("outages.returns", "get_rollout", "end_of_an_outage_too_early", after=_early),
+        seen_by(
+            "outages.returns",
+            "stream_rollout_events",
+            "attempts_of_an_outage_counted",
+            stream=_counted_attempts,
+        ),
+        seen_by(
+            "outages.elsewhere",
+            "stream_rollout_events",
+            "attempts_elsewhere_counted",
+            stream=_counted_attempts,
+        ),
+        seen_by(
+            "health.taken_out",
+            "get_pool_metrics",
+            "running_rollouts_of_a_container_lost",
+            after=_each_container(running_rollouts=0),
+        ),
+        seen_by(
+            "health.taken_out",
+            "get_pool_metrics",
+            "last_error_of_a_container_lost",
+            after=_each_container(last_error=None),
+        ),
+        seen_by(
+            "health.taken_out",
+            "get_pool_metrics",
+            "healthy_container_said_unwell",
+            after=_each_container(health="unhealthy"),
+        ),
+    )
+]
