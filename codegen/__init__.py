@@ -1,4 +1,4 @@
-"""Generators of the derived parts of this repository. No part of the wheel."""
+"""Generators of the derived files of this repository, not part of the wheel."""
 
 
 class CodegenError(Exception):

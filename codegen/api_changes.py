@@ -11,7 +11,7 @@ from __future__ import annotations
 import sys
 from pathlib import Path
 
-# Started as a file, Python would look for modules here, and take our names for other packages'.
+# As a script, Python would import the modules of this folder in place of other packages.
 if __name__ == "__main__":
     sys.path[0] = str(Path(__file__).resolve().parents[1])
 
@@ -29,7 +29,7 @@ from synth_pools.spec.changes.verdicts import Level, heaviest_level, step_betwee
 
 ROOT = Path(__file__).resolve().parents[1]
 RELEASED = f"{FOLDER}/{RELEASED_FOLDER}"
-# In the site alone: it changes only with the documents that it compares.
+# Written into the site and not committed: it only repeats the documents that it compares.
 PAGE = "api-changes.md"
 
 _HEAD = """\
@@ -56,7 +56,7 @@ def main() -> int:
 
 
 def released_files(root: Path) -> list[OpenApiFile]:
-    """Read the documents that were released, the oldest first.
+    """Read the released documents, the oldest first.
 
     Args:
         root: The repository.
@@ -109,7 +109,7 @@ def check_step(released: list[OpenApiFile], current: OpenApiFile) -> list[str]:
 
 
 def next_version(version: tuple[int, int, int], level: Level) -> str:
-    """Return the version after another one that a change of some weight needs."""
+    """Return the next version that a change of this weight needs."""
     major, minor, patch = version
     if level is Level.BREAKING:
         return f"{major + 1}.0.0"

@@ -22,7 +22,7 @@ from codegen import CodegenError, models, typed
 from codegen.operations import write_operations
 from codegen.requests import write_requests
 
-# What the generator says around the point, and the object that it prints in place of a status.
+# Words of the generator around the cause, and the object that it prints for a status.
 _BOILERPLATE = re.compile(
     r"WARNING parsing \S+ \S+ within \S+ ?:? ?"
     r"|for status code <\S+ object at \w+> "
@@ -55,7 +55,7 @@ def generate_client(
             raise CodegenError(_describe(name, document, [data]))
         models.adapt(data)
         project = Project(openapi=data, config=settings, custom_template_path=templates)
-        # The templates that only amend the generator's own include it under this prefix.
+        # Templates that only amend a template of the generator include it under this prefix.
         project.env.loader = ChoiceLoader(
             [FileSystemLoader(str(templates)), upstream, PrefixLoader({"upstream": upstream})]
         )
@@ -68,12 +68,12 @@ def generate_client(
     typed.write_typed(project, document, output)
     write_operations(document, operations(document), output)
     write_requests(document, output)
-    # `meta: none` gives the package without its marker, and then its types count for nothing.
+    # `meta: none` omits the marker without which type checkers ignore the package.
     (output / "py.typed").write_bytes(b"")
 
 
 def operations(document: dict[str, Any]) -> Iterator[tuple[str, str, dict[str, Any]]]:
-    """Iterate over (METHOD, path, operation), as far as the document has the shape of one."""
+    """Iterate over (METHOD, path, operation); skip everything that is no operation."""
     paths = document.get("paths")
     for path, item in paths.items() if isinstance(paths, dict) else ():
         for method in METHODS:
@@ -95,7 +95,7 @@ def _read_mapping(path: Path) -> dict[str, Any]:
 
 
 def _check_operation_ids(spec: Path, document: dict[str, Any]) -> None:
-    """Refuse missing and repeated operation ids, which the generator passes over silently."""
+    """Refuse missing and repeated operation ids, which the generator ignores silently."""
     first_uses: dict[str, str] = {}
     for method, path, operation in operations(document):
         where = f"{method} {path}"
@@ -129,11 +129,11 @@ def _settings(config: Path, spec: Path, output: Path) -> Config:
 
 
 def _describe(spec: Path, document: dict[str, Any], errors: Sequence[GeneratorError]) -> str:
-    # What is wrong with a schema comes first: the operations that use it only fail because of it.
+    # Errors of schemas first: operations that use a wrong schema fail because of it.
     first = min(errors, key=lambda error: "/components/" not in f"{error.header}{error.detail}")
     text = f"{first.header}: {first.detail or ''}".replace("::", ":")
     for method, path, operation in operations(document):
-        # How the generator names an operation depends on the stage that it fails in.
+        # The generator names an operation by the stage in which it fails.
         places = (f"{method} {path} within", f"paths.{path}.{method.lower()}.")
         if any(place in text.replace("`", "") for place in places):
             text = _BOILERPLATE.sub("", text)

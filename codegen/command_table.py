@@ -43,13 +43,13 @@ SCHEMAS: dict[str, str] = {{
 {schemas}}}
 '''
 _KINDS = get_args(Kind)
-# What only reads, where something else follows: `get_pool_urls` is `pools urls`.
+# Verbs of reading that are dropped before another word: `get_pool_urls` is `pools urls`.
 _READS = ("get", "list", "stream")
-# Which of two families an operation is of; an option of the command tells.
+# Families of operations; an option of the command chooses the family.
 _SCOPES = ("global",)
-# Headers and forms of an answer that the client chooses by itself.
+# Parameters that the client sets by itself.
 _OF_THE_CLIENT = {"prefer", "range", "if_range", "if_none_match", "last_event_id", "format"}
-# What other programs call the same.
+# Names of the same verbs in other programs.
 _ALIASES = {"delete": ("rm",), "list": ("ls",)}
 _COLUMNS = ("id", "name", "path", "status", "size_bytes", "created_at")
 _ANNOTATIONS = {"description", "examples", "example", "default", "deprecated", "title", "format"}
@@ -111,7 +111,7 @@ def _items(mapping: Mapping[str, Any]) -> str:
 
 
 def _row_text(row: CommandRow) -> str:
-    """Write a row: what identifies it, a line for each option and text, then the rest by name."""
+    """Write a row: its key fields, a line for each option and text, then the rest by name."""
     options = "".join(f"            {_code(option)},\n" for option in row.options)
     first = [_code(value) for value in row[: CommandRow._fields.index("options")]]
     rest = [
@@ -129,7 +129,7 @@ def _row_text(row: CommandRow) -> str:
 
 
 def _code(value: Any) -> str:
-    """Write a value as Python; of a named tuple the last fields only where they are set."""
+    """Write a value as Python, a named tuple without default values at its end."""
     if isinstance(value, str):
         return (
             repr(value)
@@ -151,7 +151,7 @@ def _code(value: Any) -> str:
 
 
 class _CommandOperation:
-    """Operation of the document, with what a command needs of it."""
+    """Operation of the document, with the values that a command needs."""
 
     def __init__(
         self, document: dict[str, Any], method: str, path: str, operation: dict[str, Any]
@@ -200,7 +200,7 @@ class _CommandOperation:
 
     @property
     def item(self) -> dict[str, Any] | None:
-        """The schema of an item, where the answer is a list of them."""
+        """Schema of an item, if the answer is a list."""
         listed = _properties(self.document, self.answer.get("application/json", {})).get("items")
         return None if listed is None else _properties(self.document, listed.get("items", {}))
 
@@ -216,7 +216,7 @@ class _CommandOperation:
 
     @property
     def body_name(self) -> str:
-        """Name of its schema; that of the operation where it has none."""
+        """Name of the schema of its body, else of the operation."""
         schema = self.body_media.get("schema")
         return "" if schema is None else schema.get("$ref", self.id).rpartition("/")[2]
 
@@ -314,7 +314,7 @@ def _first_sentence(several: list[_CommandOperation], name: str) -> str:
 
 
 def _suffix(operation: _CommandOperation) -> str:
-    """Name the end of a file for what is downloaded: that of the path, or of the media type."""
+    """Return the file suffix of a download, from the path or the media type."""
     if operation.kind != "download":
         return ""
     last = operation.path.rpartition("/")[2]
@@ -344,7 +344,7 @@ def _example(name: tuple[str, str], places: tuple[str, ...], operation: _Command
 
 
 def body_assignments(value: dict[str, Any], within: str = "") -> Iterator[str]:
-    """Write an object as the command line takes it, key by key."""
+    """Write an object as assignments of the command line, key by key."""
     for key, inner in value.items():
         name = f"{within}{key}"
         if isinstance(inner, dict) and inner:
@@ -357,7 +357,7 @@ def body_assignments(value: dict[str, Any], within: str = "") -> Iterator[str]:
 
 
 def _id_sources(document: dict[str, Any]) -> dict[str, IdSource]:
-    """Find the list that has the ids of a parameter: the path before it is that of the list."""
+    """Map each parameter to the list with its ids, whose path ends before the parameter."""
     lists = {
         path: candidate
         for method, path, operation in operations(document)
@@ -391,14 +391,14 @@ def _group(document: dict[str, Any], tag: str) -> str:
     if group is not None:
         return str(group)
     for noun in tags:
-        # `agent_rollouts` are rollouts.
+        # The group of `agent_rollouts` is `rollouts`.
         if tag.endswith(f"_{noun}"):
             tag = noun
     return tag.replace("_", "-")
 
 
 def _schemas(document: dict[str, Any], bodies: dict[str, Any]) -> dict[str, str]:
-    """Write the schemas of bodies, and what they refer to, with the keywords that are checked."""
+    """Write the schemas of bodies and all referenced schemas, with the checked keywords."""
     schemas = document.get("components", {}).get("schemas", {})
     texts: dict[str, str] = {}
     waiting = sorted(bodies)
@@ -434,7 +434,7 @@ def _plain(schema: Any, name: str) -> Any:
 
 
 def _answer(document: dict[str, Any], operation: dict[str, Any]) -> dict[str, Any]:
-    """Return the schemas of the first answer that is no error, by their media types."""
+    """Return the schemas of the first successful answer by media type."""
     for status, response in operation.get("responses", {}).items():
         if str(status).startswith("2"):
             content = resolve(document, response).get("content", {})

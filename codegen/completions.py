@@ -1,4 +1,4 @@
-"""Files by which shells complete `synth-pools`, which the wheel puts where shells look for them."""
+"""Completion files for shells; the wheel installs them into the folders that shells search."""
 
 from __future__ import annotations
 
@@ -7,12 +7,12 @@ from pathlib import Path
 from synth_pools.cli.completion import script_of
 
 TARGET = "generated/completions"
-# By the name under which each shell looks for it.
+# File names that each shell searches for.
 FILES = {"bash": "synth-pools.bash", "zsh": "_synth-pools", "fish": "synth-pools.fish"}
 
 
 def write_completions(folder: Path) -> None:
-    """Write the file of each shell into a folder, which is made."""
+    """Write the file of each shell into a new folder."""
     folder.mkdir()
     for shell, name in FILES.items():
         text = script_of(shell).strip("\n") + "\n"

@@ -1,4 +1,4 @@
-"""Formatting by the pinned ruff: only its version and our settings decide the bytes."""
+"""Formatting by the pinned ruff, independent of the settings of the machine."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ def format_generated(tree: Path) -> None:
 
 
 def format_ours(tree: Path, *, settings: Path) -> None:
-    """Format derived files that stand beside ours, by our settings."""
+    """Format derived files among ours, with our settings."""
     _ruff("check", f"--config={settings}", "--fix-only", "--select=F401,I,UP034", cwd=tree)
     _ruff("format", f"--config={settings}", cwd=tree)
 
@@ -26,7 +26,7 @@ def _ruff(command: str, *options: str, cwd: Path) -> None:
     environment = {
         name: value for name, value in os.environ.items() if not name.startswith("RUFF_")
     }
-    # -P: the generated types.py in that folder must not pass for the one of the standard library.
+    # -P: the generated types.py in that folder must not replace that of the standard library.
     result = subprocess.run(
         [sys.executable, "-P", "-m", "ruff", command, "--quiet", "--no-cache", *options, "."],
         cwd=cwd,

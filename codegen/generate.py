@@ -1,13 +1,13 @@
-"""Derive what is not written by hand.
+"""Write all derived files.
 
-That is openapi.yaml from its parts, generated/, the sync variant, the short names of operations,
-the table of commands and the files by which shells complete them.
+These are openapi.yaml from its parts, generated/, the sync variant, the short names of operations,
+the table of commands and the completion files of shells.
 
-    python codegen/generate.py                write them
+    python codegen/generate.py                write the files
     python codegen/generate.py --check        compare with a fresh run; exit 1 and name what differs
-    python codegen/generate.py --overwrite    write them, also over edits by hand
+    python codegen/generate.py --overwrite    write the files, even over edits by hand
 
-All trees are made in a temporary folder and then swapped in: a failure changes nothing. The same
+All files are written to a temporary folder and then swapped in: a failure changes nothing. The same
 input gives the same bytes on every machine. An edit of openapi.yaml is taken back into its parts;
 an edit of another derived file stops the run.
 """
@@ -19,7 +19,7 @@ import shutil
 import sys
 from pathlib import Path
 
-# Started as a file, Python would look for modules here, and take our names for other packages'.
+# As a script, Python would import the modules of this folder in place of other packages.
 if __name__ == "__main__":
     sys.path[0] = str(Path(__file__).resolve().parents[1])
 
@@ -47,7 +47,7 @@ ASYNC = "synth_pools/_client/_async"
 
 
 def derive(root: Path, work: Path, joined: JoinedDocument) -> dict[str, Path]:
-    """Make every derived tree or file under `work`, and map the place of each to where it is."""
+    """Write every derived file and folder below `work`; return their paths by target."""
     spec = read_joined_spec(joined)
     document_path = work / SPEC
     document_path.write_text(joined.text, encoding="utf-8", newline="\n")
@@ -81,7 +81,7 @@ def derive(root: Path, work: Path, joined: JoinedDocument) -> dict[str, Path]:
 
 
 def _complete_async_tree(source: Path, output: Path, settings: Path) -> Path:
-    """Copy the async tree to `output`, with fresh short names."""
+    """Copy the async tree to `output`, with new short names."""
     ignored = shutil.ignore_patterns("__pycache__", short_names.TARGET)
     shutil.copytree(source, output, ignore=ignored)
     if (source / short_names.FACADE).is_dir():
@@ -91,7 +91,7 @@ def _complete_async_tree(source: Path, output: Path, settings: Path) -> Path:
 
 
 def write(root: Path, *, overwrite: bool = False) -> list[Path]:
-    """Write everything that is derived, and return the parts that take an edit of openapi.yaml.
+    """Write all derived files, and take edits of openapi.yaml back into its parts.
 
     Args:
         root: The repository.

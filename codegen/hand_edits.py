@@ -1,8 +1,8 @@
-"""Protection of edits by hand in derived files, which a fresh run would replace.
+"""Protection of edits by hand in derived files, which a new run would replace.
 
-A file may be replaced if git has its content, staged or committed, or if it is what an earlier run
-wrote in this checkout. The digests of what was written are in build/, which git ignores: in the
-repository they would conflict in every merge.
+A file may be replaced if git has its content, staged or committed, or if an earlier run in this
+checkout wrote it. The digests of written files are in build/, which git ignores: committed, they
+would conflict in every merge.
 """
 
 from __future__ import annotations
@@ -19,14 +19,14 @@ _MOST = 20_000
 
 
 def refuse_hand_edits(root: Path, derived: Mapping[str, Path]) -> None:
-    """Refuse to replace files that somebody edited.
+    """Refuse to replace edited files.
 
     Args:
         root: The repository.
-        derived: Where each derived file or folder was made, by its place in the repository.
+        derived: New derived files and folders, by their targets in the repository.
 
     Raises:
-        CodegenError: A file was edited; a line for each, with the first line that differs.
+        CodegenError: Files were edited; it names each with its first edited line.
     """
     recorded = set(_read_record(root))
     edited: dict[str, int] = {}
@@ -37,7 +37,7 @@ def refuse_hand_edits(root: Path, derived: Mapping[str, Path]) -> None:
                 if new.get(name) != content and _digest(content) not in recorded:
                     path = f"{target}/{name}".rstrip("/")
                     edited[path] = _first_difference(content, new.get(name, b""))
-    # Without git and before the first run nothing says what was written.
+    # Without git, edits cannot be told from old output before the first run.
     unsaved = _unsaved(root, edited) if edited else None
     names = [name for name in edited if (name in unsaved if unsaved is not None else recorded)]
     if names:
@@ -47,7 +47,7 @@ def refuse_hand_edits(root: Path, derived: Mapping[str, Path]) -> None:
 
 
 def record_written(root: Path, targets: Iterable[str]) -> None:
-    """Record the digests of derived files as they are now.
+    """Record the digests of the current derived files.
 
     Args:
         root: The repository.
@@ -80,7 +80,7 @@ def _first_difference(content: bytes, fresh: bytes) -> int:
 
 
 def _unsaved(root: Path, names: Iterable[str]) -> set[str] | None:
-    """Return the files whose content git does not have; None where there is no git."""
+    """Return the files whose content git does not have; None without git."""
     command = ["git", "status", "--porcelain", "-z", "--no-renames", "--untracked-files=all"]
     try:
         status = subprocess.run(
@@ -99,7 +99,7 @@ def _unsaved(root: Path, names: Iterable[str]) -> set[str] | None:
         return None
     prefix = base.stdout.strip()
     entries = [(entry[:2], entry[3:]) for entry in status.stdout.split("\0") if entry]
-    # A file in conflict is replaced by what the merged sources give.
+    # A file in conflict may be replaced: its sides are in git.
     return {
         name.removeprefix(prefix) for state, name in entries if state == "??" or state[1] == "M"
     }

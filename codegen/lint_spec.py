@@ -1,11 +1,11 @@
-"""Lint openapi.yaml: as OpenAPI 3.1, and as something that people read.
+"""Lint openapi.yaml: as OpenAPI 3.1, and as text for readers.
 
     python codegen/lint_spec.py             both documents of this repository
     python codegen/lint_spec.py FILE ...    other documents
 
-What is found is a line each: the part, the line in it, what is wrong, and the rule. Two linters are
-npm packages. They run on the machine's node where that is new enough, else on the one that a wheel
-brings, so that no machine skips them.
+Each problem is a line: the part, the line in it, the problem and the rule. Two linters are npm
+packages. They run on the node of the machine if it is new enough, else on that of a wheel, so that
+no machine skips them.
 """
 
 from __future__ import annotations
@@ -19,7 +19,7 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
-# Started as a file, Python would look for modules here, and take our names for other packages'.
+# As a script, Python would import the modules of this folder in place of other packages.
 if __name__ == "__main__":
     sys.path[0] = str(Path(__file__).resolve().parents[1])
 
@@ -32,7 +32,7 @@ from synth_pools.spec.changes.source import OpenApiFile
 
 ROOT = Path(__file__).resolve().parents[1]
 CONTAINER = "container.openapi.yaml"
-# What the first of the npm packages reads, with paths in it from where it lies.
+# Settings of the first npm package, with paths relative to them.
 SETTINGS = ("redocly.yaml", ".redocly.lint-ignore.yaml")
 RULES = node_packages.FOLDER / "spectral.yaml"
 
@@ -54,7 +54,7 @@ def main(argv: list[str] | None = None) -> int:
 
 
 def _lint_ours() -> list[str]:
-    """Lint the documents of this repository: of the one in parts, what these are joined to."""
+    """Lint the documents of this repository, openapi.yaml as joined from its parts."""
     joined = join_parts(ROOT)
     files = [read_joined_spec(joined), read_spec_file(ROOT / CONTAINER)]
     with tree.workspace(beside=ROOT) as folder:
@@ -65,13 +65,15 @@ def _lint_ours() -> list[str]:
 
 
 def _lint(files: list[OpenApiFile], paths: list[Path], settings: Path) -> Iterator[str]:
-    """Iterate over what the linters find in documents, which they read where these are written."""
+    """Iterate over the problems of documents, which the linters read at these paths."""
     for file in files:
         for error in OpenAPIV31SpecValidator(file.content).iter_errors():
             nearest: Any = error
-            # Of what a schema would have allowed, the alternative that is least wrong.
+            # The alternative of a schema that the value almost matches.
             while nearest.context:
-                nearest = max(nearest.context, key=lambda error: len(error.absolute_path))
+                nearest = max(
+                    nearest.context, key=lambda alternative: len(alternative.absolute_path)
+                )
             yield _line(file.at(tuple(nearest.absolute_path)), nearest.message, "openapi")
     node, npm = node_packages.node_and_npm()
     packages = node_packages.install(npm)
@@ -107,7 +109,7 @@ def _run(command: list[str], folder: Path) -> Iterator[Any]:
     output = result.stdout.strip()
     try:
         while output:
-            # One of the linters prints a list, the other an object for each document.
+            # The first linter prints an object for each document, the second a list.
             value, end = json.JSONDecoder().raw_decode(output)
             yield from value if isinstance(value, list) else value["problems"]
             output = output[end:].lstrip()

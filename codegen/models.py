@@ -1,7 +1,7 @@
-"""Finish of the generated models: strict in what has to be there, kind to older servers.
+"""Adaptation of the generated models: strict about required properties, lenient to older servers.
 
-The generator sees a view of the document, and its models are finished as text, at places that have
-to be there: a generator that writes something else is an error, never a weaker model.
+The generator reads a view of the document, and its models are edited as text. If a text to edit is
+missing, that is an error: a new version of the generator never gives a weaker model.
 """
 
 from __future__ import annotations
@@ -24,9 +24,9 @@ from openapi_python_client.parser.properties.union import UnionProperty
 
 from codegen import CodegenError
 
-# How servers from before this document answer a property: its names there, or "absent".
+# Names of a property in answers of older servers, or "absent".
 OLDER = "x-older-servers"
-# An enumeration that may grow: a value that is not listed reaches the reader.
+# An enumeration that may grow: readers get unknown values.
 OPEN = "x-open-enum"
 FREE_FORM = "JsonObject"
 
@@ -37,7 +37,7 @@ _READERS = {
     BooleanProperty: "read_flag",
     LiteralEnumProperty: "read_text",
 }
-# What the generator writes to read a property that is one of several things.
+# Text of the generator that reads a property of several types.
 _UNION = r" *def _parse_{0}\(data: object\)(?:(?!\bdef ).)*?\n( *){0} = _parse_{0}\(([^\n]*)\)\n"
 _TRY = re.compile(
     r" *try:\n(.*?) *except \(TypeError, ValueError, AttributeError, KeyError\):\n *pass\n"
@@ -47,17 +47,17 @@ _TRY = re.compile(
 
 
 class FreeFormProperty(AnyProperty):
-    """A JSON object of which the document says nothing: a plain dictionary."""
+    """JSON object without described properties: a plain dictionary."""
 
     _type_string: ClassVar[str] = "dict[str, Any]"
     _json_type_string: ClassVar[str] = "dict[str, Any]"
 
 
 def view(document: dict[str, Any]) -> dict[str, Any]:
-    """Return the document as the generator of models is to see it.
+    """Return the view of the document for the generator of models.
 
-    It has no defaults: a model sends what its maker has set, else a patch would reset what it does
-    not name. And what older servers leave out is optional there, unless it can be read as empty.
+    It has no defaults: a model sends only properties that were set, else a patch would reset the
+    rest. Properties that older servers omit are optional, unless they have an empty value.
     """
     adapted = copy.deepcopy(document)
     for schema in _schemas(adapted).values():
@@ -65,7 +65,7 @@ def view(document: dict[str, Any]) -> dict[str, Any]:
         required = schema.get("required", [])
         for name, described in schema.get("properties", {}).items():
             described.pop("default", None)
-            # Of one value the generator makes a literal in place of a class with a name.
+            # The generator makes a literal of a constant, and a class of an enumeration.
             if len(described.get("enum", ())) == 1:
                 described["const"] = described.pop("enum")[0]
             if described.get(OLDER) == "absent" and not _empty(adapted, described):
@@ -74,7 +74,7 @@ def view(document: dict[str, Any]) -> dict[str, Any]:
 
 
 def adapt(data: GeneratorData) -> None:
-    """Make dictionaries of the free-form objects in what was parsed."""
+    """Turn free-form objects of the parsed document into dictionaries."""
     for model in data.models:
         for properties in (model.required_properties or [], model.optional_properties or []):
             properties[:] = [_without_free_form(field) for field in properties]
@@ -84,16 +84,16 @@ def adapt(data: GeneratorData) -> None:
 
 
 def equip(project: Project, document: dict[str, Any]) -> None:
-    """Give the templates what they need to finish the models."""
+    """Give the templates the functions that adapt models."""
     schemas = _schemas(document)
     project.env.globals["open_enums"] = {name for name, node in schemas.items() if node.get(OPEN)}
     project.env.filters["finish_model"] = lambda text, model: _finish(document, text, model)
 
 
 def _join_alternatives(schema: dict[str, Any]) -> None:
-    """Make one object of alternatives that differ in what is required alone.
+    """Merge alternatives that differ only in `required` into one object.
 
-    That one of some is there cannot be said of a class; the generator would make it a union.
+    A class cannot require one of several properties; the generator would make a union.
     """
     parts = schema.get("anyOf", [{}])
     if all(part.get("properties") for part in parts):
@@ -111,7 +111,7 @@ def _schemas(document: dict[str, Any]) -> dict[str, Any]:
 
 
 def _empty(document: dict[str, Any], described: dict[str, Any]) -> str | None:
-    """Return the empty value, as code, of a property that has one."""
+    """Return the code of the empty value of a list or object."""
     if described.get("type") == "array":
         return "[]"
     name = described.get("$ref", "").rpartition("/")[2]
@@ -137,7 +137,7 @@ def _without_free_form(field: Any) -> Any:
 
 
 def _finish(document: dict[str, Any], text: str, model: ModelProperty) -> str:
-    """Finish the text of a model: strict about what has to be there, and kind to older servers."""
+    """Adapt the text of a model: strict about required properties, lenient to older servers."""
     schema = _schemas(document).get(str(model.class_info.name), {})
     readers: set[str] = set()
 
@@ -170,7 +170,7 @@ def _finish(document: dict[str, Any], text: str, model: ModelProperty) -> str:
 def _source(
     document: dict[str, Any], field: Any, name: str, described: dict[str, Any], readers: set[str]
 ) -> str:
-    """Return the code that takes a required property out of an answer."""
+    """Return the code that reads a required property of an answer."""
     older = described.get(OLDER, [])
     nullable = isinstance(field, UnionProperty) and any(
         isinstance(inner, NoneProperty) for inner in field.inner_properties
@@ -193,9 +193,9 @@ def _reader(field: Any) -> str | None:
 
 
 def _union(text: str, union: UnionProperty, readers: set[str]) -> tuple[str, str]:
-    """Return what the generator wrote to read a union, and what is to stand in its place.
+    """Return the text of the generator that reads a union, and its replacement.
 
-    Where nothing fits it would pass on whatever came.
+    Without the replacement a value of no type of the union would be accepted.
     """
     name = str(union.python_name)
     match = re.search(_UNION.format(name), text, re.DOTALL)
@@ -206,7 +206,7 @@ def _union(text: str, union: UnionProperty, readers: set[str]) -> tuple[str, str
     kinds = [kind for kind in union.inner_properties if not isinstance(kind, NoneProperty)]
     nullable = len(kinds) < len(union.inner_properties)
     if all(_reader(kind) == "read_text" for kind in kinds):
-        # A text, whichever: what is listed of it is for people.
+        # Any text: its enumerated values are for people.
         kinds = kinds[-1:] if isinstance(kinds[-1], StringProperty) else kinds
     if len(kinds) > 1:
         objects = all(isinstance(kind, FreeFormProperty | ModelProperty) for kind in kinds)
@@ -231,7 +231,7 @@ def _union(text: str, union: UnionProperty, readers: set[str]) -> tuple[str, str
 
 
 def _certain(tried: str, blank: str, name: str) -> str:
-    """Take what the generator only tries for certain: there is nothing else that it may be."""
+    """Let the only type of a union raise its error, where the generator suppresses it."""
     body = textwrap.indent(textwrap.dedent(tried), f"{blank}    ")
     return body.replace("raise TypeError()", f'raise wrong_type(data, "{name}")')
 

@@ -1,8 +1,8 @@
-"""The npm packages of checks and tests: linters, generators, a mock server, a type checker.
+"""Npm packages of checks and tests: linters, generators, a mock server, a type checker.
 
     python -m codegen.node_packages     install them, with the npm of PATH
 
-They are installed once, and again when their lock has changed.
+They are installed again only when their lock has changed.
 """
 
 from __future__ import annotations
@@ -19,7 +19,7 @@ from codegen import CodegenError
 ROOT = Path(__file__).resolve().parents[1]
 FOLDER = ROOT / "codegen/node"
 MODULES = FOLDER / "node_modules"
-# The versions that @redocly/cli asks for ("engines" in its package.json).
+# Versions that @redocly/cli needs ("engines" in its package.json).
 OLDEST_NODE = ((20, 19), (22, 12))
 
 
@@ -46,7 +46,7 @@ def install(npm: Sequence[str]) -> Path:
 
 
 def node_and_npm() -> tuple[list[str], list[str]]:
-    """Find the commands that run node and npm: the machine's, or else those of a wheel.
+    """Find the commands that run node and npm, on the machine or else in a wheel.
 
     Raises:
         CodegenError: The machine has none that fits, and the wheel could not be installed.

@@ -15,7 +15,7 @@ from io import StringIO
 from pathlib import Path
 from typing import Any
 
-# Started as a file, Python would look for modules here, and take our names for other packages'.
+# As a script, Python would import the modules of this folder in place of other packages.
 if __name__ == "__main__":
     sys.path[0] = str(Path(__file__).resolve().parents[1])
 
@@ -28,7 +28,7 @@ NAME = "openapi-3.2.yaml"
 _VERSION = "3.2.0"
 _STREAM = "text/event-stream"
 _BANNER = "# Derived from openapi.yaml.\n"
-# A line break in the middle of a text would be another text.
+# A line break inside a string would change it.
 _WIDTH = 4096
 
 

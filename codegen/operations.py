@@ -1,7 +1,7 @@
 """Generation of operations.py: method, path and retry class of each operation.
 
-The generator drops extensions. What a client may repeat stands in the document as `x-retry`, and
-must not stand in a second place that could say something else.
+The generator drops extensions. The document states as `x-retry` which requests a client may repeat;
+a second list could contradict it.
 """
 
 from __future__ import annotations
@@ -13,7 +13,7 @@ from typing import Any
 from codegen import CodegenError
 
 RETRIES = ("always", "with-key", "with-id", "never")
-# By the meaning of the verb in HTTP. Others may be repeated where the document says so.
+# Repeatable in HTTP itself. The document allows it for operations of other methods.
 _REPEATABLE = ("GET", "HEAD", "PUT", "DELETE")
 
 _HEAD = '''"""What each operation is, and whether it may be sent again."""
@@ -88,7 +88,7 @@ def _line(document: dict[str, Any], method: str, path: str, operation: dict[str,
 
 
 def _id_keys(document: dict[str, Any], path: str, operation: dict[str, Any]) -> tuple[str, ...]:
-    """Find the body's properties `id` and `*_id` that are not in the path."""
+    """Find the properties `id` and `*_id` of the body that are not in the path."""
     keys = tuple(
         key
         for key in sorted(_body(document, operation).get("properties", {}))

@@ -1,4 +1,4 @@
-"""Extensions for the generators of this project, which the published document does not have.
+"""Extensions for the generators of this project, absent from the published document.
 
 `api/overlay.yaml` has a mapping for each extension: from a tag, an operationId, a schema or a
 property, `Schema.property`, to the value. They are joined to the document where the client and the
@@ -59,7 +59,7 @@ def join_overlay(document: dict[str, Any], root: Path) -> dict[str, Any]:
 
 
 def _places(document: dict[str, Any]) -> dict[str, dict[str, Any]]:
-    """Map the names of all places to what stands there; tags and operations share no name."""
+    """Map the names of all places to their nodes; tags and operations share no name."""
     places = {tag["name"]: tag for tag in document.get("tags", ())}
     for item in document["paths"].values():
         for operation in item.values():

@@ -1,13 +1,13 @@
-"""Parts of openapi.yaml, which are written by hand, and the whole that they are joined to.
+"""Parts of openapi.yaml, written by hand, and the document joined from them.
 
-`api/openapi.yaml` is how the document begins, down to its tags. Below it, `api/paths/` has a file
-for each tag; each kind of component has a folder (`api/schemas/`) or a file (`api/headers.yaml`).
-A part is a mapping from names to what they stand for. Parts follow each other in the order of the
-tags, and then by name.
+`api/openapi.yaml` is the beginning of the document, down to its tags. `api/paths/` has a file for
+each tag; each kind of component has a folder (`api/schemas/`) or a file (`api/headers.yaml`).
+A part is a mapping of names to operations or components. Parts follow each other in the order of
+the tags, then by name.
 
-A part is copied line by line, and refers to others as the whole does, `#/components/schemas/Pool`:
-what moves to another file changes no reference, comments stay, and each line of the whole has one
-line that it comes from. The bundler that comes with the linter does neither, and needs node.
+A part is copied line by line, and refers to others as the document does,
+`#/components/schemas/Pool`: moving a component to another file changes no reference, comments stay,
+and each line of the document has one origin. The linter's bundler does neither, and needs node.
 """
 
 from __future__ import annotations
@@ -24,7 +24,7 @@ from synth_pools.spec.changes.source import UnusableDocumentError, read_document
 SPEC = "openapi.yaml"
 FOLDER = "api"
 ROOT_PART = f"{FOLDER}/{SPEC}"
-# First line of the whole: the digest tells an edit of the whole from one of its parts.
+# The digest distinguishes an edit of the document from an edit of its parts.
 _BANNER = "# Joined from api/ by `make generate`, which takes edits back there; digest {digest}\n"
 _BANNER_LINE = re.compile(re.escape(_BANNER).replace(r"\{digest\}", "([0-9a-f]{16})"))
 PATHS = "paths"
@@ -40,22 +40,22 @@ COMPONENTS = (
     "examples",
     "schemas",
 )
-# Whole documents of earlier versions.
+# Complete documents of earlier versions.
 RELEASED_FOLDER = "released"
-# What is joined to the document for this project's generators alone.
+# Extensions for this project's generators, which are not published.
 OVERLAY = "overlay.yaml"
 _TAG = re.compile(r"^ *- name: *(\w+) *$", re.MULTILINE)
 
 
 @dataclass(frozen=True)
 class JoinedDocument:
-    """The whole document.
+    """Document joined from its parts.
 
     Attributes:
-        path: Where it is written.
+        path: Its file.
         body: Its text, without the banner.
-        origins: For each line of the body the part and the line there, from 1; line 0 for the name
-            of a group, which stands in no part.
+        origins: Part and line, from 1, of each line of the body; line 0 for the name of a group,
+            which no part has.
     """
 
     path: Path
@@ -64,35 +64,35 @@ class JoinedDocument:
 
     @property
     def text(self) -> str:
-        """The whole text, with the banner."""
+        """Complete text, with the banner."""
         return _BANNER.format(digest=digest_of(self.body)) + self.body
 
     def locate(self, line: int) -> str:
-        """Return `part:line` of a line of the whole text."""
+        """Return `part:line` of a line of the complete text."""
         part, number = self.origins[min(max(line - 1, 1), len(self.origins)) - 1]
         return f"{part}:{max(number, 1)}"
 
 
 def digest_of(body: str) -> str:
-    """Return the digest that the banner has of the text below it."""
+    """Return the digest of a body for the banner."""
     return hashlib.sha256(body.encode()).hexdigest()[:16]
 
 
 def split_banner(text: str) -> tuple[str | None, str]:
-    """Split a whole text.
+    """Split a document into its banner and body.
 
     Args:
-        text: The whole text.
+        text: The complete text.
 
     Returns:
-        The digest of the banner, None without a banner, and the text below it.
+        The digest in the banner, None without a banner, and the body.
     """
     banner = _BANNER_LINE.match(text)
     return (banner[1], text[banner.end() :]) if banner else (None, text)
 
 
 def indent_of(root: Path, part: Path) -> int:
-    """Return by how many spaces a part is indented in the whole."""
+    """Return the number of spaces that indent a part in the document."""
     if part == root / ROOT_PART:
         return 0
     return 2 if part.relative_to(root / FOLDER).parts[0] == PATHS else 4
@@ -103,7 +103,7 @@ def join_parts(root: Path, edited: Mapping[Path, str] | None = None) -> JoinedDo
 
     Args:
         root: The repository.
-        edited: Texts of parts in place of those in their files.
+        edited: Texts of parts to use in place of their files.
 
     Returns:
         The document.
@@ -139,7 +139,7 @@ def join_parts(root: Path, edited: Mapping[Path, str] | None = None) -> JoinedDo
 
 
 def _parts(folder: Path, tags: list[str]) -> dict[str, list[Path]]:
-    """Find the parts of each kind, in their order."""
+    """Find the parts of each kind, in order."""
     parts: dict[str, list[Path]] = {}
     for entry in sorted(folder.iterdir()):
         if entry.name in (RELEASED_FOLDER, OVERLAY, SPEC) or entry.name.startswith("."):

@@ -15,7 +15,7 @@ import subprocess
 import sys
 from pathlib import Path
 
-# Started as a file, Python would look for modules here, and take our names for other packages'.
+# As a script, Python would import the modules of this folder in place of other packages.
 if __name__ == "__main__":
     sys.path[0] = str(Path(__file__).resolve().parents[1])
 
@@ -26,7 +26,7 @@ from codegen.spec_rules import read_spec_file
 CHANGELOG = "CHANGELOG.md"
 _UNRELEASED = "## [Unreleased]\n"
 _VERSION = re.compile(r"(\d+)\.(\d+)\.(\d+)")
-# Where the version of the package stands, on a line of its own.
+# Files with the version of the package on a separate line.
 _NAMED_IN = ("pyproject.toml", "synth_pools/_version.py")
 _VERSION_LINE = re.compile(r'^((?:__version__|version) = )".*"$', re.MULTILINE)
 _RAISED = re.compile(r"[\w.]*(?:Error|Exception): ")
@@ -54,7 +54,7 @@ def release(root: Path, version: str, day: datetime.date) -> str:
     Args:
         root: The repository.
         version: The version of the package.
-        day: The day that the changelog says.
+        day: The date in the changelog.
 
     Returns:
         The path of the wheel, below the repository.
@@ -91,7 +91,7 @@ def release(root: Path, version: str, day: datetime.date) -> str:
 
 
 def _ready(root: Path, version: str, day: datetime.date) -> str:
-    """Refuse what cannot be released; return the changelog as it is to be."""
+    """Refuse an impossible release, else return the new changelog."""
     requested = _VERSION.fullmatch(version)
     if requested is None:
         raise CodegenError(f"{version!r} is no version; write VERSION=0.2.0")
@@ -123,7 +123,7 @@ def _build(root: Path, version: str) -> str:
     name = f"dist/synth_pools-{version}-py3-none-any.whl"
     if result.returncode != 0 or not (root / name).is_file():
         lines = [line.strip() for line in result.stderr.splitlines() if line.strip()]
-        # pip ends with advice; the last exception that it quotes, indented or not, is the cause.
+        # pip ends with advice; the last quoted exception, indented or not, is the cause.
         raised = [line[match.start() :] for line in lines if (match := _RAISED.search(line))]
         why = (raised or lines or ["no wheel"])[-1]
         raise CodegenError(f"the wheel could not be built: {why}")

@@ -15,9 +15,9 @@ from codegen import CodegenError
 from codegen.models import OPEN
 from codegen.typed import prose
 
-# An object whose named properties are those that somebody reads; callers add their own.
+# Object to which callers add properties.
 FREE_FORM = "x-free-form"
-# Of a list that takes any object: what each is to be; another is refused at its place.
+# Schema of each item; an invalid item fails alone.
 VALID_ITEMS = "x-valid-items"
 
 _HEAD = '''"""The bodies of requests as dictionaries, for type checkers and editors."""
@@ -56,7 +56,7 @@ def write_requests(document: dict[str, Any], package: Path) -> None:
         schema = schemas[name]
         if "enum" in schema:
             parts.append(_choice(name, schema))
-    # What is named in an annotation need not be defined before it.
+    # Annotations may name later classes.
     parts += [_class(schemas, name) for name in sorted(names) if schemas[name].get("properties")]
     (package / "requests.py").write_text("\n\n".join(parts), encoding="utf-8", newline="\n")
 
@@ -70,7 +70,7 @@ def _bodies(document: dict[str, Any]) -> Iterator[str]:
 
 
 def _reached(schemas: dict[str, Any], names: Iterator[str]) -> dict[str, None]:
-    """Return the named schemas that these are made of, themselves included."""
+    """Return the named schemas and all schemas that they refer to."""
     reached: dict[str, None] = {}
     waiting = [name for name in names if name]
     while waiting:
@@ -101,7 +101,7 @@ def _name(schema: dict[str, Any], key: str = "$ref") -> str:
 
 def _choice(name: str, schema: dict[str, Any]) -> str:
     values = ", ".join(json.dumps(value) for value in schema["enum"])
-    # A member of an enumeration of strings is sent as its value.
+    # Members of string enumerations are sent as their values.
     kinds = "str" if schema.get(OPEN) else f"Literal[{values}] | Enum"
     return f'{name}Value: TypeAlias = {kinds}\n"""{prose(schema["description"])}"""\n'
 

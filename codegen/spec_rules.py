@@ -1,7 +1,7 @@
-"""Rules of openapi.yaml that no linter has, each broken one a line: where, and what to write.
+"""Rules of openapi.yaml that no linter has; each problem is one line, with place and correction.
 
-They come before every generator and every linter, which pass over some of these in silence and
-answer others with pages.
+They are checked before generators and linters, which ignore some of these mistakes and answer
+others with pages of output.
 """
 
 from __future__ import annotations
@@ -26,14 +26,14 @@ _METHODS = ("get", "put", "post", "delete", "options", "head", "patch", "trace")
 _COMPOSED = ("allOf", "anyOf", "oneOf")
 _TYPED = {"type", "$ref", "enum", "const", *_COMPOSED}
 _NAMED_SCHEMAS = ("properties", "schemas", "patternProperties", "$defs", "dependentSchemas")
-# How the description of a schema says that no type is meant.
+# Words in the description of a schema without a type.
 _ANY = ("free-form", "any json")
-# Bytes: an example of them would tell nothing.
+# An example of bytes explains nothing.
 _BINARY = ("application/octet-stream", "application/zip", "application/gzip")
 
 
 def read_spec_file(path: Path) -> OpenApiFile:
-    """Read a document and hold it to the rules.
+    """Read a document and check it against the rules.
 
     Args:
         path: The file.
@@ -52,13 +52,13 @@ def read_spec_file(path: Path) -> OpenApiFile:
 
 
 def read_joined_spec(document: JoinedDocument) -> OpenApiFile:
-    """Read openapi.yaml as it was joined, and hold it to the rules.
+    """Read the joined openapi.yaml and check it against the rules.
 
     Args:
         document: The document.
 
     Returns:
-        The document; what is said about a line of it names the part.
+        The document, whose lines are located in the parts.
 
     Raises:
         CodegenError: It is no OpenAPI document, or breaks a rule; one line for each.
@@ -78,7 +78,7 @@ def _keep_rules(file: OpenApiFile, *problems: str) -> OpenApiFile:
 
 
 def misplaced_operations(file: OpenApiFile) -> Iterator[str]:
-    """Iterate over the operations that do not stand in the part of their tag."""
+    """Iterate over the operations outside the part of their tag."""
     for path, item in file.content["paths"].items():
         for method in _METHODS:
             operation = item.get(method)
@@ -90,15 +90,15 @@ def misplaced_operations(file: OpenApiFile) -> Iterator[str]:
 
 
 def untyped_schemas(file: OpenApiFile) -> Iterator[str]:
-    """Iterate over the schemas that say no type, and not that they mean any.
+    """Iterate over the schemas without a type that do not say that they accept any value.
 
-    Generators take a schema without a type for one of any value, and say nothing.
+    Generators silently accept any value for a schema without a type.
     """
     for pointer, node in iter_parts(file.content):
         if not isinstance(node, dict) or not _is_schema(pointer) or _TYPED & node.keys():
             continue
         if pointer[-2] in _COMPOSED and node and node.keys() <= {"required", "not"}:
-            # An alternative that only says which of the properties beside it are needed.
+            # This alternative only lists required properties.
             continue
         description = " ".join(str(node.get("description", "")).lower().split())
         if not any(word in description for word in _ANY):
@@ -145,7 +145,7 @@ def _is_schema(pointer: Pointer) -> bool:
 def _contents(
     file: OpenApiFile, base: Pointer, operation: dict[str, Any]
 ) -> Iterator[tuple[Pointer, dict[str, Any]]]:
-    """Iterate over the bodies of an operation: that of its request, and those of success."""
+    """Iterate over the request body and the successful response bodies of an operation."""
     places: list[tuple[Pointer, Any]] = [((*base, "requestBody"), operation.get("requestBody"))]
     for status, response in (operation.get("responses") or {}).items():
         if str(status).startswith("2"):
@@ -161,7 +161,7 @@ def _contents(
 
 def _parameters(file: OpenApiFile) -> Iterator[tuple[Pointer, dict[str, Any]]]:
     for pointer, node in iter_parts(file.content):
-        # A security scheme of the type apiKey has both, too.
+        # Security schemes of the type apiKey also have `in` and `name`.
         if not isinstance(node, dict) or "securitySchemes" in pointer:
             continue
         if {"in", "name"} <= node.keys() and kind_of(pointer) == "object":

@@ -1,8 +1,8 @@
-"""Edits of the joined openapi.yaml, taken back into the parts that its lines come from.
+"""Edits of the joined openapi.yaml, moved to the parts of its lines.
 
-The digest in the first line says whether the rest was edited since it was written. Where it was,
-and the parts were not, each changed line has one place in them. Everything else stops the
-generation before it writes anything.
+The digest in the first line shows whether the rest was edited after it was written. If it was, and
+the parts were not, each changed line has a single place in them. Otherwise the generation stops
+before it writes anything.
 """
 
 from __future__ import annotations
@@ -28,10 +28,10 @@ class _Edit(NamedTuple):
     """Change of adjacent lines.
 
     Attributes:
-        start: The first line of the joined parts that goes, from 0.
-        end: The line after the last one that goes.
-        line: The line of the edited file at which it begins, from 1.
-        added: The lines in their place.
+        start: First removed line of the joined parts, from 0.
+        end: Line after the last removed one.
+        line: First line of the edit in the edited file, from 1.
+        added: Lines in place of the removed ones.
     """
 
     start: int
@@ -47,7 +47,7 @@ def take_back(root: Path) -> tuple[JoinedDocument, dict[Path, str]]:
         root: The repository.
 
     Returns:
-        The document, and the new texts of the parts that take an edit.
+        The document, and the new texts of the edited parts.
 
     Raises:
         CodegenError: A part cannot be read, or an edit has no place in the parts.
@@ -71,7 +71,7 @@ def take_back(root: Path) -> tuple[JoinedDocument, dict[Path, str]]:
 
 
 def _compare(old: list[str], new: list[str]) -> list[_Edit]:
-    """List the edits between two texts that differ, by their lines."""
+    """List the edits between two different texts, by line."""
     shared = min(len(old), len(new))
     first = next((i for i in range(shared) if old[i] != new[i]), shared)
     most = shared - first
@@ -88,7 +88,7 @@ def _compare(old: list[str], new: list[str]) -> list[_Edit]:
 
 
 def _describe_both(joined: JoinedDocument, edits: list[_Edit]) -> Iterator[str]:
-    """Describe where the whole and the parts differ, when both were edited."""
+    """Describe the differences between the joined file and the parts, if both were edited."""
     for edit in edits:
         # The banner is the first line of the file.
         yield f"{joined.path}:{edit.line}: differs from {joined.locate(edit.start + 2)}"
@@ -101,7 +101,7 @@ def _describe_both(joined: JoinedDocument, edits: list[_Edit]) -> Iterator[str]:
 def _edit_parts(root: Path, joined: JoinedDocument, edits: list[_Edit]) -> dict[Path, str]:
     """Return the texts of the parts that the edits change."""
     lines: dict[Path, list[str]] = {}
-    # From the end, so that the numbers of the lines before an edit stay true.
+    # From the end, so that the numbers of earlier lines stay valid.
     for edit in reversed(edits):
         part, start, end = _place(joined, edit)
         if part not in lines:
@@ -126,7 +126,7 @@ def _place(joined: JoinedDocument, edit: _Edit) -> tuple[Path, int, int]:
     """Return the part of an edit, and the range of its lines there, from 0."""
     replaced = joined.origins[edit.start : edit.end]
     if not replaced:
-        # What is inserted between two parts belongs to the first of them.
+        # An insertion between two parts belongs to the first one.
         part, number = joined.origins[edit.start - 1] if edit.start else (joined.path, 0)
         if number:
             return part, number, number

@@ -10,7 +10,7 @@ from pathlib import Path
 
 
 def files(tree: Path) -> dict[str, bytes]:
-    """Read every file of `tree` but bytecode, by its path; one file has none."""
+    """Read every file of `tree` but bytecode, by relative path; a single file has an empty one."""
     if tree.is_file():
         return {"": tree.read_bytes()}
     return {
@@ -21,7 +21,7 @@ def files(tree: Path) -> dict[str, bytes]:
 
 
 def differences(name: str, committed: Path, fresh: Path) -> list[str]:
-    """List the files of `committed` that differ from `fresh`, each on a line that `name` begins."""
+    """List the files that differ between `committed` and `fresh`, with `name` before each."""
     old, new = files(committed), files(fresh)
     lines = [
         f"differs: {name}/{path}".rstrip("/")
@@ -35,7 +35,7 @@ def differences(name: str, committed: Path, fresh: Path) -> list[str]:
 
 @contextlib.contextmanager
 def workspace(beside: Path | None) -> Iterator[Path]:
-    """Make a temporary folder; inside `beside`, so that renames are atomic."""
+    """Create a temporary folder, inside `beside` so that renames are atomic."""
     folder = Path(tempfile.mkdtemp(prefix=".generate-", dir=beside))
     try:
         yield folder
@@ -44,7 +44,7 @@ def workspace(beside: Path | None) -> Iterator[Path]:
 
 
 def swap(fresh: Path, target: Path, *, attic: Path) -> None:
-    """Put `fresh` where `target` is. What was there moves to `attic`, and back if that fails."""
+    """Replace `target` by `fresh`. Move the old one to `attic`, and back after a failure."""
     target.parent.mkdir(parents=True, exist_ok=True)
     had_old = target.exists()
     if had_old:

@@ -1,8 +1,8 @@
-"""Renew the modules of others that the live page is made with: `python codegen/vendor_page.py`.
+"""Update the third-party modules of the live page: `python codegen/vendor_page.py`.
 
-Each is taken from its npm package, of the version that the table names, and is committed with what
-it came from. One thing is changed on the way, so that a browser loads it as a module: what offers
-itself as a global variable is exported.
+Each module comes from an npm package, in the version of the table below, and is committed with its
+origin. A library that defines a global variable gets an export, so that browsers load it as a
+module.
 """
 
 from __future__ import annotations
@@ -27,14 +27,14 @@ _SECONDS = 120
 
 @dataclass(frozen=True)
 class Source:
-    """A file of an npm package, and the name that it has here."""
+    """File of an npm package, and its name in the page."""
 
     file: str
     package: str
     version: str
     licence: str
     member: str
-    # The global variable that it sets, where it is no module.
+    # The global variable that it defines, if it is no module.
     variable: str | None = None
 
 
@@ -79,7 +79,7 @@ def main() -> int:
 
 
 def adapted(source: Source, text: str) -> str:
-    """Return a file of a package as browsers load it: as a module, without a source map."""
+    """Return a file of a package as a module for browsers, without a source map."""
     lines = [line for line in text.splitlines() if not line.startswith("//# sourceMappingURL=")]
     text = "\n".join(lines).strip() + "\n"
     if source.variable is not None:
@@ -88,7 +88,7 @@ def adapted(source: Source, text: str) -> str:
 
 
 def _pack(source: Source, folder: Path) -> Path:
-    """Have npm fetch a package, which compares it with the checksum of the registry."""
+    """Fetch a package with npm, which verifies its checksum."""
     npm = shutil.which("npm")
     if npm is None:
         raise FileNotFoundError("npm is needed: install node")

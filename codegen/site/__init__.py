@@ -1,1 +1,1 @@
-"""The documentation site: its pages from docs/, and those that are derived."""
+"""Documentation site: the pages of docs/, and derived pages."""

@@ -1,7 +1,7 @@
-"""Steps of `make docs`, before and after the generator of sites.
+"""Steps of `make docs` before and after the site generator.
 
-python -m codegen.site stage FOLDER     write what the site is made of
-python -m codegen.site check FOLDER     check the site that was made of it
+python -m codegen.site stage FOLDER     write the source of the site
+python -m codegen.site check FOLDER     check the built site
 """
 
 from __future__ import annotations
@@ -44,7 +44,7 @@ def main(argv: list[str] | None = None) -> int:
 
 
 def derived_pages() -> dict[str, str]:
-    """Write the pages that are in no file, by their paths in the site."""
+    """Write the derived pages, by their paths in the site."""
     return {
         **http_pages(load_spec(), COMMANDS),
         api_changes.PAGE: api_changes.render_page(ROOT, read_spec_file(spec_path())),

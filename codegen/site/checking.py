@@ -1,4 +1,4 @@
-"""Check of the site as it was built: links that lead nowhere, and anything from another server."""
+"""Check of the built site for broken links and for resources of other servers."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from html.parser import HTMLParser
 from pathlib import Path
 from urllib.parse import unquote, urlsplit
 
-# What a browser fetches by itself, unlike the target of a link.
+# Attributes whose targets a browser fetches without a click.
 _FETCHED = {
     "audio": "src",
     "embed": "src",
@@ -21,22 +21,22 @@ _FETCHED = {
     "source": "src",
     "video": "src",
 }
-# Names the page itself, and is fetched by nobody.
+# These links of a page are not fetched.
 _HARMLESS_LINKS = {"canonical", "next", "prev"}
-# The theme fetches a library from elsewhere for pages that have an element of these classes.
+# For elements of these classes the theme fetches a library from another server.
 _FETCHING_CLASSES = {"glightbox", "mermaid", "pyodide"}
 _CSS_URL = re.compile(r"(?:@import\s*|url\()\s*['\"]?((?:https?:)?//[^'\")\s]+)")
 
 
 def check_site(site: Path) -> list[str]:
-    """List what is wrong with a site.
+    """List the problems of a site.
 
     Args:
         site: The folder with its index.html.
 
     Returns:
-        A line for each link that leads nowhere, and for each thing that a browser would fetch from
-        another server; none if all is well.
+        A line for each broken link, and for each resource that a browser would fetch from another
+        server.
     """
     problems = [
         f"{sheet.relative_to(site)}: fetches {url}"
@@ -48,7 +48,7 @@ def check_site(site: Path) -> list[str]:
         problems.append(f"{site}: there is no page")
     for page in pages:
         if page.name == "404.html":
-            # Shown for any address: its links begin at the root, which only the server knows.
+            # Its links begin at the root of the server, which is unknown here.
             continue
         problems += [f"{page.relative_to(site)}: {text}" for text in _problems_of(site, page)]
     return problems
@@ -88,7 +88,7 @@ class _Page(HTMLParser):
         super().__init__()
         self.links: list[str] = []
         self.fetched: list[str] = []
-        # Where the theme's own link to the beginning leads.
+        # Target of the theme's link to the content.
         self.anchors: set[str] = {"__skip"}
         self.classes: set[str] = set()
 

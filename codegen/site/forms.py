@@ -1,4 +1,4 @@
-"""One operation as a reader writes it: for curl, from Python, sync and async, and in a shell."""
+"""Request of an operation for curl, sync and async Python, and the command line."""
 
 from __future__ import annotations
 
@@ -16,10 +16,10 @@ _WIDTH = 76
 
 
 class Forms(NamedTuple):
-    """The same request in four languages.
+    """Request of an operation in four languages.
 
     Attributes:
-        curl: A command of a shell.
+        curl: A shell command.
         python: A program for the sync client.
         async_: A program for the async client.
         command: `synth-pools`, in a shell.
@@ -32,7 +32,7 @@ class Forms(NamedTuple):
 
 
 def forms_of(document: dict[str, Any], method: str, path: str, row: CommandRow) -> Forms:
-    """Write an operation in all forms, with the values of the document's own examples.
+    """Write an operation in all forms, with the examples of the document.
 
     Args:
         document: openapi.yaml.
@@ -41,7 +41,7 @@ def forms_of(document: dict[str, Any], method: str, path: str, row: CommandRow) 
         row: The command that the operation has.
 
     Raises:
-        CodegenError: The document has no example for something that the request needs.
+        CodegenError: A required parameter or body has no example.
     """
     item = document["paths"][path]
     operation = item[method.lower()]
@@ -58,7 +58,7 @@ def forms_of(document: dict[str, Any], method: str, path: str, row: CommandRow) 
 
 def _curl(method: str, path: str, values: dict[str, str], body: Any, answer: str) -> str:
     target = re.sub(r"{(\w+)}", lambda match: values[match[1]], path)
-    # Follows a stream as it comes.
+    # Print a stream without buffering.
     options = "-sSN" if answer == "text/event-stream" else "-sS"
     lines = [f"curl {options} -X {method} " if method != "GET" else f"curl {options} "]
     lines[0] += f'"$SYNTH_BACKEND_URL{target}"'
@@ -149,7 +149,7 @@ def _example_of(document: dict[str, Any], item: dict[str, Any], name: str) -> st
 
 
 def _body_of(document: dict[str, Any], operation: dict[str, Any]) -> Any:
-    """Return the first example of a body that cannot be left out."""
+    """Return the first example of a required body."""
     described = resolve(document, operation.get("requestBody", {}))
     if not described.get("required"):
         return None
@@ -162,7 +162,7 @@ def _body_of(document: dict[str, Any], operation: dict[str, Any]) -> Any:
 
 
 def _without_empty(value: Any) -> Any:
-    """Leave out what is empty: the command line has no short way to say it."""
+    """Leave out empty lists and objects, for which the command line has no short form."""
     if not isinstance(value, dict):
         return value
     return {key: _without_empty(inner) for key, inner in value.items() if inner not in ({}, [])}

@@ -1,4 +1,4 @@
-"""Reference of HTTP, from openapi.yaml: a page for each tag, one for the schemas, one for all."""
+"""HTTP reference from openapi.yaml: a page for each tag, one of schemas, and an index."""
 
 from __future__ import annotations
 
@@ -59,7 +59,7 @@ def http_pages(document: dict[str, Any], commands: tuple[CommandRow, ...]) -> di
 
 
 def example_forms(document: dict[str, Any], commands: tuple[CommandRow, ...]) -> dict[str, Forms]:
-    """Write every operation in all forms, by its id."""
+    """Write every operation in all forms, by operation id."""
     return {
         operation["operationId"]: forms_of(
             document, method, path, _command_of(operation["operationId"], commands)
@@ -139,7 +139,7 @@ def _text(described: dict[str, Any]) -> str:
 
 
 def _links(document: dict[str, Any], text: str) -> str:
-    """Make a link of each name of a schema that the text has as code."""
+    """Turn names of schemas in backticks into links."""
     schemas = document["components"]["schemas"]
     return re.sub(
         r"(?<!\[)`(\w+)`",

@@ -1,4 +1,4 @@
-"""Reference of the command line, from its own description, and of Python, from the public names."""
+"""References of the command line and of the public Python names."""
 
 from __future__ import annotations
 
@@ -16,8 +16,8 @@ from synth_pools.cli.main import root
 
 COMMANDS_PAGE = "reference/commands.md"
 PYTHON_PAGE = "reference/python.md"
-# The rest of what is public, beside the names of the package itself.
-# Never named by a program, and met by every one.
+# Public modules beside the package itself.
+# Classes that programs use without naming them.
 _MET = (
     "_client._sync.short_names.rollouts.RolloutsNamespace",
     "_client._sync.short_names.agent_rollouts.AgentRolloutsNamespace",
@@ -37,10 +37,10 @@ _WITHOUT_MEMBERS = "\n    options:\n      inherited_members: false\n      member
 
 
 def command_page() -> str:
-    """Write the page of all commands: how each is used, its help, its options."""
+    """Write the page of all commands, with usage, help and options."""
     context = click.Context(root, info_name="synth-pools", **root.context_settings)
     listed = [command for command in iter_commands(context) if not command["hidden"]]
-    # In every command the same; said once.
+    # Options of every command are listed once.
     common = _common_options(listed)
     chapters = ["# Commands", _ABOUT_COMMANDS, _options(common)]
     for command in listed:
@@ -63,9 +63,9 @@ def command_page() -> str:
 
 
 def python_page() -> str:
-    """Write the page of the public names; what is said of each is in its docstring."""
+    """Write the page of the public names, from their docstrings."""
     groups: dict[str, list[str]] = defaultdict(list)
-    # The client of which the others are variants comes first.
+    # The sync client first: the others are its variants.
     for name in sorted(synth_pools.__all__, key=lambda name: name != "ContainerPoolsClient"):
         if not name.startswith("__"):
             groups[_group_of(name)].append(name)
@@ -73,7 +73,7 @@ def python_page() -> str:
     for title in ("Clients", "Other names", "Errors"):
         chapters.append(f"## {title}")
         for name in groups[title]:
-            # Awaited, and otherwise the same as what the sync one has.
+            # Async methods are those of the sync client, awaited.
             few = name.startswith("Async") or _is_alias(name)
             chapters.append(f"::: synth_pools.{name}{_WITHOUT_MEMBERS if few else ''}")
     chapters.append("## What clients return")
@@ -121,7 +121,7 @@ def _options(options: list[dict[str, Any]]) -> str:
 
 
 def _help(text: str) -> str:
-    """Write a help as Markdown: what it indents is as it would be typed."""
+    """Write a help text as Markdown, with indented lines as code."""
     paragraphs = re.split(r"\n\s*\n", inspect.cleandoc(text))
     blocks = []
     for paragraph in paragraphs:

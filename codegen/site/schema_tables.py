@@ -1,4 +1,4 @@
-"""Schemas as tables of Markdown: a row for each field."""
+"""Schemas as Markdown tables, with a row for each field."""
 
 from __future__ import annotations
 
@@ -27,12 +27,12 @@ def table(head: Sequence[str], rows: Iterable[Sequence[str]]) -> str:
 
 
 def cell(text: str) -> str:
-    """Write a text of several lines so that a cell can hold it."""
+    """Write a text of several lines for a cell."""
     return " ".join(text.replace("|", "\\|").split())
 
 
 def rows_of(document: dict[str, Any], schema: dict[str, Any]) -> list[list[str]]:
-    """List the fields of an object, those that it takes over included: name, type, meaning."""
+    """List the fields of an object, inherited ones included: name, type, meaning."""
     rows: list[list[str]] = []
     for part in schema.get("allOf", []):
         rows += rows_of(document, resolve(document, part))
@@ -49,7 +49,7 @@ def rows_of(document: dict[str, Any], schema: dict[str, Any]) -> list[list[str]]
 
 
 def named_type(schema: dict[str, Any]) -> str:
-    """Say in a few words what values a schema takes, with a link to the one that it names."""
+    """Describe the values of a schema in a few words, with a link to a named schema."""
     if "$ref" in schema:
         name = schema["$ref"].rpartition("/")[2]
         return f"[{name}](schemas.md#{name.lower()})"

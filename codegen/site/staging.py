@@ -1,4 +1,4 @@
-"""Source of the site: the pages of docs/ and of the root, what they link to, the reference."""
+"""Source of the site: pages of docs/ and of the root, linked files, the reference."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from codegen import CodegenError
 
 CONFIG = "mkdocs.yml"
 DOCS = "docs"
-# Pages of the root of the repo that the site has, too.
+# Pages of the site from the root of the repository.
 _OF_THE_ROOT = {
     "CHANGELOG.md": "changelog.md",
     "CONTRIBUTING.md": "contributing.md",
@@ -25,15 +25,15 @@ _LINK = re.compile(r"\]\(([^)\s#]+)(#[^)\s]*)?\)")
 
 
 def stage_site(root: Path, output: Path, derived: dict[str, str]) -> None:
-    """Write everything that the site is made of into a folder that is made anew.
+    """Write the source of the site into a new folder.
 
     Args:
         root: The repository.
         output: The folder.
-        derived: Pages that are not in the repository, by their paths in the site.
+        derived: Texts of derived pages, by their paths in the site.
 
     Raises:
-        CodegenError: A link leads nowhere, or to a folder, or a page is not in the navigation.
+        CodegenError: A link has no file as its target, or a page is not in the navigation.
     """
     shutil.rmtree(output, ignore_errors=True)
     shutil.copytree(root / DOCS, output)
@@ -53,7 +53,7 @@ def stage_site(root: Path, output: Path, derived: dict[str, str]) -> None:
 
 
 class _Links:
-    """Links of one page, as they are in the repo and as they have to be in the site."""
+    """Links of a page, rewritten from paths of the repository to paths of the site."""
 
     def __init__(self, root: Path, output: Path, page_in_repo: Path, page_in_site: Path) -> None:
         self._root = root
