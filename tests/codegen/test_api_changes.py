@@ -39,7 +39,7 @@ def words(schemas: Any) -> None:
 
 
 @pytest.mark.parametrize(
-    ("edit", "version", "wanted"),
+    ("edit", "version", "needed"),
     [
         (None, "1.2.0", None),
         (words, "1.2.0", None),
@@ -53,15 +53,15 @@ def words(schemas: Any) -> None:
     ],
 )
 def test_the_version_has_to_say_what_changed(
-    tmp_path: Path, edit: Any, version: str, wanted: str | None
+    tmp_path: Path, edit: Any, version: str, needed: str | None
 ) -> None:
-    found = api_changes.check_step(
+    problems = api_changes.check_step(
         [changed(tmp_path, "1.1.0"), changed(tmp_path, "1.2.0")], changed(tmp_path, version, edit)
     )
-    if wanted is None:
-        assert found == []
+    if needed is None:
+        assert problems == []
     else:
-        assert f"write version: {wanted}, or take these changes back" in found[-1]
+        assert f"write version: {needed}, or take these changes back" in problems[-1]
 
 
 def test_operation_field_and_who_breaks_are_named(tmp_path: Path) -> None:

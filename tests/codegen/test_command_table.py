@@ -31,8 +31,8 @@ def written(folder: Path, document: dict[str, Any]) -> dict[str, Any]:
 
 
 def row_of(folder: Path, path: str, operation: dict[str, Any], method: str = "get") -> CommandRow:
-    whole = {"tags": ["things"], "responses": {"200": {"description": "Fine."}}, **operation}
-    [row] = written(folder, {"paths": {path: {method: whole}}})["COMMANDS"]
+    complete = {"tags": ["things"], "responses": {"200": {"description": "Fine."}}, **operation}
+    [row] = written(folder, {"paths": {path: {method: complete}}})["COMMANDS"]
     assert isinstance(row, CommandRow)
     return row
 
@@ -47,13 +47,13 @@ def test_a_group_is_described_by_its_tag(tmp_path: Path) -> None:
         {"name": "things", "description": "Things.\n\n## More"},
         {"name": "parts", "description": "Parts.", "x-cli-description": "Parts of things."},
     ]
-    found = written(tmp_path, {"tags": tags, "paths": paths})["GROUPS"]
-    assert found == {"things": "Things.", "parts": "Parts of things."}
+    groups = written(tmp_path, {"tags": tags, "paths": paths})["GROUPS"]
+    assert groups == {"things": "Things.", "parts": "Parts of things."}
 
 
 def test_every_operation_has_one_command() -> None:
-    named = [operation for row in COMMANDS for operation, _ in row.operations]
-    assert sorted(named) == sorted(OPERATIONS)
+    operations = [operation for row in COMMANDS for operation, _ in row.operations]
+    assert sorted(operations) == sorted(OPERATIONS)
     verbs = [(row.group, name) for row in COMMANDS for name in (row.name, *row.aliases)]
     assert len(set(verbs)) == len(verbs)
 
@@ -96,7 +96,11 @@ def test_the_document_may_say_otherwise(tmp_path: Path) -> None:
 
 
 def test_operations_of_one_verb_are_one_command() -> None:
-    [row] = [one for one in COMMANDS if (one.group, one.name) == ("rollouts", "get")]
+    [row] = [
+        candidate
+        for candidate in COMMANDS
+        if (candidate.group, candidate.name) == ("rollouts", "get")
+    ]
     assert row.operations == (
         ("get_global_rollout", ("rollout_id",)),
         ("get_rollout", ("pool_id", "rollout_id")),
@@ -158,14 +162,16 @@ def test_an_operation_that_is_added_to_the_document_has_a_command(tmp_path: Path
     add_to_document(tmp_path)
     assert generate.main(["--root", str(tmp_path)]) == 0
 
-    own = b'{ "who":"me",  "n":1.0 }'
-    with RecordingServer(Reply(200, own)) as server:
-        kept = {key: value for key, value in os.environ.items() if not key.startswith("SYNTH_")}
-        done = subprocess.run(
+    body = b'{ "who":"me",  "n":1.0 }'
+    with RecordingServer(Reply(200, body)) as server:
+        environment = {
+            key: value for key, value in os.environ.items() if not key.startswith("SYNTH_")
+        }
+        completed = subprocess.run(
             [sys.executable, "-P", "-m", "synth_pools", "pools", "audit", "my-pool"]
             + ["--depth", "2", "--output", "json"],
             env={
-                **kept,
+                **environment,
                 "PYTHONPATH": f"{tmp_path}{os.pathsep}{tmp_path / 'generated'}",
                 "SYNTH_API_KEY": "k",
                 "SYNTH_BACKEND_URL": server.url,
@@ -176,7 +182,7 @@ def test_an_operation_that_is_added_to_the_document_has_a_command(tmp_path: Path
             timeout=60,
             check=False,
         )
-        assert (done.returncode, done.stdout, done.stderr) == (0, own + b"\n", b"")
+        assert (completed.returncode, completed.stdout, completed.stderr) == (0, body + b"\n", b"")
         assert server.last.target == "/v1/pools/my-pool/audit?depth=2"
 
 

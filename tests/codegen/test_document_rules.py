@@ -55,7 +55,7 @@ WORSE = {
 
 @pytest.mark.parametrize("case", WORSE)
 def test_a_worse_document_is_one_line_that_says_what_to_write(tmp_path: Path, case: str) -> None:
-    before, after, said = WORSE[case]
+    before, after, message = WORSE[case]
     assert before in TEXT
     worse = TEXT.replace(before, after, 1)
     path = tmp_path / "openapi.yaml"
@@ -63,24 +63,24 @@ def test_a_worse_document_is_one_line_that_says_what_to_write(tmp_path: Path, ca
     with pytest.raises(CodegenError) as caught:
         read_spec_file(path)
     (line,) = str(caught.value).splitlines()
-    found = re.match(re.escape(f"{path}:") + r"(\d+): ", line)
-    assert found is not None
+    match = re.match(re.escape(f"{path}:") + r"(\d+): ", line)
+    assert match is not None
     # At most as far away as the parts of one object are.
-    assert abs(int(found[1]) - line_of(TEXT, before)) <= 9
-    assert re.search(said, line), line
+    assert abs(int(match[1]) - line_of(TEXT, before)) <= 9
+    assert re.search(message, line), line
 
 
 def test_the_lint_ends_with_that_line(tmp_path: Path) -> None:
-    before, after, said = WORSE["a broken reference"]
+    before, after, message = WORSE["a broken reference"]
     path = tmp_path / "openapi.yaml"
     path.write_text(TEXT.replace(before, after, 1), encoding="utf-8")
-    done = subprocess.run(
+    completed = subprocess.run(
         [sys.executable, str(REPO / "codegen/lint_spec.py"), str(path)],
         capture_output=True,
         text=True,
         timeout=120,
         check=False,
     )
-    assert done.returncode == 1
-    (line,) = done.stderr.splitlines()
-    assert re.search(said, line)
+    assert completed.returncode == 1
+    (line,) = completed.stderr.splitlines()
+    assert re.search(message, line)

@@ -49,8 +49,8 @@ def enumerated(closed: bool) -> list[tuple[str, str]]:
     return sorted(
         (name, key)
         for name, schema in SCHEMAS.items()
-        for key, said in schema.get("properties", {}).items()
-        for value in [SCHEMAS[named(said)] if named(said) in UNIONS else said]
+        for key, node in schema.get("properties", {}).items()
+        for value in [SCHEMAS[named(node)] if named(node) in UNIONS else node]
         for choice in [value, *value.get("anyOf", [])]
         if named(choice) in ENUMS
         and closed
@@ -90,17 +90,17 @@ def test_there_is_something_to_try() -> None:
 def test_unknown_fields_survive() -> None:
     for name in OPEN:
         for example in EXAMPLES[name]:
-            sent = {**example, "x_unknown": {"deep": [1, None, 2.5]}, "x_null": None}
-            back = model(name).from_dict(sent).to_dict()
-            assert without_times(back) == without_times(sent), name
+            body = {**example, "x_unknown": {"deep": [1, None, 2.5]}, "x_null": None}
+            back = model(name).from_dict(body).to_dict()
+            assert without_times(back) == without_times(body), name
             json.dumps(back)
 
 
 @pytest.mark.parametrize(("name", "key"), enumerated(False))
 def test_unknown_enum_values_of_answers_survive(name: str, key: str) -> None:
     example = EXAMPLES[name][0]
-    sent = {**example, key: "never_heard_of"}
-    parsed = model(name).from_dict(sent)
+    body = {**example, key: "never_heard_of"}
+    parsed = model(name).from_dict(body)
     assert getattr(parsed, key) == "never_heard_of"
     assert parsed.to_dict()[key] == "never_heard_of"
 
@@ -165,21 +165,21 @@ def test_lists_of_older_servers_are_read(name: str, key: str) -> None:
 
 
 def test_whatever_the_document_says_of_older_servers_is_read() -> None:
-    told = 0
+    spellings = 0
     for name, schema in SCHEMAS.items():
         for key, node in schema.get("properties", {}).items():
             names = node.get("x-older-servers", ())
             if names == "absent":
                 read = older(name, **{key: ...}).to_dict().get(key, UNSET)
                 assert read in (UNSET, {}, []), (name, key)
-                told += 1
+                spellings += 1
                 continue
-            for other in names:
+            for spelling in names:
                 value = EXAMPLES[name][0][key]
-                read = older(name, **{key: ..., other: value}).to_dict()[key]
+                read = older(name, **{key: ..., spelling: value}).to_dict()[key]
                 assert without_times(read) == without_times(value), (name, key)
-                told += 1
-    assert told > 40
+                spellings += 1
+    assert spellings > 40
 
 
 def test_a_null_that_is_left_out_is_read() -> None:
@@ -228,14 +228,14 @@ def test_the_models_are_loaded_by_name_and_only_then() -> None:
 
 def modules_after(code: str) -> set[str]:
     """Return the modules that `code` imports in an interpreter of its own."""
-    done = subprocess.run(
+    completed = subprocess.run(
         [sys.executable, "-c", f"{code}\nimport sys\nprint(*sys.modules)"],
         capture_output=True,
         text=True,
         timeout=60,
         check=True,
     )
-    return set(done.stdout.split())
+    return set(completed.stdout.split())
 
 
 def test_an_endpoint_loads_neither_models_nor_other_endpoints() -> None:

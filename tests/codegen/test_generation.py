@@ -73,7 +73,7 @@ def run(root: Path, *options: str) -> subprocess.CompletedProcess[str]:
 
 def run_alone(root: Path, *options: str, cwd: Path, **environment: str) -> str:
     """Generate in a process of its own, which succeeds; return what it says."""
-    done = subprocess.run(
+    completed = subprocess.run(
         [sys.executable, str(REPO / "codegen/generate.py"), "--root", str(root), *options],
         cwd=cwd,
         env={**os.environ, **environment},
@@ -83,8 +83,8 @@ def run_alone(root: Path, *options: str, cwd: Path, **environment: str) -> str:
         timeout=120,
         check=False,
     )
-    assert done.returncode == 0, done.stdout
-    return done.stdout
+    assert completed.returncode == 0, completed.stdout
+    return completed.stdout
 
 
 def make_root(folder: Path, spec: str) -> Path:
@@ -102,8 +102,8 @@ def make_root(folder: Path, spec: str) -> Path:
 @pytest.fixture(scope="module")
 def generated_once(tmp_path_factory: pytest.TempPathFactory) -> Path:
     root = make_root(tmp_path_factory.mktemp("generated"), SMALL_SPEC)
-    done = run(root)
-    assert (done.returncode, done.stdout, done.stderr) == (0, "", "")
+    completed = run(root)
+    assert (completed.returncode, completed.stdout, completed.stderr) == (0, "", "")
     return root
 
 
@@ -121,11 +121,11 @@ def test_neither_folder_nor_home_nor_hash_seed_nor_locale_decides_the_bytes(tmp_
     (tmp_path / "home/ruff.toml").write_text("line-length = 40\n")
     nested = tmp_path / "home/deep/two"
     nested.mkdir(parents=True)
-    one, two = make_root(tmp_path / "one", spec), make_root(nested, spec)
+    first_root, second_root = make_root(tmp_path / "one", spec), make_root(nested, spec)
 
-    first = run_alone(one, cwd=one, PYTHONHASHSEED="1", LC_ALL="C", PYTHONUTF8="0")
+    first = run_alone(first_root, cwd=first_root, PYTHONHASHSEED="1", LC_ALL="C", PYTHONUTF8="0")
     second = run_alone(
-        two,
+        second_root,
         cwd=Path("/"),
         PYTHONHASHSEED="2",
         HOME=str(tmp_path / "home"),
@@ -135,11 +135,11 @@ def test_neither_folder_nor_home_nor_hash_seed_nor_locale_decides_the_bytes(tmp_
     )
 
     assert (first, second) == ("", "")
-    assert tree.files(one / "generated") == tree.files(two / "generated")
-    assert tree.files(one / "synth_pools/_client/_sync") == tree.files(
-        two / "synth_pools/_client/_sync"
+    assert tree.files(first_root / "generated") == tree.files(second_root / "generated")
+    assert tree.files(first_root / "synth_pools/_client/_sync") == tree.files(
+        second_root / "synth_pools/_client/_sync"
     )
-    assert tree.files(one / "generated/synth_pools_api") == tree.files(
+    assert tree.files(first_root / "generated/synth_pools_api") == tree.files(
         REPO / "generated/synth_pools_api"
     )
 
@@ -182,8 +182,8 @@ def test_what_may_be_null_is_read_so_and_what_a_body_is_made_of_has_a_type(tmp_p
 """,
     )
     package = make_root(tmp_path, spec) / "generated/synth_pools_api"
-    done = run(tmp_path)
-    assert (done.returncode, done.stderr) == (0, "")
+    completed = run(tmp_path)
+    assert (completed.returncode, completed.stderr) == (0, "")
     model = (package / "models/thing.py").read_text()
     assert model.count("from ..reading import read_integer, read_optional, read_text\n") == 1
     assert 'must = read_optional(d.pop("must", None), read_text, "must")\n' in model
@@ -209,8 +209,8 @@ def test_an_answer_of_bytes_has_a_typed_form_too(generated: Path) -> None:
         "{type: string, format: binary}",
     )
     (generated / "api/openapi.yaml").write_text(spec, encoding="utf-8")
-    done = run(generated)
-    assert done.returncode == 0, done.stderr
+    completed = run(generated)
+    assert completed.returncode == 0, completed.stderr
     typed = (generated / "generated/synth_pools_api/typed/_async/things.py").read_text()
     assert "async def list_things(self) -> bytes:" in typed
     assert "self._calls.content(" in typed
@@ -303,18 +303,18 @@ BROKEN = {
 def test_a_failure_is_one_line_that_says_where_and_changes_nothing(
     generated: Path, case: str
 ) -> None:
-    spec, where, what = BROKEN[case]
+    spec, where, message = BROKEN[case]
     (generated / "api/openapi.yaml").write_text(spec, encoding="utf-8")
     before = tree.files(generated)
 
-    done = run(generated)
+    completed = run(generated)
 
-    assert done.returncode == 1
-    assert done.stdout == ""
-    assert len(done.stderr.splitlines()) == 1, done.stderr
-    assert where in done.stderr
-    assert what in done.stderr
-    assert "0x" not in done.stderr
+    assert completed.returncode == 1
+    assert completed.stdout == ""
+    assert len(completed.stderr.splitlines()) == 1, completed.stderr
+    assert where in completed.stderr
+    assert message in completed.stderr
+    assert "0x" not in completed.stderr
     assert tree.files(generated) == before
     assert not list(generated.glob(".generate-*"))
 
@@ -322,9 +322,9 @@ def test_a_failure_is_one_line_that_says_where_and_changes_nothing(
 def test_a_missing_spec_is_one_line(generated: Path) -> None:
     (generated / "api/openapi.yaml").unlink()
     before = tree.files(generated)
-    done = run(generated)
-    assert done.returncode == 1
-    assert done.stderr == (
+    completed = run(generated)
+    assert completed.returncode == 1
+    assert completed.stderr == (
         f"generate: {generated / 'api/openapi.yaml'}: No such file or directory; "
         "write this part of the document there\n"
     )
@@ -334,9 +334,9 @@ def test_a_missing_spec_is_one_line(generated: Path) -> None:
 def test_a_misspelt_setting_is_an_error(generated: Path) -> None:
     with (generated / "generator_config.yml").open("a") as config:
         config.write("literal_enum: true\n")
-    done = run(generated)
-    assert done.returncode == 1
-    assert "generator_config.yml: unknown setting: literal_enum" in done.stderr
+    completed = run(generated)
+    assert completed.returncode == 1
+    assert "generator_config.yml: unknown setting: literal_enum" in completed.stderr
 
 
 def test_what_has_no_sync_form_is_an_error_and_changes_nothing(generated: Path) -> None:
@@ -345,34 +345,34 @@ def test_what_has_no_sync_form_is_an_error_and_changes_nothing(generated: Path) 
     (generated / "api/openapi.yaml").write_text(SMALL_SPEC.replace("things", "others"))
     before = tree.files(generated)
 
-    done = run(generated)
+    completed = run(generated)
 
-    assert done.returncode == 1
-    assert done.stderr == (
+    assert completed.returncode == 1
+    assert completed.stderr == (
         "generate: synth_pools/_client/_async/nap.py: no sync form known for: asyncio.gather()\n"
     )
     assert tree.files(generated) == before
 
 
 def test_check_is_silent_where_all_is_well(generated: Path) -> None:
-    done = run(generated, "--check")
-    assert (done.returncode, done.stdout, done.stderr) == (0, "", "")
+    completed = run(generated, "--check")
+    assert (completed.returncode, completed.stdout, completed.stderr) == (0, "", "")
 
 
 def test_check_names_what_differs_and_writes_nothing(generated: Path) -> None:
     client = generated / "generated/synth_pools_api"
-    with (generated / "openapi.yaml").open("a") as whole:
-        whole.write("# edited\n")
+    with (generated / "openapi.yaml").open("a") as document:
+        document.write("# edited\n")
     (client / "types.py").write_text("edited = True\n")
     (client / "api/things/list_things.py").unlink()
     (client / "models/stale.py").write_text("x = 1\n")
     (generated / "synth_pools/_client/_sync/nap.py").write_text("edited = True\n")
     before = tree.files(generated)
 
-    done = run(generated, "--check")
+    completed = run(generated, "--check")
 
-    assert done.returncode == 1
-    assert done.stderr.splitlines() == [
+    assert completed.returncode == 1
+    assert completed.stderr.splitlines() == [
         "differs: openapi.yaml",
         "differs: generated/synth_pools_api/types.py",
         "missing: generated/synth_pools_api/api/things/list_things.py",

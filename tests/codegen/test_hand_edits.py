@@ -40,10 +40,10 @@ def append(root: Path, name: str, text: str = "# Mine.\n") -> int:
 def refused(root: Path) -> list[str]:
     """Generate in vain; return the lines that are said, with the paths below the root."""
     before = tree.files(root)
-    done = run(root)
-    assert (done.returncode, done.stdout) == (1, "")
+    completed = run(root)
+    assert (completed.returncode, completed.stdout) == (1, "")
     assert tree.files(root) == before
-    return done.stderr.removeprefix("generate: ").replace(f"{root}/", "").splitlines()
+    return completed.stderr.removeprefix("generate: ").replace(f"{root}/", "").splitlines()
 
 
 def git(root: Path, *arguments: str) -> None:
@@ -52,24 +52,27 @@ def git(root: Path, *arguments: str) -> None:
 
 
 def test_an_edit_of_the_document_is_taken_back_and_generated(root: Path) -> None:
-    whole = root / "openapi.yaml"
-    edited = whole.read_text(encoding="utf-8").replace("name: {type", "label: {type")
-    whole.write_text(edited, encoding="utf-8")
-    done = run(root)
-    assert (done.returncode, done.stderr) == (0, "")
-    assert done.stdout == f"generate: {root}/api/openapi.yaml: took back an edit of openapi.yaml\n"
+    document = root / "openapi.yaml"
+    edited = document.read_text(encoding="utf-8").replace("name: {type", "label: {type")
+    document.write_text(edited, encoding="utf-8")
+    completed = run(root)
+    assert (completed.returncode, completed.stderr) == (0, "")
+    assert (
+        completed.stdout
+        == f"generate: {root}/api/openapi.yaml: took back an edit of openapi.yaml\n"
+    )
     assert (root / "api/openapi.yaml").read_text() == SMALL_SPEC.replace(
         "name: {type", "label: {type"
     )
-    assert whole.read_text(encoding="utf-8").partition("\n")[2] == edited.partition("\n")[2]
+    assert document.read_text(encoding="utf-8").partition("\n")[2] == edited.partition("\n")[2]
     assert "label" in (root / CLIENT).read_text()
     assert run(root, "--check").returncode == 0
 
 
 def test_an_edit_of_the_document_that_breaks_it_changes_nothing(root: Path) -> None:
-    whole = root / "openapi.yaml"
-    text = whole.read_text(encoding="utf-8")
-    whole.write_text(text.replace("schemas/Thing'}}", "schemas/Thin'}}"), encoding="utf-8")
+    document = root / "openapi.yaml"
+    text = document.read_text(encoding="utf-8")
+    document.write_text(text.replace("schemas/Thing'}}", "schemas/Thin'}}"), encoding="utf-8")
     (line,) = refused(root)
     assert line.startswith("api/openapi.yaml:13: $ref to #/components/schemas/Thin leads nowhere")
 

@@ -53,12 +53,12 @@ def test_all_else_is_as_it_was() -> None:
     document, original = copy.deepcopy(derived()), copy.deepcopy(load_spec())
     original["openapi"] = "3.2.0"
     for path in STREAMS:
-        for one in (document, original):
-            content = one["paths"][path]["get"]["responses"]["200"]["content"]
+        for version in (document, original):
+            content = version["paths"][path]["get"]["responses"]["200"]["content"]
             del content["text/event-stream"]
-    for one in (document, original):
+    for version in (document, original):
         for name in EXAMPLES:
-            del one["components"]["examples"][name]
+            del version["components"]["examples"][name]
     assert document == original
 
 

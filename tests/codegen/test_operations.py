@@ -15,12 +15,14 @@ from tests.support.document import SPEC
 
 
 def test_every_operation_is_there_as_the_document_has_it() -> None:
-    found = {operation["operationId"]: (m, p, operation) for m, p, operation in operations(SPEC)}
-    assert set(OPERATIONS) == set(found)
-    for name, (method, path, operation) in found.items():
-        made = OPERATIONS[name]
-        assert made[:4] == (name, method, path, operation["tags"][0])
-        assert made.retry == operation.get("x-retry", "always")
+    described = {
+        operation["operationId"]: (m, p, operation) for m, p, operation in operations(SPEC)
+    }
+    assert set(OPERATIONS) == set(described)
+    for name, (method, path, operation) in described.items():
+        row = OPERATIONS[name]
+        assert row[:4] == (name, method, path, operation["tags"][0])
+        assert row.retry == operation.get("x-retry", "always")
 
 
 def test_every_verb_that_may_not_be_repeated_by_its_meaning_says_what_it_may() -> None:
@@ -32,7 +34,7 @@ def test_every_verb_that_may_not_be_repeated_by_its_meaning_says_what_it_may() -
 
 
 def test_ids_that_a_body_chooses() -> None:
-    chosen = {name: made.id_keys for name, made in OPERATIONS.items() if made.id_keys}
+    chosen = {name: row.id_keys for name, row in OPERATIONS.items() if row.id_keys}
     assert chosen == {"create_pool": ("id", "pool_id"), "create_task": ("id", "task_id")}
 
 
@@ -48,9 +50,10 @@ def test_a_post_that_says_nothing_is_never_repeated(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize(
-    ("retry", "said"), [("sometimes", "x-retry must be one of always"), ("with-id", "no id in the")]
+    ("retry", "message"),
+    [("sometimes", "x-retry must be one of always"), ("with-id", "no id in the")],
 )
-def test_what_cannot_be_meant_is_refused(tmp_path: Path, retry: str, said: str) -> None:
-    with pytest.raises(CodegenError, match=said) as caught:
+def test_what_cannot_be_meant_is_refused(tmp_path: Path, retry: str, message: str) -> None:
+    with pytest.raises(CodegenError, match=message) as caught:
         written(tmp_path, {"x-retry": retry})
     assert str(caught.value).startswith("do: ")

@@ -17,8 +17,8 @@ from synth_pools.spec.changes.source import iter_parts, kind_of
 
 REPO = Path(__file__).parents[2]
 OVERLAY: dict[str, dict[str, Any]] = yaml.safe_load((REPO / "api/overlay.yaml").read_text())
-# For every reader: retries, enumerations that may grow, the type of the event that data belongs to.
-PUBLISHED = {"x-retry", "x-open-enum", "x-event-type"}
+# For every reader: retries, enumerations that may grow, types of events, optional operations.
+PUBLISHED = {"x-retry", "x-open-enum", "x-event-type", "x-feature"}
 
 
 def extensions(document: dict[str, Any]) -> set[str]:

@@ -42,16 +42,16 @@ def said_of(root: Path) -> str:
 def test_the_whole_is_what_the_parts_say() -> None:
     text = (REPO / "openapi.yaml").read_text(encoding="utf-8")
     assert text == join_parts(REPO).text
-    whole = yaml.safe_load(text)
-    named: dict[str, object] = {}
+    document = yaml.safe_load(text)
+    components: dict[str, object] = {}
     for part in sorted((REPO / "api").glob("*/*.yaml")):
         if part.parent.name == "paths" or part.parent.name in COMPONENTS:
-            said = yaml.safe_load(part.read_text(encoding="utf-8"))
-            assert not said.keys() & named.keys() or part.parent.name == "examples"
-            place = whole if part.parent.name == "paths" else whole["components"]
-            assert {name: place[part.parent.name][name] for name in said} == said
-            named |= said
-    assert len(named) > 100
+            content = yaml.safe_load(part.read_text(encoding="utf-8"))
+            assert not content.keys() & components.keys() or part.parent.name == "examples"
+            place = document if part.parent.name == "paths" else document["components"]
+            assert {name: place[part.parent.name][name] for name in content} == content
+            components |= content
+    assert len(components) > 100
 
 
 def test_every_line_leads_to_the_part_that_it_comes_from(root: Path) -> None:
@@ -62,8 +62,8 @@ def test_every_line_leads_to_the_part_that_it_comes_from(root: Path) -> None:
     copied = 0
     for number, (line, (part, origin)) in enumerate(zip(lines, joined.origins, strict=True), 2):
         if origin:
-            written = part.read_text(encoding="utf-8").splitlines()[origin - 1]
-            copied += line.strip() == written.strip()
+            source_line = part.read_text(encoding="utf-8").splitlines()[origin - 1]
+            copied += line.strip() == source_line.strip()
             assert joined.locate(number) == f"{part}:{origin}"
     headings = len({part.relative_to(root / "api").parts[0] for part, _ in joined.origins})
     # `components` and the names of the groups stand in no part.
@@ -95,21 +95,23 @@ def test_what_is_no_yaml_is_a_line_of_the_part(root: Path) -> None:
 def test_a_name_in_two_parts_is_named_in_both(root: Path) -> None:
     with (root / "api/schemas/tasks.yaml").open("a", encoding="utf-8") as part:
         part.write("PoolUrls:\n  type: string\n")
-    said = said_of(root)
-    assert said.startswith("api/schemas/tasks.yaml:")
-    assert re.search(r"'PoolUrls' is there already, at \S*api/schemas/pools.yaml:\d+; keep", said)
+    message = said_of(root)
+    assert message.startswith("api/schemas/tasks.yaml:")
+    assert re.search(
+        r"'PoolUrls' is there already, at \S*api/schemas/pools.yaml:\d+; keep", message
+    )
 
 
 def test_an_operation_stands_in_the_part_of_its_tag(root: Path) -> None:
     edit(root / "api/paths/pools.yaml", "    - pools\n", "    - metrics\n")
-    said = said_of(root)
+    message = said_of(root)
     assert re.fullmatch(
-        r"api/paths/pools.yaml:2: its tag is metrics; write it in api/paths/metrics.yaml", said
+        r"api/paths/pools.yaml:2: its tag is metrics; write it in api/paths/metrics.yaml", message
     )
 
 
 @pytest.mark.parametrize(
-    ("part", "said"),
+    ("part", "message"),
     [
         ("schema/more.yaml", "no kind of part; name it after one of paths, "),
         ("schemas.yaml", "schemas has a folder, too; keep one of the two"),
@@ -118,13 +120,13 @@ def test_an_operation_stands_in_the_part_of_its_tag(root: Path) -> None:
         ("paths/pool.yaml", "no tag has this name; write '- name: pool' in tags"),
     ],
 )
-def test_no_part_is_left_out_in_silence(root: Path, part: str, said: str) -> None:
+def test_no_part_is_left_out_in_silence(root: Path, part: str, message: str) -> None:
     path = root / "api" / part
     path.parent.mkdir(exist_ok=True)
     path.write_text("Thing:\n  type: string\n", encoding="utf-8")
     line = said_of(root)
     assert line.startswith(f"api/{part.partition('/')[0]}")
-    assert said in line
+    assert message in line
 
 
 def test_a_part_that_is_not_utf_8_is_a_line(root: Path) -> None:
@@ -142,10 +144,10 @@ def test_the_linters_name_the_part(
         shutil.copy(REPO / name, root / name)
     monkeypatch.setattr(lint_spec, "ROOT", root)
     line = edit(root / "api/paths/pools.yaml", "operationId: list_pools", "operationId: listPools")
-    other = edit(root / "api/paths/tasks.yaml", "description: ", "description: eval( ")
+    other_line = edit(root / "api/paths/tasks.yaml", "description: ", "description: eval( ")
     assert lint_spec.main([]) == 1
-    found = capsys.readouterr().err.replace(f"{root}/", "").splitlines()
-    assert len(found) == 2, found
-    assert found[0].startswith(f"api/paths/pools.yaml:{line}: operationId has to be snake_case (")
-    assert found[1].startswith(f"api/paths/tasks.yaml:{other}: Markdown descriptions must not")
+    lines = capsys.readouterr().err.replace(f"{root}/", "").splitlines()
+    assert len(lines) == 2, lines
+    assert lines[0].startswith(f"api/paths/pools.yaml:{line}: operationId has to be snake_case (")
+    assert lines[1].startswith(f"api/paths/tasks.yaml:{other_line}: Markdown descriptions must not")
     assert not list(root.glob(".generate-*"))

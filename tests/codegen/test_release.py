@@ -32,7 +32,7 @@ NEEDED = (
 
 def git(root: Path, *arguments: str) -> str:
     identity = ("-c", "user.name=T", "-c", "user.email=t@example.com")
-    done = subprocess.run(
+    completed = subprocess.run(
         ["git", *identity, *arguments],
         cwd=root,
         capture_output=True,
@@ -40,7 +40,7 @@ def git(root: Path, *arguments: str) -> str:
         timeout=60,
         check=True,
     )
-    return done.stdout
+    return completed.stdout
 
 
 @pytest.fixture
@@ -76,8 +76,8 @@ def test_a_release_is_dated_tagged_and_built_and_keeps_the_contract(root: Path) 
     assert '\nversion = "9.1.0"\n' in (root / "pyproject.toml").read_text()
     assert '\n__version__ = "9.1.0"\n' in (root / "synth_pools/_version.py").read_text()
     version = read_openapi_file(root / "openapi.yaml").content["info"]["version"]
-    kept = root / f"api/released/{version}.yaml"
-    assert kept.read_bytes() == (root / "openapi.yaml").read_bytes()
+    released = root / f"api/released/{version}.yaml"
+    assert released.read_bytes() == (root / "openapi.yaml").read_bytes()
     assert (root / "dist" / openapi32.NAME).is_file()
     # From here on the gate compares with it.
     (last,) = api_changes.released_files(root)
@@ -114,8 +114,8 @@ def test_why_a_release_is_refused_is_told_in_a_line(
     root: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     assert release.main(["1.0", "--root", str(root)]) == 1
-    told = capsys.readouterr()
-    assert (told.out, told.err) == ("", "release: '1.0' is no version; write VERSION=0.2.0\n")
+    output = capsys.readouterr()
+    assert (output.out, output.err) == ("", "release: '1.0' is no version; write VERSION=0.2.0\n")
 
 
 def test_changes_are_committed_first(root: Path) -> None:

@@ -63,7 +63,7 @@ def test_a_link_that_the_site_cannot_have_is_refused(tmp_path: Path, target: str
 
 
 @pytest.mark.parametrize(
-    ("nav", "said"),
+    ("nav", "message"),
     [
         (
             NAV.replace("changelog.md, ", ""),
@@ -72,8 +72,8 @@ def test_a_link_that_the_site_cannot_have_is_refused(tmp_path: Path, target: str
         (NAV[:-1] + ", a.md]", "a.md: the navigation of mkdocs.yml has no such page"),
     ],
 )
-def test_the_navigation_has_every_page(tmp_path: Path, nav: str, said: str) -> None:
-    with pytest.raises(CodegenError, match=said):
+def test_the_navigation_has_every_page(tmp_path: Path, nav: str, message: str) -> None:
+    with pytest.raises(CodegenError, match=message):
         stage_site(repository(tmp_path, "# One\n", nav=nav), tmp_path / "build", {})
 
 

@@ -57,17 +57,19 @@ def sent_by(server: RecordingServer) -> tuple[str, str, Any]:
     """The one request that came since, without what each client asks for in its own way."""
     request, *more = server.requests
     # Whether there is more to come, which is asked at the end of a stream.
-    assert [one for one in more if request.path not in (one.path, f"{one.path}/events")] == []
+    assert [
+        extra for extra in more if request.path not in (extra.path, f"{extra.path}/events")
+    ] == []
     assert request.headers["authorization"] == f"Bearer {KEY}"
     server.requests.clear()
     return request.method, request.path, request.json or None
 
 
 def run_in_shell(text: str) -> None:
-    done = subprocess.run(
+    completed = subprocess.run(
         ["sh", "-c", text], capture_output=True, text=True, timeout=30, check=False
     )
-    assert done.returncode == 0, done.stderr
+    assert completed.returncode == 0, completed.stderr
 
 
 def run_words(text: str) -> None:
@@ -121,14 +123,14 @@ def test_a_shell_sends_the_key_and_a_body_that_people_can_read() -> None:
         body = json.loads(text)
         assert text in (json.dumps(body), json.dumps(body, indent=2))
         # The command line has no short way to say what is empty.
-        assert not {"{}", "[]"} & {json.dumps(one) for one in values_in(body)}
+        assert not {"{}", "[]"} & {json.dumps(inner) for inner in values_in(body)}
     assert any("\n" in text for text in texts)
 
 
 def values_in(value: Any) -> Iterator[Any]:
-    for one in value.values() if isinstance(value, dict) else ():
-        yield one
-        yield from values_in(one)
+    for inner in value.values() if isinstance(value, dict) else ():
+        yield inner
+        yield from values_in(inner)
 
 
 def test_an_operation_without_a_command_is_refused() -> None:
@@ -154,7 +156,7 @@ def test_every_command_and_every_public_name_is_on_a_page() -> None:
 
 
 @pytest.mark.parametrize(
-    ("text", "written"),
+    ("text", "markdown"),
     [
         ("Do it,\nand say so.", "Do it, and say so."),
         (
@@ -167,5 +169,5 @@ def test_every_command_and_every_public_name_is_on_a_page() -> None:
         ("A <b>.", "A &lt;b>."),
     ],
 )
-def test_what_a_help_indents_is_as_it_is_typed(text: str, written: str) -> None:
-    assert other_pages._help(text) == written
+def test_what_a_help_indents_is_as_it_is_typed(text: str, markdown: str) -> None:
+    assert other_pages._help(text) == markdown

@@ -98,12 +98,12 @@ def test_an_edit_is_taken_back_into_its_part(root: Path, name: str) -> None:
 
 
 def test_edits_of_several_parts_are_taken_back_together(root: Path) -> None:
-    whole = root / "openapi.yaml"
+    document = root / "openapi.yaml"
     for before, after, part in EDITS.values():
         if part != "schemas/metrics.yaml":
-            edit(whole, before, after)
-    text = whole.read_text(encoding="utf-8") + "      title: The last line\n"
-    whole.write_bytes(text.replace("\n", "\r\n").encode())
+            edit(document, before, after)
+    text = document.read_text(encoding="utf-8") + "      title: The last line\n"
+    document.write_bytes(text.replace("\n", "\r\n").encode())
     joined, parts = take_back(root)
     assert joined.body == text.partition("\n")[2]
     assert len(parts) == 6
@@ -126,12 +126,12 @@ def test_the_same_edit_in_both_places_is_one(root: Path) -> None:
 def test_edits_in_both_places_stop_at_the_line(root: Path) -> None:
     line = edit(root / "openapi.yaml", "summary: List pools\n", "summary: Pools\n")
     part = root / "api/openapi.yaml"
-    other = edit(part, "description: The service as a whole.", "description: All.")
+    part_line = edit(part, "description: The service as a whole.", "description: All.")
     origin = (root / "api/paths/pools.yaml").read_text(encoding="utf-8")
     number = origin.count("\n", 0, origin.index("summary: List pools")) + 1
     *lines, advice = refused(root).splitlines()
     assert lines == [
-        f"openapi.yaml:{other + 1}: differs from api/openapi.yaml:{other}",
+        f"openapi.yaml:{part_line + 1}: differs from api/openapi.yaml:{part_line}",
         f"openapi.yaml:{line}: differs from api/paths/pools.yaml:{number}",
     ]
     assert "were both edited since they were joined" in advice

@@ -94,33 +94,33 @@ def test_it_runs(
 
 def run_console(block: Block) -> None:
     for part in re.split(r"^\$ ", block.text, flags=re.MULTILINE)[1:]:
-        line, _, shown = part.replace("\\\n", "").partition("\n")
+        line, _, expected = part.replace("\\\n", "").partition("\n")
         program, *words = shlex.split(line)
         if program == "synth-pools":
-            done = run_command(*words, environment=os.environ, folder=Path.cwd())
+            completed = run_command(*words, environment=os.environ, folder=Path.cwd())
         else:
             program = sys.executable if program == "python" else program
-            done = subprocess.run(
+            completed = subprocess.run(
                 [program, *map(os.path.expandvars, words)],
                 capture_output=True,
                 text=True,
                 timeout=60,
                 check=False,
             )
-        assert (done.returncode, done.stderr) == (0, ""), line
-        assert_printed(done.stdout, shown, line)
+        assert (completed.returncode, completed.stderr) == (0, ""), line
+        assert_printed(completed.stdout, expected, line)
 
 
 @pytest.mark.parametrize("block", TYPED, ids=str)
 def test_what_is_typed_can_be_typed(block: Block) -> None:
     """Check that commands of a shell, which are not run here, are some: names, options, extras."""
-    found = 0
+    command_count = 0
     for line in block.text.replace("\\\n", "").splitlines():
         for command in re.split(r" && | \| ", line):
             words = shlex.split(command, comments=True)
             if not words:
                 continue
-            found += 1
+            command_count += 1
             if words[0] == "synth-pools":
                 parse_command(words[1:])
             elif words[0] == "make":
@@ -129,7 +129,7 @@ def test_what_is_typed_can_be_typed(block: Block) -> None:
                 assert_extras_exist(words)
             else:
                 assert words[0] == "export" or block.note or (ROOT / words[0]).is_file(), line
-    assert found
+    assert command_count
 
 
 def parse_command(words: list[str]) -> None:

@@ -40,7 +40,9 @@ class Surroundings:
         return {str(path): path.stat().st_mtime_ns for path in files}
 
     def popen(self, example: str, *words: str) -> subprocess.Popen[str]:
-        kept = {key: value for key, value in os.environ.items() if not key.startswith("SYNTH_")}
+        environment = {
+            key: value for key, value in os.environ.items() if not key.startswith("SYNTH_")
+        }
         return subprocess.Popen(
             [sys.executable, str(EXAMPLES / example), *words],
             stdin=subprocess.PIPE,
@@ -48,7 +50,7 @@ class Surroundings:
             stderr=subprocess.PIPE,
             text=True,
             cwd=self.work,
-            env=kept | {"HOME": str(self.home), "TMPDIR": str(self.temporary)},
+            env=environment | {"HOME": str(self.home), "TMPDIR": str(self.temporary)},
             # A process group of its own, by which everything that it started can be found.
             start_new_session=True,
         )
@@ -64,19 +66,19 @@ class Surroundings:
         try:
             printed, errors = process.communicate(timeout=LIMIT)
             assert (process.returncode, errors) == (0, "")
-            made = [] if suffix is None else list(self.work.glob(f"*{suffix}"))
-            taken = {str(path): path.read_text(encoding="utf-8") for path in made}
-            for path in made:
+            paths = [] if suffix is None else list(self.work.glob(f"*{suffix}"))
+            texts = {str(path): path.read_text(encoding="utf-8") for path in paths}
+            for path in paths:
                 path.unlink()
             self.assert_nothing_is_left(process.pid)
         finally:
             end_group(process)
-        return printed, taken
+        return printed, texts
 
     def assert_nothing_is_left(self, group: int) -> None:
         assert not group_lives(group), "a process is left"
-        left = [*self.home.iterdir(), *self.temporary.iterdir(), *self.work.iterdir()]
-        assert left == []
+        remaining = [*self.home.iterdir(), *self.temporary.iterdir(), *self.work.iterdir()]
+        assert remaining == []
         assert self.example_files() == self.examples_before
 
 
@@ -195,18 +197,18 @@ def test_evaluation(surroundings: Surroundings) -> None:
         r"^(bisect|random) +12 +([01]\.\d{3}) +(\d\.\d{3}) +0$", printed, re.MULTILINE
     )
     assert [name for name, *_ in rows] == ["bisect", "random"]
-    [written] = re.findall(r"^plot: (.+)$", printed, re.MULTILINE)
-    image = ElementTree.fromstring(plots[written])
+    [path] = re.findall(r"^plot: (.+)$", printed, re.MULTILINE)
+    image = ElementTree.fromstring(plots[path])
     for name, mean, _ in rows:
-        [group] = [one for one in image.iter(f"{SVG}g") if one.get("id") == name]
+        [group] = [element for element in image.iter(f"{SVG}g") if element.get("id") == name]
         counts, heights = [], []
         for bar in group.iter(f"{SVG}rect"):
-            told = re.fullmatch(rf"{name} \d\.\d: (\d+)", bar.findtext(f"{SVG}title", ""))
-            assert told is not None
-            counts.append(int(told[1]))
+            title = re.fullmatch(rf"{name} \d\.\d: (\d+)", bar.findtext(f"{SVG}title", ""))
+            assert title is not None
+            counts.append(int(title[1]))
             heights.append(float(bar.get("height", "")))
         assert (len(counts), sum(counts)) == (11, 12)
-        assert heights == pytest.approx([one * sum(heights) / 12 for one in counts], abs=0.01)
+        assert heights == pytest.approx([count * sum(heights) / 12 for count in counts], abs=0.01)
         drawn_mean = sum(step / 10 * count for step, count in enumerate(counts)) / 12
         assert abs(drawn_mean - float(mean)) <= 0.0501
 
@@ -227,24 +229,24 @@ def test_sweep(surroundings: Surroundings) -> None:
     assert [(name, seed) for name, seed, *_ in rows] == [
         (name, str(seed)) for name in ("bisect", "random") for seed in range(3)
     ]
-    for name, _, _, deviation, told in rows:
-        advantages = [float(value) for value in told.split()]
+    for name, _, _, deviation, cells in rows:
+        advantages = [float(value) for value in cells.split()]
         assert len(advantages) == 4
         assert abs(sum(advantages)) < 0.05
         if name == "bisect":
             # The same guesses in each repeat.
             assert float(deviation) == 0
             assert not any(advantages)
-    learns = sum(any(float(one) for one in told.split()) for *_, told in rows)
+    learns = sum(any(float(advantage) for advantage in cells.split()) for *_, cells in rows)
     assert f"{learns} of 6 groups have anything to learn from" in printed
 
 
 @pytest.mark.system
 def test_a_killed_fleet_goes_on(surroundings: Surroundings) -> None:
     printed = surroundings.run("resume.py", "12")
-    [(known, new)] = re.findall(r"(\d+) outcomes from the journal, (\d+) new ones", printed)
-    assert int(known) >= 3
-    assert int(known) + int(new) == 12
+    [(restored, new)] = re.findall(r"(\d+) outcomes from the journal, (\d+) new ones", printed)
+    assert int(restored) >= 3
+    assert int(restored) + int(new) == 12
     assert "The backend ran 12 rollouts for 12 seeds." in printed
 
 
@@ -258,7 +260,7 @@ def test_a_web_service(surroundings: Surroundings) -> None:
 
 @pytest.mark.system
 def test_contract_tests_in_a_suite(tmp_path: Path) -> None:
-    done = subprocess.run(
+    completed = subprocess.run(
         [
             *(
                 sys.executable,
@@ -278,9 +280,9 @@ def test_contract_tests_in_a_suite(tmp_path: Path) -> None:
         timeout=150,
         check=False,
     )
-    assert done.returncode == 0, done.stdout
-    named = re.findall(r'name="test_contract\[(\w+)\]"', (tmp_path / "junit.xml").read_text())
-    assert sorted(named) == sorted(OPERATIONS)
+    assert completed.returncode == 0, completed.stdout
+    operations = re.findall(r'name="test_contract\[(\w+)\]"', (tmp_path / "junit.xml").read_text())
+    assert sorted(operations) == sorted(OPERATIONS)
 
 
 @pytest.mark.system
@@ -293,6 +295,8 @@ def test_the_notebook(monkeypatch: pytest.MonkeyPatch) -> None:
     outputs = [output for cell in notebook.cells for output in cell.get("outputs", ())]
     assert any("12 completed" in output.get("text", "") for output in outputs)
     [plot] = [
-        one["data"]["image/svg+xml"] for one in outputs if "image/svg+xml" in one.get("data", {})
+        output["data"]["image/svg+xml"]
+        for output in outputs
+        if "image/svg+xml" in output.get("data", {})
     ]
     assert plot.count("<rect") == 11

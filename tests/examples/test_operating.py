@@ -64,7 +64,7 @@ def test_systemd_takes_the_unit(tmp_path: Path) -> None:
     # A program that there is, so that all else is judged.
     path = tmp_path / "synth-pools.service"
     path.write_text(text.replace(program[1], sys.executable).replace("=synth-pools\n", "=root\n"))
-    done = subprocess.run(
+    completed = subprocess.run(
         ["systemd-analyze", "verify", "--man=no", "--recursive-errors=no", str(path)],
         capture_output=True,
         text=True,
@@ -72,7 +72,7 @@ def test_systemd_takes_the_unit(tmp_path: Path) -> None:
         check=False,
     )
     # Of the unit itself: the machine may have others that are wrong.
-    assert [line for line in done.stderr.splitlines() if path.name in line] == []
+    assert [line for line in completed.stderr.splitlines() if path.name in line] == []
 
 
 def test_the_recipe_serves(recipe: dict[str, str]) -> None:
@@ -82,8 +82,10 @@ def test_the_recipe_serves(recipe: dict[str, str]) -> None:
     # A port that is published here comes in at another address there.
     assert "127.0.0.1" in options["allowed_hosts"]
     [extras] = re.findall(r"synth-pools\[([\w,]+)\]", recipe["RUN"])
-    known = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]["optional-dependencies"]
-    assert set(extras.split(",")) <= set(known)
+    all_extras = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"][
+        "optional-dependencies"
+    ]
+    assert set(extras.split(",")) <= set(all_extras)
 
 
 def test_the_image_starts_as_the_page_says(recipe: dict[str, str], tmp_path: Path) -> None:
@@ -109,16 +111,16 @@ def test_the_image_starts_as_the_page_says(recipe: dict[str, str], tmp_path: Pat
 
 
 def test_the_recipe_sees_whether_it_is_healthy(recipe: dict[str, str]) -> None:
-    _, _, told = recipe["HEALTHCHECK"].partition("CMD ")
-    program, *words = json.loads(told)
+    _, _, command = recipe["HEALTHCHECK"].partition("CMD ")
+    program, *words = json.loads(command)
     assert program == "python"
     with LocalBackend() as backend:
         here = [word.replace("http://127.0.0.1:8080", backend.url) for word in words]
         assert subprocess.run([sys.executable, *here], timeout=60, check=False).returncode == 0
-    gone = subprocess.run(
+    stopped = subprocess.run(
         [sys.executable, *here], stderr=subprocess.DEVNULL, timeout=60, check=False
     )
-    assert gone.returncode != 0
+    assert stopped.returncode != 0
 
 
 def test_the_backend_has_every_metric_of_the_dashboard_and_of_the_page() -> None:
@@ -128,16 +130,18 @@ def test_the_backend_has_every_metric_of_the_dashboard_and_of_the_page() -> None
         placed = client.create_pool({"name": "started", "config": {"process": process()}})
         client.wait_pool_active(placed["id"], timeout=60)
         headers = {"authorization": f"Bearer {backend.api_key}"}
-        told = httpx.get(f"{backend.url}/metrics", headers=headers).text
-    known = set(re.findall(r"^([a-z_]+)(?:{| )", told, re.MULTILINE))
+        metrics = httpx.get(f"{backend.url}/metrics", headers=headers).text
+    metric_names = set(re.findall(r"^([a-z_]+)(?:{| )", metrics, re.MULTILINE))
     dashboard = json.loads((FILES / "grafana-dashboard.json").read_text())
-    asked = [one["expr"] for panel in dashboard["panels"] for one in panel["targets"]]
-    asked.append((ROOT / "docs/operate.md").read_text())
-    names = {name for text in asked for name in re.findall(r"\b(?:synth_pools|process)_\w+", text)}
+    queries = [target["expr"] for panel in dashboard["panels"] for target in panel["targets"]]
+    queries.append((ROOT / "docs/operate.md").read_text())
+    names = {
+        name for text in queries for name in re.findall(r"\b(?:synth_pools|process)_\w+", text)
+    }
     assert len(names) > 15
-    assert names <= known
+    assert names <= metric_names
     # Labels by which series are chosen, too.
-    chosen = {pair for text in asked for pair in re.findall(r'(\w+)="(\w+)"', text)}
-    values = set(re.findall(r'(\w+)="(\w+)"', told))
+    chosen = {pair for text in queries for pair in re.findall(r'(\w+)="(\w+)"', text)}
+    values = set(re.findall(r'(\w+)="(\w+)"', metrics))
     # Nothing failed on the server's side here.
     assert chosen - values <= {("status", "5xx"), ("health", "unhealthy")}

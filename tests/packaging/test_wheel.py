@@ -28,7 +28,7 @@ def run(*command: str | Path, cwd: Path, status: int = 0, **variables: str) -> s
         for name, value in os.environ.items()
         if not name.startswith(("PYTHON", "VIRTUAL_ENV", "SYNTH_", "UV"))
     } | variables
-    done = subprocess.run(
+    completed = subprocess.run(
         [str(part) for part in command],
         cwd=cwd,
         env=environment,
@@ -38,8 +38,8 @@ def run(*command: str | Path, cwd: Path, status: int = 0, **variables: str) -> s
         timeout=540,
         check=False,
     )
-    assert done.returncode == status, done.stdout
-    return done.stdout
+    assert completed.returncode == status, completed.stdout
+    return completed.stdout
 
 
 def install(wheel: Path, folder: Path, *, extras: str = "") -> Path:
@@ -149,7 +149,7 @@ def test_the_base_install_is_light(base: Path, tmp_path: Path) -> None:
 
 
 def test_the_base_install_has_the_client(base: Path, tmp_path: Path) -> None:
-    said = run(
+    output = run(
         base / "python",
         "-c",
         "import importlib.metadata, synth_pools, synth_pools_api\n"
@@ -160,25 +160,25 @@ def test_the_base_install_has_the_client(base: Path, tmp_path: Path) -> None:
         "print(synth_pools.__file__, synth_pools_api.__file__)",
         cwd=tmp_path,
     )
-    assert all(path.startswith(str(base.parent)) for path in said.split())
+    assert all(path.startswith(str(base.parent)) for path in output.split())
 
 
 def test_the_base_install_says_what_the_command_line_needs(base: Path, tmp_path: Path) -> None:
-    said = run(base / "synth-pools", "serve", cwd=tmp_path, status=2)
-    assert len(said.splitlines()) == 1
-    assert "pip install 'synth-pools[" in said
+    output = run(base / "synth-pools", "serve", cwd=tmp_path, status=2)
+    assert len(output.splitlines()) == 1
+    assert "pip install 'synth-pools[" in output
 
 
 def test_the_base_install_has_the_commands_for_a_service(base: Path, tmp_path: Path) -> None:
     assert run(base / "synth-pools", "--version", cwd=tmp_path).startswith("synth-pools ")
     assert "rollouts" in run(base / "synth-pools", "--help", cwd=tmp_path)
     assert "--limit" in run(base / "synth-pools", "pools", "list", "--help", cwd=tmp_path)
-    said = run(
+    output = run(
         base / "synth-pools", "pools", "list", "--url=http://127.0.0.1:9", cwd=tmp_path, status=4
     )
-    assert "there is no API key" in said
-    said = run(base / "synth-pools", "demo", cwd=tmp_path, status=2)
-    assert re.search(r"pip install '(.+)'.* uvx --from '\1' synth-pools demo$", said.strip())
+    assert "there is no API key" in output
+    output = run(base / "synth-pools", "demo", cwd=tmp_path, status=2)
+    assert re.search(r"pip install '(.+)'.* uvx --from '\1' synth-pools demo$", output.strip())
 
 
 @pytest.mark.system
@@ -201,11 +201,11 @@ def test_uvx_needs_no_more_than_the_name_for_the_demo(wheel: Path, tmp_path: Pat
     packages = tmp_path / "packages"
     # By pip, which has been told where packages are to be had.
     run(*pip, "install", "--target", tmp_path / "uv", "uv==0.13.9", cwd=tmp_path)
-    whole = f"{wheel}[local,demo]"
-    run(*pip, "download", "--dest", packages, *constraints, whole, cwd=tmp_path)
+    requirement = f"{wheel}[local,demo]"
+    run(*pip, "download", "--dest", packages, *constraints, requirement, cwd=tmp_path)
     here = tmp_path / "here"
     here.mkdir()
-    said = run(
+    output = run(
         *(tmp_path / "uv/bin/uvx", "--python", sys.executable, "--from", wheel),
         *("synth-pools", "demo"),
         cwd=here,
@@ -214,14 +214,14 @@ def test_uvx_needs_no_more_than_the_name_for_the_demo(wheel: Path, tmp_path: Pat
         UV_CACHE_DIR=str(tmp_path / "cache"),
         UV_PYTHON_DOWNLOADS="never",
     )
-    assert "Everything is stopped" in said
+    assert "Everything is stopped" in output
     assert list(here.iterdir()) == []
 
 
 @pytest.mark.system
 def test_the_full_install_finds_the_spec_inside_itself(full: Path, tmp_path: Path) -> None:
     (tmp_path / "openapi.yaml").write_text("not this one")
-    said = run(
+    output = run(
         full / "python",
         "-c",
         "from synth_pools.spec import load_spec, spec_path\n"
@@ -229,7 +229,7 @@ def test_the_full_install_finds_the_spec_inside_itself(full: Path, tmp_path: Pat
         " for operation in path.values()), spec_path())",
         cwd=tmp_path,
     )
-    number, path = said.split()
+    number, path = output.split()
     assert int(number) == len(OPERATIONS)
     assert path.startswith(str(full.parent))
 
@@ -241,7 +241,7 @@ def test_the_full_install_has_the_command_line(full: Path, tmp_path: Path) -> No
 
 @pytest.mark.system
 def test_the_full_install_runs_a_rollout(full: Path, tmp_path: Path) -> None:
-    said = run(
+    output = run(
         full / "python",
         "-c",
         "import httpx\n"
@@ -255,4 +255,4 @@ def test_the_full_install_runs_a_rollout(full: Path, tmp_path: Path) -> None:
         "    print('synth_pools_rollouts{state=\"completed\"} 1.0' in told)\n",
         cwd=tmp_path,
     )
-    assert said.split() == ["completed", "1.0", "True"]
+    assert output.split() == ["completed", "1.0", "True"]

@@ -32,14 +32,14 @@ def bodies() -> Iterator[tuple[str, dict[str, Any]]]:
     for path, item in SPEC["paths"].items():
         for method in ("get", "post"):
             operation = item.get(method, {})
-            found = [operation.get("requestBody", {}), *operation.get("responses", {}).values()]
-            for body in found:
+            bodies = [operation.get("requestBody", {}), *operation.get("responses", {}).values()]
+            for body in bodies:
                 for media in resolve(body).get("content", {}).values():
                     yield f"{method} {path}", media
 
 
 def test_every_example_is_one() -> None:
-    seen = 0
+    checked_count = 0
     for name, media in bodies():
         validator = jsonschema_rs.Draft202012Validator(
             {**media["schema"], "components": SPEC["components"]}
@@ -47,8 +47,8 @@ def test_every_example_is_one() -> None:
         for example in media["examples"].values():
             assert example["summary"], name
             assert validator.is_valid(example["value"]), name
-            seen += 1
-    assert seen > 15
+            checked_count += 1
+    assert checked_count > 15
 
 
 GOOD: list[tuple[OperationName, Any]] = [
@@ -119,8 +119,8 @@ def test_states_mean_what_the_document_says() -> None:
         assert means(status=word, success_status="ok") == means(status=word.upper()) == "failed"
     for word in successes:
         assert means(success_status=word) == means(status="x", success_status=word) == "completed"
-    for other in ("failure", 1, False):
-        assert means(status="completed", success_status=other) == "failed"
+    for value in ("failure", 1, False):
+        assert means(status="completed", success_status=value) == "failed"
     assert means(status="x", success_status=None) == means(reward=1) == "completed"
 
 

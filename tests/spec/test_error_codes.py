@@ -43,7 +43,7 @@ def forget_sources() -> Iterator[None]:
 def table(heading: str) -> list[list[str]]:
     """Return the cells of the table of codes below a heading."""
     texts = [SPEC["info"]["description"], *(tag["description"] for tag in SPEC["tags"])]
-    (text,) = (one for one in texts if f"## {heading}\n" in one)
+    (text,) = (candidate for candidate in texts if f"## {heading}\n" in candidate)
     section = text.partition(f"## {heading}\n")[2].partition("\n## ")[0]
     rows = [line.strip("| ").split(" | ") for line in section.splitlines() if line[:2] == "| "]
     start = next(number for number, row in enumerate(rows) if row[0] == "code")
@@ -57,15 +57,15 @@ _FAILURES = [row[0].strip("`") for row in table("Rollouts: states") if len(row) 
 @cache
 def constants() -> dict[str, object]:
     """Map the constants of all modules to their values: no two that matter have one name."""
-    found: dict[str, object] = {}
+    values: dict[str, object] = {}
     for tree in sources():
         for node in tree.body:
             if isinstance(node, ast.Assign) and isinstance(node.targets[0], ast.Name):
                 try:
-                    found[node.targets[0].id] = ast.literal_eval(node.value)
+                    values[node.targets[0].id] = ast.literal_eval(node.value)
                 except ValueError:
                     continue
-    return found
+    return values
 
 
 def value_of(node: ast.AST) -> object:
@@ -91,7 +91,7 @@ def calls(*names: str) -> Iterator[tuple[str, ast.Call, str]]:
 def raised() -> set[Raised]:
     """Find every error that a request can be answered with."""
     # Constants with a status, a code and a message: the server refuses requests with them.
-    found = {
+    errors = {
         Raised(value[0], value[1], None)
         for value in constants().values()
         if isinstance(value, tuple) and [type(part) for part in value] == [int, str, str]
@@ -106,38 +106,38 @@ def raised() -> set[Raised]:
         elif name == "_full":
             status, code, retryable = 429, value_of(call.args[0]), True
         else:
-            given = value_of(call.args[0])
-            assert isinstance(given, int), f"{around}: a status that cannot be read"
-            status, code = given, value_of(call.args[1])
+            argument = value_of(call.args[0])
+            assert isinstance(argument, int), f"{around}: a status that cannot be read"
+            status, code = argument, value_of(call.args[1])
         # A pair of code and message.
         code = code[0] if isinstance(code, tuple) else code
         if isinstance(code, str):
-            found.add(Raised(status, code, retryable))
+            errors.add(Raised(status, code, retryable))
         elif around in _HANDED_ON:
-            found |= {Raised(s, c, None) for s, c in _HANDED_ON[around] if s == status}
+            errors |= {Raised(s, c, None) for s, c in _HANDED_ON[around] if s == status}
         else:
             # `conflict` and `_full` are told what they build.
             assert around in ("conflict", "_full"), f"{around} builds an error without a code"
-    return found
+    return errors
 
 
 def test_every_code_that_the_backend_sends_is_in_the_table_and_no_other() -> None:
-    sent = {(error.code, error.status) for error in raised()}
-    assert {(code, status) for code, (status, _) in _ERRORS.items()} == sent
+    raised_errors = {(error.code, error.status) for error in raised()}
+    assert {(code, status) for code, (status, _) in _ERRORS.items()} == raised_errors
     assert list(_ERRORS) == SCHEMAS["ErrorCode"]["enum"]
 
 
 def test_what_is_worth_a_repetition_is_said_so_in_both() -> None:
     for error in raised():
-        told = _ERRORS[error.code][1]
+        retryable = _ERRORS[error.code][1]
         if error.retryable is not None:
-            assert told == ("yes" if error.retryable else "no") or "while" in told, error
+            assert retryable == ("yes" if error.retryable else "no") or "while" in retryable, error
     temporary = {code for code, (status, _) in _ERRORS.items() if status in (429, 503)}
     assert all(_ERRORS[code][1] == "yes" for code in temporary)
 
 
 def test_a_code_that_is_written_as_json_is_in_the_table() -> None:
-    written = {
+    documented = {
         value.value
         for tree in sources()
         for node in ast.walk(tree)
@@ -146,18 +146,18 @@ def test_a_code_that_is_written_as_json_is_in_the_table() -> None:
         if isinstance(key, ast.Constant) and key.value == "code"
         if isinstance(value, ast.Constant)
     }
-    assert written == {"backend_stopping"}
+    assert documented == {"backend_stopping"}
 
 
 def test_every_code_of_a_failed_rollout_is_in_the_table_and_no_other() -> None:
     codes = {value_of(call.args[0]) for _, call, _ in calls("TargetError", "failure")}
-    sent = {code for code in codes if isinstance(code, str)}
-    assert set(_FAILURES) == sent
+    sent_codes = {code for code in codes if isinstance(code, str)}
+    assert set(_FAILURES) == sent_codes
     assert SCHEMAS["RolloutErrorCode"]["enum"] == _FAILURES
 
 
 def test_examples_hold_codes_that_are_sent() -> None:
     codes = {**dict.fromkeys(_ERRORS), **dict.fromkeys(_FAILURES)}
-    shown = re.findall(r"'code': '(\w+)'", str(SPEC["components"]["examples"]))
-    assert len(shown) > 5
-    assert set(shown) <= {*codes, "process_not_healthy"}
+    example_codes = re.findall(r"'code': '(\w+)'", str(SPEC["components"]["examples"]))
+    assert len(example_codes) > 5
+    assert set(example_codes) <= {*codes, "process_not_healthy"}

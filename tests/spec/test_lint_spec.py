@@ -14,9 +14,9 @@ from codegen import node_packages
 REPO = Path(__file__).parents[2]
 
 
-def pretend(folder: Path, name: str, says: str) -> None:
+def pretend(folder: Path, name: str, output: str) -> None:
     program = folder / name
-    program.write_text(f"#!/bin/sh\necho {says}\n")
+    program.write_text(f"#!/bin/sh\necho {output}\n")
     program.chmod(0o755)
 
 
@@ -76,7 +76,7 @@ def test_a_worse_spec_does_not_pass(tmp_path: Path, changes: list[tuple[str, str
         text = text.replace(before, after, 1)
     spec = tmp_path / "openapi.yaml"
     spec.write_text(text, encoding="utf-8")
-    done = subprocess.run(
+    completed = subprocess.run(
         [sys.executable, str(REPO / "codegen/lint_spec.py"), str(spec)],
         cwd=tmp_path,
         env={**os.environ},
@@ -85,9 +85,9 @@ def test_a_worse_spec_does_not_pass(tmp_path: Path, changes: list[tuple[str, str
         timeout=540,
         check=False,
     )
-    assert done.returncode == 1
-    for *_, said in changes:
-        assert said in done.stderr
+    assert completed.returncode == 1
+    for *_, message in changes:
+        assert message in completed.stderr
 
 
 def test_the_lock_pins_by_content_and_names_no_place() -> None:

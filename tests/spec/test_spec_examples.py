@@ -47,15 +47,15 @@ def test_bodies_have_valid_examples() -> None:
 
 
 def check_bodies(operation_id: str) -> None:
-    seen = 0
+    checked_count = 0
     for name, media in media_types(OPERATIONS[operation_id]):
         examples = [resolve(example) for example in media.get("examples", {}).values()]
         assert examples, f"{name} has no example"
         for example in examples:
             assert example["summary"], name
             assert not errors(media["schema"], example["value"]), name
-        seen += 1
-    assert seen, "nothing was looked at"
+        checked_count += 1
+    assert checked_count, "nothing was looked at"
 
 
 def test_parameters_have_valid_examples() -> None:
@@ -78,15 +78,15 @@ def test_every_component_is_used() -> None:
 def test_no_example_is_written_twice() -> None:
     """A body has its example where the body is; its schema, which leads there, has none."""
     components = SPEC["components"]
-    written = [(name, example["value"]) for name, example in components["examples"].items()]
+    examples = [(name, example["value"]) for name, example in components["examples"].items()]
     for name, schema in components["schemas"].items():
-        written += [(name, example) for example in schema.get("examples", ())]
-    seen: dict[str, str] = {}
-    for name, example in written:
-        said = json.dumps(example, sort_keys=True)
-        if len(said) > 80:
-            assert said not in seen, f"{name} has the example of {seen[said]}"
-            seen[said] = name
+        examples += [(name, example) for example in schema.get("examples", ())]
+    places: dict[str, str] = {}
+    for name, example in examples:
+        text = json.dumps(example, sort_keys=True)
+        if len(text) > 80:
+            assert text not in places, f"{name} has the example of {places[text]}"
+            places[text] = name
 
 
 def test_the_example_of_a_stream_is_what_comes_over_the_wire() -> None:

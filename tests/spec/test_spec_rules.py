@@ -106,19 +106,19 @@ def check_operation(operation_id: str) -> None:
 
 
 def test_the_description_names_only_operations_that_exist() -> None:
-    named = set(
+    mentioned = set(
         re.findall(
             r"`((?:create|get|list|update|patch|replace|delete|cancel|stream|execute|pause|resume|validate)_\w+)`",
             TEXT,
         )
     )
-    assert named <= set(OPERATIONS)
+    assert mentioned <= set(OPERATIONS)
 
 
 def test_every_post_and_patch_says_whether_it_may_be_repeated() -> None:
-    said = {name: operation.get("x-retry") for name, (_, _, operation) in OPERATIONS.items()}
+    retries = {name: operation.get("x-retry") for name, (_, _, operation) in OPERATIONS.items()}
     methods = {name: method for name, (method, _, _) in OPERATIONS.items()}
-    for name, value in said.items():
+    for name, value in retries.items():
         if methods[name] in ("post", "patch"):
             assert value in ("always", "with-key", "with-id", "never"), name
             assert re.search(rf"\| `{value}` \|.*`{name}`", TEXT), f"{name} is missing in the table"
@@ -139,16 +139,16 @@ def test_rollout_creations_take_an_idempotency_key() -> None:
 
 def test_lists_are_paged_and_bounded() -> None:
     for name in ("list_pools", "list_rollouts", "list_global_rollouts"):
-        found = parameters_of(name)
-        assert {"state", "limit", "cursor"} <= set(found)
-        assert found["limit"]["schema"] == {
+        node_by_name = parameters_of(name)
+        assert {"state", "limit", "cursor"} <= set(node_by_name)
+        assert node_by_name["limit"]["schema"] == {
             "type": "integer",
             "format": "int32",
             "minimum": 1,
             "maximum": 1000,
             "default": 100,
         }
-        assert found["cursor"]["schema"] == {"type": "string", "maxLength": 512}
+        assert node_by_name["cursor"]["schema"] == {"type": "string", "maxLength": 512}
     for name, later in LISTS.items():
         assert {"items", "next_cursor"} <= set(SCHEMAS[name]["required"])
         again = SCHEMAS[name]["properties"][later]
@@ -190,8 +190,8 @@ def test_every_header_that_is_listed_always_comes() -> None:
 
 
 def test_a_default_stands_in_its_keyword() -> None:
-    told = {name: node["default"] for name, node in properties() if "default" in node}
-    assert told == {
+    defaults = {name: node["default"] for name, node in properties() if "default" in node}
+    assert defaults == {
         "PoolConfig.timeout_seconds": 600,
         "PoolConfig.submission_mode": "sync",
         "PoolProcess.start_timeout_seconds": 30,
@@ -230,8 +230,8 @@ def test_every_time_is_utc() -> None:
     for name, node in times:
         assert node["pattern"] == "^.*(Z|[+-]00:00)$", name
         assert "in UTC" in node["description"], name
-    named = {name for name, _ in properties() if name.endswith(("_at", "timestamp"))}
-    assert named == {name for name, _ in times}
+    time_names = {name for name, _ in properties() if name.endswith(("_at", "timestamp"))}
+    assert time_names == {name for name, _ in times}
 
 
 def test_every_url_is_a_uri() -> None:

@@ -18,8 +18,8 @@ _CODE = re.compile(r"`[^`]*`")
 def texts() -> Iterator[tuple[str, str]]:
     """Iterate over every description and summary, with where it stands."""
     for pointer, node in iter_parts(SPEC):
-        told = isinstance(node, str) and pointer[-1] in ("description", "summary")
-        if told and kind_of(pointer[:-1]) == "object":
+        is_text = isinstance(node, str) and pointer[-1] in ("description", "summary")
+        if is_text and kind_of(pointer[:-1]) == "object":
             yield ".".join(str(step) for step in pointer), node
 
 
@@ -41,18 +41,20 @@ def test_what_everybody_reads_is_short() -> None:
 
 
 def test_no_title_is_there_twice() -> None:
-    found = titles()
-    assert len(found) == len(set(found)) > 15
+    all_titles = titles()
+    assert len(all_titles) == len(set(all_titles)) > 15
 
 
 def test_every_link_leads_to_a_title() -> None:
-    known = set(titles())
+    all_titles = set(titles())
     for where, text in texts():
-        for found in _LINK.findall(_CODE.sub("", text)):
-            link = " ".join(found.split())
+        for match in _LINK.findall(_CODE.sub("", text)):
+            link = " ".join(match.split())
             if link.endswith("."):
                 continue
-            assert link in known or link == "Retryable", f"{where}: no title is called {link!r}"
+            assert link in all_titles or link == "Retryable", (
+                f"{where}: no title is called {link!r}"
+            )
     # Outside of a tag's own operations a title is found through the table at the beginning.
     table = [line for line in SPEC["info"]["description"].splitlines() if line.startswith("| `")]
     indexed = {title for line in table for title in _LINK.findall(line)}
@@ -75,11 +77,11 @@ def test_a_name_in_backticks_that_looks_like_one_of_ours_is_one() -> None:
 
 def test_a_text_is_written_once() -> None:
     """A rule stands where it is looked for; elsewhere is the name of the operation or schema."""
-    seen: dict[str, str] = {}
+    places: dict[str, str] = {}
     for where, text in texts():
         if not where.startswith("paths.") or ".responses." in where:
             continue
         if len(text.split()) > 12:
-            said = " ".join(text.split())
-            assert said not in seen, f"{where} repeats {seen[said]}"
-            seen[said] = where
+            words = " ".join(text.split())
+            assert words not in places, f"{where} repeats {places[words]}"
+            places[words] = where

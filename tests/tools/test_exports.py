@@ -32,8 +32,8 @@ def journal(backend: LocalBackend, tmp_path: Path) -> Path:
 
 
 def exported(run: Path, form: str, target: Path) -> Path:
-    done = run_command("export", run, "--format", form, "--out", target)
-    assert (done.returncode, done.stderr) == (0, "")
+    completed = run_command("export", run, "--format", form, "--out", target)
+    assert (completed.returncode, completed.stderr) == (0, "")
     return target
 
 
@@ -45,11 +45,11 @@ def test_inspect_reads_the_log(journal: Path, tmp_path: Path) -> None:
     logs = tmp_path / "logs"
     logs.mkdir()
     exported(journal, "inspect", logs / "run.eval")
-    found = read_by("read_inspect.py", logs, tmp_path)
-    assert found["status"] == "success"
-    assert found["task"] == "addition"
-    assert found["metrics"] == {"mean": 0.375, "stderr": pytest.approx(0.0721687, abs=1e-6)}
-    assert sorted(found["samples"]) == [
+    contents = read_by("read_inspect.py", logs, tmp_path)
+    assert contents["status"] == "success"
+    assert contents["task"] == "addition"
+    assert contents["metrics"] == {"mean": 0.375, "stderr": pytest.approx(0.0721687, abs=1e-6)}
+    assert sorted(contents["samples"]) == [
         ["addition seed 1", 1, 0.25, None],
         ["addition seed 1", 2, 0.25, None],
         ["addition seed 2", 1, 0.5, None],
@@ -57,16 +57,16 @@ def test_inspect_reads_the_log(journal: Path, tmp_path: Path) -> None:
         ["addition seed 3", 1, None, "container_failed: env.fail asked for a failure"],
     ]
     # What its views read, and what its data frames do, agree.
-    assert sorted(found["summaries"]) == sorted(found["samples"])
-    assert found["frame"] == [0.25, 0.25, 0.5, 0.5]
-    assert json.loads(found["answer"])["metrics"] == {"outcome_reward": 0.25}
+    assert sorted(contents["summaries"]) == sorted(contents["samples"])
+    assert contents["frame"] == [0.25, 0.25, 0.5, 0.5]
+    assert json.loads(contents["answer"])["metrics"] == {"outcome_reward": 0.25}
 
 
 @pytest.mark.parametrize("form", ["parquet", "csv", "jsonl"])
 def test_pandas_reads_the_rows(journal: Path, tmp_path: Path, form: str) -> None:
     path = exported(journal, form, tmp_path / f"out.{form}")
-    found = read_by("read_rows.py", path, tmp_path)
-    assert found == {
+    contents = read_by("read_rows.py", path, tmp_path)
+    assert contents == {
         "rows": 5,
         "means": {"1": 0.25, "2": 0.5},
         "failures": {"container_failed": 1},

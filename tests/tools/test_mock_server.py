@@ -68,19 +68,19 @@ def test_pools_and_rollouts_are_what_the_examples_say(client: ContainerPoolsClie
 
 
 def test_an_error_is_the_error_of_its_status(client: ContainerPoolsClient) -> None:
-    asking = client.with_options(headers={"Prefer": "code=404"})
+    mocked = client.with_options(headers={"Prefer": "code=404"})
     with pytest.raises(NotFoundError) as caught:
-        asking.get_pool("unknown")
+        mocked.get_pool("unknown")
     assert caught.value.status_code == 404
 
 
 def test_events_are_streamed(client: ContainerPoolsClient) -> None:
     name = "event_stream"
     example = SPEC["components"]["examples"][name]["value"]
-    written = [json.loads(data) for data in re.findall(r"^data: (.*)$", example, re.MULTILINE)]
-    asking = client.with_options(headers={"Prefer": f"example={name}"})
-    events = list(asking.rollouts.events("docs-example-pool", "rollout_1"))
+    expected = [json.loads(data) for data in re.findall(r"^data: (.*)$", example, re.MULTILINE)]
+    mocked = client.with_options(headers={"Prefer": f"example={name}"})
+    events = list(mocked.rollouts.events("docs-example-pool", "rollout_1"))
     assert len(events) > 1
     assert [(event["sequence"], event["event"], event["data"]) for event in events] == [
-        (event["sequence"], event["event"], event["data"]) for event in written
+        (event["sequence"], event["event"], event["data"]) for event in expected
     ]

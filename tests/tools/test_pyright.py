@@ -42,7 +42,7 @@ def test_a_program_of_a_user_is_clean_at_strict(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize(
-    ("before", "after", "said"),
+    ("before", "after", "message"),
     [
         ("client.get_pool(", "client.get_pol(", 'Cannot access attribute "get_pol"'),
         ("rollout.status", "rollout.statuz", 'Cannot access attribute "statuz"'),
@@ -55,9 +55,9 @@ def test_a_program_of_a_user_is_clean_at_strict(tmp_path: Path) -> None:
         ("max_retries=3", "max_retrys=3", 'No parameter named "max_retrys"'),
     ],
 )
-def test_a_mistake_of_a_user_is_seen(tmp_path: Path, before: str, after: str, said: str) -> None:
+def test_a_mistake_of_a_user_is_seen(tmp_path: Path, before: str, after: str, message: str) -> None:
     text = PROGRAM.read_text()
     assert before in text
     (tmp_path / "strict_user.py").write_text(text.replace(before, after))
-    with pytest.raises(AssertionError, match=re.escape(said)):
+    with pytest.raises(AssertionError, match=re.escape(message)):
         pyright(tmp_path, include=["strict_user.py"], typeCheckingMode="strict")

@@ -47,7 +47,7 @@ def test_every_example_is_valid_for_the_models_of_datamodel_code_generator(tmp_p
         tmp_path,
     )
     examples = EXAMPLES
-    assert sum(len(found) for found in examples.values()) > 50
+    assert sum(len(values) for values in examples.values()) > 50
     (tmp_path / "examples.json").write_text(json.dumps(examples))
     program = str(PROGRAMS / "validate_examples.py")
     command = [str(python_tool("python")), program, "examples.json"]

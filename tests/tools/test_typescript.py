@@ -53,7 +53,7 @@ def test_the_program_of_the_page_runs_with_openapi_typescript_and_openapi_fetch(
 
 
 @pytest.mark.parametrize(
-    ("before", "after", "said"),
+    ("before", "after", "message"),
     [
         ("taken.error?.error?.code", "taken.error?.error?.code.toFixed()", "TS2339|TS2551"),
         ('name: "from TypeScript"', 'name: "from TypeScript", capacity: "many"', "TS2322"),
@@ -63,13 +63,13 @@ def test_the_program_of_the_page_runs_with_openapi_typescript_and_openapi_fetch(
     ],
 )
 def test_the_compiler_sees_what_the_document_rules_out(
-    tmp_path: Path, before: str, after: str, said: str
+    tmp_path: Path, before: str, after: str, message: str
 ) -> None:
     program = code_blocks("docs/other-languages.md", "ts")[0]
     assert before in program
     (tmp_path / "pools.ts").write_text(program.replace(before, after))
     typed_api(tmp_path)
-    with pytest.raises(AssertionError, match=said):
+    with pytest.raises(AssertionError, match=message):
         compile_typescript(tmp_path, "pools.ts")
 
 
@@ -94,10 +94,10 @@ def test_hey_api_still_needs_to_be_told_which_answers_are_streams(tmp_path: Path
     """Once this fails, the page need not tell how the configuration patches the document."""
     shutil.copy(SPEC, tmp_path)
     (config,) = code_blocks("docs/other-languages.md", "js")
-    unpatched, found = re.subn(
+    unpatched, patch_count = re.subn(
         r"^  parser: {\n.*?^  },\n", "", config, flags=re.DOTALL | re.MULTILINE
     )
-    assert found == 1
+    assert patch_count == 1
     (tmp_path / "openapi-ts.config.mjs").write_text(unpatched)
     run([*node_command("@hey-api/openapi-ts/bin/run.js"), "--no-log-file"], tmp_path)
     shutil.copy(PROGRAMS / "events.ts", tmp_path)
@@ -107,8 +107,8 @@ def test_hey_api_still_needs_to_be_told_which_answers_are_streams(tmp_path: Path
 
 def test_hey_api_is_told_of_every_stream_of_the_document() -> None:
     (config,) = code_blocks("docs/other-languages.md", "js")
-    told = set(re.findall(r'"(GET \S+)": streamed', config))
-    assert told == {
+    streamed = set(re.findall(r'"(GET \S+)": streamed', config))
+    assert streamed == {
         f"{operation.method.upper()} {operation.path}"
         for operation in OPERATIONS.values()
         if "text/event-stream" in operation.node["responses"].get("200", {}).get("content", {})

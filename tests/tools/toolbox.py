@@ -40,17 +40,17 @@ def node_command(script: str) -> list[str]:
 
 def java() -> str:
     """The machine's JRE, which openapi-generator runs on."""
-    found = shutil.which("java")
-    if found is None:
+    java = shutil.which("java")
+    if java is None:
         pytest.skip("openapi-generator needs a JRE, and this machine has none")
-    return found
+    return java
 
 
 def run(
     command: list[str], cwd: Path, *, status: int = 0, environment: Mapping[str, str] | None = None
 ) -> str:
     """Run a command to its end, and return what it printed."""
-    done = subprocess.run(
+    completed = subprocess.run(
         command,
         cwd=cwd,
         env={**os.environ, "NO_COLOR": "1", **(environment or {})},
@@ -60,8 +60,8 @@ def run(
         timeout=LIMIT,
         check=False,
     )
-    assert done.returncode == status, done.stdout
-    return done.stdout
+    assert completed.returncode == status, completed.stdout
+    return completed.stdout
 
 
 def run_against(backend: LocalBackend, command: list[str], cwd: Path, **environment: str) -> str:

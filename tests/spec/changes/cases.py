@@ -94,8 +94,8 @@ BASE: Node = {
 
 
 def operation(document: Node) -> Node:
-    found: Node = document["paths"]["/v1/things"]["post"]
-    return found
+    node: Node = document["paths"]["/v1/things"]["post"]
+    return node
 
 
 def both(edit: Callable[[Node], object]) -> Edit:
@@ -140,13 +140,16 @@ Expected = tuple[str, str, Level, tuple[str, ...], str]
 
 
 def twice(
-    kinds: str | tuple[str, str], place: str, sent: tuple[Level, Any], read: tuple[Level, Any]
+    kinds: str | tuple[str, str],
+    place: str,
+    in_request: tuple[Level, Any],
+    in_response: tuple[Level, Any],
 ) -> list[Expected]:
     """Expect a change in the request and in the answer."""
     first, second = (kinds, kinds) if isinstance(kinds, str) else kinds
     return [
-        (first, REQUEST, *sent, f"Sent{place}"),
-        (second, RESPONSE, *read, f"Read{place}"),
+        (first, REQUEST, *in_request, f"Sent{place}"),
+        (second, RESPONSE, *in_response, f"Read{place}"),
     ]
 
 

@@ -52,18 +52,18 @@ def changes_of(folder: Path, edit: Edit) -> tuple[ApiChange, ...]:
 @pytest.mark.parametrize("case", CASES)
 def test_a_change_is_named_with_whom_it_breaks(tmp_path: Path, case: str) -> None:
     edit, expected = CASES[case]
-    found = changes_of(tmp_path, edit)
+    changes = changes_of(tmp_path, edit)
     assert sorted(
         (change.kind, change.direction, change.level, change.verdict.hurts, change.place)
-        for change in found
+        for change in changes
     ) == sorted(expected)
     # What is said of a code everywhere is said of no operation.
     unnamed = {"Mode", "error code not_found"}
-    assert all(change.operations or change.place in unnamed for change in found)
+    assert all(change.operations or change.place in unnamed for change in changes)
 
 
 def test_every_kind_of_change_has_a_case() -> None:
-    seen = {expected[0] for _, cases in CASES.values() for expected in cases}
+    kinds = {expected[0] for _, cases in CASES.values() for expected in cases}
     # The opposite of a case above, by the same line of code.
     opposites = {
         "body-added",
@@ -75,8 +75,8 @@ def test_every_kind_of_change_has_a_case() -> None:
         "parameter-made-optional",
         "variant-removed",
     }
-    assert seen | opposites == set(VERDICTS)
-    assert not seen & opposites
+    assert kinds | opposites == set(VERDICTS)
+    assert not kinds & opposites
 
 
 def test_what_is_added_on_the_way_there_is_removed_on_the_way_back(tmp_path: Path) -> None:
@@ -145,20 +145,20 @@ def _properties(places: set[str]) -> set[str]:
 def test_the_loss_of_a_property_is_seen_in_every_schema(index: int) -> None:
     old = read_openapi_file(spec_path())
     content = copy.deepcopy(old.content)
-    lost = set()
+    removed = set()
     for name, node in content["components"]["schemas"].items():
         # A property that leads to another schema takes that out of sight.
         names = [key for key, of in node.get("properties", {}).items() if _is_plain(of)]
         if len(names) > 1:
             del node["properties"][names[index]]
-            lost.add(f"{name}.{names[index]}")
+            removed.add(f"{name}.{names[index]}")
     changes = compare_documents(old, OpenApiFile(old.path, content, old.lines))
-    told = {change.place for change in changes if change.kind == "field-removed"}
+    reported = {change.place for change in changes if change.kind == "field-removed"}
     # A schema that is referred to beside other keywords, or is a part of another one, is told of
     # where that is done.
-    elsewhere = _properties(told - lost)
-    assert _properties(lost - told) <= elsewhere <= _properties(lost)
-    assert len(lost & told) > 20
+    elsewhere = _properties(reported - removed)
+    assert _properties(removed - reported) <= elsewhere <= _properties(removed)
+    assert len(removed & reported) > 20
     assert heaviest_level(changes) is B
 
 
@@ -192,9 +192,9 @@ def test_reports_say_operation_field_and_who_breaks(tmp_path: Path) -> None:
     assert text.endswith(
         "1.0.0 -> 1.0.0: 2 breaking, 0 growth, 0 note; this needs a major step of the version\n"
     )
-    found = json.loads(render_changes_json(old, new, changes))
-    assert found["step"] == "major"
-    assert found["changes"][0] == {
+    report = json.loads(render_changes_json(old, new, changes))
+    assert report["step"] == "major"
+    assert report["changes"][0] == {
         "kind": "bound-tightened",
         "level": "breaking",
         "hurts": ["clients"],
@@ -215,9 +215,9 @@ def test_what_changes_in_an_operation_that_moves_is_told_too(tmp_path: Path) -> 
     def edit(document: Node) -> None:
         [path, *_] = document["paths"]
         moved = document["paths"].pop(path)
-        for one in moved.values():
-            if isinstance(one, dict) and "responses" in one:
-                one["responses"]["418"] = {"description": "A teapot."}
+        for node in moved.values():
+            if isinstance(node, dict) and "responses" in node:
+                node["responses"]["418"] = {"description": "A teapot."}
         document["paths"][f"/moved{path}"] = moved
 
     kinds = {change.kind for change in changes_of(tmp_path, edit)}
@@ -235,7 +235,7 @@ def test_the_types_of_values_are_those_of_each(
     tmp_path: Path, old: Node, new: Node, text: str
 ) -> None:
     before, after = copy.deepcopy(BASE), copy.deepcopy(BASE)
-    for document, one in ((before, old), (after, new)):
-        document["components"]["schemas"]["Read"]["properties"]["odd"] = one
-    found = compare_documents(read(tmp_path, before, "old.json"), read(tmp_path, after))
-    assert any(text in change.text for change in found), found
+    for document, typed in ((before, old), (after, new)):
+        document["components"]["schemas"]["Read"]["properties"]["odd"] = typed
+    changes = compare_documents(read(tmp_path, before, "old.json"), read(tmp_path, after))
+    assert any(text in change.text for change in changes), changes

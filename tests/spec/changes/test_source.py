@@ -47,10 +47,10 @@ def said_of(tmp_path: Path, content: str | bytes) -> str:
     path.write_bytes(content.encode() if isinstance(content, str) else content)
     with pytest.raises(UnusableDocumentError) as caught:
         read_openapi_file(path)
-    said = str(caught.value)
-    assert said.startswith(f"{path}:")
-    assert "\n" not in said
-    return said.removeprefix(f"{path}:")
+    message = str(caught.value)
+    assert message.startswith(f"{path}:")
+    assert "\n" not in message
+    return message.removeprefix(f"{path}:")
 
 
 def test_a_document_has_the_line_of_every_part(tmp_path: Path) -> None:
@@ -71,7 +71,7 @@ def test_json_is_read_as_well(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize(
-    ("old", "new", "said"),
+    ("old", "new", "message"),
     [
         ("openapi: 3.1.0", "openapi: 3.0.3", "1: openapi is '3.0.3'; write openapi: 3.1.0"),
         ("openapi: 3.1.0", "swagger: '2.0'", "1: openapi is None; write openapi: 3.1.0"),
@@ -89,14 +89,14 @@ def test_json_is_read_as_well(tmp_path: Path) -> None:
     ],
 )
 def test_a_bad_line_is_named_with_what_to_write(
-    tmp_path: Path, old: str, new: str, said: str
+    tmp_path: Path, old: str, new: str, message: str
 ) -> None:
     assert old in GOOD
-    assert re.match(said, said_of(tmp_path, GOOD.replace(old, new, 1)))
+    assert re.match(message, said_of(tmp_path, GOOD.replace(old, new, 1)))
 
 
 @pytest.mark.parametrize(
-    ("content", "said"),
+    ("content", "message"),
     [
         ("", "1: no object"),
         ("- a", "1: no object"),
@@ -110,8 +110,8 @@ def test_a_bad_line_is_named_with_what_to_write(
         ("a: &a\n  b: *a", "[12]: nests more than 200 levels deep"),
     ],
 )
-def test_what_is_no_document_is_refused(tmp_path: Path, content: str | bytes, said: str) -> None:
-    assert re.match(said, said_of(tmp_path, content))
+def test_what_is_no_document_is_refused(tmp_path: Path, content: str | bytes, message: str) -> None:
+    assert re.match(message, said_of(tmp_path, content))
 
 
 def test_a_file_that_is_not_there_is_refused(tmp_path: Path) -> None:

@@ -21,9 +21,13 @@ print(
         {
             "status": log.status,
             "task": log.eval.task,
-            "metrics": {key: one.value for key, one in log.results.scores[0].metrics.items()},
-            "samples": [line(one, one.error and one.error.message) for one in log.samples],
-            "summaries": [line(one, one.error) for one in read_eval_log_sample_summaries(place)],
+            "metrics": {key: metric.value for key, metric in log.results.scores[0].metrics.items()},
+            "samples": [
+                line(sample, sample.error and sample.error.message) for sample in log.samples
+            ],
+            "summaries": [
+                line(summary, summary.error) for summary in read_eval_log_sample_summaries(place)
+            ],
             "frame": sorted(samples_df(sys.argv[1])["score_reward"].dropna()),
             "answer": log.samples[0].output.completion,
         }
