@@ -23,6 +23,8 @@ RAY             = .venv-ray
 RAY_STAMP       = $(RAY)/.installed
 S3              = .venv-s3
 S3_STAMP        = $(S3)/.installed
+LOWEST          = .venv-lowest
+LOWEST_STAMP    = $(LOWEST)/.installed
 BENCH           = .venv-bench
 BENCH_STAMP     = $(BENCH)/.installed
 
@@ -51,7 +53,7 @@ $(STAMP): pyproject.toml requirements/dev.txt requirements/codegen.txt requireme
 	@touch $@
 
 .PHONY: environments
-environments: $(STAMP) $(PUBLISHED_STAMP) $(TOOLS_STAMP) $(RAY_STAMP) $(S3_STAMP) ## Those of the tests; with -j6 side by side
+environments: $(STAMP) $(PUBLISHED_STAMP) $(TOOLS_STAMP) $(RAY_STAMP) $(S3_STAMP) $(LOWEST_STAMP) ## Those of the tests; with -j6 side by side
 
 $(PUBLISHED_STAMP): requirements/published.txt requirements/published-releases.txt
 	$(PYTHON) -m venv $(PUBLISHED)
@@ -70,6 +72,14 @@ $(TOOLS_STAMP): requirements/tools.txt requirements/readers.txt requirements/nod
 $(S3_STAMP): requirements/s3.txt
 	$(PYTHON) -m venv $(S3)
 	$(S3)/bin/python $(PIP) -r requirements/s3.txt
+	@touch $@
+
+# pip has no word for the lowest release of a requirement; uv has.
+$(LOWEST_STAMP): pyproject.toml requirements/lowest.txt
+	$(PYTHON) -m venv $(LOWEST)
+	$(LOWEST)/bin/python $(PIP) uv==0.13.9
+	$(LOWEST)/bin/python -m uv pip install --quiet --python $(LOWEST)/bin/python --resolution lowest-direct \
+		-r requirements/lowest.txt -e '.[all,ray]'
 	@touch $@
 
 $(BENCH_STAMP): pyproject.toml requirements/bench.txt requirements/published.txt
@@ -139,6 +149,13 @@ test-ray: $(RAY_STAMP) ## Containers that a Ray cluster of three nodes places; i
 .PHONY: test-s3
 test-s3: $(STAMP) $(S3_STAMP) ## Artifacts in S3-compatible storage, on a server in an environment of its own
 	S3=$(abspath $(S3)) $(BIN)/python -m pytest -n 2 -m s3 $(ARGS)
+
+.PHONY: test-lowest
+test-lowest: $(LOWEST_STAMP) ## The demo, the contract kit and what reads HTTP, with the lowest release of each requirement
+	$(LOWEST)/bin/python -m pytest -n 4 -m 'lowest or not (browser or oci or postgres or ray or s3 or system or tools)' \
+		tests/lowest tests/backend/server/test_protocol.py tests/backend/server/test_pipelining.py \
+		tests/backend/containers/test_http.py tests/backend/api/test_dispatcher.py tests/cli/fleet/test_export.py \
+		tests/client/http/test_certificates.py tests/client/http/test_decode_json.py $(ARGS)
 
 .PHONY: test-browser
 test-browser: $(STAMP) $(TOOLS_STAMP) ## The live page, in headless Chromium; the tests say so where there is none

@@ -7,6 +7,7 @@ import re
 import sys
 import tomllib
 from importlib.metadata import metadata, packages_distributions
+from itertools import pairwise
 
 import pytest
 
@@ -70,6 +71,19 @@ def test_the_extra_all_is_all_of_them() -> None:
     ]
     [everything] = extras.pop("all")
     assert set(everything.partition("[")[2].rstrip("]").split(",")) == set(extras) - _APART
+
+
+def test_an_upper_bound_within_a_major_release_has_its_reason_and_is_on_the_page() -> None:
+    lines = (ROOT / "pyproject.toml").read_text().splitlines()
+    page = (ROOT / "docs/dependencies.md").read_text(encoding="utf-8")
+    bounds = {}
+    for above, line in pairwise(lines):
+        requirement = re.fullmatch(r'\s+"([\w-]+)[^"]*<(\d+\.[\d.]+)",', line)
+        if requirement is not None:
+            assert above.strip().startswith("#"), line
+            bounds[requirement[1]] = requirement[2]
+    assert "uvicorn" in bounds
+    assert bounds == dict(re.findall(r"^\| `([\w-]+)` \| ([\d.]+) \| ", page, re.MULTILINE))
 
 
 def test_the_page_of_dependencies_has_each_with_its_extras_and_licence() -> None:

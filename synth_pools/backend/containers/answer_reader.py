@@ -91,7 +91,7 @@ class AnswerReader:
 
 
 class _ParsedAnswer:
-    """An answer as far as it has come, and the callbacks of its parser."""
+    """The received part of an answer, and the callbacks of its parser."""
 
     def __init__(self) -> None:
         self._parser = httptools.HttpResponseParser(self)
@@ -117,19 +117,19 @@ class _ParsedAnswer:
 
     @property
     def ends_with_connection(self) -> bool:
-        """Whether the end of the connection is that of the answer."""
+        """True where the end of the connection is that of the answer."""
         has_length = {b"content-length", b"transfer-encoding"} & self._headers.keys()
         return self._has_head and not has_length
 
     @property
     def is_last(self) -> bool:
-        """Whether the connection cannot be used again."""
+        """True where the connection cannot be used again."""
         # A peer that goes by the other one of two lengths takes the answer to end elsewhere.
         has_two_lengths = {b"content-length", b"transfer-encoding"} <= self._headers.keys()
         return self._has_more or has_two_lengths or not self._keeps_alive
 
     def parse(self, data: bytes) -> bytes:
-        """Parse what has come, and return what it has of the body.
+        """Parse bytes of the answer, and return those of its body.
 
         Raises:
             BrokenAnswerError: It is no HTTP, compressed, or has a large head.

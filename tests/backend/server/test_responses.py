@@ -1,4 +1,4 @@
-"""What an application answers, and what of it goes over the wire."""
+"""Responses of an application, and the bytes that a client gets of them."""
 
 from __future__ import annotations
 
