@@ -1,7 +1,7 @@
 """Short names of operations: ``client.rollouts.create`` for ``client.create_rollout``.
 
-The table below is all that is written of them. Signature, documentation and body of each method
-come from the operation in the async facade, so that an editor and `help` show them.
+Only the table below is written by hand. The signature, documentation and body of each method come
+from the operation in the async facade, so that an editor and `help` show them.
 """
 
 from __future__ import annotations
@@ -226,9 +226,11 @@ def _render(namespace: Namespace, operations: Mapping[str, _Operation]) -> str:
     runtime |= {(module, name) for module, name in typing if module in _STANDARD_LIBRARY}
     typing -= runtime
     lines = [f'"""{namespace.summary}"""', "", "from __future__ import annotations", ""]
-    lines += [_import(*each) for each in sorted({*runtime, ("typing", "TYPE_CHECKING")})]
+    runtime.add(("typing", "TYPE_CHECKING"))
+    lines += [_import(module, name) for module, name in sorted(runtime)]
     if typing:
-        lines += ["", "if TYPE_CHECKING:", *(f"    {_import(*each)}" for each in sorted(typing))]
+        lines += ["", "if TYPE_CHECKING:"]
+        lines += [f"    {_import(module, name)}" for module, name in sorted(typing)]
     bases = ", ".join(name for _, name in places[: len(namespace.bases)])
     lines += ["", f"class {namespace.name}({bases}):", f'    """{namespace.summary}"""', ""]
     if ":" in namespace.client:

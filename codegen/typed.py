@@ -1,9 +1,8 @@
 """Typed access: for each tag a class whose methods take and return the generated models.
 
-It is made by the generator's own parser and templates, so that an operation of openapi.yaml is
-there after `make generate` without anyone writing it; and as part of the generated package, because
-everything about it follows from the document. What sends a call is given to it: the package goes on
-importing nothing of ours, and there is one transport, whoever calls.
+The generator's own parser and templates write it into the generated package, since all of it
+follows from openapi.yaml. The sender of the calls is passed in, so that the package imports none of
+our modules and the client has a single transport.
 """
 
 from __future__ import annotations
@@ -26,12 +25,12 @@ ASYNC = "typed/_async"
 SYNC = "typed/_sync"
 
 _EVENT_STREAM = "text/event-stream"
-# The parameters that make a page of a stream; a stream is asked for without them.
+# Parameters of a page of a stream, which the stream itself does not take.
 _OF_PAGES = ("format", "limit")
-# The name under which the JSON answer of an operation that streams is offered.
+# Extension with the name of the method that returns the JSON answer of a stream's operation.
 _JSON_METHOD = "x-json-method"
 _WIDTH = 88
-# What an argument has to be an instance of; one of another type goes through unchecked.
+# Types of checked arguments; arguments of other types are not checked.
 _KINDS = {
     "StringProperty": "str",
     "LiteralEnumProperty": "str",
@@ -62,7 +61,8 @@ def write_typed(project: Project, document: dict[str, Any], package: Path) -> No
         (folder / f"{name}.py").write_text(template.render(tags=tags), encoding="utf-8")
     template = project.env.get_template("typed/tag.py.jinja")
     for tag, description in tags:
-        operations = [_Operation(project, document, each) for each in collections[tag].endpoints]
+        endpoints = collections[tag].endpoints
+        operations = [_Operation(project, document, endpoint) for endpoint in endpoints]
         operations.sort(key=lambda operation: operation.name)
         text = template.render(tag=tag, description=description, operations=operations)
         (folder / f"{tag}.py").write_text(text, encoding="utf-8")
@@ -99,21 +99,27 @@ class _Operation:
 
     @property
     def stream_query(self) -> list[PropertyProtocol]:
-        """The query parameters of its stream; of any other answer, all of them."""
-        query = [*self.endpoint.query_parameters, *self.endpoint.cookie_parameters]
-        return [each for each in query if self.page is None or not _is_of_pages(each)]
+        """Query parameters of its stream, or of its only answer."""
+        query: list[PropertyProtocol] = [
+            *self.endpoint.query_parameters,
+            *self.endpoint.cookie_parameters,
+        ]
+        if self.page is None:
+            return query
+        return [parameter for parameter in query if not _is_of_pages(parameter)]
 
     @property
     def page_query(self) -> list[PropertyProtocol]:
-        """The query parameters of a page: where it begins, and how long it is."""
-        query = self.endpoint.query_parameters
-        if any(each.python_name == "after_sequence" for each in query):
-            # The only one of its positions that the pages themselves name.
-            return [each for each in query if each.python_name in ("after_sequence", "limit")]
-        return [each for each in query if each.python_name != "format_"]
+        """Query parameters of a page: its position and its length."""
+        parameters: list[PropertyProtocol] = [*self.endpoint.query_parameters]
+        query = {str(parameter.python_name): parameter for parameter in parameters}
+        if "after_sequence" in query:
+            # The only position that a page itself returns.
+            return [query[name] for name in query if name in ("after_sequence", "limit")]
+        return [query[name] for name in query if name != "format_"]
 
     def _model(self, project: Project, document: dict[str, Any], media_type: str) -> Class | None:
-        """Find the model of a successful answer of a media type: of a stream, that of one event."""
+        """Find the model of a successful answer of a media type; of an event for a stream."""
         for status, response in self._spec["responses"].items():
             content = _resolve(document, response).get("content", {})
             if str(status).startswith("2") and media_type in content:
@@ -128,33 +134,30 @@ class _Operation:
         """Find the type of a successful response; None for the events of a stream."""
         if self.event is not None:
             return None
-        found = {}
+        responses = {}
         for response in self.endpoint.responses.patterns:
             first, _ = response.status_code.range or (0, 0)
             if first // 100 == 2:
-                found[response.prop.get_type_string()] = response
-        if len(found) != 1:
-            raise CodegenError(f"{self.name}: a typed form needs one type of answer: {len(found)}")
-        (response,) = found.values()
+                responses[response.prop.get_type_string()] = response
+        if len(responses) != 1:
+            count = len(responses)
+            raise CodegenError(f"{self.name}: a typed form needs one type of answer: {count}")
+        (response,) = responses.values()
         return response.prop
 
     def _docstring(self, document: dict[str, Any], item: dict[str, Any]) -> str:
         summary = self._spec.get("summary") or self.name
         paragraphs = [f"{summary.strip().removesuffix('.')}."]
         paragraphs.append(_first_paragraph(self._spec.get("description", "")))
-        arguments = {
-            parameter["name"]: parameter.get("description", "")
-            for parameter in (
-                _resolve(document, each)
-                for each in (*item.get("parameters", ()), *self._spec.get("parameters", ()))
-            )
-        }
+        references = (*item.get("parameters", ()), *self._spec.get("parameters", ()))
+        parameters = [_resolve(document, reference) for reference in references]
+        descriptions = {node["name"]: node.get("description", "") for node in parameters}
         parts = [prose(paragraph) for paragraph in paragraphs if paragraph.strip()]
         described = []
         for argument in self.endpoint.list_all_parameters():
             if self.page is not None and _is_of_pages(argument):
                 continue
-            text = arguments.get(argument.name.get_untrusted_value(), "")
+            text = descriptions.get(argument.name.get_untrusted_value(), "")
             if not text and argument.description is not None:
                 text = argument.description.get_untrusted_value()
             if text.strip():
@@ -184,15 +187,15 @@ def _find(document: dict[str, Any], name: str) -> tuple[dict[str, Any], dict[str
 
 def _resolve(document: dict[str, Any], value: dict[str, Any]) -> dict[str, Any]:
     while "$ref" in value:
-        found: Any = document
+        node: Any = document
         for step in value["$ref"].removeprefix("#/").split("/"):
-            found = found[step]
-        value = found
+            node = node[step]
+        value = node
     return value
 
 
 def prose(text: str, *, indent: str = "") -> str:
-    """Fill a paragraph anew, so that it cannot end the docstring that it is put into."""
+    """Wrap a paragraph for a docstring, escaped so that it cannot end the docstring."""
     safe = safe_for_docstring(UntrustedString(" ".join(text.split())))
     return textwrap.fill(
         safe, _WIDTH, subsequent_indent=indent, break_long_words=False, break_on_hyphens=False

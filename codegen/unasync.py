@@ -1,9 +1,8 @@
 """The sync variant of a tree, derived from the async one.
 
-Whole files are rewritten as text, not token by token as the library of this name does it: what a
-docstring says has to change too, and Python 3.11 and 3.12 split an f-string into different tokens,
-so that the same input would not give the same bytes. Whatever is still asynchronous after that is
-an error that names the file and the line.
+Files are rewritten as text, not token by token like in the library of this name: docstrings change
+too, and Python 3.11 and 3.12 split an f-string into different tokens, so that the same input would
+not give the same bytes. Remaining asynchronous code is an error that names the file and the line.
 """
 
 from __future__ import annotations
@@ -20,13 +19,13 @@ TREES = {
     "synth_pools/_client/_async": "synth_pools/_client/_sync",
     "synth_pools/_client/http/async_": "synth_pools/_client/http/sync_",
 }
-# Not committed: written before tests are collected.
+# Trees that pytest writes before it collects tests; they are not committed.
 TEST_TREES = {
     "tests/client/async_": "tests/client/sync_",
     "tests/client/facade/async_": "tests/client/facade/sync_",
 }
 
-# In order. A bare "async" stays: it is also a value on the wire (`mode`).
+# Applied in order. The word "async" alone stays: it is also a value on the wire (`mode`).
 _RULES: tuple[tuple[re.Pattern[str], str], ...] = tuple(
     (re.compile(pattern, re.MULTILINE), replacement)
     for pattern, replacement in (
@@ -86,7 +85,7 @@ def derive_tree(source: Path, output: Path, *, label: str, with_banner: bool = T
     for path, target in _modules(source, output):
         origin = f"{label}/{path.relative_to(source).as_posix()}"
         text = _derived(path, origin)
-        # What is derived itself names its origin.
+        # A derived module already names its origin.
         if with_banner and not text.startswith(_BANNER):
             text = _with_head(text, banner(origin))
         target.parent.mkdir(parents=True, exist_ok=True)

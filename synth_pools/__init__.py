@@ -55,9 +55,9 @@ if TYPE_CHECKING:
     PoolsClient = ContainerPoolsClient
     AsyncPoolsClient = AsyncContainerPoolsClient
 else:
-    # Each name is loaded when it is first used. A program uses one of the variants, and asyncio,
-    # which only one of them needs, takes longer to import than everything of ours. The command line
-    # answers many questions without the HTTP library that the errors are derived from.
+    # Each name is loaded on its first use. A program uses one of the two variants, and asyncio,
+    # which only the async one needs, takes longer to import than all of our modules. Many commands
+    # of the command line need no HTTP library, from which the errors are derived.
     _LATER = {
         "synth_pools._client._async.client": ["AsyncContainerPoolsClient"],
         "synth_pools._client._async.synth_client": ["AsyncSynthClient"],
@@ -82,12 +82,11 @@ else:
             return import_module("synth_pools.errors")
         if name not in __all__:
             raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
-        # First of all: the HTTP library comes with them, and takes 6 ms more where it is imported
-        # from further down.
+        # First, because they import the HTTP library, which takes 6 ms longer from deeper modules.
         errors = import_module("synth_pools.errors")
-        known = _ALIASES.get(name, name)
-        module = import_module(_PLACES[known]) if known in _PLACES else errors
-        globals()[name] = value = getattr(module, known)
+        target = _ALIASES.get(name, name)
+        module = import_module(_PLACES[target]) if target in _PLACES else errors
+        globals()[name] = value = getattr(module, target)
         return value
 
     def __dir__() -> list[str]:

@@ -1,4 +1,4 @@
-"""Every exception that this package raises.
+"""Exceptions of this package.
 
 The tree::
 
@@ -24,8 +24,8 @@ The tree::
     ├── JournalError               (ValueError)  a journal that cannot be used
     └── FleetStoppedError          a fleet that ended before its requests did
 
-They are plain data: each one pickles, copies, and holds no connection, no client and no API key.
-The base classes from httpx keep code working that was written for the bare HTTP library.
+They are plain data: each can be pickled and copied, and holds no connection, no client and no API
+key. The base classes from httpx keep code working that was written for the bare HTTP library.
 """
 
 from __future__ import annotations
@@ -56,7 +56,7 @@ def _restore(
 
 
 class ConfigurationError(SynthPoolsError, ValueError):
-    """A client cannot be made: the API key, base URL, time limit or HTTP client does not do."""
+    """A setting of a client is missing or invalid: API key, base URL, time limit, HTTP client."""
 
 
 class RequestValidationError(SynthPoolsError, ValueError):
@@ -68,14 +68,14 @@ class ClientClosedError(SynthPoolsError, RuntimeError):
 
 
 class APIConnectionError(SynthPoolsError, httpx.TransportError):
-    """No complete answer came back: no connection, or one that broke.
+    """A request without a complete answer: the connection failed or broke.
 
     Attributes:
         method: Verb of the request.
         path: Path of the request, without the query.
         cause: Name of the HTTP library's exception, such as ``ConnectError``, or
             ``DeadlineExceeded``.
-        sent: Whether any of the request may have reached the service.
+        sent: True if a part of the request may have reached the service.
         request: The request, without its authorization.
     """
 
@@ -108,9 +108,9 @@ class StreamBrokenError(APIConnectionError):
     """An event stream broke before the rollout's last event, and could not be resumed.
 
     Attributes:
-        cursor: The position that was reached: pass it as ``cursor`` to go on after it. None where
-            the service gave its events no ids.
-        events: How many events came out of this stream.
+        cursor: Position after the last event: pass it as ``cursor`` to go on after it. None if the
+            events have no ids.
+        events: Number of events of this stream.
     """
 
     def __init__(self, message: str, *, cursor: str | None, events: int, **request: Any) -> None:
@@ -123,7 +123,7 @@ class StreamBrokenError(APIConnectionError):
 
 
 class StreamTimeoutError(StreamBrokenError, APITimeoutError):
-    """Not even a heartbeat came within ``stream_idle_timeout``, at the last attempt either."""
+    """An event stream without even a heartbeat for ``stream_idle_timeout``, at each attempt."""
 
 
 class APIStatusError(SynthPoolsError, httpx.HTTPStatusError):
@@ -131,11 +131,11 @@ class APIStatusError(SynthPoolsError, httpx.HTTPStatusError):
 
     Attributes:
         status_code: HTTP status.
-        code: The service's own word for it, such as ``pool_not_found``; None if it gave none.
-        message: What the service said, on one line.
-        request_id: What to name when asking its operators; None if it gave none.
+        code: Error code of the service, such as ``pool_not_found``; None without one.
+        message: Error message of the service, on one line.
+        request_id: Id of the request for the service's operators; None without one.
         body: The whole answer: parsed JSON, else text, None if it was empty.
-        retry_after: Seconds to wait before another try; None if the service did not say.
+        retry_after: Seconds to wait before another attempt; None if the service did not say.
         method: Verb of the request.
         path: Path of the request, without the query.
         request: The request, without its authorization and its body.
@@ -193,7 +193,7 @@ class NotFoundError(APIStatusError):
 
 
 class ConflictError(APIStatusError):
-    """409: the id is taken, or the state of the thing does not allow this."""
+    """409: the id is in use, or the state of the pool, task or rollout does not allow this."""
 
 
 class ValidationFailedError(APIStatusError):
@@ -212,7 +212,7 @@ class DecodeError(SynthPoolsError, ValueError):
     """An answer that cannot be read.
 
     Attributes:
-        excerpt: The first part of what came, as text.
+        excerpt: First part of the answer, as text.
     """
 
     def __init__(self, message: str, *, excerpt: str = "") -> None:
@@ -224,14 +224,14 @@ class DecodeError(SynthPoolsError, ValueError):
 
 
 class ResponseDecodeError(DecodeError):
-    """The service answered with success, and the body is not what it should be.
+    """A successful answer whose body cannot be read.
 
     Attributes:
-        excerpt: The first part of the body.
+        excerpt: First part of the body.
         status_code: HTTP status.
         method: Verb of the request.
         path: Path of the request, without the query.
-        request_id: What to name when asking the service's operators; None if it gave none.
+        request_id: Id of the request for the service's operators; None without one.
     """
 
     def __init__(
@@ -265,11 +265,11 @@ class StreamDecodeError(DecodeError):
 
 
 class ContentMismatchError(DecodeError):
-    """A download is not the content that the service names; nothing of it is kept.
+    """A download differs from the content that the service announced, and was discarded.
 
     Attributes:
-        expected: The SHA-256 that the service names, in hexadecimal; or its length in bytes.
-        actual: The same of what came.
+        expected: Announced SHA-256, in hexadecimal, or length in bytes.
+        actual: SHA-256 or length of the download.
     """
 
     def __init__(self, message: str, *, expected: str, actual: str, excerpt: str = "") -> None:
@@ -285,7 +285,7 @@ class WaitTimeoutError(SynthPoolsError, TimeoutError):
     """A wait reached its time limit.
 
     Attributes:
-        last: The pool or rollout as it was seen last; None if it was not seen at all.
+        last: Last known state of the pool or rollout; None if it was never read.
     """
 
     def __init__(self, message: str, *, last: dict[str, Any] | None = None) -> None:
@@ -300,7 +300,7 @@ class PoolFailedError(SynthPoolsError):
     """The pool has failed or is archived: it will not become active.
 
     Attributes:
-        pool: The pool as it was seen last.
+        pool: Last known state of the pool.
     """
 
     def __init__(self, message: str, *, pool: dict[str, Any]) -> None:
@@ -315,10 +315,10 @@ class RolloutFailedError(SynthPoolsError):
     """A rollout has failed or was cancelled. A fleet reports it with the outcome, and goes on.
 
     Attributes:
-        code: The service's own word for it, such as ``container_failed``; None if it gave none.
-        message: What the service said.
+        code: Error code of the service, such as ``container_failed``; None without one.
+        message: Error message of the service.
         status: Final status of the rollout.
-        rollout_id: The rollout.
+        rollout_id: Id of the rollout.
     """
 
     def __init__(
@@ -340,7 +340,7 @@ class RolloutFailedError(SynthPoolsError):
 
 
 class JournalError(SynthPoolsError, ValueError):
-    """A journal is damaged, in use, no journal at all, or belongs to another run.
+    """A journal is damaged, in use, of another run, or not a journal.
 
     Attributes:
         path: The file.
@@ -355,11 +355,11 @@ class JournalError(SynthPoolsError, ValueError):
 
 
 class FleetStoppedError(SynthPoolsError):
-    """A fleet ended before its requests did, because going on made no sense.
+    """A fleet ended before its requests did, because it could not go on.
 
     Attributes:
-        index: Which request made it stop, counted from 0.
-        reason: The error that made it stop; None where it was none of a request.
+        index: Index of the request that stopped it, counted from 0.
+        reason: Error of that request; None if no request caused the stop.
     """
 
     def __init__(self, message: str, *, index: int, reason: Exception | None) -> None:

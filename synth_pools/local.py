@@ -15,7 +15,7 @@ __all__ = ["Limits", "LocalBackend"]
 def __getattr__(name: str) -> object:
     if name != "LocalBackend":
         raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
-    # Needs the extra `local`: what is missing of it is named here, with the line that installs it.
+    # The extra `local` may be missing: the error then names the command that installs it.
     try:
         from synth_pools.backend.local_backend import LocalBackend
     except ModuleNotFoundError as error:

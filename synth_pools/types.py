@@ -1,8 +1,8 @@
-"""Values that callers put into requests and find in answers.
+"""Values in requests and answers.
 
-The literals name what is known when this is released. A newer service may answer something else:
-`PoolState | str` is what an answer really holds. The dictionaries are the bodies of requests: a
-type checker refuses a misspelt key in one, and one with other keys is annotated `dict[str, Any]`.
+The literals list the values of this release. A newer service may answer other values, so that the
+type in an answer is `PoolState | str`. The dictionaries are the bodies of requests: a type checker
+refuses a misspelt key. Annotate a dictionary with other keys as `dict[str, Any]`.
 """
 
 from enum import Enum

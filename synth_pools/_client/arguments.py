@@ -10,7 +10,7 @@ from typing import Any
 
 from synth_pools.errors import ConfigurationError, RequestValidationError
 
-# An argument of a call is refused with the one, a setting of a client with the other.
+# Errors that refuse an argument of a call, and a setting of a client.
 Refusal = type[RequestValidationError] | type[ConfigurationError]
 
 CANONICAL_ROLLOUT_REQUEST_KEYS: frozenset[str] = frozenset(
@@ -38,12 +38,12 @@ CANONICAL_ROLLOUT_REQUEST_KEYS: frozenset[str] = frozenset(
     }
 )
 
-# Far beyond any use, and still small enough for every clock and socket of the platform.
+# Small enough for every clock and socket of the platform.
 _LONGEST_SECONDS = 1e9
 _LONGEST_IDEMPOTENCY_KEY = 255
 _BATCH_LISTS = ("rollouts", "requests")
 _LARGEST_BATCH = 1000
-# A key that is longer is no misspelt one.
+# A longer key is not a misspelt one.
 _LONGEST_KEY = 40
 _NONE: AbstractSet[str] = frozenset()
 _LOG = logging.getLogger("synth_pools")
@@ -67,8 +67,8 @@ def validate_pool_rollout_request(
     """Refuse a rollout request with keys that the service does not know.
 
     Args:
-        request: The request; its values are not looked at.
-        context: What is being done, for the message.
+        request: The request; its values are not checked.
+        context: Name of the action in the message.
 
     Raises:
         RequestValidationError: ``request`` is not a mapping, or has other keys than
@@ -89,7 +89,7 @@ def path_segment(value: str, name: str) -> str:
 
     Raises:
         RequestValidationError: It is not a string, is empty or blank, or is ``.`` or ``..``, which
-            would make the URL mean something else. ``name`` is what the message calls it.
+            would change the meaning of the URL. The message calls it ``name``.
     """
     text = _plain_text(value, name)
     if not text.strip():
@@ -100,7 +100,7 @@ def path_segment(value: str, name: str) -> str:
 
 
 def query_text(value: str | None, name: str) -> str | None:
-    """Check a query parameter's text; None for one that is not sent.
+    """Check a query parameter's text; None for a parameter that is not sent.
 
     Raises:
         RequestValidationError: It is neither a string nor None.
@@ -109,7 +109,7 @@ def query_text(value: str | None, name: str) -> str | None:
 
 
 def query_int(value: int | None, name: str) -> int | None:
-    """Check a query parameter's number; None for one that is not sent.
+    """Check a query parameter's number; None for a parameter that is not sent.
 
     Raises:
         RequestValidationError: It is neither an integer nor None.
@@ -154,7 +154,7 @@ def check_seconds(value: float, name: str, *, error: Refusal = RequestValidation
     """
     if isinstance(value, bool) or not isinstance(value, int | float):
         raise error(f"{name} must be a number of seconds, not {type(value).__name__}")
-    # Written so that NaN is refused too.
+    # In this order NaN is refused, too.
     if not 0 < value <= _LONGEST_SECONDS:
         raise error(
             f"{name} must be a positive, finite number of seconds, at most {_LONGEST_SECONDS:.0f}"
@@ -163,14 +163,14 @@ def check_seconds(value: float, name: str, *, error: Refusal = RequestValidation
 
 
 def format_seconds(seconds: float) -> str:
-    """Write a number of seconds for a message, no more exactly than a reader wants it."""
+    """Format a number of seconds for a message, rounded to what a reader needs."""
     return f"{seconds:.2g}" if seconds < 1 else f"{round(seconds, 1):.15g}"
 
 
 def check_limit(
     value: float | None, name: str, *, error: Refusal = RequestValidationError
 ) -> float | None:
-    """Check a time limit: a number of seconds as `check_seconds` takes it, or None for no limit."""
+    """Check a time limit in seconds, like `check_seconds`; None for no limit."""
     return None if value is None else check_seconds(value, name, error=error)
 
 
@@ -218,10 +218,10 @@ def check_count(
 
 
 def check_choice(value: str, name: str, choices: tuple[str, ...]) -> str:
-    """Check a word against the allowed ones.
+    """Check a word against the allowed choices.
 
     Raises:
-        RequestValidationError: It is none of them.
+        RequestValidationError: It is not a choice.
     """
     if not isinstance(value, str) or value not in choices:
         allowed = " or ".join(repr(choice) for choice in choices)
@@ -230,17 +230,17 @@ def check_choice(value: str, name: str, choices: tuple[str, ...]) -> str:
 
 
 def rollout_batch(request: Mapping[str, Any]) -> dict[str, Any]:
-    """Check the shape of a batch of rollouts; the rollouts are for the service to check.
+    """Check the shape of a batch of rollouts; the service checks each rollout.
 
     Raises:
         RequestValidationError: ``request`` is not a mapping, has neither ``rollouts`` nor
-            ``requests``, or one of these is no list of at most 1000 mappings.
+            ``requests``, or one of these is not a list of at most 1000 mappings.
     """
     context = "create_rollout_batch: "
     _check_mapping(request, f"{context}request")
     lists = {name: request[name] for name in _BATCH_LISTS if request.get(name) is not None}
     if not lists and not any(name in request for name in _BATCH_LISTS):
-        # The service would take it for an empty one, whatever was misspelt.
+        # The service would read a misspelt key as an empty batch.
         raise RequestValidationError(f"{context}request has neither {' nor '.join(_BATCH_LISTS)}")
     body = dict(request)
     for name, rollouts in lists.items():
@@ -253,7 +253,9 @@ def rollout_batch(request: Mapping[str, Any]) -> dict[str, Any]:
             )
         for index, rollout in enumerate(rollouts):
             _check_mapping(rollout, f"{context}{name}[{index}]")
-        body[name] = [one if isinstance(one, dict) else dict(one) for one in rollouts]
+        body[name] = [
+            rollout if isinstance(rollout, dict) else dict(rollout) for rollout in rollouts
+        ]
     return body
 
 
@@ -266,9 +268,11 @@ def request_of_pool(
         RequestValidationError: It is not a mapping, or names another pool.
     """
     _check_mapping(request, f"{context}: request")
-    named = request.get("pool_id")
-    if named is not None and named != pool_id:
-        raise RequestValidationError(f"{context}: pool_id is {pool_id!r}, and {named!r} in it")
+    other_pool_id = request.get("pool_id")
+    if other_pool_id is not None and other_pool_id != pool_id:
+        raise RequestValidationError(
+            f"{context}: pool_id is {pool_id!r}, and {other_pool_id!r} in it"
+        )
     return {**request, "pool_id": pool_id}
 
 
@@ -286,7 +290,7 @@ def batch_of_pool(pool_id: str, request: Mapping[str, Any]) -> dict[str, Any]:
 
 
 def request_body(request: Mapping[str, Any]) -> Any:
-    """Wrap ``request`` for the generated request builders, whatever their model is.
+    """Wrap ``request`` for the generated request builders, independent of their model.
 
     Raises:
         RequestValidationError: It is not a mapping.
@@ -296,23 +300,23 @@ def request_body(request: Mapping[str, Any]) -> Any:
 
 
 def definition_body(
-    request: Mapping[str, Any], known: AbstractSet[str], tasks: AbstractSet[str] = _NONE
+    request: Mapping[str, Any], known_keys: AbstractSet[str], tasks: AbstractSet[str] = _NONE
 ) -> Any:
     """Wrap the definition of a pool or task, or a part of one, for the request builders.
 
-    A key that is one or two letters from a known one, or has other capitals, is sent, and logged: a
-    newer service may know it, but most often it is misspelt.
+    A key that differs from a known one in one or two letters, or in its capitals, is sent and
+    logged: a newer service may know it, but most often it is misspelt.
 
     Args:
         request: The definition.
-        known: The keys that the document names.
-        tasks: The same for the tasks in it.
+        known_keys: The keys that the document names.
+        tasks: The keys that the document names for the tasks in it.
 
     Raises:
         RequestValidationError: It is not a mapping.
     """
     body = request_body(request)
-    _warn_of_misspelt(request, known, "")
+    _warn_of_misspelt(request, known_keys, "")
     listed = request.get("tasks") if tasks else None
     for index, task in enumerate(listed if isinstance(listed, list | tuple) else ()):
         if isinstance(task, Mapping):
@@ -320,35 +324,37 @@ def definition_body(
     return body
 
 
-def _warn_of_misspelt(request: Mapping[str, Any], known: AbstractSet[str], where: str) -> None:
+def _warn_of_misspelt(request: Mapping[str, Any], known_keys: AbstractSet[str], where: str) -> None:
     for key in request:
-        if not isinstance(key, str) or key in known or len(key) > _LONGEST_KEY:
+        if not isinstance(key, str) or key in known_keys or len(key) > _LONGEST_KEY:
             continue
         word = key.casefold()
-        near = [(letters, name) for name in known if (letters := _nearness(word, name)) is not None]
-        if near:
-            _LOG.warning("%s%s is sent, but not known: is %s meant?", where, key, min(near)[1])
+        similar = [
+            (letters, name) for name in known_keys if (letters := _nearness(word, name)) is not None
+        ]
+        if similar:
+            _LOG.warning("%s%s is sent, but not known: is %s meant?", where, key, min(similar)[1])
 
 
 def _nearness(word: str, name: str) -> int | None:
-    """Count the letters between a word and a name; None where they are too many for a mistake.
+    """Count the letters between a word and a name; None if they are too many for a mistake.
 
-    One letter for each three of the shorter word, and two at most: a short word has too many
-    others near it that are meant, as ``id`` has ``uid`` and ``idx``.
+    A mistake is one letter for each three of the shorter word, and two at most: many short words
+    are intended and differ little, such as ``id``, ``uid`` and ``idx``.
     """
     letters = edit_distance(word, name)
     return letters if letters <= min(2, len(word) // 3, len(name) // 3) else None
 
 
-def edit_distance(one: str, other: str) -> int:
-    """Count the letters to insert, remove, replace or swap until two words are one."""
+def edit_distance(first: str, second: str) -> int:
+    """Count the letters to insert, remove, replace or swap until two words are equal."""
     before: list[int] = []
-    row = list(range(len(other) + 1))
-    for i, letter in enumerate(one, 1):
+    row = list(range(len(second) + 1))
+    for i, letter in enumerate(first, 1):
         earlier, before, row = before, row, [i]
-        for j, wanted in enumerate(other, 1):
-            cost = min(before[j] + 1, row[j - 1] + 1, before[j - 1] + (letter != wanted))
-            if i > 1 and j > 1 and letter == other[j - 2] and one[i - 2] == wanted:
+        for j, target in enumerate(second, 1):
+            cost = min(before[j] + 1, row[j - 1] + 1, before[j - 1] + (letter != target))
+            if i > 1 and j > 1 and letter == second[j - 2] and first[i - 2] == target:
                 cost = min(cost, earlier[j - 2] + 1)
             row.append(cost)
     return row[-1]
@@ -372,8 +378,8 @@ def encode_json(body: Any) -> bytes:
     """Encode ``body`` as compact UTF-8 JSON.
 
     Raises:
-        RequestValidationError: JSON has no word for a value in it (NaN, infinity, a set, a date);
-            the message says where it stands.
+        RequestValidationError: JSON cannot express a value in it (NaN, infinity, a set, a date);
+            the message gives its place.
     """
     try:
         return _dumps(body)
@@ -397,15 +403,15 @@ def _problem(error: Exception) -> str:
 
 def _find_unencodable(body: Any, problem: str) -> tuple[str, str]:
     """Find the first value that cannot be encoded on its own, and the reason."""
-    where, value, passed = "request", body, set[int]()
-    while isinstance(value, dict | list | tuple) and id(value) not in passed:
-        passed.add(id(value))
+    where, value, visited = "request", body, set[int]()
+    while isinstance(value, dict | list | tuple) and id(value) not in visited:
+        visited.add(id(value))
         pairs = value.items() if isinstance(value, dict) else enumerate(value)
         for key, inner in pairs:
-            found = _why_not(inner)
-            if found is not None:
+            reason = _why_not(inner)
+            if reason is not None:
                 step = f".{key}" if isinstance(value, dict) else f"[{key}]"
-                where, value, problem = where + step, inner, found
+                where, value, problem = where + step, inner, reason
                 break
         else:
             break
@@ -428,7 +434,7 @@ def _check_mapping(request: object, name: str) -> None:
 def _plain_text(value: object, name: str, error: Refusal = RequestValidationError) -> str:
     if not isinstance(value, str):
         raise error(f"{name} must be a string, not {type(value).__name__}")
-    # Members of string enumerations print as their name: what is meant is what they are equal to.
+    # A member of a string enumeration prints as its name, but is equal to its value.
     text = str.__str__(value)
     if not text.isascii() and any("\ud800" <= character <= "\udfff" for character in text):
         raise error(f"{name} holds half of a surrogate pair")

@@ -41,8 +41,8 @@ _count = partial(check_count, error=ConfigurationError)
 _callback = partial(check_callback, error=ConfigurationError)
 _key = partial(check_idempotency_key, error=ConfigurationError)
 
-# What the client says itself, or what decides where a request ends.
-_OURS = {
+# Headers that the client sets itself, or that would change the route of a request.
+_RESERVED = {
     "accept",
     "authorization",
     "connection",
@@ -56,7 +56,7 @@ _OURS = {
 
 
 class NotGiven(Enum):
-    """Type of `NOT_GIVEN`: for some options None has a meaning."""
+    """Type of `NOT_GIVEN`, for options whose None has a meaning."""
 
     NOT_GIVEN = "keep"
 
@@ -73,15 +73,15 @@ class ClientConfig:
 
     Attributes:
         api_key: The bearer key.
-        base_url: Where the service is, without a trailing slash, ``/v1`` or ``/api``.
+        base_url: URL of the service, without a trailing slash, ``/v1`` or ``/api``.
         timeout: Time limit in seconds of each of connecting, sending and waiting, per attempt.
-        max_retries: How often a request may be repeated.
+        max_retries: Most repetitions of a request.
         deadline: Most seconds that a call lasts, with all its attempts; None for no limit.
         stream_idle_timeout: Most seconds of silence on an event stream.
-        headers: Headers of the caller's own.
-        idempotency_key: The key of rollouts that are created without one.
-        on_request: Called with each attempt before it is sent.
-        on_response: Called with how each attempt ended.
+        headers: Additional headers of the caller.
+        idempotency_key: Default key of new rollouts.
+        on_request: Called before each attempt.
+        on_response: Called after each attempt.
     """
 
     api_key: Secret
@@ -97,9 +97,9 @@ class ClientConfig:
 
 
 def configuration_of(client: object) -> object:
-    """Return a client's configuration; None for None; the class of anything that is no client.
+    """Return a client's configuration; None for None, the class of any other object.
 
-    Like `Secret.of` it judges nothing, since what it is given may be a key in the wrong place.
+    Like `Secret.of` it raises nothing, since its argument may be a key in the wrong place.
     """
     if client is None:
         return None
@@ -125,8 +125,8 @@ def resolve_config(
     """Resolve arguments, environment and defaults into one configuration.
 
     Args:
-        adopted: The configuration of another client, by `configuration_of`, in the place of all
-            other arguments.
+        adopted: Configuration of another client, by `configuration_of`, in place of all other
+            arguments.
         api_key: See `ClientConfig`; else from the environment.
         backend_base: Base URL; else ``base_url``, else from the environment, else the default.
         base_url: Another name of ``backend_base``.
@@ -173,12 +173,12 @@ def resolve_config(
     return adopted
 
 
-def _resolve_api_key(given: Secret | None) -> Secret:
+def _resolve_api_key(api_key: Secret | None) -> Secret:
     name = "api_key"
-    if given is None or given.is_empty():
-        given = Secret.of(os.environ.get(API_KEY_VARIABLE))
+    if api_key is None or api_key.is_empty():
+        api_key = Secret.of(os.environ.get(API_KEY_VARIABLE))
         name = API_KEY_VARIABLE
-    secret = given.stripped() if given is not None else None
+    secret = api_key.stripped() if api_key is not None else None
     if secret is None or secret.is_empty():
         raise ConfigurationError(
             f"an API key is needed: pass api_key=... or set the environment variable "
@@ -207,7 +207,7 @@ def _resolve_base_url(backend_base: str | None, base_url: str | None) -> str:
 
 
 def _normalise_base_url(name: str, value: str) -> str:
-    # The value itself is never shown: keys have been pasted here, and passwords before an `@`.
+    # No message contains the value: users paste keys here, and passwords before an `@`.
     if any(character <= " " or character == "\x7f" for character in value):
         raise ConfigurationError(f"{name} must not hold white space or control characters")
     try:
@@ -281,7 +281,7 @@ def _merge(
 
 
 def _check_header(name: object, value: object) -> None:
-    # A value may be a secret of the caller's: no message shows one.
+    # A value may be a secret of the caller: no message contains it.
     if not isinstance(name, str) or not isinstance(value, str):
         raise ConfigurationError("headers must have strings as names and as values")
     if not name or not all(
@@ -290,7 +290,7 @@ def _check_header(name: object, value: object) -> None:
         raise ConfigurationError("headers must have names of letters, digits and hyphens")
     if not name.isascii() or not all(" " <= character <= "~" for character in value):
         raise ConfigurationError(f"headers: {name!r} must hold only printable ASCII characters")
-    if name.lower() in _OURS:
+    if name.lower() in _RESERVED:
         raise ConfigurationError(f"headers must not hold {name!r}: the client sets it itself")
     if name.lower() == "idempotency-key":
         raise ConfigurationError(f"headers must not hold {name!r}: use idempotency_key=...")

@@ -16,8 +16,8 @@ class RequestInfo:
         operation: The operation's id, such as ``get_pool``.
         method: Verb.
         path: Path of the URL, without the query.
-        attempt: 1 for the first one of a call.
-        headers: What is sent, without the authorization.
+        attempt: Number of the attempt; 1 for the first.
+        headers: Headers of the request, without the authorization.
     """
 
     operation: str
@@ -35,12 +35,12 @@ class ResponseInfo:
         operation: The operation's id, such as ``get_pool``.
         method: Verb.
         path: Path of the URL, without the query.
-        attempt: 1 for the first one of a call.
-        seconds: How long it took, until the answer was read; of an event stream, until it began.
-        status_code: The status that was answered; None if no complete answer came.
-        request_id: What to name when asking the service's operators; None if it gave none.
-        headers: Headers of the answer; empty if none came.
-        error: What the attempt failed with; None if it did not.
+        attempt: Number of the attempt; 1 for the first.
+        seconds: Duration until the answer was read, or until an event stream began.
+        status_code: Status of the answer; None without a complete answer.
+        request_id: Id of the request for the service's operators; None without one.
+        headers: Headers of the answer; empty without an answer.
+        error: Error of a failed attempt; None for a successful one.
     """
 
     operation: str

@@ -1,4 +1,4 @@
-"""Items and next cursor of a page of a list, in every shape of the wire: pure."""
+"""Items and next cursor of a page of a list, in every shape of the wire. Pure, no I/O."""
 
 from __future__ import annotations
 
@@ -28,16 +28,16 @@ def page_items(page: Any, resource: str) -> list[Any]:
     )
 
 
-def next_cursor(page: Any, given: str | None) -> str | None:
+def next_cursor(page: Any, previous: str | None) -> str | None:
     """Return the cursor of the next page; None after the last one.
 
-    Some services repeat the cursor that they were given when there is nothing more.
+    Some services repeat the cursor of the request after the last page.
     """
     if not isinstance(page, dict):
         return None
     cursor = page["next_cursor"] if "next_cursor" in page else page.get("cursor")
     if isinstance(cursor, int) and not isinstance(cursor, bool):
         cursor = str(cursor)
-    if not isinstance(cursor, str) or not cursor or cursor == given:
+    if not isinstance(cursor, str) or not cursor or cursor == previous:
         return None
     return cursor

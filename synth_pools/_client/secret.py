@@ -1,9 +1,9 @@
 """Secret values: kept out of repr, str, copies, pickles, messages and tracebacks.
 
 An exception keeps the frames that it passed through alive, and frames of an HTTP library hold the
-headers of the request in local variables. A report of an error that prints local variables would
-print the key. So our exceptions are raised in the place of the originals, and what has to pass
-through unchanged loses its frames first.
+headers of the request in local variables. An error report with local variables would contain the
+key. So our exceptions are raised in place of the originals, and exceptions that pass through
+unchanged lose their frames first.
 """
 
 from __future__ import annotations
@@ -11,15 +11,15 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Any, NoReturn
 
-# Shorter keys are as likely to be an ordinary word in a server's answer.
+# A shorter key may be an ordinary word in a server's answer.
 _SHORTEST_REDACTED_KEY = 8
 _MASK = "**********"
 
 
 class Secret:
-    """Value that `repr`, `str`, `vars`, copies and pickles do not show.
+    """Value hidden from `repr`, `str`, `vars`, copies and pickles.
 
-    It is kept in a closure and not in an attribute, so that walking an object graph does not find
+    A closure holds it instead of an attribute, so that a walk over an object graph does not find
     it. Only `reveal` returns it.
     """
 
@@ -27,17 +27,17 @@ class Secret:
     _reveal: Callable[[], Any]
 
     def __init__(self, value: Any) -> None:
-        # Takes anything and judges nothing: an exception raised while the plain value is in a
-        # local variable would carry it in its traceback. `problem` says what is wrong with it.
+        # Accepts anything: the traceback of an exception raised here would contain the plain value.
+        # `problem` checks it.
         self._reveal = lambda: value
 
     @classmethod
     def of(cls, value: Any) -> Secret | None:
-        """Wrap ``value``; None and what is wrapped already stay as they are."""
+        """Wrap ``value``; return None and a `Secret` unchanged."""
         return value if value is None or isinstance(value, Secret) else cls(value)
 
     def reveal(self) -> str:
-        """Return the plain value. Never keep it in a variable of a function that may raise."""
+        """Return the plain value. Never store it in a variable of a function that may raise."""
         value: str = self._reveal()
         return value
 
@@ -57,7 +57,7 @@ class Secret:
         return None
 
     def redact(self, text: str) -> str:
-        """Mask the secret in ``text`` that came from somewhere else."""
+        """Mask the secret in a foreign text."""
         if len(self.reveal()) < _SHORTEST_REDACTED_KEY:
             return text
         return text.replace(self.reveal(), _MASK)
@@ -69,29 +69,29 @@ class Secret:
         return data.replace(self.reveal().encode(), _MASK.encode())
 
     def redact_json(self, value: Any) -> Any:
-        """Mask the secret in a JSON value, names included, however its text escaped it.
+        """Mask the secret in a JSON value, names included, independent of escapes in its text.
 
         Returns:
-            The value itself where the secret is not in it.
+            The value itself if it does not contain the secret.
         """
-        pending, found = [value], False
-        while pending and not found:
+        pending, is_present = [value], False
+        while pending and not is_present:
             current = pending.pop()
             if isinstance(current, str):
-                found = self.redact(current) != current
+                is_present = self.redact(current) != current
             elif isinstance(current, dict):
                 pending += [*current, *current.values()]
             elif isinstance(current, list):
                 pending += current
-        return self._masked(value) if found else value
+        return self._masked(value) if is_present else value
 
     def _masked(self, value: Any) -> Any:
         if isinstance(value, str):
             return self.redact(value)
         if isinstance(value, list):
-            return [self._masked(each) for each in value]
+            return [self._masked(item) for item in value]
         if isinstance(value, dict):
-            return {self.redact(name): self._masked(each) for name, each in value.items()}
+            return {self.redact(name): self._masked(item) for name, item in value.items()}
         return value
 
     def __repr__(self) -> str:
@@ -103,7 +103,7 @@ class Secret:
     def __eq__(self, other: object) -> bool:
         if not isinstance(other, Secret):
             return NotImplemented
-        # 1 ms: most keys are compared with none.
+        # 1 ms, saved by most clients, which compare no keys.
         import hmac
 
         return hmac.compare_digest(
@@ -125,14 +125,14 @@ class Secret:
 
 
 def strip_tracebacks(error: BaseException) -> BaseException:
-    """Remove the tracebacks of ``error`` and of all that it refers to, and return it."""
+    """Remove the tracebacks of ``error`` and of its causes and contexts, and return it."""
     pending: list[BaseException | None] = [error]
-    seen: set[int] = set()
+    visited: set[int] = set()
     while pending:
         current = pending.pop()
-        if current is None or id(current) in seen:
+        if current is None or id(current) in visited:
             continue
-        seen.add(id(current))
+        visited.add(id(current))
         current.__traceback__ = None
         pending += [current.__cause__, current.__context__]
         if isinstance(current, BaseExceptionGroup):

@@ -1,7 +1,7 @@
 """Typed access: argument checks and parsing of answers.
 
-Pure, no I/O. What the generated methods are given is checked as strictly as by the methods that
-take plain JSON, and by the same rules.
+Pure, no I/O. Arguments of the generated methods are checked by the same rules as those of the
+methods that take plain JSON.
 """
 
 from __future__ import annotations
@@ -21,7 +21,7 @@ from synth_pools.errors import DecodeError, RequestValidationError
 
 T = TypeVar("T")
 
-# A value with what it has to be an instance of.
+# A value, and the type that it must have.
 Argument = tuple[type, Any]
 
 _EXCERPT = 200
@@ -33,7 +33,7 @@ def check_arguments(
     """Check all arguments, and return them by name; None stays None.
 
     Raises:
-        RequestValidationError: One cannot be sent; the message names it.
+        RequestValidationError: An argument cannot be sent; the message names it.
     """
     checked: dict[str, Any] = {name: path_segment(value, name) for name, value in path.items()}
     checked |= {name: _query(name, *argument) for name, argument in query.items()}
@@ -45,8 +45,8 @@ def check_body(body: Argument) -> Any:
     """Check a model, and return it as a generated request builder takes it; None stays None.
 
     Raises:
-        RequestValidationError: It is not the model that the operation takes, or holds something in
-            the place of a model; the message says what.
+        RequestValidationError: It is not the model that the operation takes, or one of its parts
+            is not a model; the message names the problem.
     """
     kind, value = body
     if value is None or kind is object:
@@ -65,12 +65,14 @@ def check_body(body: Argument) -> Any:
     )
 
 
-def parse(parser: Callable[[Any], T], answer: Any, *, what: str, redact: Callable[[str], str]) -> T:
+def parse(
+    parser: Callable[[Any], T], answer: Any, *, subject: str, redact: Callable[[str], str]
+) -> T:
     """Parse an answer into its model.
 
     Raises:
-        DecodeError: ``answer`` is not what the document promises. The plain JSON is still to be had
-            from the method of the same name on the client itself.
+        DecodeError: ``answer`` does not fit the document. The method of the same name on the client
+            itself still returns the plain JSON.
     """
     try:
         return parser(answer)
@@ -79,7 +81,7 @@ def parse(parser: Callable[[Any], T], answer: Any, *, what: str, redact: Callabl
     except (AttributeError, TypeError, ValueError) as error:
         problem = str(error)
     raise DecodeError(
-        f"{what} does not fit its model: {redact(problem)}",
+        f"{subject} does not fit its model: {redact(problem)}",
         excerpt=redact(json.dumps(answer, ensure_ascii=False))[:_EXCERPT],
     )
 

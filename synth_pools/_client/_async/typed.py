@@ -42,7 +42,9 @@ class AsyncTypedCalls(AsyncOperations):
             arguments["body"] = check_body(body)
         answer = await self._transport.request(operation, _request(build, arguments))
         secret = self._transport.config.api_key
-        return parse(parse_answer, answer, what=f"the answer of {operation}", redact=secret.redact)
+        return parse(
+            parse_answer, answer, subject=f"the answer of {operation}", redact=secret.redact
+        )
 
     async def content(
         self,
@@ -99,7 +101,7 @@ class AsyncModelStream(AsyncCloseable, Generic[T]):
 
     async def __anext__(self) -> T:
         event = await self._events.__anext__()
-        return parse(self._parse, event, what=self._subject, redact=self._redact)
+        return parse(self._parse, event, subject=self._subject, redact=self._redact)
 
     async def aclose(self) -> None:
         """End the stream and release its connection. Can be repeated."""

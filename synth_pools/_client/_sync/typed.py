@@ -45,7 +45,9 @@ class TypedCalls(Operations):
             arguments["body"] = check_body(body)
         answer = self._transport.request(operation, _request(build, arguments))
         secret = self._transport.config.api_key
-        return parse(parse_answer, answer, what=f"the answer of {operation}", redact=secret.redact)
+        return parse(
+            parse_answer, answer, subject=f"the answer of {operation}", redact=secret.redact
+        )
 
     def content(
         self,
@@ -102,7 +104,7 @@ class ModelStream(Closeable, Generic[T]):
 
     def __next__(self) -> T:
         event = self._events.__next__()
-        return parse(self._parse, event, what=self._subject, redact=self._redact)
+        return parse(self._parse, event, subject=self._subject, redact=self._redact)
 
     def close(self) -> None:
         """End the stream and release its connection. Can be repeated."""

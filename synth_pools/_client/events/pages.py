@@ -1,4 +1,4 @@
-"""Pages of events and of lines, and where to go on after one: pure."""
+"""Ends of pages of events and of output lines. Pure, no I/O."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from typing import Any, NamedTuple
 from synth_pools._client.events.position import is_final, is_pool_over
 from synth_pools.errors import DecodeError
 
-# What may still add events to a rollout that has ended.
+# Work that may still add events to an ended rollout.
 _PENDING = ("cleanup_pending", "publication_pending", "inference_pending")
 
 
@@ -16,9 +16,9 @@ class PageEnd(NamedTuple):
     """End of a page, and what follows it.
 
     Attributes:
-        next_sequence: Where the next one begins.
-        has_more: Whether it can be had at once.
-        is_last: Whether there will be none.
+        next_sequence: Position of the next page.
+        has_more: True if the next page is available now.
+        is_last: True if there is no next page.
     """
 
     next_sequence: int
@@ -27,14 +27,14 @@ class PageEnd(NamedTuple):
 
 
 def end_of_page(page: Any, after_sequence: int) -> PageEnd:
-    """Read where a page of events ends.
+    """Read the end of a page of events.
 
     Args:
-        page: The page, as it came.
-        after_sequence: Where it was to begin.
+        page: The page.
+        after_sequence: Position that the page was requested for.
 
     Raises:
-        DecodeError: It is none, or whoever follows it would go round in circles.
+        DecodeError: It is not a page, or does not advance the position.
     """
     problem = _problem(page, after_sequence)
     if problem is not None:
@@ -49,9 +49,9 @@ class LogPageEnd(NamedTuple):
     """End of a page of the output of processes, and what follows it.
 
     Attributes:
-        next_cursor: Where the next one begins.
-        has_more: Whether it can be had at once.
-        is_last: Whether there will be none.
+        next_cursor: Position of the next page.
+        has_more: True if the next page is available now.
+        is_last: True if there is no next page.
     """
 
     next_cursor: str
@@ -60,13 +60,13 @@ class LogPageEnd(NamedTuple):
 
 
 def end_of_log_page(page: Any) -> LogPageEnd:
-    """Read where a page of the output of processes ends.
+    """Read the end of a page of the output of processes.
 
     Args:
-        page: The page, as it came.
+        page: The page.
 
     Raises:
-        DecodeError: It is none.
+        DecodeError: It is not a page.
     """
     problem = None
     if not isinstance(page, dict) or not isinstance(page.get("lines"), list):
@@ -80,7 +80,7 @@ def end_of_log_page(page: Any) -> LogPageEnd:
         raise DecodeError(f"a page of lines {problem}", excerpt=excerpt)
     processes = page.get("processes")
     runs = isinstance(processes, list) and any(
-        isinstance(one, dict) and one.get("running") is True for one in processes
+        isinstance(process, dict) and process.get("running") is True for process in processes
     )
     is_last = is_pool_over(page) and not runs and not page["has_more"]
     return LogPageEnd(page["next_cursor"], page["has_more"], is_last)

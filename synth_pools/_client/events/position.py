@@ -1,9 +1,9 @@
-"""Position in a rollout's events, and detection of repeated events: pure, no I/O.
+"""Position in a rollout's events, and detection of repeated events. Pure, no I/O.
 
-A stream that broke is asked for again after the last event that had an id. What the service then
-sends may begin right after it, at it, or, where the service knows no positions, at the very first
-event; and events without ids can be told apart by nothing but their place. So after a break the
-events are sifted until the first new one is there.
+After a break the stream is requested again after the last event with an id. The service may then
+begin right after that event, at it, or, without support for positions, at the first event. Events
+without ids differ only in their place. So after a break the events are sifted up to the first new
+one.
 """
 
 from __future__ import annotations
@@ -23,14 +23,14 @@ TERMINAL_EVENTS = frozenset(
     {"rollout.completed", "rollout.failed", "rollout.cancelled", "rollout.succeeded"}
 )
 FINAL_STATES = frozenset({"completed", "failed", "cancelled", "succeeded", "error"})
-# Of a pool that is no more.
+# States of a pool that is gone.
 LOST_STATES = frozenset({"archived", "deleted"})
 _HEARTBEAT = "heartbeat"
 
 
-def is_final(thing: dict[str, Any]) -> bool:
+def is_final(answer: dict[str, Any]) -> bool:
     """Check that a rollout, or its summary, is in a final state."""
-    state = thing.get("status", thing.get("state"))
+    state = answer.get("status", answer.get("state"))
     return isinstance(state, str) and state in FINAL_STATES
 
 
@@ -40,7 +40,7 @@ def is_pool_over(pool: dict[str, Any]) -> bool:
 
 
 def event_name(event: Any, kind: str = "message") -> str:
-    """Return the event's type: by the service's own object, else by the stream."""
+    """Return the type of an event, from the service's own object, else from the stream."""
     if isinstance(event, dict):
         name = event.get("event")
         if isinstance(name, str):
@@ -49,7 +49,7 @@ def event_name(event: Any, kind: str = "message") -> str:
 
 
 def event_type(kind: str, data: str) -> str:
-    """Return the type of an undecoded event, which is decoded only if the stream names none."""
+    """Return the type of an undecoded event, decoded only if the stream names no type."""
     if kind != "message":
         return kind
     try:
@@ -62,14 +62,14 @@ class Position:
     """Position of a reader in the events of a rollout.
 
     Args:
-        cursor: Where to begin; None for the first event.
+        cursor: Position to begin at; None for the first event.
 
     Attributes:
-        cursor: What to ask the service to go on after; None for nothing.
-        events: How many events were new.
-        steady: Whether the next event is new without a look, if it has an id of the stream's own.
-            Such an event is noted, which is quick, by setting `cursor` and `text` and counting it.
-        text: The data of the last event that was noted in this way.
+        cursor: Position that the service can resume after; None without one.
+        events: Number of new events.
+        steady: True if the next event with an id of the stream is certainly new. The reader then
+            notes it quickly, by setting `cursor` and `text` and counting it.
+        text: Data of the last event that was noted in this way.
     """
 
     __slots__ = (
@@ -92,7 +92,7 @@ class Position:
         self._first_id: str | None = None
         self._sequence: int | None = None
         self._ordered = True
-        # Events since `cursor`, heartbeats apart: a service need not repeat those.
+        # Events since `cursor` without heartbeats, which a service need not repeat.
         self._since = 0
         self._sifting = False
         self._skip = 0
@@ -101,7 +101,7 @@ class Position:
         self.text = ""
 
     def reconnected(self) -> None:
-        """Note that the stream is read again, from `cursor` on."""
+        """Note a new connection, which resumes at `cursor`."""
         self._catch_up()
         self.steady = False
         self._sifting = True
@@ -109,41 +109,41 @@ class Position:
         self._until = None
 
     def is_new(self, event: Any, stream_id: str, kind: str) -> bool:
-        """Check that an event was not seen before, and move the position behind it.
+        """Check that an event is not a repetition, and move the position behind it.
 
         Args:
             event: The service's object.
-            stream_id: The id that the stream gave this event; empty for none.
-            kind: The type that the stream gave it.
+            stream_id: Id of the event in the stream; empty for none.
+            kind: Type of the event in the stream.
         """
         self._catch_up()
-        own, sequence = stream_id or _id(event, ""), _sequence(event)
-        if self._sifting and not self._sift(event, own, sequence, kind):
+        event_id, sequence = stream_id or _id(event, ""), _sequence(event)
+        if self._sifting and not self._sift(event, event_id, sequence, kind):
             return False
         self.events += 1
         self._note_sequence(sequence)
-        self.steady = own is not None
-        if own is not None:
+        self.steady = event_id is not None
+        if event_id is not None:
             if self._first_id is None:
-                self._first_id = own
-            self.cursor = own
+                self._first_id = event_id
+            self.cursor = event_id
             self._since = 0
         elif event_name(event, kind) != _HEARTBEAT:
             self._since += 1
         return True
 
     def is_at(self, event: Any) -> bool | None:
-        """Compare `event` with the one right before the position; None if that cannot be told."""
+        """Check that `event` is right before the position; None if that is unknown."""
         self._catch_up()
-        own, sequence = _id(event, ""), _sequence(event)
-        if own is not None and self.cursor is not None and self._since == 0:
-            return own == self.cursor
+        event_id, sequence = _id(event, ""), _sequence(event)
+        if event_id is not None and self.cursor is not None and self._since == 0:
+            return event_id == self.cursor
         if sequence is not None and self._sequence is not None:
             return sequence == self._sequence
         return None
 
     def _catch_up(self) -> None:
-        """Note the sequence numbers of events that were counted without being read."""
+        """Note the sequence number of an event that was counted without being read."""
         if self.text:
             try:
                 event = json.loads(self.text)
@@ -158,27 +158,26 @@ class Position:
                 self._ordered = False
             self._sequence = sequence
 
-    def _sift(self, event: Any, own: str | None, sequence: int | None, kind: str) -> bool:
+    def _sift(self, event: Any, event_id: str | None, sequence: int | None, kind: str) -> bool:
         if event_name(event, kind) in TERMINAL_EVENTS:
-            # Nobody reads on after one: it is new, though its number be that of an older event, as
-            # from a server that lost its count.
+            # A last event is new even with an old number, as from a server that lost its count.
             self._sifting = False
             return True
         if self._until is not None:
-            # The service began at the beginning: all is known up to where the reader was.
-            if own == self._until:
+            # The service started at the first event: all events up to `_until` are repetitions.
+            if event_id == self._until:
                 self._until = None
             return False
-        if own is not None and self._first_id is not None:
-            if own == self.cursor:
+        if event_id is not None and self._first_id is not None:
+            if event_id == self.cursor:
                 return False
-            if own == self._first_id:
+            if event_id == self._first_id:
                 self._until = self.cursor
                 return False
         if sequence is not None and self._sequence is not None and self._ordered:
             if sequence <= self._sequence:
                 return False
-        elif own is None:
+        elif event_id is None:
             if event_name(event, kind) == _HEARTBEAT:
                 return False
             if self._skip > 0:
@@ -189,26 +188,26 @@ class Position:
 
 
 class PoolPosition(Position):
-    """Position of a reader in the events of a pool, each of which has an id of the stream's own.
+    """Position of a reader in the events of a pool, which all have ids in the stream.
 
     Args:
-        cursor: Where to begin; None for what the call says.
+        cursor: Position to begin at; None for the start that the call requests.
     """
 
     __slots__ = ()
 
     def reconnected(self) -> None:
-        """Note that the stream is read again, from `cursor` on."""
+        """Note a new connection, which resumes at `cursor`."""
         self.steady = False
         self.text = ""
 
     def is_new(self, event: Any, stream_id: str, kind: str) -> bool:
-        """Check that an event is not the last one that was seen, and move the position behind it.
+        """Check that an event does not repeat the last one, and move the position behind it.
 
         Args:
             event: The service's object.
-            stream_id: The id that the stream gave this event; empty where it gave none.
-            kind: The type that the stream gave it.
+            stream_id: Id of the event in the stream; empty for none.
+            kind: Type of the event in the stream.
         """
         del event, kind
         if stream_id and stream_id == self.cursor:
@@ -219,7 +218,7 @@ class PoolPosition(Position):
         return True
 
     def is_at(self, event: Any) -> bool | None:
-        """Return None: no event of a pool says that it is the last one."""
+        """Return None: no event of a pool is marked as the last one."""
         del event
         return None
 
@@ -231,13 +230,13 @@ def broken_stream(
     events: int,
     attempts: int,
 ) -> StreamBrokenError:
-    """Make the error for a stream that ended with `failure`.
+    """Return the error for a stream that ended with `failure`.
 
     Args:
-        failure: How the last attempt ended.
-        cursor: The position that was reached.
-        events: How many events came out of the stream.
-        attempts: How many attempts in a row brought nothing new, the last one included.
+        failure: Error of the last attempt.
+        cursor: Position after the last event.
+        events: Number of events of the stream.
+        attempts: Number of attempts in a row without new events, the last one included.
     """
     kind = StreamTimeoutError if isinstance(failure, APITimeoutError) else StreamBrokenError
     place = "before the first event" if not events else f"after {events} events"
@@ -261,8 +260,8 @@ def broken_stream(
 def _id(event: Any, stream_id: str) -> str | None:
     if stream_id:
         return stream_id
-    own = event.get("id") if isinstance(event, dict) else None
-    return own if isinstance(own, str) and own else None
+    event_id = event.get("id") if isinstance(event, dict) else None
+    return event_id if isinstance(event_id, str) and event_id else None
 
 
 def _sequence(event: Any) -> int | None:

@@ -1,8 +1,7 @@
-"""Decoder of event streams (``text/event-stream``) by the HTML standard: pure, no I/O.
+"""Decoder of event streams (``text/event-stream``) by the HTML standard. Pure, no I/O.
 
-Bytes or text go in as they arrive, cut anywhere; whole events come out. Decoding text and splitting
-it at blank lines is what makes it cheap: an event costs a few string operations, not a few per
-line.
+Bytes or text go in as they arrive, cut anywhere; complete events come out. Splitting at blank lines
+makes it cheap: an event costs a few string operations, not a few per line.
 """
 
 from __future__ import annotations
@@ -18,19 +17,19 @@ DEFAULT_MAX_EVENT_SIZE = 64 * 1024 * 1024
 
 _EXCERPT = 200
 
-# An event as nearly all are written: at most one line each for id, type and data, in this order.
+# The usual form of an event: at most one line each for id, type and data, in this order.
 _LINES = r"(?:id: ?([^\n\0]*)\n)?(?:event: ?([^\n]*)\n)?data: ?([^\n]*)"
 _USUAL = re.compile(_LINES).fullmatch
 _USUAL_CHUNK = re.compile(_LINES + r"\n\n").fullmatch
 
 
 class ServerSentEvent(NamedTuple):
-    """One event.
+    """Event of a stream.
 
     Attributes:
-        event: Its type; ``message`` where the stream names none.
-        data: Its data; lines are joined by a line feed.
-        id: The last id that the stream named, with this event or before; empty if none yet.
+        event: Type of the event; ``message`` by default.
+        data: Data of the event; lines are joined by a line feed.
+        id: Last id of the stream, with this event or before; empty without one.
     """
 
     event: str
@@ -41,17 +40,16 @@ class ServerSentEvent(NamedTuple):
 class EventStreamDecoder:
     """Incremental decoder of one stream.
 
-    An event ends at a blank line. One that is cut off by the end of the stream was never finished
-    and does not come out.
+    An event ends at a blank line. An incomplete event at the end of the stream is dropped.
 
     Args:
-        max_event_size: Most characters that one event may have, its field names and the comments
-            before it included.
+        max_event_size: Most characters of an event, including its field names and the comments
+            before it.
 
     Attributes:
-        last_event_id: The last id that the stream named; empty if none yet.
-        retry: Milliseconds that the server asks to wait before connecting again; None if it
-            did not say.
+        last_event_id: Last id of the stream; empty without one.
+        retry: Milliseconds to wait before connecting again, as the server requested; None without
+            a request.
     """
 
     def __init__(self, *, max_event_size: int = DEFAULT_MAX_EVENT_SIZE) -> None:
@@ -69,35 +67,34 @@ class EventStreamDecoder:
         """Return the events that ``data`` completes; iterate to the end before feeding more.
 
         Raises:
-            StreamDecodeError: One event is larger than the limit. The events before it come out
-                first.
+            StreamDecodeError: An event is larger than the limit. Earlier events are returned first.
         """
         text = self._decode(data) if isinstance(data, bytes) else data
         if not self._pending and self._started and len(text) <= self._max_event_size:
-            # On a live stream an event comes alone and whole. What a line feed at the beginning
-            # would mean is then no question.
+            # On a live stream most chunks are one complete event, whose first character is not the
+            # second half of a line end.
             usual = _USUAL_CHUNK(text)
             if usual is not None and "\r" not in text:
-                own, kind, value = usual.groups()
-                if own is not None:
-                    self.last_event_id = own
+                event_id, kind, value = usual.groups()
+                if event_id is not None:
+                    self.last_event_id = event_id
                 self._after_carriage_return = False
                 return [ServerSentEvent(kind or "message", value, self.last_event_id)]
         text = self._normalise(text)
-        # Or a few of them come at a time.
+        # Some chunks are a few complete events.
         if not self._pending and text[-2:] == "\n\n" and len(text) <= self._max_event_size:
-            return self._whole_events(text)
+            return self._complete_events(text)
         return self._events(text)
 
-    def _whole_events(self, text: str) -> list[ServerSentEvent]:
-        found = map(self._event, text[:-2].split("\n\n"))
-        return [event for event in found if event is not None]
+    def _complete_events(self, text: str) -> list[ServerSentEvent]:
+        events = map(self._event, text[:-2].split("\n\n"))
+        return [event for event in events if event is not None]
 
     def _events(self, text: str) -> Iterator[ServerSentEvent]:
         if not text:
             return
         pending = self._pending
-        # A blank line may be cut in two by the border between two chunks.
+        # Two chunks may split a blank line.
         completes = "\n\n" in text or (
             text[0] == "\n" and bool(pending) and pending[-1][-1] == "\n"
         )
@@ -114,7 +111,7 @@ class EventStreamDecoder:
                 event = self._event(block)
                 if event is not None:
                     yield event
-        # The line feed that may be the first half of a blank line is not the event's own.
+        # A last line feed may be half of a blank line, which is not part of the event.
         self._check_size(self._pending_size - text.endswith("\n"), text)
 
     def _normalise(self, text: str) -> str:
@@ -124,8 +121,8 @@ class EventStreamDecoder:
         if not self._started:
             self._started = True
             text = text.removeprefix("\ufeff")
-        # A carriage return ends its line at once: waiting for the line feed that may follow would
-        # hold an event back until the next one comes.
+        # A carriage return ends its line at once: waiting for a possible line feed would delay the
+        # event until the next one.
         if self._after_carriage_return and text[:1] == "\n":
             text = text[1:]
             self._after_carriage_return = False
@@ -137,7 +134,7 @@ class EventStreamDecoder:
         return text
 
     def _decode(self, data: bytes) -> str:
-        # Whole characters are the rule, and for them the incremental decoder is the slow way.
+        # Chunks rarely split a character, and the incremental decoder is slower.
         if not self._in_character:
             try:
                 return data.decode()
@@ -150,9 +147,9 @@ class EventStreamDecoder:
     def _event(self, block: str) -> ServerSentEvent | None:
         usual = _USUAL(block)
         if usual is not None:
-            own, kind, value = usual.groups()
-            if own is not None:
-                self.last_event_id = own
+            event_id, kind, value = usual.groups()
+            if event_id is not None:
+                self.last_event_id = event_id
             return ServerSentEvent(kind or "message", value, self.last_event_id)
         kind = "message"
         data: list[str] = []

@@ -1,8 +1,8 @@
-"""Adaptive limit of a fleet's concurrent calls: pure, no I/O and no clock.
+"""Adaptive limit of a fleet's concurrent calls. Pure, no I/O and no clock.
 
-The service says "too many" or is away: nobody sends until the time that it named, or one that
-grows, is over. Then one call tries; when it gets through, the others follow, twice as many with
-each round trip up to half of what was too much, and one more per round trip from there on.
+When the service is overloaded or away, no call is sent during the pause that it requested, or
+during a growing pause. Then one call tries. When it succeeds, the number of calls doubles with each
+round trip up to half of the number before the overload, and then grows by one per round trip.
 """
 
 from __future__ import annotations
@@ -11,16 +11,16 @@ from collections.abc import Callable
 
 FIRST_PAUSE_SECONDS = 0.5
 LONGEST_PAUSE_SECONDS = 30.0
-# A service that names a time means it; a broken clock somewhere may make it any number.
-LONGEST_NAMED_PAUSE_SECONDS = 300.0
+# Bounds the pause that a service requests: a wrong clock may make it any number.
+LONGEST_REQUESTED_PAUSE_SECONDS = 300.0
 
 
 class AdaptiveLimiter:
-    """Limiter of concurrent calls. It only decides: its user holds a lock, waits and sends.
+    """Limiter of concurrent calls. It only decides; its caller locks, waits and sends.
 
     Args:
         limit: Most calls at a time.
-        random: Gives numbers from 0 to 1.
+        random: Returns random numbers from 0 to 1.
     """
 
     def __init__(self, limit: int, random: Callable[[], float]) -> None:
@@ -36,21 +36,21 @@ class AdaptiveLimiter:
 
     @property
     def window(self) -> float:
-        """The number of concurrent calls that it allows at present."""
+        """Number of concurrent calls that it allows at present."""
         return 1.0 if self._trying else self._window
 
     def wait(self, now: float) -> float | None:
-        """Return the seconds that the next call has to wait; None until another one has ended."""
+        """Return the seconds that the next call must wait; None until another call has ended."""
         if now < self._resume_at:
             return self._resume_at - now
         return None if self._busy >= max(1, int(self.window)) else 0.0
 
     def is_pausing(self, now: float) -> bool:
-        """Check that nobody may call for a time."""
+        """Check that no call may be made for a time."""
         return now < self._resume_at
 
     def room(self, now: float) -> int:
-        """Return how many more calls may be made now."""
+        """Return the number of further calls that may be made now."""
         if self.is_pausing(now):
             return 0
         return max(0, max(1, int(self.window)) - self._busy)
@@ -61,9 +61,9 @@ class AdaptiveLimiter:
         return self._epoch
 
     def on_success(self, ticket: int) -> None:
-        """Give a place back after a success, or after an error that is the request's own."""
+        """Give a place back after a success, or after an error of the request itself."""
         self._busy -= 1
-        # What was sent before the slow-down says nothing about what the service takes now.
+        # A call from before the slow-down says nothing about the present load.
         if ticket == self._epoch:
             self._trying = False
             self._pauses = 0
@@ -74,19 +74,24 @@ class AdaptiveLimiter:
         """Give a place back after an end that says nothing about the service's load."""
         self._busy -= 1
 
-    def on_overload(self, ticket: int, now: float, named: float | None) -> float | None:
-        """Give a place back after an overload; ``named`` is how long the service asked to wait.
+    def on_overload(self, ticket: int, now: float, retry_after: float | None) -> float | None:
+        """Give a place back after an overload.
+
+        Args:
+            ticket: Ticket of the call.
+            now: Time of the clock.
+            retry_after: Seconds of the pause that the service requested; None without one.
 
         Returns:
-            How long all wait from now on; None if that was known before.
+            The seconds that all calls wait from now on; None if that has not changed.
         """
         self._busy -= 1
-        if named is not None:
-            named = min(named, LONGEST_NAMED_PAUSE_SECONDS)
+        if retry_after is not None:
+            retry_after = min(retry_after, LONGEST_REQUESTED_PAUSE_SECONDS)
         if ticket != self._epoch:
-            # It was sent before the pause began: the same overload, reported again.
-            if named is not None:
-                self._resume_at = max(self._resume_at, now + named)
+            # A call from before the pause reports the same overload again.
+            if retry_after is not None:
+                self._resume_at = max(self._resume_at, now + retry_after)
             return None
         self._epoch += 1
         if not self._trying:
@@ -95,7 +100,7 @@ class AdaptiveLimiter:
             self._window = 1.0
         ceiling = min(LONGEST_PAUSE_SECONDS, FIRST_PAUSE_SECONDS * 2.0 ** min(self._pauses, 16))
         self._pauses += 1
-        # Half of it is certain: a pause of nothing would be none.
-        pause = ceiling * (0.5 + self._random() / 2) if named is None else named
+        # At least half of the ceiling: a pause must not be zero.
+        pause = ceiling * (0.5 + self._random() / 2) if retry_after is None else retry_after
         self._resume_at = max(self._resume_at, now + pause)
         return self._resume_at - now

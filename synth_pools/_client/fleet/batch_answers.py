@@ -1,4 +1,4 @@
-"""Answers to batches of a fleet, request by request: pure, no I/O."""
+"""Answers to batches of a fleet, request by request. Pure, no I/O."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ from synth_pools.errors import (
     SynthPoolsError,
 )
 
-# A service takes 1,000; a lost answer costs all of them one more request.
+# A service accepts 1,000, but a lost answer costs each of them a further request.
 MOST_REQUESTS = 100
 _MOST_BYTES = 32 * 1024
 _NO_SUCH_OPERATION = frozenset({404, 405, 501})
@@ -26,11 +26,11 @@ Answer = dict[str, Any] | SynthPoolsError
 
 
 def may_be_in_batch(request: Any, *, has_pool: bool) -> bool:
-    """Check that a batch would make of a request what its creation alone makes.
+    """Check that a batch treats a request like its creation alone.
 
     Args:
         request: The request.
-        has_pool: Whether all are for one pool: one that names a pool itself is then refused alone.
+        has_pool: True if the path names the pool. Then a request that names a pool is refused.
     """
     if not isinstance(request, Mapping) or request.get("mode") == "sync":
         return False
@@ -43,16 +43,16 @@ def may_be_in_batch(request: Any, *, has_pool: bool) -> bool:
 
 
 def read_answers(document: Any, requests: Sequence[Any], url: str, path: str) -> list[Answer]:
-    """Return what each request of a batch was answered: its rollout, or the error of it alone.
+    """Return the answer to each request of a batch: its rollout or its error.
 
     Args:
         document: The answer to the batch.
         requests: The requests of the batch.
-        url: URL at which one alone is created, for errors.
-        path: Its path, for errors.
+        url: URL that creates a single rollout, for errors.
+        path: Path of that URL, for errors.
 
     Raises:
-        DecodeError: It does not say what became of each.
+        DecodeError: The answer does not cover each request.
     """
     items = document.get("items") if isinstance(document, dict) else None
     if not isinstance(items, list) or len(items) != len(requests):
@@ -88,7 +88,7 @@ def _answer(item: Any, url: str, path: str) -> Answer:
 
 
 def is_refused(error: SynthPoolsError) -> bool:
-    """Check that an error says that nothing came of a batch, now or ever."""
+    """Check that an error refuses a batch for good."""
     if not isinstance(error, APIStatusError) or error.code == "idempotency_conflict":
         return False
     return has_no_batches(error) or classify_error(error)[0] is ErrorCategory.PERMANENT

@@ -1,4 +1,4 @@
-"""Categories of errors, by the reaction of a caller that can wait: pure, no I/O."""
+"""Categories of errors, by the reaction of a patient caller. Pure, no I/O."""
 
 from __future__ import annotations
 
@@ -34,7 +34,7 @@ _UNAVAILABLE = frozenset({"ConnectError", "ConnectTimeout", "PoolTimeout", "Prox
 
 
 def classify_error(error: Exception) -> tuple[ErrorCategory, float | None]:
-    """Return the category of an error, and the seconds to wait if the service named any."""
+    """Return the category of an error, and the seconds of the pause that the service requested."""
     if isinstance(error, APIStatusError):
         return _category_of_status(error), error.retry_after
     if isinstance(error, APITimeoutError | APIConnectionError):
@@ -66,7 +66,7 @@ def _category_of_status(error: APIStatusError) -> ErrorCategory:
 
 
 def is_paused(error: ConflictError) -> bool:
-    """Check for the refusal of a pool that is not active, and may be so again."""
+    """Check for the refusal of a pool that is not active but may become so again."""
     return error.code == "pool_not_active" and not _is_overloaded(error)
 
 

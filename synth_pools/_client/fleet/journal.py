@@ -1,7 +1,7 @@
-"""Records of a fleet's journal, and their index: pure, no I/O.
+"""Records of a fleet's journal, and their index. Pure, no I/O.
 
-A journal is text, one JSON object a line. The first line names the run; the others say, in the
-order in which it happened, what became of its requests::
+A journal is text with one JSON object per line. The first line names the run; the others record
+the progress of its requests, in order of time::
 
     {"synth_pools_journal":2,"run_id":"...","pool_id":"...","base_url":"...","highest":-1,
      "in_flight":64,"segments":0}
@@ -10,14 +10,13 @@ order in which it happened, what became of its requests::
     {"i":1,"is":"admitted","attempt":0,"sha":"...","rollout_id":"..."}
     {"i":0,"is":"outcome","attempt":0,"sha":"...","rollout":{...},"error":null}
 
-What is on the disk is a beginning of what was written. Cut anywhere, it must not lead to a wrong
-conclusion: a last line that does not end with a line feed was never acted on, and counts as not
-there. A rollout that is created alone has a key that follows from the run's id, so that a request
-whose admission is not in the journal still finds the rollout that it may have got. Rollouts that
-are created together have one key, and a repetition must have the same requests: all of it is in the
-journal before it is sent, and a batch without its answer is sent again as it was. A request of
-which the journal says nothing was never in a batch; that it was not sent alone either is certain
-only beyond `JournalIndex.reach`.
+After a crash the disk may hold only the first part of these lines, and no such part may lead to a
+wrong conclusion. A last line without a line feed counts as missing: the run never acted on it. The
+key of a rollout that is created alone follows from the run's id, so that a request without an
+admission in the journal still finds its rollout. Rollouts of a batch share one key, and a
+repetition must have the same requests: the journal holds the batch before it is sent, and a batch
+without an answer is sent again unchanged. A request without a line in the journal was never in a
+batch; only beyond `JournalIndex.reach` is it certain that it was not sent alone either.
 """
 
 from __future__ import annotations
@@ -30,7 +29,7 @@ from dataclasses import dataclass, replace
 from typing import Any
 
 VERSION = 2
-# Most requests of a run that may be under way at a time; journals before version 2 do not say more.
+# Most requests in flight of a run; journals before version 2 do not record the number.
 MOST_IN_FLIGHT = 10_000
 _BEGINNING = b'{"synth_pools_journal":'
 _NOWHERE = -1
@@ -44,12 +43,12 @@ class Run:
 
     Attributes:
         run_id: Random part of its idempotency keys.
-        pool_id: The pool; None where its requests name theirs, or none.
-        base_url: The service.
-        highest: The highest request that was known when the file was begun; -1 without any.
-        in_flight: Most requests that were under way at a time.
-        segments: How many segments hold outcomes that are in the file itself no more.
-        version: Version of the form that it is written in.
+        pool_id: The pool; None if each request names a pool or none.
+        base_url: URL of the service.
+        highest: Highest index of a request when the file was started; -1 without any.
+        in_flight: Most requests in flight at a time.
+        segments: Number of segments, which hold outcomes in place of the file.
+        version: Version of the file's format.
     """
 
     run_id: str
@@ -78,7 +77,7 @@ class Run:
         )
 
     def difference(self, pool_id: str | None, base_url: str) -> str | None:
-        """Describe the difference to a run on this pool of this service; None if there is none."""
+        """Describe the difference to a run on a pool of a service; None without a difference."""
         if self.pool_id != pool_id:
             return f"it is about {_pool(self.pool_id)}, not {_pool(pool_id)}"
         if self.base_url != base_url:
@@ -109,10 +108,10 @@ class AdmissionRecord:
 
 @dataclass(frozen=True, slots=True)
 class OutcomeRecord:
-    """Record of the end of a request: with a rollout or with an error.
+    """Record of the end of a request, with a rollout or with an error.
 
-    One that is not `final` says that the service could not be reached or used for too long: it is
-    there for the reader, and the request is taken up again.
+    Without `final` it records that the service was away for too long. That informs the reader; a
+    later run resumes the request.
     """
 
     index: int
@@ -137,13 +136,13 @@ class OutcomeRecord:
 
 @dataclass(frozen=True, slots=True)
 class BatchRecord:
-    """Record of rollouts that are about to be created together.
+    """Record of a batch that is about to be sent.
 
     Attributes:
-        key: Their idempotency key.
-        indices: The requests' numbers, in the order of the batch.
-        shas: Their digests.
-        requests: The requests themselves: a repetition must have the same.
+        key: Idempotency key of the batch.
+        indices: Indices of the requests, in the order of the batch.
+        shas: Digests of the requests.
+        requests: The requests themselves, for a repetition.
     """
 
     key: str
@@ -152,7 +151,7 @@ class BatchRecord:
     requests: tuple[dict[str, Any], ...]
 
     def sha(self, index: int) -> str:
-        """Return the digest of one of the requests."""
+        """Return the digest of a request."""
         return self.shas[self.indices.index(index)]
 
     def encode(self) -> bytes:
@@ -169,11 +168,11 @@ class BatchRecord:
 
 @dataclass(frozen=True, slots=True)
 class AnswerRecord:
-    """Record of the answer to a batch, in one line: it counts as a whole or not at all.
+    """Record of the answer to a batch, in one line, so that it is complete or missing.
 
     Attributes:
-        key: The batch's.
-        rollouts: The id of each rollout; None for one that was refused.
+        key: Key of the batch.
+        rollouts: Ids of the rollouts; None for a refused request.
     """
 
     key: str
@@ -185,7 +184,7 @@ class AnswerRecord:
 
 @dataclass(frozen=True, slots=True)
 class WidthRecord:
-    """Record of a run that goes on with more requests under way at a time."""
+    """Record of a run that goes on with more requests in flight."""
 
     in_flight: int
 
@@ -249,23 +248,27 @@ def decode_step(record: dict[str, Any]) -> AdmissionRecord | OutcomeRecord:
     kind, rollout, error = record.get("is"), record.get("rollout"), record.get("error")
     if kind == "admitted":
         return AdmissionRecord(index, attempt, sha, _text(record, "rollout_id"))
-    whole = isinstance(rollout, dict | None) and isinstance(error, dict | None)
-    if kind not in ("outcome", "interrupted") or not whole or (rollout is None and error is None):
+    is_complete = isinstance(rollout, dict | None) and isinstance(error, dict | None)
+    if (
+        kind not in ("outcome", "interrupted")
+        or not is_complete
+        or (rollout is None and error is None)
+    ):
         raise BadLineError("it says nothing that is known here")
     return OutcomeRecord(index, attempt, sha, rollout, error, final=kind == "outcome")
 
 
 class JournalIndex:
-    """Index of a journal, as far as going on with its run needs it.
+    """Index of a journal, with the facts needed to resume its run.
 
-    Of a request that has ended only its place is kept, so that a million of them take some
-    megabytes. A place is the offset of its line, or one of a segment, which is negative.
+    It keeps only the place of an ended request, so that a million requests take some megabytes. A
+    place is the offset of a line in the file, or a negative number for a block of a segment.
 
     Attributes:
-        highest: The highest request of which something is known; -1 without any.
-        in_flight: Most requests that were under way at a time.
-        lines: Where the outcomes are that no segment holds, by request.
-        interruptions: The same of those that are not final, and of which nothing else is known.
+        highest: Highest index of a request in the journal; -1 without any.
+        in_flight: Most requests in flight at a time.
+        lines: Places of the outcomes in the file itself, by request.
+        interruptions: Places of the outcomes that are not final, of requests without another line.
     """
 
     def __init__(self, in_flight: int = MOST_IN_FLIGHT, highest: int = -1) -> None:
@@ -280,8 +283,8 @@ class JournalIndex:
 
     @property
     def reach(self) -> int:
-        """The number of requests of which any may have been sent alone."""
-        # What is under way without a line about it has taken its turn after all others.
+        """Number of requests that may have been sent alone."""
+        # A request in flight without a line comes after all others.
         return self.highest + 1 + self.in_flight
 
     def add(self, record: Record, place: int) -> None:
@@ -308,7 +311,7 @@ class JournalIndex:
             self.interruptions[record.index] = place
 
     def end(self, index: int, place: int) -> None:
-        """Note that a request has ended, and where its outcome is."""
+        """Note the end of a request, and the place of its outcome."""
         self._see(index)
         if index >= len(self._ended):
             self._ended.extend([_NOWHERE] * (index + 1 - len(self._ended)))
@@ -319,23 +322,25 @@ class JournalIndex:
         self._running.pop(index, None)
         self._leave_batch(index)
 
-    def moved(self, ended: Mapping[int, int], kept: Sequence[bytes], place: int) -> None:
-        """Note where outcomes are after a compaction.
+    def moved(
+        self, new_places: Mapping[int, int], interruptions: Sequence[bytes], place: int
+    ) -> None:
+        """Note the places of outcomes after a compaction.
 
         Args:
-            ended: Places of those that are in a segment now.
-            kept: The lines of the interruptions, in their order.
-            place: Where these begin.
+            new_places: Places of the outcomes that moved into a segment.
+            interruptions: Lines of the interruptions, in their order.
+            place: Place of the first of these lines.
         """
-        for index, elsewhere in ended.items():
-            self._ended[index] = elsewhere
+        for index, new_place in new_places.items():
+            self._ended[index] = new_place
         self.lines.clear()
-        for index, line in zip(list(self.interruptions), kept, strict=True):
+        for index, line in zip(list(self.interruptions), interruptions, strict=True):
             self.interruptions[index] = place
             place += len(line)
 
     def ended_at(self, index: int) -> int | None:
-        """Return the place of a request's outcome; None if it has none."""
+        """Return the place of a request's outcome; None without an outcome."""
         place = self._ended[index] if index < len(self._ended) else _NOWHERE
         return None if place == _NOWHERE else place
 
@@ -344,15 +349,15 @@ class JournalIndex:
         return self._running.get(index)
 
     def batch(self, index: int) -> BatchRecord | None:
-        """Return the batch in which a request may have been admitted, and whose answer is lost."""
+        """Return the batch without an answer that may have admitted a request."""
         return self._batch_of.get(index)
 
     def open_batch(self, key: str) -> BatchRecord | None:
-        """Return a batch whose answer is not there yet."""
+        """Return a batch without an answer."""
         return self._batches.get(key)
 
     def live(self) -> Iterator[Record]:
-        """Yield what a journal without its outcomes has to say, in order."""
+        """Yield the records of a journal without its outcomes, in order."""
         yield from self._batches.values()
         yield from self._running.values()
 
@@ -368,9 +373,11 @@ class JournalIndex:
                 self._running[index] = AdmissionRecord(index, 0, sha, rollout_id)
 
     def _leave_batch(self, index: int) -> None:
-        """Note that a request is under way, or over, whatever its batch is answered."""
+        """Note that a request no longer depends on the answer to its batch."""
         batch = self._batch_of.pop(index, None)
-        if batch is not None and not any(self._batch_of.get(one) is batch for one in batch.indices):
+        if batch is not None and not any(
+            self._batch_of.get(member) is batch for member in batch.indices
+        ):
             self._batches.pop(batch.key, None)
 
     def _see(self, index: int) -> None:
@@ -380,7 +387,7 @@ class JournalIndex:
 
 
 def digest(request: object) -> str:
-    """Hash a request; empty for one that is no JSON, which is never sent."""
+    """Hash a request; empty for a request that is not JSON, which is never sent."""
     if not isinstance(request, Mapping):
         return ""
     try:

@@ -1,6 +1,6 @@
 """Conversion of errors to JSON and back, for the journal.
 
-By hand and not by pickle: whoever can write a journal must not be able to run code with it.
+Not by pickle: a journal file must not be able to run code.
 """
 
 from __future__ import annotations
@@ -12,7 +12,7 @@ from synth_pools import errors
 from synth_pools._client.http.error_mapping import status_error
 from synth_pools.errors import APIStatusError, SynthPoolsError
 
-# What of an answer's headers the error is made from; the others are nobody's business in a file.
+# Headers that the error is made from. The others may be private, and are not stored in a file.
 _HEADERS = frozenset({"x-request-id", "retry-after", "content-type", "location"})
 
 _CLASSES: dict[str, type[SynthPoolsError]] = {
@@ -41,7 +41,7 @@ def to_json(error: Exception) -> dict[str, Any]:
 
 
 def from_json(stored: dict[str, Any]) -> Exception:
-    """Convert JSON back to the error; to one without details if they are missing."""
+    """Convert JSON back to the error; without stored details to a plain `SynthPoolsError`."""
     text, answer, fields = stored.get("text"), stored.get("answer"), stored.get("fields")
     try:
         if isinstance(answer, dict):

@@ -1,12 +1,11 @@
-"""Journal file of a fleet: used by one run at a time, synced before anyone relies on it.
+"""Journal file of a fleet, used by one run at a time, and synced before the run relies on it.
 
-Blocking, and safe from many threads: a line is on the disk when `append` returns, and lines that
-arrive while the disk is busy share the next sync.
+It blocks, and is safe from many threads: a line is on the disk when `append` returns, and lines
+that arrive while the disk is busy share the next sync.
 
-A file that has grown large is compacted. The outcomes in it become a segment; what is still under
-way becomes a fresh file, which takes the place of the old one and names one segment more. Until
-that moment the old file counts, and after it the fresh one: whatever of the other is left over by
-a crash is not looked at, and is overwritten the next time.
+A large file is compacted. Its outcomes become a segment; the requests in flight become a new file,
+which replaces the old one and counts one more segment. The replacement is atomic. Files left over
+by a crash are ignored, and overwritten by the next compaction.
 """
 
 from __future__ import annotations
@@ -46,7 +45,7 @@ from synth_pools.errors import JournalError, RequestValidationError
 
 try:
     import fcntl
-except ImportError:  # no such locks on this system: two runs on one journal are not noticed there
+except ImportError:  # without such locks two runs on one journal are not noticed
     fcntl = None  # type: ignore[assignment]
 
 _LOG = logging.getLogger("synth_pools")
@@ -58,7 +57,7 @@ def journal_path(value: object) -> Path | None:
     """Check the `journal` argument, and return it as a path.
 
     Raises:
-        RequestValidationError: It cannot be one.
+        RequestValidationError: It is not the path of a file.
     """
     if value is None:
         return None
@@ -67,7 +66,7 @@ def journal_path(value: object) -> Path | None:
     text = os.fspath(value)
     if not text or "\0" in text:
         raise RequestValidationError("journal must be the path of a file")
-    # Absolute, for the day on which the program changes its directory.
+    # Absolute, because the program may change its directory.
     path = Path(text).absolute()
     if path.exists() and not path.is_file():
         kind = "a directory" if path.is_dir() else "something else"
@@ -78,19 +77,19 @@ def journal_path(value: object) -> Path | None:
 
 
 class JournalFile:
-    """An open journal.
+    """Open journal.
 
     Args:
         path: The file.
-        pool_id: The pool of the run; None where its requests name theirs, or none.
-        base_url: The service.
-        in_flight: Most requests that will be under way at a time.
-        segment_bytes: Size of the file from which on it is compacted.
+        pool_id: The pool of the run; None if each request names a pool or none.
+        base_url: URL of the service.
+        in_flight: Most requests in flight at a time.
+        segment_bytes: Size at which the file is compacted.
 
     Attributes:
-        run: The run that it belongs to.
-        entries: What is known of its requests.
-        reach: The number of requests of which any may have been sent before it was opened.
+        run: The run that the journal belongs to.
+        entries: Index of its requests.
+        reach: Number of requests that may have been sent before it was opened.
 
     Raises:
         JournalError: It cannot be opened, is in use, damaged, or belongs to another run.
@@ -106,11 +105,11 @@ class JournalFile:
         segment_bytes: int = SEGMENT_BYTES,
     ) -> None:
         self._name = path
-        # A link stays one when the file is replaced.
+        # A symbolic link stays a link when the file is replaced.
         self._path = Path(os.path.realpath(path))
         self._writing = threading.Lock()
         self._syncing = threading.Lock()
-        # How much was written since it was opened, and how much of that is known to be on the disk.
+        # Bytes written since it was opened, and the part of them that is synced.
         self._written = 0
         self._synced = 0
         self._broken: str | None = None
@@ -139,7 +138,7 @@ class JournalFile:
             raise
 
     def append(self, *records: Record) -> None:
-        """Write lines, and return when they are on the disk; a second answer is not written."""
+        """Write lines, and return once they are on the disk. A second answer is not written."""
         lines = [(record, record.encode()) for record in records]
         with self._writing:
             self._check()
@@ -149,16 +148,16 @@ class JournalFile:
                 if not isinstance(record, AnswerRecord) or self.entries.open_batch(record.key):
                     self._put(line)
                     self.entries.add(record, self._end - len(line))
-            written = self._written
-        self._sync(written)
+            position = self._written
+        self._sync(position)
 
     def is_near(self, index: int) -> bool:
-        """Check that `ending` needs nothing from the disk."""
+        """Check that `ending` does not read from the disk."""
         place = self.entries.ended_at(index)
         return place is None or self._segments.is_near(place)
 
     def ending(self, index: int) -> OutcomeRecord | None:
-        """Return a request's outcome; None if it has none."""
+        """Return a request's outcome; None without an outcome."""
         place = self.entries.ended_at(index)
         if place is None:
             return None
@@ -187,15 +186,15 @@ class JournalFile:
 
     def drop_after_fork(self) -> None:
         """Close the file in a child process, which has no part in the run."""
-        # The locks may be held by threads that are not in this process.
+        # Threads of the parent process may hold the locks.
         self._broken = "it was opened in another process"
         self._file.close()
 
     def _line(self, index: int) -> bytes:
-        """Return the line of an outcome, wherever a compaction has put it meanwhile."""
+        """Return the line of an outcome, also after a compaction."""
         with self._writing:
             place = self.entries.ended_at(index)
-            assert place is not None  # noqa: S101 - what has ended stays so
+            assert place is not None  # noqa: S101 - an ended request stays ended
             if place < 0:
                 return self._segments.line(index, place)
             return _read_line(self._path, place)
@@ -213,9 +212,9 @@ class JournalFile:
         self._end += len(line)
         self._written += len(line)
 
-    def _sync(self, written: int) -> None:
+    def _sync(self, position: int) -> None:
         with self._syncing:
-            if self._synced >= written:
+            if self._synced >= position:
                 return
             with self._writing:
                 self._check()
@@ -223,7 +222,7 @@ class JournalFile:
             try:
                 os.fsync(self._file.fileno())
             except OSError as error:
-                # What a failed sync leaves behind is unknown, and a second one would not say so.
+                # A failed sync leaves an unknown state, which a second sync would not report.
                 self._broken = f"it cannot be written: {error.strerror}"
                 self._check()
             self._synced = upto
@@ -241,7 +240,7 @@ class JournalFile:
             self._check()
 
     def _try_to_compact(self) -> None:
-        """Compact the file, or go on with it as it is. The locks must be held."""
+        """Compact the file, or go on without that. The locks must be held."""
         try:
             self._compact()
         except OSError as error:
@@ -254,17 +253,17 @@ class JournalFile:
     def _compact(self) -> None:
         """Turn the outcomes in the file into a segment. The locks must be held."""
         entries, mode = self.entries, os.fstat(self._file.fileno()).st_mode
-        number, ended = self.run.segments, sorted(entries.lines)
+        number, ended_indices = self.run.segments, sorted(entries.lines)
         places: dict[int, int] = {}
         with self._path.open("rb") as file:
-            if ended:
+            if ended_indices:
                 number += 1
-                lines = (_normal(_line_at(file, entries.lines[index])) for index in ended)
+                lines = (_normal(_line_at(file, entries.lines[index])) for index in ended_indices)
                 write_segment(
                     segment_path(self._path, number), self.run.run_id, number, lines, mode
                 )
                 places = dict(self._segments.open(number))
-            kept = [_line_at(file, place) for place in entries.interruptions.values()]
+            interruptions = [_line_at(file, place) for place in entries.interruptions.values()]
         run = dataclasses.replace(
             self.run,
             highest=entries.highest,
@@ -278,10 +277,12 @@ class JournalFile:
         fresh = fresh_path.open("a+b", buffering=0)
         try:
             copy_mode(fresh.fileno(), mode)
-            content = b"".join([head, *kept, *(record.encode() for record in entries.live())])
+            content = b"".join(
+                [head, *interruptions, *(record.encode() for record in entries.live())]
+            )
             _write(fresh, content)
             os.fsync(fresh.fileno())
-            # Nobody else may have it once it has the name.
+            # Locked before it gets the name, so that no other run can lock it first.
             self._lock(fresh)
             fresh_path.replace(self._path)
         except BaseException:
@@ -294,7 +295,7 @@ class JournalFile:
         old.close()
         self.run, self._end, self._synced = run, len(content), self._written
         self._compact_at = max(self._segment_bytes, 2 * self._end)
-        entries.moved(places, kept, len(head))
+        entries.moved(places, interruptions, len(head))
 
     def _write(self, line: bytes) -> None:
         _write(self._file, line)
@@ -317,7 +318,7 @@ class JournalFile:
             except BaseException:
                 file.close()
                 raise
-            # Whoever had it has compacted it meanwhile: the one of that name now is meant.
+            # The previous run has replaced the file by a compacted one, which is opened next.
             self._unlock(file)
             file.close()
 
@@ -330,7 +331,7 @@ class JournalFile:
             raise self._error("another run is using it") from None
 
     def _unlock(self, file: BinaryIO) -> None:
-        # Closing is not enough: a child that was forked meanwhile may have the file open as well.
+        # Closing is not enough: a forked child may have the file open as well.
         if fcntl is not None and not file.closed:
             with contextlib.suppress(OSError):
                 fcntl.flock(file.fileno(), fcntl.LOCK_UN)
@@ -351,13 +352,13 @@ class JournalFile:
         bad: tuple[int, BadLineError] | None = None
         with self._path.open("rb") as file:
             for number, line in enumerate(_lines(file), start=1):
-                whole = line.endswith(b"\n")
-                if run is None and not whole:
+                is_complete = line.endswith(b"\n")
+                if run is None and not is_complete:
                     if not could_begin(line):
                         raise self._error("it is not a journal")
                     break
                 try:
-                    if not whole:
+                    if not is_complete:
                         raise BadLineError("it has no end")
                     if run is None:
                         run = decode_run(line)
@@ -369,7 +370,7 @@ class JournalFile:
                         raise self._error(f"line 1: {error}") from None
                     bad = bad or (number, error)
                     continue
-                # A power cut spoils the end of a file; what is spoilt before its end is not that.
+                # Only the last line can be torn by a power cut; earlier damage is corruption.
                 if bad is not None:
                     raise self._error(f"line {bad[0]} is damaged: {bad[1]}")
                 self._end += len(line)
@@ -412,7 +413,7 @@ def _read_line(path: Path, place: int) -> bytes:
 
 
 def _normal(line: bytes) -> bytes:
-    """Return a line as it is written here: whoever edits a journal may order its members anew."""
+    """Return a line in our own form: an edited journal may have another order of members."""
     return line if line.startswith(b'{"i":') else decode(line).encode()
 
 

@@ -1,4 +1,4 @@
-"""Reader of a journal that a run may be writing: of its segments, and of what comes after them."""
+"""Reader of a journal that a run may be writing, with its segments."""
 
 from __future__ import annotations
 
@@ -22,18 +22,17 @@ from synth_pools._client.fleet.journal_segments import Segments
 class JournalReader:
     """Reader of a journal. It changes nothing, and needs no lock.
 
-    Only the places of outcomes are kept in memory.
+    Only the places of outcomes stay in memory.
 
     Args:
         path: The journal.
 
     Attributes:
-        run: The run that it belongs to.
-        damaged: The first line of the file that says nothing that is known here, and what is wrong
-            with it; None for none.
+        run: The run that the journal belongs to.
+        damaged: Number of the first unreadable line, and its problem; None without one.
 
     Raises:
-        BadLineError: It is no journal.
+        BadLineError: The file is not a journal.
         OSError: It cannot be read.
     """
 
@@ -50,7 +49,7 @@ class JournalReader:
         self.damaged: tuple[int, str] | None = None
 
     def new(self) -> Iterator[int]:
-        """Yield the requests of which there is more to tell than before, in that order.
+        """Yield the requests with news since the last call, in order of time.
 
         Raises:
             BadLineError: A segment is damaged.
@@ -59,7 +58,7 @@ class JournalReader:
         with self._path.open("rb") as file:
             first = file.readline()
             if first != self._first:
-                # It was compacted: what was read of it before is in a segment now.
+                # The file was compacted: a segment holds the lines that were read before.
                 self.run, self._first, self._read = _run(first), first, len(first)
                 self._lines, self.damaged = 1, None
                 for number in range(self._number + 1, self.run.segments + 1):
@@ -68,7 +67,7 @@ class JournalReader:
                         yield index
                     self._number = number
             file.seek(self._read)
-            # A last line without its end is still being written.
+            # An incomplete last line is still being written.
             for line in iter(file.readline, b""):
                 if not line.endswith(b"\n"):
                     break
@@ -80,10 +79,10 @@ class JournalReader:
                     self.damaged = self.damaged or (self._lines, str(error))
 
     def record(self, index: int) -> AdmissionRecord | OutcomeRecord | None:
-        """Return the last that is known of a request; None if it is nothing yet.
+        """Return the last record of a request; None without one.
 
         Raises:
-            BadLineError: It cannot be found any more: `new` says where it is now.
+            BadLineError: The line has moved: call `new` for its new place.
             OSError: A file cannot be read.
         """
         place = self._index.ended_at(index)
@@ -102,7 +101,7 @@ class JournalReader:
         return record
 
     def indices(self) -> Iterator[int]:
-        """Yield the requests of which something is known, in their order."""
+        """Yield the requests with a record, in their order."""
         return (
             index
             for index in range(self._index.highest + 1)
@@ -117,7 +116,9 @@ class JournalReader:
         if isinstance(record, AdmissionRecord | OutcomeRecord):
             yield record.index
         elif batch is not None:
-            yield from (one for one in batch.indices if self._index.admission(one) is not None)
+            yield from (
+                index for index in batch.indices if self._index.admission(index) is not None
+            )
 
 
 def _run(line: bytes) -> Run:

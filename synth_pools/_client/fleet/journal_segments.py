@@ -1,9 +1,9 @@
-"""Segments of a journal: the outcomes that its file has grown too large for.
+"""Segments of a journal, which hold the outcomes of earlier requests.
 
 A segment is a gzip file beside the journal, `run.jsonl.00001.gz` and so on: a line that names the
-run, and then lines as they were in the journal, in the order of their requests. It is written as a
-whole before the journal says that there is one more, and is never changed. It is compressed in
-blocks, so that an outcome is read without all that come before it.
+run, and then the lines of the journal in the order of their requests. It is complete before the
+journal counts it, and never changes. It is compressed in blocks, so that reading an outcome does
+not read all earlier ones.
 """
 
 from __future__ import annotations
@@ -23,7 +23,7 @@ VERSION = 1
 _BLOCK_BYTES = 256 * 1024
 _CHUNK_BYTES = 32 * 1024
 _KEPT_BLOCKS = 8
-# Of little effect on what comes out, and of much on the time that it takes.
+# A higher level takes much more time and saves little space.
 _COMPRESSION = 1
 _INDEX = b'{"i":'
 # A place is one number: the block's within its segment, and the segment's.
@@ -31,17 +31,17 @@ _MOST_BLOCKS = 1 << 24
 
 
 def segment_path(journal: Path, number: int) -> Path:
-    """Return the path of a segment; they are counted from 1."""
+    """Return the path of a segment; segments are numbered from 1."""
     return journal.with_name(f"{journal.name}.{number:05}.gz")
 
 
 def write_segment(path: Path, run_id: str, number: int, lines: Iterable[bytes], mode: int) -> None:
-    """Write a segment, and return when it is on the disk under its name.
+    """Write a segment, and return once it is on the disk under its name.
 
     Args:
-        path: Its path; what is there was never part of the journal.
-        run_id: The run's id.
-        number: The segment's.
+        path: Path of the segment; an existing file there was never part of the journal.
+        run_id: Id of the run.
+        number: Number of the segment.
         lines: The lines, in the order of their requests.
         mode: Permissions of the file.
 
@@ -72,7 +72,7 @@ def copy_mode(descriptor: int, mode: int) -> None:
 
 
 def sync_folder(path: Path) -> None:
-    """Have the name of a file last as its contents do."""
+    """Sync the name of a file, as its content is synced."""
     with contextlib.suppress(OSError):
         directory = os.open(path.parent, os.O_RDONLY)
         try:
@@ -92,7 +92,7 @@ class Segments:
     def __init__(self, journal: Path, run_id: str) -> None:
         self._journal = journal
         self._run_id = run_id
-        # Of each segment, where its blocks begin, and where the last one ends.
+        # Offsets of the blocks of each segment, and the end of the last one.
         self._offsets: dict[int, list[int]] = {}
         self._blocks: OrderedDict[int, dict[int, bytes]] = OrderedDict()
 
@@ -152,25 +152,25 @@ class Segments:
         return {_index(line, path): line for line in (lines if block else lines[1:])}
 
 
-def _blocks(kept: list[bytes], lines: Iterable[bytes]) -> Iterator[bytes]:
+def _blocks(block: list[bytes], lines: Iterable[bytes]) -> Iterator[bytes]:
     size = 0
     for line in lines:
-        kept.append(line)
+        block.append(line)
         size += len(line)
         if size >= _BLOCK_BYTES:
-            yield b"".join(kept)
-            kept, size = [], 0
-    if kept:
-        yield b"".join(kept)
+            yield b"".join(block)
+            block, size = [], 0
+    if block:
+        yield b"".join(block)
 
 
 def _decompress(content: bytes, begin: int, path: Path) -> tuple[bytes, int]:
-    """Return the block that begins there, and where the next one begins."""
+    """Return the block at `begin`, and the offset of the next block."""
     reader = zlib.decompressobj(zlib.MAX_WBITS | 16)
     parts = []
     try:
         while not reader.eof and begin < len(content):
-            # What is beyond the block is copied: little.
+            # In chunks, since decompression copies the bytes beyond the block.
             chunk = content[begin : begin + _CHUNK_BYTES]
             parts.append(reader.decompress(chunk))
             begin += len(chunk) - len(reader.unused_data)

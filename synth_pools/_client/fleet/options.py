@@ -24,10 +24,10 @@ _MOST_IN_FLIGHT = 10_000
 
 @dataclasses.dataclass(slots=True, kw_only=True)
 class FleetOptions:
-    """Arguments of `run_many`, but for its requests; checked as they are given.
+    """Arguments of `run_many` without its requests, checked on creation.
 
     Raises:
-        RequestValidationError: One is refused.
+        RequestValidationError: An argument is refused.
     """
 
     max_in_flight: int
@@ -60,7 +60,7 @@ class FleetOptions:
 
 
 def check_requests(requests: object) -> None:
-    """Refuse one request in the place of many.
+    """Refuse a single request in place of many.
 
     Raises:
         RequestValidationError: It is a mapping or a text.

@@ -11,8 +11,8 @@ from typing import Any
 from synth_pools.errors import DecodeError, RolloutFailedError
 
 _COMPLETED = ("completed", "succeeded")
-# Nearly all are the first of these, which is told in a tenth of the time; and of each request of a
-# million, and of each outcome, all members are looked at.
+# Nearly all values are a `dict`, whose check takes a tenth of the time of that for a `Mapping`; a
+# fleet checks each member of a million requests and outcomes.
 _MAPPINGS = (dict, Mapping)
 _SCALARS = frozenset({str, int, float, bool, type(None)})
 
@@ -22,15 +22,15 @@ class RolloutOutcome:
     """Outcome of one request of a fleet.
 
     Attributes:
-        index: Which one it was, counted from 0.
-        request: The request, as it was when it was taken.
-        rollout: The rollout, ended, with its ``summary``; None where there is none.
-        error: Why it did not complete: a `RolloutFailedError` with the rollout's code and message,
-            or why there is no ended rollout; None if it completed.
-        attempts: How many rollouts were started for it.
-        replayed: Whether it ended in an earlier run, and was read from the journal.
-        group: Which request of the caller's it repeats, counted from 0; without ``repeats`` the
-            same as ``index``.
+        index: Index of the request, counted from 0.
+        request: A copy of the request, taken when it was read.
+        rollout: The ended rollout, with its ``summary``; None without an ended rollout.
+        error: A `RolloutFailedError` with the rollout's code and message, or the error that left
+            no ended rollout; None if the rollout completed.
+        attempts: Number of rollouts that were started for it.
+        replayed: True if it ended in an earlier run and was read from the journal.
+        group: Index of the caller's request that it repeats, counted from 0; without ``repeats``
+            the same as ``index``.
     """
 
     index: int
@@ -55,14 +55,14 @@ class RolloutOutcome:
 
     @property
     def rollout_id(self) -> str | None:
-        """Id of the rollout; None where there is none."""
+        """Id of the rollout; None without a rollout."""
         rollout = self.rollout or {}
         value = rollout.get("rollout_id") or rollout.get("id")
         return value if isinstance(value, str) else None
 
     @property
     def reward(self) -> float | None:
-        """Reward of the rollout, from its summary; None where it has none."""
+        """Reward of the rollout, from its summary; None without a reward."""
         rollout = self.rollout or {}
         for value in (
             _entry(rollout.get("summary"), "reward"),
@@ -75,32 +75,32 @@ class RolloutOutcome:
 
     @property
     def seed(self) -> Any:
-        """Seed of the request; None where it has none."""
+        """Seed of the request; None without a seed."""
         return _entry(self.request, "seed")
 
     @property
     def task_id(self) -> Any:
-        """Task of the rollout, or of its request; None where neither names one."""
-        named = _entry(self.rollout, "task_id")
-        return _entry(self.request, "task_id") if named is None else named
+        """Task of the rollout, or of its request; None if neither names a task."""
+        task_id = _entry(self.rollout, "task_id")
+        return _entry(self.request, "task_id") if task_id is None else task_id
 
     @property
     def seconds(self) -> float | None:
-        """Seconds that the rollout ran; None where the service does not say."""
+        """Run time of the rollout in seconds; None if the service does not report it."""
         value = _entry(_entry(_entry(self.rollout, "summary"), "timing"), "run_seconds")
         is_number = isinstance(value, int | float) and not isinstance(value, bool)
         return value if is_number else None
 
     @property
     def failure(self) -> str | None:
-        """Code of what went wrong, or the name of its error; None if the rollout completed."""
+        """Code of the failure, or the name of its error; None if the rollout completed."""
         if self.error is None:
             return None
         code = getattr(self.error, "code", None)
         return code if isinstance(code, str) and code else type(self.error).__name__
 
     def to_dict(self) -> dict[str, Any]:
-        """Return it as one flat row, without the request and the rollout themselves."""
+        """Return the outcome as a flat row, without the request and the rollout themselves."""
         return {
             "index": self.index,
             "group": self.group,
@@ -118,7 +118,7 @@ class RolloutOutcome:
 
 
 def rollout_error(rollout: dict[str, Any]) -> RolloutFailedError | None:
-    """Return the error of an ended rollout; None for one that completed."""
+    """Return the error of an ended rollout; None for a completed one."""
     status = str(rollout.get("status", rollout.get("state")))
     if status in _COMPLETED:
         return None
@@ -142,17 +142,17 @@ class FleetProgress:
     """Progress of a fleet.
 
     Attributes:
-        total: How many requests there are; None if that is not known beforehand.
-        running: How many are under way.
-        completed: How many rollouts completed.
-        failed: How many rollouts ended otherwise.
-        errors: How many requests ended with an error.
-        replayed: How many of those were read from the journal.
-        seconds: How long the fleet has been running.
-        rewards: How many rollouts have a reward.
+        total: Number of requests; None if unknown beforehand.
+        running: Number of requests in flight.
+        completed: Number of completed rollouts.
+        failed: Number of rollouts that ended otherwise.
+        errors: Number of requests that ended with an error.
+        replayed: Number of these requests that were read from the journal.
+        seconds: Run time of the fleet.
+        rewards: Number of rollouts with a reward.
         mean_reward: Mean of the rewards; None without any.
         standard_error: Standard error of that mean; None with fewer than two rewards.
-        failures: How many ended with each code of an error, or name of one.
+        failures: Number of failures by error code, or by name of the error.
     """
 
     total: int | None
@@ -169,12 +169,12 @@ class FleetProgress:
 
     @property
     def done(self) -> int:
-        """The number of requests that have ended."""
+        """Number of requests that have ended."""
         return self.completed + self.failed + self.errors
 
     @property
     def rate(self) -> float:
-        """Requests that ended per second in this run."""
+        """Number of requests that ended per second in this run."""
         return (self.done - self.replayed) / self.seconds if self.seconds > 0 else 0.0
 
     @property
@@ -207,7 +207,7 @@ class OutcomeCounter:
         self._ended: float | None = None
         self._counts = {"completed": 0, "failed": 0, "errors": 0, "replayed": 0}
         self._failures: Counter[str] = Counter()
-        # Of the rewards: their number, their mean, and the sum of squares around it.
+        # Number and mean of the rewards, and the sum of squares around the mean.
         self._rewards, self._mean, self._squares = 0, 0.0, 0.0
 
     def start(self) -> None:
@@ -247,10 +247,10 @@ class OutcomeCounter:
 
 
 def snapshot(request: Any) -> Any:
-    """Copy a request, whose owner may change it for the next one; what is no JSON stays as it is.
+    """Copy a request, which its owner may change later. Values that are not JSON are shared.
 
     Returns:
-        The copy, or the request itself where it contains itself.
+        The copy, or the request itself if it contains itself.
     """
     try:
         return _copy(request)
@@ -269,10 +269,10 @@ def _copy(value: Any) -> Any:
 
 
 def rollout_id_of(rollout: Any) -> str:
-    """Return the id of a rollout that the service has just admitted.
+    """Return the id of a newly admitted rollout.
 
     Raises:
-        DecodeError: It has none.
+        DecodeError: The rollout has no id.
     """
     for name in ("rollout_id", "id"):
         value = rollout.get(name) if isinstance(rollout, dict) else None

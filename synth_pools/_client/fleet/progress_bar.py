@@ -21,7 +21,7 @@ class ProgressBar:
     """Progress bar on standard error while that is a terminal; a line every 10 seconds elsewhere.
 
     Args:
-        clock: Gives the seconds since any moment.
+        clock: Returns the seconds since a fixed moment.
     """
 
     def __init__(self, clock: Callable[[], float]) -> None:
@@ -47,7 +47,7 @@ class ProgressBar:
             )
 
     def close(self, progress: FleetProgress) -> None:
-        """Close the bar, leave it on the screen, and write how it ended. Can be repeated."""
+        """Close the bar, leave it on the screen, and write the summary. Can be repeated."""
         bar, self._bar = self._bar, None
         if bar is not None:
             bar.stop()

@@ -13,7 +13,7 @@ _NUMBERS = frozenset({"index", "group", "seed", "reward", "seconds"})
 def table(rows: list[dict[str, Any]], progress: FleetProgress) -> str:
     """Return rows of outcomes as a table of text, with the counts below it.
 
-    Columns in which every row is empty, and the group where it is the index, are left out.
+    Empty columns are left out, and so is the group if it is always equal to the index.
     """
     columns = [name for name in _COLUMNS if any(row[name] is not None for row in rows)]
     if all(row["group"] == row["index"] for row in rows):
@@ -34,8 +34,8 @@ def summary(progress: FleetProgress) -> list[str]:
     """Return the counts on one line, and the failures by code on another if there are any."""
     lines = [str(progress)]
     if progress.failures:
-        many = sorted(progress.failures.items(), key=lambda pair: (-pair[1], pair[0]))
-        lines.append("failures: " + ", ".join(f"{number} {code}" for code, number in many))
+        counts = sorted(progress.failures.items(), key=lambda pair: (-pair[1], pair[0]))
+        lines.append("failures: " + ", ".join(f"{number} {code}" for code, number in counts))
     return lines
 
 

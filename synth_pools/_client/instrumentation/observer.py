@@ -1,7 +1,7 @@
 """Log and hooks of a client's requests; `tracing` has the spans.
 
-None of it ever shows the API key, a body, or a query, which may be signed. None of it can make a
-call fail.
+They never contain the API key, a body, or a query, which may be signed, and cannot make a call
+fail.
 """
 
 from __future__ import annotations
@@ -30,8 +30,8 @@ class RequestObserver:
         """Report an attempt that is about to be sent, with these headers."""
         hook = self._config.on_request
         if hook is not None:
-            method, shown = call["method"].upper(), self._shown(headers)
-            info = RequestInfo(operation, method, call["url"], attempt, shown)
+            method, visible_headers = call["method"].upper(), self._visible(headers)
+            info = RequestInfo(operation, method, call["url"], attempt, visible_headers)
             _run(hook, info, "on_request")
 
     def ended(
@@ -52,15 +52,15 @@ class RequestObserver:
         if request_id is not None:
             request_id = self._config.api_key.redact(request_id)
         if _LOG.isEnabledFor(logging.DEBUG):
-            said = status if status is not None else getattr(error, "cause", None)
+            result = status if status is not None else getattr(error, "cause", None)
             _LOG.debug(
                 "%s %s -> %s in %.1f ms, attempt %d, request id %s",
-                *(method, path, said, seconds * 1000, attempt),
+                *(method, path, result, seconds * 1000, attempt),
                 request_id,
             )
         hook = self._config.on_response
         if hook is not None:
-            headers = self._shown(response.headers) if response is not None else {}
+            headers = self._visible(response.headers) if response is not None else {}
             info = ResponseInfo(
                 operation, method, path, attempt, seconds, status, request_id, headers, error
             )
@@ -78,11 +78,11 @@ class RequestObserver:
                 *(call["method"].upper(), call["url"], _reason(error), attempt, max_retries, wait),
             )
 
-    def _shown(self, headers: Mapping[str, str]) -> dict[str, str]:
-        # A service, or a proxy before it, may echo what it was sent.
+    def _visible(self, headers: Mapping[str, str]) -> dict[str, str]:
+        # A service, or a proxy before it, may echo the key.
         redact = self._config.api_key.redact
-        named = {name.lower(): value for name, value in headers.items()}
-        return {name: redact(value) for name, value in named.items() if name not in _HIDDEN}
+        lowered = {name.lower(): value for name, value in headers.items()}
+        return {name: redact(value) for name, value in lowered.items() if name not in _HIDDEN}
 
 
 def _reason(error: SynthPoolsError) -> str:
@@ -94,6 +94,6 @@ def _reason(error: SynthPoolsError) -> str:
 def _run(hook: Any, info: RequestInfo | ResponseInfo, name: str) -> None:
     try:
         hook(info)
-    except Exception:  # noqa: BLE001 - whatever it raises
-        # Somebody else's mistake must not cost a rollout.
+    except Exception:  # noqa: BLE001 - a hook may raise anything
+        # An error in a hook must not cost a rollout.
         _LOG.exception("%s raised; the call goes on", name)

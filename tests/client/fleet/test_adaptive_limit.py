@@ -6,8 +6,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from synth_pools._client.fleet.adaptive_limit import (
-    LONGEST_NAMED_PAUSE_SECONDS,
     LONGEST_PAUSE_SECONDS,
+    LONGEST_REQUESTED_PAUSE_SECONDS,
     AdaptiveLimiter,
 )
 
@@ -73,7 +73,7 @@ def test_the_services_own_time_is_kept() -> None:
     assert limiter.wait(1.0) == 9.0
     (ticket,) = [limiter.acquire()] if limiter.wait(10.0) is None else [0]
     limiter.on_overload(ticket, 10.0, 1e9)
-    assert (limiter.wait(10.0) or 0.0) <= LONGEST_NAMED_PAUSE_SECONDS
+    assert (limiter.wait(10.0) or 0.0) <= LONGEST_REQUESTED_PAUSE_SECONDS
 
 
 def test_old_news_do_not_end_a_pause() -> None:

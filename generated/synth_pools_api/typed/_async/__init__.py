@@ -1,4 +1,4 @@
-"""``client.api``: a group of operations for each tag, imported when it is first asked for."""
+"""``client.api``: a group of operations for each tag, imported on its first use."""
 
 from __future__ import annotations
 

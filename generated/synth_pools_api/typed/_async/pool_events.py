@@ -120,7 +120,7 @@ class AsyncPoolEventsApi:
         include: StreamPoolEventsInclude | None = None,
         limit: int | None = 200,
     ) -> PoolEventPage:
-        """The JSON answer of `stream_pool_events`, one page of events; see there."""
+        """Get one page of the events of `stream_pool_events`, whose parameters it has."""
         from ...models.pool_event_page import PoolEventPage
 
         return await self._calls.call(

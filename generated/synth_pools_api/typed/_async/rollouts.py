@@ -254,7 +254,7 @@ class AsyncRolloutsApi:
         after_sequence: int | None = None,
         limit: int | None = 200,
     ) -> RolloutEventPage:
-        """The JSON answer of `stream_rollout_events`, one page of events; see there."""
+        """Get one page of the events of `stream_rollout_events`, whose parameters it has."""
         from ...models.rollout_event_page import RolloutEventPage
 
         return await self._calls.call(

@@ -365,7 +365,7 @@ class AgentRolloutsApi:
     def get_global_rollout_event_page(
         self, rollout_id: str, *, after_sequence: int | None = None, limit: int | None = 200
     ) -> RolloutEventPage:
-        """The JSON answer of `stream_global_rollout_events`, one page of events; see there."""
+        """Get one page of the events of `stream_global_rollout_events`, whose parameters it has."""
         from ...models.rollout_event_page import RolloutEventPage
 
         return self._calls.call(

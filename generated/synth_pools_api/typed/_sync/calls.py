@@ -1,4 +1,4 @@
-"""What sends the calls: the client that this package is generated for brings it along."""
+"""Interface of the sender of calls, which the client of this package implements."""
 
 from __future__ import annotations
 
@@ -11,13 +11,13 @@ from ...operations import OperationId
 T = TypeVar("T")
 T_co = TypeVar("T_co", covariant=True)
 
-# A value with what it has to be an instance of.
+# A value, and the type that it must have.
 Argument = tuple[type, Any]
 Builder = Callable[..., dict[str, Any]]
 
 
 class Stream(Protocol[T_co]):
-    """The events of a stream, each one parsed when it is asked for."""
+    """Events of a stream, each parsed when it is read."""
 
     def __iter__(self) -> Self: ...
 
@@ -37,7 +37,7 @@ class Stream(Protocol[T_co]):
 
 
 class Calls(Protocol):
-    """Checks the arguments of an operation, sends what `build` makes of them, parses the answer."""
+    """Sender of calls: checks arguments, builds and sends the request, parses the answer."""
 
     def call(
         self,

@@ -1,4 +1,4 @@
-"""Image releases of a pool: what its containers are made from."""
+"""Image releases of a pool, from which its containers are made."""
 
 from __future__ import annotations
 
@@ -13,9 +13,9 @@ if TYPE_CHECKING:
 
 
 class AsyncImageReleaseOperations(AsyncOperations):
-    """The operations on image releases, which the feature ``image_releases`` says are there.
+    """The operations on image releases, of services with the feature ``image_releases``.
 
-    Where they are not, the list is empty, and every other operation raises `ServerError` (501).
+    Other services return an empty list, and all other operations raise `ServerError` (501).
     """
 
     async def list_image_releases(self, pool_id: str) -> dict[str, Any]:
@@ -39,7 +39,7 @@ class AsyncImageReleaseOperations(AsyncOperations):
     async def create_image_release(
         self, pool_id: str, request: ImageReleaseDefinitionDict | PlainRequest
     ) -> dict[str, Any]:
-        """Publish an image, or what one is built from.
+        """Publish an image, or an archive to build one from.
 
         Args:
             pool_id: Id of the pool.
@@ -62,7 +62,7 @@ class AsyncImageReleaseOperations(AsyncOperations):
         )
 
     async def get_image_release(self, pool_id: str, release_id: str) -> dict[str, Any]:
-        """Get an image release as it is now.
+        """Get the current state of an image release.
 
         Args:
             pool_id: Id of the pool.
@@ -112,7 +112,7 @@ class AsyncImageReleaseOperations(AsyncOperations):
             release_id: Id of the release.
 
         Returns:
-            What was bound.
+            The bound release.
 
         Raises:
             NotFoundError: There is no such pool or release.
@@ -142,11 +142,11 @@ class AsyncImageReleaseOperations(AsyncOperations):
             expected_release_id: The release that must be bound at this moment; ``""`` for none.
 
         Returns:
-            What was bound.
+            The bound release.
 
         Raises:
             NotFoundError: There is no such pool, task or release.
-            ConflictError: Another release is bound than the one that is expected.
+            ConflictError: The expected release is not bound.
         """
         pool_id = path_segment(pool_id, "pool_id")
         task_id = path_segment(task_id, "task_id")

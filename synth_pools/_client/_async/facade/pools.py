@@ -33,14 +33,14 @@ class AsyncPoolOperations(AsyncOperations):
         """Create a pool.
 
         Args:
-            request: The pool's definition; the smallest one is ``{"name": "my-pool"}``. It may
-                choose its own ``pool_id``.
+            request: The pool's definition, at least ``{"name": "my-pool"}``. It may choose its own
+                ``pool_id``.
 
         Returns:
             The pool.
 
         Raises:
-            ConflictError: The chosen id is taken.
+            ConflictError: The chosen id is in use.
             ValidationFailedError: The definition is invalid; the message names the fields.
         """
         return await self._transport.request(
@@ -50,26 +50,26 @@ class AsyncPoolOperations(AsyncOperations):
     async def get_or_create_pool(
         self, request: PoolDefinitionDict | PlainRequest
     ) -> dict[str, Any]:
-        """Get the pool whose id ``request`` chooses, and create it where there is none yet.
+        """Get the pool whose id ``request`` chooses, and create it if it does not exist.
 
-        Of a pool that is there, the definition stays as it is: compare it, or use `replace_pool`.
+        An existing pool keeps its definition: compare it, or use `replace_pool`.
 
         Args:
-            request: The pool's definition, with the ``pool_id`` of its choice.
+            request: The pool's definition, with its ``pool_id``.
 
         Returns:
             The pool.
 
         Raises:
             RequestValidationError: ``request`` chooses no id.
-            ConflictError: The pool of this id is archived; the id cannot be used again.
+            ConflictError: The pool with this id is archived; the id cannot be used again.
             ValidationFailedError: The definition is invalid; the message names the fields.
         """
         pool_id = chosen_pool_id(request)
         try:
             return await self.create_pool(request)
         except ConflictError:
-            # Not found either: what it conflicts with is not this id.
+            # Without a pool of this id the conflict has another cause.
             with suppress(NotFoundError):
                 pool = await self.get_pool(pool_id)
                 if pool.get("status", pool.get("state")) != "archived":
@@ -101,14 +101,14 @@ class AsyncPoolOperations(AsyncOperations):
         cursor: str | None = None,
         prefetch: bool = False,
     ) -> AsyncItems:
-        """Iterate over all pools, newest first, page after page as they are needed.
+        """Iterate over all pools, newest first, fetching pages as needed.
 
         Args:
             state: Only pools in this state.
             limit: Most pools of a page, 1 to 1000.
             cursor: Begin after the page that ended with this ``next_cursor``.
-            prefetch: Ask for the next page while the items of one are used. The sync client asks
-                when they are used up.
+            prefetch: Request the next page while the items of one are used. The sync client
+                requests it once they are used up.
 
         Returns:
             The pools, to iterate over.
@@ -122,7 +122,7 @@ class AsyncPoolOperations(AsyncOperations):
         )
 
     async def get_pool(self, pool_id: str) -> dict[str, Any]:
-        """Get a pool, archived ones too.
+        """Get a pool, also an archived one.
 
         Args:
             pool_id: Id of the pool.
@@ -139,14 +139,14 @@ class AsyncPoolOperations(AsyncOperations):
     async def replace_pool(
         self, pool_id: str, request: PoolDefinitionDict | PlainRequest
     ) -> dict[str, Any]:
-        """Replace a pool's definition: what ``request`` does not name goes back to its default.
+        """Replace a pool's definition: members that ``request`` omits return to their defaults.
 
         Args:
             pool_id: Id of the pool.
             request: The pool's new definition.
 
         Returns:
-            The pool as it is now.
+            The updated pool.
 
         Raises:
             NotFoundError: There is no such pool.
@@ -168,7 +168,7 @@ class AsyncPoolOperations(AsyncOperations):
             request: The parts to change.
 
         Returns:
-            The pool as it is now.
+            The updated pool.
 
         Raises:
             NotFoundError: There is no such pool.
@@ -238,7 +238,7 @@ class AsyncPoolOperations(AsyncOperations):
             pool_id: Id of the pool.
 
         Returns:
-            The pool as it is now.
+            The updated pool.
 
         Raises:
             NotFoundError: There is no such pool.
@@ -256,7 +256,7 @@ class AsyncPoolOperations(AsyncOperations):
             pool_id: Id of the pool.
 
         Returns:
-            The pool as it is now: ``active``, or ``warming`` until its containers are up.
+            The updated pool: ``active``, or ``warming`` until its containers are up.
 
         Raises:
             NotFoundError: There is no such pool.
@@ -281,7 +281,7 @@ class AsyncPoolOperations(AsyncOperations):
 
         Raises:
             PoolFailedError: It has failed or is archived.
-            WaitTimeoutError: It is not active in time; ``last`` is how it was seen last.
+            WaitTimeoutError: It is not active in time; ``last`` is its last known state.
             NotFoundError: There is no such pool.
         """
         from synth_pools._client._async.waiters import AsyncWaiter  # saves 2 ms

@@ -1,4 +1,4 @@
-"""Engine of a fleet: its workers, what they share, and its end."""
+"""Engine of a fleet: its workers, their shared state, and its end."""
 
 from __future__ import annotations
 
@@ -34,13 +34,13 @@ from synth_pools._client.runtime.async_.concurrency import (
 )
 from synth_pools.errors import FleetStoppedError, SynthPoolsError
 
-# How far the others may get ahead of one that is reported next, in a fleet that reports in order.
+# Outcomes that may wait for an earlier one in a fleet that reports in order.
 _LEAST_AHEAD = 256
 _CANCEL_SECONDS = 30.0
 _MOST_NAMES = 10
-# A fleet may have no end, and its memory has one.
+# Bounds the memory of a fleet without an end.
 _MOST_ROWS = 100_000
-# After its patience is over a fleet reports what its other workers have, and waits for nothing.
+# Once its patience is over, a fleet reports the outcomes that its workers have, and stops waiting.
 _LAST_OUTCOMES_SECONDS = 1.0
 
 _LOG = logging.getLogger("synth_pools")
@@ -55,13 +55,13 @@ class AsyncFleetEngine:
         self._options = options
         self._pool_id = pool_id
         self._source = AsyncRequestSource(requests, "requests", snapshot, options.repeats)
-        # Each call once: retries are decided for all calls together, by the retrying caller.
+        # The transport does not retry: the retrying caller does, for all calls together.
         self._transport = transport.with_config(
             dataclasses.replace(transport.config, max_retries=0, idempotency_key=None)
         )
         self._tries = transport.config.max_retries
         self._group = AsyncWorkerGroup()
-        # Whoever asks for outcomes waits for a change, and a worker for room to take one more.
+        # A reader of outcomes waits for a change, a worker for room to take one more request.
         self._changed = AsyncCondition()
         self._room = self._changed.sibling()
         self._counter = OutcomeCounter(_length(requests, options), transport.clock)
@@ -75,7 +75,7 @@ class AsyncFleetEngine:
         self._failure: BaseException | None = None
         self._fatal = False
         self._is_capped = False
-        # When it ends although some are still under way.
+        # Time at which it ends even with requests in flight.
         self._until: float | None = None
         self._ending = False
         self._worker: AsyncFleetWorker | None = None
@@ -131,7 +131,7 @@ class AsyncFleetEngine:
                 self._bar.close(self.progress())
 
     def abandon(self) -> None:
-        """Stop the workers from wherever the garbage collector runs; the last one tidies up."""
+        """Stop the workers without waiting, safe in a finalizer; the last worker cleans up."""
         self._group.abandon()
         if self._watches is not None:
             self._watches.abandon()
@@ -167,7 +167,7 @@ class AsyncFleetEngine:
             options.retries,
         )
         self._counter.start()
-        # Not the number of workers: this one may have ended by now.
+        # The number of workers does not tell: this worker may have ended already.
         if not self._start_worker():
             raise FleetStoppedError(
                 "the fleet stopped before its first request: the system has no more threads",
@@ -176,14 +176,14 @@ class AsyncFleetEngine:
             )
 
     def _start_worker(self) -> bool:
-        """Start one more worker if that is allowed; where there are no more, the others go on."""
+        """Start one more worker if the limits allow it; without threads the others go on."""
         with self._changed:
             if self._workers >= self._options.max_in_flight or self._ending:
                 return False
             self._workers += 1
         started = False
         try:
-            started = self._group.start(self._work, self._lost)
+            started = self._group.start(self._work, self._worker_failed_to_start)
         finally:
             if not started:
                 with self._changed:
@@ -191,14 +191,14 @@ class AsyncFleetEngine:
         return started
 
     async def _work(self) -> None:
-        """Take requests as long as there are any."""
+        """Take requests until there are no more."""
         try:
             while await self._may_take():
-                taken = await self._source.take()
-                if taken is None:
-                    self._all_taken()
+                numbered_request = await self._source.take()
+                if numbered_request is None:
+                    self._end_of_requests()
                     return
-                await self._run(*taken)
+                await self._run(*numbered_request)
         except BaseException as error:
             if not self._group.stopping:
                 self._fail(error)
@@ -207,8 +207,8 @@ class AsyncFleetEngine:
         finally:
             self._worker_ended()
 
-    def _lost(self) -> None:
-        """Note a worker that ended before it began."""
+    def _worker_failed_to_start(self) -> None:
+        """Note a worker that ended before its first request."""
         if not self._group.stopping:
             self._fail(GeneratorExit())
         self._worker_ended()
@@ -219,7 +219,7 @@ class AsyncFleetEngine:
             self._changed.notify_all()
         if not self._workers and self._watches is not None:
             self._watches.abandon()
-        # A fleet that was forgotten has nobody else to do it.
+        # An abandoned fleet has nothing else that closes it.
         if not self._workers and self._group.stopping and self._journal is not None:
             self._journal.file.close()
 
@@ -232,7 +232,7 @@ class AsyncFleetEngine:
             self._unreported += not self._ending
             return not self._ending
 
-    def _all_taken(self) -> None:
+    def _end_of_requests(self) -> None:
         if self._journal is not None and self._journal.file.entries.highest >= self._source.taken:
             many, few = self._journal.file.entries.highest + 1, self._source.taken
             raise self._journal.file.mismatch(f"it has {many} requests or more, and here are {few}")
@@ -254,7 +254,7 @@ class AsyncFleetEngine:
         item = InFlight(index, request, index // self._options.repeats, sha)
         outcome = await self._worker.replay(item)
         if outcome is None:
-            # Somebody has to take the next one meanwhile.
+            # Another worker takes the next request meanwhile.
             self._start_worker()
             outcome = await self._worker.run(item)
         with self._changed:
@@ -272,16 +272,16 @@ class AsyncFleetEngine:
             self._changed.notify_all()
 
     def _check_connections(self, request: Any) -> None:
-        """Log once that rollouts that hold a connection each are more than there are of these."""
-        most, wanted = self._transport.most_calls, self._options.max_in_flight
+        """Log once that there are fewer connections than rollouts that hold one each."""
+        most, most_in_flight = self._transport.most_calls, self._options.max_in_flight
         is_sync = isinstance(request, dict) and request.get("mode") == "sync"
-        if is_sync and wanted > most and not self._is_capped:
+        if is_sync and most_in_flight > most and not self._is_capped:
             self._is_capped = True
             _LOG.warning(
                 "run_many: %d rollouts with mode sync run at a time, not max_in_flight=%d: each "
                 "holds one of the client's connections",
                 most,
-                wanted,
+                most_in_flight,
             )
 
     async def _report(self, outcome: RolloutOutcome) -> None:
@@ -309,9 +309,9 @@ class AsyncFleetEngine:
         with self._changed:
             if self._failure is None:
                 self._failure = _raisable(error, self._source.taken)
-            # What the caller's own iterable raises comes after the outcomes of what it gave.
-            own = isinstance(error, Exception) or ends_silently(error)
-            self._fatal = self._fatal or isinstance(error, SynthPoolsError) or not own
+            # An error of the caller's iterable is raised after the outcomes of its requests.
+            is_ordinary = isinstance(error, Exception) or ends_silently(error)
+            self._fatal = self._fatal or isinstance(error, SynthPoolsError) or not is_ordinary
             self._end()
 
     async def _stop_workers(self) -> None:
@@ -327,43 +327,45 @@ class AsyncFleetEngine:
 
     async def _leave(self, worker: AsyncFleetWorker, interrupted: bool) -> None:
         if self._options.on_interrupt == "cancel":
-            left = await self._cancel_in_flight()
-            self._tell(left, interrupted)
+            remaining = await self._cancel_in_flight()
+            self._log_early_end(remaining, interrupted)
         elif interrupted:
-            self._tell([item for item in worker.in_flight.values() if item.key], interrupted)
+            self._log_early_end(
+                [item for item in worker.in_flight.values() if item.key], interrupted
+            )
 
     async def _cancel_in_flight(self) -> list[InFlight]:
-        """Cancel what is under way, as many at a time as it ran, and return what is left."""
+        """Cancel the requests in flight, `max_in_flight` at a time, and return the rest."""
         worker, config = self._worker, self._transport.config
-        assert worker is not None  # noqa: S101 - the caller looked
+        assert worker is not None  # noqa: S101 - the caller checks
         patient = dataclasses.replace(config, max_retries=self._tries, deadline=_CANCEL_SECONDS)
         scope = AsyncRolloutScope(self._transport.with_config(patient), self._pool_id)
-        left = dict(worker.in_flight)
-        pending = deque(left)
+        remaining = dict(worker.in_flight)
+        pending = deque(remaining)
         group = AsyncWorkerGroup()
 
         async def work() -> None:
             while not group.stopping:
                 try:
                     index = pending.popleft()
-                    await worker.cancel(left[index], scope)
+                    await worker.cancel(remaining[index], scope)
                 except IndexError:
                     return
                 except SynthPoolsError:
                     continue
-                del left[index]
+                del remaining[index]
 
         try:
-            for _ in range(min(len(left), self._options.max_in_flight)):
+            for _ in range(min(len(remaining), self._options.max_in_flight)):
                 if not group.start(work, lambda: None):
                     break
             await group.join(_CANCEL_SECONDS)
         finally:
             group.abandon()
-        return list(left.values())
+        return list(remaining.values())
 
-    def _tell(self, left: list[InFlight], interrupted: bool) -> None:
-        """Log what goes on after an early end, on one line."""
+    def _log_early_end(self, remaining: list[InFlight], interrupted: bool) -> None:
+        """Log on one line which rollouts go on after an early end."""
         options, progress = self._options, self.progress()
         words = []
         if interrupted:
@@ -371,10 +373,12 @@ class AsyncFleetEngine:
                 progress.done if progress.total is None else f"{progress.done} of {progress.total}"
             )
             words.append(f"run_many was interrupted after {many} requests")
-        if options.on_interrupt == "cancel" and left:
-            words.append(f"{len(left)} rollouts could not be cancelled and go on: {_names(left)}")
-        elif left:
-            words.append(f"{len(left)} rollouts go on")
+        if options.on_interrupt == "cancel" and remaining:
+            words.append(
+                f"{len(remaining)} rollouts could not be cancelled and go on: {_names(remaining)}"
+            )
+        elif remaining:
+            words.append(f"{len(remaining)} rollouts go on")
         if words and options.journal_path is not None:
             words.append(
                 f"to resume, make the same call with journal={str(options.journal_path)!r}"
@@ -389,23 +393,23 @@ def _names(items: list[InFlight]) -> str:
 
 
 def _stopped(why: str, outcome: RolloutOutcome) -> FleetStoppedError:
-    what = outcome.error if outcome.rollout is None else f"the rollout is {outcome.status}"
+    reason = outcome.error if outcome.rollout is None else f"the rollout is {outcome.status}"
     return FleetStoppedError(
-        f"the fleet stopped at its request {outcome.index} ({why}): {what}",
+        f"the fleet stopped at its request {outcome.index} ({why}): {reason}",
         index=outcome.index,
         reason=outcome.error,
     )
 
 
-def _raisable(error: BaseException, taken: int) -> BaseException:
-    """Return what to raise for what ended a worker."""
+def _raisable(error: BaseException, count: int) -> BaseException:
+    """Return the error to raise after an error ended a worker."""
     if not ends_silently(error):
         return error
-    # Raised as they are, these would end whoever iterates in silence.
+    # These would end the loop of the caller without an error.
     return FleetStoppedError(
-        f"the fleet stopped after {taken} requests: {type(error).__name__} came from them, "
+        f"the fleet stopped after {count} requests: {type(error).__name__} came from them, "
         "or ended one of its workers",
-        index=taken,
+        index=count,
         reason=None,
     )
 

@@ -1,4 +1,4 @@
-"""Journal of a running fleet: its lines are written, and read again, beside what the fleet does."""
+"""Journal of a running fleet, written and read while the fleet works."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ class AsyncFleetJournal:
         file: The file.
 
     Attributes:
-        file: The file. What of it blocks is called here, in a thread.
+        file: The file. Its blocking methods are called here, in a thread.
     """
 
     def __init__(self, file: JournalFile) -> None:
@@ -33,7 +33,7 @@ class AsyncFleetJournal:
         return cls(file)
 
     async def append(self, record: Record) -> None:
-        """Write a record, and return when it is on the disk; raises `JournalError`."""
+        """Write a record, and return once it is on the disk; raises `JournalError`."""
         await self._commits.commit(record)
 
     async def ending(self, index: int) -> OutcomeRecord | None:

@@ -14,18 +14,17 @@ from synth_pools._client.http.content import OnProgress
 class AsyncArtifactFiles(AsyncNamespace):
     """Artifacts of a rollout, as bytes or as files.
 
-    Those that write a file return its path. ``to`` is a file, or a folder that exists, in which the
-    file gets the name that it has at the service, without anything in it that would lead elsewhere.
-    The file is there only once it is whole: until then it has another name beside it, and where
-    the download fails nothing of it is left, and a file that was there before is as it was. A
-    connection that breaks is taken up again where it broke, in up to ``max_retries`` further
-    requests. ``on_progress`` is called with the number of bytes that are here and the number that
-    there will be, None where the service does not say; what it raises ends the download.
+    Methods that write a file return its path. ``to`` is a file, or an existing folder for a file
+    with the name that it has at the service, without path components. The file appears once it is
+    complete: until then it has another name beside it. A failed download leaves nothing behind, and
+    an existing file unchanged. A download resumes after a broken connection, in up to
+    ``max_retries`` further requests. ``on_progress`` is called with the number of bytes so far and
+    in total, None if the service does not announce it; an error of it ends the download.
 
-    They raise, beside what `AsyncOperations` names:
-        NotFoundError: There is no such rollout or artifact, or its content is no longer kept
-            (``code`` is ``artifact_expired``).
-        ContentMismatchError: What came is not what the service names by its SHA-256.
+    Apart from the errors of `AsyncOperations` they raise:
+        NotFoundError: There is no such rollout or artifact, or its content was deleted (``code``
+            is ``artifact_expired``).
+        ContentMismatchError: The download differs from the announced SHA-256.
         OSError: The file cannot be written.
     """
 
@@ -46,7 +45,7 @@ class AsyncArtifactFiles(AsyncNamespace):
             rollout_id: Id of the rollout.
             path: The artifact's ``path``, or its ``artifact_id``.
             to: The file, or the folder for it.
-            on_progress: Called as bytes come.
+            on_progress: Called as bytes arrive.
         """
         call = self._client._artifact_call(rollout_id, path)
         return await self._client._save(*call, to, path, on_progress)
@@ -63,7 +62,7 @@ class AsyncArtifactFiles(AsyncNamespace):
         Args:
             rollout_id: Id of the rollout.
             to: The file, or the folder for ``<rollout_id>-artifacts.zip``.
-            on_progress: Called as bytes come.
+            on_progress: Called as bytes arrive.
         """
         call, name = self._client._archive_call(rollout_id), f"{rollout_id}-artifacts.zip"
         return await self._client._save(*call, to, name, on_progress)
@@ -75,30 +74,30 @@ class AsyncArtifactFiles(AsyncNamespace):
         *,
         on_progress: OnProgress | None = None,
     ) -> Path:
-        """Write all that the service knows of a rollout, without secrets, to a ZIP archive.
+        """Write all data that the service has of a rollout, without secrets, to a ZIP archive.
 
         Args:
             rollout_id: Id of the rollout.
             to: The file, or the folder for ``<rollout_id>-support.zip``.
-            on_progress: Called as bytes come.
+            on_progress: Called as bytes arrive.
         """
         call, name = self._client._bundle_call(rollout_id), f"{rollout_id}-support.zip"
         return await self._client._save(*call, to, name, on_progress)
 
 
 class AsyncPoolArtifactFiles(AsyncNamespace):
-    """Artifacts of a rollout of one pool, as `AsyncArtifactFiles` has them.
+    """Artifacts of a rollout of one pool, like `AsyncArtifactFiles`.
 
-    The API has downloads without pools only. So each of these first asks for the rollout under its
-    pool: one of another pool is a `NotFoundError`, and nothing of it is downloaded.
+    The API has only downloads without pools. So each method first looks up the rollout under its
+    pool: a rollout of another pool is a `NotFoundError`, and nothing of it is downloaded.
     """
 
     _client: AsyncRolloutOperations
 
     async def artifact(self, pool_id: str, rollout_id: str, path: str) -> bytes:
-        """Get the content of an artifact, checked against the SHA-256 that the service names.
+        """Get the content of an artifact, checked against its SHA-256.
 
-        It is `agent_rollouts.artifact` of a rollout that is first asked for under its pool.
+        Like `agent_rollouts.artifact`, after a look-up of the rollout under its pool.
 
         Args:
             pool_id: Id of the pool.
@@ -110,8 +109,8 @@ class AsyncPoolArtifactFiles(AsyncNamespace):
 
         Raises:
             NotFoundError: The pool has no such rollout, there is no such artifact, or its content
-                is no longer kept (``code`` is ``artifact_expired``).
-            ContentMismatchError: What came is something else.
+                was deleted (``code`` is ``artifact_expired``).
+            ContentMismatchError: The download differs from that content.
         """
         operations = self._operations(pool_id, rollout_id)
         return await operations.get_global_rollout_artifact(rollout_id, path)
@@ -119,7 +118,7 @@ class AsyncPoolArtifactFiles(AsyncNamespace):
     async def artifacts_zip(self, pool_id: str, rollout_id: str) -> bytes:
         """Get a ZIP archive of all artifacts of a rollout, each under its ``path``.
 
-        It is `agent_rollouts.artifacts_zip` of a rollout that is first asked for under its pool.
+        Like `agent_rollouts.artifacts_zip`, after a look-up of the rollout under its pool.
 
         Args:
             pool_id: Id of the pool.
@@ -135,9 +134,9 @@ class AsyncPoolArtifactFiles(AsyncNamespace):
         return await operations.get_global_rollout_artifacts_zip(rollout_id)
 
     async def support_bundle(self, pool_id: str, rollout_id: str) -> bytes:
-        """Get a ZIP archive of all that the service knows of a rollout, without secrets.
+        """Get a ZIP archive of all data that the service has of a rollout, without secrets.
 
-        It is `agent_rollouts.support_bundle` of a rollout that is first asked for under its pool.
+        Like `agent_rollouts.support_bundle`, after a look-up of the rollout under its pool.
 
         Args:
             pool_id: Id of the pool.
@@ -168,7 +167,7 @@ class AsyncPoolArtifactFiles(AsyncNamespace):
             rollout_id: Id of the rollout.
             path: The artifact's ``path``, or its ``artifact_id``.
             to: The file, or the folder for it.
-            on_progress: Called as bytes come.
+            on_progress: Called as bytes arrive.
         """
         files = AsyncArtifactFiles(self._operations(pool_id, rollout_id))
         return await files.download_artifact(rollout_id, path, to, on_progress=on_progress)
@@ -187,7 +186,7 @@ class AsyncPoolArtifactFiles(AsyncNamespace):
             pool_id: Id of the pool.
             rollout_id: Id of the rollout.
             to: The file, or the folder for ``<rollout_id>-artifacts.zip``.
-            on_progress: Called as bytes come.
+            on_progress: Called as bytes arrive.
         """
         files = AsyncArtifactFiles(self._operations(pool_id, rollout_id))
         return await files.download_artifacts_zip(rollout_id, to, on_progress=on_progress)
@@ -200,13 +199,13 @@ class AsyncPoolArtifactFiles(AsyncNamespace):
         *,
         on_progress: OnProgress | None = None,
     ) -> Path:
-        """Write all that the service knows of a rollout, without secrets, to a ZIP archive.
+        """Write all data that the service has of a rollout, without secrets, to a ZIP archive.
 
         Args:
             pool_id: Id of the pool.
             rollout_id: Id of the rollout.
             to: The file, or the folder for ``<rollout_id>-support.zip``.
-            on_progress: Called as bytes come.
+            on_progress: Called as bytes arrive.
         """
         files = AsyncArtifactFiles(self._operations(pool_id, rollout_id))
         return await files.download_support_bundle(rollout_id, to, on_progress=on_progress)

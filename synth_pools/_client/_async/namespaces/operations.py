@@ -31,15 +31,15 @@ _NONE: Mapping[str, Any] = MappingProxyType({})
 
 
 class AsyncOperationsNamespace(AsyncNamespace):
-    """Operations by their ids: for programs that are driven by openapi.yaml themselves.
+    """Operations by their ids, for programs that read openapi.yaml themselves.
 
     ``arguments`` are the parameters of an operation, of its path, its query and its headers, by
-    their names in lower case with ``_`` for other characters; one that is None is not sent. An
-    operation that is added to openapi.yaml can be called after ``make generate``.
+    their names in lower case with ``_`` for other characters; None is not sent. A new operation of
+    openapi.yaml can be called after ``make generate``.
 
-    They raise, beside what `AsyncOperations` names:
-        RequestValidationError: There is no such operation; an argument is missing, is none of the
-            operation's, or cannot be used; nothing was sent.
+    Apart from the errors of `AsyncOperations` they raise:
+        RequestValidationError: There is no such operation; an argument is missing, unknown or
+            invalid; nothing was sent.
     """
 
     def __init__(self, client: AsyncOperations) -> None:
@@ -52,7 +52,7 @@ class AsyncOperationsNamespace(AsyncNamespace):
         *,
         body: Mapping[str, Any] | None = None,
     ) -> bytes:
-        """Make a call, and return the JSON of the answer as the service wrote it.
+        """Make a call, and return the JSON of the answer byte for byte.
 
         Args:
             operation: Id of the operation, such as ``get_pool``.
@@ -60,7 +60,7 @@ class AsyncOperationsNamespace(AsyncNamespace):
             body: Its body.
 
         Returns:
-            The body of the answer, byte for byte; empty where it has none.
+            The body of the answer; empty without a body.
         """
         details, call = _call(operation, arguments, body)
         transport = self._client._transport
@@ -74,7 +74,7 @@ class AsyncOperationsNamespace(AsyncNamespace):
             arguments: Its parameters.
 
         Returns:
-            The events, to iterate over; nothing is sent before.
+            The events, to iterate over; the request is sent then.
         """
         details, call = _call(operation, arguments, None)
         return self._client._stream(details.id, call)
@@ -87,26 +87,24 @@ class AsyncOperationsNamespace(AsyncNamespace):
         *,
         on_progress: OnProgress | None = None,
     ) -> Path:
-        """Write the content that an operation answers to a file, as a whole or not at all.
+        """Write the content of an answer to a file, completely or not at all.
 
         Args:
             operation: Id of the operation, such as ``get_global_rollout_artifact``.
             arguments: Its parameters.
-            to: The file, or the folder for it, in which it is called after the last id of its path.
-            on_progress: Called as bytes come.
+            to: The file, or the folder for a file named after the last id of its path.
+            on_progress: Called as bytes arrive.
 
         Returns:
             The file.
 
         Raises:
-            ContentMismatchError: What came is not what the service names by its SHA-256.
+            ContentMismatchError: The download differs from the announced SHA-256.
             OSError: The file cannot be written.
         """
         details, call = _call(operation, arguments, None)
-        named = [str(arguments[name]) for name in _places(details)]
-        return await self._client._save(
-            details.id, call, to, (named or [operation])[-1], on_progress
-        )
+        ids = [str(arguments[name]) for name in _places(details)]
+        return await self._client._save(details.id, call, to, (ids or [operation])[-1], on_progress)
 
 
 def _call(
@@ -118,25 +116,25 @@ def _call(
     module = import_module(f"synth_pools_api.api.{details.tag}.{operation}")
     parameters = inspect.signature(module._get_kwargs).parameters
     has_body = "body" in parameters
-    given = {name: value for name, value in arguments.items() if value is not None}
-    unknown = sorted(str(name) for name in given if name not in parameters or name == "body")
+    checked = {name: value for name, value in arguments.items() if value is not None}
+    unknown = sorted(str(name) for name in checked if name not in parameters or name == "body")
     if unknown:
         raise RequestValidationError(f"{operation}: no parameter is called {unknown[0]}")
     places = _places(details)
-    for name, value in given.items():
-        given[name] = _checked(name, value, in_path=name in places)
+    for name, value in checked.items():
+        checked[name] = _checked(name, value, in_path=name in places)
     if body is not None:
         if not has_body:
             raise RequestValidationError(f"{operation} takes no body")
-        given["body"] = request_body(body)
+        checked["body"] = request_body(body)
     if "prefer" in parameters:
-        given.setdefault("prefer", ONCE)
+        checked.setdefault("prefer", ONCE)
     for name, parameter in parameters.items():
-        if name not in given:
+        if name not in checked:
             if parameter.default is parameter.empty:
                 raise RequestValidationError(f"{operation}: {name} is missing")
-            given[name] = UNSET
-    call: Call = module._get_kwargs(**given)
+            checked[name] = UNSET
+    call: Call = module._get_kwargs(**checked)
     return details, call
 
 

@@ -26,14 +26,14 @@ class AsyncAgentRolloutsNamespace(AsyncGlobalRollouts):
         cursor: str | None = None,
         prefetch: bool = False,
     ) -> AsyncItems:
-        """Iterate over the rollouts of all pools, newest first, page after page as they are needed.
+        """Iterate over the rollouts of all pools, newest first, fetching pages as needed.
 
         Args:
             state: Only rollouts in this state.
             limit: Most rollouts of a page, 1 to 1000.
             cursor: Begin after the page that ended with this ``next_cursor``.
-            prefetch: Ask for the next page while the items of one are used. The sync client asks
-                when they are used up.
+            prefetch: Request the next page while the items of one are used. The sync client
+                requests it once they are used up.
 
         Returns:
             The rollouts, to iterate over.
@@ -68,32 +68,32 @@ class AsyncAgentRolloutsNamespace(AsyncGlobalRollouts):
         """Check a request as `create_global_rollout` would; nothing is created.
 
         Args:
-            request: Any mapping; what is wrong with it is for the service to say, its keys too.
+            request: Any mapping; the service checks all of it, including its keys.
 
         Returns:
             ``{"valid": ..., "errors": [...], "pool_id": ...}``: each error with ``loc``, ``msg``
-            and ``type``; the pool is the one that would get the rollout, None where none would.
+            and ``type``; the pool is the one that would run the rollout, None without one.
         """
         return await self._client.validate_rollout(request)
 
     async def create_batch(
         self, request: RolloutBatchRequestDict | PlainRequest, *, idempotency_key: str | None = None
     ) -> dict[str, Any]:
-        """Start many rollouts, each on its own, in order: one that is refused stops no other.
+        """Start many rollouts in order, independently: a refused rollout does not stop the others.
 
-        It never waits for their ends, whatever their ``mode`` says.
+        The call never waits for their ends, independent of ``mode``.
 
         Args:
             request: ``{"rollouts": [...], "pool_id": ...}``: up to 1000 requests as
-                `create_global_rollout` takes them; the pool is that of those which name none.
-                ``requests`` is another spelling of ``rollouts``, and comes after it.
+                `create_global_rollout` takes them, with a pool for requests that name none. An
+                alias of ``rollouts`` is ``requests``, whose rollouts come after it.
             idempotency_key: 1 to 255 visible ASCII characters. A repeated call with the same key
-                returns the rollouts of the first one, and starts only what was refused before.
+                returns the rollouts of the first one, and retries only refused ones.
 
         Returns:
             ``{"items": [...], "admitted": ..., "refused": ...}``: for each request, in order, its
-            ``index``, the ``status`` that it would have got alone, and its ``rollout`` or, where
-            that is None, its ``error``.
+            ``index``, the ``status`` of its creation alone, and its ``rollout`` or, if that is
+            None, its ``error``.
 
         Raises:
             RequestValidationError: ``request`` is not of this shape; nothing was sent.
@@ -104,7 +104,7 @@ class AsyncAgentRolloutsNamespace(AsyncGlobalRollouts):
     async def replay(
         self, rollout_id: str, *, idempotency_key: str | None = None
     ) -> dict[str, Any]:
-        """Start a rollout with the request, task and pool of an earlier one, whatever its state.
+        """Start a rollout with the request, task and pool of an earlier one in any state.
 
         Args:
             rollout_id: The earlier rollout.
@@ -112,17 +112,17 @@ class AsyncAgentRolloutsNamespace(AsyncGlobalRollouts):
                 returns the rollout of the first one.
 
         Returns:
-            The new rollout, which names the earlier one in ``replay_of``; where the request has
-            ``"mode": "sync"``, once it is finished.
+            The new rollout, which names the earlier one in ``replay_of``; finished if the request
+            has ``"mode": "sync"``.
 
         Raises:
-            NotFoundError: There is no such rollout, or its task is gone.
+            NotFoundError: There is no such rollout, or its task was removed.
             ConflictError: The pool is not active.
         """
         return await self._client.replay_rollout(rollout_id, idempotency_key=idempotency_key)
 
     async def get(self, rollout_id: str) -> dict[str, Any]:
-        """Get a rollout as it is now: its status, and its result once it is finished.
+        """Get the current state of a rollout, with its result once it is finished.
 
         Args:
             rollout_id: Id of the rollout.
@@ -180,10 +180,10 @@ class AsyncAgentRolloutsNamespace(AsyncGlobalRollouts):
         return await self._client.get_global_rollout_artifacts(rollout_id)
 
     async def artifact(self, rollout_id: str, path: str) -> bytes:
-        """Get the content of an artifact, checked against the SHA-256 that the service names.
+        """Get the content of an artifact, checked against its SHA-256.
 
-        Like all downloads it goes on where a connection broke, in up to ``max_retries`` further
-        requests. For one that should not be in memory, or whose progress should be seen, see
+        Like all downloads it resumes after a broken connection, in up to ``max_retries`` further
+        requests. To write it to a file, or to follow its progress, use
         ``agent_rollouts.download_artifact``.
 
         Args:
@@ -194,9 +194,9 @@ class AsyncAgentRolloutsNamespace(AsyncGlobalRollouts):
             The content.
 
         Raises:
-            NotFoundError: There is no such rollout or artifact, or its content is no longer kept
+            NotFoundError: There is no such rollout or artifact, or its content was deleted
                 (``code`` is ``artifact_expired``).
-            ContentMismatchError: What came is something else.
+            ContentMismatchError: The download differs from that content.
         """
         return await self._client.get_global_rollout_artifact(rollout_id, path)
 
@@ -215,7 +215,7 @@ class AsyncAgentRolloutsNamespace(AsyncGlobalRollouts):
         return await self._client.get_global_rollout_artifacts_zip(rollout_id)
 
     async def support_bundle(self, rollout_id: str) -> bytes:
-        """Get a ZIP archive of all that the service knows of a rollout, without secrets.
+        """Get a ZIP archive of all data that the service has of a rollout, without secrets.
 
         Args:
             rollout_id: Id of the rollout.
@@ -259,11 +259,11 @@ class AsyncAgentRolloutsNamespace(AsyncGlobalRollouts):
     def events(self, rollout_id: str, *, cursor: str | None = None) -> AsyncEventStream:
         """Stream the events of a rollout, from its first one on, live until it is finished.
 
-        The arguments are checked at once; the request is sent when the first event is asked for.
+        The arguments are checked at once; the request is sent with the first call for an event.
 
         Args:
             rollout_id: Id of the rollout.
-            cursor: ``id`` of the last event that was seen: the stream goes on after it.
+            cursor: ``id`` of the last event before the stream; None for all events.
 
         Returns:
             The events, to iterate over.
@@ -276,13 +276,13 @@ class AsyncAgentRolloutsNamespace(AsyncGlobalRollouts):
     async def event_page(
         self, rollout_id: str, *, after_sequence: int = 0, limit: int = 200
     ) -> dict[str, Any]:
-        """Get one page of the events of a rollout that are there.
+        """Get one page of the stored events of a rollout.
 
-        It is for networks that hold streams back.
+        Use it on networks that hold streams back.
 
         Args:
             rollout_id: Id of the rollout.
-            after_sequence: ``sequence`` of the last event that was seen; 0 for all of them.
+            after_sequence: ``sequence`` of the last event before the page; 0 for all events.
             limit: Most events of the page, 1 to 1000.
 
         Returns:
@@ -291,7 +291,7 @@ class AsyncAgentRolloutsNamespace(AsyncGlobalRollouts):
 
         Raises:
             NotFoundError: There is no such rollout.
-            ResponseDecodeError: The service answers a stream all the same: it has no pages.
+            ResponseDecodeError: The service has no pages, and answers with a stream.
         """
         return await self._client.get_global_rollout_event_page(
             rollout_id, after_sequence=after_sequence, limit=limit
@@ -309,9 +309,9 @@ class AsyncAgentRolloutsNamespace(AsyncGlobalRollouts):
 
         Args:
             rollout_id: Id of the rollout.
-            after_sequence: ``sequence`` of the last event that was seen; 0 for all of them.
+            after_sequence: ``sequence`` of the last event before the page; 0 for all events.
             limit: Most events of a page, 1 to 1000.
-            poll_interval: Seconds to wait where no more events are there yet.
+            poll_interval: Seconds between requests while there are no new events.
 
         Returns:
             The pages, to iterate over; each has at least one event.

@@ -24,32 +24,32 @@ class AsyncPools(AsyncPoolOperations, AsyncPoolEventOperations):
         """Create a pool.
 
         Args:
-            request: The pool's definition; the smallest one is ``{"name": "my-pool"}``. It may
-                choose its own ``pool_id``.
+            request: The pool's definition, at least ``{"name": "my-pool"}``. It may choose its own
+                ``pool_id``.
 
         Returns:
             The pool.
 
         Raises:
-            ConflictError: The chosen id is taken.
+            ConflictError: The chosen id is in use.
             ValidationFailedError: The definition is invalid; the message names the fields.
         """
         return await self.create_pool(request)
 
     async def get_or_create(self, request: PoolDefinitionDict | PlainRequest) -> dict[str, Any]:
-        """Get the pool whose id ``request`` chooses, and create it where there is none yet.
+        """Get the pool whose id ``request`` chooses, and create it if it does not exist.
 
-        Of a pool that is there, the definition stays as it is: compare it, or use `replace_pool`.
+        An existing pool keeps its definition: compare it, or use `replace_pool`.
 
         Args:
-            request: The pool's definition, with the ``pool_id`` of its choice.
+            request: The pool's definition, with its ``pool_id``.
 
         Returns:
             The pool.
 
         Raises:
             RequestValidationError: ``request`` chooses no id.
-            ConflictError: The pool of this id is archived; the id cannot be used again.
+            ConflictError: The pool with this id is archived; the id cannot be used again.
             ValidationFailedError: The definition is invalid; the message names the fields.
         """
         return await self.get_or_create_pool(request)
@@ -70,7 +70,7 @@ class AsyncPools(AsyncPoolOperations, AsyncPoolEventOperations):
         return await self.list_pools(state=state, limit=limit, cursor=cursor)
 
     async def get(self, pool_id: str) -> dict[str, Any]:
-        """Get a pool, archived ones too.
+        """Get a pool, also an archived one.
 
         Args:
             pool_id: Id of the pool.
@@ -86,14 +86,14 @@ class AsyncPools(AsyncPoolOperations, AsyncPoolEventOperations):
     async def replace(
         self, pool_id: str, request: PoolDefinitionDict | PlainRequest
     ) -> dict[str, Any]:
-        """Replace a pool's definition: what ``request`` does not name goes back to its default.
+        """Replace a pool's definition: members that ``request`` omits return to their defaults.
 
         Args:
             pool_id: Id of the pool.
             request: The pool's new definition.
 
         Returns:
-            The pool as it is now.
+            The updated pool.
 
         Raises:
             NotFoundError: There is no such pool.
@@ -110,7 +110,7 @@ class AsyncPools(AsyncPoolOperations, AsyncPoolEventOperations):
             request: The parts to change.
 
         Returns:
-            The pool as it is now.
+            The updated pool.
 
         Raises:
             NotFoundError: There is no such pool.
@@ -140,7 +140,7 @@ class AsyncPools(AsyncPoolOperations, AsyncPoolEventOperations):
             pool_id: Id of the pool.
 
         Returns:
-            The pool as it is now.
+            The updated pool.
 
         Raises:
             NotFoundError: There is no such pool.
@@ -155,7 +155,7 @@ class AsyncPools(AsyncPoolOperations, AsyncPoolEventOperations):
             pool_id: Id of the pool.
 
         Returns:
-            The pool as it is now: ``active``, or ``warming`` until its containers are up.
+            The updated pool: ``active``, or ``warming`` until its containers are up.
 
         Raises:
             NotFoundError: There is no such pool.
@@ -188,16 +188,15 @@ class AsyncPools(AsyncPoolOperations, AsyncPoolEventOperations):
     ) -> AsyncEventStream:
         """Stream the events of all rollouts of a pool, live until it is archived.
 
-        The arguments are checked at once; the request is sent when the first event is asked for.
+        The arguments are checked at once; the request is sent with the first call for an event.
 
         Args:
             pool_id: Id of the pool.
-            cursor: ``cursor`` of an earlier stream, or ``next_cursor`` of a page: the stream goes
-                on after it.
-            start: Where to begin without a cursor: at the first event, or after the last one.
+            cursor: ``cursor`` of an earlier stream, or ``next_cursor`` of a page, to go on after.
+            start: Start without a cursor: at the first event, or after the last one.
             types: Only events of these types, such as ``rollout.completed``; None for all.
-            include: ``"rollout"`` has the service put the rollout and its summary into its last
-                event, as ``rollout`` and ``summary``, where it can and they are not large.
+            include: ``"rollout"`` adds the rollout and its summary to its last event, as
+                ``rollout`` and ``summary``, if the service supports it and they are not large.
 
         Returns:
             The events, to iterate over; each has its ``rollout_id``.
@@ -220,22 +219,22 @@ class AsyncPools(AsyncPoolOperations, AsyncPoolEventOperations):
         include: Literal["rollout"] | None = None,
         limit: int = 200,
     ) -> dict[str, Any]:
-        """Get one page of the events of a pool's rollouts that are there.
+        """Get one page of the stored events of a pool's rollouts.
 
-        It is for networks that hold streams back.
+        Use it on networks that hold streams back.
 
         Args:
             pool_id: Id of the pool.
             cursor: ``next_cursor`` of the page before, or ``cursor`` of a stream.
-            start: Where to begin without a cursor: at the first event, or after the last one.
+            start: Start without a cursor: at the first event, or after the last one.
             types: Only events of these types, such as ``rollout.completed``; None for all.
-            include: ``"rollout"`` has the service put the rollout and its summary into its last
-                event, as ``rollout`` and ``summary``, where it can and they are not large.
+            include: ``"rollout"`` adds the rollout and its summary to its last event, as
+                ``rollout`` and ``summary``, if the service supports it and they are not large.
             limit: Most events of the page, 1 to 1000.
 
         Returns:
-            ``{"pool_id", "status", "events", "next_cursor", "has_more", "ended"}``: nothing
-            follows a page that has ``ended``.
+            ``{"pool_id", "status", "events", "next_cursor", "has_more", "ended"}``: a
+            page with ``ended`` is the last one.
 
         Raises:
             NotFoundError: There is no such pool, or the service has no such pages.
@@ -252,20 +251,20 @@ class AsyncPools(AsyncPoolOperations, AsyncPoolEventOperations):
         limit: int = 1000,
         process: int | None = None,
     ) -> dict[str, Any]:
-        """Get one page of what the processes of a pool wrote.
+        """Get one page of the output of a pool's processes.
 
         Args:
             pool_id: Id of the pool.
-            cursor: ``next_cursor`` of the page before; None for the oldest lines that are kept.
+            cursor: ``next_cursor`` of the page before; None for the oldest stored lines.
             limit: Most lines of the page, 1 to 1000.
-            process: Number of the only process that is wanted; None for all.
+            process: Number of a single process; None for all.
 
         Returns:
             ``{"pool_id", "status", "processes", "lines", "next_cursor", "has_more",
             "truncated"}``.
 
         Raises:
-            NotFoundError: There is no such pool, or the service keeps no output.
+            NotFoundError: There is no such pool, or the service stores no output.
         """
         return await self.get_pool_logs(pool_id, cursor=cursor, limit=limit, process=process)
 
@@ -277,19 +276,19 @@ class AsyncPools(AsyncPoolOperations, AsyncPoolEventOperations):
         process: int | None = None,
         poll_interval: float = 1.0,
     ) -> AsyncLogLines:
-        """Iterate over what the processes of a pool write, line by line, until it is archived.
+        """Iterate over the output lines of a pool's processes until it is archived.
 
         Args:
             pool_id: Id of the pool.
-            cursor: ``next_cursor`` of a page; None for the oldest lines that are kept.
-            process: Number of the only process that is wanted; None for all.
-            poll_interval: Seconds to wait where no more lines are there yet.
+            cursor: ``next_cursor`` of a page; None for the oldest stored lines.
+            process: Number of a single process; None for all.
+            poll_interval: Seconds between requests while there are no new lines.
 
         Returns:
             The lines, to iterate over.
 
         Raises:
-            NotFoundError: There is no such pool, or the service keeps no output (when iterated).
+            NotFoundError: There is no such pool, or the service stores no output (when iterated).
         """
         return self.iter_pool_logs(
             pool_id, cursor=cursor, process=process, poll_interval=poll_interval

@@ -27,15 +27,15 @@ class AsyncRolloutsNamespace(AsyncPoolRollouts):
         cursor: str | None = None,
         prefetch: bool = False,
     ) -> AsyncItems:
-        """Iterate over a pool's rollouts, newest first, page after page as they are needed.
+        """Iterate over a pool's rollouts, newest first, fetching pages as needed.
 
         Args:
             pool_id: Id of the pool.
             state: Only rollouts in this state.
             limit: Most rollouts of a page, 1 to 1000.
             cursor: Begin after the page that ended with this ``next_cursor``.
-            prefetch: Ask for the next page while the items of one are used. The sync client asks
-                when they are used up.
+            prefetch: Request the next page while the items of one are used. The sync client
+                requests it once they are used up.
 
         Returns:
             The rollouts, to iterate over.
@@ -57,19 +57,19 @@ class AsyncRolloutsNamespace(AsyncPoolRollouts):
     ) -> dict[str, Any]:
         """Wait until a rollout has ended: completed, failed or cancelled.
 
-        It follows the rollout's events, and outlasts a service that is away for minutes.
+        It follows the rollout's events, and waits for a service that is away for minutes.
 
         Args:
             pool_id: Id of the pool.
             rollout_id: Id of the rollout.
             timeout: Seconds; None for no limit.
-            cancel_on_timeout: Cancel the rollout when the time is over; else it is left as it is.
+            cancel_on_timeout: Cancel the rollout when the time is over; else it goes on.
 
         Returns:
             The rollout.
 
         Raises:
-            WaitTimeoutError: It has not ended in time; ``last`` is how it was seen last.
+            WaitTimeoutError: It has not ended in time; ``last`` is its last known state.
             NotFoundError: There is no such rollout.
         """
         return await self._client.wait_rollout(
@@ -104,7 +104,7 @@ class AsyncRolloutsNamespace(AsyncPoolRollouts):
         return await self._client.create_rollout(pool_id, request, idempotency_key=idempotency_key)
 
     async def get(self, pool_id: str, rollout_id: str) -> dict[str, Any]:
-        """Get a rollout as it is now: its status, and its result once it is finished.
+        """Get the current state of a rollout, with its result once it is finished.
 
         Args:
             pool_id: Id of the pool.
@@ -203,12 +203,12 @@ class AsyncRolloutsNamespace(AsyncPoolRollouts):
     ) -> AsyncEventStream:
         """Stream the events of a rollout, from its first one on, live until it is finished.
 
-        The arguments are checked at once; the request is sent when the first event is asked for.
+        The arguments are checked at once; the request is sent with the first call for an event.
 
         Args:
             pool_id: Id of the pool.
             rollout_id: Id of the rollout.
-            cursor: ``id`` of the last event that was seen: the stream goes on after it.
+            cursor: ``id`` of the last event before the stream; None for all events.
 
         Returns:
             The events, to iterate over.
@@ -221,14 +221,14 @@ class AsyncRolloutsNamespace(AsyncPoolRollouts):
     async def event_page(
         self, pool_id: str, rollout_id: str, *, after_sequence: int = 0, limit: int = 200
     ) -> dict[str, Any]:
-        """Get one page of the events of a rollout that are there.
+        """Get one page of the stored events of a rollout.
 
-        It is for networks that hold streams back.
+        Use it on networks that hold streams back.
 
         Args:
             pool_id: Id of the pool.
             rollout_id: Id of the rollout.
-            after_sequence: ``sequence`` of the last event that was seen; 0 for all of them.
+            after_sequence: ``sequence`` of the last event before the page; 0 for all events.
             limit: Most events of the page, 1 to 1000.
 
         Returns:
@@ -237,7 +237,7 @@ class AsyncRolloutsNamespace(AsyncPoolRollouts):
 
         Raises:
             NotFoundError: There is no such rollout.
-            ResponseDecodeError: The service answers a stream all the same: it has no pages.
+            ResponseDecodeError: The service has no pages, and answers with a stream.
         """
         return await self._client.get_rollout_event_page(
             pool_id, rollout_id, after_sequence=after_sequence, limit=limit
@@ -257,9 +257,9 @@ class AsyncRolloutsNamespace(AsyncPoolRollouts):
         Args:
             pool_id: Id of the pool.
             rollout_id: Id of the rollout.
-            after_sequence: ``sequence`` of the last event that was seen; 0 for all of them.
+            after_sequence: ``sequence`` of the last event before the page; 0 for all events.
             limit: Most events of a page, 1 to 1000.
-            poll_interval: Seconds to wait where no more events are there yet.
+            poll_interval: Seconds between requests while there are no new events.
 
         Returns:
             The pages, to iterate over; each has at least one event.

@@ -48,7 +48,7 @@ class AsyncTasksNamespace(AsyncNamespace):
 
         Raises:
             NotFoundError: There is no such pool.
-            ConflictError: The chosen id is taken, or the pool is archived.
+            ConflictError: The chosen id is in use, or the pool is archived.
             ValidationFailedError: The definition is invalid; the message names the fields.
         """
         return await self._client.create_task(pool_id, request)
@@ -56,7 +56,7 @@ class AsyncTasksNamespace(AsyncNamespace):
     async def update(
         self, pool_id: str, task_id: str, request: TaskDefinitionDict | PlainRequest
     ) -> dict[str, Any]:
-        """Replace a task's definition: what ``request`` does not name goes back to its default.
+        """Replace a task's definition: members that ``request`` omits return to their defaults.
 
         Args:
             pool_id: Id of the pool.
@@ -64,7 +64,7 @@ class AsyncTasksNamespace(AsyncNamespace):
             request: The task's new definition.
 
         Returns:
-            The task as it is now.
+            The updated task.
 
         Raises:
             NotFoundError: There is no such pool or task.
@@ -84,7 +84,7 @@ class AsyncTasksNamespace(AsyncNamespace):
             request: The parts to change.
 
         Returns:
-            The task as it is now.
+            The updated task.
 
         Raises:
             NotFoundError: There is no such pool or task.

@@ -26,26 +26,26 @@ if TYPE_CHECKING:
 
 T = TypeVar("T")
 
-# Lists come under `items` alone: we need no second name for them.
+# Asks for lists under `items` alone, without a second name.
 ONCE = "return=minimal"
-# What is said of a page of events, not said: without it a stream is answered.
+# Leaves out the parameters of a page of events, so that the service answers with a stream.
 STREAM: Mapping[str, Any] = MappingProxyType({"format_": UNSET, "limit": UNSET})
 
 
 class Operations:
-    """A group of operations; the client is made of all of them.
+    """Group of operations; the client has all groups.
 
-    Every operation raises, beside what it names itself:
+    Apart from the errors that it names, each operation raises:
         RequestValidationError: An argument was refused; nothing was sent.
-        AuthenticationError, PermissionDeniedError, RateLimitError, ServerError: By the status that
-            the service answered; other statuses raise another `APIStatusError`.
-        APIConnectionError, APITimeoutError: No complete answer came back.
+        AuthenticationError, PermissionDeniedError, RateLimitError, ServerError: By the status of
+            the answer; other statuses raise another `APIStatusError`.
+        APIConnectionError, APITimeoutError: There was no complete answer.
         ResponseDecodeError: The answer is not JSON.
         ClientClosedError: The client is closed.
     """
 
     _transport: Transport
-    # Look-up that comes before a download, and whose refusal is the download's.
+    # Look-up before a download, whose refusal is that of the download.
     _first: tuple[OperationId, Call] | None = None
 
     @classmethod
@@ -55,7 +55,7 @@ class Operations:
         operations._transport = transport
         return operations
 
-    # Each of these imports takes a millisecond or more, which the first call does without.
+    # Each of these imports takes a millisecond or more, saved by a first call without it.
 
     def _stream(self, operation: OperationId, call: Call) -> EventStream:
         from synth_pools._client._sync.event_stream import EventStream  # saves 3 ms
@@ -103,10 +103,10 @@ class Operations:
 
 
 class Namespace:
-    """Operations under a name of their own, such as ``client.rollouts``."""
+    """Operations under a common name, such as ``client.rollouts``."""
 
     def __repr__(self) -> str:
-        # Tracebacks show half-made ones too.
+        # Tracebacks also show namespaces whose creation failed.
         client = getattr(self, "_client", None)
         names = [name for name in dir(type(self)) if not name.startswith("_")]
         return f"<{type(self).__name__} of {client!r}: {', '.join(names)}>"

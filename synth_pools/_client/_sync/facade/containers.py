@@ -17,9 +17,9 @@ from synth_pools_api.operations import OperationId
 class ContainerOperations(Operations):
     """The operations that the service forwards to the container of a pool or of a task.
 
-    What they return is the container's own answer. They raise, beside what all operations raise:
+    They return the container's own answer. Apart from the errors of all operations they raise:
         NotFoundError: There is no such pool or task, or the container does not offer this.
-        ServerError: The container is not there, too slow, or answered with an error.
+        ServerError: The container is unreachable, too slow, or answered with an error.
     """
 
     def get_pool_container_health(self, pool_id: str) -> dict[str, Any]:
@@ -46,7 +46,7 @@ class ContainerOperations(Operations):
         return self._ask("get_task_container_health", pool_id=pool_id, task_id=task_id)
 
     def get_pool_container_info(self, pool_id: str) -> dict[str, Any]:
-        """Get the description that the container of a pool gives of itself.
+        """Get the container's description of itself, of a pool.
 
         Args:
             pool_id: Id of the pool.
@@ -57,7 +57,7 @@ class ContainerOperations(Operations):
         return self._ask("get_pool_container_info", pool_id=pool_id)
 
     def get_task_container_info(self, pool_id: str, task_id: str) -> dict[str, Any]:
-        """Get the description that the container of a task gives of itself.
+        """Get the container's description of itself, of a task.
 
         Args:
             pool_id: Id of the pool.
@@ -167,7 +167,7 @@ class ContainerOperations(Operations):
 
         Args:
             pool_id: Id of the pool.
-            request: Passed on to the container as it is; any keys are allowed.
+            request: Passed on to the container unchanged; any keys are allowed.
 
         Returns:
             The container's own answer.
@@ -191,7 +191,7 @@ class ContainerOperations(Operations):
         Args:
             pool_id: The task's pool.
             task_id: Id of the task.
-            request: Passed on to the container as it is; any keys are allowed.
+            request: Passed on to the container unchanged; any keys are allowed.
 
         Returns:
             The container's own answer.
@@ -209,7 +209,7 @@ class ContainerOperations(Operations):
         )
 
     def _ask(self, operation: OperationId, **ids: str) -> dict[str, Any]:
-        """Send a request that consists of nothing but its path."""
+        """Send a request without query and body."""
         checked = {name: path_segment(value, name) for name, value in ids.items()}
         build = getattr(api.containers, operation)._get_kwargs
         return self._transport.request(operation, build(**checked))

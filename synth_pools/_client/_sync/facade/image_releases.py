@@ -1,7 +1,7 @@
 # Derived by `make generate`. Change the file that it comes from:
 # synth_pools/_client/_async/facade/image_releases.py
 
-"""Image releases of a pool: what its containers are made from."""
+"""Image releases of a pool, from which its containers are made."""
 
 from __future__ import annotations
 
@@ -16,9 +16,9 @@ if TYPE_CHECKING:
 
 
 class ImageReleaseOperations(Operations):
-    """The operations on image releases, which the feature ``image_releases`` says are there.
+    """The operations on image releases, of services with the feature ``image_releases``.
 
-    Where they are not, the list is empty, and every other operation raises `ServerError` (501).
+    Other services return an empty list, and all other operations raise `ServerError` (501).
     """
 
     def list_image_releases(self, pool_id: str) -> dict[str, Any]:
@@ -42,7 +42,7 @@ class ImageReleaseOperations(Operations):
     def create_image_release(
         self, pool_id: str, request: ImageReleaseDefinitionDict | PlainRequest
     ) -> dict[str, Any]:
-        """Publish an image, or what one is built from.
+        """Publish an image, or an archive to build one from.
 
         Args:
             pool_id: Id of the pool.
@@ -65,7 +65,7 @@ class ImageReleaseOperations(Operations):
         )
 
     def get_image_release(self, pool_id: str, release_id: str) -> dict[str, Any]:
-        """Get an image release as it is now.
+        """Get the current state of an image release.
 
         Args:
             pool_id: Id of the pool.
@@ -115,7 +115,7 @@ class ImageReleaseOperations(Operations):
             release_id: Id of the release.
 
         Returns:
-            What was bound.
+            The bound release.
 
         Raises:
             NotFoundError: There is no such pool or release.
@@ -145,11 +145,11 @@ class ImageReleaseOperations(Operations):
             expected_release_id: The release that must be bound at this moment; ``""`` for none.
 
         Returns:
-            What was bound.
+            The bound release.
 
         Raises:
             NotFoundError: There is no such pool, task or release.
-            ConflictError: Another release is bound than the one that is expected.
+            ConflictError: The expected release is not bound.
         """
         pool_id = path_segment(pool_id, "pool_id")
         task_id = path_segment(task_id, "task_id")

@@ -42,16 +42,15 @@ class PoolEventOperations(Operations):
     ) -> EventStream:
         """Stream the events of all rollouts of a pool, live until it is archived.
 
-        The arguments are checked at once; the request is sent when the first event is asked for.
+        The arguments are checked at once; the request is sent with the first call for an event.
 
         Args:
             pool_id: Id of the pool.
-            cursor: ``cursor`` of an earlier stream, or ``next_cursor`` of a page: the stream goes
-                on after it.
-            start: Where to begin without a cursor: at the first event, or after the last one.
+            cursor: ``cursor`` of an earlier stream, or ``next_cursor`` of a page, to go on after.
+            start: Start without a cursor: at the first event, or after the last one.
             types: Only events of these types, such as ``rollout.completed``; None for all.
-            include: ``"rollout"`` has the service put the rollout and its summary into its last
-                event, as ``rollout`` and ``summary``, where it can and they are not large.
+            include: ``"rollout"`` adds the rollout and its summary to its last event, as
+                ``rollout`` and ``summary``, if the service supports it and they are not large.
 
         Returns:
             The events, to iterate over; each has its ``rollout_id``.
@@ -72,22 +71,22 @@ class PoolEventOperations(Operations):
         include: Literal["rollout"] | None = None,
         limit: int = 200,
     ) -> dict[str, Any]:
-        """Get one page of the events of a pool's rollouts that are there.
+        """Get one page of the stored events of a pool's rollouts.
 
-        It is for networks that hold streams back.
+        Use it on networks that hold streams back.
 
         Args:
             pool_id: Id of the pool.
             cursor: ``next_cursor`` of the page before, or ``cursor`` of a stream.
-            start: Where to begin without a cursor: at the first event, or after the last one.
+            start: Start without a cursor: at the first event, or after the last one.
             types: Only events of these types, such as ``rollout.completed``; None for all.
-            include: ``"rollout"`` has the service put the rollout and its summary into its last
-                event, as ``rollout`` and ``summary``, where it can and they are not large.
+            include: ``"rollout"`` adds the rollout and its summary to its last event, as
+                ``rollout`` and ``summary``, if the service supports it and they are not large.
             limit: Most events of the page, 1 to 1000.
 
         Returns:
-            ``{"pool_id", "status", "events", "next_cursor", "has_more", "ended"}``: nothing
-            follows a page that has ``ended``.
+            ``{"pool_id", "status", "events", "next_cursor", "has_more", "ended"}``: a
+            page with ``ended`` is the last one.
 
         Raises:
             NotFoundError: There is no such pool, or the service has no such pages.
@@ -105,32 +104,31 @@ class PoolEventOperations(Operations):
         limit: int = 1000,
         process: int | None = None,
     ) -> dict[str, Any]:
-        """Get one page of what the processes of a pool wrote.
+        """Get one page of the output of a pool's processes.
 
         Args:
             pool_id: Id of the pool.
-            cursor: ``next_cursor`` of the page before; None for the oldest lines that are kept.
+            cursor: ``next_cursor`` of the page before; None for the oldest stored lines.
             limit: Most lines of the page, 1 to 1000.
-            process: Number of the only process that is wanted; None for all.
+            process: Number of a single process; None for all.
 
         Returns:
             ``{"pool_id", "status", "processes", "lines", "next_cursor", "has_more",
             "truncated"}``.
 
         Raises:
-            NotFoundError: There is no such pool, or the service keeps no output.
+            NotFoundError: There is no such pool, or the service stores no output.
         """
         pool_id = path_segment(pool_id, "pool_id")
-        wanted = process
-        if wanted is not None:
-            wanted = check_count(wanted, "process", least=0, most=2**31 - 1)
+        if process is not None:
+            process = check_count(process, "process", least=0, most=2**31 - 1)
         return self._transport.request(
             "get_pool_logs",
             api.pool_events.get_pool_logs._get_kwargs(
                 pool_id,
                 cursor=or_unset(query_text(cursor, "cursor")),
                 limit=check_count(limit, "limit", least=1, most=1000),
-                process=or_unset(wanted),
+                process=or_unset(process),
             ),
         )
 
@@ -142,19 +140,19 @@ class PoolEventOperations(Operations):
         process: int | None = None,
         poll_interval: float = 1.0,
     ) -> LogLines:
-        """Iterate over what the processes of a pool write, line by line, until it is archived.
+        """Iterate over the output lines of a pool's processes until it is archived.
 
         Args:
             pool_id: Id of the pool.
-            cursor: ``next_cursor`` of a page; None for the oldest lines that are kept.
-            process: Number of the only process that is wanted; None for all.
-            poll_interval: Seconds to wait where no more lines are there yet.
+            cursor: ``next_cursor`` of a page; None for the oldest stored lines.
+            process: Number of a single process; None for all.
+            poll_interval: Seconds between requests while there are no new lines.
 
         Returns:
             The lines, to iterate over.
 
         Raises:
-            NotFoundError: There is no such pool, or the service keeps no output (when iterated).
+            NotFoundError: There is no such pool, or the service stores no output (when iterated).
         """
         from synth_pools._client._sync.pagination import LogLines  # saves 1 ms
 
@@ -200,12 +198,12 @@ def _joined(types: Iterable[str] | None) -> str | None:
     if isinstance(types, str):
         raise RequestValidationError(f"types must be several texts: [{types!r:.100}]")
     try:
-        named = list(types)
+        names = list(types)
     except TypeError:
         kind = type(types).__name__
         raise RequestValidationError(f"types must be several texts, not {kind}") from None
-    for name in named:
+    for name in names:
         text = query_text(name, "types")
         if not text or "," in text:
             raise RequestValidationError(f"types must be names of types, not {name!r:.100}")
-    return ",".join(named)
+    return ",".join(names)

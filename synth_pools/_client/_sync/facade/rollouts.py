@@ -71,7 +71,7 @@ class RolloutOperations(Operations):
         )
 
     def get_rollout(self, pool_id: str, rollout_id: str) -> dict[str, Any]:
-        """Get a rollout as it is now: its status, and its result once it is finished.
+        """Get the current state of a rollout, with its result once it is finished.
 
         Args:
             pool_id: Id of the pool.
@@ -126,15 +126,15 @@ class RolloutOperations(Operations):
         cursor: str | None = None,
         prefetch: bool = False,
     ) -> Items:
-        """Iterate over a pool's rollouts, newest first, page after page as they are needed.
+        """Iterate over a pool's rollouts, newest first, fetching pages as needed.
 
         Args:
             pool_id: Id of the pool.
             state: Only rollouts in this state.
             limit: Most rollouts of a page, 1 to 1000.
             cursor: Begin after the page that ended with this ``next_cursor``.
-            prefetch: Ask for the next page while the items of one are used. The sync client asks
-                when they are used up.
+            prefetch: Request the next page while the items of one are used. The sync client
+                requests it once they are used up.
 
         Returns:
             The rollouts, to iterate over.
@@ -161,19 +161,19 @@ class RolloutOperations(Operations):
     ) -> dict[str, Any]:
         """Wait until a rollout has ended: completed, failed or cancelled.
 
-        It follows the rollout's events, and outlasts a service that is away for minutes.
+        It follows the rollout's events, and waits for a service that is away for minutes.
 
         Args:
             pool_id: Id of the pool.
             rollout_id: Id of the rollout.
             timeout: Seconds; None for no limit.
-            cancel_on_timeout: Cancel the rollout when the time is over; else it is left as it is.
+            cancel_on_timeout: Cancel the rollout when the time is over; else it goes on.
 
         Returns:
             The rollout.
 
         Raises:
-            WaitTimeoutError: It has not ended in time; ``last`` is how it was seen last.
+            WaitTimeoutError: It has not ended in time; ``last`` is its last known state.
             NotFoundError: There is no such rollout.
         """
         from synth_pools._client._sync.waiters import wait_for_rollout  # saves 2 ms
@@ -265,12 +265,12 @@ class RolloutOperations(Operations):
     ) -> EventStream:
         """Stream the events of a rollout, from its first one on, live until it is finished.
 
-        The arguments are checked at once; the request is sent when the first event is asked for.
+        The arguments are checked at once; the request is sent with the first call for an event.
 
         Args:
             pool_id: Id of the pool.
             rollout_id: Id of the rollout.
-            cursor: ``id`` of the last event that was seen: the stream goes on after it.
+            cursor: ``id`` of the last event before the stream; None for all events.
 
         Returns:
             The events, to iterate over.
@@ -283,14 +283,14 @@ class RolloutOperations(Operations):
     def get_rollout_event_page(
         self, pool_id: str, rollout_id: str, *, after_sequence: int = 0, limit: int = 200
     ) -> dict[str, Any]:
-        """Get one page of the events of a rollout that are there.
+        """Get one page of the stored events of a rollout.
 
-        It is for networks that hold streams back.
+        Use it on networks that hold streams back.
 
         Args:
             pool_id: Id of the pool.
             rollout_id: Id of the rollout.
-            after_sequence: ``sequence`` of the last event that was seen; 0 for all of them.
+            after_sequence: ``sequence`` of the last event before the page; 0 for all events.
             limit: Most events of the page, 1 to 1000.
 
         Returns:
@@ -299,7 +299,7 @@ class RolloutOperations(Operations):
 
         Raises:
             NotFoundError: There is no such rollout.
-            ResponseDecodeError: The service answers a stream all the same: it has no pages.
+            ResponseDecodeError: The service has no pages, and answers with a stream.
         """
         pool_id = path_segment(pool_id, "pool_id")
         rollout_id = path_segment(rollout_id, "rollout_id")
@@ -324,9 +324,9 @@ class RolloutOperations(Operations):
         Args:
             pool_id: Id of the pool.
             rollout_id: Id of the rollout.
-            after_sequence: ``sequence`` of the last event that was seen; 0 for all of them.
+            after_sequence: ``sequence`` of the last event before the page; 0 for all events.
             limit: Most events of a page, 1 to 1000.
-            poll_interval: Seconds to wait where no more events are there yet.
+            poll_interval: Seconds between requests while there are no new events.
 
         Returns:
             The pages, to iterate over; each has at least one event.

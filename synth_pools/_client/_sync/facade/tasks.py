@@ -54,7 +54,7 @@ class TaskOperations(Operations):
 
         Raises:
             NotFoundError: There is no such pool.
-            ConflictError: The chosen id is taken, or the pool is archived.
+            ConflictError: The chosen id is in use, or the pool is archived.
             ValidationFailedError: The definition is invalid; the message names the fields.
         """
         pool_id = path_segment(pool_id, "pool_id")
@@ -65,7 +65,7 @@ class TaskOperations(Operations):
     def update_task(
         self, pool_id: str, task_id: str, request: TaskDefinitionDict | PlainRequest
     ) -> dict[str, Any]:
-        """Replace a task's definition: what ``request`` does not name goes back to its default.
+        """Replace a task's definition: members that ``request`` omits return to their defaults.
 
         Args:
             pool_id: Id of the pool.
@@ -73,7 +73,7 @@ class TaskOperations(Operations):
             request: The task's new definition.
 
         Returns:
-            The task as it is now.
+            The updated task.
 
         Raises:
             NotFoundError: There is no such pool or task.
@@ -98,7 +98,7 @@ class TaskOperations(Operations):
             request: The parts to change.
 
         Returns:
-            The task as it is now.
+            The updated task.
 
         Raises:
             NotFoundError: There is no such pool or task.

@@ -1,11 +1,11 @@
 # Derived by `make generate`. Change the file that it comes from:
 # synth_pools/_client/_async/fleet/creation.py
 
-"""Creation of a fleet's rollouts: together where the service takes them together, else alone.
+"""Creation of a fleet's rollouts, in batches where the service has them.
 
-Nobody waits for a batch to grow: a few creations are on their way at a time, and those that come
-meanwhile go together with the next. A batch that may have arrived is sent again as it was, under
-the same key, until it is answered; whatever happens, each of its requests has one rollout.
+No creation waits for a batch to grow: a few are sent at a time, and the ones that arrive meanwhile
+form the next batch. A batch that the service may have received is sent again, unchanged and under
+the same key, until it is answered. So each of its requests has exactly one rollout.
 """
 
 from __future__ import annotations
@@ -33,15 +33,15 @@ from synth_pools._client.fleet.outcomes import rollout_id_of
 from synth_pools._client.runtime.sync_.concurrency import Condition, WorkerGroup
 from synth_pools.errors import SynthPoolsError
 
-# None is said of what is to be created alone.
-_Told = Answer | None
+# The answer about one request of a batch; None for a request to create alone.
+_RequestAnswer = Answer | None
 
-# Some of them may hang.
+# More than one, because a creation may hang.
 _MOST_TURNS = 4
 
-# Where connections break early, the answer to a large batch never comes through whole. The first
-# ones are small, and grow to twice the size with each answer; a lost answer halves the next ones,
-# and from then on each answer adds one request.
+# Where connections break early, the answer to a large batch never arrives complete. So the first
+# batches are small and double with each answer. A lost answer halves the next batch; from then on
+# each answer adds one request.
 _FIRST_REQUESTS = 8
 _LEAST_REQUESTS = 2
 
@@ -50,24 +50,24 @@ class CreationBatch:
     """Rollouts that are created together.
 
     Attributes:
-        record: What they are.
-        is_stored: Whether that is in the journal, if there is one.
-        is_asked_for: Whether it is on its way.
-        is_looked_for: The same after the end of the fleet.
-        members: The requests that are still to hear of it.
-        answers: What it was answered, by request, with None for what is to be created alone; None
-            before that.
-        failures: How often it was sent in vain.
-        failure: What the last of these ended with.
-        waiting: Notified when something changes, by request.
+        record: The requests and the key.
+        is_stored: True once the journal, if there is one, has the record.
+        is_being_sent: True while a worker sends it.
+        is_being_resolved: True while it is sent after the end of the fleet.
+        members: Requests that have not read their answer yet.
+        answers: Answer to each request, None for a request to create alone; None before the
+            service has answered.
+        failures: Number of failed attempts to send it.
+        failure: Error of the last failed attempt.
+        waiting: Condition of each waiting request, notified on a change.
     """
 
     __slots__ = (
         "answers",
         "failure",
         "failures",
-        "is_asked_for",
-        "is_looked_for",
+        "is_being_resolved",
+        "is_being_sent",
         "is_stored",
         "members",
         "record",
@@ -78,32 +78,32 @@ class CreationBatch:
         self.record = record
         self.members = members
         self.is_stored = is_stored
-        self.is_asked_for = False
-        self.is_looked_for = False
-        self.answers: dict[int, _Told] | None = None
+        self.is_being_sent = False
+        self.is_being_resolved = False
+        self.answers: dict[int, _RequestAnswer] | None = None
         self.failures = 0
         self.failure: SynthPoolsError | None = None
         self.waiting: dict[int, Condition] = {}
 
     def notify(self) -> None:
-        """Wake all that wait. The lock must be held."""
+        """Wake all waiting requests. The lock must be held."""
         for condition in self.waiting.values():
             condition.notify_all()
 
 
 @dataclasses.dataclass(slots=True)
 class InFlight:
-    """A request that is under way.
+    """Request in flight.
 
     Attributes:
-        index: Which one it is.
+        index: Position among the fleet's requests.
         request: The request.
-        group: The caller's request that it repeats.
-        sha: Its digest.
-        key: The idempotency key of its present attempt; empty before the first one.
-        rollout_id: Its rollout; None as long as it is not known to have one.
-        is_alone: Whether it is, or may have been, created alone.
-        batch: The batch that it is, or was, created in; None for none.
+        group: Index of the caller's request that it repeats.
+        sha: Digest of the request.
+        key: Idempotency key of the current attempt; empty before the first one.
+        rollout_id: Id of its rollout; None while unknown.
+        is_alone: True if it is, or may have been, created alone.
+        batch: Batch that creates it; None for none.
     """
 
     index: int
@@ -117,8 +117,8 @@ class InFlight:
 
 
 class _Turn(Enum):
-    SEND = "send it, with all that wait"
-    ASK = "the same, once it is known whether there are batches"
+    SEND = "send it together with all waiting requests"
+    ASK = "first ask whether the service has batches"
 
 
 @dataclasses.dataclass(slots=True)
@@ -132,8 +132,8 @@ class RolloutCreator:
 
     Args:
         scope: The operations of the fleet.
-        group: The workers that create.
-        journal: Where batches are kept before they are sent; None for none.
+        group: The workers that create rollouts.
+        journal: Journal that stores each batch before it is sent; None for none.
     """
 
     def __init__(
@@ -146,18 +146,18 @@ class RolloutCreator:
         self._group = group
         self._journal = journal
         self._lock = Condition()
-        # Creations that are on their way, and those that wait for that, the oldest first.
+        # Creations in progress, and the ones that wait for a turn, oldest first.
         self._turns = 0
         self._candidates: dict[int, _Candidate] = {}
         self._batches: dict[str, CreationBatch] = {}
-        # Whether the service has batches; None before it was asked.
+        # None before the service was asked.
         self._has_batches: bool | None = None
         self._is_asking = False
         self._most_requests = _FIRST_REQUESTS
         self._has_lost_answers = False
 
     def take_up(self, item: InFlight) -> None:
-        """Find out what an earlier run may have done about a request without an admission."""
+        """Restore what an earlier run may have sent for a request without an admission."""
         journal = self._journal
         if journal is None or item.index >= journal.file.reach:
             return
@@ -169,16 +169,16 @@ class RolloutCreator:
         with self._lock:
             batch = self._batches.get(record.key)
             if batch is None:
-                members = {one for one in record.indices if entries.batch(one) is record}
+                members = {index for index in record.indices if entries.batch(index) is record}
                 batch = self._batches[record.key] = CreationBatch(record, members, is_stored=True)
             item.batch = batch
 
     def create(self, item: InFlight) -> dict[str, Any]:
-        """Start a rollout; repeated for the same request, return the same one.
+        """Start a rollout; a repeated call for the same request returns the same rollout.
 
         Raises:
-            SynthPoolsError: What its creation alone would have raised, or what that of its batch
-                failed with; then it stays in there.
+            SynthPoolsError: The creation failed, alone or with its batch. A failed batch keeps the
+                request.
         """
         turn = self._turn(item) if item.batch is None and self._may_join(item) else None
         if turn is None:
@@ -195,24 +195,24 @@ class RolloutCreator:
         """Return the rollout of a request after the end of the fleet; None if there can be none.
 
         Args:
-            item: The request, whose rollout is not known.
-            scope: The operations to ask with.
+            item: The request, whose rollout id is unknown.
+            scope: Operations that make the calls.
         """
         batch = item.batch
         if batch is None:
             return scope.create(item.request, item.key) if item.is_alone else None
         with self._lock:
-            while batch.is_looked_for:
+            while batch.is_being_resolved:
                 self._wait(batch, item.index)
             answers = batch.answers
-            batch.is_looked_for = answers is None
+            batch.is_being_resolved = answers is None
         if answers is None:
-            # Whoever asked for it as a worker may still wait for an answer that never comes.
+            # A worker that sent it may still wait for an answer that never arrives.
             try:
                 answers = batch.answers = self._ask(batch, scope)
             finally:
                 with self._lock:
-                    batch.is_looked_for = False
+                    batch.is_being_resolved = False
                     batch.notify()
         answer = answers.get(item.index)
         return answer if isinstance(answer, dict) else None
@@ -229,7 +229,7 @@ class RolloutCreator:
                 self._batches.pop(batch.record.key, None)
 
     def wake(self) -> None:
-        """Wake all that wait, so that they see that the fleet ends."""
+        """Wake all waiting requests, so that they see the end of the fleet."""
         with self._lock:
             self._notify_all()
             for batch in self._batches.values():
@@ -244,7 +244,7 @@ class RolloutCreator:
         """Wait for the creations before this one.
 
         Returns:
-            Its turn; None if it needs none: it is in a batch, or is to be created alone.
+            Its turn; None if it needs none, in a batch or created alone.
         """
         candidate, has_waited = _Candidate(item, self._lock.sibling()), False
         with self._lock:
@@ -258,9 +258,9 @@ class RolloutCreator:
                 if item.batch is not None or self._has_batches is False:
                     return None
                 if self._has_batches is None and has_waited:
-                    # Whether there are any cannot be told.
+                    # The service did not say whether it has batches.
                     return None
-                # The first one of all asks for nothing: it may be the only one.
+                # The first request does not ask about batches: it may be the only one.
                 self._is_asking = self._has_batches is None and self._turns > 0
                 self._turns += 1
                 return _Turn.ASK if self._is_asking else _Turn.SEND
@@ -282,12 +282,12 @@ class RolloutCreator:
             self._notify_next()
 
     def _notify_next(self) -> None:
-        """Wake the oldest one if there is a turn for it. The lock must be held."""
+        """Wake the oldest candidate if a turn is free. The lock must be held."""
         if self._turns < _MOST_TURNS and self._candidates:
             next(iter(self._candidates.values())).changed.notify()
 
     def _collect(self, item: InFlight) -> None:
-        """Put all that wait into a batch with this one; leave it alone where it is."""
+        """Form a batch of this request and all waiting ones; do nothing if none waits."""
         with self._lock:
             others = [*self._candidates.values()][: self._most_requests - 1]
             if not (others and self._has_batches):
@@ -295,22 +295,22 @@ class RolloutCreator:
             items = [item, *(candidate.item for candidate in others)]
             record = BatchRecord(
                 uuid.uuid4().hex,
-                tuple(one.index for one in items),
-                tuple(one.sha for one in items),
-                tuple(one.request for one in items),
+                tuple(member.index for member in items),
+                tuple(member.sha for member in items),
+                tuple(member.request for member in items),
             )
             members = set(record.indices)
             batch = CreationBatch(record, members, is_stored=self._journal is None)
             self._batches[record.key] = batch
-            for one in items:
-                one.batch = batch
+            for member in items:
+                member.batch = batch
             for candidate in others:
                 del self._candidates[candidate.item.index]
                 candidate.changed.notify()
             self._notify_next()
 
     def _ask_for_batches(self) -> None:
-        """Ask whether the service has batches; where that cannot be told, others ask again."""
+        """Ask whether the service has batches; without an answer a later request asks again."""
         operations = ServiceOperations._on(self._scope.transport)
         has_batches: bool | None = None
         try:
@@ -346,11 +346,11 @@ class RolloutCreator:
         item.is_alone = True
         return self._scope.create(item.request, item.key)
 
-    def _answer(self, batch: CreationBatch, index: int) -> _Told:
-        """Return what a batch was answered about a request; whoever comes first sends it."""
+    def _answer(self, batch: CreationBatch, index: int) -> _RequestAnswer:
+        """Return a batch's answer to a request; the first caller sends the batch."""
         with self._lock:
             failures = batch.failures
-            while batch.is_asked_for and batch.failures == failures:
+            while batch.is_being_sent and batch.failures == failures:
                 self._group.check()
                 self._wait(batch, index)
             self._group.check()
@@ -358,8 +358,8 @@ class RolloutCreator:
                 return batch.answers.get(index)
             if batch.failures != failures and batch.failure is not None:
                 raise copy.copy(batch.failure)
-            batch.is_asked_for = True
-        answers: dict[int, _Told] | None = None
+            batch.is_being_sent = True
+        answers: dict[int, _RequestAnswer] | None = None
         failure: SynthPoolsError | None = None
         try:
             answers = self._ask(batch, self._scope)
@@ -369,7 +369,7 @@ class RolloutCreator:
             raise
         finally:
             with self._lock:
-                batch.is_asked_for = False
+                batch.is_being_sent = False
                 batch.answers = answers or batch.answers
                 if failure is not None:
                     batch.failures += 1
@@ -387,30 +387,32 @@ class RolloutCreator:
         finally:
             del batch.waiting[index]
 
-    def _ask(self, batch: CreationBatch, scope: RolloutScope) -> dict[int, _Told]:
-        """Send a batch, and return its answer once that is kept."""
+    def _ask(self, batch: CreationBatch, scope: RolloutScope) -> dict[int, _RequestAnswer]:
+        """Send a batch, store its answer in the journal, and return it."""
         record, journal = batch.record, self._journal
         if journal is not None and not batch.is_stored:
             journal.append(record)
             batch.is_stored = True
-        found: list[_Told] = []
+        answers: list[_RequestAnswer] = []
         try:
             document = scope.create_batch(record.requests, record.key)
         except SynthPoolsError as error:
             if has_no_batches(error) or classify_error(error)[0] is ErrorCategory.SERVER_ERROR:
-                # Whatever it is that it cannot do, one by one it fails at less.
+                # One by one, fewer requests fail.
                 self._do_without_batches()
             if classify_error(error)[0] is ErrorCategory.CONNECTION_LOST:
                 self._has_lost_answers = True
                 self._resize(self._most_requests // 2)
             if not is_refused(error):
                 raise
-            found.extend([None] * len(record.requests))
+            answers.extend([None] * len(record.requests))
         else:
             growth = 1 if self._has_lost_answers else self._most_requests
             self._resize(self._most_requests + growth)
-            found.extend(read_answers(document, record.requests, *scope.place_of_creation()))
+            answers.extend(read_answers(document, record.requests, *scope.place_of_creation()))
         if journal is not None:
-            ids = tuple(rollout_id_of(one) if isinstance(one, dict) else None for one in found)
+            ids = tuple(
+                rollout_id_of(answer) if isinstance(answer, dict) else None for answer in answers
+            )
             journal.append(AnswerRecord(record.key, ids))
-        return dict(zip(record.indices, found, strict=True))
+        return dict(zip(record.indices, answers, strict=True))

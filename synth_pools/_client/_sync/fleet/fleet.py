@@ -25,11 +25,11 @@ from synth_pools._client.runtime.sync_.io import Closeable
 
 
 class Fleet(Runnable[FleetProgress], Closeable):
-    """The outcomes of many rollouts, as they come.
+    """Outcomes of many rollouts, as they arrive.
 
-    Nothing is sent before it is iterated, or run. It ends with the last request; leaving a ``with``
-    block around it, closing it, or an error in its loop, ends it before. What is under way then is
-    left running on the service, or cancelled, as ``on_interrupt`` said.
+    Nothing is sent before the fleet is iterated, or run. It ends with the last request; leaving a
+    ``with`` block around it, closing it, or an error in its loop, ends it before. Then
+    ``on_interrupt`` decides whether the service goes on with rollouts in flight or cancels them.
 
     Iterating raises:
         FleetStoppedError: It ended before its requests did: ``fail_fast``, or the service was away

@@ -1,7 +1,7 @@
 # Derived by `make generate`. Change the file that it comes from:
 # synth_pools/_client/_async/fleet/fleet_journal.py
 
-"""Journal of a running fleet: its lines are written, and read again, beside what the fleet does."""
+"""Journal of a running fleet, written and read while the fleet works."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ class FleetJournal:
         file: The file.
 
     Attributes:
-        file: The file. What of it blocks is called here, in a thread.
+        file: The file. Its blocking methods are called here, in a thread.
     """
 
     def __init__(self, file: JournalFile) -> None:
@@ -36,7 +36,7 @@ class FleetJournal:
         return cls(file)
 
     def append(self, record: Record) -> None:
-        """Write a record, and return when it is on the disk; raises `JournalError`."""
+        """Write a record, and return once it is on the disk; raises `JournalError`."""
         self._commits.commit(record)
 
     def ending(self, index: int) -> OutcomeRecord | None:

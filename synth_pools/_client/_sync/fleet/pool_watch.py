@@ -1,7 +1,7 @@
 # Derived by `make generate`. Change the file that it comes from:
 # synth_pools/_client/_async/fleet/pool_watch.py
 
-"""Watches of a fleet: one event stream for each pool says which of its rollouts have ended."""
+"""Watches of a fleet: one event stream for each pool reports the ends of its rollouts."""
 
 from __future__ import annotations
 
@@ -29,37 +29,37 @@ from synth_pools.errors import DecodeError, SynthPoolsError
 
 _LOG = logging.getLogger("synth_pools")
 
-# Each holds a connection, and of threads one: what runs on more pools is followed one by one.
+# Each watch holds a connection and a thread. Rollouts on more pools are followed one by one.
 _MOST_WATCHES = 64
-# A stream says at once where it begins; one that does not is held back on its way.
+# A stream sends its first block at once, unless something on its way holds it back.
 _FIRST_BLOCK_SECONDS = 10.0
-# Attempts that do not bring even that, before the first that does.
+# Attempts without a first block before the pool counts as one without a stream.
 _MOST_FAILURES = 3
-# What was looked at in doubt, and had not ended: what it is asked for may lag behind the stream,
-# which has told its end to nobody. It is looked at again, more and more seldom.
+# The state of a rollout may lag behind the stream, so a rollout that was read in doubt and had not
+# ended is read again, at growing intervals.
 _FIRST_DOUBT_SECONDS = 5.0
 _LONGEST_DOUBT_SECONDS = 60.0
 _NOT_IMPLEMENTED = 501
-# A service may refuse what it does not know.
+# A service may refuse parameters that it does not know.
 _REFUSALS = (400, 422)
-# Of texts of events with rollouts that nobody follows yet: their ids may be on their way.
+# Bounds the memory of events of rollouts whose ids may arrive later.
 _MOST_EARLY_CHARACTERS = 4 * 1024 * 1024
 
 
 class PoolWatches:
     """The watches of a fleet, by pool.
 
-    What happens is numbered, so that a rollout whose end came before anyone knew its id is noticed
-    without keeping the ids of others.
+    Events and calls are numbered in one sequence. So the end of a rollout that arrived before its
+    id is noticed without storing the ids of all others.
 
     Args:
-        transport: How to ask.
+        transport: Sender of the calls.
         caller: Makes the calls of the fleet.
         workers: The workers that wait.
-        fail: Called with what must end the fleet.
+        fail: Called with an error that must end the fleet.
 
     Attributes:
-        mark: Returns the number of now, for `PoolWatch.following` of what is asked for later.
+        mark: Returns the next number, for a later call of `PoolWatch.following`.
     """
 
     def __init__(
@@ -79,7 +79,7 @@ class PoolWatches:
         self._watches: dict[str, PoolWatch] = {}
 
     def of(self, pool_id: object) -> PoolWatch | None:
-        """Return the watch of a pool; None where it has none, or none any more."""
+        """Return the watch of a pool; None if it has none or its watch is over."""
         if not isinstance(pool_id, str):
             return None
         with self.lock:
@@ -91,17 +91,17 @@ class PoolWatches:
         return None if watch.is_over else watch
 
     def wake(self) -> None:
-        """Wake all that wait, so that they see that the fleet ends."""
+        """Wake all waiting workers, so that they see the end of the fleet."""
         with self.lock:
             for watch in self._watches.values():
                 watch.wake()
 
     def abandon(self) -> None:
-        """End the streams without waiting: nobody waits for them any more."""
+        """End the streams without waiting for their readers."""
         self.readers.abandon()
 
     def stop(self) -> None:
-        """End the streams, and return when their readers are gone, or after a while."""
+        """End the streams, and wait a limited time for their readers."""
         self.readers.stopping = True
         for watch in list(self._watches.values()):
             watch.interrupt.stop()
@@ -109,36 +109,36 @@ class PoolWatches:
 
 
 class EndedRollout(NamedTuple):
-    """A rollout as it ended, and its summary; None where it has to be asked for."""
+    """Final state of a rollout and its summary; None for a summary that was not sent."""
 
     rollout: dict[str, Any]
     summary: dict[str, Any] | None
 
 
 class FollowedRollout:
-    """A rollout that workers wait for.
+    """Rollout that workers wait for.
 
     Attributes:
-        changed: Notified when there is reason to look at it.
-        has_ended: Whether its last event has come.
-        ended: What that event told; None where it has to be asked for.
-        may_have_ended: Whether its last event may have been missed.
-        doubts: How often it was looked at since that may be.
-        waiting: How many wait for it.
+        changed: Notified when a worker has reason to read the rollout.
+        has_ended: True once its last event has arrived.
+        ended_rollout: Content of that event; None if it did not hold the rollout.
+        may_have_ended: True if its last event may have been missed.
+        doubts: Number of reads in doubt, each without an end.
+        waiting: Number of waiting workers.
     """
 
-    __slots__ = ("changed", "doubts", "ended", "has_ended", "may_have_ended", "waiting")
+    __slots__ = ("changed", "doubts", "ended_rollout", "has_ended", "may_have_ended", "waiting")
 
-    def __init__(self, changed: Condition, ended: EndedRollout | None) -> None:
+    def __init__(self, changed: Condition, ended_rollout: EndedRollout | None) -> None:
         self.changed = changed
-        self.ended = ended
-        self.has_ended = ended is not None
+        self.ended_rollout = ended_rollout
+        self.has_ended = ended_rollout is not None
         self.may_have_ended = False
         self.doubts = 0
         self.waiting = 0
 
     def doubt(self) -> float | None:
-        """Return the seconds after which to look at it again; None where nothing was missed."""
+        """Return the seconds until the next read in doubt; None without a doubt."""
         if not self.doubts:
             return None
         return min(_FIRST_DOUBT_SECONDS * 2.0 ** min(self.doubts - 1, 10), _LONGEST_DOUBT_SECONDS)
@@ -147,30 +147,29 @@ class FollowedRollout:
 class PoolWatch:
     """Watch of one pool. Its stream is opened when the first rollout is followed.
 
-    It says when to look at a rollout: after its last event, unless that holds the rollout itself,
-    and after each beginning of the stream, since what ended before that may be missing in it. What
-    has not ended then is looked at again after a while, since what it is asked for may lag behind
-    the stream. Where the service has no such stream it is over, and its rollouts are followed in
-    another way.
+    A worker reads a rollout after its last event, unless that event holds the rollout itself, and
+    after each start of the stream, which does not contain earlier ends. If it has not ended then,
+    the worker reads it again after a pause, because the state of a rollout may lag behind the
+    stream. Without such a stream the watch is over, and its rollouts are followed one by one.
 
     Attributes:
-        interrupt: Ends the reader in what it waits for.
-        is_over: Whether there is no such stream.
+        interrupt: Interrupts the reader while it waits.
+        is_over: True if the service has no such stream.
     """
 
     def __init__(self, watches: PoolWatches, pool_id: str) -> None:
         self._watches = watches
         self._pool_id = pool_id
         self._rollouts: dict[str, FollowedRollout] = {}
-        # What ended and is not followed, with the length of its text.
+        # Ended rollouts that are not followed, with the length of each event.
         self._early: OrderedDict[str, tuple[EndedRollout, int]] = OrderedDict()
         self._early_characters = 0
         self._include: Literal["rollout"] | None = "rollout"
         self._cursor: str | None = None
         self._is_read = False
         self._is_live = False
-        # When the stream last began, or told the end of a rollout that nobody followed: what was
-        # asked for before that may have ended unnoticed. 0 before the first beginning.
+        # Mark of the last start of the stream or the last dropped end. A rollout with an earlier
+        # mark may have ended unnoticed. 0 before the first start.
         self._blind_until = 0
         self._ended = 0
         self._failures = 0
@@ -182,15 +181,15 @@ class PoolWatch:
         """Follow a rollout while the block lasts.
 
         Args:
-            rollout_id: Its id.
-            mark: The number of a time before which it had not ended.
+            rollout_id: Id of the rollout.
+            mark: Mark at which it had not ended.
         """
         with self._watches.lock:
             rollout = self._rollouts.get(rollout_id)
             if rollout is None:
-                ended, length = self._early.pop(rollout_id, (None, 0))
+                ended_rollout, length = self._early.pop(rollout_id, (None, 0))
                 self._early_characters -= length
-                rollout = FollowedRollout(self._watches.lock.sibling(), ended)
+                rollout = FollowedRollout(self._watches.lock.sibling(), ended_rollout)
                 self._rollouts[rollout_id] = rollout
             rollout.waiting += 1
             if self._is_live and self._blind_until > mark:
@@ -208,28 +207,28 @@ class PoolWatch:
                     del self._rollouts[rollout_id]
 
     def wait(self, rollout: FollowedRollout) -> bool:
-        """Wait until there is reason to look at a rollout.
+        """Wait until there is reason to read a rollout.
 
         Returns:
-            False if this watch will not tell its end.
+            False if this watch is over and will not report its end.
         """
         workers = self._watches.workers
         with self._watches.lock:
-            pause, begun = rollout.doubt(), time.monotonic()
+            pause, start = rollout.doubt(), time.monotonic()
             while not (rollout.has_ended or rollout.may_have_ended or self.is_over):
                 workers.check()
-                left = None if pause is None else begun + pause - time.monotonic()
-                if left is not None and left <= 0:
+                remaining = None if pause is None else start + pause - time.monotonic()
+                if remaining is not None and remaining <= 0:
                     rollout.may_have_ended = True
                     break
-                rollout.changed.wait_at_most(left)
+                rollout.changed.wait_at_most(remaining)
             workers.check()
             rollout.doubts += rollout.may_have_ended
             rollout.may_have_ended = False
             return rollout.has_ended or not self.is_over
 
     def wake(self) -> None:
-        """Wake all that wait. The lock must be held."""
+        """Wake all waiting workers. The lock must be held."""
         for rollout in self._rollouts.values():
             rollout.changed.notify_all()
 
@@ -248,7 +247,7 @@ class PoolWatch:
             self.wake()
 
     def _read(self) -> None:
-        """Read the stream, over one connection after the other, while anyone follows a rollout."""
+        """Read the stream, reconnecting while a rollout is followed."""
         watches, silent, is_idle = self._watches, 0, False
         try:
             while self._goes_on():
@@ -260,7 +259,7 @@ class PoolWatch:
                 silent = 1 if self._ended > before else silent + 1
                 watches.caller.sleep(backoff(silent, watches.transport.random) * BROKEN_SHARE)
             is_idle = True
-        except Exception as error:  # noqa: BLE001 - whatever it is, the calls of the workers meet it too
+        except Exception as error:  # noqa: BLE001 - the calls of the workers fail with it, too
             kind = type(error).__name__
             _LOG.debug("run_many: the events of pool %r cannot be read: %s", self._pool_id, kind)
         except BaseException as error:
@@ -293,7 +292,7 @@ class PoolWatch:
                 decoder = EventStreamDecoder()
                 for chunk in response.chunks():
                     events = list(decoder.feed(chunk))
-                    # In a thread of its own, of a caller-supplied client, it may come after all.
+                    # In its own thread, of a caller-supplied client, it may arrive late.
                     if is_late:
                         break
                     if events or decoder.last_event_id:
@@ -341,7 +340,7 @@ class PoolWatch:
                 self._take(events)
                 self._cursor = decoder.last_event_id or self._cursor
                 for chunk in response.chunks():
-                    # A connection that others share is not ended under its reader.
+                    # Closing a shared connection does not end its reader.
                     watches.readers.check()
                     watches.caller.alive()
                     self._take(decoder.feed(chunk))
@@ -353,7 +352,7 @@ class PoolWatch:
             response.close()
 
     def _begin(self) -> None:
-        """Have all looked at once: their last events may be none of those that follow."""
+        """Have all rollouts read once: the stream does not repeat earlier events."""
         with self._watches.lock:
             self._failures = 0
             self._is_live = True
@@ -366,24 +365,24 @@ class PoolWatch:
         for event in events:
             if event_type(event.event, event.data) not in TERMINAL_EVENTS:
                 continue
-            rollout_id, ended = _told(event.data)
+            rollout_id, ended_rollout = _parse_last_event(event.data)
             with self._watches.lock:
                 rollout = self._rollouts.get(rollout_id)
                 if rollout is None:
-                    # It may be one of ours whose id is still on its way.
-                    self._keep(rollout_id, ended, len(event.data))
+                    # It may be a rollout of this fleet whose id arrives later.
+                    self._keep(rollout_id, ended_rollout, len(event.data))
                 else:
                     self._ended += 1
-                    rollout.ended = ended
+                    rollout.ended_rollout = ended_rollout
                     rollout.has_ended = True
                     rollout.changed.notify_all()
 
-    def _keep(self, rollout_id: str, ended: EndedRollout | None, length: int) -> None:
-        """Keep what ended for whoever will follow it, as far as there is room."""
-        is_missing = ended is None
-        if ended is not None:
+    def _keep(self, rollout_id: str, ended_rollout: EndedRollout | None, length: int) -> None:
+        """Store an ended rollout that is not followed yet, within the memory limit."""
+        is_missing = ended_rollout is None
+        if ended_rollout is not None:
             _, former = self._early.pop(rollout_id, (None, 0))
-            self._early[rollout_id] = ended, length
+            self._early[rollout_id] = ended_rollout, length
             self._early_characters += length - former
         while self._early_characters > _MOST_EARLY_CHARACTERS:
             _, (_, former) = self._early.popitem(last=False)
@@ -399,8 +398,8 @@ class _OpenStream(NamedTuple):
     events: list[ServerSentEvent]
 
 
-def _told(data: str) -> tuple[str, EndedRollout | None]:
-    """Return the rollout of a last event, and how it ended where that tells it."""
+def _parse_last_event(data: str) -> tuple[str, EndedRollout | None]:
+    """Return the rollout id of a last event, and the rollout if the event holds it."""
     event: Any = None
     try:
         event = json.loads(data)
@@ -411,8 +410,8 @@ def _told(data: str) -> tuple[str, EndedRollout | None]:
         raise DecodeError("an event of the pool does not name its rollout", excerpt=data[:200])
     rollout, summary = event.get("rollout"), event.get("summary")
     is_whole = all(
-        isinstance(one, dict) and one.get("rollout_id", one.get("id")) == rollout_id
-        for one in (rollout, summary)
+        isinstance(part, dict) and part.get("rollout_id", part.get("id")) == rollout_id
+        for part in (rollout, summary)
     )
-    # What is no end, or of another one, is asked for.
+    # An incomplete event, or one of another rollout, is not used.
     return rollout_id, EndedRollout(rollout, summary) if is_whole and is_final(rollout) else None

@@ -23,17 +23,17 @@ T = TypeVar("T")
 
 _LOG = logging.getLogger("synth_pools")
 
-# A connection that broke says little about the service: the pause is a part of the usual one.
+# Part of the usual pause after a broken connection, which says little about the service's load.
 BROKEN_SHARE = 0.25
 
-# After these all calls wait, and then one tries.
+# After these errors all calls wait, and then one tries.
 _ALL_WAIT = frozenset({ErrorCategory.OVERLOADED, ErrorCategory.UNAVAILABLE, ErrorCategory.PAUSED})
-# After these nobody has got through.
+# After these errors no call has reached the service.
 _NOT_THROUGH = _ALL_WAIT | {ErrorCategory.CONNECTION_LOST}
 
 
 class RetryingCaller:
-    """Caller that all workers of a fleet share.
+    """Caller shared by all workers of a fleet.
 
     Args:
         group: The workers that call.
@@ -54,34 +54,34 @@ class RetryingCaller:
     ) -> None:
         self._group = group
         self._transport = transport
-        # For calls that wait for a place, for the one of them that looks after the time for all,
-        # and for calls between two attempts.
+        # Calls that wait for a place, the call among them that watches the clock for all, and
+        # calls between two attempts.
         self._places = Condition()
         self._time = self._places.sibling()
         self._pauses = self._places.sibling()
         self._limiter = AdaptiveLimiter(min(limit, transport.most_calls), transport.random)
         self._tries = tries
         self._patience = patience
-        # Since when nothing gets through, and since when the pool admits nothing.
+        # Times since which no call gets through, and since which the pool admits nothing.
         self._failing_since: float | None = None
         self._paused_since: float | None = None
-        # The same, of each of several pools.
+        # The second of these for each of several pools.
         self._pools_paused_since: dict[str, float] = {}
         self._failure: SynthPoolsError | None = None
-        # True while one of the calls that wait looks after the time.
+        # True while a waiting call watches the clock.
         self._is_timed = False
 
     @property
     def is_open(self) -> bool:
-        """True unless nothing got through, or was admitted, for `patience` seconds."""
-        return self._left(creates=True) > 0
+        """False once no call got through, or was admitted, for `patience` seconds."""
+        return self._remaining(creates=True) > 0
 
     def alive(self) -> None:
-        """Note that something came from the service, be it a heartbeat."""
+        """Note a sign of life of the service, such as a heartbeat."""
         self._failing_since = None
 
-    def _left(self, *, creates: bool) -> float:
-        """Return the seconds of patience that are left."""
+    def _remaining(self, *, creates: bool) -> float:
+        """Return the remaining seconds of patience."""
         since, paused_since = self._failing_since, self._paused_since if creates else None
         if since is None or (paused_since is not None and paused_since < since):
             since = paused_since
@@ -92,17 +92,16 @@ class RetryingCaller:
     def call(
         self, send: Function[[], T], *, creates: bool = False, pool_id: str | None = None
     ) -> T:
-        """Make a call, as often as it takes, and return its result.
+        """Repeat a call until it succeeds, and return its result.
 
         Args:
-            send: Makes it once.
-            creates: Whether it starts a rollout.
-            pool_id: The one of several pools on which it does: while that is paused, this call
-                waits and no other.
+            send: Makes the call once.
+            creates: True if it starts a rollout.
+            pool_id: Its pool, if the fleet has several: while that pool is paused, only its own
+                calls wait.
 
         Raises:
-            SynthPoolsError: What it failed with for good, or what it still fails with after
-                `patience` seconds.
+            SynthPoolsError: The call failed permanently, or still fails after `patience` seconds.
         """
         failing_since: float | None = None
 
@@ -115,21 +114,25 @@ class RetryingCaller:
                 return None
             now = self._transport.clock()
             if category is ErrorCategory.PAUSED and pool_id is not None:
-                left = self._patience - (now - self._pools_paused_since.get(pool_id, now))
-                return min(backoff(failures, self._transport.random), left) if left > 0 else None
+                remaining = self._patience - (now - self._pools_paused_since.get(pool_id, now))
+                return (
+                    min(backoff(failures, self._transport.random), remaining)
+                    if remaining > 0
+                    else None
+                )
             failing_since = now if failing_since is None else failing_since
-            left = self._left(creates=creates)
-            # A full service is no reason to give up while others get through: it has its hands full
-            # with the fleet's own rollouts.
+            remaining = self._remaining(creates=creates)
+            # A full service is no reason to give up while other calls get through: the fleet's own
+            # rollouts fill it.
             if category is not ErrorCategory.OVERLOADED:
-                left = min(left, self._patience - (now - failing_since))
-            if left <= 0:
+                remaining = min(remaining, self._patience - (now - failing_since))
+            if remaining <= 0:
                 return None
             if category in _ALL_WAIT:
                 # The limiter holds all calls back.
                 return 0.0
             share = BROKEN_SHARE if category is ErrorCategory.CONNECTION_LOST else 1.0
-            return min(backoff(failures, self._transport.random) * share, left)
+            return min(backoff(failures, self._transport.random) * share, remaining)
 
         for attempt in Attempts(pause, self.sleep):
             with attempt:
@@ -153,43 +156,45 @@ class RetryingCaller:
         """Wait some seconds, or until the fleet ends."""
         until = self._transport.clock() + seconds
         with self._pauses:
-            while (left := until - self._transport.clock()) > 0:
+            while (remaining := until - self._transport.clock()) > 0:
                 self._group.check()
-                self._pauses.wait_at_most(left)
+                self._pauses.wait_at_most(remaining)
         self._group.check()
 
     def wake(self) -> None:
-        """Wake all waiting calls, so that they see that the fleet ends."""
+        """Wake all waiting calls, so that they see the end of the fleet."""
         with self._places:
             for condition in (self._time, self._places, self._pauses):
                 condition.notify_all()
 
     def _acquire(self, creates: bool) -> int:
         with self._places:
-            # A place that it was woken for and does not take is the next one's.
+            # A place that this call was woken for and does not take goes to the next call.
             passed_on, was_timed = 1, False
             try:
                 while True:
                     self._group.check()
-                    left = self._left(creates=creates)
-                    if left <= 0 and self._failure is not None:
-                        # An error of its own: each one gets the traceback of whoever raises it.
+                    remaining = self._remaining(creates=creates)
+                    if remaining <= 0 and self._failure is not None:
+                        # A copy: each call adds its own traceback.
                         raise copy.copy(self._failure)
                     seconds = self._limiter.wait(self._transport.clock())
                     if seconds == 0.0:
                         ticket = self._limiter.acquire()
-                        # After a pause of all there may be room for more than one.
+                        # After a pause of all calls there may be room for more than one.
                         passed_on = self._limiter.room(self._transport.clock()) if was_timed else 0
                         return ticket
-                    was_timed = self._wait(left if seconds is None else min(seconds, left))
+                    was_timed = self._wait(
+                        remaining if seconds is None else min(seconds, remaining)
+                    )
             finally:
                 self._wake_next(passed_on)
 
     def _wait(self, seconds: float) -> bool:
-        """Wait for a place; one of those that wait does so for a limited time, for all of them.
+        """Wait for a place; one waiting call watches the clock for all.
 
         Returns:
-            True for the one that looked after the time.
+            True for the call that watched the clock.
         """
         if self._is_timed or seconds == math.inf:
             self._places.wait_at_most(None)
@@ -202,17 +207,17 @@ class RetryingCaller:
         return True
 
     def _wake_next(self, places: int) -> None:
-        """Wake a call for each place that came free, and one to look after the time.
+        """Wake a call for each free place, and one to watch the clock.
 
-        Those that were woken have not taken their places yet: to wake as many as there is room for
-        would wake them all again and again.
+        Calls that were woken before have not taken their places yet, so that the whole room would
+        wake them again and again.
         """
         now = self._transport.clock()
         is_failing = self._failing_since is not None or self._paused_since is not None
         has_times = is_failing or self._limiter.is_pausing(now)
         if not (places or has_times):
             return
-        if self._left(creates=True) <= 0:
+        if self._remaining(creates=True) <= 0:
             self._time.notify_all()
             self._places.notify_all()
             return
@@ -226,9 +231,9 @@ class RetryingCaller:
     def _release(
         self, ticket: int, failure: BaseException | None, creates: bool, pool_id: str | None
     ) -> None:
-        category, named = None, None
+        category, retry_after = None, None
         if isinstance(failure, SynthPoolsError):
-            category, named = classify_error(failure)
+            category, retry_after = classify_error(failure)
         with self._places:
             now = self._transport.clock()
             room = self._limiter.room(now)
@@ -236,7 +241,7 @@ class RetryingCaller:
                 if pool_id not in self._pools_paused_since:
                     _LOG.warning("the pool %s admits nothing for now: its requests wait", pool_id)
                     self._pools_paused_since[pool_id] = now
-                # It got through: of the service, and of other pools, it says no more.
+                # The call reached the service; a pause says nothing about other pools.
                 self._failing_since = None
                 self._limiter.on_success(ticket)
                 self._wake_next(max(0, self._limiter.room(now) - room))
@@ -249,10 +254,10 @@ class RetryingCaller:
                     self._paused_since = now if self._paused_since is None else self._paused_since
                 elif self._failing_since is None:
                     self._failing_since = now
-                # How long there is to wait is another matter now.
+                # The time to wait has changed.
                 self._time.notify()
             if category in _ALL_WAIT:
-                pause = self._limiter.on_overload(ticket, now, named)
+                pause = self._limiter.on_overload(ticket, now, retry_after)
                 if pause is not None and category is not None:
                     _LOG.warning("the service: %s, %.1f s", category.value, pause)
             elif failure is None or category is ErrorCategory.PERMANENT:
@@ -261,6 +266,6 @@ class RetryingCaller:
                     self._paused_since = None
                 self._limiter.on_success(ticket)
             else:
-                # It says nothing about the service's load.
+                # The failure says nothing about the service's load.
                 self._limiter.release()
             self._wake_next(max(0, self._limiter.room(now) - room))

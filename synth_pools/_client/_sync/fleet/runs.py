@@ -1,7 +1,7 @@
 # Derived by `make generate`. Change the file that it comes from:
 # synth_pools/_client/_async/fleet/runs.py
 
-"""`run` and `run_many`: rollouts from their creation to their end."""
+"""`run` and `run_many`, which run rollouts to their end."""
 
 from __future__ import annotations
 
@@ -52,15 +52,15 @@ class RolloutRunner(Namespace):
             on_event: Called with each of its events.
             timeout: Seconds for all of it; None for no limit.
             cancel_on_timeout: Cancel the rollout when the time is over, which may take 10 seconds
-                more; else it is left as it is.
+                more; else it goes on.
             idempotency_key: See `create_rollout`.
 
         Returns:
             The rollout, completed, failed or cancelled, with its summary under ``summary``.
 
         Raises:
-            WaitTimeoutError: It has not ended in time, or its summary has not come; ``last`` is how
-                it was seen last.
+            WaitTimeoutError: It has not ended in time, or its summary was not available; ``last``
+                is its last known state.
             RequestValidationError: An argument is refused; nothing was sent.
         """
         return _run(
@@ -93,31 +93,30 @@ class RolloutRunner(Namespace):
     ) -> Fleet:
         """Make a fleet: a rollout for each request, a limited number at a time.
 
-        Nothing is sent before the fleet is iterated, or run with its ``run()``. When the service
-        has enough, is away or is restarted, all of it slows down together, and goes on afterwards.
+        Nothing is sent before the fleet is iterated, or run with its ``run()``. While the service
+        is overloaded, away or restarting, the whole fleet slows down, and goes on afterwards.
 
         Args:
             pool_id: Id of the pool.
-            requests: What to run, see `create_rollout`; as lazy and as endless as you like. Of the
-                sync client, it may be a sync iterable.
+            requests: What to run, see `create_rollout`; it may be lazy and endless. The async
+                client also takes a sync iterable.
             max_in_flight: Most rollouts at a time, 1 to 10,000.
             on_result: Called with each outcome, one after the other.
-            journal: A file in which every admission and outcome is, and is synced to the disk,
-                before it is reported. After a crash the same call with the same file goes on:
-                what has ended is reported again and does not run again, and what was under way is
-                taken up. The requests must be the same, in the same order.
+            journal: A file that records each admission and outcome, synced to the disk before it
+                is reported. After a crash the same call with the same file goes on: ended requests
+                are reported again and do not run again, and requests in flight are resumed. The
+                requests must be the same, in the same order.
             fail_fast: End at the first rollout that does not complete.
-            retries: How often a rollout that failed is run again.
+            retries: Most repetitions of a failed rollout.
             progress: Called with the counts after each outcome; True draws a bar if standard error
                 is a terminal and ``rich`` is installed, and else writes a line every 10 seconds.
-            in_order: Report in the order of the requests; else in the order in which they end.
-            on_interrupt: What to do with rollouts under way when the fleet ends early, by ^C, by
-                cancellation, by an error or by closing it: ``"leave"`` or ``"cancel"`` them.
+            in_order: Report in the order of the requests; else in the order of their ends.
+            on_interrupt: ``"leave"`` or ``"cancel"`` the rollouts in flight when the fleet ends
+                early, by ^C, by cancellation, by an error or by closing it.
             patience: Seconds for which the service may be away before a request ends with the
-                error. With a journal, a later run takes such a request up again.
-            repeats: How often each request is run; outcomes of the same one share their ``group``.
-            total: How many requests there are, where that cannot be asked of ``requests``: only
-                for the progress.
+                error. With a journal, a later run resumes such a request.
+            repeats: Runs of each request; outcomes of the same request share their ``group``.
+            total: Number of requests, for the progress, if ``requests`` has no length.
 
         Returns:
             The fleet: iterate over its outcomes.
@@ -125,7 +124,7 @@ class RolloutRunner(Namespace):
         Raises:
             RequestValidationError: An argument is refused; nothing was sent.
         """
-        # 10 ms, which the short names beside it do without.
+        # 10 ms, saved by the other methods.
         from synth_pools._client._sync.fleet.fleet import Fleet
         from synth_pools._client.fleet.options import FleetOptions
 
@@ -168,15 +167,15 @@ class AgentRolloutRunner(Namespace):
             on_event: Called with each of its events.
             timeout: Seconds for all of it; None for no limit.
             cancel_on_timeout: Cancel the rollout when the time is over, which may take 10 seconds
-                more; else it is left as it is.
+                more; else it goes on.
             idempotency_key: See `create_global_rollout`.
 
         Returns:
             The rollout, completed, failed or cancelled, with its summary under ``summary``.
 
         Raises:
-            WaitTimeoutError: It has not ended in time, or its summary has not come; ``last`` is how
-                it was seen last.
+            WaitTimeoutError: It has not ended in time, or its summary was not available; ``last``
+                is its last known state.
             ConflictError: No active pool can take it.
             RequestValidationError: An argument is refused; nothing was sent.
         """
@@ -209,27 +208,27 @@ class AgentRolloutRunner(Namespace):
     ) -> Fleet:
         """Make a fleet over pools: each rollout on the pool that it names or the service chooses.
 
-        It is what `rollouts.run_many` makes, which says more of each argument. Where one pool is
-        full, the requests of the others wait as well. Requests for a pool that is paused wait by
-        themselves, each in one of the places in flight, and end with the error when ``patience`` is
-        over. A request that names no pool waits while no pool is active and one may become so.
+        It is like `rollouts.run_many`, which describes each argument in full. While one pool is
+        full, the requests of the others wait as well. Requests for a paused pool wait alone, each
+        in one of the places in flight, and end with the error when ``patience`` is over. A request
+        without a pool waits while no pool is active but one may become so.
 
         Args:
             requests: What to run, see `create_global_rollout`.
             max_in_flight: Most rollouts at a time, 1 to 10,000, over all pools.
             on_result: Called with each outcome, one after the other.
-            journal: A file by which the same call goes on after a crash.
+            journal: A file with which the same call goes on after a crash.
             fail_fast: End at the first rollout that does not complete.
-            retries: How often a rollout that failed is run again; the service may choose another
-                pool for it.
+            retries: Most repetitions of a failed rollout; the service may choose another pool for
+                it.
             progress: Called with the counts after each outcome; True shows them.
-            in_order: Report in the order of the requests; else in the order in which they end.
-            on_interrupt: What to do with rollouts under way when the fleet ends early: ``"leave"``
-                or ``"cancel"`` them.
+            in_order: Report in the order of the requests; else in the order of their ends.
+            on_interrupt: ``"leave"`` or ``"cancel"`` the rollouts in flight when the fleet ends
+                early.
             patience: Seconds for which the service may be away before a request ends with the
                 error.
-            repeats: How often each request is run; outcomes of the same one share their ``group``.
-            total: How many requests there are, where that cannot be asked of ``requests``.
+            repeats: Runs of each request; outcomes of the same request share their ``group``.
+            total: Number of requests, for the progress, if ``requests`` has no length.
 
         Returns:
             The fleet: iterate over its outcomes.
@@ -237,7 +236,7 @@ class AgentRolloutRunner(Namespace):
         Raises:
             RequestValidationError: An argument is refused; nothing was sent.
         """
-        # 10 ms, which the short names beside it do without.
+        # 10 ms, saved by the other methods.
         from synth_pools._client._sync.fleet.fleet import Fleet
         from synth_pools._client.fleet.options import FleetOptions
 
@@ -267,7 +266,7 @@ def _run(
     cancel_on_timeout: bool,
     idempotency_key: str | None,
 ) -> dict[str, Any]:
-    # 3 ms, which the short names beside it do without.
+    # 3 ms, saved by the other methods.
     from synth_pools._client._sync.fleet.scope import RolloutScope
     from synth_pools._client._sync.waiters import Waiter
     from synth_pools._client.fleet.outcomes import rollout_id_of

@@ -1,7 +1,7 @@
 # Derived by `make generate`. Change the file that it comes from:
 # synth_pools/_client/_async/fleet/scope.py
 
-"""Rollouts of a run: those of one pool, or those of any."""
+"""Rollouts of a run, on one pool or on several."""
 
 from __future__ import annotations
 
@@ -26,8 +26,8 @@ class RolloutScope:
     """The operations that a run needs, with or without a pool in their paths.
 
     Args:
-        transport: How to ask.
-        pool_id: The pool; None for whichever a request names or the service chooses.
+        transport: Sender of the calls.
+        pool_id: The pool; None if requests name their pools or the service chooses.
     """
 
     def __init__(self, transport: Transport, pool_id: str | None) -> None:
@@ -59,7 +59,7 @@ class RolloutScope:
 
         Raises:
             PoolFailedError: Its pool has failed or is archived.
-            ConflictError: It is refused; with ``pool_not_active`` where that may pass.
+            ConflictError: The request is refused; with ``pool_not_active`` if that may pass.
         """
         try:
             return self.transport.request(*self.creation(request, idempotency_key))
@@ -68,7 +68,7 @@ class RolloutScope:
         raise self.explained(request, failure)
 
     def create_batch(self, requests: Sequence[Any], idempotency_key: str) -> dict[str, Any]:
-        """Start rollouts, each on its own: one that is refused stops no other."""
+        """Start rollouts independently: a refused rollout does not stop the others."""
         body: dict[str, Any] = {"rollouts": requests}
         if self.pool_id is not None:
             body["pool_id"] = self.pool_id
@@ -99,7 +99,7 @@ class RolloutScope:
             self._of_pool.cancel_rollout(self.pool_id, rollout_id)
 
     def explained(self, request: Any, failure: Exception) -> Exception:
-        """Tell the refusal of a pool that may be active again from that of one that is lost."""
+        """Distinguish the refusal of a pool that may become active again from a lost pool's."""
         if not isinstance(failure, ConflictError):
             return failure
         if not is_paused(failure) and failure.code != "no_active_pool":
@@ -110,7 +110,7 @@ class RolloutScope:
             return lost_pool(pools.get_pool(pool_id), pool_id) or failure
         for state in _MAY_BECOME_ACTIVE:
             if (pools.list_pools(state=state, limit=1)).get("items"):
-                # It waits for one of these, as it would if its request named it.
+                # The request waits for one of these pools, as if it named it.
                 passing = copy.copy(failure)
                 passing.code = "pool_not_active"
                 return passing

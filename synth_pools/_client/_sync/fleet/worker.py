@@ -63,15 +63,15 @@ class FleetWorker:
         self._run = run
         self._journal = journal
         self._retries = retries
-        # False as long as the service has refused the API key of every request.
+        # False while the service has refused the API key of every request.
         self._is_let_in = False
         self.in_flight: dict[int, InFlight] = {}
 
     def replay(self, item: InFlight) -> RolloutOutcome | None:
-        """Return the outcome of a request in an earlier run; None if it is to be run.
+        """Return the outcome of a request in an earlier run; None without one.
 
         Raises:
-            JournalError: In an earlier run it was another request.
+            JournalError: An earlier run had another request in its place.
         """
         journal, index = self._journal, item.index
         if journal is None or index > journal.file.entries.highest:
@@ -86,13 +86,13 @@ class FleetWorker:
         return None if ending is None else _replayed(ending, item.request, item.group)
 
     def run(self, item: InFlight) -> RolloutOutcome:
-        """Run a request to its end, from where an earlier run has left it."""
+        """Run a request to its end, or resume it where an earlier run stopped."""
         admission: AdmissionRecord | None = None
         if self._journal is not None:
             admission = self._journal.file.entries.admission(item.index)
         if admission is None:
             self._creator.take_up(item)
-        # What ends on its way, by whatever, stays there: whoever ends the fleet may cancel it.
+        # An interrupted request stays in flight, so that the end of the fleet may cancel it.
         self.in_flight[item.index] = item
         outcome = self._run_item(item, admission)
         self._creator.leave(item)
@@ -105,16 +105,16 @@ class FleetWorker:
             return
         if item.rollout_id is None:
             try:
-                found = self._creator.find(item, scope)
+                rollout = self._creator.find(item, scope)
             except AuthenticationError:
                 if self._is_let_in:
                     raise
-                # With a key that is good for nothing nothing was made.
+                # A refused API key has created nothing.
                 return
-            if found is None:
+            if rollout is None:
                 return
-            item.rollout_id = rollout_id_of(found)
-        # One that has just ended, or is gone, does not go on either.
+            item.rollout_id = rollout_id_of(rollout)
+        # A rollout that has just ended, or is gone, does not go on either.
         with contextlib.suppress(ConflictError, NotFoundError):
             scope.cancel(item.rollout_id)
 
@@ -130,10 +130,10 @@ class FleetWorker:
                     break
                 attempt += 1
                 item.rollout_id = None
-                # Its key follows from its number: a run after a crash finds it by that.
+                # A run after a crash derives its key from the number of the attempt.
                 item.is_alone = True
         except (AuthenticationError, ClientClosedError, JournalError):
-            # No request will fare better: it is the fleet that ends.
+            # Every other request would fail, too: these end the fleet.
             raise
         except Exception as error:  # noqa: BLE001 - a request may be any object, and raise anything
             self._group.check()
@@ -164,10 +164,10 @@ class FleetWorker:
             )
             item.rollout_id = rollout_id_of(rollout)
             if item.batch is None:
-                # What was created in a batch is in the journal by its answer.
+                # The journal has the answer of each batch.
                 self._write(AdmissionRecord(item.index, attempt, item.sha, item.rollout_id))
             self._creator.leave(item)
-            # One that a run before this one created may have ended since, whatever is told of it.
+            # A rollout that an earlier run created may have ended since.
             is_new = self._journal is None or item.index >= self._journal.file.reach
         else:
             is_new = False
@@ -194,24 +194,24 @@ class FleetWorker:
         return rollout
 
     def _follow(self, rollout_id: str, pool_id: object, mark: int) -> EndedRollout:
-        """Look at a rollout when the watch of its pool says so, until it has ended."""
+        """Read a rollout when the watch of its pool gives reason to, until it has ended."""
         scope, watch = self._scope, self._watches.of(pool_id)
         if watch is not None:
             with watch.following(rollout_id, mark) as followed:
                 while watch.wait(followed):
-                    if followed.ended is not None:
-                        return followed.ended
+                    if followed.ended_rollout is not None:
+                        return followed.ended_rollout
                     has_ended = followed.has_ended
                     rollout = self._caller.call(lambda: scope.get(rollout_id))
                     if is_final(rollout):
                         return EndedRollout(rollout, None)
                     if has_ended:
-                        # What it is asked for lags behind its events.
+                        # The state of the rollout lags behind its events.
                         break
         return EndedRollout(self._follow_alone(rollout_id), None)
 
     def _follow_alone(self, rollout_id: str) -> dict[str, Any]:
-        """Follow a rollout's events, and poll it whenever they end or where there are none."""
+        """Follow the events of a rollout, and poll it when they end or do not exist."""
         scope, watch = self._scope, _Watch()
         idle_polls = 0
         while True:
@@ -233,14 +233,14 @@ class FleetWorker:
         try:
             response = self._caller.call(lambda: transport.open_stream(operation, dict(call)))
         except SynthPoolsError:
-            # No stream here, or none any more: what looking says is what counts.
+            # Without a stream the rollout is polled.
             watch.is_possible = False
             return
         decoder = EventStreamDecoder()
         try:
             with self._group.reading(response):
                 for chunk in response.chunks():
-                    # A connection that others share is not ended under its reader.
+                    # Closing a shared connection does not end its reader.
                     self._group.check()
                     self._caller.alive()
                     for event in decoder.feed(chunk):

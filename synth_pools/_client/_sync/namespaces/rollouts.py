@@ -1,7 +1,7 @@
 # Derived by `make generate`. Change the file that it comes from:
 # synth_pools/_client/_async/namespaces/rollouts.py
 
-"""Rollouts of one pool and of all, as far as they take more than one operation."""
+"""Methods on rollouts that take more than one operation."""
 
 from __future__ import annotations
 
@@ -37,18 +37,18 @@ class GlobalRollouts(AgentRolloutRunner, ArtifactFiles):
         timeout: float | None = None,
         cancel_on_timeout: bool = False,
     ) -> dict[str, Any]:
-        """Wait until a rollout has ended, like `wait_rollout`.
+        """Wait until a rollout has ended, without naming its pool.
 
         Args:
             rollout_id: Id of the rollout.
             timeout: Seconds; None for no limit.
-            cancel_on_timeout: Cancel the rollout when the time is over; else it is left as it is.
+            cancel_on_timeout: Cancel the rollout when the time is over; else it goes on.
 
         Returns:
             The rollout.
 
         Raises:
-            WaitTimeoutError: It has not ended in time; ``last`` is how it was seen last.
+            WaitTimeoutError: It has not ended in time; ``last`` is its last known state.
             NotFoundError: There is no such rollout.
         """
         check_limit(timeout, "timeout")
@@ -67,15 +67,15 @@ class PoolRollouts(RolloutRunner, PoolArtifactFiles):
     def validate(self, pool_id: str, request: RolloutRequestDict | PlainRequest) -> dict[str, Any]:
         """Check a request as `create_rollout` would; nothing is created.
 
-        It is `agent_rollouts.validate` of the request with this ``pool_id`` in it.
+        Like `agent_rollouts.validate`, with this ``pool_id`` in the request.
 
         Args:
             pool_id: Id of the pool.
-            request: Any mapping; what is wrong with it is for the service to say, its keys too.
+            request: Any mapping; the service checks all of it, including its keys.
 
         Returns:
             ``{"valid": ..., "errors": [...], "pool_id": ...}``: each error with ``loc``, ``msg``
-            and ``type``; the pool is this one, None where it would not get the rollout.
+            and ``type``; the pool is this one, None if it would not run the rollout.
 
         Raises:
             RequestValidationError: ``request`` names another pool; nothing was sent.
@@ -90,20 +90,20 @@ class PoolRollouts(RolloutRunner, PoolArtifactFiles):
         *,
         idempotency_key: str | None = None,
     ) -> dict[str, Any]:
-        """Start many rollouts on a pool, each on its own: one that is refused stops no other.
+        """Start many rollouts on a pool, independently: a refused one does not stop the others.
 
-        It is `agent_rollouts.create_batch` of the batch with this ``pool_id`` in it.
+        Like `agent_rollouts.create_batch`, with this ``pool_id`` in the batch.
 
         Args:
             pool_id: Id of the pool.
             request: ``{"rollouts": [...]}``: up to 1000 requests as `create_rollout` takes them.
             idempotency_key: 1 to 255 visible ASCII characters. A repeated call with the same key
-                returns the rollouts of the first one, and starts only what was refused before.
+                returns the rollouts of the first one, and retries only refused ones.
 
         Returns:
             ``{"items": [...], "admitted": ..., "refused": ...}``: for each request, in order, its
-            ``index``, the ``status`` that it would have got alone, and its ``rollout`` or, where
-            that is None, its ``error``.
+            ``index``, the ``status`` of its creation alone, and its ``rollout`` or, if that is
+            None, its ``error``.
 
         Raises:
             RequestValidationError: ``request`` is not of this shape, or it or one of its rollouts
@@ -116,9 +116,9 @@ class PoolRollouts(RolloutRunner, PoolArtifactFiles):
     def replay(
         self, pool_id: str, rollout_id: str, *, idempotency_key: str | None = None
     ) -> dict[str, Any]:
-        """Start a rollout with the request, task and pool of an earlier one, whatever its state.
+        """Start a rollout with the request, task and pool of an earlier one in any state.
 
-        It is `agent_rollouts.replay` of a rollout that is first asked for under its pool.
+        Like `agent_rollouts.replay`, after a look-up of the rollout under its pool.
 
         Args:
             pool_id: Id of the pool.
@@ -127,11 +127,11 @@ class PoolRollouts(RolloutRunner, PoolArtifactFiles):
                 returns the rollout of the first one.
 
         Returns:
-            The new rollout, which names the earlier one in ``replay_of``; where the request has
-            ``"mode": "sync"``, once it is finished.
+            The new rollout, which names the earlier one in ``replay_of``; finished if the request
+            has ``"mode": "sync"``.
 
         Raises:
-            NotFoundError: The pool has no such rollout, or its task is gone.
+            NotFoundError: The pool has no such rollout, or its task was removed.
             ConflictError: The pool is not active.
         """
         key = check_idempotency_key(idempotency_key)

@@ -46,7 +46,7 @@ class TasksNamespace(Namespace):
 
         Raises:
             NotFoundError: There is no such pool.
-            ConflictError: The chosen id is taken, or the pool is archived.
+            ConflictError: The chosen id is in use, or the pool is archived.
             ValidationFailedError: The definition is invalid; the message names the fields.
         """
         return self._client.create_task(pool_id, request)
@@ -54,7 +54,7 @@ class TasksNamespace(Namespace):
     def update(
         self, pool_id: str, task_id: str, request: TaskDefinitionDict | PlainRequest
     ) -> dict[str, Any]:
-        """Replace a task's definition: what ``request`` does not name goes back to its default.
+        """Replace a task's definition: members that ``request`` omits return to their defaults.
 
         Args:
             pool_id: Id of the pool.
@@ -62,7 +62,7 @@ class TasksNamespace(Namespace):
             request: The task's new definition.
 
         Returns:
-            The task as it is now.
+            The updated task.
 
         Raises:
             NotFoundError: There is no such pool or task.
@@ -82,7 +82,7 @@ class TasksNamespace(Namespace):
             request: The parts to change.
 
         Returns:
-            The task as it is now.
+            The updated task.
 
         Raises:
             NotFoundError: There is no such pool or task.
