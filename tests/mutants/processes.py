@@ -15,7 +15,6 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from codegen.unasync import update_tests
 from tests.mutants.changes import SETS
 
 _LEFT_OUT = (".git", ".venv*", ".*cache", "__pycache__", "node_modules", "build", "dist")
@@ -42,7 +41,6 @@ class TestRun:
 def copy_tree(root: Path, copy: Path) -> Path:
     """Copy the work tree, without the environments that are beside it: these are linked."""
     shutil.copytree(root, copy, symlinks=True, ignore=shutil.ignore_patterns(*_LEFT_OUT))
-    update_tests(copy)
     for environment in root.glob(".venv-*"):
         (copy / environment.name).symlink_to(environment)
     return copy
