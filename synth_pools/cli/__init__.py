@@ -1,4 +1,4 @@
-"""The command line `synth-pools`: commands for the operations of openapi.yaml, and by hand."""
+"""The command line `synth-pools`: commands for operations of openapi.yaml, and others by hand."""
 
 from __future__ import annotations
 
@@ -8,8 +8,8 @@ __all__ = ["run"]
 
 
 def run(argv: Sequence[str] | None = None) -> int:
-    """Run one command; return its exit status (2: something is wrong with what was asked)."""
-    # Here, so that what only looks for this package loads nothing else.
+    """Run one command; return its exit status, 2 for wrong usage."""
+    # Imported here, so that an import of this package alone stays cheap.
     from synth_pools.cli.main import main
 
     return main(argv)

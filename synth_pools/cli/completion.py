@@ -1,4 +1,4 @@
-"""`synth-pools completion`: what makes a shell complete commands, options and ids."""
+"""`synth-pools completion`: scripts that complete commands, options and ids in a shell."""
 
 from __future__ import annotations
 
@@ -42,48 +42,50 @@ def script_of(shell: str) -> str:
     Raises:
         ValueError: click knows no such shell.
     """
-    # 3 ms, which no other command needs.
+    # Imported here: it takes 3 ms, and no other command needs it.
     from click.shell_completion import get_completion_class
 
     kind = get_completion_class(shell)
     if kind is None:
         raise ValueError(f"click completes nothing in {shell}")
-    # The script asks the program itself: which commands there are does not matter to it.
-    maker = kind(click.Command(_PROGRAM), {}, _PROGRAM, _VARIABLE)
-    # Not `source`: that of bash asks which version is installed, and this may be another machine.
-    script = maker.source_template % maker.source_vars()
+    # The script calls the program for each completion: it is the same for any set of commands.
+    builder = kind(click.Command(_PROGRAM), {}, _PROGRAM, _VARIABLE)
+    # `source()` would ask which bash is installed here, and the script may be for another machine.
+    script = builder.source_template % builder.source_vars()
     if shell == "zsh":
-        # In a new account nothing has started it.
-        started = "(( $+functions[compdef] )) || { autoload -Uz compinit && compinit -i }"
-        script = script.replace("    compdef ", f"    {started}\n    compdef ", 1)
+        # A new account has no `compinit` yet.
+        compinit = "(( $+functions[compdef] )) || { autoload -Uz compinit && compinit -i }"
+        script = script.replace("    compdef ", f"    {compinit}\n    compdef ", 1)
     return script
 
 
 @click.command("complete-ids", hidden=True)
 @click.argument("parameter")
-@click.argument("known", nargs=-1)
+@click.argument("places", nargs=-1)
 @connection_options
-def complete_ids_command(parameter: str, known: tuple[str, ...], connection: ServiceOptions) -> int:
-    """Ask the service for ids, and keep them for the completion.
+def complete_ids_command(
+    parameter: str, places: tuple[str, ...], connection: ServiceOptions
+) -> int:
+    """Ask the service for ids, and keep them for completion.
 
     \b
     Example:
       synth-pools complete-ids pool_id
     """
-    # Only here: completion itself asks nobody.
+    # Imported here: completion itself does not ask the service.
     from synth_pools.cli.operations.ids import keep_ids, list_ids
 
-    words = ["complete-ids", parameter, *known]
+    words = ["complete-ids", parameter, *places]
     for name, value in (
         ("url", connection.url),
         ("profile", connection.profile),
         ("api-key-file", connection.key_file),
     ):
         words += [f"--{name}", str(value)] if value else []
-    arguments = {key: value for key, _, value in (one.partition("=") for one in known)}
+    arguments = {key: value for key, _, value in (word.partition("=") for word in places)}
     ids: list[str] = []
     with contextlib.suppress(click.ClickException), connection.client(max_retries=0) as client:
         ids = list_ids(client, parameter, arguments)
-    # None, too: that nothing is known is an answer, and the next key need not wait for it.
+    # An empty list is kept as well: the next key press need not wait for the same answer.
     keep_ids(words, ids)
     return 0

@@ -1,4 +1,4 @@
-"""Failures of commands: one line on standard error, and the exit status that tells their kind."""
+"""Failures of commands: one line on standard error, and an exit status for each kind."""
 
 from __future__ import annotations
 
@@ -10,9 +10,9 @@ import click
 
 
 class ExitStatus(IntEnum):
-    """Exit statuses of the commands that speak with a service.
+    """Exit statuses of the commands that call a service.
 
-    Those of `serve` and of the contract commands are told by their own help.
+    The help of `serve` and of the contract commands lists theirs.
     """
 
     DONE = 0
@@ -36,7 +36,7 @@ EXIT_STATUSES: dict[ExitStatus, str] = {
 
 
 class CommandError(click.ClickException):
-    """Failure that is told in one line.
+    """Failure that is printed on one line.
 
     Args:
         message: What went wrong and what to do.
@@ -45,14 +45,14 @@ class CommandError(click.ClickException):
 
     def __init__(self, message: str, status: ExitStatus = ExitStatus.USAGE) -> None:
         super().__init__(message)
-        # Click has it on the class, and reads it from the error.
+        # Click declares it on the class, and reads it from the instance.
         self.exit_code = int(status)  # type: ignore[misc]
 
 
 @contextlib.contextmanager
-def told_errors() -> Iterator[None]:
-    """Turn what the client raises, and failures of files, into a `CommandError`."""
-    # Here, since they bring the HTTP library along: only commands that use it come here.
+def reported_errors() -> Iterator[None]:
+    """Turn errors of the client and of files into a `CommandError`."""
+    # Imported here: it loads the HTTP library, which only some commands need.
     from synth_pools.errors import SynthPoolsError
 
     try:
@@ -67,8 +67,8 @@ def told_errors() -> Iterator[None]:
 
 
 def status_of(error: Exception) -> ExitStatus:
-    """Return the exit status for what the client raised."""
-    # As above.
+    """Return the exit status for an error of the client."""
+    # Imported here for the same reason.
     from synth_pools import errors
 
     kinds: tuple[tuple[type[Exception], ExitStatus], ...] = (
@@ -89,6 +89,6 @@ def status_of(error: Exception) -> ExitStatus:
     for kind, status in kinds:
         if isinstance(error, kind):
             return status
-    # 413 and 415 are of no class of their own; 409 is the state of things.
+    # 413 and 415 have no class of their own; 409 is about the state of the object.
     of_request = getattr(error, "status_code", None) in (413, 415)
     return ExitStatus.USAGE if of_request else ExitStatus.FAILED

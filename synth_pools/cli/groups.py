@@ -23,8 +23,8 @@ class SuggestingGroup(click.Group):
 
             if args[0].startswith("-"):
                 raise
-            near = get_close_matches(args[0], self.known_names(ctx), 1)
-            hint = f"; did you mean {near[0]}?" if near else ""
+            matches = get_close_matches(args[0], self.known_names(ctx), 1)
+            hint = f"; did you mean {matches[0]}?" if matches else ""
             raise click.UsageError(f"there is no command {args[0][:60]!r}{hint}", ctx) from None
 
     def known_names(self, context: click.Context) -> list[str]:

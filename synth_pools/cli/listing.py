@@ -25,21 +25,21 @@ from synth_pools.cli.output import grid, write_bytes, write_text
 def commands(context: click.Context, output: str) -> int:
     """List all commands, with their options.
 
-    JSON has for each of them its operations in openapi.yaml, arguments, options and help: what
-    documentation and other programs are made from.
+    JSON has the operations in openapi.yaml, arguments, options and help of each, for documentation
+    and other programs.
 
     \b
     Example:
       synth-pools commands --output json
     """
-    found = list(iter_commands(context.find_root()))
+    everything = list(iter_commands(context.find_root()))
     if output == "json":
-        write_bytes(json.dumps({"commands": found}, indent=2).encode())
+        write_bytes(json.dumps({"commands": everything}, indent=2).encode())
         return 0
     rows = [
-        [one["command"], one["summary"], ", ".join(one["operations"]) or "-"]
-        for one in found
-        if not one["hidden"]
+        [row["command"], row["summary"], ", ".join(row["operations"]) or "-"]
+        for row in everything
+        if not row["hidden"]
     ]
     write_text(grid(["COMMAND", "SUMMARY", "OPERATIONS"], rows))
     return 0
@@ -47,7 +47,7 @@ def commands(context: click.Context, output: str) -> int:
 
 def iter_commands(context: click.Context) -> Iterator[dict[str, Any]]:
     """Describe every command below the one of a context, in the order of the help."""
-    # With the table, which other commands do without.
+    # Imported here: other commands do not need the table.
     from synth_pools.cli.operations.table import COMMANDS
 
     operations = {(row.group, row.name): row for row in COMMANDS}
@@ -61,46 +61,49 @@ def iter_commands(context: click.Context) -> Iterator[dict[str, Any]]:
         if isinstance(command, click.Group):
             yield from iter_commands(below)
             continue
-        within = "" if context.parent is None else str(context.info_name)
-        row = operations.get((within, name))
+        parent = "" if context.parent is None else str(context.info_name)
+        row = operations.get((parent, name))
+        parameters = command.get_params(below)
         yield {
-            "command": " ".join(filter(None, [within, name])),
+            "command": " ".join(filter(None, [parent, name])),
             "aliases": [] if row is None else list(row.aliases),
-            "operations": [] if row is None else [one for one, _ in row.operations],
+            "operations": [] if row is None else [operation for operation, _ in row.operations],
             "kind": None if row is None else row.kind,
             "hidden": command.hidden,
             "summary": command.get_short_help_str(200),
             "usage": command.get_usage(below).removeprefix("Usage: "),
             "help": cleandoc(command.help or "").replace("\b\n", ""),
             "arguments": [
-                _argument(one, below)
-                for one in command.get_params(below)
-                if isinstance(one, click.Argument)
+                _argument(parameter, below)
+                for parameter in parameters
+                if isinstance(parameter, click.Argument)
             ],
             "options": [
-                _option(one) for one in command.get_params(below) if isinstance(one, click.Option)
+                _option(parameter)
+                for parameter in parameters
+                if isinstance(parameter, click.Option)
             ],
         }
 
 
-def _argument(one: click.Argument, context: click.Context) -> dict[str, Any]:
+def _argument(argument: click.Argument, context: click.Context) -> dict[str, Any]:
     return {
-        "name": one.name,
-        "metavar": one.make_metavar(context),
-        "required": one.required,
-        "many": one.nargs == -1,
+        "name": argument.name,
+        "metavar": argument.make_metavar(context),
+        "required": argument.required,
+        "many": argument.nargs == -1,
     }
 
 
-def _option(one: click.Option) -> dict[str, Any]:
-    choices = one.type.choices if isinstance(one.type, click.Choice) else None
-    plain = one.default if isinstance(one.default, str | int | float | bool) else None
+def _option(option: click.Option) -> dict[str, Any]:
+    choices = option.type.choices if isinstance(option.type, click.Choice) else None
+    plain = option.default if isinstance(option.default, str | int | float | bool) else None
     return {
-        "flags": [*one.opts, *one.secondary_opts],
-        "metavar": one.metavar,
+        "flags": [*option.opts, *option.secondary_opts],
+        "metavar": option.metavar,
         "choices": None if choices is None else [str(choice) for choice in choices],
         "default": plain,
-        "is_flag": one.is_flag,
-        "repeated": one.multiple,
-        "help": one.help or "",
+        "is_flag": option.is_flag,
+        "repeated": option.multiple,
+        "help": option.help or "",
     }

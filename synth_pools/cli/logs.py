@@ -1,4 +1,4 @@
-"""Output of a pool's processes and events of a rollout as they come: `logs`, `rollouts watch`."""
+"""`synth-pools logs` and `rollouts watch`: output of processes and events of rollouts, live."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ from synth_pools.cli.operations.ids import suggesting
 
 @click.command()
 @click.argument("pool_id", metavar="POOL", shell_complete=complete_places)
-@click.option("-f", "--follow", is_flag=True, help="Go on until the pool is archived, or ^C.")
+@click.option("-f", "--follow", is_flag=True, help="Continue until the pool is archived, or ^C.")
 @click.option(
     "--process", type=click.IntRange(min=0), metavar="N", help="This process alone; the first is 0."
 )
@@ -25,9 +25,9 @@ from synth_pools.cli.operations.ids import suggesting
 def logs(
     pool_id: str, follow: bool, process: int | None, as_json: bool, connection: ServiceOptions
 ) -> int:
-    """Show what the processes that a pool has started write, as far as it is kept.
+    """Show the output of the processes that a pool has started, as far as it is kept.
 
-    Each line begins with when it was written, and with the process and its attempt.
+    Each line begins with its time of day, the process and its attempt.
 
     \b
     Example:
@@ -64,7 +64,7 @@ def _write(line: dict[str, Any], as_json: bool) -> None:
 @click.argument("rollout_id", metavar="ROLLOUT", shell_complete=complete_places)
 @connection_options
 def watch(rollout_id: str, connection: ServiceOptions) -> int:
-    """Follow a rollout until it has ended, and tell how.
+    """Follow a rollout to its end, and print how it ended.
 
     Exit status: 0 it completed, 1 it failed or was cancelled.
 
@@ -77,12 +77,12 @@ def watch(rollout_id: str, connection: ServiceOptions) -> int:
             for event in events:
                 output.write_text(f"{event_line(event)}\n")
         summary = client.agent_rollouts.summary(rollout_id)
-    shown = {
+    facts = {
         key: summary.get(key)
         for key in ("status", "reward", "error")
         if summary.get(key) is not None
     }
     seconds = output.value_at(summary, "timing.run_seconds")
-    output.write_text("\n" + output.fields({**shown, "seconds": seconds}))
-    done = summary.get("status") in ("completed", "succeeded")
-    return ExitStatus.DONE if done else ExitStatus.FAILED
+    output.write_text("\n" + output.fields({**facts, "seconds": seconds}))
+    is_completed = summary.get("status") in ("completed", "succeeded")
+    return ExitStatus.DONE if is_completed else ExitStatus.FAILED

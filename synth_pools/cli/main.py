@@ -1,4 +1,4 @@
-"""The command group; errors of users are told in one line."""
+"""The command group, whose errors are printed on one line."""
 
 from __future__ import annotations
 
@@ -16,22 +16,22 @@ from synth_pools.cli.operations.model import CommandRow
 
 _PROGRAM = "synth-pools"
 _INTERRUPTED = 130
-# What shells say of a program whose output nobody reads any more.
-_NOBODY_READS = 141
+# The exit status that shells use for SIGPIPE.
+_BROKEN_PIPE = 141
 
-# Commands that are written by hand: module, attribute, the first line of their help. They are
-# loaded when they are run: what one of them needs takes longer than all help does.
+# Commands written by hand: module, attribute, first line of help. Each is imported when it is run:
+# the imports of one of them take longer than all help does.
 WRITTEN: dict[str, tuple[str, str, str]] = {
     "serve": ("local.serve", "serve", "Serve container pools on this machine until ^C or SIGTERM."),
-    "demo": ("local.demo", "demo", "Show the whole chain in a few seconds."),
+    "demo": ("local.demo", "demo", "Show a backend at work, in a few seconds."),
     "top": ("top", "top", "Show pools, their rollouts and the queue, until ^C."),
-    "logs": ("logs", "logs", "Show what the processes that a pool has started write."),
+    "logs": ("logs", "logs", "Show the output of the processes of a pool."),
     "run": ("fleet.run", "run_seeds", "Run a rollout for each seed on a pool."),
     "journal": ("fleet.journal", "journal", "Show and merge the journals of runs."),
     "export": ("fleet.export", "export", "Write the results of a run for other tools."),
     "ui": ("local.page", "ui", "Show a backend, or the journal of a fleet, in the browser."),
     "backup": ("local.backup", "backup", "Copy the data of a backend to a new directory DIR."),
-    "compact": ("local.backup", "compact", "Make the database of a backend as small as it can be."),
+    "compact": ("local.backup", "compact", "Shrink the database of a stopped backend."),
     "contract-test": ("contract.run", "contract_test", "Judge the backend at URL by the contract."),
     "contract-diff": ("contract.diff", "contract_diff", "Compare two OpenAPI documents."),
     "contract-judge": ("contract.traffic", "contract_judge", "Judge recorded traffic."),
@@ -44,16 +44,16 @@ WRITTEN: dict[str, tuple[str, str, str]] = {
     "doctor": (
         "access.doctor",
         "doctor",
-        "Tell what is installed, and whether the service answers.",
+        "Check what is installed, and whether the service answers.",
     ),
     "spec": ("spec", "spec", "Print the contract, openapi.yaml."),
     "commands": ("listing", "commands", "List all commands, with their options."),
     "completion": ("completion", "completion", "Print what completes commands in a shell."),
     "complete-ids": ("completion", "complete_ids_command", ""),
 }
-# Groups of the table that have commands by hand, too.
+# Commands written by hand in groups of the table.
 WRITTEN_IN_GROUPS: dict[str, dict[str, tuple[str, str, str]]] = {
-    "rollouts": {"watch": ("logs", "watch", "Follow a rollout until it has ended.")}
+    "rollouts": {"watch": ("logs", "watch", "Follow a rollout to its end.")}
 }
 _HIDDEN = {"complete-ids"}
 
@@ -62,13 +62,13 @@ class OperationGroup(SuggestingGroup):
     """Commands for the operations of one group.
 
     Args:
-        name: Its name.
-        help: Its first line of help.
+        name: The name of the group.
+        help: The first line of its help.
     """
 
     def __init__(self, name: str, help: str) -> None:  # noqa: A002 - click's own name
         super().__init__(name, help=help or None, context_settings=HELP_NAMES)
-        # With the table, which other commands do without.
+        # Imported here: other commands do not need the table.
         from synth_pools.cli.operations.table import COMMANDS
 
         self._rows = {row.name: row for row in COMMANDS if row.group == name}
@@ -100,7 +100,7 @@ class OperationGroup(SuggestingGroup):
 
 
 class RootGroup(SuggestingGroup):
-    """All commands."""
+    """Group of all commands."""
 
     def list_commands(self, ctx: click.Context) -> list[str]:
         return [*_groups(), *_rows_without_group(), *WRITTEN]
@@ -125,21 +125,21 @@ class RootGroup(SuggestingGroup):
 
 
 def _groups() -> dict[str, str]:
-    # 4 ms, which most commands by hand do without.
+    # Imported here: it takes 4 ms, and most commands written by hand do not need it.
     from synth_pools.cli.operations.table import GROUPS
 
     return GROUPS
 
 
 def _rows_without_group() -> dict[str, CommandRow]:
-    # As above.
+    # Imported here for the same reason.
     from synth_pools.cli.operations.table import COMMANDS
 
     return {row.name: row for row in COMMANDS if not row.group}
 
 
 def _command_of(row: CommandRow) -> click.Command:
-    # Only where a command of the table is run.
+    # Imported here: only a command of the table needs it.
     from synth_pools.cli.operations.commands import command_of
 
     return command_of(row)
@@ -175,13 +175,13 @@ def root(context: click.Context) -> None:
 def main(argv: Sequence[str] | None) -> int:
     """Run a command; return its exit status."""
     try:
-        # Not click's own way to end: it prints a usage text of several lines around an error.
+        # In standalone mode click prints several lines of usage around an error.
         status: Any = root.main(
             args=None if argv is None else list(argv), prog_name=_PROGRAM, standalone_mode=False
         )
         sys.stdout.flush()
     except click.exceptions.NoArgsIsHelpError as error:
-        # A group alone is a question, and no mistake.
+        # A group without a command asks for help; this is no error.
         click.echo(error.format_message())
         return 0
     except click.ClickException as error:
@@ -190,9 +190,9 @@ def main(argv: Sequence[str] | None) -> int:
     except click.Abort:
         return _INTERRUPTED
     except BrokenPipeError:
-        # Python would complain once more when it flushes at its end.
+        # Otherwise Python fails again when it flushes at exit.
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
-        return _NOBODY_READS
+        return _BROKEN_PIPE
     return int(status) if isinstance(status, int) else 0
 
 

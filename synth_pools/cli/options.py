@@ -1,4 +1,4 @@
-"""Values of options: lengths of time (`30d`), sizes (`10GiB`), the default data directory."""
+"""Values of options: durations (`30d`), sizes (`10GiB`), the default data directory."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ _SIZE = re.compile(r"([0-9]{1,15}) ?([KMGT]?I?B|)", re.IGNORECASE)
 
 
 def seconds_of(_context: click.Context, _option: click.Parameter, text: str | None) -> float | None:
-    """Return the seconds that an option gives as `30d`; None where it is not given."""
+    """Convert a duration like `30d` to seconds; None if the option is omitted."""
     if text is None:
         return None
     match = _DURATION.fullmatch(text.strip())
@@ -33,7 +33,7 @@ def seconds_of(_context: click.Context, _option: click.Parameter, text: str | No
 
 
 def bytes_of(_context: click.Context, _option: click.Parameter, text: str | None) -> int | None:
-    """Return the bytes that an option gives as `10GiB`; None where it is not given."""
+    """Convert a size like `10GiB` to bytes; None if the option is omitted."""
     if text is None:
         return None
     match = _SIZE.fullmatch(text.strip())
@@ -49,14 +49,14 @@ def bytes_of(_context: click.Context, _option: click.Parameter, text: str | None
 def names_of(
     _context: click.Context, _option: click.Parameter, texts: tuple[str, ...]
 ) -> list[str]:
-    """Return the names that an option lists, repeated or separated by commas."""
+    """Split the names of a repeated option, each of whose values may have several with commas."""
     return [name.strip() for text in texts for name in text.split(",")]
 
 
 def default_data_dir() -> Path:
-    """Return the directory that `serve` uses where none is given; it may not exist yet."""
+    """Return the default data directory of `serve`; it may not exist yet."""
     if sys.platform == "darwin":
         return Path("~/Library/Application Support/synth-pools")
     base = os.environ.get("XDG_DATA_HOME", "")
-    # The XDG specification: a relative path in it is to be ignored.
+    # The XDG specification says to ignore a relative path.
     return Path(base if Path(base).is_absolute() else "~/.local/share") / "synth-pools"

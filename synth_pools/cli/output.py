@@ -1,4 +1,4 @@
-"""Output of commands: tables for people, and the service's own JSON for programs."""
+"""Output of commands: tables for people, the service's JSON for programs."""
 
 from __future__ import annotations
 
@@ -31,7 +31,7 @@ _COLOURS = {
 
 
 def write_bytes(content: bytes) -> None:
-    """Write bytes to standard output as they are; a line feed follows where they end without."""
+    """Write bytes to standard output unchanged, with a line feed at the end."""
     sys.stdout.flush()
     stream = getattr(sys.stdout, "buffer", None)
     text = content if content.endswith(b"\n") else content + b"\n"
@@ -47,8 +47,8 @@ def write_answer(content: bytes, form: str, columns: Sequence[str] = ()) -> None
 
     Args:
         content: The body of the answer.
-        form: How to write it.
-        columns: The columns of a table, where it is a list.
+        form: The format.
+        columns: The columns of the table of a list.
     """
     if form == "json":
         if content:
@@ -62,8 +62,8 @@ def write_answer(content: bytes, form: str, columns: Sequence[str] = ()) -> None
     elif form == "yaml":
         write_text(as_yaml(value))
     elif form == "id":
-        found = items if isinstance(items, list) else [value]
-        write_text("".join(f"{id_of(one)}\n" for one in found))
+        objects = items if isinstance(items, list) else [value]
+        write_text("".join(f"{id_of(item)}\n" for item in objects))
     elif isinstance(items, list):
         write_text(object_table(items, columns))
     else:
@@ -71,7 +71,7 @@ def write_answer(content: bytes, form: str, columns: Sequence[str] = ()) -> None
 
 
 def decode_answer(content: bytes) -> Any:
-    """Decode the JSON of an answer; an empty one is an object without keys."""
+    """Decode the JSON of an answer; an empty body is an object without keys."""
     if not content:
         return {}
     try:
@@ -81,7 +81,7 @@ def decode_answer(content: bytes) -> Any:
 
 
 def iter_items(content: bytes) -> Iterator[bytes]:
-    """Yield the items of a list, each on one line, as the service wrote it where that is one."""
+    """Yield the items of a list, each on one line, unchanged if the service wrote it so."""
     text = content.decode("utf-8")
     scan = json.JSONDecoder().raw_decode
     at = _skip(text, text.index("{") + 1)
@@ -94,8 +94,8 @@ def iter_items(content: bytes) -> Iterator[bytes]:
             at = _skip(text, at + 1)
             while text[at] != "]":
                 value, end = scan(text, at)
-                own = text[at:end]
-                yield (json.dumps(value) if "\n" in own or "\r" in own else own).encode()
+                source = text[at:end]
+                yield (json.dumps(value) if "\n" in source or "\r" in source else source).encode()
                 at = _skip(text, end)
                 at = _skip(text, at + 1) if text[at] == "," else at
             at += 1
@@ -110,7 +110,7 @@ def _skip(text: str, at: int) -> int:
 
 
 def one_line(content: bytes) -> bytes:
-    """Return a document on one line: as it is where it is one."""
+    """Return a document on one line, unchanged if it has one."""
     text = content.strip()
     return text if b"\n" not in text else json.dumps(json.loads(text)).encode()
 
@@ -119,10 +119,10 @@ def as_yaml(value: Any) -> str:
     """Write a value as YAML.
 
     Raises:
-        CommandError: The extra that does it is missing.
+        CommandError: The extra `cli` is not installed.
     """
     try:
-        # Here, since the extra `cli` may be missing, which all other formats do without.
+        # Imported here: other formats do not need the extra `cli`.
         import yaml
     except ModuleNotFoundError:
         raise CommandError(
@@ -133,7 +133,7 @@ def as_yaml(value: Any) -> str:
 
 
 def write_text(text: str) -> None:
-    """Write text that may hold anything: what a terminal would obey is shown, not sent."""
+    """Write text to standard output, without colours where it is no terminal."""
     click.echo(text, nl=False, color=has_colour(sys.stdout))
 
 
@@ -143,7 +143,7 @@ def say(text: str) -> None:
 
 
 def has_colour(stream: TextIO) -> bool:
-    """Tell whether a stream is a terminal on which nobody has forbidden colours."""
+    """Tell whether a stream is a terminal that takes colours."""
     if os.environ.get("NO_COLOR") or os.environ.get("TERM") == "dumb":
         return False
     try:
@@ -153,19 +153,19 @@ def has_colour(stream: TextIO) -> bool:
 
 
 def width() -> int:
-    """Return the columns of the terminal; 80 where there is none."""
+    """Return the width of the terminal; 80 if there is none."""
     return shutil.get_terminal_size((_WIDTH, 24)).columns
 
 
 def id_of(value: Any) -> str:
-    """Return the id of an object of the service; `-` where it has none."""
+    """Return the id of an object; `-` if it has none."""
     names = ("id", "rollout_id", "task_id", "pool_id", "path")
-    known = value if isinstance(value, dict) else {}
-    return safe_text(next((str(known[name]) for name in names if known.get(name)), "-"))
+    keys = value if isinstance(value, dict) else {}
+    return safe_text(next((str(keys[name]) for name in names if keys.get(name)), "-"))
 
 
 def object_table(rows: Sequence[Any], columns: Sequence[str]) -> str:
-    """Lay out objects as a table whose columns are keys; a dot leads into an object."""
+    """Lay out objects as a table whose columns are keys, with dots for nested ones."""
     names = list(columns) or (list(rows[0])[:5] if rows and isinstance(rows[0], dict) else [])
     heads = [name.rpartition(".")[2].replace("_", " ").upper() for name in names]
     return grid(heads, [[_table_cell(value_at(row, name), name) for name in names] for row in rows])
@@ -174,18 +174,18 @@ def object_table(rows: Sequence[Any], columns: Sequence[str]) -> str:
 def _table_cell(value: Any, name: str) -> str:
     text = cell(value)
     if name.endswith("_at") and text[19:20] == "." and text.endswith("Z"):
-        # To the second: with more of it a list of rollouts is wider than most terminals.
+        # With fractions of seconds a list of rollouts is wider than most terminals.
         return f"{text[:19]}Z"
     return text
 
 
 def grid(heads: Sequence[str], rows: Sequence[Sequence[str]], *, right: Sequence[int] = ()) -> str:
-    """Lay out texts as a table, no wider than a terminal that it goes to.
+    """Lay out texts as a table, no wider than the terminal.
 
     Args:
         heads: The heads of its columns.
         rows: Its cells.
-        right: The columns whose cells end at one edge, as numbers do.
+        right: The right-aligned columns.
     """
     widths = [max(map(_width, column)) for column in zip(heads, *rows, strict=True)]
     lines = []
@@ -212,14 +212,14 @@ def coloured(line: str) -> str:
 
 
 def _words(line: str) -> Iterator[str]:
-    # With its blanks: a table stays one.
+    # Blanks are kept, so that columns stay aligned.
     import re  # loaded by click already
 
     yield from re.split(r"(\s+)", line)
 
 
 def fields(value: Any) -> str:
-    """Lay out an object as one line for each key; what is in it as JSON, cut at the width."""
+    """Lay out an object with a line for each key; nested values as JSON, cut at the width."""
     if not isinstance(value, dict):
         return f"{cell(value)}\n"
     if not value:
@@ -230,20 +230,20 @@ def fields(value: Any) -> str:
     lines = []
     for name, inner in zip(names, value.values(), strict=True):
         text = cell(inner, longest=room)
-        shown = coloured(text) if has_colour(sys.stdout) else text
-        lines.append(f"{name.ljust(size)}  {shown}\n")
+        line = coloured(text) if has_colour(sys.stdout) else text
+        lines.append(f"{name.ljust(size)}  {line}\n")
     return "".join(lines)
 
 
 def value_at(value: Any, path: str) -> Any:
-    """Return what is at a path of keys with dots between them; None where there is nothing."""
+    """Return the value at a path of keys with dots between them; None if there is none."""
     for step in path.split("."):
         value = value.get(step) if isinstance(value, dict) else None
     return value
 
 
 def cell(value: Any, *, longest: int = _LONGEST_CELL) -> str:
-    """Write a value in a line of a table."""
+    """Write a value as a cell of a table."""
     if value is None:
         return "-"
     if isinstance(value, bool):
@@ -256,7 +256,7 @@ def cell(value: Any, *, longest: int = _LONGEST_CELL) -> str:
 
 
 def safe_text(text: str) -> str:
-    """Show control characters, which a terminal would obey, as what they are."""
+    """Escape control characters, which a terminal would obey."""
     return "".join(
         character
         if character.isprintable() or unicodedata.category(character) in ("Zs", "So")
@@ -266,6 +266,6 @@ def safe_text(text: str) -> str:
 
 
 def _width(text: str) -> int:
-    # What East Asian scripts write wide takes two columns.
+    # Wide characters of East Asian scripts take two columns.
     wide = sum(unicodedata.east_asian_width(character) in "WF" for character in text)
     return len(text) + wide

@@ -1,4 +1,4 @@
-"""SIGINT and SIGTERM as something to wait for."""
+"""SIGINT and SIGTERM as events to wait for."""
 
 from __future__ import annotations
 
@@ -13,20 +13,20 @@ _SIGNALS = (signal.SIGINT, signal.SIGTERM)
 
 
 class StopSignals:
-    """Note the first signal while entered, and only note it.
+    """Record the first signal, and raise nothing.
 
-    A handler that raised would interrupt whatever runs, half-done starts and stops included. After
-    the first signal the handlers are the former ones again: a second ^C ends the process at once.
+    A handler that raised would interrupt a start or a stop half-way. After the first signal the
+    former handlers are restored: a second ^C ends the process at once.
     """
 
     def __init__(self) -> None:
         self._reader, self._writer = socket.socketpair()
-        # None is a handler that was not installed from Python and cannot be put back from there.
+        # None is a handler that was not installed from Python, and cannot be restored from it.
         self._former = {number: signal.getsignal(number) or signal.SIG_DFL for number in _SIGNALS}
 
     def __enter__(self) -> Self:
         for number in _SIGNALS:
-            # Ignored by whoever started us (`nohup`, a shell's background job): so it stays.
+            # A signal that `nohup` or a shell's background job ignores stays ignored.
             if self._former[number] is not signal.SIG_IGN:
                 signal.signal(number, self._note)
         return self
@@ -37,7 +37,7 @@ class StopSignals:
         self._writer.close()
 
     def wait(self, limit: float) -> bool:
-        """Return True once a signal has come, after at most `limit` seconds."""
+        """Wait for a signal, for at most `limit` seconds; return whether there was one."""
         ready, _, _ = select.select([self._reader], [], [], limit)
         return bool(ready)
 

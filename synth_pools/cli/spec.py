@@ -11,7 +11,7 @@ from synth_pools.spec import load_spec, spec_path
 
 
 @click.command()
-@click.option("--path", "only_path", is_flag=True, help="Print where it is, not what is in it.")
+@click.option("--path", "only_path", is_flag=True, help="Print its path, not its text.")
 @click.option(
     "-o",
     "--output",

@@ -1,4 +1,4 @@
-"""`synth-pools top`: pools, their rollouts and the queue, drawn anew as they change."""
+"""`synth-pools top`: pools, their rollouts and the queue, redrawn as they change."""
 
 from __future__ import annotations
 
@@ -23,11 +23,11 @@ _COUNTS = ("active_rollouts", "queued_rollouts", "completed_rollouts", "failed_r
 _PLACE_HEADS = (
     "POOL", "NODE", "LAUNCHER", "HEALTH", "RUNNING", "RESTARTS", "IMAGE", "CONTAINER"
 )  # fmt: skip
-# Of a digest, as engines show it.
+# Digits of a digest, as many as container engines show.
 _DIGEST_SIZE = 12
 _CLEAR = "\x1b[H\x1b[2J"
 _MOST_POOLS = 100
-# Of a pool that is followed each event draws it; the others are seen when it is drawn anyway.
+# Each event of these pools redraws the page; others appear at the next regular drawing.
 _MOST_STREAMS = 8
 _LEAST_SECONDS = 0.2
 
@@ -39,7 +39,7 @@ _LEAST_SECONDS = 0.2
     default=2.0,
     show_default=True,
     metavar="SECONDS",
-    help="How often it is drawn where nothing is told to have changed.",
+    help="How often it is drawn when no change is reported.",
 )
 @click.option("--once", is_flag=True, help="Draw it once, and end.")
 @click.option("--containers", is_flag=True, help="Show where the containers of each pool run, too.")
@@ -47,8 +47,8 @@ _LEAST_SECONDS = 0.2
 def top(every: float, once: bool, containers: bool, connection: ServiceOptions) -> int:
     """Show pools, their rollouts and the queue, until ^C.
 
-    It is drawn as soon as something happens in one of the first pools. Where the output is no
-    terminal it is shown once.
+    It is drawn as soon as something happens in one of the first pools, and once if the output is no
+    terminal.
 
     \b
     Example:
@@ -61,7 +61,7 @@ def top(every: float, once: bool, containers: bool, connection: ServiceOptions) 
         while True:
             pools = client.list_pools(limit=_MOST_POOLS)
             if live:
-                # First, so that what happens meanwhile is drawn next.
+                # Before the drawing, so that later changes are drawn next.
                 watch.follow([pool["id"] for pool in pools["items"]])
             text = _picture(client, pools, containers=containers)
             write_text(f"{_CLEAR if live else ''}{text}")
@@ -72,28 +72,28 @@ def top(every: float, once: bool, containers: bool, connection: ServiceOptions) 
 
 
 class _PoolWatch:
-    """Event streams of pools, each in a thread of its own, that tell when to draw."""
+    """Event streams of pools, each in a thread of its own, that wake the drawing."""
 
     def __init__(self, client: ContainerPoolsClient) -> None:
         self._client = client
-        # ^C may come at any moment of the wait for it, which one of an event would not survive: its
-        # lock is released twice where it is being taken again.
+        # ^C may interrupt the wait at any moment. `threading.Event` does not survive that: its lock
+        # is released twice.
         self._changes = queue.SimpleQueue[None]()
         self._followed: set[str] = set()
 
     def follow(self, pools: Sequence[str]) -> None:
-        """Follow those of some pools that are not followed yet, as far as there may be so many."""
+        """Follow the first of some pools, each once."""
         for pool_id in pools[:_MOST_STREAMS]:
             if pool_id not in self._followed and len(self._followed) < _MOST_STREAMS:
                 self._followed.add(pool_id)
-                # Not waited for at the end: it reads from a connection that is closed then.
+                # A daemon: at the end its connection is closed, and nothing waits for it.
                 threading.Thread(target=self._read, args=(pool_id,), daemon=True).start()
 
     def wait(self, seconds: float) -> None:
-        """Wait until something has happened, at most some seconds."""
+        """Wait for a change, at most some seconds."""
         with contextlib.suppress(queue.Empty):
             self._changes.get(timeout=seconds)
-            # What comes at once is drawn at once.
+            # Changes in quick succession are drawn together.
             time.sleep(_LEAST_SECONDS)
             while True:
                 self._changes.get_nowait()
@@ -102,7 +102,7 @@ class _PoolWatch:
         # Loaded by the client already.
         from synth_pools import SynthPoolsError
 
-        # Where there is no such stream, drawing it now and then is what there is.
+        # Without such a stream the page is drawn at regular times alone.
         with (
             contextlib.suppress(SynthPoolsError),
             self._client.stream_pool_events(pool_id, start="latest") as events,
@@ -119,34 +119,37 @@ def _picture(
     metrics = {pool["id"]: client.get_pool_metrics(pool["id"]) for pool in pools["items"]}
     rows = [_row(pool, metrics[pool["id"]]) for pool in pools["items"]]
     facts = [f"{name.replace('_', ' ')} {cell(value)}" for name, value in queue.items()]
-    shown = "   ".join(fact for fact in facts if len(fact) < 40)
+    summary = "   ".join(fact for fact in facts if len(fact) < 40)
     more = "more pools are not shown\n" if pools.get("next_cursor") else ""
     stamp = f"{time.strftime('%H:%M:%S')}  " if has_colour(sys.stdout) else ""
-    text = f"{stamp}{shown}\n\n{grid(_HEADS, rows, right=[2, 3, 4, 5, 6])}{more}"
+    text = f"{stamp}{summary}\n\n{grid(_HEADS, rows, right=[2, 3, 4, 5, 6])}{more}"
     if not containers:
         return text
     places = [
-        _place(pool_id, one) for pool_id, told in metrics.items() for one in _containers(told)
+        _place(pool_id, container)
+        for pool_id, pool_metrics in metrics.items()
+        for container in _containers(pool_metrics)
     ]
     return f"{text}\n{grid(_PLACE_HEADS, places, right=[4, 5])}"
 
 
 def _containers(metrics: dict[str, Any]) -> list[dict[str, Any]]:
-    """Return the containers of a pool; a service may tell none."""
-    found = metrics.get("containers")
-    return [one for one in found if isinstance(one, dict)] if isinstance(found, list) else []
+    """Return the containers of a pool; none if the service lists none."""
+    containers = metrics.get("containers")
+    containers = containers if isinstance(containers, list) else []
+    return [container for container in containers if isinstance(container, dict)]
 
 
 def _place(pool_id: str, container: dict[str, Any]) -> list[str]:
     digest = container.get("image_digest")
     image = str(digest).rpartition(":")[2][:_DIGEST_SIZE] if digest else None
     names = ("node", "launcher", "health", "running_rollouts", "restarts")
-    shown = [cell(container.get(name)) for name in names]
-    return [cell(pool_id), *shown, cell(image), cell(container.get("url"))]
+    cells = [cell(container.get(name)) for name in names]
+    return [cell(pool_id), *cells, cell(image), cell(container.get("url"))]
 
 
 def _row(pool: dict[str, Any], metrics: dict[str, Any]) -> list[str]:
     rate = metrics.get("success_rate")
-    shown = f"{rate:.0%}" if isinstance(rate, int | float) else "-"
+    percentage = f"{rate:.0%}" if isinstance(rate, int | float) else "-"
     counts = [cell(metrics.get(name)) for name in _COUNTS]
-    return [cell(pool["id"]), cell(pool.get("status")), *counts, shown]
+    return [cell(pool["id"]), cell(pool.get("status")), *counts, percentage]

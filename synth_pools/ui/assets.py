@@ -1,7 +1,6 @@
-"""Files of the page, as they are sent: compressed, with their media types and entity tags.
+"""Files of the page: compressed, with media types and entity tags.
 
-The page's own modules are sent as one, without their comments: what is written for people costs
-nothing on the way, and one request brings it all.
+The page's own modules are joined into one without comments, so that one short request loads them.
 """
 
 from __future__ import annotations
@@ -20,7 +19,7 @@ INDEX = "index.html"
 _ENTRY = "app.js"
 _IMPORT = re.compile(r'^import ([^"]+?) from "\./([^"]+)";\n', re.MULTILINE)
 _EXPORT = re.compile(r"^export (?=async |class |const |function )", re.MULTILINE)
-# Types are told in comments, some of them in the middle of a line.
+# Types are in comments, some of them in the middle of a line.
 _COMMENT = re.compile(r"/\*\*.*?\*/ ?|^\s*//[^\n]*$", re.DOTALL | re.MULTILINE)
 _TYPES = {
     "html": "text/html; charset=utf-8",
@@ -33,7 +32,7 @@ _TYPES = {
 
 @dataclass(frozen=True)
 class Asset:
-    """One file of the page."""
+    """File of the page."""
 
     name: str
     content: bytes
@@ -48,7 +47,7 @@ class Asset:
 
     @cached_property
     def compressed(self) -> bytes:
-        # Without the time, so that the same file is the same bytes.
+        # Without the time, so that equal files have equal bytes.
         return gzip.compress(self.content, mtime=0)
 
 
@@ -56,32 +55,30 @@ def load_assets(about: Mapping[str, str]) -> dict[str, Asset]:
     """Read the files of the page, by their paths below `/ui/`.
 
     Args:
-        about: What the page is told with its first file: the contents of its `meta` elements by
-            their names.
+        about: Contents of `meta` elements of the first file, by name.
     """
     assets = {
         name: Asset(name, content) for name, content in _files(files("synth_pools.ui") / "page")
     }
-    own = [name for name in assets if name.endswith(".js") and "/" not in name]
-    modules = {name: assets.pop(name).content.decode("utf-8") for name in own}
+    names = [name for name in assets if name.endswith(".js") and "/" not in name]
+    modules = {name: assets.pop(name).content.decode("utf-8") for name in names}
     assets[_ENTRY] = Asset(_ENTRY, joined(modules).encode("utf-8"))
     text = assets[INDEX].content.decode("utf-8")
-    told = "".join(
+    metas = "".join(
         f'<meta name="{escape(name)}" content="{escape(value)}">\n' for name, value in about.items()
     )
-    assets[INDEX] = Asset(INDEX, text.replace("</head>", f"{told}</head>", 1).encode("utf-8"))
+    assets[INDEX] = Asset(INDEX, text.replace("</head>", f"{metas}</head>", 1).encode("utf-8"))
     return assets
 
 
 def joined(modules: Mapping[str, str]) -> str:
-    """Join modules to one: each after those that it imports, with what it imports of others.
+    """Join modules into one, each after its imports, with one import of each vendored file.
 
     Args:
-        modules: The modules by their names, `app.js` among them; no two of them have a name at
-            their top in common.
+        modules: The modules by name, with `app.js`. Their top-level names must differ.
 
     Raises:
-        ValueError: A line of an import or an export is in no form that is known here.
+        ValueError: An import or an export has an unknown form.
     """
     imports: dict[str, set[str]] = {}
     bodies: dict[str, str] = {}
@@ -95,9 +92,11 @@ def joined(modules: Mapping[str, str]) -> str:
             if file in modules:
                 add(file)
                 continue
-            named = names.strip("{ }").split(",") if "{" in names else [f"default as {names}"]
-            imports.setdefault(file, set()).update(each.strip() for each in named)
-        # Put at its place only now, after what it needs.
+            imported = names.strip("{ }").split(",") if "{" in names else [f"default as {names}"]
+            imports.setdefault(file, set()).update(
+                name_of_import.strip() for name_of_import in imported
+            )
+        # Inserted only now, after the modules that it imports.
         del bodies[name]
         bodies[name] = _EXPORT.sub("", _IMPORT.sub("", text))
 
@@ -107,8 +106,8 @@ def joined(modules: Mapping[str, str]) -> str:
         for file, names in imports.items()
     ]
     for body in bodies.values():
-        kept = (line.strip() for line in _COMMENT.sub("", body).splitlines())
-        lines += [line for line in kept if line]
+        code_lines = (line.strip() for line in _COMMENT.sub("", body).splitlines())
+        lines += [line for line in code_lines if line]
     if any(line.startswith(("import ", "export ")) for line in lines[len(imports) :]):
         raise ValueError("a module has an import or an export that is not understood")
     return "\n".join(lines) + "\n"

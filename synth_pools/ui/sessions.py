@@ -1,12 +1,12 @@
-"""Sessions of the page: signed cookies that are good only with the page's own token.
+"""Sessions of the page: signed cookies that are valid only with the page's own token.
 
-A browser sends cookies to every port of a host, and to pages of other ports of it as of the same
-site. Hence two halves: a cookie that no script can read, and a token in a header, which the page
-keeps in the storage of its origin. A server on another port may be sent the cookie and never the
-token; a foreign page can send neither header nor token without a permission that is never given.
+A browser sends cookies to every port of a host, and takes pages of other ports for the same site.
+A session therefore has two halves: a cookie that no script can read, and a token in a header, which
+the page keeps in the storage of its origin. A server on another port may receive the cookie, never
+the token; a foreign page cannot send the header without a permission, and none is granted.
 
-Nothing is stored here: both halves are signed with a secret that follows from the key, so that a
-session outlives a restart and ends when its key is taken away.
+Nothing is stored here: both halves are signed with a secret that is derived from the key. A session
+survives a restart, and ends when its key is removed.
 """
 
 from __future__ import annotations
@@ -24,23 +24,23 @@ _MOST_LINKS = 100
 
 
 class Keys(Protocol):
-    """The API keys that let people in, each with a name."""
+    """API keys that log in, each with a name."""
 
     def name_of(self, candidate: bytes) -> str | None:
         """Return the name of a key; None if it is unknown."""
         ...
 
     def session_secret(self, name: str) -> bytes | None:
-        """Return the secret that signs sessions of a key; None if there is no such key."""
+        """Return the secret that signs the sessions of a key; None if there is no such key."""
         ...
 
     def first_name(self) -> str:
-        """Return the name of the key that a log-in by link stands for."""
+        """Return the name of the key of a log-in by link."""
         ...
 
 
 class OneKey:
-    """A single key, which has no name."""
+    """Single key without a name."""
 
     def __init__(self, key: str) -> None:
         self._digest = hashlib.sha256(key.encode()).digest()
@@ -62,11 +62,11 @@ def session_secret(key_digest: bytes) -> bytes:
 
 
 class LoginLinks:
-    """Links that log in once, within an hour, and only at the process that issued them.
+    """Links that log in once, within an hour, and only in the process that issued them.
 
     Args:
         now: The clock, in seconds since 1970.
-        new_token: Makes a secret of so many random bytes.
+        new_token: Returns a secret of a number of random bytes.
     """
 
     def __init__(self, now: Callable[[], float], new_token: Callable[[int], str]) -> None:
@@ -85,20 +85,20 @@ class LoginLinks:
         return token
 
     def redeem(self, token: str) -> bool:
-        """Use up the token of a link; False if it was used, is too old, or none was issued."""
+        """Use up the token of a link; return False if it is used, expired or unknown."""
         with self._lock:
-            # By its digest: the time of the search tells nothing about the token.
+            # The time of a search by the digest reveals nothing about the token.
             end = self._ends.pop(_digest(token), None)
         return end is not None and self._now() < end
 
 
 class Sessions:
-    """Sessions of the page, issued and checked.
+    """Sessions of the page.
 
     Args:
-        keys: The keys that sessions stand for.
+        keys: The keys of the sessions.
         now: The clock, in seconds since 1970.
-        new_token: Makes a secret of so many random bytes.
+        new_token: Returns a secret of a number of random bytes.
     """
 
     def __init__(
@@ -117,10 +117,10 @@ class Sessions:
             is_secure: Whether the request came over TLS.
 
         Returns:
-            The value of `Set-Cookie`, and the token for the page.
+            The value of `Set-Cookie`, and the token of the page.
 
         Raises:
-            KeyError: There is no key of that name any more.
+            KeyError: The key was removed.
         """
         secret = self._keys.session_secret(name)
         if secret is None:
@@ -134,7 +134,7 @@ class Sessions:
         return _cookie(f"{_cookie_name(headers)}=", 0, is_secure)
 
     def admits(self, headers: Mapping[str, str]) -> bool:
-        """Tell whether a request comes from the page, in a session that is good.
+        """Tell whether a request comes from the page, in a valid session.
 
         Args:
             headers: The request's headers by lower-case name.
@@ -150,21 +150,21 @@ class Sessions:
         cookie, page = _mac(secret, "cookie", parts[0]), _mac(secret, "page", parts[0])
         if not (_is_equal(parts[1], cookie) and _is_equal(token, page)):
             return False
-        # Ours, and so in our form.
+        # A signed value has our form.
         return self._now() < int(head[0])
 
 
 def is_same_origin(headers: Mapping[str, str]) -> bool:
-    """Tell whether a request may come from a page of this very server, as browsers tell it."""
+    """Tell whether a request may come from a page of this server, by the headers of browsers."""
     if headers.get("sec-fetch-site", "same-origin") != "same-origin":
         return False
     origin = headers.get("origin")
-    # Not the scheme: what ends TLS in front of this server may not have told it.
+    # The scheme is not compared: a proxy that ends TLS may not have passed it on.
     return origin is None or origin.partition("://")[2] == headers.get("host", "")
 
 
 def _cookie_name(headers: Mapping[str, str]) -> str:
-    # Backends on several ports of a host would overwrite each other's.
+    # Cookies are shared by all ports of a host: each backend needs a name of its own.
     port = headers.get("host", "").rpartition(":")[2]
     return f"synth_pools_{port if port.isdecimal() else 'default'}"
 
@@ -175,10 +175,10 @@ def _cookie(pair: str, seconds: int, is_secure: bool) -> str:
 
 
 def _sent_cookie(headers: Mapping[str, str]) -> str:
-    wanted = _cookie_name(headers)
+    expected = _cookie_name(headers)
     for pair in headers.get("cookie", "").split(";"):
         name, _, value = pair.strip().partition("=")
-        if name == wanted:
+        if name == expected:
             return value
     return ""
 

@@ -1,4 +1,4 @@
-"""Responses of the page's own paths: its files, log-in and log-out."""
+"""Responses of the paths of the page: its files, log-in and log-out."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ MOST_BODY_BYTES = 16 * 1024
 _SESSION = f"{ROOT}session"
 _READING = ("GET", "HEAD")
 _HEADERS = {
-    # Nothing but the page's own files, and no text of a container ever as markup.
+    # Only the page's own files are loaded, and no text of a container becomes markup.
     "content-security-policy": "default-src 'none'; script-src 'self'; style-src 'self'; "
     "connect-src 'self'; img-src 'self'; base-uri 'none'; form-action 'none'; "
     "frame-ancestors 'none'; require-trusted-types-for 'script'; trusted-types 'none'",
@@ -28,11 +28,11 @@ _HEADERS = {
 
 @dataclass(frozen=True, slots=True)
 class PageRequest:
-    """A request for a path of the page."""
+    """Request for a path of the page."""
 
     method: str
     path: str
-    # By lower-case name.
+    # Names are in lower case.
     headers: Mapping[str, str]
     body: bytes = b""
     is_secure: bool = False
@@ -40,7 +40,7 @@ class PageRequest:
 
 @dataclass(frozen=True, slots=True)
 class PageResponse:
-    """The response to it."""
+    """Response to a `PageRequest`."""
 
     status: int
     body: bytes = b""
@@ -53,14 +53,14 @@ def is_page_path(path: str) -> bool:
 
 
 class Site:
-    """The page, for one server.
+    """Page of one server.
 
     Args:
-        keys: The keys that let people in.
-        sessions: Issues and checks sessions of these keys.
-        links: Issued the links that log in.
-        about: What the page is told: `url` is the base URL of the API where it is not this
-            server's, `journal` the name of a journal that is shown in place of a backend.
+        keys: The keys that log in.
+        sessions: The sessions of these keys.
+        links: The links that log in.
+        about: Facts for the page: `url` is the base URL of an API elsewhere, `journal` the name of
+            a journal that is shown in place of a backend.
     """
 
     def __init__(
@@ -99,7 +99,7 @@ class Site:
     def _log_in(self, request: PageRequest) -> PageResponse:
         if not is_same_origin(request.headers):
             return _refusal(403, "forbidden", "Another page asked for this.")
-        # No form of a foreign page can declare it.
+        # A form of a foreign page cannot have this media type.
         if not request.headers.get("content-type", "").startswith("application/json"):
             return _refusal(415, "unsupported_media_type", "Send application/json.")
         name = self._name_of(request.body)
@@ -111,14 +111,14 @@ class Site:
                 headers = {"set-cookie": cookie, "cache-control": "no-store"}
                 return _json(200, {"token": token, "name": name}, headers)
         except KeyError:
-            # Taken out of the file of keys at this very moment.
+            # The key was removed from the file of keys in the meantime.
             pass
         return _refusal(
             401, "unauthorized", "The link was used before or is too old, or the key is wrong."
         )
 
     def _name_of(self, body: bytes) -> str | None:
-        """Return the name of the key that somebody logs in with; None if it is none."""
+        """Return the name of the key of a log-in; None if it is wrong."""
         try:
             sent = json.loads(body)
         except (ValueError, RecursionError):
@@ -140,15 +140,15 @@ class Site:
 
 
 def _asset_response(asset: Asset, headers: Mapping[str, str]) -> PageResponse:
-    known = [tag.strip() for tag in headers.get("if-none-match", "").split(",")]
-    # A server that was updated has other files under the same names.
-    told = {"etag": asset.etag, "cache-control": "no-cache", "vary": "accept-encoding"}
-    if asset.etag in known:
-        return PageResponse(304, headers=told)
-    told["content-type"] = asset.content_type
+    tags = [tag.strip() for tag in headers.get("if-none-match", "").split(",")]
+    # An updated server has other files under the same names.
+    response_headers = {"etag": asset.etag, "cache-control": "no-cache", "vary": "accept-encoding"}
+    if asset.etag in tags:
+        return PageResponse(304, headers=response_headers)
+    response_headers["content-type"] = asset.content_type
     if "gzip" not in headers.get("accept-encoding", ""):
-        return PageResponse(200, asset.content, told)
-    return PageResponse(200, asset.compressed, {**told, "content-encoding": "gzip"})
+        return PageResponse(200, asset.content, response_headers)
+    return PageResponse(200, asset.compressed, {**response_headers, "content-encoding": "gzip"})
 
 
 def _refusal(status: int, code: str, message: str) -> PageResponse:

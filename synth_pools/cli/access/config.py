@@ -1,4 +1,4 @@
-"""`synth-pools config`: profiles, which are services under names of their own."""
+"""`synth-pools config`: profiles, services with names."""
 
 from __future__ import annotations
 
@@ -50,10 +50,10 @@ def config() -> None:
 def set_profile(
     name: str, url: str | None, key: str | None, key_file: Path | None, keyring: bool
 ) -> int:
-    """Add a profile, or change what is given of it.
+    """Add a profile, or change its options.
 
     The key is kept in a file that only its owner can read, or with --keyring in the keyring. It is
-    never a part of the command line, where others on this machine could read it.
+    never an argument: others on this machine could read it in the list of processes.
 
     \b
     Example:
@@ -61,10 +61,10 @@ def set_profile(
     """
     check_name(name)
     if url is not None and not _URL.fullmatch(url.strip()):
-        # Not repeated: it may be a key.
+        # The value is not in the message: it may be a key.
         raise CommandError("--url takes the address of a service, like http://127.0.0.1:8080")
     if key not in (None, "-"):
-        # Not repeated: it is a key.
+        # The value is not in the message: it is a key.
         raise CommandError("--key takes - alone, and reads the key from standard input")
     if key is not None and key_file is not None:
         raise CommandError("give --key - or --key-file, not both")
@@ -75,8 +75,8 @@ def set_profile(
         place, in_keyring = str(key_file.expanduser().absolute()), False
     elif key is not None:
         place, in_keyring = store_key(name, _asked_key(), in_keyring=keyring), keyring
-    kept = former.url if url is None else url.strip()
-    write_profiles(file.with_profile(ServiceProfile(name, kept, place, in_keyring)))
+    address = former.url if url is None else url.strip()
+    write_profiles(file.with_profile(ServiceProfile(name, address, place, in_keyring)))
     return 0
 
 
@@ -116,8 +116,13 @@ def list_profiles() -> int:
     """
     file = read_profiles()
     rows = [
-        ["*" if one.name == file.current else "", one.name, one.url or "-", one.key_place]
-        for one in file.profiles.values()
+        [
+            "*" if profile.name == file.current else "",
+            profile.name,
+            profile.url or "-",
+            profile.key_place,
+        ]
+        for profile in file.profiles.values()
     ]
     write_text(grid(["", "NAME", "URL", "KEY"], rows))
     return 0
@@ -126,7 +131,7 @@ def list_profiles() -> int:
 @config.command("remove")
 @click.argument("name")
 def remove_profile(name: str) -> int:
-    """Remove a profile, and its key where this program has kept it.
+    """Remove a profile, and its key if this program has stored it.
 
     \b
     Example:
@@ -141,7 +146,7 @@ def remove_profile(name: str) -> int:
 
 @config.command("path")
 def show_config_path() -> int:
-    """Print where the profiles are kept.
+    """Print the path of the file of profiles.
 
     \b
     Example:
@@ -153,10 +158,10 @@ def show_config_path() -> int:
 
 def _known(file: ProfileFile, name: str) -> ServiceProfile:
     if name not in file.profiles:
-        # 3 ms, which a name without a mistake does without.
+        # Imported here: it takes 3 ms, and only a mistyped name needs it.
         from difflib import get_close_matches
 
-        near = get_close_matches(name, file.profiles, 1)
-        hint = f"; did you mean {near[0]}?" if near else ""
+        matches = get_close_matches(name, file.profiles, 1)
+        hint = f"; did you mean {matches[0]}?" if matches else ""
         raise CommandError(f"there is no profile {name[:64]!r}{hint}", ExitStatus.NOT_FOUND)
     return file.profiles[name]

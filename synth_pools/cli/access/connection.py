@@ -1,4 +1,4 @@
-"""Place of the service, and its key: from options, the environment or a profile."""
+"""Address of the service and its key: from options, the environment or a profile."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any, TypeVar
 
 import click
 
-from synth_pools.cli.failures import CommandError, ExitStatus, told_errors
+from synth_pools.cli.failures import CommandError, ExitStatus, reported_errors
 
 if TYPE_CHECKING:
     from synth_pools import AsyncContainerPoolsClient, ContainerPoolsClient
@@ -26,13 +26,13 @@ DEFAULT_URL = "https://api.usesynth.ai"
 
 @dataclass(frozen=True)
 class ServiceOptions:
-    """Options of a command that say where the service is.
+    """Options of a command for the service that it calls.
 
     Attributes:
         url: Its URL; None for that of the environment, of the profile or of the hosted service.
         profile: The profile; None for that of the environment or the current one.
-        key_file: The file with the key; None for that of the environment or of the profile.
-        timeout: Seconds of an attempt; None for the client's own.
+        key_file: The file with the key; None for the key of the environment or of the profile.
+        timeout: Seconds of an attempt; None for the client's default.
     """
 
     url: str | None = None
@@ -44,9 +44,9 @@ class ServiceOptions:
         """Find the URL and the key.
 
         Raises:
-            CommandError: There is no key, or one that cannot be read or is for another service.
+            CommandError: There is no key, or it cannot be read, or is for another service.
         """
-        # 6 ms, which help and completion do without.
+        # Imported here: it takes 6 ms, and help and completion do not need it.
         from synth_pools.cli.access.profiles import current_profile, read_key
 
         profile = current_profile(self.profile)
@@ -78,45 +78,45 @@ class ServiceOptions:
 
     @contextlib.contextmanager
     def client(self, **settings: Any) -> Iterator[ContainerPoolsClient]:
-        """Open a client; what it raises is told in one line."""
-        with told_errors():
-            # Here, since it brings the HTTP library along: only commands that use it come here.
+        """Open a client, whose errors are printed on one line."""
+        with reported_errors():
+            # Imported here: it loads the HTTP library, which only some commands need.
             from synth_pools import ContainerPoolsClient
 
-            with self._made(ContainerPoolsClient, settings) as client:
+            with self._created(ContainerPoolsClient, settings) as client:
                 yield client
 
     def async_client(self, **settings: Any) -> AsyncContainerPoolsClient:
-        """Make an async client, for `told_errors` around its use."""
-        # As above.
+        """Create an async client, for use within `reported_errors`."""
+        # Imported here for the same reason.
         from synth_pools import AsyncContainerPoolsClient
 
-        return self._made(AsyncContainerPoolsClient, settings)
+        return self._created(AsyncContainerPoolsClient, settings)
 
-    def _made(self, kind: Callable[..., _Client], settings: dict[str, Any]) -> _Client:
-        # As above.
+    def _created(self, kind: Callable[..., _Client], settings: dict[str, Any]) -> _Client:
+        # Imported here for the same reason.
         from synth_pools.errors import ConfigurationError
 
-        found = self.resolve()
+        service = self.resolve()
         if self.timeout is not None:
             settings = {**settings, "timeout": self.timeout}
         try:
-            return kind(api_key=found.api_key, base_url=found.url, **settings)
+            return kind(api_key=service.api_key, base_url=service.url, **settings)
         except ConfigurationError as error:
-            # Nobody who calls a command has given a `base_url`.
-            told = str(error).replace("base_url", found.url_origin, 1)
-            raise CommandError(told, ExitStatus.USAGE) from error
+            # The user of a command knows no `base_url`.
+            message = str(error).replace("base_url", service.url_origin, 1)
+            raise CommandError(message, ExitStatus.USAGE) from error
 
 
 @dataclass(frozen=True)
 class ResolvedService:
-    """URL and key of the service, and where each was found.
+    """URL and key of the service, with the origin of each.
 
     Attributes:
         url: Its URL.
-        url_origin: Where the URL is from.
+        url_origin: The option, variable or profile of the URL.
         api_key: The key.
-        key_origin: Where the key is from.
+        key_origin: The file, variable or profile of the key.
     """
 
     url: str
@@ -126,7 +126,7 @@ class ResolvedService:
 
 
 def connection_options(command: Callable[..., Any]) -> Callable[..., Any]:
-    """Give a command the options of a `ServiceOptions`, which it gets as `connection`."""
+    """Add the options of a service to a command, which gets them as `connection`."""
 
     @functools.wraps(command)
     def call(
@@ -135,10 +135,10 @@ def connection_options(command: Callable[..., Any]) -> Callable[..., Any]:
         profile: str | None,
         api_key_file: Path | None,
         timeout: float | None,
-        **given: Any,
+        **values: Any,
     ) -> Any:
         connection = ServiceOptions(url, profile, api_key_file, timeout)
-        return command(*arguments, connection=connection, **given)
+        return command(*arguments, connection=connection, **values)
 
     decorated: Any = call
     for option in reversed(_options()):

@@ -18,7 +18,7 @@ from synth_pools.cli.access.connection import ServiceOptions, connection_options
 from synth_pools.cli.failures import CommandError, ExitStatus
 from synth_pools.cli.output import safe_text, width, write_text
 
-# What each extra is for, and a module by which it is recognised.
+# A module of each extra, and its purpose.
 _EXTRAS = {
     "cli": ("rich", "YAML and progress bars"),
     "demo": ("synth_containers", "the container of `synth-pools demo`"),
@@ -39,9 +39,9 @@ class CheckLine(NamedTuple):
     """Line of the report.
 
     Attributes:
-        status: What it means: `ok`, `-` for what may be missing, `wrong`.
-        subject: What was looked at.
-        finding: What was found, and what to do.
+        status: `ok`, `wrong`, or `-` for an optional part that is missing.
+        subject: The checked part.
+        finding: The result, and what to do.
     """
 
     status: str
@@ -52,9 +52,9 @@ class CheckLine(NamedTuple):
 @click.command()
 @connection_options
 def doctor(connection: ServiceOptions) -> int:
-    """Tell what is installed, which service is used, and whether it answers.
+    """Check what is installed, which service is used, and whether it answers.
 
-    The key is found, used and not shown. Exit status: 0 all is well, else that of what is wrong.
+    The key is used and never printed. Exit status: 0 all is well, else that of the failed check.
 
     \b
     Example:
@@ -63,9 +63,9 @@ def doctor(connection: ServiceOptions) -> int:
     lines = list(_installed())
     status = ExitStatus.DONE
     try:
-        found = connection.resolve()
-        lines.append(CheckLine("ok", "service", f"{found.url} (from {found.url_origin})"))
-        lines.append(CheckLine("ok", "key", f"from {found.key_origin}"))
+        service = connection.resolve()
+        lines.append(CheckLine("ok", "service", f"{service.url} (from {service.url_origin})"))
+        lines.append(CheckLine("ok", "key", f"from {service.key_origin}"))
         lines += _service(connection)
     except CommandError as error:
         lines.append(CheckLine("wrong", "service", error.format_message()))
@@ -77,10 +77,10 @@ def doctor(connection: ServiceOptions) -> int:
 
 
 def _wrapped(line: CheckLine) -> str:
-    """Write a line of the report, on as many of the terminal as what there is to do takes."""
-    begun = f"{line.status:<5}  {line.subject:<14}  "
-    parts = wrap(safe_text(line.finding), max(20, width() - len(begun)), break_on_hyphens=False)
-    return begun + f"\n{' ' * len(begun)}".join(parts) + "\n"
+    """Write a line of the report, wrapped at the width of the terminal."""
+    head = f"{line.status:<5}  {line.subject:<14}  "
+    parts = wrap(safe_text(line.finding), max(20, width() - len(head)), break_on_hyphens=False)
+    return head + f"\n{' ' * len(head)}".join(parts) + "\n"
 
 
 def _installed() -> Iterator[CheckLine]:
@@ -92,8 +92,8 @@ def _installed() -> Iterator[CheckLine]:
         if find_spec(module) is not None:
             yield CheckLine("ok", f"extra {extra}", purpose)
         else:
-            told = f"not installed: {purpose}: pip install 'synth-pools[{extra}]'"
-            yield CheckLine("-", f"extra {extra}", told)
+            finding = f"not installed: {purpose}: pip install 'synth-pools[{extra}]'"
+            yield CheckLine("-", f"extra {extra}", finding)
 
 
 def _version(name: str) -> str:
@@ -104,16 +104,16 @@ def _version(name: str) -> str:
 
 
 def _service(connection: ServiceOptions) -> Iterator[CheckLine]:
-    seen: list[Any] = []
-    begun = time.monotonic()
-    with connection.client(on_response=seen.append, max_retries=0) as client:
+    responses: list[Any] = []
+    start = time.monotonic()
+    with connection.client(on_response=responses.append, max_retries=0) as client:
         capabilities = client.get_capabilities()
-    took = (time.monotonic() - begun) * 1000
+    took = (time.monotonic() - start) * 1000
     yield CheckLine("ok", "reachable", f"answered after {took:.0f} ms, the key is accepted")
     features = capabilities.get("features")
     if features:
         yield CheckLine("ok", "features", ", ".join(map(str, features)))
-    yield from _clock(seen[-1].headers.get("date") if seen else None)
+    yield from _clock(responses[-1].headers.get("date") if responses else None)
 
 
 def _clock(date: str | None) -> Iterator[CheckLine]:
@@ -127,5 +127,5 @@ def _clock(date: str | None) -> Iterator[CheckLine]:
         yield CheckLine("ok", "clock", "that of the service, to a minute")
         return
     how = "ahead of" if time.time() > there else "behind"
-    told = f"{abs(skew):.0f} s {how} that of the service: set the clock of this machine"
-    yield CheckLine("wrong", "clock", told)
+    finding = f"{abs(skew):.0f} s {how} that of the service: set the clock of this machine"
+    yield CheckLine("wrong", "clock", finding)

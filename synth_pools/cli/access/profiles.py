@@ -1,4 +1,4 @@
-"""Profiles: services and where their keys are kept, in the user's configuration directory."""
+"""Profiles: services and the places of their keys, in the user's configuration directory."""
 
 from __future__ import annotations
 
@@ -21,12 +21,12 @@ _KEYRING_SERVICE = "synth-pools"
 
 @dataclass(frozen=True)
 class ServiceProfile:
-    """Service that a user calls by a name.
+    """Service with a name.
 
     Attributes:
         name: Its name.
         url: Its URL; empty for the hosted service.
-        key_file: The file with its key; empty where it is not in one.
+        key_file: The file with its key; empty if there is none.
         in_keyring: Whether its key is in the system's keyring.
     """
 
@@ -41,7 +41,7 @@ class ServiceProfile:
 
     @property
     def key_place(self) -> str:
-        """Place where its key is kept, for people."""
+        """Place of its key, for people."""
         return "keyring" if self.in_keyring else self.key_file or "-"
 
     def read_key(self) -> str:
@@ -68,21 +68,21 @@ class ProfileFile:
     """The profiles of a user.
 
     Attributes:
-        current: The name of the one that is used where none is named; empty for none.
-        profiles: All of them by their names.
+        current: The name of the default profile; empty for none.
+        profiles: All profiles by name.
     """
 
     current: str = ""
     profiles: dict[str, ServiceProfile] = field(default_factory=dict)
 
     def with_profile(self, profile: ServiceProfile) -> ProfileFile:
-        """Return it with a profile added or replaced; the first one becomes the current one."""
+        """Return a copy with a profile added or replaced; the first one becomes the current one."""
         profiles = {**self.profiles, profile.name: profile}
         return replace(self, profiles=profiles, current=self.current or profile.name)
 
     def without_profile(self, name: str) -> ProfileFile:
-        """Return it without a profile."""
-        profiles = {key: one for key, one in self.profiles.items() if key != name}
+        """Return a copy without a profile."""
+        profiles = {key: profile for key, profile in self.profiles.items() if key != name}
         return ProfileFile("" if self.current == name else self.current, profiles)
 
 
@@ -115,7 +115,7 @@ def config_dir() -> Path:
     if sys.platform == "darwin":
         return Path("~/Library/Application Support/synth-pools").expanduser()
     base = os.environ.get("XDG_CONFIG_HOME", "")
-    # The XDG specification: a relative path in it is to be ignored.
+    # The XDG specification says to ignore a relative path.
     return Path(base if Path(base).is_absolute() else "~/.config").expanduser() / "synth-pools"
 
 
@@ -124,30 +124,30 @@ def config_path() -> Path:
     return config_dir() / "config.toml"
 
 
-def current_profile(named: str | None = None) -> ServiceProfile | None:
-    """Return the profile to use: the one that is named, by the environment, or by the file.
+def current_profile(explicit: str | None = None) -> ServiceProfile | None:
+    """Return the profile to use: that of an option, of the environment, or of the file.
 
     Raises:
-        CommandError: There is none of that name, or the file cannot be used.
+        CommandError: There is no such profile, or the file cannot be used.
     """
-    name = named or os.environ.get(PROFILE_VARIABLE, "").strip()
+    name = explicit or os.environ.get(PROFILE_VARIABLE, "").strip()
     file = read_profiles()
     if not name:
         return file.profiles.get(file.current)
     if name not in file.profiles:
-        known = ", ".join(sorted(file.profiles)) or "none yet"
+        names = ", ".join(sorted(file.profiles)) or "none yet"
         raise CommandError(
-            f"there is no profile {name!r} (there are: {known}): "
+            f"there is no profile {name!r} (there are: {names}): "
             f"synth-pools config set {name} --url URL"
         )
     return file.profiles[name]
 
 
 def read_profiles() -> ProfileFile:
-    """Read the profiles; none where there is no file.
+    """Read the profiles; none if there is no file.
 
     Raises:
-        CommandError: The file cannot be read, or is not one of profiles.
+        CommandError: The file cannot be read, or has no profiles.
     """
     path = config_path()
     try:
@@ -156,18 +156,18 @@ def read_profiles() -> ProfileFile:
         return ProfileFile()
     except (OSError, UnicodeDecodeError) as error:
         raise CommandError(f"{path}: cannot be read: {error}") from None
-    # 5 ms, which a user without profiles does without.
+    # Imported here: it takes 5 ms, and a user without profiles does not need it.
     import tomllib
 
     try:
-        found = tomllib.loads(text)
+        document = tomllib.loads(text)
     except tomllib.TOMLDecodeError as error:
         raise CommandError(f"{path}: not TOML: {error}") from None
-    profiles = found.get("profiles", {})
+    profiles = document.get("profiles", {})
     if not isinstance(profiles, dict):
         raise CommandError(f"{path}: profiles must be a table")
     return ProfileFile(
-        str(found.get("current", "")),
+        str(document.get("current", "")),
         {str(name): _profile(path, name, value) for name, value in profiles.items()},
     )
 
@@ -187,28 +187,28 @@ def _profile(path: Path, name: str, value: Any) -> ServiceProfile:
 
 
 def write_profiles(file: ProfileFile) -> None:
-    """Write the profiles, as a whole or not at all, readable by their owner alone.
+    """Write the profiles atomically, readable by their owner alone.
 
     Raises:
         CommandError: They cannot be written.
     """
     lines = [f"current = {_toml(file.current)}"] if file.current else []
-    for name, one in sorted(file.profiles.items()):
+    for name, profile in sorted(file.profiles.items()):
         lines += ["", f"[profiles.{_toml(name)}]"]
-        lines += [f"url = {_toml(one.url)}"] if one.url else []
-        lines += [f"key_file = {_toml(one.key_file)}"] if one.key_file else []
-        lines += ["keyring = true"] if one.in_keyring else []
+        lines += [f"url = {_toml(profile.url)}"] if profile.url else []
+        lines += [f"key_file = {_toml(profile.key_file)}"] if profile.key_file else []
+        lines += ["keyring = true"] if profile.in_keyring else []
     _write_private(config_path(), "\n".join([*lines, ""]))
 
 
 def store_key(name: str, key: str, *, in_keyring: bool) -> str:
-    """Keep a key in the keyring, or in a file that only its owner can read.
+    """Store a key in the keyring, or in a file that only its owner can read.
 
     Returns:
-        The file; empty for the keyring.
+        The path of the file; empty for the keyring.
 
     Raises:
-        CommandError: It cannot be kept there.
+        CommandError: It cannot be stored there.
     """
     if in_keyring:
         with _keyring() as keyring:
@@ -220,7 +220,7 @@ def store_key(name: str, key: str, *, in_keyring: bool) -> str:
 
 
 def forget_key(profile: ServiceProfile) -> None:
-    """Remove the key of a profile from where `store_key` has put it; other files stay."""
+    """Remove the key of a profile that `store_key` stored; other files stay."""
     if profile.in_keyring:
         with _keyring() as keyring, contextlib.suppress(keyring.errors.PasswordDeleteError):
             keyring.delete_password(_KEYRING_SERVICE, profile.name)
@@ -229,10 +229,10 @@ def forget_key(profile: ServiceProfile) -> None:
 
 
 def check_name(name: str) -> str:
-    """Return the name of a profile.
+    """Check the name of a profile, and return it.
 
     Raises:
-        CommandError: It cannot be one.
+        CommandError: It is not valid.
     """
     if _NAME.fullmatch(name) is None:
         raise CommandError(
@@ -242,7 +242,7 @@ def check_name(name: str) -> str:
 
 
 def _toml(text: str) -> str:
-    # A text of JSON is one of TOML, but for halves of surrogate pairs.
+    # A string of JSON is one of TOML, but for lone surrogates.
     return json.dumps(text, ensure_ascii=False).replace("\x7f", "\\u007f")
 
 
@@ -268,7 +268,7 @@ def _owner_only(path: str, flags: int) -> int:
 @contextlib.contextmanager
 def _keyring() -> Any:
     try:
-        # Here, since the extra `keyring` may be missing, which keys in files do without.
+        # Imported here: keys in files do not need the extra `keyring`.
         import keyring
         import keyring.errors
     except ModuleNotFoundError:

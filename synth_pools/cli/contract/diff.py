@@ -1,4 +1,4 @@
-"""`synth-pools contract-diff`: tell what changed from one version of the contract to another."""
+"""`synth-pools contract-diff`: compare two versions of the contract."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ def contract_diff(old: Path, new: Path, as_json: bool) -> int:
       synth-pools contract-diff old.yaml openapi.yaml
     """
     try:
-        # Here, since the extra `contract` may be missing, which no other command needs.
+        # Imported here: other commands do not need the extra `contract`.
         from synth_pools.spec.changes.comparison import compare_documents
         from synth_pools.spec.changes.reports import render_changes, render_changes_json
         from synth_pools.spec.changes.source import UnusableDocumentError, read_openapi_file

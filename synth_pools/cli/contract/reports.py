@@ -1,4 +1,4 @@
-"""Reports of the contract kit as a command writes them: to files, and as a table."""
+"""Reports of the contract kit: as files, and as a table for the terminal."""
 
 from __future__ import annotations
 
@@ -16,27 +16,27 @@ if TYPE_CHECKING:
 
 
 class RefusedError(click.ClickException):
-    """A command cannot do what it was asked for; one line says why."""
+    """Refusal of a command, with the reason on one line."""
 
     exit_code = 2
 
 
 @dataclass(frozen=True, slots=True)
 class ReportFiles:
-    """Files that reports go to; None for those that nobody asked for."""
+    """Files of the reports; None for formats that are not written."""
 
     html: Path | None = None
     junit: Path | None = None
     json: Path | None = None
 
     def check(self, *others: Path | None) -> None:
-        """Refuse files that cannot be written, before a run that takes minutes."""
+        """Refuse files that cannot be written, before a run of minutes."""
         for file in (self.html, self.junit, self.json, *others):
             _check_writable(file)
 
-    def write(self, found: Report) -> None:
-        """Write the reports; before the table, since a terminal may be closed meanwhile."""
-        # Here, since the extra `contract` may be missing, which no other command needs.
+    def write(self, report: Report) -> None:
+        """Write the reports. They come before the table: the terminal may be closed meanwhile."""
+        # Imported here: other commands do not need the extra `contract`.
         from synth_pools.contract.reports.html import render_html
         from synth_pools.contract.reports.json import render_json
         from synth_pools.contract.reports.junit import render_junit
@@ -47,15 +47,15 @@ class ReportFiles:
             (self.json, render_json),
         ):
             if file is not None:
-                write_file(file, render(found))
+                write_file(file, render(report))
 
-    def table(self, found: Report) -> str:
+    def table(self, report: Report) -> str:
         """Return the report for the terminal."""
-        # As above.
+        # Imported here for the same reason.
         from synth_pools.contract.reports.text import render_table
 
         return render_table(
-            found,
+            report,
             colour=sys.stdout.isatty() and "NO_COLOR" not in os.environ,
             width=shutil.get_terminal_size((100, 24)).columns,
             unicode=_speaks_unicode(),
@@ -64,7 +64,11 @@ class ReportFiles:
 
 
 def write_file(file: Path, text: str) -> None:
-    """Write a file, or say in one line why it cannot be written."""
+    """Write a file.
+
+    Raises:
+        RefusedError: It cannot be written.
+    """
     try:
         file.write_text(text, encoding="utf-8")
     except OSError as error:

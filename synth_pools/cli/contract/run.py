@@ -18,31 +18,31 @@ from synth_pools.cli.contract.reports import RefusedError, ReportFiles, write_fi
 
 _KEY_VARIABLE = "SYNTH_API_KEY"
 _INTERRUPTED = 130
-_TELL_SECONDS = 5.0
+_LINE_SECONDS = 5.0
 _TOKEN_SECONDS = 60.0
 
 
 def _json_object(
     context: click.Context, parameter: click.Parameter, text: str | None
 ) -> dict[str, Any] | None:
-    """Return the JSON object that an option gives, in place or as the name of a file after @."""
+    """Read a JSON object from the value of an option, or from a file, like `@file.json`."""
     if text is None:
         return None
     try:
         if text.startswith("@"):
             text = Path(text[1:]).read_text(encoding="utf-8")
-        found = json.loads(text)
+        value = json.loads(text)
     except (OSError, ValueError, RecursionError) as error:
         raise click.BadParameter(f"no JSON: {error}", context, parameter) from None
-    if not isinstance(found, dict):
+    if not isinstance(value, dict):
         raise click.BadParameter("no JSON object", context, parameter)
-    return found
+    return value
 
 
 def _image(
     context: click.Context, parameter: click.Parameter, text: str | None
 ) -> dict[str, Any] | None:
-    """Return a `config.image`, of which a reference alone is the shortest."""
+    """Read a `config.image`: a reference alone, or an object."""
     if text is None or text.startswith(("@", "{")):
         return _json_object(context, parameter, text)
     return {"image": text}
@@ -53,22 +53,22 @@ def _names(_: click.Context, __: click.Parameter, text: str | None) -> tuple[str
 
 
 def _header_pairs(
-    context: click.Context, parameter: click.Parameter, given: tuple[str, ...]
+    context: click.Context, parameter: click.Parameter, texts: tuple[str, ...]
 ) -> dict[str, str]:
-    """Return headers of the form `Name: value`; no value is shown in an error."""
-    found = {}
-    for text in given:
+    """Read headers of the form `Name: value`; errors do not show the value."""
+    headers = {}
+    for text in texts:
         name, colon, value = text.partition(":")
         if not colon or not name.strip() or not (name + value).isprintable():
             raise click.BadParameter("no header like 'Name: value'", context, parameter)
-        found[name.strip()] = value.strip()
-    return found
+        headers[name.strip()] = value.strip()
+    return headers
 
 
 def _key_of_command(command: str) -> str:
-    """Return what a command prints, as the key."""
+    """Run a command that prints the key."""
     try:
-        # The caller's own, for the shell that it was written for.
+        # The user's own command, for their shell.
         done = subprocess.run(  # noqa: S602
             command, shell=True, stdout=subprocess.PIPE, timeout=_TOKEN_SECONDS, check=False
         )
@@ -79,10 +79,10 @@ def _key_of_command(command: str) -> str:
     return done.stdout.decode("utf-8", "replace").strip()
 
 
-def _list_checks(context: click.Context, _: click.Parameter, wanted: bool) -> None:
-    if not wanted:
+def _list_checks(context: click.Context, _: click.Parameter, is_asked: bool) -> None:
+    if not is_asked:
         return
-    # As below: the extra may be missing.
+    # Imported here: other commands do not need the extra `contract`.
     from synth_pools.contract.run import known_checks
 
     for check, clause, operations in known_checks():
@@ -259,7 +259,7 @@ def contract_test(
       synth-pools contract-test http://127.0.0.1:8080 --profile smoke
     """
     try:
-        # Here, since the extra `contract` may be missing, which no other command needs.
+        # Imported here: other commands do not need the extra `contract`.
         from synth_pools.contract.exceptions import InterruptedRunError, UnjudgeableError
         from synth_pools.contract.options import Access
         from synth_pools.contract.reports.baseline import (
@@ -286,12 +286,12 @@ def contract_test(
     progress = _Progress()
     try:
         if cleanup:
-            gone, left = clean_leftovers(url, api_key=api_key, spec=spec)
-            click.echo(f"removed {gone} pools of earlier runs, {left} could not be removed")
-            return 0 if not left else 2
-        known = frozenset() if baseline is None else read_baseline(baseline)
+            removed, remaining = clean_leftovers(url, api_key=api_key, spec=spec)
+            click.echo(f"removed {removed} pools of earlier runs, {remaining} could not be removed")
+            return 0 if not remaining else 2
+        departures = frozenset() if baseline is None else read_baseline(baseline)
         with TrafficLog(har, ndjson) as log:
-            found = run_contract(
+            result = run_contract(
                 url,
                 api_key=api_key,
                 seed=seed,
@@ -318,19 +318,19 @@ def contract_test(
                 on_exchange=log.write,
             )
         if baseline is not None:
-            changed = known
+            changed = departures
             if baseline_update:
-                changed |= departures_of(found)
+                changed |= departures_of(result)
             if baseline_prune:
-                changed -= stale_departures(found, known)
-            if changed != known:
+                changed -= stale_departures(result, departures)
+            if changed != departures:
                 write_file(baseline, render_baseline(changed))
-            known = changed
-            found = with_baseline(found, known, baseline.name)
+            departures = changed
+            result = with_baseline(result, departures, baseline.name)
         progress.end()
-        if found.notes:
-            # The clean-up may have left one.
-            files.write(found)
+        if result.notes:
+            # The clean-up may have added a note.
+            files.write(result)
     except UnjudgeableError as error:
         raise RefusedError(str(error)) from None
     except KeyboardInterrupt as error:
@@ -342,19 +342,19 @@ def contract_test(
         sys.stdout.flush()
         sys.stderr.flush()
         os._exit(_INTERRUPTED)
-    if found.obstacles and not found.outcomes:
-        # Nothing was seen: a table would be one of nothing.
-        raise RefusedError(f"could not be judged: {found.obstacles[0]}")
-    click.echo(files.table(found), nl=False)
-    return found.exit_code
+    if result.obstacles and not result.outcomes:
+        # The table would be empty.
+        raise RefusedError(f"could not be judged: {result.obstacles[0]}")
+    click.echo(files.table(result), nl=False)
+    return result.exit_code
 
 
 class _Progress:
-    """Progress line: written over on a terminal, a plain line now and then elsewhere."""
+    """Progress of a run: one line that is overwritten on a terminal, plain lines elsewhere."""
 
     def __init__(self) -> None:
         self._live = sys.stderr.isatty()
-        self._told = ("", 0.0)
+        self._printed = ("", 0.0)
         self._width = 0
 
     def __call__(self, phase: str, done: int, total: int) -> None:
@@ -364,9 +364,9 @@ class _Progress:
             sys.stderr.flush()
             self._width = min(len(text), 120)
             return
-        former, at = self._told
-        if phase != former and time.monotonic() - at > (0 if total else _TELL_SECONDS):
-            self._told = (phase, time.monotonic())
+        former, at = self._printed
+        if phase != former and time.monotonic() - at > (0 if total else _LINE_SECONDS):
+            self._printed = (phase, time.monotonic())
             click.echo(f"... {text}", err=True)
 
     def end(self) -> None:

@@ -39,19 +39,19 @@ def contract_judge(
     files = ReportFiles(report, junit, json_file)
     files.check()
     try:
-        # Here, since the extra `contract` may be missing, which no other command needs.
+        # Imported here: other commands do not need the extra `contract`.
         from synth_pools.contract.exceptions import UnjudgeableError
         from synth_pools.contract.traffic.har import read_archive
         from synth_pools.contract.traffic.judge import judge_traffic
     except ModuleNotFoundError as error:
         raise RefusedError(f"`contract-judge` needs {error.name}: {_NEEDS}") from error
     try:
-        found = judge_traffic(read_archive(traffic), traffic.name, spec)
+        result = judge_traffic(read_archive(traffic), traffic.name, spec)
     except UnjudgeableError as error:
         raise RefusedError(str(error)) from None
-    files.write(found)
-    click.echo(files.table(found), nl=False)
-    return found.exit_code
+    files.write(result)
+    click.echo(files.table(result), nl=False)
+    return result.exit_code
 
 
 @click.command("contract-proxy")
@@ -83,7 +83,7 @@ def contract_proxy(
     files = ReportFiles(report, junit, json_file)
     files.check(har)
     try:
-        # As above.
+        # Imported here for the same reason.
         from synth_pools.contract.exceptions import UnjudgeableError
         from synth_pools.contract.preflight import checked_url
         from synth_pools.contract.results import Exchange
@@ -97,9 +97,9 @@ def contract_proxy(
         judge = TrafficJudge(backend, spec)
     except UnjudgeableError as error:
         raise RefusedError(str(error)) from None
-    ended = threading.Event()
+    stop = threading.Event()
     for number in (signal.SIGINT, signal.SIGTERM):
-        signal.signal(number, lambda *_: ended.set())
+        signal.signal(number, lambda *_: stop.set())
     with TrafficLog(har) as log:
 
         def pass_on(exchange: Exchange) -> None:
@@ -112,10 +112,10 @@ def contract_proxy(
             raise RefusedError(f"port {port} cannot be had: {error.strerror}") from None
         with proxy:
             click.echo(f"listening on {proxy.url}, for {backend}")
-            # With a limit, so that the signal's handler has its turn.
-            while not ended.wait(0.5):
+            # With a limit, so that the handler of the signal can run.
+            while not stop.wait(0.5):
                 pass
-    found = judge.report()
-    files.write(found)
-    click.echo(files.table(found), nl=False)
-    return found.exit_code
+    result = judge.report()
+    files.write(result)
+    click.echo(files.table(result), nl=False)
+    return result.exit_code

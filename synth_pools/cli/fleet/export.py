@@ -1,4 +1,4 @@
-"""`synth-pools export`: the results of a run, for the tools that people read results with."""
+"""`synth-pools export`: results of a run in the formats of other tools."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ from synth_pools.cli import output
 from synth_pools.cli.failures import CommandError
 from synth_pools.cli.fleet.recorded import RecordedResult, read_run
 
-# How the name of a file ends, where none is given; nothing for what can go to standard output.
+# Suffix of the default file; empty for formats that go to standard output.
 _SUFFIXES = {"inspect": ".eval", "parquet": ".parquet", "csv": "", "jsonl": ""}
 _TEXTS = ("task_id", "rollout_id", "status", "failure", "message")
 _MOMENTS = ("created_at", "started_at", "finished_at")
@@ -59,20 +59,20 @@ def export(run: Path, form: str, out: Path | None) -> int:
       synth-pools export run.jsonl --format csv
       synth-pools export run.jsonl --format inspect --out run.eval
     """
-    found = read_run(run)
-    results = [result for result in found.results if result.has_ended]
-    if len(results) < len(found.results):
-        output.say(f"{len(found.results) - len(results)} have not ended and are left out")
+    recorded = read_run(run)
+    results = [result for result in recorded.results if result.has_ended]
+    if len(results) < len(recorded.results):
+        output.say(f"{len(recorded.results) - len(results)} have not ended and are left out")
     target = Path(run.stem + _SUFFIXES[form]) if out is None and _SUFFIXES[form] else out
     if target is not None and target.exists():
         raise CommandError(f"{target} is there already: give another one with --out")
     if form == "inspect":
-        # Only for this form.
+        # Imported here: only this format needs it.
         from synth_pools.cli.fleet.inspect_log import write_inspect_log
 
         assert target is not None  # noqa: S101 - it has a suffix
         with fresh_file(target) as path:
-            write_inspect_log(path, run.stem, found)
+            write_inspect_log(path, run.stem, recorded)
     elif form == "parquet":
         assert target is not None  # noqa: S101 - as above
         with fresh_file(target) as path:
@@ -91,7 +91,7 @@ def export(run: Path, form: str, out: Path | None) -> int:
 
 @contextlib.contextmanager
 def fresh_file(target: Path) -> Iterator[Path]:
-    """Give a path to write to, and put what is there in its place once it is whole.
+    """Yield the path of a temporary file, which becomes the target once it is complete.
 
     Raises:
         CommandError: It cannot be written.
@@ -108,8 +108,8 @@ def fresh_file(target: Path) -> Iterator[Path]:
 
 def _columns_of(result: RecordedResult) -> dict[str, Any]:
     rollout = result.rollout or {}
-    known = {name: rollout.get(name) for name in (*_MOMENTS, "result")}
-    return {name: {**known, **result.row}.get(name) for name in _COLUMNS}
+    columns = {name: rollout.get(name) for name in (*_MOMENTS, "result")}
+    return {name: {**columns, **result.row}.get(name) for name in _COLUMNS}
 
 
 def _lines(rows: Sequence[Mapping[str, Any]]) -> str:
@@ -131,7 +131,7 @@ def _as_cell(value: Any) -> Any:
 
 def _write_parquet(path: Path, rows: Sequence[Mapping[str, Any]]) -> None:
     try:
-        # Here, since the extra `parquet` may be missing, which no other form needs.
+        # Imported here: other formats do not need the extra `parquet`.
         import pyarrow
         from pyarrow import parquet
     except ModuleNotFoundError as error:
@@ -162,17 +162,17 @@ def _write_parquet(path: Path, rows: Sequence[Mapping[str, Any]]) -> None:
 
 
 def _seeds(values: Sequence[Any]) -> Any:
-    # The one column whose values are of whatever type the caller gave them.
+    # Seeds have any type of JSON.
     import pyarrow
 
     try:
         return pyarrow.array(values, pyarrow.int64())
     except (pyarrow.ArrowInvalid, pyarrow.ArrowTypeError, OverflowError):
-        return pyarrow.array([None if one is None else json.dumps(one) for one in values])
+        return pyarrow.array([None if value is None else json.dumps(value) for value in values])
 
 
 def _moment(text: Any) -> Any:
-    # Only for Parquet, whose readers know times.
+    # Imported here: only Parquet has a type for times.
     from datetime import datetime
 
     try:

@@ -1,7 +1,7 @@
 """Results of a run as a log of Inspect, for `inspect view` and its data frames.
 
-Such a log is a ZIP archive of JSON documents; nothing of Inspect is needed to write one. A seed is
-a sample and a repeat of it an epoch; the reward is its score.
+The log is a ZIP archive of JSON documents, and is written without Inspect. A seed is a sample, a
+repeat of it an epoch, the reward its score.
 """
 
 from __future__ import annotations
@@ -18,9 +18,9 @@ from typing import Any
 
 from synth_pools.cli.fleet.recorded import RecordedResult, RecordedRun
 
-# Of the format of the logs, which Inspect has had since 2024.
+# Version of the format, which Inspect has had since 2024.
 _VERSION = 2
-# What Inspect itself writes where no model takes part: the service does not say which one did.
+# Inspect writes this where no model takes part; the service does not name one.
 _NO_MODEL = "none/none"
 _SCORE = "reward"
 
@@ -30,14 +30,14 @@ def write_inspect_log(path: Path, name: str, run: RecordedRun) -> None:
 
     Args:
         path: The file to write.
-        name: What the log is about, where the results have no task in common.
-        run: The results; those that have not ended are left out, and the log says so.
+        name: Name of the task of the log, if the results have no task in common.
+        run: The results. Unfinished ones are left out, and the log has the status `started`.
 
     Raises:
         OSError: It cannot be written.
     """
-    ended = [result for result in run.results if result.has_ended]
-    samples = _samples(ended)
+    finished = [result for result in run.results if result.has_ended]
+    samples = _samples(finished)
     header = _header(name, run, samples)
     with zipfile.ZipFile(path, "w", zipfile.ZIP_DEFLATED) as archive:
         start = {key: header[key] for key in ("version", "eval", "plan")}
@@ -83,9 +83,9 @@ def _samples(results: Sequence[RecordedResult]) -> list[dict[str, Any]]:
 
 
 def _ids(results: Sequence[RecordedResult]) -> dict[int, str]:
-    """Name each group after its task and seed; those of the same name are told apart."""
+    """Name each group after its task and seed, with a number if the name is in use."""
     names: dict[int, str] = {}
-    taken: Counter[str] = Counter()
+    uses: Counter[str] = Counter()
     for result in results:
         group: int = result.row["group"]
         task, seed = result.row.get("task_id"), result.row.get("seed")
@@ -94,8 +94,8 @@ def _ids(results: Sequence[RecordedResult]) -> dict[int, str]:
         parts = [str(task)] if task else []
         parts += [] if seed is None else [f"seed {seed}"]
         name = " ".join(parts).replace("/", "-")[:100] or f"request {group}"
-        taken[name] += 1
-        names[group] = name if taken[name] == 1 else f"{name} ({taken[name]})"
+        uses[name] += 1
+        names[group] = name if uses[name] == 1 else f"{name} ({uses[name]})"
     return names
 
 
@@ -136,11 +136,11 @@ def _summary(sample: dict[str, Any]) -> dict[str, Any]:
 def _header(name: str, run: RecordedRun, samples: Sequence[dict[str, Any]]) -> dict[str, Any]:
     tasks = {str(result.row["task_id"]) for result in run.results if result.row.get("task_id")}
     ids = list(dict.fromkeys(sample["id"] for sample in samples))
-    begun = [sample["started_at"] for sample in samples if sample["started_at"]]
-    ended = [sample["completed_at"] for sample in samples if sample["completed_at"]]
-    created = min(begun, default=datetime.now(UTC).isoformat())
+    starts = [sample["started_at"] for sample in samples if sample["started_at"]]
+    ends = [sample["completed_at"] for sample in samples if sample["completed_at"]]
+    created = min(starts, default=datetime.now(UTC).isoformat())
     task = tasks.pop() if len(tasks) == 1 else name
-    # Readers tell logs apart by it: the same for the same results.
+    # Readers identify logs by it: it is the same for the same results.
     digest = hashlib.sha256("".join(str(sample["uuid"]) for sample in samples).encode())
     log_id = run.run_id or digest.hexdigest()[:32]
     rewards = [
@@ -148,7 +148,7 @@ def _header(name: str, run: RecordedRun, samples: Sequence[dict[str, Any]]) -> d
     ]
     return {
         "version": _VERSION,
-        # A log of something that goes on is one that its reader may read again.
+        # A reader may read the log of an unfinished run again.
         "status": "success" if len(samples) == len(run.results) else "started",
         "eval": {
             "eval_id": log_id,
@@ -168,8 +168,8 @@ def _header(name: str, run: RecordedRun, samples: Sequence[dict[str, Any]]) -> d
             "scores": [_score(rewards)] if rewards else [],
         },
         "stats": {
-            "started_at": min(begun, default=""),
-            "completed_at": max(ended, default=""),
+            "started_at": min(starts, default=""),
+            "completed_at": max(ends, default=""),
             "model_usage": {},
         },
     }

@@ -1,4 +1,4 @@
-"""`synth-pools journal`: what is in the journals of runs."""
+"""`synth-pools journal`: contents of the journals of runs."""
 
 from __future__ import annotations
 
@@ -29,7 +29,7 @@ def journal() -> None:
 @click.argument("file", type=click.Path(path_type=Path, dir_okay=False))
 @output_option
 def show_journal(file: Path, output: str) -> int:
-    """Show the results in a journal, and what is still under way.
+    """Show the results in a journal, and the rollouts that are still running.
 
     \b
     Example:

@@ -1,4 +1,4 @@
-"""Runs as they are on disk: a journal, or the results that `run --out` wrote."""
+"""Runs on disk: journals, and the results of `run --out`."""
 
 from __future__ import annotations
 
@@ -20,8 +20,8 @@ class RecordedResult:
     """Result of one request.
 
     Attributes:
-        row: It as one row, as `run --out` writes it; the status ``running`` where it has not ended.
-        rollout: The rollout that ended; None where there is none, or only the row was kept.
+        row: Row of `run --out`; its status is ``running`` until the request has ended.
+        rollout: The rollout that ended; None if there is none, or only the row was kept.
     """
 
     row: dict[str, Any]
@@ -38,8 +38,8 @@ class RecordedRun:
 
     Attributes:
         results: Its results.
-        pool_id: Its pool; None where that is not known.
-        run_id: The id that its journal has; None where there is none.
+        pool_id: Its pool; None if unknown.
+        run_id: The id in its journal; None without a journal.
     """
 
     results: list[RecordedResult]
@@ -48,7 +48,7 @@ class RecordedRun:
 
 
 def read_run(path: Path) -> RecordedRun:
-    """Read a journal or a file of results, whichever it is.
+    """Read a journal or a file of results.
 
     Raises:
         CommandError: It cannot be read, or is neither.
@@ -79,7 +79,7 @@ def read_journal(path: Path) -> RecordedRun:
 def iter_journal(path: Path) -> Iterator[RecordedResult]:
     """Yield the results in a journal, in the order of its requests.
 
-    Of its segments no more than a line each is in memory.
+    Only one line of each segment is in memory.
 
     Raises:
         CommandError: It cannot be read, or is no journal.
@@ -92,15 +92,15 @@ def _results(
 ) -> Iterator[RecordedResult]:
     groups: dict[Any, int] = {}
     number = run.get("segments", 0)
-    segments = [_segment(path, one) for one in range(1, number + 1)]
+    segments = [_segment(path, segment) for segment in range(1, number + 1)]
     for index, record in heapq.merge(*segments, sorted(latest.items()), key=itemgetter(0)):
-        # Requests with the same digest repeat each other.
+        # Equal requests have equal digests.
         group = groups.setdefault(record.get("sha", index), len(groups))
         yield _result(index, group, record)
 
 
 def _read_file(path: Path) -> tuple[dict[str, Any], dict[int, dict[str, Any]]]:
-    """Return the first line of a journal, and the last line of each request after it."""
+    """Read the first line of a journal, and the last line of each request."""
     run: dict[str, Any] | None = None
     latest: dict[int, dict[str, Any]] = {}
     batches: dict[Any, dict[str, Any]] = {}
@@ -133,7 +133,7 @@ def _segment(path: Path, number: int) -> Iterator[tuple[int, dict[str, Any]]]:
 def _admissions(
     batch: Mapping[str, Any], answer: Mapping[str, Any]
 ) -> Iterator[tuple[int, dict[str, Any]]]:
-    """Yield what the answer to a batch says of its requests, as if each were created alone."""
+    """Yield an admission for each request of a batch, as if it was created alone."""
     indices, shas, rollouts = batch.get("i"), batch.get("sha"), answer.get("rollouts")
     if not all(isinstance(part, list) for part in (indices, shas, rollouts)):
         return
@@ -149,7 +149,7 @@ def _is_step(record: dict[str, Any]) -> bool:
 
 
 def _result(index: int, group: int, record: dict[str, Any]) -> RecordedResult:
-    # Here, since it brings the HTTP library along, which help does without.
+    # Imported here: it loads the HTTP library, which help does not need.
     from synth_pools import RolloutFailedError, RolloutOutcome
 
     rollout, stored = record.get("rollout"), record.get("error")
@@ -158,8 +158,8 @@ def _result(index: int, group: int, record: dict[str, Any]) -> RecordedResult:
         row.update(status="running", rollout_id=record.get("rollout_id"), request=None)
         return RecordedResult(row)
     failure = None
-    ended = rollout or {}
-    reason = (stored or {}).get("fields") or ended.get("error") or {}
+    document = rollout or {}
+    reason = (stored or {}).get("fields") or document.get("error") or {}
     reason = reason if isinstance(reason, dict) else {"message": reason}
     if stored is not None or reason:
         code = reason.get("code") or (stored or {}).get("type")
@@ -167,11 +167,11 @@ def _result(index: int, group: int, record: dict[str, Any]) -> RecordedResult:
             str((stored or {}).get("text") or reason.get("message")),
             code=None if code is None else str(code),
             message=str(reason.get("message", "")),
-            status=str(ended.get("status", "error")),
-            rollout_id=str(ended.get("id", "")),
+            status=str(document.get("status", "error")),
+            rollout_id=str(document.get("id", "")),
         )
-    # The service tells the request with the rollout; the journal itself keeps a digest of it.
-    request = ended.get("request")
+    # The rollout has its request; the journal keeps only a digest of it.
+    request = document.get("request")
     attempts = int(record.get("attempt", 0)) + 1
     outcome = RolloutOutcome(index, request, rollout, failure, attempts, group=group)
     return RecordedResult({**outcome.to_dict(), "request": request}, rollout)

@@ -1,4 +1,4 @@
-"""Requests of a run, and its results: one JSON object a line."""
+"""Requests of a run, and its results, a JSON object on each line."""
 
 from __future__ import annotations
 
@@ -21,12 +21,12 @@ _MOST_SEEDS = 10_000_000
 
 @dataclass(frozen=True)
 class RunRequests:
-    """Requests of a run, by their index: each seed as often as it is repeated.
+    """Requests of a run by index: all repeats of a seed, then those of the next one.
 
     Attributes:
-        seeds: The ranges of seeds, in their order.
-        repeats: How often each seed is run.
-        base: What all requests have beside the seed.
+        seeds: The ranges of seeds, in order.
+        repeats: Number of requests of each seed.
+        base: The fields that all requests have beside the seed.
     """
 
     seeds: tuple[range, ...]
@@ -45,7 +45,7 @@ class RunRequests:
         raise IndexError(index)
 
     def group(self, index: int) -> int:
-        """Return which seed a request is of, counted from 0."""
+        """Return the position of the seed of a request."""
         return index // self.repeats
 
 
@@ -53,9 +53,9 @@ def parse_seeds(text: str) -> tuple[range, ...]:
     """Read seeds: numbers and ranges with both ends, `0..499` or `1,5,10..20`.
 
     Raises:
-        CommandError: It is nothing of that kind.
+        CommandError: The text has another form.
     """
-    found = []
+    ranges = []
     for part in text.split(","):
         match = _RANGE.fullmatch(part.strip())
         if match is None:
@@ -64,34 +64,34 @@ def parse_seeds(text: str) -> tuple[range, ...]:
         last = first if match[2] is None else int(match[2])
         if last < first:
             raise CommandError(f"--seeds: {part.strip()} is empty: write {last}..{first}")
-        found.append(range(first, last + 1))
-    if sum(map(len, found)) > _MOST_SEEDS:
+        ranges.append(range(first, last + 1))
+    if sum(map(len, ranges)) > _MOST_SEEDS:
         raise CommandError(f"--seeds: more than {_MOST_SEEDS} seeds")
-    return tuple(found)
+    return tuple(ranges)
 
 
 class ResultFile:
-    """File that gets a line for each outcome as it comes.
+    """File of outcomes, a line for each as it comes.
 
     Args:
         path: The file; None for none.
-        kept: Rows of an earlier run that stay.
+        former: Rows of an earlier run to keep.
 
     Raises:
         CommandError: It cannot be written.
     """
 
-    def __init__(self, path: Path | None, kept: Iterable[Mapping[str, Any]] = ()) -> None:
+    def __init__(self, path: Path | None, former: Iterable[Mapping[str, Any]] = ()) -> None:
         self._path = path
         self._file: TextIO | None = None
         if path is None:
             return
         fresh = path.with_name(f".{path.name}.{os.getpid()}")
-        with self._told():
-            # Whole before it takes the place of what is there.
+        with self._reported():
+            # A complete file replaces the former one.
             try:
                 with fresh.open("w", encoding="utf-8") as file:
-                    file.writelines(map(_line, kept))
+                    file.writelines(map(_line, former))
                 fresh.replace(path)
             finally:
                 fresh.unlink(missing_ok=True)
@@ -100,18 +100,18 @@ class ResultFile:
     def write(self, row: Mapping[str, Any]) -> None:
         """Add a row."""
         if self._file is not None:
-            with self._told():
+            with self._reported():
                 self._file.write(_line(row))
                 self._file.flush()
 
     def close(self) -> None:
         """Close the file. Can be repeated."""
         if self._file is not None:
-            with self._told():
+            with self._reported():
                 self._file.close()
 
     @contextlib.contextmanager
-    def _told(self) -> Iterator[None]:
+    def _reported(self) -> Iterator[None]:
         try:
             yield
         except OSError as error:
@@ -119,10 +119,10 @@ class ResultFile:
 
 
 def read_rows(path: Path) -> list[dict[str, Any]]:
-    """Read results that an earlier run has written; a line that was cut off counts as not there.
+    """Read the results of an earlier run; an incomplete last line is ignored.
 
     Raises:
-        CommandError: It cannot be read, or is none of results.
+        CommandError: The file cannot be read, or has other lines.
     """
     rows: dict[int, dict[str, Any]] = {}
     for place, row in iter_objects(path):
@@ -135,9 +135,9 @@ def read_rows(path: Path) -> list[dict[str, Any]]:
 def iter_objects(
     path: Path, *, is_compressed: bool = False
 ) -> Iterator[tuple[str, dict[str, Any]]]:
-    """Yield the objects of a file with one a line, and the place of each for messages.
+    """Yield the objects of a file, one on each line, with the place of each for messages.
 
-    What has no line feed behind it was never acted on, and counts as not there.
+    An incomplete last line is ignored: nothing was done after it.
 
     Args:
         path: The file.
@@ -157,14 +157,14 @@ def iter_objects(
 
 def _object(line: bytes, place: str) -> dict[str, Any]:
     try:
-        found = json.loads(line)
+        value = json.loads(line)
     except json.JSONDecodeError as error:
         raise CommandError(f"{place}, column {error.colno}: not JSON: {error.msg}") from None
     except (ValueError, RecursionError) as error:
         raise CommandError(f"{place}: not JSON: {error}") from None
-    if not isinstance(found, dict):
-        raise CommandError(f"{place}: must hold an object, not {type(found).__name__}")
-    return found
+    if not isinstance(value, dict):
+        raise CommandError(f"{place}: must hold an object, not {type(value).__name__}")
+    return value
 
 
 def _line(row: Mapping[str, Any]) -> str:

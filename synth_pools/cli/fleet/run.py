@@ -1,4 +1,4 @@
-"""`synth-pools run`: a rollout for each of many seeds, resumable, with a summary."""
+"""`synth-pools run`: rollouts for many seeds, resumable, with a summary."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from synth_pools.cli.access.connection import ServiceOptions, connection_options
-from synth_pools.cli.failures import CommandError, ExitStatus, told_errors
+from synth_pools.cli.failures import CommandError, ExitStatus, reported_errors
 from synth_pools.cli.fleet.results import ResultFile, RunRequests, parse_seeds, read_rows
 from synth_pools.cli.fleet.summary import RunSummary
 from synth_pools.cli.operations.bodies import body_from_words
@@ -43,7 +43,7 @@ _REDRAW_SECONDS = 0.1
     default=1,
     show_default=True,
     metavar="N",
-    help="How often each seed is run.",
+    help="Rollouts of each seed.",
 )
 @click.option(
     "--in-flight",
@@ -65,7 +65,7 @@ _REDRAW_SECONDS = 0.1
     "--journal",
     type=click.Path(path_type=Path, dir_okay=False),
     metavar="FILE",
-    help="Every step is kept here: the same command goes on after any interruption.",
+    help="A file for every step: the same command continues after any interruption.",
 )
 @click.option(
     "--out",
@@ -76,7 +76,7 @@ _REDRAW_SECONDS = 0.1
 @click.option(
     "--only",
     type=click.Choice(["failed", "missing"]),
-    help="Of the results in --out, run again what failed, or what is not there.",
+    help="Run again the requests that failed in --out, or that are missing from it.",
 )
 @connection_options
 def run_seeds(
@@ -93,11 +93,12 @@ def run_seeds(
     only: str | None,
     connection: ServiceOptions,
 ) -> int:
-    """Run a rollout for each seed on a pool, and sum up what came of it.
+    """Run a rollout for each seed on a pool, and print a summary.
 
-    BODY is what all requests have, as `synth-pools rollouts create` takes it. ^C once starts no
-    further rollouts and waits for those that run; twice cancels these. With --journal the same
-    command goes on where it was. Exit status: 0 all completed, 1 some did not, 130 interrupted.
+    BODY has the fields of all requests, as `synth-pools rollouts create` takes them. The first ^C
+    starts no further rollouts and waits for the running ones; the second cancels these. With
+    --journal the same command continues. Exit status: 0 all completed, 1 some did not, 130
+    interrupted.
 
     \b
     Example:
@@ -110,12 +111,12 @@ def run_seeds(
     if "seed" in base:
         raise CommandError("the seeds are given with --seeds, not in the body")
     requests = RunRequests(parse_seeds(seeds), repeats, base)
-    kept, indices = _chosen(requests, out, only, journal)
+    former, indices = _chosen(requests, out, only, journal)
     _check_pool(connection, pool_id)
-    results = ResultFile(out, kept)
-    running = _Run(requests, indices, RunSummary(kept), results)
+    results = ResultFile(out, former)
+    running = _Run(requests, indices, RunSummary(former), results)
     try:
-        with told_errors():
+        with reported_errors():
             asyncio.run(
                 running.go(
                     connection,
@@ -133,15 +134,15 @@ def run_seeds(
         running.end_line()
     write_text(running.summary.text())
     if running.stopped:
-        left = len(indices) - running.ended
+        remaining = len(indices) - running.ended
         again = "the same command goes on" if journal else "--only missing goes on, with --out"
-        say(f"interrupted: {left} of {len(indices)} have no result; {again}")
+        say(f"interrupted: {remaining} of {len(indices)} have no result; {again}")
         return ExitStatus.INTERRUPTED
     return ExitStatus.FAILED if running.summary.failed else ExitStatus.DONE
 
 
 def _check_pool(connection: ServiceOptions, pool_id: str) -> None:
-    """Ask for the pool, lest each of many requests finds out that there is none.
+    """Ask for the pool once, before many requests fail for the same reason.
 
     Raises:
         CommandError: There is no such pool, or the key is refused.
@@ -150,7 +151,7 @@ def _check_pool(connection: ServiceOptions, pool_id: str) -> None:
         # Loaded by the client already.
         from synth_pools.errors import APIConnectionError, RateLimitError, ServerError
 
-        # A service that is away for a moment the run itself waits for.
+        # The run itself waits for a service that is away for a moment.
         with contextlib.suppress(APIConnectionError, RateLimitError, ServerError):
             client.get_pool(pool_id)
 
@@ -158,7 +159,7 @@ def _check_pool(connection: ServiceOptions, pool_id: str) -> None:
 def _chosen(
     requests: RunRequests, out: Path | None, only: str | None, journal: Path | None
 ) -> tuple[list[dict[str, Any]], range | list[int]]:
-    """Return the results that stay, and the indices of the requests to run."""
+    """Return the results to keep, and the indices of the requests to run."""
     exists = out is not None and out.exists() and out.stat().st_size > 0
     if only is None:
         if exists and not (journal is not None and journal.exists()):
@@ -183,7 +184,7 @@ def _chosen(
 
 
 class _Run:
-    """Run of a fleet under the signals of its user."""
+    """Run of a fleet that the user can interrupt."""
 
     def __init__(
         self,
@@ -263,7 +264,7 @@ class _Run:
         self._width = len(text)
 
     def end_line(self) -> None:
-        """Leave the line of the progress, if there is one."""
+        """End the line of the progress, if there is one."""
         if self._width:
             sys.stderr.write("\n")
             sys.stderr.flush()

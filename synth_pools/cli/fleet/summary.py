@@ -1,4 +1,4 @@
-"""The end of a run, for people: counts, mean and standard error, failures, a histogram."""
+"""Summary of a run: counts, mean and standard error, failures, a histogram."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ _PARTS = " ▏▎▍▌▋▊▉█"
 
 
 class RunSummary:
-    """Counts of the rows of a run; it keeps no row."""
+    """Counts of the rows of a run."""
 
     def __init__(self, rows: Iterable[Mapping[str, Any]] = ()) -> None:
         self._states: Counter[str] = Counter()
@@ -26,7 +26,7 @@ class RunSummary:
             self.add(row)
 
     def add(self, row: Mapping[str, Any]) -> None:
-        """Count a row, as `RolloutOutcome.to_dict` makes it."""
+        """Count a row of `RolloutOutcome.to_dict`."""
         self._states[str(row.get("status"))] += 1
         if row.get("failure"):
             self._failures[str(row["failure"])] += 1
@@ -42,11 +42,11 @@ class RunSummary:
 
     @property
     def failed(self) -> int:
-        """Number of those that did not complete."""
+        """Number of rollouts that did not complete."""
         return self.total - self._states["completed"] - self._states["succeeded"]
 
     def text(self) -> str:
-        """Return it as text."""
+        """Write the summary as text."""
         states = [[safe_text(name), str(number)] for name, number in self._states.most_common()]
         parts = [grid(["STATUS", "ROLLOUTS"], states, right=[1])]
         if self._rewards:
@@ -59,14 +59,14 @@ class RunSummary:
     def _reward_lines(self) -> str:
         number = len(self._rewards)
         mean = math.fsum(self._rewards) / number
-        squares = math.fsum((one - mean) ** 2 for one in self._rewards)
+        squares = math.fsum((reward - mean) ** 2 for reward in self._rewards)
         error = f" ± {cell(math.sqrt(squares / (number - 1) / number))}" if number > 1 else ""
         line = f"reward  mean {cell(mean)}{error} (standard error), of {number}\n"
         return line + histogram(self._rewards)
 
 
 def histogram(values: Sequence[float]) -> str:
-    """Draw how often values fall into each of ten equal parts of their range."""
+    """Draw a histogram of ten bins."""
     least, most = min(values), max(values)
     if least == most:
         return f"  {cell(least):>10}  {'█' * _BAR}  {len(values)}\n"

@@ -1,4 +1,4 @@
-"""`synth-pools backup` and `synth-pools compact`: care for the data of a backend."""
+"""`synth-pools backup` and `synth-pools compact`: copy or shrink the data of a backend."""
 
 from __future__ import annotations
 
@@ -24,15 +24,16 @@ class _Refused(click.ClickException):
 def backup(directory: Path, data_dir: Path | None) -> int:
     """Copy the data of a backend, as it is at this moment, to a new directory DIR.
 
-    The backend may run meanwhile. `synth-pools serve --data-dir DIR` serves the copy; it holds the
-    backend's key too. Exit status: 0 once the copy is whole and on disk, else 2 and there is none.
+    The backend may run meanwhile. `synth-pools serve --data-dir DIR` serves the copy, which has the
+    key of the backend as well. Exit status: 0 once the copy is complete and on disk; else 2, and
+    there is no copy.
 
     \b
     Example:
       synth-pools backup ./copy --data-dir ./pools
     """
     try:
-        # Here, since it needs a system that has `fcntl`.
+        # Imported here: only some systems have `fcntl`.
         from synth_pools.backend.storage.sqlite.backup import back_up
     except ModuleNotFoundError as error:
         raise _Refused("the local backend needs Linux or macOS") from error
@@ -52,17 +53,17 @@ def backup(directory: Path, data_dir: Path | None) -> int:
     help="The data directory to compact. [default: the one that `serve` uses by default]",
 )
 def compact(data_dir: Path | None) -> int:
-    """Make the database of a backend that does not run as small as what is in it.
+    """Shrink the database of a stopped backend to the size of its contents.
 
-    From then on it also shrinks while a backend runs. Meanwhile the disk must have room for the
-    new one. Exit status: 0 once that is in its place, else 2 and the old one is as it was.
+    From then on it also shrinks while a backend runs. The disk must have room for a second one.
+    Exit status: 0 once the new database is in place; else 2, and the old one is unchanged.
 
     \b
     Example:
       synth-pools compact --data-dir ./pools
     """
     try:
-        # Here, since it needs a system that has `fcntl`.
+        # Imported here: only some systems have `fcntl`.
         from synth_pools.backend.storage.sqlite import compaction
     except ModuleNotFoundError as error:
         raise _Refused("the local backend needs Linux or macOS") from error

@@ -23,7 +23,7 @@ _END_SECONDS = 30.0
 
 @click.command()
 def demo() -> int:
-    """Show the whole chain in a few seconds: backend, container, pool, rollouts, live events.
+    """Show a backend, a container, a pool and its rollouts with live events, in a few seconds.
 
     It needs no account and leaves nothing behind.
 
@@ -34,7 +34,7 @@ def demo() -> int:
     missing = [name for name in _NEEDED if find_spec(name) is None]
     command = [sys.executable]
     if missing and (uv := os.environ.get("UV")):
-        # So uv tells what it runs where it is itself: it can add the rest, for this run alone.
+        # uv sets this variable for its programs: it can add the missing packages for this run.
         version = "{}.{}".format(*sys.version_info)
         command = [uv, "tool", "run", "--python", version, "--from", _whole_requirement(), "python"]
     elif missing:
@@ -43,11 +43,11 @@ def demo() -> int:
             f"pip install '{_WHOLE}'; or, installing nothing for good: "
             f"uvx --from '{_WHOLE}' synth-pools demo"
         )
-    # A process of its own: it is a program as its readers write one.
+    # The demo is a program for readers, and runs as one.
     process = subprocess.Popen([*command, str(demo_path())])  # noqa: S603 - our own
     former = signal.signal(signal.SIGINT, signal.SIG_IGN)
     try:
-        # ^C goes to both, and the demo ends by itself.
+        # ^C reaches both processes, and the demo ends by itself.
         status = process.wait()
     finally:
         signal.signal(signal.SIGINT, former)
@@ -58,7 +58,7 @@ def demo() -> int:
 
 
 def _whole_requirement() -> str:
-    """Return the requirement of this very package, with what the demo needs."""
+    """Return the requirement of this installation, with the extras of the demo."""
     package = distribution("synth-pools")
     origin = json.loads(package.read_text("direct_url.json") or "{}")
     if "url" not in origin:
@@ -70,7 +70,7 @@ def _whole_requirement() -> str:
 
 
 def demo_path() -> Path:
-    """Find the program: at the root of a checkout, else inside the package.
+    """Find the program of the demo, in a checkout or inside the package.
 
     Raises:
         CommandError: It is in neither place.

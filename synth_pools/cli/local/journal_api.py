@@ -1,4 +1,4 @@
-"""The journal of a fleet, read as the lists and rollouts that the page asks for."""
+"""Reading operations of the API, answered from the journal of a fleet."""
 
 from __future__ import annotations
 
@@ -16,9 +16,9 @@ _MOST_ITEMS = 1000
 
 
 class JournalApi:
-    """The reading operations of the API, answered from a journal that may still grow.
+    """Reading operations of the API, for a journal that may still grow.
 
-    Only the ids of its rollouts are kept in memory, and where they are.
+    Only the ids of its rollouts and their places are in memory.
 
     Args:
         path: The journal.
@@ -31,7 +31,7 @@ class JournalApi:
     def __init__(self, path: Path) -> None:
         self._lock = threading.Lock()
         self._reader = JournalReader(path)
-        # Those that came first are first.
+        # In the order of the journal.
         self._indices: dict[str, int] = {}
         self._ids: dict[int, str] = {}
         with self._lock:
@@ -41,7 +41,7 @@ class JournalApi:
         """Answer a GET.
 
         Args:
-            path: The path, not decoded.
+            path: The path, with percent-encoding.
             query: The parameters by name.
 
         Returns:
@@ -59,9 +59,9 @@ class JournalApi:
         match parts:
             case ["pools"]:
                 return 200, {"items": [{"id": name, "name": name, **pool}], "next_cursor": None}
-            case ["pools", str() as asked] if asked == name:
+            case ["pools", str() as pool_id] if pool_id == name:
                 return 200, {"id": name, "name": name, **pool}
-            case ["pools", str() as asked, "rollouts"] if asked == name:
+            case ["pools", str() as pool_id, "rollouts"] if pool_id == name:
                 return 200, self._page(query)
             case ["rollouts"]:
                 return 200, self._page(query)
@@ -78,11 +78,11 @@ class JournalApi:
     def _page(self, query: Mapping[str, str]) -> dict[str, Any]:
         limit, cursor = query.get("limit", "100"), query.get("cursor", "0")
         size = min(int(limit), _MOST_ITEMS) if limit.isdecimal() else 100
-        begin = int(cursor[:18]) if cursor.isdecimal() else 0
+        start = int(cursor[:18]) if cursor.isdecimal() else 0
         state = query.get("state")
         indices = list(self._ids)[::-1]
-        items = [self._rollout(index) for index in indices[begin : begin + size]]
-        following = begin + size
+        items = [self._rollout(index) for index in indices[start : start + size]]
+        following = start + size
         return {
             "items": [item for item in items if state in (None, item["status"])],
             "next_cursor": str(following) if following < len(indices) else None,
@@ -91,19 +91,19 @@ class JournalApi:
     def _rollout(self, index: int) -> dict[str, Any]:
         record = self._record(index)
         pool_id = self._reader.run.pool_id or _NO_POOL
-        missing: dict[str, Any] = {
+        common: dict[str, Any] = {
             "id": _id_of(record),
             "pool_id": pool_id,
             "request": {},
             "result": None,
         }
         if isinstance(record, AdmissionRecord):
-            return {**missing, "status": "running"}
+            return {**common, "status": "running"}
         if record.rollout is not None:
-            return {**missing, **record.rollout}
+            return {**common, **record.rollout}
         error = record.error or {}
         return {
-            **missing,
+            **common,
             "status": "error",
             "error": {"code": error.get("type", "error"), "message": error.get("text", "")},
         }

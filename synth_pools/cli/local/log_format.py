@@ -19,22 +19,22 @@ from synth_pools.backend.domain.state_changes import REQUEST_ID
 FORMATS = ("text", "json")
 LEVELS = ("debug", "info", "warning", "error")
 
-# What needs no quotes to be told from what stands next to it.
+# Values that need no quotes.
 _PLAIN = re.compile(r"[A-Za-z0-9._:/+-]+")
 
 _encode = json.JSONEncoder(default=str).encode
 
 _SECONDS = "%Y-%m-%d %H:%M:%S"
 _MOST_LINES = 10_000
-# For the lines of a moment to be written together: each by itself costs more than all the rest.
+# Lines of this time are written together: a write for each costs more than the rest of logging.
 _GATHER_SECONDS = 0.05
 _CLOSE_SECONDS = 2.0
 _STDERR = 2
 
 
 def configure(format_: str, level: str) -> None:
-    """Log our own lines from this level on, those of libraries from WARNING on."""
-    # Looked up for every line, and in none of them.
+    """Log lines of this package from a level on, those of libraries from WARNING on."""
+    # They are looked up for every line, and no format has them.
     logging.logThreads = logging.logProcesses = logging.logMultiprocessing = False
     handler = StderrLines()
     handler.setFormatter(JsonLines() if format_ == "json" else TextLines())
@@ -61,7 +61,7 @@ class TextLines(logging.Formatter):
     def formatTime(  # noqa: N802 - logging's own name
         self, record: logging.LogRecord, datefmt: str | None = None
     ) -> str:
-        """Return the time of a line; lines of one second share all but the thousandths."""
+        """Write the time of a line; the text of a second is computed once."""
         second = int(record.created)
         if second != self._second:
             moment = time.localtime(second)
@@ -69,7 +69,7 @@ class TextLines(logging.Formatter):
         return f"{self._time},{int(record.msecs):03d}"
 
     def format(self, record: logging.LogRecord) -> str:
-        """Return a line and its traceback."""
+        """Write a line, with its traceback."""
         if record.exc_info or record.exc_text or record.stack_info:
             return super().format(record)
         record.message = record.getMessage()
@@ -77,7 +77,7 @@ class TextLines(logging.Formatter):
         return self.formatMessage(record)
 
     def formatMessage(self, record: logging.LogRecord) -> str:  # noqa: N802 - logging's own name
-        """Return a line with its fields."""
+        """Write a line with its fields."""
         line = f"{record.asctime} {record.levelname} {record.name}: {record.message}"
         for name, value in _fields(record).items():
             line += f" {name}={_text(value)}"
@@ -85,10 +85,10 @@ class TextLines(logging.Formatter):
 
 
 class JsonLines(logging.Formatter):
-    """Formatter of JSON objects, one a line: tracebacks are one of their members."""
+    """Formatter of JSON objects, one on each line, with tracebacks as members."""
 
     def format(self, record: logging.LogRecord) -> str:
-        """Return the line."""
+        """Write the line."""
         moment = datetime.fromtimestamp(record.created, UTC).replace(tzinfo=None)
         common = {
             "time": f"{moment.isoformat(timespec='microseconds')}Z",
@@ -96,7 +96,7 @@ class JsonLines(logging.Formatter):
             "logger": record.name,
             "message": record.getMessage(),
         }
-        # Where a field has a name of these, they keep it.
+        # These win over fields of the same name, and come first.
         line = {**common, **_fields(record), **common}
         if record.exc_info:
             line["exception"] = self.formatException(record.exc_info)
@@ -106,9 +106,9 @@ class JsonLines(logging.Formatter):
 
 
 class StderrLines(logging.Handler):
-    """Handler that writes in a thread of its own, so that a slow reader of the log stops nobody.
+    """Handler that writes in a thread of its own, so that a slow reader blocks no other thread.
 
-    What does not fit meanwhile is left out, and how much that was is told afterwards.
+    Lines that do not fit into its queue are dropped; a line says how many.
     """
 
     def __init__(self, file: int = _STDERR, most_lines: int = _MOST_LINES) -> None:
@@ -123,10 +123,10 @@ class StderrLines(logging.Handler):
         self._thread.start()
 
     def emit(self, record: logging.LogRecord) -> None:
-        """Queue a line; called by one thread at a time, as logging sees to."""
+        """Queue a line. The lock of the handler lets one thread in at a time."""
         try:
             line = self.format(record)
-        except Exception:  # noqa: BLE001 - as every handler does: a line must not stop its writer
+        except Exception:  # noqa: BLE001 - as every handler: a bad line must not stop its writer
             self.handleError(record)
             return
         if len(self._lines) >= self._most_lines:
@@ -140,7 +140,7 @@ class StderrLines(logging.Handler):
             self._wake.set()
 
     def close(self) -> None:
-        """Write what there is, for a short time at most."""
+        """Write the queued lines, for a short time at most."""
         self._closing.set()
         self._wake.set()
         self._thread.join(_CLOSE_SECONDS)
@@ -155,7 +155,7 @@ class StderrLines(logging.Handler):
             try:
                 self._write("".join(f"{line}\n" for line in lines).encode("utf-8", "replace"))
             except OSError:
-                # Nobody can read it any more, and there is nowhere to say so.
+                # The reader is gone, and there is no other place for a message.
                 self._lines.clear()
 
     def _write(self, text: bytes) -> None:
@@ -164,7 +164,7 @@ class StderrLines(logging.Handler):
             try:
                 rest = rest[os.write(self._file, rest) :]
             except BlockingIOError:
-                # Whoever gave us the file made it so.
+                # The file was opened as non-blocking elsewhere.
                 select.select([], [self._file], [], 1.0)
 
 

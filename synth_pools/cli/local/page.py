@@ -34,18 +34,18 @@ def ui(journal: Path | None, port: int, opens: bool, connection: ServiceOptions)
       synth-pools ui --url http://127.0.0.1:8080
       synth-pools ui run.jsonl
     """
-    # 60 ms, which other commands do without.
+    # Imported here: it takes 60 ms, and other commands do not need it.
     from synth_pools.cli.local.page_server import PageServer
 
     try:
         if journal is not None:
             server = PageServer.for_journal(journal, port=port)
         else:
-            found = connection.resolve()
-            server = PageServer.for_backend(found.url, found.api_key, port=port)
+            service = connection.resolve()
+            server = PageServer.for_backend(service.url, service.api_key, port=port)
     except OSError as error:
-        what = journal if error.filename else f"port {port}"
-        raise _NotServedError(f"cannot use {what}: {error.strerror}") from None
+        resource = journal if error.filename else f"port {port}"
+        raise _NotServedError(f"cannot use {resource}: {error.strerror}") from None
     except ValueError as error:
         raise _NotServedError(f"{journal}: {error}" if journal else str(error)) from None
     with StopSignals() as signals, server:

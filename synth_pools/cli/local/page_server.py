@@ -1,6 +1,6 @@
-"""A server on this machine that brings the page to any backend, or to a journal.
+"""Server of the live page on this machine, for any backend or for a journal.
 
-It keeps the key: the browser logs in here, and what it asks of the API is passed on with the key.
+It keeps the key: the browser logs in to it, and it adds the key to requests for the API.
 """
 
 from __future__ import annotations
@@ -24,10 +24,10 @@ from synth_pools.ui.site import PageRequest, PageResponse, Site, is_page_path
 
 _SECONDS = 60.0
 _MOST_BODY_BYTES = 64 * 1024 * 1024
-_PIECE = 64 * 1024
+_CHUNK_BYTES = 64 * 1024
 _WITHOUT_BODY = (204, 304)
 _OWN_NAMES = ("127.0.0.1", "localhost", "[::1]")
-# Of one connection, or about the browser and not the request.
+# Headers of one connection, or about the browser.
 _NOT_SENT = {
     "accept-encoding", "authorization", "connection", "content-length", "cookie", "expect", "host",
     "keep-alive", "origin", "proxy-authorization", "referer", "te", "trailer", "transfer-encoding",
@@ -39,20 +39,21 @@ _NOT_RETURNED = {
 }  # fmt: skip
 
 _Headers = dict[str, str]
-# The status, the headers, and the pieces of the body, for a method, a target, headers and a body.
+# Status, headers, and chunks of the body.
 _Answer = tuple[int, _Headers, Iterator[bytes]]
+# From a method, a target, headers and a body.
 _Api = Callable[[str, str, _Headers, bytes], contextlib.AbstractContextManager[_Answer]]
 
 
 class PageServer:
-    """The page on a port of this machine, as a context manager.
+    """Live page on a port of this machine, as a context manager.
 
     Attributes:
         url: Its address.
     """
 
     def __init__(self, api: _Api, keys: Keys, about: dict[str, str], port: int = 0) -> None:
-        """Bind the port; `for_backend` and `for_journal` say what is shown.
+        """Bind the port; `for_backend` and `for_journal` create servers.
 
         Raises:
             OSError: The port is taken.
@@ -69,12 +70,12 @@ class PageServer:
 
         Args:
             url: Its base URL.
-            api_key: The key that it is asked with; it also logs in to the page.
-            port: The port on 127.0.0.1; a free one where 0.
+            api_key: The key of its API; it also logs in to the page.
+            port: The port on 127.0.0.1; 0 for a free one.
 
         Raises:
             OSError: The port is taken.
-            ValueError: The URL is none.
+            ValueError: The URL is not one of HTTP.
         """
         base = url.rstrip("/").removesuffix("/v1")
         if urlsplit(base).scheme not in ("http", "https") or not urlsplit(base).hostname:
@@ -83,11 +84,11 @@ class PageServer:
 
     @classmethod
     def for_journal(cls, path: Path, *, port: int = 0) -> Self:
-        """Show the journal of a fleet, with no backend at all.
+        """Show the journal of a fleet, without a backend.
 
         Args:
-            path: The journal; what is added to it later is shown, too.
-            port: The port on 127.0.0.1; a free one where 0.
+            path: The journal; the page also shows lines that are added later.
+            port: The port on 127.0.0.1; 0 for a free one.
 
         Raises:
             OSError: The port is taken, or the journal cannot be read.
@@ -97,7 +98,7 @@ class PageServer:
         return cls(api, OneKey(secrets.token_urlsafe(32)), {"journal": path.name}, port)
 
     def login_url(self) -> str:
-        """Return an address that logs in once, within an hour: for nobody else."""
+        """Return a secret address that logs in once, within an hour."""
         return f"{self.url}/ui/#login={self._links.issue()}"
 
     def __enter__(self) -> Self:
@@ -112,7 +113,7 @@ class PageServer:
 
 
 class _Backend:
-    """A backend that requests are passed on to."""
+    """Backend that gets the requests of the page."""
 
     def __init__(self, base: str, api_key: str) -> None:
         self._base = base
@@ -120,7 +121,7 @@ class _Backend:
             timeout=httpx.Timeout(_SECONDS, pool=None),
             limits=httpx.Limits(max_connections=None, max_keepalive_connections=20),
         )
-        # A closure shows no key, where an attribute would.
+        # A closure, unlike an attribute, is not shown by a repr.
         self._authorize: Callable[[], _Headers] = lambda: {"authorization": f"Bearer {api_key}"}
 
     def close(self) -> None:
@@ -136,12 +137,12 @@ class _Backend:
         with self._client.stream(
             method, url, headers={**sent, **self._authorize()}, content=body or None
         ) as response:
-            kept = {n: v for n, v in response.headers.items() if n.lower() not in _NOT_RETURNED}
-            yield response.status_code, kept, response.iter_bytes()
+            returned = {n: v for n, v in response.headers.items() if n.lower() not in _NOT_RETURNED}
+            yield response.status_code, returned, response.iter_bytes()
 
 
 class _Journal:
-    """A journal that requests are answered from."""
+    """Journal that answers the requests of the page."""
 
     def __init__(self, journal: JournalApi) -> None:
         self._journal = journal
@@ -171,14 +172,14 @@ class _Server(ThreadingHTTPServer):
 
 
 class _Handler(BaseHTTPRequestHandler):
-    # The base class knows any server; what makes this handler is that one.
+    # The base class allows any server; this handler has only one.
     server: _Server  # pyright: ignore[reportIncompatibleVariableOverride]
     protocol_version = "HTTP/1.1"
     timeout = _SECONDS
     disable_nagle_algorithm = True
 
     def log_message(self, format: str, *args: Any) -> None:  # noqa: A002 - the base class's name
-        """Write nothing: whoever started this sees the page."""
+        """Write nothing: the terminal shows the address of the page."""
 
     def _respond(self) -> None:
         headers: _Headers = {}
@@ -193,7 +194,7 @@ class _Handler(BaseHTTPRequestHandler):
                 413, "payload_too_large", "The body is too large, or has no length."
             )
         body = self.rfile.read(int(size))
-        # What a name of somebody else's leads here (DNS rebinding) gets nothing.
+        # Requests by a foreign DNS name (DNS rebinding) get nothing.
         host = headers.get("host", "")
         if host.removesuffix(f":{self.server.server_port}") not in _OWN_NAMES:
             return self._refuse(403, "forbidden_host", "Call this server by its address.")
@@ -210,28 +211,32 @@ class _Handler(BaseHTTPRequestHandler):
     do_GET = do_POST = do_PUT = do_PATCH = do_DELETE = do_HEAD = _respond  # noqa: N815
 
     def _pass_on(self, headers: _Headers, body: bytes) -> None:
-        begun = False
+        has_begun = False
         try:
-            with self.server.api(self.command, self.path, headers, body) as (status, told, pieces):
-                begun = True
+            with self.server.api(self.command, self.path, headers, body) as (
+                status,
+                answer_headers,
+                pieces,
+            ):
+                has_begun = True
                 if self.command == "HEAD" or status in _WITHOUT_BODY:
-                    return self._head(status, told)
-                self._head(status, {**told, "transfer-encoding": "chunked"})
+                    return self._head(status, answer_headers)
+                self._head(status, {**answer_headers, "transfer-encoding": "chunked"})
                 for piece in pieces:
-                    for at in range(0, len(piece), _PIECE):
-                        part = piece[at : at + _PIECE]
+                    for at in range(0, len(piece), _CHUNK_BYTES):
+                        part = piece[at : at + _CHUNK_BYTES]
                         self.wfile.write(b"%x\r\n%b\r\n" % (len(part), part))
                     self.wfile.flush()
                 self.wfile.write(b"0\r\n\r\n")
         except (httpx.HTTPError, httpx.InvalidURL) as error:
-            # Broken off where it had begun: the page sees that it is not whole.
+            # An answer that breaks off is closed early, so that the page notices.
             self.close_connection = True
-            if not begun:
+            if not has_begun:
                 reason = f"The backend gives no answer: {type(error).__name__}."
                 self._refuse(502, "bad_gateway", reason)
 
     def _refuse(self, status: int, code: str, message: str) -> None:
-        # What is left of the request is not read.
+        # The rest of the request is not read.
         self.close_connection = True
         body = json.dumps(_error(code, message)).encode("ascii")
         self._send(PageResponse(status, body, {"content-type": "application/json"}))

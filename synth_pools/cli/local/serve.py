@@ -44,7 +44,7 @@ class _BrokeDown(click.ClickException):
 
 
 def backend_options(command: Callable[..., int]) -> Callable[..., int]:
-    """Give a command the options of a backend, and their values in one argument, `options`."""
+    """Add the options of a backend to a command, which gets them as one argument, `options`."""
     served = {
         name: option
         for name, option in BackendOptions.by_field().items()
@@ -52,15 +52,17 @@ def backend_options(command: Callable[..., int]) -> Callable[..., int]:
     }
     names = [option.name for option in served.values()]
     decorated = _in_one_argument(command, "options", names, dict)
-    defaults = {one.name: one.default for one in fields(BackendOptions)}
+    defaults = {field.name: field.default for field in fields(BackendOptions)}
     for name, option in reversed(served.items()):
         decorated = _backend_option(option, defaults[name])(decorated)
     return decorated
 
 
 def limit_options(command: Callable[..., int]) -> Callable[..., int]:
-    """Give a command an option for each limit, and their values in one argument, `limits`."""
-    decorated = _in_one_argument(command, "limits", [one.name for one in fields(Limits)], Limits)
+    """Add an option for each limit to a command, which gets them as one argument, `limits`."""
+    decorated = _in_one_argument(
+        command, "limits", [limit_field.name for limit_field in fields(Limits)], Limits
+    )
     for limit in reversed(fields(Limits)):
         decorated = _limit_option(limit)(decorated)
     return decorated
@@ -70,9 +72,9 @@ def _in_one_argument(
     command: Callable[..., int], argument: str, names: Sequence[str], build: Callable[..., object]
 ) -> Callable[..., int]:
     @functools.wraps(command)
-    def call(**given: Any) -> int:
-        chosen = {name: given.pop(name) for name in names}
-        return command(**{argument: build(**chosen)}, **given)
+    def call(**values: Any) -> int:
+        chosen = {name: values.pop(name) for name in names}
+        return command(**{argument: build(**chosen)}, **values)
 
     return call
 
@@ -104,7 +106,7 @@ def _backend_option(option: Option, default: Any) -> _Decorator:
     elif option.kind == "hosts":
         form = {"multiple": True, "metavar": "HOST", "callback": names_of}
     else:
-        # One name at a time.
+        # The option is repeated, with one name each time.
         flag = flag.removesuffix("s")
         metavar = "FOLDER" if option.kind == "folders" else "NAME"
         form = {"multiple": True, "metavar": metavar}
@@ -201,17 +203,17 @@ def serve(
       synth-pools serve --port 8080 --data-dir ./pools
     """
     if unexpected:
-        # Not repeated: it may be the rest of a key that was not quoted.
+        # The value is not in the message: it may be the rest of a key without quotes.
         raise click.UsageError("`serve` takes options only, and was given something else as well")
     try:
-        # Here, since the extra `local` may be missing, which no other command needs.
+        # Imported here: other commands do not need the extra `local`.
         from synth_pools.backend.api_keys import read_key_file
         from synth_pools.backend.local_backend import LocalBackend
     except ModuleNotFoundError as error:
         raise _Refused(_what_is_missing(error)) from error
 
     configure(log_format, log_level)
-    if sum(given is not None for given in (api_key, api_key_file, api_keys_file)) > 1:
+    if sum(source is not None for source in (api_key, api_key_file, api_keys_file)) > 1:
         raise click.UsageError(
             "give one of --api-key, --api-key-file and --api-keys-file, not both or all"
         )
@@ -236,7 +238,7 @@ def serve(
                 **options,
             )
             backend.start()
-            # What is loaded by now stays: looking through it for garbage costs a twentieth of all.
+            # Loaded modules are no garbage: to examine them again and again costs 5 % of the time.
             gc.freeze()
             gc.set_threshold(_GARBAGE_THRESHOLD, 20, 20)
             if backend.key_file is not None:
@@ -244,17 +246,17 @@ def serve(
             _announce(backend, hint)
             while backend.running and not signals.wait(_WATCH_SECONDS):
                 pass
-            asked = backend.running
+            was_running = backend.running
             _stop(backend)
     except LocalBackendError as error:
         raise _Refused(str(error)) from error
-    if not asked:
+    if not was_running:
         raise _BrokeDown("the backend ended without being asked to")
     return 0
 
 
 def _announce(backend: LocalBackend, key: str) -> None:
-    # In one piece: whoever reads only the first line may close the pipe after it.
+    # One write: a reader of the first line may close the pipe after it.
     sys.stdout.write(
         f"The local backend answers at {backend.url}\n"
         f"It keeps its data in {backend.data_dir}\n"
@@ -276,7 +278,7 @@ def _stop(backend: LocalBackend) -> None:
         backend.stop()
     except LocalBackendError as error:
         click.echo(f"synth-pools: error: {error}", err=True)
-        # Python would wait for the threads of a backend that did not stop, without a limit.
+        # Otherwise Python waits without limit for the threads of a backend that did not stop.
         logging.shutdown()
         os._exit(_BrokeDown.exit_code)
 

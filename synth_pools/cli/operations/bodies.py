@@ -24,21 +24,21 @@ BODY_HELP = (
 )
 _YAML = (".yaml", ".yml")
 _LARGEST = 64 * 1024 * 1024
-_TOLD = 3
+_MOST_PROBLEMS = 3
 
 
 def body_from_words(words: Sequence[str], name: str, *, required: bool) -> dict[str, Any] | None:
-    """Make the body that some words of a command line stand for, and check it.
+    """Build a body from the words of a command line, and check it.
+
+    An unknown key that resembles a known one is sent, with a warning on standard error.
 
     Args:
         words: The words.
         name: The name of its schema.
-        required: Whether there has to be one.
-
-    A key that is nearly a known one is sent where others may be there, and told on standard error.
+        required: Whether a body is required.
 
     Returns:
-        The body; None where none is given and none is needed.
+        The body; None if there are no words.
 
     Raises:
         CommandError: A file cannot be read, or the body is not as its schema says.
@@ -58,11 +58,11 @@ def body_from_words(words: Sequence[str], name: str, *, required: bool) -> dict[
             body.update(read_object(path))
         else:
             _assign(body, word, schema)
-    found = [line for line, _ in zip(problems(body, schema), range(_TOLD), strict=False)]
-    if found:
-        raise CommandError(f"the body cannot be sent: {'; '.join(found)}")
-    for line, _ in zip(misspelt_keys(body, schema), range(_TOLD), strict=False):
-        # Which colours a terminal has only few bodies need to know.
+    lines = [line for line, _ in zip(problems(body, schema), range(_MOST_PROBLEMS), strict=False)]
+    if lines:
+        raise CommandError(f"the body cannot be sent: {'; '.join(lines)}")
+    for line, _ in zip(misspelt_keys(body, schema), range(_MOST_PROBLEMS), strict=False):
+        # Imported here: few bodies need a warning.
         from synth_pools.cli.output import say
 
         say(f"synth-pools: warning: {line}")
@@ -70,10 +70,10 @@ def body_from_words(words: Sequence[str], name: str, *, required: bool) -> dict[
 
 
 def read_object(path: Path) -> dict[str, Any]:
-    """Read a file that holds one object, JSON or YAML by its name.
+    """Read a file with one object, JSON or YAML by its name.
 
     Raises:
-        CommandError: It cannot be read, or is not an object; a mistake with its line and column.
+        CommandError: It cannot be read, or is not an object; with line and column.
     """
     try:
         with path.open("rb") as file:
@@ -101,7 +101,7 @@ def parse_json(text: str, origin: str) -> Any:
     """Decode JSON.
 
     Raises:
-        CommandError: It is none; the message says where.
+        CommandError: It is not JSON; with line and column.
     """
     try:
         return json.loads(text, parse_constant=_refuse_constant)
@@ -120,7 +120,7 @@ def _refuse_constant(name: str) -> Any:
 
 def _yaml(text: str, origin: str) -> Any:
     try:
-        # Here, since the extra `cli` may be missing, which JSON does without.
+        # Imported here: JSON does not need the extra `cli`.
         import yaml
     except ModuleNotFoundError:
         raise CommandError(
@@ -135,7 +135,7 @@ def _yaml(text: str, origin: str) -> Any:
     except (yaml.YAMLError, ValueError, RecursionError) as error:
         raise CommandError(f"{origin}: not YAML: {' '.join(str(error).split())}") from None
     try:
-        # Dates, sets and keys that are no texts are YAML, and not what can be sent.
+        # YAML also has dates, sets and keys that are no strings, which JSON cannot hold.
         return json.loads(json.dumps(value, allow_nan=False))
     except (TypeError, ValueError) as error:
         raise CommandError(f"{origin}: YAML that JSON has no form for: {error}") from None
@@ -158,14 +158,14 @@ def _assign(body: dict[str, Any], word: str, schema: Any) -> None:
 
 
 def _value(text: str, schema: Any) -> Any:
-    """Read a value as the type that its place has; as JSON or text where it may be anything."""
+    """Parse a value by the type of its place; as JSON, or else as text, if any type is allowed."""
     types = types_of(schema)
     if types is not None and set(types) <= {"string", "null"}:
         return text
     try:
         value = json.loads(text, parse_constant=_refuse_constant)
     except (ValueError, RecursionError):
-        # A text where something else has to be: the check of the whole body says so.
+        # The check of the whole body reports a text in the place of another type.
         return text
     if types is not None and "string" in types and any(problems(value, schema)):
         return text

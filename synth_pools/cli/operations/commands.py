@@ -1,4 +1,4 @@
-"""Commands from rows of the table: what is asked for, and how its answer is written."""
+"""Commands of the rows of the table: their options, their calls and their output."""
 
 from __future__ import annotations
 
@@ -38,20 +38,22 @@ def output_option(command: Callable[..., Any]) -> Callable[..., Any]:
     return decorated
 
 
-def complete_places(context: click.Context, parameter: click.Parameter, begun: str) -> list[Any]:
-    """Complete the id that is given for a parameter."""
-    # Only where a shell asks for it.
+def complete_places(
+    context: click.Context, parameter: click.Parameter, incomplete: str
+) -> list[Any]:
+    """Complete the id of a parameter."""
+    # Imported here: only the completion of a shell needs it.
     from synth_pools.cli.operations.ids import complete_ids
 
-    found: list[Any] = complete_ids(context, parameter, begun)
-    return found
+    ids: list[Any] = complete_ids(context, parameter, incomplete)
+    return ids
 
 
 def command_of(row: CommandRow) -> click.Command:
-    """Make the command of a row."""
+    """Build the command of a row."""
 
-    def call(connection: ServiceOptions, **given: Any) -> int:
-        return _run(row, connection, given)
+    def call(connection: ServiceOptions, **values: Any) -> int:
+        return _run(row, connection, values)
 
     decorated: Any = call
     if row.destroys:
@@ -104,7 +106,7 @@ def _metavar(name: str) -> str:
 def _help(row: CommandRow) -> str:
     parts = [f"{row.summary}.", row.description]
     if row.body:
-        # Loaded with the one thing that is needed of it, 2 ms.
+        # Imported here: it takes 2 ms, and only commands with a body need it.
         from synth_pools.cli.operations.bodies import BODY_HELP
 
         parts.append(BODY_HELP)
@@ -113,7 +115,7 @@ def _help(row: CommandRow) -> str:
 
 
 def _wrapped(example: str) -> str:
-    """Break a command line where it is wider than a terminal, as a shell reads it."""
+    """Wrap a command line that is wider than a terminal, in a form that a shell reads."""
     line, lines = "", []
     for word in example.split(" "):
         if line and len(line) + len(word) > _EXAMPLE_WIDTH:
@@ -124,32 +126,34 @@ def _wrapped(example: str) -> str:
     return "\n".join([*lines, line])
 
 
-def _run(row: CommandRow, connection: ServiceOptions, given: dict[str, Any]) -> int:
-    operation, arguments = _chosen(row, given)
+def _run(row: CommandRow, connection: ServiceOptions, values: dict[str, Any]) -> int:
+    operation, arguments = _chosen(row, values)
     body = None
     if row.body:
-        # With the standard library's decoder, which commands without a body load later.
+        # Imported here: it loads the JSON decoder, which commands without a body need later.
         from synth_pools.cli.operations.bodies import body_from_words
 
-        body = body_from_words(given["body"], row.body, required=row.body_required)
-    if row.destroys and not given["yes"]:
+        body = body_from_words(values["body"], row.body, required=row.body_required)
+    if row.destroys and not values["yes"]:
         confirm(f"{row.summary}: {' '.join(arguments[place] for place in row.arguments)}?")
-    # With the client, which help and completion do without.
+    # Imported here: help and completion do not need the client.
     from synth_pools.cli.operations.ids import suggesting
 
     with connection.client() as client, suggesting(client, **arguments):
-        _answer(row, client, operation, arguments, body, given)
+        _answer(row, client, operation, arguments, body, values)
     return ExitStatus.DONE
 
 
-def _chosen(row: CommandRow, given: dict[str, Any]) -> tuple[str, dict[str, Any]]:
-    """Choose the operation by the places that are named, and collect its parameters."""
-    named = {name for _, places in row.operations for name in places if given.get(name) is not None}
+def _chosen(row: CommandRow, values: dict[str, Any]) -> tuple[str, dict[str, Any]]:
+    """Choose the operation by the places among the options, and collect its parameters."""
+    used_places = {
+        name for _, places in row.operations for name in places if values.get(name) is not None
+    }
     for operation, places in row.operations:
-        if set(places) == named:
-            options = {option.name: given[option.name] for option in row.options}
-            return operation, {**{place: given[place] for place in row.arguments}, **options}
-    flags = ", ".join(option.flag for option in row.options if option.name in named)
+        if set(places) == used_places:
+            options = {option.name: values[option.name] for option in row.options}
+            return operation, {**{place: values[place] for place in row.arguments}, **options}
+    flags = ", ".join(option.flag for option in row.options if option.name in used_places)
     raise click.UsageError(f"{flags or 'these options'} cannot be given like this")
 
 
@@ -159,46 +163,46 @@ def _answer(
     operation: str,
     arguments: dict[str, Any],
     body: dict[str, Any] | None,
-    given: dict[str, Any],
+    values: dict[str, Any],
 ) -> None:
-    # With the standard library's decoder, which help and completion do without.
+    # Imported here: help and completion do not need the JSON decoder.
     from synth_pools.cli import output
 
     if row.kind == "download":
-        to = given["to"] or Path(_file_name(row, arguments))
+        to = values["to"] or Path(_file_name(row, arguments))
         if to.is_dir():
             to /= _file_name(row, arguments)
         output.write_text(f"{client.operations.save(operation, arguments, to)}\n")
         return
-    form = given["output"]
+    form = values["output"]
     if row.kind == "stream":
-        _follow(client, operation, arguments, given)
+        _follow(client, operation, arguments, values)
         return
     while True:
         content = client.operations.call(operation, arguments, body=body)
-        value = output.decode_answer(content) if given.get("all") or form == "table" else None
+        value = output.decode_answer(content) if values.get("all") or form == "table" else None
         following = None
-        # What can be followed has a next page that holds nothing yet.
+        # The next page of a log that can be followed is still empty.
         if isinstance(value, dict) and value.get("has_more") is not False:
             following = value.get("next_cursor")
         output.write_answer(content, form, row.columns)
         if not following:
             return
-        if not given.get("all"):
+        if not values.get("all"):
             output.say(f"There is more: --all, or --cursor {output.safe_text(str(following))}")
             return
         arguments = {**arguments, "cursor": following}
 
 
 def _follow(
-    client: ContainerPoolsClient, operation: str, arguments: dict[str, Any], given: dict[str, Any]
+    client: ContainerPoolsClient, operation: str, arguments: dict[str, Any], values: dict[str, Any]
 ) -> None:
-    # As above.
+    # Imported here for the same reason.
     from synth_pools.cli import output
 
-    form = given["output"]
+    form = values["output"]
     of_many = "rollout_id" not in arguments
-    if given["no_follow"]:
+    if values["no_follow"]:
         page = client.operations.call(operation, {**arguments, "format_": "json"})
         if form in ("json", "yaml"):
             output.write_answer(page, form)
@@ -206,16 +210,16 @@ def _follow(
         for event in output.decode_answer(page).get("events", ()):
             write_event(event, form, of_many=of_many)
         return
-    # The length of a page is nothing that a stream has.
-    asked = {name: value for name, value in arguments.items() if name != "limit"}
-    with client.operations.events(operation, asked) as events:
+    # A stream has no pages to limit.
+    parameters = {name: value for name, value in arguments.items() if name != "limit"}
+    with client.operations.events(operation, parameters) as events:
         for event in events:
             write_event(event, form, of_many=of_many)
 
 
 def write_event(event: dict[str, Any], form: str, *, of_many: bool = False) -> None:
-    """Write an event on a line of its own, or several as YAML; of which rollout, if of many."""
-    # As above.
+    """Write an event in one of the `FORMATS`; `of_many` adds its rollout for people."""
+    # Imported here for the same reason.
     import json
 
     from synth_pools.cli import output
@@ -232,34 +236,34 @@ def write_event(event: dict[str, Any], form: str, *, of_many: bool = False) -> N
 
 
 def event_line(event: dict[str, Any], *, of_many: bool = False) -> str:
-    """Write an event for people: when, of which rollout if of many, which, what."""
-    # As above.
+    """Write an event for people: time, rollout if `of_many`, name and data."""
+    # Imported here for the same reason.
     from synth_pools.cli import output
 
     moment = f"{str(event.get('timestamp', ''))[:23]:<23}".replace("T", " ").replace("Z", " ")
     name = output.safe_text(str(event.get("event", "")))
     data = event.get("data")
-    # All of an id, which is what further commands take.
+    # The whole id, which other commands take.
     rollout = f"{output.safe_text(str(event.get('rollout_id', '')))}  " if of_many else ""
     moment = moment[11:] if of_many else moment
-    begun = f"{output.safe_text(moment)}  {rollout}{name:<18}  "
-    shown = output.cell(data, longest=max(20, output.width() - len(begun))) if data else ""
-    line = f"{begun}{shown}".rstrip()
+    head = f"{output.safe_text(moment)}  {rollout}{name:<18}  "
+    tail = output.cell(data, longest=max(20, output.width() - len(head))) if data else ""
+    line = f"{head}{tail}".rstrip()
     return output.coloured(line) if output.has_colour(sys.stdout) else line
 
 
 def _file_name(row: CommandRow, arguments: dict[str, Any]) -> str:
-    """Name a downloaded file after the last id of its path, without anything that leads away."""
+    """Name a downloaded file after the last id of its path, without folders."""
     last = str(arguments[row.arguments[-1]]).replace("\\", "/").rstrip("/").rpartition("/")[2]
     plain = "".join(character for character in last if character.isprintable()).lstrip(".")
     return f"{plain or 'download'}{row.suffix}"
 
 
 def confirm(question: str) -> None:
-    """Ask on a terminal; elsewhere nobody could answer.
+    """Ask for confirmation on a terminal.
 
     Raises:
-        CommandError: Nobody can be asked, or the answer is no.
+        CommandError: There is no terminal, or the answer is no.
     """
     if not sys.stdin.isatty():
         raise CommandError(f"{question} Nobody can be asked here: give --yes to do it")

@@ -1,7 +1,7 @@
 """Ids for suggestions and for completion.
 
-A shell asks for completions in a fresh process at each press of a key, which is to be there before
-anyone waits: it reads what a process in the background has asked the service for.
+A shell starts a process for completions at each press of a key, and its user waits for it: it reads
+a cache that another process fills in the background.
 """
 
 from __future__ import annotations
@@ -32,36 +32,35 @@ _LIST_LIMIT = 100
 def list_ids(
     client: ContainerPoolsClient, parameter: str, arguments: Mapping[str, Any]
 ) -> list[str]:
-    """Ask the service for the ids that a parameter may be given, the newest first.
+    """Ask the service for the possible ids of a parameter, the newest first.
 
     Args:
         client: The client.
         parameter: The parameter, such as ``rollout_id``.
-        arguments: The parameters that are known, for lists that lie within something.
+        arguments: Other parameters of the call, like the pool of a list of tasks.
 
     Returns:
-        The ids; none where they are listed nowhere.
+        The ids; none if no operation lists them.
 
     Raises:
-        SynthPoolsError: The service does not tell.
+        SynthPoolsError: The service refused.
     """
-    # 4 ms, which completion from what is there does without.
+    # Imported here: it takes 4 ms, and completion from the cache does not need it.
     from synth_pools.cli.operations.table import COMMANDS, ID_SOURCES
 
     source = ID_SOURCES.get(parameter)
     if source is None or any(not arguments.get(name) for name in source.arguments):
         return []
-    asked: dict[str, Any] = {name: arguments[name] for name in source.arguments}
-    row = next(
-        (one for one in COMMANDS if source.operation in {name for name, _ in one.operations}), None
-    )
+    parameters: dict[str, Any] = {name: arguments[name] for name in source.arguments}
+    row = next((row for row in COMMANDS if source.operation in dict(row.operations)), None)
     if row is not None and any(option.name == "limit" for option in row.options):
-        asked["limit"] = _LIST_LIMIT
+        parameters["limit"] = _LIST_LIMIT
     import json  # loaded by the client already
 
-    found = json.loads(client.operations.call(source.operation, asked))
-    items = found.get("items", []) if isinstance(found, dict) else []
-    return [str(one[source.key]) for one in items if isinstance(one, dict) and one.get(source.key)]
+    answer = json.loads(client.operations.call(source.operation, parameters))
+    items = answer.get("items", []) if isinstance(answer, dict) else []
+    ids = (item.get(source.key) for item in items if isinstance(item, dict))
+    return [str(each) for each in ids if each]
 
 
 def nearest_id(client: ContainerPoolsClient, code: str, arguments: Mapping[str, Any]) -> str:
@@ -73,32 +72,32 @@ def nearest_id(client: ContainerPoolsClient, code: str, arguments: Mapping[str, 
         arguments: The parameters of the call.
 
     Returns:
-        The end of a message: what may have been meant; empty where nothing is near.
+        The end of a message with the suggestion; empty if no id is near.
     """
-    # Loaded by the client already, and 3 ms that a call without a mistake does without.
+    # Imported here: it takes 3 ms, and only an unknown id needs it.
     from difflib import get_close_matches
 
     from synth_pools import SynthPoolsError
 
-    thing = code.removesuffix("_not_found")
+    kind = code.removesuffix("_not_found")
     for parameter, value in arguments.items():
-        if parameter.startswith(thing) and isinstance(value, str):
+        if parameter.startswith(kind) and isinstance(value, str):
             with contextlib.suppress(SynthPoolsError, ValueError):
-                near = get_close_matches(value, list_ids(client, parameter, arguments), 1)
-                return f"; did you mean {near[0]}?" if near else ""
+                matches = get_close_matches(value, list_ids(client, parameter, arguments), 1)
+                return f"; did you mean {matches[0]}?" if matches else ""
     return ""
 
 
 @contextlib.contextmanager
 def suggesting(client: ContainerPoolsClient, **arguments: Any) -> Iterator[None]:
-    """Tell of what is not found what may have been meant.
+    """Add a suggestion to errors about unknown ids.
 
     Args:
         client: The client.
         arguments: The parameters of the calls within.
 
     Raises:
-        CommandError: Something is not found.
+        CommandError: The service does not know an id.
     """
     # Loaded by the client already.
     from synth_pools import NotFoundError
@@ -106,12 +105,12 @@ def suggesting(client: ContainerPoolsClient, **arguments: Any) -> Iterator[None]
     try:
         yield
     except NotFoundError as error:
-        near = nearest_id(client, str(error.code or ""), arguments)
-        raise CommandError(f"{error}{near}", ExitStatus.NOT_FOUND) from error
+        nearest = nearest_id(client, str(error.code or ""), arguments)
+        raise CommandError(f"{error}{nearest}", ExitStatus.NOT_FOUND) from error
 
 
-def complete_ids(context: click.Context, parameter: click.Parameter, begun: str) -> list[str]:
-    """Complete an id, from what the service listed some seconds ago at most."""
+def complete_ids(context: click.Context, parameter: click.Parameter, incomplete: str) -> list[str]:
+    """Complete an id from the cache; renew the cache in the background once it is old."""
     name = str(parameter.name)
     words = ["complete-ids", name]
     for key, value in context.params.items():
@@ -120,29 +119,29 @@ def complete_ids(context: click.Context, parameter: click.Parameter, begun: str)
         if key in ("url", "profile", "api_key_file") and value:
             words += [f"--{key.replace('_', '-')}", str(value)]
     path = _cache_path(words)
-    found = _read(path)
-    if found is None:
+    ids = _read(path)
+    if ids is None:
         _ask_in_background(words)
         give_up = time.monotonic() + _LONGEST_WAIT_SECONDS
-        while found is None and time.monotonic() < give_up:
+        while ids is None and time.monotonic() < give_up:
             time.sleep(_LOOK_SECONDS)
-            found = _read(path)
+            ids = _read(path)
     elif _age(path) > _FRESH_SECONDS:
         with contextlib.suppress(OSError):
-            # At once, so that further keys ask no further times.
+            # Before the answer, so that further keys do not ask again.
             os.utime(path)
         _ask_in_background(words)
-    return [one for one in found or [] if one.startswith(begun)]
+    return [each_id for each_id in ids or [] if each_id.startswith(incomplete)]
 
 
 def keep_ids(words: list[str], ids: list[str]) -> None:
-    """Keep ids for `complete_ids`, which asked for them with these words."""
+    """Store ids for `complete_ids`, which asked for them with these words."""
     path = _cache_path(words)
-    plain = [one for one in ids[:_MOST] if one.isprintable()]
+    plain = [text for text in ids[:_MOST] if text.isprintable()]
     fresh = path.with_name(f"{path.name}.{os.getpid()}")
     with contextlib.suppress(OSError):
         path.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
-        fresh.write_text("".join(f"{one}\n" for one in plain), encoding="utf-8")
+        fresh.write_text("".join(f"{text}\n" for text in plain), encoding="utf-8")
         fresh.replace(path)
 
 
@@ -150,7 +149,7 @@ def _cache_path(words: list[str]) -> Path:
     base = os.environ.get("XDG_CACHE_HOME", "")
     folder = Path(base if Path(base).is_absolute() else "~/.cache").expanduser()
     about = [os.environ.get(name, "") for name in ("SYNTH_BACKEND_URL", "SYNTH_PROFILE")]
-    # The key decides what is seen, and no trace of it is kept: the number is one of billions.
+    # The key decides which ids are visible. A checksum of 32 bits tells nothing about it.
     about.append(os.environ.get("SYNTH_API_KEY", ""))
     number = zlib.crc32("\0".join([*about, *words]).encode("utf-8", "surrogateescape"))
     return folder / "synth-pools" / "ids" / f"{words[1]}-{number:08x}"
@@ -171,12 +170,12 @@ def _age(path: Path) -> float:
 
 
 def _ask_in_background(words: list[str]) -> None:
-    """Start a process that asks, and outlives this one; it says nothing to anyone."""
+    """Start a silent process that fills the cache and outlives this one."""
     nothing = os.open(os.devnull, os.O_RDWR)
     try:
-        # Not from the current directory, which may hold anything.
+        # -P: no module of the current directory is imported.
         command = [sys.executable, "-P", "-m", "synth_pools", *words]
-        # What the shell tells its completer would make it complete, and not ask.
+        # With this variable of the shell it would complete instead of asking.
         environment = {
             key: value for key, value in os.environ.items() if key != "_SYNTH_POOLS_COMPLETE"
         }

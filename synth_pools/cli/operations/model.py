@@ -13,8 +13,8 @@ class CommandParameter(NamedTuple):
     Attributes:
         name: The parameter, as `client.operations` takes it.
         flag: The option, with its dashes.
-        type: What its value is: text or a whole number.
-        choices: The values that it may have; empty for any.
+        type: Type of its value: text or a whole number.
+        choices: Its possible values; empty for any.
         help: Its first sentence in the document.
     """
 
@@ -26,26 +26,26 @@ class CommandParameter(NamedTuple):
 
 
 class CommandRow(NamedTuple):
-    """Command for an operation, or for one that has a form for a narrower place beside it.
+    """Command for an operation, or for several that differ by the place in their paths.
 
     Attributes:
         group: The command group; empty for a command of the program itself.
         name: The verb.
-        kind: What is done with the answer.
-        operations: The operations, each with the parameters of its path; which one is called
-            follows from the options that are given.
-        arguments: The parameters of the path that all of them have.
-        options: The others.
+        kind: Use of the answer.
+        operations: The operations, each with the parameters of its path. The options decide which
+            one is called.
+        arguments: The parameters that all paths have.
+        options: The other parameters.
         summary: One line.
-        description: What the document says beside it.
+        description: The other sentences of the document.
         example: A command line.
         aliases: Other verbs for it.
-        columns: What a table shows, by keys; a dot leads into an object.
-        body: The schema of its body; empty where there is none.
-        body_required: Whether it cannot be left out.
-        destroys: Whether what it ends is gone.
+        columns: Columns of its table, by keys, with dots for nested ones.
+        body: The schema of its body; empty for none.
+        body_required: Whether the body is required.
+        destroys: Whether it cannot be undone.
         hidden: Whether lists of commands leave it out.
-        suffix: How the name of a downloaded file ends, behind the id.
+        suffix: Suffix of the name of a downloaded file, after the id.
     """
 
     group: str
@@ -67,12 +67,12 @@ class CommandRow(NamedTuple):
 
 
 class IdSource(NamedTuple):
-    """Place where the ids of a parameter are found.
+    """Source of the ids of a parameter.
 
     Attributes:
         operation: The operation that lists them.
         arguments: The parameters of its path.
-        key: The key of an item that is the id.
+        key: The key of the id in an item.
     """
 
     operation: str

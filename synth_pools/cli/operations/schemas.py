@@ -31,14 +31,14 @@ _SIZES: dict[str, tuple[type[str | list[Any]], Callable[[int, int], bool], str]]
     "maxItems": (list, operator.le, "must have at most {} items"),
 }
 _SHOWN = 60
-# How alike a key of somebody's own may be to a known one, from 0 to 1: one letter of some is not.
-_NEARLY = 0.85
+# Similarity, from 0 to 1, from which on an unknown key is taken for a misspelt one.
+_SIMILAR = 0.85
 
 
 @functools.cache
 def schema_named(name: str) -> Schema:
     """Read a schema of the table."""
-    # With the table, which commands without a body do without.
+    # Imported here: commands without a body do not need the table.
     from synth_pools.cli.operations.table import SCHEMAS
 
     schema: Schema = json.loads(SCHEMAS[name])
@@ -46,7 +46,7 @@ def schema_named(name: str) -> Schema:
 
 
 def problems(value: Any, schema: Any, place: str = "") -> Iterator[str]:
-    """Check a value; yield what is wrong with it, each with its place, in the order of the body."""
+    """Check a value; yield its problems, each with its place, in the order of the body."""
     if not isinstance(schema, dict):
         if schema is False:
             yield f"{place or 'the body'}: nothing is allowed here"
@@ -60,8 +60,8 @@ def problems(value: Any, schema: Any, place: str = "") -> Iterator[str]:
     if types is not None and not any(_is_a(value, name) for name in types):
         yield f"{where}: must be {_list_of(types)}, not {_shown(value)}"
         return
-    if "enum" in schema and not any(_equal(value, one) for one in schema["enum"]):
-        words = ", ".join(json.dumps(one) for one in schema["enum"])
+    if "enum" in schema and not any(_equal(value, constant) for constant in schema["enum"]):
+        words = ", ".join(json.dumps(constant) for constant in schema["enum"])
         yield f"{where}: must be one of {words}, not {_shown(value)}"
     if isinstance(value, int | float) and not isinstance(value, bool):
         for key, (within, text) in _BOUNDS.items():
@@ -74,8 +74,8 @@ def problems(value: Any, schema: Any, place: str = "") -> Iterator[str]:
     if isinstance(value, str) and "pattern" in schema and not _pattern(schema["pattern"])(value):
         yield f"{where}: must match {schema['pattern']}, not {_shown(value)}"
     if isinstance(value, list) and "items" in schema:
-        for index, one in enumerate(value):
-            yield from problems(one, schema["items"], f"{place}[{index}]")
+        for index, item in enumerate(value):
+            yield from problems(item, schema["items"], f"{place}[{index}]")
     if isinstance(value, dict):
         yield from _problems_of_object(value, schema, place)
 
@@ -99,7 +99,7 @@ def _problems_of_object(value: dict[str, Any], schema: Schema, place: str) -> It
 
 
 def misspelt_keys(value: Any, schema: Any, place: str = "") -> Iterator[str]:
-    """Yield the keys that may be there, are not known and nearly known ones, with what is meant."""
+    """Yield a warning for each unknown key that is allowed and resembles a known one."""
     if not isinstance(schema, dict):
         return
     if "$ref" in schema:
@@ -107,25 +107,25 @@ def misspelt_keys(value: Any, schema: Any, place: str = "") -> Iterator[str]:
     for choice in schema.get("anyOf", ()):
         yield from misspelt_keys(value, choice, place)
     if isinstance(value, list):
-        for index, one in enumerate(value):
-            yield from misspelt_keys(one, schema.get("items"), f"{place}[{index}]")
-    known = schema.get("properties", {})
-    for key, inner in value.items() if isinstance(value, dict) and known else ():
+        for index, item in enumerate(value):
+            yield from misspelt_keys(item, schema.get("items"), f"{place}[{index}]")
+    properties = schema.get("properties", {})
+    for key, inner in value.items() if isinstance(value, dict) and properties else ():
         within = f"{place}.{key}" if place else key
-        if key in known:
-            yield from misspelt_keys(inner, known[key], within)
-        elif near := _near(key, known, _NEARLY):
-            yield f"{within} is sent, but not known: is {near} meant?"
+        if key in properties:
+            yield from misspelt_keys(inner, properties[key], within)
+        elif nearest := _near(key, properties, _SIMILAR):
+            yield f"{within} is sent, but not known: is {nearest} meant?"
 
 
 def _none_of(value: Any, choices: list[Any], place: str) -> Iterator[str]:
-    found = [list(problems(value, choice, place)) for choice in choices]
-    if not all(found):
+    problem_lists = [list(problems(value, choice, place)) for choice in choices]
+    if not all(problem_lists):
         return
-    # Of `a schema or null` only the first says anything.
+    # For a schema or null, only problems with the schema help.
     fitting = [
         lines
-        for lines, choice in zip(found, choices, strict=True)
+        for lines, choice in zip(problem_lists, choices, strict=True)
         if (types := types_of(choice)) is None or any(_is_a(value, name) for name in types)
     ]
     if fitting:
@@ -136,24 +136,30 @@ def _none_of(value: Any, choices: list[Any], place: str) -> Iterator[str]:
 
 
 def types_of(schema: Any) -> tuple[str, ...] | None:
-    """List the types that a schema allows; None where it allows any."""
+    """List the types that a schema allows; None for any."""
     if not isinstance(schema, dict):
         return None
     if "$ref" in schema:
         return types_of(schema_named(schema["$ref"]))
     if "type" in schema:
-        named = schema["type"]
-        return (named,) if isinstance(named, str) else tuple(named)
+        declared = schema["type"]
+        return (declared,) if isinstance(declared, str) else tuple(declared)
     if "anyOf" in schema:
-        found = [types_of(one) for one in schema["anyOf"]]
-        return None if None in found else tuple(name for one in found for name in one or ())
+        types_of_choices = [types_of(choice) for choice in schema["anyOf"]]
+        return (
+            None
+            if None in types_of_choices
+            else tuple(name for types in types_of_choices for name in types or ())
+        )
     if "enum" in schema:
-        return tuple({name for one in schema["enum"] for name in _TYPES if _is_a(one, name)})
+        return tuple(
+            {name for constant in schema["enum"] for name in _TYPES if _is_a(constant, name)}
+        )
     return None
 
 
 def schema_at(schema: Any, path: list[str]) -> Any:
-    """Find the schema of a place in a body; an empty one where the document says nothing."""
+    """Find the schema of a place in a body; an empty one if the document has none."""
     if not isinstance(schema, dict):
         return {}
     if "$ref" in schema:
@@ -161,29 +167,29 @@ def schema_at(schema: Any, path: list[str]) -> Any:
     if not path:
         return schema
     for choice in schema.get("anyOf", ()):
-        found = schema_at(choice, path)
-        if found:
-            return found
+        schema_of_choice = schema_at(choice, path)
+        if schema_of_choice:
+            return schema_of_choice
     inner = schema.get("properties", {}).get(path[0], schema.get("additionalProperties"))
     return schema_at(inner, path[1:])
 
 
 def _is_a(value: Any, name: str) -> bool:
     if name == "integer":
-        whole = isinstance(value, float) and value.is_integer()
-        return (isinstance(value, int) and not isinstance(value, bool)) or whole
+        is_whole = isinstance(value, float) and value.is_integer()
+        return (isinstance(value, int) and not isinstance(value, bool)) or is_whole
     if isinstance(value, bool):
         return name == "boolean"
     return isinstance(value, _TYPES[name])
 
 
-def _equal(value: Any, other: Any) -> bool:
-    return bool(value == other) and isinstance(value, bool) == isinstance(other, bool)
+def _equal(value: Any, expected: Any) -> bool:
+    return bool(value == expected) and isinstance(value, bool) == isinstance(expected, bool)
 
 
 @functools.cache
 def _pattern(pattern: str) -> Any:
-    # Python's `$` also stands before a line feed at the end; that of JSON Schema does not.
+    # Python's `$` also matches before a line feed at the end; that of JSON Schema does not.
     return re.compile(re.sub(r"(?<!\\)\$$", r"\\Z", pattern)).search
 
 
@@ -198,13 +204,13 @@ def _shown(value: Any) -> str:
     return text if len(text) <= _SHOWN else f"{text[: _SHOWN - 3]}..."
 
 
-def _nearest(key: str, known: Any) -> str:
-    near = _near(key, known)
-    return f"; did you mean {near}?" if near else ""
+def _nearest(key: str, names: Any) -> str:
+    nearest = _near(key, names)
+    return f"; did you mean {nearest}?" if nearest else ""
 
 
-def _near(key: str, known: Any, cutoff: float = 0.6) -> str | None:
-    # 3 ms, which a body without a mistake does without.
+def _near(key: str, names: Any, cutoff: float = 0.6) -> str | None:
+    # Imported here: it takes 3 ms, and only a body with a mistake needs it.
     from difflib import get_close_matches
 
-    return next(iter(get_close_matches(key, known, 1, cutoff)), None)
+    return next(iter(get_close_matches(key, names, 1, cutoff)), None)
