@@ -1,1 +1,1 @@
-"""Calls to containers, checks of them, and the choice between them."""
+"""Calls to containers, checks of their health, and the choice between them."""

@@ -1,4 +1,4 @@
-"""Reading of one answer of a container, whatever it may send."""
+"""Reading of one answer from a container that is not trusted."""
 
 from __future__ import annotations
 
@@ -16,9 +16,9 @@ _PARSED_BYTES = 4 * 1024
 
 
 class BrokenAnswerError(Exception):
-    """An answer that is incomplete or too large; the request may have been carried out.
+    """The answer is incomplete or too large; the request may have been carried out.
 
-    `too_large` tells the two apart.
+    `too_large` tells the cases apart.
     """
 
     def __init__(self, cause: str, *, too_large: bool = False) -> None:
@@ -31,13 +31,13 @@ class NoAnswerError(BrokenAnswerError):
 
 
 class ReadAnswer(NamedTuple):
-    """An answer that has come whole.
+    """Complete answer.
 
     Attributes:
         status: The status.
         body: The body.
-        reserved: The room of a large body; None where it is small.
-        is_last: Whether the connection cannot be used again.
+        reserved: The memory of a large body; None for a small one.
+        is_last: True if the connection cannot be used again.
     """
 
     status: int
@@ -50,8 +50,8 @@ class AnswerReader:
     """Reader of answers, each within a size.
 
     Args:
-        room: Room for large ones.
-        most_bytes: The most bytes of a body.
+        room: Memory for large bodies.
+        most_bytes: The largest size of a body.
     """
 
     def __init__(self, room: ByteBudget, most_bytes: int) -> None:
@@ -59,13 +59,13 @@ class AnswerReader:
         self._most_bytes = most_bytes
 
     async def read(self, connection: ContainerConnection) -> ReadAnswer:
-        """Read the answer to a request that was sent.
+        """Read the answer to a request.
 
         Args:
             connection: The connection.
 
         Raises:
-            BrokenAnswerError: It is incomplete, too large, or no HTTP.
+            BrokenAnswerError: The answer is incomplete, too large, or not HTTP.
             OSError: The connection is lost.
         """
         try:
@@ -79,7 +79,7 @@ class AnswerReader:
             while data:
                 for start in range(0, len(data), _PARSED_BYTES):
                     if start and answer.length is None:
-                        # Parsing many chunks takes long: others have their turn meanwhile.
+                        # Let other tasks run: parsing many chunks takes long.
                         await asyncio.sleep(0)
                     await body.add(answer.parse(data[start : start + _PARSED_BYTES]), answer.length)
                 if answer.is_complete:
@@ -91,18 +91,18 @@ class AnswerReader:
 
 
 class _ParsedAnswer:
-    """The received part of an answer, and the callbacks of its parser."""
+    """Answer as far as it has arrived, with the callbacks of its parser."""
 
     def __init__(self) -> None:
         self._parser = httptools.HttpResponseParser(self)
-        # An answer of two lengths is read by its chunks, and is the last of its connection.
+        # An answer with both lengths is read by its chunks, and is the last of its connection.
         self._parser.set_dangerous_leniencies(
             lenient_chunked_length=True, lenient_optional_cr_before_lf=True
         )
         self._headers: dict[bytes, bytes] = {}
         self._body: list[bytes] = []
         self._has_head = False
-        # Bytes since the last piece of the body: of heads, or between chunks.
+        # Bytes since the last piece of the body: heads, and framing of chunks.
         self._head_bytes = 0
         self._has_progressed = False
         self._has_more = False
@@ -111,28 +111,28 @@ class _ParsedAnswer:
 
     @property
     def length(self) -> int | None:
-        """Length of the body, where the head says it."""
+        """Length of the body, if the head has it."""
         length = self._headers.get(b"content-length")
         return None if length is None else int(length)
 
     @property
     def ends_with_connection(self) -> bool:
-        """True where the end of the connection is that of the answer."""
+        """True if the answer ends with the connection."""
         has_length = {b"content-length", b"transfer-encoding"} & self._headers.keys()
         return self._has_head and not has_length
 
     @property
     def is_last(self) -> bool:
-        """True where the connection cannot be used again."""
-        # A peer that goes by the other one of two lengths takes the answer to end elsewhere.
+        """True if the connection cannot be used again."""
+        # A peer that goes by the other one of two lengths sees the answer end elsewhere.
         has_two_lengths = {b"content-length", b"transfer-encoding"} <= self._headers.keys()
         return self._has_more or has_two_lengths or not self._keeps_alive
 
     def parse(self, data: bytes) -> bytes:
-        """Parse bytes of the answer, and return those of its body.
+        """Parse data, and return its part of the body.
 
         Raises:
-            BrokenAnswerError: It is no HTTP, compressed, or has a large head.
+            BrokenAnswerError: The data is not HTTP, is compressed, or has a large head.
         """
         self._has_progressed = False
         try:
@@ -143,7 +143,7 @@ class _ParsedAnswer:
                 raise cause from None
             if not self.is_complete:
                 raise BrokenAnswerError(f"it is no HTTP: {error}") from None
-            # Whatever follows was not asked for.
+            # Data after the answer belongs to no request.
             self._has_more = True
         self._head_bytes = 0 if self._has_progressed else self._head_bytes + len(data)
         if self._head_bytes > _MOST_HEAD_BYTES:
@@ -185,7 +185,7 @@ class _ParsedAnswer:
 
 
 class _Body:
-    """A body, and room for it once it is large, which is given back where it does not come."""
+    """Body with its memory, reserved once it is large, and released if it does not arrive."""
 
     def __init__(self, room: ByteBudget, most_bytes: int) -> None:
         self._room = room
@@ -205,7 +205,7 @@ class _Body:
         if len(self._data) > self._most_bytes:
             raise BrokenAnswerError(f"more than {self._most_bytes} bytes", too_large=True)
         if self._reserved is None and len(self._data) > json_text.LARGE:
-            # All that it will be: two that each wait for more would wait for each other.
+            # The full size at once: two bodies that grow step by step could wait for each other.
             expected = self._most_bytes if length is None else min(length, self._most_bytes)
             self._reserved = await self._room.reserve(expected)
 

@@ -18,17 +18,17 @@ from synth_pools.backend.domain.definitions import (
 
 
 class LeaseInterruptedError(Exception):
-    """Waiting for a container of this pool has to end now."""
+    """Waiting for a container of this pool must end now."""
 
 
 @dataclass(frozen=True, slots=True)
 class Outage:
-    """A time in which nobody listens at any address of a pool.
+    """Time during which no address of a pool listens.
 
     Attributes:
-        since: When it began, by the monotonic clock.
-        url: The address at which nobody listens.
-        reason: What the attempt to connect came to.
+        since: Its start, by the monotonic clock.
+        url: One of the addresses.
+        reason: The error of the attempt to connect.
     """
 
     since: float
@@ -37,24 +37,24 @@ class Outage:
 
 
 class _PoolSet:
-    """The containers of one pool."""
+    """Containers of one pool."""
 
     __slots__ = ("interruption", "is_archived", "key_env", "members", "starts_containers")
 
     def __init__(self) -> None:
-        # Another one each time that those who wait are told to stop that.
+        # Replaced whenever the waiting rollouts are interrupted.
         self.interruption = object()
         self.members: dict[str, Member] = {}
         self.key_env: str | None = None
-        # Whether its definition asks for processes, also while there is none yet.
+        # True if its definition asks for processes, even before there are any.
         self.starts_containers = False
         self.is_archived = False
 
 
 class Lease:
-    """A claim of one rollout on a container, given up when the block ends.
+    """Claim of one rollout on a container, released at the end of the block.
 
-    `url` is None if the pool has no container at all: the built-in echo target runs it.
+    `url` is None if the pool has no container: the built-in echo target runs the rollout.
     """
 
     __slots__ = ("_balancer", "_direct", "_member", "_pool_id", "url")
@@ -88,7 +88,7 @@ class Lease:
             self.url = url
 
     def report_listening(self) -> None:
-        """Note that a connection to the container was made."""
+        """Note a successful connection to the container."""
         if self._member is not None:
             self._balancer.found_listening(self._member)
 
@@ -96,11 +96,11 @@ class Lease:
         """Count a failed connection as a failed check.
 
         Args:
-            reason: What the attempt to connect came to.
-            nobody_listens: Whether waiting may mend it.
+            reason: The error of the attempt to connect.
+            nobody_listens: True if waiting may help.
 
         Returns:
-            Whether somebody listened there before, so that it is waited for.
+            True if the container listened before, so that it is waited for.
         """
         if self._member is None:
             return False
@@ -108,7 +108,7 @@ class Lease:
         return nobody_listens and self._balancer.found_nobody(self._member, reason)
 
     def release(self) -> None:
-        """Give up the claim; nothing happens if it was given up before."""
+        """Release the claim; do nothing if it was released before."""
         member, self._member = self._member, None
         if member is not None:
             member.release(direct=self._direct)
@@ -123,7 +123,7 @@ class Lease:
 
 
 class Balancer:
-    """The containers of all pools, and the choice between them; used in the event loop only.
+    """Containers of all pools, and the choice between them; for the event loop only.
 
     Addresses come from the definitions of pools (`set_pool`, after the commit that changed one).
     Processes are reported by the code that starts them:
@@ -139,8 +139,8 @@ class Balancer:
     processes, none of them healthy, lets its rollouts wait (`can_start` is False).
 
     Args:
-        checks: The checks in the background.
-        on_change: Called whenever rollouts that waited may find a container.
+        checks: The background checks.
+        on_change: Called whenever waiting rollouts may find a container.
     """
 
     def __init__(self, checks: HealthChecks, on_change: Callable[[], None]) -> None:
@@ -148,12 +148,12 @@ class Balancer:
         self._on_change = on_change
         self._pools: dict[str, _PoolSet] = {}
         self._containers: dict[Address, Container] = {}
-        # Out of their pool, with rollouts still running on them.
+        # Members that have left their pool and still run rollouts.
         self._retired: dict[str, list[Member]] = {}
         self._changed = asyncio.Event()
 
     def set_pool(self, pool_id: str, definition: Mapping[str, Any]) -> None:
-        """Take over the definition of a new or changed pool; its processes stay."""
+        """Apply the definition of a new or changed pool; its processes stay."""
         pool = self._pools.setdefault(pool_id, _PoolSet())
         key_env = container_key_env(definition)
         if key_env != pool.key_env:
@@ -177,19 +177,19 @@ class Balancer:
         self._notify_change()
 
     def forget_pool(self, pool_id: str) -> None:
-        """Forget an archived pool; its processes stay until they are removed."""
+        """Drop an archived pool; its processes stay until they are removed."""
         self.set_pool(pool_id, {})
         self._pools[pool_id].is_archived = True
         self._forget_if_empty(pool_id)
 
     def members(self, pool_id: str) -> list[Member]:
-        """List the pool's members, those included that have left and still run rollouts."""
+        """List the pool's members, with those that have left and still run rollouts."""
         pool = self._pools.get(pool_id)
         current = [] if pool is None else list(pool.members.values())
         return current + self._retired.get(pool_id, [])
 
     def member(self, pool_id: str, url: str) -> Member:
-        """Find the member at this address; `KeyError` if the pool has none there."""
+        """Return the member at this address; `KeyError` if the pool has none there."""
         return self._pools[pool_id].members[url]
 
     def all_members(self) -> Iterator[Member]:
@@ -198,7 +198,7 @@ class Balancer:
             yield from self.members(pool_id)
 
     def ejected(self) -> dict[Address, str]:
-        """Return the addresses of containers that get nothing new, and why; not of processes."""
+        """Return the addresses of ejected containers, with reasons, except processes."""
         return {
             address: container.health.last_error or ""
             for address, container in self._containers.items()
@@ -206,17 +206,17 @@ class Balancer:
         }
 
     def eject(self, address: Address, reason: str) -> None:
-        """Give a container nothing new, as another backend that checks it says."""
+        """Eject a container that another backend has ejected."""
         if address in self._containers:
             self._containers[address].eject(reason)
 
     def take_back(self, address: Address) -> None:
-        """Trust a container again, as another backend that checks it does."""
+        """Restore a container that another backend has restored."""
         if address in self._containers and self._containers[address].take_back():
             self._notify_change()
 
     def add_process(self, pool_id: str, url: str) -> Member:
-        """Add a process that was spawned; it gets rollouts once it is set healthy."""
+        """Add a spawned process; it gets rollouts once it is set healthy."""
         pool = self._pools.setdefault(pool_id, _PoolSet())
         container = Container(url, pool.key_env, is_process=True)
         member = Member(pool_id, container)
@@ -241,11 +241,11 @@ class Balancer:
             self._notify_change()
 
     async def fault(self, pool_id: str, url: str) -> str | None:
-        """Check a container now: the fault in words, None if it is well."""
+        """Check a container now; return the fault in words, None if it is healthy."""
         return await self._checks.fault(self.member(pool_id, url).container)
 
     def remove_process(self, pool_id: str, url: str) -> None:
-        """Remove a process; nothing happens if it is gone already."""
+        """Remove a process; do nothing if it was removed before."""
         pool = self._pools.get(pool_id)
         member = None if pool is None else pool.members.get(url)
         if pool is not None and member is not None and member.is_process:
@@ -255,14 +255,14 @@ class Balancer:
             self._notify_change()
 
     async def drained(self, pool_id: str, url: str) -> None:
-        """Return when no rollout runs any more on a process that was removed."""
+        """Return when no rollout runs on a removed process any more."""
         for member in list(self._retired.get(pool_id, ())):
             if member.url == url and not member.is_idle:
                 member.idle = member.idle or asyncio.Event()
                 await member.idle.wait()
 
     def can_start(self, pool_id: str) -> bool:
-        """Tell whether another rollout would find a container, or the echo target."""
+        """Return True if another rollout would find a container, or the echo target."""
         pool = self._pools.get(pool_id)
         if pool is None:
             return True
@@ -271,7 +271,7 @@ class Balancer:
         return any(member.takes_rollouts for member in pool.members.values())
 
     def outage(self, pool_id: str) -> Outage | None:
-        """Return since when nobody listens at any address of a pool; None where it is not so."""
+        """Return the outage of a pool of which no address listens; None if there is none."""
         pool = self._pools.get(pool_id)
         members = () if pool is None else pool.members.values()
         last: Outage | None = None
@@ -284,7 +284,7 @@ class Balancer:
         return last
 
     def interrupt(self, pool_id: str | None) -> None:
-        """Have those end that wait in `acquire` for a container of a pool, or of any (None)."""
+        """Interrupt all waits in `acquire` for a container of a pool, or of any (None)."""
         pools = (
             self._pools.values() if pool_id is None else filter(None, [self._pools.get(pool_id)])
         )
@@ -294,11 +294,11 @@ class Balancer:
         changed.set()
 
     def found_listening(self, member: Member) -> None:
-        """Note that a connection to a container was made."""
+        """Note a successful connection to the container."""
         self._checks.found_listening(member.container)
 
     def found_nobody(self, member: Member, reason: str) -> bool:
-        """Note that nobody listens there; True if somebody did before, so that it is waited for."""
+        """Note that nobody listens there; return True if it listened before, and is waited for."""
         return self._checks.found_nobody(member.container, reason)
 
     async def acquire(
@@ -309,18 +309,18 @@ class Balancer:
         is_retry: bool = False,
         patience: Callable[[], Awaitable[float | None]] | None = None,
     ) -> Lease:
-        """Lease a container for a rollout of this pool, as soon as there is one.
+        """Lease a container for a rollout of this pool, as soon as one is free.
 
         Args:
             pool_id: The pool.
-            tried: Addresses to be avoided if there is another as healthy.
-            is_retry: Whether an earlier attempt failed.
-            patience: Says how many seconds to wait at most from now, None for as long as it takes;
-                without it that is how long.
+            tried: Addresses to avoid if another one is as healthy.
+            is_retry: True if an earlier attempt failed.
+            patience: Returns the longest wait from now in seconds, None without limit; without it
+                the wait has no limit.
 
         Raises:
             LeaseInterruptedError: `interrupt` was called meanwhile.
-            TimeoutError: There was none in time.
+            TimeoutError: No container was free in time.
         """
         pool = self._pools.get(pool_id)
         interruption = None if pool is None else pool.interruption
@@ -334,7 +334,7 @@ class Balancer:
         return self.acquire_now(pool_id, tried, is_retry=is_retry)
 
     def acquire_if_open(self, pool_id: str) -> Lease | None:
-        """Lease a container at once; None where a rollout would have to wait for one."""
+        """Lease a container at once; None if a rollout would have to wait for one."""
         return self.acquire_now(pool_id) if self._is_open(pool_id) else None
 
     def acquire_now(
@@ -356,7 +356,7 @@ class Balancer:
         return Lease(self, pool_id, chosen, direct=direct)
 
     def has_other(self, pool_id: str, tried: Collection[str]) -> bool:
-        """Tell whether a healthy container is left that was not tried yet."""
+        """Return True if there is a healthy container that was not tried yet."""
         pool = self._pools.get(pool_id)
         return pool is not None and any(
             member.health == "healthy" and member.is_open and url not in tried
@@ -364,7 +364,7 @@ class Balancer:
         )
 
     def find(self, pool_id: str, url: str) -> Member | None:
-        """Find the pool's container at this address, one that has left included."""
+        """Return the pool's container at this address, even if it has left the pool."""
         pool = self._pools.get(pool_id)
         member = None if pool is None else pool.members.get(url)
         if member is None:
@@ -398,7 +398,7 @@ class Balancer:
         return Member(pool_id, container)
 
     def _returned(self, pool_id: str, url: str, key_env: str | None) -> Member | None:
-        """Take back a member that left, still runs something, and is in the definition again."""
+        """Restore a member that still runs rollouts, now that the definition names it again."""
         for member in self._retired.get(pool_id, ()):
             if (member.url, member.container.key_env) == (url, key_env) and not member.is_process:
                 self._forget_retired(member)

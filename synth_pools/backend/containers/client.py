@@ -1,4 +1,4 @@
-"""Client of containers over HTTP; whatever one answers, the backend is unharmed."""
+"""Client of containers over HTTP, which protects the backend from any answer."""
 
 from __future__ import annotations
 
@@ -30,26 +30,26 @@ from synth_pools.backend.settings import Secret, Settings
 _log = logging.getLogger(__name__)
 
 _TERMINATE_SECONDS = 5.0
-# From one look for room for a connection to the next.
+# Seconds between two checks for a free connection.
 _FIRST_ROOM_SECONDS = 0.05
 _LONGEST_ROOM_SECONDS = 1.0
 _EXCERPT = 1000
 _LONGEST_ID = 255
 _LARGEST_SEQUENCE = 2**63
-# Of an answer that comes back from a process whole, the values.
+# Largest number of values in the complete answer that another process returns.
 _MOST_WHOLE = 250_000
 _STATE_NAMES = ("rollout_id", "status", "success_status")
 
 _Read = Callable[[bytes, int], Any]
 
-# So that whoever reads a container's log can leave these out.
+# Lets readers of a container's log filter these requests.
 _CHECKING = {"x-synth-pools-call": "health-check"}
 
-# How long a container that told no events is not asked for any.
+# Time after which a container without events is asked for some again.
 _NO_EVENTS_SECONDS = 60.0
 _MOST_ADDRESSES = 10_000
 
-# How containers say that they do not have this rollout, or no such route at all.
+# Statuses of containers that do not have this rollout, or no such route.
 _NOT_KEPT = frozenset({404, 405, 410, 501})
 
 
@@ -58,42 +58,43 @@ class ContainerClient:
 
     Args:
         settings: The options of the backend.
-        room: Room for large answers.
-        workers: Where those are parsed.
+        room: Memory for large answers.
+        workers: Processes that parse large answers.
     """
 
     def __init__(self, settings: Settings, room: ByteBudget, workers: Workers) -> None:
         self._settings = settings
         self._http = ContainerHttp(settings, room)
         self._workers = workers
-        # By address: whether there are events, and until when it is believed that there are none.
+        # By address: whether the container keeps events, and until when a negative finding holds.
         self._events: dict[str, tuple[bool, float]] = {}
-        # Those that are refused are looked at each time, to say why.
+        # Refused addresses are not cached, so that each error has its reason.
         self._check_url = lru_cache(maxsize=1024)(partial(check_container_url, settings=settings))
 
     def at(self, url: str, key_env: str | None = None) -> HttpContainer:
-        """Make the target at an address.
+        """Return the target at an address.
 
         Args:
             url: The container's URL.
-            key_env: The variable that holds its key.
+            key_env: The environment variable with its key.
 
         Raises:
             ApiError: 403 if the policy of this backend refuses the address or the variable.
             TargetError: The variable holds no key.
         """
-        # Again, though it was checked when it came: the backend may run with another policy since.
+        # Checked again, since the policy of the backend may have changed since the pool was
+        # created.
         self._check_url(url)
         key = None if key_env is None else container_key(key_env, url, self._settings)
         return HttpContainer(self, url, key)
 
     def keeps_events(self, url: str) -> bool | None:
-        """Return whether the container at an address tells events; None where nobody knows."""
+        """Return whether the container at an address keeps events; None if that is unknown."""
         keeps_events, until = self._events.get(url, (None, 0.0))
         return keeps_events if keeps_events or clock.monotonic() < until else None
 
     def note_events(self, url: str, *, keeps_events: bool) -> None:
-        """Note whether the container at an address tells events; that it does not, for a while."""
+        """Note whether the container at an address keeps events; a lack is noted for a while."""
         if len(self._events) >= _MOST_ADDRESSES:
             self._events.clear()
         self._events[url] = (keeps_events, clock.monotonic() + _NO_EVENTS_SECONDS)
@@ -117,24 +118,24 @@ class ContainerClient:
         *,
         is_long: bool = False,
     ) -> tuple[int, bytes, Reservation | None]:
-        """Send one request and read the whole answer.
+        """Send one request and read the complete answer.
 
-        The key goes along, and is in nothing that comes back, whatever is echoed there.
+        The key is sent, and removed from everything that comes back, even if it is echoed.
 
         Args:
             method: The method.
             url: The URL.
             body: A JSON text.
-            limit_seconds: The time for all of it, without that for which it waits for room here.
+            limit_seconds: The time limit, not counting waits for memory here.
             key: The container's key.
             more_headers: Further headers.
-            is_long: Whether it may last as long as a rollout.
+            is_long: True for a call that may last as long as a rollout.
 
         Returns:
-            The status, the body, and its room; None where it is small.
+            The status, the body, and its memory; None for a small one.
 
         Raises:
-            TargetError: There was no connection, or no whole answer in time.
+            TargetError: There was no connection, or no complete answer in time.
         """
         headers = {} if body is None else {"content-type": "application/json"}
         if more_headers is not None:
@@ -178,18 +179,18 @@ class ContainerClient:
         *,
         is_complete: bool = False,
     ) -> Answer:
-        """Parse an answer; of a large one only what tells its state is kept as a document.
+        """Parse an answer; of a large one only the fields of its state.
 
         Args:
             url: The URL that was called.
             status: The answer's status.
             raw: Its body.
-            reserved: The room that the body has.
-            sent: Bytes that were sent for it.
-            is_complete: Whether all of a large one is wanted, which may hold fewer values then.
+            reserved: The memory of the body.
+            sent: The bytes of the request.
+            is_complete: True to parse all of a large answer, with a lower limit of values.
 
         Raises:
-            TargetError: The status tells of an error, or the body is no JSON object.
+            TargetError: The status is an error, or the body is no JSON object.
         """
         try:
             large = _parse_document if is_complete else _parse_state
@@ -197,7 +198,7 @@ class ContainerClient:
             document = await self._parsed(url, status, raw, read)
         except BaseException:
             if reserved is not None:
-                # Whoever keeps the error keeps its frames, and would keep the room with them.
+                # The error keeps its frames, and these would keep the memory.
                 reserved.release()
             raise
         return Answer(document, raw, sent, len(raw), status, reserved)
@@ -248,7 +249,7 @@ class ContainerClient:
         headers: Mapping[str, str],
         limit_seconds: float,
     ) -> tuple[int, bytes, Reservation | None]:
-        """Make an exchange once there is room for it; wait for that as long as it may take."""
+        """Run an exchange once there is a connection for it, waiting within the time limit."""
         give_up_at = clock.monotonic() + limit_seconds
         pause = _FIRST_ROOM_SECONDS
         while True:
@@ -259,13 +260,13 @@ class ContainerClient:
                 if clock.monotonic() >= give_up_at:
                     raise
                 _log.debug("no room for a connection to a container: %s", error)
-            # Nothing was sent: whoever is called cannot tell.
+            # Nothing was sent, so the container cannot know.
             await asyncio.sleep(clock.jitter(pause))
             pause = min(2 * pause, _LONGEST_ROOM_SECONDS)
 
 
 class HttpContainer:
-    """The `Target` at one address."""
+    """Target at one address."""
 
     def __init__(self, client: ContainerClient, url: str, key: Secret | None) -> None:
         self._client = client
@@ -279,7 +280,7 @@ class HttpContainer:
         return await self._client.answer(url, *answered, 0)
 
     async def check(self, limit_seconds: float) -> tuple[int, bytes]:
-        """Ask for /health on behalf of the checks: the status and the body."""
+        """Return the status and the body of /health, for the checks."""
         url = _join(self._url, "/health")
         status, raw, _ = await self._client.call(
             "GET", url, None, limit_seconds, self._key, _CHECKING
@@ -297,7 +298,7 @@ class HttpContainer:
         return await self._client.answer(url, *answered, len(body))
 
     async def run(self, payload: dict[str, Any], limit_seconds: float, report: Report) -> Answer:
-        del report  # a container that is asked once and answers once has nothing to report
+        del report  # a container that answers only once has no events
         answer = await self.execute(json_text.dumps(payload).encode("ascii"), limit_seconds)
         _require_same_rollout(answer, payload.get("rollout_id"), self._url)
         return answer
@@ -314,7 +315,7 @@ class HttpContainer:
 
     async def read_events(self, rollout_id: str, after: int, limit: int) -> EventPage | None:
         path = _join(self._url, f"/rollouts/{quote(rollout_id, safe='')}/events")
-        # Its name in containers that are in use, and in those that come.
+        # The name on current containers, and on later ones.
         url = f"{path}?after={after}&after_sequence={after}&limit={limit}"
         answered = await self._call("GET", url, None, self._client.probe_seconds)
         if answered[0] in _NOT_KEPT:
@@ -329,19 +330,19 @@ class HttpContainer:
         return EventPage(sorted(events, key=_sequence), has_more)
 
     def lacks_events(self) -> None:
-        """Note that it was asked for events in vain: it is left alone for a while."""
+        """Note that it keeps no events, so that it is not asked for a while."""
         self._client.note_events(self._url, keeps_events=False)
 
     async def terminate(self, rollout_id: str) -> None:
         url = _join(self._url, f"/rollouts/{quote(rollout_id, safe='')}/terminate")
-        # Many containers do not have it, and the rollout is over for us either way.
+        # Many containers lack this route, and the rollout is over in any case.
         with contextlib.suppress(TargetError):
             status, _, _ = await self._call("POST", url, b"{}", _TERMINATE_SECONDS)
             _log.debug("terminate of %s answered %d", rollout_id, status)
 
 
 def _failure(error: Exception, url: str, cause: str) -> TargetError:
-    """Describe a failed exchange; `cause` may quote what the container sent."""
+    """Describe a failed exchange; `cause` may quote the container's answer."""
     if isinstance(error, ForbiddenAddressError):
         details = {"url": url, "cause": FORBIDDEN}
         return TargetError("container_unreachable", cause, details)
@@ -371,17 +372,17 @@ def _failure(error: Exception, url: str, cause: str) -> TargetError:
 
 
 def _parse_document(raw: bytes, most_values: int) -> Any:
-    """Parse an answer, of which all is wanted."""
+    """Parse a complete answer."""
     return json_text.loads(raw, most_values=min(most_values, _MOST_WHOLE))
 
 
 def _parse_state(raw: bytes, most_values: int) -> Any:
-    """Parse an answer, and return of an object what tells whose it is and how that has ended."""
+    """Parse an answer, and return the fields with the identity and the state of an object."""
     document = json_text.loads(raw, most_values=most_values)
     if not isinstance(document, dict):
         return None
     state = {name: document[name] for name in _STATE_NAMES if name in document}
-    # What is no text is only known for that.
+    # Not decoded before, so invalid UTF-8 is found only here.
     return {
         name: value[:_LONGEST_ID] if isinstance(value, str) else None if value is None else []
         for name, value in state.items()
@@ -389,7 +390,7 @@ def _parse_state(raw: bytes, most_values: int) -> Any:
 
 
 def _require_same_rollout(answer: Answer, rollout_id: str | None, url: str) -> None:
-    """Refuse an answer that names another rollout: its result must not become that of this one."""
+    """Refuse an answer for another rollout, whose result must not be stored for this one."""
     answered_id = answer.document.get("rollout_id")
     if answered_id is not None and answered_id != rollout_id:
         raise TargetError(
@@ -400,7 +401,7 @@ def _require_same_rollout(answer: Answer, rollout_id: str | None, url: str) -> N
 
 
 def _sequence(event: dict[str, Any]) -> int:
-    """Return the place of an event, -1 for one that has none."""
+    """Return the position of an event, -1 without one."""
     sequence = event.get("sequence")
     if not isinstance(sequence, int) or isinstance(sequence, bool):
         return -1
@@ -408,7 +409,7 @@ def _sequence(event: dict[str, Any]) -> int:
 
 
 def _excerpt(raw: bytes) -> Any:
-    """Cut a body for an error's details: parsed if it is short JSON, else its start."""
+    """Cut a body for the details of an error: parsed if it is short JSON, else its start."""
     if len(raw) <= _EXCERPT:
         with contextlib.suppress(json_text.BrokenJsonError):
             return json_text.loads(raw)

@@ -1,4 +1,4 @@
-"""Connections to containers: made to addresses that were checked, and kept for a moment."""
+"""Connections to containers: opened to checked addresses, and kept open for a while."""
 
 from __future__ import annotations
 
@@ -16,15 +16,15 @@ from synth_pools.backend.containers.resolver import CheckedResolver
 from synth_pools.backend.domain import clock
 from synth_pools.backend.resources.open_files import SHORTAGES
 
-# Shorter than the 5 seconds after which most servers close an idle connection: a request that meets
-# the closing could not be told from one that was lost while it ran.
+# Below the 5 seconds after which most servers close idle connections: a request that arrives during
+# the close looks like one that was lost while it ran.
 _KEEPALIVE_SECONDS = 2.0
 _CLOSE_SECONDS = 1.0
-# After so long without an answer the next address of a name is tried beside the first (RFC 8305).
+# Time after which the next address of a name is tried in parallel (RFC 8305).
 _NEXT_ADDRESS_SECONDS = 0.25
-# What comes beyond that waits in the system until it is taken.
+# Data beyond that stays in the socket until it is read.
 _MOST_HELD = 256 * 1024
-# A larger body is sent in pieces, so that one of them holds up nobody.
+# A larger body is sent in pieces, so that sending it delays no other task.
 _SENT_AT_ONCE = 64 * 1024
 _READABLE_IN_PATHS = "/%:@!$&'()*+,;=-._~"
 _PORTS = {"http": 80, "https": 443}
@@ -33,8 +33,8 @@ _PORTS = {"http": 80, "https": 443}
 class ConnectionFailedError(Exception):
     """No connection was made, so nothing was sent.
 
-    `nobody_listens` is false where it is the URL, a header or a certificate that is at fault, which
-    no waiting mends.
+    `nobody_listens` is false for a fault in the URL, a header or a certificate, which waiting does
+    not cure.
     """
 
     def __init__(self, cause: str, *, nobody_listens: bool = False) -> None:
@@ -43,16 +43,16 @@ class ConnectionFailedError(Exception):
 
 
 class ShortageError(Exception):
-    """This process or this machine has no room for a connection, so nothing was sent."""
+    """This process or machine has no resources for a connection, so nothing was sent."""
 
 
 class Endpoint(NamedTuple):
-    """One end of connections: whoever is called at another one is somebody else.
+    """Remote end of connections, as the key under which they are kept.
 
     Attributes:
         host: The name or the address.
         port: The port.
-        is_tls: Whether it speaks TLS.
+        is_tls: True for TLS.
     """
 
     host: str
@@ -61,10 +61,10 @@ class Endpoint(NamedTuple):
 
 
 class Destination(NamedTuple):
-    """A URL as a request names it.
+    """URL in the parts of a request.
 
     Attributes:
-        endpoint: Where to connect to.
+        endpoint: The address to connect to.
         target: The path and the query.
         authority: The Host header.
     """
@@ -76,23 +76,23 @@ class Destination(NamedTuple):
 
 @lru_cache(maxsize=1024)
 def destination_of(url: str) -> Destination:
-    """Read a URL.
+    """Parse a URL.
 
     Raises:
-        ConnectionFailedError: It is none that can be called.
+        ConnectionFailedError: The URL cannot be called.
     """
     try:
         parts = urlsplit(url)
         host, port = parts.hostname, parts.port
         if host and ":" not in host:
-            # As it goes over the wire, and into the Host header.
+            # The form on the wire and in the Host header.
             host = host.encode("ascii" if host.isascii() else "idna").decode("ascii")
     except ValueError as error:
         raise ConnectionFailedError(str(error)) from None
     default_port = _PORTS.get(parts.scheme)
     if default_port is None or not host or not host.isprintable() or " " in host:
         raise ConnectionFailedError("this is no URL of HTTP")
-    # As it was given, percent signs and all, but for what no request line can hold.
+    # Unchanged, with its percent signs, except for characters that are invalid in a request line.
     target = quote(parts.path or "/", safe=_READABLE_IN_PATHS)
     if parts.query:
         target = f"{target}?{quote(parts.query, safe=_READABLE_IN_PATHS + '?')}"
@@ -104,15 +104,15 @@ def destination_of(url: str) -> Destination:
 
 
 class ContainerConnection(asyncio.Protocol):
-    """One connection, over which one exchange goes at a time.
+    """Connection with one exchange at a time.
 
-    Bytes that arrive between two exchanges belong to no request: the connection is closed then.
+    Bytes that arrive between two exchanges belong to no request, and close the connection.
     """
 
     def __init__(self, endpoint: Endpoint) -> None:
         self.endpoint = endpoint
         self.idle_since = 0.0
-        # Set once it is gone.
+        # Done once the connection is lost.
         self.lost: asyncio.Future[None] = asyncio.get_running_loop().create_future()
         self._transport: asyncio.Transport | None = None
         self._poll = select.poll()
@@ -122,11 +122,11 @@ class ContainerConnection(asyncio.Protocol):
         self._may_write = True
         self._has_ended = False
         self._error: Exception | None = None
-        # Of whoever waits for bytes, for their end, or for room to write.
+        # Future of the task that waits for bytes, for their end, or for room to write.
         self._news: asyncio.Future[None] | None = None
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
-        # Not an instance: uvloop's is of a class of its own.
+        # Not `isinstance`: the transport of uvloop has another base class.
         self._transport = cast("asyncio.Transport", transport)
         self._poll.register(transport.get_extra_info("socket").fileno(), select.POLLIN)
 
@@ -160,7 +160,7 @@ class ContainerConnection(asyncio.Protocol):
         self._tell()
 
     def send_small(self, head: bytes, body: bytes | None) -> bool:
-        """Send a small request; False for a large one, of which nothing is sent."""
+        """Send a small request; return False for a large one, without sending it."""
         if body is not None and len(body) > _SENT_AT_ONCE:
             return False
         self._is_idle = False
@@ -168,7 +168,7 @@ class ContainerConnection(asyncio.Protocol):
         return True
 
     async def send(self, head: bytes, body: bytes) -> None:
-        """Send a request, up to where an answer begins to come.
+        """Send a request, or as much of it as is sent when the answer begins.
 
         Raises:
             OSError: The connection is lost.
@@ -176,7 +176,7 @@ class ContainerConnection(asyncio.Protocol):
         self._is_idle = False
         self._write(head)
         for begin in range(0, len(body), _SENT_AT_ONCE):
-            # An answer that comes before all is sent is one to whatever was sent.
+            # An early answer may refer to an incomplete request.
             while not (self._may_write or self._received or self._has_ended):
                 await self._wait()
             if self._received or self._has_ended:
@@ -184,7 +184,7 @@ class ContainerConnection(asyncio.Protocol):
             self._write(body[begin : begin + _SENT_AT_ONCE])
 
     async def receive(self) -> bytes:
-        """Return what has come, at least one byte; none at the end.
+        """Return the bytes received so far, at least one; none at the end.
 
         Raises:
             OSError: The connection is lost.
@@ -203,27 +203,27 @@ class ContainerConnection(asyncio.Protocol):
         return data
 
     def rest(self) -> bool:
-        """Let it be idle; False where it cannot be used again."""
+        """Make the connection idle; return False if it cannot be used again."""
         transport = self._transport
         if self._received or self._has_ended or transport is None or transport.is_closing():
             return False
         if transport.get_write_buffer_size():
-            # The answer came before the whole request was sent.
+            # The answer came before the request was sent completely.
             return False
         self._is_idle = True
         self.idle_since = clock.monotonic()
         return True
 
     def is_usable(self) -> bool:
-        """Tell whether it is still open, and no bytes have come that nobody has asked for."""
+        """Return True if the connection is open, and no unexpected bytes have arrived."""
         transport = self._transport
         if self._has_ended or transport is None or transport.is_closing():
             return False
-        # Also those that the event loop has not read yet.
+        # Including bytes that the event loop has not read yet.
         return not self._poll.poll(0)
 
     def abort(self) -> None:
-        """Close it at once; harmless when that was done."""
+        """Close it at once; do nothing if it is closed."""
         if self._transport is not None:
             self._transport.abort()
 
@@ -244,11 +244,11 @@ class ContainerConnection(asyncio.Protocol):
 
 
 class ConnectionPool:
-    """Connections that are open; those that are idle are used again, the last one first.
+    """Open connections; the idle one that was used last is reused first.
 
     Args:
-        resolver: Gives the addresses of a name that may be called.
-        connect_seconds: How long making a connection may take.
+        resolver: Returns the allowed addresses of a name.
+        connect_seconds: The time limit for making a connection.
         tls: The TLS context; None for the system's certificates.
     """
 
@@ -263,7 +263,7 @@ class ConnectionPool:
         self._sweeping: asyncio.TimerHandle | None = None
 
     def take_idle(self, endpoint: Endpoint) -> ContainerConnection | None:
-        """Take a connection that may be used again."""
+        """Take an idle connection that can be used again."""
         idle = self._idle.get(endpoint)
         while idle:
             connection = idle.pop()
@@ -273,7 +273,7 @@ class ConnectionPool:
         return None
 
     def give_back(self, connection: ContainerConnection) -> None:
-        """Keep a connection whose exchange is over for another one, if it can be used again."""
+        """Keep a connection for another exchange, if it can be used again."""
         if not connection.rest():
             connection.abort()
             return
@@ -283,12 +283,12 @@ class ConnectionPool:
             self._sweeping = loop.call_later(_KEEPALIVE_SECONDS, self._sweep)
 
     async def connect(self, endpoint: Endpoint) -> ContainerConnection:
-        """Make a connection.
+        """Open a connection.
 
         Raises:
             ForbiddenAddressError: The address must not be called.
-            ConnectionFailedError: It was not made.
-            ShortageError: There is no room for it.
+            ConnectionFailedError: No connection was made.
+            ShortageError: There are no resources for a connection.
         """
         limit = asyncio.timeout(self._connect_seconds)
         failure: Exception
@@ -330,7 +330,7 @@ class ConnectionPool:
             addresses, happy_eyeballs_delay=_NEXT_ADDRESS_SECONDS, loop=loop
         )
         try:
-            # Not every event loop does that by itself.
+            # Some event loops do not close the socket.
             connected.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
             _, connection = await loop.create_connection(
                 lambda: ContainerConnection(endpoint),
@@ -351,7 +351,7 @@ class ConnectionPool:
         return self._tls
 
     def _sweep(self) -> None:
-        """Close what has been idle for too long; look again as long as anything is idle."""
+        """Close connections that were idle for too long; repeat as long as any is idle."""
         oldest = clock.monotonic() - _KEEPALIVE_SECONDS
         self._sweeping = None
         for endpoint, idle in list(self._idle.items()):

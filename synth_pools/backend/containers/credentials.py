@@ -1,7 +1,7 @@
-"""Keys of containers, read from variables of the backend.
+"""Keys of containers, read from environment variables of the backend.
 
-A pool names the variable. The person who runs the backend says which ones may be named: otherwise
-whoever may define pools could have any variable sent to any container.
+A pool names the variable. Its operator lists the variables that may be named: otherwise a client
+could have any variable sent to any container.
 """
 
 from __future__ import annotations
@@ -22,16 +22,16 @@ MISSING_KEY = "container_key_missing"
 _ALWAYS_ALLOWED = "ENVIRONMENT_API_KEY"
 _ALLOWED_PREFIX = "CONTAINER_API_KEY"
 
-# A shorter text may be found in an answer by chance, and so cannot be masked there.
+# A shorter text may appear in an answer by chance, and so cannot be masked there.
 _SHORTEST_KEY = 8
 _HIDDEN = "***"
 
-# One that holds more values is refused anyway.
+# An answer with more values is refused anyway.
 _MOST_MASKED = 10_000_000
 
 
 def check_container_key(definition: Mapping[str, Any], settings: Settings) -> None:
-    """Raise 403 if a pool names a variable that it may not name, or that holds no key."""
+    """Raise 403 if a pool names a variable that is not allowed, or that holds no key."""
     config = definition.get("config")
     name = config.get("container_key_env") if isinstance(config, Mapping) else None
     if name is None:
@@ -51,10 +51,10 @@ def container_key(name: str, url: str, settings: Settings) -> Secret:
     Args:
         name: The variable.
         url: The container's URL, for the error.
-        settings: The options of the backend, which say what may be named.
+        settings: The options of the backend, with the allowed variables.
 
     Raises:
-        ApiError: 403 if the variable may not be named.
+        ApiError: 403 if the variable is not allowed.
         TargetError: The variable holds no key.
     """
     if not _is_allowed(name, settings):
@@ -70,14 +70,14 @@ def container_key(name: str, url: str, settings: Settings) -> Secret:
 
 
 def mask_key(key: Secret | None, raw: bytes) -> bytes:
-    """Mask the key that was sent in an answer, however JSON spells it there.
+    """Mask the key in an answer, in any JSON spelling.
 
     Args:
         key: The container's key; None if none was sent.
-        raw: The answer. JSON is parsed, masked in its names and strings, and written anew.
+        raw: The answer. JSON is parsed, masked in its names and strings, and serialized again.
 
     Returns:
-        The answer without the key; the same bytes if it was not in there.
+        The answer without the key; the same bytes if it does not hold the key.
     """
     if key is None or not holds_key(key, raw):
         return raw
@@ -85,7 +85,7 @@ def mask_key(key: Secret | None, raw: bytes) -> bytes:
 
 
 def holds_key(key: Secret, raw: bytes) -> bool:
-    """Return True if an answer holds the key, in any spelling that JSON has for it."""
+    """Return True if an answer holds the key, in any JSON spelling."""
     text = key.reveal()
     if b"\\" not in raw and text.encode() not in raw:
         return False
@@ -97,7 +97,7 @@ def mask_text(text: str, raw: bytes) -> bytes:
     """Mask a text in an answer that holds it.
 
     Args:
-        text: The key, in the clear: a process that gets it takes no `Secret`.
+        text: The key as plain text, which can be sent to another process.
         raw: The answer.
     """
     spelling = json_text.spellings(text)
@@ -109,7 +109,7 @@ def mask_text(text: str, raw: bytes) -> bytes:
 
 
 def _contains(raw: bytes, pattern: re.Pattern[bytes], longest: int) -> bool:
-    # In parts: an expression at work holds up every other thread.
+    # In parts, since a regular expression holds up every other thread.
     return any(
         pattern.search(raw, begin, begin + json_text.LARGE + longest)
         for begin in range(0, len(raw), json_text.LARGE)
@@ -117,7 +117,7 @@ def _contains(raw: bytes, pattern: re.Pattern[bytes], longest: int) -> bool:
 
 
 def _mask_texts(document: Any, pattern: re.Pattern[str]) -> Any:
-    # A stack and no recursion: documents may be as deep as Python's limit allows.
+    # A stack instead of recursion: documents may be as deep as Python's limit allows.
     root = [document]
     unmasked: list[Any] = [root]
     while unmasked:

@@ -1,4 +1,4 @@
-"""The built-in echo target: it answers at once with a copy of the request, or as `env` asks for."""
+"""Built-in echo target: it answers at once with a copy of the request, or as `env` asks for."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ _MOST_EVENTS = 1000
 
 
 class EchoTarget:
-    """A `Target` without an address."""
+    """Target without an address."""
 
     async def probe(self, probe: Probe) -> Answer:
         if probe == "health":
@@ -25,7 +25,7 @@ class EchoTarget:
             task = {"task_id": "echo", "task_name": _NAME, "description": _DESCRIPTION}
             return _answer({"task": task, "metadata": {}})
         if probe in ("program", "taskset"):
-            # As a container answers that is made without one.
+            # The answer of a container that is made without one.
             message = f"The {_NAME} has no {probe}."
             raise TargetError("container_http_error", message, {"status": 404}, 404)
         return _answer(
@@ -39,13 +39,13 @@ class EchoTarget:
         )
 
     def keeps_events(self) -> bool | None:
-        return False  # it reports each as it happens
+        return False  # Events are reported as they happen.
 
     def lacks_events(self) -> None:
         pass
 
     async def read_events(self, rollout_id: str, after: int, limit: int) -> EventPage | None:
-        del rollout_id, after, limit  # what it reports is stored already
+        del rollout_id, after, limit  # The reported events are stored already.
         return None
 
     async def execute(self, body: bytes, limit_seconds: float) -> Answer:
@@ -63,12 +63,12 @@ class EchoTarget:
             ) from None
 
     async def look_up(self, rollout_id: str) -> Answer | None:
-        """Find nothing: its rollouts ended with the backend that ran them."""
+        """Return None: its rollouts ended with the backend that ran them."""
         del rollout_id
         return None
 
     async def terminate(self, rollout_id: str) -> None:
-        """Do nothing: whoever stops waiting has ended the rollout already."""
+        """Do nothing: the end of the wait ends the rollout."""
 
 
 async def _run(payload: dict[str, Any], report: Report) -> Answer:
@@ -80,7 +80,7 @@ async def _run(payload: dict[str, Any], report: Report) -> Answer:
     loop = asyncio.get_running_loop()
     begin = loop.time()
     for step in range(1, events + 1):
-        # By the clock and not by equal pauses: storing an event takes time too.
+        # Timed by the clock, not by equal pauses, since storing an event takes time too.
         await asyncio.sleep(max(0.0, begin + delay * step / (events + 1) - loop.time()))
         await report({"step": step, "of": events, "message": "echo"})
     await asyncio.sleep(max(0.0, begin + delay - loop.time()))

@@ -16,25 +16,25 @@ from synth_pools.backend.domain.target import TargetError
 
 _log = logging.getLogger(__name__)
 
-# How many are looked at at the same time, of however many there are.
+# Checks that run at the same time, whatever the number of containers.
 _MOST_CONCURRENT = 32
-# A container that is gone and that nobody asks for is looked for this many times more rarely.
+# An unreachable container that no rollout waits for is checked this many times more rarely.
 _UNUSED_FACTOR = 12
-# From one look to the next whether somebody listens again where nobody does.
+# Seconds between two attempts to connect to an address where nobody listens.
 _FIRST_SEEK_SECONDS = 0.1
 _LONGEST_SEEK_SECONDS = 1.0
-# An answer that is longer says more than whether the container is well.
+# A longer answer is more than a health check needs.
 _LONGEST_ANSWER = 64 * 1024
 
 
 class HealthChecks:
-    """One task for each container; a limited number of them check at the same time.
+    """Checks of containers, one task each, of which a limited number run at the same time.
 
     Args:
-        containers: The client to call them with.
+        containers: The client for calls to containers.
         interval_seconds: The time between two checks of one container.
-        timeout_seconds: The time that one check may take.
-        leads: Whether this backend is the one that checks what several use while that is healthy.
+        timeout_seconds: The time limit of one check.
+        leads: Returns True if this backend checks healthy containers for all.
     """
 
     def __init__(
@@ -58,7 +58,7 @@ class HealthChecks:
 
         Args:
             container: The container.
-            on_recovered: Called when it is well again, and when somebody listens there again.
+            on_recovered: Called when it recovers, and when it listens again.
         """
         self._told[container] = on_recovered
         self._tasks[container] = asyncio.create_task(self._watch(container, on_recovered))
@@ -72,19 +72,19 @@ class HealthChecks:
                 task.cancel()
 
     def found_listening(self, container: Container) -> None:
-        """Note that a connection to a container was made."""
+        """Note a successful connection to a container."""
         if container.find_listening():
             self._told.get(container, _nobody)()
 
     def found_nobody(self, container: Container, reason: str) -> bool:
-        """Note that nobody listens at a container's address, and look out for it.
+        """Note that nobody listens at a container's address, and watch for its return.
 
         Args:
-            container: The container; one that is not watched is looked for by whoever uses it.
-            reason: What the attempt to connect came to.
+            container: The container; the caller must watch for the return of one without checks.
+            reason: The error of the attempt to connect.
 
         Returns:
-            Whether it was there before, so that it is waited for.
+            True if it listened before, so that it is waited for.
         """
         is_awaited = container.find_nobody(reason)
         if is_awaited and container in self._told and container not in self._seeking:
@@ -93,7 +93,7 @@ class HealthChecks:
         return is_awaited
 
     async def _seek(self, container: Container) -> None:
-        """Look again and again, one call at a time, until somebody listens."""
+        """Try to connect repeatedly, one call at a time, until somebody listens."""
         pause = _FIRST_SEEK_SECONDS
         try:
             while container.away_since is not None:
@@ -129,7 +129,7 @@ class HealthChecks:
         return container.is_process or not container.is_well or self._leads()
 
     async def _pause(self, container: Container) -> None:
-        # Not all in step: they would be in each other's way for ever.
+        # Spread over time, so that the checks do not always compete.
         interval = clock.jitter(self._interval)
         container.check_requested.clear()
         await asyncio.sleep(interval)
@@ -154,7 +154,7 @@ class HealthChecks:
         """Check a container once.
 
         Returns:
-            The fault in words; None if it is well, and no words if that cannot be told now.
+            The fault in words; None if it is healthy, and an empty text if that is unknown now.
         """
         try:
             target = self._containers.at(container.url, container.key_env)
@@ -169,7 +169,7 @@ class HealthChecks:
             if error.details.get("cause") == SHORTAGE:
                 return ""
             if container.is_busy and error.code == "container_timeout":
-                # Many cannot do both at once: work, and say that they are there.
+                # Many containers cannot work and answer a check at the same time.
                 return ""
             return error.message
         self.found_listening(container)
@@ -184,4 +184,4 @@ class HealthChecks:
 
 
 def _nobody() -> None:
-    """Tell nobody."""
+    """Do nothing."""

@@ -1,7 +1,7 @@
 """HTTP exchanges with containers: no redirects, cookies, proxies, compression.
 
-By a small client of its own: the backend makes an exchange for each rollout, a general client costs
-it several times as much, and what a container sends unasked must never become somebody's answer.
+The client is our own, since the backend makes an exchange for each rollout, a general client costs
+several times as much, and unexpected bytes from a container must never become an answer.
 """
 
 from __future__ import annotations
@@ -29,18 +29,18 @@ from synth_pools.backend.settings import Settings
 
 __all__ = ["BrokenAnswerError", "ConnectionFailedError", "ContainerHttp", "ShortageError"]
 
-# The size limit counts bytes as they come: compressed ones would undercut it.
+# The size limit counts bytes on the wire, which compression would undercut.
 _HEADERS = (
     "User-Agent: synth-pools-backend\r\nAccept: application/json\r\nAccept-Encoding: identity\r\n"
 )
 
 
 class ContainerHttp:
-    """Connections to all containers, each kept for a moment for another call.
+    """Connections to all containers, each kept open for a while.
 
     Args:
         settings: The limits of exchanges, and the policy of addresses.
-        room: Room for large answers.
+        room: Memory for large answers.
         tls: The TLS context; None for the system's certificates.
     """
 
@@ -50,8 +50,8 @@ class ContainerHttp:
         self._resolver = CheckedResolver(settings)
         self._pool = ConnectionPool(self._resolver, settings.connect_timeout_seconds, tls)
         self._reader = AnswerReader(room, settings.max_container_bytes)
-        # Places for connections. Those that last as long as a rollout cannot use them all: a check
-        # of a container's health would wait for them.
+        # Places for connections. Calls that last as long as a rollout cannot use all of them, or
+        # health checks would have to wait.
         places = container_connections(most_files())
         self._short_places = asyncio.Semaphore(max(1, places // 4))
         self._long_places = asyncio.Semaphore(max(1, places - places // 4))
@@ -61,17 +61,17 @@ class ContainerHttp:
         await self._resolver.close()
 
     def place(self, *, is_long: bool) -> asyncio.Semaphore:
-        """Return what holds a place for a connection while a block runs.
+        """Return a context that holds a place for a connection.
 
         Args:
-            is_long: Whether the exchange may last as long as a rollout.
+            is_long: True for an exchange that may last as long as a rollout.
         """
         return self._long_places if is_long else self._short_places
 
     async def exchange(
         self, method: str, url: str, body: bytes | None, headers: Mapping[str, str]
     ) -> tuple[int, bytes, Reservation | None]:
-        """Send one request and read the whole answer; the caller limits the time.
+        """Send one request and read the complete answer; the caller limits the time.
 
         Args:
             method: The method.
@@ -80,12 +80,12 @@ class ContainerHttp:
             headers: Further headers.
 
         Returns:
-            The status, the body, and its room; None where it is small.
+            The status, the body, and its memory; None for a small one.
 
         Raises:
             ForbiddenAddressError: The address must not be called; nothing was sent.
             ConnectionFailedError: There was no connection; nothing was sent.
-            ShortageError: There is no room for a connection; nothing was sent.
+            ShortageError: There are no resources for a connection; nothing was sent.
             BrokenAnswerError: The answer is incomplete or too large.
         """
         destination = destination_of(url)
@@ -104,8 +104,7 @@ class ContainerHttp:
             except NoAnswerError:
                 if not may_repeat:
                     raise
-                # It was closed before the request came there, most probably; and who asks for
-                # something may ask twice.
+                # Most likely it was closed before the request arrived; and a GET may be sent twice.
                 may_repeat = False
             except OSError as error:
                 raise BrokenAnswerError(str(error) or type(error).__name__) from None

@@ -17,19 +17,19 @@ _log = logging.getLogger(__name__)
 _turns = itertools.count(1)
 
 HealthState = Literal["healthy", "unhealthy", "starting", "stopped"]
-# Its URL, and the variable that holds the key for it.
+# URL, and the environment variable with the key for it.
 Address = tuple[str, str | None]
 
-# In a row: one answer that was late or lost says little about a container.
+# In a row: one late or lost answer says little about a container.
 OUT_AFTER = 3
 BACK_AFTER = 2
 
 
 class Health:
-    """The trust in a container: lost after some failures in a row, back after some successes.
+    """Trust in a container: lost after some failures in a row, restored after some successes.
 
-    `starting` and `stopped` are set by the code that starts and stops a process: no check changes
-    them, and none is due while they last.
+    `starting` and `stopped` are set by the code that starts and stops a process. No check changes
+    them, and none is due in these states.
     """
 
     __slots__ = ("failures", "last_error", "state", "successes")
@@ -38,7 +38,7 @@ class Health:
         self.state: HealthState = state
         self.failures = 0
         self.successes = 0
-        # Kept when it gets better: what was wrong is worth knowing then too.
+        # Kept after a recovery, to show the last fault.
         self.last_error: str | None = None
 
     @property
@@ -46,14 +46,14 @@ class Health:
         return self.state in ("healthy", "unhealthy")
 
     def set(self, state: HealthState) -> bool:
-        """Set the state from outside; True if that changes it."""
+        """Set the state from outside; return True if that changes it."""
         changed = state != self.state
         self.state = state
         self.failures = self.successes = 0
         return changed
 
     def succeed(self) -> bool:
-        """Count a good check; True if the container is back."""
+        """Count a good check; return True if the container has recovered."""
         self.failures = 0
         if self.state != "unhealthy":
             return False
@@ -61,7 +61,7 @@ class Health:
         return self.successes >= BACK_AFTER and self.set("healthy")
 
     def fail(self, reason: str) -> bool:
-        """Count a failed check; True if the container is out now."""
+        """Count a failed check; return True if the container is ejected now."""
         self.last_error = reason
         self.successes = 0
         self.failures += 1
@@ -72,7 +72,7 @@ class Health:
 
 
 class Container:
-    """The container at one address; pools that name the same one share what is known of it."""
+    """Container at one address, shared by the pools that name it."""
 
     __slots__ = (
         "away_since",
@@ -89,49 +89,50 @@ class Container:
 
     def __init__(self, url: str, key_env: str | None, *, is_process: bool = False) -> None:
         self.url = url
-        # The variable that holds the key for it, never the key itself.
+        # The environment variable with the key, never the key itself.
         self.key_env = key_env
-        # Whether this backend starts it; others may use those at other addresses, too.
+        # True if this backend starts it; other pools may name its address too.
         self.is_process = is_process
         self.health = Health("starting" if is_process else "healthy")
-        # Calls of ours that it works on: rollouts of all pools, and those sent to it directly.
+        # Calls of this backend that it works on: rollouts of all pools, and direct calls.
         self.load = 0
-        # How many pools have it, or still run something there.
+        # Number of pools that have it, or still run rollouts there.
         self.members = 0
         self.last_requested_at = clock.monotonic()
-        # Whether it has been connected to since the backend started. One that never was is more
-        # likely misspelt than away: nobody is made to wait for that.
+        # True if it has been connected to since the start of the backend. An address that never was
+        # is more likely misspelt than unreachable, so no rollout waits for it.
         self.was_reached = False
-        # Since when nobody listens there; None while somebody does, or nobody ever did.
+        # Start of the time in which nobody listens there; None while it listens, or if it never
+        # did.
         self.away_since: float | None = None
-        # Set to have it checked soon.
+        # Set to request a check soon.
         self.check_requested = asyncio.Event()
 
     @property
     def is_busy(self) -> bool:
-        """Tell whether it works on a call of ours, and so may be silent."""
+        """Return True if it works on a call of this backend, and so may be silent."""
         return self.load > 0
 
     @property
     def is_well(self) -> bool:
-        """Tell whether it was reached, and nothing has failed since."""
+        """Return True if it was reached, and no call has failed since."""
         return self.was_reached and self.health.state == "healthy" and not self.health.failures
 
     def succeed(self) -> bool:
-        """Count a good check; True if the container is back."""
+        """Count a good check; return True if the container has recovered."""
         if not self.health.succeed():
             return False
         _log.info("the container at %s is back", self.without_query(self.url))
         return True
 
     def fail(self, reason: str) -> None:
-        """Count a failed check, or a rollout that found nobody there."""
+        """Count a failed check, or a rollout that could not connect."""
         if self.health.is_checked and self.health.fail(reason):
             where, why = self.without_query(self.url), self.without_query(reason)
             _log.warning("the container at %s gets nothing new: %s", where, why)
 
     def eject(self, reason: str) -> None:
-        """Give it nothing new, as the backend that checks it has found out."""
+        """Eject it, as another backend has done."""
         if self.health.state == "healthy":
             self.health.last_error = reason
             self.health.set("unhealthy")
@@ -141,11 +142,11 @@ class Container:
             )
 
     def take_back(self) -> bool:
-        """Trust it again, as the backend that checks it does; True if it is back."""
+        """Restore it, as another backend has done; return True if it was ejected."""
         return self.health.state == "unhealthy" and self.health.set("healthy")
 
     def find_listening(self) -> bool:
-        """Note that a connection was made; True if it was away before."""
+        """Note a successful connection; return True if it was unreachable before."""
         self.was_reached = True
         if self.away_since is None:
             return False
@@ -154,7 +155,7 @@ class Container:
         return True
 
     def find_nobody(self, reason: str) -> bool:
-        """Note that nobody listens; True if it was there before, so that it is waited for."""
+        """Note that nobody listens; return True if it listened before, and is waited for."""
         if self.was_reached and self.away_since is None:
             self.away_since = clock.monotonic()
             where, why = self.without_query(self.url), self.without_query(reason)
@@ -162,12 +163,12 @@ class Container:
         return self.was_reached
 
     def without_query(self, text: str) -> str:
-        """Remove the URL's query, which may hold a secret, from words for the log."""
+        """Remove the URL's query, which may hold a secret, from a text for the log."""
         query = urlsplit(self.url).query
         return text.replace(f"?{query}", "") if query else text
 
     def request_check(self) -> None:
-        """Have it checked soon if it is out, because somebody would use it."""
+        """Have it checked soon if it is ejected, because a rollout would use it."""
         if self.health.state == "unhealthy":
             self.last_requested_at = clock.monotonic()
             self.check_requested.set()
@@ -175,11 +176,11 @@ class Container:
 
 @dataclass(slots=True, eq=False)
 class Member:
-    """A container as a member of one pool.
+    """Container as a member of one pool.
 
-    `running` counts this pool's rollouts on it, `direct` the calls that were made past the pool.
-    `retired`: it left the pool and gets nothing new, its rollouts go on. `pid`,
-    `restarts` and `origin` are set by the code that starts processes.
+    `running` counts this pool's rollouts on it, `direct` the direct calls. A `retired` member has
+    left the pool, gets nothing new, and finishes its rollouts. `pid`, `restarts` and `origin` are
+    set by the code that starts processes.
     """
 
     pool_id: str
@@ -190,7 +191,7 @@ class Member:
     pid: int | None = None
     restarts: int = 0
     origin: ContainerOrigin | None = None
-    # Which turn it was when it was last given something; 0 is never.
+    # Number of the last lease; 0 if there was none.
     last_turn: int = 0
     idle: asyncio.Event | None = None
 
@@ -212,17 +213,17 @@ class Member:
 
     @property
     def takes_rollouts(self) -> bool:
-        """Tell whether it may get rollouts.
+        """Return True if it may get rollouts.
 
-        An address that fails its checks is still tried if there is no better one. A process is
-        not: it is started again, and its rollouts wait for that.
+        An address that fails its checks is still used if there is no better one. A process is not:
+        it is restarted, and its rollouts wait for that.
         """
         state = self.container.health.state
         return state == "healthy" or (state == "unhealthy" and not self.is_process)
 
     @property
     def is_open(self) -> bool:
-        """Tell whether it may get a rollout now, and not only once somebody listens there again."""
+        """Return True if it may get a rollout now, and not only once it listens again."""
         return self.takes_rollouts and self.container.away_since is None
 
     @property
@@ -250,19 +251,19 @@ class Member:
 def choose(
     members: Iterable[Member], tried: Collection[str] = (), *, is_retry: bool = False
 ) -> Member | None:
-    """Choose the healthy member that runs least; of equals the one least recently used.
+    """Choose the healthy member with the fewest rollouts; of equals the least recently used one.
 
-    An address that is not healthy is chosen only if none is healthy, one that was tried only if no
-    other is as healthy. A retry also avoids those whose last check failed: it is worth more than an
-    even load.
+    An unhealthy address is chosen only if none is healthy, a tried one only if no other is as
+    healthy. A retry also avoids members whose last check failed, which matters more than an even
+    load.
 
     Args:
         members: The pool's members.
         tried: The addresses of earlier attempts.
-        is_retry: Whether an earlier attempt failed.
+        is_retry: True if an earlier attempt failed.
 
     Returns:
-        The member; None if none of them may get anything.
+        The member; None if no member may get a rollout.
     """
     return min(
         (member for member in members if member.is_open),

@@ -1,7 +1,7 @@
-"""Answers of containers, read by container.openapi.yaml.
+"""Validation of containers' answers against container.openapi.yaml.
 
-Only what the document speaks of is looked at, and no deeper than it goes: an answer may be as large
-and as nested as it likes, and most of it is somebody else's.
+Only the part that the document describes is looked at: an answer may be large and deeply nested,
+and most of it has no schema here.
 """
 
 from __future__ import annotations
@@ -19,7 +19,7 @@ _LEVELS = 2
 
 
 def is_answer(operation: OperationName, document: Any, status: int = 200) -> bool:
-    """Return True if a container's answer is one that the document knows.
+    """Return True if a container's answer satisfies the document.
 
     Args:
         operation: The operation of container.openapi.yaml.
@@ -37,7 +37,7 @@ def _contract() -> Contract:
 
 
 def _outline(value: Any, levels: int) -> Any:
-    """Copy a value without what is further down than so many levels."""
+    """Copy a value down to a depth."""
     if isinstance(value, dict):
         if not levels:
             return {}

@@ -1,6 +1,7 @@
-"""Resolution of containers' names: the address that was checked is the one that is connected to.
+"""Resolution of containers' names, so that connections go to the very addresses that were checked.
 
-Below HTTP and TLS, so that the Host header and the name in the certificate stay those of the URL.
+Done below HTTP and TLS, so that the Host header and the name in the certificate stay those of the
+URL.
 """
 
 from __future__ import annotations
@@ -23,17 +24,17 @@ from synth_pools.backend.containers.url_policy import (
 from synth_pools.backend.resources.open_files import SHORTAGES
 from synth_pools.backend.settings import Settings
 
-# Names are looked up in threads of their own: a resolver that hangs must hold up nothing else.
+# Names are looked up in separate threads, since a resolver that hangs must not block others.
 _RESOLVERS = 4
 _LOOPBACK = (ipaddress.ip_address("127.0.0.1"), ipaddress.ip_address("::1"))
 
 
 class ForbiddenAddressError(Exception):
-    """A name stands for an address that must not be called."""
+    """The name resolves to an address that must not be called."""
 
 
 class CheckedResolver:
-    """A resolver that gives only addresses that may be called."""
+    """Resolver that returns only allowed addresses."""
 
     def __init__(self, settings: Settings) -> None:
         self._settings = settings
@@ -43,18 +44,18 @@ class CheckedResolver:
         self._threads.shutdown(wait=False, cancel_futures=True)
 
     async def resolve(self, host: str, port: int) -> list[AddrInfoType]:
-        """Resolve a name, or a number in any spelling.
+        """Resolve a name, or an IP address in any spelling.
 
         Args:
             host: The name.
-            port: The port that is to be connected to.
+            port: The port to connect to.
 
         Returns:
-            The addresses to be tried, in order.
+            The addresses to try, in order.
 
         Raises:
             OSError: The name cannot be looked up.
-            ForbiddenAddressError: It has addresses, and none of them may be called.
+            ForbiddenAddressError: The name resolves to forbidden addresses only.
         """
         host = host.removesuffix(".")
         addresses = self._allowed(host, port, await self._addresses(host, port))
@@ -76,7 +77,7 @@ class CheckedResolver:
         for address in addresses:
             fault = refusal(address, port, self._settings.own_port)
             if address.is_loopback and not (self._settings.local_containers or is_plain):
-                # Whoever was allowed to name a host was not allowed to name this one.
+                # Permission for a host name does not include this address.
                 fault = "an address of this machine"
             if fault is None:
                 allowed.append(address)

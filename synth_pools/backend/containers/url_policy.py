@@ -1,11 +1,11 @@
-"""Policy of containers' addresses: this machine's, and hosts that were allowed.
+"""Policy of containers' addresses: this machine's, and allowed hosts.
 
-If the backend can be reached from other machines, this one must be allowed too: a service that
-listens here only for itself is not for everybody who has a key.
+If other machines can reach the backend, this machine must be allowed explicitly too: a service that
+listens only here is not meant for everybody with a key.
 
-Whoever may call the API could otherwise make the backend call anything that it can reach. A URL is
-checked when it comes, and every address again when it is called (see `resolver`): a name may mean
-another address by then.
+Without a policy, a client of the API could make the backend call anything in its network. A URL is
+checked when a pool names it, and every address again when it is called (see `resolver`), since a
+name may resolve differently by then.
 """
 
 from __future__ import annotations
@@ -20,7 +20,7 @@ from synth_pools.backend.settings import Settings
 
 IpAddress = ipaddress.IPv4Address | ipaddress.IPv6Address
 
-# Where clouds answer questions about a machine, its keys included; the rest is link-local.
+# Where clouds serve metadata of a machine, with its keys; the rest is link-local.
 _METADATA = frozenset(
     ipaddress.ip_address(text) for text in ("fd00:ec2::254", "100.100.100.200", "168.63.129.16")
 )
@@ -29,8 +29,8 @@ _METADATA = frozenset(
 def check_container_url(url: str, settings: Settings, name: str = "container_url") -> None:
     """Refuse a URL that must not be called.
 
-    The schema of the API ensures that it begins like a URL and is visible ASCII; one that cannot be
-    parsed all the same is refused like any other that is not allowed.
+    The schema of the API ensures its beginning and visible ASCII; a URL that cannot be parsed is
+    refused like one that is not allowed.
 
     Args:
         url: The URL.
@@ -78,7 +78,7 @@ def _not_callable(name: str, why: str) -> ApiError:
 
 
 def refusal(address: IpAddress, port: int, own_port: int | None) -> str | None:
-    """Say why an address is refused, whoever allowed its name; None if it is not."""
+    """Return why an address is refused even for an allowed name; None for any other address."""
     if address.is_link_local or address in _METADATA:
         return "a link-local address, where machines keep what is secret"
     if address.is_unspecified or address.is_multicast or address == _BROADCAST:
@@ -89,7 +89,7 @@ def refusal(address: IpAddress, port: int, own_port: int | None) -> str | None:
 
 
 def is_local_name(host: str) -> bool:
-    """Tell whether a name is this machine's everywhere (RFC 6761), whatever a resolver says."""
+    """Return True if a name always means this machine (RFC 6761)."""
     return host == "localhost" or host.endswith(".localhost")
 
 
@@ -97,7 +97,7 @@ def is_local_name(host: str) -> bool:
 def literal_address(host: str) -> IpAddress | None:
     """Parse an address; None for a name.
 
-    Strict on purpose: `127.1` and `0x7f000001` are loopback to some resolvers, not to all.
+    Strict, since `127.1` and `0x7f000001` are loopback to some resolvers, not to all.
     """
     if "%" in host:
         return None
@@ -109,7 +109,7 @@ def literal_address(host: str) -> IpAddress | None:
 
 
 def plain(address: IpAddress) -> IpAddress:
-    """Turn an IPv4 address that is written as an IPv6 one into IPv4."""
+    """Convert an IPv4 address in IPv6 notation into IPv4."""
     mapped = getattr(address, "ipv4_mapped", None)
     return address if mapped is None else mapped
 
