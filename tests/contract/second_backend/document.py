@@ -36,6 +36,7 @@ class Operation:
     parameters: tuple[Parameter, ...]
     body: str | None
     body_required: bool
+    feature: str | None
 
     @property
     def media_types(self) -> tuple[str, ...]:
@@ -63,6 +64,7 @@ def operations() -> tuple[Operation, ...]:
                     tuple(Parameter(one["name"], one["in"], one["schema"]) for one in parameters),
                     content["schema"]["$ref"].rpartition("/")[2] if content else None,
                     bool(body.get("required")),
+                    said.get("x-feature"),
                 )
             )
     return tuple(sorted(found, key=lambda one: (one.path.count("{"), one.path)))
