@@ -1,4 +1,4 @@
-"""The gate of changes: what the version has to say, and the page that tells them."""
+"""Gate for API changes: the version that a change needs, and the page of changes."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from synth_pools.spec.changes.source import OpenApiFile, read_openapi_file
 
 REPO = Path(__file__).parents[2]
 SPEC = read_openapi_file(REPO / "openapi.yaml")
-# Two of its paths: to compare all of them takes a hundred times as long, and shows no more.
+# Two of its paths: a comparison of all takes a hundred times as long, and shows no more.
 FEW = {path: SPEC.content["paths"][path] for path in ("/v1/pools", "/v1/pools/{pool_id}")}
 
 

@@ -1,4 +1,4 @@
-"""The table of commands: names by rule, extensions, and operations that are one command."""
+"""Table of commands: names by rule, extensions, and operations that share a command."""
 
 from __future__ import annotations
 
@@ -187,7 +187,7 @@ def test_an_operation_that_is_added_to_the_document_has_a_command(tmp_path: Path
 
 
 def add_to_document(root: Path) -> None:
-    """Add an operation to the document, as its author would."""
+    """Add an operation to the document and its verb to the command line."""
     with (root / "api/paths/pools.yaml").open("a", encoding="utf-8") as part:
         part.write(textwrap.dedent(ADDED))
 

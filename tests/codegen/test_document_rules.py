@@ -1,4 +1,4 @@
-"""Rules of openapi.yaml that no linter has, each broken one a line."""
+"""Rules of openapi.yaml that no linter has, with a line for each problem."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ def test_the_document_keeps_the_rules() -> None:
     assert read_spec_file(REPO / "openapi.yaml").content["openapi"].startswith("3.1")
 
 
-# What is done to the document, where it is, and what has to be said.
+# Text to replace, its replacement, and the expected message.
 WORSE = {
     "a type removed": (
         "        pool_url:\n          type: string\n",
@@ -65,7 +65,7 @@ def test_a_worse_document_is_one_line_that_says_what_to_write(tmp_path: Path, ca
     (line,) = str(caught.value).splitlines()
     match = re.match(re.escape(f"{path}:") + r"(\d+): ", line)
     assert match is not None
-    # At most as far away as the parts of one object are.
+    # Within the lines of the same object.
     assert abs(int(match[1]) - line_of(TEXT, before)) <= 9
     assert re.search(message, line), line
 

@@ -1,4 +1,4 @@
-"""Promises of the generated package beyond those of its generator."""
+"""Promises of the generated package that its generator does not make."""
 
 from __future__ import annotations
 
@@ -40,12 +40,12 @@ CLOSED = sorted(name for name in ENUMS if not SCHEMAS[name].get("x-open-enum"))
 
 
 def named(node: dict[str, Any]) -> str:
-    """Return the name of the schema that a node refers to; empty where it refers to none."""
+    """Return the name of the schema that a node refers to, or an empty string."""
     return str(node.get("$ref", "")).rpartition("/")[2]
 
 
 def enumerated(closed: bool) -> list[tuple[str, str]]:
-    """List schema and property of each that holds an enumeration, closed there or not."""
+    """List schema and property of each enumeration, closed or open."""
     return sorted(
         (name, key)
         for name, schema in SCHEMAS.items()
@@ -62,7 +62,7 @@ def enumerated(closed: bool) -> list[tuple[str, str]]:
 
 
 def without_times(value: Any) -> Any:
-    """The models parse times and write them in another spelling; that is no loss."""
+    """Remove times, which the models write in another spelling."""
     if isinstance(value, dict):
         return {
             key: without_times(item)
@@ -145,7 +145,7 @@ def test_unset_stays_itself(again: Callable[[Any], Any]) -> None:
 
 
 def older(name: str, **changed: Any) -> Any:
-    """Read an example as an older server answers it; `...` stands for what it leaves out."""
+    """Read an example as an answer of an older server; `...` marks a missing property."""
     merged = {**EXAMPLES[name][0], **changed}
     return model(name).from_dict({key: v for key, v in merged.items() if v is not ...})
 
@@ -227,7 +227,7 @@ def test_the_models_are_loaded_by_name_and_only_then() -> None:
 
 
 def modules_after(code: str) -> set[str]:
-    """Return the modules that `code` imports in an interpreter of its own."""
+    """Return the modules that `code` imports in a new interpreter."""
     completed = subprocess.run(
         [sys.executable, "-c", f"{code}\nimport sys\nprint(*sys.modules)"],
         capture_output=True,

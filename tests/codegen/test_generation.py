@@ -1,4 +1,4 @@
-"""`make generate`: the same bytes everywhere, all or nothing, and failures that say where."""
+"""`make generate`: the same bytes everywhere, all or nothing, and failures with their place."""
 
 from __future__ import annotations
 
@@ -64,7 +64,7 @@ async def nap(seconds: float) -> None:
 
 
 def run(root: Path, *options: str) -> subprocess.CompletedProcess[str]:
-    """Generate in this process: most of the time goes into loading the generator."""
+    """Generate in this process, since loading the generator takes most of the time."""
     out, err = io.StringIO(), io.StringIO()
     with contextlib.redirect_stdout(out), contextlib.redirect_stderr(err):
         status = generate.main(["--root", str(root), *options])
@@ -72,7 +72,7 @@ def run(root: Path, *options: str) -> subprocess.CompletedProcess[str]:
 
 
 def run_alone(root: Path, *options: str, cwd: Path, **environment: str) -> str:
-    """Generate in a process of its own, which succeeds; return what it says."""
+    """Generate in a new process, which has to succeed; return its output."""
     completed = subprocess.run(
         [sys.executable, str(REPO / "codegen/generate.py"), "--root", str(root), *options],
         cwd=cwd,
@@ -88,7 +88,7 @@ def run_alone(root: Path, *options: str, cwd: Path, **environment: str) -> str:
 
 
 def make_root(folder: Path, spec: str) -> Path:
-    """A repository with as much in it as the generation reads."""
+    """Create a repository with the files that the generation reads."""
     for name in ("generator_config.yml", "pyproject.toml"):
         shutil.copy(REPO / name, folder / name)
     shutil.copytree(REPO / "codegen/templates", folder / "codegen/templates")

@@ -1,4 +1,4 @@
-"""Edits by hand in what `make generate` derives: none of them is lost without a word."""
+"""Edits by hand in derived files: `make generate` never replaces them silently."""
 
 from __future__ import annotations
 
@@ -30,7 +30,7 @@ def root(generated_once: Path, tmp_path: Path) -> Path:
 
 
 def append(root: Path, name: str, text: str = "# Mine.\n") -> int:
-    """Append a line to a file; return the number of the line."""
+    """Append a line to a file; return its number."""
     path = root / name
     content = path.read_text(encoding="utf-8") if path.exists() else ""
     path.write_text(content + text, encoding="utf-8")
@@ -38,7 +38,7 @@ def append(root: Path, name: str, text: str = "# Mine.\n") -> int:
 
 
 def refused(root: Path) -> list[str]:
-    """Generate in vain; return the lines that are said, with the paths below the root."""
+    """Check that the generation fails; return the lines of the error, with relative paths."""
     before = tree.files(root)
     completed = run(root)
     assert (completed.returncode, completed.stdout) == (1, "")
@@ -105,7 +105,7 @@ def test_what_earlier_runs_wrote_is_no_edit(root: Path) -> None:
     first = (root / SYNC).read_bytes()
     append(root, "synth_pools/_client/_async/nap.py", "\nLONG = 5\n")
     assert run(root).returncode == 0
-    # As after a change of branches: another source, and of an older run what comes from it.
+    # As after a change of branches: a new source, and the output of an older run.
     append(root, "synth_pools/_client/_async/nap.py", "\nLONGER = 6\n")
     (root / SYNC).write_bytes(first)
     assert run(root).returncode == 0

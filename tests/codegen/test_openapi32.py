@@ -1,4 +1,4 @@
-"""The document as OpenAPI 3.2, derived from openapi.yaml."""
+"""OpenAPI 3.2 document, derived from openapi.yaml."""
 
 from __future__ import annotations
 

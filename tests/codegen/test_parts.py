@@ -1,4 +1,4 @@
-"""Parts of openapi.yaml: joined line by line, in one order, and none left out in silence."""
+"""Parts of openapi.yaml: joined line by line in a fixed order; none is silently left out."""
 
 from __future__ import annotations
 
@@ -18,14 +18,14 @@ REPO = Path(__file__).parents[2]
 
 @pytest.fixture
 def root(tmp_path: Path) -> Path:
-    """A repository with the parts of ours."""
+    """Repository with our parts."""
     ignored = shutil.ignore_patterns("released")
     shutil.copytree(REPO / "api", tmp_path / "api", ignore=ignored)
     return tmp_path
 
 
 def edit(part: Path, before: str, after: str) -> int:
-    """Change a part once, and return the line at which that begins."""
+    """Replace a text of a part once; return its line."""
     text = part.read_text(encoding="utf-8")
     assert before in text
     part.write_text(text.replace(before, after, 1), encoding="utf-8")
@@ -66,7 +66,7 @@ def test_every_line_leads_to_the_part_that_it_comes_from(root: Path) -> None:
             copied += line.strip() == source_line.strip()
             assert joined.locate(number) == f"{part}:{origin}"
     headings = len({part.relative_to(root / "api").parts[0] for part, _ in joined.origins})
-    # `components` and the names of the groups stand in no part.
+    # No part has `components` and the names of the groups.
     assert copied == len(lines) - 1 - (headings - 1)
 
 

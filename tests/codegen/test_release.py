@@ -1,4 +1,4 @@
-"""`make release`: from a clean clone to a tag, a dated changelog, a kept contract and a wheel."""
+"""`make release`: from a clean clone to a tag, a dated changelog, a stored contract and a wheel."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ import pytest
 from codegen import CodegenError, api_changes, openapi32, release
 from synth_pools.spec.changes.source import read_openapi_file
 
-# Each of them builds, or runs the checks of a release.
+# Each test builds a wheel, or runs the checks of a release.
 pytestmark = pytest.mark.system
 
 REPO = Path(__file__).parents[2]
@@ -25,7 +25,7 @@ NEEDED = (
     "README.md",
     "pyproject.toml",
     ".gitignore",
-    # What the wheel has from elsewhere.
+    # Files of the wheel from other folders.
     *PROJECT["tool"]["hatch"]["build"]["targets"]["wheel"]["force-include"],
 )
 
@@ -45,11 +45,11 @@ def git(root: Path, *arguments: str) -> str:
 
 @pytest.fixture
 def root(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
-    """A repository with as much in it as a release reads, everything committed."""
+    """Repository with the files that a release reads, all committed."""
     for name in NEEDED:
         (tmp_path / name).parent.mkdir(exist_ok=True)
         shutil.copy(REPO / name, tmp_path / name)
-    # Of what is new, also where a release has just dated all of it.
+    # Add an entry, as a release may just have dated all of them.
     changelog = (tmp_path / "CHANGELOG.md").read_text()
     new = "## [Unreleased]\n\n### Added\n\n- Something.\n"
     (tmp_path / "CHANGELOG.md").write_text(changelog.replace("## [Unreleased]\n", new, 1))
@@ -67,7 +67,7 @@ def root(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
 
 
 def test_a_release_is_dated_tagged_and_built_and_keeps_the_contract(root: Path) -> None:
-    # Long ago, whatever was released meanwhile.
+    # Later than every version of this repository.
     assert release.release(root, "9.1.0", DAY) == "dist/synth_pools-9.1.0-py3-none-any.whl"
     assert git(root, "status", "--porcelain") == ""
     assert git(root, "tag", "--points-at", "HEAD").split() == ["v9.1.0"]
@@ -79,7 +79,7 @@ def test_a_release_is_dated_tagged_and_built_and_keeps_the_contract(root: Path) 
     released = root / f"api/released/{version}.yaml"
     assert released.read_bytes() == (root / "openapi.yaml").read_bytes()
     assert (root / "dist" / openapi32.NAME).is_file()
-    # From here on the gate compares with it.
+    # The gate compares with the released document now.
     (last,) = api_changes.released_files(root)
     page = api_changes.render_page(root, read_openapi_file(root / "openapi.yaml"))
     assert f"\n## {version}\n\nThe first version.\n" in page

@@ -1,4 +1,4 @@
-"""The documentation site: how its source is put together, and how it is checked."""
+"""Documentation site: assembly of its source, and the check of the result."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ GOOD = '<h1 id="top">One</h1> <a href="two/#here">two</a> <img src="one.png" alt
 
 
 def repository(folder: Path, page: str, *, nav: str = NAV) -> Path:
-    """Make a repository with one page of documentation."""
+    """Create a repository with a single page of documentation."""
     (folder / "docs").mkdir()
     (folder / "docs/index.md").write_text(page)
     (folder / "code.py").write_text("print(1)\n")
@@ -30,7 +30,7 @@ def repository(folder: Path, page: str, *, nav: str = NAV) -> Path:
 
 
 def built(folder: Path, page: str, *, sheet: str = "") -> Path:
-    """Make a site of two pages."""
+    """Create a site of two pages."""
     (folder / "two").mkdir()
     (folder / "index.html").write_text(page)
     (folder / "two/index.html").write_text('<p id="here"></p><a href="../">back</a>')
@@ -49,7 +49,7 @@ def test_the_source_is_put_together(tmp_path: Path) -> None:
     assert (out / "changelog.md").read_text() == "[Start](index.md#one)\n"
     assert (out / "made/new.md").read_text() == "# New\n"
     assert (out / "openapi.yaml").is_file()
-    # Made anew: what was there before is gone.
+    # The folder is new: old files are removed.
     (out / "old.md").write_text("# Old\n")
     stage_site(root, out, {"made/new.md": "# New\n"})
     assert not (out / "old.md").exists()

@@ -1,4 +1,4 @@
-"""Derived pages of the documentation site: all forms of an operation send one request."""
+"""Derived pages of the documentation site: all forms of an operation send the same request."""
 
 from __future__ import annotations
 
@@ -31,7 +31,7 @@ def reply(request: Recorded) -> Reply:
         event = b'id: 1\ndata: {"event": "rollout.completed", "id": "1", "sequence": 1}\n\n'
         resumed = request.query or "last-event-id" in request.headers
         return Reply.events() if resumed else Reply.events(event)
-    # Archived: so the stream of a pool's events ends, too.
+    # The stream of an archived pool's events ends.
     return Reply.json({"id": "one", "items": [], "status": "archived"})
 
 
@@ -54,9 +54,9 @@ def surroundings(
 
 
 def sent_by(server: RecordingServer) -> tuple[str, str, Any]:
-    """The one request that came since, without what each client asks for in its own way."""
+    """Return the only new request, without the headers that differ between clients."""
     request, *more = server.requests
-    # Whether there is more to come, which is asked at the end of a stream.
+    # Clients ask for the rollout at the end of a stream.
     assert [
         extra for extra in more if request.path not in (extra.path, f"{extra.path}/events")
     ] == []
@@ -122,7 +122,7 @@ def test_a_shell_sends_the_key_and_a_body_that_people_can_read() -> None:
     for text in texts:
         body = json.loads(text)
         assert text in (json.dumps(body), json.dumps(body, indent=2))
-        # The command line has no short way to say what is empty.
+        # The command line has no short form for empty lists and objects.
         assert not {"{}", "[]"} & {json.dumps(inner) for inner in values_in(body)}
     assert any("\n" in text for text in texts)
 

@@ -1,4 +1,4 @@
-"""Edits of the joined openapi.yaml: each is taken back into its part, or stops the run."""
+"""Edits of the joined openapi.yaml: each moves to its part, or stops the run."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ REPO = Path(__file__).parents[2]
 
 @pytest.fixture
 def root(tmp_path: Path) -> Path:
-    """A repository with the parts of ours, joined."""
+    """Repository with our parts, joined."""
     shutil.copytree(REPO / "api", tmp_path / "api", ignore=shutil.ignore_patterns("released"))
     write(tmp_path, join_parts(tmp_path).text)
     return tmp_path
@@ -27,7 +27,7 @@ def write(root: Path, text: str) -> None:
 
 
 def edit(path: Path, before: str, after: str) -> int:
-    """Replace the only place of a text, and return its line."""
+    """Replace a text that occurs once; return its line."""
     text = path.read_text(encoding="utf-8")
     assert text.count(before) == 1, text.count(before)
     path.write_text(text.replace(before, after), encoding="utf-8")
@@ -42,7 +42,7 @@ def refused(root: Path) -> str:
     return str(caught.value).replace(f"{root}/", "")
 
 
-# A text that stands once in the whole, the text in its place, and the part that takes the edit.
+# A text that occurs once in the document, its replacement, and the part that takes the edit.
 EDITS = {
     "a sentence of a tag": (
         "    description: The service as a whole.\n",
@@ -69,7 +69,7 @@ EDITS = {
         "    TaskStatus:\n",
         "schemas/tasks.yaml",
     ),
-    # After the last line of one part, and before the first one of the next.
+    # Between the last line of a part and the first line of the next part.
     "a schema between two parts": (
         "    TaskStatus:\n",
         "    Colour:\n      type: string\n    TaskStatus:\n",

@@ -113,7 +113,7 @@ def run_console(block: Block) -> None:
 
 @pytest.mark.parametrize("block", TYPED, ids=str)
 def test_what_is_typed_can_be_typed(block: Block) -> None:
-    """Check that commands of a shell, which are not run here, are some: names, options, extras."""
+    """Check names, options and extras of shell commands without running them."""
     command_count = 0
     for line in block.text.replace("\\\n", "").splitlines():
         for command in re.split(r" && | \| ", line):
@@ -141,7 +141,7 @@ def parse_command(words: list[str]) -> None:
         assert command is not None, name
         context = click.Context(command, info_name=name, parent=context)
     assert command is not None
-    # Values are not looked at: the files that they name are the reader's.
+    # Values are not checked: they name files of the reader.
     command.make_parser(context).parse_args(args=list(words))
 
 

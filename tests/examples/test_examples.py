@@ -1,4 +1,4 @@
-"""Every example, run as a reader runs it: what it prints, and that it leaves nothing behind."""
+"""Examples, run as a reader runs them: their output, and that they leave nothing behind."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ SVG = "{http://www.w3.org/2000/svg}"
 
 
 class Surroundings:
-    """A home, a temporary directory and a working directory that belong to one example alone."""
+    """Home, temporary directory and working directory of a single example."""
 
     def __init__(self, root: Path) -> None:
         self.home, self.temporary, self.work = (root / n for n in ("home", "tmp", "work"))
@@ -51,7 +51,7 @@ class Surroundings:
             text=True,
             cwd=self.work,
             env=environment | {"HOME": str(self.home), "TMPDIR": str(self.temporary)},
-            # A process group of its own, by which everything that it started can be found.
+            # In a new process group, by which all its child processes can be found.
             start_new_session=True,
         )
 
@@ -61,7 +61,7 @@ class Surroundings:
     def run_and_take(
         self, example: str, *words: str, suffix: str | None = None
     ) -> tuple[str, dict[str, str]]:
-        """Run an example to its end: what it prints, and the files that it is to leave."""
+        """Run an example; return its output and the expected files."""
         process = self.popen(example, *words)
         try:
             printed, errors = process.communicate(timeout=LIMIT)
@@ -143,7 +143,7 @@ def test_async_quickstart(surroundings: Surroundings) -> None:
             "rollout.completed",
         ]
     assert re.fullmatch(r"mean reward 0\.45\d*", lines[-1])
-    # Side by side, not one after the other.
+    # Concurrently, not in sequence.
     first_end = next(at for at, line in enumerate(lines) if line.endswith("rollout.completed"))
     assert sum(line.endswith("rollout.started") for line in lines[:first_end]) > 1
 
@@ -152,7 +152,7 @@ def test_demo(surroundings: Surroundings) -> None:
     printed = surroundings.run("demo.py")
     times = [float(number) for number in re.findall(r"^ +(\d+\.\d\d) s  ", printed, re.MULTILINE)]
     assert times == sorted(times)
-    # Live: the first rollout is seen to start long before the last one is done.
+    # Live: the start of the first rollout is printed before the end of the last.
     assert times[-1] - times[0] > 0.3
     rows = re.findall(r"^  seed (\d) +(\w+) +(\w+) +([\d.-]+) +([\d.]+)$", printed, re.MULTILINE)
     assert [row[0] for row in rows] == [str(seed) for seed in range(9)]
@@ -234,7 +234,7 @@ def test_sweep(surroundings: Surroundings) -> None:
         assert len(advantages) == 4
         assert abs(sum(advantages)) < 0.05
         if name == "bisect":
-            # The same guesses in each repeat.
+            # Each repeat makes the same guesses.
             assert float(deviation) == 0
             assert not any(advantages)
     learns = sum(any(float(advantage) for advantage in cells.split()) for *_, cells in rows)
@@ -289,7 +289,7 @@ def test_contract_tests_in_a_suite(tmp_path: Path) -> None:
 def test_the_notebook(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("SEEDS", "12")
     notebook: Any = nbformat.reads((EXAMPLES / "notebook.ipynb").read_text(), as_version=4)  # type: ignore[no-untyped-call]
-    # Nothing that a run printed is kept in it.
+    # The notebook has no output.
     assert not any(cell.get("outputs") for cell in notebook.cells)
     NotebookClient(notebook, timeout=60, resources={"metadata": {"path": EXAMPLES}}).execute()
     outputs = [output for cell in notebook.cells for output in cell.get("outputs", ())]

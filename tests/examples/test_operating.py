@@ -1,4 +1,4 @@
-"""Files of docs/operate: a unit of systemd, the recipe of an image, a dashboard."""
+"""Files of docs/operate: a systemd unit, an image recipe, a dashboard."""
 
 from __future__ import annotations
 
@@ -29,7 +29,7 @@ FILES = ROOT / "docs/operate"
 @pytest.fixture(scope="module")
 def unit() -> ConfigParser:
     parser = ConfigParser(interpolation=None)
-    # Its options are told apart by case.
+    # Options of systemd are case-sensitive.
     parser.optionxform = str  # type: ignore[assignment,method-assign]
     parser.read(FILES / "synth-pools.service")
     return parser
@@ -42,7 +42,7 @@ def recipe() -> dict[str, str]:
 
 
 def options_of(words: list[str]) -> dict[str, Any]:
-    """Read the options of `serve`, as it reads them itself."""
+    """Parse the options of `serve` with its own parser."""
     assert words[1] == "serve"
     return serve.make_context("serve", words[2:]).params
 
@@ -51,7 +51,7 @@ def test_the_unit_serves(unit: ConfigParser) -> None:
     service = unit["Service"]
     options = options_of(shlex.split(service["ExecStart"]))
     assert str(options["data_dir"]) == f"/var/lib/{service['StateDirectory']}"
-    # systemd waits longer than the backend does for what runs.
+    # systemd waits longer than the backend waits for running rollouts.
     assert int(service["TimeoutStopSec"]) > options["grace"] + 10
 
 
@@ -61,7 +61,7 @@ def test_systemd_takes_the_unit(tmp_path: Path) -> None:
     text = (FILES / "synth-pools.service").read_text()
     program = re.search(r"^ExecStart=(\S+)", text, re.MULTILINE)
     assert program is not None
-    # A program that there is, so that all else is judged.
+    # An existing program, so that the rest is checked.
     path = tmp_path / "synth-pools.service"
     path.write_text(text.replace(program[1], sys.executable).replace("=synth-pools\n", "=root\n"))
     completed = subprocess.run(
@@ -71,7 +71,7 @@ def test_systemd_takes_the_unit(tmp_path: Path) -> None:
         timeout=60,
         check=False,
     )
-    # Of the unit itself: the machine may have others that are wrong.
+    # Only this unit: others on the machine may be wrong.
     assert [line for line in completed.stderr.splitlines() if path.name in line] == []
 
 
@@ -79,7 +79,7 @@ def test_the_recipe_serves(recipe: dict[str, str]) -> None:
     options = options_of(json.loads(recipe["ENTRYPOINT"]))
     assert str(options["data_dir"]).startswith(recipe["VOLUME"])
     assert str(options["port"]) == recipe["EXPOSE"]
-    # A port that is published here comes in at another address there.
+    # Requests to a published port arrive at another address in the container.
     assert "127.0.0.1" in options["allowed_hosts"]
     [extras] = re.findall(r"synth-pools\[([\w,]+)\]", recipe["RUN"])
     all_extras = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"][
@@ -94,7 +94,7 @@ def test_the_image_starts_as_the_page_says(recipe: dict[str, str], tmp_path: Pat
     of_podman, _, of_serve = line.partition(" synth-pools --allowed")
     assert "--env SYNTH_POOLS_API_KEY" in of_podman
     words = [*json.loads(recipe["ENTRYPOINT"]), *shlex.split(f"--allowed{of_serve}")]
-    # podman waits longer than the backend does for what runs.
+    # podman waits longer than the backend waits for running rollouts.
     [patience] = re.findall(r"--stop-timeout (\d+)", of_podman)
     assert int(patience) > options_of(words)["grace"] + 10
     for option, value in (("--port", "0"), ("--data-dir", str(tmp_path / "data"))):
@@ -140,8 +140,8 @@ def test_the_backend_has_every_metric_of_the_dashboard_and_of_the_page() -> None
     }
     assert len(names) > 15
     assert names <= metric_names
-    # Labels by which series are chosen, too.
+    # Labels that select series have to exist, too.
     chosen = {pair for text in queries for pair in re.findall(r'(\w+)="(\w+)"', text)}
     values = set(re.findall(r'(\w+)="(\w+)"', metrics))
-    # Nothing failed on the server's side here.
+    # No server error happened here.
     assert chosen - values <= {("status", "5xx"), ("health", "unhealthy")}

@@ -1,4 +1,4 @@
-"""The wheel, built, installed into an environment with nothing in it, and used from there."""
+"""Wheel, built, installed into an empty environment, and used from there."""
 
 from __future__ import annotations
 
@@ -17,12 +17,12 @@ from tests.support.document import OPERATIONS
 
 REPO = Path(__file__).parents[2]
 
-# Installing takes what the package index takes.
+# Installation takes as long as the package index.
 pytestmark = [pytest.mark.timeout(600), pytest.mark.xdist_group("wheel")]
 
 
 def run(*command: str | Path, cwd: Path, status: int = 0, **variables: str) -> str:
-    # Nothing of the checkout or of this environment may help.
+    # Neither the checkout nor this environment may help.
     environment = {
         name: value
         for name, value in os.environ.items()
@@ -43,13 +43,13 @@ def run(*command: str | Path, cwd: Path, status: int = 0, **variables: str) -> s
 
 
 def install(wheel: Path, folder: Path, *, extras: str = "") -> Path:
-    """A fresh environment with the wheel in it; returns where its programs are."""
+    """Install the wheel into a new environment; return the folder of its programs."""
     venv.create(folder / "venv", with_pip=False, symlinks=True)
     programs = folder / "venv/bin"
     run(
         *(sys.executable, "-m", "pip", "--python", programs / "python", "--quiet", "install"),
         *("--disable-pip-version-check", "--constraint", REPO / "requirements/constraints.txt"),
-        # Little of all that is installed is ever loaded.
+        # Few of the installed modules are ever loaded.
         "--no-compile",
         f"{wheel}{extras}",
         cwd=folder,
@@ -142,7 +142,7 @@ def test_the_base_install_is_light(base: Path, tmp_path: Path) -> None:
         cwd=tmp_path,
     )
     asked_for = {"synth-pools", "attrs", "click", "httpcore", "httpx"}
-    # What these ask for differs a little between Python versions.
+    # Their imports differ a little between Python versions.
     theirs = {"anyio", "certifi", "h11", "idna", "typing-extensions"}
     installed = set(listing.split())
     assert asked_for <= installed <= asked_for | theirs
@@ -199,7 +199,7 @@ def test_uvx_needs_no_more_than_the_name_for_the_demo(wheel: Path, tmp_path: Pat
     pip = (sys.executable, "-m", "pip", "--quiet", "--disable-pip-version-check")
     constraints = ("--constraint", REPO / "requirements/constraints.txt")
     packages = tmp_path / "packages"
-    # By pip, which has been told where packages are to be had.
+    # By pip, whose settings name the package index.
     run(*pip, "install", "--target", tmp_path / "uv", "uv==0.13.9", cwd=tmp_path)
     requirement = f"{wheel}[local,demo]"
     run(*pip, "download", "--dest", packages, *constraints, requirement, cwd=tmp_path)

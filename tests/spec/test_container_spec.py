@@ -1,4 +1,4 @@
-"""container.openapi.yaml: its examples, and what the backend reads by it."""
+"""Examples of container.openapi.yaml, and the answers that the backend reads by it."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The documents that the package comes with, and what is told of others."""
+"""Documents of the package, and errors for other documents."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The tables of error codes, compared with the source of the backend."""
+"""Tables of error codes, compared with the source of the backend."""
 
 from __future__ import annotations
 
@@ -15,12 +15,12 @@ import synth_pools.backend
 from tests.support.document import SCHEMAS, SPEC
 
 _BACKEND = Path(synth_pools.backend.__file__).parent
-# What hands on the code of another error, by the function that does it.
+# Functions that pass on the code of another error.
 _HANDED_ON = {"_as_api_error": {(504, "container_timeout"), (502, "container_unreachable")}}
 
 
 class Raised(NamedTuple):
-    """An error as the source writes it."""
+    """Error in the source of the backend."""
 
     status: int
     code: str
@@ -29,13 +29,13 @@ class Raised(NamedTuple):
 
 @cache
 def sources() -> tuple[ast.Module, ...]:
-    """Parse the backend, which takes a second: not in every process that only collects tests."""
+    """Parse the backend, which takes a second; not while tests are collected."""
     return tuple(ast.parse(path.read_text()) for path in sorted(_BACKEND.rglob("*.py")))
 
 
 @pytest.fixture(scope="module", autouse=True)
 def forget_sources() -> Iterator[None]:
-    """Let nothing of the trees burden the garbage collector of later tests."""
+    """Free the trees, which would slow down the garbage collector in later tests."""
     yield
     sources.cache_clear()
 
@@ -56,7 +56,7 @@ _FAILURES = [row[0].strip("`") for row in table("Rollouts: states") if len(row) 
 
 @cache
 def constants() -> dict[str, object]:
-    """Map the constants of all modules to their values: no two that matter have one name."""
+    """Map the constants of all modules to their values; relevant names are unique."""
     values: dict[str, object] = {}
     for tree in sources():
         for node in tree.body:
@@ -77,7 +77,7 @@ def value_of(node: ast.AST) -> object:
 
 
 def calls(*names: str) -> Iterator[tuple[str, ast.Call, str]]:
-    """Yield each call of a function of one of these names, with that and the function around it."""
+    """Yield each call of these functions: its name, the call, the enclosing function."""
     for tree in sources():
         for around in ast.walk(tree):
             if isinstance(around, ast.FunctionDef | ast.AsyncFunctionDef):
@@ -89,7 +89,7 @@ def calls(*names: str) -> Iterator[tuple[str, ast.Call, str]]:
 
 
 def raised() -> set[Raised]:
-    """Find every error that a request can be answered with."""
+    """Find every error of an answer."""
     # Constants with a status, a code and a message: the server refuses requests with them.
     errors = {
         Raised(value[0], value[1], None)
@@ -109,14 +109,14 @@ def raised() -> set[Raised]:
             argument = value_of(call.args[0])
             assert isinstance(argument, int), f"{around}: a status that cannot be read"
             status, code = argument, value_of(call.args[1])
-        # A pair of code and message.
+        # The code may be a pair with the message.
         code = code[0] if isinstance(code, tuple) else code
         if isinstance(code, str):
             errors.add(Raised(status, code, retryable))
         elif around in _HANDED_ON:
             errors |= {Raised(s, c, None) for s, c in _HANDED_ON[around] if s == status}
         else:
-            # `conflict` and `_full` are told what they build.
+            # `conflict` and `_full` get the code as an argument.
             assert around in ("conflict", "_full"), f"{around} builds an error without a code"
     return errors
 

@@ -1,4 +1,4 @@
-"""The spec lint runs on every machine, and finds something where there is something."""
+"""Lint of the document: it runs on every machine, and finds planted mistakes."""
 
 from __future__ import annotations
 
@@ -53,7 +53,7 @@ def test_a_node_without_npm_is_not_taken(tmp_path: Path, monkeypatch: pytest.Mon
 @pytest.mark.parametrize(
     "changes",
     [
-        # Each run takes seconds: what does not keep the linter from the rest is in one.
+        # Each run takes seconds: mistakes that do not hide others share a run.
         pytest.param(
             [
                 ("operationId: list_pools", "operationId: listPools", "snake_case"),

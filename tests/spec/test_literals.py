@@ -1,4 +1,4 @@
-"""The literals of synth_pools.types name what the document names."""
+"""Literals of synth_pools.types, compared with the enumerations of the document."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ LITERALS = {
 
 
 def values(schema: dict[str, Any]) -> list[str]:
-    """List what a schema enumerates, also where it allows anything else beside."""
+    """List the enumerated values of a schema, closed or open."""
     if "enum" in schema:
         return [value for value in schema["enum"] if value is not None]
     return [value for part in schema.get("anyOf", ()) for value in values(part)]

@@ -1,4 +1,4 @@
-"""Every example of openapi.yaml is a value of the schema that it stands for."""
+"""Examples of openapi.yaml, validated by their schemas."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ def errors(schema: dict[str, Any], value: Any) -> list[str]:
 
 def media_types(operation: Described) -> Iterator[tuple[str, dict[str, Any]]]:
     for name, kind, media in contents(operation):
-        # Bytes have no example that a document could show; the one of a stream is text.
+        # Bytes have no useful example; the example of a stream is text.
         if media["schema"].get("format") != "binary" and kind != "text/event-stream":
             yield name, media
 
@@ -76,7 +76,7 @@ def test_every_component_is_used() -> None:
 
 
 def test_no_example_is_written_twice() -> None:
-    """A body has its example where the body is; its schema, which leads there, has none."""
+    """A body has its example beside it, and its schema has none."""
     components = SPEC["components"]
     examples = [(name, example["value"]) for name, example in components["examples"].items()]
     for name, schema in components["schemas"].items():

@@ -1,4 +1,4 @@
-"""Rules for openapi.yaml itself: complete, bounded, and written to be read."""
+"""Rules of openapi.yaml: completeness, bounds and readable YAML."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ NAMESPACES = {
     "containers",
     "service",
 }
-# Each with the name under which later clients look for it.
+# Lists, and their second names for later clients.
 LISTS = {
     "PoolList": "pools",
     "RolloutList": "rollouts",
@@ -86,7 +86,7 @@ def check_operation(operation_id: str) -> None:
         expected |= {"404", "422"}
     if "requestBody" in operation:
         expected |= {"400", "413", "415", "422"}
-        # It tells what a creation would refuse, and refuses nothing itself.
+        # It reports errors of a creation, and refuses no request itself.
         assert ("409" in responses) == (operation_id != "validate_rollout")
     assert expected <= set(responses)
     assert any(status.startswith("2") for status in responses)
@@ -176,7 +176,7 @@ def test_every_string_parameter_has_a_limit() -> None:
 
 
 def properties(kind: str | None = None) -> Iterator[tuple[str, dict[str, Any]]]:
-    """Yield the properties of all schemas, or those of one type, null or not."""
+    """Yield the properties of all schemas, or of a type, nullable or not."""
     for name, schema in SCHEMAS.items():
         for key, node in schema.get("properties", {}).items():
             types = node.get("type", ())

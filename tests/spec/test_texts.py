@@ -1,4 +1,4 @@
-"""Texts of openapi.yaml: short where everybody reads, each link to a title that is there."""
+"""Texts of openapi.yaml: a short introduction, and links to existing titles."""
 
 from __future__ import annotations
 
@@ -10,13 +10,13 @@ from tests.support.document import OPERATIONS, SCHEMAS, SPEC
 
 _MOST_WORDS = 900
 _TITLE = re.compile(r"^## (.+)$", re.MULTILINE)
-# A text in single asterisks: a link to a title, or, before a full stop, the subject of a paragraph.
+# Text in single asterisks links to a title; before a full stop it is the subject of a paragraph.
 _LINK = re.compile(r"(?<!\*)\*([A-Z][^*\n]*(?:\n[^*\n]+)?)\*(?!\*)")
 _CODE = re.compile(r"`[^`]*`")
 
 
 def texts() -> Iterator[tuple[str, str]]:
-    """Iterate over every description and summary, with where it stands."""
+    """Iterate over all descriptions and summaries, with their places."""
     for pointer, node in iter_parts(SPEC):
         is_text = isinstance(node, str) and pointer[-1] in ("description", "summary")
         if is_text and kind_of(pointer[:-1]) == "object":
@@ -55,14 +55,14 @@ def test_every_link_leads_to_a_title() -> None:
             assert link in all_titles or link == "Retryable", (
                 f"{where}: no title is called {link!r}"
             )
-    # Outside of a tag's own operations a title is found through the table at the beginning.
+    # The table at the beginning lists the titles of all tags.
     table = [line for line in SPEC["info"]["description"].splitlines() if line.startswith("| `")]
     indexed = {title for line in table for title in _LINK.findall(line)}
     assert set(titles_of_tags()) <= indexed
 
 
 def test_no_text_leads_above_or_below() -> None:
-    """Renderers put each text in a place of its own."""
+    """Renderers separate the texts."""
     for where, text in texts():
         assert not re.search(r"\b(see|\*) (above|below)\b", text), where
 
@@ -76,7 +76,7 @@ def test_a_name_in_backticks_that_looks_like_one_of_ours_is_one() -> None:
 
 
 def test_a_text_is_written_once() -> None:
-    """A rule stands where it is looked for; elsewhere is the name of the operation or schema."""
+    """Other places name the operation or schema that has the rule."""
     places: dict[str, str] = {}
     for where, text in texts():
         if not where.startswith("paths.") or ".responses." in where:

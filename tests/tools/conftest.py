@@ -1,4 +1,4 @@
-"""A backend for the programs that are made with the tools of others."""
+"""Backend for programs written with third-party tools."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ import pytest
 
 from synth_pools.local import LocalBackend
 
-# Of a test: some run two or three tools, each within a limit of its own.
+# Limit of a test: some run two or three tools, each with a separate limit.
 _LIMIT = 1200
 
 

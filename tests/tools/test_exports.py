@@ -1,4 +1,4 @@
-"""Files that `synth-pools export` writes, opened with the tools that they are written for."""
+"""Files of `synth-pools export`, opened with the tools that read them."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ PROGRAMS = HERE / "programs"
 
 @pytest.fixture
 def journal(backend: LocalBackend, tmp_path: Path) -> Path:
-    """A run of two seeds, each twice, of which one rollout fails."""
+    """Run of two seeds with two repeats, where a single rollout fails."""
     path = tmp_path / "run.jsonl"
     requests: list[dict[str, Any]] = [
         {"seed": seed, "env": {"reward": seed / 4, "fail": seed == 3}} for seed in (1, 1, 2, 2, 3)
@@ -56,7 +56,7 @@ def test_inspect_reads_the_log(journal: Path, tmp_path: Path) -> None:
         ["addition seed 2", 2, 0.5, None],
         ["addition seed 3", 1, None, "container_failed: env.fail asked for a failure"],
     ]
-    # What its views read, and what its data frames do, agree.
+    # Its views and its data frames agree.
     assert sorted(contents["summaries"]) == sorted(contents["samples"])
     assert contents["frame"] == [0.25, 0.25, 0.5, 0.5]
     assert json.loads(contents["answer"])["metrics"] == {"outcome_reward": 0.25}

@@ -1,4 +1,4 @@
-"""Our client against a mock server that knows nothing but openapi.yaml."""
+"""Our client against a mock server made from openapi.yaml alone."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ from tests.tools.toolbox import LIMIT, node_command
 
 @pytest.fixture(scope="module")
 def prism(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
-    """The address of a mock server."""
+    """Address of a mock server."""
     command = node_command("@stoplight/prism-cli/dist/index.js")
     process = subprocess.Popen(
         [*command, "mock", "--port", "0", "--host", "127.0.0.1", str(spec_path())],
@@ -40,7 +40,7 @@ def prism(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
                 break
         else:
             pytest.fail("".join(printed))
-        # What it goes on to print has to go somewhere.
+        # Later output needs a reader.
         reader = threading.Thread(target=process.stdout.read, daemon=True)
         reader.start()
         yield listening[1]

@@ -1,4 +1,4 @@
-"""Types of the live page's modules, by `tsc --checkJs`, against those of openapi.yaml."""
+"""Types of the live page's modules, checked by `tsc --checkJs` against openapi.yaml."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from codegen.node_packages import MODULES
 from tests.tools.toolbox import HERE, ROOT, SPEC, node_command, run
 
 PAGE = ROOT / "synth_pools/ui/page"
-# What the page loads from the files beside it, the compiler knows by their packages.
+# The page loads vendored files; the compiler finds their types in the packages.
 PACKAGES = {
     "preact": 'export * from "preact";\n',
     "htm": 'import htm from "htm";\nexport default htm;\n',

@@ -1,4 +1,4 @@
-"""The package at pyright's `standard`, and a user's program at `strict`."""
+"""Pyright: `standard` for the package, `strict` for a program of a user."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ ANYTHING = "from typing import Any\ndef __getattr__(name: str) -> Any: ...\n"
 
 
 def pyright(folder: Path, **settings: object) -> None:
-    """Check what is in a folder; an error is a failure with what pyright printed."""
+    """Check a folder; fail with the output of pyright."""
     paths = [str(ROOT), str(ROOT / "generated")]
     config = folder / "pyrightconfig.json"
     config.write_text(json.dumps({"pythonVersion": "3.11", "extraPaths": paths, **settings}))
@@ -26,10 +26,10 @@ def pyright(folder: Path, **settings: object) -> None:
 
 
 def test_the_package_is_clean_at_standard(tmp_path: Path) -> None:
-    # A link, so that the settings are not those of the repository.
+    # A link, so that the settings of the repository do not apply.
     for name in ("synth_pools", "generated"):
         (tmp_path / name).symlink_to(ROOT / name)
-    # Ray has an environment of its own: here it is anything.
+    # Ray is installed in another environment: here it has no types.
     (tmp_path / "ray").mkdir()
     for name in ("__init__", "cloudpickle", "util"):
         (tmp_path / f"ray/{name}.pyi").write_text(ANYTHING)

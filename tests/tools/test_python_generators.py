@@ -1,4 +1,4 @@
-"""Clients and models in Python that others generate."""
+"""Python clients and models of third-party generators."""
 
 from __future__ import annotations
 
@@ -54,6 +54,6 @@ def test_every_example_is_valid_for_the_models_of_datamodel_code_generator(tmp_p
     environment = {"PYTHONPATH": str(tmp_path)}
     printed = run(command, tmp_path, environment=environment)
     assert printed.splitlines() == [f"{name}: valid" for name in examples]
-    # And what is no example is seen.
+    # An invalid value is refused.
     (tmp_path / "examples.json").write_text(json.dumps({"Pool": [{"name": 3}]}))
     run(command, tmp_path, environment=environment, status=1)

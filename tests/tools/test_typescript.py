@@ -1,4 +1,4 @@
-"""Clients in TypeScript, made by three generators: compiled by `tsc --strict`, and run."""
+"""TypeScript clients of three generators, compiled by `tsc --strict` and run."""
 
 from __future__ import annotations
 
@@ -91,7 +91,7 @@ def test_hey_api_streams_typed_events(tmp_path: Path, backend: LocalBackend) -> 
 
 
 def test_hey_api_still_needs_to_be_told_which_answers_are_streams(tmp_path: Path) -> None:
-    """Once this fails, the page need not tell how the configuration patches the document."""
+    """If this fails, the page no longer needs to describe the patch of the document."""
     shutil.copy(SPEC, tmp_path)
     (config,) = code_blocks("docs/other-languages.md", "js")
     unpatched, patch_count = re.subn(

@@ -1,4 +1,4 @@
-"""The tools of others: where they are, and how they are run."""
+"""Third-party tools: their paths, and functions that run them."""
 
 from __future__ import annotations
 
@@ -18,12 +18,12 @@ ROOT = Path(__file__).parents[2]
 SPEC = ROOT / "openapi.yaml"
 HERE = Path(__file__).parent
 TOOLS = Path(os.environ.get("TOOLS", ROOT / ".venv-tools"))
-# Far beyond what any of them needs: ten seconds, or several times that on a busy machine.
+# Each tool needs ten seconds, or several times that on a busy machine.
 LIMIT = 500.0
 
 
 def python_tool(name: str) -> Path:
-    """The path of a Python tool, or of the interpreter that has them."""
+    """Return the path of a Python tool, or of its interpreter."""
     path = TOOLS / "bin" / name
     if not path.exists():
         pytest.fail(f"{path} is not there: `make test-tools` installs the tools")
@@ -31,7 +31,7 @@ def python_tool(name: str) -> Path:
 
 
 def node_command(script: str) -> list[str]:
-    """The beginning of a command that runs a script of an npm package."""
+    """Return the beginning of a command that runs a script of an npm package."""
     path = MODULES / script
     if not path.exists():
         pytest.fail(f"{path} is not there: `make test-tools` installs the tools")
@@ -39,7 +39,7 @@ def node_command(script: str) -> list[str]:
 
 
 def java() -> str:
-    """The machine's JRE, which openapi-generator runs on."""
+    """Return the JRE of the machine, which openapi-generator needs."""
     java = shutil.which("java")
     if java is None:
         pytest.skip("openapi-generator needs a JRE, and this machine has none")
@@ -49,7 +49,7 @@ def java() -> str:
 def run(
     command: list[str], cwd: Path, *, status: int = 0, environment: Mapping[str, str] | None = None
 ) -> str:
-    """Run a command to its end, and return what it printed."""
+    """Run a command, and return its output."""
     completed = subprocess.run(
         command,
         cwd=cwd,
@@ -86,7 +86,7 @@ TSCONFIG = """\
 
 
 def compile_typescript(folder: Path, file: str) -> None:
-    """Compile a program, with what it imports, by `tsc --strict`."""
+    """Compile a program and its imports with `tsc --strict`."""
     modules = folder / "node_modules"
     if not modules.exists():
         modules.symlink_to(MODULES)
@@ -96,6 +96,6 @@ def compile_typescript(folder: Path, file: str) -> None:
 
 
 def code_blocks(page: str, language: str) -> list[str]:
-    """The code blocks of a page in one language."""
+    """Return the code blocks of a page in a language."""
     text = (ROOT / page).read_text(encoding="utf-8")
     return re.findall(rf"^```{language}\n(.*?)^```$", text, re.DOTALL | re.MULTILINE)

@@ -1,4 +1,4 @@
-"""Each kind of change of the contract, with the verdict that is expected: the table of cases."""
+"""Cases of all kinds of changes of the contract, with the expected verdicts."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from synth_pools.spec.changes.verdicts import REQUEST, RESPONSE, Level
 Node = dict[str, Any]
 Edit = Callable[[Node], object]
 
-# `Sent` is in requests alone, `Read` in answers alone.
+# Only requests have `Sent`, and only answers have `Read`.
 _FIELDS: Node = {
     "name": {"type": "string", "maxLength": 64},
     "size": {"type": "integer", "minimum": 1, "maximum": 8, "default": 2},
@@ -99,7 +99,7 @@ def operation(document: Node) -> Node:
 
 
 def both(edit: Callable[[Node], object]) -> Edit:
-    """Edit the object of the request and that of the answer alike."""
+    """Edit the objects of the request and of the answer in the same way."""
 
     def change(document: Node) -> None:
         for name in ("Sent", "Read"):
@@ -135,7 +135,7 @@ def rename_mode(document: Node) -> None:
 
 B, G, N = Level.BREAKING, Level.GROWTH, Level.NOTE
 C, S, CS = ("clients",), ("servers",), ("clients", "servers")
-# What is to be said about a change: kind, direction, weight, who breaks, and where.
+# An expected change: kind, direction, weight, the sides that break, and the place.
 Expected = tuple[str, str, Level, tuple[str, ...], str]
 
 

@@ -1,4 +1,4 @@
-"""Each kind of change of an error code, in the enumeration and in the table of the document."""
+"""Cases of all changes of error codes, in the enumeration and in the table of the document."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from tests.spec.changes.cases import CS, B, C, Edit, Expected, G, N, Node, schem
 
 
 def code_row(old: str, new: str) -> Edit:
-    """Write another row into the table of error codes."""
+    """Replace a row in the table of error codes."""
 
     def change(document: Node) -> None:
         text = document["info"]["description"]

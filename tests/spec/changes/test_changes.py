@@ -1,4 +1,4 @@
-"""Each kind of change, its verdict, and whom it breaks."""
+"""Kinds of changes, their verdicts, and the sides that they break."""
 
 from __future__ import annotations
 
@@ -57,14 +57,14 @@ def test_a_change_is_named_with_whom_it_breaks(tmp_path: Path, case: str) -> Non
         (change.kind, change.direction, change.level, change.verdict.hurts, change.place)
         for change in changes
     ) == sorted(expected)
-    # What is said of a code everywhere is said of no operation.
+    # A change of a code in general names no operation.
     unnamed = {"Mode", "error code not_found"}
     assert all(change.operations or change.place in unnamed for change in changes)
 
 
 def test_every_kind_of_change_has_a_case() -> None:
     kinds = {expected[0] for _, cases in CASES.values() for expected in cases}
-    # The opposite of a case above, by the same line of code.
+    # The opposite of a case above, found by the same line of code.
     opposites = {
         "body-added",
         "body-made-required",
@@ -80,12 +80,12 @@ def test_every_kind_of_change_has_a_case() -> None:
 
 
 def test_what_is_added_on_the_way_there_is_removed_on_the_way_back(tmp_path: Path) -> None:
-    """The other way round each difference is seen, too."""
+    """Reversing a change is a change, too."""
     for case, (edit, _) in CASES.items():
         document = copy.deepcopy(BASE)
         edit(document)
         old, new = read(tmp_path, BASE, "old.json"), read(tmp_path, document)
-        # A deprecation that goes, and a default that comes or goes unsaid, concern nobody.
+        # A removed deprecation, and a default that matches the behaviour without it, break no side.
         silent = {"operation deprecated", "parameter deprecated", "field deprecated"}
         assert bool(compare_documents(new, old)) == (case not in silent), case
 
@@ -147,15 +147,15 @@ def test_the_loss_of_a_property_is_seen_in_every_schema(index: int) -> None:
     content = copy.deepcopy(old.content)
     removed = set()
     for name, node in content["components"]["schemas"].items():
-        # A property that leads to another schema takes that out of sight.
+        # Removing a reference to another schema hides that schema.
         names = [key for key, of in node.get("properties", {}).items() if _is_plain(of)]
         if len(names) > 1:
             del node["properties"][names[index]]
             removed.add(f"{name}.{names[index]}")
     changes = compare_documents(old, OpenApiFile(old.path, content, old.lines))
     reported = {change.place for change in changes if change.kind == "field-removed"}
-    # A schema that is referred to beside other keywords, or is a part of another one, is told of
-    # where that is done.
+    # A schema that is referenced beside other keywords, or is part of another one, is reported at
+    # that place.
     elsewhere = _properties(reported - removed)
     assert _properties(removed - reported) <= elsewhere <= _properties(removed)
     assert len(removed & reported) > 20

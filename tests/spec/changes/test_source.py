@@ -1,4 +1,4 @@
-"""Documents that cannot be compared: one line that says which file and line, and what to write."""
+"""Documents that cannot be compared: an error of one line with file, line and correction."""
 
 from __future__ import annotations
 
@@ -60,7 +60,7 @@ def test_a_document_has_the_line_of_every_part(tmp_path: Path) -> None:
     assert file.version == (1, 0, 0)
     assert file.at(("paths", "/v1/things", "get", "responses", "200")) == f"{path}:10"
     assert file.at(("components", "schemas", "Thing", "type")) == f"{path}:19"
-    # Where there is nothing, what is around it.
+    # A pointer without a line has the line of the enclosing part.
     assert file.at(("components", "schemas", "Thing", "required")) == f"{path}:18"
 
 

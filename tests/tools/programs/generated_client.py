@@ -1,4 +1,4 @@
-"""A user's program with the client that openapi-generator writes."""
+"""Program of a user with the client of openapi-generator."""
 
 import os
 

@@ -1,4 +1,4 @@
-"""Read the one log of Inspect in a folder, in each way that Inspect does; print what is in it."""
+"""Read the only Inspect log of a folder with each reader of Inspect, and print it."""
 
 import json
 import sys

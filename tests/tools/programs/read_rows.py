@@ -1,4 +1,4 @@
-"""Read the rows of a run with pandas; print what somebody would ask of them."""
+"""Read the rows of a run with pandas, and print statistics."""
 
 import json
 import sys

@@ -1,4 +1,4 @@
-"""A user's program, sync and async, as a strict type checker sees it."""
+"""Program of a user, sync and async, for a strict type checker."""
 
 import asyncio
 

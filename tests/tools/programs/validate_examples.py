@@ -1,10 +1,10 @@
-"""Validate examples by the generated models; exit 1 where one is not valid."""
+"""Validate examples with the generated models; exit 1 for an invalid example."""
 
 import json
 import sys
 from pathlib import Path
 
-# Generated from openapi.yaml, beside this program's working directory.
+# Generated from openapi.yaml into the working directory.
 import models
 from pydantic import TypeAdapter, ValidationError
 
