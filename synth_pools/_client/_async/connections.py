@@ -201,7 +201,7 @@ def _open_engine(base_url: str, limits: PoolLimits, alarm: AsyncAlarm) -> AsyncE
     context = context_for(base_url)
     if is_direct(base_url, context):
         # This import takes 3 ms, and httpx does without.
-        from synth_pools._client.http.http1.async_engine import AsyncSocketEngine
+        from synth_pools._client.http.async_.socket_engine import AsyncSocketEngine
 
         return AsyncSocketEngine(base_url, context, limits, alarm)
     # This import takes 4 ms, and sockets do without.

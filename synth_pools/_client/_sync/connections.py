@@ -204,7 +204,7 @@ def _open_engine(base_url: str, limits: PoolLimits, alarm: Alarm) -> Engine:
     context = context_for(base_url)
     if is_direct(base_url, context):
         # This import takes 3 ms, and httpx does without.
-        from synth_pools._client.http.http1.engine import SocketEngine
+        from synth_pools._client.http.sync_.socket_engine import SocketEngine
 
         return SocketEngine(base_url, context, limits, alarm)
     # This import takes 4 ms, and sockets do without.

@@ -138,7 +138,7 @@ async def test_an_idle_connection_is_dropped_before_the_server_does(
             return real() + forward
 
     monkeypatch.setattr(importlib.import_module("httpcore._async.http11"), "time", Clock)
-    own = importlib.import_module("synth_pools._client.http.http1.async_engine")
+    own = importlib.import_module("synth_pools._client.http.async_.socket_engine")
     monkeypatch.setattr(own, "time", Clock)
     for seconds, number in ((0.0, 1), (3.0, 1), (7.5, 2)):
         forward = seconds

@@ -6,21 +6,28 @@ import asyncio
 import io
 import re
 import select
-from collections.abc import AsyncGenerator, Callable
+import socket
+from collections.abc import AsyncGenerator, Awaitable, Callable
+from ssl import SSLContext
 from typing import Any, cast
 
 from synth_pools._client.http.http1.heads import (
     MOST_LINES,
     AnswerHead,
+    RequestEncoder,
     check_beginning,
     read_answer_head,
 )
 from synth_pools._client.http.messages import ExchangeError, refused
+from synth_pools._client.runtime.async_.interrupts import AsyncAlarm
 
 # Bytes that are written at a time.
 _PIECE = 65_536
 # Buffered bytes of a body that is not read yet; a body of this size is read in one piece.
 MOST_BUFFERED = 131_072
+MOST_AT_ONCE = MOST_BUFFERED
+# Seconds after which the next address of a host is tried beside the previous one.
+_NEXT_ADDRESS_SECONDS = 0.25
 
 _HEAD_END = re.compile(rb"\n\r?\n")
 
@@ -34,6 +41,9 @@ class AsyncConnection(asyncio.Protocol):
     """
 
     __slots__ = (
+        "__weakref__",
+        "_connect",
+        "_connecting",
         "_error",
         "_has_ended",
         "_is_closed",
@@ -52,8 +62,10 @@ class AsyncConnection(asyncio.Protocol):
         "is_paused",
     )
 
-    def __init__(self, loop: asyncio.AbstractEventLoop) -> None:
-        self._loop = loop
+    def __init__(self, connect: Callable[[AsyncConnection], Awaitable[object]]) -> None:
+        self._connect = connect
+        self._loop = asyncio.get_running_loop()
+        self._connecting: asyncio.Timeout | None = None
         self._transport: asyncio.Transport | None = None
         self._is_readable: Callable[[], bool] = _never
         self._received = b""
@@ -71,10 +83,40 @@ class AsyncConnection(asyncio.Protocol):
         self._error: Exception | None = None
         self.idle_since = 0.0
 
+    @staticmethod
+    def connector(
+        encoder: RequestEncoder, context: SSLContext, alarm: AsyncAlarm
+    ) -> Callable[[AsyncConnection], Awaitable[object]]:
+        """Return a function that connects to the service of an encoder.
+
+        Args:
+            encoder: The encoder.
+            context: The TLS context.
+            alarm: Not used: it wakes tasks, not sockets.
+        """
+        del alarm
+        loop = asyncio.get_running_loop()
+        options: dict[str, Any] = {}
+        if encoder.is_secure:
+            options = {
+                "ssl": context,
+                "server_hostname": encoder.host,
+                # Connecting and the handshake have one limit together.
+                "ssl_handshake_timeout": 86_400,
+            }
+        if isinstance(loop, asyncio.BaseEventLoop) and not _is_address(encoder.host):
+            # Other loops do not have this option, and a single address does not need it.
+            options["happy_eyeballs_delay"] = _NEXT_ADDRESS_SECONDS
+        return lambda connection: loop.create_connection(
+            lambda: connection, encoder.host, encoder.port, **options
+        )
+
     # Called by the event loop.
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
         self._transport = stream = cast("asyncio.Transport", transport)
+        if self._is_closed:
+            stream.abort()
         # Full as soon as the system does not accept everything. With 0 it is always full over TLS.
         stream.set_write_buffer_limits(high=1)
         self._is_readable = _readiness(stream.get_extra_info("socket"))
@@ -109,13 +151,40 @@ class AsyncConnection(asyncio.Protocol):
 
     # Called by the engine.
 
-    def is_quiet(self) -> bool:
-        """Check that nothing has arrived since the last use, not even the end of the stream."""
-        return not (self._is_closed or self._has_ended or self._is_readable())
+    @property
+    def is_open(self) -> bool:
+        return self._transport is not None
 
-    def use(self) -> None:
-        """Expect an answer from now on."""
-        self._is_used = True
+    async def open(self, seconds: float) -> None:
+        """Connect to the server.
+
+        Args:
+            seconds: Limit for the connection and its handshake.
+
+        Raises:
+            ExchangeError: No connection could be made.
+        """
+        failure = ExchangeError("ConnectError", "the connections were closed")
+        try:
+            async with asyncio.timeout(seconds) as limit:
+                if not self._is_closed:
+                    self._connecting = limit
+                    await self._connect(self)
+        except TimeoutError as error:
+            failure = ExchangeError("ConnectTimeout", str(error))
+        except (OSError, ValueError) as error:
+            failure = ExchangeError("ConnectError", str(error))
+        else:
+            if not self._is_closed:
+                return
+        finally:
+            self._connecting = None
+        raise failure
+
+    def use(self) -> bool:
+        """Expect an answer from now on; False if it was closed or bytes have arrived."""
+        self._is_used = not (self._is_closed or self._has_ended or self._is_readable())
+        return self._is_used
 
     async def see_rest(self) -> None:
         """Resume reading, to see whether more arrives than the answer."""
@@ -126,7 +195,8 @@ class AsyncConnection(asyncio.Protocol):
 
     def rest(self) -> bool:
         """Expect no more bytes; False if some remain, or if it cannot be used again."""
-        if self._received or self._has_ended or self._is_closed or self._unsent:
+        is_over = self._is_closed or self._has_ended or self._transport is None
+        if is_over or self._received or self._unsent:
             return False
         self._is_used = False
         return True
@@ -137,6 +207,8 @@ class AsyncConnection(asyncio.Protocol):
             return
         self._is_closed = True
         self._unsent = b""
+        if self._connecting is not None and not self._connecting.expired():
+            self._connecting.reschedule(self._loop.time())
         if self._timer is not None:
             self._timer.cancel()
             self._timer = None
@@ -144,6 +216,8 @@ class AsyncConnection(asyncio.Protocol):
             # Not closed in good order, which lasts until the other end agrees.
             self._transport.abort()
         self._wake()
+
+    wake = close
 
     def begin(self, data: bytes) -> bool:
         """Send a request; False if the system has not accepted all of it.
@@ -314,6 +388,14 @@ class AsyncConnection(asyncio.Protocol):
             self._timer = self._loop.call_at(self._until, self._check_time)
         else:
             self._wake(False)
+
+
+def _is_address(host: str) -> bool:
+    try:
+        socket.inet_pton(socket.AF_INET6 if ":" in host else socket.AF_INET, host)
+    except OSError:
+        return False
+    return True
 
 
 def _never() -> bool:

@@ -7,18 +7,21 @@ import math
 import select
 import socket
 import ssl
-from collections.abc import Callable, Iterator
+import sys
+from collections.abc import Callable, Generator
 from typing import Any
 
-from synth_pools._client.http.http1.heads import AnswerHead, read_answer_head
+from synth_pools._client.http.http1.heads import AnswerHead, RequestEncoder, read_answer_head
 from synth_pools._client.http.messages import ExchangeError, refused
-from synth_pools._client.runtime.sync_.interrupts import interruptible, time_left
-from synth_pools._client.runtime.sync_.sockets import shut_down_socket
+from synth_pools._client.runtime.sync_.interrupts import Alarm, interruptible, time_left
+from synth_pools._client.runtime.sync_.sockets import connect, shut_down_socket, start_tls
 
 # Most bytes that one call to the system reads or writes.
 _PIECE = 65_536
 _BUFFER = 32_768
 _STEP = 1_048_576
+# A body of any size is read in one piece.
+MOST_AT_ONCE = sys.maxsize
 
 
 def _read_timeout(problem: str) -> ExchangeError:
@@ -31,39 +34,66 @@ class Connection:
     Attributes:
         idle_since: Time of its last use, by the monotonic clock.
         is_woken: Whether another thread ended it.
+        is_paused: False: a socket is read only on demand.
     """
+
+    is_paused = False
 
     __slots__ = (
         "__weakref__",
+        "_connect",
         "_poll",
         "_reader",
         "_receiver",
         "_socket",
+        "_unsent",
         "idle_since",
         "is_woken",
     )
 
-    def __init__(self) -> None:
+    def __init__(self, connect: Callable[[float], socket.socket]) -> None:
+        self._connect = connect
         self._socket: socket.socket | None = None
+        self._unsent = b""
         self.idle_since = 0.0
         self.is_woken = False
+
+    @staticmethod
+    def connector(
+        encoder: RequestEncoder, context: ssl.SSLContext, alarm: Alarm
+    ) -> Callable[[float], socket.socket]:
+        """Return a function that connects to the service of an encoder.
+
+        Args:
+            encoder: The encoder.
+            context: The TLS context.
+            alarm: Wakes the thread that connects.
+        """
+
+        def connect_within(seconds: float) -> socket.socket:
+            raw = connect(encoder.host, encoder.port, seconds, alarm)
+            if not encoder.is_secure:
+                return raw
+            return start_tls(raw, context, encoder.host, seconds, alarm)
+
+        return connect_within
 
     @property
     def is_open(self) -> bool:
         return self._socket is not None
 
-    def open(self, connect: Callable[[], socket.socket]) -> None:
-        """Open its socket.
+    def open(self, seconds: float) -> None:
+        """Connect to the server.
 
         Args:
-            connect: Returns a connected socket.
+            seconds: Limit for each step of making the connection.
 
         Raises:
             ExchangeError: No connection could be made.
         """
         failure: ExchangeError
         try:
-            raw = connect()
+            raw = self._connect(seconds)
         except TimeoutError as error:
             failure = ExchangeError("ConnectTimeout", str(error))
         except (OSError, ValueError) as error:
@@ -87,8 +117,8 @@ class Connection:
         if raw is not None:
             raw.close()
 
-    def is_used_up(self) -> bool:
-        """Check that no bytes were read behind the answer."""
+    def rest(self) -> bool:
+        """Expect no more bytes; False if some remain, or if it cannot be used again."""
         raw = self._socket
         if raw is None or (isinstance(raw, ssl.SSLSocket) and raw.pending()):
             return False
@@ -98,15 +128,22 @@ class Connection:
         finally:
             self._receiver.is_paused = False
 
-    def is_quiet(self) -> bool:
-        """Check that nothing has arrived since the last use, not even the end of the stream."""
+    def use(self) -> bool:
+        """Expect an answer from now on; False if it was closed or bytes have arrived."""
         return self._socket is not None and not self._poll(0.0, False)[0]
 
-    def write(self, data: bytes, limit: float) -> bool:
+    def see_rest(self) -> None:
+        """Do nothing: `rest` reads the socket."""
+
+    def begin(self, data: bytes) -> bool:
+        """Set the request that `send_rest` sends; returns False."""
+        self._unsent = data
+        return False
+
+    def send_rest(self, limit: float) -> bool:
         """Send a request.
 
         Args:
-            data: The encoded request.
             limit: Seconds within which the next bytes must be accepted.
 
         Returns:
@@ -115,12 +152,13 @@ class Connection:
         Raises:
             ExchangeError: The bytes were not accepted in time, or nothing could be sent.
         """
-        raw = self._socket
+        raw, size = self._socket, len(self._unsent)
+        rest, self._unsent = memoryview(self._unsent), b""
+        failure: ExchangeError | None = None
         if raw is None:
             raise ExchangeError("WriteError", "the connection is closed", sent=False)
-        rest, failure = memoryview(data), None
         while rest:
-            is_partly_sent = len(rest) < len(data)
+            is_partly_sent = len(rest) < size
             timeout = time_left(limit, _partial_timeout if is_partly_sent else _write_timeout)
             try:
                 with interruptible(self):
@@ -158,7 +196,7 @@ class Connection:
             head, line_limit = read_answer_head(read, line_limit)
         return head
 
-    def read_body(self, head: AnswerHead) -> Iterator[bytes]:
+    def read_body(self, head: AnswerHead) -> Generator[bytes, None, None]:
         """Iterate over the body of an answer whose head was read.
 
         Raises:
@@ -167,6 +205,9 @@ class Connection:
         if head.is_chunked:
             return self._read_chunks()
         return self._read_to_end() if head.length is None else self._read_length(head.length)
+
+    def take(self, length: int) -> bytes | None:
+        """Return None: `read_at_once` reads the body."""
 
     def read_at_once(self, length: int) -> bytes:
         """Read a body of known length.
@@ -181,7 +222,7 @@ class Connection:
             return body
         return b"".join(self._read_length(length))
 
-    def _read_length(self, length: int) -> Iterator[bytes]:
+    def _read_length(self, length: int) -> Generator[bytes, None, None]:
         while length:
             data = self._reader.read1(min(length, _PIECE))
             if not data:
@@ -189,13 +230,13 @@ class Connection:
             length -= len(data)
             yield data
 
-    def _read_to_end(self) -> Iterator[bytes]:
+    def _read_to_end(self) -> Generator[bytes, None, None]:
         while data := self._reader.read1(_PIECE):
             yield data
         if self.is_woken:
             raise refused("the connection was ended")
 
-    def _read_chunks(self) -> Iterator[bytes]:
+    def _read_chunks(self) -> Generator[bytes, None, None]:
         # The import takes 1 ms, and answers of known length do without.
         from synth_pools._client.http.http1.chunks import ChunkDecoder
 

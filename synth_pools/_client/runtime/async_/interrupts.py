@@ -6,7 +6,7 @@ import asyncio
 import contextlib
 import threading
 from collections.abc import Awaitable, Callable, Iterator
-from typing import ParamSpec, Protocol, TypeVar
+from typing import Generic, ParamSpec, Protocol, TypeVar
 
 T = TypeVar("T")
 P = ParamSpec("P")
@@ -48,6 +48,46 @@ class AsyncInterrupt:
             await self._response.wake()
 
 
+class AsyncTicket(Generic[T]):
+    """Place of a task that waits for an object of a pool.
+
+    Attributes:
+        granted: The object; None until it is granted.
+    """
+
+    def __init__(self) -> None:
+        self._future: asyncio.Future[None] = asyncio.get_running_loop().create_future()
+        self.granted: T | None = None
+
+    def grant(self, value: T) -> None:
+        """End the wait with an object."""
+        self.granted = value
+        self.wake()
+
+    def wake(self) -> None:
+        """End the wait."""
+        if not self._future.done():
+            self._future.set_result(None)
+
+    async def wait(self, seconds: float) -> None:
+        """Wait for an object, at most ``seconds``."""
+        timer = self._future.get_loop().call_later(seconds, self.wake)
+        try:
+            await self._future
+        finally:
+            timer.cancel()
+
+
+def pool_lock() -> contextlib.AbstractContextManager[object]:
+    """Return a context manager that does nothing: between two awaits a task is alone."""
+    return contextlib.nullcontext()
+
+
+async def wait_for_closing() -> None:
+    """Wait for the next round of the loop, in which it closes sockets."""
+    await asyncio.sleep(0)
+
+
 class AsyncAlarm:
     """Waker of all tasks that make calls of a client, or sleep between its attempts."""
 
@@ -55,6 +95,9 @@ class AsyncAlarm:
         self._lock = threading.Lock()
         self._waiting: dict[asyncio.Timeout, asyncio.AbstractEventLoop] = {}
         self._is_rung = False
+
+    def add(self, waiting: object) -> None:
+        """Do nothing: it wakes tasks, not sockets."""
 
     def ring(self) -> None:
         """Wake all tasks, from any thread, and all that wait later."""

@@ -11,7 +11,7 @@ import threading
 import time
 import weakref
 from collections.abc import Callable, Iterator
-from typing import Any, ParamSpec, Protocol, TypeVar
+from typing import Any, Generic, ParamSpec, Protocol, TypeVar
 
 T = TypeVar("T")
 P = ParamSpec("P")
@@ -109,6 +109,41 @@ class Interrupt:
             self.is_stopped = True
             if self._waiting is not None:
                 self._waiting.wake()
+
+
+class Ticket(Generic[T]):
+    """Place of a thread that waits for an object of a pool.
+
+    Attributes:
+        granted: The object; None until it is granted.
+    """
+
+    def __init__(self) -> None:
+        self._event = threading.Event()
+        self.granted: T | None = None
+
+    def grant(self, value: T) -> None:
+        """End the wait with an object."""
+        self.granted = value
+        self.wake()
+
+    def wake(self) -> None:
+        """End the wait."""
+        self._event.set()
+
+    def wait(self, seconds: float) -> None:
+        """Wait for an object, at most ``seconds``."""
+        with interruptible(self):
+            self._event.wait(limit_waiting(seconds))
+
+
+def pool_lock() -> contextlib.AbstractContextManager[object]:
+    """Return a lock, which is reentrant: the collector may close a dropped stream at any point."""
+    return threading.RLock()
+
+
+def wait_for_closing() -> None:
+    """Do nothing: a socket is closed at once."""
 
 
 class Alarm:

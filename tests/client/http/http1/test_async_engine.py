@@ -23,9 +23,10 @@ from synth_pools import (
     SynthPoolsError,
 )
 from synth_pools._client._async import connections
-from synth_pools._client.http.http1.async_connection import MOST_BUFFERED
-from synth_pools._client.http.http1.async_engine import AsyncSocketEngine
+from synth_pools._client.http.async_.socket_engine import AsyncSocketEngine
+from synth_pools._client.http.http1.async_connection import MOST_BUFFERED, AsyncConnection
 from synth_pools._client.http.messages import PoolLimits
+from synth_pools._client.runtime.async_.interrupts import AsyncTicket
 from tests.support import faults
 from tests.support.fault_server import FaultServer, Seen
 from tests.support.hasty_server import hasty_server
@@ -66,10 +67,19 @@ async def until(condition: Callable[[], object]) -> None:
 
 
 async def connection_count(client: AsyncContainerPoolsClient) -> int:
-    """Return the number of connections in the pool's account; each of them is open."""
+    """Return the number of connections of the pool; each of them is open."""
     engine = await engine_of(client)
-    assert len(engine._all) == engine._connection_count
-    return engine._connection_count
+    assert all(connection.is_open for connection in engine._all)
+    return len(engine._all)
+
+
+async def acquire(engine: AsyncSocketEngine) -> AsyncConnection:
+    """Get an open connection of the pool, as a call does."""
+    place = engine._acquire()
+    connection = await engine._wait(place, LIMIT) if isinstance(place, AsyncTicket) else place
+    if not connection.is_open:
+        await connection.open(LIMIT)
+    return connection
 
 
 async def test_a_refusal_before_the_request_is_through_is_heard() -> None:
@@ -154,9 +164,8 @@ async def test_a_connection_that_comes_free_as_its_waiter_is_cancelled(
     monkeypatch.setattr(connections, "_CALLS", PoolLimits(1, 1, 60.0))
     async with client_of(server.url) as client:
         engine = await engine_of(client)
-        limits = client._transport._calls._limits
-        first = await engine._open(limits)
-        waiting = asyncio.create_task(engine._open(limits))
+        first = await acquire(engine)
+        waiting = asyncio.create_task(acquire(engine))
         await asyncio.sleep(0)
         waiting.cancel()
         (engine.release if gets_a_connection else engine.discard)(first)
@@ -173,9 +182,8 @@ async def test_cancelled_waiters_are_removed(
     monkeypatch.setattr(connections, "_CALLS", PoolLimits(1, 1, 60.0))
     async with client_of(server.url) as client:
         engine = await engine_of(client)
-        limits = client._transport._calls._limits
-        first = await engine._open(limits)
-        waiting = [asyncio.create_task(engine._open(limits)) for _ in range(3)]
+        first = await acquire(engine)
+        waiting = [asyncio.create_task(acquire(engine)) for _ in range(3)]
         await asyncio.sleep(0)
         assert len(engine._waiting) == 3
         for task in waiting:
@@ -254,7 +262,7 @@ async def test_closing_wakes_a_call_that_connects_by_name() -> None:
             client = client_of(f"http://localhost:{address[1]}", 60.0)
             call = asyncio.create_task(client.get_pool(P))
             engine = await engine_of(client)
-            await until(lambda: engine._connecting)
+            await until(lambda: any(connection._connecting for connection in engine._all))
             await client.aclose()
             with pytest.raises(ClientClosedError):
                 async with asyncio.timeout(LIMIT):
@@ -269,17 +277,18 @@ async def test_a_connection_that_opens_as_the_engine_is_closed(
 ) -> None:
     client = client_of(server.url)
     engine = await engine_of(client)
-    create_connection = engine._loop.create_connection
+    loop = asyncio.get_running_loop()
+    create_connection = loop.create_connection
 
     async def late(*arguments: Any, **options: Any) -> Any:
         connection = await create_connection(*arguments, **options)
         engine._is_closed = True
         return connection
 
-    monkeypatch.setattr(engine._loop, "create_connection", late)
+    monkeypatch.setattr(loop, "create_connection", late)
     with pytest.raises(ClientClosedError):
         await client.get_pool(P)
-    assert engine._connection_count == len(engine._all) == 0
+    assert len(engine._all) == 0
     await asyncio.to_thread(server.wait_until, lambda: server.open_connections == 0)
     await client.aclose()
 

@@ -21,8 +21,8 @@ from synth_pools import (
 )
 from synth_pools._client._sync import connections
 from synth_pools._client.http.http1.connection import Connection, _readiness
-from synth_pools._client.http.http1.engine import SocketEngine
 from synth_pools._client.http.messages import ExchangeError, PoolLimits
+from synth_pools._client.http.sync_.socket_engine import SocketEngine
 from tests.support import faults
 from tests.support.fault_server import FaultServer
 from tests.support.hasty_server import hasty_server
@@ -62,6 +62,10 @@ def test_a_success_before_the_request_is_through_is_none() -> None:
         assert open_connections(client) == 0
 
 
+def send(connection: Connection, data: bytes, limit: float) -> bool:
+    return connection.begin(data) or connection.send_rest(limit)
+
+
 def open_connections(client: ContainerPoolsClient) -> int:
     engine = client._transport._connections.engine()
     assert isinstance(engine, SocketEngine)
@@ -70,25 +74,25 @@ def open_connections(client: ContainerPoolsClient) -> int:
 
 def test_what_could_not_be_sent_was_not_sent() -> None:
     ours, theirs = socket.socketpair()
-    connection = Connection()
-    connection.open(lambda: ours)
+    connection = Connection(lambda _: ours)
+    connection.open(LIMIT)
     theirs.close()
     with pytest.raises(ExchangeError) as caught:
-        connection.write(b"GET / HTTP/1.1\r\n\r\n", LIMIT)
+        send(connection, b"GET / HTTP/1.1\r\n\r\n", LIMIT)
     assert caught.value.cause == "WriteError"
     assert not caught.value.sent
     connection.close()
     with pytest.raises(ExchangeError) as caught:
-        connection.write(b"GET / HTTP/1.1\r\n\r\n", LIMIT)
+        send(connection, b"GET / HTTP/1.1\r\n\r\n", LIMIT)
     assert not caught.value.sent
 
 
 def test_what_was_not_taken_was_sent_in_part() -> None:
     ours, theirs = socket.socketpair()
-    connection = Connection()
-    connection.open(lambda: ours)
+    connection = Connection(lambda _: ours)
+    connection.open(LIMIT)
     with theirs, pytest.raises(ExchangeError) as caught:
-        connection.write(bytes(20_000_000), 0.05)
+        send(connection, bytes(20_000_000), 0.05)
     assert caught.value.cause == "WriteTimeout"
     assert caught.value.sent
     connection.close()
@@ -129,7 +133,7 @@ def test_a_wait_tells_what_may_be_done(monkeypatch: pytest.MonkeyPatch, has_poll
         assert wait(LIMIT, True) == (True, True)
 
 
-@pytest.mark.parametrize("step", ["open", "write", "read_head", "read_at_once"])
+@pytest.mark.parametrize("step", ["open", "begin", "send_rest", "read_head", "read_at_once"])
 def test_an_interrupt_costs_no_connection(
     server: FaultServer, monkeypatch: pytest.MonkeyPatch, step: str
 ) -> None:

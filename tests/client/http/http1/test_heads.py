@@ -137,9 +137,13 @@ def comparable(headers: list[tuple[bytes, bytes]]) -> list[tuple[bytes, bytes]]:
     return [(name, value) for name, value in headers if name not in normalised]
 
 
+def refuse(_: object) -> Any:
+    raise AssertionError("these connections are not opened")
+
+
 def read_here(head: bytes) -> Read | str:
     """Read a head with the sync client; return the reason of a refusal."""
-    connection = Connection()
+    connection = Connection(refuse)
     parts: Any = connection
     parts._receiver = SimpleNamespace(limit=None)
     parts._reader = io.BytesIO(head)
@@ -151,7 +155,7 @@ def read_here(head: bytes) -> Read | str:
 
 async def read_in_pieces(head: bytes, dice: random.Random) -> Read | str:
     """Read a head with the async client, which gets it in pieces."""
-    connection = AsyncConnection(asyncio.get_running_loop())
+    connection = AsyncConnection(refuse)
     reading = asyncio.ensure_future(connection.read_head(60.0))
     at = 0
     while at < len(head) and not reading.done():

@@ -1,56 +1,59 @@
-"""Engine over sockets of the standard library, with a pool of connections."""
+# Derived by `make generate`. Change the file that it comes from:
+# synth_pools/_client/http/async_/socket_engine.py
+
+"""Engine over sockets, with a pool of connections over HTTP/1.1."""
 
 from __future__ import annotations
 
-import socket
-import threading
+import contextlib
 import time
 import weakref
 from collections import deque
 from collections.abc import Iterator, Mapping
 from ssl import SSLContext
 
-from synth_pools._client.http.http1.connection import Connection
+from synth_pools._client.http.http1.connection import MOST_AT_ONCE, Connection
 from synth_pools._client.http.http1.heads import AnswerHead, RequestEncoder
 from synth_pools._client.http.messages import (
     ExchangeError,
     OutgoingRequest,
     PoolLimits,
-    TimeLimits,
 )
 from synth_pools._client.http.sync_.engine import Engine, IncomingResponse
-from synth_pools._client.runtime.sync_.interrupts import Alarm, interruptible, time_left
-from synth_pools._client.runtime.sync_.sockets import connect, start_tls
+from synth_pools._client.runtime.sync_.interrupts import (
+    Alarm,
+    Ticket,
+    pool_lock,
+    wait_for_closing,
+)
 from synth_pools._client.secret import Secret
 
 
 class SocketEngine(Engine):
-    """HTTP/1.1 engine over sockets, for any number of threads.
+    """HTTP/1.1 engine over sockets.
 
     Args:
         base_url: Base URL of the service.
         context: The TLS context.
         limits: Limits of the pool of connections.
-        alarm: Wakes the threads that wait for a connection.
+        alarm: Wakes the calls that wait for a connection.
     """
 
     def __init__(
         self, base_url: str, context: SSLContext, limits: PoolLimits, alarm: Alarm
     ) -> None:
         self._encoder = RequestEncoder(base_url)
-        self._context = context if self._encoder.is_secure else None
-        if self._context is not None:
-            self._context.set_alpn_protocols(["http/1.1"])
+        if self._encoder.is_secure:
+            context.set_alpn_protocols(["http/1.1"])
+        self._connect = Connection.connector(self._encoder, context, alarm)
         self._limits = limits
-        self._alarm = alarm
-        # Reentrant: the garbage collector may close a dropped stream at any point.
-        self._lock = threading.RLock()
+        self._lock = pool_lock()
         self._is_closed = False
         # Weak, so that a connection lost by an interrupt at the wrong moment frees its place.
         self._all: weakref.WeakSet[Connection] = weakref.WeakSet()
         # The last one is used next: it was idle for the shortest time.
         self._idle: list[Connection] = []
-        self._waiting: deque[_Ticket] = deque()
+        self._waiting: deque[Ticket[Connection]] = deque()
         alarm.add(self)
 
     @property
@@ -61,16 +64,19 @@ class SocketEngine(Engine):
         return self._encoder.headers_of(request)
 
     def send(self, request: OutgoingRequest, secret: Secret) -> IncomingResponse:
-        connection = self._acquire(request.limits)
+        limits = request.limits
+        place = self._acquire()
+        connection = self._wait(place, limits.pool) if isinstance(place, Ticket) else place
         response: _Response | None = None
         try:
             if not connection.is_open:
-                connection.open(lambda: self._connect(request.limits.connect))
+                connection.open(limits.connect)
+                self._check_open()
             # The key is in these bytes, so no variable holds them.
-            is_sent = connection.write(
-                self._encoder.encode(request, secret.reveal()), request.limits.write
-            )
-            head = connection.read_head(request.limits.read)
+            is_sent = connection.begin(
+                self._encoder.encode(request, secret.reveal())
+            ) or connection.send_rest(limits.write)
+            head = connection.read_head(limits.read)
             if not is_sent and head.status < 300:
                 problem = "the request was answered before it was through"
                 raise ExchangeError("RemoteProtocolError", problem)
@@ -82,7 +88,7 @@ class SocketEngine(Engine):
                 self.discard(connection)
 
     def wake(self) -> None:
-        """End all connections, wake the threads that wait for them, and open no more."""
+        """End all connections, wake the calls that wait for them, and open no more."""
         with self._lock:
             self._is_closed = True
             for connection in list(self._all):
@@ -96,11 +102,12 @@ class SocketEngine(Engine):
             idle, self._idle = self._idle, []
             for connection in idle:
                 connection.close()
+        wait_for_closing()
 
     def release(self, connection: Connection) -> None:
         """Take back a connection whose answer was read to its end."""
         with self._lock:
-            if not self._is_closed and connection.is_used_up():
+            if not self._is_closed and connection.rest():
                 connection.idle_since = time.monotonic()
                 if self._waiting:
                     self._waiting.popleft().grant(connection)
@@ -111,7 +118,7 @@ class SocketEngine(Engine):
         self.discard(connection)
 
     def discard(self, connection: Connection) -> None:
-        """Close a connection, and give its place to the first thread that waits."""
+        """Close a connection, and give its place to the first call that waits."""
         connection.close()
         with self._lock:
             self._all.discard(connection)
@@ -124,79 +131,59 @@ class SocketEngine(Engine):
             if response.connection is not None:
                 response.connection.wake()
 
-    def _connect(self, timeout: float) -> socket.socket:
-        host = self._encoder.host
-        raw = connect(host, self._encoder.port, timeout, self._alarm)
-        if self._context is None:
-            return raw
-        return start_tls(raw, self._context, host, timeout, self._alarm)
-
-    def _acquire(self, limits: TimeLimits) -> Connection:
+    def _acquire(self) -> Connection | Ticket[Connection]:
+        """Return an idle connection, or a new one, or a ticket to wait for one."""
         with self._lock:
-            if self._is_closed:
-                raise RuntimeError("the connections are closed")
-            oldest = time.monotonic() - self._limits.idle_seconds
-            while self._idle and self._idle[0].idle_since < oldest:
-                self._all.discard(expired := self._idle.pop(0))
-                expired.close()
-            if self._idle:
-                connection = self._idle.pop()
-                if not connection.is_quiet():
+            self._check_open()
+            idle = self._idle
+            if idle:
+                oldest = time.monotonic() - self._limits.idle_seconds
+                while idle and idle[0].idle_since < oldest:
+                    self.discard(idle.pop(0))
+                while idle:
+                    connection = idle.pop()
+                    if connection.use():
+                        return connection
                     # The server closed it, or an answer without a request arrived.
-                    connection.close()
-                return connection
+                    self.discard(connection)
             limit = self._limits.connections
             if limit is None or len(self._all) < limit:
                 return self._new()
-            ticket = _Ticket()
+            ticket = Ticket[Connection]()
             self._waiting.append(ticket)
-        return self._wait(ticket, limits.pool)
+            return ticket
 
     def _new(self) -> Connection:
-        connection = Connection()
+        connection = Connection(self._connect)
         self._all.add(connection)
         return connection
 
-    def _wait(self, ticket: _Ticket, limit: float) -> Connection:
+    def _wait(self, ticket: Ticket[Connection], seconds: float) -> Connection:
         try:
-            with interruptible(ticket):
-                ticket.event.wait(time_left(limit, _pool_timeout))
+            ticket.wait(seconds)
             with self._lock:
-                if ticket.connection is None:
-                    self._waiting.remove(ticket)
-                elif not self._is_closed:
-                    connection, ticket.connection = ticket.connection, None
-                    return connection
-            if self._is_closed:
-                raise RuntimeError("the connections are closed")
-            raise _pool_timeout("no connection was free")
+                self._check_open()
+                connection, ticket.granted = ticket.granted, None
+                if connection is None:
+                    raise ExchangeError("PoolTimeout", "no connection was free")
+                if connection.is_open and not connection.use():
+                    connection.close()
+                    self._all.discard(connection)
+                    connection = self._new()
+                return connection
         except BaseException:
             with self._lock:
-                granted, ticket.connection = ticket.connection, None
-                if granted is None and ticket in self._waiting:
+                # The next call gets what was granted to this one.
+                granted, ticket.granted = ticket.granted, None
+                if granted is not None:
+                    self.release(granted)
+                elif ticket in self._waiting:
                     self._waiting.remove(ticket)
-            if granted is not None:
-                self.discard(granted)
             raise
 
-
-class _Ticket:
-    """Place of a thread that waits for a connection."""
-
-    def __init__(self) -> None:
-        self.event = threading.Event()
-        self.connection: Connection | None = None
-
-    def wake(self) -> None:
-        self.event.set()
-
-    def grant(self, connection: Connection) -> None:
-        self.connection = connection
-        self.event.set()
-
-
-def _pool_timeout(problem: str) -> ExchangeError:
-    return ExchangeError("PoolTimeout", problem)
+    def _check_open(self) -> None:
+        if self._is_closed:
+            raise RuntimeError("the connections are closed")
 
 
 class _Response(IncomingResponse):
@@ -222,21 +209,28 @@ class _Response(IncomingResponse):
     def pieces(self) -> Iterator[bytes]:
         connection = self.connection
         if connection is not None:
-            yield from connection.read_body(self._head)
+            with contextlib.closing(connection.read_body(self._head)) as body:
+                for piece in body:
+                    yield piece
+            connection.see_rest()
             self._give_back()
 
     def read(self, size_limit: int) -> None:
-        head, connection = self._head, self.connection
-        is_small = head.length is not None and head.length <= size_limit
+        connection, length = self.connection, self._head.length
+        is_small = length is not None and length <= min(size_limit, MOST_AT_ONCE)
         is_plain = is_small and self._chunks is None and "content-encoding" not in self.headers
         if connection is None or not is_plain:
             super().read(size_limit)
             return
         try:
-            self.content = connection.read_at_once(head.length or 0)
+            body = connection.take(length or 0)
+            self.content = connection.read_at_once(length or 0) if body is None else body
+            if connection.is_paused:
+                connection.see_rest()
             self._give_back()
         finally:
-            self.close()
+            if self.connection is not None:
+                self.close()
 
     def wake(self) -> None:
         self._engine.wake_reader(self)
@@ -245,11 +239,12 @@ class _Response(IncomingResponse):
         connection, self.connection = self.connection, None
         if connection is not None:
             self._engine.discard(connection)
+            wait_for_closing()
 
     def _give_back(self) -> None:
-        if self._reusable:
-            connection, self.connection = self.connection, None
-            if connection is not None:
+        connection, self.connection = self.connection, None
+        if connection is not None:
+            if self._reusable:
                 self._engine.release(connection)
-        else:
-            self.close()
+            else:
+                self._engine.discard(connection)
