@@ -1,4 +1,4 @@
-"""Room in memory for large documents: all that are at work together stay within a limit."""
+"""Memory for large documents: a limit for all of them together."""
 
 from __future__ import annotations
 
@@ -9,21 +9,21 @@ from collections.abc import Iterator
 from contextvars import ContextVar
 from types import TracebackType
 
-# Limits of time that are running here, and stand still while this backend lacks room. Each with its
-# task: what is read from a connection later runs in the context of whoever asked for more of it.
+# Running time limits, which pause while this backend lacks room. Each has its task: a connection
+# reads in the context of the task that resumed it.
 _TIMEOUTS: ContextVar[tuple[timeout, ...]] = ContextVar("synth_pools_timeouts", default=())
 
 
 class NoRoomError(Exception):
-    """There was no room within the time that was given for it."""
+    """No room became free in time."""
 
 
 class Reservation:
-    """Room for one document, given back with the last reference to it, as its memory is.
+    """Room for one document, released with the last reference to it.
 
     Args:
-        budget: The budget that it is of.
-        size: Its bytes.
+        budget: The budget of the room.
+        size: The reserved bytes.
     """
 
     __slots__ = ("_budget", "size")
@@ -33,13 +33,13 @@ class Reservation:
         self.size = size
 
     def shrink(self, size: int) -> None:
-        """Give back what is above a size; callable in any thread."""
+        """Release the bytes above a size; callable in any thread."""
         if size < self.size:
             released, self.size = self.size - size, size
-            self._budget.give_back(released)
+            self._budget.release(released)
 
     def release(self) -> None:
-        """Give all of it back; harmless when that was done."""
+        """Release all bytes; harmless when repeated."""
         self.shrink(0)
 
     def __del__(self) -> None:
@@ -47,10 +47,10 @@ class Reservation:
 
 
 class ByteBudget:
-    """Bytes that large documents may take together; whoever comes first has room first.
+    """Bytes that large documents may take together; the first to wait is the first to get room.
 
     Args:
-        total: The bytes; a larger document has room once there is no other.
+        total: The bytes; a larger document gets all of them.
     """
 
     def __init__(self, total: int) -> None:
@@ -61,23 +61,23 @@ class ByteBudget:
 
     @property
     def taken(self) -> int:
-        """Bytes that are reserved."""
+        """Number of reserved bytes."""
         return self._taken
 
     @property
     def waiting(self) -> int:
-        """Number of documents that wait for room."""
+        """Number of documents waiting for room."""
         return len(self._waiting)
 
     async def reserve(self, size: int, patience_seconds: float | None = None) -> Reservation:
         """Wait for room.
 
         Args:
-            size: The bytes of the document, or the most that they may be.
-            patience_seconds: How long to wait at most; None is as long as it takes.
+            size: The bytes of the document, or an upper bound.
+            patience_seconds: The longest wait; None waits for ever.
 
         Raises:
-            NoRoomError: There was none in time.
+            NoRoomError: No room became free in time.
         """
         size = min(size, self._total)
         if not self._waiting and self._taken + size <= self._total:
@@ -93,26 +93,26 @@ class ByteBudget:
             if place.cancel() or place.cancelled():
                 self._admit()
             else:
-                # Whoever is cancelled in the moment in which there is room has no use for it.
+                # Cancelled just after room was granted.
                 place.result().release()
             if isinstance(error, TimeoutError):
                 raise NoRoomError from None
             raise
 
-    def give_back(self, size: int) -> None:
-        """Take back bytes of a reservation; callable in any thread."""
+    def release(self, size: int) -> None:
+        """Release bytes of a reservation; callable in any thread."""
         try:
             is_here = asyncio.get_running_loop() is self._loop
         except RuntimeError:
             is_here = False
         if is_here:
-            self._given_back(size)
+            self._release_here(size)
         else:
-            # The loop may be gone, and then nobody waits for room.
+            # The loop may be closed, and then no document waits for room.
             with contextlib.suppress(RuntimeError):
-                self._loop.call_soon_threadsafe(self._given_back, size)
+                self._loop.call_soon_threadsafe(self._release_here, size)
 
-    def _given_back(self, size: int) -> None:
+    def _release_here(self, size: int) -> None:
         self._taken -= size
         self._admit()
 
@@ -128,9 +128,9 @@ class ByteBudget:
 
 
 class timeout:  # noqa: N801 - as asyncio's own, which takes twice as long
-    """Limit of the time of a block, in which waits for our own room do not count.
+    """Time limit of a block, not counting its waits for room.
 
-    The block raises `TimeoutError` where it takes longer.
+    The block raises `TimeoutError` when it takes longer.
 
     Args:
         seconds: The limit.
@@ -161,13 +161,13 @@ class timeout:  # noqa: N801 - as asyncio's own, which takes twice as long
         _TIMEOUTS.reset(self._token)
         if self._handle is not None:
             self._handle.cancel()
-        # Where it was cancelled by somebody else too, that goes on.
+        # A second cancellation, by other code, goes on.
         is_ours = self._is_expired and self.task.uncancel() <= self._cancelling
         if is_ours and kind is not None and issubclass(kind, asyncio.CancelledError):
             raise TimeoutError from error
 
     def pause(self) -> bool:
-        """Let it stand still; False where the time is over already."""
+        """Pause the limit; False where the time is over already."""
         if self._is_expired:
             return False
         if self._handle is not None:
@@ -175,8 +175,8 @@ class timeout:  # noqa: N801 - as asyncio's own, which takes twice as long
             self._handle = None
         return True
 
-    def go_on(self, seconds: float) -> None:
-        """Go on after having stood still for so long."""
+    def resume(self, seconds: float) -> None:
+        """Resume the limit after a pause of some seconds."""
         self._end += seconds
         self._handle = asyncio.get_running_loop().call_at(self._end, self._expire)
 
@@ -188,13 +188,13 @@ class timeout:  # noqa: N801 - as asyncio's own, which takes twice as long
 
 @contextlib.contextmanager
 def uncounted() -> Iterator[None]:
-    """Have the time of a block not count in any `timeout` around it."""
+    """Pause every `timeout` around a block."""
     loop = asyncio.get_running_loop()
-    begun = loop.time()
-    here = asyncio.current_task()
-    stopped = [limit for limit in _TIMEOUTS.get() if limit.task is here and limit.pause()]
+    started_at = loop.time()
+    task = asyncio.current_task()
+    paused = [limit for limit in _TIMEOUTS.get() if limit.task is task and limit.pause()]
     try:
         yield
     finally:
-        for limit in stopped:
-            limit.go_on(loop.time() - begun)
+        for limit in paused:
+            limit.resume(loop.time() - started_at)

@@ -1,7 +1,7 @@
-"""Room for large responses, and clients that do not read theirs.
+"""Memory for large responses, and disconnection of clients that do not read theirs.
 
-A response has its room from before it is made until its last byte is handed over. Where others wait
-for room, a client that has read nothing for a while is disconnected: whoever reads is never cut.
+Memory is reserved before a response is built, until its last byte is sent. While others wait for
+room, a client that has read nothing for a while is disconnected; a client that reads never is.
 """
 
 from __future__ import annotations
@@ -12,13 +12,13 @@ from collections.abc import Callable, Iterator
 
 from synth_pools.backend.resources.byte_budget import ByteBudget, Reservation
 
-# A client that has taken nothing for so long may be cut where others wait.
+# Time without reading after which a client may be disconnected.
 _STALLED_SECONDS = 2.0
 _LOOK_SECONDS = 0.1
 
 
 class Sending:
-    """One large response on its way.
+    """Large response that is being sent.
 
     Args:
         abort: Disconnects the client.
@@ -29,16 +29,16 @@ class Sending:
         self.moved_at = asyncio.get_running_loop().time()
 
     def move(self) -> None:
-        """Note that the client has taken something."""
+        """Note that the client has read."""
         self.moved_at = asyncio.get_running_loop().time()
 
 
 class SendingRoom:
-    """Room for all large responses together.
+    """Memory for all large responses together.
 
     Args:
-        total: Their bytes.
-        patience_seconds: How long a response waits for room.
+        total: The bytes of all responses.
+        patience_seconds: The longest wait of a response.
     """
 
     def __init__(self, total: int, patience_seconds: float) -> None:
@@ -51,16 +51,16 @@ class SendingRoom:
         """Wait for room for a response.
 
         Raises:
-            NoRoomError: There was none in time.
+            NoRoomError: No room became free in time.
         """
         if self._cutting is None or self._cutting.done():
-            # It begins once this one waits, if it has to.
+            # Its first step runs once this response waits.
             self._cutting = asyncio.create_task(self._cut())
         return await self.budget.reserve(size, self._patience)
 
     @contextlib.contextmanager
     def sending(self, abort: Callable[[], None]) -> Iterator[Sending]:
-        """Have a response known as one that is being sent, while the block runs."""
+        """List a response as being sent, while the block runs."""
         sending = Sending(abort)
         self._sending.add(sending)
         try:
@@ -69,10 +69,10 @@ class SendingRoom:
             self._sending.discard(sending)
 
     async def _cut(self) -> None:
-        """Disconnect the client that is stalled for longest, one at a time, while others wait."""
+        """Disconnect the longest stalled client, one at a time, while others wait."""
         loop = asyncio.get_running_loop()
         while self.budget.waiting:
-            stalled = min(self._sending, key=lambda one: one.moved_at, default=None)
+            stalled = min(self._sending, key=lambda sending: sending.moved_at, default=None)
             if stalled is not None and loop.time() - stalled.moved_at > _STALLED_SECONDS:
                 self._sending.discard(stalled)
                 stalled.abort()

@@ -1,7 +1,7 @@
-"""Processes for what would hold the interpreter's lock, and with it everybody else, for long.
+"""Worker processes for calls that would hold the interpreter's lock for long.
 
-Parsing a document of 60 MB takes a second, in which no other thread runs. A process gets its bytes
-and returns texts, which are copied in a moment.
+Parsing a document of 60 MB takes a second, in which no other thread runs. A worker gets its bytes
+and returns texts, which are quickly copied.
 """
 
 from __future__ import annotations
@@ -22,9 +22,9 @@ from synth_pools.backend.resources.byte_budget import uncounted
 _T = TypeVar("_T")
 
 _PROGRAM = "from synth_pools.backend.resources.workers import serve_calls; serve_calls()"
-# After that much idleness its memory goes back to the system.
+# An idle worker is ended, so that its memory goes back to the system.
 _IDLE_SECONDS = 20.0
-# A call takes seconds; a process that has stood still for this long would be in everybody's way.
+# A call takes seconds; a worker that hangs would block a place.
 _CALL_SECONDS = 300.0
 _END_SECONDS = 2.0
 _TRIES = 3
@@ -32,32 +32,32 @@ _MOST = 4
 
 
 class WorkerDiedError(Exception):
-    """A process ended, or stood still, before it had an answer, again and again."""
+    """Several workers in a row ended, or hung, before they had an answer."""
 
 
 class Workers:
-    """Processes that call functions, started when they are needed and ended when idle."""
+    """Worker processes, started when needed and ended when idle."""
 
     def __init__(self) -> None:
         self._places = asyncio.Semaphore(max(1, min(_MOST, (os.cpu_count() or 1) // 2)))
         self._idle: dict[_Worker, asyncio.TimerHandle] = {}
 
     async def run(self, function: Callable[..., _T], *args: Any) -> _T:
-        """Call a function in a process.
+        """Call a function in a worker process.
 
-        The wait does not count in any `timeout` around it. Where no process can be had, the
-        function runs in a thread of this one.
+        The call pauses every `timeout` around it. Where no process can be started, the function
+        runs in a thread of this process.
 
         Args:
             function: A function of a module.
-            *args: What can be pickled.
+            *args: Arguments that can be pickled.
 
         Returns:
-            What it returns, pickled.
+            The pickled result of the function.
 
         Raises:
-            WorkerDiedError: The process ended, or stood still, each time that this was tried.
-            Exception: What the function raises.
+            WorkerDiedError: Every worker that was tried ended, or hung.
+            Exception: An error of the function.
         """
         with uncounted():
             async with self._places:
@@ -74,11 +74,11 @@ class Workers:
                                 worker.call, function, args
                             )
                     except (OSError, EOFError, pickle.UnpicklingError):
-                        # Also after that time: a `TimeoutError` is an `OSError`.
+                        # A `TimeoutError` is an `OSError`, too.
                         worker.end()
                         continue
                     except BaseException:
-                        # Nobody waits any more for what it does.
+                        # The caller is cancelled: stop the call.
                         worker.end()
                         raise
                     self._keep(worker)
@@ -88,7 +88,7 @@ class Workers:
                 raise WorkerDiedError(f"a process ended {_TRIES} times before it had an answer")
 
     async def close(self) -> None:
-        """End the processes that are idle; those that are not end with their calls."""
+        """End the idle workers; a busy worker ends after its call."""
         idle, self._idle = self._idle, {}
         for worker, ending in idle.items():
             ending.cancel()
@@ -113,17 +113,17 @@ class Workers:
 
 
 class _Worker:
-    """One process, which ends when its input does, and so never outlives this one."""
+    """Worker process, which ends with its input, and so never outlives its parent."""
 
     def __init__(self) -> None:
         self._process = subprocess.Popen(  # noqa: S603 - this very program
-            # Not from the current directory, whose files are somebody else's.
+            # The files of the current directory are not ours to import.
             [sys.executable, "-P", "-c", _PROGRAM],
             stdin=subprocess.PIPE,
             stdout=subprocess.PIPE,
             stderr=subprocess.DEVNULL,
             env={**os.environ, "PYTHONPATH": os.pathsep.join(filter(None, sys.path))},
-            # ^C in a terminal is for us to hear.
+            # ^C in a terminal must reach the parent alone.
             start_new_session=True,
         )
 
@@ -131,7 +131,7 @@ class _Worker:
         return self._process.poll() is None
 
     def call(self, function: Callable[..., Any], args: tuple[Any, ...]) -> tuple[bool, Any]:
-        """Return whether the function returned, and what it returned or raised."""
+        """Call a function; return True with its result, or False with its error."""
         requests, answers = self._process.stdin, self._process.stdout
         if requests is None or answers is None:
             raise EOFError
@@ -145,7 +145,7 @@ class _Worker:
         with contextlib.suppress(subprocess.TimeoutExpired):
             self._process.wait(_END_SECONDS)
         for pipe in (self._process.stdin, self._process.stdout):
-            # A thread may be at it, which then finds its end.
+            # A thread that uses the pipe then finds it closed.
             if pipe is not None and not self.is_alive():
                 with contextlib.suppress(OSError, RuntimeError):
                     pipe.close()
@@ -154,10 +154,10 @@ class _Worker:
 def serve_calls() -> None:
     """Answer calls from the standard input until it ends."""
     requests = cast("io.BufferedReader", sys.stdin.buffer)
-    # Whatever a function prints is no answer.
+    # Output of a function must not mix with the answers.
     answers = os.fdopen(os.dup(1), "wb")
     os.dup2(2, 1)
-    # Pickling goes two levels down for each one of a document.
+    # Pickling recurses twice for each level of a document.
     sys.setrecursionlimit(max(sys.getrecursionlimit(), 4 * DEEPEST + 1000))
     while True:
         try:

@@ -1,4 +1,4 @@
-"""Accepting of clients: the same in every event loop, and only while there are files for them."""
+"""Acceptance of clients: the same in every event loop, and only while files are left for them."""
 
 from __future__ import annotations
 
@@ -11,18 +11,18 @@ from synth_pools.backend.resources.open_files import SHORTAGES
 
 _log = logging.getLogger(__name__)
 
-# So many, and then those that are connected have their turn.
+# Accepted in one turn of the event loop; then open connections have theirs.
 _MOST_AT_ONCE = 64
-# How long to wait where files are short: none has to be closed by us for there to be one again.
+# Wait where files are short: another process may release one.
 _SHORTAGE_SECONDS = 0.05
 _FAILURE_SECONDS = 1.0
 
 
 class Acceptor:
-    """Acceptance of the connections of one listening socket, from its making until `close`.
+    """Acceptor of the connections of one listening socket, until `close`.
 
-    An event loop's own server does not fit: uvloop's accepts without asking the socket, beyond
-    every limit of ours, and asyncio's stands still for a second where files are short.
+    The servers of the event loops do not fit: uvloop's accepts without asking the socket, beyond
+    every limit of ours, and asyncio's pauses for a second where files are short.
 
     Args:
         listener: The listening socket.
@@ -41,7 +41,7 @@ class Acceptor:
         self._loop.add_reader(listener, self._accept)
 
     def close(self) -> None:
-        """Close the listening socket; what was accepted stays. Harmless when that was done."""
+        """Close the listening socket, not the accepted connections; harmless when repeated."""
         if self.listener.fileno() < 0:
             return
         if self._pause is not None:
@@ -50,7 +50,7 @@ class Acceptor:
         self.listener.close()
 
     async def wait_connected(self) -> None:
-        """Wait until all that were accepted are connections of the server."""
+        """Wait until every accepted client is a connection of the server."""
         if self._connecting:
             await asyncio.wait(self._connecting)
 
@@ -61,16 +61,16 @@ class Acceptor:
             except BlockingIOError:
                 return
             except ConnectionAbortedError:
-                continue  # this one has left while it waited
+                continue  # the client left while it waited
             except OSError as error:
-                self._stand_still(error)
+                self._pause_accepting(error)
                 return
             # Not in this call: that takes a coroutine, in every event loop.
             connecting = self._loop.create_task(self._connect(connection))
             self._connecting.add(connecting)
             connecting.add_done_callback(self._connecting.discard)
 
-    def _stand_still(self, error: OSError) -> None:
+    def _pause_accepting(self, error: OSError) -> None:
         self._loop.remove_reader(self.listener)
         if error.errno in SHORTAGES:
             _log.debug("clients wait to be accepted: %s", error)
@@ -78,16 +78,16 @@ class Acceptor:
         else:
             _log.warning("no client can be accepted: %s", error)
             seconds = _FAILURE_SECONDS
-        self._pause = self._loop.call_later(seconds, self._go_on)
+        self._pause = self._loop.call_later(seconds, self._resume_accepting)
 
-    def _go_on(self) -> None:
+    def _resume_accepting(self) -> None:
         self._pause = None
         self._loop.add_reader(self.listener, self._accept)
 
     async def _connect(self, connection: socket.socket) -> None:
         try:
             connection.setblocking(False)
-            # By ourselves: not every event loop does, and an answer in two pieces waits 40 ms then.
+            # Not every event loop sets it, and without it an answer in two pieces waits 40 ms.
             connection.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
             await self._loop.connect_accepted_socket(self._make_protocol, connection)
         except OSError as error:

@@ -12,15 +12,15 @@ from synth_pools.backend.errors import AddressError, BadOptionError
 from synth_pools.backend.resources.open_files import client_files, most_files
 
 _BACKLOG = 2048
-# What the system holds for a client that does not read: enough for speed, little per connection,
-# and small enough that a client which reads slowly is seen to read.
+# Held by the system for a client that does not read: enough for speed, little per connection, and
+# small enough that a slow reader is recognised as one.
 _SEND_BUFFER = 256 * 1024
 
 
 class ListeningSocket(socket.socket):
     """A socket that accepts connections only while enough other files may be opened.
 
-    Clients beyond that are connected by the system, and wait in its queue until others have left.
+    The system connects further clients, and keeps them in its queue until others have left.
     """
 
     def accept(self) -> tuple[socket.socket, Any]:
@@ -29,7 +29,7 @@ class ListeningSocket(socket.socket):
         Raises:
             OSError: EMFILE where there is no room for one more.
         """
-        # The system gives the lowest number that is free.
+        # A new file has the lowest free number.
         lowest_free = os.dup(self.fileno())
         os.close(lowest_free)
         if lowest_free >= client_files(most_files()):
@@ -38,7 +38,7 @@ class ListeningSocket(socket.socket):
 
 
 def open_listening_socket(host: str, port: int) -> socket.socket:
-    """Bind and listen at once, so that nobody else can take the port before the first answer.
+    """Bind and listen at once, so that no other process can take the port before the first answer.
 
     Args:
         host: A name or an address of this machine.
@@ -98,14 +98,14 @@ def _resolve(host: str, port: int) -> tuple[int, tuple[str, int] | tuple[str, in
     if not host.strip():
         raise BadOptionError("host must not be blank: give 127.0.0.1 to listen on this machine")
     try:
-        found = socket.getaddrinfo(host, port, type=socket.SOCK_STREAM, proto=socket.IPPROTO_TCP)
+        entries = socket.getaddrinfo(host, port, type=socket.SOCK_STREAM, proto=socket.IPPROTO_TCP)
     except (OSError, UnicodeError) as error:
         raise AddressError(
             f"cannot resolve the host {host!r}: give an address of this machine, such as 127.0.0.1"
         ) from error
     # IPv4 first: `localhost` often names both, and the URL that people expect is 127.0.0.1.
-    found.sort(key=lambda entry: entry[0] != socket.AF_INET)
-    family, _, _, _, address = found[0]
+    entries.sort(key=lambda entry: entry[0] != socket.AF_INET)
+    family, _, _, _, address = entries[0]
     return family, address  # type: ignore[return-value]  # bytes only without IPv6 support
 
 

@@ -1,7 +1,7 @@
-"""uvicorn's HTTP connections with limits, so that no client costs the others anything.
+"""uvicorn's HTTP connections with limits, so that no client slows the others down.
 
-A client that is slow with its headers, or does not read its response, is disconnected. A request
-that is no HTTP is answered in the form of every other error.
+A client that is slow with its headers, or does not read its response, is disconnected. Bytes that
+are no HTTP request are answered in the form of every other error.
 """
 
 from __future__ import annotations
@@ -36,8 +36,8 @@ _log.setLevel(logging.ERROR)
 # Files that are open besides connections: the database, containers, the listening socket.
 _RESERVED_FILES = 200
 _LONGEST_SWEEP = 1.0
-# A client that has ended its side looks the same whether it waits or is gone: after this time a
-# request that waits for something takes it for gone.
+# A client that has ended its side may wait or be gone: after this time a request that waits for a
+# rollout takes it for gone.
 _LEFT_SECONDS = 0.25
 # Parsed at a time: requests that come together are held as bytes, not as parsed requests.
 _PIECE_BYTES = 16 * 1024
@@ -74,7 +74,7 @@ class LimitedConfig(uvicorn.Config):
 
 
 class ServerConnection(HttpToolsProtocol):
-    """One connection of a client, within its limits of time and size."""
+    """Connection of a client, within limits of time and size."""
 
     def __init__(
         self,
@@ -87,7 +87,7 @@ class ServerConnection(HttpToolsProtocol):
         self._start_parser()
         self.logger = _log
         self.url = b""
-        assert isinstance(config, LimitedConfig)  # noqa: S101 - we are made by nothing else
+        assert isinstance(config, LimitedConfig)  # noqa: S101 - made by `LimitedConfig` alone
         self._limited = config
         self._longest_url = min(config.limits.max_header_bytes, _LONGEST_URL)
         # The request being answered; uvicorn's `cycle` is the last one that was parsed.
@@ -103,9 +103,9 @@ class ServerConnection(HttpToolsProtocol):
         # Bytes since the last piece of a body or end of a request.
         self._head_bytes = 0
         self._has_progressed = False
-        # Since when the head of a request is waited for; None while one is answered.
+        # When the wait for the head of a request began; None while a request is answered.
         self._waiting_since: float | None = self.loop.time()
-        # Since when the client has read nothing, and how much there was to read then.
+        # When the client last read, and how many bytes were left to read then.
         self._stalled_since: float | None = None
         self._unread = 0
         # Set where the client has ended its side and the answer is still to come.
@@ -129,7 +129,7 @@ class ServerConnection(HttpToolsProtocol):
             self._parse(data[start : start + _PIECE_BYTES])
 
     def _is_busy(self) -> bool:
-        """Tell whether a request that has come whole is being answered."""
+        """Tell whether a complete request is being answered."""
         current = self._current
         return current is not None and not current.response_complete and not current.more_body
 
@@ -145,13 +145,13 @@ class ServerConnection(HttpToolsProtocol):
         try:
             self.parser.feed_data(piece)
         except httptools.HttpParserUpgrade as upgrade:
-            # An upgrade is an offer, which a server may ignore: what follows is HTTP/1.1 again.
+            # A server may ignore the offer of an upgrade: the next bytes are HTTP/1.1 again.
             self.data_received(piece[upgrade.args[0] :])
         except httptools.HttpParserError as error:
             method = _METHOD.match(piece)
             is_first = self._is_between and not (self._has_progressed or self._head_bytes)
             if isinstance(error, httptools.HttpParserInvalidMethodError) and is_first and method:
-                # httptools has a list of methods; in HTTP any word may be one.
+                # httptools knows methods by a list; in HTTP any word may be a method.
                 self._unknown_method = method[0].decode("ascii")
                 self._start_parser()
                 self._parse(b"POST" + piece[method.end() :])
@@ -175,7 +175,7 @@ class ServerConnection(HttpToolsProtocol):
         if encodings and [value.lower() for value in encodings] != [b"chunked"]:
             raise ValueError("a body is sent as it is, or in chunks")
         if not self.url.startswith(b"/"):
-            # An asterisk, a whole URL or the address of a tunnel: none of them is a path here.
+            # An asterisk, a whole URL or the address of a tunnel is an unknown path here.
             self.url = b"/" + self.url
         super().on_headers_complete()
         cycle, self._is_between = self.cycle, False
@@ -184,9 +184,9 @@ class ServerConnection(HttpToolsProtocol):
         if self._unknown_method:
             scope["method"], self._unknown_method = self._unknown_method, ""
         if encodings and b"content-length" in names:
-            # A proxy that goes by the other one sees another request in the rest (RFC 9112, 6.3).
+            # A proxy that reads by the length sees another request in the rest (RFC 9112, 6.3).
             cycle.default_headers = [*cycle.default_headers, CLOSE_HEADER]
-        # Trailers are none of the headers.
+        # Trailers are not headers.
         self.headers = []
         cycle.receive = Receiving(self, cycle)  # type: ignore[assignment]
         if self._current is None or self._current.response_complete:
@@ -216,7 +216,7 @@ class ServerConnection(HttpToolsProtocol):
         self._disconnect()
 
     def on_response_complete(self) -> None:
-        # Each of the two has the other: without this only the garbage collector would free them.
+        # Break the reference cycle, which only the garbage collector would free.
         vars(self._current).pop("receive", None)
         if self.pipeline:
             self._current = self.pipeline[-1][0]
@@ -230,7 +230,7 @@ class ServerConnection(HttpToolsProtocol):
             self.data_received(pending)
         if self._refusal is not None and not self._is_busy():
             self._refuse(*self._refusal)
-        # Not where the next of several requests that came together is being answered.
+        # Further requests of the client may still be answered.
         if self._half_closed is not None and not self._is_awaited():
             self.transport.close()
 
@@ -244,7 +244,7 @@ class ServerConnection(HttpToolsProtocol):
         waiting = self._waiting_since
         if waiting is not None and now - waiting > limits.header_timeout_seconds:
             self.transport.close()
-        # Also of a connection that is closing: its last bytes would be kept for ever.
+        # Also while the connection is closing: its last bytes would be held for ever.
         unread = self.transport.get_write_buffer_size() + _unsent(self.transport)
         if not unread:
             self._stalled_since = None
@@ -261,7 +261,7 @@ class ServerConnection(HttpToolsProtocol):
             self._tell_end(self._current)
 
     def _disconnect(self) -> None:
-        """Have the request that is being answered see that its client is gone."""
+        """Tell the current request that its client is gone."""
         current = self._current
         if current is not None and not current.response_complete:
             current.disconnected = True
@@ -273,9 +273,8 @@ class ServerConnection(HttpToolsProtocol):
             cycle.receive.tell_end()
 
     def _is_awaited(self) -> bool:
-        """Tell whether a whole request is being answered, by a response that has an end."""
-        # That the reader of an event stream ends its side is the only sign that it has left, and
-        # others wait for its place.
+        """Tell whether a complete request is being answered by a response with an end."""
+        # A reader of an event stream that ends its side has left; there is no other sign of it.
         current = self._current
         return (
             current is not None
@@ -289,7 +288,7 @@ class ServerConnection(HttpToolsProtocol):
             return
         current = self._current
         has_answer = current is not None and current.response_started and not self._is_between
-        # Nobody reads the answer to the request of which this was the body.
+        # The client cannot read the answer to a request with an unreadable body.
         self._disconnect()
         if not has_answer:
             request_id = clock.new_id("req")
@@ -309,7 +308,7 @@ class ServerConnection(HttpToolsProtocol):
 
 
 class Receiving:
-    """The messages of a request; once it has been read whole, the only news is that of its end."""
+    """Messages of a request; after its body the only message is the disconnect."""
 
     __slots__ = ("_connection", "_cycle", "_is_read", "_on_end", "_receive")
 
@@ -330,7 +329,7 @@ class Receiving:
         return {"type": "http.disconnect"}
 
     def take_whole(self) -> bytes | None:
-        """Return the body of a request that has come whole, once; None where it has not."""
+        """Return the body of a complete request, once; None while it is incomplete."""
         cycle = self._cycle
         if self._is_read or cycle.more_body or cycle.disconnected or cycle.response_started:
             return None
@@ -341,9 +340,9 @@ class Receiving:
         return body
 
     def watch(self, on_end: Callable[[], None] | None) -> None:
-        """Have it called once if the client disconnects, or nothing any more (None).
+        """Call a function once if the client disconnects; None ends the watch.
 
-        Costs nothing, unlike a task that waits for the message which says so.
+        It costs nothing, unlike a task that waits for the message.
         """
         self._on_end = on_end
         if on_end is not None:
@@ -352,7 +351,7 @@ class Receiving:
                 self._connection.loop.call_soon(self.tell_end)
 
     def tell_end(self) -> None:
-        """Tell whoever watches that the client has disconnected, if it has."""
+        """Call the watching function if the client has disconnected."""
         if self._on_end is not None and (self._cycle.disconnected or self._is_over()):
             on_end, self._on_end = self._on_end, None
             self._end()
@@ -362,7 +361,7 @@ class Receiving:
         return self._is_read and self._connection.has_left and not self._cycle.response_started
 
     def _end(self) -> None:
-        # Whoever is told answers no more.
+        # A disconnected request has no answer.
         self._cycle.disconnected = True
         self._connection.transport.close()
 

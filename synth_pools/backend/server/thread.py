@@ -1,4 +1,4 @@
-"""uvicorn in a thread and an event loop of its own, started and stopped within limits."""
+"""uvicorn in a separate thread and event loop, started and stopped within limits."""
 
 from __future__ import annotations
 
@@ -19,20 +19,20 @@ from synth_pools.backend.server.acceptor import Acceptor
 from synth_pools.backend.server.graceful_shutdown import GracefulShutdown
 from synth_pools.backend.server.protocol import LimitedConfig, ServerConnection, sweep
 
-# Names the event loop to run in; empty for whichever is the fastest.
+# Names the event loop to run in; empty selects the fastest.
 _LOOP = "SYNTH_POOLS_LOOP"
 
-# What a request that is no event stream may still take once the server is told to stop.
+# Time that a stop leaves to requests other than event streams.
 _GRACE_SECONDS = 1.0
-# uvicorn's own wait comes after ours and finds only connections whose client reads nothing.
+# uvicorn waits after us, and only for clients that do not read.
 _UVICORN_GRACE_SECONDS = 1
 
 
 class ServerThread:
-    """One run of one application on one listening socket; it cannot be started twice.
+    """Single run of an application on a listening socket; it cannot be started twice.
 
-    If the application has `state.wind_down`, that is awaited before anything is closed, for at most
-    `grace` seconds.
+    The application's `state.wind_down`, if it has one, is awaited before anything is closed, for at
+    most `grace` seconds.
 
     Args:
         make_app: Makes the application, in the thread.
@@ -179,7 +179,7 @@ class _Server(uvicorn.Server):
                 ws="none",
                 lifespan="off",
                 access_log=False,
-                # Whoever embeds the backend has configured logging as they want it.
+                # Logging belongs to the program that embeds the backend.
                 log_config=None,
                 log_level=None,
                 timeout_graceful_shutdown=_UVICORN_GRACE_SECONDS,
@@ -196,7 +196,7 @@ class _Server(uvicorn.Server):
         try:
             await super().serve(sockets)
         finally:
-            # Whoever cancels this has no use for further clients.
+            # A cancelled server accepts no further clients.
             if self.acceptor is not None:
                 self.acceptor.close()
 
@@ -213,7 +213,7 @@ class _Server(uvicorn.Server):
 
     async def shutdown(self, sockets: list[socket.socket] | None = None) -> None:
         if self._before_stop is not None:
-            # Still listening: whoever comes now is told that it is too late.
+            # Still listening: a late client is told that the backend is stopping.
             await self._before_stop()
         if self.acceptor is not None:
             self.acceptor.close()
@@ -238,7 +238,7 @@ def loop_factory() -> Callable[[], asyncio.AbstractEventLoop]:
         raise BadOptionError(f"{_LOOP} must be asyncio or uvloop, or not set")
     if name != "asyncio":
         try:
-            # Here, because it is not everywhere: it comes with an extra of its own.
+            # Imported here: only the extra `uvloop` brings it.
             import uvloop
         except ImportError:
             if name:
