@@ -28,8 +28,8 @@ def backend() -> Iterator[LocalBackend]:
 def surroundings(tmp_path: Path) -> dict[str, str]:
     """An environment in which nothing is set that a command would read."""
     dropped = ("SYNTH_", "XDG_", "NO_COLOR", "COLUMNS", "_SYNTH")
-    kept = {key: value for key, value in os.environ.items() if not key.startswith(dropped)}
-    return {**kept, "HOME": str(tmp_path), "COLUMNS": "80"}
+    variables = {key: value for key, value in os.environ.items() if not key.startswith(dropped)}
+    return {**variables, "HOME": str(tmp_path), "COLUMNS": "80"}
 
 
 @pytest.fixture

@@ -24,12 +24,12 @@ LIMIT = 60.0
 POOL = "docs-example-pool"
 ROLLOUT = "rollout_0f8b7c1e5d2a4b6c9e3f1a2b3c4d5e6f"
 LINES = {
-    one["command"]: re.findall(
-        r"^  (synth-pools .*)$", re.split(r"Examples?:\n", one["help"])[-1], re.MULTILINE
+    row["command"]: re.findall(
+        r"^  (synth-pools .*)$", re.split(r"Examples?:\n", row["help"])[-1], re.MULTILINE
     )
-    for one in iter_commands(click.Context(root, info_name="synth-pools", **root.context_settings))
+    for row in iter_commands(click.Context(root, info_name="synth-pools", **root.context_settings))
     # Those of operations are run beside their table.
-    if not one["operations"]
+    if not row["operations"]
 }
 # They go on until they are interrupted.
 LASTING = {"serve", "ui", "contract-proxy"}
@@ -44,9 +44,9 @@ def journals(command: Command, folder: Path) -> None:
 
 def traffic(command: Command, folder: Path) -> None:
     # One of its own: such a file has no more than the beginning of a long list of pools.
-    with LocalBackend(folder / "judged") as own:
-        words = ("contract-test", own.url, "--only", "errors.method", "--har")
-        done = command(*words, folder / "traffic.har", SYNTH_API_KEY=own.api_key)
+    with LocalBackend(folder / "judged") as backend:
+        words = ("contract-test", backend.url, "--only", "errors.method", "--har")
+        done = command(*words, folder / "traffic.har", SYNTH_API_KEY=backend.api_key)
     assert done.returncode == 0, done.stderr
 
 
@@ -125,8 +125,8 @@ def test_an_example_runs_until_it_is_interrupted(
     if words[0] in PREPARED:
         PREPARED[words[0]](command, folder)
     # Without a browser that would be opened.
-    own = {"SYNTH_API_KEY": backend.api_key, "PATH": "", "BROWSER": "none"}
-    with started(*words, environment={**surroundings, **own}) as process:
+    variables = {"SYNTH_API_KEY": backend.api_key, "PATH": "", "BROWSER": "none"}
+    with started(*words, environment={**surroundings, **variables}) as process:
         assert process.stdout is not None
         [url] = re.findall(r"http://[\w.]+:\d+", process.stdout.readline())[:1]
         key = {"authorization": f"Bearer {backend.api_key}"}

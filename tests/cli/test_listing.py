@@ -40,33 +40,35 @@ FOUND: list[dict[str, Any]] = list(
 def test_commands_lists_what_the_document_has(command: Command) -> None:
     listed = json.loads(command("commands", "--output", "json").stdout)["commands"]
     assert listed == FOUND
-    named = {operation: one for one in listed for operation in one["operations"]}
-    assert set(named) == set(OPERATIONS)
-    for name, one in named.items():
+    by_name = {operation: item for item in listed for operation in item["operations"]}
+    assert set(by_name) == set(OPERATIONS)
+    for name, item in by_name.items():
         places = set(re.findall(r"{(\w+)}", OPERATIONS[name].path))
-        given = {argument["name"] for argument in one["arguments"]} | {
-            f"{flag.removeprefix('--')}_id" for option in one["options"] for flag in option["flags"]
+        arguments = {argument["name"] for argument in item["arguments"]} | {
+            f"{flag.removeprefix('--')}_id"
+            for option in item["options"]
+            for flag in option["flags"]
         }
-        assert places <= given, name
-        assert ("body" in given) == ("requestBody" in OPERATIONS[name].node), name
+        assert places <= arguments, name
+        assert ("body" in arguments) == ("requestBody" in OPERATIONS[name].node), name
     table = command("commands").stdout
     assert f"pools list{' ' * 8}" in table
 
 
-@pytest.mark.parametrize("one", FOUND, ids=lambda one: one["command"])
-def test_every_command_has_help(one: dict[str, Any]) -> None:
-    assert one["help"]
-    assert f"synth-pools {one['command']}" in re.split(r"Examples?:\n", one["help"])[-1]
+@pytest.mark.parametrize("listed", FOUND, ids=lambda listed: listed["command"])
+def test_every_command_has_help(listed: dict[str, Any]) -> None:
+    assert listed["help"]
+    assert f"synth-pools {listed['command']}" in re.split(r"Examples?:\n", listed["help"])[-1]
     # What is not wrapped fits a terminal as it is, two columns in.
-    typed = [line for line in one["help"].splitlines() if line.startswith("  ")]
+    typed = [line for line in listed["help"].splitlines() if line.startswith("  ")]
     assert max(map(len, typed), default=0) <= 78
 
 
 def test_the_help_of_all_is_as_they_say_themselves() -> None:
-    by_name = {one["command"]: one for one in FOUND}
+    by_name = {command["command"]: command for command in FOUND}
     places = {
         **WRITTEN,
-        **{f"{g} {n}": p for g, own in WRITTEN_IN_GROUPS.items() for n, p in own.items()},
+        **{f"{g} {n}": p for g, backend in WRITTEN_IN_GROUPS.items() for n, p in backend.items()},
     }
     for name, (_, _, short) in places.items():
         if name in by_name and short:
@@ -75,7 +77,7 @@ def test_the_help_of_all_is_as_they_say_themselves() -> None:
 
 
 @pytest.mark.parametrize(
-    "asked",
+    "variables",
     [
         {},
         {
@@ -87,7 +89,7 @@ def test_the_help_of_all_is_as_they_say_themselves() -> None:
     ids=["help", "completion of ids"],
 )
 def test_help_and_completion_load_no_http_library(
-    surroundings: dict[str, str], asked: dict[str, str]
+    surroundings: dict[str, str], variables: dict[str, str]
 ) -> None:
     program = (
         "import atexit, sys; from synth_pools.cli import run;"
@@ -97,7 +99,7 @@ def test_help_and_completion_load_no_http_library(
     )
     done = subprocess.run(
         [sys.executable, "-c", program],
-        env={**surroundings, **asked},
+        env={**surroundings, **variables},
         capture_output=True,
         text=True,
         timeout=60,
@@ -127,11 +129,11 @@ def test_doctor_knows_every_extra_and_80_columns(command: Command) -> None:
     extras = tomllib.loads((Path(__file__).parents[2] / "pyproject.toml").read_text())["project"][
         "optional-dependencies"
     ]
-    shown = command("doctor", "--url", "http://127.0.0.1:9").stdout
-    assert set(re.findall(r"extra (\w+)", shown)) == set(extras) - {"all"}
-    assert max(map(len, shown.splitlines())) <= 80
+    text = command("doctor", "--url", "http://127.0.0.1:9").stdout
+    assert set(re.findall(r"extra (\w+)", text)) == set(extras) - {"all"}
+    assert max(map(len, text.splitlines())) <= 80
     # What does not fit goes on in the next line.
-    assert "Connection refused" in " ".join(shown.split())
+    assert "Connection refused" in " ".join(text.split())
 
 
 def test_spec(command: Command) -> None:
@@ -150,14 +152,14 @@ def test_top(command: Command, backend: LocalBackend) -> None:
 
 
 def test_top_says_where_containers_run(command: Command, tmp_path: Path) -> None:
-    with LocalBackend(data_dir=tmp_path / "data", allow_processes=True) as own:
-        service = {"SYNTH_BACKEND_URL": own.url, "SYNTH_API_KEY": own.api_key}
-        with own.client() as client:
+    with LocalBackend(data_dir=tmp_path / "data", allow_processes=True) as backend:
+        service = {"SYNTH_BACKEND_URL": backend.url, "SYNTH_API_KEY": backend.api_key}
+        with backend.client() as client:
             client.create_pool({"id": "placed", "name": "x", "config": {"process": process()}})
             client.create_pool({"id": "named", "name": "x", "container_url": "http://127.0.0.1:1"})
             eventually(lambda: client.get_pool("placed")["status"] == "active")
-        told = command("top", "--once", "--containers", **service).stdout
-        lines = {line.split()[0]: line.split()[1:] for line in told.splitlines() if line}
+        text = command("top", "--once", "--containers", **service).stdout
+        lines = {line.split()[0]: line.split()[1:] for line in text.splitlines() if line}
         node, launcher, health, *counts, image, url = lines["placed"]
         assert (node, launcher, health) == (platform.node(), "local", "healthy")
         assert (counts, image) == (["0", "0"], "-")
@@ -173,12 +175,12 @@ def test_top_is_drawn_when_something_happens(
     with backend.client() as client:
         pool = str(client.create_pool({"name": "top"})["id"])
         # Nothing else would draw it a second time.
-        with on_terminal("top", "--every", "3600", **surroundings, **service) as seen:
-            seen.until(rf"{pool} +\S*active\S* +0 +0 +0 +0")
+        with on_terminal("top", "--every", "3600", **surroundings, **service) as terminal:
+            terminal.until(rf"{pool} +\S*active\S* +0 +0 +0 +0")
             eventually(lambda: streams_of(backend) > 0)
             client.create_rollout(pool, {"mode": "sync"})
-            seen.until(rf"{pool} +\S*active\S* +0 +0 +1 +0")
-            status, text = seen.interrupt()
+            terminal.until(rf"{pool} +\S*active\S* +0 +0 +1 +0")
+            status, text = terminal.interrupt()
             assert status == 130, text
 
 
@@ -201,7 +203,7 @@ def completed(command: Command, *words: str, **extra: str) -> list[str]:
     shell = {"_SYNTH_POOLS_COMPLETE": "bash_complete"}
     done = command(**line, **shell, **extra)
     # Click writes an empty line where there is nothing.
-    return [one.partition(",")[2] for one in done.stdout.split()]
+    return [item.partition(",")[2] for item in done.stdout.split()]
 
 
 def test_words_are_completed(command: Command) -> None:
@@ -231,16 +233,16 @@ def test_what_asks_for_ids_asks_once(surroundings: dict[str, str]) -> None:
     assert len(server.requests) == 1
 
 
-def wait_for(found: Any) -> list[str]:
+def wait_for(look: Any) -> list[str]:
     for _ in range(60):
-        if ids := found():
+        if ids := look():
             return list(ids)
     raise AssertionError("no ids have come")
 
 
 def test_every_command_of_the_table_is_reached() -> None:
-    named = {one["command"] for one in FOUND}
-    assert {" ".join(filter(None, [row.group, row.name])) for row in COMMANDS} <= named
+    names = {command["command"] for command in FOUND}
+    assert {" ".join(filter(None, [row.group, row.name])) for row in COMMANDS} <= names
 
 
 def test_top_waits_between_two_pictures(

@@ -23,32 +23,32 @@ def test_no_key_and_no_body(
     # A level that somebody chose for a library must not be what keeps it quiet here.
     for name in ("synth_pools.backend", "uvicorn", "asyncio"):
         monkeypatch.setattr(logging.getLogger(name), "level", logging.DEBUG)
-    own = start(validate_responses=False)
+    backend = start(validate_responses=False)
     broken = http(200, f"<html>{MARK}</html>".encode())
     with odd_container(lambda _: broken) as container:
         for url in (None, container.url, "http://127.0.0.1:1"):
-            pool_id = own.pool(container_url=url, secret=MARK)
-            own.run(pool_id, env={"secret": MARK, "reward": 1})
-            own.send("POST", f"/v1/pools/{pool_id}/container/rollout", json={"secret": MARK})
+            pool_id = backend.pool(container_url=url, secret=MARK)
+            backend.run(pool_id, env={"secret": MARK, "reward": 1})
+            backend.send("POST", f"/v1/pools/{pool_id}/container/rollout", json={"secret": MARK})
     json_type = {"content-type": "application/json"}
     for content in (f'{{"{MARK}"', f'{{"name": 1, "a": "{MARK}"}}', MARK):
-        own.send("POST", "/v1/pools", content=content, headers=json_type)
-    own.send("GET", f"/v1/pools/{MARK}")
-    own.send("GET", "/v1/pools", params={"cursor": MARK})
-    own.send("GET", "/v1/pools", headers={"authorization": f"Bearer {MARK}"})
-    own.send("GET", "/v1/pools", headers={"host": f"{MARK}.example"})
+        backend.send("POST", "/v1/pools", content=content, headers=json_type)
+    backend.send("GET", f"/v1/pools/{MARK}")
+    backend.send("GET", "/v1/pools", params={"cursor": MARK})
+    backend.send("GET", "/v1/pools", headers={"authorization": f"Bearer {MARK}"})
+    backend.send("GET", "/v1/pools", headers={"host": f"{MARK}.example"})
     assert failures == []
 
     def crash(*_: object) -> None:
         raise RuntimeError("of the backend's own")
 
     monkeypatch.setattr("synth_pools.backend.api.handlers.pools.pool_definition", crash)
-    own.refused("POST", "/v1/pools", 500, "internal_error", json={"name": "n", "a": MARK})
+    backend.refused("POST", "/v1/pools", 500, "internal_error", json={"name": "n", "a": MARK})
     assert len(failures) == 1
     failures.clear()
     # Tests and the backend share a process: what our own client says of its requests is ours.
-    told = [record for record in caplog.records if not record.name.startswith("http")]
-    text = "\n".join(logging.Formatter().format(record) for record in told)
+    records = [record for record in caplog.records if not record.name.startswith("http")]
+    text = "\n".join(logging.Formatter().format(record) for record in records)
     assert "of the backend's own" in text
     assert MARK not in text
     assert KEY not in text
@@ -58,19 +58,19 @@ def test_no_query_of_a_container(
     start: Callable[..., Server], caplog: pytest.LogCaptureFixture
 ) -> None:
     caplog.set_level(logging.DEBUG, "synth_pools.backend")
-    own = start(health_interval_seconds=0.01)
+    backend = start(health_interval_seconds=0.01)
     well = [False]
 
     def check(_: Seen) -> bytes:
         return http(200 if well[0] else 500, {})
 
     with odd_container(lambda _: http(200, {}), check) as container:
-        own.pool(container_url=f"{container.url}/at?token={MARK}")
-        own.pool(container_url=f"http://127.0.0.1:1/at?token={MARK}")
+        backend.pool(container_url=f"{container.url}/at?token={MARK}")
+        backend.pool(container_url=f"http://127.0.0.1:1/at?token={MARK}")
         eventually(lambda: caplog.text.count("gets nothing new") == 2)
         well[0] = True
         eventually(lambda: "is back" in caplog.text)
     assert f"{container.url}/at is back" in caplog.text
     assert "http://127.0.0.1:1/at gets nothing new: No container answered" in caplog.text
-    told = [record for record in caplog.records if record.name.startswith("synth_pools.backend")]
-    assert MARK not in "".join(logging.Formatter().format(record) for record in told)
+    records = [record for record in caplog.records if record.name.startswith("synth_pools.backend")]
+    assert MARK not in "".join(logging.Formatter().format(record) for record in records)

@@ -14,8 +14,8 @@ def page(cursor: str, *texts: str, more: bool, dropped: int = 0) -> Reply:
         {"process": 0, "attempt": 2, "timestamp": "2026-01-01T10:00:00.123456Z", "text": text}
         for text in texts
     ]
-    whole: dict[str, Any] = {"pool_id": "p", "processes": [], "lines": lines, "dropped": dropped}
-    return Reply.json({**whole, "next_cursor": cursor, "has_more": more})
+    values: dict[str, Any] = {"pool_id": "p", "processes": [], "lines": lines, "dropped": dropped}
+    return Reply.json({**values, "next_cursor": cursor, "has_more": more})
 
 
 def test_all_lines_that_are_kept(command: Command) -> None:

@@ -34,10 +34,10 @@ _PACKAGES = {
 def declared(extras: set[str]) -> set[str]:
     """The distributions of the base install and of `extras`."""
     project = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]
-    found = [*project["dependencies"]]
+    results = [*project["dependencies"]]
     for extra in extras:
-        found += project["optional-dependencies"][extra]
-    return {re.split(r"[^\w-]", line)[0].lower().replace("_", "-") for line in found}
+        results += project["optional-dependencies"][extra]
+    return {re.split(r"[^\w-]", line)[0].lower().replace("_", "-") for line in results}
 
 
 def imported(tree: ast.Module) -> set[str]:
@@ -60,7 +60,11 @@ def test_an_extra_brings_what_its_package_imports(package: str) -> None:
         (module.name, name)
         for module in modules(f"synth_pools/{package}")
         for name in imported(module.tree) - _OF_THE_USER
-        if not {one.lower().replace("_", "-") for one in distributions.get(name, [name])} & allowed
+        if not {
+            distribution.lower().replace("_", "-")
+            for distribution in distributions.get(name, [name])
+        }
+        & allowed
     }
     assert undeclared == set()
 
@@ -89,7 +93,9 @@ def test_an_upper_bound_within_a_major_release_has_its_reason_and_is_on_the_page
 def test_the_page_of_dependencies_has_each_with_its_extras_and_licence() -> None:
     page = (ROOT / "docs/dependencies.md").read_text(encoding="utf-8")
     rows = re.findall(r"^\| `([\w-]+)` \| ([^|]+) \| ([^|]+) \| [^|]+ \|$", page, re.MULTILINE)
-    told = {name: (set(re.findall(r"[\w-]+", extras)), licence) for name, extras, licence in rows}
+    documented = {
+        name: (set(re.findall(r"[\w-]+", extras)), licence) for name, extras, licence in rows
+    }
     project = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]
     brought: dict[str, set[str]] = {}
     for extra, lines in {
@@ -98,15 +104,15 @@ def test_the_page_of_dependencies_has_each_with_its_extras_and_licence() -> None
     }.items():
         for line in lines if extra != "all" else []:
             brought.setdefault(re.split(r"[^\w-]", line)[0].lower(), set()).add(extra)
-    assert {name: extras for name, (extras, _) in told.items()} == brought
-    for name, (_, licence) in told.items():
+    assert {name: extras for name, (extras, _) in documented.items()} == brought
+    for name, (_, licence) in documented.items():
         if name in _APART:
             continue
-        found = metadata(name)
-        said = [found[key] for key in ("License-Expression", "License") if key in found]
+        result = metadata(name)
+        values = [result[key] for key in ("License-Expression", "License") if key in result]
         # Their licences are in their classifiers alone.
         if name in ("obstore", "uvloop"):
-            names = [one.split("-")[0] for one in licence.split(" OR ")]
-            assert all(one in str(found.get_all("Classifier")) for one in names)
+            names = [item.split("-")[0] for item in licence.split(" OR ")]
+            assert all(name in str(result.get_all("Classifier")) for name in names)
         else:
-            assert said[0] == licence, name
+            assert values[0] == licence, name

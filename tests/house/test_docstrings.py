@@ -33,7 +33,7 @@ _CLAUSE_WORDS = {
 
 @pytest.mark.parametrize("folder", ["bench", "codegen", "examples", "synth_pools", "tests"])
 def test_no_docstring_begins_with_a_clause(folder: str) -> None:
-    found = []
+    results = []
     read = 0
     for module in modules(folder):
         for node in ast.walk(module.tree):
@@ -46,9 +46,9 @@ def test_no_docstring_begins_with_a_clause(folder: str) -> None:
             first = re.match(r"\w+", text or "")
             if text is not None and first is not None and first[0] in _CLAUSE_WORDS:
                 line = 1 if isinstance(node, ast.Module) else node.lineno
-                found.append(f"{module.name}:{line}: {text.splitlines()[0]}")
+                results.append(f"{module.name}:{line}: {text.splitlines()[0]}")
     assert read > 5
-    assert found == []
+    assert results == []
 
 
 @pytest.mark.parametrize("folder", ["bench", "codegen", "examples", "synth_pools", "tests"])

@@ -19,7 +19,9 @@ def inner_imports(node: ast.AST, *, inside: bool = False) -> Iterator[tuple[_Imp
     """Yield each run of imports in a function: its first import, and the statement it opens."""
     inside = inside or isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef)
     for _, value in ast.iter_fields(node):
-        body = [one for one in value if isinstance(one, ast.AST)] if isinstance(value, list) else []
+        body = (
+            [item for item in value if isinstance(item, ast.AST)] if isinstance(value, list) else []
+        )
         before: ast.AST | None = None
         for child in body:
             if inside and isinstance(child, _Import) and not isinstance(before, _Import):
@@ -29,22 +31,24 @@ def inner_imports(node: ast.AST, *, inside: bool = False) -> Iterator[tuple[_Imp
             before = child
 
 
-def has_reason(module: Module, found: _Import, statement: ast.stmt) -> bool:
+def has_reason(module: Module, first_import: _Import, statement: ast.stmt) -> bool:
     """Tell whether a comment is on the line of the import, or above it or its `try`."""
     lines = module.lines
-    above = [lines[found.lineno - 2], lines[statement.lineno - 2]]
-    return "  # " in lines[found.lineno - 1] or any(line.strip().startswith("#") for line in above)
+    above = [lines[first_import.lineno - 2], lines[statement.lineno - 2]]
+    return "  # " in lines[first_import.lineno - 1] or any(
+        line.strip().startswith("#") for line in above
+    )
 
 
 def test_an_import_inside_a_function_has_its_reason() -> None:
-    found = [
-        (module, *one) for module in modules("synth_pools") for one in inner_imports(module.tree)
+    results = [
+        (module, *pair) for module in modules("synth_pools") for pair in inner_imports(module.tree)
     ]
     # The doors to the client, the extras, and what makes the first call slow.
-    assert len(found) > 10
+    assert len(results) > 10
     bare = [
-        f"{module.name}:{one.lineno}"
-        for module, one, by in found
-        if not has_reason(module, one, by)
+        f"{module.name}:{item.lineno}"
+        for module, item, by in results
+        if not has_reason(module, item, by)
     ]
     assert bare == []

@@ -28,13 +28,13 @@ _SHARED = {
 
 def public_names() -> dict[str, set[str]]:
     """The modules of each public class and function; both variants of one thing are one module."""
-    found: dict[str, set[str]] = defaultdict(set)
+    result: dict[str, set[str]] = defaultdict(set)
     for module in modules("synth_pools"):
         place = module.name.replace("/async_/", "/").replace("/sync_/", "/")
         for node in module.definitions():
             if not node.name.startswith("_"):
-                found[node.name].add(place)
-    return found
+                result[node.name].add(place)
+    return result
 
 
 def test_no_name_stands_for_two_things() -> None:

@@ -51,10 +51,10 @@ def _lists(tree: ast.AST) -> Iterator[tuple[int, set[str]]]:
 
 @pytest.mark.parametrize("folder", ["synth_pools", "codegen", "tests", "bench", "examples"])
 def test_no_list_of_operations_is_kept_by_hand(folder: str) -> None:
-    found = {
+    values = {
         f"{module.name}:{line}": sorted(ids)
         for module in modules(folder)
         for line, ids in _lists(module.tree)
         if len(ids) > _MOST
     }
-    assert found == {}, "compute it from the document: see synth_pools/contract/selections.py"
+    assert values == {}, "compute it from the document: see synth_pools/contract/selections.py"

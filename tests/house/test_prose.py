@@ -32,13 +32,13 @@ def anchors(text: str) -> set[str]:
 def module_exists(name: str) -> bool:
     """Tell whether a dotted name begins with a module, or is an attribute of one."""
     path = ROOT.joinpath(*name.split("."))
-    return any(one.is_dir() or one.with_suffix(".py").is_file() for one in (path, path.parent))
+    return any(item.is_dir() or item.with_suffix(".py").is_file() for item in (path, path.parent))
 
 
 @pytest.mark.parametrize("page", PAGES, ids=page_name)
 def test_what_is_named_is_there(page: Path) -> None:
     text = page.read_text(encoding="utf-8")
-    code = [word for found in _CODE.findall(_FENCED.sub("", text)) for word in found.split()]
+    code = [word for match in _CODE.findall(_FENCED.sub("", text)) for word in match.split()]
     paths = [word for word in code if word.startswith(_FOLDERS)]
     missing = [path for path in paths if not (ROOT / path.strip("(),")).exists()]
     modules = [word for word in code if _MODULE.fullmatch(word) and "/" not in word]
@@ -54,8 +54,8 @@ def test_links_lead_somewhere(page: Path) -> None:
             continue
         name, _, anchor = link.partition("#")
         target = (page.parent / name).resolve() if name else page
-        found = anchors(target.read_text(encoding="utf-8")) if anchor else set()
-        if not target.exists() or (anchor and anchor not in found):
+        text = anchors(target.read_text(encoding="utf-8")) if anchor else set()
+        if not target.exists() or (anchor and anchor not in text):
             broken.append(link)
     assert broken == []
 
@@ -63,14 +63,14 @@ def test_links_lead_somewhere(page: Path) -> None:
 def test_make_has_the_targets_that_are_named() -> None:
     makefile = (ROOT / "Makefile").read_text(encoding="utf-8")
     targets = set(re.findall(r"^([a-z][a-z-]*):", makefile, re.MULTILINE))
-    named = {
+    text = {
         target
         for page in PAGES
         for code in _CODE.findall(page.read_text(encoding="utf-8"))
         for target in _TARGET.findall(code)
     }
-    assert {"crash", "fuzz", "soak"} <= named
-    assert named <= targets
+    assert {"crash", "fuzz", "soak"} <= text
+    assert text <= targets
 
 
 def test_the_picture_of_the_house_names_its_rooms() -> None:

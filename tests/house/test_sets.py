@@ -28,8 +28,8 @@ def test_none_of_them_is_run_unasked() -> None:
 def test_those_are_run_alone_that_are_asked_for() -> None:
     # Two at once: each run of pytest takes seconds.
     names = ("oci", "postgres")
-    found = collected("-m", " or ".join(names), *(f"tests/{one}" for one in OWN))
-    assert found == [
+    result = collected("-m", " or ".join(names), *(f"tests/{name}" for name in OWN))
+    assert result == [
         f"tests/{name}/{path.name}"
         for name in names
         for path in sorted(SETS[name].glob("test_*.py"))

@@ -40,15 +40,15 @@ SHORT_MODULES = {
     ],
 )
 def test_few_modules_are_at_the_root_of_a_package(package: str, most: int) -> None:
-    found = {path.name for path in (ROOT / package).glob("*.py")} - {"__init__.py"}
-    assert 0 < len(found) <= most, sorted(found)
+    result = {path.name for path in (ROOT / package).glob("*.py")} - {"__init__.py"}
+    assert 0 < len(result) <= most, sorted(result)
 
 
 def test_no_module_is_long() -> None:
     everything = modules("bench", "codegen", "examples", "synth_pools", "tests")
     assert PACKAGE / "errors.py" in {module.path for module in everything}
-    found = {module.name: len(module.lines) for module in everything}
-    assert {name: lines for name, lines in found.items() if lines > LONGEST} == {}
+    values = {module.name: len(module.lines) for module in everything}
+    assert {name: lines for name, lines in values.items() if lines > LONGEST} == {}
 
 
 def test_a_short_module_belongs_to_its_neighbour() -> None:

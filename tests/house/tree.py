@@ -62,14 +62,14 @@ def forget() -> None:
 
 def modules(*folders: str) -> list[Module]:
     """List the hand-written modules under `folders`, which are named from the root of the repo."""
-    found = [
+    results = [
         Module(path)
         for folder in folders
         for path in sorted((ROOT / folder).rglob("*.py"))
         if not _is_derived(path)
     ]
-    assert found, f"no module under {folders}"
-    return found
+    assert results, f"no module under {folders}"
+    return results
 
 
 def _is_derived(path: Path) -> bool:

@@ -92,14 +92,14 @@ def sample(
 
 
 def _lines(options: argparse.Namespace, root: Path) -> dict[str, set[int] | None]:
-    found: dict[str, set[int] | None]
+    result: dict[str, set[int] | None]
     if options.all:
         paths = (path for room in TESTS_OF for path in modules_of(room, root))
-        found = {path: None for path in paths if is_mutated(path)}
+        result = {path: None for path in paths if is_mutated(path)}
     else:
-        found = {**changed_lines(options.since, root)}
+        result = {**changed_lines(options.since, root)}
     only = tuple(options.only)
-    return {path: lines for path, lines in found.items() if not only or path.startswith(only)}
+    return {path: lines for path, lines in result.items() if not only or path.startswith(only)}
 
 
 def _options(arguments: Sequence[str] | None) -> argparse.Namespace:

@@ -68,15 +68,15 @@ def changed_lines(since: str | None, root: Path = ROOT) -> dict[str, set[int]]:
     """
     revision = since or _default_revision(root)
     text = _git(root, "diff", "--unified=0", "--find-renames", "--no-color", revision, "--", "*.py")
-    found: dict[str, set[int]] = {}
+    values: dict[str, set[int]] = {}
     path = ""
     for line in text.splitlines():
         if line.startswith("+++ "):
             path = line[4:].removeprefix("b/")
         elif (hunk := _HUNK.match(line)) and is_mutated(path):
             first, count = int(hunk[1]), int(hunk[2] or 1)
-            found.setdefault(path, set()).update(range(first, first + count))
-    return {path: lines for path, lines in found.items() if lines}
+            values.setdefault(path, set()).update(range(first, first + count))
+    return {path: lines for path, lines in values.items() if lines}
 
 
 def _default_revision(root: Path) -> str:

@@ -50,12 +50,12 @@ class CoverageMap:
     failed: set[str] = field(default_factory=set)
     lines: Lines = field(default_factory=dict)
 
-    def add(self, other: CoverageMap) -> None:
+    def add(self, second: CoverageMap) -> None:
         """Add what was measured of other tests, in the same work tree."""
-        self.texts |= other.texts
-        self.seconds |= other.seconds
-        self.failed |= other.failed
-        for key, names in other.lines.items():
+        self.texts |= second.texts
+        self.seconds |= second.seconds
+        self.failed |= second.failed
+        for key, names in second.lines.items():
             self.lines[key] = self.lines.get(key, set()) | names
 
     def _union(self, keys: Iterable[tuple[str, int]]) -> set[str]:
@@ -72,16 +72,16 @@ class CoverageMap:
         if derived:
             lines = former_lines(self.texts.get(derived, ""), rewrite(source))
             twins = {
-                new: self._union((derived, each) for each in old) for new, old in lines.items()
+                new: self._union((derived, line) for line in old) for new, old in lines.items()
             }
         affected, around = lines_affected(source, line)
         tests = {
-            each: self._union([(path, each)]) | twins.get(each, set()) for each in affected | around
+            line: self._union([(path, line)]) | twins.get(line, set()) for line in affected | around
         }
-        candidates = set[str]().union(*(tests[each] for each in affected))
+        candidates = set[str]().union(*(tests[line] for line in affected))
         distances = {name: distance_of(path, file_of(name)) for name in candidates}
         costs = {name: (self.seconds[name] * 3 ** distances[name], name) for name in candidates}
-        ways = [tests[each] & candidates for each in around]
+        ways = [tests[item] & candidates for item in around]
         first = {min(names, key=costs.__getitem__) for names in ways if names}
         ranks: dict[str, tuple[bool, int, int]] = {}
         positions: Counter[str] = Counter()
@@ -118,15 +118,15 @@ def coverage_map(copy: Path, tests: str, jobs: int, cache: Path) -> CoverageMap:
     contents = [sys.version, *texts.values(), *(file.read_text(encoding="utf-8") for file in files)]
     digest = hashlib.sha256("\0".join(contents).encode()).hexdigest()
     path = cache / CACHE / f"{tests.replace('/', '-')}.pickle"
-    former, found = pickle.loads(path.read_bytes()) if path.is_file() else ("", CoverageMap())
+    former, result = pickle.loads(path.read_bytes()) if path.is_file() else ("", CoverageMap())
     if former != digest:
-        found = _measured(copy, tests, jobs)
-        found.texts = texts
-    if not found.seconds:
+        result = _measured(copy, tests, jobs)
+        result.texts = texts
+    if not result.seconds:
         raise UnusableTestsError(f"{tests} fail without a mutant")
     path.parent.mkdir(exist_ok=True)
-    path.write_bytes(pickle.dumps((digest, found)))
-    return found
+    path.write_bytes(pickle.dumps((digest, result)))
+    return result
 
 
 def _measured(copy: Path, tests: str, jobs: int) -> CoverageMap:
@@ -144,7 +144,7 @@ def _measured(copy: Path, tests: str, jobs: int) -> CoverageMap:
 
 
 def _lines_run(data: Path, copy: Path, names: Mapping[str, float]) -> Lines:
-    found: Lines = defaultdict(set)
+    result: Lines = defaultdict(set)
     for file in sorted(data.iterdir()):
         measured = coverage.CoverageData(basename=str(file))
         try:
@@ -153,24 +153,29 @@ def _lines_run(data: Path, copy: Path, names: Mapping[str, float]) -> Lines:
                 path = Path(module).relative_to(copy).as_posix()
                 for line, contexts in measured.contexts_by_lineno(module).items():
                     functions = (_FUNCTION.findall(context)[-1:] for context in contexts)
-                    found[path, line].update(*(names.keys() & set(each) for each in functions))
+                    result[path, line].update(
+                        *(
+                            names.keys() & set(functions_of_context)
+                            for functions_of_context in functions
+                        )
+                    )
         except coverage.exceptions.DataError:
             # A program that was killed while it wrote.
             continue
         finally:
             measured.close()
-    return dict(found)
+    return dict(result)
 
 
 def former_lines(before: str, after: str) -> dict[int, list[int]]:
     """List for each line of a text which lines it was before, or which are around a new one."""
-    found: dict[int, list[int]] = {}
+    values: dict[int, list[int]] = {}
     matcher = difflib.SequenceMatcher(None, before.splitlines(), after.splitlines(), autojunk=False)
     for tag, start, end, new_start, new_end in matcher.get_opcodes():
         for offset in range(new_end - new_start):
             same = [start + offset + 1]
-            found[new_start + offset + 1] = same if tag == "equal" else list(range(start, end + 2))
-    return found
+            values[new_start + offset + 1] = same if tag == "equal" else list(range(start, end + 2))
+    return values
 
 
 def lines_affected(source: str, line: int) -> tuple[set[int], set[int]]:
@@ -187,7 +192,7 @@ def lines_affected(source: str, line: int) -> tuple[set[int], set[int]]:
         return set(_head(statement)) if statement else {line}, set(_body(inner[0]))
     names = {node.id for node in ast.walk(statement or tree) if isinstance(node, ast.Name)}
     using = [node for node in functions if names & _names_in(node)] or functions
-    used = {each for node in using for each in _body(node)}
+    used = {item for node in using for item in _body(node)}
     body = set(_body(statement)) if isinstance(statement, _Function) else used
     return body, body
 

@@ -112,7 +112,7 @@ class _Finder:
                 yield self._replace(node, "return None", rule)
             case ast.Delete(targets=targets):
                 # An unused argument, or a name that keeps nothing from being used.
-                rule = "unused" if all(isinstance(each, ast.Name) for each in targets) else ""
+                rule = "unused" if all(isinstance(target, ast.Name) for target in targets) else ""
                 yield self._replace(node, "pass", rule)
             case (
                 ast.Raise()

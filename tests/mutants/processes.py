@@ -67,7 +67,7 @@ def run_tests(
         added = {"PYTHONPATH": path, "RECORDER_FILE": str(records)}
         if measured:
             added["COVERAGE_PROCESS_START"] = str(measured)
-            markers = sorted({SETS[each] for each in SETS if tests[0].startswith(each)})
+            markers = sorted({SETS[name] for name in SETS if tests[0].startswith(name)})
             command += ["-m", " or ".join(markers)] if markers else []
         else:
             command += ["-x", "-m", ""]

@@ -17,8 +17,8 @@ _SURVIVOR = re.compile(r"^(\S+\.py):\d+: .*$")
 
 def rows_of(verdicts: Sequence[Verdict], left_out: Counter[str], seed: int) -> dict[str, str]:
     """Write a row for each package."""
-    ran = Counter(package_of(each.planned.path) for each in verdicts)
-    killed = Counter(package_of(each.planned.path) for each in verdicts if each.is_killed)
+    ran = Counter(package_of(verdict.planned.path) for verdict in verdicts)
+    killed = Counter(package_of(verdict.planned.path) for verdict in verdicts if verdict.is_killed)
     day = datetime.now(UTC).date().isoformat()
     return {
         # The share is rounded down: 89.9 is not 90.

@@ -65,13 +65,13 @@ def run_mutants(
     with tempfile.TemporaryDirectory(prefix="synth-pools-mutants-") as folder:
         copy = copy_tree(root, Path(folder) / "copy")
         tests = CoverageMap()
-        for name in sorted({name for each in planned for name in folders_of_tests(each.path)}):
+        for name in sorted({name for item in planned for name in folders_of_tests(item.path)}):
             tests.add(coverage_map(copy, name, jobs, cache=root))
         for name in sorted(tests.failed):
             warn(name)
         judge = _Judge(copy, tests, jobs, budget)
-        for each in planned:
-            yield judge.judge(each)
+        for item in planned:
+            yield judge.judge(item)
 
 
 class _Judge:

@@ -121,7 +121,7 @@ def write(path: Path, text: str) -> None:
 
 def verdict_on(repo: Path, path: str, line: int, new: bytes) -> runs.Verdict:
     source = (repo / path).read_bytes()
-    mutant = next(each for each in mutants_of(source, {line}) if each.new == new)
+    mutant = next(item for item in mutants_of(source, {line}) if item.new == new)
     [verdict] = runs.run_mutants(repo, [runs.Planned(path, mutant)], 1, 5, print)
     return verdict
 
@@ -140,7 +140,7 @@ def test_what_changed_is_found_since_the_last_tag_or_the_fork(repo: Path) -> Non
 
 def test_the_same_seed_chooses_the_same_mutants(repo: Path) -> None:
     def chosen(number: int, seed: int = 1) -> list[str]:
-        return [each.change for each in sample({ADDER: None}, number, seed, repo)[0]]
+        return [item.change for item in sample({ADDER: None}, number, seed, repo)[0]]
 
     assert len(chosen(100)) == 5
     first = chosen(3)
@@ -166,8 +166,8 @@ def test_tests_are_measured_again_once_something_changes(
         if path:
             write(repo / path, f"import math\n\n\n{(repo / path).read_text()}")
         for _ in range(2):
-            found = maps.coverage_map(repo, "tests/backend", 1, cache=repo)
-            assert found.seconds.keys() == {f"{OWN}::test_add", f"{OWN}::test_is_great"}
+            result = maps.coverage_map(repo, "tests/backend", 1, cache=repo)
+            assert result.seconds.keys() == {f"{OWN}::test_add", f"{OWN}::test_is_great"}
         assert measured == ["tests/backend"] * (number + 1)
 
 
@@ -289,9 +289,9 @@ def test_the_tests_of_a_line_are_those_that_run_it(line: int, names: set[str]) -
     def file(name: str) -> str:
         return f"tests/backend/test_{name}.py::test_x"
 
-    lines = {(ADDER, each): set(map(file, run)) for each, run in RUN.items()}
+    lines = {(ADDER, item): set(map(file, run)) for item, run in RUN.items()}
     seconds = {file(name): 1.0 for name in ("great", "both", "other", "handled")}
-    found = maps.CoverageMap(seconds=seconds, lines=lines)
-    assert {*found.tests_of(ADDER, MAPPED, line, 10)} == set(map(file, names))
+    result = maps.CoverageMap(seconds=seconds, lines=lines)
+    assert {*result.tests_of(ADDER, MAPPED, line, 10)} == set(map(file, names))
     # The first test runs, however long it takes.
-    assert len(found.tests_of(ADDER, MAPPED, line, 0.5)) == bool(names)
+    assert len(result.tests_of(ADDER, MAPPED, line, 0.5)) == bool(names)

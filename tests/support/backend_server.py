@@ -187,10 +187,10 @@ def eventually(look: Callable[[], T | None], seconds: float = 60.0) -> T:
     """Return what `look` finds, as soon as it finds something."""
     deadline = time.monotonic() + seconds
     while True:
-        found = look()
-        if found:
-            return found
-        assert time.monotonic() < deadline, f"nothing after {seconds} seconds, last {found!r}"
+        result = look()
+        if result:
+            return result
+        assert time.monotonic() < deadline, f"nothing after {seconds} seconds, last {result!r}"
         time.sleep(0.01)
 
 

@@ -38,17 +38,21 @@ class BatchService(FleetService):
     def sizes(self) -> list[int]:
         return [len(body["rollouts"]) for body in self.batches.values()]
 
-    def __call__(self, seen: Seen) -> Fault:
-        if seen.path == "/v1/capabilities":
-            told = {"targets": [], "features": self.features, "version": "1"}
-            return when(self.tells, answer(told))
-        return self._batch(seen) if seen.path == "/v1/rollouts/batch" else super().__call__(seen)
+    def __call__(self, request: Seen) -> Fault:
+        if request.path == "/v1/capabilities":
+            capabilities = {"targets": [], "features": self.features, "version": "1"}
+            return when(self.tells, answer(capabilities))
+        return (
+            self._batch(request)
+            if request.path == "/v1/rollouts/batch"
+            else super().__call__(request)
+        )
 
-    def _batch(self, seen: Seen) -> Fault:
-        fault = self.refuse(seen)
+    def _batch(self, recorded: Seen) -> Fault:
+        fault = self.refuse(recorded)
         if fault is not None:
             return fault
-        key, body = seen.headers["idempotency-key"], json.loads(seen.body)
+        key, body = recorded.headers["idempotency-key"], json.loads(recorded.body)
         self.sent.append(key)
         if self.batches.setdefault(key, body) != body:
             return answer({"error": {"code": "idempotency_conflict", "message": "another"}}, 409)
@@ -56,7 +60,7 @@ class BatchService(FleetService):
             self._item(f"{key}:{index}", index, request)
             for index, request in enumerate(body["rollouts"])
         ]
-        return self.reply(seen) or answer({"items": items})
+        return self.reply(recorded) or answer({"items": items})
 
     def _item(self, key: str, index: int, request: Any) -> dict[str, Any]:
         refused = None if key in self.keys else self.refuse_item(request)

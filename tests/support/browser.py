@@ -43,7 +43,7 @@ class Page:
         """Load a page, in place of the one that is there."""
         if not self._session:
             targets = self.call("Target.getTargets")["targetInfos"]
-            target = next(one["targetId"] for one in targets if one["type"] == "page")
+            target = next(target["targetId"] for target in targets if target["type"] == "page")
             attached = self.call("Target.attachToTarget", targetId=target, flatten=True)
             self._session = attached["sessionId"]
             for domain in ("Page", "Runtime", "Network", "Log"):
@@ -79,12 +79,12 @@ class Page:
             selector: A selector of CSS.
             text: The beginning of the element's text.
         """
-        found = (
+        result = (
             f"[...document.querySelectorAll({json.dumps(selector)})]"
             f".find(e => e.textContent.trim().startsWith({json.dumps(text)}) && !e.disabled)"
         )
-        self.until(f"!!({found})")
-        self.run(f"{found}.click()")
+        self.until(f"!!({result})")
+        self.run(f"{result}.click()")
 
     def fill(self, selector: str, text: str) -> None:
         """Write into a field, once it is there."""
@@ -156,7 +156,7 @@ class Page:
             for event in events
             if event["name"] == "thread_name" and event["args"]["name"] == "CrRendererMain"
         }
-        seconds += max((found for one, found in threads.items() if one in pages), key=sum)
+        seconds += max((result for thread, result in threads.items() if thread in pages), key=sum)
 
     def screen(self, width: int, height: int, *, phone: bool = False) -> None:
         self.call(

@@ -36,13 +36,13 @@ def run_command(
     folder: Path | None = None,
 ) -> subprocess.CompletedProcess[str]:
     """Run `synth-pools`, in the environment and the folder of the caller where none is given."""
-    given = [str(argument) for argument in arguments]
+    words = [str(argument) for argument in arguments]
     with tempfile.TemporaryDirectory() as place:
         texts = Path(place, "out"), Path(place, "err")
         process = _PROCESSES.Process(
             target=_run,
             args=(
-                given,
+                words,
                 dict(environment or os.environ),
                 folder,
                 texts,
@@ -52,12 +52,12 @@ def run_command(
         process.start()
         process.join(_SECONDS)
         try:
-            assert process.exitcode is not None, f"{given} runs after {_SECONDS} seconds"
+            assert process.exitcode is not None, f"{words} runs after {_SECONDS} seconds"
         finally:
             process.kill()
             process.join(_SECONDS)
         out, err = (text.read_text(encoding="utf-8") for text in texts)
-    return subprocess.CompletedProcess(given, process.exitcode, out, err)
+    return subprocess.CompletedProcess(words, process.exitcode, out, err)
 
 
 @contextmanager

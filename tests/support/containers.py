@@ -59,7 +59,7 @@ class OddContainer:
 
     def paths(self) -> list[str]:
         # It is asked for events, too, where a rollout takes longer than a moment.
-        return [f"{seen.method} {seen.path}" for seen in self.seen if "/events?" not in seen.path]
+        return [f"{item.method} {item.path}" for item in self.seen if "/events?" not in item.path]
 
 
 def http(status: int, body: Any, **headers: str) -> bytes:
@@ -83,14 +83,14 @@ def odd_container(
     listener = (port or HeldPort.kept()).listener()
     listener.listen(64)
     container = OddContainer(f"http://127.0.0.1:{listener.getsockname()[1]}")
-    ended = threading.Event()
+    stop = threading.Event()
     threads: list[threading.Thread] = []
 
     def accept() -> None:
-        while not ended.is_set():
+        while not stop.is_set():
             connection, _ = listener.accept()
             thread = threading.Thread(
-                target=_serve, args=(connection, answer, check, container, ended), daemon=True
+                target=_serve, args=(connection, answer, check, container, stop), daemon=True
             )
             threads.append(thread)
             thread.start()
@@ -100,7 +100,7 @@ def odd_container(
     try:
         yield container
     finally:
-        ended.set()
+        stop.set()
         # The acceptor waits for one more, and then sees that it is the last.
         socket.create_connection(listener.getsockname(), timeout=5).close()
         for thread in (acceptor, *threads):
@@ -113,16 +113,16 @@ def _serve(
     answer: Answer,
     check: Answer,
     container: OddContainer,
-    ended: threading.Event,
+    finished: threading.Event,
 ) -> None:
     with connection:
         connection.settimeout(_LONGEST_SECONDS)
-        seen = _read(connection)
-        if seen is None:
+        observed = _read(connection)
+        if observed is None:
             return
-        is_check = seen.headers.get("x-synth-pools-call") == "health-check"
-        (container.checks if is_check else container.seen).append(seen)
-        response = (check if is_check else answer)(seen)
+        is_check = observed.headers.get("x-synth-pools-call") == "health-check"
+        (container.checks if is_check else container.seen).append(observed)
+        response = (check if is_check else answer)(observed)
         if response is not None:
             # Whoever asked may have heard enough.
             with contextlib.suppress(ConnectionError):
@@ -130,7 +130,7 @@ def _serve(
             return
         connection.settimeout(0.05)
         deadline = time.monotonic() + _LONGEST_SECONDS
-        while not ended.is_set() and time.monotonic() < deadline:
+        while not finished.is_set() and time.monotonic() < deadline:
             try:
                 if connection.recv(1) == b"":
                     container.left.set()
@@ -165,11 +165,11 @@ class Holding:
         self._free = threading.Semaphore(0)
         self.container: OddContainer
 
-    def __call__(self, seen: Seen) -> bytes | None:
-        if seen.method == "POST" and seen.path == "/rollouts":
+    def __call__(self, request: Seen) -> bytes | None:
+        if request.method == "POST" and request.path == "/rollouts":
             if not self._free.acquire(timeout=_LONGEST_SECONDS):
                 return None
-            rollout_id = seen.json["rollout_id"]
+            rollout_id = request.json["rollout_id"]
             return http(200, {"rollout_id": rollout_id, "status": "completed", "reward": 1})
         return http(200, {"status": "ok"})
 
@@ -180,7 +180,7 @@ class Holding:
     @property
     def ran(self) -> list[str]:
         """The ids of the rollouts that it was sent."""
-        return [seen.json["rollout_id"] for seen in self.container.seen if seen.method == "POST"]
+        return [item.json["rollout_id"] for item in self.container.seen if item.method == "POST"]
 
     def wait_for(self, number: int) -> None:
         eventually(lambda: len(self.ran) >= number)
@@ -267,12 +267,12 @@ class _Steps:
         return self._record(rollout_id)
 
     def _record(self, rollout_id: str) -> ExecutionRecord:
-        ended = self._ends.is_set()
+        finished = self._ends.is_set()
         return ExecutionRecord(
             rollout_id,
             "trace",
-            status="completed" if ended else "running",
-            success_status="success" if ended else "running",
+            status="completed" if finished else "running",
+            success_status="success" if finished else "running",
             created_at="2026-01-01T00:00:00Z",
             updated_at=f"2026-01-01T00:00:{self._steps[rollout_id] % 60:02}Z",
             summary={"reward": 1.0},

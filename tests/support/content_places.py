@@ -71,7 +71,7 @@ class BucketOfTests(ContentPlace):
 
     def names(self, folder: str = FOLDER) -> list[str]:
         listed = obstore.list(self._store, folder).collect()
-        return sorted(one["path"].rpartition("/")[2] for one in listed)
+        return sorted(item["path"].rpartition("/")[2] for item in listed)
 
     def spoil(self, sha256: str, data: bytes) -> None:
         obstore.put(self._store, f"{FOLDER}/{sha256[:2]}/{sha256}", data)

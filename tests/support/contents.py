@@ -18,25 +18,25 @@ OCTETS = "application/octet-stream"
 Spoil = Callable[[bytes], Fault]
 
 
-def part(seen: Seen, content: bytes = CONTENT, tag: str | None = None) -> bytes:
+def part(request: Seen, content: bytes = CONTENT, tag: str | None = None) -> bytes:
     """Answer as a good server does."""
     etag = f'"{hashlib.sha256(content).hexdigest()}"' if tag is None else tag
     headers = {"Content-Type": OCTETS, "ETag": etag}
-    asked = seen.headers.get("range")
-    if asked is None or seen.headers.get("if-range", etag) != etag:
+    requested = request.headers.get("range")
+    if requested is None or request.headers.get("if-range", etag) != etag:
         return message(content, 200, headers)
-    start = int(asked.removeprefix("bytes=").removesuffix("-"))
+    start = int(requested.removeprefix("bytes=").removesuffix("-"))
     headers["Content-Range"] = f"bytes {start}-{len(content) - 1}/{len(content)}"
     return message(content[start:], 206, headers)
 
 
 def serving(*spoils: Spoil | None, content: bytes = CONTENT, tag: str | None = None) -> Any:
     """A good server whose first answers are spoilt."""
-    left = list(spoils)
+    remaining = list(spoils)
 
-    def choose(seen: Seen) -> Fault:
-        spoil = left.pop(0) if left else None
-        data = part(seen, content, tag)
+    def choose(request: Seen) -> Fault:
+        spoil = remaining.pop(0) if remaining else None
+        data = part(request, content, tag)
         return raw(data) if spoil is None else spoil(data)
 
     return choose

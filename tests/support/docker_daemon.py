@@ -55,9 +55,9 @@ def running_daemon() -> Iterator[str]:
 def _bridge() -> Iterator[str]:
     """The name of a bridge, to which the daemon gives addresses that are free."""
     name = f"pools-{secrets.token_hex(4)}"
-    made = _run("ip", "link", "add", name, "type", "bridge")
-    if made.returncode:
-        raise NoDaemonError(f"no bridge for a daemon of docker: {_last_line(made.stderr)}")
+    created = _run("ip", "link", "add", name, "type", "bridge")
+    if created.returncode:
+        raise NoDaemonError(f"no bridge for a daemon of docker: {_last_line(created.stderr)}")
     try:
         yield name
     finally:
@@ -109,11 +109,11 @@ def _end(process: subprocess.Popen[bytes], folder: Path) -> None:
     process.send_signal(signal.SIGTERM)
     with contextlib.suppress(subprocess.TimeoutExpired):
         process.wait(_END_SECONDS)
-    left = [one for one in psutil.process_iter() if _is_of(one, folder)]
-    for one in left:
+    remaining = [item for item in psutil.process_iter() if _is_of(item, folder)]
+    for item in remaining:
         with contextlib.suppress(psutil.NoSuchProcess):
-            one.kill()
-    psutil.wait_procs(left, _END_SECONDS)
+            item.kill()
+    psutil.wait_procs(remaining, _END_SECONDS)
     process.wait(_END_SECONDS)
     # One that could not start leaves a mount of its storage, on itself.
     mounts = [line.split()[4] for line in Path("/proc/self/mountinfo").read_text().splitlines()]
@@ -134,6 +134,6 @@ def _run(*words: str) -> subprocess.CompletedProcess[bytes]:
         return subprocess.CompletedProcess(words, 1, b"", b"it did not end")
 
 
-def _last_line(said: bytes) -> str:
-    lines = said.decode("utf-8", "replace").strip().splitlines()
+def _last_line(text: bytes) -> str:
+    lines = text.decode("utf-8", "replace").strip().splitlines()
     return lines[-1] if lines else "it did not say why"

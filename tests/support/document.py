@@ -54,15 +54,15 @@ def contents(operation: Described) -> Iterator[tuple[str, str, dict[str, Any]]]:
 
 
 def _examples() -> dict[str, list[Any]]:
-    found = {name: list(schema.get("examples", ())) for name, schema in SCHEMAS.items()}
+    examples = {name: list(schema.get("examples", ())) for name, schema in SCHEMAS.items()}
     for operation in OPERATIONS.values():
         for _, media_type, content in contents(operation):
             name = content["schema"].get("$ref", "").rpartition("/")[2]
             # The example of a stream is its text.
             if name and media_type != "text/event-stream":
-                values = [resolve(one)["value"] for one in content["examples"].values()]
-                found[name] += [value for value in values if value not in found[name]]
-    return found
+                values = [resolve(example)["value"] for example in content["examples"].values()]
+                examples[name] += [value for value in values if value not in examples[name]]
+    return examples
 
 
 # By the name of the schema: those that stand in it, and those of bodies of it.

@@ -43,24 +43,24 @@ class EventService:
         """All of them, as a client should get them."""
         return [self._event(number) for number in range(len(self.kinds))]
 
-    def __call__(self, seen: Seen) -> Fault:
-        if not seen.path.endswith("/events"):
-            self.summaries += seen.path.endswith("/summary")
+    def __call__(self, request: Seen) -> Fault:
+        if not request.path.endswith("/events"):
+            self.summaries += request.path.endswith("/summary")
             last = self.events[-1] if self.status == "completed" else None
             return answer({"status": self.status, "last_event": last})
-        self.asked.append(seen)
+        self.asked.append(request)
         fault = self.faults.pop(0) if self.faults else None
-        return events([self.stream(seen)]) if fault is None else fault
+        return events([self.stream(request)]) if fault is None else fault
 
     def part(self, length: int, end: str) -> Fault:
         """The first bytes of the whole stream, and how it ends then."""
         return chunked([self.encoded(0)[:length]], kind="text/event-stream", end=end)
 
-    def stream(self, seen: Seen) -> bytes:
-        cursor = seen.query.get("cursor")
+    def stream(self, request: Seen) -> bytes:
+        cursor = request.query.get("cursor")
         start = 0
         if cursor is not None and self.resumes != "start":
-            assert seen.headers.get("last-event-id", cursor) == cursor
+            assert request.headers.get("last-event-id", cursor) == cursor
             start = int(cursor.removeprefix("e")) + (self.resumes == "after") - 1
         return self.encoded(start)
 

@@ -97,10 +97,10 @@ class FaultServer:
         self.requests.clear()
         self.client_left.clear()
 
-    def next_fault(self, seen: Seen) -> Fault:
-        self.requests.append(seen)
+    def next_fault(self, request: Seen) -> Fault:
+        self.requests.append(request)
         if self._choose is not None:
-            return self._choose(seen)
+            return self._choose(request)
         return self._faults.pop(0) if len(self._faults) > 1 else self._faults[0]
 
     def wait_for(self, count: int, *, limit: float = 60.0) -> None:
@@ -211,8 +211,8 @@ class FaultServer:
             return
         self._open[connection.number] = connection
         try:
-            while (seen := await connection.read()) is not None:
-                if not await self._act(connection, self.next_fault(seen)):
+            while (observed := await connection.read()) is not None:
+                if not await self._act(connection, self.next_fault(observed)):
                     break
         except (OSError, asyncio.IncompleteReadError, asyncio.CancelledError):
             pass

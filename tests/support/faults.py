@@ -51,9 +51,9 @@ OK = message(b'{"ok": true}', 200, JSON)
 
 def answer(value: Any = None, status: int = 200, **headers: str) -> Fault:
     """Plain JSON; underscores in the names of headers stand for hyphens."""
-    named = {name.replace("_", "-"): text for name, text in headers.items()}
+    by_name = {name.replace("_", "-"): text for name, text in headers.items()}
     body = json.dumps({"ok": True} if value is None else value).encode()
-    return raw(message(body, status, {**JSON, **named}))
+    return raw(message(body, status, {**JSON, **by_name}))
 
 
 def text(body: str, status: int = 200, kind: str = "text/plain") -> Fault:

@@ -43,16 +43,16 @@ class FleetService:
         self._ended: dict[str, dict[str, Any]] = {}
         self._requests: dict[str, Any] = {}
 
-    def __call__(self, seen: Seen) -> Fault:
-        if seen.path.endswith("/rollouts"):
-            return self._create(seen)
-        if "/rollouts/" not in seen.path:
+    def __call__(self, recorded: Seen) -> Fault:
+        if recorded.path.endswith("/rollouts"):
+            return self._create(recorded)
+        if "/rollouts/" not in recorded.path:
             # It is an older one, whose pools have no events.
             return answer({"detail": "Not Found"}, 404)
-        rollout_id, _, what = seen.path.partition("/rollouts/")[2].partition("/")
-        if what == "events":
+        rollout_id, _, kind = recorded.path.partition("/rollouts/")[2].partition("/")
+        if kind == "events":
             return events([b": here\n\n", ENDED], pause=self.seconds)
-        if what == "cancel":
+        if kind == "cancel":
             self.cancelled.append(rollout_id)
             return answer({"id": rollout_id, "status": "cancelled"})
         with self._lock:
@@ -61,13 +61,13 @@ class FleetService:
                 request, key = self._requests[rollout_id]
                 status = self.status(request, key)
                 self._ended[rollout_id] = {"id": rollout_id, "status": status, "request": request}
-        return answer(self._ended[rollout_id] if not what else {"reward": 1.0})
+        return answer(self._ended[rollout_id] if not kind else {"reward": 1.0})
 
-    def _create(self, seen: Seen) -> Fault:
-        fault = self.refuse(seen)
+    def _create(self, request: Seen) -> Fault:
+        fault = self.refuse(request)
         if fault is not None:
             return fault
-        rollout_id = self.admit(seen.headers["idempotency-key"], json.loads(seen.body))
+        rollout_id = self.admit(request.headers["idempotency-key"], json.loads(request.body))
         return answer({"id": rollout_id, "status": "queued"}, 202)
 
     def admit(self, key: str, request: Any) -> str:

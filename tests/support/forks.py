@@ -11,7 +11,7 @@ from pathlib import Path
 @contextmanager
 def idle_child() -> Iterator[list[str]]:
     """Fork a child that lives until the ``with`` block is left; gives the files it has open."""
-    told, tell = os.pipe()
+    reported, tell = os.pipe()
     wait, end = os.pipe()
     child = os.fork()
     if child == 0:
@@ -25,16 +25,16 @@ def idle_child() -> Iterator[list[str]]:
     os.close(wait)
     try:
         text = b""
-        while not text.endswith(b"\0") and (piece := os.read(told, 65536)):
+        while not text.endswith(b"\0") and (piece := os.read(reported, 65536)):
             text += piece
         yield text.rstrip(b"\0").decode().split("\n")
     finally:
-        os.close(told)
+        os.close(reported)
         os.close(end)
         os.waitpid(child, 0)
 
 
 def _open_files() -> Iterator[str]:
-    for each in Path("/proc/self/fd").iterdir():
+    for path in Path("/proc/self/fd").iterdir():
         with suppress(OSError):
-            yield str(each.readlink())
+            yield str(path.readlink())

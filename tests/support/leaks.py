@@ -26,12 +26,12 @@ def traceback_with_locals(error: BaseException) -> str:
 
 def reachable(root: Any, *, limit: int = 100_000) -> Iterator[Any]:
     """Everything that attributes, slots and containers lead to, starting at `root`."""
-    pending, seen = [root], set[int]()
-    while pending and len(seen) < limit:
+    pending, observed = [root], set[int]()
+    while pending and len(observed) < limit:
         current = pending.pop()
-        if id(current) in seen or isinstance(current, type):
+        if id(current) in observed or isinstance(current, type):
             continue
-        seen.add(id(current))
+        observed.add(id(current))
         yield current
         if isinstance(current, Mapping):
             pending += [*current.keys(), *current.values()]
@@ -51,7 +51,7 @@ def reachable(root: Any, *, limit: int = 100_000) -> Iterator[Any]:
 def holders(root: Any, key: str = KEY) -> list[Any]:
     """Every reachable text, bytes or repr that has the key in it."""
     raw = key.encode()
-    found = []
+    results = []
     for item in reachable(root):
         if isinstance(item, str):
             leaks = key in item
@@ -62,5 +62,5 @@ def holders(root: Any, key: str = KEY) -> list[Any]:
         else:
             leaks = key in repr(item)
         if leaks:
-            found.append(item)
-    return found
+            results.append(item)
+    return results

@@ -80,9 +80,9 @@ class EngineUnderTest:
 
     def clear(self) -> None:
         """Remove the image, and what a test that failed has left of it."""
-        left = self.containers()
-        if left:
-            self.say("rm", "--force", *left, check=False)
+        remaining = self.containers()
+        if remaining:
+            self.say("rm", "--force", *remaining, check=False)
         self.say("rmi", "--force", IMAGE, check=False)
 
     def _run(self, *words: str, given: bytes = b"") -> subprocess.CompletedProcess[bytes]:
@@ -142,7 +142,7 @@ def _python_files() -> Iterator[tuple[str, str]]:
         if path.is_file() and not _LEFT_OUT.search(name):
             files.append(path)
     shared = {Path(interpreter()), *(path for path in files if path.suffix == ".so")}
-    linked = {one for path in shared for one in _libraries(path)}
+    linked = {library for path in shared for library in _libraries(path)}
     for path in files:
         yield str(path), str(path).lstrip("/")
     for found in sorted(linked):

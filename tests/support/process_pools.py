@@ -43,38 +43,42 @@ def until(server: Server, pool_id: str, status: str) -> Any:
 
 
 def containers(server: Server, pool_id: str) -> list[dict[str, Any]]:
-    found: list[dict[str, Any]] = server.get(f"/v1/pools/{pool_id}/metrics")["containers"]
-    return found
+    result: list[dict[str, Any]] = server.get(f"/v1/pools/{pool_id}/metrics")["containers"]
+    return result
 
 
 def healthy(server: Server, pool_id: str, number: int) -> list[dict[str, Any]]:
     """The containers of a pool, once so many are healthy and there are no others."""
 
     def look() -> list[dict[str, Any]] | None:
-        found = containers(server, pool_id)
-        if len(found) != number or any(one["health"] != "healthy" for one in found):
+        result = containers(server, pool_id)
+        if len(result) != number or any(item["health"] != "healthy" for item in result):
             return None
-        return found
+        return result
 
     return eventually(look)
 
 
 def pids(server: Server, pool_id: str) -> set[int]:
-    return {one["pid"] for one in containers(server, pool_id) if one["pid"] is not None}
+    return {
+        container["pid"]
+        for container in containers(server, pool_id)
+        if container["pid"] is not None
+    }
 
 
 def family(pid: int) -> list[psutil.Process]:
     """A process and all that it has started, children in other groups included."""
     process = psutil.Process(pid)
     marker = process.environ()[MARKER]
-    found = []
-    for other in psutil.process_iter():
+    results = []
+    for candidate in psutil.process_iter():
         try:
-            if other.environ().get(MARKER) == marker:
-                found.append(other)
+            if candidate.environ().get(MARKER) == marker:
+                results.append(candidate)
         except (psutil.Error, OSError):
             continue
-    return found
+    return results
 
 
 def gone(processes: list[psutil.Process], seconds: float = 60.0) -> bool:
@@ -98,17 +102,19 @@ def token_of(file: Path) -> str:
 
 def carriers(token: str) -> list[psutil.Process]:
     """All that was started for this database and runs."""
-    found = []
-    for one in psutil.process_iter():
+    results = []
+    for process in psutil.process_iter():
         with contextlib.suppress(psutil.Error, OSError):
-            if one.environ().get(MARKER, "").startswith(token):
-                found.append(one)
-    return found
+            if process.environ().get(MARKER, "").startswith(token):
+                results.append(process)
+    return results
 
 
 def watches_of(pid: int) -> list[psutil.Process]:
     """The programs that end what a backend has started if it is killed."""
     children = psutil.Process(pid).children(recursive=True)
     return [
-        one for one in children if _runs(one) and any("orphans" in word for word in one.cmdline())
+        child
+        for child in children
+        if _runs(child) and any("orphans" in word for word in child.cmdline())
     ]

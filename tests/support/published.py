@@ -45,8 +45,8 @@ def drive(
     call_list = [
         {"name": c.name, "args": c.args, "kwargs": c.kwargs, "stream": c.is_stream} for c in calls
     ]
-    each = [settings] if isinstance(settings, Mapping) else settings
-    orders = [{"settings": dict(keywords), "calls": call_list} for keywords in each]
+    item = [settings] if isinstance(settings, Mapping) else settings
+    orders = [{"settings": dict(keywords), "calls": call_list} for keywords in item]
     clean = {
         name: value
         for name, value in os.environ.items()

@@ -37,9 +37,9 @@ class RayCluster:
             stdout=subprocess.PIPE,
             text=True,
         )
-        said = self._read()
-        self.address = str(said["address"])
-        self.client_address = f"ray://{said['client']}"
+        text = self._read()
+        self.address = str(text["address"])
+        self.client_address = f"ray://{text['client']}"
 
     def kill(self, node: str) -> None:
         """Kill a node with SIGKILL, all of its processes at once."""

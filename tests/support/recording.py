@@ -49,9 +49,9 @@ class Reply:
 
     @classmethod
     def json(cls, value: Any, status: int = 200, **headers: str) -> Reply:
-        named = {name.replace("_", "-"): text for name, text in headers.items()}
+        by_name = {name.replace("_", "-"): text for name, text in headers.items()}
         body = json.dumps(value).encode()
-        return cls(status, body, {"Content-Type": "application/json", **named})
+        return cls(status, body, {"Content-Type": "application/json", **by_name})
 
     @classmethod
     def events(cls, *chunks: bytes, cut: bool = False) -> Reply:

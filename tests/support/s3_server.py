@@ -87,14 +87,14 @@ class S3Server:
             assert self._process.poll() is None, "the server ended"
             assert time.monotonic() < deadline, "the server does not answer"
             time.sleep(0.05)
-        told = subprocess.run(
+        variables = subprocess.run(
             [self._python, "-c", _SETUP, self.url, BUCKET],
             capture_output=True,
             timeout=_CALL_SECONDS,
             env={"PATH": os.environ["PATH"]},
         )
-        assert told.returncode == 0, told.stderr.decode()
-        writer, reader = json.loads(told.stdout)
+        assert variables.returncode == 0, variables.stderr.decode()
+        writer, reader = json.loads(variables.stdout)
         self.writer, self.reader = (writer[0], writer[1]), (reader[0], reader[1])
 
     def freeze(self) -> None:
@@ -135,8 +135,8 @@ class S3Server:
 
 def environment_of_server() -> Path | None:
     """The environment in which the server is installed; None where there is none."""
-    named = os.environ.get(VARIABLE)
-    folder = Path(named) if named else None
+    variables = os.environ.get(VARIABLE)
+    folder = Path(variables) if variables else None
     return folder if folder is not None and (folder / "bin" / "python").is_file() else None
 
 

@@ -96,9 +96,9 @@ def note(line: str) -> None:
         write(Path(os.environ["LEDGER"]), line)
 
 
-def note_time(what: str, rollout_id: str) -> None:
+def note_time(kind: str, rollout_id: str) -> None:
     if "LEDGERS" in os.environ:
-        write(own_ledger(), f"{what} {rollout_id} {time.time_ns()}")
+        write(own_ledger(), f"{kind} {rollout_id} {time.time_ns()}")
 
 
 def own_ledger() -> Path:

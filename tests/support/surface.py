@@ -23,9 +23,9 @@ class Call(NamedTuple):
         return method(*self.args, **self.kwargs)
 
     def __str__(self) -> str:
-        given = [repr(value) for value in self.args]
-        given += [f"{name}={value!r}" for name, value in self.kwargs.items()]
-        return f"{self.name}({', '.join(given)})"
+        arguments = [repr(value) for value in self.args]
+        arguments += [f"{name}={value!r}" for name, value in self.kwargs.items()]
+        return f"{self.name}({', '.join(arguments)})"
 
 
 POOL: dict[str, Any] = {
@@ -158,16 +158,16 @@ _LATER: list[tuple[tuple[str, ...], tuple[Any, ...], Sent]] = [
     (("pause_pool", "pause"), (P,), Sent("POST", f"/v1/pools/{P}/pause")),
     (("resume_pool", "resume"), (P,), Sent("POST", f"/v1/pools/{P}/resume")),
     *(
-        ((f"get_pool_container_{what}",), (P,), Sent("GET", f"/v1/pools/{P}/container/{what}"))
-        for what in ("task_info", "program", "taskset")
+        ((f"get_pool_container_{item}",), (P,), Sent("GET", f"/v1/pools/{P}/container/{item}"))
+        for item in ("task_info", "program", "taskset")
     ),
     *(
         (
-            (f"get_task_container_{what}",),
+            (f"get_task_container_{item}",),
             (P, T),
-            Sent("GET", f"/v1/pools/{P}/tasks/{T}/container/{what}"),
+            Sent("GET", f"/v1/pools/{P}/tasks/{T}/container/{item}"),
         )
-        for what in ("task_info", "program", "taskset")
+        for item in ("task_info", "program", "taskset")
     ),
     (
         ("get_rollout_event_page", "rollouts.event_page"),

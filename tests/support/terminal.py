@@ -28,12 +28,12 @@ class Terminal:
     def until(self, pattern: str, seconds: float = _SECONDS) -> None:
         """Read until a pattern is there, and forget what came up to its end."""
         deadline = time.monotonic() + seconds
-        while not (found := re.search(pattern, self.text)):
+        while not (match := re.search(pattern, self.text)):
             ready, _, _ = select([self._owner], [], [], max(0.0, deadline - time.monotonic()))
             if not ready:
                 raise TimeoutError(f"{pattern} did not come: {self.text!r}")
             self.text += os.read(self._owner, 1 << 16).decode("utf-8", "replace")
-        self.text = self.text[found.end() :]
+        self.text = self.text[match.end() :]
 
     def type(self, keys: str) -> None:
         """Press keys."""

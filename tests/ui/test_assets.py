@@ -42,8 +42,8 @@ def test_the_modules_of_others_are_those_of_the_manifest() -> None:
             source.member,
         )
         assert re.fullmatch(r"sha512-[A-Za-z0-9+/]{86}==", entry["integrity"])
-    known = {entry["file"] for entry in entries} | {"manifest.json", "licences.txt"}
-    assert {path.name for path in VENDOR.iterdir()} == known
+    expected = {entry["file"] for entry in entries} | {"manifest.json", "licences.txt"}
+    assert {path.name for path in VENDOR.iterdir()} == expected
     licences = (VENDOR / "licences.txt").read_text()
     for entry in entries:
         assert f"{entry['package']}\n" in licences
@@ -66,8 +66,8 @@ def test_nothing_is_loaded_from_elsewhere() -> None:
 
 
 def test_what_the_page_is_told_is_text() -> None:
-    told = load_assets({"url": 'http://x/"><script>'})["index.html"].content.decode()
-    assert '<meta name="url" content="http://x/&quot;&gt;&lt;script&gt;">' in told
+    text = load_assets({"url": 'http://x/"><script>'})["index.html"].content.decode()
+    assert '<meta name="url" content="http://x/&quot;&gt;&lt;script&gt;">' in text
 
 
 def test_modules_are_joined_after_what_they_need_and_without_comments() -> None:

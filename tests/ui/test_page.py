@@ -118,53 +118,53 @@ def test_a_rollout_is_followed_to_its_end(
     page: Page, backend: LocalBackend, client: ContainerPoolsClient, pool: str
 ) -> None:
     seed = 2**62 + 1
-    made = client.create_rollout(
+    created = client.create_rollout(
         pool, {"seed": seed, "env": {"delay": 1.5, "events": 6, "reward": 0.5, "text": "it's"}}
     )
-    go(page, f"#/rollouts/{made['id']}")
+    go(page, f"#/rollouts/{created['id']}")
     page.until("document.querySelectorAll('.events li').length > 2")
     page.until("document.querySelector('h1 .badge')?.innerText === 'completed'")
-    events = list(client.rollouts.events(pool, made["id"]))
+    events = list(client.rollouts.events(pool, created["id"]))
     page.until(f"document.querySelectorAll('.events li').length === {len(events)}")
-    shown = page.run("[...document.querySelectorAll('.events li b')].map(e => e.innerText)")
-    assert shown == [event["event"] for event in events]
+    text = page.run("[...document.querySelectorAll('.events li b')].map(e => e.innerText)")
+    assert text == [event["event"] for event in events]
     facts = page.text(".facts")
     assert "0.5" in facts
     # Larger than what a JavaScript number holds.
     assert str(seed) in facts
     lines = page.run("[...document.querySelectorAll('.code pre')].map(e => e.textContent)")
-    assert json.loads(lines[0]) == made["request"]
+    assert json.loads(lines[0]) == created["request"]
     python = next(line for line in lines if line.startswith("client."))
-    asked: list[Any] = []
+    requested: list[Any] = []
 
     class Recorder:
         def create_rollout(self, *arguments: Any) -> None:
-            asked.extend(arguments)
+            requested.extend(arguments)
 
     # Our own page wrote it, about a request of this test.
     eval(python, {"client": Recorder()})
-    assert asked == [pool, made["request"]]
+    assert requested == [pool, created["request"]]
     for beginning in ("curl ", "echo "):
         before = len(client.list_rollouts(pool)["items"])
         in_shell(backend, next(line for line in lines if line.startswith(beginning)))
         newest, *older = client.list_rollouts(pool)["items"]
         assert len(older) == before
-        assert newest["request"] == made["request"]
+        assert newest["request"] == created["request"]
 
 
 def test_a_rollout_is_cancelled_once_that_is_confirmed(
     page: Page, client: ContainerPoolsClient, pool: str
 ) -> None:
-    made = client.create_rollout(pool, {"env": {"delay": 300}})
-    go(page, f"#/rollouts/{made['id']}")
+    created = client.create_rollout(pool, {"env": {"delay": 300}})
+    go(page, f"#/rollouts/{created['id']}")
     page.click("button", "Cancel")
     page.click("dialog button", "Back")
     page.until("!document.querySelector('dialog')")
-    assert client.get_rollout(pool, made["id"])["status"] == "running"
+    assert client.get_rollout(pool, created["id"])["status"] == "running"
     page.click("button", "Cancel")
     page.click("dialog button", "Cancel it")
     page.until("document.querySelector('h1 .badge')?.innerText === 'cancelled'")
-    assert client.get_rollout(pool, made["id"])["status"] == "cancelled"
+    assert client.get_rollout(pool, created["id"])["status"] == "cancelled"
     page.click("button", "Replay")
     page.until("document.querySelector('.facts')?.innerText.includes('Replay of')")
 
@@ -213,8 +213,8 @@ def test_rollouts_are_found_filtered_and_sorted(
 
 def test_what_a_container_says_is_text(page: Page, client: ContainerPoolsClient, pool: str) -> None:
     evil = "<img src=x onerror=\"document.title='broken'\"><script>document.title='broken'</script>"
-    made = run(client, pool, env={"reward": 1, "words": evil}, metadata={"run": evil})
-    go(page, f"#/rollouts/{made['id']}")
+    created = run(client, pool, env={"reward": 1, "words": evil}, metadata={"run": evil})
+    go(page, f"#/rollouts/{created['id']}")
     page.until("document.querySelector('h1 .badge')?.innerText === 'completed'")
     assert evil in page.run("document.querySelector('.code pre').textContent").replace('\\"', '"')
     assert page.run("document.querySelectorAll('img, main script').length") == 0
@@ -224,13 +224,13 @@ def test_what_a_container_says_is_text(page: Page, client: ContainerPoolsClient,
 def test_an_artifact_is_shown_before_it_is_saved(
     page: Page, client: ContainerPoolsClient, pool: str
 ) -> None:
-    made = run(client, pool, env={"reward": 1})
-    go(page, f"#/rollouts/{made['id']}")
+    created = run(client, pool, env={"reward": 1})
+    go(page, f"#/rollouts/{created['id']}")
     page.click("button", "Preview")
-    shown = page.until("document.querySelector('section > pre')?.textContent.startsWith('{')")
-    assert shown
-    [artifact] = client.get_rollout_artifacts(pool, made["id"])["items"]
-    content = client.rollouts.artifact(pool, made["id"], artifact["path"])
+    output = page.until("document.querySelector('section > pre')?.textContent.startsWith('{')")
+    assert output
+    [artifact] = client.get_rollout_artifacts(pool, created["id"])["items"]
+    content = client.rollouts.artifact(pool, created["id"], artifact["path"])
     assert page.run("document.querySelector('section > pre').textContent").encode() == content
 
 
@@ -255,20 +255,20 @@ def test_pictures_are_shown_and_documents_are_text(
     texts = {"image/svg+xml": SVG, "text/html": "<script>document.title='broken'</script>"}
     files = [
         {"name": f"{kind.replace('/', '.')}", "content_type": kind, "content": content, **more}
-        for known, more in ((pictures, {"content_encoding": "base64"}), (texts, {}))
-        for kind, content in known.items()
+        for expected, more in ((pictures, {"content_encoding": "base64"}), (texts, {}))
+        for kind, content in expected.items()
     ]
     files += [{"name": "false.png", "content_type": "image/png", "content": SVG}]
 
-    def answer(seen: Seen) -> bytes:
+    def answer(request: Seen) -> bytes:
         done = {"status": "completed", "success_status": "success", "summary": {"reward": 1}}
-        rollout_id = seen.json["rollout_id"]
+        rollout_id = request.json["rollout_id"]
         return http(200, {"rollout_id": rollout_id, **done, "artifact": files})
 
     with odd_container(answer) as container:
         pool = client.create_pool({"name": "pictures", "container_url": container.url})["id"]
-        made = run(client, pool)
-        go(page, f"#/rollouts/{made['id']}")
+        created = run(client, pool)
+        go(page, f"#/rollouts/{created['id']}")
         rows = "document.querySelectorAll('[aria-label=Artifacts] tbody tr')"
         page.until(f"{rows}.length === {len(files)}")
         for file in files:

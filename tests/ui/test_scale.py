@@ -35,7 +35,7 @@ def is_database(path: Path) -> bool:
 
 def multiply(folder: Path, total: int) -> None:
     """Fill the database of a backend that is stopped: many rollouts like the one that it has."""
-    [path] = [each for each in folder.iterdir() if each.is_file() and is_database(each)]
+    [path] = [path for path in folder.iterdir() if path.is_file() and is_database(path)]
     with closing(sqlite3.connect(path)) as db, db:
         columns = [row[1] for row in db.execute("PRAGMA table_info(rollouts)")]
         others = ", ".join(name for name in columns if name not in ("seq", "id"))
@@ -48,7 +48,7 @@ def multiply(folder: Path, total: int) -> None:
 
 def multiply_events(folder: Path, total: int) -> None:
     """Give the rollout of a backend that is stopped so many events of its agent."""
-    [path] = [each for each in folder.iterdir() if each.is_file() and is_database(each)]
+    [path] = [path for path in folder.iterdir() if path.is_file() and is_database(path)]
     with closing(sqlite3.connect(path)) as db, db:
         [agent] = db.execute("SELECT sequence FROM events WHERE type = 'agent'").fetchone()
         # Twice, since numbers are taken at every moment of it.
@@ -75,7 +75,9 @@ def scroll(page: Page) -> Iterator[float]:
 
     def spent() -> float:
         metrics = page.call("Performance.getMetrics")["metrics"]
-        return next(float(one["value"]) for one in metrics if one["name"] == "TaskDuration")
+        return next(
+            float(metric["value"]) for metric in metrics if metric["name"] == "TaskDuration"
+        )
 
     for frame in range(100):
         before = spent()
@@ -150,7 +152,7 @@ def test_many_events_are_all_there_over_a_restart(browser: Page, tmp_path: Path)
         # A trace ends with the page that it was begun in.
         trace = page.tasks()
         tasks = trace.__enter__()
-        begun = time.monotonic()
+        start = time.monotonic()
         page.run(f"location.hash = '#/rollouts/{rollout['id']}'")
         page.until(f"{count} > 1000")
     page.until(f"!!document.querySelector('.offline')?.innerText || {count} === {total}")
@@ -169,12 +171,12 @@ def test_many_events_are_all_there_over_a_restart(browser: Page, tmp_path: Path)
         page.click("button", "Show earlier ones")
         page.until("document.querySelectorAll('.events li').length === 2100")
         page.open("about:blank")
-    told(total, tasks, begun)
+    told(total, tasks, start)
 
 
-def told(events: int, tasks: list[float], begun: float) -> None:
+def told(events: int, tasks: list[float], start: float) -> None:
     """Print what a flood cost the page, and have it be no more than is felt."""
-    seconds = time.monotonic() - begun
+    seconds = time.monotonic() - start
     rate = events / sum(tasks)
     print(f"\n{events:,} events in {seconds:.1f} s, {rate:,.0f} for each second of a processor, "
           f"the longest task {max(tasks) * 1000:.0f} ms")  # fmt: skip
@@ -185,8 +187,8 @@ def test_a_restart_loses_and_doubles_no_row(browser: Page, tmp_path: Path) -> No
     folder = tmp_path / "data"
 
     def rows() -> list[str]:
-        found: list[str] = browser.run(IDS)
-        return found
+        result: list[str] = browser.run(IDS)
+        return result
 
     backend = LocalBackend(folder)
     with backend, backend.client() as client:
@@ -204,8 +206,8 @@ def test_a_restart_loses_and_doubles_no_row(browser: Page, tmp_path: Path) -> No
         client.create_rollout_batch({"pool_id": "kept", "rollouts": [slow] * 4})
         browser.until("document.querySelectorAll('.rows .completed').length === 12", 120)
         browser.until("!document.querySelector('.offline').innerText")
-        known = [f"#/rollouts/{each['id']}" for each in client.list_rollouts("kept")["items"]]
-        assert rows() == known
+        expected = [f"#/rollouts/{item['id']}" for item in client.list_rollouts("kept")["items"]]
+        assert rows() == expected
         # What is pushed brought it all: nothing was read again but what the page did not know.
         assert "live" in browser.text(".facts")
         browser.open("about:blank")
@@ -217,7 +219,7 @@ def multiply_finished(folder: Path, total: int) -> int:
     Returns:
         How many events of them a page is told of.
     """
-    [path] = [each for each in folder.iterdir() if each.is_file() and is_database(each)]
+    [path] = [path for path in folder.iterdir() if path.is_file() and is_database(path)]
     with closing(sqlite3.connect(path)) as db, db:
         [seq, events] = db.execute("SELECT max(seq), max(last_sequence) FROM rollouts").fetchone()
         [place] = db.execute("SELECT max(place) FROM events").fetchone()
@@ -256,10 +258,10 @@ def test_a_flood_of_events_loses_and_doubles_no_row(browser: Page, tmp_path: Pat
     browser.until("!!document.querySelector('.offline')?.innerText")
     events = multiply_finished(folder, total)
     browser.run(NOTE)
-    begun = time.monotonic()
+    start = time.monotonic()
     with browser.tasks() as tasks, LocalBackend(folder, port=port) as backend:
-        shown = "document.querySelector('.tools [role=status]').innerText"
-        browser.until(f"{shown} === '{total + 1:,} rollouts'", 120)
+        text = "document.querySelector('.tools [role=status]').innerText"
+        browser.until(f"{text} === '{total + 1:,} rollouts'", 120)
         counts = "document.querySelector('select[aria-label=\"All states\"]').innerText"
         browser.until(f"{counts}.includes('completed ({total + 1:,})')", 120)
         # Each of them once: found by the ends of their ids, which no two have in common.
@@ -267,7 +269,7 @@ def test_a_flood_of_events_loses_and_doubles_no_row(browser: Page, tmp_path: Pat
             browser.fill("input[type=search]", f"{number:032x}")
             browser.until(f"{IDS}.length === 1")
         assert browser.run("read.length") == events
-    told(events, tasks, begun)
+    told(events, tasks, start)
     browser.open("about:blank")
 
 
@@ -282,15 +284,15 @@ def test_rollouts_of_all_pools_are_pushed_as_far_as_there_are_streams(
         page.run("location.hash = '#/rollouts'")
         page.until("document.querySelector('.rows .empty')?.innerText === 'No rollouts yet.'")
         assert streams_of(backend) == 2
-        made = [client.create_rollout(name, body)["id"] for name in ("a", "b", "a")]
+        created = [client.create_rollout(name, body)["id"] for name in ("a", "b", "a")]
         page.until(f"{completed} === 3")
         # Nobody asks what runs.
         assert not [url for url in page.requested if "state=running" in url]
         # A third pool has no stream left, and is asked for.
         client.create_pool({"pool_id": "c", "name": "c"})
-        made.append(client.create_rollout("c", body)["id"])
+        created.append(client.create_rollout("c", body)["id"])
         page.until(f"{completed} === 4")
-        assert sorted(page.run(IDS)) == sorted(f"#/rollouts/{one}" for one in made)
+        assert sorted(page.run(IDS)) == sorted(f"#/rollouts/{item}" for item in created)
         # What the browser tells of its requests comes with an answer of it.
         eventually(lambda: page.run("true") and "state=running" in " ".join(page.requested))
         assert streams_of(backend) == 2
@@ -321,11 +323,11 @@ def test_a_page_that_nobody_sees_holds_no_stream(page: Page, backend: LocalBacke
         assert streams() == 1
         be_hidden("true")
         eventually(lambda: streams() == 0)
-        made = [client.create_rollout("a", {"mode": "sync", "seed": 1})["id"] for _ in range(3)]
+        created = [client.create_rollout("a", {"mode": "sync", "seed": 1})["id"] for _ in range(3)]
         assert page.run(f"{IDS}.length") == 0
         be_hidden("false")
         page.until("document.querySelectorAll('.rows .completed').length === 3")
-        assert page.run(IDS) == [f"#/rollouts/{one}" for one in reversed(made)]
+        assert page.run(IDS) == [f"#/rollouts/{item}" for item in reversed(created)]
         assert streams() == 1
 
 
@@ -345,8 +347,8 @@ def test_what_processes_of_a_pool_write_is_shown(browser: Page, tmp_path: Path) 
             "document.querySelector('.output')?.textContent.includes('<b>ready to go</b>')"
         )
         browser.until("document.querySelector('[aria-label=Containers] .healthy')?.innerText")
-        told = browser.run("document.querySelector('[aria-label=Containers]').innerText")
-        assert platform.node() in told
+        text = browser.run("document.querySelector('[aria-label=Containers]').innerText")
+        assert platform.node() in text
         browser.run("location.hash = '#/'")
         browser.until(
             f"document.querySelector('[aria-label=Pools]')?.innerText.includes("
@@ -393,8 +395,8 @@ def test_axe_finds_nothing(page: Page, backend: LocalBackend, scheme: str) -> No
 
 def check(page: Page, place: str) -> None:
     page.call("Runtime.evaluate", expression=AXE.read_text())
-    found = page.run(
+    result = page.run(
         "axe.run(document).then(({ violations }) => violations.map((one) => "
         "[one.id, one.nodes.map((node) => node.html.slice(0, 200) + ' ' + node.failureSummary)]))"
     )
-    assert found == [], (place, found)
+    assert result == [], (place, result)

@@ -146,9 +146,9 @@ def test_a_key_logs_in_and_out(stranger: httpx.Client) -> None:
     # A key that is wrong is not made good by a session.
     wrong = {**token, "authorization": "Bearer wrong"}
     assert stranger.get("/v1/pools", headers=wrong).status_code == 401
-    gone = stranger.delete("/ui/session", headers=token)
-    assert gone.status_code == 200
-    assert "Max-Age=0" in gone.headers["set-cookie"]
+    removed = stranger.delete("/ui/session", headers=token)
+    assert removed.status_code == 200
+    assert "Max-Age=0" in removed.headers["set-cookie"]
     assert stranger.get("/v1/pools", headers=token).status_code == 401
 
 

@@ -45,7 +45,7 @@ def test_a_page_that_is_sent_is_worth_its_compression() -> None:
 def test_every_response_of_the_page_has_its_policy(server: Server, path: str) -> None:
     headers = httpx.get(server.url + path).headers
     policy = dict(
-        each.strip().partition(" ")[::2] for each in headers["content-security-policy"].split(";")
+        item.strip().partition(" ")[::2] for item in headers["content-security-policy"].split(";")
     )
     assert policy.pop("default-src") == "'none'"
     assert policy.pop("require-trusted-types-for") == "'script'"

@@ -40,8 +40,8 @@ def test_a_profile_is_a_service_and_its_key(
         assert command("pools", "list", **NOTHING).returncode == 0
         assert server.last.headers["authorization"] == f"Bearer {KEY}"
         # One that is named comes before the environment.
-        named = command("pools", "list", "--profile", "mine", SYNTH_API_KEY="other")
-        assert named.returncode == 0
+        result = command("pools", "list", "--profile", "mine", SYNTH_API_KEY="other")
+        assert result.returncode == 0
         assert server.last.headers["authorization"] == f"Bearer {KEY}"
         # And the environment before the current one.
         plain = command("pools", "list", SYNTH_API_KEY="other", SYNTH_BACKEND_URL=server.url)
@@ -52,11 +52,11 @@ def test_a_profile_is_a_service_and_its_key(
     assert KEY not in listed.stdout
     path = Path(command("config", "path").stdout.strip())
     assert stat.S_IMODE(path.stat().st_mode) == 0o600
-    kept = path.parent / "keys" / "mine"
-    assert (stat.S_IMODE(kept.stat().st_mode), kept.read_text()) == (0o600, f"{KEY}\n")
+    retained = path.parent / "keys" / "mine"
+    assert (stat.S_IMODE(retained.stat().st_mode), retained.read_text()) == (0o600, f"{KEY}\n")
     assert KEY not in path.read_text()
     assert command("config", "remove", "mine").returncode == 0
-    assert not kept.exists()
+    assert not retained.exists()
 
 
 def test_a_key_goes_to_no_other_service(command: Command, surroundings: dict[str, str]) -> None:
@@ -81,9 +81,9 @@ def test_what_cannot_be_done_is_one_line(command: Command, words: list[str], lin
     command("config", "set", "mine", "--url", "http://127.0.0.1:1")
     done = command("config", *words)
     assert done.returncode in (2, 3)
-    [told] = done.stderr.splitlines()
-    assert line in told
-    assert "sk_secret" not in told
+    [lines] = done.stderr.splitlines()
+    assert line in lines
+    assert "sk_secret" not in lines
 
 
 def test_a_key_that_is_none(surroundings: dict[str, str]) -> None:

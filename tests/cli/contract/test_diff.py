@@ -35,9 +35,9 @@ def test_nothing_breaks(old: Path, tmp_path: Path, capsys: pytest.CaptureFixture
 def test_something_breaks(old: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     new = changed(tmp_path, "operationId: list_pools\n", "operationId: find_pools\n")
     assert main(["contract-diff", str(old), str(new)]) == 1
-    said = capsys.readouterr().out
-    assert "breaking  find_pools: GET /v1/pools: operationId list_pools -> find_pools;" in said
-    assert "this needs a major step of the version" in said
+    text = capsys.readouterr().out
+    assert "breaking  find_pools: GET /v1/pools: operationId list_pools -> find_pools;" in text
+    assert "this needs a major step of the version" in text
 
 
 def test_json_is_for_programs(
@@ -45,9 +45,9 @@ def test_json_is_for_programs(
 ) -> None:
     new = changed(tmp_path, "operationId: list_pools\n", "operationId: find_pools\n")
     assert main(["contract-diff", "--json", str(old), str(new)]) == 1
-    found = json.loads(capsys.readouterr().out)
-    assert found["step"] == "major"
-    assert [change["kind"] for change in found["changes"]] == ["operation-renamed"]
+    document = json.loads(capsys.readouterr().out)
+    assert document["step"] == "major"
+    assert [change["kind"] for change in document["changes"]] == ["operation-renamed"]
 
 
 def test_what_cannot_be_used_is_one_line(

@@ -23,28 +23,28 @@ def progress(monkeypatch: pytest.MonkeyPatch, *, live: bool) -> run._Progress:
 def test_on_a_terminal_each_line_takes_the_place_of_the_one_before(
     monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    told = progress(monkeypatch, live=True)
-    told("scenarios", 3, 12)
+    progress_line = progress(monkeypatch, live=True)
+    progress_line("scenarios", 3, 12)
     assert capsys.readouterr().err == "\rscenarios 3/12"
-    told("end", 0, 1)
+    progress_line("end", 0, 1)
     assert capsys.readouterr().err == "\rend           ", "nothing of the former one is left"
-    told("x" * 200, 0, 0)
+    progress_line("x" * 200, 0, 0)
     assert capsys.readouterr().err == f"\r{'x' * 120}"
-    told.end()
+    progress_line.end()
     assert capsys.readouterr().err == f"\r{' ' * 120}\r"
 
 
 def test_elsewhere_each_phase_is_told_once(
     monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    told = progress(monkeypatch, live=False)
+    progress_line = progress(monkeypatch, live=False)
     for done in range(3):
-        told("first", done, 3)
-    told("second", 0, 1)
-    told("first", 1, 3)
+        progress_line("first", done, 3)
+    progress_line("second", 0, 1)
+    progress_line("first", 1, 3)
     # One without a number comes often, and is not worth a line each time.
-    told("waiting", 0, 0)
-    told.end()
+    progress_line("waiting", 0, 0)
+    progress_line.end()
     assert capsys.readouterr().err == "... first 0/3\n... second\n... first 1/3\n"
 
 
@@ -75,10 +75,10 @@ def test_what_the_extra_has_is_named_where_it_is_missing(
             monkeypatch.delitem(sys.modules, name)
     monkeypatch.setitem(sys.modules, module, None)
     assert main(words) == 2
-    told = capsys.readouterr().err
-    assert what in told
-    assert "pip install 'synth-pools[contract,cli]'" in told
-    assert told.count("\n") == 1
+    text = capsys.readouterr().err
+    assert what in text
+    assert "pip install 'synth-pools[contract,cli]'" in text
+    assert text.count("\n") == 1
 
 
 @pytest.mark.parametrize("url", ["nowhere", "ftp://127.0.0.1"])
@@ -103,8 +103,8 @@ def test_what_earlier_runs_left_is_removed_or_told_of(
             return Reply.json({"error": {"code": "internal_error", "message": "no"}}, 500)
         url = f"{backend.url}{request.target}"
         answer = httpx.request(request.method, url, headers=headers, content=request.body)
-        told = {"Content-Type": answer.headers["content-type"]}
-        return Reply(answer.status_code, answer.content, told)
+        answer_headers = {"Content-Type": answer.headers["content-type"]}
+        return Reply(answer.status_code, answer.content, answer_headers)
 
     with backend.client() as client:
         client.create_pool(ours)
@@ -113,7 +113,7 @@ def test_what_earlier_runs_left_is_removed_or_told_of(
         status = client.get_pool(pool_id)["status"]
         if is_refused:
             client.delete_pool(pool_id)
-    told = "0 pools of earlier runs, 1" if is_refused else "1 pools of earlier runs, 0"
-    assert done.stdout == f"removed {told} could not be removed\n"
+    counts = "0 pools of earlier runs, 1" if is_refused else "1 pools of earlier runs, 0"
+    assert done.stdout == f"removed {counts} could not be removed\n"
     assert done.returncode == (2 if is_refused else 0)
     assert status == ("active" if is_refused else "archived")

@@ -26,8 +26,8 @@ def run(command: Command, backend: LocalBackend, tmp_path: Path) -> tuple[Path, 
     journal, results = tmp_path / "run.jsonl", tmp_path / "results.jsonl"
     with backend.client() as client:
         pool = client.create_pool({"name": "exported"})["id"]
-    kept = ("--journal", journal, "--out", results)
-    done = command("run", pool, "--seeds", "3..4", "--repeats", "2", "--env", "reward=0.5", *kept)
+    files = ("--journal", journal, "--out", results)
+    done = command("run", pool, "--seeds", "3..4", "--repeats", "2", "--env", "reward=0.5", *files)
     assert done.returncode == 0, done.stderr
     record = json.loads(journal.read_text().splitlines()[-1])
     record["rollout"].update(
@@ -64,12 +64,12 @@ def test_lines_of_json(command: Command, run: tuple[Path, Path]) -> None:
         for done in (command("export", path, "--format", "jsonl") for path in run)
     )
     assert [row["index"] for row in results] == [0, 1, 2, 3]
-    for known, row in zip(journal, results, strict=True):
+    for expected, row in zip(journal, results, strict=True):
         # Of what a file of results does not have nothing is made up.
         assert (row["created_at"], row["result"]) == (None, None)
-        assert known["created_at"]
+        assert expected["created_at"]
         same = ("index", "group", "seed", "rollout_id", "request", "attempts")
-        assert [known[key] for key in same] == [row[key] for key in same]
+        assert [expected[key] for key in same] == [row[key] for key in same]
 
 
 def test_parquet(command: Command, run: tuple[Path, Path], tmp_path: Path) -> None:
@@ -113,8 +113,8 @@ def test_what_runs_is_left_out_and_told(
     journal = tmp_path / "part.jsonl"
     lines = run[0].read_text().splitlines(keepends=True)
     # Only the beginnings: one of them is not whole.
-    begun = [line for line in lines if '"outcome"' not in line]
-    journal.write_text("".join(begun) + lines[-1][:20])
+    started = [line for line in lines if '"outcome"' not in line]
+    journal.write_text("".join(started) + lines[-1][:20])
     done = command("export", journal, "--format", "csv")
     assert (done.returncode, len(done.stdout.splitlines())) == (0, 1)
     assert done.stderr == "4 have not ended and are left out\n"
@@ -145,8 +145,8 @@ def test_a_file_that_is_none_is_told_with_its_line(
     path.write_text(text)
     done = command("export", path, "--format", "csv")
     assert (done.returncode, done.stdout) == (2, "")
-    [told] = done.stderr.splitlines()
-    assert line in told
+    [lines] = done.stderr.splitlines()
+    assert line in lines
 
 
 def test_nothing_is_written_over(command: Command, run: tuple[Path, Path], tmp_path: Path) -> None:

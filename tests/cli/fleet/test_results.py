@@ -41,7 +41,7 @@ def test_only_numbers_are_summed_up_as_rewards() -> None:
 def test_a_score_has_the_error_of_its_mean(rewards: list[float], mean: float, error: float) -> None:
     score = _score(rewards)
     assert score["scored_samples"] == len(rewards)
-    assert {name: one["value"] for name, one in score["metrics"].items()} == {
+    assert {name: metric["value"] for name, metric in score["metrics"].items()} == {
         "mean": pytest.approx(mean),
         "stderr": pytest.approx(error),
     }

@@ -71,15 +71,15 @@ def test_failed_rollouts_are_told_and_run_again_alone(
     assert {row["index"]: row["rollout_id"] for row in rows_of(out)}[rows[0]["index"]] == rows[0][
         "rollout_id"
     ]
-    other = command("run", pool, "--seeds", "5..9", "--out", out, "--only", "failed")
-    assert (other.returncode, "is of another run" in other.stderr) == (2, True)
+    second = command("run", pool, "--seeds", "5..9", "--out", out, "--only", "failed")
+    assert (second.returncode, "is of another run" in second.stderr) == (2, True)
 
 
 def started_run(
     backend: LocalBackend, surroundings: dict[str, str], *words: object
 ) -> AbstractContextManager[subprocess.Popen[str]]:
-    own = {"SYNTH_BACKEND_URL": backend.url, "SYNTH_API_KEY": backend.api_key}
-    return started("run", *words, environment={**surroundings, **own})
+    variables = {"SYNTH_BACKEND_URL": backend.url, "SYNTH_API_KEY": backend.api_key}
+    return started("run", *words, environment={**surroundings, **variables})
 
 
 def wait_for(condition: Any) -> None:
@@ -91,7 +91,7 @@ def wait_for(condition: Any) -> None:
 
 def states(backend: LocalBackend, pool: str) -> list[str]:
     with backend.client() as client:
-        return [one["status"] for one in client.iter_rollouts(pool)]
+        return [rollout["status"] for rollout in client.iter_rollouts(pool)]
 
 
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGKILL])
@@ -114,8 +114,8 @@ def test_the_same_command_goes_on(
         assert "the same command goes on" in errors
         # What ran has ended by itself.
         assert set(states(backend, pool)) == {"completed"}
-    shown = command("journal", "show", journal, "-o", "jsonl")
-    assert shown.returncode == 0
+    result = command("journal", "show", journal, "-o", "jsonl")
+    assert result.returncode == 0
     before = len(states(backend, pool))
     assert before < 60
     done = command("run", *base)
@@ -187,11 +187,11 @@ def test_journals_are_merged(command: Command, pool: str, tmp_path: Path) -> Non
     ]
     assert command("journal", "merge", *files, "--out", out).returncode == 2
     # Those of two other machines, which have grown so large that they are in segments.
-    wanted, merged = rows_of(out), tmp_path / "again.jsonl"
+    expected, merged = rows_of(out), tmp_path / "again.jsonl"
     for file in files:
         compacted(file)
     assert command("journal", "merge", *files, "--out", merged).returncode == 0
-    assert rows_of(merged) == wanted
+    assert rows_of(merged) == expected
     segment = segment_path(files[0], 1)
     segment.write_bytes(segment.read_bytes()[:-5])
     refused = command("journal", "show", files[0])
@@ -203,9 +203,9 @@ def test_journals_are_merged(command: Command, pool: str, tmp_path: Path) -> Non
 
 def test_watch(command: Command, backend: LocalBackend, pool: str) -> None:
     with backend.client() as client:
-        good = client.create_rollout(pool, {"env": {"events": 2, "reward": 0.25}})["id"]
+        valid = client.create_rollout(pool, {"env": {"events": 2, "reward": 0.25}})["id"]
         bad = client.create_rollout(pool, {"env": {"fail": True}})["id"]
-    done = command("rollouts", "watch", good)
+    done = command("rollouts", "watch", valid)
     assert done.returncode == 0
     assert [line.split()[2] for line in done.stdout.splitlines()[:3]] == [
         "rollout.queued",
@@ -215,8 +215,8 @@ def test_watch(command: Command, backend: LocalBackend, pool: str) -> None:
     assert "reward   0.25\n" in done.stdout
     failed = command("rollouts", "watch", bad)
     assert (failed.returncode, "container_failed" in failed.stdout) == (1, True)
-    missing = command("rollouts", "watch", good[:-1])
-    assert (missing.returncode, f"did you mean {good}?" in missing.stderr) == (3, True)
+    missing = command("rollouts", "watch", valid[:-1])
+    assert (missing.returncode, f"did you mean {valid}?" in missing.stderr) == (3, True)
 
 
 @pytest.mark.parametrize(

@@ -42,14 +42,14 @@ def json_lines(text: str) -> list[dict[str, Any]]:
 
 def run_rollouts(client: httpx.Client) -> dict[str, Any]:
     """A pool with a rollout of every end; the ids, and the requests that are to be blamed."""
-    seen: dict[str, Any] = {}
+    observed: dict[str, Any] = {}
 
     def send(name: str, method: str, path: str, body: Any = None) -> str:
         response = client.request(method, path, json=body)
         assert response.status_code < 300, response.text
-        seen[f"{name} request"] = response.headers["x-request-id"]
-        seen[name] = response.json()["id"]
-        return str(seen[name])
+        observed[f"{name} request"] = response.headers["x-request-id"]
+        observed[name] = response.json()["id"]
+        return str(observed[name])
 
     pool = send("pool", "POST", "/v1/pools", {"name": MARK, "concurrency": 1, "secret": MARK})
     path = f"/v1/pools/{pool}/rollouts"
@@ -61,11 +61,11 @@ def run_rollouts(client: httpx.Client) -> dict[str, Any]:
     send("waiting", "POST", path, {"env": env})
     eventually(lambda: client.get(f"/v1/rollouts/{running}").json()["status"] == "running")
     send("cancelled", "POST", f"/v1/rollouts/{running}/cancel")
-    eventually(lambda: client.get(f"/v1/rollouts/{seen['waiting']}").json()["score"] == 1)
+    eventually(lambda: client.get(f"/v1/rollouts/{observed['waiting']}").json()["score"] == 1)
     send("archived", "DELETE", f"/v1/pools/{pool}")
     client.post("/v1/pools", content=f'{{"{MARK}"', headers={"content-type": "application/json"})
     client.get(f"/v1/pools/{MARK}", headers={"authorization": f"Bearer {MARK}"})
-    return seen
+    return observed
 
 
 def test_one_json_line_for_each_change(tmp_path: Path) -> None:
@@ -82,23 +82,23 @@ def test_one_json_line_for_each_change(tmp_path: Path) -> None:
     lines = json_lines(errors)
     assert {line["logger"] for line in lines} == {"synth_pools.backend.states"}
     assert {line["pool_id"] for line in lines} == {ids["pool"]}
-    told = [(line.get("rollout_id"), line["message"], line.get("request_id")) for line in lines]
-    assert told[0] == (None, "pool active", ids["pool request"])
-    assert told[-1] == (None, "pool archived", ids["archived request"])
+    changes = [(line.get("rollout_id"), line["message"], line.get("request_id")) for line in lines]
+    assert changes[0] == (None, "pool active", ids["pool request"])
+    assert changes[-1] == (None, "pool archived", ids["archived request"])
     for name, end, by in (
         ("completed", "completed", None),
         ("failed", "failed", None),
         ("waiting", "completed", None),
         ("running", "cancelled", ids["cancelled request"]),
     ):
-        queued, running, ended = (line for line in told if line[0] == ids[name])
+        queued, running, completed_line = (line for line in changes if line[0] == ids[name])
         assert queued == (ids[name], "rollout queued", ids[f"{name} request"])
         # Where a place is free, the request that admits a rollout starts it as well.
         starters = {None} if name == "waiting" else {None, ids[f"{name} request"]}
         assert running[:2] == (ids[name], "rollout running")
         assert running[2] in starters
-        assert ended == (ids[name], f"rollout {end}", by)
-    assert len(told) == 2 + 4 * 3
+        assert completed_line == (ids[name], f"rollout {end}", by)
+    assert len(changes) == 2 + 4 * 3
     by_rollout = {
         (line.get("rollout_id"), line["message"]): line for line in lines if "rollout_id" in line
     }
@@ -130,8 +130,8 @@ def test_the_end_of_each_as_text_which_is_the_default(tmp_path: Path) -> None:
     head = r"\d{4}-\d\d-\d\d \d\d:\d\d:\d\d,\d{3} INFO synth_pools\.backend\.states: "
     assert all(re.match(head, line) for line in lines)
     [completed] = [line for line in lines if ids["completed"] in line]
-    told = completed.partition(": ")[2]
-    assert told.startswith(
+    tail = completed.partition(": ")[2]
+    assert tail.startswith(
         f"rollout completed pool_id={ids['pool']} rollout_id={ids['completed']}"
         ' trace_correlation_id="a trace \\"with\\" quotes" attempt=1 queue_seconds=0.'
     )
@@ -245,7 +245,7 @@ def test_and_as_text_it_is_what_it_was() -> None:
 def test_a_failure_names_the_request_that_it_befell(
     start: Callable[..., Server], failures: list[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    own = start()
+    backend = start()
     lines: list[str] = []
 
     class Keep(logging.Handler):
@@ -258,7 +258,7 @@ def test_a_failure_names_the_request_that_it_befell(
         monkeypatch.setattr(
             "synth_pools.backend.api.handlers.pools.pool_definition", lambda _: 1 / 0
         )
-        answer = own.refused("POST", "/v1/pools", 500, "internal_error", json={"name": "n"})
+        answer = backend.refused("POST", "/v1/pools", 500, "internal_error", json={"name": "n"})
     finally:
         logging.getLogger("synth_pools.backend").removeHandler(handler)
     failures.clear()
@@ -268,30 +268,30 @@ def test_a_failure_names_the_request_that_it_befell(
 
 def record(text: str) -> logging.LogRecord:
     extra = line_fields({"id": uuid.UUID(int=0), "none": None})
-    made = logging.LogRecord("n", logging.INFO, __file__, 0, text, (), None)
-    made.__dict__.update(extra)
-    return made
+    created = logging.LogRecord("n", logging.INFO, __file__, 0, text, (), None)
+    created.__dict__.update(extra)
+    return created
 
 
 def test_a_program_around_it_gets_them_as_records(
     start: Callable[..., Server], caplog: pytest.LogCaptureFixture
 ) -> None:
     caplog.set_level(logging.DEBUG, "synth_pools.backend.states")
-    own = start()
-    pool = own.pool()
-    own.run(pool, trace_correlation_id="t")
-    own.call("DELETE", f"/v1/pools/{pool}")
-    told = [record for record in caplog.records if record.name == "synth_pools.backend.states"]
-    assert [record.getMessage() for record in told] == [
+    backend = start()
+    pool = backend.pool()
+    backend.run(pool, trace_correlation_id="t")
+    backend.call("DELETE", f"/v1/pools/{pool}")
+    records = [record for record in caplog.records if record.name == "synth_pools.backend.states"]
+    assert [record.getMessage() for record in records] == [
         "pool active",
         "rollout queued",
         "rollout running",
         "rollout completed",
         "pool archived",
     ]
-    fields = [record.__dict__["fields"] for record in told]
-    assert {each["pool_id"] for each in fields} == {pool}
-    assert {each.get("trace_correlation_id") for each in fields[1:4]} == {"t"}
+    fields = [record.__dict__["fields"] for record in records]
+    assert {field["pool_id"] for field in fields} == {pool}
+    assert {field.get("trace_correlation_id") for field in fields[1:4]} == {"t"}
 
 
 def test_a_pool_that_fails_says_why(tmp_path: Path) -> None:
@@ -304,27 +304,27 @@ def test_a_pool_that_fails_says_why(tmp_path: Path) -> None:
         assert client.post("/v1/pools", json=body).status_code == 201
         eventually(lambda: client.get("/v1/pools/p").json()["status"] == "failed")
         lines = json_lines(serving.end()[1])
-    told = [line for line in lines if line["logger"] == "synth_pools.backend.states"]
-    assert [(line["message"], line.get("code")) for line in told] == [
+    changes = [line for line in lines if line["logger"] == "synth_pools.backend.states"]
+    assert [(line["message"], line.get("code")) for line in changes] == [
         ("pool warming", None),
         ("pool failed", "process_not_healthy"),
     ]
-    assert "request_id" in told[0]
-    assert "request_id" not in told[1]
+    assert "request_id" in changes[0]
+    assert "request_id" not in changes[1]
 
 
 def test_what_does_not_fit_is_left_out_and_told_of() -> None:
     reader, writer = os.pipe()
     handler = StderrLines(writer, most_lines=5)
     handler.setFormatter(JsonLines())
-    begun = time.monotonic()
+    start = time.monotonic()
     # More than a pipe holds: now the log is stuck.
     long = "x" * 100_000
     handler.handle(record(long))
     eventually(lambda: not handler._lines)
     for number in range(20):
         handler.handle(record(str(number)))
-    assert time.monotonic() - begun < 60
+    assert time.monotonic() - start < 60
     text: list[bytes] = []
     reading = threading.Thread(target=lambda: text.extend(_all_of(reader)))
     reading.start()
@@ -368,9 +368,9 @@ def test_a_reader_that_does_not_read_does_not_hold_up_the_end() -> None:
     handler = StderrLines(writer)
     handler.setFormatter(TextLines())
     handler.handle(record("x" * 100_000))
-    begun = time.monotonic()
+    start = time.monotonic()
     handler.close()
-    assert 1 < time.monotonic() - begun < 60
+    assert 1 < time.monotonic() - start < 60
     os.close(reader)
     handler._thread.join(10)
     assert not handler._thread.is_alive()

@@ -14,9 +14,9 @@ from tests.cli.conftest import Command
 
 
 def test_a_file_that_is_no_journal_is_named(command: Command, tmp_path: Path) -> None:
-    other = tmp_path / "other.jsonl"
-    other.write_text("no journal\n")
-    for path in (other, tmp_path / "missing.jsonl"):
+    second = tmp_path / "other.jsonl"
+    second.write_text("no journal\n")
+    for path in (second, tmp_path / "missing.jsonl"):
         done = command("ui", path)
         assert done.returncode != 0
         assert str(path) in done.stderr

@@ -50,8 +50,8 @@ def test_a_backend_is_asked_with_the_key_that_the_browser_never_has(
     with closing(logged_in(page_server)) as client:
         index = client.get("/ui/").text
         assert f'<meta name="url" content="{backend.url}">' in index
-        made = client.post("/v1/pools", json={"name": "made", "pool_id": "a.b"})
-        assert made.status_code == 201
+        created = client.post("/v1/pools", json={"name": "made", "pool_id": "a.b"})
+        assert created.status_code == 201
         request = {"env": {"events": 3, "delay": 0.1}}
         rollout = client.post("/v1/pools/a%2Eb/rollouts", json=request).json()
         with client.stream("GET", f"/v1/rollouts/{rollout['id']}/events") as stream:
@@ -65,8 +65,8 @@ def test_a_backend_is_asked_with_the_key_that_the_browser_never_has(
         assert client.head("/v1/pools").status_code == 405
         missing = client.get("/v1/pools/none")
         assert (missing.status_code, missing.json()["error"]["code"]) == (404, "pool_not_found")
-        said = repr([client.cookies, client.headers, made.headers, index])
-    assert backend.api_key not in said + repr(vars(page_server))
+        text = repr([client.cookies, client.headers, created.headers, index])
+    assert backend.api_key not in text + repr(vars(page_server))
 
 
 @pytest.mark.parametrize(
@@ -136,12 +136,12 @@ def test_a_journal_is_shown_without_a_backend(journal: Path) -> None:
         assert len(first["items"]) == 2
         second = client.get(f"/v1/rollouts?limit=100&cursor={first['next_cursor']}").json()
         assert second["next_cursor"] is None
-        found = [*first["items"], *second["items"]]
-        assert sorted(rollout["request"]["seed"] for rollout in found) == [0, 1, 2, 3, 4]
+        results = [*first["items"], *second["items"]]
+        assert sorted(rollout["request"]["seed"] for rollout in results) == [0, 1, 2, 3, 4]
         failed = client.get("/v1/rollouts?state=failed").json()["items"]
         assert [rollout["request"]["seed"] for rollout in failed] == [3]
-        one = client.get(f"/v1/rollouts/{found[0]['id']}").json()
-        assert one == found[0]
+        item = client.get(f"/v1/rollouts/{results[0]['id']}").json()
+        assert item == results[0]
         assert client.get("/v1/rollouts/none").status_code == 404
         assert client.get("/v1/pools/other/rollouts").status_code == 404
         assert client.post("/v1/pools", json={"name": "x"}).status_code == 405
@@ -185,9 +185,9 @@ def test_the_command_serves_until_it_is_stopped(journal: Path) -> None:
     with subprocess.Popen(command, stdout=subprocess.PIPE, text=True) as process:
         assert process.stdout is not None
         line = process.stdout.readline()
-        found = re.search(r"(http://\S+)/ui/#login=(\S+)", line)
-        assert found, line
-        answer = httpx.post(f"{found[1]}/ui/session", json={"link": found[2]}, trust_env=False)
+        match = re.search(r"(http://\S+)/ui/#login=(\S+)", line)
+        assert match, line
+        answer = httpx.post(f"{match[1]}/ui/session", json={"link": match[2]}, trust_env=False)
         assert answer.status_code == 200
         process.send_signal(signal.SIGTERM)
         assert process.wait(30) == 0

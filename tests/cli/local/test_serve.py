@@ -34,8 +34,8 @@ def held_port() -> Iterator[HeldPort]:
 def environment(home: Path, **extra: str) -> dict[str, str]:
     """The caller's, without anything that would change what is tested."""
     dropped = ("SYNTH_", "XDG_")
-    kept = {key: value for key, value in os.environ.items() if not key.startswith(dropped)}
-    return kept | {"HOME": str(home)} | extra
+    variables = {key: value for key, value in os.environ.items() if not key.startswith(dropped)}
+    return variables | {"HOME": str(home)} | extra
 
 
 def run(home: Path, *arguments: str, **extra: str) -> subprocess.CompletedProcess[str]:
@@ -58,9 +58,9 @@ class Serving:
                 self.printed += line
         finally:
             watchdog.cancel()
-        found = URL.search(self.printed)
-        assert found
-        self.url = found.group()
+        match = URL.search(self.printed)
+        assert match
+        self.url = match.group()
 
     @property
     def port(self) -> str:
@@ -161,8 +161,8 @@ def test_it_ends_cleanly_with_streams_open_and_rollouts_running(
             path = f"/v1/pools/{pool_id}/rollouts"
             rollout = client.post(path, json={"env": {"delay": 600}}).json()
             client.post(path, json={"env": {"delay": 600}})
-        seen: list[str] = []
-        begun = threading.Event()
+        observed: list[str] = []
+        has_begun = threading.Event()
 
         def read() -> None:
             with (
@@ -170,18 +170,18 @@ def test_it_ends_cleanly_with_streams_open_and_rollouts_running(
                 reader.stream("GET", f"{path}/{rollout['id']}/events") as response,
             ):
                 for line in response.iter_lines():
-                    seen.append(line)
-                    begun.set()
-            seen.append("ended without an error")
+                    observed.append(line)
+                    has_begun.set()
+            observed.append("ended without an error")
 
         thread = threading.Thread(target=read, daemon=True)
         thread.start()
-        assert begun.wait(20)
+        assert has_begun.wait(20)
         start = time.monotonic()
         assert serving.end(number) == (0, "")
         assert time.monotonic() - start < 60
         thread.join(10)
-        assert seen[-1] == "ended without an error"
+        assert observed[-1] == "ended without an error"
 
 
 def test_the_key_can_be_chosen_in_three_ways(tmp_path: Path) -> None:
@@ -227,9 +227,9 @@ def test_what_another_process_holds_is_said_to_be_held(tmp_path: Path) -> None:
         assert_refused(
             locked, f"{data_dir} is in use by another process (pid {serving.process.pid})"
         )
-        other = str(tmp_path / "other")
-        taken = run(tmp_path, "serve", "--port", serving.port, "--data-dir", other)
-        assert_refused(taken, f"127.0.0.1:{serving.port} is taken by another process")
+        second = str(tmp_path / "other")
+        used = run(tmp_path, "serve", "--port", serving.port, "--data-dir", second)
+        assert_refused(used, f"127.0.0.1:{serving.port} is taken by another process")
         with serving.client() as client:
             assert client.get("/v1/capabilities").status_code == 200
 
@@ -286,8 +286,8 @@ def assert_refused(done: subprocess.CompletedProcess[str], words: str) -> None:
 )
 def test_bad_input_gets_one_line(tmp_path: Path, arguments: list[str], words: str) -> None:
     defaults = {"--port": "0", "--data-dir": str(tmp_path / "data")}
-    given = {argument.partition("=")[0] for argument in arguments}
-    rest = [text for pair in defaults.items() if pair[0] not in given for text in pair]
+    names = {argument.partition("=")[0] for argument in arguments}
+    rest = [text for pair in defaults.items() if pair[0] not in names for text in pair]
     assert_refused(run(tmp_path, "serve", *rest, *arguments), words)
 
 
@@ -343,7 +343,7 @@ def test_a_missing_extra_is_named(tmp_path: Path, missing: str) -> None:
 def test_help_and_version_need_no_extra(tmp_path: Path, missing: str) -> None:
     version = without(tmp_path, missing, "--version")
     assert (version.stdout, version.stderr) == (run(tmp_path, "--version").stdout, "")
-    helps = [without(tmp_path, missing, *given) for given in ((), ("-h",), ("--help",))]
+    helps = [without(tmp_path, missing, *options) for options in ((), ("-h",), ("--help",))]
     assert {(done.returncode, done.stderr) for done in (version, *helps)} == {(0, "")}
     [text] = {done.stdout for done in helps}
     assert "  serve  " in text

@@ -58,18 +58,18 @@ def test_lines_are_the_items_as_they_are(command: Command, server: RecordingServ
 
 def test_other_formats(command: Command, server: RecordingServer) -> None:
     assert command("pools", "list", "-o", "id", **at(server)).stdout == "one\ntwö\n"
-    found = command("pools", "ls", "-o", "yaml", **at(server))
-    assert yaml.safe_load(found.stdout) == json.loads(OWN)
-    shown = command("pools", "list", **at(server))
-    assert shown.stdout.splitlines() == [
+    result = command("pools", "ls", "-o", "yaml", **at(server))
+    assert yaml.safe_load(result.stdout) == json.loads(OWN)
+    table = command("pools", "list", **at(server))
+    assert table.stdout.splitlines() == [
         "ID   STATUS  CONCURRENCY  CONTAINER URL  CREATED AT",
         "one  active  -            -              -",
         "twö  -       -            -              -",
     ]
     # What a terminal would obey is shown.
     server.reply_with(Reply.json({"name": "\x1b[31m"}))
-    whole = command("pools", "get", "p", **at(server)).stdout
-    assert whole == "name  \\x1b[31m\n"
+    text = command("pools", "get", "p", **at(server)).stdout
+    assert text == "name  \\x1b[31m\n"
 
 
 def test_all_pages_are_read_where_they_are_asked_for(command: Command) -> None:
@@ -79,8 +79,8 @@ def test_all_pages_are_read_where_they_are_asked_for(command: Command) -> None:
         return Reply.json({**page, "next_cursor": None if last else "2"})
 
     with RecordingServer(answer) as server:
-        one = command("pools", "list", "-o", "id", "--limit", "1", **at(server))
-        assert one.stdout == "a\n"
+        item = command("pools", "list", "-o", "id", "--limit", "1", **at(server))
+        assert item.stdout == "a\n"
         listed = command("pools", "list", **at(server))
         assert listed.stderr == "There is more: --all, or --cursor 2\n"
         every = command("pools", "list", "-o", "id", "--all", **at(server))
@@ -147,8 +147,8 @@ def test_a_bad_body_is_one_line_and_nothing_is_sent(
     placed = [f"@{tmp_path / word[1:]}" if word.startswith("@") else word for word in words]
     done = command("rollouts", "create", *placed, **at(server))
     assert (done.returncode, done.stdout) == (2, "")
-    [told] = done.stderr.splitlines()
-    assert line in told
+    [lines] = done.stderr.splitlines()
+    assert line in lines
     assert server.connections == 0
 
 
@@ -218,25 +218,25 @@ def test_a_wrong_word_is_one_line_that_names_the_nearest(
 ) -> None:
     done = command(*words)
     assert (done.returncode, done.stdout) == (2, "")
-    [told] = done.stderr.splitlines()
-    assert line in told
+    [lines] = done.stderr.splitlines()
+    assert line in lines
 
 
 def test_an_unknown_id_names_the_nearest(command: Command) -> None:
     command("pools", "create", "id=suggested-pool", "name=x")
     done = command("pools", "get", "sugested-pool")
     assert (done.returncode, done.stdout) == (3, "")
-    [told] = done.stderr.splitlines()
-    assert told.endswith("; did you mean suggested-pool?")
+    [lines] = done.stderr.splitlines()
+    assert lines.endswith("; did you mean suggested-pool?")
 
 
 def test_events_of_a_pool_name_their_rollouts(command: Command, backend: LocalBackend) -> None:
     with backend.client() as client:
         pool = client.create_pool({"name": "x"})["id"]
-        made = [client.create_rollout(pool, {"mode": "sync"})["id"] for _ in range(2)]
-    shown = command("pools", "events", pool, "--no-follow").stdout.splitlines()
-    ended = [line.split()[1] for line in shown if " rollout.completed " in line]
-    assert ended == made
+        created = [client.create_rollout(pool, {"mode": "sync"})["id"] for _ in range(2)]
+    lines = command("pools", "events", pool, "--no-follow").stdout.splitlines()
+    completed_ids = [line.split()[1] for line in lines if " rollout.completed " in line]
+    assert completed_ids == created
     assert "did you mean" in command("pools", "events", pool[:-1]).stderr
 
 
@@ -278,9 +278,9 @@ def line_on_terminal(surroundings: dict[str, str], rollout: dict[str, Any]) -> s
         RecordingServer(listed) as server,
         on_terminal("rollouts", "list", **surroundings, **at(server)) as terminal,
     ):
-        status, seen = terminal.end()
+        status, observed = terminal.end()
     assert status == 0
-    _, line = (re.sub(r"\x1b\[\d*m", "", line) for line in seen.splitlines())
+    _, line = (re.sub(r"\x1b\[\d*m", "", line) for line in observed.splitlines())
     assert len(line) <= 80
     return line
 
@@ -304,18 +304,18 @@ def test_a_terminal_is_asked_and_has_colours(
     }
     command("pools", "create", "id=asked", "name=x")
     with on_terminal("pools", "delete", "asked", **environment) as terminal:
-        status, seen = terminal.end("n\n")
-    assert (status, "[y/N]" in seen, "nothing was done" in seen) == (1, True, True)
+        status, observed = terminal.end("n\n")
+    assert (status, "[y/N]" in observed, "nothing was done" in observed) == (1, True, True)
     with on_terminal("pools", "list", **environment) as terminal:
-        status, seen = terminal.end()
-    assert (status, "\x1b[32mactive" in seen) == (0, True)
+        status, observed = terminal.end()
+    assert (status, "\x1b[32mactive" in observed) == (0, True)
     plain = {**environment, "NO_COLOR": "1"}
     with on_terminal("pools", "list", **plain) as terminal:
-        status, seen = terminal.end()
-    assert (status, "\x1b" in seen) == (0, False)
+        status, observed = terminal.end()
+    assert (status, "\x1b" in observed) == (0, False)
     with on_terminal("pools", "delete", "asked", **environment) as terminal:
-        status, seen = terminal.end("y\n")
-    assert (status, "archived" in seen) == (0, True)
+        status, observed = terminal.end("y\n")
+    assert (status, "archived" in observed) == (0, True)
 
 
 def test_a_reader_that_leaves_is_no_failure(
@@ -338,34 +338,36 @@ UNKNOWN_TO_ECHO = {("containers", "program"), ("containers", "taskset")}
 
 def prepared(row: CommandRow, backend: LocalBackend) -> dict[str, str]:
     """Make what the example of a command names; return the words that differ from its own."""
-    known = {
-        name: str(one["example"])
-        for name, one in SPEC["components"]["parameters"].items()
-        if one["in"] == "path"
+    expected = {
+        name: str(parameter["example"])
+        for name, parameter in SPEC["components"]["parameters"].items()
+        if parameter["in"] == "path"
     }
     pool_id = f"example-{row.group}-{row.name}"
     with backend.client() as client:
         client.create_pool({"id": pool_id, "name": "example"})
         if (row.group, row.name) != ("tasks", "create"):
-            client.create_task(pool_id, {"task_id": known["TaskId"]})
+            client.create_task(pool_id, {"task_id": expected["TaskId"]})
         running = row.name == "cancel"
         env = {"delay": 600 if running else 0}
-        made = client.create_rollout(pool_id, {"mode": "async" if running else "sync", "env": env})
+        created = client.create_rollout(
+            pool_id, {"mode": "async" if running else "sync", "env": env}
+        )
         if (row.group, row.name) == ("pools", "events"):
             # Else there is no end of them.
             client.delete_pool(pool_id)
-    ours = {known["PoolId"]: pool_id, known["RolloutId"]: made["id"]}
-    return {**ours, known["ArtifactPath"]: "echo.json"}
+    ours = {expected["PoolId"]: pool_id, expected["RolloutId"]: created["id"]}
+    return {**ours, expected["ArtifactPath"]: "echo.json"}
 
 
 def test_help_has_the_example_and_80_columns() -> None:
     for row in COMMANDS:
-        made = command_of(row)
-        context = click.Context(made, info_name=f"synth-pools {row.group} {row.name}")
-        lines = made.get_help(context).splitlines()
+        created = command_of(row)
+        context = click.Context(created, info_name=f"synth-pools {row.group} {row.name}")
+        lines = created.get_help(context).splitlines()
         [at] = [number for number, line in enumerate(lines, 1) if line == "  Example:"]
-        shown = "\n".join(lines[at : lines.index("", at)])
-        assert shlex.split(shown.replace("\\\n", "")) == shlex.split(row.example)
+        output = "\n".join(lines[at : lines.index("", at)])
+        assert shlex.split(output.replace("\\\n", "")) == shlex.split(row.example)
         assert max(map(len, lines)) <= 80, row
 
 
@@ -382,15 +384,15 @@ def test_the_example_of_a_command_runs(
     assert program == "synth-pools"
     if (row.group, row.name) != ("pools", "create"):
         ours = prepared(row, backend)
-        words = [reduce(lambda text, one: text.replace(*one), ours.items(), w) for w in words]
+        words = [reduce(lambda text, pair: text.replace(*pair), ours.items(), w) for w in words]
     done = command(*words)
     expected = (ExitStatus.DONE, "")
     if row.group == "images" and row.name != "list":
         expected = (ExitStatus.UNREACHABLE, "501 ")
     elif (row.group, row.name) in UNKNOWN_TO_ECHO:
         expected = (ExitStatus.NOT_FOUND, "404 not_found: The container does not have")
-    status, told = expected
-    assert (done.returncode, told in done.stderr) == (status, True), done.stderr
+    status, message = expected
+    assert (done.returncode, message in done.stderr) == (status, True), done.stderr
     # Other tests of this backend may have left more than one page.
     more = row.name == "list" and done.stderr.startswith("There is more: ")
-    assert told or more or not done.stderr
+    assert message or more or not done.stderr

@@ -38,18 +38,18 @@ _LEAVES = (
 
 def keys_of(name: str) -> st.SearchStrategy[str]:
     """The keys of a schema and of those that it leads to, and some that are in none."""
-    found = {"other", "", "PATH", "a b"}
+    names = {"other", "", "PATH", "a b"}
     waiting = [name]
-    seen = set[str]()
+    observed = set[str]()
     while waiting:
-        one = waiting.pop()
-        if one in seen:
+        item = waiting.pop()
+        if item in observed:
             continue
-        seen.add(one)
-        schema = schema_named(one)
-        found |= set(schema.get("properties", {}))
-        waiting += [other for other in SCHEMAS if f'"$ref":"{other}"' in SCHEMAS[one]]
-    return st.sampled_from(sorted(found))
+        observed.add(item)
+        schema = schema_named(item)
+        names |= set(schema.get("properties", {}))
+        waiting += [schema for schema in SCHEMAS if f'"$ref":"{schema}"' in SCHEMAS[item]]
+    return st.sampled_from(sorted(names))
 
 
 def values_of(name: str) -> st.SearchStrategy[Any]:
@@ -67,8 +67,8 @@ def values_of(name: str) -> st.SearchStrategy[Any]:
 @given(data=st.data())
 def test_it_says_what_a_validator_says(name: str, data: st.DataObject) -> None:
     value = data.draw(values_of(name))
-    found = list(problems(value, schema_named(name)))
-    assert (not found) == VALIDATORS[name].is_valid(value), (value, found)
+    result = list(problems(value, schema_named(name)))
+    assert (not result) == VALIDATORS[name].is_valid(value), (value, result)
 
 
 @pytest.mark.parametrize("name", sorted(OPERATIONS))
@@ -76,8 +76,8 @@ def test_the_examples_of_the_document_pass(name: str) -> None:
     media = OPERATIONS[name].node.get("requestBody", {}).get("content", {})
     [row] = [row for row in COMMANDS if name in dict(row.operations)]
     for example in media.get("application/json", {}).get("examples", {}).values():
-        named = example["$ref"].rpartition("/")[2]
-        value = SPEC["components"]["examples"][named]["value"]
+        by_name = example["$ref"].rpartition("/")[2]
+        value = SPEC["components"]["examples"][by_name]["value"]
         assert list(problems(value, schema_named(row.body))) == []
 
 
@@ -99,8 +99,8 @@ def test_the_examples_of_the_document_pass(name: str) -> None:
     ],
 )
 def test_a_problem_is_told_with_its_place(name: str, body: Any, line: str) -> None:
-    found = list(problems(body, schema_named(name)))
-    assert any(one.startswith(line) for one in found), found
+    result = list(problems(body, schema_named(name)))
+    assert any(item.startswith(line) for item in result), result
 
 
 def test_the_types_of_a_choice_are_those_of_each() -> None:

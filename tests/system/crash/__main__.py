@@ -127,7 +127,7 @@ def _page(lines: Sequence[str], is_shared: bool, has_nodes: bool) -> str:
     for name, value in parts.items():
         text = text.replace(f"{{{name}}}", value)
     text = "\n\n".join(
-        textwrap.fill(one, _WIDTH, break_on_hyphens=False) for one in text.split("\n\n")
+        textwrap.fill(item, _WIDTH, break_on_hyphens=False) for item in text.split("\n\n")
     )
     return f"{text}{end}{result}".replace("{result}", "\n".join(lines))
 

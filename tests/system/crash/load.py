@@ -156,11 +156,11 @@ class Load:
         pool_id, key = chance.choice(self._pool_ids), uuid.uuid4().hex
         if pool_id in self._long_in and chance.random() < _OF_LONG:
             request["params"]["seconds"] = _LONG_SECONDS
-        asked = Asked(pool_id, key, request, self._send(pool_id, request, key))
+        requested = Asked(pool_id, key, request, self._send(pool_id, request, key))
         with self._lock:
-            self.asked.append(asked)
-        self._to_follow.put(asked)
-        return asked
+            self.asked.append(requested)
+        self._to_follow.put(requested)
+        return requested
 
     def _send(self, pool_id: str, request: dict[str, Any], key: str) -> str:
         answer = self.in_the_end(
@@ -168,32 +168,32 @@ class Load:
         )
         return str(answer["rollout_id"])
 
-    def _repeat(self, asked: Asked) -> None:
-        again = self._send(asked.pool_id, asked.request, asked.key)
-        assert again == asked.rollout_id, f"one key made {asked.rollout_id} and {again}"
+    def _repeat(self, request: Asked) -> None:
+        again = self._send(request.pool_id, request.request, request.key)
+        assert again == request.rollout_id, f"one key made {request.rollout_id} and {again}"
         self.repeats += 1
 
-    def _cancel(self, asked: Asked) -> None:
+    def _cancel(self, request: Asked) -> None:
         try:
             answer = self.in_the_end(
-                lambda: self.client.cancel_rollout(asked.pool_id, asked.rollout_id)
+                lambda: self.client.cancel_rollout(request.pool_id, request.rollout_id)
             )
         except ConflictError:
             return  # it has ended otherwise
         assert answer["status"] == "cancelled"
-        asked.cancelled = True
+        request.cancelled = True
 
     def _read(self) -> None:
-        while (asked := self._to_follow.get()) is not None:
+        while (requested := self._to_follow.get()) is not None:
             # One that is gone is not there at the end either, where it is told as lost.
             with contextlib.suppress(NotFoundError):
-                self.in_the_end(partial(self._follow, asked))
+                self.in_the_end(partial(self._follow, requested))
 
-    def _follow(self, asked: Asked) -> None:
+    def _follow(self, request: Asked) -> None:
         """Go on after the last event that was seen, to the end."""
-        cursor = asked.events[-1]["id"] if asked.events else None
+        cursor = request.events[-1]["id"] if request.events else None
         with self.client.stream_rollout_events(
-            asked.pool_id, asked.rollout_id, cursor=cursor
+            request.pool_id, request.rollout_id, cursor=cursor
         ) as stream:
             for event in stream:
-                asked.events.append(event)
+                request.events.append(event)

@@ -74,10 +74,10 @@ class Report:
             figures.append(("  of the database", self.kills[DATABASE]))
         figures.append(("  of a started process", self.kills["started"]))
         if self.nodes:
-            ended = f"{self.kills[NODE]}, with {self.ended_with_nodes} containers"
+            finished = f"{self.kills[NODE]}, with {self.ended_with_nodes} containers"
             figures += [
                 ("  of a container on Ray", self.kills["placed"]),
-                ("  of a node of Ray", ended),
+                ("  of a node of Ray", finished),
             ]
         if self.backends > 1:
             figures.append(("backends", self.backends))
@@ -91,9 +91,9 @@ class Report:
             ("  further attempts", f"{verdict.run_again} (only where max_attempts allows)"),
         ]
         for kind, number in self.processes.items():
-            what = "started processes" if kind == "started" else "containers on Ray"
+            noun = "started processes" if kind == "started" else "containers on Ray"
             most = self.most_at_once[kind]
-            figures.append((f"{what} in all", f"{number}, most at once {most} of {_CONCURRENCY}"))
+            figures.append((f"{noun} in all", f"{number}, most at once {most} of {_CONCURRENCY}"))
         figures += [
             ("failed: backend_restarted", verdict.lost_in_restarts),
             ("  of these never run", verdict.never_run_but_failed),
@@ -132,7 +132,7 @@ def crash_run(
         server: The server of the database, which is then killed now and then, too.
         cluster: A Ray cluster for the containers of one more pool, whose nodes are killed, too.
     """
-    begun = time.monotonic()
+    start = time.monotonic()
     contents = folder / ("data" if backends == 1 else "contents")
     kinds = ("forgetting", "keeping", "submitting")
     options = ["--allow-processes"]
@@ -145,13 +145,13 @@ def crash_run(
         contents.mkdir()
         options += ["--artifacts-dir", str(contents)]
         serves = [
-            Serve(folder / f"data-{one}", folder / f"backend-{one}.log", *options, store=store)
-            for one in range(backends)
+            Serve(folder / f"data-{group}", folder / f"backend-{group}.log", *options, store=store)
+            for group in range(backends)
         ]
     crowded: list[str] = []
     with contextlib.ExitStack() as running:
-        for one in ours:
-            running.callback(one.end)
+        for group in ours:
+            running.callback(group.end)
         started = running.enter_context(container_processes(folder, *kinds))
         containers = dict(zip(kinds, started, strict=True))
         for serve in serves:
@@ -160,9 +160,9 @@ def crash_run(
         clients = [
             running.enter_context(
                 # What to do about a backend that is not there is the load's business.
-                ContainerPoolsClient(api_key=KEY, backend_base=one.url, timeout=20, max_retries=0)
+                ContainerPoolsClient(api_key=KEY, backend_base=group.url, timeout=20, max_retries=0)
             )
-            for one in serves
+            for group in serves
         ]
         client = clients[0]
         definitions: dict[str, dict[str, Any]] = {
@@ -172,12 +172,12 @@ def crash_run(
             }
             for kind, container in containers.items()
         }
-        definitions |= {one.kind: one.definition for one in ours}
+        definitions |= {group.kind: group.definition for group in ours}
         for kind, fields in definitions.items():
             pool: dict[str, Any] = {"pool_id": kind, "name": kind, "concurrency": _CONCURRENCY}
             client.create_pool({**pool, **fields})
-        for one in ours:
-            client.wait_pool_active(one.kind, timeout=_DRAIN_SECONDS)
+        for group in ours:
+            client.wait_pool_active(group.kind, timeout=_DRAIN_SECONDS)
         load = Load(clients, list(definitions), seed, {"placed"})
         running.callback(load.close)
 
@@ -197,17 +197,17 @@ def crash_run(
         load.finish(_DRAIN_SECONDS)
         stored = {pool_id: stored_rollouts(client, pool_id) for pool_id in definitions}
         ran = {kind: Counter(container.ran) for kind, container in containers.items()}
-        ran |= {one.kind: one.ran for one in ours}
-        of_ours = {one.kind for one in ours}
+        ran |= {group.kind: group.ran for group in ours}
+        of_ours = {group.kind for group in ours}
         verdict = compare(load.asked, stored, ran, {"keeping", "submitting"}, of_ours)
-        most = {one.kind: _check_times(verdict, one, stored[one.kind]) for one in ours}
+        most = {group.kind: _check_times(verdict, group, stored[group.kind]) for group in ours}
         _check_again(verdict, client, load)
         artifacts = _check_artifacts(verdict, client, load, of_ours)
         statuses = [serve.stop() for serve in serves]
         verdict.expect(not any(statuses), f"the backends' last exit statuses are {statuses}")
-        for one in ours:
-            left = one.left()
-            verdict.expect(not left, f"containers that are left: {left}")
+        for group in ours:
+            remaining = group.left()
+            verdict.expect(not remaining, f"containers that are left: {remaining}")
     for file in folder.glob("backend*.log"):
         log = file.read_text()
         place = log.find("Traceback")
@@ -224,13 +224,13 @@ def crash_run(
         backends,
         0 if cluster is None else len(NODES),
         victims.ended_with_nodes,
-        {one.kind: one.processes for one in ours},
+        {group.kind: group.processes for group in ours},
         most,
         load.repeats,
         load.refused,
         load.tries_that_met_nobody,
         artifacts,
-        time.monotonic() - begun,
+        time.monotonic() - start,
         seed,
     )
 
@@ -251,10 +251,10 @@ def _check_times(
 
 def _check_again(verdict: Verdict, client: ContainerPoolsClient, load: Load) -> None:
     """Whoever reads a stream later sees what was seen live."""
-    for asked in random.Random(load.repeats).sample(load.asked, min(50, len(load.asked))):
-        with client.stream_rollout_events(asked.pool_id, asked.rollout_id) as stream:
+    for item in random.Random(load.repeats).sample(load.asked, min(50, len(load.asked))):
+        with client.stream_rollout_events(item.pool_id, item.rollout_id) as stream:
             events = list(stream)
-        verdict.expect(events == asked.events, f"{asked.rollout_id}: its events have changed")
+        verdict.expect(events == item.events, f"{item.rollout_id}: its events have changed")
 
 
 def _check_artifacts(
@@ -262,16 +262,20 @@ def _check_artifacts(
 ) -> int:
     """Check that completed rollouts have their artifacts, but of some pools; return how many."""
     looked = 0
-    for asked in random.Random(load.repeats).sample(load.asked, min(200, len(load.asked))):
-        items = client.get_rollout_artifacts(asked.pool_id, asked.rollout_id)["items"]
-        if asked.events and asked.events[-1]["event"] == "rollout.completed":
-            expected = int(asked.pool_id not in without)
-            verdict.expect(len(items) == expected, f"{asked.rollout_id} has {len(items)} artifacts")
+    for rollout in random.Random(load.repeats).sample(load.asked, min(200, len(load.asked))):
+        items = client.get_rollout_artifacts(rollout.pool_id, rollout.rollout_id)["items"]
+        if rollout.events and rollout.events[-1]["event"] == "rollout.completed":
+            expected = int(rollout.pool_id not in without)
+            verdict.expect(
+                len(items) == expected, f"{rollout.rollout_id} has {len(items)} artifacts"
+            )
         for item in items:
             # The client checks it against the SHA-256 that it is told.
-            content = client.agent_rollouts.artifact(asked.rollout_id, item["path"])
-            given = content_of(asked.request["seed"]).encode()
-            verdict.expect(content == given, f"{asked.rollout_id} has the artifact of another one")
+            content = client.agent_rollouts.artifact(rollout.rollout_id, item["path"])
+            arguments = content_of(rollout.request["seed"]).encode()
+            verdict.expect(
+                content == arguments, f"{rollout.rollout_id} has the artifact of another one"
+            )
             looked += 1
     return looked
 
@@ -279,20 +283,20 @@ def _check_artifacts(
 def _check_contents(verdict: Verdict, data_dir: Path, store: str | None) -> None:
     """Every content that a rollout has is there, whole, and nothing is half written."""
     if store is not None:
-        named = {name for (name,) in fetch(store, "SELECT sha256 FROM synth_pools.artifacts")}
+        names = {name for (name,) in fetch(store, "SELECT sha256 FROM synth_pools.artifacts")}
         orphans = fetch(store, _ORPHANS.replace("{schema}", "synth_pools."))[0][0]
         verdict.expect(orphans == 0, f"{orphans} events belong to no rollout")
     else:
         with contextlib.closing(sqlite3.connect(data_dir / FILE_NAME)) as database:
-            named = {name for (name,) in database.execute("SELECT sha256 FROM artifacts")}
+            names = {name for (name,) in database.execute("SELECT sha256 FROM artifacts")}
     files = {path.name: path for path in (data_dir / FOLDER).rglob("*") if path.is_file()}
-    verdict.expect(named <= set(files), f"without a file: {named - set(files)}")
+    verdict.expect(names <= set(files), f"without a file: {names - set(files)}")
     for name, path in files.items():
         if store is not None and name.startswith(_DRAFT):
             # Of a backend that was killed: others leave it there for an hour, it may be in use.
             continue
-        found = hashlib.sha256(path.read_bytes()).hexdigest()
-        verdict.expect(found == name, f"the content {name} has the SHA-256 {found}")
+        result = hashlib.sha256(path.read_bytes()).hexdigest()
+        verdict.expect(result == name, f"the content {name} has the SHA-256 {result}")
 
 
 def _check_file(verdict: Verdict, file: Path) -> None:

@@ -28,14 +28,14 @@ def read_runs(folder: Path) -> list[Run]:
     runs = []
     for file in folder.iterdir():
         last_sign = file.stat().st_mtime_ns
-        begun: dict[str, list[int]] = {}
+        started: dict[str, list[int]] = {}
         for line in file.read_text().splitlines():
-            what, rollout_id, time = line.split()
-            if what == "began":
-                begun.setdefault(rollout_id, []).append(int(time))
+            kind, rollout_id, time = line.split()
+            if kind == "began":
+                started.setdefault(rollout_id, []).append(int(time))
             else:
-                runs.append(Run(rollout_id, begun[rollout_id].pop(0), int(time)))
-        runs += [Run(one, began, last_sign) for one, times in begun.items() for began in times]
+                runs.append(Run(rollout_id, started[rollout_id].pop(0), int(time)))
+        runs += [Run(item, began, last_sign) for item, times in started.items() for began in times]
     return runs
 
 

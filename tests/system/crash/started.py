@@ -58,12 +58,15 @@ class StartedContainers:
 
     def running(self) -> list[psutil.Process]:
         """Find the ones that are alive."""
-        found = []
-        for one in psutil.process_iter():
+        results = []
+        for running in psutil.process_iter():
             with contextlib.suppress(psutil.Error):
-                if str(self._ledgers) in one.cmdline() and one.status() != psutil.STATUS_ZOMBIE:
-                    found.append(one)
-        return found
+                if (
+                    str(self._ledgers) in running.cmdline()
+                    and running.status() != psutil.STATUS_ZOMBIE
+                ):
+                    results.append(running)
+        return results
 
     def kill_one(self, chance: random.Random) -> bool:
         """Kill any of them with SIGKILL; False if there is none just now."""
@@ -83,6 +86,6 @@ class StartedContainers:
 
     def end(self) -> None:
         """End what a run that failed has left."""
-        for one in self.running():
+        for item in self.running():
             with contextlib.suppress(psutil.Error):
-                one.kill()
+                item.kill()

@@ -47,7 +47,7 @@ class Victims:
         seed: int,
     ) -> None:
         self._serves = serves
-        self._started = {one.kind: one for one in started}
+        self._started = {item.kind: item for item in started}
         self._server = server
         self._cluster = cluster
         self._wait_for_pool = wait_for_pool
@@ -121,7 +121,7 @@ class Victims:
         self._kills[NODE] += 1
         self._pause(1.5)
         self._cluster.add(node)
-        after = {one.pid for one in containers.running()}
+        after = {item.pid for item in containers.running()}
         self.ended_with_nodes += len(before - after)
 
     def _pause(self, most_seconds: float) -> None:
@@ -129,5 +129,5 @@ class Victims:
 
 
 def _if_all_are_up(containers: StartedContainers) -> set[int] | None:
-    running = {one.pid for one in containers.running()}
+    running = {item.pid for item in containers.running()}
     return running if len(running) >= containers.capacity else None

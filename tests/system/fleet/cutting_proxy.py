@@ -109,17 +109,17 @@ class CuttingProxy:
 
     async def _pass_on(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         there_reader, there_writer = await asyncio.open_connection(*self._target)
-        left = int(self._dice.expovariate(1 / self._mean))
+        remaining = int(self._dice.expovariate(1 / self._mean))
         life = self._dice.uniform(0.5, _LONGEST_LIFE_SECONDS)
 
         async def pump(source: asyncio.StreamReader, sink: asyncio.StreamWriter) -> bool:
             """Pass bytes on; return whether the connection was cut, else its source has ended."""
-            nonlocal left
+            nonlocal remaining
             while data := await source.read(65536):
-                sink.write(data[:left])
+                sink.write(data[:remaining])
                 await sink.drain()
-                left -= len(data)
-                if left <= 0:
+                remaining -= len(data)
+                if remaining <= 0:
                     return True
             return False
 

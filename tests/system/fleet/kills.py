@@ -99,23 +99,23 @@ class Ledgers:
 
     def problems(self) -> list[str]:
         """List what is wrong; nothing if the proof holds."""
-        found = [*self.wrong]
+        results = [*self.wrong]
         if sorted(self.told) != list(range(self.rollouts)):
-            found.append(f"{len(self.told)} outcomes for {self.rollouts} requests")
+            results.append(f"{len(self.told)} outcomes for {self.rollouts} requests")
         often = {name: count for name, count in Counter(self.runs).items() if count != 1}
-        found += [f"{name} ran {count} times" for name, count in list(often.items())[:5]]
+        results += [f"{name} ran {count} times" for name, count in list(often.items())[:5]]
         ids = set(self.told.values())
         if not (len(ids) == self.rollouts and ids == set(self.runs) == set(self.stored)):
-            found.append(
+            results.append(
                 f"{len(ids)} rollouts told, {len(set(self.runs))} run, {len(self.stored)} stored"
             )
         states = Counter(self.stored.values())
         if set(states) != {"completed"}:
-            found.append(f"states in the store: {dict(states)}")
+            results.append(f"states in the store: {dict(states)}")
         most = max(session.megabytes for session in self.sessions)
         if most >= _MOST_MEGABYTES:
-            found.append(f"a client had {most:.0f} MB")
-        return found
+            results.append(f"a client had {most:.0f} MB")
+        return results
 
     def lines(self) -> list[str]:
         """Return the result as it is printed."""
@@ -239,7 +239,7 @@ def _live(
 
 def _read(ledgers: Ledgers, report: Path, *, is_last: bool) -> None:
     """Read what a client was told, and compare it with what those before it were told."""
-    before, told = ledgers.told, {}
+    before, reported = ledgers.told, {}
     with report.open("r") as file:
         for line in file:
             if not line.endswith("\n"):
@@ -249,15 +249,15 @@ def _read(ledgers: Ledgers, report: Path, *, is_last: bool) -> None:
                 continue
             index, rollout_id, status, reward, replayed = line.split()
             number = int(index)
-            if number in told or status != "completed" or float(reward) != number:
+            if number in reported or status != "completed" or float(reward) != number:
                 ledgers.wrong.append(f"told: {line.strip()}")
-            told[number] = rollout_id
+            reported[number] = rollout_id
             if before.get(number, rollout_id) != rollout_id:
                 ledgers.wrong.append(f"told another one before, {before[number]}: {line.strip()}")
             ledgers.replayed += is_last and replayed == "True"
-    missing = before.keys() - told.keys() if is_last else ()
+    missing = before.keys() - reported.keys() if is_last else ()
     ledgers.wrong.extend(f"request {index} was told, and is no more" for index in missing)
-    ledgers.told = told if is_last else {**before, **told}
+    ledgers.told = reported if is_last else {**before, **reported}
 
 
 _ENDED = os.WEXITED | os.WNOHANG | os.WNOWAIT

@@ -48,34 +48,34 @@ class Story:
 
     def problems(self) -> list[str]:
         """List what is wrong; nothing if the proof holds."""
-        found = [f"an error was reported: {line}" for line in self.second if "error" in line][:5]
+        lines = [f"an error was reported: {line}" for line in self.second if "error" in line][:5]
         outcomes = [line.split() for line in self.second if not line.startswith("error")]
         indices = sorted(int(words[0]) for words in outcomes)
         if indices != list(range(self.rollouts)):
-            found.append(f"{len(indices)} outcomes, {len(set(indices))} different ones")
-        found += [f"not completed: {words}" for words in outcomes if words[2] != "completed"][:5]
-        found += [
+            lines.append(f"{len(indices)} outcomes, {len(set(indices))} different ones")
+        lines += [f"not completed: {words}" for words in outcomes if words[2] != "completed"][:5]
+        lines += [
             f"another request's reward: {words}"
             for words in outcomes
             if float(words[3]) != float(words[0])
         ][:5]
         runs = Counter(self.runs)
-        found += [f"{name} ran {count} times" for name, count in runs.items() if count != 1][:5]
+        lines += [f"{name} ran {count} times" for name, count in runs.items() if count != 1][:5]
         ids = {words[1] for words in outcomes}
         if not len(ids) == len(runs) == len(self.runs) == len(self.listed) == self.rollouts:
-            found.append(
+            lines.append(
                 f"{len(ids)} rollouts reported, {len(self.runs)} runs of {len(runs)} rollouts "
                 f"counted by the container, {len(self.listed)} listed by the backend"
             )
         elif not ids == set(runs) == set(self.listed):
-            found.append("the accounts name different rollouts")
+            lines.append("the accounts name different rollouts")
         before = {tuple(line.split()[:4]) for line in self.first}
         if not before <= {tuple(words[:4]) for words in outcomes}:
-            found.append("an outcome of the first client is not the same for the second")
+            lines.append("an outcome of the first client is not the same for the second")
         replayed = [words[:4] for words in outcomes if words[4] == "True"]
         if len(replayed) < len(self.first):
-            found.append("an outcome that was reported was not in the journal")
-        return found
+            lines.append("an outcome that was reported was not in the journal")
+        return lines
 
     def text(self) -> str:
         replayed = sum(line.endswith("True") for line in self.second)
@@ -158,8 +158,8 @@ def prove(rollouts: int, outage: float, variant: str, *, mean_bytes: int = MEAN_
         story.second, story.runs = _lines(second), container.ran
         story.connections, story.cuts = proxy.connections, proxy.cuts
         with backend.client() as client:
-            found = client.iter_rollouts(pool["pool_id"], limit=1000)
-            story.listed = {rollout["id"]: rollout["status"] for rollout in found}
+            result = client.iter_rollouts(pool["pool_id"], limit=1000)
+            story.listed = {rollout["id"]: rollout["status"] for rollout in result}
     story.seconds = time.monotonic() - started
     return story
 

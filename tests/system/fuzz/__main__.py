@@ -73,19 +73,19 @@ def main() -> int:
     parser = argparse.ArgumentParser(prog="python -m tests.system.fuzz")
     parser.add_argument("--minutes", type=float, default=10.0)
     parser.add_argument("--write", type=Path)
-    asked = parser.parse_args()
+    requested = parser.parse_args()
     with tempfile.TemporaryDirectory() as folder:
-        found = attack(Path(folder), asked.minutes * 60)
-    wrapped = (textwrap.wrap(line, _WIDTH, subsequent_indent=" " * 34) for line in report(found))
+        result = attack(Path(folder), requested.minutes * 60)
+    wrapped = (textwrap.wrap(line, _WIDTH, subsequent_indent=" " * 34) for line in report(result))
     text = "\n".join(line for lines in wrapped for line in lines)
     print(text)
-    if asked.write is not None:
-        asked.write.write_text(_PAGE.format(text=text))
-    return 0 if found.is_good else 1
+    if requested.write is not None:
+        requested.write.write_text(_PAGE.format(text=text))
+    return 0 if result.is_good else 1
 
 
 def attack(folder: Path, seconds: float) -> Found:
-    found = Found()
+    result = Found()
     log = folder / "log"
     with log.open("w") as stderr:
         command = [sys.executable, "-m", "synth_pools.cli", "serve", "--port", "0"]
@@ -102,32 +102,32 @@ def attack(folder: Path, seconds: float) -> Found:
         url = serving.stdout.readline().split()[-1]
         rollout_id = _a_long_rollout(url)
         attackers = Attackers(httpx.URL(url).port or 0, _KEY, rollout_id)
-        begun = time.monotonic()
+        start = time.monotonic()
         attackers.begin()
         try:
-            while (left := seconds - (time.monotonic() - begun)) > 5:
-                _fuzz(folder, url, found, min(left, _ROUND_SECONDS))
-                print(f"... {time.monotonic() - begun:.0f} s", file=sys.stderr)
+            while (remaining := seconds - (time.monotonic() - start)) > 5:
+                _fuzz(folder, url, result, min(remaining, _ROUND_SECONDS))
+                print(f"... {time.monotonic() - start:.0f} s", file=sys.stderr)
         finally:
             attackers.end()
-        found.seconds = time.monotonic() - begun
-        found.raw, found.wrong = attackers.statuses, found.wrong + attackers.wrong
+        result.seconds = time.monotonic() - start
+        result.raw, result.wrong = attackers.statuses, result.wrong + attackers.wrong
         httpx.get(f"{url}/health").raise_for_status()
-        found.memory_mib = _memory_mib(serving.pid)
+        result.memory_mib = _memory_mib(serving.pid)
         serving.send_signal(signal.SIGTERM)
         if serving.wait(60) != 0:
-            found.wrong.append(f"serve ended with {serving.returncode}")
+            result.wrong.append(f"serve ended with {serving.returncode}")
     finally:
         serving.kill()
         serving.communicate()
     text = log.read_text(errors="replace")
-    found.log_lines = len(text.splitlines())
-    found.tracebacks = text.count("Traceback (most recent call last)")
-    if found.tracebacks:
-        found.wrong.append(text[text.index("Traceback") :][:3000])
+    result.log_lines = len(text.splitlines())
+    result.tracebacks = text.count("Traceback (most recent call last)")
+    if result.tracebacks:
+        result.wrong.append(text[text.index("Traceback") :][:3000])
     if _KEY in text:
-        found.wrong.append("the log holds the key")
-    return found
+        result.wrong.append("the log holds the key")
+    return result
 
 
 def _a_long_rollout(url: str) -> str:
@@ -138,17 +138,17 @@ def _a_long_rollout(url: str) -> str:
         return str(client.post(f"/v1/pools/{pool_id}/rollouts", json=body).json()["id"])
 
 
-def _fuzz(folder: Path, url: str, found: Found, seconds: float) -> None:
+def _fuzz(folder: Path, url: str, result: Found, seconds: float) -> None:
     """One round of schemathesis over the whole document."""
     counts, configuration = folder / "counts.json", folder / "schemathesis.toml"
     counts.unlink(missing_ok=True)
     configuration.write_text(
         _CONFIGURATION.format(url=url, key=_KEY, hooks="tests.system.fuzz.hooks")
     )
-    found.rounds += 1
+    result.rounds += 1
     command = [sys.executable, "-m", "schemathesis.cli", f"--config-file={configuration}"]
     command += ["--no-color", "run", str(spec_path()), "--suppress-health-check=all"]
-    command += [f"--seed={found.rounds}", "--max-examples=60", f"--max-time={int(seconds)}"]
+    command += [f"--seed={result.rounds}", "--max-examples=60", f"--max-time={int(seconds)}"]
     # What it thinks of other statuses is the business of other tests.
     command += ["--checks=not_a_server_error", "--continue-on-failure"]
     done = subprocess.run(
@@ -160,11 +160,11 @@ def _fuzz(folder: Path, url: str, found: Found, seconds: float) -> None:
         env={**os.environ, "FUZZ_COUNTS": str(counts), "PYTHONPATH": str(Path.cwd())},
     )
     if not counts.exists():
-        found.wrong.append(f"schemathesis did not run: {done.stdout[-2000:]}{done.stderr[-2000:]}")
+        result.wrong.append(f"schemathesis did not run: {done.stdout[-2000:]}{done.stderr[-2000:]}")
         return
-    told = json.loads(counts.read_text())
-    found.statuses.update(told["statuses"])
-    found.wrong += told["failures"]
+    document = json.loads(counts.read_text())
+    result.statuses.update(document["statuses"])
+    result.wrong += document["failures"]
 
 
 def _memory_mib(pid: int) -> float:
@@ -175,22 +175,22 @@ def _memory_mib(pid: int) -> float:
     return int(text.partition("VmRSS:")[2].split()[0]) / 1024
 
 
-def report(found: Found) -> list[str]:
+def report(result: Found) -> list[str]:
     def counted(counts: Counter[str]) -> str:
         parts = (f"{status}: {number:,}" for status, number in sorted(counts.items()))
         return f"{counts.total():,}  ({', '.join(parts)})"
 
-    minutes = f"{found.seconds / 60:.1f} minutes, {found.rounds} rounds"
+    minutes = f"{result.seconds / 60:.1f} minutes, {result.rounds} rounds"
     return [
         f"{minutes}, Python {platform.python_version()}",
-        f"requests made from openapi.yaml   {counted(found.statuses)}",
-        f"raw requests and connections      {counted(found.raw)}",
-        f"answers of 500                    {found.statuses['500'] + found.raw['500']}",
-        f"tracebacks in the log             {found.tracebacks}  (of {found.log_lines} lines)",
-        f"memory of the backend at the end  {found.memory_mib:.0f} MiB",
-        f"bad HTTP answered otherwise       {len(found.wrong)}",
-        *found.wrong[:20],
-        "holds" if found.is_good else "DOES NOT HOLD",
+        f"requests made from openapi.yaml   {counted(result.statuses)}",
+        f"raw requests and connections      {counted(result.raw)}",
+        f"answers of 500                    {result.statuses['500'] + result.raw['500']}",
+        f"tracebacks in the log             {result.tracebacks}  (of {result.log_lines} lines)",
+        f"memory of the backend at the end  {result.memory_mib:.0f} MiB",
+        f"bad HTTP answered otherwise       {len(result.wrong)}",
+        *result.wrong[:20],
+        "holds" if result.is_good else "DOES NOT HOLD",
     ]
 
 

@@ -62,12 +62,12 @@ class Attackers:
     def _mutants(self) -> None:
         """Good requests with some of their bytes changed, cut out or doubled."""
         body = json.dumps({"name": "n", "concurrency": 2, "config": {"timeout_seconds": 1}})
-        good = (
+        valid = (
             f"POST /v1/pools?limit=3 HTTP/1.1\r\nhost: localhost\r\n"
             f"authorization: Bearer {self._key}\r\ncontent-type: application/json\r\n"
             f"content-length: {len(body)}\r\n\r\n{body}"
         ).encode()
-        text = bytearray(good)
+        text = bytearray(valid)
         for _ in range(self._chance.randrange(1, 6)):
             at = self._chance.randrange(len(text))
             match self._chance.randrange(3):

@@ -24,8 +24,8 @@ def after_call(context: Any, case: Any, response: Any) -> None:
 
 
 def _tell() -> None:
-    found = {"statuses": dict(_statuses), "failures": _failures}
-    Path(os.environ["FUZZ_COUNTS"]).write_text(json.dumps(found))
+    values = {"statuses": dict(_statuses), "failures": _failures}
+    Path(os.environ["FUZZ_COUNTS"]).write_text(json.dumps(values))
 
 
 atexit.register(_tell)

@@ -11,8 +11,8 @@ from tests.system.fuzz.__main__ import attack, report
 
 @pytest.mark.timeout(400)
 def test_bad_input_breaks_nothing(tmp_path: Path) -> None:
-    found = attack(tmp_path, seconds=15)
-    assert found.is_good, "\n".join(report(found))
+    result = attack(tmp_path, seconds=15)
+    assert result.is_good, "\n".join(report(result))
     # Both kinds of attackers came to something.
-    assert found.statuses.total() >= 10
-    assert found.raw.total() >= 10
+    assert result.statuses.total() >= 10
+    assert result.raw.total() >= 10

@@ -73,7 +73,9 @@ class Refutation:
 
     def __str__(self) -> str:
         stuck = self.stuck
-        last = "".join(f"\n  {one.name} {one.argument} -> {one.answer}" for one in self.order[-6:])
+        last = "".join(
+            f"\n  {entry.name} {entry.argument} -> {entry.answer}" for entry in self.order[-6:]
+        )
         return (
             f"{stuck.name} {stuck.argument} cannot have been answered with {stuck.answer}: after"
             f"{last}\nthe state is {' or '.join(sorted(map(str, self.states)))}"
@@ -140,13 +142,13 @@ def refute(history: Sequence[Operation], model: Model[S]) -> Refutation | None:
         None where there is such an order, else what speaks against it.
     """
     head = _entries(history)
-    left = sum(operation.is_known for operation in history)
+    remaining = sum(operation.is_known for operation in history)
     states, done = frozenset({model.initial}), 0
     tried: set[tuple[int, frozenset[S]]] = set()
     order: list[tuple[_Entry, frozenset[S]]] = []
     longest: Refutation | None = None
     entry = head.after
-    while left:
+    while remaining:
         if entry is not None and entry.is_call:
             new = model.after(states, entry.operation)
             trial = (done | 1 << entry.number, new)
@@ -154,7 +156,7 @@ def refute(history: Sequence[Operation], model: Model[S]) -> Refutation | None:
                 tried.add(trial)
                 order.append((entry, states))
                 done, states = trial
-                left -= entry.operation.is_known
+                remaining -= entry.operation.is_known
                 entry.lift()
                 entry = head.after
             else:
@@ -162,13 +164,13 @@ def refute(history: Sequence[Operation], model: Model[S]) -> Refutation | None:
             continue
         # Its call is to come before anything else that follows, and does not fit.
         if entry is not None and (longest is None or len(order) >= len(longest.order)):
-            longest = Refutation([one.operation for one, _ in order], entry.operation, states)
+            longest = Refutation([entry.operation for entry, _ in order], entry.operation, states)
         if not order:
             assert longest is not None
             return longest
         last, states = order.pop()
         done &= ~(1 << last.number)
-        left += last.operation.is_known
+        remaining += last.operation.is_known
         last.put_back()
         entry = last.after
     return None

@@ -27,9 +27,9 @@ def _pool_step(state: PoolState | None, operation: Operation) -> Iterator[PoolSt
     if operation.answer is None:
         # It may have got lost on its way there.
         yield state
-        status, seen = None, None
+        status, observed = None, None
     else:
-        status, seen = operation.answer
+        status, observed = operation.answer
     new: PoolState | None
     if operation.name == "create":
         name, concurrency = operation.argument
@@ -39,7 +39,7 @@ def _pool_step(state: PoolState | None, operation: Operation) -> Iterator[PoolSt
         new, expected = None, 404
     else:
         new, expected = _changed(state, operation)
-    if status in (expected, None) and seen in (new, None):
+    if status in (expected, None) and observed in (new, None):
         yield new
 
 
@@ -89,27 +89,27 @@ def _rollout_step(state: RolloutState, operation: Operation) -> Iterator[Rollout
         if operation.name == "cancel" and state.rollout_id and state.status not in _FINAL:
             yield state._replace(status="cancelled")
         return
-    http_status, seen = operation.answer
+    http_status, observed = operation.answer
     if state.rollout_id is None:
         # An id is known from the answer to a creation alone.
         if operation.name != "create":
             return
-        state = state._replace(rollout_id=seen.rollout_id)
-    if seen.rollout_id != state.rollout_id:
+        state = state._replace(rollout_id=observed.rollout_id)
+    if observed.rollout_id != state.rollout_id:
         return
-    events = state.events if seen.events is None else seen.events
+    events = state.events if observed.events is None else observed.events
     # What a reader was told stays, and more can only follow.
     if events[: len(state.events)] != state.events:
         return
     if operation.name == "cancel" and http_status == 409:
         statuses = {"completed", "failed"} & _NEXT[state.status]
     else:
-        statuses = {seen.status} & _NEXT[state.status]
+        statuses = {observed.status} & _NEXT[state.status]
     for status in statuses:
-        if seen.events is not None and _is_ended(events) != (status in _FINAL):
+        if observed.events is not None and _is_ended(events) != (status in _FINAL):
             continue
-        if state.result is None or seen.result in (None, state.result):
-            yield RolloutState(state.rollout_id, status, seen.result or state.result, events)
+        if state.result is None or observed.result in (None, state.result):
+            yield RolloutState(state.rollout_id, status, observed.result or state.result, events)
 
 
 def _is_ended(events: tuple[str, ...]) -> bool:

@@ -80,21 +80,21 @@ def test_what_has_an_order(history: Sequence[Operation]) -> None:
     ],
 )
 def test_what_has_none(history: Sequence[Operation], stuck: str) -> None:
-    found = refute(history, REGISTER)
-    assert found is not None
-    assert stuck in str(found)
+    result = refute(history, REGISTER)
+    assert result is not None
+    assert stuck in str(result)
 
 
 def test_it_agrees_with_the_trial_of_all_orders() -> None:
     chance = random.Random(7)
-    found = {True: 0, False: 0}
+    values = {True: 0, False: 0}
     for _ in range(1_500):
         history = list(_any_history(chance))
         is_right = refute(history, REGISTER) is None
         assert is_right == any(map(_explains, _orders(history))), history
-        found[is_right] += 1
+        values[is_right] += 1
     # Both kinds were among them.
-    assert min(found.values()) > 200
+    assert min(values.values()) > 200
 
 
 def test_a_history_of_many_that_overlap_is_read_in_time() -> None:
@@ -104,7 +104,7 @@ def test_a_history_of_many_that_overlap_is_read_in_time() -> None:
     for round_ in range(200):
         values = [value := value + 1 for _ in range(6)]
         chance.shuffle(values)
-        history += [write(one, round_ * 3, round_ * 3 + 1) for one in values]
+        history += [write(value, round_ * 3, round_ * 3 + 1) for value in values]
         history.append(read(values[0], round_ * 3 + 2, round_ * 3 + 2.5))
     assert refute(history, REGISTER) is None
     last = history.pop()
@@ -113,8 +113,8 @@ def test_a_history_of_many_that_overlap_is_read_in_time() -> None:
 
 
 def test_each_object_has_a_history_of_its_own() -> None:
-    one, two, three = read(1, 0, 1), read(2, 0, 1), read(3, 2, 3)
-    assert list(by_key([("a", one), ("b", two), ("a", three)])) == [[one, three], [two]]
+    item, two, three = read(1, 0, 1), read(2, 0, 1), read(3, 2, 3)
+    assert list(by_key([("a", item), ("b", two), ("a", three)])) == [[item, three], [two]]
 
 
 def _any_history(chance: random.Random) -> Iterator[Operation]:
@@ -134,11 +134,11 @@ def _any_history(chance: random.Random) -> Iterator[Operation]:
 
 def _orders(history: Sequence[Operation]) -> Iterator[tuple[Operation, ...]]:
     """Yield all orders that keep to the time, of all that is known and any of the rest."""
-    unknown = [one for one in history if not one.is_known]
-    known = [one for one in history if one.is_known]
+    unknown = [operation for operation in history if not operation.is_known]
+    expected = [operation for operation in history if operation.is_known]
     for number in range(len(unknown) + 1):
         for some in itertools.combinations(unknown, number):
-            for order in itertools.permutations([*known, *some]):
+            for order in itertools.permutations([*expected, *some]):
                 if all(a.called <= b.returned for a, b in itertools.combinations(order, 2)):
                     yield order
 

@@ -40,14 +40,14 @@ def send_to(server: Server) -> Send:
 
 
 def refutations(workload: Workload) -> list[Refutation]:
-    found = []
+    results = []
     for history in by_key(workload.operations):
         names = {operation.name for operation in history}
         model: Any = ROLLOUT if names <= {"create", "get", "events", "list", "cancel"} else POOL
         refutation = refute(history, model)
         if refutation is not None:
-            found.append(refutation)
-    return found
+            results.append(refutation)
+    return results
 
 
 @pytest.mark.parametrize("seed", range(3))
@@ -55,7 +55,7 @@ def test_a_backend_is_linearizable(server: Server, container_url: str, seed: int
     workload = Workload([send_to(server)] * 2, seed, container_url)
     workload.run(pools=12, keys=24, each=120)
     assert list(map(str, refutations(workload))) == []
-    answered = [one for _, one in workload.operations if one.is_known]
+    answered = [operation for _, operation in workload.operations if operation.is_known]
     assert len(answered) == len(workload.operations) == 6 * 3 * 120
 
 

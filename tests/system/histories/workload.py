@@ -87,8 +87,8 @@ class Workload:
         argument: Any = None
         body: Any = None
         weights = {"get": 5, "patch": 5, "create": 2, "pause": 2, "resume": 3, "admit": 3}
-        asked = chance.choices([*weights, "delete"], [*weights.values(), 0.15])[0]
-        match asked:
+        requested = chance.choices([*weights, "delete"], [*weights.values(), 0.15])[0]
+        match requested:
             case "create":
                 argument = (name, chance.randint(1, 9))
                 body = {"pool_id": pool_id, "name": argument[0], "concurrency": argument[1]}
@@ -100,60 +100,62 @@ class Workload:
             case "admit":
                 method, path, body = "POST", f"{path}/rollouts", {"seed": 1}
             case "get" | "delete":
-                method = asked.upper()
+                method = requested.upper()
             case _:
-                method, path = "POST", f"{path}/{asked}"
+                method, path = "POST", f"{path}/{requested}"
         response, called, returned = self._send(chance, method, path, body)
         answer = None
         if response is not None:
-            seen = None
-            if response.is_success and asked != "admit":
+            observed = None
+            if response.is_success and requested != "admit":
                 document = response.json()
-                seen = PoolState(document["name"], document["concurrency"], document["status"])
-            answer = (response.status_code, seen)
-        self._note(pool_id, Operation(asked, argument, answer, called, returned))
+                observed = PoolState(document["name"], document["concurrency"], document["status"])
+            answer = (response.status_code, observed)
+        self._note(pool_id, Operation(requested, argument, answer, called, returned))
 
     def _use_rollout(self, chance: random.Random, home: str, key: str, ids: dict[str, str]) -> None:
         rollout_id = ids.get(key)
-        asked = chance.choices(["create", "get", "events", "list", "cancel"], [2, 5, 4, 3, 0.2])[0]
-        if rollout_id is None or asked == "create":
-            asked, request = "create", {"seed": 1, "params": {"seconds": 0.03}}
+        requested = chance.choices(
+            ["create", "get", "events", "list", "cancel"], [2, 5, 4, 3, 0.2]
+        )[0]
+        if rollout_id is None or requested == "create":
+            requested, request = "create", {"seed": 1, "params": {"seconds": 0.03}}
             sent = self._send(chance, "POST", f"/v1/pools/{home}/rollouts", request, key)
-        elif asked == "events":
+        elif requested == "events":
             path = f"/v1/rollouts/{rollout_id}/events?format=json&limit=1000"
             sent = self._send(chance, "GET", path)
-        elif asked == "cancel":
+        elif requested == "cancel":
             sent = self._send(chance, "POST", f"/v1/rollouts/{rollout_id}/cancel")
-        elif asked == "list":
+        elif requested == "list":
             sent = self._send(chance, "GET", f"/v1/pools/{home}/rollouts?limit=200")
         else:
             sent = self._send(chance, "GET", f"/v1/rollouts/{rollout_id}")
         response, called, returned = sent
         answer = None
         if response is not None:
-            seen = _seen(asked, response, rollout_id)
-            ids.setdefault(key, seen.rollout_id)
-            answer = (response.status_code, seen)
-        self._note(key, Operation(asked, None, answer, called, returned))
+            observed = _seen(requested, response, rollout_id)
+            ids.setdefault(key, observed.rollout_id)
+            answer = (response.status_code, observed)
+        self._note(key, Operation(requested, None, answer, called, returned))
 
 
-def _seen(asked: str, response: httpx.Response, rollout_id: str | None) -> RolloutSeen:
+def _seen(request: str, response: httpx.Response, rollout_id: str | None) -> RolloutSeen:
     document = response.json()
     if not response.is_success:
-        assert asked == "cancel", (asked, response.status_code, response.text)
+        assert request == "cancel", (request, response.status_code, response.text)
         assert document["error"]["code"] == "rollout_finished", response.text
         return RolloutSeen(document["error"]["rollout_id"])
-    if asked == "list":
-        found = [one for one in document["items"] if one["rollout_id"] == rollout_id]
+    if request == "list":
+        results = [item for item in document["items"] if item["rollout_id"] == rollout_id]
         # One that is not there is another rollout's: no order explains it.
-        return _told(found[0]) if found else RolloutSeen("missing from the list")
-    if asked == "events":
-        events = tuple(f"{one['sequence']} {one['event']}" for one in document["events"])
+        return _told(results[0]) if results else RolloutSeen("missing from the list")
+    if request == "events":
+        events = tuple(f"{event['sequence']} {event['event']}" for event in document["events"])
         return RolloutSeen(document["rollout_id"], document["status"], None, events)
     return _told(document)
 
 
 def _told(document: dict[str, Any]) -> RolloutSeen:
-    ended = {key: document[key] for key in ("finished_at", "score", "error") if key in document}
-    result = json.dumps(ended, sort_keys=True) if document.get("finished_at") else None
+    values = {key: document[key] for key in ("finished_at", "score", "error") if key in document}
+    result = json.dumps(values, sort_keys=True) if document.get("finished_at") else None
     return RolloutSeen(document["rollout_id"], document["status"], result)

@@ -84,7 +84,7 @@ def soak_run(
     tell: Callable[[str], None] = lambda _: None,
 ) -> Report:
     """A container is killed early, then the backend, at even distances."""
-    begun = time.monotonic()
+    start = time.monotonic()
     ledgers = folder / "ledgers"
     ledgers.mkdir()
     log = folder / "backend.log"
@@ -101,42 +101,42 @@ def soak_run(
         )
         client.create_pool(_definition(ledgers, containers))
         client.wait_pool_active(_POOL, timeout=_ACTIVE_SECONDS)
-        tell(f"{containers} containers, {time.monotonic() - begun:.1f} s")
+        tell(f"{containers} containers, {time.monotonic() - start:.1f} s")
         for outcome in _fleet(client, folder, rollouts, seed):
             outcomes.append(outcome)
             if kills and len(outcomes) >= kills[0][0]:
-                _, what = kills.pop(0)
-                if what == "container":
+                _, kind = kills.pop(0)
+                if kind == "container":
                     container_kills += 1
                     _kill_a_busy_container(client)
                 else:
                     serve.kill()
                     serve.start()
-                tell(f"{len(outcomes)} of {rollouts} outcomes; a kill -9 of a {what}")
+                tell(f"{len(outcomes)} of {rollouts} outcomes; a kill -9 of a {kind}")
         before = _ran(ledgers)
         # The same call with the same journal returns the same outcomes and runs nothing.
         replay = list(_fleet(client, folder, rollouts, seed))
         stored = stored_rollouts(client, _POOL)
         status = serve.stop()
-        left = _left(ledgers)
+        remaining = _left(ledgers)
     ran = _ran(ledgers)
     verdict = compare(outcomes, rollouts, stored, read_attempts(folder / "data"), ran)
     verdict.expect(ran == before, "a run from the journal ran something")
-    same = {one.index: one.rollout for one in replay} == {
-        one.index: one.rollout for one in outcomes
+    same = {outcome.index: outcome.rollout for outcome in replay} == {
+        outcome.index: outcome.rollout for outcome in outcomes
     }
     verdict.expect(same, "the journal tells other outcomes")
     verdict.expect(status == 0, f"the backend's last exit status is {status}")
     verdict.expect("Traceback" not in log.read_text(), f"its log: {log.read_text()[-2000:]}")
-    verdict.expect(not left, f"processes that are left: {left}")
+    verdict.expect(not remaining, f"processes that are left: {remaining}")
     return Report(
         verdict,
         containers,
         len(list(ledgers.iterdir())),
         container_kills,
         serve.kills,
-        sum(one.replayed for one in replay),
-        time.monotonic() - begun,
+        sum(outcome.replayed for outcome in replay),
+        time.monotonic() - start,
         seed,
     )
 
@@ -172,8 +172,8 @@ def _fleet(
 
 
 def _kill_a_busy_container(client: ContainerPoolsClient) -> None:
-    found = client.get_pool_metrics(_POOL)["containers"]
-    busiest = max(found, key=lambda one: int(one["running_rollouts"]))
+    result = client.get_pool_metrics(_POOL)["containers"]
+    busiest = max(result, key=lambda item: int(item["running_rollouts"]))
     os.kill(busiest["pid"], signal.SIGKILL)
 
 
@@ -195,9 +195,9 @@ def _end_what_is_left(ledgers: Path) -> None:
 
 def _left(ledgers: Path) -> list[psutil.Process]:
     """The containers of this run that are still alive."""
-    found = []
+    results = []
     for process in psutil.process_iter():
         with contextlib.suppress(psutil.Error, OSError):
             if any(str(ledgers) in argument for argument in process.cmdline()):
-                found.append(process)
-    return found
+                results.append(process)
+    return results

@@ -56,12 +56,16 @@ def compare(
         run_again=sum(runs > 1 for runs in ran.values()),
         attempts=sum(attempts.values()),
     )
-    verdict.lost = asked - len({one.index for one in outcomes if one.rollout is not None})
-    indices = sorted(one.index for one in outcomes)
+    verdict.lost = asked - len(
+        {outcome.index for outcome in outcomes if outcome.rollout is not None}
+    )
+    indices = sorted(outcome.index for outcome in outcomes)
     verdict.expect(indices == list(range(asked)), f"{asked} asked for, outcomes of {len(indices)}")
-    told = {one.rollout["id"]: one for one in outcomes if one.rollout is not None}
-    verdict.expect(len(told) == asked, f"{asked} asked for, {len(told)} rollouts")
-    verdict.expect(set(told) == set(stored), "the backend has other rollouts than the client")
+    reported = {
+        outcome.rollout["id"]: outcome for outcome in outcomes if outcome.rollout is not None
+    }
+    verdict.expect(len(reported) == asked, f"{asked} asked for, {len(reported)} rollouts")
+    verdict.expect(set(reported) == set(stored), "the backend has other rollouts than the client")
     verdict.expect(set(ran) == set(stored), "the containers ran other rollouts than these")
     for outcome in outcomes:
         verdict.statuses[outcome.status] += 1
@@ -86,13 +90,13 @@ def _compare_one(
     attempts: int,
     runs: int,
 ) -> None:
-    told, request = outcome.rollout, outcome.request
-    assert told is not None
-    name = f"{outcome.index} ({told['id']})"
-    verdict.expect(outcome.ok, f"{name} is {outcome.status}: {told['error']}")
+    reported, request = outcome.rollout, outcome.request
+    assert reported is not None
+    name = f"{outcome.index} ({reported['id']})"
+    verdict.expect(outcome.ok, f"{name} is {outcome.status}: {reported['error']}")
     verdict.expect(stored.get("request") == request, f"{name} has another request")
-    verdict.expect(stored.get("status") == told["status"], f"{name}: told {told['status']}")
-    reward = told["metrics"]["outcome_reward"]
+    verdict.expect(stored.get("status") == reported["status"], f"{name}: told {reported['status']}")
+    reward = reported["metrics"]["outcome_reward"]
     verdict.expect(reward == request["seed"], f"{name} has the outcome of another one")
     # An attempt may end before its container hears of it; none runs without being an attempt.
     verdict.expect(1 <= runs <= attempts, f"{name} ran {runs} times in {attempts} attempts")
