@@ -56,9 +56,11 @@ def test_its_server_answers_our_client(url: str) -> None:
 
 
 def test_its_server_answers_each_request_once(url: str) -> None:
-    """An answer that comes twice would be taken for the next one."""
-    told, own = (f"/v1/pools/{pool}/rollouts/{SHORT}" for pool in (STREAM_POOL_ID, POOL_ID))
-    requests = "".join(f"GET {path} HTTP/1.1\r\n\r\n" for path in (told, own, f"{told}/summary"))
+    """A repeated answer would be read as the answer to the next request."""
+    streamed, plain = (f"/v1/pools/{pool}/rollouts/{SHORT}" for pool in (STREAM_POOL_ID, POOL_ID))
+    requests = "".join(
+        f"GET {path} HTTP/1.1\r\n\r\n" for path in (streamed, plain, f"{streamed}/summary")
+    )
     host, port = url.removeprefix("http://").split(":")
     with socket.create_connection((host, int(port)), timeout=20) as connection:
         connection.sendall(requests.encode())
@@ -88,7 +90,7 @@ def test_the_first_call_loads_what_it_uses_and_no_more(url: str) -> None:
     )
     loaded = done.stdout.split()
     ours = [name for name in loaded if name.startswith("synth_pools")]
-    # What takes as long to load as all of ours.
+    # Each of these takes as long to import as all of our modules.
     assert not {"asyncio", "attr", "attrs", "h11", "httpcore", "uuid"} & set(loaded)
     assert not [name for name in ours if "_async" in name or ".models" in name or ".typed" in name]
     needed_later = (
@@ -99,7 +101,7 @@ def test_the_first_call_loads_what_it_uses_and_no_more(url: str) -> None:
 
 
 class Clock:
-    """One that only work moves."""
+    """Clock that only work moves."""
 
     now = 0.0
 
@@ -202,24 +204,24 @@ def test_a_small_run(only: str, options: tuple[str, ...], names: list[str]) -> N
     assert [row[0] for row in rows] == names
     for row in rows:
         assert re.search(r"\d", row[2]), "ours is measured in every row"
-        for other in cells(PAGE_OF_ALL):
-            assert other[0] != row[0] or other[3] == row[3], "the page has its promise"
+        for written in cells(PAGE_OF_ALL):
+            assert written[0] != row[0] or written[3] == row[3], "the page has its promise"
 
 
 @pytest.mark.system
 def test_what_is_measured_is_compiled_before(tmp_path: Path) -> None:
     assert run_bench("no such row", PYTHONPYCACHEPREFIX=str(tmp_path)) == []
     compiled = {path.name.partition(".")[0] for path in tmp_path.rglob("*.pyc")}
-    # One that nothing of the benchmark imports.
+    # A module that the benchmark does not import.
     assert "redaction" in compiled
 
 
 def test_the_page_has_the_rows_that_are_measured() -> None:
     promises = {row[0]: row[3] for row in cells(PAGE_OF_ALL)}
-    for colour, number in __main__._FLEETS:
-        assert f"{colour}: run_many, {number:,} in flight, of its calls alone" in promises
-    for name, _, _, most in command_line._ROWS:
-        assert promises[name] == f"≤ {most} ms"
+    for variant, number in __main__._FLEETS:
+        assert f"{variant}: run_many, {number:,} in flight, of its calls alone" in promises
+    for name, _, _, limit in command_line._ROWS:
+        assert promises[name] == f"≤ {limit} ms"
 
 
 def test_the_readme_has_eight_rows_of_the_page() -> None:
@@ -233,7 +235,7 @@ def test_a_run_renews_the_page_and_its_rows_in_the_readme() -> None:
     page = table.page(rows, 3)
     assert cells(page) == rows
     assert "Medians of 3 interleaved rounds." in page
-    # 0.50 is less than each speed that is promised, and within each cost.
+    # 0.50 misses each promised speed, and meets each promised cost.
     missed = [row[0] for row in rows if row[3].startswith("≥")]
     assert page.endswith(f"Missed promises: {', '.join(f'`{name}`' for name in missed)}.\n")
     names = [row[0] for row in cells(README)]
@@ -250,19 +252,19 @@ async def test_each_contender_makes_as_many_calls_as_it_is_asked_for(
     at_once: int, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(cases_async, "IN_FLIGHT", at_once)
-    # The cases of one thread do without it, and for good.
+    # The cases of one thread hide msgspec for the rest of the process.
     monkeypatch.setitem(sys.modules, "msgspec.json", None)
     with FaultServer() as server:
         server.play(choose=lambda _: answer({"items": [], "id": "x"}))
         addresses = Addresses(server.url, "https://127.0.0.1:9", certifi.where())
-        asked: list[Coroutine[Any, Any, None]] = []
+        coroutines: list[Coroutine[Any, Any, None]] = []
         async with AsyncExitStack() as stack:
-            cases = await cases_async.async_cases(addresses, stack, asked.append)
+            cases = await cases_async.async_cases(addresses, stack, coroutines.append)
             for case in cases[:1]:
                 for name, run in case.contenders.items():
                     server.requests.clear()
                     run(2 * case.at_once)
-                    await asked.pop()
+                    await coroutines.pop()
                     assert len(server.requests) == 2 * case.at_once, (case.name, name)
         with ExitStack() as closing:
             for case in sync_cases(addresses, closing)[:2]:

@@ -17,20 +17,17 @@ OTHER_VARIANT: dict[type[Any], type[Any]] = {
     httpx.Client: httpx.AsyncClient,
 }
 
-# What a client may send through, its default last.
-HTTP_LIBRARIES: dict[type[Any], list[str]] = {
-    AsyncContainerPoolsClient: ["httpx", "sockets"],
-    ContainerPoolsClient: ["httpx", "sockets"],
-}
+# Names of the engines, the default one last.
+HTTP_LIBRARIES = ["httpx", "sockets"]
 
 
-def parametrize_library(metafunc: pytest.Metafunc, client: type[Any]) -> None:
-    """Run a test with every library of `client`.
+def parametrize_library(metafunc: pytest.Metafunc) -> None:
+    """Run a test with every engine.
 
     The marks `one_library` and `sockets` select the default, as does a client that is `supplied`,
     which sends its own requests.
     """
-    libraries = HTTP_LIBRARIES[client]
+    libraries = HTTP_LIBRARIES
     find = metafunc.definition.get_closest_marker
     if find("one_library") or find("sockets") or "supplied" in metafunc.fixturenames:
         libraries = libraries[-1:]

@@ -16,7 +16,7 @@ from tests.support.variants import parametrize_library, send_through
 
 
 def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
-    parametrize_library(metafunc, AsyncContainerPoolsClient)
+    parametrize_library(metafunc)
 
 
 @pytest.fixture(autouse=True)

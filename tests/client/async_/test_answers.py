@@ -1,4 +1,4 @@
-"""Answers that are not to be trusted: echoes, surplus bytes, bombs, numbers that begin anew."""
+"""Answers that cannot be trusted: echoes, surplus bytes, bombs, event numbers that start again."""
 
 from __future__ import annotations
 
@@ -33,20 +33,20 @@ def event(number: int, name: str = "agent") -> bytes:
     return f"id: {number}\nevent: {name}\ndata: {data}\n\n".encode()
 
 
-def streaming(streams: list[Fault], other: Fault | None = None) -> Any:
-    """Each request for events gets the next fault, the last one again and again."""
-    left = list(streams)
+def streaming(streams: list[Fault], state: Fault | None = None) -> Any:
+    """Answer each request for events by the next fault, and repeat the last one."""
+    remaining = list(streams)
 
-    def choose(seen: Seen) -> Fault:
-        if not seen.path.endswith("/events"):
-            return other or faults.answer({"status": "running"})
-        return left.pop(0) if len(left) > 1 else left[0]
+    def choose(request: Seen) -> Fault:
+        if not request.path.endswith("/events"):
+            return state or faults.answer({"status": "running"})
+        return remaining.pop(0) if len(remaining) > 1 else remaining[0]
 
     return choose
 
 
 async def test_hooks_see_no_echo_of_the_key(server: FaultServer) -> None:
-    seen: list[ResponseInfo] = []
+    infos: list[ResponseInfo] = []
     server.play(
         [
             faults.answer({}, 200, X_Echo=f"Bearer {KEY}", X_Request_Id=KEY),
@@ -54,13 +54,13 @@ async def test_hooks_see_no_echo_of_the_key(server: FaultServer) -> None:
         ]
     )
     async with AsyncContainerPoolsClient(
-        api_key=KEY, base_url=server.url, on_response=seen.append
+        api_key=KEY, base_url=server.url, on_response=infos.append
     ) as client:
         await client.get_pool(P)
         with pytest.raises(NotFoundError):
             await client.get_pool(P)
-    assert len(seen) == 2
-    for info in seen:
+    assert len(infos) == 2
+    for info in infos:
         assert info.headers["x-echo"] == "Bearer **********"
         assert info.request_id == "**********"
         assert KEY not in str(info.error)
@@ -90,7 +90,7 @@ async def test_the_request_id_of_what_cannot_be_read_is_no_echo(
 
 
 @pytest.mark.sockets
-async def test_what_came_too_much_answers_nothing_else(
+async def test_surplus_bytes_answer_no_other_request(
     server: FaultServer, client: AsyncContainerPoolsClient
 ) -> None:
     server.play([faults.raw(faults.OK + STOLEN), faults.answer({"own": 1})])
@@ -100,35 +100,35 @@ async def test_what_came_too_much_answers_nothing_else(
 
 
 @pytest.mark.sockets
-async def test_what_came_too_much_after_chunks_answers_nothing_else(
+async def test_surplus_bytes_after_chunks_answer_no_other_request(
     server: FaultServer, client: AsyncContainerPoolsClient
 ) -> None:
     head = b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n"
-    whole = head + b'2\r\n{"\r\n5\r\na":1}\r\n0\r\n\r\n'
-    server.play([faults.raw(whole + STOLEN), faults.answer({"own": 1})])
+    answer = head + b'2\r\n{"\r\n5\r\na":1}\r\n0\r\n\r\n'
+    server.play([faults.raw(answer + STOLEN), faults.answer({"own": 1})])
     assert await client.get_pool(P) == {"a": 1}
     assert await client.get_pool("other") == {"own": 1}
 
 
 @pytest.mark.sockets
-async def test_what_came_too_much_after_a_stream_answers_nothing_else(
+async def test_surplus_bytes_after_a_stream_answer_no_other_request(
     server: FaultServer, client: AsyncContainerPoolsClient
 ) -> None:
     last = event(1, "rollout.completed")
     head = b"HTTP/1.1 200 OK\r\nContent-Type: text/event-stream\r\nTransfer-Encoding: chunked\r\n"
-    whole = head + b"\r\n%x\r\n%b\r\n0\r\n\r\n" % (len(last), last)
-    other = faults.events([event(2, "rollout.completed")])
-    server.play([faults.raw(whole + STOLEN), other])
+    answer = head + b"\r\n%x\r\n%b\r\n0\r\n\r\n" % (len(last), last)
+    second = faults.events([event(2, "rollout.completed")])
+    server.play([faults.raw(answer + STOLEN), second])
     for number in (1, 2):
-        got = [each async for each in client.stream_rollout_events(P, R)]
-        assert [each["sequence"] for each in got] == [number]
+        events = [event async for event in client.stream_rollout_events(P, R)]
+        assert [event["sequence"] for event in events] == [number]
     assert server.connections == 2
 
 
 async def test_an_idle_connection_is_dropped_before_the_server_does(
     server: FaultServer, client: AsyncContainerPoolsClient, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """The clocks of all HTTP libraries, put forward."""
+    """Put the clocks of all engines forward."""
     forward = 0.0
     real = time.monotonic
 
@@ -138,8 +138,8 @@ async def test_an_idle_connection_is_dropped_before_the_server_does(
             return real() + forward
 
     monkeypatch.setattr(importlib.import_module("httpcore._async.http11"), "time", Clock)
-    own = importlib.import_module("synth_pools._client.http.async_.socket_engine")
-    monkeypatch.setattr(own, "time", Clock)
+    engine = importlib.import_module("synth_pools._client.http.async_.socket_engine")
+    monkeypatch.setattr(engine, "time", Clock)
     for seconds, number in ((0.0, 1), (3.0, 1), (7.5, 2)):
         forward = seconds
         assert await client.get_pool(P) == {"ok": True}
@@ -174,7 +174,7 @@ async def test_an_answer_of_any_size_is_read_up_to_a_limit(
 async def test_an_event_stream_in_the_place_of_an_answer_is_left(
     server: FaultServer, client: AsyncContainerPoolsClient
 ) -> None:
-    """It may have no end, and its connection is nobody else's while it lasts."""
+    """It may have no end, and it holds its connection."""
     server.play([faults.events([event(1)], end="stall"), faults.answer()])
     with pytest.raises(ResponseDecodeError):
         await client.get_pool(P)
@@ -193,8 +193,8 @@ async def test_a_server_that_counts_again_from_1_ends_its_stream(
         [b'data: {"event": "rollout.completed"}\n\n'],
     ):
         server.play(choose=streaming([first, faults.events(again)]))
-        got = [each async for each in client.stream_rollout_events(P, R)]
-        assert got[-1]["event"] == "rollout.completed"
+        events = [event async for event in client.stream_rollout_events(P, R)]
+        assert events[-1]["event"] == "rollout.completed"
 
 
 async def test_data_nested_too_deeply_is_no_json_on_resume_either(
@@ -212,28 +212,28 @@ async def test_data_nested_too_deeply_is_no_json_on_resume_either(
 async def test_a_summary_that_is_a_proxys_page_decides_nothing(
     server: FaultServer, client: AsyncContainerPoolsClient
 ) -> None:
-    """The stream ended without its last event; what is asked then is answered by a proxy."""
+    """The stream ends without its last event, and a proxy answers the request for the summary."""
     for page in (faults.html(200), faults.html(502), faults.answer([1]), faults.junk()):
         ends = faults.events([event(1)])
         goes_on = faults.events([event(2, "rollout.completed")])
         server.play(choose=streaming([ends, goes_on], page))
-        got = [each async for each in client.stream_rollout_events(P, R)]
-        assert [each["sequence"] for each in got] == [1, 2]
+        events = [event async for event in client.stream_rollout_events(P, R)]
+        assert [event["sequence"] for event in events] == [1, 2]
 
 
-async def test_a_rollout_that_is_gone_while_it_is_read(
+async def test_a_rollout_that_disappears_while_it_is_read(
     server: FaultServer, client: AsyncContainerPoolsClient
 ) -> None:
     breaks = faults.events([event(1)], end="reset")
-    gone = faults.answer({"detail": "no such rollout"}, 404)
+    not_found = faults.answer({"detail": "no such rollout"}, 404)
     for end in ("reset", "end"):
         breaks = faults.events([event(1)], end=end)
-        server.play(choose=streaming([breaks, gone], gone))
+        server.play(choose=streaming([breaks, not_found], not_found))
         stream = client.stream_rollout_events(P, R)
         assert (await anext(stream))["sequence"] == 1
         with pytest.raises(NotFoundError, match="no such rollout"):
             await anext(stream)
-        server.play(choose=streaming([breaks, gone], gone))
+        server.play(choose=streaming([breaks, not_found], not_found))
         with pytest.raises(NotFoundError):
             await client.rollouts.wait(P, R)
 

@@ -16,22 +16,22 @@ from tests.support.surface import P
 pytestmark = pytest.mark.one_library
 
 
-async def is_lean(client: AsyncContainerPoolsClient) -> bool:
-    """Check that both kinds of connections do without httpx, or that both are its own."""
+async def uses_sockets(client: AsyncContainerPoolsClient) -> bool:
+    """Check that both engines of a client are over sockets, or both over httpx."""
     connections = client._transport._connections
-    found = {
+    uses_httpx = {
         isinstance(await connections.engine(streams=streams), AsyncHttpxEngine)
         for streams in (True, False)
     }
-    assert len(found) == 1
-    return found == {False}
+    assert len(uses_httpx) == 1
+    return uses_httpx == {False}
 
 
-async def test_a_direct_way_is_a_lean_one(
+async def test_sockets_send_without_a_proxy(
     server: FaultServer, client: AsyncContainerPoolsClient
 ) -> None:
     assert await client.get_pool(P) == {"ok": True}
-    assert await is_lean(client)
+    assert await uses_sockets(client)
 
 
 @pytest.mark.parametrize("value", ["httpx", " HTTPX "])
@@ -43,7 +43,7 @@ async def test_the_environment_names_httpx(
 ) -> None:
     monkeypatch.setenv("SYNTH_POOLS_ENGINE", value)
     assert await client.get_pool(P) == {"ok": True}
-    assert not await is_lean(client)
+    assert not await uses_sockets(client)
 
 
 async def test_an_engine_that_does_not_exist(
@@ -58,7 +58,7 @@ async def test_a_callers_own_client_sends_itself(server: FaultServer, supplied: 
     async with supplied.AsyncClient() as http:
         client = AsyncContainerPoolsClient(api_key=KEY, base_url=server.url, http_client=http)
         assert await client.get_pool(P) == {"ok": True}
-        assert not await is_lean(client)
+        assert not await uses_sockets(client)
 
 
 async def test_a_proxy_is_spoken_to_by_httpx_but_where_there_is_an_exception(
@@ -70,10 +70,10 @@ async def test_a_proxy_is_spoken_to_by_httpx_but_where_there_is_an_exception(
         for name in ("HTTP_PROXY", "http_proxy"):
             monkeypatch.setenv(name, between.url)
         assert await client.get_pool(P) == {"ok": True}
-        assert not await is_lean(client)
+        assert not await uses_sockets(client)
         assert len(between.heads) == 1
         monkeypatch.setenv("NO_PROXY", "127.0.0.1")
-        async with AsyncContainerPoolsClient(api_key=KEY, base_url=server.url) as other:
-            assert await other.get_pool(P) == {"ok": True}
-            assert await is_lean(other)
+        async with AsyncContainerPoolsClient(api_key=KEY, base_url=server.url) as direct:
+            assert await direct.get_pool(P) == {"ok": True}
+            assert await uses_sockets(direct)
         assert len(between.heads) == 1

@@ -31,7 +31,7 @@ def client_of(server: FaultServer | str, http: Any, **options: Any) -> AsyncCont
 
 
 class RequestError(Exception):
-    """A class of another library, which has the name of one of httpx's."""
+    """Error of another library, with the name of one of httpx's."""
 
 
 @pytest.mark.parametrize("kind", [RequestError, LookupError, KeyboardInterrupt])
@@ -45,8 +45,8 @@ async def test_what_a_hook_raises_comes_through(
         if refuses:
             raise kind("no")
 
-    one = supplied.Limits(max_connections=1)
-    async with supplied.AsyncClient(event_hooks={when: [hook]}, limits=one) as http:
+    limits = supplied.Limits(max_connections=1)
+    async with supplied.AsyncClient(event_hooks={when: [hook]}, limits=limits) as http:
         client = client_of(server, http, max_retries=3)
         for _ in range(2):
             with pytest.raises(kind, match="^no$") as caught:
@@ -75,11 +75,11 @@ async def test_what_a_hook_raises_for_the_library_is_an_error_of_ours(
 async def test_no_request_that_a_hook_has_seen_keeps_the_key(
     server: FaultServer, supplied: ModuleType
 ) -> None:
-    seen: list[Any] = []
+    messages: list[Any] = []
     keys: list[str] = []
 
     async def note(message: Any) -> None:
-        seen.append(message)
+        messages.append(message)
         keys.append(getattr(message, "request", message).headers["authorization"])
 
     server.play([faults.answer(), faults.answer({"detail": KEY}, 401), faults.reset()])
@@ -95,7 +95,7 @@ async def test_no_request_that_a_hook_has_seen_keeps_the_key(
         assert holders([http, client]) == []
     assert len(keys) == 5
     assert set(keys) == {f"Bearer {KEY}"}
-    requests = [getattr(message, "request", message) for message in seen]
+    requests = [getattr(message, "request", message) for message in messages]
     assert holders([request.headers.raw for request in requests]) == []
 
 
@@ -243,7 +243,7 @@ async def test_a_deadline_holds_over_a_transport_of_the_callers_own(
     server: FaultServer, supplied: ModuleType
 ) -> None:
     class Own(supplied.AsyncHTTPTransport):  # type: ignore[misc, name-defined]
-        """A transport of which nobody knows what it waits for."""
+        """Transport whose waits the client does not know."""
 
     async with supplied.AsyncClient(transport=Own()) as http:
         server.play(faults.stall())

@@ -29,7 +29,7 @@ ONE = b'data: {"sequence": 1}\n\n'
 LAST = b'data: {"event": "rollout.failed"}\n\n'
 
 
-@pytest.fixture(autouse=True, params=HTTP_LIBRARIES[AsyncContainerPoolsClient])
+@pytest.fixture(autouse=True, params=HTTP_LIBRARIES)
 def library(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> None:
     send_through(request.param, monkeypatch)
 
@@ -129,25 +129,25 @@ async def test_a_cancelled_call_stops_at_once_and_shows_no_key(server: Recording
 async def test_a_cancelled_call_of_a_callers_own_client(
     server: RecordingServer, supplied: ModuleType
 ) -> None:
-    """The one connection of it comes back from a call, and from a stream."""
-    one = supplied.Limits(max_connections=1)
-    async with supplied.AsyncClient(limits=one, timeout=None) as http:
+    """The only connection of the HTTP client is free after a cancelled call, and stream."""
+    limits = supplied.Limits(max_connections=1)
+    async with supplied.AsyncClient(limits=limits, timeout=None) as http:
         client = AsyncContainerPoolsClient(
             api_key=KEY, base_url=server.url, http_client=http, timeout=20, max_retries=0
         )
         for begin in (client.get_pool(P), anext(client.rollouts.events(P, R))):
-            came = asyncio.Event()
+            arrived = asyncio.Event()
             loop = asyncio.get_running_loop()
 
             def answer(request: Recorded) -> Reply:
-                loop.call_soon_threadsafe(came.set)  # noqa: B023 - of this turn
+                loop.call_soon_threadsafe(arrived.set)  # noqa: B023 - of this turn
                 server.client_left.wait(20)
                 return Reply()
 
             server.client_left.clear()
             server.reply_with(answer)
             task = asyncio.ensure_future(begin)
-            await came.wait()
+            await arrived.wait()
             task.cancel()
             with pytest.raises(asyncio.CancelledError) as caught:
                 await task

@@ -1,4 +1,4 @@
-"""Calls that are cancelled, by the ten thousand: no place and no file is lost with them."""
+"""Ten thousand calls that are cancelled: they cost neither a place in the pool nor a file."""
 
 from __future__ import annotations
 
@@ -25,10 +25,10 @@ COUNT = 10_000
 # Connections of the client, and more calls than that: some wait for a connection.
 PLACES = 32
 AT_ONCE = 40
-# Seconds after which the last of those that are ended is ended; so many are left alone.
+# Most seconds before a call is ended, and the share of calls that are not.
 _LONGEST = 0.05
 _LEFT_ALONE = 0.05
-# Comes in pieces, so that ends meet each part of it.
+# An answer in pieces, so that calls end in each part of it.
 SLOW = faults.dribble(0.0002, step=16)
 _FILES = Path("/proc/self/fd")
 
@@ -46,11 +46,11 @@ def server() -> Iterator[FaultServer]:
 
 
 def together(count: int) -> faults.Fault:
-    """Answer nobody before so many have asked: of a client that has lost a place as many cannot."""
-    asked, has_all = itertools.count(1), asyncio.Event()
+    """Answer after ``count`` requests: a client that has lost a place cannot send as many."""
+    numbers, has_all = itertools.count(1), asyncio.Event()
 
     async def act(wire: faults.Wire) -> bool:
-        if next(asked) >= count:
+        if next(numbers) >= count:
             has_all.set()
         await has_all.wait()
         await wire.send(faults.OK)
@@ -64,7 +64,7 @@ def open_files() -> int:
 
 
 async def one_end(client: AsyncContainerPoolsClient, dice: random.Random) -> str:
-    """Make a call, and end it at a step of the loop that the dice choose."""
+    """Make a call, and end it at a random step of the loop."""
     call = asyncio.ensure_future(client.get_pool(P))
     if dice.random() < _LEFT_ALONE:
         await asyncio.wait({call})
@@ -83,8 +83,8 @@ async def one_end(client: AsyncContainerPoolsClient, dice: random.Random) -> str
 
 async def one_deadline(client: AsyncContainerPoolsClient, dice: random.Random) -> str:
     """Make a call whose deadline is over before it is sent, in the head or in the body."""
-    is_left = dice.random() < _LEFT_ALONE
-    view = client.with_options(deadline=60.0 if is_left else 0.0001 + dice.random() * _LONGEST)
+    is_spared = dice.random() < _LEFT_ALONE
+    view = client.with_options(deadline=60.0 if is_spared else 0.0001 + dice.random() * _LONGEST)
     try:
         assert await view.get_pool(P) == {"ok": True}
     except APITimeoutError:
@@ -93,25 +93,25 @@ async def one_deadline(client: AsyncContainerPoolsClient, dice: random.Random) -
 
 
 @pytest.mark.parametrize("end", [one_end, one_deadline])
-async def test_neither_a_place_nor_a_file_is_lost(
+async def test_no_place_and_no_file_is_lost(
     server: FaultServer,
     end: Callable[[AsyncContainerPoolsClient, random.Random], Awaitable[str]],
 ) -> None:
-    """More calls than places: some end while they wait for one."""
+    """With more calls than places some end while they wait for a connection."""
     async with AsyncContainerPoolsClient(
         api_key=KEY, base_url=server.url, timeout=60, max_retries=0
     ) as client:
-        dice, ends, left = random.Random(7), Counter[str](), iter(range(COUNT))
+        dice, ends, remaining = random.Random(7), Counter[str](), iter(range(COUNT))
         server.play(together(PLACES))
         await asyncio.gather(*(client.get_pool(P) for _ in range(PLACES)))
         files = open_files()
         server.play(SLOW)
 
         async def end_some() -> None:
-            for number in left:
+            for number in remaining:
                 ends[await end(client, dice)] += 1
                 if number % 1000 == 0:
-                    # The record of the server is not what is counted here.
+                    # The server's record of requests would fill the memory.
                     server.requests.clear()
 
         await asyncio.gather(*(end_some() for _ in range(AT_ONCE)))

@@ -62,7 +62,7 @@ def test_a_forked_client_opens_its_own_connections(server: FaultServer) -> None:
     client.close()
 
 
-@pytest.mark.parametrize("library", HTTP_LIBRARIES[AsyncContainerPoolsClient])
+@pytest.mark.parametrize("library", HTTP_LIBRARIES)
 def test_a_forked_async_client_does_too(
     server: FaultServer, library: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:

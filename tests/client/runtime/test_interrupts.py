@@ -324,7 +324,7 @@ def test_over_http_2_one_stream_is_ended_and_not_the_connection(
         assert [event["event"] for event in stream][-1] == "rollout.cancelled"
 
 
-@pytest.mark.parametrize("library", HTTP_LIBRARIES[AsyncContainerPoolsClient])
+@pytest.mark.parametrize("library", HTTP_LIBRARIES)
 @pytest.mark.parametrize("name", [*WAITS, "a connection"])
 def test_closing_wakes_tasks(
     server: FaultServer, monkeypatch: pytest.MonkeyPatch, library: str, name: str
@@ -349,7 +349,7 @@ def test_closing_wakes_tasks(
         assert isinstance(result, ClientClosedError)
 
 
-@pytest.mark.parametrize("library", HTTP_LIBRARIES[AsyncContainerPoolsClient])
+@pytest.mark.parametrize("library", HTTP_LIBRARIES)
 def test_a_stream_is_ended_from_another_task(
     server: FaultServer, monkeypatch: pytest.MonkeyPatch, library: str
 ) -> None:
@@ -403,7 +403,7 @@ def test_expired_deadlines_of_tasks_lose_no_connections(
     asyncio.run(run())
 
 
-@pytest.mark.parametrize("library", HTTP_LIBRARIES[AsyncContainerPoolsClient])
+@pytest.mark.parametrize("library", HTTP_LIBRARIES)
 def test_closing_wakes_the_download_of_a_task(
     server: FaultServer, monkeypatch: pytest.MonkeyPatch, library: str
 ) -> None:

@@ -28,7 +28,7 @@ from tests.support.variants import HTTP_LIBRARIES, send_through
 Run = Callable[[Coroutine[Any, Any, Any]], Any]
 
 
-@pytest.fixture(autouse=True, params=HTTP_LIBRARIES[AsyncContainerPoolsClient])
+@pytest.fixture(autouse=True, params=HTTP_LIBRARIES)
 def library(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> None:
     send_through(request.param, monkeypatch)
 
