@@ -17,6 +17,7 @@ from synth_pools.contract.results import CheckOutcome, Clause, ClauseLine, Depar
 
 _METHODS = frozenset({"get", "put", "post", "delete", "patch"})
 _WORD = re.compile(r"[a-z]\w*")
+_TAKEN_OVER = re.compile(r"As `(\w+)`")
 # A complaint about a body, "items/0/status: ...", or one about a property that it lacks.
 _POINTER = re.compile(r"([\w/]+): ")
 _REQUIRED = re.compile(r'"(\w+)" is a required property')
@@ -44,7 +45,7 @@ class ClauseFinder:
             lines[section] = places.line(section)
             if departure.clause.ids:
                 names = (place for one in self.broken(departure) for place in one.places)
-                lines[section] = next(place.line for place in names if place.name == section)
+                lines[section] = next((at.line for at in names if at.name == section), None)
         return {section: line for section, line in lines.items() if line is not None}
 
     def find(self, departures: Iterable[Departure]) -> dict[str, tuple[ClauseLine, ...]]:
@@ -64,31 +65,44 @@ class ClauseFinder:
 
     def clause(self, clause: Clause) -> Clause:
         """Return a clause with the section and the demand of its main sentence."""
-        sentences = self._index.resolve(clause.ids)
+        sentences = self.index.resolve(clause.ids)
         return _clause_of(clause, sentences[0], "") if sentences else clause
 
     def broken(self, departure: Departure) -> list[Sentence]:
         """Return the sentences that a departure breaks; none where the document has none."""
         if sentences := self._at_its_place(departure):
             return sentences
-        candidates = self._index.resolve(departure.clause.ids or self._ids_of(departure.check))
+        operation = departure.operation
+        candidates = self.judged(departure)
+        if len(candidates) == 1:
+            return candidates
         about = departure.about or self._code_in(departure.expected)
-        rows = self._index.at.get("Errors", ())
-        near = [one for one in candidates if self.is_near(one, departure.operation)]
+        about = about or departure.expected.partition(" ")[0].strip(":,")
+        near = [one for one in candidates if self.is_near(one, operation)]
+        coded = [one for one in near if about in self._codes and f"`{about}`" in one.text]
+        rows = self.index.at.get("Errors", [])
         for sentences in (
-            [one for one in near if about in self._codes and f"`{about}`" in one.text],
+            [one for one in coded if self._is_own(one, operation)],
+            [one for one in coded if f"`{operation}`" in one.text],
+            coded,
             [row for row in rows if about in self._codes and row.text.startswith(f"`{about}` |")],
             [one for one in near if about.isdigit() and about in one.text],
-            [one for one in near if any(_field(at.name) == about for at in one.places)],
-            [one for one in near if any(_first(at) == departure.operation for at in one.places)],
-            near,
+            [one for one in near if _is_field(one, about)],
+            [one for one in near if self._is_own(one, operation)],
+            [one for one in self.index.fields(about) if self.is_near(one, operation)],
+            # A sentence about another field says nothing of this one.
+            [one for one in near if not all("." in place.name for place in one.places)],
             # Each operation says first what it does.
-            self._index.at.get(departure.operation, []),
+            [one for name in self._names(operation) for one in self.index.at.get(name, [])],
             candidates,
         ):
             if sentences:
                 return sentences[:1]
         return []
+
+    def judged(self, departure: Departure) -> list[Sentence]:
+        """Return the sentences that the check of a departure judges."""
+        return self.index.resolve(departure.clause.ids or self._ids_of(departure.check))
 
     def _named(self, departure: Departure) -> Departure:
         if not departure.clause.ids:
@@ -119,10 +133,10 @@ class ClauseFinder:
         elif family == "agree" and departure.check not in self._rules:
             words = _WORD.findall(departure.clause.demand)
             places = [f"{schema}.{word}" for word in reversed(words)] + [schema]
-        elif family == "asked" or departure.check.startswith("echo."):
+        elif family in ("asked", "echo") and departure.check not in self._rules:
             places = [departure.operation]
         for place in places:
-            if sentences := self._index.at.get(place):
+            if sentences := self.index.at.get(place):
                 return sentences[:1]
         return []
 
@@ -161,18 +175,27 @@ class ClauseFinder:
     def is_near(self, sentence: Sentence, operation: str) -> bool:
         """Return True for a sentence about an operation, what it refers to, or all operations."""
         reached = self._reached.get(operation)
-        if reached is None:
+        if reached is None or self._is_own(sentence, operation):
             return True
         return any(
-            _first(place) == operation
-            or place.name in reached
+            place.name in reached
             or place.name.split(".")[0] in reached
             or place.name in self._headings
             for place in sentence.places
         )
 
+    def _is_own(self, sentence: Sentence, operation: str) -> bool:
+        return any(_first(place) in self._names(operation) for place in sentence.places)
+
+    def _names(self, operation: str) -> list[str]:
+        """Return an operation after that whose description it takes over, "As `get_rollout`."."""
+        for sentence in self.index.at.get(operation, []):
+            if (found := _TAKEN_OVER.match(sentence.text)) and found[1] in self._reached:
+                return [found[1], operation]
+        return [operation]
+
     @cached_property
-    def _index(self) -> Index:
+    def index(self) -> Index:
         return Index(self._text)
 
     @cached_property
@@ -194,7 +217,7 @@ class ClauseFinder:
         }
         return frozenset(
             place
-            for place in self._index.at
+            for place in self.index.at
             if place.split(" ")[0] not in self._reached
             and place not in components
             and place.split(".")[0] not in components
@@ -202,7 +225,7 @@ class ClauseFinder:
 
     @cached_property
     def _codes(self) -> frozenset[str]:
-        rows = self._index.at.get("Errors", ())
+        rows = self.index.at.get("Errors", ())
         return frozenset(row.text.split("`")[1] for row in rows if row.text.startswith("`"))
 
     @cached_property
@@ -241,8 +264,9 @@ def _parts(node: Any) -> Iterator[dict[str, Any]]:
                 yield from _parts(part)
 
 
-def _field(place: str) -> str:
-    return place.rpartition(".")[2] if "." in place else ""
+def _is_field(sentence: Sentence, name: str) -> bool:
+    last = name.rpartition(".")[2]
+    return any(place.name.endswith(f".{last}") for place in sentence.places)
 
 
 def _first(place: SentencePlace) -> str:

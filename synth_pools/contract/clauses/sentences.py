@@ -71,6 +71,14 @@ class Index:
             for name in dict.fromkeys(place.name for place in sentence.places):
                 self.by_id[name, sentence.digest] = sentence
                 self.at.setdefault(name, []).append(sentence)
+        for name, there in self.at.items():
+            there.sort(key=lambda one: next(at.line for at in one.places if at.name == name))
+
+    def fields(self, name: str) -> list[Sentence]:
+        """Return the sentences of all fields of one name."""
+        return [
+            one for place, there in self.at.items() if place.endswith(f".{name}") for one in there
+        ]
 
     def resolve(self, ids: str) -> list[Sentence]:
         """Return the sentences that ids name, without those that the document does not have."""

@@ -7,8 +7,9 @@ schema of an answer or the row of an error code, needs no id.
 from __future__ import annotations
 
 _ANSWERED_AS_DESCRIBED = "info#bd19"
+_FREE_FORM = "JsonObject#4d0a"
 _KEYS = """
-    Authentication#5c46#fd47, securitySchemes bearer#4104, responses Unauthorized#ebea
+    Authentication#fd47#5c46, securitySchemes bearer#4104, responses Unauthorized#ebea
 """
 _LISTS = """
     Pages#94c3, list_pools#7c43, list_rollouts#a5ce, list_global_rollouts#5b6d, PoolList#e719,
@@ -20,16 +21,25 @@ _TWINS = """
 """
 CLAUSES = {
     "agree": _TWINS,
+    "agree.config": "PoolDefinition#3178",
     "agree.error": "Rollouts: states#e3b6, Rollout.error#3c32",
     "agree.finished_at": "Rollout.finished_at#9458",
+    "agree.metadata": "PoolDefinition#3178",
     "agree.result": "Rollouts: states#c39e",
     "agree.score": "Rollout.score#9f18",
     "agree.task_id": "Rollout.task_id#b029",
     "asked": "get_pool#fdaa, get_rollout#07d1, Rollout.pool_id#3f16",
     "auth.refused": _KEYS,
     "client": "Growth#d446",
-    "echo": "RolloutRequest#f9d2, Rollout.request#9fc0, Rollout.pool_id#3f16",
+    "echo.config": _FREE_FORM,
+    "echo.metadata": _FREE_FORM,
+    "echo.pool_id": "Rollout.pool_id#3f16",
+    "echo.request": "RolloutRequest#f9d2, Rollout.request#9fc0",
+    "echo.task_config": _FREE_FORM,
+    "echo.task_metadata": _FREE_FORM,
     "errors.request_id": "ErrorEnvelope.request_id#142d",
+    # Of all other fields the operation says first that it stores them.
+    "echo": "get_pool#fdaa",
     "events.cursors": "stream_pool_events#c9ff#8304",
     "events.fields": "Events#24fa",
     "events.first": "Events#36b4",

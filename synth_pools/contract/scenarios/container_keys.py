@@ -10,12 +10,14 @@ from synth_pools.contract.harness.registry import scenario
 from synth_pools.contract.harness.waits import Rollout, eventually, run_rollout
 from synth_pools.contract.http.client import Response
 from synth_pools.contract.http.sse import SseReader
-from synth_pools.contract.results import Outcome
+from synth_pools.contract.results import Clause, Outcome
 from synth_pools.contract.rules.verdict import show
 
 _NAME = "ENVIRONMENT_API_KEY"
 _ONE = "get_global_rollout_artifact"
 _CONFIG = {"container_key_env": _NAME}
+
+_NEVER_ANSWERED = Clause(ids="PoolConfig.container_key_env#5d6a")
 
 
 @scenario(
@@ -87,12 +89,16 @@ def _judge_answers(ctx: Context, rollout: Rollout, key: str) -> None:
         stream = http.stream(operation, ids, until=_has_ended)
         bodies[operation] = stream.exchange.response_body
     for operation, body in bodies.items():
-        demand = Expectation(operation, "no key of a container in an answer", None)
+        demand = Expectation(
+            operation, "no key of a container in an answer", None, clause=_NEVER_ANSWERED
+        )
         ctx.expect.that(demand, key.encode() not in body, "the key")
     for operation in ("get_rollout", "get_global_rollout"):
         for place in ("key", "status_detail"):
             came = answers[operation].at("result", place)
-            demand = Expectation(operation, "*** in the place of an echoed key", None)
+            demand = Expectation(
+                operation, "*** in the place of an echoed key", None, clause=_NEVER_ANSWERED
+            )
             ctx.expect.that(demand, isinstance(came, str) and "***" in came, "something else")
 
 

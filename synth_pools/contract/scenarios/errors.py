@@ -52,7 +52,7 @@ def _send(
 @scenario(
     "errors.broken_json",
     takes_body,
-    clauses="Errors#d256, responses BadRequest#a589",
+    clauses="responses BadRequest#a589",
 )
 def errors_broken_json(ctx: Context) -> None:
     broken = (
@@ -68,7 +68,7 @@ def errors_broken_json(ctx: Context) -> None:
 @scenario(
     "errors.media_type",
     takes_body,
-    clauses="Errors#d256#0c11",
+    clauses="responses UnsupportedMediaType#c9f0, Errors#0c11",
 )
 def errors_media_type(ctx: Context) -> None:
     for operation, ids in _operations(ctx):
@@ -85,7 +85,7 @@ def errors_media_type(ctx: Context) -> None:
 @scenario(
     "errors.invalid",
     takes_body,
-    clauses="ErrorDetail#d88b",
+    clauses="responses Invalid#c83f, ErrorDetail#d88b",
 )
 def errors_invalid(ctx: Context) -> None:
     operations = _operations(ctx)

@@ -14,7 +14,7 @@ from synth_pools.contract.harness.views import of_pool, of_task
 from synth_pools.contract.harness.waits import run_rollout, side_by_side
 from synth_pools.contract.http.client import ABSENT, Response, at
 from synth_pools.contract.options import Profile
-from synth_pools.contract.results import Column, shorten
+from synth_pools.contract.results import Clause, Column, shorten
 from synth_pools.contract.rules.verdict import same_json, show
 
 _POOLS = ("create_pool", "replace_pool", "update_pool")
@@ -134,7 +134,7 @@ def _names(item: Any, path: Path) -> bool:
     "list_global_rollouts",
     "stream_rollout_events",
     "stream_global_rollout_events",
-    clauses="Errors#2c0c",
+    clauses="responses Invalid#c83f, Errors#2c0c",
 )
 def fields_query(ctx: Context) -> None:
     rollout = run_rollout(ctx, ctx.resources.pool())
@@ -153,7 +153,7 @@ def fields_query(ctx: Context) -> None:
             for value in wrong:
                 why = Status(422, f"{parameter!r} is wrong")
                 ctx.check(why, name, ids, query={**always, parameter: value})
-            twice = Status(422, f"{parameter!r} is given more than once")
+            twice = Status(422, f"{parameter!r} is given more than once", clause=_ONCE)
             ctx.check(twice, name, ids, query={**always, parameter: [right, right]})
         if not known.streams or pages:
             plain = ctx.require(200, name, ids, query={**always, "limit": 1})
@@ -163,6 +163,7 @@ def fields_query(ctx: Context) -> None:
             )
 
 
+_ONCE = Clause(ids="Errors#2c0c")
 _PARAMETERS: tuple[tuple[str, Any, tuple[Any, ...]], ...] = (
     ("limit", 1, ("0", "-1", "1001", "many", "1.5", "", "1e2", "٣")),
     ("cursor", "x", ("x" * 513,)),

@@ -9,7 +9,7 @@ from synth_pools.contract.harness.expectations import Expectation
 from synth_pools.contract.harness.registry import scenario
 from synth_pools.contract.harness.waits import ids_of, walk
 from synth_pools.contract.http.client import Response
-from synth_pools.contract.results import Outcome
+from synth_pools.contract.results import Clause, Outcome
 from synth_pools.contract.rules.verdict import show
 
 _CREATE = "create_rollout"
@@ -18,6 +18,8 @@ _FULL = ("pool_queue_full", "queue_full")
 _MOST = 40
 # Seconds for a 429 that does not speak of the queue: a gateway has limits of its own.
 _OTHER_LIMITS = 5.0
+
+_REPEATED = Clause(ids="Repeating a request#c230")
 
 
 @scenario(
@@ -66,7 +68,7 @@ def _fill(ctx: Context, pool: dict[str, str]) -> None:
         ctx.expect.that(demand, other.status in (200, 202), show(other.at("error", "code")))
     ctx.require(200, "cancel_rollout", {**pool, "rollout_id": made[-1]}, json={})
     again = _create(ctx, pool, str(len(made)))
-    demand = Expectation(_CREATE, "the same request once there is a place", again)
+    demand = Expectation(_CREATE, "the same request once there is a place", again, clause=_REPEATED)
     # Others may have taken it, where all pools share one queue.
     good = again.status in (200, 202) or (again.status == 429 and code == "queue_full")
     ctx.expect.that(demand, good, show(again.at("error", "code")))

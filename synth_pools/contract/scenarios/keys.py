@@ -141,7 +141,7 @@ def _misspelt(name: str) -> list[str]:
     clauses="""
         create_rollout_batch#176e#71ea, create_rollout_batch responses 200#ee40,
         RolloutBatch.items#2a4a, RolloutBatchRequest.rollouts#1208#df31, RolloutBatchItem#1659,
-        RolloutBatchItem.index#da0f, RolloutBatchItem.rollout#e85e, validate_rollout#49e5
+        RolloutBatchItem.index#da0f, RolloutBatchItem.rollout#e85e, validate_rollout#7c1d#49e5
     """,
 )
 def keys_refused(ctx: Context) -> None:

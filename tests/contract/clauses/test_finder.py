@@ -46,7 +46,7 @@ def _body(operation: str, route: str, schema: str, got: str) -> Departure:
             "Returns 409 `pool_exists` if the id is taken.",
         ),
         (
-            _departure("keys.kept", "create_rollout", "422", about="pool_archived"),
+            _departure("values.limits", "create_rollout", "422", about="pool_archived"),
             "`pool_archived` | 409 |",
         ),
         (
@@ -97,4 +97,5 @@ def test_every_scenario_has_a_sentence_for_each_of_its_operations() -> None:
     for one in all_scenarios():
         for operation in one.operations(DOCUMENT):
             (broken,) = _FINDER.broken(_departure(one.id, operation, "x"))
-            assert _FINDER.is_near(broken, operation), (one.id, operation, broken.id)
+            only = len(_FINDER.index.resolve(one.clause.ids)) == 1
+            assert only or _FINDER.is_near(broken, operation), (one.id, operation, broken.id)

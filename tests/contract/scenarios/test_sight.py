@@ -15,6 +15,7 @@ from tests.contract.faults import FAULTS, Fault
 from tests.contract.faults.backends import BACKENDS
 from tests.contract.faults.fault import CONTAINER_KEY, KEY
 from tests.contract.faults.proxy import FaultProxy
+from tests.contract.faults.sentences import unexplained
 
 pytestmark = [pytest.mark.system, pytest.mark.timeout(300)]
 
@@ -95,6 +96,7 @@ def test_the_scenario_sees_its_fault_and_names_the_operation(
     assert report.exit_code == 1, report.summary
     assert fault.check in {group.first.check for group in report.groups}
     assert set(fault.named) & {name for group in report.groups for name in group.operations}
+    assert unexplained(report) == ()
     # Not even a backend that tells it has the kit tell it.
     assert CONTAINER_KEY not in str(report.departures)
 

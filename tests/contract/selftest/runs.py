@@ -17,6 +17,7 @@ from synth_pools.contract.scenarios import all_scenarios
 from tests.contract.faults import FAULTS, RULE, Fault
 from tests.contract.faults.backends import faulty
 from tests.contract.faults.fault import DOCUMENT, KEY
+from tests.contract.faults.sentences import unexplained
 from tests.contract.selftest.serving import Faultless, faultless
 
 # What takes most of a run's time; what is left is contact, access and the scenarios.
@@ -34,7 +35,11 @@ BY_NAME = {fault.name: fault for fault in FAULTS}
 
 @dataclass(frozen=True, slots=True)
 class Caught:
-    """Verdict of the kit on one fault; `checks` are those that named a right operation."""
+    """Verdict of the kit on one fault.
+
+    `checks` are those that named a right operation, `unexplained` the departures
+    that show no sentence of the document, or one about something else.
+    """
 
     fault: str
     exit_code: int
@@ -43,10 +48,11 @@ class Caught:
     departures: int
     seconds: float
     summary: str
+    unexplained: tuple[str, ...] = ()
 
     @property
     def ok(self) -> bool:
-        return self.exit_code == 1 and bool(self.checks)
+        return self.exit_code == 1 and bool(self.checks) and not self.unexplained
 
 
 def judge(
@@ -154,6 +160,7 @@ def try_fault(
         len(report.groups),
         time.monotonic() - began,
         report.summary,
+        unexplained(report),
     )
 
 

@@ -29,6 +29,7 @@ def test_fault_is_caught_and_named(name: str) -> None:
     caught = try_in_parts(name, seed=1, profile="quick")
     assert caught.exit_code == 1, caught.summary
     assert caught.checks, f"only {', '.join(caught.operations)} are named"
+    assert caught.unexplained == ()
 
 
 @pytest.mark.system
@@ -48,3 +49,4 @@ def test_fault_of_a_later_operation_is_caught_by_its_subject(name: str, subject:
     caught = try_fault(name, seed=1, profile="quick", only=(subject,))
     assert caught.exit_code == 1, caught.summary
     assert all(check.startswith(subject) for check in caught.checks)
+    assert caught.unexplained == ()

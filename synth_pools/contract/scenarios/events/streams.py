@@ -109,7 +109,7 @@ def _judge_states(ctx: Context, operation: str, stream: EventStream) -> None:
         if message.event in _STATE_AFTER
     ]
     wanted = [(event, _STATE_AFTER[event]) for event, _ in came]
-    ctx.expect.equal(operation, "the state that each event tells of", wanted, came, stream)
+    ctx.expect.equal(operation, "status in the data of each event", wanted, came, stream)
 
 
 @scenario(

@@ -81,9 +81,12 @@ def processes_warming(ctx: Context) -> None:
             json={},
         )
         told = refused.at("error", "retryable")
-        _expect(ctx, "create_rollout", "retryable is true", told is True, refused, show(told))
+        code = "pool_not_active"
+        retryable = Expectation("create_rollout", "retryable is true", refused, about=code)
+        ctx.expect.that(retryable, told is True, show(told))
         told = refused.exchange.header("retry-after")
-        _expect(ctx, "create_rollout", "the header Retry-After", bool(told), refused, str(told))
+        later = Expectation("create_rollout", "the header Retry-After", refused, about=code)
+        ctx.expect.that(later, bool(told), str(told))
         _wait(ctx, lambda: len(kit.started()) == 2, "two processes")
         for one in kit.started():
             _judge_start(ctx, one, real, made)
