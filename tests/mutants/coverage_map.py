@@ -50,12 +50,12 @@ class CoverageMap:
     failed: set[str] = field(default_factory=set)
     lines: Lines = field(default_factory=dict)
 
-    def add(self, second: CoverageMap) -> None:
+    def add(self, measured: CoverageMap) -> None:
         """Add what was measured of other tests, in the same work tree."""
-        self.texts |= second.texts
-        self.seconds |= second.seconds
-        self.failed |= second.failed
-        for key, names in second.lines.items():
+        self.texts |= measured.texts
+        self.seconds |= measured.seconds
+        self.failed |= measured.failed
+        for key, names in measured.lines.items():
             self.lines[key] = self.lines.get(key, set()) | names
 
     def _union(self, keys: Iterable[tuple[str, int]]) -> set[str]:
@@ -64,8 +64,8 @@ class CoverageMap:
     def tests_of(self, path: str, source: str, line: int, budget: float) -> list[str]:
         """Choose tests that run a line, as many as take `budget` seconds.
 
-        For each line of its function the nearest test comes first; then one of each file after the
-        other. Tests of the derived module count as well.
+        For each line of its function, and of those that use what it sets, the nearest test comes
+        first; then one of each file after the other. Tests of the derived module count as well.
         """
         derived = derived_of(path)
         twins: dict[int, set[str]] = {}
@@ -179,7 +179,9 @@ def former_lines(before: str, after: str) -> dict[int, list[int]]:
 
 
 def lines_affected(source: str, line: int) -> tuple[set[int], set[int]]:
-    """Return the lines of the statement of a line, and those of its function.
+    """Return the lines of the statement of a line, and those of functions that it may matter to.
+
+    These are its own function, and those that use an attribute that it sets.
 
     Where it runs on import, both are the lines of the functions that use what it defines.
     """
@@ -189,7 +191,11 @@ def lines_affected(source: str, line: int) -> tuple[set[int], set[int]]:
     at_line = [node for node in statements if line in _head(node)]
     statement = max(at_line, key=lambda node: node.lineno, default=None)
     if inner := [node for node in functions if line in _body(node)][-1:]:
-        return set(_head(statement)) if statement else {line}, set(_body(inner[0]))
+        parts = (node for node in ast.walk(statement or tree) if isinstance(node, ast.Attribute))
+        names = {node.attr for node in parts if isinstance(node.ctx, ast.Store)}
+        around = [*inner, *(node for node in functions if names & _names_in(node))]
+        own = set(_head(statement)) if statement else {line}
+        return own, {line for node in around for line in _body(node)}
     names = {node.id for node in ast.walk(statement or tree) if isinstance(node, ast.Name)}
     using = [node for node in functions if names & _names_in(node)] or functions
     used = {item for node in using for item in _body(node)}
