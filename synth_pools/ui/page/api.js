@@ -5,10 +5,10 @@ const KEPT = "synth-pools-page";
 const WAITS = [0.5, 1, 2, 4, 8, 8, 8];
 
 /** @param {string} name */
-const told = (name) => document.querySelector(`meta[name=${name}]`)?.getAttribute("content") ?? "";
+const metaOf = (name) => document.querySelector(`meta[name=${name}]`)?.getAttribute("content") ?? "";
 
-export const base = told("url") || location.origin;
-export const journal = told("journal");
+export const base = metaOf("url") || location.origin;
+export const journal = metaOf("journal");
 /** @type {{ value: string | null }} */
 export const token = signal(localStorage.getItem(KEPT));
 export const online = signal(true);
@@ -18,7 +18,7 @@ export class ApiError extends Error {
   constructor(status, body, wait) {
     const detail = typeof body.detail === "string" ? body.detail : JSON.stringify(body.detail);
     const fields = Array.isArray(body.detail)
-      ? body.detail.map((/** @type {any} */ one) => `${one.loc?.slice(1).join(".")}: ${one.msg}`)
+      ? body.detail.map((/** @type {any} */ problem) => `${problem.loc?.slice(1).join(".")}: ${problem.msg}`)
       : [];
     super(fields.join("; ") || body.error?.message || detail || `The server answered ${status}.`);
     this.status = status;
@@ -90,8 +90,8 @@ export async function call(method, url, options) {
     } catch (error) {
       const busy = !(error instanceof ApiError) || [429, 502, 503, 504].includes(error.status);
       if (!busy || tried >= WAITS.length || options?.signal?.aborted) throw error;
-      const asked = error instanceof ApiError && error.wait ? error.wait : 0;
-      await pause(Math.max(asked, WAITS[tried]), options?.signal);
+      const wait = error instanceof ApiError && error.wait ? error.wait : 0;
+      await pause(Math.max(wait, WAITS[tried]), options?.signal);
     }
   }
 }
@@ -111,22 +111,22 @@ export const create = (url, body) => {
 };
 
 /**
- * Follow an event stream, over every break of it; only while the page is seen, since browsers have
+ * Follow an event stream, and reconnect whenever it breaks. A hidden page disconnects: browsers have
  * six connections for all pages of a server.
  * @param {string} url
  * @param {object} options
  * @param {AbortSignal} options.signal
- * @param {(events: PoolsEvent[]) => void} options.onEvents what came at once
+ * @param {(events: PoolsEvent[]) => void} options.onEvents gets the events of one chunk
  * @param {(state: string) => void} options.onState "live", or "waiting" for the server
- * @param {() => boolean | Promise<boolean>} options.isEnd whether a stream that has ended is at its end
+ * @param {() => boolean | Promise<boolean>} options.isEnd whether a closed stream is complete
  */
 export async function follow(url, { signal, onEvents, onState, isEnd }) {
   let cursor = "";
   let failed = 0;
   while (!signal.aborted) {
-    const seen = new AbortController();
-    const either = AbortSignal.any([signal, seen.signal]);
-    const look = () => document.hidden && seen.abort();
+    const visible = new AbortController();
+    const either = AbortSignal.any([signal, visible.signal]);
+    const look = () => document.hidden && visible.abort();
     document.addEventListener("visibilitychange", look, { signal: either });
     try {
       const headers = cursor ? { "last-event-id": cursor } : undefined;
@@ -159,8 +159,8 @@ export async function follow(url, { signal, onEvents, onState, isEnd }) {
       if (error instanceof ApiError && error.status === 501) throw error;
     }
     onState("waiting");
-    if (!seen.signal.aborted) await pause(WAITS[Math.min(failed++, 4)], signal);
-    seen.abort();
+    if (!visible.signal.aborted) await pause(WAITS[Math.min(failed++, 4)], signal);
+    visible.abort();
     while (document.hidden && !signal.aborted) await pause(0.2, signal);
   }
 }

@@ -1,4 +1,4 @@
-// The page: log-in, navigation, and the view that the address names.
+// The page: log-in, navigation, and the view of the address.
 import { render } from "./vendor/preact.js";
 import { effect, signal } from "./vendor/signals.js";
 import { base, journal, logIn, logOut, online, token } from "./api.js";
@@ -46,7 +46,7 @@ function navigate() {
 
 const link = location.hash.match(/^#login=(.+)/);
 if (link) {
-  // Gone from the address before anything else happens; it is good for nothing afterwards.
+  // Removed from the address first; a link works once.
   history.replaceState(null, "", location.pathname);
   await enter({ link: link[1] });
 }

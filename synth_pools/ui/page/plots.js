@@ -34,11 +34,11 @@ const sorted = (values) => [...Float64Array.from(numbers(values)).sort()];
 /** @param {PlotSet[]} sets @param {(row: Row) => number | null} value @param {string} title @param {string} unit @returns {Plot} */
 function distribution(sets, value, title, unit) {
   const all = sets.map(({ rows }) => sorted(rows.map(value)));
-  const low = Math.min(...all.map((one) => one[0] ?? Infinity));
-  const high = Math.max(...all.map((one) => one.at(-1) ?? -Infinity));
+  const low = Math.min(...all.map((rewards) => rewards[0] ?? Infinity));
+  const high = Math.max(...all.map((rewards) => rewards.at(-1) ?? -Infinity));
   const width = (high - low) / BINS || 1;
   const xs = Number.isFinite(low) ? Array.from({ length: BINS }, (_, bin) => low + (bin + 0.5) * width) : [];
-  const ys = all.map((one) => xs.map((x, bin) => (bin === BINS - 1 ? one.length : below(one, x + width / 2 - 1e-12)) - (bin ? below(one, x - width / 2 - 1e-12) : 0)));
+  const ys = all.map((rewards) => xs.map((x, bin) => (bin === BINS - 1 ? rewards.length : below(rewards, x + width / 2 - 1e-12)) - (bin ? below(rewards, x - width / 2 - 1e-12) : 0)));
   return { title, unit, xs, ys, labels: sets.map((set) => set.label), isBars: true };
 }
 
@@ -46,13 +46,13 @@ function distribution(sets, value, title, unit) {
 function rewards(sets) {
   const isOne = sets.length === 1;
   const all = sets.map(({ rows }) => {
-    const begun = isOne ? 0 : rows.reduce((least, row) => Math.min(least, row.created), Infinity);
+    const start = isOne ? 0 : rows.reduce((least, row) => Math.min(least, row.created), Infinity);
     return rows.filter((row) => row.reward !== null && row.finished)
-      .map((row) => /** @type {[number, number]} */ ([(row.finished - begun) / 1000, row.reward]))
+      .map((row) => /** @type {[number, number]} */ ([(row.finished - start) / 1000, row.reward]))
       .sort((a, b) => a[0] - b[0]);
   });
-  const low = Math.min(...all.map((one) => one[0]?.[0] ?? Infinity));
-  const high = Math.max(...all.map((one) => one.at(-1)?.[0] ?? -Infinity));
+  const low = Math.min(...all.map((points) => points[0]?.[0] ?? Infinity));
+  const high = Math.max(...all.map((points) => points.at(-1)?.[0] ?? -Infinity));
   const step = (high - low) / STEPS || 1;
   const xs = Number.isFinite(low) ? Array.from({ length: STEPS + 1 }, (_, index) => low + index * step) : [];
   const ys = all.map((points) => {
@@ -68,7 +68,7 @@ function rewards(sets) {
 /** @param {PlotSet} set @returns {Plot} */
 function queue({ rows }) {
   const created = sorted(rows.map((row) => row.created / 1000));
-  // What was cancelled in the queue never started.
+  // Rollouts that were cancelled in the queue never started.
   const started = sorted(rows.map((row) => (row.started || row.finished) / 1000 || null));
   const finished = sorted(rows.map((row) => row.finished / 1000 || null));
   const low = created[0] ?? 0;
@@ -86,8 +86,8 @@ export function groupsOf(rows) {
   /** @type {Map<string, Row[]>} */
   const groups = new Map();
   for (const row of rows) {
-    const known = groups.get(row.group);
-    if (known) known.push(row);
+    const members = groups.get(row.group);
+    if (members) members.push(row);
     else groups.set(row.group, [row]);
   }
   return [...groups.values()]
@@ -104,10 +104,10 @@ export function groupsOf(rows) {
 export function Groups({ rows }) {
   const groups = groupsOf(rows);
   if (!groups.length) return html`<p class="empty">No request was made more than once.</p>`;
-  const known = groups.filter((group) => group.values.length);
+  const measured = groups.filter((group) => group.values.length);
   const plot = {
-    title: "Reward of each group, best first", unit: "rank", xs: known.map((_, index) => index + 1), labels: ["mean", "best"],
-    ys: [known.map((group) => group.mean), known.map((group) => Math.max(...group.values))],
+    title: "Reward of each group, best first", unit: "rank", xs: measured.map((_, index) => index + 1), labels: ["mean", "best"],
+    ys: [measured.map((group) => group.mean), measured.map((group) => Math.max(...group.values))],
   };
   return html`<div class="plots"><${Chart} plot=${plot} key="groups" /></div>
     <${Grid} label="Groups" head=${["Group", "Rollouts", "Completed", "Mean", "Deviation", "Worst", "Best"]}
@@ -190,7 +190,7 @@ function draw(element, plot, isForced = false) {
   element.chart?.destroy();
   watcher.observe(element);
   const style = getComputedStyle(element);
-  // Canvas knows no variables: the style sheet sets these properties for nothing else.
+  // A canvas cannot read CSS variables: the style sheet sets these properties for it.
   const colours = [style.outlineColor, style.textDecorationColor];
   const grid = { stroke: style.borderTopColor, width: 1 };
   const axis = { stroke: style.color, grid, ticks: grid };
@@ -208,7 +208,7 @@ function draw(element, plot, isForced = false) {
         ...(isBars ? { points: { show: false }, paths: uPlot.paths.bars?.({ size: [0.9] }), fill: colours[index].replace(")", " / .4)").replace(/, /g, " ") } : {}),
       }))],
     },
-    // A bar without height would be a line.
+    // Without it a bar of height 0 is drawn as a line.
     [xs, ...(isBars ? ys.map((y) => y.map((value) => value || null)) : ys)],
     element,
   );

@@ -9,12 +9,12 @@ import { html, ask, Badge, Code, every, Facts, Grid, num } from "./ui.js";
 const MOST_METRICS = 50;
 const MOST_LINES = 2000;
 
-/** @param {string} text @param {string} what */
-function parsed(text, what) {
+/** @param {string} text @param {string} subject */
+function parsed(text, subject) {
   try {
     return JSON.parse(text || "{}");
   } catch (error) {
-    throw new Error(`${what} is no JSON: ${/** @type {Error} */ (error).message}`);
+    throw new Error(`${subject} is no JSON: ${/** @type {Error} */ (error).message}`);
   }
 }
 
@@ -58,9 +58,9 @@ export class PoolsView {
         { name: "more", label: "Further fields, as JSON", isLong: true, placeholder: '{"config": {"timeout_seconds": 120}}' },
       ],
       run: async ({ name, container_url, concurrency, more }) => {
-        const given = container_url ? { container_url } : {};
-        const body = { name, concurrency: Number(concurrency), ...given, ...parsed(more, "The text of further fields") };
-        // With an id of ours: repeated, it is not there twice.
+        const address = container_url ? { container_url } : {};
+        const body = { name, concurrency: Number(concurrency), ...address, ...parsed(more, "The text of further fields") };
+        // The id is chosen here, so that a repeated request creates one pool.
         body.pool_id ??= `pool_${[...crypto.getRandomValues(new Uint8Array(12))].map((byte) => byte.toString(16).padStart(2, "0")).join("")}`;
         location.hash = path`#/pools/${(await create("/v1/pools", body)).id}`;
       },
@@ -72,7 +72,7 @@ export class PoolsView {
     const queue = this.queue.value;
     return html`<header class="title"><h1>Pools</h1><div class="buttons">
         <select aria-label="Which pools" onChange=${(/** @type {any} */ event) => { this.state.value = event.target.value; this.read().catch(() => {}); }}>
-          ${["", "active", "paused", "failed", "archived"].map((one) => html`<option value=${one}>${one || "All but archived"}</option>`)}
+          ${["", "active", "paused", "failed", "archived"].map((state) => html`<option value=${state}>${state || "All but archived"}</option>`)}
         </select>
         ${!journal && html`<button class="main" onClick=${() => this.create()}>New pool</button>`}
       </div></header>
@@ -81,8 +81,8 @@ export class PoolsView {
         : html`<${Grid} label="Pools" head=${["Pool", "State", "Load", "Queued", "Completed", "Failed", "Success", "Containers"]} rows=${pools.map((pool) => {
             const metrics = this.metrics.value[pool.id];
             const containers = metrics?.containers ?? [];
-            const healthy = containers.filter((one) => one.health === "healthy").length;
-            const nodes = [...new Set(containers.map((one) => one.node).filter(Boolean))].sort();
+            const healthy = containers.filter((container) => container.health === "healthy").length;
+            const nodes = [...new Set(containers.map((container) => container.node).filter(Boolean))].sort();
             return [
               html`<a href=${path`#/pools/${pool.id}`}>${pool.name ?? pool.id}</a> ${(pool.name ?? pool.id) !== pool.id && html`<small>${pool.id}</small>`}`,
               html`<${Badge} status=${pool.status ?? pool.state} />`, html`<${Load} metrics=${metrics} />`,
@@ -147,10 +147,10 @@ export class PoolView {
         { name: "repeats", label: "Rollouts of each", type: "number", min: 1, max: 100, defaultValue: 1, required: true },
       ],
       run: async ({ request, first, count, repeats }) => {
-        const one = parsed(request, "The request");
+        const common = parsed(request, "The request");
         const total = Number(count) * Number(repeats);
         if (total > 1000) throw new Error("At most 1,000 at once.");
-        const requests = Array.from({ length: total }, (_, index) => ({ ...one, seed: Number(first) + Math.floor(index / Number(repeats)) }));
+        const requests = Array.from({ length: total }, (_, index) => ({ ...common, seed: Number(first) + Math.floor(index / Number(repeats)) }));
         const answer = await create("/v1/rollouts/batch", { pool_id: this.id, rollouts: requests });
         const refused = answer.items.find((/** @type {any} */ item) => item.error);
         if (refused) throw new Error(`${answer.refused} of ${total} were refused: ${refused.error.message}`);
@@ -192,13 +192,13 @@ export class PoolView {
   /** @param {PoolMetrics["containers"]} containers */
   output(containers) {
     const { lines, problem } = this.logs.value;
-    // Only of a pool that starts its containers, and only of one with an image.
-    const placed = containers.some((one) => one.launcher);
-    const imaged = containers.some((one) => one.image_digest);
+    // Columns of pools that start their containers, and of pools with an image.
+    const placed = containers.some((container) => container.launcher);
+    const imaged = containers.some((container) => container.image_digest);
     const head = ["Container", "Health", "Running", "Restarts", "Process", ...(placed ? ["Launcher", "Node"] : []), ...(imaged ? ["Image"] : []), "Last error"];
     return html`${containers.length > 0 && html`<${Grid} label="Containers" head=${head}
-        rows=${containers.map((one) => [one.url, html`<${Badge} status=${one.health} />`, one.running_rollouts, one.restarts, one.pid ?? "–",
-          ...(placed ? [one.launcher ?? "", one.node ?? ""] : []), ...(imaged ? [(one.image_digest ?? "").replace("sha256:", "").slice(0, 12)] : []), one.last_error ?? ""])} />`}
+        rows=${containers.map((container) => [container.url, html`<${Badge} status=${container.health} />`, container.running_rollouts, container.restarts, container.pid ?? "–",
+          ...(placed ? [container.launcher ?? "", container.node ?? ""] : []), ...(imaged ? [(container.image_digest ?? "").replace("sha256:", "").slice(0, 12)] : []), container.last_error ?? ""])} />`}
       ${lines.length ? html`<pre class="output" tabindex="0" aria-label="Output">${lines.map((/** @type {any} */ line) => `${line.process}.${line.attempt}  ${line.text}\n`)}</pre>`
         : html`<p class="empty">${problem ?? "The server has started no process for this pool, or none has written anything."}</p>`}`;
   }
@@ -235,10 +235,10 @@ export class CompareView {
     return html`<header class="title"><h1>Side by side</h1></header>
       <div class="tools">${this.names.map((name, side) => html`
         <select aria-label=${`Pool ${side + 1}`} onChange=${(/** @type {any} */ event) => this.choose(side, event.target.value)}>
-          ${["", ...new Set([name, ...this.pools.value])].map((one) => html`<option value=${one} selected=${one === name}>${one || "Choose a pool"}</option>`)}
+          ${["", ...new Set([name, ...this.pools.value])].map((id) => html`<option value=${id} selected=${id === name}>${id || "Choose a pool"}</option>`)}
         </select>
         <select aria-label=${`Run ${side + 1}`} onChange=${(/** @type {any} */ event) => (this.runs.value = this.runs.value.with(side, event.target.value))}>
-          ${["", ...new Set(this.stores[side]?.rows.map((row) => row.run))].map((one) => html`<option value=${one}>${one || "All runs"}</option>`)}
+          ${["", ...new Set(this.stores[side]?.rows.map((row) => row.run))].map((run) => html`<option value=${run}>${run || "All runs"}</option>`)}
         </select>`)}</div>
       ${sets.length === 2 ? html`<${Plots} sets=${sets} />` : html`<p class="empty">Choose two pools, or two runs (metadata.run) of one.</p>`}`;
   }

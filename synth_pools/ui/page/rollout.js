@@ -1,10 +1,10 @@
-// One rollout: its request and result, its events as they come, what it left, and how it was made.
+// One rollout: its request and result, its live events, its artifacts, and commands that repeat it.
 import { signal } from "./vendor/signals.js";
 import { base, call, create, follow, get, itemsOf, journal, path, request } from "./api.js";
 import { hasEnded, Row } from "./store.js";
 import { html, ask, Badge, Code, every, Facts, Grid, moment, num, span } from "./ui.js";
 
-const SHOWN = 100;
+const FIRST_EVENTS = 100;
 const PREVIEW = 65536;
 const LARGEST_IMAGE = 10e6;
 const TEXTS = /^text\/|json|xml|yaml|javascript/;
@@ -23,12 +23,12 @@ function python(value) {
   if (typeof value === "boolean") return value ? "True" : "False";
   if (Array.isArray(value)) return `[${value.map(python).join(", ")}]`;
   if (typeof value === "object" && !("rawJSON" in value)) {
-    return `{${Object.entries(value).map(([key, one]) => `${JSON.stringify(key)}: ${python(one)}`).join(", ")}}`;
+    return `{${Object.entries(value).map(([key, item]) => `${JSON.stringify(key)}: ${python(item)}`).join(", ")}}`;
   }
   return JSON.stringify(value);
 }
 
-/** What makes a rollout like this one, for a shell and for Python. @param {any} rollout */
+/** Commands that create an equal rollout, for a shell and for Python. @param {any} rollout */
 function origin({ pool_id, request }) {
   const body = JSON.stringify(request);
   return [
@@ -49,7 +49,7 @@ export class RolloutView {
     this.problem = signal("");
     /** @type {PoolsEvent[]} */
     this.events = [];
-    this.shown = signal(SHOWN);
+    this.limit = signal(FIRST_EVENTS);
     this.drawn = signal(0);
     this.frame = 0;
     this.preview = signal(/** @type {any} */ (null));
@@ -83,7 +83,7 @@ export class RolloutView {
         const last = events.filter(({ event }) => event.startsWith("rollout.")).at(-1);
         isOver ||= !!last && hasEnded(last.event.slice(8));
         if (last && !hasEnded(this.rollout.value.status)) this.read().catch(() => {});
-        // As often as the screen shows anything, however fast they come.
+        // At most once for each frame of the screen.
         this.frame ||= requestAnimationFrame(() => {
           this.frame = 0;
           this.drawn.value++;
@@ -99,7 +99,7 @@ export class RolloutView {
     const { content_type: type, size_bytes: size } = item;
     this.preview.value = { item, text: "Loading …" };
     try {
-      // SVG is a document: it is shown as the text that it is.
+      // SVG may contain scripts: it is shown as text.
       const isImage = /^image\/(?!svg)/.test(type) && size <= LARGEST_IMAGE;
       if (!isImage && !TEXTS.test(type)) throw new Error("There is no preview of this kind of file.");
       const headers = isImage ? undefined : { range: `bytes=0-${PREVIEW - 1}` };
@@ -163,9 +163,9 @@ export class RolloutView {
         ...(rollout.replay_of ? [["Replay of", html`<a href=${path`#/rollouts/${rollout.replay_of}`}>${rollout.replay_of}</a>`]] : []),
       ]} />
       ${!journal && html`<section><h2>Events <small>${num(events.length)}</small></h2>
-        ${events.length > this.shown.value && html`<button onClick=${() => (this.shown.value += 2000)}>Show earlier ones</button>`}
+        ${events.length > this.limit.value && html`<button onClick=${() => (this.limit.value += 2000)}>Show earlier ones</button>`}
         <ol class="events" tabindex="0" aria-label="Events">
-          ${events.slice(-this.shown.value).map(({ sequence, event, timestamp, data }) => html`<li key=${sequence}>
+          ${events.slice(-this.limit.value).map(({ sequence, event, timestamp, data }) => html`<li key=${sequence}>
             <span class="soft">${sequence}</span> <time>${moment(Date.parse(timestamp))}</time> <b>${event}</b> <code>${JSON.stringify(data)}</code>
           </li>`)}
         </ol></section>`}

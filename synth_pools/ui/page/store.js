@@ -1,9 +1,9 @@
-// Rollouts of a pool, or of all pools: loaded by pages, then kept up to date by what is pushed.
+// Rollouts of a pool, or of all pools: loaded by pages, then updated by event streams.
 import { signal } from "./vendor/signals.js";
 import { ApiError, follow, get, itemsOf, path, pause } from "./api.js";
 
 const PAGE = 500;
-// Browsers have six connections for all windows with this server, and the rest needs some, too.
+// Browsers have six connections to a server for all windows, and other requests need some of them.
 const MOST_STREAMS = 2;
 const REDRAW_MS = 200;
 const TYPES = "rollout.queued,rollout.started,rollout.completed,rollout.failed,rollout.cancelled,reward";
@@ -112,7 +112,7 @@ export class Rollouts {
 
   async run() {
     const { signal } = this.abort;
-    // First what will be pushed, then what is there: nothing falls between the two.
+    // Streams open before the first page is read, so that no change is missed between the two.
     await this.connectAll();
     /** @type {string | undefined} */
     let cursor;
@@ -131,7 +131,7 @@ export class Rollouts {
       if (document.hidden) continue;
       const wasPushed = this.isPushed;
       try {
-        // What was pushed before a stream began is asked for.
+        // Changes before the start of a stream are read from the lists.
         if ((await this.connectAll()) || !wasPushed) await this.ask();
       } catch (error) {
         if (error instanceof ApiError && error.status < 500) throw error;
@@ -139,7 +139,7 @@ export class Rollouts {
     }
   }
 
-  /** Open a stream for each pool, as far as there may be so many; true if one is new. */
+  /** Open streams for as many pools as allowed; true if one is new. */
   async connectAll() {
     const ids = this.pool ? [this.pool] : itemsOf(await get("/v1/pools?limit=200", this.abort.signal)).map(({ id }) => id);
     const fresh = ids.filter((id) => !this.streams.has(id)).slice(0, MOST_STREAMS - this.streams.size);
@@ -157,7 +157,7 @@ export class Rollouts {
   /** Open a pool's stream; false where the server has none. @param {string} id @returns {Promise<boolean>} */
   connect(id) {
     const { signal } = this.abort;
-    let came = 0;
+    let received = 0;
     return new Promise((done, failed) => {
       follow(`${path`/v1/pools/${id}/events`}?start=latest&types=${TYPES}`, {
         signal,
@@ -168,13 +168,13 @@ export class Rollouts {
           done(isLive);
         },
         onEvents: (events) => {
-          came += events.length;
+          received += events.length;
           for (const event of events) this.apply(event);
           this.touch();
         },
         isEnd: async () => {
-          const isIdle = came === 0;
-          came = 0;
+          const isIdle = received === 0;
+          received = 0;
           return isIdle && (await get(path`/v1/pools/${id}`, signal)).status === "archived";
         },
       }).then(
@@ -195,8 +195,8 @@ export class Rollouts {
     }
     if (row) change(row, event);
     else if (!this.isLoaded.value) {
-      const known = this.early.get(event.rollout_id);
-      if (known) known.push(event);
+      const events = this.early.get(event.rollout_id);
+      if (events) events.push(event);
       else this.early.set(event.rollout_id, [event]);
     }
   }
@@ -212,7 +212,7 @@ export class Rollouts {
       return true;
     }
     const isNew = !row.isWhole;
-    // What was pushed meanwhile is younger than what was read.
+    // Events that arrived meanwhile are newer than the page.
     if (read.at < row.at || (hasEnded(row.status) && !hasEnded(read.status))) {
       const { task, seed, run, group } = read;
       Object.assign(row, { task, seed, run, group, isWhole: true });
@@ -220,7 +220,7 @@ export class Rollouts {
     return isNew;
   }
 
-  /** Read the requests of rollouts that were created since. */
+  /** Read the requests of rollouts that events have announced. */
   async catchUp() {
     if (this.isCatchingUp) return;
     this.isCatchingUp = true;
@@ -239,28 +239,28 @@ export class Rollouts {
     /** @type {string | undefined} */
     let cursor;
     /** @type {Row[]} */
-    const found = [];
+    const added = [];
     do {
       const page = await this.page(`limit=${PAGE}`, cursor);
       const items = itemsOf(page);
-      const fresh = items.filter((item) => this.merge(item, found)).length;
+      const fresh = items.filter((item) => this.merge(item, added)).length;
       cursor = fresh && fresh === items.length ? page.next_cursor : undefined;
     } while (cursor);
-    this.newer.push(...found.reverse());
+    this.newer.push(...added.reverse());
     this.touch();
   }
 
-  /** Ask what has changed, where nothing is pushed. */
+  /** Poll for changes, without a stream. */
   async ask() {
     await this.readNewest();
-    const seen = new Set();
+    const active = new Set();
     for (const state of ["running", "queued"]) {
       for (const item of itemsOf(await this.page(`limit=${PAGE}&state=${state}`))) {
         this.merge(item, this.newer);
-        seen.add(item.id ?? item.rollout_id);
+        active.add(item.id ?? item.rollout_id);
       }
     }
-    const open = this.rows.filter((row) => !hasEnded(row.status) && !seen.has(row.id));
+    const open = this.rows.filter((row) => !hasEnded(row.status) && !active.has(row.id));
     for (const row of open.slice(0, 50)) {
       this.merge(await get(path`/v1/rollouts/${row.id}`, this.abort.signal), this.newer);
     }

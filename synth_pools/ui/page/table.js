@@ -1,4 +1,4 @@
-// The table of rollouts: any number of rows, of which those in sight are drawn.
+// The table of rollouts, which draws only the visible rows.
 import { signal } from "./vendor/signals.js";
 import { path } from "./api.js";
 import { html, Badge, moment, num, span } from "./ui.js";
@@ -48,7 +48,7 @@ export class Table {
     this.columns = Object.entries(COLUMNS).filter(([key]) => key !== "pool" || !store.pool);
   }
 
-  /** Choose and order the rows anew, where there is anything new; not in the middle of scrolling. */
+  /** Filter and sort the rows again if they have changed, but not during scrolling. */
   select() {
     const changed = this.store.changed.value;
     const filter = this.filter.value;
@@ -76,7 +76,7 @@ export class Table {
     }
     if (sort.key) {
       const sign = sort.isDown ? -1 : 1;
-      // What has no value comes last, whichever way.
+      // Rows without a value come last in both directions.
       rows = rows
         .map((row) => /** @type {[any, Row]} */ ([/** @type {any} */ (row)[sort.key] ?? null, row]))
         .sort(([a], [b]) => (a === b ? 0 : a === null ? 1 : b === null ? -1 : a < b ? -sign : sign))
@@ -102,7 +102,7 @@ export class Table {
     const value = /** @type {any} */ (this.filter.value)[name];
     return html`<select aria-label=${label} value=${value} onChange=${(/** @type {any} */ event) => this.set(name, event.target.value)}>
       <option value="">${label}</option>
-      ${this.counts[name].map(([one, count]) => html`<option value=${one} selected=${one === value}>${one} (${num(count)})</option>`)}
+      ${this.counts[name].map(([option, count]) => html`<option value=${option} selected=${option === value}>${option} (${num(count)})</option>`)}
     </select>`;
   }
 
@@ -113,13 +113,13 @@ export class Table {
     const last = Math.min(rows.length, Math.ceil((this.top.value + this.height.value) / ROW) + AROUND);
     const { key, isDown } = this.sort.value;
     const total = this.store.byId.size;
-    const told = this.store.isLoaded.value ? "" : ", more are loading …";
+    const loading = this.store.isLoaded.value ? "" : ", more are loading …";
     return html`<div class="tools">
         <input type="search" placeholder="Search id, task, seed, run" aria-label="Search rollouts"
           onInput=${(/** @type {any} */ event) => this.set("text", event.target.value)} />
         ${this.choice("status", "All states")} ${this.choice("code", "All errors")}
         ${!this.store.pool && this.choice("pool", "All pools")}
-        <span class="soft" role="status">${rows.length === total ? "" : `${num(rows.length)} of `}${num(total)} rollouts${told}</span>
+        <span class="soft" role="status">${rows.length === total ? "" : `${num(rows.length)} of `}${num(total)} rollouts${loading}</span>
       </div>
       <div class="rows" tabindex="0" role="region" aria-label="Rollouts"
         ref=${(/** @type {any} */ element) => element && (this.height.value = element.clientHeight)}

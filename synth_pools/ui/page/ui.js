@@ -1,4 +1,4 @@
-// Elements that every view is made of, and how numbers and times are written.
+// Elements that all views share, and formats of numbers and times.
 import { h } from "./vendor/preact.js";
 import htm from "./vendor/htm.js";
 import { signal } from "./vendor/signals.js";
@@ -7,7 +7,7 @@ import { pause } from "./api.js";
 export const html = htm.bind(h);
 
 /** The dialog that is open. @type {{ value: Asked | null }} */
-export const asked = signal(null);
+export const openDialog = signal(null);
 const refusal = signal("");
 const isBusy = signal(false);
 
@@ -70,18 +70,18 @@ export const Code = ({ label, text, open = true }) =>
 /** @param {Asked} dialog */
 export function ask(dialog) {
   refusal.value = "";
-  asked.value = dialog;
+  openDialog.value = dialog;
 }
 
 /** @param {any} event */
 async function act(event) {
   event.preventDefault();
-  if (!asked.value || isBusy.value) return;
+  if (!openDialog.value || isBusy.value) return;
   isBusy.value = true;
   refusal.value = "";
   try {
-    await asked.value.run(Object.fromEntries(new FormData(event.target)));
-    asked.value = null;
+    await openDialog.value.run(Object.fromEntries(new FormData(event.target)));
+    openDialog.value = null;
   } catch (error) {
     refusal.value = error instanceof Error ? error.message : String(error);
   }
@@ -92,11 +92,11 @@ async function act(event) {
 const show = (element) => element && !element.open && element.showModal();
 
 export function Dialog() {
-  if (!asked.value) return null;
-  const { title, text, fields = [], verb, isDanger } = asked.value;
-  return html`<dialog ref=${show} aria-labelledby="asked" onClose=${() => (asked.value = null)}>
+  if (!openDialog.value) return null;
+  const { title, text, fields = [], verb, isDanger } = openDialog.value;
+  return html`<dialog ref=${show} aria-labelledby="question" onClose=${() => (openDialog.value = null)}>
     <form onSubmit=${act}>
-      <h2 id="asked">${title}</h2>
+      <h2 id="question">${title}</h2>
       ${text && html`<p>${text}</p>`}
       ${fields.map(
         ({ name, label, hint, isLong, ...rest }) =>
@@ -109,7 +109,7 @@ export function Dialog() {
       )}
       <p class="refusal" role="alert">${refusal.value}</p>
       <div class="buttons">
-        <button type="button" onClick=${() => (asked.value = null)}>Back</button>
+        <button type="button" onClick=${() => (openDialog.value = null)}>Back</button>
         <button class=${isDanger ? "danger" : "main"} disabled=${isBusy.value}>${verb}</button>
       </div>
     </form>
