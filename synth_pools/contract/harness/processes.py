@@ -15,7 +15,7 @@ from typing import Any, Self
 from synth_pools.contract.exceptions import InconclusiveError
 from synth_pools.contract.harness.context import Context
 from synth_pools.contract.harness.expectations import Expectation
-from synth_pools.contract.harness.waits import comes
+from synth_pools.contract.harness.waits import becomes_true
 from synth_pools.contract.http import process_container
 from synth_pools.contract.http.client import Response
 from synth_pools.contract.results import Outcome
@@ -191,7 +191,7 @@ def wait_for_ends(
     response = ctx.require(200, "get_pool", pool)
     ctx.expect.that(
         Expectation(operation, f"the processes and all their children end {when}", response),
-        comes(ctx, operation, lambda: not kit.running()),
+        becomes_true(ctx, operation, lambda: not kit.running()),
         f"{len(kit.running())} still run",
     )
 

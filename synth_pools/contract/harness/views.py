@@ -6,7 +6,7 @@ from typing import Any
 
 from synth_pools.contract.exceptions import InconclusiveError
 from synth_pools.contract.harness.context import Context
-from synth_pools.contract.harness.waits import Rollout, moment, walk
+from synth_pools.contract.harness.waits import Rollout, iterate_pages, moment
 from synth_pools.contract.http.client import ABSENT, Response, at
 from synth_pools.contract.results import Outcome
 from synth_pools.contract.selections import select, shows
@@ -116,7 +116,9 @@ def in_list(
         last = moment(at(seen[-1], "created_at")) if seen else None
         return oldest is not None and last is not None and last < oldest
 
-    items, response, whole = walk(ctx, operation, ids, query, enough=enough, most=_MOST_PAGES)
+    items, response, whole = iterate_pages(
+        ctx, operation, ids, query, enough=enough, most=_MOST_PAGES
+    )
     if not whole and not enough(items):
         note = f"it is not among the newest {len(items)}"
         raise InconclusiveError(Outcome.NOT_REACHED, operation, note)

@@ -123,7 +123,7 @@ def wait_for(ctx: Context, rollout: Rollout, states: tuple[str, ...]) -> Respons
     came = response.at("status") if response else "nothing"
     waited = f"{time.monotonic() - began:.0f} s"
     wanted = " or ".join(states)
-    if ctx.session.proven and _witness_ends(ctx, rollout, time.monotonic() - began):
+    if ctx.session.proven and _a_later_rollout_ends(ctx, rollout, time.monotonic() - began):
         response = ctx.require(200, "get_rollout", rollout.ids)
         came = response.at("status")
         if came in states:
@@ -139,7 +139,7 @@ def wait_for(ctx: Context, rollout: Rollout, states: tuple[str, ...]) -> Respons
     )
 
 
-def _witness_ends(ctx: Context, rollout: Rollout, waited: float) -> bool:
+def _a_later_rollout_ends(ctx: Context, rollout: Rollout, waited: float) -> bool:
     """Return True if a rollout that is made now, on the same container, ends much sooner."""
     pool = ctx.require(200, "get_pool", {"pool_id": rollout.pool_id})
     url, mine = pool.at("container_url"), ctx.session.containers.values()
@@ -162,7 +162,7 @@ def wait_until_resumed(ctx: Context, pool_id: str, wrote: Response) -> None:
 
     if not ctx.expect.that(
         Expectation("resume_pool", "a pool that admits", wrote),
-        comes(ctx, "resume_pool", resumed, _SECOND_OPINION),
+        becomes_true(ctx, "resume_pool", resumed, _SECOND_OPINION),
         "paused",
     ):
         raise StopScenarioError
@@ -174,7 +174,7 @@ def eventually(ctx: Context, look: Callable[[], bool], limit: float | None = Non
     return any(look() for _ in ctx.session.pauses(limit))
 
 
-def comes(
+def becomes_true(
     ctx: Context, operation: str, look: Callable[[], bool], limit: float | None = None
 ) -> bool:
     """Return True if what an operation has to bring comes; False shows that it does not.
@@ -231,11 +231,11 @@ def read_until(
         last[:] = [ctx.require(200, operation, ids)]
         return is_there(last[0])
 
-    came = comes(ctx, brings or operation, look)
+    came = becomes_true(ctx, brings or operation, look)
     return last[0], came
 
 
-def walk(
+def iterate_pages(
     ctx: Context,
     operation: str,
     ids: dict[str, str],
@@ -320,7 +320,7 @@ def side_by_side(ctx: Context, calls: Iterable[Callable[[], object]]) -> None:
             pool.shutdown(wait=False, cancel_futures=True)
 
 
-def together(ctx: Context, calls: Sequence[Callable[[], _T]], limit: float) -> list[_T]:
+def call_simultaneously(ctx: Context, calls: Sequence[Callable[[], _T]], limit: float) -> list[_T]:
     """Make calls at the same time.
 
     Args:

@@ -3,16 +3,16 @@
 from __future__ import annotations
 
 from synth_pools.contract.document import FINAL
-from synth_pools.contract.harness.accounts import (
-    ACCOUNTS,
-    Wanted,
-    judge_accounts,
-    read_accounts,
-)
 from synth_pools.contract.harness.context import Context
 from synth_pools.contract.harness.expectations import Expectation
 from synth_pools.contract.harness.holding import hold
 from synth_pools.contract.harness.registry import scenario
+from synth_pools.contract.harness.rollout_views import (
+    ACCOUNTS,
+    ExpectedState,
+    judge_rollout_views,
+    read_rollout_views,
+)
 from synth_pools.contract.harness.waits import STARTED, Rollout, start_rollout, wait_for
 from synth_pools.contract.http.client import Response
 
@@ -34,13 +34,13 @@ def accounts_open(ctx: Context) -> None:
         pool_id = held.pool(concurrency=1)
         running = held.start(pool_id)
         queued = start_rollout(ctx, pool_id, env={"delay": 0})
-        waits, runs = read_accounts(ctx, queued), read_accounts(ctx, running)
+        waits, runs = read_rollout_views(ctx, queued), read_rollout_views(ctx, running)
         usage = _usage(ctx, running)
         after = _usage(ctx, running)
         if not held.lasted(running):
             continue
-        judge_accounts(ctx, waits, Wanted("queued", False, (1, 1, 0, 0, 0), (1, 1)))
-        judge_accounts(ctx, runs, Wanted("running", True, (1, 1, 0, 0, 0), (1, 1)))
+        judge_rollout_views(ctx, waits, ExpectedState("queued", False, (1, 1, 0, 0, 0), (1, 1)))
+        judge_rollout_views(ctx, runs, ExpectedState("running", True, (1, 1, 0, 0, 0), (1, 1)))
         for (operation, before), (_, later) in zip(usage, after, strict=True):
             one, other = before.at("wall_time_sec"), later.at("wall_time_sec")
             if isinstance(one, int | float) and isinstance(other, int | float):
@@ -72,20 +72,20 @@ def accounts_ended(ctx: Context) -> None:
     pool_id = ctx.resources.live_pool(concurrency=1)
     completed = start_rollout(ctx, pool_id, env={"reward": 0.5})
     wait_for(ctx, completed, FINAL)
-    _judge(ctx, completed, Wanted("completed", True, (0, 0, 1, 0, 0)))
+    _judge(ctx, completed, ExpectedState("completed", True, (0, 0, 1, 0, 0)))
     failed = start_rollout(ctx, pool_id, env={"fail": True})
     wait_for(ctx, failed, FINAL)
-    _judge(ctx, failed, Wanted("failed", True, (0, 0, 1, 1, 0)))
+    _judge(ctx, failed, ExpectedState("failed", True, (0, 0, 1, 1, 0)))
     running = start_rollout(ctx, pool_id, env={"delay": 600})
     wait_for(ctx, running, STARTED)
     queued = start_rollout(ctx, pool_id, env={"delay": 600})
     ctx.require(200, "cancel_rollout", queued.ids, json={})
-    _judge(ctx, queued, Wanted("cancelled", False, (1, 0, 1, 1, 1), (1, 0)))
+    _judge(ctx, queued, ExpectedState("cancelled", False, (1, 0, 1, 1, 1), (1, 0)))
     ctx.require(200, "cancel_global_rollout", running.global_ids, json={})
-    _judge(ctx, running, Wanted("cancelled", True, (0, 0, 1, 1, 2)))
+    _judge(ctx, running, ExpectedState("cancelled", True, (0, 0, 1, 1, 2)))
     # What ended earlier is told in the same way afterwards.
-    _judge(ctx, completed, Wanted("completed", True, (0, 0, 1, 1, 2)))
+    _judge(ctx, completed, ExpectedState("completed", True, (0, 0, 1, 1, 2)))
 
 
-def _judge(ctx: Context, rollout: Rollout, wanted: Wanted) -> None:
-    judge_accounts(ctx, read_accounts(ctx, rollout), wanted)
+def _judge(ctx: Context, rollout: Rollout, wanted: ExpectedState) -> None:
+    judge_rollout_views(ctx, read_rollout_views(ctx, rollout), wanted)

@@ -7,7 +7,7 @@ import json
 from synth_pools.contract.harness.context import Context
 from synth_pools.contract.harness.expectations import Expectation
 from synth_pools.contract.harness.registry import scenario
-from synth_pools.contract.harness.waits import ids_of, walk
+from synth_pools.contract.harness.waits import ids_of, iterate_pages
 from synth_pools.contract.http.client import Response
 from synth_pools.contract.results import Clause, Outcome
 from synth_pools.contract.rules.verdict import show
@@ -60,7 +60,7 @@ def _fill(ctx: Context, pool: dict[str, str]) -> None:
     ctx.expect.that(
         Expectation(_CREATE, f"error.code {' or '.join(_FULL)}", refused), code in _FULL, show(code)
     )
-    items, listed, _ = walk(ctx, "list_rollouts", pool, {"limit": 100})
+    items, listed, _ = iterate_pages(ctx, "list_rollouts", pool, {"limit": 100})
     ctx.expect.equal(_CREATE, "the rollouts", sorted(made), sorted(map(str, ids_of(items))), listed)
     if code == "pool_queue_full":
         other = _create(ctx, {"pool_id": ctx.resources.live_pool("other")}, "other")

@@ -9,7 +9,7 @@ from synth_pools.contract.document import FINAL
 from synth_pools.contract.harness.context import Context
 from synth_pools.contract.harness.expectations import Expectation, Status
 from synth_pools.contract.harness.registry import scenario
-from synth_pools.contract.harness.waits import Rollout, rollout_id, together, wait_for
+from synth_pools.contract.harness.waits import Rollout, call_simultaneously, rollout_id, wait_for
 from synth_pools.contract.http.client import at
 
 _NEEDS = "idempotency_keys"
@@ -150,7 +150,7 @@ def idempotency_at_once(ctx: Context) -> None:
     for name, (operation, ids, more) in enumerate(_ways(pool_id)):
         body = {**ctx.session.rollout_body(), **more}
         key = _key(ctx, str(name))
-        responses = together(
+        responses = call_simultaneously(
             ctx,
             [
                 lambda: ctx.call(operation, ids, json=body, headers=key)  # noqa: B023 - ends here

@@ -12,10 +12,10 @@ from synth_pools.contract.harness.registry import scenario
 from synth_pools.contract.harness.samples import RequestFields
 from synth_pools.contract.harness.waits import (
     Rollout,
+    iterate_pages,
     rollout_id,
     side_by_side,
     wait_for,
-    walk,
 )
 from synth_pools.contract.http.client import ABSENT, at
 from synth_pools.contract.rules.verdict import same_json, show
@@ -225,5 +225,5 @@ def keys_compared(ctx: Context) -> None:
             without = ctx.session.rollout_body(**where)
             for other in others or [without] * (not same_json(without, one)):
                 ctx.check(conflict, operation, ids, json=other, headers=headers)
-    listed, response, _ = walk(ctx, "list_rollouts", path, {"limit": 100})
+    listed, response, _ = iterate_pages(ctx, "list_rollouts", path, {"limit": 100})
     ctx.expect.equal("create_rollout", "the number of rollouts", count, len(listed), response)

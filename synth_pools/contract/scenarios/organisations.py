@@ -12,7 +12,7 @@ from synth_pools.contract.harness.context import Context
 from synth_pools.contract.harness.expectations import Expectation, Status
 from synth_pools.contract.harness.registry import scenario
 from synth_pools.contract.harness.subjects import NOT_FOUND, check_refused, offered, small_body
-from synth_pools.contract.harness.waits import Rollout, comes, run_rollout, start_rollout
+from synth_pools.contract.harness.waits import Rollout, becomes_true, run_rollout, start_rollout
 from synth_pools.contract.http.client import ABSENT, Response, at
 from synth_pools.contract.http.reproduce import MASKED, OTHER_KEY
 from synth_pools.contract.results import Outcome
@@ -169,7 +169,7 @@ def organisations_queue(ctx: Context) -> None:
         return all(after.at(field) == before.at(field) for field in _COUNTS)
 
     # The other organisation may be at work meanwhile.
-    comes(ctx, "get_queue_status", is_unchanged)
+    becomes_true(ctx, "get_queue_status", is_unchanged)
     for field in _COUNTS:
         ctx.expect.equal(
             "get_queue_status", f"{field} of the other", before.at(field), after.at(field), after

@@ -12,11 +12,11 @@ from synth_pools.contract.harness.subjects import offered
 from synth_pools.contract.harness.waits import (
     STARTED,
     ids_of,
+    iterate_pages,
     moment,
     run_rollout,
     start_rollout,
     wait_for,
-    walk,
 )
 from synth_pools.contract.http.client import ABSENT, Response, at
 from synth_pools.contract.selections import lists
@@ -123,7 +123,9 @@ def pages_moving(ctx: Context) -> None:
             run_rollout(ctx, pool_id)
 
     ids = {"pool_id": pool_id}
-    items, response, _ = walk(ctx, "list_rollouts", ids, {"limit": 2}, between=more_rollouts)
+    items, response, _ = iterate_pages(
+        ctx, "list_rollouts", ids, {"limit": 2}, between=more_rollouts
+    )
     _once(ctx, "list_rollouts", items, made, response)
     _ours(ctx, "list_global_rollouts", {"limit": 2}, made, between=more_rollouts)
     pools = [ctx.resources.pool(str(number)) for number in range(6)]
@@ -154,7 +156,7 @@ def pages_leaving(ctx: Context) -> None:
         if page == 1:
             ctx.require(200, "cancel_rollout", queued[-1].ids, json={})
 
-    items, response, _ = walk(
+    items, response, _ = iterate_pages(
         ctx,
         "list_rollouts",
         {"pool_id": pool_id},
@@ -261,7 +263,7 @@ def _whole(
     ctx: Context, operation: str, ids: dict[str, str], query: dict[str, Any], made: list[str]
 ) -> None:
     """Expect a list to hold exactly these items."""
-    items, response, _ = walk(ctx, operation, ids, query)
+    items, response, _ = iterate_pages(ctx, operation, ids, query)
     _once(ctx, operation, items, made, response)
     others = [one for one in ids_of(items) if one not in made]
     ctx.expect.that(Expectation(operation, "no others", response), not others, f"also {others[:3]}")
@@ -286,7 +288,7 @@ def _ours(
         last = moment(at(items[-1], "created_at")) if items else None
         return oldest is not None and last is not None and last < oldest
 
-    items, response, _ = walk(ctx, operation, {}, query, enough=enough, between=between)
+    items, response, _ = iterate_pages(ctx, operation, {}, query, enough=enough, between=between)
     _once(ctx, operation, items, made, response)
 
 

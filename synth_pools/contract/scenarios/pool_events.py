@@ -11,9 +11,9 @@ from synth_pools.contract.harness.expectations import Expectation, Status
 from synth_pools.contract.harness.registry import scenario
 from synth_pools.contract.harness.waits import (
     Rollout,
+    call_simultaneously,
     run_rollout,
     start_rollout,
-    together,
     wait_until_resumed,
 )
 from synth_pools.contract.http.client import EventStream, at
@@ -220,7 +220,7 @@ def pool_events_live(ctx: Context) -> None:
         made.append(run_rollout(ctx, pool_id))
         ctx.require(200, "delete_pool", {"pool_id": pool_id})
 
-    stream = together(ctx, [follow, act], 4 * ctx.session.patience)[0]
+    stream = call_simultaneously(ctx, [follow, act], 4 * ctx.session.patience)[0]
     if stream is None or not made:
         return
     own = ctx.stream("stream_rollout_events", made[0].ids, limit=_END_SECONDS)

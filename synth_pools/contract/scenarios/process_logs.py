@@ -10,7 +10,13 @@ from synth_pools.contract.harness.context import Context
 from synth_pools.contract.harness.expectations import Expectation
 from synth_pools.contract.harness.processes import KitProcesses, kit_processes, process_pool
 from synth_pools.contract.harness.registry import scenario
-from synth_pools.contract.harness.waits import comes, eventually, moment, read_until, run_rollout
+from synth_pools.contract.harness.waits import (
+    becomes_true,
+    eventually,
+    moment,
+    read_until,
+    run_rollout,
+)
 from synth_pools.contract.http.client import Response, at
 from synth_pools.contract.http.process_container import ERROR_HELLO, HELLO
 from synth_pools.contract.results import Outcome
@@ -186,7 +192,7 @@ def _wait_for(ctx: Context, pool: dict[str, str], *texts: str) -> None:
         )
         return not missing
 
-    came = comes(ctx, _LOGS, there)
+    came = becomes_true(ctx, _LOGS, there)
     demand = Expectation(_LOGS, "each line that a process wrote", None)
     ctx.expect.that(demand, came, f"{sorted(missing)} did not come")
 

@@ -7,7 +7,7 @@ from typing import Any
 from synth_pools.contract.harness.context import Context
 from synth_pools.contract.harness.expectations import Expectation, Status
 from synth_pools.contract.harness.registry import scenario
-from synth_pools.contract.harness.waits import start_rollout, together
+from synth_pools.contract.harness.waits import call_simultaneously, start_rollout
 from synth_pools.contract.http.client import Response
 
 _AT_ONCE = 8
@@ -26,7 +26,7 @@ def races_pool(ctx: Context) -> None:
         {**ctx.session.pool_body("x"), "pool_id": name, "name": name, "metadata": {"which": number}}
         for number in range(_AT_ONCE)
     ]
-    responses = together(
+    responses = call_simultaneously(
         ctx,
         [
             lambda body=body: ctx.call("create_pool", json=body)  # type: ignore[misc]
@@ -50,7 +50,7 @@ def races_pool(ctx: Context) -> None:
 )
 def races_task(ctx: Context) -> None:
     ids = {"pool_id": ctx.resources.pool()}
-    responses = together(
+    responses = call_simultaneously(
         ctx,
         [
             lambda number=number: ctx.call(  # type: ignore[misc]
@@ -81,7 +81,7 @@ def races_cancel(ctx: Context) -> None:
     pool_id = ctx.resources.live_pool()
     rollout = start_rollout(ctx, pool_id, env={"delay": 600})
     ways = [("cancel_rollout", rollout.ids), ("cancel_global_rollout", rollout.global_ids)] * 3
-    responses = together(
+    responses = call_simultaneously(
         ctx,
         [lambda way=way: ctx.call(*way, json={}) for way in ways],  # type: ignore[misc]
         120.0,

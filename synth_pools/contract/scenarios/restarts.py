@@ -13,7 +13,7 @@ from synth_pools.contract.harness.registry import scenario
 from synth_pools.contract.harness.waits import (
     STARTED,
     Rollout,
-    comes,
+    becomes_true,
     eventually,
     run_rollout,
     start_rollout,
@@ -162,12 +162,12 @@ def restarts_processes(ctx: Context) -> None:
         ctx.expect.equal("get_pool", "status", "warming", seen.at("status"), seen)
         ctx.expect.that(
             Expectation("create_pool", "the processes of before the restart end", seen),
-            comes(ctx, "create_pool", lambda: all(one.ended.is_set() for one in before)),
+            becomes_true(ctx, "create_pool", lambda: all(one.ended.is_set() for one in before)),
             "they still run",
         )
         ctx.expect.that(
             Expectation("create_pool", "new processes are started after a restart", seen),
-            comes(ctx, "create_pool", lambda: len(kit.started()) > len(before)),
+            becomes_true(ctx, "create_pool", lambda: len(kit.started()) > len(before)),
             "there are none",
         )
         kit.tell("listen")

@@ -7,7 +7,7 @@ from typing import Any
 from synth_pools.contract.harness.context import Context
 from synth_pools.contract.harness.expectations import Expectation
 from synth_pools.contract.harness.registry import scenario
-from synth_pools.contract.harness.waits import STARTED, start_rollout, wait_for, walk
+from synth_pools.contract.harness.waits import STARTED, iterate_pages, start_rollout, wait_for
 from synth_pools.contract.http.client import at
 
 # Pages of a list that are counted.
@@ -94,7 +94,9 @@ def _lists(ctx: Context) -> tuple[Any, list[str], list[str], list[tuple[str, int
         ("list_global_rollouts", "queued"),
         ("list_pools", "active"),
     ):
-        items, _, whole = walk(ctx, operation, {}, {"state": state, "limit": 1000}, most=_PAGES)
+        items, _, whole = iterate_pages(
+            ctx, operation, {}, {"state": state, "limit": 1000}, most=_PAGES
+        )
         if not whole:
             return None
         found.append(items)

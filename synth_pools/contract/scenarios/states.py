@@ -15,7 +15,7 @@ from synth_pools.contract.harness.views import USAGE, in_list, readers
 from synth_pools.contract.harness.waits import (
     STARTED,
     Rollout,
-    comes,
+    becomes_true,
     moment,
     run_rollout,
     start_rollout,
@@ -130,7 +130,7 @@ def _eventually_cancelled(ctx: Context, rollout: Rollout) -> None:
         response = ctx.require(200, "get_rollout", rollout.ids)
         return bool(response.at("status") == "cancelled")
 
-    comes(ctx, "delete_pool", look)
+    becomes_true(ctx, "delete_pool", look)
 
 
 def _moves(ctx: Context, operation: str, former: Any, response: Response) -> None:
@@ -226,14 +226,14 @@ def states_concurrency(ctx: Context) -> None:
         )
     # Any queued rollout may take the place that becomes free.
     ctx.require(200, "cancel_rollout", made[0].ids, json={})
-    took = comes(ctx, "create_rollout", lambda: counts() == (2, 2))
+    took = becomes_true(ctx, "create_rollout", lambda: counts() == (2, 2))
     ctx.expect.that(
         Expectation("create_rollout", "a place that becomes free is taken", metrics),
         took,
         f"[running, queued] is {list(counts())} after {ctx.session.patience:.0f} s",
     )
     wrote = ctx.require(200, "update_pool", pool, json={"concurrency": 3})
-    took = comes(ctx, "update_pool", lambda: counts() == (3, 1))
+    took = becomes_true(ctx, "update_pool", lambda: counts() == (3, 1))
     ctx.expect.that(
         Expectation("update_pool", "with a concurrency of 3, three run and one waits", wrote),
         took,

@@ -9,7 +9,7 @@ import pytest
 from synth_pools.contract.exceptions import InconclusiveError
 from synth_pools.contract.harness.check import Check
 from synth_pools.contract.harness.context import Context
-from synth_pools.contract.harness.waits import comes
+from synth_pools.contract.harness.waits import becomes_true
 from synth_pools.contract.options import ApiKey
 from synth_pools.contract.results import Clause, Exchange, Outcome
 from synth_pools.contract.session import Session
@@ -71,12 +71,12 @@ def test_a_change_that_does_not_come_is_no_departure_where_everything_is_slow(
     run: Session, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     ctx = _context(run)
-    assert comes(ctx, "get_pool", lambda: True)
+    assert becomes_true(ctx, "get_pool", lambda: True)
     monkeypatch.setattr(Session, "is_proof", lambda *_: True)
-    assert not comes(ctx, "get_pool", lambda: False, 0.01)
+    assert not becomes_true(ctx, "get_pool", lambda: False, 0.01)
     monkeypatch.setattr(Session, "is_proof", lambda *_: False)
     with pytest.raises(InconclusiveError, match="did not come within"):
-        comes(ctx, "get_pool", lambda: False, 0.01)
+        becomes_true(ctx, "get_pool", lambda: False, 0.01)
 
 
 def test_it_counts_what_comes_while_the_server_is_asked(
@@ -89,4 +89,4 @@ def test_it_counts_what_comes_while_the_server_is_asked(
         return True
 
     monkeypatch.setattr(Session, "is_proof", is_proof)
-    assert comes(_context(run), "get_pool", lambda: bool(come), 0.01)
+    assert becomes_true(_context(run), "get_pool", lambda: bool(come), 0.01)

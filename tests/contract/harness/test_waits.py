@@ -13,17 +13,17 @@ from synth_pools.contract.exceptions import InconclusiveError, StoppedError, Sto
 from synth_pools.contract.harness.waits import (
     STARTED,
     Rollout,
+    call_simultaneously,
     eventually,
     ids_of,
+    iterate_pages,
     moment,
     read_until,
     run_rollout,
     side_by_side,
     start_rollout,
-    together,
     wait_for,
     wait_until_resumed,
-    walk,
 )
 from synth_pools.contract.results import Outcome
 from synth_pools.contract.session import Session
@@ -171,7 +171,7 @@ def test_a_rollout_that_hangs_departs_where_one_that_is_made_later_ends_much_soo
 def test_a_rollout_that_ends_while_another_one_is_made_is_waited_for(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    monkeypatch.setattr(_WAITS, "_witness_ends", lambda *_: True)
+    monkeypatch.setattr(_WAITS, "_a_later_rollout_ends", lambda *_: True)
     with answering({"get_rollout": [_is("running"), _is("completed")]}) as (run, _):
         run.proven = True
         monkeypatch.setattr(Session, "pauses", lambda *_: iter([None]))
@@ -238,7 +238,7 @@ def test_a_list_is_walked_to_its_end_with_the_cursor_of_each_page() -> None:
     pages = [_page("a", "b", after="1"), _page("c", after="2"), _page("d")]
     numbers: list[int] = []
     with answering({"list_pools": pages}) as (run, server):
-        items, last, whole = walk(
+        items, last, whole = iterate_pages(
             context(run), "list_pools", {}, {"limit": 2}, between=numbers.append
         )
         assert [one.query for one in asked(server, "list_pools")] == [
@@ -254,13 +254,13 @@ def test_a_walk_ends_where_it_has_enough_or_has_seen_the_most() -> None:
     for options in ({"enough": lambda seen: len(seen) > 1}, {"most": 2}):
         pages = [_page(name, after=name) for name in "abcd"]
         with answering({"list_pools": pages}) as (run, _):
-            items, _, whole = walk(context(run), "list_pools", {}, {}, **options)
+            items, _, whole = iterate_pages(context(run), "list_pools", {}, {}, **options)
         assert (ids_of(items), whole) == (["a", "b"], False)
 
 
 def test_a_cursor_that_does_not_move_on_departs() -> None:
     with answering({"list_pools": [_page("a", after="1"), _page("b", after="1")]}) as (run, _):
-        items, _, whole = walk(context(run), "list_pools", {}, {})
+        items, _, whole = iterate_pages(context(run), "list_pools", {}, {})
     assert (ids_of(items), whole) == (["a", "b"], True)
     expected = "a next_cursor that moves on"
     assert _own(run) == [("list_pools", expected, "the cursor that was sent")]
@@ -268,7 +268,7 @@ def test_a_cursor_that_does_not_move_on_departs() -> None:
 
 def test_what_is_no_list_has_no_items() -> None:
     with answering({"list_pools": answer({"items": "none"})}) as (run, _):
-        assert walk(context(run), "list_pools", {}, {})[0] == []
+        assert iterate_pages(context(run), "list_pools", {}, {})[0] == []
 
 
 @pytest.mark.parametrize(
@@ -306,7 +306,7 @@ def test_calls_that_are_made_at_the_same_time_return_in_order() -> None:
         return number
 
     calls = [lambda number=number: call(number) for number in range(3)]
-    assert together(ctx, calls, 30) == [0, 1, 2]
+    assert call_simultaneously(ctx, calls, 30) == [0, 1, 2]
 
 
 def test_a_call_that_fails_or_hangs_or_is_stopped_ends_the_others() -> None:
@@ -318,12 +318,12 @@ def test_a_call_that_fails_or_hangs_or_is_stopped_ends_the_others() -> None:
 
     try:
         with pytest.raises(ValueError, match="no"):
-            together(ctx, [lambda: None, fail], 30)
+            call_simultaneously(ctx, [lambda: None, fail], 30)
         with pytest.raises(InconclusiveError, match="requests took more than") as told:
-            together(ctx, [lambda: None, lambda: release.wait(30)], 0.01)
+            call_simultaneously(ctx, [lambda: None, lambda: release.wait(30)], 0.01)
         assert (told.value.outcome, told.value.operation) == (Outcome.NOT_REACHED, "pause_pool")
         run.http.stop.set()
         with pytest.raises(StoppedError):
-            together(ctx, [lambda: release.wait(30)], 30)
+            call_simultaneously(ctx, [lambda: release.wait(30)], 30)
     finally:
         release.set()

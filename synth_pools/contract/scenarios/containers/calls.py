@@ -12,7 +12,7 @@ from synth_pools.contract.harness.registry import scenario
 from synth_pools.contract.harness.waits import (
     STARTED,
     Rollout,
-    comes,
+    becomes_true,
     eventually,
     rollout_id,
     start_rollout,
@@ -307,7 +307,7 @@ def containers_terminate(ctx: Context) -> None:
 
         ctx.expect.that(
             Expectation(operation, "the container is told", response),
-            comes(ctx, operation, told),
+            becomes_true(ctx, operation, told),
             "it was not",
         )
         ended = wait_for(ctx, rollout, FINAL)

@@ -13,7 +13,7 @@ from synth_pools.contract.harness.registry import scenario
 from synth_pools.contract.harness.views import of_pool
 from synth_pools.contract.harness.waits import (
     Rollout,
-    comes,
+    becomes_true,
     eventually,
     moment,
     run_rollout,
@@ -235,7 +235,7 @@ def containers_checked(ctx: Context) -> None:
         return
     ctx.expect.that(
         Expectation("create_pool", "x-synth-pools-call: health-check", None),
-        comes(ctx, "create_pool", lambda: "health-check" in asked()),
+        becomes_true(ctx, "create_pool", lambda: "health-check" in asked()),
         f"GET /health came with {asked()[:5]}",
     )
 

@@ -9,7 +9,7 @@ from synth_pools.contract.harness.context import Context
 from synth_pools.contract.harness.expectations import Expectation
 from synth_pools.contract.harness.holding import hold
 from synth_pools.contract.harness.registry import scenario
-from synth_pools.contract.harness.waits import run_rollout, start_rollout, together
+from synth_pools.contract.harness.waits import call_simultaneously, run_rollout, start_rollout
 from synth_pools.contract.http.client import EventStream, at
 from synth_pools.contract.http.sse import SseReader
 
@@ -49,7 +49,7 @@ def events_from_queue(ctx: Context) -> None:
             held.release(blocker)  # noqa: B023 - it is called before the next turn
 
         calls: list[Any] = [lambda way=way: follow(way) for way in ways]
-        followed: list[Any] = together(ctx, [*calls, release], 2 * limit)[:2]
+        followed: list[Any] = call_simultaneously(ctx, [*calls, release], 2 * limit)[:2]
         for way, stream in zip(ways, followed, strict=True):
             whole = ctx.stream(*way, limit=10.0)
             wanted = [one.id for one in whole.reader.messages if one.event != "heartbeat"]

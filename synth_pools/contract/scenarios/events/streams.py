@@ -14,10 +14,10 @@ from synth_pools.contract.harness.registry import scenario
 from synth_pools.contract.harness.waits import (
     STARTED,
     Rollout,
+    call_simultaneously,
     moment,
     run_rollout,
     start_rollout,
-    together,
     wait_for,
 )
 from synth_pools.contract.http.client import ABSENT, EventStream, at
@@ -211,7 +211,7 @@ def events_readers(ctx: Context) -> None:
     pool_id = ctx.resources.live_pool()
     rollout = start_rollout(ctx, pool_id, env={"delay": 1.0, "events": 4})
     ways = [_both(rollout)[number % 2] for number in range(4)]
-    live = together(
+    live = call_simultaneously(
         ctx,
         [
             lambda way=way: ctx.stream(*way, limit=2 * ctx.session.patience)  # type: ignore[misc]
@@ -283,7 +283,7 @@ def events_live(ctx: Context) -> None:
         ctx.require(200, "cancel_global_rollout", rollout.global_ids, json={})
 
     limit = 5 * _END_SECONDS + ctx.session.patience
-    stream = together(ctx, [follow, cancel], limit)[0] or streams[-1]
+    stream = call_simultaneously(ctx, [follow, cancel], limit)[0] or streams[-1]
     came = [event for event in _events(stream) if event != "agent"]
     wanted = [] if resumed else ["rollout.queued", "rollout.started"]
     ctx.expect.that(
@@ -311,7 +311,7 @@ def events_heartbeat(ctx: Context) -> None:
     rollout = start_rollout(ctx, pool_id, env={"delay": 600, "events": 0})
     wait_for(ctx, rollout, STARTED)
     ways = _both(rollout)
-    streams = together(
+    streams = call_simultaneously(
         ctx,
         [
             lambda way=way: ctx.stream(*way, limit=_SILENCE_SECONDS, until=_stirs)  # type: ignore[misc]

@@ -27,7 +27,7 @@ from synth_pools.contract.harness.registry import scenario
 from synth_pools.contract.harness.views import of_pool
 from synth_pools.contract.harness.waits import (
     STARTED,
-    comes,
+    becomes_true,
     eventually,
     moment,
     read_until,
@@ -278,14 +278,14 @@ def processes_replaced(ctx: Context) -> None:
 
             _expect(
                 ctx, operation, "new rollouts run on the new process",
-                comes(ctx, operation, is_new), response,
+                becomes_true(ctx, operation, is_new), response,
             )  # fmt: skip
             goes_on = not old[0].ended.is_set()
             _expect(ctx, operation, "the old one serves what runs on it", goes_on, response)
             ctx.require(200, "cancel_rollout", busy.ids, json={})
             _expect(
                 ctx, operation, "the old process ends when its rollouts have ended",
-                comes(ctx, operation, old[0].ended.is_set), response,
+                becomes_true(ctx, operation, old[0].ended.is_set), response,
             )  # fmt: skip
         delete_and_wait(ctx, pool, kit)
 
@@ -303,7 +303,7 @@ def _healthy(ctx: Context, pool: dict[str, str]) -> Any:
         found = next((one for one in containers if at(one, "health") == "healthy"), None)
         return found is not None
 
-    comes(ctx, "get_pool_metrics", look)
+    becomes_true(ctx, "get_pool_metrics", look)
     return found
 
 
@@ -317,7 +317,7 @@ def _wait(
     """
     if not ctx.expect.that(
         Expectation(operation, f"the server starts {what}", None),
-        comes(ctx, operation, look),
+        becomes_true(ctx, operation, look),
         f"it did not within {ctx.session.patience:.0f} s",
     ):
         raise StopScenarioError

@@ -31,7 +31,7 @@ _COUNTS = ("active", "queued", "completed", "failed", "cancelled")
 
 
 @dataclass(frozen=True, slots=True)
-class Accounts:
+class RolloutViews:
     """Accounts of a rollout, and of its pool, by the operations that gave them.
 
     Attributes:
@@ -51,7 +51,7 @@ class Accounts:
     queue: Response
 
 
-def read_accounts(ctx: Context, rollout: Rollout) -> Accounts:
+def read_rollout_views(ctx: Context, rollout: Rollout) -> RolloutViews:
     """Read every account; nothing is judged yet, as the state may change meanwhile."""
     pool: dict[str, str] = {"pool_id": rollout.pool_id}
     whole = of_rollout(ctx, rollout)
@@ -72,7 +72,7 @@ def read_accounts(ctx: Context, rollout: Rollout) -> Accounts:
         for operation in offered(ctx, streams_rollout):
             ids = operation.own_ids(rollout.ids)
             pages[operation.id] = ctx.require(200, operation.id, ids, query={"format": "json"})
-    return Accounts(
+    return RolloutViews(
         tuple(whole),
         tuple(lists),
         parts,
@@ -83,7 +83,7 @@ def read_accounts(ctx: Context, rollout: Rollout) -> Accounts:
 
 
 @dataclass(frozen=True, slots=True)
-class Wanted:
+class ExpectedState:
     """Accounts that a rollout must have.
 
     Attributes:
@@ -103,7 +103,7 @@ class Wanted:
         return self.status in FINAL
 
 
-def judge_accounts(ctx: Context, accounts: Accounts, wanted: Wanted) -> None:
+def judge_rollout_views(ctx: Context, accounts: RolloutViews, wanted: ExpectedState) -> None:
     """Judge what was read of a rollout in a known state."""
     for operation, seen, response in accounts.whole:
         if seen is ABSENT:
@@ -137,7 +137,9 @@ def judge_accounts(ctx: Context, accounts: Accounts, wanted: Wanted) -> None:
     _counts(ctx, accounts, wanted)
 
 
-def _whole(ctx: Context, operation: str, seen: Any, response: Response, wanted: Wanted) -> None:
+def _whole(
+    ctx: Context, operation: str, seen: Any, response: Response, wanted: ExpectedState
+) -> None:
     ctx.expect.equal(operation, "status", wanted.status, at(seen, "status"), response)
     for field, there in (
         ("created_at", True),
@@ -155,7 +157,7 @@ def _whole(ctx: Context, operation: str, seen: Any, response: Response, wanted: 
         _is_there(ctx, operation, "result", True, at(seen, "result"), response)
 
 
-def _summary(ctx: Context, operation: str, response: Response, wanted: Wanted) -> None:
+def _summary(ctx: Context, operation: str, response: Response, wanted: ExpectedState) -> None:
     ctx.expect.equal(operation, "status", wanted.status, response.at("status"), response)
     for field, there in (
         ("created_at", True),
@@ -184,7 +186,7 @@ def _summary(ctx: Context, operation: str, response: Response, wanted: Wanted) -
         ctx.expect.equal(operation, "the type of last_event", kind, last, response)
 
 
-def _usage(ctx: Context, operation: str, response: Response, wanted: Wanted) -> None:
+def _usage(ctx: Context, operation: str, response: Response, wanted: ExpectedState) -> None:
     if wanted.started:
         return
     used = {name: response.at(name) for name in USAGE if response.at(name) not in (0, None, ABSENT)}
@@ -193,7 +195,7 @@ def _usage(ctx: Context, operation: str, response: Response, wanted: Wanted) -> 
     )
 
 
-def _page(ctx: Context, operation: str, response: Response, wanted: Wanted) -> None:
+def _page(ctx: Context, operation: str, response: Response, wanted: ExpectedState) -> None:
     ctx.expect.equal(
         operation, "status of the page", wanted.status, response.at("status"), response
     )
@@ -209,7 +211,7 @@ def _page(ctx: Context, operation: str, response: Response, wanted: Wanted) -> N
     )
 
 
-def _counts(ctx: Context, accounts: Accounts, wanted: Wanted) -> None:
+def _counts(ctx: Context, accounts: RolloutViews, wanted: ExpectedState) -> None:
     metrics = accounts.metrics
     for name, count in zip(_COUNTS, wanted.counts, strict=True):
         came = metrics.at(f"{name}_rollouts")

@@ -9,12 +9,12 @@ from typing import Any
 import pytest
 
 from synth_pools.contract.document import FINAL
-from synth_pools.contract.harness.accounts import (
+from synth_pools.contract.harness.rollout_views import (
     ACCOUNTS,
-    Accounts,
-    Wanted,
-    judge_accounts,
-    read_accounts,
+    ExpectedState,
+    RolloutViews,
+    judge_rollout_views,
+    read_rollout_views,
 )
 from synth_pools.contract.harness.views import USAGE
 from synth_pools.contract.harness.waits import run_rollout
@@ -100,7 +100,7 @@ def _judged(
         if one is not ABSENT
     }
     nothing = Response(Exchange("GET", URL, status=200))
-    accounts = Accounts(
+    accounts = RolloutViews(
         tuple((name, told[name], responses.get(name, nothing)) for name in _WHOLE),
         tuple(
             (name, state, (state == status) is not ((name, state) == odd_list), nothing)
@@ -113,8 +113,8 @@ def _judged(
         responses["get_queue_status"],
     )
     run = session()
-    wanted = Wanted(status, started, _COUNTS[status], (2, 1))
-    judge_accounts(context(run, *ACCOUNTS), accounts, wanted)
+    wanted = ExpectedState(status, started, _COUNTS[status], (2, 1))
+    judge_rollout_views(context(run, *ACCOUNTS), accounts, wanted)
     judged = {one.operation for one in run.collector.result().outcomes}
     # Artifacts are compared until the end alone.
     artifacts = {name for name in _PARTS if name.endswith("_artifacts")}
@@ -226,7 +226,7 @@ def test_every_account_of_a_backend_is_read_and_right(backend: LocalBackend) -> 
     rollout = run_rollout(ctx, ctx.resources.pool())
     for has_pages in (False, True):
         run.features = {**run.features, "event_pages": has_pages}
-        accounts = read_accounts(ctx, rollout)
+        accounts = read_rollout_views(ctx, rollout)
         assert len(accounts.pages) == (2 if has_pages else 0)
     assert tuple(name for name, _, _ in accounts.whole) == _WHOLE
     assert [(name, state) for name, state, there, _ in accounts.lists if there] == [
@@ -234,5 +234,5 @@ def test_every_account_of_a_backend_is_read_and_right(backend: LocalBackend) -> 
     ]
     assert len(accounts.lists) == 2 * len(_STATES)
     assert set(accounts.parts) == set(_PARTS)
-    judge_accounts(ctx, accounts, Wanted("completed", True, (0, 0, 1, 0, 0)))
+    judge_rollout_views(ctx, accounts, ExpectedState("completed", True, (0, 0, 1, 0, 0)))
     assert {one.outcome for one in run.collector.result().outcomes} == {Outcome.HELD}
