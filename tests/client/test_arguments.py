@@ -177,14 +177,14 @@ def test_what_has_no_end_is_refused() -> None:
 
 
 @pytest.mark.parametrize(
-    ("one", "other", "letters"),
+    ("first", "second", "letters"),
     [
         ("", "", 0),
         ("", "abc", 3),
         ("task", "task", 0),
         ("task", "tasks", 1),
         ("task", "tusk", 1),
-        # Neighbours that were swapped are one mistake, at the beginning, too.
+        # Two swapped letters are one mistake, also at the beginning.
         ("ab", "ba", 1),
         ("atsk", "task", 1),
         ("taks", "task", 1),
@@ -192,16 +192,16 @@ def test_what_has_no_end_is_refused() -> None:
         ("kitten", "sitting", 3),
     ],
 )
-def test_how_far_two_words_are_apart(one: str, other: str, letters: int) -> None:
-    assert edit_distance(one, other) == letters
-    assert edit_distance(other, one) == letters
+def test_how_far_two_words_are_apart(first: str, second: str, letters: int) -> None:
+    assert edit_distance(first, second) == letters
+    assert edit_distance(second, first) == letters
 
 
 POOL_KEYS = OPERATIONS["create_pool"].body_keys
 
 
 def misspelt(caplog: pytest.LogCaptureFixture, *keys: str) -> dict[str, str]:
-    """Return what a log says is meant by keys of a pool, of those that it takes for misspelt."""
+    """Return the suggestions that are logged for misspelt keys of a pool."""
     caplog.clear()
     with caplog.at_level(logging.WARNING, logger="synth_pools"):
         definition_body(dict.fromkeys(keys), POOL_KEYS)
@@ -209,30 +209,30 @@ def misspelt(caplog: pytest.LogCaptureFixture, *keys: str) -> dict[str, str]:
     return {line[0]: line[-2] for line in lines}
 
 
-@pytest.mark.parametrize("known", sorted(name for name in POOL_KEYS if len(name) > 3))
+@pytest.mark.parametrize("key", sorted(name for name in POOL_KEYS if len(name) > 3))
 def test_each_slip_of_a_finger_in_a_known_key_is_logged(
-    caplog: pytest.LogCaptureFixture, known: str
+    caplog: pytest.LogCaptureFixture, key: str
 ) -> None:
-    places = range(len(known) - 1)
-    swapped = [known[:i] + known[i + 1] + known[i] + known[i + 2 :] for i in places]
-    doubled = [known[:i] + known[i] + known[i:] for i in places]
-    longer = [known + "s", known.upper(), known.title(), known.replace("_", "-")]
-    shorter = [known[:i] + known[i + 1 :] for i in places]
+    places = range(len(key) - 1)
+    swapped = [key[:i] + key[i + 1] + key[i] + key[i + 2 :] for i in places]
+    doubled = [key[:i] + key[i] + key[i:] for i in places]
+    longer = [key + "s", key.upper(), key.title(), key.replace("_", "-")]
+    shorter = [key[:i] + key[i + 1 :] for i in places]
     slips = [slip for slip in (*swapped, *doubled, *longer, *shorter) if slip not in POOL_KEYS]
-    meant = misspelt(caplog, *slips)
-    assert meant.keys() == set(slips)
-    # `container_urs` may be either of two.
-    assert all(edit_distance(slip.casefold(), meant[slip]) <= 1 for slip in slips)
+    suggestions = misspelt(caplog, *slips)
+    assert suggestions.keys() == set(slips)
+    # `container_urs` has two similar names.
+    assert all(edit_distance(slip.casefold(), suggestions[slip]) <= 1 for slip in slips)
 
 
 def test_a_short_key_of_its_own_is_no_misspelt_one(caplog: pytest.LogCaptureFixture) -> None:
-    own = (
+    keys = (
         "api", "code", "cpu", "di", "env", "gpu", "host", "idx", "ids", "image", "job", "kind",
         "key", "label", "labels", "mode", "note", "org", "owner", "pid", "port", "ram",
         "region", "run", "seed", "size", "tag", "tags", "team", "type", "uid", "uri", "url",
         "user", "version", "x", "",
     )  # fmt: skip
-    assert misspelt(caplog, *own) == {}
+    assert misspelt(caplog, *keys) == {}
     assert misspelt(caplog, "ID", "nam", "nmae", "names", "task") == {
         "ID": "id",
         "nam": "name",
@@ -243,7 +243,7 @@ def test_a_short_key_of_its_own_is_no_misspelt_one(caplog: pytest.LogCaptureFixt
 
 
 def test_a_typed_argument_is_of_its_type() -> None:
-    given = {"force": (bool, True), "deep": (bool, None), "limit": (int, 3)}
-    assert check_arguments({}, given, {}) == {"force": True, "deep": None, "limit": 3}
+    arguments = {"force": (bool, True), "deep": (bool, None), "limit": (int, 3)}
+    assert check_arguments({}, arguments, {}) == {"force": True, "deep": None, "limit": 3}
     with pytest.raises(RequestValidationError, match="^force must be a bool, not str$"):
         check_arguments({}, {"force": (bool, "yes")}, {})

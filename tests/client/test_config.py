@@ -36,15 +36,15 @@ def test_defaults() -> None:
     assert config.api_key.reveal() == KEY
 
 
-@pytest.mark.parametrize("given", [None, "", " ", "\n"])
+@pytest.mark.parametrize("api_key", [None, "", " ", "\n"])
 @pytest.mark.parametrize("environment", [None, "", "  "])
 def test_a_missing_key_names_both_ways_to_give_it(
-    given: str | None, environment: str | None, monkeypatch: pytest.MonkeyPatch
+    api_key: str | None, environment: str | None, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     if environment is not None:
         monkeypatch.setenv("SYNTH_API_KEY", environment)
     with pytest.raises(ValueError, match=r"api_key.*SYNTH_API_KEY") as caught:
-        resolve_config(api_key=Secret.of(given))
+        resolve_config(api_key=Secret.of(api_key))
     assert isinstance(caught.value, ConfigurationError)
 
 
@@ -74,7 +74,7 @@ def test_a_key_of_another_type_is_refused_without_being_shown(key: Any) -> None:
 
 
 @pytest.mark.parametrize(
-    ("given", "settled_url"),
+    ("base_url", "settled_url"),
     [
         ("http://127.0.0.1:8080", "http://127.0.0.1:8080"),
         (" http://127.0.0.1:8080/ ", "http://127.0.0.1:8080"),
@@ -89,9 +89,9 @@ def test_a_key_of_another_type_is_refused_without_being_shown(key: Any) -> None:
         ("http://[::1]:80/v1", "http://[::1]:80"),
     ],
 )
-def test_base_urls(given: str, settled_url: str) -> None:
-    assert settled(base_url=given).base_url == settled_url
-    assert settled(backend_base=given, base_url="http://other").base_url == settled_url
+def test_base_urls(base_url: str, settled_url: str) -> None:
+    assert settled(base_url=base_url).base_url == settled_url
+    assert settled(backend_base=base_url, base_url="http://other").base_url == settled_url
 
 
 def test_the_base_url_comes_from_the_environment_unless_given(
@@ -176,10 +176,10 @@ def test_a_configuration_is_taken_over_whole() -> None:
         api_key=KEY, base_url="http://h", timeout_seconds=7, max_retries=5
     )
     for kind in (ContainerPoolsClient, AsyncContainerPoolsClient):
-        taken = kind(client)
-        assert taken._config == client._config
-        assert (taken.base_url, taken.timeout) == ("http://h", 7.0)
-        assert kind(taken)._config is client._config
+        adopted = kind(client)
+        assert adopted._config == client._config
+        assert (adopted.base_url, adopted.timeout) == ("http://h", 7.0)
+        assert kind(adopted)._config is client._config
 
 
 @pytest.mark.parametrize(
@@ -214,14 +214,14 @@ def test_what_is_no_client_is_known_by_its_class_alone() -> None:
 
 def test_a_secret_shows_itself_to_no_one() -> None:
     secret = Secret(KEY)
-    shown = [
+    texts = [
         repr(secret),
         str(secret),
         f"{secret}",
         repr(dataclasses.asdict(settled())),
         repr(settled()),
     ]
-    assert all(KEY not in text and "**********" in text for text in shown)
+    assert all(KEY not in text and "**********" in text for text in texts)
     assert not hasattr(secret, "__dict__")
     for protocol in range(pickle.HIGHEST_PROTOCOL + 1):
         with pytest.raises(TypeError, match="not pickled"):

@@ -1,4 +1,4 @@
-"""The error tree: plain data that a person can act on."""
+"""The error tree: plain data with helpful messages."""
 
 from __future__ import annotations
 
@@ -144,7 +144,7 @@ def error_for(
     )
 
 
-# There are more bodies than statuses: each body comes once, each status at least once.
+# There are more bodies than statuses: each body is used once, each status at least once.
 @pytest.mark.parametrize(
     ("status", "body", "message", "code", "request_id"),
     [(status, *row) for status, row in zip(cycle(BY_STATUS), BODIES, strict=False)],
@@ -275,10 +275,10 @@ def lost(error: httpx.RequestError) -> APIConnectionError:
     ],
 )
 def test_a_lost_connection_says_what_happened(error: httpx.RequestError, text: str) -> None:
-    ours = lost(error)
-    assert str(ours) == f"GET /v1/x -> {text}"
-    assert ours.cause == type(error).__name__
-    assert isinstance(ours, APITimeoutError) == isinstance(error, httpx.TimeoutException)
+    converted = lost(error)
+    assert str(converted) == f"GET /v1/x -> {text}"
+    assert converted.cause == type(error).__name__
+    assert isinstance(converted, APITimeoutError) == isinstance(error, httpx.TimeoutException)
 
 
 @pytest.mark.parametrize(
@@ -323,7 +323,7 @@ def test_exceptions_are_cut_off_from_their_frames() -> None:
     context.__context__ = BaseExceptionGroup("group", [member])
     context.__cause__ = outer
     assert strip_tracebacks(outer) is outer
-    assert all(one.__traceback__ is None for one in (outer, cause, context, member))
+    assert all(exception.__traceback__ is None for exception in (outer, cause, context, member))
 
 
 REQUEST = {"method": "GET", "url": "http://host/v1/x", "path": "/v1/x", "cause": "ReadError"}
@@ -404,8 +404,12 @@ def test_errors_pickle_and_copy(name: str) -> None:
         assert again.args == error.args, way
         assert again.__notes__ == ["seen at night"], way
         before, after = (
-            {key: value for key, value in vars(one).items() if key not in ("response", "_request")}
-            for one in (error, again)
+            {
+                key: value
+                for key, value in vars(exception).items()
+                if key not in ("response", "_request")
+            }
+            for exception in (error, again)
         )
         assert after == before, way
         if isinstance(error, APIStatusError):

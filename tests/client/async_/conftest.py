@@ -1,4 +1,4 @@
-"""A server that does bad things, and a client of it that does not wait between its attempts."""
+"""A server with faults, and a client that does not wait between its attempts."""
 
 from __future__ import annotations
 
@@ -68,8 +68,8 @@ def pools(server: FaultServer) -> PoolService:
 
 @pytest.fixture
 def waiting(pools: PoolService, monkeypatch: pytest.MonkeyPatch) -> PoolService:
-    """A service where the first of six rollouts ends, when all are there, and the others do not."""
-    # What is not woken waits for longer than anyone waits for it.
+    """A service on which only the first of six rollouts ends, once all have started."""
+    # Without a wake-up a worker waits longer than its test.
     monkeypatch.setattr("synth_pools._client.runtime.sync_.concurrency._LONGEST_SLEEP", 60.0)
 
     def idle() -> None:
@@ -82,7 +82,7 @@ def waiting(pools: PoolService, monkeypatch: pytest.MonkeyPatch) -> PoolService:
 
 @pytest.fixture
 async def fleet_client(server: FaultServer) -> AsyncIterator[AsyncContainerPoolsClient]:
-    """One that does wait."""
+    """A client that waits between its attempts."""
     async with AsyncContainerPoolsClient(api_key=KEY, base_url=server.url, timeout=60) as client:
         yield client
 

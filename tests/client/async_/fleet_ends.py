@@ -1,4 +1,4 @@
-"""Requests of a fleet, its outcomes, and what is left of it at its end."""
+"""Requests and outcomes of a fleet, and checks for leftovers at its end."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ def end_one_after_the_other(service: PoolService) -> None:
 
 
 async def is_over(fleet: AsyncFleet, service: PoolService) -> bool:
-    """Tell whether nothing of a fleet is left: no worker, and no stream."""
+    """Check that a fleet left neither a worker nor a stream."""
     for _ in range(3000):
         if not service.live:
             break

@@ -23,7 +23,7 @@ LENGTH = b"Content-Length: 12"
 CODING = b"Transfer-Encoding: chunked"
 WHOLE = b"c\r\n" + BODY + b"\r\n0\r\n\r\n"
 
-# Each would be one answer to one reader, and another one or a part of one to the next.
+# Different readers would disagree on where each of these answers ends.
 AMBIGUOUS = {
     "a length and chunks": head(LENGTH, CODING) + WHOLE,
     "chunks and a length": head(CODING, LENGTH) + WHOLE,
@@ -53,7 +53,7 @@ AMBIGUOUS = {
     "a trailer without a colon": CHUNKS + b"c\r\n" + BODY + b"\r\n0\r\nnonsense\r\n\r\n",
     "another protocol": head(b"Upgrade: x", b"Connection: upgrade", status=b"HTTP/1.1 101 Go"),
 }
-# What each library takes of these all the same, in the way of the robustness principle.
+# Answers that each library accepts in spite of that, by the robustness principle.
 TAKEN = {
     "sockets": set[str](),
     "httpx": {"a folded line", "a folded length", "another version"},

@@ -27,11 +27,11 @@ ARTIFACTS = [
 ]
 
 
-def answer(seen: Seen) -> bytes:
-    if seen.method == "GET":
-        # It is asked for events where a rollout takes longer than a moment; it has none.
+def answer(request: Seen) -> bytes:
+    if request.method == "GET":
+        # The backend asks for the events of a rollout that takes longer; the container has none.
         return http(404, {})
-    size = seen.json.get("env", {}).get("mib", 0)
+    size = request.json.get("env", {}).get("mib", 0)
     artifacts = [{"name": "huge.bin", "content": "0123456789abcdef" * (size * MIB // 16)}]
     return http(200, {"status": "completed", "artifact": artifacts if size else ARTIFACTS})
 
@@ -119,13 +119,13 @@ async def test_the_typed_form(
 async def test_24_mib_in_little_memory(
     backend: Server, container: OddContainer, client: AsyncContainerPoolsClient, tmp_path: Path
 ) -> None:
-    """Bound the memory of both sides: the backend is in this process too."""
+    """Bound the memory of both sides, since the backend runs in this process, too."""
     rollout_id = run(backend, container, env={"mib": 24})
-    seen: list[tuple[int, int | None]] = []
+    progress: list[tuple[int, int | None]] = []
 
     def note(received: int, total: int | None) -> None:
-        if not seen or received - seen[-1][0] >= MIB or received == total:
-            seen.append((received, total))
+        if not progress or received - progress[-1][0] >= MIB or received == total:
+            progress.append((received, total))
 
     tracemalloc.start()
     try:
@@ -137,6 +137,6 @@ async def test_24_mib_in_little_memory(
         tracemalloc.stop()
     assert peak < 6 * MIB
     assert path.stat().st_size == 24 * MIB
-    assert seen[-1] == (24 * MIB, 24 * MIB)
-    assert len(seen) > 18
+    assert progress[-1] == (24 * MIB, 24 * MIB)
+    assert len(progress) > 18
     assert path.open("rb").read(16) == b"0123456789abcdef"

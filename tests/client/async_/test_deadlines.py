@@ -1,4 +1,4 @@
-"""A call lasts no longer than its deadline, whatever the server does."""
+"""Deadlines of calls, with servers that answer late or never."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ from tests.support.leaks import KEY, traceback_with_locals
 from tests.support.ports import LARGE, deaf_listener
 from tests.support.surface import P
 
-# What a busy machine may add to a time: less than any wait that would be the wrong one.
+# Delay on a busy machine, shorter than each wait that would be wrong.
 SLACK = 20.0
 
 
@@ -72,7 +72,7 @@ async def test_no_server_makes_a_call_last_longer(
     assert caught.value.__context__ is None
     assert KEY not in traceback_with_locals(caught.value)
     assert len(server.requests) == 1
-    # And the client goes on as if nothing had been.
+    # The client still works.
     server.play()
     assert await patient.get_pool(P) == {"ok": True}
     await patient.aclose()

@@ -1,4 +1,4 @@
-"""Places of downloads, and the absence of leftovers where one fails."""
+"""Files of downloads, and the absence of leftovers after a failure."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Downloads over a network that fails, to disks that do: whole, or not at all."""
+"""Downloads over failing networks and to failing disks, complete or not at all."""
 
 from __future__ import annotations
 
@@ -44,37 +44,37 @@ from tests.support.surface import CONTENTS, FILES, Call, Sent
 R, A = "rollout.1", "logs/out.bin"
 
 
-@pytest.mark.parametrize(("call", "sent"), CONTENTS, ids=str)
+@pytest.mark.parametrize(("call", "expected"), CONTENTS, ids=str)
 async def test_bytes(
-    server: FaultServer, client: AsyncContainerPoolsClient, call: Call, sent: Sent
+    server: FaultServer, client: AsyncContainerPoolsClient, call: Call, expected: Sent
 ) -> None:
     server.play(choose=serving())
     assert await call.on(client) == CONTENT
     (request,) = server.requests
-    assert (request.method, request.target) == (sent.method, sent.target)
+    assert (request.method, request.target) == (expected.method, expected.target)
     assert request.headers["accept"] == "*/*"
     assert request.headers["accept-encoding"] == "identity"
 
 
-@pytest.mark.parametrize(("call", "sent"), FILES, ids=str)
+@pytest.mark.parametrize(("call", "expected"), FILES, ids=str)
 async def test_files(
-    server: FaultServer, client: AsyncContainerPoolsClient, folder: Path, call: Call, sent: Sent
+    server: FaultServer, client: AsyncContainerPoolsClient, folder: Path, call: Call, expected: Sent
 ) -> None:
     server.play(choose=serving())
     target = folder / "x.bin"
     target.write_text("what was there before")
-    seen: list[tuple[int, int | None]] = []
+    progress: list[tuple[int, int | None]] = []
 
     def note(received: int, total: int | None) -> None:
-        seen.append((received, total))
+        progress.append((received, total))
 
     path = await call._replace(args=(*call.args, target), kwargs={"on_progress": note}).on(client)
     assert path == target
     assert target.read_bytes() == CONTENT
     assert names(folder) == ["x.bin"]
-    assert server.requests[0].target == sent.target
-    assert (seen[0], seen[-1]) == ((0, len(CONTENT)), (len(CONTENT), len(CONTENT)))
-    assert [received for received, _ in seen] == sorted(received for received, _ in seen)
+    assert server.requests[0].target == expected.target
+    assert (progress[0], progress[-1]) == ((0, len(CONTENT)), (len(CONTENT), len(CONTENT)))
+    assert [received for received, _ in progress] == sorted(received for received, _ in progress)
 
 
 @pytest.mark.parametrize(
@@ -101,13 +101,13 @@ async def test_what_broke_off_is_taken_up_where_it_did(
     path = await client.agent_rollouts.download_artifact(R, A, folder)
     assert path.read_bytes() == CONTENT
     assert names(folder) == ["out.bin"]
-    asked = [request.headers.get("range") for request in server.requests]
+    requested_ranges = [request.headers.get("range") for request in server.requests]
     if spoils[0] is not None and ranges == [None, None]:
-        # A reset may take what was sent before it along.
-        assert asked[0] is None
-        assert len(asked) == 2
+        # A reset may discard bytes that were sent before it.
+        assert requested_ranges[0] is None
+        assert len(requested_ranges) == 2
     else:
-        assert asked == ranges
+        assert requested_ranges == ranges
     for request in server.requests:
         assert request.headers.get("if-range") == (
             f'"{HASH}"' if "range" in request.headers else None
@@ -141,33 +141,33 @@ async def test_another_content_by_now_is_read_from_its_beginning(
     first = serving(after(200_000), content=b"old" * 100_000)
     later = serving()
 
-    def choose(seen: Seen) -> Fault:
-        fault: Fault = (later if "range" in seen.headers else first)(seen)
+    def choose(request: Seen) -> Fault:
+        fault: Fault = (later if "range" in request.headers else first)(request)
         return fault
 
     server.play(choose=choose)
-    seen: list[int] = []
+    sizes: list[int] = []
     path = await client.agent_rollouts.download_artifact(
-        R, A, folder, on_progress=lambda received, _: seen.append(received)
+        R, A, folder, on_progress=lambda received, _: sizes.append(received)
     )
     assert path.read_bytes() == CONTENT
-    assert 200_000 in seen
-    assert seen[seen.index(200_000) + 1] == 0
+    assert 200_000 in sizes
+    assert sizes[sizes.index(200_000) + 1] == 0
 
 
 async def test_another_content_that_is_shorter(
     server: FaultServer, client: AsyncContainerPoolsClient, folder: Path
 ) -> None:
-    """A server that does not look at If-Range says that the range is beyond the end."""
+    """A server that ignores If-Range refuses a range beyond the end."""
     short, first = b"short", serving(after(200_000))
 
-    def choose(seen: Seen) -> Fault:
+    def choose(request: Seen) -> Fault:
         if len(server.requests) == 1:
-            fault: Fault = first(seen)
+            fault: Fault = first(request)
             return fault
-        if "range" in seen.headers:
+        if "range" in request.headers:
             return answer({"detail": "beyond"}, 416, Content_Range="bytes */5")
-        return raw(part(seen, short))
+        return raw(part(request, short))
 
     server.play(choose=choose)
     path = await client.agent_rollouts.download_artifact(R, A, folder)
@@ -194,8 +194,8 @@ async def test_a_tag_that_is_no_hash_serves_to_go_on(
 
 
 WRONG: list[tuple[str, Callable[[Seen], bytes]]] = [
-    ("another content", lambda seen: part(seen, CONTENT[:-1] + b"!", f'"{HASH}"')),
-    ("one that is shorter", lambda seen: part(seen, CONTENT[:-1], f'"{HASH}"')),
+    ("another content", lambda request: part(request, CONTENT[:-1] + b"!", f'"{HASH}"')),
+    ("one that is shorter", lambda request: part(request, CONTENT[:-1], f'"{HASH}"')),
     (
         "more than it says",
         lambda _: message(CONTENT, 200, {"ETag": f'"{HASH}"'}, length=len(CONTENT) - 1),
@@ -210,7 +210,7 @@ async def test_what_is_not_what_it_says_is_not_kept(
     folder: Path,
     wrong: Callable[[Seen], bytes],
 ) -> None:
-    server.play(choose=lambda seen: raw(wrong(seen), go_on=False))
+    server.play(choose=lambda request: raw(wrong(request), go_on=False))
     with pytest.raises(ContentMismatchError, match=HASH) as caught:
         await client.agent_rollouts.download_artifact(R, A, folder)
     assert caught.value.expected == HASH
@@ -223,18 +223,18 @@ async def test_what_is_not_what_it_says_is_not_kept(
 async def test_a_rest_that_belongs_to_something_else_is_not_kept(
     server: FaultServer, client: AsyncContainerPoolsClient, folder: Path
 ) -> None:
-    good = part
+    matching_part = part
 
-    def other(seen: Seen) -> bytes:
-        if "range" not in seen.headers:
-            return good(seen)
-        return good(seen).replace(CONTENT[-1000:], bytes(1000))
+    def other(request: Seen) -> bytes:
+        if "range" not in request.headers:
+            return matching_part(request)
+        return matching_part(request).replace(CONTENT[-1000:], bytes(1000))
 
     for place in (None, "bytes 5-299999/300000", "bytes 100000-299999/*", "junk"):
 
-        def choose(seen: Seen, place: str | None = place) -> Fault:
-            data = other(seen)
-            if "range" not in seen.headers:
+        def choose(request: Seen, place: str | None = place) -> Fault:
+            data = other(request)
+            if "range" not in request.headers:
                 return after(100_000)(data)
             if place is not None:
                 data = data.replace(b"bytes 100000-299999/300000", place.encode())
@@ -251,15 +251,15 @@ async def test_in_chunks_there_is_no_total(
 ) -> None:
     pieces = [CONTENT[start : start + 1000] for start in range(0, len(CONTENT), 1000)]
     server.play([chunked(pieces[:100], end="cut"), chunked(pieces)])
-    seen: list[tuple[int, int | None]] = []
+    progress: list[tuple[int, int | None]] = []
 
     def note(received: int, total: int | None) -> None:
-        seen.append((received, total))
+        progress.append((received, total))
 
     path = await client.agent_rollouts.download_artifacts_zip(R, folder, on_progress=note)
     assert path.read_bytes() == CONTENT
-    assert seen[-1] == (len(CONTENT), None)
-    assert {total for _, total in seen} == {None}
+    assert progress[-1] == (len(CONTENT), None)
+    assert {total for _, total in progress} == {None}
 
 
 async def test_errors_are_those_of_every_call(
@@ -271,8 +271,8 @@ async def test_errors_are_those_of_every_call(
         (500, ServerError),
     ]
     for status, kind in kinds:
-        said = {"error": {"code": "artifact_expired", "message": "no longer kept"}}
-        server.play(answer(said, status))
+        body = {"error": {"code": "artifact_expired", "message": "no longer kept"}}
+        server.play(answer(body, status))
         with pytest.raises(kind, match="no longer kept") as caught:
             await client.agent_rollouts.download_artifact(R, A, folder)
         assert caught.value.code == "artifact_expired"
@@ -317,7 +317,7 @@ async def test_what_on_progress_raises_ends_it(
 
 
 class Clock:
-    """A clock that the test puts forward."""
+    """Clock that the test sets."""
 
     now = 1000.0
 

@@ -1,4 +1,4 @@
-"""Variables of the environment that cannot be used are named, and no key is sent by their lead."""
+"""Invalid variables of the environment, which errors name and which route no key."""
 
 from __future__ import annotations
 
@@ -33,7 +33,7 @@ def broken(tmp_path: Path) -> Path:
 
 
 async def refused(url: str, name: str) -> None:
-    """Both kinds of connections are refused, with the variable named and its value not shown."""
+    """Both kinds of connections are refused; the error names the variable without its value."""
     async with AsyncContainerPoolsClient(api_key=KEY, base_url=url, max_retries=0) as client:
         with pytest.raises(ConfigurationError, match=name) as call:
             await client.get_pool(P)

@@ -19,7 +19,7 @@ from tests.support.faults import Fault, answer, stall_at
 pytestmark = pytest.mark.one_library
 
 P, R = "pool_1", "r_1"
-# The beginning of an answer that has no end.
+# First part of an answer without an end.
 STREAM = (
     b"HTTP/1.1 200 OK\r\nContent-Type: text/event-stream\r\nTransfer-Encoding: chunked\r\n\r\n"
     b"e\r\n: heartbeat\n\n\r\n"
@@ -38,11 +38,11 @@ def event(sequence: int) -> dict[str, Any]:
 
 
 def page(first: int, last: int, status: str, *, has_more: bool, **more: Any) -> dict[str, Any]:
-    found = [event(number) for number in range(first, last + 1)]
+    events = [event(number) for number in range(first, last + 1)]
     return {
         "rollout_id": R,
         "status": status,
-        "events": found,
+        "events": events,
         "next_sequence": last,
         "has_more": has_more,
         **more,
@@ -52,19 +52,19 @@ def page(first: int, last: int, status: str, *, has_more: bool, **more: Any) -> 
 async def test_a_page_is_asked_for_by_both_names(
     server: FaultServer, client: AsyncContainerPoolsClient
 ) -> None:
-    wanted = page(3, 4, "running", has_more=False)
-    server.play(choose=lambda _: answer(wanted))
+    expected = page(3, 4, "running", has_more=False)
+    server.play(choose=lambda _: answer(expected))
     for path, call in (
         (f"/v1/pools/{P}/rollouts/{R}/events", client.get_rollout_event_page),
         (f"/v1/pools/{P}/rollouts/{R}/events", client.rollouts.event_page),
     ):
         server.requests.clear()
-        assert await call(P, R, after_sequence=2, limit=7) == wanted
+        assert await call(P, R, after_sequence=2, limit=7) == expected
         assert server.requests[0].path == path
         assert server.requests[0].query == {"after_sequence": "2", "limit": "7", "format": "json"}
     for anywhere in (client.get_global_rollout_event_page, client.agent_rollouts.event_page):
         server.requests.clear()
-        assert await anywhere(R) == wanted
+        assert await anywhere(R) == expected
         assert server.requests[0].path == f"/v1/rollouts/{R}/events"
         assert server.requests[0].query == {"after_sequence": "0", "limit": "200", "format": "json"}
 
@@ -73,8 +73,8 @@ async def test_the_typed_page_is_a_model(
     server: FaultServer, client: AsyncContainerPoolsClient
 ) -> None:
     server.play(choose=lambda _: answer(page(1, 2, "completed", has_more=False)))
-    found = await client.api.rollouts.get_rollout_event_page(P, R, after_sequence=0)
-    assert [each.sequence for each in found.events] == [1, 2]
+    page_model = await client.api.rollouts.get_rollout_event_page(P, R, after_sequence=0)
+    assert [event.sequence for event in page_model.events] == [1, 2]
     anywhere = await client.api.agent_rollouts.get_global_rollout_event_page(R)
     assert (anywhere.status, anywhere.has_more, anywhere.next_sequence) == ("completed", False, 2)
     assert server.requests[0].query == {"after_sequence": "0", "limit": "200", "format": "json"}
@@ -84,7 +84,7 @@ async def test_the_typed_page_is_a_model(
 async def test_pages_come_until_the_rollout_has_ended(
     server: FaultServer, client: AsyncContainerPoolsClient
 ) -> None:
-    """Also those after its end, while the service says that something is pending."""
+    """Pages continue after the end while the service reports pending work."""
     script = [
         (0, page(1, 2, "running", has_more=True)),
         (2, page(3, 3, "running", has_more=False)),
@@ -100,16 +100,16 @@ async def test_pages_come_until_the_rollout_has_ended(
         client.agent_rollouts.event_pages(R, limit=5, poll_interval=0.001),
     ):
         server.requests.clear()
-        left = list(script)
+        remaining = list(script)
 
-        def choose(seen: Seen, left: list[tuple[int, Any]] = left) -> Fault:
-            position, found = left.pop(0)
-            assert seen.query["after_sequence"] == str(position)
-            return answer(found)
+        def choose(request: Seen, remaining: list[tuple[int, Any]] = remaining) -> Fault:
+            position, sequences = remaining.pop(0)
+            assert request.query["after_sequence"] == str(position)
+            return answer(sequences)
 
         server.play(choose=choose)
-        found = [each["sequence"] async for one in pages for each in one["events"]]
-        assert (found, left) == ([1, 2, 3, 4, 5], [])
+        sequences = [event["sequence"] async for part in pages for event in part["events"]]
+        assert (sequences, remaining) == ([1, 2, 3, 4, 5], [])
 
 
 @pytest.mark.parametrize(
@@ -136,7 +136,7 @@ async def test_a_page_that_leads_nowhere_is_an_error(
 async def test_a_service_that_answers_a_stream_all_the_same(
     server: FaultServer, client: AsyncContainerPoolsClient
 ) -> None:
-    """It has no end, so nothing of it is read."""
+    """A stream has no end, so nothing of it is read."""
     server.play(choose=lambda _: stall_at(len(STREAM), STREAM))
     with pytest.raises(ResponseDecodeError, match="stream of events"):
         await client.rollouts.event_page(P, R)
@@ -150,7 +150,7 @@ async def test_an_iteration_can_be_ended(
     server.play(choose=lambda _: answer(page(1, 2, "running", has_more=False)))
     async with client.rollouts.event_pages(P, R) as pages:
         await pages.__anext__()
-    assert [one async for one in pages] == []
+    assert [item async for item in pages] == []
     assert len(server.requests) == 1
 
 

@@ -1,4 +1,4 @@
-"""Event streams that break, and go on."""
+"""Event streams that break and resume."""
 
 from __future__ import annotations
 
@@ -53,7 +53,7 @@ def gone(server: FaultServer) -> bool:
     return not server.open_connections
 
 
-# Every two of these together once.
+# Each pair of these is tried once.
 @pytest.mark.parametrize(
     ("end", "ids", "resumes"),
     [
@@ -71,12 +71,12 @@ def gone(server: FaultServer) -> bool:
 async def test_a_break_after_any_byte_loses_and_repeats_nothing(
     server: FaultServer, client: AsyncContainerPoolsClient, end: str, ids: str, resumes: str
 ) -> None:
-    whole = len(EventService(ids=ids).encoded(0))
-    for length in range(0, whole - 1, 37):
+    total_length = len(EventService(ids=ids).encoded(0))
+    for length in range(0, total_length - 1, 37):
         service = EventService(ids=ids, resumes=resumes)
-        service.faults = [service.part(length, end), service.part(whole // 2, end)]
+        service.faults = [service.part(length, end), service.part(total_length // 2, end)]
         if resumes != "start" and ids:
-            # The second one would begin at the first event, as no service that resumes does.
+            # The second stream would begin at the first event, which resuming services do not do.
             service.faults.pop()
         server.play(choose=service)
         assert await read(client) == service.events, (length, end)
@@ -89,8 +89,8 @@ async def test_the_position_is_asked_for_in_both_ways(
     service = EventService()
     service.faults = [service.part(len(service.encoded(0)) // 2, "cut")]
     server.play(choose=service)
-    got = [event async for event in client.agent_rollouts.events(R)]
-    assert got == service.events
+    events = [event async for event in client.agent_rollouts.events(R)]
+    assert events == service.events
     first, second = service.asked
     assert "last-event-id" not in first.headers
     assert first.query == {}
@@ -118,7 +118,7 @@ async def test_every_kind_of_trouble_on_the_way_back(
 async def test_a_stream_that_was_heard_for_long_is_no_failure(
     server: FaultServer, client: AsyncContainerPoolsClient, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """Proxies end what lasts for minutes, however often, while a rollout has nothing to tell."""
+    """Proxies repeatedly end long connections while a rollout has no events."""
     now = count(1000, 60)
     monkeypatch.setattr(client._transport, "clock", lambda: float(next(now)))
     service = EventService()
@@ -133,13 +133,13 @@ async def test_a_stream_that_was_heard_for_long_is_no_failure(
 async def test_an_empty_stream_of_what_has_ended_is_asked_for_once_more(
     server: FaultServer, client: AsyncContainerPoolsClient
 ) -> None:
-    """Only one that was begun after the end can show that there is nothing."""
+    """Only a stream that began after the end can show that there are no more events."""
     streams: list[str] = []
 
-    def choose(seen: Seen) -> Fault:
-        if not seen.path.endswith("/events"):
+    def choose(request: Seen) -> Fault:
+        if not request.path.endswith("/events"):
             return answer({"status": "completed"})
-        streams.append(seen.path)
+        streams.append(request.path)
         return events([])
 
     server.play(choose=choose)
@@ -163,26 +163,27 @@ async def test_attempts_without_progress_are_limited(
     half = service.part(len(service.encoded(0)) // 2, "cut")
     service.faults = [half, *[reset() for _ in range(10)]]
     server.play(choose=service)
-    got = []
+    events = []
     with pytest.raises(StreamBrokenError, match="2 attempts to go on") as caught:
         async for event in client.stream_rollout_events(P, R):
-            got += [event]
+            events += [event]
     assert len(service.asked) == 3
     error = caught.value
-    assert (error.events, error.cursor) == (len(got), f"e{len(got)}")
+    assert (error.events, error.cursor) == (len(events), f"e{len(events)}")
     assert isinstance(error, APIConnectionError)
-    for other in (pickle.loads(pickle.dumps(error)), copy.copy(error)):
-        assert (other.cursor, other.events, str(other)) == (error.cursor, error.events, str(error))
-    said = [
+    for copied in (pickle.loads(pickle.dumps(error)), copy.copy(error)):
+        assert (copied.cursor, copied.events) == (error.cursor, error.events)
+        assert str(copied) == str(error)
+    messages = [
         record.message
         for record in caplog.records
         if record.levelname == "WARNING" and record.name.startswith("synth_pools")
     ]
-    assert len(said) == 1
-    assert f"/v1/pools/{P}/rollouts/{R}/events -> " in said[0]
-    assert "retry 2 of 2" in said[0]
+    assert len(messages) == 1
+    assert f"/v1/pools/{P}/rollouts/{R}/events -> " in messages[0]
+    assert "retry 2 of 2" in messages[0]
     service.faults.clear()
-    assert got + await read(client, error.cursor) == service.events
+    assert events + await read(client, error.cursor) == service.events
 
 
 async def test_progress_gives_new_attempts(

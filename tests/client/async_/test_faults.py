@@ -30,14 +30,14 @@ from tests.support.leaks import KEY, traceback_with_locals
 from tests.support.operations import FEW, ONCE, REPEATABLE, SAMPLES, Sample
 from tests.support.surface import Call, P, T
 
-# What is known of the request when the fault has happened: whether another attempt is safe.
-Known = Literal["perhaps done", "certainly not done", "no use"]
+# Effect of the request at the time of the fault, which decides about another attempt.
+Effect = Literal["perhaps done", "certainly not done", "no use"]
 
 
 class Row(NamedTuple):
     name: str
     fault: Fault
-    known: Known
+    effect: Effect
     error: type[SynthPoolsError]
     cause: str = ""
 
@@ -78,8 +78,8 @@ QUICK: list[Row] = [
     Row("a page as an answer", faults.html(200), "no use", ResponseDecodeError),
     Row("redirect", faults.redirect("http://127.0.0.1:1/v1/pools"), "no use", APIStatusError),
 ]
-# One of each kind, for all operations; for the others one operation of each kind will do.
-FOR_ALL = list({row.known: row for row in reversed(QUICK)}.values())
+# A fault of each kind meets all operations; the other faults an operation of each kind.
+FOR_ALL = list({row.effect: row for row in reversed(QUICK)}.values())
 SLOW: list[Row] = [
     Row("silence", faults.stall(), "perhaps done", APITimeoutError, "ReadTimeout"),
     Row("silence in the head", faults.stall_at(20), "perhaps done", APITimeoutError, "ReadTimeout"),
@@ -104,8 +104,8 @@ async def outcome(client: AsyncContainerPoolsClient, call: Call) -> Any:
 
 
 def retried(row: Row, sample: Sample) -> bool:
-    return row.known == "certainly not done" or (
-        row.known == "perhaps done" and sample.is_repeatable
+    return row.effect == "certainly not done" or (
+        row.effect == "perhaps done" and sample.is_repeatable
     )
 
 
@@ -115,15 +115,15 @@ async def test_once_and_then_well(
 ) -> None:
     for sample in SAMPLES if row in FOR_ALL else FEW:
         server.play([row.fault, faults.answer({"id": "x"})])
-        got = await outcome(client, sample.call)
+        result = await outcome(client, sample.call)
         if retried(row, sample):
-            assert got == {"id": "x"}, str(sample)
+            assert result == {"id": "x"}, str(sample)
         else:
-            assert isinstance(got, row.error), str(sample)
+            assert isinstance(result, row.error), str(sample)
         assert len(server.requests) == (2 if retried(row, sample) else 1), str(sample)
         first, *more = server.requests
-        for other in more:
-            assert replace(other, at=first.at, connection=first.connection) == first
+        for fault_ in more:
+            assert replace(fault_, at=first.at, connection=first.connection) == first
 
 
 @pytest.mark.parametrize("row", QUICK, ids=str)
@@ -133,13 +133,13 @@ async def test_each_time(
     for sample in FEW:
         waits.clear()
         server.play(row.fault)
-        got = await outcome(client, sample.call)
-        check(row, got)
+        result = await outcome(client, sample.call)
+        check(row, result)
         assert len(server.requests) == (3 if retried(row, sample) else 1), str(sample)
         assert len(waits) == len(server.requests) - 1, str(sample)
-        asked = getattr(got, "retry_after", None)
+        retry_after = getattr(result, "retry_after", None)
         for number, wait in enumerate(waits):
-            assert wait == asked if asked else 0 <= wait <= 0.5 * 2**number, str(sample)
+            assert wait == retry_after if retry_after else 0 <= wait <= 0.5 * 2**number, str(sample)
 
 
 @pytest.mark.parametrize("row", SLOW, ids=str)
@@ -165,20 +165,20 @@ async def test_a_callers_own_client_fails_in_the_same_ways(
             assert len(server.requests) == 1, str(row)
 
 
-def check(row: Row, got: Any) -> None:
-    assert type(got) is row.error or row.error is APIStatusError, repr(got)
-    assert isinstance(got, row.error)
+def check(row: Row, result: Any) -> None:
+    assert type(result) is row.error or row.error is APIStatusError, repr(result)
+    assert isinstance(result, row.error)
     if row.cause:
-        assert isinstance(got, APIConnectionError)
-        assert got.cause == row.cause, str(got)
-        assert got.sent
-    assert KEY not in str(got)
-    assert KEY not in traceback_with_locals(got)
-    assert got.__cause__ is None
-    assert got.__context__ is None
-    again = pickle.loads(pickle.dumps(got))
-    assert type(again) is type(got)
-    assert str(again) == str(got)
+        assert isinstance(result, APIConnectionError)
+        assert result.cause == row.cause, str(result)
+        assert result.sent
+    assert KEY not in str(result)
+    assert KEY not in traceback_with_locals(result)
+    assert result.__cause__ is None
+    assert result.__context__ is None
+    again = pickle.loads(pickle.dumps(result))
+    assert type(again) is type(result)
+    assert str(again) == str(result)
 
 
 @pytest.mark.parametrize(("name", "fault"), HARMLESS)
@@ -196,9 +196,9 @@ async def test_an_answer_that_is_longer_than_it_says(
 ) -> None:
     server.play(faults.wrong_length(-2))
     for sample in FEW:
-        got = await outcome(client, sample.call)
-        # Half a document is no JSON; but what is too much may be seen first, where it is in time.
-        assert isinstance(got, APIConnectionError | ResponseDecodeError)
+        result = await outcome(client, sample.call)
+        # Half a document is not JSON; but surplus bytes that arrive in time are noticed first.
+        assert isinstance(result, APIConnectionError | ResponseDecodeError)
 
 
 async def test_connections_that_end_without_saying_so(
@@ -220,11 +220,11 @@ async def test_a_refused_connection_is_tried_again_whatever_the_operation(
     server.refuse()
     for sample in SAMPLES:
         waits.clear()
-        got = await outcome(client, sample.call)
-        assert type(got) is APIConnectionError, str(sample)
-        assert got.cause == "ConnectError", str(sample)
-        assert not got.sent, str(sample)
-        assert "refused" in str(got) or "Connect call failed" in str(got), str(sample)
+        result = await outcome(client, sample.call)
+        assert type(result) is APIConnectionError, str(sample)
+        assert result.cause == "ConnectError", str(sample)
+        assert not result.sent, str(sample)
+        assert "refused" in str(result) or "Connect call failed" in str(result), str(sample)
         assert len(waits) == 2, str(sample)
     server.accept()
     for sample in SAMPLES:
@@ -257,8 +257,8 @@ async def test_how_often(
 ) -> None:
     for fault in (faults.reset(), faults.html(502), faults.answer({}, 429)):
         server.play(fault)
-        got = await outcome(client.with_options(max_retries=max_retries), Call("get_pool", (P,)))
-        assert isinstance(got, SynthPoolsError)
+        result = await outcome(client.with_options(max_retries=max_retries), Call("get_pool", (P,)))
+        assert isinstance(result, SynthPoolsError)
         assert len(server.requests) == max_retries + 1
 
 
@@ -280,9 +280,9 @@ async def test_what_an_attempt_whose_answer_was_lost_may_have_done_is_said(
         (Call("delete_task", (P, T)), 404),
     ):
         server.play([faults.reset(), faults.answer({}, status)])
-        got = await outcome(client, call)
-        assert "earlier attempt" in "".join(got.__notes__)
-        assert pickle.loads(pickle.dumps(got)).__notes__ == got.__notes__
+        result = await outcome(client, call)
+        assert "earlier attempt" in "".join(result.__notes__)
+        assert pickle.loads(pickle.dumps(result)).__notes__ == result.__notes__
         server.play([faults.answer({}, 429), faults.answer({}, status)])
         assert not hasattr(await outcome(client, call), "__notes__")
 
@@ -291,20 +291,21 @@ async def test_what_an_attempt_whose_answer_was_lost_may_have_done_is_said(
 async def test_a_redirect_is_followed_nowhere(
     server: FaultServer, client: AsyncContainerPoolsClient, status: int
 ) -> None:
-    with FaultServer() as other:
-        for target in (other.url, f"//{other.url.removeprefix('http://')}/v1/pools", "/v1/x"):
+    with FaultServer() as target_server:
+        host = target_server.url.removeprefix("http://")
+        for target in (target_server.url, f"//{host}/v1/pools", "/v1/x"):
             for sample in FEW:
                 server.play(faults.redirect(target, status))
-                got = await outcome(client, sample.call)
-                assert isinstance(got, APIStatusError)
-                assert got.status_code == status
+                result = await outcome(client, sample.call)
+                assert isinstance(result, APIStatusError)
+                assert result.status_code == status
                 assert len(server.requests) == 1
-        assert other.connections == 0
+        assert target_server.connections == 0
 
 
 async def test_an_answer_before_the_request_is_through(
     server: FaultServer, client: AsyncContainerPoolsClient
 ) -> None:
     server.play(faults.answer({}, 413))
-    got = await outcome(client, Call("create_pool", ({"name": "x" * 5_000_000},)))
-    assert isinstance(got, APIStatusError)
+    result = await outcome(client, Call("create_pool", ({"name": "x" * 5_000_000},)))
+    assert isinstance(result, APIStatusError)

@@ -1,4 +1,4 @@
-"""Fleets: many rollouts, whatever happens."""
+"""Fleets of rollouts, on services and networks that fail."""
 
 from __future__ import annotations
 
@@ -76,21 +76,21 @@ async def test_no_more_than_allowed_at_a_time(
 async def test_endless_requests_are_taken_as_they_are_needed(
     service: FleetService, fleet_client: AsyncContainerPoolsClient
 ) -> None:
-    taken = 0
+    taken_count = 0
 
     async def endless() -> AsyncIterator[dict[str, Any]]:
-        nonlocal taken
+        nonlocal taken_count
         for seed in count():
-            taken += 1
+            taken_count += 1
             yield {"seed": seed}
 
-    seen = 0
+    outcome_count = 0
     async with fleet_client.rollouts.run_many(P, endless(), max_in_flight=4) as fleet:
         async for _ in fleet:
-            seen += 1
-            if seen == 50:
+            outcome_count += 1
+            if outcome_count == 50:
                 break
-    assert 50 <= taken <= 50 + 2 * 4 + 1
+    assert 50 <= taken_count <= 50 + 2 * 4 + 1
     assert await gather(fleet) == []
 
 
@@ -99,7 +99,7 @@ async def test_memory_is_flat(
 ) -> None:
     most = 0
     fleet = fleet_client.rollouts.run_many(P, ({"seed": n} for n in range(400)), max_in_flight=8)
-    # What is there already is not looked through again and again.
+    # Stored outcomes are not searched again and again.
     gc.freeze()
     try:
         async for outcome in fleet:
@@ -117,39 +117,40 @@ async def test_where_there_are_no_streams_they_are_asked_for_once(
 ) -> None:
     looks: list[str] = []
 
-    def choose(seen: Seen) -> Fault:
-        if seen.path.endswith("/events"):
+    def choose(request: Seen) -> Fault:
+        if request.path.endswith("/events"):
             return answer({"detail": "no such route"}, 404)
-        if seen.method == "GET" and not seen.path.endswith("/summary"):
-            looks.append(seen.path)
+        if request.method == "GET" and not request.path.endswith("/summary"):
+            looks.append(request.path)
             if len(looks) < 4:
                 return answer({"status": "running"})
-        return service(seen)
+        return service(request)
 
     server.play(choose=choose)
     (outcome,) = await gather(fleet_client.rollouts.run_many(P, seeds(1)))
     assert outcome.ok
     assert len(looks) == 4
-    # Those of its pool, and its own.
-    streams = [seen.path for seen in server.requests if seen.path.endswith("/events")]
+    paths = [request.path for request in server.requests]
+    # The stream of its pool, and its own.
+    streams = [path for path in paths if path.endswith("/events")]
     assert ["/rollouts/" in path for path in streams] == [False, True]
 
 
 async def test_progress_counts_what_is_under_way(
     service: FleetService, fleet_client: AsyncContainerPoolsClient
 ) -> None:
-    seen: list[int] = []
+    running_counts: list[int] = []
 
     def status(*_: Any) -> str:
-        # Asked for while the rollout's worker waits for it.
-        seen.append(fleet.progress.running)
+        # Requested while the rollout's worker waits.
+        running_counts.append(fleet.progress.running)
         return "completed"
 
     service.status = status
     fleet = fleet_client.rollouts.run_many(P, seeds(3), max_in_flight=1)
     assert (fleet.progress.running, fleet.progress.total) == (0, 3)
     assert len(await gather(fleet)) == 3
-    assert seen == [1, 1, 1]
+    assert running_counts == [1, 1, 1]
     assert fleet.progress.running == 0
 
 
@@ -159,9 +160,11 @@ async def test_one_bad_item_sinks_no_other(
     cycle: dict[str, Any] = {}
     cycle["env"] = cycle
     bad: list[Any] = [{"unknown": 1}, 3, None, {"seed": float("nan")}, {"seed": object()}, cycle]
-    service.refuse = lambda seen: {"a": answer({}, 404), "b": answer({}, 409), "c": html(500)}.get(
-        str(seen.json["seed"])
-    )
+    service.refuse = lambda request: {
+        "a": answer({}, 404),
+        "b": answer({}, 409),
+        "c": html(500),
+    }.get(str(request.json["seed"]))
     requests = [*seeds(10), *bad, {"seed": "a"}, {"seed": "b"}, {"seed": "c"}, *seeds(10)]
     fleet = fleet_client.rollouts.run_many(P, requests, in_order=True)
     outcomes = await gather(fleet)
@@ -189,31 +192,31 @@ async def test_one_bad_item_sinks_no_other(
     )
 
 
-@pytest.mark.parametrize(("status", "named"), [(429, True), (503, True), (429, False)])
+@pytest.mark.parametrize(("status", "names_pause"), [(429, True), (503, True), (429, False)])
 async def test_one_slow_down_for_all(
     server: FaultServer,
     service: FleetService,
     status: int,
-    named: bool,
+    names_pause: bool,
     caplog: pytest.LogCaptureFixture,
 ) -> None:
     refused: list[float] = []
-    taken = count()
+    ticket = count()
 
-    def refuse(seen: Any) -> Any:
+    def refuse(request: Any) -> Any:
         # Full from the 20th creation on, for 0.7 seconds.
-        if next(taken) < 20 or (refused and seen.at > refused[0] + 0.7):
+        if next(ticket) < 20 or (refused and request.at > refused[0] + 0.7):
             return None
-        refused.append(seen.at)
-        return answer({}, status, **({"Retry_After": "3"} if named else {}))
+        refused.append(request.at)
+        return answer({}, status, **({"Retry_After": "3"} if names_pause else {}))
 
     service.refuse = refuse
     service.seconds = 0.01
-    sent: list[float] = []
+    times: list[float] = []
 
     def note(info: RequestInfo) -> None:
         if info.operation == "create_rollout":
-            sent.append(time.monotonic())
+            times.append(time.monotonic())
 
     async with AsyncContainerPoolsClient(
         api_key=KEY, base_url=server.url, timeout=60, on_request=note
@@ -221,16 +224,16 @@ async def test_one_slow_down_for_all(
         outcomes = await gather(client.rollouts.run_many(P, seeds(150), max_in_flight=32))
     assert len(outcomes) == 150
     assert all(outcome.ok for outcome in outcomes)
-    # Those that were under way when the first was turned away, and then one at a time.
+    # The requests in flight at the first refusal, and then one at a time.
     assert len(refused) <= 32 + 3
     assert set(service.creations.values()) == {1}
-    said = [record.message for record in caplog.records if record.name == "synth_pools"]
-    assert 1 <= len(said) <= 4
-    assert all("it takes no more for now: all wait" in message for message in said)
-    if named:
-        # Long after the client knew, and before the time that the service named.
+    messages = [record.message for record in caplog.records if record.name == "synth_pools"]
+    assert 1 <= len(messages) <= 4
+    assert all("it takes no more for now: all wait" in message for message in messages)
+    if names_pause:
+        # Long after the refusal, and before the end of the pause that the service requested.
         began = caplog.records[0].created - time.time() + time.monotonic()
-        assert not [at for at in sent if began + 1.5 < at < began + 2.9]
+        assert not [at for at in times if began + 1.5 < at < began + 2.9]
 
 
 @pytest.mark.parametrize(
@@ -294,15 +297,15 @@ async def test_failed_rollouts_are_run_again_as_often_as_wanted(
 
 async def test_fail_fast(service: FleetService, fleet_client: AsyncContainerPoolsClient) -> None:
     service.status = lambda request, _: "failed" if request["seed"] == 5 else "completed"
-    seen = []
+    outcomes = []
     with pytest.raises(FleetStoppedError, match=r"request 5 \(fail_fast\): .* failed") as caught:
         async for outcome in fleet_client.rollouts.run_many(
             P, ({"seed": n} for n in count()), max_in_flight=4, fail_fast=True
         ):
-            seen += [outcome]
+            outcomes += [outcome]
     assert caught.value.index == 5
-    assert seen[-1].index == 5
-    assert all(outcome.ok for outcome in seen[:-1])
+    assert outcomes[-1].index == 5
+    assert all(outcome.ok for outcome in outcomes[:-1])
     assert len(service.keys) < 30
 
 
@@ -321,11 +324,11 @@ async def test_what_the_iterable_raises_comes_after_its_outcomes(
         yield from seeds(9)
         raise LookupError("no more")
 
-    seen = []
+    outcomes = []
     with pytest.raises(LookupError, match="no more"):
         async for outcome in fleet_client.rollouts.run_many(P, requests()):
-            seen += [outcome]
-    assert len(seen) == 9
+            outcomes += [outcome]
+    assert len(outcomes) == 9
 
 
 @pytest.mark.parametrize("kind", [CancelledError, GeneratorExit, SystemExit, KeyboardInterrupt])
@@ -336,14 +339,14 @@ async def test_a_source_that_ends_by_no_exception_ends_the_fleet(
         yield from seeds(9)
         raise kind
 
-    seen = []
+    outcomes = []
     is_silent = kind in (CancelledError, GeneratorExit)
     with pytest.raises(FleetStoppedError if is_silent else kind) as caught:
         async for outcome in fleet_client.rollouts.run_many(P, requests(), max_in_flight=4):
-            seen += [outcome]
+            outcomes += [outcome]
     if is_silent:
         assert kind.__name__ in str(caught.value)
-        assert len(seen) == 9
+        assert len(outcomes) == 9
 
 
 async def test_places_come_back_whatever_a_call_raises(
@@ -422,7 +425,7 @@ async def test_a_connection_that_breaks_at_every_step(
     server: FaultServer, service: FleetService, fleet_client: AsyncContainerPoolsClient
 ) -> None:
     turn = count()
-    server.play(choose=lambda seen: reset() if next(turn) % 3 else service(seen))
+    server.play(choose=lambda request: reset() if next(turn) % 3 else service(request))
     outcomes = await gather(fleet_client.rollouts.run_many(P, seeds(12), max_in_flight=12))
     assert all(outcome.ok for outcome in outcomes)
     assert set(service.seeds.values()) == {1}

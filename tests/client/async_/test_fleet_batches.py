@@ -1,4 +1,4 @@
-"""Fleets whose rollouts are created in batches: lost, refused in part, taken up again."""
+"""Fleets with batches: lost answers, partial refusals, resumed runs."""
 
 from __future__ import annotations
 
@@ -53,18 +53,18 @@ async def run(
 
 
 def crowded(server: FaultServer, batches: BatchService, fleet: AsyncFleet) -> AsyncFleet:
-    """The same fleet, of which four creations wait when it learns that there are batches."""
+    """The same fleet, with four waiting creations when it learns of batches."""
     engine, refuse = fleet._running(), batches.refuse
 
     def is_asked() -> bool:
-        return any(seen.path == "/v1/capabilities" for seen in server.requests)
+        return any(request.path == "/v1/capabilities" for request in server.requests)
 
-    def hold(seen: Seen) -> Fault | None:
-        fault = refuse(seen)
-        if fault is not None or seen.path.endswith("/batch") or is_asked():
+    def hold(request: Seen) -> Fault | None:
+        fault = refuse(request)
+        if fault is not None or request.path.endswith("/batch") or is_asked():
             return fault
-        made = {"id": batches.admit(seen.headers["idempotency-key"], seen.json)}
-        return when(is_asked, answer({**made, "status": "queued"}, 202))
+        admitted = {"id": batches.admit(request.headers["idempotency-key"], request.json)}
+        return when(is_asked, answer({**admitted, "status": "queued"}, 202))
 
     batches.refuse = hold
     batches.tells = lambda: engine._creator is None or len(engine._creator._candidates) >= 4
@@ -88,19 +88,19 @@ async def test_rollouts_are_created_together(
     assert each_ran_once(batches, 200)
     assert max(batches.sizes) >= 5
     assert all(body["pool_id"] == P for body in batches.batches.values())
-    assert [seen.path for seen in server.requests].count("/v1/capabilities") == 1
+    assert [request.path for request in server.requests].count("/v1/capabilities") == 1
 
 
 @pytest.mark.parametrize("fault", [reset(), html(502), stall()], ids=["reset", "502", "silence"])
 async def test_a_batch_whose_answer_is_lost_is_sent_again_as_it_was(
     server: FaultServer, batches: BatchService, fault: Fault
 ) -> None:
-    lost: list[str] = []
+    lost_keys: list[str] = []
 
     def reply(_: Seen) -> Fault | None:
         if len(batches.sent) not in (1, 2, 4):
             return None
-        lost.append(batches.sent[-1])
+        lost_keys.append(batches.sent[-1])
         return fault
 
     batches.reply = reply
@@ -111,21 +111,21 @@ async def test_a_batch_whose_answer_is_lost_is_sent_again_as_it_was(
         outcomes = await gather(crowded(server, batches, fleet))
     assert all(outcome.ok for outcome in outcomes)
     assert each_ran_once(batches, 60)
-    assert lost
-    assert all(number > 1 for key, number in Counter(batches.sent).items() if key in lost)
+    assert lost_keys
+    assert all(number > 1 for key, number in Counter(batches.sent).items() if key in lost_keys)
 
 
 async def test_batches_shrink_where_the_answers_of_large_ones_are_lost(
     server: FaultServer, batches: BatchService, fleet_client: AsyncContainerPoolsClient
 ) -> None:
-    """A line that breaks early lets a large answer through once in a while, a small one always."""
-    lost: Counter[str] = Counter()
+    """A line that breaks early lets small answers through, and some large ones."""
+    lost_keys: Counter[str] = Counter()
 
-    def reply(seen: Seen) -> Fault | None:
-        size, key = len(seen.json["rollouts"]), batches.sent[-1]
-        if size <= 3 or lost[key] == 3:
+    def reply(request: Seen) -> Fault | None:
+        size, key = len(request.json["rollouts"]), batches.sent[-1]
+        if size <= 3 or lost_keys[key] == 3:
             return None
-        lost[key] += 1
+        lost_keys[key] += 1
         return reset()
 
     batches.reply = reply
@@ -134,8 +134,8 @@ async def test_batches_shrink_where_the_answers_of_large_ones_are_lost(
     assert all(outcome.ok for outcome in outcomes)
     assert each_ran_once(batches, 300)
     sizes = batches.sizes
-    # They grow again with each answer, up to where they are lost again; what is lost is learnt of
-    # late, when others have been answered.
+    # Batches grow with each answer until answers are lost again. The fleet notices a lost answer
+    # late, after the answers to other batches.
     later = sizes[len(sizes) // 2 :]
     assert len([size for size in sizes if size > 3]) >= 2
     assert sum(later) / len(later) <= 8
@@ -163,10 +163,10 @@ async def test_what_a_batch_refuses_ends_as_it_would_alone(
     refused = {5: (404, missing), 6: (422, wrong)}
     batches.refuse_item = lambda request: refused.get(request["seed"])
 
-    def refuse(seen: Seen) -> Fault | None:
-        if seen.path.endswith("/batch") or seen.json["seed"] not in refused:
+    def refuse(request: Seen) -> Fault | None:
+        if request.path.endswith("/batch") or request.json["seed"] not in refused:
             return None
-        status, error = refused[seen.json["seed"]]
+        status, error = refused[request.json["seed"]]
         return answer({"error": error}, status)
 
     batches.refuse = refuse
@@ -192,7 +192,7 @@ async def test_a_service_without_batches_gets_single_creations(
 async def test_a_service_that_refuses_batches_gets_single_creations(
     batches: BatchService, fleet_client: AsyncContainerPoolsClient, tmp_path: Path, status: int
 ) -> None:
-    batches.refuse = lambda seen: html(status) if seen.path.endswith("/batch") else None
+    batches.refuse = lambda request: html(status) if request.path.endswith("/batch") else None
     outcomes = await run(fleet_client, seeds(40), journal=tmp_path / "run.jsonl")
     assert all(outcome.ok for outcome in outcomes)
     assert each_ran_once(batches, 40)
@@ -206,7 +206,7 @@ async def test_what_a_failing_batch_may_have_done_is_not_done_again_alone(
     outcomes = await gather(crowded(server, batches, fleet))
     failed = [outcome for outcome in outcomes if not outcome.ok]
     assert all(isinstance(outcome.error, ServerError) for outcome in failed)
-    # The others are created alone, by a service that can do that.
+    # The other requests are created alone, which the service can do.
     assert 0 < len(failed) == sum(batches.sizes) < 20
     assert each_ran_once(batches, 80)
 
@@ -237,25 +237,27 @@ async def test_a_run_that_ends_in_the_middle_of_a_batch_finds_what_it_made(
             if len(batches.sent) > answered:
                 break
     assert len(batches.sent) > answered
-    lost = batches.sent[answered:]
+    lost_keys = batches.sent[answered:]
     kinds = [decode(line) for line in journal.read_bytes().splitlines()[1:]]
     stored = {record.key for record in kinds if isinstance(record, BatchRecord)}
-    known = {record.key for record in kinds if isinstance(record, AnswerRecord)}
-    assert set(lost) <= stored - known
+    answered_keys = {record.key for record in kinds if isinstance(record, AnswerRecord)}
+    assert set(lost_keys) <= stored - answered_keys
     batches.reply = lambda _: None
     batches.tells = lambda: True
-    unanswered = [one for one in kinds if isinstance(one, BatchRecord) and one.key in lost]
-    first = min(one.indices[0] for one in unanswered)
+    unanswered = [
+        batch for batch in kinds if isinstance(batch, BatchRecord) and batch.key in lost_keys
+    ]
+    first = min(batch.indices[0] for batch in unanswered)
     others: list[Any] = [
-        {"seed": -1} if number == first else one for number, one in enumerate(seeds(150))
+        {"seed": -1} if number == first else batch for number, batch in enumerate(seeds(150))
     ]
     with pytest.raises(JournalError, match=f"its request {first} is another one"):
         await run(fleet_client, others, journal=journal, max_in_flight=1)
     again = await run(fleet_client, seeds(150), journal=journal, max_in_flight=7)
     assert all(outcome.ok for outcome in again)
     assert each_ran_once(batches, 150)
-    # As a whole, and once.
-    assert batches.sent.count(lost[0]) == 2
+    # The whole batch is sent once.
+    assert batches.sent.count(lost_keys[0]) == 2
 
 
 async def test_a_run_that_ends_before_it_knows_of_batches_finds_what_it_made(
@@ -265,13 +267,13 @@ async def test_a_run_that_ends_before_it_knows_of_batches_finds_what_it_made(
     batches.features = {}
     alone: list[Seen] = []
 
-    def refuse(seen: Seen) -> Fault | None:
-        if len(alone) < 3 or not seen.path.endswith("/rollouts"):
-            alone.append(seen)
+    def refuse(request: Seen) -> Fault | None:
+        if len(alone) < 3 or not request.path.endswith("/rollouts"):
+            alone.append(request)
             return None
-        # It is made, and nobody hears of it.
-        batches.admit(seen.headers["idempotency-key"], seen.json)
-        alone.append(seen)
+        # The batch is created, but its answer is lost.
+        batches.admit(request.headers["idempotency-key"], request.json)
+        alone.append(request)
         return stall()
 
     batches.refuse = refuse
@@ -294,14 +296,16 @@ async def test_what_an_unanswered_batch_made_is_cancelled(
     requests: list[Any] = [{"seed": 0, "mode": "sync"}, *seeds(20)[1:]]
     batches.reply = lambda _: stall() if len(batches.sent) == 1 else None
 
-    def refuse(seen: Seen) -> Fault | None:
-        if seen.path.endswith("/batch") or seen.json.get("mode") != "sync":
+    def refuse(request: Seen) -> Fault | None:
+        if request.path.endswith("/batch") or request.json.get("mode") != "sync":
             return None
         return when(lambda: bool(batches.sent), answer({"id": "sync", "status": "completed"}))
 
     batches.refuse = refuse
     server.play(
-        choose=lambda seen: answer({}) if seen.path.endswith("/sync/summary") else batches(seen)
+        choose=lambda request: (
+            answer({}) if request.path.endswith("/sync/summary") else batches(request)
+        )
     )
     fleet = fleet_client.rollouts.run_many(P, requests, max_in_flight=20, on_interrupt="cancel")
     async with crowded(server, batches, fleet):
@@ -309,6 +313,6 @@ async def test_what_an_unanswered_batch_made_is_cancelled(
             async for _ in fleet:
                 raise ZeroDivisionError
     assert batches.sent.count(batches.sent[0]) == 2
-    made = {name for key, name in batches.keys.items() if key.startswith(batches.sent[0])}
-    assert made <= set(batches.cancelled)
-    assert len(made) == batches.sizes[0]
+    rollout_ids = {name for key, name in batches.keys.items() if key.startswith(batches.sent[0])}
+    assert rollout_ids <= set(batches.cancelled)
+    assert len(rollout_ids) == batches.sizes[0]

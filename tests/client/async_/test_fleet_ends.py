@@ -33,9 +33,10 @@ def seeds(number: int) -> list[dict[str, Any]]:
 
 
 def followed(server: FaultServer) -> int:
-    """Count the rollouts whose events were asked for."""
+    """Count the requests for the events of single rollouts."""
     return sum(
-        "/rollouts/" in seen.path and seen.path.endswith("/events") for seen in server.requests
+        "/rollouts/" in request.path and request.path.endswith("/events")
+        for request in server.requests
     )
 
 
@@ -55,17 +56,19 @@ async def test_what_is_under_way_is_left_or_cancelled(
         P, [{"seed": 0, "mode": "sync"}, *seeds(6)], max_in_flight=6, on_interrupt=on_interrupt
     )
 
-    def refuse(seen: Any) -> Any:
-        # The first one ends when the others are under way.
-        if seen.json.get("mode") != "sync":
+    def refuse(request: Any) -> Any:
+        # The first rollout ends once the others are in flight.
+        if request.json.get("mode") != "sync":
             return None
         return when(lambda: followed(server) == 5, answer({"id": "sync", "status": "completed"}))
 
     service.refuse = refuse
-    # Whoever looks at a rollout here ends it; so nobody looks but at the first.
+    # Reading a rollout ends it here, so only the first one is read.
     started = time.monotonic()
     server.play(
-        choose=lambda seen: answer({}) if seen.path.endswith("/sync/summary") else service(seen)
+        choose=lambda request: (
+            answer({}) if request.path.endswith("/sync/summary") else service(request)
+        )
     )
     async with fleet:
         async for outcome in fleet:
@@ -73,7 +76,7 @@ async def test_what_is_under_way_is_left_or_cancelled(
             break
     assert time.monotonic() - started < 40
     assert len(service.cancelled) >= 5 if on_interrupt == "cancel" else not service.cancelled
-    # The streams of the others were given up, and not left to the service to end.
+    # The client closed the streams of the others.
     assert until(lambda: server.open_connections <= 8), server.open_connections
 
 
@@ -86,19 +89,19 @@ async def test_all_that_is_under_way_is_cancelled_at_once(
     service.seconds = 60.0
     cancels: set[str] = set()
 
-    def choose(seen: Seen) -> Fault:
-        if not seen.path.endswith("/cancel"):
-            return answer({}) if seen.path.endswith("/sync/summary") else service(seen)
-        rollout_id = seen.path.split("/")[-2]
+    def choose(request: Seen) -> Fault:
+        if not request.path.endswith("/cancel"):
+            return answer({}) if request.path.endswith("/sync/summary") else service(request)
+        rollout_id = request.path.split("/")[-2]
         cancels.add(rollout_id)
         refused = rollout_id in ("rollout_7", "rollout_9")
-        # Nobody has an answer before all have asked.
-        return when(lambda: len(cancels) == 40, html(500) if refused else service(seen))
+        # No request is answered before all have arrived.
+        return when(lambda: len(cancels) == 40, html(500) if refused else service(request))
 
-    # The first one ends when all others are followed.
-    service.refuse = lambda seen: (
+    # The first rollout ends once all others are followed.
+    service.refuse = lambda request: (
         when(lambda: followed(server) == 40, answer({"id": "sync", "status": "completed"}))
-        if seen.json["seed"] == "first"
+        if request.json["seed"] == "first"
         else None
     )
     server.play(choose=choose)
@@ -125,13 +128,13 @@ async def test_a_key_that_was_never_good_has_nothing_to_cancel(
 ) -> None:
     service.seconds = 60.0
 
-    def choose(seen: Seen) -> Fault:
+    def choose(request: Seen) -> Fault:
         if len(service.keys) < admitted:
-            return service(seen)
-        if "/rollouts" not in seen.path:
-            # The pool has no events: the rollout is followed by its own.
+            return service(request)
+        if "/rollouts" not in request.path:
+            # Without events of the pool the rollout is followed by its own.
             return answer({}, 404)
-        # Nobody is refused before the one that was admitted is followed.
+        # No request is refused before the admitted rollout is followed.
         return when(lambda: followed(server) == admitted, answer({}, 401))
 
     server.play(choose=choose)
@@ -139,23 +142,23 @@ async def test_a_key_that_was_never_good_has_nothing_to_cancel(
         await gather(
             fleet_client.rollouts.run_many(P, seeds(8), max_in_flight=8, on_interrupt="cancel")
         )
-    told = [record.message for record in caplog.records if "cancelled" in record.message]
-    assert len(told) == admitted
-    assert all("rollout_0" in line for line in told)
+    messages = [record.message for record in caplog.records if "cancelled" in record.message]
+    assert len(messages) == admitted
+    assert all("rollout_0" in line for line in messages)
 
 
 async def test_a_key_that_is_good_no_more_may_have_made_what_it_asked_for(
     server: FaultServer, fleet_client: AsyncContainerPoolsClient, caplog: pytest.LogCaptureFixture
 ) -> None:
-    """Whoever says that a request is bad has taken the key."""
+    """A service that refuses a request as invalid has accepted the key."""
     bad = iter([answer({}, 422)])
     server.play(choose=lambda _: next(bad, answer({}, 401)))
     with pytest.raises(AuthenticationError):
         await gather(
             fleet_client.rollouts.run_many(P, seeds(2), max_in_flight=1, on_interrupt="cancel")
         )
-    (told,) = [record.message for record in caplog.records if "cancelled" in record.message]
-    assert told.startswith("1 rollouts could not be cancelled and go on: the one with the key ")
+    (message,) = [record.message for record in caplog.records if "cancelled" in record.message]
+    assert message.startswith("1 rollouts could not be cancelled and go on: the one with the key ")
 
 
 async def test_a_fleet_that_was_never_run_says_so(
@@ -173,7 +176,7 @@ async def test_a_fleet_that_was_never_run_says_so(
 async def test_a_worker_that_ends_before_its_start_returns_is_one(
     fleet_client: AsyncContainerPoolsClient, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    def start(group: AsyncWorkerGroup, work: Any, lost: Any) -> bool:
+    def start(group: AsyncWorkerGroup, work: Any, on_failure: Any) -> bool:
         run_through(work())
         return not group.stopping
 

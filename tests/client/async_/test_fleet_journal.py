@@ -1,4 +1,4 @@
-"""Fleets with a journal: killed, torn, taken up again, or refused."""
+"""Fleets with a journal: killed, torn, resumed, or refused."""
 
 from __future__ import annotations
 
@@ -37,15 +37,15 @@ def journal(tmp_path: Path) -> Path:
 
 
 def mixed() -> list[Any]:
-    """Requests that complete, fail, and are refused, here or there."""
-    good: list[Any] = [{"seed": seed} for seed in range(12)]
-    return [*good, {"seed": "failed"}, {"unknown": 1}, {"seed": "nowhere"}, 7]
+    """Requests that complete, fail, or are refused by the client or the service."""
+    requests: list[Any] = [{"seed": seed} for seed in range(12)]
+    return [*requests, {"seed": "failed"}, {"unknown": 1}, {"seed": "nowhere"}, 7]
 
 
 def behave(service: FleetService) -> None:
     service.status = lambda request, _: "failed" if request["seed"] == "failed" else "completed"
-    service.refuse = lambda seen: (
-        answer({"detail": "no such task"}, 404) if seen.json["seed"] == "nowhere" else None
+    service.refuse = lambda request: (
+        answer({"detail": "no such task"}, 404) if request.json["seed"] == "nowhere" else None
     )
 
 
@@ -98,16 +98,16 @@ async def test_a_crash_after_any_byte_changes_no_outcome(
     service: FleetService, fleet_client: AsyncContainerPoolsClient, journal: Path
 ) -> None:
     behave(service)
-    whole = told(await run(fleet_client, mixed(), journal, retries=1))
+    expected = told(await run(fleet_client, mixed(), journal, retries=1))
     content = content_of(journal)
     head = content.index(b"\n") + 1
     dice = random.Random(7)
     for cut in [head, len(content) - 1, *(dice.randrange(head, len(content)) for _ in range(25))]:
         put(journal, content[:cut])
         again = await run(fleet_client, mixed(), journal, retries=1)
-        assert told(again) == whole, cut
+        assert told(again) == expected, cut
         assert {o.index for o in again if not o.replayed} != set() or cut >= len(content) - 1
-    # Twelve that complete, and one that fails twice.
+    # Twelve rollouts complete, and one fails twice.
     assert len(service.keys) == 14
 
 
@@ -120,11 +120,11 @@ async def test_what_was_admitted_is_not_asked_for_again(
     requests = [{"seed": seed} for seed in range(3)]
     first = await run(fleet_client, requests, journal)
     lines = content_of(journal).splitlines(keepends=True)
-    # As it is after a crash before the first of them ended.
+    # The state after a crash before the first rollout ended.
     put(journal, b"".join(line for line in lines if b'"outcome"' not in line))
     server.requests.clear()
     assert told(await run(fleet_client, requests, journal)) == told(first)
-    assert {seen.method for seen in server.requests} == {"GET"}
+    assert {request.method for request in server.requests} == {"GET"}
 
 
 async def test_a_run_that_was_left_goes_on(
@@ -132,7 +132,7 @@ async def test_a_run_that_was_left_goes_on(
 ) -> None:
     service.seconds = 0.01
     requests: list[dict[str, Any]] = [{"seed": seed} for seed in range(60)]
-    seen: list[int] = []
+    indices: list[int] = []
     rounds = 0
     while True:
         rounds += 1
@@ -141,14 +141,14 @@ async def test_a_run_that_was_left_goes_on(
         async with fleet:
             async for outcome in fleet:
                 assert outcome.ok
-                seen.append(outcome.index)
+                indices.append(outcome.index)
                 fresh += not outcome.replayed
                 if fresh == 9:
                     break
             else:
                 break
     assert rounds >= 4
-    assert set(seen) == set(range(60))
+    assert set(indices) == set(range(60))
     assert set(service.seeds.values()) == {1}
     assert len(service.keys) == 60
 
@@ -285,10 +285,10 @@ async def test_of_a_run_that_goes_on_only_what_may_be_old_is_asked_for(
     options: dict[str, Any] = {"max_in_flight": 4, "journal": journal}
     async with fleet_client.rollouts.run_many(P, seeds(80), **options) as fleet:
         await fleet.__anext__()
-    begun = len(pools.status)
+    admitted_count = len(pools.status)
     pools.looks.clear()
     outcomes = await gather(fleet_client.rollouts.run_many(P, seeds(80), **options))
     assert [outcome.ok for outcome in outcomes] == [True] * 80
     assert len(pools.status) == 80
-    # What the first run may have begun, and what may have ended before the stream began.
-    assert sum(pools.looks.values()) <= begun + 4 + 4 + 4
+    # Rollouts that the first run may have created, or that may have ended before the stream.
+    assert sum(pools.looks.values()) <= admitted_count + 4 + 4 + 4

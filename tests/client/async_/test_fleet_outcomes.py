@@ -42,19 +42,24 @@ async def test_a_failed_rollout_has_an_error_and_a_row(
         "error": {"code": "container_failed", "message": "It gave up."},
     }
 
-    def choose(seen: Seen) -> Fault:
-        if not seen.path.endswith("/rollouts"):
+    def choose(request: Seen) -> Fault:
+        if not request.path.endswith("/rollouts"):
             return answer({"reward": 0.5, "timing": {"run_seconds": 2.5}})
-        if seen.json["seed"] == 2:
+        if request.json["seed"] == 2:
             return answer({}, 404)
-        status = "completed" if seen.json["seed"] == 0 else "cancelled"
-        return answer(failed if seen.json["seed"] == 1 else {"id": "r", "status": status})
+        status = "completed" if request.json["seed"] == 0 else "cancelled"
+        return answer(failed if request.json["seed"] == 1 else {"id": "r", "status": status})
 
     server.play(choose=choose)
     fleet = fleet_client.rollouts.run_many(P, seeds(4), in_order=True)
-    good, bad, nowhere, cancelled = await gather(fleet)
-    assert good.error is None
-    assert (good.reward, good.seconds, good.seed, good.rollout_id) == (0.5, 2.5, 0, "r")
+    completed, bad, nowhere, cancelled = await gather(fleet)
+    assert completed.error is None
+    assert (completed.reward, completed.seconds, completed.seed, completed.rollout_id) == (
+        0.5,
+        2.5,
+        0,
+        "r",
+    )
     assert isinstance(bad.error, RolloutFailedError)
     assert (bad.error.code, bad.error.message) == ("container_failed", "It gave up.")
     assert str(bad.error) == "It gave up. (container_failed)"
@@ -77,7 +82,7 @@ async def test_a_failed_rollout_has_an_error_and_a_row(
         *("index", "task_id", "seed", "status", "reward", "seconds", "failure")
     ]
     assert lines[2].split() == ["1", "seven", "1", "failed", "0.5", "2.5", "container_failed"]
-    # Numbers end in one column, words begin in one.
+    # Numbers are right-aligned, words left-aligned.
     assert lines[2].index("1") == lines[0].index("index") + len("inde")
     assert lines[2].index("seven") == lines[0].index("task_id")
     assert lines[2].index("0.5") + len("0.5") == lines[0].index("reward") + len("reward")

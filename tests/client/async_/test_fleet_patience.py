@@ -1,4 +1,4 @@
-"""A fleet's patience with a service that admits nothing, by a clock that the test owns."""
+"""A fleet's patience with a service that admits nothing, on a clock of the test."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ NOT_ACTIVE = {"error": {"code": "pool_not_active", "message": "It is paused."}}
 
 
 class Clock:
-    """A clock that only waiting moves: that of each thread by its own waits."""
+    """Clock that only waits advance, separate for each thread."""
 
     def __init__(self) -> None:
         self.now = 1000.0
@@ -41,19 +41,19 @@ class Clock:
         return now
 
     def wait(self, seconds: float) -> None:
-        """Wait so long."""
+        """Advance the clock."""
         with self._lock:
             self._own.now = self() + max(0.0, seconds)
             self.now = max(self.now, self._own.now)
 
     def catch_up(self) -> None:
-        """See what the others have waited."""
+        """Adopt the time of the other threads."""
         self._own.now = self.now
 
 
 @pytest.fixture
 def waits(monkeypatch: pytest.MonkeyPatch) -> list[float | None]:
-    """Record how long each wait of a fleet's workers was to last."""
+    """Record the time limit of each wait of a fleet's workers."""
     waits: list[float | None] = []
     wait_at_most = AsyncCondition.wait_at_most
 
@@ -67,7 +67,7 @@ def waits(monkeypatch: pytest.MonkeyPatch) -> list[float | None]:
 
 @pytest.fixture
 def clock(fleet_client: AsyncContainerPoolsClient, monkeypatch: pytest.MonkeyPatch) -> Clock:
-    """The clock of `fleet_client`; a wait that has a limit takes all of it, and no time."""
+    """Clock of `fleet_client`, which a wait with a limit advances without real time."""
     clock = Clock()
     wait_at_most = AsyncCondition.wait_at_most
 
@@ -107,7 +107,7 @@ REFUSALS = {
     [
         *((refusal, 8, 1.0) for refusal in REFUSALS),
         *((refusal, 8, 600.0) for refusal in REFUSALS if refusal != "broken"),
-        # Where nobody answers each place tries for itself, about once a second.
+        # Without answers each worker tries by itself, about once a second.
         ("broken", 8, 60.0),
         ("too many", 1, 600.0),
         ("too many", 60, 600.0),
@@ -122,8 +122,8 @@ async def test_patience_bounds_the_time(
     in_flight: int,
     patience: float,
 ) -> None:
-    def choose(seen: Seen) -> Fault:
-        return answer({"status": "paused"}) if seen.path.endswith(P) else REFUSALS[refusal]
+    def choose(request: Seen) -> Fault:
+        return answer({"status": "paused"}) if request.path.endswith(P) else REFUSALS[refusal]
 
     server.play(choose=choose)
     began = clock.now
@@ -139,7 +139,7 @@ async def test_patience_bounds_the_time(
 async def test_after_an_error_of_the_server_a_call_waits_by_itself(
     service: FleetService, fleet_client: AsyncContainerPoolsClient, clock: Clock
 ) -> None:
-    """No other call is held back by it, so that nothing else keeps this one from trying at once."""
+    """The error holds back no other call; only its own pause delays the next attempt."""
     answers = [html(500)]
     service.refuse = lambda _: answers.pop() if answers else None
     began = clock.now
@@ -168,21 +168,23 @@ async def test_a_pool_that_is_paused_midway_is_waited_for(
 ) -> None:
     state = "paused"
     created = count()
-    # Twenty are admitted, the next six attempts find it paused.
+    # Twenty requests are admitted; the next six attempts meet a paused pool.
     service.refuse = lambda _: answer(NOT_ACTIVE, 409) if 20 <= next(created) < 26 else None
     server.play(
-        choose=lambda seen: answer({"status": state}) if seen.path.endswith(P) else service(seen)
+        choose=lambda request: (
+            answer({"status": state}) if request.path.endswith(P) else service(request)
+        )
     )
     outcomes = await gather(fleet_client.rollouts.run_many(P, seeds(60), max_in_flight=4))
     assert all(outcome.ok for outcome in outcomes)
     assert len(outcomes) == 60
     assert set(service.seeds.values()) == {1}
-    # One that has failed is not waited for.
+    # The fleet does not wait for a failed pool.
     state, created = "failed", count(20)
     server.requests.clear()
     (outcome,) = await gather(fleet_client.rollouts.run_many(P, seeds(1)))
     assert isinstance(outcome.error, PoolFailedError)
-    assert [seen.method for seen in server.requests] == ["POST", "GET"]
+    assert [request.method for request in server.requests] == ["POST", "GET"]
 
 
 async def test_those_that_wait_are_woken_when_there_is_room(
@@ -192,12 +194,12 @@ async def test_those_that_wait_are_woken_when_there_is_room(
     waits: list[float | None],
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    # The many wait for the places of the few, and nobody wakes by himself.
+    # Many calls wait for a few places, and none wakes by itself.
     monkeypatch.setattr("synth_pools._client.runtime.sync_.concurrency._LONGEST_SLEEP", 60.0)
     monkeypatch.setattr("synth_pools._client._async.transport.AsyncTransport.most_calls", 32)
     outcomes = await gather(fleet_client.rollouts.run_many(P, seeds(600), max_in_flight=300))
     assert all(outcome.ok for outcome in outcomes)
-    # Each about once: those that end at the same time do not wake the same ones again and again.
+    # Each call wakes about once, also when several places become free at the same time.
     assert len(waits) < 1.7 * len(server.requests)
 
 
@@ -210,13 +212,15 @@ async def test_sync_rollouts_run_on_all_connections(
 ) -> None:
     keys: set[str] = set()
 
-    def create(seen: Seen) -> Fault:
-        key = seen.headers["idempotency-key"]
+    def create(request: Seen) -> Fault:
+        key = request.headers["idempotency-key"]
         keys.add(key)
-        # No one ends before all run.
+        # No rollout ends before all run.
         return when(lambda: len(keys) >= 120, answer({"id": key, "status": "completed"}))
 
-    server.play(choose=lambda seen: create(seen) if seen.path.endswith("/rollouts") else answer({}))
+    server.play(
+        choose=lambda request: create(request) if request.path.endswith("/rollouts") else answer({})
+    )
     requests: list[dict[str, Any]] = [{"seed": seed, "mode": "sync"} for seed in range(120)]
     outcomes = await gather(fleet_client.rollouts.run_many(P, requests, max_in_flight=120))
     assert all(outcome.ok for outcome in outcomes)

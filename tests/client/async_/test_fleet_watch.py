@@ -36,7 +36,7 @@ async def test_one_stream_for_all(
     types = "rollout.cancelled,rollout.completed,rollout.failed,rollout.succeeded"
     assert stream.query == {"start": "latest", "types": types, "include": "rollout"}
     assert not pools.followed
-    # Once at its end, and once more where its end may have been missed.
+    # Once at its end, and once more if its end may have been missed.
     assert all(1 <= looks <= 2 for looks in pools.looks.values())
     assert sum(pools.looks.values()) < 1.5 * 80, "few may have been missed"
     assert await is_over(fleet, pools)
@@ -54,10 +54,10 @@ async def test_what_its_last_event_holds_is_not_asked_for(
     for outcome in outcomes:
         assert outcome.rollout is not None
         assert outcome.ok
-        told = (outcome.rollout.get("told"), outcome.reward)
-        asked = pools.summaries[str(outcome.rollout_id)]
-        assert told == ((None, 1.0) if asked else (outcome.rollout_id, 0.5))
-    # Those that may have ended unnoticed, before the stream began.
+        actual = (outcome.rollout.get("told"), outcome.reward)
+        summary_count = pools.summaries[str(outcome.rollout_id)]
+        assert actual == ((None, 1.0) if summary_count else (outcome.rollout_id, 0.5))
+    # Rollouts that may have ended before the stream began.
     assert sum(pools.looks.values()) <= 8
     assert len(pools.summaries) <= 8
 
@@ -105,10 +105,10 @@ async def test_a_service_that_refuses_what_it_does_not_know_is_asked_without_it(
     pools: PoolService, fleet_client: AsyncContainerPoolsClient, status: int
 ) -> None:
     end_one_after_the_other(pools)
-    pools.serve = lambda seen: answer({}, status) if "include" in seen.query else None
+    pools.serve = lambda request: answer({}, status) if "include" in request.query else None
     outcomes = await gather(fleet_client.rollouts.run_many(P, seeds(9), max_in_flight=3))
     assert [outcome.ok for outcome in outcomes] == [True] * 9
-    assert ["include" in seen.query for seen in pools.streams] == [True, False]
+    assert ["include" in request.query for request in pools.streams] == [True, False]
     assert not pools.followed
 
 
@@ -116,26 +116,26 @@ async def test_its_streams_are_first_attempts_to_who_watches_the_requests(
     server: FaultServer, pools: PoolService
 ) -> None:
     end_one_after_the_other(pools)
-    asked: list[RequestInfo] = []
+    infos: list[RequestInfo] = []
     async with AsyncContainerPoolsClient(
-        api_key="sk_test", base_url=server.url, on_request=asked.append
+        api_key="sk_test", base_url=server.url, on_request=infos.append
     ) as client:
         await gather(client.rollouts.run_many(P, seeds(4), max_in_flight=2))
-    streams = [one.attempt for one in asked if one.operation == "stream_pool_events"]
+    streams = [info.attempt for info in infos if info.operation == "stream_pool_events"]
     assert streams == [1] * len(pools.streams)
     assert streams
 
 
-@pytest.mark.parametrize("kept", [None, 0, 4 * 1024 * 1024])
+@pytest.mark.parametrize("most_characters", [None, 0, 4 * 1024 * 1024])
 async def test_what_ends_before_its_id_is_known_is_not_missed(
     pools: PoolService,
     fleet_client: AsyncContainerPoolsClient,
     monkeypatch: pytest.MonkeyPatch,
-    kept: int | None,
+    most_characters: int | None,
 ) -> None:
     end_one_after_the_other(pools)
-    if kept is not None:
-        monkeypatch.setattr(pool_watch, "_MOST_EARLY_CHARACTERS", kept)
+    if most_characters is not None:
+        monkeypatch.setattr(pool_watch, "_MOST_EARLY_CHARACTERS", most_characters)
         pools.told = lambda rollout_id: {
             "rollout": pools.rollout(rollout_id),
             "summary": {"rollout_id": rollout_id},
@@ -144,26 +144,26 @@ async def test_what_ends_before_its_id_is_known_is_not_missed(
     def admit(rollout_id: str) -> Fault | None:
         if len(pools.status) == 1:
             return None
-        told = Event()
+        was_told = Event()
 
         def idle() -> None:
             if rollout_id in pools.running:
                 pools.finish(rollout_id)
             else:
-                told.set()
+                was_told.set()
 
-        # Its answer comes after its last event was sent, over another connection.
+        # Its answer arrives after its last event, over another connection.
         pools.idle = idle
-        return when(told.is_set, answer({"rollout_id": rollout_id, "status": "queued"}, 202))
+        return when(was_told.is_set, answer({"rollout_id": rollout_id, "status": "queued"}, 202))
 
     pools.admit = admit
     outcomes = await gather(fleet_client.rollouts.run_many(P, seeds(20), max_in_flight=1))
     assert [outcome.ok for outcome in outcomes] == [True] * 20
     assert (len(pools.streams), len(pools.followed)) == (1, 0)
-    if kept is None:
+    if most_characters is None:
         assert len(pools.looks) == 20
-    elif kept:
-        # What was kept need not be asked for.
+    elif most_characters:
+        # A stored end needs no request.
         assert len(pools.looks) <= 2
 
 
@@ -180,7 +180,7 @@ async def test_a_stream_that_breaks_is_resumed_and_nothing_is_missed(
         pools.finish(pools.running[0])
         if next(turns) % 9 == 8:
             pools.cut(how)
-            # Those end while there is no stream.
+            # These rollouts end while there is no stream.
             for rollout_id in pools.running[:2]:
                 pools.finish(rollout_id)
 
@@ -192,7 +192,7 @@ async def test_a_stream_that_breaks_is_resumed_and_nothing_is_missed(
     first, *others = pools.streams
     assert "cursor" not in first.query
     assert len(others) >= 4
-    cursors = [seen.query["cursor"] for seen in others]
+    cursors = [request.query["cursor"] for request in others]
     assert cursors == sorted(set(cursors))
     assert not pools.followed
 
@@ -227,7 +227,7 @@ async def test_without_such_a_stream_each_rollout_is_followed(
     outcomes = await gather(fleet_client.rollouts.run_many(P, seeds(20), max_in_flight=4))
     assert len(outcomes) == 20
     assert all(outcome.ok for outcome in outcomes)
-    # It is not asked for again; where that may be the network's fault, a few times.
+    # The stream is not requested again, or a few times if the network may be at fault.
     assert len(pools.streams) == 1 if kind in NO_STREAMS else len(pools.streams) <= 3
     assert len(pools.followed) >= 16
 
@@ -245,7 +245,7 @@ async def test_a_stream_that_is_held_back_on_its_way_is_not_waited_for(
     pools.admit = lambda rollout_id: pools.finish(rollout_id)
     outcomes = await gather(fleet_client.rollouts.run_many(P, seeds(9), max_in_flight=3))
     assert [outcome.ok for outcome in outcomes] == [True] * 9
-    # On a busy machine the time may be over before it is asked for at all.
+    # On a busy machine the time may be over before the first request.
     assert len(pools.streams) <= 1
 
 
@@ -256,8 +256,8 @@ async def test_where_no_reader_can_be_started_each_rollout_is_followed(
 ) -> None:
     start = AsyncWorkerGroup.start
 
-    def refuse(group: AsyncWorkerGroup, work: Any, lost: Any) -> bool:
-        return work.__name__ != "_read" and start(group, work, lost)
+    def refuse(group: AsyncWorkerGroup, work: Any, on_failure: Any) -> bool:
+        return work.__name__ != "_read" and start(group, work, on_failure)
 
     monkeypatch.setattr(AsyncWorkerGroup, "start", refuse)
     pools.admit = lambda rollout_id: pools.finish(rollout_id)
@@ -279,25 +279,28 @@ async def test_what_others_run_on_the_pool_takes_no_memory(
 
     def admit(_: str) -> None:
         for number in range(500 if len(pools.status) % 20 == 0 else 0):
-            other = f"of_others_{number}"
-            event: dict[str, Any] = {"event": "rollout.completed", "rollout_id": other}
+            foreign_id = f"of_others_{number}"
+            event: dict[str, Any] = {"event": "rollout.completed", "rollout_id": foreign_id}
             event["result"] = "x" * 100
             if holds_rollouts:
-                event |= {"rollout": {"id": other, "status": "failed"}, "summary": {"id": other}}
+                event |= {
+                    "rollout": {"id": foreign_id, "status": "failed"},
+                    "summary": {"id": foreign_id},
+                }
             pools.tell(P, event, 20)
 
     pools.admit = admit
     fleet = fleet_client.rollouts.run_many(P, seeds(100), max_in_flight=8)
-    kept, early = [], []
+    followed, early = [], []
     async for outcome in fleet:
         assert outcome.ok
         watch = fleet._engine._watches.of(P)  # type: ignore[union-attr]
         assert watch is not None
-        kept.append(len(watch._rollouts))
+        followed.append(len(watch._rollouts))
         early.append(len(watch._early))
         assert watch._early_characters <= most
-    assert len(kept) == 100
-    assert max(kept) <= 8
+    assert len(followed) == 100
+    assert max(followed) <= 8
     assert (max(early) > 10) == holds_rollouts
     assert max(early) * len('{"rollout": {"id": "of_others_1"}}') < most
     assert len(pools.streams) == 1
@@ -309,7 +312,7 @@ async def test_what_is_asked_for_behind_its_events_is_asked_for_again(
     fleet_client: AsyncContainerPoolsClient,
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    following, followed, told = pool_watch.AsyncPoolWatch.following, set[str](), set[str]()
+    following, followed, told_ids = pool_watch.AsyncPoolWatch.following, set[str](), set[str]()
 
     @contextlib.contextmanager
     def noted(watch: pool_watch.AsyncPoolWatch, rollout_id: str, mark: int) -> Iterator[Any]:
@@ -318,15 +321,15 @@ async def test_what_is_asked_for_behind_its_events_is_asked_for_again(
             yield rollout
 
     def idle() -> None:
-        # Of one that nobody follows yet it would say nothing.
-        for rollout_id in followed & {*pools.running} - told:
-            told.add(rollout_id)
+        # The end of a rollout that is not followed yet would not count.
+        for rollout_id in followed & {*pools.running} - told_ids:
+            told_ids.add(rollout_id)
             pools.tell(P, {"event": "rollout.completed", "rollout_id": rollout_id})
 
-    def choose(seen: Seen) -> Fault:
-        if "/rollouts/" in seen.path and seen.path.endswith("/events"):
-            pools.status[seen.path.split("/")[-2]] = "completed"
-        return pools(seen)
+    def choose(request: Seen) -> Fault:
+        if "/rollouts/" in request.path and request.path.endswith("/events"):
+            pools.status[request.path.split("/")[-2]] = "completed"
+        return pools(request)
 
     monkeypatch.setattr(pool_watch.AsyncPoolWatch, "following", noted)
     pools.idle = idle
@@ -342,29 +345,29 @@ async def test_what_ended_unnoticed_is_found_where_what_is_asked_for_lags_behind
     fleet_client: AsyncContainerPoolsClient,
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    """Its end is told before its id is known, and whoever asks for it learns that later."""
+    """The end arrives before the id is known, and a request returns it only later."""
     monkeypatch.setattr(pool_watch, "_FIRST_DOUBT_SECONDS", 0.01)
     end_one_after_the_other(pools)
 
     def admit(rollout_id: str) -> Fault | None:
         if len(pools.status) == 1:
             return None
-        untold, told = [{"event": "rollout.completed", "rollout_id": rollout_id}], Event()
+        untold, was_told = [{"event": "rollout.completed", "rollout_id": rollout_id}], Event()
 
         def idle() -> None:
             if untold:
                 pools.tell(P, untold.pop())
             else:
-                told.set()
+                was_told.set()
 
         pools.idle = idle
-        return when(told.is_set, answer({"rollout_id": rollout_id, "status": "queued"}, 202))
+        return when(was_told.is_set, answer({"rollout_id": rollout_id, "status": "queued"}, 202))
 
-    def choose(seen: Seen) -> Fault:
+    def choose(request: Seen) -> Fault:
         for rollout_id in pools.running:
             if pools.looks[rollout_id] == 3:
                 pools.status[rollout_id] = "completed"
-        return pools(seen)
+        return pools(request)
 
     pools.admit = admit
     server.play(choose=choose)
@@ -387,7 +390,7 @@ async def test_what_ends_while_no_fleet_runs_is_found_by_the_next(
     ) as fleet:
         await fleet.__anext__()
     if is_cut:
-        # As if it had died before the first admission was on the disk.
+        # As after a crash before the first admission was on the disk.
         journal.write_bytes(journal.read_bytes().split(b"\n")[0] + b"\n")
     for rollout_id in waiting.running:
         waiting.finish(rollout_id)
@@ -412,9 +415,9 @@ async def test_a_child_that_is_forked_meanwhile_changes_nothing(
 
 
 async def test_a_real_backend_that_is_restarted_in_the_middle(tmp_path: Path) -> None:
-    sent: list[str] = []
+    paths: list[str] = []
     with HeldPort() as port:
-        # What runs has to end before it does, however busy the machine is.
+        # Running rollouts must end before it does, also on a busy machine.
         backend = LocalBackend(tmp_path, port=port.number, api_key="a-key-of-this-test", grace=5)
         backend.start()
         done = 0
@@ -430,7 +433,7 @@ async def test_a_real_backend_that_is_restarted_in_the_middle(tmp_path: Path) ->
             async with AsyncContainerPoolsClient(
                 api_key="a-key-of-this-test",
                 base_url=backend.url,
-                on_request=lambda info: sent.append(info.operation),
+                on_request=lambda info: paths.append(info.operation),
             ) as client:
                 pool = await client.create_pool({"name": "restarted", "concurrency": 32})
                 requests: list[dict[str, Any]] = [
@@ -446,5 +449,5 @@ async def test_a_real_backend_that_is_restarted_in_the_middle(tmp_path: Path) ->
     assert [outcome.error for outcome in outcomes if not outcome.ok] == []
     assert all(outcome.reward == outcome.seed / 400 for outcome in outcomes)
     assert len({outcome.rollout_id for outcome in outcomes}) == 400
-    assert "stream_rollout_events" not in sent
-    assert sent.count("stream_pool_events") >= 3
+    assert "stream_rollout_events" not in paths
+    assert paths.count("stream_pool_events") >= 3

@@ -1,4 +1,4 @@
-"""Whatever ends a fleet ends the event stream of its pool; and fleets over several pools."""
+"""Ends of the event streams of fleets, and fleets over several pools."""
 
 from __future__ import annotations
 
@@ -65,7 +65,9 @@ async def test_whatever_ends_a_fleet_ends_its_stream(
             await fleet.run()
     assert await is_over(fleet, waiting)
     assert len(waiting.streams) == 1
-    cancelled = [each for each, status in waiting.status.items() if status == "cancelled"]
+    cancelled = [
+        rollout_id for rollout_id, status in waiting.status.items() if status == "cancelled"
+    ]
     assert len(cancelled) >= 5 if on_interrupt == "cancel" else not cancelled
 
 
@@ -172,7 +174,7 @@ async def test_the_end_of_a_pool_s_stream_is_the_reader_s_if_nobody_waits(
     def admit(rollout_id: str) -> Fault | None:
         if rollout_id == "rollout_0":
             return None
-        # The one before has ended, and then the stream does, and its reader.
+        # The previous rollout has ended, then the stream and its reader end.
         pools.cut("end")
         watches = fleet._running()._watches
         assert watches is not None
@@ -199,9 +201,9 @@ async def test_each_pool_of_a_fleet_has_its_stream(
     outcomes = await gather(fleet_client.agent_rollouts.run_many(requests, max_in_flight=8))
     assert len(outcomes) == 40
     assert all(outcome.ok for outcome in outcomes)
-    watched = {seen.path.split("/")[3] for seen in pools.streams}
+    watched = {request.path.split("/")[3] for request in pools.streams}
     assert len(pools.streams) == len(watched) == 3
-    # There is an end to how many a fleet may have.
+    # A fleet has a limited number of streams.
     assert {pools.pool_of[rollout_id] for rollout_id in pools.followed} == {
         f"pool_{number}" for number in range(4)
     } - watched
@@ -225,7 +227,7 @@ async def test_only_what_goes_to_a_paused_pool_waits(
         )
 
     def refuse(pool_id: str) -> Fault | None:
-        # It is active again when all others have ended.
+        # The pool is active again once all other rollouts have ended.
         is_paused = pool_id == "pool_0" and ended("pool_1") < 20
         return answer(NOT_ACTIVE, 409) if is_paused else None
 
@@ -248,7 +250,7 @@ async def test_patience_with_a_paused_pool_is_no_matter_of_the_others(
             refused.append(outcome)
 
     def idle() -> None:
-        # The others end when there is no patience left with the one.
+        # The others end once the patience with the first is over.
         if len(refused) == 6 and pools.running:
             pools.finish(pools.running[0])
 

@@ -28,14 +28,14 @@ async def local(backend: LocalBackend) -> AsyncIterator[AsyncContainerPoolsClien
         yield client
 
 
-@pytest.mark.parametrize("chosen", [{"pool_id": "by-pool_id"}, {"id": "by-id"}])
-async def test_it_is_created_once(local: AsyncContainerPoolsClient, chosen: dict[str, Any]) -> None:
-    (pool_id,) = chosen.values()
-    first, second, third = (dict[str, Any](chosen, name=name) for name in ("1", "2", "3"))
-    made = await local.get_or_create_pool(first)
-    assert (made["id"], made["name"]) == (pool_id, "1")
-    assert await local.get_or_create_pool(second) == made
-    assert await local.get_or_create(third) == made
+@pytest.mark.parametrize("choice", [{"pool_id": "by-pool_id"}, {"id": "by-id"}])
+async def test_it_is_created_once(local: AsyncContainerPoolsClient, choice: dict[str, Any]) -> None:
+    (pool_id,) = choice.values()
+    first, second, third = (dict[str, Any](choice, name=name) for name in ("1", "2", "3"))
+    created = await local.get_or_create_pool(first)
+    assert (created["id"], created["name"]) == (pool_id, "1")
+    assert await local.get_or_create_pool(second) == created
+    assert await local.get_or_create(third) == created
 
 
 async def test_an_archived_one_is_a_conflict_that_says_so(local: AsyncContainerPoolsClient) -> None:
@@ -62,4 +62,4 @@ async def test_another_conflict_stays_what_it_is(
     server.play([answer({"detail": "full"}, 409), answer({"detail": "unknown"}, 404)])
     with pytest.raises(ConflictError, match="full"):
         await client.get_or_create_pool({"pool_id": "x", "name": "x"})
-    assert [seen.method for seen in server.requests] == ["POST", "GET"]
+    assert [request.method for request in server.requests] == ["POST", "GET"]

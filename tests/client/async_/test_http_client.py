@@ -16,7 +16,7 @@ from tests.support.leaks import KEY, traceback_with_locals
 from tests.support.proxy import proxy
 from tests.support.tls_backend import TlsBackend, tls_backend
 
-# Without a rollout's stream these would show half: it is sent in another way than the rest.
+# Type of the last event of a stream, which is sent in another way than other calls.
 LAST = "rollout.completed"
 
 
@@ -96,7 +96,7 @@ async def test_http_2(tls: TlsBackend, supplied: ModuleType) -> None:
         await run_a_rollout(client)
         pool = await client.create_pool({"name": "two"})
         rollout = await client.rollouts.create(pool["id"], {"env": {"delay": 30}})
-        # Over HTTP/2 an open stream does not keep others from the one connection.
+        # Over HTTP/2 an open stream does not block the connection for other calls.
         async with client.rollouts.events(pool["id"], rollout["id"]) as stream:
             assert (await anext(stream))["event"] == "rollout.queued"
             assert (await client.get_pool(pool["id"]))["name"] == "two"
@@ -146,7 +146,7 @@ async def test_the_environment_names_the_proxy(
     tmp_path: Path,
     context: ssl.SSLContext | None,
 ) -> None:
-    """A client of its own keeps to it too, and to SSL_CERT_FILE; TLS may go through TLS."""
+    """A client of ours uses it, too, and SSL_CERT_FILE; TLS may go through TLS."""
     authority = tmp_path / "authority.pem"
     tls.authority.cert_pem.write_to_path(authority)
     if context is not None:
@@ -164,7 +164,7 @@ async def test_the_environment_names_the_proxy(
 
 
 async def test_a_proxy_that_is_not_there(supplied: ModuleType) -> None:
-    """The error says which address was meant, and shows neither key nor password."""
+    """The error names the address, without key and password."""
     way = supplied.Proxy("http://127.0.0.1:9", auth=("user", "pass-4711"))
     async with supplied.AsyncClient(proxy=way) as http:
         with pytest.raises(APIConnectionError) as caught:

@@ -97,21 +97,21 @@ async def test_nothing_secret_is_logged(
 
 
 def seen_by(**settings: Any) -> tuple[list[Any], dict[str, Any]]:
-    seen: list[Any] = []
-    return seen, {"on_request": seen.append, "on_response": seen.append, **settings}
+    infos: list[Any] = []
+    return infos, {"on_request": infos.append, "on_response": infos.append, **settings}
 
 
 @pytest.mark.parametrize("hook", ["on_request", "on_response"])
 async def test_one_hook_needs_no_other(server: FaultServer, hook: str) -> None:
-    seen: list[Any] = []
-    settings: dict[str, Any] = {hook: seen.append}
+    infos: list[Any] = []
+    settings: dict[str, Any] = {hook: infos.append}
     async with AsyncContainerPoolsClient(api_key=KEY, base_url=server.url, **settings) as client:
         await client.get_pool(P)
-    assert len(seen) == 1
+    assert len(infos) == 1
 
 
 async def test_hooks_see_every_attempt(server: FaultServer) -> None:
-    seen, settings = seen_by(api_key=KEY, base_url=server.url)
+    infos, settings = seen_by(api_key=KEY, base_url=server.url)
     server.play(
         [
             faults.reset(),
@@ -121,26 +121,26 @@ async def test_hooks_see_every_attempt(server: FaultServer) -> None:
     )
     async with AsyncContainerPoolsClient(**settings) as client:
         await client.rollouts.create(P, SECRET_BODY)
-    requests, responses = seen[::2], seen[1::2]
-    assert [type(info) for info in seen] == [RequestInfo, ResponseInfo] * 3
+    requests, responses = infos[::2], infos[1::2]
+    assert [type(info) for info in infos] == [RequestInfo, ResponseInfo] * 3
     assert [info.attempt for info in requests] == [1, 2, 3]
-    assert {(info.operation, info.method, info.path) for info in seen} == {
+    assert {(info.operation, info.method, info.path) for info in infos} == {
         ("create_rollout", "POST", f"/v1/pools/{P}/rollouts")
     }
-    # They are logged as they are, and some headers of an answer are secrets.
-    assert not any("headers" in repr(info) or "hush" in repr(info) for info in seen)
+    # The log contains headers unchanged, and some headers of an answer are secrets.
+    assert not any("headers" in repr(info) or "hush" in repr(info) for info in infos)
     keys = {info.headers["idempotency-key"] for info in requests}
     assert keys == {server.requests[0].headers["idempotency-key"]}
     assert [info.status_code for info in responses] == [None, 429, 200]
     assert [info.request_id for info in responses] == [None, "req_1", "req_2"]
-    lost, refused, well = responses
-    assert isinstance(lost.error, APIConnectionError)
-    assert lost.headers == {}
+    lost_answer, refused, well = responses
+    assert isinstance(lost_answer.error, APIConnectionError)
+    assert lost_answer.headers == {}
     assert refused.error.retry_after == 0.01
     assert well.error is None
     assert well.headers["content-type"] == "application/json"
     assert all(0 < info.seconds < 10 for info in responses)
-    for info in seen:
+    for info in infos:
         assert KEY not in repr(info)
         assert "headers" not in repr(info)
         assert not {"authorization", "set-cookie"} & set(info.headers)
@@ -148,20 +148,20 @@ async def test_hooks_see_every_attempt(server: FaultServer) -> None:
 
 
 async def test_hooks_see_streams(server: FaultServer) -> None:
-    seen, settings = seen_by(api_key=KEY, base_url=server.url)
+    infos, settings = seen_by(api_key=KEY, base_url=server.url)
     server.play(faults.events([b'data: {"event": "rollout.completed"}\n\n']))
     async with AsyncContainerPoolsClient(**settings) as client:
         assert len([event async for event in client.stream_rollout_events(P, R)]) == 1
-    request, response = seen
+    request, response = infos
     assert request.operation == response.operation == "stream_rollout_events"
     assert response.status_code == 200
 
 
 async def test_views_keep_the_hooks(server: FaultServer) -> None:
-    seen, settings = seen_by(api_key=KEY, base_url=server.url)
+    infos, settings = seen_by(api_key=KEY, base_url=server.url)
     async with AsyncContainerPoolsClient(**settings) as client:
         await client.with_options(timeout=3).get_pool(P)
-    assert len(seen) == 2
+    assert len(infos) == 2
 
 
 async def test_a_hook_that_fails_costs_nothing(
@@ -184,8 +184,8 @@ async def test_a_call_is_a_span(server: FaultServer, client: AsyncContainerPools
         await client.get_pool(P)
         with pytest.raises(NotFoundError):
             await client.get_pool(P)
-    well, lost = spans
-    assert well.name == lost.name == "GET /v1/pools/{pool_id}"
+    well, failed_span = spans
+    assert well.name == failed_span.name == "GET /v1/pools/{pool_id}"
     assert well.kind.name == "CLIENT"
     assert well.attributes is not None
     assert dict(well.attributes) == {
@@ -196,18 +196,18 @@ async def test_a_call_is_a_span(server: FaultServer, client: AsyncContainerPools
         "url.template": "/v1/pools/{pool_id}",
     }
     assert well.status.status_code.name == "UNSET"
-    assert lost.status.status_code.name == "ERROR"
-    # What an error says may be whatever the service wrote.
-    assert lost.status.description is None
-    assert not lost.events
-    assert lost.attributes is not None
-    assert lost.attributes["error.type"] == "NotFoundError"
-    assert lost.attributes["http.response.status_code"] == 404
-    assert KEY not in lost.to_json()
+    assert failed_span.status.status_code.name == "ERROR"
+    # The text of an error may be any text of the service.
+    assert failed_span.status.description is None
+    assert not failed_span.events
+    assert failed_span.attributes is not None
+    assert failed_span.attributes["error.type"] == "NotFoundError"
+    assert failed_span.attributes["http.response.status_code"] == 404
+    assert KEY not in failed_span.to_json()
 
 
 async def test_what_is_no_error_of_a_call_is_not_written_into_its_span() -> None:
-    """It may hold anything that the program has, and is no failure of the service."""
+    """Its text may hold anything of the program, and it is not a failure of the service."""
     opened = span("get_pool", "GET", "/v1", "http://127.0.0.1:9")
     with recorded_spans() as spans, pytest.raises(LookupError), opened:
         raise LookupError(SIGNED)
@@ -248,5 +248,5 @@ async def test_a_retry_says_how_the_connection_ended(
     server.play([faults.reset(), faults.answer({})])
     await client.get_pool(P)
     (retry,) = (text for text in messages(caplog, logging.DEBUG) if "retry" in text)
-    # By the HTTP library's word, not by ours.
+    # By the name of the HTTP library's exception.
     assert re.match(rf"GET /v1/pools/{P} -> (Read|Write|RemoteProtocol)Error; retry 1 of ", retry)

@@ -1,4 +1,4 @@
-"""The idempotency key of a rollout's creation: one for all attempts of one call."""
+"""Idempotency keys of creations, shared by all attempts of a call."""
 
 from __future__ import annotations
 
@@ -47,14 +47,14 @@ async def test_a_callers_key_is_used(
     server: FaultServer, client: AsyncContainerPoolsClient, call: Call
 ) -> None:
     server.play(faults.html(500))
-    for caller, named, expected in (
+    for caller, option, expected in (
         (client, {"idempotency_key": "mine"}, "mine"),
         (client.with_options(idempotency_key="view"), {}, "view"),
         (client.with_options(idempotency_key="view"), {"idempotency_key": "mine"}, "mine"),
     ):
         server.requests.clear()
         with pytest.raises(ServerError):
-            await Call(call.name, call.args, named).on(caller)
+            await Call(call.name, call.args, option).on(caller)
         assert keys(server) == [expected] * 3
 
 

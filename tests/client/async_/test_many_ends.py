@@ -1,4 +1,4 @@
-"""Calls that end by their deadline, by the ten thousand: nothing is lost with them."""
+"""Ten thousand calls that end by their deadline, without a leak."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from tests.support.surface import P
 
 pytestmark = pytest.mark.system
 
-# httpx takes ten times as long, and those of an async client end in test_many_cancellations.py.
+# httpx takes ten times as long; test_many_cancellations.py has async calls.
 COUNTS = {"sockets": 6_000}
 COUNT = 1_000
 _FILES = Path("/proc/self/fd")
@@ -29,8 +29,8 @@ def open_files() -> int:
 async def test_expired_deadlines_lose_neither_a_place_nor_a_file(
     server: FaultServer, library: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """Each ends somewhere else: before it is sent, in the head, in the body, or not at all."""
-    # Of one place that is lost none is left.
+    """The calls end at different steps: before sending, in the head, in the body, or never."""
+    # A single lost place would leave no place.
     monkeypatch.setattr(connections, "_CALLS", connections._CALLS._replace(connections=1))
     server.play(faults.dribble(0.0002, step=16))
     async with AsyncContainerPoolsClient(

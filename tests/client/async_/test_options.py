@@ -34,8 +34,8 @@ def has_stream(target: str) -> bool:
     return target.partition("?")[0].endswith("/events")
 
 
-def answering(seen: Any) -> faults.Fault:
-    if has_stream(seen.target):
+def answering(request: Any) -> faults.Fault:
+    if has_stream(request.target):
         return faults.events([b'data: {"event": "rollout.completed"}\n\n'])
     return faults.answer()
 
@@ -51,8 +51,8 @@ async def test_every_name_works_on_a_view(
     for call in CALLS:
         server.requests.clear()
         expected = await made(client, call)
-        got = await made(view, call)
-        assert got == expected, str(call)
+        result = await made(view, call)
+        assert result == expected, str(call)
         plain, marked = server.requests
         assert marked.target == plain.target, str(call)
         assert "x-trace" not in plain.headers, str(call)
@@ -83,8 +83,8 @@ async def test_what_is_not_named_stays(
     config = second._config
     assert (config.deadline, config.timeout, config.max_retries) == (5, 8, 7)
     await second.get_pool(P)
-    sent = server.requests[0].headers
-    assert (sent["a"], sent["b"]) == ("3", "2")
+    headers = server.requests[0].headers
+    assert (headers["a"], headers["b"]) == ("3", "2")
     assert second.with_options(deadline=None)._config.deadline is None
     assert second.with_options(headers=None)._config.headers == ()
     assert (client._config.deadline, client.timeout) == (None, 10)
@@ -138,8 +138,10 @@ async def test_a_subclass_stays_what_it_is(server: FaultServer) -> None:
 async def test_the_other_variant_takes_over_the_options(
     server: FaultServer, client: AsyncContainerPoolsClient
 ) -> None:
-    other = OTHER_VARIANT[AsyncContainerPoolsClient](client.with_options(deadline=4, max_retries=1))
-    assert (other._config.deadline, other._config.max_retries) == (4, 1)
+    other_client = OTHER_VARIANT[AsyncContainerPoolsClient](
+        client.with_options(deadline=4, max_retries=1)
+    )
+    assert (other_client._config.deadline, other_client._config.max_retries) == (4, 1)
 
 
 async def test_views_show_neither_the_key_nor_headers(client: AsyncContainerPoolsClient) -> None:
@@ -186,16 +188,16 @@ WRONG: list[tuple[dict[str, Any], str]] = [
 ]
 
 
-@pytest.mark.parametrize(("options", "said"), WRONG, ids=lambda value: str(value)[:40])
+@pytest.mark.parametrize(("options", "message"), WRONG, ids=lambda value: str(value)[:40])
 def test_what_cannot_be_meant_is_refused(
-    server: FaultServer, client: AsyncContainerPoolsClient, options: dict[str, Any], said: str
+    server: FaultServer, client: AsyncContainerPoolsClient, options: dict[str, Any], message: str
 ) -> None:
-    with pytest.raises(ConfigurationError, match=said) as caught:
+    with pytest.raises(ConfigurationError, match=message) as caught:
         client.with_options(**options)
     assert "hush" not in str(caught.value)
     assert server.connections == 0
     if "headers" not in options:
-        with pytest.raises(ConfigurationError, match=said):
+        with pytest.raises(ConfigurationError, match=message):
             AsyncContainerPoolsClient(api_key=KEY, **options)
 
 

@@ -22,10 +22,10 @@ P = "pool_1"
 
 
 def pages_of(count: int, size: int, *, name: str = "items", last: Any = None) -> Any:
-    """A service with `count` rollouts; `last` is the cursor of its last page."""
+    """Make a service with `count` rollouts; `last` is the cursor of its last page."""
 
-    def choose(seen: Seen) -> Fault:
-        start = int(seen.query.get("cursor", "0"))
+    def choose(request: Seen) -> Fault:
+        start = int(request.query.get("cursor", "0"))
         items = [{"id": f"r{number}"} for number in range(start, min(start + size, count))]
         more = start + size < count
         return answer({name: items, "next_cursor": str(start + size) if more else last})
@@ -39,7 +39,7 @@ async def test_all_items_of_all_pages(
     server: FaultServer, client: AsyncContainerPoolsClient, prefetch: bool, name: str
 ) -> None:
     server.play(choose=pages_of(23, 5, name=name))
-    wanted = [f"r{number}" for number in range(23)]
+    expected = [f"r{number}" for number in range(23)]
     for items in (
         client.iter_rollouts(P, state="running", limit=5, prefetch=prefetch),
         client.rollouts.iter(P, state="running", limit=5, prefetch=prefetch),
@@ -47,10 +47,10 @@ async def test_all_items_of_all_pages(
         client.agent_rollouts.iter(state="running", limit=5, prefetch=prefetch),
     ):
         server.requests.clear()
-        assert [item["id"] async for item in items] == wanted
+        assert [item["id"] async for item in items] == expected
         assert len(server.requests) == 5
-        assert all(seen.query["state"] == "running" for seen in server.requests)
-        assert all(seen.query["limit"] == "5" for seen in server.requests)
+        assert all(request.query["state"] == "running" for request in server.requests)
+        assert all(request.query["limit"] == "5" for request in server.requests)
 
 
 async def test_a_page_is_asked_for_when_it_is_needed(
@@ -59,8 +59,8 @@ async def test_a_page_is_asked_for_when_it_is_needed(
     server.play(choose=pages_of(23, 5))
     items = client.iter_rollouts(P, cursor="5")
     assert server.connections == 0
-    got = [(await items.__anext__())["id"] for _ in range(5)]
-    assert (got, len(server.requests)) == ([f"r{number}" for number in range(5, 10)], 1)
+    ids = [(await items.__anext__())["id"] for _ in range(5)]
+    assert (ids, len(server.requests)) == ([f"r{number}" for number in range(5, 10)], 1)
     await items.__anext__()
     assert len(server.requests) == 2
     await items.aclose()
@@ -96,7 +96,7 @@ async def test_a_number_is_a_cursor_too(
 ) -> None:
     server.play([answer({"pools": [{"id": 1}], "cursor": 7}), answer({"pools": [], "cursor": 7})])
     assert len([pool async for pool in client.iter_pools()]) == 1
-    assert [seen.query.get("cursor") for seen in server.requests] == [None, "7"]
+    assert [request.query.get("cursor") for request in server.requests] == [None, "7"]
 
 
 async def test_trouble_between_pages(
@@ -111,11 +111,11 @@ async def test_trouble_between_pages(
             answer({"detail": "no such pool"}, 404),
         ]
     )
-    got = []
+    items = []
     with pytest.raises(NotFoundError):
         async for item in client.iter_rollouts(P, prefetch=True):
-            got += [item["id"]]
-    assert got == [1, 2]
+            items += [item["id"]]
+    assert items == [1, 2]
 
 
 async def test_what_is_no_page(server: FaultServer, client: AsyncContainerPoolsClient) -> None:

@@ -28,10 +28,10 @@ EVENTS = [
 
 
 class PoolService:
-    """A pool with events, for a `FaultServer`'s `choose`.
+    """Pool with events, for a `FaultServer`'s `choose`.
 
     Args:
-        faults: What to do with one request for events after the other; None serves them.
+        faults: Fault for each request for events in turn; None serves the events.
     """
 
     def __init__(self, *faults: Fault | None) -> None:
@@ -39,13 +39,13 @@ class PoolService:
         self.asked: list[Seen] = []
         self.status = "archived"
 
-    def __call__(self, seen: Seen) -> Fault:
-        if not seen.path.endswith("/events"):
+    def __call__(self, request: Seen) -> Fault:
+        if not request.path.endswith("/events"):
             return answer({"status": self.status})
-        self.asked.append(seen)
+        self.asked.append(request)
         fault = self.faults.pop(0) if self.faults else None
-        begin = int(seen.query.get("cursor", "c0")[1:])
-        assert seen.headers.get("last-event-id", f"c{begin}") == f"c{begin}"
+        begin = int(request.query.get("cursor", "c0")[1:])
+        assert request.headers.get("last-event-id", f"c{begin}") == f"c{begin}"
         return events([self.encoded(begin)]) if fault is None else fault
 
     @staticmethod
@@ -57,20 +57,20 @@ class PoolService:
         return "".join(blocks).encode()
 
 
-async def read(client: AsyncContainerPoolsClient, **chosen: Any) -> list[Any]:
-    return [event async for event in client.events(P, **chosen)]
+async def read(client: AsyncContainerPoolsClient, **options: Any) -> list[Any]:
+    return [event async for event in client.events(P, **options)]
 
 
 @pytest.mark.parametrize("end", ["cut", "reset", "end"])
 async def test_a_break_after_any_byte_loses_and_repeats_nothing(
     server: FaultServer, client: AsyncContainerPoolsClient, end: str
 ) -> None:
-    whole = PoolService.encoded(0)
-    for length in range(0, len(whole), 41):
-        service = PoolService(chunked([whole[:length]], kind="text/event-stream", end=end))
+    total_length = PoolService.encoded(0)
+    for length in range(0, len(total_length), 41):
+        service = PoolService(chunked([total_length[:length]], kind="text/event-stream", end=end))
         server.play(choose=service)
         assert await read(client) == EVENTS, length
-        # The last one shows that nothing follows.
+        # The last request shows that nothing follows.
         assert len(service.asked) > 2
 
 
@@ -81,19 +81,19 @@ async def test_a_stream_of_a_pool_that_goes_on_is_taken_up_again(
     service.status = "active"
     server.play(choose=service)
     stream = client.with_options(max_retries=2).events(P)
-    found = []
+    events = []
     with pytest.raises(StreamBrokenError, match="before its pool did") as caught:
         async for event in stream:
-            found += [event]
-    assert found == EVENTS
+            events += [event]
+    assert events == EVENTS
     assert (caught.value.cursor, stream.cursor) == ("c9", "c9")
 
 
 async def test_a_position_without_an_event_is_where_it_goes_on(
     server: FaultServer, client: AsyncContainerPoolsClient
 ) -> None:
-    begun = chunked([b"id: c4\n\n"], kind="text/event-stream", end="cut")
-    service = PoolService(begun)
+    opening = chunked([b"id: c4\n\n"], kind="text/event-stream", end="cut")
+    service = PoolService(opening)
     server.play(choose=service)
     stream = client.events(P, start="latest", types=iter(["agent", "rollout.completed"]))
     assert stream.cursor is None
@@ -111,7 +111,7 @@ async def test_a_stream_that_says_nothing_of_its_position_does_not_move_it(
     service = PoolService(chunked([b": here\n\n"], kind="text/event-stream", end="cut"))
     server.play(choose=service)
     assert await read(client, cursor="c7") == EVENTS[7:]
-    assert [seen.query["cursor"] for seen in service.asked] == ["c7", "c7", "c9"]
+    assert [request.query["cursor"] for request in service.asked] == ["c7", "c7", "c9"]
 
 
 async def test_a_cursor_is_where_it_begins(
@@ -129,15 +129,15 @@ async def test_pages_are_asked_for_as_they_are_wanted(
 ) -> None:
     await client.event_page(P, cursor="c3", start="latest", types=["agent"], limit=7)
     await client.get_pool_event_page(P)
-    found = [seen.query for seen in server.requests]
-    assert found == [
+    queries = [request.query for request in server.requests]
+    assert queries == [
         {"cursor": "c3", "start": "latest", "types": "agent", "format": "json", "limit": "7"},
         {"format": "json", "limit": "200"},
     ]
 
 
 @pytest.mark.parametrize(
-    "chosen",
+    "options",
     [
         {"cursor": 7},
         {"start": "now"},
@@ -150,23 +150,23 @@ async def test_pages_are_asked_for_as_they_are_wanted(
     ],
 )
 async def test_arguments_are_checked_at_once(
-    server: FaultServer, client: AsyncContainerPoolsClient, chosen: dict[str, Any]
+    server: FaultServer, client: AsyncContainerPoolsClient, options: dict[str, Any]
 ) -> None:
-    with pytest.raises(RequestValidationError, match=next(iter(chosen))):
-        client.events(P, **chosen)
-    with pytest.raises(RequestValidationError, match=next(iter(chosen))):
-        await client.event_page(P, **chosen)
+    with pytest.raises(RequestValidationError, match=next(iter(options))):
+        client.events(P, **options)
+    with pytest.raises(RequestValidationError, match=next(iter(options))):
+        await client.event_page(P, **options)
     assert server.requests == []
 
 
 @pytest.mark.parametrize(
-    "chosen", [{"process": -1}, {"process": "0"}, {"cursor": 1}, {"poll_interval": -1}]
+    "options", [{"process": -1}, {"process": "0"}, {"cursor": 1}, {"poll_interval": -1}]
 )
 async def test_arguments_of_logs_are_checked_at_once(
-    server: FaultServer, client: AsyncContainerPoolsClient, chosen: dict[str, Any]
+    server: FaultServer, client: AsyncContainerPoolsClient, options: dict[str, Any]
 ) -> None:
-    with pytest.raises(RequestValidationError, match=next(iter(chosen))):
-        client.follow_logs(P, **chosen)
+    with pytest.raises(RequestValidationError, match=next(iter(options))):
+        client.follow_logs(P, **options)
     with pytest.raises(RequestValidationError, match="limit"):
         await client.logs(P, limit=0)
     assert server.requests == []
@@ -194,9 +194,9 @@ async def test_lines_are_followed_to_the_end_of_their_processes(
     lines = [line["text"] async for line in client.follow_logs(P, process=3, poll_interval=0.5)]
     assert lines == ["0", "1", "2", "3", "4", "5"]
     assert waits == [0.5, 0.5, 0.5]
-    cursors = [seen.query.get("cursor") for seen in server.requests]
+    cursors = [request.query.get("cursor") for request in server.requests]
     assert cursors == [None, "l2", "l3", "l3", "l4", "l5"]
-    assert {seen.query["process"] for seen in server.requests} == {"3"}
+    assert {request.query["process"] for request in server.requests} == {"3"}
 
 
 @pytest.mark.parametrize("broken", [[], {"lines": []}, {"lines": [], "next_cursor": "x"}])
@@ -231,15 +231,15 @@ async def test_the_local_backend_s_stream_holds_all_and_ends(
     for rollout_id in ids:
         backend.until(rollout_id)
     backend.call("DELETE", f"/v1/pools/{pool_id}")
-    # It was not asked for before.
+    # The stream sends its request only now.
     assert [event async for event in stream] == []
-    whole = [event async for event in local.stream_pool_events(pool_id)]
-    assert whole[0] == first["events"][0]
+    events = [event async for event in local.stream_pool_events(pool_id)]
+    assert events[0] == first["events"][0]
     for rollout_id in ids:
-        own = [event for event in whole if event["rollout_id"] == rollout_id]
-        assert own == backend.events(rollout_id)
+        rollout_events = [event for event in events if event["rollout_id"] == rollout_id]
+        assert rollout_events == backend.events(rollout_id)
     rest = [event async for event in local.events(pool_id, cursor=first["next_cursor"])]
-    assert rest == whole[1:]
+    assert rest == events[1:]
     ends = await local.event_page(pool_id, types=["rollout.completed"])
     assert {event["rollout_id"] for event in ends["events"]} == set(ids)
     with pytest.raises(NotFoundError):

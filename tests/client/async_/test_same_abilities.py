@@ -1,4 +1,4 @@
-"""Calls that `rollouts` or `agent_rollouts` makes by the other's operations, on the backend."""
+"""Calls of `rollouts` and `agent_rollouts` that use operations of the other, on the backend."""
 
 from __future__ import annotations
 
@@ -37,15 +37,15 @@ def names(folder: Path) -> list[str]:
 
 
 @pytest.fixture
-def sent() -> list[str]:
+def paths() -> list[str]:
     """Requests of the client, as method and path."""
     return []
 
 
 @pytest.fixture
-async def client(backend: Server, sent: list[str]) -> AsyncIterator[AsyncContainerPoolsClient]:
+async def client(backend: Server, paths: list[str]) -> AsyncIterator[AsyncContainerPoolsClient]:
     def note(info: RequestInfo) -> None:
-        sent.append(f"{info.method} {info.path}")
+        paths.append(f"{info.method} {info.path}")
 
     async with AsyncContainerPoolsClient(
         api_key=KEY, base_url=backend.url, timeout=60, on_request=note
@@ -57,73 +57,73 @@ async def test_downloads_of_a_pool_are_those_of_all(
     backend: Server, client: AsyncContainerPoolsClient, tmp_path: Path
 ) -> None:
     pool_id = backend.pool()
-    ours, theirs = client.rollouts, client.agent_rollouts
+    pooled, unpooled = client.rollouts, client.agent_rollouts
     rollout_id = backend.run(pool_id, seed=3)["id"]
     path = "echo.json"
-    content = await ours.artifact(pool_id, rollout_id, path)
+    content = await pooled.artifact(pool_id, rollout_id, path)
     assert json.loads(content)
-    assert content == await theirs.artifact(rollout_id, path)
-    archive = await ours.artifacts_zip(pool_id, rollout_id)
-    assert archive == await theirs.artifacts_zip(rollout_id)
-    assert (await ours.support_bundle(pool_id, rollout_id)).startswith(b"PK")
+    assert content == await unpooled.artifact(rollout_id, path)
+    archive = await pooled.artifacts_zip(pool_id, rollout_id)
+    assert archive == await unpooled.artifacts_zip(rollout_id)
+    assert (await pooled.support_bundle(pool_id, rollout_id)).startswith(b"PK")
 
-    told: list[tuple[int, int | None]] = []
-    saved = await ours.download_artifact(
-        pool_id, rollout_id, path, tmp_path, on_progress=lambda *size: told.append(size)
+    progress: list[tuple[int, int | None]] = []
+    saved = await pooled.download_artifact(
+        pool_id, rollout_id, path, tmp_path, on_progress=lambda *size: progress.append(size)
     )
     assert (saved, saved.read_bytes()) == (tmp_path / path, content)
-    assert told[-1] == (len(content), len(content))
-    saved = await ours.download_artifacts_zip(pool_id, rollout_id, tmp_path)
+    assert progress[-1] == (len(content), len(content))
+    saved = await pooled.download_artifacts_zip(pool_id, rollout_id, tmp_path)
     assert (saved.name, saved.read_bytes()) == (f"{rollout_id}-artifacts.zip", archive)
-    saved = await ours.download_support_bundle(pool_id, rollout_id, tmp_path)
+    saved = await pooled.download_support_bundle(pool_id, rollout_id, tmp_path)
     assert (saved.name, saved.read_bytes()[:2]) == (f"{rollout_id}-support.zip", b"PK")
 
 
 async def test_a_pool_has_no_rollout_of_another(
-    backend: Server, client: AsyncContainerPoolsClient, sent: list[str], tmp_path: Path
+    backend: Server, client: AsyncContainerPoolsClient, paths: list[str], tmp_path: Path
 ) -> None:
     rollout_id = backend.run(backend.pool())["id"]
-    other = backend.pool()
+    other_pool = backend.pool()
     namespace = client.rollouts
     calls: list[Callable[[], Any]] = [
-        lambda: namespace.artifact(other, rollout_id, "echo.json"),
-        lambda: namespace.artifacts_zip(other, rollout_id),
-        lambda: namespace.support_bundle(other, rollout_id),
-        lambda: namespace.download_artifact(other, rollout_id, "echo.json", tmp_path),
-        lambda: namespace.download_artifacts_zip(other, rollout_id, tmp_path),
-        lambda: namespace.download_support_bundle(other, rollout_id, tmp_path),
-        lambda: namespace.replay(other, rollout_id),
+        lambda: namespace.artifact(other_pool, rollout_id, "echo.json"),
+        lambda: namespace.artifacts_zip(other_pool, rollout_id),
+        lambda: namespace.support_bundle(other_pool, rollout_id),
+        lambda: namespace.download_artifact(other_pool, rollout_id, "echo.json", tmp_path),
+        lambda: namespace.download_artifacts_zip(other_pool, rollout_id, tmp_path),
+        lambda: namespace.download_support_bundle(other_pool, rollout_id, tmp_path),
+        lambda: namespace.replay(other_pool, rollout_id),
     ]
     for call in calls:
         with pytest.raises(NotFoundError, match="rollout_not_found"):
             await call()
-    assert set(sent) == {f"GET /v1/pools/{other}/rollouts/{rollout_id}/summary"}
-    assert len(sent) == len(calls)
+    assert set(paths) == {f"GET /v1/pools/{other_pool}/rollouts/{rollout_id}/summary"}
+    assert len(paths) == len(calls)
     assert not names(tmp_path)
-    assert not backend.get(f"/v1/pools/{other}/rollouts")["items"]
+    assert not backend.get(f"/v1/pools/{other_pool}/rollouts")["items"]
 
 
 async def test_bad_arguments_are_refused_before_anything_is_sent(
-    client: AsyncContainerPoolsClient, sent: list[str], tmp_path: Path
+    client: AsyncContainerPoolsClient, paths: list[str], tmp_path: Path
 ) -> None:
-    ours: Any = client.rollouts
-    theirs: Any = client.agent_rollouts
+    pooled: Any = client.rollouts
+    unpooled: Any = client.agent_rollouts
     calls: list[Callable[[], Any]] = [
-        lambda: ours.artifact("p", "r", ".."),
-        lambda: ours.artifacts_zip("", "r"),
-        lambda: ours.support_bundle("p", "."),
-        lambda: ours.download_artifact("p", "r", "a", tmp_path, on_progress=3),
-        lambda: ours.replay("p", "r", idempotency_key="two\nlines"),
-        lambda: ours.validate("p", {"pool_id": "q"}),
-        lambda: ours.validate("p", [{}]),
-        lambda: ours.create_batch("p", {"pool_id": "q", "rollouts": []}),
-        lambda: ours.create_batch("p", {"rollouts": [{}, {"pool_id": "q"}]}),
-        lambda: ours.create_batch("p", {"requests": [{"pool_id": "q"}]}),
-        lambda: ours.create_batch("p", {"rollout": [{}]}),
-        lambda: theirs.run({"sead": 3}),
-        lambda: theirs.run({}, on_event=3),
-        lambda: theirs.run({}, timeout=-1),
-        lambda: theirs.run({}, idempotency_key=""),
+        lambda: pooled.artifact("p", "r", ".."),
+        lambda: pooled.artifacts_zip("", "r"),
+        lambda: pooled.support_bundle("p", "."),
+        lambda: pooled.download_artifact("p", "r", "a", tmp_path, on_progress=3),
+        lambda: pooled.replay("p", "r", idempotency_key="two\nlines"),
+        lambda: pooled.validate("p", {"pool_id": "q"}),
+        lambda: pooled.validate("p", [{}]),
+        lambda: pooled.create_batch("p", {"pool_id": "q", "rollouts": []}),
+        lambda: pooled.create_batch("p", {"rollouts": [{}, {"pool_id": "q"}]}),
+        lambda: pooled.create_batch("p", {"requests": [{"pool_id": "q"}]}),
+        lambda: pooled.create_batch("p", {"rollout": [{}]}),
+        lambda: unpooled.run({"sead": 3}),
+        lambda: unpooled.run({}, on_event=3),
+        lambda: unpooled.run({}, timeout=-1),
+        lambda: unpooled.run({}, idempotency_key=""),
     ]
     for call in calls:
         with pytest.raises(RequestValidationError):
@@ -136,21 +136,21 @@ async def test_bad_arguments_are_refused_before_anything_is_sent(
         ([], {"progress": 3}),
     ):
         with pytest.raises(RequestValidationError):
-            theirs.run_many(requests, **options)
-    assert not sent
+            unpooled.run_many(requests, **options)
+    assert not paths
 
 
 async def test_validate_and_batch_of_a_pool(
     backend: Server, client: AsyncContainerPoolsClient
 ) -> None:
-    pool_id, other = backend.pool(tasks=[{"task_id": "here"}]), backend.pool()
+    pool_id, other_pool = backend.pool(tasks=[{"task_id": "here"}]), backend.pool()
     namespace = client.rollouts
     assert await namespace.validate(pool_id, {"task_id": "here"}) == {
         "valid": True,
         "errors": [],
         "pool_id": pool_id,
     }
-    elsewhere = await namespace.validate(other, {"task_id": "here"})
+    elsewhere = await namespace.validate(other_pool, {"task_id": "here"})
     assert (elsewhere["valid"], elsewhere["pool_id"]) == (False, None)
     missing = await namespace.validate("no-such-pool", {})
     assert missing["errors"][0]["loc"] == ["body", "pool_id"]
@@ -165,7 +165,7 @@ async def test_validate_and_batch_of_a_pool(
     assert [item["status"] for item in batch["items"]] == [202, 202, 404]
     assert {item["rollout"]["pool_id"] for item in batch["items"] if item["rollout"]} == {pool_id}
     again = await namespace.create_batch(pool_id, {"rollouts": requests}, idempotency_key="b-1")
-    ids = [[item["rollout"]["id"] for item in each["items"][:2]] for each in (batch, again)]
+    ids = [[item["rollout"]["id"] for item in answer["items"][:2]] for answer in (batch, again)]
     assert ids[0] == ids[1]
     with pytest.raises(ConflictError):
         await namespace.create_batch(pool_id, {"rollouts": []}, idempotency_key="b-1")
@@ -184,7 +184,7 @@ async def test_replay_of_a_pool(backend: Server, client: AsyncContainerPoolsClie
 async def test_the_deadline_is_one_for_the_look_up_and_what_follows(
     backend: Server, client: AsyncContainerPoolsClient
 ) -> None:
-    """The time that the look-up took is not there for the download."""
+    """The look-up counts towards the deadline of the download."""
     pool_id = backend.pool()
     rollout_id = backend.run(pool_id)["id"]
     view = client.with_options(deadline=5.0, max_retries=0)
@@ -214,7 +214,7 @@ async def test_the_deadline_is_one_for_the_look_up_and_what_follows(
 
 
 async def test_run_without_a_pool(
-    backend: Server, client: AsyncContainerPoolsClient, sent: list[str]
+    backend: Server, client: AsyncContainerPoolsClient, paths: list[str]
 ) -> None:
     pool_id = backend.pool()
     events: list[str] = []
@@ -227,7 +227,7 @@ async def test_run_without_a_pool(
     assert (done["status"], done["pool_id"]) == ("completed", pool_id)
     assert done["summary"]["reward"] is not None
     assert events[-1] == "rollout.completed"
-    assert all("/v1/rollouts" in each for each in sent)
+    assert all("/v1/rollouts" in path for path in paths)
     again = await client.agent_rollouts.run(
         {"pool_id": pool_id, "seed": 1, "env": {"events": 2}}, idempotency_key="run-1"
     )
@@ -241,7 +241,7 @@ async def gather(outcomes: AsyncIterator[RolloutOutcome]) -> list[RolloutOutcome
 
 
 async def test_a_fleet_over_pools_goes_on_from_its_journal(
-    backend: Server, client: AsyncContainerPoolsClient, sent: list[str], tmp_path: Path
+    backend: Server, client: AsyncContainerPoolsClient, paths: list[str], tmp_path: Path
 ) -> None:
     pools = [backend.pool(), backend.pool()]
     requests: list[dict[str, Any]] = [
@@ -265,22 +265,22 @@ async def test_a_fleet_over_pools_goes_on_from_its_journal(
     assert all(rollout["summary"]["reward"] is not None for rollout in rollouts)
     assert isinstance(first[9].error, NotFoundError)
     assert isinstance(first[10].error, RequestValidationError)
-    assert not any("/rollouts" in each and "/v1/pools/" in each for each in sent)
+    assert not any("/rollouts" in path and "/v1/pools/" in path for path in paths)
 
-    sent.clear()
+    paths.clear()
     again = await gather(client.agent_rollouts.run_many(requests, journal=journal, in_order=True))
     assert [outcome.rollout for outcome in again] == [outcome.rollout for outcome in first]
     assert all(outcome.replayed for outcome in again)
-    assert not sent
+    assert not paths
     with pytest.raises(JournalError, match="no pool of its own, not pool 'p'"):
         await gather(client.rollouts.run_many("p", requests, journal=journal))
 
 
-@pytest.mark.parametrize("named", [True, False])
+@pytest.mark.parametrize("names_pool", [True, False])
 async def test_a_fleet_over_pools_waits_for_one_that_is_paused(
-    backend: Server, tmp_path: Path, named: bool
+    backend: Server, tmp_path: Path, names_pool: bool
 ) -> None:
-    task = f"task-{named}"
+    task = f"task-{names_pool}"
     pool_id = backend.pool(tasks=[{"task_id": task}])
     backend.post(f"/v1/pools/{pool_id}/pause")
     refused: list[int | None] = []
@@ -290,18 +290,18 @@ async def test_a_fleet_over_pools_waits_for_one_that_is_paused(
             refused.append(info.status_code)
             return
         if refused == [409] and info.status_code == 200:
-            # It was looked whether a pool may take it.
+            # The fleet checked whether a pool may become active.
             refused.append(200)
             backend.post(f"/v1/pools/{pool_id}/resume")
 
     async with AsyncContainerPoolsClient(
         api_key=KEY, base_url=backend.url, on_response=resume
     ) as client:
-        request: dict[str, Any] = {"task_id": task, **({"pool_id": pool_id} if named else {})}
+        request: dict[str, Any] = {"task_id": task, **({"pool_id": pool_id} if names_pool else {})}
         (outcome,) = await gather(client.agent_rollouts.run_many([request], patience=60))
         assert outcome.ok
         assert refused == [409, 200]
-        # No pool that may become active: there is nothing to wait for.
+        # Without a pool that may become active the fleet does not wait.
         (outcome,) = await gather(
             client.agent_rollouts.run_many([{"task_id": "nobody-has-it"}], patience=60)
         )

@@ -1,4 +1,4 @@
-"""Connections: how many, for what, and what becomes of them."""
+"""Number, use and end of connections."""
 
 from __future__ import annotations
 
@@ -18,17 +18,19 @@ ONE = b'id: 1\nevent: agent\ndata: {"event": "agent", "sequence": 1}\n\n'
 STREAMS = 300
 
 
-def answering(seen: Seen) -> faults.Fault:
-    return faults.events([ONE], end="stall") if seen.path.endswith("/events") else faults.answer()
+def answering(request: Seen) -> faults.Fault:
+    return (
+        faults.events([ONE], end="stall") if request.path.endswith("/events") else faults.answer()
+    )
 
 
 @pytest.fixture
 def many_files() -> Iterator[None]:
     """Both ends of hundreds of connections are open in this process."""
     soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
-    wanted = 2 * STREAMS + 500
-    if soft != resource.RLIM_INFINITY and soft < wanted:
-        resource.setrlimit(resource.RLIMIT_NOFILE, (wanted, hard))
+    limit = 2 * STREAMS + 500
+    if soft != resource.RLIM_INFINITY and soft < limit:
+        resource.setrlimit(resource.RLIMIT_NOFILE, (limit, hard))
     yield
     resource.setrlimit(resource.RLIMIT_NOFILE, (soft, hard))
 

@@ -76,8 +76,8 @@ async def test_why_it_is_lost_is_said(
     server.play(answer({"status": "failed", "error": error}))
     with pytest.raises(PoolFailedError) as caught:
         await client.wait_pool_active(P)
-    said = ": The process ended." if error == {"message": "The process ended."} else ""
-    assert str(caught.value) == f"pool '{P}' is failed{said}"
+    reason = ": The process ended." if error == {"message": "The process ended."} else ""
+    assert str(caught.value) == f"pool '{P}' is failed{reason}"
 
 
 async def test_the_last_lines_of_its_process_are_shown(
@@ -88,11 +88,11 @@ async def test_the_last_lines_of_its_process_are_shown(
     server.play(answer({"status": "failed", "error": error}))
     with pytest.raises(PoolFailedError, match="is failed: It ended") as caught:
         await client.wait_pool_active(P)
-    first, head, *shown = str(caught.value).splitlines()
+    first, head, *lines = str(caught.value).splitlines()
     assert (first, head) == (f"pool '{P}' is failed: It ended.", "The last lines of its output:")
-    assert shown[:-2] == [f"  line {number}" for number in range(12, 30)]
-    assert shown[-2] == "   [31m" + "x" * 195
-    assert shown[-1] == "  7"
+    assert lines[:-2] == [f"  line {number}" for number in range(12, 30)]
+    assert lines[-2] == "   [31m" + "x" * 195
+    assert lines[-1] == "  7"
 
 
 @pytest.mark.parametrize("details", [None, [], {}, {"output": None}, {"output": []}])
@@ -128,9 +128,9 @@ async def test_the_wait_for_what_does_not_exist(
 
 
 def rollout(status: Callable[[], str], service: EventService) -> Callable[[Seen], Fault]:
-    def choose(seen: Seen) -> Fault:
-        if seen.path.endswith(("/events", "/summary")):
-            return service(seen)
+    def choose(request: Seen) -> Fault:
+        if request.path.endswith(("/events", "/summary")):
+            return service(request)
         return answer({"rollout_id": R, "status": status()})
 
     return choose
@@ -154,8 +154,8 @@ async def test_where_there_are_no_events_it_is_asked_for(
     service = EventService(faults=[answer({}, status)] * 9)
     states = iter([*["running"] * 12, "failed"])
     server.play(choose=rollout(lambda: next(states), service))
-    got = await client.agent_rollouts.wait(R)
-    assert got["status"] == "failed"
+    final_rollout = await client.agent_rollouts.wait(R)
+    assert final_rollout["status"] == "failed"
     assert len(service.asked) == 1
     assert sum(waits[-3:]) > sum(waits[:3])
     assert max(waits) <= 15
@@ -164,23 +164,23 @@ async def test_where_there_are_no_events_it_is_asked_for(
 async def test_a_rollout_that_takes_too_long(backend: LocalBackend) -> None:
     async with local(backend) as client:
         pool = await client.create_pool({"name": "slow", "concurrency": 4})
-        kept = await client.create_rollout(pool["id"], {"env": {"delay": 60}})
+        slow = await client.create_rollout(pool["id"], {"env": {"delay": 60}})
         dropped = await client.create_rollout(pool["id"], {"env": {"delay": 60}})
         started = time.monotonic()
         with pytest.raises(
-            WaitTimeoutError, match=rf"^rollout '{kept['id']}' had not ended within 1\.5 s"
+            WaitTimeoutError, match=rf"^rollout '{slow['id']}' had not ended within 1\.5 s"
         ) as caught:
-            await client.rollouts.wait(pool["id"], kept["id"], timeout=1.50123456)
+            await client.rollouts.wait(pool["id"], slow["id"], timeout=1.50123456)
         assert 0.4 < time.monotonic() - started < 30
         last = caught.value.last
         assert last is not None
-        assert last["id"] == kept["id"]
-        assert (await client.get_rollout(pool["id"], kept["id"]))["status"] == "running"
+        assert last["id"] == slow["id"]
+        assert (await client.get_rollout(pool["id"], slow["id"]))["status"] == "running"
         with pytest.raises(WaitTimeoutError):
             await client.agent_rollouts.wait(dropped["id"], timeout=0.3, cancel_on_timeout=True)
         assert (await client.get_global_rollout(dropped["id"]))["status"] == "cancelled"
         await client.delete_pool(pool["id"])
-        assert (await client.wait_rollout(pool["id"], kept["id"]))["status"] == "cancelled"
+        assert (await client.wait_rollout(pool["id"], slow["id"]))["status"] == "cancelled"
 
 
 async def test_run(backend: LocalBackend) -> None:
@@ -232,26 +232,28 @@ SLOW = {
 
 @pytest.mark.timeout(60)
 @pytest.mark.parametrize("how", SLOW)
-@pytest.mark.parametrize("ended", [True, False])
+@pytest.mark.parametrize("has_ended", [True, False])
 async def test_one_limit_for_all_of_a_run(
-    server: FaultServer, fleet_client: AsyncContainerPoolsClient, how: str, ended: bool
+    server: FaultServer, fleet_client: AsyncContainerPoolsClient, how: str, has_ended: bool
 ) -> None:
-    def choose(seen: Seen) -> Fault:
-        if seen.path.endswith("/summary"):
+    def choose(request: Seen) -> Fault:
+        if request.path.endswith("/summary"):
             return SLOW[how]
-        if seen.path.endswith("/events"):
-            # Whether a stream without a last event is at its end is asked of the summary.
+        if request.path.endswith("/events"):
+            # The summary decides whether a stream without a last event is at its end.
             return events([b'data: {"event": "agent"}\n\n'])
-        return answer({"rollout_id": R, "status": "completed" if ended else "running"})
+        return answer({"rollout_id": R, "status": "completed" if has_ended else "running"})
 
     server.play(choose=choose)
-    what = f"there was no summary of rollout '{R}'" if ended else f"rollout '{R}' had not ended"
-    with pytest.raises(WaitTimeoutError, match=rf"{what} within 1 s") as caught:
+    problem = (
+        f"there was no summary of rollout '{R}'" if has_ended else f"rollout '{R}' had not ended"
+    )
+    with pytest.raises(WaitTimeoutError, match=rf"{problem} within 1 s") as caught:
         await fleet_client.rollouts.run(P, {"seed": 1}, timeout=1, cancel_on_timeout=True)
     assert caught.value.last is not None
     assert caught.value.last["rollout_id"] == R
-    # What has ended is not cancelled.
-    assert any(seen.path.endswith("/cancel") for seen in server.requests) is not ended
+    # An ended rollout is not cancelled.
+    assert any(request.path.endswith("/cancel") for request in server.requests) is not has_ended
 
 
 @pytest.mark.parametrize("timeout", [None, 600.0])
@@ -274,9 +276,9 @@ async def test_what_fails_at_the_limit_is_named_with_it(
     now = 1000.0
     monkeypatch.setattr(client._transport, "clock", lambda: now)
 
-    def choose(seen: Seen) -> Fault:
+    def choose(request: Seen) -> Fault:
         nonlocal now
-        if seen.path.endswith("/summary"):
+        if request.path.endswith("/summary"):
             now = 1599.0
             return html(500)
         return answer({"rollout_id": R, "status": "completed"})
@@ -298,8 +300,8 @@ async def test_a_server_that_asks_for_a_longer_pause_than_is_left_does_not_get_i
         events([b'data: {"event": "rollout.completed"}\n\n']),
     ]
 
-    def choose(seen: Seen) -> Fault:
-        if seen.path.endswith("/events"):
+    def choose(request: Seen) -> Fault:
+        if request.path.endswith("/events"):
             return streams.pop(0)
         status = "running" if streams else "completed"
         return answer({"rollout_id": R, "status": status})
@@ -312,8 +314,8 @@ async def test_a_server_that_asks_for_a_longer_pause_than_is_left_does_not_get_i
 async def test_a_stream_that_is_refused_ends_the_wait(
     server: FaultServer, client: AsyncContainerPoolsClient
 ) -> None:
-    def choose(seen: Seen) -> Fault:
-        if seen.path.endswith("/events"):
+    def choose(request: Seen) -> Fault:
+        if request.path.endswith("/events"):
             return answer({"detail": "not yours"}, 403)
         return answer({"rollout_id": R, "status": "running"})
 
@@ -325,44 +327,44 @@ async def test_a_stream_that_is_refused_ends_the_wait(
 async def test_events_without_ids_are_handed_out_once(
     server: FaultServer, client: AsyncContainerPoolsClient
 ) -> None:
-    """They come from the first one on when they are asked for again."""
-    whole = [f'data: {{"event": "{name}"}}\n\n'.encode() for name in ("a", "b", "c")]
-    whole.append(b'data: {"event": "rollout.completed"}\n\n')
-    streams = [events(whole[:2], end="cut"), events(whole)]
+    """The service repeats them from the first event on after a reconnection."""
+    blocks = [f'data: {{"event": "{name}"}}\n\n'.encode() for name in ("a", "b", "c")]
+    blocks.append(b'data: {"event": "rollout.completed"}\n\n')
+    streams = [events(blocks[:2], end="cut"), events(blocks)]
 
-    def choose(seen: Seen) -> Fault:
-        if seen.path.endswith("/events"):
+    def choose(request: Seen) -> Fault:
+        if request.path.endswith("/events"):
             return streams.pop(0)
         return answer({"rollout_id": R, "status": "running" if streams else "completed"})
 
     server.play(choose=choose)
-    seen: list[str] = []
+    names: list[str] = []
     await client.with_options(max_retries=0).rollouts.run(
-        P, {"seed": 1}, on_event=lambda event: seen.append(event["event"])
+        P, {"seed": 1}, on_event=lambda event: names.append(event["event"])
     )
-    assert seen == ["a", "b", "c", "rollout.completed"]
+    assert names == ["a", "b", "c", "rollout.completed"]
 
 
 async def test_a_limit_that_is_far_away_ends_no_connection(
     server: FaultServer, client: AsyncContainerPoolsClient
 ) -> None:
-    whole = [f'data: {{"event": "{name}"}}\n\n'.encode() for name in ("a", "b", "c")]
-    whole.append(b'data: {"event": "rollout.completed"}\n\n')
+    blocks = [f'data: {{"event": "{name}"}}\n\n'.encode() for name in ("a", "b", "c")]
+    blocks.append(b'data: {"event": "rollout.completed"}\n\n')
     streams: list[Seen] = []
 
-    def choose(seen: Seen) -> Fault:
-        if seen.path.endswith("/events"):
-            streams.append(seen)
-            # Whoever comes again gets all of it at once.
-            return events(whole, pause=0.02 if len(streams) == 1 else 0.0)
+    def choose(request: Seen) -> Fault:
+        if request.path.endswith("/events"):
+            streams.append(request)
+            # A second request gets all events at once.
+            return events(blocks, pause=0.02 if len(streams) == 1 else 0.0)
         return answer({"rollout_id": R, "status": "completed" if streams else "running"})
 
     server.play(choose=choose)
-    got: list[str] = []
+    names: list[str] = []
     await client.with_options(stream_idle_timeout=600).rollouts.run(
-        P, {"seed": 1}, timeout=300, on_event=lambda event: got.append(event["event"])
+        P, {"seed": 1}, timeout=300, on_event=lambda event: names.append(event["event"])
     )
-    assert got == ["a", "b", "c", "rollout.completed"]
+    assert names == ["a", "b", "c", "rollout.completed"]
     assert len(streams) == 1
 
 

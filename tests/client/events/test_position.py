@@ -23,7 +23,7 @@ Sent = tuple[dict[str, Any], str]
 
 
 def story(kinds: list[str], *, ids: str, sequences: bool) -> list[Sent]:
-    """Events as a service keeps them; `ids`: in the envelope, in the stream, or none."""
+    """Make events of a service; `ids`: in the envelope, in the stream, or none."""
     events = []
     for number, kind in enumerate(kinds, start=1):
         event: dict[str, Any] = {"event": kind}
@@ -35,8 +35,8 @@ def story(kinds: list[str], *, ids: str, sequences: bool) -> list[Sent]:
     return events
 
 
-def identity(sent: Sent) -> str:
-    return sent[1] or str(sent[0].get("id", ""))
+def identity(event: Sent) -> str:
+    return event[1] or str(event[0].get("id", ""))
 
 
 @given(
@@ -55,28 +55,32 @@ def test_whatever_breaks_each_event_comes_once_and_in_order(
     breaks: list[int],
     beats: list[bool],
 ) -> None:
-    """`resumes`: where the service begins when it is asked to go on after an event."""
+    """`resumes`: position at which the service resumes after an event."""
     stored = story(kinds, ids=ids, sequences=sequences)
     position = Position()
-    got: list[dict[str, Any]] = []
+    received: list[dict[str, Any]] = []
     for connection, length in enumerate([*breaks, len(stored)]):
         start = 0
         if connection:
             position.reconnected()
-            known = [identity(sent) for sent in stored]
+            expected = [identity(stored_event) for stored_event in stored]
             if position.cursor is not None and resumes != "start":
-                start = known.index(position.cursor) + (resumes == "after")
+                start = expected.index(position.cursor) + (resumes == "after")
         for (event, stream_id), beat in zip(stored[start : start + length], beats, strict=False):
             if beat:
                 position.is_new({"event": "heartbeat"}, "", "message")
             if position.is_new(event, stream_id, "message"):
-                got.append(event)
+                received.append(event)
     position.reconnected()
     start = 0
     if position.cursor is not None and resumes != "start":
-        start = [identity(sent) for sent in stored].index(position.cursor) + (resumes == "after")
-    got += [event for event, stream_id in stored[start:] if position.is_new(event, stream_id, "")]
-    assert got == [event for event, _ in stored]
+        start = [identity(stored_event) for stored_event in stored].index(position.cursor) + (
+            resumes == "after"
+        )
+    received += [
+        event for event, stream_id in stored[start:] if position.is_new(event, stream_id, "")
+    ]
+    assert received == [event for event, _ in stored]
     assert position.is_at(stored[-1][0]) or not (ids == "envelope" or sequences)
 
 
@@ -90,8 +94,8 @@ def test_events_without_ids_between_those_with() -> None:
     assert position.cursor == "1"
     assert [position.is_new(event, "", "") for event in (b, c, d)] == [False, False, True]
     position.reconnected()
-    told = [position.is_new(event, name, "") for event, name in ((a, "1"), (b, ""), (c, ""))]
-    assert told == [False, False, False]
+    results = [position.is_new(event, name, "") for event, name in ((a, "1"), (b, ""), (c, ""))]
+    assert results == [False, False, False]
 
 
 def test_a_long_life_keeps_nothing_but_a_position() -> None:
@@ -141,27 +145,27 @@ def numbered(*numbers: int) -> list[dict[str, Any]]:
 @pytest.mark.parametrize(
     ("before", "again", "new"),
     [
-        # Numbers tell where there are no ids.
+        # Without ids the numbers decide.
         (numbered(1, 2), numbered(1, 2, 3), [False, False, True]),
         (numbered(0), numbered(0, 1), [False, True]),
         ([{"seq": 1}], [{"seq": 1}, {"seq": 2}], [False, True]),
-        # Those that do not rise tell nothing: the places do.
+        # Numbers that do not rise are ignored: the places decide.
         (numbered(2, 1), numbered(2, 1, 2), [False, False, True]),
         (numbered(2, 2), numbered(2, 2, 2), [False, False, True]),
         (numbered(1, 2), [{"x": 1}, {"x": 2}, {"x": 3}], [False, False, True]),
         ([{"x": 1}], [*numbered(1), {"x": 2}], [False, True]),
-        # A number that is none.
+        # A text in place of a number.
         ([{"sequence": True}], [{"sequence": 1}, {"sequence": 1}], [False, True]),
         ([{"sequence": "1"}], [{"sequence": 1}, {"sequence": 1}], [False, True]),
         ([{"event": "heartbeat"}], [{"x": 1}], [True]),
-        # What goes on after a new event is new, and a heartbeat before it is none.
+        # Events after a new one are new, and a heartbeat before it does not count.
         (numbered(1), [{"event": "heartbeat"}, *numbered(2, 2)], [False, True, True]),
-        # The last event of a rollout comes, whatever its number, and so does what is behind it.
+        # The last event of a rollout is new with any number, and so are events after it.
         (numbered(5), [{"event": "rollout.failed", "sequence": 1}, *numbered(2)], [True, True]),
-        # An id that is no text is none.
+        # An id that is not a text does not count.
         ([{"id": 7}], [{"id": 7}, {"id": 7}], [False, True]),
         ([{"id": ""}], [{"id": ""}, {"id": ""}], [False, True]),
-        # From the start, at the last, after it.
+        # Resumed at the first event, at the last one, and after it.
         ([{"id": "a"}, {"id": "b"}], [{"id": "a"}, {"id": "b"}, {"id": "c"}], [False, False, True]),
         ([{"id": "a"}, {"id": "b"}], [{"id": "b"}, {"id": "c"}, {"id": "b"}], [False, True, True]),
         ([{"id": "a"}], [{"id": "b"}, {"id": "a"}], [True, True]),
@@ -178,7 +182,7 @@ def test_what_is_new_after_a_break(
 
 
 def test_a_second_break_begins_anew() -> None:
-    """The first time the service began at the start, the second time behind the position."""
+    """The service resumes first at the start, then after the position."""
     position = Position()
     assert all(position.is_new({"id": name}, "", "message") for name in "abc")
     position.reconnected()
@@ -186,14 +190,14 @@ def test_a_second_break_begins_anew() -> None:
     position.reconnected()
     assert position.is_new({"id": "d"}, "", "message")
     position.reconnected()
-    # What came without an id counts from the last one that had one.
+    # Events without an id are counted from the last one with an id.
     assert position.is_new({"x": 1}, "", "message")
 
 
 def test_places_are_counted_from_the_last_id() -> None:
     position = Position()
-    given = [{"x": 1}, {"x": 2}, {"id": "a"}, {"x": 3}]
-    assert all(position.is_new(event, "", "message") for event in given)
+    events = [{"x": 1}, {"x": 2}, {"id": "a"}, {"x": 3}]
+    assert all(position.is_new(event, "", "message") for event in events)
     position.reconnected()
     assert [position.is_new({"x": x}, "", "message") for x in (3, 4)] == [False, True]
 
@@ -212,7 +216,7 @@ def test_events_with_ids_of_the_stream_need_no_look() -> None:
 
 
 def noted(position: Position, cursor: str, text: str) -> None:
-    """Do as a reader does that takes an event without a look."""
+    """Note an event like a reader on the fast path."""
     position.cursor, position.text = cursor, text
     position.events += 1
 
@@ -224,14 +228,14 @@ def test_the_number_of_an_event_that_was_noted_counts(text: str) -> None:
     noted(position, "b", '{"sequence": 2}')
     assert position.is_at({"sequence": 2}) is True
     assert position.is_at({"sequence": 1}) is False
-    # One without a number, or that cannot be read, changes nothing.
+    # An event without a number, or an unreadable one, changes nothing.
     noted(position, "c", text)
     position.reconnected()
     assert position.text == ""
     assert not position.is_new({"sequence": 2}, "", "message")
     assert position.is_new({"sequence": 3}, "", "message")
     noted(position, "d", '{"sequence": 9}')
-    # A number of before: none tells anything from here on.
+    # After a repeated number, numbers are ignored.
     assert position.is_new({"sequence": 5}, "", "message")
     position.reconnected()
     assert not position.is_new({"sequence": 10}, "", "message")
@@ -244,7 +248,7 @@ def test_the_number_of_an_event_that_was_noted_counts(text: str) -> None:
         ([{"id": "a"}], {"id": "a"}, True),
         ([{"id": "a"}], {"id": "b"}, False),
         ([{"id": "a"}], {"x": 1}, None),
-        # An event after the one with the id: its number tells, if it has one.
+        # After an event with an id, a number decides, if there is one.
         ([{"id": "a"}, {"x": 1}], {"id": "a"}, None),
         ([{"id": "a"}, {"event": "heartbeat"}], {"id": "a"}, True),
         ([{"id": "a", "sequence": 1}, {"sequence": 2}], {"id": "a", "sequence": 1}, False),
@@ -256,8 +260,8 @@ def test_whether_a_reader_is_at_an_event(
     before: list[dict[str, Any]], event: dict[str, Any], is_at: bool | None
 ) -> None:
     position = Position()
-    for each in before:
-        position.is_new(each, "", "message")
+    for item in before:
+        position.is_new(item, "", "message")
     assert position.is_at(event) is is_at
 
 
@@ -292,7 +296,7 @@ def test_the_position_in_a_pool_is_the_last_id_that_was_named() -> None:
     position = PoolPosition(None)
     assert position.is_new({}, "c1", "rollout.queued")
     assert position.cursor == "c1"
-    # The same one again, and one without an id.
+    # The same event again, and an event without an id.
     assert not position.is_new({}, "c1", "rollout.queued")
     assert position.is_new({}, "", "rollout.started")
     assert (position.cursor, position.events) == ("c1", 2)

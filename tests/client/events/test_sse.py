@@ -43,7 +43,7 @@ def test_events_of_a_live_stream_that_come_alone_and_whole() -> None:
     chunks = ("data: x\n\n", "event: a\nid: 7\ndata: y\n\n", "data: z\n\n")
     expected = [("message", "x", ""), ("a", "y", "7"), ("message", "z", "7")]
     assert decode(*chunks) == expected
-    # What looks like one may be the end of one.
+    # A chunk that looks like a complete event may be the last part of one.
     assert data("data: x\n\n", "data: a\n", "data: b\n\n") == ["x", "a\nb"]
 
 
@@ -124,11 +124,11 @@ def test_bytes_that_are_no_text_are_replaced() -> None:
     assert data(b"data: a\xffb\n\n") == ["a\ufffdb"]
 
 
-def collect(chunks: list[str], seen: list[str]) -> None:
+def collect(chunks: list[str], events: list[str]) -> None:
     decoder = EventStreamDecoder(max_event_size=10)
     for chunk in chunks:
         for event in decoder.feed(chunk):
-            seen.append(event.data)  # noqa: PERF401 - what was seen before an error is the point
+            events.append(event.data)  # noqa: PERF401 - what was seen before an error is the point
 
 
 def test_events_are_limited_in_size() -> None:
@@ -141,10 +141,10 @@ def test_events_are_limited_in_size() -> None:
     ):
         for size in (1, 3, 1000):
             chunks = [stream[start : start + size] for start in range(0, len(stream), size)]
-            seen: list[str] = []
+            events: list[str] = []
             with pytest.raises(StreamDecodeError, match="larger than 10"):
-                collect(chunks, seen)
-            assert seen == ["4567"], "what came before is not lost"
+                collect(chunks, events)
+            assert events == ["4567"], "what came before is not lost"
 
 
 def test_the_limit_is_64_mebi() -> None:
@@ -170,7 +170,7 @@ def test_a_large_event_in_small_chunks_takes_linear_time() -> None:
 
 
 def by_the_standard(text: str) -> list[tuple[str, str, str]]:
-    """The algorithm as the standard words it, a line at a time, over the whole stream at once."""
+    """Decode by the wording of the standard, line by line, the whole stream at once."""
     events = []
     kind, lines, event_id = "", list[str](), ""
     text = text.removeprefix("\ufeff").replace("\r\n", "\n").replace("\r", "\n")

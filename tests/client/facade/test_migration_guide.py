@@ -31,7 +31,7 @@ def test_its_examples_run(
     monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
     first, second, third = BLOCKS
-    # The last one goes on inside of the second one's `async with`.
+    # The last block continues inside the `async with` of the second.
     program = f"async def main():\n{indent(second, ' ' * 4)}{indent(third, ' ' * 8)}"
     names: dict[str, Any] = {}
     with RecordingServer(answer) as server:
@@ -53,18 +53,18 @@ def test_its_examples_run(
 
 def test_its_table_of_errors_is_true() -> None:
     text = GUIDE.read_text(encoding="utf-8").partition("## Errors")[2]
-    named = set()
+    names = set()
     for row in re.findall(r"^\| [^|]+ \| ([^|]+) \| ([^|]+) \|$", text, re.MULTILINE):
         kinds, bases = (re.findall(r"`([\w.]+)`", cell) for cell in row)
         for kind in kinds:
-            named.add(kind)
+            names.add(kind)
             for base in bases:
                 where = httpx if base.startswith("httpx.") else synth_pools
                 name = base.removeprefix("httpx.")
                 expected = getattr(where, name, None) or getattr(builtins, name)
                 assert issubclass(getattr(synth_pools, kind), expected), (kind, base)
     public = {name for name in synth_pools.__all__ if name.endswith("Error")}
-    assert public - named == {"SynthPoolsError", "DecodeError"}
+    assert public - names == {"SynthPoolsError", "DecodeError"}
 
 
 def test_the_key_has_no_attribute() -> None:

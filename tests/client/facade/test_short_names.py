@@ -1,4 +1,4 @@
-"""Documentation of the short names: that of the long ones, about their own parameters."""
+"""Documentation of short names, derived from the operations."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ import pytest
 from synth_pools import AsyncContainerPoolsClient, ContainerPoolsClient
 
 CLIENTS = (AsyncContainerPoolsClient, ContainerPoolsClient)
-# What a short name passes its call on to, where its own name does not say it.
+# Operations of some short names.
 EXAMPLES = {
     "create": "create_pool",
     "rollouts.create": "create_rollout",
@@ -25,11 +25,11 @@ EXAMPLES = {
 
 
 def short_names() -> Iterator[tuple[str, Any]]:
-    """Iterate over the public methods of the namespaces, with what `help` is asked about."""
+    """Iterate over the public methods of the namespaces, by their full names."""
     for client in CLIENTS:
-        made = client(api_key="k")
+        instance = client(api_key="k")
         for namespace in ("rollouts", "agent_rollouts", "tasks", "metrics"):
-            for name, method in inspect.getmembers(getattr(made, namespace), inspect.ismethod):
+            for name, method in inspect.getmembers(getattr(instance, namespace), inspect.ismethod):
                 if not name.startswith("_"):
                     yield f"{client.__name__}.{namespace}.{name}", method
 
@@ -41,18 +41,18 @@ def test_each_is_documented_with_its_own_parameters() -> None:
         documentation = inspect.getdoc(method) or ""
         listed = re.search(r"^Args:\n((?:    .*\n?)+)", documentation, re.MULTILINE)
         assert listed is not None, name
-        told = re.findall(r"^    (\w+):", listed[1], re.MULTILINE)
-        assert told == list(inspect.signature(method).parameters), name
+        documented = re.findall(r"^    (\w+):", listed[1], re.MULTILINE)
+        assert documented == list(inspect.signature(method).parameters), name
 
 
 @pytest.mark.parametrize("client", CLIENTS)
 @pytest.mark.parametrize("short", EXAMPLES)
 def test_it_is_the_documentation_of_the_long_name(client: type[Any], short: str) -> None:
-    found = client(api_key="k")
+    target = client(api_key="k")
     for name in short.split("."):
-        found = getattr(found, name)
+        target = getattr(target, name)
     long = getattr(client, EXAMPLES[short]).__doc__
-    assert found.__doc__ == long.replace("artifact_path:", "path:")
+    assert target.__doc__ == long.replace("artifact_path:", "path:")
 
 
 @pytest.mark.parametrize("client", CLIENTS)
@@ -70,26 +70,26 @@ def test_it_is_the_documentation_of_the_long_name(client: type[Any], short: str)
 def test_what_is_left_out_is_the_same_under_both_names(
     client: type[Any], short: str, long: str
 ) -> None:
-    found = client(api_key="k")
+    target = client(api_key="k")
     for name in short.split("."):
-        found = getattr(found, name)
+        target = getattr(target, name)
     full = inspect.signature(getattr(client, long)).parameters
-    for name, parameter in inspect.signature(found).parameters.items():
+    for name, parameter in inspect.signature(target).parameters.items():
         if name in full:
             assert parameter.default == full[name].default, name
 
 
 @pytest.mark.parametrize("client", CLIENTS)
 def test_rollouts_of_one_pool_and_of_all_have_the_same_short_names(client: type[Any]) -> None:
-    """With the same arguments but for the pool, and the same results."""
-    made = client(api_key="k")
+    """Compare their arguments, apart from the pool, and their results."""
+    instance = client(api_key="k")
     pooled, of_all = (
         {
             name: inspect.signature(method)
             for name, method in inspect.getmembers(namespace, inspect.ismethod)
             if not name.startswith("_")
         }
-        for namespace in (made.rollouts, made.agent_rollouts)
+        for namespace in (instance.rollouts, instance.agent_rollouts)
     )
     assert pooled.keys() == of_all.keys()
     for name, signature in pooled.items():

@@ -1,4 +1,4 @@
-"""Side effects of a client on the program that it is part of: none."""
+"""Absence of side effects of a client on its program."""
 
 from __future__ import annotations
 
@@ -35,9 +35,9 @@ print(random.random() == random.Random(7).random())
 
 @pytest.mark.parametrize("program", [SYNC, ASYNC], ids=["sync", "async"])
 def test_its_random_numbers(program: str) -> None:
-    """Pauses between attempts are random, by numbers of their own."""
+    """Pauses between attempts use a separate source of random numbers."""
     with FaultServer([faults.answer({}, 503), faults.answer()]) as server:
-        # A process of its own: in this one, others take numbers at the same time.
+        # In a separate process, since other threads take numbers in this one.
         done = subprocess.run(
             [sys.executable, "-c", program, server.url],
             capture_output=True,

@@ -18,7 +18,7 @@ OPERATIONS: dict[str, str] = {
     name: operation.tag for name, operation in document.OPERATIONS.items()
 }
 
-# Short spellings of the same methods, and what a client is beside its operations.
+# Short names of the same methods, and the client's other members.
 ALIASES = {call.name for call in EVERY if "." not in call.name} | {
     "events",
     "follow_logs",
@@ -36,7 +36,7 @@ LASTING = {
     "wait_pool_active",
     "wait_rollout",
 }
-# The JSON answer of an operation that streams, by the name that the document gives it -> tag.
+# Method for the JSON answer of an operation that streams -> tag.
 PAGES: dict[str, str] = {
     operation.node["x-json-method"]: operation.tag
     for operation in document.OPERATIONS.values()
@@ -46,12 +46,12 @@ NAMESPACES = {"agent_rollouts", "metrics", "rollouts", "tasks"}
 
 
 def generated_modules() -> dict[str, str]:
-    """The name of every generated endpoint module -> the package that it is in."""
-    found = {}
+    """Map the name of each generated endpoint module to its package."""
+    modules = {}
     for tag in pkgutil.iter_modules(synth_pools_api.api.__path__):
         package = [f"{path}/{tag.name}" for path in synth_pools_api.api.__path__]
-        found.update({module.name: tag.name for module in pkgutil.iter_modules(package)})
-    return found
+        modules.update({module.name: tag.name for module in pkgutil.iter_modules(package)})
+    return modules
 
 
 def methods(client: type) -> set[str]:
@@ -123,7 +123,7 @@ def test_every_operation_has_its_typed_form(client: Any) -> None:
 
 
 def test_the_typed_form_takes_what_the_plain_one_takes() -> None:
-    """Under the same names; `request` is `body`, a model, and by keyword."""
+    """Check the names of parameters; `request` is the keyword `body`, a model."""
     client = synth_pools.ContainerPoolsClient(api_key="k")
     for name, tag in (OPERATIONS | PAGES).items():
         check_typed_form(client, name, tag)
@@ -132,9 +132,9 @@ def test_the_typed_form_takes_what_the_plain_one_takes() -> None:
 def check_typed_form(client: synth_pools.ContainerPoolsClient, name: str, tag: str) -> None:
     plain = inspect.signature(getattr(client, name)).parameters
     typed = inspect.signature(getattr(getattr(client.api, tag), name)).parameters
-    assert {"body" if each == "request" else each for each in plain} <= typed.keys()
-    assert [each for each, it in plain.items() if it.kind is it.POSITIONAL_OR_KEYWORD] == [
-        "request" if each == "body" else each
-        for each, it in typed.items()
-        if it.kind is it.POSITIONAL_OR_KEYWORD or (each == "body" and "request" in plain)
+    assert {"body" if argument == "request" else argument for argument in plain} <= typed.keys()
+    assert [argument for argument, it in plain.items() if it.kind is it.POSITIONAL_OR_KEYWORD] == [
+        "request" if argument == "body" else argument
+        for argument, it in typed.items()
+        if it.kind is it.POSITIONAL_OR_KEYWORD or (argument == "body" and "request" in plain)
     ]

@@ -1,4 +1,4 @@
-"""Faults that only the sync variant can have: threads, garbage."""
+"""Faults of the sync variant: threads, garbage."""
 
 from __future__ import annotations
 
@@ -34,7 +34,7 @@ def test_threads_share_one_client(server: RecordingServer) -> None:
     ):
         answers = list(threads.map(client.get_pool, ids))
     assert [answer["id"] for answer in answers] == ids
-    # One for each thread; an idle one may be too old by the time of its next call.
+    # A connection for each thread; an idle one may be too old for its next call.
     assert server.connections <= 32
 
 

@@ -23,7 +23,7 @@ from tests.support.surface import CALLS, CONTENTS, FILES, LATER, Call, P
 
 KEY = "sk_test_parity_0123456789"
 
-# Floats, nulls, big integers, unknown fields and states: all of it has to come back as it is.
+# Floats, nulls, big integers, unknown fields and states must be returned unchanged.
 ANSWER = (
     b'{"id": "x", "state": "from_the_future", "score": 1.0, "big": 12345678901234567890123,'
     b' "tiny": 1e-9, "none": null, "created_at": "2026-01-01T00:00:00Z", "items": [{"a": []}],'
@@ -83,19 +83,19 @@ def on_the_wire(request: Recorded) -> dict[str, Any]:
 @pytest.mark.parametrize("variant", [ours, ours_async])
 def test_every_call_sends_and_returns_the_same(server: RecordingServer, variant: Any) -> None:
     settings = {"api_key": KEY, "base_url": server.url}
-    theirs = drive(settings, CALLS)
+    reference = drive(settings, CALLS)
     expected = [on_the_wire(request) for request in server.requests]
     server.requests.clear()
 
     returned = variant(settings, CALLS)
 
-    sent = [on_the_wire(request) for request in server.requests]
-    for call, wanted, got in zip(CALLS, expected, sent, strict=True):
-        assert got == wanted, str(call)
-        assert got["authorization"] == f"Bearer {KEY}", str(call)
-    for call, wanted, got in zip(CALLS, theirs, returned, strict=True):
-        assert got == wanted, str(call)
-        assert repr(got) == repr(wanted), f"{call}: 1 and 1.0 are equal, and not the same JSON"
+    requests = [on_the_wire(request) for request in server.requests]
+    for call, expected_request, actual_request in zip(CALLS, expected, requests, strict=True):
+        assert actual_request == expected_request, str(call)
+        assert actual_request["authorization"] == f"Bearer {KEY}", str(call)
+    for call, expected_request, actual_request in zip(CALLS, reference, returned, strict=True):
+        assert actual_request == expected_request, str(call)
+        assert repr(actual_request) == repr(expected_request), f"{call}: 1 and 1.0 differ in JSON"
 
 
 def _parts(name: str) -> tuple[str, str, str]:
@@ -109,19 +109,19 @@ def test_the_table_holds_the_whole_published_surface() -> None:
         for name, value in inspect.getmembers(ContainerPoolsClient)
         if not name.startswith("_") and (inspect.isfunction(value) or name == "raw")
     }
-    ours = {"close", "with_options", "iter_pools", "iter_rollouts", "iter_global_rollouts"}
-    ours |= {"get_or_create", "get_or_create_pool", "wait_pool_active", "wait_rollout"}
-    ours |= {"iter_rollout_event_pages", "iter_global_rollout_event_pages"}
-    ours |= {"events", "stream_pool_events", "iter_pool_logs", "follow_logs"}
+    additions = {"close", "with_options", "iter_pools", "iter_rollouts", "iter_global_rollouts"}
+    additions |= {"get_or_create", "get_or_create_pool", "wait_pool_active", "wait_rollout"}
+    additions |= {"iter_rollout_event_pages", "iter_global_rollout_event_pages"}
+    additions |= {"events", "stream_pool_events", "iter_pool_logs", "follow_logs"}
     later = {call.name for call, _ in (*LATER, *CONTENTS, *FILES)}
-    ours |= {name for name in later if "." not in name}
-    assert public - ours == reference - {"rollouts", "agent_rollouts", "tasks", "metrics"}
-    assert len(public - ours) == 47
+    additions |= {name for name in later if "." not in name}
+    assert public - additions == reference - {"rollouts", "agent_rollouts", "tasks", "metrics"}
+    assert len(public - additions) == 47
     client = ContainerPoolsClient(api_key=KEY)
     for namespace in ("rollouts", "agent_rollouts", "tasks", "metrics"):
         nested = {name for name in dir(getattr(client, namespace)) if not name.startswith("_")}
         nested -= {"iter", "wait", "run", "run_many", "event_pages"}
-        # What one of the two has later, the other has with it.
+        # A later method of either variant exists in both.
         sisters = ("rollouts", "agent_rollouts") if "rollouts" in namespace else (namespace,)
         nested -= {short for first, _, short in map(_parts, later) if first in sisters}
         assert nested == {
@@ -138,12 +138,12 @@ def test_base_urls_lead_to_the_same_place(server: RecordingServer) -> None:
     ]
     calls = [Call("get_pool", (P,))]
     drive(variants, calls)
-    theirs = [request.target for request in server.requests]
+    reference = [request.target for request in server.requests]
     for variant in (ours, ours_async):
         server.requests.clear()
         for settings in variants:
             variant(settings, calls)
-        assert [request.target for request in server.requests] == theirs
+        assert [request.target for request in server.requests] == reference
 
 
 def test_the_environment_gives_key_and_address(
@@ -156,9 +156,9 @@ def test_the_environment_gives_key_and_address(
     drive({}, calls, environment=environment)
     ours({}, calls)
     ours_async({}, calls)
-    theirs, *own = [on_the_wire(request) for request in server.requests]
-    assert own == [theirs, theirs]
-    assert theirs["authorization"] == f"Bearer {KEY}"
+    reference, *actual = [on_the_wire(request) for request in server.requests]
+    assert actual == [reference, reference]
+    assert reference["authorization"] == f"Bearer {KEY}"
 
 
 def test_backend_base_wins_over_base_url(server: RecordingServer) -> None:

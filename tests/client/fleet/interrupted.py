@@ -2,7 +2,7 @@
 
     python -m tests.client.fleet.interrupted VARIANT URL POOL JOURNAL ON_INTERRUPT
 
-It prints `running` when the first rollout has ended, and what it was interrupted by.
+It prints `running` when the first rollout has ended, and the exception that ended it.
 """
 
 from __future__ import annotations

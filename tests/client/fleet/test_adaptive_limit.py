@@ -1,4 +1,4 @@
-"""One slow-down for a whole fleet."""
+"""Limit of a fleet's concurrent calls."""
 
 from __future__ import annotations
 
@@ -33,7 +33,7 @@ def test_there_is_room_for_what_is_not_taken() -> None:
     assert limiter.room(0.0) == 5
     limiter.on_overload(tickets.pop(), 0.0, 2.0)
     assert limiter.room(1.0) == 0
-    # The one that tries waits for those that were sent before.
+    # The trying call waits for earlier calls.
     assert limiter.room(2.0) == 0
     for ticket in tickets:
         limiter.on_success(ticket)
@@ -51,7 +51,7 @@ def test_many_refusals_make_one_pause_and_one_call_tries() -> None:
     assert limiter.wait(0.5) == 1.0
     (ticket,) = acquire_all(limiter, 1.5)
     limiter.on_success(ticket)
-    # From then on twice as many with each round, up to half of what was too much.
+    # Then the number doubles with each round, up to half of the number before the overload.
     sizes = []
     for _ in range(5):
         tickets = acquire_all(limiter, 2.0)

@@ -1,4 +1,4 @@
-"""Answers to a batch: what each of its requests is told."""
+"""Answers to the requests of a batch."""
 
 from __future__ import annotations
 
@@ -19,12 +19,12 @@ def answers(*items: Any) -> list[Any]:
 
 def test_each_is_its_rollout_or_its_error() -> None:
     rollout = {"id": "r", "rollout_id": "r", "status": "queued"}
-    made, *errors = answers(
+    rollout_answer, *errors = answers(
         {"rollout": rollout},
         {"status": 400, "error": ERROR},
         {"status": 599, "error": ERROR},
     )
-    assert made == rollout
+    assert rollout_answer == rollout
     assert all(isinstance(error, APIStatusError) for error in errors)
     assert [error.status_code for error in errors] == [400, 599]
 
@@ -34,7 +34,7 @@ def test_each_is_its_rollout_or_its_error() -> None:
     [
         7,
         {},
-        # A rollout that cannot be asked for.
+        # A rollout without an id.
         {"rollout": {"status": "queued"}},
         {"status": 399, "error": ERROR},
         {"status": 600, "error": ERROR},

@@ -35,7 +35,7 @@ def error_of(status: int, code: str = "", **envelope: Any) -> Exception:
         (404, "rate_limit", {}, ErrorCategory.PERMANENT),
         (409, "queue_full", {}, ErrorCategory.OVERLOADED),
         (409, "at_Capacity", {}, ErrorCategory.OVERLOADED),
-        # The service's own word counts for more than ours for its code.
+        # `retryable` of the service takes precedence over its code.
         (409, "queue_full", {"retryable": False}, ErrorCategory.PERMANENT),
         (409, "taken", {"retryable": True}, ErrorCategory.OVERLOADED),
         (409, "taken", {"retryable": "yes"}, ErrorCategory.PERMANENT),

@@ -1,4 +1,4 @@
-"""^C in the middle of a fleet, and what only the async one can do."""
+"""^C in the middle of a fleet, and cancellation of an async one."""
 
 from __future__ import annotations
 
@@ -93,10 +93,10 @@ async def test_a_fleet_can_be_awaited_and_cancelled() -> None:
 
 
 async def settled(service: FleetService) -> None:
-    """Wait until no more rollouts come: a few requests may be on the wire after the end."""
-    known = -1
-    while known != len(service.keys):
-        known = len(service.keys)
+    """Wait until the number of rollouts is stable: some requests may still be on the wire."""
+    former_count = -1
+    while former_count != len(service.keys):
+        former_count = len(service.keys)
         await asyncio.sleep(0.2)
 
 
@@ -112,7 +112,7 @@ async def test_workers_that_somebody_cancels_end_no_fleet_in_silence(how_many: i
         async with AsyncContainerPoolsClient(api_key=KEY, base_url=server.url) as client:
             stopped = 0
             for steps in range(1, 120, 3):
-                seen = 0
+                outcome_count = 0
                 fleet = client.rollouts.run_many(
                     "p", [{"seed": seed} for seed in range(12)], max_in_flight=4
                 )
@@ -127,12 +127,12 @@ async def test_workers_that_somebody_cancels_end_no_fleet_in_silence(how_many: i
                 try:
                     async with asyncio.timeout(60):
                         async for _ in fleet:
-                            seen += 1
+                            outcome_count += 1
                 except FleetStoppedError as error:
                     assert "or ended one of its workers" in str(error)
                     stopped += 1
                 else:
-                    assert seen == 12
+                    assert outcome_count == 12
                 await cancelling
                 assert not workers()
             assert stopped > 20

@@ -1,4 +1,4 @@
-"""A fleet's journal: what it says, cut anywhere, and who may use it."""
+"""A fleet's journal: its content, cuts at any byte, and concurrent use."""
 
 from __future__ import annotations
 
@@ -68,26 +68,28 @@ def test_the_first_line_comes_back_as_it_was(pool_id: str | None, base_url: str)
 @settings(max_examples=60)
 @given(st.lists(records, max_size=8), st.data())
 def test_a_crash_after_any_byte_leaves_what_was_whole(
-    written: list[AdmissionRecord | OutcomeRecord], data: st.DataObject
+    expected_records: list[AdmissionRecord | OutcomeRecord], data: st.DataObject
 ) -> None:
-    """Cut a journal anywhere: it says what it said at one moment before, and goes on."""
+    """A journal cut at any byte has an earlier state, and can be continued."""
     with tempfile.TemporaryDirectory() as folder:
         path = Path(folder) / "run.jsonl"
         first = JournalFile(path, *HERE)
         head = path.stat().st_size
-        for record in written:
+        for record in expected_records:
             first.append(record)
         first.close()
         content = path.read_bytes()
         cut = data.draw(st.integers(0, len(content)))
         path.write_bytes(content[:cut])
 
-        lines = [record.encode() for record in written]
-        kept = 0
-        while kept < len(lines) and head + sum(map(len, lines[: kept + 1])) <= cut:
-            kept += 1
+        lines = [record.encode() for record in expected_records]
+        complete_count = 0
+        while (
+            complete_count < len(lines) and head + sum(map(len, lines[: complete_count + 1])) <= cut
+        ):
+            complete_count += 1
         expected, offset = JournalIndex(), head
-        for record, line in zip(written[:kept], lines, strict=False):
+        for record, line in zip(expected_records[:complete_count], lines, strict=False):
             expected.add(record, offset)
             offset += len(line)
 
@@ -161,12 +163,12 @@ def test_what_is_not_this_runs_journal_is_refused_and_left_alone(
 )
 def test_damage_is_a_torn_end_only_at_the_end(tmp_path: Path, line: bytes) -> None:
     path = tmp_path / "run.jsonl"
-    good = Run("r", *HERE).encode() + AdmissionRecord(0, 0, "s", "a").encode()
-    path.write_bytes(good + line + line[:3].strip(b"\n"))
+    valid = Run("r", *HERE).encode() + AdmissionRecord(0, 0, "s", "a").encode()
+    path.write_bytes(valid + line + line[:3].strip(b"\n"))
     opened = JournalFile(path, *HERE)
     opened.close()
-    assert path.read_bytes() == good
-    damaged = good + line + AdmissionRecord(1, 0, "s", "b").encode()
+    assert path.read_bytes() == valid
+    damaged = valid + line + AdmissionRecord(1, 0, "s", "b").encode()
     path.write_bytes(damaged)
     with pytest.raises(JournalError, match="line 3 is damaged"):
         JournalFile(path, *HERE)
@@ -209,15 +211,15 @@ def test_lines_that_come_while_the_disk_is_busy_share_the_next_sync(
 ) -> None:
     opened = JournalFile(tmp_path / "run.jsonl", *HERE)
     one_line = len(AdmissionRecord(0, 0, "s", "a").encode())
-    begun, written = threading.Event(), opened._end + 8 * one_line
+    is_syncing, final_size = threading.Event(), opened._end + 8 * one_line
     syncs: list[int] = []
 
     def sync(_: int) -> None:
         syncs.append(opened._end)
-        begun.set()
+        is_syncing.set()
         if len(syncs) == 1:
             give_up = time.monotonic() + 60
-            while opened._end < written and time.monotonic() < give_up:
+            while opened._end < final_size and time.monotonic() < give_up:
                 time.sleep(0.001)
 
     monkeypatch.setattr(os, "fsync", sync)
@@ -227,11 +229,11 @@ def test_lines_that_come_while_the_disk_is_busy_share_the_next_sync(
     ]
     for thread in threads:
         thread.start()
-        assert begun.wait(60)
+        assert is_syncing.wait(60)
     for thread in threads:
         thread.join(60)
     assert len(syncs) == 2
-    assert syncs[1] == written
+    assert syncs[1] == final_size
     opened.close()
 
 
@@ -241,7 +243,7 @@ def test_a_full_disk_is_said_once_and_for_all(
 ) -> None:
     path = tmp_path / "run.jsonl"
     opened = JournalFile(path, *HERE)
-    whole = path.read_bytes()
+    content = path.read_bytes()
 
     def full(*_: Any) -> int:
         if call == "write":
@@ -260,7 +262,7 @@ def test_a_full_disk_is_said_once_and_for_all(
         opened.append(AdmissionRecord(1, 0, "s", "b"))
     opened.close()
     if call == "write":
-        assert path.read_bytes() == whole
+        assert path.read_bytes() == content
 
 
 @pytest.mark.parametrize("value", [3, b"bytes", "", "a\0b", ["x"]])
@@ -341,8 +343,8 @@ def test_a_journal_that_somebody_else_writes_is_given_up(tmp_path: Path) -> None
         first.append(OutcomeRecord(index, 0, "sha", {}, None))
     first.close()
     again = JournalFile(path, *HERE)
-    head, one, other = path.read_bytes().splitlines(keepends=True)
-    path.write_bytes(head + other + one)
+    head, first_line, second_line = path.read_bytes().splitlines(keepends=True)
+    path.write_bytes(head + second_line + first_line)
     with pytest.raises(JournalError, match="it was changed while it was in use"):
         again.ending(0)
     path.write_bytes(head + AdmissionRecord(0, 0, "sha", "rollout").encode())

@@ -1,4 +1,4 @@
-"""A fleet's journal that is compacted: its segments, every moment at which it may be killed."""
+"""Compaction of a fleet's journal: segments, and crashes at each step."""
 
 from __future__ import annotations
 
@@ -32,7 +32,7 @@ OLD = b'{"synth_pools_journal":1,"run_id":"r","pool_id":"pool","base_url":"http:
 
 
 class KilledError(BaseException):
-    """The end of the process, in the middle of something."""
+    """End of the process, at any step."""
 
 
 def ending(index: int) -> OutcomeRecord:
@@ -40,15 +40,15 @@ def ending(index: int) -> OutcomeRecord:
 
 
 def story(number: int, seed: int = 3) -> list[Record]:
-    """Lines of a run of so many requests, eight under way at a time."""
+    """Make the records of a run of `number` requests, eight in flight at a time."""
     dice, running = random.Random(seed), list[int]()
     records: list[Record] = []
     for index in range(number):
         if index % 8 == 0:
             numbers = tuple(range(index, min(number, index + 4)))
-            shas = tuple(f"sha {one}" for one in numbers)
+            shas = tuple(f"sha {place}" for place in numbers)
             records.append(BatchRecord(f"b{index}", numbers, shas, ({"seed": 1},) * len(numbers)))
-            ids = tuple(f"rollout_{one}" for one in numbers)
+            ids = tuple(f"rollout_{place}" for place in numbers)
             records.append(AnswerRecord(f"b{index}", ids))
         elif index % 8 >= 4:
             records.append(AdmissionRecord(index, 0, f"sha {index}", f"rollout_{index}"))
@@ -77,11 +77,11 @@ def state(opened: JournalFile, number: int) -> list[Any]:
 
 
 def dying(call: Callable[..., Any], after: int) -> Callable[..., Any]:
-    """A function that ends the process in the place of its call after so many others."""
-    left = iter(range(after))
+    """Return a function whose call after `after` others ends the process."""
+    calls = iter(range(after))
 
     def act(*args: Any) -> Any:
-        if next(left, None) is None:
+        if next(calls, None) is None:
             raise KilledError
         return call(*args)
 
@@ -93,16 +93,16 @@ def test_a_compacted_journal_says_what_a_whole_one_says(tmp_path: Path) -> None:
     for cut in (0, 1, 250, 600, len(records)):
         small, large = tmp_path / f"small{cut}.jsonl", tmp_path / f"large{cut}.jsonl"
         written(small, records[:cut])
-        whole = JournalFile(large, *HERE)
+        uncompacted = JournalFile(large, *HERE)
         for record in records[:cut]:
-            whole.append(record)
-        whole.close()
-        one, other = JournalFile(small, *HERE), JournalFile(large, *HERE)
-        assert state(one, 400) == state(other, 400)
-        assert one.reach == other.reach
-        assert one.run.segments == len(list(tmp_path.glob(f"small{cut}.jsonl.*.gz")))
-        one.close()
-        other.close()
+            uncompacted.append(record)
+        uncompacted.close()
+        compacted, reopened = JournalFile(small, *HERE), JournalFile(large, *HERE)
+        assert state(compacted, 400) == state(reopened, 400)
+        assert compacted.reach == reopened.reach
+        assert compacted.run.segments == len(list(tmp_path.glob(f"small{cut}.jsonl.*.gz")))
+        compacted.close()
+        reopened.close()
 
 
 def test_what_is_not_compacted_stays_small(tmp_path: Path) -> None:
@@ -114,7 +114,7 @@ def test_what_is_not_compacted_stays_small(tmp_path: Path) -> None:
         largest = max(largest, path.stat().st_size)
     assert largest < 3 * SMALL
     assert opened.run.segments > 20
-    # Also what this run itself has written is found where it is now.
+    # The run's own outcomes are found at their new places, too.
     assert [opened.ending(index) for index in range(2000)] == [ending(n) for n in range(2000)]
     assert len(opened.entries.lines) < 100
     opened.close()
@@ -124,14 +124,14 @@ def test_what_is_not_compacted_stays_small(tmp_path: Path) -> None:
     assert indices == sorted(indices)
 
 
-@pytest.mark.parametrize("what", ["fsync", "replace", "unlink", "fchmod", "close"])
+@pytest.mark.parametrize("function", ["fsync", "replace", "unlink", "fchmod", "close"])
 def test_a_run_that_is_killed_in_a_compaction_goes_on(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, what: str
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, function: str
 ) -> None:
-    """Whichever of these calls is its last: what was written is there, and nothing else."""
+    """After a crash at any of these calls the written lines exist, and no others."""
     records = story(60)
     deaths = 0
-    # Of what is on the disk nothing is lost here, and a sync takes its time.
+    # The disk of this test loses nothing, and a sync is slow.
     monkeypatch.setattr(os, "fsync", lambda _: None)
     for number in range(1000):
         path = tmp_path / str(number) / "run.jsonl"
@@ -139,7 +139,7 @@ def test_a_run_that_is_killed_in_a_compaction_goes_on(
         opened = JournalFile(path, *HERE, segment_bytes=SMALL)
         done = 0
         with monkeypatch.context() as patch:
-            patch.setattr(os, what, dying(getattr(os, what), number))
+            patch.setattr(os, function, dying(getattr(os, function), number))
             try:
                 for record in records:
                     opened.append(record)
@@ -150,23 +150,23 @@ def test_a_run_that_is_killed_in_a_compaction_goes_on(
         # The kernel closes the file of a process that is killed.
         opened.drop_after_fork()
         again = JournalFile(path, *HERE, segment_bytes=SMALL)
-        whole = JournalFile(tmp_path / f"{number}.jsonl", *HERE)
+        journal = JournalFile(tmp_path / f"{number}.jsonl", *HERE)
         for record in records[:done]:
-            whole.append(record)
-        if is_dead and state(again, 60) != state(whole, 60):
-            # The line that it was about may be there: it was not acted on.
-            whole.append(records[done])
-        assert state(again, 60) == state(whole, 60), number
+            journal.append(record)
+        if is_dead and state(again, 60) != state(journal, 60):
+            # The line in progress may exist: the run did not act on it.
+            journal.append(records[done])
+        assert state(again, 60) == state(journal, 60), number
         for record in records[done + 1 :]:
             if not isinstance(record, AnswerRecord) or again.entries.open_batch(record.key):
                 again.append(record)
-        endings = [one for one in records[done + 1 :] if isinstance(one, OutcomeRecord)]
-        assert all(again.ending(one.index) == one for one in endings if one.final)
+        endings = [entry for entry in records[done + 1 :] if isinstance(entry, OutcomeRecord)]
+        assert all(again.ending(entry.index) == entry for entry in endings if entry.final)
         again.close()
-        whole.close()
+        journal.close()
         if not is_dead:
             break
-    assert deaths >= 2 or what in ("fchmod", "close")
+    assert deaths >= 2 or function in ("fchmod", "close")
     assert not is_dead
 
 
@@ -181,10 +181,10 @@ def test_a_journal_before_segments_is_read_and_goes_on(tmp_path: Path) -> None:
     content = OLD + b"".join(record.encode() for record in old)
     path.write_bytes(content)
     opened = JournalFile(path, *HERE, in_flight=64)
-    # It is as it was as long as there is nothing to add.
+    # The file stays unchanged while there is nothing to add.
     assert path.read_bytes() == content
     assert (opened.ending(1), opened.ending(7)) == (ending(1), ending(7))
-    # It does not say how many were under way, of which any may have been sent.
+    # It does not record the number of requests in flight, which may all have been sent.
     assert opened.reach == 8 + MOST_IN_FLIGHT
     opened.append(BatchRecord("key", (8, 9), ("x", "y"), ({}, {})))
     opened.close()
@@ -210,7 +210,7 @@ def test_what_may_have_been_sent_alone_is_known_whatever_is_compacted(tmp_path: 
     wider = JournalFile(path, *HERE, in_flight=70)
     assert wider.reach == 100 + 5
     wider.close()
-    # That it went on with more is on the disk before it sends anything.
+    # The higher limit is on the disk before the run sends anything.
     again = JournalFile(path, *HERE, in_flight=1)
     assert again.reach == 100 + 70
     again.close()
@@ -241,7 +241,7 @@ def test_a_disk_without_room_for_a_segment_has_room_for_lines(
         for index in range(100):
             opened.append(ending(index))
     assert "it cannot be compacted: No space left on device" in caplog.text
-    assert [each.name for each in tmp_path.iterdir()] == ["run.jsonl"]
+    assert [file.name for file in tmp_path.iterdir()] == ["run.jsonl"]
     for index in range(100, 400):
         opened.append(ending(index))
     assert opened.run.segments > 0
@@ -277,7 +277,7 @@ def test_a_link_and_the_permissions_of_a_journal_stay(tmp_path: Path) -> None:
     path.symlink_to(target)
     written(path, story(100))
     assert path.is_symlink()
-    modes = {each.name: each.stat().st_mode & 0o777 for each in target.parent.iterdir()}
+    modes = {file.name: file.stat().st_mode & 0o777 for file in target.parent.iterdir()}
     assert len(modes) > 2
     assert set(modes.values()) == {0o600}
     again = JournalFile(path, *HERE)
@@ -289,20 +289,22 @@ def test_a_reader_follows_a_journal_while_it_is_compacted(tmp_path: Path) -> Non
     path = tmp_path / "run.jsonl"
     opened = JournalFile(path, *HERE, segment_bytes=SMALL)
     reader = JournalReader(path)
-    seen: dict[int, Any] = {}
+    records: dict[int, Any] = {}
     for place, record in enumerate(story(500)):
         opened.append(record)
         if place % 37 == 0:
-            seen.update((index, reader.record(index)) for index in reader.new())
-            known = {
+            records.update((index, reader.record(index)) for index in reader.new())
+            expected = {
                 index: opened.ending(index) or opened.entries.admission(index)
                 for index in range(500)
-                if index in seen or opened.entries.ended_at(index) is not None
+                if index in records or opened.entries.ended_at(index) is not None
             }
-            assert {index: one for index, one in seen.items() if one.index == index} == known
+            assert {
+                index: entry for index, entry in records.items() if entry.index == index
+            } == expected
     opened.close()
     for index in reader.new():
-        seen[index] = reader.record(index)
+        records[index] = reader.record(index)
     assert reader.damaged is None
-    assert seen == {index: ending(index) for index in range(500)}
+    assert records == {index: ending(index) for index in range(500)}
     assert list(reader.indices()) == list(range(500))

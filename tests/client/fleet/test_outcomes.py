@@ -1,4 +1,4 @@
-"""Outcomes of a fleet, and the counts of them."""
+"""Outcomes of a fleet, and their counts."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""A fleet's progress, seen on a terminal and elsewhere."""
+"""Progress of a fleet, on a terminal and elsewhere."""
 
 from __future__ import annotations
 
@@ -145,7 +145,7 @@ def test_rewards_and_failures_are_counted() -> None:
         counter.add(outcome(rollout=failed, error=rollout_error(failed)))
     progress = counter.progress(0)
     assert (progress.rewards, progress.mean_reward) == (4, 1.0)
-    # The sample's standard deviation, by the root of how many there are.
+    # The standard deviation of the sample, divided by the root of its size.
     assert progress.standard_error == pytest.approx((2 / 3) ** 0.5 / 2)
     assert progress.failures == {"ValueError": 1, "late": 2}
     assert table([], progress).endswith("failures: 2 late, 1 ValueError")

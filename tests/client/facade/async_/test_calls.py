@@ -1,4 +1,4 @@
-"""Single calls: what goes out, what is refused, what comes back."""
+"""Single calls: requests, refusals, answers."""
 
 from __future__ import annotations
 
@@ -110,7 +110,7 @@ async def test_ids_are_percent_encoded(
 async def test_every_id_of_every_call_is_guarded(
     server: RecordingServer, client: AsyncContainerPoolsClient, bad: Any
 ) -> None:
-    tried = 0
+    attempt_count = 0
     for call in EVERY:
         for position, value in enumerate(call.args):
             if value not in (P, T, R):
@@ -120,8 +120,8 @@ async def test_every_id_of_every_call_is_guarded(
             with pytest.raises(ValueError, match=name) as caught:
                 await made(client, call._replace(args=args))
             assert isinstance(caught.value, RequestValidationError)
-            tried += 1
-    assert tried > 60
+            attempt_count += 1
+    assert attempt_count > 60
     assert server.connections == 0
 
 
@@ -168,7 +168,7 @@ async def test_bodies_that_are_no_json_objects_are_refused_before_they_are_sent(
 ) -> None:
     for call in EVERY:
         if call.args and isinstance(call.args[-1], dict):
-            # Of a rollout request the keys are looked at first; they are legal here.
+            # The keys of a rollout request are checked first; they are valid here.
             bad = {"env": value} if isinstance(value, dict) else value
             with pytest.raises(ValueError, match="request"):
                 await made(client, call._replace(args=(*call.args[:-1], bad)))

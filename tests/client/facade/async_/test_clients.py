@@ -44,12 +44,12 @@ async def test_the_front_door(server: RecordingServer) -> None:
 
 async def test_the_configuration_of_either_variant_is_taken_over(server: RecordingServer) -> None:
     for giver in (OTHER_VARIANT[AsyncContainerPoolsClient], AsyncContainerPoolsClient):
-        given = giver(api_key=KEY, base_url=server.url, timeout=7)
-        async with AsyncContainerPoolsClient(given) as client:
+        source = giver(api_key=KEY, base_url=server.url, timeout=7)
+        async with AsyncContainerPoolsClient(source) as client:
             assert client.timeout == 7.0
             await client.rollouts.get(P, R)
         assert server.last.headers["authorization"] == f"Bearer {KEY}"
-        assert not given.is_closed
+        assert not source.is_closed
 
 
 @pytest.mark.parametrize("thing", [object(), {}, "key", 7, httpx])
@@ -77,7 +77,7 @@ def test_a_namespace_says_what_it_has_and_of_which_client(
     assert method in text.removesuffix(">").partition(">: ")[2].split(", ")
     assert server.url in text
     assert KEY not in text
-    # A debugger asks for those that are still being made.
+    # A debugger shows clients during their creation.
     assert type(namespace).__name__ in repr(object.__new__(type(namespace)))
 
 

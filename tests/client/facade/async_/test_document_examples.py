@@ -25,7 +25,7 @@ JSON, EVENTS = "application/json", "text/event-stream"
 
 @dataclasses.dataclass(frozen=True)
 class Case:
-    """An answer of an operation, as the document shows it, with the request where it has one."""
+    """Answer of an operation in the document, with its request if it has one."""
 
     operation: str
     status: int
@@ -49,7 +49,7 @@ class Case:
 
     @property
     def method(self) -> str:
-        """The method that asks for this answer: a page of events has one of its own."""
+        """Method that returns this answer; pages of events have their own."""
         is_page = self.media == JSON and self.status < 400
         name = self.described.node["x-json-method"] if is_page and self.streams else self.operation
         return str(name)
@@ -59,7 +59,7 @@ class Case:
         return "x-json-method" in self.described.node
 
     def arguments(self, call: Callable[..., Any], body: Any) -> tuple[tuple[str, ...], Any]:
-        """The ids of the path, and the body by the name that the method has for it."""
+        """Return the ids of the path, and the body by its name in the method."""
         ids = tuple("an-id" for _ in re.findall(r"{\w+}", self.described.path))
         parameters = inspect.signature(call).parameters
         names = [name for name in ("request", "body") if name in parameters]
@@ -67,34 +67,34 @@ class Case:
 
 
 def cases() -> Iterator[Case]:
-    """Iterate over all answers; errors are shared, and each comes once for each tag."""
+    """Iterate over all answers, and over each shared error once for each tag."""
     errors = set()
     for name, described in OPERATIONS.items():
         bodies = list(contents(described))
-        sent = [
+        bodies_sent = [
             resolve(example)["value"]
-            for which, _, content in bodies
-            if which == "request"
+            for direction, _, content in bodies
+            if direction == "request"
             for example in content["examples"].values()
         ]
-        for which, media, content in bodies:
-            if which == "request" or media not in (JSON, EVENTS):
+        for direction, media, content in bodies:
+            if direction == "request" or media not in (JSON, EVENTS):
                 continue
-            # A class of statuses: its first.
-            status = int(which.replace("XX", "00"))
+            # The first status of a class.
+            status = int(direction.replace("XX", "00"))
             for key, example in content["examples"].items():
                 value = resolve(example)["value"]
                 if status >= 400 and (described.tag, key) in errors:
                     continue
                 errors.add((described.tag, key))
-                yield Case(name, status, media, key, value, sent[0] if sent else None)
+                yield Case(name, status, media, key, value, bodies_sent[0] if bodies_sent else None)
 
 
 CASES = list(cases())
 
 
 def plain(value: Any) -> Any:
-    """Write times in one spelling: models parse them."""
+    """Normalise times, which models parse."""
     if isinstance(value, dict):
         return {key: plain(item) for key, item in value.items()}
     if isinstance(value, list):
@@ -112,7 +112,7 @@ def events_in(text: str) -> list[Any]:
 
 def test_the_document_has_examples_of_all_that_it_answers() -> None:
     answered = {case.operation for case in CASES if case.status < 400}
-    # Of bytes there are none.
+    # Bytes have no model.
     assert {name for name in set(OPERATIONS) - answered if "artifact" not in name} == {
         "get_global_rollout_support_bundle"
     }
@@ -162,14 +162,14 @@ async def test_as_models(
             read = [(await anext(stream)).to_dict() for _ in events]
         assert plain(read) == plain(events)
     else:
-        found = await call(*ids, **body)
-        assert plain(found.to_dict()) == plain(case.value)
+        answer = await call(*ids, **body)
+        assert plain(answer.to_dict()) == plain(case.value)
     if body:
         assert plain(server.last.json) == plain(case.sent)
 
 
 async def answer_of(called: Any, case: Case) -> Any:
-    """Wait for the answer of a call; a stream asks when it is read."""
+    """Wait for the answer of a call, also of a stream, which sends its request when read."""
     if case.method == case.operation and case.streams:
         async with called as stream:
             return await anext(stream)
@@ -183,6 +183,8 @@ def check_error(error: APIStatusError, case: Case) -> None:
 
 def model_of(case: Case) -> Any:
     (schema,) = (
-        content["schema"] for which, _, content in contents(case.described) if which == "request"
+        content["schema"]
+        for direction, _, content in contents(case.described)
+        if direction == "request"
     )
     return getattr(models, schema["$ref"].rpartition("/")[2])

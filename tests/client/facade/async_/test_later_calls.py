@@ -1,4 +1,4 @@
-"""Operations that no client had before this one: what they send, refuse and return."""
+"""Requests, refusals and answers of operations that earlier clients did not have."""
 
 from __future__ import annotations
 
@@ -15,16 +15,16 @@ from tests.support.surface import LATER, Call, R, Sent
 pytestmark = pytest.mark.one_library
 
 
-@pytest.mark.parametrize(("call", "sent"), LATER, ids=str)
+@pytest.mark.parametrize(("call", "expected"), LATER, ids=str)
 async def test_each_sends_what_the_document_says(
-    server: RecordingServer, client: AsyncContainerPoolsClient, call: Call, sent: Sent
+    server: RecordingServer, client: AsyncContainerPoolsClient, call: Call, expected: Sent
 ) -> None:
     answer: Any = {"a": [1.0, None]}
     server.reply_with(Reply.json(answer))
     assert repr(await call.on(client)) == repr(answer)
     request = server.last
-    assert (request.method, request.target) == (sent.method, sent.target)
-    assert (request.json if request.body else None) == sent.json
+    assert (request.method, request.target) == (expected.method, expected.target)
+    assert (request.json if request.body else None) == expected.json
 
 
 @pytest.mark.parametrize(
@@ -51,13 +51,13 @@ async def test_a_batch_is_looked_at_before_it_is_sent(
 async def test_a_batch_may_hold_any_mappings(
     server: RecordingServer, client: AsyncContainerPoolsClient
 ) -> None:
-    whole: dict[str, Any] = {
+    batch: dict[str, Any] = {
         "rollouts": ({"seed": 1}, MappingProxyType({"seed": 2})),
         "requests": None,
     }
-    await client.create_rollout_batch(MappingProxyType(whole))
+    await client.create_rollout_batch(MappingProxyType(batch))
     assert server.last.json == {"rollouts": [{"seed": 1}, {"seed": 2}], "requests": None}
-    assert whole["rollouts"] == ({"seed": 1}, MappingProxyType({"seed": 2}))
+    assert batch["rollouts"] == ({"seed": 1}, MappingProxyType({"seed": 2}))
 
 
 async def test_later_creations_carry_an_idempotency_key(

@@ -1,4 +1,4 @@
-"""`client.operations`: what it sends for each operation, and the bytes that it returns."""
+"""`client.operations`: requests and bytes of the answers of each operation."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from tests.support.recording import RecordingServer, Reply
 
 pytestmark = pytest.mark.one_library
 
-# As no encoder of Python writes it.
+# A spelling that no encoder of Python produces.
 OWN = b'{ "a":1.50,\n "b" : "\\u00e9" ,"items":[ ]}'
 
 
@@ -29,8 +29,8 @@ async def test_every_operation_can_be_called(
     method, path, node = OPERATIONS[name]
     places = re.findall(r"{(\w+)}", path)
     server.reply_with(Reply(200, OWN))
-    given = {place: f"{place}/1" for place in places}
-    assert await client.operations.call(name, given, body=body_of(node)) == OWN
+    arguments = {place: f"{place}/1" for place in places}
+    assert await client.operations.call(name, arguments, body=body_of(node)) == OWN
     target = re.sub(r"{(\w+)}", r"\1%2F1", path)
     assert (server.last.method, server.last.path) == (method.upper(), target)
     assert server.last.json == body_of(node)
@@ -93,7 +93,7 @@ async def test_events_and_files(
     event = b'id: 1\nevent: rollout.completed\ndata: {"event":"rollout.completed"}\n\n'
     server.reply_with(Reply.events(event))
     stream = client.operations.events("stream_global_rollout_events", {"rollout_id": "r"})
-    assert [one async for one in stream] == [{"event": "rollout.completed"}]
+    assert [item async for item in stream] == [{"event": "rollout.completed"}]
     assert server.last.target == "/v1/rollouts/r/events"
 
     server.reply_with(Reply(200, b"content", {"Content-Type": "application/zip"}))

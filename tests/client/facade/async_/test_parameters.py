@@ -1,4 +1,4 @@
-"""Bounds and defaults of parameters: those of the document, wherever a method has them."""
+"""Bounds and defaults of parameters, compared with the document."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from tests.support.surface import P, R
 
 pytestmark = pytest.mark.one_library
 
-# A method that iterates over all pages -> the one that asks for a page.
+# A method that iterates over all pages -> the method that gets a page.
 ITERATING = {
     "iter_pools": "list_pools",
     "iter_rollouts": "list_rollouts",
@@ -23,9 +23,9 @@ ITERATING = {
     "iter_global_rollout_event_pages": "get_global_rollout_event_page",
     "iter_pool_logs": "get_pool_logs",
 }
-# What the document names no default of, since leaving it out is the same as its least.
+# Parameters without a default in the document, where their minimum is the default.
 LEAST = {"after_sequence"}
-# Lists send numbers as they are, as those of the published client do.
+# Lists send numbers unchecked, like the published client.
 LISTS = {name for pair in ITERATING.items() for name in pair if pair[1].startswith("list_")}
 
 
@@ -35,12 +35,12 @@ def described() -> list[tuple[str, str, dict[str, Any]]]:
     for name, operation in OPERATIONS.items():
         parameters = map(resolve, operation.node.get("parameters", ()))
         schemas[operation.node.get("x-json-method", name)] = [
-            (one["name"], resolve(one["schema"])) for one in parameters if one["in"] == "query"
+            (node["name"], resolve(node["schema"])) for node in parameters if node["in"] == "query"
         ]
-    named = {**{name: name for name in schemas}, **ITERATING}
+    names = {**{name: name for name in schemas}, **ITERATING}
     return [
         (method, parameter, schema)
-        for method, name in named.items()
+        for method, name in names.items()
         for parameter, schema in schemas[name]
         if parameter in inspect.signature(getattr(AsyncContainerPoolsClient, method)).parameters
     ]
@@ -54,10 +54,10 @@ NUMBERS = [
 
 
 def call(client: AsyncContainerPoolsClient, method: str, **arguments: Any) -> Any:
-    """Call a method, with an id for whatever else it needs."""
+    """Call a method, with ids for its other arguments."""
     function = getattr(client, method)
-    wanted = inspect.signature(function).parameters
-    ids = {name: value for name, value in (("pool_id", P), ("rollout_id", R)) if name in wanted}
+    parameters = inspect.signature(function).parameters
+    ids = {name: value for name, value in (("pool_id", P), ("rollout_id", R)) if name in parameters}
     return function(**ids, **arguments)
 
 

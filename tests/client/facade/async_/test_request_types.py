@@ -1,6 +1,6 @@
-"""Dictionaries of requests: what type checkers refuse, and what is logged when they are sent.
+"""Dictionaries of requests: errors of type checkers, and warnings at run time.
 
-`make types` tests the first half: a line that is not refused any more has an unused comment.
+`make types` tests the first half: a line that it accepts has an unused comment.
 """
 
 from __future__ import annotations
@@ -68,7 +68,7 @@ async def test_requests_in_lists_and_streams_are_checked_one_by_one(
 
 
 def requests_of_fleets(client: AsyncContainerPoolsClient) -> None:
-    """Say what `make types` has to refuse; nobody calls it."""
+    """List calls that `make types` has to refuse; never called."""
     client.rollouts.run_many(P, [{"sead": 7}])  # type: ignore[dict-item]
     client.rollouts.run_many(P, ({"sead": seed} for seed in range(3)))  # type: ignore[dict-item]
     client.agent_rollouts.run_many({"sead": seed} for seed in range(3))  # type: ignore[dict-item]
@@ -80,7 +80,7 @@ def requests_of_fleets(client: AsyncContainerPoolsClient) -> None:
 async def test_a_dictionary_of_a_variable_has_a_type_that_says_what_it_is(
     server: RecordingServer, client: AsyncContainerPoolsClient
 ) -> None:
-    # A type checker keeps of these that they are dictionaries of numbers and forgets their keys.
+    # A type checker infers dictionaries of numbers and forgets their keys.
     wrong, right = {"concurency": 4}, {"concurrency": 4}
     await client.create_pool(wrong)  # type: ignore[arg-type]
     await client.create_pool(right)  # type: ignore[arg-type]

@@ -1,4 +1,4 @@
-"""The API key is in the Authorization header on the wire, and nowhere else."""
+"""Places of the API key: the Authorization header on the wire, and no other."""
 
 from __future__ import annotations
 
@@ -42,9 +42,9 @@ async def test_clients_do_not_hold_it(
     server: RecordingServer, client: AsyncContainerPoolsClient, library: str
 ) -> None:
     front_door = AsyncSynthClient(api_key=KEY, base_url=server.url)
-    for one in (client, front_door):
-        assert KEY not in repr(one)
-        assert KEY not in str(one)
+    for holder in (client, front_door):
+        assert KEY not in repr(holder)
+        assert KEY not in str(holder)
     await client.create_rollout(P, {"seed": 1})
     await front_door.pools.get_pool(P)
     server.reply_with(Reply.events(b"data: {}\n\n"))
@@ -84,7 +84,7 @@ def test_a_refused_configuration_does_not_show_it(setting: dict[str, Any]) -> No
         AsyncContainerPoolsClient(**{"api_key": KEY, **setting})
     assert KEY not in str(caught.value)
     assert holders(caught.value) == []
-    # As an argument of another name it is not known to be a key; tracebacks show arguments.
+    # A key in another argument is not recognised, and tracebacks contain arguments.
     if KEY not in repr({name: value for name, value in setting.items() if name != "api_key"}):
         assert KEY not in traceback_with_locals(caught.value)
 
@@ -135,12 +135,12 @@ def clean(error: BaseException) -> None:
     assert holders(error) == []
     assert error.__cause__ is None
     assert error.__context__ is None
-    # Not even in what the local variables of the frames lead to, as far as they are ours.
+    # Nor in objects that local variables of our frames refer to.
     step = error.__traceback__
     while step is not None:
         if "synth_pools" in step.tb_frame.f_code.co_filename:
-            ours = {k: v for k, v in step.tb_frame.f_locals.items() if k in ("request", "call")}
-            assert holders(ours) == []
+            requests = {k: v for k, v in step.tb_frame.f_locals.items() if k in ("request", "call")}
+            assert holders(requests) == []
         step = step.tb_next
 
 
@@ -167,7 +167,7 @@ async def test_a_timeout_does_not_show_it(server: RecordingServer) -> None:
     clean(caught.value)
     server.client_left.set()
     await client.aclose()
-    # And one that fails while the request is sent.
+    # A call that fails while the request is sent.
     with deaf_listener() as deaf:
         client = AsyncContainerPoolsClient(api_key=KEY, base_url=deaf, timeout=0.2)
         with pytest.raises(APITimeoutError, match="WriteTimeout|ReadTimeout") as caught:

@@ -30,7 +30,7 @@ LAST = b'data: {"event": "rollout.completed", "sequence": 3}\n\n'
 
 
 def endless(server: RecordingServer) -> Iterator[bytes]:
-    """Events for as long as someone reads them, 10 seconds at most."""
+    """Events for a reader, 10 seconds at most."""
     yield ONE
     for _ in range(500):
         time.sleep(0.02)

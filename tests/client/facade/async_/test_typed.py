@@ -82,7 +82,7 @@ def event(sequence: int, **more: Any) -> dict[str, Any]:
 
 
 def lines(*events: dict[str, Any]) -> Reply:
-    return Reply.events(*(b"data: " + Reply.json(each).body + b"\n\n" for each in events))
+    return Reply.events(*(b"data: " + Reply.json(event).body + b"\n\n" for event in events))
 
 
 async def test_an_answer_is_a_model(
@@ -146,7 +146,7 @@ async def test_what_is_not_known_yet_survives(
 async def test_what_a_definition_does_not_name_yet_can_be_sent(
     server: RecordingServer, client: AsyncContainerPoolsClient
 ) -> None:
-    # The type checker refuses it: this document does not know it yet.
+    # The type checker refuses a key that this document does not have.
     moon: Any = "moonbase"
     definition = PoolDefinition(name="p", target=moon, tasks=[TaskDefinition(task_id="t")])
     definition["shade"] = "blue"
@@ -166,9 +166,9 @@ async def test_events_are_models(
     last = event(2, event="rollout.completed", more=1)
     server.reply_with(lines(event(1, event="thought"), last))
     async with client.api.rollouts.stream_rollout_events(P, R, cursor="evt_0") as stream:
-        events = [each async for each in stream]
+        events = [item async for item in stream]
     assert server.last.target == f"/v1/pools/{P}/rollouts/{R}/events?cursor=evt_0"
-    assert [(each.event, each.sequence) for each in events] == [
+    assert [(item.event, item.sequence) for item in events] == [
         ("thought", 1),
         ("rollout.completed", 2),
     ]
@@ -183,7 +183,7 @@ async def test_a_stream_can_be_resumed_by_number(
     stream = client.api.agent_rollouts.stream_global_rollout_events(
         R, after_sequence=8, last_event_id="evt_8"
     )
-    assert [each.sequence async for each in stream] == [9]
+    assert [item.sequence async for item in stream] == [9]
     assert server.last.query == [("after_sequence", "8")]
     assert server.last.headers["last-event-id"] == "evt_8"
 
