@@ -40,6 +40,11 @@ LIMIT = 20.0
 ONE = b'id: 1\nevent: agent\ndata: {"event": "agent", "sequence": 1}\n\n'
 
 
+@pytest.fixture(autouse=True, params=HTTP_LIBRARIES)
+def library(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> None:
+    send_through(request.param, monkeypatch)
+
+
 @pytest.fixture
 def server() -> Iterator[FaultServer]:
     with FaultServer() as server:
@@ -111,6 +116,7 @@ def test_closing_wakes_calls(server: FaultServer, name: str, deadline: float | N
     assert isinstance(call.end(), ClientClosedError)
 
 
+@pytest.mark.parametrize("library", ["sockets"], indirect=True)
 def test_closing_wakes_a_call_that_connects() -> None:
     with full_listener() as url:
         client = patient(url, max_retries=0)
@@ -275,6 +281,7 @@ def test_a_deadline_holds_for_a_name_that_is_not_found(monkeypatch: pytest.Monke
             client.with_options(deadline=LIMIT, max_retries=0).get_pool(P)
 
 
+@pytest.mark.parametrize("library", ["sockets"], indirect=True)
 def test_a_service_that_goes_away_resets_what_it_has_just_accepted() -> None:
     """The server of these tests: a connection that it did not reset would stay silent."""
     for _ in range(30):
@@ -289,6 +296,7 @@ def test_a_service_that_goes_away_resets_what_it_has_just_accepted() -> None:
                     assert connection.recv(1) == b""
 
 
+@pytest.mark.parametrize("library", ["sockets"], indirect=True)
 def test_over_http_2_one_stream_is_ended_and_not_the_connection(
     tmp_path: Path, supplied: ModuleType
 ) -> None:
@@ -324,12 +332,10 @@ def test_over_http_2_one_stream_is_ended_and_not_the_connection(
         assert [event["event"] for event in stream][-1] == "rollout.cancelled"
 
 
-@pytest.mark.parametrize("library", HTTP_LIBRARIES)
 @pytest.mark.parametrize("name", [*WAITS, "a connection"])
 def test_closing_wakes_tasks(
-    server: FaultServer, monkeypatch: pytest.MonkeyPatch, library: str, name: str
+    server: FaultServer, monkeypatch: pytest.MonkeyPatch, name: str
 ) -> None:
-    send_through(library, monkeypatch)
     server.play(WAITS.get(name, faults.stall()))
     if name == "a connection":
         limits = PoolLimits(1, 1, 4.0)
@@ -349,11 +355,9 @@ def test_closing_wakes_tasks(
         assert isinstance(result, ClientClosedError)
 
 
-@pytest.mark.parametrize("library", HTTP_LIBRARIES)
 def test_a_stream_is_ended_from_another_task(
-    server: FaultServer, monkeypatch: pytest.MonkeyPatch, library: str
+    server: FaultServer, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    send_through(library, monkeypatch)
     server.play(faults.events([ONE], end="stall"))
 
     async def run() -> list[Any]:
@@ -375,11 +379,11 @@ def test_a_stream_is_ended_from_another_task(
     assert [event["sequence"] for event in asyncio.run(run())] == [1]
 
 
+@pytest.mark.parametrize("library", ["sockets"], indirect=True)
 def test_expired_deadlines_of_tasks_lose_no_connections(
     server: FaultServer, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Cancel calls at each of their steps, many at a time over few connections."""
-    send_through("sockets", monkeypatch)
     limits = PoolLimits(4, 4, 4.0)
     monkeypatch.setattr(async_connections, "_CALLS", limits)
     server.play(faults.answer())
@@ -403,12 +407,10 @@ def test_expired_deadlines_of_tasks_lose_no_connections(
     asyncio.run(run())
 
 
-@pytest.mark.parametrize("library", HTTP_LIBRARIES)
 def test_closing_wakes_the_download_of_a_task(
-    server: FaultServer, monkeypatch: pytest.MonkeyPatch, library: str
+    server: FaultServer, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Without retries: a further attempt would notice that the client is closed."""
-    send_through(library, monkeypatch)
     server.play(choose=serving(lambda data: faults.stall_at(100_000, data)))
 
     async def run() -> Any:
