@@ -95,10 +95,10 @@ def test_a_bad_file_is_refused_and_its_keys_told_to_nobody(
     path = keys_file(tmp_path, text)
     with pytest.raises(BadOptionError, match=words) as caught:
         read_keys_file(path)
-    shown = "".join(
+    output = "".join(
         traceback.TracebackException.from_exception(caught.value, capture_locals=True).format()
     )
-    assert "sk_secret" not in shown.replace(repr(text), "")
+    assert "sk_secret" not in output.replace(repr(text), "")
     done = run(tmp_path, "serve", "--port", "0", "--api-keys-file", str(path))
     assert done.returncode == 2
     assert done.stderr.count("\n") == 1
@@ -126,15 +126,15 @@ def test_every_key_is_compared_whichever_is_right(
     compared: list[tuple[int, int]] = []
     genuine: Callable[[bytes, bytes], bool] = hmac.compare_digest
 
-    def watched(one: bytes, other: bytes) -> bool:
-        compared.append((len(one), len(other)))
-        return genuine(one, other)
+    def watched(left_digest: bytes, right_digest: bytes) -> bool:
+        compared.append((len(left_digest), len(right_digest)))
+        return genuine(left_digest, right_digest)
 
     monkeypatch.setattr("synth_pools.backend.api_keys.hmac.compare_digest", watched)
     for candidate, name in ((b"sk_a", "a"), (b"sk_c", "c"), (b"x", None), (b"", None)):
         compared.clear()
         assert ring.name_of(candidate) == name
-        # Of equal length always: a digest, whatever was sent.
+        # Digests always have the same length, whatever was sent.
         assert compared == [(32, 32)] * 3
     assert ring.name_of(b"unused") is None
 
@@ -142,8 +142,8 @@ def test_every_key_is_compared_whichever_is_right(
 def test_only_the_whole_key_counts(tmp_path: Path) -> None:
     ring = KeyRing(Settings(data_dir=tmp_path, api_key=Secret("sk_live_abcdef")))
     assert ring.name_of(b"sk_live_abcdef") == ""
-    for other in (b"", b"sk_live_abcde", b"sk_live_abcdefx", b"SK_LIVE_ABCDEF", b"\xff"):
-        assert ring.name_of(other) is None
+    for wrong_key in (b"", b"sk_live_abcde", b"sk_live_abcdefx", b"SK_LIVE_ABCDEF", b"\xff"):
+        assert ring.name_of(wrong_key) is None
 
 
 def test_serve_takes_a_file_of_keys(tmp_path: Path) -> None:

@@ -143,8 +143,8 @@ def test_the_key_shows_in_no_representation() -> None:
     backend = LocalBackend(api_key=key)
     assert key not in repr(backend) + str(vars(backend))
     with backend:
-        shown = [repr(backend), str(backend), str(vars(backend)), repr(backend._run)]
-        assert all(key not in text for text in shown)
+        output = [repr(backend), str(backend), str(vars(backend)), repr(backend._run)]
+        assert all(key not in text for text in output)
 
 
 def test_the_same_port_is_free_again_at_once_even_with_connections_open(tmp_path: Path) -> None:
@@ -165,10 +165,10 @@ def first_url(port: int) -> str:
 
 
 def test_several_run_at_once_and_know_nothing_of_each_other() -> None:
-    with LocalBackend() as one, LocalBackend() as other:
-        assert one.url != other.url
-        assert one.api_key != other.api_key
-        with http(one) as client, http(other) as stranger:
+    with LocalBackend() as first, LocalBackend() as second:
+        assert first.url != second.url
+        assert first.api_key != second.api_key
+        with http(first) as client, http(second) as stranger:
             pool_id = make_pool(client)
             assert client.get(f"/v1/pools/{pool_id}").status_code == 200
             assert stranger.get(f"/v1/pools/{pool_id}").status_code == 404
@@ -348,8 +348,8 @@ def test_a_backend_that_does_not_know_its_own_key_is_not_handed_out(
         patched.setattr(local_backend, "create_app", lambda *_: Starlette())
         with pytest.raises(LocalBackendError, match="first call 404"):
             LocalBackend(tmp_path).start()
-    left = [thread.name for thread in threading.enumerate() if thread not in before]
-    assert "synth-pools-backend" not in left
+    remaining = [thread.name for thread in threading.enumerate() if thread not in before]
+    assert "synth-pools-backend" not in remaining
     with LocalBackend(tmp_path):
         pass
 
@@ -387,7 +387,7 @@ def test_the_logging_of_the_program_around_it_stays_as_it_was() -> None:
     def state() -> list[Any]:
         names = ["", "uvicorn", "uvicorn.error", "synth_pools"]
         loggers = [logging.getLogger(name) for name in names]
-        return [(each.level, each.propagate, list(each.handlers)) for each in loggers]
+        return [(logger.level, logger.propagate, list(logger.handlers)) for logger in loggers]
 
     before = state()
     with LocalBackend():
@@ -397,6 +397,6 @@ def test_the_logging_of_the_program_around_it_stays_as_it_was() -> None:
 def test_the_stop_is_soon_even_when_it_idles() -> None:
     backend = LocalBackend()
     backend.start()
-    begun = time.monotonic()
+    started_at = time.monotonic()
     backend.stop()
-    assert time.monotonic() - begun < 40
+    assert time.monotonic() - started_at < 40

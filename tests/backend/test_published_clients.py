@@ -139,11 +139,11 @@ def test_the_last_synth_ai(server: Server, container: str) -> None:
         ],
         release=published.LAST,
     )
-    pool, task, made, failed, refused = first
+    pool, task, created, failed, refused = first
     assert (pool["pool_id"], pool["name"], pool["backend"]) == (pool_id, pool_id, "arbitrary")
     assert (task["task_id"], task["backend"]) == ("task", "arbitrary")
     assert "sead" in refused["raised"]
-    rollout_id = made["rollout_id"]
+    rollout_id = created["rollout_id"]
     release = {"source_kind": "image_ref", "image_ref": "a@sha256:0"}
     calls = [
         Call(
@@ -174,9 +174,9 @@ def test_the_last_synth_ai(server: Server, container: str) -> None:
             strict=True,
         )
     )
-    ended = answers["wait_for_rollout"]
-    assert (ended["status"], ended["outcome_reward"], ended["error"]) == ("completed", 3.0, None)
-    assert answers["get_rollout"] == ended
+    final = answers["wait_for_rollout"]
+    assert (final["status"], final["outcome_reward"], final["error"]) == ("completed", 3.0, None)
+    assert answers["get_rollout"] == final
     assert pool_id in [item["pool_id"] for item in answers["list"]]
     assert [item["task_id"] for item in answers["list_tasks"]] == ["task"]
     assert answers["update_task"]["raw"]["task_config"] == {"a": 2}
@@ -209,12 +209,12 @@ def test_the_last_synth_ai(server: Server, container: str) -> None:
         release=published.LAST,
     )
     assert (last[0]["name"], cancelled["status"]) == ("given", "cancelled")
-    (found,) = published.drive(
+    (actual,) = published.drive(
         settings,
         [Call("list_rollout_artifacts", (echo, artifacts["rollout_id"]))],
         release=published.LAST,
     )
-    assert [item["artifact_name"] for item in found] == ["echo.json"]
+    assert [item["artifact_name"] for item in actual] == ["echo.json"]
 
 
 async def test_synth_containers(server: Server, container: str) -> None:
@@ -245,8 +245,10 @@ async def test_synth_containers(server: Server, container: str) -> None:
         assert preflight["task_info"]["task"]["task_id"] == "arithmetic"
 
         several = await client.submit_batch(pool_id, [{"seed": 1}, {"sead": 2}, {"seed": 3}])
-        ended = [await client.wait_for(one, poll_interval_seconds=0.1) for one in several]
-        assert [outcome.payload["score"] for outcome in ended] == [1, 3]
+        final = [
+            await client.wait_for(rollout_id, poll_interval_seconds=0.1) for rollout_id in several
+        ]
+        assert [outcome.payload["score"] for outcome in final] == [1, 3]
 
         payloads = [{"seed": seed, "params": {"raise": seed == 99}} for seed in range(100)]
         outcomes = await client.run_many(

@@ -15,8 +15,8 @@ from tests.support.backend_server import eventually, serve
 
 @pytest.mark.sqlite
 def test_a_backend_removes_old_keys(tmp_path: Path) -> None:
-    with serve(tmp_path) as own:
-        create(own, f"/v1/pools/{own.pool()}/rollouts", {}, "a-key")
+    with serve(tmp_path) as backend:
+        create(backend, f"/v1/pools/{backend.pool()}/rollouts", {}, "a-key")
     age_keys(tmp_path / FILE_NAME, 86_410)
 
     def left() -> int:

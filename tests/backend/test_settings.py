@@ -60,10 +60,10 @@ def test_a_start_adds_what_only_it_knows() -> None:
 
 
 def test_the_backend_takes_every_option_that_there_is() -> None:
-    taken = inspect.signature(LocalBackend).parameters
+    parameters = inspect.signature(LocalBackend).parameters
     for option in BackendOptions.by_field().values():
-        assert option.name in taken
-    defaults = {name: taken[name].default for name in taken}
+        assert option.name in parameters
+    defaults = {name: parameters[name].default for name in parameters}
     for field in fields(BackendOptions):
         if "option" in field.metadata:
             assert defaults[field.metadata["option"].name] == field.default
@@ -73,10 +73,10 @@ def test_what_is_left_out_is_the_same_wherever_a_backend_is_made() -> None:
     # Above all, whether processes may be started on this machine.
     options = BackendOptions.checked(None)
     assert options.allow_processes is False
-    given = inspect.signature(BackendOptions.checked).parameters
+    checked = inspect.signature(BackendOptions.checked).parameters
     for name, parameter in inspect.signature(LocalBackend).parameters.items():
-        if name in given and name != "limits":
-            assert parameter.default == given[name].default, name
+        if name in checked and name != "limits":
+            assert parameter.default == checked[name].default, name
 
 
 @pytest.mark.parametrize(
@@ -121,13 +121,13 @@ def test_an_address_of_several_hosts_names_each() -> None:
     assert str(url) == "postgresql://me@db-1,[::1]:5433/pools"
     assert url.secrets == ("a%20b", "a b")
     more = "/pools?sslmode=require&target_session_attrs=primary"
-    assert [one.reveal() for one in url.of_each_host()] == [
+    assert [secret.reveal() for secret in url.of_each_host()] == [
         f"postgresql://me:a%20b@db-1{more}",
         f"postgresql://me:a%20b@[::1]:5433{more}",
     ]
     chosen = StoreURL("store", "postgresql://a,b/x?target_session_attrs=any")
-    assert [one.reveal() for one in chosen.of_each_host()] == [
+    assert [secret.reveal() for secret in chosen.of_each_host()] == [
         f"postgresql://{host}/x?target_session_attrs=any" for host in "ab"
     ]
-    for one in ("postgresql://a/x?host=b,c", "postgresql:///x"):
-        assert [each.reveal() for each in StoreURL("store", one).of_each_host()] == [one]
+    for secret in ("postgresql://a/x?host=b,c", "postgresql:///x"):
+        assert [secret.reveal() for secret in StoreURL("store", secret).of_each_host()] == [secret]

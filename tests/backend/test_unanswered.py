@@ -18,12 +18,12 @@ def test_what_waits_is_told(server: Server) -> None:
         creation = threading.Thread(target=server.run, args=(pool_id,))
         creation.start()
         holding.wait_for(1)
-        told = waits_of(server.services.database._loop)
+        waits = waits_of(server.services.database._loop)
         holding.release()
         creation.join()
-    assert "create_rollout:" in told
-    assert "ContainerConnection.receive:" in told
-    assert "Thread synth-pools-store:" in told
+    assert "create_rollout:" in waits
+    assert "ContainerConnection.receive:" in waits
+    assert "Thread synth-pools-store:" in waits
 
 
 def test_a_request_without_an_answer_tells_what_holds_up_the_loop(
@@ -41,6 +41,6 @@ def test_a_request_without_an_answer_tells_what_holds_up_the_loop(
             server.send("GET", "/health", timeout=0.1)
     finally:
         goes_on.set()
-    [told] = raised.value.__notes__
-    assert "The event loop has not turned" in told
-    assert "in hold_up" in told
+    [note] = raised.value.__notes__
+    assert "The event loop has not turned" in note
+    assert "in hold_up" in note

@@ -30,20 +30,20 @@ def engine(
     """An engine with the image of the small container."""
     name: str = request.param
     with contextlib.ExitStack() as stack:
-        found = EngineUnderTest(name, tmp_path_factory.mktemp(name))
-        if name == "docker" and not found.is_there:
+        actual = EngineUnderTest(name, tmp_path_factory.mktemp(name))
+        if name == "docker" and not actual.is_there:
             try:
-                found.variables["DOCKER_HOST"] = stack.enter_context(running_daemon())
+                actual.variables["DOCKER_HOST"] = stack.enter_context(running_daemon())
             except NoDaemonError as error:
                 pytest.skip(str(error))
-        if not found.is_there:
-            pytest.skip(f"there is no {name} on this machine that works: {found.complaint}")
+        if not actual.is_there:
+            pytest.skip(f"there is no {name} on this machine that works: {actual.complaint}")
         patch = stack.enter_context(pytest.MonkeyPatch.context())
-        for variable, value in found.variables.items():
+        for variable, value in actual.variables.items():
             patch.setenv(variable, value)
-        found.build(Path(SMALL))
-        yield found
-        found.clear()
+        actual.build(Path(SMALL))
+        yield actual
+        actual.clear()
 
 
 @pytest.fixture(scope="session")
@@ -55,8 +55,8 @@ def watches(engine: EngineUnderTest) -> Iterator[list[psutil.Process]]:
     del engine
     going_on: list[psutil.Process] = []
     yield going_on
-    _, left = psutil.wait_procs(going_on, 120)
-    assert left == []
+    _, remaining = psutil.wait_procs(going_on, 120)
+    assert remaining == []
 
 
 @pytest.fixture

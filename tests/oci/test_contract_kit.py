@@ -28,20 +28,24 @@ def test_pools_of_an_image_keep_the_contract(
     small: Small, allowing: Server, engine: EngineUnderTest
 ) -> None:
     report = judged(allowing, small())
-    assert report.exit_code == 0, [(one.first.check, one.first.got) for one in report.groups]
-    held = {(one.check, one.operation) for one in report.outcomes if one.outcome is Outcome.HELD}
+    assert report.exit_code == 0, [(group.first.check, group.first.got) for group in report.groups]
+    holder = {
+        (outcome.check, outcome.operation)
+        for outcome in report.outcomes
+        if outcome.outcome is Outcome.HELD
+    }
     assert {
         ("pool_images.started", "get_pool_metrics"),
         ("pool_images.started", "create_rollout"),
         ("pool_images.started", "delete_pool"),
         ("pool_images.unavailable", "get_pool"),
-    } <= held
+    } <= holder
 
 
 @pytest.mark.timeout(600)
 def test_without_an_image_it_says_what_to_give(allowing: Server, engine: EngineUnderTest) -> None:
     report = judged(allowing, None)
-    notes = {one.note for one in report.outcomes if one.check == "pool_images.started"}
+    notes = {outcome.note for outcome in report.outcomes if outcome.check == "pool_images.started"}
     assert notes == {"needs --image, with an image whose containers serve rollouts"}
 
 
@@ -61,7 +65,9 @@ def _code_becomes(value: Any) -> Any:
             answers(
                 lambda value: {
                     **value,
-                    "containers": [{**one, "launcher": "local"} for one in value["containers"]],
+                    "containers": [
+                        {**container, "launcher": "local"} for container in value["containers"]
+                    ],
                 }
             ),
         ),
@@ -78,4 +84,6 @@ def test_its_faults_are_seen(
     fault = Fault("images", "images", (operation,), (operation,), after=after)
     report = judged(allowing, small(), fault)
     assert report.exit_code == 1, report.summary
-    assert {(one.first.check, one.first.operation) for one in report.groups} == {(check, operation)}
+    assert {(group.first.check, group.first.operation) for group in report.groups} == {
+        (check, operation)
+    }

@@ -46,8 +46,8 @@ async def test_a_command_ends_with_all_that_it_has_started(tmp_path: Path) -> No
         started = int(await output.text.get())
     family = [psutil.Process(pid) for pid in (client.pid, started)]
     relay = SocketRelay(tmp_path / "socket", output.feed)
-    with HeldPort() as held:
-        port = held.number
+    with HeldPort() as holder:
+        port = holder.number
     await relay.open(port)
     container = EngineContainer(
         ContainerEngine("podman"), "name", client, output, ContainerOrigin("podman", "here"), relay

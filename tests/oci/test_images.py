@@ -82,14 +82,14 @@ def test_a_pool_runs_its_rollouts_in_containers(
     pool_id = start_pool(allowing, image, capacity=2)
     pool = allowing.get(f"/v1/pools/{pool_id}")
     assert pool["config"]["image"] == pool["pool_config"]["image"] == image
-    found = healthy(allowing, pool_id, 2)
+    actual = healthy(allowing, pool_id, 2)
     # Docker has no digest of an image that was in no registry.
-    shown = "{{.Digest}}" if engine.name == "podman" else "{{.Id}}"
-    digest = engine.say("image", "inspect", "--format", shown, IMAGE)
-    assert {(one["launcher"], one["image_digest"], one["pid"]) for one in found} == {
-        (engine.name, digest, None)
-    }
-    assert all(one["node"] and one["restarts"] == 0 for one in found)
+    output = "{{.Digest}}" if engine.name == "podman" else "{{.Id}}"
+    digest = engine.say("image", "inspect", "--format", output, IMAGE)
+    assert {
+        (container["launcher"], container["image_digest"], container["pid"]) for container in actual
+    } == {(engine.name, digest, None)}
+    assert all(container["node"] and container["restarts"] == 0 for container in actual)
     assert len(names_of(engine, pool_id)) == 2
     rollout = allowing.run(pool_id, seed=5)
     assert (rollout["status"], rollout["score"], rollout["result"]["pid"]) == ("completed", 5.0, 1)
@@ -112,10 +112,12 @@ def test_one_that_ends_is_started_again(
     pool_id = start_pool(allowing, small())
     [before] = names_of(engine, pool_id)
     engine.say("kill", before)
-    [one] = eventually(
-        lambda: [one for one in containers(allowing, pool_id) if one["restarts"] == 1]
+    [container] = eventually(
+        lambda: [
+            container for container in containers(allowing, pool_id) if container["restarts"] == 1
+        ]
     )
-    assert "signal 9" in one["last_error"]
+    assert "signal 9" in container["last_error"]
     healthy(allowing, pool_id, 1)
     assert names_of(engine, pool_id) not in ([], [before])
     assert before not in engine.containers()
@@ -136,14 +138,16 @@ def test_its_limits_are_enforced_or_refused(
     threads = "[threading.Thread(target=time.sleep, args=(5,)).start() for _ in range(64)]"
     assert "can't start new thread" in value(allowing, pool_id, threads)
     [name] = names_of(engine, pool_id)
-    shown = "{{.HostConfig.NanoCpus}} {{.HostConfig.MemorySwap}}"
-    assert engine.say("inspect", "--format", shown, name) == "500000000 67108864"
-    ended = allowing.run(pool_id, params={"value": "len(bytearray(256 << 20))"})
-    assert ended["status"] == "failed"
-    [one] = eventually(
-        lambda: [one for one in containers(allowing, pool_id) if one["restarts"] == 1]
+    output = "{{.HostConfig.NanoCpus}} {{.HostConfig.MemorySwap}}"
+    assert engine.say("inspect", "--format", output, name) == "500000000 67108864"
+    final = allowing.run(pool_id, params={"value": "len(bytearray(256 << 20))"})
+    assert final["status"] == "failed"
+    [container] = eventually(
+        lambda: [
+            container for container in containers(allowing, pool_id) if container["restarts"] == 1
+        ]
     )
-    assert "more memory than it may have" in one["last_error"]
+    assert "more memory than it may have" in container["last_error"]
     healthy(allowing, pool_id, 1)
     # What the engine notes of that is left in no folder but the backend's.
     assert not Path("oom").exists()
@@ -159,17 +163,17 @@ def test_what_is_mounted_can_be_read_and_not_written(
     (shared / "data").write_text("in there")
     (private / "data").write_text("secret")
     (shared / "link").symlink_to(private)
-    own = start(allow_images=True, mount_folders=(shared,))
+    backend = start(allow_images=True, mount_folders=(shared,))
 
     def mounting(source: Path | str) -> dict[str, Any]:
         return small(mounts=[{"source": str(source), "target": "/data"}])
 
     for source in (private, shared / "link", f"{shared}/../private", "/"):
         body = {"name": "p", "config": {"image": mounting(source)}}
-        own.refused("POST", "/v1/pools", 403, "images_not_allowed", json=body)
-    pool_id = start_pool(own, mounting(shared))
-    assert value(own, pool_id, "Path('/data/data').read_text()") == "in there"
-    assert "Read-only" in value(own, pool_id, "Path('/data/data').write_text('x')")
+        backend.refused("POST", "/v1/pools", 403, "images_not_allowed", json=body)
+    pool_id = start_pool(backend, mounting(shared))
+    assert value(backend, pool_id, "Path('/data/data').read_text()") == "in there"
+    assert "Read-only" in value(backend, pool_id, "Path('/data/data').write_text('x')")
     assert (shared / "data").read_text() == "in there"
 
 
@@ -204,16 +208,16 @@ def test_the_variables_of_a_container(
 ) -> None:
     monkeypatch.setenv("ENVIRONMENT_API_KEY", "sk-of-the-container")
     monkeypatch.setenv("SYNTH_API_KEY", "sk-of-the-backend")
-    own = start(allow_images=True)
+    backend = start(allow_images=True)
     config = small(env={"NAME": "a=b\nc {port}", "LD_PRELOAD": "/nowhere.so"}, port=8123)
-    pool_id = own.pool(config={"image": config, "container_key_env": "ENVIRONMENT_API_KEY"})
-    assert ended_warming(own, pool_id)["status"] == "active"
-    result = own.run(pool_id)["result"]
-    seen = result["environment"]
-    assert (seen["NAME"], seen["PORT"]) == ("a=b\nc 8123", "8123")
+    pool_id = backend.pool(config={"image": config, "container_key_env": "ENVIRONMENT_API_KEY"})
+    assert ended_warming(backend, pool_id)["status"] == "active"
+    result = backend.run(pool_id)["result"]
+    environment = result["environment"]
+    assert (environment["NAME"], environment["PORT"]) == ("a=b\nc 8123", "8123")
     # It is what the container got, and so is masked where it is echoed.
-    assert seen["ENVIRONMENT_API_KEY"] == "***"
-    assert "SYNTH_API_KEY" not in seen
+    assert environment["ENVIRONMENT_API_KEY"] == "***"
+    assert "SYNTH_API_KEY" not in environment
     commands = list(filter(lambda line: pool_id in line, command_lines()))
     assert commands
     assert not any("sk-of-the" in command for command in commands)
@@ -239,15 +243,15 @@ def test_some_are_warm_ahead_of_demand(
     monkeypatch.setattr(pool_module, "_SPARE_SECONDS", 0.5)
     pool_id = start_pool(allowing, small(warm=1), capacity=3)
     healthy(allowing, pool_id, 1)
-    held = [allowing.rollout(pool_id, params={"until": "/tmp/go"})["id"]]
-    allowing.until(held[0], "running")
+    holder = [allowing.rollout(pool_id, params={"until": "/tmp/go"})["id"]]
+    allowing.until(holder[0], "running")
     healthy(allowing, pool_id, 2)
-    held.append(allowing.rollout(pool_id, params={"until": "/tmp/go"})["id"])
-    allowing.until(held[1], "running")
+    holder.append(allowing.rollout(pool_id, params={"until": "/tmp/go"})["id"])
+    allowing.until(holder[1], "running")
     # Never more than its capacity, of which one is idle still.
     third = healthy(allowing, pool_id, 3)
-    assert sorted(one["running_rollouts"] for one in third) == [0, 1, 1]
-    for rollout_id in held:
+    assert sorted(container["running_rollouts"] for container in third) == [0, 1, 1]
+    for rollout_id in holder:
         allowing.post(f"/v1/pools/{pool_id}/rollouts/{rollout_id}/cancel", {})
     healthy(allowing, pool_id, 1)
     assert allowing.run(pool_id)["status"] == "completed"
@@ -266,12 +270,12 @@ def test_what_a_killed_backend_leaves_is_removed_without_another_start(
     with client.http:
         pool_id = start_pool(client, small("stubborn"), capacity=2)
         healthy(client, pool_id, 2)
-        left = set(names_of(engine, pool_id))
-        assert len(left) == 2
+        remaining = set(names_of(engine, pool_id))
+        assert len(remaining) == 2
         [watch] = watches_of(backend.pid)
         watches.append(watch)
         backend.kill()
-    eventually(lambda: left.isdisjoint(engine.containers()))
+    eventually(lambda: remaining.isdisjoint(engine.containers()))
     assert "other" in engine.containers()
     engine.say("rm", "--force", "other")
 
@@ -287,24 +291,24 @@ def test_what_it_left_is_removed_by_its_next_start(
     with client.http:
         pool_id = start_pool(client, small(network="none"), capacity=2)
         healthy(client, pool_id, 2)
-        left = set(names_of(engine, pool_id))
-        assert len(left) == 2
+        remaining = set(names_of(engine, pool_id))
+        assert len(remaining) == 2
         [watch] = watches_of(backend.pid)
         watch.kill()
         watch.wait(20)
         backend.kill()
-    assert left <= set(engine.containers())
+    assert remaining <= set(engine.containers())
     # It need not be allowed any more, and another backend's are left alone.
     engine.say("run", "--detach", "--name", "other", *OTHER, IMAGE, interpreter(), "-c", SLEEP)
-    with serve(data_dir) as own:
-        assert left.isdisjoint(engine.containers())
-        assert own.get(f"/v1/pools/{pool_id}")["error"]["code"] == "images_not_allowed"
+    with serve(data_dir) as restarted_server:
+        assert remaining.isdisjoint(engine.containers())
+        assert restarted_server.get(f"/v1/pools/{pool_id}")["error"]["code"] == "images_not_allowed"
     assert "other" in engine.containers()
     engine.say("rm", "--force", "other")
     assert not (data_dir / "sockets").exists()
-    with serve(data_dir, allow_images=True) as own:
-        until(own, pool_id, "active")
-        assert own.run(pool_id)["status"] == "completed"
+    with serve(data_dir, allow_images=True) as restarted_server:
+        until(restarted_server, pool_id, "active")
+        assert restarted_server.run(pool_id)["status"] == "completed"
 
 
 def test_they_end_with_a_backend_that_cannot_wait(
@@ -317,8 +321,8 @@ def test_they_end_with_a_backend_that_cannot_wait(
             server.http.headers["authorization"] = client.headers["authorization"]
             with server.http:
                 pool_id = start_pool(server, small("stubborn"))
-                held = server.rollout(pool_id, params={"until": "/tmp/go"})["id"]
-                server.until(held, "running")
+                holder = server.rollout(pool_id, params={"until": "/tmp/go"})["id"]
+                server.until(holder, "running")
         names = names_of(engine, pool_id)
         serving.process.send_signal(signal.SIGINT)
         # It waits for what runs, and is told that nobody else does.

@@ -36,13 +36,13 @@ def user(engine: EngineUnderTest) -> Iterator[Unprivileged]:
     if os.getuid() != 0:
         pytest.skip("the tests are not root: all those of images are tests of this")
     groups = (group_of_docker(),) if engine.name == "docker" else ()
-    with unprivileged(engine.name, *groups) as found:
-        if not found.engine.is_there:
-            pytest.skip(f"{engine.name} works for root alone: {found.engine.complaint}")
+    with unprivileged(engine.name, *groups) as actual:
+        if not actual.engine.is_there:
+            pytest.skip(f"{engine.name} works for root alone: {actual.engine.complaint}")
         if engine.name == "podman":
-            found.engine.build(Path(SMALL))
-        yield found
-        assert found.engine.containers() == []
+            actual.engine.build(Path(SMALL))
+        yield actual
+        assert actual.engine.containers() == []
 
 
 @contextlib.contextmanager
@@ -119,13 +119,15 @@ def test_a_user_who_may_not_use_it_is_told_what_helps(user: Unprivileged, tmp_pa
     with contextlib.ExitStack() as stack:
         if engine == "docker":
             helps = "has to be in the group"
-            other = stack.enter_context(unprivileged(engine))
+            other_user = stack.enter_context(unprivileged(engine))
         else:
             helps = "/proc/sys/user/max_user_namespaces"
-            other = stack.enter_context(unprivileged(engine))
+            other_user = stack.enter_context(unprivileged(engine))
             script = NO_NAMESPACES.format(uid=user.uid, engine=shutil.which(engine))
-            stack.enter_context(pytest.MonkeyPatch.context()).setenv("PATH", other.wrap(script))
-        server = stack.enter_context(backend_of(other, tmp_path))
+            stack.enter_context(pytest.MonkeyPatch.context()).setenv(
+                "PATH", other_user.wrap(script)
+            )
+        server = stack.enter_context(backend_of(other_user, tmp_path))
         pool_id = server.pool(config={"image": small(user)})
         pool = ended_warming(server, pool_id)
     assert (pool["status"], pool["error"]["code"]) == ("failed", "engine_unavailable")

@@ -47,8 +47,8 @@ class Onlooker:
         """Wait until sessions have ended: all of the backend's, where none is given."""
 
         async def look() -> bool:
-            left = await self.sessions()
-            return left.isdisjoint(pids) if pids else not left
+            remaining = await self.sessions()
+            return remaining.isdisjoint(pids) if pids else not remaining
 
         await self.until(look)
 

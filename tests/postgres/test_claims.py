@@ -41,8 +41,8 @@ async def database(store: str) -> AsyncIterator[PostgresDatabase]:
 @pytest.fixture
 async def looking(database: PostgresDatabase, store: str) -> AsyncIterator[Onlooker]:
     del database  # its tables are there
-    async with onlooker(store) as found:
-        yield found
+    async with onlooker(store) as observer:
+        yield observer
 
 
 @pytest.fixture
@@ -89,7 +89,7 @@ async def test_the_oldest_are_claimed_as_there_are_places(
 
 
 @pytest.mark.parametrize(
-    ("change", "found"),
+    ("change", "actual"),
     [
         ("status = 'paused'", Claim((), 3, has_more=True)),
         ("status = 'archived'", Claim((), 1, has_more=False)),
@@ -103,11 +103,11 @@ async def test_whose_rollouts_may_be_claimed(
     looking: Onlooker,
     rollouts: Callable[..., Any],
     change: str,
-    found: Claim,
+    actual: Claim,
 ) -> None:
     await rollouts("p", "queued", "a", "b")
     await set_pool(looking, change)
-    assert await claim(database, "p", 5) == found
+    assert await claim(database, "p", 5) == actual
     assert await claim(database, "nowhere", 5) == Claim((), 1, has_more=False)
 
 
@@ -129,12 +129,12 @@ async def test_pools_in_which_something_is_left(
     assert await found() == ([], ["p"])
 
 
-async def take_over(database: PostgresDatabase, what: Callable[[Transaction], T]) -> T:
+async def take_over(database: PostgresDatabase, work: Callable[[Transaction], T]) -> T:
     """Take something over that is left; nothing is, after it."""
     assert await database.read(claims.is_anything_left)
-    found = await database.write(what)
+    actual = await database.write(work)
     assert not await database.read(claims.is_anything_left)
-    return found
+    return actual
 
 
 async def test_what_is_of_nobody_is_taken_over(

@@ -40,8 +40,8 @@ async def connection(store: str) -> AsyncIterator[PostgresConnection]:
 
 def error_of_class(state: str) -> BaseException:
     """The error that the driver raises for a state of the server's."""
-    made: BaseException = asyncpg.PostgresError.new({"C": state, "M": "said"})
-    return made
+    created: BaseException = asyncpg.PostgresError.new({"C": state, "M": "said"})
+    return created
 
 
 @pytest.mark.parametrize(
@@ -89,11 +89,11 @@ async def test_rows_are_counted_and_those_that_were_changed(connection: Postgres
         )
         assert connection.execute(insert, (["a", "b"],)).rowcount == 2
         assert connection.changes == 2
-        found = connection.execute("SELECT key FROM meta WHERE value = '' ORDER BY key")
-        assert (found.rowcount, connection.changes) == (2, 2)
-        assert found.fetchone()["key"] == "a"
-        assert [row["key"] for row in found.fetchall()] == ["b"]
-        assert (found.fetchone(), found.fetchall()) == (None, [])
+        actual = connection.execute("SELECT key FROM meta WHERE value = '' ORDER BY key")
+        assert (actual.rowcount, connection.changes) == (2, 2)
+        assert actual.fetchone()["key"] == "a"
+        assert [row["key"] for row in actual.fetchall()] == ["b"]
+        assert (actual.fetchone(), actual.fetchall()) == (None, [])
         assert [row[0] for row in connection.execute(NUMBERS, (3,))] == [1, 2, 3]
         assert connection.execute("DELETE FROM meta WHERE key = 'nobody'").rowcount == 0
         # That names no number of rows.
@@ -114,13 +114,13 @@ async def test_rows_that_are_read_as_they_are_asked_for(
 ) -> None:
     def work() -> list[int]:
         connection.begin("BEGIN")
-        found = [row[0] for row in connection.iterate(NUMBERS, (number,))]
+        actual = [row[0] for row in connection.iterate(NUMBERS, (number,))]
         # And who reads no more of them.
         rows = connection.iterate(NUMBERS, (number,))
         next(rows, None)
         rows.close()
         connection.run("COMMIT")
-        return found
+        return actual
 
     assert await in_greenlet(work) == list(range(1, number + 1))
 
@@ -148,15 +148,15 @@ async def test_the_first_error_is_kept_until_another_transaction(
 async def heard(store: str, work: Callable[[], Any], number: int) -> list[str]:
     """The notices that a piece of work leads to, once there are so many."""
     listener = await asyncpg.connect(store)
-    told: asyncio.Queue[str] = asyncio.Queue()
-    await listener.add_listener(CHANNEL, lambda *found: told.put_nowait(found[-1]))
+    observed: asyncio.Queue[str] = asyncio.Queue()
+    await listener.add_listener(CHANNEL, lambda *actual: observed.put_nowait(actual[-1]))
     try:
         await work()
         await listener.execute("SELECT 1")
         async with asyncio.timeout(LIMIT):
-            return [await told.get() for _ in range(number)]
+            return [await observed.get() for _ in range(number)]
     finally:
-        assert told.empty()
+        assert observed.empty()
         await listener.close()
 
 
@@ -175,15 +175,17 @@ async def test_others_are_told_at_a_commit_where_there_are_any(
 
     connection.receipt = "INSERT INTO meta (key, value) VALUES ('receipt', clock_timestamp())"
     connection.receipt += " ON CONFLICT (key) DO UPDATE SET value = EXCLUDED.value;"
-    one = connection.owner = await connection.raw.fetchval(JOIN)
+    number = connection.owner = await connection.raw.fetchval(JOIN)
     assert await heard(store, partial(transaction, "COMMIT", "alone"), 0) == []
     await connection.raw.fetchval(JOIN)
     assert await heard(store, partial(transaction, "ROLLBACK", "undone"), 0) == []
-    assert await heard(store, partial(transaction, "COMMIT", "told"), 1) == [f"{one}\npool told "]
+    assert await heard(store, partial(transaction, "COMMIT", "told"), 1) == [
+        f"{number}\npool told "
+    ]
     rows = await connection.raw.fetch("SELECT key FROM meta")
-    found = {row["key"] for row in rows}
-    assert {"alone", "told", "receipt"} <= found
-    assert "undone" not in found
+    actual = {row["key"] for row in rows}
+    assert {"alone", "told", "receipt"} <= actual
+    assert "undone" not in actual
 
 
 async def test_who_is_no_member_does_not_enter(connection: PostgresConnection) -> None:

@@ -35,21 +35,24 @@ def test_nothing_is_lost_where_backends_and_their_database_are_killed(
 
 
 def test_a_dump_and_the_data_directory_are_a_backup(server: PostgresServer, tmp_path: Path) -> None:
-    def answer(seen: Seen) -> bytes:
+    def answer(request: Seen) -> bytes:
         artifact = {"path": "a.txt", "content": "x" * 10_000}
         return http(200, {"status": "completed", "artifacts": [artifact]})
 
     store = server.new_database(f"kept_{uuid.uuid4().hex[:12]}")
-    kept = tmp_path / "kept"
-    kept.mkdir()
-    with serve(kept, store=StoreURL("store", store)) as running, odd_container(answer) as container:
+    stored = tmp_path / "kept"
+    stored.mkdir()
+    with (
+        serve(stored, store=StoreURL("store", store)) as running,
+        odd_container(answer) as container,
+    ):
         pool_id = running.pool(container_url=container.url)
         done = running.run(pool_id)["id"]
         events = running.events(done)
         # While it runs: the dump first, since what it names is on disk by then.
         script = tmp_path / "dump.sql"
         run("pg_dump", "--schema=synth_pools", f"--file={script}", store)
-        shutil.copytree(kept, tmp_path / "copy", ignore=shutil.ignore_patterns("lock"))
+        shutil.copytree(stored, tmp_path / "copy", ignore=shutil.ignore_patterns("lock"))
 
     restored = server.new_database(f"restored_{uuid.uuid4().hex[:12]}")
     run("psql", "--set=ON_ERROR_STOP=1", "--quiet", f"--file={script}", restored)

@@ -65,10 +65,10 @@ def processes(
         for index in range(number)
     ]
     with contextlib.ExitStack() as stack:
-        for one in serves:
-            stack.callback(one.end)
-            one.start()
-        yield [(one, Client(one)) for one in serves]
+        for server in serves:
+            stack.callback(server.end)
+            server.start()
+        yield [(server, Client(server)) for server in serves]
 
 
 class HoldsTheFirst:
@@ -78,10 +78,10 @@ class HoldsTheFirst:
         self.opened = threading.Event()
         self.sent: dict[str, int] = {}
 
-    def answer(self, seen: Seen) -> bytes:
-        if seen.method != "POST" or seen.path.endswith("/terminate"):
+    def answer(self, request: Seen) -> bytes:
+        if request.method != "POST" or request.path.endswith("/terminate"):
             return http(404, {"detail": "unknown"})
-        rollout_id = seen.json["rollout_id"]
+        rollout_id = request.json["rollout_id"]
         number = self.sent[rollout_id] = self.sent.get(rollout_id, 0) + 1
         if number == 1:
             self.opened.wait(LIMIT)
@@ -99,29 +99,32 @@ def moment(text: str) -> datetime:
 
 
 def test_what_a_killed_one_ran_is_taken_over(store: str, tmp_path: Path) -> None:
-    held = HoldsTheFirst()
+    holder = HoldsTheFirst()
     with (
-        odd_container(held.answer) as container,
-        processes(2, store, tmp_path) as [(first, one), (_, other)],
+        odd_container(holder.answer) as container,
+        processes(2, store, tmp_path) as [(first, first_client), (_, second_client)],
     ):
         pool = {"pool_id": "p", "name": "p", "container_url": container.url, "concurrency": 2}
-        one.call("POST", "/v1/pools", pool)
+        first_client.call("POST", "/v1/pools", pool)
         request = {"limits": {"max_attempts": 2}}
-        ids = [one.call("POST", "/v1/pools/p/rollouts", request)["rollout_id"] for _ in range(4)]
+        ids = [
+            first_client.call("POST", "/v1/pools/p/rollouts", request)["rollout_id"]
+            for _ in range(4)
+        ]
         for rollout_id in ids[:2]:
-            other.until(rollout_id, "running")
+            second_client.until(rollout_id, "running")
         # These wait, and go on with a place that the dead one had.
         former = owner_of(store, ids[0])
         [(killed,)] = fetch(store, "SELECT clock_timestamp()")
         first.kill()
         for number, rollout_id in enumerate(ids):
             if number >= 2:
-                eventually(partial(held.sent.get, rollout_id))
-                held.opened.set()
-            ended = other.until(rollout_id, "completed", "failed")
-            assert ended["status"] == "completed", ended
+                eventually(partial(holder.sent.get, rollout_id))
+                holder.opened.set()
+            final = second_client.until(rollout_id, "completed", "failed")
+            assert final["status"] == "completed", final
             assert owner_of(store, rollout_id) != former
-        started = other.call("GET", f"/v1/rollouts/{ids[0]}/events?format=json")["events"]
+        started = second_client.call("GET", f"/v1/rollouts/{ids[0]}/events?format=json")["events"]
         again = [event for event in started if event["event"] == "rollout.started"]
         assert [event["data"]["attempt"] for event in again] == [1, 2]
         passed = moment(again[1]["timestamp"]) - killed
@@ -130,62 +133,67 @@ def test_what_a_killed_one_ran_is_taken_over(store: str, tmp_path: Path) -> None
 
         # Its place is its own again, at once.
         first.start()
-        assert one.call("GET", f"/v1/rollouts/{ids[0]}")["score"] == 2
+        assert first_client.call("GET", f"/v1/rollouts/{ids[0]}")["score"] == 2
 
 
 def test_containers_of_a_killed_one_end_and_another_starts_them_anew(
     store: str, tmp_path: Path
 ) -> None:
-    with processes(2, store, tmp_path, "--allow-processes") as [(first, one), (_, other)]:
+    with processes(2, store, tmp_path, "--allow-processes") as [
+        (first, first_client),
+        (_, second_client),
+    ]:
         pool = {"pool_id": "p", "name": "p", "capacity": 2, "config": {"process": process("stray")}}
-        one.call("POST", "/v1/pools", pool)
+        first_client.call("POST", "/v1/pools", pool)
 
         def up(client: Client, without: frozenset[int] = frozenset()) -> list[int] | None:
-            found = client.call("GET", "/v1/pools/p/metrics")["containers"]
-            pids = [one["pid"] for one in found if one["health"] == "healthy"]
+            actual = client.call("GET", "/v1/pools/p/metrics")["containers"]
+            pids = [container["pid"] for container in actual if container["health"] == "healthy"]
             return pids if len(pids) == 2 and without.isdisjoint(pids) else None
 
-        former = eventually(partial(up, one))
-        left = [process for pid in former for process in family(pid)]
-        assert len(left) == 4
+        former = eventually(partial(up, first_client))
+        remaining = [process for pid in former for process in family(pid)]
+        assert len(remaining) == 4
         first.kill()
-        assert gone(left)
-        eventually(partial(up, other, frozenset(former)))
-        rollout = other.call("POST", "/v1/pools/p/rollouts", {"seed": 4})["rollout_id"]
-        assert other.until(rollout, "completed", "failed")["score"] == 4.0
+        assert gone(remaining)
+        eventually(partial(up, second_client, frozenset(former)))
+        rollout = second_client.call("POST", "/v1/pools/p/rollouts", {"seed": 4})["rollout_id"]
+        assert second_client.until(rollout, "completed", "failed")["score"] == 4.0
 
 
 def test_who_was_silent_for_too_long_writes_nothing(store: str, tmp_path: Path) -> None:
-    held = HoldsTheFirst()
+    holder = HoldsTheFirst()
     with (
-        odd_container(held.answer) as container,
-        processes(2, store, tmp_path) as [(first, one), (_, other)],
+        odd_container(holder.answer) as container,
+        processes(2, store, tmp_path) as [(first, first_client), (_, second_client)],
     ):
-        one.call("POST", "/v1/pools", {"pool_id": "p", "name": "p", "container_url": container.url})
+        first_client.call(
+            "POST", "/v1/pools", {"pool_id": "p", "name": "p", "container_url": container.url}
+        )
         request = {"limits": {"max_attempts": 2}}
-        rollout_id = one.call("POST", "/v1/pools/p/rollouts", request)["rollout_id"]
-        other.until(rollout_id, "running")
+        rollout_id = first_client.call("POST", "/v1/pools/p/rollouts", request)["rollout_id"]
+        second_client.until(rollout_id, "running")
         former = owner_of(store, rollout_id)
         first_process = first.pid
         os.kill(first_process, signal.SIGSTOP)
         try:
             eventually(lambda: owner_of(store, rollout_id) != former)
-            ended = other.until(rollout_id, "completed")
-            events = other.call("GET", f"/v1/rollouts/{rollout_id}/events?format=json")
+            final = second_client.until(rollout_id, "completed")
+            events = second_client.call("GET", f"/v1/rollouts/{rollout_id}/events?format=json")
             # The answer to the first attempt is there when it wakes up.
-            held.opened.set()
+            holder.opened.set()
         finally:
             os.kill(first_process, signal.SIGCONT)
         log = tmp_path / "backend-0.log"
         eventually(lambda: "took this one for dead" in log.read_text())
         eventually(lambda: len(fetch(store, "SELECT number FROM synth_pools.backends")) == 2)
-        assert ended["score"] == 2
-        for client in (one, other):
-            assert client.call("GET", f"/v1/rollouts/{rollout_id}") == ended
+        assert final["score"] == 2
+        for client in (first_client, second_client):
+            assert client.call("GET", f"/v1/rollouts/{rollout_id}") == final
             assert client.call("GET", f"/v1/rollouts/{rollout_id}/events?format=json") == events
         # It goes on, under a new number.
-        done = one.call("POST", "/v1/pools/p/rollouts", {"mode": "sync", **request})
-        assert (done["status"], held.sent[rollout_id]) == ("completed", 2)
+        done = first_client.call("POST", "/v1/pools/p/rollouts", {"mode": "sync", **request})
+        assert (done["status"], holder.sent[rollout_id]) == ("completed", 2)
         assert owner_of(store, done["rollout_id"]) != former
         assert "Traceback" not in log.read_text()
 
@@ -193,7 +201,7 @@ def test_who_was_silent_for_too_long_writes_nothing(store: str, tmp_path: Path) 
 def test_one_that_stops_in_a_transaction_holds_up_nobody(store: str, tmp_path: Path) -> None:
     with several(1, store, tmp_path) as (server,):
         pool_id = server.pool()
-        gone = threading.Event()
+        has_gone = threading.Event()
 
         def hold() -> None:
             import asyncio  # a connection of its own, as a stopped backend has one
@@ -205,24 +213,24 @@ def test_one_that_stops_in_a_transaction_holds_up_nobody(store: str, tmp_path: P
                 await raw.execute("SET idle_in_transaction_session_timeout = '3s'")
                 [number] = await raw.fetchrow("SELECT number FROM synth_pools.backends")
                 await raw.execute(f"BEGIN; SELECT synth_pools.enter({number})")
-                await asyncio.to_thread(gone.wait, LIMIT)
+                await asyncio.to_thread(has_gone.wait, LIMIT)
                 raw.terminate()
 
             asyncio.run(run())
 
         with ThreadPoolExecutor(2) as threads:
-            held = threads.submit(hold)
+            holder = threads.submit(hold)
             sql = "SELECT 1 FROM pg_locks WHERE locktype = 'advisory' AND granted"
             eventually(lambda: fetch(store, sql))
             assert server.run(pool_id)["status"] == "completed"
-            gone.set()
-            held.result(LIMIT)
+            has_gone.set()
+            holder.result(LIMIT)
 
 
 def test_a_listener_that_is_cut_off_misses_nothing(store: str, tmp_path: Path) -> None:
-    held = HoldsTheFirst()
+    holder = HoldsTheFirst()
     with (
-        odd_container(held.answer) as container,
+        odd_container(holder.answer) as container,
         several(2, store, tmp_path) as (first, second),
         ThreadPoolExecutor(4) as threads,
     ):
@@ -238,7 +246,7 @@ def test_a_listener_that_is_cut_off_misses_nothing(store: str, tmp_path: Path) -
             " AND datname = current_database()"
         )
         execute(store, listeners)
-        held.opened.set()
+        holder.opened.set()
         assert [event["event"] for event in followed.result(LIMIT)][-1] == "rollout.completed"
         assert waiting.result(LIMIT)["status"] == "completed"
         assert len(fetch(store, "SELECT number FROM synth_pools.backends")) == 2

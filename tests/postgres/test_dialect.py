@@ -38,10 +38,10 @@ def test_lists_are_sent_as_lists() -> None:
 
 async def test_a_function_waits_in_a_greenlet() -> None:
     NAME.set("of the request")
-    seen: list[str] = []
+    steps: list[str] = []
 
     def work(number: int) -> int:
-        seen.append(NAME.get())
+        steps.append(NAME.get())
         total = number
         for _ in range(3):
             total += wait(asyncio.sleep(0, 1))
@@ -50,7 +50,7 @@ async def test_a_function_waits_in_a_greenlet() -> None:
     assert await asyncio.gather(*(in_greenlet(work, number) for number in range(20))) == [
         number + 3 for number in range(20)
     ]
-    assert set(seen) == {"of the request"}
+    assert set(steps) == {"of the request"}
 
 
 async def test_what_is_raised_is_raised_on_both_sides() -> None:
@@ -76,22 +76,22 @@ async def test_what_is_raised_is_raised_on_both_sides() -> None:
 
 
 async def test_a_cancelled_one_is_left_at_once() -> None:
-    left = asyncio.Event()
+    has_left = asyncio.Event()
 
-    def work(begun: Callable[[], None]) -> None:
-        begun()
+    def work(on_start: Callable[[], None]) -> None:
+        on_start()
         try:
             wait(asyncio.sleep(3600))
         finally:
-            left.set()
+            has_left.set()
 
-    begun = asyncio.Event()
-    task = asyncio.create_task(in_greenlet(work, begun.set))
-    await begun.wait()
+    beginning = asyncio.Event()
+    task = asyncio.create_task(in_greenlet(work, beginning.set))
+    await beginning.wait()
     task.cancel()
     with pytest.raises(asyncio.CancelledError):
         await task
-    assert left.is_set()
+    assert has_left.is_set()
 
 
 def test_nobody_awaits_what_is_outside_of_one() -> None:

@@ -47,8 +47,8 @@ async def test_none_takes_the_place_of_one_that_was_admitted_with_it(
         second = AdmissionRequest("pool", SLOW, None, place=place)
         rows = services.admission._admission(tx).admit_all([(tx, first), (tx, second)])
         ids = [row["id"] for row in rows if not isinstance(row, ApiError)]
-        found = find_rollouts(tx, ids)
-        return [found[rollout_id]["status"] for rollout_id in ids]
+        actual = find_rollouts(tx, ids)
+        return [actual[rollout_id]["status"] for rollout_id in ids]
 
     admitted = await services.database.write(
         admit, settled=lambda: services.scheduler.give_up(place)
@@ -68,10 +68,10 @@ async def test_one_key_that_is_used_twice_at_once_is_one_rollout(services: Servi
             "pool", body, key, EndWaiter(EndWaiters()), is_large=False
         )
 
-    made: Sequence[Any] = await asyncio.gather(
+    created: Sequence[Any] = await asyncio.gather(
         create(1), create(1), create(2), return_exceptions=True
     )
-    first, second, third = made
+    first, second, third = created
     assert first["id"] == second["id"]
     assert isinstance(third, ApiError)
     assert third.code == "idempotency_conflict"

@@ -29,10 +29,10 @@ def two(store: str, tmp_path: Path) -> Iterator[list[Server]]:
 
 @pytest.mark.parametrize("seed", range(2))
 def test_two_backends_are_linearizable(two: list[Server], container_url: str, seed: int) -> None:
-    workload = Workload([send_to(one) for one in two], seed, container_url)
+    workload = Workload([send_to(server) for server in two], seed, container_url)
     workload.run(pools=6, keys=12, each=60)
     assert list(map(str, refutations(workload))) == []
-    answered = [one for _, one in workload.operations if one.is_known]
+    answered = [operation for _, operation in workload.operations if operation.is_known]
     assert len(answered) == len(workload.operations) == 6 * 3 * 60
 
 

@@ -26,10 +26,10 @@ def test_a_standby_takes_the_place_of_its_server(
 ) -> None:
     gate = threading.Event()
 
-    def answer(seen: Seen) -> bytes:
-        if seen.json["seed"] == 1:
+    def answer(request: Seen) -> bytes:
+        if request.json["seed"] == 1:
             gate.wait(LIMIT)
-        return http(200, {"status": "completed", "reward": seen.json["seed"]})
+        return http(200, {"status": "completed", "reward": request.json["seed"]})
 
     own_server.new_database("pools")
     with running_server(primary=own_server) as standby:
@@ -47,7 +47,7 @@ def test_a_standby_takes_the_place_of_its_server(
             pool_id = server.pool(container_url=container.url)
             running = server.rollout(pool_id, seed=1)["id"]
             server.until(running, "running")
-            ended = [server.run(pool_id, seed=seed) for seed in range(2, 12)]
+            final = [server.run(pool_id, seed=seed) for seed in range(2, 12)]
             own_server.stop(signal.SIGQUIT)
             response = server.send("POST", f"/v1/pools/{pool_id}/rollouts", json={"seed": 2})
             assert response.status_code == 503
@@ -56,8 +56,8 @@ def test_a_standby_takes_the_place_of_its_server(
             gate.set()
             assert server.until(running)["score"] == 1
             stored = server.get("/v1/rollouts")["items"]
-            assert sorted(stored, key=lambda one: one["id"]) == sorted(
-                [*ended, server.get(f"/v1/rollouts/{running}")], key=lambda one: one["id"]
+            assert sorted(stored, key=lambda rollout: rollout["id"]) == sorted(
+                [*final, server.get(f"/v1/rollouts/{running}")], key=lambda rollout: rollout["id"]
             )
             assert server.run(pool_id, seed=3)["score"] == 3
             assert server.types(running)[-1] == "rollout.completed"

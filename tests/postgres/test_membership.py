@@ -66,8 +66,8 @@ async def looking(store: str) -> AsyncIterator[Onlooker]:
     raw = await open_session(StoreURL("store", store))
     await migrate(raw)
     await raw.close()
-    async with onlooker(store) as found:
-        yield found
+    async with onlooker(store) as observer:
+        yield observer
 
 
 @pytest.fixture
@@ -79,10 +79,10 @@ async def join(looking: Onlooker, store: str) -> AsyncIterator[Join]:
         async def one(
             token: str, take_over: Callable[[], Awaitable[None]] = nobody, contents: str = "same"
         ) -> Membership:
-            made = Membership(StoreURL("store", store), token, contents, take_over)
-            stack.push_async_callback(made.leave)
-            assert await made.join()
-            return made
+            member = Membership(StoreURL("store", store), token, contents, take_over)
+            stack.push_async_callback(member.leave)
+            assert await member.join()
+            return member
 
         yield one
 
@@ -98,10 +98,10 @@ def at(monkeypatch: pytest.MonkeyPatch) -> Callable[[float], None]:
     return put
 
 
-async def renew(one: Membership, told: Told) -> list[object]:
-    assert one.number is not None
-    await one._renew(told, one.number)
-    return told.rest()
+async def renew(member: Membership, notices: Told) -> list[object]:
+    assert member.number is not None
+    await member._renew(notices, member.number)
+    return notices.rest()
 
 
 async def notify(looking: Onlooker, sender: int | None, *lines: str) -> None:
@@ -115,12 +115,12 @@ async def test_a_backend_is_oldest_once_those_before_it_are_gone(
     first, second = await join("a"), await join("b")
     assert (first.number, second.number) == (1, 2)
     assert not first.is_oldest
-    told = Told()
-    for one, is_oldest in ((first, True), (second, False)):
-        await renew(one, told)
-        assert one.is_oldest is is_oldest
+    notices = Told()
+    for member, is_oldest in ((first, True), (second, False)):
+        await renew(member, notices)
+        assert member.is_oldest is is_oldest
     await first.leave()
-    await renew(second, told)
+    await renew(second, notices)
     assert second.is_oldest
     assert await looking.rows(NUMBERS) == [(2,)]
     # It is its own former run that it follows.
@@ -133,13 +133,13 @@ async def test_one_with_contents_elsewhere_joins_once_the_others_are_gone(
     join: Join, store: str, looking: Onlooker
 ) -> None:
     first = await join("a")
-    other = Membership(StoreURL("store", store), "b", "elsewhere", nobody)
-    assert not await other.join()
-    assert other.number is None
+    other_member = Membership(StoreURL("store", store), "b", "elsewhere", nobody)
+    assert not await other_member.join()
+    assert other_member.number is None
     await first.leave()
     await looking.run(LAPSED)
-    assert await other.join()
-    await other.leave()
+    assert await other_member.join()
+    await other_member.leave()
     await looking.until_ended()
 
 
@@ -152,12 +152,12 @@ async def test_one_that_still_starts_keeps_its_lease(
     database = await PostgresDatabase.open(StoreURL("store", store))
     try:
         for _ in range(3):
-            found = await looking.rows(lease)
-            await looking.until(partial(_differs, looking, lease, found))
-        told = Told()
-        database._membership.begin(told)
+            actual = await looking.rows(lease)
+            await looking.until(partial(_differs, looking, lease, actual))
+        notices = Told()
+        database._membership.begin(notices)
         await notify(looking, 77, "pool p")
-        assert await told.next() == [Notice("pool", "p")]
+        assert await notices.next() == [Notice("pool", "p")]
     finally:
         await database.close()
 
@@ -168,15 +168,15 @@ async def _differs(looking: Onlooker, sql: str, former: list[tuple[Any, ...]]) -
 
 async def test_those_that_stay_are_told_of_one_that_leaves(join: Join, looking: Onlooker) -> None:
     first, second = await join("a"), await join("b")
-    told = Told()
-    first.begin(told)
+    notices = Told()
+    first.begin(notices)
     before = await looking.sessions()
     assert len(before) == 2
     session = second._raw
     assert session is not None
     await second.leave()
     assert session.is_closed()
-    assert await told.next() == [Notice("backends")]
+    assert await notices.next() == [Notice("backends")]
     assert second.number is None
     assert await looking.rows(NUMBERS) == [(first.number,)]
     await second.leave()
@@ -188,24 +188,24 @@ async def test_one_joins_between_the_transactions_of_others(store: str, looking:
     """Whoever writes knows whether there is anybody to tell."""
     lock, key = "pg_advisory_lock", ", ".join(map(str, WRITERS_LOCK))
     await looking.run(f"SELECT {lock}({key})")
-    one = Membership(StoreURL("store", store), "a", "", nobody)
-    joining = asyncio.create_task(one.join())
+    member = Membership(StoreURL("store", store), "a", "", nobody)
+    joining = asyncio.create_task(member.join())
     await looking.until_one_waits()
     assert await looking.rows(NUMBERS) == []
     await looking.run(f"SELECT {lock.replace('lock', 'unlock')}({key})")
     assert await joining
-    await one.leave()
+    await member.leave()
 
 
 async def test_one_that_leaves_in_the_middle_of_a_renewal(
     join: Join, looking: Onlooker, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(membership_module, "_ANSWER_SECONDS", LIMIT)
-    one = await join("a")
+    member = await join("a")
     await looking.run("BEGIN; SELECT 1 FROM synth_pools.backends FOR UPDATE")
-    one.begin(Told())
+    member.begin(Told())
     await looking.until_one_waits()
-    leaving = asyncio.create_task(one.leave())
+    leaving = asyncio.create_task(member.leave())
     await asyncio.sleep(0)
     await looking.run("ROLLBACK")
     await leaving
@@ -213,39 +213,39 @@ async def test_one_that_leaves_in_the_middle_of_a_renewal(
 
 
 async def test_one_hears_what_others_tell_and_not_itself(join: Join, looking: Onlooker) -> None:
-    one, told = await join("a"), Told()
-    number = one.number
+    member, notices = await join("a"), Told()
+    number = member.number
     # Whoever listens to nobody yet has nothing to lose.
     await notify(looking, 77, "pool early")
     await notify(looking, number, "pool early")
-    await renew(one, told)
-    one.begin(told)
+    await renew(member, notices)
+    member.begin(notices)
     for sender, line in ((number, "pool own"), (77, "unknown x"), (77, "pool p"), (78, "pool q")):
         await notify(looking, sender, line)
-    assert await told.next() == [Notice("pool", "p")]
-    assert await told.next() == [Notice("pool", "q")]
-    assert told.rest() == []
+    assert await notices.next() == [Notice("pool", "p")]
+    assert await notices.next() == [Notice("pool", "q")]
+    assert notices.rest() == []
 
 
 async def test_who_was_taken_for_dead_gives_up_and_joins_again(
     join: Join, looking: Onlooker, monkeypatch: pytest.MonkeyPatch, failures: list[str]
 ) -> None:
     monkeypatch.setattr(membership_module, "_RENEWAL_SECONDS", NEVER)
-    one, told = await join("a"), Told()
-    await renew(one, told)
-    assert one.is_oldest
+    member, notices = await join("a"), Told()
+    await renew(member, notices)
+    assert member.is_oldest
     await looking.run("DELETE FROM synth_pools.backends")
     # The first of its renewals finds that out, and none waits for the next one.
-    one.begin(told)
-    assert await told.next() == "give up"
-    assert not one.is_oldest
-    assert await told.next() == "look again"
-    assert one.number == 2
+    member.begin(notices)
+    assert await notices.next() == "give up"
+    assert not member.is_oldest
+    assert await notices.next() == "look again"
+    assert member.number == 2
     assert await looking.rows(NUMBERS) == [(2,)]
     # Of what it was before.
-    one.lose(1)
-    assert one.number == 2
-    assert told.rest() == []
+    member.lose(1)
+    assert member.number == 2
+    assert notices.rest() == []
     assert failures == [
         "other backends took this one for dead: it gives up what it ran, and goes on"
     ]
@@ -256,22 +256,22 @@ async def test_one_whose_session_is_lost_listens_on_a_new_one_at_once(
     join: Join, looking: Onlooker, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(membership_module, "_RENEWAL_SECONDS", NEVER)
-    one, told = await join("a"), Told()
-    one.begin(told)
+    member, notices = await join("a"), Told()
+    member.begin(notices)
     [former] = await looking.sessions()
     await looking.run(f"SELECT pg_terminate_backend({former})")
     # What it has missed meanwhile nobody tells it.
-    assert await told.next() == "look again"
+    assert await notices.next() == "look again"
     [session] = await looking.sessions()
     assert session != former
     await notify(looking, 77, "pool p")
-    assert await told.next() == [Notice("pool", "p")]
+    assert await notices.next() == [Notice("pool", "p")]
     # One renewal, and then nothing before the next one is due.
     lease = "SELECT leased_until FROM synth_pools.backends"
-    found = await looking.rows(lease)
+    actual = await looking.rows(lease)
     for _ in range(20):
-        assert await looking.rows(lease) == found
-    assert one.number == 1
+        assert await looking.rows(lease) == actual
+    assert member.number == 1
 
 
 async def test_one_that_is_not_answered_drops_its_session(
@@ -279,15 +279,15 @@ async def test_one_that_is_not_answered_drops_its_session(
 ) -> None:
     for name, seconds in (("_RENEWAL", 0.01), ("_ANSWER", 0.3), ("_PAUSE", 0.01)):
         monkeypatch.setattr(membership_module, f"{name}_SECONDS", seconds)
-    one, told = await join("a"), Told()
-    one.begin(told)
+    member, notices = await join("a"), Told()
+    member.begin(notices)
     [former] = await looking.sessions()
-    session = one._raw
+    session = member._raw
     assert session is not None
     with stopped(former):
-        assert await told.next() == "look again"
+        assert await notices.next() == "look again"
         assert session.is_closed()
-        assert one.number == 1
+        assert member.number == 1
     await looking.until_ended(former)
 
 
@@ -305,8 +305,8 @@ async def test_a_session_in_which_nobody_listens_is_not_left_behind(
             return raw
 
         monkeypatch.setattr(membership_module, "open_session", open_and_stop)
-        one = Membership(StoreURL("store", store), "a", "", nobody)
-        joining = asyncio.create_task(one.join())
+        member = Membership(StoreURL("store", store), "a", "", nobody)
+        joining = asyncio.create_task(member.join())
         async with asyncio.timeout(LIMIT):
             raw = await opened.get()
         joining.cancel()
@@ -319,22 +319,22 @@ async def test_a_session_in_which_nobody_listens_is_not_left_behind(
 async def test_what_ran_on_one_whose_lease_has_run_out_is_taken_over(
     join: Join, looking: Onlooker, at: Callable[[float], None], failures: list[str]
 ) -> None:
-    begun: list[int] = []
-    ended = asyncio.Event()
+    started_at: list[int] = []
+    end = asyncio.Event()
 
     async def take_over() -> None:
-        begun.append(len(begun))
-        await ended.wait()
-        if len(begun) == 1:
+        started_at.append(len(started_at))
+        await end.wait()
+        if len(started_at) == 1:
             raise LookupError
 
-    one, told = await join("a", take_over), Told()
+    member, notices = await join("a", take_over), Told()
 
     async def after(seconds: float) -> int:
         at(seconds)
-        await renew(one, told)
+        await renew(member, notices)
         await asyncio.sleep(0)
-        return len(begun)
+        return len(started_at)
 
     for second in range(1, 8):
         assert await after(second) == 0
@@ -342,14 +342,14 @@ async def test_what_ran_on_one_whose_lease_has_run_out_is_taken_over(
     assert await after(8) == 1
     # One at a time; what has failed is tried again.
     assert await after(9) == 1
-    ended.set()
-    await asyncio.gather(one._taking_over or nobody(), return_exceptions=True)
+    end.set()
+    await asyncio.gather(member._taking_over or nobody(), return_exceptions=True)
     assert failures == [
         "what a dead backend ran cannot be taken over; it is tried again: LookupError()"
     ]
     failures.clear()
     assert await after(10) == 2
-    await asyncio.gather(one._taking_over or nobody())
+    await asyncio.gather(member._taking_over or nobody())
     # After a time in which its own renewals came late the others have as long to come back.
     assert await after(10 + LEASE_SECONDS + 0.5) == 2
     for second in range(1, 5):
@@ -361,24 +361,24 @@ async def test_one_that_has_just_joined_takes_nothing_over(
     join: Join, looking: Onlooker, at: Callable[[float], None]
 ) -> None:
     at(-500.0)
-    one, told = await join("a"), Told()
+    member, notices = await join("a"), Told()
     await looking.run(LAPSED)
     for second in range(1, 5):
         at(second - 500.0)
-        await renew(one, told)
-        assert one._taking_over is None
+        await renew(member, notices)
+        assert member._taking_over is None
 
 
 async def test_one_looks_at_everything_now_and_then(
     join: Join, at: Callable[[float], None]
 ) -> None:
-    one, told = await join("a"), Told()
+    member, notices = await join("a"), Told()
     seconds = membership_module._LOOK_SECONDS
     for second, looks in ((1.0, 0), (seconds - 0.5, 0), (seconds + 0.5, 1), (seconds + 1, 0)):
         at(second)
-        assert await renew(one, told) == ["look again"] * looks, second
+        assert await renew(member, notices) == ["look again"] * looks, second
     at(2 * seconds + 1)
-    assert await renew(one, told) == ["look again"]
+    assert await renew(member, notices) == ["look again"]
 
 
 async def test_a_server_that_is_away_is_an_error_of_ours(store: str) -> None:

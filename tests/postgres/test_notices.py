@@ -30,7 +30,7 @@ def test_what_is_told_is_what_is_heard() -> None:
 
 
 @pytest.mark.parametrize(
-    ("payload", "heard"),
+    ("payload", "expected"),
     [
         ("", (0, [])),
         ("seven\nqueued p ", (0, [])),
@@ -40,19 +40,19 @@ def test_what_is_told_is_what_is_heard() -> None:
         ("7\nended p r s", (7, [Notice("ended", "p", "r s")])),
     ],
 )
-def test_what_is_not_known_is_left_out(payload: str, heard: tuple[int, list[Notice]]) -> None:
-    assert read_payload(payload) == heard
+def test_what_is_not_known_is_left_out(payload: str, expected: tuple[int, list[Notice]]) -> None:
+    assert read_payload(payload) == expected
 
 
 def test_many_notices_are_told_in_few_payloads() -> None:
-    told = [Notice("ended", "p" * 50, f"{number:050}") for number in range(1000)]
-    found = list(payloads(7, told))
+    notices = [Notice("ended", "p" * 50, f"{number:050}") for number in range(1000)]
+    texts = list(payloads(7, notices))
     # The server takes less than that, and each is as full as it can be.
-    assert all(7_900 - 200 < len(one) < 8_000 for one in found[:-1])
-    assert [one for payload in found for one in read_payload(payload)[1]] == told
+    assert all(7_900 - 200 < len(text) < 8_000 for text in texts[:-1])
+    assert [notice for payload in texts for notice in read_payload(payload)[1]] == notices
     # One that is too long by itself is told alone.
     long = Notice("pool", "p" * notices_module._MOST_BYTES)
-    assert [read_payload(one)[1] for one in payloads(7, [*SOME, long, *SOME])] == [
+    assert [read_payload(text)[1] for text in payloads(7, [*SOME, long, *SOME])] == [
         SOME,
         [long],
         SOME,

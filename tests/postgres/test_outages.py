@@ -53,7 +53,7 @@ def test_the_server_goes_away_and_comes_back(
 ) -> None:
     gate = threading.Event()
 
-    def answer(seen: Seen) -> bytes:
+    def answer(request: Seen) -> bytes:
         gate.wait(LIMIT)
         return http(200, {"status": "completed"})
 
@@ -95,9 +95,9 @@ async def test_a_lost_session_loses_nothing_that_was_promised(
     with pytest.raises(StorageError, match="nothing was changed"):
         await database.write(end_sessions)
     await database.write_until_stored(put("later"))
-    found = await keys(database)
-    assert "later" in found
-    assert "never" not in found
+    actual = await keys(database)
+    assert "later" in actual
+    assert "never" not in actual
     failures.clear()
 
 
@@ -174,9 +174,9 @@ async def test_one_that_fails_takes_none_with_it(database: PostgresDatabase) -> 
     writes = [put("second"), broken, swallowing, put("third")]
     results: list[Any] = await asyncio.gather(*map(database.write, writes), return_exceptions=True)
     assert [result for result in results if not isinstance(result, Exception)] == [None, None]
-    found = await keys(database)
-    assert {"first", "second", "third"} <= found
-    assert "broken" not in found
+    actual = await keys(database)
+    assert {"first", "second", "third"} <= actual
+    assert "broken" not in actual
 
 
 async def test_a_reader_sees_one_moment_and_what_is_cancelled_harms_nobody(
@@ -235,11 +235,11 @@ async def test_a_commit_that_a_crash_undid_is_not_taken_for_that_of_another_one(
             return
         await asyncio.to_thread(own_server.stop, signal.SIGQUIT)
         await asyncio.to_thread(own_server.start)
-        other = await asyncpg.connect(url)
+        other_session = await asyncpg.connect(url)
         for number in range(20):
             insert = "INSERT INTO synth_pools.meta (key, value) VALUES ($1, '')"
-            await other.execute(insert, f"other {number}")
-        await other.close()
+            await other_session.execute(insert, f"other {number}")
+        await other_session.close()
         raise StatementError(asyncpg.ConnectionDoesNotExistError("closed in the middle"))
 
     monkeypatch.setattr(writer, "finish", crash)

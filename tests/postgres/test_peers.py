@@ -24,8 +24,8 @@ URLS = [f"http://127.0.0.1:9/{name}" for name in "ab"]
 
 @pytest.fixture
 async def looking(store: str) -> AsyncIterator[Onlooker]:
-    async with onlooker(store) as found:
-        yield found
+    async with onlooker(store) as observer:
+        yield observer
 
 
 @pytest.fixture

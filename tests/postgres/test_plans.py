@@ -40,13 +40,13 @@ def read_events(client: ContainerPoolsClient, pool_id: str) -> None:
     """Read a page at the beginning, in the middle and at the end, in each way."""
     for types in (None, ["rollout.completed"]):
         for include in (None, "rollout"):
-            cursor, seen = None, 0
+            cursor, count = None, 0
             for _ in range(3):
                 page = client.get_pool_event_page(
                     pool_id, cursor=cursor, types=types, include=include, limit=1000
                 )
-                cursor, seen = page["next_cursor"], seen + len(page["events"])
-            assert seen > 1000
+                cursor, count = page["next_cursor"], count + len(page["events"])
+            assert count > 1000
             page = client.get_pool_event_page(pool_id, start="latest", include=include)
             assert (page["events"], page["has_more"]) == ([], False)
 

@@ -30,8 +30,8 @@ SLEEPING = (
 
 @pytest.fixture
 async def looking(store: str) -> AsyncIterator[Onlooker]:
-    async with onlooker(store) as found:
-        yield found
+    async with onlooker(store) as observer:
+        yield observer
 
 
 @pytest.fixture

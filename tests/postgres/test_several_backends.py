@@ -56,11 +56,11 @@ class Gate:
         self.most = self.running = 0
         self._lock = threading.Lock()
 
-    def answer(self, seen: Seen) -> bytes:
-        if seen.method != "POST" or seen.path.endswith("/terminate"):
+    def answer(self, request: Seen) -> bytes:
+        if request.method != "POST" or request.path.endswith("/terminate"):
             return http(404, {"detail": "unknown"})
         with self._lock:
-            self.started.append(seen.json["rollout_id"])
+            self.started.append(request.json["rollout_id"])
             self.running += 1
             self.most = max(self.most, self.running)
         self.opened.wait(LIMIT)
@@ -75,7 +75,7 @@ def test_either_backend_has_what_the_other_made(store: str, tmp_path: Path) -> N
         rollout = second.run(pool_id, env={"reward": 0.5})
         assert first.get(f"/v1/rollouts/{rollout['id']}") == rollout
         assert first.events(rollout["id"]) == second.events(rollout["id"])
-        listed = [one.get("/v1/rollouts")["items"] for one in (first, second)]
+        listed = [server.get("/v1/rollouts")["items"] for server in (first, second)]
         assert listed[0] == listed[1]
         page = first.get(f"/v1/pools/{pool_id}/events?format=json")
         assert page["events"] == second.get(f"/v1/pools/{pool_id}/events?format=json")["events"]
@@ -152,7 +152,10 @@ def test_a_changed_and_a_deleted_pool(store: str, tmp_path: Path) -> None:
         first.call("PATCH", f"/v1/pools/{pool_id}", json={"container_url": container.url})
         eventually(
             lambda: (
-                [one["url"] for one in second.get(f"/v1/pools/{pool_id}/metrics")["containers"]]
+                [
+                    container["url"]
+                    for container in second.get(f"/v1/pools/{pool_id}/metrics")["containers"]
+                ]
                 == [container.url]
             )
         )
@@ -166,7 +169,7 @@ def test_one_key_at_two_backends_is_one_rollout(store: str, tmp_path: Path) -> N
         pool_id = backends[0].pool()
         for number in range(5):
             headers = {"idempotency-key": f"key-{number}"}
-            asked = [
+            creations = [
                 threads.submit(
                     backends[index % 2].post,
                     f"/v1/pools/{pool_id}/rollouts",
@@ -175,7 +178,7 @@ def test_one_key_at_two_backends_is_one_rollout(store: str, tmp_path: Path) -> N
                 )
                 for index in range(16)
             ]
-            answers = [one.result(LIMIT) for one in asked]
+            answers = [creation.result(LIMIT) for creation in creations]
             assert all(answer == answers[0] for answer in answers)
         assert len(backends[1].get("/v1/rollouts")["items"]) == 5
 
@@ -183,8 +186,12 @@ def test_one_key_at_two_backends_is_one_rollout(store: str, tmp_path: Path) -> N
 def test_one_that_stops_leaves_its_rollouts_to_the_others(store: str, tmp_path: Path) -> None:
     gate = Gate()
 
-    def answer(seen: Seen) -> bytes:
-        if seen.method == "GET" and seen.path.startswith("/rollouts/") and gate.opened.is_set():
+    def answer(request: Seen) -> bytes:
+        if (
+            request.method == "GET"
+            and request.path.startswith("/rollouts/")
+            and gate.opened.is_set()
+        ):
             return http(200, {"status": "completed", "reward": 2})
         return http(200, {"status": "running"})
 
@@ -221,8 +228,8 @@ def test_a_lease_that_was_taken_is_refused(store: str, tmp_path: Path, failures:
         eventually(lambda: first.send("POST", "/v1/pools", json={"name": "p"}).status_code == 201)
         assert first.run(first.pool())["status"] == "completed"
         gate.opened.set()
-        ended = second.until(rollout_id)
-        assert ended["error"]["code"] == "backend_restarted"
+        final = second.until(rollout_id)
+        assert final["error"]["code"] == "backend_restarted"
         assert first.types(rollout_id) == ["rollout.queued", "rollout.started", "rollout.failed"]
         numbers = [row[0] for row in fetch(store, "SELECT number FROM synth_pools.backends")]
         assert len(numbers) == 2
@@ -249,10 +256,10 @@ def test_what_keeps_the_queue_from_being_quick_is_measured(store: str, tmp_path:
         pool_id = first.pool(container_url=container.url, concurrency=1)
         for _ in range(3):
             first.rollout(pool_id)
-        told = metrics(second)
-        assert told["synth_pools_store_backends"] == 2
-        assert told["synth_pools_oldest_queued_seconds"] > 0
-        assert told["synth_pools_store_refused_rollouts_total"] == 0
+        scraped = metrics(second)
+        assert scraped["synth_pools_store_backends"] == 2
+        assert scraped["synth_pools_oldest_queued_seconds"] > 0
+        assert scraped["synth_pools_store_refused_rollouts_total"] == 0
         # Somebody who looks for long, as a dump does.
         with ThreadPoolExecutor(1) as threads:
             looking = threads.submit(fetch, store, "SELECT 1 FROM pg_sleep(3)")

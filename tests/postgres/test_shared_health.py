@@ -46,21 +46,21 @@ def health(server: Server, pool_id: str) -> list[str]:
 def test_what_the_oldest_one_finds_all_have(store: str, tmp_path: Path) -> None:
     container = Wellness()
     with (
-        odd_container(container.answer, container.check) as found,
+        odd_container(container.answer, container.check) as actual,
         backend(store, tmp_path, "oldest", OFTEN) as oldest,
         # It checks once, and then never again.
-        backend(store, tmp_path, "other", SELDOM) as other,
+        backend(store, tmp_path, "other", SELDOM) as server,
     ):
-        pool_id = other.pool(container_urls=[found.url])
-        assert other.run(pool_id)["status"] == "completed"
-        assert health(other, pool_id) == ["healthy"]
+        pool_id = server.pool(container_urls=[actual.url])
+        assert server.run(pool_id)["status"] == "completed"
+        assert health(server, pool_id) == ["healthy"]
         for status, state in ((500, "unhealthy"), (200, "healthy")) * 2:
             container.status = status
-            eventually(lambda state=state: health(other, pool_id) == [state])  # type: ignore[misc]
+            eventually(lambda state=state: health(server, pool_id) == [state])  # type: ignore[misc]
             assert health(oldest, pool_id) == [state]
         # One that comes later has it from the database.
         container.status = 500
-        eventually(lambda: health(other, pool_id) == ["unhealthy"])
+        eventually(lambda: health(server, pool_id) == ["unhealthy"])
         with backend(store, tmp_path, "late", SELDOM) as late:
             eventually(lambda: health(late, pool_id) == ["unhealthy"])
             metrics = late.get(f"/v1/pools/{pool_id}/metrics")
@@ -72,12 +72,12 @@ def test_what_the_oldest_one_finds_all_have(store: str, tmp_path: Path) -> None:
 def test_the_next_one_checks_when_the_oldest_has_ended(store: str, tmp_path: Path) -> None:
     container = Wellness()
     with (
-        odd_container(container.answer, container.check) as found,
+        odd_container(container.answer, container.check) as actual,
         contextlib.ExitStack() as oldest,
     ):
         first = oldest.enter_context(backend(store, tmp_path, "oldest", OFTEN))
         with backend(store, tmp_path, "next", OFTEN) as following:
-            pool_id = first.pool(container_url=found.url)
+            pool_id = first.pool(container_url=actual.url)
             eventually(lambda: health(following, pool_id) == ["healthy"])
             container.status = 500
             eventually(lambda: health(following, pool_id) == ["unhealthy"])
@@ -87,7 +87,7 @@ def test_the_next_one_checks_when_the_oldest_has_ended(store: str, tmp_path: Pat
                 eventually(lambda state=state: health(following, pool_id) == [state])  # type: ignore[misc]
             # It tells what it finds.
             key = "SELECT value FROM synth_pools.meta WHERE key = 'ejected containers'"
-            eventually(lambda: found.url in fetch(store, key)[0][0])
+            eventually(lambda: actual.url in fetch(store, key)[0][0])
             container.status = 200
             eventually(lambda: fetch(store, key) == [("[]",)])
 
@@ -96,15 +96,15 @@ def test_a_container_that_only_the_oldest_does_not_reach(store: str, tmp_path: P
     """It says that it is ejected; whoever wants it checks for itself, and goes on with it."""
     container = Wellness()
     with (
-        odd_container(container.answer, container.check) as found,
+        odd_container(container.answer, container.check) as actual,
         backend(store, tmp_path, "other", SELDOM) as oldest,
     ):
-        pool_id = oldest.pool(container_url=found.url)
-        eventually(lambda: len(found.checks) == 1)
+        pool_id = oldest.pool(container_url=actual.url)
+        eventually(lambda: len(actual.checks) == 1)
         with backend(store, tmp_path, "next", OFTEN) as following:
-            eventually(lambda: len(found.checks) == 2)
+            eventually(lambda: len(actual.checks) == 2)
             # As the oldest one would, which is not asked here.
-            oldest.services.balancer.eject((found.url, None), "It cannot be reached from here.")
+            oldest.services.balancer.eject((actual.url, None), "It cannot be reached from here.")
             eventually(lambda: health(following, pool_id) == ["unhealthy"])
             assert following.run(pool_id)["status"] == "completed"
             eventually(lambda: health(following, pool_id) == ["healthy"])

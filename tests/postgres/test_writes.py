@@ -65,8 +65,8 @@ async def database(store: str, counted: Counted) -> AsyncIterator[PostgresDataba
 
 @pytest.fixture
 async def looking(store: str) -> AsyncIterator[Onlooker]:
-    async with onlooker(store) as found:
-        yield found
+    async with onlooker(store) as observer:
+        yield observer
 
 
 class Work:
@@ -110,9 +110,9 @@ async def test_what_has_changed_something_and_fails_is_undone_alone(
     assert await together(database, *works) == ["a", error, "b"]
     # What came before it did so twice, and what came after it once.
     assert [work.calls for work in works] == [2, 2, 1]
-    found = await keys(database)
-    assert {"a", "b"} <= found
-    assert "half" not in found
+    actual = await keys(database)
+    assert {"a", "b"} <= actual
+    assert "half" not in actual
     assert counted.told == [(3, 0.0, False)] + [(1, 0.0, False)] * 3
     # Of one that is alone nothing is tried again.
     alone = Work("half", error)
@@ -158,14 +158,14 @@ async def test_reads_of_one_moment_and_of_one_statement(database: PostgresDataba
 async def test_a_group_that_fails_is_done_one_by_one(database: PostgresDatabase) -> None:
     sizes: list[int] = []
 
-    def alone(asked: Sequence[tuple[Transaction, str]]) -> list[str | Exception]:
-        sizes.append(len(asked))
-        if len(asked) > 1:
+    def alone(requests: Sequence[tuple[Transaction, str]]) -> list[str | Exception]:
+        sizes.append(len(requests))
+        if len(requests) > 1:
             raise LookupError
-        return [item for _, item in asked]
+        return [item for _, item in requests]
 
-    asked = (database.write_together(alone, item) for item in "ab")
-    assert await asyncio.gather(*asked) == ["a", "b"]
+    writes = (database.write_together(alone, item) for item in "ab")
+    assert await asyncio.gather(*writes) == ["a", "b"]
     assert sizes == [2, 1, 1]
 
 
@@ -178,10 +178,10 @@ async def test_a_server_at_fault_is_so_for_all_that_write_together(
         put("none")(tx)
 
     calls: list[str] = []
-    other = Work("other")
-    results = await together(database, refused, other)
+    other_work = Work("other")
+    results = await together(database, refused, other_work)
     assert [type(result) for result in results] == [StorageError, StorageError]
-    assert (calls, other.calls) == (["refused"], 0)
+    assert (calls, other_work.calls) == (["refused"], 0)
     assert counted.told == [(2, 0.0, True)]
     assert failures == [
         "the database cannot be used: cannot execute INSERT in a read-only transaction"
@@ -204,9 +204,9 @@ async def test_a_commit_that_is_refused(
     with pytest.raises(StatementError, match="not this one"):
         await database.write(put("bad"))
     await database.write(put("good"))
-    found = await keys(database)
-    assert "good" in found
-    assert "bad" not in found
+    actual = await keys(database)
+    assert "good" in actual
+    assert "bad" not in actual
     assert failures == []
 
 
@@ -250,9 +250,9 @@ async def test_who_waits_while_nobody_knows_of_a_commit(
             assert not patient.done()
             await asyncio.to_thread(own_server.start)
             await asyncio.gather(patient, patient_later)
-        found = await keys(database)
-        assert {"first", "patient", "patient later"} <= found
-        assert "later" not in found
+        actual = await keys(database)
+        assert {"first", "patient", "patient later"} <= actual
+        assert "later" not in actual
     finally:
         await database.close()
     assert failures
@@ -378,7 +378,7 @@ async def test_one_that_cannot_be_opened_leaves_no_session(store: str, looking: 
         await PostgresDatabase.open(url)
     await looking.until_ended()
     # The errors know of what is to have ended.
-    assert len({type(one.value) for one in (elsewhere, newer, odd)}) == 3
+    assert len({type(state.value) for state in (elsewhere, newer, odd)}) == 3
 
 
 async def test_one_whose_user_may_not_do_it_leaves_no_session(

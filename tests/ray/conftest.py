@@ -27,11 +27,11 @@ START_SECONDS = 240
 @pytest.fixture(scope="session")
 def node_engine(tmp_path_factory: pytest.TempPathFactory) -> Iterator[EngineUnderTest]:
     """The engine that nodes find on their PATH, working or not, with storage of its own."""
-    found = EngineUnderTest(installed(None) or ENGINES[0], tmp_path_factory.mktemp("engine"))
+    actual = EngineUnderTest(installed(None) or ENGINES[0], tmp_path_factory.mktemp("engine"))
     with pytest.MonkeyPatch.context() as patch:
-        for name, value in found.variables.items():
+        for name, value in actual.variables.items():
             patch.setenv(name, value)
-        yield found
+        yield actual
 
 
 @pytest.fixture(scope="session")
@@ -54,8 +54,8 @@ def placing(cluster: RayCluster, tmp_path_factory: pytest.TempPathFactory) -> It
 
 def on_ray(*words: str, **fields: Any) -> dict[str, Any]:
     """A `config.process` of the small container, placed by Ray."""
-    given = {"launcher": "ray", "start_timeout_seconds": START_SECONDS, **fields}
-    return process(*words, **given)
+    original = {"launcher": "ray", "start_timeout_seconds": START_SECONDS, **fields}
+    return process(*words, **original)
 
 
 def wait_for(look: Callable[[], Any]) -> Any:
@@ -64,26 +64,26 @@ def wait_for(look: Callable[[], Any]) -> Any:
 
 def supervised(word: str = SMALL) -> list[psutil.Process]:
     """The containers that run on any node, and their supervisors."""
-    found = []
-    for one in psutil.process_iter():
+    actual = []
+    for candidate in psutil.process_iter():
         with contextlib.suppress(psutil.Error):
-            line = one.cmdline()
+            line = candidate.cmdline()
             is_ours = word in line or any("ray_cluster.supervisor" in text for text in line)
             # Others may test beside us, with another environment.
             is_ours = is_ours and sys.executable in line
-            if is_ours and one.status() != psutil.STATUS_ZOMBIE:
-                found.append(one)
-    return found
+            if is_ours and candidate.status() != psutil.STATUS_ZOMBIE:
+                actual.append(candidate)
+    return actual
 
 
 def actors() -> list[psutil.Process]:
     """The actors of all containers."""
-    found = []
-    for one in psutil.process_iter():
+    actual = []
+    for candidate in psutil.process_iter():
         with contextlib.suppress(psutil.Error):
-            if one.cmdline()[:1] == ["ray::ContainerActor"]:
-                found.append(one)
-    return found
+            if candidate.cmdline()[:1] == ["ray::ContainerActor"]:
+                actual.append(candidate)
+    return actual
 
 
 def ledger(path: Path) -> list[str]:

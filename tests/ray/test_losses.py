@@ -32,16 +32,20 @@ def test_a_node_is_killed_under_load_and_no_rollout_is_lost(
         for seed in range(ROLLOUTS)
     ]
     wait_for(lambda: len(ledger(notes)) > ROLLOUTS // 4)
-    lost = next(one["node"] for one in containers(placing, pool_id) if one["node"] != "red")
+    lost = next(
+        container["node"]
+        for container in containers(placing, pool_id)
+        if container["node"] != "red"
+    )
     cluster.kill(lost)
     for seed, rollout_id in enumerate(ids):
-        ended = placing.until(rollout_id)
-        assert (ended["status"], ended["score"]) == ("completed", seed)
+        final = placing.until(rollout_id)
+        assert (final["status"], final["score"]) == ("completed", seed)
     assert set(ledger(notes)) == set(ids)
     # What ran on it is run again, and nothing else is.
     assert len(ledger(notes)) <= ROLLOUTS + 8
-    found = wait_for(lambda: are_up(placing, pool_id, 3))
-    assert lost not in {one["node"] for one in found}
+    actual = wait_for(lambda: are_up(placing, pool_id, 3))
+    assert lost not in {container["node"] for container in actual}
     cluster.add(lost)
     end(placing, pool_id)
 
@@ -71,16 +75,16 @@ def test_a_killed_backend_leaves_nothing(cluster: RayCluster, tmp_path: Path) ->
 
 
 def test_rollouts_wait_for_a_cluster_that_is_gone(tmp_path: Path) -> None:
-    with RayCluster() as own, serve(tmp_path, ray=own.address) as server:
+    with RayCluster() as backend, serve(tmp_path, ray=backend.address) as server:
         pool_id = place_pool(server)
         assert server.run(pool_id, seed=1)["score"] == 1.0
-        own.end()
+        backend.end()
         wait_for(lambda: containers(server, pool_id)[0]["health"] != "healthy")
         rollout = server.rollout(pool_id, seed=2)
         assert server.get(f"/v1/pools/{pool_id}")["status"] == "active"
-        own.begin()
-        ended = wait_for(lambda: _ended(server, rollout["rollout_id"]))
-        assert (ended["status"], ended["score"]) == ("completed", 2.0)
+        backend.begin()
+        final = wait_for(lambda: _ended(server, rollout["rollout_id"]))
+        assert (final["status"], final["score"]) == ("completed", 2.0)
 
 
 def _ended(server: Server, rollout_id: str) -> Any:

@@ -72,18 +72,19 @@ def test_an_image_is_spread_over_the_nodes_and_leaves_nothing(
     engine: EngineUnderTest, placing: Server
 ) -> None:
     pool_id = place_pool(placing, 3)
-    found = containers(placing, pool_id)
-    assert {one["node"] for one in found} == set(NODES)
-    shown = "{{.Digest}}" if engine.name == "podman" else "{{.Id}}"
-    digest = engine.say("image", "inspect", "--format", shown, IMAGE)
-    assert {(one["launcher"], one["image_digest"], one["pid"]) for one in found} == {
-        ("ray", digest, None)
-    }
+    members = containers(placing, pool_id)
+    assert {container["node"] for container in members} == set(NODES)
+    output = "{{.Digest}}" if engine.name == "podman" else "{{.Id}}"
+    digest = engine.say("image", "inspect", "--format", output, IMAGE)
+    assert {
+        (container["launcher"], container["image_digest"], container["pid"])
+        for container in members
+    } == {("ray", digest, None)}
     assert len(engine.containers()) == 3
-    ended = [placing.run(pool_id, seed=seed) for seed in range(4)]
-    assert [one["score"] for one in ended] == [0.0, 1.0, 2.0, 3.0]
+    final = [placing.run(pool_id, seed=seed) for seed in range(4)]
+    assert [rollout["score"] for rollout in final] == [0.0, 1.0, 2.0, 3.0]
     # Each is the first process of a container.
-    assert {one["result"]["pid"] for one in ended} == {1}
+    assert {rollout["result"]["pid"] for rollout in final} == {1}
     lines = wait_for(lambda: placing.get(f"/v1/pools/{pool_id}/logs")["lines"])
     assert any("listening" in line["text"] for line in lines)
     end(placing, engine, pool_id)
@@ -112,8 +113,8 @@ def test_a_killed_container_supervisor_or_actor_is_made_up_for(
             os.kill(actor.pid if kind == "actor" else supervisor.pid, signal.SIGKILL)
 
         def restarted(number: int = number) -> bool:
-            [one] = containers(placing, pool_id)
-            return bool(one["restarts"] >= number and one["health"] == "healthy")
+            [container] = containers(placing, pool_id)
+            return bool(container["restarts"] >= number and container["health"] == "healthy")
 
         wait_for(restarted)
         assert gone([supervisor])

@@ -29,10 +29,10 @@ def place_pool(server: Server, capacity: int = 1, **fields: Any) -> str:
 
 
 def are_up(server: Server, pool_id: str, number: int) -> list[dict[str, Any]] | None:
-    found = containers(server, pool_id)
+    members = containers(server, pool_id)
     assert server.get(f"/v1/pools/{pool_id}")["status"] in ("warming", "active")
-    up = [one for one in found if one["health"] == "healthy"]
-    return up if len(up) == number == len(found) else None
+    up = [container for container in members if container["health"] == "healthy"]
+    return up if len(up) == number == len(members) else None
 
 
 def end(server: Server, pool_id: str) -> None:
@@ -43,12 +43,14 @@ def end(server: Server, pool_id: str) -> None:
 
 def test_a_pool_is_spread_over_the_nodes_and_leaves_nothing(placing: Server) -> None:
     pool_id = place_pool(placing, 3)
-    found = containers(placing, pool_id)
-    assert {one["node"] for one in found} == set(NODES)
-    assert {(one["launcher"], one["pid"], one["restarts"]) for one in found} == {("ray", None, 0)}
-    ended = [placing.run(pool_id, seed=seed) for seed in range(6)]
-    assert [one["score"] for one in ended] == [0.0, 1.0, 2.0, 3.0, 4.0, 5.0]
-    assert len({one["result"]["pid"] for one in ended}) == 3
+    members = containers(placing, pool_id)
+    assert {container["node"] for container in members} == set(NODES)
+    assert {
+        (container["launcher"], container["pid"], container["restarts"]) for container in members
+    } == {("ray", None, 0)}
+    final = [placing.run(pool_id, seed=seed) for seed in range(6)]
+    assert [rollout["score"] for rollout in final] == [0.0, 1.0, 2.0, 3.0, 4.0, 5.0]
+    assert len({rollout["result"]["pid"] for rollout in final}) == 3
     lines = wait_for(lambda: placing.get(f"/v1/pools/{pool_id}/logs")["lines"])
     assert any("listening" in line["text"] for line in lines)
     assert placing.get("/v1/capabilities")["features"]["ray"] is True
@@ -58,7 +60,7 @@ def test_a_pool_is_spread_over_the_nodes_and_leaves_nothing(placing: Server) -> 
 def test_a_node_is_chosen_by_labels_and_resources(placing: Server) -> None:
     placement = {"labels": {"room": "green"}, "resources": {"slot": 1}, "num_cpus": 0.5}
     pool_id = place_pool(placing, placement=placement)
-    assert [one["node"] for one in containers(placing, pool_id)] == ["green"]
+    assert [container["node"] for container in containers(placing, pool_id)] == ["green"]
     end(placing, pool_id)
 
 
@@ -91,14 +93,14 @@ def test_a_killed_container_supervisor_or_actor_is_made_up_for(placing: Server) 
         before = supervised()
         [actor] = actors()
         by_kind = {"actor": actor.pid}
-        for one in before:
-            is_supervisor = any("ray_cluster" in word for word in one.cmdline())
-            by_kind["supervisor" if is_supervisor else "container"] = one.pid
+        for container in before:
+            is_supervisor = any("ray_cluster" in word for word in container.cmdline())
+            by_kind["supervisor" if is_supervisor else "container"] = container.pid
         os.kill(by_kind[kind], signal.SIGKILL)
 
         def restarted(number: int = number) -> bool:
-            [one] = containers(placing, pool_id)
-            return bool(one["restarts"] >= number and one["health"] == "healthy")
+            [container] = containers(placing, pool_id)
+            return bool(container["restarts"] >= number and container["health"] == "healthy")
 
         wait_for(restarted)
         assert gone(before)

@@ -53,7 +53,7 @@ def backend(data_dir: Path, bucket: BucketOfTests, url: str, **more: Any) -> Ite
 
 def leave(server: Server, *contents: str) -> dict[str, Any]:
     """A rollout whose container left these, named by their places."""
-    artifacts = [{"name": f"{place}", "content": one} for place, one in enumerate(contents)]
+    artifacts = [{"name": f"{place}", "content": content} for place, content in enumerate(contents)]
     with odd_container(lambda _: http(200, {"reward": 1, "artifacts": artifacts})) as container:
         rollout: dict[str, Any] = server.run(server.pool(container_url=container.url))
     return rollout
@@ -75,10 +75,10 @@ def test_artifacts_come_back_whole_in_parts_and_together(
         part = server.send("GET", path_of(rollout), headers={"range": "bytes=999000-2000000"})
         assert (part.status_code, part.text) == (206, large[999000:2000001])
         archive = server.send("GET", f"/v1/rollouts/{rollout['id']}/artifacts.zip").content
-        with zipfile.ZipFile(io.BytesIO(archive)) as found:
-            assert found.namelist() == ["0", "1", "2"]
-            assert found.read("0").decode() == large
-            assert found.read("2") == b"in the result"
+        with zipfile.ZipFile(io.BytesIO(archive)) as actual:
+            assert actual.namelist() == ["0", "1", "2"]
+            assert actual.read("0").decode() == large
+            assert actual.read("2") == b"in the result"
     # After a restart, too, which finds nothing to put away; and in a copy of the directory.
     back_up(tmp_path / "data", tmp_path / "copy")
     for data_dir in (tmp_path / "data", tmp_path / "copy"):
@@ -117,8 +117,8 @@ def test_what_goes_with_its_rollout_goes_from_the_bucket(
         leave(server, text(1), text(2))
     with backend(tmp_path / "data", bucket, endpoint, keep_finished_seconds=0.5) as server:
         eventually(lambda: bucket.names() == [])
-        kept = leave(server, text(3))
-        eventually(lambda: server.send("GET", f"/v1/rollouts/{kept['id']}").status_code == 404)
+        stored = leave(server, text(3))
+        eventually(lambda: server.send("GET", f"/v1/rollouts/{stored['id']}").status_code == 404)
         eventually(lambda: bucket.names() == [])
 
 
@@ -145,11 +145,11 @@ def test_a_service_that_hangs_delays_and_loses_nothing(
     monkeypatch.setattr(content_bucket, "_WRITE_SECONDS", 2)
     monkeypatch.setattr(content_bucket, "_RETRY_SECONDS", 1)
 
-    def answer(seen: Seen) -> bytes:
-        if seen.method == "GET":
+    def answer(request: Seen) -> bytes:
+        if request.method == "GET":
             # Its events, for which it is asked while an end waits.
             return http(404, {"error": "there is nothing here"})
-        artifact = {"name": "0", "content": text(seen.json["seed"], SIZE)}
+        artifact = {"name": "0", "content": text(request.json["seed"], SIZE)}
         return http(200, {"reward": 1, "artifacts": [artifact]})
 
     with (
@@ -191,11 +191,11 @@ def test_no_secret_in_any_text(
         monkeypatch.setenv("AWS_SESSION_TOKEN", secrets[1])
         rollout = leave(server, text(1), f"{secrets[0]} {secrets[1]}")
         bundle = server.send("GET", f"/v1/rollouts/{rollout['id']}/support_bundle").content
-        with zipfile.ZipFile(io.BytesIO(bundle)) as found:
-            texts = [found.read(name).decode() for name in found.namelist()]
+        with zipfile.ZipFile(io.BytesIO(bundle)) as actual:
+            texts = [actual.read(name).decode() for name in actual.namelist()]
         texts += [repr(server.services.settings), repr(server.services.contents), caplog.text]
     texts += [path.read_text() for path in (tmp_path / "data").glob("artifacts.*")]
-    assert not [one for one in texts if any(secret in one for secret in secrets)]
+    assert not [text for text in texts if any(secret in text for secret in secrets)]
 
 
 def refusal(data_dir: Path, *more: str, **variables: str) -> str:

@@ -43,10 +43,10 @@ async def test_young_contents_stay_for_a_while_where_others_write(
 
 
 async def test_one_that_another_backend_removed_is_written_again(bucket: BucketOfTests) -> None:
-    store, other = bucket.open(), bucket.open()
+    store, other_store = bucket.open(), bucket.open()
     async with store.kept([content(1), content(2)]):
         # It looked before the block named it.
-        other.remove([content(1).sha256])
+        other_store.remove([content(1).sha256])
         assert bucket.names() == [content(2).sha256]
     assert bucket.names() == sorted([content(1).sha256, content(2).sha256])
 

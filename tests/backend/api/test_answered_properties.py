@@ -20,7 +20,7 @@ from tests.support.containers import http, odd_container, real_container
 from tests.support.document import OPERATIONS
 from tests.support.process_pools import process, until
 
-# What no answer of the local backend has, with the reason.
+# Properties that no answer of the local backend has, with reasons.
 NOT_SENT = {
     **dict.fromkeys(
         [f"{name}.next_cursor" for name in ("ArtifactList", "ImageReleaseList", "TaskList")],
@@ -41,7 +41,7 @@ NOT_SENT = {
         "image releases are a feature that this backend lacks",
     ),
     **dict.fromkeys(
-        ["Pool.config.image", "Pool.pool_config.image", "PoolContainer.image_digest"],
+        ["StoredPoolConfig.image", "PoolContainer.image_digest"],
         "sent where there is a container engine: tests/oci reads them",
     ),
     **dict.fromkeys(
@@ -93,7 +93,7 @@ class Answers:
                     self._note(view.own.get("items"), item, name)
             elif isinstance(value, dict):
                 for key, node in view.own.get("properties", {}).items():
-                    # Null says that there is none: such a property has not been seen.
+                    # Null stands for a missing value, so such a property has not been seen.
                     if value.get(key) is not None:
                         self.seen.add(f"{name}.{key}")
                         self._note(node, value[key], f"{name}.{key}")
@@ -112,16 +112,16 @@ def alternatives(file: OpenApiFile, schema: Any, place: str) -> Iterator[tuple[s
 
 def answered(file: OpenApiFile) -> set[str]:
     """Every property of every answer, as `Schema.property`."""
-    found: set[str] = set()
-    known: set[str] = set()
+    actual: set[str] = set()
+    expected: set[str] = set()
 
     def visit(schema: Any, place: str) -> None:
         for name, view in alternatives(file, schema, place):
-            if view.name in known:
+            if view.name in expected:
                 continue
-            known.update({view.name} - {""})
+            expected.update({view.name} - {""})
             for key, node in view.own.get("properties", {}).items():
-                found.add(f"{name}.{key}")
+                actual.add(f"{name}.{key}")
                 visit(node, f"{name}.{key}")
             visit(view.own.get("items"), name)
 
@@ -131,7 +131,7 @@ def answered(file: OpenApiFile) -> set[str]:
                 response = file.find(response["$ref"])[1]
             for media in response.get("content", {}).values():
                 visit(media["schema"], "")
-    return found
+    return actual
 
 
 def play(server: Server) -> None:
@@ -192,10 +192,10 @@ def play_failures(server: Server) -> None:
     }  # fmt: skip
     calls: list[str] = []
 
-    def answer(seen: Any) -> bytes:
-        if seen.path == "/health":
+    def answer(request: Any) -> bytes:
+        if request.path == "/health":
             return http(200, {"healthy": True})
-        calls.append(seen.path)
+        calls.append(request.path)
         if len(calls) == 1:
             return http(500, {"detail": "not now"})
         usage = {
@@ -205,7 +205,7 @@ def play_failures(server: Server) -> None:
         return http(
             200,
             {
-                "rollout_id": seen.json["rollout_id"],
+                "rollout_id": request.json["rollout_id"],
                 "status": "completed",
                 "success_status": "success",
                 "reward": 1.0,

@@ -18,7 +18,9 @@ from tests.support import document
 from tests.support.backend_server import KEY, Server
 
 MIB = 1024 * 1024
-OPERATIONS = [(each.method.upper(), each.path) for each in document.OPERATIONS.values()]
+OPERATIONS = [
+    (operation.method.upper(), operation.path) for operation in document.OPERATIONS.values()
+]
 JSON = {"content-type": "application/json"}
 
 
@@ -259,8 +261,8 @@ def test_a_fault_shows_little_of_a_large_body(server: Server) -> None:
 @pytest.mark.parametrize("chunked", [False, True])
 def test_a_body_above_16_mib_is_413(server: Server, chunked: bool) -> None:
     def content(size: int) -> Any:
-        whole = b'{"name": "n", "a": "' + b"x" * (size - 22) + b'"}'
-        return iter([whole[:MIB], whole[MIB:]]) if chunked else whole
+        complete = b'{"name": "n", "a": "' + b"x" * (size - 22) + b'"}'
+        return iter([complete[:MIB], complete[MIB:]]) if chunked else complete
 
     fits = server.http.post("/v1/pools", content=content(16 * MIB), headers=JSON)
     assert fits.status_code == 201
@@ -279,15 +281,15 @@ def test_a_body_above_16_mib_is_413(server: Server, chunked: bool) -> None:
 
 
 def test_a_body_that_does_not_come_is_not_waited_for(start: Callable[..., Server]) -> None:
-    own = start(body_timeout_seconds=0.2)
+    backend = start(body_timeout_seconds=0.2)
     head = f"POST /v1/pools HTTP/1.1\r\nhost: localhost\r\nauthorization: Bearer {KEY}\r\n"
     head += "content-type: application/json\r\ncontent-length: 100\r\n\r\n{"
-    with socket.create_connection(("127.0.0.1", httpx.URL(own.url).port or 0), 5) as wire:
+    with socket.create_connection(("127.0.0.1", httpx.URL(backend.url).port or 0), 5) as wire:
         wire.sendall(head.encode())
         assert wire.recv(65536).startswith(b"HTTP/1.1 400 ")
-    with socket.create_connection(("127.0.0.1", httpx.URL(own.url).port or 0), 5) as wire:
+    with socket.create_connection(("127.0.0.1", httpx.URL(backend.url).port or 0), 5) as wire:
         wire.sendall(head.encode())
-    assert own.get("/v1/pools")["items"] == []
+    assert backend.get("/v1/pools")["items"] == []
 
 
 def test_every_answer_has_a_request_id_of_its_own(server: Server) -> None:

@@ -60,10 +60,10 @@ def test_what_is_no_host(server: Server, host: str) -> None:
 
 
 def test_names_that_were_allowed(start: Callable[..., Server]) -> None:
-    own = start(allowed_hosts=("pools.example",))
+    backend = start(allowed_hosts=("pools.example",))
     for host in ("pools.example", "Pools.Example:81", "pools.example."):
-        own.get("/v1/pools", headers={"host": host})
-    own.refused("GET", "/v1/pools", 403, "forbidden_host", headers={"host": "a.pools.example"})
+        backend.get("/v1/pools", headers={"host": host})
+    backend.refused("GET", "/v1/pools", 403, "forbidden_host", headers={"host": "a.pools.example"})
 
 
 def test_a_request_of_http_1_0_needs_none(server: Server) -> None:

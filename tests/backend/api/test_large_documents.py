@@ -24,35 +24,35 @@ LARGE = "x" * 300_000
 def test_a_body_with_too_many_values_is_refused_and_says_what_to_do(
     start: Callable[..., Server],
 ) -> None:
-    own = start(max_body_values=100)
-    pool_id = own.pool()
+    backend = start(max_body_values=100)
+    pool_id = backend.pool()
     path = f"/v1/pools/{pool_id}/rollouts"
-    own.post(path, {"params": {"a": [1] * 90}}, 202)
+    backend.post(path, {"params": {"a": [1] * 90}}, 202)
     # A text is one value, whatever is in it.
-    own.post(path, {"params": {"a": "[],{}" * 1000}}, 202)
+    backend.post(path, {"params": {"a": "[],{}" * 1000}}, 202)
     many = {"content": b'{"params":{"a":[' + b"[]," * 100 + b"1]}}", "headers": JSON}
-    refused = own.refused("POST", path, 413, "payload_too_large", **many)
+    refused = backend.refused("POST", path, 413, "payload_too_large", **many)
     assert "100 JSON values" in refused["detail"]
     assert "--max-body-values" in refused["detail"]
     batch = {"rollouts": [{"pool_id": pool_id} for _ in range(100)]}
-    own.refused("POST", "/v1/rollouts/batch", 413, "payload_too_large", json=batch)
+    backend.refused("POST", "/v1/rollouts/batch", 413, "payload_too_large", json=batch)
 
 
 @pytest.mark.parametrize("size", [10, 300_000, 1_100_000])
 def test_a_body_means_the_same_wherever_it_is_parsed(
     start: Callable[..., Server], size: int
 ) -> None:
-    own = start(max_body_values=1000)
-    pool_id = own.pool()
+    backend = start(max_body_values=1000)
+    pool_id = backend.pool()
     path = f"/v1/pools/{pool_id}/rollouts"
     padding = b'"' + b"\\u00e4" * (size // 6) + b'"'
     text = (
         b'{"params":{"a":%b,"b":[123456789012345678901234567890,1.0,"\\ud800\\u0000"]}}' % padding
     )
-    rollout = own.post(path, status=202, content=text, headers=JSON)
-    assert own.get(f"{path}/{rollout['id']}")["request"] == json.loads(text)
+    rollout = backend.post(path, status=202, content=text, headers=JSON)
+    assert backend.get(f"{path}/{rollout['id']}")["request"] == json.loads(text)
     is_elsewhere = size > 1024 * 1024
-    assert bool(own.services.workers._idle) is is_elsewhere
+    assert bool(backend.services.workers._idle) is is_elsewhere
     for faulty, status, code in (
         (padding[:-1], 400, "bad_request"),
         (b'{"a":%b,}' % padding, 400, "bad_request"),
@@ -63,10 +63,10 @@ def test_a_body_means_the_same_wherever_it_is_parsed(
         (b"%b%b%b" % (b"[" * 500, padding, b"]" * 500), 422, "validation_failed"),
         (b'{"params":%b}' % padding, 422, "validation_failed"),
     ):
-        own.refused("POST", path, status, code, content=faulty, headers=JSON)
+        backend.refused("POST", path, status, code, content=faulty, headers=JSON)
     headers = {"content-type": "text/plain"}
-    own.refused("POST", path, 415, "unsupported_media_type", content=text, headers=headers)
-    eventually(lambda: own.services.parsing_room.taken == 0)
+    backend.refused("POST", path, 415, "unsupported_media_type", content=text, headers=headers)
+    eventually(lambda: backend.services.parsing_room.taken == 0)
 
 
 def hold_room(server: Server, size: int) -> Reservation:
@@ -76,37 +76,37 @@ def hold_room(server: Server, size: int) -> Reservation:
 
 
 def test_a_request_waits_for_room_and_is_refused_in_the_end(start: Callable[..., Server]) -> None:
-    own = start(max_parsing_bytes=1_000_000, room_wait_seconds=0.2)
-    pool_id = own.pool()
+    backend = start(max_parsing_bytes=1_000_000, room_wait_seconds=0.2)
+    pool_id = backend.pool()
     path = f"/v1/pools/{pool_id}/rollouts"
-    held = hold_room(own, 900_000)
-    refused = own.send("POST", path, json={"params": {"a": LARGE}})
+    reservation = hold_room(backend, 900_000)
+    refused = backend.send("POST", path, json={"params": {"a": LARGE}})
     assert (refused.status_code, refused.headers["retry-after"]) == (503, "5")
     assert refused.json()["error"]["code"] == "no_room"
     assert refused.json()["error"]["retryable"] is True
     # A small one needs none.
-    assert own.run(pool_id)["status"] == "completed"
-    held.release()
-    assert own.post(path, {"params": {"a": LARGE}}, 202)
-    eventually(lambda: own.services.parsing_room.taken == 0)
+    assert backend.run(pool_id)["status"] == "completed"
+    reservation.release()
+    assert backend.post(path, {"params": {"a": LARGE}}, 202)
+    eventually(lambda: backend.services.parsing_room.taken == 0)
 
 
 def test_a_wait_for_the_end_keeps_no_room(start: Callable[..., Server]) -> None:
-    own = start(max_parsing_bytes=400_000, room_wait_seconds=60)
-    pool_id = own.pool(concurrency=4)
+    backend = start(max_parsing_bytes=400_000, room_wait_seconds=60)
+    pool_id = backend.pool(concurrency=4)
     with ThreadPoolExecutor(3) as threads:
         ends = [
-            threads.submit(own.run, pool_id, params={"a": LARGE}, env={"delay": 1, "events": 0})
+            threads.submit(backend.run, pool_id, params={"a": LARGE}, env={"delay": 1, "events": 0})
             for _ in range(3)
         ]
         # All of them are admitted, though there is room for one body at a time.
-        eventually(lambda: own.get("/v1/queue/status")["running"] == 3)
+        eventually(lambda: backend.get("/v1/queue/status")["running"] == 3)
         assert {end.result()["status"] for end in ends} == {"completed"}
 
 
 def answer(rollout_id: str, **more: Any) -> dict[str, Any]:
-    ended = {"status": "completed", "success_status": "success", "summary": {"reward": 0.5}}
-    return {"rollout_id": rollout_id, **ended, **more}
+    final = {"status": "completed", "success_status": "success", "summary": {"reward": 0.5}}
+    return {"rollout_id": rollout_id, **final, **more}
 
 
 def test_a_large_answer_means_what_a_small_one_means(server: Server) -> None:
@@ -116,10 +116,10 @@ def test_a_large_answer_means_what_a_small_one_means(server: Server) -> None:
         {"name": "b.txt", "content": "little"},
     ]
 
-    def respond(seen: Any) -> Any:
-        if not seen.body:
+    def respond(request: Any) -> Any:
+        if not request.body:
             return http(404, {})
-        rollout_id = json.loads(seen.body)["rollout_id"]
+        rollout_id = json.loads(request.body)["rollout_id"]
         return http(
             200,
             answer(rollout_id, pad="x" * pad["size"], usage={"input_tokens": 7}, artifact=artifact),
@@ -164,38 +164,38 @@ def test_a_large_answer_means_what_a_small_one_means(server: Server) -> None:
 def test_a_large_answer_that_cannot_be_used(
     start: Callable[..., Server], body: bytes, words: str
 ) -> None:
-    own = start(max_container_values=1000)
+    backend = start(max_container_values=1000)
     head = b"HTTP/1.1 200 OK\r\ncontent-type: application/json\r\ncontent-length: %d\r\n\r\n"
     with odd_container(lambda _: head % len(body) + body) as container:
-        rollout = own.run(own.pool(container_url=container.url))
+        rollout = backend.run(backend.pool(container_url=container.url))
     assert rollout["error"]["code"] == "container_bad_response"
     assert words in rollout["error"]["message"]
     assert len(json.dumps(rollout["error"])) < 5000
     # An error keeps no room, though somebody keeps the error.
-    eventually(lambda: own.services.parsing_room.taken == 0)
+    eventually(lambda: backend.services.parsing_room.taken == 0)
 
 
 def test_a_shortage_of_room_is_never_the_container_s_fault(start: Callable[..., Server]) -> None:
-    own = start(max_parsing_bytes=1_000_000)
-    asked = threading.Event()
+    backend = start(max_parsing_bytes=1_000_000)
+    request_arrived = threading.Event()
 
-    def respond(seen: Any) -> Any:
-        if not seen.body:
+    def respond(request: Any) -> Any:
+        if not request.body:
             return http(404, {})
-        asked.set()
-        return http(200, answer(json.loads(seen.body)["rollout_id"], pad=LARGE))
+        request_arrived.set()
+        return http(200, answer(json.loads(request.body)["rollout_id"], pad=LARGE))
 
     with odd_container(respond) as container:
-        pool_id = own.pool(container_url=container.url)
-        held = hold_room(own, 1_000_000)
+        pool_id = backend.pool(container_url=container.url)
+        reservation = hold_room(backend, 1_000_000)
         # Its time is over long before there is room.
-        rollout_id = own.rollout(pool_id, limits={"timeout_seconds": 1})["id"]
-        assert asked.wait(60)
-        eventually(lambda: own.services.parsing_room.waiting == 1)
+        rollout_id = backend.rollout(pool_id, limits={"timeout_seconds": 1})["id"]
+        assert request_arrived.wait(60)
+        eventually(lambda: backend.services.parsing_room.waiting == 1)
         threading.Event().wait(1.5)
-        assert own.state(rollout_id) == "running"
-        held.release()
-        assert own.until(rollout_id)["status"] == "completed"
+        assert backend.state(rollout_id) == "running"
+        reservation.release()
+        assert backend.until(rollout_id)["status"] == "completed"
 
 
 def test_a_direct_call_with_a_large_answer(server: Server) -> None:

@@ -56,14 +56,14 @@ def test_a_page_that_holds_a_list_twice_is_as_large_as_any_other(
     start: Callable[..., Server],
 ) -> None:
     most_bytes = 64 * 1024
-    own = start(max_page_bytes=most_bytes)
-    pool_id = own.pool()
+    backend = start(max_page_bytes=most_bytes)
+    pool_id = backend.pool()
     for _ in range(12):
-        own.run(pool_id, metadata={"text": "x" * 8_000})
-    one = len(json.dumps(own.get(f"/v1/pools/{pool_id}/rollouts?limit=1")["items"]))
+        backend.run(pool_id, metadata={"text": "x" * 8_000})
+    item_size = len(json.dumps(backend.get(f"/v1/pools/{pool_id}/rollouts?limit=1")["items"]))
     for prefer in ("", "return=minimal"):
-        page = own.send("GET", f"/v1/pools/{pool_id}/rollouts", headers={"prefer": prefer})
-        assert most_bytes / 2 < len(page.content) < most_bytes + 2 * one
+        page = backend.send("GET", f"/v1/pools/{pool_id}/rollouts", headers={"prefer": prefer})
+        assert most_bytes / 2 < len(page.content) < most_bytes + 2 * item_size
         assert page.json()["next_cursor"] is not None
 
 

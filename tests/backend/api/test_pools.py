@@ -22,9 +22,9 @@ def fresh_id() -> str:
 @pytest.mark.parametrize("pool_id", ["plain", "a:b", "a.b_c-d"])
 def test_the_location_of_what_was_made_leads_to_it(server: Server, pool_id: str) -> None:
     pool_id = f"{pool_id}-{uuid.uuid4().hex[:8]}"
-    made = server.send("POST", "/v1/pools", json={"name": "docs", "pool_id": pool_id})
-    assert made.status_code == 201
-    assert server.get(made.headers["location"])["id"] == pool_id
+    created = server.send("POST", "/v1/pools", json={"name": "docs", "pool_id": pool_id})
+    assert created.status_code == 201
+    assert server.get(created.headers["location"])["id"] == pool_id
     task = server.send("POST", f"/v1/pools/{pool_id}/tasks", json={"task_id": "1:2"})
     assert task.status_code == 201
     assert task.headers["location"] == f"/v1/pools/{pool_id.replace(':', '%3A')}/tasks/1%3A2"
@@ -91,7 +91,7 @@ def test_of_many_creations_of_one_id_one_wins(server: Server) -> None:
 
 
 @pytest.mark.parametrize(
-    ("given", "target", "backend"),
+    ("original", "target", "backend"),
     [
         ({}, "arbitrary", "arbitrary"),
         ({"target": "harbor"}, "harbor", "harbor"),
@@ -102,18 +102,22 @@ def test_of_many_creations_of_one_id_one_wins(server: Server) -> None:
     ],
 )
 def test_target_and_backend_follow_each_other(
-    server: Server, given: dict[str, Any], target: str, backend: str
+    server: Server, original: dict[str, Any], target: str, backend: str
 ) -> None:
-    pool = server.get(f"/v1/pools/{server.pool(**given)}")
+    pool = server.get(f"/v1/pools/{server.pool(**original)}")
     assert (pool["target"], pool["backend"]) == (target, backend)
 
 
 @pytest.mark.parametrize("field", ["config", "metadata"])
 def test_both_spellings_of_settings_are_read_and_answered(server: Server, field: str) -> None:
-    other = f"pool_{field}"
-    for given in ({field: {"a": 1}}, {other: {"a": 1}}, {field: {"a": 1}, other: {"b": 2}}):
-        pool = server.get(f"/v1/pools/{server.pool(**given)}")
-        assert pool[field] == pool[other] == {"a": 1}
+    other_spelling = f"pool_{field}"
+    for original in (
+        {field: {"a": 1}},
+        {other_spelling: {"a": 1}},
+        {field: {"a": 1}, other_spelling: {"b": 2}},
+    ):
+        pool = server.get(f"/v1/pools/{server.pool(**original)}")
+        assert pool[field] == pool[other_spelling] == {"a": 1}
 
 
 def test_unknown_fields_come_back_as_they_were_sent(server: Server) -> None:
@@ -176,11 +180,11 @@ def test_patch_merges_and_null_resets(server: Server) -> None:
 
 def test_patch_of_tasks_replaces_the_list(server: Server) -> None:
     pool_id = server.pool(tasks=[{"task_id": "one"}, {"task_id": "two"}])
-    one = server.get(f"/v1/pools/{pool_id}")["tasks"][0]
+    first_task = server.get(f"/v1/pools/{pool_id}")["tasks"][0]
     body = {"tasks": [{"task_id": "three"}, {"task_id": "one", "task_config": {"a": 1}}]}
     tasks = server.call("PATCH", f"/v1/pools/{pool_id}", json=body)["tasks"]
     assert [task["task_id"] for task in tasks] == ["three", "one"]
-    assert tasks[1]["created_at"] == one["created_at"]
+    assert tasks[1]["created_at"] == first_task["created_at"]
     assert server.call("PATCH", f"/v1/pools/{pool_id}", json={"tasks": None})["tasks"] == []
 
 
@@ -191,9 +195,9 @@ def test_put_resets_what_it_does_not_name(server: Server) -> None:
     before = server.get(f"/v1/pools/{pool_id}")
     after = server.call("PUT", f"/v1/pools/{pool_id}", json={"name": "new", "id": pool_id})
     defaults = server.post("/v1/pools", {"name": "new"}, 201)
-    own = ("id", "pool_id", "created_at", "updated_at")
-    assert {key: after[key] for key in after if key not in own} == {
-        key: defaults[key] for key in defaults if key not in own
+    identity = ("id", "pool_id", "created_at", "updated_at")
+    assert {key: after[key] for key in after if key not in identity} == {
+        key: defaults[key] for key in defaults if key not in identity
     }
     assert (after["id"], after["created_at"]) == (pool_id, before["created_at"])
     nameless = server.call("PUT", f"/v1/pools/{pool_id}", json={"target": "harbor"})
@@ -228,10 +232,10 @@ def test_delete_archives_and_may_be_repeated(server: Server) -> None:
 
 def test_an_archived_pool_can_be_read_and_never_changes(server: Server) -> None:
     pool_id = server.pool(tasks=[{"task_id": "one"}])
-    ended = server.run(pool_id)["id"]
+    final = server.run(pool_id)["id"]
     server.call("DELETE", f"/v1/pools/{pool_id}")
     root = f"/v1/pools/{pool_id}"
-    for path in ("/urls", "/metrics", "/tasks", "/rollouts", f"/rollouts/{ended}"):
+    for path in ("/urls", "/metrics", "/tasks", "/rollouts", f"/rollouts/{final}"):
         server.get(root + path)
     for path in ("/container/health", "/container/info", "/tasks/one/container/metadata"):
         server.get(root + path)
@@ -251,24 +255,24 @@ def test_an_archived_pool_can_be_read_and_never_changes(server: Server) -> None:
 
 
 def test_lists_are_paged_newest_first_without_archived_ones(start: Callable[..., Server]) -> None:
-    own = start()
-    ids = [own.pool(name=f"n{number}") for number in range(7)]
-    own.call("DELETE", f"/v1/pools/{ids[3]}")
+    backend = start()
+    ids = [backend.pool(name=f"n{number}") for number in range(7)]
+    backend.call("DELETE", f"/v1/pools/{ids[3]}")
     expected = [pool_id for pool_id in reversed(ids) if pool_id != ids[3]]
-    found: list[str] = []
+    actual: list[str] = []
     cursor = None
     while True:
         params = {"limit": 2} | ({"cursor": cursor} if cursor else {})
-        page = own.get("/v1/pools", params=params)
-        found += [pool["id"] for pool in page["items"]]
+        page = backend.get("/v1/pools", params=params)
+        actual += [pool["id"] for pool in page["items"]]
         # A pool that is added while somebody reads moves nothing.
-        own.pool()
+        backend.pool()
         cursor = page["next_cursor"]
         if cursor is None:
             break
         assert len(page["items"]) == 2
-    assert found == expected
-    archived = own.get("/v1/pools", params={"state": "archived"})
+    assert actual == expected
+    archived = backend.get("/v1/pools", params={"state": "archived"})
     assert [pool["id"] for pool in archived["items"]] == [ids[3]]
     assert archived["next_cursor"] is None
 
@@ -333,8 +337,8 @@ def test_urls_lead_back_to_where_the_client_came_from(server: Server) -> None:
     }
     assert server.http.get(urls["pool_url"]).json()["id"] == pool_id
     elsewhere = {"host": "pools.localhost:81"}
-    found = server.get(f"/v1/pools/{pool_id}/urls", headers=elsewhere)["pool_url"]
-    assert found == f"http://pools.localhost:81/v1/pools/{pool_id}"
+    actual = server.get(f"/v1/pools/{pool_id}/urls", headers=elsewhere)["pool_url"]
+    assert actual == f"http://pools.localhost:81/v1/pools/{pool_id}"
 
 
 def test_metrics_count_what_is_there(server: Server) -> None:

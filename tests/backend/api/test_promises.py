@@ -14,15 +14,15 @@ EXAMPLES: dict[str, Any] = load_spec()["components"]["examples"]
 
 
 def test_the_batch_of_the_document_is_answered_as_there(server: Server) -> None:
-    asked, answered = (
+    request, answered = (
         EXAMPLES[name]["value"] for name in ("rollout_batch_request", "rollout_batch")
     )
     pool_id = server.pool()
-    came = server.post("/v1/rollouts/batch", {**asked, "pool_id": pool_id})
-    for item in came["items"]:
+    received = server.post("/v1/rollouts/batch", {**request, "pool_id": pool_id})
+    for item in received["items"]:
         item["error"].pop("details", None)
-        item["error"]["message"] = item["error"]["message"].replace(pool_id, asked["pool_id"])
-    assert came == answered
+        item["error"]["message"] = item["error"]["message"].replace(pool_id, request["pool_id"])
+    assert received == answered
 
 
 def test_the_capabilities_of_the_document_are_those_of_the_backend(server: Server) -> None:
@@ -50,10 +50,10 @@ def test_the_urls_lead_where_the_request_led(server: Server) -> None:
     for host in ("127.0.0.1", "localhost"):
         base = f"http://{host}:{server.port}"
         headers = {"authorization": f"Bearer {KEY}", "host": f"{host}:{server.port}"}
-        found = httpx.get(
+        actual = httpx.get(
             f"{server.url}/v1/pools/{pool_id}/urls", headers=headers, trust_env=False
         ).json()
-        assert found["pool_url"] == f"{base}/v1/pools/{pool_id}"
+        assert actual["pool_url"] == f"{base}/v1/pools/{pool_id}"
 
 
 def test_the_id_of_a_deleted_pool_stays_taken(server: Server) -> None:
@@ -66,23 +66,23 @@ def test_the_id_of_a_deleted_pool_stays_taken(server: Server) -> None:
 def test_a_key_counts_where_it_was_given(server: Server) -> None:
     first, second = server.pool(), server.pool()
     key = {"idempotency-key": "the-same-text"}
-    made = {server.rollout(first)["id"] for _ in range(2)}
+    created = {server.rollout(first)["id"] for _ in range(2)}
     places = [
         *((f"/v1/pools/{pool_id}/rollouts", {}) for pool_id in (first, second)),
         ("/v1/rollouts", {"pool_id": first}),
-        *((f"/v1/rollouts/{rollout_id}/replay", None) for rollout_id in sorted(made)),
+        *((f"/v1/rollouts/{rollout_id}/replay", None) for rollout_id in sorted(created)),
     ]
-    found = [
+    actual = [
         [server.post(path, body, 202, headers=key)["id"] for _ in range(2)] for path, body in places
     ]
-    assert all(one == again for one, again in found)
-    assert len({one for one, _ in found}) == len(places)
+    assert all(rollout_id == again for rollout_id, again in actual)
+    assert len({rollout_id for rollout_id, _ in actual}) == len(places)
     batch = [
         server.post("/v1/rollouts/batch", {"pool_id": first, "rollouts": [{}]}, headers=key)
         for _ in range(2)
     ]
     assert batch[0]["rollouts"] == batch[1]["rollouts"]
-    assert batch[0]["rollouts"][0]["id"] not in {one for one, _ in found}
+    assert batch[0]["rollouts"][0]["id"] not in {rollout_id for rollout_id, _ in actual}
 
 
 @pytest.mark.parametrize("state", ["paused", "archived"])
@@ -97,5 +97,5 @@ def test_what_a_pool_in_this_state_answers(server: Server, state: str) -> None:
     server.refused("POST", f"/v1/rollouts/{rollout_id}/replay", 409, code)
     batch = server.post("/v1/rollouts/batch", {"pool_id": pool_id, "rollouts": [{}]})
     assert [(item["status"], item["error"]["code"]) for item in batch["items"]] == [(409, code)]
-    said = server.post("/v1/rollouts:validate", {"pool_id": pool_id})
-    assert (said["valid"], [error["type"] for error in said["errors"]]) == (False, [code])
+    reply = server.post("/v1/rollouts:validate", {"pool_id": pool_id})
+    assert (reply["valid"], [error["type"] for error in reply["errors"]]) == (False, [code])

@@ -80,9 +80,9 @@ PHASES = "examples,coverage,fuzzing,stateful"
 def test_no_request_that_the_spec_describes_is_answered_otherwise(
     start: Callable[..., Server], tmp_path: Path
 ) -> None:
-    own = start(default_timeout_seconds=5.0)
+    backend = start(default_timeout_seconds=5.0)
     configuration = tmp_path / "schemathesis.toml"
-    configuration.write_text(CONFIGURATION.format(url=own.url, key=KEY))
+    configuration.write_text(CONFIGURATION.format(url=backend.url, key=KEY))
     report = tmp_path / "report.json"
     done = subprocess.run(
         [
@@ -106,14 +106,14 @@ def test_no_request_that_the_spec_describes_is_answered_otherwise(
         check=False,
     )
     assert done.returncode == 0, done.stdout[-8000:] + done.stderr[-2000:]
-    found: Any = json.loads(report.read_text())
-    assert found["complete"] is True
-    assert found["operations"]["tested"] == len(OPERATIONS)
-    states = {phase: found["phases"][phase]["status"] for phase in PHASES.split(",")}
+    actual: Any = json.loads(report.read_text())
+    assert actual["complete"] is True
+    assert actual["operations"]["tested"] == len(OPERATIONS)
+    states = {phase: actual["phases"][phase]["status"] for phase in PHASES.split(",")}
     assert set(states.values()) == {"success"}, states
-    assert found["test_cases"]["generated"] > 3500
+    assert actual["test_cases"]["generated"] > 3500
     # It came in, and got as far as results.
-    assert own.get("/v1/rollouts", params={"state": "completed"})["items"]
+    assert backend.get("/v1/rollouts", params={"state": "completed"})["items"]
     # And what it left behind can still be read.
     for path in ("/v1/pools", "/v1/rollouts"):
-        own.get(path, params={"limit": 1000})
+        backend.get(path, params={"limit": 1000})

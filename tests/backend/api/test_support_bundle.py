@@ -101,16 +101,16 @@ def test_all_that_is_known_and_no_secret(server: Server, monkeypatch: pytest.Mon
     request = documents["request.json"]
     assert request["inference_url"] == f"https://{MASK}@inference.example/v1?{MASK}#f"
     assert request["env"] == {"OPENAI_API_KEY": MASK, "max_tokens": 5, "seed": 3}
-    given = documents["container_answer.json"]
-    assert given["headers"] == [
+    original = documents["container_answer.json"]
+    assert original["headers"] == [
         {"name": "Authorization", "value": MASK},
         {"name": "accept", "value": "x/y"},
     ]
-    assert given["artifact"][0]["content"] is None
+    assert original["artifact"][0]["content"] is None
     assert documents["usage.json"]["llm_input_tokens"] == 12
     (artifact,) = documents["artifacts.json"]
     assert artifact["metadata"] == {"secret": MASK}
-    assert artifact["sha256"] == given["artifact"][0]["content_sha256"]
+    assert artifact["sha256"] == original["artifact"][0]["content_sha256"]
     assert documents["pool.json"]["config"]["notes"] == "kept"
     assert documents["pool.json"]["config"]["process_like"] == {"env": {"A": "kept"}}
     assert documents["task.json"]["task_config"]["args"] == ["--token", MASK, "--x", "y"]
@@ -220,8 +220,8 @@ def test_a_large_answer_is_redacted_too(server: Server) -> None:
     answer = {"reward": 1, "pad": "x" * 400_000, "headers": {"authorization": WORD}, "log": KEY}
     with odd_container(lambda _: http(200, answer)) as container:
         rollout = server.run(server.pool(container_url=container.url))
-    given = json.loads(bundle(server, rollout["id"])["container_answer.json"])
-    assert given == {**answer, "headers": {"authorization": MASK}, "log": MASK}
+    original = json.loads(bundle(server, rollout["id"])["container_answer.json"])
+    assert original == {**answer, "headers": {"authorization": MASK}, "log": MASK}
     eventually(lambda: server.services.sending_room.budget.taken == 0)
 
 

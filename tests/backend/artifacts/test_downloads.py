@@ -34,7 +34,7 @@ def download_path(server: Server, rollout: dict[str, Any], number: int = 0) -> s
 
 
 @pytest.mark.parametrize(
-    ("asked", "start", "end"),
+    ("range_header", "start", "end"),
     [
         ("bytes=0-0", 0, 1),
         ("bytes=0-", 0, SIZE),
@@ -49,8 +49,8 @@ def download_path(server: Server, rollout: dict[str, Any], number: int = 0) -> s
         ("Bytes = 5 - 9", 5, 10),
     ],
 )
-def test_a_range(server: Server, large: str, asked: str, start: int, end: int) -> None:
-    response = server.send("GET", large, headers={"range": asked})
+def test_a_range(server: Server, large: str, range_header: str, start: int, end: int) -> None:
+    response = server.send("GET", large, headers={"range": range_header})
     assert response.status_code == 206
     assert response.content == CONTENT[start:end]
     assert response.headers["content-range"] == f"bytes {start}-{end - 1}/{SIZE}"
@@ -58,15 +58,15 @@ def test_a_range(server: Server, large: str, asked: str, start: int, end: int) -
     assert response.headers["etag"] == ETAG
 
 
-@pytest.mark.parametrize("asked", [f"bytes={SIZE}-", f"bytes={SIZE}-{SIZE + 5}", "bytes=-0"])
-def test_a_range_beyond_the_end(server: Server, large: str, asked: str) -> None:
-    server.refused("GET", large, 416, "range_not_satisfiable", headers={"range": asked})
-    response = server.send("GET", large, headers={"range": asked})
+@pytest.mark.parametrize("range_header", [f"bytes={SIZE}-", f"bytes={SIZE}-{SIZE + 5}", "bytes=-0"])
+def test_a_range_beyond_the_end(server: Server, large: str, range_header: str) -> None:
+    server.refused("GET", large, 416, "range_not_satisfiable", headers={"range": range_header})
+    response = server.send("GET", large, headers={"range": range_header})
     assert response.headers["content-range"] == f"bytes */{SIZE}"
 
 
 @pytest.mark.parametrize(
-    "asked",
+    "range_header",
     [
         "bytes=9-5",
         "bytes=-",
@@ -79,8 +79,10 @@ def test_a_range_beyond_the_end(server: Server, large: str, asked: str) -> None:
     ]
     + ["bytes=1.5-2", "bytes=0-1,", "bytes=--1", "junk"],
 )
-def test_what_is_no_range_or_several_gets_the_whole(server: Server, large: str, asked: str) -> None:
-    response = server.send("GET", large, headers={"range": asked})
+def test_what_is_no_range_or_several_gets_the_whole(
+    server: Server, large: str, range_header: str
+) -> None:
+    response = server.send("GET", large, headers={"range": range_header})
     assert (response.status_code, response.content) == (200, CONTENT)
     assert "content-range" not in response.headers
 
@@ -125,8 +127,8 @@ def test_an_empty_content(server: Server) -> None:
     response = server.send("GET", path)
     assert (response.status_code, response.content) == (200, b"")
     assert response.headers["content-length"] == "0"
-    for asked in ("bytes=0-", "bytes=-5"):
-        server.refused("GET", path, 416, "range_not_satisfiable", headers={"range": asked})
+    for range_header in ("bytes=0-", "bytes=-5"):
+        server.refused("GET", path, 416, "range_not_satisfiable", headers={"range": range_header})
 
 
 @pytest.mark.parametrize(
@@ -214,17 +216,17 @@ def raw_get(server: Server, target: str) -> tuple[int, bytes]:
 
 def test_who_may_not_and_what_is_not_there(server: Server, large: str) -> None:
     unknown = "/v1/rollouts/rollout_nowhere"
-    for what in ("artifacts/x", "artifacts.zip", "support_bundle"):
-        server.refused("GET", f"{unknown}/{what}", 404, "rollout_not_found")
+    for path in ("artifacts/x", "artifacts.zip", "support_bundle"):
+        server.refused("GET", f"{unknown}/{path}", 404, "rollout_not_found")
         with httpx.Client(base_url=server.url, trust_env=False) as stranger:
-            assert stranger.get(f"{unknown}/{what}").status_code == 401
+            assert stranger.get(f"{unknown}/{path}").status_code == 401
     with httpx.Client(base_url=server.url, trust_env=False) as stranger:
         assert stranger.get(large).status_code == 401
     server.refused("DELETE", large, 405, "method_not_allowed")
 
 
 def test_all_in_one_archive(server: Server) -> None:
-    given = [
+    original = [
         {"name": "../../up.txt", "content": LARGE},
         {"name": "up.txt", "content": "small"},
         {"name": "C:\\dir\\é.bin", "content": "AAEC", "encoding": "base64"},
@@ -232,7 +234,7 @@ def test_all_in_one_archive(server: Server) -> None:
         {"name": "a/b", "content": {"json": 1}},
         {"name": "empty"},
     ]
-    rollout = run(server, given)
+    rollout = run(server, original)
     response = server.send("GET", f"/v1/rollouts/{rollout['id']}/artifacts.zip")
     assert response.headers["content-type"] == "application/zip"
     assert response.headers["content-disposition"].startswith("attachment; ")

@@ -33,8 +33,8 @@ def run(server: Server, artifacts: Any, key: str = "artifact", **more: Any) -> d
 
 
 def items(server: Server, rollout: dict[str, Any]) -> list[dict[str, Any]]:
-    found: list[dict[str, Any]] = server.get(f"/v1/rollouts/{rollout['id']}/artifacts")["items"]
-    return found
+    actual: list[dict[str, Any]] = server.get(f"/v1/rollouts/{rollout['id']}/artifacts")["items"]
+    return actual
 
 
 def files(data_dir: Path) -> list[str]:
@@ -65,7 +65,7 @@ def sha256(data: bytes) -> str:
         ({"content": base64.b64encode(BINARY).decode(), "content_encoding": "base64"}, BINARY),
         ({"content": base64.encodebytes(BINARY).decode(), "encoding": "base64"}, BINARY),
         ({"content": "AAEC", "encoding": "base64"}, b"\x00\x01\x02"),
-        # What is not what it says is still what it is.
+        # A content that is not what it claims to be is served unchanged.
         ({"content": "no base64!", "encoding": "base64"}, b"no base64!"),
         ({"content": "AAE", "encoding": "base64"}, b"AAE"),
         ({"content": "AAEC", "encoding": "utf-8"}, b"AAEC"),
@@ -82,12 +82,12 @@ def test_contents_come_back_as_they_were(
     response = server.send("GET", item["download_url"])
     assert (response.status_code, response.content) == (200, content)
     assert server.send("GET", by_id(rollout, item["artifact_id"])).content == content
-    (given,) = rollout["result"]["artifact"]
+    (original,) = rollout["result"]["artifact"]
     if len(content) > 4096:
         replaced = {"content": None, "content_sha256": sha256(content), "size_bytes": len(content)}
-        assert given == {"name": "a/b.bin", **artifact, **replaced}
+        assert original == {"name": "a/b.bin", **artifact, **replaced}
     else:
-        assert given == {"name": "a/b.bin", **artifact}
+        assert original == {"name": "a/b.bin", **artifact}
 
 
 def by_id(rollout: dict[str, Any], name: str) -> str:
@@ -137,16 +137,16 @@ def test_after_a_restart_they_are_there(tmp_path: Path) -> None:
         before = [item["path"] for item in items(server, rollout)]
     with serve(tmp_path) as server:
         assert total_bytes(server) == len(LARGE)
-        found = items(server, rollout)
-        assert [item["path"] for item in found] == before
-        contents = [server.send("GET", item["download_url"]).text for item in found]
+        actual = items(server, rollout)
+        assert [item["path"] for item in actual] == before
+        contents = [server.send("GET", item["download_url"]).text for item in actual]
         assert contents == [LARGE, "small"]
 
 
 def test_one_that_is_too_large_fails_its_rollout(start: Callable[..., Server]) -> None:
     server = start(max_artifact_bytes=5000)
-    kept = run(server, [{"content": "x" * 5000}])
-    assert kept["status"] == "completed"
+    stored = run(server, [{"content": "x" * 5000}])
+    assert stored["status"] == "completed"
     rollout = run(server, [{"name": "log", "content": "x" * 5001}])
     assert rollout["status"] == "failed"
     assert rollout["error"]["code"] == "container_bad_response"
@@ -197,12 +197,12 @@ def test_one_that_is_not_there_among_many_or_none(server: Server) -> None:
 
 
 def test_ten_thousand_of_one_name(server: Server) -> None:
-    begun = time.monotonic()
+    started_at = time.monotonic()
     rollout = run(server, [{"name": "x"}] * 10_000)
-    assert time.monotonic() - begun < 60
-    found = items(server, rollout)
-    assert [item["path"] for item in found][-1] == "x-10000"
-    assert len({item["path"] for item in found}) == 10_000
+    assert time.monotonic() - started_at < 60
+    actual = items(server, rollout)
+    assert [item["path"] for item in actual][-1] == "x-10000"
+    assert len({item["path"] for item in actual}) == 10_000
 
 
 def test_a_failed_rollout_keeps_what_it_left(server: Server) -> None:
@@ -220,7 +220,7 @@ def test_what_an_older_backend_kept_in_the_result_is_served_from_there(tmp_path:
     with serve(tmp_path) as server:
         rollout = run(server, [{"name": "x", "content": "x"}] * 3)
     encoded = base64.b64encode(BINARY).decode()
-    given: list[dict[str, Any]] = [
+    original: list[dict[str, Any]] = [
         {"name": "../up.txt", "content": LARGE},
         {"name": "../up.txt", "content": encoded, "encoding": "base64"},
         {"name": "C:\\n.json", "content": {"a": 1}},
@@ -229,18 +229,18 @@ def test_what_an_older_backend_kept_in_the_result_is_served_from_there(tmp_path:
     with closing(sqlite3.connect(tmp_path / FILE_NAME)) as database, database:
         [(text,)] = database.execute("SELECT artifacts FROM rollouts")
         old = json.loads(text)
-        for item, artifact, content in zip(old, given, stored, strict=True):
+        for item, artifact, content in zip(old, original, stored, strict=True):
             item.update(artifact_name=artifact["name"], path=artifact["name"])
             item.update(size_bytes=len(content), sha256=sha256(content))
         database.execute(
             "UPDATE rollouts SET artifacts = ?, result = ?",
-            (json.dumps(old), json.dumps({"artifact": given})),
+            (json.dumps(old), json.dumps({"artifact": original})),
         )
     with serve(tmp_path) as server:
-        found = items(server, rollout)
-        assert [item["path"] for item in found] == ["up.txt", "up-2.txt", "n.json"]
-        for item, content in zip(found, stored, strict=True):
+        actual = items(server, rollout)
+        assert [item["path"] for item in actual] == ["up.txt", "up-2.txt", "n.json"]
+        for item, content in zip(actual, stored, strict=True):
             response = server.send("GET", item["download_url"])
             assert response.content == content
             assert response.headers["etag"] == f'"{sha256(content)}"'
-        assert server.get(f"/v1/rollouts/{rollout['id']}")["result"]["artifact"] == given
+        assert server.get(f"/v1/rollouts/{rollout['id']}")["result"]["artifact"] == original

@@ -67,14 +67,14 @@ def test_the_oldest_contents_go_first(tmp_path: Path) -> None:
         assert is_kept(server, first, "1")
         assert is_kept(server, second, "3")
         assert is_kept(server, third, "1")
-        kept, gone = items(server, first)
-        assert kept["download_url"] is not None
+        stored, removed = items(server, first)
+        assert stored["download_url"] is not None
         # Everything that is known of it stays.
-        assert gone == {**gone, "download_url": None, "path": "2", "sha256": name_of(2)}
-        assert is_kept(server, first, gone["path"]) is False
+        assert removed == {**removed, "download_url": None, "path": "2", "sha256": name_of(2)}
+        assert is_kept(server, first, removed["path"]) is False
         server.refused(
             "GET",
-            f"/v1/rollouts/{first['id']}/artifacts/{gone['artifact_id']}",
+            f"/v1/rollouts/{first['id']}/artifacts/{removed['artifact_id']}",
             404,
             "artifact_expired",
         )
@@ -220,8 +220,8 @@ def test_one_that_is_cancelled_while_its_contents_are_written(
 def test_many_write_the_same_while_it_is_given_up(tmp_path: Path) -> None:
     """Whatever wins, a rollout that is told to have a content has it, or it is expired."""
 
-    def answer(seen: Seen) -> bytes:
-        number = seen.json["seed"] % 3
+    def answer(request: Seen) -> bytes:
+        number = request.json["seed"] % 3
         return http(
             200, {"reward": 1, "artifact": [{"name": str(number), "content": content(number)}]}
         )
@@ -231,8 +231,8 @@ def test_many_write_the_same_while_it_is_given_up(tmp_path: Path) -> None:
         odd_container(answer) as container,
     ):
         pool_id = server.pool(container_url=container.url, concurrency=8)
-        made = [server.rollout(pool_id, seed=seed) for seed in range(150)]
-        done = [server.until(rollout["id"]) for rollout in made]
+        created = [server.rollout(pool_id, seed=seed) for seed in range(150)]
+        done = [server.until(rollout["id"]) for rollout in created]
         assert {rollout["status"] for rollout in done} == {"completed"}
         eventually(lambda: total_bytes(server) <= 12_000)
         # No row without its file, and no file without a row.
@@ -258,7 +258,7 @@ def test_a_backup_has_the_contents(tmp_path: Path) -> None:
     with serve(copy) as copied:
         for number, rollout in enumerate(rollouts):
             assert is_kept(copied, rollout, str(number + 1))
-            # What retention, or a hand, took away meanwhile is gone in the copy too.
+            # A content that retention, or a person, removed meanwhile is missing in the copy too.
             assert is_kept(copied, rollout, str(number)) is (number > 0)
 
 

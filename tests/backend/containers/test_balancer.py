@@ -28,7 +28,10 @@ def containers_of(server: Server, pool_id: str) -> Any:
 
 
 def running_on(server: Server, pool_id: str) -> dict[str, int]:
-    return {each["url"]: each["running_rollouts"] for each in containers_of(server, pool_id)}
+    return {
+        container["url"]: container["running_rollouts"]
+        for container in containers_of(server, pool_id)
+    }
 
 
 def test_eight_at_once_are_four_on_each_of_two(server: Server, two: list[Holding]) -> None:
@@ -40,7 +43,7 @@ def test_eight_at_once_are_four_on_each_of_two(server: Server, two: list[Holding
     assert running_on(server, pool_id) == {first.url: 4, second.url: 4}
     metrics = server.get(f"/v1/pools/{pool_id}/metrics")
     assert (metrics["active_rollouts"], metrics["queued_rollouts"]) == (8, 2)
-    # Whoever is done first gets what comes next.
+    # The container that is done first gets the next rollout.
     first.release(2)
     first.wait_for(6)
     assert running_on(server, pool_id) == {first.url: 4, second.url: 4}
@@ -72,7 +75,7 @@ def test_the_containers_of_a_pool_are_each_there_once(server: Server) -> None:
     pool = server.get(f"/v1/pools/{pool_id}")
     assert (pool["container_url"], pool["container_urls"]) == (urls[1], urls)
     expected = [urls[1], urls[0], urls[2]]
-    assert [each["url"] for each in containers_of(server, pool_id)] == expected
+    assert [container["url"] for container in containers_of(server, pool_id)] == expected
     places = server.get(f"/v1/pools/{pool_id}/urls")
     assert (places["container_url"], places["container_urls"]) == (urls[1], expected)
     path = f"/v1/pools/{pool_id}"
@@ -121,28 +124,28 @@ def test_one_that_comes_back_is_still_known_to_be_busy(server: Server, two: list
 
 def test_pools_that_share_a_container_heed_each_other(server: Server, two: list[Holding]) -> None:
     first, second = two
-    other = server.pool(container_url=first.url)
+    other_pool = server.pool(container_url=first.url)
     for _ in range(3):
-        server.rollout(other)
+        server.rollout(other_pool)
     first.wait_for(3)
     pool_id = server.pool(container_urls=[first.url, second.url])
     for _ in range(3):
         server.rollout(pool_id)
     second.wait_for(3)
     assert running_on(server, pool_id) == {first.url: 0, second.url: 3}
-    assert running_on(server, other) == {first.url: 3}
+    assert running_on(server, other_pool) == {first.url: 3}
 
 
 def test_a_tasks_own_container_wins(server: Server, two: list[Holding]) -> None:
     first, second = two
-    with real_container() as own:
+    with real_container() as task_container:
         pool_id = server.pool(
             container_urls=[first.url, second.url],
-            tasks=[{"task_id": "own", "container_url": own}, {"task_id": "t"}],
+            tasks=[{"task_id": "own", "container_url": task_container}, {"task_id": "t"}],
         )
         rollout = server.run(pool_id, task_id="own", seed=5)
         assert rollout["score"] == 5
-        assert server.events(rollout["id"])[1]["data"]["container_url"] == own
+        assert server.events(rollout["id"])[1]["data"]["container_url"] == task_container
         assert running_on(server, pool_id) == {first.url: 0, second.url: 0}
         server.rollout(pool_id, task_id="t")
         eventually(lambda: len(first.ran) + len(second.ran) == 1)
@@ -158,12 +161,12 @@ def test_cancelling_frees_the_place(server: Server, two: list[Holding]) -> None:
 
 
 def test_a_deleted_pool_has_no_containers(server: Server, two: list[Holding]) -> None:
-    pool_id = server.pool(container_urls=[each.url for each in two])
+    pool_id = server.pool(container_urls=[container.url for container in two])
     server.rollout(pool_id)
     two[0].wait_for(1)
     server.call("DELETE", f"/v1/pools/{pool_id}")
     eventually(lambda: containers_of(server, pool_id) == [])
-    # Whoever still wants to know how they are may ask.
+    # Health can still be asked for.
     assert server.get(f"/v1/pools/{pool_id}/container/health") == {"status": "ok"}
 
 
@@ -185,17 +188,17 @@ def test_direct_calls_go_to_the_one_that_has_least_to_do(
 
 def test_a_direct_rollout_is_work_but_no_rollout_of_the_pool(server: Server) -> None:
     inside: list[Any] = []
-    with odd_container(lambda _: http(200, {"on": "other", "reward": 1})) as other:
+    with odd_container(lambda _: http(200, {"on": "other", "reward": 1})) as other_container:
 
         def look(_: Any) -> bytes:
             inside.append(containers_of(server, pool_id))
             inside.append(server.run(pool_id)["result"])
             return http(200, {"on": "asked"})
 
-        with odd_container(look) as asked:
-            pool_id = server.pool(container_urls=[asked.url, other.url])
+        with odd_container(look) as checked:
+            pool_id = server.pool(container_urls=[checked.url, other_container.url])
             answer = server.post(f"/v1/pools/{pool_id}/container/rollout", {"x": 1})
     assert answer == {"on": "asked"}
     containers, result = inside
-    assert [each["running_rollouts"] for each in containers] == [0, 0]
+    assert [container["running_rollouts"] for container in containers] == [0, 0]
     assert result == {"on": "other", "reward": 1}

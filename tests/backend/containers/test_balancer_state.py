@@ -102,7 +102,7 @@ class FleetMachine(RuleBasedStateMachine):
 
     @rule(pool_id=POOLS, url=st.sampled_from(PROCESSES))
     def add_process(self, pool_id: str, url: str) -> None:
-        if pool_id in self.named and not any(url in each for each in self.processes.values()):
+        if pool_id in self.named and not any(url in process for process in self.processes.values()):
             member = self.balancer.add_process(pool_id, url)
             assert member.health == "starting"
             assert not member.takes_rollouts
@@ -201,9 +201,9 @@ class FleetMachine(RuleBasedStateMachine):
     @invariant()
     def members_are_those_of_the_definition(self) -> None:
         for pool_id in ("a", "b"):
-            addresses = [each.url for each in self._current(pool_id) if not each.is_process]
+            addresses = [member.url for member in self._current(pool_id) if not member.is_process]
             assert addresses == self.named.get(pool_id, [])
-            processes = [each.url for each in self._current(pool_id) if each.is_process]
+            processes = [member.url for member in self._current(pool_id) if member.is_process]
             assert sorted(processes) == sorted(self.processes.get(pool_id, ()))
             for member in self._current(pool_id):
                 if not member.is_process:
@@ -213,12 +213,12 @@ class FleetMachine(RuleBasedStateMachine):
     def what_runs_is_counted_once(self) -> None:
         members = list(self.balancer.all_members())
         assert len(members) == len(set(members))
-        held = [(place._member, is_rollout) for _, place, is_rollout in self.places]
+        holding = [(place._member, is_rollout) for _, place, is_rollout in self.places]
         for member in members:
-            assert member.running == held.count((member, True))
-            assert member.direct == held.count((member, False))
+            assert member.running == holding.count((member, True))
+            assert member.direct == holding.count((member, False))
             assert not (member.retired and member.is_idle)
-        for holder, _ in held:
+        for holder, _ in holding:
             assert holder is None or holder in members
         loads: Counter[Container] = Counter()
         for member in members:
@@ -231,7 +231,9 @@ class FleetMachine(RuleBasedStateMachine):
         containers = Counter(member.container for member in self.balancer.all_members())
         assert self.checks.watched == Counter(dict.fromkeys(containers, 1))
         assert {container: container.members for container in containers} == containers
-        shared = {each.container for each in self.balancer.all_members() if not each.is_process}
+        shared = {
+            member.container for member in self.balancer.all_members() if not member.is_process
+        }
         assert set(self.balancer._containers.values()) >= shared
 
     @invariant()

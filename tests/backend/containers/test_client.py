@@ -38,8 +38,8 @@ def test_a_rollout_on_a_real_container(server: Server, real: str) -> None:
     assert rollout["score"] == 7.0
     assert rollout["error"] is None
     assert rollout["result"]["rollout_id"] == rollout["id"]
-    seen = rollout["result"]["seen"]
-    assert seen == {**request, "rollout_id": rollout["id"], "submission_mode": "sync"}
+    received = rollout["result"]["seen"]
+    assert received == {**request, "rollout_id": rollout["id"], "submission_mode": "sync"}
     assert server.types(rollout["id"]) == [
         "rollout.queued",
         "rollout.started",
@@ -74,8 +74,8 @@ def test_direct_calls_reach_a_real_container(server: Server, real: str) -> None:
         assert server.get(f"{root}/container/metadata") == info
         assert server.get(f"{root}/container/task_info")["task"]["task_id"] == "arithmetic"
         # It was made without either, and says so itself.
-        for what in ("program", "taskset"):
-            server.refused("GET", f"{root}/container/{what}", 404, "not_found")
+        for route in ("program", "taskset"):
+            server.refused("GET", f"{root}/container/{route}", 404, "not_found")
         body = {"rollout_id": "by hand", "seed": 3, "anything": None, "submission_mode": "sync"}
         answer = server.post(f"{root}/container/rollout", body)
         assert answer["summary"] == {"reward": 3.0}
@@ -84,8 +84,8 @@ def test_direct_calls_reach_a_real_container(server: Server, real: str) -> None:
         assert server.get(f"{root}/container/info")["runtime"] == "echo"
         assert "echo" in server.get(f"{root}/container/metadata")["name"]
         assert "echo" in server.get(f"{root}/container/task_info")["task"]["task_name"]
-        for what in ("program", "taskset"):
-            server.refused("GET", f"{root}/container/{what}", 404, "not_found")
+        for route in ("program", "taskset"):
+            server.refused("GET", f"{root}/container/{route}", 404, "not_found")
         assert server.get(f"{root}/container/health")["status"] == "ok"
         answer = server.post(f"{root}/container/rollout", {"env": {"reward": 2}, "x": 1})
         assert answer["summary"]["reward"] == 2
@@ -185,10 +185,10 @@ def test_a_container_that_answers_wrongly(server: Server, response: bytes, code:
         assert rollout["error"]["details"]["url"].startswith(container.url)
         assert server.events(rollout["id"])[-1]["data"]["error"] == rollout["error"]
         for root in (f"/v1/pools/{pool_id}", f"/v1/pools/{pool_id}/tasks/t"):
-            for what in ("health", "info", "metadata"):
-                path = f"{root}/container/{what}"
+            for route in ("health", "info", "metadata"):
+                path = f"{root}/container/{route}"
                 body = server.refused("GET", path, 502, "container_error")
-                assert body["error"]["details"]["url"] == f"{container.url}/{what}"
+                assert body["error"]["details"]["url"] == f"{container.url}/{route}"
             path = f"{root}/container/rollout"
             server.refused("POST", path, 502, "container_error", json={})
     if code == "container_http_error":
@@ -196,8 +196,8 @@ def test_a_container_that_answers_wrongly(server: Server, response: bytes, code:
 
 
 def test_a_container_that_is_not_there(server: Server) -> None:
-    with HeldPort() as gone:
-        url = f"http://{HOST}:{gone.number}"
+    with HeldPort() as removed:
+        url = f"http://{HOST}:{removed.number}"
         pool_id = server.pool(container_url=url)
         rollout = server.run(pool_id)
         assert rollout["error"]["code"] == "container_unreachable"
@@ -209,49 +209,49 @@ def test_a_container_that_is_not_there(server: Server) -> None:
 
 
 def test_a_container_that_hangs(start: Callable[..., Server]) -> None:
-    own = start(probe_timeout_seconds=0.2)
+    backend = start(probe_timeout_seconds=0.2)
     with odd_container(lambda _: None) as container:
-        pool_id = own.pool(container_url=container.url, config={"timeout_seconds": 0.2})
-        rollout = own.run(pool_id)
+        pool_id = backend.pool(container_url=container.url, config={"timeout_seconds": 0.2})
+        rollout = backend.run(pool_id)
         assert rollout["error"]["code"] == "container_timeout"
         assert rollout["error"]["details"]["timeout_seconds"] == 0.2
         path = f"/v1/pools/{pool_id}/container"
-        own.refused("GET", f"{path}/info", 504, "container_timeout")
-        own.refused("POST", f"{path}/rollout", 504, "container_timeout", json={})
+        backend.refused("GET", f"{path}/info", 504, "container_timeout")
+        backend.refused("POST", f"{path}/rollout", 504, "container_timeout", json={})
         limits = {"limits": {"timeout_seconds": 0.1}}
-        body = own.refused("POST", f"{path}/rollout", 504, "container_timeout", json=limits)
+        body = backend.refused("POST", f"{path}/rollout", 504, "container_timeout", json=limits)
         assert body["error"]["details"]["timeout_seconds"] == 0.1
-        # Whoever hung is told that nobody waits any more.
+        # The container learns that nobody waits any more.
         terminate = f"POST /rollouts/{rollout['id']}/terminate"
         eventually(lambda: terminate in container.paths())
 
 
 def test_an_answer_that_drips_is_cut_off_at_the_limit(server: Server) -> None:
-    ended = threading.Event()
+    end = threading.Event()
 
     def drip(_: Seen) -> bytes | None:
-        assert ended.wait(60)
+        assert end.wait(60)
         return http(200, {})
 
     with odd_container(drip) as container:
         limits = {"timeout_seconds": 0.2}
         rollout = server.run(server.pool(container_url=container.url), limits=limits)
-        ended.set()
+        end.set()
     assert rollout["error"]["code"] == "container_timeout"
 
 
 def test_an_answer_that_is_too_large(start: Callable[..., Server]) -> None:
-    own = start(max_container_bytes=10_000)
+    backend = start(max_container_bytes=10_000)
     with odd_container(lambda _: http(200, {"a": "x" * 10_000})) as container:
-        pool_id = own.pool(container_url=container.url)
-        assert own.run(pool_id)["error"]["code"] == "container_bad_response"
+        pool_id = backend.pool(container_url=container.url)
+        assert backend.run(pool_id)["error"]["code"] == "container_bad_response"
         path = f"/v1/pools/{pool_id}/container"
-        own.refused("GET", f"{path}/info", 502, "container_error")
+        backend.refused("GET", f"{path}/info", 502, "container_error")
 
 
 def test_cancelling_a_running_rollout_lets_go_and_tells_the_container(server: Server) -> None:
-    def answer(seen: Seen) -> bytes | None:
-        return http(200, {}) if seen.path.endswith("/terminate") else None
+    def answer(request: Seen) -> bytes | None:
+        return http(200, {}) if request.path.endswith("/terminate") else None
 
     with odd_container(answer) as container:
         rollout_id = server.rollout(server.pool(container_url=container.url))["id"]
@@ -271,10 +271,10 @@ def test_a_direct_call_is_dropped_with_the_client_that_made_it(server: Server) -
 
 
 def test_a_container_whose_rollouts_are_at_rollout(server: Server) -> None:
-    def answer(seen: Seen) -> bytes:
+    def answer(request: Seen) -> bytes:
         return (
-            http(200, {"got": seen.json, "reward": 1})
-            if seen.path == "/base/rollout?x=1"
+            http(200, {"got": request.json, "reward": 1})
+            if request.path == "/base/rollout?x=1"
             else NOT_FOUND
         )
 
@@ -295,8 +295,8 @@ def test_a_route_that_the_container_does_not_have_is_404(server: Server) -> None
     with odd_container(lambda _: NOT_FOUND) as container:
         pool_id = server.pool(container_url=container.url, tasks=[{"task_id": "t"}])
         for root in (f"/v1/pools/{pool_id}", f"/v1/pools/{pool_id}/tasks/t"):
-            for what in ("health", "info", "metadata"):
-                server.refused("GET", f"{root}/container/{what}", 404, "not_found")
+            for route in ("health", "info", "metadata"):
+                server.refused("GET", f"{root}/container/{route}", 404, "not_found")
         path = f"/v1/pools/{pool_id}/container/rollout"
         server.refused("POST", path, 502, "container_error", json={})
 
@@ -399,5 +399,5 @@ def test_nonsense_in_any_field_is_kept_and_left_alone(server: Server, answer: An
         rollout = server.run(server.pool(container_url=container.url))
     assert rollout["status"] == "completed"
     assert rollout["result"] == answer
-    for what in ("artifacts", "usage", "summary"):
-        server.get(f"/v1/rollouts/{rollout['id']}/{what}")
+    for route in ("artifacts", "usage", "summary"):
+        server.get(f"/v1/rollouts/{rollout['id']}/{route}")

@@ -67,14 +67,14 @@ async def read_head(reader: asyncio.StreamReader) -> bytes:
 async def test_only_what_may_be_asked_twice_is_sent_again_where_a_kept_connection_ends(
     tmp_path: Path, method: str, is_reset: bool
 ) -> None:
-    asked: list[int] = []
+    request_counts: list[int] = []
 
     async def serve(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         await read_head(reader)
-        asked.append(1)
+        request_counts.append(1)
         writer.write(ANSWER)
         await read_head(reader)
-        asked.append(2)
+        request_counts.append(2)
         if is_reset:
             writer.transport.abort()
 
@@ -86,7 +86,7 @@ async def test_only_what_may_be_asked_twice_is_sent_again_where_a_kept_connectio
         else:
             with pytest.raises(BrokenAnswerError):
                 await http.exchange(method, url, body, {})
-    assert asked == ([1, 2, 1] if method == "GET" else [1, 2])
+    assert request_counts == ([1, 2, 1] if method == "GET" else [1, 2])
 
 
 async def test_a_new_connection_that_ends_is_no_reason_to_ask_again(tmp_path: Path) -> None:
@@ -151,8 +151,8 @@ async def test_a_large_answer_has_room_and_arrives_whole(
         container(serve, server_side) as url,
         calling(tmp_path, room=room, tls=trusting) as http,
     ):
-        status, found, reserved = await http.exchange("GET", url, None, {})
-        assert (status, found) == (200, body)
+        status, response_body, reserved = await http.exchange("GET", url, None, {})
+        assert (status, response_body) == (200, body)
         assert reserved is not None
         assert room.taken == len(body)
         reserved.release()
@@ -174,7 +174,7 @@ async def test_the_room_of_an_answer_that_breaks_off_is_given_back(
     async with container(serve) as url, calling(tmp_path, room=room) as http:
         with pytest.raises(BrokenAnswerError) as raised:
             await http.exchange("GET", url, None, {})
-        # Though somebody keeps the error, and with it the frames of whoever read the answer.
+        # Even if a caller keeps the error, and with it the frames of the reader.
         assert raised.tb is not None
         assert room.taken == 0
 
@@ -220,17 +220,17 @@ async def test_one_that_is_idle_is_closed_after_a_while(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(connections, "_KEEPALIVE_SECONDS", 0.05)
-    left: asyncio.Queue[bytes] = asyncio.Queue()
+    remaining: asyncio.Queue[bytes] = asyncio.Queue()
 
     async def serve(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         await read_head(reader)
         writer.write(ANSWER)
-        left.put_nowait(await reader.read())
+        remaining.put_nowait(await reader.read())
 
     async with container(serve) as url, calling(tmp_path) as http:
         for _ in range(2):
             await http.exchange("GET", url, None, {})
-            assert await left.get() == b""
+            assert await remaining.get() == b""
 
 
 async def test_what_is_under_way_ends_where_the_client_is_closed(tmp_path: Path) -> None:

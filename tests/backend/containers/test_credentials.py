@@ -33,34 +33,34 @@ def _key(monkeypatch: pytest.MonkeyPatch) -> None:
 class Asking:
     """A container that wants the key, and tells everybody about it."""
 
-    def __call__(self, seen: Seen) -> bytes | None:
-        key = seen.headers.get("x-api-key")
+    def __call__(self, request: Seen) -> bytes | None:
+        key = request.headers.get("x-api-key")
         if key != KEY_VALUE:
             return http(401, {"detail": f"wrong key: {key}"})
-        if seen.method == "GET":
-            return http(200, {"status": "running", "headers": seen.headers})
-        if seen.path.endswith("/terminate"):
+        if request.method == "GET":
+            return http(200, {"status": "running", "headers": request.headers})
+        if request.path.endswith("/terminate"):
             return http(200, {})
-        if (seen.json.get("params") or {}).get("hang"):
+        if (request.json.get("params") or {}).get("hang"):
             return None
-        if (seen.json.get("params") or {}).get("break"):
+        if (request.json.get("params") or {}).get("break"):
             return http(500, f"the key was {key}".encode())
-        if seen.json.get("submission_mode") == "async":
-            return http(200, {"status": "running", "headers": seen.headers})
-        return http(200, {"status": "completed", "reward": 1, "headers": seen.headers})
+        if request.json.get("submission_mode") == "async":
+            return http(200, {"status": "running", "headers": request.headers})
+        return http(200, {"status": "completed", "reward": 1, "headers": request.headers})
 
 
 @pytest.fixture
 def container() -> Iterator[OddContainer]:
-    asking = Asking()
-    with odd_container(asking, asking) as running:
+    askers = Asking()
+    with odd_container(askers, askers) as running:
         yield running
 
 
 def keys_sent(container: OddContainer) -> set[tuple[str, str | None]]:
     return {
-        (f"{seen.method} {seen.path.split('/rollout_')[0]}", seen.headers.get("x-api-key"))
-        for seen in (*container.seen, *container.checks)
+        (f"{request.method} {request.path.split('/rollout_')[0]}", request.headers.get("x-api-key"))
+        for request in (*container.seen, *container.checks)
     }
 
 
@@ -68,44 +68,49 @@ def test_it_goes_with_every_call_and_comes_back_in_none(
     tmp_path: Path, container: OddContainer, caplog: pytest.LogCaptureFixture
 ) -> None:
     caplog.set_level(logging.DEBUG)
-    told: list[str] = []
-    with serve(tmp_path, probe_timeout_seconds=1, health_interval_seconds=0.1) as own:
+    texts: list[str] = []
+    with serve(tmp_path, probe_timeout_seconds=1, health_interval_seconds=0.1) as backend:
         config = {**CONFIG, "timeout_seconds": 5}
-        pool_id = own.pool(
+        pool_id = backend.pool(
             container_urls=[container.url],
             config=config,
             tasks=[{"task_id": "t", "container_url": container.url}],
         )
         path = f"/v1/pools/{pool_id}"
-        done = own.run(pool_id)
+        done = backend.run(pool_id)
         assert done["result"]["headers"]["x-api-key"] == "***"
-        broken = own.run(pool_id, params={"break": True}, limits={"max_attempts": 2})
+        broken = backend.run(pool_id, params={"break": True}, limits={"max_attempts": 2})
         assert broken["error"]["details"]["body"] == "the key was ***"
-        assert own.run(pool_id, task_id="t")["status"] == "completed"
-        hanging = own.rollout(pool_id, params={"hang": True})["id"]
-        eventually(lambda: any(b"hang" in seen.body for seen in container.seen))
-        own.post(f"/v1/rollouts/{hanging}/cancel")
-        own.call("PATCH", path, json={"config": {"submission_mode": "async"}})
-        polled = own.rollout(pool_id)["id"]
+        assert backend.run(pool_id, task_id="t")["status"] == "completed"
+        hanging = backend.rollout(pool_id, params={"hang": True})["id"]
+        eventually(lambda: any(b"hang" in request.body for request in container.seen))
+        backend.post(f"/v1/rollouts/{hanging}/cancel")
+        backend.call("PATCH", path, json={"config": {"submission_mode": "async"}})
+        polled = backend.rollout(pool_id)["id"]
         eventually(lambda: f"GET /rollouts/{polled}" in container.paths())
-        own.post(f"/v1/rollouts/{polled}/cancel")
-        for what in ("health", "info", "metadata"):
-            told.append(own.http.get(f"{path}/container/{what}").text)
-            told.append(own.http.get(f"{path}/tasks/t/container/{what}").text)
-        told.append(own.http.post(f"{path}/container/rollout", json={"x": 1}).text)
+        backend.post(f"/v1/rollouts/{polled}/cancel")
+        for route in ("health", "info", "metadata"):
+            texts.append(backend.http.get(f"{path}/container/{route}").text)
+            texts.append(backend.http.get(f"{path}/tasks/t/container/{route}").text)
+        texts.append(backend.http.post(f"{path}/container/rollout", json={"x": 1}).text)
         eventually(lambda: len(container.checks) > 1)
         eventually(lambda: f"POST /rollouts/{polled}/terminate" in container.paths())
-        asked = ["/v1/pools", "/metrics"]
+        paths = ["/v1/pools", "/metrics"]
         for rollout_id in (done["id"], broken["id"], hanging, polled):
             of_rollout = ("", "/events", "/summary", "/artifacts", "/usage")
-            asked += [f"/v1/rollouts/{rollout_id}{what}" for what in of_rollout]
-        asked += [path + what for what in ("", "/metrics", "/urls", "/tasks", "/rollouts")]
-        told += [own.http.get(each).text for each in asked]
-        told.append(repr(own.services))
-        told.append(
-            repr([(each, each.container) for each in own.services.balancer.members(pool_id)])
+            paths += [f"/v1/rollouts/{rollout_id}{suffix}" for suffix in of_rollout]
+        paths += [path + suffix for suffix in ("", "/metrics", "/urls", "/tasks", "/rollouts")]
+        texts += [backend.http.get(path).text for path in paths]
+        texts.append(repr(backend.services))
+        texts.append(
+            repr(
+                [
+                    (member, member.container)
+                    for member in backend.services.balancer.members(pool_id)
+                ]
+            )
         )
-        told.append(repr(vars(own.services.runner)))
+        texts.append(repr(vars(backend.services.runner)))
     assert keys_sent(container) == {
         ("POST /rollouts", KEY_VALUE),
         ("GET /rollouts", KEY_VALUE),
@@ -113,10 +118,10 @@ def test_it_goes_with_every_call_and_comes_back_in_none(
         ("GET /info", KEY_VALUE),
         ("GET /metadata", KEY_VALUE),
     }
-    assert any("terminate" in seen.path for seen in container.seen)
-    told.append(caplog.text)
-    assert NAME in "".join(told)
-    assert KEY_VALUE not in "".join(told)
+    assert any("terminate" in request.path for request in container.seen)
+    texts.append(caplog.text)
+    assert NAME in "".join(texts)
+    assert KEY_VALUE not in "".join(texts)
     for file in tmp_path.rglob("*"):
         if file.is_file():
             assert KEY_VALUE.encode() not in file.read_bytes(), file
@@ -124,8 +129,8 @@ def test_it_goes_with_every_call_and_comes_back_in_none(
 
 @pytest.mark.parametrize("head", ["HTTP/1.1 2x0 {}", "HTTP/1.1 200 OK\r\nx-\x00y: {}"])
 def test_it_does_not_come_back_in_what_is_no_http(server: Server, head: str) -> None:
-    def answer(seen: Seen) -> bytes:
-        return f"{head.format(seen.headers['x-api-key'])}\r\n\r\n".encode()
+    def answer(request: Seen) -> bytes:
+        return f"{head.format(request.headers['x-api-key'])}\r\n\r\n".encode()
 
     with odd_container(answer) as container:
         pool_id = server.pool(container_url=container.url, config=CONFIG)
@@ -144,9 +149,9 @@ def test_it_does_not_come_back_as_an_escape(
     value = 'ck_"5f1/d0c\\9a8b'
     monkeypatch.setenv(NAME, value)
 
-    def answer(seen: Seen) -> bytes:
+    def answer(request: Seen) -> bytes:
         return http(
-            200, escape(json.dumps({"reward": 1, "key": seen.headers["x-api-key"]})).encode()
+            200, escape(json.dumps({"reward": 1, "key": request.headers["x-api-key"]})).encode()
         )
 
     with odd_container(answer) as container:
@@ -170,10 +175,10 @@ def test_a_key_that_is_too_short_to_be_masked(
     server: Server, monkeypatch: pytest.MonkeyPatch, container: OddContainer
 ) -> None:
     monkeypatch.setenv(NAME, "ck_5678")
-    told = refused_everywhere(server, CONFIG)
-    assert NAME in told
-    assert "8 characters" in told
-    assert "ck_5678" not in told
+    observed = refused_everywhere(server, CONFIG)
+    assert NAME in observed
+    assert "8 characters" in observed
+    assert "ck_5678" not in observed
     monkeypatch.setenv(NAME, KEY_VALUE)
     pool_id = server.pool(container_url=container.url, config=CONFIG)
     monkeypatch.setenv(NAME, "ck_5678")
@@ -226,16 +231,16 @@ def test_values_that_no_header_can_have(
         monkeypatch.setenv(NAME, value)
     else:
         monkeypatch.delenv(NAME)
-    told = refused_everywhere(server, CONFIG)
-    assert NAME in told
+    observed = refused_everywhere(server, CONFIG)
+    assert NAME in observed
     if len(value) > 2:
-        assert value not in told
+        assert value not in observed
 
 
 def refused_everywhere(server: Server, config: dict[str, Any]) -> str:
     pool_id = server.pool()
     path = f"/v1/pools/{pool_id}"
-    told = ""
+    texts = ""
     for method, where, body in (
         ("POST", "/v1/pools", {"name": "n", "config": config}),
         ("POST", "/v1/pools", {"name": "n", "pool_config": config}),
@@ -244,9 +249,9 @@ def refused_everywhere(server: Server, config: dict[str, Any]) -> str:
         ("PATCH", path, {"pool_config": config}),
     ):
         refused = server.refused(method, where, 403, "forbidden_container_key", json=body)
-        told = refused["detail"]
+        texts = refused["detail"]
     assert server.get(path)["config"] == {}
-    return str(told)
+    return str(texts)
 
 
 @pytest.mark.parametrize("name", ["not a name", "A=B", "1A", "A" * 129, "", "Ä"])
@@ -259,11 +264,11 @@ def test_what_is_no_name(server: Server, name: str) -> None:
 def test_names_that_are_allowed(
     start: Callable[..., Server], container: OddContainer, monkeypatch: Any, name: str
 ) -> None:
-    own = start(container_key_envs=("MY_KEY",))
+    backend = start(container_key_envs=("MY_KEY",))
     monkeypatch.setenv(name, KEY_VALUE)
-    pool_id = own.pool(container_url=container.url, config={"container_key_env": name})
-    assert own.get(f"/v1/pools/{pool_id}")["config"] == {"container_key_env": name}
-    assert own.run(pool_id)["status"] == "completed"
+    pool_id = backend.pool(container_url=container.url, config={"container_key_env": name})
+    assert backend.get(f"/v1/pools/{pool_id}")["config"] == {"container_key_env": name}
+    assert backend.run(pool_id)["status"] == "completed"
 
 
 def test_the_command_line_names_variables_and_paces_checks(
@@ -292,7 +297,7 @@ def test_a_key_that_has_gone_fails_rollouts_and_nothing_else(
         assert before.run(pool_id)["status"] == "completed"
     monkeypatch.delenv(NAME)
     with serve(tmp_path, health_interval_seconds=0.05) as after:
-        seen = len(container.seen)
+        request_count = len(container.seen)
         rollout = after.run(pool_id, limits={"max_attempts": 5})
         assert rollout["error"]["code"] == "container_unreachable"
         assert rollout["error"]["details"]["cause"] == "container_key_missing"
@@ -304,8 +309,8 @@ def test_a_key_that_has_gone_fails_rollouts_and_nothing_else(
                 method, f"{path}/container/{where}", 502, "container_unreachable", json=body
             )
             assert refused["error"]["details"]["cause"] == "container_key_missing"
-        assert len(container.seen) == seen
-        # What has nothing to do with the key can still be changed.
+        assert len(container.seen) == request_count
+        # Fields that do not concern the key can still be changed.
         after.call("PATCH", path, json={"name": "new", "config": {"timeout_seconds": 5}})
         monkeypatch.setenv(NAME, KEY_VALUE)
         assert after.run(pool_id)["status"] == "completed"
@@ -319,13 +324,13 @@ def test_a_name_that_is_not_allowed_any_more(
     with serve(tmp_path, container_key_envs=("MY_KEY",)) as before:
         pool_id = before.pool(container_urls=[container.url], config=config)
     with serve(tmp_path) as after:
-        seen = len(container.seen)
+        request_count = len(container.seen)
         error = after.run(pool_id, limits={"max_attempts": 5})["error"]
         assert error["code"] == "container_unreachable"
         assert error["details"]["cause"] == "forbidden_container_key"
         path = f"/v1/pools/{pool_id}/container/health"
         after.refused("GET", path, 403, "forbidden_container_key")
-        assert len(container.seen) == seen
+        assert len(container.seen) == request_count
 
 
 def test_a_key_shows_itself_in_no_traceback(tmp_path: Path) -> None:

@@ -47,10 +47,10 @@ class Looked:
 
 @contextlib.asynccontextmanager
 async def a_fleet(*, leads: bool = True) -> AsyncIterator[tuple[Balancer, Looked, list[None]]]:
-    looked, told = Looked(), list[None]()
+    looked, changes = Looked(), list[None]()
     checks = HealthChecks(looked, INTERVAL, 1.0, lambda: leads)  # type: ignore[arg-type]
     try:
-        yield Balancer(checks, lambda: told.append(None)), looked, told
+        yield Balancer(checks, lambda: changes.append(None)), looked, changes
     finally:
         await checks.close()
 
@@ -65,7 +65,7 @@ async def eventually(look: Callable[[], Any]) -> None:
 
 def test_one_that_is_out_and_wanted_by_nobody_is_looked_at_rarely() -> None:
     async def main() -> None:
-        async with a_fleet() as (balancer, looked, told):
+        async with a_fleet() as (balancer, looked, changes):
             balancer.set_pool("p", {"container_url": URL})
             looked.status = 500
             member = balancer.member("p", URL)
@@ -78,9 +78,9 @@ def test_one_that_is_out_and_wanted_by_nobody_is_looked_at_rarely() -> None:
             assert len(looked.looks) <= before + 1
             looked.status = 200
             balancer.acquire_now("p").move(None)
-            told.clear()
+            changes.clear()
             await eventually(lambda: member.health == "healthy")
-            assert told
+            assert changes
 
     asyncio.run(main())
 
@@ -98,7 +98,7 @@ def test_only_so_many_are_looked_at_at_once() -> None:
 
 def test_what_another_backend_checks_is_looked_at_once_and_while_it_is_out() -> None:
     async def main() -> None:
-        async with a_fleet(leads=False) as (balancer, looked, told):
+        async with a_fleet(leads=False) as (balancer, looked, changes):
             balancer.set_pool("p", {"container_url": URL})
             balancer.add_process("q", OTHER)
             balancer.set_process("q", OTHER, "healthy")
@@ -111,21 +111,21 @@ def test_what_another_backend_checks_is_looked_at_once_and_while_it_is_out() -> 
                 "unhealthy",
                 "It answered 500 to /health.",
             )
-            told.clear()
+            changes.clear()
             await eventually(lambda: member.health == "healthy")
-            assert told
+            assert changes
             assert looked.looks.count(URL) == 3
-            # What was found here is not undone by what another one found before.
+            # A finding of this backend is not undone by an earlier one of another backend.
             assert balancer.ejected() == {}
-            told.clear()
+            changes.clear()
             balancer.take_back((URL, None))
             balancer.eject(("http://127.0.0.1:3", None), "unknown here")
             balancer.take_back(("http://127.0.0.1:3", None))
-            assert not told
+            assert not changes
             balancer.eject((URL, None), "again")
             assert balancer.ejected() == {(URL, None): "again"}
             balancer.take_back((URL, None))
-            assert told
+            assert changes
             assert member.health == "healthy"
 
     asyncio.run(main())
@@ -145,7 +145,7 @@ def test_a_look_that_crashes_is_not_the_last(failures: list[str]) -> None:
 
 def test_a_rollout_waits_for_a_process() -> None:
     async def main() -> None:
-        async with a_fleet() as (balancer, looked, told):
+        async with a_fleet() as (balancer, looked, changes):
             balancer.set_pool("p", PROCESS)
             assert not balancer.can_start("p")
             waiting = asyncio.ensure_future(balancer.acquire("p"))
@@ -154,9 +154,9 @@ def test_a_rollout_waits_for_a_process() -> None:
             assert not waiting.done()
             # One that starts is somebody else's to look at.
             assert looked.looks == []
-            told.clear()
+            changes.clear()
             balancer.set_process("p", URL, "healthy")
-            assert told
+            assert changes
             with await asyncio.wait_for(waiting, 60) as place:
                 assert place.url == URL
                 balancer.set_process("p", URL, "stopped", "It ended with exit status 1.")
@@ -175,7 +175,7 @@ def test_a_rollout_waits_for_a_process() -> None:
 
 def test_a_process_that_is_healthy_is_looked_at_and_not_used_when_it_is_not() -> None:
     async def main() -> None:
-        async with a_fleet() as (balancer, looked, told):
+        async with a_fleet() as (balancer, looked, changes):
             balancer.set_pool("p", PROCESS)
             balancer.add_process("p", URL)
             balancer.set_process("p", URL, "healthy")
@@ -184,9 +184,9 @@ def test_a_process_that_is_healthy_is_looked_at_and_not_used_when_it_is_not() ->
             await eventually(lambda: not balancer.can_start("p"))
             assert balancer.member("p", URL).health == "unhealthy"
             looked.status = 200
-            told.clear()
+            changes.clear()
             await eventually(lambda: balancer.can_start("p"))
-            assert told
+            assert changes
 
     asyncio.run(main())
 
@@ -199,7 +199,7 @@ def test_a_process_is_drained_before_it_ends() -> None:
             balancer.set_process("p", URL, "healthy")
             first, second = balancer.acquire_now("p"), balancer.acquire_now("p", direct=True)
             balancer.remove_process("p", URL)
-            assert [(each.running, each.direct) for each in balancer.members("p")] == [(1, 1)]
+            assert [(member.running, member.direct) for member in balancer.members("p")] == [(1, 1)]
             drained = asyncio.ensure_future(balancer.drained("p", URL))
             first.__exit__(None, None, None)
             await asyncio.sleep(0)

@@ -47,8 +47,8 @@ async def container(serve: Serve, tls: ssl.SSLContext | None = None) -> AsyncIte
 
 async def read_request(reader: asyncio.StreamReader) -> bytes:
     head = await reader.readuntil(b"\r\n\r\n")
-    _, found, length = head.lower().partition(b"content-length: ")
-    return head + (await reader.readexactly(int(length.split(b"\r\n")[0])) if found else b"")
+    _, actual, length = head.lower().partition(b"content-length: ")
+    return head + (await reader.readexactly(int(length.split(b"\r\n")[0])) if actual else b"")
 
 
 async def test_a_connection_is_used_again_as_long_as_the_other_side_lets_it(tmp_path: Path) -> None:
@@ -80,7 +80,7 @@ async def test_a_connection_is_used_again_as_long_as_the_other_side_lets_it(tmp_
 
 
 async def test_one_that_is_given_up_is_closed_and_not_used_again(tmp_path: Path) -> None:
-    left = asyncio.Event()
+    has_left = asyncio.Event()
     connections = 0
 
     async def serve(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
@@ -92,17 +92,17 @@ async def test_one_that_is_given_up_is_closed_and_not_used_again(tmp_path: Path)
             await writer.drain()
         with suppress(ConnectionError):
             await reader.read()
-        left.set()
+        has_left.set()
         writer.close()
 
     async with container(serve) as url, calling(tmp_path) as http:
         with pytest.raises(TimeoutError):
             async with asyncio.timeout(0.1):
                 await http.exchange("GET", url, None, {})
-        await asyncio.wait_for(left.wait(), 5)
+        await asyncio.wait_for(has_left.wait(), 5)
         assert await http.exchange("GET", url, None, {}) == (200, b"x", None)
-        left.clear()
-    await asyncio.wait_for(left.wait(), 5)
+        has_left.clear()
+    await asyncio.wait_for(has_left.wait(), 5)
     assert connections == 2
 
 
@@ -203,7 +203,7 @@ async def test_tls_with_the_name_of_the_url(tmp_path: Path) -> None:
 
 @asynccontextmanager
 async def answering(answer: bytes, piece: int = 1 << 20) -> AsyncIterator[str]:
-    """A container that answers these bytes, so many at a time, and ends the connection."""
+    """Container that sends these bytes in pieces of a size, and closes the connection."""
 
     async def serve(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         with suppress(ConnectionError):
@@ -273,15 +273,15 @@ async def test_answers_that_are_none(tmp_path: Path, answer: bytes, too_large: b
 
 async def test_a_large_body_arrives(tmp_path: Path) -> None:
     body = bytes(range(256)) * 8192
-    came: list[bytes] = []
+    received: list[bytes] = []
 
     async def serve(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
-        came.append(await read_request(reader))
+        received.append(await read_request(reader))
         writer.write(OK + b"content-length: 1\r\n\r\nx")
 
     async with container(serve) as url, calling(tmp_path) as http:
         assert await http.exchange("POST", url, body, {}) == (200, b"x", None)
-    assert came[0].partition(b"\r\n\r\n")[2] == body
+    assert received[0].partition(b"\r\n\r\n")[2] == body
 
 
 async def test_nobody_there(tmp_path: Path) -> None:

@@ -26,18 +26,18 @@ def names(monkeypatch: pytest.MonkeyPatch) -> dict[str, list[str]]:
     def look_up(host: Any, port: Any, *args: Any, **kwargs: Any) -> list[Any]:
         if host not in meanings:
             return genuine(host, port, *args, **kwargs)
-        found = []
+        actual = []
         for address in meanings[host]:
             family = socket.AF_INET6 if ":" in address else socket.AF_INET
-            found.append((family, socket.SOCK_STREAM, socket.IPPROTO_TCP, "", (address, port)))
-        return found
+            actual.append((family, socket.SOCK_STREAM, socket.IPPROTO_TCP, "", (address, port)))
+        return actual
 
     monkeypatch.setattr("synth_pools.backend.containers.resolver.socket.getaddrinfo", look_up)
     return meanings
 
 
 def refused(server: Server, pool_id: str, words: str) -> None:
-    """By a direct call with 403, and by a rollout that fails."""
+    """Check that a direct call gets 403, and that a rollout fails."""
     path = f"/v1/pools/{pool_id}/container/health"
     body = server.refused("GET", path, 403, "forbidden_container_url")
     assert words in body["detail"]
@@ -65,59 +65,67 @@ def refused(server: Server, pool_id: str, words: str) -> None:
 def test_an_allowed_name_that_means_a_bad_address(
     start: Callable[..., Server], names: dict[str, list[str]], address: str, words: str
 ) -> None:
-    own = start(container_hosts=(NAME,))
+    backend = start(container_hosts=(NAME,))
     names[NAME] = [address]
-    refused(own, own.pool(container_url=f"http://{NAME}:81"), words)
+    refused(backend, backend.pool(container_url=f"http://{NAME}:81"), words)
 
 
 @pytest.mark.parametrize("address", ["127.0.0.1", "127.0.0.9", "::1", "::ffff:127.0.0.1"])
 def test_an_allowed_name_that_means_the_backend(
     start: Callable[..., Server], names: dict[str, list[str]], address: str
 ) -> None:
-    own = start(container_hosts=(NAME,))
+    backend = start(container_hosts=(NAME,))
     names[NAME] = [address]
-    refused(own, own.pool(container_url=f"http://{NAME}:{own.port}"), "the backend's own address")
+    refused(
+        backend,
+        backend.pool(container_url=f"http://{NAME}:{backend.port}"),
+        "the backend's own address",
+    )
 
 
 @pytest.mark.parametrize("spelling", ["127.1", "2130706433", "0x7f000001"])
 def test_a_spelling_that_only_resolvers_know(start: Callable[..., Server], spelling: str) -> None:
-    own = start(container_hosts=(spelling,))
-    refused(own, own.pool(container_url=f"http://{spelling}:{own.port}"), "the backend's own")
+    backend = start(container_hosts=(spelling,))
+    refused(
+        backend,
+        backend.pool(container_url=f"http://{spelling}:{backend.port}"),
+        "the backend's own",
+    )
 
 
 def test_a_name_is_looked_up_once_and_that_address_called(
     start: Callable[..., Server], names: dict[str, list[str]]
 ) -> None:
-    own = start(container_hosts=(NAME,))
+    backend = start(container_hosts=(NAME,))
     names[NAME] = ["169.254.169.254", "127.0.0.1"]
     with odd_container(lambda _: http(200, {"status": "ok"})) as container:
         port = container.url.rpartition(":")[2]
-        pool_id = own.pool(container_url=f"http://{NAME}:{port}")
-        own.get(f"/v1/pools/{pool_id}/container/health")
+        pool_id = backend.pool(container_url=f"http://{NAME}:{port}")
+        backend.get(f"/v1/pools/{pool_id}/container/health")
         # The good one of the two, under the name that the container knows itself by.
         assert container.seen[0].headers["host"] == f"{NAME}:{port}"
         names[NAME] = ["169.254.169.254"]
-        refused(own, pool_id, "link-local")
+        refused(backend, pool_id, "link-local")
         assert len(container.seen) == 1
 
 
 def test_every_container_of_a_pool_is_looked_up_and_checked_for_every_call(
     start: Callable[..., Server], names: dict[str, list[str]]
 ) -> None:
-    own = start(container_hosts=(NAME, "other.test"), health_interval_seconds=0.05)
+    backend = start(container_hosts=(NAME, "other.test"), health_interval_seconds=0.05)
     names[NAME], names["other.test"] = ["127.0.0.1"], ["127.0.0.1"]
 
     def health() -> list[str]:
-        found = own.get(f"/v1/pools/{pool_id}/metrics")["containers"]
-        return [each["health"] for each in found]
+        actual = backend.get(f"/v1/pools/{pool_id}/metrics")["containers"]
+        return [container["health"] for container in actual]
 
     with odd_container(lambda _: http(200, {"status": "completed"})) as container:
         port = container.url.rpartition(":")[2]
         urls = [f"http://{NAME}:{port}", f"http://other.test:{port}"]
-        pool_id = own.pool(container_urls=urls)
+        pool_id = backend.pool(container_urls=urls)
         for _ in range(2):
-            assert own.run(pool_id)["status"] == "completed"
-        assert {seen.headers["host"] for seen in container.seen} == {
+            assert backend.run(pool_id)["status"] == "completed"
+        assert {request.headers["host"] for request in container.seen} == {
             f"{NAME}:{port}",
             f"other.test:{port}",
         }
@@ -126,13 +134,13 @@ def test_every_container_of_a_pool_is_looked_up_and_checked_for_every_call(
         eventually(lambda: health() == ["unhealthy", "healthy"])
         before = len(container.checks)
         for _ in range(4):
-            assert own.run(pool_id)["status"] == "completed"
+            assert backend.run(pool_id)["status"] == "completed"
         eventually(lambda: len(container.checks) > before + 3)
-        hosts = {seen.headers["host"] for seen in container.checks[before + 1 :]}
+        hosts = {request.headers["host"] for request in container.checks[before + 1 :]}
         assert hosts == {f"other.test:{port}"}
         # Where only such are left, a rollout fails as one on a single container does.
-        own.call("PATCH", f"/v1/pools/{pool_id}", json={"container_urls": urls[:1]})
-        refused(own, pool_id, "link-local")
+        backend.call("PATCH", f"/v1/pools/{pool_id}", json={"container_urls": urls[:1]})
+        refused(backend, pool_id, "link-local")
 
 
 def test_the_names_of_this_machine_need_no_resolver(
@@ -149,19 +157,19 @@ def test_the_names_of_this_machine_need_no_resolver(
 def test_a_backend_for_others_calls_this_machine_only_where_it_is_named(
     start: Callable[..., Server], names: dict[str, list[str]]
 ) -> None:
-    own = start(local_containers=False, container_hosts=(NAME,))
+    backend = start(local_containers=False, container_hosts=(NAME,))
     names[NAME] = ["127.0.0.1"]
     with odd_container(lambda _: http(200, {"status": "ok"})) as container:
         body = {"name": "n", "container_url": container.url}
-        own.refused("POST", "/v1/pools", 403, "forbidden_container_url", json=body)
+        backend.refused("POST", "/v1/pools", 403, "forbidden_container_url", json=body)
         port = container.url.rpartition(":")[2]
-        pool_id = own.pool(container_url=f"http://{NAME}:{port}")
-        refused(own, pool_id, "an address of this machine")
+        pool_id = backend.pool(container_url=f"http://{NAME}:{port}")
+        refused(backend, pool_id, "an address of this machine")
         assert container.seen == []
-        named = start(local_containers=False, container_hosts=("localhost", "127.0.0.1"))
+        by_name = start(local_containers=False, container_hosts=("localhost", "127.0.0.1"))
         for url in (container.url, f"http://localhost:{port}"):
-            pool_id = named.pool(container_url=url)
-            named.get(f"/v1/pools/{pool_id}/container/health")
+            pool_id = by_name.pool(container_url=url)
+            by_name.get(f"/v1/pools/{pool_id}/container/health")
 
 
 def test_who_can_reach_the_backend_decides_that() -> None:
@@ -179,9 +187,9 @@ def test_who_can_reach_the_backend_decides_that() -> None:
 
 
 def test_a_name_that_means_nothing(start: Callable[..., Server]) -> None:
-    own = start(container_hosts=("nowhere.invalid",))
-    pool_id = own.pool(container_url="http://nowhere.invalid:81")
-    own.refused("GET", f"/v1/pools/{pool_id}/container/health", 502, "container_unreachable")
+    backend = start(container_hosts=("nowhere.invalid",))
+    pool_id = backend.pool(container_url="http://nowhere.invalid:81")
+    backend.refused("GET", f"/v1/pools/{pool_id}/container/health", 502, "container_unreachable")
 
 
 @pytest.mark.parametrize("status", [301, 302, 303, 307, 308])

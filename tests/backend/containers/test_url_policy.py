@@ -142,20 +142,20 @@ def test_the_option_that_would_allow_a_host_is_named(server: Server) -> None:
 def refused_everywhere(server: Server, url: str, status: int, code: str) -> None:
     pool_id = server.pool(tasks=[{"task_id": "t"}])
     root = f"/v1/pools/{pool_id}"
-    own = {"container_url": url}
+    fields = {"container_url": url}
     among = {"container_urls": ["http://127.0.0.1:9", url]}
     for method, path, body, place in (
         ("POST", "/v1/pools", {"name": "n", **among}, "container_urls[1] "),
         ("PUT", root, {"name": "n", **among}, "container_urls[1] "),
         ("PATCH", root, among, "container_urls[1] "),
-        ("POST", "/v1/pools", {"name": "n", **own}, "container_url "),
-        ("POST", "/v1/pools", {"name": "n", "tasks": [{}, own]}, "tasks[1].container_url "),
-        ("PUT", root, {"name": "n", **own}, "container_url "),
-        ("PATCH", root, own, "container_url "),
-        ("PATCH", root, {"tasks": [own]}, "tasks[0].container_url "),
-        ("POST", f"{root}/tasks", own, "container_url "),
-        ("PUT", f"{root}/tasks/t", own, "container_url "),
-        ("PATCH", f"{root}/tasks/t", own, "container_url "),
+        ("POST", "/v1/pools", {"name": "n", **fields}, "container_url "),
+        ("POST", "/v1/pools", {"name": "n", "tasks": [{}, fields]}, "tasks[1].container_url "),
+        ("PUT", root, {"name": "n", **fields}, "container_url "),
+        ("PATCH", root, fields, "container_url "),
+        ("PATCH", root, {"tasks": [fields]}, "tasks[0].container_url "),
+        ("POST", f"{root}/tasks", fields, "container_url "),
+        ("PUT", f"{root}/tasks/t", fields, "container_url "),
+        ("PATCH", f"{root}/tasks/t", fields, "container_url "),
     ):
         refused = server.refused(method, path, status, code, json=body)
         assert "password" not in str(refused["detail"]).replace("user name or password", "")
@@ -179,18 +179,18 @@ def refused_everywhere(server: Server, url: str, status: int, code: str) -> None
     ],
 )
 def test_an_address_that_policy_allows(start: Callable[..., Server], url: str) -> None:
-    own = start(container_hosts=("allowed.example.org",))
-    assert own.get(f"/v1/pools/{own.pool(container_url=url)}")["container_url"] == url
-    assert own.get(f"/v1/pools/{own.pool(container_urls=[url])}")["container_urls"] == [url]
+    backend = start(container_hosts=("allowed.example.org",))
+    assert backend.get(f"/v1/pools/{backend.pool(container_url=url)}")["container_url"] == url
+    assert backend.get(f"/v1/pools/{backend.pool(container_urls=[url])}")["container_urls"] == [url]
 
 
 def test_a_policy_that_became_stricter_holds_for_old_pools(tmp_path: Path) -> None:
-    with serve(tmp_path, container_hosts=("allowed.example.org",)) as own:
-        pool_id = own.pool(container_url="http://allowed.example.org")
-    with serve(tmp_path) as own:
+    with serve(tmp_path, container_hosts=("allowed.example.org",)) as backend:
+        pool_id = backend.pool(container_url="http://allowed.example.org")
+    with serve(tmp_path) as backend:
         path = f"/v1/pools/{pool_id}/container/health"
-        own.refused("GET", path, 403, "forbidden_container_url")
-        rollout = own.run(pool_id)
+        backend.refused("GET", path, 403, "forbidden_container_url")
+        rollout = backend.run(pool_id)
         assert rollout["error"]["code"] == "container_unreachable"
         assert rollout["error"]["details"]["cause"] == "forbidden_container_url"
 
@@ -222,21 +222,21 @@ def test_only_the_containers_that_are_still_allowed_are_called(tmp_path: Path) -
     with odd_container(lambda _: http(200, {"status": "completed"})) as container:
         port = container.url.rpartition(":")[2]
         forbidden = f"http://allowed.example.org:{port}"
-        with serve(tmp_path, container_hosts=("allowed.example.org",)) as own:
-            pool_id = own.pool(container_urls=[forbidden, container.url])
-        with serve(tmp_path, health_interval_seconds=0.05) as own:
+        with serve(tmp_path, container_hosts=("allowed.example.org",)) as backend:
+            pool_id = backend.pool(container_urls=[forbidden, container.url])
+        with serve(tmp_path, health_interval_seconds=0.05) as backend:
             containers = f"/v1/pools/{pool_id}/metrics"
-            eventually(lambda: own.get(containers)["containers"][0]["health"] == "unhealthy")
-            assert "not allowed" in own.get(containers)["containers"][0]["last_error"]
+            eventually(lambda: backend.get(containers)["containers"][0]["health"] == "unhealthy")
+            assert "not allowed" in backend.get(containers)["containers"][0]["last_error"]
             for _ in range(3):
-                assert own.run(pool_id)["status"] == "completed"
+                assert backend.run(pool_id)["status"] == "completed"
 
 
 def test_a_database_from_before_there_were_several(tmp_path: Path) -> None:
     # Then the field was one of the caller's own, with anything in it.
     odd = ["http://127.0.0.1:9", 5, None, "no url", {"a": 1}]
-    with serve(tmp_path) as own:
-        pools = [own.pool() for _ in range(2)]
+    with serve(tmp_path) as backend:
+        pools = [backend.pool() for _ in range(2)]
     with contextlib.closing(sqlite3.connect(tmp_path / FILE_NAME)) as db:
         for pool_id, value in zip(pools, (odd, "text"), strict=True):
             definition = {"name": "n", "container_urls": value, "config": {"container_key_env": 1}}
@@ -244,7 +244,7 @@ def test_a_database_from_before_there_were_several(tmp_path: Path) -> None:
                 "UPDATE pools SET definition = ? WHERE id = ?", (json.dumps(definition), pool_id)
             )
         db.commit()
-    with serve(tmp_path, validate_responses=False) as own:
-        assert own.get(f"/v1/pools/{pools[0]}")["container_urls"] == [odd[0], odd[3]]
-        assert own.run(pools[0])["error"]["code"] == "container_unreachable"
-        assert own.run(pools[1])["status"] == "completed"
+    with serve(tmp_path, validate_responses=False) as backend:
+        assert backend.get(f"/v1/pools/{pools[0]}")["container_urls"] == [odd[0], odd[3]]
+        assert backend.run(pools[0])["error"]["code"] == "container_unreachable"
+        assert backend.run(pools[1])["status"] == "completed"

@@ -25,15 +25,18 @@ def test_all_that_tells_the_time_goes_by_one_source(monkeypatch: pytest.MonkeyPa
 def test_ids_name_their_kind_and_never_come_twice() -> None:
     ids = {clock.new_id("rollout") for _ in range(100)}
     assert len(ids) == 100
-    assert all(one.startswith("rollout_") and len(one) == len("rollout_") + 32 for one in ids)
+    assert all(
+        rollout_id.startswith("rollout_") and len(rollout_id) == len("rollout_") + 32
+        for rollout_id in ids
+    )
     assert len({clock.token(16) for _ in range(100)}) == 100
     assert len(clock.token(16)) == 32
 
 
 def test_jitter_stays_within_a_tenth() -> None:
-    found = [clock.jitter(10.0) for _ in range(1000)]
-    assert all(9.0 <= seconds <= 11.0 for seconds in found)
-    assert len(set(found)) > 900
+    actual = [clock.jitter(10.0) for _ in range(1000)]
+    assert all(9.0 <= seconds <= 11.0 for seconds in actual)
+    assert len(set(actual)) > 900
 
 
 def test_the_programs_own_random_numbers_are_left_alone() -> None:
@@ -44,7 +47,7 @@ def test_the_programs_own_random_numbers_are_left_alone() -> None:
 
 def test_no_other_module_asks_for_the_time_or_for_chance() -> None:
     root = Path(synth_pools.backend.__file__).parent
-    asking = {
+    askers = {
         str(path.relative_to(root))
         for path in root.rglob("*.py")
         for node in ast.walk(ast.parse(path.read_text(encoding="utf-8")))
@@ -57,7 +60,7 @@ def test_no_other_module_asks_for_the_time_or_for_chance() -> None:
         )
         if name in ("random", "secrets", "time", "uuid")
     }
-    assert asking == {"domain/clock.py"}
+    assert askers == {"domain/clock.py"}
 
 
 def test_sqlite_is_the_storages_own() -> None:

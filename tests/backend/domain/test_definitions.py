@@ -12,7 +12,7 @@ def test_two_tasks_of_one_name_are_refused() -> None:
     with pytest.raises(ApiError) as caught:
         named_tasks([{"task_id": "a"}, {"task_id": "b"}, {"id": "a"}])
     assert (caught.value.status, caught.value.code) == (409, "task_exists")
-    # What a traceback in the log shows.
+    # As a traceback in the log shows it.
     assert str(caught.value) == caught.value.message
 
 

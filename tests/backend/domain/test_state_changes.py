@@ -13,13 +13,13 @@ from synth_pools.backend.domain.state_changes import PoolChange, RolloutChange, 
 
 def of_rollout(status: str, **fields: Any) -> RolloutChange:
     required = [
-        each.name
-        for each in dataclasses.fields(RolloutChange)
-        if each.default is dataclasses.MISSING and each.default_factory is dataclasses.MISSING
+        field.name
+        for field in dataclasses.fields(RolloutChange)
+        if field.default is dataclasses.MISSING and field.default_factory is dataclasses.MISSING
     ]
-    given: dict[str, Any] = dict.fromkeys(required)
-    given |= {"rollout_id": "r", "pool_id": "p", "status": status, "trace": "null", **fields}
-    return RolloutChange(**given)
+    original: dict[str, Any] = dict.fromkeys(required)
+    original |= {"rollout_id": "r", "pool_id": "p", "status": status, "trace": "null", **fields}
+    return RolloutChange(**original)
 
 
 @pytest.mark.parametrize(
@@ -58,4 +58,4 @@ def test_a_line_has_what_is_known_and_nothing_else(
     caplog.clear()
     caplog.set_level(logging.INFO, logger="synth_pools.backend.states")
     write_line(change, None)
-    assert [each.levelname for each in caplog.records] == ([] if level == "DEBUG" else [level])
+    assert [record.levelname for record in caplog.records] == ([] if level == "DEBUG" else [level])

@@ -41,13 +41,13 @@ class Scrape:
         return self.values.get((f"synth_pools_{name}", frozenset(labels.items())), 0.0)
 
     def labelled(self, name: str, label: str) -> dict[str, float]:
-        """By the values of one label, summed over the others."""
-        found: dict[str, float] = {}
+        """Return sums by the values of one label."""
+        actual: dict[str, float] = {}
         for (series, labels), value in self.values.items():
             if series == f"synth_pools_{name}":
                 key = dict(labels)[label]
-                found[key] = found.get(key, 0.0) + value
-        return found
+                actual[key] = actual.get(key, 0.0) + value
+        return actual
 
 
 def scrape(server: Server) -> Scrape:
@@ -77,25 +77,25 @@ def test_the_key_and_the_method(server: Server) -> None:
 
 def test_the_text_is_of_the_format_line_by_line(server: Server) -> None:
     server.run(server.pool())
-    told = scrape(server)
-    assert KEY not in told.text
-    assert told.text.endswith("\n")
-    names = [line.split()[2] for line in told.text.splitlines() if line.startswith("# TYPE")]
+    metrics = scrape(server)
+    assert KEY not in metrics.text
+    assert metrics.text.endswith("\n")
+    names = [line.split()[2] for line in metrics.text.splitlines() if line.startswith("# TYPE")]
     assert len(names) == len(set(names))
-    assert told.values["synth_pools_build_info", _build(told)] == 1
-    assert told.values["process_resident_memory_bytes", frozenset()] > 1_000_000
-    for family in told.families.values():
+    assert metrics.values["synth_pools_build_info", _build(metrics)] == 1
+    assert metrics.values["process_resident_memory_bytes", frozenset()] > 1_000_000
+    for family in metrics.families.values():
         if family.type == "histogram":
-            _check_histogram(told, family)
+            _check_histogram(metrics, family)
 
 
-def _build(told: Scrape) -> frozenset[tuple[str, str]]:
-    [sample] = told.families["synth_pools_build_info"].samples
+def _build(metrics: Scrape) -> frozenset[tuple[str, str]]:
+    [sample] = metrics.families["synth_pools_build_info"].samples
     assert set(sample.labels) == {"version", "api_version"}
     return frozenset(sample.labels.items())
 
 
-def _check_histogram(told: Scrape, family: Any) -> None:
+def _check_histogram(metrics: Scrape, family: Any) -> None:
     """Its buckets only grow, the last has all, and the sum goes with the count."""
     by_labels: dict[frozenset[tuple[str, str]], list[float]] = {}
     for sample in family.samples:
@@ -104,14 +104,14 @@ def _check_histogram(told: Scrape, family: Any) -> None:
             by_labels.setdefault(frozenset(labels.items()), []).append(sample.value)
     for rest, counts in by_labels.items():
         assert counts == sorted(counts)
-        assert counts[-1] == told.values[f"{family.name}_count", rest]
-        assert told.values[f"{family.name}_sum", rest] >= 0
+        assert counts[-1] == metrics.values[f"{family.name}_count", rest]
+        assert metrics.values[f"{family.name}_sum", rest] >= 0
 
 
 def test_the_guide_names_them_all(server: Server) -> None:
     server.run(server.pool(container_urls=["http://127.0.0.1:1"]))
-    told = scrape(server)
-    names = {line.split()[2] for line in told.text.splitlines() if line.startswith("# TYPE")}
+    metrics = scrape(server)
+    names = {line.split()[2] for line in metrics.text.splitlines() if line.startswith("# TYPE")}
     ours = {name.removeprefix("synth_pools_") for name in names if name.startswith("synth_pools_")}
     guide = Path(__file__).parents[3].joinpath("docs/local-backend.md").read_text(encoding="utf-8")
     table = re.search(r"^\| metric \|.*?\n\n", guide, re.DOTALL | re.MULTILINE)
@@ -145,44 +145,44 @@ def test_a_start_does_not_wait_for_the_library() -> None:
 
 @pytest.mark.sqlite
 def test_every_state_is_counted_as_it_is_stored(start: Callable[..., Server]) -> None:
-    own = start(heartbeat_seconds=0.2)
-    slow = own.pool(concurrency=1)
-    running = own.rollout(slow, env={"delay": 600})["id"]
-    own.until(running, "running")
+    backend = start(heartbeat_seconds=0.2)
+    slow = backend.pool(concurrency=1)
+    running = backend.rollout(slow, env={"delay": 600})["id"]
+    backend.until(running, "running")
     for _ in range(2):
-        own.rollout(slow)
-    own.post(f"/v1/rollouts/{own.rollout(slow)['id']}/cancel")
-    quick = own.pool(concurrency=3)
+        backend.rollout(slow)
+    backend.post(f"/v1/rollouts/{backend.rollout(slow)['id']}/cancel")
+    quick = backend.pool(concurrency=3)
     for _ in range(4):
-        own.run(quick, env={"reward": 1})
-    own.run(quick, env={"fail": True})
-    gone = own.pool()
-    own.call("DELETE", f"/v1/pools/{gone}")
-    told = scrape(own)
+        backend.run(quick, env={"reward": 1})
+    backend.run(quick, env={"fail": True})
+    removed = backend.pool()
+    backend.call("DELETE", f"/v1/pools/{removed}")
+    metrics = scrape(backend)
     states = {"queued": 2, "running": 1, "completed": 4, "failed": 1, "cancelled": 1}
-    assert told.labelled("rollouts", "state") == states
-    assert told.labelled("pools", "status") == {"active": 2, "archived": 1}
-    assert told.get("pool_rollouts", pool=slow, state="queued") == 2
-    assert told.get("pool_rollouts", pool=slow, state="running") == 1
-    assert told.labelled("pool_concurrency", "pool") == {slow: 1, quick: 3}
-    assert told.get("rollouts_admitted_total") == 9
-    assert told.get("rollout_attempts_total") == 6
-    assert told.get("rollouts_finished_total", state="completed", code="") == 4
-    assert told.get("rollouts_finished_total", state="failed", code="container_failed") == 1
-    assert told.get("rollouts_finished_total", state="cancelled", code="") == 1
-    assert told.get("rollout_queue_seconds_count") == 6
-    assert told.labelled("rollout_run_seconds_count", "state") == {"completed": 4, "failed": 1}
-    assert told.get("limit", limit="max_queued") == 10_000
+    assert metrics.labelled("rollouts", "state") == states
+    assert metrics.labelled("pools", "status") == {"active": 2, "archived": 1}
+    assert metrics.get("pool_rollouts", pool=slow, state="queued") == 2
+    assert metrics.get("pool_rollouts", pool=slow, state="running") == 1
+    assert metrics.labelled("pool_concurrency", "pool") == {slow: 1, quick: 3}
+    assert metrics.get("rollouts_admitted_total") == 9
+    assert metrics.get("rollout_attempts_total") == 6
+    assert metrics.get("rollouts_finished_total", state="completed", code="") == 4
+    assert metrics.get("rollouts_finished_total", state="failed", code="container_failed") == 1
+    assert metrics.get("rollouts_finished_total", state="cancelled", code="") == 1
+    assert metrics.get("rollout_queue_seconds_count") == 6
+    assert metrics.labelled("rollout_run_seconds_count", "state") == {"completed": 4, "failed": 1}
+    assert metrics.get("limit", limit="max_queued") == 10_000
 
-    # What it holds is true after a restart: the echo target does not know what ran any more, and
-    # what waited has its turn. What it counts begins anew.
-    again = start(data_dir=_copy(own.services.settings.data_dir))
+    # The stored figures are right after a restart: running rollouts are lost with the echo target,
+    # and waiting ones have their turn. Counters start at zero.
+    again = start(data_dir=_copy(backend.services.settings.data_dir))
     states = {"queued": 0, "running": 0, "completed": 6, "failed": 2, "cancelled": 1}
     eventually(lambda: scrape(again).labelled("rollouts", "state") == states)
-    told = scrape(again)
-    assert told.get("rollouts_finished_total", state="completed", code="") == 2
-    assert told.get("rollouts_finished_total", state="failed", code="backend_restarted") == 1
-    assert told.get("rollouts_admitted_total") == 0
+    metrics = scrape(again)
+    assert metrics.get("rollouts_finished_total", state="completed", code="") == 2
+    assert metrics.get("rollouts_finished_total", state="failed", code="backend_restarted") == 1
+    assert metrics.get("rollouts_admitted_total") == 0
 
 
 def _copy(data_dir: Path) -> Path:
@@ -199,101 +199,103 @@ def _copy(data_dir: Path) -> Path:
 
 
 def test_durations_fall_into_their_buckets(start: Callable[..., Server]) -> None:
-    own = start()
-    pool = own.pool(concurrency=1)
-    first = own.rollout(pool, env={"delay": 0.3})["id"]
-    second = own.rollout(pool)["id"]
-    own.until(first)
-    own.until(second)
-    told = scrape(own)
-    summaries = [own.get(f"/v1/rollouts/{id_}/summary")["timing"] for id_ in (first, second)]
+    backend = start()
+    pool = backend.pool(concurrency=1)
+    first = backend.rollout(pool, env={"delay": 0.3})["id"]
+    second = backend.rollout(pool)["id"]
+    backend.until(first)
+    backend.until(second)
+    metrics = scrape(backend)
+    summaries = [backend.get(f"/v1/rollouts/{id_}/summary")["timing"] for id_ in (first, second)]
     for name, field, labels in (
         ("rollout_queue_seconds", "queue_seconds", {}),
         ("rollout_run_seconds", "run_seconds", {"state": "completed"}),
     ):
         values = [float(timing[field]) for timing in summaries]
-        assert told.get(f"{name}_sum", **labels) == pytest.approx(sum(values))
+        assert metrics.get(f"{name}_sum", **labels) == pytest.approx(sum(values))
         for bound in (0.05, 0.1, 0.5, 1.0):
             below = sum(value <= bound for value in values)
-            assert told.get(f"{name}_bucket", le=str(bound), **labels) == below
+            assert metrics.get(f"{name}_bucket", le=str(bound), **labels) == below
 
 
 def test_requests_are_timed_by_operation_and_class(start: Callable[..., Server]) -> None:
-    own = start()
-    pool = own.pool()
+    backend = start()
+    pool = backend.pool()
     for _ in range(3):
-        own.run(pool, env={"delay": 0.1})
-    own.get(f"/v1/pools/{pool}")
-    own.refused("GET", "/v1/pools/none-such", 404, "pool_not_found")
-    own.refused("GET", "/v1/nothing", 404, "not_found")
-    own.refused("GET", "/v1/pools", 401, "unauthorized", headers={"authorization": ""})
-    own.get("/health")
-    scrape(own)
-    told = scrape(own)
+        backend.run(pool, env={"delay": 0.1})
+    backend.get(f"/v1/pools/{pool}")
+    backend.refused("GET", "/v1/pools/none-such", 404, "pool_not_found")
+    backend.refused("GET", "/v1/nothing", 404, "not_found")
+    backend.refused("GET", "/v1/pools", 401, "unauthorized", headers={"authorization": ""})
+    backend.get("/health")
+    scrape(backend)
+    metrics = scrape(backend)
     count = "request_seconds_count"
-    assert told.get(count, operation="create_rollout", status="2xx") == 3
-    assert told.get("request_seconds_sum", operation="create_rollout", status="2xx") >= 0.3
-    assert told.get(count, operation="get_pool", status="2xx") == 1
-    assert told.get(count, operation="get_pool", status="4xx") == 1
-    assert told.get(count, operation="health", status="2xx") == 1
-    assert told.get(count, operation="metrics", status="2xx") == 1
+    assert metrics.get(count, operation="create_rollout", status="2xx") == 3
+    assert metrics.get("request_seconds_sum", operation="create_rollout", status="2xx") >= 0.3
+    assert metrics.get(count, operation="get_pool", status="2xx") == 1
+    assert metrics.get(count, operation="get_pool", status="4xx") == 1
+    assert metrics.get(count, operation="health", status="2xx") == 1
+    assert metrics.get(count, operation="metrics", status="2xx") == 1
     # Neither was an operation: an unknown path, and a caller who may not know which there are.
-    assert told.get(count, operation="(none)", status="4xx") == 2
+    assert metrics.get(count, operation="(none)", status="4xx") == 2
 
 
 def test_open_streams_are_counted_while_they_are_open(start: Callable[..., Server]) -> None:
-    own = start(heartbeat_seconds=0.1)
-    rollout = own.rollout(own.pool(), env={"delay": 600})["id"]
-    assert scrape(own).get("event_streams") == 0
+    backend = start(heartbeat_seconds=0.1)
+    rollout = backend.rollout(backend.pool(), env={"delay": 600})["id"]
+    assert scrape(backend).get("event_streams") == 0
     path = f"/v1/rollouts/{rollout}/events"
-    with own.http.stream("GET", path) as one, own.http.stream("GET", path) as other:
-        assert one.status_code == other.status_code == 200
-        told = scrape(own)
-        assert told.get("event_streams") == 2
+    with backend.http.stream("GET", path) as first, backend.http.stream("GET", path) as second:
+        assert first.status_code == second.status_code == 200
+        metrics = scrape(backend)
+        assert metrics.get("event_streams") == 2
         # They are answered, and how long they stay open is no latency.
         latency = {"operation": "stream_global_rollout_events", "status": "2xx"}
-        assert told.get("request_seconds_count", **latency) == 2
-        assert told.get("request_seconds_sum", **latency) < 30
-    eventually(lambda: scrape(own).get("event_streams") == 0)
+        assert metrics.get("request_seconds_count", **latency) == 2
+        assert metrics.get("request_seconds_sum", **latency) < 30
+    eventually(lambda: scrape(backend).get("event_streams") == 0)
 
 
 def test_transactions_are_timed_and_batches_counted(start: Callable[..., Server]) -> None:
-    own = start()
-    pool = own.pool(concurrency=20)
-    before = scrape(own)
+    backend = start()
+    pool = backend.pool(concurrency=20)
+    before = scrape(backend)
     with ThreadPoolExecutor(8) as threads:
-        list(threads.map(lambda _: own.run(pool), range(80)))
-    told = scrape(own)
-    transactions = told.get("store_transaction_seconds_count")
-    writes = told.get("store_batch_writes_sum")
-    assert transactions == told.get("store_batch_writes_count")
-    assert told.get("store_transaction_seconds_sum") > 0
+        list(threads.map(lambda _: backend.run(pool), range(80)))
+    metrics = scrape(backend)
+    transactions = metrics.get("store_transaction_seconds_count")
+    writes = metrics.get("store_batch_writes_sum")
+    assert transactions == metrics.get("store_batch_writes_count")
+    assert metrics.get("store_transaction_seconds_sum") > 0
     # An admission, a start and an end of each at least, of which some shared a transaction.
     assert writes - before.get("store_batch_writes_sum") >= 3 * 80
     assert transactions < writes
-    assert told.get("store_failed_transactions_total") == 0
-    assert told.get("store_bytes", file="database") + told.get("store_bytes", file="log") > 4096
+    assert metrics.get("store_failed_transactions_total") == 0
+    assert (
+        metrics.get("store_bytes", file="database") + metrics.get("store_bytes", file="log") > 4096
+    )
 
 
 def test_there_are_no_more_series_than_a_bound(
     start: Callable[..., Server], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr("synth_pools.backend.metrics.snapshot._MOST_POOLS", 3)
-    own = start()
-    pools = [own.pool(concurrency=1) for _ in range(6)]
+    backend = start()
+    pools = [backend.pool(concurrency=1) for _ in range(6)]
     # The oldest is the busiest.
-    running = own.rollout(pools[0], env={"delay": 600})["id"]
-    own.until(running, "running")
-    own.rollout(pools[0])
-    own.rollout(pools[1], env={"delay": 600})
-    own.until(own.rollout(pools[2], env={"delay": 600})["id"], "running")
-    told = scrape(own)
-    assert told.labelled("pool_concurrency", "pool") == {
+    running = backend.rollout(pools[0], env={"delay": 600})["id"]
+    backend.until(running, "running")
+    backend.rollout(pools[0])
+    backend.rollout(pools[1], env={"delay": 600})
+    backend.until(backend.rollout(pools[2], env={"delay": 600})["id"], "running")
+    metrics = scrape(backend)
+    assert metrics.labelled("pool_concurrency", "pool") == {
         **dict.fromkeys((pools[0], pools[1], pools[2]), 1.0),
         "(others)": 3.0,
     }
-    by_state = told.labelled("pool_rollouts", "state")
-    in_all = told.labelled("rollouts", "state")
+    by_state = metrics.labelled("pool_rollouts", "state")
+    in_all = metrics.labelled("rollouts", "state")
     assert by_state == {state: in_all[state] for state in ("queued", "running")}
 
 
@@ -301,64 +303,66 @@ def test_there_are_no_more_series_than_a_bound(
 def test_a_database_that_broke_is_told_of(
     start: Callable[..., Server], failures: list[str]
 ) -> None:
-    own = start()
-    pool = own.pool()
-    own.run(pool)
-    assert scrape(own).get("store_readable") == 1
-    database = own.services.settings.data_dir / "synth-pools.sqlite3"
+    backend = start()
+    pool = backend.pool()
+    backend.run(pool)
+    assert scrape(backend).get("store_readable") == 1
+    database = backend.services.settings.data_dir / "synth-pools.sqlite3"
     hidden = database.with_name("hidden")
     database.rename(hidden)
     try:
         # A directory in its place: nobody can open that as a database.
         database.mkdir()
-        told = scrape(own)
+        metrics = scrape(backend)
     finally:
         database.rmdir()
         hidden.rename(database)
     [line] = failures
     assert "the database cannot be used" in line
     failures.clear()
-    assert told.get("store_readable") == 0
-    assert "synth_pools_rollouts" not in told.families
-    assert told.get("rollouts_admitted_total") == 1
-    assert scrape(own).labelled("rollouts", "state")["completed"] == 1
+    assert metrics.get("store_readable") == 0
+    assert "synth_pools_rollouts" not in metrics.families
+    assert metrics.get("rollouts_admitted_total") == 1
+    assert scrape(backend).labelled("rollouts", "state")["completed"] == 1
 
 
 @pytest.fixture
 def scraping(start: Callable[..., Server]) -> Iterator[tuple[Server, list[Scrape]]]:
     """A backend that is scraped all the time."""
-    own = start()
-    seen: list[Scrape] = []
-    ended = threading.Event()
+    backend = start()
+    scrapes: list[Scrape] = []
+    end = threading.Event()
 
     def scrape_on() -> None:
-        while not ended.is_set():
-            seen.append(scrape(own))
+        while not end.is_set():
+            scrapes.append(scrape(backend))
 
     thread = threading.Thread(target=scrape_on)
     thread.start()
     try:
-        yield own, seen
+        yield backend, scrapes
     finally:
-        ended.set()
+        end.set()
         thread.join(30)
 
 
 def test_each_scrape_shows_one_moment(scraping: tuple[Server, list[Scrape]]) -> None:
-    own, seen = scraping
-    pools = [own.pool(concurrency=3) for _ in range(4)]
+    backend, scrapes = scraping
+    pools = [backend.pool(concurrency=3) for _ in range(4)]
     with ThreadPoolExecutor(8) as threads:
-        list(threads.map(lambda number: own.run(pools[number % 4]), range(120)))
-    assert len(seen) > 2
-    for told in seen:
-        in_all = told.labelled("rollouts", "state")
-        by_pool = told.labelled("pool_rollouts", "state")
+        list(threads.map(lambda number: backend.run(pools[number % 4]), range(120)))
+    assert len(scrapes) > 2
+    for metrics in scrapes:
+        in_all = metrics.labelled("rollouts", "state")
+        by_pool = metrics.labelled("pool_rollouts", "state")
         assert all(by_pool.get(state, 0) == in_all[state] for state in ("queued", "running"))
-    finished = [told.get("rollouts_finished_total", state="completed", code="") for told in seen]
+    finished = [
+        metrics.get("rollouts_finished_total", state="completed", code="") for metrics in scrapes
+    ]
     assert finished == sorted(finished)
-    told = scrape(own)
-    assert told.labelled("rollouts", "state")["completed"] == 120
-    assert told.get("rollouts_finished_total", state="completed", code="") == 120
+    metrics = scrape(backend)
+    assert metrics.labelled("rollouts", "state")["completed"] == 120
+    assert metrics.get("rollouts_finished_total", state="completed", code="") == 120
 
 
 def test_a_scrape_with_a_web_page_s_name_is_refused(server: Server) -> None:

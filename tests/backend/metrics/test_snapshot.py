@@ -64,8 +64,8 @@ def truth_of(server: Server) -> Iterator[Truth]:
 
 def require_true(answer: dict[str, Any], stored: dict[str, int]) -> None:
     assert {state: answer[field] for field, state in FIELDS.items()} == stored
-    ended = stored["completed"] + stored["failed"]
-    rate = stored["completed"] / ended if ended else None
+    final = stored["completed"] + stored["failed"]
+    rate = stored["completed"] / final if final else None
     assert answer["success_rate"] == (None if rate is None else pytest.approx(rate))
 
 
@@ -129,9 +129,9 @@ class Watcher:
         assert sum(stored.values()) <= in_all <= sum(later.values())
         assert answer["active_rollouts"] <= answer["concurrency"]
         self.most_running[pool] = max(self.most_running[pool], answer["active_rollouts"])
-        ended = in_all - answer["active_rollouts"] - answer["queued_rollouts"]
-        assert ended >= ended_before
-        return int(ended)
+        final = in_all - answer["active_rollouts"] - answer["queued_rollouts"]
+        assert final >= ended_before
+        return int(final)
 
     def _look_at_queue(self, truth: Truth) -> None:
         version, stored, places = truth.version(), truth.of_all(), truth.places()
@@ -144,19 +144,19 @@ class Watcher:
 
 @pytest.mark.sqlite
 def test_they_are_true_under_load(start: Callable[..., Server]) -> None:
-    own = start()
+    backend = start()
     chance = random.Random(5)
 
-    def sometimes(seen: Seen) -> bytes:
-        if seen.json.get("seed", 0) % 5 == 0:
+    def sometimes(call: Seen) -> bytes:
+        if call.json.get("seed", 0) % 5 == 0:
             return http(200, {"status": "failed", "error": "of the test"})
         return http(200, {"status": "completed", "reward": 1})
 
     with real_container() as real, odd_container(sometimes) as odd:
         pools = [
-            own.pool(concurrency=2),
-            own.pool(concurrency=3, container_url=real),
-            own.pool(concurrency=4, container_url=odd.url),
+            backend.pool(concurrency=2),
+            backend.pool(concurrency=3, container_url=real),
+            backend.pool(concurrency=4, container_url=odd.url),
         ]
         orders = [
             (pools[number % 3], {"seed": number, "env": {"delay": chance.uniform(0.01, 0.1)}})
@@ -166,23 +166,23 @@ def test_they_are_true_under_load(start: Callable[..., Server]) -> None:
 
         def order(item: tuple[str, dict[str, Any]]) -> None:
             pool, request = item
-            rollout = own.rollout(pool, **request)["id"]
+            rollout = backend.rollout(pool, **request)["id"]
             ids.append(rollout)
             if request["seed"] % 7 == 0:
                 # Some are too late, and have ended.
-                cancelled = own.send("POST", f"/v1/rollouts/{rollout}/cancel")
+                cancelled = backend.send("POST", f"/v1/rollouts/{rollout}/cancel")
                 assert cancelled.status_code in (200, 409)
 
-        with Watcher(own, pools) as watcher:
+        with Watcher(backend, pools) as watcher:
             with ThreadPoolExecutor(6) as threads:
                 list(threads.map(order, orders))
             for rollout in ids:
-                own.until(rollout)
+                backend.until(rollout)
         assert watcher.busy_pools > 0, "the load must be seen to be a test"
         assert watcher.busy_queues > 3
         assert all(watcher.most_running[pool] > 0 for pool in pools)
-        with truth_of(own) as truth:
-            require_all_true(own, truth, pools)
+        with truth_of(backend) as truth:
+            require_all_true(backend, truth, pools)
             stored = truth.of_all()
             assert sum(stored.values()) == 180
             assert all(stored[state] > 0 for state in ("completed", "failed", "cancelled"))
@@ -190,32 +190,32 @@ def test_they_are_true_under_load(start: Callable[..., Server]) -> None:
 
 @pytest.mark.sqlite
 def test_they_are_true_in_every_state(start: Callable[..., Server]) -> None:
-    own = start()
-    first, second = own.pool(concurrency=2), own.pool(concurrency=1)
-    with truth_of(own) as truth:
-        require_all_true(own, truth, [first, second])
+    backend = start()
+    first, second = backend.pool(concurrency=2), backend.pool(concurrency=1)
+    with truth_of(backend) as truth:
+        require_all_true(backend, truth, [first, second])
         for pool, places in ((first, 2), (second, 1)):
-            own.run(pool)
-            own.run(pool, env={"fail": True})
-            running = [own.rollout(pool, env={"delay": 600})["id"] for _ in range(places)]
+            backend.run(pool)
+            backend.run(pool, env={"fail": True})
+            running = [backend.rollout(pool, env={"delay": 600})["id"] for _ in range(places)]
             for rollout in running:
-                own.until(rollout, "running")
-            waiting = [own.rollout(pool)["id"] for _ in range(3)]
-            own.post(f"/v1/rollouts/{waiting[0]}/cancel")
-            ended = {"completed": 1, "failed": 1, "cancelled": 1}
-            assert truth.of_pool(pool) == {"queued": 2, "running": places, **ended}
-            require_all_true(own, truth, [first, second])
+                backend.until(rollout, "running")
+            waiting = [backend.rollout(pool)["id"] for _ in range(3)]
+            backend.post(f"/v1/rollouts/{waiting[0]}/cancel")
+            final = {"completed": 1, "failed": 1, "cancelled": 1}
+            assert truth.of_pool(pool) == {"queued": 2, "running": places, **final}
+            require_all_true(backend, truth, [first, second])
         # A place more is filled, and counted.
-        own.call("PATCH", f"/v1/pools/{second}", json={"concurrency": 3})
-        eventually(lambda: own.get("/v1/queue/status")["queued"] == 2)
+        backend.call("PATCH", f"/v1/pools/{second}", json={"concurrency": 3})
+        eventually(lambda: backend.get("/v1/queue/status")["queued"] == 2)
         eventually(lambda: truth.of_pool(second)["completed"] == 3)
-        require_all_true(own, truth, [first, second])
-        assert own.get("/v1/queue/status")["capacity"] == 5
-        # What is archived has no places, and keeps its numbers.
-        own.call("DELETE", f"/v1/pools/{first}")
-        assert own.get("/v1/queue/status") == {"queued": 0, "running": 1, "capacity": 3}
+        require_all_true(backend, truth, [first, second])
+        assert backend.get("/v1/queue/status")["capacity"] == 5
+        # An archived pool has no places, and keeps its numbers.
+        backend.call("DELETE", f"/v1/pools/{first}")
+        assert backend.get("/v1/queue/status") == {"queued": 0, "running": 1, "capacity": 3}
         assert truth.of_pool(first)["cancelled"] == 5
-        require_all_true(own, truth, [first, second])
+        require_all_true(backend, truth, [first, second])
 
 
 @pytest.mark.sqlite
@@ -241,6 +241,6 @@ def test_they_are_true_after_a_restart_and_after_what_was_forgotten(tmp_path: Pa
         }
         require_all_true(after, truth, [pool])
     with serve(data_dir, keep_finished_seconds=0.001) as forgetful, truth_of(forgetful) as truth:
-        # What ran is lost, what waited has its turn, and all of it is forgotten.
+        # Running rollouts are lost, waiting ones have their turn, and all are deleted later.
         eventually(lambda: not any(truth.of_pool(pool).values()))
         require_all_true(forgetful, truth, [pool])

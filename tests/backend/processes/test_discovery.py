@@ -36,8 +36,8 @@ def pids() -> Iterator[list[int]]:
         process.stdin.close()
 
 
-def found(entries: list[ProcessEntry], *known: ProcessIdentity) -> list[int]:
-    return [process.pid for process in select(entries, OURS.__eq__, known=known)]
+def found(entries: list[ProcessEntry], *expected: ProcessIdentity) -> list[int]:
+    return [process.pid for process in select(entries, OURS.__eq__, known=expected)]
 
 
 def test_those_with_a_mark_of_ours_that_are_still_there(pids: list[int]) -> None:
@@ -47,7 +47,7 @@ def test_those_with_a_mark_of_ours_that_are_still_there(pids: list[int]) -> None
 
 
 def test_one_without_a_mark_that_one_of_ours_has_started(pids: list[int]) -> None:
-    """One with another mark is somebody else's, whoever started it."""
+    """A process with another mark belongs to somebody else, whoever started it."""
 
     us = os.getpid()
     entries = [
@@ -63,8 +63,8 @@ def test_one_without_a_mark_in_the_session_of_a_child(
     pids: list[int], is_child: bool, is_same: bool
 ) -> None:
     started = psutil.Process(pids[0]).create_time() - (0 if is_same else 60)
-    known = ProcessIdentity(pids[0], started, OURS, is_child=is_child)
+    expected = ProcessIdentity(pids[0], started, OURS, is_child=is_child)
     entries = [ProcessEntry(pids[0], pids[0], 0), ProcessEntry(pids[1], pids[1], 0)]
-    assert found(entries, known) == (pids[:1] if is_child and is_same else [])
-    # Whoever has another mark is somebody else's there, too.
-    assert found([ProcessEntry(pids[0], pids[0], 0, FOREIGN)], known) == []
+    assert found(entries, expected) == (pids[:1] if is_child and is_same else [])
+    # A process with another mark belongs to somebody else there, too.
+    assert found([ProcessEntry(pids[0], pids[0], 0, FOREIGN)], expected) == []

@@ -57,22 +57,24 @@ def killable(folder: Path) -> Iterator[tuple[Serve, Server]]:
 
 
 def all_of(server: Server, pool_id: str, number: int) -> list[psutil.Process]:
-    return [one for leader in healthy(server, pool_id, number) for one in family(leader["pid"])]
+    return [
+        process for leader in healthy(server, pool_id, number) for process in family(leader["pid"])
+    ]
 
 
 def kill_unwatched(backend: Serve) -> None:
     """Kill a backend, and first what would end its processes: as if all were killed together."""
-    for one in watches_of(backend.pid):
-        one.kill()
+    for watch in watches_of(backend.pid):
+        watch.kill()
     backend.kill()
 
 
 def test_they_end_with_the_backend(tmp_path: Path) -> None:
-    with serve(tmp_path, allow_processes=True) as own:
-        started = all_of(own, start_pool(own, "child", "stray", capacity=2), 2)
+    with serve(tmp_path, allow_processes=True) as backend:
+        started = all_of(backend, start_pool(backend, "child", "stray", capacity=2), 2)
         assert len(started) == 6
-        begun = time.monotonic()
-    assert time.monotonic() - begun < 40
+        started_at = time.monotonic()
+    assert time.monotonic() - started_at < 40
     assert gone(started)
     with contextlib.closing(sqlite3.connect(tmp_path / FILE_NAME)) as database:
         assert database.execute("SELECT * FROM processes").fetchall() == []
@@ -89,15 +91,15 @@ def test_stubborn_ones_end_with_it_too(tmp_path: Path) -> None:
 
 
 def test_they_live_until_what_runs_has_ended(tmp_path: Path) -> None:
-    with serve(tmp_path, allow_processes=True, grace=60.0) as own:
-        pool_id = start_pool(own)
-        started = all_of(own, pool_id, 1)
-        running = own.rollout(pool_id, seed=3, params={"seconds": 0.5})["id"]
-        own.until(running, "running")
+    with serve(tmp_path, allow_processes=True, grace=60.0) as backend:
+        pool_id = start_pool(backend)
+        started = all_of(backend, pool_id, 1)
+        running = backend.rollout(pool_id, seed=3, params={"seconds": 0.5})["id"]
+        backend.until(running, "running")
     assert gone(started)
-    with serve(tmp_path) as own:
-        found = own.get(f"/v1/rollouts/{running}")
-    assert (found["status"], found["score"]) == ("completed", 3.0)
+    with serve(tmp_path) as backend:
+        actual = backend.get(f"/v1/rollouts/{running}")
+    assert (actual["status"], actual["score"]) == ("completed", 3.0)
 
 
 def test_with_the_command(tmp_path: Path) -> None:
@@ -131,9 +133,9 @@ def test_an_impatient_user_leaves_none(tmp_path: Path, params: dict[str, int]) -
         serving.process.send_signal(signal.SIGINT)
         time.sleep(0.5)
         assert serving.process.poll() is None
-        begun = time.monotonic()
+        started_at = time.monotonic()
         status, errors = serving.end(signal.SIGINT)
-    assert time.monotonic() - begun < 40
+    assert time.monotonic() - started_at < 40
     assert status == 130
     assert "Traceback" not in errors
     assert gone(started)
@@ -154,28 +156,30 @@ async def test_with_async_code() -> None:
 def test_what_a_killed_backend_leaves_is_ended_by_the_next(tmp_path: Path) -> None:
     with killable(tmp_path) as (backend, server):
         pool_id = start_pool(server, "child", "stray", capacity=2)
-        left = all_of(server, pool_id, 2)
-        assert len(left) == 6
+        remaining = all_of(server, pool_id, 2)
+        assert len(remaining) == 6
         kill_unwatched(backend)
         time.sleep(0.3)
-        assert all(one.is_running() for one in left)
+        assert all(process.is_running() for process in remaining)
         backend.start()
-        assert gone(left)
+        assert gone(remaining)
         # And the pool has new ones.
         until(server, pool_id, "active")
         fresh = healthy(server, pool_id, 2)
-        assert {one["pid"] for one in fresh}.isdisjoint(one.pid for one in left)
+        assert {container["pid"] for container in fresh}.isdisjoint(
+            process.pid for process in remaining
+        )
         assert server.run(pool_id)["status"] == "completed"
 
 
 def test_what_a_killed_backend_leaves_ends_without_another_start(tmp_path: Path) -> None:
     with killable(tmp_path) as (backend, server):
         pool_id = start_pool(server, "child", "stray", "stubborn", capacity=2)
-        left = all_of(server, pool_id, 2)
-        assert len(left) == 6
+        remaining = all_of(server, pool_id, 2)
+        assert len(remaining) == 6
         [watch] = watches_of(backend.pid)
         backend.kill()
-        assert gone(left)
+        assert gone(remaining)
         assert gone([watch])
 
 
@@ -184,10 +188,10 @@ def test_what_a_killed_backend_leaves_ends_where_no_program_is_on_its_path(
 ) -> None:
     monkeypatch.setenv("PATH", str(tmp_path))
     with killable(tmp_path) as (backend, server):
-        left = all_of(server, start_pool(server, "child"), 1)
+        remaining = all_of(server, start_pool(server, "child"), 1)
         [watch] = watches_of(backend.pid)
         backend.kill()
-        assert gone([*left, watch])
+        assert gone([*remaining, watch])
 
 
 @pytest.mark.parametrize("new_loop", [asyncio.new_event_loop, uvloop.new_event_loop])
@@ -214,7 +218,7 @@ def test_a_watch_that_was_killed_is_closed(
 def test_those_of_the_next_start_are_left_alone(tmp_path: Path) -> None:
     with killable(tmp_path) as (backend, server):
         pool_id = start_pool(server, "stubborn", capacity=2)
-        left = all_of(server, pool_id, 2)
+        remaining = all_of(server, pool_id, 2)
         [watch] = watches_of(backend.pid)
         # It can look for what is left only when there is something new.
         watch.suspend()
@@ -223,9 +227,9 @@ def test_those_of_the_next_start_are_left_alone(tmp_path: Path) -> None:
         until(server, pool_id, "active")
         fresh = all_of(server, pool_id, 2)
         watch.resume()
-        assert gone([*left, watch])
+        assert gone([*remaining, watch])
         assert all_of(server, pool_id, 2) == fresh
-        assert {one["restarts"] for one in healthy(server, pool_id, 2)} == {0}
+        assert {container["restarts"] for container in healthy(server, pool_id, 2)} == {0}
 
 
 def test_a_watch_that_was_killed_is_there_again_for_the_next_process(tmp_path: Path) -> None:
@@ -253,8 +257,8 @@ def test_what_ran_on_them_fails_or_runs_again(tmp_path: Path) -> None:
         backend.start()
         assert server.until(once)["error"]["code"] == "backend_restarted"
         assert server.until(again)["score"] == 4.0
-        starts = [one for one in server.events(again) if one["event"] == "rollout.started"]
-        assert [one["data"]["attempt"] for one in starts] == [1, 2]
+        starts = [event for event in server.events(again) if event["event"] == "rollout.started"]
+        assert [event["data"]["attempt"] for event in starts] == [1, 2]
 
 
 @pytest.mark.system
@@ -268,10 +272,10 @@ def test_killed_in_the_middle_of_a_start(tmp_path: Path) -> None:
             backend.start()
         kill_unwatched(backend)
         token = token_of(tmp_path / "data" / FILE_NAME)
-        left = carriers(token)
-        assert left
+        remaining = carriers(token)
+        assert remaining
         backend.start()
-        assert gone(left)
+        assert gone(remaining)
         assert backend.stop() == 0
         assert carriers(token) == []
 
@@ -290,8 +294,8 @@ def stranger() -> Iterator[subprocess.Popen[bytes]]:
 def test_another_process_with_a_number_of_ours_is_left_alone(
     tmp_path: Path, stranger: subprocess.Popen[bytes], same_start: bool
 ) -> None:
-    with serve(tmp_path, allow_processes=True) as own:
-        start_pool(own)
+    with serve(tmp_path, allow_processes=True) as backend:
+        start_pool(backend)
     token = token_of(tmp_path / FILE_NAME)
     started = psutil.Process(stranger.pid).create_time() if same_start else 1.0
     with contextlib.closing(sqlite3.connect(tmp_path / FILE_NAME)) as database:
@@ -307,9 +311,9 @@ def test_another_process_with_a_number_of_ours_is_left_alone(
 
 def test_a_copy_does_not_end_what_the_original_runs(tmp_path: Path) -> None:
     (tmp_path / "data").mkdir()
-    with serve(tmp_path / "data", allow_processes=True) as own:
-        pool_id = start_pool(own)
-        before = all_of(own, pool_id, 1)
+    with serve(tmp_path / "data", allow_processes=True) as backend:
+        pool_id = start_pool(backend)
+        before = all_of(backend, pool_id, 1)
         done = subprocess.run(
             [sys.executable, "-m", "synth_pools.cli", "backup", str(tmp_path / "copy")]
             + ["--data-dir", str(tmp_path / "data")],
@@ -323,42 +327,42 @@ def test_a_copy_does_not_end_what_the_original_runs(tmp_path: Path) -> None:
         with serve(tmp_path / "copy", allow_processes=True) as copy:
             until(copy, pool_id, "active")
             assert copy.run(pool_id)["status"] == "completed"
-        assert all(one.is_running() for one in before)
+        assert all(process.is_running() for process in before)
         shutil.copytree(tmp_path / "data", tmp_path / "files")
         with serve(tmp_path / "files", allow_processes=True) as files:
             until(files, pool_id, "active")
-        assert all(one.is_running() for one in before)
-        assert own.run(pool_id)["status"] == "completed"
+        assert all(process.is_running() for process in before)
+        assert backend.run(pool_id)["status"] == "completed"
 
 
 def test_a_start_without_the_permission(tmp_path: Path) -> None:
-    with serve(tmp_path, allow_processes=True) as own:
-        pool_id = start_pool(own)
-        paused = start_pool(own)
-        own.post(f"/v1/pools/{paused}/pause")
+    with serve(tmp_path, allow_processes=True) as backend:
+        pool_id = start_pool(backend)
+        paused = start_pool(backend)
+        backend.post(f"/v1/pools/{paused}/pause")
         failing = {"process": process("deaf", start_timeout_seconds=0.3)}
-        failed = own.pool(config=failing)
-        until(own, failed, "failed")
-    with serve(tmp_path) as own:
-        pool = own.get(f"/v1/pools/{pool_id}")
+        failed = backend.pool(config=failing)
+        until(backend, failed, "failed")
+    with serve(tmp_path) as backend:
+        pool = backend.get(f"/v1/pools/{pool_id}")
         assert (pool["status"], pool["error"]["code"]) == ("failed", "processes_not_allowed")
-        for one in (pool_id, paused):
-            own.refused("POST", f"/v1/pools/{one}/resume", 403, "processes_not_allowed")
+        for stopped_id in (pool_id, paused):
+            backend.refused("POST", f"/v1/pools/{stopped_id}/resume", 403, "processes_not_allowed")
         # A change that asks for nothing to be started is none of its business.
-        assert own.call("PATCH", f"/v1/pools/{pool_id}", json={"name": "b"})["name"] == "b"
-    with serve(tmp_path, allow_processes=True) as own:
-        assert until(own, pool_id, "active")["error"] is None
-        assert own.run(pool_id)["status"] == "completed"
-        assert own.get(f"/v1/pools/{paused}")["status"] == "paused"
+        assert backend.call("PATCH", f"/v1/pools/{pool_id}", json={"name": "b"})["name"] == "b"
+    with serve(tmp_path, allow_processes=True) as backend:
+        assert until(backend, pool_id, "active")["error"] is None
+        assert backend.run(pool_id)["status"] == "completed"
+        assert backend.get(f"/v1/pools/{paused}")["status"] == "paused"
         # That one did not fail for want of the permission.
-        assert own.get(f"/v1/pools/{failed}")["status"] == "failed"
+        assert backend.get(f"/v1/pools/{failed}")["status"] == "failed"
 
 
 def test_queued_rollouts_wait_for_the_containers_of_the_next_run(tmp_path: Path) -> None:
-    with serve(tmp_path, allow_processes=True) as own:
-        pool_id = start_pool(own, concurrency=1)
-        own.until(own.rollout(pool_id, params={"seconds": 60})["id"], "running")
-        waiting = [own.rollout(pool_id)["id"] for _ in range(3)]
-    with serve(tmp_path, allow_processes=True) as own:
-        assert own.get(f"/v1/pools/{pool_id}")["status"] in ("warming", "active")
-        assert {own.until(one)["status"] for one in waiting} == {"completed"}
+    with serve(tmp_path, allow_processes=True) as backend:
+        pool_id = start_pool(backend, concurrency=1)
+        backend.until(backend.rollout(pool_id, params={"seconds": 60})["id"], "running")
+        waiting = [backend.rollout(pool_id)["id"] for _ in range(3)]
+    with serve(tmp_path, allow_processes=True) as backend:
+        assert backend.get(f"/v1/pools/{pool_id}")["status"] in ("warming", "active")
+        assert {backend.until(rollout_id)["status"] for rollout_id in waiting} == {"completed"}

@@ -43,7 +43,7 @@ See 'docker run --help'.
 
 
 @pytest.mark.parametrize(
-    ("said", "reason", "remedy"),
+    ("reply", "reason", "remedy"),
     [
         (
             TUN,
@@ -59,12 +59,12 @@ See 'docker run --help'.
     ],
 )
 def test_a_machine_that_lacks_something_is_told_what_helps(
-    said: str, reason: str, remedy: str
+    reply: str, reason: str, remedy: str
 ) -> None:
-    told = reason_of(said.splitlines())
-    assert told.startswith(reason)
-    assert remedy in told.partition(" (")[2]
-    assert "\n" not in told
+    reason_text = reason_of(reply.splitlines())
+    assert reason_text.startswith(reason)
+    assert remedy in reason_text.partition(" (")[2]
+    assert "\n" not in reason_text
 
 
 def test_other_reasons_are_told_as_they_are() -> None:

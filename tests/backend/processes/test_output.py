@@ -17,21 +17,21 @@ P = "a pool"
 
 def page(logs: OutputLogs, cursor: str | None = None, **chosen: Any) -> dict[str, Any]:
     defaults = {"limit": 1000, "most_bytes": 10**9, "number": None}
-    found: dict[str, Any] = logs.page(P, "active", cursor, **{**defaults, **chosen})
-    return found
+    actual: dict[str, Any] = logs.page(P, "active", cursor, **{**defaults, **chosen})
+    return actual
 
 
-def texts(found: dict[str, Any]) -> list[str]:
-    return [line["text"] for line in found["lines"]]
+def texts(actual: dict[str, Any]) -> list[str]:
+    return [line["text"] for line in actual["lines"]]
 
 
 def pages(logs: OutputLogs, **chosen: Any) -> list[str]:
-    found, cursor, has_more = list[str](), None, True
+    all_texts, cursor, has_more = list[str](), None, True
     while has_more:
-        one = page(logs, cursor, **chosen)
-        found += texts(one)
-        cursor, has_more = one["next_cursor"], one["has_more"]
-    return found
+        document = page(logs, cursor, **chosen)
+        all_texts += texts(document)
+        cursor, has_more = document["next_cursor"], document["has_more"]
+    return all_texts
 
 
 def test_lines_come_in_the_order_in_which_they_were_read() -> None:
@@ -41,21 +41,21 @@ def test_lines_come_in_the_order_in_which_they_were_read() -> None:
     second.feed(b"1\n")
     first.feed(b"d\ne\n")
     second.feed(b"2\n")
-    found = page(logs)
-    assert texts(found) == ["a", "b", "1", "cd", "e", "2"]
-    assert [line["process"] for line in found["lines"]] == [0, 0, 1, 0, 0, 1]
-    assert (found["has_more"], found["truncated"]) == (False, False)
-    stamps = [line["timestamp"] for line in found["lines"]]
+    actual = page(logs)
+    assert texts(actual) == ["a", "b", "1", "cd", "e", "2"]
+    assert [line["process"] for line in actual["lines"]] == [0, 0, 1, 0, 0, 1]
+    assert (actual["has_more"], actual["truncated"]) == (False, False)
+    stamps = [line["timestamp"] for line in actual["lines"]]
     assert stamps == sorted(stamps)
     for limit in (1, 2, 5):
-        assert pages(logs, limit=limit) == texts(found)
-    assert pages(logs, most_bytes=1) == texts(found)
+        assert pages(logs, limit=limit) == texts(actual)
+    assert pages(logs, most_bytes=1) == texts(actual)
     assert pages(logs, number=1) == ["1", "2"]
     assert pages(logs, number=7) == []
-    # What comes later comes after the last page.
+    # Later lines come after the last page.
     first.feed(b"f\n")
-    assert texts(page(logs, found["next_cursor"])) == ["f"]
-    assert texts(page(logs, found["next_cursor"], number=1)) == []
+    assert texts(page(logs, actual["next_cursor"])) == ["f"]
+    assert texts(page(logs, actual["next_cursor"], number=1)) == []
 
 
 def test_a_line_is_there_when_it_has_ended() -> None:
@@ -75,10 +75,10 @@ def test_a_cursor_of_another_run_is_the_oldest_line() -> None:
     logs.open(P, 0).feed(b"a\nb\n")
     cursor = page(logs, limit=1)["next_cursor"]
     assert texts(page(logs, cursor)) == ["b"]
-    other = OutputLogs()
-    other.open(P, 0).feed(b"c\nd\n")
+    other_logs = OutputLogs()
+    other_logs.open(P, 0).feed(b"c\nd\n")
     for text in (cursor, "", "x", "log_0_0", cursor[:-1] + "9", cursor[:-1] + "\u0663"):
-        assert texts(page(other, text)) == ["c", "d"]
+        assert texts(page(other_logs, text)) == ["c", "d"]
     assert page(OutputLogs(), cursor)["lines"] == []
 
 
@@ -90,9 +90,9 @@ def test_processes_of_one_place_are_counted() -> None:
     first.end(-9)
     second = logs.open(P, 0)
     second.feed(b"two\n")
-    found = page(logs)
-    assert [line["attempt"] for line in found["lines"]] == [1, 2]
-    [process] = found["processes"]
+    actual = page(logs)
+    assert [line["attempt"] for line in actual["lines"]] == [1, 2]
+    [process] = actual["processes"]
     assert (process["attempt"], process["running"], process["pid"]) == (2, True, None)
     assert first.document()["exit_code"] == -9
     assert (first.last_lines(), second.last_lines()) == (["one"], ["two"])
@@ -109,16 +109,16 @@ def test_each_place_keeps_its_last_mebibyte() -> None:
     quiet.feed(b"first\n")
     feed_lines(loud, 20_000)
     quiet.feed(b"last\n")
-    found = page(logs)
-    assert texts(found)[0] == "first"
-    assert found["truncated"] is True
-    kept = pages(logs, number=0)
-    assert kept[-1].startswith("019999")
-    assert 2_000 < len(kept) < 12_000
+    actual = page(logs)
+    assert texts(actual)[0] == "first"
+    assert actual["truncated"] is True
+    stored = pages(logs, number=0)
+    assert stored[-1].startswith("019999")
+    assert 2_000 < len(stored) < 12_000
     assert logs.bytes < 1.1 * output_module.PLACE_BYTES
     assert page(logs, number=1)["truncated"] is False
-    # Whoever has read them misses nothing.
-    cursor = f"{found['next_cursor'].rpartition('_')[0]}_20001"
+    # A reader that has read them misses nothing.
+    cursor = f"{actual['next_cursor'].rpartition('_')[0]}_20001"
     rest = page(logs, cursor)
     assert (texts(rest), rest["truncated"]) == (["last"], False)
 
@@ -183,13 +183,13 @@ def check_broken_line(before: int) -> None:
     output = logs.open(P, 0, "topsecret")
     for text in (b"x" * (65_536 - before), b"topsec", b"ret", b"y" * 70_000, b"\n"):
         output.feed(text)
-    shown = "".join(line.data.decode() for line in logs._pools[P].places[0].chunks)
+    kept_text = "".join(line.data.decode() for line in logs._pools[P].places[0].chunks)
     masked = "".join(
         output.shown(line)
         for chunk in logs._pools[P].places[0].chunks
         for line in chunk.data.split(b"\n")
     )
-    assert shown.count("x") == 65_536 - before
+    assert kept_text.count("x") == 65_536 - before
     assert "secret" not in masked
     assert "topsec" not in masked
 
@@ -213,28 +213,28 @@ def test_what_processes_write_can_be_read(allowing: Server) -> None:
     until(allowing, pool_id, "active")
 
     def listening() -> Any:
-        found = allowing.get(f"/v1/pools/{pool_id}/logs")
-        return found if len(found["lines"]) == 2 else None
+        actual = allowing.get(f"/v1/pools/{pool_id}/logs")
+        return actual if len(actual["lines"]) == 2 else None
 
-    found = eventually(listening)
-    assert (found["pool_id"], found["status"], found["has_more"]) == (pool_id, "active", False)
-    assert [one["process"] for one in found["processes"]] == [0, 1]
-    for one in found["processes"]:
-        assert (one["attempt"], one["running"], one["exit_code"]) == (1, True, None)
-        port = one["url"].rpartition(":")[2]
-        assert lines_of(allowing, pool_id, process=one["process"]) == [f"listening at {port}"]
+    actual = eventually(listening)
+    assert (actual["pool_id"], actual["status"], actual["has_more"]) == (pool_id, "active", False)
+    assert [process["process"] for process in actual["processes"]] == [0, 1]
+    for listed in actual["processes"]:
+        assert (listed["attempt"], listed["running"], listed["exit_code"]) == (1, True, None)
+        port = listed["url"].rpartition(":")[2]
+        assert lines_of(allowing, pool_id, process=listed["process"]) == [f"listening at {port}"]
     allowing.call("DELETE", f"/v1/pools/{pool_id}")
 
     def over() -> Any:
-        found = allowing.get(f"/v1/pools/{pool_id}/logs")
-        return found if not any(one["running"] for one in found["processes"]) else None
+        actual = allowing.get(f"/v1/pools/{pool_id}/logs")
+        return actual if not any(process["running"] for process in actual["processes"]) else None
 
-    found = eventually(over)
-    assert found["status"] == "archived"
-    assert {one["exit_code"] for one in found["processes"]} == {-15}
-    assert all(one["ended_at"] >= one["started_at"] for one in found["processes"])
-    assert len(found["lines"]) >= 2
-    assert lines_of(allowing, pool_id, cursor=found["next_cursor"]) == []
+    actual = eventually(over)
+    assert actual["status"] == "archived"
+    assert {process["exit_code"] for process in actual["processes"]} == {-15}
+    assert all(process["ended_at"] >= process["started_at"] for process in actual["processes"])
+    assert len(actual["lines"]) >= 2
+    assert lines_of(allowing, pool_id, cursor=actual["next_cursor"]) == []
 
 
 def test_one_that_ends_is_started_again_in_its_place(allowing: Server) -> None:
@@ -244,13 +244,13 @@ def test_one_that_ends_is_started_again_in_its_place(allowing: Server) -> None:
     }
     pool_id = allowing.pool(config=config)
     until(allowing, pool_id, "failed")
-    found = allowing.get(f"/v1/pools/{pool_id}/logs")
-    attempts = [line["attempt"] for line in found["lines"]]
+    actual = allowing.get(f"/v1/pools/{pool_id}/logs")
+    attempts = [line["attempt"] for line in actual["lines"]]
     assert attempts == sorted(set(attempts))
     assert attempts[0] == 1
-    [one] = found["processes"]
-    assert (one["process"], one["running"]) == (0, False)
-    assert all(line["text"].startswith("I am ") for line in found["lines"])
+    [process] = actual["processes"]
+    assert (process["process"], process["running"]) == (0, False)
+    assert all(line["text"].startswith("I am ") for line in actual["lines"])
 
 
 def test_one_that_cannot_be_started_has_no_lines(allowing: Server) -> None:
@@ -258,10 +258,15 @@ def test_one_that_cannot_be_started_has_no_lines(allowing: Server) -> None:
     config = {"process": {"argv": argv, "start_timeout_seconds": 0.1}}
     pool_id = allowing.pool(config=config)
     until(allowing, pool_id, "failed")
-    found = allowing.get(f"/v1/pools/{pool_id}/logs")
-    [one] = found["processes"]
-    assert (one["pid"], one["url"], one["running"], one["exit_code"]) == (None, None, False, None)
-    assert found["lines"] == []
+    actual = allowing.get(f"/v1/pools/{pool_id}/logs")
+    [container] = actual["processes"]
+    assert (container["pid"], container["url"], container["running"], container["exit_code"]) == (
+        None,
+        None,
+        False,
+        None,
+    )
+    assert actual["lines"] == []
 
 
 def test_logs_never_hold_the_key(allowing: Server, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -278,9 +283,9 @@ def test_logs_never_hold_the_key(allowing: Server, monkeypatch: pytest.MonkeyPat
 
 def test_a_pool_without_processes_has_no_lines(server: Server) -> None:
     pool_id = server.pool()
-    found = server.get(f"/v1/pools/{pool_id}/logs")
-    assert (found["processes"], found["lines"], found["truncated"]) == ([], [], False)
-    again = server.get(f"/v1/pools/{pool_id}/logs?cursor={found['next_cursor']}&process=3")
+    actual = server.get(f"/v1/pools/{pool_id}/logs")
+    assert (actual["processes"], actual["lines"], actual["truncated"]) == ([], [], False)
+    again = server.get(f"/v1/pools/{pool_id}/logs?cursor={actual['next_cursor']}&process=3")
     assert again["lines"] == []
     server.refused("GET", "/v1/pools/nowhere/logs", 404, "pool_not_found")
     for query in ("limit=0", "limit=1001", "process=-1", "process=x"):

@@ -71,7 +71,8 @@ NO_PROCESSES += [{"argv": ["x"], "env": [1]}]
 
 
 @pytest.mark.parametrize(
-    "definition", [{}, {"config": {}}, *({"config": {"process": one}} for one in NO_PROCESSES)]
+    "definition",
+    [{}, {"config": {}}, *({"config": {"process": process}} for process in NO_PROCESSES)],
 )
 def test_a_pool_without_one_has_no_plan(definition: dict[str, object]) -> None:
     assert ProcessSpec.of(definition) is None
@@ -82,7 +83,7 @@ def test_the_environment_holds_what_is_needed_and_nothing_of_ours() -> None:
     env = {"PATH": "/mine", "PORT": "1", MARKER: "mine", "A": "{port}"}
     plan = ProcessSpec.of({"config": {"process": {"argv": ["x"], "env": env}}})
     assert plan is not None
-    own = {
+    expected = {
         "PATH": "/bin",
         "HOME": "/root",
         "LC_ALL": "C",
@@ -90,7 +91,7 @@ def test_the_environment_holds_what_is_needed_and_nothing_of_ours() -> None:
         "SYNTH_API_KEY": "secret",
         "LD_PRELOAD": "x",
     }
-    assert environment(plan, 80, "m", own, None) == {
+    assert environment(plan, 80, "m", expected, None) == {
         "PATH": "/mine",
         "HOME": "/root",
         "LC_ALL": "C",
@@ -98,21 +99,21 @@ def test_the_environment_holds_what_is_needed_and_nothing_of_ours() -> None:
         "PORT": "80",
         MARKER: "m",
     }
-    assert environment(plan, 80, "m", own, "k")["ENVIRONMENT_API_KEY"] == "k"
+    assert environment(plan, 80, "m", expected, "k")["ENVIRONMENT_API_KEY"] == "k"
 
 
 def test_ports_are_never_given_twice_at_once() -> None:
     ports = Ports()
-    taken = [ports.acquire() for _ in range(200)]
-    assert len(set(taken)) == 200
-    for port in taken:
+    acquired = [ports.acquire() for _ in range(200)]
+    assert len(set(acquired)) == 200
+    for port in acquired:
         ports.release(port)
 
 
 def find(
-    is_ours: Callable[[str], bool], known: Sequence[ProcessIdentity] = ()
+    is_ours: Callable[[str], bool], expected: Sequence[ProcessIdentity] = ()
 ) -> list[psutil.Process]:
-    return select(read_table(with_environments=True), is_ours, known=known)
+    return select(read_table(with_environments=True), is_ours, known=expected)
 
 
 async def spawn(code: str) -> Child:
@@ -165,8 +166,8 @@ time.sleep(600)
 async def test_all_that_it_started_ends_with_it() -> None:
     child = await spawn(FORKS)
     await until_it_writes(child)
-    found = find(lambda marker: marker == child.known.marker)
-    assert len(found) == 21
+    actual = find(lambda marker: marker == child.known.marker)
+    assert len(actual) == 21
     await end_children([child])
     assert find(lambda marker: marker == child.known.marker) == []
     assert child.exit_code == -signal.SIGTERM
@@ -191,14 +192,14 @@ time.sleep(600)
 async def test_what_it_started_without_its_environment_ends_too(leader_dies: bool) -> None:
     child = await spawn(CLEAN)
     await until_it_writes(child)
-    near, far = (psutil.Process(int(pid)) for pid in child.output.last_lines()[0].split())
+    nearby, far = (psutil.Process(int(pid)) for pid in child.output.last_lines()[0].split())
     assert find(lambda _: False, [child.known])
     if leader_dies:
         # Neither its session, its environment nor its parent tells any more who started it.
         psutil.Process(child.pid).kill()
         await child.exited(10)
     await end_children([child], 0.2)
-    assert not is_alive(near)
+    assert not is_alive(nearby)
     assert not is_alive(far)
 
 
@@ -209,8 +210,8 @@ async def test_the_next_run_finds_what_went_elsewhere_without_its_environment() 
     psutil.Process(child.pid).kill()
     await child.exited(10)
     token = child.known.marker.partition(".")[0]
-    for one, is_found in ((token, True), ("another", False)):
-        is_our_tag = partial(have_same_token, tag_of(one))
+    for searched, is_found in ((token, True), ("another", False)):
+        is_our_tag = partial(have_same_token, tag_of(searched))
         finder = ProcessFinder(ProcessTable(), lambda _: False, is_our_tag, list)
         assert (far in await finder.find()) is is_found
         assert (far in finder.find_now()) is is_found
@@ -292,8 +293,10 @@ def test_kinship_is_never_told_by_the_number_alone(
         if not readable:
             monkeypatch.setattr(psutil.Process, "environ", _unreadable)
 
-        def are_ours(known: ProcessIdentity) -> bool:
-            return process.pid in [one.pid for one in find(lambda _: False, [known])]
+        def are_ours(expected: ProcessIdentity) -> bool:
+            return process.pid in [
+                identified.pid for identified in find(lambda _: False, [expected])
+            ]
 
         # Its environment says that it is not ours, which counts; else when it was started does.
         assert are_ours(ProcessIdentity(process.pid, started, "m")) is not readable
@@ -309,8 +312,8 @@ def _unreadable(process: psutil.Process) -> dict[str, str]:
 
 
 def test_we_ourselves_are_never_found() -> None:
-    assert os.getpid() not in [one.pid for one in find(lambda _: True)]
-    assert os.getppid() not in [one.pid for one in find(lambda _: True)]
+    assert os.getpid() not in [process.pid for process in find(lambda _: True)]
+    assert os.getppid() not in [process.pid for process in find(lambda _: True)]
 
 
 def test_one_that_has_the_port_of_another_stays_when_that_is_forgotten() -> None:

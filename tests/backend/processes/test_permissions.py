@@ -56,7 +56,7 @@ def test_it_is_off_unless_it_was_asked_for(server: Server) -> None:
 def test_ray_is_off_unless_a_cluster_was_named(
     start: Callable[..., Server], config: dict[str, Any]
 ) -> None:
-    # What may run on this machine says nothing of others.
+    # Permissions for this machine say nothing about others.
     server = start(allow_processes=True)
     assert server.get("/v1/capabilities")["features"]["ray"] is False
     body = {"name": "p", "config": config}
@@ -117,9 +117,9 @@ def test_a_machine_without_an_engine(
     with pytest.raises(BadOptionError, match="podman or docker is not on the PATH"):
         backend.start()
     no_engine("docker")
-    own = start(allow_images=True)
+    server = start(allow_images=True)
     body = {"name": "p", "config": {"image": {**IMAGE, "launcher": "podman"}}}
-    refused = own.refused("POST", "/v1/pools", 409, "engine_unavailable", json=body)
+    refused = server.refused("POST", "/v1/pools", 409, "engine_unavailable", json=body)
     assert "podman is not on the PATH" in refused["error"]["message"]
 
 
@@ -127,28 +127,30 @@ def test_an_engine_that_does_not_work(
     no_engine: Callable[[str], None], tmp_path: Path, start: Callable[..., Server]
 ) -> None:
     no_engine("docker")
-    own = start(allow_images=True)
-    pool_id = own.pool(config={"image": IMAGE})
-    error = until(own, pool_id, "failed")["error"]
+    backend = start(allow_images=True)
+    pool_id = backend.pool(config={"image": IMAGE})
+    error = until(backend, pool_id, "failed")["error"]
     assert error["code"] == "engine_unavailable"
     assert error["message"] == "docker does not work: broken"
     # One that could not be had then may be there by the next start.
-    own.post(f"/v1/pools/{pool_id}/resume")
-    until(own, pool_id, "failed")
+    backend.post(f"/v1/pools/{pool_id}/resume")
+    until(backend, pool_id, "failed")
 
 
 def test_a_process_and_an_image_in_one_pool(
     no_engine: Callable[[str], None], start: Callable[..., Server]
 ) -> None:
     no_engine("podman")
-    own = start(allow_images=True, allow_processes=True)
+    backend = start(allow_images=True, allow_processes=True)
     both = {"process": process(), "image": IMAGE}
     body = {"name": "p", "config": both}
-    own.refused("POST", "/v1/pools", 409, "config_conflict", json=body)
-    pool_id = own.pool(config={"process": process()})
+    backend.refused("POST", "/v1/pools", 409, "config_conflict", json=body)
+    pool_id = backend.pool(config={"process": process()})
     patch = {"config": {"image": IMAGE}}
-    own.refused("PATCH", f"/v1/pools/{pool_id}", 409, "config_conflict", json=patch)
-    own.call("PATCH", f"/v1/pools/{pool_id}", json={"config": {"image": IMAGE, "process": None}})
+    backend.refused("PATCH", f"/v1/pools/{pool_id}", 409, "config_conflict", json=patch)
+    backend.call(
+        "PATCH", f"/v1/pools/{pool_id}", json={"config": {"image": IMAGE, "process": None}}
+    )
 
 
 def test_a_pool_whose_image_is_allowed_no_more(
@@ -157,15 +159,15 @@ def test_a_pool_whose_image_is_allowed_no_more(
     no_engine("podman")
     data_dir = tmp_path / "data"
     data_dir.mkdir()
-    with serve(data_dir, allow_images=True) as own:
-        pool_id = own.pool(config={"image": IMAGE})
-        until(own, pool_id, "failed")
-        own.post(f"/v1/pools/{pool_id}/pause", status=409)
-    with serve(data_dir) as own:
-        own.refused("POST", f"/v1/pools/{pool_id}/resume", 403, "images_not_allowed")
+    with serve(data_dir, allow_images=True) as backend:
+        pool_id = backend.pool(config={"image": IMAGE})
+        until(backend, pool_id, "failed")
+        backend.post(f"/v1/pools/{pool_id}/pause", status=409)
+    with serve(data_dir) as backend:
+        backend.refused("POST", f"/v1/pools/{pool_id}/resume", 403, "images_not_allowed")
     # It is tried again where it may be.
-    with serve(data_dir, allow_images=True) as own:
-        until(own, pool_id, "failed")
+    with serve(data_dir, allow_images=True) as backend:
+        until(backend, pool_id, "failed")
 
 
 def test_folders_of_mounts_that_do_not_exist(tmp_path: Path) -> None:
@@ -184,7 +186,7 @@ def test_a_specification_of_an_image() -> None:
     spec = ImageSpec.of({"config": {"image": {**fields, "network": "none"}}})
     assert spec is not None
     assert spec.variables(80) == {"A": SOCKET_PATH, "B": "1", "SOCKET": SOCKET_PATH}
-    # What runs stays where only the number of those that wait changes.
+    # Running containers stay if only the number of warm ones changes.
     warmer = ImageSpec.of({"config": {"image": {**fields, "network": "none", "warm": 2}}})
     assert spec == warmer
     assert warmer is not None

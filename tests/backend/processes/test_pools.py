@@ -56,21 +56,23 @@ def test_a_pool_starts_its_containers(allowing: Server) -> None:
     refused = allowing.refused(
         "POST", f"/v1/pools/{pool_id}/rollouts", 409, "pool_not_active", json={}
     )
-    # Whoever can wait is told that it is worth it.
+    # The error is worth a retry for clients that can wait.
     assert refused["error"]["retryable"] is True
-    assert {one["health"] for one in containers(allowing, pool_id)} == {"starting"}
+    assert {container["health"] for container in containers(allowing, pool_id)} == {"starting"}
     assert until(allowing, pool_id, "active")["error"] is None
     rollout = allowing.run(pool_id, seed=5)
     assert (rollout["status"], rollout["score"]) == ("completed", 5.0)
-    found = healthy(allowing, pool_id, 2)
-    assert len({one["url"] for one in found}) == 2
-    assert rollout["result"]["pid"] in {one["pid"] for one in found}
-    assert all(one["restarts"] == 0 and one["last_error"] is None for one in found)
+    actual = healthy(allowing, pool_id, 2)
+    assert len({container["url"] for container in actual}) == 2
+    assert rollout["result"]["pid"] in {container["pid"] for container in actual}
+    assert all(
+        container["restarts"] == 0 and container["last_error"] is None for container in actual
+    )
 
 
 def test_the_addresses_of_a_pool_are_those_of_its_processes_too(allowing: Server) -> None:
     pool_id = start_pool(allowing, capacity=2)
-    started = {one["url"] for one in healthy(allowing, pool_id, 2)}
+    started = {container["url"] for container in healthy(allowing, pool_id, 2)}
     urls = allowing.get(f"/v1/pools/{pool_id}/urls")
     assert set(urls["container_urls"]) == started
     assert urls["container_url"] == urls["container_urls"][0]
@@ -90,7 +92,7 @@ def test_four_containers_share_the_rollouts(allowing: Server) -> None:
     pool_id = start_pool(allowing, capacity=4, concurrency=8)
     healthy(allowing, pool_id, 4)
     ids = [allowing.rollout(pool_id, params={"seconds": 0.2})["id"] for _ in range(24)]
-    ran = Counter(allowing.until(one)["result"]["pid"] for one in ids)
+    ran = Counter(allowing.until(rollout_id)["result"]["pid"] for rollout_id in ids)
     assert len(ran) == 4
     assert min(ran.values()) >= 4
 
@@ -98,49 +100,51 @@ def test_four_containers_share_the_rollouts(allowing: Server) -> None:
 def test_one_that_dies_is_started_again(allowing: Server) -> None:
     pool_id = start_pool(allowing, "child")
     [before] = healthy(allowing, pool_id, 1)
-    left = family(before["pid"])
-    assert len(left) == 2
+    remaining = family(before["pid"])
+    assert len(remaining) == 2
     psutil.Process(before["pid"]).kill()
     after = eventually(
-        lambda: [one for one in containers(allowing, pool_id) if one["restarts"] == 1]
+        lambda: [
+            container for container in containers(allowing, pool_id) if container["restarts"] == 1
+        ]
     )
     assert "signal 9" in after[0]["last_error"]
     [after[0]] = healthy(allowing, pool_id, 1)
     assert after[0]["pid"] != before["pid"]
     assert allowing.run(pool_id)["result"]["pid"] == after[0]["pid"]
-    # What the dead one had started went with it.
-    assert gone(left)
+    # Children of the dead process were ended with it.
+    assert gone(remaining)
     assert allowing.get(f"/v1/pools/{pool_id}")["status"] == "active"
 
 
 def test_a_port_that_another_took_first(start: Start, monkeypatch: pytest.MonkeyPatch) -> None:
-    take, asked = Ports.acquire, 0
+    take, acquisitions = Ports.acquire, 0
 
     def unlucky(ports: Ports) -> int:
-        nonlocal asked
-        asked += 1
-        return occupied.getsockname()[1] if asked == 1 else take(ports)
+        nonlocal acquisitions
+        acquisitions += 1
+        return occupied.getsockname()[1] if acquisitions == 1 else take(ports)
 
     monkeypatch.setattr(Ports, "acquire", unlucky)
-    own = start(allow_processes=True)
+    backend = start(allow_processes=True)
     with socket.create_server(("127.0.0.1", 0)) as occupied:
-        pool_id = start_pool(own)
-        [one] = healthy(own, pool_id, 1)
-    assert asked == 2
-    assert (one["restarts"], "ended with status 1" in one["last_error"]) == (1, True)
+        pool_id = start_pool(backend)
+        [container] = healthy(backend, pool_id, 1)
+    assert acquisitions == 2
+    assert (container["restarts"], "ended with status 1" in container["last_error"]) == (1, True)
 
 
 def test_one_that_hangs_is_replaced(start: Start, caplog: pytest.LogCaptureFixture) -> None:
-    own = start(allow_processes=True, health_interval_seconds=0.1, health_timeout_seconds=0.2)
+    backend = start(allow_processes=True, health_interval_seconds=0.1, health_timeout_seconds=0.2)
     config = {"process": process(start_timeout_seconds=2)}
-    pool_id = start_pool(own, config=config)
-    [before] = healthy(own, pool_id, 1)
+    pool_id = start_pool(backend, config=config)
+    [before] = healthy(backend, pool_id, 1)
     psutil.Process(before["pid"]).suspend()
-    eventually(lambda: containers(own, pool_id)[0]["health"] == "unhealthy")
-    rollout_id = own.rollout(pool_id)["id"]
-    after = eventually(lambda: own.get(f"/v1/rollouts/{rollout_id}")["result"])
+    eventually(lambda: containers(backend, pool_id)[0]["health"] == "unhealthy")
+    rollout_id = backend.rollout(pool_id)["id"]
+    after = eventually(lambda: backend.get(f"/v1/rollouts/{rollout_id}")["result"])
     assert after["pid"] != before["pid"]
-    healthy(own, pool_id, 1)
+    healthy(backend, pool_id, 1)
     # Its last error may be of another one, which was too late to start.
     assert "does not work" in caplog.text
     assert not psutil.pid_exists(before["pid"])
@@ -148,8 +152,8 @@ def test_one_that_hangs_is_replaced(start: Start, caplog: pytest.LogCaptureFixtu
 
 def test_while_none_is_up_rollouts_wait(allowing: Server) -> None:
     pool_id = start_pool(allowing, "slow")
-    [one] = healthy(allowing, pool_id, 1)
-    psutil.Process(one["pid"]).kill()
+    [container] = healthy(allowing, pool_id, 1)
+    psutil.Process(container["pid"]).kill()
     eventually(lambda: containers(allowing, pool_id)[0]["health"] != "healthy")
     rollout_id = allowing.rollout(pool_id)["id"]
     time.sleep(0.2)
@@ -166,13 +170,17 @@ def test_a_rollout_whose_container_dies_fails_or_runs_again(allowing: Server) ->
     healthy(allowing, pool_id, 2)
     again = allowing.rollout(pool_id, params={"seconds": 1.5}, limits={"max_attempts": 2})["id"]
     [busy] = eventually(
-        lambda: [one for one in containers(allowing, pool_id) if one["running_rollouts"]]
+        lambda: [
+            container
+            for container in containers(allowing, pool_id)
+            if container["running_rollouts"]
+        ]
     )
     psutil.Process(busy["pid"]).kill()
     assert allowing.until(again)["status"] == "completed"
-    starts = [one for one in allowing.events(again) if one["event"] == "rollout.started"]
+    starts = [event for event in allowing.events(again) if event["event"] == "rollout.started"]
     # Where it was killed before the rollout was sent, that was no attempt.
-    assert [one["data"]["attempt"] for one in starts] in ([1, 2], [1, 1])
+    assert [event["data"]["attempt"] for event in starts] in ([1, 2], [1, 1])
     assert starts[0]["data"]["container_url"] == busy["url"] != starts[1]["data"]["container_url"]
 
 
@@ -192,15 +200,19 @@ def test_a_further_attempt_waits_no_longer_than_it_may_take(
     limits = {"max_attempts": 2, "timeout_seconds": 10}
     rollout_id = allowing.rollout(pool_id, params={"seconds": 60}, limits=limits)["id"]
     [busy] = eventually(
-        lambda: [one for one in containers(allowing, pool_id) if one["running_rollouts"]]
+        lambda: [
+            container
+            for container in containers(allowing, pool_id)
+            if container["running_rollouts"]
+        ]
     )
     eventually(ledger.exists)
     # It can never be started again.
     script.unlink()
     psutil.Process(busy["pid"]).kill()
-    ended = allowing.until(rollout_id)
-    assert ended["error"]["code"] == "container_bad_response"
-    starts = [one for one in allowing.events(rollout_id) if one["event"] == "rollout.started"]
+    final = allowing.until(rollout_id)
+    assert final["error"]["code"] == "container_bad_response"
+    starts = [event for event in allowing.events(rollout_id) if event["event"] == "rollout.started"]
     assert len(starts) == 1
 
 
@@ -251,26 +263,30 @@ def test_capacity_changes_while_it_runs(allowing: Server, tmp_path: Path) -> Non
     path = f"/v1/pools/{pool_id}"
     [first] = healthy(allowing, pool_id, 1)
     assert allowing.call("PATCH", path, json={"capacity": 3})["status"] == "active"
-    assert first["pid"] in {one["pid"] for one in healthy(allowing, pool_id, 3)}
+    assert first["pid"] in {container["pid"] for container in healthy(allowing, pool_id, 3)}
     ids = [allowing.rollout(pool_id, params=held(tmp_path))["id"] for _ in range(6)]
     for rollout_id in ids:
         allowing.until(rollout_id, "running")
     allowing.call("PATCH", path, json={"capacity": 1})
-    # Those that are to end go on with what they have, and get nothing new.
+    # Processes that must end finish their rollouts, and get nothing new.
     [stays] = eventually(
-        lambda: [one for one in containers(allowing, pool_id) if one["health"] == "healthy"]
+        lambda: [
+            container
+            for container in containers(allowing, pool_id)
+            if container["health"] == "healthy"
+        ]
     )[:1]
     (tmp_path / "go").touch()
-    assert all(allowing.until(one)["status"] == "completed" for one in ids)
-    [left] = healthy(allowing, pool_id, 1)
-    assert left["pid"] == stays["pid"]
-    assert allowing.run(pool_id)["result"]["pid"] == left["pid"]
+    assert all(allowing.until(rollout_id)["status"] == "completed" for rollout_id in ids)
+    [remaining] = healthy(allowing, pool_id, 1)
+    assert remaining["pid"] == stays["pid"]
+    assert allowing.run(pool_id)["result"]["pid"] == remaining["pid"]
 
 
 def test_another_command_takes_over(allowing: Server, tmp_path: Path) -> None:
     pool_id = start_pool(allowing, capacity=2, concurrency=8)
     path = f"/v1/pools/{pool_id}"
-    old = {one["pid"] for one in healthy(allowing, pool_id, 2)}
+    old = {container["pid"] for container in healthy(allowing, pool_id, 2)}
     running = allowing.rollout(pool_id, params=held(tmp_path))["id"]
     allowing.until(running, "running")
     patch = {"config": {"process": process(env={"COLOUR": "red"})}}
@@ -281,8 +297,8 @@ def test_another_command_takes_over(allowing: Server, tmp_path: Path) -> None:
     (tmp_path / "go").touch()
     # The one that was under way was not disturbed.
     assert allowing.until(running)["result"]["pid"] in old
-    assert old.isdisjoint(one["pid"] for one in healthy(allowing, pool_id, 2))
-    # By PUT as well; then none is left, and the echo target runs what comes.
+    assert old.isdisjoint(container["pid"] for container in healthy(allowing, pool_id, 2))
+    # A PUT works as well; then no process is left, and the echo target runs the rollouts.
     started = pids(allowing, pool_id)
     allowing.call("PUT", path, json={"name": "without"})
     assert allowing.run(pool_id)["result"]["echo"] is not None
@@ -298,9 +314,9 @@ def test_a_command_that_does_not_work_costs_no_rollout(allowing: Server, tmp_pat
     allowing.call("PATCH", f"/v1/pools/{pool_id}", json={"config": {"process": broken}})
     until(allowing, pool_id, "failed")
     (tmp_path / "go").touch()
-    ended = allowing.until(running)
-    assert ended["error"] is None
-    assert ended["result"]["pid"] in old
+    final = allowing.until(running)
+    assert final["error"] is None
+    assert final["result"]["pid"] in old
     assert gone([psutil.Process(pid) for pid in old if psutil.pid_exists(pid)])
 
 
@@ -314,7 +330,7 @@ def test_a_pool_that_gets_processes_later(allowing: Server) -> None:
 
 def test_deleting_ends_them_with_all_that_they_started(allowing: Server) -> None:
     pool_id = start_pool(allowing, "child", "stray", capacity=2)
-    started = [one for two in healthy(allowing, pool_id, 2) for one in family(two["pid"])]
+    started = [process for two in healthy(allowing, pool_id, 2) for process in family(two["pid"])]
     assert len(started) == 6
     allowing.call("DELETE", f"/v1/pools/{pool_id}")
     assert gone(started)
@@ -323,23 +339,23 @@ def test_deleting_ends_them_with_all_that_they_started(allowing: Server) -> None
 
 def test_one_that_does_not_listen_is_killed(allowing: Server) -> None:
     pool_id = start_pool(allowing, "stubborn")
-    [one] = healthy(allowing, pool_id, 1)
-    started = family(one["pid"])
-    begun = time.monotonic()
+    [container] = healthy(allowing, pool_id, 1)
+    started = family(container["pid"])
+    started_at = time.monotonic()
     allowing.call("DELETE", f"/v1/pools/{pool_id}")
     assert gone(started)
-    assert 4.5 < time.monotonic() - begun < 60
+    assert 4.5 < time.monotonic() - started_at < 60
 
 
 def test_a_flood_of_output_blocks_nobody(allowing: Server) -> None:
     pool_id = start_pool(allowing, "flood")
-    [one] = healthy(allowing, pool_id, 1)
+    [container] = healthy(allowing, pool_id, 1)
     before = psutil.Process().memory_info().rss
     for _ in range(5):
         assert allowing.run(pool_id)["status"] == "completed"
         time.sleep(0.2)
     assert psutil.Process().memory_info().rss - before < 64 * 1024 * 1024
-    started = family(one["pid"])
+    started = family(container["pid"])
     allowing.call("DELETE", f"/v1/pools/{pool_id}")
     assert gone(started)
 
@@ -354,19 +370,19 @@ def test_the_environment_is_small(
     env = {"AT": "http://127.0.0.1:{port}/", "NUMBER": 5, "NOTHING": None}
     config = {"process": process(env=env, cwd=str(tmp_path))}
     pool_id = start_pool(allowing, config=config)
-    [one] = healthy(allowing, pool_id, 1)
+    [container] = healthy(allowing, pool_id, 1)
     result = allowing.run(pool_id)["result"]
-    found = dict(result["environment"])
-    port = one["url"].rpartition(":")[2]
+    actual = dict(result["environment"])
+    port = container["url"].rpartition(":")[2]
     assert result["cwd"] == os.path.realpath(tmp_path)
-    assert found.pop("SYNTH_POOLS_PROCESS")
-    assert found.pop("AT") == f"http://127.0.0.1:{port}/"
-    assert (found.pop("PORT"), found.pop("NUMBER")) == (port, "5")
-    assert found.pop("LC_TIME") == "C"
-    assert found.pop("PATH") == os.environ["PATH"]
+    assert actual.pop("SYNTH_POOLS_PROCESS")
+    assert actual.pop("AT") == f"http://127.0.0.1:{port}/"
+    assert (actual.pop("PORT"), actual.pop("NUMBER")) == (port, "5")
+    assert actual.pop("LC_TIME") == "C"
+    assert actual.pop("PATH") == os.environ["PATH"]
     # Python adds LC_CTYPE by itself where no locale is set.
     allowed = {"HOME", "LANG", "TMPDIR", "TZ"}
-    assert {name for name in found if not name.startswith("LC_")} <= allowed
+    assert {name for name in actual if not name.startswith("LC_")} <= allowed
     # With the name of a key: the processes get it, and are sent it.
     patch = {"config": {"container_key_env": "CONTAINER_API_KEY"}}
     allowing.call("PATCH", f"/v1/pools/{pool_id}", json=patch)

@@ -19,7 +19,7 @@ _STEPS = 60
 
 
 class Soak:
-    """One pool, what was admitted to it, and whoever does things to it."""
+    """Pool with its admitted rollouts, and random operations on it."""
 
     def __init__(self, server: Server, seed: int) -> None:
         self.server = server
@@ -47,7 +47,11 @@ class Soak:
             assert answer.json()["error"]["code"] == "pool_not_active", answer.text
 
     def kill(self) -> None:
-        pids = [one["pid"] for one in containers(self.server, self.pool_id) if one["pid"]]
+        pids = [
+            container["pid"]
+            for container in containers(self.server, self.pool_id)
+            if container["pid"]
+        ]
         if pids:
             with contextlib.suppress(psutil.NoSuchProcess):
                 psutil.Process(self.chance.choice(pids)).kill()
@@ -83,13 +87,13 @@ def test_nothing_is_lost_and_nothing_is_left(tmp_path: Path, seed: int) -> None:
                 soak.server = server
         soak.resume()
         until(server, soak.pool_id, "active")
-        ended = [server.until(rollout_id) for rollout_id in soak.admitted]
-        assert {one["status"] for one in ended} == {"completed"}, soak.done
+        final = [server.until(rollout_id) for rollout_id in soak.admitted]
+        assert {rollout["status"] for rollout in final} == {"completed"}, soak.done
         capacity = server.get(soak.path)["capacity"]
 
         def as_many_as_wanted() -> bool:
-            found = containers(server, soak.pool_id)
-            return [one["health"] for one in found] == ["healthy"] * capacity
+            members = containers(server, soak.pool_id)
+            return [container["health"] for container in members] == ["healthy"] * capacity
 
         eventually(as_many_as_wanted)
         assert len(carriers(token_of(tmp_path / FILE_NAME))) == capacity

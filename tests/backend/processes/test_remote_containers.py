@@ -72,12 +72,12 @@ class Placed:
     @property
     def process(self) -> psutil.Process:
         """The supervisor, which has no parent any more."""
-        for one in psutil.process_iter():
+        for process in psutil.process_iter():
             with contextlib.suppress(psutil.Error):
-                if SUPERVISOR in one.cmdline() and any(
-                    end.laddr.port == self.port for end in one.net_connections("tcp")
+                if SUPERVISOR in process.cmdline() and any(
+                    end.laddr.port == self.port for end in process.net_connections("tcp")
                 ):
-                    return one
+                    return process
         raise AssertionError("the supervisor is gone")
 
     @property
@@ -103,9 +103,9 @@ async def place() -> AsyncIterator[Callable[..., Any]]:
         return placed[-1]
 
     yield make
-    for one in placed:
-        one.close()
-        assert await asyncio.to_thread(gone, one.started)
+    for container in placed:
+        container.close()
+        assert await asyncio.to_thread(gone, container.started)
 
 
 async def start(container: RemoteContainer) -> str:

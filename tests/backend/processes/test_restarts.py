@@ -89,12 +89,12 @@ def test_a_failed_one_stays_so_with_another_command_and_after_a_restart(tmp_path
 
 
 def test_many_that_cannot_start_leave_time_to_others(tmp_path: Path) -> None:
-    with serve(tmp_path, allow_processes=True) as own:
+    with serve(tmp_path, allow_processes=True) as backend:
         at_once = max(4, os.cpu_count() or 1)
-        pool_id = own.pool(capacity=16 * at_once)
-        begun = time.monotonic()
-        change(own, "PATCH", pool_id, {"argv": [str(tmp_path / "missing")]})
-        eventually(lambda: len(containers(own, pool_id)) >= 10 * at_once or None)
+        pool_id = backend.pool(capacity=16 * at_once)
+        started_at = time.monotonic()
+        change(backend, "PATCH", pool_id, {"argv": [str(tmp_path / "missing")]})
+        eventually(lambda: len(containers(backend, pool_id)) >= 10 * at_once or None)
         # Each start that failed had its turn for a quarter of a second.
-        assert time.monotonic() - begun >= 9 * 0.25
-        assert own.call("DELETE", f"/v1/pools/{pool_id}")["status"] == "archived"
+        assert time.monotonic() - started_at >= 9 * 0.25
+        assert backend.call("DELETE", f"/v1/pools/{pool_id}")["status"] == "archived"

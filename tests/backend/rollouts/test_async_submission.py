@@ -39,14 +39,14 @@ class Submitting:
     def __init__(self, *states: Any) -> None:
         self.states = list(states)
 
-    def __call__(self, seen: Seen) -> bytes | None:
-        if seen.method == "GET":
+    def __call__(self, request: Seen) -> bytes | None:
+        if request.method == "GET":
             state = self.states.pop(0) if len(self.states) > 1 else self.states[0]
             return http(200, state) if isinstance(state, dict) else state
-        if seen.path.endswith("/terminate"):
+        if request.path.endswith("/terminate"):
             return http(200, {})
-        assert seen.json["submission_mode"] == "async"
-        return http(200, {"rollout_id": seen.json["rollout_id"], "status": "running"})
+        assert request.json["submission_mode"] == "async"
+        return http(200, {"rollout_id": request.json["rollout_id"], "status": "running"})
 
 
 def on_container(url: str, rollout_id: str) -> Any:
@@ -156,9 +156,9 @@ def test_one_that_is_killed_while_it_is_asked(server: Server, tmp_path: Path) ->
         go.touch()
         rollout = server.until(rollout_id)
         assert (rollout["status"], rollout["score"]) == ("completed", 6)
-        told = [each["data"] for each in server.events(rollout_id)[1:3]]
-        assert [each["container_url"] for each in told] == [first.url, second.url]
-        assert told[1]["previous_error"]["code"] == "container_unreachable"
+        data = [event["data"] for event in server.events(rollout_id)[1:3]]
+        assert [event["container_url"] for event in data] == [first.url, second.url]
+        assert data[1]["previous_error"]["code"] == "container_unreachable"
 
 
 @pytest.mark.parametrize("attempts", [1, 2])
@@ -182,35 +182,37 @@ def test_a_container_that_forgets_it(server: Server, state: Any, attempts: int) 
             assert rollout["error"]["details"]["cause"] == "rollout_forgotten"
         else:
             assert rollout["score"] == 2
-            told = server.events(rollout["id"])[2]["data"]
-            assert told["previous_error"]["code"] == "container_bad_response"
+            data = server.events(rollout["id"])[2]["data"]
+            assert data["previous_error"]["code"] == "container_bad_response"
 
 
 @pytest.mark.parametrize("mode", ["sync", "async"])
 @pytest.mark.parametrize("status", ["completed", "running"])
-@pytest.mark.parametrize("named", ["rollout_of_another", 5])
-def test_an_answer_for_another_rollout(server: Server, mode: str, status: str, named: Any) -> None:
-    answer = {"rollout_id": named, "status": status, "reward": 1}
+@pytest.mark.parametrize("answered_id", ["rollout_of_another", 5])
+def test_an_answer_for_another_rollout(
+    server: Server, mode: str, status: str, answered_id: Any
+) -> None:
+    answer = {"rollout_id": answered_id, "status": status, "reward": 1}
     with odd_container(lambda _: http(200, answer)) as container:
         pool_id = server.pool(container_url=container.url, config={"submission_mode": mode})
         rollout = server.run(pool_id, limits={"max_attempts": 3})
         assert rollout["error"]["code"] == "container_bad_response"
-        assert rollout["error"]["details"]["rollout_id"] == str(named)
+        assert rollout["error"]["details"]["rollout_id"] == str(answered_id)
         assert container.paths() == ["POST /rollouts"]
     assert rollout["result"] is None
 
 
 @pytest.mark.parametrize("mode", ["sync", "async"])
 @pytest.mark.parametrize(
-    "taken", [http(202, {}), http(202, {"x": 1}), http(200, {"status": "Pending"})]
+    "acceptance", [http(202, {}), http(202, {"x": 1}), http(200, {"status": "Pending"})]
 )
 def test_one_that_is_taken_is_followed_in_both_modes(
-    server: Server, mode: str, taken: bytes
+    server: Server, mode: str, acceptance: bytes
 ) -> None:
     states = [{"status": "running"}, {"status": "completed", "reward": 3}]
 
-    def answer(seen: Seen) -> bytes:
-        return taken if seen.method == "POST" else http(200, states.pop(0))
+    def answer(request: Seen) -> bytes:
+        return acceptance if request.method == "POST" else http(200, states.pop(0))
 
     with odd_container(answer) as container:
         pool_id = server.pool(container_url=container.url, config={"submission_mode": mode})
@@ -235,12 +237,12 @@ def test_an_answer_that_says_nothing_of_an_end(server: Server, mode: str, answer
 
 
 def test_a_container_that_is_away_or_silent_for_a_moment(start: Any) -> None:
-    own = start(probe_timeout_seconds=0.2)
+    backend = start(probe_timeout_seconds=0.2)
     done = {"status": "completed", "summary": {"reward": 5}}
     pending = {"status": "queued"}
     trouble = [http(500, b""), b"", http(200, b"<html>"), None, None, http(503, b"")]
     with odd_container(Submitting(pending, *trouble, pending, *trouble, done)) as container:
-        rollout = own.run(own.pool(container_url=container.url, config=ASYNC))
+        rollout = backend.run(backend.pool(container_url=container.url, config=ASYNC))
     assert (rollout["status"], rollout["score"]) == ("completed", 5)
 
 
@@ -262,18 +264,20 @@ def test_a_container_that_answers_with_the_end_at_once(server: Server, answer: A
 
 
 @pytest.mark.parametrize(
-    "taken",
+    "acceptance",
     [
         http(202, {"rollout_id": None}),
         http(202, {"status": None}),
         http(200, {"status": "RUNNING"}),
     ],
 )
-def test_a_container_that_says_in_other_words_that_it_took_it(server: Server, taken: bytes) -> None:
+def test_a_container_that_says_in_other_words_that_it_took_it(
+    server: Server, acceptance: bytes
+) -> None:
     states = iter([{"status": "paused"}, {"status": "Queued"}, {"status": "ok", "reward": 3}])
 
-    def answer(seen: Seen) -> bytes:
-        return taken if seen.method == "POST" else http(200, next(states))
+    def answer(request: Seen) -> bytes:
+        return acceptance if request.method == "POST" else http(200, next(states))
 
     with odd_container(answer) as container:
         rollout = server.run(server.pool(container_url=container.url, config=ASYNC))

@@ -57,18 +57,18 @@ def test_a_real_container_is_killed_in_the_middle(
         first.kill()
         go.touch()
         rollout = server.until(rollout_id)
-        told = started(server, rollout_id)
+        events = started(server, rollout_id)
         if attempts == 1:
             assert rollout["error"]["code"] == "container_bad_response"
             assert rollout["error"]["details"]["cause"]
-            assert told == [{"status": "running", "attempt": 1, "container_url": first.url}]
+            assert events == [{"status": "running", "attempt": 1, "container_url": first.url}]
             assert second.ran == []
         else:
             assert (rollout["status"], rollout["score"], rollout["error"]) == ("completed", 7, None)
-            previous = told[1].pop("previous_error")
+            previous = events[1].pop("previous_error")
             assert previous["code"] == "container_bad_response"
             assert first.url in previous["message"]
-            assert told == [
+            assert events == [
                 {"status": "running", "attempt": 1, "container_url": first.url},
                 {"status": "running", "attempt": 2, "container_url": second.url},
             ]
@@ -81,7 +81,9 @@ def test_all_that_ran_on_a_container_that_is_killed_ends_on_the_others(
 ) -> None:
     go = tmp_path / "go"
     with container_processes(tmp_path, *["forgetting"] * 3) as containers:
-        pool_id = server.pool(container_urls=[each.url for each in containers], concurrency=12)
+        pool_id = server.pool(
+            container_urls=[container.url for container in containers], concurrency=12
+        )
         request = {"params": {"until": str(go)}, "limits": {"max_attempts": 3}}
         rollouts = [server.rollout(pool_id, seed=seed, **request)["id"] for seed in range(24)]
         killed = containers[1]
@@ -93,11 +95,15 @@ def test_all_that_ran_on_a_container_that_is_killed_ends_on_the_others(
             assert (rollout["status"], rollout["score"]) == ("completed", seed)
     attempts_of = {rollout_id: started(server, rollout_id) for rollout_id in rollouts}
     # On a busy machine some have ended there before the kill.
-    ended_there = {one for one in killed.ran if attempts_of[one][-1]["container_url"] == killed.url}
+    ended_there = {
+        rollout_id
+        for rollout_id in killed.ran
+        if attempts_of[rollout_id][-1]["container_url"] == killed.url
+    }
     cut_off = set(killed.ran) - ended_there
     assert cut_off
-    assert all(len(attempts_of[one]) > 1 for one in cut_off)
-    assert all(len(attempts_of[one]) == 1 for one in ended_there)
+    assert all(len(attempts_of[rollout_id]) > 1 for rollout_id in cut_off)
+    assert all(len(attempts_of[rollout_id]) == 1 for rollout_id in ended_there)
     # Once on a container that lived, for each of the others.
     survivors = containers[0].ran + containers[2].ran
     assert sorted(survivors) == sorted(set(rollouts) - ended_there)
@@ -122,43 +128,43 @@ def test_all_that_ran_on_a_container_that_is_killed_ends_on_the_others(
 def test_what_is_tried_again(
     server: Server, answer: bytes | None, code: str, tried_again: bool
 ) -> None:
-    with answering(answer) as bad, answering(GOOD) as good:
-        pool_id = server.pool(container_urls=[bad.url, good.url])
+    with answering(answer) as bad, answering(GOOD) as valid:
+        pool_id = server.pool(container_urls=[bad.url, valid.url])
         limits = {"max_attempts": 2, "timeout_seconds": 0.3 if answer is None else 20}
         rollout = server.run(pool_id, limits=limits)
         assert bad.paths()[0] == "POST /rollouts"
-        told = started(server, rollout["id"])
+        starts = started(server, rollout["id"])
         if tried_again:
             assert (rollout["status"], rollout["score"]) == ("completed", 1)
-            assert [each["container_url"] for each in told] == [bad.url, good.url]
-            assert told[1]["previous_error"]["code"] == code
+            assert [start["container_url"] for start in starts] == [bad.url, valid.url]
+            assert starts[1]["previous_error"]["code"] == code
         else:
             assert rollout["error"]["code"] == code
-            assert len(told) == 1
-            assert good.paths() == []
+            assert len(starts) == 1
+            assert valid.paths() == []
 
 
 def test_one_that_is_not_there(server: Server) -> None:
-    with HeldPort() as port, answering(GOOD) as good:
-        gone = f"http://{HOST}:{port.number}"
-        pool_id = server.pool(container_urls=[gone, good.url])
+    with HeldPort() as port, answering(GOOD) as valid:
+        removed = f"http://{HOST}:{port.number}"
+        pool_id = server.pool(container_urls=[removed, valid.url])
         rollout = server.run(pool_id, limits={"max_attempts": 2})
-        told = started(server, rollout["id"])
+        starts = started(server, rollout["id"])
     assert rollout["status"] == "completed"
-    assert [each["container_url"] for each in told] == [gone, good.url]
-    assert told[1]["previous_error"]["code"] == "container_unreachable"
+    assert [start["container_url"] for start in starts] == [removed, valid.url]
+    assert starts[1]["previous_error"]["code"] == "container_unreachable"
 
 
 def test_only_as_often_as_asked_and_on_each_once(server: Server) -> None:
     with contextlib.ExitStack() as stack:
         bad = [stack.enter_context(answering(http(500, b""))) for _ in range(4)]
-        pool_id = server.pool(container_urls=[each.url for each in bad])
+        pool_id = server.pool(container_urls=[container.url for container in bad])
         rollout = server.run(pool_id, limits={"max_attempts": 3})
-        told = started(server, rollout["id"])
+        starts = started(server, rollout["id"])
         assert rollout["error"]["code"] == "container_http_error"
-        assert [len(each.paths()) for each in bad] == [1, 1, 1, 0]
-    assert [each["attempt"] for each in told] == [1, 2, 3]
-    assert [each["container_url"] for each in told] == [each.url for each in bad[:3]]
+        assert [len(container.paths()) for container in bad] == [1, 1, 1, 0]
+    assert [start["attempt"] for start in starts] == [1, 2, 3]
+    assert [start["container_url"] for start in starts] == [start.url for start in bad[:3]]
 
 
 def test_the_only_container_is_tried_again_after_a_pause(server: Server) -> None:
@@ -172,7 +178,7 @@ def test_the_only_container_is_tried_again_after_a_pause(server: Server) -> None
         pool_id = server.pool(tasks=[task])
         rollout = server.run(pool_id, task_id="t", limits={"max_attempts": 2})
         assert rollout["status"] == "completed"
-        assert [each["container_url"] for each in started(server, rollout["id"])] == [
+        assert [start["container_url"] for start in started(server, rollout["id"])] == [
             container.url
         ] * 2
 
@@ -197,8 +203,8 @@ def test_cancelled_between_two_attempts(server: Server, monkeypatch: pytest.Monk
         assert server.state(rollout_id) == "running"
         server.post(f"/v1/rollouts/{rollout_id}/cancel")
         # Its place is free again.
-        other = server.rollout(pool_id)["id"]
-        assert server.until(other)["status"] == "failed"
+        other_id = server.rollout(pool_id)["id"]
+        assert server.until(other_id)["status"] == "failed"
         assert bad.paths().count("POST /rollouts") == 2
     assert server.types(rollout_id) == ["rollout.queued", "rollout.started", "rollout.cancelled"]
 
@@ -218,33 +224,33 @@ def test_a_restart_in_the_second_attempt(tmp_path: Path) -> None:
         go.touch()
         with serve(data_dir) as after:
             rollout = after.until(rollout_id)
-            told = started(after, rollout_id)
+            starts = started(after, rollout_id)
     assert (rollout["status"], rollout["score"]) == ("completed", 2)
-    errors = [each.get("previous_error", {}).get("code") for each in told]
+    errors = [server.get("previous_error", {}).get("code") for server in starts]
     assert errors[:3] == [None, "container_bad_response", "backend_restarted"]
-    assert [each["attempt"] for each in told] == [1, 2, 3]
+    assert [start["attempt"] for start in starts] == [1, 2, 3]
 
 
 @pytest.mark.system
 def test_a_container_that_is_killed_and_comes_back(
     start: Callable[..., Server], tmp_path: Path
 ) -> None:
-    own = start(health_interval_seconds=0.1)
+    backend = start(health_interval_seconds=0.1)
     with container_processes(tmp_path, *["forgetting"] * 2) as containers:
         first, second = containers
-        pool_id = own.pool(container_urls=[first.url, second.url])
+        pool_id = backend.pool(container_urls=[first.url, second.url])
 
         def health() -> Any:
-            found = own.get(f"/v1/pools/{pool_id}/metrics")["containers"]
-            return [each["health"] for each in found]
+            actual = backend.get(f"/v1/pools/{pool_id}/metrics")["containers"]
+            return [container["health"] for container in actual]
 
         first.kill()
         eventually(lambda: health() == ["unhealthy", "healthy"])
         for _ in range(3):
-            assert own.run(pool_id, seed=1)["status"] == "completed"
+            assert backend.run(pool_id, seed=1)["status"] == "completed"
         assert first.ran == []
         containers.append(ContainerProcess(tmp_path / "ledger-again", port=first.port))
         eventually(lambda: health() == ["healthy", "healthy"])
         for _ in range(4):
-            assert own.run(pool_id, seed=1)["status"] == "completed"
+            assert backend.run(pool_id, seed=1)["status"] == "completed"
         assert len(containers[-1].ran) == 2

@@ -18,14 +18,14 @@ LIMIT = 10.0
 
 
 async def test_what_runs_is_cancelled_and_nothing_more_begins() -> None:
-    began, ended, later = asyncio.Event(), asyncio.Event(), asyncio.Event()
+    began, end, later = asyncio.Event(), asyncio.Event(), asyncio.Event()
 
     async def work() -> None:
         began.set()
         try:
             await asyncio.Event().wait()
         finally:
-            ended.set()
+            end.set()
 
     async def late() -> None:
         later.set()
@@ -34,7 +34,7 @@ async def test_what_runs_is_cancelled_and_nothing_more_begins() -> None:
     tasks.start(work())
     await asyncio.wait_for(began.wait(), LIMIT)
     await tasks.close(LIMIT)
-    assert ended.is_set()
+    assert end.is_set()
     # No warning either that a coroutine was never awaited.
     tasks.start(late())
     await asyncio.sleep(0)

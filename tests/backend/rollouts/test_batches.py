@@ -32,7 +32,7 @@ def batch(server: Server, body: Any, key: str | None = None) -> Any:
     assert all((item["error"] is None) is (item["status"] == 202) for item in answer["items"])
     admitted = sum(item["status"] == 202 for item in answer["items"])
     assert (answer["admitted"], answer["refused"]) == (admitted, len(answer["items"]) - admitted)
-    references = [{"id": one, "rollout_id": one} for one in ids(answer)]
+    references = [{"id": rollout_id, "rollout_id": rollout_id} for rollout_id in ids(answer)]
     assert answer["rollouts"] == references
     return answer
 
@@ -42,25 +42,25 @@ def ids(answer: Any) -> list[str]:
 
 
 def test_both_spellings_are_one_list_in_order(server: Server) -> None:
-    pool_id, other = server.pool(), server.pool()
+    pool_id, other_pool = server.pool(), server.pool()
     answer = batch(
         server,
         {
             "pool_id": pool_id,
-            "rollouts": [{"seed": 1}, {"seed": 2, "pool_id": other}],
+            "rollouts": [{"seed": 1}, {"seed": 2, "pool_id": other_pool}],
             "requests": [{"seed": 3, "pool_id": None}],
         },
     )
     rollouts = [item["rollout"] for item in answer["items"]]
-    assert [one["request"] for one in rollouts] == [
+    assert [rollout["request"] for rollout in rollouts] == [
         {"seed": 1},
-        {"seed": 2, "pool_id": other},
+        {"seed": 2, "pool_id": other_pool},
         {"seed": 3, "pool_id": None},
     ]
-    assert [one["pool_id"] for one in rollouts] == [pool_id, other, pool_id]
-    assert {one["status"] for one in rollouts} == {"queued"}
-    assert [server.until(one["id"])["status"] for one in rollouts] == ["completed"] * 3
-    listed = [one["id"] for one in server.get(f"/v1/pools/{pool_id}/rollouts")["items"]]
+    assert [rollout["pool_id"] for rollout in rollouts] == [pool_id, other_pool, pool_id]
+    assert {rollout["status"] for rollout in rollouts} == {"queued"}
+    assert [server.until(rollout["id"])["status"] for rollout in rollouts] == ["completed"] * 3
+    listed = [rollout["id"] for rollout in server.get(f"/v1/pools/{pool_id}/rollouts")["items"]]
     assert listed == [rollouts[2]["id"], rollouts[0]["id"]]
 
 
@@ -79,14 +79,14 @@ def test_an_empty_batch_is_fine(server: Server) -> None:
 
 
 def test_each_is_refused_on_its_own(server: Server) -> None:
-    pool_id, gone = server.pool(), server.pool()
-    server.call("DELETE", f"/v1/pools/{gone}")
+    pool_id, removed = server.pool(), server.pool()
+    server.call("DELETE", f"/v1/pools/{removed}")
     requests: list[dict[str, Any]] = [
         {"seed": 1},
         {"sead": 1},
         {"task_id": "nothing"},
         {"pool_id": "nobody"},
-        {"pool_id": gone},
+        {"pool_id": removed},
         {"seed": "x", "env": 7},
         {"seed": 2},
     ]
@@ -116,10 +116,12 @@ def test_the_batch_itself_may_be_wrong(server: Server) -> None:
 
 
 def test_without_a_pool_the_least_loaded_gets_the_next(start: Callable[..., Server]) -> None:
-    own = start()
-    small, large = own.pool(concurrency=1), own.pool(concurrency=3)
-    tasked = own.pool(concurrency=1, tasks=[{"task_id": "t"}])
-    answer = batch(own, {"rollouts": [*[SLOW] * 10, {**SLOW, "task_id": "t"}, {"task_id": "u"}]})
+    backend = start()
+    small, large = backend.pool(concurrency=1), backend.pool(concurrency=3)
+    tasked = backend.pool(concurrency=1, tasks=[{"task_id": "t"}])
+    answer = batch(
+        backend, {"rollouts": [*[SLOW] * 10, {**SLOW, "task_id": "t"}, {"task_id": "u"}]}
+    )
     pools = [item["rollout"]["pool_id"] for item in answer["items"][:-1]]
     assert [pools.count(pool_id) for pool_id in (small, large, tasked)] == [2, 6, 3]
     assert pools[-1] == tasked
@@ -127,11 +129,11 @@ def test_without_a_pool_the_least_loaded_gets_the_next(start: Callable[..., Serv
 
 
 def test_a_full_queue_refuses_the_rest(start: Callable[..., Server]) -> None:
-    own = start(max_queued_per_pool=3, max_queued=3)
-    crowded, other = own.pool(concurrency=2), own.pool(concurrency=1)
-    body = {"pool_id": crowded, "rollouts": [SLOW] * 7 + [{**SLOW, "pool_id": other}] * 2}
-    answer = batch(own, body)
-    # The other pool has a free place, which is none in the queue of all.
+    backend = start(max_queued_per_pool=3, max_queued=3)
+    crowded, other_pool = backend.pool(concurrency=2), backend.pool(concurrency=1)
+    body = {"pool_id": crowded, "rollouts": [SLOW] * 7 + [{**SLOW, "pool_id": other_pool}] * 2}
+    answer = batch(backend, body)
+    # The other pool has a free place, which does not count in the queue of all.
     statuses = [202] * 5 + [429] * 2 + [202, 429]
     assert [item["status"] for item in answer["items"]] == statuses
     of_pool, in_all = answer["items"][5]["error"], answer["items"][8]["error"]
@@ -154,11 +156,11 @@ def test_a_repetition_creates_only_what_was_refused(server: Server) -> None:
     body = {"pool_id": pool_id, "rollouts": [{"seed": 1}, {"task_id": "later"}, {"seed": 1}]}
     first = batch(server, body, key)
     assert [item["status"] for item in first["items"]] == [202, 404, 202]
-    ended = [server.until(rollout_id) for rollout_id in ids(first)]
-    assert len({one["id"] for one in ended}) == 2
+    final = [server.until(rollout_id) for rollout_id in ids(first)]
+    assert len({rollout["id"] for rollout in final}) == 2
     server.post(f"/v1/pools/{pool_id}/tasks", {"task_id": "later"}, 201)
     second = batch(server, body, key)
-    assert [second["items"][0]["rollout"], second["items"][2]["rollout"]] == ended
+    assert [second["items"][0]["rollout"], second["items"][2]["rollout"]] == final
     assert second["items"][1]["rollout"]["task_id"] == "later"
     third = batch(server, body, key)
     assert ids(third) == ids(second)
@@ -198,13 +200,13 @@ def test_of_many_at_once_one_is_admitted(server: Server) -> None:
 def test_the_key_of_a_batch_lasts_for_a_day(tmp_path: Path) -> None:
     body: Any = {"rollouts": [{}, {}]}
     key = uuid.uuid4().hex
-    with serve(tmp_path) as own:
-        own.pool()
-        first = ids(batch(own, body, key))
+    with serve(tmp_path) as backend:
+        backend.pool()
+        first = ids(batch(backend, body, key))
     for seconds, is_kept in ((86_390, True), (20, False)):
         age_keys(tmp_path / FILE_NAME, seconds)
-        with serve(tmp_path) as own:
-            assert (ids(batch(own, body, key)) == first) == is_kept
+        with serve(tmp_path) as backend:
+            assert (ids(batch(backend, body, key)) == first) == is_kept
 
 
 def transactions(server: Server) -> float:
@@ -213,16 +215,16 @@ def transactions(server: Server) -> float:
 
 
 def test_a_thousand_are_quick(start: Callable[..., Server]) -> None:
-    own = start(validate_responses=False)
-    pool_id = own.pool(concurrency=1)
-    own.rollout(pool_id, **SLOW)
+    backend = start(validate_responses=False)
+    pool_id = backend.pool(concurrency=1)
+    backend.rollout(pool_id, **SLOW)
     body = {"pool_id": pool_id, "rollouts": [{"seed": seed} for seed in range(1000)]}
-    before = transactions(own)
-    answer = batch(own, body)
+    before = transactions(backend)
+    answer = batch(backend, body)
     assert answer["admitted"] == 1000
     # One by one each would take one.
-    assert transactions(own) - before < 50
-    assert own.get("/v1/queue/status")["queued"] == 1000
+    assert transactions(backend) - before < 50
+    assert backend.get("/v1/queue/status")["queued"] == 1000
 
 
 _BACKEND = """
@@ -249,13 +251,13 @@ def test_after_a_crash_a_batch_is_there_whole_or_not_at_all(tmp_path: Path) -> N
             text=True,
         )
         assert process.stdout is not None
-        own = Server(process.stdout.readline().strip(), None)
-        with own.http:
-            if own.send("GET", "/v1/pools/p").status_code == 404:
-                own.post("/v1/pools", {"pool_id": "p", "name": "p", "concurrency": 1}, 201)
-            before = count(own)
+        backend = Server(process.stdout.readline().strip(), None)
+        with backend.http:
+            if backend.send("GET", "/v1/pools/p").status_code == 404:
+                backend.post("/v1/pools", {"pool_id": "p", "name": "p", "concurrency": 1}, 201)
+            before = count(backend)
             with ThreadPoolExecutor(1) as threads:
-                sent = threads.submit(send_alone, own.url, body, key)
+                sent = threads.submit(send_alone, backend.url, body, key)
                 time.sleep(wait)
                 process.kill()
                 process.wait(10)
@@ -279,7 +281,7 @@ def count(server: Server) -> int:
 
 
 def send_alone(url: str, body: Any, key: str) -> int:
-    """Count those that were admitted, as far as the answer came."""
+    """Count the admitted rollouts in an answer, which may be cut off."""
     headers = {"authorization": f"Bearer {KEY}", "idempotency-key": key}
     try:
         answer = httpx.post(f"{url}{PATH}", json=body, headers=headers, timeout=20, trust_env=False)

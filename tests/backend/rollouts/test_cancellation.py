@@ -31,12 +31,12 @@ def test_cancel_in_every_state(server: Server) -> None:
     assert (types[:2], types[-1]) == (["rollout.queued", "rollout.started"], "rollout.cancelled")
     assert server.run(pool_id)["status"] == "completed"
     for env, state in (({}, "completed"), ({"fail": True}, "failed")):
-        ended = server.run(pool_id, env=env)
-        path = f"/v1/rollouts/{ended['id']}/cancel"
+        final = server.run(pool_id, env=env)
+        path = f"/v1/rollouts/{final['id']}/cancel"
         body = server.refused("POST", path, 409, "rollout_finished")
-        assert body["error"]["rollout_id"] == ended["id"]
-        assert server.get(f"/v1/rollouts/{ended['id']}") == ended
-        assert ended["status"] == state
+        assert body["error"]["rollout_id"] == final["id"]
+        assert server.get(f"/v1/rollouts/{final['id']}") == final
+        assert final["status"] == state
 
 
 def test_the_body_of_a_cancel_may_be_any_object(server: Server) -> None:
@@ -62,15 +62,15 @@ def test_whoever_cancels_when_there_is_one_end(server: Server) -> None:
         time.sleep(number % 7 * 0.007)
         path = f"/v1/rollouts/{rollout_id}/cancel"
         answers = [server.http.post(path).status_code for _ in range(2)]
-        ended = server.until(rollout_id)
+        final = server.until(rollout_id)
         assert answers in ([200, 200], [409, 409]), answers
-        assert (ended["status"] == "cancelled") == (answers[0] == 200)
+        assert (final["status"] == "cancelled") == (answers[0] == 200)
         events = server.events(rollout_id)
         terminal = [e["event"] for e in events if e["event"] in TERMINAL]
-        assert terminal == [f"rollout.{ended['status']}"]
+        assert terminal == [f"rollout.{final['status']}"]
         assert events[-1]["event"] == terminal[0]
         assert [e["sequence"] for e in events] == list(range(1, len(events) + 1))
-        outcomes.add(ended["status"])
+        outcomes.add(final["status"])
 
     with ThreadPoolExecutor(8) as threads:
         list(threads.map(one, range(120)))
@@ -81,13 +81,13 @@ def test_whoever_cancels_when_there_is_one_end(server: Server) -> None:
 
 def test_deleting_a_pool_cancels_what_has_not_ended(server: Server) -> None:
     pool_id = server.pool(concurrency=1)
-    ended = server.run(pool_id)
+    final = server.run(pool_id)
     ids = [server.rollout(pool_id, env={"delay": 60})["id"] for _ in range(3)]
     server.until(ids[0], "running")
     server.call("DELETE", f"/v1/pools/{pool_id}")
     assert [server.state(rollout_id) for rollout_id in ids] == ["cancelled"] * 3
     assert server.types(ids[1]) == ["rollout.queued", "rollout.cancelled"]
-    assert server.get(f"/v1/rollouts/{ended['id']}") == ended
+    assert server.get(f"/v1/rollouts/{final['id']}") == final
 
 
 def test_a_queued_rollout_of_a_deleted_task_fails(server: Server) -> None:

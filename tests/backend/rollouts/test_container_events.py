@@ -23,17 +23,17 @@ class Telling:
         self.events: list[Any] = []
         self.ends = threading.Event()
         self.asked: list[dict[str, str]] = []
-        self.page: Callable[[list[Any]], Any] = lambda found: {
-            "events": found[:100],
-            "cursor": {"has_more": len(found) > 100},
+        self.page: Callable[[list[Any]], Any] = lambda actual: {
+            "events": actual[:100],
+            "cursor": {"has_more": len(actual) > 100},
         }
         self.answer: bytes | None = None
 
-    def __call__(self, seen: Seen) -> bytes | None:
-        parts = urlsplit(seen.path)
+    def __call__(self, request: Seen) -> bytes | None:
+        parts = urlsplit(request.path)
         if parts.path == "/health":
             return http(200, {"status": "ok"})
-        if seen.method == "POST":
+        if request.method == "POST":
             return http(202, {"status": "running"})
         if parts.path.endswith("/events"):
             query = {name: values[0] for name, values in parse_qs(parts.query).items()}
@@ -41,8 +41,8 @@ class Telling:
             if self.answer is not None:
                 return self.answer
             after = int(query["after"])
-            found = [one for one in self.events if not _is_before(one, after)]
-            return http(200, self.page(found))
+            actual = [event for event in self.events if not _is_before(event, after)]
+            return http(200, self.page(actual))
         if self.ends.is_set():
             return http(200, {"status": "completed", "reward": 1})
         return http(200, {"status": "running"})
@@ -69,11 +69,11 @@ def test_a_container_of_the_package_is_watched_live(server: Server) -> None:
         eventually(lambda: len(agent_data(server, rollout_id)) >= 2)
         assert server.state(rollout_id) == "running"
         ends.set()
-        ended = server.until(rollout_id)
-    assert (ended["status"], ended["score"]) == ("completed", 1.0)
+        final = server.until(rollout_id)
+    assert (final["status"], final["score"]) == ("completed", 1.0)
     data = agent_data(server, rollout_id)
-    assert [one["sequence"] for one in data] == list(range(1, len(data) + 1))
-    assert {one["kind"] for one in data} == {"snapshot", "eval.run.terminal"}
+    assert [event["sequence"] for event in data] == list(range(1, len(data) + 1))
+    assert {event["kind"] for event in data} == {"snapshot", "eval.run.terminal"}
     assert data[-1]["kind"] == "eval.run.terminal"
     assert server.types(rollout_id)[-1] == "rollout.completed"
 
@@ -87,7 +87,9 @@ def test_each_event_comes_once_and_in_order(server: Server) -> None:
         eventually(lambda: len(agent_data(server, rollout_id)) == 250)
         # The last ones are told only when it has ended.
         telling.events += [step(251), "no object", {"kind": "no place"}, step(-1), step(252)]
-        telling.page = lambda found: {"events": [one for one in found if isinstance(one, dict)]}
+        telling.page = lambda actual: {
+            "events": [event for event in actual if isinstance(event, dict)]
+        }
         telling.ends.set()
         server.until(rollout_id)
     assert agent_data(server, rollout_id) == [step(number) for number in range(1, 253)]
@@ -95,18 +97,18 @@ def test_each_event_comes_once_and_in_order(server: Server) -> None:
 
 
 def test_events_have_limits(start: Callable[..., Server]) -> None:
-    own = start(max_container_events=5, max_event_bytes=200)
+    backend = start(max_container_events=5, max_event_bytes=200)
     telling = Telling()
     telling.events = [step(1), step(2, text="x" * 500), *(step(n) for n in range(3, 300))]
     with odd_container(telling) as container:
-        pool_id = own.pool(container_url=container.url, config=TELLING)
-        rollout_id = own.rollout(pool_id)["id"]
-        eventually(lambda: len(agent_data(own, rollout_id)) == 5)
+        pool_id = backend.pool(container_url=container.url, config=TELLING)
+        rollout_id = backend.rollout(pool_id)["id"]
+        eventually(lambda: len(agent_data(backend, rollout_id)) == 5)
         telling.ends.set()
-        own.until(rollout_id)
+        backend.until(rollout_id)
     size = len(json.dumps(step(2, text="x" * 500), separators=(",", ":")))
     large = {"sequence": 2, "truncated": True, "size_bytes": size}
-    assert agent_data(own, rollout_id) == [step(1), large, step(3), step(4), step(5)]
+    assert agent_data(backend, rollout_id) == [step(1), large, step(3), step(4), step(5)]
     assert len(telling.asked) == 1, "nobody wants more of them"
 
 
@@ -149,8 +151,8 @@ def test_a_short_rollout_is_not_asked_for_events_that_nobody_wants(server: Serve
     with odd_container(telling) as container:
         pool_id = server.pool(container_url=container.url)
         assert server.until(server.rollout(pool_id)["id"])["status"] == "completed"
-        assert [seen for seen in container.seen if "/events" in seen.path] == []
-        sent = next(seen.json for seen in container.seen if seen.method == "POST")
+        assert [request for request in container.seen if "/events" in request.path] == []
+        sent = next(request.json for request in container.seen if request.method == "POST")
     assert "telemetry" not in sent
 
 
@@ -160,6 +162,6 @@ def test_telemetry_goes_along(server: Server) -> None:
     with odd_container(telling) as container:
         pool_id = server.pool(container_url=container.url, config=TELLING)
         server.until(server.rollout(pool_id, seed=3)["id"])
-        sent = next(seen.json for seen in container.seen if seen.method == "POST")
+        sent = next(request.json for request in container.seen if request.method == "POST")
     assert sent["telemetry"] == TELLING["telemetry"]
     assert sent["seed"] == 3

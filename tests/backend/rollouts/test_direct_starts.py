@@ -41,9 +41,9 @@ async def services(tmp_path: Path) -> AsyncIterator[Services]:
 async def run(services: Services, request: dict[str, Any]) -> Row:
     with services.notifier.end_waiter() as end:
         await services.admission.create(POOL, request, None, end, is_large=False)
-        ended = await end.wait(LIMIT)
-        assert ended is not None
-        return ended
+        final = await end.wait(LIMIT)
+        assert final is not None
+        return final
 
 
 async def until_idle(services: Services) -> None:
@@ -65,10 +65,10 @@ async def test_a_rollout_that_need_not_wait_takes_two_transactions(services: Ser
     services.database._writer.set_trace_callback(statements.append)
     services.database._reader.set_trace_callback(statements.append)
     before = writes(services)
-    ended = await run(services, AT_ONCE)
+    final = await run(services, AT_ONCE)
     services.database._writer.set_trace_callback(None)
     services.database._reader.set_trace_callback(None)
-    assert (ended["status"], ended["attempt"], ended["last_sequence"]) == ("completed", 1, 4)
+    assert (final["status"], final["attempt"], final["last_sequence"]) == ("completed", 1, 4)
     assert writes(services) - before == 2
     # SQLite tells of a statement once more for each part of a trigger that it runs.
     assert len([text for text in statements if not text.startswith("--")]) <= 16
@@ -84,7 +84,7 @@ async def test_rollouts_leave_nothing_to_the_garbage_collector(services: Service
         for _ in range(5):
             await run(services, AT_ONCE)
         gc.collect()
-        assert [type(each) for each in gc.garbage if isinstance(each, Transaction)] == []
+        assert [type(garbage) for garbage in gc.garbage if isinstance(garbage, Transaction)] == []
     finally:
         gc.set_debug(0)
         gc.garbage.clear()
@@ -102,11 +102,11 @@ async def test_one_that_has_to_wait_starts_in_a_transaction_of_its_own(services:
         while writes(services) - before < 3:  # noqa: ASYNC110 - nobody tells
             await asyncio.sleep(0)
     await services.cancellation.cancel(POOL, places[0]["id"])
-    ended = await asyncio.gather(*waiting)
+    final = await asyncio.gather(*waiting)
     assert writes(services) - before == 3 * 3 + 1
     # First come, first served.
-    assert sorted(ended, key=lambda row: row["seq"]) == sorted(
-        ended, key=lambda row: row["finished_at"]
+    assert sorted(final, key=lambda row: row["seq"]) == sorted(
+        final, key=lambda row: row["finished_at"]
     )
 
 
@@ -138,14 +138,14 @@ async def test_no_place_is_lost_where_whoever_asked_is_cancelled(
     for request, number in ((AT_ONCE, 1), ({"task_id": "no-such-task"}, 0)):
         end = EndWaiter(EndWaiters())
         before = services.recorder.admitted
-        asking = asyncio.create_task(
+        askers = asyncio.create_task(
             services.admission.create(POOL, request, None, end, is_large=is_large)
         )
         await asyncio.sleep(0)
         assert services.scheduler._pools[POOL].promised == 1
-        asking.cancel()
-        await asyncio.wait([asking])
-        assert asking.cancelled()
+        askers.cancel()
+        await asyncio.wait([askers])
+        assert askers.cancelled()
         await until_idle(services)
         assert services.recorder.admitted - before == number
 
@@ -172,10 +172,10 @@ async def test_one_that_is_stopped_before_its_first_step_gives_all_back(
 async def test_as_many_run_as_there_are_places(services: Services) -> None:
     """They are admitted together; the places of the pool are known once the first of them is."""
     end = EndWaiter(EndWaiters())
-    made = await asyncio.gather(
+    created = await asyncio.gather(
         *(services.admission.create(POOL, SLOW, None, end, is_large=False) for _ in range(9))
     )
-    ids = [row["id"] for row in made]
+    ids = [row["id"] for row in created]
     queue = services.scheduler._pools[POOL]
     async with asyncio.timeout(LIMIT):
         while len(queue.running) < queue.concurrency:  # noqa: ASYNC110 - nobody tells
@@ -189,25 +189,25 @@ async def test_one_that_names_no_pool_takes_two_transactions(services: Services)
     before = writes(services)
     with services.notifier.end_waiter() as end:
         await services.admission.create(None, AT_ONCE, None, end, is_large=False)
-        ended = await end.wait(LIMIT)
-    assert ended is not None
-    assert (ended["pool_id"], ended["status"]) == (POOL, "completed")
+        final = await end.wait(LIMIT)
+    assert final is not None
+    assert (final["pool_id"], final["status"]) == (POOL, "completed")
     assert writes(services) - before == 2
 
 
-@pytest.mark.parametrize("named", [{"pool_id": POOL}, {}], ids=["named", "any pool"])
+@pytest.mark.parametrize("fields", [{"pool_id": POOL}, {}], ids=["named", "any pool"])
 async def test_those_of_a_batch_start_in_the_places_that_are_free(
-    services: Services, named: dict[str, Any]
+    services: Services, fields: dict[str, Any]
 ) -> None:
-    items = services.admission.batch_items(None, [{**SLOW, **named}] * (PLACES + 3), None)
+    items = services.admission.batch_items(None, [{**SLOW, **fields}] * (PLACES + 3), None)
     before = writes(services)
-    made = await services.admission.create_batch(items, None)
-    ids = [row["id"] for row in made if not isinstance(row, ApiError)]
+    results = await services.admission.create_batch(items, None)
+    ids = [row["id"] for row in results if not isinstance(row, ApiError)]
     queue = services.scheduler._pools[POOL]
     assert writes(services) - before == 1
     assert list(queue.running) == ids[:PLACES]
     assert list(queue.waiting) == ids[PLACES:]
-    assert {row["status"] for row in made if not isinstance(row, ApiError)} == {"queued"}
+    assert {row["status"] for row in results if not isinstance(row, ApiError)} == {"queued"}
 
 
 async def test_a_batch_gives_back_the_places_of_what_it_does_not_start(services: Services) -> None:
@@ -220,12 +220,12 @@ async def test_a_batch_gives_back_the_places_of_what_it_does_not_start(services:
     key = BatchKey("s", "k", requests)
     items = services.admission.batch_items(None, requests, key)
     first = await services.admission.create_batch(items, key)
-    assert [isinstance(each, ApiError) for each in first] == [True, True, True, False]
+    assert [isinstance(result, ApiError) for result in first] == [True, True, True, False]
     await until_idle(services)
     # All of it once more: what was admitted is there already.
     again = await services.admission.create_batch(items, key)
-    assert [each["id"] for each in again if not isinstance(each, ApiError)] == [
-        each["id"] for each in first if not isinstance(each, ApiError)
+    assert [row["id"] for row in again if not isinstance(row, ApiError)] == [
+        row["id"] for row in first if not isinstance(row, ApiError)
     ]
     await until_idle(services)
 
@@ -239,9 +239,9 @@ async def test_no_place_is_lost_where_another_pool_gets_it(
     monkeypatch.setattr(services.scheduler, "hold_place", lambda *_: genuine("other"))
     with services.notifier.end_waiter() as end:
         await services.admission.create(None, AT_ONCE, None, end, is_large=False)
-        ended = await end.wait(LIMIT)
-    assert ended is not None
-    assert (ended["pool_id"], ended["status"]) == (POOL, "completed")
+        final = await end.wait(LIMIT)
+    assert final is not None
+    assert (final["pool_id"], final["status"]) == (POOL, "completed")
     await until_idle(services)
     assert services.balancer.can_start("other")
 
@@ -249,12 +249,12 @@ async def test_no_place_is_lost_where_another_pool_gets_it(
 def test_both_states_are_told(server: Server) -> None:
     """Though it is never stored as queued."""
     pool_id = server.pool()
-    made = server.rollout(pool_id, env={"events": 1})
-    assert (made["status"], made["started_at"]) == ("queued", None)
-    ended = server.until(made["id"])
-    assert server.types(made["id"])[:2] == ["rollout.queued", "rollout.started"]
-    events = server.events(made["id"])
+    created = server.rollout(pool_id, env={"events": 1})
+    assert (created["status"], created["started_at"]) == ("queued", None)
+    final = server.until(created["id"])
+    assert server.types(created["id"])[:2] == ["rollout.queued", "rollout.started"]
+    events = server.events(created["id"])
     assert [event["sequence"] for event in events] == list(range(1, len(events) + 1))
-    assert ended["created_at"] == ended["started_at"] == events[1]["timestamp"]
-    summary = server.get(f"/v1/rollouts/{made['id']}/summary")
+    assert final["created_at"] == final["started_at"] == events[1]["timestamp"]
+    summary = server.get(f"/v1/rollouts/{created['id']}/summary")
     assert summary["timing"]["queue_seconds"] == 0

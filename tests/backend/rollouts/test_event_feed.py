@@ -76,12 +76,12 @@ def test_events_come_as_they_happen(server: Server) -> None:
         "reward",
         "rollout.completed",
     ]
-    # What came first came long before the end.
+    # The first event came long before the end.
     assert next(state for name, state in arrivals if name == "agent") == "running"
 
 
 def test_what_is_shown_is_stored(server: Server) -> None:
-    """Whoever sees the terminal event and asks at once finds the rollout in that state."""
+    """After the terminal event the rollout is in that state at once."""
     pool_id = server.pool(concurrency=16)
     for _ in range(20):
         rollout_id = server.rollout(pool_id)["id"]
@@ -100,7 +100,7 @@ def test_what_is_shown_is_stored(server: Server) -> None:
         ({"cursor": "evt_0000000002", "after_sequence": 4}, {"last-event-id": "x"}, 5),
         ({"cursor": "evt_0000000005"}, {"last-event-id": "evt_0000000001"}, 6),
         ({"after_sequence": 1}, {"last-event-id": "evt_0000000004"}, 5),
-        # What is no event of this rollout is no position.
+        # An id of another rollout is no position.
         ({"cursor": "evt_0000000099"}, {}, 1),
         ({"cursor": "evt_3"}, {}, 1),
         ({"cursor": "evt_00000000003"}, {}, 1),
@@ -112,10 +112,10 @@ def test_all_three_ways_to_resume(
     server: Server, params: dict[str, Any], headers: dict[str, str], first: int
 ) -> None:
     rollout = server.run(server.pool(), env={"events": 3})
-    whole = server.events(rollout["id"])
+    complete = server.events(rollout["id"])
     encoded = {name: value.encode() for name, value in headers.items()}
     rest = server.events(rollout["id"], params=params, headers=encoded)
-    assert rest == whole[first - 1 :]
+    assert rest == complete[first - 1 :]
 
 
 @pytest.mark.parametrize(
@@ -139,9 +139,9 @@ def test_a_sequence_is_a_number(server: Server, query: str) -> None:
 
 def test_resuming_in_the_middle_misses_nothing(server: Server) -> None:
     rollout_id = server.rollout(server.pool(), env={"delay": 0.5, "events": 40})["id"]
-    seen: list[dict[str, Any]] = []
-    while not seen or not seen[-1]["event"].startswith("rollout.c"):
-        headers = {"last-event-id": seen[-1]["id"]} if seen else {}
+    events: list[dict[str, Any]] = []
+    while not events or not events[-1]["event"].startswith("rollout.c"):
+        headers = {"last-event-id": events[-1]["id"]} if events else {}
         text = ""
         with server.http.stream(
             "GET", f"/v1/rollouts/{rollout_id}/events", headers=headers
@@ -150,16 +150,16 @@ def test_resuming_in_the_middle_misses_nothing(server: Server) -> None:
                 text += part
                 if text.count("\n\n") >= 5:
                     break
-        seen += read_events(text[: text.rindex("\n\n") + 2])
-    assert [event["sequence"] for event in seen] == list(range(1, 45))
+        events += read_events(text[: text.rindex("\n\n") + 2])
+    assert [event["sequence"] for event in events] == list(range(1, 45))
 
 
 def test_silence_is_filled_with_comments(start: Callable[..., Server]) -> None:
-    own = start(heartbeat_seconds=0.1)
-    rollout_id = own.rollout(own.pool(), env={"delay": 1.6, "events": 0})["id"]
-    begun = time.monotonic()
-    text = own.http.get(f"/v1/rollouts/{rollout_id}/events").text
-    assert 2 <= text.count(": heartbeat\n\n") <= 10 * (time.monotonic() - begun)
+    backend = start(heartbeat_seconds=0.1)
+    rollout_id = backend.rollout(backend.pool(), env={"delay": 1.6, "events": 0})["id"]
+    started_at = time.monotonic()
+    text = backend.http.get(f"/v1/rollouts/{rollout_id}/events").text
+    assert 2 <= text.count(": heartbeat\n\n") <= 10 * (time.monotonic() - started_at)
     assert len(read_events(text)) == 4
 
 
@@ -176,16 +176,16 @@ def test_every_reader_sees_the_same(server: Server) -> None:
 
 
 def test_a_reader_that_leaves_frees_everything(start: Callable[..., Server]) -> None:
-    own = start(heartbeat_seconds=60)
-    rollout_id = own.rollout(own.pool(), env={"delay": 60, "events": 0})["id"]
-    own.until(rollout_id, "running")
-    tasks_before = len(tasks_of(own))
+    backend = start(heartbeat_seconds=60)
+    rollout_id = backend.rollout(backend.pool(), env={"delay": 60, "events": 0})["id"]
+    backend.until(rollout_id, "running")
+    tasks_before = len(tasks_of(backend))
 
     def read_and_leave(_: int) -> None:
         with httpx.stream(
             "GET",
-            f"{own.url}/v1/rollouts/{rollout_id}/events",
-            headers=own.http.headers,
+            f"{backend.url}/v1/rollouts/{rollout_id}/events",
+            headers=backend.http.headers,
             timeout=10,
         ) as stream:
             for line in stream.iter_lines():
@@ -195,9 +195,9 @@ def test_a_reader_that_leaves_frees_everything(start: Callable[..., Server]) -> 
     with ThreadPoolExecutor(10) as threads:
         list(threads.map(read_and_leave, range(20)))
     # Long before a heartbeat would find out.
-    eventually(lambda: len(own.services.notifier) == 0, seconds=5)
-    eventually(lambda: len(tasks_of(own)) <= tasks_before + 2, seconds=5)
-    own.post(f"/v1/rollouts/{rollout_id}/cancel")
+    eventually(lambda: len(backend.services.notifier) == 0, seconds=5)
+    eventually(lambda: len(tasks_of(backend)) <= tasks_before + 2, seconds=5)
+    backend.post(f"/v1/rollouts/{rollout_id}/cancel")
 
 
 def test_a_cancel_reaches_the_readers(server: Server) -> None:
@@ -221,16 +221,16 @@ def test_a_long_story_comes_whole(server: Server) -> None:
 def tasks_of(server: Server) -> list[Any]:
     """The tasks that are alive in the backend's event loop."""
     loop = server.services.database._loop
-    found: list[Any] = []
+    actual: list[Any] = []
     looked = threading.Event()
 
     def look() -> None:
-        found.extend(asyncio.all_tasks(loop))
+        actual.extend(asyncio.all_tasks(loop))
         looked.set()
 
     loop.call_soon_threadsafe(look)
     assert looked.wait(60)
-    return found
+    return actual
 
 
 class Story:
@@ -266,9 +266,9 @@ class Story:
 @pytest.fixture
 async def story(tmp_path: Path) -> AsyncIterator[Story]:
     database = SQLiteDatabase(tmp_path)
-    told = Story(database)
-    await told.begin()
-    yield told
+    story = Story(database)
+    await story.begin()
+    yield story
     await database.close()
 
 
@@ -297,8 +297,8 @@ async def test_live_events_are_encoded_once_for_all_readers(
     for _ in range(300):
         await story.tell()
     await story.tell(stored_events.COMPLETED)
-    for found in await asyncio.gather(*reading):
-        assert sequences(found) == list(range(1, 303))
+    for actual in await asyncio.gather(*reading):
+        assert sequences(actual) == list(range(1, 303))
     # A reader that others have overtaken is given what they have read.
     assert len(encoded) == 302
 
@@ -313,9 +313,9 @@ async def test_stored_events_are_encoded_once_for_readers_that_come_together(
     # One that is somewhere in between leaves the others their large pieces.
     await story.read(7)
     encoded.clear()
-    for found in await asyncio.gather(*(story.read() for _ in range(50))):
-        assert sequences(found) == list(range(1, 504))
-        assert len(found) <= 5
+    for actual in await asyncio.gather(*(story.read() for _ in range(50))):
+        assert sequences(actual) == list(range(1, 504))
+        assert len(actual) <= 5
     assert len(encoded) == 503
 
 
@@ -327,7 +327,7 @@ async def test_an_event_costs_the_writer_the_same_with_many_readers(story: Story
         await story.tell()
     await story.tell(stored_events.COMPLETED)
     pieces = await asyncio.gather(*reading)
-    assert {tuple(sequences(found)) for found in pieces} == {tuple(range(1, 203))}
+    assert {tuple(sequences(piece)) for piece in pieces} == {tuple(range(1, 203))}
     # Each is woken far more rarely than there is something to tell: what costs is the waking.
     assert sum(map(len, pieces)) < 200 * 202 / 4
 

@@ -18,19 +18,19 @@ def paths(server: Server, rollout: dict[str, Any]) -> list[str]:
 @pytest.mark.parametrize("limit", [1, 3, 7, 8, 1000])
 def test_pages_hold_the_stream(server: Server, limit: int) -> None:
     rollout = server.run(server.pool(), env={"events": 4})
-    whole = server.events(rollout["id"])
+    complete = server.events(rollout["id"])
     for path in paths(server, rollout):
-        found: list[Any] = []
+        actual: list[Any] = []
         has_more = True
         while has_more:
-            query = {"format": "json", "limit": limit, "after_sequence": len(found)}
+            query = {"format": "json", "limit": limit, "after_sequence": len(actual)}
             page = server.get(path, params=query)
             assert len(page["events"]) <= limit
-            found += page["events"]
+            actual += page["events"]
             has_more = page["has_more"]
-            assert page["next_sequence"] == len(found)
+            assert page["next_sequence"] == len(actual)
             assert (page["rollout_id"], page["status"]) == (rollout["id"], "completed")
-        assert found == whole
+        assert actual == complete
 
 
 def test_a_page_has_two_hundred_events_where_nobody_says(server: Server) -> None:
@@ -39,8 +39,8 @@ def test_a_page_has_two_hundred_events_where_nobody_says(server: Server) -> None
     page = server.get(path, params={"format": "json"})
     assert (len(page["events"]), page["next_sequence"], page["has_more"]) == (200, 200, True)
     # The furthest position counts, as for a stream.
-    seen = {"last-event-id": page["events"][-1]["id"]}
-    rest = server.get(path, params={"format": "json", "after_sequence": 3}, headers=seen)
+    headers = {"last-event-id": page["events"][-1]["id"]}
+    rest = server.get(path, params={"format": "json", "after_sequence": 3}, headers=headers)
     assert [event["sequence"] for event in rest["events"]] == list(range(201, 305))
     assert rest["has_more"] is False
 
@@ -72,15 +72,15 @@ def test_a_page_of_a_running_rollout_ends_at_once(server: Server) -> None:
     assert page["has_more"] is False
     server.post(f"/v1/rollouts/{rollout['id']}/cancel")
     query = {"format": "json", "after_sequence": page["next_sequence"]}
-    ended = server.get(path, params=query)
-    assert (ended["status"], ended["events"][-1]["event"]) == ("cancelled", "rollout.cancelled")
+    final = server.get(path, params=query)
+    assert (final["status"], final["events"][-1]["event"]) == ("cancelled", "rollout.cancelled")
 
 
 def test_large_events_end_a_page_early(start: Callable[..., Server]) -> None:
-    own = start(max_page_bytes=2_000)
-    rollout = own.run(own.pool(), env={"events": 40})
-    path = paths(own, rollout)[0]
-    response = own.send("GET", path, params={"format": "json", "limit": 1000})
+    backend = start(max_page_bytes=2_000)
+    rollout = backend.run(backend.pool(), env={"events": 40})
+    path = paths(backend, rollout)[0]
+    response = backend.send("GET", path, params={"format": "json", "limit": 1000})
     page = response.json()
     assert 2_000 <= len(response.content) < 4_000
     assert page["has_more"] is True
@@ -93,15 +93,15 @@ def test_large_events_end_a_page_early(start: Callable[..., Server]) -> None:
 def test_what_is_no_page_is_refused(server: Server, query: dict[str, Any]) -> None:
     rollout = server.run(server.pool())
     for path in paths(server, rollout):
-        given = {"format": "json", **query}
-        server.refused("GET", path, 422, "validation_failed", params=given)
+        original = {"format": "json", **query}
+        server.refused("GET", path, 422, "validation_failed", params=original)
 
 
 def test_a_page_is_no_open_stream(start: Callable[..., Server]) -> None:
-    own = start(max_streams=1, max_streams_per_rollout=1)
-    rollout = own.rollout(own.pool(), env={"delay": 600})
-    path = paths(own, rollout)[0]
-    with own.http.stream("GET", path) as stream:
+    backend = start(max_streams=1, max_streams_per_rollout=1)
+    rollout = backend.rollout(backend.pool(), env={"delay": 600})
+    path = paths(backend, rollout)[0]
+    with backend.http.stream("GET", path) as stream:
         assert stream.status_code == 200
-        own.refused("GET", path, 429, "too_many_streams")
-        assert own.get(path, params={"format": "json"})["rollout_id"] == rollout["id"]
+        backend.refused("GET", path, 429, "too_many_streams")
+        assert backend.get(path, params={"format": "json"})["rollout_id"] == rollout["id"]

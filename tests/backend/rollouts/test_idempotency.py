@@ -32,7 +32,7 @@ def test_the_same_key_and_body_make_one_rollout(server: Server) -> None:
         ("/v1/rollouts", {"seed": 1, "metadata": {"a": 1, "b": [1, None]}, "pool_id": pool_id}),
     ):
         first = create(server, path, body, key)
-        ended = server.until(first.json()["id"])
+        final = server.until(first.json()["id"])
         # Equal as JSON, though written otherwise.
         respelt = {name: body[name] for name in reversed(body)} | {
             "metadata": {"b": [1.0, None], "a": 1.0},
@@ -40,12 +40,12 @@ def test_the_same_key_and_body_make_one_rollout(server: Server) -> None:
         }
         second = create(server, path, respelt, key)
         assert (first.status_code, second.status_code) == (202, 202)
-        assert second.json() == ended
+        assert second.json() == final
         changed = {**body, "seed": 2}
         conflict = create(server, path, changed, key)
         assert conflict.status_code == 409
         assert conflict.json()["error"]["code"] == "idempotency_conflict"
-        assert conflict.json()["error"]["rollout_id"] == ended["id"]
+        assert conflict.json()["error"]["rollout_id"] == final["id"]
     assert len(server.get(f"/v1/pools/{pool_id}/rollouts")["items"]) == 2
 
 
@@ -86,32 +86,32 @@ def test_sync_repeats_wait_and_answer_200(server: Server) -> None:
 
 def test_a_repeat_says_202_where_the_first_did(tmp_path: Path) -> None:
     body, key = {"mode": "sync", "env": {"delay": 1.5}}, uuid.uuid4().hex
-    with serve(tmp_path, sync_wait_seconds=0.1) as own:
-        path = f"/v1/pools/{own.pool()}/rollouts"
-        first = create(own, path, body, key)
+    with serve(tmp_path, sync_wait_seconds=0.1) as backend:
+        path = f"/v1/pools/{backend.pool()}/rollouts"
+        first = create(backend, path, body, key)
         assert (first.status_code, first.json()["status"]) == (202, "running")
-        own.until(first.json()["id"])
-        second = create(own, path, body, key)
+        backend.until(first.json()["id"])
+        second = create(backend, path, body, key)
         assert (second.status_code, second.json()["status"]) == (202, "completed")
-    with serve(tmp_path) as own:
-        third = create(own, path, body, key)
+    with serve(tmp_path) as backend:
+        third = create(backend, path, body, key)
         assert (third.status_code, third.json()) == (202, second.json())
 
 
 def test_a_repeat_after_a_restart_waits_where_the_first_was_not_answered(tmp_path: Path) -> None:
     body, key = {"mode": "sync", "env": {"delay": 30}}, uuid.uuid4().hex
     with ThreadPoolExecutor(1) as threads:
-        with serve(tmp_path) as own:
-            path = f"/v1/pools/{own.pool()}/rollouts"
+        with serve(tmp_path) as backend:
+            path = f"/v1/pools/{backend.pool()}/rollouts"
             # On a connection of its own, which is still open when the backend ends.
             headers = {"idempotency-key": key, "authorization": f"Bearer {KEY}"}
             first = threads.submit(
-                httpx.post, f"{own.url}{path}", json=body, headers=headers, trust_env=False
+                httpx.post, f"{backend.url}{path}", json=body, headers=headers, trust_env=False
             )
-            created = eventually(lambda: own.get("/v1/rollouts?state=running")["items"])[0]
+            created = eventually(lambda: backend.get("/v1/rollouts?state=running")["items"])[0]
         assert first.result(10).status_code == 503
-    with serve(tmp_path) as own:
-        again = create(own, path, body, key)
+    with serve(tmp_path) as backend:
+        again = create(backend, path, body, key)
         assert (again.status_code, again.json()["id"]) == (200, created["id"])
         assert again.json()["error"]["code"] == "backend_restarted"
 
@@ -153,26 +153,26 @@ def test_a_key_must_be_visible_ascii(server: Server, key: str) -> None:
 @pytest.mark.sqlite
 def test_a_key_lasts_for_a_day_over_restarts(tmp_path: Path) -> None:
     key = uuid.uuid4().hex
-    with serve(tmp_path) as own:
-        path = f"/v1/pools/{own.pool()}/rollouts"
-        first = create(own, path, {}, key).json()["id"]
+    with serve(tmp_path) as backend:
+        path = f"/v1/pools/{backend.pool()}/rollouts"
+        first = create(backend, path, {}, key).json()["id"]
     for seconds, is_kept in ((86_390, True), (20, False)):
         age_keys(tmp_path / FILE_NAME, seconds)
-        with serve(tmp_path) as own:
-            assert (create(own, path, {}, key).json()["id"] == first) == is_kept
+        with serve(tmp_path) as backend:
+            assert (create(backend, path, {}, key).json()["id"] == first) == is_kept
 
 
 @pytest.mark.sqlite
 def test_an_old_key_counts_no_more_before_it_is_removed(tmp_path: Path) -> None:
-    body, other, key = {"mode": "sync"}, {"mode": "sync", "seed": 2}, uuid.uuid4().hex
-    with serve(tmp_path) as own:
-        path = f"/v1/pools/{own.pool()}/rollouts"
-        first = create(own, path, body, key).json()["id"]
+    body, other_body, key = {"mode": "sync"}, {"mode": "sync", "seed": 2}, uuid.uuid4().hex
+    with serve(tmp_path) as backend:
+        path = f"/v1/pools/{backend.pool()}/rollouts"
+        first = create(backend, path, body, key).json()["id"]
         age_keys(tmp_path / FILE_NAME, 86_410)
-        second = create(own, path, other, key)
+        second = create(backend, path, other_body, key)
         assert (second.status_code, second.json()["id"] == first) == (200, False)
-        assert create(own, path, other, key).json() == second.json()
-        assert create(own, path, body, key).status_code == 409
+        assert create(backend, path, other_body, key).json() == second.json()
+        assert create(backend, path, body, key).status_code == 409
 
 
 async def test_old_keys_are_removed_some_at_a_time(tmp_path: Path) -> None:

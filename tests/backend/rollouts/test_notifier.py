@@ -16,35 +16,35 @@ def row(status: str, rollout_id: str = "r") -> Row:
 
 async def test_all_who_wait_for_a_rollout_are_handed_its_row() -> None:
     waiters = EndWaiters()
-    ended = row("completed")
-    with EndWaiter(waiters) as one, EndWaiter(waiters) as two, EndWaiter(waiters) as other:
-        one.attach(row("queued"))
+    final = row("completed")
+    with EndWaiter(waiters) as first, EndWaiter(waiters) as two, EndWaiter(waiters) as third:
+        first.attach(row("queued"))
         two.attach(row("running"))
-        other.attach(row("queued", "another"))
-        waits = [asyncio.create_task(each.wait(60)) for each in (one, two)]
+        third.attach(row("queued", "another"))
+        waits = [asyncio.create_task(waiter.wait(60)) for waiter in (first, two)]
         await asyncio.sleep(0)
         assert len(waiters) == 3
-        waiters.hand_out(ended)
-        assert await asyncio.gather(*waits) == [ended, ended]
-        assert await other.wait(0) is None
+        waiters.hand_out(final)
+        assert await asyncio.gather(*waits) == [final, final]
+        assert await third.wait(0) is None
     assert len(waiters) == 0
 
 
 async def test_an_end_before_the_wait_is_not_missed() -> None:
     waiters = EndWaiters()
-    ended = row("failed")
+    final = row("failed")
     with EndWaiter(waiters) as repeated, EndWaiter(waiters) as cancelled_at_once:
-        # What a repeated creation finds has ended long ago.
-        repeated.attach(ended)
+        # A repeated creation finds a rollout that has ended long ago.
+        repeated.attach(final)
         assert len(waiters) == 0
-        assert await repeated.wait(0) is ended
+        assert await repeated.wait(0) is final
         # The next write of the same batch ends it: nobody waits yet.
         cancelled_at_once.attach(row("queued"))
         waiters.hand_out(row("cancelled"))
-        found = await cancelled_at_once.wait(0)
-        assert found is not None
-        assert found["status"] == "cancelled"
-        waiters.hand_out(ended)
+        actual = await cancelled_at_once.wait(0)
+        assert actual is not None
+        assert actual["status"] == "cancelled"
+        waiters.hand_out(final)
     assert len(waiters) == 0
 
 

@@ -17,10 +17,10 @@ WAITED = ["rollout.queued", "rollout.started", "rollout.queued"]
 ENDED_WELL = ["rollout.started", "reward", "rollout.completed"]
 
 
-def completed(seen: Seen) -> bytes:
-    if seen.method == "GET":
+def completed(request: Seen) -> bytes:
+    if request.method == "GET":
         return http(404, b"")
-    rollout_id = seen.json["rollout_id"]
+    rollout_id = request.json["rollout_id"]
     return http(200, {"rollout_id": rollout_id, "status": "completed", "reward": 1})
 
 
@@ -32,8 +32,8 @@ def server(start: Callable[..., Server]) -> Server:
 
 @pytest.fixture
 def port() -> Iterator[HeldPort]:
-    with HeldPort() as held:
-        yield held
+    with HeldPort() as holder:
+        yield holder
 
 
 @contextlib.contextmanager
@@ -55,7 +55,7 @@ def pool_that_ran_one(server: Server, port: HeldPort, **fields: Any) -> str:
 
 
 def until_waiting(server: Server, pool_id: str, number: int) -> None:
-    """Return once nobody is found at the pool's container, and so many rollouts wait."""
+    """Return once the pool's container is away and a number of rollouts wait."""
 
     def waits() -> bool:
         metrics = server.get(f"/v1/pools/{pool_id}/metrics")
@@ -66,7 +66,7 @@ def until_waiting(server: Server, pool_id: str, number: int) -> None:
 
 
 def ran(container: OddContainer) -> list[str]:
-    return [seen.json["rollout_id"] for seen in container.seen if seen.method == "POST"]
+    return [request.json["rollout_id"] for request in container.seen if request.method == "POST"]
 
 
 def test_a_container_that_is_away_for_a_while_costs_nothing(server: Server, port: HeldPort) -> None:
@@ -93,7 +93,7 @@ def test_a_container_that_is_away_for_a_while_costs_nothing(server: Server, port
             assert events[2]["data"]["status"] == "queued"
         else:
             assert types == ["rollout.queued", *ENDED_WELL]
-    # Those that found nobody, and none of those that came after them.
+    # The rollouts that found nobody, and none of the later ones.
     assert refused <= 8
 
 
@@ -109,9 +109,11 @@ def test_it_waits_for_its_time_limit_and_then_fails(server: Server, port: HeldPo
     assert (second["status"], second["error"]["code"]) == ("failed", "container_unreachable")
     assert second["error"]["details"]["cause"]
     assert server.types(second["id"]) == ["rollout.queued", "rollout.failed"]
-    # Who waits behind others is not made to wait a second time.
+    # A rollout that waited behind others does not wait a second time.
     last = [server.rollout(pool_id, **limits)["id"] for _ in range(20)]
-    assert {server.until(one)["error"]["code"] for one in last} == {"container_unreachable"}
+    assert {server.until(rollout_id)["error"]["code"] for rollout_id in last} == {
+        "container_unreachable"
+    }
 
 
 def test_one_that_was_never_there_is_not_waited_for(server: Server, port: HeldPort) -> None:
@@ -123,8 +125,8 @@ def test_one_that_was_never_there_is_not_waited_for(server: Server, port: HeldPo
 def test_another_container_takes_what_one_that_is_away_was_to_get(
     server: Server, port: HeldPort
 ) -> None:
-    with odd_container(completed) as other:
-        pool_id = server.pool(container_urls=[url_of(port), other.url])
+    with odd_container(completed) as other_container:
+        pool_id = server.pool(container_urls=[url_of(port), other_container.url])
         with up(port):
             assert {server.run(pool_id)["status"] for _ in range(2)} == {"completed"}
         rollouts = [server.run(pool_id) for _ in range(4)]
@@ -143,16 +145,18 @@ def test_a_pool_that_is_paused_meanwhile_keeps_its_queue_in_order(
     server.post(f"/v1/pools/{pool_id}/pause")
     server.call("PATCH", f"/v1/pools/{pool_id}", json={"concurrency": 1})
     assert server.post(f"/v1/rollouts/{ids[2]}/cancel")["status"] == "cancelled"
-    other = server.pool()
+    other_pool = server.pool()
     # Longer than the time limit: those of a pool that is paused wait for it.
-    assert server.run(other, env={"delay": 1.5})["status"] == "completed"
-    assert [server.state(one) for one in ids] == ["queued"] * 2 + ["cancelled"] + ["queued"] * 3
+    assert server.run(other_pool, env={"delay": 1.5})["status"] == "completed"
+    assert [server.state(rollout_id) for rollout_id in ids] == ["queued"] * 2 + ["cancelled"] + [
+        "queued"
+    ] * 3
     with up(port) as container:
         eventually(lambda: server.services.balancer.outage(pool_id) is None)
         server.post(f"/v1/pools/{pool_id}/resume")
-        ended = [server.until(one)["status"] for one in ids]
+        final = [server.until(rollout_id)["status"] for rollout_id in ids]
         assert ran(container) == ids[:2] + ids[3:]
-    assert ended.count("completed") == 5
+    assert final.count("completed") == 5
 
 
 def test_a_rollout_that_waits_for_its_container_can_be_cancelled(
@@ -170,8 +174,8 @@ def test_a_rollout_that_waits_for_its_container_can_be_cancelled(
 def test_a_task_with_a_container_of_its_own_does_not_wait_for_the_pools(
     server: Server, port: HeldPort
 ) -> None:
-    with odd_container(completed) as own:
-        task = {"task_id": "t", "container_url": own.url}
+    with odd_container(completed) as task_container:
+        task = {"task_id": "t", "container_url": task_container.url}
         pool_id = pool_that_ran_one(server, port, concurrency=2, tasks=[task])
         waits = server.rollout(pool_id)["id"]
         until_waiting(server, pool_id, 1)
@@ -182,14 +186,14 @@ def test_a_task_with_a_container_of_its_own_does_not_wait_for_the_pools(
 def test_a_further_attempt_that_finds_nobody_does_not_count(server: Server, port: HeldPort) -> None:
     answers: list[Callable[[Seen], bytes]] = [lambda _: http(500, b""), completed]
     pool_id = pool_that_ran_one(server, port, concurrency=1)
-    with odd_container(lambda seen: answers.pop(0)(seen), port=port):
+    with odd_container(lambda request: answers.pop(0)(request), port=port):
         rollout_id = server.rollout(pool_id, limits={"max_attempts": 2})["id"]
         eventually(lambda: len(answers) == 1)
     until_waiting(server, pool_id, 1)
-    with odd_container(lambda seen: answers.pop(0)(seen), port=port):
+    with odd_container(lambda request: answers.pop(0)(request), port=port):
         rollout = server.until(rollout_id)
     assert rollout["status"] == "completed"
-    starts = [one["data"] for one in server.events(rollout_id) if "attempt" in one["data"]]
+    starts = [event["data"] for event in server.events(rollout_id) if "attempt" in event["data"]]
     assert [start["attempt"] for start in starts] == [1, 2, 2]
     assert starts[-1]["previous_error"]["code"] == "container_http_error"
 

@@ -29,7 +29,7 @@ def test_a_paused_pool_admits_nothing(server: Server) -> None:
     assert "paused" in refused["detail"]
     server.refused("POST", "/v1/rollouts", 409, "pool_not_active", json={"pool_id": pool_id})
     server.refused("POST", f"{path}/container/rollout", 409, "pool_not_active", json={})
-    # What runs goes on, what is queued waits, and may still be cancelled.
+    # Running rollouts go on, queued ones wait, and may still be cancelled.
     assert server.until(running)["status"] == "completed"
     time.sleep(0.2)
     assert server.state(waiting) == "queued"
@@ -53,9 +53,9 @@ def test_each_change_of_a_pool_is_a_line_of_the_log(
         server.post(f"/v1/pools/{pool_id}/pause")
         server.post(f"/v1/pools/{pool_id}/resume")
         server.call("DELETE", f"/v1/pools/{pool_id}")
-    fields = [(one.getMessage(), getattr(one, "fields", {})) for one in caplog.records]
+    fields = [(record.getMessage(), getattr(record, "fields", {})) for record in caplog.records]
     lines = [
-        text for text, said in fields if said.get("pool_id") == pool_id and "request_id" in said
+        text for text, reply in fields if reply.get("pool_id") == pool_id and "request_id" in reply
     ]
     assert lines == ["pool active", "pool paused", "pool active", "pool archived"]
 
@@ -79,13 +79,13 @@ def test_pools_that_cannot_be_paused(server: Server) -> None:
 
 
 def test_the_least_loaded_pool_is_never_a_paused_one(start: Start) -> None:
-    own = start()
-    paused, busy = own.pool(), own.pool()
-    own.post(f"/v1/pools/{paused}/pause")
-    own.until(own.rollout(busy, env={"delay": 60})["id"], "running")
-    assert own.post("/v1/rollouts", {}, 202)["pool_id"] == busy
-    own.post(f"/v1/pools/{busy}/pause")
-    own.refused("POST", "/v1/rollouts", 409, "no_active_pool", json={})
+    backend = start()
+    paused, busy = backend.pool(), backend.pool()
+    backend.post(f"/v1/pools/{paused}/pause")
+    backend.until(backend.rollout(busy, env={"delay": 60})["id"], "running")
+    assert backend.post("/v1/rollouts", {}, 202)["pool_id"] == busy
+    backend.post(f"/v1/pools/{busy}/pause")
+    backend.refused("POST", "/v1/rollouts", 409, "no_active_pool", json={})
 
 
 def test_a_paused_pool_stays_so_over_a_restart(tmp_path: Path) -> None:
@@ -97,63 +97,65 @@ def test_a_paused_pool_stays_so_over_a_restart(tmp_path: Path) -> None:
         before.post(f"/v1/pools/{pool_id}/pause")
     with serve(tmp_path) as after:
         assert after.get(f"/v1/pools/{pool_id}")["status"] == "paused"
-        # What ran is seen to its end, whatever that is; nothing else starts.
+        # Running rollouts are followed to their end; nothing else starts.
         assert after.until(running)["error"]["code"] == "backend_restarted"
         time.sleep(0.3)
-        assert {after.state(one) for one in waiting} == {"queued"}
+        assert {after.state(rollout_id) for rollout_id in waiting} == {"queued"}
         after.post(f"/v1/pools/{pool_id}/resume")
-        assert {after.until(one)["status"] for one in waiting} == {"completed"}
-        begun = [after.get(f"/v1/rollouts/{one}")["started_at"] for one in waiting]
-        assert begun == sorted(begun)
+        assert {after.until(rollout_id)["status"] for rollout_id in waiting} == {"completed"}
+        start_times = [
+            after.get(f"/v1/rollouts/{rollout_id}")["started_at"] for rollout_id in waiting
+        ]
+        assert start_times == sorted(start_times)
 
 
 def test_nothing_starts_after_a_pause_was_answered(start: Start) -> None:
-    own = start()
-    pool_id = own.pool(concurrency=4)
-    ids = [own.rollout(pool_id)["id"] for _ in range(60)]
-    own.post(f"/v1/pools/{pool_id}/pause")
-    at_once = {one for one in ids if own.state(one) == "queued"}
+    backend = start()
+    pool_id = backend.pool(concurrency=4)
+    ids = [backend.rollout(pool_id)["id"] for _ in range(60)]
+    backend.post(f"/v1/pools/{pool_id}/pause")
+    at_once = {rollout_id for rollout_id in ids if backend.state(rollout_id) == "queued"}
     time.sleep(0.3)
-    assert {one for one in ids if own.state(one) == "queued"} == at_once
-    own.post(f"/v1/pools/{pool_id}/resume")
-    assert {own.until(one)["status"] for one in ids} == {"completed"}
+    assert {rollout_id for rollout_id in ids if backend.state(rollout_id) == "queued"} == at_once
+    backend.post(f"/v1/pools/{pool_id}/resume")
+    assert {backend.until(rollout_id)["status"] for rollout_id in ids} == {"completed"}
 
 
 def test_its_containers_end_once_nothing_runs_on_them(start: Start, tmp_path: Path) -> None:
-    own = start(allow_processes=True)
-    pool_id = start_pool(own, "child", capacity=2, concurrency=1)
+    backend = start(allow_processes=True)
+    pool_id = start_pool(backend, "child", capacity=2, concurrency=1)
     path = f"/v1/pools/{pool_id}"
-    started = [one for two in healthy(own, pool_id, 2) for one in family(two["pid"])]
-    running = own.rollout(pool_id, params=held(tmp_path))["id"]
-    own.until(running, "running")
-    waiting = own.rollout(pool_id)["id"]
-    own.post(f"{path}/pause")
+    started = [process for two in healthy(backend, pool_id, 2) for process in family(two["pid"])]
+    running = backend.rollout(pool_id, params=held(tmp_path))["id"]
+    backend.until(running, "running")
+    waiting = backend.rollout(pool_id)["id"]
+    backend.post(f"{path}/pause")
     time.sleep(0.3)
-    assert len(healthy(own, pool_id, 2)) == 2
+    assert len(healthy(backend, pool_id, 2)) == 2
     (tmp_path / "go").touch()
-    assert own.until(running)["status"] == "completed"
+    assert backend.until(running)["status"] == "completed"
     assert gone(started)
-    eventually(lambda: not containers(own, pool_id))
-    assert own.state(waiting) == "queued"
-    assert own.post(f"{path}/resume")["status"] == "warming"
-    until(own, pool_id, "active")
-    assert own.until(waiting)["status"] == "completed"
+    eventually(lambda: not containers(backend, pool_id))
+    assert backend.state(waiting) == "queued"
+    assert backend.post(f"{path}/resume")["status"] == "warming"
+    until(backend, pool_id, "active")
+    assert backend.until(waiting)["status"] == "completed"
 
 
 def test_a_pause_that_was_short_costs_no_container(start: Start, tmp_path: Path) -> None:
-    own = start(allow_processes=True)
-    pool_id = start_pool(own, concurrency=1)
+    backend = start(allow_processes=True)
+    pool_id = start_pool(backend, concurrency=1)
     path = f"/v1/pools/{pool_id}"
-    [before] = healthy(own, pool_id, 1)
-    running = own.rollout(pool_id, params=held(tmp_path))["id"]
-    own.until(running, "running")
-    own.post(f"{path}/pause")
-    own.post(f"{path}/resume")
-    until(own, pool_id, "active")
+    [before] = healthy(backend, pool_id, 1)
+    running = backend.rollout(pool_id, params=held(tmp_path))["id"]
+    backend.until(running, "running")
+    backend.post(f"{path}/pause")
+    backend.post(f"{path}/resume")
+    until(backend, pool_id, "active")
     (tmp_path / "go").touch()
-    own.until(running)
+    backend.until(running)
     time.sleep(0.3)
-    assert own.run(pool_id)["result"]["pid"] == before["pid"]
+    assert backend.run(pool_id)["result"]["pid"] == before["pid"]
 
 
 def test_containers_of_a_paused_pool_are_not_started_by_a_restart(tmp_path: Path) -> None:
@@ -167,7 +169,7 @@ def test_containers_of_a_paused_pool_are_not_started_by_a_restart(tmp_path: Path
         time.sleep(0.5)
         assert after.get(f"/v1/pools/{pool_id}")["status"] == "paused"
         assert containers(after, pool_id) == []
-        # What ran on them is lost, and nobody has to wait for a container to hear of that.
+        # Their rollouts are lost, and fail without waiting for a container.
         assert after.get(f"/v1/rollouts/{running}")["error"]["code"] == "backend_restarted"
         assert after.state(waiting) == "queued"
         after.post(f"/v1/pools/{pool_id}/resume")

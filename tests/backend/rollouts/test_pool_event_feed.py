@@ -80,9 +80,9 @@ class PoolStory:
 @pytest.fixture
 async def story(tmp_path: Path) -> Any:
     database = SQLiteDatabase(tmp_path)
-    told = PoolStory(database)
-    await told.begin(10)
-    yield told
+    story = PoolStory(database)
+    await story.begin(10)
+    yield story
     await database.close()
 
 
@@ -130,7 +130,7 @@ async def test_what_is_left_out_costs_pieces_of_limited_size(story: PoolStory) -
     await story.tell(9_000)
     await story.end()
     pieces = await story.read(frozenset({"no.such.type"}))
-    # So many are passed that others have their turn in between, and all pieces are positions.
+    # Enough events are skipped that other tasks have their turn, and all pieces are positions.
     assert 3 < len(pieces) < 20
     assert b"data:" not in b"".join(pieces)
     assert cursors_of(pieces)[-1] == cursors_of(await story.read())[-1]
@@ -161,13 +161,15 @@ def test_events_of_an_older_database_are_put_in_the_order_of_their_time(tmp_path
         database.commit()
     with serve(tmp_path) as server:
         page = server.get("/v1/pools/old/events?format=json&limit=1000")
-        found = [(event["rollout_id"], event["sequence"]) for event in page["events"]]
+        actual = [(event["rollout_id"], event["sequence"]) for event in page["events"]]
         old = {(rollout_id, sequence) for rollout_id, sequence, _ in before}
-        assert set(found[: len(old)]) == old
-        for rollout_id in {rollout_id for rollout_id, _ in found}:
-            own = [sequence for one, sequence in found if one == rollout_id]
-            assert own == list(range(1, len(own) + 1))
-        begun = sorted((at, one) for one, sequence, at in before if sequence == 1)
-        assert len({at for at, _ in begun}) == len(begun) > 3
-        firsts = [one for one, sequence in found if sequence == 1]
-        assert firsts[: len(begun)] == [one for _, one in begun]
+        assert set(actual[: len(old)]) == old
+        for rollout_id in {rollout_id for rollout_id, _ in actual}:
+            sequences = [
+                sequence for event_rollout, sequence in actual if event_rollout == rollout_id
+            ]
+            assert sequences == list(range(1, len(sequences) + 1))
+        starts = sorted((at, started_id) for started_id, sequence, at in before if sequence == 1)
+        assert len({at for at, _ in starts}) == len(starts) > 3
+        firsts = [started_id for started_id, sequence in actual if sequence == 1]
+        assert firsts[: len(starts)] == [started_id for _, started_id in starts]

@@ -25,14 +25,14 @@ class Block(NamedTuple):
 
 
 def blocks_of(text: str) -> list[Block]:
-    found = []
+    actual = []
     for block in text.split("\n\n"):
         fields = dict(line.split(": ", 1) for line in block.split("\n") if line and line[:1] != ":")
         if fields:
             event = json.loads(fields["data"]) if "data" in fields else None
             assert event is None or event["event"] == fields["event"]
-            found.append(Block(fields["id"], event))
-    return found
+            actual.append(Block(fields["id"], event))
+    return actual
 
 
 def events_of(blocks: list[Block]) -> list[dict[str, Any]]:
@@ -75,31 +75,33 @@ def test_the_stream_holds_each_rollout_s_own(server: Server, shared: tuple[str, 
     events = events_of(read_all(server, pool_id))
     assert {event["rollout_id"] for event in events} == set(ids)
     for rollout_id in ids:
-        own = [event for event in events if event["rollout_id"] == rollout_id]
-        assert own == server.events(rollout_id)
+        own_events = [event for event in events if event["rollout_id"] == rollout_id]
+        assert own_events == server.events(rollout_id)
 
 
 def test_other_pools_have_no_part_in_it(server: Server, shared: tuple[str, list[str]]) -> None:
-    other = server.pool()
-    one = server.run(other)["id"]
-    server.call("DELETE", f"/v1/pools/{other}")
-    events = events_of(read_all(server, other))
-    assert {event["rollout_id"] for event in events} == {one}
-    assert one not in {event["rollout_id"] for event in events_of(read_all(server, shared[0]))}
+    other_pool = server.pool()
+    other_rollout = server.run(other_pool)["id"]
+    server.call("DELETE", f"/v1/pools/{other_pool}")
+    events = events_of(read_all(server, other_pool))
+    assert {event["rollout_id"] for event in events} == {other_rollout}
+    assert other_rollout not in {
+        event["rollout_id"] for event in events_of(read_all(server, shared[0]))
+    }
 
 
 def test_it_goes_on_after_any_block(server: Server, shared: tuple[str, list[str]]) -> None:
     pool_id, _ = shared
-    whole = read_all(server, pool_id)
-    for number in (*range(0, len(whole), 7), len(whole) - 1):
-        cursor = whole[number].cursor
+    complete = read_all(server, pool_id)
+    for number in (*range(0, len(complete), 7), len(complete) - 1):
+        cursor = complete[number].cursor
         # The first block says again where it begins.
-        rest = [Block(cursor, None), *whole[number + 1 :]]
+        rest = [Block(cursor, None), *complete[number + 1 :]]
         assert read_all(server, pool_id, params={"cursor": cursor}) == rest
         assert read_all(server, pool_id, headers={"last-event-id": cursor}) == rest
-        # Of two the furthest counts, and `start` only where there is none.
-        seen = {"params": {"cursor": whole[0].cursor, "start": "latest"}}
-        assert read_all(server, pool_id, headers={"last-event-id": cursor}, **seen) == rest
+        # The furthest of two cursors counts, and `start` only without any.
+        latest = {"params": {"cursor": complete[0].cursor, "start": "latest"}}
+        assert read_all(server, pool_id, headers={"last-event-id": cursor}, **latest) == rest
 
 
 @pytest.mark.parametrize(
@@ -110,29 +112,31 @@ def test_what_is_no_cursor_of_it_is_the_beginning(
     server: Server, shared: tuple[str, list[str]], cursor: str
 ) -> None:
     pool_id, _ = shared
-    whole = read_all(server, pool_id)
+    complete = read_all(server, pool_id)
     params = {"cursor": cursor, "start": "latest"}
-    assert read_all(server, pool_id, params=params) == whole
+    assert read_all(server, pool_id, params=params) == complete
     # Neither is one of another pool, nor one that was never issued.
-    other = server.pool()
-    first = server.get(f"/v1/pools/{other}/events?format=json&start=latest")["next_cursor"]
-    assert read_all(server, pool_id, params={"cursor": first}) == whole
-    far = whole[-1].cursor[:-16] + "9" * 16
-    assert read_all(server, pool_id, params={"cursor": far}) == whole
+    other_pool = server.pool()
+    first = server.get(f"/v1/pools/{other_pool}/events?format=json&start=latest")["next_cursor"]
+    assert read_all(server, pool_id, params={"cursor": first}) == complete
+    far = complete[-1].cursor[:-16] + "9" * 16
+    assert read_all(server, pool_id, params={"cursor": far}) == complete
 
 
 def test_types_leave_out_the_others(server: Server, shared: tuple[str, list[str]]) -> None:
     pool_id, ids = shared
-    whole = read_all(server, pool_id)
-    wanted = ENDS.split(",")
-    found = read_all(server, pool_id, params={"types": ENDS})
-    assert events_of(found) == [event for event in events_of(whole) if event["event"] in wanted]
-    assert len(events_of(found)) == len(ids)
-    # The end of the stream is a position, where those that were left out are passed.
+    complete = read_all(server, pool_id)
+    expected = ENDS.split(",")
+    actual = read_all(server, pool_id, params={"types": ENDS})
+    assert events_of(actual) == [
+        event for event in events_of(complete) if event["event"] in expected
+    ]
+    assert len(events_of(actual)) == len(ids)
+    # The end of the stream is a position after all events that were left out.
     nothing = read_all(server, pool_id, params={"types": "no.such.type"})
     assert events_of(nothing) == []
-    assert nothing[-1].cursor == whole[-1].cursor
-    assert read_all(server, pool_id, params={"types": ""})[-1].cursor == whole[-1].cursor
+    assert nothing[-1].cursor == complete[-1].cursor
+    assert read_all(server, pool_id, params={"types": ""})[-1].cursor == complete[-1].cursor
 
 
 @pytest.mark.parametrize(("limit", "types"), [(1, None), (7, None), (1000, None), (3, ENDS)])
@@ -143,18 +147,18 @@ def test_pages_hold_the_stream(
     chosen = {} if types is None else {"types": types}
     stream = events_of(read_all(server, pool_id, params=chosen))
     path = f"/v1/pools/{pool_id}/events"
-    found: list[Any] = []
+    actual: list[Any] = []
     page = server.get(path, params={"format": "json", "limit": limit, **chosen})
     while True:
         assert len(page["events"]) <= limit
         assert (page["pool_id"], page["status"]) == (pool_id, "archived")
         assert page["ended"] is not page["has_more"]
-        found += page["events"]
+        actual += page["events"]
         query = {"format": "json", "limit": limit, "cursor": page["next_cursor"], **chosen}
         if not page["has_more"]:
             break
         page = server.get(path, params=query)
-    assert found == stream
+    assert actual == stream
     again = server.get(path, params=query)
     assert again == {**page, "events": []}
 
@@ -178,10 +182,10 @@ def test_a_page_of_a_pool_that_goes_on(server: Server) -> None:
 
 
 def test_large_events_end_a_page_early(start: Callable[..., Server]) -> None:
-    own = start(max_page_bytes=500)
-    pool_id = own.pool()
-    own.run(pool_id)
-    page = own.get(f"/v1/pools/{pool_id}/events?format=json")
+    backend = start(max_page_bytes=500)
+    pool_id = backend.pool()
+    backend.run(pool_id)
+    page = backend.get(f"/v1/pools/{pool_id}/events?format=json")
     assert (0 < len(page["events"]) < 5, page["has_more"]) == (True, True)
 
 
@@ -231,8 +235,8 @@ def test_from_now_on_nothing_is_missing(server: Server) -> None:
     events = events_of(reader.blocks())
     assert before not in {event["rollout_id"] for event in events}
     for rollout_id in ids:
-        own = [event for event in events if event["rollout_id"] == rollout_id]
-        assert own == server.events(rollout_id)
+        own_events = [event for event in events if event["rollout_id"] == rollout_id]
+        assert own_events == server.events(rollout_id)
 
 
 def test_every_reader_sees_the_same_order_live(server: Server) -> None:
@@ -242,13 +246,15 @@ def test_every_reader_sees_the_same_order_live(server: Server) -> None:
     with ThreadPoolExecutor(8) as threads:
         list(threads.map(lambda _: server.run(pool_id, env={"events": 2}), range(40)))
     server.call("DELETE", f"/v1/pools/{pool_id}")
-    whole = read_all(server, pool_id)
-    assert len(events_of(whole)) == 40 * 6
+    complete = read_all(server, pool_id)
+    assert len(events_of(complete)) == 40 * 6
     for reader in readers:
-        assert [block for block in reader.blocks() if block.event is not None] == whole[1:]
+        assert [block for block in reader.blocks() if block.event is not None] == complete[1:]
     for reader in chosen:
-        found = events_of(reader.blocks())
-        assert found == [one for one in events_of(whole) if one["event"] in ENDS.split(",")]
+        actual = events_of(reader.blocks())
+        assert actual == [
+            event for event in events_of(complete) if event["event"] in ENDS.split(",")
+        ]
 
 
 def test_it_goes_on_while_the_pool_is_paused(server: Server) -> None:
@@ -270,32 +276,32 @@ def test_a_pool_without_rollouts_ends_with_its_archive(server: Server) -> None:
 
 
 def test_silence_is_filled_with_comments(start: Callable[..., Server]) -> None:
-    own = start(heartbeat_seconds=0.05)
-    pool_id = own.pool()
-    reader = Reader(own, pool_id, params={"types": "no.such.type"})
+    backend = start(heartbeat_seconds=0.05)
+    pool_id = backend.pool()
+    reader = Reader(backend, pool_id, params={"types": "no.such.type"})
     eventually(lambda: reader.text.count(": heartbeat\n\n") >= 3)
-    own.call("DELETE", f"/v1/pools/{pool_id}")
+    backend.call("DELETE", f"/v1/pools/{pool_id}")
     assert events_of(reader.blocks()) == []
 
 
 def test_streams_of_a_pool_are_limited(start: Callable[..., Server]) -> None:
-    own = start(max_streams_per_pool=2, max_streams=3)
-    crowded, other = own.pool(), own.pool()
-    readers = [Reader(own, crowded), Reader(own, crowded)]
+    backend = start(max_streams_per_pool=2, max_streams=3)
+    crowded, other_pool = backend.pool(), backend.pool()
+    readers = [Reader(backend, crowded), Reader(backend, crowded)]
     path = f"/v1/pools/{crowded}/events"
-    body = own.refused("GET", path, 429, "too_many_streams")
+    body = backend.refused("GET", path, 429, "too_many_streams")
     assert body["error"]["details"] == {"limit": 2}
     # Pages are no streams.
-    own.get(f"{path}?format=json")
-    readers.append(Reader(own, other))
-    body = own.refused("GET", f"/v1/pools/{own.pool()}/events", 429, "too_many_streams")
+    backend.get(f"{path}?format=json")
+    readers.append(Reader(backend, other_pool))
+    body = backend.refused("GET", f"/v1/pools/{backend.pool()}/events", 429, "too_many_streams")
     assert body["error"]["details"] == {"limit": 3}
-    for pool_id in (crowded, other):
-        own.call("DELETE", f"/v1/pools/{pool_id}")
+    for pool_id in (crowded, other_pool):
+        backend.call("DELETE", f"/v1/pools/{pool_id}")
     for reader in readers:
         reader.blocks()
-    assert len(own.services.notifier) == 0
-    eventually(lambda: len(own.services.streams) == 0)
+    assert len(backend.services.notifier) == 0
+    eventually(lambda: len(backend.services.streams) == 0)
 
 
 def test_the_order_survives_a_restart(tmp_path: Path) -> None:
@@ -305,14 +311,14 @@ def test_the_order_survives_a_restart(tmp_path: Path) -> None:
             before.run(pool_id)
         path = f"/v1/pools/{pool_id}/events"
         first = before.get(f"{path}?format=json&limit=7")
-        whole = before.get(f"{path}?format=json")
+        complete = before.get(f"{path}?format=json")
     with serve(tmp_path) as after:
-        assert after.get(f"{path}?format=json") == whole
+        assert after.get(f"{path}?format=json") == complete
         new = after.run(pool_id)["id"]
         rest = after.get(path, params={"format": "json", "cursor": first["next_cursor"]})
-        expected = [*whole["events"][7:], *after.events(new)]
+        expected = [*complete["events"][7:], *after.events(new)]
         assert rest["events"] == expected
-        rest = after.get(path, params={"format": "json", "cursor": whole["next_cursor"]})
+        rest = after.get(path, params={"format": "json", "cursor": complete["next_cursor"]})
         assert rest["events"] == after.events(new)
 
 
@@ -340,18 +346,18 @@ def test_with_include_the_last_event_of_each_rollout_holds_it_and_its_summary(
     pool_id, ids = lived(server)
     if form == "stream":
         plain = events_of(read_all(server, pool_id))
-        told = events_of(read_all(server, pool_id, params={"include": "rollout"}))
+        events = events_of(read_all(server, pool_id, params={"include": "rollout"}))
     else:
         path = f"/v1/pools/{pool_id}/events?format=json&limit=1000"
         plain = server.http.get(path).json()["events"]
-        told = server.http.get(f"{path}&include=rollout").json()["events"]
-    ended = {}
-    for event in told:
+        events = server.http.get(f"{path}&include=rollout").json()["events"]
+    final = {}
+    for event in events:
         if event["event"] in ENDS.split(","):
-            ended[event["rollout_id"]] = event.pop("rollout"), event.pop("summary")
-    assert told == plain
+            final[event["rollout_id"]] = event.pop("rollout"), event.pop("summary")
+    assert events == plain
     rollouts = f"/v1/pools/{pool_id}/rollouts"
-    assert ended == {
+    assert final == {
         rollout_id: (
             server.http.get(f"{rollouts}/{rollout_id}").json(),
             server.http.get(f"{rollouts}/{rollout_id}/summary").json(),

@@ -26,7 +26,7 @@ from tests.support.backend_server import KEY, Server, eventually, serve
 
 
 def fill(tx: Transaction, number: int) -> None:
-    """Have so many rollouts wait in the pool, as cheaply as they can be made."""
+    """Queue a number of rollouts in the pool as cheaply as possible."""
     tx.execute(
         "WITH RECURSIVE n(i) AS (SELECT 1 UNION ALL SELECT i + 1 FROM n WHERE i < ?)"
         " INSERT INTO rollouts (id, pool_id, status, mode, request, created_at, updated_at,"
@@ -103,14 +103,16 @@ async def test_only_what_is_committed_is_counted(tmp_path: Path) -> None:
         assert await database.write(adds) == 1
         for inline in (True, False):
             for fails in (fails_late, fails_within_a_statement):
-                begun = await database.write(lambda tx: number_of(tx, "queued", "p"))
-                found = await asyncio.gather(
+                started_at = await database.write(lambda tx: number_of(tx, "queued", "p"))
+                actual = await asyncio.gather(
                     *(database.write(work, inline=inline) for work in (adds, fails, adds)),
                     return_exceptions=True,
                 )
-                assert isinstance(found[1], sqlite3.Error)
-                assert [found[0], found[2]] == [begun + 1, begun + 2]
-                assert await database.write(lambda tx: number_of(tx, "queued", None)) == begun + 2
+                assert isinstance(actual[1], sqlite3.Error)
+                assert [actual[0], actual[2]] == [started_at + 1, started_at + 2]
+                assert (
+                    await database.write(lambda tx: number_of(tx, "queued", None)) == started_at + 2
+                )
                 assert await database.write(lambda tx: number_of(tx, "running", None)) == 0
     finally:
         await database.close()
@@ -133,7 +135,7 @@ def test_the_numbers_are_those_of_the_database(tmp_path: Path) -> None:
             for pool_id in (*pools, "")
         ]
         assert numbers == rows
-        assert [find_pool(tx, one).id for one in pools] == pools
+        assert [find_pool(tx, pool_id).id for pool_id in pools] == pools
         return numbers
 
     async def look(database: Database) -> list[Any]:
@@ -173,7 +175,7 @@ def test_archiving_a_pool_with_a_long_queue_lets_others_write(tmp_path: Path) ->
     with serve(tmp_path) as server:
         server.pool(pool_id="p")
         server.post("/v1/pools/p/pause")
-        other = server.pool()
+        other_pool = server.pool()
         future = asyncio.run_coroutine_threadsafe(
             server.services.database.write(lambda tx: fill(tx, waiting)),
             server.services.database._loop,
@@ -183,7 +185,7 @@ def test_archiving_a_pool_with_a_long_queue_lets_others_write(tmp_path: Path) ->
             deletion = threads.submit(httpx.delete, **delete_of(server, "p"))
             # Some are cancelled, others wait yet: others write in between.
             eventually(lambda: 0 < queued(server) < waiting)
-            assert server.run(other)["status"] == "completed"
+            assert server.run(other_pool)["status"] == "completed"
             assert deletion.result(60).json()["status"] == "archived"
         assert queued(server) == 0
         assert server.get("/v1/pools/p/metrics")["cancelled_rollouts"] == waiting

@@ -17,16 +17,16 @@ class Keeping:
     """A container that does not answer a rollout, and of which a test says what it knows of it."""
 
     def __init__(self) -> None:
-        # What GET answers; the last one for ever.
+        # Answers to GET; the last one is repeated.
         self.states: list[bytes | None] = [http(404, {"detail": "unknown"})]
-        # What later POSTs of a rollout answer.
+        # Answers to later POSTs of a rollout.
         self.then: bytes | None = None
         self.posts = 0
 
-    def __call__(self, seen: Seen) -> bytes | None:
-        if seen.method == "GET":
+    def __call__(self, request: Seen) -> bytes | None:
+        if request.method == "GET":
             return self.states.pop(0) if len(self.states) > 1 else self.states[0]
-        if seen.path.endswith("/terminate"):
+        if request.path.endswith("/terminate"):
             return http(200, {})
         self.posts += 1
         return None if self.posts == 1 else self.then
@@ -129,9 +129,9 @@ def test_one_that_may_is_run_again(
         assert [event["data"]["attempt"] for event in started] == [1, 2]
         assert [event["sequence"] for event in events] == [1, 2, 3, 4, 5]
     assert keeping.posts == 2
-    assert {seen.json["rollout_id"] for seen in container.seen if seen.path == "/rollouts"} == {
-        rollout_id
-    }
+    assert {
+        request.json["rollout_id"] for request in container.seen if request.path == "/rollouts"
+    } == {rollout_id}
 
 
 def test_only_so_often(tmp_path: Path, keeping: Keeping, container: OddContainer) -> None:

@@ -29,11 +29,11 @@ def test_a_replay_is_a_rollout_of_its_own(server: Server) -> None:
     for field in ("request", "pool_id", "task_id", "mode", "trace_correlation_id"):
         assert repr(again[field]) == repr(original[field])
     assert (again["status"], again["result"], again["score"]) == ("queued", None, None)
-    ended = server.until(again["id"])
-    assert (ended["status"], ended["score"]) == ("completed", 0.25)
+    final = server.until(again["id"])
+    assert (final["status"], final["score"]) == ("completed", 0.25)
     assert server.types(again["id"])[0] == "rollout.queued"
     assert server.get(f"/v1/rollouts/{original['id']}") == original
-    assert server.get(f"/v1/pools/{pool_id}/rollouts")["items"] == [ended, original]
+    assert server.get(f"/v1/pools/{pool_id}/rollouts")["items"] == [final, original]
     # One of a replay names the replay.
     assert replay(server, again["id"])["replay_of"] == again["id"]
 
@@ -61,10 +61,10 @@ def test_it_stays_in_its_pool(server: Server) -> None:
     task_id = uuid.uuid4().hex
     pool_id = server.pool(tasks=[{"task_id": task_id}])
     original = server.post("/v1/rollouts", {"task_id": task_id}, 202)
-    other = server.pool(tasks=[{"task_id": task_id}], concurrency=100)
+    other_pool = server.pool(tasks=[{"task_id": task_id}], concurrency=100)
     replays = [replay(server, original["id"]) for _ in range(3)]
-    assert {one["pool_id"] for one in replays} == {pool_id} != {other}
-    assert {repr(one["request"]) for one in replays} == {repr({"task_id": task_id})}
+    assert {replay["pool_id"] for replay in replays} == {pool_id} != {other_pool}
+    assert {repr(replay["request"]) for replay in replays} == {repr({"task_id": task_id})}
 
 
 def test_it_is_admitted_as_a_creation_is(server: Server) -> None:

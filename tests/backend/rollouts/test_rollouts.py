@@ -62,57 +62,57 @@ def test_a_rollout_from_admission_to_result(server: Server) -> None:
         "finished_at": None,
         "updated_at": admitted["created_at"],
     }
-    ended = server.until(admitted["id"])
-    assert ended["status"] == ended["state"] == "completed"
-    assert ended["request"] == WHOLE_REQUEST
-    assert repr(ended["request"]["metadata"]) == repr(WHOLE_REQUEST["metadata"])
-    assert ended["metrics"]["outcome_reward"] == ended["score"] == 1.0
-    assert ended["created_at"] <= ended["started_at"] <= ended["finished_at"]
-    assert ended["updated_at"] == ended["finished_at"]
+    final = server.until(admitted["id"])
+    assert final["status"] == final["state"] == "completed"
+    assert final["request"] == WHOLE_REQUEST
+    assert repr(final["request"]["metadata"]) == repr(WHOLE_REQUEST["metadata"])
+    assert final["metrics"]["outcome_reward"] == final["score"] == 1.0
+    assert final["created_at"] <= final["started_at"] <= final["finished_at"]
+    assert final["updated_at"] == final["finished_at"]
     sent = {key: value for key, value in WHOLE_REQUEST.items() if key not in ("mode", "pool_id")}
-    assert ended["result"]["echo"] == {
+    assert final["result"]["echo"] == {
         **sent,
         "rollout_id": admitted["id"],
         "submission_mode": "sync",
     }
-    assert ended["result"]["status"] == "completed"
-    assert ended["result"]["success_status"] == "success"
-    assert ended["result"]["metrics"] == {"outcome_reward": 1.0}
-    assert ended["result"]["summary"] == {"reward": 1.0}
+    assert final["result"]["status"] == "completed"
+    assert final["result"]["success_status"] == "success"
+    assert final["result"]["metrics"] == {"outcome_reward": 1.0}
+    assert final["result"]["summary"] == {"reward": 1.0}
 
 
 def test_both_families_show_the_same_rollouts(server: Server) -> None:
-    pool_id, other = server.pool(), server.pool()
+    pool_id, other_pool = server.pool(), server.pool()
     under_pool = server.run(pool_id)["id"]
     body = {"pool_id": pool_id, "mode": "sync"}
     anywhere = server.post("/v1/rollouts", body)["id"]
     for rollout_id in (under_pool, anywhere):
-        for what in ("", "/artifacts", "/usage", "/summary", "/events"):
-            one = server.http.get(f"/v1/pools/{pool_id}/rollouts/{rollout_id}{what}")
-            two = server.http.get(f"/v1/rollouts/{rollout_id}{what}")
-            assert (one.status_code, one.content) == (200, two.content)
-            elsewhere = f"/v1/pools/{other}/rollouts/{rollout_id}{what}"
+        for suffix in ("", "/artifacts", "/usage", "/summary", "/events"):
+            response = server.http.get(f"/v1/pools/{pool_id}/rollouts/{rollout_id}{suffix}")
+            two = server.http.get(f"/v1/rollouts/{rollout_id}{suffix}")
+            assert (response.status_code, response.content) == (200, two.content)
+            elsewhere = f"/v1/pools/{other_pool}/rollouts/{rollout_id}{suffix}"
             server.refused("GET", elsewhere, 404, "rollout_not_found")
-            nowhere = f"/v1/pools/nowhere/rollouts/{rollout_id}{what}"
+            nowhere = f"/v1/pools/nowhere/rollouts/{rollout_id}{suffix}"
             server.refused("GET", nowhere, 404, "pool_not_found")
-        elsewhere = f"/v1/pools/{other}/rollouts/{rollout_id}/cancel"
+        elsewhere = f"/v1/pools/{other_pool}/rollouts/{rollout_id}/cancel"
         server.refused("POST", elsewhere, 404, "rollout_not_found")
 
 
 @pytest.mark.parametrize("rollout_id", ["x", "rollout_0", "%2F", "..%2F..", "%00", "%F0%9F%98%80"])
 def test_an_unknown_rollout_is_not_found(server: Server, rollout_id: str) -> None:
-    for what in ("", "/artifacts", "/usage", "/summary", "/events"):
-        path = f"/v1/rollouts/{rollout_id}{what}"
+    for suffix in ("", "/artifacts", "/usage", "/summary", "/events"):
+        path = f"/v1/rollouts/{rollout_id}{suffix}"
         server.refused("GET", path, 404, "rollout_not_found")
     server.refused("POST", f"/v1/rollouts/{rollout_id}/cancel", 404, "rollout_not_found")
 
 
 def test_sync_answers_the_finished_rollout(server: Server) -> None:
     pool_id = server.pool()
-    begun = time.monotonic()
-    ended = server.run(pool_id, env={"delay": 0.3, "reward": 0.25})
-    assert time.monotonic() - begun >= 0.3
-    assert (ended["status"], ended["score"], ended["mode"]) == ("completed", 0.25, "sync")
+    started_at = time.monotonic()
+    final = server.run(pool_id, env={"delay": 0.3, "reward": 0.25})
+    assert time.monotonic() - started_at >= 0.3
+    assert (final["status"], final["score"], final["mode"]) == ("completed", 0.25, "sync")
     failed = server.run(pool_id, env={"fail": True})
     assert failed["status"] == "failed"
     assert failed["error"]["code"] == "container_failed"
@@ -121,10 +121,10 @@ def test_sync_answers_the_finished_rollout(server: Server) -> None:
 
 
 def test_sync_gives_up_waiting_with_a_202(start: Callable[..., Server]) -> None:
-    own = start(sync_wait_seconds=0.1)
-    rollout = own.rollout(own.pool(), 202, mode="sync", env={"delay": 1.5})
+    backend = start(sync_wait_seconds=0.1)
+    rollout = backend.rollout(backend.pool(), 202, mode="sync", env={"delay": 1.5})
     assert rollout["status"] == "running"
-    assert own.until(rollout["id"])["status"] == "completed"
+    assert backend.until(rollout["id"])["status"] == "completed"
 
 
 def test_a_client_that_leaves_disturbs_nothing(server: Server) -> None:
@@ -176,8 +176,8 @@ def test_a_time_limit_ends_a_rollout(server: Server) -> None:
 
 
 def test_the_default_time_limit_is_the_backends(start: Callable[..., Server]) -> None:
-    own = start(default_timeout_seconds=0.2)
-    assert own.run(own.pool(), env={"delay": 30})["error"]["code"] == "container_timeout"
+    backend = start(default_timeout_seconds=0.2)
+    assert backend.run(backend.pool(), env={"delay": 30})["error"]["code"] == "container_timeout"
 
 
 def test_no_more_run_than_the_pool_allows_and_first_come_first_served(server: Server) -> None:
@@ -231,22 +231,22 @@ def test_references_that_lead_nowhere(server: Server) -> None:
 
 
 def test_a_rollout_without_a_pool_goes_to_the_least_loaded(start: Callable[..., Server]) -> None:
-    own = start()
-    own.refused("POST", "/v1/rollouts", 409, "no_active_pool", json={})
-    small = own.pool(concurrency=1)
-    large = own.pool(concurrency=4, tasks=[{"task_id": "t"}])
-    gone = own.pool(tasks=[{"task_id": "t"}])
-    own.call("DELETE", f"/v1/pools/{gone}")
+    backend = start()
+    backend.refused("POST", "/v1/rollouts", 409, "no_active_pool", json={})
+    small = backend.pool(concurrency=1)
+    large = backend.pool(concurrency=4, tasks=[{"task_id": "t"}])
+    removed = backend.pool(tasks=[{"task_id": "t"}])
+    backend.call("DELETE", f"/v1/pools/{removed}")
     slow = {"env": {"delay": 60}}
 
     def place(**request: Any) -> str:
-        return str(own.post("/v1/rollouts", {**slow, **request}, 202)["pool_id"])
+        return str(backend.post("/v1/rollouts", {**slow, **request}, 202)["pool_id"])
 
     # Equally idle: the older one. Then relative to what each can do at once.
     assert [place() for _ in range(7)] == [small, large, large, large, large, small, large]
     assert place(task_id="t") == large
-    own.refused("POST", "/v1/rollouts", 409, "no_active_pool", json={"task_id": "other"})
-    assert own.get("/v1/queue/status") == {"queued": 3, "running": 5, "capacity": 5}
+    backend.refused("POST", "/v1/rollouts", 409, "no_active_pool", json={"task_id": "other"})
+    assert backend.get("/v1/queue/status") == {"queued": 3, "running": 5, "capacity": 5}
 
 
 def test_lists_filter_and_page(server: Server) -> None:
@@ -268,16 +268,16 @@ def test_lists_filter_and_page(server: Server) -> None:
     assert ids(state="failed") == done[1::2][::-1]
     for nothing in ("cancelled", "succeeded", "", "\u0000"):
         assert ids(state=nothing) == []
-    found: list[str] = []
+    actual: list[str] = []
     cursor: str | None = None
     while True:
         params = {"limit": 3, **({"cursor": cursor} if cursor else {})}
         page = server.get(path, params=params)
-        found += [item["id"] for item in page["items"]]
+        actual += [item["id"] for item in page["items"]]
         cursor = page["next_cursor"]
         if cursor is None:
             break
-    assert found == everything
+    assert actual == everything
     assert server.get(path, params={"limit": 7})["next_cursor"] is None
     page = server.get(path, params={"limit": 2, "state": "completed"})
     rest = server.get(path, params={"state": "completed", "cursor": page["next_cursor"]})
@@ -303,7 +303,7 @@ def test_artifacts_usage_and_summary(server: Server) -> None:
     assert waiting["timing"]["queue_seconds"] is None
     assert waiting["last_event"]["event"] == "rollout.queued"
 
-    ended = server.until(running)
+    final = server.until(running)
     (artifact,) = server.get(f"/v1/rollouts/{running}/artifacts")["items"]
     assert (artifact["artifact_name"], artifact["path"]) == ("echo.json", "echo.json")
     assert artifact["content_type"] == "application/json"
@@ -325,9 +325,9 @@ def test_artifacts_usage_and_summary(server: Server) -> None:
         "reward": 1.0,
         "last_event": server.events(running)[-1],
         "timing": {
-            "created_at": ended["created_at"],
-            "started_at": ended["started_at"],
-            "finished_at": ended["finished_at"],
+            "created_at": final["created_at"],
+            "started_at": final["started_at"],
+            "finished_at": final["finished_at"],
             "queue_seconds": summary["timing"]["queue_seconds"],
             "run_seconds": usage["wall_time_sec"],
         },

@@ -65,7 +65,7 @@ class Containers:
 
 
 class Claims:
-    """Queue of these rollouts, which cannot be claimed from so many times."""
+    """Queue of rollouts, whose first claims fail a number of times."""
 
     def __init__(self, *waiting: str, failures: int = 0) -> None:
         self.waiting = list(waiting)
@@ -77,8 +77,8 @@ class Claims:
         if self.failures:
             self.failures -= 1
             raise ZeroDivisionError(pool_id)
-        taken, self.waiting = self.waiting[:most], self.waiting[most:]
-        take(Claim(tuple(taken), 2, has_more=bool(self.waiting)))
+        claimed, self.waiting = self.waiting[:most], self.waiting[most:]
+        take(Claim(tuple(claimed), 2, has_more=bool(self.waiting)))
 
 
 def scheduler(runs: Runs, claims: ClaimsRollouts | None = None) -> Scheduler:
@@ -90,55 +90,55 @@ def scheduler(runs: Runs, claims: ClaimsRollouts | None = None) -> Scheduler:
 
 async def test_whoever_is_admitted_brings_the_places_of_the_pool() -> None:
     runs = Runs()
-    made = scheduler(runs)
-    made.enqueue("p", 1, ["a", "b", "c"])
+    created = scheduler(runs)
+    created.enqueue("p", 1, ["a", "b", "c"])
     await runs.until("a")
-    made.enqueue("p", 3, ["d"])
+    created.enqueue("p", 3, ["d"])
     await runs.until("a", "b", "c")
-    await made.close(LIMIT)
+    await created.close(LIMIT)
 
 
 @pytest.mark.parametrize("is_resumed", [False, True])
 async def test_one_that_is_cancelled_while_it_waits_never_starts(is_resumed: bool) -> None:
     runs = Runs()
-    made = scheduler(runs)
-    made.enqueue("p", 1, ["a"])
+    created = scheduler(runs)
+    created.enqueue("p", 1, ["a"])
     await runs.until("a")
-    made.enqueue("p", 1, ["b", "c"], resumed=is_resumed)
-    made.stop("p", ["b"])
+    created.enqueue("p", 1, ["b", "c"], resumed=is_resumed)
+    created.stop("p", ["b"])
     runs.end("a")
     await runs.until("a", "c")
-    await made.close(LIMIT)
+    await created.close(LIMIT)
 
 
 async def test_what_is_claimed_starts_as_places_become_free(
     caplog: pytest.LogCaptureFixture,
 ) -> None:
     runs, claims = Runs(), Claims("a", "b", "c")
-    made = scheduler(runs, claims)
-    made.announce("p", 2)
+    created = scheduler(runs, claims)
+    created.announce("p", 2)
     await runs.until("a", "b")
     runs.end("b")
     await runs.until("a", "b", "c")
     # No more than there are places for.
     assert claims.asked == [2, 1]
     assert caplog.records == []
-    await made.close(LIMIT)
+    await created.close(LIMIT)
 
 
 async def test_a_queue_that_cannot_be_claimed_from_is_asked_when_there_is_reason_to(
     caplog: pytest.LogCaptureFixture, failures: list[str]
 ) -> None:
     runs, claims = Runs(), Claims("a", failures=1)
-    made = scheduler(runs, claims)
-    made.announce("p", 1)
+    created = scheduler(runs, claims)
+    created.announce("p", 1)
     async with asyncio.timeout(LIMIT):
         while not caplog.records:  # noqa: ASYNC110 - nobody tells
             await asyncio.sleep(0)
     assert "cannot be claimed from" in failures[0]
     failures.clear()
     assert runs.started == []
-    made.announce("p", 1)
+    created.announce("p", 1)
     await runs.until("a")
     assert len(claims.asked) == 2
-    await made.close(LIMIT)
+    await created.close(LIMIT)

@@ -34,17 +34,17 @@ def test_a_valid_request_names_the_pool_that_would_get_it(server: Server) -> Non
 
 def test_each_field_that_is_wrong_is_named(server: Server) -> None:
     request = {"sead": 1, "seed": "one", "mode": 7, "env": []}
-    found = faults(server, request)
-    assert {tuple(loc) for loc, _ in found} >= {("body",), ("body", "seed"), ("body", "env")}
-    assert (["body"], "additionalProperties") in found
+    actual = faults(server, request)
+    assert {tuple(loc) for loc, _ in actual} >= {("body",), ("body", "seed"), ("body", "env")}
+    assert (["body"], "additionalProperties") in actual
 
 
 def test_what_is_not_there_or_not_active_is_named(server: Server) -> None:
-    pool_id, gone = server.pool(), server.pool()
-    server.call("DELETE", f"/v1/pools/{gone}")
+    pool_id, removed = server.pool(), server.pool()
+    server.call("DELETE", f"/v1/pools/{removed}")
     for request, expected in (
         ({"pool_id": "nobody"}, (["body", "pool_id"], "pool_not_found")),
-        ({"pool_id": gone}, (["body", "pool_id"], "pool_archived")),
+        ({"pool_id": removed}, (["body", "pool_id"], "pool_archived")),
         ({"pool_id": pool_id, "task_id": "t"}, (["body", "task_id"], "task_not_found")),
         ({"task_id": "in no pool"}, (["body"], "no_active_pool")),
     ):
@@ -119,15 +119,15 @@ def test_it_is_valid_exactly_where_a_creation_admits_it(
     names = dict(zip(("ACTIVE", "ARCHIVED"), pools, strict=True))
     if request.get("pool_id") in names:
         request["pool_id"] = names[request["pool_id"]]
-    said = server.post(PATH, request)
+    reply = server.post(PATH, request)
     created = server.send("POST", "/v1/rollouts", json=request)
     assert created.status_code in (200, 202, 404, 409, 422)
-    assert said["valid"] is (created.status_code < 300), (request, said, created.text)
-    if said["valid"]:
+    assert reply["valid"] is (created.status_code < 300), (request, reply, created.text)
+    if reply["valid"]:
         return
     refusal = created.json()
     if created.status_code == 422:
-        assert said["errors"] == refusal["detail"]
+        assert reply["errors"] == refusal["detail"]
     else:
-        assert [error["type"] for error in said["errors"]] == [refusal["error"]["code"]]
-        assert [error["msg"] for error in said["errors"]] == [refusal["error"]["message"]]
+        assert [error["type"] for error in reply["errors"]] == [refusal["error"]["code"]]
+        assert [error["msg"] for error in reply["errors"]] == [refusal["error"]["message"]]

@@ -84,9 +84,9 @@ def test_all_of_it_is_on_disk_before_it_has_its_name(
     monkeypatch.setattr(os, "fsync", note)
     back_up(data_dir, copy)
     draft = tmp_path / f".copy.{os.getpid()}.partial"
-    made = [copy, *copy.rglob("*")]
-    assert copy / FILE_NAME in made
-    assert {draft / path.relative_to(copy) for path in made} <= flushed
+    created = [copy, *copy.rglob("*")]
+    assert copy / FILE_NAME in created
+    assert {draft / path.relative_to(copy) for path in created} <= flushed
 
 
 def test_without_a_backend_after_a_kill(tmp_path: Path) -> None:

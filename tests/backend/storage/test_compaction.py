@@ -111,8 +111,8 @@ async def test_freed_pages_are_given_back_between_other_writes(
     # Somebody else's writes came in between: no step is as long as the whole.
     assert number > 3
     with store.reading() as db:
-        kept = db.execute("SELECT * FROM meta WHERE key NOT GLOB 'other*' ORDER BY key")
-        assert [tuple(row) for row in kept] == rest
+        stored = db.execute("SELECT * FROM meta WHERE key NOT GLOB 'other*' ORDER BY key")
+        assert [tuple(row) for row in stored] == rest
         assert db.execute("PRAGMA integrity_check").fetchone()[0] == "ok"
 
 
@@ -121,10 +121,10 @@ async def test_one_step_takes_a_few_pages(store: SQLiteDatabase) -> None:
     await store.write(empty_in)
     with store.reading() as db:
         before = free_pages(db)
-    given = await store.write(free_some_pages)
-    assert 0 < given <= STEP_PAGES
+    original = await store.write(free_some_pages)
+    assert 0 < original <= STEP_PAGES
     with store.reading() as db:
-        assert free_pages(db) == before - given
+        assert free_pages(db) == before - original
 
 
 def test_a_backend_that_forgets_gets_smaller(tmp_path: Path) -> None:
@@ -161,13 +161,13 @@ def test_the_command_says_how_much_was_won(tmp_path: Path) -> None:
     before, full = grown(tmp_path), size(tmp_path)
     done = run_command("compact", "--data-dir", tmp_path)
     assert (done.returncode, done.stderr) == (0, "")
-    found = re.fullmatch(
+    actual = re.fullmatch(
         rf"The database in {tmp_path} has (.*) MB, (.*) MB less than before\n", done.stdout
     )
-    assert found is not None
+    assert actual is not None
     assert size(tmp_path) < full / 10
-    assert float(found[1]) == round(size(tmp_path) / 1e6, 1)
-    assert float(found[2]) == round((full - size(tmp_path)) / 1e6, 1)
+    assert float(actual[1]) == round(size(tmp_path) / 1e6, 1)
+    assert float(actual[2]) == round((full - size(tmp_path)) / 1e6, 1)
     assert dump(tmp_path) == before
     assert {path.name for path in tmp_path.iterdir()} == {FILE_NAME, LOCK_FILE}
     assert {oct(path.stat().st_mode & 0o777) for path in tmp_path.iterdir()} == {"0o600"}
@@ -182,9 +182,9 @@ def test_not_while_a_backend_runs_on_it(tmp_path: Path) -> None:
         with pytest.raises(DataDirLockedError):
             compact(tmp_path)
     # Somebody else may have the file open.
-    with closing(sqlite3.connect(tmp_path / FILE_NAME, isolation_level=None)) as other:
-        other.execute("BEGIN")
-        other.execute("SELECT * FROM meta").fetchone()
+    with closing(sqlite3.connect(tmp_path / FILE_NAME, isolation_level=None)) as reader:
+        reader.execute("BEGIN")
+        reader.execute("SELECT * FROM meta").fetchone()
         with pytest.raises(DataDirError, match="cannot compact"):
             compact(tmp_path, busy_seconds=0.1)
     assert size(tmp_path) == full
@@ -276,7 +276,7 @@ def test_a_kill_in_the_middle_of_the_copy(tmp_path: Path) -> None:
     assert len(list(tmp_path.glob(f"{FILE_NAME}-compact*"))) > 0
     assert dump(tmp_path) == before
     assert size(tmp_path) == full
-    # What it left goes at the next start.
+    # The next start removes its remains.
     with serve(tmp_path):
         assert list(tmp_path.glob(f"{FILE_NAME}-compact*")) == []
 

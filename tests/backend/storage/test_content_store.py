@@ -28,8 +28,8 @@ __all__ = ["bucket", "s3_server"]
 def place(request: pytest.FixtureRequest, tmp_path: Path) -> ContentPlace:
     """Each kind of place, empty."""
     if request.param == "bucket":
-        found: ContentPlace = request.getfixturevalue("bucket")
-        return found
+        actual: ContentPlace = request.getfixturevalue("bucket")
+        return actual
     return FolderPlace(tmp_path)
 
 
@@ -43,9 +43,9 @@ def content(number: int, size: int = 10_000) -> Content:
     return Content(hashlib.sha256(data).hexdigest(), data)
 
 
-def read(store: ContentStore, one: Content, start: int = 0, end: int | None = None) -> bytes:
-    size = len(one.data)
-    return b"".join(store.pieces(one.sha256, size, start, size if end is None else end))
+def read(store: ContentStore, content: Content, start: int = 0, end: int | None = None) -> bytes:
+    size = len(content.data)
+    return b"".join(store.pieces(content.sha256, size, start, size if end is None else end))
 
 
 async def keep(store: ContentStore, *contents: Content) -> None:
@@ -54,7 +54,7 @@ async def keep(store: ContentStore, *contents: Content) -> None:
 
 
 async def test_what_is_kept_comes_back_whole_and_in_parts(place: ContentPlace) -> None:
-    # Of three parts of an upload, and many pieces.
+    # Three parts of an upload, and many pieces.
     large = Content("", os.urandom(11 * 1024 * 1024))
     large = Content(hashlib.sha256(large.data).hexdigest(), large.data)
     small = content(1)
@@ -82,36 +82,36 @@ async def test_what_is_not_there_is_gone(place: ContentPlace) -> None:
 
 
 async def test_what_was_changed_is_not_sent(place: ContentPlace, failures: list[str]) -> None:
-    store, one = place.open(), content(1, 2_000_000)
-    await keep(store, one)
-    changed = one.data[:-1] + b"x"
-    place.spoil(one.sha256, changed)
-    found = store.pieces(one.sha256, len(one.data), 0, len(one.data))
+    store, stored = place.open(), content(1, 2_000_000)
+    await keep(store, stored)
+    changed = stored.data[:-1] + b"x"
+    place.spoil(stored.sha256, changed)
+    actual = store.pieces(stored.sha256, len(stored.data), 0, len(stored.data))
     sent = 0
     with pytest.raises(ContentGoneError):
-        for piece in found:
+        for piece in actual:
             sent += len(piece)
-    assert sent < len(one.data)
-    for data in (one.data[:-1], one.data + b"x"):
-        place.spoil(one.sha256, data)
+    assert sent < len(stored.data)
+    for data in (stored.data[:-1], stored.data + b"x"):
+        place.spoil(stored.sha256, data)
         with pytest.raises(ContentGoneError):
-            read(store, one)
+            read(store, stored)
         # Its size is looked at in each part, too.
         with pytest.raises(ContentGoneError):
-            read(store, one, 0, 10)
-    assert all(one.sha256 in line for line in failures)
+            read(store, stored, 0, 10)
+    assert all(stored.sha256 in line for line in failures)
     failures.clear()
     # The next that has it repairs it.
-    await keep(store, one)
-    assert read(store, one) == one.data
+    await keep(store, stored)
+    assert read(store, stored) == stored.data
 
 
 async def test_what_is_about_to_be_named_is_not_removed(place: ContentPlace) -> None:
-    store, one = place.open(), content(1)
-    async with store.kept([one]):
-        store.remove([one.sha256])
-        assert read(store, one) == one.data
-    store.remove([one.sha256])
+    store, stored = place.open(), content(1)
+    async with store.kept([stored]):
+        store.remove([stored.sha256])
+        assert read(store, stored) == stored.data
+    store.remove([stored.sha256])
     assert place.names() == []
 
 
@@ -154,8 +154,8 @@ def test_several_processes_write_the_same_at_once(tmp_path: Path) -> None:
         for _ in range(2)
     ]
     for process in processes:
-        _, told = process.communicate(timeout=170)
-        assert process.returncode == 0, told
+        _, stderr = process.communicate(timeout=170)
+        assert process.returncode == 0, stderr
     assert len(FolderPlace(tmp_path).names()) == 8
     assert not list(tmp_path.rglob("draft-*"))
 

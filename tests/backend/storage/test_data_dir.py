@@ -126,10 +126,10 @@ def test_a_link_in_it_is_not_followed(tmp_path: Path, name: str, is_dangling: bo
 
 def test_a_link_inside_the_artifacts_is_not_followed(tmp_path: Path) -> None:
     data_dir, elsewhere = tmp_path / "data", tmp_path / "elsewhere"
-    named = leave_an_artifact_in(data_dir)
+    artifact = leave_an_artifact_in(data_dir)
     lone = unnamed(elsewhere, 1)
     (data_dir / FOLDER / lone.name[:2]).symlink_to(lone.parent)
-    (named.parent / ("0" * 64)).symlink_to(lone)
+    (artifact.parent / ("0" * 64)).symlink_to(lone)
     before = snapshot(elsewhere)
     with LocalBackend(data_dir):
         pass
@@ -183,26 +183,26 @@ def test_what_a_start_that_was_cut_short_left_is_no_obstacle(
 def test_files_of_others_in_a_directory_of_ours_stay(
     tmp_path: Path, caplog: pytest.LogCaptureFixture
 ) -> None:
-    named = leave_an_artifact(tmp_path)
+    artifact = leave_an_artifact(tmp_path)
     lone = [unnamed(tmp_path, number) for number in range(3)]
     contents = {path.name: path.read_bytes() for path in lone}
-    draft = put(named.with_name(f"draft-{'0123456789abcdef' * 2}"))
+    draft = put(artifact.with_name(f"draft-{'0123456789abcdef' * 2}"))
     others = [
         put(tmp_path / name)
         for name in (
             "notes.txt",
             f"{FOLDER}/report.pdf",
             f"{FOLDER}/zz/{'ab' * 32}",
-            f"{FOLDER}/{named.parent.name}/draft-of-a-book",
-            f"{FOLDER}/{named.parent.name}/{'ff' * 31}",
-            f"{FOLDER}/deep/{named.parent.name}/{named.name}",
+            f"{FOLDER}/{artifact.parent.name}/draft-of-a-book",
+            f"{FOLDER}/{artifact.parent.name}/{'ff' * 31}",
+            f"{FOLDER}/deep/{artifact.parent.name}/{artifact.name}",
             f"{FOLDER}/ab/{'cd' * 32}",
             f"{FOLDER}/{'AB' * 32}",
         )
     ]
     with caplog.at_level(logging.INFO, "synth_pools.backend"), LocalBackend(tmp_path):
         pass
-    assert named.exists()
+    assert artifact.exists()
     assert not draft.exists()
     assert all(path.read_text() == "somebody's" for path in others)
     assert not any(path.exists() for path in lone)
@@ -235,12 +235,12 @@ def test_with_a_new_database_nothing_is_moved(
 def test_what_cannot_be_moved_stays_and_stops_nobody(
     tmp_path: Path, caplog: pytest.LogCaptureFixture
 ) -> None:
-    named = leave_an_artifact(tmp_path)
+    artifact = leave_an_artifact(tmp_path)
     lone = unnamed(tmp_path, 1)
     put(tmp_path / LOST_FOLDER)  # where a folder should be
     with caplog.at_level(logging.INFO, "synth_pools.backend"), LocalBackend(tmp_path):
         pass
-    assert named.exists()
+    assert artifact.exists()
     assert lone.exists()
     assert (tmp_path / LOST_FOLDER).read_text() == "somebody's"
     [line] = [text for text in caplog.messages if LOST_FOLDER in text]
@@ -284,19 +284,19 @@ def test_a_kill_in_the_middle_of_the_move_loses_nothing(tmp_path: Path) -> None:
         done = subprocess.run(
             [sys.executable, "-c", KILLED, str(tmp_path), str(steps)], timeout=30, check=False
         )
-        found = [
+        actual = [
             path
             for folder in (FOLDER, LOST_FOLDER)
             for path in (tmp_path / folder).rglob("*")
             if path.is_file()
         ]
-        assert sorted(path.name for path in found) == sorted(contents)
-        assert all(path.read_bytes() == contents[path.name] for path in found)
+        assert sorted(path.name for path in actual) == sorted(contents)
+        assert all(path.read_bytes() == contents[path.name] for path in actual)
         if done.returncode == 0:
             break
         assert done.returncode == -signal.SIGKILL
     assert steps > 0
-    assert all(LOST_FOLDER in path.parts for path in found)
+    assert all(LOST_FOLDER in path.parts for path in actual)
 
 
 def test_of_many_starts_at_once_one_has_it(tmp_path: Path) -> None:
@@ -323,9 +323,9 @@ def test_of_many_starts_at_once_one_has_it(tmp_path: Path) -> None:
         assert start.stdin is not None
         start.stdin.write("go\n")
         start.stdin.flush()
-    said = [start.stdout.readline() for start in starts if start.stdout is not None]
+    lines = [start.stdout.readline() for start in starts if start.stdout is not None]
     assert [start.communicate(timeout=30)[1] for start in starts] == [""] * len(starts)
-    assert sorted(said) == ["has it\n"] + ["locked\n"] * (len(starts) - 1)
+    assert sorted(lines) == ["has it\n"] + ["locked\n"] * (len(starts) - 1)
 
 
 @contextmanager
@@ -356,8 +356,8 @@ def open_up(folder: Path) -> None:
 @pytest.mark.parametrize("mask", [0o000, 0o022, 0o277, 0o777], ids=oct)
 def test_all_of_it_is_private_whatever_the_umask(tmp_path: Path, mask: int) -> None:
     data_dir = tmp_path / "parent" / "data"
-    with umask(mask), DataDir(data_dir) as held:
-        stored_key(held.key_file)
+    with umask(mask), DataDir(data_dir) as directory:
+        stored_key(directory.key_file)
         leave_an_artifact(data_dir)
         with serve(data_dir) as server:
             server.pool()
@@ -374,8 +374,8 @@ def test_it_is_private_from_the_first_byte_on(
     for name in ("chmod", "fchmod", "lchmod"):
         monkeypatch.setattr(os, name, lambda *_, **__: None, raising=False)
     data_dir = tmp_path / "parent" / "data"
-    with umask(0), DataDir(data_dir) as held:
-        stored_key(held.key_file)
+    with umask(0), DataDir(data_dir) as directory:
+        stored_key(directory.key_file)
         leave_an_artifact(data_dir)
         with serve(data_dir) as server:
             server.pool()
@@ -386,15 +386,15 @@ def test_it_is_private_from_the_first_byte_on(
 
 def test_a_temporary_one_is_private_too() -> None:
     for mask in (0, 0o777):
-        with umask(mask), DataDir() as held:
-            assert modes(held.path) == {}
-        assert not held.path.exists()
+        with umask(mask), DataDir() as data_dir:
+            assert modes(data_dir.path) == {}
+        assert not data_dir.path.exists()
 
 
 def test_what_others_could_read_before_is_mended(tmp_path: Path) -> None:
     data_dir = tmp_path / "data"
-    with DataDir(data_dir) as held:
-        key = stored_key(held.key_file).reveal()
+    with DataDir(data_dir) as directory:
+        key = stored_key(directory.key_file).reveal()
         leave_an_artifact(data_dir)
         with serve(data_dir) as server:
             pool_id = server.pool()
@@ -430,8 +430,8 @@ def test_a_key_that_is_a_link_is_read_and_its_target_left_alone(tmp_path: Path) 
     data_dir = tmp_path / "data"
     data_dir.mkdir()
     (data_dir / KEY_FILE).symlink_to(secret)
-    with DataDir(data_dir) as held:
-        assert stored_key(held.key_file).reveal() == "sk_mounted_0123456789"
+    with DataDir(data_dir) as directory:
+        assert stored_key(directory.key_file).reveal() == "sk_mounted_0123456789"
     assert stat.S_IMODE(secret.stat().st_mode) == 0o644
 
 

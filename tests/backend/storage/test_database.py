@@ -50,9 +50,9 @@ async def test_what_is_awaited_can_be_read_by_anybody(
 
     assert await store.write(insert) == "result"
     assert keys(store) == {"a"}
-    with closing(sqlite3.connect(tmp_path / FILE_NAME)) as other:
-        assert other.execute("SELECT value FROM meta WHERE key = 'a'").fetchone() == ("1",)
-        assert other.execute("PRAGMA journal_mode").fetchone() == ("wal",)
+    with closing(sqlite3.connect(tmp_path / FILE_NAME)) as reader:
+        assert reader.execute("SELECT value FROM meta WHERE key = 'a'").fetchone() == ("1",)
+        assert reader.execute("PRAGMA journal_mode").fetchone() == ("wal",)
 
 
 class Large:
@@ -61,18 +61,18 @@ class Large:
 
 async def test_what_was_written_is_not_kept_until_the_next_write(store: SQLiteDatabase) -> None:
     large = Large()
-    gone = asyncio.Event()
+    has_gone = asyncio.Event()
     loop = asyncio.get_running_loop()
-    weakref.finalize(large, loop.call_soon_threadsafe, gone.set)
+    weakref.finalize(large, loop.call_soon_threadsafe, has_gone.set)
 
-    async def write(held: Large) -> None:
-        await store.write(lambda tx: put(type(held).__name__)(tx))
+    async def write(payload: Large) -> None:
+        await store.write(lambda tx: put(type(payload).__name__)(tx))
 
     writing = write(large)
     del large
     await writing
     del writing
-    await asyncio.wait_for(gone.wait(), 30)
+    await asyncio.wait_for(has_gone.wait(), 30)
 
 
 both_ways = pytest.mark.parametrize("inline", [False, True], ids=["thread", "loop"])
@@ -94,10 +94,10 @@ async def test_one_that_fails_undoes_itself_alone(store: SQLiteDatabase, inline:
     results = await asyncio.gather(
         *(store.write(write(number), inline=inline) for number in range(30)), return_exceptions=True
     )
-    good = [number for number in range(30) if number % 3]
-    assert [number for number in range(30) if results[number] is None] == good
-    assert called == good
-    assert keys(store) == {f"k{number}" for number in good}
+    valid = [number for number in range(30) if number % 3]
+    assert [number for number in range(30) if results[number] is None] == valid
+    assert called == valid
+    assert keys(store) == {f"k{number}" for number in valid}
 
 
 @both_ways
@@ -139,14 +139,14 @@ async def test_quick_and_other_writes_keep_their_order(store: SQLiteDatabase) ->
 async def test_a_quick_write_waits_for_somebody_elses_without_stopping_the_loop(
     store: SQLiteDatabase, tmp_path: Path
 ) -> None:
-    with closing(sqlite3.connect(tmp_path / FILE_NAME, isolation_level=None)) as other:
-        other.execute("BEGIN IMMEDIATE")
+    with closing(sqlite3.connect(tmp_path / FILE_NAME, isolation_level=None)) as reader:
+        reader.execute("BEGIN IMMEDIATE")
         waiting = asyncio.ensure_future(store.write(put("a"), inline=True))
         for _ in range(10):
             await asyncio.sleep(0.01)
         assert not waiting.done()
         assert store.waiting == 1
-        other.execute("COMMIT")
+        reader.execute("COMMIT")
         await asyncio.wait_for(waiting, 60)
     await store.write(put("b"), inline=True)
     assert keys(store) == {"a", "b"}
@@ -215,7 +215,7 @@ async def test_closing_finishes_what_was_asked_for(tmp_path: Path, inline: bool)
 
 
 def set_quota(pages: int | None) -> Callable[[Transaction], None]:
-    """Let the file grow by so many pages at most; None lets it grow again."""
+    """Limit the growth of the file in pages; None removes the limit."""
 
     def work(tx: Transaction) -> None:
         now = tx.execute("PRAGMA page_count").fetchone()[0]
@@ -283,9 +283,9 @@ async def test_a_file_that_must_not_grow(
     assert len(failures) == 1
     failures.clear()
     await store.write(put("goes on"))
-    with closing(sqlite3.connect(tmp_path / FILE_NAME)) as other:
-        assert other.execute("SELECT COUNT(*) FROM meta").fetchone() == (written + 2,)
-        assert other.execute("PRAGMA integrity_check").fetchone() == ("ok",)
+    with closing(sqlite3.connect(tmp_path / FILE_NAME)) as reader:
+        assert reader.execute("SELECT COUNT(*) FROM meta").fetchone() == (written + 2,)
+        assert reader.execute("PRAGMA integrity_check").fetchone() == ("ok",)
 
 
 async def test_no_statement_needs_room_in_the_temporary_directory(store: SQLiteDatabase) -> None:

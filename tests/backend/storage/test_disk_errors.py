@@ -29,7 +29,7 @@ def in_loop(store: Database, work: Callable[[Any], None]) -> None:
 def test_a_full_disk(start: Callable[..., Server], failures: list[str]) -> None:
     server, gate = start(), threading.Event()
 
-    def answer(seen: Seen) -> bytes:
+    def answer(request: Seen) -> bytes:
         gate.wait(10)
         return http(200, {"status": "completed", "log": LARGE})
 
@@ -40,7 +40,7 @@ def test_a_full_disk(start: Callable[..., Server], failures: list[str]) -> None:
         store = server.services.database
         in_loop(store, set_quota(40))
 
-        # What is too large is refused; what still fits is taken.
+        # A write that is too large is refused; smaller ones still fit.
         pool_id = server.pool()
         path, key = f"/v1/pools/{pool_id}/rollouts", {"idempotency-key": "the-same"}
         admitted = []

@@ -25,7 +25,9 @@ def test_everything_is_there_again(tmp_path: Path) -> None:
         ids = [before.run(pool_id, task_id="t", seed=seed)["id"] for seed in range(3)]
         paths = [f"/v1/pools/{pool_id}", f"/v1/pools/{pool_id}/metrics", "/v1/pools"]
         for rollout_id in ids:
-            paths += [f"/v1/rollouts/{rollout_id}{what}" for what in ("", "/usage", "/artifacts")]
+            paths += [
+                f"/v1/rollouts/{rollout_id}{suffix}" for suffix in ("", "/usage", "/artifacts")
+            ]
         page = before.get("/v1/rollouts?limit=2")
         documents = [before.get(path) for path in paths]
         events = before.events(ids[0])
@@ -48,17 +50,17 @@ def test_queued_rollouts_run_and_running_ones_have_failed(tmp_path: Path) -> Non
         queued = [before.rollout(pool_id)["id"] for _ in range(5)]
         cancelled = before.rollout(pool_id)["id"]
         before.post(f"/v1/rollouts/{cancelled}/cancel")
-        begun = time.monotonic()
+        started_at = time.monotonic()
     # A stop does not wait for what runs.
-    assert time.monotonic() - begun < 60
+    assert time.monotonic() - started_at < 60
     with serve(tmp_path) as after:
         lost = after.until(running)
         assert (lost["status"], lost["error"]["code"]) == ("failed", "backend_restarted")
         (last,) = after.events(running, params={"cursor": "evt_0000000002"})
         assert (last["id"], last["event"]) == ("evt_0000000003", "rollout.failed")
-        ended = [after.until(rollout_id) for rollout_id in queued]
-        assert {rollout["status"] for rollout in ended} == {"completed"}
-        started = [rollout["started_at"] for rollout in ended]
+        final = [after.until(rollout_id) for rollout_id in queued]
+        assert {rollout["status"] for rollout in final} == {"completed"}
+        started = [rollout["started_at"] for rollout in final]
         assert started == sorted(started)
         assert after.state(cancelled) == "cancelled"
         for rollout_id in (running, *queued):

@@ -38,8 +38,8 @@ def test_what_has_ended_is_forgotten_and_nothing_else(tmp_path: Path) -> None:
         eventually(lambda: all(is_gone(server, rollout_id) for rollout_id in [*old, failed]))
         new = server.run(pool_id)["id"]
         assert not is_gone(server, new)
-        for what in ("", "/events", "/artifacts", "/usage", "/summary"):
-            server.refused("GET", f"/v1/rollouts/{old[0]}{what}", 404, "rollout_not_found")
+        for suffix in ("", "/events", "/artifacts", "/usage", "/summary"):
+            server.refused("GET", f"/v1/rollouts/{old[0]}{suffix}", 404, "rollout_not_found")
         # One that a key must still lead to stays, and so does one that has not ended.
         assert server.post(path, {}, 202, headers=key)["id"] == keyed
         eventually(lambda: is_gone(server, new))
@@ -58,14 +58,14 @@ def test_without_it_everything_is_kept(server: Server) -> None:
 def test_many_are_forgotten_in_portions(tmp_path: Path) -> None:
     with serve(tmp_path) as before:
         pool_id = before.pool()
-        one = before.run(pool_id)["id"]
+        rollout_id = before.run(pool_id)["id"]
     columns = "pool_id, status, mode, request, created_at, updated_at, finished_at, last_sequence"
     with closing(sqlite3.connect(tmp_path / FILE_NAME)) as database, database:
         for number in range(1000):
             database.execute(
                 f"INSERT INTO rollouts (id, {columns}) SELECT ?, {columns} FROM rollouts"
                 " WHERE id = ?",
-                (f"rollout_{number}", one),
+                (f"rollout_{number}", rollout_id),
             )
     with serve(tmp_path, keep_finished_seconds=100) as server:
         assert len(server.get("/v1/rollouts?limit=1000")["items"]) == 1000

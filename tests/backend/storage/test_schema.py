@@ -37,8 +37,8 @@ def make_version_1(data_dir: Path, container_url: str = "http://127.0.0.1:1") ->
 
 
 def test_a_database_of_version_1_goes_on(tmp_path: Path) -> None:
-    def answer(seen: Seen) -> bytes:
-        if seen.method == "GET":
+    def answer(request: Seen) -> bytes:
+        if request.method == "GET":
             result = {"rollout_id": ELSEWHERE, "status": "completed", "summary": {"reward": 4}}
             return http(200, result)
         return http(500, {})
@@ -50,9 +50,10 @@ def test_a_database_of_version_1_goes_on(tmp_path: Path) -> None:
             before = database.execute("SELECT id, request FROM rollouts ORDER BY seq").fetchall()
             database.execute("UPDATE idempotency SET created = ?", (time.time(),))
         with serve(tmp_path) as server:
-            # What ran where somebody knows it is taken up, though version 1 kept no address.
-            found = server.until(ELSEWHERE)
-            assert (found["status"], found["score"]) == ("completed", 4)
+            # A running rollout is resumed if its container is known, though version 1 kept no
+            # address.
+            actual = server.until(ELSEWHERE)
+            assert (actual["status"], actual["score"]) == ("completed", 4)
             assert container.paths() == [f"GET /rollouts/{ELSEWHERE}"]
             for rollout_id in LOST:
                 rollout = server.until(rollout_id)
@@ -126,8 +127,8 @@ def test_a_database_of_somebody_else_is_refused(tmp_path: Path) -> None:
 
 
 def test_the_next_place_of_an_event_is_the_one_after_the_last(tmp_path: Path) -> None:
-    with serve(tmp_path) as own:
-        own.run(own.pool())
+    with serve(tmp_path) as backend:
+        backend.run(backend.pool())
     with closing(sqlite3.connect(tmp_path / FILE_NAME)) as database:
         [last] = database.execute("SELECT MAX(place) FROM events").fetchone()
         schema.count_places(database)

@@ -73,15 +73,15 @@ async def test_those_of_one_kind_are_done_in_one_go_and_each_gets_its_own(
 ) -> None:
     calls: list[list[str]] = []
 
-    def both(asked: Asked) -> list[str]:
-        calls.append([item for _, item in asked])
-        for tx, item in asked:
+    def both(items: Asked) -> list[str]:
+        calls.append([item for _, item in items])
+        for tx, item in items:
             put(tx, item)
             tx.after_commit(partial(calls.append, [f"after {item}"]))
-        return [f"{item}!" for _, item in asked]
+        return [f"{item}!" for _, item in items]
 
-    found = await asyncio.gather(*(database.write_together(both, one) for one in "abc"))
-    assert found == ["a!", "b!", "c!"]
+    actual = await asyncio.gather(*(database.write_together(both, letter) for letter in "abc"))
+    assert actual == ["a!", "b!", "c!"]
     assert calls == [["a", "b", "c"], ["after a"], ["after b"], ["after c"]]
     assert await kept(database) == ["a", "b", "c"]
 
@@ -91,13 +91,13 @@ async def test_one_that_is_done_alone_parts_those_before_from_those_after(
 ) -> None:
     order: list[str] = []
 
-    def some(asked: Asked) -> list[None]:
-        order.append("".join(item for _, item in asked))
-        return [None] * len(asked)
+    def some(items: Asked) -> list[None]:
+        order.append("".join(item for _, item in items))
+        return [None] * len(items)
 
-    def others(asked: Asked) -> list[None]:
-        order.append("".join(item for _, item in asked))
-        return [None] * len(asked)
+    def others(items: Asked) -> list[None]:
+        order.append("".join(item for _, item in items))
+        return [None] * len(items)
 
     await asyncio.gather(
         database.write_together(some, "a"),
@@ -111,44 +111,45 @@ async def test_one_that_is_done_alone_parts_those_before_from_those_after(
 
 
 async def test_an_error_that_is_returned_is_of_one_item_alone(database: Database) -> None:
-    told: list[str] = []
+    delivered: list[str] = []
 
-    def work(asked: Asked) -> list[str | Exception]:
-        for tx, item in asked:
-            tx.after_commit(partial(told.append, item))
+    def work(requests: Asked) -> list[str | Exception]:
+        for tx, item in requests:
+            tx.after_commit(partial(delivered.append, item))
             if item != "bad":
                 put(tx, item)
-        return [LookupError(item) if item == "bad" else item for _, item in asked]
+        return [LookupError(item) if item == "bad" else item for _, item in requests]
 
-    found = await asyncio.gather(
-        *(database.write_together(work, one) for one in ("a", "bad", "b")), return_exceptions=True
+    actual = await asyncio.gather(
+        *(database.write_together(work, letter) for letter in ("a", "bad", "b")),
+        return_exceptions=True,
     )
-    assert found[0] == "a"
-    assert isinstance(found[1], LookupError)
-    assert found[2] == "b"
-    assert told == ["a", "b"]
+    assert actual[0] == "a"
+    assert isinstance(actual[1], LookupError)
+    assert actual[2] == "b"
+    assert delivered == ["a", "b"]
     assert await kept(database) == ["a", "b"]
 
 
 async def test_an_error_that_is_raised_takes_nobody_with_it(database: Database) -> None:
     sizes: list[int] = []
 
-    def work(asked: Asked) -> list[str]:
-        sizes.append(len(asked))
-        for tx, item in asked:
+    def work(requests: Asked) -> list[str]:
+        sizes.append(len(requests))
+        for tx, item in requests:
             if item == "bad":
                 raise ZeroDivisionError(item)
             put(tx, item)
-        return [item for _, item in asked]
+        return [item for _, item in requests]
 
     for first in ("bad", "a"):
         # It has changed something by then, or nothing.
         items = (first, "b" + first, "bad", "c" + first)
         done = await asyncio.gather(
-            *(database.write_together(work, one) for one in items), return_exceptions=True
+            *(database.write_together(work, item) for item in items), return_exceptions=True
         )
         expected = [ZeroDivisionError if item == "bad" else str for item in items]
-        assert [type(one) for one in done] == expected
+        assert [type(result) for result in done] == expected
     assert await kept(database) == ["a", "ba", "bbad", "ca", "cbad"]
     assert sizes == [4, 1, 1, 1, 1, 4, 1, 1, 1, 1]
 
@@ -156,15 +157,15 @@ async def test_an_error_that_is_raised_takes_nobody_with_it(database: Database) 
 async def test_what_must_not_be_lost_is_done_together_too(database: Database) -> None:
     sizes: list[int] = []
 
-    def work(asked: Asked) -> list[int]:
-        sizes.append(len(asked))
-        return [len(item) for _, item in asked]
+    def work(requests: Asked) -> list[int]:
+        sizes.append(len(requests))
+        return [len(item) for _, item in requests]
 
     items = ("a", "bb", "ccc")
-    found = await asyncio.gather(
-        *(database.write_together_until_stored(work, one) for one in items)
+    actual = await asyncio.gather(
+        *(database.write_together_until_stored(work, letter) for letter in items)
     )
-    assert found == [1, 2, 3]
+    assert actual == [1, 2, 3]
     assert sizes == [3]
 
 
@@ -193,10 +194,10 @@ async def test_many_rollouts_keep_their_order_their_events_and_the_counts(
         ]
         return list(finish_rollouts([*ends, ends[0]]))
 
-    ended = await database.write(finish)
+    final = await database.write(finish)
     # The second end of one finds it ended.
-    assert ended[-1] is None
-    assert [row["id"] for row in ended[:-1]] == [row["id"] for row in rows[:80]]  # type: ignore[index]
+    assert final[-1] is None
+    assert [row["id"] for row in final[:-1]] == [row["id"] for row in rows[:80]]  # type: ignore[index]
     await database.write(lambda tx: cancel_rollouts(tx, rows[100:]))
 
     def read(tx: Transaction) -> tuple[object, ...]:
@@ -217,9 +218,9 @@ async def test_many_rollouts_keep_their_order_their_events_and_the_counts(
         *["queued"] * 10,
         *["cancelled"] * 50,
     ]
-    told: dict[int, list[tuple[int, str]]] = {}
+    events_by_rollout: dict[int, list[tuple[int, str]]] = {}
     for seq, sequence, kind, _ in events:  # type: ignore[attr-defined]
-        told.setdefault(seq, []).append((sequence, kind))
+        events_by_rollout.setdefault(seq, []).append((sequence, kind))
     ends = {
         "completed": ["rollout.queued", "rollout.started", "reward", "rollout.completed"],
         "failed": ["rollout.queued", "rollout.started", "rollout.failed"],
@@ -228,7 +229,7 @@ async def test_many_rollouts_keep_their_order_their_events_and_the_counts(
         "cancelled": ["rollout.queued", "rollout.cancelled"],
     }
     for seq, state, number in zip(seqs, states, last, strict=True):  # type: ignore[call-overload]
-        assert told[seq] == list(enumerate(ends[state], 1))
+        assert events_by_rollout[seq] == list(enumerate(ends[state], 1))
         assert number == len(ends[state])
     # Those of one statement are in the order of the rollouts.
     queued = [seq for seq, _, kind, _ in events if kind == "rollout.queued"]  # type: ignore[attr-defined]
@@ -243,10 +244,10 @@ async def test_one_that_is_gone_does_not_keep_others_from_their_end(database: Da
 
     def finish(tx: Transaction) -> list[object]:
         ids = [rows[0]["id"], "rollout_of_nobody", rows[1]["id"]]
-        return list(finish_rollouts([(tx, End(one, result)) for one in ids]))
+        return list(finish_rollouts([(tx, End(rollout_id, result)) for rollout_id in ids]))
 
-    first, gone, second = await database.write(finish)
-    assert isinstance(gone, Exception)
+    first, removed, second = await database.write(finish)
+    assert isinstance(removed, Exception)
     assert [first["status"], second["status"]] == ["completed"] * 2  # type: ignore[index]
 
 
