@@ -1,4 +1,4 @@
-"""Groups of tests that share what is expensive to make: each runs on one worker."""
+"""Groups of tests that share something expensive: each runs on one worker."""
 
 from __future__ import annotations
 
@@ -12,5 +12,5 @@ pytestmark = [pytest.mark.system, pytest.mark.xdist_group("groups")]
 
 @pytest.mark.skipif("PYTEST_XDIST_WORKER" not in os.environ, reason="all run in one process")
 def test_a_group_is_given_to_one_worker(request: pytest.FixtureRequest) -> None:
-    # This is all that keeps its tests together, and its lack would show by nothing but time.
+    # Only this keeps its tests together; without it they are just slower.
     assert request.node.nodeid.endswith("@groups"), "pytest and pytest-xdist do not fit: make venv"

@@ -13,7 +13,7 @@ pytestmark = pytest.mark.xdist_group("house")
 
 # Names that several modules have, each with its reason.
 _SHARED = {
-    # The same thing, known to two parts that may not import each other.
+    # The same thing in two parts that may not import each other.
     "Operation": "an operation of openapi.yaml, which the backend and the kit read each for itself",
     "Secret": "a text that no repr shows: the client and the backend do without each other",
     "compact": "the command, and what it does",
@@ -42,5 +42,5 @@ def test_no_name_stands_for_two_things() -> None:
     assert len(names) > 300
     shared = {name: sorted(places) for name, places in names.items() if len(places) > 1}
     assert {name: places for name, places in shared.items() if name not in _SHARED} == {}
-    # What is shared no more needs no exception.
+    # A name that is no longer shared needs no exception.
     assert set(_SHARED) == set(shared)

@@ -1,4 +1,4 @@
-"""A backend whose every setting a test can choose, on a real socket, in a thread of its own."""
+"""Backend with settings of a test, on a real socket, in a thread of its own."""
 
 from __future__ import annotations
 
@@ -50,20 +50,20 @@ class Server:
 
     @property
     def services(self) -> Services:
-        """Its parts, to see what cannot be seen from outside; touch nothing in there."""
+        """Return its services, for looks behind the API."""
         assert self._app is not None, "this one runs in another process"
         services: Services = self._app.state.services
         return services
 
     def read(self, work: Callable[[Snapshot], T]) -> T:
-        """Read what is stored, in its own event loop."""
+        """Read from its storage, in its own event loop."""
         database = self.services.database
         reading = asyncio.run_coroutine_threadsafe(database.read(work), database._loop)
         return reading.result(20)
 
     def send(self, method: str, path: str, **kwargs: Any) -> httpx.Response:
         if kwargs.get("json") is not None:
-            # As older clients write it: in ASCII, so that there is no text that cannot be sent.
+            # In ASCII, as older clients write it: any text can be sent.
             kwargs["content"] = json.dumps(kwargs.pop("json"))
             kwargs["headers"] = {"content-type": "application/json", **kwargs.get("headers", {})}
         try:
@@ -85,7 +85,7 @@ class Server:
         return response.json()
 
     def refused(self, method: str, path: str, status: int, code: str, **kwargs: Any) -> Any:
-        """The body of an error of which everything that the API promises has been checked."""
+        """Check an error against the API's promises, and return its body."""
         response = self.send(method, path, **kwargs)
         assert response.status_code == status, (method, path, response.status_code, response.text)
         body = response.json()

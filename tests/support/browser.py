@@ -32,15 +32,15 @@ class Page:
     _session: str = ""
     _count: int = 0
     _buffer: bytes = b""
-    # What the page complained of, or asked of a network that it should not need.
+    # Complaints of the page, and requests to other servers.
     complaints: list[str] = field(default_factory=list)
     requested: list[str] = field(default_factory=list)
     _loads: int = 0
-    # Where the last trace is, once it is whole.
+    # The last trace, once it is complete.
     _trace: str = ""
 
     def open(self, url: str) -> None:
-        """Load a page, in place of the one that is there."""
+        """Load a page."""
         if not self._session:
             targets = self.call("Target.getTargets")["targetInfos"]
             target = next(target["targetId"] for target in targets if target["type"] == "page")
@@ -73,7 +73,7 @@ class Page:
         return str(self.until(f"document.querySelector({json.dumps(selector)})?.innerText"))
 
     def click(self, selector: str, text: str = "") -> None:
-        """Click on the element of a selector and the beginning of its text, once it is there.
+        """Click on an element, chosen by a selector and the start of its text, once it exists.
 
         Args:
             selector: A selector of CSS.
@@ -87,7 +87,7 @@ class Page:
         self.run(f"{result}.click()")
 
     def fill(self, selector: str, text: str) -> None:
-        """Write into a field, once it is there."""
+        """Write into a field, once it exists."""
         field = f"document.querySelector({json.dumps(selector)})"
         self.until(f"!!{field}")
         self.run(
@@ -108,7 +108,7 @@ class Page:
             )
 
     def screenshot(self) -> bytes:
-        """Return what is seen, as PNG."""
+        """Take a screenshot as PNG."""
         return base64.b64decode(self.call("Page.captureScreenshot", format="png")["data"])
 
     def run(self, expression: str) -> Any:

@@ -98,7 +98,7 @@ def _run(
 
 @contextmanager
 def _measured(test: str) -> Iterator[None]:
-    """Tell coverage.py for which test it measures, if it does; it sees no end of a fork."""
+    """Give coverage.py the name of the test, if it measures; it does not see the end of a fork."""
     measured = "coverage" in sys.modules and sys.modules["coverage"].Coverage.current()
     if not measured:
         yield

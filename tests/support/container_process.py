@@ -62,7 +62,7 @@ class ContainerProcess:
 
     @property
     def ran(self) -> list[str]:
-        """The ids of the rollouts that it has begun, in order."""
+        """The ids of the rollouts that it has started, in order."""
         return self.ledger.read_text().split() if self.ledger.exists() else []
 
     @property
@@ -78,7 +78,7 @@ class ContainerProcess:
 
     @contextlib.contextmanager
     def held_up(self) -> Iterator[None]:
-        """It is there, and answers nothing, as if its event loop were blocked."""
+        """Let it accept connections and answer nothing, like a blocked event loop."""
         os.kill(self._process.pid, signal.SIGSTOP)
         try:
             yield
@@ -91,7 +91,7 @@ def container_processes(folder: Path, *kinds: str) -> Iterator[list[ContainerPro
     """One container of each of these kinds, all of them up."""
     started: list[ContainerProcess] = []
     try:
-        # All at once: each takes a second to import what it needs.
+        # At the same time: each takes a second for its imports.
         started.extend(
             ContainerProcess(folder / f"ledger-{index}", kind) for index, kind in enumerate(kinds)
         )
@@ -150,7 +150,7 @@ def main(kind: str, ledger: str, port: int) -> None:
 
 
 def wait_for_file(path: Path) -> None:
-    """Wait for somebody to make a file."""
+    """Wait until another process has created a file."""
     while not path.exists():
         time.sleep(0.01)
 

@@ -52,18 +52,18 @@ Answer = Callable[[Seen], bytes | None]
 class OddContainer:
     url: str
     seen: list[Seen] = field(default_factory=list)
-    # The backend's own looks at its health, which come on top of what a test has it do.
+    # Health checks of the backend, which come beside the requests of a test.
     checks: list[Seen] = field(default_factory=list)
     # Set for each connection that the other side has closed while it waited for an answer.
     left: threading.Event = field(default_factory=threading.Event)
 
     def paths(self) -> list[str]:
-        # It is asked for events, too, where a rollout takes longer than a moment.
+        # The backend also asks for events of a rollout that takes longer than a moment.
         return [f"{item.method} {item.path}" for item in self.seen if "/events?" not in item.path]
 
 
 def http(status: int, body: Any, **headers: str) -> bytes:
-    """A whole response; a body that is no bytes goes out as JSON."""
+    """Write a response; a body other than bytes is sent as JSON."""
     content = body if isinstance(body, bytes) else json.dumps(body).encode()
     lines = [f"HTTP/1.1 {status} X", f"content-length: {len(content)}", "connection: close"]
     lines += [f"{name.replace('_', '-')}: {value}" for name, value in headers.items()]
@@ -79,7 +79,7 @@ def odd_container(
     answer: Answer, check: Answer = _is_well, port: HeldPort | None = None
 ) -> Iterator[OddContainer]:
     """`check` answers the health checks of the backend, `answer` everything else."""
-    # A backend that many tests share goes on checking it, whoever is given its port.
+    # A shared backend goes on checking this address after the end of the test.
     listener = (port or HeldPort.kept()).listener()
     listener.listen(64)
     container = OddContainer(f"http://127.0.0.1:{listener.getsockname()[1]}")
@@ -124,7 +124,7 @@ def _serve(
         (container.checks if is_check else container.seen).append(observed)
         response = (check if is_check else answer)(observed)
         if response is not None:
-            # Whoever asked may have heard enough.
+            # The client may have read enough, and left.
             with contextlib.suppress(ConnectionError):
                 connection.sendall(response)
             return
@@ -159,7 +159,7 @@ def _read(connection: socket.socket) -> Seen | None:
 
 
 class Holding:
-    """Each call of `release` lets so many rollouts end, the oldest first or not."""
+    """Let a number of rollouts end with each call of `release`, the oldest first or not."""
 
     def __init__(self) -> None:
         self._free = threading.Semaphore(0)
@@ -196,7 +196,7 @@ def holding_containers(number: int) -> Iterator[list[Holding]]:
         for _ in range(number):
             holding = Holding()
             holding.container = stack.enter_context(odd_container(holding))
-            # What still waits at the end must not hold up the end.
+            # Requests that still wait must not delay the end.
             stack.callback(holding.release, 1000)
             started.append(holding)
         yield started
@@ -204,7 +204,7 @@ def holding_containers(number: int) -> Iterator[list[Holding]]:
 
 @contextmanager
 def real_container() -> Iterator[str]:
-    """Its URL. The reward is the seed; `params.raise` lets the rollout function raise.
+    """Yield its URL. The reward is the seed; `params.raise` lets the rollout function raise.
 
     `params.packaged` lets it answer with the package's own `RolloutResult`. `params.seconds` is how
     long it takes, and then it lasts until the file `params.until` is there; `params.blocks` is how
@@ -239,7 +239,7 @@ def real_container() -> Iterator[str]:
 
 
 class _Steps:
-    """Runtime of synth-containers whose rollouts run until they are told to end."""
+    """Runtime of synth-containers whose rollouts run until a test releases them."""
 
     def __init__(self, ends: threading.Event) -> None:
         self._ends = ends
@@ -259,7 +259,7 @@ class _Steps:
         return self._record(rollout_id) if rollout_id in self._steps else None
 
     async def get_execution_state(self, rollout_id: str) -> ExecutionRecord | None:
-        """Tell of one step more each time."""
+        """Report one step more each time."""
         if rollout_id not in self._steps:
             return None
         if not self._ends.is_set():
@@ -281,7 +281,7 @@ class _Steps:
 
 @contextmanager
 def telling_container() -> Iterator[tuple[str, threading.Event]]:
-    """Its URL, and what ends its rollouts: one that tells events, as the package does it."""
+    """Yield the URL of a container that sends events, as the package does, and their release."""
     ends = threading.Event()
     app = create_reference_app(_Steps(ends))
     port = HeldPort.kept().number

@@ -24,7 +24,7 @@ class ContentPlace(abc.ABC):
 
     @abc.abstractmethod
     def names(self, folder: str = FOLDER) -> list[str]:
-        """The names of what is there, whoever put it there."""
+        """List the names of all contents."""
 
     @abc.abstractmethod
     def spoil(self, sha256: str, data: bytes) -> None:

@@ -1,4 +1,4 @@
-"""A content and a server of it: a good one, whose first answers may be spoilt."""
+"""Server of one content, whose first answers may be spoilt."""
 
 from __future__ import annotations
 
@@ -31,7 +31,7 @@ def part(request: Seen, content: bytes = CONTENT, tag: str | None = None) -> byt
 
 
 def serving(*spoils: Spoil | None, content: bytes = CONTENT, tag: str | None = None) -> Any:
-    """A good server whose first answers are spoilt."""
+    """Serve a content after some spoilt answers."""
     remaining = list(spoils)
 
     def choose(request: Seen) -> Fault:
@@ -43,7 +43,7 @@ def serving(*spoils: Spoil | None, content: bytes = CONTENT, tag: str | None = N
 
 
 def after(size: int) -> Spoil:
-    """The connection ends after so many bytes of the body."""
+    """Break the connection off after a number of bytes of the body."""
     return lambda data: cut(data.index(b"\r\n\r\n") + 4 + size, data)
 
 
@@ -56,5 +56,5 @@ def instead(fault: Fault) -> Spoil:
 
 
 def names(folder: Path) -> list[str]:
-    """List what is in a folder that downloads go to."""
+    """List the files in the folder of downloads."""
     return [entry.name for entry in folder.iterdir()]

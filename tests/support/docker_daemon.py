@@ -42,7 +42,7 @@ def running_daemon() -> Iterator[str]:
         raise NoDaemonError(f"no daemon of docker is running, and there is no {lacking[0]}")
     # Not a folder of the tests: the name of a socket in it must not be long.
     folder = Path(tempfile.mkdtemp(prefix="synth-pools-docker-"))
-    # Its socket is for the group of it.
+    # Its group may use its socket.
     folder.chmod(0o755)
     try:
         with _bridge() as bridge, _daemon(folder, bridge) as address:
@@ -78,7 +78,7 @@ def _daemon(folder: Path, bridge: str) -> Iterator[str]:
                 *("--pidfile", str(folder / "pid")),
                 *("--bridge", bridge),
                 *("--iptables=false", "--ip6tables=false", "--ip-forward=false"),
-                # What works without systemd, too.
+                # This works without systemd as well.
                 *("--exec-opt", "native.cgroupdriver=cgroupfs"),
             ],
             stdin=subprocess.DEVNULL,

@@ -26,7 +26,7 @@ class Described(NamedTuple):
         return str(self.node["tags"][0])
 
 
-# By operationId.
+# Operations by operationId.
 OPERATIONS: dict[str, Described] = {
     item[method]["operationId"]: Described(method, path, item[method])
     for path, item in SPEC["paths"].items()
@@ -65,5 +65,5 @@ def _examples() -> dict[str, list[Any]]:
     return examples
 
 
-# By the name of the schema: those that stand in it, and those of bodies of it.
+# Examples by schema: its own, and those of bodies that refer to it.
 EXAMPLES: dict[str, list[Any]] = _examples()

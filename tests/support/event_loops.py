@@ -1,4 +1,4 @@
-"""Backends in each of the event loops: bytes from outside must not tell one from the other."""
+"""Backends in each of the event loops, which must treat the same bytes alike."""
 
 from __future__ import annotations
 

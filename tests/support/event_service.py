@@ -40,7 +40,7 @@ class EventService:
 
     @property
     def events(self) -> list[dict[str, Any]]:
-        """All of them, as a client should get them."""
+        """All events, as a client should receive them."""
         return [self._event(number) for number in range(len(self.kinds))]
 
     def __call__(self, request: Seen) -> Fault:

@@ -126,7 +126,7 @@ class FaultServer:
         self._do(self._reset_all)
 
     def refuse(self) -> None:
-        """Connections are refused from now on; those that are open are reset."""
+        """Refuse new connections, and reset the open ones."""
         self._do(self._stop_listening)
 
     def accept(self) -> None:
@@ -221,7 +221,7 @@ class FaultServer:
             writer.close()
 
     async def _act(self, connection: _Connection, fault: Fault) -> bool:
-        """Return whether the connection goes on. A client that leaves ends the fault."""
+        """Return whether the connection stays open. A client that leaves ends the fault."""
         acting = asyncio.ensure_future(fault(connection))
         leaving = asyncio.ensure_future(connection.ended.wait())
         try:

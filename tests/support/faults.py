@@ -38,7 +38,7 @@ def message(
     *,
     length: int | None = None,
 ) -> bytes:
-    """A whole answer; `length` is what it says of its body, whatever that really has."""
+    """Build an answer; `length` is its Content-Length, whatever the body has."""
     lines = [f"HTTP/1.1 {status} {responses.get(status, 'Odd')}"]
     lines += [f"{name}: {value}" for name, value in (headers or {}).items()]
     lines.append(f"Content-Length: {len(body) if length is None else length}")
@@ -50,7 +50,7 @@ OK = message(b'{"ok": true}', 200, JSON)
 
 
 def answer(value: Any = None, status: int = 200, **headers: str) -> Fault:
-    """Plain JSON; underscores in the names of headers stand for hyphens."""
+    """Build an answer of JSON; underscores in names of headers stand for hyphens."""
     by_name = {name.replace("_", "-"): text for name, text in headers.items()}
     body = json.dumps({"ok": True} if value is None else value).encode()
     return raw(message(body, status, {**JSON, **by_name}))
@@ -117,7 +117,7 @@ def stall_at(after: int, data: bytes = OK) -> Fault:
 
 
 def dribble(pause: float, *, step: int = 1, data: bytes = OK) -> Fault:
-    """An answer in pieces, head included: each comes in time, the whole takes long."""
+    """Build an answer in chunks, with its head: each is in time, the sum takes long."""
 
     async def act(wire: Wire) -> bool:
         for start in range(0, len(data), step):
@@ -163,7 +163,7 @@ def many_headers(size: int) -> Fault:
 
 
 def late(seconds: float, then: Fault | None = None) -> Fault:
-    """The answer comes after a while."""
+    """Answer after a while."""
 
     async def act(wire: Wire) -> bool:
         await wire.nothing(seconds)
@@ -173,7 +173,7 @@ def late(seconds: float, then: Fault | None = None) -> Fault:
 
 
 def when(condition: Callable[[], bool], then: Fault | None = None) -> Fault:
-    """The answer comes when something has come to pass."""
+    """Answer once something has happened."""
 
     async def act(wire: Wire) -> bool:
         while not condition():
@@ -228,7 +228,7 @@ def events(pieces: Iterable[bytes], *, end: str = "end", pause: float = 0.0) -> 
 
 
 def twice(first: bytes, when_read: threading.Event, second: bytes, sent: threading.Event) -> Fault:
-    """An answer, and another one that nobody asked for once the first was read."""
+    """Answer, and send a second answer without a request."""
 
     async def act(wire: Wire) -> bool:
         await wire.send(first)

@@ -1,4 +1,4 @@
-"""A pool in memory that counts, and refuses when it is told to."""
+"""Pool in memory that counts, and refuses on request."""
 
 from __future__ import annotations
 
@@ -47,7 +47,7 @@ class FleetService:
         if recorded.path.endswith("/rollouts"):
             return self._create(recorded)
         if "/rollouts/" not in recorded.path:
-            # It is an older one, whose pools have no events.
+            # An older service, whose pools have no events.
             return answer({"detail": "Not Found"}, 404)
         rollout_id, _, kind = recorded.path.partition("/rollouts/")[2].partition("/")
         if kind == "events":
@@ -71,7 +71,7 @@ class FleetService:
         return answer({"id": rollout_id, "status": "queued"}, 202)
 
     def admit(self, key: str, request: Any) -> str:
-        """Admit a rollout, or find the one that the same key admitted before."""
+        """Admit a rollout, or return that of an earlier request with the same key."""
         with self._lock:
             self.creations[key] += 1
             if key not in self.keys:
@@ -84,7 +84,7 @@ class FleetService:
 
 
 def until(condition: Callable[[], bool], limit: float = 60.0) -> bool:
-    """Wait, and tell whether it comes true in time."""
+    """Wait for a condition; return whether it became true in time."""
     give_up = time.monotonic() + limit
     while not condition() and time.monotonic() < give_up:
         time.sleep(0.01)

@@ -1,4 +1,4 @@
-"""A server that answers requests before they have come."""
+"""Server that answers requests before they arrive."""
 
 from __future__ import annotations
 

@@ -49,7 +49,7 @@ def reachable(root: Any, *, limit: int = 100_000) -> Iterator[Any]:
 
 
 def holders(root: Any, key: str = KEY) -> list[Any]:
-    """Every reachable text, bytes or repr that has the key in it."""
+    """List the reachable texts, bytes and reprs that contain the key."""
     raw = key.encode()
     results = []
     for item in reachable(root):

@@ -1,4 +1,4 @@
-"""A container engine of this machine, and an image in it that was made of this machine's Python.
+"""Container engine of this machine, and an image with this machine's Python.
 
 No registry is needed: the image is a folder tree that `podman import` takes, and `docker import`.
 """
@@ -19,7 +19,7 @@ from typing import Any
 
 IMAGE = "localhost/small-container:1"
 
-# What Python does not need to serve a container, which is most of it.
+# Most of Python, which a container does not need.
 _LEFT_OUT = re.compile(
     r"(^|/)(__pycache__|test|tests|idlelib|lib2to3|tkinter|ensurepip|site-packages|dist-packages"
     r"|config-[^/]*)(/|$)|\.a$"
@@ -43,12 +43,12 @@ class EngineUnderTest:
 
     @property
     def is_there(self) -> bool:
-        """Tell whether it works; its command may be there, and docker's daemon not."""
+        """Tell whether it works; the command of docker may exist without its daemon."""
         return shutil.which(self.name) is not None and self._run("info").returncode == 0
 
     @property
     def complaint(self) -> str:
-        """Its last words where it does not work."""
+        """Return the last line of its output, if it does not work."""
         if shutil.which(self.name) is None:
             return "it is not installed"
         return self._run("info").stderr.decode().strip().rpartition("\n")[2]
@@ -97,7 +97,7 @@ class EngineUnderTest:
 
 
 def _of_root(entry: tarfile.TarInfo) -> tarfile.TarInfo:
-    """Have a file be root's: an engine without a range of ids knows nobody else."""
+    """Give a file to root, the only user that an engine without a range of ids knows."""
     entry.uid = entry.gid = 0
     return entry
 

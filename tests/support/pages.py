@@ -1,4 +1,4 @@
-"""Code on the pages of the documentation: its blocks, and what is said about each."""
+"""Blocks of code on the pages of the documentation, with the remark before each."""
 
 from __future__ import annotations
 
@@ -8,16 +8,16 @@ from dataclasses import dataclass
 from pathlib import Path
 
 ROOT = Path(__file__).parents[2]
-# Those in results/ are written by the programs whose results they are.
+# Pages in results/ are written by programs.
 PAGES = [
     *sorted(ROOT.glob("*.md")),
     *(path for path in sorted((ROOT / "docs").rglob("*.md")) if path.parent.name != "results"),
 ]
 _FENCE = re.compile(r"^ *```(\w*)[^\n]*\n(.*?)^ *```$", re.DOTALL | re.MULTILINE)
 _HEADING = re.compile(r"^## (.+)$", re.MULTILINE)
-# The line before a block, of which the reader of the page sees nothing.
+# The line before a block, which readers of the page do not see.
 _NOTE = re.compile(r"<!-- (not run|run by|part of): (.+) -->\s*\Z")
-# Between a program and what it prints.
+# The separator of a program and its output.
 _PRINTS = re.compile(r"\n[^\n]*\bprints?\b[^\n]*:\n\s*\Z")
 
 

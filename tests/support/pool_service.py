@@ -1,4 +1,4 @@
-"""Pools in memory whose rollouts end when they are told to, and the streams of their events."""
+"""Pools in memory whose rollouts end on request, and the streams of their events."""
 
 from __future__ import annotations
 
@@ -125,7 +125,7 @@ class PoolService:
             rollout_id = self._keys.setdefault(key, f"rollout_{len(self._keys)}")
             if is_new:
                 self.pool_of[rollout_id], self.status[rollout_id] = pool_id, "queued"
-        # As one that stores its answers: it does not say what became of the rollout since.
+        # Like a service that stores its answers: the state of the rollout is that of its creation.
         created = {**self.rollout(rollout_id), "status": "queued"}
         return (self.admit(rollout_id) if is_new else None) or answer(created, 202)
 

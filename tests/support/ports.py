@@ -1,4 +1,4 @@
-"""Ports of the loopback interface that stay taken while nobody listens on them."""
+"""Ports of the loopback interface that are reserved and refuse connections."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from types import TracebackType
 from typing import Self
 
 HOST = "127.0.0.1"
-# What some programs listen on, whatever they are told.
+# Ports that some programs listen on, whatever their settings.
 EVERYWHERE = "0.0.0.0"
 
 # A text that the socket buffers of this machine do not hold, where the reader has a small one.
@@ -43,7 +43,7 @@ class HeldPort:
 
     @classmethod
     def kept(cls, host: str = HOST) -> Self:
-        """Hold a port until the process ends: somebody may go on calling what was there once."""
+        """Reserve a port until the process ends: others may go on calling its former server."""
         _KEPT.append(port := cls(host))
         return port
 
@@ -67,7 +67,7 @@ class HeldPort:
 def deaf_listener() -> Iterator[str]:
     """The URL of a server that takes connections and reads nothing: `LARGE` fits in no buffer."""
     with socket.socket() as listener:
-        # What is accepted inherits it.
+        # Accepted connections inherit it.
         listener.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 4096)
         listener.bind((HOST, 0))
         listener.listen(16)

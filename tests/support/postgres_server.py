@@ -31,7 +31,7 @@ from tests.support.ports import HeldPort
 VARIABLE = "SYNTH_POOLS_TEST_STORE"
 USER, PASSWORD = "pools", "pass%20word-of-the-tests"
 
-# Nothing of it outlives the tests; what is committed outlives a crash of the server all the same.
+# The database need not survive a crash of the machine, only one of the server.
 _OPTIONS = (
     "fsync=off",
     "full_page_writes=off",
@@ -203,7 +203,7 @@ def database_of(folder: Path) -> str | None:
 
 
 def execute(url: str, script: str) -> None:
-    """Run statements in a database, beside whoever uses it and in any thread."""
+    """Run statements in a database, beside other connections and in any thread."""
 
     async def run() -> None:
         import asyncpg  # most tests do without a server
@@ -218,7 +218,7 @@ def execute(url: str, script: str) -> None:
 
 
 def fetch(url: str, sql: str) -> list[tuple[Any, ...]]:
-    """Ask a database something, beside whoever uses it and in any thread."""
+    """Query a database, beside other connections and in any thread."""
     results: list[tuple[Any, ...]] = []
 
     async def run() -> None:

@@ -1,4 +1,4 @@
-"""Pools that start their containers themselves, and what is left of these on the machine."""
+"""Pools that start their containers, and the remains of these on the machine."""
 
 from __future__ import annotations
 
@@ -48,7 +48,7 @@ def containers(server: Server, pool_id: str) -> list[dict[str, Any]]:
 
 
 def healthy(server: Server, pool_id: str, number: int) -> list[dict[str, Any]]:
-    """The containers of a pool, once so many are healthy and there are no others."""
+    """Return the containers of a pool, once this number are healthy, and no others exist."""
 
     def look() -> list[dict[str, Any]] | None:
         result = containers(server, pool_id)
@@ -82,7 +82,7 @@ def family(pid: int) -> list[psutil.Process]:
 
 
 def gone(processes: list[psutil.Process], seconds: float = 60.0) -> bool:
-    """Wait at most this time, and tell whether none of them runs any more."""
+    """Wait until none of them runs, for a limited time; return whether that is so."""
     return bool(eventually(lambda: not any(_runs(process) for process in processes), seconds))
 
 
@@ -101,7 +101,7 @@ def token_of(file: Path) -> str:
 
 
 def carriers(token: str) -> list[psutil.Process]:
-    """All that was started for this database and runs."""
+    """List the running processes that were started for this database."""
     results = []
     for process in psutil.process_iter():
         with contextlib.suppress(psutil.Error, OSError):

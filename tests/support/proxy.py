@@ -94,7 +94,7 @@ class _Connection(socketserver.StreamRequestHandler):
                 readable, _, _ = select.select(list(ends), [], [], _LIMIT)
                 for end in readable:
                     data = end.recv(65_536)
-                    # What TLS has decrypted already makes no socket readable.
+                    # Bytes that TLS has decrypted already make no socket readable.
                     while isinstance(end, ssl.SSLSocket) and end.pending():
                         data += end.recv(65_536)
                     if not data:

@@ -56,7 +56,7 @@ def nonsense(key: str) -> list[Nonsense]:
             ("SSH", b"SSH-2.0-OpenSSH_9.6\r\n", (400, CLOSED)),
             ("zeros", b"\0" * 4096, (400,)),
             ("bytes of every value", bytes(range(256)) * 8, (400,)),
-            # Where to.
+            # The target.
             ("no host", b"GET /v1/pools HTTP/1.1\r\n" + authorization + b"\r\n", (400,)),
             ("two hosts", get + b"host: other\r\n\r\n", (400,)),
             ("an empty host", b"GET / HTTP/1.1\r\nhost:\r\n" + authorization + b"\r\n", (400,)),
@@ -91,7 +91,7 @@ def nonsense(key: str) -> list[Nonsense]:
             ),
             ("an upgrade", get + b"connection: upgrade\r\nupgrade: websocket\r\n\r\n", (200, 426)),
             ("HTTP/2 by upgrade", get + b"connection: upgrade\r\nupgrade: h2c\r\n\r\n", (200,)),
-            # How long.
+            # The length of the body.
             ("two lengths", post + b"content-length: 2\r\ncontent-length: 3\r\n\r\n{}", (400,)),
             ("a length and chunks", chunked + b"content-length: 2\r\n\r\n0\r\n\r\n", (400, 422)),
             ("a negative length", post + b"content-length: -1\r\n\r\n", (400,)),
@@ -110,7 +110,7 @@ def nonsense(key: str) -> list[Nonsense]:
             ("a chunk of 2**64", chunked + b"\r\nffffffffffffffffff\r\n{", (400, CLOSED)),
             ("a bad trailer", chunked + b"\r\n2\r\n{}\r\n0\r\nnothing\r\n\r\n", (400, CLOSED)),
             ("a bad chunk behind a whole answer", _behind(get), (200, 400)),
-            # What is in it.
+            # The body.
             ("no JSON", post + b"content-length: 1\r\n\r\n{", (400,)),
             ("JSON in a codec", _with_body(post, "{}".encode("utf-16")), (400,)),
             ("a body that is compressed", _with_body(post, b"\x1f\x8b\x08" + b"\0" * 20), (400,)),
@@ -133,7 +133,7 @@ def _behind(get: bytes) -> bytes:
 
 
 def answer_to(port: int, sent: bytes) -> bytes:
-    """All that comes back until the connection ends; no more is sent."""
+    """Read until the connection ends."""
     received = b""
     with socket.create_connection(("127.0.0.1", port), _LIMIT) as wire:
         try:
@@ -148,7 +148,7 @@ def answer_to(port: int, sent: bytes) -> bytes:
 
 
 def judge(row: Nonsense, received: bytes) -> str | None:
-    """Tell what is wrong with the answer; None if it is right."""
+    """Describe the problem of an answer; None if it is right."""
     if not received:
         return None if CLOSED in row.right else "no answer"
     status = int(received.split(b" ", 2)[1])

@@ -87,7 +87,7 @@ class _Nodes:
     def __init__(self) -> None:
         # Ray gives way to all else, and this machine may have other work.
         os.environ |= {"RAY_USAGE_STATS_ENABLED": "0", "RAY_worker_niceness": "0"}
-        # In this process alone: it takes seconds, and its modules do what they like.
+        # In this process alone: the import takes seconds and has side effects.
         from ray.cluster_utils import Cluster
 
         self._port, self._client = HeldPort.kept(EVERYWHERE), HeldPort.kept(EVERYWHERE)
@@ -143,7 +143,7 @@ def _run(command: list[str], address: str, output: IO[str]) -> int:
 def main(command: list[str]) -> int:
     if command:
         print(f"A Ray cluster of {len(NODES)} nodes is started ...", flush=True)
-    # What Ray says goes where complaints go.
+    # Ray's output goes to standard error.
     answers = os.fdopen(os.dup(1), "w")
     os.dup2(2, 1)
     nodes = _Nodes()

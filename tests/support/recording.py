@@ -1,4 +1,4 @@
-"""A server that writes down what it is sent and answers what the test says, over real sockets."""
+"""Server that records requests, and answers as the test says, over real sockets."""
 
 from __future__ import annotations
 

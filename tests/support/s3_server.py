@@ -98,12 +98,12 @@ class S3Server:
         self.writer, self.reader = (writer[0], writer[1]), (reader[0], reader[1])
 
     def freeze(self) -> None:
-        """Have it answer nobody."""
+        """Let it answer no request."""
         assert self._process is not None
         self._process.send_signal(signal.SIGSTOP)
 
     def thaw(self) -> None:
-        """Have it answer again, also those that wait."""
+        """Let it answer again, waiting requests as well."""
         assert self._process is not None
         self._process.send_signal(signal.SIGCONT)
 
@@ -121,7 +121,7 @@ class S3Server:
             "AWS_ACCESS_KEY_ID": key,
             "AWS_SECRET_ACCESS_KEY": secret,
             "AWS_REGION": REGION,
-            # Nobody asks for credentials elsewhere.
+            # Credentials are not looked up elsewhere.
             "AWS_METADATA_ENDPOINT": "http://127.0.0.1:1",
         }
 

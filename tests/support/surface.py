@@ -1,4 +1,4 @@
-"""Every public call of the published pools client, and of ours since, with arguments for it."""
+"""Public calls of the published pools client, and newer ones of ours, with arguments."""
 
 from __future__ import annotations
 
@@ -131,7 +131,7 @@ CALLS: list[Call] = [
 
 
 class Sent(NamedTuple):
-    """Request that a call sends: no client before ours can be asked for it."""
+    """Request of a call that no earlier client has."""
 
     method: str
     target: str
@@ -210,7 +210,7 @@ LATER: list[tuple[Call, Sent]] = [
     (Call(name, args), sent) for names, args, sent in _LATER for name in names
 ]
 
-# Those that answer bytes, likewise.
+# Calls that return bytes.
 _CONTENTS: list[tuple[tuple[str, ...], tuple[Any, ...], str]] = [
     (
         ("get_global_rollout_artifact", "agent_rollouts.artifact"),
@@ -233,7 +233,7 @@ CONTENTS: list[tuple[Call, Sent]] = [
     (Call(name, args), Sent("GET", target)) for names, args, target in _CONTENTS for name in names
 ]
 
-# And those that write them to a file, which comes after these arguments.
+# Calls that write bytes to a file, whose path follows these arguments.
 FILES: list[tuple[Call, Sent]] = [
     (Call(name, args), Sent("GET", target))
     for name, (_, args, target) in zip(

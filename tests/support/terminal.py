@@ -19,14 +19,14 @@ _SECONDS = 60.0
 
 @dataclass(slots=True)
 class Terminal:
-    """Terminal on which a command runs, and what it has written there."""
+    """Terminal of a command, with its output."""
 
     process: subprocess.Popen[bytes]
     _owner: int
     text: str = ""
 
     def until(self, pattern: str, seconds: float = _SECONDS) -> None:
-        """Read until a pattern is there, and forget what came up to its end."""
+        """Read until a pattern matches, and drop the text up to its end."""
         deadline = time.monotonic() + seconds
         while not (match := re.search(pattern, self.text)):
             ready, _, _ = select([self._owner], [], [], max(0.0, deadline - time.monotonic()))
@@ -40,20 +40,20 @@ class Terminal:
         os.write(self._owner, keys.encode())
 
     def end(self, answer: str = "") -> tuple[int, str]:
-        """Type an answer, and return the status of the command and what it has written."""
+        """Type an answer; return the exit status and the output of the command."""
         self.type(answer)
         return self._ended()
 
     def interrupt(self) -> tuple[int, str]:
-        """Send ^C, and return the status of the command and what it has written."""
+        """Send ^C; return the exit status and the output of the command."""
         self.process.send_signal(signal.SIGINT)
         return self._ended()
 
     def _ended(self) -> tuple[int, str]:
-        # A command that writes more than a terminal holds ends only if somebody reads it.
+        # A command that fills the buffer of the terminal ends only if it is read.
         written = b""
         deadline = time.monotonic() + _SECONDS
-        # Linux: the end is an error, once nobody has the terminal open any more.
+        # On Linux the end is an error, once no process has the terminal open.
         with suppress(OSError):
             while select([self._owner], [], [], max(0.0, deadline - time.monotonic()))[0]:
                 piece = os.read(self._owner, 1 << 16)

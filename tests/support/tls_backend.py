@@ -58,7 +58,7 @@ def tls_backend(folder: Path, *, asks_for_certificates: bool = False) -> Iterato
     loop = asyncio.new_event_loop()
     stop = asyncio.Event()
     with socket.create_server(("127.0.0.1", 0)) as listening:
-        # Hypercorn closes what it is given, so it is given a copy.
+        # Hypercorn closes the socket, so it gets a copy.
         config.bind = [f"fd://{listening.dup().detach()}"]
         serving = serve(cast(Any, app), config, shutdown_trigger=stop.wait)
         thread = threading.Thread(target=_run, args=(loop, serving))

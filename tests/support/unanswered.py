@@ -16,7 +16,7 @@ _LOOK_SECONDS = 5.0
 
 
 def waits_of(loop: asyncio.AbstractEventLoop) -> str:
-    """Tell where each thread is, and where each task of an event loop that runs in one waits."""
+    """Describe the place of each thread, and of each task of its event loop."""
 
     async def look() -> list[str]:
         return [_told(task) for task in asyncio.all_tasks() if task is not asyncio.current_task()]
@@ -45,7 +45,7 @@ def _told(task: asyncio.Task[Any]) -> str:
 
 
 def _awaits(awaited: Any) -> Iterator[str]:
-    """Yield what waits for what, the outermost first; a task alone tells only that one."""
+    """Yield the chain of waits, the outermost first; a task itself knows only that one."""
     while awaited is not None:
         frame = getattr(awaited, "cr_frame", None)
         if frame is None:

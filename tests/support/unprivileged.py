@@ -48,11 +48,11 @@ class Unprivileged:
             os.chown(path, user.pw_uid, user.pw_gid)
 
     def may(self, option: str, path: str) -> bool:
-        """Tell what `test` says of a path to this user, as to `-w`."""
+        """Run `test` on a path as this user, for instance with `-w`."""
         return subprocess.run([*self.before, "test", option, path], check=False).returncode == 0
 
     def wrap(self, script: str) -> str:
-        """Have a script stand before the engine; return the PATH on which it is found."""
+        """Put a script before the engine; return the PATH that finds it."""
         place = self.folder / "bin" / self.engine.name
         place.parent.mkdir()
         place.write_text(f"#!/bin/sh\n{script}\n")
@@ -71,13 +71,13 @@ def unprivileged(engine: str, *groups: int) -> Iterator[Unprivileged]:
             yield user
         finally:
             if engine == "podman":
-                # It ends the process that keeps the namespace of the user.
+                # This ends the process that keeps the user namespace.
                 user.engine.say("system", "migrate", check=False)
     finally:
         shutil.rmtree(folder, ignore_errors=True)
 
 
 def group_of_docker() -> int:
-    """The group whose members may use the daemon."""
+    """Return the group whose members may use the daemon."""
     address = os.environ.get("DOCKER_HOST", _SOCKET)
     return Path(address.removeprefix("unix://")).stat().st_gid

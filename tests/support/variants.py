@@ -35,7 +35,7 @@ def parametrize_library(metafunc: pytest.Metafunc) -> None:
 
 
 def send_through(library: str, monkeypatch: pytest.MonkeyPatch) -> None:
-    """Have clients that are made from now on send through an HTTP library."""
+    """Let new clients send through an HTTP library."""
     if library == "httpx":
         monkeypatch.setenv("SYNTH_POOLS_ENGINE", library)
     else:

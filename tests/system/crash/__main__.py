@@ -93,7 +93,7 @@ def main() -> int:
     )
     parser.add_argument("--write", type=Path, metavar="FILE", help="also write the result there")
     arguments = parser.parse_args()
-    # That nobody answers for a while is the point.
+    # Unanswered requests are the point.
     logging.getLogger("synth_pools").setLevel(logging.ERROR)
     with ExitStack() as stack:
         folder = stack.enter_context(tempfile.TemporaryDirectory(prefix="synth-pools-crash-"))

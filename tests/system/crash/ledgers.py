@@ -101,7 +101,7 @@ def _compare_one(
     starts = [
         event["data"]["attempt"] for event in request.events if event["event"] == "rollout.started"
     ]
-    # Where nobody listened any more it was not sent: it starts again with the same attempt.
+    # An event without a listener was not sent: the rollout starts again with the same attempt.
     attempts = len(set(starts)) if is_killed else len(starts)
     verdict.expect(sorted(set(starts)) == list(range(1, 1 + len(set(starts)))), f"{name}: {starts}")
     verdict.run_again += max(0, attempts - 1)
@@ -126,7 +126,7 @@ def _compare_one(
         verdict.lost_with_container += died_with_container
         verdict.lost_in_restarts += not died_with_container
         verdict.never_run_but_failed += runs == 0 and not died_with_container
-        # What its container has, no restart may lose.
+        # A restart must not lose rollouts that their containers have.
         verdict.expect(not (is_kept and runs), f"{name} was lost, though its container keeps it")
     if request.cancelled:
         verdict.expect(status == "cancelled", f"{name} was cancelled, and is {status}")

@@ -1,4 +1,4 @@
-"""The client's side of a crash run: what it asked for, what it was told, what it saw."""
+"""Client side of a crash run: its requests, their answers, the events that it saw."""
 
 from __future__ import annotations
 
@@ -30,7 +30,7 @@ _READERS = 8
 _LIMIT_SECONDS = 90.0
 _OF_LONG = 0.03
 _LONG_SECONDS = 8.0
-# What a client sees of a backend that is killed, is not there, or is starting.
+# Errors of a backend that is killed, missing or starting.
 _AWAY = (
     APIConnectionError,
     APITimeoutError,
@@ -97,7 +97,7 @@ class Load:
         return random.choice(self._clients)
 
     def check(self) -> None:
-        """Raise what a thread found to be wrong, while there is still somebody to see it."""
+        """Raise the error of a thread in the main thread."""
         for future in (*self._writers, *self._readers):
             if future.done():
                 future.result()
@@ -185,7 +185,7 @@ class Load:
 
     def _read(self) -> None:
         while (requested := self._to_follow.get()) is not None:
-            # One that is gone is not there at the end either, where it is told as lost.
+            # A lost rollout is also missing at the end, where it is reported.
             with contextlib.suppress(NotFoundError):
                 self.in_the_end(partial(self._follow, requested))
 

@@ -85,7 +85,7 @@ class Serve:
         self.kills += 1
 
     def stop(self) -> int:
-        """Its exit status after SIGTERM."""
+        """Return its exit status after SIGTERM."""
         assert self._process is not None
         self._process.terminate()
         return self._process.wait(30)

@@ -36,7 +36,7 @@ _RUNNING = (
     "SELECT pool_id, COUNT(*) FROM synth_pools.rollouts WHERE status = 'running' GROUP BY pool_id"
 )
 _CONCURRENCY = 6
-# What the names of half-written contents begin with.
+# Prefixes of the names of half-written contents.
 _DRAFT = "draft-"
 
 
@@ -159,7 +159,7 @@ def crash_run(
             serve.start()
         clients = [
             running.enter_context(
-                # What to do about a backend that is not there is the load's business.
+                # The load itself handles a missing backend.
                 ContainerPoolsClient(api_key=KEY, backend_base=group.url, timeout=20, max_retries=0)
             )
             for group in serves
@@ -250,7 +250,7 @@ def _check_times(
 
 
 def _check_again(verdict: Verdict, client: ContainerPoolsClient, load: Load) -> None:
-    """Whoever reads a stream later sees what was seen live."""
+    """Check that a later reader of a stream sees the live events."""
     for item in random.Random(load.repeats).sample(load.asked, min(50, len(load.asked))):
         with client.stream_rollout_events(item.pool_id, item.rollout_id) as stream:
             events = list(stream)
@@ -270,7 +270,7 @@ def _check_artifacts(
                 len(items) == expected, f"{rollout.rollout_id} has {len(items)} artifacts"
             )
         for item in items:
-            # The client checks it against the SHA-256 that it is told.
+            # The client checks it against its SHA-256.
             content = client.agent_rollouts.artifact(rollout.rollout_id, item["path"])
             arguments = content_of(rollout.request["seed"]).encode()
             verdict.expect(
@@ -281,7 +281,7 @@ def _check_artifacts(
 
 
 def _check_contents(verdict: Verdict, data_dir: Path, store: str | None) -> None:
-    """Every content that a rollout has is there, whole, and nothing is half written."""
+    """Check that every content of a rollout is complete, and none is half written."""
     if store is not None:
         names = {name for (name,) in fetch(store, "SELECT sha256 FROM synth_pools.artifacts")}
         orphans = fetch(store, _ORPHANS.replace("{schema}", "synth_pools."))[0][0]
@@ -293,7 +293,7 @@ def _check_contents(verdict: Verdict, data_dir: Path, store: str | None) -> None
     verdict.expect(names <= set(files), f"without a file: {names - set(files)}")
     for name, path in files.items():
         if store is not None and name.startswith(_DRAFT):
-            # Of a backend that was killed: others leave it there for an hour, it may be in use.
+            # Other backends leave the file of a killed one for an hour: it may be in use.
             continue
         result = hashlib.sha256(path.read_bytes()).hexdigest()
         verdict.expect(result == name, f"the content {name} has the SHA-256 {result}")

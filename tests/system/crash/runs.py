@@ -40,7 +40,7 @@ def read_runs(folder: Path) -> list[Run]:
 
 
 def run_at_once(runs: Iterable[Run], without: Collection[str]) -> list[str]:
-    """Find rollouts that ran in two places at once, without those that need not have ended."""
+    """Find rollouts that ran in two places at once, without runs that need not have ended."""
     of_rollout: dict[str, list[Run]] = {}
     for run in runs:
         if run.rollout_id not in without:
@@ -54,7 +54,7 @@ def run_at_once(runs: Iterable[Run], without: Collection[str]) -> list[str]:
 
 
 def most_at_once(runs: Iterable[Run], without: Collection[str]) -> int:
-    """Count the most that ran at any time, without those that need not have ended."""
+    """Count the most simultaneous runs, without those that need not have ended."""
     changes = []
     for run in runs:
         if run.rollout_id not in without:

@@ -1,4 +1,4 @@
-"""A pool of a crash run whose containers the backends have started, and which are killed."""
+"""Pool of a crash run whose containers are started by the backends, and killed."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ _START_SECONDS = 600
 
 
 class StartedContainers:
-    """Containers of one pool, whichever backend has them; what they ran is in files beside them.
+    """Containers of one pool, of all backends; files beside them list their runs.
 
     Args:
         folder: Where each of them keeps a ledger, in a folder of their own.
@@ -32,7 +32,7 @@ class StartedContainers:
         self.capacity = capacity
         self._ledgers = folder / f"ledgers-of-{kind}"
         self._ledgers.mkdir()
-        # By this word they are found again.
+        # Processes are found by this word.
         words = {"env": {"LEDGERS": str(self._ledgers)}, "start_timeout_seconds": _START_SECONDS}
         self._process = process(str(self._ledgers), **words, **fields)
 
@@ -43,7 +43,7 @@ class StartedContainers:
 
     @property
     def runs(self) -> list[Run]:
-        """Every run that they have begun."""
+        """List every run that they have started."""
         return read_runs(self._ledgers)
 
     @property
@@ -79,7 +79,7 @@ class StartedContainers:
         return False
 
     def left(self) -> list[psutil.Process]:
-        """Find the ones that do not end, now that no backend is there."""
+        """Find the containers that do not end without a backend."""
         with contextlib.suppress(AssertionError):
             gone(self.running())
         return self.running()

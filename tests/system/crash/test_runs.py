@@ -29,6 +29,6 @@ def test_a_rollout_in_two_places_is_seen(tmp_path: Path) -> None:
     runs = read_runs(tmp_path)
     assert run_at_once(runs, set()) == ["two ran again 0.000 seconds too early"]
     assert run_at_once(runs, {"two"}) == []
-    # Where one ends as another one begins there is one of them.
+    # A run that starts as another one ends does not overlap it.
     assert most_at_once(runs, set()) == 3
     assert most_at_once(runs, {"two"}) == 1

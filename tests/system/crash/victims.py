@@ -1,4 +1,4 @@
-"""Kills of a crash run: of what, and how that comes back."""
+"""Kills of a crash run: their victims, and how these return."""
 
 from __future__ import annotations
 
@@ -15,11 +15,11 @@ from tests.system.crash.processes import Serve
 from tests.system.crash.started import StartedContainers
 
 BACKEND, DATABASE, NODE = "a backend", "the database", "a Ray node"
-# How many of a hundred kills are of what, where there is such a thing; the rest is of a backend.
+# Shares of the victims in a hundred kills, if there are any; the rest are backends.
 _SHARES = {DATABASE: 15, "started": 20, "placed": 15, NODE: 15}
-# How many of the kills come before the backend has said that it is there.
+# The share of kills before the backend has announced itself.
 _EARLY = 0.2
-# How many of the others have it stay away until others, if there are any, have taken its work over.
+# The share of others whose backend stays away until another one has taken over.
 _LATE = 0.3
 _AWAY_SECONDS = 8.0
 _UP_SECONDS = 180.0
@@ -51,7 +51,7 @@ class Victims:
         self._server = server
         self._cluster = cluster
         self._wait_for_pool = wait_for_pool
-        # Of its own: what is killed depends on the seed alone.
+        # Its own generator: the victims depend on the seed alone.
         self._kinds = random.Random(seed)
         self._chance = random.Random(f"when {seed}")
         kinds = [*self._started]

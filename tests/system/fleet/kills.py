@@ -1,4 +1,4 @@
-"""`make fleet`: many rollouts, whose client is killed with SIGKILL again and again.
+"""`make fleet`: many rollouts, while their client is killed with SIGKILL again and again.
 
     python -m tests.system.fleet.kills [--rollouts N] [--in-flight M] [--kills K]
 
@@ -31,7 +31,7 @@ from tests.support.container_process import ROOT, ContainerProcess, container_pr
 from tests.system.crash.processes import KEY, Serve
 
 _IN_FLIGHT = 64
-# Of the memory of a client, whatever it runs.
+# Limit of the memory of a client.
 _MOST_MEGABYTES = 300
 _LONGEST_SECONDS = 4 * 3600.0
 
@@ -98,7 +98,7 @@ class Ledgers:
     load: float = 0.0
 
     def problems(self) -> list[str]:
-        """List what is wrong; nothing if the proof holds."""
+        """List the problems; none if the proof holds."""
         results = [*self.wrong]
         if sorted(self.told) != list(range(self.rollouts)):
             results.append(f"{len(self.told)} outcomes for {self.rollouts} requests")
@@ -203,7 +203,7 @@ def _live(
     moment: float | None,
     dice: random.Random,
 ) -> None:
-    """Start a client, and kill it when the container has run so many rollouts."""
+    """Start a client, and kill it after a number of runs of the container."""
     began = time.monotonic()
     # It may be killed before it makes one.
     report.touch()
@@ -224,7 +224,7 @@ def _live(
             with contextlib.suppress(psutil.Error):
                 most = max(most, psutil.Process(process.pid).memory_info().rss)
             time.sleep(0.01)
-        # Not in step with what it counts.
+        # Out of step with its counts.
         time.sleep(0.0 if has_ended else dice.uniform(0, 0.1))
     finally:
         # `Popen` would reap one that has ended, and its times with it.
@@ -238,7 +238,7 @@ def _live(
 
 
 def _read(ledgers: Ledgers, report: Path, *, is_last: bool) -> None:
-    """Read what a client was told, and compare it with what those before it were told."""
+    """Read the outcomes of a client, and compare them with those of its predecessors."""
     before, reported = ledgers.told, {}
     with report.open("r") as file:
         for line in file:
@@ -264,7 +264,7 @@ _ENDED = os.WEXITED | os.WNOHANG | os.WNOWAIT
 
 
 def _count(container: ContainerProcess) -> int:
-    """Return how many rollouts the container has begun."""
+    """Count the rollouts that the container has started."""
     size = container.ledger.stat().st_size if container.ledger.exists() else 0
     if not size:
         return 0

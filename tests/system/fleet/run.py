@@ -47,7 +47,7 @@ class Story:
     seconds: float = 0.0
 
     def problems(self) -> list[str]:
-        """List what is wrong; nothing if the proof holds."""
+        """List the problems; none if the proof holds."""
         lines = [f"an error was reported: {line}" for line in self.second if "error" in line][:5]
         outcomes = [line.split() for line in self.second if not line.startswith("error")]
         indices = sorted(int(words[0]) for words in outcomes)

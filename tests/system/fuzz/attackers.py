@@ -18,7 +18,7 @@ _SILENT = 50
 
 
 class Attackers:
-    """Threads until `end`; what they were answered, and what of it was wrong."""
+    """Threads that attack until `end`, with the statuses and the faults of the answers."""
 
     def __init__(self, port: int, key: str, rollout_id: str) -> None:
         self.statuses: Counter[str] = Counter()
@@ -83,7 +83,7 @@ class Attackers:
         time.sleep(_PAUSE)
 
     def _silence(self) -> None:
-        """Connections that say half of something, or read nothing of what they asked for."""
+        """Open connections that send half of a request, or read nothing of an answer."""
         stream = (
             f"GET /v1/rollouts/{self._rollout_id}/events HTTP/1.1\r\nhost: localhost\r\n"
             f"authorization: Bearer {self._key}\r\n\r\n"

@@ -1,4 +1,4 @@
-"""Loaded by schemathesis: how often which status was answered, for whoever started it."""
+"""Hooks of schemathesis that count statuses for the process that started it."""
 
 from __future__ import annotations
 

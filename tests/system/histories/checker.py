@@ -40,7 +40,7 @@ class Operation:
 
 
 class Model(Generic[S]):
-    """Behaviour of an object whose operations come one after the other.
+    """Behaviour of an object whose operations are sequential.
 
     Args:
         initial: Its first state.
@@ -122,7 +122,7 @@ def _entries(history: Sequence[Operation]) -> _Entry:
         if operation.is_known:
             call.match = _Entry(number, operation, is_call=False)
             entries.append((operation.returned, True, call.match))
-    # What happens at the same time may have overlapped: calls come before returns.
+    # Simultaneous operations may have overlapped: calls come before returns.
     entries.sort(key=lambda entry: entry[:2])
     head = last = _Entry(-1, Operation("", None, None, -math.inf), is_call=False)
     for _, _, entry in entries:
@@ -162,7 +162,7 @@ def refute(history: Sequence[Operation], model: Model[S]) -> Refutation | None:
             else:
                 entry = entry.after
             continue
-        # Its call is to come before anything else that follows, and does not fit.
+        # Its call has to come before everything that follows, and does not fit.
         if entry is not None and (longest is None or len(order) >= len(longest.order)):
             longest = Refutation([entry.operation for entry, _ in order], entry.operation, states)
         if not order:

@@ -1,4 +1,4 @@
-"""Models of a pool and of a rollout whose requests come one after the other, after openapi.yaml."""
+"""Sequential models of a pool and of a rollout, by openapi.yaml."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ _NEXT = {
 
 
 class PoolState(NamedTuple):
-    """A pool that is there; None stands for one that is not yet."""
+    """State of a pool; None before its creation."""
 
     name: str
     concurrency: int
@@ -65,17 +65,17 @@ def _changed(state: PoolState, operation: Operation) -> tuple[PoolState, int]:
 
 
 class RolloutState(NamedTuple):
-    """A rollout of one idempotency key; without an id where it was not asked for yet."""
+    """State of the rollout of one idempotency key; without an id before its creation."""
 
     rollout_id: str | None = None
     status: str = "queued"
-    # What was told of how it ended.
+    # The final fields, once an answer had them.
     result: str | None = None
     events: tuple[str, ...] = ()
 
 
 class RolloutSeen(NamedTuple):
-    """Part of a rollout that an answer tells; None for what it does not tell."""
+    """Fields of a rollout in an answer; None for missing ones."""
 
     rollout_id: str
     status: str | None = None
@@ -91,14 +91,14 @@ def _rollout_step(state: RolloutState, operation: Operation) -> Iterator[Rollout
         return
     http_status, observed = operation.answer
     if state.rollout_id is None:
-        # An id is known from the answer to a creation alone.
+        # Only the answer to a creation has the id.
         if operation.name != "create":
             return
         state = state._replace(rollout_id=observed.rollout_id)
     if observed.rollout_id != state.rollout_id:
         return
     events = state.events if observed.events is None else observed.events
-    # What a reader was told stays, and more can only follow.
+    # Events that a reader has seen stay, and more can only follow.
     if events[: len(state.events)] != state.events:
         return
     if operation.name == "cancel" and http_status == 409:

@@ -48,7 +48,7 @@ def add(value: int, answer: int, called: float, returned: float) -> Operation:
         [write(1, 0, 5), read(0, 1, 2), read(1, 3, 4)],
         [write(1, 0, 5), write(2, 0, 5), read(2, 6, 7)],
         [write(1, 0, 5), write(2, 0, 5), read(1, 6, 7)],
-        # What nobody knows of may come at any time, or never.
+        # An operation without an answer may happen at any time, or never.
         [write(1, 0), read(0, 1, 2), read(1, 3, 4)],
         [write(1, 0), read(0, 1, 2), read(0, 3, 4)],
         [add(1, 2, 0, 9), add(1, 1, 0, 9)],
@@ -65,7 +65,7 @@ def test_what_has_an_order(history: Sequence[Operation]) -> None:
     [
         # A stale read.
         ([write(1, 0, 1), read(0, 2, 3)], "read None cannot have been answered with 0"),
-        # It goes back.
+        # A later read returns the earlier value.
         ([write(1, 0, 9), read(1, 1, 2), read(0, 3, 4)], "read None cannot have been answered"),
         ([write(1, 0), read(1, 1, 2), read(0, 3, 4)], "read None cannot have been answered"),
         # Two readers disagree on the order of two writes.
@@ -75,7 +75,7 @@ def test_what_has_an_order(history: Sequence[Operation]) -> None:
         ),
         # A lost update.
         ([add(1, 1, 0, 9), add(1, 1, 0, 9)], "add 1 cannot have been answered with 1"),
-        # Before anybody has asked for it.
+        # Before the request for it.
         ([read(1, 0, 1), write(1, 2, 3)], "read None cannot have been answered with 1"),
     ],
 )
@@ -133,7 +133,7 @@ def _any_history(chance: random.Random) -> Iterator[Operation]:
 
 
 def _orders(history: Sequence[Operation]) -> Iterator[tuple[Operation, ...]]:
-    """Yield all orders that keep to the time, of all that is known and any of the rest."""
+    """Yield all orders that fit the times, of the known operations and any of the others."""
     unknown = [operation for operation in history if not operation.is_known]
     expected = [operation for operation in history if operation.is_known]
     for number in range(len(unknown) + 1):

@@ -69,7 +69,7 @@ class Fault:
         raise NotImplementedError
 
     def close(self) -> None:
-        """Wait for what it still sends."""
+        """Wait for its pending notices."""
 
 
 class _Stale(Fault):
@@ -120,7 +120,7 @@ class _NoFence(Fault):
 
 
 class _KeyRace(Fault):
-    """Two creations with one key at the same time, of which neither sees the other."""
+    """Two simultaneous creations with one key, neither of which sees the other."""
 
     def __init__(self, send: Send) -> None:
         super().__init__(send)
@@ -141,7 +141,7 @@ class _KeyRace(Fault):
 
 
 class _OutOfOrder(Fault):
-    """Events that come in the order in which they were sent off, not in that of their numbers."""
+    """Events in the order of their sending, not of their numbers."""
 
     def __call__(self, method: str, path: str, body: Any, key: str | None) -> httpx.Response:
         response = self._send(method, path, body, key)

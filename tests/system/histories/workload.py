@@ -1,4 +1,4 @@
-"""Clients that use a few pools and rollouts at the same time and write down what they saw."""
+"""Clients that use a few pools and rollouts at the same time, and record the answers."""
 
 from __future__ import annotations
 
@@ -50,7 +50,7 @@ class Workload:
         def work(number: int) -> None:
             chance = random.Random(f"{self._seed} {number}")
             for place in range(each):
-                # All are at the same few at the same time.
+                # All use the same few objects at the same time.
                 self._use_pool(chance, pool_ids[place * pools // each], f"{number}.{place}")
                 for _ in range(2):
                     self._use_rollout(chance, home, rollout_keys[place * keys // each], ids)
@@ -94,7 +94,7 @@ class Workload:
                 body = {"pool_id": pool_id, "name": argument[0], "concurrency": argument[1]}
                 method, path = "POST", "/v1/pools"
             case "patch":
-                # Of different fields: what one writes must not take back what another wrote.
+                # Updates of different fields: one must not revert another.
                 argument = chance.choice([{"name": name}, {"concurrency": chance.randint(1, 99)}])
                 method, body = "PATCH", argument
             case "admit":

@@ -51,7 +51,7 @@ def main() -> int:
     parser.add_argument("--seed", type=int, default=random.randrange(10_000))
     parser.add_argument("--write", type=Path, metavar="FILE", help="also write the result there")
     arguments = parser.parse_args()
-    # That nobody answers for a while is the point.
+    # Unanswered requests are the point.
     logging.getLogger("synth_pools").setLevel(logging.ERROR)
     limit = threading.Timer(_LONGEST_SECONDS, _thread.interrupt_main)
     limit.daemon = True

@@ -142,7 +142,7 @@ def soak_run(
 
 
 def _kills(rollouts: int, backend_kills: int) -> list[tuple[int, str]]:
-    """After how many outcomes what is killed."""
+    """Schedule the kills by numbers of outcomes."""
     steps = backend_kills + 2
     kinds = ["container", *["backend"] * backend_kills]
     return [(rollouts * (number + 1) // steps, kind) for number, kind in enumerate(kinds)]

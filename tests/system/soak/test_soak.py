@@ -16,5 +16,5 @@ def test_all_outcomes_are_there_at_the_end(tmp_path: Path) -> None:
     assert (report.container_kills, report.backend_kills) == (1, 2)
     assert report.verdict.statuses == {"completed": 150}
     assert (report.verdict.lost, report.replayed) == (0, 150)
-    # Three times four, and one for the one that was killed, unless the backend was faster.
+    # Three times four, and one for the killed container, unless the backend was faster.
     assert report.container_processes >= 12

@@ -1,4 +1,4 @@
-"""Comparison of what the client was told, the backend has stored, the containers wrote down."""
+"""Comparison of the client's outcomes, the backend's storage and the containers' records."""
 
 from __future__ import annotations
 
