@@ -15,9 +15,8 @@ from synth_pools.contract.exceptions import (
     UnjudgeableError,
     UnreachableError,
 )
-from synth_pools.contract.harness.check import Check
 from synth_pools.contract.harness.context import Context
-from synth_pools.contract.harness.expectations import Expectation, Status
+from synth_pools.contract.harness.expectations import Check, Expectation, Status
 from synth_pools.contract.harness.scope import FOR_CONTAINERS, lacking, offered_operations
 from synth_pools.contract.harness.waits import Rollout, rollout_id, wait_for
 from synth_pools.contract.http.client import ABSENT, Response

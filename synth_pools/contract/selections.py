@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Mapping
 
-from synth_pools.contract.document import Document, Operation
+from synth_pools.contract.document import Operation
 
 Selection = Callable[[Operation], bool]
 
@@ -16,18 +16,15 @@ _RESOURCES = frozenset({"pool_id", "task_id", "rollout_id"})
 _DEFINITIONS = frozenset({"pools", "tasks"})
 
 
-def select(document: Document, *subjects: str | Selection) -> tuple[str, ...]:
+def select_operations(
+    operations: Mapping[str, Operation], *subjects: str | Selection
+) -> tuple[str, ...]:
     """Return the ids of operations that are named or selected, each once.
 
     Args:
-        document: The document.
+        operations: The operations of a document.
         *subjects: Ids, which need not be in the document, and selections of what is there.
     """
-    return select_from(document.operations, *subjects)
-
-
-def select_from(operations: Mapping[str, Operation], *subjects: str | Selection) -> tuple[str, ...]:
-    """Return the ids of some operations that are named or selected; see `select`."""
     chosen: dict[str, None] = {}
     for subject in subjects:
         if isinstance(subject, str):
@@ -36,11 +33,6 @@ def select_from(operations: Mapping[str, Operation], *subjects: str | Selection)
             there = operations.values()
             chosen.update((operation.id, None) for operation in there if subject(operation))
     return tuple(chosen)
-
-
-def either(*selections: Selection) -> Selection:
-    """Return the selection of what at least one of these selects."""
-    return lambda operation: any(selection(operation) for selection in selections)
 
 
 def every(_: Operation) -> bool:

@@ -28,9 +28,8 @@ from synth_pools.contract.exceptions import (
     StoppedError,
     StopScenarioError,
 )
-from synth_pools.contract.harness.check import Check
 from synth_pools.contract.harness.context import Context
-from synth_pools.contract.harness.expectations import Expectation
+from synth_pools.contract.harness.expectations import Check, Expectation
 from synth_pools.contract.harness.waits import Rollout, rollout_id, start_rollout, wait_for
 from synth_pools.contract.http.client import ABSENT, Response, at, client_of
 from synth_pools.contract.options import Access

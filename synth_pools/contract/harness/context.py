@@ -7,8 +7,7 @@ from random import Random
 from typing import Any
 
 from synth_pools.contract.exceptions import InconclusiveError, StopScenarioError
-from synth_pools.contract.harness.check import Check
-from synth_pools.contract.harness.expectations import Expectations, Status, StatusLike
+from synth_pools.contract.harness.expectations import Check, Expectations, Status, StatusLike
 from synth_pools.contract.harness.resources import Resources
 from synth_pools.contract.http.client import EventStream, Response
 from synth_pools.contract.http.sse import SseReader

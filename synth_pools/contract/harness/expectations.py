@@ -9,11 +9,12 @@ from functools import partial
 from typing import Any
 
 from synth_pools.contract.collector import cause_of
+from synth_pools.contract.document import Document
 from synth_pools.contract.exceptions import InconclusiveError
-from synth_pools.contract.harness.check import Check
 from synth_pools.contract.http.client import ABSENT, EventStream, Response, at
 from synth_pools.contract.results import Clause, Column, Departure, Exchange, Layer, Outcome
 from synth_pools.contract.rules.verdict import excerpt, same_json, show
+from synth_pools.contract.selections import Selection, select_operations
 from synth_pools.contract.session import Session
 
 # Requests that a departure shows as what leads up to it.
@@ -21,6 +22,25 @@ _TRAIL = 12
 # Ids of pools that the kit chose, and of rollouts that the server did.
 _ID = re.compile(rb"contract-kit-[\w.:-]+|rollout_\w+")
 _READ = 16 * 1024
+
+
+@dataclass(frozen=True, slots=True)
+class Check:
+    """One check of behaviour.
+
+    Attributes:
+        id: Its id in reports, "subject.claim".
+        clause: The clause of openapi.yaml that it rests on.
+        subjects: The operations that it speaks about: ids, and selections of the document's.
+    """
+
+    id: str
+    clause: Clause
+    subjects: tuple[str | Selection, ...]
+
+    def operations(self, document: Document) -> tuple[str, ...]:
+        """Return the ids of the operations that it speaks about."""
+        return select_operations(document.operations, *self.subjects)
 
 
 @dataclass(frozen=True, slots=True)

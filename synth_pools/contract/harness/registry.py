@@ -10,8 +10,8 @@ from __future__ import annotations
 from collections.abc import Callable
 from dataclasses import dataclass
 
-from synth_pools.contract.harness.check import Check
 from synth_pools.contract.harness.context import Context
+from synth_pools.contract.harness.expectations import Check
 from synth_pools.contract.results import Clause
 from synth_pools.contract.selections import Selection
 

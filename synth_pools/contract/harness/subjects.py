@@ -12,7 +12,7 @@ from synth_pools.contract.harness.samples import smallest_body
 from synth_pools.contract.http.client import ABSENT, Response, at
 from synth_pools.contract.results import Outcome
 from synth_pools.contract.rules.verdict import show
-from synth_pools.contract.selections import Selection, ordered, select
+from synth_pools.contract.selections import Selection, ordered, select_operations
 
 # The code of each error by the first id of the path that is none.
 NOT_FOUND = {
@@ -33,7 +33,7 @@ def offered(ctx: Context, *subjects: str | Selection) -> Iterator[Operation]:
         Each operation; for one that the server says it does not have, the report gets the reason.
     """
     document, missing = ctx.session.document, ctx.session.not_offered()
-    names = select(document, *subjects) if subjects else ctx.operations
+    names = select_operations(document.operations, *subjects) if subjects else ctx.operations
     there = [document.operations[name] for name in names if name in document.operations]
     for operation in ordered(there):
         if operation.id in missing:

@@ -9,7 +9,7 @@ from synth_pools.contract.harness.context import Context
 from synth_pools.contract.harness.waits import Rollout, iterate_pages, moment
 from synth_pools.contract.http.client import ABSENT, Response, at
 from synth_pools.contract.results import Outcome
-from synth_pools.contract.selections import select, shows
+from synth_pools.contract.selections import select_operations, shows
 
 # An operation, the resource as it shows it (ABSENT where it does not), and its response.
 View = tuple[str, Any, Response]
@@ -59,7 +59,7 @@ def of_rollout(ctx: Context, rollout: Rollout) -> list[View]:
     """Read a rollout by every operation that shows it whole."""
     showing = [
         ctx.session.document.operations[name]
-        for name in select(ctx.session.document, shows("Rollout"))
+        for name in select_operations(ctx.session.document.operations, shows("Rollout"))
     ]
     # Those that show it alone come first, and of these the one of its pool.
     showing.sort(key=lambda one: ("rollout_id" not in one.id_names, "pool_id" not in one.id_names))
@@ -82,7 +82,7 @@ def readers(
     operations = ctx.session.document.operations
     return tuple(
         (name, operations[name].own_ids(rollout.ids))
-        for name in select(ctx.session.document, shows(*schemas))
+        for name in select_operations(ctx.session.document.operations, shows(*schemas))
         if "rollout_id" in operations[name].id_names
     )
 

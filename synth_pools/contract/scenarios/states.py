@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from itertools import pairwise
 from typing import Any
 
@@ -31,14 +32,19 @@ _ARROWS = {
     "failed": set[str](),
     "cancelled": set[str](),
 }
-# How often a rollout is seen running before it may end, and how often it is looked at for that.
-_RUNNING, _TURNS = 6, 20
+# Views of a running rollout before it may end, and views at most.
+_RUNNING, _TURNS = 6, 40
+# Seconds that it runs at least, so that its usage shows them.
+_SECONDS = 2.0
 
 
 @scenario(
     "states.arrows",
     reads_one_rollout,
-    clauses="Rollouts: states#7d40#f1bc",
+    clauses="""
+        Rollouts: states#7d40#f1bc, RolloutUsage.wall_time_sec#489d,
+        RolloutUsage.sandbox_minutes#1aa9
+    """,
     needs="live",
 )
 def states_arrows(ctx: Context) -> None:
@@ -50,7 +56,7 @@ def states_arrows(ctx: Context) -> None:
     for rollout in (first, second):
         shown = readers(ctx, rollout, "Rollout", "RolloutSummary")
         former: dict[str, Any] = {}
-        running = 0
+        running, began = 0, 0.0
         _used(ctx, rollout, None)
         for turn, _ in enumerate(ctx.session.pauses()):
             for operation, ids in shown:
@@ -58,7 +64,9 @@ def states_arrows(ctx: Context) -> None:
                 _moves(ctx, operation, former.get(operation), response)
                 former[operation] = response.at("status")
             running += "running" in former.values()
-            if running == _RUNNING or turn == _TURNS:
+            began = began or (time.monotonic() if running else 0.0)
+            lasted = time.monotonic() - began if began else 0.0
+            if (running >= _RUNNING and lasted > _SECONDS) or turn == _TURNS:
                 held.release(rollout)
             if all(state in FINAL for state in former.values()):
                 break
@@ -123,6 +131,14 @@ def _used(ctx: Context, rollout: Rollout, whole: Response | None) -> None:
                 abs(came - wanted) < 1.5 + ctx.session.http.round_trip,
                 str(came),
             )
+            minutes = response.at("sandbox_minutes")
+            if isinstance(minutes, int | float):
+                expected = f"sandbox_minutes is wall_time_sec in minutes: {came / 60:.4f}"
+                ctx.expect.that(
+                    Expectation(operation, expected, response),
+                    abs(came / 60 - minutes) < 0.01,
+                    str(minutes),
+                )
 
 
 def _eventually_cancelled(ctx: Context, rollout: Rollout) -> None:

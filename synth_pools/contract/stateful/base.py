@@ -14,8 +14,7 @@ from synth_pools.contract.exceptions import (
     StopScenarioError,
     UnreachableError,
 )
-from synth_pools.contract.harness.check import Check
-from synth_pools.contract.harness.expectations import difference
+from synth_pools.contract.harness.expectations import Check, difference
 from synth_pools.contract.harness.views import in_list, of_pool, of_rollout
 from synth_pools.contract.http.client import ABSENT, Response, at
 from synth_pools.contract.results import Clause

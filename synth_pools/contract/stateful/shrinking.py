@@ -10,9 +10,8 @@ from dataclasses import dataclass
 
 import hypothesis.configuration
 
-from synth_pools.contract.harness.check import Check
 from synth_pools.contract.harness.context import Context
-from synth_pools.contract.harness.expectations import Expectation, Expectations
+from synth_pools.contract.harness.expectations import Check, Expectation, Expectations
 from synth_pools.contract.harness.resources import Resources
 from synth_pools.contract.results import Layer
 from synth_pools.contract.session import Session

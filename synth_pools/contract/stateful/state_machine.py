@@ -32,7 +32,7 @@ from synth_pools.contract.harness.waits import (
 from synth_pools.contract.http.client import Response, at
 from synth_pools.contract.options import Profile
 from synth_pools.contract.results import LayerResult
-from synth_pools.contract.selections import creates_rollout, returns, select_from
+from synth_pools.contract.selections import creates_rollout, returns, select_operations
 from synth_pools.contract.session import Session
 from synth_pools.contract.stateful.base import ObservingMachine
 from synth_pools.contract.stateful.model import PoolModel, RolloutModel, merge, objects, picks
@@ -54,7 +54,7 @@ def run_state_machine(session: Session) -> LayerResult:
     every = session.document.every
     if lacking(
         session.document,
-        [name for name in select_from(every, *_SUBJECTS) if not every[name].feature],
+        [name for name in select_operations(every, *_SUBJECTS) if not every[name].feature],
     ):
         return LayerResult(note="model: it needs all operations on pools, tasks and rollouts")
     walks, steps = _WALKS[session.options.profile]

@@ -8,8 +8,8 @@ from typing import Any
 
 from synth_pools.contract.collector import ResultCollector
 from synth_pools.contract.document import Document
-from synth_pools.contract.harness.check import Check
 from synth_pools.contract.harness.context import Context
+from synth_pools.contract.harness.expectations import Check
 from synth_pools.contract.http.client import HttpClient
 from synth_pools.contract.options import ApiKey, Options
 from synth_pools.contract.results import Clause, Departure, Outcome

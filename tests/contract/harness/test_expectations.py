@@ -7,8 +7,8 @@ from typing import Any
 import pytest
 
 from synth_pools.contract.exceptions import InconclusiveError
-from synth_pools.contract.harness.check import Check
 from synth_pools.contract.harness.expectations import (
+    Check,
     Expectation,
     Expectations,
     Status,

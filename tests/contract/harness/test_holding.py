@@ -5,8 +5,8 @@ from __future__ import annotations
 import pytest
 
 from synth_pools.contract.exceptions import InconclusiveError
-from synth_pools.contract.harness.check import Check
 from synth_pools.contract.harness.context import Context
+from synth_pools.contract.harness.expectations import Check
 from synth_pools.contract.harness.holding import hold
 from synth_pools.contract.results import Clause, Outcome
 from tests.contract.harness.sessions import session

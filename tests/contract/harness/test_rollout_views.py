@@ -22,14 +22,16 @@ from synth_pools.contract.http.client import ABSENT, Response
 from synth_pools.contract.options import ApiKey
 from synth_pools.contract.preflight import first_contact
 from synth_pools.contract.results import Exchange, Outcome
-from synth_pools.contract.selections import describes_rollout, select
+from synth_pools.contract.selections import describes_rollout, select_operations
 from synth_pools.local import LocalBackend
 from tests.contract.harness.sessions import DOCUMENT, URL, context, departures, session
 
 _TIME = "2026-11-20T09:30:01Z"
 _STATES = ("queued", "running", *FINAL)
 _WHOLE = ("get_rollout", "get_global_rollout", "list_rollouts", "list_global_rollouts")
-_PARTS = tuple(name for name in select(DOCUMENT, describes_rollout) if name not in _WHOLE)
+_PARTS = tuple(
+    name for name in select_operations(DOCUMENT.operations, describes_rollout) if name not in _WHOLE
+)
 _COUNTS = {
     "queued": (0, 1, 0, 0, 0),
     "running": (1, 0, 0, 0, 0),
@@ -120,7 +122,7 @@ def _judged(
     artifacts = {name for name in _PARTS if name.endswith("_artifacts")}
     usage = {name for name in _PARTS if name.endswith("_usage")}
     left_out = (artifacts if status in FINAL else set()) | (usage if started else set())
-    assert judged == set(select(DOCUMENT, *ACCOUNTS)) - left_out
+    assert judged == set(select_operations(DOCUMENT.operations, *ACCOUNTS)) - left_out
     return {one.operation for one in departures(run)}
 
 

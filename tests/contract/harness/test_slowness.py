@@ -7,8 +7,8 @@ from collections.abc import Iterator
 import pytest
 
 from synth_pools.contract.exceptions import InconclusiveError
-from synth_pools.contract.harness.check import Check
 from synth_pools.contract.harness.context import Context
+from synth_pools.contract.harness.expectations import Check
 from synth_pools.contract.harness.waits import becomes_true
 from synth_pools.contract.options import ApiKey
 from synth_pools.contract.results import Clause, Exchange, Outcome

@@ -5,8 +5,7 @@ from __future__ import annotations
 from dataclasses import replace
 
 from synth_pools.contract.collector import ResultCollector
-from synth_pools.contract.harness.check import Check
-from synth_pools.contract.harness.expectations import Expectations
+from synth_pools.contract.harness.expectations import Check, Expectations
 from synth_pools.contract.http.client import Response
 from synth_pools.contract.reports.text import render_table
 from synth_pools.contract.results import (
