@@ -57,16 +57,10 @@ def _verdicts(root: Path, planned: list[Planned], options: argparse.Namespace) -
 def sample(
     changed: Mapping[str, set[int] | None], number: int, seed: int, root: Path = ROOT
 ) -> tuple[list[Planned], Counter[str]]:
-    """Choose mutants of each package at random.
+    """Choose a number of mutants of each package, and count those that need no test.
 
-    Args:
-        changed: The lines to mutate, by module; None means every line.
-        number: The greatest number of mutants of a package.
-        seed: The same seed chooses the same mutants of the same lines, whatever changes around.
-        root: The work tree.
-
-    Returns:
-        The chosen mutants, and the number of those that need no test, by package.
+    The same seed chooses the same mutants of the same lines, whatever changes around them. None in
+    the place of lines means all lines of a module.
     """
     tickets: dict[str, list[tuple[bytes, Planned]]] = defaultdict(list)
     left_out: Counter[str] = Counter()

@@ -100,13 +100,7 @@ class CoverageMap:
 
 
 def coverage_map(copy: Path, tests: str, jobs: int, cache: Path) -> CoverageMap:
-    """Measure which lines the tests of a folder run, or read it from the cache.
-
-    Args:
-        copy: A copy of the work tree.
-        tests: The folder of the tests.
-        jobs: How many of them run at a time.
-        cache: The work tree, which keeps what is measured until the tests or modules change.
+    """Measure which lines the tests of a folder run, or read it from the cache of the work tree.
 
     Raises:
         UnusableTestsError: No test passes.

@@ -55,12 +55,7 @@ class Mutant:
 
 
 def mutants_of(source: bytes, lines: Iterable[int] | None = None) -> list[Mutant]:
-    """List the mutants of a module, in the order of its lines, those that need no test as well.
-
-    Args:
-        source: The text of the module.
-        lines: The numbers of the lines to mutate; every line if omitted.
-    """
+    """List the mutants of a module or of some of its lines, with those that need no test."""
     selection = None if lines is None else set(lines)
     mutants = set(_Finder(source).mutants(ast.parse(source)))
     chosen = (mutant for mutant in mutants if selection is None or mutant.line in selection)

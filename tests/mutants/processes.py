@@ -39,10 +39,10 @@ class TestRun:
 
 
 def copy_tree(root: Path, copy: Path) -> Path:
-    """Copy the work tree, without the environments that are beside it: these are linked."""
+    """Copy the work tree; its environments and npm packages are linked."""
     shutil.copytree(root, copy, symlinks=True, ignore=shutil.ignore_patterns(*_LEFT_OUT))
-    for environment in root.glob(".venv-*"):
-        (copy / environment.name).symlink_to(environment)
+    for environment in (*root.glob(".venv-*"), *root.glob("codegen/node/node_modules")):
+        (copy / environment.relative_to(root)).symlink_to(environment)
     return copy
 
 

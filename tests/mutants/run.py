@@ -50,17 +50,9 @@ class Verdict:
 def run_mutants(
     root: Path, planned: list[Planned], jobs: int, budget: float, warn: Callable[[str], None]
 ) -> Iterator[Verdict]:
-    """Run the tests of each mutant.
+    """Run `budget` seconds of tests for each mutant, `jobs` at a time, in a copy of the work tree.
 
-    Args:
-        root: The work tree; it stays as it is.
-        planned: The mutants.
-        jobs: How many tests to run at a time.
-        budget: Seconds of tests for a mutant, as measured without it.
-        warn: Called with the name of each test that fails without a mutant.
-
-    Raises:
-        UnusableTestsError: All tests of a room fail without any mutant.
+    `warn` gets the names of the tests that fail without a mutant.
     """
     with tempfile.TemporaryDirectory(prefix="synth-pools-mutants-") as folder:
         copy = copy_tree(root, Path(folder) / "copy")
