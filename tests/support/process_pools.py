@@ -111,8 +111,9 @@ def carriers(token: str) -> list[psutil.Process]:
 
 
 def watches_of(pid: int) -> list[psutil.Process]:
-    """The programs that end what a backend has started if it is killed."""
-    children = psutil.Process(pid).children(recursive=True)
+    """Find the programs that end a backend's processes if it is killed."""
+    # Not further down: until it becomes `cat`, a child of the shell looks like the shell.
+    children = psutil.Process(pid).children()
     return [
         child
         for child in children

@@ -1,4 +1,4 @@
-"""A child process in a session of its own, with its output."""
+"""Child processes, each in a new session, with their output."""
 
 from __future__ import annotations
 
@@ -26,18 +26,18 @@ T = TypeVar("T")
 
 _READ_SECONDS = 0.5
 
-# What uvloop says where another loop is just starting a program, which it does not wait for.
+# The error of uvloop while another event loop is starting a program.
 _OTHER_LOOP = "Racing with another loop"
 _OTHER_SECONDS = 0.01
-# The start of a program blocks its loop: however slow a machine is, none takes that long.
+# The start of a program blocks its loop, even on a slow machine for less than this.
 _LONGEST_OTHER_SECONDS = 20.0
 
 
 class Child:
-    """A child process; made by `spawn`, to be closed once it has exited."""
+    """Child process, started by `spawn`; close it after its exit."""
 
     def __init__(
-        self, transport: asyncio.SubprocessTransport, protocol: _Protocol, known: ProcessIdentity
+        self, transport: asyncio.SubprocessTransport, protocol: _Protocol, identity: ProcessIdentity
     ) -> None:
         self._transport = transport
         self._exited = protocol.exited
@@ -45,7 +45,7 @@ class Child:
         self.output = protocol.output
         self.pid = transport.get_pid()
         self._protocol = protocol
-        self._known = known
+        self._known = identity
 
     @classmethod
     async def spawn(
@@ -56,19 +56,19 @@ class Child:
         marker: str | None,
         output: OutputSink,
     ) -> Child:
-        """Start a process in a session of its own.
+        """Start a process in a new session.
 
         Args:
             arguments: The program and its arguments.
-            env: Its whole environment.
-            cwd: Its working directory; None for ours.
-            marker: The marker in its environment, by which it is found again; None for the command
-                of an engine, whose containers are found by their labels.
-            output: Where what it writes goes.
+            env: The complete environment.
+            cwd: The working directory; None for ours.
+            marker: The marker in the environment, by which the process is found again; None for
+                the command of an engine, whose containers are found by their labels.
+            output: The receiver of its output.
 
         Raises:
             OSError: There is no such program, or it cannot be run.
-            ValueError: An argument or a variable is none that a process can have.
+            ValueError: An argument or a variable is invalid.
         """
         tag = None if marker is None else tagger(marker)
         transport, protocol = await beside_others(
@@ -80,21 +80,21 @@ class Child:
                 stderr=subprocess.STDOUT,
                 env=dict(env),
                 cwd=cwd,
-                # So that a signal reaches its children too, and ^C in our terminal does not.
+                # A signal then reaches its children too, and ^C in our terminal does not.
                 start_new_session=True,
-                preexec_fn=_one_after_the_other(tag, limit_restorer()),
+                preexec_fn=_in_turn(tag, limit_restorer()),
             )
         )
         protocol.exited.add_done_callback(lambda _: output.end(transport.get_returncode()))
         pid = transport.get_pid()
         is_tagged = tag is not None
-        known = ProcessIdentity(
+        identity = ProcessIdentity(
             pid, _started(pid), marker or "", is_child=True, is_tagged=is_tagged
         )
-        return cls(transport, protocol, known)
+        return cls(transport, protocol, identity)
 
     @property
-    def known(self) -> ProcessIdentity:
+    def identity(self) -> ProcessIdentity:
         return replace(self._known, ended=self._protocol.exited_at)
 
     @property
@@ -102,7 +102,7 @@ class Child:
         return ContainerOrigin("local", platform.node())
 
     async def read_end(self) -> ContainerEnd:
-        """Read how it ended, with the last of its output."""
+        """Read the last output, and describe the end."""
         await self.read_rest()
         code = self.exit_code or 0
         words = f"was ended by signal {-code}" if code < 0 else f"ended with status {code}"
@@ -118,16 +118,16 @@ class Child:
         return self._exited.done()
 
     async def exited(self, limit_seconds: float | None = None) -> bool:
-        """Wait for the exit, at most so many seconds; True if it has exited."""
+        """Wait for the exit; True if it has exited within the limit."""
         await asyncio.wait([self._exited], timeout=limit_seconds)
         return self._exited.done()
 
     async def read_rest(self) -> None:
-        """Read the last output of a process that has exited; a child of its may write for ever."""
+        """Read the last output after the exit, briefly: a descendant may write for ever."""
         await asyncio.wait([self._all_read], timeout=_READ_SECONDS)
 
     def signal(self, number: int) -> None:
-        """Signal its group; not once it has exited, when the number may be another's."""
+        """Signal its group, unless it has exited: the number may be of a new process."""
         if not self._exited.done():
             with contextlib.suppress(ProcessLookupError, PermissionError):
                 os.killpg(self.pid, number)
@@ -139,14 +139,14 @@ class Child:
 class _Protocol(asyncio.SubprocessProtocol):
     def __init__(self, output: OutputSink) -> None:
         self.output = output
-        # In seconds since 1970.
+        # Seconds since 1970.
         self.exited_at: float | None = None
         loop = asyncio.get_running_loop()
         self.exited: asyncio.Future[None] = loop.create_future()
         self.all_read: asyncio.Future[None] = loop.create_future()
 
     def pipe_data_received(self, fd: int, data: bytes) -> None:
-        del fd  # both of its streams are one
+        del fd  # both streams share one pipe
         self.output.feed(data)
 
     def pipe_connection_lost(self, fd: int, exc: Exception | None) -> None:
@@ -164,15 +164,15 @@ class _Protocol(asyncio.SubprocessProtocol):
 async def beside_others(
     start: Callable[P, Awaitable[T]], /, *args: P.args, **kwargs: P.kwargs
 ) -> T:
-    """Start a program, once no other event loop of this process is starting one.
+    """Start a program, as soon as no other event loop of this process is starting one.
 
     Args:
-        start: Starts it, or raises.
+        start: Starts the program, or raises.
         args: Passed to `start`.
-        kwargs: The same.
+        kwargs: Passed to `start`.
 
     Raises:
-        RuntimeError: Another one went on starting programs.
+        RuntimeError: Another event loop was starting programs all the time.
     """
     loop = asyncio.get_running_loop()
     deadline = loop.time() + _LONGEST_OTHER_SECONDS
@@ -185,19 +185,19 @@ async def beside_others(
         await asyncio.sleep(_OTHER_SECONDS)
 
 
-def _one_after_the_other(*functions: Callable[[], None] | None) -> Callable[[], None] | None:
-    given = [function for function in functions if function is not None]
+def _in_turn(*functions: Callable[[], None] | None) -> Callable[[], None] | None:
+    calls = [function for function in functions if function is not None]
 
     def call() -> None:
-        for function in given:
+        for function in calls:
             function()
 
-    return call if given else None
+    return call if calls else None
 
 
 def _started(pid: int) -> float:
     try:
         return psutil.Process(pid).create_time()
     except psutil.Error:
-        # It is over already, and nobody will have to find it.
+        # It has exited already, and need not be found again.
         return clock.unix_time()

@@ -1,10 +1,10 @@
-"""Discovery of processes that we started: never by a number alone.
+"""Discovery of processes that we started, never by a number alone.
 
-On Linux each process that a pool starts gets a tag: a limit of the size of files, far beyond any
-file, and another for each. All that it starts inherits the tag, with whatever session, environment
-or parent, also after our own end. (A subreaper would be given the orphans of the whole program
-that the backend is a part of, could not tell whose they are, and would have to reap them.)
-Elsewhere, and where our own limit is set already, environments are read for a marker.
+On Linux each process of a pool gets a tag: a limit of the size of files, different for each and
+far beyond any file. Its descendants inherit the tag, whatever their session, environment or parent,
+also after our end. (A subreaper would adopt the orphans of the whole program that embeds the
+backend, without knowing their origin, and would have to reap them.) Elsewhere, and where our own
+limit is set already, environments are searched for a marker.
 """
 
 from __future__ import annotations
@@ -22,50 +22,50 @@ import psutil
 
 from synth_pools.backend.processes.spec import MARKER
 
-# A clock that is set moves all start times a little.
+# Setting the clock moves all start times a little.
 _SAME_SECONDS = 1.0
 
-# No file is so large, and no limit that people set.
+# Larger than any file, and than any limit that people set.
 _TAG = 1 << 62
 _OWN_BITS = 31
 
 
 @dataclass(frozen=True, slots=True)
 class ProcessIdentity:
-    """The identity of a process that we started, the leader of a session of its own."""
+    """Identity of a process that we started; it leads its session."""
 
     pid: int
-    # When, in seconds since 1970, as the system says it.
+    # Seconds since 1970, as the system says.
     started: float
     marker: str
-    # Whether it is a child of this very process, so that its number has been ours ever since.
+    # True for a child of this process, whose number cannot be of a new process.
     is_child: bool = False
-    # When it was seen to have ended.
+    # The time of its end, if it has ended.
     ended: float | None = None
     is_tagged: bool = False
 
 
 @dataclass(frozen=True, slots=True)
 class ProcessEntry:
-    """One process of the machine; `marker` and `parent` only where environments were read."""
+    """Process of the machine; `marker` and `parent` only where environments were read."""
 
     pid: int
     session: int
     tag: int
-    # "" if it has none, None if it cannot be read.
+    # "" for no marker, None where it cannot be read.
     marker: str | None = ""
     parent: int | None = None
 
 
 class ProcessTable:
-    """The processes of the machine, read in a thread; one reading serves all that wait for it."""
+    """Table of the machine's processes, read in a thread and shared by waiting callers."""
 
     def __init__(self) -> None:
         self._next: dict[bool, asyncio.Task[list[ProcessEntry]]] = {}
         self._reading = asyncio.Lock()
 
     async def read(self, *, with_environments: bool) -> list[ProcessEntry]:
-        """Read the table; a reading that has begun already is not joined, as it may be too old."""
+        """Read the table; a call never joins a running read, which may be too old."""
         task = self._next.get(with_environments)
         if task is None:
             task = asyncio.create_task(self._read(with_environments))
@@ -80,50 +80,50 @@ class ProcessTable:
 
 @dataclass(frozen=True, slots=True)
 class ProcessFinder:
-    """A search for processes with our marks, and for all that these have started.
+    """Search for processes with our marks, and for their descendants.
 
     Attributes:
         table: The shared table.
-        is_our_marker: Tells whether a marker is one of those.
-        is_our_tag: Tells the same of a tag.
-        known: Gives the processes that we started, as they are now.
+        is_our_marker: Returns True for our markers.
+        is_our_tag: Returns True for our tags.
+        identities: Returns the processes that we started, as they are now.
     """
 
     table: ProcessTable
     is_our_marker: Callable[[str], bool]
     is_our_tag: Callable[[int], bool]
-    known: Callable[[], Sequence[ProcessIdentity]]
+    identities: Callable[[], Sequence[ProcessIdentity]]
 
     async def find(self) -> list[psutil.Process]:
-        """Find them without holding up the event loop."""
+        """Find the processes without blocking the event loop."""
         entries = await self.table.read(with_environments=self._needs_environments())
         return await asyncio.to_thread(self._select, entries)
 
     def find_now(self) -> list[psutil.Process]:
-        """Find them, and hold up the event loop: for an end that cannot wait."""
+        """Find the processes, and block the event loop: for an end that cannot wait."""
         return self._select(read_table(with_environments=self._needs_environments()))
 
     def _needs_environments(self) -> bool:
-        known = self.known()
-        return not known or not all(one.is_tagged for one in known)
+        identities = self.identities()
+        return not identities or not all(identity.is_tagged for identity in identities)
 
     def _select(self, entries: Iterable[ProcessEntry]) -> list[psutil.Process]:
-        return select(entries, self.is_our_marker, self.is_our_tag, self.known())
+        return select(entries, self.is_our_marker, self.is_our_tag, self.identities())
 
 
 def tag_of(marker: str) -> int:
-    """Compute the tag of a marker; those of one database, which share a token, share a prefix."""
-    token, _, own = marker.partition(".")
-    return _TAG | _digest(token) << _OWN_BITS | _digest(own)
+    """Compute the tag of a marker; the tags of one database share a prefix."""
+    token, _, suffix = marker.partition(".")
+    return _TAG | _digest(token) << _OWN_BITS | _digest(suffix)
 
 
-def have_same_token(tag: int, other: int) -> bool:
-    """Tell whether two tags are of one database."""
-    return tag >> _OWN_BITS == other >> _OWN_BITS
+def have_same_token(tag: int, second: int) -> bool:
+    """Tell whether two tags belong to the same database."""
+    return tag >> _OWN_BITS == second >> _OWN_BITS
 
 
 def tagger(marker: str) -> Callable[[], None] | None:
-    """Make the function that gives a child its tag before its program starts.
+    """Create a function that tags a child before its program starts.
 
     Returns:
         The function; None where processes cannot be tagged.
@@ -138,11 +138,10 @@ def tagger(marker: str) -> Callable[[], None] | None:
 
 
 def read_table(*, with_environments: bool) -> list[ProcessEntry]:
-    """Read all processes but ourselves and those that we descend from.
+    """Read all processes except this one and its ancestors.
 
     Args:
-        with_environments: Whether to read markers and parents too, which takes a hundred times
-            as long.
+        with_environments: Read markers and parents too, which takes a hundred times as long.
     """
     us = {os.getpid(), *(process.pid for process in psutil.Process().parents())}
     entries = []
@@ -157,7 +156,7 @@ def read_table(*, with_environments: bool) -> list[ProcessEntry]:
                 entry = ProcessEntry(pid, entry.session, entry.tag, marker, parent)
             entries.append(entry)
         except (psutil.Error, OSError):
-            continue  # gone meanwhile, or a zombie: nobody has to end it
+            continue  # ended meanwhile, or a zombie
     return entries
 
 
@@ -165,41 +164,41 @@ def select(
     entries: Iterable[ProcessEntry],
     is_our_marker: Callable[[str], bool],
     is_our_tag: Callable[[int], bool] = lambda _: False,
-    known: Iterable[ProcessIdentity] = (),
+    identities: Iterable[ProcessIdentity] = (),
 ) -> list[psutil.Process]:
-    """Select the processes with one of our marks, and all that these have started.
+    """Select the processes with one of our marks, and their descendants.
 
-    A process without a mark counts if it is in the session of a child of ours; one whose
-    environment cannot be read (macOS protects some, and a few programs write over it), if it is in
-    the session of any process that is `known` and still there.
+    A process without a mark counts if it is in the session of a child of ours. A process with an
+    unreadable environment (macOS protects some, and a few programs overwrite it) counts if it is in
+    the session of any of `identities` that still exists.
 
     Args:
         entries: The table.
-        is_our_marker: Tells whether a marker is one of ours.
-        is_our_tag: Tells whether a tag is one of ours.
-        known: The processes that we started.
+        is_our_marker: Returns True for our markers.
+        is_our_tag: Returns True for our tags.
+        identities: The processes that we started.
     """
-    sessions = {one.pid: one for one in known}
-    found: list[psutil.Process] = []
+    sessions = {identity.pid: identity for identity in identities}
+    selected: list[psutil.Process] = []
     others: dict[int, list[ProcessEntry]] = {}
     for entry in entries:
         is_ours = is_our_tag(entry.tag) or bool(entry.marker and is_our_marker(entry.marker))
         if is_ours or (not entry.marker and entry.session in sessions):
             process = _process_of(entry)
             if process is not None and (is_ours or _is_in_session(process, entry, sessions)):
-                found.append(process)
+                selected.append(process)
                 continue
         if not entry.marker and entry.parent is not None:
             others.setdefault(entry.parent, []).append(entry)
-    for process in found:
-        # It grows meanwhile: those of the next generation are looked at too.
+    for process in selected:
+        # The list grows in this loop: next generations are looked at too.
         children = map(_process_of, others.pop(process.pid, ()))
-        found.extend(child for child in children if child is not None)
-    return found
+        selected.extend(child for child in children if child is not None)
+    return selected
 
 
 def is_alive(process: psutil.Process) -> bool:
-    """Tell whether a process still runs; a zombie only waits for its parent to look."""
+    """Tell whether a process still runs; a zombie does not."""
     try:
         return bool(process.is_running() and process.status() != psutil.STATUS_ZOMBIE)
     except psutil.Error:

@@ -21,7 +21,7 @@ from synth_pools.backend.processes.launcher import LaunchError
 _log = logging.getLogger(__name__)
 
 ENGINES = ("podman", "docker")
-# Of the containers that a backend makes; its value tells which one.
+# Label of the containers of backends; its value tells which backend.
 LABEL = "synth-pools.backend"
 UNAVAILABLE = "engine_unavailable"
 
@@ -32,7 +32,7 @@ _PULL_SECONDS = 3600.0
 # At once, and after that many seconds each.
 _AGAIN = 'for pause in 0 2 10 30; do sleep "$pause"; "$@"; done'
 
-# What enforces a limit: the controller of a control group, as podman lists it, and docker's word.
+# Controllers that enforce limits, by the names of podman and of docker.
 _ENFORCED_BY = {
     "memory_mb": ("memory", "MemoryLimit"),
     "cpus": ("cpu", "CpuCfsQuota"),
@@ -54,26 +54,26 @@ class Image:
 
 @dataclass(frozen=True, slots=True)
 class EndedState:
-    """State of a container that has ended, as its engine tells it."""
+    """State of a container that has ended, as its engine reports it."""
 
     was_started: bool
     ran_out_of_memory: bool
 
 
-def installed(named: str | None) -> str | None:
-    """Return the engine of this name, or the first of all, if this machine has it."""
-    names = ENGINES if named is None else (named,)
+def installed(name: str | None) -> str | None:
+    """Return the engine of this name, or the first installed one; None if there is none."""
+    names = ENGINES if name is None else (name,)
     return next((name for name in names if name in ENGINES and shutil.which(name)), None)
 
 
-def missing(named: str | None) -> str:
-    """Return in one line that there is no such engine, and what to do."""
-    wanted = "podman or docker" if named is None else named
-    return f"{wanted} is not on the PATH of the backend: install it there"
+def missing(name: str | None) -> str:
+    """Return an error message for a missing engine."""
+    engines = "podman or docker" if name is None else name
+    return f"{engines} is not on the PATH of the backend: install it there"
 
 
 class ContainerEngine:
-    """The engine of this name on this machine."""
+    """Container engine of this machine, by its name."""
 
     def __init__(self, name: str) -> None:
         self.name = name
@@ -81,15 +81,15 @@ class ContainerEngine:
         self._enforces: frozenset[str] | None = None
 
     async def require(self, limits: Iterable[str]) -> None:
-        """Make sure that it works, and enforces these limits.
+        """Check that the engine works, and enforces these limits.
 
         Raises:
-            LaunchError: It does not.
+            LaunchError: It does not work, or cannot enforce a limit.
         """
         if self._enforces is None:
             try:
                 described = json.loads(await self._ask("info", "--format", "{{json .}}"))
-                # Of some versions docker's command succeeds where its daemon does not answer.
+                # The command of some versions of docker succeeds where the daemon does not answer.
                 if complaints := described.get("ServerErrors"):
                     raise EngineError(reason_of(map(str, complaints)))
             except (EngineError, ValueError) as error:
@@ -106,14 +106,14 @@ class ContainerEngine:
                 raise LaunchError(UNAVAILABLE, message)
 
     async def find_image(self, reference: str) -> Image | None:
-        """Return an image that it has; None if it has not."""
+        """Return an image of the engine; None if it lacks the image."""
         try:
             text = await self._ask("image", "inspect", "--format", "{{json .}}", reference)
         except EngineError:
             return None
         described = json.loads(text)
-        # One that no registry has seen has no digest with docker.
-        digests = [str(one).partition("@")[2] for one in described.get("RepoDigests") or ()]
+        # With docker, an image that was never in a registry has no digest.
+        digests = [str(name).partition("@")[2] for name in described.get("RepoDigests") or ()]
         identity = str(described["Id"]).removeprefix("sha256:")
         return Image(identity, next(filter(None, digests), f"sha256:{identity}"))
 
@@ -122,7 +122,7 @@ class ContainerEngine:
 
         Args:
             reference: Its reference.
-            write: Takes what the engine says meanwhile.
+            write: Receives the engine's output.
 
         Raises:
             LaunchError: It cannot be had.
@@ -143,10 +143,10 @@ class ContainerEngine:
         return [*words, "--http-proxy=false"] if self._is_podman else words
 
     async def state(self, container: str) -> EndedState:
-        """Return the state of a container that has ended; of one that never was, too."""
-        shown = "{{.State.OOMKilled}} {{.State.Status}}"
+        """Return the state of a container that has ended, or was never created."""
+        template = "{{.State.OOMKilled}} {{.State.Status}}"
         try:
-            text = await self._ask("container", "inspect", "--format", shown, container)
+            text = await self._ask("container", "inspect", "--format", template, container)
         except EngineError:
             return EndedState(was_started=False, ran_out_of_memory=False)
         killed, _, status = text.strip().partition(" ")
@@ -154,14 +154,14 @@ class ContainerEngine:
         return EndedState(was_started=started, ran_out_of_memory=killed == "true")
 
     async def stop(self, containers: Sequence[str], patience_seconds: float) -> None:
-        """Ask containers to end, and kill them when patience is over."""
+        """Stop containers: SIGTERM, and SIGKILL after a time."""
         seconds = str(int(patience_seconds))
         with contextlib.suppress(EngineError):
-            # One that has ended meanwhile is no matter.
+            # A container may have ended meanwhile.
             await self._ask("stop", "-t", seconds, *self._ignoring(), *containers)
 
     async def remove(self, containers: Sequence[str]) -> None:
-        """Kill and remove containers; those that are not there are no matter."""
+        """Kill and remove containers; ignore missing ones."""
         try:
             await self._ask(*self._removal(containers))
         except EngineError as error:
@@ -171,13 +171,13 @@ class ContainerEngine:
     def remove_in_background(self, containers: Sequence[str]) -> None:
         """Kill and remove containers by commands that outlive this program.
 
-        More than once: what an engine was asked to make may be there only later.
+        They run several times: the engine may still be creating a container.
         """
         command = ["sh", "-c", _AGAIN, "sh", self.name, *self._removal(containers)]
 
         def remove() -> None:
             with contextlib.suppress(OSError):
-                subprocess.run(  # noqa: S603 - the engine, and names that we made
+                subprocess.run(  # noqa: S603 - the engine, and our own names
                     command,
                     stdin=subprocess.DEVNULL,
                     stdout=subprocess.DEVNULL,
@@ -192,33 +192,33 @@ class ContainerEngine:
         """Return the names of all containers with a label, running or not.
 
         Raises:
-            EngineError: It does not work.
+            EngineError: The engine does not work.
         """
         words = ("ps", "--all", "--format", "{{.Names}}", "--filter", f"label={label}")
-        found = await self._ask(*words)
-        return found.split()
+        names = await self._ask(*words)
+        return names.split()
 
     def _removal(self, containers: Sequence[str]) -> list[str]:
         return ["rm", "--force", "--volumes", *self._ignoring(), *containers]
 
     def _ignoring(self) -> list[str]:
-        # Without it podman does nothing at all if one of many is missing.
+        # Otherwise podman removes nothing if one of the containers is missing.
         return ["--ignore"] if self._is_podman else []
 
     async def _ask(self, *words: str) -> str:
-        said = bytearray()
-        await self._run(words, _COMMAND_SECONDS, None, said)
-        return said.decode("utf-8", "replace")
+        output = bytearray()
+        await self._run(words, _COMMAND_SECONDS, None, output)
+        return output.decode("utf-8", "replace")
 
     async def _run(
         self,
         words: Sequence[str],
         limit_seconds: float,
         write: Callable[[bytes], None] | None,
-        said: bytearray | None = None,
+        output: bytearray | None = None,
     ) -> None:
-        """Run a command; what it says goes to `said`, or with its complaints to `write`."""
-        said = bytearray() if said is None else said
+        """Run a command; its output goes to `output`, or with its complaints to `write`."""
+        output = bytearray() if output is None else output
         complaints = bytearray()
         try:
             process = await beside_others(
@@ -237,7 +237,7 @@ class ContainerEngine:
         try:
             async with asyncio.timeout(limit_seconds):
                 await asyncio.gather(
-                    _read(process.stdout, said, write),
+                    _read(process.stdout, output, write),
                     _read(process.stderr, complaints, write),
                 )
                 code = await process.wait()
@@ -247,7 +247,7 @@ class ContainerEngine:
         finally:
             if process.returncode is None:
                 process.kill()
-                # It is reaped by the loop's watcher; its pipes are not needed any more.
+                # The event loop reaps it.
                 with contextlib.suppress(ProcessLookupError):
                     await asyncio.shield(process.wait())
         if code:
@@ -255,20 +255,20 @@ class ContainerEngine:
 
 
 async def _read(
-    stream: asyncio.StreamReader, kept: bytearray, write: Callable[[bytes], None] | None
+    stream: asyncio.StreamReader, buffer: bytearray, write: Callable[[bytes], None] | None
 ) -> None:
     while chunk := await stream.read(65536):
         if write is not None:
             write(chunk)
-            del kept[:-65536]
-        kept += chunk
+            del buffer[:-65536]
+        buffer += chunk
 
 
 def _enforced(described: Mapping[str, Any]) -> Iterable[str]:
     host = described.get("host")
     if isinstance(host, Mapping):
         controllers = host.get("cgroupControllers") or ()
-        # Without root the older control groups limit nothing, whatever is listed.
+        # Without root, control groups of version 1 limit nothing, whatever they list.
         rootless = bool((host.get("security") or {}).get("rootless"))
         if rootless and host.get("cgroupVersion") != "v2":
             controllers = ()

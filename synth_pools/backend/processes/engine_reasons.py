@@ -6,13 +6,13 @@ from collections.abc import Iterable
 
 _LONGEST_REASON = 500
 
-# Before what an engine says; the rest of such a line is the reason itself.
+# Prefixes of an engine's messages; the rest of the line is the reason.
 _PREFIXES = ("docker: ", "Error response from daemon: ", "Error: ")
 # Notes of podman's own log: they may be beside the point, and are all there is sometimes.
 _NOTE = "time="
 
 _START_DOCKER = "start it: systemctl start docker"
-# What is in an engine's words, in small letters, where the machine lacks what it takes; what helps.
+# Parts of messages in lower case, where the machine lacks something, with the remedy.
 _REMEDIES = {
     "/dev/net/tun": (
         "without root a container with a network takes the right to read and write /dev/net/tun: "
@@ -34,34 +34,34 @@ _REMEDIES = {
         "the user of the backend has to be in the group of that socket, docker as a rule"
     ),
     "is the docker daemon running": _START_DOCKER,
-    # Of docker 29 and later.
+    # In docker 29 and later.
     "if the daemon is running": _START_DOCKER,
 }
 
 
 def reason_of(lines: Iterable[str]) -> str:
-    """Return in one line why a command of an engine failed, from what it wrote."""
-    told = [line.strip() for line in lines if line.strip()]
-    if not told:
+    """Find the reason for a failed command of an engine in its output."""
+    written = [line.strip() for line in lines if line.strip()]
+    if not written:
         return "it did not say why"
-    reason = _cut(_chosen(told))[:_LONGEST_REASON]
-    remedy = _remedy(reason) or _remedy("\n".join(told))
+    reason = _cut(_chosen(written))[:_LONGEST_REASON]
+    remedy = _remedy(reason) or _remedy("\n".join(written))
     return reason if remedy is None else f"{reason} ({remedy})"
 
 
-def _chosen(told: list[str]) -> str:
-    places = [place for place, line in enumerate(told) if line.startswith(("Error", "docker: "))]
+def _chosen(written: list[str]) -> str:
+    places = [place for place, line in enumerate(written) if line.startswith(("Error", "docker: "))]
     if not places:
-        spoken = [line for line in told if not line.startswith(_NOTE)]
-        return (spoken or told)[-1]
-    line, *further = told[places[-1] :]
-    # What a program of the engine's said follows after a colon.
+        messages = [line for line in written if not line.startswith(_NOTE)]
+        return (messages or written)[-1]
+    line, *further = written[places[-1] :]
+    # After a colon the next line has the message of a program of the engine.
     return f"{line} {further[0]}" if line.endswith(":") and further else line
 
 
 def _cut(line: str) -> str:
-    for said in _PREFIXES:
-        line = line.removeprefix(said)
+    for prefix in _PREFIXES:
+        line = line.removeprefix(prefix)
     return line
 
 

@@ -1,4 +1,4 @@
-"""Failures of processes, as people see them who look for the cause."""
+"""Failures of processes, as the API reports them."""
 
 from __future__ import annotations
 
@@ -13,15 +13,15 @@ IMAGE = "image_unavailable"
 
 @dataclass(frozen=True, slots=True)
 class ProcessFailure:
-    """The reason for which a process is not up."""
+    """Reason for a missing process."""
 
     message: str
-    # Of one that ended by itself; negative: the signal that ended it.
+    # Of a process that ended without our doing; negative for a signal.
     exit_code: int | None = None
-    # Its last lines.
+    # The last lines of its output.
     output: tuple[str, ...] = ()
     code: str = NOT_HEALTHY
-    # Whether another try would end in the same way.
+    # True where another try would end in the same way.
     is_final: bool = False
 
     @property
@@ -31,5 +31,5 @@ class ProcessFailure:
 
 
 def refusal_of(error: ApiError) -> dict[str, Any]:
-    """Build the error of a pool whose containers this run of the backend may not start."""
+    """Build the error of a pool with containers that this backend may not start."""
     return {"code": error.code, "message": error.message, "details": {}}

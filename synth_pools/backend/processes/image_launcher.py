@@ -41,8 +41,8 @@ _log = logging.getLogger(__name__)
 
 _POOL_LABEL = "synth-pools.pool"
 
-# From one removal of what an engine may just be making to the next, and how long that goes on
-# before its command is killed.
+# Interval of the removals of containers that their engine may still create, and the time before the
+# engine's command is killed.
 _ROUND_SECONDS = 0.25
 _END_SECONDS = 60.0
 _SIGNALS_FROM = 128
@@ -67,7 +67,7 @@ class EngineContainer:
         self._output = output
         self.origin = origin
         self._relay = relay
-        # Its processes are the engine's.
+        # Its processes belong to the engine.
         self.pid: int | None = None
 
     @property
@@ -92,7 +92,7 @@ class EngineContainer:
         return ContainerEnd(code, f"ended with status {code}")
 
     def close(self) -> None:
-        """Let go of what belongs to it on this side, once it has been removed."""
+        """Close its command and its relay, once the container is removed."""
         self.client.signal(signal.SIGKILL)
         self.client.close()
         if self._relay is not None:
@@ -100,7 +100,7 @@ class EngineContainer:
 
 
 class EngineRegistry(Protocol):
-    """Knowledge of containers beyond the end of the program that started them."""
+    """Registry of containers, which outlives the program that started them."""
 
     @property
     def token(self) -> str:
@@ -109,21 +109,21 @@ class EngineRegistry(Protocol):
 
     @property
     def engines(self) -> Collection[str]:
-        """The engines that have started one."""
+        """The engines that have started a container."""
         ...
 
     async def add_engine(self, engine: str) -> None:
-        """Note that an engine starts containers, before it does."""
+        """Store that an engine starts containers, before it does."""
 
 
 class ImageLauncher:
-    """Starts `config.image` with podman or docker, and knows its containers by their labels.
+    """Launcher of `config.image` with podman or docker, which finds its containers by labels.
 
     Args:
-        mount_folders: Folders of which containers may read what their pool asks for.
-        sockets: The folder for the sockets of those without a network.
-        registry: What is known of its containers beyond its own end.
-        watch: Removes them if this program is killed.
+        mount_folders: Folders below which pools may mount paths.
+        sockets: The folder for the sockets of containers without a network.
+        registry: The stored registry of containers.
+        watch: The watch that removes containers if this program is killed.
     """
 
     noun = "container"
@@ -141,7 +141,7 @@ class ImageLauncher:
         self._registry = registry
         self._watch = watch
         self._engines: dict[str, ContainerEngine] = {}
-        # One pull serves all that wait for the image.
+        # A lock for each image, so that it is pulled once.
         self._pulls: dict[tuple[str, str], asyncio.Lock] = {}
 
     async def end_leftovers(self) -> None:
@@ -149,13 +149,13 @@ class ImageLauncher:
         for name in self._registry.engines:
             try:
                 engine = self._engine(name)
-                left = await engine.labelled(f"{LABEL}={self._registry.token}")
+                leftovers = await engine.labelled(f"{LABEL}={self._registry.token}")
             except (EngineError, LaunchError) as error:
                 _log.warning("what the last run of this backend left was not looked for: %s", error)
                 continue
-            if left:
-                _log.warning("removing %d containers that the last run left", len(left))
-                await engine.remove(left)
+            if leftovers:
+                _log.warning("removing %d containers that the last run left", len(leftovers))
+                await engine.remove(leftovers)
         await asyncio.to_thread(shutil.rmtree, self._sockets, ignore_errors=True)
 
     async def prepare(
@@ -197,7 +197,7 @@ class ImageLauncher:
             )
             environment = dict(os.environ)
             if order.key is not None:
-                # By its name in the arguments, which everybody may read; its value is here.
+                # Every user may read the arguments: they name the variable alone.
                 environment[KEY] = order.key
             arguments = [engine.name, *words]
             # Podman's monitor leaves a file where it works if a container runs out of memory.
@@ -242,20 +242,25 @@ class ImageLauncher:
         return [*words, image.id, *spec.arguments(port)]
 
     async def remember(self, started: EngineContainer) -> None:
-        """Store nothing: its label is with the engine."""
+        """Store nothing: the engine has its label."""
 
     async def end(self, started: Sequence[EngineContainer]) -> None:
         engines = {container.engine for container in started}
         await asyncio.gather(
-            *(_end(engine, [one for one in started if one.engine is engine]) for engine in engines)
+            *(
+                _end(engine, [container for container in started if container.engine is engine])
+                for engine in engines
+            )
         )
-        self._watch.forget(container_line(one.engine.name, one.name) for one in started)
+        self._watch.forget(
+            container_line(container.engine.name, container.name) for container in started
+        )
 
-    def _engine(self, named: str | None) -> ContainerEngine:
-        name = installed(named)
-        if name is None:
-            raise LaunchError(UNAVAILABLE, f"{missing(named)}.")
-        return self._engines.setdefault(name, ContainerEngine(name))
+    def _engine(self, name: str | None) -> ContainerEngine:
+        engine = installed(name)
+        if engine is None:
+            raise LaunchError(UNAVAILABLE, f"{missing(name)}.")
+        return self._engines.setdefault(engine, ContainerEngine(engine))
 
 
 async def _end(engine: ContainerEngine, containers: Sequence[EngineContainer]) -> None:
@@ -267,7 +272,7 @@ async def _end(engine: ContainerEngine, containers: Sequence[EngineContainer]) -
         loop = asyncio.get_running_loop()
         deadline = loop.time() + _END_SECONDS
         await engine.remove(names)
-        # One whose command goes on may have been made only now.
+        # A container whose command still runs may have been created after its removal.
         while running := [container for container in running if not container.has_exited]:
             if loop.time() > deadline:
                 for container in running:
@@ -277,7 +282,7 @@ async def _end(engine: ContainerEngine, containers: Sequence[EngineContainer]) -
             if loop.time() > deadline + PATIENCE_SECONDS:
                 break
         if loop.time() > deadline:
-            # What its engine was asked to make may still come.
+            # The engine may still create a container.
             engine.remove_in_background(names)
     except BaseException:
         engine.remove_in_background(names)

@@ -25,15 +25,15 @@ SOCKET_PATH = f"{SOCKET_FOLDER}/{SOCKET_NAME}"
 
 @dataclass(frozen=True, slots=True)
 class ImageSpec:
-    """The container that a pool asks for; equal specs ask for the same, so running ones may stay.
+    """Container of a pool; where a new spec is equal, running containers stay.
 
     Attributes:
         launcher: The engine; None for any.
-        port: The port inside of the container; None for the one at which it is called.
-        has_network: Whether it has one; it listens on a unix socket otherwise.
-        limits: The limits that were asked for by their fields in the definition.
+        port: The port in the container; None for the port at which it is called.
+        has_network: False where it listens on a unix socket.
+        limits: The limits, by their fields in the definition.
         mounts: Paths of the machine and of the container.
-        warm: How many are kept ahead of demand; None for all that the pool may have.
+        warm: The number of containers started ahead of demand; None for the whole capacity.
     """
 
     image: str
@@ -47,7 +47,7 @@ class ImageSpec:
     start_seconds: float
     # The variable that holds the containers' key, never the key itself.
     key_env: str | None
-    # What runs may stay where this alone changes.
+    # Running containers stay where this alone changes.
     warm: int | None = field(compare=False)
     needs: NodeNeeds = DEFAULT_NEEDS
 
@@ -84,12 +84,12 @@ class ImageSpec:
         return [self._filled(text, port) for text in self.command]
 
     def variables(self, port: int) -> dict[str, str]:
-        """Return the container's variables, that of its port or socket included."""
-        own = {"PORT": str(port)} if self.has_network else {"SOCKET": SOCKET_PATH}
-        return {**{name: self._filled(text, port) for name, text in self.env}, **own}
+        """Return the container's variables, with the variable of its port or socket."""
+        address = {"PORT": str(port)} if self.has_network else {"SOCKET": SOCKET_PATH}
+        return {**{name: self._filled(text, port) for name, text in self.env}, **address}
 
     def _filled(self, text: str, port: int) -> str:
-        # Not `format`: other braces are the program's own.
+        # Not `format`: other braces belong to the program.
         if self.has_network:
             return text.replace("{port}", str(port))
         return text.replace("{socket}", SOCKET_PATH)
@@ -104,7 +104,7 @@ ContainerSpec: TypeAlias = ProcessSpec | ImageSpec
 
 
 def spec_of(definition: Mapping[str, Any]) -> ContainerSpec | None:
-    """Read what a pool has started from its definition; None if it has nothing started."""
+    """Read the spec of a pool's processes or containers from its definition; None without any."""
     return ProcessSpec.of(definition) or ImageSpec.of(definition)
 
 

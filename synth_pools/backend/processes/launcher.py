@@ -1,4 +1,4 @@
-"""The interface of launchers: what starts the containers of pools, wherever that is."""
+"""The interface of launchers, which start the containers of pools."""
 
 from __future__ import annotations
 
@@ -15,11 +15,11 @@ Run = TypeVar("Run", bound="Started")
 
 
 class LaunchError(Exception):
-    """A container that cannot be started, and will not be by trying again.
+    """A container cannot be started, and another try would not help.
 
     Args:
         code: The code of the pool's error.
-        message: What is wrong and what to do, in one line.
+        message: The fault and the remedy, in one line.
     """
 
     def __init__(self, code: str, message: str) -> None:
@@ -32,10 +32,10 @@ class StartOrder:
     """Order to start one container.
 
     Attributes:
-        pool_id: Its pool.
-        port: The loopback port at which it will be called.
+        pool_id: The pool.
+        port: The loopback port at which the container will be called.
         key: The key of the pool's containers.
-        output: Where what it writes goes.
+        output: The receiver of its output.
     """
 
     pool_id: str
@@ -49,9 +49,9 @@ class ContainerEnd:
     """End of a container.
 
     Attributes:
-        exit_code: Its exit code; negative for the signal that ended it, None where nobody knows.
-        words: Words for how it ended, to follow its name.
-        is_final: Whether another start would end in the same way.
+        exit_code: The exit code; negative for a signal, None where it is unknown.
+        words: Description of the end, to follow the name of the container.
+        is_final: True where another start would end in the same way.
     """
 
     exit_code: int | None
@@ -60,11 +60,11 @@ class ContainerEnd:
 
 
 class Started(Protocol):
-    """A container that was started, until its launcher has ended it."""
+    """Started container, until its launcher has ended it."""
 
     @property
     def pid(self) -> int | None:
-        """Its process on this machine; None where there is none that stands for it."""
+        """Process id on this machine; None for a container without one."""
 
     @property
     def origin(self) -> ContainerOrigin: ...
@@ -73,20 +73,20 @@ class Started(Protocol):
     def has_exited(self) -> bool: ...
 
     async def exited(self, limit_seconds: float | None = None) -> bool:
-        """Wait for its end, at most so many seconds; True if it has ended."""
+        """Wait for its end; True if it has ended within the limit."""
         ...
 
     async def read_end(self) -> ContainerEnd:
-        """Read how one that has ended did so, with the last of its output."""
+        """Read the last output after its end, and describe the end."""
         ...
 
 
 class Launcher(Protocol[Spec, Run]):
-    """A way to start containers.
+    """Launcher of containers of one kind.
 
     Attributes:
-        noun: What one of them is called in messages.
-        is_remote: Whether a start is the work of other machines.
+        noun: The word for a container in messages.
+        is_remote: True where other machines start the containers.
     """
 
     noun: str
@@ -95,24 +95,24 @@ class Launcher(Protocol[Spec, Run]):
     async def prepare(
         self, spec: Spec, open_output: Callable[[], OutputSink]
     ) -> Callable[[StartOrder], Awaitable[Run]]:
-        """Prepare what a spec needs, which may take long, and return the function that starts one.
+        """Prepare a spec, which may take long, and return a function that starts its containers.
 
-        The function raises `OSError` or `ValueError` where this time it was not possible.
+        The function raises `OSError` or `ValueError` where another try may succeed.
 
         Args:
-            spec: What is to be started.
-            open_output: Opens the output of the container that is to follow, for progress.
+            spec: The spec of the containers.
+            open_output: Opens the output of the next container, for progress.
 
         Raises:
-            LaunchError: It cannot be started.
+            LaunchError: No container of the spec can be started.
         """
         ...
 
     async def remember(self, started: Run) -> None:
-        """Store what the next run of the backend needs to end it, if this one cannot."""
+        """Store a container, so that the next run of the backend can end it."""
 
     async def end(self, started: Sequence[Run]) -> None:
-        """End containers with all that they started; if cancelled, at once."""
+        """End containers and their descendants; if cancelled, at once."""
 
 
 AnyLauncher = Launcher[Any, Any]

@@ -17,7 +17,7 @@ from synth_pools.backend.processes.termination import end_children
 
 
 class LocalLauncher:
-    """Starts `config.process` in sessions of their own, and knows them by their markers."""
+    """Launcher of `config.process`, which finds its processes by markers."""
 
     noun = "process"
     is_remote = False
@@ -30,7 +30,7 @@ class LocalLauncher:
     async def prepare(
         self, spec: ProcessSpec, open_output: Callable[[], OutputSink]
     ) -> Callable[[StartOrder], Awaitable[Child]]:
-        del open_output  # nothing is written before it starts
+        del open_output  # there is no output before the start
         return partial(self._start, spec)
 
     async def _start(self, spec: ProcessSpec, order: StartOrder) -> Child:
@@ -43,7 +43,7 @@ class LocalLauncher:
 
     async def end(self, started: Sequence[Child]) -> None:
         await end_children(started, table=self._table)
-        self._watch.forget(child.known.marker for child in started)
+        self._watch.forget(child.identity.marker for child in started)
         await self._registry.remove(started)
 
 
@@ -53,11 +53,11 @@ async def spawn(spec: ProcessSpec, order: StartOrder, marker: str) -> Child:
     Args:
         spec: The pool's process.
         order: The order to start it.
-        marker: The marker by which it is found again.
+        marker: The marker by which the process is found again.
 
     Raises:
         OSError: There is no such program, or it cannot be run.
-        ValueError: An argument or a variable is none that a process can have.
+        ValueError: An argument or a variable is invalid.
     """
     variables = environment(spec, order.port, marker, os.environ, order.key)
     return await Child.spawn(spec.arguments(order.port), variables, spec.cwd, marker, order.output)

@@ -1,12 +1,12 @@
-"""End of what a killed backend has left running: by a program that outlives it.
+"""Program that outlives a killed backend, and ends its processes and containers.
 
-The program is a shell that reads, from a pipe of the backend, what will be started: the marker of
-a process, or the engine and the name of a container. The end of the pipe is that of the backend,
-whatever ended it; then the shell becomes
+The program is a shell that reads lines from a pipe of the backend: the marker of each process, or
+the engine and the name of each container, before its start. The pipe ends with the backend, for
+whatever reason; then the shell runs
 
-    python -m synth_pools.backend.processes.orphans < TOLD
+    python -m synth_pools.backend.processes.orphans < LINES
 
-It ends what was told, and so nothing of a backend that is started again meanwhile.
+It ends the listed processes and containers, and so none of a backend that is started meanwhile.
 """
 
 from __future__ import annotations
@@ -26,45 +26,45 @@ from synth_pools.backend.processes.termination import PATIENCE_SECONDS, end, end
 
 _log = logging.getLogger(__name__)
 
-# What a backend says last that has ended all that it had started.
+# Last line of a backend that has ended all its processes and containers.
 _ENDED = "ended"
-# A shell takes a twentieth of the memory that Python does, for as long as the backend runs. What it
-# runs itself has to be found whatever the backend's PATH is.
+# A shell takes a twentieth of Python's memory, for as long as the backend runs. It has to find
+# `cat` with any PATH of the backend.
 _SCRIPT = f"""
-told=$(PATH="${{PATH:+$PATH:}}/usr/bin:/bin"; cat)
-case "$told" in *{_ENDED}) exit 0;; esac
-printf '%s\\n' "$told" | "$@"
+lines=$(PATH="${{PATH:+$PATH:}}/usr/bin:/bin"; cat)
+case "$lines" in *{_ENDED}) exit 0;; esac
+printf '%s\\n' "$lines" | "$@"
 """
 _MODULE = "synth_pools.backend.processes.orphans"
-_TELL_SECONDS = 2.0
+_WRITE_SECONDS = 2.0
 _END_SECONDS = 2.0
-# What an engine was just asked to make may be there only later.
+# An engine may still be creating a container.
 _REMOVAL_PAUSES = (0.0, 2.0, 10.0, 30.0)
 
 
 class OrphanWatch:
-    """The program beside this one that ends what it has started, if it is killed."""
+    """Watch over this program, whose processes and containers end even if it is killed."""
 
     def __init__(self) -> None:
         self._process: asyncio.subprocess.Process | None = None
-        # Of what may run.
-        self._told: set[str] = set()
+        # Lines of running processes and containers.
+        self._lines: set[str] = set()
         self._lock = asyncio.Lock()
 
     @contextlib.asynccontextmanager
     async def starting(self, line: str) -> AsyncIterator[None]:
-        """Tell it of what the block starts; forget that where it cannot be started.
+        """List a process or container that the block starts; forget it where the start fails.
 
         Args:
             line: The marker of a process, or the `container_line` of a container.
         """
-        self._told.add(line)
+        self._lines.add(line)
         async with self._lock:
-            if not await self._tell([line]):
+            if not await self._write([line]):
                 try:
                     await self._start()
                 except OSError as error:
-                    # Then the next start of this backend ends them.
+                    # The next start of this backend will end them.
                     _log.warning("what would end after a crash of ours may go on: %s", error)
         try:
             yield
@@ -73,11 +73,11 @@ class OrphanWatch:
             raise
 
     def forget(self, lines: Iterable[str]) -> None:
-        """Forget what has ended."""
-        self._told.difference_update(lines)
+        """Forget ended processes and containers."""
+        self._lines.difference_update(lines)
 
     async def close(self) -> None:
-        """End it, since nothing is left that it would have to end."""
+        """End the watch; nothing is left for it to end."""
         async with self._lock:
             process, self._process = self._process, None
             if process is None:
@@ -93,44 +93,44 @@ class OrphanWatch:
             asyncio.create_subprocess_exec,
             "/bin/sh",
             *("-c", _SCRIPT, "sh"),
-            # Nothing that lies where we run stands for a module.
+            # The files of the current directory are not ours to import.
             *(sys.executable, "-P", "-m", _MODULE),
             stdin=subprocess.PIPE,
             stdout=subprocess.DEVNULL,
             stderr=subprocess.DEVNULL,
-            # What is sent to our group is not for it: it is to outlive us.
+            # It has to outlive us, and signals to our group.
             start_new_session=True,
         )
-        await self._tell(self._told)
+        await self._write(self._lines)
 
-    async def _tell(self, lines: Iterable[str]) -> bool:
-        """Write to it what may run; False if it is not there."""
+    async def _write(self, lines: Iterable[str]) -> bool:
+        """Write lines to the program; False if it is not there."""
         process = self._process
         if process is None or process.returncode is not None or process.stdin is None:
             return False
         try:
             write_to(process, "".join(f"{line}\n" for line in lines).encode())
-            async with asyncio.timeout(_TELL_SECONDS):
+            async with asyncio.timeout(_WRITE_SECONDS):
                 await process.stdin.drain()
         except OSError:
-            # It is gone, or stands still.
+            # The program has ended, or hangs.
             return False
         return True
 
 
 def container_line(engine: str, name: str) -> str:
-    """Return the line that tells of a container."""
+    """Return the line of a container."""
     return f"{engine}/{name}"
 
 
-async def end_orphans(told: Collection[str]) -> None:
-    """End all processes and containers that were told, and all that these started."""
+async def end_orphans(lines: Collection[str]) -> None:
+    """End all listed processes and containers, and their descendants."""
     containers = defaultdict[str, set[str]](set)
-    for line in told:
-        engine, found, name = line.partition("/")
-        if found:
+    for line in lines:
+        engine, separator, name = line.partition("/")
+        if separator:
             containers[engine].add(name)
-    markers = frozenset(line for line in told if "/" not in line)
+    markers = frozenset(line for line in lines if "/" not in line)
     await asyncio.gather(
         _end_processes(markers),
         *(_remove(ContainerEngine(engine), names) for engine, names in containers.items()),
@@ -147,10 +147,10 @@ async def _remove(engine: ContainerEngine, names: Collection[str]) -> None:
     for pause in _REMOVAL_PAUSES:
         await asyncio.sleep(pause)
         with contextlib.suppress(EngineError):
-            # Of all that were ever told most have ended: a command takes only so many names.
-            left = [name for name in await engine.labelled(LABEL) if name in names]
-            if left:
-                await engine.remove(left)
+            # Most of the listed containers have ended, and a command takes a limited number.
+            remaining = [name for name in await engine.labelled(LABEL) if name in names]
+            if remaining:
+                await engine.remove(remaining)
 
 
 if __name__ == "__main__":

@@ -1,4 +1,4 @@
-"""Output of the processes of pools: the last of it, in bounded memory."""
+"""Recent output of the processes of pools, in bounded memory."""
 
 from __future__ import annotations
 
@@ -13,19 +13,19 @@ from typing import Any, Protocol
 from synth_pools.backend.domain import clock
 from synth_pools.backend.domain.json_text import LONGEST_SPELLING, spellings
 
-# Of one place for a process, over its restarts, and of all.
+# Limits of one place for a process, over its restarts, and of all places.
 PLACE_BYTES = 1024 * 1024
 TOTAL_BYTES = 64 * 1024 * 1024
-# What keeps a few lines that came together.
+# Memory of a chunk beside its bytes.
 _BYTES_BESIDE = 200
-# Of pools whose processes have ended.
+# Number of pools whose output is remembered.
 _MOST_POOLS = 1_000
 
 _LONGEST_LINE = 16 * 1024
-# A line that does not end is broken here.
+# A longer unfinished line is broken.
 _LONGEST_PENDING = 64 * 1024
 
-# In the error of a pool.
+# Limits of the output in the error of a pool.
 _LINES_SHOWN = 40
 _CHARACTERS_SHOWN = 500
 
@@ -35,7 +35,7 @@ _HIDDEN = "***"
 
 @dataclass(frozen=True, slots=True)
 class _Chunk:
-    # The number of its first line, in the order of the pool.
+    # The number of its first line among the lines of the pool.
     first: int
     lines: int
     output: ProcessOutput
@@ -46,8 +46,8 @@ class _Chunk:
     def size(self) -> int:
         return len(self.data) + _BYTES_BESIDE
 
-    def __lt__(self, other: _Chunk) -> bool:
-        return self.first < other.first
+    def __lt__(self, chunk: _Chunk) -> bool:
+        return self.first < chunk.first
 
 
 @dataclass(slots=True)
@@ -56,23 +56,23 @@ class _Place:
     number: int
     chunks: deque[_Chunk] = field(default_factory=deque)
     bytes: int = 0
-    # The number of the first line that may still be there.
+    # The number of the first line that is not dropped.
     dropped: int = 0
     latest: ProcessOutput | None = None
 
     def drop_oldest(self) -> None:
-        gone = self.chunks.popleft()
-        self.dropped = gone.first + gone.lines
-        self.bytes -= gone.size
-        self.log.logs.bytes -= gone.size
+        oldest = self.chunks.popleft()
+        self.dropped = oldest.first + oldest.lines
+        self.bytes -= oldest.size
+        self.log.logs.bytes -= oldest.size
 
 
 class _PoolOutput:
-    """The output of one pool, its lines numbered in the order in which they came."""
+    """Output of one pool, with numbered lines."""
 
     def __init__(self, logs: OutputLogs, token: str) -> None:
         self.logs = logs
-        # Numbers of another run, or of a pool that was forgotten, are none of these.
+        # Tells these line numbers from those of another run or a forgotten pool.
         self.token = token
         self.lines = 0
         self.places: dict[int, _Place] = {}
@@ -84,7 +84,7 @@ class _PoolOutput:
 
 
 class OutputLogs:
-    """The output of all processes, the fullest place giving way where there is no more room."""
+    """Output of all processes; beyond the limit the fullest place loses its oldest lines."""
 
     def __init__(self) -> None:
         self.bytes = 0
@@ -92,12 +92,12 @@ class OutputLogs:
         self._pools: OrderedDict[str, _PoolOutput] = OrderedDict()
 
     def open(self, pool_id: str, number: int, secret: str | None = None) -> ProcessOutput:
-        """Return where the output of a process goes that is about to be started.
+        """Open the output of a process that is about to start.
 
         Args:
             pool_id: The pool.
-            number: The place of the process among those of the pool.
-            secret: The key that the process is given, which is masked; None for none.
+            number: The number of its place in the pool.
+            secret: The key of the process, which is masked; None for none.
         """
         if pool_id not in self._pools:
             self._pools[pool_id] = _PoolOutput(self, clock.token(8))
@@ -121,14 +121,14 @@ class OutputLogs:
         Args:
             pool_id: The pool.
             status: Its state.
-            cursor: The `next_cursor` of the page before; any other text for the oldest lines kept.
+            cursor: The `next_cursor` of the page before; any other text for the oldest lines.
             limit: The most lines.
             most_bytes: The size at which the page ends, after at least one line.
-            number: The only process that is wanted; None for all.
+            number: The place of the only process to show; None for all.
         """
-        # Where nothing was started since the backend was, nothing was written.
+        # No process of the pool has been started in this run of the backend.
         log = self._pools.get(pool_id) or _PoolOutput(self, self._token)
-        places = [log.places[one] for one in sorted(log.places) if number in (None, one)]
+        places = [log.places[place] for place in sorted(log.places) if number in (None, place)]
         after = _position(log, places, cursor)
         end, lines, size = log.lines, list[dict[str, Any]](), 0
         for at, chunk, line in _lines_after(places, after):
@@ -143,7 +143,7 @@ class OutputLogs:
         return {
             "pool_id": pool_id,
             "status": status,
-            "processes": [one.latest.document() for one in places if one.latest is not None],
+            "processes": [place.latest.document() for place in places if place.latest is not None],
             "lines": lines,
             "next_cursor": f"log_{log.token}_{end}",
             "has_more": end < log.lines,
@@ -151,12 +151,12 @@ class OutputLogs:
         }
 
     def make_room(self, place: _Place) -> None:
-        """Drop what is oldest in a place, or where most is, as long as there is too much."""
+        """Drop the oldest output of a place, and of the fullest place, until both limits hold."""
         while place.bytes > PLACE_BYTES:
             place.drop_oldest()
         while self.bytes > TOTAL_BYTES:
-            places = (one for log in self._pools.values() for one in log.places.values())
-            max(places, key=lambda one: one.bytes).drop_oldest()
+            places = (place for log in self._pools.values() for place in log.places.values())
+            max(places, key=lambda place: place.bytes).drop_oldest()
 
     def _forget_pools(self) -> None:
         if len(self._pools) <= _MOST_POOLS:
@@ -170,19 +170,19 @@ class OutputLogs:
 
 
 class OutputSink(Protocol):
-    """Place where the output of a container goes."""
+    """Receiver of the output of a container."""
 
     def feed(self, data: bytes) -> None:
-        """Take what it wrote."""
+        """Receive bytes that it wrote."""
 
     def flush(self) -> None:
-        """Take the last line though it has not ended."""
+        """Store the unfinished last line."""
 
     def end(self, exit_code: int | None) -> None:
-        """Note that it has ended, or was never started."""
+        """Note that it has ended, or could not be started."""
 
     def last_lines(self) -> list[str]:
-        """Return its last lines, as an error shows them."""
+        """Return its last lines for an error."""
         ...
 
 
@@ -190,9 +190,9 @@ class ProcessOutput:
     """Output of one process, from its start to its end.
 
     Attributes:
-        number: The place of the process among those of the pool.
-        attempt: How many processes have been started there, with this one.
-        ended_at: When it ended; None as long as it runs.
+        number: The number of its place in the pool.
+        attempt: The number of starts at this place.
+        ended_at: The time of its end; None while it runs.
     """
 
     def __init__(self, place: _Place, secret: str | None) -> None:
@@ -209,60 +209,60 @@ class ProcessOutput:
         place.latest = self
 
     def hide(self, secret: str | None) -> None:
-        """Mask a key that the process is given; None for none."""
+        """Mask the key of the process; None for none."""
         self._secret = re.compile(spellings(secret)) if secret else None
         self._longest_secret = len(secret or "") * LONGEST_SPELLING
 
     def start(self, pid: int | None, url: str | None) -> None:
-        """Note the process, once it runs; a container has none that stands for it."""
+        """Note the started process; a container has no process id."""
         self._pid, self._url = pid, url
 
     def feed(self, data: bytes) -> None:
-        """Take what it wrote; a line is there when it has ended, or is very long."""
+        """Receive bytes that it wrote; store complete lines, and very long ones."""
         end = data.rfind(b"\n") + 1
         if end:
             self._store(bytes(self._pending) + data[:end])
             self._pending.clear()
         self._pending += data[end:]
         if len(self._pending) > _LONGEST_PENDING + self._longest_secret:
-            # Not in the middle of the secret.
+            # Never cut in the middle of the secret.
             text = self._masked(self._pending.decode("utf-8", "replace")).encode()
             cut = max(0, len(text) - self._longest_secret)
             self._store(text[:cut] + b"\n")
             self._pending = bytearray(text[cut:])
 
     def flush(self) -> None:
-        """Take the last line though it has not ended."""
+        """Store the unfinished last line."""
         if self._pending:
             self._store(bytes(self._pending) + b"\n")
             self._pending.clear()
 
     def end(self, exit_code: int | None) -> None:
-        """Note that the process has ended, or was never started."""
+        """Note that the process has ended, or could not be started."""
         if self.ended_at is None:
             self.ended_at, self._exit_code = clock.now(), exit_code
 
     def last_lines(self) -> list[str]:
-        """Return its last lines, as an error shows them."""
-        found: deque[str] = deque(maxlen=_LINES_SHOWN)
+        """Return its last lines for an error."""
+        last: deque[str] = deque(maxlen=_LINES_SHOWN)
         for chunk in self._place.chunks:
             if chunk.output is self:
-                # Not all of them: there may be a mebibyte.
+                # A chunk may have a mebibyte of lines.
                 texts = map(self.shown, _split(chunk.data)[-2 * _LINES_SHOWN :])
-                found.extend(text[:_CHARACTERS_SHOWN] for text in texts if text)
+                last.extend(text[:_CHARACTERS_SHOWN] for text in texts if text)
         if self._pending:
-            found.append(self.shown(bytes(self._pending))[:_CHARACTERS_SHOWN])
-        return [text for text in found if text]
+            last.append(self.shown(bytes(self._pending))[:_CHARACTERS_SHOWN])
+        return [text for text in last if text]
 
     def shown(self, line: bytes) -> str:
-        """Return a line as people may see it: no control characters, and no secret."""
-        # What was written over on a terminal is not seen there, either.
+        """Return a line without control characters and secrets."""
+        # A terminal shows only the text after the last carriage return.
         text = self._masked(line.decode("utf-8", "replace")).rstrip("\r").rpartition("\r")[2]
         readable = "".join(c for c in text[:_LONGEST_LINE] if c.isprintable() or c == "\t")
         return readable.rstrip()
 
     def document(self) -> dict[str, Any]:
-        """Return the process as it is answered."""
+        """Return the process as the API describes it."""
         return {
             "process": self.number,
             "attempt": self.attempt,
@@ -304,7 +304,7 @@ def _lines_after(places: Sequence[_Place], after: int) -> Iterator[tuple[int, _C
 
 def _chunks_after(place: _Place, after: int) -> list[_Chunk]:
     chunks = list(place.chunks)
-    return chunks[bisect_right(chunks, after, key=lambda one: one.first + one.lines) :]
+    return chunks[bisect_right(chunks, after, key=lambda chunk: chunk.first + chunk.lines) :]
 
 
 def _split(data: bytes) -> list[bytes]:

@@ -15,16 +15,16 @@ from synth_pools.backend.processes.replica import Replica, ReplicaContext
 
 _log = logging.getLogger(__name__)
 
-# How many of one pool start at the same time.
+# Replicas of one pool that start at the same time.
 _STARTS = max(4, os.cpu_count() or 1)
 
-# From one look at how many are busy to the next, and how long one more than is needed stays.
+# Interval of the demand checks, and the time after which a spare replica is ended.
 _DEMAND_SECONDS = 0.25
 _SPARE_SECONDS = 60.0
 
 
 class PoolProcesses:
-    """The replicas of one pool, kept at the number that was last asked for."""
+    """Replicas of one pool, scaled to its capacity."""
 
     def __init__(
         self,
@@ -45,7 +45,7 @@ class PoolProcesses:
         self._replicas: list[Replica] = []
         self._starts = asyncio.Semaphore(_STARTS)
         self._has_been_up = False
-        # What waits for the end of rollouts, and what ends processes.
+        # Tasks that wait for the end of rollouts, and tasks that end processes.
         self._drain_task: asyncio.Task[None] | None = None
         self._draining_replicas: dict[asyncio.Task[None], Replica] = {}
         self._ending: set[asyncio.Task[None]] = set()
@@ -56,20 +56,20 @@ class PoolProcesses:
 
     @property
     def is_gone(self) -> bool:
-        """Tell whether nothing is left that runs or is being ended."""
+        """Tell whether no process is left that runs or is being ended."""
         return not (self._replicas or self._draining_replicas or self._ending or self._drain_task)
 
     @property
     def ending(self) -> set[asyncio.Task[None]]:
-        """The tasks that end processes; done when these have ended."""
+        """Tasks that end processes; each is done when its processes have ended."""
         return set(self._ending)
 
     def scale(self, spec: ContainerSpec | None, capacity: int) -> None:
-        """Run so many replicas, all of this spec; others end when they are drained.
+        """Run replicas of a spec; others end when they are drained.
 
         Args:
-            spec: What is to run; None for nothing.
-            capacity: How many; the most of them where the spec says how many are kept warm.
+            spec: The spec; None for no replicas.
+            capacity: The number of replicas, or the highest number where the spec has `warm`.
         """
         self._stop_drain_task()
         self._stop_demand_task()
@@ -99,7 +99,7 @@ class PoolProcesses:
         self._drain_task = self._in_background(drain())
 
     def end_now(self) -> None:
-        """End all replicas, those included that still run rollouts."""
+        """End all replicas, even while they run rollouts."""
         for task in self._draining_replicas:
             task.cancel()
         self._replicas += self._draining_replicas.values()
@@ -107,7 +107,7 @@ class PoolProcesses:
         self.end_current()
 
     def end_current(self) -> None:
-        """End the current replicas; those that are being drained go on."""
+        """End the current replicas; draining ones go on."""
         self._stop_drain_task()
         self._stop_demand_task()
         replicas, self._replicas = self._replicas, []
@@ -120,21 +120,21 @@ class PoolProcesses:
             self._on_up(self._spec)
 
     def replica_failed(self, failure: ProcessFailure) -> None:
-        # While others are up the pool can do without it; so it can wait for one that was up.
+        # The pool can do without this replica while others are up, or were.
         if self._spec is not None and not self._has_been_up:
             self._on_failed(self._spec, failure)
 
     @property
-    def _wanted(self) -> int:
-        """Number of replicas that are to run now: all, or the busy and the warm ones."""
+    def _target_count(self) -> int:
+        """Number of replicas to run now: the capacity, or the busy and the warm ones."""
         warm = self._spec.warm if isinstance(self._spec, ImageSpec) else None
         if warm is None:
             return self._capacity
         return min(self._capacity, warm + sum(replica.is_busy for replica in self._replicas))
 
     def _grow(self) -> None:
-        spec, wanted = self._spec, self._wanted
-        while spec is not None and len(self._replicas) < wanted:
+        spec, target_count = self._spec, self._target_count
+        while spec is not None and len(self._replicas) < target_count:
             self._replicas.append(
                 Replica(self._pool_id, spec, self._context, self, self._starts, self._free_number())
             )
@@ -145,21 +145,22 @@ class PoolProcesses:
         while True:
             await asyncio.sleep(_DEMAND_SECONDS)
             self._grow()
-            spare = len(self._replicas) - self._wanted
+            spare = len(self._replicas) - self._target_count
             if spare <= 0:
                 needed_at = loop.time()
             elif loop.time() - needed_at >= _SPARE_SECONDS:
                 self._drain_replicas(spare)
 
     def _free_number(self) -> int:
-        taken = {one.number for one in (*self._replicas, *self._draining_replicas.values())}
-        return next(number for number in itertools.count() if number not in taken)
+        replicas = (*self._replicas, *self._draining_replicas.values())
+        used = {replica.number for replica in replicas}
+        return next(number for number in itertools.count() if number not in used)
 
     def _drain_replicas(self, number: int) -> None:
-        """Drain and end so many, those first that are not healthy, then those that are idle."""
+        """Drain and end a number of replicas: first unhealthy ones, then idle ones."""
         if number <= 0:
             return
-        by_use = sorted(self._replicas, key=lambda one: (one.is_healthy, one.is_busy))
+        by_use = sorted(self._replicas, key=lambda replica: (replica.is_healthy, replica.is_busy))
         for replica in by_use[:number]:
             self._replicas.remove(replica)
             task = self._in_background(self._drain_and_end(replica))
@@ -174,7 +175,7 @@ class PoolProcesses:
 
     def _end(self, replicas: Sequence[Replica]) -> None:
         async def end() -> None:
-            # All at once: what one leaves is not for the others to begin with.
+            # Stop all before clearing: no replica may start on the port of another.
             await asyncio.gather(*(replica.stop() for replica in replicas))
             await self._context.clear(
                 replica.instance for replica in replicas if replica.instance is not None

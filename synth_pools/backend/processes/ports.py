@@ -1,4 +1,4 @@
-"""Free loopback ports, none given to two processes at once."""
+"""Free loopback ports, each for one process at a time."""
 
 from __future__ import annotations
 
@@ -9,17 +9,17 @@ _TRIES = 100
 
 
 class Ports:
-    """The ports in use: the system may name one free port to two starts at once."""
+    """Ports in use: the system may name the same free port to two starts at once."""
 
     def __init__(self) -> None:
         self._acquired: set[int] = set()
 
     def acquire(self) -> int:
-        """Find a free port; `OSError` if there is none. Another program may still be faster."""
+        """Find a free port, which another program may still take first; `OSError` without any."""
         for _ in range(_TRIES):
-            with socket.socket() as found:
-                found.bind((HOST, 0))
-                port = int(found.getsockname()[1])
+            with socket.socket() as probe:
+                probe.bind((HOST, 0))
+                port = int(probe.getsockname()[1])
             if port not in self._acquired:
                 self._acquired.add(port)
                 return port

@@ -1,4 +1,4 @@
-"""The stored registry of processes: after a `kill -9` the next start ends those that are left."""
+"""Stored registry of processes, by which the next start after a `kill -9` ends them."""
 
 from __future__ import annotations
 
@@ -21,23 +21,23 @@ from synth_pools.backend.storage.statements import set_meta
 
 _log = logging.getLogger(__name__)
 
-_TOKEN = "process_token"  # noqa: S105 - the name of a row; and what is in it opens nothing
+_TOKEN = "process_token"  # noqa: S105 - the name of a row, whose value opens nothing
 _ENGINES = "container_engines"
 
 
 class ProcessRegistry:
-    """The processes of one database, with a token that only they carry in their markers."""
+    """Registry of the processes of one database, which carry its token in their markers."""
 
     def __init__(self, database: Database) -> None:
         self._database = database
         self._token = clock.token(16)
         self._token_key = f"{_TOKEN} {database.scope}".rstrip()
-        # That have started a container for this database.
+        # Engines that have started a container for this database.
         self._engines: frozenset[str] = frozenset()
 
     @property
     def token(self) -> str:
-        """Token that only the processes and containers of this database carry, once it is open."""
+        """Token of the processes and containers of this database; valid after `open`."""
         return self._token
 
     @property
@@ -61,12 +61,12 @@ class ProcessRegistry:
         self._engines = frozenset(() if used is None else str(used["value"]).split())
         token, _, former_place = ("" if row is None else str(row["value"])).partition(" ")
         if self._database.is_shared:
-            # Those of other backends are theirs.
-            rows = [one for one in rows if token and str(one["marker"]).startswith(f"{token}.")]
+            # Other backends end their processes themselves.
+            rows = [row for row in rows if token and str(row["marker"]).startswith(f"{token}.")]
         if token and place == former_place:
             self._token = token
-            await _end_leftovers(token, [ProcessIdentity(*one) for one in rows])
-        values = [(one["pid"], one["started"]) for one in rows]
+            await _end_leftovers(token, [ProcessIdentity(*row) for row in rows])
+        values = [(row["pid"], row["started"]) for row in rows]
 
         def write(tx: Transaction) -> None:
             tx.executemany("DELETE FROM processes WHERE pid = ? AND started = ?", values)
@@ -90,13 +90,13 @@ class ProcessRegistry:
         self._engines = await self._database.write_until_stored(write)
 
     def new_marker(self) -> str:
-        """Make a marker for one process."""
+        """Create a marker for one process."""
         return f"{self._token}.{clock.token(8)}"
 
     async def add(self, child: Child) -> None:
-        """Store a process; one that is lost before that is found by its marker all the same."""
-        known = child.known
-        values = (known.pid, known.started, known.marker)
+        """Store a process; a process that is lost before is still found by its marker."""
+        identities = child.identity
+        values = (identities.pid, identities.started, identities.marker)
 
         def write(tx: Transaction) -> None:
             tx.execute(
@@ -108,8 +108,8 @@ class ProcessRegistry:
         await self._database.write_until_stored(write)
 
     async def remove(self, children: Iterable[Child]) -> None:
-        """Remove processes that have ended, with all that they started."""
-        values = [(child.known.marker,) for child in children]
+        """Remove processes that have ended, with their descendants."""
+        values = [(child.identity.marker,) for child in children]
 
         def write(tx: Transaction) -> None:
             tx.executemany("DELETE FROM processes WHERE marker = ?", values)
@@ -118,14 +118,14 @@ class ProcessRegistry:
             await self._database.write_until_stored(write)
 
 
-async def _end_leftovers(token: str, known: list[ProcessIdentity]) -> None:
+async def _end_leftovers(token: str, identities: list[ProcessIdentity]) -> None:
     finder = ProcessFinder(
         ProcessTable(),
         lambda marker: marker.startswith(f"{token}."),
         partial(have_same_token, tag_of(token)),
-        lambda: known,
+        lambda: identities,
     )
-    left = len(await finder.find())
-    if left:
-        _log.warning("ending %d processes that the last run of this backend left", left)
+    count = len(await finder.find())
+    if count:
+        _log.warning("ending %d processes that the last run of this backend left", count)
         await end(finder, PATIENCE_SECONDS)

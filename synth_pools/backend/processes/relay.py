@@ -1,4 +1,4 @@
-"""A relay: a port whose connections are joined to connections that are made elsewhere."""
+"""Relay of the connections of a port to another place."""
 
 from __future__ import annotations
 
@@ -13,10 +13,10 @@ Connection: TypeAlias = tuple[asyncio.StreamReader, asyncio.StreamWriter]
 
 
 class Relay:
-    """A port that leads to where `connect` does.
+    """Port whose connections are joined to new ones, made by `connect`.
 
     Args:
-        connect: Makes the other connection of one; `OSError` if that is not possible.
+        connect: Opens a connection, or raises `OSError`.
     """
 
     def __init__(self, connect: Callable[[], Awaitable[Connection]]) -> None:
@@ -25,11 +25,11 @@ class Relay:
         self._calls: set[asyncio.Task[None]] = set()
 
     async def open(self, host: str, port: int) -> None:
-        """Listen on the port; `OSError` if that is not possible."""
+        """Listen on the port, or raise `OSError`."""
         self._server = await asyncio.start_server(self._take, host, port)
 
     def close(self) -> None:
-        """Stop listening, and break what goes through."""
+        """Stop listening, and break all connections."""
         if self._server is not None:
             self._server.close()
         for call in self._calls:
@@ -45,14 +45,14 @@ class Relay:
             await join(outer, await self._connect())
 
 
-async def join(one: Connection, other: Connection) -> None:
-    """Pass on what comes over two connections until either has ended, then close both."""
-    writers = (one[1], other[1])
+async def join(first: Connection, second: Connection) -> None:
+    """Pass on bytes between two connections until either ends, then close both."""
+    writers = (first[1], second[1])
     try:
         # Either end closes both: HTTP keeps no half of a connection.
         pumps = [
-            asyncio.create_task(_pump(one[0], other[1])),
-            asyncio.create_task(_pump(other[0], one[1])),
+            asyncio.create_task(_pump(first[0], second[1])),
+            asyncio.create_task(_pump(second[0], first[1])),
         ]
         try:
             await asyncio.wait(pumps, return_when=asyncio.FIRST_COMPLETED)
@@ -60,7 +60,7 @@ async def join(one: Connection, other: Connection) -> None:
             for pump in pumps:
                 pump.cancel()
     except BaseException:
-        # What nobody takes any more is not waited for.
+        # Unsent bytes have no reader any more.
         for writer in writers:
             writer.transport.abort()
         raise

@@ -1,4 +1,4 @@
-"""A replica: one place for a process of a pool, filled again whenever the process dies."""
+"""Replicas: places for processes of pools, filled again whenever a process dies."""
 
 from __future__ import annotations
 
@@ -28,10 +28,10 @@ StartFunction: TypeAlias = Callable[[StartOrder], Awaitable[Started]]
 _FIRST_LOOK_SECONDS = 0.05
 _LONGEST_LOOK_SECONDS = 0.5
 
-# How often one that runs is looked at.
+# Interval of the checks of a running process.
 _WATCH_SECONDS = 1.0
 
-# Before one that ended is started again; longer each time, until one has lived for a while.
+# Pauses before a restart: longer each time, until a process has lived for a while.
 _SHORTEST_PAUSE = 0.25
 _LONGEST_PAUSE = 30.0
 _LIVED_SECONDS = 60.0
@@ -39,7 +39,7 @@ _LIVED_SECONDS = 60.0
 
 @dataclass(frozen=True, slots=True)
 class ReplicaContext:
-    """The parts of the backend that all replicas use."""
+    """Parts of the backend that all replicas use."""
 
     settings: Settings
     balancer: Balancer
@@ -48,7 +48,7 @@ class ReplicaContext:
     logs: OutputLogs
 
     async def clear(self, instances: Iterable[Instance]) -> None:
-        """End the processes of these instances, with all that they started, and forget them."""
+        """End the processes of these instances and their descendants, and release their ports."""
         instances = list(instances)
         for instance in instances:
             self.remove(instance)
@@ -56,20 +56,20 @@ class ReplicaContext:
         for instance in instances:
             if instance.child is not None:
                 started.setdefault(instance.launcher, []).append(instance.child)
-        await asyncio.gather(*(launcher.end(those) for launcher, those in started.items()))
+        await asyncio.gather(*(launcher.end(children) for launcher, children in started.items()))
         for instance in instances:
             instance.release(self.ports)
 
     def remove(self, instance: Instance) -> None:
         """Take the process of an instance out of the balancer."""
         pool_id, url = instance.pool_id, instance.url
-        # Its port may be that of another one of the pool by now.
+        # Its port may belong to another process of the pool by now.
         if instance.member is not None and self.balancer.find(pool_id, url) is instance.member:
             self.balancer.remove_process(pool_id, url)
 
 
 class Instance:
-    """One process, or the attempt to start one."""
+    """Process, or an attempt to start it."""
 
     __slots__ = ("child", "is_healthy", "launcher", "member", "output", "pool_id", "port", "url")
 
@@ -85,17 +85,17 @@ class Instance:
 
     @property
     def last_lines(self) -> tuple[str, ...]:
-        """The last lines of its output."""
+        """Last lines of its output."""
         return () if self.output is None else tuple(self.output.last_lines())
 
     def release(self, ports: Ports) -> None:
-        """Release the port, once: it may be another's by the second time."""
+        """Release the port, once: later it may belong to another process."""
         ports.release(self.port)
         self.port = 0
 
 
 class ReplicaListener(Protocol):
-    """The owner of a replica; its methods are called in the event loop."""
+    """Owner of a replica; its methods are called in the event loop."""
 
     def replica_is_up(self) -> None: ...
 
@@ -103,12 +103,12 @@ class ReplicaListener(Protocol):
 
 
 class Replica:
-    """One place for a process; it starts at once, and goes on until `stop` or `drain`.
+    """Place for a process; it starts at once, and ends with `stop` or `drain`.
 
-    Its `instance` is left for `ReplicaContext.clear`.
+    `ReplicaContext.clear` ends its `instance`.
 
     Attributes:
-        number: Its number among those of the pool.
+        number: The number of the place in the pool.
     """
 
     def __init__(
@@ -126,10 +126,10 @@ class Replica:
         self._context = context
         self._launcher = context.launcher_of(spec)
         self._noun = self._launcher.noun
-        # Opened before the start where something had to be prepared.
+        # Opened before the start where preparing has output.
         self._output: ProcessOutput | None = None
         self._owner = owner
-        # So that many on few cores do not keep each other from getting healthy in time.
+        # Many starts on few cores would keep each other from becoming healthy in time.
         self._turn = contextlib.nullcontext() if self._launcher.is_remote else starts
         self._restarts = 0
         self._has_been_healthy = False
@@ -139,24 +139,24 @@ class Replica:
 
     @property
     def is_healthy(self) -> bool:
-        """Tell whether its process is up; later checks are the balancer's."""
+        """Tell whether its process was up at the start; the balancer checks it later."""
         return self.instance is not None and self.instance.is_healthy
 
     @property
     def is_busy(self) -> bool:
-        """Tell whether its process works on a call of ours."""
+        """Tell whether its process works on a call."""
         if self.instance is None:
             return False
         member = self._context.balancer.find(self._pool_id, self.instance.url)
         return member is not None and member.container.is_busy
 
     async def stop(self) -> None:
-        """Start no further process; the one that runs is left for `clear`."""
+        """Start no further process; `clear` ends the running one."""
         self._task.cancel()
         await asyncio.wait([self._task])
 
     async def drain(self) -> None:
-        """Take it out of the balancer and return when its rollouts have ended."""
+        """Take the process out of the balancer, and wait until its rollouts have ended."""
         instance, balancer = self.instance, self._context.balancer
         if instance is not None:
             self._context.remove(instance)
@@ -176,28 +176,28 @@ class Replica:
     async def _guarded(self) -> None:
         try:
             await self._keep_filled()
-        except Exception:  # noqa: BLE001 - a bug here must not take the others along
+        except Exception:  # noqa: BLE001 - a bug here must not stop other replicas
             _log.exception("a place for processes of pool %s broke down", self._pool_id)
 
     async def _keep_filled(self) -> None:
         loop = asyncio.get_running_loop()
         pause = _SHORTEST_PAUSE
-        # That it ended by itself says more than that it was ended for being late.
+        # An exit of the process says more than the timeout of a later start.
         reported: ProcessFailure | None = None
         deadline: float | None = None
         while True:
-            begun = loop.time()
+            started_at = loop.time()
             prepared = await self._prepare()
             if isinstance(prepared, ProcessFailure):
                 failure: ProcessFailure | None = prepared
             else:
                 async with self._turn:
-                    begun = loop.time()
+                    started_at = loop.time()
                     if self._has_been_healthy or deadline is None:
-                        deadline = begun + self._spec.start_seconds
+                        deadline = started_at + self._spec.start_seconds
                     failure = await self._begin(prepared, deadline)
                     if failure is not None and not self._launcher.is_remote:
-                        # However many of a pool cannot start: they leave time to others.
+                        # Failing starts must leave time to those of other replicas.
                         await asyncio.sleep(_SHORTEST_PAUSE)
             if failure is None:
                 failure = await self._watch_instance()
@@ -211,18 +211,18 @@ class Replica:
             if not self._has_been_healthy and deadline is not None and now >= deadline:
                 self._owner.replica_failed(reported)
                 deadline = reported = None
-            if now - begun > _LIVED_SECONDS:
+            if now - started_at > _LIVED_SECONDS:
                 pause = _SHORTEST_PAUSE
             wait = pause
             if not self._has_been_healthy and deadline is not None:
-                # The last attempt in time is not put off beyond it.
+                # The last attempt is made before the deadline.
                 wait = min(pause, deadline - now)
             pause = min(2 * pause, _LONGEST_PAUSE)
             await asyncio.sleep(wait)
             self._restarts += 1
 
     async def _prepare(self) -> StartFunction | ProcessFailure:
-        """Have what is to be started made ready; the failure if that is not possible."""
+        """Prepare the start; return the failure if that is not possible."""
         try:
             return await self._launcher.prepare(self._spec, self._open_output)
         except LaunchError as error:
@@ -238,7 +238,7 @@ class Replica:
             raise
 
     async def _begin(self, start: StartFunction, deadline: float) -> ProcessFailure | None:
-        """Start a process and wait until it is healthy; the failure if it is not."""
+        """Start a process and wait until it is healthy; return the failure if it is not."""
         balancer, pool_id = self._context.balancer, self._pool_id
         try:
             port = self._context.ports.acquire()
@@ -260,7 +260,7 @@ class Replica:
         except LaunchError as error:
             return replace(error.failure, output=instance.last_lines)
         if self._launcher.is_remote:
-            # Until there is a place for it, and all that it needs, is no part of its start.
+            # The time limit begins when the container has a node, with everything that it needs.
             deadline = asyncio.get_running_loop().time() + self._spec.start_seconds
         member.pid, member.origin = child.pid, child.origin
         await self._launcher.remember(child)
@@ -323,8 +323,8 @@ class Replica:
         self._context.balancer.set_process(self._pool_id, instance.url, "stopped", why)
 
     async def _watch_instance(self) -> ProcessFailure:
-        """Return when the process has ended, or is unhealthy for as long as a start may take."""
-        assert self.instance is not None  # noqa: S101 - it has just begun
+        """Wait until the process has ended, or is unhealthy for as long as a start may take."""
+        assert self.instance is not None  # noqa: S101 - it has just started
         assert self.instance.child is not None  # noqa: S101
         loop, instance, child = asyncio.get_running_loop(), self.instance, self.instance.child
         well_at = loop.time()
@@ -335,7 +335,7 @@ class Replica:
             elif loop.time() - well_at > self._spec.start_seconds:
                 message = f"The {self._noun} runs and does not work: {member.last_error}"
                 return ProcessFailure(message, None, instance.last_lines)
-        # At once: what is sent to it now finds nobody.
+        # Calls to the process would fail from now on.
         self._is_down(instance, f"The {self._noun} has ended.")
         return await self._ended(instance, child, "though nobody had asked it to")
 
@@ -347,7 +347,7 @@ class Replica:
             return
         self._is_down(instance, failure.message)
         if instance.child is not None:
-            # What it had started may hold its port, or what runs there, still.
+            # Its descendants may still hold its port.
             await self._launcher.end([instance.child])
             instance.child = None
         instance.release(self._context.ports)

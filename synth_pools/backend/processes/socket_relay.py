@@ -1,4 +1,4 @@
-"""A relay from a loopback port to the unix socket of a container that has no network."""
+"""Relay from a loopback port to the unix socket of a container without a network."""
 
 from __future__ import annotations
 
@@ -19,11 +19,11 @@ _NOT_OURS = (
 
 
 class SocketRelay:
-    """The folder of a socket, and the port that leads there.
+    """Folder of a socket, and a port that leads there.
 
     Args:
-        folder: A folder that does not exist yet, of which the container gets a part.
-        write: Writes to the output of the container what keeps calls from it.
+        folder: A folder to create, with a part that is shared with the container.
+        write: Writes an error to the output of the container.
     """
 
     def __init__(self, folder: Path, write: Callable[[bytes], None]) -> None:
@@ -34,10 +34,10 @@ class SocketRelay:
         self._place = -1
 
     async def open(self, port: int) -> None:
-        """Make the folder and listen on the port; `OSError` if that is not possible."""
+        """Create the folder and listen on the port, or raise `OSError`."""
         self._folder.mkdir(mode=0o700, parents=True)
         self.shared.mkdir()
-        # The user of the container is not ours; nobody else comes through the folder around it.
+        # The container has another user; the folder around it keeps other users out.
         self.shared.chmod(0o777)
         self._place = os.open(self.shared, os.O_RDONLY | os.O_DIRECTORY)
         await self._relay.open(HOST, port)
@@ -51,7 +51,7 @@ class SocketRelay:
         shutil.rmtree(self._folder, ignore_errors=True)
 
     async def _connect(self) -> Connection:
-        # By the open folder: the whole path may be longer than the name of a socket.
+        # Through the open folder: the full path may be too long for a socket.
         try:
             return await asyncio.open_unix_connection(f"/proc/self/fd/{self._place}/{SOCKET_NAME}")
         except PermissionError:

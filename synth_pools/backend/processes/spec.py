@@ -9,14 +9,14 @@ from typing import Any, Self
 from synth_pools.backend.domain import json_text
 from synth_pools.backend.domain.definitions import container_key_env, process_of
 
-# Carried by the process and all that it starts, whatever group they move to: they are known by it.
+# Variable by which a process and its children are found, in whatever process group.
 MARKER = "SYNTH_POOLS_PROCESS"
 
 KEY = "ENVIRONMENT_API_KEY"
 
 _INHERITED = frozenset({"PATH", "HOME", "LANG", "TMPDIR", "TZ"})
 
-# How long a start may take where the pool does not say it.
+# Default time limit of a start.
 START_SECONDS = 30.0
 _PLACEHOLDER = "{port}"
 
@@ -43,22 +43,24 @@ class NodeNeeds:
 
     @classmethod
     def of(cls, fields: Mapping[str, Any]) -> Self:
-        """Read `placement` of a process or an image; what is no such field is left out."""
-        given = fields.get("placement")
-        asked: Mapping[str, Any] = given if isinstance(given, Mapping) else {}
-        cpus, gpus = asked.get("num_cpus"), asked.get("num_gpus")
+        """Read `placement` of a process or an image; leave invalid fields out."""
+        value = fields.get("placement")
+        placement: Mapping[str, Any] = value if isinstance(value, Mapping) else {}
+        cpus, gpus = placement.get("num_cpus"), placement.get("num_gpus")
         return cls(
             float(cpus) if json_text.is_number(cpus) else 1.0,
             float(gpus) if json_text.is_number(gpus) else None,
             tuple(
-                (name, float(v)) for name, v in _items(asked, "resources") if json_text.is_number(v)
+                (name, float(v))
+                for name, v in _items(placement, "resources")
+                if json_text.is_number(v)
             ),
-            tuple((name, v) for name, v in _items(asked, "labels") if isinstance(v, str)),
+            tuple((name, v) for name, v in _items(placement, "labels") if isinstance(v, str)),
         )
 
     @property
     def options(self) -> dict[str, Any]:
-        """The options of an actor that hold this, by Ray's names."""
+        """The options of a Ray actor for these needs."""
         return {
             "num_cpus": self.num_cpus,
             "num_gpus": self.num_gpus,
@@ -72,7 +74,7 @@ DEFAULT_NEEDS = NodeNeeds()
 
 @dataclass(frozen=True, slots=True)
 class ProcessSpec:
-    """The process that a pool asks for; equal specs ask for the same, so running ones may stay."""
+    """Process of a pool; where a new spec is equal, running processes stay."""
 
     argv: tuple[str, ...]
     env: tuple[tuple[str, str], ...]
@@ -110,29 +112,31 @@ class ProcessSpec:
 
 
 def variables_of(fields: Mapping[str, Any]) -> tuple[tuple[str, str], ...]:
-    """Read `env` of a process or an image; what is no text is passed on as JSON."""
+    """Read `env` of a process or an image; other values than texts become JSON."""
     env = fields.get("env")
-    given = env.items() if isinstance(env, Mapping) else ()
-    return tuple((name, _text(value)) for name, value in given if value is not None)
+    items = env.items() if isinstance(env, Mapping) else ()
+    return tuple((name, _text(value)) for name, value in items if value is not None)
 
 
 def environment(
-    spec: ProcessSpec, port: int, marker: str, own: Mapping[str, str], key: str | None
+    spec: ProcessSpec, port: int, marker: str, inherited: Mapping[str, str], key: str | None
 ) -> dict[str, str]:
-    """Build the environment of a process: little, and nothing of the backend's own.
+    """Build the environment of a process, which gets few variables of the backend.
 
     Args:
         spec: The pool's process.
-        port: The port that it is to listen on.
-        marker: Its marker.
-        own: The backend's environment, of which only what every program needs is passed on.
+        port: The port to listen on.
+        marker: The marker of the process.
+        inherited: The backend's environment; variables that every program needs are passed on.
         key: The key of the pool's containers.
     """
-    inherited = {
-        name: value for name, value in own.items() if name in _INHERITED or name.startswith("LC_")
+    common = {
+        name: value
+        for name, value in inherited.items()
+        if name in _INHERITED or name.startswith("LC_")
     }
     secret = {} if key is None else {KEY: key}
-    return {**inherited, **spec.variables(port), **secret, "PORT": str(port), MARKER: marker}
+    return {**common, **spec.variables(port), **secret, "PORT": str(port), MARKER: marker}
 
 
 def _items(fields: Mapping[str, Any], name: str) -> Iterable[tuple[str, Any]]:
@@ -141,7 +145,7 @@ def _items(fields: Mapping[str, Any], name: str) -> Iterable[tuple[str, Any]]:
 
 
 def _filled(text: str, port: int) -> str:
-    # Not `format`: other braces are the program's own.
+    # Not `format`: other braces belong to the program.
     return text.replace(_PLACEHOLDER, str(port))
 
 

@@ -36,14 +36,14 @@ _KILL_SECONDS = 1.0
 
 
 class Processes:
-    """The processes of all pools, kept in step with the pools.
+    """Processes of all pools, adapted to each change of a pool.
 
     `follow` is called after the commit of every change of a pool, in the event loop. It moves
-    pools from `warming` to `active` or `failed`, and holds the queues of those that are not active.
-    Before anything else: `end_leftovers`, then `begin`.
+    pools from `warming` to `active` or `failed`, and holds the queues of pools that are not active.
+    Call `end_leftovers`, then `begin`, before any other method.
 
     Attributes:
-        logs: What they wrote.
+        logs: The output of the processes.
     """
 
     def __init__(
@@ -72,7 +72,7 @@ class Processes:
         self._closing = False
 
     async def end_leftovers(self) -> None:
-        """End the processes and containers that a former run of this backend could not end.
+        """End the processes and containers of a former run of this backend.
 
         Raises:
             ClusterError: The Ray cluster cannot be used.
@@ -82,11 +82,11 @@ class Processes:
         await self._registry.open()
         await self._images.end_leftovers()
         if self._on_ray:
-            # They are told from others by their names, whatever they run.
+            # Their names tell them from others, whatever they run.
             await self._on_ray[ProcessSpec].end_leftovers()
 
     def refusal(self, definition: Mapping[str, Any]) -> ApiError | None:
-        """Return why the containers of a definition, or a patch, cannot be started."""
+        """Return an error if the containers of a definition, or a patch, cannot be started."""
         return start_refusal(definition, self._settings)
 
     async def begin(self) -> None:
@@ -102,30 +102,30 @@ class Processes:
         await self._database.write(work)
 
     def take_over(self, tx: Transaction, pool: Pool) -> Sequence[Row]:
-        """Begin with a pool whose containers have ended with the backend that ran it.
+        """Take over a pool whose containers have ended with their backend.
 
         Args:
-            tx: A transaction; what is to be started is started after it.
+            tx: A transaction; containers are started after its commit.
             pool: The pool.
 
         Returns:
-            The rollouts that have ended with them.
+            The rollouts that were lost with the containers.
         """
         status, error = self._status_at_start(pool)
         moved = pool
         if status != pool.status:
             moved = pools.move_pool(tx, pool, status, error)
-        ended = end_lost(tx, moved)
+        lost = end_lost(tx, moved)
         tx.after_commit(partial(self.follow, moved))
-        return ended
+        return lost
 
     def give_up(self) -> None:
-        """End all that runs here: other backends have taken the pools over."""
+        """End all processes: other backends have taken the pools over."""
         for processes in list(self._pools.values()):
             processes.end_now()
 
     def _status_at_start(self, pool: Pool) -> tuple[str, dict[str, Any] | None]:
-        """Decide the pool's state, now that its processes have ended with the former run."""
+        """Return the pool's state after the end of its processes with the former run."""
         status = pool.status
         if not starts_containers(pool.definition):
             return status, None
@@ -137,7 +137,7 @@ class Processes:
         return status, None
 
     def follow(self, pool: Pool) -> None:
-        """Adapt the pool's processes and its queue to what the pool is now."""
+        """Adapt the pool's processes and its queue to its present state."""
         status = pool.status
         self._scheduler.hold(pool.id, status not in ("active", "archived"))
         if self._closing:
@@ -220,7 +220,7 @@ class Processes:
     ) -> None:
         def work(tx: Transaction) -> None:
             pool = pools.find_pool(tx, pool_id)
-            # What was started may be another thing than what is asked for by now.
+            # The pool may have a new spec by now.
             if pool.status in former and spec_of(pool.view) == spec:
                 error = None if failure is None else failure.pool_error
                 moved = pools.move_pool(tx, pool, status, error)

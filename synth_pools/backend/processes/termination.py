@@ -1,4 +1,4 @@
-"""Termination of processes with all that they started: SIGTERM, then SIGKILL."""
+"""Termination of processes and their descendants: SIGTERM, then SIGKILL."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ _log = logging.getLogger(__name__)
 PATIENCE_SECONDS = 5.0
 
 _LOOK_SECONDS = 0.05
-# How often what is being killed is looked for again: it may be starting something just then.
+# Searches after SIGKILL: a dying process may just have started another.
 _ROUNDS = 40
 
 
@@ -29,10 +29,10 @@ def write_to(helper: asyncio.subprocess.Process, data: bytes) -> None:
 
     Args:
         helper: The program.
-        data: What it is to read.
+        data: The bytes.
 
     Raises:
-        BrokenPipeError: It reads no more. (uvloop would raise a RuntimeError, asyncio nothing.)
+        BrokenPipeError: It no longer reads. (uvloop would raise a RuntimeError, asyncio nothing.)
     """
     assert helper.stdin is not None  # noqa: S101 - a pipe was asked for
     if helper.stdin.is_closing():
@@ -41,11 +41,11 @@ def write_to(helper: asyncio.subprocess.Process, data: bytes) -> None:
 
 
 async def end_helper(helper: asyncio.subprocess.Process, patience_seconds: float) -> None:
-    """Close the input of a program that ends with it; kill it where it does not, or if cancelled.
+    """Close the input of a program, which ends it; kill it after a time, or if cancelled.
 
     Args:
         helper: The program.
-        patience_seconds: The time that it has to end.
+        patience_seconds: The time for its end.
     """
     assert helper.stdin is not None  # noqa: S101 - a pipe was asked for
     helper.stdin.close()
@@ -64,29 +64,29 @@ async def end_children(
     patience_seconds: float = PATIENCE_SECONDS,
     table: ProcessTable | None = None,
 ) -> None:
-    """End these children with all that they started, and close them.
+    """End these children and their descendants, and close them.
 
     Args:
         children: The children.
         patience_seconds: The time from SIGTERM to SIGKILL.
-        table: The table of processes; shared by those that end at the same time.
+        table: The table of processes; shared by calls at the same time.
 
     Raises:
         asyncio.CancelledError: Cancelled; they were killed at once.
     """
     if not children:
         return
-    markers = {child.known.marker for child in children}
+    markers = {child.identity.marker for child in children}
     finder = ProcessFinder(
         table or ProcessTable(),
         markers.__contains__,
         {tag_of(marker) for marker in markers}.__contains__,
-        lambda: [child.known for child in children],
+        lambda: [child.identity for child in children],
     )
     try:
         await end(finder, patience_seconds, children)
     finally:
-        # Cancelled too: what is left open complains when the event loop is gone.
+        # Also when cancelled: an open transport warns after the end of the event loop.
         for child in children:
             child.close()
 
@@ -94,10 +94,10 @@ async def end_children(
 async def end(
     finder: ProcessFinder, patience_seconds: float, children: Sequence[Child] = ()
 ) -> None:
-    """End all processes that the finder finds, now or later, and these children with their groups.
+    """End all processes of a finder, and these children with their groups.
 
     Args:
-        finder: Finds the processes that are still there.
+        finder: The search for the processes.
         patience_seconds: The time from SIGTERM to SIGKILL.
         children: Children of ours.
 
@@ -106,26 +106,26 @@ async def end(
     """
     rest = _Rest(finder)
     try:
-        await _ask(rest, patience_seconds, children)
+        await _request_end(rest, patience_seconds, children)
         for _ in range(_ROUNDS):
             running = _kill_running(children)
-            left = await rest.find()
-            _kill(left)
-            if not (left or running):
+            remaining = await rest.find()
+            _kill(remaining)
+            if not (remaining or running):
                 return
             await asyncio.sleep(_LOOK_SECONDS)
     except asyncio.CancelledError:
         _kill_running(children)
         _kill(rest.find_now())
         raise
-    left = await rest.find()
-    _log.warning("processes that a pool had started did not end: %d", len(left))
+    remaining = await rest.find()
+    _log.warning("processes that a pool had started did not end: %d", len(remaining))
 
 
 class _Rest:
-    """The processes that were found and still run.
+    """Processes found so far that still run.
 
-    One that was known by its parent alone is not known any more once that has ended.
+    A process that was found by its parent alone would be lost when the parent ends.
     """
 
     def __init__(self, finder: ProcessFinder) -> None:
@@ -138,38 +138,38 @@ class _Rest:
     def find_now(self) -> list[psutil.Process]:
         return self._add(self._finder.find_now())
 
-    def _add(self, found: list[psutil.Process]) -> list[psutil.Process]:
-        self._seen.update(found)
+    def _add(self, processes: list[psutil.Process]) -> list[psutil.Process]:
+        self._seen.update(processes)
         self._seen.intersection_update([process for process in self._seen if is_alive(process)])
         return list(self._seen)
 
 
-async def _ask(rest: _Rest, patience_seconds: float, children: Sequence[Child]) -> None:
+async def _request_end(rest: _Rest, patience_seconds: float, children: Sequence[Child]) -> None:
     loop = asyncio.get_running_loop()
     deadline = loop.time() + patience_seconds
     groups = {child.pid for child in children if not child.has_exited}
-    asked = set()
-    left = await rest.find()
+    signalled = set()
+    running = await rest.find()
     for child in children:
         child.signal(signal.SIGTERM)
-    while left or not all(child.has_exited for child in children):
-        for process in left:
-            if process not in asked:
-                asked.add(process)
+    while running or not all(child.has_exited for child in children):
+        for process in running:
+            if process not in signalled:
+                signalled.add(process)
                 # Not twice: to many servers a second signal means "at once".
                 if not _is_in(process, groups):
                     _send(process, signal.SIGTERM)
         remaining = deadline - loop.time()
         if remaining <= 0:
             return
-        running = [child for child in children if not child.has_exited]
-        if running:
-            # Nothing to look for yet, and looking is not free.
-            for child in running:
+        waiting = [child for child in children if not child.has_exited]
+        if waiting:
+            # Looking for processes is not free: wait for the children first.
+            for child in waiting:
                 await child.exited(max(0.0, deadline - loop.time()))
         else:
             await asyncio.sleep(min(_LOOK_SECONDS, remaining))
-        left = await rest.find()
+        running = await rest.find()
 
 
 def _kill_running(children: Sequence[Child]) -> bool:
@@ -194,7 +194,7 @@ def _is_in(process: psutil.Process, groups: set[int]) -> bool:
 
 def _send(process: psutil.Process, number: int) -> None:
     try:
-        # It makes sure first that the number has not become another's.
+        # psutil checks first that the number is not of a new process.
         process.send_signal(number)
     except psutil.NoSuchProcess:
         pass

@@ -37,7 +37,7 @@ def pids() -> Iterator[list[int]]:
 
 
 def found(entries: list[ProcessEntry], *expected: ProcessIdentity) -> list[int]:
-    return [process.pid for process in select(entries, OURS.__eq__, known=expected)]
+    return [process.pid for process in select(entries, OURS.__eq__, identities=expected)]
 
 
 def test_those_with_a_mark_of_ours_that_are_still_there(pids: list[int]) -> None:

@@ -113,7 +113,7 @@ def test_ports_are_never_given_twice_at_once() -> None:
 def find(
     is_ours: Callable[[str], bool], expected: Sequence[ProcessIdentity] = ()
 ) -> list[psutil.Process]:
-    return select(read_table(with_environments=True), is_ours, known=expected)
+    return select(read_table(with_environments=True), is_ours, identities=expected)
 
 
 async def spawn(code: str) -> Child:
@@ -166,10 +166,10 @@ time.sleep(600)
 async def test_all_that_it_started_ends_with_it() -> None:
     child = await spawn(FORKS)
     await until_it_writes(child)
-    actual = find(lambda marker: marker == child.known.marker)
+    actual = find(lambda marker: marker == child.identity.marker)
     assert len(actual) == 21
     await end_children([child])
-    assert find(lambda marker: marker == child.known.marker) == []
+    assert find(lambda marker: marker == child.identity.marker) == []
     assert child.exit_code == -signal.SIGTERM
 
 
@@ -193,7 +193,7 @@ async def test_what_it_started_without_its_environment_ends_too(leader_dies: boo
     child = await spawn(CLEAN)
     await until_it_writes(child)
     nearby, far = (psutil.Process(int(pid)) for pid in child.output.last_lines()[0].split())
-    assert find(lambda _: False, [child.known])
+    assert find(lambda _: False, [child.identity])
     if leader_dies:
         # Neither its session, its environment nor its parent tells any more who started it.
         psutil.Process(child.pid).kill()
@@ -209,7 +209,7 @@ async def test_the_next_run_finds_what_went_elsewhere_without_its_environment() 
     far = psutil.Process(int(child.output.last_lines()[0].split()[1]))
     psutil.Process(child.pid).kill()
     await child.exited(10)
-    token = child.known.marker.partition(".")[0]
+    token = child.identity.marker.partition(".")[0]
     for searched, is_found in ((token, True), ("another", False)):
         is_our_tag = partial(have_same_token, tag_of(searched))
         finder = ProcessFinder(ProcessTable(), lambda _: False, is_our_tag, list)

@@ -1,7 +1,7 @@
-"""The actor that holds what a container needs of a Ray cluster, on the node that runs it.
+"""Actor that reserves a container's resources in a Ray cluster, on the node that runs it.
 
-Its class travels to the node by value, so nothing but the standard library is imported here:
-whether the node has this package, and which version of it, is what the actor tells.
+Its class is sent to the node by value, so this module imports the standard library alone: the actor
+reports whether the node has this package, and its version.
 """
 
 from __future__ import annotations
@@ -19,28 +19,28 @@ from typing import Any
 _PACKAGE = "synth_pools.backend.processes.ray_cluster"
 _DISTRIBUTION = "synth-pools"
 
-# The last word of a supervisor that has left nothing.
+# Last line of a supervisor that has ended its container.
 ENDED = b"ended\n"
 
-# How long a supervisor may take until it listens, and the removal of what one has left.
+# Time limits of a supervisor's start, and of the removal of leftovers.
 _START_SECONDS = 60.0
 _END_SECONDS = 60.0
 
 
 class ContainerActor:
-    """Runs the supervisor of one container, and ends with it."""
+    """Actor that runs the supervisor of one container, and ends with it."""
 
     def start(self, order: str, version: str) -> dict[str, Any]:
         """Start the supervisor.
 
         Args:
-            order: What it is to start, as JSON.
-            version: The version of this package that the backend has.
+            order: The order of the container, as JSON.
+            version: The version of this package on the backend.
 
         Returns:
-            Where it listens, or under `problem` why there is none.
+            The address of the supervisor, or an error under `problem`.
         """
-        # Where this class arrives, there it is.
+        # Ray is installed wherever this class arrives.
         import ray
 
         context = ray.get_runtime_context()
@@ -63,43 +63,43 @@ class ContainerActor:
         try:
             lines.write(f"{order}\n".encode())
             lines.flush()
-            said = lines.readline()
+            answer = lines.readline()
         except OSError as error:
-            said = b""
+            answer = b""
             print(f"the supervisor does not start: {error}", file=sys.stderr)  # noqa: T201
-        # It has left its child behind, or has failed.
+        # It has detached the supervisor, or has failed.
         starting.wait(_START_SECONDS)
-        if not said:
+        if not answer:
             ours.close()
             return {**place, "problem": "the supervisor did not start: see the log of its actor"}
         ours.settimeout(None)
         threading.Thread(target=_end_with, args=(lines, order), daemon=True).start()
-        return {**place, **json.loads(said)}
+        return {**place, **json.loads(answer)}
 
 
 def _problem(version: str) -> str | None:
-    """Return in one line why no supervisor can be started here."""
+    """Return an error message if no supervisor can be started here."""
     try:
-        found = importlib.metadata.version(_DISTRIBUTION)
+        installed_version = importlib.metadata.version(_DISTRIBUTION)
     except importlib.metadata.PackageNotFoundError:
-        found = None
-    if found == version and importlib.util.find_spec("psutil") is not None:
+        installed_version = None
+    if installed_version == version and importlib.util.find_spec("psutil") is not None:
         return None
-    has = "no synth-pools" if found is None else f"synth-pools {found}"
-    if found == version:
+    has = "no synth-pools" if installed_version is None else f"synth-pools {installed_version}"
+    if installed_version == version:
         has += " without the extra `local`"
     return f"the node has {has}: install 'synth-pools[local,ray]=={version}' there"
 
 
 def _end_with(lines: Any, order: str) -> None:
-    """End this process when the supervisor has ended, and what it may have left before."""
-    said = b""
+    """End the leftovers of an ended supervisor, then this process."""
+    answer = b""
     try:
-        said = lines.read()
+        answer = lines.read()
     except OSError as error:
         print(f"the supervisor is lost: {error}", file=sys.stderr)  # noqa: T201
     try:
-        if said != ENDED:
+        if answer != ENDED:
             subprocess.run(  # noqa: S603 - our own module
                 [sys.executable, "-P", "-m", f"{_PACKAGE}.node_launchers"],
                 input=order.encode(),

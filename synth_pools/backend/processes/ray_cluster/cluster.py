@@ -23,7 +23,7 @@ _log = logging.getLogger(__name__)
 
 _DRIVER = "synth_pools.backend.processes.ray_cluster.driver"
 
-# How long a driver may take to import Ray and to connect: less than a start of the backend may.
+# Time limit of a driver's connection, below that of a start of the backend.
 _CONNECT_SECONDS = 45.0
 _CALL_SECONDS = 15.0
 # Beyond the limit that it was given.
@@ -62,7 +62,7 @@ class RayCluster:
         """Connect.
 
         Raises:
-            ClusterError: It cannot be used, in one line.
+            ClusterError: The cluster cannot be used.
         """
         if importlib.util.find_spec("ray") is None:
             raise ClusterError("ray: needs the extra `ray`: pip install 'synth-pools[local,ray]'")
@@ -76,7 +76,7 @@ class RayCluster:
         self._task = asyncio.create_task(self._stay_connected(process), name="synth-pools-ray")
 
     async def close(self) -> None:
-        """Let go of the cluster; what runs there is not touched."""
+        """Disconnect from the cluster; containers go on running there."""
         if self._task is not None:
             self._task.cancel()
             await asyncio.wait([self._task])
@@ -85,19 +85,19 @@ class RayCluster:
     async def place(
         self, name: str, options: Mapping[str, Any], order: str, limit_seconds: float
     ) -> dict[str, Any]:
-        """Have an actor placed on a node, and the supervisor of an order started there.
+        """Place an actor on a node, and start the supervisor of an order there.
 
         Args:
             name: The name of the actor.
-            options: What it needs of its node, by Ray's names.
+            options: The options of the actor, by Ray's names.
             order: The order, as JSON.
-            limit_seconds: How long this may take, the return of the cluster included.
+            limit_seconds: The time limit, including a wait for the cluster.
 
         Returns:
-            Where the supervisor listens; or under `problem` why there is none, in one line.
+            The address of the supervisor, or an error under `problem`.
 
         Raises:
-            OSError: The cluster is not there, or could not do it.
+            OSError: The cluster is out of reach, or failed.
         """
         loop = asyncio.get_running_loop()
         deadline = loop.time() + limit_seconds
@@ -107,33 +107,33 @@ class RayCluster:
         except TimeoutError:
             raise self._gone() from None
         limit = max(1.0, deadline - loop.time())
-        given = {
+        arguments = {
             "name": name,
             "options": dict(options),
             "order": order,
             "version": __version__,
             "limit_seconds": limit,
         }
-        placed: dict[str, Any] = await self._call("place", limit + _PLACE_SECONDS, given)
+        placed: dict[str, Any] = await self._call("place", limit + _PLACE_SECONDS, arguments)
         return placed
 
     async def remove(self, name: str) -> None:
-        """Kill an actor; one that is not there is no matter. `OSError` if that is not possible."""
+        """Kill an actor, if it exists; raise `OSError` if that is not possible."""
         await self._call("remove", _CALL_SECONDS, {"name": name})
 
     async def names(self, beginning: str) -> list[str]:
-        """Return the names of actors that begin so. `OSError` if that is not possible."""
+        """Return the names of actors with a prefix; raise `OSError` if that is not possible."""
         names: list[str] = await self._call("names", _CALL_SECONDS, {"beginning": beginning})
         return names
 
-    async def _call(self, call: str, limit_seconds: float, given: Mapping[str, Any]) -> Any:
+    async def _call(self, call: str, limit_seconds: float, arguments: Mapping[str, Any]) -> Any:
         process = self._process
         if not self._connected.is_set() or process is None or process.stdin is None:
             raise self._gone()
         number = next(self._numbers)
         answer = self._answers[number] = asyncio.get_running_loop().create_future()
         try:
-            request = {**given, "id": number, "call": call}
+            request = {**arguments, "id": number, "call": call}
             write_to(process, f"{json.dumps(request)}\n".encode())
             async with asyncio.timeout(limit_seconds):
                 await process.stdin.drain()
@@ -160,13 +160,13 @@ class RayCluster:
                 process, self._problem = None, str(error)
 
     async def _connect(self) -> asyncio.subprocess.Process:
-        """Start a driver, and return it when it is connected; `ClusterGoneError` if it is not."""
+        """Start a driver, and return it once connected, or raise `ClusterGoneError`."""
         self._complaints.clear()
         try:
             process = self._process = await beside_others(
                 asyncio.create_subprocess_exec,
                 sys.executable,
-                # Nothing that lies where we run stands for a module.
+                # The files of the current directory are not ours to import.
                 "-P",
                 "-m",
                 _DRIVER,
@@ -176,7 +176,7 @@ class RayCluster:
                 stderr=subprocess.PIPE,
                 env={**os.environ, "RAY_USAGE_STATS_ENABLED": "0"},
                 limit=_LONGEST_ANSWER,
-                # A ^C in our terminal is for us.
+                # ^C in our terminal must reach us alone.
                 start_new_session=True,
             )
         except OSError as error:
@@ -184,30 +184,30 @@ class RayCluster:
         self._listening = asyncio.create_task(self._read_complaints(process))
         try:
             async with asyncio.timeout(_CONNECT_SECONDS):
-                said = await self._next_answer(process)
+                answer = await self._next_answer(process)
         except TimeoutError:
             await self._end_driver(0.0)
             raise ClusterGoneError(f"no answer within {_CONNECT_SECONDS:g} seconds") from None
         except BaseException:
             await self._end_driver()
             raise
-        if "ready" not in said:
+        if "ready" not in answer:
             await self._end_driver()
-            raise ClusterGoneError(said["problem"])
+            raise ClusterGoneError(answer["problem"])
         self._connected.set()
         return process
 
     async def _read(self, process: asyncio.subprocess.Process) -> None:
         """Read answers until the driver has lost the cluster, or ended."""
-        while "problem" not in (said := await self._next_answer(process)):
-            answer = self._answers.get(said["id"])
-            if answer is None or answer.done():
+        while "problem" not in (answer := await self._next_answer(process)):
+            future = self._answers.get(answer["id"])
+            if future is None or future.done():
                 continue
-            if "error" in said:
-                answer.set_exception(OSError(said["error"]))
+            if "error" in answer:
+                future.set_exception(OSError(answer["error"]))
             else:
-                answer.set_result(said["result"])
-        self._problem = said["problem"]
+                future.set_result(answer["result"])
+        self._problem = answer["problem"]
 
     async def _next_answer(self, process: asyncio.subprocess.Process) -> dict[str, Any]:
         assert process.stdout is not None  # noqa: S101 - a pipe was asked for

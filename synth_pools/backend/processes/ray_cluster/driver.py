@@ -1,10 +1,10 @@
-"""The driver of a Ray cluster: a program that the backend runs and talks to.
+"""Driver of a Ray cluster: a program of the backend.
 
     python -m synth_pools.backend.processes.ray_cluster.driver ADDRESS
 
-Ray ends the process of a driver whose cluster is gone, takes over its signals, and writes to its
-terminal: nothing of that may happen to the backend, which starts another driver then. Requests
-and answers are JSON, one a line; the driver ends with its standard input.
+Ray ends the process of a driver with a lost cluster, handles its signals, and writes to its
+terminal: the backend must stay clear of that, and starts another driver. Requests and answers are
+lines of JSON; the driver ends with its standard input.
 """
 
 from __future__ import annotations
@@ -28,17 +28,17 @@ from synth_pools.backend.processes.ray_cluster import actor
 
 NAMESPACE = "synth-pools"
 
-# From one look at the cluster to the next, and how long one may take before it is taken for gone.
+# Interval of the checks of the cluster, and the time limit of a check.
 _LOOK_SECONDS = 3.0
 _LOST_SECONDS = 10.0
-# How long an actor is waited for beyond its limit where a node could take it.
+# Longer wait for an actor where a node has enough resources.
 _LONGER_SECONDS = 30.0
 _SHUTDOWN_SECONDS = 3.0
 _CONNECT_SECONDS = 5.0
 
 
 class ClusterDriver:
-    """Answers the requests of the backend."""
+    """Driver that answers the requests of the backend."""
 
     def __init__(self, write: Callable[[Mapping[str, Any]], None]) -> None:
         self._write = write
@@ -47,7 +47,7 @@ class ClusterDriver:
         self._tasks: set[asyncio.Task[None]] = set()
 
     def take(self, request: dict[str, Any]) -> None:
-        """Begin to answer a request."""
+        """Start to answer a request."""
         task = asyncio.create_task(self._answer(request.pop("id"), request))
         self._tasks.add(task)
         task.add_done_callback(self._tasks.discard)
@@ -60,7 +60,7 @@ class ClusterDriver:
         }
         try:
             answer = {"result": await calls[request.pop("call")](**request)}
-        except Exception as error:  # noqa: BLE001 - whatever it is, the backend is told
+        except Exception as error:  # noqa: BLE001 - every error is reported to the backend
             answer = {"error": _first_line(error)}
         self._write({"id": number, **answer})
 
@@ -72,11 +72,11 @@ class ClusterDriver:
         version: str,
         limit_seconds: float,
     ) -> dict[str, Any]:
-        """Have an actor placed, and its supervisor started there."""
+        """Place an actor, and start its supervisor there."""
         options = {key: value for key, value in options.items() if value is not None}
 
         def create() -> Any:
-            made = self._actors.options(
+            container = self._actors.options(
                 name=name,
                 namespace=NAMESPACE,
                 lifetime="detached",
@@ -84,13 +84,13 @@ class ClusterDriver:
                 scheduling_strategy="SPREAD",
                 **options,
             ).remote()
-            return made.start.remote(order, version).future()
+            return container.start.remote(order, version).future()
 
         try:
             placing = asyncio.wrap_future(await asyncio.to_thread(create))
             await asyncio.wait([placing], timeout=limit_seconds)
             if not placing.done() and await asyncio.to_thread(_able_nodes, options) > 0:
-                # Others may end meanwhile, and a busy node is slow to start anything.
+                # Other actors may end meanwhile, and a busy node starts slowly.
                 await asyncio.wait([placing], timeout=_LONGER_SECONDS)
             if not placing.done():
                 await self._remove(name)
@@ -105,57 +105,57 @@ class ClusterDriver:
 
     async def _remove(self, name: str) -> None:
         def remove() -> None:
-            # One that has ended is no matter.
+            # The actor may have ended already.
             with contextlib.suppress(ValueError):
                 ray.kill(ray.get_actor(name, namespace=NAMESPACE))
 
         await asyncio.to_thread(remove)
 
     async def _names(self, beginning: str) -> list[str]:
-        found = await asyncio.to_thread(list_named_actors, all_namespaces=True)
-        names = (one["name"] for one in found if one["namespace"] == NAMESPACE)
+        actors = await asyncio.to_thread(list_named_actors, all_namespaces=True)
+        names = (named["name"] for named in actors if named["namespace"] == NAMESPACE)
         return [name for name in names if name.startswith(beginning)]
 
 
 def _name_of(node: Mapping[str, Any]) -> str:
-    """Return the name that a node was given, or that of its machine."""
+    """Return the name of a node, or of its machine."""
     name, host = str(node["NodeName"]), str(node["NodeManagerHostname"])
     return host if name in ("", node["NodeManagerAddress"]) else name
 
 
-def _wanted(options: Mapping[str, Any]) -> dict[str, float]:
-    wanted = {"CPU": options.get("num_cpus"), "GPU": options.get("num_gpus")}
-    wanted.update(options.get("resources") or {})
-    return {name: amount for name, amount in wanted.items() if amount}
+def _required_resources(options: Mapping[str, Any]) -> dict[str, float]:
+    resources = {"CPU": options.get("num_cpus"), "GPU": options.get("num_gpus")}
+    resources.update(options.get("resources") or {})
+    return {name: amount for name, amount in resources.items() if amount}
 
 
 def _able_nodes(options: Mapping[str, Any]) -> int:
-    """Count the nodes that have, free or not, what an actor needs."""
-    wanted, labels = _wanted(options), options.get("label_selector") or {}
+    """Count the nodes with the resources of an actor, whether free or used."""
+    required, labels = _required_resources(options), options.get("label_selector") or {}
     return sum(
         node["Alive"]
-        and all(node["Resources"].get(name, 0) >= amount for name, amount in wanted.items())
+        and all(node["Resources"].get(name, 0) >= amount for name, amount in required.items())
         and all(node["Labels"].get(name) == value for name, value in labels.items())
         for node in ray.nodes()
     )
 
 
 def _why_not_placed(options: Mapping[str, Any]) -> str:
-    """Return in one line why no node took an actor."""
-    asked = [f"{name}: {amount:g}" for name, amount in _wanted(options).items()]
+    """Return an error message for an actor without a node."""
+    needs = [f"{name}: {amount:g}" for name, amount in _required_resources(options).items()]
     labels = options.get("label_selector") or {}
-    asked += [f"{name}={value}" for name, value in labels.items()]
-    what = ", ".join(asked) or "room"
+    needs += [f"{name}={value}" for name, value in labels.items()]
+    description = ", ".join(needs) or "room"
     if able := _able_nodes(options):
-        return f"the nodes of the Ray cluster that have {what} are full: {able}"
-    return f"no node of the Ray cluster has {what}"
+        return f"the nodes of the Ray cluster that have {description} are full: {able}"
+    return f"no node of the Ray cluster has {description}"
 
 
 def _check_reachable(address: str) -> None:
-    """Make sure that somebody listens at an address: Ray itself would try for a minute.
+    """Check that a program listens at an address: Ray itself would try for a minute.
 
     Raises:
-        ConnectionError: Nobody does.
+        ConnectionError: No program listens.
     """
     if address == "auto":
         return
@@ -167,7 +167,7 @@ def _check_reachable(address: str) -> None:
 
 
 def _first_line(error: BaseException) -> str:
-    """Return the first line of what Ray says of an error; the rest is its traceback."""
+    """Return the first line of an error of Ray; the others are its traceback."""
     lines = [line.strip() for line in str(error).splitlines() if line.strip()]
     return (lines or [type(error).__name__])[0][:500]
 
@@ -175,28 +175,28 @@ def _first_line(error: BaseException) -> str:
 async def _drive(requests: Iterable[bytes], write: Callable[[Mapping[str, Any]], None]) -> None:
     driver = ClusterDriver(write)
     loop = asyncio.get_running_loop()
-    ended = asyncio.Event()
+    input_ended = asyncio.Event()
 
     def read() -> None:
         for line in requests:
             loop.call_soon_threadsafe(driver.take, json.loads(line))
-        loop.call_soon_threadsafe(ended.set)
+        loop.call_soon_threadsafe(input_ended.set)
 
     threading.Thread(target=read, daemon=True).start()
-    while not ended.is_set():
-        # A call to a cluster that is gone may not come back.
+    while not input_ended.is_set():
+        # A call to a lost cluster may never return.
         async with asyncio.timeout(_LOST_SECONDS):
             nodes = await asyncio.to_thread(ray.nodes)
         if not any(node["Alive"] for node in nodes):
             raise ConnectionError("it has no nodes any more")
         with contextlib.suppress(TimeoutError):
             async with asyncio.timeout(_LOOK_SECONDS):
-                await ended.wait()
+                await input_ended.wait()
 
 
 def _main(address: str) -> None:
-    """Connect to a cluster, and answer requests until there are no more."""
-    # What Ray writes goes where complaints go; only we write answers.
+    """Connect to a cluster, and answer requests until the end of the input."""
+    # Output of Ray must not mix with the answers.
     answers = os.fdopen(os.dup(1), "wb")
     os.dup2(2, 1)
     lock = threading.Lock()
@@ -216,12 +216,12 @@ def _main(address: str) -> None:
             logging_level="ERROR",
         )
         write({"ready": ray.__version__})
-        # Never closed: that would wait for calls that do not come back.
+        # Never closed: closing waits for calls that never return.
         asyncio.new_event_loop().run_until_complete(_drive(sys.stdin.buffer, write))
-    except BaseException as error:  # noqa: BLE001 - the backend is told, whatever it is
+    except BaseException as error:  # noqa: BLE001 - every error is reported to the backend
         with contextlib.suppress(OSError):
             write({"problem": _first_line(error)})
-    # It may wait for a cluster that is gone.
+    # The shutdown may wait for a lost cluster.
     leaving = threading.Thread(target=ray.shutdown, daemon=True)
     leaving.start()
     leaving.join(_SHUTDOWN_SECONDS)

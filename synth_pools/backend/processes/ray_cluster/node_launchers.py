@@ -1,6 +1,6 @@
-"""Start and end of a container on the machine of its supervisor, as the backend does it on its own.
+"""Start and end of a container on the machine of its supervisor.
 
-Where the supervisor itself was killed, this is also the program that ends what it has left:
+This is also the program that ends the leftovers of a killed supervisor:
 
     python -m synth_pools.backend.processes.ray_cluster.node_launchers < ORDER
 """
@@ -30,17 +30,17 @@ from synth_pools.backend.processes.termination import end, end_children
 
 
 class NodeLauncher(Protocol):
-    """A way to start the one container of an order."""
+    """Launcher of the container of an order."""
 
     async def start(self, order: StartOrder) -> Started:
-        """Start it; raise `OSError`, `ValueError` or `LaunchError` if that is not possible."""
+        """Start the container, or raise `OSError`, `ValueError` or `LaunchError`."""
         ...
 
     async def end(self, started: Any, patience_seconds: float) -> None:
-        """End it with all that it started, in so many seconds."""
+        """End the container and its descendants; kill them after a time."""
 
     async def end_leftovers(self) -> None:
-        """End what a supervisor has left of it."""
+        """End the leftovers of a supervisor."""
 
 
 class _ProcessLauncher:
@@ -62,7 +62,7 @@ class _ProcessLauncher:
 
 
 class _ImageLauncher:
-    """Starts a container of an image with podman or docker of the node."""
+    """Launcher of an image, by the podman or docker of the node."""
 
     def __init__(self, order: Mapping[str, Any]) -> None:
         folders = [Path(folder) for folder in order["mount_folders"]]
@@ -74,7 +74,7 @@ class _ImageLauncher:
 
     async def start(self, order: StartOrder) -> EngineContainer:
         self._sockets.mkdir(mode=0o700)
-        # Any engine of the node: the one that was named is the cluster.
+        # Any engine of the node: the definition names the cluster.
         spec = replace(self._spec, launcher=None)
         start = await self._launcher.prepare(spec, lambda: order.output)
         return await start(order)
@@ -93,7 +93,7 @@ class _ImageLauncher:
 
 
 class _Label:
-    """Label that marks the containers of one order, whichever engine has them."""
+    """Label of the containers of one order, in any engine."""
 
     def __init__(self, token: str) -> None:
         self.token = token
@@ -103,11 +103,11 @@ class _Label:
         return tuple(name for name in ENGINES if installed(name) is not None)
 
     async def add_engine(self, engine: str) -> None:
-        """Note nothing: all engines of the node are asked."""
+        """Store nothing: all engines of the node are asked."""
 
 
 def node_launcher(order: Mapping[str, Any]) -> NodeLauncher:
-    """Return what starts the container of an order."""
+    """Return the launcher of an order."""
     return _ImageLauncher(order) if order["is_image"] else _ProcessLauncher(order)
 
 

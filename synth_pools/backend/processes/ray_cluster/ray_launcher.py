@@ -20,7 +20,7 @@ from synth_pools.backend.processes.ray_cluster.remote_container import RemoteCon
 from synth_pools.backend.processes.registry import ProcessRegistry
 from synth_pools.backend.processes.termination import PATIENCE_SECONDS
 
-# How long a node may take to make ready what it starts.
+# Time limits of a start on a node, without and with the pull of an image.
 _START_SECONDS = 60.0
 _PULL_SECONDS = 2 * 3600.0
 _LEFTOVER_SECONDS = 30.0
@@ -29,13 +29,13 @@ _log = logging.getLogger(__name__)
 
 
 class RayLauncher:
-    """Has the containers of pools started by supervisors on the nodes that Ray chooses.
+    """Launcher of containers by supervisors on the nodes that Ray chooses.
 
     Args:
-        noun: What one of them is called in messages.
+        noun: The word for a container in messages.
         cluster: The cluster.
         registry: The registry of the database, whose token begins the names of its actors.
-        mount_folders: Folders of the nodes of which containers may read what their pool asks for.
+        mount_folders: Folders of the nodes below which pools may mount paths.
     """
 
     is_remote = True
@@ -52,16 +52,16 @@ class RayLauncher:
         self._cluster = cluster
         self._registry = registry
         self._removals: set[asyncio.Task[None]] = set()
-        # Those that have not begun.
+        # Removals that are still pausing.
         self._pauses: set[asyncio.Task[None]] = set()
 
     async def end_leftovers(self) -> None:
-        """End the containers that a former run of the backend left; they end by themselves, too."""
+        """End the containers of a former run of the backend before their leases do."""
         try:
-            left = await self._cluster.names(f"{self._registry.token}.")
-            if left:
-                _log.warning("ending %d containers on Ray that the last run left", len(left))
-            for name in left:
+            leftovers = await self._cluster.names(f"{self._registry.token}.")
+            if leftovers:
+                _log.warning("ending %d containers on Ray that the last run left", len(leftovers))
+            for name in leftovers:
                 await self._cluster.remove(name)
         except OSError as error:
             _log.warning("what the last run left on Ray was not looked for: %s", error)
@@ -69,7 +69,7 @@ class RayLauncher:
     async def prepare(
         self, spec: ContainerSpec, open_output: Callable[[], OutputSink]
     ) -> Callable[[StartOrder], Awaitable[RemoteContainer]]:
-        del open_output  # nothing is done before there is a node
+        del open_output  # there is no output before the node is chosen
         return partial(self._start, spec)
 
     async def _start(self, spec: ContainerSpec, order: StartOrder) -> RemoteContainer:
@@ -115,31 +115,31 @@ class RayLauncher:
         self._remove_in_background(name)
 
     async def remember(self, started: RemoteContainer) -> None:
-        """Store nothing: the name of its actor tells whose it is."""
+        """Store nothing: the name of the actor has the token of the database."""
 
     async def end(self, started: Sequence[RemoteContainer]) -> None:
         try:
-            await asyncio.gather(*(one.end(PATIENCE_SECONDS) for one in started))
+            await asyncio.gather(*(container.end(PATIENCE_SECONDS) for container in started))
         finally:
-            for one in started:
-                # The actor of a supervisor that was killed ends what that has left, then itself.
-                pause = 0.0 if one.has_ended_in_order else _LEFTOVER_SECONDS
-                self._remove_in_background(one.name, pause)
+            for container in started:
+                # The actor of a killed supervisor first ends its leftovers.
+                pause = 0.0 if container.has_ended_in_order else _LEFTOVER_SECONDS
+                self._remove_in_background(container.name, pause)
 
     async def close(self) -> None:
-        """Return when what was ended has been removed from the cluster, in bounded time."""
+        """Wait, for a limited time, until ended containers are removed from the cluster."""
         for task in self._pauses:
             task.cancel()
         if self._removals:
             await asyncio.wait(self._removals)
 
     def _remove_in_background(self, name: str, pause_seconds: float = 0.0) -> None:
-        """Give back what a container holds of the cluster, whatever became of it."""
+        """Release the resources of a container in the cluster."""
 
         async def remove() -> None:
             await asyncio.sleep(pause_seconds)
             self._pauses.discard(task)
-            # Its supervisor ends with its lease, and the actor with that.
+            # At the latest, the supervisor ends with its lease, and the actor with the supervisor.
             with contextlib.suppress(OSError):
                 await self._cluster.remove(name)
 

@@ -1,4 +1,4 @@
-"""A container on another machine, as its backend holds it: by a lease, and through a relay."""
+"""Containers on other machines, held by leases and called through relays."""
 
 from __future__ import annotations
 
@@ -25,19 +25,19 @@ from synth_pools.backend.processes.ray_cluster.wire import (
 from synth_pools.backend.processes.relay import Connection, Relay
 
 _AGAIN_SECONDS = 0.25
-# Beyond the patience, which is the supervisor's: two rounds of its search for what is left.
+# Time beyond the supervisor's own limit: two rounds of its search for processes.
 _END_SECONDS = 5.0
 
 
 class RemoteContainer:
-    """A container, from the address of its supervisor to its end.
+    """Container on another machine, from the address of its supervisor to its end.
 
     Args:
         name: The name of its actor.
         node: The name of the machine.
         address: The address of the supervisor.
-        token: What both sides know.
-        output: Where what the container writes goes.
+        token: The shared secret.
+        output: The receiver of its output.
     """
 
     def __init__(
@@ -50,7 +50,7 @@ class RemoteContainer:
     ) -> None:
         self.name = name
         self.origin = ContainerOrigin("ray", node)
-        # Its process is another machine's.
+        # Its process runs on another machine.
         self.pid: int | None = None
         self._node = node
         self._address = address
@@ -60,9 +60,9 @@ class RemoteContainer:
         loop = asyncio.get_running_loop()
         self._started: asyncio.Future[None] = loop.create_future()
         self._end: asyncio.Future[ContainerEnd] = loop.create_future()
-        # Whether its supervisor has said that nothing is left.
+        # True once its supervisor has ended everything.
         self.has_ended_in_order = False
-        # All that was started there has ended, or cannot be reached any more.
+        # Set once its processes have ended, or are out of reach.
         self._is_over = asyncio.Event()
         self._supervision: asyncio.StreamWriter | None = None
         self._answered_at = loop.time()
@@ -80,42 +80,42 @@ class RemoteContainer:
         return await asyncio.shield(self._end)
 
     async def start(self, port: int) -> None:
-        """Have it started, and lead a loopback port to it.
+        """Wait for its start, and open a loopback port that leads to it.
 
         Args:
             port: The port.
 
         Raises:
-            LaunchError: It cannot be started.
-            OSError: This time it could not be started.
+            LaunchError: The container cannot be started.
+            OSError: The start failed; another try may succeed.
         """
         await asyncio.shield(self._started)
         await self._relay.open(HOST, port)
 
     async def end(self, patience_seconds: float) -> None:
-        """End it with all that it started; if cancelled, at once."""
+        """End the container and its descendants; if cancelled, at once."""
         loop = asyncio.get_running_loop()
         deadline = loop.time() + patience_seconds + _END_SECONDS
         try:
-            # The connection may just be made anew.
+            # The connection may be lost just now: repeat the request.
             while not self._is_over.is_set() and loop.time() < deadline:
-                self._ask_to_end(patience_seconds)
+                self._request_end(patience_seconds)
                 with contextlib.suppress(TimeoutError):
                     async with asyncio.timeout(BEAT_SECONDS):
                         await self._is_over.wait()
         except BaseException:
-            self._ask_to_end(0.0)
+            self._request_end(0.0)
             raise
         finally:
             self.close()
 
     def close(self) -> None:
-        """Let go of it: without its lease it ends by itself."""
+        """Give up the lease; the container ends without it."""
         self._relay.close()
         self._task.cancel()
         self._lose("was given up")
 
-    def _ask_to_end(self, patience_seconds: float) -> None:
+    def _request_end(self, patience_seconds: float) -> None:
         if self._supervision is not None:
             write_frame(self._supervision, Frame.END, str(patience_seconds).encode())
 
@@ -169,7 +169,7 @@ class RemoteContainer:
         finally:
             beats.cancel()
             self._supervision = None
-            # What was written to it last is to arrive: that it should end.
+            # Let the last frame arrive, which may be END.
             writer.close()
 
     async def _beat(self, writer: asyncio.StreamWriter) -> None:
@@ -201,11 +201,11 @@ class RemoteContainer:
         self._started.set_exception(
             OSError(message) if code is None else LaunchError(code, message)
         )
-        # Nobody may have waited for it.
+        # Avoid a warning where no caller waits for the start.
         self._started.exception()
 
     def _lose(self, words: str) -> None:
-        """Note that nothing of it is left that can be reached."""
+        """Note that the container has ended, or is out of reach."""
         self._is_over.set()
         self._relay.close()
         if not self._started.done():

@@ -1,11 +1,10 @@
-"""The supervisor of one container, on the node of a cluster that runs it: a program.
+"""Supervisor of one container: a program on a node of a cluster.
 
     python -m synth_pools.backend.processes.ray_cluster.supervisor FD
 
-At the other end of this socket is the actor that holds what the container needs of the cluster. It
-writes the order, reads where the supervisor listens, and whichever of the two ends is missed by
-the other: a supervisor without its actor ends its container at once, as one does whose backend is
-silent for as long as its lease lasts.
+The socket leads to the actor that reserves the container's resources in the cluster. The actor
+writes the order, reads the address of the supervisor, and notices its end. A supervisor without its
+actor ends its container at once, and so does a supervisor whose backend is silent for its lease.
 """
 
 from __future__ import annotations
@@ -37,11 +36,11 @@ from synth_pools.backend.processes.ray_cluster.wire import (
 )
 from synth_pools.backend.processes.relay import join
 
-# How long the backend may take to come after it was told the address.
+# Time limit of the backend's first connection.
 _FIRST_LEASE_SECONDS = 30.0
 _LAST_WORD_SECONDS = 2.0
 
-# Of connections that have not yet proved anything.
+# Limit of connections without a proof.
 _MOST_GREETINGS = 128
 
 _CHUNK_BYTES = 64 * 1024
@@ -51,10 +50,10 @@ _TAIL_LINES = 40
 
 
 class NodeSupervisor:
-    """Supervises one container until its backend, the actor or the lease ends it.
+    """Supervisor of one container, until its backend, the actor or the lease ends it.
 
     Args:
-        order: What the backend wants started, and the token of those who may call it.
+        order: The backend's order, with the token of callers.
         actor: The socket of the actor.
     """
 
@@ -67,20 +66,20 @@ class NodeSupervisor:
         self._port = 0
         self._started: Started | None = None
         loop = asyncio.get_running_loop()
-        # For how long the container may take to end.
+        # The time that the container has to end.
         self._patience: asyncio.Future[float] = loop.create_future()
         self._heard_at = loop.time() + _FIRST_LEASE_SECONDS - SUPERVISOR_LEASE_SECONDS
         self._is_supervised = asyncio.Event()
         self._hung_up = asyncio.Event()
         self._backend: asyncio.StreamWriter | None = None
-        # For a connection that replaces another one.
+        # Frames to repeat on a new connection.
         self._news: list[tuple[Frame, dict[str, Any]]] = []
         self.output = _Output(self)
         self._connections: set[asyncio.Task[None]] = set()
         self._greetings = 0
 
     async def run(self) -> None:
-        """Listen, start the container once the backend has come, and end it."""
+        """Listen, start the container once the backend has connected, and end it."""
         server = await asyncio.start_server(self._take, self._order["host"], 0)
         place = {"port": server.sockets[0].getsockname()[1], "hostname": platform.node()}
         tasks = [
@@ -131,7 +130,7 @@ class NodeSupervisor:
         )
 
     def finish(self, patience: float) -> None:
-        """End the container in so many seconds; the first to say so decides."""
+        """End the container, and kill it after a time; only the first call counts."""
         if not self._patience.done():
             self._patience.set_result(patience)
 
@@ -146,10 +145,10 @@ class NodeSupervisor:
 
     async def _watch_lease(self) -> None:
         loop = asyncio.get_running_loop()
-        while (left := self._heard_at + SUPERVISOR_LEASE_SECONDS - loop.time()) > 0:
-            # It may be heard from meanwhile.
+        while (remaining := self._heard_at + SUPERVISOR_LEASE_SECONDS - loop.time()) > 0:
+            # The backend may send a frame meanwhile.
             with contextlib.suppress(TimeoutError):
-                async with asyncio.timeout(left):
+                async with asyncio.timeout(remaining):
                     await self._hung_up.wait()
             self._hung_up.clear()
         self.finish(0.0)
@@ -194,7 +193,7 @@ class NodeSupervisor:
                 write_frame(writer, Frame.BEAT)
                 self.output.pass_on()
         finally:
-            # Unless it is there over another connection by now.
+            # The backend may have another connection by now.
             if self._backend is writer:
                 shorter = loop.time() + HUNG_UP_SECONDS - SUPERVISOR_LEASE_SECONDS
                 self._heard_at = min(self._heard_at, shorter)
@@ -207,7 +206,7 @@ class NodeSupervisor:
             write_document(self._backend, kind, document)
 
     def send_output(self, data: bytes, *, is_last: bool) -> bool:
-        """Send output to the backend; False if it cannot take it now."""
+        """Send output to the backend; False if the connection is full or lost."""
         writer = self._backend
         if writer is None or writer.is_closing():
             return False
@@ -219,7 +218,7 @@ class NodeSupervisor:
 
 
 class _Output:
-    """The output of the container: kept until the backend takes it, as far as there is room."""
+    """Output of the container, stored until the backend takes it; the oldest is dropped."""
 
     def __init__(self, supervisor: NodeSupervisor) -> None:
         self._supervisor = supervisor
@@ -237,22 +236,22 @@ class _Output:
         self.pass_on()
 
     def end(self, exit_code: int | None) -> None:
-        del exit_code  # the backend is told with all that is known of the end
+        del exit_code  # a frame of its own reports the end
         self.pass_on()
 
     def last_lines(self) -> list[str]:
         return self._tail.decode("utf-8", "replace").splitlines()[-_TAIL_LINES:]
 
     def pass_on(self, *, is_last: bool = False) -> None:
-        """Send what waits, if the backend can take it now."""
+        """Send the stored output, if the backend can take it now."""
         if self._waiting and self._supervisor.send_output(bytes(self._waiting), is_last=is_last):
             self._waiting.clear()
 
 
 def _main(descriptor: int) -> None:
-    """Run the supervisor in a process whose parent is gone.
+    """Run the supervisor in a detached process.
 
-    A worker of the cluster kills its children as it ends, and this one is to end its container.
+    A worker of the cluster kills its children at its end; the supervisor has to end its container.
     """
     if os.fork():
         os._exit(0)

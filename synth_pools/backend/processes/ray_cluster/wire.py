@@ -1,9 +1,8 @@
-"""The connections between a backend and the supervisor of a container on another machine.
+"""Connections between a backend and the supervisor of a container on another machine.
 
-Whoever connects proves that it knows the supervisor's token, and the supervisor proves the same,
-without either sending it: a port of a supervisor that has ended may be another program's by now.
-A connection is for a call of the container, or the one over which it is supervised; that one
-carries frames.
+Both sides prove that they know the supervisor's token, and neither sends it: the port of an ended
+supervisor may belong to another program by now. A connection carries a call of the container, or
+the frames of its supervision.
 """
 
 from __future__ import annotations
@@ -21,15 +20,15 @@ from synth_pools.backend.domain import clock
 _NONCE_BYTES = 32
 _PROOF_BYTES = 32
 
-# A frame holds a piece of output, or a few words.
+# A frame carries a piece of output, or a short message.
 _LONGEST_FRAME = 1024 * 1024
 
-# A supervisor whose backend is silent for so long ends its container, at once. Later the backend,
-# which hears nothing either, takes the container for lost and has its rollouts moved.
+# A supervisor with a silent backend ends its container after its lease. The backend, which receives
+# nothing either, then takes the container for lost, and its rollouts are moved.
 SUPERVISOR_LEASE_SECONDS = 6.0
 BACKEND_LEASE_SECONDS = 8.0
-# One whose backend has hung up waits no longer for it to be back: what runs on a backend that was
-# killed is taken over when its lease of the database is over, and is not to run twice then.
+# A supervisor whose backend has hung up waits for a shorter time: other backends take over the
+# rollouts of a killed backend after its lease, and these must not run twice.
 HUNG_UP_SECONDS = 3.0
 BEAT_SECONDS = 1.0
 
@@ -37,14 +36,14 @@ HANDSHAKE_SECONDS = 5.0
 
 
 class Purpose(bytes, Enum):
-    """The purpose of a connection."""
+    """Purpose of a connection."""
 
     CALL = b"C"
     SUPERVISION = b"S"
 
 
 class Frame(bytes, Enum):
-    """The kind of a frame: from the backend its beats and END, the others from the supervisor."""
+    """Kind of a frame: BEAT and END come from the backend, all others from the supervisor."""
 
     BEAT = b"B"
     END = b"E"
@@ -56,43 +55,43 @@ class Frame(bytes, Enum):
 
 
 class WireError(OSError):
-    """The other side is not the one that is meant, or does not speak as it does."""
+    """The peer is not the expected one, or breaks the protocol."""
 
 
 async def greet(
     reader: asyncio.StreamReader, writer: asyncio.StreamWriter, token: bytes, purpose: Purpose
 ) -> None:
-    """Prove to a supervisor that we know its token, and have it prove the same.
+    """Exchange proofs with a supervisor that both sides know its token.
 
     Raises:
-        WireError: It is another one.
+        WireError: The peer does not know the token.
     """
     ours = bytes.fromhex(clock.token(_NONCE_BYTES))
     writer.write(purpose.value + ours)
     answer = await _exactly(reader, _NONCE_BYTES + _PROOF_BYTES)
-    said = purpose.value + ours + answer[:_NONCE_BYTES]
-    if not hmac.compare_digest(answer[_NONCE_BYTES:], _proof(token, b"supervisor", said)):
+    transcript = purpose.value + ours + answer[:_NONCE_BYTES]
+    if not hmac.compare_digest(answer[_NONCE_BYTES:], _proof(token, b"supervisor", transcript)):
         raise WireError("another program listens there")
-    writer.write(_proof(token, b"backend", said))
+    writer.write(_proof(token, b"backend", transcript))
 
 
 async def receive(
     reader: asyncio.StreamReader, writer: asyncio.StreamWriter, token: bytes
 ) -> Purpose:
-    """Make sure that whoever has connected knows the token, and return what it wants.
+    """Check that a caller knows the token, and return the purpose of the connection.
 
     Raises:
-        WireError: It does not know the token.
+        WireError: The caller does not know the token.
     """
-    asked = await _exactly(reader, 1 + _NONCE_BYTES)
+    request = await _exactly(reader, 1 + _NONCE_BYTES)
     ours = bytes.fromhex(clock.token(_NONCE_BYTES))
-    said = asked + ours
-    writer.write(ours + _proof(token, b"supervisor", said))
+    transcript = request + ours
+    writer.write(ours + _proof(token, b"supervisor", transcript))
     proof = await _exactly(reader, _PROOF_BYTES)
-    if not hmac.compare_digest(proof, _proof(token, b"backend", said)):
+    if not hmac.compare_digest(proof, _proof(token, b"backend", transcript)):
         raise WireError("the caller does not know the token")
     try:
-        return Purpose(asked[:1])
+        return Purpose(request[:1])
     except ValueError:
         raise WireError("the caller wants what there is not") from None
 
@@ -111,7 +110,7 @@ async def read_frame(reader: asyncio.StreamReader) -> tuple[Frame, bytes]:
     """Read the next frame.
 
     Raises:
-        WireError: The connection has ended, or this is no frame.
+        WireError: The connection has ended, or the bytes are no frame.
     """
     head = await _exactly(reader, 5)
     size = int.from_bytes(head[1:], "big")
@@ -124,8 +123,8 @@ async def read_frame(reader: asyncio.StreamReader) -> tuple[Frame, bytes]:
     return kind, await _exactly(reader, size)
 
 
-def _proof(token: bytes, who: bytes, said: bytes) -> bytes:
-    return hmac.digest(token, who + said, hashlib.sha256)
+def _proof(token: bytes, who: bytes, transcript: bytes) -> bytes:
+    return hmac.digest(token, who + transcript, hashlib.sha256)
 
 
 async def _exactly(reader: asyncio.StreamReader, size: int) -> bytes:
