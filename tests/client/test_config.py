@@ -25,12 +25,12 @@ def no_environment(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.delenv("SYNTH_BACKEND_URL", raising=False)
 
 
-def settled(**settings: Any) -> ClientConfig:
+def resolve(**settings: Any) -> ClientConfig:
     return resolve_config(**{"api_key": Secret(KEY), **settings})
 
 
 def test_defaults() -> None:
-    config = settled()
+    config = resolve()
     assert config.base_url == "https://api.usesynth.ai"
     assert config.timeout == 30.0
     assert config.api_key.reveal() == KEY
@@ -90,22 +90,22 @@ def test_a_key_of_another_type_is_refused_without_being_shown(key: Any) -> None:
     ],
 )
 def test_base_urls(base_url: str, settled_url: str) -> None:
-    assert settled(base_url=base_url).base_url == settled_url
-    assert settled(backend_base=base_url, base_url="http://other").base_url == settled_url
+    assert resolve(base_url=base_url).base_url == settled_url
+    assert resolve(backend_base=base_url, base_url="http://other").base_url == settled_url
 
 
 def test_the_base_url_comes_from_the_environment_unless_given(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     monkeypatch.setenv("SYNTH_BACKEND_URL", "http://environment/v1")
-    assert settled().base_url == "http://environment"
-    assert settled(backend_base="", base_url=" ").base_url == "http://environment"
-    assert settled(base_url="http://given").base_url == "http://given"
+    assert resolve().base_url == "http://environment"
+    assert resolve(backend_base="", base_url=" ").base_url == "http://environment"
+    assert resolve(base_url="http://given").base_url == "http://given"
     monkeypatch.setenv("SYNTH_BACKEND_URL", " ")
-    assert settled().base_url == "https://api.usesynth.ai"
+    assert resolve().base_url == "https://api.usesynth.ai"
     monkeypatch.setenv("SYNTH_BACKEND_URL", "nonsense")
     with pytest.raises(ConfigurationError, match="SYNTH_BACKEND_URL"):
-        settled()
+        resolve()
 
 
 @pytest.mark.parametrize(
@@ -145,28 +145,28 @@ def test_what_is_no_base_url_is_refused_without_being_shown(url: Any) -> None:
 )
 def test_what_is_no_time_limit_is_refused(name: str, value: Any) -> None:
     with pytest.raises(ConfigurationError, match=name):
-        settled(**{name: value})
+        resolve(**{name: value})
 
 
 def test_the_newer_name_of_the_time_limit_wins() -> None:
-    assert settled(timeout=3, timeout_seconds=0.5).timeout == 0.5
-    assert settled(timeout=-1, timeout_seconds=0.5).timeout == 0.5
-    assert settled(timeout=3).timeout == 3.0
+    assert resolve(timeout=3, timeout_seconds=0.5).timeout == 0.5
+    assert resolve(timeout=-1, timeout_seconds=0.5).timeout == 0.5
+    assert resolve(timeout=3).timeout == 3.0
 
 
 @pytest.mark.parametrize("value", [-1, True, 1.5, "2", None])
 def test_what_is_no_number_of_retries_is_refused(value: Any) -> None:
     with pytest.raises(ConfigurationError, match="max_retries"):
-        settled(max_retries=value)
+        resolve(max_retries=value)
 
 
 def test_any_number_of_retries_is_taken() -> None:
-    assert settled(max_retries=0).max_retries == 0
-    assert settled(max_retries=9).max_retries == 9
+    assert resolve(max_retries=0).max_retries == 0
+    assert resolve(max_retries=9).max_retries == 9
 
 
 def test_a_configuration_cannot_be_changed() -> None:
-    config = settled()
+    config = resolve()
     with pytest.raises(dataclasses.FrozenInstanceError):
         config.timeout = 1.0  # type: ignore[misc]
 
@@ -218,8 +218,8 @@ def test_a_secret_shows_itself_to_no_one() -> None:
         repr(secret),
         str(secret),
         f"{secret}",
-        repr(dataclasses.asdict(settled())),
-        repr(settled()),
+        repr(dataclasses.asdict(resolve())),
+        repr(resolve()),
     ]
     assert all(KEY not in text and "**********" in text for text in texts)
     assert not hasattr(secret, "__dict__")

@@ -243,14 +243,14 @@ def test_errors_are_those_that_callers_of_httpx_catch() -> None:
     assert str(status.request.url).startswith("http://host/v1/pools")
     with pytest.raises(httpx.HTTPStatusError):
         status.response.raise_for_status()
-    for error in (lost(httpx.ConnectError("x")), lost(httpx.ReadTimeout("x"))):
+    for error in (convert(httpx.ConnectError("x")), convert(httpx.ReadTimeout("x"))):
         assert isinstance(error, httpx.TransportError)
         assert error.request.method == "GET"
-    assert isinstance(lost(httpx.ReadTimeout("x")), httpx.TimeoutException)
-    assert not isinstance(lost(httpx.ReadError("x")), httpx.TimeoutException)
+    assert isinstance(convert(httpx.ReadTimeout("x")), httpx.TimeoutException)
+    assert not isinstance(convert(httpx.ReadError("x")), httpx.TimeoutException)
 
 
-def lost(error: httpx.RequestError) -> APIConnectionError:
+def convert(error: httpx.RequestError) -> APIConnectionError:
     failure = failure_of(error)
     assert failure is not None
     return connection_error(failure, method="GET", url="http://host:8/v1/x", path="/v1/x", limit=30)
@@ -275,7 +275,7 @@ def lost(error: httpx.RequestError) -> APIConnectionError:
     ],
 )
 def test_a_lost_connection_says_what_happened(error: httpx.RequestError, text: str) -> None:
-    converted = lost(error)
+    converted = convert(error)
     assert str(converted) == f"GET /v1/x -> {text}"
     assert converted.cause == type(error).__name__
     assert isinstance(converted, APITimeoutError) == isinstance(error, httpx.TimeoutException)
@@ -299,7 +299,7 @@ def test_a_lost_connection_says_what_happened(error: httpx.RequestError, text: s
 def test_a_lost_connection_says_whether_anything_was_sent(
     error: httpx.RequestError, sent: bool
 ) -> None:
-    assert lost(error).sent is sent
+    assert convert(error).sent is sent
 
 
 def test_the_operating_system_is_quoted_where_it_says_more() -> None:
@@ -307,7 +307,7 @@ def test_the_operating_system_is_quoted_where_it_says_more() -> None:
     middle = OSError("All attempts failed")
     middle.__cause__ = ExceptionGroup("two", [ConnectionRefusedError(111, "refused"), OSError()])
     error.__cause__ = middle
-    assert str(lost(error)).endswith("ConnectError: All attempts failed: [Errno 111] refused")
+    assert str(convert(error)).endswith("ConnectError: All attempts failed: [Errno 111] refused")
 
 
 def test_exceptions_are_cut_off_from_their_frames() -> None:
@@ -333,8 +333,8 @@ ERRORS: dict[str, Callable[[], SynthPoolsError]] = {
     "ConfigurationError": lambda: ConfigurationError("words"),
     "RequestValidationError": lambda: RequestValidationError("words"),
     "ClientClosedError": lambda: ClientClosedError("words"),
-    "APIConnectionError": lambda: lost(httpx.ConnectError("words")),
-    "APITimeoutError": lambda: lost(httpx.ReadTimeout("words")),
+    "APIConnectionError": lambda: convert(httpx.ConnectError("words")),
+    "APITimeoutError": lambda: convert(httpx.ReadTimeout("words")),
     "ResponseDecodeError": lambda: decode_error(
         "the body is not JSON",
         method="GET",

@@ -225,7 +225,7 @@ async def test_a_rest_that_belongs_to_something_else_is_not_kept(
 ) -> None:
     matching_part = part
 
-    def other(request: Seen) -> bytes:
+    def other_content(request: Seen) -> bytes:
         if "range" not in request.headers:
             return matching_part(request)
         return matching_part(request).replace(CONTENT[-1000:], bytes(1000))
@@ -233,7 +233,7 @@ async def test_a_rest_that_belongs_to_something_else_is_not_kept(
     for place in (None, "bytes 5-299999/300000", "bytes 100000-299999/*", "junk"):
 
         def choose(request: Seen, place: str | None = place) -> Fault:
-            data = other(request)
+            data = other_content(request)
             if "range" not in request.headers:
                 return after(100_000)(data)
             if place is not None:

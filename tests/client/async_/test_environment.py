@@ -32,7 +32,7 @@ def broken(tmp_path: Path) -> Path:
     return path
 
 
-async def refused(url: str, name: str) -> None:
+async def assert_refused(url: str, name: str) -> None:
     """Both kinds of connections are refused; the error names the variable without its value."""
     async with AsyncContainerPoolsClient(api_key=KEY, base_url=url, max_retries=0) as client:
         with pytest.raises(ConfigurationError, match=name) as call:
@@ -52,7 +52,7 @@ async def test_a_socks_proxy_is_not_taken_for_one_of_http(
     server: FaultServer, monkeypatch: pytest.MonkeyPatch, name: str, scheme: str
 ) -> None:
     monkeypatch.setenv(name, f"{scheme}://user:{PASSWORD}@{server.url.removeprefix('http://')}")
-    await refused("http://pools.example", rf"^{name} .*socksio")
+    await assert_refused("http://pools.example", rf"^{name} .*socksio")
     assert server.connections == 0
 
 
@@ -87,13 +87,13 @@ async def test_a_proxy_that_cannot_be_read(
     monkeypatch: pytest.MonkeyPatch, name: str, value: str
 ) -> None:
     monkeypatch.setenv(name, value)
-    await refused("http://127.0.0.1:9", f"^{name} ")
+    await assert_refused("http://127.0.0.1:9", f"^{name} ")
 
 
 async def test_a_password_of_a_proxy_is_in_no_traceback(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("HTTP_PROXY", f"http://user:{PASSWORD}@127.0.0.1:9")
     monkeypatch.setenv("NO_PROXY", "[::1]")
-    await refused("http://127.0.0.1:9", "^NO_PROXY ")
+    await assert_refused("http://127.0.0.1:9", "^NO_PROXY ")
 
 
 async def test_certificates_that_cannot_be_read(
@@ -101,10 +101,10 @@ async def test_certificates_that_cannot_be_read(
 ) -> None:
     for path in (tmp_path / "missing.pem", tmp_path, broken):
         monkeypatch.setenv("SSL_CERT_FILE", str(path))
-        await refused(TLS, "^SSL_CERT_FILE ")
+        await assert_refused(TLS, "^SSL_CERT_FILE ")
     monkeypatch.delenv("SSL_CERT_FILE")
     monkeypatch.setenv("SSLKEYLOGFILE", str(tmp_path))
-    await refused(TLS, "^SSLKEYLOGFILE ")
+    await assert_refused(TLS, "^SSLKEYLOGFILE ")
 
 
 async def test_certificates_that_nothing_needs_are_not_read(

@@ -45,7 +45,7 @@ async def read(client: AsyncContainerPoolsClient, cursor: str | None = None) -> 
     return [event async for event in client.stream_rollout_events(P, R, cursor=cursor)]
 
 
-def gone(server: FaultServer) -> bool:
+def has_no_connection(server: FaultServer) -> bool:
     """Check that no connection stays open."""
     give_up = time.monotonic() + 60
     while server.open_connections and time.monotonic() < give_up:
@@ -274,7 +274,7 @@ async def test_nothing_comes_after_the_last_event(
     started = time.monotonic()
     assert await read(client) == service.events
     assert time.monotonic() - started < 30
-    assert gone(server)
+    assert has_no_connection(server)
 
 
 @pytest.mark.parametrize(
@@ -335,7 +335,7 @@ async def test_events_of_several_megabytes_and_no_json(
     assert len((await stream.__anext__())["text"]) == 5_000_000
     with pytest.raises(StreamDecodeError, match="DONE"):
         await stream.__anext__()
-    assert gone(server)
+    assert has_no_connection(server)
 
 
 async def test_a_stream_that_is_left_leaves_no_connection(
@@ -351,4 +351,4 @@ async def test_a_stream_that_is_left_leaves_no_connection(
     gc.collect()
     async with client.stream_rollout_events(P, R) as stream:
         await stream.__anext__()
-    assert gone(server)
+    assert has_no_connection(server)

@@ -103,7 +103,7 @@ async def outcome(client: AsyncContainerPoolsClient, call: Call) -> Any:
         return error
 
 
-def retried(row: Row, sample: Sample) -> bool:
+def is_retried(row: Row, sample: Sample) -> bool:
     return row.effect == "certainly not done" or (
         row.effect == "perhaps done" and sample.is_repeatable
     )
@@ -116,11 +116,11 @@ async def test_once_and_then_well(
     for sample in SAMPLES if row in FOR_ALL else FEW:
         server.play([row.fault, faults.answer({"id": "x"})])
         result = await outcome(client, sample.call)
-        if retried(row, sample):
+        if is_retried(row, sample):
             assert result == {"id": "x"}, str(sample)
         else:
             assert isinstance(result, row.error), str(sample)
-        assert len(server.requests) == (2 if retried(row, sample) else 1), str(sample)
+        assert len(server.requests) == (2 if is_retried(row, sample) else 1), str(sample)
         first, *more = server.requests
         for fault_ in more:
             assert replace(fault_, at=first.at, connection=first.connection) == first
@@ -135,7 +135,7 @@ async def test_each_time(
         server.play(row.fault)
         result = await outcome(client, sample.call)
         check(row, result)
-        assert len(server.requests) == (3 if retried(row, sample) else 1), str(sample)
+        assert len(server.requests) == (3 if is_retried(row, sample) else 1), str(sample)
         assert len(waits) == len(server.requests) - 1, str(sample)
         retry_after = getattr(result, "retry_after", None)
         for number, wait in enumerate(waits):
@@ -149,7 +149,7 @@ async def test_each_time_that_takes_long(
     for sample in (REPEATABLE, ONCE):
         server.play(row.fault)
         check(row, await outcome(client.with_options(timeout=0.2), sample.call))
-        assert len(server.requests) == (3 if retried(row, sample) else 1), str(sample)
+        assert len(server.requests) == (3 if is_retried(row, sample) else 1), str(sample)
 
 
 async def test_a_callers_own_client_fails_in_the_same_ways(

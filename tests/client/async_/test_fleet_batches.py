@@ -52,7 +52,7 @@ async def run(
     return await gather(client.rollouts.run_many(P, requests, in_order=True, **options))
 
 
-def crowded(server: FaultServer, batches: BatchService, fleet: AsyncFleet) -> AsyncFleet:
+def fleet_that_waits(server: FaultServer, batches: BatchService, fleet: AsyncFleet) -> AsyncFleet:
     """The same fleet, with four waiting creations when it learns of batches."""
     engine, refuse = fleet._running(), batches.refuse
 
@@ -79,7 +79,7 @@ async def test_rollouts_are_created_together(
     server: FaultServer, batches: BatchService, fleet_client: AsyncContainerPoolsClient
 ) -> None:
     fleet = fleet_client.rollouts.run_many(P, seeds(200), max_in_flight=40, in_order=True)
-    outcomes = await gather(crowded(server, batches, fleet))
+    outcomes = await gather(fleet_that_waits(server, batches, fleet))
     assert [outcome.index for outcome in outcomes] == list(range(200))
     for outcome in outcomes:
         assert outcome.ok
@@ -108,7 +108,7 @@ async def test_a_batch_whose_answer_is_lost_is_sent_again_as_it_was(
         api_key="sk_test", base_url=server.url, timeout=1, max_retries=9
     ) as client:
         fleet = client.rollouts.run_many(P, seeds(60), max_in_flight=30)
-        outcomes = await gather(crowded(server, batches, fleet))
+        outcomes = await gather(fleet_that_waits(server, batches, fleet))
     assert all(outcome.ok for outcome in outcomes)
     assert each_ran_once(batches, 60)
     assert lost_keys
@@ -130,7 +130,7 @@ async def test_batches_shrink_where_the_answers_of_large_ones_are_lost(
 
     batches.reply = reply
     fleet = fleet_client.rollouts.run_many(P, seeds(300), max_in_flight=60)
-    outcomes = await gather(crowded(server, batches, fleet))
+    outcomes = await gather(fleet_that_waits(server, batches, fleet))
     assert all(outcome.ok for outcome in outcomes)
     assert each_ran_once(batches, 300)
     sizes = batches.sizes
@@ -149,7 +149,7 @@ async def test_of_a_batch_that_is_full_only_the_rest_is_asked_for_again(
         FULL if request["seed"] % 2 and len(batches.sent) == 1 else None
     )
     fleet = fleet_client.rollouts.run_many(P, seeds(40), max_in_flight=20)
-    outcomes = await gather(crowded(server, batches, fleet))
+    outcomes = await gather(fleet_that_waits(server, batches, fleet))
     assert all(outcome.ok for outcome in outcomes)
     assert each_ran_once(batches, 40)
     assert len(set(batches.sent)) == len(batches.sent) > 0
@@ -203,7 +203,7 @@ async def test_what_a_failing_batch_may_have_done_is_not_done_again_alone(
 ) -> None:
     batches.reply = lambda _: html(500)
     fleet = fleet_client.rollouts.run_many(P, seeds(80), max_in_flight=10)
-    outcomes = await gather(crowded(server, batches, fleet))
+    outcomes = await gather(fleet_that_waits(server, batches, fleet))
     failed = [outcome for outcome in outcomes if not outcome.ok]
     assert all(isinstance(outcome.error, ServerError) for outcome in failed)
     # The other requests are created alone, which the service can do.
@@ -232,7 +232,7 @@ async def test_a_run_that_ends_in_the_middle_of_a_batch_finds_what_it_made(
     journal = tmp_path / "run.jsonl"
     batches.reply = lambda _: None if len(batches.sent) <= answered else stall()
     fleet = fleet_client.rollouts.run_many(P, seeds(150), journal=journal, max_in_flight=30)
-    async with crowded(server, batches, fleet):
+    async with fleet_that_waits(server, batches, fleet):
         async for _ in fleet:
             if len(batches.sent) > answered:
                 break
@@ -308,7 +308,7 @@ async def test_what_an_unanswered_batch_made_is_cancelled(
         )
     )
     fleet = fleet_client.rollouts.run_many(P, requests, max_in_flight=20, on_interrupt="cancel")
-    async with crowded(server, batches, fleet):
+    async with fleet_that_waits(server, batches, fleet):
         with pytest.raises(ZeroDivisionError):
             async for _ in fleet:
                 raise ZeroDivisionError

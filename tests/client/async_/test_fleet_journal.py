@@ -66,7 +66,7 @@ async def run(
     return [outcome async for outcome in fleet]
 
 
-def told(outcomes: list[RolloutOutcome]) -> list[Any]:
+def results_of(outcomes: list[RolloutOutcome]) -> list[Any]:
     return [
         (o.index, o.request, o.rollout, type(o.error), str(o.error), o.attempts) for o in outcomes
     ]
@@ -88,7 +88,7 @@ async def test_what_has_ended_is_told_again_and_not_run_again(
     assert (first[12].status, first[12].attempts) == ("failed", 2)
     server.requests.clear()
     second = await run(fleet_client, iter(mixed()), journal, retries=1)
-    assert told(second) == told(first)
+    assert results_of(second) == results_of(first)
     assert all(outcome.replayed for outcome in second)
     assert not any(outcome.replayed for outcome in first)
     assert server.requests == []
@@ -98,14 +98,14 @@ async def test_a_crash_after_any_byte_changes_no_outcome(
     service: FleetService, fleet_client: AsyncContainerPoolsClient, journal: Path
 ) -> None:
     behave(service)
-    expected = told(await run(fleet_client, mixed(), journal, retries=1))
+    expected = results_of(await run(fleet_client, mixed(), journal, retries=1))
     content = content_of(journal)
     head = content.index(b"\n") + 1
     dice = random.Random(7)
     for cut in [head, len(content) - 1, *(dice.randrange(head, len(content)) for _ in range(25))]:
         put(journal, content[:cut])
         again = await run(fleet_client, mixed(), journal, retries=1)
-        assert told(again) == expected, cut
+        assert results_of(again) == expected, cut
         assert {o.index for o in again if not o.replayed} != set() or cut >= len(content) - 1
     # Twelve rollouts complete, and one fails twice.
     assert len(service.keys) == 14
@@ -123,7 +123,7 @@ async def test_what_was_admitted_is_not_asked_for_again(
     # The state after a crash before the first rollout ended.
     put(journal, b"".join(line for line in lines if b'"outcome"' not in line))
     server.requests.clear()
-    assert told(await run(fleet_client, requests, journal)) == told(first)
+    assert results_of(await run(fleet_client, requests, journal)) == results_of(first)
     assert {request.method for request in server.requests} == {"GET"}
 
 

@@ -77,7 +77,7 @@ async def test_what_is_no_end_of_the_rollout_is_not_believed(
 ) -> None:
     end_one_after_the_other(pools)
 
-    def told(rollout_id: str) -> dict[str, Any]:
+    def last_event(rollout_id: str) -> dict[str, Any]:
         right = {
             "rollout": {**pools.rollout(rollout_id), "told": True},
             "summary": {"rollout_id": rollout_id, "reward": 0.5},
@@ -90,7 +90,7 @@ async def test_what_is_no_end_of_the_rollout_is_not_believed(
             for name, value in right.items()
         }
 
-    pools.told = told
+    pools.told = last_event
     outcomes = await gather(fleet_client.rollouts.run_many(P, seeds(9), max_in_flight=3))
     for outcome in outcomes:
         assert outcome.ok
@@ -283,10 +283,8 @@ async def test_what_others_run_on_the_pool_takes_no_memory(
             event: dict[str, Any] = {"event": "rollout.completed", "rollout_id": foreign_id}
             event["result"] = "x" * 100
             if holds_rollouts:
-                event |= {
-                    "rollout": {"id": foreign_id, "status": "failed"},
-                    "summary": {"id": foreign_id},
-                }
+                rollout = {"id": foreign_id, "status": "failed"}
+                event |= {"rollout": rollout, "summary": {"id": foreign_id}}
             pools.tell(P, event, 20)
 
     pools.admit = admit
@@ -315,7 +313,7 @@ async def test_what_is_asked_for_behind_its_events_is_asked_for_again(
     following, followed, told_ids = pool_watch.AsyncPoolWatch.following, set[str](), set[str]()
 
     @contextlib.contextmanager
-    def noted(watch: pool_watch.AsyncPoolWatch, rollout_id: str, mark: int) -> Iterator[Any]:
+    def follow(watch: pool_watch.AsyncPoolWatch, rollout_id: str, mark: int) -> Iterator[Any]:
         with following(watch, rollout_id, mark) as rollout:
             followed.add(rollout_id)
             yield rollout
@@ -331,7 +329,7 @@ async def test_what_is_asked_for_behind_its_events_is_asked_for_again(
             pools.status[request.path.split("/")[-2]] = "completed"
         return pools(request)
 
-    monkeypatch.setattr(pool_watch.AsyncPoolWatch, "following", noted)
+    monkeypatch.setattr(pool_watch.AsyncPoolWatch, "following", follow)
     pools.idle = idle
     server.play(choose=choose)
     outcomes = await gather(fleet_client.rollouts.run_many(P, seeds(3), max_in_flight=1))
@@ -345,7 +343,7 @@ async def test_what_ended_unnoticed_is_found_where_what_is_asked_for_lags_behind
     fleet_client: AsyncContainerPoolsClient,
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    """The end arrives before the id is known, and a request returns it only later."""
+    """The end arrives before the id, and a request returns it only later."""
     monkeypatch.setattr(pool_watch, "_FIRST_DOUBT_SECONDS", 0.01)
     end_one_after_the_other(pools)
 
@@ -394,9 +392,8 @@ async def test_what_ends_while_no_fleet_runs_is_found_by_the_next(
         journal.write_bytes(journal.read_bytes().split(b"\n")[0] + b"\n")
     for rollout_id in waiting.running:
         waiting.finish(rollout_id)
-    outcomes = await gather(
-        fleet_client.rollouts.run_many(P, seeds(6), max_in_flight=6, journal=journal)
-    )
+    fleet = fleet_client.rollouts.run_many(P, seeds(6), max_in_flight=6, journal=journal)
+    outcomes = await gather(fleet)
     assert [outcome.ok for outcome in outcomes] == [True] * 6
     assert len(waiting.status) == 6
 

@@ -96,7 +96,7 @@ async def test_nothing_secret_is_logged(
         assert not any(secret in repr(record.args) for record in caplog.records)
 
 
-def seen_by(**settings: Any) -> tuple[list[Any], dict[str, Any]]:
+def recording_hooks(**settings: Any) -> tuple[list[Any], dict[str, Any]]:
     infos: list[Any] = []
     return infos, {"on_request": infos.append, "on_response": infos.append, **settings}
 
@@ -111,7 +111,7 @@ async def test_one_hook_needs_no_other(server: FaultServer, hook: str) -> None:
 
 
 async def test_hooks_see_every_attempt(server: FaultServer) -> None:
-    infos, settings = seen_by(api_key=KEY, base_url=server.url)
+    infos, settings = recording_hooks(api_key=KEY, base_url=server.url)
     server.play(
         [
             faults.reset(),
@@ -148,7 +148,7 @@ async def test_hooks_see_every_attempt(server: FaultServer) -> None:
 
 
 async def test_hooks_see_streams(server: FaultServer) -> None:
-    infos, settings = seen_by(api_key=KEY, base_url=server.url)
+    infos, settings = recording_hooks(api_key=KEY, base_url=server.url)
     server.play(faults.events([b'data: {"event": "rollout.completed"}\n\n']))
     async with AsyncContainerPoolsClient(**settings) as client:
         assert len([event async for event in client.stream_rollout_events(P, R)]) == 1
@@ -158,7 +158,7 @@ async def test_hooks_see_streams(server: FaultServer) -> None:
 
 
 async def test_views_keep_the_hooks(server: FaultServer) -> None:
-    infos, settings = seen_by(api_key=KEY, base_url=server.url)
+    infos, settings = recording_hooks(api_key=KEY, base_url=server.url)
     async with AsyncContainerPoolsClient(**settings) as client:
         await client.with_options(timeout=3).get_pool(P)
     assert len(infos) == 2

@@ -24,7 +24,7 @@ from tests.support.variants import OTHER_VARIANT
 pytestmark = pytest.mark.one_library
 
 
-async def made(client: AsyncContainerPoolsClient, call: Call) -> Any:
+async def make_call(client: AsyncContainerPoolsClient, call: Call) -> Any:
     if call.is_stream:
         return [event async for event in call.on(client)]
     return await call.on(client)
@@ -50,8 +50,8 @@ async def test_every_name_works_on_a_view(
     used = set()
     for call in CALLS:
         server.requests.clear()
-        expected = await made(client, call)
-        result = await made(view, call)
+        expected = await make_call(client, call)
+        result = await make_call(view, call)
         assert result == expected, str(call)
         plain, marked = server.requests
         assert marked.target == plain.target, str(call)

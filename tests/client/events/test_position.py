@@ -215,7 +215,7 @@ def test_events_with_ids_of_the_stream_need_no_look() -> None:
     assert not position.steady
 
 
-def noted(position: Position, cursor: str, text: str) -> None:
+def note_unread(position: Position, cursor: str, text: str) -> None:
     """Note an event like a reader on the fast path."""
     position.cursor, position.text = cursor, text
     position.events += 1
@@ -225,16 +225,16 @@ def noted(position: Position, cursor: str, text: str) -> None:
 def test_the_number_of_an_event_that_was_noted_counts(text: str) -> None:
     position = Position()
     position.is_new({"sequence": 1}, "a", "message")
-    noted(position, "b", '{"sequence": 2}')
+    note_unread(position, "b", '{"sequence": 2}')
     assert position.is_at({"sequence": 2}) is True
     assert position.is_at({"sequence": 1}) is False
     # An event without a number, or an unreadable one, changes nothing.
-    noted(position, "c", text)
+    note_unread(position, "c", text)
     position.reconnected()
     assert position.text == ""
     assert not position.is_new({"sequence": 2}, "", "message")
     assert position.is_new({"sequence": 3}, "", "message")
-    noted(position, "d", '{"sequence": 9}')
+    note_unread(position, "d", '{"sequence": 9}')
     # After a repeated number, numbers are ignored.
     assert position.is_new({"sequence": 5}, "", "message")
     position.reconnected()

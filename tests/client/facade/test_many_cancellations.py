@@ -45,7 +45,7 @@ def server() -> Iterator[FaultServer]:
         yield server
 
 
-def together(count: int) -> faults.Fault:
+def answer_together(count: int) -> faults.Fault:
     """Answer after ``count`` requests: a client that has lost a place cannot send as many."""
     numbers, has_all = itertools.count(1), asyncio.Event()
 
@@ -102,7 +102,7 @@ async def test_no_place_and_no_file_is_lost(
         api_key=KEY, base_url=server.url, timeout=60, max_retries=0
     ) as client:
         dice, ends, remaining = random.Random(7), Counter[str](), iter(range(COUNT))
-        server.play(together(PLACES))
+        server.play(answer_together(PLACES))
         await asyncio.gather(*(client.get_pool(P) for _ in range(PLACES)))
         files = open_files()
         server.play(SLOW)
@@ -118,7 +118,7 @@ async def test_no_place_and_no_file_is_lost(
         assert ends.total() == COUNT
         assert ends["answered"] > COUNT / 200
         assert COUNT - ends["answered"] > COUNT / 4
-        server.play(together(PLACES))
+        server.play(answer_together(PLACES))
         answers = await asyncio.gather(*(client.get_pool(P) for _ in range(AT_ONCE)))
         assert answers == [{"ok": True}] * AT_ONCE
         server.wait_until(lambda: server.open_connections <= PLACES)

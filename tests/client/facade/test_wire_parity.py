@@ -48,7 +48,7 @@ def server() -> Iterator[RecordingServer]:
         yield server
 
 
-def ours(settings: dict[str, Any], calls: list[Call]) -> list[Any]:
+def sync_results(settings: dict[str, Any], calls: list[Call]) -> list[Any]:
     returned = []
     with ContainerPoolsClient(**settings) as client:
         for call in calls:
@@ -57,7 +57,7 @@ def ours(settings: dict[str, Any], calls: list[Call]) -> list[Any]:
     return returned
 
 
-def ours_async(settings: dict[str, Any], calls: list[Call]) -> list[Any]:
+def async_results(settings: dict[str, Any], calls: list[Call]) -> list[Any]:
     async def run() -> list[Any]:
         returned = []
         async with AsyncContainerPoolsClient(**settings) as client:
@@ -80,7 +80,7 @@ def on_the_wire(request: Recorded) -> dict[str, Any]:
     }
 
 
-@pytest.mark.parametrize("variant", [ours, ours_async])
+@pytest.mark.parametrize("variant", [sync_results, async_results])
 def test_every_call_sends_and_returns_the_same(server: RecordingServer, variant: Any) -> None:
     settings = {"api_key": KEY, "base_url": server.url}
     reference = drive(settings, CALLS)
@@ -139,7 +139,7 @@ def test_base_urls_lead_to_the_same_place(server: RecordingServer) -> None:
     calls = [Call("get_pool", (P,))]
     drive(variants, calls)
     reference = [request.target for request in server.requests]
-    for variant in (ours, ours_async):
+    for variant in (sync_results, async_results):
         server.requests.clear()
         for settings in variants:
             variant(settings, calls)
@@ -154,8 +154,8 @@ def test_the_environment_gives_key_and_address(
         monkeypatch.setenv(name, value)
     calls = [Call("get_pool", (P,))]
     drive({}, calls, environment=environment)
-    ours({}, calls)
-    ours_async({}, calls)
+    sync_results({}, calls)
+    async_results({}, calls)
     reference, *actual = [on_the_wire(request) for request in server.requests]
     assert actual == [reference, reference]
     assert reference["authorization"] == f"Bearer {KEY}"
@@ -169,7 +169,7 @@ def test_backend_base_wins_over_base_url(server: RecordingServer) -> None:
     }
     calls = [Call("get_pool", (P,))]
     drive(settings, calls)
-    ours(settings, calls)
+    sync_results(settings, calls)
     assert [request.target for request in server.requests] == [f"/first/v1/pools/{P}"] * 2
 
 

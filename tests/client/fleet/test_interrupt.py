@@ -89,10 +89,10 @@ async def test_a_fleet_can_be_awaited_and_cancelled() -> None:
             running.cancel()
             with pytest.raises(asyncio.CancelledError):
                 await running
-            await settled(service)
+            await wait_until_stable(service)
 
 
-async def settled(service: FleetService) -> None:
+async def wait_until_stable(service: FleetService) -> None:
     """Wait until the number of rollouts is stable: some requests may still be on the wire."""
     former_count = -1
     while former_count != len(service.keys):
@@ -164,7 +164,7 @@ async def test_a_forgotten_fleet_ends() -> None:
         async with AsyncContainerPoolsClient(api_key=KEY, base_url=server.url) as client:
             async for _ in client.rollouts.run_many("p", requests_without_end(), max_in_flight=4):
                 break
-            await settled(service)
+            await wait_until_stable(service)
             others = asyncio.all_tasks() - {asyncio.current_task()}
             assert not [task for task in others if task.get_name() == "synth-pools-fleet"]
 

@@ -45,7 +45,7 @@ records = st.one_of(
 )
 
 
-def what_it_knows(memory: JournalIndex) -> list[tuple[Any, Any]]:
+def index_state(memory: JournalIndex) -> list[tuple[Any, Any]]:
     return [(memory.ended_at(index), memory.admission(index)) for index in range(45)]
 
 
@@ -94,7 +94,7 @@ def test_a_crash_after_any_byte_leaves_what_was_whole(
             offset += len(line)
 
         again = JournalFile(path, *HERE)
-        assert what_it_knows(again.entries) == what_it_knows(expected)
+        assert index_state(again.entries) == index_state(expected)
         if cut >= head:
             assert again.run == first.run
             assert path.read_bytes() == content[:offset]
@@ -291,7 +291,7 @@ def test_requests_are_told_apart_by_what_they_are() -> None:
         journal.decode(b"[]\n")
 
 
-def the_errors() -> list[SynthPoolsError]:
+def sample_errors() -> list[SynthPoolsError]:
     request: dict[str, Any] = {
         "method": "GET",
         "url": "http://x/v1/y?z",
@@ -316,7 +316,7 @@ def the_errors() -> list[SynthPoolsError]:
     ]
 
 
-@pytest.mark.parametrize("error", the_errors(), ids=lambda error: type(error).__name__)
+@pytest.mark.parametrize("error", sample_errors(), ids=lambda error: type(error).__name__)
 def test_errors_come_back_as_they_were(error: SynthPoolsError) -> None:
     stored = json.loads(json.dumps(journal_errors.to_json(error)))
     again = journal_errors.from_json(stored)

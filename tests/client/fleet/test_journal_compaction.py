@@ -60,7 +60,7 @@ def story(number: int, seed: int = 3) -> list[Record]:
     return [*records, *map(ending, running)]
 
 
-def written(path: Path, records: list[Record], **options: Any) -> None:
+def write_journal(path: Path, records: list[Record], **options: Any) -> None:
     opened = JournalFile(path, *HERE, segment_bytes=SMALL, **options)
     try:
         for record in records:
@@ -76,7 +76,7 @@ def state(opened: JournalFile, number: int) -> list[Any]:
     ]
 
 
-def dying(call: Callable[..., Any], after: int) -> Callable[..., Any]:
+def end_process_after(call: Callable[..., Any], after: int) -> Callable[..., Any]:
     """Return a function whose call after `after` others ends the process."""
     calls = iter(range(after))
 
@@ -92,7 +92,7 @@ def test_a_compacted_journal_says_what_a_whole_one_says(tmp_path: Path) -> None:
     records = story(400)
     for cut in (0, 1, 250, 600, len(records)):
         small, large = tmp_path / f"small{cut}.jsonl", tmp_path / f"large{cut}.jsonl"
-        written(small, records[:cut])
+        write_journal(small, records[:cut])
         uncompacted = JournalFile(large, *HERE)
         for record in records[:cut]:
             uncompacted.append(record)
@@ -139,7 +139,7 @@ def test_a_run_that_is_killed_in_a_compaction_goes_on(
         opened = JournalFile(path, *HERE, segment_bytes=SMALL)
         done = 0
         with monkeypatch.context() as patch:
-            patch.setattr(os, function, dying(getattr(os, function), number))
+            patch.setattr(os, function, end_process_after(getattr(os, function), number))
             try:
                 for record in records:
                     opened.append(record)
@@ -201,7 +201,7 @@ def test_a_journal_before_segments_is_read_and_goes_on(tmp_path: Path) -> None:
 
 def test_what_may_have_been_sent_alone_is_known_whatever_is_compacted(tmp_path: Path) -> None:
     path = tmp_path / "run.jsonl"
-    written(path, [OutcomeRecord(99, 0, "s", None, {}, final=False)], in_flight=5)
+    write_journal(path, [OutcomeRecord(99, 0, "s", None, {}, final=False)], in_flight=5)
     opened = JournalFile(path, *HERE, in_flight=3, segment_bytes=1)
     assert opened.reach == 100 + 5
     opened.append(ending(0))
@@ -262,7 +262,7 @@ def test_a_segment_that_is_not_its_own_is_refused(
     tmp_path: Path, damage: Callable[[Path], Any], words: str
 ) -> None:
     path = tmp_path / "run.jsonl"
-    written(path, story(100))
+    write_journal(path, story(100))
     content = path.read_bytes()
     damage(segment_path(path, 2))
     with pytest.raises(JournalError, match=words):
@@ -275,7 +275,7 @@ def test_a_link_and_the_permissions_of_a_journal_stay(tmp_path: Path) -> None:
     path, target = tmp_path / "run.jsonl", tmp_path / "there" / "run.jsonl"
     target.touch(mode=0o600)
     path.symlink_to(target)
-    written(path, story(100))
+    write_journal(path, story(100))
     assert path.is_symlink()
     modes = {file.name: file.stat().st_mode & 0o777 for file in target.parent.iterdir()}
     assert len(modes) > 2

@@ -118,14 +118,14 @@ async def test_every_id_of_every_call_is_guarded(
             name = {P: "pool_id", T: "task_id", R: "rollout_id"}[value]
             args = (*call.args[:position], bad, *call.args[position + 1 :])
             with pytest.raises(ValueError, match=name) as caught:
-                await made(client, call._replace(args=args))
+                await make_call(client, call._replace(args=args))
             assert isinstance(caught.value, RequestValidationError)
             attempt_count += 1
     assert attempt_count > 60
     assert server.connections == 0
 
 
-async def made(client: AsyncContainerPoolsClient, call: Call) -> Any:
+async def make_call(client: AsyncContainerPoolsClient, call: Call) -> Any:
     value = call.on(client)
     # A stream refuses its arguments at once, before it is iterated.
     if not call.is_stream:
@@ -155,7 +155,7 @@ async def test_rollout_requests_are_checked_before_they_are_sent(
         Call("agent_rollouts.create", (value,)),
     ):
         with pytest.raises(ValueError, match=words):
-            await made(client, call)
+            await make_call(client, call)
     assert server.connections == 0
 
 
@@ -171,7 +171,7 @@ async def test_bodies_that_are_no_json_objects_are_refused_before_they_are_sent(
             # The keys of a rollout request are checked first; they are valid here.
             bad = {"env": value} if isinstance(value, dict) else value
             with pytest.raises(ValueError, match="request"):
-                await made(client, call._replace(args=(*call.args[:-1], bad)))
+                await make_call(client, call._replace(args=(*call.args[:-1], bad)))
     assert server.connections == 0
 
 
@@ -185,7 +185,7 @@ async def test_parameters_of_the_wrong_type_are_refused_before_they_are_sent(
 ) -> None:
     args = (P,) if name == "list_rollouts" else ()
     with pytest.raises(RequestValidationError, match=next(iter(bad))):
-        await made(client, Call(name, args, bad))
+        await make_call(client, Call(name, args, bad))
     assert server.connections == 0
 
 
@@ -207,14 +207,14 @@ async def test_an_idempotency_key_is_made_if_none_is_given(
         ("create_global_rollout", ({},)),
         ("agent_rollouts.create", ({},)),
     ):
-        await made(client, Call(name, args))
+        await make_call(client, Call(name, args))
         first = uuid.UUID(server.last.headers["idempotency-key"])
-        await made(client, Call(name, args))
+        await make_call(client, Call(name, args))
         assert uuid.UUID(server.last.headers["idempotency-key"]) != first
-        await made(client, Call(name, args, {"idempotency_key": "once-1"}))
+        await make_call(client, Call(name, args, {"idempotency_key": "once-1"}))
         assert server.last.headers["idempotency-key"] == "once-1"
         with pytest.raises(RequestValidationError, match="idempotency_key"):
-            await made(client, Call(name, args, {"idempotency_key": "two\nlines"}))
+            await make_call(client, Call(name, args, {"idempotency_key": "two\nlines"}))
 
 
 async def test_hundreds_of_calls_use_one_connection(

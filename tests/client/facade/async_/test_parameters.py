@@ -29,7 +29,7 @@ LEAST = {"after_sequence"}
 LISTS = {name for pair in ITERATING.items() for name in pair if pair[1].startswith("list_")}
 
 
-def described() -> list[tuple[str, str, dict[str, Any]]]:
+def described_parameters() -> list[tuple[str, str, dict[str, Any]]]:
     """List the query parameters that methods have, with their schemas."""
     schemas: dict[str, list[tuple[str, dict[str, Any]]]] = {}
     for name, operation in OPERATIONS.items():
@@ -48,7 +48,7 @@ def described() -> list[tuple[str, str, dict[str, Any]]]:
 
 NUMBERS = [
     (method, name, schema["minimum"], schema["maximum"])
-    for method, name, schema in described()
+    for method, name, schema in described_parameters()
     if schema["type"] == "integer" and method not in LISTS
 ]
 
@@ -84,7 +84,7 @@ async def test_numbers_have_the_bounds_of_the_document(
         assert dict(server.last.query)[name] == str(number)
 
 
-@pytest.mark.parametrize(("method", "name", "schema"), described())
+@pytest.mark.parametrize(("method", "name", "schema"), described_parameters())
 def test_what_is_left_out_is_what_the_document_takes_it_for(
     method: str, name: str, schema: dict[str, Any]
 ) -> None:

@@ -233,11 +233,11 @@ async def test_a_stream_may_be_silent_for_longer_than_a_request(server: Recordin
 
 
 async def test_the_silence_of_a_stream_has_a_limit(server: RecordingServer) -> None:
-    def stuck() -> Iterator[bytes]:
+    def blocked_chunks() -> Iterator[bytes]:
         yield ONE
         server.client_left.wait(60)
 
-    server.reply_with(Reply.live(stuck()))
+    server.reply_with(Reply.live(blocked_chunks()))
     client = AsyncContainerPoolsClient(
         api_key=KEY,
         base_url=server.url,

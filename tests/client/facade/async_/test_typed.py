@@ -274,7 +274,7 @@ async def test_retries_and_options_are_those_of_the_client(
     assert {first.headers["x-team"], second.headers["x-team"]} == {"blue"}
 
 
-def refused() -> list[tuple[str, Any, str]]:
+def refused_calls() -> list[tuple[str, Any, str]]:
     odd_task: Any = {"task_id": "t"}
     loud = RolloutRequest(seed=1)
     loud.params = {"x": math.nan}
@@ -310,7 +310,7 @@ def refused() -> list[tuple[str, Any, str]]:
     ]
 
 
-@pytest.mark.parametrize(("name", "arguments", "problem"), refused())
+@pytest.mark.parametrize(("name", "arguments", "problem"), refused_calls())
 async def test_bad_arguments_are_refused_before_anything_is_sent(
     server: RecordingServer,
     client: AsyncContainerPoolsClient,
