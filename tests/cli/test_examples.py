@@ -1,4 +1,4 @@
-"""The examples in the help of the commands that are written by hand, run as they stand."""
+"""Examples in the help of commands that are written by hand, run unchanged."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ LINES = {
         r"^  (synth-pools .*)$", re.split(r"Examples?:\n", row["help"])[-1], re.MULTILINE
     )
     for row in iter_commands(click.Context(root, info_name="synth-pools", **root.context_settings))
-    # Those of operations are run beside their table.
+    # Examples of operations are run beside their table.
     if not row["operations"]
 }
 # They go on until they are interrupted.

@@ -59,7 +59,7 @@ def test_commands_lists_what_the_document_has(command: Command) -> None:
 def test_every_command_has_help(listed: dict[str, Any]) -> None:
     assert listed["help"]
     assert f"synth-pools {listed['command']}" in re.split(r"Examples?:\n", listed["help"])[-1]
-    # What is not wrapped fits a terminal as it is, two columns in.
+    # Lines that are not wrapped fit a terminal, with an indent of two.
     typed = [line for line in listed["help"].splitlines() if line.startswith("  ")]
     assert max(map(len, typed), default=0) <= 78
 
@@ -132,7 +132,7 @@ def test_doctor_knows_every_extra_and_80_columns(command: Command) -> None:
     text = command("doctor", "--url", "http://127.0.0.1:9").stdout
     assert set(re.findall(r"extra (\w+)", text)) == set(extras) - {"all"}
     assert max(map(len, text.splitlines())) <= 80
-    # What does not fit goes on in the next line.
+    # Long findings continue on the next line.
     assert "Connection refused" in " ".join(text.split())
 
 
@@ -217,7 +217,7 @@ def test_ids_are_completed(command: Command, backend: LocalBackend) -> None:
     with backend.client() as client:
         client.create_pool({"id": "completed-pool", "name": "x"})
         client.create_task("completed-pool", {"task_id": "completed-task"})
-    # What asks in the background is another process; the second time its answer is there.
+    # Another process asks in the background; its answer is there the second time.
     first = completed(command, "pools", "get", "completed-p")
     again = first or wait_for(lambda: completed(command, "pools", "get", "completed-p"))
     assert again == ["completed-pool"]
@@ -264,7 +264,7 @@ def test_top_waits_between_two_pictures(
         assert seconds == 3600
         watch._changes.put(None)
         waited(watch, seconds)
-        # What was told is drawn once.
+        # Each reported change is drawn once.
         assert watch._changes.empty()
         raise KeyboardInterrupt
 

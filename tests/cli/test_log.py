@@ -20,7 +20,7 @@ def test_no_key_and_no_body(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     caplog.set_level(logging.DEBUG)
-    # A level that somebody chose for a library must not be what keeps it quiet here.
+    # Levels of libraries must not silence the log here.
     for name in ("synth_pools.backend", "uvicorn", "asyncio"):
         monkeypatch.setattr(logging.getLogger(name), "level", logging.DEBUG)
     backend = start(validate_responses=False)

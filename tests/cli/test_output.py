@@ -29,7 +29,7 @@ def test_without_a_terminal_a_line_is_as_long_as_it_is(monkeypatch: pytest.Monke
         f"A{' ' * 99}  B",
         f"{'x' * 100}  1",
     ]
-    # What is in an object is cut at the width, behind the names.
+    # Nested values are cut at the width, after the names.
     assert output.fields({"name": "y" * 100}) == f"name  {'y' * 71}...\n"
 
 

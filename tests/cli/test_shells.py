@@ -14,7 +14,7 @@ from synth_pools.cli.completion import script_of
 from synth_pools.local import LocalBackend
 from tests.support.terminal import Terminal, program_on_terminal
 
-# By the file that `synth-pools completion --help` names: what is in there before the script.
+# Contents before the script, by the file that `synth-pools completion --help` names.
 FILES = {
     "bash": {".bashrc": "PS1='ready> '"},
     "zsh": {".zshrc": "PS1='ready> '"},
@@ -37,7 +37,7 @@ def backend() -> Iterator[LocalBackend]:
 def shell(
     request: pytest.FixtureRequest, backend: LocalBackend, tmp_path: Path
 ) -> Iterator[Terminal]:
-    """A shell that has read the script from where its user is told to put it."""
+    """Shell that has read the script from the documented place."""
     name = request.param
     for program in (name, "setsid"):
         if shutil.which(program) is None:

@@ -33,7 +33,7 @@ def backend(tmp_path: Path) -> Iterator[LocalBackend]:
 @pytest.fixture
 def page(browser: Page, backend: LocalBackend) -> Iterator[Page]:
     """The page of the backend, logged in; it must not complain of anything."""
-    # What it has asked for, it has asked for itself.
+    # Requests of the page under test alone.
     browser.requested.clear()
     browser.open(backend.page_url())
     browser.screen(1280, 800)
@@ -42,6 +42,6 @@ def page(browser: Page, backend: LocalBackend) -> Iterator[Page]:
     browser.complaints.clear()
     yield browser
     complaints = [text for text in browser.complaints if "status of 404" not in text]
-    # Nothing of it goes on asking a backend that is gone.
+    # No page goes on asking a backend that has ended.
     browser.open("about:blank")
     assert complaints == []

@@ -15,7 +15,7 @@ from synth_pools.ui.assets import joined, load_assets
 
 FOLDER = Path(synth_pools.ui.__file__).parent / "page"
 VENDOR = FOLDER / "vendor"
-# What a browser gets for the whole page, compressed: all but the licences, which nothing asks for.
+# Compressed bytes of the whole page, without the licences, which no page loads.
 MOST_BYTES = 45_000
 
 

@@ -1,4 +1,4 @@
-"""The live page in a real browser: log-in, pools, rollouts, and what is done to them."""
+"""The live page in a real browser: log-in, pools, rollouts, and actions on them."""
 
 from __future__ import annotations
 
@@ -59,7 +59,7 @@ def test_pools_are_listed_by_name_and_id(
     client.create_pool({"pool_id": "nameless"})
     cells = "[...document.querySelectorAll('.wide tbody td:first-child')].map(one => one.innerText)"
     page.until(f"{cells}.length === 2")
-    # What is named by its id has it once.
+    # An id is shown once, not also as a name.
     assert sorted(page.run(cells)) == [f"The first {pool}", "nameless"]
 
 
@@ -71,7 +71,7 @@ def test_a_key_logs_in_and_out(page: Page, backend: LocalBackend) -> None:
     page.fill("input[name=key]", backend.api_key)
     page.click("button", "Log in")
     page.until("document.querySelector('main h1')?.innerText === 'Pools'")
-    # The browser itself tells of the refusal, too.
+    # The browser itself reports the refusal as well.
     page.complaints[:] = [text for text in page.complaints if "status of 401" not in text]
 
 
@@ -100,7 +100,7 @@ def test_a_pool_is_made_and_its_rollouts_are_watched(page: Page, backend: LocalB
 
 
 def in_shell(backend: LocalBackend, line: str) -> None:
-    """Run a line that the page offers, as somebody who pastes it does."""
+    """Run a line that the page offers, as in a terminal."""
     programs = f"{Path(sys.executable).parent}{os.pathsep}{os.environ['PATH']}"
     place = {"SYNTH_BACKEND_URL": backend.url, "SYNTH_API_KEY": backend.api_key}
     done = subprocess.run(

@@ -47,7 +47,7 @@ def multiply(folder: Path, total: int) -> None:
 
 
 def multiply_events(folder: Path, total: int) -> None:
-    """Give the rollout of a backend that is stopped so many events of its agent."""
+    """Give the rollout of a stopped backend a number of events of its agent."""
     [path] = [path for path in folder.iterdir() if path.is_file() and is_database(path)]
     with closing(sqlite3.connect(path)) as db, db:
         [agent] = db.execute("SELECT sequence FROM events WHERE type = 'agent'").fetchone()
@@ -103,7 +103,7 @@ def test_a_hundred_thousand_rows_scroll_smoothly(browser: Page, tmp_path: Path) 
         browser.screen(1280, 800)
         browser.run("location.hash = '#/pools/large'")
         browser.until("document.querySelector('.tools [role=status]')?.innerText", 30)
-        # By pages, and all in the end.
+        # By pages, until all are there.
         browser.until(
             "document.querySelector('.tools [role=status]').innerText === '100,000 rollouts'", 150
         )
@@ -149,7 +149,7 @@ def test_many_events_are_all_there_over_a_restart(browser: Page, tmp_path: Path)
         assert summary["last_event"]["sequence"] == total
         page.open(backend.page_url())
         page.run(NOTE)
-        # A trace ends with the page that it was begun in.
+        # A trace ends with the page that began it.
         trace = page.tasks()
         tasks = trace.__enter__()
         start = time.monotonic()
@@ -208,13 +208,13 @@ def test_a_restart_loses_and_doubles_no_row(browser: Page, tmp_path: Path) -> No
         browser.until("!document.querySelector('.offline').innerText")
         expected = [f"#/rollouts/{item['id']}" for item in client.list_rollouts("kept")["items"]]
         assert rows() == expected
-        # What is pushed brought it all: nothing was read again but what the page did not know.
+        # Streams brought all of it: only unknown rollouts were read.
         assert "live" in browser.text(".facts")
         browser.open("about:blank")
 
 
 def multiply_finished(folder: Path, total: int) -> int:
-    """Add so many rollouts with their events to a pool of a backend that is stopped.
+    """Add a number of rollouts with events to a pool of a stopped backend.
 
     Returns:
         How many events of them a page is told of.
@@ -238,7 +238,7 @@ def multiply_finished(folder: Path, total: int) -> int:
             " FROM numbers, (SELECT * FROM events WHERE rollout_seq = ?)",
             (total, seq, place, events, seq),
         )
-    # Those of agents it does not ask for.
+    # It does not ask for events of agents.
     return total * (int(events) - 1)
 
 
@@ -286,14 +286,14 @@ def test_rollouts_of_all_pools_are_pushed_as_far_as_there_are_streams(
         assert streams_of(backend) == 2
         created = [client.create_rollout(name, body)["id"] for name in ("a", "b", "a")]
         page.until(f"{completed} === 3")
-        # Nobody asks what runs.
+        # Running rollouts are not polled.
         assert not [url for url in page.requested if "state=running" in url]
-        # A third pool has no stream left, and is asked for.
+        # There is no stream for a third pool, which is polled.
         client.create_pool({"pool_id": "c", "name": "c"})
         created.append(client.create_rollout("c", body)["id"])
         page.until(f"{completed} === 4")
         assert sorted(page.run(IDS)) == sorted(f"#/rollouts/{item}" for item in created)
-        # What the browser tells of its requests comes with an answer of it.
+        # Reports of the browser about its requests come with an answer.
         eventually(lambda: page.run("true") and "state=running" in " ".join(page.requested))
         assert streams_of(backend) == 2
         # With one of them gone there is one for each again.

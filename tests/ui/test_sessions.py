@@ -117,7 +117,7 @@ def test_links_that_nobody_opens_are_forgotten(clock: Clock) -> None:
     assert all(links.redeem(token) for token in others)
 
 
-# What follows is asked of a real backend.
+# The following tests use a real backend.
 
 
 @pytest.fixture
@@ -143,7 +143,7 @@ def test_a_key_logs_in_and_out(stranger: httpx.Client) -> None:
     assert stranger.post("/v1/pools", headers=token, json={"name": "made"}).status_code == 201
     # The cookie alone is what another page would send.
     assert stranger.get("/v1/pools").status_code == 401
-    # A key that is wrong is not made good by a session.
+    # A session does not make a wrong key valid.
     wrong = {**token, "authorization": "Bearer wrong"}
     assert stranger.get("/v1/pools", headers=wrong).status_code == 401
     removed = stranger.delete("/ui/session", headers=token)

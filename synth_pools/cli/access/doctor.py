@@ -1,4 +1,4 @@
-"""`synth-pools doctor`: what is installed, which service is used, and whether it answers."""
+"""`synth-pools doctor`: a check of the installation and of the service."""
 
 from __future__ import annotations
 

@@ -39,7 +39,7 @@ def test_a_profile_is_a_service_and_its_key(
         assert (done.returncode, done.stdout, done.stderr) == (0, "", "")
         assert command("pools", "list", **NOTHING).returncode == 0
         assert server.last.headers["authorization"] == f"Bearer {KEY}"
-        # One that is named comes before the environment.
+        # An explicit profile comes before the environment.
         result = command("pools", "list", "--profile", "mine", SYNTH_API_KEY="other")
         assert result.returncode == 0
         assert server.last.headers["authorization"] == f"Bearer {KEY}"

@@ -1,4 +1,4 @@
-"""`synth-pools contract-test`: what it says while it runs, and what it refuses before."""
+"""Progress and refusals of `synth-pools contract-test`."""
 
 from __future__ import annotations
 
@@ -42,7 +42,7 @@ def test_elsewhere_each_phase_is_told_once(
         progress_line("first", done, 3)
     progress_line("second", 0, 1)
     progress_line("first", 1, 3)
-    # One without a number comes often, and is not worth a line each time.
+    # A step without a number is frequent, and not worth a line each time.
     progress_line("waiting", 0, 0)
     progress_line.end()
     assert capsys.readouterr().err == "... first 0/3\n... second\n... first 1/3\n"

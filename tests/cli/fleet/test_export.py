@@ -16,7 +16,7 @@ from pyarrow import parquet
 from synth_pools.local import LocalBackend
 from tests.cli.conftest import Command
 
-# As it stands in a file of results.
+# A row of a file of results.
 ROW: dict[str, Any] = {"index": 0, "group": 0, "seed": 1, "status": "completed", "reward": 0.5}
 
 
@@ -65,7 +65,7 @@ def test_lines_of_json(command: Command, run: tuple[Path, Path]) -> None:
     )
     assert [row["index"] for row in results] == [0, 1, 2, 3]
     for expected, row in zip(journal, results, strict=True):
-        # Of what a file of results does not have nothing is made up.
+        # Columns that a file of results lacks stay empty.
         assert (row["created_at"], row["result"]) == (None, None)
         assert expected["created_at"]
         same = ("index", "group", "seed", "rollout_id", "request", "attempts")
@@ -112,7 +112,7 @@ def test_what_runs_is_left_out_and_told(
 ) -> None:
     journal = tmp_path / "part.jsonl"
     lines = run[0].read_text().splitlines(keepends=True)
-    # Only the beginnings: one of them is not whole.
+    # Admissions only, one of them incomplete.
     started = [line for line in lines if '"outcome"' not in line]
     journal.write_text("".join(started) + lines[-1][:20])
     done = command("export", journal, "--format", "csv")

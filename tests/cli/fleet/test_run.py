@@ -1,4 +1,4 @@
-"""`synth-pools run`: what it runs, sums up, keeps and goes on with."""
+"""`synth-pools run`: its rollouts, its summary, its journal, and how it continues."""
 
 from __future__ import annotations
 
@@ -60,7 +60,7 @@ def test_failed_rollouts_are_told_and_run_again_alone(
     assert failed.returncode == 1
     assert "container_failed         4" in failed.stdout
     rows = rows_of(out)
-    # As if two had completed, and one of them was never there.
+    # As if two had completed, and one was missing.
     rows[0]["status"] = "completed"
     out.write_text("".join(f"{json.dumps(row)}\n" for row in rows[:3]))
     refused = command(*base)
@@ -112,7 +112,7 @@ def test_the_same_command_goes_on(
     if number is signal.SIGINT:
         assert process.returncode == 130
         assert "the same command goes on" in errors
-        # What ran has ended by itself.
+        # The running rollouts have ended by themselves.
         assert set(states(backend, pool)) == {"completed"}
     result = command("journal", "show", journal, "-o", "jsonl")
     assert result.returncode == 0
@@ -146,7 +146,7 @@ def test_a_wrong_key_is_one_line(command: Command, pool: str, tmp_path: Path) ->
     assert (done.returncode, done.stdout) == (4, "")
     [line] = done.stderr.splitlines()
     assert "401 unauthorized" in line
-    # Nothing stands in the way of the right one.
+    # The right file works.
     assert command(*base).returncode == 0
 
 
@@ -165,7 +165,7 @@ def test_a_pool_that_is_not_there_is_found_out_once(
 
 
 def compacted(path: Path) -> None:
-    """Put all outcomes of a journal into a segment, as a run that goes on does."""
+    """Move all outcomes of a journal into a segment, as a long run does."""
     head = decode_run(path.read_bytes().partition(b"\n")[0])
     opened = JournalFile(path, head.pool_id, head.base_url, segment_bytes=1)
     opened.append(WidthRecord(head.in_flight))
@@ -186,7 +186,7 @@ def test_journals_are_merged(command: Command, pool: str, tmp_path: Path) -> Non
         (2, "failed"),
     ]
     assert command("journal", "merge", *files, "--out", out).returncode == 2
-    # Those of two other machines, which have grown so large that they are in segments.
+    # Journals of two other machines, large enough for segments.
     expected, merged = rows_of(out), tmp_path / "again.jsonl"
     for file in files:
         compacted(file)

@@ -1,4 +1,4 @@
-"""The log of `serve`: a line for each change of state, in both formats, and nobody waits for it."""
+"""Log of `serve`: a line for each change of state, in both formats, written in the background."""
 
 from __future__ import annotations
 
@@ -31,7 +31,7 @@ KEY = "sk_of_the_log_tests_123"
 
 
 def json_lines(text: str) -> list[dict[str, Any]]:
-    """Every line, each of which must be one object with what all of them have."""
+    """Parse every line, and check the members that all lines have."""
     lines = [json.loads(line) for line in text.splitlines()]
     for line in lines:
         assert list(line)[:4] == ["time", "level", "logger", "message"], line
@@ -93,7 +93,7 @@ def test_one_json_line_for_each_change(tmp_path: Path) -> None:
     ):
         queued, running, completed_line = (line for line in changes if line[0] == ids[name])
         assert queued == (ids[name], "rollout queued", ids[f"{name} request"])
-        # Where a place is free, the request that admits a rollout starts it as well.
+        # If a place is free, the request that admits a rollout starts it as well.
         starters = {None} if name == "waiting" else {None, ids[f"{name} request"]}
         assert running[:2] == (ids[name], "rollout running")
         assert running[2] in starters
@@ -183,7 +183,7 @@ def test_whoever_does_not_read_the_log_stops_nothing(tmp_path: Path) -> None:
                 list(threads.map(run, range(400)))
         status, errors = serving.end()
     assert status == 0
-    # Nothing was left out, either: what waited was written when somebody read at last.
+    # Nothing was dropped: the queue was written when the reader returned.
     assert len(json_lines(errors)) == 1 + 3 * 400
 
 

@@ -1,4 +1,4 @@
-"""`synth-pools ui` and `demo`: what they refuse, and what they leave."""
+"""Refusals of `synth-pools ui` and `demo`, and their end."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""`synth-pools serve` as a process: what it prints, keeps, refuses, and how it ends."""
+"""`synth-pools serve` as a process: its output, its data, its refusals, its end."""
 
 from __future__ import annotations
 
@@ -32,7 +32,7 @@ def held_port() -> Iterator[HeldPort]:
 
 
 def environment(home: Path, **extra: str) -> dict[str, str]:
-    """The caller's, without anything that would change what is tested."""
+    """The environment of the caller, without variables that change the result."""
     dropped = ("SYNTH_", "XDG_")
     variables = {key: value for key, value in os.environ.items() if not key.startswith(dropped)}
     return variables | {"HOME": str(home)} | extra
@@ -43,7 +43,7 @@ def run(home: Path, *arguments: str, **extra: str) -> subprocess.CompletedProces
 
 
 class Serving:
-    """A running `serve`, after it has said where it answers."""
+    """A running `serve` that has printed its address."""
 
     def __init__(self, process: subprocess.Popen[str]) -> None:
         self.process = process
@@ -67,7 +67,7 @@ class Serving:
         return self.url.rpartition(":")[2]
 
     def key_from_hint(self) -> str:
-        """Run the line that the user is told to paste, as a shell does."""
+        """Run the line for the user to paste, in a shell."""
         [line] = [line for line in self.printed.splitlines() if "SYNTH_API_KEY=" in line]
         done = subprocess.run(
             ["/bin/sh", "-c", f'{line}; printf %s "$SYNTH_API_KEY"'],
@@ -109,7 +109,7 @@ def test_a_first_start_makes_everything_and_says_how_to_use_it(tmp_path: Path) -
     data_dir = tmp_path / "new data" / "it's here"
     with serve(tmp_path, "--port", "0", "--data-dir", str(data_dir)) as serving:
         assert re.fullmatch(r"http://127\.0\.0\.1:\d+", serving.url)
-        # No waiting, no second try: it was printed because somebody answers there.
+        # Without waiting or repeating: the line is printed once the backend answers.
         with serving.client() as client:
             assert client.get("/v1/capabilities").status_code == 200
         key = (data_dir / "api-key").read_text().strip()
@@ -153,7 +153,7 @@ def test_it_starts_again_after_it_was_killed(tmp_path: Path, held_port: HeldPort
 def test_it_ends_cleanly_with_streams_open_and_rollouts_running(
     tmp_path: Path, number: signal.Signals
 ) -> None:
-    # Only what goes wrong is logged.
+    # Only errors and warnings are logged.
     quiet = ("--log-level", "warning")
     with serve(tmp_path, "--port", "0", "--data-dir", str(tmp_path / "d"), *quiet) as serving:
         with serving.client() as client:
@@ -193,7 +193,7 @@ def test_the_key_can_be_chosen_in_three_ways(tmp_path: Path) -> None:
         (["--api-key", key], {}),
         (["--api-key-file", str(key_file)], {}),
         ([], {"SYNTH_POOLS_API_KEY": key}),
-        # The key of the hosted service is somebody else's and is left alone.
+        # The key of the hosted service belongs to another service, and is not used.
         (["--api-key", key], {"SYNTH_API_KEY": "sk_hosted", "SYNTH_POOLS_API_KEY": "sk_other"}),
     ]
     for arguments, extra in ways:

@@ -26,7 +26,7 @@ from tests.support.document import SPEC
 from tests.support.recording import RecordingServer, Reply
 from tests.support.terminal import on_terminal
 
-# As the service wrote it, and no encoder of Python would.
+# A form that no encoder of Python writes.
 OWN = (
     b'{ "items":[ {"id":"one", "status":"active","score":1.50 },\n'
     b'{"id":"tw\\u00f6","name":"\\u001b[31m","nested":{\n"a":[1,2]}}] ,"next_cursor":null}'
@@ -66,7 +66,7 @@ def test_other_formats(command: Command, server: RecordingServer) -> None:
         "one  active  -            -              -",
         "twö  -       -            -              -",
     ]
-    # What a terminal would obey is shown.
+    # Control characters are escaped.
     server.reply_with(Reply.json({"name": "\x1b[31m"}))
     text = command("pools", "get", "p", **at(server)).stdout
     assert text == "name  \\x1b[31m\n"
@@ -103,7 +103,7 @@ def test_bodies(command: Command, server: RecordingServer, tmp_path: Path) -> No
         "task_id": "t",
     }
     assert sent(f"@{tmp_path / 'b.yaml'}") == {"seed": 2, "env": {"y": [1, 2]}}
-    # By the type that its place has.
+    # By the type of its place.
     assert sent("task_id=7", "seed=7", "messages:=[]") == {
         "task_id": "7",
         "seed": 7,
@@ -332,7 +332,7 @@ def test_a_reader_that_leaves_is_no_failure(
     assert done.stderr == ""
 
 
-# What the echo target, which stands behind the pools of these tests, does not have.
+# Parameters that the echo target of these pools does not have.
 UNKNOWN_TO_ECHO = {("containers", "program"), ("containers", "taskset")}
 
 

@@ -37,7 +37,7 @@ _LEAVES = (
 
 
 def keys_of(name: str) -> st.SearchStrategy[str]:
-    """The keys of a schema and of those that it leads to, and some that are in none."""
+    """Keys of a schema and of the schemas that it refers to, and some unknown ones."""
     names = {"other", "", "PATH", "a b"}
     waiting = [name]
     observed = set[str]()
