@@ -51,7 +51,7 @@ async def test_none_takes_the_place_of_one_that_was_admitted_with_it(
         return [actual[rollout_id]["status"] for rollout_id in ids]
 
     admitted = await services.database.write(
-        admit, settled=lambda: services.scheduler.give_up(place)
+        admit, on_settled=lambda: services.scheduler.give_up(place)
     )
     assert admitted == ["queued", status]
 

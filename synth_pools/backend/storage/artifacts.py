@@ -53,10 +53,10 @@ def result_text(db: Executes, rollout: Row) -> str:
     return _text(rollout, db.execute(_RESULT, (rollout["seq"],)).fetchone())
 
 
-def _text(rollout: Row, found: Row | None) -> str:
-    if found is None:
+def _text(rollout: Row, row: Row | None) -> str:
+    if row is None:
         raise rollout_not_found(rollout["id"], None)
-    return str(found[0])
+    return str(row[0])
 
 
 def all_names(db: Executes) -> set[str]:

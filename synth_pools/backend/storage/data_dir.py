@@ -153,19 +153,19 @@ def _lock(path: Path, lock: int) -> None:
 def _refuse_what_is_not_ours(path: Path) -> None:
     """Refuse a directory that no backend made, unless it is empty; nothing is changed by that."""
     with os.scandir(path) as entries:
-        found = {entry.name: entry.is_symlink() for entry in entries}
-    for name, is_link in sorted(found.items()):
+        is_link_by_name = {entry.name: entry.is_symlink() for entry in entries}
+    for name, is_link in sorted(is_link_by_name.items()):
         if is_link and name != KEY_FILE and _is_ours(name):
             raise DataDirError(
                 f"{path / name} is a symbolic link: put there what it leads to, "
                 "or give another data directory"
             )
-    if FILE_NAME in found or STORE_FILE in found:
+    if FILE_NAME in is_link_by_name or STORE_FILE in is_link_by_name:
         return
     # A first start that was cut short leaves no database yet, but a lock before all else.
-    foreign = [name for name in found if not _is_ours(name) and name not in _NOBODYS]
-    if LOCK_FILE not in found:
-        foreign += [name for name in (FOLDER, LOST_FOLDER) if name in found]
+    foreign = [name for name in is_link_by_name if not _is_ours(name) and name not in _NOBODYS]
+    if LOCK_FILE not in is_link_by_name:
+        foreign += [name for name in (FOLDER, LOST_FOLDER) if name in is_link_by_name]
     if foreign:
         raise DataDirError(
             f"{path} is not empty and no backend made it (it holds {min(foreign)!r}): "

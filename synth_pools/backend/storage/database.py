@@ -200,7 +200,7 @@ class Database(abc.ABC):
         work: Callable[[Transaction], _T],
         *,
         inline: bool = False,
-        settled: Callable[[], None] | None = None,
+        on_settled: Callable[[], None] | None = None,
     ) -> _T:
         """Run `work` in a transaction and return its result once it is stored.
 
@@ -208,7 +208,7 @@ class Database(abc.ABC):
             work: Called with the transaction, and called again where what it shared a commit with
                 made that fail: it must do nothing but read and write in its transaction.
             inline: Whether these are few statements with little data, for the event loop to run.
-            settled: Called in the event loop once it is known what came of the write, after the
+            on_settled: Called in the event loop once it is known what came of the write, after the
                 callbacks of a commit, also if nobody waits for it any more.
 
         Raises:
@@ -216,7 +216,7 @@ class Database(abc.ABC):
             DatabaseClosedError: The database is closed.
         """
         result: _T = await self._write(
-            work, settled, is_alone=True, is_inline=inline, is_patient=False
+            work, on_settled, is_alone=True, is_inline=inline, is_patient=False
         )
         return result
 
@@ -226,7 +226,7 @@ class Database(abc.ABC):
         item: _Item,
         *,
         inline: bool = False,
-        settled: Callable[[], None] | None = None,
+        on_settled: Callable[[], None] | None = None,
     ) -> _T:
         """Write as `write` does, in one go with others that wait and have the same `work`.
 
@@ -236,13 +236,13 @@ class Database(abc.ABC):
                 nothing for it.
             item: With what it is done.
             inline: As for `write`.
-            settled: As for `write`.
+            on_settled: As for `write`.
 
         Raises:
             Exception: What `work` returns for the item; and as `write`.
         """
         result: _T = await self._write(
-            work, settled, item, is_alone=False, is_inline=inline, is_patient=False
+            work, on_settled, item, is_alone=False, is_inline=inline, is_patient=False
         )
         return result
 
@@ -274,7 +274,7 @@ class Database(abc.ABC):
     async def _write(
         self,
         work: Callable[..., Any],
-        settled: Callable[[], None] | None = None,
+        on_settled: Callable[[], None] | None = None,
         item: Any = None,
         *,
         is_alone: bool,
@@ -282,14 +282,14 @@ class Database(abc.ABC):
         is_patient: bool,
     ) -> Any:
         if self._closed:
-            if settled is not None:
-                settled()
+            if on_settled is not None:
+                on_settled()
             raise DatabaseClosedError("the backend is stopping")
         future = self._loop.create_future()
         job = Job(
             work,
             future,
-            settled,
+            on_settled,
             item,
             is_alone=is_alone,
             is_inline=is_inline,
@@ -352,8 +352,8 @@ class Database(abc.ABC):
         while job.callbacks:
             # Emptied: what refers to a transaction is free at once, without the collector.
             _call(job.callbacks.pop(0))
-        if job.settled is not None:
-            _call(job.settled)
+        if job.on_settled is not None:
+            _call(job.on_settled)
         error = self._explained(job.error) if job.error is not None else None
         if job.future.done():
             return

@@ -112,8 +112,8 @@ class RolloutLog:
     def read_piece(self, db: Snapshot, position: int) -> Piece | None:
         """Return events after a position, or None where there are none; 404 if it is gone."""
         rollout = find_head(db, self.rollout_id)
-        with contextlib.closing(_of_rollout(db, rollout, position)) as found:
-            return _piece(found, lambda event, _: event.id)
+        with contextlib.closing(_of_rollout(db, rollout, position)) as entries:
+            return _piece(entries, lambda event, _: event.id)
 
     def has_ended(self, db: Snapshot) -> bool:
         """Return True if the rollout has ended."""
@@ -139,8 +139,8 @@ class PoolLog:
     @classmethod
     def of(cls, pool: Pool, types: str | None, *, with_rollouts: bool) -> PoolLog:
         """Return the log of a pool; `types` are separated by commas, None for all."""
-        named = None if types is None else frozenset(types.split(","))
-        return cls(pool.id, int(pool.row["seq"]), named, with_rollouts)
+        selected = None if types is None else frozenset(types.split(","))
+        return cls(pool.id, int(pool.row["seq"]), selected, with_rollouts)
 
     @property
     def subject(self) -> Subject:
@@ -166,11 +166,11 @@ class PoolLog:
                 of this pool is the beginning: it skips nothing.
             start: Where one begins that has seen nothing.
         """
-        given = [cursor for cursor in cursors if cursor is not None]
-        if not given:
+        texts = [cursor for cursor in cursors if cursor is not None]
+        if not texts:
             return last_place(db, self.seq) if start == "latest" else 0
         positions = [0]
-        for cursor in given:
+        for cursor in texts:
             match = _CURSOR.fullmatch(cursor)
             if match is not None and self.cursor(int(match[2])) == cursor:
                 positions.append(int(match[2]))
@@ -179,8 +179,8 @@ class PoolLog:
 
     def read_piece(self, db: Snapshot, position: int) -> Piece | None:
         """Return events after a position; None where there are none."""
-        with contextlib.closing(self.iterate_after(db, position)) as found:
-            return _piece(found, lambda _, place: self.cursor(place), self.cursor)
+        with contextlib.closing(self.iterate_after(db, position)) as entries:
+            return _piece(entries, lambda _, place: self.cursor(place), self.cursor)
 
     def iterate_after(self, db: Snapshot, position: int) -> _Found:
         """Yield positions with their events, one more than are looked at, if there are so many.
@@ -200,12 +200,13 @@ class PoolLog:
             (*values, self.seq, position),
         )
         with contextlib.closing(rows):
-            for rollout_id, sequence, type_, timestamp, data, place, *ended in rows:
+            for rollout_id, sequence, type_, timestamp, data, place, *end_columns in rows:
                 event = None
                 if data is not None:
                     event = Event(rollout_id, self.pool_id, sequence, type_, timestamp, data)
-                    if any(ended):
-                        event = with_rollout(event, dict(zip(DOCUMENT_COLUMNS, ended, strict=True)))
+                    if any(end_columns):
+                        rollout = dict(zip(DOCUMENT_COLUMNS, end_columns, strict=True))
+                        event = with_rollout(event, rollout)
                 yield place, event
 
     def has_ended(self, db: Snapshot) -> bool:
@@ -228,8 +229,8 @@ def rollout_event_page(
         limit: The most events.
         most_bytes: The size at which the page ends, after at least one event.
     """
-    with contextlib.closing(_of_rollout(db, rollout, position)) as found:
-        page = _page(found, position, limit, most_bytes)
+    with contextlib.closing(_of_rollout(db, rollout, position)) as entries:
+        page = _page(entries, position, limit, most_bytes)
     return (
         f'{{"rollout_id":"{rollout["id"]}","status":"{rollout["status"]}",'
         f'"events":[{",".join(page.events)}],"next_sequence":{page.end},'
@@ -250,14 +251,14 @@ def pool_event_page(
         limit: The most events.
         most_bytes: The size at which the page ends, after at least one event.
     """
-    with contextlib.closing(log.iterate_after(db, position)) as found:
-        page = _page(found, position, limit, most_bytes)
-    ended = not page.has_more and log.has_ended(db)
+    with contextlib.closing(log.iterate_after(db, position)) as entries:
+        page = _page(entries, position, limit, most_bytes)
+    has_ended = not page.has_more and log.has_ended(db)
     return (
         f'{{"pool_id":"{pool.id}","status":"{pool.status}",'
         f'"events":[{",".join(page.events)}],"next_cursor":"{log.cursor(page.end)}",'
         f'"has_more":{"true" if page.has_more else "false"},'
-        f'"ended":{"true" if ended else "false"}}}'
+        f'"ended":{"true" if has_ended else "false"}}}'
     )
 
 
@@ -276,13 +277,13 @@ def resume_position(
 
 
 def _of_rollout(db: Snapshot, rollout: Row, position: int) -> _Found:
-    with contextlib.closing(events.iterate_after(db, rollout, position)) as found:
-        for event in found:
+    with contextlib.closing(events.iterate_after(db, rollout, position)) as rows:
+        for event in rows:
             yield event.sequence, event
 
 
 def _piece(
-    found: _Found,
+    entries: _Found,
     stream_id: Callable[[Event, int], str],
     position_id: Callable[[int], str] | None = None,
 ) -> Piece | None:
@@ -296,7 +297,7 @@ def _piece(
     messages: list[bytes] = []
     size = number = end = 0
     is_full = is_last = is_skipped = False
-    for number, (end, event) in enumerate(found, 1):
+    for number, (end, event) in enumerate(entries, 1):
         is_skipped = event is None
         if event is not None:
             messages.append(event.encode(stream_id(event, end)))
@@ -312,10 +313,10 @@ def _piece(
     return Piece(b"".join(messages), end, is_full, is_last)
 
 
-def _page(found: _Found, position: int, limit: int, most_bytes: int) -> _Page:
+def _page(entries: _Found, position: int, limit: int, most_bytes: int) -> _Page:
     texts: list[str] = []
     size, end = 0, position
-    for number, (place, event) in enumerate(found):
+    for number, (place, event) in enumerate(entries):
         if len(texts) >= limit or size >= most_bytes or number >= _MOST_LOOKED_AT:
             return _Page(texts, end, has_more=True)
         end = place

@@ -100,10 +100,10 @@ def append(
     """
     condition, values = fence
     sql = f"UPDATE rollouts SET last_sequence = last_sequence + ? WHERE seq = ?{condition}"  # noqa: S608
-    told = [(type_, text) for text in data]
-    parameters = (len(told), rollout_seq, *values)
+    entries = [(type_, text) for text in data]
+    parameters = (len(entries), rollout_seq, *values)
     columns = "seq, pool_id, last_sequence"
-    write = RolloutWrite(sql, parameters, rollout_seq, timestamp, told, columns)
+    write = RolloutWrite(sql, parameters, rollout_seq, timestamp, entries, columns)
     return tx.written_rollout(write) is not None
 
 
@@ -127,8 +127,8 @@ def iterate_after(db: Snapshot, rollout: Row, position: int) -> Generator[Event,
 
 def read_after(db: Snapshot, rollout: Row, position: int, limit: int) -> list[Event]:
     """Return the events of a rollout after a position."""
-    with contextlib.closing(iterate_after(db, rollout, position)) as found:
-        return list(itertools.islice(found, limit))
+    with contextlib.closing(iterate_after(db, rollout, position)) as rows:
+        return list(itertools.islice(rows, limit))
 
 
 def read_last(db: Snapshot, rollout: Row) -> Event | None:

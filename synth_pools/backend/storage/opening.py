@@ -75,9 +75,9 @@ async def open_database(settings: Settings, observer: CommitObserver) -> Databas
 def _noted(note: Path, value: str) -> str:
     """Return what a file says; it says this value from now on where it said nothing."""
     try:
-        found = note.read_text(encoding="ascii", errors="replace").strip() if note.exists() else ""
-        if found:
-            return found
+        owner = note.read_text(encoding="ascii", errors="replace").strip() if note.exists() else ""
+        if owner:
+            return owner
         make_folder(note.parent)
         # Of a start that was cut short.
         note.unlink(missing_ok=True)

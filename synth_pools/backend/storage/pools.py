@@ -127,8 +127,8 @@ class Pool:
             "archived_at": row["archived_at"],
         }
         view = self.view
-        named = view if view["name"] is not None else {**view, "name": self.id}
-        return {**identity, **named, **state}
+        with_name = view if view["name"] is not None else {**view, "name": self.id}
+        return {**identity, **with_name, **state}
 
 
 def find_pool(db: Executes, pool_id: str) -> Pool:
@@ -166,10 +166,10 @@ def list_pools(db: Executes, seqs: Sequence[int], state: str | None) -> list[str
         "SELECT * FROM pools WHERE seq IN (SELECT value FROM json_each(?)) ORDER BY seq DESC",
         (json.dumps(seqs),),
     ).fetchall()
-    found = [Pool(row) for row in rows]
+    pools = [Pool(row) for row in rows]
     return [
         json_text.dumps(pool.document(task_documents(db, pool)))
-        for pool in found
+        for pool in pools
         if (not pool.is_archived if state is None else pool.status == state)
     ]
 
@@ -338,13 +338,13 @@ def replace_tasks(
     tx: Transaction, pool_id: str, tasks: Sequence[tuple[str | None, dict[str, Any]]]
 ) -> None:
     """Store exactly these tasks in this order; one that was there keeps its `created_at`."""
-    known = {
+    existing = {
         row["id"]: row["created_at"]
         for row in tx.execute("SELECT id, created_at FROM tasks WHERE pool_id = ?", (pool_id,))
     }
     tx.execute("DELETE FROM tasks WHERE pool_id = ?", (pool_id,))
     for task_id, definition in tasks:
-        insert_task(tx, pool_id, task_id, definition, known.get(task_id))
+        insert_task(tx, pool_id, task_id, definition, existing.get(task_id))
 
 
 def touch_pool(tx: Transaction, pool_id: str) -> None:

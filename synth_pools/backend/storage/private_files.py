@@ -91,10 +91,10 @@ def restrict(path: Path) -> bool:
     mode = path.lstat().st_mode
     if stat.S_ISLNK(mode):
         return True
-    wanted = _FOLDER if stat.S_ISDIR(mode) else _FILE
-    if mode & 0o777 != wanted:
+    expected = _FOLDER if stat.S_ISDIR(mode) else _FILE
+    if mode & 0o777 != expected:
         with contextlib.suppress(OSError):
-            path.chmod(mode & 0o7000 | wanted)
+            path.chmod(mode & 0o7000 | expected)
     return path.lstat().st_mode & 0o077 == 0
 
 

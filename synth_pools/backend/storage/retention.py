@@ -66,17 +66,17 @@ async def keep_within(database: Database, contents: ContentStore, most_bytes: in
     """Remove, again and again, the oldest contents of artifacts when there is more than this."""
     work = partial(artifact_rows.forget_oldest, most_bytes=most_bytes, limit=_MOST_FORGOTTEN)
     # Of what backends share only the database knows the size.
-    own = contents if isinstance(contents, FolderContents) and not database.is_shared else None
+    folder = contents if isinstance(contents, FolderContents) and not database.is_shared else None
     while True:
         given_up: set[str] = set()
-        if database.is_leader and (own is None or own.total_bytes > most_bytes):
+        if database.is_leader and (folder is None or folder.total_bytes > most_bytes):
             try:
                 given_up = await database.write(work)
                 await _remove_unnamed(database, contents, given_up | contents.take_loose())
             except StorageUnavailableError:
                 given_up = set()
         if not given_up:
-            await asyncio.sleep(_SHARED_SIZE_PAUSE if own is None else _SIZE_PAUSE)
+            await asyncio.sleep(_SHARED_SIZE_PAUSE if folder is None else _SIZE_PAUSE)
 
 
 async def put_away_unnamed(database: Database, contents: RemoteContents) -> None:

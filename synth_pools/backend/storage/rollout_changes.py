@@ -122,17 +122,17 @@ def insert_rollouts(new: Sequence[NewRollout]) -> list[Row]:
     writes = [
         RolloutWrite(
             _INSERT,
-            (*one.words(), one.replay_of, moment, moment),
-            one.id,
+            (*rollout.words(), rollout.replay_of, moment, moment),
+            rollout.id,
             moment,
             [(events.QUEUED, _QUEUED)],
         )
-        for one in new
+        for rollout in new
     ]
     rows = _all_written(new[0].tx, writes)
-    for one, row in zip(new, rows, strict=True):
-        one.tx.changed(_change_of(row, "queued", moment))
-        one.tx.tell("queued", one.pool_id)
+    for rollout, row in zip(new, rows, strict=True):
+        rollout.tx.changed(_change_of(row, "queued", moment))
+        rollout.tx.tell("queued", rollout.pool_id)
     return rows
 
 
@@ -148,19 +148,19 @@ def insert_started(new: Sequence[NewRollout]) -> list[Row]:
     writes = [
         RolloutWrite(
             sql,
-            (*one.words(), moment, moment, moment, moment, one.url, *number),
-            one.id,
+            (*rollout.words(), moment, moment, moment, moment, rollout.url, *number),
+            rollout.id,
             moment,
-            [(events.QUEUED, _QUEUED), (events.STARTED, _start_words(1, one.url, None))],
+            [(events.QUEUED, _QUEUED), (events.STARTED, _start_words(1, rollout.url, None))],
             _AS_QUEUED,
         )
-        for one in new
+        for rollout in new
     ]
     rows = _all_written(new[0].tx, writes)
-    for one, row in zip(new, rows, strict=True):
-        one.tx.changed(_change_of(row, "queued", moment))
-        one.tx.changed(_change_of(row, "running", moment, attempt=1))
-        one.tx.tell("events", one.pool_id, one.id)
+    for rollout, row in zip(new, rows, strict=True):
+        rollout.tx.changed(_change_of(row, "queued", moment))
+        rollout.tx.changed(_change_of(row, "running", moment, attempt=1))
+        rollout.tx.tell("events", rollout.pool_id, rollout.id)
     return rows
 
 
@@ -202,15 +202,15 @@ def start_rollouts(starts: Sequence[Start]) -> list[Row | FencedError]:
             [(events.STARTED, _start_words(attempt, url, error))],
         )
         writes.append(write)
-    found: list[Row | FencedError] = []
-    for one, started in zip(starts, starts[0].tx.written_rollouts(writes), strict=True):
+    results: list[Row | FencedError] = []
+    for start, started in zip(starts, starts[0].tx.written_rollouts(writes), strict=True):
         if started is None:
-            found.append(FencedError(one.rollout["id"]))
+            results.append(FencedError(start.rollout["id"]))
             continue
-        one.tx.tell("events", started["pool_id"], started["id"])
-        one.tx.changed(_change_of(one.rollout, "running", moment, attempt=started["attempt"]))
-        found.append(started)
-    return found
+        start.tx.tell("events", started["pool_id"], started["id"])
+        start.tx.changed(_change_of(start.rollout, "running", moment, attempt=started["attempt"]))
+        results.append(started)
+    return results
 
 
 def put_back(
@@ -298,25 +298,25 @@ def finish_rollouts(
     """
     moment = now()
     rows = ends[0][0].written_rollouts([_finish(end, moment) for _, end in ends])
-    found: list[Row | ApiError | FencedError | None] = []
+    results: list[Row | ApiError | FencedError | None] = []
     for (tx, (rollout_id, result, _)), row in zip(ends, rows, strict=True):
         if row is None:
-            found.append(_not_finished(tx, rollout_id))
+            results.append(_not_finished(tx, rollout_id))
             continue
         if result.content_rows:
             artifact_rows.insert(tx, row["seq"], result.content_rows)
         tx.changed(_change_of(row, result.status, moment, error=result.error))
         tx.tell("ended", row["pool_id"], rollout_id)
-        found.append(row)
-    return found
+        results.append(row)
+    return results
 
 
 def finish(tx: Transaction, end: End) -> Row | None:
     """End a rollout, and return it as `finish_rollouts` does; raises what that returns."""
-    [ended] = finish_rollouts([(tx, end)])
-    if isinstance(ended, Exception):
-        raise ended
-    return ended
+    [result] = finish_rollouts([(tx, end)])
+    if isinstance(result, Exception):
+        raise result
+    return result
 
 
 def _finish(end: End, moment: str) -> RolloutWrite:
@@ -346,17 +346,17 @@ def _not_finished(tx: Transaction, rollout_id: str) -> ApiError | FencedError | 
     """Return why a rollout could not be ended; None where it had ended already."""
     try:
         is_final = find_rollout(tx, rollout_id)["status"] in FINAL
-    except ApiError as gone:
-        return gone
+    except ApiError as error:
+        return error
     return None if is_final else FencedError(rollout_id)
 
 
 def cancel_rollouts(tx: Transaction, rollouts: Sequence[Row]) -> list[Row]:
     """Cancel queued or running rollouts that were looked up in this transaction; return them."""
     moment = now()
-    told = [(events.CANCELLED, '{"status":"cancelled"}')]
+    last_events = [(events.CANCELLED, '{"status":"cancelled"}')]
     writes = [
-        RolloutWrite(_CANCEL, (moment, moment, row["seq"]), row["seq"], moment, told)
+        RolloutWrite(_CANCEL, (moment, moment, row["seq"]), row["seq"], moment, last_events)
         for row in rollouts
     ]
     rows = _all_written(tx, writes)

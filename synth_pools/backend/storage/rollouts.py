@@ -116,14 +116,14 @@ def container_position(db: Executes, rollout_id: str) -> tuple[int, int]:
     Those of an earlier attempt were numbered by another run.
     """
     row = find_rollout(db, rollout_id)
-    found = db.execute(
+    counts = db.execute(
         "SELECT COUNT(*), MAX(CASE WHEN sequence > (SELECT MAX(sequence) FROM events"
         " WHERE rollout_seq = ?1 AND type = ?2) THEN json_extract(data, '$.sequence') END)"
         " FROM events WHERE rollout_seq = ?1 AND type = ?3",
         (row["seq"], events.STARTED, events.AGENT),
     ).fetchone()
-    last = found[1]
-    return (last if isinstance(last, int) else 0), found[0]
+    last = counts[1]
+    return (last if isinstance(last, int) else 0), counts[0]
 
 
 def ended_of(db: Executes, rollout_ids: Sequence[str]) -> list[Row]:
@@ -158,12 +158,12 @@ def delete_finished(
     At most `limit`, and not those that an Idempotency-Key younger than `keys_since` must still
     lead to.
     """
-    found = tx.execute(
+    rows = tx.execute(
         "SELECT seq FROM rollouts WHERE finished_at < ? AND NOT EXISTS (SELECT 1 FROM idempotency"
         " WHERE rollout_id = rollouts.id AND created >= ?) ORDER BY finished_at LIMIT ?",
         (before, keys_since, limit),
     ).fetchall()
-    seqs = [row["seq"] for row in found]
+    seqs = [row["seq"] for row in rows]
     if seqs:
         events.delete(tx, seqs)
     tx.executemany("DELETE FROM rollouts WHERE seq = ?", [(seq,) for seq in seqs])

@@ -168,7 +168,7 @@ class Job:
     Args:
         work: What it does.
         future: Gets what comes of it.
-        settled: Called once that is known.
+        on_settled: Called once that is known.
         item: With what it is done.
         is_alone: Whether `work` takes a transaction, and not transactions with items.
         is_inline: Whether the event loop may do it.
@@ -184,9 +184,9 @@ class Job:
         "is_inline",
         "is_patient",
         "item",
+        "on_settled",
         "request_id",
         "result",
-        "settled",
         "work",
     )
 
@@ -194,7 +194,7 @@ class Job:
         self,
         work: Callable[..., Any],
         future: asyncio.Future[Any],
-        settled: Callable[[], None] | None,
+        on_settled: Callable[[], None] | None,
         item: Any = None,
         *,
         is_alone: bool,
@@ -203,7 +203,7 @@ class Job:
     ) -> None:
         self.work = work
         self.future = future
-        self.settled = settled
+        self.on_settled = on_settled
         self.item = item
         self.is_alone = is_alone
         self.is_inline = is_inline
@@ -227,13 +227,13 @@ class Job:
 class Batch:
     """Jobs that share a transaction, and their progress."""
 
-    __slots__ = ("begun", "jobs", "worked")
+    __slots__ = ("jobs", "started_at", "succeeded")
 
     def __init__(self, jobs: list[Job]) -> None:
         self.jobs = jobs
-        self.begun = clock.monotonic()
+        self.started_at = clock.monotonic()
         # Whether all of them left it whole; None as long as nothing is done.
-        self.worked: bool | None = None
+        self.succeeded: bool | None = None
 
     def groups(self) -> list[list[Job]]:
         """Return the jobs in their order, those in one list that are done together.
@@ -267,15 +267,15 @@ def run_jobs(
         observer: Told of changes of state after the commit.
     """
     first = group[0]
-    asked = [
+    requests = [
         (Transaction(connection, job.callbacks, job.request_id, observer), job.item)
         for job in group
     ]
     try:
         if first.is_alone:
-            first.result = first.work(asked[0][0])
+            first.result = first.work(requests[0][0])
             return
-        for job, result in zip(group, first.work(asked), strict=True):
+        for job, result in zip(group, first.work(requests), strict=True):
             if isinstance(result, Exception):
                 job.fail(result)
             else:

@@ -106,12 +106,12 @@ class RolloutAdmission:
         self._control.require_open()
         [place] = await self._hold_places([request if pool_id is None else {"pool_id": pool_id}])
 
-        settled = None if place is None else partial(self._scheduler.give_up, place)
+        on_settled = None if place is None else partial(self._scheduler.give_up, place)
         return await self._database.write_together(
             self._create_all,
             (AdmissionRequest(pool_id, request, key, place=place), end),
             inline=not is_large,
-            settled=settled,
+            on_settled=on_settled,
         )
 
     def _create_all(
@@ -214,7 +214,7 @@ class RolloutAdmission:
             for place in filter(None, places):
                 self._scheduler.give_up(place)
 
-        return await self._database.write(work, settled=give_up)
+        return await self._database.write(work, on_settled=give_up)
 
     async def validate(self, request: dict[str, Any]) -> tuple[list[dict[str, Any]], str | None]:
         """Return the faults that a creation would refuse a request for; a full queue is none.

@@ -96,15 +96,15 @@ class BucketContents(RemoteContents):
             ArtifactsError: One of that is not possible.
         """
         try:
-            found = self._owner()
-            if found in (None, owner):
+            stored_owner = self._owner()
+            if stored_owner in (None, owner):
                 # Each start shows that it can be written there.
                 obstore.put(self._writes, _OWNER_NAME, f"{owner}\n".encode("ascii"))
-                found = self._owner()
+                stored_owner = self._owner()
             next(iter(obstore.list(self._reads, FOLDER, chunk_size=1)), None)
         except (BaseError, OSError) as error:
             raise ArtifactsError(f"cannot use {self._place}: {_advice(error)}") from None
-        return found or ""
+        return stored_owner or ""
 
     def remove(self, names: Collection[str]) -> None:
         old: list[str] = []
@@ -127,10 +127,10 @@ class BucketContents(RemoteContents):
     def old_names(self) -> Iterator[list[str]]:
         listed = self._call(lambda: iter(obstore.list(self._reads, FOLDER, chunk_size=1000)))
         while True:
-            found = self._call(lambda: next(listed, None))
-            if found is None:
+            entries = self._call(lambda: next(listed, None))
+            if entries is None:
                 return
-            old = (one["path"] for one in found if self._has_aged(one["last_modified"]))
+            old = (entry["path"] for entry in entries if self._has_aged(entry["last_modified"]))
             names = [match[2] for path in old if (match := _CONTENT.fullmatch(path))]
             for begin in range(0, len(names), _MOST_NAMES):
                 yield names[begin : begin + _MOST_NAMES]
@@ -150,8 +150,8 @@ class BucketContents(RemoteContents):
 
     def _read(self, sha256: str, start: int, end: int) -> tuple[bytes, int]:
         def read() -> tuple[bytes, int]:
-            found = obstore.get(self._reads, _key(sha256), options={"range": (start, end)})
-            return bytes(found.bytes()), found.meta["size"]
+            response = obstore.get(self._reads, _key(sha256), options={"range": (start, end)})
+            return bytes(response.bytes()), response.meta["size"]
 
         try:
             return self._call(read)
@@ -188,12 +188,12 @@ class BucketContents(RemoteContents):
 
     def _owner(self) -> str | None:
         try:
-            found = bytes(obstore.get(self._reads, _OWNER_NAME).bytes())
+            owner = bytes(obstore.get(self._reads, _OWNER_NAME).bytes())
         except FileNotFoundError as error:
             if _code(error) in _PLACE_CODES:
                 raise
             return None
-        return found[:256].decode("ascii", "replace").strip()
+        return owner[:256].decode("ascii", "replace").strip()
 
     def _written(self, name: str) -> datetime | None:
         """Return when a content was last written; None where it is not there."""

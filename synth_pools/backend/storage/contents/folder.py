@@ -71,7 +71,7 @@ class FolderContents(ContentStore):
                 # It is moved away at the next start.
                 _log.warning("an artifact cannot be removed: %s", error.strerror)
 
-    def sweep(self, named: Collection[str], *, is_new: bool = False) -> None:
+    def sweep(self, used: Collection[str], *, is_new: bool = False) -> None:
         """Move what nothing names to a folder of its own, and remove drafts, before anything runs.
 
         Args:
@@ -84,7 +84,7 @@ class FolderContents(ContentStore):
         """
         total = moved = stuck = 0
         for path in self._files():
-            if path.name in named:
+            if path.name in used:
                 restrict(path)
                 total += path.stat().st_size
             elif is_new:
@@ -96,14 +96,14 @@ class FolderContents(ContentStore):
                     stuck += 1
         self._total = total
         number = moved + stuck
-        what = f"{number} artifact{'' if number == 1 else 's'} that no rollout has"
+        summary = f"{number} artifact{'' if number == 1 else 's'} that no rollout has"
         lost = self._base / LOST_FOLDER
         if is_new and stuck:
-            _log.warning("left %s in %s: the database is new", what, self._folder)
+            _log.warning("left %s in %s: the database is new", summary, self._folder)
         elif stuck:
-            _log.warning("of %s %d could not be moved to %s", what, stuck, lost)
+            _log.warning("of %s %d could not be moved to %s", summary, stuck, lost)
         elif moved:
-            _log.warning("moved %s to %s", what, lost)
+            _log.warning("moved %s to %s", summary, lost)
 
     def has_any(self) -> bool:
         """Return True if there is any content."""
@@ -118,7 +118,7 @@ class FolderContents(ContentStore):
             if not self._path(content.sha256).is_file():
                 self._write_all([content])
 
-    def unnamed(self, named: Collection[str]) -> list[str]:
+    def unnamed(self, used: Collection[str]) -> list[str]:
         """Return the names of contents that nothing names, of a folder that backends share.
 
         Drafts are removed that nobody can be writing any more.
@@ -126,16 +126,16 @@ class FolderContents(ContentStore):
         Args:
             named: The contents that rollouts have.
         """
-        found = []
+        unnamed_files = []
         for path in self._files():
             if _DRAFT.fullmatch(path.name):
                 # Gone by now, where its writer was about to give it its name.
                 with contextlib.suppress(FileNotFoundError):
                     if clock.unix_time() - path.stat().st_mtime > _DRAFT_SECONDS:
                         path.unlink()
-            elif path.name not in named:
-                found.append(path.name)
-        return found
+            elif path.name not in used:
+                unnamed_files.append(path.name)
+        return unnamed_files
 
     def put_away(self, names: Collection[str]) -> None:
         """Move contents to a folder of their own; only while nobody can come to name them."""

@@ -73,13 +73,13 @@ async def sweep_contents(contents: FolderContents, database: Database) -> None:
     Raises:
         OSError: The folder cannot be read.
     """
-    named = await database.read(artifact_rows.all_names)
+    used = await database.read(artifact_rows.all_names)
     if not database.is_shared or database.is_new:
-        await asyncio.to_thread(contents.sweep, named, is_new=database.is_new)
+        await asyncio.to_thread(contents.sweep, used, is_new=database.is_new)
         return
-    found = await asyncio.to_thread(contents.unnamed, named)
-    for begin in range(0, len(found), _MOST_SWEPT):
-        some = found[begin : begin + _MOST_SWEPT]
+    unnamed = await asyncio.to_thread(contents.unnamed, used)
+    for begin in range(0, len(unnamed), _MOST_SWEPT):
+        some = unnamed[begin : begin + _MOST_SWEPT]
         await database.write(partial(_put_away, contents, some))
 
 

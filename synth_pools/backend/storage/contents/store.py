@@ -230,7 +230,7 @@ class RemoteContents(ContentStore):
 
 
 async def in_executor(
-    executor: Executor | None, work: Callable[_P, _T], *arguments: _P.args, **named: _P.kwargs
+    executor: Executor | None, work: Callable[_P, _T], *arguments: _P.args, **keywords: _P.kwargs
 ) -> _T:
     """Call what reads or writes contents in a thread.
 
@@ -245,7 +245,7 @@ async def in_executor(
     """
     loop = asyncio.get_running_loop()
     try:
-        called = loop.run_in_executor(executor, partial(work, *arguments, **named))
+        called = loop.run_in_executor(executor, partial(work, *arguments, **keywords))
     except RuntimeError as error:
         raise ContentsUnavailableError(str(error)) from None
     return await called

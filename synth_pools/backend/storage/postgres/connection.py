@@ -157,7 +157,7 @@ class PostgresConnection:
 
     def written_rollouts(self, writes: Sequence[RolloutWrite], /) -> list[Row | None]:
         """Write rollouts with their events, many in one statement, and return them."""
-        found: list[Row | None] = []
+        written: list[Row | None] = []
         for portion in portions(writes):
             rows: list[Any] = self.execute(*statement(portion)).fetchall()
             # Of the status of a statement that reads in the end.
@@ -166,8 +166,8 @@ class PostgresConnection:
                 self.transaction = rows[0]["transaction_number"]
             key = portion[0].key_column
             by_key = {row[key]: row for row in rows}
-            found += [by_key.get(write.key) for write in portion]
-        return found
+            written += [by_key.get(write.key) for write in portion]
+        return written
 
     def _execute(self, sql: str, arguments: Sequence[Any]) -> Result:
         prepared = self._prepare(sql)

@@ -298,14 +298,14 @@ class PostgresDatabase(Database):
         try:
             writer = await self._connected_writer()
             number = await in_greenlet(self._work, writer, batch)
-            batch.worked = number is not None
+            batch.succeeded = number is not None
             if number:
                 await self._committed(writer, number, jobs)
             else:
                 await writer.finish("ROLLBACK")
         except (StatementError, StorageError) as error:
             # Nothing of it is stored, and a server that is away is away for each of them.
-            batch.worked = failed = True
+            batch.succeeded = failed = True
             self._drop_writer()
             cause: Exception = error
             if isinstance(error, StatementError) and error.is_fenced:
@@ -315,9 +315,9 @@ class PostgresDatabase(Database):
             for job in jobs:
                 job.fail(cause)
         if self._observer is not None:
-            took = clock.monotonic() - batch.begun
+            took = clock.monotonic() - batch.started_at
             self._observer.committed(len(jobs), took, failed=failed)
-        return batch.worked is True
+        return batch.succeeded is True
 
     def _work(self, writer: PostgresConnection, batch: Batch) -> str | None:
         """Run jobs up to one that fails with others, or has changed something; in a greenlet.
@@ -377,8 +377,8 @@ class PostgresDatabase(Database):
                 status = await driven(writer.raw.fetchval(query, number))
                 if status != "in progress":
                     query = "SELECT value FROM meta WHERE key = $1"
-                    found = await driven(writer.raw.fetchval(query, self._receipt_key))
-                    return bool(found == receipt)
+                    stored = await driven(writer.raw.fetchval(query, self._receipt_key))
+                    return bool(stored == receipt)
             except StatementError as error:
                 if not error.is_outage:
                     # The number is of the future: a crash has undone it, and nobody has it yet.

@@ -30,7 +30,7 @@ class Statement(NamedTuple):
             return parameters
         values = list(parameters)
         for number in self.lists:
-            values[number] = [one for one in json.loads(values[number]) if _can_be_stored(one)]
+            values[number] = [text for text in json.loads(values[number]) if _can_be_stored(text)]
         return values
 
 
@@ -41,12 +41,12 @@ def translated(sql: str) -> Statement:
     lists: list[int] = []
     number = 0
 
-    def numbered(found: re.Match[str]) -> str:
+    def numbered(match: re.Match[str]) -> str:
         nonlocal number
-        if found[1] not in ("", "@"):
-            return f"${found[1]}"
+        if match[1] not in ("", "@"):
+            return f"${match[1]}"
         number += 1
-        if found[1]:
+        if match[1]:
             lists.append(number - 1)
         return f"${number}"
 

@@ -21,15 +21,15 @@ async def in_greenlet(function: Callable[_P, _T], *args: _P.args, **kwargs: _P.k
     child = greenlet(function, current)
     # What it logs belongs to the same request.
     child.gr_context = current.gr_context
-    found = child.switch(*args, **kwargs)
+    result = child.switch(*args, **kwargs)
     while not child.dead:
         try:
-            value = await found
+            value = await result
         except BaseException as error:  # noqa: BLE001 - raised where it waits
-            found = child.throw(error)
+            result = child.throw(error)
         else:
-            found = child.switch(value)
-    return cast("_T", found)
+            result = child.switch(value)
+    return cast("_T", result)
 
 
 def wait(awaitable: Awaitable[_T]) -> _T:

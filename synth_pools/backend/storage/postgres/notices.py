@@ -50,13 +50,13 @@ def read_payload(payload: str) -> tuple[int, list[Notice]]:
     sender, *lines = payload.split("\n")
     if not sender.isdecimal():
         return 0, []
-    found = []
+    notices = []
     for line in lines:
         kind, _, rest = line.partition(" ")
         pool_id, _, rollout_id = rest.partition(" ")
         if kind in _KINDS:
-            found.append(Notice(cast("NoticeKind", kind), pool_id, rollout_id))
-    return int(sender), found
+            notices.append(Notice(cast("NoticeKind", kind), pool_id, rollout_id))
+    return int(sender), notices
 
 
 def literal(text: str) -> str:

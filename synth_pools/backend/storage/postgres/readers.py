@@ -63,7 +63,7 @@ class Readers:
         """Close the connections."""
         self._is_closed = True
         idle, self._idle = self._idle, []
-        await asyncio.gather(*(end_session(one.raw) for one in idle))
+        await asyncio.gather(*(end_session(reader.raw) for reader in idle))
 
     @contextlib.asynccontextmanager
     async def _lent(self, *, is_new: bool) -> AsyncIterator[PostgresConnection]:
@@ -71,23 +71,23 @@ class Readers:
         async with self._all:
             if is_new:
                 lost, self._idle = self._idle, []
-                for one in lost:
-                    one.raw.terminate()
+                for lost_reader in lost:
+                    lost_reader.raw.terminate()
             reader = self._idle.pop() if self._idle else None
             if reader is None or reader.raw.is_closed():
                 reader = PostgresConnection(await open_session(self._url))
-            is_whole = False
+            is_intact = False
             try:
                 yield reader
-                is_whole = True
+                is_intact = True
             except StatementError as error:
-                is_whole = not error.is_lost
+                is_intact = not error.is_lost
                 raise
             except Exception:
-                is_whole = not reader.raw.is_in_transaction()
+                is_intact = not reader.raw.is_in_transaction()
                 raise
             finally:
-                if is_whole and not self._is_closed:
+                if is_intact and not self._is_closed:
                     self._idle.append(reader)
                 else:
                     # At once: whoever is cancelled waits for no server.
@@ -102,10 +102,10 @@ def _reading(
         return work(reader)
     reader.begin(_SNAPSHOT)
     try:
-        found = work(reader)
+        value = work(reader)
     except Exception:
         if reader.error is None or not reader.error.is_lost:
             reader.run("ROLLBACK")
         raise
     reader.run("COMMIT")
-    return found
+    return value

@@ -55,15 +55,15 @@ def portions(writes: Sequence[RolloutWrite]) -> Iterator[Sequence[RolloutWrite]]
 def statement(writes: Sequence[RolloutWrite]) -> tuple[str, list[Any]]:
     """Return the statement of a portion, and its parameters."""
     first = writes[0]
-    given = [list(column) for column in zip(*(write.parameters for write in writes), strict=True)]
-    types = tuple(map(_type_of, given))
+    columns = [list(column) for column in zip(*(write.parameters for write in writes), strict=True)]
+    types = tuple(map(_type_of, columns))
     text = _text(first.sql, types, first.key_column, _type_of([first.key]), first.columns)
     events = [
         (write.key, len(write.events) - place, kind, write.moment, data)
         for write in writes
         for place, (kind, data) in enumerate(write.events, 1)
     ]
-    return text, [*given, *(list(column) for column in zip(*events, strict=True))]
+    return text, [*columns, *(list(column) for column in zip(*events, strict=True))]
 
 
 # As many as there are statements; which of their parameters are numbers does not change.

@@ -301,17 +301,17 @@ async def migrate(connection: asyncpg.Connection) -> bool:
     # One transaction: a crash in between leaves it as it was.
     async with connection.transaction():
         await connection.execute("SELECT pg_advisory_xact_lock($1, $2)", *WRITERS_LOCK)
-        found = await _read_version(connection)
-        if found == 0:
+        version = await _read_version(connection)
+        if version == 0:
             await connection.execute(f"CREATE SCHEMA IF NOT EXISTS {SCHEMA}")
-        for step in _STEPS[found:]:
+        for step in _STEPS[version:]:
             await connection.execute(step)
-        if found < VERSION:
+        if version < VERSION:
             await _set(connection, "schema_version", str(VERSION))
-        if found == 0:
+        if version == 0:
             await _set(connection, "cursor_secret", clock.token(32))
             await _set(connection, "identity", clock.token(16))
-    return found == 0
+    return version == 0
 
 
 async def _read_version(connection: asyncpg.Connection) -> int:

@@ -53,9 +53,9 @@ async def open_session(url: StoreURL, more: str = "") -> asyncpg.Connection:
         more: Statements with which it begins as well.
     """
     *others, last = url.of_each_host()
-    for other in others:
+    for other_host in others:
         with contextlib.suppress(StatementError):
-            return await _open(other, more, _HOST_SECONDS)
+            return await _open(other_host, more, _HOST_SECONDS)
     return await _open(last, more, _HOST_SECONDS if others else _CONNECT_SECONDS)
 
 

@@ -47,11 +47,11 @@ def compact(data_dir: Path, *, busy_seconds: float = _BUSY_SECONDS) -> Compactio
     if not (data_dir / FILE_NAME).is_file():
         raise DataDirError(f"{data_dir} is no data directory: it holds no {FILE_NAME}")
     try:
-        with DataDir(data_dir) as held:
+        with DataDir(data_dir) as directory:
             try:
-                return _compact(held.path, busy_seconds)
+                return _compact(directory.path, busy_seconds)
             finally:
-                remove_draft(held.path)
+                remove_draft(directory.path)
     except sqlite3.Error as error:
         raise DataDirError(f"cannot compact {data_dir}: {error}; it is as it was") from error
     except OSError as error:

@@ -225,7 +225,7 @@ class SQLiteDatabase(Database):
             # Where that is not possible just now, the thread tries with more patience.
             with contextlib.suppress(sqlite3.Error):
                 self._begin_transaction(_NO_PATIENCE)
-                batch.worked = self._work(batch)
+                batch.succeeded = self._work(batch)
         self._batches.put(batch)
 
     def _run(self) -> None:
@@ -253,15 +253,15 @@ class SQLiteDatabase(Database):
         connection, jobs = self._writer, batch.jobs
         failed = False
         try:
-            if batch.worked is None:
+            if batch.succeeded is None:
                 for job in jobs:
                     job.reset()
                 if connection.in_transaction:
                     connection.execute("ROLLBACK")
                 self._begin_transaction(_PATIENCE)
-                batch.worked = self._work(batch)
-            connection.execute("COMMIT" if batch.worked else "ROLLBACK")
-            if batch.worked:
+                batch.succeeded = self._work(batch)
+            connection.execute("COMMIT" if batch.succeeded else "ROLLBACK")
+            if batch.succeeded:
                 self._counts.keep()
         except sqlite3.Error as error:
             failed = True
@@ -270,9 +270,9 @@ class SQLiteDatabase(Database):
             for job in jobs:
                 job.fail(error)
         if self._observer is not None:
-            took = clock.monotonic() - batch.begun
+            took = clock.monotonic() - batch.started_at
             self._observer.committed(len(jobs), took, failed=failed)
-        return batch.worked is True and not failed
+        return batch.succeeded is True and not failed
 
     def _begin_transaction(self, patience: str) -> None:
         """Begin to write, waiting for others who use the file, though nobody should."""

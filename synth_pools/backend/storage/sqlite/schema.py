@@ -179,12 +179,12 @@ def _bring_up_to_date(connection: sqlite3.Connection) -> None:
     # One transaction: a crash in between leaves the file as it was.
     connection.execute("BEGIN IMMEDIATE")
     try:
-        found = read_version(connection)
-        for step in _STEPS[found:]:
+        version = read_version(connection)
+        for step in _STEPS[version:]:
             for statement in step.split(";"):
                 connection.execute(statement)
         connection.execute(f"PRAGMA user_version = {VERSION:d}")
-        if found == 0:
+        if version == 0:
             secret = clock.token(32)
             connection.execute("INSERT INTO meta VALUES ('cursor_secret', ?)", (secret,))
         connection.execute("COMMIT")
@@ -200,17 +200,17 @@ def read_version(connection: sqlite3.Connection) -> int:
     Raises:
         SchemaVersionError: A newer backend wrote it, or it is somebody else's.
     """
-    found = int(connection.execute("PRAGMA user_version").fetchone()[0])
-    if found > VERSION:
+    version = int(connection.execute("PRAGMA user_version").fetchone()[0])
+    if version > VERSION:
         raise SchemaVersionError(
-            f"the database has version {found}, this backend reads up to version {VERSION}: "
+            f"the database has version {version}, this backend reads up to version {VERSION}: "
             "start the backend that made it, or give another data directory"
         )
-    if found == 0 and connection.execute("SELECT 1 FROM sqlite_master").fetchone():
+    if version == 0 and connection.execute("SELECT 1 FROM sqlite_master").fetchone():
         raise SchemaVersionError(
             "the database is not one of this backend: give another data directory"
         )
-    return found
+    return version
 
 
 def count_places(connection: sqlite3.Connection) -> None:

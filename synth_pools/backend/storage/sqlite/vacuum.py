@@ -38,7 +38,7 @@ async def give_back_free_pages(database: Database, checkpoint: Callable[[], None
         checkpoint: Writes its log back to the file, in another thread.
     """
     while True:
-        given, pause = 0, _PAUSE_SECONDS
+        freed, pause = 0, _PAUSE_SECONDS
         try:
             while spare := await database.read(_spare_pages):
                 if not await database.read_once(_can_shrink):
@@ -50,12 +50,12 @@ async def give_back_free_pages(database: Database, checkpoint: Callable[[], None
                         spare,
                     )
                     return
-                begun = clock.monotonic()
-                given += await database.write(free_some_pages)
-                await asyncio.sleep(_REST_FACTOR * (clock.monotonic() - begun))
+                started_at = clock.monotonic()
+                freed += await database.write(free_some_pages)
+                await asyncio.sleep(_REST_FACTOR * (clock.monotonic() - started_at))
         except StorageError:
             pause = _PAUSE_AFTER_ERROR  # which is in the log
-        if given:
+        if freed:
             await asyncio.to_thread(checkpoint)
         await asyncio.sleep(pause)
 
@@ -69,12 +69,12 @@ def free_some_pages(tx: Executes) -> int:
     [free] = tx.execute("PRAGMA freelist_count").fetchone()
     most = min(int(free), STEP_PAGES)
     ends = clock.monotonic() + _STEP_SECONDS
-    given = 0
-    while given < most and clock.monotonic() < ends:
+    freed = 0
+    while freed < most and clock.monotonic() < ends:
         # One by one: Python does not go on with a statement that gives rows without columns.
         tx.execute("PRAGMA incremental_vacuum(1)").fetchall()
-        given += 1
-    return given
+        freed += 1
+    return freed
 
 
 def _can_shrink(db: Executes) -> bool:
