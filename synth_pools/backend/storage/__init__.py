@@ -1,1 +1,1 @@
-"""Everything on disk: the SQLite database and the files beside it."""
+"""Storage: the database, and the files beside it."""

@@ -1,4 +1,4 @@
-"""Artifacts of rollouts in the database, and rows that say which rollout has which content."""
+"""Artifacts of rollouts in the database, and rows that link rollouts to contents."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ _RESULT = "SELECT result FROM rollouts WHERE seq = ?"
 
 
 class ContentRow(NamedTuple):
-    """A content that is a file, and the artifact of its rollout's list that it belongs to."""
+    """Content that is a file, and its artifact in the rollout's list."""
 
     position: int
     sha256: str
@@ -30,13 +30,13 @@ def insert(tx: Transaction, rollout_seq: int, rows: Iterable[ContentRow]) -> Non
 
 
 def positions_with_content(db: Executes, rollout_seq: int) -> set[int]:
-    """Return the positions of the artifacts whose files are still there."""
+    """Return the positions of the artifacts whose files still exist."""
     rows = db.execute("SELECT position FROM artifacts WHERE rollout_seq = ?", (rollout_seq,))
     return {row["position"] for row in rows}
 
 
 def text_sizes(db: Executes, rollout_seq: int) -> tuple[int, int]:
-    """Return the bytes of a rollout's list of artifacts and of its result; neither is read."""
+    """Return the sizes of a rollout's list of artifacts and of its result, without reading them."""
     sizes = ", ".join(map(byte_length, ("artifacts", "result")))
     sql = f"SELECT {sizes} FROM rollouts WHERE seq = ?"  # noqa: S608
     row = db.execute(sql, (rollout_seq,)).fetchone()
@@ -44,12 +44,12 @@ def text_sizes(db: Executes, rollout_seq: int) -> tuple[int, int]:
 
 
 def list_text(db: Executes, rollout: Row) -> str:
-    """Return a rollout's list of artifacts as JSON text; raise 404 where it is gone by now."""
+    """Return a rollout's list of artifacts as JSON text; raise 404 if the rollout is gone."""
     return _text(rollout, db.execute(_LIST, (rollout["seq"],)).fetchone())
 
 
 def result_text(db: Executes, rollout: Row) -> str:
-    """Return a rollout's result as JSON text; raise 404 where it is gone by now."""
+    """Return a rollout's result as JSON text; raise 404 if the rollout is gone."""
     return _text(rollout, db.execute(_RESULT, (rollout["seq"],)).fetchone())
 
 
@@ -65,7 +65,7 @@ def all_names(db: Executes) -> set[str]:
 
 
 def forget_of_rollouts(tx: Transaction, rollout_seqs: Sequence[int]) -> set[str]:
-    """Delete the rows of rollouts that are forgotten; return the names of their contents."""
+    """Delete the rows of deleted rollouts; return the names of their contents."""
     names: set[str] = set()
     for seq in rollout_seqs:
         rows = tx.execute("DELETE FROM artifacts WHERE rollout_seq = ? RETURNING sha256", (seq,))
@@ -74,7 +74,7 @@ def forget_of_rollouts(tx: Transaction, rollout_seqs: Sequence[int]) -> set[str]
 
 
 def forget_oldest(tx: Transaction, most_bytes: int, limit: int) -> set[str]:
-    """Delete the contents unused for longest until the rest fits; return their names."""
+    """Delete the least recently used contents until the rest fits; return their names."""
     [total] = tx.execute(
         "SELECT CAST(COALESCE(SUM(size), 0) AS BIGINT)"
         " FROM (SELECT MAX(size_bytes) AS size FROM artifacts GROUP BY sha256) AS contents"
@@ -82,7 +82,7 @@ def forget_oldest(tx: Transaction, most_bytes: int, limit: int) -> set[str]:
     names: set[str] = set()
     if total <= most_bytes:
         return names
-    # The latest rollout that has a content tells its age.
+    # The age of a content is that of the latest rollout that has it.
     for row in tx.execute(
         "SELECT sha256, size_bytes FROM (SELECT sha256, size_bytes, rollout_seq, position,"
         " ROW_NUMBER() OVER (PARTITION BY sha256 ORDER BY rollout_seq DESC, position) AS age"
@@ -97,7 +97,7 @@ def forget_oldest(tx: Transaction, most_bytes: int, limit: int) -> set[str]:
 
 
 def unnamed(db: Executes, names: Iterable[str]) -> set[str]:
-    """Return those of these contents that no rollout has."""
+    """Return the contents that no rollout has."""
     return {
         name
         for name in names

@@ -1,7 +1,7 @@
-"""Claims of backends on rollouts, where several share a database: the queue, and what died.
+"""Claims of backends on the rollouts of a shared database, and takeovers from dead backends.
 
-A rollout that waits has a narrow row in the table `queue`, which the database keeps by itself. To
-claim it is to write one's number there; the rollout starts, or ends, and the row is gone.
+A waiting rollout has a narrow row in the table `queue`, which triggers maintain. A backend claims
+it by writing its number there; the row is gone once the rollout starts or ends.
 """
 
 from __future__ import annotations
@@ -14,21 +14,21 @@ from synth_pools.backend.domain.errors import pool_not_found
 from synth_pools.backend.storage.database import Executes, Row, Transaction
 from synth_pools.backend.storage.pools import Pool
 
-# Of a statement that has a table `pools`; as `number_unfinished`, without the call of a function.
+# For statements with a table `pools`; as `number_unfinished`, without a call of a function.
 _COUNTED = (
     "COALESCE((SELECT number FROM queue_counts WHERE queue_counts.pool_id = pools.id"
     " AND queue_counts.status = '{status}'), 0) AS {status}"
 )
 _COUNTS = ", ".join(_COUNTED.format(status=status) for status in ("running", "queued"))
-# Of a pool: its places, and how many are taken by whichever backend.
+# The places of a pool, and the number taken by all backends.
 _PLACES = (
     f"SELECT status, concurrency, owner, {_COUNTS}, (SELECT COUNT(*) FROM queue"  # noqa: S608
     " WHERE queue.pool_id = pools.id AND queue.owner IS NOT NULL) AS claimed"
     " FROM pools WHERE id = ?"
 )
-# Of a pool that gets a rollout: what waits and what runs, in one answer.
+# A pool that gets a rollout, with the numbers of waiting and running ones.
 _POOL_WITH_PLACES = f"SELECT pools.*, {_COUNTS} FROM pools WHERE id = ?"  # noqa: S608
-# Rows that another transaction holds are passed over, not waited for.
+# Rows that another transaction has locked are skipped.
 _CLAIM = (
     "UPDATE queue SET owner = ? FROM (SELECT rollout_seq FROM queue"
     " WHERE pool_id = ? AND owner IS NULL ORDER BY rollout_seq LIMIT ? FOR UPDATE SKIP LOCKED)"
@@ -43,9 +43,9 @@ class Claim:
     """Claim of a backend on the oldest rollouts of a pool.
 
     Attributes:
-        rollout_ids: The rollouts in their order.
+        rollout_ids: The rollouts in order.
         concurrency: The number of places of the pool, over all backends.
-        has_more: Whether others wait that nobody has claimed.
+        has_more: True if unclaimed rollouts remain.
     """
 
     rollout_ids: tuple[str, ...]
@@ -54,10 +54,10 @@ class Claim:
 
 
 def claim(tx: Transaction, pool_id: str, most: int) -> Claim:
-    """Claim the oldest rollouts of a pool: no more than it has places for, over all backends.
+    """Claim the oldest rollouts of a pool, within its free places over all backends.
 
     Args:
-        tx: The transaction, of the backend that claims.
+        tx: The transaction of the claiming backend.
         pool_id: The pool.
         most: The most rollouts.
     """
@@ -74,7 +74,7 @@ def claim(tx: Transaction, pool_id: str, most: int) -> Claim:
 
 
 def find_pool_with_places(tx: Transaction, pool_id: str) -> Pool:
-    """Return a pool together with what `free_places` counts; raise 404 where there is none."""
+    """Return a pool with the counts for `free_places`; raise 404 if there is none."""
     row = None
     if can_be_id(pool_id):
         row = tx.execute(_POOL_WITH_PLACES, (pool_id,)).fetchone()
@@ -84,20 +84,20 @@ def find_pool_with_places(tx: Transaction, pool_id: str) -> Pool:
 
 
 def free_places(tx: Transaction, pool: Pool) -> int:
-    """Return how many rollouts of a pool need not wait, over all backends.
+    """Return the number of rollouts of a pool that need not wait, over all backends.
 
     Args:
         tx: The transaction of the backend that would run them.
-        pool: What `find_pool_with_places` has found.
+        pool: The pool from `find_pool_with_places`.
     """
     row = pool.row
     is_ours = row["owner"] in (None, tx.owner)
-    # Each of those that wait has its own.
+    # Each waiting rollout takes one of the places.
     return int(row["concurrency"] - row["running"] - row["queued"]) if is_ours else 0
 
 
 def pools_with_queue(db: Executes) -> list[tuple[str, int]]:
-    """Return the ids and places of the pools in which rollouts wait."""
+    """Return the ids and places of the pools with waiting rollouts."""
     rows = db.execute(
         "SELECT pools.id, pools.concurrency FROM queue_counts"
         " JOIN pools ON pools.id = queue_counts.pool_id"
@@ -107,7 +107,7 @@ def pools_with_queue(db: Executes) -> list[tuple[str, int]]:
 
 
 def archived_with_rollouts(db: Executes) -> list[str]:
-    """Return the archived pools whose rollouts are still to be cancelled."""
+    """Return the archived pools whose rollouts must still be cancelled."""
     rows = db.execute(
         "SELECT DISTINCT pools.id FROM queue_counts JOIN pools ON pools.id = queue_counts.pool_id"
         " WHERE number > 0 AND pools.status = 'archived'"
@@ -116,7 +116,7 @@ def archived_with_rollouts(db: Executes) -> list[str]:
 
 
 def is_anything_left(db: Executes) -> bool:
-    """Return whether anything is of backends that are gone."""
+    """Return True if dead backends left anything."""
     sql = (
         "SELECT EXISTS (SELECT 1 FROM rollouts WHERE status = 'running'"  # noqa: S608
         f" AND {_of_nobody('rollouts')}) OR EXISTS (SELECT 1 FROM queue WHERE owner IS NOT NULL"
@@ -127,21 +127,21 @@ def is_anything_left(db: Executes) -> bool:
 
 
 def release_claims(tx: Transaction) -> int:
-    """Let rollouts wait for anybody again whose claimers are gone; return how many these were."""
+    """Release the claims of dead backends; return the number of rollouts."""
     rows = tx.execute(
         f"UPDATE queue SET owner = NULL WHERE owner IS NOT NULL AND {_of_nobody('queue')}"  # noqa: S608
         " RETURNING rollout_seq"
     ).fetchall()
     seqs = [(row["rollout_seq"],) for row in rows]
-    # Of one that had run before.
+    # Rollouts that ran before also have an owner.
     tx.executemany("UPDATE rollouts SET owner = NULL WHERE seq = ?", seqs)
     return len(seqs)
 
 
 def take_over_running(tx: Transaction) -> Sequence[Row]:
-    """Take over what ran on backends that are gone; return their ids and pools, the oldest first.
+    """Take over the running rollouts of dead backends; return their ids and pools, oldest first.
 
-    What ran before there were owners is taken over, too.
+    Rollouts without an owner, from an older version, are taken over too.
     """
     rows: list[Row] = tx.execute(
         "UPDATE rollouts SET owner = ?1 FROM pools WHERE rollouts.status = 'running'"  # noqa: S608
@@ -153,7 +153,7 @@ def take_over_running(tx: Transaction) -> Sequence[Row]:
 
 
 def take_over_pools(tx: Transaction) -> list[str]:
-    """Take over the pools whose containers were started by backends that are gone."""
+    """Take over the pools whose containers dead backends have started."""
     rows = tx.execute(
         "UPDATE pools SET owner = ? WHERE owner IS NOT NULL AND status <> 'archived'"  # noqa: S608
         f" AND {_of_nobody('pools')} RETURNING id",

@@ -1,4 +1,4 @@
-"""Cursors of lists: opaque to clients, and good for nothing but the list that issued them."""
+"""Cursors of lists: opaque to clients, and valid only for the list that issued them."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ _MAC_BYTES = 10
 
 
 class Cursors:
-    """Cursors signed with a secret of the database: only what it issued counts as one."""
+    """Cursors signed with a secret of the database, so that no other text is valid."""
 
     def __init__(self, secret: str) -> None:
         self._secret = bytes.fromhex(secret)
@@ -42,7 +42,7 @@ class Cursors:
 
 
 def cursor_secret(db: Executes) -> str:
-    """Return the secret with which this database signs its cursors."""
+    """Return the secret that signs the cursors of this database."""
     row = db.execute("SELECT value FROM meta WHERE key = 'cursor_secret'").fetchone()
     return str(row["value"])
 
@@ -50,12 +50,12 @@ def cursor_secret(db: Executes) -> str:
 def page_document(
     items: Sequence[str], next_cursor: str | None, later_name: str | None = None
 ) -> str:
-    """Return the JSON of a page whose items are JSON texts already.
+    """Return the JSON of a page from the JSON texts of its items.
 
     Args:
         items: The items.
-        next_cursor: The cursor of the following page; None on the last one.
-        later_name: The name under which the list comes a second time; None for once.
+        next_cursor: The cursor of the next page; None on the last one.
+        later_name: A second name for the list of items; None without one.
     """
     cursor = "null" if next_cursor is None else f'"{next_cursor}"'
     listed = f"[{','.join(items)}]"

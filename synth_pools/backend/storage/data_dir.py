@@ -1,4 +1,4 @@
-"""Data directory of one backend: made, locked, and holding the key across restarts."""
+"""Data directory of one backend: created, locked, and keeping the key across restarts."""
 
 from __future__ import annotations
 
@@ -18,31 +18,31 @@ from synth_pools.backend.storage.private_files import make_folder, restrict
 
 _log = logging.getLogger(__name__)
 
-# Of the SQLite database.
+# The SQLite database.
 FILE_NAME = "synth-pools.sqlite3"
-# In place of that, which database on a server a directory belongs to.
+# In place of it the note of the database on a server that the directory belongs to.
 STORE_FILE = "store"
-# What tells the backend of this directory from the others that share the database on a server.
+# The number that identifies this directory's backend on a shared database.
 BACKEND_FILE = "backend"
 KEY_FILE = "api-key"
 LOCK_FILE = "lock"
 
-# The names in a data directory besides those that begin like the database's.
+# Names in a data directory, besides those that begin like the database's.
 _NAMES = frozenset(
     {
         *(KEY_FILE, f"{KEY_FILE}.new", LOCK_FILE, STORE_FILE, BACKEND_FILE),
         *(CONTENTS_FILE, FOLDER, LOST_FOLDER, ID_FILE),
     }
 )
-# Directories that are file systems of their own have this from the start.
+# File systems have this directory from the start.
 _NOBODYS = frozenset({"lost+found"})
 _OUR_LOCK = re.compile(rb"[0-9]{0,20}\n?")
 
 
 class DataDir:
-    """A directory that belongs to this backend alone until `close`.
+    """Directory that belongs to this backend alone until `close`.
 
-    Without a path: a temporary one, removed at `close` or at the latest when Python ends.
+    Without a path it is temporary, and removed at `close` or at the exit of Python.
     """
 
     def __init__(self, path: str | os.PathLike[str] | None = None) -> None:
@@ -54,7 +54,7 @@ class DataDir:
             self.path = Path(self._temporary.name)
             restrict(self.path)
         else:
-            # Absolute, because the process may change its working directory while it serves.
+            # Absolute, since the process may change its working directory.
             self.path = Path(path).expanduser().absolute()
         try:
             self._lock: int | None
@@ -65,13 +65,13 @@ class DataDir:
 
     @property
     def key_file(self) -> Path:
-        """The file of the key that the backend keeps."""
+        """The file of the stored key."""
         return self.path / KEY_FILE
 
     def close(self) -> None:
         """Unlock the directory, and remove a temporary one."""
         if self._lock is not None:
-            # Unlocked before closing: a forked child may hold a copy of the descriptor.
+            # Unlocked before closing, since a forked child may have a copy of the descriptor.
             fcntl.flock(self._lock, fcntl.LOCK_UN)
             os.close(self._lock)
             self._lock = None
@@ -90,13 +90,13 @@ class DataDir:
 
 
 def _make_and_lock(path: Path) -> tuple[Path, int]:
-    """Make and lock a directory.
+    """Create and lock a directory.
 
     Returns:
-        It without links, so that one that is changed meanwhile leads nowhere else; its lock.
+        Its real path, so that a changed link has no effect; its lock.
     """
     try:
-        # Private from the start: requests and results lie here, and the key.
+        # Private from the start, since it holds requests, results and the key.
         make_folder(path)
         path = path.resolve()
         _refuse_what_is_not_ours(path)
@@ -151,7 +151,7 @@ def _lock(path: Path, lock: int) -> None:
 
 
 def _refuse_what_is_not_ours(path: Path) -> None:
-    """Refuse a directory that no backend made, unless it is empty; nothing is changed by that."""
+    """Refuse a directory that no backend made, unless it is empty; change nothing."""
     with os.scandir(path) as entries:
         is_link_by_name = {entry.name: entry.is_symlink() for entry in entries}
     for name, is_link in sorted(is_link_by_name.items()):
@@ -162,7 +162,7 @@ def _refuse_what_is_not_ours(path: Path) -> None:
             )
     if FILE_NAME in is_link_by_name or STORE_FILE in is_link_by_name:
         return
-    # A first start that was cut short leaves no database yet, but a lock before all else.
+    # A first start that was interrupted leaves no database, but always a lock.
     foreign = [name for name in is_link_by_name if not _is_ours(name) and name not in _NOBODYS]
     if LOCK_FILE not in is_link_by_name:
         foreign += [name for name in (FOLDER, LOST_FOLDER) if name in is_link_by_name]

@@ -1,4 +1,4 @@
-"""Database of a backend: what is awaited is stored before anyone is told."""
+"""Database of a backend: a write that was awaited is stored."""
 
 from __future__ import annotations
 
@@ -38,7 +38,7 @@ _T = TypeVar("_T")
 _Item = TypeVar("_Item")
 _log = logging.getLogger(__name__)
 
-# How many waiting writes share one commit: a disk flush takes longer than a hundred of them.
+# Waiting writes that share one commit: a disk flush takes longer than a hundred of them.
 _MOST_WRITES = 128
 _CLOSE_SECONDS = 30.0
 _SHORTEST_PAUSE, _LONGEST_PAUSE = 0.1, 5.0
@@ -46,19 +46,19 @@ _COMPLAINT_SECONDS = 1.0
 
 
 class DatabaseClosedError(RuntimeError):
-    """A write came after the database was closed; nothing was written."""
+    """The database is closed; nothing was written."""
 
 
 class SchemaVersionError(DataDirError):
-    """A newer backend wrote the database, or it is not one of ours."""
+    """A newer backend wrote the database, or it belongs to another program."""
 
 
 class StorageError(StorageUnavailableError):
     """The database cannot be used: nothing was written, or nothing could be read.
 
     Args:
-        reason: What is wrong with it.
-        outcome: What came of what was to be written.
+        reason: The cause.
+        outcome: The outcome of the failed write.
     """
 
     def __init__(self, reason: object, outcome: str = "nothing was changed") -> None:
@@ -68,17 +68,17 @@ class StorageError(StorageUnavailableError):
 class Database(abc.ABC):
     """Database of one backend, opened and used in one event loop.
 
-    Writes that wait together share a transaction, one transaction after the other; where a write
-    fails that has changed something, each of them runs again by itself. So every write finds all
-    those done that came before it, and none that came after it; but those that are done together
-    may be done before what has waited a little longer, and is done together, too.
+    Waiting writes share a transaction, one transaction after the other. If a write that has changed
+    something fails, each of them runs again by itself. So a write sees all earlier writes and no
+    later ones, except that writes with the same `work` run together, possibly before a write that
+    has waited a little longer.
 
     Args:
-        observer: Told of everything that is written.
+        observer: Observes commits and changes of state.
 
     Attributes:
-        is_new: Whether it was made at this start.
-        is_shared: Whether other backends may use it at the same time.
+        is_new: True if it was created at this start.
+        is_shared: True if other backends may use it at the same time.
     """
 
     is_new: bool
@@ -88,7 +88,7 @@ class Database(abc.ABC):
         self._observer = observer
         self._loop = asyncio.get_running_loop()
         self._waiting: deque[Job] = deque()
-        # What the writer has; its connection is its alone meanwhile.
+        # The batch of the writer, which alone uses its connection meanwhile.
         self._in_hand: Batch | None = None
         self._is_to_begin = False
         self._closed = False
@@ -97,10 +97,10 @@ class Database(abc.ABC):
 
     @abc.abstractmethod
     async def read(self, work: Callable[[Snapshot], _T]) -> _T:
-        """Return what `work` reads from a connection whose reads all show the same moment.
+        """Return the value that `work` reads from one snapshot.
 
         Args:
-            work: Called with the connection, perhaps once more; it must do nothing but read.
+            work: Called with the connection, possibly twice; it must only read.
 
         Raises:
             StorageError: The database cannot be used.
@@ -108,7 +108,7 @@ class Database(abc.ABC):
 
     @abc.abstractmethod
     async def read_once(self, work: Callable[[Snapshot], _T]) -> _T:
-        """Return what `work` reads with one statement, which shows one moment anyway.
+        """Return the value that `work` reads with a single statement.
 
         Args:
             work: As for `read`.
@@ -119,7 +119,7 @@ class Database(abc.ABC):
 
     @abc.abstractmethod
     async def read_apart(self, work: Callable[[Snapshot], _T]) -> _T:
-        """Return what `work` reads where that takes long: it holds up nobody.
+        """Return the value that `work` reads in a long time, without delaying others.
 
         Args:
             work: As for `read`; it may be called in another thread.
@@ -130,69 +130,69 @@ class Database(abc.ABC):
 
     @abc.abstractmethod
     async def bytes_on_disk(self) -> dict[str, int]:
-        """Return the sizes of what it takes, by names; those that are not known are missing."""
+        """Return the sizes of its parts by name; unknown ones are missing."""
 
     async def sharing(self) -> dict[str, float]:
-        """Return what is to be watched where several backends share it, by names.
+        """Return figures of a shared database by name.
 
         Returns:
-            How many `backends` there are; the `dead_queue_rows`; the `oldest_snapshot_seconds` of
-            those that keep them. Nothing where it cannot be asked.
+            The number of `backends`; the `dead_queue_rows`; the `oldest_snapshot_seconds`, which
+            keep them. Empty if the database cannot be asked.
         """
         return {"backends": 1.0, "dead_queue_rows": 0.0, "oldest_snapshot_seconds": 0.0}
 
     @abc.abstractmethod
     async def maintain(self) -> None:
-        """See to the room that it takes, until that is cancelled."""
+        """Maintain the size of its files until cancelled."""
 
     @property
     def owner(self) -> int | None:
         """The number of this backend among those that share the database.
 
-        Another one after a time in which it was taken for dead; None in such a time, and where no
-        other can use the database.
+        It changes after a time in which the backend was taken for dead, and is None in such a time,
+        and for a database that is not shared.
         """
         return None
 
     @property
     def is_leader(self) -> bool:
-        """True if this backend does what only one of them is to do."""
+        """True if this backend does the tasks of one for all."""
         return True
 
     @property
     def scope(self) -> str:
-        """The part of the database that is this backend's alone; empty where all of it is."""
+        """The part of the database that belongs to this backend; empty for all of it."""
         return ""
 
     @abc.abstractmethod
     async def join(self, peer: Peer) -> None:
-        """Begin to tell a peer what other backends do; nothing where there can be none."""
+        """Begin to notify a peer of changes by other backends; do nothing if there can be none."""
 
     @property
     @abc.abstractmethod
     def place(self) -> str:
-        """The place that it has: a copy of it has another one."""
+        """The location of the database, which tells it from a copy."""
 
     @property
     @abc.abstractmethod
     def versions(self) -> dict[str, str | int]:
-        """The versions of its schema and of what it runs on, by names."""
+        """The versions of its schema and of its software, by name."""
 
     @abc.abstractmethod
     def _begin(self) -> None:
-        """Begin with the writes that wait; where it is closed, end the writer after the last."""
+        """Begin with the waiting writes; after a close, end the writer after the last one."""
 
     @abc.abstractmethod
     def _explained(self, error: Exception) -> Exception:
-        """Return what to raise for an error; the log gets a line where the database is at fault."""
+        """Return the error to raise, and log it if the database is at fault."""
 
     @abc.abstractmethod
     async def _close(self) -> None:
-        """Close what reads, after the writer has ended."""
+        """Close the readers, after the writer has ended."""
 
     @property
     def waiting(self) -> int:
-        """Number of writes that are not done yet."""
+        """Number of unfinished writes."""
         return len(self._waiting) + (len(self._in_hand.jobs) if self._in_hand is not None else 0)
 
     async def write(
@@ -205,14 +205,14 @@ class Database(abc.ABC):
         """Run `work` in a transaction and return its result once it is stored.
 
         Args:
-            work: Called with the transaction, and called again where what it shared a commit with
-                made that fail: it must do nothing but read and write in its transaction.
-            inline: Whether these are few statements with little data, for the event loop to run.
-            on_settled: Called in the event loop once it is known what came of the write, after the
-                callbacks of a commit, also if nobody waits for it any more.
+            work: Called with the transaction, and again if another write in the same commit failed.
+                It must do nothing but read and write in its transaction.
+            inline: True for few statements with little data, which the event loop runs.
+            on_settled: Called in the event loop once the outcome is known, after the callbacks of
+                the commit, even if nobody waits for it any more.
 
         Raises:
-            StorageError: The database does not take it.
+            StorageError: The database refuses the write.
             DatabaseClosedError: The database is closed.
         """
         result: _T = await self._write(
@@ -228,18 +228,18 @@ class Database(abc.ABC):
         inline: bool = False,
         on_settled: Callable[[], None] | None = None,
     ) -> _T:
-        """Write as `write` does, in one go with others that wait and have the same `work`.
+        """Write as `write` does, together with waiting writes that have the same `work`.
 
         Args:
-            work: Called with transactions, which are the same one, and items, in the order in which
-                they were asked for; returns a result for each, or an error if it has changed
-                nothing for it.
-            item: With what it is done.
+            work: Called with pairs of a transaction, always the same one, and an item, in the order
+                of the calls. It returns a result for each, or an error if it has changed nothing
+                for it.
+            item: The item for `work`.
             inline: As for `write`.
             on_settled: As for `write`.
 
         Raises:
-            Exception: What `work` returns for the item; and as `write`.
+            Exception: The error that `work` returns for the item; and as `write`.
         """
         result: _T = await self._write(
             work, on_settled, item, is_alone=False, is_inline=inline, is_patient=False
@@ -249,7 +249,7 @@ class Database(abc.ABC):
     async def write_until_stored(
         self, work: Callable[[Transaction], _T], *, inline: bool = False
     ) -> _T:
-        """Write what has happened and must not be lost: try until the database takes it."""
+        """Write a fact that must not be lost: retry until stored."""
         return await _patiently(
             lambda: self._write(work, is_alone=True, is_inline=inline, is_patient=True)
         )
@@ -261,14 +261,14 @@ class Database(abc.ABC):
         *,
         inline: bool = False,
     ) -> _T:
-        """Write as `write_together` does what must not be lost: try until the database takes it."""
+        """Write as `write_together` does, and retry until stored."""
         result: _T = await _patiently(
             lambda: self._write(work, None, item, is_alone=False, is_inline=inline, is_patient=True)
         )
         return result
 
     async def read_until_there(self, work: Callable[[Snapshot], _T]) -> _T:
-        """Read what must be known to go on: try until the database answers."""
+        """Read a value that is needed to go on: retry until the database answers."""
         return await _patiently(lambda: self.read(work))
 
     async def _write(
@@ -300,7 +300,7 @@ class Database(abc.ABC):
         return await future
 
     async def close(self) -> None:
-        """Finish what was asked for, then close it; harmless twice."""
+        """Finish all writes, then close; do nothing if closed."""
         if self._closed:
             return
         self._closed = True
@@ -313,21 +313,21 @@ class Database(abc.ABC):
         await self._close()
 
     def _unusable(self, reason: object) -> StorageError:
-        """Return the error of a database that is at fault, and tell the log now and then."""
-        # Every request of a bad hour would say the same.
+        """Return the error of a database that is at fault, and log it, but not each time."""
+        # In an outage every request has the same error.
         if clock.monotonic() - self._complained > _COMPLAINT_SECONDS:
             self._complained = clock.monotonic()
             _log.error("the database cannot be used: %s", reason)
         return StorageError(reason)
 
     def _begin_soon(self) -> None:
-        # Not at once: whatever else this round of the event loop writes goes along.
+        # Not at once, so that all writes of this round of the event loop share the commit.
         if self._in_hand is None and not self._is_to_begin:
             self._is_to_begin = True
             self._loop.call_soon(self._begin)
 
     def _take_batch(self) -> Batch | None:
-        """Take writes that wait, to be done and delivered; None where there are none."""
+        """Take waiting writes to run and deliver; None if there are none."""
         self._is_to_begin = False
         if not self._waiting:
             return None
@@ -336,12 +336,12 @@ class Database(abc.ABC):
         return batch
 
     def _extend_batch(self, batch: Batch) -> None:
-        """Add writes that wait to a batch, as many as it may have."""
+        """Add waiting writes to a batch, up to its limit."""
         while self._waiting and len(batch.jobs) < _MOST_WRITES:
             batch.jobs.append(self._waiting.popleft())
 
     def _deliver(self, jobs: list[Job]) -> None:
-        """Tell those who wait what came of their writes, and begin with the next ones."""
+        """Deliver the outcomes of writes, and begin with the next ones."""
         self._in_hand = None
         if self._waiting or self._closed:
             self._begin_soon()
@@ -350,7 +350,7 @@ class Database(abc.ABC):
 
     def _tell(self, job: Job) -> None:
         while job.callbacks:
-            # Emptied: what refers to a transaction is free at once, without the collector.
+            # Emptied one by one, so that references to the transaction need no garbage collector.
             _call(job.callbacks.pop(0))
         if job.on_settled is not None:
             _call(job.on_settled)

@@ -1,4 +1,4 @@
-"""Logs of events, that of a rollout and that of a pool: read from any position on."""
+"""Logs of events of a rollout or a pool, read from any position on."""
 
 from __future__ import annotations
 
@@ -17,13 +17,13 @@ from synth_pools.backend.storage.rollout_documents import DOCUMENT_COLUMNS, with
 from synth_pools.backend.storage.rollouts import FINAL, find_head, size_sql
 from synth_pools.backend.storage.sql_functions import last_place
 
-# Of one piece of a stream: so much is read and encoded before others have their turn.
+# Size of one piece of a stream, after which other tasks have their turn.
 _MOST_EVENTS = 200
 ENOUGH_BYTES = 64 * 1024
-# Of events that are not selected, which cost less.
+# The same for skipped events, which cost less.
 _MOST_LOOKED_AT = 2_000
 
-# Of a rollout that its last event holds; whoever wants a larger one asks for it.
+# Largest rollout that its last event includes; clients read a larger one themselves.
 _MOST_OF_A_ROLLOUT = 64 * 1024
 _ENDED_COLUMNS = "".join(f", ended.{column}" for column in DOCUMENT_COLUMNS)
 _TERMINAL = ", ".join(f"'{name}'" for name in sorted(events.TERMINAL))
@@ -36,12 +36,12 @@ _EVENT_ID = re.compile(r"evt_([0-9]{10,18})")
 _CURSOR = re.compile(r"pool_([0-9]{1,18})_evt_([0-9]{16,18})")
 
 Start = Literal["earliest", "latest"]
-# Positions with their events; None for one that is not selected.
+# Positions with their events; None for a skipped event.
 _Found = Generator[tuple[int, Event | None], None, None]
 
 
 class Subject(NamedTuple):
-    """Subject of events, whose changes wake those who read them."""
+    """Subject of events, whose changes wake its readers."""
 
     kind: Literal["rollout", "pool"]
     id: str
@@ -49,14 +49,14 @@ class Subject(NamedTuple):
 
 @dataclass(frozen=True, slots=True)
 class Piece:
-    """Events of a log that follow each other, as bytes of an event stream."""
+    """Consecutive events of a log, as bytes of an event stream."""
 
     data: bytes
-    # The position after it.
+    # The position after the piece.
     end: int
-    # Whether it has as many events, or bytes, as are read at a time.
+    # True if the piece has the largest size.
     is_full: bool
-    # Whether it holds the last event that there will be.
+    # True if the piece has the last event of the log.
     is_last: bool
 
 
@@ -66,8 +66,8 @@ class _Page:
 
     Attributes:
         events: The events.
-        end: The position after it.
-        has_more: Whether more are there already.
+        end: The position after them.
+        has_more: True if more events are stored.
     """
 
     events: list[str]
@@ -85,21 +85,21 @@ class EventLog(Protocol):
 
     @property
     def selection(self) -> str:
-        """The selection of them: two logs of one subject and selection give the same pieces."""
+        """The selection of events: two logs with equal subject and selection have equal pieces."""
         ...
 
     def read_piece(self, db: Snapshot, position: int) -> Piece | None:
-        """Return events after a position, or None where there are none; 404 if all is gone."""
+        """Return events after a position, or None if there are none; 404 if the log is gone."""
         ...
 
     def has_ended(self, db: Snapshot) -> bool:
-        """Return True if nothing can follow what is there."""
+        """Return True if no further event can follow."""
         ...
 
 
 @dataclass(frozen=True, slots=True)
 class RolloutLog:
-    """The events of one rollout; a position is the sequence of one."""
+    """Events of one rollout; a position is the sequence number of one."""
 
     rollout_id: str
     selection = ""
@@ -110,7 +110,7 @@ class RolloutLog:
         return Subject("rollout", self.rollout_id)
 
     def read_piece(self, db: Snapshot, position: int) -> Piece | None:
-        """Return events after a position, or None where there are none; 404 if it is gone."""
+        """Return events after a position, or None if there are none; 404 if it is gone."""
         rollout = find_head(db, self.rollout_id)
         with contextlib.closing(_of_rollout(db, rollout, position)) as entries:
             return _piece(entries, lambda event, _: event.id)
@@ -122,13 +122,13 @@ class RolloutLog:
 
 @dataclass(frozen=True, slots=True)
 class PoolLog:
-    """The events of all rollouts of a pool, in the order in which they were stored.
+    """Events of all rollouts of a pool, in the order in which they were stored.
 
     Attributes:
         pool_id: The pool.
         seq: Its number; a position is the place of an event.
-        types: The types of the events that are selected; None for all.
-        with_rollouts: Whether the last event of a rollout holds that.
+        types: The selected types of events; None for all.
+        with_rollouts: True if the last event of a rollout includes the rollout.
     """
 
     pool_id: str
@@ -149,22 +149,22 @@ class PoolLog:
 
     @property
     def selection(self) -> str:
-        """The selected types, and what their events hold in addition."""
+        """The selected types, and the extra content of their events."""
         types = "*" if self.types is None else ",".join(sorted(self.types))
         return f"{types} with rollouts" if self.with_rollouts else types
 
     def cursor(self, position: int) -> str:
-        """Return the text by which a reader goes on after a position; it rises with them."""
+        """Return the text with which a reader resumes after a position; it rises with positions."""
         return f"pool_{self.seq}_evt_{position:016d}"
 
     def position(self, db: Snapshot, cursors: Sequence[str | None], start: Start) -> int:
-        """Return the position at which a reader begins: the furthest that it has seen.
+        """Return the position at which a reader begins: the furthest of its cursors.
 
         Args:
-            db: Where the events are stored.
-            cursors: What the reader says it has seen; None for nothing. A text that is no cursor
-                of this pool is the beginning: it skips nothing.
-            start: Where one begins that has seen nothing.
+            db: The snapshot.
+            cursors: The cursors of the reader; None for a missing one. A text that is no cursor of
+                this pool stands for the beginning, and so skips nothing.
+            start: The beginning for a reader without cursors.
         """
         texts = [cursor for cursor in cursors if cursor is not None]
         if not texts:
@@ -178,14 +178,14 @@ class PoolLog:
         return furthest if furthest and furthest <= last_place(db, self.seq) else 0
 
     def read_piece(self, db: Snapshot, position: int) -> Piece | None:
-        """Return events after a position; None where there are none."""
+        """Return events after a position; None if there are none."""
         with contextlib.closing(self.iterate_after(db, position)) as entries:
             return _piece(entries, lambda _, place: self.cursor(place), self.cursor)
 
     def iterate_after(self, db: Snapshot, position: int) -> _Found:
-        """Yield positions with their events, one more than are looked at, if there are so many.
+        """Yield positions with their events, up to one more than a piece may have.
 
-        The event of one that is not selected is None.
+        The event is None if it is not selected.
         """
         selected, values = "data", list[str]()
         if self.types is not None:
@@ -195,7 +195,7 @@ class PoolLog:
         rows = db.iterate(
             f"SELECT rollouts.id, sequence, type, timestamp, {selected}, place{columns}"  # noqa: S608
             f" FROM events JOIN rollouts ON rollouts.seq = events.rollout_seq{joined}"
-            # A server that knows that few are wanted follows their order, and sorts nothing.
+            # A server that knows the limit follows the order of the index, and sorts nothing.
             f" WHERE events.pool_seq = ? AND place > ? ORDER BY place LIMIT {_MOST_LOOKED_AT + 1}",
             (*values, self.seq, position),
         )
@@ -223,10 +223,10 @@ def rollout_event_page(
     """Return the JSON of one page of a rollout's events after a position.
 
     Args:
-        db: Where they are stored.
-        rollout: The rollout, read before them: the page is no newer than its status says.
-        position: The number of the last event that was seen.
-        limit: The most events.
+        db: The snapshot.
+        rollout: The rollout, read first, so that the page is no newer than its status.
+        position: The number of the last event of the reader.
+        limit: The largest number of events.
         most_bytes: The size at which the page ends, after at least one event.
     """
     with contextlib.closing(_of_rollout(db, rollout, position)) as entries:
@@ -244,11 +244,11 @@ def pool_event_page(
     """Return the JSON of one page of a pool's events after a position.
 
     Args:
-        db: Where they are stored.
-        pool: The pool, read before them: the page is no newer than its status says.
+        db: The snapshot.
+        pool: The pool, read first, so that the page is no newer than its status.
         log: The log of the pool.
-        position: The position that the reader has come to.
-        limit: The most events.
+        position: The position of the reader.
+        limit: The largest number of events.
         most_bytes: The size at which the page ends, after at least one event.
     """
     with contextlib.closing(log.iterate_after(db, position)) as entries:
@@ -265,7 +265,7 @@ def pool_event_page(
 def resume_position(
     last_sequence: int, event_ids: Sequence[str | None], after_sequence: int | None
 ) -> int:
-    """Return the position at which a reader resumes: the furthest of those it has seen."""
+    """Return the position at which a reader resumes: the furthest of its positions."""
     positions = [0, after_sequence or 0]
     for event_id in event_ids:
         match = _EVENT_ID.fullmatch(event_id or "")
@@ -287,12 +287,12 @@ def _piece(
     stream_id: Callable[[Event, int], str],
     position_id: Callable[[int], str] | None = None,
 ) -> Piece | None:
-    """Encode events up to so many; after those that are not selected their position follows.
+    """Encode events up to a limit; after skipped events comes their position.
 
     Args:
-        found: The events.
-        stream_id: What a message is resumed by.
-        position_id: What a position is resumed by; None in a log that ends with a last event.
+        entries: The positions and events.
+        stream_id: Returns the id of a message, for resuming.
+        position_id: Returns the id of a position; None in a log that ends with a last event.
     """
     messages: list[bytes] = []
     size = number = end = 0

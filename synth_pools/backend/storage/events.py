@@ -28,10 +28,10 @@ _LARGEST = 2**63 - 1
 
 @dataclass(frozen=True, slots=True)
 class Event:
-    """An event of a rollout.
+    """Event of a rollout.
 
     Attributes:
-        more: What follows in its JSON text: members of it, as text.
+        more: Further members of its JSON text.
     """
 
     rollout_id: str
@@ -49,7 +49,7 @@ class Event:
         return f"evt_{self.sequence:010d}"
 
     def envelope(self) -> str:
-        """Return the JSON text that clients get as `data`: one line, as the stream needs it."""
+        """Return the JSON text that clients get as `data`, on one line."""
         return (
             f'{{"id":"{self.id}","event":"{self.type}","rollout_id":"{self.rollout_id}",'
             f'"pool_id":"{self.pool_id}","sequence":{self.sequence},'
@@ -57,22 +57,22 @@ class Event:
         )
 
     def encode(self, stream_id: str) -> bytes:
-        """Return the event as a message of an event stream, in which it has this id."""
+        """Return the event as a message of an event stream, with this id."""
         text = f"id: {stream_id}\nevent: {self.type}\ndata: {self.envelope()}\n\n"
         return text.encode("ascii")
 
 
 def encode_position(stream_id: str) -> bytes:
-    """Return a block of an event stream that is no event, and from which it can be resumed."""
+    """Return a block of an event stream without an event, from which clients can resume."""
     return f"id: {stream_id}\n\n".encode("ascii")
 
 
 def sent_messages(piece: bytes) -> Iterator[dict[str, str]]:
-    """Yield the messages of a piece as a reader of server-sent events sees them."""
+    """Yield the messages of a piece as a reader of server-sent events parses them."""
     for block in piece.decode("ascii").split("\n\n")[:-1]:
         lines = (line.partition(": ") for line in block.split("\n"))
         message = {name: value for name, _, value in lines}
-        # A comment, or a mere position, is none.
+        # Comments and bare positions are no messages.
         if "data" in message:
             yield message
 
@@ -85,7 +85,7 @@ def append(
     data: Sequence[str],
     fence: tuple[str, tuple[int, ...]] = ("", ()),
 ) -> bool:
-    """Add events of one type to a rollout; its row counts them, so that no number comes twice.
+    """Add events of one type to a rollout, whose row counts them, so that numbers are unique.
 
     Args:
         tx: The transaction.
@@ -96,7 +96,7 @@ def append(
         fence: A condition of the rollout, and its parameters.
 
     Returns:
-        Whether the condition is met; else nothing changes.
+        True if the condition is met; else nothing changes.
     """
     condition, values = fence
     sql = f"UPDATE rollouts SET last_sequence = last_sequence + ? WHERE seq = ?{condition}"  # noqa: S608
@@ -108,13 +108,13 @@ def append(
 
 
 def delete(tx: Transaction, rollout_seqs: Sequence[int]) -> None:
-    """Delete the events of these rollouts."""
+    """Delete the events of rollouts."""
     sql_functions.note_deletion(tx)
     tx.executemany("DELETE FROM events WHERE rollout_seq = ?", [(seq,) for seq in rollout_seqs])
 
 
 def iterate_after(db: Snapshot, rollout: Row, position: int) -> Generator[Event, None, None]:
-    """Yield the events of a rollout after a position; each is read when it is asked for."""
+    """Yield the events of a rollout after a position, reading them one by one."""
     rows = db.iterate(
         "SELECT sequence, type, timestamp, data FROM events"
         " WHERE rollout_seq = ? AND sequence > ? ORDER BY sequence",

@@ -22,8 +22,8 @@ async def open_database(settings: Settings, observer: CommitObserver) -> Databas
     """Open the database of a backend, in the event loop that uses it.
 
     Args:
-        settings: The settings; without a store it is in the data directory.
-        observer: Told of everything that is written.
+        settings: The settings; without a store the database is in the data directory.
+        observer: Observes commits and changes of state.
 
     Returns:
         The database, which the caller closes.
@@ -32,7 +32,7 @@ async def open_database(settings: Settings, observer: CommitObserver) -> Databas
         DataDirError: The data directory cannot be used, or has a database of its own.
         StoreError: The store cannot be used.
     """
-    # The contents of another one's artifacts would be put away as those of nobody.
+    # Another database would put its contents away, since none of its rollouts names them.
     data_dir = settings.data_dir
     if settings.store is None:
         if (data_dir / STORE_FILE).exists():
@@ -47,7 +47,7 @@ async def open_database(settings: Settings, observer: CommitObserver) -> Databas
             "beside the store"
         )
     try:
-        # An extra, which the default does not need.
+        # An extra that the default does not need.
         from synth_pools.backend.storage.postgres.database import PostgresDatabase
     except ModuleNotFoundError as error:
         if error.name not in _DRIVERS:
@@ -73,13 +73,13 @@ async def open_database(settings: Settings, observer: CommitObserver) -> Databas
 
 
 def _noted(note: Path, value: str) -> str:
-    """Return what a file says; it says this value from now on where it said nothing."""
+    """Return the text of a file; an empty file gets this value."""
     try:
         owner = note.read_text(encoding="ascii", errors="replace").strip() if note.exists() else ""
         if owner:
             return owner
         make_folder(note.parent)
-        # Of a start that was cut short.
+        # A first start was interrupted.
         note.unlink(missing_ok=True)
         with os.fdopen(create_file(note), "w") as file:
             file.write(f"{value}\n")

@@ -1,7 +1,7 @@
-"""Backends that share a database: what each of them is told, and asked to do.
+"""Interface of a backend to a shared database: notices and takeovers.
 
-A database tells the one peer that it has of what others have changed, from its own connection to
-the server; nothing of that is in the way of those who read and write.
+The database notifies its one peer of changes by others, over a separate connection, so that reads
+and writes are not delayed.
 """
 
 from __future__ import annotations
@@ -13,30 +13,30 @@ from synth_pools.backend.storage.transactions import Notice, Transaction
 
 
 class FencedError(Exception):
-    """A write came from a backend that has lost the rollout to another one: nothing is written."""
+    """Another backend owns the rollout, so the write is refused."""
 
     def __init__(self, rollout_id: str) -> None:
         super().__init__(f"rollout {rollout_id} is run by another backend by now")
 
 
 class Peer(Protocol):
-    """Backend as its database sees it.
+    """Backend as its database calls it.
 
-    Its methods are called in the event loop, and wait for nothing.
+    The methods are called in the event loop, and must not block.
     """
 
     def receive(self, notices: Iterable[Notice]) -> None:
-        """Take notice of what other backends have committed."""
+        """Apply notices of commits of other backends."""
         ...
 
     def look_again(self) -> None:
-        """Look at everything again: notices may have been missed."""
+        """Read everything again, since notices may have been lost."""
         ...
 
     def take_over(self, tx: Transaction) -> None:
-        """Take over what is of backends that are gone, in a transaction in which they are."""
+        """Take over rollouts and pools, in the transaction that removes their backends."""
         ...
 
     def give_up(self) -> None:
-        """Give up all that runs here: others have taken it over."""
+        """Give up all rollouts and pools here, which others have taken over."""
         ...

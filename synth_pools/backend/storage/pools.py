@@ -1,4 +1,4 @@
-"""Pools and tasks in the database. Functions that change something run inside a `Transaction`."""
+"""Pools and tasks in the database. Functions with changes run inside a `Transaction`."""
 
 from __future__ import annotations
 
@@ -27,12 +27,12 @@ from synth_pools.backend.domain.state_changes import PoolChange
 from synth_pools.backend.storage.database import Executes, Row, Transaction
 from synth_pools.backend.storage.statements import byte_length
 
-# Of the definition of a pool, up to which how it looks is remembered.
+# Largest definition whose view is cached.
 _SMALL = 16 * 1024
 
 
 _TASK_BYTES = byte_length("tasks.definition")
-# Of a pool as it is answered, at most: what is in a definition may be there under two names.
+# Approximate size of a pool in an answer, where its settings may appear under two names.
 _SIZE = (
     f"2 * {byte_length('definition')} + 600"  # noqa: S608
     f" + COALESCE((SELECT SUM(2 * {_TASK_BYTES} + 500)"
@@ -42,12 +42,12 @@ _SIZE = (
 
 @lru_cache(maxsize=128)
 def _small_view(definition: str) -> dict[str, Any]:
-    """Return the view of a small definition, kept for the next one who asks; never change it."""
+    """Return the view of a small definition, which is cached; never change it."""
     return pool_view(json.loads(definition))
 
 
 class Pool:
-    """A pool as it was at one moment, its definition parsed when somebody looks at it."""
+    """Pool at one moment, its definition parsed on demand."""
 
     __slots__ = ("_view", "row")
 
@@ -72,19 +72,19 @@ class Pool:
 
     @property
     def owner(self) -> int | None:
-        """The number of the backend that starts its containers; None where any may run it."""
+        """The number of the backend that starts its containers; None if any may run it."""
         owner: int | None = self.row["owner"] if "owner" in self.row.keys() else None  # noqa: SIM118
         return owner
 
     @property
     def error_code(self) -> str | None:
-        """The code of the error with which it failed; None if it has not."""
+        """The code of the error that made it fail; None if it has not failed."""
         error = json.loads(self.row["error"])
         return None if error is None else str(error["code"])
 
     @property
     def concurrency(self) -> int:
-        """The number of its rollouts that may run at once."""
+        """The largest number of its rollouts that run at once."""
         return int(self.row["concurrency"])
 
     @property
@@ -102,19 +102,19 @@ class Pool:
         return self._view
 
     def require_active(self) -> None:
-        """Raise 409 where it takes no rollouts."""
+        """Raise 409 if the pool admits no rollouts."""
         if self.is_archived:
             raise pool_archived(self.id)
         if self.status != "active":
             raise pool_not_active(self.id, self.status)
 
     def require_changeable(self) -> None:
-        """Raise 409 where it is archived."""
+        """Raise 409 if the pool is archived."""
         if self.is_archived:
             raise pool_archived(self.id)
 
     def document(self, tasks: Sequence[dict[str, Any]]) -> dict[str, Any]:
-        """Return the pool as it is answered, with these tasks."""
+        """Return the document of the pool, with these tasks."""
         row = self.row
         identity = {"id": self.id, "pool_id": self.id}
         state = {
@@ -132,7 +132,7 @@ class Pool:
 
 
 def find_pool(db: Executes, pool_id: str) -> Pool:
-    """Return a pool; raise 404 where there is none of this id."""
+    """Return a pool; raise 404 if there is none of this id."""
     row = None
     if can_be_id(pool_id):
         row = db.execute("SELECT * FROM pools WHERE id = ?", (pool_id,)).fetchone()
@@ -146,7 +146,7 @@ def list_sizes_of_pools(
 ) -> list[tuple[int, int]]:
     """Return the positions and sizes of the pools on a page, newest first.
 
-    Archived ones are there only where they are asked for.
+    Archived pools are included only on request.
     """
     condition = "status != 'archived'" if state is None else "status = ?"
     values: list[Any] = [] if state is None else [state]
@@ -175,7 +175,7 @@ def list_pools(db: Executes, seqs: Sequence[int], state: str | None) -> list[str
 
 
 def size_of_pool(db: Executes, pool_id: str) -> int:
-    """Return how many bytes a pool is with its tasks as it is answered, roughly; 0 if none is."""
+    """Return the approximate size of a pool's document with its tasks; 0 if there is none."""
     row = db.execute(f"SELECT {_SIZE} FROM pools WHERE id = ?", (pool_id,)).fetchone()  # noqa: S608
     return 0 if row is None else int(row[0])
 
@@ -186,7 +186,7 @@ def unarchived_pools(db: Executes) -> list[Pool]:
 
 
 def pools_of(db: Executes, pool_ids: Iterable[str]) -> list[Pool]:
-    """Return the pools of these ids that there are."""
+    """Return the existing pools with these ids."""
     sql = "SELECT * FROM pools WHERE id IN (SELECT value FROM json_each(?))"
     return [Pool(row) for row in db.execute(sql, (json.dumps(sorted(pool_ids)),))]
 
@@ -208,7 +208,7 @@ def total_concurrency(db: Executes) -> int:
 def insert_pool(
     tx: Transaction, pool_id: str | None, definition: dict[str, Any], status: str = "active"
 ) -> Pool:
-    """Store a new pool; raise 409 where the id is taken."""
+    """Store a new pool; raise 409 if the id is taken."""
     if pool_id is None:
         pool_id = clock.new_id("pool")
     elif there := tx.execute("SELECT status FROM pools WHERE id = ?", (pool_id,)).fetchone():
@@ -227,7 +227,7 @@ def insert_pool(
 
 
 def update_pool(tx: Transaction, pool: Pool, definition: dict[str, Any]) -> Pool:
-    """Store another definition of a pool."""
+    """Replace the definition of a pool."""
     tx.execute(
         "UPDATE pools SET definition = ?, concurrency = ?, updated_at = ? WHERE id = ?",
         (json_text.dumps(definition), _concurrency(definition), now(), pool.id),
@@ -239,7 +239,7 @@ def update_pool(tx: Transaction, pool: Pool, definition: dict[str, Any]) -> Pool
 def move_pool(
     tx: Transaction, pool: Pool, status: str, error: dict[str, Any] | None = None
 ) -> Pool:
-    """Move a pool to another state; `error` says why it failed."""
+    """Move a pool to another state; `error` is the cause of a failure."""
     tx.execute(
         "UPDATE pools SET status = ?, error = ?, updated_at = ? WHERE id = ?",
         (status, json_text.dumps(error), now(), pool.id),
@@ -262,7 +262,7 @@ def archive_pool(tx: Transaction, pool: Pool) -> Pool:
 
 
 def find_task(db: Executes, pool_id: str, task_id: str) -> Row:
-    """Return a task of a pool; raise 404 where there is none of this id."""
+    """Return a task of a pool; raise 404 if there is none of this id."""
     row: Row | None = None
     if can_be_id(task_id):
         row = db.execute(
@@ -274,13 +274,13 @@ def find_task(db: Executes, pool_id: str, task_id: str) -> Row:
 
 
 def task_documents(db: Executes, pool: Pool) -> list[dict[str, Any]]:
-    """Return the tasks of a pool in the order in which they were defined."""
+    """Return the tasks of a pool in the order of their definition."""
     rows = db.execute("SELECT * FROM tasks WHERE pool_id = ? ORDER BY seq", (pool.id,))
     return [task_document(row, pool) for row in rows]
 
 
 def task_document(row: Row, pool: Pool, status: str = "active") -> dict[str, Any]:
-    """Return a task as it is answered."""
+    """Return the document of a task."""
     return {
         "id": row["id"],
         "task_id": row["id"],
@@ -293,7 +293,7 @@ def task_document(row: Row, pool: Pool, status: str = "active") -> dict[str, Any
 
 
 def task_container_url(row: Row) -> str | None:
-    """Return the address that a task has its rollouts sent to; None for its pool's containers."""
+    """Return the container address of a task; None for the containers of its pool."""
     url: str | None = json.loads(row["definition"]).get("container_url")
     return url
 
@@ -305,7 +305,7 @@ def insert_task(
     definition: dict[str, Any],
     created_at: str | None = None,
 ) -> Row:
-    """Store a new task; raise 409 where the pool has one of this id."""
+    """Store a new task; raise 409 if the pool has one of this id."""
     if task_id is None:
         task_id = clock.new_id("task")
     moment = now()
@@ -320,7 +320,7 @@ def insert_task(
 
 
 def update_task(tx: Transaction, pool_id: str, task_id: str, definition: dict[str, Any]) -> Row:
-    """Store another definition of a task."""
+    """Replace the definition of a task."""
     tx.execute(
         "UPDATE tasks SET definition = ?, updated_at = ? WHERE pool_id = ? AND id = ?",
         (json_text.dumps(definition), now(), pool_id, task_id),
@@ -329,7 +329,7 @@ def update_task(tx: Transaction, pool_id: str, task_id: str, definition: dict[st
 
 
 def delete_task(tx: Transaction, pool_id: str, task_id: str) -> str:
-    """Remove it and return when that was."""
+    """Delete a task and return the time."""
     tx.execute("DELETE FROM tasks WHERE pool_id = ? AND id = ?", (pool_id, task_id))
     return now()
 
@@ -337,7 +337,7 @@ def delete_task(tx: Transaction, pool_id: str, task_id: str) -> str:
 def replace_tasks(
     tx: Transaction, pool_id: str, tasks: Sequence[tuple[str | None, dict[str, Any]]]
 ) -> None:
-    """Store exactly these tasks in this order; one that was there keeps its `created_at`."""
+    """Store exactly these tasks in this order; existing ones keep their `created_at`."""
     existing = {
         row["id"]: row["created_at"]
         for row in tx.execute("SELECT id, created_at FROM tasks WHERE pool_id = ?", (pool_id,))
@@ -348,12 +348,12 @@ def replace_tasks(
 
 
 def touch_pool(tx: Transaction, pool_id: str) -> None:
-    """Note a change of a pool's tasks, which are answered with it, as one of the pool."""
+    """Count a change of a pool's tasks as a change of the pool, whose document has them."""
     tx.execute("UPDATE pools SET updated_at = ? WHERE id = ?", (now(), pool_id))
 
 
 def _told(tx: Transaction, pool_id: str, definition: dict[str, Any]) -> None:
-    """Tell the other backends of a pool; one of them starts its containers, if it starts any."""
+    """Notify the other backends of a pool; one of them starts its containers."""
     if tx.owner is not None:
         if starts_containers(definition):
             sql = "UPDATE pools SET owner = ? WHERE id = ? AND owner IS NULL"

@@ -1,4 +1,4 @@
-"""Files and folders that nobody but their owner may use, whatever the umask."""
+"""Files and folders that only their owner can use, whatever the umask."""
 
 from __future__ import annotations
 
@@ -12,16 +12,16 @@ _FOLDER = stat.S_IRWXU
 
 
 def create_file(path: Path) -> int:
-    """Create a file that is not there yet, private from its first byte on.
+    """Create a new file that is private from its first byte.
 
     Args:
-        path: Where; nothing may have that name.
+        path: The path, which must not exist.
 
     Returns:
-        Its descriptor, open for reading and writing.
+        The descriptor, open for reading and writing.
 
     Raises:
-        OSError: It is there already, or cannot be made.
+        OSError: The path exists, or the file cannot be created.
     """
     flags = os.O_RDWR | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW | os.O_CLOEXEC
     descriptor = os.open(path, flags, _FILE)
@@ -30,13 +30,13 @@ def create_file(path: Path) -> int:
 
 
 def make_folder(path: Path) -> None:
-    """Make a folder, and those above it that are missing, private; keep one that is there.
+    """Create a private folder with its missing parents; keep an existing one.
 
     Args:
-        path: Where; a link to a folder counts as one.
+        path: The path; a link to a folder counts as one.
 
     Raises:
-        OSError: Something else has that name, or it cannot be made.
+        OSError: Another kind of file has that name, or the folder cannot be created.
     """
     try:
         _make(path)
@@ -58,13 +58,13 @@ def _make(path: Path) -> None:
 
 
 def keep_private(path: Path) -> None:
-    """Let nobody else read a database; SQLite gives the modes of it to the files beside it.
+    """Restrict a database to its owner; SQLite gives its mode to the files beside it.
 
     Args:
-        path: The database, which is made if it is not there.
+        path: The database, which is created if it is missing.
 
     Raises:
-        OSError: It cannot be made or restricted.
+        OSError: It cannot be created or restricted.
     """
     if not path.exists():
         os.close(create_file(path))
@@ -74,19 +74,19 @@ def keep_private(path: Path) -> None:
 
 
 def restrict(path: Path) -> bool:
-    """Give a file or a folder to its owner alone; a link and what it leads to are left as they are.
+    """Restrict a file or folder to its owner; links and their targets are left alone.
 
-    By its path: opening and closing a database that is in use would drop its locks.
+    It works on the path, since opening and closing a database in use would drop its locks.
 
     Args:
-        path: What may be open to others, or closed to its owner by an unusual umask.
+        path: A path that may be open to others, or closed to its owner by an unusual umask.
 
     Returns:
-        Whether it is private now. It is not where it belongs to another user, or where the file
-        system keeps no modes.
+        True if it is private now; false if it belongs to another user, or the file system keeps no
+        modes.
 
     Raises:
-        FileNotFoundError: There is nothing at this path.
+        FileNotFoundError: The path does not exist.
     """
     mode = path.lstat().st_mode
     if stat.S_ISLNK(mode):
@@ -99,7 +99,7 @@ def restrict(path: Path) -> bool:
 
 
 def flush_folder(path: Path) -> None:
-    """Have the names in a folder on disk."""
+    """Flush the names in a folder to disk."""
     descriptor = os.open(path, os.O_RDONLY | os.O_CLOEXEC)
     try:
         os.fsync(descriptor)

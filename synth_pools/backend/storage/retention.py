@@ -21,13 +21,13 @@ from synth_pools.backend.storage.contents.store import (
 )
 from synth_pools.backend.storage.database import Database, Transaction
 
-# So many at once hold up nobody's admission for long.
+# Deleting more in one transaction would delay admissions.
 _MOST_FORGOTTEN = 200
 _LONGEST_PAUSE = 60.0
 _SIZE_PAUSE = 1.0
 _SHARED_SIZE_PAUSE = 10.0
 _SWEEP_SECONDS = 86_400.0
-# So many questions at once hold up no other read for long.
+# Looking up more names at once would delay other reads.
 _MOST_NAMES = 100
 
 _log = logging.getLogger(__name__)
@@ -57,15 +57,15 @@ async def forget_finished(
                 forgotten, names = await database.write(work)
             await _remove_unnamed(database, contents, names)
         except StorageUnavailableError:
-            forgotten = 0  # it is in the log, and there is a next time
+            forgotten = 0  # The error is in the log, and the next round tries again.
         if forgotten < _MOST_FORGOTTEN:
             await asyncio.sleep(pause)
 
 
 async def keep_within(database: Database, contents: ContentStore, most_bytes: int) -> None:
-    """Remove, again and again, the oldest contents of artifacts when there is more than this."""
+    """Remove the oldest contents of artifacts periodically, down to a size."""
     work = partial(artifact_rows.forget_oldest, most_bytes=most_bytes, limit=_MOST_FORGOTTEN)
-    # Of what backends share only the database knows the size.
+    # Only the database knows the size of contents that backends share.
     folder = contents if isinstance(contents, FolderContents) and not database.is_shared else None
     while True:
         given_up: set[str] = set()
@@ -80,7 +80,7 @@ async def keep_within(database: Database, contents: ContentStore, most_bytes: in
 
 
 async def put_away_unnamed(database: Database, contents: RemoteContents) -> None:
-    """Move, each day, what no rollout has in a remote place out of the way: a crash left it."""
+    """Move contents without a rollout out of a remote place, once a day."""
     while True:
         moved = 0
         try:
@@ -104,11 +104,11 @@ def _parts(names: set[str]) -> Iterator[list[str]]:
 async def _remove_unnamed(database: Database, contents: ContentStore, names: set[str]) -> None:
     """Remove the files of contents that no rollout has any more.
 
-    Only after the commit that gave them up, and as a write of its own: while it runs there is no
-    other that could name one of them. What a crash in between leaves goes at the next start.
+    This happens after the commit that gave them up, in a write of its own, so that no other write
+    can name one of them meanwhile. The next start removes the remains of a crash.
 
-    A remote place is called outside of transactions, so there may be such a write: what is young
-    stays there for a while, and whoever has named a content looks whether it is still there.
+    A remote place is called outside of transactions, so another write may name one meanwhile. Young
+    contents stay there for a while, and a write that names one checks that it still exists.
     """
     if isinstance(contents, RemoteContents):
         names = names | contents.take_loose()

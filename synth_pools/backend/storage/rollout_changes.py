@@ -1,11 +1,11 @@
 """Changes of rollouts, each with its events in one transaction.
 
-A change names the states that it may start from; whichever of two that race comes first wins, the
-other changes nothing. So a rollout ends once, with one terminal event.
+A change names the states that it may start from. The first of two racing changes wins, and the
+other changes nothing, so a rollout ends once, with one terminal event.
 
-Where several backends share a database, a rollout that runs has the number of its backend, and one
-that waits that of the backend which has claimed it, if any has. A change by whoever has lost it
-finds no row. Where there is only one backend nobody has a number, and nothing is asked for.
+In a shared database a running rollout has the number of its backend, and a waiting one that of the
+backend that has claimed it, if any. A change by a backend that has lost it finds no row. A single
+backend has no number, and no condition is added.
 """
 
 from __future__ import annotations
@@ -29,7 +29,7 @@ from synth_pools.backend.storage.rollouts import FINAL, find_head, find_rollout
 from synth_pools.backend.storage.transactions import RolloutWrite
 
 _QUEUED = '{"status":"queued"}'
-# A rollout that has started, as it was before.
+# A started rollout as it was before the start.
 _AS_QUEUED = (
     "'queued' AS status, NULL AS started_at, seq, id, pool_id, task_id, mode, request,"
     " trace_correlation_id, result, metrics, reward, error, usage, artifacts, created_at,"
@@ -76,26 +76,26 @@ _START_OWNED = _START.replace(" WHERE", ", owner = ? WHERE") + _FENCE
 
 
 def fence(owner: int | None) -> str:
-    """Return the condition under which a backend has a rollout, of the parameter `values_of`."""
+    """Return the condition that a backend owns a rollout, with the parameters of `values_of`."""
     return "" if owner is None else _FENCE
 
 
 def values_of(owner: int | None) -> tuple[int, ...]:
-    """Return the number of a backend as a parameter; none where there is only one backend."""
+    """Return the number of a backend as parameters; empty if there is only one backend."""
     return () if owner is None else (owner,)
 
 
 @dataclass(slots=True)
 class NewRollout:
-    """Rollout that is to be stored.
+    """Rollout to be stored.
 
     Attributes:
-        tx: The transaction of whoever asks for it.
+        tx: The transaction of its caller.
         pool_id: Its pool.
         task_id: Its task; None if it has none.
         request: Its request.
         replay_of: The rollout that it repeats.
-        url: The address that it is about to be sent to, where its first attempt starts at once.
+        url: The address that its first attempt is sent to at once; None if it waits.
         id: Its id.
     """
 
@@ -108,7 +108,7 @@ class NewRollout:
     id: str = field(default_factory=lambda: clock.new_id("rollout"))
 
     def words(self) -> tuple[Any, ...]:
-        """Return what both statements begin with: ids, the mode, the request, and the trace."""
+        """Return the first parameters of both statements: ids, mode, request, trace."""
         mode = self.request.get("mode") or "async"
         trace = self.request.get("trace_correlation_id")
         trace_text = "null" if trace is None else json_text.dumps(trace)
@@ -137,10 +137,10 @@ def insert_rollouts(new: Sequence[NewRollout]) -> list[Row]:
 
 
 def insert_started(new: Sequence[NewRollout]) -> list[Row]:
-    """Store new rollouts and start their first attempts: they are about to be sent.
+    """Store new rollouts that start at once, with their first attempts.
 
     Returns:
-        The rollouts as they were before they started: queued.
+        The rollouts as they were before the start: queued.
     """
     moment, owner = now(), new[0].tx.owner
     sql = _INSERT_STARTED if owner is None else _INSERT_OWNED
@@ -165,14 +165,14 @@ def insert_started(new: Sequence[NewRollout]) -> list[Row]:
 
 
 class Start(NamedTuple):
-    """Start of an attempt: the rollout is about to be sent.
+    """Start of an attempt, which is about to be sent.
 
     Attributes:
-        tx: The transaction of whoever starts it.
+        tx: The transaction of its caller.
         rollout: The rollout.
         url: The address that it is sent to.
-        error: Why an earlier attempt failed.
-        owner: The number of the backend that runs it; None where there is only one.
+        error: The error of the attempt before.
+        owner: The number of the backend that runs it; None if there is only one.
     """
 
     tx: Transaction
@@ -186,7 +186,7 @@ def start_rollouts(starts: Sequence[Start]) -> list[Row | FencedError]:
     """Start attempts at rollouts.
 
     Returns:
-        The rollouts; the error for one that is another backend's by now.
+        The rollouts; an error for each that another backend owns.
     """
     if not starts:
         return []
@@ -216,17 +216,16 @@ def start_rollouts(starts: Sequence[Start]) -> list[Row | FencedError]:
 def put_back(
     tx: Transaction, rollout_id: str, error: TargetError, owner: int | None = None
 ) -> Row | None:
-    """Let a rollout wait again that was not sent: its attempt does not count.
+    """Queue a rollout again that was not sent, without counting its attempt.
 
     Args:
         tx: The transaction.
         rollout_id: The rollout.
-        error: Why it could not be sent.
+        error: The error of the attempt.
         owner: The number of the backend that runs it.
 
     Returns:
-        The rollout; None where it has ended meanwhile, or is another backend's, and then nothing
-        changes.
+        The rollout; None if it has ended or another backend owns it, and then nothing changes.
     """
     moment = now()
     reason = {"code": error.code, "message": error.message}
@@ -250,7 +249,7 @@ def put_back(
 def report_agent(
     tx: Transaction, rollout_id: str, data: Sequence[str], owner: int | None = None
 ) -> str:
-    """Add agent events, unless the rollout has ended meanwhile; return the id of its pool.
+    """Add agent events to a rollout that has not ended; return the id of its pool.
 
     Args:
         tx: The transaction.
@@ -259,7 +258,7 @@ def report_agent(
         owner: The number of the backend that runs it.
 
     Raises:
-        FencedError: It is another backend's by now.
+        FencedError: Another backend owns it.
     """
     row = find_head(tx, rollout_id)
     if row["status"] == "running" and data:
@@ -275,8 +274,8 @@ class End(NamedTuple):
 
     Attributes:
         rollout_id: The rollout.
-        result: What came of it.
-        owner: The number of the backend that runs it; None where there is only one.
+        result: The result.
+        owner: The number of the backend that runs it; None if there is only one.
     """
 
     rollout_id: str
@@ -290,11 +289,11 @@ def finish_rollouts(
     """End rollouts.
 
     Args:
-        ends: The ends, each with the transaction of whoever has it.
+        ends: The ends, each with the transaction of its caller.
 
     Returns:
-        The rollouts; None for one that had ended already, and then nothing changes; the error for
-        one that is another backend's by now, or is gone.
+        The rollouts; None for one that had ended already and is not changed; an error for one that
+        another backend owns, or that is gone.
     """
     moment = now()
     rows = ends[0][0].written_rollouts([_finish(end, moment) for _, end in ends])
@@ -312,7 +311,7 @@ def finish_rollouts(
 
 
 def finish(tx: Transaction, end: End) -> Row | None:
-    """End a rollout, and return it as `finish_rollouts` does; raises what that returns."""
+    """End a rollout, and return it; raise the error that `finish_rollouts` would return."""
     [result] = finish_rollouts([(tx, end)])
     if isinstance(result, Exception):
         raise result
@@ -343,7 +342,7 @@ def _finish(end: End, moment: str) -> RolloutWrite:
 
 
 def _not_finished(tx: Transaction, rollout_id: str) -> ApiError | FencedError | None:
-    """Return why a rollout could not be ended; None where it had ended already."""
+    """Return why a rollout could not be ended; None if it had ended already."""
     try:
         is_final = find_rollout(tx, rollout_id)["status"] in FINAL
     except ApiError as error:
@@ -352,7 +351,7 @@ def _not_finished(tx: Transaction, rollout_id: str) -> ApiError | FencedError | 
 
 
 def cancel_rollouts(tx: Transaction, rollouts: Sequence[Row]) -> list[Row]:
-    """Cancel queued or running rollouts that were looked up in this transaction; return them."""
+    """Cancel queued or running rollouts of this transaction, and return them."""
     moment = now()
     last_events = [(events.CANCELLED, '{"status":"cancelled"}')]
     writes = [
@@ -367,11 +366,11 @@ def cancel_rollouts(tx: Transaction, rollouts: Sequence[Row]) -> list[Row]:
 
 
 def _all_written(tx: Transaction, writes: Sequence[RolloutWrite]) -> list[Row]:
-    """Write rollouts which are there, or are new, with their events, and return them."""
+    """Write existing or new rollouts with their events, and return them."""
     rows: list[Row] = []
     for write, row in zip(writes, tx.written_rollouts(writes), strict=True):
         if row is None:
-            # Looked up, or made, in this very transaction.
+            # It was read or created in this very transaction.
             raise LookupError(f"rollout {write.key!r} is gone")
         rows.append(row)
     return rows
@@ -380,7 +379,7 @@ def _all_written(tx: Transaction, writes: Sequence[RolloutWrite]) -> list[Row]:
 def _change_of(
     row: Row, status: str, moment: str, *, attempt: int | None = None, error: str = "null"
 ) -> RolloutChange:
-    """Return the change to this status of a rollout whose row is the one from before it."""
+    """Return the change to a status of a rollout, by its row from before."""
     created_at, started_at = row["created_at"], row["started_at"]
     code = None if error == "null" else str(json.loads(error)["code"])
     queue_seconds = run_seconds = None

@@ -1,4 +1,4 @@
-"""Documents of rollouts as they are answered."""
+"""Documents of rollouts in answers."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from synth_pools.backend.domain.clock import now, seconds_between
 from synth_pools.backend.storage.events import Event
 from synth_pools.backend.storage.statements import Row
 
-# Those that are read for the documents of a rollout.
+# Columns that the documents are made of.
 DOCUMENT_COLUMNS = (
     *("id", "pool_id", "task_id", "status", "mode", "request", "result", "metrics", "reward"),
     *("error", "trace_correlation_id", "replay_of", "created_at", "started_at", "finished_at"),
@@ -20,7 +20,7 @@ DOCUMENT_COLUMNS = (
 
 
 def rollout_document(row: Row | Mapping[str, Any]) -> str:
-    """Return the rollout as JSON text, put together from texts: nothing is parsed again."""
+    """Return the rollout as JSON text, joined from stored texts without parsing them."""
     return (
         f'{{"id":"{row["id"]}","rollout_id":"{row["id"]}","pool_id":"{row["pool_id"]}",'
         f'"task_id":{_text(row["task_id"])},"status":"{row["status"]}","state":"{row["status"]}",'
@@ -52,13 +52,13 @@ def summary_document(row: Row | Mapping[str, Any], last_event: Event | None) -> 
 
 
 def with_rollout(event: Event, row: Mapping[str, Any]) -> Event:
-    """Return the last event of a rollout with the rollout and its summary in it."""
+    """Return the last event of a rollout, with the rollout and its summary in it."""
     rollout, summary = rollout_document(row), summary_document(row, event)
     return replace(event, more=f',"rollout":{rollout},"summary":{summary}')
 
 
 def usage_document(rollout: Row) -> dict[str, Any]:
-    """Return the usage of a rollout as it is answered."""
+    """Return the usage of a rollout in an answer."""
     seconds = 0.0
     if rollout["started_at"] is not None:
         seconds = seconds_between(rollout["started_at"], rollout["finished_at"] or now())
@@ -79,5 +79,5 @@ def usage_document(rollout: Row) -> dict[str, Any]:
 
 
 def _text(value: str | None) -> str:
-    # Ids and timestamps hold nothing that JSON would have to escape.
+    # Ids and timestamps need no escapes in JSON.
     return "null" if value is None else f'"{value}"'

@@ -1,4 +1,4 @@
-"""Results of rollouts, as they are stored."""
+"""Results of rollouts in their stored form."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from synth_pools.backend.storage.artifacts import ContentRow
 from synth_pools.backend.storage.contents.store import Content
 
 
-# Made for each rollout: a frozen one takes three times as long.
+# Not frozen: that would take three times as long, for each rollout.
 @dataclass(slots=True)
 class RolloutResult:
     """Result of a rollout, every document as JSON text."""
@@ -23,10 +23,10 @@ class RolloutResult:
     error: str = "null"
     usage: str = "{}"
     artifacts: str = "[]"
-    # What is to be on disk before this is written, and what then names it.
+    # Contents that must be on disk before this is written, and the rows that name them.
     contents: tuple[Content, ...] = ()
     content_rows: tuple[ContentRow, ...] = ()
-    # Room for a large one.
+    # Memory of a large result.
     reserved: Reservation | None = None
 
     def last_words(self) -> str:
@@ -36,7 +36,7 @@ class RolloutResult:
         return f'{{"status":"{self.status}","outcome_reward":{self.reward}}}'
 
     def give_room_back(self) -> None:
-        """Give back the room of a large one, which is stored."""
+        """Release the memory of a large result, which is stored now."""
         if self.reserved is not None:
             self.reserved.release()
 

@@ -1,4 +1,4 @@
-"""Rollouts in the database, as they are found, listed, counted and forgotten."""
+"""Rollouts in the database: lookups, lists, counts and deletion."""
 
 from __future__ import annotations
 
@@ -19,9 +19,9 @@ FINAL = frozenset({"completed", "failed", "cancelled"})
 
 
 def size_sql(table: str = "rollouts") -> str:
-    """Return the SQL for how many bytes a rollout is as it is answered, roughly."""
+    """Return the SQL for the approximate size of a rollout in an answer."""
     large = ("request", "result", "metrics", "error")
-    # What is in no column is about as long as what is not counted.
+    # The fields outside of columns are about as long as the columns not counted here.
     return "+".join(byte_length(f"{table}.{column}") for column in large) + "+600"
 
 
@@ -29,7 +29,7 @@ _SIZE = size_sql()
 
 
 def find_rollout(db: Executes, rollout_id: str, pool_id: str | None = None) -> Row:
-    """Return a rollout; raise 404 where there is none, or not in this pool."""
+    """Return a rollout; raise 404 if there is none, or not in this pool."""
     row: Row | None = None
     if can_be_id(rollout_id):
         row = db.execute("SELECT * FROM rollouts WHERE id = ?", (rollout_id,)).fetchone()
@@ -39,13 +39,13 @@ def find_rollout(db: Executes, rollout_id: str, pool_id: str | None = None) -> R
 
 
 def find_rollouts(db: Executes, rollout_ids: Sequence[str]) -> dict[str, Row]:
-    """Return those of these rollouts that are there, by their ids."""
+    """Return the existing rollouts by their ids."""
     sql = "SELECT * FROM rollouts WHERE id IN (SELECT value FROM json_each(?))"
     return {row["id"]: row for row in db.execute(sql, (json.dumps(rollout_ids),))}
 
 
 def find_head(db: Executes, rollout_id: str, pool_id: str | None = None) -> Row:
-    """Return a rollout without what may be large in it; raise 404 as `find_rollout` does."""
+    """Return a rollout without its large fields; raise 404 as `find_rollout` does."""
     row: Row | None = None
     if can_be_id(rollout_id):
         row = db.execute(
@@ -59,7 +59,7 @@ def find_head(db: Executes, rollout_id: str, pool_id: str | None = None) -> Row:
 
 
 def size_of(db: Executes, rollout_id: str) -> int:
-    """Return how many bytes a rollout is as it is answered, roughly; 0 where there is none."""
+    """Return the approximate size of a rollout in an answer; 0 if there is none."""
     sql = f"SELECT {_SIZE} FROM rollouts WHERE id = ?"  # noqa: S608
     row = db.execute(sql, (rollout_id,)).fetchone()
     return 0 if row is None else int(row[0])
@@ -68,7 +68,7 @@ def size_of(db: Executes, rollout_id: str) -> int:
 def list_sizes(
     db: Executes, pool_id: str | None, state: str | None, before: int | None, limit: int
 ) -> list[tuple[int, int]]:
-    """Return the positions and sizes of the rollouts on a page, newest first; none is read."""
+    """Return positions and sizes of the rollouts on a page, newest first, without reading them."""
     conditions = ["1 = 1"]
     values: list[Any] = []
     for condition, value in (("pool_id = ?", pool_id), ("status = ?", state), ("seq < ?", before)):
@@ -102,7 +102,7 @@ def count_by_status(db: Executes, pool_id: str) -> dict[str, int]:
 
 
 def count_unfinished(db: Executes) -> tuple[int, int]:
-    """Count the rollouts of all pools that are queued, and those that run."""
+    """Count the queued and the running rollouts of all pools."""
     counts = [
         db.execute("SELECT COUNT(*) FROM rollouts WHERE status = ?", (status,)).fetchone()[0]
         for status in ("queued", "running")
@@ -111,9 +111,9 @@ def count_unfinished(db: Executes) -> tuple[int, int]:
 
 
 def container_position(db: Executes, rollout_id: str) -> tuple[int, int]:
-    """Return the last event of its container that a rollout has from this attempt, and all agent's.
+    """Return the last event position in a rollout's container, and the number of agent events.
 
-    Those of an earlier attempt were numbered by another run.
+    The position counts this attempt only: each run of a container numbers its own events.
     """
     row = find_rollout(db, rollout_id)
     counts = db.execute(
@@ -127,12 +127,12 @@ def container_position(db: Executes, rollout_id: str) -> tuple[int, int]:
 
 
 def ended_of(db: Executes, rollout_ids: Sequence[str]) -> list[Row]:
-    """Return those of these rollouts that have ended."""
+    """Return those of the rollouts that have ended."""
     return [row for row in find_rollouts(db, rollout_ids).values() if row["status"] in FINAL]
 
 
 def unfinished(db: Executes) -> Sequence[Row]:
-    """Return the ids and pools of what has not ended: those that ran come first, then by age."""
+    """Return ids and pools of unfinished rollouts: running ones first, then by age."""
     return db.execute(
         "SELECT rollouts.id, rollouts.status, rollouts.pool_id, pools.concurrency,"
         " pools.status = 'archived' AS is_archived FROM rollouts"
@@ -143,7 +143,7 @@ def unfinished(db: Executes) -> Sequence[Row]:
 
 
 def unfinished_of_pool(tx: Transaction, pool_id: str, limit: int) -> Sequence[Row]:
-    """Return rollouts of a pool that have not ended, so many at most."""
+    """Return unfinished rollouts of a pool, up to a number."""
     return tx.execute(
         "SELECT * FROM rollouts WHERE pool_id = ? AND status IN ('queued', 'running') LIMIT ?",
         (pool_id, limit),
@@ -153,10 +153,10 @@ def unfinished_of_pool(tx: Transaction, pool_id: str, limit: int) -> Sequence[Ro
 def delete_finished(
     tx: Transaction, before: str, keys_since: float, limit: int
 ) -> tuple[int, set[str]]:
-    """Delete the oldest of those that ended before a moment: how many, and what contents they had.
+    """Delete the oldest rollouts that ended before a moment; return their number and contents.
 
-    At most `limit`, and not those that an Idempotency-Key younger than `keys_since` must still
-    lead to.
+    At most `limit` are deleted, and none that an Idempotency-Key younger than `keys_since` leads
+    to.
     """
     rows = tx.execute(
         "SELECT seq FROM rollouts WHERE finished_at < ? AND NOT EXISTS (SELECT 1 FROM idempotency"

@@ -1,11 +1,11 @@
-"""Functions that each database gives its SQL: the next place of an event, and numbers of rollouts.
+"""Functions of each database for the SQL: the next place of an event, and counts of rollouts.
 
-The place of an event is its number in one order for the events of all rollouts, rising with every
-event stored. It is never given twice: the count goes on after the last one that is stored, or was
-when rollouts were deleted. A transaction that fails leaves a gap.
+The place of an event is its number in one order for the events of all rollouts, and rises with
+every stored event. It is unique for ever: the count goes on after the last place, even if its event
+was deleted. A transaction that fails leaves a gap.
 
-The numbers of rollouts that wait and that run are kept, so that an admission costs the same
-whatever waits already.
+The counts of waiting and running rollouts are maintained, so that an admission costs the same
+however many wait.
 """
 
 from __future__ import annotations
@@ -16,20 +16,20 @@ from synth_pools.backend.storage.statements import Executes
 
 Unfinished = Literal["queued", "running"]
 
-# The pool that stands for all of them; no pool has this id.
+# Stands for all pools; no pool has this id.
 ALL_POOLS = ""
 
-# Per pool, for a statement that has a table `pools`.
+# For statements with a table `pools`.
 LOAD_OF_POOL = "(number_unfinished(pools.id, 'queued') + number_unfinished(pools.id, 'running'))"
 
-# Of a statement of a transaction: the next place.
+# For statements of a transaction: the next place.
 NEXT_PLACE = "next_event_place()"
-# The place up to which events may have been deleted.
+# The highest place whose event may have been deleted.
 DELETED = "SELECT CAST(value AS BIGINT) FROM meta WHERE key = 'last_event_place'"
 
 
 def note_deletion(tx: Executes) -> None:
-    """Keep the count where the events that it would be read from are about to be deleted."""
+    """Store the count before the events are deleted from which it would be read."""
     tx.execute(
         "INSERT INTO meta (key, value)"  # noqa: S608 - of ours
         f" VALUES ('last_event_place', CAST({NEXT_PLACE} AS TEXT))"
@@ -38,21 +38,21 @@ def note_deletion(tx: Executes) -> None:
 
 
 def last_place(db: Executes, pool_seq: int) -> int:
-    """Return the last place that an event of a pool has, or may have had before it was deleted."""
+    """Return the last place of an event of a pool, which may be deleted by now."""
     stored = db.execute("SELECT MAX(place) FROM events WHERE pool_seq = ?", (pool_seq,)).fetchone()
     deleted = db.execute(DELETED).fetchone()
     return max(stored[0] or 0, 0 if deleted is None else deleted[0])
 
 
 def numbers_queued(tx: Executes, pool_id: str) -> tuple[int, int]:
-    """Return how many rollouts wait, of a pool and of all."""
+    """Return the number of waiting rollouts of a pool, and of all."""
     sql = "SELECT number_unfinished(?, 'queued'), number_unfinished(?, 'queued')"
     of_pool, of_all = tx.execute(sql, (pool_id, ALL_POOLS)).fetchone()
     return int(of_pool), int(of_all)
 
 
 def number_of(tx: Executes, status: Unfinished, pool_id: str | None) -> int:
-    """Return how many rollouts of a pool, or of all (None), are in a state.
+    """Return the number of rollouts of a pool, or of all (None), in a state.
 
     Args:
         tx: A transaction.

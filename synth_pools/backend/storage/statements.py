@@ -1,7 +1,7 @@
-"""Statements as the functions of this package run them, whichever database it is.
+"""Statements of this package, for either database.
 
 They are written in the SQL that SQLite and PostgreSQL share, with SQLite's placeholders and a few
-functions that each database is given; `postgres.dialect` translates the little that differs.
+functions that each database provides; `postgres.dialect` translates the few differences.
 """
 
 from __future__ import annotations
@@ -12,7 +12,7 @@ from typing import Any, Protocol
 
 
 class Row(Protocol):
-    """Row of a result: its values by the names of the columns, or by their numbers."""
+    """Row of a result, with its values by column name or number."""
 
     def __getitem__(self, key: str | int, /) -> Any: ...
 
@@ -28,7 +28,7 @@ class Cursor(Protocol):
 
     @property
     def rowcount(self) -> int:
-        """The number of rows that an INSERT, UPDATE or DELETE has changed."""
+        """The number of rows changed by an INSERT, UPDATE or DELETE."""
         ...
 
     def fetchone(self) -> Any:
@@ -36,24 +36,24 @@ class Cursor(Protocol):
         ...
 
     def fetchall(self) -> list[Any]:
-        """Return the rows that are left."""
+        """Return the remaining rows."""
         ...
 
     def __iter__(self) -> Iterator[Any]: ...
 
 
 class Rows(Protocol):
-    """Rows that are read as they are asked for, until they are closed."""
+    """Rows that are read on demand, until they are closed."""
 
     def __iter__(self) -> Iterator[Any]: ...
 
     def close(self) -> object:
-        """Read no more of them."""
+        """Stop reading."""
         ...
 
 
 class Executes(Protocol):
-    """Snapshot or transaction, either of which can be asked."""
+    """Snapshot or transaction."""
 
     def execute(self, sql: str, parameters: Sequence[Any] = ..., /) -> Cursor:
         """Run one statement."""
@@ -61,22 +61,22 @@ class Executes(Protocol):
 
 
 class Snapshot(Executes, Protocol):
-    """Snapshot that is read from."""
+    """Snapshot for reading."""
 
     def iterate(self, sql: str, parameters: Sequence[Any] = ..., /) -> Rows:
-        """Run one statement whose rows are many: they are read as they are asked for."""
+        """Run a statement with many rows, which are read on demand."""
         ...
 
 
 def byte_length(column: str) -> str:
-    """Return the SQL for the bytes of a text, which are counted without reading it."""
+    """Return the SQL for the size of a text in bytes, without reading it."""
     if sqlite3.sqlite_version_info >= (3, 43):
         return f"octet_length({column})"
     return f"length(CAST({column} AS BLOB))"
 
 
 def set_meta(tx: Executes, key: str, value: str) -> None:
-    """Store a fact about the database in place of what was there under its key."""
+    """Store a fact about the database, in place of the former one with this key."""
     tx.execute(
         "INSERT INTO meta (key, value) VALUES (?, ?)"
         " ON CONFLICT (key) DO UPDATE SET value = excluded.value",

@@ -1,4 +1,4 @@
-"""Writes that wait, and those that share a transaction."""
+"""Transactions of writes, and the writes that wait for one."""
 
 from __future__ import annotations
 
@@ -18,43 +18,43 @@ NoticeKind = Literal["events", "ended", "cancelled", "queued", "pool", "backends
 
 
 class WritingConnection(Executes, Protocol):
-    """Snapshot of a writer.
+    """Connection of a writer.
 
     Attributes:
-        owner: The number of this backend among those that share the database; None where no other
-            can use it.
-        notices: What others are told of the transaction; None where there are no others.
+        owner: The number of this backend among those that share the database; None if it is not
+            shared.
+        notices: Notices of the transaction for other backends; None if there are none.
     """
 
     owner: int | None
     notices: dict[Notice, None] | None
 
     def executemany(self, sql: str, parameters: Iterable[Sequence[Any]], /) -> object:
-        """Run one statement with each of these parameters."""
+        """Run one statement with each set of parameters."""
         ...
 
     def written_rollouts(self, writes: Sequence[RolloutWrite], /) -> list[Row | None]:
-        """Write rollouts with their events, and return each as it is then.
+        """Write rollouts with their events, and return the new rows.
 
         Args:
-            writes: The writes, in the order of their events; all of them are one statement, with
-                parameters of the same types, and return the same columns.
+            writes: The writes, in the order of their events. All have the same statement, types of
+                parameters and returned columns.
 
         Returns:
-            Their rows; None where nothing was changed.
+            The rows; None for a write that changed nothing.
         """
         ...
 
 
 class Notice(NamedTuple):
-    """Notice of a change, for the other backends on the same database: they read what it is.
+    """Notice of a change for the other backends on the same database, which read the change itself.
 
     Attributes:
-        kind: Of a rollout: it has new `events`, has `ended`, was `cancelled`. Of a pool: something
-            is `queued` in it, or the `pool` itself has changed. `backends`: one has left. `health`:
-            a container was ejected or taken back.
+        kind: For a rollout: it has new `events`, has `ended`, was `cancelled`. For a pool: a
+            rollout is `queued` in it, or the `pool` itself has changed. `backends`: one has left.
+            `health`: a container was ejected or restored.
         pool_id: The pool.
-        rollout_id: The rollout; empty for what is no rollout's.
+        rollout_id: The rollout; empty for a notice about something else.
     """
 
     kind: NoticeKind
@@ -63,7 +63,7 @@ class Notice(NamedTuple):
 
 
 class RolloutWrite(NamedTuple):
-    """Statement that inserts or updates one rollout, and the events that go with it.
+    """Statement that inserts or updates one rollout, with its events.
 
     Attributes:
         sql: The statement, `INSERT ... VALUES` or `UPDATE ... SET ... WHERE`; it counts the events
@@ -72,7 +72,7 @@ class RolloutWrite(NamedTuple):
         key: The id of the rollout, or its number.
         moment: The time of the events.
         events: The type and the data of each.
-        columns: What of the rollout is returned; the id or the number is among it, as the key is.
+        columns: The returned columns, which include the id or the number, as the key is.
     """
 
     sql: str
@@ -84,31 +84,31 @@ class RolloutWrite(NamedTuple):
 
     @property
     def key_column(self) -> str:
-        """The column that the key is in."""
+        """The column of the key."""
         return "id" if isinstance(self.key, str) else "seq"
 
 
 class CommitObserver(Protocol):
-    """Told of everything that is written."""
+    """Observer of all writes."""
 
     def committed(self, writes: int, seconds: float, *, failed: bool) -> None:
         """Count a transaction; called in the writer's thread."""
 
     def changed(self, change: PoolChange | RolloutChange, request_id: str | None) -> None:
-        """Count a change of state; called in the event loop, once it is on disk."""
+        """Count a change of state; called in the event loop after the commit."""
 
 
 class Transaction:
-    """View of the database that a write has, with what is to happen once it is on disk.
+    """Transaction of one write, with its callbacks after the commit.
 
     Args:
         connection: The connection of the writer.
-        callbacks: Where what is to happen after the commit is added.
-        request_id: The request that asked for the write.
-        observer: Told of changes of state after the commit.
+        callbacks: The list of callbacks.
+        request_id: The request that caused the write.
+        observer: Observes changes of state, after the commit.
 
     Attributes:
-        owner: As of the connection.
+        owner: The owner of the connection.
     """
 
     __slots__ = (
@@ -139,16 +139,16 @@ class Transaction:
         self._observer = observer
 
     def written_rollout(self, write: RolloutWrite) -> Row | None:
-        """Write one rollout with its events, and return it; None where nothing was changed."""
+        """Write one rollout with its events, and return it; None if nothing was changed."""
         return self.written_rollouts((write,))[0]
 
     def changed(self, change: PoolChange | RolloutChange) -> None:
-        """Tell the observer of a change of state, and which request asked for it."""
+        """Notify the observer of a change of state by this request."""
         if self._observer is not None:
             self.after_commit(partial(self._observer.changed, change, self._request_id))
 
     def tell(self, kind: NoticeKind, pool_id: str = "", rollout_id: str = "") -> None:
-        """Tell the other backends of a change, at the commit."""
+        """Notify the other backends of a change, at the commit."""
         if self._notices is not None:
             self._notices[Notice(kind, pool_id, rollout_id)] = None
 
@@ -157,23 +157,22 @@ class Transaction:
         self._callbacks += callbacks
 
 
-# Work on items of many, each with its transaction, and all of these are the same one. What cannot
-# be done with an item is returned, and then nothing is changed for it.
+# Work on many items, each with its transaction, all of which are the same one. The error for an
+# item is returned, and then nothing is changed for it.
 Together = Callable[[Sequence[tuple[Transaction, _Item]]], Sequence[_T | Exception]]
 
 
 class Job:
-    """One write that is asked for.
+    """Requested write.
 
     Args:
-        work: What it does.
-        future: Gets what comes of it.
-        on_settled: Called once that is known.
-        item: With what it is done.
-        is_alone: Whether `work` takes a transaction, and not transactions with items.
-        is_inline: Whether the event loop may do it.
-        is_patient: Whether it waits for as long as it takes: whoever asked for it would only ask
-            again.
+        work: The function that writes.
+        future: Gets the result.
+        on_settled: Called once the outcome is known.
+        item: The item for `work`.
+        is_alone: True if `work` takes a transaction, in place of transactions with items.
+        is_inline: True if the event loop may run it.
+        is_patient: True to retry until stored.
     """
 
     __slots__ = (
@@ -214,12 +213,12 @@ class Job:
         self.error: Exception | None = None
 
     def reset(self) -> None:
-        """Forget what a former try came to."""
+        """Drop the outcome of a former try."""
         self.callbacks.clear()
         self.result = self.error = None
 
     def fail(self, error: Exception) -> None:
-        """Note the first error, and call nothing after the commit."""
+        """Record the first error, and drop the callbacks."""
         self.callbacks.clear()
         self.error = self.error or error
 
@@ -232,13 +231,13 @@ class Batch:
     def __init__(self, jobs: list[Job]) -> None:
         self.jobs = jobs
         self.started_at = clock.monotonic()
-        # Whether all of them left it whole; None as long as nothing is done.
+        # True if all jobs succeeded; None before any has run.
         self.succeeded: bool | None = None
 
     def groups(self) -> list[list[Job]]:
-        """Return the jobs in their order, those in one list that are done together.
+        """Return the jobs in order, in groups that run together.
 
-        Those that are done alone stay where they are: what was asked for before is done before.
+        A job that runs alone keeps its place, so that earlier requests run first.
         """
         groups: list[list[Job]] = []
         together: dict[Callable[..., Any], list[Job]] = {}
@@ -257,14 +256,14 @@ class Batch:
 def run_jobs(
     group: list[Job], connection: WritingConnection, observer: CommitObserver | None
 ) -> None:
-    """Do what jobs of one group ask for in the transaction of a connection.
+    """Run the jobs of one group in the transaction of a connection.
 
-    Raises what they raise; all of them have failed then.
+    An error of the group is raised, and fails all of its jobs.
 
     Args:
         group: The jobs.
         connection: The connection.
-        observer: Told of changes of state after the commit.
+        observer: Observes changes of state, after the commit.
     """
     first = group[0]
     requests = [
