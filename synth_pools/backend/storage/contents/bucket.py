@@ -1,7 +1,7 @@
 """Contents of artifacts in a bucket of S3-compatible storage, which several backends may share.
 
-Calls block, each within a limit, and are made in threads of their own: where the service hangs,
-nothing else waits for a thread. What is written is whole or not there, also in several parts.
+Calls block for a limited time, and run in separate threads, so that nothing else waits for a thread
+if the service hangs. An object is complete or missing, even if it was uploaded in several parts.
 """
 
 from __future__ import annotations
@@ -37,21 +37,21 @@ if TYPE_CHECKING:
 _log = logging.getLogger(__name__)
 _T = TypeVar("_T")
 
-# Says whose contents these are.
+# Object with the owner of these contents.
 _OWNER_NAME = "owner"
 _CONTENT = re.compile(rf"{FOLDER}/([0-9a-f]{{2}})/(\1[0-9a-f]{{62}})")
 _MOST_NAMES = 100
 
-# Uploads of all rollouts at once: each has two parts in memory besides what it uploads.
+# Uploads at the same time, over all rollouts: each has two parts in memory besides its content.
 _WRITERS = 6
 _READERS = 32
 _PIECE_BYTES = 512 * 1024
-# The least that the service takes as a part.
+# Smallest part that services accept.
 _PART_BYTES = 5 * 1024 * 1024
 _PARTS_AT_ONCE = 2
 
 _CONNECT_SECONDS = 5
-# A client that reads waits for it; one that writes sends a part.
+# Time limits: a client waits for a read; a write sends a part.
 _READ_SECONDS = 8
 _WRITE_SECONDS = 15
 _RETRIES = 3
@@ -67,13 +67,13 @@ _REGION_CODES = frozenset(
 
 
 class BucketContents(RemoteContents):
-    """Contents in a bucket. Its methods may be called in any thread.
+    """Contents in a bucket. The methods may be called in any thread.
 
-    Credentials and the region are those of the usual variables (AWS_ACCESS_KEY_ID and so on), or of
-    the machine or container that this runs on; they are looked up anew when they run out.
+    Credentials and the region come from the usual variables (AWS_ACCESS_KEY_ID and so on), or from
+    this machine or container; expired ones are renewed.
 
     Args:
-        place: The bucket, and what the keys in it begin with.
+        place: The bucket, and the common prefix of its keys.
         endpoint: The address of the service; None for Amazon's.
     """
 
@@ -88,17 +88,17 @@ class BucketContents(RemoteContents):
         self.writers = ThreadPoolExecutor(_WRITERS, thread_name_prefix="synth-pools-uploads")
 
     def claim(self, owner: str) -> str:
-        """Note whose contents these are, unless it is noted; return whose they are.
+        """Store the owner of these contents, unless there is one; return the stored one.
 
-        It shows that objects can be read, written and listed there.
+        This checks that objects can be read, written and listed.
 
         Raises:
-            ArtifactsError: One of that is not possible.
+            ArtifactsError: An operation is not possible.
         """
         try:
             stored_owner = self._owner()
             if stored_owner in (None, owner):
-                # Each start shows that it can be written there.
+                # Each start checks that it can write.
                 obstore.put(self._writes, _OWNER_NAME, f"{owner}\n".encode("ascii"))
                 stored_owner = self._owner()
             next(iter(obstore.list(self._reads, FOLDER, chunk_size=1)), None)
@@ -116,7 +116,7 @@ class BucketContents(RemoteContents):
                 elif written is not None:
                     self._give_up([name], self.young_seconds)
             with self._lock:
-                # One that is held is about to be named.
+                # A held content is about to be named.
                 free = [_key(name) for name in old if self._held[name] == 0]
             if free:
                 obstore.delete(self._writes, free)
@@ -143,7 +143,7 @@ class BucketContents(RemoteContents):
                 is_held = self._held[name] > 0
             if written is not None and self._has_aged(written) and not is_held:
                 with contextlib.suppress(FileNotFoundError):
-                    # Another backend may do the same.
+                    # Another backend may do the same at this time.
                     self._call(partial(self._move, name))
                     moved += 1
         return moved
@@ -163,7 +163,7 @@ class BucketContents(RemoteContents):
 
     def _write_all(self, contents: Sequence[Content]) -> None:
         for content in contents:
-            # Also what is there already: that makes it young again.
+            # Even an existing content is written, to become young again.
             self._call(partial(self._put, content))
 
     def ensure(self, contents: Sequence[Content]) -> None:
@@ -196,7 +196,7 @@ class BucketContents(RemoteContents):
         return owner[:256].decode("ascii", "replace").strip()
 
     def _written(self, name: str) -> datetime | None:
-        """Return when a content was last written; None where it is not there."""
+        """Return the time of the last write of a content; None if it does not exist."""
         try:
             return obstore.head(self._reads, _key(name))["last_modified"]
         except FileNotFoundError:
@@ -206,7 +206,7 @@ class BucketContents(RemoteContents):
         return clock.unix_time() - moment.timestamp() >= self.young_seconds
 
     def _call(self, work: Callable[[], _T]) -> _T:
-        """Return what a call returns; `FileNotFoundError` only where the object is not there."""
+        """Return the result of a call; `FileNotFoundError` only if the object does not exist."""
         try:
             return work()
         except FileNotFoundError as error:
@@ -237,7 +237,7 @@ def _open(place: BucketPlace, endpoint: str | None, seconds: float) -> S3Store:
             },
         )
     except (BaseError, ValueError, OSError):
-        # Its text may hold what is in the variables.
+        # The text may quote environment variables.
         raise ArtifactsError(
             f"cannot use {place}: a variable that begins with AWS_ has a value that is none"
         ) from None
@@ -253,7 +253,7 @@ def _code(error: Exception) -> str | None:
 
 
 def _reason(error: Exception) -> str:
-    """Return in few words what went wrong; the text of an error may hold keys, and signatures."""
+    """Return the cause in few words; the error's own text may hold keys and signatures."""
     text = str(error)
     if (code := _code(error)) is not None:
         return code
@@ -269,7 +269,7 @@ def _reason(error: Exception) -> str:
 
 
 def _advice(error: Exception) -> str:
-    """Return what is wrong with a place, and what to do."""
+    """Return the fault of a place, with advice."""
     reason = _reason(error)
     if reason in _PLACE_CODES:
         return f"there is no such bucket ({reason}); make it, or give another one"

@@ -1,7 +1,7 @@
-"""Contents of artifacts in a folder: of the data directory, or one that several backends share.
+"""Contents of artifacts in a folder: of the data directory, or shared by several backends.
 
-Several may write the same at once: a file is written under a name that nobody else takes, and is
-on disk before it is renamed to the one that says what is in it.
+Several backends may write the same content: each file gets a unique name first, and is flushed to
+disk before it is renamed to the hash of its content.
 """
 
 from __future__ import annotations
@@ -36,15 +36,15 @@ _log = logging.getLogger(__name__)
 _SHARD = re.compile(r"[0-9a-f]{2}")
 _CONTENT = re.compile(r"[0-9a-f]{64}")
 _DRAFT = re.compile(r"draft-[0-9a-f]{32}")
-# After which a draft in a folder that backends share is of one that ended.
+# Age at which a draft in a shared folder must be of a backend that has ended.
 _DRAFT_SECONDS = 3600.0
 
 
 class FolderContents(ContentStore):
-    """Contents in a folder. Its methods may be called in any thread.
+    """Contents in a folder. The methods may be called in any thread.
 
     Args:
-        base: The folder that holds the folder of contents.
+        base: The folder around the folder of contents.
     """
 
     def __init__(self, base: Path) -> None:
@@ -55,7 +55,7 @@ class FolderContents(ContentStore):
 
     @property
     def total_bytes(self) -> int:
-        """Size of all contents together; of a folder that is not shared."""
+        """Size of all contents; only for a folder that is not shared."""
         return self._total
 
     def remove(self, names: Collection[str]) -> None:
@@ -68,19 +68,20 @@ class FolderContents(ContentStore):
                         path.unlink()
                         self._total -= size
             except OSError as error:
-                # It is moved away at the next start.
+                # The next start moves it away.
                 _log.warning("an artifact cannot be removed: %s", error.strerror)
 
     def sweep(self, used: Collection[str], *, is_new: bool = False) -> None:
-        """Move what nothing names to a folder of its own, and remove drafts, before anything runs.
+        """Move unused contents to a separate folder, and remove drafts, before rollouts run.
 
         Args:
-            named: The contents that rollouts have.
-            is_new: Whether the database has just been made, and says nothing of what is here.
+            used: The contents that rollouts have.
+            is_new: True if the database was created at this start, and so knows none of the
+                contents.
 
         Raises:
             DataDirError: The folder of artifacts is a file.
-            OSError: It cannot be read.
+            OSError: The folder cannot be read.
         """
         total = moved = stuck = 0
         for path in self._files():
@@ -110,26 +111,26 @@ class FolderContents(ContentStore):
         return any(_CONTENT.fullmatch(path.name) for path in self._files())
 
     def ensure(self, contents: Sequence[Content]) -> None:
-        """Have contents there that are about to be named; only while nobody can remove any.
+        """Ensure that contents exist that are about to be named, while nobody can remove any.
 
-        For a folder that backends share: another one may have removed what was there already.
+        For a shared folder, where another backend may have removed existing contents.
         """
         for content in contents:
             if not self._path(content.sha256).is_file():
                 self._write_all([content])
 
     def unnamed(self, used: Collection[str]) -> list[str]:
-        """Return the names of contents that nothing names, of a folder that backends share.
+        """Return the names of unused contents in a shared folder.
 
-        Drafts are removed that nobody can be writing any more.
+        Old drafts, which nobody can still be writing, are removed.
 
         Args:
-            named: The contents that rollouts have.
+            used: The contents that rollouts have.
         """
         unnamed_files = []
         for path in self._files():
             if _DRAFT.fullmatch(path.name):
-                # Gone by now, where its writer was about to give it its name.
+                # Its writer may have renamed it meanwhile.
                 with contextlib.suppress(FileNotFoundError):
                     if clock.unix_time() - path.stat().st_mtime > _DRAFT_SECONDS:
                         path.unlink()
@@ -138,7 +139,7 @@ class FolderContents(ContentStore):
         return unnamed_files
 
     def put_away(self, names: Collection[str]) -> None:
-        """Move contents to a folder of their own; only while nobody can come to name them."""
+        """Move contents to a separate folder, while nobody can name them."""
         if names:
             _log.warning(
                 "%d artifacts that no rollout has go to %s", len(names), self._base / LOST_FOLDER
@@ -151,7 +152,7 @@ class FolderContents(ContentStore):
                     _log.warning("an artifact cannot be moved away: %s", error.strerror)
 
     def _read(self, sha256: str, start: int, end: int) -> tuple[bytes, int]:
-        # No file stays open between two pieces: a thousand slow readers cost no thousand files.
+        # No file stays open between two pieces, so that slow readers take no descriptors.
         try:
             with self._path(sha256).open("rb", buffering=0) as file:
                 size = os.fstat(file.fileno()).st_size
@@ -172,7 +173,7 @@ class FolderContents(ContentStore):
                     flush_folder(self._base)
             for content in contents:
                 self._write(content)
-            # Also where another has just put one there, whose flush may be still to come.
+            # Another backend may have created it a moment ago, without having flushed it yet.
             folders = {self._path(content.sha256).parent for content in contents}
             for folder in (*folders, self._folder):
                 flush_folder(folder)
@@ -199,7 +200,7 @@ class FolderContents(ContentStore):
             draft.unlink(missing_ok=True)
 
     def _files(self) -> Iterator[Path]:
-        """Yield our files, which are those with names that only we give; no link is followed."""
+        """Yield our own files, recognised by their names, without following links."""
         if not self._folder.is_dir():
             if self._folder.exists():
                 raise DataDirError(f"{self._folder} is not a folder: move it away")
@@ -221,7 +222,7 @@ class FolderContents(ContentStore):
                     yield shard / name
 
     def _put_away(self, path: Path) -> bool:
-        """Move a file out of the way; False for a draft, which is removed."""
+        """Move a file away; return False for a draft, which is removed."""
         if _DRAFT.fullmatch(path.name):
             path.unlink()
             return False
@@ -238,12 +239,12 @@ class FolderContents(ContentStore):
 
 
 def contents_id_file(root: Path) -> Path:
-    """Return the path of the file that tells the contents of a folder from all others."""
+    """Return the path of the file with the identity of the contents of a folder."""
     return root / ID_FILE
 
 
 def content_file(base: Path, sha256: str) -> Path:
-    """Return the path of a content in a data directory, or in a shared folder."""
+    """Return the path of a content in a data directory or a shared folder."""
     return base / FOLDER / sha256[:2] / sha256
 
 

@@ -1,4 +1,4 @@
-"""The contents of a backend's artifacts, where its settings say that they are kept."""
+"""Opening of the contents of a backend's artifacts, at the place in its settings."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ from synth_pools.backend.storage.private_files import create_file
 if TYPE_CHECKING:
     from synth_pools.backend.storage.contents.bucket import BucketContents
 
-# How many contents that nobody names are put away in one transaction.
+# Unused contents that are put away in one transaction.
 _MOST_SWEPT = 200
 _DRIVER = "obstore"
 _ENDPOINTS = ("AWS_ENDPOINT_URL_S3", "AWS_ENDPOINT_URL", "AWS_ENDPOINT")
@@ -46,7 +46,7 @@ async def open_contents(settings: Settings, database: Database) -> ContentStore:
 
     Raises:
         ArtifactsError: The bucket cannot be used, or has the contents of another database.
-        BadOptionError: A variable names no address.
+        BadOptionError: A variable holds no valid address.
         DataDirError: The data directory cannot be used, or its contents are in a bucket.
     """
     data_dir, place = settings.data_dir, settings.artifacts
@@ -68,7 +68,7 @@ async def open_contents(settings: Settings, database: Database) -> ContentStore:
 
 
 async def sweep_contents(contents: FolderContents, database: Database) -> None:
-    """Put away what a former run wrote to a folder and did not come to name.
+    """Put away contents in a folder that a former run stored and that no rollout names.
 
     Raises:
         OSError: The folder cannot be read.
@@ -84,12 +84,12 @@ async def sweep_contents(contents: FolderContents, database: Database) -> None:
 
 
 def _put_away(contents: FolderContents, names: list[str], tx: Transaction) -> None:
-    # Within a write: no other backend can come to name one of them meanwhile.
+    # In a write, so that no other backend can name one of them meanwhile.
     contents.put_away(artifact_rows.unnamed(tx, names))
 
 
 def contents_identity(settings: Settings) -> str | None:
-    """Return what tells the bucket of contents from all others; None for a folder."""
+    """Return the identity of a bucket of contents; None for a folder."""
     place = settings.artifacts
     return None if place is None else hashlib.sha256(f"{place}".encode()).hexdigest()[:32]
 
@@ -97,7 +97,7 @@ def contents_identity(settings: Settings) -> str | None:
 def _claim(
     place: BucketPlace, settings: Settings, owner: str, environment: Mapping[str, str]
 ) -> ContentStore:
-    """Open a bucket that belongs to this database, and note that the data directory is its."""
+    """Open a bucket that belongs to this database, and note it in the data directory."""
     data_dir = settings.data_dir
     noted = contents_place(data_dir)
     if noted is None and FolderContents(data_dir).has_any():
@@ -126,7 +126,7 @@ def _open_bucket(
     place: BucketPlace, endpoint: str | None, environment: Mapping[str, str]
 ) -> BucketContents:
     try:
-        # An extra, which the default does not need.
+        # An extra that the default does not need.
         from synth_pools.backend.storage.contents.bucket import BucketContents
     except ModuleNotFoundError as error:
         if error.name != _DRIVER:
@@ -141,7 +141,7 @@ def _open_bucket(
         value = environment.get(name)
         is_word = _WORD.fullmatch if name in _REGIONS else _is_plain
         if value and not is_word(value):
-            # No word of what it is.
+            # The message does not repeat the text, which may hold a secret.
             raise ArtifactsError(
                 f"cannot use {place}: the variable {name} has a value that cannot be right"
             )
@@ -153,10 +153,10 @@ def _is_plain(value: str) -> bool:
 
 
 def contents_place(data_dir: Path) -> str | None:
-    """Return where the contents of a data directory are instead; None where they are in there.
+    """Return the bucket with the contents of a data directory; None if they are inside.
 
     Raises:
-        DataDirError: The note of that cannot be read.
+        DataDirError: The note cannot be read.
     """
     note = data_dir / CONTENTS_FILE
     try:
@@ -171,7 +171,7 @@ def _note_place(data_dir: Path, place: str) -> None:
     note = data_dir / CONTENTS_FILE
     try:
         if contents_place(data_dir) is None:
-            # Of a start that was cut short.
+            # A first start was interrupted.
             note.unlink(missing_ok=True)
             with os.fdopen(create_file(note), "w", encoding="utf-8") as file:
                 file.write(f"{place}\n")
@@ -180,5 +180,5 @@ def _note_place(data_dir: Path, place: str) -> None:
 
 
 def _owner(secret: str) -> str:
-    """Return the name under which a database has its contents, which tells nothing of it."""
+    """Return the name that identifies a database in its bucket, without revealing its address."""
     return hashlib.sha256(f"contents of {secret}".encode()).hexdigest()[:32]

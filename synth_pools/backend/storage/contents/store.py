@@ -1,8 +1,8 @@
-"""Contents of artifacts, each named by the SHA-256 of what is in it, wherever they are kept.
+"""Contents of artifacts, each named by its SHA-256, in any place.
 
-A content is whole and safe before any transaction names it, so whatever stops the backend leaves
-at most one that nothing names, which is moved out of the way later. Names of any other form are
-somebody else's, and are left alone.
+A content is complete and on disk before a transaction names it, so a crash leaves at most an unused
+content, which is moved away later. Files with names of any other form belong to others, and are
+left alone.
 """
 
 from __future__ import annotations
@@ -27,9 +27,9 @@ _P = ParamSpec("_P")
 _T = TypeVar("_T")
 
 FOLDER = "artifacts"
-# For contents that nothing names: they may be of a database that comes back.
+# For unused contents: they may be of a database that is restored.
 LOST_FOLDER = "artifacts.lost"
-# What backends that share a folder of contents know it by.
+# Identity of a folder that backends share.
 ID_FILE = "artifacts.id"
 # Note in a data directory of the bucket that has its contents.
 CONTENTS_FILE = "artifacts.place"
@@ -46,14 +46,14 @@ class Content(NamedTuple):
 
 
 class ContentGoneError(Exception):
-    """The content does not exist, or not any more."""
+    """The content does not exist, or was removed."""
 
 
 class ContentsUnavailableError(StorageUnavailableError):
     """The place of the contents cannot be used at the moment.
 
     Args:
-        reason: What is wrong with it.
+        reason: The cause.
     """
 
     def __init__(self, reason: str) -> None:
@@ -64,11 +64,11 @@ class ContentStore(abc.ABC):
     """Contents of one backend, or of several that share a database.
 
     Attributes:
-        is_remote: Whether it is too far away to be called within a transaction: then a content
-            may be removed while a rollout comes to name it, and is written again.
-        piece_bytes: The most that is read at once.
-        executor: The threads in which to read; None for those of the event loop.
-        writers: The threads in which to write.
+        is_remote: True if the place is too slow to be called within a transaction: then a content
+            may be removed while a rollout is about to name it, and is written again.
+        piece_bytes: The largest number of bytes per read.
+        executor: The threads for reads; None for the event loop's executor.
+        writers: The threads for writes.
     """
 
     is_remote = False
@@ -78,17 +78,17 @@ class ContentStore(abc.ABC):
 
     def __init__(self) -> None:
         self._lock = threading.Lock()
-        # Those that a transaction is about to name, by how many.
+        # Contents that transactions are about to name, with their number.
         self._held: Counter[str] = Counter()
-        # Those that may have come to be named by nothing, and when to look at them again.
+        # Contents that may be unused, and the time of their next check.
         self._loose: dict[str, float] = {}
         self._complain_at = 0.0
 
     @contextlib.asynccontextmanager
     async def kept(self, contents: Sequence[Content]) -> AsyncIterator[None]:
-        """Have contents stored, and let none be removed before the block has named them.
+        """Store contents, and let none be removed before the block has named them.
 
-        What happened must not be lost: where there is no room this waits until there is.
+        If there is no space it waits, since the contents must not be lost.
         """
         names = [content.sha256 for content in contents]
         with self._lock:
@@ -98,7 +98,7 @@ class ContentStore(abc.ABC):
                 await self._until_done(self._write_all, contents)
             yield
             if self.is_remote and contents:
-                # One may have been removed when no rollout had it yet.
+                # Retention may have removed one that no rollout had yet.
                 await self._until_done(self.ensure, contents)
         except BaseException:
             self._give_up(names)
@@ -111,17 +111,17 @@ class ContentStore(abc.ABC):
                         del self._held[name]
 
     def pieces(self, sha256: str, size: int, start: int, end: int) -> Iterator[bytes]:
-        """Yield the bytes from `start` to before `end`; nothing stays open between two pieces.
+        """Yield the bytes from `start` to before `end`; no file stays open between two pieces.
 
         Args:
             sha256: The content.
-            size: Its bytes.
+            size: Its size in bytes.
             start: The first byte to yield.
             end: The byte after the last one.
 
         Raises:
-            ContentGoneError: It does not exist, or it is not what it was; the last piece of a whole
-                content is yielded only if all of it is right.
+            ContentGoneError: It does not exist, or has changed; the last piece of a complete
+                content is yielded only after its hash was checked.
             ContentsUnavailableError: It cannot be read at the moment.
         """
         digest = hashlib.sha256() if (start, end) == (0, size) else None
@@ -137,7 +137,7 @@ class ContentStore(abc.ABC):
             yield piece
 
     def take_loose(self) -> set[str]:
-        """Return the names of contents that may be of nobody, those that are due, once."""
+        """Return the names of contents that may be unused and are due for a check, once."""
         now = clock.monotonic()
         with self._lock:
             due = {name for name, moment in self._loose.items() if moment <= now}
@@ -147,7 +147,7 @@ class ContentStore(abc.ABC):
 
     @abc.abstractmethod
     def ensure(self, contents: Sequence[Content]) -> None:
-        """Write those again that are gone, in any thread.
+        """Write missing contents again, in any thread.
 
         Raises:
             ContentsUnavailableError: The place cannot be used at the moment.
@@ -155,33 +155,33 @@ class ContentStore(abc.ABC):
 
     @abc.abstractmethod
     def remove(self, names: Collection[str]) -> None:
-        """Remove contents that nobody holds, in any thread; from a remote place no young ones.
+        """Remove contents that nobody holds, in any thread; from a remote place only old ones.
 
-        Only while no transaction of this backend can come to name them.
+        Call it only while no transaction of this backend can name them.
         """
 
     def close(self) -> None:
-        """Give up what waits for a thread; what runs in one ends within its limit."""
+        """Drop calls that wait for a thread; running ones end within their limits."""
         for executor in (self.executor, self.writers):
             if executor is not None:
                 executor.shutdown(wait=False, cancel_futures=True)
 
     @abc.abstractmethod
     def _read(self, sha256: str, start: int, end: int) -> tuple[bytes, int]:
-        """Return bytes of a content, at least one, and the size of all of it."""
+        """Return bytes of a content, at least one, and its full size."""
 
     @abc.abstractmethod
     def _write_all(self, contents: Sequence[Content]) -> None:
-        """Have these whole and safe; raise `ContentsUnavailableError` where that is impossible."""
+        """Store contents completely; raise `ContentsUnavailableError` if that is impossible."""
 
     def _give_up(self, names: Collection[str], seconds: float = 0.0) -> None:
-        """Note contents that may be of nobody, to be looked at after some time."""
+        """Note contents that may be unused, for a later check."""
         due = clock.monotonic() + seconds
         with self._lock:
             self._loose.update(dict.fromkeys(names, due))
 
     def _complain(self, reason: str) -> None:
-        """Write to the log that nothing can be read, not as often as that is tried."""
+        """Log that nothing can be read, but not each time."""
         now = clock.monotonic()
         if now >= self._complain_at:
             self._complain_at = now + _COMPLAINT_SECONDS
@@ -202,11 +202,11 @@ class ContentStore(abc.ABC):
 
 
 class RemoteContents(ContentStore):
-    """Contents that are too far away to be called within a transaction.
+    """Contents in a place that is too slow to be called within a transaction.
 
     Attributes:
-        young_seconds: The age up to which a content may be about to be named by another backend:
-            clocks differ, and an upload takes its time.
+        young_seconds: The age up to which another backend may be about to name a content, with a
+            margin for clocks and uploads.
     """
 
     is_remote = True
@@ -214,7 +214,7 @@ class RemoteContents(ContentStore):
 
     @abc.abstractmethod
     def old_names(self) -> Iterator[list[str]]:
-        """Yield the names of what is old enough to be named if anything names it, in parts.
+        """Yield the names of contents that are old enough to be unused, in parts.
 
         Raises:
             ContentsUnavailableError: It cannot be read at the moment.
@@ -222,26 +222,26 @@ class RemoteContents(ContentStore):
 
     @abc.abstractmethod
     def put_away(self, names: Collection[str]) -> int:
-        """Move what nothing names, and is still old, to a place of its own; return how many.
+        """Move contents that are unused and still old away; return their number.
 
         Raises:
-            ContentsUnavailableError: That cannot be done at the moment.
+            ContentsUnavailableError: The place cannot be used at the moment.
         """
 
 
 async def in_executor(
     executor: Executor | None, work: Callable[_P, _T], *arguments: _P.args, **keywords: _P.kwargs
 ) -> _T:
-    """Call what reads or writes contents in a thread.
+    """Call a function that reads or writes contents in a thread.
 
     Args:
-        executor: The threads; None for those of the event loop.
-        work: What to call.
-        *arguments: What with.
-        **named: What with, by name.
+        executor: The threads; None for the event loop's executor.
+        work: The function.
+        *arguments: Its arguments.
+        **keywords: Its keyword arguments.
 
     Raises:
-        ContentsUnavailableError: No thread can be started, or the work raised it.
+        ContentsUnavailableError: No thread can be started, or the function raised it.
     """
     loop = asyncio.get_running_loop()
     try:

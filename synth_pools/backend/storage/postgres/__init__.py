@@ -1,1 +1,1 @@
-"""The PostgreSQL database: the same tables on a server, reached over a network."""
+"""The PostgreSQL database: the same tables on a server."""

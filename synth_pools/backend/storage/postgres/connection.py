@@ -1,4 +1,4 @@
-"""Connection to PostgreSQL as the functions of this package use one, within a greenlet."""
+"""Connection to PostgreSQL for the functions of this package, within a greenlet."""
 
 from __future__ import annotations
 
@@ -17,24 +17,23 @@ from synth_pools.backend.storage.transactions import Notice, RolloutWrite
 
 _T = TypeVar("_T")
 
-# What the driver raises; an error of a time limit is one of the system, too. The internal one comes
-# from the next statement after the server has ended the session between two of them.
+# Errors of the driver; those of time limits are errors of the system too. The internal error comes
+# from the first statement after the server has ended an idle session.
 DRIVER_ERRORS = (
     asyncpg.PostgresError,
     asyncpg.InterfaceError,
     asyncpg.InternalClientError,
     OSError,
 )
-# Rows of a long result that are read at a time.
+# Rows of a long result that are fetched at a time.
 _MOST_ROWS = 100
-# Classes of errors that are the server's, whatever was asked for: of the connection, of its
-# resources, of somebody who intervened, of its system, of its files. One that only reads is no
-# place to write to.
+# Classes of errors that are not due to the statement: connection, resources, operator intervention,
+# system, files. A read-only server counts too.
 _OUTAGES = frozenset({"08", "53", "57", "58", "F0", "XX"})
 _READ_ONLY = "25006"
-# Of a session that was silent in a transaction for too long.
+# The session was idle in a transaction for too long.
 _TOO_SLOW = "25P03"
-# Of our function `enter`.
+# Raised by the function `enter`.
 _FENCED = "SP001"
 
 
@@ -42,9 +41,9 @@ class StatementError(Exception):
     """A statement failed; its transaction can only be rolled back.
 
     Attributes:
-        is_outage: Whether the server or the way to it is at fault, whatever was asked for.
-        is_lost: Whether the connection is of no more use.
-        is_fenced: Whether other backends have taken this one for dead.
+        is_outage: True if the server or the network is at fault, not the statement.
+        is_lost: True if the connection cannot be used again.
+        is_fenced: True if other backends have taken this one for dead.
     """
 
     def __init__(self, cause: BaseException) -> None:
@@ -57,10 +56,10 @@ class StatementError(Exception):
 
 
 class Result:
-    """Result of a statement, all of which is there.
+    """Complete result of a statement.
 
     Attributes:
-        rowcount: How many rows it has changed, or found.
+        rowcount: The number of rows changed or returned.
     """
 
     __slots__ = ("_left", "rowcount")
@@ -77,24 +76,24 @@ class Result:
         return next(self._left, None)
 
     def fetchall(self) -> list[Any]:
-        """Return the rows that are left."""
+        """Return the remaining rows."""
         return list(self._left)
 
 
 class PostgresConnection:
-    """One connection, used by one greenlet at a time.
+    """Connection for one greenlet at a time.
 
     Args:
         raw: The connection of the driver.
 
     Attributes:
         raw: The connection of the driver.
-        changes: How many rows were changed since the last `begin`.
-        transaction: The number of the transaction, where it is known.
-        error: The first error since then, which has spoilt the transaction.
-        owner: The number of the backend that writes; None for a connection that is read from.
-        notices: What the other backends are told at the commit; None where there are none.
-        receipt: The statement that a commit begins with, by which it is known again.
+        changes: The number of rows changed since the last `begin`.
+        transaction: The number of the transaction, if it is known.
+        error: The first error since then, which has broken the transaction.
+        owner: The number of the writing backend; None for a connection for reads.
+        notices: Notices for other backends at the commit; None if there are no others.
+        receipt: The first statement of a commit, which identifies it.
     """
 
     def __init__(self, raw: asyncpg.Connection) -> None:
@@ -108,7 +107,7 @@ class PostgresConnection:
         self._prepared: dict[str, PreparedStatement] = {}
 
     def enter(self) -> None:
-        """Begin a transaction that writes, once it is its turn."""
+        """Begin a writing transaction when its turn comes."""
         self.begin(f"BEGIN; SELECT synth_pools.enter({self.owner})")
 
     def begin(self, statement: str) -> None:
@@ -116,7 +115,7 @@ class PostgresConnection:
         self.changes = 0
         self.transaction = ""
         self.error = None
-        # Of a transaction that writes: SELECT, and how many backends there are.
+        # The status of `enter`: SELECT, and the number of backends.
         status = self.run(statement)
         self.notices = {} if status.startswith("SELECT ") and status != "SELECT 1" else None
 
@@ -125,7 +124,7 @@ class PostgresConnection:
         return str(self._await(self.raw.execute(statement)))
 
     async def finish(self, statement: str) -> None:
-        """End a transaction, in a coroutine; with a commit the other backends are told of it."""
+        """End a transaction, in a coroutine; a commit notifies the other backends."""
         if statement == "COMMIT":
             if self.notices and self.owner is not None:
                 statement = telling(self.owner, self.notices) + statement
@@ -138,14 +137,14 @@ class PostgresConnection:
         return self._execute(statement.sql, statement.arguments(parameters))
 
     def executemany(self, sql: str, parameters: Iterable[Sequence[Any]], /) -> None:
-        """Run one statement with each of these parameters."""
+        """Run one statement with each set of parameters."""
         values = list(parameters)
         if values:
             self._await(self._prepare(translated(sql).sql).executemany(values))
             self.changes += len(values)
 
     def iterate(self, sql: str, parameters: Sequence[Any] = (), /) -> Generator[Any, None, None]:
-        """Run one statement whose rows are many, in a transaction: some are read at a time."""
+        """Run a statement with many rows, in a transaction; they are fetched in parts."""
         statement = translated(sql)
         prepared = self._prepare(statement.sql)
         cursor = self._await(_opened(prepared, statement.arguments(parameters)))
@@ -156,11 +155,11 @@ class PostgresConnection:
                 return
 
     def written_rollouts(self, writes: Sequence[RolloutWrite], /) -> list[Row | None]:
-        """Write rollouts with their events, many in one statement, and return them."""
+        """Write rollouts with their events, many in one statement, and return the rows."""
         written: list[Row | None] = []
         for portion in portions(writes):
             rows: list[Any] = self.execute(*statement(portion)).fetchall()
-            # Of the status of a statement that reads in the end.
+            # The status of this statement is that of its final SELECT.
             self.changes += len(rows)
             if rows:
                 self.transaction = rows[0]["transaction_number"]
@@ -194,7 +193,7 @@ class PostgresConnection:
 
 
 async def driven(awaitable: Awaitable[_T]) -> _T:
-    """Await something of the driver; raises its errors as ours."""
+    """Await the driver, and convert its errors."""
     try:
         return await awaitable
     except DRIVER_ERRORS as error:
@@ -206,7 +205,7 @@ async def _opened(prepared: PreparedStatement, arguments: Sequence[Any]) -> Any:
 
 
 def reason_in_one_line(cause: BaseException) -> str:
-    """Return what is wrong, in one line."""
+    """Return the cause in one line."""
     if isinstance(cause, StatementError):
         return str(cause)
     text = " ".join(str(cause).split())

@@ -1,4 +1,4 @@
-"""PostgreSQL database with one writer: what is awaited is committed before anyone is told."""
+"""PostgreSQL database with one writer per backend: a write that was awaited is committed."""
 
 from __future__ import annotations
 
@@ -42,12 +42,12 @@ _T = TypeVar("_T")
 _log = logging.getLogger(__name__)
 
 _OLDEST_SERVER = 13
-# How long a write waits to learn whether its commit came through.
+# Longest time for which a write waits for the outcome of its commit.
 _UNSETTLED_SECONDS = 5.0
 _SHORTEST_PAUSE, _LONGEST_PAUSE = 0.1, 2.0
 
 
-# Dead rows of the queue stay as long as anybody has a snapshot that is older than their end.
+# Dead rows of the queue stay as long as there is an older snapshot.
 _SHARING = """
 SELECT
     (SELECT COUNT(*) FROM backends WHERE leased_until >= clock_timestamp()) AS backends,
@@ -59,8 +59,8 @@ SELECT
 """
 
 
-# A server that crashes forgets the number of a transaction that was on its way, and gives it to
-# another one: the number alone does not prove that this one was committed.
+# A server that crashes forgets the number of an uncommitted transaction, and may reuse it, so the
+# number alone does not prove a commit.
 _RECEIPT = (
     "INSERT INTO meta (key, value) VALUES ({key}, {value})"
     " ON CONFLICT (key) DO UPDATE SET value = EXCLUDED.value;"
@@ -68,24 +68,24 @@ _RECEIPT = (
 
 
 class PostgresDatabase(Database):
-    """Database on a server, which any number of backends share.
+    """Database on a server, shared by any number of backends.
 
-    The functions that read and write run in greenlets of the event loop. Writes run on one
-    connection of each backend, and their transactions one after the other over all of them: each
-    takes a lock as it begins, and looks whether its backend is still a member. So what is true of
-    one writer is true of several: a full queue has one last place, an Idempotency-Key leads to one
-    rollout, and the events of a pool are seen in the order in which they are stored.
+    Functions that read and write run in greenlets of the event loop. Each backend writes on one
+    connection, and the transactions of all backends run one after the other: each takes a lock at
+    its beginning, and checks that its backend is still a member. So several writers have the
+    guarantees of one: a full queue has one last place, an Idempotency-Key leads to one rollout, and
+    readers see the events of a pool in the order in which they are stored.
 
     Use `open`.
 
     Args:
-        url: Where it is.
-        observer: Told of everything that is written.
-        token: What tells this backend from all others, across its restarts; "" for one of its own.
-        contents: What tells the folder of its artifacts' contents from all others.
+        url: The address of the database.
+        observer: Observes commits and changes of state.
+        token: Identifies this backend across its restarts; "" for one that is not restarted.
+        contents: Identifies the folder of its artifacts' contents.
 
     Attributes:
-        identity: What tells this database from all others, wherever it is restored to.
+        identity: Identifies this database, even after a restore elsewhere.
     """
 
     is_shared = True
@@ -107,7 +107,7 @@ class PostgresDatabase(Database):
         self.identity: str
         self._server_version: str
         self._database_id: object
-        # Of the last commit of this backend; one key for each data directory.
+        # Receipt of the last commit of this backend; one key for each data directory.
         self._receipt_key = f"commit of {self._token}"
         self._task: asyncio.Task[None] | None = None
 
@@ -119,17 +119,17 @@ class PostgresDatabase(Database):
         token: str = "",
         contents: str = "",
     ) -> Self:
-        """Connect, bring the database to this version, join its backends and return it.
+        """Connect, migrate the database to this version, join its backends and return it.
 
         Args:
-            url: Where it is.
-            observer: Told of everything that is written.
-            token: What tells this backend from all others, across its restarts.
-            contents: What tells the folder of its artifacts' contents from all others.
+            url: The address of the database.
+            observer: Observes commits and changes of state.
+            token: Identifies this backend across its restarts.
+            contents: Identifies the folder of its artifacts' contents.
 
         Raises:
-            StoreError: It cannot be reached or used, or other backends have their artifacts'
-                contents elsewhere.
+            StoreError: It cannot be reached or used, or other backends keep the contents of
+                artifacts elsewhere.
         """
         database = cls(url, observer, token, contents)
         try:
@@ -149,15 +149,15 @@ class PostgresDatabase(Database):
         return database
 
     async def read(self, work: Callable[[Snapshot], _T]) -> _T:
-        """Return what `work` reads in one snapshot."""
+        """Return the value that `work` reads from one snapshot."""
         return await self._read(work, in_snapshot=True)
 
     async def read_once(self, work: Callable[[Snapshot], _T]) -> _T:
-        """Return what `work` reads with one statement, which needs no transaction."""
+        """Return the value that `work` reads with a single statement, without a transaction."""
         return await self._read(work, in_snapshot=False)
 
     async def read_apart(self, work: Callable[[Snapshot], _T]) -> _T:
-        """Return what `work` reads where that takes long: for the server, most of it."""
+        """Return the value that `work` reads in a long time, mostly on the server."""
         try:
             return await self._readers.read_long(work)
         except StatementError as error:
@@ -171,14 +171,14 @@ class PostgresDatabase(Database):
         return {}
 
     async def sharing(self) -> dict[str, float]:
-        """Return what is to be watched: the queue, and what keeps its dead rows."""
+        """Return figures of the queue, and of snapshots that keep its dead rows."""
         with contextlib.suppress(StorageError):
             row = await self.read_once(lambda db: db.execute(_SHARING).fetchone())
             return {name: float(row[name]) for name in row.keys()}  # noqa: SIM118 - a row's values
         return {}
 
     async def maintain(self) -> None:
-        """Leave the room that it takes to the server."""
+        """Do nothing: the server maintains its files itself."""
 
     @property
     def owner(self) -> int | None:
@@ -187,22 +187,22 @@ class PostgresDatabase(Database):
 
     @property
     def is_leader(self) -> bool:
-        """True if none of the other backends has been there for longer."""
+        """True for the backend that joined first."""
         return self._membership.is_oldest
 
     @property
     def scope(self) -> str:
-        """The token that tells this backend from the others."""
+        """The token that identifies this backend."""
         return self._token
 
     async def join(self, peer: Peer) -> None:
-        """Begin to tell a peer what other backends do, and take over what those left that ended."""
+        """Begin to notify a peer of other backends, and take over from dead ones."""
         self._peer = peer
         await self.write(peer.take_over)
         self._membership.begin(peer)
 
     async def _take_over(self) -> None:
-        """Take over what is of backends whose leases have run out."""
+        """Take over from backends whose leases have expired."""
         peer = self._peer
         if peer is None:
             return
@@ -215,7 +215,7 @@ class PostgresDatabase(Database):
 
     @property
     def place(self) -> str:
-        """The server and the database, and this machine, whose processes nobody else can end."""
+        """The server, the database, and this machine, whose processes only it can end."""
         return f"{self._url}-{self._database_id}-{platform.node()}".replace(" ", "_")
 
     @property
@@ -254,7 +254,7 @@ class PostgresDatabase(Database):
         if writer is not None:
             await end_session(writer.raw)
         await self._readers.close()
-        # Last: the others may take over what runs here once nothing more is written.
+        # Last, since others may take over running rollouts once nothing more is written.
         await self._membership.leave()
 
     async def _read(self, work: Callable[[Snapshot], _T], *, in_snapshot: bool) -> _T:
@@ -274,7 +274,7 @@ class PostgresDatabase(Database):
         try:
             await self._commit(batch)
         except BaseException as error:
-            # It may be in the middle of a transaction.
+            # The session may be in the middle of a transaction.
             self._drop_writer()
             for job in batch.jobs:
                 job.fail(DatabaseClosedError("the backend is stopping"))
@@ -286,13 +286,13 @@ class PostgresDatabase(Database):
 
     async def _commit(self, batch: Batch) -> None:
         if not await self._commit_together(batch) and len(batch.jobs) > 1:
-            # One that fails must not take those with it that do not.
+            # A job that fails must not fail the others.
             for job in batch.jobs:
                 job.reset()
                 await self._commit_together(Batch([job]))
 
     async def _commit_together(self, batch: Batch) -> bool:
-        """Commit a batch, or fail all of it; False where it has to be done job by job."""
+        """Commit a batch, or fail all of it; return False if its jobs have to run one by one."""
         jobs, failed = batch.jobs, False
         owner = self.owner
         try:
@@ -304,12 +304,12 @@ class PostgresDatabase(Database):
             else:
                 await writer.finish("ROLLBACK")
         except (StatementError, StorageError) as error:
-            # Nothing of it is stored, and a server that is away is away for each of them.
+            # Nothing of it is stored, and in an outage each of them would fail.
             batch.succeeded = failed = True
             self._drop_writer()
             cause: Exception = error
             if isinstance(error, StatementError) and error.is_fenced:
-                # What runs here is given up before anyone is told.
+                # Running rollouts are given up before the outcome is delivered.
                 self._membership.lose(owner)
                 cause = _NoMemberError()
             for job in jobs:
@@ -323,10 +323,10 @@ class PostgresDatabase(Database):
         """Run jobs up to one that fails with others, or has changed something; in a greenlet.
 
         Returns:
-            The number of the transaction, "" where it changes nothing, None where it is spoilt.
+            The number of the transaction, "" without changes, None if it is broken.
         """
         writer.enter()
-        # Others may have had their turn meanwhile. What is done again job by job stays alone.
+        # More writes may be waiting by now. Jobs that run again one by one stay alone.
         if batch is self._in_hand:
             self._extend_batch(batch)
         for group in batch.groups():
@@ -337,7 +337,7 @@ class PostgresDatabase(Database):
                 if len(group) > 1 or writer.changes != changes:
                     break
             if writer.error is not None:
-                # Whatever the jobs have made of it.
+                # Whatever the jobs have done.
                 for job in group:
                     job.fail(writer.error)
                 break
@@ -353,7 +353,7 @@ class PostgresDatabase(Database):
         return None
 
     async def _committed(self, writer: PostgresConnection, number: str, jobs: list[Job]) -> None:
-        """Commit a transaction; raises where it is known that nothing of it is stored."""
+        """Commit a transaction; raise if it is certain that nothing of it is stored."""
         receipt = clock.token(16)
         writer.receipt = _RECEIPT.format(key=literal(self._receipt_key), value=literal(receipt))
         try:
@@ -365,7 +365,7 @@ class PostgresDatabase(Database):
                 raise
 
     async def _came_through(self, number: str, receipt: str, jobs: list[Job]) -> bool:
-        """Ask, until there is an answer, whether a transaction was committed."""
+        """Ask whether a transaction was committed, until there is an answer."""
         pause, ends = _SHORTEST_PAUSE, clock.monotonic() + _UNSETTLED_SECONDS
         unknown = StorageError(
             "the connection was lost", "whether anything was changed is not known"
@@ -381,7 +381,8 @@ class PostgresDatabase(Database):
                     return bool(stored == receipt)
             except StatementError as error:
                 if not error.is_outage:
-                    # The number is of the future: a crash has undone it, and nobody has it yet.
+                    # The number is too high: a crash has undone the transaction, and nobody has the
+                    # number yet.
                     return False
                 self._drop_writer()
             except StorageError:
@@ -394,7 +395,7 @@ class PostgresDatabase(Database):
             pause = min(2 * pause, _LONGEST_PAUSE)
 
     def _fail(self, jobs: list[Job], unknown: StorageError) -> None:
-        """Answer those who can ask again, while it is not known what came of a commit."""
+        """Answer callers that can retry, while the outcome of a commit is unknown."""
         for job in jobs:
             if not job.is_patient and not job.future.done():
                 job.future.set_exception(unknown)
@@ -408,7 +409,7 @@ class PostgresDatabase(Database):
                 self._tell(job)
 
     async def _connected_writer(self) -> PostgresConnection:
-        """Return the connection that writes, a new one where the last one was lost."""
+        """Return the connection for writes, a new one if the last one was lost."""
         number = self._membership.number
         if number is None:
             raise _NoMemberError
@@ -433,7 +434,7 @@ class PostgresDatabase(Database):
 
 
 class _NoMemberError(StorageError):
-    """Other backends have taken this one for dead, and it has not joined them again yet."""
+    """Other backends have taken this one for dead, and it has not joined again yet."""
 
     def __init__(self) -> None:
         super().__init__("other backends have taken over what this one ran")

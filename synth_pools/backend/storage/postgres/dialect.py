@@ -1,4 +1,4 @@
-"""Translation of the package's SQL to PostgreSQL's: placeholders, lists, and lengths of texts."""
+"""Translation of the package's SQL to PostgreSQL's: placeholders, lists, lengths of texts."""
 
 from __future__ import annotations
 
@@ -14,18 +14,18 @@ _BYTES = re.compile(r"length\(CAST\(([a-z_.]+) AS BLOB\)\)")
 
 
 class Statement(NamedTuple):
-    """A statement in PostgreSQL's SQL.
+    """Statement in PostgreSQL's SQL.
 
     Attributes:
         sql: Its text.
-        lists: The numbers of the parameters, from 0, that are lists: given as JSON, sent as arrays.
+        lists: The indexes of parameters that are lists: given as JSON, sent as arrays.
     """
 
     sql: str
     lists: tuple[int, ...]
 
     def arguments(self, parameters: Sequence[Any]) -> Sequence[Any]:
-        """Return the parameters as they are sent."""
+        """Return the parameters in the form to be sent."""
         if not self.lists:
             return parameters
         values = list(parameters)
@@ -34,7 +34,7 @@ class Statement(NamedTuple):
         return values
 
 
-# More than there are statements; their texts are constants, or put together from a few.
+# More than there are statements, whose texts are constants or built from a few.
 @lru_cache(maxsize=1024)
 def translated(sql: str) -> Statement:
     """Return a statement in PostgreSQL's SQL."""
@@ -55,5 +55,5 @@ def translated(sql: str) -> Statement:
 
 
 def _can_be_stored(value: object) -> bool:
-    """Return False for a text that no column can hold, and so none can be equal to."""
+    """Return False for a text that no column can hold, and so equals none."""
     return not isinstance(value, str) or (value.isprintable() and "\0" not in value)

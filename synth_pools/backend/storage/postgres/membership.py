@@ -1,10 +1,10 @@
 """Membership of a backend among those that share a database, on a lease of a few seconds.
 
-Each has a row with a number that is never given twice, and renews its lease by the server's clock.
-Whoever finds a lease that has run out deletes that row and takes over what was its holder's, in one
-transaction; each transaction of a backend begins by looking for its row. So one that was taken for
-dead, however late it wakes up, writes nothing under its old number: it gives up what it ran, and
-joins again under a new one.
+Each backend has a row with a unique number, and renews its lease by the server's clock. A backend
+that finds an expired lease deletes that row and takes over from its holder, in one transaction;
+each transaction of a backend begins by looking for its own row. So a backend that was taken for
+dead writes nothing under its old number, however late it wakes up: it gives up its rollouts, and
+joins again under a new number.
 """
 
 from __future__ import annotations
@@ -27,17 +27,17 @@ from synth_pools.backend.storage.transactions import Notice
 
 _log = logging.getLogger(__name__)
 
-# A lease, and from one renewal to the next: what a dead backend ran is taken over within 6 seconds.
+# Lease and renewal interval: rollouts of a dead backend are taken over within 6 seconds.
 LEASE_SECONDS = 4.5
 _RENEWAL_SECONDS = 1.0
 _ANSWER_SECONDS = 2.0
 _JOIN_SECONDS = 10.0
 _PAUSE_SECONDS = 0.25
-# From one look at everything to the next: no notice is missed for longer, whatever became of it.
+# Seconds between two complete reads, after which a lost notice is made up for.
 _LOOK_SECONDS = 5.0
 
 _LEASE = f"clock_timestamp() + interval '{LEASE_SECONDS} seconds'"
-# Whoever has its token is its own former run, which has ended.
+# A backend with the same token is a former run of this one, which has ended.
 _JOIN = f"""
 WITH former AS (DELETE FROM backends WHERE token = $1)
 INSERT INTO backends (token, contents, started_at, leased_until)
@@ -54,22 +54,22 @@ RETURNING
         WHERE number < $1 AND leased_until >= clock_timestamp()) AS is_oldest
 """  # noqa: S608 - of ours
 _LEAVE = "DELETE FROM backends WHERE number = $1"
-# What has run out; what is of nobody then is taken over in the same transaction.
+# Expired leases; whatever has no owner then is taken over in the same transaction.
 END_LAPSED = "DELETE FROM backends WHERE leased_until < clock_timestamp()"
 
 
 class Membership:
-    """Membership of one backend, on a connection that also hears what the others tell.
+    """Membership of one backend, on a connection that also receives notices.
 
     Args:
-        url: Where the database is.
-        token: What tells this backend from all others, across its restarts.
-        contents: What tells the folder of its artifacts' contents from all others.
-        take_over: Takes over what is of backends whose leases have run out.
+        url: The address of the database.
+        token: Identifies this backend across its restarts.
+        contents: Identifies the folder of its artifacts' contents.
+        take_over: Takes over from backends whose leases have expired.
 
     Attributes:
-        number: Its number; None while it is being taken for dead.
-        is_oldest: Whether none of the others has been there for longer.
+        number: Its number; None while it is taken for dead.
+        is_oldest: True for the backend that joined first.
     """
 
     def __init__(
@@ -83,7 +83,7 @@ class Membership:
         self.is_oldest = False
         self._raw: asyncpg.Connection | None = None
         self._peer: Peer | None = None
-        # Since when its renewals have come in time, by the monotonic clock.
+        # Start of the time in which all renewals were in time, by the monotonic clock.
         self._steady_since: float
         self._renewed_at: float
         self._looked_at: float
@@ -92,10 +92,10 @@ class Membership:
         self._taking_over: asyncio.Task[None] | None = None
 
     async def join(self) -> bool:
-        """Become one of the backends; raises `StatementError` where the server does not answer.
+        """Join the backends; raise `StatementError` if the server does not answer.
 
         Returns:
-            Whether it is one by now: not where others keep the contents of artifacts elsewhere.
+            True if it has joined; false if others keep the contents of artifacts elsewhere.
         """
         raw = await self._connected()
         number = await driven(self._inserted(raw))
@@ -106,18 +106,18 @@ class Membership:
         return True
 
     def keep(self) -> None:
-        """Keep the lease until `leave`: a start may take longer than it lasts."""
+        """Keep the lease until `leave`, since a start may take longer than a lease."""
         if self._task is None:
             self._task = asyncio.create_task(self._keep(), name="synth-pools-membership")
 
     def begin(self, peer: Peer) -> None:
-        """Keep the lease, and tell a peer what the others do, until `leave`."""
+        """Keep the lease, and deliver notices to a peer, until `leave`."""
         self._peer = peer
         self.keep()
         self._wake.set()
 
     def lose(self, number: int | None) -> None:
-        """Give up what runs here: another backend has taken the holder of this number for dead."""
+        """Give up all rollouts: another backend has taken the holder of this number for dead."""
         if number != self.number:
             return
         self.number = None
@@ -128,7 +128,7 @@ class Membership:
         self._wake.set()
 
     async def leave(self) -> None:
-        """Leave what runs to the others, and tell them so."""
+        """Leave the running rollouts to the others, and notify them."""
         for task in (self._task, self._taking_over):
             if task is not None:
                 task.cancel()
@@ -136,14 +136,14 @@ class Membership:
         raw, self._raw = self._raw, None
         if raw is None:
             return
-        # Where it cannot be told, the lease runs out.
+        # Without the notice the lease expires.
         with contextlib.suppress(StatementError):
             async with asyncio.timeout(_ANSWER_SECONDS):
                 await self._tell_of_the_end(raw)
         await end_session(raw)
 
     async def _inserted(self, raw: asyncpg.Connection) -> int | None:
-        # In its turn among those that write: who writes knows whether there is anybody to tell.
+        # In its turn among the writers, so that they know whether there is anybody to notify.
         async with raw.transaction():
             lock = "SELECT pg_advisory_xact_lock($1, $2)"
             await raw.execute(lock, *WRITERS_LOCK, timeout=_JOIN_SECONDS)
@@ -170,7 +170,7 @@ class Membership:
                 else:
                     await self._renew(peer, self.number)
             except (StatementError, TimeoutError):
-                # What it says is in the log, of whoever reads or writes.
+                # The reader or writer that failed has logged the error.
                 self._drop()
                 pause = _PAUSE_SECONDS
             with contextlib.suppress(TimeoutError):
@@ -186,7 +186,7 @@ class Membership:
             self.lose(number)
             return
         if now - self._renewed_at > LEASE_SECONDS:
-            # The others may have been cut off like this one: they have as long to come back.
+            # The others may have lost the server too, and have as long to come back.
             self._steady_since = now
         self._renewed_at = now
         self.is_oldest = bool(row["is_oldest"])

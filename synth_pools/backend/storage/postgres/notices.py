@@ -1,7 +1,7 @@
-"""Notices between the backends of a database, as NOTIFY carries them: few bytes, and many in one.
+"""Notices between the backends of a database as payloads of NOTIFY: short, and many in one.
 
-A payload is the number of the backend that it comes from, and a line for each notice: its kind, its
-pool and its rollout. What a backend does not know, as a later version may send, it leaves out.
+A payload has the number of its sender, and a line for each notice: its kind, pool and rollout.
+Unknown kinds, which a later version may send, are ignored.
 """
 
 from __future__ import annotations
@@ -13,7 +13,7 @@ from synth_pools.backend.storage.transactions import Notice, NoticeKind
 
 CHANNEL = "synth_pools"
 
-# The server takes less than 8000 bytes.
+# The server accepts less than 8000 bytes.
 _MOST_BYTES = 7_900
 _KINDS = frozenset(get_args(NoticeKind))
 
@@ -22,8 +22,8 @@ def payloads(sender: int, notices: Iterable[Notice]) -> Iterator[str]:
     """Yield the payloads that carry notices.
 
     Args:
-        sender: The number of the backend that they come from.
-        notices: The notices; ids are of ASCII, without white space.
+        sender: The number of the sending backend.
+        notices: The notices, with ids of ASCII without white space.
     """
     lines: list[str] = []
     size = 0
@@ -39,14 +39,14 @@ def payloads(sender: int, notices: Iterable[Notice]) -> Iterator[str]:
 
 
 def telling(sender: int, notices: Iterable[Notice]) -> str:
-    """Return the statements that tell other backends of a transaction that is about to commit."""
+    """Return the statements that notify other backends of a transaction, at its commit."""
     return "".join(
         f"NOTIFY {CHANNEL}, {literal(payload)};" for payload in payloads(sender, notices)
     )
 
 
 def read_payload(payload: str) -> tuple[int, list[Notice]]:
-    """Return the sender and the notices of a payload; 0 and nothing for what is none."""
+    """Return the sender and the notices of a payload; 0 and nothing for an invalid one."""
     sender, *lines = payload.split("\n")
     if not sender.isdecimal():
         return 0, []
@@ -60,6 +60,6 @@ def read_payload(payload: str) -> tuple[int, list[Notice]]:
 
 
 def literal(text: str) -> str:
-    """Return a text as a statement without parameters has it."""
+    """Return a text as a literal of SQL."""
     quoted = text.replace("'", "''")
     return f"'{quoted}'"

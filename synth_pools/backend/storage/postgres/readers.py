@@ -1,4 +1,4 @@
-"""Connections that are read from: few, and never all of them for what takes long."""
+"""Connections for reads: few, and never all of them for long reads."""
 
 from __future__ import annotations
 
@@ -16,17 +16,17 @@ from synth_pools.backend.storage.statements import Snapshot
 _T = TypeVar("_T")
 
 _MOST_READERS = 6
-# Of these, for what takes long: whoever asks for little finds one of the others.
+# The number of these for long reads; short ones find a free one among the others.
 _MOST_LONG_READERS = 3
 
 _SNAPSHOT = "BEGIN ISOLATION LEVEL REPEATABLE READ, READ ONLY"
 
 
 class Readers:
-    """Connections of one backend that are read from, opened as they are needed.
+    """Connections of one backend for reads, opened on demand.
 
     Args:
-        url: Where the database is.
+        url: The address of the database.
     """
 
     def __init__(self, url: StoreURL) -> None:
@@ -37,13 +37,13 @@ class Readers:
         self._is_closed = False
 
     async def read(self, work: Callable[[Snapshot], _T], *, in_snapshot: bool) -> _T:
-        """Return what `work` reads; raises `StatementError` where that cannot be done.
+        """Return the value that `work` reads; raise `StatementError` if that fails.
 
         Args:
-            work: What is to be read, which is done once more where a connection was lost.
-            in_snapshot: Whether all of it is to show the same moment.
+            work: Called with a connection, and once more if that was lost.
+            in_snapshot: True to read from one snapshot.
         """
-        # A connection that was idle may have been lost with the server that it was to.
+        # An idle connection may have been lost with its server.
         is_retry = False
         while True:
             try:
@@ -55,7 +55,7 @@ class Readers:
                 is_retry = True
 
     async def read_long(self, work: Callable[[Snapshot], _T]) -> _T:
-        """Return what `work` reads of one moment where that takes long."""
+        """Return the value that `work` reads from one snapshot in a long time."""
         async with self._long:
             return await self.read(work, in_snapshot=True)
 
@@ -67,7 +67,7 @@ class Readers:
 
     @contextlib.asynccontextmanager
     async def _lent(self, *, is_new: bool) -> AsyncIterator[PostgresConnection]:
-        """Lend a connection; one that did not end well is not used again."""
+        """Lend a connection; one that failed is not used again."""
         async with self._all:
             if is_new:
                 lost, self._idle = self._idle, []
@@ -90,14 +90,14 @@ class Readers:
                 if is_intact and not self._is_closed:
                     self._idle.append(reader)
                 else:
-                    # At once: whoever is cancelled waits for no server.
+                    # At once, since a cancelled task must not wait for a server.
                     reader.raw.terminate()
 
 
 def _reading(
     reader: PostgresConnection, work: Callable[[Snapshot], _T], *, in_snapshot: bool
 ) -> _T:
-    """Read, in a greenlet; whoever throws something else in here has the connection ended."""
+    """Read, in a greenlet; any other exception closes the connection."""
     if not in_snapshot:
         return work(reader)
     reader.begin(_SNAPSHOT)

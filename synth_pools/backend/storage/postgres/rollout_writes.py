@@ -1,7 +1,7 @@
 """Writes of many rollouts in one statement, with their events.
 
-A statement for one rollout becomes one for many: each of its parameters is a column of a table of
-what is given, which has a row for each rollout.
+A statement for one rollout becomes one for many: each of its parameters becomes a column of a table
+with a row for each rollout.
 """
 
 from __future__ import annotations
@@ -14,7 +14,7 @@ from typing import Any
 
 from synth_pools.backend.storage.transactions import RolloutWrite
 
-# A rollout's events are found among those of all: how many at once that costs next to nothing.
+# A rollout's events are found among all events of the statement, at almost no cost up to this.
 _MOST = 64
 
 _INSERT = re.compile(r"(INSERT INTO rollouts \([^)]*\)) VALUES \((.*)\)")
@@ -41,7 +41,7 @@ SELECT {returned}, CAST(pg_current_xact_id() AS TEXT) AS transaction_number FROM
 
 
 def portions(writes: Sequence[RolloutWrite]) -> Iterator[Sequence[RolloutWrite]]:
-    """Yield writes that go into one statement: not too many, and none of a rollout twice."""
+    """Yield writes that fit into one statement: not too many, and none of a rollout twice."""
     portion: dict[str | int, RolloutWrite] = {}
     for write in writes:
         if write.key in portion or len(portion) == _MOST:
@@ -66,7 +66,7 @@ def statement(writes: Sequence[RolloutWrite]) -> tuple[str, list[Any]]:
     return text, [*columns, *(list(column) for column in zip(*events, strict=True))]
 
 
-# As many as there are statements; which of their parameters are numbers does not change.
+# As many as there are statements; the types of their parameters do not change.
 @lru_cache(maxsize=64)
 def _text(sql: str, types: tuple[str, ...], key: str, key_type: str, returned: str) -> str:
     numbers = itertools.count(1)

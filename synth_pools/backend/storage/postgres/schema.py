@@ -1,4 +1,4 @@
-"""Schema of the database on a server, and the steps that bring an older one to it."""
+"""Schema of the database on a server, and the steps that migrate an older one to it."""
 
 from __future__ import annotations
 
@@ -7,11 +7,11 @@ import asyncpg
 from synth_pools.backend.domain import clock
 from synth_pools.backend.storage.database import SchemaVersionError
 
-# Our own, so that the database may be used for other things too.
+# A separate schema, so that the database can be used for other things too.
 SCHEMA = "synth_pools"
 
-# Of the one transaction that writes: the letters of our name, and 2. The function `enter` has it
-# as numbers.
+# Key of the lock of writing transactions: the letters of our name, and 2. The function `enter` has
+# it as numbers.
 WRITERS_LOCK = (0x53594E54, 2)
 
 _VERSION_1 = """
@@ -163,9 +163,9 @@ LANGUAGE sql IMMUTABLE AS $$
 $$;
 """
 
-# Several backends. `owner` is the number of one, which is never given twice: it fences off whoever
-# was taken for dead. The queue is kept by the trigger, so that it says what the rollouts say; its
-# rows are narrow, and live as long as a rollout waits.
+# Several backends. `owner` is the unique number of one, which fences off a backend that was taken
+# for dead. Triggers maintain the queue from the rollouts; its rows are narrow, and live as long as
+# a rollout waits.
 _VERSION_2 = """
 ALTER TABLE rollouts ADD COLUMN owner BIGINT;
 ALTER TABLE pools ADD COLUMN owner BIGINT;
@@ -227,8 +227,8 @@ BEGIN
 END $$;
 """
 
-# The counts and the queue are kept by the statement, not by the row: a row that is updated as often
-# as a batch has rollouts is found more slowly each time.
+# Statement triggers, not row triggers: a row that is updated once for each rollout of a batch
+# becomes slower to find with each update.
 _VERSION_3 = """
 DROP TRIGGER rollouts_added ON rollouts;
 DROP TRIGGER rollouts_moved ON rollouts;
@@ -279,26 +279,26 @@ CREATE TRIGGER rollouts_removed AFTER DELETE ON rollouts REFERENCING OLD TABLE A
     FOR EACH STATEMENT EXECUTE FUNCTION count_changes();
 """
 
-# Each brings a database one version further. Those that were released never change.
+# Each step migrates a database by one version. Released steps never change.
 _STEPS = (_VERSION_1, _VERSION_2, _VERSION_3)
 
 VERSION = len(_STEPS)
 
 
 async def migrate(connection: asyncpg.Connection) -> bool:
-    """Bring a new or an older database to this version, one backend at a time.
+    """Migrate a new or an older database to this version, one backend at a time.
 
     Args:
         connection: A connection whose search path is our schema.
 
     Returns:
-        Whether it is new.
+        True if it is new.
 
     Raises:
-        SchemaVersionError: A newer backend wrote it, or our schema is somebody else's.
-        asyncpg.PostgresError: The user may not do it.
+        SchemaVersionError: A newer backend wrote it, or the schema belongs to another program.
+        asyncpg.PostgresError: The user lacks a permission.
     """
-    # One transaction: a crash in between leaves it as it was.
+    # One transaction: a crash leaves the database unchanged.
     async with connection.transaction():
         await connection.execute("SELECT pg_advisory_xact_lock($1, $2)", *WRITERS_LOCK)
         version = await _read_version(connection)

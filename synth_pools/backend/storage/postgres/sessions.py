@@ -1,4 +1,4 @@
-"""Sessions on the server: how they begin, what holds in them, and how they end."""
+"""Sessions on the server: their beginning, settings and end."""
 
 from __future__ import annotations
 
@@ -12,15 +12,15 @@ from synth_pools.backend.storage.postgres.connection import DRIVER_ERRORS, State
 from synth_pools.backend.storage.postgres.schema import SCHEMA
 
 _CONNECT_SECONDS = 10
-# Of one of several hosts: one that is silent does not keep us from the others for long.
+# Time limit for one of several hosts, so that a silent one does not block the others.
 _HOST_SECONDS = 3
 _STATEMENT_SECONDS = 60.0
 _CLOSE_SECONDS = 5.0
 
-# Of a session: the server ends one whose machine is gone within half a minute, and a statement for
-# which nobody waits any more after one; a commit that is told of outlives a crash; what is set for
-# the user or the database does not count. Statements that are prepared are planned once: planning
-# one takes longer than most of them.
+# Settings of a session. The server ends a session within half a minute if its machine is gone, and
+# a statement that nobody waits for after a minute. An acknowledged commit survives a crash.
+# Settings of the user or the database have no effect. Prepared statements are planned once, since
+# planning takes longer than most of them run.
 _SESSION = f"""
 SET search_path = {SCHEMA};
 SET tcp_keepalives_idle = 10;
@@ -34,9 +34,9 @@ SET jit = off;
 SELECT set_config('synchronous_commit', 'on', false)
     WHERE current_setting('synchronous_commit') = 'off'
 """
-# Of one that writes: a backend that is stopped in the middle of a transaction holds up the others
-# no longer than this. It reads and writes few rows by their keys, however small a table was when
-# its statistics were made.
+# Settings of a writing session. A backend that is stopped in the middle of a transaction blocks the
+# others no longer than this. Few rows are read and written, by key, so index scans are right even
+# for a table whose statistics say that it is small.
 _WRITING = """
 SET idle_in_transaction_session_timeout = '3s';
 SET enable_seqscan = off;
@@ -46,11 +46,11 @@ SET enable_mergejoin = off
 
 
 async def open_session(url: StoreURL, more: str = "") -> asyncpg.Connection:
-    """Open a session; raises `StatementError` where there is none to be had.
+    """Open a session; raise `StatementError` if there is none.
 
     Args:
-        url: Where the database is.
-        more: Statements with which it begins as well.
+        url: The address of the database.
+        more: Further statements at its beginning.
     """
     *others, last = url.of_each_host()
     for other_host in others:
@@ -78,12 +78,12 @@ async def _open(url: StoreURL, more: str, seconds: int) -> asyncpg.Connection:
 
 
 async def open_writing_session(url: StoreURL) -> asyncpg.Connection:
-    """Open a session whose transactions others wait for; raises as `open_session` does."""
+    """Open a session whose transactions block others; raise as `open_session` does."""
     return await open_session(url, _WRITING)
 
 
 async def end_session(raw: asyncpg.Connection) -> None:
-    """End a session, at once where the server does not answer."""
-    # The driver has ended it then.
+    """End a session, at once if the server does not answer."""
+    # The driver has closed it then.
     with contextlib.suppress(*DRIVER_ERRORS, asyncio.CancelledError):
         await raw.close(timeout=_CLOSE_SECONDS)

@@ -1,4 +1,4 @@
-"""Backup of a data directory as it was at one moment, also while a backend writes to it."""
+"""Backup of a data directory as of one moment, even while a backend writes to it."""
 
 from __future__ import annotations
 
@@ -21,17 +21,18 @@ _BUSY_SECONDS = 30.0
 
 
 def back_up(data_dir: Path, target: Path) -> None:
-    """Copy a data directory to a new one, which a backend can serve as it is.
+    """Copy a data directory to a new one, which a backend can serve.
 
-    The copy has its name only once it is whole and on disk; until then it is a hidden draft beside
-    that, which only a kill leaves behind.
+    The copy gets its name once it is complete and on disk. Until then it is a hidden draft beside
+    that name, which is left behind only by a kill.
     """
     data_dir, target = data_dir.expanduser().absolute(), target.expanduser().absolute()
     _check(data_dir, target)
     try:
         with _draft_of(target) as draft:
             _copy_database(data_dir / FILE_NAME, draft / FILE_NAME)
-            # After the database: a file that it names is there by now. What is elsewhere stays.
+            # After the database, so that all files that it names exist. Contents in another place
+            # stay there.
             if not (data_dir / CONTENTS_FILE).exists():
                 _copy_contents(data_dir, draft)
             _copy_the_rest(data_dir, draft)
@@ -61,7 +62,7 @@ def _check(data_dir: Path, target: Path) -> None:
 @contextlib.contextmanager
 def _draft_of(target: Path) -> Iterator[Path]:
     draft = target.with_name(f".{target.name}.{os.getpid()}.partial")
-    # Only the one of a process that was killed can have its name.
+    # Only a draft of a killed process can have this name.
     shutil.rmtree(draft, ignore_errors=True)
     make_folder(draft)
     try:
@@ -71,14 +72,14 @@ def _draft_of(target: Path) -> Iterator[Path]:
 
 
 def _copy_database(source: Path, target: Path) -> None:
-    # Not by copying files: a backend keeps its latest commits in a second one beside it.
+    # Not a copy of files, since the latest commits are in a second file.
     os.close(create_file(target))
     address = f"file:{quote(str(source))}?mode=rw"
     with (
         closing(sqlite3.connect(address, uri=True, timeout=_BUSY_SECONDS)) as original,
         closing(sqlite3.connect(target)) as copy,
     ):
-        # In one go: a copy in several steps starts over whenever something is written in between.
+        # In one step: a copy in several steps starts over after each write.
         original.backup(copy, pages=-1)
         copy.execute("PRAGMA journal_mode = DELETE")
         [verdict] = copy.execute("PRAGMA quick_check(1)").fetchone()
@@ -87,13 +88,13 @@ def _copy_database(source: Path, target: Path) -> None:
 
 
 def _copy_contents(data_dir: Path, draft: Path) -> None:
-    """Copy the contents of the artifacts that the copied database names, and no others.
+    """Copy the contents of artifacts that the copied database names, and no others.
 
-    One that retention has removed since is given up in the copy too.
+    Contents that retention has removed since are given up in the copy too.
     """
     with closing(sqlite3.connect(draft / FILE_NAME)) as copy, copy:
         if not copy.execute("SELECT 1 FROM sqlite_master WHERE name = 'artifacts'").fetchone():
-            return  # an older backend kept them elsewhere
+            return  # Older backends used another layout.
         for (sha256,) in copy.execute("SELECT DISTINCT sha256 FROM artifacts").fetchall():
             source = content_file(data_dir, sha256)
             target = content_file(draft, sha256)
@@ -105,7 +106,7 @@ def _copy_contents(data_dir: Path, draft: Path) -> None:
 
 
 def _copy_the_rest(source: Path, target: Path) -> None:
-    """Copy what else is there, but for what is copied by itself or of use only in its place."""
+    """Copy the other files, except those that are copied separately or useless elsewhere."""
     left_out = {LOCK_FILE, FOLDER, LOST_FOLDER}
     with os.scandir(source) as entries:
         for entry in entries:
@@ -114,7 +115,7 @@ def _copy_the_rest(source: Path, target: Path) -> None:
 
 
 def _copy_tree(entry: os.DirEntry[str], target: Path) -> None:
-    """Copy files and folders; a link to a file as that file, no link to a folder."""
+    """Copy files and folders; a link to a file as a file, and no link to a folder."""
     if entry.is_dir(follow_symlinks=False):
         make_folder(target)
         with os.scandir(entry) as entries:

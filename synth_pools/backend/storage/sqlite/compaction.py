@@ -15,7 +15,7 @@ from synth_pools.backend.storage.sqlite.database import DRAFT_NAME, remove_draft
 from synth_pools.backend.storage.sqlite.schema import read_version
 
 _BUSY_SECONDS = 5.0
-# So often SQLite lets Python see to signals, ^C among them.
+# Steps of SQLite after which Python handles signals, such as ^C.
 _STEPS = 10_000
 
 
@@ -27,20 +27,20 @@ class Compaction(NamedTuple):
 
 
 def compact(data_dir: Path, *, busy_seconds: float = _BUSY_SECONDS) -> Compaction:
-    """Write the database anew without what is free in it, as one that can shrink while it is used.
+    """Rewrite the database without free space, so that it can shrink while in use.
 
-    The new file takes the place of the old one once it is whole and on disk. Whatever ends this
-    before leaves the old one, and at most a draft, which the next start removes.
+    The new file replaces the old one once it is complete and on disk. An interruption leaves the
+    old file, and at most a draft, which the next start removes.
 
     Args:
-        data_dir: What `serve` keeps its data in.
-        busy_seconds: How long another program may still have the file open.
+        data_dir: The data directory of `serve`.
+        busy_seconds: The longest wait for other programs that have the file open.
 
     Returns:
-        How large it was and is.
+        The sizes before and after.
 
     Raises:
-        DataDirLockedError: A backend runs on it.
+        DataDirLockedError: A backend uses it.
         DataDirError: It is no data directory, the disk is full or the database is damaged.
     """
     data_dir = data_dir.expanduser().absolute()
@@ -69,11 +69,11 @@ def _compact(data_dir: Path, busy_seconds: float) -> Compaction:
     with closing(sqlite3.connect(file, timeout=busy_seconds, isolation_level=None)) as database:
         database.set_progress_handler(_see_to_signals, _STEPS)
         read_version(database)
-        # The log is written back to it and goes, which needs it to be nobody else's.
+        # The log is merged into the database and removed, which needs exclusive access.
         [mode] = database.execute("PRAGMA journal_mode = DELETE").fetchone()
         if mode != "delete":
             raise sqlite3.OperationalError("another program has the database open")
-        # From here on nobody else reads or writes it, until the new one is in its place.
+        # From here on nobody else reads or writes it, until the new file is in its place.
         database.execute("PRAGMA locking_mode = EXCLUSIVE")
         database.execute("BEGIN EXCLUSIVE")
         database.execute("COMMIT")
@@ -87,7 +87,7 @@ def _compact(data_dir: Path, busy_seconds: float) -> Compaction:
 
 
 def _see_to_signals() -> None:
-    """Let Python raise what a signal handler raises."""
+    """Let Python raise the exceptions of signal handlers."""
 
 
 def _check(draft: Path) -> None:

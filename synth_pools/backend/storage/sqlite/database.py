@@ -1,4 +1,4 @@
-"""SQLite database with one writer: what is awaited is on disk before anyone is told."""
+"""SQLite database with one writer: a write that was awaited is on disk."""
 
 from __future__ import annotations
 
@@ -30,10 +30,9 @@ from synth_pools.backend.storage.transactions import (
     run_jobs,
 )
 
-# Of a compaction that is under way, or was killed.
+# Draft of a compaction that is running, or was killed.
 DRAFT_NAME = f"{FILE_NAME}-compact"
-# The number of the pool of a rollout. Its row is not read for it further than the columns that are
-# never large.
+# The pool number of a rollout. The read stops before the columns that may be large.
 _POOL = (
     "(SELECT pools.seq FROM rollouts JOIN pools ON pools.id = rollouts.pool_id"
     " WHERE rollouts.seq = ?1)"
@@ -44,7 +43,7 @@ _INSERT = (
 )
 _INSERT_TWO = f"{_INSERT}, (?1, ?6, ?7, ?4, ?8, {_POOL}, {NEXT_PLACE})"
 
-# Of opening it.
+# Time limit of opening it.
 DatabaseError = sqlite3.Error
 
 _T = TypeVar("_T")
@@ -52,10 +51,10 @@ _T = TypeVar("_T")
 _BUSY_SECONDS = 10.0
 _PATIENCE = f"PRAGMA busy_timeout = {1000 * _BUSY_SECONDS:.0f}"
 _NO_PATIENCE = "PRAGMA busy_timeout = 0"
-# A copy of the file that somebody makes lets the log grow; afterwards it shrinks to this.
+# A program that copies the file lets the log grow; afterwards it shrinks to this size.
 _LOG_BYTES = 64 * 1024 * 1024
 
-# The disk or the file is at fault, whatever was asked for.
+# The disk or the file is at fault, not the statement.
 _OUTAGES = frozenset(
     {
         sqlite3.SQLITE_BUSY,
@@ -74,18 +73,17 @@ _OUTAGES = frozenset(
 class SQLiteDatabase(Database):
     """Database of one data directory.
 
-    A thread of its own waits for the disk and does what takes long. Quick writes run in the event
-    loop: their statements take microseconds each, and two threads that take turns at them cost more
-    than the statements. Reads run in the event loop on a connection of their own, and never wait
-    for the writer.
+    A separate thread waits for the disk and runs long writes. Quick writes run in the event loop:
+    their statements take microseconds each, less than a switch between threads. Reads run in the
+    event loop on a separate connection, and never wait for the writer.
 
     Args:
-        data_dir: The directory that the file is in, or is made in.
-        observer: Told of everything that is written.
+        data_dir: The directory of the file, which is created if it is missing.
+        observer: Observes commits and changes of state.
 
     Raises:
-        SchemaVersionError: A newer backend wrote the file, or it is somebody else's.
-        sqlite3.Error: It cannot be opened.
+        SchemaVersionError: A newer backend wrote the file, or it belongs to another program.
+        sqlite3.Error: The file cannot be opened.
     """
 
     def __init__(self, data_dir: Path, observer: CommitObserver | None = None) -> None:
@@ -97,13 +95,13 @@ class SQLiteDatabase(Database):
         with contextlib.ExitStack() as undo:
             keep_private(path)
             self._writer = undo.enter_context(contextlib.closing(_connect(path)))
-            # Before anything is changed: it may be somebody else's.
+            # Before any change, since the file may belong to another program.
             self.is_new = read_version(self._writer) == 0
             if self.is_new:
-                # It can only be chosen before the first table.
+                # This setting has to precede the first table.
                 self._writer.execute("PRAGMA auto_vacuum = INCREMENTAL")
             self._writer.execute("PRAGMA journal_mode = WAL")
-            # On disk, and not merely handed to the system, before anyone is told.
+            # A commit waits until it is on disk, not merely in the system's cache.
             self._writer.execute("PRAGMA synchronous = FULL")
             self._writer.execute(f"PRAGMA journal_size_limit = {_LOG_BYTES:d}")
             prepare(self._writer)
@@ -116,11 +114,11 @@ class SQLiteDatabase(Database):
             undo.pop_all()
 
     async def join(self, peer: Peer) -> None:
-        """Leave the peer alone: the directory is locked, and there is no other backend."""
+        """Ignore the peer: the directory is locked, so there is no other backend."""
 
     @contextlib.contextmanager
     def reading(self) -> Iterator[_Connection]:
-        """Yield a connection whose reads all show the same moment; never await inside."""
+        """Yield a connection with a snapshot; never await inside."""
         try:
             self._reader.execute("BEGIN")
             try:
@@ -131,10 +129,10 @@ class SQLiteDatabase(Database):
             raise self._explained(error) from error
 
     async def read(self, work: Callable[[Snapshot], _T]) -> _T:
-        """Return what `work` reads from a connection whose reads all show the same moment.
+        """Return the value that `work` reads from one snapshot.
 
         Args:
-            work: Called with the connection, perhaps once more; it must do nothing but read.
+            work: Called with the connection, possibly twice; it must only read.
 
         Raises:
             StorageError: The disk cannot be read.
@@ -143,7 +141,7 @@ class SQLiteDatabase(Database):
             return work(connection)
 
     async def read_once(self, work: Callable[[Snapshot], _T]) -> _T:
-        """Return what `work` reads with one statement, which shows one moment anyway.
+        """Return the value that `work` reads with a single statement.
 
         Args:
             work: As for `read`.
@@ -157,7 +155,7 @@ class SQLiteDatabase(Database):
             raise self._explained(error) from error
 
     async def read_apart(self, work: Callable[[Snapshot], _T]) -> _T:
-        """Return what `work` reads where that takes long: it holds up nobody.
+        """Return the value that `work` reads in a long time, without delaying others.
 
         Args:
             work: As for `read`; it may be called in another thread.
@@ -178,7 +176,7 @@ class SQLiteDatabase(Database):
             raise self._explained(error) from error
 
     async def bytes_on_disk(self) -> dict[str, int]:
-        """Return the sizes of the database and of its log, which is written back now and then."""
+        """Return the sizes of the database and of its log."""
         sizes = {}
         for name, path in (("database", self._path), ("log", Path(f"{self._path}-wal"))):
             with contextlib.suppress(OSError):
@@ -186,7 +184,7 @@ class SQLiteDatabase(Database):
         return sizes
 
     def checkpoint(self) -> None:
-        """Write the log back to the file, which only then gets smaller; for another thread."""
+        """Merge the log into the file, which can only then shrink; for another thread."""
         with (
             contextlib.suppress(sqlite3.Error),
             contextlib.closing(_connect(self._path)) as connection,
@@ -194,12 +192,12 @@ class SQLiteDatabase(Database):
             connection.execute("PRAGMA wal_checkpoint(PASSIVE)").fetchall()
 
     async def maintain(self) -> None:
-        """Give room back to the system, in steps that hold up nobody."""
+        """Return free space to the system, in short steps."""
         await give_back_free_pages(self, self.checkpoint)
 
     @property
     def place(self) -> str:
-        """The file, by what it is for the system."""
+        """The file, by its device and number."""
         file = self._path.stat()
         return f"{file.st_dev:x}-{file.st_ino:x}"
 
@@ -210,8 +208,8 @@ class SQLiteDatabase(Database):
 
     async def _close(self) -> None:
         if self._writer_ended.is_set():
-            # It has nothing left to do but to end. Not `to_thread(join)`: when Python itself is
-            # ending there are no new worker threads.
+            # The thread is about to end. Not `to_thread(join)`, since Python starts no worker
+            # threads during its exit.
             self._thread.join(1.0)
         self._reader.close()
 
@@ -222,7 +220,7 @@ class SQLiteDatabase(Database):
                 self._batches.put(None)
             return
         if all(job.is_inline for job in batch.jobs):
-            # Where that is not possible just now, the thread tries with more patience.
+            # If the event loop cannot write now, the thread retries with more patience.
             with contextlib.suppress(sqlite3.Error):
                 self._begin_transaction(_NO_PATIENCE)
                 batch.succeeded = self._work(batch)
@@ -232,24 +230,25 @@ class SQLiteDatabase(Database):
         while (batch := self._batches.get()) is not None:
             self._commit(batch)
             self._tell_loop(partial(self._deliver, batch.jobs))
-            del batch  # What it wrote may be large, and the next one hours away.
+            # The batch may be large, and the next one may come hours later.
+            del batch
         self._writer.close()
         self._tell_loop(self._writer_ended.set)
 
     def _tell_loop(self, callback: Callable[[], None]) -> None:
-        # The loop may be gone where whoever waited was cancelled and left.
+        # The loop may be closed if the waiting task was cancelled.
         with contextlib.suppress(RuntimeError):
             self._loop.call_soon_threadsafe(callback)
 
     def _commit(self, batch: Batch) -> None:
         if not self._commit_together(batch) and len(batch.jobs) > 1:
-            # One that fails, or is too large for the disk, must not take those with it that do not.
+            # A write that fails, or is too large for the disk, must not fail the others.
             for job in batch.jobs:
                 job.reset()
                 self._commit_together(Batch([job]))
 
     def _commit_together(self, batch: Batch) -> bool:
-        """Commit a batch; False where it has to be done job by job."""
+        """Commit a batch; return False if its jobs have to run one by one."""
         connection, jobs = self._writer, batch.jobs
         failed = False
         try:
@@ -275,16 +274,16 @@ class SQLiteDatabase(Database):
         return batch.succeeded is True and not failed
 
     def _begin_transaction(self, patience: str) -> None:
-        """Begin to write, waiting for others who use the file, though nobody should."""
+        """Begin to write, waiting for other users of the file, though there should be none."""
         if patience != self._patience:
             self._writer.execute(patience)
             self._patience = patience
-        # Of one that was rolled back, by whomever.
+        # Counts of a transaction that was rolled back.
         self._counts.take_back()
         self._writer.execute("BEGIN IMMEDIATE")
 
     def _work(self, batch: Batch) -> bool:
-        """Run jobs up to one that fails with others, or has changed something; False there."""
+        """Run jobs; return False at one that fails with others, or has changed something."""
         connection = self._writer
         for group in batch.groups():
             changes, counted = connection.total_changes, self._counts.mark()
@@ -297,7 +296,7 @@ class SQLiteDatabase(Database):
                 if is_spoilt and connection.in_transaction:
                     return False
             if not connection.in_transaction:
-                # SQLite itself gives up the whole transaction for some errors of one statement.
+                # Some errors of a statement make SQLite roll back the entire transaction.
                 ended_by = group[0].error
                 raise (
                     ended_by
@@ -307,7 +306,7 @@ class SQLiteDatabase(Database):
         return True
 
     def _explained(self, error: Exception) -> Exception:
-        """Return what to raise for an error; the log gets a line where the disk is at fault."""
+        """Return the error to raise, and log it if the disk is at fault."""
         code = getattr(error, "sqlite_errorcode", None)
         if not isinstance(error, sqlite3.Error) or code is None or code & 0xFF not in _OUTAGES:
             return error
@@ -315,28 +314,28 @@ class SQLiteDatabase(Database):
 
 
 def remove_draft(data_dir: Path) -> None:
-    """Remove what a compaction that was cut short has left."""
+    """Remove the draft of a compaction that was interrupted."""
     for suffix in ("", "-journal"):
         (data_dir / f"{DRAFT_NAME}{suffix}").unlink(missing_ok=True)
 
 
 class _Connection(sqlite3.Connection):
-    """Connection with what the functions of this package ask of one."""
+    """Connection with the methods that this package needs."""
 
-    # Nobody else uses a file of SQLite.
+    # Nobody else uses the file.
     owner: int | None = None
     notices: dict[Notice, None] | None = None
 
     def iterate(self, sql: str, parameters: Sequence[Any] = ()) -> sqlite3.Cursor:
-        """Run a statement whose rows are read as they are asked for."""
+        """Run a statement whose rows are read on demand."""
         return self.execute(sql, parameters)
 
     def written_rollouts(self, writes: Sequence[RolloutWrite]) -> list[Row | None]:
-        """Write rollouts with their events, one after the other, and return them."""
+        """Write rollouts with their events, one after the other, and return the rows."""
         return [self._written(write) for write in writes]
 
     def _written(self, write: RolloutWrite) -> Row | None:
-        # RETURNING costs as much again.
+        # RETURNING would double the cost.
         sql, parameters, key, moment, events, columns = write
         if not self.execute(sql, parameters).rowcount:
             return None
@@ -344,7 +343,7 @@ class _Connection(sqlite3.Connection):
         row: Row = self.execute(query, (key,)).fetchone()
         seq, sequence = row["seq"], row["last_sequence"] - len(events) + 1
         if len(events) == 2:
-            # Most come alone or in pairs.
+            # Most batches have one or two.
             (first, data), second = events
             values = (seq, sequence, first, moment, data, sequence + 1, *second)
             self.execute(_INSERT_TWO, values)
@@ -363,6 +362,6 @@ def _connect(path: Path) -> _Connection:
         factory=_Connection,
     )
     connection.row_factory = sqlite3.Row
-    # Else a large row that is returned goes to a temporary file first, and fails on a full disk.
+    # Else SQLite writes a large returned row to a temporary file first, and fails on a full disk.
     connection.execute("PRAGMA temp_store = MEMORY")
     return connection

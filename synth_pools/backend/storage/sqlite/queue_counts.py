@@ -1,8 +1,8 @@
-"""Counts of the rollouts that wait and that run, kept in memory beside the writer.
+"""Counts of waiting and running rollouts, in memory beside the writer.
 
-Triggers of the writing connection tell of each change of a rollout's row, whoever makes it, and a
-transaction sees what it has done itself. So an admission costs the same whatever waits already.
-What a transaction has counted is taken back where it is not committed.
+Triggers of the writing connection count each change of a rollout's row, and a transaction sees its
+own changes. So an admission costs the same however many rollouts wait. The counts of a transaction
+are taken back unless it commits.
 """
 
 from __future__ import annotations
@@ -35,12 +35,12 @@ class QueueCounts:
     """Counts of one writing connection, which is used by one thread at a time.
 
     Args:
-        connection: What is written from now on is counted together with what is there.
+        connection: The connection whose changes are counted from now on.
     """
 
     def __init__(self, connection: sqlite3.Connection) -> None:
         self._numbers: dict[tuple[str, str], int] = {}
-        # What the current transaction has counted.
+        # Counts of the current transaction.
         self._steps: list[tuple[str, str, int]] = []
         for pool_id, status, number in connection.execute(_FILL):
             self._add(pool_id, status, number)
@@ -52,19 +52,19 @@ class QueueCounts:
             )
 
     def show_to(self, connection: sqlite3.Connection) -> None:
-        """Have a connection know the numbers; one that only reads, as they are by now."""
+        """Provide a connection with the counts; for a reading one, those of the last commit."""
         connection.create_function("number_unfinished", 2, self._number)
 
     def mark(self) -> int:
-        """Return a mark of what the current transaction has counted so far."""
+        """Return a mark of the counts of the current transaction."""
         return len(self._steps)
 
     def keep(self) -> None:
-        """Keep what was counted, which is committed."""
+        """Keep the counts of a committed transaction."""
         self._steps.clear()
 
     def take_back(self, mark: int = 0) -> None:
-        """Take back what was counted since a mark, or in all of the transaction."""
+        """Take back the counts since a mark, or of the entire transaction."""
         while len(self._steps) > mark:
             pool_id, status, step = self._steps.pop()
             self._add(pool_id, status, -step)

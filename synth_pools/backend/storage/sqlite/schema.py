@@ -1,4 +1,4 @@
-"""Schema of the database, and the steps that bring an older file to it."""
+"""Schema of the database, and the steps that migrate an older file to it."""
 
 from __future__ import annotations
 
@@ -84,7 +84,7 @@ CREATE INDEX idempotency_by_age ON idempotency (created);
 """
 
 
-# Of a rollout that ran when this was added nobody wrote down where; its definitions tell.
+# The address of a rollout that ran at the migration is unknown; its definitions have it.
 _VERSION_2 = """
 ALTER TABLE rollouts ADD COLUMN attempt INTEGER NOT NULL DEFAULT 0;
 ALTER TABLE rollouts ADD COLUMN attempt_started_at TEXT;
@@ -102,7 +102,7 @@ ALTER TABLE idempotency ADD COLUMN status INTEGER;
 CREATE INDEX idempotency_by_rollout ON idempotency (rollout_id);
 """
 
-# The contents of artifacts are files named by their SHA-256; what is here says whose they are.
+# Contents of artifacts are files named by their SHA-256; these rows link them to rollouts.
 _VERSION_3 = """
 ALTER TABLE pools ADD COLUMN error TEXT NOT NULL DEFAULT 'null';
 ALTER TABLE rollouts ADD COLUMN replay_of TEXT;
@@ -124,8 +124,8 @@ CREATE TABLE processes (
 ) WITHOUT ROWID;
 """
 
-# One order for the events of all rollouts of a pool. What is there already is put in the order of
-# its timestamps, which within a rollout is that of its events.
+# One order for the events of all rollouts of a pool. Existing events are ordered by their
+# timestamps, which within a rollout rise with its events.
 _VERSION_4 = """
 ALTER TABLE events ADD COLUMN pool_seq INTEGER;
 ALTER TABLE events ADD COLUMN place INTEGER;
@@ -145,14 +145,13 @@ WHERE ordered.rollout_seq = events.rollout_seq AND ordered.sequence = events.seq
 CREATE INDEX events_by_place ON events (pool_seq, place);
 """
 
-# Each brings a file one version further. Those that were released never change: files exist that
-# went through them, and a new file goes through them all.
+# Each step migrates a file by one version. Released steps never change, since existing files went
+# through them, and new files go through all of them.
 _STEPS = (_VERSION_1, _VERSION_2, _VERSION_3, _VERSION_4)
 
 VERSION = len(_STEPS)
 
-# Where the count of places goes on: after the last one that is stored, or was when rollouts were
-# deleted.
+# Start of the count of places: the last place in use, even if its event was deleted.
 _LAST_PLACE = f"""
 SELECT MAX(
     COALESCE(({DELETED}), 0),
@@ -164,10 +163,10 @@ SELECT MAX(
 
 
 def prepare(connection: sqlite3.Connection) -> None:
-    """Bring a new or an older file to this version, and count what happened in it.
+    """Migrate a new or an older file to this version, and count its events.
 
     Raises:
-        SchemaVersionError: A newer backend wrote it, or it is somebody else's.
+        SchemaVersionError: A newer backend wrote it, or it belongs to another program.
     """
     _bring_up_to_date(connection)
     count_places(connection)
@@ -176,7 +175,7 @@ def prepare(connection: sqlite3.Connection) -> None:
 def _bring_up_to_date(connection: sqlite3.Connection) -> None:
     if read_version(connection) == VERSION:
         return
-    # One transaction: a crash in between leaves the file as it was.
+    # One transaction: a crash leaves the file unchanged.
     connection.execute("BEGIN IMMEDIATE")
     try:
         version = read_version(connection)
@@ -195,10 +194,10 @@ def _bring_up_to_date(connection: sqlite3.Connection) -> None:
 
 
 def read_version(connection: sqlite3.Connection) -> int:
-    """Read which version of the tables a file holds; 0 is an empty one.
+    """Return the version of the tables in a file; 0 for an empty one.
 
     Raises:
-        SchemaVersionError: A newer backend wrote it, or it is somebody else's.
+        SchemaVersionError: A newer backend wrote it, or it belongs to another program.
     """
     version = int(connection.execute("PRAGMA user_version").fetchone()[0])
     if version > VERSION:
@@ -214,6 +213,6 @@ def read_version(connection: sqlite3.Connection) -> int:
 
 
 def count_places(connection: sqlite3.Connection) -> None:
-    """Count the places of events in memory, so that one costs no statement; harmless twice."""
+    """Count the places of events in memory, without a statement for each; idempotent."""
     last = int(connection.execute(_LAST_PLACE).fetchone()[0])
     connection.create_function("next_event_place", 0, itertools.count(last + 1).__next__)

@@ -1,4 +1,4 @@
-"""Incremental vacuum: a database that gets smaller while it is used."""
+"""Incremental vacuum: a database that shrinks while it is in use."""
 
 from __future__ import annotations
 
@@ -12,30 +12,30 @@ from synth_pools.backend.storage.statements import Executes
 
 _log = logging.getLogger(__name__)
 
-# The number that `PRAGMA auto_vacuum` has for it.
+# Value of `PRAGMA auto_vacuum` for it.
 _INCREMENTAL = 2
-# Pages that are given back in one transaction, within so many seconds.
+# Pages that one transaction frees, and its time limit in seconds.
 STEP_PAGES = 512
 _STEP_SECONDS = 0.005
-# Of the time of a step, so that steps take a fifth of the writer's time at most.
+# Pause as a multiple of a step, so that steps take at most a fifth of the writer's time.
 _REST_FACTOR = 4
 _PAUSE_SECONDS = 1.0
 _PAUSE_AFTER_ERROR = 30.0
-# Room that is kept, since it will be needed again: so many pages, or this part of what is used.
+# Free space that is kept for later: a number of pages, or a share of those in use.
 _SPARE_PAGES = 256
 _SPARE_PART = 8
-# For one line in the log.
+# Free pages from which an old file is worth a log line.
 _MANY_PAGES = 25_000
 
 
 async def give_back_free_pages(database: Database, checkpoint: Callable[[], None]) -> None:
-    """Shrink the file, again and again, where much of it holds nothing any more.
+    """Shrink the file periodically, if much of it is free.
 
-    In steps of milliseconds, with longer pauses between them: other writes go on meanwhile.
+    The steps take milliseconds, with longer pauses, so that other writes go on.
 
     Args:
-        database: One that cannot shrink gets a line in the log where that would be worth it.
-        checkpoint: Writes its log back to the file, in another thread.
+        database: The database; one that cannot shrink gets a log line if that would be worth it.
+        checkpoint: Merges its log into the file, in another thread.
     """
     while True:
         freed, pause = 0, _PAUSE_SECONDS
@@ -54,24 +54,24 @@ async def give_back_free_pages(database: Database, checkpoint: Callable[[], None
                 freed += await database.write(free_some_pages)
                 await asyncio.sleep(_REST_FACTOR * (clock.monotonic() - started_at))
         except StorageError:
-            pause = _PAUSE_AFTER_ERROR  # which is in the log
+            pause = _PAUSE_AFTER_ERROR  # The error is in the log.
         if freed:
             await asyncio.to_thread(checkpoint)
         await asyncio.sleep(pause)
 
 
 def free_some_pages(tx: Executes) -> int:
-    """Take some free pages out of the file, as a write that holds up nobody.
+    """Free some pages of the file, in a short write.
 
     Returns:
-        How many pages these were.
+        The number of pages.
     """
     [free] = tx.execute("PRAGMA freelist_count").fetchone()
     most = min(int(free), STEP_PAGES)
     ends = clock.monotonic() + _STEP_SECONDS
     freed = 0
     while freed < most and clock.monotonic() < ends:
-        # One by one: Python does not go on with a statement that gives rows without columns.
+        # One by one: Python stops after the first row of a statement without columns.
         tx.execute("PRAGMA incremental_vacuum(1)").fetchall()
         freed += 1
     return freed
@@ -83,7 +83,7 @@ def _can_shrink(db: Executes) -> bool:
 
 
 def _spare_pages(db: Executes) -> int:
-    """Count the pages that hold nothing and are more than need be kept."""
+    """Count the free pages beyond those to keep."""
     [free] = db.execute("PRAGMA freelist_count").fetchone()
     [pages] = db.execute("PRAGMA page_count").fetchone()
     return max(0, int(free) - max(_SPARE_PAGES, (int(pages) - int(free)) // _SPARE_PART))
