@@ -54,14 +54,14 @@ class RolloutViews:
 def read_rollout_views(ctx: Context, rollout: Rollout) -> RolloutViews:
     """Read every account; nothing is judged yet, as the state may change meanwhile."""
     pool: dict[str, str] = {"pool_id": rollout.pool_id}
-    whole = of_rollout(ctx, rollout)
-    made = at(whole[0][1], "created_at")
+    whole_views = of_rollout(ctx, rollout)
+    created = at(whole_views[0][1], "created_at")
     lists = []
     for name, path in (("list_rollouts", pool), ("list_global_rollouts", {})):
         for state in ("queued", "running", *FINAL):
             query = {"state": state, "limit": 100}
-            _, seen, response = in_list(ctx, name, path, query, rollout.id, made)
-            lists.append((name, state, seen is not ABSENT, response))
+            _, observed, response = in_list(ctx, name, path, query, rollout.id, created)
+            lists.append((name, state, observed is not ABSENT, response))
     parts = {
         operation.id: ctx.require(200, operation.id, operation.own_ids(rollout.ids))
         for operation in offered(ctx, describes_rollout)
@@ -73,7 +73,7 @@ def read_rollout_views(ctx: Context, rollout: Rollout) -> RolloutViews:
             ids = operation.own_ids(rollout.ids)
             pages[operation.id] = ctx.require(200, operation.id, ids, query={"format": "json"})
     return RolloutViews(
-        tuple(whole),
+        tuple(whole_views),
         tuple(lists),
         parts,
         pages,
@@ -105,12 +105,12 @@ class ExpectedState:
 
 def judge_rollout_views(ctx: Context, accounts: RolloutViews, wanted: ExpectedState) -> None:
     """Judge what was read of a rollout in a known state."""
-    for operation, seen, response in accounts.whole:
-        if seen is ABSENT:
+    for operation, observed, response in accounts.whole:
+        if observed is ABSENT:
             missing = Expectation(operation, "the rollout", response)
             ctx.expect.that(missing, False, "no such rollout")
             continue
-        _whole(ctx, operation, seen, response, wanted)
+        _whole(ctx, operation, observed, response, wanted)
     for operation, state, there, response in accounts.lists:
         expected = f"state={state} finds {'a' if state == wanted.status else 'no'} rollout that is "
         ctx.expect.that(
@@ -138,42 +138,42 @@ def judge_rollout_views(ctx: Context, accounts: RolloutViews, wanted: ExpectedSt
 
 
 def _whole(
-    ctx: Context, operation: str, seen: Any, response: Response, wanted: ExpectedState
+    ctx: Context, operation: str, observed: Any, response: Response, expected: ExpectedState
 ) -> None:
-    ctx.expect.equal(operation, "status", wanted.status, at(seen, "status"), response)
+    ctx.expect.equal(operation, "status", expected.status, at(observed, "status"), response)
     for field, there in (
         ("created_at", True),
-        ("started_at", wanted.started),
-        ("finished_at", wanted.ended),
-        ("error", wanted.status == "failed"),
+        ("started_at", expected.started),
+        ("finished_at", expected.ended),
+        ("error", expected.status == "failed"),
     ):
-        _is_there(ctx, operation, field, there, at(seen, field), response)
-    if wanted.status != "completed":
+        _is_there(ctx, operation, field, there, at(observed, field), response)
+    if expected.status != "completed":
         # A failed rollout may show what its container said; a reward needs an answer, too.
-        for field in () if wanted.status == "failed" else ("result", "score"):
-            if at(seen, field) is not ABSENT:
-                ctx.expect.equal(operation, field, None, at(seen, field), response)
+        for field in () if expected.status == "failed" else ("result", "score"):
+            if at(observed, field) is not ABSENT:
+                ctx.expect.equal(operation, field, None, at(observed, field), response)
     else:
-        _is_there(ctx, operation, "result", True, at(seen, "result"), response)
+        _is_there(ctx, operation, "result", True, at(observed, "result"), response)
 
 
-def _summary(ctx: Context, operation: str, response: Response, wanted: ExpectedState) -> None:
-    ctx.expect.equal(operation, "status", wanted.status, response.at("status"), response)
+def _summary(ctx: Context, operation: str, response: Response, expected: ExpectedState) -> None:
+    ctx.expect.equal(operation, "status", expected.status, response.at("status"), response)
     for field, there in (
         ("created_at", True),
-        ("started_at", wanted.started),
-        ("finished_at", wanted.ended),
-        ("queue_seconds", wanted.started),
-        ("run_seconds", wanted.started and wanted.ended),
+        ("started_at", expected.started),
+        ("finished_at", expected.ended),
+        ("queue_seconds", expected.started),
+        ("run_seconds", expected.started and expected.ended),
     ):
         _is_there(ctx, operation, field, there, response.at("timing", field), response)
-    _is_there(ctx, operation, "error", wanted.status == "failed", response.at("error"), response)
-    if wanted.status in ("queued", "running", "cancelled"):
+    _is_there(ctx, operation, "error", expected.status == "failed", response.at("error"), response)
+    if expected.status in ("queued", "running", "cancelled"):
         for field in ("reward", "score"):
             if response.at(field) is not ABSENT:
                 ctx.expect.equal(operation, field, None, response.at(field), response)
     last = response.at("last_event", "event")
-    if wanted.status == "running":
+    if expected.status == "running":
         ctx.expect.that(
             Expectation(
                 operation, "the type of last_event is one of a rollout that runs", response
@@ -182,12 +182,12 @@ def _summary(ctx: Context, operation: str, response: Response, wanted: ExpectedS
             str(last),
         )
     else:
-        kind = f"rollout.{wanted.status}"
+        kind = f"rollout.{expected.status}"
         ctx.expect.equal(operation, "the type of last_event", kind, last, response)
 
 
-def _usage(ctx: Context, operation: str, response: Response, wanted: ExpectedState) -> None:
-    if wanted.started:
+def _usage(ctx: Context, operation: str, response: Response, expected: ExpectedState) -> None:
+    if expected.started:
         return
     used = {name: response.at(name) for name in USAGE if response.at(name) not in (0, None, ABSENT)}
     ctx.expect.that(
@@ -195,51 +195,55 @@ def _usage(ctx: Context, operation: str, response: Response, wanted: ExpectedSta
     )
 
 
-def _page(ctx: Context, operation: str, response: Response, wanted: ExpectedState) -> None:
+def _page(ctx: Context, operation: str, response: Response, expected_value: ExpectedState) -> None:
     ctx.expect.equal(
-        operation, "status of the page", wanted.status, response.at("status"), response
+        operation, "status of the page", expected_value.status, response.at("status"), response
     )
     ctx.expect.equal(operation, "has_more of the page", False, response.at("has_more"), response)
-    found = response.at("events")
-    events = [at(event, "event") for event in found] if isinstance(found, list) else []
-    told = [str(event) for event in events if str(event).startswith("rollout.")]
+    listed = response.at("events")
+    events = [at(event, "event") for event in listed] if isinstance(listed, list) else []
+    rollout_events = [str(event) for event in events if str(event).startswith("rollout.")]
     expected = ["rollout.queued"]
-    expected += ["rollout.started"] * wanted.started
-    expected += [f"rollout.{wanted.status}"] * wanted.ended
+    expected += ["rollout.started"] * expected_value.started
+    expected += [f"rollout.{expected_value.status}"] * expected_value.ended
     ctx.expect.equal(
-        operation, f"the events of one that is {wanted.status}", expected, told, response
+        operation,
+        f"the events of one that is {expected_value.status}",
+        expected,
+        rollout_events,
+        response,
     )
 
 
-def _counts(ctx: Context, accounts: RolloutViews, wanted: ExpectedState) -> None:
+def _counts(ctx: Context, accounts: RolloutViews, expected: ExpectedState) -> None:
     metrics = accounts.metrics
-    for name, count in zip(_COUNTS, wanted.counts, strict=True):
-        came = metrics.at(f"{name}_rollouts")
-        if came is not ABSENT:
-            ctx.expect.equal("get_pool_metrics", f"{name}_rollouts", count, came, metrics)
-    _, _, completed, failed, _ = wanted.counts
+    for name, count in zip(_COUNTS, expected.counts, strict=True):
+        actual = metrics.at(f"{name}_rollouts")
+        if actual is not ABSENT:
+            ctx.expect.equal("get_pool_metrics", f"{name}_rollouts", count, actual, metrics)
+    _, _, completed, failed, _ = expected.counts
     rate = completed / (completed + failed) if completed + failed else None
     ctx.expect.equal("get_pool_metrics", "success_rate", rate, metrics.at("success_rate"), metrics)
-    for field, least in zip(("running", "queued"), wanted.queue, strict=True):
-        came = accounts.queue.at(field)
+    for field, least in zip(("running", "queued"), expected.queue, strict=True):
+        actual = accounts.queue.at(field)
         ctx.expect.that(
             Expectation(
                 "get_queue_status",
                 f"{field} is at least {least}: so many are this run's",
                 accounts.queue,
             ),
-            isinstance(came, int) and came >= least,
-            repr(came),
+            isinstance(actual, int) and actual >= least,
+            repr(actual),
         )
 
 
 def _is_there(
-    ctx: Context, operation: str, field: str, there: bool, came: Any, response: Response
+    ctx: Context, operation: str, field: str, there: bool, actual: Any, response: Response
 ) -> None:
-    if came is ABSENT:
+    if actual is ABSENT:
         return
     ctx.expect.that(
         Expectation(operation, f"{field} is {'there' if there else 'null'}", response),
-        (came is not None) is there,
-        f"{field} is {came!r}"[:200],
+        (actual is not None) is there,
+        f"{field} is {actual!r}"[:200],
     )

@@ -23,7 +23,7 @@ def all_scenarios() -> tuple[Scenario, ...]:
     ):
         importlib.import_module(module)
     # Modules that were imported earlier must not change the order.
-    return tuple(sorted(REGISTRY.values(), key=lambda one: one.play.__module__))
+    return tuple(sorted(REGISTRY.values(), key=lambda scenario: scenario.play.__module__))
 
 
 def load_scenarios(files: Iterable[Path]) -> None:
@@ -77,4 +77,8 @@ _SMOKE = (
 
 def smoke_scenarios() -> tuple[Scenario, ...]:
     """Return the scenarios for every commit."""
-    return tuple(one for one in all_scenarios() if any(is_within(one.id, name) for name in _SMOKE))
+    return tuple(
+        scenario
+        for scenario in all_scenarios()
+        if any(is_within(scenario.id, name) for name in _SMOKE)
+    )

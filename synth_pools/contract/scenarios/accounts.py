@@ -30,26 +30,26 @@ from synth_pools.contract.http.client import Response
     needs="live",
 )
 def accounts_open(ctx: Context) -> None:
-    for held in hold(ctx):
-        pool_id = held.pool(concurrency=1)
-        running = held.start(pool_id)
+    for holder in hold(ctx):
+        pool_id = holder.pool(concurrency=1)
+        running = holder.start(pool_id)
         queued = start_rollout(ctx, pool_id, env={"delay": 0})
         waits, runs = read_rollout_views(ctx, queued), read_rollout_views(ctx, running)
         usage = _usage(ctx, running)
         after = _usage(ctx, running)
-        if not held.lasted(running):
+        if not holder.lasted(running):
             continue
         judge_rollout_views(ctx, waits, ExpectedState("queued", False, (1, 1, 0, 0, 0), (1, 1)))
         judge_rollout_views(ctx, runs, ExpectedState("running", True, (1, 1, 0, 0, 0), (1, 1)))
         for (operation, before), (_, later) in zip(usage, after, strict=True):
-            one, other = before.at("wall_time_sec"), later.at("wall_time_sec")
-            if isinstance(one, int | float) and isinstance(other, int | float):
+            earlier_time, later_time = before.at("wall_time_sec"), later.at("wall_time_sec")
+            if isinstance(earlier_time, int | float) and isinstance(later_time, int | float):
                 ctx.expect.that(
                     Expectation(operation, "wall_time_sec counts on while it runs", later),
-                    other >= one,
-                    f"{other} after {one}",
+                    later_time >= earlier_time,
+                    f"{later_time} after {earlier_time}",
                 )
-        held.release(running)
+        holder.release(running)
         return
 
 
@@ -87,5 +87,5 @@ def accounts_ended(ctx: Context) -> None:
     _judge(ctx, completed, ExpectedState("completed", True, (0, 0, 1, 1, 2)))
 
 
-def _judge(ctx: Context, rollout: Rollout, wanted: ExpectedState) -> None:
-    judge_rollout_views(ctx, read_rollout_views(ctx, rollout), wanted)
+def _judge(ctx: Context, rollout: Rollout, expected: ExpectedState) -> None:
+    judge_rollout_views(ctx, read_rollout_views(ctx, rollout), expected)

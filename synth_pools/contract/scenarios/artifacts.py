@@ -74,7 +74,7 @@ def _ended(ctx: Context, spelling: str) -> tuple[Rollout, dict[str, Any]]:
         "status": "completed",
         "success_status": "success",
         "summary": {"reward": 0.5},
-        spelling: [one.entry for one in _ENTRIES],
+        spelling: [artifact.entry for artifact in _ENTRIES],
     }
     pool_id = ctx.resources.pool(container_url=ctx.session.containers["good"])
     return run_rollout(ctx, pool_id, env={"answer": answer}), answer
@@ -96,8 +96,8 @@ def artifacts_described(ctx: Context) -> None:
         rollout, _ = _ended(ctx, spelling)
         for operation, ids in rollout.both("_artifacts"):
             response = ctx.require(200, operation, ids)
-            found = response.at("items")
-            items = found if isinstance(found, list) else []
+            listed_items = response.at("items")
+            items = listed_items if isinstance(listed_items, list) else []
             names = [at(item, "artifact_name") for item in items]
             ctx.expect.equal(
                 operation, "artifact_name, in order", [e.name for e in _ENTRIES], names, response
@@ -107,25 +107,25 @@ def artifacts_described(ctx: Context) -> None:
 
 
 def _judge_items(ctx: Context, operation: str, items: list[Any], response: Response) -> None:
-    for place, (wanted, item) in enumerate(zip(_ENTRIES, items, strict=True)):
+    for place, (expected, item) in enumerate(zip(_ENTRIES, items, strict=True)):
         for field in ("metadata", "content_type"):
-            if field in wanted.entry:
+            if field in expected.entry:
                 ctx.expect.equal(
                     operation,
                     f"{field} of entry {place}",
-                    wanted.entry[field],
+                    expected.entry[field],
                     at(item, field),
                     response,
                 )
-        if isinstance(wanted.entry["content"], str):
-            digest = hashlib.sha256(wanted.content).hexdigest()
+        if isinstance(expected.entry["content"], str):
+            digest = hashlib.sha256(expected.content).hexdigest()
             ctx.expect.equal(
                 operation, f"sha256 of entry {place}", digest, at(item, "sha256"), response
             )
             ctx.expect.equal(
                 operation,
                 f"size_bytes of entry {place}",
-                len(wanted.content),
+                len(expected.content),
                 at(item, "size_bytes"),
                 response,
             )
@@ -151,23 +151,23 @@ def _is_safe(path: str) -> bool:
 )
 def artifacts_inline(ctx: Context) -> None:
     rollout, answer = _ended(ctx, "artifact")
-    entries = [dict(one.entry) for one in _ENTRIES]
-    for entry, known in zip(entries, _ENTRIES, strict=True):
-        if len(known.content) > _INLINE:
-            digest = hashlib.sha256(known.content).hexdigest()
-            entry |= {
+    entries = [dict(item.entry) for item in _ENTRIES]
+    for result_entry, sent_entry in zip(entries, _ENTRIES, strict=True):
+        if len(sent_entry.content) > _INLINE:
+            digest = hashlib.sha256(sent_entry.content).hexdigest()
+            result_entry |= {
                 "content": None,
                 "content_sha256": digest,
-                "size_bytes": len(known.content),
+                "size_bytes": len(sent_entry.content),
             }
     for operation, ids in (
         ("get_rollout", rollout.ids),
         ("get_global_rollout", rollout.global_ids),
     ):
         response = ctx.require(200, operation, ids)
-        for name, wanted in {**answer, "artifact": entries}.items():
+        for name, expected in {**answer, "artifact": entries}.items():
             ctx.expect.equal(
-                operation, f"result.{name}", wanted, response.at("result", name), response
+                operation, f"result.{name}", expected, response.at("result", name), response
             )
 
 
@@ -189,54 +189,64 @@ def artifacts_downloads(ctx: Context) -> None:
     rollout, _ = _ended(ctx, "artifact")
     operation, ids = rollout.both("_artifacts")[1]
     listed = ctx.require(200, operation, ids)
-    found = listed.at("items")
-    items = found if isinstance(found, list) else []
+    listed_items = listed.at("items")
+    items = listed_items if isinstance(listed_items, list) else []
     if len(items) != len(_ENTRIES):
         ctx.expect.inconclusive(_ONE, f"{len(items)} of {len(_ENTRIES)} artifacts are listed")
         return
-    for place, (wanted, item) in enumerate(zip(_ENTRIES, items, strict=True)):
+    for place, (expected, item) in enumerate(zip(_ENTRIES, items, strict=True)):
         url = at(item, "download_url")
         path = urlsplit(url).path if isinstance(url, str) else ""
-        _, _, named = path.partition(f"/v1/rollouts/{rollout.id}/artifacts/")
+        _, _, artifact_path = path.partition(f"/v1/rollouts/{rollout.id}/artifacts/")
         ctx.expect.that(
             Expectation(operation, f"download_url of entry {place} names an artifact", listed),
-            bool(named),
+            bool(artifact_path),
             str(url),
         )
-        if not named:
+        if not artifact_path:
             continue
-        here = {**rollout.global_ids, "artifact_path": unquote(named)}
+        here = {**rollout.global_ids, "artifact_path": unquote(artifact_path)}
         response = ctx.require(200, _ONE, here)
         body = response.exchange.response_body
-        if "%2F" in named.upper() and "%2E" not in named.upper() and ".." not in named:
+        if (
+            "%2F" in artifact_path.upper()
+            and "%2E" not in artifact_path.upper()
+            and ".." not in artifact_path
+        ):
             plain = ctx.session.http.url(f"/v1/rollouts/{rollout.id}/artifacts/", {}, None)
-            plain += re.sub("%2F", "/", named, flags=re.IGNORECASE)
+            plain += re.sub("%2F", "/", artifact_path, flags=re.IGNORECASE)
             slashed = ctx.raw("GET", plain, ctx.session.http.authorized(), None, _ONE)
             same = slashed.status == 200 and slashed.exchange.response_body == body
             demand = Expectation(_ONE, "a slash as it is leads to the same artifact", slashed)
             ctx.expect.that(demand, same, f"{slashed.status}, {len(body)} bytes")
         same = (
-            body == wanted.content
-            if isinstance(wanted.entry["content"], str)
-            else _parsed(body) == wanted.entry["content"]
+            body == expected.content
+            if isinstance(expected.entry["content"], str)
+            else _parsed(body) == expected.entry["content"]
         )
         ctx.expect.that(
-            Expectation(_ONE, f"the bytes of entry {place}: {wanted.content[:40]!r}", response),
+            Expectation(_ONE, f"the bytes of entry {place}: {expected.content[:40]!r}", response),
             same,
             repr(body[:40]),
         )
         media = str(response.exchange.header("content-type")).partition(";")[0]
         ctx.expect.equal(_ONE, "Content-Type", "application/octet-stream", media, response)
-    missing = {**rollout.global_ids, "artifact_path": "no-such-artifact"}
-    response = ctx.check(Status(404, "there is none", code="artifact_not_found"), _ONE, missing)
+    unknown_artifact = {**rollout.global_ids, "artifact_path": "no-such-artifact"}
+    response = ctx.check(
+        Status(404, "there is none", code="artifact_not_found"), _ONE, unknown_artifact
+    )
     if isinstance(response.at("error"), dict):
-        told = response.at("error", "details", "artifacts")
+        paths_named = response.at("error", "details", "artifacts")
         paths = {at(item, "path") for item in items}
-        names_them = isinstance(told, list) and 0 < len(told) <= _KNOWN and set(told) <= paths
+        names_them = (
+            isinstance(paths_named, list)
+            and 0 < len(paths_named) <= _KNOWN
+            and set(paths_named) <= paths
+        )
         ctx.expect.that(
             Expectation(_ONE, f"details.artifacts: of {sorted(map(str, paths))}", response),
             names_them,
-            str(told),
+            str(paths_named),
         )
 
 
@@ -256,14 +266,14 @@ def _parsed(body: bytes) -> Any:
 def artifacts_many(ctx: Context) -> None:
     pool_id = ctx.resources.pool(container_url=ctx.session.containers["good"])
     for count in (0, 1, 11, 120):
-        wanted = [f"a{number}" for number in range(count)]
-        sent = [{"artifact_name": name, "content": f"content of {name}"} for name in wanted]
+        expected = [f"a{number}" for number in range(count)]
+        sent = [{"artifact_name": name, "content": f"content of {name}"} for name in expected]
         answer = {"status": "completed", "reward": 1.0, "artifact": sent}
         rollout = run_rollout(ctx, pool_id, env={"answer": answer})
         for operation, ids in rollout.both("_artifacts"):
             response = ctx.require(200, operation, ids)
-            came = [at(item, "artifact_name") for item in response.at("items") or []]
-            ctx.expect.equal(operation, "artifacts of many, in order,", wanted, came, response)
+            actual = [at(item, "artifact_name") for item in response.at("items") or []]
+            ctx.expect.equal(operation, "artifacts of many, in order,", expected, actual, response)
             keys = {str(at(item, "artifact_id")) for item in response.at("items") or []}
             ctx.expect.equal(operation, "the number of artifact_ids", count, len(keys), response)
             ctx.expect.equal(operation, "next_cursor", None, response.at("next_cursor"), response)

@@ -29,50 +29,52 @@ _OPERATION = "create_rollout_batch"
     needs="batch",
 )
 def batch_each(ctx: Context) -> None:
-    pool_id, other, gone = (
+    pool_id, other_pool, archived_pool = (
         ctx.resources.pool(tasks=[{"task_id": "t"}]),
         ctx.resources.pool("other"),
         ctx.resources.pool("gone"),
     )
-    ctx.require(200, "delete_pool", {"pool_id": gone})
+    ctx.require(200, "delete_pool", {"pool_id": archived_pool})
     cases: list[tuple[dict[str, Any], int, str]] = [
         ({"metadata": {"which": 0}}, 202, pool_id),
         ({"no_such_key": 1}, 422, ""),
         ({"task_id": "t", "metadata": {"which": 2}}, 202, pool_id),
         ({"task_id": "nowhere"}, 404, ""),
-        ({"pool_id": gone}, 409, ""),
-        ({"pool_id": other, "metadata": {"which": 5}}, 202, other),
+        ({"pool_id": archived_pool}, 409, ""),
+        ({"pool_id": other_pool, "metadata": {"which": 5}}, 202, other_pool),
         ({"seed": "seven"}, 422, ""),
         ({"metadata": {"which": 7}}, 202, pool_id),
     ]
     requests = [ctx.session.rollout_body(**request) for request, _, _ in cases]
     response = ctx.require(200, _OPERATION, json={"pool_id": pool_id, "rollouts": requests})
     items = _items(ctx, response, len(cases))
-    made: list[Rollout] = []
+    created: list[Rollout] = []
     for item, request, (_, status, wanted_pool) in zip(items, requests, cases, strict=True):
         place = f"item {at(item, 'index')}"
-        came = at(item, "status")
-        good = (200, 202) if status == 202 else (status,)
+        actual = at(item, "status")
+        allowed = (200, 202) if status == 202 else (status,)
         expected = f"{place} has the status {status}, as alone"
-        ctx.expect.that(Expectation(_OPERATION, expected, response), came in good, f"it is {came}")
+        ctx.expect.that(
+            Expectation(_OPERATION, expected, response), actual in allowed, f"it is {actual}"
+        )
         rollout, error = at(item, "rollout"), at(item, "error")
         if status != 202:
-            told = rollout is None and isinstance(at(error, "code"), str)
+            is_refusal = rollout is None and isinstance(at(error, "code"), str)
             ctx.expect.that(
                 Expectation(_OPERATION, f"{place} has an error, no rollout", response),
-                told,
+                is_refusal,
                 _said(item),
             )
             continue
-        found = at(rollout, "rollout_id")
+        created_id = at(rollout, "rollout_id")
         if not ctx.expect.that(
             Expectation(_OPERATION, f"{place} has a rollout, no error", response),
-            isinstance(found, str) and error is None,
+            isinstance(created_id, str) and error is None,
             _said(item),
         ):
             continue
-        made.append(Rollout(wanted_pool, str(found)))
-        read = ctx.require(200, "get_rollout", made[-1].ids)
+        created.append(Rollout(wanted_pool, str(created_id)))
+        read = ctx.require(200, "get_rollout", created[-1].ids)
         told_metadata = read.at("request", "metadata")
         ctx.expect.equal(
             _OPERATION, f"metadata of {place}", request["metadata"], told_metadata, read
@@ -82,12 +84,14 @@ def batch_each(ctx: Context) -> None:
         _OPERATION, "admitted", len(cases) - refused, response.at("admitted"), response
     )
     ctx.expect.equal(_OPERATION, "refused", refused, response.at("refused"), response)
-    for rollout in made:
+    for rollout in created:
         wait_for(ctx, rollout, FINAL)
     listed = ctx.require(200, "list_rollouts", {"pool_id": pool_id})
-    newest_first = [one.id for one in reversed(made) if one.pool_id == pool_id]
-    came = ids_of(listed.at("items") or [])
-    ctx.expect.equal(_OPERATION, "the list of rollouts, newest first,", newest_first, came, listed)
+    newest_first = [admitted.id for admitted in reversed(created) if admitted.pool_id == pool_id]
+    actual = ids_of(listed.at("items") or [])
+    ctx.expect.equal(
+        _OPERATION, "the list of rollouts, newest first,", newest_first, actual, listed
+    )
 
 
 @scenario(
@@ -101,18 +105,18 @@ def batch_each(ctx: Context) -> None:
 )
 def batch_spellings(ctx: Context) -> None:
     pool = {"pool_id": ctx.resources.pool()}
-    one, two, three = (ctx.session.rollout_body(metadata={"which": n}) for n in range(3))
-    for body, wanted in (
-        ({"rollouts": [one, two], "requests": [three]}, [0, 1, 2]),
-        ({"requests": [two]}, [1]),
-        ({"rollouts": [{**three, **pool}], "pool_id": None}, [2]),
+    first, second, third = (ctx.session.rollout_body(metadata={"which": n}) for n in range(3))
+    for body, expected in (
+        ({"rollouts": [first, second], "requests": [third]}, [0, 1, 2]),
+        ({"requests": [second]}, [1]),
+        ({"rollouts": [{**third, **pool}], "pool_id": None}, [2]),
         ({"rollouts": []}, []),
         ({"rollouts": None, "requests": None}, []),
     ):
         response = ctx.require(200, _OPERATION, json={**pool, **body})
-        items = _items(ctx, response, len(wanted))
-        came = [at(item, "rollout", "request", "metadata", "which") for item in items]
-        ctx.expect.equal(_OPERATION, "the rollouts, in order,", wanted, came, response)
+        items = _items(ctx, response, len(expected))
+        actual = [at(item, "rollout", "request", "metadata", "which") for item in items]
+        ctx.expect.equal(_OPERATION, "the rollouts, in order,", expected, actual, response)
 
 
 @scenario(
@@ -124,15 +128,15 @@ def batch_spellings(ctx: Context) -> None:
 def batch_key(ctx: Context) -> None:
     pool = {"pool_id": ctx.resources.pool()}
     headers = {"idempotency-key": f"{ctx.session.options.run_id}-{ctx.scenario.id}"}
-    good, later = ctx.session.rollout_body(seed=1), ctx.session.rollout_body(task_id="later")
-    body = {**pool, "rollouts": [good, later, good]}
+    valid, later = ctx.session.rollout_body(seed=1), ctx.session.rollout_body(task_id="later")
+    body = {**pool, "rollouts": [valid, later, valid]}
     first = ctx.require(200, _OPERATION, json=body, headers=headers)
     before = _ids(_items(ctx, first, 3))
-    other = {**pool, "rollouts": [good, good, good]}
+    another_batch = {**pool, "rollouts": [valid, valid, valid]}
     ctx.check(
         Status(409, "the batch is another", code="idempotency_conflict"),
         _OPERATION,
-        json=other,
+        json=another_batch,
         headers=headers,
     )
     ctx.require(201, "create_task", pool, json={"task_id": "later"})
@@ -163,21 +167,21 @@ def batch_no_waiting(ctx: Context) -> None:
     request = {"mode": "sync", "env": {"delay": 600}}
     response = ctx.require(200, _OPERATION, json={**pool, "rollouts": [request] * 2})
     for item in _items(ctx, response, 2):
-        came = at(item, "rollout", "status")
+        actual = at(item, "rollout", "status")
         ctx.expect.that(
             Expectation(_OPERATION, "a rollout that has not ended", response),
-            came in ("queued", "running"),
-            f"status {came}",
+            actual in ("queued", "running"),
+            f"status {actual}",
         )
 
 
-def _items(ctx: Context, response: Response, wanted: int) -> list[Any]:
+def _items(ctx: Context, response: Response, expected: int) -> list[Any]:
     """Return as many items as were asked for; missing ones are empty objects."""
-    found = response.at("items")
-    items = found if isinstance(found, list) else []
+    listed_items = response.at("items")
+    items = listed_items if isinstance(listed_items, list) else []
     places = [at(item, "index") for item in items]
-    ctx.expect.equal(_OPERATION, "the index of each item", list(range(wanted)), places, response)
-    return [*items[:wanted], *({} for _ in range(wanted - len(items)))]
+    ctx.expect.equal(_OPERATION, "the index of each item", list(range(expected)), places, response)
+    return [*items[:expected], *({} for _ in range(expected - len(items)))]
 
 
 def _ids(items: list[Any]) -> list[Any]:

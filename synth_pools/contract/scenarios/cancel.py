@@ -34,17 +34,17 @@ def cancel_queued(ctx: Context) -> None:
     wait_for(ctx, blocker, STARTED)
     for operation in ("cancel_rollout", "cancel_global_rollout"):
         rollout = start_rollout(ctx, pool_id, env={"delay": 600})
-        wrote = _cancel(ctx, operation, rollout, {})
-        _cancelled(ctx, operation, rollout, wrote)
+        updated = _cancel(ctx, operation, rollout, {})
+        _cancelled(ctx, operation, rollout, updated)
         events = _events(ctx, rollout)
         ctx.expect.that(
-            Expectation(operation, "a queued rollout never starts", wrote),
+            Expectation(operation, "a queued rollout never starts", updated),
             "rollout.started" not in events,
             str(events),
         )
         for field in ("started_at", "result", "error"):
-            if wrote.at(field) is not ABSENT:
-                ctx.expect.equal(operation, field, None, wrote.at(field), wrote)
+            if updated.at(field) is not ABSENT:
+                ctx.expect.equal(operation, field, None, updated.at(field), updated)
 
 
 @scenario(
@@ -60,18 +60,20 @@ def cancel_queued(ctx: Context) -> None:
 )
 def cancel_running(ctx: Context) -> None:
     pool_id = ctx.resources.live_pool(concurrency=4)
-    for operation, other in (
+    for operation, other_operation in (
         ("cancel_rollout", "cancel_global_rollout"),
         ("cancel_global_rollout", "cancel_rollout"),
     ):
         rollout = start_rollout(ctx, pool_id, env={"delay": 600})
         wait_for(ctx, rollout, STARTED)
-        wrote = _cancel(ctx, operation, rollout, {})
-        _cancelled(ctx, operation, rollout, wrote)
+        updated = _cancel(ctx, operation, rollout, {})
+        _cancelled(ctx, operation, rollout, updated)
         again = _cancel(ctx, operation, rollout, {})
-        ctx.expect.equal(operation, "the cancelled rollout, again,", wrote.json, again.json, again)
-        third = _cancel(ctx, other, rollout, {})
-        ctx.expect.equal(other, "the cancelled rollout", wrote.json, third.json, third)
+        ctx.expect.equal(
+            operation, "the cancelled rollout, again,", updated.json, again.json, again
+        )
+        third = _cancel(ctx, other_operation, rollout, {})
+        ctx.expect.equal(other_operation, "the cancelled rollout", updated.json, third.json, third)
 
 
 @scenario(
@@ -86,17 +88,17 @@ def cancel_body(ctx: Context) -> None:
     for operation in ("cancel_rollout", "cancel_global_rollout"):
         for sent in (ABSENT, {}, {"reason": "of ours", "nested": {"x": [1]}}):
             rollout = start_rollout(ctx, pool_id, env={"delay": 600})
-            wrote = _cancel(ctx, operation, rollout, sent)
-            ctx.expect.equal(operation, "status", "cancelled", wrote.at("status"), wrote)
+            updated = _cancel(ctx, operation, rollout, sent)
+            ctx.expect.equal(operation, "status", "cancelled", updated.at("status"), updated)
         rollout = start_rollout(ctx, pool_id, env={"delay": 600})
         for wrong in ([1], "text", 5):
             ids = rollout.ids if operation == "cancel_rollout" else rollout.global_ids
             ctx.check(Status(422, "the body is no object"), operation, ids, json=wrong)
-        seen = ctx.require(200, "get_rollout", rollout.ids)
+        observed = ctx.require(200, "get_rollout", rollout.ids)
         ctx.expect.that(
-            Expectation(operation, "a refused request cancels nothing", seen),
-            seen.at("status") in ("queued", "running"),
-            f"status {seen.at('status')}",
+            Expectation(operation, "a refused request cancels nothing", observed),
+            observed.at("status") in ("queued", "running"),
+            f"status {observed.at('status')}",
         )
 
 
@@ -109,15 +111,15 @@ def cancel_body(ctx: Context) -> None:
 )
 def cancel_others(ctx: Context) -> None:
     pool_id = ctx.resources.live_pool(concurrency=1)
-    made = [start_rollout(ctx, pool_id, env={"delay": 600}) for _ in range(4)]
-    wait_for(ctx, made[0], STARTED)
-    wrote = _cancel(ctx, "cancel_rollout", made[2], {})
-    ctx.expect.equal("cancel_rollout", "the id", made[2].id, wrote.at("id"), wrote)
-    seen = [ctx.require(200, "get_rollout", one.ids).at("status") for one in made]
-    ctx.expect.equal("cancel_rollout", "its state afterwards", "cancelled", seen[2], wrote)
-    others = [*seen[:2], seen[3]]
+    created = [start_rollout(ctx, pool_id, env={"delay": 600}) for _ in range(4)]
+    wait_for(ctx, created[0], STARTED)
+    updated = _cancel(ctx, "cancel_rollout", created[2], {})
+    ctx.expect.equal("cancel_rollout", "the id", created[2].id, updated.at("id"), updated)
+    observed = [ctx.require(200, "get_rollout", rollout.ids).at("status") for rollout in created]
+    ctx.expect.equal("cancel_rollout", "its state afterwards", "cancelled", observed[2], updated)
+    others = [*observed[:2], observed[3]]
     ctx.expect.that(
-        Expectation("cancel_rollout", "the others go on, or wait", wrote),
+        Expectation("cancel_rollout", "the others go on, or wait", updated),
         set(others) <= {"running", "queued"},
         str(others),
     )
@@ -135,18 +137,18 @@ def _cancel(ctx: Context, operation: str, rollout: Rollout, sent: Any) -> Respon
     return ctx.require(200, operation, ids, json=sent)
 
 
-def _cancelled(ctx: Context, operation: str, rollout: Rollout, wrote: Response) -> None:
-    ctx.expect.equal(operation, "status", "cancelled", wrote.at("status"), wrote)
-    told = [
-        (reader, at(seen, "status") == "cancelled", response)
-        for reader, seen, response in of_rollout(ctx, rollout)
+def _cancelled(ctx: Context, operation: str, rollout: Rollout, updated: Response) -> None:
+    ctx.expect.equal(operation, "status", "cancelled", updated.at("status"), updated)
+    views = [
+        (reader, at(observed, "status") == "cancelled", response)
+        for reader, observed, response in of_rollout(ctx, rollout)
     ]
     ctx.expect.observed(
-        operation, wrote, told, "the rollout is cancelled", str(told[0][2].at("status"))
+        operation, updated, views, "the rollout is cancelled", str(views[0][2].at("status"))
     )
     events = _events(ctx, rollout)
     ctx.expect.that(
-        Expectation("stream_rollout_events", "rollout.cancelled is the last event", wrote),
+        Expectation("stream_rollout_events", "rollout.cancelled is the last event", updated),
         events[-1:] == ["rollout.cancelled"],
         str(events),
     )

@@ -39,13 +39,13 @@ def container_keys_sent(ctx: Context) -> None:
     url = ctx.session.containers["good"]
     body = ctx.session.pool_body("x", pool_id=name, name=name, container_url=url, config=_CONFIG)
     ctx.session.register_pool(name)
-    made = ctx.call("create_pool", json=body)
-    if made.status == 403:
+    created = ctx.call("create_pool", json=body)
+    if created.status == 403:
         note = f"the server has no variable {_NAME}"
         for operation in ctx.operations:
             ctx.expect.inconclusive(operation, note, Outcome.NOT_REACHED)
         return
-    ctx.expect.status(made, 201, "create_pool")
+    ctx.expect.status(created, 201, "create_pool")
     ctx.resources.wait_until_active(name)
     tell = [{"sequence": 1, "type": "step"}]
     for env in ({"echo_key": True, "tell": tell}, {"echo_key": True, "fail": True}):
@@ -55,10 +55,10 @@ def container_keys_sent(ctx: Context) -> None:
         if not ctx.expect.that(sent, bool(key), "nothing") or key is None:
             return
         _judge_answers(ctx, rollout, key)
-    told = ctx.require(200, "get_pool", {"pool_id": name}).at("config", "container_key_env")
-    ctx.expect.equal("get_pool", "config.container_key_env", _NAME, told, None)
+    reported = ctx.require(200, "get_pool", {"pool_id": name}).at("config", "container_key_env")
+    ctx.expect.equal("get_pool", "config.container_key_env", _NAME, reported, None)
     if ctx.session.offers("processes"):
-        _judge_process(ctx, made)
+        _judge_process(ctx, created)
 
 
 def _judge_answers(ctx: Context, rollout: Rollout, key: str) -> None:
@@ -68,20 +68,20 @@ def _judge_answers(ctx: Context, rollout: Rollout, key: str) -> None:
     """
     http = ctx.session.http
     absent = ctx.session.not_offered()
-    asked = [one for what in ("", "_summary", "_artifacts") for one in rollout.both(what)]
-    asked += [
+    reads = [read for label in ("", "_summary", "_artifacts") for read in rollout.both(label)]
+    reads += [
         ("get_pool", {"pool_id": rollout.pool_id}),
         ("list_rollouts", {"pool_id": rollout.pool_id}),
     ]
     answers = {
         operation: http.call(operation, ids)
-        for operation, ids in asked
+        for operation, ids in reads
         if operation not in absent and operation in ctx.session.document.operations
     }
     path = answers["get_global_rollout_artifacts"].at("items", 0, "path")
     if isinstance(path, str) and _ONE not in absent:
         answers[_ONE] = http.call(_ONE, {**rollout.global_ids, "artifact_path": path})
-    bodies = {operation: one.exchange.response_body for operation, one in answers.items()}
+    bodies = {operation: read.exchange.response_body for operation, read in answers.items()}
     for operation, ids in (
         ("stream_rollout_events", rollout.ids),
         ("stream_global_rollout_events", rollout.global_ids),
@@ -95,22 +95,22 @@ def _judge_answers(ctx: Context, rollout: Rollout, key: str) -> None:
         ctx.expect.that(demand, key.encode() not in body, "the key")
     for operation in ("get_rollout", "get_global_rollout"):
         for place in ("key", "status_detail"):
-            came = answers[operation].at("result", place)
+            actual = answers[operation].at("result", place)
             demand = Expectation(
                 operation, "*** in the place of an echoed key", None, clause=_NEVER_ANSWERED
             )
-            ctx.expect.that(demand, isinstance(came, str) and "***" in came, "something else")
+            ctx.expect.that(demand, isinstance(actual, str) and "***" in actual, "something else")
 
 
 def _has_ended(reader: SseReader) -> bool:
     return any(message.event in TERMINAL for message in reader.messages)
 
 
-def _judge_process(ctx: Context, made: Response) -> None:
+def _judge_process(ctx: Context, created: Response) -> None:
     with kit_processes(ctx) as kit:
         process_pool(ctx, kit.definition(), config=_CONFIG)
         if not eventually(ctx, lambda: bool(kit.started())):
             return
-        given = kit.started()[0].hello.get("has_key")
-        demand = Expectation("create_pool", f"the variable {_NAME} of a process", made)
-        ctx.expect.that(demand, given is True, show(given))
+        has_key = kit.started()[0].hello.get("has_key")
+        demand = Expectation("create_pool", f"the variable {_NAME} of a process", created)
+        ctx.expect.that(demand, has_key is True, show(has_key))

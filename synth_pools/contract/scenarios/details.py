@@ -28,18 +28,18 @@ _ADDRESSES = ("pool_url", "rollouts_url", "container_rollout_url")
 def details_location(ctx: Context) -> None:
     body = ctx.session.pool_body("x", name=ctx.resources.name())
     body["pool_id"] = body["name"]
-    made = ctx.resources.create_pool(body)
-    location = made.exchange.header("location")
+    created = ctx.resources.create_pool(body)
+    location = created.exchange.header("location")
     if location is None:
         # The rule for documented headers tells.
         return
-    url = urljoin(made.exchange.url, location)
+    url = urljoin(created.exchange.url, location)
     there = urlsplit(url).netloc == urlsplit(ctx.session.base_url).netloc
     if not there:
         ctx.expect.inconclusive("create_pool", "Location leads to another host")
         return
     read = ctx.raw("GET", url, {"authorization": MASKED}, None, None)
-    ctx.expect.equal("create_pool", "the pool at Location", made.at("id"), read.at("id"), read)
+    ctx.expect.equal("create_pool", "the pool at Location", created.at("id"), read.at("id"), read)
 
 
 @scenario(
@@ -60,8 +60,8 @@ def details_merge_patch(ctx: Context) -> None:
         body = json.dumps({field: {"b": 2}}).encode()
         for media_type in (_MERGE, f"{_MERGE}; charset=utf-8"):
             headers = {"content-type": media_type}
-            wrote = ctx.check(200, operation, ids, content=body, headers=headers)
-            ctx.expect.equal(operation, f"{field}.b", 2, wrote.at(field, "b"), wrote)
+            updated = ctx.check(200, operation, ids, content=body, headers=headers)
+            ctx.expect.equal(operation, f"{field}.b", 2, updated.at(field, "b"), updated)
     body = json.dumps({"name": "other"}).encode()
     for operation, ids in (("create_pool", {}), ("replace_pool", pool)):
         headers = {"content-type": _MERGE}
@@ -81,8 +81,8 @@ def details_prefer(ctx: Context) -> None:
     for operation in offered(ctx, lists):
         name, ids = operation.id, operation.own_ids(rollout.ids)
         plain = ctx.require(200, name, ids, query={})
-        for other in ("return=representation", "respond-async", "minimal"):
-            page = ctx.check(200, name, ids, headers={"prefer": other})
+        for preference in ("return=representation", "respond-async", "minimal"):
+            page = ctx.check(200, name, ids, headers={"prefer": preference})
             expected = sorted(plain.json) if isinstance(plain.json, dict) else []
             keys = sorted(page.json) if isinstance(page.json, dict) else []
             ctx.expect.equal(name, "the keys of the page", expected, keys, page)
@@ -105,13 +105,13 @@ def details_task_order(ctx: Context) -> None:
     pool = ctx.require(200, "get_pool", ids)
     ctx.expect.equal("get_pool", "tasks", names, ids_of(pool.at("tasks") or []), pool)
     listed = ctx.require(200, "list_tasks", ids)
-    came = ids_of(listed.at("items") or [])
+    actual = ids_of(listed.at("items") or [])
     ctx.expect.that(
         Expectation("list_tasks", "tasks that were made later come first", listed),
-        came[:2] == ["c", "k"],
-        str(came),
+        actual[:2] == ["c", "k"],
+        str(actual),
     )
-    ctx.expect.equal("list_tasks", "all tasks", sorted(names), sorted(map(str, came)), listed)
+    ctx.expect.equal("list_tasks", "all tasks", sorted(names), sorted(map(str, actual)), listed)
 
 
 @scenario(
@@ -125,19 +125,19 @@ def details_task_order(ctx: Context) -> None:
 def details_many(ctx: Context) -> None:
     ids = {"pool_id": ctx.resources.pool()}
     for count in (1, 11, 120):
-        wanted = [f"task-{number:03}" for number in range(count)]
-        tasks = [{"task_id": name} for name in wanted]
+        expected = [f"task-{number:03}" for number in range(count)]
+        tasks = [{"task_id": name} for name in expected]
         ctx.require(200, "update_pool", ids, json={"tasks": tasks})
-        told: tuple[tuple[str, tuple[str, ...]], ...] = (
+        lists: tuple[tuple[str, tuple[str, ...]], ...] = (
             ("list_tasks", ("items",)),
             ("get_pool", ("tasks",)),
             ("get_pool_urls", ("task_urls",)),
         )
-        for operation, path in told:
+        for operation, path in lists:
             response = ctx.require(200, operation, ids)
-            found = response.at(*path)
-            came = sorted(str(at(item, "task_id")) for item in found or [])
-            ctx.expect.equal(operation, "the tasks of many", wanted, came, response)
+            listed_tasks = response.at(*path)
+            actual = sorted(str(at(item, "task_id")) for item in listed_tasks or [])
+            ctx.expect.equal(operation, "the tasks of many", expected, actual, response)
             if operation == "list_tasks":
                 following = response.at("next_cursor")
                 ctx.expect.equal(operation, "next_cursor", None, following, response)
@@ -154,21 +154,21 @@ def details_host(ctx: Context) -> None:
     hosts = [parts.netloc]
     if is_loopback_url(ctx.session.base_url) and parts.scheme == "http":
         hosts += [f"localhost:{parts.port or 80}", f"127.0.0.1:{parts.port or 80}"]
-    seen: list[tuple[str, Any, Response]] = []
+    observed: list[tuple[str, Any, Response]] = []
     for host in dict.fromkeys(hosts):
         response = ctx.call("get_pool_urls", ids, headers={"host": host})
         # One that is refused is a name that the server does not have.
         if response.status == 200:
             root = f"{parts.scheme}://{host}/"
-            seen += [(root, response.at(field), response) for field in _ADDRESSES]
-    if seen and not any(str(came).startswith(wanted) for wanted, came, _ in seen):
-        _judge_other_host(ctx, seen[0][1], seen[0][2])
+            observed += [(root, response.at(field), response) for field in _ADDRESSES]
+    if observed and not any(str(actual).startswith(expected) for expected, actual, _ in observed):
+        _judge_other_host(ctx, observed[0][1], observed[0][2])
         return
-    for wanted, came, response in seen:
+    for expected, actual, response in observed:
         ctx.expect.that(
             Expectation("get_pool_urls", "addresses with the Host of the request", response),
-            str(came).startswith(wanted),
-            f"{came} instead of {wanted}...",
+            str(actual).startswith(expected),
+            f"{actual} instead of {expected}...",
         )
 
 
@@ -249,10 +249,10 @@ def details_policy(ctx: Context) -> None:
         ctx.check(Status(404, "nothing was created"), "get_pool", {"pool_id": name})
         ctx.check(refused, "update_pool", {"pool_id": pool_id}, json={"config": config})
     read = ctx.require(200, "get_pool", {"pool_id": pool_id})
-    kept = [
+    stored_fields = [
         name for config, _ in refusals for name in config if read.at("config", name) is not ABSENT
     ]
-    ctx.expect.equal("update_pool", "what a refused change left", [], kept, read)
+    ctx.expect.equal("update_pool", "what a refused change left", [], stored_fields, read)
 
 
 @scenario(
@@ -283,9 +283,9 @@ def details_replies(ctx: Context) -> None:
         ctx.expect.equal("get_rollout", "mode", mode, read.at("mode"), read)
     _batch(ctx, pool)
     owned = {"status": "archived", "pool_id": None, "created_at": "2001-01-01T00:00:00Z"}
-    made = ctx.require(201, "create_task", pool, json={"task_id": "o", **owned})
+    created = ctx.require(201, "create_task", pool, json={"task_id": "o", **owned})
     changed = ctx.require(200, "patch_task", {**pool, "task_id": "o"}, json=owned)
-    for operation, response in (("create_task", made), ("patch_task", changed)):
+    for operation, response in (("create_task", created), ("patch_task", changed)):
         ctx.expect.equal(operation, "status", "active", response.at("status"), response)
         ctx.expect.equal(operation, "pool_id", pool_id, response.at("pool_id"), response)
         stamp = response.at("created_at")
@@ -297,11 +297,16 @@ def details_replies(ctx: Context) -> None:
     ctx.expect.equal(
         "get_pool_urls", "container_urls", [here["good"]], urls.at("container_urls"), urls
     )
-    told = {str(at(one, "task_id")): at(one, "container_url") for one in urls.at("task_urls") or []}
-    ctx.expect.equal("get_pool_urls", "container_url of own", here["twin"], told.get("own"), urls)
+    url_by_task = {
+        str(at(element, "task_id")): at(element, "container_url")
+        for element in urls.at("task_urls") or []
+    }
+    ctx.expect.equal(
+        "get_pool_urls", "container_url of own", here["twin"], url_by_task.get("own"), urls
+    )
     metrics = ctx.require(200, "get_pool_metrics", pool)
-    found = [at(one, "url") for one in metrics.at("containers") or []]
-    ctx.expect.equal("get_pool_metrics", "containers", [here["good"]], found, metrics)
+    container_urls = [at(element, "url") for element in metrics.at("containers") or []]
+    ctx.expect.equal("get_pool_metrics", "containers", [here["good"]], container_urls, metrics)
 
 
 def _batch(ctx: Context, pool: dict[str, str]) -> None:
@@ -310,8 +315,12 @@ def _batch(ctx: Context, pool: dict[str, str]) -> None:
     requests = [ctx.session.rollout_body(), {"no_such_key": 1}, ctx.session.rollout_body()]
     batch = ctx.require(200, "create_rollout_batch", json={**pool, "rollouts": requests})
     items = batch.at("items")
-    made = [at(item, "rollout", "rollout_id") for item in items] if isinstance(items, list) else []
-    wanted = [name for name in made if isinstance(name, str)]
-    came = batch.at("rollouts")
-    told = [at(one, "rollout_id") for one in came] if isinstance(came, list) else came
-    ctx.expect.equal("create_rollout_batch", "rollouts, in order,", wanted, told, batch)
+    created = (
+        [at(item, "rollout", "rollout_id") for item in items] if isinstance(items, list) else []
+    )
+    expected = [name for name in created if isinstance(name, str)]
+    actual = batch.at("rollouts")
+    created_ids = (
+        [at(element, "rollout_id") for element in actual] if isinstance(actual, list) else actual
+    )
+    ctx.expect.equal("create_rollout_batch", "rollouts, in order,", expected, created_ids, batch)

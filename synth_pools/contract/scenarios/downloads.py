@@ -28,8 +28,8 @@ def _described(ctx: Context, operation: str) -> tuple[Rollout, list[Any]]:
         pool_id = ctx.resources.pool()
     rollout = run_rollout(ctx, pool_id)
     response = ctx.require(200, _LIST, rollout.global_ids)
-    found = response.at("items")
-    items = found if isinstance(found, list) else []
+    listed_items = response.at("items")
+    items = listed_items if isinstance(listed_items, list) else []
     if not items:
         ctx.expect.inconclusive(operation, "the rollout left no artifact behind")
     return rollout, items
@@ -62,10 +62,10 @@ def downloads_content(ctx: Context) -> None:
             )
         url = at(item, "download_url")
         response = ctx.require(200, _LIST, rollout.global_ids)
-        good = isinstance(url, str) and url.startswith(("http://", "https://"))
+        is_met = isinstance(url, str) and url.startswith(("http://", "https://"))
         ctx.expect.that(
             Expectation(_LIST, "download_url is where the content can be had", response),
-            good,
+            is_met,
             str(url),
         )
         if ctx.session.containers:
@@ -88,41 +88,45 @@ def downloads_range(ctx: Context) -> None:
     for item in items[:1]:
         path = str(at(item, "path"))
         response = _get(ctx, 200, rollout, path)
-        whole, etag = response.exchange.response_body, f'"{at(item, "sha256")}"'
-        size = len(whole)
-        parts = (("bytes=1-2", whole[1:3], 1), ("bytes=1-", whole[1:], 1))
-        for asked, wanted, first in (*parts, ("bytes=-2", whole[-2:], size - 2)):
-            part = _get(ctx, 206, rollout, path, range=asked)
-            equal = part.exchange.response_body == wanted
-            came = repr(part.exchange.response_body[:40])
+        content, etag = response.exchange.response_body, f'"{at(item, "sha256")}"'
+        size = len(content)
+        parts = (("bytes=1-2", content[1:3], 1), ("bytes=1-", content[1:], 1))
+        for range_header, expected, first in (*parts, ("bytes=-2", content[-2:], size - 2)):
+            part = _get(ctx, 206, rollout, path, range=range_header)
+            equal = part.exchange.response_body == expected
+            actual = repr(part.exchange.response_body[:40])
             ctx.expect.that(
-                Expectation(_ONE, f"the bytes of {asked}: {wanted[:40]!r}", part), equal, came
+                Expectation(_ONE, f"the bytes of {range_header}: {expected[:40]!r}", part),
+                equal,
+                actual,
             )
-            told = f"bytes {first}-{first + len(wanted) - 1}/{size}"
+            content_range = f"bytes {first}-{first + len(expected) - 1}/{size}"
             header = part.exchange.header("content-range")
-            ctx.expect.equal(_ONE, f"Content-Range of {asked}", told, header, part)
+            ctx.expect.equal(_ONE, f"Content-Range of {range_header}", content_range, header, part)
         path_ids = {**rollout.global_ids, "artifact_path": path}
         beyond = {"range": f"bytes={size + 5}-"}
         ctx.check(Status(416, "it begins after the end"), _ONE, path_ids, headers=beyond)
         for ignored in ({"range": "lines=1-2"}, {"range": "bytes=1-2", "if-range": '"other"'}):
             response = _get(ctx, 200, rollout, path, **ignored)
-            equal = response.exchange.response_body == whole
+            equal = response.exchange.response_body == content
             ctx.expect.that(
                 Expectation(_ONE, f"the whole content: {ignored} does not count", response),
                 equal,
                 "a part",
             )
         _get(ctx, 206, rollout, path, **{"range": "bytes=1-2", "if-range": etag})
-        known = ctx.check(
+        unchanged = ctx.check(
             Status(304, "it is the same content"), _ONE, path_ids, headers={"if-none-match": etag}
         )
-        ctx.expect.equal(_ONE, "the body of 304", 0, len(known.exchange.response_body), known)
+        ctx.expect.equal(
+            _ONE, "the body of 304", 0, len(unchanged.exchange.response_body), unchanged
+        )
 
 
 def _get(ctx: Context, status: int, rollout: Rollout, path: str, **headers: str) -> Response:
     ids = {**rollout.global_ids, "artifact_path": path}
-    named = {name.replace("_", "-"): value for name, value in headers.items()}
-    return ctx.require(status, _ONE, ids, headers=named)
+    header_names = {name.replace("_", "-"): value for name, value in headers.items()}
+    return ctx.require(status, _ONE, ids, headers=header_names)
 
 
 @scenario(
@@ -136,9 +140,9 @@ def downloads_unknown(ctx: Context) -> None:
     for path in ("no-such-artifact", "../../secret", ctx.resources.name()):
         ids = {**rollout.global_ids, "artifact_path": path}
         ctx.check(Status(404, "there is none", code="artifact_not_found"), _ONE, ids)
-    other = run_rollout(ctx, ctx.resources.pool("other"))
+    other_rollout = run_rollout(ctx, ctx.resources.pool("other"))
     for item in items[:1]:
-        ids = {**other.global_ids, "artifact_path": str(at(item, "artifact_id"))}
+        ids = {**other_rollout.global_ids, "artifact_path": str(at(item, "artifact_id"))}
         ctx.check(Status(404, "it is of another rollout"), _ONE, ids)
 
 
@@ -152,9 +156,9 @@ def downloads_archive(ctx: Context) -> None:
     rollout, items = _described(ctx, _ALL)
     response = ctx.require(200, _ALL, rollout.global_ids)
     files = _files(ctx, _ALL, response)
-    wanted = {str(at(item, "path")): at(item, "sha256") for item in items}
-    came = {name: hashlib.sha256(data).hexdigest() for name, data in files.items()}
-    ctx.expect.equal(_ALL, "the SHA-256 of each file", wanted, came, response)
+    expected = {str(at(item, "path")): at(item, "sha256") for item in items}
+    actual = {name: hashlib.sha256(data).hexdigest() for name, data in files.items()}
+    ctx.expect.equal(_ALL, "the SHA-256 of each file", expected, actual, response)
     live = ctx.session.live_pool_body("x", pool_id=(name := ctx.resources.name("live")), name=name)
     if live is not None:
         ctx.resources.create_pool(live)
@@ -175,8 +179,8 @@ def downloads_bundle(ctx: Context) -> None:
         "metadata": {"mark": ctx.resources.name("mark")},
         "policy_config": {"api_key": secret},
     }
-    known = {"mark": ctx.resources.name("pool-mark")}
-    rollout = start_rollout(ctx, ctx.resources.pool(metadata=known), **request)
+    metadata = {"mark": ctx.resources.name("pool-mark")}
+    rollout = start_rollout(ctx, ctx.resources.pool(metadata=metadata), **request)
     wait_for(ctx, rollout, FINAL)
     version = ctx.require(200, "get_capabilities").at("version")
     response = ctx.require(200, _BUNDLE, rollout.global_ids)
@@ -185,26 +189,30 @@ def downloads_bundle(ctx: Context) -> None:
         ("the rollout", rollout.id),
         ("its request", request["metadata"]["mark"]),
         ("its events", "rollout.queued"),
-        ("its pool", known["mark"]),
+        ("its pool", metadata["mark"]),
         # Servers from before it tell no version.
         ("the versions of what ran it", version if isinstance(version, str) else ""),
     ]
-    for what, text in told_of:
-        told = text.encode() in everything
+    for label, text in told_of:
+        is_there = text.encode() in everything
         ctx.expect.that(
-            Expectation(_BUNDLE, f"{what}: {text}", response), told, "it is in none of the files"
+            Expectation(_BUNDLE, f"{label}: {text}", response),
+            is_there,
+            "it is in none of the files",
         )
-    kept = secret.encode() not in everything
+    is_hidden = secret.encode() not in everything
     ctx.expect.that(
-        Expectation(_BUNDLE, "no secret of the request", response), kept, "the api_key is in it"
+        Expectation(_BUNDLE, "no secret of the request", response),
+        is_hidden,
+        "the api_key is in it",
     )
 
 
 def _files(ctx: Context, operation: str, response: Response) -> dict[str, bytes]:
     """Return the files of an archive by name; a departure where it is none."""
     try:
-        with zipfile.ZipFile(io.BytesIO(response.exchange.response_body)) as found:
-            files = {name: found.read(name) for name in found.namelist()}
+        with zipfile.ZipFile(io.BytesIO(response.exchange.response_body)) as archive:
+            files = {name: archive.read(name) for name in archive.namelist()}
     except (zipfile.BadZipFile, RuntimeError, ValueError, OSError) as error:
         ctx.expect.that(Expectation(operation, "a ZIP archive", response), False, f"none: {error}")
         return {}

@@ -76,8 +76,8 @@ def errors_media_type(ctx: Context) -> None:
             response = _send(ctx, operation, ids, b'{"name": "x"}', wrong)
             ctx.expect.status(response, Status(415, f"the body is {wrong}"), operation.id)
     body = json.dumps(ctx.session.pool_body("x", name=ctx.resources.name(), pool_id=None)).encode()
-    known = ctx.session.document.operations["create_pool"]
-    response = _send(ctx, known, {}, body, "Application/JSON; charset=utf-8")
+    known_value = ctx.session.document.operations["create_pool"]
+    response = _send(ctx, known_value, {}, body, "Application/JSON; charset=utf-8")
     if ctx.expect.status(response, Status(201, "parameters are allowed"), "create_pool"):
         ctx.session.register_pool(str(response.at("id")))
 
@@ -163,14 +163,14 @@ def errors_method(ctx: Context) -> None:
             body = None if wrong in ("GET", "DELETE") else b"{}"
             response = ctx.raw(wrong, url, headers, body, None)
             refused = Status(405, "the path has no such method")
-            named = (response.exchange.header("allow") or "").upper().replace(" ", "").split(",")
+            allowed = (response.exchange.header("allow") or "").upper().replace(" ", "").split(",")
             expected = f"Allow names {', '.join(sorted(there))}"
             for name in there.values():
                 if not ctx.expect.status(response, refused, name):
                     # One defect of the path.
                     break
                 allow = Expectation(name, expected, response, column=Column.ERRORS)
-                ctx.expect.that(allow, there.keys() <= set(named), ", ".join(named))
+                ctx.expect.that(allow, there.keys() <= set(allowed), ", ".join(allowed))
 
 
 @scenario(
@@ -210,13 +210,13 @@ def errors_not_http(ctx: Context) -> None:
         with socket.create_connection((base.hostname or "", base.port or 80), limit) as connection:
             connection.sendall(_NO_HTTP)
             connection.settimeout(limit)
-            came = HTTPResponse(connection)
-            came.begin()
+            actual = HTTPResponse(connection)
+            actual.begin()
             exchange = replace(
                 exchange,
-                status=came.status,
-                response_headers=tuple(came.getheaders()),
-                response_body=came.read(_MEGABYTE),
+                status=actual.status,
+                response_headers=tuple(actual.getheaders()),
+                response_body=actual.read(_MEGABYTE),
             )
     except (OSError, HTTPException) as error:
         note = f"the connection is closed without an answer: {type(error).__name__}"
@@ -270,10 +270,10 @@ def errors_unknown_ids(ctx: Context) -> None:
             if name not in operation.id_names:
                 continue
             # What stands before it in the path is there; of a rollout there is none.
-            named = operation.own_ids({**ids, "rollout_id": nobody, name: nobody})
+            unknown = operation.own_ids({**ids, "rollout_id": nobody, name: nobody})
             ctx.check(
                 Status(404, "there is no such thing", code=code, clause=_UNKNOWN),
                 operation.id,
-                named,
+                unknown,
                 json=small_body(ctx, operation),
             )

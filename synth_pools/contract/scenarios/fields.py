@@ -44,12 +44,12 @@ def fields_refused(ctx: Context) -> None:
     before = ctx.require(200, "get_pool", {"pool_id": pool_id})
     absent = ctx.session.not_offered()
     for name in (*_POOLS, *_TASKS, *_ROLLOUTS):
-        known = ctx.session.document.operations.get(name)
-        if known is None or name in absent:
+        operation = ctx.session.document.operations.get(name)
+        if operation is None or name in absent:
             continue
         fields = _fields(ctx, name)
         base = {"name": ctx.resources.name()} if name in ("create_pool", "replace_pool") else {}
-        path_ids = {key: value for key, value in ids.items() if "{" + key + "}" in known.path}
+        path_ids = {key: value for key, value in ids.items() if "{" + key + "}" in operation.path}
         # Bounds, and what is inside of a field, are tried where a definition is made.
         makes = name in ("create_pool", "create_task", "create_rollout")
         side_by_side(
@@ -139,11 +139,13 @@ def _names(item: Any, path: Path) -> bool:
 def fields_query(ctx: Context) -> None:
     rollout = run_rollout(ctx, ctx.resources.pool())
     for name in ctx.operations:
-        known = ctx.session.document.operations.get(name)
-        if known is None:
+        operation = ctx.session.document.operations.get(name)
+        if operation is None:
             continue
-        ids = {key: value for key, value in rollout.ids.items() if "{" + key + "}" in known.path}
-        pages = known.streams and ctx.session.offers("event_pages")
+        ids = {
+            key: value for key, value in rollout.ids.items() if "{" + key + "}" in operation.path
+        }
+        pages = operation.streams and ctx.session.offers("event_pages")
         always = {"format": "json"} if pages else {}
         for parameter, right, wrong in _PARAMETERS:
             if parameter not in _parameters(ctx, name):
@@ -155,7 +157,7 @@ def fields_query(ctx: Context) -> None:
                 ctx.check(why, name, ids, query={**always, parameter: value})
             twice = Status(422, f"{parameter!r} is given more than once", clause=_ONCE)
             ctx.check(twice, name, ids, query={**always, parameter: [right, right]})
-        if not known.streams or pages:
+        if not operation.streams or pages:
             plain = ctx.require(200, name, ids, query={**always, "limit": 1})
             unknown = ctx.require(200, name, ids, query={**always, "limit": 1, "x_unknown": "1"})
             ctx.expect.equal(
@@ -178,13 +180,15 @@ def _parameters(ctx: Context, name: str) -> set[str]:
     spec = ctx.session.options.spec or {}
     operation = ctx.session.document.operations[name]
     raw = spec["paths"][operation.path][operation.method.lower()].get("parameters", ())
-    found = set()
-    for one in raw:
-        reference = one.get("$ref")
-        whole = spec["components"]["parameters"][reference.split("/")[-1]] if reference else one
-        if whole.get("in") == "query":
-            found.add(whole["name"])
-    return found
+    names = set()
+    for node in raw:
+        reference = node.get("$ref")
+        parameter = (
+            spec["components"]["parameters"][reference.split("/")[-1]] if reference else node
+        )
+        if parameter.get("in") == "query":
+            names.add(parameter["name"])
+    return names
 
 
 @scenario(
@@ -209,14 +213,14 @@ def fields_pool(ctx: Context) -> None:
     ctx.resources.create_pool({"pool_id": name, "name": name})
     path = {"pool_id": name}
     plain = ctx.require(200, "get_pool", path).json
-    fields = [one for one in _fields(ctx, "create_pool").names if one not in _GIVEN_ELSEWHERE]
+    fields = [name for name in _fields(ctx, "create_pool").names if name not in _GIVEN_ELSEWHERE]
     for field in fields:
         default = _definition(plain, fields)
         affected = {field, _TWINS.get(field, field)}
-        kept = {key: value for key, value in default.items() if key not in affected}
+        unaffected = {key: value for key, value in default.items() if key not in affected}
         for number, value in enumerate(_right(ctx, "create_pool", field, plain)):
-            set_ = {**kept, field: value}
-            for writer, body, wanted in (
+            set_ = {**unaffected, field: value}
+            for writer, body, expected in (
                 ("update_pool", {field: value}, set_),
                 ("update_pool", {field: None}, default),
                 ("replace_pool", {"name": name, field: value}, set_),
@@ -225,12 +229,12 @@ def fields_pool(ctx: Context) -> None:
                 ("replace_pool", {"name": name, field: None}, default),
             ):
                 if field == "name":
-                    body = {key: one for key, one in body.items() if key == field}
+                    body = {key: name for key, name in body.items() if key == field}
                     if writer == "replace_pool" or body.get(field, "") is None:
-                        body = {field: value if wanted is set_ else name}
-                wrote = ctx.require(200, writer, path, json=body)
-                told = of_pool(ctx, name) if body else [_read(ctx, path)]
-                _fields_are(ctx, writer, wrote, told, wanted, _said(writer, field, body))
+                        body = {field: value if expected is set_ else name}
+                updated = ctx.require(200, writer, path, json=body)
+                views = of_pool(ctx, name) if body else [_read(ctx, path)]
+                _fields_are(ctx, writer, updated, views, expected, _said(writer, field, body))
             if number == 0:
                 _created(ctx, field, value, set_)
 
@@ -249,14 +253,16 @@ def _read(ctx: Context, path: dict[str, str]) -> tuple[str, Any, Response]:
 _GIVEN_ELSEWHERE = ("id", "pool_id", "task_id", "tasks")
 
 
-def _created(ctx: Context, field: str, value: Any, wanted: Mapping[str, Any]) -> None:
+def _created(ctx: Context, field: str, value: Any, expected_value: Mapping[str, Any]) -> None:
     """Create a pool with one field more than it needs."""
-    other = ctx.resources.name()
-    ctx.session.register_pool(other)
-    body = {"pool_id": other, "name": other, field: value}
-    made = ctx.require(201, "create_pool", json=body)
-    expected = {**wanted, **({} if field == "name" else {"name": other})}
-    _fields_are(ctx, "create_pool", made, of_pool(ctx, other), expected, f"created with {field!r}")
+    name = ctx.resources.name()
+    ctx.session.register_pool(name)
+    body = {"pool_id": name, "name": name, field: value}
+    created = ctx.require(201, "create_pool", json=body)
+    expected = {**expected_value, **({} if field == "name" else {"name": name})}
+    _fields_are(
+        ctx, "create_pool", created, of_pool(ctx, name), expected, f"created with {field!r}"
+    )
 
 
 @scenario(
@@ -275,12 +281,12 @@ def fields_task(ctx: Context) -> None:
     pool_id = ctx.resources.pool(backend="the pool's")
     pool, ids = {"pool_id": pool_id}, {"pool_id": pool_id, "task_id": "t"}
     plain = ctx.require(201, "create_task", pool, json={"task_id": "t"}).json
-    fields = [one for one in _fields(ctx, "create_task").names if one not in _GIVEN_ELSEWHERE]
+    fields = [name for name in _fields(ctx, "create_task").names if name not in _GIVEN_ELSEWHERE]
     default = _definition(plain, fields)
     for field in fields:
         for number, value in enumerate(_right(ctx, "create_task", field, plain)):
             set_ = {**default, field: value}
-            for writer, body, wanted in (
+            for writer, body, expected in (
                 ("patch_task", {field: value}, set_),
                 ("patch_task", {field: None}, default),
                 ("update_task", {field: value}, set_),
@@ -288,14 +294,16 @@ def fields_task(ctx: Context) -> None:
                 ("update_task", {}, default),
                 ("update_task", {field: None}, default),
             ):
-                wrote = ctx.require(200, writer, ids, json=body)
-                told = of_task(ctx, pool_id, "t")
-                _fields_are(ctx, writer, wrote, told, wanted, _said(writer, field, body))
+                updated = ctx.require(200, writer, ids, json=body)
+                views = of_task(ctx, pool_id, "t")
+                _fields_are(ctx, writer, updated, views, expected, _said(writer, field, body))
             if number == 0:
-                other = f"{field}-task".replace("_", "-")
-                made = ctx.require(201, "create_task", pool, json={"task_id": other, field: value})
-                told = of_task(ctx, pool_id, other)
-                _fields_are(ctx, "create_task", made, told, set_, f"created with {field!r}")
+                task_id = f"{field}-task".replace("_", "-")
+                created = ctx.require(
+                    201, "create_task", pool, json={"task_id": task_id, field: value}
+                )
+                views = of_task(ctx, pool_id, task_id)
+                _fields_are(ctx, "create_task", created, views, set_, f"created with {field!r}")
 
 
 def _fields(ctx: Context, operation: str) -> RequestFields:
@@ -321,31 +329,34 @@ def _right(ctx: Context, operation: str, field: str, plain: Any) -> list[Any]:
     return [value for value in values if not same_json(value, at(plain, field))][:most]
 
 
-def _definition(whole: Any, fields: list[str]) -> dict[str, Any]:
-    return {field: at(whole, field) for field in fields}
+def _definition(resource: Any, fields: list[str]) -> dict[str, Any]:
+    return {field: at(resource, field) for field in fields}
 
 
 def _fields_are(
     ctx: Context,
     writer: str,
-    wrote: Response,
-    told: list[tuple[str, Any, Response]],
-    wanted: Mapping[str, Any],
-    what: str,
+    updated: Response,
+    views: list[tuple[str, Any, Response]],
+    expected_value: Mapping[str, Any],
+    label: str,
 ) -> None:
     """Expect the writer, and all who read afterwards, to show these fields."""
-    expected = {field: value for field, value in wanted.items() if value is not ABSENT}
+    expected = {field: value for field, value in expected_value.items() if value is not ABSENT}
 
-    def shown(seen: Any) -> dict[str, Any]:
-        return {field: at(seen, field) for field in expected}
+    def shown(observed: Any) -> dict[str, Any]:
+        return {field: at(observed, field) for field in expected}
 
     ctx.expect.observed(
         writer,
-        wrote,
+        updated,
         [
-            (reader, same_json(expected, shown(seen)), response)
-            for reader, seen, response in [(writer, wrote.json, wrote), *told]
+            (reader, same_json(expected, shown(observed)), response)
+            for reader, observed, response in [
+                (writer, updated.json, updated),
+                *views,
+            ]
         ],
-        f"the definition {what}",
-        difference(expected, shown(told[0][1])),
+        f"the definition {label}",
+        difference(expected, shown(views[0][1])),
     )

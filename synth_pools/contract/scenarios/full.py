@@ -42,14 +42,14 @@ def full_queue(ctx: Context) -> None:
 
 
 def _fill(ctx: Context, pool: dict[str, str]) -> None:
-    made: list[str] = []
+    created: list[str] = []
     refused: Response | None = None
-    while refused is None and len(made) < _MOST:
-        response = _create(ctx, pool, str(len(made)))
+    while refused is None and len(created) < _MOST:
+        response = _create(ctx, pool, str(len(created)))
         if response.status == 429:
             refused = response
         elif ctx.expect.status(response, (202, 200), _CREATE):
-            made.append(str(response.at("rollout_id")))
+            created.append(str(response.at("rollout_id")))
         else:
             return
     if refused is None:
@@ -61,33 +61,37 @@ def _fill(ctx: Context, pool: dict[str, str]) -> None:
         Expectation(_CREATE, f"error.code {' or '.join(_FULL)}", refused), code in _FULL, show(code)
     )
     items, listed, _ = iterate_pages(ctx, "list_rollouts", pool, {"limit": 100})
-    ctx.expect.equal(_CREATE, "the rollouts", sorted(made), sorted(map(str, ids_of(items))), listed)
+    ctx.expect.equal(
+        _CREATE, "the rollouts", sorted(created), sorted(map(str, ids_of(items))), listed
+    )
     if code == "pool_queue_full":
-        other = _create(ctx, {"pool_id": ctx.resources.live_pool("other")}, "other")
-        demand = Expectation(_CREATE, "another pool goes on", other)
-        ctx.expect.that(demand, other.status in (200, 202), show(other.at("error", "code")))
-    ctx.require(200, "cancel_rollout", {**pool, "rollout_id": made[-1]}, json={})
-    again = _create(ctx, pool, str(len(made)))
+        other_response = _create(ctx, {"pool_id": ctx.resources.live_pool("other")}, "other")
+        demand = Expectation(_CREATE, "another pool goes on", other_response)
+        ctx.expect.that(
+            demand, other_response.status in (200, 202), show(other_response.at("error", "code"))
+        )
+    ctx.require(200, "cancel_rollout", {**pool, "rollout_id": created[-1]}, json={})
+    again = _create(ctx, pool, str(len(created)))
     demand = Expectation(_CREATE, "the same request once there is a place", again, clause=_REPEATED)
     # Others may have taken it, where all pools share one queue.
-    good = again.status in (200, 202) or (again.status == 429 and code == "queue_full")
-    ctx.expect.that(demand, good, show(again.at("error", "code")))
+    is_taken = again.status in (200, 202) or (again.status == 429 and code == "queue_full")
+    ctx.expect.that(demand, is_taken, show(again.at("error", "code")))
 
 
 def _create(ctx: Context, pool: dict[str, str], key: str) -> Response:
     """Create a rollout, and take 429 of a full queue for an answer instead of waiting."""
     http = ctx.session.http
-    known = ctx.session.document.operations[_CREATE]
+    operation = ctx.session.document.operations[_CREATE]
     headers = {
         **http.authorized(),
         "content-type": "application/json",
         "idempotency-key": f"{ctx.session.options.run_id}-{ctx.scenario.id}-{key}",
     }
     body = json.dumps(ctx.session.rollout_body(env={"delay": 600})).encode()
-    url = http.url(known.path, pool, None)
+    url = http.url(operation.path, pool, None)
 
     def send() -> Response:
-        response = Response(http.send(known.method, url, headers, body, _CREATE))
+        response = Response(http.send(operation.method, url, headers, body, _CREATE))
         ctx.expect.record(response.exchange)
         return response
 

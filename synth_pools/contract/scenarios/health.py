@@ -36,46 +36,48 @@ _UNWELL = {**HEALTH, "healthy": False}
 )
 def health_taken_out(ctx: Context) -> None:
     with contextlib.ExitStack() as stack:
-        failing, unwell, simple, busy, good = (
+        failing, unwell, simple, busy, well = (
             stack.enter_context(SwitchedContainer(ctx.session.received)) for _ in range(5)
         )
         failing.health, unwell.health = (500, {}), (200, _UNWELL)
         simple.health = (404, {"detail": "no such route"})
         pool_id = ctx.resources.pool(
             container_url=None,
-            container_urls=[failing.url, unwell.url, simple.url, good.url],
+            container_urls=[failing.url, unwell.url, simple.url, well.url],
             concurrency=4,
         )
         alone_id = ctx.resources.pool("alone", container_url=failing.url)
         busy_id = ctx.resources.pool("busy", container_url=busy.url)
-        ours = (failing, unwell, simple, busy, good)
-        held = next(hold(ctx))
-        working = held.start(busy_id)
+        ours = (failing, unwell, simple, busy, well)
+        holder = next(hold(ctx))
+        working = holder.start(busy_id)
         busy.health = None
-        wanted = {failing: "unhealthy", unwell: "unhealthy"}
-        if not _becomes(ctx, pool_id, wanted, _FAILED_CHECKS):
+        expected = {failing: "unhealthy", unwell: "unhealthy"}
+        if not _becomes(ctx, pool_id, expected, _FAILED_CHECKS):
             return
         response = ctx.require(200, _METRICS, {"pool_id": pool_id})
         only_in_time(_METRICS, ours)
-        for one in (failing, unwell):
+        for box in (failing, unwell):
             ctx.expect.that(
                 Expectation(_METRICS, "unhealthy after three failed checks in a row", None),
-                len(one.checks) >= _FAILED_CHECKS,
-                f"it was after {len(one.checks)}",
+                len(box.checks) >= _FAILED_CHECKS,
+                f"it was after {len(box.checks)}",
             )
-        told = _health(response)
-        for what, one in (("a container without the route", simple), ("a good one", good)):
-            ctx.expect.equal(_METRICS, f"health of {what}", "healthy", told.get(one.url), response)
-        _judge_errors(ctx, response, {failing.url, unwell.url}, {good.url})
-        _judge_choice(ctx, pool_id, ours, [simple, good])
+        health_by_url = _health(response)
+        for label, box in (("a container without the route", simple), ("a good one", well)):
+            ctx.expect.equal(
+                _METRICS, f"health of {label}", "healthy", health_by_url.get(box.url), response
+            )
+        _judge_errors(ctx, response, {failing.url, unwell.url}, {well.url})
+        _judge_choice(ctx, pool_id, ours, [simple, well])
         # One that is unwell is better than none.
-        ended = ctx.require(200, "get_rollout", run_rollout(ctx, alone_id).ids)
+        final = ctx.require(200, "get_rollout", run_rollout(ctx, alone_id).ids)
         ctx.expect.equal(
             "create_rollout", "status without a healthy container", "completed",
-            ended.at("status"), ended,
+            final.at("status"), final,
         )  # fmt: skip
         _judge_busy(ctx, busy_id, busy)
-        held.release(working)
+        holder.release(working)
         before = len(unwell.checks)
         unwell.health = (200, HEALTH)
         if _becomes(ctx, pool_id, {unwell: "healthy"}, before + _GOOD_CHECKS):
@@ -89,7 +91,7 @@ def health_taken_out(ctx: Context) -> None:
 
 
 def _becomes(
-    ctx: Context, pool_id: str, wanted: Mapping[SwitchedContainer, str], checks: int
+    ctx: Context, pool_id: str, expected: Mapping[SwitchedContainer, str], checks: int
 ) -> bool:
     """Expect containers to be healthy, or not, once they have answered so many checks."""
     response: Response = ctx.require(200, _METRICS, {"pool_id": pool_id})
@@ -97,32 +99,35 @@ def _becomes(
     def shown() -> bool:
         nonlocal response
         response = ctx.require(200, _METRICS, {"pool_id": pool_id})
-        told = _health(response)
-        return all(told.get(one.url) == health for one, health in wanted.items())
+        health_by_url = _health(response)
+        return all(health_by_url.get(box.url) == health for box, health in expected.items())
 
     demand = "a container is unhealthy, or healthy again, after so many checks every few seconds"
     # Three checks, every few seconds, each of which may take a while.
-    came = eventually(ctx, shown, 2 * ctx.session.patience)
-    if not came:
-        only_in_time(_METRICS, wanted)
+    actual = eventually(ctx, shown, 2 * ctx.session.patience)
+    if not actual:
+        only_in_time(_METRICS, expected)
         # One more has been sent once what came of the others was known.
-        if any(len(one.checks) <= checks for one in wanted):
+        if any(len(box.checks) <= checks for box in expected):
             note = "the containers were asked too seldom in the time that there was"
             raise InconclusiveError(Outcome.NOT_REACHED, _METRICS, note)
-    return ctx.expect.that(Expectation(_METRICS, demand, response), came, show(_health(response)))
+    return ctx.expect.that(Expectation(_METRICS, demand, response), actual, show(_health(response)))
 
 
 def _health(response: Response) -> dict[Any, Any]:
-    return {at(one, "url"): at(one, "health") for one in response.at("containers") or []}
+    return {
+        at(container, "url"): at(container, "health")
+        for container in response.at("containers") or []
+    }
 
 
 def _judge_errors(ctx: Context, response: Response, failed: set[str], fine: set[str]) -> None:
-    for one in response.at("containers") or []:
-        error = at(one, "last_error")
-        if at(one, "url") in failed:
+    for container in response.at("containers") or []:
+        error = at(container, "last_error")
+        if at(container, "url") in failed:
             demand = Expectation(_METRICS, "last_error: what went wrong last", response)
             ctx.expect.that(demand, isinstance(error, str) and bool(error), show(error))
-        elif at(one, "url") in fine:
+        elif at(container, "url") in fine:
             ctx.expect.equal(_METRICS, "last_error of a good one", None, error, response)
 
 
@@ -134,10 +139,10 @@ def _judge_choice(
 ) -> None:
     for _ in range(4):
         rollout = run_rollout(ctx, pool_id)
-        ended = ctx.require(200, "get_rollout", rollout.ids)
-        came = sum(one.sent_for(rollout.id) for one in well)
+        final = ctx.require(200, "get_rollout", rollout.ids)
+        actual = sum(box.sent_for(rollout.id) for box in well)
         only_in_time(_METRICS, ours)
-        ctx.expect.equal("create_rollout", "how often a healthy one got it", 1, came, ended)
+        ctx.expect.equal("create_rollout", "how often a healthy one got it", 1, actual, final)
 
 
 def _judge_busy(ctx: Context, pool_id: str, busy: SwitchedContainer) -> None:
@@ -146,7 +151,7 @@ def _judge_busy(ctx: Context, pool_id: str, busy: SwitchedContainer) -> None:
     if not busy.checks.count(None):
         # Nobody has asked it yet.
         return
-    told = _health(response).get(busy.url)
-    ctx.expect.equal(_METRICS, "health of a busy container", "healthy", told, response)
+    health = _health(response).get(busy.url)
+    ctx.expect.equal(_METRICS, "health of a busy container", "healthy", health, response)
     running = response.at("containers", 0, "running_rollouts")
     ctx.expect.equal(_METRICS, "running_rollouts", 1, running, response)

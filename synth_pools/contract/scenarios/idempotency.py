@@ -55,10 +55,10 @@ def idempotency_replay(ctx: Context) -> None:
         ctx.expect.equal(
             operation, "the rollout_id, again,", rollout.id, again.at("rollout_id"), again
         )
-        ended = wait_for(ctx, rollout, FINAL)
+        final = wait_for(ctx, rollout, FINAL)
         third = ctx.require((202, 200), operation, ids, json=body, headers=key)
         ctx.expect.equal(operation, "the status, afterwards,", first.status, third.status, third)
-        ctx.expect.equal(operation, "the rollout as it is now", ended.json, third.json, third)
+        ctx.expect.equal(operation, "the rollout as it is now", final.json, third.json, third)
     listed = ctx.require(200, "list_rollouts", {"pool_id": pool_id})
     count = len(listed.at("items") or [])
     ctx.expect.equal("create_rollout", "the number of rollouts", 2, count, listed)
@@ -75,12 +75,12 @@ def idempotency_conflict(ctx: Context) -> None:
         body = {**ctx.session.rollout_body(seed=1), **more}
         key = _key(ctx, str(name))
         ctx.require((202, 200), operation, ids, json=body, headers=key)
-        for other in ({**body, "seed": 2}, {**body, "metadata": {"more": 1}}):
+        for other_body in ({**body, "seed": 2}, {**body, "metadata": {"more": 1}}):
             ctx.check(
                 Status(409, "the body is another", code="idempotency_conflict"),
                 operation,
                 ids,
-                json=other,
+                json=other_body,
                 headers=key,
             )
     listed = ctx.require(200, "list_rollouts", {"pool_id": pool_id})
@@ -95,9 +95,9 @@ def idempotency_conflict(ctx: Context) -> None:
     needs=_NEEDS,
 )
 def idempotency_others(ctx: Context) -> None:
-    pool_id, other = ctx.resources.pool(), ctx.resources.pool("other")
+    pool_id, other_pool = ctx.resources.pool(), ctx.resources.pool("other")
     body = ctx.session.rollout_body(seed=1)
-    here, there = {"pool_id": pool_id}, {"pool_id": other}
+    here, there = {"pool_id": pool_id}, {"pool_id": other_pool}
     key, long = _key(ctx, "a"), {"idempotency-key": ("!~" + ctx.session.options.run_id * 32)[:255]}
     cases: list[tuple[str, dict[str, str], dict[str, Any], dict[str, str]]] = [
         ("create_rollout", here, body, key),
@@ -110,16 +110,16 @@ def idempotency_others(ctx: Context) -> None:
         ("create_global_rollout", {}, {**body, **here}, key),
         ("create_global_rollout", {}, {**body, **here}, {}),
     ]
-    seen: dict[str, int] = {}
+    observed: dict[str, int] = {}
     for number, (operation, ids, sent, headers) in enumerate(cases):
         response = ctx.require((202, 200), operation, ids, json=sent, headers=headers)
-        found = rollout_id(response)
+        created_id = rollout_id(response)
         ctx.expect.that(
             Expectation(operation, "a rollout of its own", response),
-            found not in seen,
-            f"{found}, which request {seen.get(found)} of the scenario made",
+            created_id not in observed,
+            f"{created_id}, which request {observed.get(created_id)} of the scenario made",
         )
-        seen[found] = number + 1
+        observed[created_id] = number + 1
 
 
 @scenario(
@@ -132,10 +132,10 @@ def idempotency_refused(ctx: Context) -> None:
     pool_id = ctx.resources.pool()
     for name, (operation, ids, more) in enumerate(_ways(pool_id)):
         key = _key(ctx, str(name))
-        good = {**ctx.session.rollout_body(), **more}
-        ctx.check(422, operation, ids, json={**good, "no_such_key": 1}, headers=key)
-        ctx.check(404, operation, ids, json={**good, "task_id": "nowhere"}, headers=key)
-        ctx.check(Status((202, 200), "the key is free"), operation, ids, json=good, headers=key)
+        body = {**ctx.session.rollout_body(), **more}
+        ctx.check(422, operation, ids, json={**body, "no_such_key": 1}, headers=key)
+        ctx.check(404, operation, ids, json={**body, "task_id": "nowhere"}, headers=key)
+        ctx.check(Status((202, 200), "the key is free"), operation, ids, json=body, headers=key)
 
 
 @scenario(
@@ -158,12 +158,14 @@ def idempotency_at_once(ctx: Context) -> None:
             ],
             120.0,
         )
-        found = set()
+        created_ids = set()
         for response in responses:
             if ctx.expect.status(response, (202, 200), operation):
-                found.add(str(at(response.json, "rollout_id")))
+                created_ids.add(str(at(response.json, "rollout_id")))
         ctx.expect.that(
-            Expectation(operation, "one rollout", responses[0]), len(found) <= 1, f"{len(found)}"
+            Expectation(operation, "one rollout", responses[0]),
+            len(created_ids) <= 1,
+            f"{len(created_ids)}",
         )
     listed = ctx.require(200, "list_rollouts", {"pool_id": pool_id})
     count = len(listed.at("items") or [])

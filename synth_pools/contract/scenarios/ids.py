@@ -34,17 +34,17 @@ def ids_exact(ctx: Context) -> None:
     ctx.require(201, "create_task", {"pool_id": pool_id}, json={"task_id": "ta"})
     rollout = start_rollout(ctx, pool_id)
     wait_for(ctx, rollout, FINAL)
-    for other in _resembling(pool_id):
-        path = {"pool_id": other}
+    for similar_id in _resembling(pool_id):
+        path = {"pool_id": similar_id}
         ctx.check(404, "get_pool", path)
         ctx.check(404, "update_pool", path, json={"metadata": {"changed": True}})
         ctx.check(404, "list_tasks", path)
         ctx.check(404, "get_rollout", {**path, "rollout_id": rollout.id})
-    for other in _resembling("ta"):
-        ctx.check(404, "patch_task", {"pool_id": pool_id, "task_id": other}, json={})
-    for other in _resembling(rollout.id):
-        ctx.check(404, "get_rollout", {"pool_id": pool_id, "rollout_id": other})
-        ctx.check(404, "get_global_rollout", {"rollout_id": other})
+    for similar_id in _resembling("ta"):
+        ctx.check(404, "patch_task", {"pool_id": pool_id, "task_id": similar_id}, json={})
+    for similar_id in _resembling(rollout.id):
+        ctx.check(404, "get_rollout", {"pool_id": pool_id, "rollout_id": similar_id})
+        ctx.check(404, "get_global_rollout", {"rollout_id": similar_id})
     read = ctx.require(200, "get_pool", {"pool_id": pool_id})
     ctx.expect.equal(
         "update_pool",

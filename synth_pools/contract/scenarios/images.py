@@ -26,22 +26,26 @@ def images_lifecycle(ctx: Context) -> None:
     pool = {"pool_id": ctx.resources.pool(tasks=[{"task_id": "t"}])}
     # Nobody builds or fetches it: it is bound to no task.
     body = {"source_kind": "image_ref", "image_ref": f"kit.invalid/none@sha256:{'0' * 64}"}
-    made = ctx.require(201, "create_image_release", pool, json=body)
-    release = {**pool, "release_id": str(made.at("release_id"))}
-    ctx.expect.equal("create_image_release", "id", made.at("release_id"), made.at("id"), made)
+    created = ctx.require(201, "create_image_release", pool, json=body)
+    release = {**pool, "release_id": str(created.at("release_id"))}
+    ctx.expect.equal(
+        "create_image_release", "id", created.at("release_id"), created.at("id"), created
+    )
     read = ctx.require(200, "get_image_release", release)
     for field in ("id", "release_id", "source_kind"):
-        ctx.expect.equal("get_image_release", field, made.at(field), read.at(field), read)
+        ctx.expect.equal("get_image_release", field, created.at(field), read.at(field), read)
     listed = ctx.require(200, "list_image_releases", pool)
-    found = [at(item, "release_id") for item in listed.at("items") or []]
-    ctx.expect.equal("list_image_releases", "items", [made.at("release_id")], found, listed)
+    items = [at(item, "release_id") for item in listed.at("items") or []]
+    ctx.expect.equal("list_image_releases", "items", [created.at("release_id")], items, listed)
     ctx.expect.equal(
         "list_image_releases", "releases", listed.at("items"), listed.at("releases"), listed
     )
     ctx.require(200, "delete_image_release", release)
     ctx.check(404, "get_image_release", release)
-    left = ctx.require(200, "list_image_releases", pool)
-    ctx.expect.equal("delete_image_release", "the list afterwards", [], left.at("items"), left)
+    remaining = ctx.require(200, "list_image_releases", pool)
+    ctx.expect.equal(
+        "delete_image_release", "the list afterwards", [], remaining.at("items"), remaining
+    )
 
 
 @scenario(
@@ -76,11 +80,11 @@ def images_not_offered(ctx: Context) -> None:
     for operation in ctx.operations[1:]:
         if operation not in there:
             continue
-        wanted = {name: ids[name] for name in ids if f"{{{name}}}" in there[operation].path}
+        expected = {name: ids[name] for name in ids if f"{{{name}}}" in there[operation].path}
         body = {"source_kind": "image_ref", "image_ref": f"kit.invalid/none@sha256:{'0' * 64}"}
         sent = body if operation == "create_image_release" else ABSENT
         refused = Status(501, "the server does not offer it", code="not_implemented")
-        ctx.check(refused, operation, wanted, json=sent)
+        ctx.check(refused, operation, expected, json=sent)
 
 
 @scenario(
@@ -96,8 +100,8 @@ def images_bind_refused(ctx: Context) -> None:
     body = {"source_kind": "image_ref", "image_ref": f"kit.invalid/none@sha256:{'0' * 64}"}
     for tasks in ((), ("t",), ("t", "u")):
         pool = {"pool_id": ctx.resources.pool(tasks=[{"task_id": name} for name in tasks])}
-        made = ctx.require(201, "create_image_release", pool, json=body)
-        release = {**pool, "release_id": str(made.at("release_id"))}
+        created = ctx.require(201, "create_image_release", pool, json=body)
+        release = {**pool, "release_id": str(created.at("release_id"))}
         expected = {"expected_release_id": ctx.resources.name("another")}
         # Nothing is built or fetched for a release that is refused.
         refused = Status(409, "another one is expected, or there is not exactly one task")
@@ -127,9 +131,9 @@ def images_unknown(ctx: Context) -> None:
     }
     for operation in ("get_image_release", "delete_image_release", *_BINDS):
         path = ctx.session.document.operations[operation].path
-        wanted = {name: value for name, value in ids.items() if f"{{{name}}}" in path}
-        ctx.check(404, operation, wanted)
-        nowhere = ctx.check(404, operation, {**wanted, "pool_id": ctx.resources.name("nowhere")})
+        expected = {name: value for name, value in ids.items() if f"{{{name}}}" in path}
+        ctx.check(404, operation, expected)
+        nowhere = ctx.check(404, operation, {**expected, "pool_id": ctx.resources.name("nowhere")})
         ctx.expect.that(
             Expectation(operation, "a pool that is not there is 404", nowhere),
             nowhere.status == 404,

@@ -27,7 +27,7 @@ _KEPT_BACK = ("pool_id", "mode")
 
 def _keys(ctx: Context) -> RequestFields:
     document = ctx.session.document
-    name = next(one for one in _CREATE if one in document.operations)
+    name = next(operation for operation in _CREATE if operation in document.operations)
     return RequestFields(ctx.session.options.spec or {}, document, document.operations[name])
 
 
@@ -40,11 +40,11 @@ def _samples(ctx: Context, keys: RequestFields, pool_id: str) -> dict[str, list[
         "env": [{"seed": 3, "other": [1]}, {"config": {"a": 1}}],
         "limits": [{"timeout_seconds": 3600}, {"max_attempts": 1, "other": 1}],
     }
-    given = ctx.session.options.rollout_request or {}
+    configured = ctx.session.options.rollout_request or {}
     return {
         name: meant.get(name) or keys.right((name,), {})[:2]
         for name in keys.names
-        if name not in given
+        if name not in configured
     }
 
 
@@ -62,7 +62,7 @@ def keys_kept(ctx: Context) -> None:
     pool_id = ctx.resources.pool(tasks=tasks, **more)
     path = {"pool_id": pool_id}
     keys = _keys(ctx)
-    made: list[tuple[str, Any, Rollout, str]] = []
+    created: list[tuple[str, Any, Rollout, str]] = []
     for number, (name, values) in enumerate(_samples(ctx, keys, pool_id).items()):
         # Either operation with either value, and one of them without any.
         for turn, value in enumerate((*(values * 2)[:2], None), number):
@@ -72,29 +72,32 @@ def keys_kept(ctx: Context) -> None:
             if operation == "create_global_rollout" and name == "pool_id" and value is None:
                 continue
             response = ctx.require((202, 200), operation, ids, json=body)
-            made.append((name, value, Rollout(pool_id, rollout_id(response)), operation))
-    for name, value, rollout, operation in made:
-        ended = wait_for(ctx, rollout, FINAL)
-        other = ctx.require(200, "get_global_rollout", rollout.global_ids)
-        for reader, response in (("get_rollout", ended), ("get_global_rollout", other)):
+            created.append((name, value, Rollout(pool_id, rollout_id(response)), operation))
+    for name, value, rollout, operation in created:
+        final = wait_for(ctx, rollout, FINAL)
+        other_response = ctx.require(200, "get_global_rollout", rollout.global_ids)
+        for reader, response in (
+            ("get_rollout", final),
+            ("get_global_rollout", other_response),
+        ):
             if value is not None:
-                came = response.at("request", name)
+                actual = response.at("request", name)
                 ctx.expect.that(
                     Expectation(reader, "each key in request as it was sent", response),
-                    same_json(value, came),
-                    f"{name} is {show(came)} instead of {show(value)}",
+                    same_json(value, actual),
+                    f"{name} is {show(actual)} instead of {show(value)}",
                 )
-        for one in ctx.session.received.of_rollout(rollout.id) if here else ():
-            if not one.path.startswith("/rollout") or one.path.endswith("/terminate"):
+        for request in ctx.session.received.of_rollout(rollout.id) if here else ():
+            if not request.path.startswith("/rollout") or request.path.endswith("/terminate"):
                 continue
-            wanted = ABSENT if name in _KEPT_BACK or value is None else value
-            came = at(one.body, name)
-            if value is None and came is None:
+            expected = ABSENT if name in _KEPT_BACK or value is None else value
+            actual = at(request.body, name)
+            if value is None and actual is None:
                 continue
             ctx.expect.that(
-                Expectation(operation, "each key at the container as it was sent", ended),
-                same_json(wanted, came),
-                f"{name} is {show(came)} instead of {show(wanted)}",
+                Expectation(operation, "each key at the container as it was sent", final),
+                same_json(expected, actual),
+                f"{name} is {show(actual)} instead of {show(expected)}",
             )
 
 
@@ -164,8 +167,8 @@ def _in_others(
     requests = [ctx.session.rollout_body(**body) for body in bodies]
     if ctx.session.offers("batch"):
         response = ctx.require(200, "create_rollout_batch", json={**pool, "rollouts": requests})
-        found = response.at("items")
-        items = found if isinstance(found, list) else []
+        listed_items = response.at("items")
+        items = listed_items if isinstance(listed_items, list) else []
         ctx.expect.equal(
             "create_rollout_batch", "the number of items", len(requests), len(items), response
         )
@@ -189,13 +192,13 @@ def _in_others(
 def _validated(ctx: Context, name: str, request: dict[str, Any]) -> None:
     response = ctx.require(200, "validate_rollout", json=request)
     errors = response.at("errors")
-    told = [
-        name in str(at(one, "loc")) or name in str(at(one, "msg"))
-        for one in (errors if isinstance(errors, list) else ())
+    names_field = [
+        name in str(at(error, "loc")) or name in str(at(error, "msg"))
+        for error in (errors if isinstance(errors, list) else ())
     ]
     ctx.expect.that(
         Expectation("validate_rollout", f"an error that names {name!r}", response),
-        response.at("valid") is False and any(told),
+        response.at("valid") is False and any(names_field),
         f"valid is {response.at('valid')}, errors {show(errors, 160)}",
     )
 
@@ -219,11 +222,13 @@ def keys_compared(ctx: Context) -> None:
     for name, values in _samples(ctx, _keys(ctx), pool_id).items():
         headers = {"idempotency-key": f"{ctx.session.options.run_id}-{ctx.scenario.id}-{name}"}
         for operation, ids, where in ways:
-            one, *others = (ctx.session.rollout_body(**{**where, name: value}) for value in values)
-            ctx.require((202, 200), operation, ids, json=one, headers=headers)
+            first, *others = (
+                ctx.session.rollout_body(**{**where, name: value}) for value in values
+            )
+            ctx.require((202, 200), operation, ids, json=first, headers=headers)
             count += 1
             without = ctx.session.rollout_body(**where)
-            for other in others or [without] * (not same_json(without, one)):
-                ctx.check(conflict, operation, ids, json=other, headers=headers)
+            for other_other in others or [without] * (not same_json(without, first)):
+                ctx.check(conflict, operation, ids, json=other_other, headers=headers)
     listed, response, _ = iterate_pages(ctx, "list_rollouts", path, {"limit": 100})
     ctx.expect.equal("create_rollout", "the number of rollouts", count, len(listed), response)

@@ -24,10 +24,10 @@ from synth_pools.contract.http.client import ABSENT, Response
 )
 def metrics_counts(ctx: Context) -> None:
     pool_id = ctx.resources.live_pool(concurrency=3, capacity=2)
-    other = ctx.resources.live_pool("other")
+    other_pool = ctx.resources.live_pool("other")
     path = {"pool_id": pool_id}
     _metrics(ctx, path, [0, 0, 0, 0, 0], None)
-    run_rollout(ctx, other)
+    run_rollout(ctx, other_pool)
     for number, env in enumerate(({}, {}, {"fail": True}, {})):
         run_rollout(ctx, pool_id, env=env)
         if number == 1:
@@ -44,14 +44,14 @@ def metrics_counts(ctx: Context) -> None:
     ctx.expect.equal("get_pool_metrics", "capacity, changed,", 5, response.at("capacity"), response)
 
 
-def _metrics(ctx: Context, path: dict[str, str], wanted: list[int], rate: Any) -> Response:
+def _metrics(ctx: Context, path: dict[str, str], expected: list[int], rate: Any) -> Response:
     names = ("active", "queued", "completed", "failed", "cancelled")
     response = ctx.require(200, "get_pool_metrics", path)
-    for name, value in zip(names, wanted, strict=True):
-        came = response.at(f"{name}_rollouts")
+    for name, value in zip(names, expected, strict=True):
+        actual = response.at(f"{name}_rollouts")
         # completed, failed and cancelled are counts that a server need not have.
-        if came is not ABSENT:
-            ctx.expect.equal("get_pool_metrics", f"{name}_rollouts", value, came, response)
+        if actual is not ABSENT:
+            ctx.expect.equal("get_pool_metrics", f"{name}_rollouts", value, actual, response)
     ctx.expect.equal(
         "get_pool_metrics", "success_rate", rate, response.at("success_rate"), response
     )

@@ -63,8 +63,8 @@ def organisations_apart(ctx: Context) -> None:
     ids = {"task_id": "t", "artifact_path": "x", "release_id": "x", **rollout.ids}
     for operation in offered(ctx, addresses_resource):
         refused = Status(404, _ABSENT, code=NOT_FOUND[operation.id_names[0]])
-        named, body = operation.own_ids(ids), small_body(ctx, operation)
-        ctx.check(refused, operation.id, named, json=body, authorization=_OTHER)
+        own_ids, body = operation.own_ids(ids), small_body(ctx, operation)
+        ctx.check(refused, operation.id, own_ids, json=body, authorization=_OTHER)
     after = _read(ctx, rollout)
     ctx.expect.equal("update_pool", "what the other key asked to change", before, after, None)
 
@@ -80,11 +80,11 @@ def organisations_placement(ctx: Context) -> None:
     # No pool of the other organisation has a task of this name.
     task_id = ctx.resources.name("task")
     pool_id = ctx.resources.pool(tasks=[{"task_id": task_id}])
-    named = Status(404, _ABSENT, code="pool_not_found")
+    pool_not_found = Status(404, _ABSENT, code="pool_not_found")
     unnamed = Status(409, "no pool of the caller fits", code="no_active_pool")
     for operation in offered(ctx):
         body = ctx.session.rollout_body(task_id=task_id)
-        for refused, sent in ((named, {**body, "pool_id": pool_id}), (unnamed, body)):
+        for refused, sent in ((pool_not_found, {**body, "pool_id": pool_id}), (unnamed, body)):
             check_refused(ctx, operation, {}, sent, refused, authorization=_OTHER)
         listed = ctx.require(200, "list_rollouts", {"pool_id": pool_id})
         ctx.expect.equal(operation.id, "the rollouts in the pool", [], listed.at("items"), listed)

@@ -44,9 +44,9 @@ def outages_returns(ctx: Context) -> None:
     with SwitchedContainer(ctx.session.received) as container:
         pool_id = ctx.resources.pool(container_url=container.url, concurrency=2)
         paused_id = ctx.resources.pool("paused", container_url=container.url)
-        for one in (pool_id, paused_id):
+        for pool in (pool_id, paused_id):
             # It has to have been reached before.
-            run_rollout(ctx, one)
+            run_rollout(ctx, pool)
         container.go_away()
         patient = start_rollout(ctx, pool_id)
         waiting = _in_paused_pool(ctx, paused_id)
@@ -57,10 +57,10 @@ def outages_returns(ctx: Context) -> None:
             _judge_hasty(ctx, pool_id, _limit(ctx))
             _judge_waiting(ctx, waiting)
         _come_back(container)
-        ended = wait_for(ctx, patient, FINAL)
-        ctx.expect.equal("create_rollout", "status", "completed", ended.at("status"), ended)
+        final = wait_for(ctx, patient, FINAL)
+        ctx.expect.equal("create_rollout", "status", "completed", final.at("status"), final)
         sent = container.sent_for(patient.id)
-        ctx.expect.equal("create_rollout", "how often it was sent", 1, sent, ended)
+        ctx.expect.equal("create_rollout", "how often it was sent", 1, sent, final)
         _judge_events(ctx, patient)
         if waiting is not None:
             resumed = ctx.require(200, "resume_pool", {"pool_id": paused_id})
@@ -86,10 +86,10 @@ def outages_elsewhere(ctx: Context) -> None:
         leaves.go_away()
         for _ in range(4):
             rollout = run_rollout(ctx, pool_id)
-            ended = ctx.require(200, "get_rollout", rollout.ids)
-            ctx.expect.equal("create_rollout", "status", "completed", ended.at("status"), ended)
+            final = ctx.require(200, "get_rollout", rollout.ids)
+            ctx.expect.equal("create_rollout", "status", "completed", final.at("status"), final)
             sent = stays.sent_for(rollout.id)
-            ctx.expect.equal("create_rollout", "how often the other got it", 1, sent, ended)
+            ctx.expect.equal("create_rollout", "how often the other got it", 1, sent, final)
             _judge_events(ctx, rollout)
 
 
@@ -100,11 +100,11 @@ def _in_paused_pool(ctx: Context, pool_id: str) -> Rollout | None:
     limit = _limit(ctx)
     rollout = start_rollout(ctx, pool_id, limits={"timeout_seconds": limit})
     ctx.require(200, "pause_pool", {"pool_id": pool_id})
-    seen = ctx.require(200, "get_rollout", rollout.ids)
+    observed = ctx.require(200, "get_rollout", rollout.ids)
     pool = ctx.require(200, "get_pool", {"pool_id": pool_id})
-    made, paused = moment(seen.at("created_at")), moment(pool.at("updated_at"))
-    in_time = made and paused and paused - made < timedelta(seconds=limit / 2)
-    return rollout if in_time and seen.at("status") not in FINAL else None
+    created, paused = moment(observed.at("created_at")), moment(pool.at("updated_at"))
+    in_time = created and paused and paused - created < timedelta(seconds=limit / 2)
+    return rollout if in_time and observed.at("status") not in FINAL else None
 
 
 def _limit(ctx: Context) -> float:
@@ -114,46 +114,46 @@ def _limit(ctx: Context) -> float:
 def _judge_hasty(ctx: Context, pool_id: str, limit: float) -> None:
     """Expect a rollout to fail when its time is over, and not before."""
     rollout = start_rollout(ctx, pool_id, limits={"timeout_seconds": limit})
-    ended = wait_for(ctx, rollout, FINAL)
-    ctx.expect.equal("get_rollout", "status", "failed", ended.at("status"), ended)
-    code = ended.at("error", "code")
-    ctx.expect.equal("get_rollout", "error.code", "container_unreachable", code, ended)
-    made, finished = moment(ended.at("created_at")), moment(ended.at("finished_at"))
-    told = [ended.at("created_at"), ended.at("finished_at")]
+    final = wait_for(ctx, rollout, FINAL)
+    ctx.expect.equal("get_rollout", "status", "failed", final.at("status"), final)
+    code = final.at("error", "code")
+    ctx.expect.equal("get_rollout", "error.code", "container_unreachable", code, final)
+    created, finished = moment(final.at("created_at")), moment(final.at("finished_at"))
+    times = [final.at("created_at"), final.at("finished_at")]
     ctx.expect.that(
-        Expectation("create_rollout", f"it waits {limit:g} s for its container", ended),
-        made is not None
+        Expectation("create_rollout", f"it waits {limit:g} s for its container", final),
+        created is not None
         and finished is not None
-        and finished - made >= timedelta(seconds=0.99 * limit),
-        show(told),
+        and finished - created >= timedelta(seconds=0.99 * limit),
+        show(times),
     )
 
 
 def _judge_waiting(ctx: Context, rollout: Rollout) -> None:
     """Expect a rollout to be back in its queue, or in that of its paused pool."""
-    seen, is_queued = read_until(
+    observed, is_queued = read_until(
         ctx, "get_rollout", rollout.ids, lambda read: bool(read.at("status") == "queued")
     )
     ctx.expect.that(
-        Expectation("get_rollout", "status queued while its container is away", seen),
+        Expectation("get_rollout", "status queued while its container is away", observed),
         is_queued,
-        show(seen.at("status")),
+        show(observed.at("status")),
     )
 
 
 def _judge_events(ctx: Context, rollout: Rollout) -> None:
     """Expect each return to the queue to be told, and no attempt to be counted for it."""
     stream = ctx.stream(_STREAM, rollout.ids)
-    told = [
+    tagged_data = [
         (message.event, message.envelope.get("data"))
         for message in stream.reader.messages
         if message.event in ("rollout.queued", "rollout.started")
     ]
-    attempts = [at(data, "attempt") for event, data in told if event == "rollout.started"]
+    attempts = [at(data, "attempt") for event, data in tagged_data if event == "rollout.started"]
     ctx.expect.equal(
         _STREAM, "attempt of each rollout.started", [1] * len(attempts), attempts, stream
     )
-    for _, data in [one for one in told if one[0] == "rollout.queued"][1:]:
+    for _, data in [pair for pair in tagged_data if pair[0] == "rollout.queued"][1:]:
         error = at(data, "previous_error")
         says = isinstance(at(error, "code"), str) and isinstance(at(error, "message"), str)
         demand = "previous_error (code, message) of a second rollout.queued"

@@ -42,17 +42,17 @@ def outcomes_echo(ctx: Context) -> None:
         ({"reward": True, "delay": -5, "events": 1.5}, "completed", 1.0, 1),
         ({"reward": None, "delay": 3601, "events": 1001}, "completed", 1.0, 1),
     ]
-    made = [(start_rollout(ctx, pool_id, env=env), *rest) for env, *rest in cases]
-    for (rollout, status, reward, agents), (env, *_) in zip(made, cases, strict=True):
+    created = [(start_rollout(ctx, pool_id, env=env), *rest) for env, *rest in cases]
+    for (rollout, status, reward, agents), (env, *_) in zip(created, cases, strict=True):
         wait_for(ctx, rollout, FINAL)
-        for what in ("", "_summary"):
-            for operation, ids in rollout.both(what):
+        for label in ("", "_summary"):
+            for operation, ids in rollout.both(label):
                 response = ctx.require(200, operation, ids)
                 ctx.expect.equal(
                     operation, f"status for env {env}", status, response.at("status"), response
                 )
                 if reward is not ABSENT:
-                    path = ("reward",) if what else ("metrics", "outcome_reward")
+                    path = ("reward",) if label else ("metrics", "outcome_reward")
                     ctx.expect.equal(
                         operation, f"{path[-1]} for env {env}", reward, response.at(*path), response
                     )
@@ -77,12 +77,12 @@ def outcomes_echo(ctx: Context) -> None:
             for message in stream.reader.messages:
                 if message.event in ("reward", "rollout.completed"):
                     data = message.envelope.get("data")
-                    came = data.get("outcome_reward", ABSENT) if isinstance(data, dict) else data
+                    actual = data.get("outcome_reward", ABSENT) if isinstance(data, dict) else data
                     ctx.expect.equal(
                         "stream_rollout_events",
                         f"outcome_reward of {message.event}",
                         reward,
-                        came,
+                        actual,
                         stream,
                     )
 
@@ -101,7 +101,7 @@ def outcomes_timeout(ctx: Context) -> None:
     patient = ctx.resources.live_pool("patient", config={"timeout_seconds": 3600})
     hasty = ctx.resources.live_pool("hasty", config={"timeout_seconds": 0.3})
     slow = {"delay": 600}
-    made = [
+    created = [
         (start_rollout(ctx, patient, env=slow, limits={"timeout_seconds": 0.3}), "failed"),
         (start_rollout(ctx, hasty, env=slow), "failed"),
         (
@@ -109,10 +109,10 @@ def outcomes_timeout(ctx: Context) -> None:
             "completed",
         ),
     ]
-    for rollout, wanted in made:
+    for rollout, expected in created:
         response = wait_for(ctx, rollout, FINAL)
-        ctx.expect.equal("get_rollout", "status", wanted, response.at("status"), response)
-        if wanted == "failed":
+        ctx.expect.equal("get_rollout", "status", expected, response.at("status"), response)
+        if expected == "failed":
             ctx.expect.equal(
                 "get_rollout",
                 "error.code",
@@ -142,43 +142,48 @@ def outcomes_timeout(ctx: Context) -> None:
 )
 def outcomes_container(ctx: Context) -> None:
     pool_id = ctx.resources.pool(container_url=ctx.session.containers["good"])
-    good = {"status": "completed", "success_status": "success"}
+    success = {"status": "completed", "success_status": "success"}
     cases: list[tuple[dict[str, Any], str, Any]] = [
-        ({**good, "metrics": {"outcome_reward": 0.5}, "reward": 9}, "completed", 0.5),
-        ({**good, "summary": {"reward": 0.25, "outcome_reward": 7}}, "completed", 0.25),
-        ({**good, "summary": {"outcome_reward": -2}}, "completed", -2),
-        ({**good, "reward": 3}, "completed", 3),
-        ({**good, "metrics": {"outcome_reward": True}, "reward": 4}, "completed", 4),
-        ({**good, "metrics": {"outcome_reward": "x"}}, "completed", None),
+        ({**success, "metrics": {"outcome_reward": 0.5}, "reward": 9}, "completed", 0.5),
+        ({**success, "summary": {"reward": 0.25, "outcome_reward": 7}}, "completed", 0.25),
+        ({**success, "summary": {"outcome_reward": -2}}, "completed", -2),
+        ({**success, "reward": 3}, "completed", 3),
+        ({**success, "metrics": {"outcome_reward": True}, "reward": 4}, "completed", 4),
+        ({**success, "metrics": {"outcome_reward": "x"}}, "completed", None),
         ({"status": "completed"}, "completed", None),
         ({"status": "failed", "reward": 1}, "failed", ABSENT),
         ({"status": "error"}, "failed", ABSENT),
         ({"status": "terminated"}, "failed", ABSENT),
         ({"status": "completed", "success_status": "runtime_error"}, "failed", ABSENT),
     ]
-    made = [
-        (start_rollout(ctx, pool_id, env={"answer": said}), said, *rest) for said, *rest in cases
+    created = [
+        (start_rollout(ctx, pool_id, env={"answer": answer}), answer, *rest)
+        for answer, *rest in cases
     ]
-    for rollout, said, status, reward in made:
+    for rollout, answer, status, reward in created:
         response = wait_for(ctx, rollout, FINAL)
         ctx.expect.equal(
-            "get_rollout", f"status for {said}", status, response.at("status"), response
+            "get_rollout", f"status for {answer}", status, response.at("status"), response
         )
         if status == "failed":
             ctx.expect.equal(
                 "get_rollout",
-                f"error.code for {said}",
+                f"error.code for {answer}",
                 "container_failed",
                 response.at("error", "code"),
                 response,
             )
         else:
             ctx.expect.equal(
-                "get_rollout", "result, the whole answer,", said, response.at("result"), response
+                "get_rollout",
+                "result, the whole answer,",
+                answer,
+                response.at("result"),
+                response,
             )
             ctx.expect.equal(
                 "get_rollout",
-                f"outcome_reward for {said}",
+                f"outcome_reward for {answer}",
                 reward,
                 response.at("metrics", "outcome_reward"),
                 response,
@@ -189,12 +194,12 @@ def outcomes_container(ctx: Context) -> None:
         items = response.at("items")
         count = len(items) if isinstance(items, list) else 0
         ctx.expect.equal(operation, "the number of artifacts", 1, count, response)
-        for field, wanted in {
+        for field, expected in {
             "size_bytes": 5,
             "content_type": "text/plain",
             "sha256": "2cf24dba5fb0a30e26e83b2ac5b9e29e1b161e5c1fa7425e73043362938b9824",
         }.items():
-            ctx.expect.equal(operation, field, wanted, response.at("items", 0, field), response)
+            ctx.expect.equal(operation, field, expected, response.at("items", 0, field), response)
 
 
 @scenario(
@@ -222,8 +227,8 @@ def outcomes_trouble(ctx: Context) -> None:
         ({"env": {"fail": True}}, "container_failed"),
         ({"task_id": "nobody"}, "container_unreachable"),
     ]
-    made = [(start_rollout(ctx, pool_id, **request), request, code) for request, code in cases]
-    for rollout, request, code in made:
+    created = [(start_rollout(ctx, pool_id, **request), request, code) for request, code in cases]
+    for rollout, request, code in created:
         wait_for(ctx, rollout, FINAL)
         for operation, ids in rollout.both(""):
             response = ctx.require(200, operation, ids)

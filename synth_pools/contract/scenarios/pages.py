@@ -37,11 +37,11 @@ _ONCE = "every item comes exactly once, newest first, and the last page has no n
 )
 def pages_rollouts(ctx: Context) -> None:
     pool_id = ctx.resources.pool()
-    made = [run_rollout(ctx, pool_id).id for _ in range(5)]
+    created = [run_rollout(ctx, pool_id).id for _ in range(5)]
     for limit in (1, 2, 3, 5, 100):
-        _whole(ctx, "list_rollouts", {"pool_id": pool_id}, {"limit": limit}, made)
+        _whole(ctx, "list_rollouts", {"pool_id": pool_id}, {"limit": limit}, created)
     for limit in (1, 2, 100):
-        _ours(ctx, "list_global_rollouts", {"limit": limit}, made)
+        _ours(ctx, "list_global_rollouts", {"limit": limit}, created)
 
 
 @scenario(
@@ -76,14 +76,14 @@ def pages_names(ctx: Context) -> None:
     """,
 )
 def pages_pools(ctx: Context) -> None:
-    made = [ctx.resources.pool() for _ in range(5)]
+    created = [ctx.resources.pool() for _ in range(5)]
     for limit in (1, 2, 100):
-        _ours(ctx, "list_pools", {"limit": limit}, made)
-    _ours(ctx, "list_pools", {"limit": 2, "state": "active"}, made)
-    for pool_id in made[:3]:
+        _ours(ctx, "list_pools", {"limit": limit}, created)
+    _ours(ctx, "list_pools", {"limit": 2, "state": "active"}, created)
+    for pool_id in created[:3]:
         ctx.require(200, "delete_pool", {"pool_id": pool_id})
-    _ours(ctx, "list_pools", {"limit": 1, "state": "archived"}, made[:3])
-    _ours(ctx, "list_pools", {"limit": 1}, made[3:])
+    _ours(ctx, "list_pools", {"limit": 1, "state": "archived"}, created[:3])
+    _ours(ctx, "list_pools", {"limit": 1}, created[3:])
 
 
 @scenario(
@@ -94,10 +94,10 @@ def pages_pools(ctx: Context) -> None:
 )
 def pages_hundred(ctx: Context) -> None:
     pool_id = ctx.resources.live_pool(concurrency=1)
-    made = [start_rollout(ctx, pool_id, env={"delay": 600}).id for _ in range(103)]
+    created = [start_rollout(ctx, pool_id, env={"delay": 600}).id for _ in range(103)]
     ids = {"pool_id": pool_id}
-    _whole(ctx, "list_rollouts", ids, {"limit": 100}, made)
-    _whole(ctx, "list_rollouts", ids, {}, made)
+    _whole(ctx, "list_rollouts", ids, {"limit": 100}, created)
+    _whole(ctx, "list_rollouts", ids, {}, created)
     first = ctx.require(200, "list_rollouts", ids)
     count = len(first.at("items") or [])
     ctx.expect.that(
@@ -116,7 +116,7 @@ def pages_hundred(ctx: Context) -> None:
 )
 def pages_moving(ctx: Context) -> None:
     pool_id = ctx.resources.pool()
-    made = [run_rollout(ctx, pool_id).id for _ in range(5)]
+    created = [run_rollout(ctx, pool_id).id for _ in range(5)]
 
     def more_rollouts(page: int) -> None:
         if page <= 2:
@@ -126,8 +126,8 @@ def pages_moving(ctx: Context) -> None:
     items, response, _ = iterate_pages(
         ctx, "list_rollouts", ids, {"limit": 2}, between=more_rollouts
     )
-    _once(ctx, "list_rollouts", items, made, response)
-    _ours(ctx, "list_global_rollouts", {"limit": 2}, made, between=more_rollouts)
+    _once(ctx, "list_rollouts", items, created, response)
+    _ours(ctx, "list_global_rollouts", {"limit": 2}, created, between=more_rollouts)
     pools = [ctx.resources.pool(str(number)) for number in range(6)]
 
     def more_pools(page: int) -> None:
@@ -163,7 +163,7 @@ def pages_leaving(ctx: Context) -> None:
         {"limit": 2, "state": "queued"},
         between=cancel,
     )
-    _once(ctx, "list_rollouts", items, [one.id for one in queued[:-1]], response)
+    _once(ctx, "list_rollouts", items, [rollout.id for rollout in queued[:-1]], response)
 
 
 @scenario(
@@ -176,14 +176,16 @@ def pages_leaving(ctx: Context) -> None:
 def pages_filter(ctx: Context) -> None:
     pool_id = ctx.resources.pool()
     ids = {"pool_id": pool_id}
-    made = [run_rollout(ctx, pool_id) for _ in range(2)]
-    states = {one.id: ctx.require(200, "get_rollout", one.ids).at("status") for one in made}
+    created = [run_rollout(ctx, pool_id) for _ in range(2)]
+    states = {
+        rollout.id: ctx.require(200, "get_rollout", rollout.ids).at("status") for rollout in created
+    }
     everything = ("queued", "running", "completed", "failed", "cancelled")
     for state in everything:
-        wanted = [name for name, status in states.items() if status == state]
-        _whole(ctx, "list_rollouts", ids, {"state": state, "limit": 1}, wanted)
-        if wanted:
-            _ours(ctx, "list_global_rollouts", {"state": state, "limit": 100}, wanted)
+        expected = [name for name, status in states.items() if status == state]
+        _whole(ctx, "list_rollouts", ids, {"state": state, "limit": 1}, expected)
+        if expected:
+            _ours(ctx, "list_global_rollouts", {"state": state, "limit": 100}, expected)
     nobody: tuple[tuple[str, dict[str, str]], ...] = (
         ("list_rollouts", ids),
         ("list_global_rollouts", {}),
@@ -260,12 +262,12 @@ def pages_limit(ctx: Context) -> None:
 
 
 def _whole(
-    ctx: Context, operation: str, ids: dict[str, str], query: dict[str, Any], made: list[str]
+    ctx: Context, operation: str, ids: dict[str, str], query: dict[str, Any], created: list[str]
 ) -> None:
     """Expect a list to hold exactly these items."""
     items, response, _ = iterate_pages(ctx, operation, ids, query)
-    _once(ctx, operation, items, made, response)
-    others = [one for one in ids_of(items) if one not in made]
+    _once(ctx, operation, items, created, response)
+    others = [item_id for item_id in ids_of(items) if item_id not in created]
     ctx.expect.that(Expectation(operation, "no others", response), not others, f"also {others[:3]}")
 
 
@@ -273,36 +275,36 @@ def _ours(
     ctx: Context,
     operation: str,
     query: dict[str, Any],
-    made: list[str],
+    created: list[str],
     between: Any = lambda _: None,
 ) -> None:
     """Expect these items in a list that others use as well, near its beginning."""
     reader, name = ("get_pool", "pool_id") if operation == "list_pools" else _ROLLOUT
-    oldest = moment(ctx.require(200, reader, {name: made[0]}).at("created_at"))
+    oldest = moment(ctx.require(200, reader, {name: created[0]}).at("created_at"))
 
     def enough(items: list[Any]) -> bool:
-        seen = ids_of(items)
-        if all(one in seen for one in made):
+        observed = ids_of(items)
+        if all(item_id in observed for item_id in created):
             return True
         # None of ours can come after one that is older than the first of them.
         last = moment(at(items[-1], "created_at")) if items else None
         return oldest is not None and last is not None and last < oldest
 
     items, response, _ = iterate_pages(ctx, operation, {}, query, enough=enough, between=between)
-    _once(ctx, operation, items, made, response)
+    _once(ctx, operation, items, created, response)
 
 
 def _once(
-    ctx: Context, operation: str, items: list[Any], made: list[str], response: Response
+    ctx: Context, operation: str, items: list[Any], created: list[str], response: Response
 ) -> None:
-    seen = ids_of(items)
-    missing = [one for one in made if one not in seen]
+    observed = ids_of(items)
+    missing = [item_id for item_id in created if item_id not in observed]
     ctx.expect.that(
         Expectation(operation, "every item comes", response),
         not missing,
         f"{missing[:3]} did not come",
     )
-    twice = sorted({str(one) for one in seen if seen.count(one) > 1})
+    twice = sorted({str(item_id) for item_id in observed if observed.count(item_id) > 1})
     ctx.expect.that(
         Expectation(operation, "no item comes twice", response),
         not twice,
@@ -319,8 +321,10 @@ def _once(
     )
 
 
-def _empty(ctx: Context, operation: str, what: str, response: Response) -> None:
-    ctx.expect.equal(operation, f"items of the page for {what}", [], response.at("items"), response)
+def _empty(ctx: Context, operation: str, label: str, response: Response) -> None:
     ctx.expect.equal(
-        operation, f"next_cursor for {what}", None, response.at("next_cursor"), response
+        operation, f"items of the page for {label}", [], response.at("items"), response
+    )
+    ctx.expect.equal(
+        operation, f"next_cursor for {label}", None, response.at("next_cursor"), response
     )

@@ -41,10 +41,10 @@ def pause_admits_nothing(ctx: Context) -> None:
     pool_id = ctx.resources.pool(metadata={"kept": 1})
     path = {"pool_id": pool_id}
     body = ctx.session.rollout_body()
-    wrote = ctx.require(200, "pause_pool", path)
-    _is(ctx, "pause_pool", "paused", pool_id, wrote)
+    updated = ctx.require(200, "pause_pool", path)
+    _is(ctx, "pause_pool", "paused", pool_id, updated)
     again = ctx.require(200, "pause_pool", path)
-    ctx.expect.equal("pause_pool", "the pool, paused again,", wrote.json, again.json, again)
+    ctx.expect.equal("pause_pool", "the pool, paused again,", updated.json, again.json, again)
     for operation, ids, more in (
         ("create_rollout", path, {}),
         ("create_global_rollout", {}, path),
@@ -64,21 +64,21 @@ def pause_admits_nothing(ctx: Context) -> None:
     listed = ctx.require(200, "list_rollouts", path)
     ctx.expect.equal("create_rollout", "the list of rollouts", [], listed.at("items"), listed)
     ctx.require(200, "update_pool", path, json={"metadata": {"kept": 2}})
-    wrote = ctx.require(200, "resume_pool", path)
-    wait_until_resumed(ctx, pool_id, wrote)
+    updated = ctx.require(200, "resume_pool", path)
+    wait_until_resumed(ctx, pool_id, updated)
     _is(ctx, "resume_pool", "active", pool_id, ctx.require(200, "resume_pool", path))
     read = ctx.require(200, "get_pool", path)
     ctx.expect.equal("resume_pool", "metadata", {"kept": 2}, read.at("metadata"), read)
     run_rollout(ctx, pool_id)
 
 
-def _is(ctx: Context, operation: str, status: str, pool_id: str, wrote: Response) -> None:
-    ctx.expect.equal(operation, "status", status, wrote.at("status"), wrote)
-    told = [
+def _is(ctx: Context, operation: str, status: str, pool_id: str, updated: Response) -> None:
+    ctx.expect.equal(operation, "status", status, updated.at("status"), updated)
+    views = [
         (reader, at(pool, "status") == status, response)
         for reader, pool, response in of_pool(ctx, pool_id, status)
     ]
-    ctx.expect.observed(operation, wrote, told, f"the pool is {status}", "it is not")
+    ctx.expect.observed(operation, updated, views, f"the pool is {status}", "it is not")
 
 
 @scenario(
@@ -90,45 +90,45 @@ def _is(ctx: Context, operation: str, status: str, pool_id: str, wrote: Response
     needs="pause",
 )
 def pause_rollouts(ctx: Context) -> None:
-    for held in hold(ctx):
-        pool_id = held.pool(concurrency=1)
+    for holder in hold(ctx):
+        pool_id = holder.pool(concurrency=1)
         path = {"pool_id": pool_id}
-        running = held.start(pool_id)
+        running = holder.start(pool_id)
         queued = start_rollout(ctx, pool_id, env={"delay": 0})
         unwanted = start_rollout(ctx, pool_id, env={"delay": 0})
-        wrote = ctx.require(200, "pause_pool", path)
+        updated = ctx.require(200, "pause_pool", path)
         # The one place was taken when the pool was paused: nothing else had begun.
-        if held.lasted(running):
-            held.release(running)
-            _paused(ctx, path, wrote, running, queued, unwanted)
+        if holder.lasted(running):
+            holder.release(running)
+            _paused(ctx, path, updated, running, queued, unwanted)
             return
 
 
 def _paused(
     ctx: Context,
     path: dict[str, str],
-    wrote: Response,
+    updated: Response,
     running: Rollout,
     queued: Rollout,
     unwanted: Rollout,
 ) -> None:
     """Judge a paused pool with a rollout that runs and two that wait; resume it."""
-    ended = wait_for(ctx, running, FINAL)
+    final = wait_for(ctx, running, FINAL)
     ctx.expect.equal(
-        "pause_pool", "status of the one that ran", "completed", ended.at("status"), ended
+        "pause_pool", "status of the one that ran", "completed", final.at("status"), final
     )
     # There is a free place now.
-    seen: list[Response] = []
+    observed: list[Response] = []
 
     def started() -> bool:
-        seen.append(ctx.require(200, "get_rollout", queued.ids))
-        return bool(seen[-1].at("status") != "queued")
+        observed.append(ctx.require(200, "get_rollout", queued.ids))
+        return bool(observed[-1].at("status") != "queued")
 
-    left = eventually(ctx, started, _WATCHED)
+    has_started = eventually(ctx, started, _WATCHED)
     ctx.expect.that(
-        Expectation("pause_pool", "what is queued waits", wrote),
-        not left,
-        f"it was {seen[-1].at('status')} while the pool was paused",
+        Expectation("pause_pool", "what is queued waits", updated),
+        not has_started,
+        f"it was {observed[-1].at('status')} while the pool was paused",
     )
     cancelled = ctx.require(200, "cancel_rollout", unwanted.ids, json={})
     ctx.expect.equal("cancel_rollout", "status", "cancelled", cancelled.at("status"), cancelled)
@@ -154,8 +154,8 @@ def _paused(
 def pause_refused(ctx: Context) -> None:
     path = {"pool_id": ctx.resources.pool()}
     ctx.require(200, "pause_pool", path)
-    gone = ctx.require(200, "delete_pool", path)
-    ctx.expect.equal("delete_pool", "status", "archived", gone.at("status"), gone)
+    archived = ctx.require(200, "delete_pool", path)
+    ctx.expect.equal("delete_pool", "status", "archived", archived.at("status"), archived)
     for operation in ("pause_pool", "resume_pool"):
         ctx.check(Status(409, "the pool is archived", code="pool_archived"), operation, path)
     read = ctx.require(200, "get_pool", path)

@@ -34,11 +34,11 @@ def placement_least_loaded(ctx: Context) -> None:
     second = ctx.resources.live_pool("second", concurrency=2, tasks=tasks)
     body = {"task_id": task, "env": {"delay": 600}}
     response = ctx.require((202, 200), "create_global_rollout", json=body)
-    came = response.at("pool_id")
+    actual = response.at("pool_id")
     ctx.expect.equal(
-        "create_global_rollout", "pool_id, the oldest of equals,", first, came, response
+        "create_global_rollout", "pool_id, the oldest of equals,", first, actual, response
     )
-    if came == first:
+    if actual == first:
         wait_for(ctx, Rollout(first, rollout_id(response)), STARTED)
     response = ctx.require((202, 200), "create_global_rollout", json=body)
     ctx.expect.equal(
@@ -98,7 +98,7 @@ def placement_found(ctx: Context) -> None:
         json={**ctx.session.rollout_body(), "pool_id": pool_id},
     )
     for rollout in (Rollout(pool_id, rollout_id(response)), run_rollout(ctx, pool_id)):
-        for reader, seen, source in of_rollout(ctx, rollout):
+        for reader, observed, source in of_rollout(ctx, rollout):
             ctx.expect.that(
-                Expectation(reader, "the rollout", source), bool(seen), "no such rollout"
+                Expectation(reader, "the rollout", source), bool(observed), "no such rollout"
             )

@@ -46,10 +46,10 @@ def pool_events_whole(ctx: Context) -> None:
     _expect(ctx, "the first block is an id alone", stream.reader.opening is not None, stream)
     envelopes = [message.envelope for message in stream.reader.messages]
     for rollout in rollouts:
-        own = ctx.stream("stream_rollout_events", rollout.ids, limit=_END_SECONDS)
-        wanted = [m.envelope for m in own.reader.messages if m.event != "heartbeat"]
-        came = [event for event in envelopes if event.get("rollout_id") == rollout.id]
-        ctx.expect.equal(_STREAM, "the events of a rollout in its pool", wanted, came, stream)
+        rollout_stream = ctx.stream("stream_rollout_events", rollout.ids, limit=_END_SECONDS)
+        expected = [m.envelope for m in rollout_stream.reader.messages if m.event != "heartbeat"]
+        actual = [event for event in envelopes if event.get("rollout_id") == rollout.id]
+        ctx.expect.equal(_STREAM, "the events of a rollout in its pool", expected, actual, stream)
     again = _read(ctx, pool_id)
     _expect(
         ctx, "every reader sees the same", _ids(stream) == _ids(again), again, str(_ids(again)[:9])
@@ -67,8 +67,8 @@ def pool_events_whole(ctx: Context) -> None:
 )
 def pool_events_resume(ctx: Context) -> None:
     pool_id, _ = _archived_pool(ctx)
-    whole = _read(ctx, pool_id)
-    cursors = [whole.reader.opening or "", *_ids(whole)]
+    whole_stream = _read(ctx, pool_id)
+    cursors = [whole_stream.reader.opening or "", *_ids(whole_stream)]
     last = len(cursors) - 1
     for place in sorted({0, 1, last // 2, last}):
         cursor, rest = cursors[place], cursors[place + 1 :]
@@ -82,9 +82,9 @@ def pool_events_resume(ctx: Context) -> None:
                 "query": {"cursor": cursors[0]},
                 "headers": {"last-event-id": cursor},
             }
-        for what, how in ways.items():
-            came = _ids(stream := _read(ctx, pool_id, **how))
-            _expect(ctx, f"after position {place} by {what}: the rest", came == rest, stream)
+        for label, how in ways.items():
+            actual = _ids(stream := _read(ctx, pool_id, **how))
+            _expect(ctx, f"after position {place} by {label}: the rest", actual == rest, stream)
     for cursor in ("nonsense", "🌍", "x" * 512):
         stream = _read(ctx, pool_id, query={"cursor": cursor, "start": "latest"})
         _expect(
@@ -102,11 +102,11 @@ def pool_events_resume(ctx: Context) -> None:
 )
 def pool_events_types(ctx: Context) -> None:
     pool_id, _ = _archived_pool(ctx)
-    whole = _read(ctx, pool_id).reader.messages
+    messages = _read(ctx, pool_id).reader.messages
     for types in ("rollout.queued", ",".join(sorted(TERMINAL)), "no.such.type", "🌍"):
         stream = _read(ctx, pool_id, query={"types": types})
-        wanted = [message.id for message in whole if message.event in types.split(",")]
-        _expect(ctx, f"types={types} selects", _ids(stream) == wanted, stream)
+        expected = [message.id for message in messages if message.event in types.split(",")]
+        _expect(ctx, f"types={types} selects", _ids(stream) == expected, stream)
         # Whoever resumes there is not told again of what was left out.
         where = stream.reader.position
         rest = _ids(_read(ctx, pool_id, query={"cursor": where or ""}))
@@ -133,12 +133,12 @@ def pool_events_include(ctx: Context) -> None:
         for rollout in rollouts
         for name, operation in _INCLUDING.items()
     }
-    whole = [message.envelope for message in _read(ctx, pool_id).reader.messages]
+    envelopes = [message.envelope for message in _read(ctx, pool_id).reader.messages]
     stream = _read(ctx, pool_id, query={"include": "rollout"})
     query: dict[str, Any] = {"include": "rollout", "format": "json", "limit": 1000}
     page = ctx.require(200, _STREAM, {"pool_id": pool_id}, query=query)
     of_page = page.at("events")
-    for seen, events in (
+    for observed, events in (
         (stream, [message.envelope for message in stream.reader.messages]),
         (page, of_page if isinstance(of_page, list) else []),
     ):
@@ -148,15 +148,21 @@ def pool_events_include(ctx: Context) -> None:
             else event
             for event in events
         ]
-        ctx.expect.equal(_STREAM, "the events without what is included", whole, bare, seen)
-        holding = [one for one in events if isinstance(one, dict) and _INCLUDED & one.keys()]
+        ctx.expect.equal(_STREAM, "the events without what is included", envelopes, bare, observed)
+        holding = [
+            candidate
+            for candidate in events
+            if isinstance(candidate, dict) and _INCLUDED & candidate.keys()
+        ]
         is_last = all(str(event.get("event")) in TERMINAL for event in holding)
-        _expect(ctx, "only a last event holds a rollout", is_last, seen)
+        _expect(ctx, "only a last event holds a rollout", is_last, observed)
         for (rollout_id, name), answer in returned.items():
-            for event in (one for one in holding if one.get("rollout_id") == rollout_id):
+            for event in (
+                candidate for candidate in holding if candidate.get("rollout_id") == rollout_id
+            ):
                 for field in _ALIKE:
-                    wanted, came = answer.at(field), at(event, name, field)
-                    ctx.expect.equal(_STREAM, f"{name}.{field}", wanted, came, seen)
+                    expected, actual = answer.at(field), at(event, name, field)
+                    ctx.expect.equal(_STREAM, f"{name}.{field}", expected, actual, observed)
     ctx.check(Status(422, "include=x"), _STREAM, {"pool_id": pool_id}, query={"include": "x"})
 
 
@@ -172,24 +178,24 @@ def pool_events_include(ctx: Context) -> None:
 )
 def pool_events_pages(ctx: Context) -> None:
     pool_id, _ = _archived_pool(ctx)
-    whole = [message.envelope for message in _read(ctx, pool_id).reader.messages]
-    for limit in (1, len(whole), 1000):
+    envelopes = [message.envelope for message in _read(ctx, pool_id).reader.messages]
+    for limit in (1, len(envelopes), 1000):
         query: dict[str, Any] = {"format": "json", "limit": limit}
-        found: list[Any] = []
+        results: list[Any] = []
         page = ctx.require(200, _STREAM, {"pool_id": pool_id}, query=query)
-        for _ in range(len(whole) + 2):
+        for _ in range(len(envelopes) + 2):
             events = page.at("events")
             events = events if isinstance(events, list) else []
             _expect(ctx, f"at most {limit} events", len(events) <= limit, page)
-            found += events
-            ended = not page.at("has_more")
-            ctx.expect.equal(_STREAM, "ended", ended, page.at("ended"), page)
+            results += events
+            has_ended = not page.at("has_more")
+            ctx.expect.equal(_STREAM, "ended", has_ended, page.at("ended"), page)
             ctx.expect.equal(_STREAM, "status", "archived", page.at("status"), page)
-            if ended:
+            if has_ended:
                 break
             query = {**query, "cursor": page.at("next_cursor")}
             page = ctx.require(200, _STREAM, {"pool_id": pool_id}, query=query)
-        ctx.expect.equal(_STREAM, "the events of all pages", whole, found, page)
+        ctx.expect.equal(_STREAM, "the events of all pages", envelopes, results, page)
 
 
 @scenario(
@@ -205,7 +211,7 @@ def pool_events_live(ctx: Context) -> None:
         200, _STREAM, {"pool_id": pool_id}, query={"format": "json", "start": "latest"}
     )
     ctx.expect.equal(_STREAM, "ended, of a pool that is active", False, page.at("ended"), page)
-    made: list[Rollout] = []
+    created: list[Rollout] = []
 
     def follow() -> EventStream:
         how: dict[str, Any] = {"query": {"cursor": page.at("next_cursor")}}
@@ -217,15 +223,17 @@ def pool_events_live(ctx: Context) -> None:
             ctx.require(200, "pause_pool", {"pool_id": pool_id})
             resumed = ctx.require(200, "resume_pool", {"pool_id": pool_id})
             wait_until_resumed(ctx, pool_id, resumed)
-        made.append(run_rollout(ctx, pool_id))
+        created.append(run_rollout(ctx, pool_id))
         ctx.require(200, "delete_pool", {"pool_id": pool_id})
 
     stream = call_simultaneously(ctx, [follow, act], 4 * ctx.session.patience)[0]
-    if stream is None or not made:
+    if stream is None or not created:
         return
-    own = ctx.stream("stream_rollout_events", made[0].ids, limit=_END_SECONDS)
-    wanted = [m.data for m in own.reader.messages if m.event != "heartbeat"]
-    _expect(ctx, "the events of the new rollout", [m.data for m in _real(stream)] == wanted, stream)
+    rollout_stream = ctx.stream("stream_rollout_events", created[0].ids, limit=_END_SECONDS)
+    expected = [m.data for m in rollout_stream.reader.messages if m.event != "heartbeat"]
+    _expect(
+        ctx, "the events of the new rollout", [m.data for m in _real(stream)] == expected, stream
+    )
     _expect(ctx, "the end of the stream of an archived pool", stream.ended, stream)
 
 
@@ -279,5 +287,5 @@ def _stirs(reader: SseReader) -> bool:
     return reader.comments > 0 or any(message.event == "heartbeat" for message in reader.messages)
 
 
-def _expect(ctx: Context, demand: str, ok: bool, seen: Any, got: str = "") -> None:
-    ctx.expect.that(Expectation(_STREAM, demand, seen), ok, got or "it is not so")
+def _expect(ctx: Context, demand: str, ok: bool, observed: Any, got: str = "") -> None:
+    ctx.expect.that(Expectation(_STREAM, demand, observed), ok, got or "it is not so")

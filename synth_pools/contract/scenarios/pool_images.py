@@ -40,13 +40,13 @@ def pool_images_started(ctx: Context) -> None:
     if image is None:
         note = "needs --image, with an image whose containers serve rollouts"
         raise InconclusiveError(Outcome.NOT_REACHED, "create_pool", note)
-    made = _create(ctx, image)
-    pool = {"pool_id": str(made.at("id"))}
+    created = _create(ctx, image)
+    pool = {"pool_id": str(created.at("id"))}
     states = ("warming", "active")
     ctx.expect.that(
-        Expectation("create_pool", "status warming, until a container is healthy", made),
-        made.at("status") in states,
-        show(made.at("status")),
+        Expectation("create_pool", "status warming, until a container is healthy", created),
+        created.at("status") in states,
+        show(created.at("status")),
     )
     read = _ended_warming(ctx, pool, _PULL)
     if read.at("status") != "active":
@@ -54,17 +54,17 @@ def pool_images_started(ctx: Context) -> None:
         note = f"the pool of --image is {read.at('status')}: {show(read.at('error'), 200)}"
         raise InconclusiveError(Outcome.NOT_REACHED, "create_pool", note)
     for field in ("config", "pool_config"):
-        kept = read.at(field, "image")
-        shown = {name: at(kept, name) for name in image}
-        ctx.expect.equal("get_pool", f"{field}.image, as sent,", dict(image), shown, read)
+        stored_image = read.at(field, "image")
+        stored_fields = {name: at(stored_image, name) for name in image}
+        ctx.expect.equal("get_pool", f"{field}.image, as sent,", dict(image), stored_fields, read)
     ctx.expect.equal("get_pool", "error of an active pool", None, read.at("error"), read)
     _judge_container(ctx, pool)
     rollout = start_rollout(ctx, pool["pool_id"])
-    ended = wait_for(ctx, rollout, FINAL)
+    final = wait_for(ctx, rollout, FINAL)
     # What comes of it is the container's affair, as long as it was reached.
-    lost = ended.at("error", "code") in ("container_unreachable", "container_timeout")
-    reached = Expectation("create_rollout", "a rollout runs on the container of the image", ended)
-    ctx.expect.that(reached, not lost, show(ended.at("error"), 200))
+    lost = final.at("error", "code") in ("container_unreachable", "container_timeout")
+    reached = Expectation("create_rollout", "a rollout runs on the container of the image", final)
+    ctx.expect.that(reached, not lost, show(final.at("error"), 200))
     ctx.require(200, "delete_pool", pool)
     if ctx.session.offers("pool_logs"):
         _judge_end(ctx, pool)
@@ -79,8 +79,8 @@ def pool_images_started(ctx: Context) -> None:
     slow=True,
 )
 def pool_images_unavailable(ctx: Context) -> None:
-    made = _create(ctx, {"image": _NOWHERE})
-    read = _ended_warming(ctx, {"pool_id": str(made.at("id"))}, _TRY)
+    created = _create(ctx, {"image": _NOWHERE})
+    read = _ended_warming(ctx, {"pool_id": str(created.at("id"))}, _TRY)
     code = read.at("error", "code")
     if code == "engine_unavailable":
         note = f"the engine of the server does not work: {show(read.at('error', 'message'), 200)}"
@@ -99,16 +99,16 @@ def _create(ctx: Context, image: Any) -> Response:
     name = ctx.resources.name()
     body = {"name": name, "pool_id": name, "config": {"image": dict(image)}}
     ctx.session.register_pool(name)
-    made = ctx.call("create_pool", json=body)
-    if made.status == 409 and made.at("error", "code") == "engine_unavailable":
-        note = f"no engine there: {show(made.at('error', 'message'), 200)}"
+    created = ctx.call("create_pool", json=body)
+    if created.status == 409 and created.at("error", "code") == "engine_unavailable":
+        note = f"no engine there: {show(created.at('error', 'message'), 200)}"
         raise InconclusiveError(Outcome.NOT_REACHED, "create_pool", note)
-    if made.status == 403 and made.at("error", "code") == "images_not_allowed":
-        note = f"the operator allows no such image: {show(made.at('error', 'message'), 200)}"
+    if created.status == 403 and created.at("error", "code") == "images_not_allowed":
+        note = f"the operator allows no such image: {show(created.at('error', 'message'), 200)}"
         raise InconclusiveError(Outcome.NOT_REACHED, "create_pool", note)
-    if not ctx.expect.status(made, 201, "create_pool"):
+    if not ctx.expect.status(created, 201, "create_pool"):
         raise StopScenarioError
-    return made
+    return created
 
 
 def _ended_warming(ctx: Context, pool: dict[str, str], times: int) -> Response:
@@ -135,29 +135,31 @@ def _judge_container(ctx: Context, pool: dict[str, str]) -> None:
     operation = "get_pool_metrics"
 
     def healthy(response: Response) -> bool:
-        return [at(one, "health") for one in response.at("containers") or []] == ["healthy"]
+        return [at(container, "health") for container in response.at("containers") or []] == [
+            "healthy"
+        ]
 
     response, there = read_until(ctx, operation, pool, healthy)
     one_container = Expectation(operation, "the one container is healthy", response)
     ctx.expect.that(one_container, there, show(response.at("containers"), 300))
-    one = response.at("containers", 0)
+    container = response.at("containers", 0)
     wants: tuple[tuple[str, str, Callable[[Any], bool]], ...] = (
         ("pid", "null for a container of an image", lambda value: value is None),
         ("restarts", "0, for it was never started again", lambda value: same_json(value, 0)),
         ("launcher", "an engine", lambda value: isinstance(value, str) and value != "local"),
         ("image_digest", "what it runs", lambda value: isinstance(value, str) and bool(value)),
     )
-    for field, demand, good in wants:
-        came = at(one, field)
-        if came is not ABSENT:
+    for field, demand, is_valid in wants:
+        actual = at(container, field)
+        if actual is not ABSENT:
             expected = Expectation(operation, f"{field}: {demand}", response)
-            ctx.expect.that(expected, good(came), show(came))
+            ctx.expect.that(expected, is_valid(actual), show(actual))
 
 
 def _judge_end(ctx: Context, pool: dict[str, str]) -> None:
     def over(page: Response) -> bool:
-        return all(at(one, "running") is False for one in page.at("processes") or [])
+        return all(at(process, "running") is False for process in page.at("processes") or [])
 
-    page, has_ended = read_until(ctx, "get_pool_logs", pool, over, brings="delete_pool")
+    page, is_over = read_until(ctx, "get_pool_logs", pool, over, brings="delete_pool")
     ends = Expectation("delete_pool", "the containers end with their pool", page)
-    ctx.expect.that(ends, has_ended, show(page.at("processes"), 300))
+    ctx.expect.that(ends, is_over, show(page.at("processes"), 300))

@@ -19,7 +19,7 @@ def pool_logs_empty(ctx: Context) -> None:
     pool_id = ctx.resources.pool()
     for status in ("active", "archived"):
         page = ctx.require(200, _LOGS, {"pool_id": pool_id})
-        for field, wanted in (
+        for field, expected in (
             ("pool_id", pool_id),
             ("status", status),
             ("processes", []),
@@ -27,7 +27,7 @@ def pool_logs_empty(ctx: Context) -> None:
             ("has_more", False),
             ("truncated", False),
         ):
-            ctx.expect.equal(_LOGS, field, wanted, page.at(field), page)
+            ctx.expect.equal(_LOGS, field, expected, page.at(field), page)
         for cursor in (page.at("next_cursor"), "nonsense", "x" * 512):
             rest = ctx.require(
                 200, _LOGS, {"pool_id": pool_id}, query={"cursor": cursor, "process": 7}

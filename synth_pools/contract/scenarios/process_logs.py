@@ -53,18 +53,18 @@ def process_logs_pages(ctx: Context) -> None:
         run_rollout(ctx, pool["pool_id"], env={"lines": ["a\x1b[31mb\x07c\td", "y" * _LONG]})
         # What one process wrote may be read before what another one wrote earlier.
         _wait_for(ctx, pool, "yyy", _LINES[-1], *(HELLO, ERROR_HELLO) * 2)
-        whole = _page(ctx, pool)
-        lines = whole.at("lines")
-        texts = [at(one, "text") for one in lines]
-        _expect(ctx, "no line is missing", whole.at("truncated") is False, whole)
-        _expect(ctx, "nothing follows", whole.at("has_more") is False, whole)
-        for wanted in (HELLO, ERROR_HELLO):
-            count = texts.count(wanted)
-            ctx.expect.equal(_LOGS, f"how often {wanted!r} came", 2, count, whole)
-        told = [text for text in texts if str(text).startswith("line ")]
-        ctx.expect.equal(_LOGS, "the lines of a rollout", _LINES, told, whole)
-        _judge_texts(ctx, whole, texts)
-        _judge_lines(ctx, whole, kit)
+        first_page = _page(ctx, pool)
+        lines = first_page.at("lines")
+        texts = [at(line, "text") for line in lines]
+        _expect(ctx, "no line is missing", first_page.at("truncated") is False, first_page)
+        _expect(ctx, "nothing follows", first_page.at("has_more") is False, first_page)
+        for expected in (HELLO, ERROR_HELLO):
+            count = texts.count(expected)
+            ctx.expect.equal(_LOGS, f"how often {expected!r} came", 2, count, first_page)
+        numbered = [text for text in texts if str(text).startswith("line ")]
+        ctx.expect.equal(_LOGS, "the lines of a rollout", _LINES, numbered, first_page)
+        _judge_texts(ctx, first_page, texts)
+        _judge_lines(ctx, first_page, kit)
         read, pages = _walk(ctx, pool, 7)
         ctx.expect.equal(_LOGS, "the pages together", lines, read, pages[-1])
         for page in pages[:-1]:
@@ -73,9 +73,9 @@ def process_logs_pages(ctx: Context) -> None:
         ctx.expect.equal(_LOGS, "lines after the last", [], again.at("lines"), again)
         for number in (0, 1, 2, 2_147_483_647):
             page = _page(ctx, pool, process=number)
-            own = [one for one in lines if at(one, "process") == number]
-            ctx.expect.equal(_LOGS, f"lines of {number}", own, page.at("lines"), page)
-            places = [at(one, "process") for one in page.at("processes")]
+            process_lines = [line for line in lines if at(line, "process") == number]
+            ctx.expect.equal(_LOGS, f"lines of {number}", process_lines, page.at("lines"), page)
+            places = [at(line, "process") for line in page.at("processes")]
             there = [number] if number < len(kit.started()) else []
             ctx.expect.equal(_LOGS, f"processes of {number}", there, places, page)
         for cursor in ("nonsense", "log_0000000000000000_5", "ü" * 512):
@@ -100,54 +100,54 @@ def process_logs_many(ctx: Context) -> None:
         run_rollout(ctx, pool["pool_id"], env={"many": _MANY, "width": _WIDTH})
         _wait_for(ctx, pool, f"line {_MANY - 1} ")
         read, pages = _walk(ctx, pool, 1000, cursor=position)
-        told = [str(at(one, "text")).split(" x")[0] for one in read]
-        told = [text for text in told if text.startswith("line ")]
-        wanted = [f"line {number}" for number in range(_MANY)][-len(told) or _MANY :]
-        ctx.expect.equal(_LOGS, "the last lines, without a gap", wanted, told, pages[-1])
+        numbered = [str(at(line, "text")).split(" x")[0] for line in read]
+        numbered = [text for text in numbered if text.startswith("line ")]
+        expected = [f"line {number}" for number in range(_MANY)][-len(numbered) or _MANY :]
+        ctx.expect.equal(_LOGS, "the last lines, without a gap", expected, numbered, pages[-1])
         truncated = [page.at("truncated") for page in pages]
-        lost = [len(told) < _MANY, *(False for _ in pages[1:])]
+        lost = [len(numbered) < _MANY, *(False for _ in pages[1:])]
         ctx.expect.equal(_LOGS, "truncated of each page", lost, truncated, pages[0])
 
 
-def _judge_texts(ctx: Context, whole: Response, texts: list[Any]) -> None:
+def _judge_texts(ctx: Context, page: Response, texts: list[Any]) -> None:
     plain = all(isinstance(text, str) and not _controls(text) for text in texts)
-    _expect(ctx, "lines without control characters", plain, whole)
+    _expect(ctx, "lines without control characters", plain, page)
     long = [text for text in texts if str(text).startswith("yyy")]
     _expect(
         ctx,
         "one line, the rest of a longer one left out",
         len(long) == 1 and set(long[0]) == {"y"} and len(long[0]) <= _LONGEST,
-        whole,
+        page,
         str([len(text) for text in long]),
     )
 
 
-def _judge_lines(ctx: Context, whole: Response, kit: KitProcesses) -> None:
-    lines, processes = whole.at("lines"), whole.at("processes")
-    places = [at(one, "process") for one in processes]
-    ctx.expect.equal(_LOGS, "the places, from 0 on", [0, 1], places, whole)
-    for one in processes:
-        for field, wanted in (
+def _judge_lines(ctx: Context, page: Response, kit: KitProcesses) -> None:
+    lines, processes = page.at("lines"), page.at("processes")
+    places = [at(process, "process") for process in processes]
+    ctx.expect.equal(_LOGS, "the places, from 0 on", [0, 1], places, page)
+    for process in processes:
+        for field, expected in (
             ("attempt", 1), ("running", True), ("exit_code", None), ("ended_at", None),
         ):  # fmt: skip
-            ctx.expect.equal(_LOGS, field, wanted, at(one, field), whole)
-        began = moment(at(one, "started_at"))
-        own = [line for line in lines if at(line, "process") == at(one, "process")]
-        stamps = [moment(at(line, "timestamp")) for line in own]
+            ctx.expect.equal(_LOGS, field, expected, at(process, field), page)
+        began = moment(at(process, "started_at"))
+        process_lines = [line for line in lines if at(line, "process") == at(process, "process")]
+        stamps = [moment(at(line, "timestamp")) for line in process_lines]
         _expect(
             ctx,
             "each line was read after its process was started",
             began is not None and all(stamp is not None and stamp >= began for stamp in stamps),
-            whole,
+            page,
         )
-        attempts = {at(line, "attempt") for line in own}
-        _expect(ctx, "attempt 1 of each line", attempts == {1}, whole, str(attempts))
-    pids = sorted(str(at(one, "pid")) for one in processes)
-    started = sorted(str(one.hello["pid"]) for one in kit.started())
-    ctx.expect.equal(_LOGS, "pid of each process", started, pids, whole)
-    ports = {str(at(one, "url")).rsplit(":", 1)[-1] for one in processes}
-    given = {str(one.hello["env"].get("PORT")) for one in kit.started()}
-    ctx.expect.equal(_LOGS, "the ports in url", sorted(given), sorted(ports), whole)
+        attempts = {at(line, "attempt") for line in process_lines}
+        _expect(ctx, "attempt 1 of each line", attempts == {1}, page, str(attempts))
+    pids = sorted(str(at(process, "pid")) for process in processes)
+    started = sorted(str(process.hello["pid"]) for process in kit.started())
+    ctx.expect.equal(_LOGS, "pid of each process", started, pids, page)
+    ports = {str(at(process, "url")).rsplit(":", 1)[-1] for process in processes}
+    given_ports = {str(process.hello["env"].get("PORT")) for process in kit.started()}
+    ctx.expect.equal(_LOGS, "the ports in url", sorted(given_ports), sorted(ports), page)
 
 
 def _judge_archived(ctx: Context, pool: dict[str, str], lines: list[Any]) -> None:
@@ -155,17 +155,23 @@ def _judge_archived(ctx: Context, pool: dict[str, str], lines: list[Any]) -> Non
     ctx.require(200, "delete_pool", pool)
 
     def over(page: Response) -> bool:
-        return all(at(one, "running") is False for one in page.at("processes"))
+        return all(at(process, "running") is False for process in page.at("processes"))
 
-    page, ended = read_until(ctx, _LOGS, pool, over)
-    _expect(ctx, "no process of an archived pool runs", ended, page, show(page.at("processes")))
+    page, is_over = read_until(ctx, _LOGS, pool, over)
+    _expect(ctx, "no process of an archived pool runs", is_over, page, show(page.at("processes")))
     ctx.expect.equal(_LOGS, "status", "archived", page.at("status"), page)
-    kept = page.at("lines")
-    ctx.expect.equal(_LOGS, "the lines of before", lines, kept[: len(lines)], page)
-    for one in page.at("processes"):
-        began, end = moment(at(one, "started_at")), moment(at(one, "ended_at"))
-        good = began is not None and end is not None and began <= end
-        _expect(ctx, "ended_at of a process that ended", not ended or good, page, show(one, 300))
+    later_lines = page.at("lines")
+    ctx.expect.equal(_LOGS, "the lines of before", lines, later_lines[: len(lines)], page)
+    for process in page.at("processes"):
+        began, end = moment(at(process, "started_at")), moment(at(process, "ended_at"))
+        in_order = began is not None and end is not None and began <= end
+        _expect(
+            ctx,
+            "ended_at of a process that ended",
+            not is_over or in_order,
+            page,
+            show(process, 300),
+        )
 
 
 def _active(ctx: Context, kit: KitProcesses, **more: Any) -> dict[str, str]:
@@ -185,16 +191,16 @@ def _wait_for(ctx: Context, pool: dict[str, str], *texts: str) -> None:
 
     def there() -> bool:
         read, _ = _walk(ctx, pool, 1000)
-        lines = [str(at(one, "text")) for one in read]
+        lines = [str(at(line, "text")) for line in read]
         missing.clear()
         missing.update(
             text for text in texts if sum(map(partial(_is, text), lines)) < texts.count(text)
         )
         return not missing
 
-    came = becomes_true(ctx, _LOGS, there)
+    actual = becomes_true(ctx, _LOGS, there)
     demand = Expectation(_LOGS, "each line that a process wrote", None)
-    ctx.expect.that(demand, came, f"{sorted(missing)} did not come")
+    ctx.expect.that(demand, actual, f"{sorted(missing)} did not come")
 
 
 def _is(text: str, line: str) -> bool:
@@ -211,7 +217,7 @@ def _walk(
     while page.at("has_more") is True and len(pages) < _PAGES:
         page = _page(ctx, pool, limit=limit, cursor=page.at("next_cursor"))
         pages.append(page)
-    return [line for one in pages for line in one.at("lines") or []], pages
+    return [line for part in pages for line in part.at("lines") or []], pages
 
 
 def _page(ctx: Context, pool: dict[str, str], **query: Any) -> Response:
@@ -226,5 +232,5 @@ def _controls(text: str) -> bool:
     return any(ord(char) < 32 and char != "\t" for char in text)
 
 
-def _expect(ctx: Context, demand: str, ok: bool, seen: Any, got: str = "") -> None:
-    ctx.expect.that(Expectation(_LOGS, demand, seen), ok, got or "it is not so")
+def _expect(ctx: Context, demand: str, ok: bool, observed: Any, got: str = "") -> None:
+    ctx.expect.that(Expectation(_LOGS, demand, observed), ok, got or "it is not so")

@@ -63,9 +63,9 @@ def races_task(ctx: Context) -> None:
     winner = _one_winner(ctx, "create_task", responses)
     listed = ctx.require(200, "list_tasks", ids)
     if winner is not None:
-        found = [item.get("task_metadata") for item in listed.at("items") or []]
+        items = [item.get("task_metadata") for item in listed.at("items") or []]
         ctx.expect.equal(
-            "list_tasks", "the task, the winner's,", [{"which": winner}], found, listed
+            "list_tasks", "the task, the winner's,", [{"which": winner}], items, listed
         )
 
 

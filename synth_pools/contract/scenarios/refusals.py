@@ -83,14 +83,14 @@ def refusals_task_deleted(ctx: Context) -> None:
     pool_id = ctx.resources.pool(tasks=[{"task_id": "t"}])
     rollout = run_rollout(ctx, pool_id, task_id="t")
     ctx.require(200, "delete_task", {"pool_id": pool_id, "task_id": "t"})
-    gone = Status(404, "the task is gone", code="task_not_found")
+    not_found = Status(404, "the task is gone", code="task_not_found")
     for operation in offered(ctx):
         ids = _ids(operation, rollout)
         if "task_id" in operation.id_names:
-            ctx.check(gone, operation.id, ids, json=_change(ctx, operation))
+            ctx.check(not_found, operation.id, ids, json=_change(ctx, operation))
         else:
             body = {**ctx.session.rollout_body(task_id="t"), "pool_id": pool_id}
-            check_refused(ctx, operation, ids, body, gone)
+            check_refused(ctx, operation, ids, body, not_found)
     _count(ctx, rollout, 1)
 
 
@@ -119,8 +119,8 @@ def refusals_cancelled_twice(ctx: Context) -> None:
             response = ctx.check(Status(status, why, code=finished), operation, ids, json={})
             if status == 200:
                 ctx.expect.equal(operation, "the rollout", before.json, response.json, response)
-            for reader, seen, source in of_rollout(ctx, rollout)[:2]:
-                ctx.expect.equal(reader, "what it was before", before.json, seen, source)
+            for reader, observed, source in of_rollout(ctx, rollout)[:2]:
+                ctx.expect.equal(reader, "what it was before", before.json, observed, source)
 
 
 def _admits_nothing(ctx: Context, rollout: Rollout, code: str, why: str) -> None:
@@ -135,10 +135,10 @@ def _admits_nothing(ctx: Context, rollout: Rollout, code: str, why: str) -> None
     _count(ctx, rollout, 1)
 
 
-def _count(ctx: Context, rollout: Rollout, wanted: int) -> None:
+def _count(ctx: Context, rollout: Rollout, expected: int) -> None:
     listed = ctx.require(200, "list_rollouts", {"pool_id": rollout.pool_id})
-    came = len(listed.at("items") or [])
-    ctx.expect.equal("create_rollout", "the number of rollouts", wanted, came, listed)
+    actual = len(listed.at("items") or [])
+    ctx.expect.equal("create_rollout", "the number of rollouts", expected, actual, listed)
 
 
 def _reads(ctx: Context, rollout: Rollout) -> None:
@@ -151,9 +151,11 @@ def _reads(ctx: Context, rollout: Rollout) -> None:
         elif operation.tag == "containers":
             # What the container does not have is its own answer.
             response = ctx.call(name, ids)
-            good = response.status in (200, 404, 502, 504)
+            is_answer = response.status in (200, 404, 502, 504)
             expected = Expectation(name, "200, or the container's own trouble", response)
-            ctx.expect.that(expected, good, f"{response.status} {response.at('error', 'code')}")
+            ctx.expect.that(
+                expected, is_answer, f"{response.status} {response.at('error', 'code')}"
+            )
         else:
             ctx.check(Status(200, "reads go on"), name, ids)
 

@@ -43,14 +43,14 @@ def replay_again(ctx: Context) -> None:
         replay.id,
     )
     wait_for(ctx, replay, FINAL)
-    for reader, seen, read in [(_OPERATION, response.json, response), *of_rollout(ctx, replay)]:
-        if not isinstance(seen, dict):
+    for reader, observed, read in [(_OPERATION, response.json, response), *of_rollout(ctx, replay)]:
+        if not isinstance(observed, dict):
             ctx.expect.that(Expectation(reader, "the rollout", read), False, "no such rollout")
             continue
-        ctx.expect.equal(reader, "replay_of", original.id, seen.get("replay_of", ABSENT), read)
+        ctx.expect.equal(reader, "replay_of", original.id, observed.get("replay_of", ABSENT), read)
         for field in ("pool_id", "request", "task_id"):
-            if field in seen:
-                ctx.expect.equal(_OPERATION, field, before.at(field), seen[field], read)
+            if field in observed:
+                ctx.expect.equal(_OPERATION, field, before.at(field), observed[field], read)
     after = ctx.require(200, "get_rollout", original.ids)
     ctx.expect.equal(_OPERATION, "the rollout that was repeated", before.json, after.json, after)
     ctx.expect.that(
@@ -89,9 +89,9 @@ def replay_sync(ctx: Context) -> None:
         (200, 202), _OPERATION, original.global_ids, limit=ctx.session.patience * 2
     )
     if response.status == 200:
-        ended = response.at("status") in FINAL
+        has_ended = response.at("status") in FINAL
         demand = Expectation(_OPERATION, "200 has the finished rollout", response)
-        ctx.expect.that(demand, ended, f"status {response.at('status')}")
+        ctx.expect.that(demand, has_ended, f"status {response.at('status')}")
         read = ctx.require(200, "get_rollout", Rollout(pool_id, rollout_id(response)).ids)
         ctx.expect.equal(_OPERATION, "the rollout as it is read", read.json, response.json, read)
 
@@ -123,13 +123,13 @@ def replay_refused(ctx: Context) -> None:
 def replay_key(ctx: Context) -> None:
     pool_id = ctx.resources.pool()
     headers = {"idempotency-key": f"{ctx.session.options.run_id}-{ctx.scenario.id}"}
-    one, other = run_rollout(ctx, pool_id), run_rollout(ctx, pool_id)
-    first = ctx.require((202, 200), _OPERATION, one.global_ids, headers=headers)
-    ended = wait_for(ctx, Rollout(pool_id, rollout_id(first)), FINAL)
-    second = ctx.require((202, 200), _OPERATION, one.global_ids, headers=headers)
+    first_rollout, other_rollout = run_rollout(ctx, pool_id), run_rollout(ctx, pool_id)
+    first = ctx.require((202, 200), _OPERATION, first_rollout.global_ids, headers=headers)
+    final = wait_for(ctx, Rollout(pool_id, rollout_id(first)), FINAL)
+    second = ctx.require((202, 200), _OPERATION, first_rollout.global_ids, headers=headers)
     ctx.expect.equal(_OPERATION, "the status, again,", first.status, second.status, second)
-    ctx.expect.equal(_OPERATION, "the rollout as it is now", ended.json, second.json, second)
-    third = ctx.require((202, 200), _OPERATION, other.global_ids, headers=headers)
-    ctx.expect.equal(_OPERATION, "replay_of", other.id, third.at("replay_of"), third)
+    ctx.expect.equal(_OPERATION, "the rollout as it is now", final.json, second.json, second)
+    third = ctx.require((202, 200), _OPERATION, other_rollout.global_ids, headers=headers)
+    ctx.expect.equal(_OPERATION, "replay_of", other_rollout.id, third.at("replay_of"), third)
     listed = ctx.require(200, "list_rollouts", {"pool_id": pool_id})
     ctx.expect.equal(_OPERATION, "the number of rollouts", 4, len(listed.at("items") or []), listed)

@@ -38,20 +38,20 @@ def reported_usage(ctx: Context) -> None:
     pool_id = ctx.resources.pool(container_url=ctx.session.containers["good"])
     silent = run_rollout(ctx, pool_id)
     rollout = run_rollout(ctx, pool_id, env={"usage": _USAGE}, metadata={"padding": "x" * 5_000})
-    for one, tokens in ((rollout, (123, 45, 0.75, _COSTS)), (silent, (None, None, None, {}))):
-        for operation, ids in one.both("_usage"):
+    for case, tokens in ((rollout, (123, 45, 0.75, _COSTS)), (silent, (None, None, None, {}))):
+        for operation, ids in case.both("_usage"):
             response = ctx.require(200, operation, ids)
             fields = ("llm_input_tokens", "llm_output_tokens", "cost_usd", "provider_costs")
-            for field, wanted in zip(fields, tokens, strict=True):
-                came = response.at(field)
+            for field, expected in zip(fields, tokens, strict=True):
+                actual = response.at(field)
                 # Under which names a container reports them is not the contract's.
-                unknown = came is None or came == {}
+                unknown = actual is None or actual == {}
                 ctx.expect.that(
                     Expectation(operation, f"{field}: what the container reports", response),
-                    unknown or same_json(wanted, came),
-                    show(came),
+                    unknown or same_json(expected, actual),
+                    show(actual),
                 )
-            _judge_bytes(ctx, operation, one, response)
+            _judge_bytes(ctx, operation, case, response)
 
 
 def _judge_bytes(ctx: Context, operation: str, rollout: Rollout, response: Any) -> None:
@@ -60,11 +60,11 @@ def _judge_bytes(ctx: Context, operation: str, rollout: Rollout, response: Any) 
         ("bytes_uploaded", sent, most_sent),
         ("bytes_downloaded", answered, most_answered),
     ):
-        came = response.at(field)
+        actual = response.at(field)
         ctx.expect.that(
             Expectation(operation, f"{field}: {least} to {most} went over the line", response),
-            isinstance(came, int) and least <= came <= most,
-            show(came),
+            isinstance(actual, int) and least <= actual <= most,
+            show(actual),
         )
 
 
@@ -75,7 +75,7 @@ def _judge_bytes(ctx: Context, operation: str, rollout: Rollout, response: Any) 
     needs="containers",
 )
 def reported_events(ctx: Context) -> None:
-    told: list[dict[str, Any]] = [
+    events_sent: list[dict[str, Any]] = [
         {"sequence": 1, "type": "step", "text": "Grüße 🌍", "n": [1, 2.5, None]},
         # The container makes it large: the request has to pass every limit.
         {"sequence": 2, "type": "large", "repeat": _LARGE},
@@ -84,17 +84,24 @@ def reported_events(ctx: Context) -> None:
     pool_id = ctx.resources.pool(
         container_url=ctx.session.containers["good"], config={"telemetry": {"kit": True}}
     )
-    rollout = run_rollout(ctx, pool_id, env={"tell": told, "reward": 0.5})
+    rollout = run_rollout(ctx, pool_id, env={"tell": events_sent, "reward": 0.5})
     for operation, ids in zip(_STREAMS, (rollout.ids, rollout.global_ids), strict=True):
         stream = ctx.stream(operation, ids)
         data = [m.envelope.get("data") for m in stream.reader.messages if m.event == "agent"]
-        left = [told_event(one) for one in told]
-        for one in data:
-            place = next((n for n, other in enumerate(left) if _is_of(other, one)), None)
+        remaining = [told_event(event_data) for event_data in events_sent]
+        for event_data in data:
+            place = next(
+                (
+                    n
+                    for n, reported_event in enumerate(remaining)
+                    if _is_of(reported_event, event_data)
+                ),
+                None,
+            )
             demand = Expectation(operation, "an event of the container's, whole, in order", stream)
-            if not ctx.expect.that(demand, place is not None, show(one, 300)):
+            if not ctx.expect.that(demand, place is not None, show(event_data, 300)):
                 break
-            left = left[(place or 0) + 1 :]
+            remaining = remaining[(place or 0) + 1 :]
         rewards = [m.envelope.get("data") for m in stream.reader.messages if m.event == "reward"]
         ctx.expect.equal(operation, "the number of reward events", 1, len(rewards), stream)
         sources = {m.event.split(".")[0] for m in stream.reader.messages}
@@ -105,12 +112,12 @@ def reported_events(ctx: Context) -> None:
         )
 
 
-def _is_of(told: dict[str, Any], data: Any) -> bool:
+def _is_of(event: dict[str, Any], data: Any) -> bool:
     """Return True if an event's data is what a container told, or stands for it."""
     if at(data, "truncated") is True:
         size = at(data, "size_bytes")
-        return told.get("type") == "large" and isinstance(size, int) and size >= _LARGE
-    return same_json(told, data)
+        return event.get("type") == "large" and isinstance(size, int) and size >= _LARGE
+    return same_json(event, data)
 
 
 @scenario(
@@ -126,6 +133,10 @@ def reported_telemetry(ctx: Context) -> None:
     )
     rollout = run_rollout(ctx, pool_id)
     read = ctx.require(200, "get_rollout", rollout.ids)
-    sent = [one for one in ctx.session.received.of_rollout(rollout.id) if one.path == "/rollouts"]
-    came = [at(one.body, "telemetry") for one in sent]
-    ctx.expect.equal("create_rollout", "telemetry of what is sent", [telemetry], came, read)
+    sent = [
+        request
+        for request in ctx.session.received.of_rollout(rollout.id)
+        if request.path == "/rollouts"
+    ]
+    actual = [at(request.body, "telemetry") for request in sent]
+    ctx.expect.equal("create_rollout", "telemetry of what is sent", [telemetry], actual, read)

@@ -43,15 +43,15 @@ def restarts_kept(ctx: Context) -> None:
     queued = [start_rollout(ctx, pool_id, env={"delay": 600}) for _ in range(2)]
     wait_for(ctx, running, STARTED)
     pool = ctx.require(200, "get_pool", {"pool_id": pool_id})
-    ended = ctx.require(200, "get_rollout", done.ids)
+    final = ctx.require(200, "get_rollout", done.ids)
     events = [message.data for message in _events(ctx, done.ids)]
-    seen = [message.data for message in _events(ctx, running.ids, 2)]
+    observed = [message.data for message in _events(ctx, running.ids, 2)]
     _restart(ctx)
     after = ctx.require(200, "get_pool", {"pool_id": pool_id})
     for field in ("name", "metadata", "config", "created_at", "tasks"):
         ctx.expect.equal("get_pool", f"{field}, as before,", pool.at(field), after.at(field), after)
     after = ctx.require(200, "get_rollout", done.ids)
-    ctx.expect.equal("get_rollout", "the rollout that had ended", ended.json, after.json, after)
+    ctx.expect.equal("get_rollout", "the rollout that had ended", final.json, after.json, after)
     again = [message.data for message in _events(ctx, done.ids)]
     ctx.expect.equal("stream_rollout_events", "the events, as before,", events, again, None)
     for rollout in queued:
@@ -69,7 +69,7 @@ def restarts_kept(ctx: Context) -> None:
         str(after.at("error")),
     )
     again = [message.data for message in _events(ctx, running.ids, 2)]
-    ctx.expect.equal("stream_rollout_events", "its first events, as before,", seen, again, None)
+    ctx.expect.equal("stream_rollout_events", "its first events, as before,", observed, again, None)
 
 
 @scenario(
@@ -89,51 +89,52 @@ def restarts_resumed(ctx: Context) -> None:
         raise InconclusiveError(Outcome.NOT_REACHED, "create_rollout", note)
     received = ctx.session.received
     pool_id = ctx.resources.live_pool(container_url=ctx.session.containers["good"], concurrency=2)
-    known = start_rollout(ctx, pool_id, env={"answer": "asked", "reward": 0.25})
+    resumable = start_rollout(ctx, pool_id, env={"answer": "asked", "reward": 0.25})
     again = start_rollout(ctx, pool_id, env={"hold": True}, limits={"max_attempts": 2})
-    for rollout in (known, again):
+    for rollout in (resumable, again):
         wait_for(ctx, rollout, STARTED)
-    asked = eventually(ctx, lambda: known.id in received.later and _sent(ctx, again) == 1)
+    was_asked = eventually(ctx, lambda: resumable.id in received.later and _sent(ctx, again) == 1)
     queued = [start_rollout(ctx, pool_id) for _ in range(3)]
-    seen = [message.data for message in _events(ctx, known.ids, 2)]
-    pool = [one.data for one in _pool_events(ctx, pool_id, 7)]
-    if not asked or _sent(ctx, known) != 1:
+    observed = [message.data for message in _events(ctx, resumable.ids, 2)]
+    pool = [pool_message.data for pool_message in _pool_events(ctx, pool_id, 7)]
+    if not was_asked or _sent(ctx, resumable) != 1:
         ctx.expect.inconclusive("create_rollout", "its container did not get both rollouts")
         return
     _restart(ctx)
     states = [
-        ctx.require(200, "get_rollout", one.ids).at("status") for one in (known, again, *queued)
+        ctx.require(200, "get_rollout", pool_message.ids).at("status")
+        for pool_message in (resumable, again, *queued)
     ]
     open_ = Expectation("create_rollout", "all of them go on, or wait", None)
     ctx.expect.that(open_, set(states) <= {"queued", "running"}, str(states))
-    later = [one.data for one in _pool_events(ctx, pool_id, 7)]
+    later = [pool_message.data for pool_message in _pool_events(ctx, pool_id, 7)]
     ctx.expect.equal("stream_pool_events", "the order between rollouts", pool, later, None)
     eventually(ctx, lambda: _sent(ctx, again) == 2)
-    for rollout in (known, again):
+    for rollout in (resumable, again):
         received.release(rollout.id)
-    ended = wait_for(ctx, known, FINAL)
-    ctx.expect.equal("create_rollout", "what was resumed", 0.25, ended.at("score"), ended)
-    ctx.expect.equal("create_rollout", "how often it was sent", 1, _sent(ctx, known), ended)
-    events = _events(ctx, known.ids)
+    final = wait_for(ctx, resumable, FINAL)
+    ctx.expect.equal("create_rollout", "what was resumed", 0.25, final.at("score"), final)
+    ctx.expect.equal("create_rollout", "how often it was sent", 1, _sent(ctx, resumable), final)
+    events = _events(ctx, resumable.ids)
     names = [message.event for message in events]
     ctx.expect.equal(
         "stream_rollout_events", "the number of its rollout.started", 1,
-        names.count("rollout.started"), ended,
+        names.count("rollout.started"), final,
     )  # fmt: skip
-    first = [message.data for message in events[: len(seen)]]
-    ctx.expect.equal("stream_rollout_events", "its first events", seen, first, ended)
-    ended = wait_for(ctx, again, FINAL)
+    first = [message.data for message in events[: len(observed)]]
+    ctx.expect.equal("stream_rollout_events", "its first events", observed, first, final)
+    final = wait_for(ctx, again, FINAL)
     ctx.expect.equal(
-        "create_rollout", "one that is sent again", "completed", ended.at("status"), ended
+        "create_rollout", "one that is sent again", "completed", final.at("status"), final
     )
     attempts = [
         at(message.envelope.get("data"), "attempt")
         for message in _events(ctx, again.ids)
         if message.event == "rollout.started"
     ]
-    ctx.expect.equal("stream_rollout_events", "its attempts", [1, 2], attempts, ended)
-    starts = [str(wait_for(ctx, one, FINAL).at("started_at")) for one in queued]
-    in_order = Expectation("create_rollout", "what was queued starts in its old order", ended)
+    ctx.expect.equal("stream_rollout_events", "its attempts", [1, 2], attempts, final)
+    starts = [str(wait_for(ctx, pool_message, FINAL).at("started_at")) for pool_message in queued]
+    in_order = Expectation("create_rollout", "what was queued starts in its old order", final)
     ctx.expect.that(in_order, starts == sorted(starts), str(starts))
 
 
@@ -147,10 +148,10 @@ def restarts_resumed(ctx: Context) -> None:
     alone=True,
 )
 def restarts_processes(ctx: Context) -> None:
-    with kit_processes(ctx) as kit, kit_processes(ctx) as other:
+    with kit_processes(ctx) as kit, kit_processes(ctx) as other_kit:
         pool = {"pool_id": str(process_pool(ctx, kit.definition()).at("id"))}
         ctx.resources.wait_until_active(pool["pool_id"])
-        paused = {"pool_id": str(process_pool(ctx, other.definition()).at("id"))}
+        paused = {"pool_id": str(process_pool(ctx, other_kit.definition()).at("id"))}
         ctx.resources.wait_until_active(paused["pool_id"])
         pauses = ctx.session.offers("pause")
         if pauses:
@@ -158,32 +159,34 @@ def restarts_processes(ctx: Context) -> None:
         before = kit.alive()
         kit.order = "wait"
         _restart(ctx)
-        seen = ctx.require(200, "get_pool", pool)
-        ctx.expect.equal("get_pool", "status", "warming", seen.at("status"), seen)
+        observed = ctx.require(200, "get_pool", pool)
+        ctx.expect.equal("get_pool", "status", "warming", observed.at("status"), observed)
         ctx.expect.that(
-            Expectation("create_pool", "the processes of before the restart end", seen),
-            becomes_true(ctx, "create_pool", lambda: all(one.ended.is_set() for one in before)),
+            Expectation("create_pool", "the processes of before the restart end", observed),
+            becomes_true(
+                ctx, "create_pool", lambda: all(process.ended.is_set() for process in before)
+            ),
             "they still run",
         )
         ctx.expect.that(
-            Expectation("create_pool", "new processes are started after a restart", seen),
+            Expectation("create_pool", "new processes are started after a restart", observed),
             becomes_true(ctx, "create_pool", lambda: len(kit.started()) > len(before)),
             "there are none",
         )
         kit.tell("listen")
         ctx.resources.wait_until_active(pool["pool_id"])
-        ended = ctx.require(200, "get_rollout", run_rollout(ctx, pool["pool_id"]).ids)
-        ctx.expect.equal("create_rollout", "status", "completed", ended.at("status"), ended)
+        final = ctx.require(200, "get_rollout", run_rollout(ctx, pool["pool_id"]).ids)
+        ctx.expect.equal("create_rollout", "status", "completed", final.at("status"), final)
         if pauses:
-            seen = ctx.require(200, "get_pool", paused)
-            ctx.expect.equal("get_pool", "status", "paused", seen.at("status"), seen)
+            observed = ctx.require(200, "get_pool", paused)
+            ctx.expect.equal("get_pool", "status", "paused", observed.at("status"), observed)
         delete_and_wait(ctx, pool, kit)
-        delete_and_wait(ctx, paused, other)
+        delete_and_wait(ctx, paused, other_kit)
 
 
 def _sent(ctx: Context, rollout: Rollout) -> int:
     received = ctx.session.received.of_rollout(rollout.id)
-    return sum(one.path == "/rollouts" for one in received)
+    return sum(request.path == "/rollouts" for request in received)
 
 
 def _pool_events(ctx: Context, pool_id: str, count: int) -> list[SseMessage]:

@@ -36,10 +36,10 @@ def service_capabilities(ctx: Context) -> None:
 def service_queue(ctx: Context) -> None:
     response = ctx.require(200, "get_queue_status")
     for field in ("queued", "running", "capacity"):
-        came = response.at(field)
-        good = isinstance(came, int) and not isinstance(came, bool) and came >= 0
+        actual = response.at(field)
+        is_count = isinstance(actual, int) and not isinstance(actual, bool) and actual >= 0
         ctx.expect.that(
-            Expectation("get_queue_status", f"{field} is a count", response), good, repr(came)
+            Expectation("get_queue_status", f"{field} is a count", response), is_count, repr(actual)
         )
 
 
@@ -63,8 +63,8 @@ def service_queue_counts(ctx: Context) -> None:
         if "delete_pool" in session.document.operations:
             # Nothing could run in an archived one.
             ctx.require(200, "delete_pool", {"pool_id": ctx.resources.pool("gone", concurrency=7)})
-        made = [start_rollout(ctx, pool_id, env={"delay": 600}) for _ in range(5)]
-        for rollout in made[:2]:
+        created = [start_rollout(ctx, pool_id, env={"delay": 600}) for _ in range(5)]
+        for rollout in created[:2]:
             wait_for(ctx, rollout, STARTED)
     for _ in ctx.session.pauses():
         before = _lists(ctx)
@@ -88,20 +88,20 @@ def service_queue_counts(ctx: Context) -> None:
 def _lists(ctx: Context) -> tuple[Any, list[str], list[str], list[tuple[str, int]]] | None:
     """Return the newest rollout, the running, the queued, the active pools; None if more."""
     newest = ctx.require(200, "list_global_rollouts", query={"limit": 1}).at("items", 0, "id")
-    found: list[list[Any]] = []
+    lists: list[list[Any]] = []
     for operation, state in (
         ("list_global_rollouts", "running"),
         ("list_global_rollouts", "queued"),
         ("list_pools", "active"),
     ):
-        items, _, whole = iterate_pages(
+        items, _, is_complete = iterate_pages(
             ctx, operation, {}, {"state": state, "limit": 1000}, most=_PAGES
         )
-        if not whole:
+        if not is_complete:
             return None
-        found.append(items)
-    running, queued = ([str(at(one, "id")) for one in items] for items in found[:2])
-    pools = [(str(at(one, "id")), at(one, "concurrency")) for one in found[2]]
+        lists.append(items)
+    running, queued = ([str(at(element, "id")) for element in items] for items in lists[:2])
+    pools = [(str(at(element, "id")), at(element, "concurrency")) for element in lists[2]]
     # A whole number may be written as 7.0, and is answered as it was sent.
     counted = [(name, int(count)) for name, count in pools if isinstance(count, int | float)]
     return newest, running, queued, counted

@@ -48,18 +48,18 @@ _SECONDS = 2.0
     needs="live",
 )
 def states_arrows(ctx: Context) -> None:
-    held = next(hold(ctx))
-    pool_id = held.pool(concurrency=1)
+    holder = next(hold(ctx))
+    pool_id = holder.pool(concurrency=1)
     # The second waits for the first: it is seen queued, running several times, and ended.
     first = start_rollout(ctx, pool_id, env={"delay": 0.4})
     second = start_rollout(ctx, pool_id, env={"delay": 2.2, "hold": True})
     for rollout in (first, second):
-        shown = readers(ctx, rollout, "Rollout", "RolloutSummary")
+        reads = readers(ctx, rollout, "Rollout", "RolloutSummary")
         former: dict[str, Any] = {}
         running, began = 0, 0.0
         _used(ctx, rollout, None)
         for turn, _ in enumerate(ctx.session.pauses()):
-            for operation, ids in shown:
+            for operation, ids in reads:
                 response = ctx.require(200, operation, ids)
                 _moves(ctx, operation, former.get(operation), response)
                 former[operation] = response.at("status")
@@ -67,28 +67,28 @@ def states_arrows(ctx: Context) -> None:
             began = began or (time.monotonic() if running else 0.0)
             lasted = time.monotonic() - began if began else 0.0
             if (running >= _RUNNING and lasted > _SECONDS) or turn == _TURNS:
-                held.release(rollout)
+                holder.release(rollout)
             if all(state in FINAL for state in former.values()):
                 break
             _no_artifacts_yet(ctx, rollout)
         stuck = [name for name, state in former.items() if state not in FINAL]
         # Other operations show the end already, and did before these are asked once more.
-        ended = len(stuck) < len(former)
-        for operation, ids in shown:
+        progressed = len(stuck) < len(former)
+        for operation, ids in reads:
             if operation not in stuck:
                 continue
             former[operation] = ctx.require(200, operation, ids).at("status")
             note = f"the rollout was still {former[operation]}"
             if former[operation] in FINAL:
                 continue
-            if ended:
+            if progressed:
                 ctx.expect.that(
                     Expectation(operation, "the state that others show", None), False, note
                 )
             else:
                 ctx.expect.inconclusive(operation, note)
-        whole = ctx.require(200, "get_rollout", rollout.ids)
-        _used(ctx, rollout, whole)
+        whole_response = ctx.require(200, "get_rollout", rollout.ids)
+        _used(ctx, rollout, whole_response)
 
 
 def _no_artifacts_yet(ctx: Context, rollout: Rollout) -> None:
@@ -102,11 +102,11 @@ def _no_artifacts_yet(ctx: Context, rollout: Rollout) -> None:
             )
 
 
-def _used(ctx: Context, rollout: Rollout, whole: Response | None) -> None:
+def _used(ctx: Context, rollout: Rollout, whole_rollout: Response | None) -> None:
     """Judge usage before the start of a rollout, and after its end."""
     for operation, ids in readers(ctx, rollout, "RolloutUsage"):
         response = ctx.require(200, operation, ids)
-        if whole is None:
+        if whole_rollout is None:
             if ctx.require(200, "get_rollout", rollout.ids).at("status") == "queued":
                 used = {
                     name: response.at(name)
@@ -119,24 +119,24 @@ def _used(ctx: Context, rollout: Rollout, whole: Response | None) -> None:
                     str(used),
                 )
             continue
-        begin, end = moment(whole.at("started_at")), moment(whole.at("finished_at"))
-        came = response.at("wall_time_sec")
-        if begin and end and isinstance(came, int | float):
-            wanted = (end - begin).total_seconds()
+        begin, end = moment(whole_rollout.at("started_at")), moment(whole_rollout.at("finished_at"))
+        actual = response.at("wall_time_sec")
+        if begin and end and isinstance(actual, int | float):
+            expected = (end - begin).total_seconds()
             # Time stamps may be of whole seconds, and two clocks be read a while apart.
             ctx.expect.that(
                 Expectation(
-                    operation, f"wall_time_sec is the time from start to end: {wanted}", response
+                    operation, f"wall_time_sec is the time from start to end: {expected}", response
                 ),
-                abs(came - wanted) < 1.5 + ctx.session.http.round_trip,
-                str(came),
+                abs(actual - expected) < 1.5 + ctx.session.http.round_trip,
+                str(actual),
             )
             minutes = response.at("sandbox_minutes")
             if isinstance(minutes, int | float):
-                expected = f"sandbox_minutes is wall_time_sec in minutes: {came / 60:.4f}"
+                demand = f"sandbox_minutes is wall_time_sec in minutes: {actual / 60:.4f}"
                 ctx.expect.that(
-                    Expectation(operation, expected, response),
-                    abs(came / 60 - minutes) < 0.01,
+                    Expectation(operation, demand, response),
+                    abs(actual / 60 - minutes) < 0.01,
                     str(minutes),
                 )
 
@@ -150,11 +150,11 @@ def _eventually_cancelled(ctx: Context, rollout: Rollout) -> None:
 
 
 def _moves(ctx: Context, operation: str, former: Any, response: Response) -> None:
-    came = response.at("status")
+    actual = response.at("status")
     ctx.expect.that(
         Expectation(operation, f"{former} or what may follow it", response),
-        former is None or came == former or came in _ARROWS.get(str(former), {came}),
-        f"{came} after {former}",
+        former is None or actual == former or actual in _ARROWS.get(str(former), {actual}),
+        f"{actual} after {former}",
     )
 
 
@@ -187,10 +187,10 @@ def _alike(ctx: Context, rollout: Rollout, state: str) -> None:
     for listing in offered(ctx, _lists_rollouts):
         ids = listing.own_ids(rollout.ids)
         query = {"state": state, "limit": 100}
-        _, seen, response = in_list(ctx, listing.id, ids, query, rollout.id)
+        _, observed, response = in_list(ctx, listing.id, ids, query, rollout.id)
         ctx.expect.that(
             Expectation(listing.id, f"the {state} rollout for state={state}", response),
-            seen is not ABSENT,
+            observed is not ABSENT,
             "it is not there",
         )
 
@@ -212,9 +212,9 @@ def _alike(ctx: Context, rollout: Rollout, state: str) -> None:
 def states_concurrency(ctx: Context) -> None:
     pool_id = ctx.resources.live_pool(concurrency=2)
     pool = {"pool_id": pool_id}
-    made = [start_rollout(ctx, pool_id, env={"delay": 600}) for _ in range(5)]
-    wait_for(ctx, made[0], STARTED)
-    wait_for(ctx, made[1], STARTED)
+    created = [start_rollout(ctx, pool_id, env={"delay": 600}) for _ in range(5)]
+    wait_for(ctx, created[0], STARTED)
+    wait_for(ctx, created[1], STARTED)
 
     def counts() -> tuple[Any, Any]:
         response = ctx.require(200, "list_rollouts", pool)
@@ -232,26 +232,26 @@ def states_concurrency(ctx: Context) -> None:
     )
     status = ctx.require(200, "get_queue_status")
     for field, least in (("running", 2), ("queued", 3), ("capacity", 2)):
-        came = status.at(field)
+        actual = status.at(field)
         ctx.expect.that(
             Expectation(
                 "get_queue_status", f"{field} is at least {least}: so many are this run's", status
             ),
-            isinstance(came, int) and came >= least,
-            repr(came),
+            isinstance(actual, int) and actual >= least,
+            repr(actual),
         )
     # Any queued rollout may take the place that becomes free.
-    ctx.require(200, "cancel_rollout", made[0].ids, json={})
+    ctx.require(200, "cancel_rollout", created[0].ids, json={})
     took = becomes_true(ctx, "create_rollout", lambda: counts() == (2, 2))
     ctx.expect.that(
         Expectation("create_rollout", "a place that becomes free is taken", metrics),
         took,
         f"[running, queued] is {list(counts())} after {ctx.session.patience:.0f} s",
     )
-    wrote = ctx.require(200, "update_pool", pool, json={"concurrency": 3})
+    updated = ctx.require(200, "update_pool", pool, json={"concurrency": 3})
     took = becomes_true(ctx, "update_pool", lambda: counts() == (3, 1))
     ctx.expect.that(
-        Expectation("update_pool", "with a concurrency of 3, three run and one waits", wrote),
+        Expectation("update_pool", "with a concurrency of 3, three run and one waits", updated),
         took,
         f"[running, queued] is {list(counts())} after {ctx.session.patience:.0f} s",
     )
@@ -265,16 +265,16 @@ def states_concurrency(ctx: Context) -> None:
     needs="live",
 )
 def states_in_order(ctx: Context) -> None:
-    for held in hold(ctx):
-        pool_id = held.pool(concurrency=1)
-        first = held.start(pool_id)
+    for holder in hold(ctx):
+        pool_id = holder.pool(concurrency=1)
+        first = holder.start(pool_id)
         # All of them wait for its place, and one runs at a time.
         queued = [start_rollout(ctx, pool_id, env={"delay": 0}) for _ in range(4)]
-        if not held.lasted(first):
+        if not holder.lasted(first):
             continue
-        held.release(first)
-        ended = [wait_for(ctx, rollout, FINAL) for rollout in queued]
-        starts = [(moment(one.at("started_at")), one) for one in ended]
+        holder.release(first)
+        final_responses = [wait_for(ctx, rollout, FINAL) for rollout in queued]
+        starts = [(moment(final.at("started_at")), final) for final in final_responses]
         for (before, _), (after, response) in pairwise(starts):
             if before is not None and after is not None:
                 ctx.expect.that(
@@ -346,21 +346,25 @@ def states_pool_deleted(ctx: Context) -> None:
     running = start_rollout(ctx, pool_id, env={"delay": 600})
     queued = start_rollout(ctx, pool_id, env={"delay": 600})
     wait_for(ctx, running, STARTED)
-    ended = ctx.require(200, "get_rollout", done.ids)
-    wrote = ctx.require(200, "delete_pool", {"pool_id": pool_id})
+    final = ctx.require(200, "get_rollout", done.ids)
+    updated = ctx.require(200, "delete_pool", {"pool_id": pool_id})
     for rollout in (running, queued):
         # Archiving is answered at once; cancelling the rollouts may take a moment.
         _eventually_cancelled(ctx, rollout)
-        told = [
+        views = [
             (operation, response.at("status") == "cancelled", response)
             for operation, ids in rollout.both("")
             for response in [ctx.require(200, operation, ids)]
         ]
         ctx.expect.observed(
-            "delete_pool", wrote, told, "the rollout is cancelled", told[0][2].at("status")
+            "delete_pool",
+            updated,
+            views,
+            "the rollout is cancelled",
+            views[0][2].at("status"),
         )
     after = ctx.require(200, "get_rollout", done.ids)
-    ctx.expect.equal("delete_pool", "the rollout that had ended", ended.json, after.json, after)
+    ctx.expect.equal("delete_pool", "the rollout that had ended", final.json, after.json, after)
 
 
 @scenario(
@@ -371,15 +375,15 @@ def states_pool_deleted(ctx: Context) -> None:
     needs="live",
 )
 def states_task_deleted(ctx: Context) -> None:
-    for held in hold(ctx):
-        pool_id = held.pool(concurrency=1, tasks=[{"task_id": "t"}])
-        running = held.start(pool_id, task_id="t")
+    for holder in hold(ctx):
+        pool_id = holder.pool(concurrency=1, tasks=[{"task_id": "t"}])
+        running = holder.start(pool_id, task_id="t")
         queued = start_rollout(ctx, pool_id, task_id="t", env={"delay": 0})
         ctx.require(200, "delete_task", {"pool_id": pool_id, "task_id": "t"})
         # The one place was taken when the task was deleted: the other one had not begun.
-        if not held.lasted(running):
+        if not holder.lasted(running):
             continue
-        held.release(running)
+        holder.release(running)
         response = wait_for(ctx, queued, FINAL)
         ctx.expect.equal(
             "delete_task", "status of the queued rollout", "failed", response.at("status"), response

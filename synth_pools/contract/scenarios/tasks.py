@@ -34,9 +34,12 @@ def tasks_created(ctx: Context) -> None:
     pool_id = ctx.resources.pool(backend="the pool's")
     path = {"pool_id": pool_id}
     body = _definition(ctx)
-    wrote = ctx.require(201, "create_task", path, json=body)
-    told = [("create_task", wrote.json, wrote), *of_task(ctx, pool_id, body["task_id"])]
-    for operation, task, response in told:
+    updated = ctx.require(201, "create_task", path, json=body)
+    views = [
+        ("create_task", updated.json, updated),
+        *of_task(ctx, pool_id, body["task_id"]),
+    ]
+    for operation, task, response in views:
         if not ctx.expect.that(
             Expectation(operation, "the task that was created", response),
             task is not ABSENT,
@@ -59,16 +62,16 @@ def tasks_created(ctx: Context) -> None:
     by_id = ctx.require(201, "create_task", path, json={"id": "by-id", "task_config": None})
     ctx.expect.equal("create_task", "task_id, chosen as id,", "by-id", by_id.at("task_id"), by_id)
     listed = ctx.require(200, "list_tasks", path)
-    found = [at(item, "id") for item in listed.at("items") or []]
-    wanted = [body["task_id"], str(plain.at("id")), "by-id"]
+    items = [at(item, "id") for item in listed.at("items") or []]
+    expected = [body["task_id"], str(plain.at("id")), "by-id"]
     ctx.expect.equal(
-        "list_tasks", "the tasks, each once,", sorted(wanted), sorted(map(str, found)), listed
+        "list_tasks", "the tasks, each once,", sorted(expected), sorted(map(str, items)), listed
     )
     ctx.expect.equal("list_tasks", "next_cursor", None, listed.at("next_cursor"), listed)
-    other = {"pool_id": ctx.resources.pool()}
-    empty = ctx.require(200, "list_tasks", other)
+    other_pool = {"pool_id": ctx.resources.pool()}
+    empty = ctx.require(200, "list_tasks", other_pool)
     ctx.expect.equal("list_tasks", "the list of a pool without tasks", [], empty.at("items"), empty)
-    ctx.check(201, "create_task", other, json={"task_id": body["task_id"]})
+    ctx.check(201, "create_task", other_pool, json={"task_id": body["task_id"]})
 
 
 @scenario(
@@ -106,9 +109,9 @@ def tasks_taken_id(ctx: Context) -> None:
                 json={spelling: "b", "task_metadata": {"which": "third"}},
             )
     listed = ctx.require(200, "list_tasks", path)
-    found = [(at(t, "id"), at(t, "task_metadata", "which")) for t in listed.at("items") or []]
+    items = [(at(t, "id"), at(t, "task_metadata", "which")) for t in listed.at("items") or []]
     ctx.expect.equal(
-        "create_task", "the only task", [["a", "first"]], [list(f) for f in found], listed
+        "create_task", "the only task", [["a", "first"]], [list(f) for f in items], listed
     )
 
 
@@ -124,8 +127,8 @@ def tasks_replace(ctx: Context) -> None:
     pool_id = ctx.resources.pool(tasks=[body, {"task_id": "bystander", "task_config": {"x": 1}}])
     before = of_task(ctx, pool_id, body["task_id"])[0][1]
     ids = {"pool_id": pool_id, "task_id": body["task_id"]}
-    wrote = ctx.require(200, "update_task", ids, json={"task_config": {"max_steps": 8}})
-    wanted = {
+    updated = ctx.require(200, "update_task", ids, json={"task_config": {"max_steps": 8}})
+    expected = {
         "id": body["task_id"],
         "task_id": body["task_id"],
         "pool_id": pool_id,
@@ -135,8 +138,8 @@ def tasks_replace(ctx: Context) -> None:
         "created_at": at(before, "created_at"),
         "status": "active",
     }
-    _seen(ctx, "update_task", wrote, pool_id, body["task_id"], wanted)
-    _untouched(ctx, "update_task", wrote, pool_id)
+    _seen(ctx, "update_task", updated, pool_id, body["task_id"], expected)
+    _untouched(ctx, "update_task", updated, pool_id)
 
 
 @scenario(
@@ -194,11 +197,11 @@ def tasks_patch(ctx: Context) -> None:
         ({"task_config": None}, {"task_config": {}, "task_metadata": {"n": 1, "added": 2}}),
     ]
     answers = []
-    for change, wanted in steps:
-        wrote = ctx.require(200, "patch_task", ids, json=change)
-        answers.append(wrote)
+    for change, expected in steps:
+        updated = ctx.require(200, "patch_task", ids, json=change)
+        answers.append(updated)
         stays = {"id": body["task_id"], "created_at": at(before, "created_at")}
-        _seen(ctx, "patch_task", wrote, pool_id, body["task_id"], {**stays, **wanted})
+        _seen(ctx, "patch_task", updated, pool_id, body["task_id"], {**stays, **expected})
     _untouched(ctx, "patch_task", answers[-1], pool_id)
 
 
@@ -222,20 +225,22 @@ def tasks_deleted(ctx: Context) -> None:
     )
     path, ids = {"pool_id": pool_id}, {"pool_id": pool_id, "task_id": "a"}
     rollout = run_rollout(ctx, pool_id, task_id="a")
-    wrote = ctx.require(200, "delete_task", ids)
-    ctx.expect.equal("delete_task", "status", "archived", wrote.at("status"), wrote)
-    ctx.expect.equal("delete_task", "id", "a", wrote.at("id"), wrote)
-    ctx.expect.equal("delete_task", "task_metadata", {"n": 1}, wrote.at("task_metadata"), wrote)
+    updated = ctx.require(200, "delete_task", ids)
+    ctx.expect.equal("delete_task", "status", "archived", updated.at("status"), updated)
+    ctx.expect.equal("delete_task", "id", "a", updated.at("id"), updated)
+    ctx.expect.equal("delete_task", "task_metadata", {"n": 1}, updated.at("task_metadata"), updated)
     ctx.expect.observed(
         "delete_task",
-        wrote,
+        updated,
         [(who, task is ABSENT, response) for who, task, response in of_task(ctx, pool_id, "a")],
         "the task is listed no more",
         "it still is",
     )
-    _, kept, listed = of_task(ctx, pool_id, "b")[0]
+    _, other_task, listed = of_task(ctx, pool_id, "b")[0]
     ctx.expect.that(
-        Expectation("delete_task", "the other task stays", listed), kept is not ABSENT, "it is gone"
+        Expectation("delete_task", "the other task stays", listed),
+        other_task is not ABSENT,
+        "it is gone",
     )
     for operation, body in (("update_task", {}), ("patch_task", {}), ("delete_task", ABSENT)):
         ctx.check(Status(404, "the task is gone", code="task_not_found"), operation, ids, json=body)
@@ -254,26 +259,31 @@ def tasks_deleted(ctx: Context) -> None:
 
 
 def _seen(
-    ctx: Context, writer: str, wrote: Any, pool_id: str, task_id: str, wanted: dict[str, Any]
+    ctx: Context,
+    writer: str,
+    updated: Any,
+    pool_id: str,
+    task_id: str,
+    expected: dict[str, Any],
 ) -> None:
-    told = [(writer, wrote.json, wrote), *of_task(ctx, pool_id, task_id)]
-    for field, value in wanted.items():
+    views = [(writer, updated.json, updated), *of_task(ctx, pool_id, task_id)]
+    for field, value in expected.items():
         ctx.expect.observed(
             writer,
-            wrote,
+            updated,
             [
                 (reader, same_json(value, at(task, field)), response)
-                for reader, task, response in told
+                for reader, task, response in views
             ],
             f"{field} is {value!r}",
-            f"{field} is {at(told[1][1], field)!r}",
+            f"{field} is {at(views[1][1], field)!r}",
         )
 
 
-def _untouched(ctx: Context, writer: str, wrote: Any, pool_id: str) -> None:
+def _untouched(ctx: Context, writer: str, updated: Any, pool_id: str) -> None:
     _, task, _ = of_task(ctx, pool_id, "bystander")[0]
     ctx.expect.that(
-        Expectation(writer, "the other task stays as it is", wrote),
+        Expectation(writer, "the other task stays as it is", updated),
         same_json({"x": 1}, at(task, "task_config")),
         f"its task_config is {at(task, 'task_config')!r}",
     )

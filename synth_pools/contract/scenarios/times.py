@@ -90,20 +90,20 @@ def times_task(ctx: Context) -> None:
     needs="live",
 )
 def times_rollout(ctx: Context) -> None:
-    made = start_rollout(ctx, ctx.resources.live_pool(), env={"delay": _APART})
-    wait_for(ctx, made, FINAL)
-    for operation, ids in made.both(""):
+    created = start_rollout(ctx, ctx.resources.live_pool(), env={"delay": _APART})
+    wait_for(ctx, created, FINAL)
+    for operation, ids in created.both(""):
         response = ctx.require(200, operation, ids)
-        begun, changed = (moment(response.at(name)) for name in ("created_at", "updated_at"))
-        if begun and changed:
+        started, changed = (moment(response.at(name)) for name in ("created_at", "updated_at"))
+        if started and changed:
             ctx.expect.that(
                 Expectation(
                     operation,
                     "updated_at of a rollout that took its time is later than created_at",
                     response,
                 ),
-                changed > begun,
-                f"{changed} is not later than {begun}",
+                changed > started,
+                f"{changed} is not later than {started}",
             )
 
 
@@ -122,8 +122,8 @@ def _later(
             after > before,
             f"{after} is not later than {before}",
         )
-    made, shown = former.at(*where, "created_at"), response.at("created_at")
-    ctx.expect.equal(operation, "created_at", made, shown, response)
+    created, answered = former.at(*where, "created_at"), response.at("created_at")
+    ctx.expect.equal(operation, "created_at", created, answered, response)
 
 
 def _pause(ctx: Context) -> None:

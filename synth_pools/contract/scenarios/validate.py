@@ -21,24 +21,27 @@ from synth_pools.contract.http.client import Response, at
     needs="validate",
 )
 def validate_as_created(ctx: Context) -> None:
-    pool_id, gone = ctx.resources.pool(tasks=[{"task_id": "t"}]), ctx.resources.pool("gone")
-    ctx.require(200, "delete_pool", {"pool_id": gone})
-    good = {**ctx.session.rollout_body(seed=7, env={"x": [1]}), "pool_id": pool_id}
+    pool_id, archived_pool = (
+        ctx.resources.pool(tasks=[{"task_id": "t"}]),
+        ctx.resources.pool("gone"),
+    )
+    ctx.require(200, "delete_pool", {"pool_id": archived_pool})
+    body = {**ctx.session.rollout_body(seed=7, env={"x": [1]}), "pool_id": pool_id}
     cases: list[tuple[dict[str, Any], str | None]] = [
-        (good, None),
-        ({**good, "task_id": "t"}, None),
-        ({**good, "no_such_key": 1}, ""),
-        ({**good, "seed": "seven"}, "seed"),
-        ({**good, "env": [], "metadata": "x"}, "env"),
-        ({**good, "task_id": "nowhere"}, "task_id"),
-        ({**good, "pool_id": ctx.resources.name("nobody")}, "pool_id"),
-        ({**good, "pool_id": gone}, "pool_id"),
+        (body, None),
+        ({**body, "task_id": "t"}, None),
+        ({**body, "no_such_key": 1}, ""),
+        ({**body, "seed": "seven"}, "seed"),
+        ({**body, "env": [], "metadata": "x"}, "env"),
+        ({**body, "task_id": "nowhere"}, "task_id"),
+        ({**body, "pool_id": ctx.resources.name("nobody")}, "pool_id"),
+        ({**body, "pool_id": archived_pool}, "pool_id"),
     ]
     for request, field in cases:
         response = ctx.require(200, "validate_rollout", json=request)
-        said = response.at("valid")
+        is_valid = response.at("valid")
         ctx.expect.equal(
-            "validate_rollout", f"valid, {_why(field)},", field is None, said, response
+            "validate_rollout", f"valid, {_why(field)},", field is None, is_valid, response
         )
         errors = response.at("errors")
         listed = errors if isinstance(errors, list) else []
@@ -52,8 +55,8 @@ def validate_as_created(ctx: Context) -> None:
         status = ctx.call("create_global_rollout", json=request).status
         ctx.expect.that(
             Expectation("validate_rollout", "what the creation of the same request says", response),
-            (status in (200, 202)) is (said is True),
-            f"valid is {said}, the creation answers {status}",
+            (status in (200, 202)) is (is_valid is True),
+            f"valid is {is_valid}, the creation answers {status}",
         )
 
 
@@ -87,8 +90,8 @@ def validate_creates_nothing(ctx: Context) -> None:
     response: Response | None = None
     for _ in range(2):
         response = ctx.require(200, "validate_rollout", json={**ctx.session.rollout_body(), **pool})
-        told = response.at("pool_id")
-        if isinstance(told, str):
-            ctx.expect.equal("validate_rollout", "pool_id", pool["pool_id"], told, response)
+        named_pool = response.at("pool_id")
+        if isinstance(named_pool, str):
+            ctx.expect.equal("validate_rollout", "pool_id", pool["pool_id"], named_pool, response)
     listed = ctx.require(200, "list_rollouts", pool)
     ctx.expect.equal("validate_rollout", "the list of rollouts", [], listed.at("items"), response)

@@ -81,12 +81,12 @@ def values_pool(ctx: Context) -> None:
     fields = {"metadata": value, "config": value, "x_unknown": value}
     if ctx.session.options.pool_request is not None:
         fields.pop("config")
-    made = ctx.resources.create_pool(
+    created = ctx.resources.create_pool(
         {**ctx.session.pool_body("x"), "pool_id": pool_id, "name": pool_id, **fields}
     )
     path = {"pool_id": pool_id}
     read = ctx.require(200, "get_pool", path)
-    for operation, response in (("create_pool", made), ("get_pool", read)):
+    for operation, response in (("create_pool", created), ("get_pool", read)):
         for field in fields:
             _same(ctx, operation, field, value, response.at(field), response)
     body = {**ctx.session.pool_body("x"), "name": "ü🌍", "metadata": value, "pool_id": pool_id}
@@ -111,12 +111,12 @@ def values_task(ctx: Context) -> None:
     path = {"pool_id": ctx.resources.pool()}
     ids = {**path, "task_id": "t"}
     body = {"task_id": "t", "task_config": value, "task_metadata": value, "x_unknown": value}
-    made = ctx.require(201, "create_task", path, json=body)
+    created = ctx.require(201, "create_task", path, json=body)
     listed = ctx.require(200, "list_tasks", path)
     put = ctx.require(200, "update_task", ids, json=body)
     patched = ctx.require(200, "patch_task", ids, json={"x_patched": value})
     for operation, task, response in (
-        ("create_task", made.json, made),
+        ("create_task", created.json, created),
         ("list_tasks", listed.at("items", 0), listed),
         ("update_task", put.json, put),
         ("patch_task", patched.json, patched),
@@ -140,7 +140,7 @@ def values_task(ctx: Context) -> None:
 def values_rollout(ctx: Context) -> None:
     value = _free_form()
     pool_id = ctx.resources.pool()
-    text = "".join(str(one) for one in _TEXTS.values())
+    text = "".join(str(text_value) for text_value in _TEXTS.values())
     body = ctx.session.rollout_body(
         metadata=value,
         context_overrides=value,
@@ -158,9 +158,9 @@ def values_rollout(ctx: Context) -> None:
         ("create_global_rollout", {}, {"pool_id": pool_id}),
     ):
         sent = {**body, **more}
-        made = ctx.require((202, 200), operation, ids, json=sent)
-        rollout = Rollout(pool_id, rollout_id(made))
-        _same(ctx, operation, "request", sent, made.at("request"), made)
+        created = ctx.require((202, 200), operation, ids, json=sent)
+        rollout = Rollout(pool_id, rollout_id(created))
+        _same(ctx, operation, "request", sent, created.at("request"), created)
         for reader, path in rollout.both(""):
             read = ctx.require(200, reader, path)
             _same(ctx, reader, "request", sent, read.at("request"), read)
@@ -185,25 +185,27 @@ def values_long(ctx: Context) -> None:
     text = "längere Texte 🌍 " * 60_000
     pool_id = ctx.resources.pool()
     path = {"pool_id": pool_id}
-    wrote = ctx.call("update_pool", path, json={"metadata": {"long": text}})
-    if wrote.status == 413:
+    updated = ctx.call("update_pool", path, json={"metadata": {"long": text}})
+    if updated.status == 413:
         # Its numbers are a server's own (Limits).
         note = "the server takes no body of a megabyte"
         for operation in ctx.operations:
             ctx.expect.inconclusive(operation, note)
         return
-    ctx.expect.status(wrote, 200, "update_pool")
+    ctx.expect.status(updated, 200, "update_pool")
     ctx.expect.that(
-        Expectation("update_pool", f"a text of {len(text)} characters", wrote),
-        wrote.at("metadata", "long") == text,
+        Expectation("update_pool", f"a text of {len(text)} characters", updated),
+        updated.at("metadata", "long") == text,
         "another",
     )
     # Remove it, so that lists do not carry it.
     ctx.check(200, "update_pool", path, json={"metadata": {"long": None}})
-    made = ctx.check(201, "create_task", path, json={"task_id": "t", "task_config": {"long": text}})
+    created = ctx.check(
+        201, "create_task", path, json={"task_id": "t", "task_config": {"long": text}}
+    )
     ctx.expect.that(
-        Expectation("create_task", f"a text of {len(text)} characters", made),
-        made.at("task_config", "long") == text,
+        Expectation("create_task", f"a text of {len(text)} characters", created),
+        created.at("task_config", "long") == text,
         "another",
     )
     short = text[:200_000]
@@ -265,14 +267,16 @@ def values_limits(ctx: Context) -> None:
     )
 
 
-def _same(ctx: Context, operation: str, what: str, wanted: Any, came: Any, response: Any) -> None:
-    good = same_json(wanted, came)
-    if not good:
-        ctx.expect.equal(operation, f"{what}, as sent,", wanted, came, response)
+def _same(
+    ctx: Context, operation: str, label: str, expected: Any, actual: Any, response: Any
+) -> None:
+    is_same = same_json(expected, actual)
+    if not is_same:
+        ctx.expect.equal(operation, f"{label}, as sent,", expected, actual, response)
         return
     # Equal is not enough for numbers: 2**53 + 1 as a float is another number, though 1.0 is 1.
-    text, back = json.dumps(wanted), json.dumps(came)
+    text, back = json.dumps(expected), json.dumps(actual)
     exact = json.loads(text, parse_float=float) == json.loads(back, parse_float=float)
     ctx.expect.that(
-        Expectation(operation, f"{what}, as sent, to the last digit", response), exact, back[:200]
+        Expectation(operation, f"{label}, as sent, to the last digit", response), exact, back[:200]
     )

@@ -38,9 +38,9 @@ _GETS = {
     "taskset": TASKSET,
 }
 _OPERATIONS = (
-    *(f"get_pool_container_{what}" for what in _GETS),
+    *(f"get_pool_container_{label}" for label in _GETS),
     "execute_pool_container_rollout",
-    *(f"get_task_container_{what}" for what in _GETS),
+    *(f"get_task_container_{label}" for label in _GETS),
     "execute_task_container_rollout",
 )
 
@@ -116,8 +116,8 @@ def containers_pass(ctx: Context) -> None:
     )
     broken = ctx.resources.pool("broken", container_url=here["broken"])
     nobody = ctx.resources.pool("nobody", container_url=here["nobody"])
-    for what, wanted in _GETS.items():
-        pool, task = f"get_pool_container_{what}", f"get_task_container_{what}"
+    for label, expected in _GETS.items():
+        pool, task = f"get_pool_container_{label}", f"get_task_container_{label}"
         if absent := ctx.session.not_offered().keys() & {pool, task}:
             for name in absent:
                 note = ctx.session.not_offered()[name]
@@ -129,7 +129,7 @@ def containers_pass(ctx: Context) -> None:
             (task, {"pool_id": bare, "task_id": "t"}),
         ):
             response = _direct(ctx, Status(200), name, ids)
-            ctx.expect.equal(name, "the container's answer", wanted, response.json, response)
+            ctx.expect.equal(name, "the container's answer", expected, response.json, response)
         for status, of_pool, task_id, why in (
             (404, bare, "bare", "the container does not have it"),
             (502, broken, "broken", "the container does not answer 200 with a JSON object"),
@@ -155,13 +155,13 @@ def containers_pass(ctx: Context) -> None:
             name, "the body, as the container received it,", body, response.at("echo"), response
         )
         ctx.expect.equal(name, "summary", {"reward": 0.5}, response.at("summary"), response)
-    for said in ("http_error", "html", "array"):
+    for behaviour in ("http_error", "html", "array"):
         _direct(
             ctx,
-            Status(502, f"the container answers {said}"),
+            Status(502, f"the container answers {behaviour}"),
             "execute_pool_container_rollout",
             {"pool_id": pool_id},
-            json={"env": {"answer": said}},
+            json={"env": {"answer": behaviour}},
         )
     _direct(
         ctx,
@@ -173,7 +173,7 @@ def containers_pass(ctx: Context) -> None:
 
 
 def _direct(
-    ctx: Context, wanted: Status, operation: str, ids: dict[str, str], **request: Any
+    ctx: Context, expected: Status, operation: str, ids: dict[str, str], **request: Any
 ) -> Response:
     """Send a direct call, once more where the container may have been too slow for the server.
 
@@ -185,13 +185,13 @@ def _direct(
     while True:
         response = ctx.call(operation, ids, **request)
         slow = response.exchange.elapsed > _SLOW
-        if response.status in wanted.statuses or response.status not in (502, 504) or not slow:
+        if response.status in expected.statuses or response.status not in (502, 504) or not slow:
             break
         if tried == _TRIES:
             note = f"the answer is {response.status} after {response.exchange.elapsed:.1f} s"
             raise InconclusiveError(Outcome.NOT_REACHED, operation, note)
         tried += 1
-    if not ctx.expect.status(response, wanted, operation) and wanted.allowed == 200:
+    if not ctx.expect.status(response, expected, operation) and expected.allowed == 200:
         raise StopScenarioError
     return response
 
@@ -235,18 +235,24 @@ def containers_sent(ctx: Context) -> None:
         rollout = Rollout(pool_id, rollout_id(created))
         wait_for(ctx, rollout, FINAL)
         received = ctx.session.received.of_rollout(rollout.id)
-        reached = [one for one in received if one.path == path]
+        reached = [
+            received_request for received_request in received if received_request.path == path
+        ]
         response = ctx.require(200, "get_rollout", rollout.ids)
         ctx.expect.that(
             Expectation("create_rollout", f"one POST {path} at the container", response),
             len(reached) == 1,
-            str([one.path for one in received]),
+            str([received_request.path for received_request in received]),
         )
-        wanted = {k: v for k, v in request.items() if k not in ("pool_id", "mode")}
-        wanted.update(rollout_id=rollout.id, submission_mode="sync")
-        for one in reached[:1]:
+        expected = {k: v for k, v in request.items() if k not in ("pool_id", "mode")}
+        expected.update(rollout_id=rollout.id, submission_mode="sync")
+        for received_request in reached[:1]:
             ctx.expect.equal(
-                "create_rollout", "what the container received", wanted, one.body, response
+                "create_rollout",
+                "what the container received",
+                expected,
+                received_request.body,
+                response,
             )
 
 
@@ -268,13 +274,13 @@ def containers_changed(ctx: Context) -> None:
         ("patch_task", task, {"container_url": here["nobody"]}, "failed"),
         ("patch_task", task, {"container_url": None}, "completed"),
     ]
-    for operation, ids, change, wanted in steps:
+    for operation, ids, change, expected in steps:
         if change:
             ctx.require(200, operation, ids, json=change)
             ctx.resources.wait_until_active(pool_id)
         response = wait_for(ctx, start_rollout(ctx, pool_id, task_id="t"), FINAL)
         ctx.expect.equal(
-            operation, f"status after {change}", wanted, response.at("status"), response
+            operation, f"status after {change}", expected, response.at("status"), response
         )
 
 
@@ -291,8 +297,10 @@ def containers_terminate(ctx: Context) -> None:
         rollout = start_rollout(ctx, pool_id, env={"delay": 600})
         wait_for(ctx, rollout, STARTED)
 
-        def arrived(wanted: str = rollout.id) -> bool:
-            return any(one.path == "/rollouts" for one in ctx.session.received.of_rollout(wanted))
+        def arrived(expected: str = rollout.id) -> bool:
+            return any(
+                request.path == "/rollouts" for request in ctx.session.received.of_rollout(expected)
+            )
 
         if not eventually(ctx, arrived):
             ctx.expect.inconclusive(
@@ -302,16 +310,16 @@ def containers_terminate(ctx: Context) -> None:
         ids = rollout.ids if operation == "cancel_rollout" else rollout.global_ids
         response: Response = ctx.require(200, operation, ids, json={})
 
-        def told(wanted: str = rollout.id) -> bool:
-            return ctx.session.received.was_terminated(wanted)
+        def told(expected: str = rollout.id) -> bool:
+            return ctx.session.received.was_terminated(expected)
 
         ctx.expect.that(
             Expectation(operation, "the container is told", response),
             becomes_true(ctx, operation, told),
             "it was not",
         )
-        ended = wait_for(ctx, rollout, FINAL)
-        ctx.expect.equal(operation, "status", "cancelled", ended.at("status"), ended)
+        final = wait_for(ctx, rollout, FINAL)
+        ctx.expect.equal(operation, "status", "cancelled", final.at("status"), final)
 
 
 @scenario(

@@ -41,27 +41,30 @@ _ATTEMPT_SECONDS = 3.0
 def containers_several(ctx: Context) -> None:
     received = ctx.session.received
     # No other pool has these: the rollouts of all pools may count for a container.
-    with SwitchedContainer(received) as one, SwitchedContainer(received) as other:
-        urls = [one.url, other.url]
+    with SwitchedContainer(received) as first_box, SwitchedContainer(received) as second_box:
+        urls = [first_box.url, second_box.url]
         pool_id = ctx.resources.pool(
             container_url=None, container_urls=urls, concurrency=2, tasks=[{"task_id": "t"}]
         )
         _judge_urls(ctx, pool_id, urls)
-        held = next(hold(ctx))
+        holder = next(hold(ctx))
         # The containers are the kit's own, so both rollouts are there at the same time.
-        rollouts = [held.start(pool_id) for _ in urls]
+        rollouts = [holder.start(pool_id) for _ in urls]
         metrics = ctx.require(200, "get_pool_metrics", {"pool_id": pool_id})
         for rollout in rollouts:
-            held.release(rollout)
-        ended = [wait_for(ctx, rollout, FINAL) for rollout in rollouts]
-        for response in ended:
+            holder.release(rollout)
+        final_responses = [wait_for(ctx, rollout, FINAL) for rollout in rollouts]
+        for response in final_responses:
             status = response.at("status")
             ctx.expect.equal("create_rollout", "status", "completed", status, response)
         reached = [
-            urls.index(box.url) for box in (one, other) for it in rollouts if box.sent_for(it.id)
+            urls.index(box.url)
+            for box in (first_box, second_box)
+            for it in rollouts
+            if box.sent_for(it.id)
         ]
         if reached != [0, 1]:
-            _only_well(metrics, (one, other))
+            _only_well(metrics, (first_box, second_box))
         ctx.expect.that(
             Expectation(
                 "create_rollout", "one of two rollouts at a time on each of two containers", metrics
@@ -72,10 +75,12 @@ def containers_several(ctx: Context) -> None:
 
 
 def _judge_urls(ctx: Context, pool_id: str, urls: list[str]) -> None:
-    told = ctx.require(200, "get_pool_urls", {"pool_id": pool_id})
-    ctx.expect.equal("get_pool_urls", "container_urls", urls, told.at("container_urls"), told)
-    of_task = told.at("task_urls", 0, "container_url")
-    ctx.expect.equal("get_pool_urls", "container_url of a task", urls[0], of_task, told)
+    response = ctx.require(200, "get_pool_urls", {"pool_id": pool_id})
+    ctx.expect.equal(
+        "get_pool_urls", "container_urls", urls, response.at("container_urls"), response
+    )
+    of_task = response.at("task_urls", 0, "container_url")
+    ctx.expect.equal("get_pool_urls", "container_url of a task", urls[0], of_task, response)
     for reader, pool, response in of_pool(ctx, pool_id):
         ctx.expect.equal(reader, "container_urls", urls, at(pool, "container_urls"), response)
 
@@ -87,8 +92,11 @@ def _only_well(metrics: Response, ours: tuple[SwitchedContainer, ...]) -> None:
         InconclusiveError: One has, or may have.
     """
     only_in_time("create_rollout", ours)
-    told = metrics.at("containers") or []
-    if any(at(one, "health") != "healthy" or at(one, "last_error") for one in told):
+    containers = metrics.at("containers") or []
+    if any(
+        at(container, "health") != "healthy" or at(container, "last_error")
+        for container in containers
+    ):
         note = "a container had failed a check when the rollouts were sent"
         raise InconclusiveError(Outcome.NOT_REACHED, "create_rollout", note)
 
@@ -112,7 +120,9 @@ def containers_attempts(ctx: Context) -> None:
         response = ctx.require(200, "get_rollout", rollout.ids)
         ctx.expect.equal("create_rollout", "status", "completed", response.at("status"), response)
         sent = [
-            one for one in ctx.session.received.of_rollout(rollout.id) if one.path == "/rollouts"
+            request
+            for request in ctx.session.received.of_rollout(rollout.id)
+            if request.path == "/rollouts"
         ]
         ctx.expect.equal(
             "create_rollout", "how often it reached a container", 1, len(sent), response
@@ -123,24 +133,30 @@ def containers_attempts(ctx: Context) -> None:
 def _judge_attempts(ctx: Context, rollout: Rollout, urls: set[str]) -> None:
     operation = "stream_rollout_events"
     stream = ctx.stream(operation, rollout.ids, limit=ctx.session.patience)
-    told = [
+    starts = [
         message.envelope.get("data")
         for message in stream.reader.messages
         if message.event == "rollout.started"
     ]
-    counted = [at(data, "attempt") for data in told]
+    counted = [at(data, "attempt") for data in starts]
     ctx.expect.equal(
-        operation, "attempt of each rollout.started", [*range(1, len(told) + 1)], counted, stream
+        operation,
+        "attempt of each rollout.started",
+        [*range(1, len(starts) + 1)],
+        counted,
+        stream,
     )
-    for data in told:
+    for data in starts:
         url = at(data, "container_url")
-        known = Expectation(operation, "container_url: one of the pool's", stream)
-        ctx.expect.that(known, isinstance(url, str) and url in urls, str(url))
-    for data in told[1:]:
+        known_url = Expectation(operation, "container_url: one of the pool's", stream)
+        ctx.expect.that(known_url, isinstance(url, str) and url in urls, str(url))
+    for data in starts[1:]:
         error = at(data, "previous_error")
         says = isinstance(at(error, "code"), str) and isinstance(at(error, "message"), str)
-        wanted = Expectation(operation, "previous_error (code, message) of a later attempt", stream)
-        ctx.expect.that(wanted, says, str(error))
+        expected = Expectation(
+            operation, "previous_error (code, message) of a later attempt", stream
+        )
+        ctx.expect.that(expected, says, str(error))
 
 
 @scenario(
@@ -158,9 +174,12 @@ def containers_each_attempt(ctx: Context) -> None:
     env = {"flaky": 1, "delay": _ATTEMPT_SECONDS * 2 / 3}
     limits = {"max_attempts": 2, "timeout_seconds": _ATTEMPT_SECONDS}
     rollout = run_rollout(ctx, pool_id, env=env, limits=limits)
-    ended = ctx.require(200, "get_rollout", rollout.ids)
+    final = ctx.require(200, "get_rollout", rollout.ids)
     stream = ctx.stream("stream_rollout_events", rollout.ids)
-    events = [(one.event, moment(one.envelope.get("timestamp"))) for one in stream.reader.messages]
+    events = [
+        (message.event, moment(message.envelope.get("timestamp")))
+        for message in stream.reader.messages
+    ]
     names = [name for name, _ in events]
     after = names[names.index("rollout.started") :] if "rollout.started" in names else []
     ctx.expect.that(
@@ -169,20 +188,20 @@ def containers_each_attempt(ctx: Context) -> None:
         str(names),
     )
     started = [stamp for name, stamp in events if name == "rollout.started" and stamp]
-    finished = moment(ended.at("finished_at"))
-    code = ended.at("error", "code")
+    finished = moment(final.at("finished_at"))
+    code = final.at("error", "code")
     if code == "container_timeout" and len(started) == 1 and finished is not None:
         lasted = (finished - started[0]).total_seconds()
         if lasted >= _ATTEMPT_SECONDS:
             note = "the first attempt took all of its time: this machine is too busy"
             raise InconclusiveError(Outcome.NOT_REACHED, "create_rollout", note)
-    if ended.at("status") == "completed" or len(started) < 2 or finished is None:
-        ctx.expect.equal("create_rollout", "status", "completed", ended.at("status"), ended)
+    if final.at("status") == "completed" or len(started) < 2 or finished is None:
+        ctx.expect.equal("create_rollout", "status", "completed", final.at("status"), final)
         return
     # A machine may be so busy that the second one took all of its time.
     lasted = (finished - started[-1]).total_seconds()
     ctx.expect.that(
-        Expectation("create_rollout", f"{_ATTEMPT_SECONDS:g} s for each attempt", ended),
+        Expectation("create_rollout", f"{_ATTEMPT_SECONDS:g} s for each attempt", final),
         lasted >= _ATTEMPT_SECONDS,
         f"{show(code)} {lasted:.2f} s after the last start",
     )
@@ -207,10 +226,12 @@ def containers_asked(ctx: Context) -> None:
         response = ctx.require(200, "get_rollout", rollout.ids)
         ctx.expect.equal("get_rollout", "status", "completed", response.at("status"), response)
         for place in (("score",), ("result", "metrics", "outcome_reward")):
-            told = ".".join(place)
-            ctx.expect.equal("get_rollout", told, 0.25, response.at(*place), response)
+            path = ".".join(place)
+            ctx.expect.equal("get_rollout", path, 0.25, response.at(*place), response)
         sent = ctx.session.received.of_rollout(rollout.id)
-        told_mode = [at(one.body, "submission_mode") for one in sent if one.path == "/rollouts"]
+        told_mode = [
+            at(request.body, "submission_mode") for request in sent if request.path == "/rollouts"
+        ]
         ctx.expect.equal(
             "create_rollout", "submission_mode of what is sent", [mode], told_mode, response
         )
@@ -228,7 +249,11 @@ def containers_checked(ctx: Context) -> None:
 
     def asked() -> list[str | None]:
         received = tuple(ctx.session.received.received)
-        return [one.purpose for one in received if (one.behaviour, one.path) == ("twin", "/health")]
+        return [
+            request.purpose
+            for request in received
+            if (request.behaviour, request.path) == ("twin", "/health")
+        ]
 
     if not eventually(ctx, lambda: bool(asked())):
         ctx.expect.inconclusive("create_pool", "no health check came")
@@ -266,18 +291,18 @@ def containers_again(ctx: Context) -> None:
             1,
         ),
     ]
-    made = [start_rollout(ctx, pool_id, **request) for request, _, _ in cases]
-    for rollout, (request, status, attempts) in zip(made, cases, strict=True):
-        ended = wait_for(ctx, rollout, FINAL)
-        what = f"status for {request}"
-        ctx.expect.equal("create_rollout", what, status, ended.at("status"), ended)
+    created = [start_rollout(ctx, pool_id, **request) for request, _, _ in cases]
+    for rollout, (request, status, attempts) in zip(created, cases, strict=True):
+        final = wait_for(ctx, rollout, FINAL)
+        label = f"status for {request}"
+        ctx.expect.equal("create_rollout", label, status, final.at("status"), final)
         received = ctx.session.received.of_rollout(rollout.id)
-        sent = [one for one in received if one.path == "/rollouts"]
+        sent = [request_sent for request_sent in received if request_sent.path == "/rollouts"]
         count = len(sent)
-        if ended.at("error", "code") == "container_timeout":
+        if final.at("error", "code") == "container_timeout":
             # On a busy machine its time is over before it has arrived.
             count = max(count, 1)
-        ctx.expect.equal("create_rollout", "how often it was sent", attempts, count, ended)
+        ctx.expect.equal("create_rollout", "how often it was sent", attempts, count, final)
         _judge_attempts(ctx, rollout, {url})
 
 
@@ -297,14 +322,14 @@ def containers_forgotten(ctx: Context) -> None:
         start_rollout(ctx, pool_id, env={"forget": 1}),
     ]
     for rollout, status in zip(cases, ("completed", "failed"), strict=True):
-        ended = wait_for(ctx, rollout, FINAL)
-        what = f"status of one that was forgotten, with {2 - (status == 'failed')} attempts"
-        ctx.expect.equal("create_rollout", what, status, ended.at("status"), ended)
+        final = wait_for(ctx, rollout, FINAL)
+        label = f"status of one that was forgotten, with {2 - (status == 'failed')} attempts"
+        ctx.expect.equal("create_rollout", label, status, final.at("status"), final)
         if status == "failed":
             # Details may be left out; a cause that is told is this one.
-            cause = ended.at("error", "details", "cause")
+            cause = final.at("error", "details", "cause")
             if cause is not ABSENT:
                 ctx.expect.equal(
-                    "get_rollout", "error.details.cause", "rollout_forgotten", cause, ended
+                    "get_rollout", "error.details.cause", "rollout_forgotten", cause, final
                 )
         _judge_attempts(ctx, rollout, {url})

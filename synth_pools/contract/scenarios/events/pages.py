@@ -34,11 +34,11 @@ def events_pages(ctx: Context) -> None:
     status = ctx.require(200, "get_rollout", rollout.ids).at("status")
     for operation, ids in _both(rollout):
         stream = ctx.stream(operation, ids)
-        whole = [m.envelope for m in stream.reader.messages if m.event != "heartbeat"]
-        for limit in (1, 2, len(whole), 1000):
-            _walk(ctx, operation, ids, limit, whole, status)
-        beyond = _page(ctx, operation, ids, after_sequence=len(whole) + 7)
-        _expect(ctx, operation, beyond, (rollout.id, status, [], len(whole) + 7, False))
+        envelopes = [m.envelope for m in stream.reader.messages if m.event != "heartbeat"]
+        for limit in (1, 2, len(envelopes), 1000):
+            _walk(ctx, operation, ids, limit, envelopes, status)
+        beyond = _page(ctx, operation, ids, after_sequence=len(envelopes) + 7)
+        _expect(ctx, operation, beyond, (rollout.id, status, [], len(envelopes) + 7, False))
 
 
 @scenario(
@@ -88,9 +88,9 @@ def events_pages_status(ctx: Context) -> None:
             if page.at("status") in FINAL:
                 break
         events = [at(event, "event") for event in page.at("events") or []]
-        told = page.at("has_more") is True or any(event in TERMINAL for event in events)
+        is_consistent = page.at("has_more") is True or any(event in TERMINAL for event in events)
         demand = Expectation(operation, "the terminal event with the final status", page)
-        ctx.expect.that(demand, told or page.at("status") not in FINAL, str(events))
+        ctx.expect.that(demand, is_consistent or page.at("status") not in FINAL, str(events))
 
 
 @scenario(
@@ -126,21 +126,21 @@ def _walk(
     operation: str,
     ids: dict[str, str],
     limit: int,
-    whole: list[dict[str, Any]],
+    envelopes: list[dict[str, Any]],
     status: Any,
 ) -> None:
     position = 0
     while True:
         page = _page(ctx, operation, ids, limit=limit, after_sequence=position)
-        events = whole[position : position + limit]
+        events = envelopes[position : position + limit]
         position += len(events)
-        has_more = position < len(whole)
+        has_more = position < len(envelopes)
         _expect(ctx, operation, page, (ids["rollout_id"], status, events, position, has_more))
         if not has_more:
             return
 
 
-def _expect(ctx: Context, operation: str, page: Response, wanted: tuple[Any, ...]) -> None:
+def _expect(ctx: Context, operation: str, page: Response, expected: tuple[Any, ...]) -> None:
     fields = ("rollout_id", "status", "events", "next_sequence", "has_more")
-    for field, value in zip(fields, wanted, strict=True):
+    for field, value in zip(fields, expected, strict=True):
         ctx.expect.equal(operation, f"{field} of the page", value, page.at(field), page)

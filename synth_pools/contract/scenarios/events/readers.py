@@ -23,16 +23,16 @@ _STREAMS = ("stream_rollout_events", "stream_global_rollout_events")
     needs="live",
 )
 def events_from_queue(ctx: Context) -> None:
-    for held in hold(ctx):
-        pool_id = held.pool(concurrency=1)
-        blocker = held.start(pool_id)
+    for holder in hold(ctx):
+        pool_id = holder.pool(concurrency=1)
+        blocker = holder.start(pool_id)
         rollout = start_rollout(ctx, pool_id, env={"delay": 0})
         ways = ((_STREAMS[0], rollout.ids), (_STREAMS[1], rollout.global_ids))
         # One that leaves after the first event, while the rollout still waits.
-        left = [ctx.stream(*way, limit=10.0, until=_first) for way in ways]
-        if not held.lasted(blocker):
+        abandoned = [ctx.stream(*way, limit=10.0, until=_first) for way in ways]
+        if not holder.lasted(blocker):
             continue
-        for (operation, _), stream in zip(ways, left, strict=True):
+        for (operation, _), stream in zip(ways, abandoned, strict=True):
             ctx.expect.equal(
                 operation,
                 "the events of one that waits",
@@ -46,18 +46,20 @@ def events_from_queue(ctx: Context) -> None:
             return ctx.stream(*way, limit=seconds)
 
         def release() -> None:
-            held.release(blocker)  # noqa: B023 - it is called before the next turn
+            holder.release(blocker)  # noqa: B023 - it is called before the next turn
 
         calls: list[Any] = [lambda way=way: follow(way) for way in ways]
         followed: list[Any] = call_simultaneously(ctx, [*calls, release], 2 * limit)[:2]
         for way, stream in zip(ways, followed, strict=True):
-            whole = ctx.stream(*way, limit=10.0)
-            wanted = [one.id for one in whole.reader.messages if one.event != "heartbeat"]
-            came = [one.id for one in stream.reader.messages if one.event != "heartbeat"]
+            whole_stream = ctx.stream(*way, limit=10.0)
+            expected = [
+                event.id for event in whole_stream.reader.messages if event.event != "heartbeat"
+            ]
+            actual = [event.id for event in stream.reader.messages if event.event != "heartbeat"]
             ctx.expect.that(
                 Expectation(way[0], "every event, to the end, from the queue on", stream),
-                came == wanted and stream.ended,
-                f"{[one.event for one in stream.reader.messages]}"
+                actual == expected and stream.ended,
+                f"{[event.event for event in stream.reader.messages]}"
                 f"{'' if stream.ended else ', and the stream was not ended'}",
             )
         return
@@ -79,16 +81,16 @@ def events_many(ctx: Context) -> None:
         rollout = run_rollout(ctx, pool_id, env={"events": count})
         for operation, ids in ((_STREAMS[0], rollout.ids), (_STREAMS[1], rollout.global_ids)):
             stream = ctx.stream(operation, ids, limit=10.0)
-            every = [one for one in stream.reader.messages if one.event != "heartbeat"]
-            agents = sum(one.event == "agent" for one in every)
+            every = [message for message in stream.reader.messages if message.event != "heartbeat"]
+            agents = sum(message.event == "agent" for message in every)
             ctx.expect.equal(operation, "the number of agent events", count, agents, stream)
-            shown = [str(one.id) for one in every]
+            ids_in_order = [str(message.id) for message in every]
             ctx.expect.that(
                 Expectation(operation, "ids of many events rise, also as text", stream),
-                all(one < other for one, other in pairwise(shown)),
-                str(shown[:14]),
+                all(message < following for message, following in pairwise(ids_in_order)),
+                str(ids_in_order[:14]),
             )
-            numbers = [one.envelope.get("sequence") for one in every]
+            numbers = [message.envelope.get("sequence") for message in every]
             _positions(ctx, operation, ids, numbers)
 
 
@@ -99,22 +101,24 @@ def _positions(ctx: Context, operation: str, ids: dict[str, str], numbers: list[
             continue
         query = {"after_sequence": numbers[position - 1]}
         rest = ctx.stream(operation, ids, limit=10.0, query=query)
-        came = [
-            one.envelope.get("sequence") for one in rest.reader.messages if one.event != "heartbeat"
+        actual = [
+            message.envelope.get("sequence")
+            for message in rest.reader.messages
+            if message.event != "heartbeat"
         ]
-        what = "the events after a position of many"
-        ctx.expect.equal(operation, what, numbers[position:], came, rest)
+        label = "the events after a position of many"
+        ctx.expect.equal(operation, label, numbers[position:], actual, rest)
     if not ctx.session.offers("event_pages"):
         return
-    seen: list[Any] = []
+    observed: list[Any] = []
     after, more = 0, True
-    while more and len(seen) <= len(numbers):
+    while more and len(observed) <= len(numbers):
         query = {"format": "json", "limit": 50, "after_sequence": after}
         page = ctx.require(200, operation, ids, query=query)
-        found = page.at("events")
-        events = found if isinstance(found, list) else []
-        seen += [at(event, "sequence") for event in events]
+        listed = page.at("events")
+        events = listed if isinstance(listed, list) else []
+        observed += [at(event, "sequence") for event in events]
         after = page.at("next_sequence")
         more = page.at("has_more") is True and bool(events)
         if not more:
-            ctx.expect.equal(operation, "the events of all pages", numbers, seen, page)
+            ctx.expect.equal(operation, "the events of all pages", numbers, observed, page)

@@ -49,10 +49,10 @@ _RESUME = Clause(ids="Events#1fd5")
 def events_order(ctx: Context) -> None:
     pool_id = ctx.resources.pool()
     rollout = run_rollout(ctx, pool_id)
-    whole = ctx.require(200, "get_rollout", rollout.ids)
+    whole_response = ctx.require(200, "get_rollout", rollout.ids)
     for operation, ids in _both(rollout):
         stream = _read(ctx, operation, ids)
-        _judge_whole(ctx, operation, rollout, stream, str(whole.at("status")))
+        _judge_whole(ctx, operation, rollout, stream, str(whole_response.at("status")))
         if not stream.reader.messages:
             continue
         last = stream.reader.messages[-1].envelope
@@ -103,13 +103,13 @@ def events_endings(ctx: Context) -> None:
 
 def _judge_states(ctx: Context, operation: str, stream: EventStream) -> None:
     """Expect `status` of an event's data to be the state in which it leaves the rollout."""
-    came = [
+    actual = [
         (message.event, at(message.envelope.get("data"), "status"))
         for message in stream.reader.messages
         if message.event in _STATE_AFTER
     ]
-    wanted = [(event, _STATE_AFTER[event]) for event, _ in came]
-    ctx.expect.equal(operation, "status in the data of each event", wanted, came, stream)
+    expected = [(event, _STATE_AFTER[event]) for event, _ in actual]
+    ctx.expect.equal(operation, "status in the data of each event", expected, actual, stream)
 
 
 @scenario(
@@ -136,8 +136,8 @@ def events_resume(ctx: Context) -> None:
                 ("Last-Event-ID", {"headers": {"last-event-id": at_event.id or ""}}),
                 ("after_sequence", {"query": {"after_sequence": sequence}}),
             ]
-            for what, how in ways:
-                _rest(ctx, operation, ids, f"{what} of event {index + 1}", how, rest)
+            for label, how in ways:
+                _rest(ctx, operation, ids, f"{label} of event {index + 1}", how, rest)
         if len(every) >= 3:
             _furthest(ctx, operation, ids, every)
         for cursor in ("nonsense", "🌍", "evt_9999999999x", "x" * 512):
@@ -186,18 +186,21 @@ def _rest(
     ctx: Context,
     operation: str,
     ids: dict[str, str],
-    what: str,
+    label: str,
     how: dict[str, Any],
-    wanted: list[SseMessage],
+    expected: list[SseMessage],
 ) -> None:
     stream = _read(ctx, operation, ids, **how)
-    came = [message.id for message in stream.reader.messages]
+    actual = [message.id for message in stream.reader.messages]
     ctx.expect.that(
         Expectation(
-            operation, f"after {what}: {[message.id for message in wanted]}", stream, clause=_RESUME
+            operation,
+            f"after {label}: {[message.id for message in expected]}",
+            stream,
+            clause=_RESUME,
         ),
-        came == [message.id for message in wanted],
-        str(came),
+        actual == [message.id for message in expected],
+        str(actual),
     )
 
 
@@ -220,13 +223,15 @@ def events_readers(ctx: Context) -> None:
         3 * ctx.session.patience,
     )
     afterwards = _read(ctx, *_both(rollout)[0])
-    wanted = [message.data for message in afterwards.reader.messages]
+    expected = [message.data for message in afterwards.reader.messages]
     for (operation, _), stream in zip(ways, live, strict=True):
-        came = [message.data for message in stream.reader.messages if message.event != "heartbeat"]
+        actual = [
+            message.data for message in stream.reader.messages if message.event != "heartbeat"
+        ]
         ctx.expect.that(
-            Expectation(operation, f"the {len(wanted)} events that are read afterwards", stream),
-            [_ordered(data) for data in came] == [_ordered(data) for data in wanted],
-            f"{len(came)} events, live: {[message.event for message in stream.reader.messages]}",
+            Expectation(operation, f"the {len(expected)} events that are read afterwards", stream),
+            [_ordered(data) for data in actual] == [_ordered(data) for data in expected],
+            f"{len(actual)} events, live: {[message.event for message in stream.reader.messages]}",
         )
         ctx.expect.that(
             Expectation(operation, "the server ends the response after the terminal event", stream),
@@ -256,23 +261,23 @@ def events_live(ctx: Context) -> None:
     for operation, ids in _both(rollout):
         stream = ctx.stream(operation, ids, limit=_END_SECONDS, until=_has("rollout.started"))
         streams.append(stream)
-        came = _events(stream)
+        actual = _events(stream)
         ctx.expect.that(
             Expectation(
                 operation,
                 f"rollout.queued and rollout.started within {_END_SECONDS:.0f} s while it runs",
                 stream,
             ),
-            came[:2] == ["rollout.queued", "rollout.started"],
-            f"{came}{', and the server ended the stream' if stream.ended else ''}",
+            actual[:2] == ["rollout.queued", "rollout.started"],
+            f"{actual}{', and the server ended the stream' if stream.ended else ''}",
         )
         ctx.expect.that(
             Expectation(operation, "the stream goes on", stream), not stream.ended, "it was ended"
         )
     operation, ids = _both(rollout)[0]
-    seen = [m for m in streams[-1].reader.messages if m.event == "rollout.started"]
-    resumed = ctx.session.offers("event_resume") and bool(seen)
-    headers = {"last-event-id": seen[0].id or ""} if resumed else {}
+    observed = [m for m in streams[-1].reader.messages if m.event == "rollout.started"]
+    resumed = ctx.session.offers("event_resume") and bool(observed)
+    headers = {"last-event-id": observed[0].id or ""} if resumed else {}
 
     def follow() -> EventStream | None:
         return ctx.stream(operation, ids, limit=2 * _END_SECONDS, headers=headers)
@@ -284,8 +289,8 @@ def events_live(ctx: Context) -> None:
 
     limit = 5 * _END_SECONDS + ctx.session.patience
     stream = call_simultaneously(ctx, [follow, cancel], limit)[0] or streams[-1]
-    came = [event for event in _events(stream) if event != "agent"]
-    wanted = [] if resumed else ["rollout.queued", "rollout.started"]
+    actual = [event for event in _events(stream) if event != "agent"]
+    expected = [] if resumed else ["rollout.queued", "rollout.started"]
     ctx.expect.that(
         Expectation(
             operation,
@@ -293,8 +298,8 @@ def events_live(ctx: Context) -> None:
             "stream",
             stream,
         ),
-        came == [*wanted, "rollout.cancelled"] and stream.ended,
-        f"{came}{'' if stream.ended else ', and the stream was not ended'}",
+        actual == [*expected, "rollout.cancelled"] and stream.ended,
+        f"{actual}{'' if stream.ended else ', and the stream was not ended'}",
     )
 
 
@@ -404,9 +409,9 @@ def _judge_whole(
         str(ids),
     )
     for message, envelope in zip(messages, envelopes, strict=True):
-        wanted = {"id": message.id, "event": message.event, "rollout_id": rollout.id}
-        came = {name: envelope.get(name) for name in wanted}
-        ctx.expect.equal(operation, "the envelope in data", wanted, came, stream)
+        expected = {"id": message.id, "event": message.event, "rollout_id": rollout.id}
+        actual = {name: envelope.get(name) for name in expected}
+        ctx.expect.equal(operation, "the envelope in data", expected, actual, stream)
         complaints = ctx.session.document.errors("RolloutEvent", envelope)
         ctx.expect.that(
             Expectation(operation, "data of the schema RolloutEvent", stream),
@@ -419,10 +424,10 @@ def _judge_whole(
         pool = envelope.get("pool_id", rollout.pool_id)
         ctx.expect.equal(operation, "pool_id of the event", rollout.pool_id, pool, stream)
     stamps = [moment(envelope.get("timestamp")) for envelope in envelopes]
-    known = [stamp for stamp in stamps if stamp]
+    stamps_present = [stamp for stamp in stamps if stamp]
     ctx.expect.that(
         Expectation(operation, "time stamps do not go back", stream),
-        known == sorted(known),
+        stamps_present == sorted(stamps_present),
         str([envelope.get("timestamp") for envelope in envelopes]),
     )
     media = (stream.exchange.header("content-type") or "").split(";")[0].strip().lower()

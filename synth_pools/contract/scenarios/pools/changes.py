@@ -44,8 +44,8 @@ def pools_created(ctx: Context) -> None:
     body = {**ctx.session.pool_body("x"), **_definition(ctx)}
     body["pool_id"] = body["name"] = ctx.resources.name()
     response = ctx.resources.create_pool(body)
-    told = [("create_pool", response.json, response), *of_pool(ctx, body["pool_id"])]
-    for operation, pool, source in told:
+    views = [("create_pool", response.json, response), *of_pool(ctx, body["pool_id"])]
+    for operation, pool, source in views:
         if not ctx.expect.that(
             Expectation(operation, "the pool that was created", source),
             pool is not ABSENT,
@@ -73,8 +73,8 @@ def pools_created(ctx: Context) -> None:
             operation, "created_at", response.at("created_at"), at(pool, "created_at"), source
         )
     listed = ctx.require(200, "list_tasks", {"pool_id": body["pool_id"]})
-    found = sorted(str(at(item, "task_id")) for item in listed.at("items") or [])
-    ctx.expect.equal("list_tasks", "the tasks", ["first", "second"], found, listed)
+    items = sorted(str(at(item, "task_id")) for item in listed.at("items") or [])
+    ctx.expect.equal("list_tasks", "the tasks", ["first", "second"], items, listed)
 
 
 @scenario(
@@ -90,7 +90,7 @@ def pools_taken_id(ctx: Context) -> None:
     pool_id = ctx.resources.pool(metadata={"which": "first"})
     body = ctx.session.pool_body("x", name=ctx.resources.name(), metadata={"which": "second"})
     del body["pool_id"]
-    taken = [
+    refusals = [
         ctx.check(
             Status(409, "the id is taken", code="pool_exists"),
             "create_pool",
@@ -110,7 +110,7 @@ def pools_taken_id(ctx: Context) -> None:
     message = refused.at("error", "message")
     ctx.expect.that(
         Expectation("create_pool", "a message that says that the pool is archived", refused),
-        not isinstance(message, str) or message not in taken,
+        not isinstance(message, str) or message not in refusals,
         f"the message {message!r}, as before it was archived"[:200],
     )
 
@@ -123,19 +123,19 @@ def pools_taken_id(ctx: Context) -> None:
     clauses="Identifiers#ef73, Errors#de34",
 )
 def pools_id_mismatch(ctx: Context) -> None:
-    wrong_id, one, other = (ctx.resources.name() for _ in range(3))
-    for pool_id in (wrong_id, one, other):
+    wrong_id, first_id, second_id = (ctx.resources.name() for _ in range(3))
+    for pool_id in (wrong_id, first_id, second_id):
         ctx.session.register_pool(pool_id)
     body = ctx.session.pool_body("x", name=ctx.resources.name())
     ctx.check(
         Status(409, "id and pool_id differ", code="id_mismatch"),
         "create_pool",
-        json={**body, "pool_id": wrong_id, "id": other},
+        json={**body, "pool_id": wrong_id, "id": second_id},
     )
-    ctx.check(201, "create_pool", json={**body, "pool_id": one, "id": one})
-    path = {"pool_id": one}
+    ctx.check(201, "create_pool", json={**body, "pool_id": first_id, "id": first_id})
+    path = {"pool_id": first_id}
     for spelling in ("id", "pool_id"):
-        wrong = {"name": "other", spelling: other}
+        wrong = {"name": "other", spelling: second_id}
         ctx.check(
             Status(409, "the path names another id", code="id_mismatch"),
             "replace_pool",
@@ -150,8 +150,8 @@ def pools_id_mismatch(ctx: Context) -> None:
         )
     read = ctx.require(200, "get_pool", path)
     ctx.expect.equal("update_pool", "name", body["name"], read.at("name"), read)
-    ctx.check(200, "replace_pool", path, json={**body, "pool_id": one, "id": one})
-    ctx.check(200, "update_pool", path, json={"pool_id": one, "id": one})
+    ctx.check(200, "replace_pool", path, json={**body, "pool_id": first_id, "id": first_id})
+    ctx.check(200, "update_pool", path, json={"pool_id": first_id, "id": first_id})
 
 
 @scenario(
@@ -172,15 +172,15 @@ def pools_replace(ctx: Context) -> None:
         "tasks": [{"task_id": "second"}],
     }
     if ctx.session.options.pool_request is None:
-        wrote = ctx.require(200, "replace_pool", path, json=body)
+        updated = ctx.require(200, "replace_pool", path, json=body)
     else:
-        wrote = ctx.require(
+        updated = ctx.require(
             200,
             "replace_pool",
             path,
             json={**ctx.session.pool_body("x"), **body, "pool_id": pool_id},
         )
-    wanted = {
+    expected = {
         "id": pool_id,
         "pool_id": pool_id,
         "created_at": before.at("created_at"),
@@ -192,46 +192,46 @@ def pools_replace(ctx: Context) -> None:
         "x_unknown": ABSENT,
     }
     if ctx.session.options.pool_request is None:
-        wanted["config"] = {}
+        expected["config"] = {}
     else:
-        for given in ctx.session.pool_body("x"):
-            wanted.pop(given if given not in body else "", None)
-    told = [("replace_pool", wrote.json, wrote), *of_pool(ctx, pool_id)]
-    for field, value in wanted.items():
+        for configured in ctx.session.pool_body("x"):
+            expected.pop(configured if configured not in body else "", None)
+    views = [("replace_pool", updated.json, updated), *of_pool(ctx, pool_id)]
+    for field, value in expected.items():
         ctx.expect.observed(
             "replace_pool",
-            wrote,
+            updated,
             [
                 (reader, same_json(value, at(pool, field)), response)
-                for reader, pool, response in told
+                for reader, pool, response in views
             ],
             f"{field} is {value!r} after the replacement",
-            f"{field} is {at(told[1][1], field)!r}",
+            f"{field} is {at(views[1][1], field)!r}",
         )
     ctx.expect.observed(
         "replace_pool",
-        wrote,
-        [(reader, _task_ids(pool) == ["second"], response) for reader, pool, response in told],
+        updated,
+        [(reader, _task_ids(pool) == ["second"], response) for reader, pool, response in views],
         "tasks are those that the replacement names",
-        f"tasks are {_task_ids(told[1][1])}",
+        f"tasks are {_task_ids(views[1][1])}",
     )
-    _kept_created_at(ctx, "replace_pool", before.json, wrote)
+    _kept_created_at(ctx, "replace_pool", before.json, updated)
     listed = ctx.require(200, "list_tasks", path)
-    found = [at(item, "task_id") for item in listed.at("items") or []]
-    ctx.expect.equal("list_tasks", "the tasks after the replacement", ["second"], found, listed)
+    items = [at(item, "task_id") for item in listed.at("items") or []]
+    ctx.expect.equal("list_tasks", "the tasks after the replacement", ["second"], items, listed)
 
 
-def _kept_created_at(ctx: Context, operation: str, before: Any, wrote: Any) -> None:
+def _kept_created_at(ctx: Context, operation: str, before: Any, updated: Any) -> None:
     """Expect a task that is named again to keep its created_at."""
     former = {at(task, "id"): at(task, "created_at") for task in at(before, "tasks") or []}
-    task = wrote.at("tasks", 0)
+    task = updated.at("tasks", 0)
     if at(task, "created_at") is not ABSENT:
         ctx.expect.equal(
             operation,
             "created_at of a task that is named again",
             former.get(at(task, "id"), ABSENT),
             at(task, "created_at"),
-            wrote,
+            updated,
         )
 
 
@@ -321,25 +321,31 @@ def pools_patch(ctx: Context) -> None:
         ({"config": None}, {"config": {}, "pool_config": {}}),
         ({}, {"name": pool_id + "2", "id": pool_id, "pool_id": pool_id}),
     ]
-    for body, wanted in steps:
-        wrote = ctx.require(200, "update_pool", path, json=body)
-        told = [("update_pool", wrote.json, wrote), *of_pool(ctx, pool_id)]
-        for field, value in {**wanted, "created_at": before.at("created_at")}.items():
+    for body, expected in steps:
+        updated = ctx.require(200, "update_pool", path, json=body)
+        views = [("update_pool", updated.json, updated), *of_pool(ctx, pool_id)]
+        for field, value in {**expected, "created_at": before.at("created_at")}.items():
             ctx.expect.observed(
                 "update_pool",
-                wrote,
+                updated,
                 [
                     (reader, same_json(value, at(pool, field)), response)
-                    for reader, pool, response in told
+                    for reader, pool, response in views
                 ],
                 f"{field} is {value!r} after the merge",
-                f"{field} is {at(told[-1][1], field)!r}",
+                f"{field} is {at(views[-1][1], field)!r}",
             )
-        ctx.expect.equal("update_pool", "tasks", ["first", "second"], _task_ids(wrote.json), wrote)
-    wrote = ctx.require(200, "update_pool", path, json={"tasks": [{"task_id": "third"}]})
-    ctx.expect.equal("update_pool", "tasks, replaced,", ["third"], _task_ids(wrote.json), wrote)
-    wrote = ctx.require(200, "update_pool", path, json={"tasks": None})
-    ctx.expect.equal("update_pool", "tasks, reset,", [], _task_ids(wrote.json), wrote)
+        ctx.expect.equal(
+            "update_pool",
+            "tasks",
+            ["first", "second"],
+            _task_ids(updated.json),
+            updated,
+        )
+    updated = ctx.require(200, "update_pool", path, json={"tasks": [{"task_id": "third"}]})
+    ctx.expect.equal("update_pool", "tasks, replaced,", ["third"], _task_ids(updated.json), updated)
+    updated = ctx.require(200, "update_pool", path, json={"tasks": None})
+    ctx.expect.equal("update_pool", "tasks, reset,", [], _task_ids(updated.json), updated)
 
 
 def _task_ids(pool: Any) -> list[Any]:

@@ -25,10 +25,10 @@ def pools_defaults(ctx: Context) -> None:
     for more in ({}, nothing):
         name = ctx.resources.name()
         ctx.session.register_pool(name)
-        made = ctx.require(201, "create_pool", json={**more, "pool_id": name, "name": name})
+        created = ctx.require(201, "create_pool", json={**more, "pool_id": name, "name": name})
         read = ctx.require(200, "get_pool", {"pool_id": name})
-        for operation, response in (("create_pool", made), ("get_pool", read)):
-            wanted = {
+        for operation, response in (("create_pool", created), ("get_pool", read)):
+            expected = {
                 "target": "arbitrary",
                 "backend": "arbitrary",
                 "config": {},
@@ -39,15 +39,15 @@ def pools_defaults(ctx: Context) -> None:
                 "container_url": None,
             }
             # Of a server that adds no defaults yet, or keeps what is null, one entry tells.
-            missing = [field for field in wanted if response.at(field) is ABSENT]
+            missing = [field for field in expected if response.at(field) is ABSENT]
             ctx.expect.equal(operation, "what the answer lacks", [], missing, response)
             null = [
                 field
-                for field, value in wanted.items()
+                for field, value in expected.items()
                 if value is not None and response.at(field) is None
             ]
             ctx.expect.equal(operation, "what is null and has a default", [], null, response)
-            for field, value in wanted.items():
+            for field, value in expected.items():
                 if field not in (*missing, *null):
                     ctx.expect.equal(
                         operation, f"{field} by default", value, response.at(field), response
@@ -61,20 +61,20 @@ def pools_defaults(ctx: Context) -> None:
     clauses="Identifiers#b0f4, create_task#2218, PoolDefinition.id#456e, TaskDefinition.id#ea58",
 )
 def pools_assigned_id(ctx: Context) -> None:
-    seen = []
+    observed = []
     for _ in range(2):
         body = ctx.session.pool_body("x", name=ctx.resources.name())
         del body["pool_id"]
         response = ctx.require(201, "create_pool", json=body)
         pool_id = str(response.at("id"))
         ctx.session.register_pool(pool_id)
-        seen.append(response)
+        observed.append(response)
         read = ctx.require(200, "get_pool", {"pool_id": pool_id})
         ctx.expect.equal("get_pool", "name", body["name"], read.at("name"), read)
     ctx.expect.that(
-        Expectation("create_pool", "an id of its own for each pool", seen[1]),
-        seen[0].at("id") != seen[1].at("id"),
-        seen[0].at("id"),
+        Expectation("create_pool", "an id of its own for each pool", observed[1]),
+        observed[0].at("id") != observed[1].at("id"),
+        observed[0].at("id"),
     )
 
 
@@ -100,7 +100,7 @@ def pools_spellings(ctx: Context) -> None:
     ]
     capabilities = ctx.call("get_capabilities")
     targets = capabilities.at("targets")
-    for body, wanted in cases:
+    for body, expected in cases:
         target = body.get("target", body.get("backend"))
         if target in ("harbor", "openenv") and target not in (targets or []):
             continue
@@ -109,12 +109,12 @@ def pools_spellings(ctx: Context) -> None:
         response = ctx.require(
             201, "create_pool", json={"name": pool_id, "pool_id": pool_id, **body}
         )
-        shown = {field: response.at(field) for field in wanted}
-        what = f"what {' and '.join(body)} stand for"
-        ctx.expect.equal("create_pool", what, wanted, shown, response)
+        answered = {field: response.at(field) for field in expected}
+        label = f"what {' and '.join(body)} stand for"
+        ctx.expect.equal("create_pool", label, expected, answered, response)
     path = {"pool_id": ctx.resources.pool(metadata={"a": 1})}
-    wrote = ctx.require(200, "update_pool", path, json={"pool_metadata": {"b": 2}})
-    ctx.expect.equal("update_pool", "metadata", {"a": 1, "b": 2}, wrote.at("metadata"), wrote)
+    updated = ctx.require(200, "update_pool", path, json={"pool_metadata": {"b": 2}})
+    ctx.expect.equal("update_pool", "metadata", {"a": 1, "b": 2}, updated.at("metadata"), updated)
 
 
 @scenario(
@@ -135,12 +135,12 @@ def pools_server_owned(ctx: Context) -> None:
     body = ctx.session.pool_body("x", name=ctx.resources.name())
     body["pool_id"] = body["name"]
     ctx.session.register_pool(body["name"])
-    made = ctx.require(201, "create_pool", json={**body, **owned})
+    created = ctx.require(201, "create_pool", json={**body, **owned})
     path = {"pool_id": body["pool_id"]}
     put = ctx.require(200, "replace_pool", path, json={**body, **owned})
     patched = ctx.require(200, "update_pool", path, json=owned)
     for operation, response in (
-        ("create_pool", made),
+        ("create_pool", created),
         ("replace_pool", put),
         ("update_pool", patched),
     ):
@@ -175,8 +175,8 @@ def pools_case(ctx: Context) -> None:
             "get_pool", "metadata.which", which, response.at("metadata", "which"), response
         )
     ctx.require(201, "create_task", {"pool_id": lower}, json={"task_id": "Task"})
-    other = {"pool_id": lower, "task_id": "task"}
-    ctx.check(Status(404, "its name is spelt otherwise"), "update_task", other, json={})
+    in_lower_case = {"pool_id": lower, "task_id": "task"}
+    ctx.check(Status(404, "its name is spelt otherwise"), "update_task", in_lower_case, json={})
     ctx.check(201, "create_task", {"pool_id": lower}, json={"task_id": "task"})
     rollout = start_rollout(ctx, lower)
     if rollout.id.swapcase() != rollout.id:

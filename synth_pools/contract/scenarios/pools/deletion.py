@@ -28,17 +28,17 @@ def pools_deleted(ctx: Context) -> None:
     pool_id = ctx.resources.pool(metadata={"kept": 1})
     path = {"pool_id": pool_id}
     before = ctx.require(200, "get_pool", path)
-    wrote = ctx.require(200, "delete_pool", path)
-    ctx.expect.equal("delete_pool", "status", "archived", wrote.at("status"), wrote)
-    told = of_pool(ctx, pool_id, "archived")
+    updated = ctx.require(200, "delete_pool", path)
+    ctx.expect.equal("delete_pool", "status", "archived", updated.at("status"), updated)
+    views = of_pool(ctx, pool_id, "archived")
     ctx.expect.observed(
         "delete_pool",
-        wrote,
-        [(reader, at(pool, "status") == "archived", response) for reader, pool, response in told],
+        updated,
+        [(reader, at(pool, "status") == "archived", response) for reader, pool, response in views],
         "the pool is archived",
         "it is not",
     )
-    for reader, pool, response in told:
+    for reader, pool, response in views:
         if pool is not ABSENT:
             ctx.expect.equal(reader, "metadata, kept,", {"kept": 1}, at(pool, "metadata"), response)
             ctx.expect.equal(
@@ -59,15 +59,17 @@ def pools_deleted(ctx: Context) -> None:
     )
     # The pool is among the newest: three pages would show it.
     plain = ctx.require(200, "list_pools", query={"limit": 100})
-    found = [at(item, "id") for item in plain.at("items") or []]
+    items = [at(item, "id") for item in plain.at("items") or []]
     ctx.expect.that(
         Expectation("list_pools", "no archived pool without state=archived", plain),
-        pool_id not in found,
+        pool_id not in items,
         "it is",
     )
     again = ctx.require(200, "delete_pool", path)
     for field in ("id", "status", "archived_at", "created_at"):
-        ctx.expect.equal("delete_pool", f"{field}, again,", wrote.at(field), again.at(field), again)
+        ctx.expect.equal(
+            "delete_pool", f"{field}, again,", updated.at(field), again.at(field), again
+        )
 
 
 @scenario(
@@ -81,7 +83,9 @@ def pools_archived(ctx: Context) -> None:
     path = {"pool_id": pool_id}
     rollout = run_rollout(ctx, pool_id)
     readers = list(offered(ctx, reads_one_rollout))
-    before = [ctx.require(200, one.id, one.own_ids(rollout.ids)) for one in readers]
+    before = [
+        ctx.require(200, operation.id, operation.own_ids(rollout.ids)) for operation in readers
+    ]
     ctx.require(200, "delete_pool", path)
     for reader, former in zip(readers, before, strict=True):
         after = ctx.check(Status(200, "reads go on"), reader.id, reader.own_ids(rollout.ids))
@@ -144,30 +148,32 @@ def pools_urls(ctx: Context) -> None:
         response,
     )
     tail = f"/v1/pools/{quote(pool_id, safe='')}"
-    wanted = {
+    expected = {
         "pool_url": tail,
         "rollouts_url": f"{tail}/rollouts",
         "container_rollout_url": f"{tail}/container/rollout",
     }
-    for field, path in wanted.items():
+    for field, path in expected.items():
         _absolute(ctx, field, response.at(field), path, response)
     tasks = response.at("task_urls")
-    found = sorted(str(at(task, "task_id")) for task in tasks or [])
-    ctx.expect.equal("get_pool_urls", "the tasks of task_urls", ["a", "b"], found, response)
+    task_ids = sorted(str(at(task, "task_id")) for task in tasks or [])
+    ctx.expect.equal("get_pool_urls", "the tasks of task_urls", ["a", "b"], task_ids, response)
     for task in tasks or []:
         path = f"{tail}/tasks/{at(task, 'task_id')}/container/rollout"
         _absolute(ctx, "container_rollout_url", at(task, "container_rollout_url"), path, response)
     ctx.require(201, "create_task", {"pool_id": pool_id}, json={"task_id": "c"})
     later = ctx.require(200, "get_pool_urls", {"pool_id": pool_id})
-    found = sorted(str(at(task, "task_id")) for task in later.at("task_urls") or [])
-    ctx.expect.equal("get_pool_urls", "the tasks, one more,", ["a", "b", "c"], found, later)
+    task_ids = sorted(str(at(task, "task_id")) for task in later.at("task_urls") or [])
+    ctx.expect.equal("get_pool_urls", "the tasks, one more,", ["a", "b", "c"], task_ids, later)
 
 
 def _absolute(ctx: Context, field: str, value: object, tail: str, response: Response) -> None:
     parts = urlsplit(value if isinstance(value, str) else "")
-    good = parts.scheme in ("http", "https") and bool(parts.netloc) and parts.path.endswith(tail)
+    is_absolute = (
+        parts.scheme in ("http", "https") and bool(parts.netloc) and parts.path.endswith(tail)
+    )
     ctx.expect.that(
         Expectation("get_pool_urls", f"{field} is an absolute URL that ends in {tail}", response),
-        good,
+        is_absolute,
         str(value),
     )

@@ -39,14 +39,14 @@ _SOON = 3.0
 def processes_failed(ctx: Context) -> None:
     with kit_processes(ctx) as kit:
         kit.order = "exit"
-        made = process_pool(ctx, kit.definition(start_timeout_seconds=_SOON), concurrency=1)
-        pool = {"pool_id": str(made.at("id"))}
+        created = process_pool(ctx, kit.definition(start_timeout_seconds=_SOON), concurrency=1)
+        pool = {"pool_id": str(created.at("id"))}
         _judge_failure(ctx, pool, kit)
         refused = Status(409, "the pool has failed", code="pool_not_active")
         response = ctx.check(refused, "create_rollout", pool, json={})
-        told = response.at("error", "retryable")
-        never = told is not True
-        _expect(ctx, "create_rollout", "retryable is not true", never, response, show(told))
+        retryable = response.at("error", "retryable")
+        never = retryable is not True
+        _expect(ctx, "create_rollout", "retryable is not true", never, response, show(retryable))
         if not ctx.session.offers("pause"):
             return
         ctx.check(refused, "pause_pool", pool)
@@ -81,16 +81,16 @@ def processes_failed(ctx: Context) -> None:
         kit.order = "wait"
         _resume(ctx, pool, "warming")
         kit.tell("listen")
-        ended = wait_for(ctx, queued, FINAL)
-        ctx.expect.equal("resume_pool", "what waited", "completed", ended.at("status"), ended)
+        final = wait_for(ctx, queued, FINAL)
+        ctx.expect.equal("resume_pool", "what waited", "completed", final.at("status"), final)
         delete_and_wait(ctx, pool, kit)
 
 
 def _resume(ctx: Context, pool: dict[str, str], *states: str) -> None:
     response = ctx.require(200, "resume_pool", pool)
-    told = response.at("status")
+    status = response.at("status")
     demand = f"status {' or '.join(states)}"
-    _expect(ctx, "resume_pool", demand, told in states, response, show(told))
+    _expect(ctx, "resume_pool", demand, status in states, response, show(status))
 
 
 def _judge_failure(ctx: Context, pool: dict[str, str], kit: KitProcesses) -> None:
@@ -109,7 +109,7 @@ def _judge_failure(ctx: Context, pool: dict[str, str], kit: KitProcesses) -> Non
         raise StopScenarioError
     code = response.at("error", "code")
     ctx.expect.equal("get_pool", "error.code", "process_not_healthy", code, response)
-    if not any(one.ended.is_set() for one in kit.started()):
+    if not any(process.ended.is_set() for process in kit.started()):
         # On a machine so busy that none got as far as a line.
         return
     output = response.at("error", "details", "output")
@@ -123,5 +123,7 @@ def _judge_failure(ctx: Context, pool: dict[str, str], kit: KitProcesses) -> Non
     )
 
 
-def _expect(ctx: Context, operation: str, demand: str, ok: bool, seen: Any, got: str = "") -> None:
-    ctx.expect.that(Expectation(operation, demand, seen), ok, got or "it is not so")
+def _expect(
+    ctx: Context, operation: str, demand: str, ok: bool, observed: Any, got: str = ""
+) -> None:
+    ctx.expect.that(Expectation(operation, demand, observed), ok, got or "it is not so")

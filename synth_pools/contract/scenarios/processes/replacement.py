@@ -68,95 +68,102 @@ def processes_warming(ctx: Context) -> None:
         kit.order = "wait"
         real = str(Path(folder).resolve())
         process = kit.definition(*_WORDS, env={"KIT_TEXT": _TEXT, "KIT_JSON": _JSON}, cwd=real)
-        made = process_pool(ctx, process, capacity=2)
-        pool = {"pool_id": str(made.at("id"))}
-        _expect(ctx, "create_pool", "status warming", made.at("status") == "warming", made)
-        for reader, seen, response in of_pool(ctx, pool["pool_id"], "warming"):
-            ctx.expect.equal(reader, "status", "warming", at(seen, "status"), response)
-            ctx.expect.equal(reader, "config.process", process, _process(seen), response)
+        created = process_pool(ctx, process, capacity=2)
+        pool = {"pool_id": str(created.at("id"))}
+        _expect(ctx, "create_pool", "status warming", created.at("status") == "warming", created)
+        for reader, observed, response in of_pool(ctx, pool["pool_id"], "warming"):
+            ctx.expect.equal(reader, "status", "warming", at(observed, "status"), response)
+            ctx.expect.equal(reader, "config.process", process, _process(observed), response)
         refused = ctx.check(
             Status(409, "the pool is warming", code="pool_not_active"),
             "create_rollout",
             pool,
             json={},
         )
-        told = refused.at("error", "retryable")
+        detail = refused.at("error", "retryable")
         code = "pool_not_active"
         retryable = Expectation("create_rollout", "retryable is true", refused, about=code)
-        ctx.expect.that(retryable, told is True, show(told))
-        told = refused.exchange.header("retry-after")
+        ctx.expect.that(retryable, detail is True, show(detail))
+        detail = refused.exchange.header("retry-after")
         later = Expectation("create_rollout", "the header Retry-After", refused, about=code)
-        ctx.expect.that(later, bool(told), str(told))
+        ctx.expect.that(later, bool(detail), str(detail))
         _wait(ctx, lambda: len(kit.started()) == 2, "two processes")
-        for one in kit.started():
-            _judge_start(ctx, one, real, made)
-        ports = {_port(one) for one in kit.started()}
-        _expect(ctx, "create_pool", "a port for each process", len(ports) == 2, made, str(ports))
+        for kit_process in kit.started():
+            _judge_start(ctx, kit_process, real, created)
+        ports = {_port(kit_process) for kit_process in kit.started()}
+        _expect(ctx, "create_pool", "a port for each process", len(ports) == 2, created, str(ports))
         _judge_containers(ctx, pool, kit, "starting")
         kit.tell("listen")
         ctx.resources.wait_until_active(pool["pool_id"])
         _judge_containers(ctx, pool, kit, "healthy")
         rollout = run_rollout(ctx, pool["pool_id"])
-        ended = ctx.require(200, "get_rollout", rollout.ids)
-        ran = ended.at("result", "pid")
+        final = ctx.require(200, "get_rollout", rollout.ids)
+        ran = final.at("result", "pid")
         _expect(
             ctx,
             "create_rollout",
             "a rollout runs on one of the processes",
-            ran in [one.hello["pid"] for one in kit.started()],
-            ended,
+            ran in [kit_process.hello["pid"] for kit_process in kit.started()],
+            final,
             show(ran),
         )
         delete_and_wait(ctx, pool, kit)
 
 
-def _judge_start(ctx: Context, one: KitProcess, folder: str, made: Response) -> None:
-    env, argv = one.hello["env"], one.hello["argv"]
-    told = [_port(one), env.get("PORT"), env.get("KIT_PORT")]
+def _judge_start(ctx: Context, process: KitProcess, folder: str, created: Response) -> None:
+    env, argv = process.hello["env"], process.hello["argv"]
+    ports = [_port(process), env.get("PORT"), env.get("KIT_PORT")]
     _expect(
         ctx,
         "create_pool",
         "one port in argv, in env and in PORT",
-        len(set(told)) == 1 and str(told[0]).isdigit(),
-        made,
-        str(told),
+        len(set(ports)) == 1 and str(ports[0]).isdigit(),
+        created,
+        str(ports),
     )
-    ctx.expect.equal("create_pool", "the arguments", list(_WORDS), argv[-2:], made)
-    ctx.expect.equal("create_pool", "a variable", _TEXT, env.get("KIT_TEXT"), made)
+    ctx.expect.equal("create_pool", "the arguments", list(_WORDS), argv[-2:], created)
+    ctx.expect.equal("create_pool", "a variable", _TEXT, env.get("KIT_TEXT"), created)
     passed_on = _parsed(env.get("KIT_JSON"))
-    ctx.expect.equal("create_pool", "a variable that is no text", _JSON, passed_on, made)
-    ctx.expect.equal("create_pool", "the folder", folder, one.hello["cwd"], made)
-    _expect(ctx, "create_pool", "the variable PATH", bool(env.get("PATH")), made)
+    ctx.expect.equal("create_pool", "a variable that is no text", _JSON, passed_on, created)
+    ctx.expect.equal("create_pool", "the folder", folder, process.hello["cwd"], created)
+    _expect(ctx, "create_pool", "the variable PATH", bool(env.get("PATH")), created)
 
 
 def _judge_containers(ctx: Context, pool: dict[str, str], kit: KitProcesses, health: str) -> None:
     """Expect the metrics and the urls of a pool to tell of its processes."""
     operation = "get_pool_metrics"
-    known = {str(one.hello["pid"]): str(_port(one)) for one in kit.started()}
+    port_by_pid = {
+        str(container.hello["pid"]): str(_port(container)) for container in kit.started()
+    }
 
     def shown(response: Response) -> bool:
-        return [at(one, "health") for one in response.at("containers")] == [health] * len(known)
+        return [at(container, "health") for container in response.at("containers")] == [
+            health
+        ] * len(port_by_pid)
 
-    response, came = read_until(ctx, operation, pool, shown)
+    response, actual = read_until(ctx, operation, pool, shown)
     ctx.expect.that(
         Expectation(operation, f"every container is {health}", response),
-        came,
+        actual,
         show(response.at("containers"), 300),
     )
     containers = response.at("containers")
-    ports = {str(at(one, "pid")): str(at(one, "url")).rsplit(":", 1)[-1] for one in containers}
-    ctx.expect.equal(operation, "the ports by pid", known, ports, response)
-    for one in containers:
+    ports = {
+        str(at(container, "pid")): str(at(container, "url")).rsplit(":", 1)[-1]
+        for container in containers
+    }
+    ctx.expect.equal(operation, "the ports by pid", port_by_pid, ports, response)
+    for container in containers:
         for field, value in (("restarts", 0), ("running_rollouts", 0)):
-            ctx.expect.equal(operation, field, value, at(one, field), response)
+            ctx.expect.equal(operation, field, value, at(container, field), response)
         if health == "healthy":
-            ctx.expect.equal(operation, "last_error", None, at(one, "last_error"), response)
+            ctx.expect.equal(operation, "last_error", None, at(container, "last_error"), response)
     if health == "healthy":
         read = ctx.require(200, "get_pool_urls", pool)
         urls = read.at("container_urls")
         listed = sorted(str(url).rsplit(":", 1)[-1] for url in urls or [])
-        wanted = sorted(known.values())
-        ctx.expect.equal("get_pool_urls", "the ports of all containers", wanted, listed, read)
+        expected = sorted(port_by_pid.values())
+        ctx.expect.equal("get_pool_urls", "the ports of all containers", expected, listed, read)
 
 
 @scenario(
@@ -211,8 +218,8 @@ def processes_again(ctx: Context) -> None:
             response,
             "none is",
         )
-        ended = ctx.require(200, "get_rollout", run_rollout(ctx, pool["pool_id"]).ids)
-        ctx.expect.equal("create_rollout", "status", "completed", ended.at("status"), ended)
+        final = ctx.require(200, "get_rollout", run_rollout(ctx, pool["pool_id"]).ids)
+        ctx.expect.equal("create_rollout", "status", "completed", final.at("status"), final)
         delete_and_wait(ctx, pool, kit)
 
 
@@ -229,19 +236,21 @@ def _judge_exit(ctx: Context, pool: dict[str, str]) -> None:
     if not eventually(ctx, over):
         # The server starts it again at once, as it may.
         return
-    one = response.at("processes", 0)
-    told = at(one, "exit_code")
-    _expect(ctx, operation, "how it ended", told in (EXIT_CODE, None), response, show(told))
-    began, ended = moment(at(one, "started_at")), moment(at(one, "ended_at"))
+    process = response.at("processes", 0)
+    exit_code = at(process, "exit_code")
+    _expect(
+        ctx, operation, "how it ended", exit_code in (EXIT_CODE, None), response, show(exit_code)
+    )
+    start, end = moment(at(process, "started_at")), moment(at(process, "ended_at"))
     _expect(
         ctx,
         operation,
         "ended_at, not before started_at",
-        began is not None and ended is not None and began <= ended,
+        start is not None and end is not None and start <= end,
         response,
-        show(one, 300),
+        show(process, 300),
     )
-    attempt = at(one, "attempt")
+    attempt = at(process, "attempt")
     counted = isinstance(attempt, int) and attempt > 1
     _expect(ctx, operation, "attempt counts up", counted, response, show(attempt))
 
@@ -256,25 +265,27 @@ def _judge_exit(ctx: Context, pool: dict[str, str]) -> None:
 )
 def processes_replaced(ctx: Context) -> None:
     with kit_processes(ctx) as kit:
-        made = process_pool(ctx, kit.definition(env={"KIT_TEXT": "old"}), concurrency=4)
-        pool = {"pool_id": str(made.at("id"))}
+        created = process_pool(ctx, kit.definition(env={"KIT_TEXT": "old"}), concurrency=4)
+        pool = {"pool_id": str(created.at("id"))}
         ctx.resources.wait_until_active(pool["pool_id"])
-        body = {name: value for name, value in _definition(made).items() if value is not None}
+        body = {name: value for name, value in _definition(created).items() if value is not None}
         for operation, text in (("update_pool", "patched"), ("replace_pool", "put")):
             old = kit.alive()
             busy = start_rollout(ctx, pool["pool_id"], env={"delay": 600})
             wait_for(ctx, busy, STARTED)
             started = len(kit.started())
             config = {"process": kit.definition(env={"KIT_TEXT": text})}
-            whole = {"config": config} if operation == "update_pool" else {**body, "config": config}
-            response = ctx.require(200, operation, pool, json=whole)
+            definition = (
+                {"config": config} if operation == "update_pool" else {**body, "config": config}
+            )
+            response = ctx.require(200, operation, pool, json=definition)
             ctx.expect.equal(operation, "status", "active", response.at("status"), response)
             _wait(ctx, lambda n=started: len(kit.started()) > n, "a new process", operation)  # type: ignore[misc]
 
             def is_new(text: str = text) -> bool:
                 rollout = run_rollout(ctx, pool["pool_id"])
-                seen = ctx.require(200, "get_rollout", rollout.ids)
-                return bool(seen.at("result", "text") == text)
+                observed = ctx.require(200, "get_rollout", rollout.ids)
+                return bool(observed.at("result", "text") == text)
 
             _expect(
                 ctx, operation, "new rollouts run on the new process",
@@ -290,25 +301,27 @@ def processes_replaced(ctx: Context) -> None:
         delete_and_wait(ctx, pool, kit)
 
 
-def _definition(made: Response) -> dict[str, Any]:
-    return {name: made.at(name) for name in ("name", "target", "capacity", "concurrency")}
+def _definition(created: Response) -> dict[str, Any]:
+    return {name: created.at(name) for name in ("name", "target", "capacity", "concurrency")}
 
 
 def _healthy(ctx: Context, pool: dict[str, str]) -> Any:
-    found: Any = None
+    healthy: Any = None
 
     def look() -> bool:
-        nonlocal found
+        nonlocal healthy
         containers = ctx.require(200, "get_pool_metrics", pool).at("containers")
-        found = next((one for one in containers if at(one, "health") == "healthy"), None)
-        return found is not None
+        healthy = next(
+            (container for container in containers if at(container, "health") == "healthy"), None
+        )
+        return healthy is not None
 
     becomes_true(ctx, "get_pool_metrics", look)
-    return found
+    return healthy
 
 
 def _wait(
-    ctx: Context, look: Callable[[], bool], what: str, operation: str = "create_pool"
+    ctx: Context, look: Callable[[], bool], label: str, operation: str = "create_pool"
 ) -> None:
     """Wait for what the server has to start.
 
@@ -316,7 +329,7 @@ def _wait(
         StopScenarioError: It did not come; the departure is recorded.
     """
     if not ctx.expect.that(
-        Expectation(operation, f"the server starts {what}", None),
+        Expectation(operation, f"the server starts {label}", None),
         becomes_true(ctx, operation, look),
         f"it did not within {ctx.session.patience:.0f} s",
     ):
@@ -334,10 +347,12 @@ def _parsed(text: Any) -> Any:
         return text
 
 
-def _port(one: KitProcess) -> Any:
-    argv: list[Any] = one.hello["argv"]
+def _port(process: KitProcess) -> Any:
+    argv: list[Any] = process.hello["argv"]
     return argv[argv.index("--port") + 1]
 
 
-def _expect(ctx: Context, operation: str, demand: str, ok: bool, seen: Any, got: str = "") -> None:
-    ctx.expect.that(Expectation(operation, demand, seen), ok, got or "it is not so")
+def _expect(
+    ctx: Context, operation: str, demand: str, ok: bool, observed: Any, got: str = ""
+) -> None:
+    ctx.expect.that(Expectation(operation, demand, observed), ok, got or "it is not so")

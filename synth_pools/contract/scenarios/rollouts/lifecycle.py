@@ -59,32 +59,34 @@ def rollouts_request(ctx: Context) -> None:
         "task_id": "t",
         "trace_correlation_id": f"trace-{ctx.random.randrange(10**6)}",
     }
-    given = ctx.session.options.rollout_request or {}
-    body.update(given, pool_id=pool_id, task_id="t")
+    configured = ctx.session.options.rollout_request or {}
+    body.update(configured, pool_id=pool_id, task_id="t")
     for operation, ids in (
         ("create_rollout", {"pool_id": pool_id}),
         ("create_global_rollout", {}),
     ):
-        made = ctx.require((202, 200), operation, ids, json=body)
-        rollout = Rollout(pool_id, rollout_id(made))
-        told = [(operation, made.json, made), *of_rollout(ctx, rollout)]
-        for reader, seen, response in told:
+        created = ctx.require((202, 200), operation, ids, json=body)
+        rollout = Rollout(pool_id, rollout_id(created))
+        views = [(operation, created.json, created), *of_rollout(ctx, rollout)]
+        for reader, observed, response in views:
             if not ctx.expect.that(
-                Expectation(reader, "the rollout", response), seen is not ABSENT, "no such rollout"
+                Expectation(reader, "the rollout", response),
+                observed is not ABSENT,
+                "no such rollout",
             ):
                 continue
-            ctx.expect.equal(reader, "request", body, at(seen, "request"), response)
-            ctx.expect.equal(reader, "id", rollout.id, at(seen, "id"), response)
-            ctx.expect.equal(reader, "pool_id", pool_id, at(seen, "pool_id"), response)
+            ctx.expect.equal(reader, "request", body, at(observed, "request"), response)
+            ctx.expect.equal(reader, "id", rollout.id, at(observed, "id"), response)
+            ctx.expect.equal(reader, "pool_id", pool_id, at(observed, "pool_id"), response)
             ctx.expect.equal(
                 reader,
                 "trace_correlation_id",
                 body["trace_correlation_id"],
-                at(seen, "trace_correlation_id"),
+                at(observed, "trace_correlation_id"),
                 response,
             )
-            if at(seen, "task_id") is not ABSENT:
-                ctx.expect.equal(reader, "task_id", "t", at(seen, "task_id"), response)
+            if at(observed, "task_id") is not ABSENT:
+                ctx.expect.equal(reader, "task_id", "t", at(observed, "task_id"), response)
 
 
 @scenario(
@@ -104,12 +106,16 @@ def rollouts_agree(ctx: Context) -> None:
         wait_for(ctx, rollout, FINAL)
     artifacts: dict[str, list[Any]] = {}
     for number, rollout in enumerate(rollouts):
-        told = of_rollout(ctx, rollout)
-        whole, source = told[0][1], told[0][2]
+        views = of_rollout(ctx, rollout)
+        whole_rollout, source = views[0][1], views[0][2]
         ctx.expect.equal(
-            "get_rollout", "metadata", {"which": number}, at(whole, "request", "metadata"), source
+            "get_rollout",
+            "metadata",
+            {"which": number},
+            at(whole_rollout, "request", "metadata"),
+            source,
         )
-        ctx.expect.consistent("the rollout", told)
+        ctx.expect.consistent("the rollout", views)
         for schema, name in _PARTS.items():
             parts = [
                 (operation, ctx.require(200, operation, ids))
@@ -119,13 +125,13 @@ def rollouts_agree(ctx: Context) -> None:
                 f"the {name}", [(operation, part.json, part) for operation, part in parts]
             )
             for operation, part in parts:
-                _belongs(ctx, operation, schema, rollout, whole, part)
+                _belongs(ctx, operation, schema, rollout, whole_rollout, part)
             if schema == "ArtifactList":
                 items = parts[0][1].at("items")
                 artifacts[rollout.id] = [
                     at(item, "artifact_id") for item in (items if isinstance(items, list) else [])
                 ]
-    names = [name for found in artifacts.values() for name in found]
+    names = [name for artifact_ids in artifacts.values() for name in artifact_ids]
     twice = sorted({str(name) for name in names if names.count(name) > 1})
     ctx.expect.that(
         Expectation("get_rollout_artifacts", "artifacts of its own for each rollout", None),
@@ -135,7 +141,12 @@ def rollouts_agree(ctx: Context) -> None:
 
 
 def _belongs(
-    ctx: Context, operation: str, schema: str, rollout: Rollout, whole: Any, response: Response
+    ctx: Context,
+    operation: str,
+    schema: str,
+    rollout: Rollout,
+    whole_rollout: Any,
+    response: Response,
 ) -> None:
     """Compare summary, usage and artifacts with the rollout itself."""
     if schema == "ArtifactList":
@@ -145,27 +156,27 @@ def _belongs(
     if response.at("pool_id") is not ABSENT:
         ctx.expect.equal(operation, "pool_id", rollout.pool_id, response.at("pool_id"), response)
     if schema == "RolloutSummary":
-        _summary(ctx, operation, whole, response)
+        _summary(ctx, operation, whole_rollout, response)
     else:
-        _usage(ctx, operation, whole, response)
+        _usage(ctx, operation, whole_rollout, response)
 
 
-def _summary(ctx: Context, operation: str, whole: Any, response: Response) -> None:
-    reward = at(whole, "metrics", "outcome_reward")
-    for field, wanted in {
-        "status": at(whole, "status"),
-        "state": at(whole, "status"),
+def _summary(ctx: Context, operation: str, whole_rollout: Any, response: Response) -> None:
+    reward = at(whole_rollout, "metrics", "outcome_reward")
+    for field, expected in {
+        "status": at(whole_rollout, "status"),
+        "state": at(whole_rollout, "status"),
         "reward": reward,
         "score": reward,
-        "error": at(whole, "error"),
+        "error": at(whole_rollout, "error"),
     }.items():
-        ctx.expect.equal(operation, field, wanted, response.at(field), response)
+        ctx.expect.equal(operation, field, expected, response.at(field), response)
     for field in ("created_at", "started_at", "finished_at"):
-        if at(whole, field) is not ABSENT:
+        if at(whole_rollout, field) is not ABSENT:
             ctx.expect.equal(
                 operation,
                 f"timing.{field}",
-                at(whole, field),
+                at(whole_rollout, field),
                 response.at("timing", field),
                 response,
             )
@@ -173,31 +184,35 @@ def _summary(ctx: Context, operation: str, whole: Any, response: Response) -> No
     ctx.expect.equal(
         operation,
         "the type of last_event",
-        f"rollout.{at(whole, 'status')}",
+        f"rollout.{at(whole_rollout, 'status')}",
         at(last, "event"),
         response,
     )
     ctx.expect.equal(
-        operation, "rollout_id of last_event", at(whole, "id"), at(last, "rollout_id"), response
+        operation,
+        "rollout_id of last_event",
+        at(whole_rollout, "id"),
+        at(last, "rollout_id"),
+        response,
     )
     for seconds, begin, end in (
         ("queue_seconds", "created_at", "started_at"),
         ("run_seconds", "started_at", "finished_at"),
     ):
-        came = response.at("timing", seconds)
+        actual = response.at("timing", seconds)
         from_, to = (moment(response.at("timing", name)) for name in (begin, end))
-        if from_ and to and isinstance(came, int | float):
-            wanted = (to - from_).total_seconds()
+        if from_ and to and isinstance(actual, int | float):
+            expected = (to - from_).total_seconds()
             ctx.expect.that(
                 Expectation(
-                    operation, f"timing.{seconds} is {end} minus {begin}: {wanted}", response
+                    operation, f"timing.{seconds} is {end} minus {begin}: {expected}", response
                 ),
-                abs(came - wanted) < _ROUNDING + ctx.session.http.round_trip,
-                str(came),
+                abs(actual - expected) < _ROUNDING + ctx.session.http.round_trip,
+                str(actual),
             )
 
 
-def _usage(ctx: Context, operation: str, whole: Any, response: Response) -> None:
+def _usage(ctx: Context, operation: str, whole_rollout: Any, response: Response) -> None:
     negative = [
         name
         for name in USAGE
@@ -216,14 +231,14 @@ def _usage(ctx: Context, operation: str, whole: Any, response: Response) -> None
         abs(wall / 60 - minutes) < 0.01,
         str(minutes),
     )
-    begin, end = moment(at(whole, "started_at")), moment(at(whole, "finished_at"))
+    begin, end = moment(at(whole_rollout, "started_at")), moment(at(whole_rollout, "finished_at"))
     if begin and end:
-        wanted = (end - begin).total_seconds()
+        expected = (end - begin).total_seconds()
         ctx.expect.that(
             Expectation(
-                operation, f"wall_time_sec is the time from start to end: {wanted}", response
+                operation, f"wall_time_sec is the time from start to end: {expected}", response
             ),
-            abs(wall - wanted) < _ROUNDING + ctx.session.http.round_trip,
+            abs(wall - expected) < _ROUNDING + ctx.session.http.round_trip,
             str(wall),
         )
 
@@ -255,10 +270,10 @@ def rollouts_ended(ctx: Context) -> None:
             Expectation("get_rollout", "an error code", response), isinstance(code, str), repr(code)
         )
     stamps = [moment(response.at(name)) for name in ("created_at", "started_at", "finished_at")]
-    known = [stamp for stamp in stamps if stamp]
+    stamps_present = [stamp for stamp in stamps if stamp]
     ctx.expect.that(
         Expectation("get_rollout", "created, started, finished in this order", response),
-        known == sorted(known),
+        stamps_present == sorted(stamps_present),
         str([response.at(name) for name in ("created_at", "started_at", "finished_at")]),
     )
 
@@ -349,26 +364,26 @@ def rollouts_async(ctx: Context) -> None:
 )
 def rollouts_left(ctx: Context) -> None:
     for operation in ("create_rollout", "create_global_rollout"):
-        for held in hold(ctx):
-            pool_id = held.pool(operation.replace("_", "-"))
+        for holder in hold(ctx):
+            pool_id = holder.pool(operation.replace("_", "-"))
             pool = {"pool_id": pool_id}
             ids, more = (pool, {}) if operation == "create_rollout" else ({}, pool)
-            body = {"mode": "sync", "env": {"delay": held.seconds, "hold": True}, **more}
+            body = {"mode": "sync", "env": {"delay": holder.seconds, "hold": True}, **more}
             # The client hangs up once it has waited so long.
-            seconds = held.seconds / 4 + ctx.session.http.round_trip
-            made = ctx.call(operation, ids, json=body, limit=seconds)
-            found: list[str] = []
+            seconds = holder.seconds / 4 + ctx.session.http.round_trip
+            created = ctx.call(operation, ids, json=body, limit=seconds)
+            created_ids: list[str] = []
 
-            def admitted(where: dict[str, str] = pool, into: list[str] = found) -> bool:
+            def admitted(where: dict[str, str] = pool, into: list[str] = created_ids) -> bool:
                 listed = ctx.require(200, "list_rollouts", where)
                 into[:] = [str(name) for name in ids_of(listed.at("items") or [])]
                 return bool(into)
 
-            if made.status == 200 or not eventually(ctx, admitted):
+            if created.status == 200 or not eventually(ctx, admitted):
                 # It ended, or was not sent, before the client left.
                 continue
-            rollout = Rollout(pool_id, found[0])
-            held.release(rollout)
-            ended = wait_for(ctx, rollout, FINAL)
-            ctx.expect.equal(operation, "status", "completed", ended.at("status"), ended)
+            rollout = Rollout(pool_id, created_ids[0])
+            holder.release(rollout)
+            final = wait_for(ctx, rollout, FINAL)
+            ctx.expect.equal(operation, "status", "completed", final.at("status"), final)
             break

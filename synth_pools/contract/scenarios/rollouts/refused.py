@@ -20,9 +20,9 @@ from synth_pools.contract.selections import addresses
 def rollouts_unknown_keys(ctx: Context) -> None:
     pool_id = ctx.resources.pool()
     pool = {"pool_id": pool_id}
-    good = ctx.session.rollout_body()
+    valid = ctx.session.rollout_body()
     for key in ("sead", "taskid", "Seed", "env_config", "x_unknown", "rollout_id", "id"):
-        body = {**good, key: 1}
+        body = {**valid, key: 1}
         ctx.check(Status(422, f"{key!r} is no key"), "create_rollout", pool, json=body)
         ctx.check(Status(422, f"{key!r} is no key"), "create_global_rollout", json={**body, **pool})
     listed = ctx.require(200, "list_rollouts", pool)
@@ -37,42 +37,42 @@ def rollouts_unknown_keys(ctx: Context) -> None:
 )
 def rollouts_references(ctx: Context) -> None:
     pool_id = ctx.resources.pool(tasks=[{"task_id": "here"}])
-    other = ctx.resources.pool("other", tasks=[{"task_id": "there"}])
+    other_pool = ctx.resources.pool("other", tasks=[{"task_id": "there"}])
     pool = {"pool_id": pool_id}
-    good = ctx.session.rollout_body()
+    body = ctx.session.rollout_body()
     for task in ("there", "nowhere"):
         ctx.check(
             Status(404, "the pool does not hold the task", code="task_not_found"),
             "create_rollout",
             pool,
-            json={**good, "task_id": task},
+            json={**body, "task_id": task},
         )
         ctx.check(
             Status(404, "the pool does not hold the task", code="task_not_found"),
             "create_global_rollout",
-            json={**good, **pool, "task_id": task},
+            json={**body, **pool, "task_id": task},
         )
     ctx.check(
         Status(409, "the path names another pool", code="id_mismatch"),
         "create_rollout",
         pool,
-        json={**good, "pool_id": other},
+        json={**body, "pool_id": other_pool},
     )
     nobody = ctx.session.pool_id("nobody")
     ctx.check(
         Status(404, "no such pool", code="pool_not_found"),
         "create_global_rollout",
-        json={**good, "pool_id": nobody},
+        json={**body, "pool_id": nobody},
     )
     ctx.check(
         Status(404, "no such pool", code="pool_not_found"),
         "create_rollout",
         {"pool_id": nobody},
-        json=good,
+        json=body,
     )
     listed = ctx.require(200, "list_rollouts", pool)
     ctx.expect.equal("create_rollout", "what was created", [], listed.at("items"), listed)
-    ctx.check((200, 202), "create_rollout", pool, json={**good, "task_id": "here", **pool})
+    ctx.check((200, 202), "create_rollout", pool, json={**body, "task_id": "here", **pool})
 
 
 @scenario(
@@ -83,12 +83,12 @@ def rollouts_references(ctx: Context) -> None:
 )
 def rollouts_wrong_pool(ctx: Context) -> None:
     rollout = run_rollout(ctx, ctx.resources.pool())
-    other = ctx.resources.pool("other")
-    ids = {"pool_id": other, "rollout_id": rollout.id}
+    other_pool = ctx.resources.pool("other")
+    ids = {"pool_id": other_pool, "rollout_id": rollout.id}
     refused = Status(404, "the rollout is another pool's", code="rollout_not_found")
     for operation in offered(ctx, addresses("pool_id", "rollout_id")):
         ctx.check(refused, operation.id, ids, json=small_body(ctx, operation))
-    listed = ctx.require(200, "list_rollouts", {"pool_id": other})
+    listed = ctx.require(200, "list_rollouts", {"pool_id": other_pool})
     ctx.expect.equal(
         "list_rollouts", "the rollouts of a pool without any", [], listed.at("items"), listed
     )
