@@ -1,4 +1,4 @@
-"""What the models read with: strict about types, kind to the shapes of older servers."""
+"""Readers of the models: strict about types, tolerant of the shapes of older servers."""
 
 from __future__ import annotations
 
@@ -54,39 +54,43 @@ def read_object(value: Any, name: str) -> dict[str, Any]:
 
 
 def read_optional(value: Any, read: Callable[[Any, str], Any], name: str) -> Any:
-    """Read a value of which there may be none."""
+    """Read an optional value."""
     return value if value is None or isinstance(value, Unset) else read(value, name)
 
 
 def read_choice(value: Any, check: Callable[[Any], Any]) -> Any:
-    """Check one of some values where there is one."""
+    """Check an optional value of an enumeration."""
     return value if value is None or isinstance(value, Unset) else check(value)
 
 
 def pop_older(
-    left: dict[str, Any], answer: Mapping[str, Any], name: str, *older: str, default: Any = _NONE
+    remaining: dict[str, Any],
+    answer: Mapping[str, Any],
+    name: str,
+    *older: str,
+    default: Any = _NONE,
 ) -> Any:
-    """Take a property out of what is left of an answer, else one of the names of older servers."""
-    for each in (name, *older):
-        if each in answer:
-            left.pop(each, None)
-            return answer[each]
+    """Take a property out of the remaining answer, also under its names of older servers."""
+    for key in (name, *older):
+        if key in answer:
+            remaining.pop(key, None)
+            return answer[key]
     if default is _NONE:
         raise KeyError(name)
     return default
 
 
-def refuse_keys(left: Mapping[str, Any], kind: Any) -> None:
+def refuse_keys(remaining: Mapping[str, Any], kind: Any) -> None:
     """Raise for keys that a closed object does not have."""
-    if left:
+    if remaining:
         names = [attribute.name for attribute in kind.__attrs_attrs__]
-        told = []
-        for key in sorted(map(str, left)):
-            near = difflib.get_close_matches(key, names, 1)
-            told.append(f"{key!r} (did you mean {near[0]!r}?)" if near else repr(key))
-        raise ValueError(f"{kind.__name__} has no key {', '.join(told)}")
+        keys = []
+        for key in sorted(map(str, remaining)):
+            similar = difflib.get_close_matches(key, names, 1)
+            keys.append(f"{key!r} (did you mean {similar[0]!r}?)" if similar else repr(key))
+        raise ValueError(f"{kind.__name__} has no key {', '.join(keys)}")
 
 
-def wrong_type(value: Any, name: str, wanted: str = "something else") -> TypeError:
-    came = _NAMES.get(type(value), type(value).__name__)
-    return TypeError(f"{name!r} must be {wanted}, not {came}")
+def wrong_type(value: Any, name: str, expected: str = "something else") -> TypeError:
+    actual = _NAMES.get(type(value), type(value).__name__)
+    return TypeError(f"{name!r} must be {expected}, not {actual}")

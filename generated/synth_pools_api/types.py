@@ -13,7 +13,7 @@ class Unset:
         return False
 
     def __reduce__(self) -> str:
-        """Stay the one that `is UNSET` is asked of, through copy and pickle"""
+        """Stay the same object, `UNSET`, through copy and pickle"""
         return "UNSET"
 
 
