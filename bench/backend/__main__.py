@@ -33,8 +33,8 @@ def main() -> None:
     )
     parser.add_argument("--write", type=Path, metavar="FILE", help="also write the page there")
     options = parser.parse_args()
-    found, disk = run(options.data, options.few, options.stored, max(1, options.rounds))
-    text = page.text(found, disk)
+    results, disk = run(options.data, options.few, options.stored, max(1, options.rounds))
+    text = page.text(results, disk)
     print(text)
     if options.write is not None:
         options.write.write_text(page.document(text))
@@ -48,21 +48,21 @@ def run(folder: Path, few_stored: int, stored: int, rounds: int) -> tuple[page.F
         backend(Path(data) / "few") as few,
         backend(Path(data) / "many") as many,
     ):
-        found = asyncio.run(_measure(target, few, many, few_stored, stored, rounds))
-        return found, page.Disk.of(Path(data) / "many")
+        results = asyncio.run(_measure(target, few, many, few_stored, stored, rounds))
+        return results, page.Disk.of(Path(data) / "many")
 
 
 async def _measure(
     target: Process, few: Process, many: Process, few_stored: int, many_stored: int, rounds: int
 ) -> page.Found:
-    begun = time.monotonic()
+    started_at = time.monotonic()
 
     def tell(line: str) -> None:
-        print(f"{time.monotonic() - begun:5.0f} s  {line}", file=sys.stderr, flush=True)
+        print(f"{time.monotonic() - started_at:5.0f} s  {line}", file=sys.stderr, flush=True)
 
     async with open_client() as client:
         direct = Direct(client, target)
-        through_few, through_many = (Through(client, each, target) for each in (few, many))
+        through_few, through_many = (Through(client, process, target) for process in (few, many))
         for contender in (through_few, through_many):
             await contender.open()
             await measures.fill(contender, few_stored)
@@ -90,7 +90,7 @@ async def _measure(
         few=few_stored,
         many=many_stored,
         rounds=rounds,
-        seconds=time.monotonic() - begun,
+        seconds=time.monotonic() - started_at,
         fill_rate=rate,
         memory_mib=(first_mib, then_mib),
         nothing=nothing,

@@ -1,4 +1,4 @@
-"""A real container, made with synth-containers, in a process of its own.
+"""A real container, made with synth-containers, in a separate process.
 
 python -m bench.backend.container      prints its URL, serves until its input ends
 """

@@ -43,7 +43,7 @@ def open_client() -> aiohttp.ClientSession:
 
 
 class Direct:
-    """Rollouts that the container is asked for."""
+    """Rollouts requested from the container."""
 
     def __init__(self, client: aiohttp.ClientSession, container: Process) -> None:
         self._client = client
@@ -61,7 +61,7 @@ class Direct:
 
 
 class Through:
-    """The same rollouts, which a backend is asked for."""
+    """The same rollouts, requested from a backend."""
 
     def __init__(
         self,
@@ -84,9 +84,9 @@ class Through:
 
     def beside(self, backend: Process) -> Through:
         """The same pool through another backend on the same database."""
-        other = copy.copy(self)
-        other._url = backend.url  # noqa: SLF001 - of its own kind
-        return other
+        second = copy.copy(self)
+        second._url = backend.url  # noqa: SLF001 - of the same class
+        return second
 
     async def new_pool(self, pool: dict[str, Any]) -> str:
         return str((await _sent(self._client, "POST", f"{self._url}/v1/pools", pool))["pool_id"])
@@ -96,17 +96,17 @@ class Through:
         answer = await _sent(self._client, "POST", self._rollouts(self._pool_id), body)
         _require(answer["status"] == "completed", answer)
 
-    async def seconds_until_told(self, other: Through, times: int) -> list[float]:
+    async def seconds_until_told(self, second: Through, times: int) -> list[float]:
         """The seconds from the answer to a creation until a reader of another backend has it."""
-        taken: list[float] = []
-        told: asyncio.Queue[float] = asyncio.Queue()
+        durations: list[float] = []
+        event_times: asyncio.Queue[float] = asyncio.Queue()
 
         async def read() -> None:
-            url = f"{other._url}/v1/pools/{self._pool_id}/events?types=rollout.queued"
+            url = f"{second._url}/v1/pools/{self._pool_id}/events?types=rollout.queued"
             async with self._client.get(url, timeout=aiohttp.ClientTimeout()) as response:
                 async for line in response.content:
                     if line.startswith(b"data: "):
-                        told.put_nowait(time.perf_counter())
+                        event_times.put_nowait(time.perf_counter())
 
         reader = asyncio.create_task(read())
         try:
@@ -114,11 +114,11 @@ class Through:
                 body = {"mode": "async", "seed": 1}
                 await _sent(self._client, "POST", self._rollouts(self._pool_id), body)
                 answered = time.perf_counter()
-                taken.append(max(0.0, await asyncio.wait_for(told.get(), 30) - answered))
+                durations.append(max(0.0, await asyncio.wait_for(event_times.get(), 30) - answered))
         finally:
             reader.cancel()
-        # Those before the stream was open are told at its beginning.
-        return taken[times // 10 :]
+        # Events from before the opening of the stream come at its start.
+        return durations[times // 10 :]
 
     async def health(self) -> None:
         await _sent(self._client, "GET", f"{self._url}/health")
@@ -137,27 +137,27 @@ class Through:
     async def close_pool(self, pool_id: str) -> None:
         await _sent(self._client, "DELETE", f"{self._url}/v1/pools/{pool_id}")
 
-    async def read_live(self, pool_id: str, begun: Callable[[], None]) -> list[float]:
+    async def read_live(self, pool_id: str, on_open: Callable[[], None]) -> list[float]:
         """Follow a rollout of the built-in target to its end: how late each of its events came."""
         body = {"env": {"delay": _READERS_SECONDS, "events": _READERS_EVENTS}}
         rollout = await _sent(self._client, "POST", self._rollouts(pool_id), body)
         url = f"{self._rollouts(pool_id)}/{rollout['rollout_id']}/events"
         delays: list[float] = []
         async with self._client.get(url) as response:
-            begun()
+            on_open()
             async for line in response.content:
                 if line.startswith(b"data:"):
-                    came = time.time()
+                    received_at = time.time()
                     event = json.loads(line[5:])
                     _require(event["sequence"] == len(delays) + 1, event)
                     sent = datetime.fromisoformat(event["timestamp"]).timestamp()
-                    delays.append(max(0.0, came - sent))
-        # Queued, started, those that the target reports, its reward and its end.
+                    delays.append(max(0.0, received_at - sent))
+        # Queued, started, the reported events, the reward and the end.
         _require(len(delays) == _READERS_EVENTS + 4, rollout)
         return delays
 
     async def follow(self, pool_id: str, readers: int, events: int) -> None:
-        """Run a rollout of the built-in target that reports much, with so many who follow it."""
+        """Run a rollout of the built-in target with many events and followers."""
         body = {"env": {"delay": 1, "events": events}}
         rollout = await _sent(self._client, "POST", self._rollouts(pool_id), body)
         url = f"{self._rollouts(pool_id)}/{rollout['rollout_id']}/events"
@@ -168,13 +168,13 @@ class Through:
             tasks.create_task(self._wait_for_end(url.removesuffix("/events")))
 
     async def keep(self, pool_id: str, size: int) -> None:
-        """Run a rollout that is stored with so many bytes."""
+        """Run a rollout whose stored size is given."""
         body = {"mode": "sync", "params": {"pad": "x" * size}, "env": {"events": 0}}
         answer = await _sent(self._client, "POST", self._rollouts(pool_id), body)
         _require(answer["status"] == "completed", answer["status"])
 
     async def list_all(self, pool_id: str) -> None:
-        """Ask for as many rollouts as a page may have, and read none of them."""
+        """Request the largest page of rollouts, and drop it."""
         async with self._client.get(f"{self._rollouts(pool_id)}?limit=1000") as response:
             await response.read()
 
@@ -204,18 +204,18 @@ class Through:
 async def rate_of(
     call: Call, calls: int, spread_seconds: float = 0.0, in_flight: int | None = None
 ) -> float:
-    """Calls a second, so many of them in flight; without those with which it begins and ends.
+    """Return calls a second with a number in flight, without the first and the last ones.
 
-    In the end there are fewer and fewer. At first all of them come at once, or as far apart as they
-    would be after a while: long calls that begin together stay together for minutes.
+    Towards the end fewer are in flight. Long calls start spread over their duration: calls that
+    start together stay together for minutes.
     """
     in_flight = in_flight or IN_FLIGHT
     ends: list[float] = []
-    left = iter(range(calls))
+    remaining = iter(range(calls))
 
     async def one_after_the_other(number: int) -> None:
         await asyncio.sleep(spread_seconds * number / in_flight)
-        for _ in left:
+        for _ in remaining:
             await call()
             ends.append(time.perf_counter())
 
@@ -226,7 +226,7 @@ async def rate_of(
 
 
 async def rate_until(call: Call, end: asyncio.Event) -> float:
-    """The same for as long as something else lasts."""
+    """Return calls a second until an event."""
     ends: list[float] = []
 
     async def one_after_the_other() -> None:
@@ -247,6 +247,6 @@ async def _sent(client: aiohttp.ClientSession, method: str, url: str, body: Any 
         return await response.json()
 
 
-def _require(holds: bool, found: Any) -> None:
+def _require(holds: bool, answer: Any) -> None:
     if not holds:
-        raise RuntimeError(f"unexpected: {found}")
+        raise RuntimeError(f"unexpected: {answer}")

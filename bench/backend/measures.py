@@ -13,7 +13,7 @@ from bench.backend.processes import Process
 
 PAGE = 100
 _WALK = 1000
-# How often in a sample each of those in flight comes round.
+# Calls of each caller in a sample.
 _LAPS = 7
 
 
@@ -26,7 +26,7 @@ class Speed:
     many: float
     few_to_direct: float
     many_to_few: float
-    # Of the backend's processor, for one rollout.
+    # Processor time of the backend for one rollout.
     processor_ms: float
 
 
@@ -62,7 +62,7 @@ class Pages:
 async def speed(
     direct: Direct, few: Through, many: Through, backend: Process, seconds: float, rounds: int
 ) -> Speed:
-    """Rollouts that take so long in the container: asked for there, and through two backends."""
+    """Measure rollouts of a given duration, in the container and through two backends."""
     contenders: dict[str, Direct | Through] = {"direct": direct, "few": few, "many": many}
     calls = IN_FLIGHT * (_LAPS if seconds else 2 * _LAPS)
     rates: dict[str, list[float]] = {name: [] for name in contenders}
@@ -84,33 +84,33 @@ async def speed(
 
 
 async def admission(through: Through, number: int, *, busy: bool) -> Admission:
-    """One creation after the other, each next to a GET /health, of a backend that idles or runs."""
+    """Measure creations one by one, each next to a GET /health, on an idle or a busy backend."""
     pool_id = await through.park()
-    taken: dict[str, list[float]] = {"admit": [], "health": []}
+    durations: dict[str, list[float]] = {"admit": [], "health": []}
     calls: dict[str, Call] = {"admit": lambda: through.admit(pool_id), "health": through.health}
     running = [asyncio.create_task(_forever(through)) for _ in range(IN_FLIGHT if busy else 0)]
     try:
         await asyncio.sleep(0.5 if busy else 0)
         for turn in range(number):
             for name in _rotated(list(calls), turn):
-                begun = time.perf_counter()
+                started_at = time.perf_counter()
                 await calls[name]()
-                taken[name].append((time.perf_counter() - begun) * 1e3)
+                durations[name].append((time.perf_counter() - started_at) * 1e3)
     finally:
         for task in running:
             task.cancel()
         await asyncio.gather(*running, return_exceptions=True)
         await through.close_pool(pool_id)
     return Admission(
-        p50=median(taken["admit"]),
-        p99=percentile(taken["admit"], 99),
-        health_p50=median(taken["health"]),
-        health_p99=percentile(taken["health"], 99),
+        p50=median(durations["admit"]),
+        p99=percentile(durations["admit"], 99),
+        health_p50=median(durations["health"]),
+        health_p99=percentile(durations["health"], 99),
     )
 
 
 async def readers(through: Through, rounds: int) -> Readers:
-    """Rollouts that do nothing, while others are followed live and while nobody reads."""
+    """Measure rollouts that do nothing, with and without live readers of others."""
     pool_id = await through.new_pool({"name": "readers", "concurrency": READERS})
     calls = IN_FLIGHT * 8
     without: list[float] = []
@@ -119,15 +119,15 @@ async def readers(through: Through, rounds: int) -> Readers:
     for _ in range(rounds):
         without.append(await rate_of(_runs(through, 0), calls))
         # The first to be opened is the first to end.
-        opening, ended = _Countdown(READERS), _Countdown(1)
+        opening, first_end = _Countdown(READERS), _Countdown(1)
         async with asyncio.TaskGroup() as tasks:
             reading = [
                 tasks.create_task(through.read_live(pool_id, opening.count)) for _ in range(READERS)
             ]
             for task in reading:
-                task.add_done_callback(ended.count)
+                task.add_done_callback(first_end.count)
             await opening.done.wait()
-            beside.append(await rate_until(_runs(through, 0), ended.done))
+            beside.append(await rate_until(_runs(through, 0), first_end.done))
         delays += [delay for task in reading for delay in task.result()]
     return Readers(
         without=median(without),
@@ -140,35 +140,35 @@ async def readers(through: Through, rounds: int) -> Readers:
 
 
 async def fill(through: Through, number: int) -> float:
-    """Rollouts that do nothing, in the way in which everybody runs them; how many a second."""
+    """Run rollouts that do nothing; return the number of them a second."""
     return await rate_of(_runs(through, 0), number)
 
 
 async def pages(through: Through, rounds: int) -> Pages:
-    """The first page of a list, and one at its end."""
+    """Measure the first page of a list, and a page at its end."""
     last: str | None = None
     cursor = await through.page(_WALK)
     while cursor is not None:
         last, cursor = cursor, await through.page(_WALK, cursor)
     places = {"first": None, "last": last}
-    taken: dict[str, list[float]] = {name: [] for name in places}
+    durations: dict[str, list[float]] = {name: [] for name in places}
     for number in range(rounds):
         for name in _rotated(list(places), number):
-            begun = time.perf_counter()
+            started_at = time.perf_counter()
             await through.page(PAGE, places[name])
-            taken[name].append((time.perf_counter() - begun) * 1e3)
-    ratio = _ratio(taken["last"], taken["first"])
-    return Pages(median(taken["first"]), median(taken["last"]), ratio)
+            durations[name].append((time.perf_counter() - started_at) * 1e3)
+    ratio = _ratio(durations["last"], durations["first"])
+    return Pages(median(durations["first"]), median(durations["last"]), ratio)
 
 
 def percentile(values: Sequence[float], percent: int) -> float:
-    """The value that so many percent do not exceed."""
+    """Return a percentile of values."""
     ordered = sorted(values)
     return ordered[max(0, -(-len(ordered) * percent // 100) - 1)]
 
 
 class _Countdown:
-    """Done once something has happened so many times."""
+    """Event that is set after a number of calls."""
 
     def __init__(self, number: int) -> None:
         self._left = number

@@ -54,16 +54,16 @@ class Disk:
 
     @classmethod
     def of(cls, data_dir: Path) -> Disk:
-        taken = []
+        measured = []
         with (data_dir / "flushed").open("wb") as file:
             for _ in range(_FLUSHES):
                 file.write(b"x" * 4096)
                 file.flush()
-                begun = time.perf_counter()
+                started = time.perf_counter()
                 os.fsync(file.fileno())
-                taken.append(time.perf_counter() - begun)
+                measured.append(time.perf_counter() - started)
         size = sum(path.stat().st_size for path in data_dir.rglob("*") if path.is_file())
-        return cls(_file_system(data_dir), median(taken) * 1e3, size)
+        return cls(_file_system(data_dir), median(measured) * 1e3, size)
 
 
 @dataclass(frozen=True)
@@ -86,15 +86,15 @@ class Found:
     large: LargePages
 
 
-def text(found: Found, disk: Disk) -> str:
-    """The table, and what has to be known with it."""
+def text(results: Found, disk: Disk) -> str:
+    """Render the table and the notes below it."""
     words = (
-        f"{IN_FLIGHT} rollouts in flight; medians of {found.rounds} interleaved rounds; the whole"
-        f" run took {found.seconds:.0f} s, the {found.many:,} rollouts came at"
-        f" {found.fill_rate:,.0f} a second. {table.machine(_PACKAGES)}; {disk.kind}, where a flush"
-        f" takes {disk.flush_ms:.2f} ms."
+        f"{IN_FLIGHT} rollouts in flight; medians of {results.rounds} interleaved rounds; the whole"
+        f" run took {results.seconds:.0f} s, the {results.many:,} rollouts came at"
+        f" {results.fill_rate:,.0f} a second. {table.machine(_PACKAGES)}; {disk.kind}, where a"
+        f" flush takes {disk.flush_ms:.2f} ms."
     )
-    return f"{table.render(list(_rows(found, disk)), _HEAD)}\n\n{textwrap.fill(words, 100)}"
+    return f"{table.render(list(_rows(results, disk)), _HEAD)}\n\n{textwrap.fill(words, 100)}"
 
 
 def document(result: str) -> str:
@@ -105,13 +105,13 @@ def document(result: str) -> str:
     )
 
 
-def _rows(found: Found, disk: Disk) -> Iterator[tuple[str, ...]]:
-    for what, speed, floor in (
-        ("rollouts that do nothing", found.nothing, 0.3),
-        ("rollouts of 200 ms", found.slow, 0.9),
+def _rows(results: Found, disk: Disk) -> Iterator[tuple[str, ...]]:
+    for label, speed, floor in (
+        ("rollouts that do nothing", results.nothing, 0.3),
+        ("rollouts of 200 ms", results.slow, 0.9),
     ):
         yield (
-            f"{what}, {found.few:,} stored",
+            f"{label}, {results.few:,} stored",
             f"{speed.few:,.0f}/s",
             f"the container alone: {speed.direct:,.0f}/s",
             f"{speed.few_to_direct:.2f}",
@@ -119,36 +119,36 @@ def _rows(found: Found, disk: Disk) -> Iterator[tuple[str, ...]]:
         )
         times = 1 / speed.many_to_few
         yield (
-            f"{what}, {found.many:,} stored",
+            f"{label}, {results.many:,} stored",
             f"{speed.many:,.0f}/s",
-            f"{found.few:,} stored: {speed.few:,.0f}/s",
+            f"{results.few:,} stored: {speed.few:,.0f}/s",
             f"takes {times:.2f}",
             _promise("≤ 1.3", times <= 1.3),
         )
-    for what, speed in (("does nothing", found.nothing), ("takes 200 ms", found.slow)):
+    for label, speed in (("does nothing", results.nothing), ("takes 200 ms", results.slow)):
         yield (
-            f"the backend's processor time for one that {what}",
+            f"the backend's processor time for one that {label}",
             f"{speed.processor_ms:.2f} ms",
             "",
             "",
             "",
         )
     for when, admission in (
-        ("nothing else", found.idle),
-        (f"{IN_FLIGHT} of 200 ms running", found.busy),
+        ("nothing else", results.idle),
+        (f"{IN_FLIGHT} of 200 ms running", results.busy),
     ):
-        for name, taken, health in (
+        for name, measured, health in (
             ("p50", admission.p50, admission.health_p50),
             ("p99", admission.p99, admission.health_p99),
         ):
             yield (
                 f"admission, {when}, {name}",
-                f"{taken:.2f} ms",
+                f"{measured:.2f} ms",
                 f"GET /health: {health:.2f} ms",
-                f"takes {taken / health:.1f}",
+                f"takes {measured / health:.1f}",
                 "",
             )
-    readers = found.readers
+    readers = results.readers
     yield (
         f"rollouts that do nothing, beside {READERS} live event readers",
         f"{readers.with_readers:,.0f}/s",
@@ -163,7 +163,7 @@ def _rows(found: Found, disk: Disk) -> Iterator[tuple[str, ...]]:
         "",
         "",
     )
-    followed = found.followed
+    followed = results.followed
     yield (
         f"processor time of an event that {FOLLOWERS} follow",
         f"{followed.followed_ms:.2f} ms",
@@ -173,29 +173,29 @@ def _rows(found: Found, disk: Disk) -> Iterator[tuple[str, ...]]:
     )
     yield (
         f"slowest GET /health beside {PAGES_AT_ONCE} clients that list 64 MiB",
-        f"{found.large.beside:.0f} ms",
-        f"beside nothing: {found.large.idle:.0f} ms",
+        f"{results.large.beside:.0f} ms",
+        f"beside nothing: {results.large.idle:.0f} ms",
         "",
         "",
     )
-    before, after = found.memory_mib
+    before, after = results.memory_mib
     yield (
-        f"memory of the backend after {found.many:,} rollouts",
+        f"memory of the backend after {results.many:,} rollouts",
         f"{after:.0f} MiB",
-        f"after {found.few:,}: {before:.0f} MiB",
+        f"after {results.few:,}: {before:.0f} MiB",
         f"takes {after / before:.2f}",
         "",
     )
     yield (
-        f"page of {PAGE} at the end of {found.many:,}",
-        f"{found.pages.last:.2f} ms",
-        f"the first page: {found.pages.first:.2f} ms",
-        f"takes {found.pages.ratio:.2f}",
-        _promise("≤ 1.3", found.pages.ratio <= 1.3),
+        f"page of {PAGE} at the end of {results.many:,}",
+        f"{results.pages.last:.2f} ms",
+        f"the first page: {results.pages.first:.2f} ms",
+        f"takes {results.pages.ratio:.2f}",
+        _promise("≤ 1.3", results.pages.ratio <= 1.3),
     )
     yield (
         "disk space of a rollout",
-        f"{disk.bytes / found.many / 1024:.1f} KiB",
+        f"{disk.bytes / results.many / 1024:.1f} KiB",
         "",
         "",
         "",

@@ -21,7 +21,7 @@ _URL = re.compile(r"http://\S+")
 
 @dataclass(frozen=True)
 class Process:
-    """One that serves, and what the system says of it."""
+    """Serving process, and its figures from the system."""
 
     url: str
     pid: int
@@ -78,12 +78,12 @@ def _serving(
     )
     assert process.stdout is not None
     try:
-        # Both say where they are in the first line, as soon as they answer.
-        found = _URL.search(process.stdout.readline())
-        if found is None:
-            told = "" if log is None else Path(log.name).read_text()
-            raise RuntimeError(f"{command[2]} did not start: {told}")
-        yield Process(found[0], process.pid)
+        # The first line has the URL, as soon as the process answers.
+        match = _URL.search(process.stdout.readline())
+        if match is None:
+            log_text = "" if log is None else Path(log.name).read_text()
+            raise RuntimeError(f"{command[2]} did not start: {log_text}")
+        yield Process(match[0], process.pid)
     finally:
         if process.stdin is None:
             process.terminate()

@@ -26,11 +26,11 @@ def held_to(share: float, pids: list[int]) -> Iterator[bool]:
         try:
             for pid in pids:
                 stack.enter_context(_group(f"synth-pools-bench-{pid}", share, pid))
-            held = True
+            is_limited = True
         except OSError:
             stack.close()
-            held = False
-        yield held
+            is_limited = False
+        yield is_limited
 
 
 @contextlib.contextmanager
@@ -45,7 +45,7 @@ def _group(name: str, share: float, pid: int) -> Iterator[None]:
         (group / "cgroup.procs").write_text(str(pid))
         yield
     finally:
-        # One that has ended left it by itself.
+        # An ended process has left the group.
         with contextlib.suppress(OSError):
             (former / "cgroup.procs").write_text(str(pid))
         group.rmdir()

@@ -11,7 +11,7 @@ from typing import Any
 from bench.backend.load import Through
 from bench.backend.processes import Process
 
-# As many as may follow one rollout by default.
+# The default limit of followers of a rollout.
 FOLLOWERS = 100
 PAGES_AT_ONCE = 20
 _EVENTS = 500
@@ -36,19 +36,19 @@ class LargePages:
 
 
 async def following(through: Through, backend: Process, rounds: int) -> Following:
-    """Events of one rollout that nobody follows, and of one that many do."""
+    """Measure the events of a rollout without followers, and with many."""
     pool_id = await through.new_pool({"name": "followed", "concurrency": 1})
     spent: dict[int, list[float]] = {0: [], FOLLOWERS: []}
     for _ in range(rounds):
-        for followers, found in spent.items():
+        for followers, costs in spent.items():
             before = backend.processor_seconds()
             await through.follow(pool_id, followers, _EVENTS)
-            found.append((backend.processor_seconds() - before) / _EVENTS * 1e3)
+            costs.append((backend.processor_seconds() - before) / _EVENTS * 1e3)
     return Following(median(spent[0]), median(spent[FOLLOWERS]))
 
 
 async def large_pages(through: Through, rounds: int) -> LargePages:
-    """Answers to others while a pool with 64 MiB of rollouts is listed by many at once."""
+    """Measure other answers while many clients list a pool with 64 MiB of rollouts."""
     pool_id = await through.new_pool({"name": "large", "concurrency": 1})
     for _ in range(_ROLLOUTS):
         await through.keep(pool_id, _ROLLOUT_BYTES)
@@ -63,9 +63,9 @@ async def large_pages(through: Through, rounds: int) -> LargePages:
 async def _slowest(through: Through, end: asyncio.Future[Any]) -> float:
     slowest = 0.0
     while not end.done():
-        begun = time.perf_counter()
+        started_at = time.perf_counter()
         await through.health()
-        slowest = max(slowest, (time.perf_counter() - begun) * 1e3)
+        slowest = max(slowest, (time.perf_counter() - started_at) * 1e3)
         await asyncio.sleep(0.002)
     await end
     return slowest

@@ -110,10 +110,10 @@ def run(folder: Path, stored: int, rounds: int) -> str:
             stack.enter_context(backend(data / f"shared-{number}", shared, data / "artifacts"))
             for number in range(_BACKENDS)
         ]
-        begun = time.monotonic()
+        started_at = time.monotonic()
         fill = partial(multiply, many_url, stored)
         rows = asyncio.run(_measure(target, sqlite, few, many, three, stored, rounds, fill))
-        took = time.monotonic() - begun
+        took = time.monotonic() - started_at
         version = server.version
     cells = [(row.name, row.measured, row.beside, row.ratio, row.promised) for row in rows]
     lines = table.render(cells, _HEAD)
@@ -176,18 +176,18 @@ async def _rollouts(contenders: dict[str, Through], rounds: int) -> _Row:
 
 
 async def _together(
-    one: Through, first: Through, all_of_them: list[Process], rounds: int, title: str = ""
+    single: Through, first: Through, all_of_them: list[Process], rounds: int, title: str = ""
 ) -> _Row:
-    """Rollouts of one pool, of which any of several backends is asked, next to one alone."""
-    for opened in (one, first):
+    """Measure rollouts of one pool over several backends, next to a single one."""
+    for opened in (single, first):
         await opened.open()
         await measures.fill(opened, 3 * _TOGETHER)
-    turns = itertools.cycle([first, *(first.beside(other) for other in all_of_them[1:])])
+    turns = itertools.cycle([first, *(first.beside(second) for second in all_of_them[1:])])
     rates: dict[str, list[float]] = {"alone": [], "together": []}
     calls = _TOGETHER * 8
     for number in range(rounds):
         for name in sorted(rates, reverse=bool(number % 2)):
-            chosen = itertools.cycle([one]) if name == "alone" else turns
+            chosen = itertools.cycle([single]) if name == "alone" else turns
             rate = await rate_of(
                 lambda: next(chosen).run(0),  # noqa: B023
                 calls,
@@ -210,11 +210,11 @@ async def _notices(
     """Time from an answer of one backend to the event at a reader of another one."""
     first = Through(client, backends[0], target)
     await first.open()
-    taken = sorted(await first.seconds_until_told(first.beside(backends[1]), 50 * rounds))
-    worst = taken[int(len(taken) * 0.99)]
+    durations = sorted(await first.seconds_until_told(first.beside(backends[1]), 50 * rounds))
+    worst = durations[int(len(durations) * 0.99)]
     return _Row(
         "an event reaches a reader of another backend",
-        f"{median(taken) * 1e3:.1f} ms",
+        f"{median(durations) * 1e3:.1f} ms",
         "",
         f"p99 {worst * 1e3:.1f} ms",
         "≤ 50 ms",
@@ -240,7 +240,7 @@ async def _batches(
 
 
 async def _admit(client: aiohttp.ClientSession, process: Process, number: int) -> float:
-    """Return the seconds in which so many were admitted; they are cancelled afterwards."""
+    """Measure the seconds that a number of admissions takes; cancel the rollouts afterwards."""
 
     async def post(path: str, body: object) -> dict[str, object]:
         async with client.post(f"{process.url}{path}", json=body) as response:
@@ -250,13 +250,13 @@ async def _admit(client: aiohttp.ClientSession, process: Process, number: int) -
     pool = await post("/v1/pools", {"name": "batches", "concurrency": 1})
     path = f"/v1/pools/{pool['pool_id']}/rollouts"
     await post(path, {"env": {"delay": 3600, "events": 0}})
-    begun = time.perf_counter()
+    started_at = time.perf_counter()
     for _ in range(number // _BATCH):
-        body = {"pool_id": pool["pool_id"], "rollouts": [{"seed": one} for one in range(_BATCH)]}
+        body = {"pool_id": pool["pool_id"], "rollouts": [{"seed": seed} for seed in range(_BATCH)]}
         answer = await post("/v1/rollouts/batch", body)
         if answer["admitted"] != _BATCH:
             raise RuntimeError(f"unexpected: {answer}")
-    took = time.perf_counter() - begun
+    took = time.perf_counter() - started_at
     async with client.delete(f"{process.url}/v1/pools/{pool['pool_id']}"):
         pass
     return took
@@ -268,7 +268,7 @@ async def _fill_with_batches(client: aiohttp.ClientSession, process: Process, nu
 
 
 async def multiply(url: str, stored: int) -> None:
-    """Store copies of all rollouts of a database, and of their events, until there are so many."""
+    """Copy all rollouts of a database with their events, up to a number."""
     import asyncpg  # of an extra
 
     connection = await asyncpg.connect(url, server_settings={"search_path": "synth_pools"})
@@ -283,9 +283,9 @@ async def multiply(url: str, stored: int) -> None:
         )
         before, last = await connection.fetchrow("SELECT COUNT(*), MAX(seq) FROM rollouts")
         for number in range(stored // before):
-            # Their order is kept, so that a copy has the events of what it is a copy of.
+            # In the same order, so that a copy has the events of its original.
             await connection.execute(_COPY.format(columns=columns, number=number), last)
-        # As the server does by itself, some time later.
+        # As the server would do some time later.
         await connection.execute("VACUUM ANALYZE")
     finally:
         await connection.close()
@@ -301,20 +301,20 @@ async def _beside_many(contenders: dict[str, Through], stored: int, rounds: int)
             admissions[name].append(await _milliseconds(contenders[name].admit(parked[name])))
     return [
         _Row(
-            f"{what}, {stored:,} stored (next to {_FEW:,})",
-            f"{median(taken['many']):.2f} ms",
-            f"{median(taken['few']):.2f} ms",
-            f"takes {_ratio(taken['many'], taken['few']):.2f}",
+            f"{label}, {stored:,} stored (next to {_FEW:,})",
+            f"{median(durations['many']):.2f} ms",
+            f"{median(durations['few']):.2f} ms",
+            f"takes {_ratio(durations['many'], durations['few']):.2f}",
             "≤ 1.5",
         )
-        for what, taken in (("a page of 100", pages), ("an admission", admissions))
+        for label, durations in (("a page of 100", pages), ("an admission", admissions))
     ]
 
 
 async def _milliseconds(call: Awaitable[object]) -> float:
-    begun = time.perf_counter()
+    started_at = time.perf_counter()
     await call
-    return (time.perf_counter() - begun) * 1e3
+    return (time.perf_counter() - started_at) * 1e3
 
 
 def _ratio(these: list[float], those: list[float]) -> float:

@@ -1,4 +1,4 @@
-"""Room for large documents: who waits, who gives up, and that all of it comes back."""
+"""Room for large documents: waits, timeouts and releases."""
 
 from __future__ import annotations
 
@@ -47,7 +47,7 @@ async def test_one_that_is_larger_than_all_has_room_alone() -> None:
 
 async def test_who_gives_up_holds_nothing_and_stops_nobody() -> None:
     room = ByteBudget(100)
-    held = await room.reserve(50)
+    reservation = await room.reserve(50)
     patient = asyncio.create_task(room.reserve(100))
     with pytest.raises(NoRoomError):
         await room.reserve(60, 0.01)
@@ -56,17 +56,17 @@ async def test_who_gives_up_holds_nothing_and_stops_nobody() -> None:
     patient.cancel()
     # The one that was in front has gone.
     assert (await behind).size == 50
-    held.release()
+    reservation.release()
     await asyncio.gather(patient, return_exceptions=True)
     assert room.waiting == 0
 
 
 async def test_one_that_is_cancelled_in_the_moment_of_its_turn_gives_it_back() -> None:
     room = ByteBudget(100)
-    held = await room.reserve(100)
+    reservation = await room.reserve(100)
     unlucky = asyncio.create_task(room.reserve(100))
     await asyncio.sleep(0)
-    held.release()
+    reservation.release()
     unlucky.cancel()
     await asyncio.gather(unlucky, return_exceptions=True)
     assert room.taken == 0
@@ -74,10 +74,10 @@ async def test_one_that_is_cancelled_in_the_moment_of_its_turn_gives_it_back() -
 
 async def test_room_comes_back_with_the_last_reference_in_any_thread() -> None:
     room = ByteBudget(100)
-    held = [await room.reserve(100)]
+    reservations = [await room.reserve(100)]
     waiting = asyncio.create_task(room.reserve(100))
     await asyncio.sleep(0)
-    thread = threading.Thread(target=held.clear)
+    thread = threading.Thread(target=reservations.clear)
     thread.start()
     assert (await asyncio.wait_for(waiting, 60)).size == 100
     thread.join()
@@ -85,18 +85,18 @@ async def test_room_comes_back_with_the_last_reference_in_any_thread() -> None:
 
 async def test_a_limit_of_another_task_goes_on() -> None:
     room = ByteBudget(100)
-    held = await room.reserve(100)
+    reservation = await room.reserve(100)
     async with timeout(60):
         # Its context has the limit still when that is over.
-        other = asyncio.create_task(room.reserve(100))
+        second = asyncio.create_task(room.reserve(100))
     await asyncio.sleep(0)
-    held.release()
-    assert (await other).size == 100
+    reservation.release()
+    assert (await second).size == 100
 
 
 async def test_a_wait_for_room_is_no_time_of_the_work() -> None:
     room = ByteBudget(100)
-    held = await room.reserve(100)
+    reservation = await room.reserve(100)
 
     async def work() -> None:
         async with timeout(60), timeout(0.05):
@@ -105,7 +105,7 @@ async def test_a_wait_for_room_is_no_time_of_the_work() -> None:
 
     waiting = asyncio.create_task(work())
     await asyncio.sleep(0.2)
-    held.release()
+    reservation.release()
     await waiting
     with pytest.raises(TimeoutError):
         async with timeout(0.01):

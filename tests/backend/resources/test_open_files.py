@@ -32,7 +32,7 @@ def _enough_files() -> Iterator[None]:
 
 @contextlib.contextmanager
 def serving(data_dir: Path, files: int) -> Iterator[str]:
-    """The URL of `synth-pools serve` in a process that may open so many files."""
+    """Run `synth-pools serve` with a limit of open files, and return its URL."""
     command = f'ulimit -n {files}; exec "{sys.executable}" -m synth_pools.cli serve --port 0'
     process = subprocess.Popen(
         ["bash", "-c", f'{command} --api-key {KEY} --grace 0 --data-dir "{data_dir}"'],
@@ -84,8 +84,8 @@ def test_more_clients_wait_than_files_may_be_open(tmp_path: Path) -> None:
             "concurrency": ROLLOUTS,
         }
         headers = {"authorization": f"Bearer {KEY}"}
-        made = httpx.post(f"{url}/v1/pools", json=body, headers=headers, trust_env=False)
-        assert made.status_code == 201, made.text
+        created = httpx.post(f"{url}/v1/pools", json=body, headers=headers, trust_env=False)
+        assert created.status_code == 201, created.text
         rollouts = asyncio.run(run_all(url, "p"))
     assert {rollout.get("status") for rollout in rollouts} == {"completed"}
     assert sorted(rollout["score"] for rollout in rollouts) == list(range(ROLLOUTS))

@@ -53,13 +53,13 @@ def rest_of(connection: socket.socket) -> int:
 
 
 def test_a_page_ends_early_by_its_bytes_and_loses_nothing(start: Callable[..., Server]) -> None:
-    own = start(max_page_bytes=1_000_000)
-    ids = pools_of(own, 7)
+    backend = start(max_page_bytes=1_000_000)
+    ids = pools_of(backend, 7)
     seen: list[str] = []
     query: dict[str, Any] = {"limit": 1000}
     headers = {"prefer": "return=minimal"}
     while True:
-        response = own.send("GET", "/v1/pools", params=query, headers=headers)
+        response = backend.send("GET", "/v1/pools", params=query, headers=headers)
         page = response.json()
         seen += [item["id"] for item in page["items"]]
         assert len(response.content) <= 1_000_000
@@ -67,46 +67,46 @@ def test_a_page_ends_early_by_its_bytes_and_loses_nothing(start: Callable[..., S
             break
         query["cursor"] = page["next_cursor"]
     assert seen == ids[::-1]
-    eventually(lambda: own.services.sending_room.budget.taken == 0)
+    eventually(lambda: backend.services.sending_room.budget.taken == 0)
 
 
 def test_one_item_larger_than_a_page_is_a_page(start: Callable[..., Server]) -> None:
-    own = start(max_page_bytes=100_000, max_unsent_bytes=100_000)
-    pool_id = own.pool()
-    rollout = own.run(pool_id, params={"pad": PAD}, env={"events": 0})
-    own.run(pool_id)
+    backend = start(max_page_bytes=100_000, max_unsent_bytes=100_000)
+    pool_id = backend.pool()
+    rollout = backend.run(pool_id, params={"pad": PAD}, env={"events": 0})
+    backend.run(pool_id)
     path = f"/v1/pools/{pool_id}/rollouts"
-    first = own.get(path)
-    [large] = own.get(path, params={"cursor": first["next_cursor"]})["items"]
-    assert large == rollout == own.get(f"/v1/rollouts/{rollout['id']}")
+    first = backend.get(path)
+    [large] = backend.get(path, params={"cursor": first["next_cursor"]})["items"]
+    assert large == rollout == backend.get(f"/v1/rollouts/{rollout['id']}")
 
 
 def test_clients_that_do_not_read_are_cut_where_others_wait(start: Callable[..., Server]) -> None:
-    own = start(max_unsent_bytes=5_000_000, write_timeout_seconds=60, validate_responses=False)
-    pool_id = own.pool(metadata={"pad": "x" * 2_400_000})
+    backend = start(max_unsent_bytes=5_000_000, write_timeout_seconds=60, validate_responses=False)
+    pool_id = backend.pool(metadata={"pad": "x" * 2_400_000})
     path = f"/v1/pools/{pool_id}"
-    with deaf_client(own, path) as first, deaf_client(own, path) as second:
-        eventually(lambda: own.services.sending_room.budget.taken > 4_000_000)
+    with deaf_client(backend, path) as first, deaf_client(backend, path) as second:
+        eventually(lambda: backend.services.sending_room.budget.taken > 4_000_000)
         # Small answers need no room.
-        own.get("/v1/queue/status")
+        backend.get("/v1/queue/status")
         # Each of these waits until one of the two is cut, and all of them are served.
         with ThreadPoolExecutor(4) as threads:
-            answers = list(threads.map(lambda _: own.get(path), range(4)))
+            answers = list(threads.map(lambda _: backend.get(path), range(4)))
         assert {len(answer["metadata"]["pad"]) for answer in answers} == {2_400_000}
         assert min(rest_of(first), rest_of(second)) < 2_400_000
-    eventually(lambda: own.services.sending_room.budget.taken == 0)
+    eventually(lambda: backend.services.sending_room.budget.taken == 0)
 
 
 def test_one_that_reads_slowly_is_not_cut(
     start: Callable[..., Server], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(sending_room, "_STALLED_SECONDS", 5.0)
-    own = start(max_unsent_bytes=3_000_000, room_wait_seconds=60, validate_responses=False)
-    pool_id = own.pool(metadata={"pad": "x" * 2_400_000})
+    backend = start(max_unsent_bytes=3_000_000, room_wait_seconds=60, validate_responses=False)
+    pool_id = backend.pool(metadata={"pad": "x" * 2_400_000})
     path = f"/v1/pools/{pool_id}"
-    with deaf_client(own, path) as slow, ThreadPoolExecutor(1) as threads:
-        eventually(lambda: own.services.sending_room.budget.taken > 2_000_000)
-        waiting = threads.submit(own.get, path)
+    with deaf_client(backend, path) as slow, ThreadPoolExecutor(1) as threads:
+        eventually(lambda: backend.services.sending_room.budget.taken > 2_000_000)
+        waiting = threads.submit(backend.get, path)
         received = 0
         while received < 2_400_000:
             received += len(slow.recv(65536))
@@ -115,16 +115,16 @@ def test_one_that_reads_slowly_is_not_cut(
 
 
 def test_where_there_is_no_room_in_time_it_says_so(start: Callable[..., Server]) -> None:
-    own = start(max_unsent_bytes=1_000_000, room_wait_seconds=0.2)
-    pool_id = own.pool(metadata={"pad": PAD})
-    rollout_id = own.run(own.pool())["id"]
-    held = hold(own, 1_000_000)
+    backend = start(max_unsent_bytes=1_000_000, room_wait_seconds=0.2)
+    pool_id = backend.pool(metadata={"pad": PAD})
+    rollout_id = backend.run(backend.pool())["id"]
+    reservation = hold(backend, 1_000_000)
     bundle = f"/v1/rollouts/{rollout_id}/support_bundle"
     for path in (f"/v1/pools/{pool_id}", "/v1/pools", bundle):
-        refused = own.refused("GET", path, 503, "no_room")
+        refused = backend.refused("GET", path, 503, "no_room")
         assert refused["error"]["retry_after_ms"] == 5000
-    held.release()
-    assert own.get(f"/v1/pools/{pool_id}")["metadata"]["pad"] == PAD
+    reservation.release()
+    assert backend.get(f"/v1/pools/{pool_id}")["metadata"]["pad"] == PAD
 
 
 def hold(server: Server, size: int) -> Reservation:
@@ -141,10 +141,12 @@ def random_text(size: int) -> str:
 
 def large_rollout(server: Server) -> str:
     """Run a rollout with a large answer, and contents of artifacts in it and as a file."""
-    given = [{"name": f"{number}.txt", "content": random_text(4000)} for number in range(300)]
-    given.append({"name": "large", "content": random_text(5_000_000)})
-    body = {"reward": 1, "artifact": given, "pad": random_text(4_000_000)}
-    with odd_container(lambda seen: http(200, body) if seen.body else http(404, {})) as container:
+    artifacts = [{"name": f"{number}.txt", "content": random_text(4000)} for number in range(300)]
+    artifacts.append({"name": "large", "content": random_text(5_000_000)})
+    body = {"reward": 1, "artifact": artifacts, "pad": random_text(4_000_000)}
+    with odd_container(
+        lambda request: http(200, body) if request.body else http(404, {})
+    ) as container:
         rollout = server.run(server.pool(container_url=container.url))
     return f"/v1/rollouts/{rollout['id']}"
 
@@ -168,17 +170,17 @@ def with_large_events(server: Server) -> str:
 def test_a_stream_without_room_ends_early_and_can_be_gone_on_with(
     start: Callable[..., Server],
 ) -> None:
-    own = start(max_unsent_bytes=1_000_000, room_wait_seconds=0.2)
-    path = f"{with_large_events(own)}/events"
-    held = hold(own, 1_000_000)
+    backend = start(max_unsent_bytes=1_000_000, room_wait_seconds=0.2)
+    path = f"{with_large_events(backend)}/events"
+    reservation = hold(backend, 1_000_000)
     # Its first piece is large.
-    response = own.send("GET", path)
+    response = backend.send("GET", path)
     assert (response.status_code, response.content) == (200, b"")
-    held.release()
-    with own.http.stream("GET", path) as response:
-        found = [line for line in itertools.islice(response.iter_lines(), 160) if "id: " in line]
-    assert found[:40] == [f"id: evt_{number:010d}" for number in range(1, 41)]
-    eventually(lambda: own.services.sending_room.budget.taken == 0)
+    reservation.release()
+    with backend.http.stream("GET", path) as response:
+        ids = [line for line in itertools.islice(response.iter_lines(), 160) if "id: " in line]
+    assert ids[:40] == [f"id: evt_{number:010d}" for number in range(1, 41)]
+    eventually(lambda: backend.services.sending_room.budget.taken == 0)
 
 
 def test_downloads_and_streams_of_deaf_clients_hold_what_is_counted(
@@ -186,45 +188,45 @@ def test_downloads_and_streams_of_deaf_clients_hold_what_is_counted(
 ) -> None:
     monkeypatch.setattr(sending_room, "_STALLED_SECONDS", 0.3)
     most = 20_000_000
-    own = start(
+    backend = start(
         max_unsent_bytes=most,
         room_wait_seconds=60,
         write_timeout_seconds=60,
         validate_responses=False,
     )
-    path, running = large_rollout(own), with_large_events(own)
-    whole = own.send("GET", f"{path}/artifacts/large").content
-    room = own.services.sending_room
+    path, running = large_rollout(backend), with_large_events(backend)
+    content = backend.send("GET", f"{path}/artifacts/large").content
+    room = backend.services.sending_room
 
     def is_stuck() -> bool:
-        return any(time.monotonic() - one.moved_at > 0.3 for one in list(room._sending))
+        return any(time.monotonic() - sending.moved_at > 0.3 for sending in list(room._sending))
 
-    held = {}
-    for what in ("artifacts/large", "artifacts.zip", "support_bundle", "events"):
-        with deaf_client(own, f"{running if what == 'events' else path}/{what}") as deaf:
+    reserved = {}
+    for suffix in ("artifacts/large", "artifacts.zip", "support_bundle", "events"):
+        with deaf_client(backend, f"{running if suffix == 'events' else path}/{suffix}") as deaf:
             eventually(is_stuck)
-            held[what] = room.budget.taken
-            rest = hold(own, most - held[what] - 200_000)
+            reserved[suffix] = room.budget.taken
+            rest = hold(backend, most - reserved[suffix] - 200_000)
             # This waits until the other one is cut, and is whole.
-            assert own.send("GET", f"{path}/artifacts/large").content == whole
+            assert backend.send("GET", f"{path}/artifacts/large").content == content
             assert rest_of(deaf) < 4_000_000
             rest.release()
         eventually(lambda: room.budget.taken == 0)
     # Of the result of five megabytes an archive holds the contents that are in it, a file nothing.
-    assert 250_000 < held["artifacts/large"] < 300_000
-    assert 1_200_000 < held["artifacts.zip"] < 3_000_000
-    assert 3_000_000 < held["support_bundle"] < 5_000_000
-    assert 100_000 < held["events"] < 101_000
+    assert 250_000 < reserved["artifacts/large"] < 300_000
+    assert 1_200_000 < reserved["artifacts.zip"] < 3_000_000
+    assert 3_000_000 < reserved["support_bundle"] < 5_000_000
+    assert 100_000 < reserved["events"] < 101_000
 
 
 def test_deaf_clients_cost_little_memory_each(start: Callable[..., Server]) -> None:
-    own = start(max_unsent_bytes=1_000_000, room_wait_seconds=60, validate_responses=False)
-    pools_of(own, 3)
+    backend = start(max_unsent_bytes=1_000_000, room_wait_seconds=60, validate_responses=False)
+    pools_of(backend, 3)
     with contextlib.ExitStack() as opened:
         for _ in range(12):
-            opened.enter_context(deaf_client(own, "/v1/pools"))
-        budget = own.services.sending_room.budget
+            opened.enter_context(deaf_client(backend, "/v1/pools"))
+        budget = backend.services.sending_room.budget
         eventually(lambda: budget.waiting >= 10)
         assert budget.taken <= 1_000_000
         # Others are served meanwhile.
-        assert httpx.get(f"{own.url}/health").status_code == 200
+        assert httpx.get(f"{backend.url}/health").status_code == 200

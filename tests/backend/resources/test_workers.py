@@ -1,4 +1,4 @@
-"""Processes for long work: what they return and raise, and that none is left behind."""
+"""Worker processes: results, errors, and no leftovers."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ from synth_pools.backend.resources.workers import WorkerDiedError, Workers
 
 @pytest.fixture
 async def workers() -> AsyncIterator[Workers]:
-    # Those of the backend that other tests use.
+    # Workers of backends of other tests.
     before = children()
     started = Workers()
     yield started
@@ -36,14 +36,14 @@ def children() -> set[psutil.Process]:
 
 
 async def test_what_a_function_returns_and_raises(workers: Workers) -> None:
-    own = await workers.run(os.getpid)
-    assert own != os.getpid()
+    worker_pid = await workers.run(os.getpid)
+    assert worker_pid != os.getpid()
     assert await workers.run(json_text.loads, b'{"a":[1]}') == {"a": [1]}
     with pytest.raises(json_text.TooLargeJsonError, match="more than 1 JSON values"):
         await workers.run(json_text.loads, b"[1,2]", 500, 1)
-    # An error is no reason for another process, and what is printed is no answer.
+    # The worker survives an error, and its output does not mix with the answers.
     await workers.run(print, "x" * 100_000)
-    assert await workers.run(os.getpid) == own
+    assert await workers.run(os.getpid) == worker_pid
 
 
 async def test_files_of_the_current_directory_are_not_run(

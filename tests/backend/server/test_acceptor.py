@@ -22,7 +22,7 @@ pytestmark = pytest.mark.usefixtures("loop_name")
 
 
 class Listener(socket.socket):
-    """A listening socket that fails as it is told."""
+    """A listening socket with planned failures."""
 
     def __init__(self) -> None:
         super().__init__()
@@ -46,7 +46,7 @@ class Echo(asyncio.Protocol):
         self.transport: asyncio.Transport | None = None
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
-        self.transport = cast("asyncio.Transport", transport)  # uvloop's is a class of its own
+        self.transport = cast("asyncio.Transport", transport)  # uvloop has another class
 
     def data_received(self, data: bytes) -> None:
         assert self.transport is not None
@@ -125,9 +125,9 @@ def test_one_that_is_closed_while_files_are_short_stays_closed() -> None:
             await listener.was_asked.wait()
             acceptor.close()
             acceptor.close()
-            asked = listener.asked
+            requested = listener.asked
             await asyncio.sleep(0.1)
-            assert listener.asked == asked
+            assert listener.asked == requested
             assert listener.fileno() == -1
 
     assert run(scene) == []

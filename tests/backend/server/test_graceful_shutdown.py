@@ -1,4 +1,4 @@
-"""Shutdown of a backend: what it still does, what it refuses, and what it leaves."""
+"""Shutdown of a backend: finished, refused and remaining work."""
 
 from __future__ import annotations
 
@@ -34,23 +34,23 @@ def container() -> Iterator[Holding]:
 
 
 def test_what_runs_may_end_and_what_waits_is_left(tmp_path: Path, container: Holding) -> None:
-    seen: list[int] = []
-    with serve(tmp_path, grace=120.0) as own:
-        pool_id = own.pool(container_url=container.url, concurrency=1)
-        running = own.rollout(pool_id)["id"]
-        own.until(running, "running")
-        waiting = own.rollout(pool_id)["id"]
+    responses: list[int] = []
+    with serve(tmp_path, grace=120.0) as backend:
+        pool_id = backend.pool(container_url=container.url, concurrency=1)
+        running = backend.rollout(pool_id)["id"]
+        backend.until(running, "running")
+        waiting = backend.rollout(pool_id)["id"]
         text: list[str] = []
 
         def read() -> None:
-            with httpx.Client(base_url=own.url, headers=HEADERS, timeout=30) as reader:
+            with httpx.Client(base_url=backend.url, headers=HEADERS, timeout=30) as reader:
                 text.append(reader.get(f"/v1/rollouts/{running}/events").text)
 
         reader = threading.Thread(target=read)
         reader.start()
 
         def look() -> None:
-            with stopping(own) as client:
+            with stopping(backend) as client:
                 path = f"/v1/pools/{pool_id}"
                 for refused in (f"{path}/rollouts", "/v1/rollouts", f"{path}/container/rollout"):
                     answer = client.post(refused, json={})
@@ -60,49 +60,49 @@ def test_what_runs_may_end_and_what_waits_is_left(tmp_path: Path, container: Hol
                     # However long the grace is: another backend may be there by then.
                     assert 1 <= int(answer.headers["retry-after"]) <= 10
                 # All else goes on.
-                seen.append(client.get(f"/v1/rollouts/{waiting}").status_code)
-                seen.append(client.get("/health").status_code)
+                responses.append(client.get(f"/v1/rollouts/{waiting}").status_code)
+                responses.append(client.get("/health").status_code)
             container.release()
 
         looker = threading.Thread(target=look)
         looker.start()
-        begun = time.monotonic()
+        started_at = time.monotonic()
     # As soon as nothing runs, and not when the grace is over.
-    assert time.monotonic() - begun < 60
+    assert time.monotonic() - started_at < 60
     looker.join(10)
     reader.join(10)
-    assert seen == [200, 200]
+    assert responses == [200, 200]
     assert "event: rollout.completed" in text[0]
     container.release()
-    with serve(tmp_path) as own:
-        assert own.get(f"/v1/rollouts/{running}")["status"] == "completed"
-        assert own.until(waiting)["status"] == "completed"
+    with serve(tmp_path) as backend:
+        assert backend.get(f"/v1/rollouts/{running}")["status"] == "completed"
+        assert backend.until(waiting)["status"] == "completed"
         # Nothing that was refused is there.
-        assert len(own.get("/v1/rollouts")["items"]) == 2
+        assert len(backend.get("/v1/rollouts")["items"]) == 2
 
 
 def test_the_grace_ends(tmp_path: Path) -> None:
-    with serve(tmp_path, grace=0.5) as own:
-        rollout_id = own.rollout(own.pool(), env={"delay": 600})["id"]
-        own.until(rollout_id, "running")
-        begun = time.monotonic()
-    assert 0.4 < time.monotonic() - begun < 60
-    with serve(tmp_path) as own:
-        assert own.until(rollout_id)["error"]["code"] == "backend_restarted"
+    with serve(tmp_path, grace=0.5) as backend:
+        rollout_id = backend.rollout(backend.pool(), env={"delay": 600})["id"]
+        backend.until(rollout_id, "running")
+        started_at = time.monotonic()
+    assert 0.4 < time.monotonic() - started_at < 60
+    with serve(tmp_path) as backend:
+        assert backend.until(rollout_id)["error"]["code"] == "backend_restarted"
 
 
 def test_an_idle_backend_does_not_wait(tmp_path: Path) -> None:
-    with serve(tmp_path, grace=120.0) as own:
-        own.run(own.pool())
-        begun = time.monotonic()
-    assert time.monotonic() - begun < 60
+    with serve(tmp_path, grace=120.0) as backend:
+        backend.run(backend.pool())
+        started_at = time.monotonic()
+    assert time.monotonic() - started_at < 60
 
 
 def test_a_container_that_answers_in_the_grace_is_heard(tmp_path: Path) -> None:
-    asked, go = threading.Event(), threading.Event()
+    request, go = threading.Event(), threading.Event()
 
     def slow(_: object) -> bytes:
-        asked.set()
+        request.set()
         go.wait(60)
         return http(200, {"reward": 0.25})
 
@@ -110,15 +110,15 @@ def test_a_container_that_answers_in_the_grace_is_heard(tmp_path: Path) -> None:
         with stopping(server):
             go.set()
 
-    with odd_container(slow) as container, serve(tmp_path, grace=120.0) as own:
-        rollout_id = own.rollout(own.pool(container_url=container.url))["id"]
-        assert asked.wait(60)
-        letting_go = threading.Thread(target=let_go_in_the_grace, args=(own,))
+    with odd_container(slow) as container, serve(tmp_path, grace=120.0) as backend:
+        rollout_id = backend.rollout(backend.pool(container_url=container.url))["id"]
+        assert request.wait(60)
+        letting_go = threading.Thread(target=let_go_in_the_grace, args=(backend,))
         letting_go.start()
     letting_go.join(10)
-    with serve(tmp_path) as own:
-        found = own.get(f"/v1/rollouts/{rollout_id}")
-    assert (found["status"], found["score"]) == ("completed", 0.25)
+    with serve(tmp_path) as backend:
+        rollout = backend.get(f"/v1/rollouts/{rollout_id}")
+    assert (rollout["status"], rollout["score"]) == ("completed", 0.25)
 
 
 def test_sigterm_gives_the_grace_and_a_second_one_ends_at_once(tmp_path: Path) -> None:
@@ -134,8 +134,8 @@ def test_sigterm_gives_the_grace_and_a_second_one_ends_at_once(tmp_path: Path) -
             serving.process.send_signal(signal.SIGTERM)
             eventually(lambda: client.post(path, json={}).status_code == 503)
             assert client.get(running).json()["status"] == "running"
-        begun = time.monotonic()
+        started_at = time.monotonic()
         status, errors = serving.end(signal.SIGTERM)
-        assert time.monotonic() - begun < 60
+        assert time.monotonic() - started_at < 60
         assert status == -signal.SIGTERM
         assert errors == ""

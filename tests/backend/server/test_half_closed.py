@@ -34,7 +34,7 @@ def half_closed(server: Server, sent: bytes) -> socket.socket:
 
 
 def answers(server: Server, sent: bytes) -> list[int]:
-    """The statuses of all that is answered until the backend ends the connection too."""
+    """Return the statuses of all answers until the backend ends the connection too."""
     received = b""
     with half_closed(server, sent) as connection:
         while chunk := connection.recv(65536):
@@ -64,12 +64,12 @@ def test_the_answer_to_a_rollout_that_ends_soon_comes(
 
 def test_a_large_answer_comes_whole(server: Server) -> None:
     pool_id = server.pool(metadata={"pad": "x" * 3_000_000})
-    whole = server.http.get(f"/v1/pools/{pool_id}").content
+    expected = server.http.get(f"/v1/pools/{pool_id}").content
     received = b""
     with half_closed(server, f"GET /v1/pools/{pool_id} ".encode() + HEAD + b"\r\n") as connection:
         while chunk := connection.recv(65536):
             received += chunk
-    assert received.partition(b"\r\n\r\n")[2] == whole
+    assert received.partition(b"\r\n\r\n")[2] == expected
 
 
 def test_each_of_several_requests_is_answered(
@@ -112,9 +112,9 @@ def test_who_waits_for_a_rollout_for_long_is_taken_for_gone(
     monkeypatch.setattr(protocol, "_LEFT_SECONDS", seconds)
     pool_id = server.pool()
     body = {"mode": "sync", "env": {"delay": 600, "events": 0}}
-    with half_closed(server, post(f"/v1/pools/{pool_id}/rollouts", body)) as gone:
-        assert gone.recv(65536) == b""
-        eventually(lambda: not server.holds(gone))
+    with half_closed(server, post(f"/v1/pools/{pool_id}/rollouts", body)) as leaving:
+        assert leaving.recv(65536) == b""
+        eventually(lambda: not server.holds(leaving))
     eventually(lambda: len(server.services.notifier) == 0)
     [rollout] = server.get(f"/v1/pools/{pool_id}/rollouts")["items"]
     assert rollout["status"] == "running"
@@ -124,7 +124,7 @@ def test_who_waits_for_a_rollout_for_long_is_taken_for_gone(
 @pytest.mark.parametrize("more", [b"", b"x-name: \xfc\r\n"], ids=["plain", "no ASCII"])
 @pytest.mark.parametrize("is_admitted", [False, True])
 def test_who_leaves_is_not_waited_for(server: Server, more: bytes, is_admitted: bool) -> None:
-    """Before anybody watches for it, and while the rollout runs."""
+    """Leave before the application watches the client, and while the rollout runs."""
     pool_id = server.pool(concurrency=10)
     body = {"mode": "sync", "env": {"delay": 600, "events": 0}}
     sent = post(f"/v1/pools/{pool_id}/rollouts", body, more)
@@ -154,7 +154,7 @@ def test_of_several_the_one_that_takes_long_is_the_last(
 def test_what_is_answered_without_a_wait_takes_as_long_as_it_takes(
     server: Server, monkeypatch: pytest.MonkeyPatch, body: object
 ) -> None:
-    # It has left, for those that watch for it, before the application is called.
+    # The client has left before the application is called.
     monkeypatch.setattr(protocol, "_LEFT_SECONDS", 0.0)
     if body is None:
         assert answers(server, b"GET /v1/pools " + HEAD + b"\r\n") == [200]

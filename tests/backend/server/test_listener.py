@@ -20,12 +20,12 @@ def test_a_restart_does_not_wait_for_the_connections_of_the_former_process() -> 
         address = listener.getsockname()
         with socket.create_connection(address, timeout=20) as client:
             accepted, _ = listener.accept()
-            # Whoever closes first keeps the port busy for a minute.
+            # The side that closes first keeps the port busy for a minute.
             accepted.close()
             assert client.recv(1) == b""
     with open_listening_socket(*address) as again:
         assert again.getsockname() == address
-        # And nobody else takes it.
+        # No other socket takes it.
         with pytest.raises(AddressError):
             open_listening_socket(*address)
 

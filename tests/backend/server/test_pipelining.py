@@ -1,4 +1,4 @@
-"""Requests on one connection: each is answered in its turn, whatever comes with it."""
+"""Several requests on one connection, each answered in its turn."""
 
 from __future__ import annotations
 
@@ -12,11 +12,11 @@ from tests.support.backend_server import KEY, Server, eventually
 
 HOST = b"host: localhost\r\n"
 AUTHORIZATION = f"authorization: Bearer {KEY}\r\n".encode()
-# A header in bytes that are no ASCII means nothing to anybody.
+# Header values may have bytes beyond ASCII.
 NO_ASCII = b"x-name: \xfc\r\n"
 LIMIT = 60.0
 SYNC = b'{"mode":"sync","env":{"delay":0.3,"events":0}}'
-# What differs between two answers to the same request.
+# Parts that differ between two answers to the same request.
 VARYING = re.compile(rb"(?im)^(date|x-request-id): .*$|req_[0-9a-f]{32}")
 
 pytestmark = pytest.mark.usefixtures("loop_name")
@@ -35,7 +35,7 @@ UNKNOWN = request(b"GET /v1/pools/none")
 
 
 def answer(port: int, sent: bytes) -> bytes:
-    """Return all that comes back for a request by itself, and for a last one after it."""
+    """Return the answers to a single request, and to a last one after it."""
     with socket.create_connection(("127.0.0.1", port), LIMIT) as wire:
         wire.sendall(sent)
         received = wire.recv(65536)
@@ -93,11 +93,11 @@ def test_a_header_in_no_ascii_changes_nothing(server: Server) -> None:
         (b"CONNECT localhost:80", b""),
     ]
     for line, body in requests:
-        plain, other = (
+        plain, unusual = (
             VARYING.sub(b"", answer(server.port, request(line, body, more)))
             for more in (b"", NO_ASCII)
         )
-        assert plain == other
+        assert plain == unusual
         assert len(statuses(plain)) == 2
 
 

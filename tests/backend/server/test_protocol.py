@@ -1,4 +1,4 @@
-"""Bad HTTP is refused or the connection closed, in the error schema, and nobody else notices."""
+"""Bad HTTP is refused in the error schema, or its connection closed, without harm to others."""
 
 from __future__ import annotations
 
@@ -34,7 +34,7 @@ def test_a_body_of_two_lengths_is_the_last_of_its_connection(
     chunked = [b"Transfer-Encoding: chunked\r\n"]
     fields = b"".join(lengths + chunked if lengths_first else chunked + lengths)
     first = b"POST /v1/rollouts:validate " + head + b"content-type: application/json\r\n" + fields
-    # Whoever goes by the length takes the rest for another request.
+    # A reader of the length takes the rest for another request.
     second = b"GET /v1/capabilities " + head + b"connection: close\r\n\r\n"
     answer = b""
     with socket.create_connection(("127.0.0.1", server.port), 10) as wire:

@@ -40,7 +40,7 @@ class _Raw(Starlette):
 
 
 class _Taking(Starlette):
-    """An application that takes the body of a request, and then waits for what comes next."""
+    """An application that takes the body of a request, and then waits for the next message."""
 
     def __init__(self, messages: list[object]) -> None:
         super().__init__()
@@ -59,7 +59,7 @@ class _Taking(Starlette):
 
 @pytest.fixture
 def serve() -> Iterator[Callable[[Starlette], int]]:
-    """Serve applications, each on a port of its own."""
+    """Serve applications, each on a new port."""
     with contextlib.ExitStack() as stack:
 
         def serve_one(app: Starlette) -> int:
@@ -86,7 +86,7 @@ def body(data: bytes, *, more: bool = False) -> dict[str, object]:
 
 
 def answers(port: int, sent: bytes) -> bytes:
-    """Return all that is answered until the client has ended its side."""
+    """Return all bytes that are answered after the client has ended its side."""
     received = b""
     with socket.create_connection(("127.0.0.1", port), LIMIT) as wire:
         wire.sendall(sent)
@@ -117,9 +117,9 @@ def test_a_response_has_the_length_that_its_head_says(
     port = serve(_Raw(messages))
     received = answers(port, GET * 3)
     assert received.count(b"HTTP/1.1 " + line + b"\r\n") == 3
-    head, _, found = received.partition(b"\r\n\r\n")
-    assert found.startswith(content)
-    assert found.count(b"HTTP/1.1 ") == 2
+    head, _, payload = received.partition(b"\r\n\r\n")
+    assert payload.startswith(content)
+    assert payload.count(b"HTTP/1.1 ") == 2
     assert received.endswith(b"\r\n\r\n" + content)
     assert (b"\r\ntransfer-encoding: chunked" in head) == content.endswith(b"0\r\n\r\n")
 

@@ -1,4 +1,4 @@
-"""Clients that are slow or silent are dropped, and cost nobody else anything."""
+"""Slow and silent clients are dropped, without harm to others."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ pytestmark = pytest.mark.usefixtures("loop_name")
 def wire(server: Server, *, small: bool = False) -> Iterator[socket.socket]:
     with socket.socket() as connection:
         if small:
-            # Little room on our side, so that what is not read stays with the server.
+            # Little room on our side: unread bytes stay with the server.
             connection.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 4096)
         connection.settimeout(LIMIT)
         connection.connect(("127.0.0.1", server.port))
@@ -35,16 +35,16 @@ def wire(server: Server, *, small: bool = False) -> Iterator[socket.socket]:
 
 
 def seconds_until_closed(connection: socket.socket) -> float:
-    begun = time.monotonic()
+    started_at = time.monotonic()
     with contextlib.suppress(ConnectionError):
         while connection.recv(65536):
             pass
-    return time.monotonic() - begun
+    return time.monotonic() - started_at
 
 
 def dribble(connection: socket.socket, text: bytes) -> float:
     """Send it byte by byte, quickly enough for every limit on silence; seconds until closed."""
-    begun = time.monotonic()
+    started_at = time.monotonic()
     connection.settimeout(0.05)
     for byte in text:
         try:
@@ -55,43 +55,43 @@ def dribble(connection: socket.socket, text: bytes) -> float:
             continue
         except ConnectionError:
             break
-    return time.monotonic() - begun
+    return time.monotonic() - started_at
 
 
 @pytest.mark.parametrize("sent", [b"", b"GET", b"GET / HTTP/1.1\r\n", POST + b"a: b"])
 def test_headers_that_do_not_come(start: Callable[..., Server], sent: bytes) -> None:
-    own = start(header_timeout_seconds=0.5)
-    with wire(own) as silent:
+    backend = start(header_timeout_seconds=0.5)
+    with wire(backend) as silent:
         silent.sendall(sent)
         assert 0.3 < seconds_until_closed(silent) < 9
-    own.get("/v1/pools")
+    backend.get("/v1/pools")
 
 
 def test_headers_that_dribble(start: Callable[..., Server]) -> None:
-    own = start(header_timeout_seconds=0.5)
-    with wire(own) as slow:
+    backend = start(header_timeout_seconds=0.5)
+    with wire(backend) as slow:
         assert dribble(slow, b"GET /v1/pools HTTP/1.1\r\n" + b"a: b\r\n" * 100) < 25
 
 
 def test_a_second_request_that_dribbles(start: Callable[..., Server]) -> None:
-    own = start(header_timeout_seconds=0.5)
-    with wire(own) as slow:
+    backend = start(header_timeout_seconds=0.5)
+    with wire(backend) as slow:
         slow.sendall(b"GET /v1/pools HTTP/1.1\r\n" + AUTHORIZED + b"\r\n")
         assert slow.recv(65536).startswith(b"HTTP/1.1 200 ")
         assert dribble(slow, b"GET /v1/pools HTTP/1.1\r\n" + b"a: b\r\n" * 100) < 25
 
 
 def test_a_body_that_dribbles(start: Callable[..., Server]) -> None:
-    own = start(body_timeout_seconds=0.5)
-    with wire(own) as slow:
+    backend = start(body_timeout_seconds=0.5)
+    with wire(backend) as slow:
         slow.sendall(POST + b"content-length: 1000\r\n\r\n")
         assert dribble(slow, b" " * 1000) < 25
-    own.get("/v1/pools")
+    backend.get("/v1/pools")
 
 
 def test_a_body_that_dribbles_behind_its_answer(start: Callable[..., Server]) -> None:
-    own = start(header_timeout_seconds=0.5)
-    with wire(own) as slow:
+    backend = start(header_timeout_seconds=0.5)
+    with wire(backend) as slow:
         # Answered at once: nothing of it has to be read for that.
         slow.sendall(b"POST /nowhere HTTP/1.1\r\nhost: localhost\r\ncontent-length: 1000\r\n\r\n")
         assert slow.recv(65536).startswith(b"HTTP/1.1 404 ")
@@ -101,12 +101,12 @@ def test_a_body_that_dribbles_behind_its_answer(start: Callable[..., Server]) ->
 def test_a_request_that_takes_long_to_answer_is_no_slow_client(
     start: Callable[..., Server],
 ) -> None:
-    own = start(header_timeout_seconds=0.8, body_timeout_seconds=0.8, write_timeout_seconds=0.8)
-    rollout = own.run(own.pool(), env={"delay": 2})
+    backend = start(header_timeout_seconds=0.8, body_timeout_seconds=0.8, write_timeout_seconds=0.8)
+    rollout = backend.run(backend.pool(), env={"delay": 2})
     assert rollout["status"] == "completed"
-    slow = own.rollout(own.pool(), env={"delay": 2})["id"]
-    # And a stream with nothing to tell for a while is none either.
-    assert own.types(slow)[-1] == "rollout.completed"
+    slow = backend.rollout(backend.pool(), env={"delay": 2})["id"]
+    # Nor is a stream without events for a while.
+    assert backend.types(slow)[-1] == "rollout.completed"
 
 
 def tell_much(server: Server, rollout_id: str, events: int) -> None:
@@ -127,33 +127,33 @@ def tell_much(server: Server, rollout_id: str, events: int) -> None:
 def test_readers_that_do_not_read_are_dropped_and_the_others_see_everything(
     start: Callable[..., Server],
 ) -> None:
-    own = start(write_timeout_seconds=1.0, validate_responses=False)
-    pool_id = own.pool()
-    rollout_id = own.rollout(pool_id, env={"delay": 600, "events": 0})["id"]
-    own.until(rollout_id, "running")
-    tell_much(own, rollout_id, 500)
+    backend = start(write_timeout_seconds=1.0, validate_responses=False)
+    pool_id = backend.pool()
+    rollout_id = backend.rollout(pool_id, env={"delay": 600, "events": 0})["id"]
+    backend.until(rollout_id, "running")
+    tell_much(backend, rollout_id, 500)
     request = f"GET /v1/rollouts/{rollout_id}/events HTTP/1.1\r\n".encode() + AUTHORIZED + b"\r\n"
     with contextlib.ExitStack() as opened:
         for _ in range(20):
-            opened.enter_context(wire(own, small=True)).sendall(request)
-        eventually(lambda: len(own.services.streams) == 20)
-        begun = time.monotonic()
-        own.post(f"/v1/rollouts/{rollout_id}/cancel")
-        seen = own.events(rollout_id)
-        assert [event["sequence"] for event in seen] == list(range(1, 504))
-        assert time.monotonic() - begun < 20, "one after the other they would take as long"
-        eventually(lambda: len(own.services.streams) == 0)
+            opened.enter_context(wire(backend, small=True)).sendall(request)
+        eventually(lambda: len(backend.services.streams) == 20)
+        started_at = time.monotonic()
+        backend.post(f"/v1/rollouts/{rollout_id}/cancel")
+        events = backend.events(rollout_id)
+        assert [event["sequence"] for event in events] == list(range(1, 504))
+        assert time.monotonic() - started_at < 20, "one after the other they would take as long"
+        eventually(lambda: len(backend.services.streams) == 0)
 
 
 def test_a_reader_that_is_merely_slow_is_served_to_the_end(start: Callable[..., Server]) -> None:
-    own = start(write_timeout_seconds=2.0, validate_responses=False)
-    rollout_id = own.rollout(own.pool(), env={"delay": 600, "events": 0})["id"]
-    own.until(rollout_id, "running")
-    tell_much(own, rollout_id, 400)
-    own.post(f"/v1/rollouts/{rollout_id}/cancel")
-    begun = time.monotonic()
+    backend = start(write_timeout_seconds=2.0, validate_responses=False)
+    rollout_id = backend.rollout(backend.pool(), env={"delay": 600, "events": 0})["id"]
+    backend.until(rollout_id, "running")
+    tell_much(backend, rollout_id, 400)
+    backend.post(f"/v1/rollouts/{rollout_id}/cancel")
+    started_at = time.monotonic()
     received = b""
-    with wire(own, small=True) as slow:
+    with wire(backend, small=True) as slow:
         slow.sendall(
             f"GET /v1/rollouts/{rollout_id}/events HTTP/1.1\r\n".encode()
             + AUTHORIZED
@@ -162,35 +162,35 @@ def test_a_reader_that_is_merely_slow_is_served_to_the_end(start: Callable[..., 
         while chunk := slow.recv(65536):
             received += chunk
             # Far beyond the limit in all, never silent for as long as that.
-            time.sleep(0.03 if time.monotonic() - begun < 4 else 0)
+            time.sleep(0.03 if time.monotonic() - started_at < 4 else 0)
     assert received.count(b"\nevent: ") == 403
     assert received.endswith(b"0\r\n\r\n")
 
 
 def test_an_answer_that_is_not_read(start: Callable[..., Server]) -> None:
-    own = start(write_timeout_seconds=0.5, validate_responses=False)
-    own.pool(pad="x" * 8_000_000)
-    with wire(own, small=True) as deaf:
+    backend = start(write_timeout_seconds=0.5, validate_responses=False)
+    backend.pool(pad="x" * 8_000_000)
+    with wire(backend, small=True) as deaf:
         deaf.sendall(b"GET /v1/pools HTTP/1.1\r\n" + AUTHORIZED + b"connection: close\r\n\r\n")
         # The answer has begun.
         assert deaf.recv(1, socket.MSG_PEEK)
-        eventually(lambda: not own.holds(deaf))
+        eventually(lambda: not backend.holds(deaf))
         received = 0
         with contextlib.suppress(ConnectionError):
             while chunk := deaf.recv(65536):
                 received += len(chunk)
         assert received < 8_000_000
-    own.get("/v1/queue/status")
+    backend.get("/v1/queue/status")
 
 
 def test_many_silent_connections_keep_nobody_out(start: Callable[..., Server]) -> None:
-    own = start(header_timeout_seconds=LIMIT)
+    backend = start(header_timeout_seconds=LIMIT)
     with contextlib.ExitStack() as opened:
-        silent = [opened.enter_context(wire(own)) for _ in range(300)]
+        silent = [opened.enter_context(wire(backend)) for _ in range(300)]
         for connection in silent:
             connection.sendall(b"POST /v1/poo")
         for _ in range(20):
-            httpx.get(f"{own.url}/health", timeout=LIMIT / 2).raise_for_status()
+            httpx.get(f"{backend.url}/health", timeout=LIMIT / 2).raise_for_status()
         # They were all there all the time.
         for connection in silent:
             connection.setblocking(False)
@@ -199,27 +199,27 @@ def test_many_silent_connections_keep_nobody_out(start: Callable[..., Server]) -
 
 
 def test_connections_are_limited_and_come_back(start: Callable[..., Server]) -> None:
-    own = start(max_connections=10, header_timeout_seconds=3.0)
-    own.http.close()
+    backend = start(max_connections=10, header_timeout_seconds=3.0)
+    backend.http.close()
     with contextlib.ExitStack() as opened:
         for _ in range(9):
-            opened.enter_context(wire(own))
+            opened.enter_context(wire(backend))
 
         def is_answered() -> bool:
-            connection = opened.enter_context(wire(own))
+            connection = opened.enter_context(wire(backend))
             connection.sendall(b"GET /health HTTP/1.1\r\nhost: localhost\r\n\r\n")
             if connection.recv(65536).startswith(b"HTTP/1.1 200 "):
                 return True
             connection.close()
             return False
 
-        # As many as there may be are answered.
+        # Up to the limit, connections are answered.
         eventually(is_answered)
-        with wire(own) as late:
+        with wire(backend) as late:
             answer = b""
             while piece := late.recv(65536):
                 answer += piece
             assert answer.startswith(b"HTTP/1.1 503 ")
             assert b"retry-after: 1\r\n" in answer
             assert b"too_many_connections" in answer
-        eventually(lambda: httpx.get(f"{own.url}/health").status_code == 200)
+        eventually(lambda: httpx.get(f"{backend.url}/health").status_code == 200)

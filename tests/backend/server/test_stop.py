@@ -19,7 +19,7 @@ BOUND_SECONDS = 40.0
 
 
 class Call(threading.Thread):
-    """A request in a thread of its own, and what came of it."""
+    """A request in a separate thread, and its result."""
 
     def __init__(self, backend: LocalBackend, method: str, path: str, body: Any = None) -> None:
         super().__init__(daemon=True)
@@ -63,9 +63,9 @@ def slow_rollout(backend: LocalBackend) -> tuple[str, str]:
 
 
 def stop_in_time(backend: LocalBackend) -> None:
-    begun = time.monotonic()
+    started_at = time.monotonic()
     backend.stop()
-    assert time.monotonic() - begun < BOUND_SECONDS
+    assert time.monotonic() - started_at < BOUND_SECONDS
 
 
 def test_an_open_event_stream_ends_without_an_error(backend: LocalBackend) -> None:
