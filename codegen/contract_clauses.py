@@ -44,7 +44,7 @@ contract?](contract-testing.md).
 
 def judging() -> dict[str, str]:
     """Return the ids of the sentences that each check judges."""
-    return {one.id: one.clause.ids for one in all_scenarios()} | CLAUSES
+    return {scenario.id: scenario.clause.ids for scenario in all_scenarios()} | CLAUSES
 
 
 def clause_problems(root: Path) -> list[str]:
@@ -65,28 +65,32 @@ def clause_problems(root: Path) -> list[str]:
 def clauses_page(spec: str) -> str:
     """Write the page of the clauses of a document, given as text."""
     index = Index(spec)
-    known = standings(index, judging(), unjudged())
-    judged = [one for one in index.sentences if one in known and known[one].checks]
-    left: dict[str, list[Sentence]] = defaultdict(list)
-    for sentence, standing in known.items():
+    standing_of = standings(index, judging(), unjudged())
+    judged = [
+        sentence
+        for sentence in index.sentences
+        if sentence in standing_of and standing_of[sentence].checks
+    ]
+    open_sentences: dict[str, list[Sentence]] = defaultdict(list)
+    for sentence, standing in standing_of.items():
         if standing.is_promise and not standing.checks:
-            left[standing.reason].append(sentence)
-    open_count = sum(map(len, left.values()))
+            open_sentences[standing.reason].append(sentence)
+    open_count = sum(map(len, open_sentences.values()))
     head = _HEAD.format(
         judged=len(judged),
         open=open_count,
         share=100 * len(judged) / (len(judged) + open_count or 1),
-        none=len(known) - len(judged) - open_count,
+        none=len(standing_of) - len(judged) - open_count,
     )
     lines = [head, "## Not judged\n"]
-    for reason, sentences in sorted(left.items()):
+    for reason, sentences in sorted(open_sentences.items()):
         lines.append(f"{reason[0].upper()}{reason[1:]}:\n")
-        lines += [f"- `{one.id}` {one.text}" for one in sentences]
+        lines += [f"- `{sentence.id}` {sentence.text}" for sentence in sentences]
         lines.append("")
     lines.append("## Judged\n")
-    for one in judged:
-        checks = ", ".join(f"`{check}`" for check in known[one].checks)
-        lines.append(f"- `{one.id}` {one.text} ← {checks}")
+    for sentence in judged:
+        checks = ", ".join(f"`{check}`" for check in standing_of[sentence].checks)
+        lines.append(f"- `{sentence.id}` {sentence.text} ← {checks}")
     return "\n".join(lines) + "\n"
 
 
@@ -101,14 +105,14 @@ def accept(root: Path) -> Iterator[str]:
     """
     index = Index((root / SPEC).read_text(encoding="utf-8"))
     users, listed = judging(), unjudged()
-    known = standings(index, users, listed)
-    gone: dict[str, dict[str, list[str]]] = defaultdict(lambda: defaultdict(list))
+    standing_of = standings(index, users, listed)
+    stale: dict[str, dict[str, list[str]]] = defaultdict(lambda: defaultdict(list))
     for user, ids in (*users.items(), *((FILE, ids) for ids in listed)):
         for place, digest in split_ids(ids):
             if (place, digest) not in index.by_id:
-                gone[place][digest].append(user)
-    for place, digests in gone.items():
-        new = [one for one in index.at.get(place, ()) if one not in known]
+                stale[place][digest].append(user)
+    for place, digests in stale.items():
+        new = [sentence for sentence in index.at.get(place, ()) if sentence not in standing_of]
         if len(digests) == len(new) == 1:
             [(digest, names)] = digests.items()
             _replace(root, place, digest, new[0].digest)

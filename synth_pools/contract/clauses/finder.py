@@ -44,20 +44,20 @@ class ClauseFinder:
             section = departure.clause.section
             lines[section] = places.line(section)
             if departure.clause.ids:
-                names = (place for one in self.broken(departure) for place in one.places)
+                names = (place for sentence in self.broken(departure) for place in sentence.places)
                 lines[section] = next((at.line for at in names if at.name == section), None)
         return {section: line for section, line in lines.items() if line is not None}
 
     def find(self, departures: Iterable[Departure]) -> dict[str, tuple[ClauseLine, ...]]:
         """Return the sentences that departures break, by the groups of these."""
-        found: dict[str, tuple[ClauseLine, ...]] = {}
+        lines_by_group: dict[str, tuple[ClauseLine, ...]] = {}
         for departure in departures:
-            if departure.group not in found:
-                found[departure.group] = tuple(
+            if departure.group not in lines_by_group:
+                lines_by_group[departure.group] = tuple(
                     ClauseLine(sentence.id, sentence.places[0].line, sentence.text)
                     for sentence in self.broken(departure)
                 )
-        return found
+        return lines_by_group
 
     def named(self, outcome: CheckOutcome) -> CheckOutcome:
         """Return an outcome whose departures name section and demand of the sentence they break."""
@@ -78,22 +78,38 @@ class ClauseFinder:
             return candidates
         about = departure.about or self._code_in(departure.expected)
         about = about or departure.expected.partition(" ")[0].strip(":,")
-        near = [one for one in candidates if self.is_near(one, operation)]
-        coded = [one for one in near if about in self._codes and f"`{about}`" in one.text]
+        near_sentences = [sentence for sentence in candidates if self.is_near(sentence, operation)]
+        coded = [
+            sentence
+            for sentence in near_sentences
+            if about in self._codes and f"`{about}`" in sentence.text
+        ]
         rows = self.index.at.get("Errors", [])
         for sentences in (
-            [one for one in coded if self._is_own(one, operation)],
-            [one for one in coded if f"`{operation}`" in one.text],
+            [sentence for sentence in coded if self._is_own(sentence, operation)],
+            [sentence for sentence in coded if f"`{operation}`" in sentence.text],
             coded,
             [row for row in rows if about in self._codes and row.text.startswith(f"`{about}` |")],
-            [one for one in near if about.isdigit() and about in one.text],
-            [one for one in near if _is_field(one, about)],
-            [one for one in near if self._is_own(one, operation)],
-            [one for one in self.index.fields(about) if self.is_near(one, operation)],
+            [sentence for sentence in near_sentences if about.isdigit() and about in sentence.text],
+            [sentence for sentence in near_sentences if _is_field(sentence, about)],
+            [sentence for sentence in near_sentences if self._is_own(sentence, operation)],
+            [
+                sentence
+                for sentence in self.index.fields(about)
+                if self.is_near(sentence, operation)
+            ],
             # A sentence about another field says nothing of this one.
-            [one for one in near if not all("." in place.name for place in one.places)],
+            [
+                sentence
+                for sentence in near_sentences
+                if not all("." in place.name for place in sentence.places)
+            ],
             # Each operation says first what it does.
-            [one for name in self._names(operation) for one in self.index.at.get(name, [])],
+            [
+                sentence
+                for name in self._names(operation)
+                for sentence in self.index.at.get(name, [])
+            ],
             candidates,
         ):
             if sentences:
@@ -190,8 +206,8 @@ class ClauseFinder:
     def _names(self, operation: str) -> list[str]:
         """Return an operation after that whose description it takes over, "As `get_rollout`."."""
         for sentence in self.index.at.get(operation, []):
-            if (found := _TAKEN_OVER.match(sentence.text)) and found[1] in self._reached:
-                return [found[1], operation]
+            if (reference := _TAKEN_OVER.match(sentence.text)) and reference[1] in self._reached:
+                return [reference[1], operation]
         return [operation]
 
     @cached_property
@@ -238,21 +254,21 @@ class ClauseFinder:
             if method in _METHODS
         }
 
-    def _references(self, node: Any, seen: set[str]) -> set[str]:
+    def _references(self, node: Any, places: set[str]) -> set[str]:
         if isinstance(node, list):
             for item in node:
-                self._references(item, seen)
+                self._references(item, places)
         elif isinstance(node, dict):
             reference = node.get("$ref")
             if isinstance(reference, str) and reference.startswith("#/components/"):
                 _, _, group, name = reference.split("/")
                 place = name if group == "schemas" else f"{group} {name}"
-                if place not in seen:
-                    seen.add(place)
-                    self._references(self._spec["components"][group].get(name), seen)
+                if place not in places:
+                    places.add(place)
+                    self._references(self._spec["components"][group].get(name), places)
             for item in node.values():
-                self._references(item, seen)
-        return seen
+                self._references(item, places)
+        return places
 
 
 def _parts(node: Any) -> Iterator[dict[str, Any]]:
@@ -274,5 +290,7 @@ def _first(place: SentencePlace) -> str:
 
 
 def _clause_of(clause: Clause, sentence: Sentence, operation: str) -> Clause:
-    own = [place.name for place in sentence.places if _first(place) == operation]
-    return replace(clause, section=(own or [sentence.places[0].name])[0], demand=sentence.text)
+    own_places = [place.name for place in sentence.places if _first(place) == operation]
+    return replace(
+        clause, section=(own_places or [sentence.places[0].name])[0], demand=sentence.text
+    )

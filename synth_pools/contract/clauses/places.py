@@ -43,20 +43,20 @@ def _named_lines(text: str) -> Iterator[tuple[str, int]]:
     group = ""
     in_components = False
     for number, line in enumerate(text.splitlines(), 1):
-        if found := _HEADING.fullmatch(line):
-            heading = found[1]
+        if match := _HEADING.fullmatch(line):
+            heading = match[1]
             yield heading, number
-        elif found := _PARAGRAPH.match(line):
-            yield f"{heading}: {found[1].lower()}", number
-        elif found := _PATH.fullmatch(line):
-            path = found[1]
-        elif path and (found := _METHOD.fullmatch(line)):
-            yield f"{found[1].upper()} {path}", number
-        elif found := _OPERATION.fullmatch(line):
-            yield found[1], number
+        elif match := _PARAGRAPH.match(line):
+            yield f"{heading}: {match[1].lower()}", number
+        elif match := _PATH.fullmatch(line):
+            path = match[1]
+        elif path and (match := _METHOD.fullmatch(line)):
+            yield f"{match[1].upper()} {path}", number
+        elif match := _OPERATION.fullmatch(line):
+            yield match[1], number
         elif re.match(r"\w", line):
             in_components = line == "components:"
-        elif in_components and (found := _GROUP.fullmatch(line)):
-            group = found[1]
-        elif in_components and group != "examples" and (found := _COMPONENT.fullmatch(line)):
-            yield found[1], number
+        elif in_components and (match := _GROUP.fullmatch(line)):
+            group = match[1]
+        elif in_components and group != "examples" and (match := _COMPONENT.fullmatch(line)):
+            yield match[1], number

@@ -72,17 +72,22 @@ class Index:
                 self.by_id[name, sentence.digest] = sentence
                 self.at.setdefault(name, []).append(sentence)
         for name, there in self.at.items():
-            there.sort(key=lambda one: next(at.line for at in one.places if at.name == name))
+            there.sort(
+                key=lambda sentence: next(at.line for at in sentence.places if at.name == name)
+            )
 
     def fields(self, name: str) -> list[Sentence]:
         """Return the sentences of all fields of one name."""
         return [
-            one for place, there in self.at.items() if place.endswith(f".{name}") for one in there
+            sentence
+            for place, there in self.at.items()
+            if place.endswith(f".{name}")
+            for sentence in there
         ]
 
     def resolve(self, ids: str) -> list[Sentence]:
         """Return the sentences that ids name, without those that the document does not have."""
-        return [self.by_id[one] for one in split_ids(ids) if one in self.by_id]
+        return [self.by_id[key] for key in split_ids(ids) if key in self.by_id]
 
 
 def split_ids(ids: str) -> Iterator[tuple[str, str]]:
@@ -114,13 +119,13 @@ def read_sentences(text: str) -> dict[str, Sentence]:
         yaml.YAMLError: It is no YAML.
     """
     lines = text.splitlines()
-    found: dict[str, list[SentencePlace]] = {}
+    places: dict[str, list[SentencePlace]] = {}
     for name, node in _texts(yaml.compose(text, Loader=LOADER), ()):
         raw = lines[node.start_mark.line : node.end_mark.line + 1]
         for heading, sentence in split_text(node.value):
             line = node.start_mark.line + 1 + _offset(raw, sentence)
-            found.setdefault(sentence, []).append(SentencePlace(heading or name, line))
-    return {words: Sentence(words, tuple(places)) for words, places in found.items()}
+            places.setdefault(sentence, []).append(SentencePlace(heading or name, line))
+    return {words: Sentence(words, tuple(there)) for words, there in places.items()}
 
 
 def split_text(text: str) -> Iterator[tuple[str, str]]:
@@ -194,5 +199,5 @@ def _offset(raw: Sequence[str], sentence: str) -> int:
     """Return how many lines below the begin of its text a sentence stands."""
     words = (re.escape(word).replace("'", "''?") for word in sentence.replace(" | ", " ").split())
     pattern = r"[\s|\\]+".join(words)
-    found = re.search(pattern, "\n".join(raw))
-    return "\n".join(raw)[: found.start()].count("\n") if found else 0
+    match = re.search(pattern, "\n".join(raw))
+    return "\n".join(raw)[: match.start()].count("\n") if match else 0

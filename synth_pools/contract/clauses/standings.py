@@ -50,38 +50,38 @@ def unjudged() -> dict[str, Standing]:
         ValueError: Ids stand below no reason.
     """
     text = files("synth_pools.contract.clauses").joinpath("unjudged.txt").read_text("utf-8")
-    found: dict[str, Standing] = {}
+    listed_standings: dict[str, Standing] = {}
     for paragraph in re.split(r"\n\s*\n", re.sub(r"^#.*\n", "", text, flags=re.MULTILINE)):
         heading, _, ids = paragraph.strip().partition("\n")
         if not heading.startswith((_NOT_JUDGED, _NO_PROMISE)):
             raise ValueError(f"{FILE}: write `{_NOT_JUDGED}...` or `{_NO_PROMISE}...`: {heading}")
         reason = heading.partition(": ")[2]
-        found[ids] = Standing(reason=reason, is_promise=heading.startswith(_NOT_JUDGED))
-    return found
+        listed_standings[ids] = Standing(reason=reason, is_promise=heading.startswith(_NOT_JUDGED))
+    return listed_standings
 
 
 def standings(
     index: Index, judging: Mapping[str, str], listed: Mapping[str, Standing]
 ) -> dict[Sentence, Standing]:
-    """Tell the standing of each sentence that has one.
+    """Return the standing of each sentence that has one.
 
     Args:
         index: The sentences of the document.
         judging: The ids of the sentences that each check judges.
         listed: The sentences that none judges, as of `unjudged`.
     """
-    found: dict[Sentence, Standing] = {}
+    standing_of: dict[Sentence, Standing] = {}
     for sentence in index.sentences:
         if (derived := _derived(sentence)) is not None:
-            found[sentence] = derived
+            standing_of[sentence] = derived
     for ids, standing in listed.items():
-        found |= dict.fromkeys(index.resolve(ids), standing)
+        standing_of |= dict.fromkeys(index.resolve(ids), standing)
     checks: dict[Sentence, list[str]] = defaultdict(list)
     for check, ids in judging.items():
         for sentence in index.resolve(ids):
             checks[sentence].append(check)
-    found |= {sentence: Standing(tuple(names)) for sentence, names in checks.items()}
-    return found
+    standing_of |= {sentence: Standing(tuple(names)) for sentence, names in checks.items()}
+    return standing_of
 
 
 def check_ids(
@@ -97,12 +97,16 @@ def check_ids(
     Yields:
         A line for each thing that is wrong, which says what to do.
     """
-    known = standings(index, judging, listed)
-    new = [sentence for sentence in index.sentences if sentence not in known]
+    standing_of = standings(index, judging, listed)
+    new = [sentence for sentence in index.sentences if sentence not in standing_of]
     for user, ids in (*judging.items(), *((FILE, ids) for ids in listed)):
         for place, digest in split_ids(ids):
             if (place, digest) not in index.by_id:
-                now = [one.id for one in new if any(at.name == place for at in one.places)]
+                now = [
+                    sentence.id
+                    for sentence in new
+                    if any(at.name == place for at in sentence.places)
+                ]
                 hint = (
                     f"see whether it is now {' or '.join(now)}, and write that"
                     if now
@@ -111,7 +115,7 @@ def check_ids(
                 yield f"{user}: {place}#{digest} is no sentence of openapi.yaml: {hint}"
     for ids in listed:
         for sentence in index.resolve(ids):
-            if checks := known[sentence].checks:
+            if checks := standing_of[sentence].checks:
                 yield f"{FILE}: {sentence.id} is judged by {checks[0]}: remove it"
     for sentence in new:
         yield (
@@ -127,6 +131,6 @@ def _derived(sentence: Sentence) -> Standing | None:
     if _REFERENCE.fullmatch(sentence.text):
         return Standing(reason="a reference to other sentences", is_promise=False)
     for place, words, checks in _READ:
-        if re.fullmatch(words, sentence.text) and any(re.fullmatch(place, one) for one in names):
+        if re.fullmatch(words, sentence.text) and any(re.fullmatch(place, name) for name in names):
             return Standing(checks)
     return None

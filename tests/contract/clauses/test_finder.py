@@ -14,7 +14,7 @@ from synth_pools.contract.scenarios import all_scenarios
 from tests.contract.faults.fault import DOCUMENT
 
 _FINDER = ClauseFinder(specification_text(None), CLAUSES)
-_SCENARIOS = {one.id: one.clause for one in all_scenarios()}
+_SCENARIOS = {scenario.id: scenario.clause for scenario in all_scenarios()}
 
 
 def _departure(check: str, operation: str, expected: str, **changed: Any) -> Departure:
@@ -82,20 +82,20 @@ def _body(operation: str, route: str, schema: str, got: str) -> Departure:
     ],
 )
 def test_a_departure_breaks_one_sentence(departure: Departure, sentence: str) -> None:
-    (found,) = _FINDER.find([departure]).values()
-    assert [one.text for one in found if one.text.startswith(sentence)], found
-    assert len(found) == 1
+    (lines,) = _FINDER.find([departure]).values()
+    assert [line.text for line in lines if line.text.startswith(sentence)], lines
+    assert len(lines) == 1
 
 
 def test_a_clause_of_its_own_goes_before_that_of_the_scenario() -> None:
-    own = Clause(ids="Identifiers#252e")
-    (broken,) = _FINDER.broken(_departure("pages.moving", "get_pool", "404", clause=own))
+    explicit = Clause(ids="Identifiers#252e")
+    (broken,) = _FINDER.broken(_departure("pages.moving", "get_pool", "404", clause=explicit))
     assert broken.text == "An unknown id is 404."
 
 
 def test_every_scenario_has_a_sentence_for_each_of_its_operations() -> None:
-    for one in all_scenarios():
-        for operation in one.operations(DOCUMENT):
-            (broken,) = _FINDER.broken(_departure(one.id, operation, "x"))
-            only = len(_FINDER.index.resolve(one.clause.ids)) == 1
-            assert only or _FINDER.is_near(broken, operation), (one.id, operation, broken.id)
+    for scenario in all_scenarios():
+        for operation in scenario.operations(DOCUMENT):
+            (broken,) = _FINDER.broken(_departure(scenario.id, operation, "x"))
+            only = len(_FINDER.index.resolve(scenario.clause.ids)) == 1
+            assert only or _FINDER.is_near(broken, operation), (scenario.id, operation, broken.id)

@@ -50,41 +50,43 @@ components:
 
 
 def test_every_id_has_its_sentence_and_every_sentence_its_standing() -> None:
-    found = list(check_ids(_INDEX, judging(), unjudged()))
-    assert found == [], "\n".join(found)
+    lines = list(check_ids(_INDEX, judging(), unjudged()))
+    assert lines == [], "\n".join(lines)
 
 
 def test_most_of_what_is_promised_is_judged() -> None:
-    known = standings(_INDEX, judging(), unjudged()).values()
-    judged = sum(bool(one.checks) for one in known)
-    promised = sum(one.is_promise for one in known)
+    standing_of = standings(_INDEX, judging(), unjudged()).values()
+    judged = sum(bool(sentence.checks) for sentence in standing_of)
+    promised = sum(sentence.is_promise for sentence in standing_of)
     assert judged / promised >= 0.95
 
 
 def test_every_rule_names_sentences_and_every_name_is_a_rule() -> None:
     rules = {check for check, _, _ in known_checks() if check.split(".")[0] in ("schema", "client")}
     rules |= BREAKS.keys() | {"auth.refused", "model.walk"}
-    assert [one for one in rules if not any(is_within(one, name) for name in CLAUSES)] == []
+    assert [rule for rule in rules if not any(is_within(rule, name) for name in CLAUSES)] == []
     families = {"preflight.contact", "preflight.rollout", *rules}
-    assert [name for name in CLAUSES if not any(is_within(one, name) for one in families)] == []
+    assert [name for name in CLAUSES if not any(is_within(rule, name) for rule in families)] == []
 
 
 def test_a_sentence_that_is_new_reworded_or_listed_and_judged_is_reported() -> None:
     index = Index(_DOCUMENT)
-    first, second, third = (one for one in index.sentences if one.places[0].name == "info")
+    first, second, third = (
+        sentence for sentence in index.sentences if sentence.places[0].name == "info"
+    )
     thing = index.at["Thing.description"][0]
-    order = ", ".join(one.id for one in index.at["Order"])
+    order = ", ".join(sentence.id for sentence in index.at["Order"])
     judging = {"pages.pools": f"{first.id}#0000", "pages.limit": thing.id}
     listed = {
         f"{order}, {third.id}, list_things parameters limit#1111": Standing(reason="x"),
         thing.id: Standing(reason="y"),
     }
     limit = index.at["list_things parameters limit"][0]
-    gone = "is no sentence of openapi.yaml: see whether it is now"
+    stale = "is no sentence of openapi.yaml: see whether it is now"
     new = f"is new: add it to the `clauses` of the scenario that judges it, or to {FILE}:"
     assert list(check_ids(index, judging, listed)) == [
-        f"pages.pools: info#0000 {gone} {second.id}, and write that",
-        f"{FILE}: list_things parameters limit#1111 {gone} {limit.id}, and write that",
+        f"pages.pools: info#0000 {stale} {second.id}, and write that",
+        f"{FILE}: list_things parameters limit#1111 {stale} {limit.id}, and write that",
         f"{FILE}: {thing.id} is judged by pages.limit: remove it",
         f"openapi.yaml:4: {second.id} {new} {second.text}",
         f"openapi.yaml:22: {limit.id} {new} {limit.text}",
@@ -95,14 +97,19 @@ def test_a_sentence_that_is_new_reworded_or_listed_and_judged_is_reported() -> N
 
 
 def test_standings_that_follow_from_the_kind_of_a_sentence_are_listed_nowhere() -> None:
-    known = standings(_INDEX, {}, {})
-    by_id = {sentence.id: standing for sentence, standing in known.items()}
-    titles = {place.name for one in known for place in one.places if not known[one].is_promise}
+    standing_of = standings(_INDEX, {}, {})
+    by_id = {sentence.id: standing for sentence, standing in standing_of.items()}
+    titles = {
+        place.name
+        for sentence in standing_of
+        for place in sentence.places
+        if not standing_of[sentence].is_promise
+    }
     assert "list_pools summary" in titles
     assert by_id["get_pool responses 200#c245"].checks == ("schema.body",)
-    [row] = [one for one in known if one.text.startswith("`pool_exists` |")]
-    assert known[row].checks == ("schema.code", "schema.retryable")
-    assert len(known) < len(_INDEX.sentences) / 4
+    [row] = [sentence for sentence in standing_of if sentence.text.startswith("`pool_exists` |")]
+    assert standing_of[row].checks == ("schema.code", "schema.retryable")
+    assert len(standing_of) < len(_INDEX.sentences) / 4
 
 
 def test_ids_of_one_place_share_its_name() -> None:
@@ -118,16 +125,16 @@ def test_ids_of_one_place_share_its_name() -> None:
 
 
 def test_every_id_of_the_document_is_of_one_sentence() -> None:
-    ids = [(place, one.digest) for place, there in _INDEX.at.items() for one in there]
+    ids = [(place, sentence.digest) for place, there in _INDEX.at.items() for sentence in there]
     assert len(ids) == len(set(ids))
 
 
 def test_sentences_are_those_of_descriptions_and_summaries_with_their_lines() -> None:
-    found = [
+    lines = [
         (sentence.text, [(place.name, place.line) for place in sentence.places])
         for sentence in read_sentences(_DOCUMENT).values()
     ]
-    assert found == [
+    assert lines == [
         ("One promise.", [("info", 4)]),
         ("Another one: it is 409.", [("info", 4)]),
         ("A third.", [("info", 5)]),
@@ -141,11 +148,13 @@ def test_sentences_are_those_of_descriptions_and_summaries_with_their_lines() ->
 
 
 def test_the_digest_of_a_sentence_is_that_of_its_words_alone() -> None:
-    (one,) = read_sentences("info:\n  description: |\n    A promise that\n    moves.\n").values()
-    (other,) = read_sentences("tags:\n- name: x\n  description: A promise that moves.\n").values()
-    assert one.digest == other.digest
-    assert one.id == f"info#{one.digest}"
-    assert other.id == f"tags x#{one.digest}"
+    (sentence,) = read_sentences(
+        "info:\n  description: |\n    A promise that\n    moves.\n"
+    ).values()
+    (moved,) = read_sentences("tags:\n- name: x\n  description: A promise that moves.\n").values()
+    assert sentence.digest == moved.digest
+    assert sentence.id == f"info#{sentence.digest}"
+    assert moved.id == f"tags x#{sentence.digest}"
 
 
 @pytest.mark.parametrize(

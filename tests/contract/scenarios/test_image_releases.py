@@ -46,8 +46,8 @@ class Releases:
 
 
 def judge(check: str, *, keeps_deleted: bool = False) -> Report:
-    with watched(Releases(keeps_deleted=keeps_deleted)) as one:
-        return run_contract(one.url, api_key=KEY, seed=1, profile="quick", only=(check,))
+    with watched(Releases(keeps_deleted=keeps_deleted)) as server:
+        return run_contract(server.url, api_key=KEY, seed=1, profile="quick", only=(check,))
 
 
 @pytest.mark.parametrize("check", ["images.lifecycle", "images.unknown"])

@@ -15,28 +15,30 @@ _PACKAGE = Path(synth_pools.contract.__file__).parent
 
 
 def test_every_operation_has_a_scenario_beside_those_of_its_kind() -> None:
-    named = {subject for one in all_scenarios() for subject in one.subjects}
-    assert {subject for subject in named if isinstance(subject, str)} == _OPERATIONS
+    subjects = {subject for scenario in all_scenarios() for subject in scenario.subjects}
+    assert {subject for subject in subjects if isinstance(subject, str)} == _OPERATIONS
 
 
 def test_ids_are_subject_and_claim() -> None:
-    for one in all_scenarios():
-        assert re.fullmatch(r"[a-z]+(_[a-z]+)*\.[a-z]+(_[a-z]+)*", one.id)
-        assert one.play.__name__ == one.id.replace(".", "_")
+    for scenario in all_scenarios():
+        assert re.fullmatch(r"[a-z]+(_[a-z]+)*\.[a-z]+(_[a-z]+)*", scenario.id)
+        assert scenario.play.__name__ == scenario.id.replace(".", "_")
 
 
 def test_the_module_or_folder_of_a_scenario_is_the_first_word_of_its_id() -> None:
-    for one in all_scenarios():
-        place = one.play.__module__.removeprefix("synth_pools.contract.scenarios.")
-        assert place.split(".")[0] == one.id.split(".")[0], (one.id, place)
+    for scenario in all_scenarios():
+        place = scenario.play.__module__.removeprefix("synth_pools.contract.scenarios.")
+        assert place.split(".")[0] == scenario.id.split(".")[0], (scenario.id, place)
 
 
 def test_every_scenario_names_its_clauses_by_their_ids() -> None:
-    assert [one.id for one in all_scenarios() if not one.clause.ids] == []
+    assert [scenario.id for scenario in all_scenarios() if not scenario.clause.ids] == []
 
 
 def test_the_order_is_the_same_every_time() -> None:
-    assert [one.id for one in all_scenarios()] == [one.id for one in all_scenarios()]
+    assert [scenario.id for scenario in all_scenarios()] == [
+        scenario.id for scenario in all_scenarios()
+    ]
 
 
 def test_the_kit_knows_neither_the_backend_nor_the_proxy() -> None:

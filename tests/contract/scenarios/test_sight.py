@@ -78,11 +78,15 @@ def test_nothing_is_seen_where_there_is_no_fault(
     backends: Backends, kind: str, only: tuple[str, ...], expected: set[str]
 ) -> None:
     report = _judged(backends.url(kind), None, *only)
-    assert report.exit_code == 0, [(one.first.check, one.first.got) for one in report.groups]
-    assert expected <= {one.check for one in report.outcomes if one.outcome is Outcome.HELD}
+    assert report.exit_code == 0, [(group.first.check, group.first.got) for group in report.groups]
+    assert expected <= {
+        outcome.check for outcome in report.outcomes if outcome.outcome is Outcome.HELD
+    }
     if kind == "small":
-        judged = {one.operation for one in report.outcomes if one.check in only}
-        assert judged <= {one.operation for one in report.outcomes if one.outcome is Outcome.HELD}
+        judged = {outcome.operation for outcome in report.outcomes if outcome.check in only}
+        assert judged <= {
+            outcome.operation for outcome in report.outcomes if outcome.outcome is Outcome.HELD
+        }
 
 
 @pytest.mark.parametrize(
@@ -106,7 +110,9 @@ def test_a_whole_number_is_counted_however_it_is_written(backends: Backends) -> 
     url = backends.url("small")
     headers = {"authorization": f"Bearer {KEY}", "content-type": "application/json"}
     body = b'{"pool_id": "seven", "concurrency": 7.0}'
-    made = httpx.post(f"{url}/v1/pools", content=body, headers=headers)
-    assert made.status_code == 201
+    created = httpx.post(f"{url}/v1/pools", content=body, headers=headers)
+    assert created.status_code == 201
     report = run_contract(url, api_key=KEY, seed=1, only=("service.queue_counts",))
-    assert report.exit_code == 0, [(one.first.expected, one.first.got) for one in report.groups]
+    assert report.exit_code == 0, [
+        (group.first.expected, group.first.got) for group in report.groups
+    ]
