@@ -71,7 +71,7 @@ class Services:
     recorder: MetricsRecorder
 
     async def room_to_send(self, size: int) -> Reservation:
-        """Wait for room for a large response; 503 where there is none."""
+        """Wait for room for a large response; 503 if it takes too long."""
         try:
             return await self.sending_room.reserve(size)
         except NoRoomError:

@@ -1,4 +1,4 @@
-"""The engines for the tests of images; of one that is not there they say so."""
+"""Engines for the tests of images; missing ones are reported."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ from tests.support.process_pools import SMALL
 __all__ = ["failures", "no_failures", "start"]
 
 
-# Of both at once, where there are two workers.
+# One engine per worker, if there are two.
 ENGINES = [pytest.param(name, marks=pytest.mark.xdist_group(name)) for name in ("podman", "docker")]
 
 
@@ -48,9 +48,9 @@ def engine(
 
 @pytest.fixture(scope="session")
 def watches(engine: EngineUnderTest) -> Iterator[list[psutil.Process]]:
-    """Programs that look a few times more for what an engine was just making, and then end.
+    """Programs that look for recent work of an engine a few more times, and then end.
 
-    They are waited for when all tests of the engine are over, which go on meanwhile.
+    They are awaited at the end of all tests of the engine.
     """
     del engine
     going_on: list[psutil.Process] = []
@@ -74,5 +74,5 @@ def allowing(engine: EngineUnderTest, tmp_path_factory: pytest.TempPathFactory) 
     """One backend for all tests of a module that need no settings of their own."""
     with serve(tmp_path_factory.mktemp("allowing"), allow_images=True) as running:
         yield running
-    # Whatever the tests left, nothing outlives its backend.
+    # No container outlives its backend, whatever the tests leave.
     assert engine.containers() == []

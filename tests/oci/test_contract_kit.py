@@ -1,4 +1,4 @@
-"""The contract kit on pools of images, on a real engine: no false alarm, and it sees faults."""
+"""The contract kit on pools of images, on a real engine: no false alarm, and faults are found."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ Small = Callable[..., dict[str, Any]]
 
 
 def judged(server: Server, image: dict[str, Any] | None, fault: Fault | None = None) -> Report:
-    """Judge a backend that starts images, by the scenarios about these."""
+    """Check a backend that starts images, with the scenarios for images."""
     with FaultProxy(server.url, fault, KEY) as proxy:
         return run_contract(proxy.url, api_key=KEY, seed=1, image=image, only=("pool_images",))
 

@@ -16,7 +16,7 @@ from synth_pools.backend.processes.socket_relay import SocketRelay
 from tests.support.ports import HeldPort
 from tests.support.process_pools import gone
 
-# A command that goes on though its container has been removed, with a process of its own.
+# A command that goes on after its container was removed, with a child process.
 COMMAND = ("/bin/sh", "-c", "sleep 600 & echo $!; wait")
 
 
@@ -55,5 +55,5 @@ async def test_a_command_ends_with_all_that_it_has_started(tmp_path: Path) -> No
     container.close()
     assert client._transport.is_closing()
     assert await asyncio.to_thread(gone, family)
-    # And the way to it, which is this side's.
+    # The relay of this side ends too.
     assert not (tmp_path / "socket").exists()

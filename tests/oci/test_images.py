@@ -26,7 +26,7 @@ SLEEP = "import time; time.sleep(600)"
 
 
 def start_pool(server: Server, config: dict[str, Any], **fields: Any) -> str:
-    """A pool of this image that is active."""
+    """An active pool of this image."""
     pool_id = server.pool(config={"image": config}, **fields)
     pool = ended_warming(server, pool_id)
     assert pool["status"] == "active", pool["error"]
@@ -44,12 +44,12 @@ def ended_warming(server: Server, pool_id: str) -> Any:
 
 
 def value(server: Server, pool_id: str, expression: str) -> Any:
-    """The value of an expression inside of a container."""
+    """The value of an expression inside a container."""
     return server.run(pool_id, params={"value": expression})["result"]["value"]
 
 
 def enforces(engine: EngineUnderTest) -> bool:
-    """Tell whether the engine can limit anything here."""
+    """Return True if the engine can enforce limits here."""
     described = json.loads(engine.say("info", "--format", "{{json .}}"))
     if engine.name == "docker":
         return bool(described["MemoryLimit"])
@@ -83,7 +83,7 @@ def test_a_pool_runs_its_rollouts_in_containers(
     pool = allowing.get(f"/v1/pools/{pool_id}")
     assert pool["config"]["image"] == pool["pool_config"]["image"] == image
     actual = healthy(allowing, pool_id, 2)
-    # Docker has no digest of an image that was in no registry.
+    # Docker has no digest for an image that was never in a registry.
     output = "{{.Digest}}" if engine.name == "podman" else "{{.Id}}"
     digest = engine.say("image", "inspect", "--format", output, IMAGE)
     assert {
@@ -131,7 +131,7 @@ def test_its_limits_are_enforced_or_refused(
     pool_id = allowing.pool(config={"image": small(memory_mb=64, cpus=0.5, pids=24)})
     pool = ended_warming(allowing, pool_id)
     if not enforces(engine):
-        # What is not enforced is not promised.
+        # Limits that are not enforced are not promised.
         assert (pool["status"], pool["error"]["code"]) == ("failed", "engine_unavailable")
         assert "memory_mb" in pool["error"]["message"]
         return
@@ -149,7 +149,7 @@ def test_its_limits_are_enforced_or_refused(
     )
     assert "more memory than it may have" in container["last_error"]
     healthy(allowing, pool_id, 1)
-    # What the engine notes of that is left in no folder but the backend's.
+    # The engine's own files about it are only in the backend's folder.
     assert not Path("oom").exists()
     allowing.call("DELETE", f"/v1/pools/{pool_id}")
 
@@ -185,12 +185,12 @@ def test_an_image_that_cannot_be_had(small: Small, allowing: Server) -> None:
     assert (pool["status"], error["code"]) == ("failed", "image_unavailable")
     assert error["message"].startswith(f"The image {absent} could not be pulled: ")
     assert "\n" not in error["message"]
-    # What the engine said meanwhile is where people look for it.
+    # The engine's messages are in the log of the container.
     assert any("registry.invalid" in line for line in lines(allowing, pool_id))
 
 
 def test_a_command_that_the_image_does_not_have(small: Small, allowing: Server) -> None:
-    # At once, and not when its time is over: it would not be there then, either.
+    # At once, not at the end of the time limit, since waiting would not help.
     config = small(start_timeout_seconds=600)
     pool_id = allowing.pool(config={"image": {**config, "command": ["/no/such/program"]}})
     pool = ended_warming(allowing, pool_id)
@@ -215,7 +215,7 @@ def test_the_variables_of_a_container(
     result = backend.run(pool_id)["result"]
     environment = result["environment"]
     assert (environment["NAME"], environment["PORT"]) == ("a=b\nc 8123", "8123")
-    # It is what the container got, and so is masked where it is echoed.
+    # The value that the container got, masked where it is echoed.
     assert environment["ENVIRONMENT_API_KEY"] == "***"
     assert "SYNTH_API_KEY" not in environment
     commands = list(filter(lambda line: pool_id in line, command_lines()))
@@ -248,7 +248,7 @@ def test_some_are_warm_ahead_of_demand(
     healthy(allowing, pool_id, 2)
     holder.append(allowing.rollout(pool_id, params={"until": "/tmp/go"})["id"])
     allowing.until(holder[1], "running")
-    # Never more than its capacity, of which one is idle still.
+    # Never more than its capacity, one of which is still idle.
     third = healthy(allowing, pool_id, 3)
     assert sorted(container["running_rollouts"] for container in third) == [0, 1, 1]
     for rollout_id in holder:
@@ -265,7 +265,7 @@ def test_what_a_killed_backend_leaves_is_removed_without_another_start(
     backend.start()
     client = Server(backend.url, None)
     client.http.headers["authorization"] = f"Bearer {KEY}"
-    # Of another backend, which goes on.
+    # A container of another backend, which goes on.
     engine.say("run", "--detach", "--name", "other", *OTHER, IMAGE, interpreter(), "-c", SLEEP)
     with client.http:
         pool_id = start_pool(client, small("stubborn"), capacity=2)
@@ -298,7 +298,7 @@ def test_what_it_left_is_removed_by_its_next_start(
         watch.wait(20)
         backend.kill()
     assert remaining <= set(engine.containers())
-    # It need not be allowed any more, and another backend's are left alone.
+    # Images need not be allowed any more, and containers of other backends stay.
     engine.say("run", "--detach", "--name", "other", *OTHER, IMAGE, interpreter(), "-c", SLEEP)
     with serve(data_dir) as restarted_server:
         assert remaining.isdisjoint(engine.containers())
@@ -325,7 +325,7 @@ def test_they_end_with_a_backend_that_cannot_wait(
                 server.until(holder, "running")
         names = names_of(engine, pool_id)
         serving.process.send_signal(signal.SIGINT)
-        # It waits for what runs, and is told that nobody else does.
+        # It waits for running rollouts, and reports that it does.
         time.sleep(0.5)
         status, errors = serving.end(signal.SIGINT)
     assert status == 130

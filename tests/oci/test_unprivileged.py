@@ -1,4 +1,4 @@
-"""Backends of a user who is not root, on an engine as this user has it."""
+"""Backends of an unprivileged user, on that user's engine."""
 
 from __future__ import annotations
 
@@ -19,9 +19,9 @@ from tests.support.unprivileged import Unprivileged, group_of_docker, unprivileg
 from tests.system.crash.processes import KEY, Serve
 
 TUN = "/dev/net/tun"
-# A program that lets everybody write to its socket, as uvicorn and gunicorn do.
+# A program that makes its socket writable for all, as uvicorn and gunicorn do.
 OPEN = "import os, runpy; os.umask(0); runpy.run_path('/small_container.py', run_name='__main__')"
-# The engine without user namespaces: one around it has had enough of them.
+# The engine without user namespaces, which cannot be nested here.
 NO_NAMESPACES = """
 exec unshare --user --map-user={uid} --map-group={uid} --keep-caps sh -c '
     echo 0 >/proc/sys/user/max_user_namespaces &&
@@ -86,7 +86,7 @@ def test_a_socket_that_root_alone_may_write_to(user: Unprivileged, tmp_path: Pat
     with backend_of(user, tmp_path) as server:
         pool_id = server.pool(config={"image": small(user, network="none")})
         if user.engine.name == "podman":
-            # There the container's root is the user of the backend.
+            # The root user of the container is the user of the backend there.
             assert ended_warming(server, pool_id)["status"] == "active"
             return
 

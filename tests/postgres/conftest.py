@@ -12,7 +12,7 @@ from tests.support.postgres_server import PostgresServer, find_programs, running
 
 __all__ = ["failures", "no_failures", "own_server", "server", "store"]
 
-# Of a test: one runs the whole contract kit.
+# Time limit of a test: one runs the entire contract kit.
 _LIMIT = 2700
 
 
@@ -33,13 +33,13 @@ def _running() -> Iterator[PostgresServer]:
 
 @pytest.fixture(scope="session")
 def server() -> Iterator[PostgresServer]:
-    """One server for all tests of a worker: each has a database of its own."""
+    """One server for all tests of a worker; each test has its own database."""
     yield from _running()
 
 
 @pytest.fixture
 def own_server() -> Iterator[PostgresServer]:
-    """A server of a test that stops it."""
+    """A server for a test that stops it."""
     yield from _running()
 
 

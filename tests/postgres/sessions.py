@@ -20,7 +20,7 @@ _OURS = (
 
 
 class Onlooker:
-    """Session beside those of the backend, which asks and changes what a test wants to know."""
+    """Session beside those of the backend, with which a test queries and changes the database."""
 
     def __init__(self, raw: asyncpg.Connection) -> None:
         self._raw = raw
@@ -30,7 +30,7 @@ class Onlooker:
         await self._raw.execute(script)
 
     async def rows(self, sql: str) -> list[tuple[Any, ...]]:
-        """Return what a statement finds."""
+        """Return the rows of a statement."""
         return [tuple(row) for row in await self._raw.fetch(sql)]
 
     async def sessions(self) -> set[int]:
@@ -38,13 +38,13 @@ class Onlooker:
         return {pid for (pid,) in await self.rows(_OURS)}
 
     async def until(self, look: Callable[[], Awaitable[bool]]) -> None:
-        """Wait until something is so that only the server knows."""
+        """Wait until a condition of the server is true."""
         async with asyncio.timeout(LIMIT):
             while not await look():  # noqa: ASYNC110 - only the server tells
                 await asyncio.sleep(0.01)
 
     async def until_ended(self, *pids: int) -> None:
-        """Wait until sessions have ended: all of the backend's, where none is given."""
+        """Wait until sessions have ended; without arguments all of the backend's."""
 
         async def look() -> bool:
             remaining = await self.sessions()
@@ -63,7 +63,7 @@ class Onlooker:
 
 @contextlib.asynccontextmanager
 async def onlooker(store: str) -> AsyncIterator[Onlooker]:
-    """Look at a database for as long as the block runs."""
+    """Open a session for the duration of the block."""
     raw = await asyncpg.connect(store)
     try:
         yield Onlooker(raw)
@@ -73,7 +73,7 @@ async def onlooker(store: str) -> AsyncIterator[Onlooker]:
 
 @contextlib.contextmanager
 def stopped(pid: int) -> Iterator[None]:
-    """Stop the server's process of a session for as long as the block runs."""
+    """Stop the server process of a session for the duration of the block."""
     os.kill(pid, signal.SIGSTOP)
     try:
         yield

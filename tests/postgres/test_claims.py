@@ -1,4 +1,4 @@
-"""Claims of one backend beside others, and what it takes over from those that are gone."""
+"""Claims of one backend beside others, and takeovers from dead ones."""
 
 from __future__ import annotations
 
@@ -72,14 +72,14 @@ async def test_the_oldest_are_claimed_as_there_are_places(
     await rollouts("p", "queued", *"abcdef")
     assert await claim(database, "p", 0) == Claim((), 3, has_more=True)
     assert await claim(database, "p", 2) == Claim(("a", "b"), 3, has_more=True)
-    # What is claimed has its place already.
+    # Claimed rollouts have their places already.
     assert await claim(database, "p", 5) == Claim(("c",), 3, has_more=True)
     assert await claim(database, "p", 5) == Claim((), 3, has_more=True)
     owners = await looking.rows("SELECT DISTINCT owner FROM synth_pools.queue ORDER BY owner")
     assert owners == [(database.owner,), (None,)]
     await set_pool(looking, "concurrency = 6")
     await rollouts("p", "running", "x", owner=database.owner)
-    # One runs, and three are about to.
+    # One runs, and three are about to start.
     assert await claim(database, "p", 5) == Claim(("d", "e"), 6, has_more=True)
     await set_pool(looking, "concurrency = 6, status = 'paused'")
     assert await claim(database, "p", 5) == Claim((), 6, has_more=True)
@@ -93,7 +93,7 @@ async def test_the_oldest_are_claimed_as_there_are_places(
     [
         ("status = 'paused'", Claim((), 3, has_more=True)),
         ("status = 'archived'", Claim((), 1, has_more=False)),
-        # Its containers are there alone.
+        # Only its containers are left.
         (f"owner = {GONE}", Claim((), 1, has_more=False)),
         ("owner = 1", Claim(("a", "b"), 3, has_more=False)),
     ],
@@ -130,7 +130,7 @@ async def test_pools_in_which_something_is_left(
 
 
 async def take_over(database: PostgresDatabase, work: Callable[[Transaction], T]) -> T:
-    """Take something over that is left; nothing is, after it."""
+    """Take over something; nothing is left afterwards."""
     assert await database.read(claims.is_anything_left)
     actual = await database.write(work)
     assert not await database.read(claims.is_anything_left)
@@ -170,7 +170,7 @@ async def test_what_is_of_nobody_is_taken_over(
     await looking.run(f"UPDATE synth_pools.pools SET owner = {GONE} WHERE id = 'q'")
     assert await take_over(database, claims.take_over_pools) == ["q"]
     assert await looking.rows("SELECT DISTINCT owner FROM synth_pools.pools") == [(ours,)]
-    # Of one that is archived nothing is started.
+    # Rollouts of an archived pool do not start.
     archived = f"UPDATE synth_pools.pools SET owner = {GONE}, status = 'archived' WHERE id = 'q'"
     await looking.run(archived)
     assert not await database.read(claims.is_anything_left)

@@ -1,4 +1,4 @@
-"""Connection to a server as functions of the storage use it: results, errors, and what is told."""
+"""Connection to a server for the functions of the storage: results, errors, notices."""
 
 from __future__ import annotations
 
@@ -39,7 +39,7 @@ async def connection(store: str) -> AsyncIterator[PostgresConnection]:
 
 
 def error_of_class(state: str) -> BaseException:
-    """The error that the driver raises for a state of the server's."""
+    """The error that the driver raises for a state of the server."""
     created: BaseException = asyncpg.PostgresError.new({"C": state, "M": "said"})
     return created
 
@@ -96,7 +96,7 @@ async def test_rows_are_counted_and_those_that_were_changed(connection: Postgres
         assert (actual.fetchone(), actual.fetchall()) == (None, [])
         assert [row[0] for row in connection.execute(NUMBERS, (3,))] == [1, 2, 3]
         assert connection.execute("DELETE FROM meta WHERE key = 'nobody'").rowcount == 0
-        # That names no number of rows.
+        # Commands without a number of rows.
         assert connection.execute("CREATE TEMPORARY TABLE own (id INT)").rowcount == -1
         assert connection.changes == 2
         connection.executemany("INSERT INTO meta (key, value) VALUES (?, '')", [("c",), ("d",)])
@@ -115,7 +115,7 @@ async def test_rows_that_are_read_as_they_are_asked_for(
     def work() -> list[int]:
         connection.begin("BEGIN")
         actual = [row[0] for row in connection.iterate(NUMBERS, (number,))]
-        # And who reads no more of them.
+        # A reader that stops reading.
         rows = connection.iterate(NUMBERS, (number,))
         next(rows, None)
         rows.close()
@@ -146,7 +146,7 @@ async def test_the_first_error_is_kept_until_another_transaction(
 
 
 async def heard(store: str, work: Callable[[], Any], number: int) -> list[str]:
-    """The notices that a piece of work leads to, once there are so many."""
+    """Return the notices of a piece of work, once a number of them has arrived."""
     listener = await asyncpg.connect(store)
     observed: asyncio.Queue[str] = asyncio.Queue()
     await listener.add_listener(CHANNEL, lambda *actual: observed.put_nowait(actual[-1]))

@@ -9,7 +9,7 @@ from pathlib import Path
 
 from synth_pools.local import LocalBackend
 
-# Of a machine that is busy.
+# Time limit on a busy machine.
 _SECONDS = 2400.0
 
 

@@ -49,7 +49,7 @@ def test_a_dump_and_the_data_directory_are_a_backup(server: PostgresServer, tmp_
         pool_id = running.pool(container_url=container.url)
         done = running.run(pool_id)["id"]
         events = running.events(done)
-        # While it runs: the dump first, since what it names is on disk by then.
+        # While it runs: the dump first, since the files that it names are on disk by then.
         script = tmp_path / "dump.sql"
         run("pg_dump", "--schema=synth_pools", f"--file={script}", store)
         shutil.copytree(stored, tmp_path / "copy", ignore=shutil.ignore_patterns("lock"))
@@ -61,7 +61,7 @@ def test_a_dump_and_the_data_directory_are_a_backup(server: PostgresServer, tmp_
         [item] = again.get(f"/v1/rollouts/{done}/artifacts")["items"]
         content = again.http.get(f"/v1/rollouts/{done}/artifacts/{item['path']}")
         assert content.text == "x" * 10_000
-        # It goes on: numbers, places and counts are where they were.
+        # It goes on: numbers, places and counts have their former values.
         again.call("PATCH", f"/v1/pools/{pool_id}", json={"container_url": None})
         assert again.run(pool_id)["status"] == "completed"
 

@@ -23,7 +23,7 @@ from tests.support.process_pools import family, gone, process
 from tests.system.crash.processes import KEY, Serve
 
 LIMIT = 60.0
-# What is promised of the time from a death to the take-over.
+# Promised time from a death to the takeover.
 TAKEN_OVER_WITHIN = 6.0
 
 
@@ -52,7 +52,7 @@ class Client:
 def processes(
     number: int, store: str, folder: Path, *options: str
 ) -> Iterator[list[tuple[Serve, Client]]]:
-    """`synth-pools serve` several times on one database, each in a process of its own."""
+    """`synth-pools serve` several times on one database, each in a separate process."""
     shared = folder / "shared"
     shared.mkdir()
     serves = [
@@ -72,7 +72,7 @@ def processes(
 
 
 class HoldsTheFirst:
-    """Container that answers the first request for a rollout when it is told to, others at once."""
+    """Container that answers the first request when released, and others at once."""
 
     def __init__(self) -> None:
         self.opened = threading.Event()
@@ -113,7 +113,7 @@ def test_what_a_killed_one_ran_is_taken_over(store: str, tmp_path: Path) -> None
         ]
         for rollout_id in ids[:2]:
             second_client.until(rollout_id, "running")
-        # These wait, and go on with a place that the dead one had.
+        # These rollouts wait, and get a place that the dead backend had.
         former = owner_of(store, ids[0])
         [(killed,)] = fetch(store, "SELECT clock_timestamp()")
         first.kill()
@@ -131,7 +131,7 @@ def test_what_a_killed_one_ran_is_taken_over(store: str, tmp_path: Path) -> None
         assert passed.total_seconds() <= TAKEN_OVER_WITHIN
         assert len(fetch(store, "SELECT number FROM synth_pools.backends")) == 1
 
-        # Its place is its own again, at once.
+        # Its place is free again, at once.
         first.start()
         assert first_client.call("GET", f"/v1/rollouts/{ids[0]}")["score"] == 2
 
@@ -180,7 +180,7 @@ def test_who_was_silent_for_too_long_writes_nothing(store: str, tmp_path: Path) 
             eventually(lambda: owner_of(store, rollout_id) != former)
             final = second_client.until(rollout_id, "completed")
             events = second_client.call("GET", f"/v1/rollouts/{rollout_id}/events?format=json")
-            # The answer to the first attempt is there when it wakes up.
+            # The answer to the first attempt has arrived when it wakes up.
             holder.opened.set()
         finally:
             os.kill(first_process, signal.SIGCONT)
@@ -204,7 +204,7 @@ def test_one_that_stops_in_a_transaction_holds_up_nobody(store: str, tmp_path: P
         has_gone = threading.Event()
 
         def hold() -> None:
-            import asyncio  # a connection of its own, as a stopped backend has one
+            import asyncio  # A separate connection, like that of a stopped backend.
 
             import asyncpg
 

@@ -1,4 +1,4 @@
-"""The SQL that both databases share, in PostgreSQL's words, and functions that wait."""
+"""The SQL that both databases share, translated to PostgreSQL's, and functions that wait."""
 
 from __future__ import annotations
 
@@ -31,7 +31,7 @@ def test_statements(sql: str, expected: str) -> None:
 def test_lists_are_sent_as_lists() -> None:
     statement = translated("SELECT ? WHERE a IN (SELECT value FROM json_each(?))")
     assert statement.arguments(("x", "[1, 2]")) == ["x", [1, 2]]
-    # What no column can hold is equal to nothing that one holds.
+    # A text that no column can hold equals no stored one.
     assert statement.arguments(("x", r'["a", "\u0000", "\ud800"]')) == ["x", ["a"]]
     assert translated("SELECT ?").arguments(("[1]",)) == ("[1]",)
 

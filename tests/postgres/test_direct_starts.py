@@ -1,4 +1,4 @@
-"""Rollouts that start where they are admitted, where other backends may run some of the pool."""
+"""Direct starts of rollouts, while other backends may run rollouts of the same pool."""
 
 from __future__ import annotations
 
@@ -36,7 +36,7 @@ async def services(store: str, tmp_path: Path) -> AsyncIterator[Services]:
 async def test_none_takes_the_place_of_one_that_was_admitted_with_it(
     services: Services, places: int, status: str
 ) -> None:
-    """The first of them had none held for it, and there are places for so many."""
+    """The first rollout had no place held for it, and the pool has a number of places."""
     definition = {"name": "p", "concurrency": places}
     await services.database.write(lambda tx: insert_pool(tx, "pool", definition))
     place = services.scheduler.hold_place("pool")

@@ -33,12 +33,12 @@ def test_a_standby_takes_the_place_of_its_server(
 
     own_server.new_database("pools")
     with running_server(primary=own_server) as standby:
-        # What is committed is on both.
+        # Committed data is on both servers.
         execute(own_server.url(), "ALTER SYSTEM SET synchronous_standby_names = '*'")
         execute(own_server.url(), "SELECT pg_reload_conf()")
         synchronous = "SELECT 1 FROM pg_stat_replication WHERE sync_state = 'sync'"
         eventually(lambda: fetch(own_server.url(), synchronous))
-        # The standby comes first: of the two that one is meant which may be written to.
+        # The standby comes first; the backend uses the writable one.
         both = f"{standby.url().rpartition('/')[0]},127.0.0.1:{own_server.port}/pools"
         with (
             serve(tmp_path, store=StoreURL("store", both)) as server,
@@ -68,7 +68,7 @@ def test_a_standby_takes_the_place_of_its_server(
 
 @contextlib.contextmanager
 def small_disk() -> Iterator[Path]:
-    """A disk of a few MiB, where the user of the server gets to."""
+    """A disk of a few MiB that the user of the server can access."""
     folder = Path(tempfile.mkdtemp(prefix="synth-pools-disk-"))
     folder.chmod(0o755)
     size = f"size={_SMALL_DISK},mode=0755"
@@ -92,7 +92,7 @@ def test_a_full_disk_refuses_what_it_has_no_room_for_and_loses_nothing(
         place = disk / "place"
         place.mkdir()
         own_server.give(place)
-        # Its log of what is written is elsewhere, as it is where an administrator expects this.
+        # The write-ahead log is elsewhere, as administrators set it up.
         execute(own_server.url(), f"CREATE TABLESPACE small LOCATION '{place}'")
         url = own_server.new_database("pools", "small")
         with serve(tmp_path, store=StoreURL("store", url)) as server:
@@ -113,7 +113,7 @@ def test_a_full_disk_refuses_what_it_has_no_room_for_and_loses_nothing(
                 assert response.json()["error"]["code"] == "storage_unavailable"
                 assert int(response.headers["retry-after"]) > 0
                 refused += 1
-            # What is there can be read.
+            # Stored data can be read.
             assert server.get(f"/v1/rollouts/{admitted[0]}")["status"] == "completed"
             assert fetch(url, "SELECT COUNT(*) FROM synth_pools.rollouts") == [(len(admitted),)]
             ballast.unlink()
@@ -127,7 +127,7 @@ def test_a_full_disk_refuses_what_it_has_no_room_for_and_loses_nothing(
 
 
 def _fill(ballast: Path) -> None:
-    """Take all the room that is left."""
+    """Fill the disk."""
     with ballast.open("wb", buffering=0) as file, contextlib.suppress(OSError):
         while True:
             file.write(b"x" * 4096)

@@ -1,4 +1,4 @@
-"""Membership of backends, each by itself: leases, notices, and what a lost session leads to."""
+"""Membership of backends, each alone: leases, notices, and lost sessions."""
 
 from __future__ import annotations
 
@@ -32,7 +32,7 @@ Join = Callable[..., Awaitable[Membership]]
 
 
 class Told:
-    """Peer that keeps what it is told."""
+    """Peer that records its notices."""
 
     def __init__(self) -> None:
         self.calls: asyncio.Queue[object] = asyncio.Queue()
@@ -89,7 +89,7 @@ async def join(looking: Onlooker, store: str) -> AsyncIterator[Join]:
 
 @pytest.fixture
 def at(monkeypatch: pytest.MonkeyPatch) -> Callable[[float], None]:
-    """Set the clock of this backend; the server has its own."""
+    """Set the clock of this backend; the server keeps its own."""
 
     def put(seconds: float) -> None:
         monkeypatch.setattr(clock, "monotonic", lambda: 1000.0 + seconds)
@@ -123,7 +123,7 @@ async def test_a_backend_is_oldest_once_those_before_it_are_gone(
     await renew(second, notices)
     assert second.is_oldest
     assert await looking.rows(NUMBERS) == [(2,)]
-    # It is its own former run that it follows.
+    # It follows its own former run.
     again = await join("b")
     assert again.number == 3
     assert await looking.rows(NUMBERS) == [(3,)]
@@ -146,7 +146,7 @@ async def test_one_with_contents_elsewhere_joins_once_the_others_are_gone(
 async def test_one_that_still_starts_keeps_its_lease(
     store: str, looking: Onlooker, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """Its former run may have left what takes longer to end than the lease lasts."""
+    """Ending the remains of its former run may take longer than a lease."""
     monkeypatch.setattr(membership_module, "_RENEWAL_SECONDS", 0.01)
     lease = "SELECT leased_until FROM synth_pools.backends"
     database = await PostgresDatabase.open(StoreURL("store", store))
@@ -185,7 +185,7 @@ async def test_those_that_stay_are_told_of_one_that_leaves(join: Join, looking: 
 
 
 async def test_one_joins_between_the_transactions_of_others(store: str, looking: Onlooker) -> None:
-    """Whoever writes knows whether there is anybody to tell."""
+    """Writers know whether there is anybody to notify."""
     lock, key = "pg_advisory_lock", ", ".join(map(str, WRITERS_LOCK))
     await looking.run(f"SELECT {lock}({key})")
     member = Membership(StoreURL("store", store), "a", "", nobody)
@@ -215,7 +215,7 @@ async def test_one_that_leaves_in_the_middle_of_a_renewal(
 async def test_one_hears_what_others_tell_and_not_itself(join: Join, looking: Onlooker) -> None:
     member, notices = await join("a"), Told()
     number = member.number
-    # Whoever listens to nobody yet has nothing to lose.
+    # A backend that does not listen yet misses nothing.
     await notify(looking, 77, "pool early")
     await notify(looking, number, "pool early")
     await renew(member, notices)
@@ -235,14 +235,14 @@ async def test_who_was_taken_for_dead_gives_up_and_joins_again(
     await renew(member, notices)
     assert member.is_oldest
     await looking.run("DELETE FROM synth_pools.backends")
-    # The first of its renewals finds that out, and none waits for the next one.
+    # The first renewal finds that out, and none waits for the next one.
     member.begin(notices)
     assert await notices.next() == "give up"
     assert not member.is_oldest
     assert await notices.next() == "look again"
     assert member.number == 2
     assert await looking.rows(NUMBERS) == [(2,)]
-    # Of what it was before.
+    # Notices for its former number.
     member.lose(1)
     assert member.number == 2
     assert notices.rest() == []
@@ -260,7 +260,7 @@ async def test_one_whose_session_is_lost_listens_on_a_new_one_at_once(
     member.begin(notices)
     [former] = await looking.sessions()
     await looking.run(f"SELECT pg_terminate_backend({former})")
-    # What it has missed meanwhile nobody tells it.
+    # Nobody repeats the missed notices.
     assert await notices.next() == "look again"
     [session] = await looking.sessions()
     assert session != former
@@ -294,7 +294,7 @@ async def test_one_that_is_not_answered_drops_its_session(
 async def test_a_session_in_which_nobody_listens_is_not_left_behind(
     store: str, looking: Onlooker, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """The server does not answer when it is asked to tell, and whoever waits gives up."""
+    """The server does not answer a notification, and the caller gives up."""
     opened: asyncio.Queue[Any] = asyncio.Queue()
     with contextlib.ExitStack() as stack:
 
@@ -340,7 +340,7 @@ async def test_what_ran_on_one_whose_lease_has_run_out_is_taken_over(
         assert await after(second) == 0
     await looking.run(LAPSED)
     assert await after(8) == 1
-    # One at a time; what has failed is tried again.
+    # One at a time; a failed takeover is tried again.
     assert await after(9) == 1
     end.set()
     await asyncio.gather(member._taking_over or nobody(), return_exceptions=True)
@@ -350,7 +350,7 @@ async def test_what_ran_on_one_whose_lease_has_run_out_is_taken_over(
     failures.clear()
     assert await after(10) == 2
     await asyncio.gather(member._taking_over or nobody())
-    # After a time in which its own renewals came late the others have as long to come back.
+    # After late renewals of its own, it gives the others as long to come back.
     assert await after(10 + LEASE_SECONDS + 0.5) == 2
     for second in range(1, 5):
         assert await after(10 + LEASE_SECONDS + 0.5 + second) == 2

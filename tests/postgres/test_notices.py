@@ -1,4 +1,4 @@
-"""Notices between backends as texts, and what is written in one statement."""
+"""Texts of notices between backends, and rollouts written in one statement."""
 
 from __future__ import annotations
 
@@ -36,7 +36,7 @@ def test_what_is_told_is_what_is_heard() -> None:
         ("seven\nqueued p ", (0, [])),
         ("7", (7, [])),
         ("7\nlater p r\npool p \n", (7, [Notice("pool", "p")])),
-        # A later version may tell more in a line.
+        # A later version may add fields to a line.
         ("7\nended p r s", (7, [Notice("ended", "p", "r s")])),
     ],
 )
@@ -47,10 +47,10 @@ def test_what_is_not_known_is_left_out(payload: str, expected: tuple[int, list[N
 def test_many_notices_are_told_in_few_payloads() -> None:
     notices = [Notice("ended", "p" * 50, f"{number:050}") for number in range(1000)]
     texts = list(payloads(7, notices))
-    # The server takes less than that, and each is as full as it can be.
+    # The server accepts less than that, and each payload is as full as possible.
     assert all(7_900 - 200 < len(text) < 8_000 for text in texts[:-1])
     assert [notice for payload in texts for notice in read_payload(payload)[1]] == notices
-    # One that is too long by itself is told alone.
+    # A notice that is too long by itself has its own payload.
     long = Notice("pool", "p" * notices_module._MOST_BYTES)
     assert [read_payload(text)[1] for text in payloads(7, [*SOME, long, *SOME])] == [
         SOME,
@@ -60,7 +60,7 @@ def test_many_notices_are_told_in_few_payloads() -> None:
 
 
 def test_the_most_that_fits_into_a_payload(monkeypatch: pytest.MonkeyPatch) -> None:
-    """A line of ten characters, and the end of it."""
+    """A line of ten characters with its end."""
     monkeypatch.setattr(notices_module, "_MOST_BYTES", 21)
     lines = [Notice("pool", "abc", "d")] * 4
     assert list(payloads(7, lines)) == ["7\npool abc d\npool abc d"] * 2
@@ -85,7 +85,7 @@ def test_a_statement_of_two_rollouts() -> None:
     assert "unnest(CAST(? AS TEXT[]), CAST(? AS TEXT[])) WITH ORDINALITY" in sql
     update = "UPDATE rollouts SET status = given.p1 FROM given WHERE id = given.p2"
     assert f"written AS ({update} RETURNING rollouts.*)" in sql
-    # The last of its events has the number that the rollout has then.
+    # The number of its last event is the rollout's number from then on.
     events = (["a", "a", "b", "b"], [1, 0, 1, 0], ["a", "b"] * 2, ["now"] * 4, ["{}"] * 4)
     assert parameters == [["x", "x"], ["a", "b"], *events]
 

@@ -1,4 +1,4 @@
-"""A server that goes away and comes back: 503 meanwhile, nothing half written, nothing lost."""
+"""A server that goes away and comes back: 503 meanwhile, and all writes complete or undone."""
 
 from __future__ import annotations
 
@@ -71,8 +71,8 @@ def test_the_server_goes_away_and_comes_back(
             assert response.status_code == 503, response.text
             assert response.json()["error"]["code"] == "storage_unavailable"
             assert int(response.headers["retry-after"]) > 0
-            assert "tests" not in response.text  # what the password ends with
-        # What has happened meanwhile waits until it can be stored.
+            assert "tests" not in response.text  # The end of the password.
+        # Events of this time wait until they can be stored.
         gate.set()
         eventually(lambda: failures)
         own_server.start()
@@ -117,7 +117,7 @@ async def test_a_commit_whose_answer_was_lost(
     assert called == ["committed"]
     assert "once" in await keys(database)
 
-    # And one that never arrived.
+    # And a commit that never arrived.
     lose_answers(database, monkeypatch, is_committed=False)
     with pytest.raises(StorageError, match="nothing was changed"):
         await database.write(put("lost"))
@@ -133,7 +133,7 @@ async def test_who_was_taken_over_writes_nothing_under_its_old_number(
     execute(store, f"DELETE FROM synth_pools.backends WHERE number = {former}")
     with pytest.raises(StorageError, match="taken over"):
         await database.write(put("late"))
-    # What it holds in memory is of another time: it is a member again once that is given up.
+    # Its memory is outdated: it is a member again once it has given that up.
     assert database.owner is None
     with pytest.raises(StorageError, match="taken over"):
         await database.write(put("later"))
@@ -204,7 +204,7 @@ END_OTHERS = (
 def lose_answers(
     database: PostgresDatabase, monkeypatch: pytest.MonkeyPatch, *, is_committed: bool
 ) -> None:
-    """Have the next COMMIT's answer lost, together with the connection."""
+    """Lose the answer to the next COMMIT, together with the connection."""
     writer = database._writer
     assert writer is not None
     finish_as_it_is = writer.finish
@@ -222,7 +222,7 @@ def lose_answers(
 async def test_a_commit_that_a_crash_undid_is_not_taken_for_that_of_another_one(
     own_server: PostgresServer, monkeypatch: pytest.MonkeyPatch, failures: list[str]
 ) -> None:
-    """The server gives the number of a transaction again that it has forgotten."""
+    """Let the server reuse the number of a transaction that it has forgotten."""
     url = own_server.new_database("numbers")
     database = await PostgresDatabase.open(StoreURL("store", url))
     writer = database._writer

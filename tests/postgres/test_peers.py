@@ -1,4 +1,4 @@
-"""Application of what other backends do, where no notice of it has come."""
+"""Application of the changes of other backends without notices."""
 
 from __future__ import annotations
 
@@ -72,11 +72,11 @@ async def test_a_pool_that_was_changed_and_archived(
 
 
 async def test_pools_of_which_one_is_told_at_once(services: Services, peers: Peers) -> None:
-    # Not what looks at everything now and then.
+    # Not the periodic read of everything.
     peers._is_looking = True
     definition = {"name": "q", "container_url": URLS[1]}
     await services.database.write(lambda tx: insert_pool(tx, "q", definition))
-    # And one that is gone by now.
+    # And a pool that is gone by now.
     peers.receive([Notice("pool", "gone"), Notice("pool", "p"), Notice("pool", "q")])
     await until(
         lambda: {"p", "q"} <= {member.pool_id for member in services.balancer.all_members()}
@@ -87,7 +87,7 @@ async def test_pools_of_which_one_is_told_at_once(services: Services, peers: Pee
 async def test_a_pool_that_has_not_changed_is_read_again_after_a_loss(
     services: Services, peers: Peers
 ) -> None:
-    """All that ran in it was given up."""
+    """All its rollouts were given up."""
     peers.look_again()
     await until(lambda: urls(services) == URLS[:1])
     services.balancer.forget_pool("p")

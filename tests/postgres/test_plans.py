@@ -1,4 +1,4 @@
-"""Statements that a database with many rollouts has to answer by its indexes."""
+"""Statements that must use indexes in a database with many rollouts."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ def test_the_events_of_a_pool_are_read_in_their_order(store: str, tmp_path: Path
         with backend(store, tmp_path) as again, again.client() as client:
             if reads:
                 read_events(client, pool_id)
-        # A session tells what it did when it ends.
+        # A session reports its statistics when it ends.
         scans.append(asyncio.run(sequential_scans(store)))
     before, started, read = scans
     assert read - started == started - before
@@ -52,7 +52,7 @@ def read_events(client: ContainerPoolsClient, pool_id: str) -> None:
 
 
 async def sequential_scans(store: str) -> int:
-    """Count how often the server has read a whole table."""
+    """Count the complete scans of a table."""
     connection = await asyncpg.connect(store)
     try:
         return int(

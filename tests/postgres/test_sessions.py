@@ -1,4 +1,4 @@
-"""Sessions on a server: none is left behind, and none is used again that broke."""
+"""Sessions on a server: none is left behind, and no broken one is reused."""
 
 from __future__ import annotations
 
@@ -110,7 +110,7 @@ async def test_one_that_cannot_begin_is_not_left_behind(
     monkeypatch.setattr(sessions_module, name, "SET synth_pools_unknown = 1")
     with pytest.raises(StatementError) as refused:
         await open_writing_session(StoreURL("store", store))
-    # Though the error, which knows of it, is still there.
+    # Even while the error exists, which refers to it.
     await looking.until_ended()
     assert "synth_pools_unknown" in str(refused.value)
 
@@ -134,7 +134,7 @@ async def test_the_end_of_one_whose_server_does_not_answer(
 async def test_one_reader_after_the_other_has_the_same_session(readers: Readers) -> None:
     pids = {await readers.read(pid_of, in_snapshot=number % 2 == 0) for number in range(4)}
     assert len(pids) == 1
-    # Each sees its own moment.
+    # Each sees its own snapshot.
     first, second = [await readers.read(moment_of, in_snapshot=True) for _ in range(2)]
     assert first < second
 

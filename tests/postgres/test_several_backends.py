@@ -1,4 +1,4 @@
-"""Several backends on one database: what one of them does, the others do not undo, and see."""
+"""Several backends on one database: changes of one are visible to the others, and not undone."""
 
 from __future__ import annotations
 
@@ -48,7 +48,7 @@ def _made(folder: Path) -> Path:
 
 
 class Gate:
-    """Container whose rollouts end when they are told to; it counts those that run."""
+    """Container whose rollouts end on request; it counts the running ones."""
 
     def __init__(self) -> None:
         self.opened = threading.Event()
@@ -91,7 +91,7 @@ def test_the_end_of_a_rollout_is_told_where_it_is_waited_for(store: str, tmp_pat
         pool_id = first.pool(container_url=container.url, concurrency=1)
         running = first.rollout(pool_id)["id"]
         first.until(running, "running")
-        # It waits in the one queue, and whichever backend comes first runs it.
+        # It waits in the common queue, and the first free backend runs it.
         waiting = threads.submit(second.run, pool_id)
         eventually(lambda: first.get("/v1/queue/status")["queued"] == 1)
         followed = threads.submit(second.events, running)
@@ -117,7 +117,7 @@ def test_order_and_concurrency_are_those_of_the_pool(store: str, tmp_path: Path)
         for rollout_id in ids:
             assert backends[2].until(rollout_id)["status"] == "completed"
         assert gate.most <= 3
-        # Each once, and at no time one that came more than the places of the pool later.
+        # Each once, and never more than the places of the pool out of order.
         assert sorted(gate.started) == sorted(ids)
         places = [ids.index(rollout_id) for rollout_id in gate.started]
         assert all(abs(place - number) < 9 for number, place in enumerate(places)), places
@@ -132,7 +132,7 @@ def test_cancel_and_pause_where_another_backend_runs_it(store: str, tmp_path: Pa
         waiting = first.rollout(pool_id)["id"]
         second.post(f"/v1/pools/{pool_id}/pause")
         assert second.post(f"/v1/rollouts/{running}/cancel")["status"] == "cancelled"
-        # The owner has let go of it, and told its container so.
+        # The owner has given it up, and asked its container to end it.
         eventually(lambda: f"POST /rollouts/{running}/terminate" in container.paths())
         assert first.get(f"/v1/rollouts/{waiting}")["status"] == "queued"
         first.refused("POST", f"/v1/pools/{pool_id}/rollouts", 409, "pool_not_active", json={})
@@ -222,9 +222,9 @@ def test_a_lease_that_was_taken_is_refused(store: str, tmp_path: Path, failures:
         [(number,)] = fetch(
             store, f"SELECT owner FROM synth_pools.rollouts WHERE id = '{rollout_id}'"
         )
-        # As if it had been silent for longer than its lease.
+        # As after a silence of more than its lease.
         execute(store, f"DELETE FROM synth_pools.backends WHERE number = {number}")
-        # It writes nothing under its old number, gives up what it ran, and joins again.
+        # It writes nothing under its old number, gives up its rollouts, and joins again.
         eventually(lambda: first.send("POST", "/v1/pools", json={"name": "p"}).status_code == 201)
         assert first.run(first.pool())["status"] == "completed"
         gate.opened.set()
@@ -260,7 +260,7 @@ def test_what_keeps_the_queue_from_being_quick_is_measured(store: str, tmp_path:
         assert scraped["synth_pools_store_backends"] == 2
         assert scraped["synth_pools_oldest_queued_seconds"] > 0
         assert scraped["synth_pools_store_refused_rollouts_total"] == 0
-        # Somebody who looks for long, as a dump does.
+        # A long read, such as a dump.
         with ThreadPoolExecutor(1) as threads:
             looking = threads.submit(fetch, store, "SELECT 1 FROM pg_sleep(3)")
             eventually(lambda: metrics(second)["synth_pools_store_oldest_snapshot_seconds"] > 1)
@@ -283,7 +283,7 @@ def test_a_pool_that_was_made_this_very_moment_elsewhere(
     ):
         database = second.services.database
         assert isinstance(database, PostgresDatabase)
-        # Nobody tells it, as in the moment before a notice comes.
+        # Without a notice, as in the moment before it arrives.
         monkeypatch.setattr(database._peer, "receive", lambda _: None)
         for _ in range(5):
             assert second.run(first.pool(container_url=container.url))["score"] == 7
@@ -303,7 +303,7 @@ def test_contents_of_artifacts_are_shared(store: str, tmp_path: Path) -> None:
         with several(1, store, tmp_path) as (first,):
             pool_id = first.pool(container_url=container.url)
             done = first.run(pool_id)["id"]
-        # Of a backend that died long ago, and of one that is about to name what it writes.
+        # A content of a backend that died long ago, and one that a backend is about to name.
         folder.mkdir()
         nobodys = folder / f"ab{'0' * 62}"
         old, new = (folder / f"draft-{digit * 32}" for digit in "01")

@@ -1,4 +1,4 @@
-"""Health of containers that several backends use: one of them checks, all have what it finds."""
+"""Health of containers that several backends use: one of them checks for all."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ OFTEN = 0.05
 
 
 class Wellness:
-    """Answers to health checks: well, until it is switched."""
+    """Answers to health checks: healthy, until switched."""
 
     def __init__(self) -> None:
         self.status = 200
@@ -58,14 +58,14 @@ def test_what_the_oldest_one_finds_all_have(store: str, tmp_path: Path) -> None:
             container.status = status
             eventually(lambda state=state: health(server, pool_id) == [state])  # type: ignore[misc]
             assert health(oldest, pool_id) == [state]
-        # One that comes later has it from the database.
+        # A backend that starts later reads it from the database.
         container.status = 500
         eventually(lambda: health(server, pool_id) == ["unhealthy"])
         with backend(store, tmp_path, "late", SELDOM) as late:
             eventually(lambda: health(late, pool_id) == ["unhealthy"])
             metrics = late.get(f"/v1/pools/{pool_id}/metrics")
             assert metrics["containers"][0]["last_error"] == "It answered 500 to /health."
-            # With no other one, it still gets what there is.
+            # The only container still gets rollouts.
             assert late.run(pool_id)["status"] == "completed"
 
 
@@ -85,7 +85,7 @@ def test_the_next_one_checks_when_the_oldest_has_ended(store: str, tmp_path: Pat
             for status, state in ((200, "healthy"), (500, "unhealthy")):
                 container.status = status
                 eventually(lambda state=state: health(following, pool_id) == [state])  # type: ignore[misc]
-            # It tells what it finds.
+            # It publishes its findings.
             key = "SELECT value FROM synth_pools.meta WHERE key = 'ejected containers'"
             eventually(lambda: actual.url in fetch(store, key)[0][0])
             container.status = 200
@@ -93,7 +93,7 @@ def test_the_next_one_checks_when_the_oldest_has_ended(store: str, tmp_path: Pat
 
 
 def test_a_container_that_only_the_oldest_does_not_reach(store: str, tmp_path: Path) -> None:
-    """It says that it is ejected; whoever wants it checks for itself, and goes on with it."""
+    """The container is reported as ejected; a backend that needs it checks itself, and uses it."""
     container = Wellness()
     with (
         odd_container(container.answer, container.check) as actual,
@@ -103,7 +103,7 @@ def test_a_container_that_only_the_oldest_does_not_reach(store: str, tmp_path: P
         eventually(lambda: len(actual.checks) == 1)
         with backend(store, tmp_path, "next", OFTEN) as following:
             eventually(lambda: len(actual.checks) == 2)
-            # As the oldest one would, which is not asked here.
+            # In place of the oldest backend.
             oldest.services.balancer.eject((actual.url, None), "It cannot be reached from here.")
             eventually(lambda: health(following, pool_id) == ["unhealthy"])
             assert following.run(pool_id)["status"] == "completed"

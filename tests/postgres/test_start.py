@@ -1,4 +1,4 @@
-"""Starts with a PostgreSQL database: what cannot work is said in one line, without a password."""
+"""Starts with a PostgreSQL database: faults are reported in one line, without a password."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ SECRETS = (PASSWORD, PASSWORD.replace("%20", " "))
 
 
 def refusal(data_dir: Path, store: str) -> str:
-    """The line with which `serve` refuses a store, which is in the variable as it should be."""
+    """Return the line with which `serve` refuses a store that is in the environment variable."""
     done = run_command(
         *("serve", "--port", 0, "--data-dir", data_dir),
         environment={**os.environ, "SYNTH_POOLS_STORE": store},
@@ -82,7 +82,7 @@ def test_a_newer_schema_and_somebody_elses(store: str, tmp_path: Path) -> None:
     execute(store, "CREATE TABLE synth_pools.theirs (id INT)")
     with pytest.raises(SchemaVersionError, match="not one of this backend"):
         LocalBackend(tmp_path / "a", store=store).start()
-    # Nothing of it was touched, and the rest of a database may be anybody's.
+    # Nothing of it was touched, since a database may belong to somebody else.
     execute(store, "DROP SCHEMA synth_pools CASCADE; CREATE TABLE theirs (id INT)")
     with LocalBackend(tmp_path / "b", store=store) as backend, backend.client() as client:
         assert client.list_pools() is not None

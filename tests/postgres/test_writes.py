@@ -1,4 +1,4 @@
-"""Writes of one backend: those that share a transaction, and a commit of which nobody knows."""
+"""Writes of one backend: shared transactions, and commits with an unknown outcome."""
 
 from __future__ import annotations
 
@@ -38,7 +38,7 @@ LET_GO = "SELECT pg_advisory_unlock(1398361684, 2)"
 
 
 class Counted:
-    """Observer that keeps what it is told of transactions."""
+    """Observer that records transactions."""
 
     def __init__(self) -> None:
         self.told: list[tuple[int, float, bool]] = []
@@ -70,7 +70,7 @@ async def looking(store: str) -> AsyncIterator[Onlooker]:
 
 
 class Work:
-    """Write of a key, and how often it was called."""
+    """Write of a key that counts its calls."""
 
     def __init__(self, key: str, error: Exception | None = None, *, writes: bool = True) -> None:
         self.calls = 0
@@ -108,13 +108,13 @@ async def test_what_has_changed_something_and_fails_is_undone_alone(
     error = LookupError()
     works = [Work("a"), Work("half", error), Work("b")]
     assert await together(database, *works) == ["a", error, "b"]
-    # What came before it did so twice, and what came after it once.
+    # Earlier writes ran twice, and later ones once.
     assert [work.calls for work in works] == [2, 2, 1]
     actual = await keys(database)
     assert {"a", "b"} <= actual
     assert "half" not in actual
     assert counted.told == [(3, 0.0, False)] + [(1, 0.0, False)] * 3
-    # Of one that is alone nothing is tried again.
+    # A single write is not repeated.
     alone = Work("half", error)
     assert await together(database, alone) == [error]
     assert alone.calls == 1
@@ -133,7 +133,7 @@ async def test_those_that_only_read_do_so_once(
 async def test_what_comes_while_others_have_their_turn_goes_along(
     database: PostgresDatabase, counted: Counted, looking: Onlooker
 ) -> None:
-    # As another backend that is in the middle of its transaction.
+    # As another backend would in the middle of its transaction.
     await looking.run(HOLD)
     first = asyncio.create_task(database.write(Work("a")))
     await looking.until_one_waits()
@@ -151,7 +151,7 @@ async def test_reads_of_one_moment_and_of_one_statement(database: PostgresDataba
 
     assert len(await database.read(moments)) == 1
     assert len(await database.read_apart(moments)) == 1
-    # That would take three times as long in a transaction.
+    # In a transaction that would take three times as long.
     assert len(await database.read_once(moments)) == 2
 
 
@@ -213,7 +213,7 @@ async def test_a_commit_that_is_refused(
 def leave_after_commit(
     server: PostgresServer, database: PostgresDatabase, monkeypatch: pytest.MonkeyPatch
 ) -> asyncio.Event:
-    """Have the server go away with the next commit, which is stored; return when that is so."""
+    """Let the server go away with the next commit, which is stored; return then."""
     writer = database._writer
     assert writer is not None
     finish_as_it_is = writer.finish
@@ -232,7 +232,7 @@ def leave_after_commit(
 async def test_who_waits_while_nobody_knows_of_a_commit(
     own_server: PostgresServer, monkeypatch: pytest.MonkeyPatch, failures: list[str]
 ) -> None:
-    """Whoever can ask again is told so, and all others wait until the server is there."""
+    """Callers that can retry get an answer, and all others wait for the server."""
     monkeypatch.setattr(postgres_module, "_UNSETTLED_SECONDS", 0.3)
     database = await PostgresDatabase.open(StoreURL("store", own_server.new_database("unknown")))
     is_away = leave_after_commit(own_server, database, monkeypatch)
@@ -262,7 +262,7 @@ async def test_who_waits_while_nobody_knows_of_a_commit(
 async def test_a_commit_of_which_a_server_tells_that_was_away(
     own_server: PostgresServer, monkeypatch: pytest.MonkeyPatch, failures: list[str]
 ) -> None:
-    """Whoever waits is told so, where it does not take too long."""
+    """Waiting callers get an answer, unless it takes too long."""
     monkeypatch.setattr(postgres_module, "_UNSETTLED_SECONDS", LIMIT)
     database = await PostgresDatabase.open(StoreURL("store", own_server.new_database("back")))
     is_away = leave_after_commit(own_server, database, monkeypatch)
@@ -320,7 +320,7 @@ async def test_the_end_of_one_whose_turn_does_not_come(
 
 
 class Heir:
-    """Peer that takes over, and sees who is left then."""
+    """Peer that takes over, and records who is left then."""
 
     def __init__(self) -> None:
         self.left: list[int] = []
@@ -344,7 +344,7 @@ async def test_who_takes_over_does_so_as_those_that_are_dead_leave(
     database = await PostgresDatabase.open(StoreURL("store", store), token="word")
     await looking.run(LAPSED)
     heir = Heir()
-    # It has nobody yet who would.
+    # It has no peer yet that would.
     await database._take_over()
     await database.join(heir)
     assert heir.left == [2]
@@ -377,7 +377,7 @@ async def test_one_that_cannot_be_opened_leaves_no_session(store: str, looking: 
     with pytest.raises(ValueError, match="odd") as odd:
         await PostgresDatabase.open(url)
     await looking.until_ended()
-    # The errors know of what is to have ended.
+    # The errors name the intended end.
     assert len({type(state.value) for state in (elsewhere, newer, odd)}) == 3
 
 
@@ -401,7 +401,7 @@ async def test_one_whose_user_may_not_do_it_leaves_no_session(
 async def test_an_old_server_is_refused(
     store: str, looking: Onlooker, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    # As operators are told.
+    # As operators see it.
     assert f"({postgres_module._OLDEST_SERVER} or later)" in OPERATE.read_text(encoding="utf-8")
     major = await looking.rows("SELECT CAST(current_setting('server_version_num') AS INT) / 10000")
     monkeypatch.setattr(postgres_module, "_OLDEST_SERVER", major[0][0])
@@ -416,7 +416,7 @@ async def test_an_old_server_is_refused(
 async def test_a_store_that_is_away_is_told_of_nothing(
     own_server: PostgresServer, failures: list[str]
 ) -> None:
-    """Its size and how it is shared are asked for by whoever only watches."""
+    """Its size and its sharing are only for monitoring."""
     database = await PostgresDatabase.open(StoreURL("store", own_server.new_database("x")))
     assert (await database.sharing())["backends"] == 1
     assert (await database.bytes_on_disk())["database"] > 1_000_000

@@ -20,13 +20,13 @@ from tests.support.ray_cluster import RayCluster
 
 __all__ = ["failures", "no_failures", "start"]
 
-# Several starts of programs on a machine that may be busy.
+# Time for several starts of programs on a busy machine.
 START_SECONDS = 240
 
 
 @pytest.fixture(scope="session")
 def node_engine(tmp_path_factory: pytest.TempPathFactory) -> Iterator[EngineUnderTest]:
-    """The engine that nodes find on their PATH, working or not, with storage of its own."""
+    """The engine on the PATH of the nodes, working or not, with separate storage."""
     actual = EngineUnderTest(installed(None) or ENGINES[0], tmp_path_factory.mktemp("engine"))
     with pytest.MonkeyPatch.context() as patch:
         for name, value in actual.variables.items():
@@ -36,8 +36,8 @@ def node_engine(tmp_path_factory: pytest.TempPathFactory) -> Iterator[EngineUnde
 
 @pytest.fixture(scope="session")
 def cluster(node_engine: EngineUnderTest) -> Iterator[RayCluster]:
-    """One cluster for all tests; what they kill they add again."""
-    # Its nodes have the variables of the engine.
+    """One cluster for all tests, which add the nodes again that they kill."""
+    # Its nodes have the environment variables of the engine.
     del node_engine
     pytest.importorskip("ray", reason="Ray is not installed here: make test-ray does that")
     with RayCluster() as running:
@@ -63,13 +63,13 @@ def wait_for(look: Callable[[], Any]) -> Any:
 
 
 def supervised(word: str = SMALL) -> list[psutil.Process]:
-    """The containers that run on any node, and their supervisors."""
+    """The containers on all nodes, and their supervisors."""
     actual = []
     for candidate in psutil.process_iter():
         with contextlib.suppress(psutil.Error):
             line = candidate.cmdline()
             is_ours = word in line or any("ray_cluster.supervisor" in text for text in line)
-            # Others may test beside us, with another environment.
+            # Other tests may run in parallel, with another environment.
             is_ours = is_ours and sys.executable in line
             if is_ours and candidate.status() != psutil.STATUS_ZOMBIE:
                 actual.append(candidate)

@@ -1,4 +1,4 @@
-"""Crashes of a backend, of its containers and of the nodes that these are on."""
+"""Crashes of a backend, of its containers and of their nodes."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from tests.support.ray_cluster import RayCluster
 from tests.system.crash.run import crash_run
 from tests.system.crash.victims import NODE
 
-# Longer than all that is waited for.
+# Longer than any wait of these tests.
 pytestmark = pytest.mark.timeout(900)
 
 

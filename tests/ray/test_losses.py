@@ -14,7 +14,7 @@ from tests.support.process_pools import containers
 from tests.support.ray_cluster import RayCluster
 from tests.system.crash.processes import KEY, Serve
 
-# Longer than all that is waited for.
+# Longer than any wait of these tests.
 pytestmark = pytest.mark.timeout(900)
 
 ROLLOUTS = 60
@@ -42,7 +42,7 @@ def test_a_node_is_killed_under_load_and_no_rollout_is_lost(
         final = placing.until(rollout_id)
         assert (final["status"], final["score"]) == ("completed", seed)
     assert set(ledger(notes)) == set(ids)
-    # What ran on it is run again, and nothing else is.
+    # Its rollouts run again, and no others.
     assert len(ledger(notes)) <= ROLLOUTS + 8
     actual = wait_for(lambda: are_up(placing, pool_id, 3))
     assert lost not in {container["node"] for container in actual}
@@ -59,11 +59,11 @@ def test_a_killed_backend_leaves_nothing(cluster: RayCluster, tmp_path: Path) ->
         pool_id = place_pool(server, 2)
         backend.kill()
         wait_for(lambda: not supervised() and not actors())
-        # The next one does without what the last one had, and starts it anew.
+        # The next backend starts new containers in place of the former ones.
         backend.start()
         wait_for(lambda: are_up(server, pool_id, 2))
         backend.kill()
-        # At once: what the last one left is ended first.
+        # At once, since the former containers are ended first.
         backend.start()
         wait_for(lambda: are_up(server, pool_id, 2))
         assert len(actors()) == 2

@@ -19,7 +19,7 @@ from tests.support.process_pools import SMALL, containers, gone
 from tests.support.ray_cluster import NODES, RayCluster
 from tests.system.crash.processes import KEY, Serve
 
-# Longer than all that is waited for.
+# Longer than any wait of these tests.
 pytestmark = pytest.mark.timeout(900)
 
 
@@ -40,14 +40,14 @@ def on_ray(*words: str, **fields: Any) -> dict[str, Any]:
 
 
 def place_pool(server: Server, capacity: int = 1, **fields: Any) -> str:
-    """A pool whose containers are all up."""
+    """A pool with all containers up."""
     pool_id = server.pool(capacity=capacity, config={"image": on_ray(**fields)})
     wait_for(lambda: are_up(server, pool_id, capacity))
     return pool_id
 
 
 def end(server: Server, engine: EngineUnderTest, pool_id: str) -> None:
-    """Delete a pool, and see that nothing is left of it."""
+    """Delete a pool, and check that nothing of it is left."""
     server.call("DELETE", f"/v1/pools/{pool_id}")
     wait_for(lambda: is_empty(engine))
 

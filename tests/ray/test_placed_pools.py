@@ -1,4 +1,4 @@
-"""Pools whose containers a Ray cluster places: where they run, and what is left of them."""
+"""Pools whose containers a Ray cluster places: their nodes, and their removal."""
 
 from __future__ import annotations
 
@@ -17,12 +17,12 @@ from tests.support.ports import HOST, HeldPort
 from tests.support.process_pools import containers, gone
 from tests.support.ray_cluster import NODES
 
-# Longer than all that is waited for.
+# Longer than any wait of these tests.
 pytestmark = pytest.mark.timeout(900)
 
 
 def place_pool(server: Server, capacity: int = 1, **fields: Any) -> str:
-    """A pool whose containers are all up."""
+    """A pool with all containers up."""
     pool_id = server.pool(capacity=capacity, config={"process": on_ray(**fields)})
     wait_for(lambda: are_up(server, pool_id, capacity))
     return pool_id
@@ -36,7 +36,7 @@ def are_up(server: Server, pool_id: str, number: int) -> list[dict[str, Any]] | 
 
 
 def end(server: Server, pool_id: str) -> None:
-    """Delete a pool, and see that nothing is left of it."""
+    """Delete a pool, and check that nothing of it is left."""
     server.call("DELETE", f"/v1/pools/{pool_id}")
     wait_for(lambda: not supervised() and not actors())
 

@@ -1,4 +1,4 @@
-"""A backend whose artifacts are in a bucket: the same as in its data directory, and outages."""
+"""A backend with artifacts in a bucket: the same as in its data directory, and outages."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ from tests.support.content_places import BucketOfTests
 from tests.support.ports import HeldPort
 from tests.support.s3_server import S3Server
 
-# Of several pieces, and of two parts of an upload.
+# Several pieces, and two parts of an upload.
 SIZE = 6_000_000
 
 
@@ -52,7 +52,7 @@ def backend(data_dir: Path, bucket: BucketOfTests, url: str, **more: Any) -> Ite
 
 
 def leave(server: Server, *contents: str) -> dict[str, Any]:
-    """A rollout whose container left these, named by their places."""
+    """A rollout whose container left these contents, named by their positions."""
     artifacts = [{"name": f"{place}", "content": content} for place, content in enumerate(contents)]
     with odd_container(lambda _: http(200, {"reward": 1, "artifacts": artifacts})) as container:
         rollout: dict[str, Any] = server.run(server.pool(container_url=container.url))
@@ -79,7 +79,7 @@ def test_artifacts_come_back_whole_in_parts_and_together(
             assert actual.namelist() == ["0", "1", "2"]
             assert actual.read("0").decode() == large
             assert actual.read("2") == b"in the result"
-    # After a restart, too, which finds nothing to put away; and in a copy of the directory.
+    # After a restart too, which finds nothing to put away; and in a copy of the directory.
     back_up(tmp_path / "data", tmp_path / "copy")
     for data_dir in (tmp_path / "data", tmp_path / "copy"):
         with backend(data_dir, bucket, endpoint) as server:
@@ -147,7 +147,7 @@ def test_a_service_that_hangs_delays_and_loses_nothing(
 
     def answer(request: Seen) -> bytes:
         if request.method == "GET":
-            # Its events, for which it is asked while an end waits.
+            # Its events are requested during the wait for an end.
             return http(404, {"error": "there is nothing here"})
         artifact = {"name": "0", "content": text(request.json["seed"], SIZE)}
         return http(200, {"reward": 1, "artifacts": [artifact]})
@@ -168,7 +168,7 @@ def test_a_service_that_hangs_delays_and_loses_nothing(
                 assert response.headers["retry-after"] == "5"
             eventually(lambda: any("cannot be stored" in line for line in failures))
             assert server.state(during["id"]) == "running"
-            # What needs no contents goes on.
+            # Requests that need no contents work.
             assert server.get(f"/v1/rollouts/{before['id']}/artifacts")["items"]
         finally:
             s3_server.thaw()
@@ -199,7 +199,7 @@ def test_no_secret_in_any_text(
 
 
 def refusal(data_dir: Path, *more: str, **variables: str) -> str:
-    """The line with which `serve` refuses to start; a variable that is empty is not set."""
+    """The line with which `serve` refuses to start; an empty variable counts as unset."""
     environment = {name: value for name, value in {**os.environ, **variables}.items() if value}
     done = run_command("serve", "--port", 0, "--data-dir", data_dir, *more, environment=environment)
     assert (done.returncode, done.stdout) == (2, ""), done
@@ -233,6 +233,6 @@ def test_what_cannot_be_used_is_said_in_one_line(
     assert "AWS_ENDPOINT_URL_S3 takes the URL of a service" in line
     assert "pass-word" not in line
     assert "AWS_REGION has a value" in refusal(data_dir, *there, AWS_REGION="eu west")
-    # A start that was refused has claimed nothing.
+    # A refused start has claimed nothing.
     assert not FolderContents(data_dir).has_any()
     assert bucket.names("") == []

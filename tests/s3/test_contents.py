@@ -36,7 +36,7 @@ async def test_young_contents_stay_for_a_while_where_others_write(
         assert store.put_away([content(1).sha256]) == 0
         store.remove([content(1).sha256])
         assert len(bucket.names()) == 2
-        # It is looked at again, when it is older.
+        # It is checked again when it is older.
         assert store.take_loose() == set()
     store.remove([content(1).sha256])
     assert bucket.names() == [content(2).sha256]
@@ -45,7 +45,7 @@ async def test_young_contents_stay_for_a_while_where_others_write(
 async def test_one_that_another_backend_removed_is_written_again(bucket: BucketOfTests) -> None:
     store, other_store = bucket.open(), bucket.open()
     async with store.kept([content(1), content(2)]):
-        # It looked before the block named it.
+        # It checked before the block named it.
         other_store.remove([content(1).sha256])
         assert bucket.names() == [content(2).sha256]
     assert bucket.names() == sorted([content(1).sha256, content(2).sha256])

@@ -33,7 +33,7 @@ async def exposition(services: Services) -> bytes:
         containers=tuple(services.read_containers()),
         stored=None,
     )
-    # The log has the cause; whoever watches the metrics sees the state.
+    # The log has the cause; the metrics show the state.
     with contextlib.suppress(StorageError):
         reading = replace(reading, stored=await services.database.read_apart(count))
     return await asyncio.to_thread(_written, reading)

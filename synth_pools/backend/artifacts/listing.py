@@ -76,7 +76,7 @@ def stored_artifacts(text: str, available: Collection[int]) -> list[Artifact]:
 
 
 def find_artifact(artifacts: Sequence[Artifact], name: str) -> Artifact:
-    """Return the artifact of this path, else id; 404 if there is none or its content is gone."""
+    """Return the artifact of this path, else id; raise 404 for a missing one or a lost content."""
     for key in ("path", "artifact_id"):
         for artifact in artifacts:
             if artifact.item[key] == name:

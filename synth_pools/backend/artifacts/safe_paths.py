@@ -18,7 +18,7 @@ _DEVICES = re.compile(r"(con|prn|aux|nul|com[0-9]|lpt[0-9])(\..*)?", re.IGNORECA
 
 
 def safe_paths(names: Iterable[str]) -> list[str]:
-    """Give each name a unique path, none of which is a parent of another.
+    """Give each name a unique path that is no parent of another path.
 
     Safe paths stay as they are.
 

@@ -183,7 +183,7 @@ class Balancer:
         self._forget_if_empty(pool_id)
 
     def members(self, pool_id: str) -> list[Member]:
-        """List the pool's members, with those that have left and still run rollouts."""
+        """List the pool's members, including former ones that still run rollouts."""
         pool = self._pools.get(pool_id)
         current = [] if pool is None else list(pool.members.values())
         return current + self._retired.get(pool_id, [])
@@ -271,7 +271,7 @@ class Balancer:
         return any(member.takes_rollouts for member in pool.members.values())
 
     def outage(self, pool_id: str) -> Outage | None:
-        """Return the outage of a pool of which no address listens; None if there is none."""
+        """Return the outage of a pool of which no address listens; None without an outage."""
         pool = self._pools.get(pool_id)
         members = () if pool is None else pool.members.values()
         last: Outage | None = None

@@ -66,7 +66,7 @@ class ContainerClient:
         self._settings = settings
         self._http = ContainerHttp(settings, room)
         self._workers = workers
-        # By address: whether the container keeps events, and until when a negative finding holds.
+        # Whether the container at an address keeps events, and until when a negative finding holds.
         self._events: dict[str, tuple[bool, float]] = {}
         # Refused addresses are not cached, so that each error has its reason.
         self._check_url = lru_cache(maxsize=1024)(partial(check_container_url, settings=settings))

@@ -191,7 +191,7 @@ class Member:
     pid: int | None = None
     restarts: int = 0
     origin: ContainerOrigin | None = None
-    # Number of the last lease; 0 if there was none.
+    # Number of the last lease; 0 before the first one.
     last_turn: int = 0
     idle: asyncio.Event | None = None
 

@@ -98,14 +98,14 @@ class MetricsRecorder:
     """
 
     def __init__(self) -> None:
-        # By operation and class of status.
+        # Seconds by operation and class of status.
         self.requests: Histograms[tuple[str, str]] = Histograms(_REQUEST_BOUNDS)
         self.admitted = 0
-        # By state and error code.
+        # Ends by state and error code.
         self.finished: Counters[tuple[str, str]] = Counters()
         self.attempts = 0
         self.queue_seconds = Histogram(_ROLLOUT_BOUNDS)
-        # By state.
+        # Seconds by state.
         self.run_seconds: Histograms[str] = Histograms(_ROLLOUT_BOUNDS)
         self.transaction_seconds = Histogram(_TRANSACTION_BOUNDS)
         self.batch_sizes = Histogram(_BATCH_BOUNDS)

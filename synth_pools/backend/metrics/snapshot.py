@@ -54,7 +54,7 @@ class StoredCounts:
 
     rollouts_by_state: dict[str, int]
     pools_by_status: dict[str, int]
-    # By pool id: the pools with most unfinished rollouts, and the sum of the others.
+    # The pools with most unfinished rollouts by id, and the sum of the others.
     loads: dict[str, PoolLoad]
     # Age of the oldest waiting rollout, in any pool.
     oldest_queued_seconds: float
@@ -67,7 +67,7 @@ class Reading:
     version: str
     api_version: str
     recorder: MetricsRecorder
-    # By the name of the limit.
+    # Limits by name.
     limits: Mapping[str, int]
     open_streams: int
     waiting_writes: int

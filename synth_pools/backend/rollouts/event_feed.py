@@ -40,7 +40,7 @@ class StreamLimit:
 
     @contextlib.contextmanager
     def place(self, subject: Subject) -> Iterator[None]:
-        """Hold a place for a stream of its events while the block runs; 429 if there is none."""
+        """Hold a place for a stream of its events while the block runs; 429 without one."""
         limit, kind = self._limit_by_kind[subject.kind], subject.kind
         if self._open[subject] >= limit:
             raise _too_many_streams(f"{limit} event streams of this {kind} are open.", limit)

@@ -41,8 +41,7 @@ class PoolQueue:
         self.running: dict[str, asyncio.Task[None]] = {}
         # Number of places that are held for rollouts being admitted.
         self.promised = 0
-        # Turns of running rollouts, and of those that were put back, which precede all that never
-        # ran.
+        # Turns of running rollouts, and of the put-back ones, which precede all that never ran.
         self.turns: dict[str, int] = {}
         self.returned: dict[str, int] = {}
         self.turn = 0

@@ -179,7 +179,7 @@ class Runner:
         self._balancer.interrupt(pool_id)
 
     def outage(self, pool_id: str) -> Outage | None:
-        """Return the outage of a pool of which no address listens; None if there is none."""
+        """Return the outage of a pool of which no address listens; None without an outage."""
         return self._balancer.outage(pool_id)
 
     async def waited_and_limit(self, rollout_id: str) -> tuple[float, float]:

@@ -14,7 +14,7 @@ class KnowsOutages(Protocol):
     """The part of the runner that a wait uses."""
 
     def outage(self, pool_id: str) -> Outage | None:
-        """Return the outage of a pool of which no address listens; None if there is none."""
+        """Return the outage of a pool of which no address listens; None without an outage."""
         ...
 
     async def waited_and_limit(self, rollout_id: str) -> tuple[float, float]:

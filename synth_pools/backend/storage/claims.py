@@ -74,7 +74,7 @@ def claim(tx: Transaction, pool_id: str, most: int) -> Claim:
 
 
 def find_pool_with_places(tx: Transaction, pool_id: str) -> Pool:
-    """Return a pool with the counts for `free_places`; raise 404 if there is none."""
+    """Return a pool with the counts for `free_places`; raise 404 for an unknown id."""
     row = None
     if can_be_id(pool_id):
         row = tx.execute(_POOL_WITH_PLACES, (pool_id,)).fetchone()

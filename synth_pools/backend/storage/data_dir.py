@@ -27,7 +27,7 @@ BACKEND_FILE = "backend"
 KEY_FILE = "api-key"
 LOCK_FILE = "lock"
 
-# Names in a data directory, besides those that begin like the database's.
+# Names in a data directory, besides the database's own.
 _NAMES = frozenset(
     {
         *(KEY_FILE, f"{KEY_FILE}.new", LOCK_FILE, STORE_FILE, BACKEND_FILE),

@@ -327,7 +327,7 @@ class Database(abc.ABC):
             self._loop.call_soon(self._begin)
 
     def _take_batch(self) -> Batch | None:
-        """Take waiting writes to run and deliver; None if there are none."""
+        """Take waiting writes to run and deliver; None if nothing waits."""
         self._is_to_begin = False
         if not self._waiting:
             return None

@@ -89,7 +89,7 @@ class EventLog(Protocol):
         ...
 
     def read_piece(self, db: Snapshot, position: int) -> Piece | None:
-        """Return events after a position, or None if there are none; 404 if the log is gone."""
+        """Return events after a position, or None at the end; 404 if the log is gone."""
         ...
 
     def has_ended(self, db: Snapshot) -> bool:
@@ -110,7 +110,7 @@ class RolloutLog:
         return Subject("rollout", self.rollout_id)
 
     def read_piece(self, db: Snapshot, position: int) -> Piece | None:
-        """Return events after a position, or None if there are none; 404 if it is gone."""
+        """Return events after a position, or None at the end; 404 if the rollout is gone."""
         rollout = find_head(db, self.rollout_id)
         with contextlib.closing(_of_rollout(db, rollout, position)) as entries:
             return _piece(entries, lambda event, _: event.id)
@@ -178,7 +178,7 @@ class PoolLog:
         return furthest if furthest and furthest <= last_place(db, self.seq) else 0
 
     def read_piece(self, db: Snapshot, position: int) -> Piece | None:
-        """Return events after a position; None if there are none."""
+        """Return events after a position; None at the end."""
         with contextlib.closing(self.iterate_after(db, position)) as entries:
             return _piece(entries, lambda _, place: self.cursor(place), self.cursor)
 

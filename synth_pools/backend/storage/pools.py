@@ -175,7 +175,7 @@ def list_pools(db: Executes, seqs: Sequence[int], state: str | None) -> list[str
 
 
 def size_of_pool(db: Executes, pool_id: str) -> int:
-    """Return the approximate size of a pool's document with its tasks; 0 if there is none."""
+    """Return the approximate size of a pool's document with its tasks; 0 for an unknown id."""
     row = db.execute(f"SELECT {_SIZE} FROM pools WHERE id = ?", (pool_id,)).fetchone()  # noqa: S608
     return 0 if row is None else int(row[0])
 

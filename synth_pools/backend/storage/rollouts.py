@@ -29,7 +29,7 @@ _SIZE = size_sql()
 
 
 def find_rollout(db: Executes, rollout_id: str, pool_id: str | None = None) -> Row:
-    """Return a rollout; raise 404 if there is none, or not in this pool."""
+    """Return a rollout; raise 404 for an unknown id, or one of another pool."""
     row: Row | None = None
     if can_be_id(rollout_id):
         row = db.execute("SELECT * FROM rollouts WHERE id = ?", (rollout_id,)).fetchone()
@@ -59,7 +59,7 @@ def find_head(db: Executes, rollout_id: str, pool_id: str | None = None) -> Row:
 
 
 def size_of(db: Executes, rollout_id: str) -> int:
-    """Return the approximate size of a rollout in an answer; 0 if there is none."""
+    """Return the approximate size of a rollout in an answer; 0 for an unknown id."""
     sql = f"SELECT {_SIZE} FROM rollouts WHERE id = ?"  # noqa: S608
     row = db.execute(sql, (rollout_id,)).fetchone()
     return 0 if row is None else int(row[0])

@@ -1,4 +1,4 @@
-"""Membership of a backend among those that share a database, on a lease of a few seconds.
+"""Membership of a backend on a shared database, by a lease of a few seconds.
 
 Each backend has a row with a unique number, and renews its lease by the server's clock. A backend
 that finds an expired lease deletes that row and takes over from its holder, in one transaction;

@@ -46,7 +46,7 @@ SET enable_mergejoin = off
 
 
 async def open_session(url: StoreURL, more: str = "") -> asyncpg.Connection:
-    """Open a session; raise `StatementError` if there is none.
+    """Open a session; raise `StatementError` if that fails.
 
     Args:
         url: The address of the database.

@@ -106,7 +106,7 @@ def _copy_contents(data_dir: Path, draft: Path) -> None:
 
 
 def _copy_the_rest(source: Path, target: Path) -> None:
-    """Copy the other files, except those that are copied separately or useless elsewhere."""
+    """Copy the other files, except those with a copy of their own or no use elsewhere."""
     left_out = {LOCK_FILE, FOLDER, LOST_FOLDER}
     with os.scandir(source) as entries:
         for entry in entries:
