@@ -154,7 +154,7 @@ test-s3: $(STAMP) $(S3_STAMP) ## Artifacts in S3-compatible storage, on a server
 test-lowest: $(LOWEST_STAMP) ## The demo, the contract kit and what reads HTTP, with the lowest release of each requirement
 	$(LOWEST)/bin/python -m pytest -n 4 -m 'lowest or not (browser or oci or postgres or ray or s3 or system or tools)' \
 		tests/lowest tests/backend/server/test_protocol.py tests/backend/server/test_pipelining.py \
-		tests/backend/containers/test_http.py tests/backend/api/test_dispatcher.py tests/cli/fleet/test_export.py \
+		tests/backend/containers/test_http.py tests/backend/api/test_dispatcher.py tests/cli/fleet/test_export.py tests/contract/fuzzing/test_schemathesis_engine.py \
 		tests/client/http/test_certificates.py tests/client/http/test_decode_json.py $(ARGS)
 
 .PHONY: test-browser

@@ -62,7 +62,7 @@ def test_the_contract_kit_judges_the_backend(tmp_path: Path) -> None:
     with LocalBackend(port=0, data_dir=tmp_path / "data") as backend:
         report = tmp_path / "report.json"
         command = [sys.executable, "-m", "synth_pools.cli", "contract-test", backend.url]
-        command += ["--profile", "quick", "--json", str(report)]
+        command += ["--profile", "smoke", "--json", str(report)]
         done = subprocess.run(
             [*command, "--api-key", backend.api_key],
             cwd=tmp_path,
