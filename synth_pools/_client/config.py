@@ -29,6 +29,13 @@ if TYPE_CHECKING:
 API_KEY_VARIABLE = "SYNTH_API_KEY"
 BASE_URL_VARIABLE = "SYNTH_BACKEND_URL"
 DEFAULT_BASE_URL = "https://api.usesynth.ai"
+# Variables by which published clients choose the service.
+_UNREAD_VARIABLES = (
+    "SYNTH_API_URL",
+    "SYNTH_BACKEND_URL_OVERRIDE",
+    "DEV_SYNTH_BACKEND_URL",
+    "PROD_SYNTH_BACKEND_URL",
+)
 DEFAULT_TIMEOUT_SECONDS = 30.0
 DEFAULT_MAX_RETRIES = 2
 DEFAULT_STREAM_IDLE_TIMEOUT_SECONDS = 60.0
@@ -128,7 +135,8 @@ def resolve_config(
         adopted: Configuration of another client, by `configuration_of`, in place of all other
             arguments.
         api_key: See `ClientConfig`; else from the environment.
-        backend_base: Base URL; else ``base_url``, else from the environment, else the default.
+        backend_base: Base URL; else ``base_url``, else from the environment, else the default,
+            unless a variable of published clients names a service.
         base_url: Another name of ``backend_base``.
         timeout: Seconds.
         timeout_seconds: Another name of ``timeout``; wins over it.
@@ -203,6 +211,12 @@ def _resolve_base_url(backend_base: str | None, base_url: str | None) -> str:
             raise ConfigurationError(f"{name} must be a string, not {type(value).__name__}")
         if value.strip():
             return _normalise_base_url(name, value.strip())
+    for name in _UNREAD_VARIABLES:
+        if os.environ.get(name, "").strip():
+            raise ConfigurationError(
+                f"{name} is set, and not read: name the service by {BASE_URL_VARIABLE} or "
+                f"base_url=..., or unset it to call {DEFAULT_BASE_URL}"
+            )
     return DEFAULT_BASE_URL
 
 

@@ -109,6 +109,32 @@ def test_the_base_url_comes_from_the_environment_unless_given(
 
 
 @pytest.mark.parametrize(
+    "variable",
+    [
+        "SYNTH_API_URL",
+        "SYNTH_BACKEND_URL_OVERRIDE",
+        "DEV_SYNTH_BACKEND_URL",
+        "PROD_SYNTH_BACKEND_URL",
+    ],
+)
+def test_a_service_that_only_a_published_client_would_call_is_refused(
+    variable: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv(variable, "http://user:pass-word@127.0.0.1")
+    with pytest.raises(ConfigurationError, match=rf"{variable}.*SYNTH_BACKEND_URL") as caught:
+        resolve()
+    assert "pass-word" not in str(caught.value)
+    assert resolve(base_url="http://given").base_url == "http://given"
+    monkeypatch.setenv("SYNTH_BACKEND_URL", "http://environment")
+    assert resolve().base_url == "http://environment"
+    monkeypatch.delenv("SYNTH_BACKEND_URL")
+    monkeypatch.setenv(variable, " ")
+    monkeypatch.setenv("BACKEND_URL", "http://general")
+    monkeypatch.setenv("ENVIRONMENT", "dev")
+    assert resolve().base_url == "https://api.usesynth.ai"
+
+
+@pytest.mark.parametrize(
     "url",
     [
         "localhost:8080",

@@ -22,6 +22,13 @@ _Client = TypeVar("_Client", "ContainerPoolsClient", "AsyncContainerPoolsClient"
 KEY_VARIABLE = "SYNTH_API_KEY"
 URL_VARIABLE = "SYNTH_BACKEND_URL"
 DEFAULT_URL = "https://api.usesynth.ai"
+# Variables by which published clients choose the service.
+_UNREAD_VARIABLES = (
+    "SYNTH_API_URL",
+    "SYNTH_BACKEND_URL_OVERRIDE",
+    "DEV_SYNTH_BACKEND_URL",
+    "PROD_SYNTH_BACKEND_URL",
+)
 
 
 @dataclass(frozen=True)
@@ -44,7 +51,8 @@ class ServiceOptions:
         """Find the URL and the key.
 
         Raises:
-            CommandError: There is no key, or it cannot be read, or is for another service.
+            CommandError: There is no key, or it cannot be read, or is for another service; or only
+                a variable of published clients names a service.
         """
         # Imported here: it takes 6 ms, and help and completion do not need it.
         from synth_pools.cli.access.profiles import current_profile, read_key
@@ -56,6 +64,13 @@ class ServiceOptions:
         if url is None and profile is not None and profile.url:
             url, origin = profile.url, f"profile {profile.name}"
         if url is None:
+            for name in _UNREAD_VARIABLES:
+                if os.environ.get(name, "").strip():
+                    raise CommandError(
+                        f"{name} is set, and not read: name the service by {URL_VARIABLE} or "
+                        f"--url, or unset it to call {DEFAULT_URL}",
+                        ExitStatus.USAGE,
+                    )
             url, origin = DEFAULT_URL, "the hosted service"
         if self.key_file is not None:
             return ResolvedService(url, origin, read_key(self.key_file), str(self.key_file))

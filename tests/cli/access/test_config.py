@@ -115,3 +115,27 @@ def test_where_a_key_is_kept() -> None:
     assert ServiceProfile("a").key_place == "-"
     assert ServiceProfile("a", key_file="/keys/a").key_place == "/keys/a"
     assert ServiceProfile("a", in_keyring=True).key_place == "keyring"
+
+
+@pytest.mark.parametrize(
+    "variable",
+    [
+        "SYNTH_API_URL",
+        "SYNTH_BACKEND_URL_OVERRIDE",
+        "DEV_SYNTH_BACKEND_URL",
+        "PROD_SYNTH_BACKEND_URL",
+    ],
+)
+def test_a_service_that_only_a_published_client_would_call_is_refused(
+    variable: str, command: Command, surroundings: dict[str, str]
+) -> None:
+    assert set_key(surroundings, "hosted", "--key", "-").returncode == 0
+    misplaced = {**NOTHING, variable: "http://127.0.0.1:1"}
+    for words in (["pools", "list"], ["pools", "list", "--profile", "hosted"], ["doctor"]):
+        refused = command(*words, **misplaced)
+        assert refused.returncode == 2
+        output = " ".join((refused.stdout + refused.stderr).split())
+        assert f"{variable} is set, and not read: name the service by SYNTH_BACKEND_URL" in output
+    with RecordingServer(Reply.json({"items": [], "next_cursor": None})) as server:
+        named = command("pools", "list", SYNTH_BACKEND_URL=server.url, **{variable: "http://x"})
+        assert named.returncode == 0
