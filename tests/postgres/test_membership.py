@@ -31,7 +31,7 @@ NEVER = 3600.0
 Join = Callable[..., Awaitable[Membership]]
 
 
-class Told:
+class NoticeRecorder:
     """Peer that records its notices."""
 
     def __init__(self) -> None:
@@ -98,7 +98,7 @@ def at(monkeypatch: pytest.MonkeyPatch) -> Callable[[float], None]:
     return put
 
 
-async def renew(member: Membership, notices: Told) -> list[object]:
+async def renew(member: Membership, notices: NoticeRecorder) -> list[object]:
     assert member.number is not None
     await member._renew(notices, member.number)
     return notices.rest()
@@ -115,7 +115,7 @@ async def test_a_backend_is_oldest_once_those_before_it_are_gone(
     first, second = await join("a"), await join("b")
     assert (first.number, second.number) == (1, 2)
     assert not first.is_oldest
-    notices = Told()
+    notices = NoticeRecorder()
     for member, is_oldest in ((first, True), (second, False)):
         await renew(member, notices)
         assert member.is_oldest is is_oldest
@@ -154,7 +154,7 @@ async def test_one_that_still_starts_keeps_its_lease(
         for _ in range(3):
             actual = await looking.rows(lease)
             await looking.until(partial(_differs, looking, lease, actual))
-        notices = Told()
+        notices = NoticeRecorder()
         database._membership.begin(notices)
         await notify(looking, 77, "pool p")
         assert await notices.next() == [Notice("pool", "p")]
@@ -168,7 +168,7 @@ async def _differs(looking: Onlooker, sql: str, former: list[tuple[Any, ...]]) -
 
 async def test_those_that_stay_are_told_of_one_that_leaves(join: Join, looking: Onlooker) -> None:
     first, second = await join("a"), await join("b")
-    notices = Told()
+    notices = NoticeRecorder()
     first.begin(notices)
     before = await looking.sessions()
     assert len(before) == 2
@@ -203,7 +203,7 @@ async def test_one_that_leaves_in_the_middle_of_a_renewal(
     monkeypatch.setattr(membership_module, "_ANSWER_SECONDS", LIMIT)
     member = await join("a")
     await looking.run("BEGIN; SELECT 1 FROM synth_pools.backends FOR UPDATE")
-    member.begin(Told())
+    member.begin(NoticeRecorder())
     await looking.until_one_waits()
     leaving = asyncio.create_task(member.leave())
     await asyncio.sleep(0)
@@ -213,7 +213,7 @@ async def test_one_that_leaves_in_the_middle_of_a_renewal(
 
 
 async def test_one_hears_what_others_tell_and_not_itself(join: Join, looking: Onlooker) -> None:
-    member, notices = await join("a"), Told()
+    member, notices = await join("a"), NoticeRecorder()
     number = member.number
     # A backend that does not listen yet misses nothing.
     await notify(looking, 77, "pool early")
@@ -231,7 +231,7 @@ async def test_who_was_taken_for_dead_gives_up_and_joins_again(
     join: Join, looking: Onlooker, monkeypatch: pytest.MonkeyPatch, failures: list[str]
 ) -> None:
     monkeypatch.setattr(membership_module, "_RENEWAL_SECONDS", NEVER)
-    member, notices = await join("a"), Told()
+    member, notices = await join("a"), NoticeRecorder()
     await renew(member, notices)
     assert member.is_oldest
     await looking.run("DELETE FROM synth_pools.backends")
@@ -256,7 +256,7 @@ async def test_one_whose_session_is_lost_listens_on_a_new_one_at_once(
     join: Join, looking: Onlooker, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(membership_module, "_RENEWAL_SECONDS", NEVER)
-    member, notices = await join("a"), Told()
+    member, notices = await join("a"), NoticeRecorder()
     member.begin(notices)
     [former] = await looking.sessions()
     await looking.run(f"SELECT pg_terminate_backend({former})")
@@ -279,7 +279,7 @@ async def test_one_that_is_not_answered_drops_its_session(
 ) -> None:
     for name, seconds in (("_RENEWAL", 0.01), ("_ANSWER", 0.3), ("_PAUSE", 0.01)):
         monkeypatch.setattr(membership_module, f"{name}_SECONDS", seconds)
-    member, notices = await join("a"), Told()
+    member, notices = await join("a"), NoticeRecorder()
     member.begin(notices)
     [former] = await looking.sessions()
     session = member._raw
@@ -328,7 +328,7 @@ async def test_what_ran_on_one_whose_lease_has_run_out_is_taken_over(
         if len(started_at) == 1:
             raise LookupError
 
-    member, notices = await join("a", take_over), Told()
+    member, notices = await join("a", take_over), NoticeRecorder()
 
     async def after(seconds: float) -> int:
         at(seconds)
@@ -361,7 +361,7 @@ async def test_one_that_has_just_joined_takes_nothing_over(
     join: Join, looking: Onlooker, at: Callable[[float], None]
 ) -> None:
     at(-500.0)
-    member, notices = await join("a"), Told()
+    member, notices = await join("a"), NoticeRecorder()
     await looking.run(LAPSED)
     for second in range(1, 5):
         at(second - 500.0)
@@ -372,7 +372,7 @@ async def test_one_that_has_just_joined_takes_nothing_over(
 async def test_one_looks_at_everything_now_and_then(
     join: Join, at: Callable[[float], None]
 ) -> None:
-    member, notices = await join("a"), Told()
+    member, notices = await join("a"), NoticeRecorder()
     seconds = membership_module._LOOK_SECONDS
     for second, looks in ((1.0, 0), (seconds - 0.5, 0), (seconds + 0.5, 1), (seconds + 1, 0)):
         at(second)

@@ -68,7 +68,7 @@ async def test_a_pool_that_was_changed_and_archived(
     await looking.run("UPDATE synth_pools.pools SET status = 'archived'")
     peers.look_again()
     await until(lambda: urls(services) == [])
-    assert "p" not in peers._seen
+    assert "p" not in peers._states
 
 
 async def test_pools_of_which_one_is_told_at_once(services: Services, peers: Peers) -> None:

@@ -21,7 +21,7 @@ def content(number: int) -> Content:
 
 
 async def keep(store: RemoteContents, *contents: Content) -> None:
-    async with store.kept(contents):
+    async with store.holding(contents):
         pass
 
 
@@ -44,7 +44,7 @@ async def test_young_contents_stay_for_a_while_where_others_write(
 
 async def test_one_that_another_backend_removed_is_written_again(bucket: BucketOfTests) -> None:
     store, other_store = bucket.open(), bucket.open()
-    async with store.kept([content(1), content(2)]):
+    async with store.holding([content(1), content(2)]):
         # It checked before the block named it.
         other_store.remove([content(1).sha256])
         assert bucket.names() == [content(2).sha256]

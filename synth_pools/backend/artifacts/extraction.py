@@ -64,7 +64,7 @@ def extract(document: dict[str, Any], limits: Limits) -> ExtractedArtifacts:
     Raises:
         TooMuchError: The answer has too many artifacts, or one that is too large.
     """
-    descriptions = given_artifacts(document)
+    descriptions = artifacts_of(document)
     if not descriptions:
         return ExtractedArtifacts([], document, [])
     if len(descriptions) > limits.max_artifacts:
@@ -109,7 +109,7 @@ def _too_large(name: str, size: int, most: int) -> TooMuchError:
     )
 
 
-def given_artifacts(document: Mapping[str, Any]) -> list[dict[str, Any]]:
+def artifacts_of(document: Mapping[str, Any]) -> list[dict[str, Any]]:
     """Return the artifacts of an answer as the container wrote them."""
     artifacts = document.get(_key(document))
     items = artifacts if isinstance(artifacts, list) else [artifacts]

@@ -11,8 +11,8 @@ from urllib.parse import quote
 
 from synth_pools.backend.artifacts.extraction import (
     IN_FILE,
+    artifacts_of,
     content_bytes,
-    given_artifacts,
     plain_bytes,
 )
 from synth_pools.backend.artifacts.safe_paths import safe_paths
@@ -113,7 +113,7 @@ def contents_in_result(text: str, selection: Sequence[tuple[int, str]]) -> list[
         The contents in the order of the selection; they do not refer to the text.
     """
     document = json.loads(text)
-    descriptions = given_artifacts(document) if isinstance(document, dict) else []
+    descriptions = artifacts_of(document) if isinstance(document, dict) else []
     return [
         _content(descriptions[position], sha256) if position < len(descriptions) else b""
         for position, sha256 in selection

@@ -51,7 +51,7 @@ class HealthChecks:
         self._places = asyncio.Semaphore(_MOST_CONCURRENT)
         self._tasks: dict[Container, asyncio.Task[None]] = {}
         self._seeking: dict[Container, asyncio.Task[None]] = {}
-        self._told: dict[Container, Callable[[], None]] = {}
+        self._on_recovered: dict[Container, Callable[[], None]] = {}
 
     def watch(self, container: Container, on_recovered: Callable[[], None]) -> None:
         """Check a container now and periodically from then on.
@@ -60,12 +60,12 @@ class HealthChecks:
             container: The container.
             on_recovered: Called when it recovers, and when it listens again.
         """
-        self._told[container] = on_recovered
+        self._on_recovered[container] = on_recovered
         self._tasks[container] = asyncio.create_task(self._watch(container, on_recovered))
 
     def forget(self, container: Container) -> None:
         """Stop checking a container."""
-        self._told.pop(container, None)
+        self._on_recovered.pop(container, None)
         for tasks in (self._tasks, self._seeking):
             task = tasks.pop(container, None)
             if task is not None:
@@ -74,7 +74,7 @@ class HealthChecks:
     def found_listening(self, container: Container) -> None:
         """Note a successful connection to a container."""
         if container.find_listening():
-            self._told.get(container, _nobody)()
+            self._on_recovered.get(container, _nobody)()
 
     def found_nobody(self, container: Container, reason: str) -> bool:
         """Note that nobody listens at a container's address, and watch for its return.
@@ -87,7 +87,7 @@ class HealthChecks:
             True if it listened before, so that it is waited for.
         """
         is_awaited = container.find_nobody(reason)
-        if is_awaited and container in self._told and container not in self._seeking:
+        if is_awaited and container in self._on_recovered and container not in self._seeking:
             seeking = asyncio.create_task(self._seek(container))
             self._seeking[container] = seeking
         return is_awaited
@@ -109,7 +109,7 @@ class HealthChecks:
         """Stop all checks."""
         tasks = [*self._tasks.values(), *self._seeking.values()]
         self._tasks.clear()
-        self._told.clear()
+        self._on_recovered.clear()
         for task in tasks:
             task.cancel()
         await asyncio.gather(*tasks, return_exceptions=True)

@@ -166,7 +166,7 @@ class Contract:
             yield from cut or [_fault(location, "does not satisfy the schema", "schema")]
             return
         for _, error in errors:
-            yield from _told(error, location)
+            yield from _innermost_errors(error, location)
 
     def _validator(self, schema: str) -> jsonschema_rs.Draft202012Validator:
         validator = self._validators.get(schema)
@@ -216,7 +216,7 @@ def _cut(value: Any, levels: int) -> Any:
     return value
 
 
-def _told(
+def _innermost_errors(
     error: jsonschema_rs.ValidationError, location: Sequence[str | int]
 ) -> Iterator[dict[str, Any]]:
     """Yield the innermost errors: that no alternative matches does not say what to send."""
@@ -234,7 +234,7 @@ def _told(
             meant.append(faults)
     if len(meant) == 1:
         for fault in meant[0]:
-            yield from _told(fault, location)
+            yield from _innermost_errors(fault, location)
     elif meant:
         yield _fault(place, error.message, kind.name)
     else:

@@ -210,7 +210,7 @@ class Runner:
         if not contents:
             await self._store(end)
             return
-        async with self._contents.kept(contents):
+        async with self._contents.holding(contents):
             await self._store(end)
 
     async def _store(self, end: End) -> None:

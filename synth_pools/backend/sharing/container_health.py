@@ -39,12 +39,12 @@ class SharedHealth:
         self._balancer = balancer
         # The state in the database when it was last read or written.
         self._stored: dict[Address, str] = {}
-        self._is_told = True
+        self._is_outdated = True
         self._wake = asyncio.Event()
 
-    def told(self) -> None:
+    def mark_outdated(self) -> None:
         """Note that the database may have changed."""
-        self._is_told = True
+        self._is_outdated = True
         self._wake.set()
 
     async def keep(self) -> None:
@@ -56,7 +56,7 @@ class SharedHealth:
                 try:
                     if self._database.is_leader:
                         await self._store()
-                    elif self._is_told:
+                    elif self._is_outdated:
                         await self._follow()
                 except DatabaseClosedError:
                     return
@@ -65,18 +65,18 @@ class SharedHealth:
                     await self._wake.wait()
 
     async def _store(self) -> None:
-        self._is_told = True
+        self._is_outdated = True
         ejected = self._balancer.ejected()
         if ejected.keys() != self._stored.keys():
             await self._database.write(partial(_store, ejected))
             self._stored = ejected
 
     async def _follow(self) -> None:
-        self._is_told = False
+        self._is_outdated = False
         try:
             stored = await self._database.read_once(_read)
         except BaseException:
-            self._is_told = True
+            self._is_outdated = True
             raise
         # Only changes are stored: this backend may have found out more meanwhile.
         former, self._stored = self._stored, stored

@@ -69,7 +69,7 @@ class Peers:
         self.health = SharedHealth(database, balancer)
         self._is_looking = False
         # States of pools when they were last read.
-        self._seen: dict[str, tuple[str, str, int | None]] = {}
+        self._states: dict[str, tuple[str, str, int | None]] = {}
         notifier.end_waiters.look_up = self._look_up
 
     def receive(self, notices: Iterable[Notice]) -> None:
@@ -92,7 +92,7 @@ class Peers:
             elif kind == "pool":
                 changed.add(pool_id)
             elif kind == "health":
-                self.health.told()
+                self.health.mark_outdated()
             else:
                 self.look_again()
         self._look_up(ended_ids)
@@ -101,7 +101,7 @@ class Peers:
     def look_again(self) -> None:
         """Read everything again, since notices may have been lost."""
         self._notifier.notify_all()
-        self.health.told()
+        self.health.mark_outdated()
         self._look_up(self._notifier.end_waiters.rollout_ids)
         if not self._is_looking:
             self._is_looking = True
@@ -136,15 +136,15 @@ class Peers:
         """Give up all rollouts and pools here, which others have taken over."""
         self._scheduler.give_up_all()
         self._processes.give_up()
-        self._seen.clear()
+        self._states.clear()
 
     async def _look(self) -> None:
         try:
             states, queued, is_left = await self._database.read(_read_state)
             changed = {
-                pool_id for pool_id, state in states.items() if self._seen.get(pool_id) != state
+                pool_id for pool_id, state in states.items() if self._states.get(pool_id) != state
             }
-            self._read_pools(changed | (self._seen.keys() - states.keys()))
+            self._read_pools(changed | (self._states.keys() - states.keys()))
             for pool_id, concurrency in queued:
                 self._scheduler.announce(pool_id, concurrency)
             if is_left:
@@ -169,11 +169,11 @@ class Peers:
 
     def _apply(self, pool: Pool) -> None:
         if pool.is_archived:
-            self._seen.pop(pool.id, None)
+            self._states.pop(pool.id, None)
             self._scheduler.drop_waiting(pool.id)
             self._balancer.forget_pool(pool.id)
         else:
-            self._seen[pool.id] = (pool.status, pool.row["updated_at"], pool.owner)
+            self._states[pool.id] = (pool.status, pool.row["updated_at"], pool.owner)
             self._balancer.set_pool(pool.id, pool.definition)
             self._scheduler.set_concurrency(pool.id, pool.concurrency)
         self._processes.follow(pool)

@@ -37,7 +37,7 @@ _CURSOR = re.compile(r"pool_([0-9]{1,18})_evt_([0-9]{16,18})")
 
 Start = Literal["earliest", "latest"]
 # Positions with their events; None for a skipped event.
-_Found = Generator[tuple[int, Event | None], None, None]
+_Entries = Generator[tuple[int, Event | None], None, None]
 
 
 class Subject(NamedTuple):
@@ -182,7 +182,7 @@ class PoolLog:
         with contextlib.closing(self.iterate_after(db, position)) as entries:
             return _piece(entries, lambda _, place: self.cursor(place), self.cursor)
 
-    def iterate_after(self, db: Snapshot, position: int) -> _Found:
+    def iterate_after(self, db: Snapshot, position: int) -> _Entries:
         """Yield positions with their events, up to one more than a piece may have.
 
         The event is None if it is not selected.
@@ -276,14 +276,14 @@ def resume_position(
     return max(positions)
 
 
-def _of_rollout(db: Snapshot, rollout: Row, position: int) -> _Found:
+def _of_rollout(db: Snapshot, rollout: Row, position: int) -> _Entries:
     with contextlib.closing(events.iterate_after(db, rollout, position)) as rows:
         for event in rows:
             yield event.sequence, event
 
 
 def _piece(
-    entries: _Found,
+    entries: _Entries,
     stream_id: Callable[[Event, int], str],
     position_id: Callable[[int], str] | None = None,
 ) -> Piece | None:
@@ -313,7 +313,7 @@ def _piece(
     return Piece(b"".join(messages), end, is_full, is_last)
 
 
-def _page(entries: _Found, position: int, limit: int, most_bytes: int) -> _Page:
+def _page(entries: _Entries, position: int, limit: int, most_bytes: int) -> _Page:
     texts: list[str] = []
     size, end = 0, position
     for number, (place, event) in enumerate(entries):

@@ -222,7 +222,7 @@ def insert_pool(
         (pool_id, status, json_text.dumps(definition), _concurrency(definition), moment, moment),
     )
     tx.changed(PoolChange(pool_id, status))
-    _told(tx, pool_id, definition)
+    _notify_backends(tx, pool_id, definition)
     return find_pool(tx, pool_id)
 
 
@@ -232,7 +232,7 @@ def update_pool(tx: Transaction, pool: Pool, definition: dict[str, Any]) -> Pool
         "UPDATE pools SET definition = ?, concurrency = ?, updated_at = ? WHERE id = ?",
         (json_text.dumps(definition), _concurrency(definition), now(), pool.id),
     )
-    _told(tx, pool.id, definition)
+    _notify_backends(tx, pool.id, definition)
     return find_pool(tx, pool.id)
 
 
@@ -352,7 +352,7 @@ def touch_pool(tx: Transaction, pool_id: str) -> None:
     tx.execute("UPDATE pools SET updated_at = ? WHERE id = ?", (now(), pool_id))
 
 
-def _told(tx: Transaction, pool_id: str, definition: dict[str, Any]) -> None:
+def _notify_backends(tx: Transaction, pool_id: str, definition: dict[str, Any]) -> None:
     """Notify the other backends of a pool; one of them starts its containers."""
     if tx.owner is not None:
         if starts_containers(definition):

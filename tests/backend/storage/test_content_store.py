@@ -49,7 +49,7 @@ def read(store: ContentStore, content: Content, start: int = 0, end: int | None 
 
 
 async def keep(store: ContentStore, *contents: Content) -> None:
-    async with store.kept(contents):
+    async with store.holding(contents):
         pass
 
 
@@ -59,7 +59,7 @@ async def test_what_is_kept_comes_back_whole_and_in_parts(place: ContentPlace) -
     large = Content(hashlib.sha256(large.data).hexdigest(), large.data)
     small = content(1)
     writer, reader = place.open(), place.open()
-    async with writer.kept([large, small]):
+    async with writer.holding([large, small]):
         # Before any row names it, for every backend.
         assert read(reader, large) == large.data
         assert read(reader, small) == small.data
@@ -108,7 +108,7 @@ async def test_what_was_changed_is_not_sent(place: ContentPlace, failures: list[
 
 async def test_what_is_about_to_be_named_is_not_removed(place: ContentPlace) -> None:
     store, stored = place.open(), content(1)
-    async with store.kept([stored]):
+    async with store.holding([stored]):
         store.remove([stored.sha256])
         assert read(store, stored) == stored.data
     store.remove([stored.sha256])
@@ -118,7 +118,7 @@ async def test_what_is_about_to_be_named_is_not_removed(place: ContentPlace) -> 
 async def test_a_block_that_fails_leaves_what_may_be_of_nobody(place: ContentPlace) -> None:
     store = place.open()
     with pytest.raises(ZeroDivisionError):
-        async with store.kept([content(1), content(2)]):
+        async with store.holding([content(1), content(2)]):
             raise ZeroDivisionError
     assert store.take_loose() == {content(1).sha256, content(2).sha256}
     assert store.take_loose() == set()
@@ -137,7 +137,7 @@ contents = [Content(hashlib.sha256(data).hexdigest(), data) for data in datas]
 async def main():
     for turn in range(40):
         one = contents[turn % 8]
-        async with store.kept([one]):
+        async with store.holding([one]):
             pass
         assert b"".join(store.pieces(one.sha256, 300_000, 0, 300_000)) == one.data
 

@@ -28,7 +28,7 @@ from synth_pools.backend.storage.sql_functions import number_of, numbers_queued
 from synth_pools.backend.storage.sqlite.database import SQLiteDatabase
 from tests.support.postgres_server import database_of
 
-Asked = Sequence[tuple[Transaction, str]]
+Requests = Sequence[tuple[Transaction, str]]
 DEFINITION = {"name": "p", "concurrency": 100, "container_url": None, "config": {}, "metadata": {}}
 
 
@@ -73,7 +73,7 @@ async def test_those_of_one_kind_are_done_in_one_go_and_each_gets_its_own(
 ) -> None:
     calls: list[list[str]] = []
 
-    def both(items: Asked) -> list[str]:
+    def both(items: Requests) -> list[str]:
         calls.append([item for _, item in items])
         for tx, item in items:
             put(tx, item)
@@ -91,11 +91,11 @@ async def test_one_that_is_done_alone_parts_those_before_from_those_after(
 ) -> None:
     order: list[str] = []
 
-    def some(items: Asked) -> list[None]:
+    def some(items: Requests) -> list[None]:
         order.append("".join(item for _, item in items))
         return [None] * len(items)
 
-    def others(items: Asked) -> list[None]:
+    def others(items: Requests) -> list[None]:
         order.append("".join(item for _, item in items))
         return [None] * len(items)
 
@@ -113,7 +113,7 @@ async def test_one_that_is_done_alone_parts_those_before_from_those_after(
 async def test_an_error_that_is_returned_is_of_one_item_alone(database: Database) -> None:
     delivered: list[str] = []
 
-    def work(requests: Asked) -> list[str | Exception]:
+    def work(requests: Requests) -> list[str | Exception]:
         for tx, item in requests:
             tx.after_commit(partial(delivered.append, item))
             if item != "bad":
@@ -134,7 +134,7 @@ async def test_an_error_that_is_returned_is_of_one_item_alone(database: Database
 async def test_an_error_that_is_raised_takes_nobody_with_it(database: Database) -> None:
     sizes: list[int] = []
 
-    def work(requests: Asked) -> list[str]:
+    def work(requests: Requests) -> list[str]:
         sizes.append(len(requests))
         for tx, item in requests:
             if item == "bad":
@@ -157,7 +157,7 @@ async def test_an_error_that_is_raised_takes_nobody_with_it(database: Database) 
 async def test_what_must_not_be_lost_is_done_together_too(database: Database) -> None:
     sizes: list[int] = []
 
-    def work(requests: Asked) -> list[int]:
+    def work(requests: Requests) -> list[int]:
         sizes.append(len(requests))
         return [len(item) for _, item in requests]
 

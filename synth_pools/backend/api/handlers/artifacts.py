@@ -54,7 +54,7 @@ async def get_rollout_artifact(request: Request) -> Response:
     )
     contents = request.services.contents
 
-    def begun(start: int, end: int) -> Iterator[bytes]:
+    def opened_pieces(start: int, end: int) -> Iterator[bytes]:
         pieces = download.pieces(contents, start, end)
         return itertools.chain([next(pieces, b"")], pieces)
 
@@ -66,7 +66,7 @@ async def get_rollout_artifact(request: Request) -> Response:
             download.sha256,
             download.size,
             download.path.rpartition("/")[2],
-            begun,
+            opened_pieces,
             reserved,
             contents.executor,
         )
@@ -90,14 +90,14 @@ async def get_rollout_artifacts_zip(request: Request) -> Response:
                 first = next(pieces, b"")
                 yield Entry(download.path, itertools.chain([first], pieces), download.size)
 
-    def begun() -> Iterator[bytes]:
+    def opened_pieces() -> Iterator[bytes]:
         chunks = entries()
         # The first chunk is read before the response begins, while 503 can still be sent.
         return zip_pieces(itertools.chain(list(itertools.islice(chunks, 1)), chunks), timestamp)
 
     timestamp = rollout["finished_at"] or rollout["created_at"]
     name = f"{rollout['id']}-artifacts.zip"
-    pieces = await in_executor(contents.executor, begun)
+    pieces = await in_executor(contents.executor, opened_pieces)
     return archive_response(name, pieces, reserved=reserved, executor=contents.executor)
 
 

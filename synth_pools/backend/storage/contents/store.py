@@ -85,7 +85,7 @@ class ContentStore(abc.ABC):
         self._complain_at = 0.0
 
     @contextlib.asynccontextmanager
-    async def kept(self, contents: Sequence[Content]) -> AsyncIterator[None]:
+    async def holding(self, contents: Sequence[Content]) -> AsyncIterator[None]:
         """Store contents, and let none be removed before the block has named them.
 
         If there is no space it waits, since the contents must not be lost.
