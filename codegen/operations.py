@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import Any
 
 from codegen import CodegenError
+from codegen.references import resolve
 
 RETRIES = ("always", "with-key", "with-id", "never")
 # Repeatable in HTTP itself. The document allows it for operations of other methods.
@@ -101,14 +102,5 @@ def _id_keys(document: dict[str, Any], path: str, operation: dict[str, Any]) -> 
 
 def _body(document: dict[str, Any], operation: dict[str, Any]) -> dict[str, Any]:
     body = operation.get("requestBody", {}).get("content", {}).get("application/json", {})
-    return _resolve(document, body.get("schema", {}))
-
-
-def _resolve(document: dict[str, Any], schema: dict[str, Any]) -> dict[str, Any]:
-    reference = schema.get("$ref")
-    if not isinstance(reference, str):
-        return schema
-    place: Any = document
-    for step in reference.removeprefix("#/").split("/"):
-        place = place.get(step, {}) if isinstance(place, dict) else {}
-    return place if isinstance(place, dict) else {}
+    schema: dict[str, Any] = resolve(document, body.get("schema", {}))
+    return schema

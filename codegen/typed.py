@@ -20,6 +20,7 @@ from openapi_python_client.schema import UntrustedString
 from openapi_python_client.strings import safe_for_docstring
 
 from codegen import CodegenError, unasync
+from codegen.references import resolve
 
 ASYNC = "typed/_async"
 SYNC = "typed/_sync"
@@ -121,7 +122,7 @@ class _Operation:
     def _model(self, project: Project, document: dict[str, Any], media_type: str) -> Class | None:
         """Find the model of a successful answer of a media type; of an event for a stream."""
         for status, response in self._spec["responses"].items():
-            content = _resolve(document, response).get("content", {})
+            content = resolve(document, response).get("content", {})
             if str(status).startswith("2") and media_type in content:
                 reference = content[media_type].get("schema", {}).get("$ref")
                 if reference is None:
@@ -150,7 +151,7 @@ class _Operation:
         paragraphs = [f"{summary.strip().removesuffix('.')}."]
         paragraphs.append(_first_paragraph(self._spec.get("description", "")))
         references = (*item.get("parameters", ()), *self._spec.get("parameters", ()))
-        parameters = [_resolve(document, reference) for reference in references]
+        parameters = [resolve(document, reference) for reference in references]
         descriptions = {node["name"]: node.get("description", "") for node in parameters}
         parts = [prose(paragraph) for paragraph in paragraphs if paragraph.strip()]
         described = []
@@ -183,15 +184,6 @@ def _find(document: dict[str, Any], name: str) -> tuple[dict[str, Any], dict[str
             if isinstance(operation, dict) and operation.get("operationId") == name:
                 return item, operation
     raise CodegenError(f"{name}: its operationId is not a Python name in lower case")
-
-
-def _resolve(document: dict[str, Any], value: dict[str, Any]) -> dict[str, Any]:
-    while "$ref" in value:
-        node: Any = document
-        for step in value["$ref"].removeprefix("#/").split("/"):
-            node = node[step]
-        value = node
-    return value
 
 
 def prose(text: str, *, indent: str = "") -> str:

@@ -9,7 +9,8 @@ import shlex
 from typing import Any, NamedTuple
 
 from codegen import CodegenError
-from codegen.command_table import body_assignments, resolve
+from codegen.command_operations import body_assignments
+from codegen.references import resolve, success_content
 from synth_pools.cli.operations.model import CommandRow
 
 _WIDTH = 76
@@ -169,12 +170,8 @@ def _without_empty(value: Any) -> Any:
 
 
 def _answer_media(document: dict[str, Any], operation: dict[str, Any]) -> str:
-    for status, response in operation["responses"].items():
-        if str(status).startswith("2"):
-            media = list(resolve(document, response).get("content", {}))
-            preferred = "text/event-stream"
-            return preferred if preferred in media else next(iter(media), "")
-    return ""
+    media = success_content(document, operation)
+    return "text/event-stream" if "text/event-stream" in media else next(iter(media), "")
 
 
 def _is_download(answer: str) -> bool:

@@ -8,7 +8,7 @@ from typing import Any
 
 from codegen import CodegenError
 from codegen.client import operations
-from codegen.command_table import resolve
+from codegen.references import resolve
 from codegen.site.forms import Forms, forms_of
 from codegen.site.schema_tables import cell, named_type, rows_of, table
 from synth_pools.cli.operations.model import CommandRow

@@ -6,7 +6,7 @@ import json
 from collections.abc import Iterable, Sequence
 from typing import Any
 
-from codegen.command_table import resolve
+from codegen.references import resolve
 
 _BOUNDS = {
     "minimum": "≥ {}",
