@@ -92,7 +92,11 @@ _FAULTLESS = Fault("none", "none", (), (), backend="second")
     "fault",
     [
         None,
-        *(one for one in FAULTS if one.name in ("logs_of_others_shown", "queue_of_others_counted")),
+        *(
+            fault
+            for fault in FAULTS
+            if fault.name in ("logs_of_others_shown", "queue_of_others_counted")
+        ),
     ],
     ids=lambda fault: fault.name if fault else "none",
 )
@@ -101,18 +105,18 @@ def test_another_organisation_finds_nothing(fault: Fault | None) -> None:
         report = run_contract(
             url, api_key=KEY, seed=1, only=("organisations",), other_key=other_key
         )
-    named = {one.operation for one in report.departures}
-    assert bool(named) is (fault is not None)
+    departed = {departure.operation for departure in report.departures}
+    assert bool(departed) is (fault is not None)
     assert OTHER_KEY not in repr(report)
     if fault is not None:
-        assert named & set(fault.named)
+        assert departed & set(fault.operations)
 
 
 def test_without_another_key_nothing_is_said_of_organisations() -> None:
     with LocalBackend(api_key=KEY) as backend:
         report = run_contract(backend.url, api_key=KEY, only=("organisations", "service"))
     assert report.exit_code == 0
-    assert not any(one.check.startswith("organisations") for one in report.outcomes)
+    assert not any(outcome.check.startswith("organisations") for outcome in report.outcomes)
 
 
 _RESTART = """
@@ -128,7 +132,7 @@ nohup {serve} >/dev/null 2>&1 & echo $! > {pid}
 def test_what_was_admitted_is_there_after_a_restart(
     keeps: bool, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    # For the script, which runs in the environment of the kit.
+    # The script runs in the environment of the kit.
     monkeypatch.setenv("SYNTH_POOLS_API_KEY", KEY)
     data, pid = tmp_path / "data", tmp_path / "pid"
     with LocalBackend(api_key=KEY) as short:
@@ -144,18 +148,22 @@ def test_what_was_admitted_is_there_after_a_restart(
     url = f"http://127.0.0.1:{port}"
     try:
         _wait_for(url)
-        # Reaped at once, so that the script sees that it is gone.
+        # Reaped at once, so that the script sees its end.
         threading.Thread(target=process.wait, daemon=True).start()
         report = run_contract(url, api_key=KEY, seed=1, only=("restarts",), restart=script)
     finally:
         os.kill(int(pid.read_text()), signal.SIGKILL)
-    told = [f"{group.first.check}: {group.first.got}" for group in report.groups]
+    departed = [f"{group.first.check}: {group.first.got}" for group in report.groups]
     assert report.obstacles == ()
-    assert report.exit_code == (0 if keeps else 1), told
-    held = {(one.check, one.operation) for one in report.outcomes if one.outcome is Outcome.HELD}
+    assert report.exit_code == (0 if keeps else 1), departed
+    judged = {
+        (outcome.check, outcome.operation)
+        for outcome in report.outcomes
+        if outcome.outcome is Outcome.HELD
+    }
     for check in ("restarts.kept", "restarts.resumed"):
-        assert not keeps or (check, "stream_rollout_events") in held
-    assert not keeps or ("restarts.processes", "get_pool") in held
+        assert not keeps or (check, "stream_rollout_events") in judged
+    assert not keeps or ("restarts.processes", "get_pool") in judged
 
 
 def _wait_for(url: str) -> None:
@@ -185,7 +193,7 @@ def test_scenarios_of_ones_own_are_played_like_the_others(
     file, broken = tmp_path / "own.py", tmp_path / "broken.py"
     file.write_text(_OWN.replace("WANTED", "0"))
     broken.write_text("import nothing_of_this_name")
-    # In a process of its own: scenarios stay registered.
+    # A separate process, since scenarios stay registered.
     with LocalBackend(api_key=KEY) as backend:
         command = [sys.executable, "-m", "synth_pools", "contract-test", backend.url]
         done = subprocess.run(
@@ -218,14 +226,14 @@ def test_certificates_and_a_proxy_are_the_way_of_every_part(tmp_path: Path) -> N
             operations=("get_capabilities", "get_queue_status"),
             only=("service", "schema"),
         )
-        whole = run_contract(served.url, api_key=TLS_KEY, access=way, only=("client.async",))
+        async_report = run_contract(served.url, api_key=TLS_KEY, access=way, only=("client.async",))
         alone = run_contract(served.url, api_key=TLS_KEY, access=Access(ca=trusted))
-    told = [f"{group.first.check}: {group.first.got}" for group in report.groups]
-    assert (told, report.obstacles, report.exit_code) == ([], (), 0)
-    outcomes = (*report.outcomes, *whole.outcomes)
-    layers = {one.layer for one in outcomes if one.outcome is Outcome.HELD}
+    departed = [f"{group.first.check}: {group.first.got}" for group in report.groups]
+    assert (departed, report.obstacles, report.exit_code) == ([], (), 0)
+    outcomes = (*report.outcomes, *async_report.outcomes)
+    layers = {outcome.layer for outcome in outcomes if outcome.outcome is Outcome.HELD}
     assert {Layer.SCENARIO, Layer.CLIENT, Layer.SCHEMA} <= layers
-    assert (whole.departures, whole.exit_code) == ((), 0)
-    # Each part opened connections of its own.
+    assert (async_report.departures, async_report.exit_code) == ((), 0)
+    # Each part opened its own connections.
     assert len(proxy.heads) >= 3
     assert alone.exit_code == 2

@@ -1,4 +1,4 @@
-"""Operations that the document gets: each scenario about their kind asks for them."""
+"""Operations added to the document: each scenario about their kind calls them."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ from tests.contract.faults.fault import KEY
 
 _TASK = "/v1/pools/{pool_id}/tasks/{task_id}"
 _ROLLOUT = "/v1/pools/{pool_id}/rollouts/{rollout_id}"
-# Each by its method, and by an operation of today that it is like, with the path that it gets.
+# Each with its method, the existing operation that it resembles, and its path.
 _ADDED = {
     "added_read": ("get", f"{_ROLLOUT}/summary", f"{_ROLLOUT}/added"),
     "added_list": ("get", "/v1/rollouts", "/v1/added"),
@@ -38,17 +38,17 @@ def _with_added() -> dict[str, Any]:
 
 
 _DOCUMENT = Document(_with_added())
-# Those that one organisation is enough for.
+# Scenarios for which one organisation is enough.
 _ASKING = {
-    one.id: set(_ADDED) & set(one.operations(_DOCUMENT))
-    for one in all_scenarios()
-    if set(_ADDED) & set(one.operations(_DOCUMENT)) and "other_key" not in one.needs
+    scenario.id: set(_ADDED) & set(scenario.operations(_DOCUMENT))
+    for scenario in all_scenarios()
+    if set(_ADDED) & set(scenario.operations(_DOCUMENT)) and "other_key" not in scenario.needs
 }
 
 
 @pytest.fixture(scope="module")
 def judged(tmp_path_factory: pytest.TempPathFactory) -> dict[str, set[str]]:
-    """Judge a backend without the added operations; the ones that each check judges."""
+    """Judge a backend without the added operations; return the ones judged by each check."""
     spec = tmp_path_factory.mktemp("added") / "openapi.json"
     spec.write_text(json.dumps(_with_added()))
     with LocalBackend(api_key=KEY) as backend:
@@ -60,11 +60,11 @@ def judged(tmp_path_factory: pytest.TempPathFactory) -> dict[str, set[str]]:
             profile="quick",
             only=tuple(_ASKING),
         )
-    found: dict[str, set[str]] = {}
-    for one in report.outcomes:
-        if one.outcome in (Outcome.HELD, Outcome.DEPARTED):
-            found.setdefault(one.check, set()).add(one.operation)
-    return found
+    by_check: dict[str, set[str]] = {}
+    for outcome in report.outcomes:
+        if outcome.outcome in (Outcome.HELD, Outcome.DEPARTED):
+            by_check.setdefault(outcome.check, set()).add(outcome.operation)
+    return by_check
 
 
 def test_there_is_a_scenario_about_each_kind() -> None:

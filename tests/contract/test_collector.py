@@ -41,7 +41,7 @@ def _departure(got: str, exchange: Exchange | None = None) -> Departure:
 
 def test_the_heaviest_outcome_stays() -> None:
     collector = ResultCollector(DOCUMENT)
-    seen = []
+    outcomes = []
     steps: list[Callable[[], None]] = [
         lambda: collector.inconclusive(Outcome.NOT_REACHED, *_CELL, "first note"),
         lambda: collector.inconclusive(Outcome.NOT_OFFERED, *_CELL, "second note"),
@@ -52,10 +52,10 @@ def test_the_heaviest_outcome_stays() -> None:
     ]
     for step in steps:
         step()
-        (one,) = collector.result().outcomes
-        assert (one.check, one.operation, one.column, one.layer) == _CELL
-        seen.append((one.outcome, one.note))
-    assert seen == [
+        (outcome,) = collector.result().outcomes
+        assert (outcome.check, outcome.operation, outcome.column, outcome.layer) == _CELL
+        outcomes.append((outcome.outcome, outcome.note))
+    assert outcomes == [
         (Outcome.NOT_REACHED, "first note"),
         (Outcome.NOT_OFFERED, "first note"),
         (Outcome.HELD, ""),
@@ -70,9 +70,9 @@ def test_the_first_departure_of_a_cause_is_kept_in_short_and_the_others_are_coun
     for number in range(50):
         collector.departed(_departure(str(number), exchange))
         collector.departed(replace(_departure("z" * 10_000, exchange), cause=f"cause {number}"))
-    (one,) = collector.result().outcomes
-    assert len(one.departures) == 40
-    first, second = one.departures[:2]
+    (outcome,) = collector.result().outcomes
+    assert len(outcome.departures) == 40
+    first, second = outcome.departures[:2]
     assert (first.got, first.times, second.times) == ("0", 50, 1)
     assert len(second.got) == 2_000
     assert first.exchange is not None
@@ -88,14 +88,14 @@ def test_an_exchange_is_counted_and_judged_by_the_document() -> None:
     headers = (("content-type", "application/json"),)
     for body, status in ((b'{"queued": 0, "running": 0, "capacity": 1}', 200), (b"{}", 200)):
         exchange = Exchange("GET", url, (), None, status, headers, body)
-        named = Exchange("GET", url, (), None, status, headers, body, operation="get_queue_status")
-        collector.record(named, Layer.SCENARIO, partial(tuple, (exchange,)))
+        sent = Exchange("GET", url, (), None, status, headers, body, operation="get_queue_status")
+        collector.record(sent, Layer.SCENARIO, partial(tuple, (exchange,)))
     collector.record(Exchange("GET", url, trouble="nothing came"), Layer.SCENARIO)
     result = collector.result()
     assert result.requests == 3
     assert result.reached == {("get_queue_status", 200): 2}
-    bodies = [one for one in result.outcomes if one.check == "schema.body"]
-    assert [one.outcome for one in bodies] == [Outcome.DEPARTED]
+    bodies = [outcome for outcome in result.outcomes if outcome.check == "schema.body"]
+    assert [outcome.outcome for outcome in bodies] == [Outcome.DEPARTED]
     assert len(bodies[0].departures[0].before) == 1
 
 
@@ -111,7 +111,7 @@ def test_what_was_refused_is_judged_and_what_was_taken_wrongly_is_not() -> None:
         collector = ResultCollector(DOCUMENT)
         exchange = Exchange("POST", url, headers, wrong, status, headers, b"[]")
         collector.record(replace(exchange, operation=operation), Layer.SCENARIO)
-        departed = [one for one in collector.result().outcomes if one.departures]
+        departed = [outcome for outcome in collector.result().outcomes if outcome.departures]
         assert bool(departed) is is_judged, (status, operation)
 
 
@@ -128,9 +128,9 @@ def test_one_defect_is_one_entry() -> None:
 
 def _asked(**more: Any) -> Exchange:
     headers = (("content-type", "application/json"),)
-    given: dict[str, Any] = {"operation": "get_queue_status", "status": 200, **more}
+    fields: dict[str, Any] = {"operation": "get_queue_status", "status": 200, **more}
     url = "http://x/v1/queue/status"
-    return Exchange("GET", url, response_headers=headers, response_body=b"{}", **given)
+    return Exchange("GET", url, response_headers=headers, response_body=b"{}", **fields)
 
 
 def _departed(exchange: Exchange, **options: Any) -> set[str]:
@@ -138,7 +138,7 @@ def _departed(exchange: Exchange, **options: Any) -> set[str]:
     collector.record(exchange, Layer.SCENARIO, **options)
     result = collector.result()
     assert result.requests == 1
-    return {one.check for one in result.outcomes if one.outcome is Outcome.DEPARTED}
+    return {outcome.check for outcome in result.outcomes if outcome.outcome is Outcome.DEPARTED}
 
 
 def test_what_is_cut_off_or_not_to_be_judged_is_counted_alone() -> None:
@@ -185,6 +185,6 @@ def test_every_exchange_is_logged() -> None:
     logged: list[Exchange] = []
     collector = ResultCollector(DOCUMENT, logged.append)
     exchanges = [_asked(), _asked(late=True), Exchange("GET", "http://x/", trouble="none")]
-    for one in exchanges:
-        collector.record(one, Layer.SCENARIO, judged=False)
+    for exchange in exchanges:
+        collector.record(exchange, Layer.SCENARIO, judged=False)
     assert logged == exchanges

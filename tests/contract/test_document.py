@@ -1,4 +1,4 @@
-"""The document as the kit reads it: operations by request, responses by status, schemas."""
+"""The document in the kit: operations by request, responses by status, schemas."""
 
 from __future__ import annotations
 
@@ -15,14 +15,14 @@ from tests.contract.harness.sessions import DOCUMENT
 
 
 def test_there_are_the_operations_of_the_paths_and_no_others() -> None:
-    named = {
+    expected = {
         operation["operationId"]
         for item in load_spec()["paths"].values()
         for operation in item.values()
         if isinstance(operation, dict) and "operationId" in operation
     }
-    assert set(DOCUMENT.operations) == named
-    streams = {name for name, one in DOCUMENT.operations.items() if one.streams}
+    assert set(DOCUMENT.operations) == expected
+    streams = {name for name, operation in DOCUMENT.operations.items() if operation.streams}
     assert streams == {
         "stream_rollout_events",
         "stream_global_rollout_events",
@@ -44,8 +44,8 @@ def test_there_are_the_operations_of_the_paths_and_no_others() -> None:
     ],
 )
 def test_the_operation_of_a_request(method: str, url: str, operation: str | None) -> None:
-    found = DOCUMENT.operation_of(method, url)
-    assert (found.id if found else None) == operation
+    actual = DOCUMENT.operation_of(method, url)
+    assert (actual.id if actual else None) == operation
 
 
 def test_ids_are_decoded_and_an_encoded_slash_is_part_of_one() -> None:
@@ -60,8 +60,8 @@ def test_an_exact_status_goes_before_a_range() -> None:
     responses = {"2XX": {"description": "any"}, "201": {"description": "made"}}
     spec = {"paths": {"/v1/x": {"post": {"operationId": "x", "responses": responses}}}}
     operation = Document(spec).operations["x"]
-    found = [operation.response(status) for status in (201, 204, 404)]
-    assert [one.status if one else None for one in found] == ["201", "2XX", None]
+    matches = [operation.response(status) for status in (201, 204, 404)]
+    assert [response.status if response else None for response in matches] == ["201", "2XX", None]
 
 
 def test_a_value_is_held_to_its_schema_in_at_most_three_lines() -> None:
@@ -71,12 +71,12 @@ def test_a_value_is_held_to_its_schema_in_at_most_three_lines() -> None:
     assert all(line.startswith("the whole: ") for line in complaints)
     closed = {"enum": ["a"], "properties": {"enum": {"type": "integer"}}}
     assert Document({"components": {"schemas": {"X": closed}}}).errors("X", {"enum": 1}) == []
-    (told,) = Document({"components": {"schemas": {"X": closed}}}).errors("X", {"enum": "a"})
-    assert told.startswith("enum: ")
+    (error,) = Document({"components": {"schemas": {"X": closed}}}).errors("X", {"enum": "a"})
+    assert error.startswith("enum: ")
 
 
 @pytest.mark.parametrize(
-    ("content", "told"),
+    ("content", "message"),
     [
         (b"- a list", "is no OpenAPI document: it has no paths"),
         (b"paths: {}", "is no OpenAPI document: it has no paths"),
@@ -85,14 +85,14 @@ def test_a_value_is_held_to_its_schema_in_at_most_three_lines() -> None:
     ],
 )
 def test_a_file_that_is_no_document_is_told_in_one_line(
-    tmp_path: Path, content: bytes, told: str
+    tmp_path: Path, content: bytes, message: str
 ) -> None:
     file = tmp_path / "spec.yaml"
     file.write_bytes(content)
     with pytest.raises(UnjudgeableError) as caught:
         read_specification(file)
-    assert told in str(caught.value)
-    assert str(file) in str(caught.value) or "cannot be read" in told
+    assert message in str(caught.value)
+    assert str(file) in str(caught.value) or "cannot be read" in message
     assert "\n" not in str(caught.value)
 
 
@@ -104,7 +104,7 @@ def test_the_table_of_error_codes_says_which_can_be_tried_again() -> None:
     codes = Document(load_spec()).error_codes
     assert codes["not_found"] == (404, False)
     assert codes["queue_full"] == (429, True)
-    # It depends on what the pool is.
+    # It depends on the kind of pool.
     assert codes["pool_not_active"] == (409, None)
     assert "no_such_code" not in codes
 
@@ -193,8 +193,11 @@ def test_links_to_what_a_trimmed_document_has_no_more_are_dropped(tmp_path: Path
     item = {"summary": "no operation", "get": {"operationId": "x", "responses": responses}}
     file.write_text(json.dumps({"paths": {"/v1/x": item, "/v1/y": {}}}))
     read = read_specification(file)
-    left = read["paths"]["/v1/x"]["get"]["responses"]
-    assert left == {"200": {"links": {"there": links["there"], "other": links["other"]}}, "204": {}}
+    kept_responses = read["paths"]["/v1/x"]["get"]["responses"]
+    assert kept_responses == {
+        "200": {"links": {"there": links["there"], "other": links["other"]}},
+        "204": {},
+    }
     assert specification_text(file) == file.read_text()
 
 

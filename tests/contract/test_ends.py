@@ -1,4 +1,4 @@
-"""Ends of a run: whatever ends it, the reports are there."""
+"""Ends of a run: every kind of end leaves the reports."""
 
 from __future__ import annotations
 
@@ -36,9 +36,9 @@ from tests.support.faults import answer, stall
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
 def test_a_signal_ends_the_run_with_reports(number: signal.Signals, tmp_path: Path) -> None:
     files = {kind: tmp_path / f"report.{kind}" for kind in ("json", "html", "xml")}
-    with watched() as one:
+    with watched() as server:
         command = [
-            *(sys.executable, "-m", "synth_pools", "contract-test", one.url),
+            *(sys.executable, "-m", "synth_pools", "contract-test", server.url),
             *("--only", "events.heartbeat", "--only", "pages", "--json", str(files["json"])),
             *("--report", str(files["html"]), "--junit", str(files["xml"])),
         ]
@@ -47,7 +47,7 @@ def test_a_signal_ends_the_run_with_reports(number: signal.Signals, tmp_path: Pa
             command, env=environment, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True
         )
         try:
-            while not any("/events" in path for _, path, _ in one.seen):
+            while not any("/events" in path for _, path, _ in server.requests):
                 assert process.poll() is None
                 time.sleep(0.02)
             process.send_signal(number)
@@ -90,21 +90,21 @@ def test_what_hangs_is_ended_some_time_after_the_end_of_the_time(
 
 
 def test_the_report_comes_before_the_clean_up() -> None:
-    told: list[tuple[Report, int]] = []
-    with watched() as one:
+    reports: list[tuple[Report, int]] = []
+    with watched() as server:
 
         def deletions() -> int:
-            return sum(method == "DELETE" for method, _, _ in one.seen)
+            return sum(method == "DELETE" for method, _, _ in server.requests)
 
         report = run_contract(
-            one.url,
+            server.url,
             api_key=KEY,
             seed=1,
             only=("pages.limit",),
-            on_report=lambda found: told.append((found, deletions())),
+            on_report=lambda early: reports.append((early, deletions())),
         )
-        assert deletions() > told[0][1]
-    assert [found.outcomes for found, _ in told] == [report.outcomes]
+        assert deletions() > reports[0][1]
+    assert [early.outcomes for early, _ in reports] == [report.outcomes]
 
 
 def test_an_interrupted_run_has_its_report() -> None:
@@ -113,23 +113,23 @@ def test_an_interrupted_run_has_its_report() -> None:
             raise KeyboardInterrupt
 
     with LocalBackend(api_key=KEY) as backend:
-        with pytest.raises(InterruptedRunError) as ended:
+        with pytest.raises(InterruptedRunError) as raised:
             run_contract(backend.url, api_key=KEY, only=("pages",), progress=interrupt)
         with backend.client() as client:
             assert client.list_pools()["items"] == []
-    report = ended.value.report
+    report = raised.value.report
     assert report.obstacles == ("it was interrupted",)
     assert Outcome.HELD in report.counts()
 
 
 def _contact(**later: Any) -> dict[str, Any]:
-    """Return the answers of a backend, and what it answers after the first contact."""
+    """Return the answers of a backend, at the first contact and later."""
     first = {
         "get_capabilities": answer({"features": {}}),
         "list_pools": answer({"items": []}),
         "get_queue_status": answer({"queued": 0}),
     }
-    return {name: [one, later[name]] if name in later else one for name, one in first.items()}
+    return {name: [item, later[name]] if name in later else item for name, item in first.items()}
 
 
 def test_leftovers_are_removed_and_counted() -> None:
@@ -138,7 +138,7 @@ def test_leftovers_are_removed_and_counted() -> None:
     for status, counts in ((200, (1, 0)), (409, (0, 1))):
         with answering({**answers, "delete_pool": answer(status=status)}) as (_, server):
             assert clean_leftovers(server.url, api_key=KEY) == counts
-            assert {one.headers["authorization"] for one in server.requests} == {f"Bearer {KEY}"}
+            assert {sent.headers["authorization"] for sent in server.requests} == {f"Bearer {KEY}"}
 
 
 def test_leftovers_of_a_backend_that_goes_away_are_told_in_one_line() -> None:

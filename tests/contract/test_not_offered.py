@@ -1,4 +1,4 @@
-"""Optional operations that a backend does not offer: listed, and no departure."""
+"""Optional operations that a backend does not offer are listed, and are no departure."""
 
 from __future__ import annotations
 
@@ -20,9 +20,9 @@ _ABSENT = ("get_pool_metrics", "get_rollout_usage", "get_global_rollout_usage", 
 
 
 def test_operations_that_answer_501() -> None:
-    with watched(lambda operation: (501, _LACKING) if operation in _ABSENT else None) as one:
+    with watched(lambda operation: (501, _LACKING) if operation in _ABSENT else None) as server:
         report = run_contract(
-            one.url,
+            server.url,
             api_key=KEY,
             seed=1,
             profile="quick",
@@ -38,9 +38,9 @@ def test_features_that_are_not_listed() -> None:
     capabilities = {"targets": ["arbitrary"], "features": {"echo": True}, "version": "1.0.0"}
     with watched(
         lambda operation: (200, capabilities) if operation == "get_capabilities" else None
-    ) as one:
+    ) as server:
         report = run_contract(
-            one.url, api_key=KEY, seed=1, only=("idempotency", "events.resume", "events.order")
+            server.url, api_key=KEY, seed=1, only=("idempotency", "events.resume", "events.order")
         )
     assert report.exit_code == 0
     by_check = _by_check(report)
@@ -49,7 +49,7 @@ def test_features_that_are_not_listed() -> None:
     assert by_check["events.order"] == {Outcome.HELD}
 
 
-# It asks almost everything that the kit asks.
+# It makes almost all requests of the kit.
 @pytest.mark.system
 @pytest.mark.timeout(600)
 def test_a_server_from_before_the_later_operations() -> None:
@@ -86,9 +86,9 @@ def test_without_echo_a_backend_on_this_machine_gets_a_container_of_ours() -> No
     capabilities = {"targets": ["arbitrary"], "features": {}, "version": "1.0.0"}
     with watched(
         lambda operation: (200, capabilities) if operation == "get_capabilities" else None
-    ) as one:
+    ) as server:
         report = run_contract(
-            one.url, api_key=KEY, seed=1, only=("cancel.running", "outcomes", "states.arrows")
+            server.url, api_key=KEY, seed=1, only=("cancel.running", "outcomes", "states.arrows")
         )
     assert (report.departures, report.exit_code) == ((), 0)
     by_check = _by_check(report)
@@ -97,7 +97,7 @@ def test_without_echo_a_backend_on_this_machine_gets_a_container_of_ours() -> No
 
 
 def _by_check(report: Report) -> dict[str, set[Outcome]]:
-    found: dict[str, set[Outcome]] = {}
+    by_check: dict[str, set[Outcome]] = {}
     for outcome in report.outcomes:
-        found.setdefault(outcome.check, set()).add(outcome.outcome)
-    return found
+        by_check.setdefault(outcome.check, set()).add(outcome.outcome)
+    return by_check

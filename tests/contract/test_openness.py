@@ -1,4 +1,4 @@
-"""Freedom of backends: one that uses all that the document leaves it conforms."""
+"""Freedom of backends: one that uses every freedom of the document conforms."""
 
 from __future__ import annotations
 
@@ -36,7 +36,7 @@ async def _after(request: Request, response: Response, passing: Passing) -> Resp
     if downloaded or not isinstance(value, dict) or "_container_" in passing.operation:
         return altered
     if response.status >= 400:
-        # Either form of an error will do.
+        # Either form of an error is allowed.
         value.pop("error" if len(request.target) % 2 else "detail", None)
         return altered.with_json(value)
     for thing in (value, *value.get("items", [])):
@@ -63,8 +63,8 @@ def _prepares(value: dict[str, Any], request: Request, status: int, passing: Pas
     if passing.operation == "create_pool" and status == 201:
         passing.memory[value["id"]] = time.monotonic()
     for thing in (value, *value.get("items", [])):
-        made = passing.memory.get(thing.get("id"), 0.0)
-        new = time.monotonic() < made + _PREPARING_SECONDS and not request.query
+        created = passing.memory.get(thing.get("id"), 0.0)
+        new = time.monotonic() < created + _PREPARING_SECONDS and not request.query
         if new and thing.get("status") == "active" and "tasks" in thing:
             thing["status"] = thing["state"] = "building"
 
@@ -79,8 +79,8 @@ async def _before(request: Request, passing: Passing) -> Response | None:
     if passing.operation == "create_global_rollout":
         body = request.json()
         pool_id = body.get("pool_id") if isinstance(body, dict) else None
-    made = passing.memory.get(pool_id, 0.0) if isinstance(pool_id, str) else 0.0
-    new = time.monotonic() < made + _PREPARING_SECONDS
+    created = passing.memory.get(pool_id, 0.0) if isinstance(pool_id, str) else 0.0
+    new = time.monotonic() < created + _PREPARING_SECONDS
     if new and passing.operation in ("create_rollout", "create_global_rollout"):
         return error_response(409, "pool_not_active")
     return None
@@ -117,15 +117,15 @@ def test_every_freedom_at_once() -> None:
             api_key=KEY,
             seed=1,
             profile="quick",
-            # Those left out send much and read little of what is altered here.
+            # The skipped checks send much and read few of the altered answers.
             skip=("schema", *_SILENCE, "values", "errors.invalid", "errors.too_large"),
         )
-        # A request that was not answered waits still: the proxy does not tell who has left.
+        # An unanswered request waits still: the proxy does not notice a closed connection.
         is_stalled = any("no answer within" in group.first.got for group in report.groups)
         waits = _waits_of(backend) if is_stalled else ""
-    told = [f"{g.first.check} {g.operations}: {g.first.expected}; {g.first.got}"
+    departed = [f"{g.first.check} {g.operations}: {g.first.expected}; {g.first.got}"
             for g in report.groups]  # fmt: skip
-    assert (told, report.obstacles) == ([], ()), waits
+    assert (departed, report.obstacles) == ([], ()), waits
     assert report.exit_code == 0
 
 

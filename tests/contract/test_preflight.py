@@ -1,4 +1,4 @@
-"""First contact: what a backend is told to be, what of the kit it reaches, what proves it."""
+"""First contact: URL and key, containers of the kit that a backend reaches, and its proof."""
 
 from __future__ import annotations
 
@@ -42,7 +42,7 @@ _MADE = answer({"id": "made", "status": "active"}, 201)
 
 
 @pytest.mark.parametrize(
-    ("given", "base"),
+    ("url", "base"),
     [
         (" http://x:80/ ", "http://x:80"),
         ("https://x/base/v1/", "https://x/base"),
@@ -50,12 +50,12 @@ _MADE = answer({"id": "made", "status": "active"}, 201)
         ("http://x/v10", "http://x/v10"),
     ],
 )
-def test_a_url_is_that_of_the_base(given: str, base: str) -> None:
-    assert checked_url(given) == base
+def test_a_url_is_that_of_the_base(url: str, base: str) -> None:
+    assert checked_url(url) == base
 
 
 @pytest.mark.parametrize(
-    ("given", "told"),
+    ("url", "message"),
     [
         ("x", "^what was given as URL is no URL"),
         ("ftp://x", "^'ftp://x' is no URL"),
@@ -67,13 +67,13 @@ def test_a_url_is_that_of_the_base(given: str, base: str) -> None:
         ("http://x#a", "has a query or a fragment"),
     ],
 )
-def test_what_is_no_base_url_is_refused(given: str, told: str) -> None:
-    with pytest.raises(UnjudgeableError, match=told):
-        checked_url(given)
+def test_what_is_no_base_url_is_refused(url: str, message: str) -> None:
+    with pytest.raises(UnjudgeableError, match=message):
+        checked_url(url)
 
 
 @pytest.mark.parametrize(
-    ("given", "told"),
+    ("key", "message"),
     [
         (None, "no API key"),
         (" ", "no API key"),
@@ -84,9 +84,9 @@ def test_what_is_no_base_url_is_refused(given: str, told: str) -> None:
         ("a\x00b", "cannot carry"),
     ],
 )
-def test_what_is_no_key_is_refused(given: str | None, told: str) -> None:
-    with pytest.raises(UnjudgeableError, match=told):
-        checked_key(given)
+def test_what_is_no_key_is_refused(key: str | None, message: str) -> None:
+    with pytest.raises(UnjudgeableError, match=message):
+        checked_key(key)
 
 
 def test_a_key_is_taken_without_space_around_it() -> None:
@@ -96,18 +96,18 @@ def test_a_key_is_taken_without_space_around_it() -> None:
 def test_a_backend_is_known_by_its_first_answers() -> None:
     with answering(_FIRST) as (run, server):
         first_contact(run)
-        assert [one.path for one in server.requests] == [
+        assert [request.path for request in server.requests] == [
             "/v1/capabilities",
             "/v1/pools",
             "/v1/queue/status",
         ]
     assert run.features == {"echo": True}
-    held = {
-        (one.operation, one.layer)
-        for one in run.collector.result().outcomes
-        if one.check == "preflight.contact" and one.outcome is Outcome.HELD
+    actual = {
+        (outcome.operation, outcome.layer)
+        for outcome in run.collector.result().outcomes
+        if outcome.check == "preflight.contact" and outcome.outcome is Outcome.HELD
     }
-    assert held == {(name, Layer.PREFLIGHT) for name in _FIRST}
+    assert actual == {(name, Layer.PREFLIGHT) for name in _FIRST}
     assert run.collector.result().requests == 3
 
 
@@ -116,12 +116,12 @@ def test_an_operation_that_is_not_offered_or_wrong_is_told() -> None:
     with answering(answers) as (run, _):
         first_contact(run)
     assert run.features == {}
-    told = {
-        one.operation: one.outcome
-        for one in run.collector.result().outcomes
-        if one.check == "preflight.contact"
+    actual = {
+        outcome.operation: outcome.outcome
+        for outcome in run.collector.result().outcomes
+        if outcome.check == "preflight.contact"
     }
-    assert told == {
+    assert actual == {
         "get_capabilities": Outcome.NOT_OFFERED,
         "list_pools": Outcome.DEPARTED,
         "get_queue_status": Outcome.HELD,
@@ -129,7 +129,7 @@ def test_an_operation_that_is_not_offered_or_wrong_is_told() -> None:
 
 
 @pytest.mark.parametrize(
-    ("fault", "told", "count"),
+    ("fault", "message", "count"),
     [
         (html(200), "is no Container Pools API: GET /v1/capabilities answers 200 <html>", 3),
         (answer({"hello": "world"}), "is no Container Pools API", 3),
@@ -138,13 +138,13 @@ def test_an_operation_that_is_not_offered_or_wrong_is_told() -> None:
         (junk(), "does not answer as an HTTP server would", 2),
     ],
 )
-def test_what_is_no_backend_is_told_in_one_line(fault: Fault, told: str, count: int) -> None:
+def test_what_is_no_backend_is_told_in_one_line(fault: Fault, message: str, count: int) -> None:
     for offered in (False, True):
-        # Which operations there are is not asked of one that refuses or says nothing.
-        if offered and "is no" in told:
+        # A backend that refuses or is silent is not asked for its operations.
+        if offered and "is no" in message:
             continue
         with answering(dict.fromkeys(DOCUMENT.operations, fault), offered=offered) as (run, server):
-            with pytest.raises(UnjudgeableError, match=told):
+            with pytest.raises(UnjudgeableError, match=message):
                 first_contact(run)
             assert len(server.requests) == count
 
@@ -155,7 +155,7 @@ def test_nobody_answers() -> None:
 
 
 def test_what_a_backend_has_is_found_out() -> None:
-    # Others answer as an unknown path does.
+    # Other operations answer like an unknown path.
     answers = {"list_pools": answer({"items": []}), "get_pool": answer({}, 200)}
     with answering(answers, offered=True) as (run, _):
         run.document = Document(load_spec())
@@ -174,7 +174,7 @@ def test_a_backend_without_the_usual_operations_is_asked_for_simple_ones() -> No
     with answering({"list_global_rollouts": answer({"items": []})}) as (run, server):
         run.document = run.http.document = document
         first_contact(run)
-        assert [one.path for one in server.requests] == ["/v1/rollouts"]
+        assert [request.path for request in server.requests] == ["/v1/rollouts"]
 
 
 def _proof(**more: Any) -> dict[str, Any]:
@@ -190,12 +190,12 @@ def _proof(**more: Any) -> dict[str, Any]:
 def test_a_rollout_that_ends_proves_the_backend() -> None:
     with answering(_proof(), rollout_request={"seed": 7}) as (run, server):
         assert prove(run) == Rollout(run.pool_id("preflight"), "r")
-        (sent,) = (one.json for one in asked(server, "create_rollout"))
+        (sent,) = (request.json for request in asked(server, "create_rollout"))
         assert len(asked(server, "create_pool")) == 2
     assert sent == {"seed": 7, "task_id": "task-1"}
     assert run.proven
     assert run.patience >= 30.0
-    # One that was made to see whether it may be is removed as well.
+    # The pool that was created as a trial is removed as well.
     assert "made" in run.created.remaining()
 
 
@@ -205,7 +205,7 @@ def test_without_tasks_a_rollout_proves_it_too() -> None:
     with answering(_proof()) as (run, server):
         run.document = run.http.document = document
         assert prove(run) is not None
-        assert [one.json for one in asked(server, "create_rollout")] == [{}]
+        assert [request.json for request in asked(server, "create_rollout")] == [{}]
     document.narrow(("create_pool", "create_rollout"))
     run.document = run.http.document = document
     assert prove(run) is None
@@ -229,7 +229,7 @@ def test_a_rollout_that_is_refused_departs_and_one_that_does_not_end_is_the_call
     with answering(_proof(create_rollout=answer({}, 400))) as (run, _):
         assert prove(run) is None
     assert not run.proven
-    assert "create_rollout" in {one.operation for one in departures(run)}
+    assert "create_rollout" in {departure.operation for departure in departures(run)}
     monkeypatch.setattr(Session, "allowance", lambda _, seconds: seconds)
     with answering(_proof(get_rollout=answer({"status": "running"}))) as (run, _):
         run.patience = 0.01
@@ -238,7 +238,7 @@ def test_a_rollout_that_is_refused_departs_and_one_that_does_not_end_is_the_call
 
 
 @pytest.mark.parametrize(
-    ("made", "health", "used"),
+    ("creation", "health", "used"),
     [
         (_MADE, answer({}), True),
         (_MADE, answer({}, 500), True),
@@ -249,15 +249,15 @@ def test_a_rollout_that_is_refused_departs_and_one_that_does_not_end_is_the_call
     ],
 )
 def test_containers_of_the_kit_are_used_where_they_are_reached(
-    made: Fault, health: Fault, used: bool
+    creation: Fault, health: Fault, used: bool
 ) -> None:
     urls = {"good": "http://127.0.0.1:1", "bad": "http://127.0.0.1:2"}
-    with answering({"create_pool": made, "get_pool_container_health": health}) as (run, server):
+    with answering({"create_pool": creation, "get_pool_container_health": health}) as (run, server):
         try_containers(run, urls)
         (sent,) = asked(server, "create_pool")
     assert sent.json["container_url"] == urls["good"]
     assert run.containers == (urls if used else {})
-    assert run.created.remaining() == (("made",) if made is _MADE else ())
+    assert run.created.remaining() == (("made",) if creation is _MADE else ())
 
 
 def test_without_the_operations_for_it_no_container_is_tried() -> None:
@@ -275,10 +275,10 @@ _RIGHT = "Bearer sessions-key-0123456789"
 def _access(lenient: str = "", features: bool = True, **options: Any) -> tuple[Session, list[Seen]]:
     """Check the access to a backend that refuses all wrong keys but those of one operation."""
 
-    def choose(seen: Seen) -> Fault:
-        operation = DOCUMENT.operation_of(seen.method, seen.target)
+    def choose(request: Seen) -> Fault:
+        operation = DOCUMENT.operation_of(request.method, request.target)
         assert operation is not None
-        assert seen.headers.get("authorization") != _RIGHT
+        assert request.headers.get("authorization") != _RIGHT
         return answer({}, 404) if operation.id == lenient else _REFUSED
 
     with FaultServer(choose=choose) as server:
@@ -291,54 +291,55 @@ def _access(lenient: str = "", features: bool = True, **options: Any) -> tuple[S
         return run, server.requests[:]
 
 
-def _operation(seen: Seen) -> str:
-    found = DOCUMENT.operation_of(seen.method, seen.target)
-    assert found is not None
-    return found.id
+def _operation(request: Seen) -> str:
+    operation = DOCUMENT.operation_of(request.method, request.target)
+    assert operation is not None
+    return operation.id
 
 
 def test_every_operation_is_asked_for_without_a_key_and_with_wrong_ones() -> None:
-    run, seen = _access()
-    assert {_operation(one) for one in seen} == DOCUMENT.operations.keys()
+    run, requests = _access()
+    assert {_operation(request) for request in requests} == DOCUMENT.operations.keys()
     assert {
-        one.outcome for one in run.collector.result().outcomes if one.check == "auth.refused"
+        cell.outcome for cell in run.collector.result().outcomes if cell.check == "auth.refused"
     } == {Outcome.HELD}
     for name in DOCUMENT.operations:
-        sent = [one for one in seen if _operation(one) == name]
+        sent = [request for request in requests if _operation(request) == name]
         assert {None, "Bearer wrong-key-of-the-contract-kit"} <= {
-            one.headers.get("authorization") for one in sent
+            request.headers.get("authorization") for request in sent
         }
         few = name not in ("list_pools", "create_rollout", "get_rollout")
         assert len(sent) == 5 if few else len(sent) > 12, name
-    # Whoever does not check keys obeys, so deletions come last.
-    assert {_operation(one) for one in seen[-10:]} == {"delete_task", "delete_pool"}
-    (body,) = {one.body for one in seen if _operation(one) == "create_global_rollout"}
+    # A backend that does not check keys obeys, so deletions come last.
+    assert {_operation(request) for request in requests[-10:]} == {"delete_task", "delete_pool"}
+    (body,) = {item.body for item in requests if _operation(item) == "create_global_rollout"}
     assert body == b'{"pool_id": "p"}'
-    named = [one.json for one in seen if _operation(one) == "create_pool"]
-    assert all(one["pool_id"] == one["name"] for one in named)
-    assert set(run.created.remaining()) == {one["pool_id"] for one in named}
-    paths = {one.path for one in seen if _operation(one) == "get_rollout"}
+    bodies = [request.json for request in requests if _operation(request) == "create_pool"]
+    assert all(body["pool_id"] == body["name"] for body in bodies)
+    assert set(run.created.remaining()) == {body["pool_id"] for body in bodies}
+    paths = {request.path for request in requests if _operation(request) == "get_rollout"}
     assert paths == {"/v1/pools/p/rollouts/r"}
 
 
 def test_an_operation_that_takes_wrong_keys_departs_for_each_answer_once() -> None:
     run, _ = _access("get_pool")
-    told = [one for one in departures(run) if one.check == "auth.refused"]
-    assert [(one.operation, one.column, one.cause, one.times) for one in told] == [
-        ("get_pool", Column.AUTH, "auth.refused|404", 5)
-    ]
-    assert told[0].expected == "401: no key was sent"
+    departed = [departure for departure in departures(run) if departure.check == "auth.refused"]
+    assert [
+        (departure.operation, departure.column, departure.cause, departure.times)
+        for departure in departed
+    ] == [("get_pool", Column.AUTH, "auth.refused|404", 5)]
+    assert departed[0].expected == "401: no key was sent"
 
 
 def test_smoke_asks_with_what_is_surely_wrong_and_read_only_reads() -> None:
-    _, seen = _access(profile=Profile.SMOKE)
-    assert len([one for one in seen if _operation(one) == "get_pool"]) == 2
-    _, seen = _access(read_only=True)
-    assert {one.method for one in seen} == {"GET"}
-    assert "get_pool" in {_operation(one) for one in seen}
+    _, requests = _access(profile=Profile.SMOKE)
+    assert len([request for request in requests if _operation(request) == "get_pool"]) == 2
+    _, requests = _access(read_only=True)
+    assert {request.method for request in requests} == {"GET"}
+    assert "get_pool" in {_operation(request) for request in requests}
 
 
 def test_what_is_not_offered_is_not_asked_for() -> None:
-    run, seen = _access(features=False)
-    assert not {"pause_pool", "replay_rollout"} & {_operation(one) for one in seen}
+    run, requests = _access(features=False)
+    assert not {"pause_pool", "replay_rollout"} & {_operation(request) for request in requests}
     assert outcomes(run)["pause_pool"] == (Outcome.NOT_OFFERED, "features.pause is not true")

@@ -17,13 +17,13 @@ def test_smoke_plays_the_shortest_scenarios_alone() -> None:
     with LocalBackend(api_key=KEY) as backend:
         report = run_contract(backend.url, api_key=KEY, seed=1, profile="smoke")
     assert (report.departures, report.obstacles, report.exit_code) == ((), (), 0)
-    assert {one.layer for one in report.outcomes} == {Layer.PREFLIGHT, Layer.SCENARIO}
-    assert set(report.seconds) == {one.id for one in smoke_scenarios()}
+    assert {outcome.layer for outcome in report.outcomes} == {Layer.PREFLIGHT, Layer.SCENARIO}
+    assert set(report.seconds) == {scenario.id for scenario in smoke_scenarios()}
     assert 1_000 > report.requests > 300
 
 
 def test_smoke_sees_every_group_of_operations() -> None:
-    spoken = {name for one in smoke_scenarios() for name in one.operations(DOCUMENT)}
+    spoken = {name for scenario in smoke_scenarios() for name in scenario.operations(DOCUMENT)}
     assert len(spoken) > 35
     assert len(smoke_scenarios()) < len(all_scenarios())
 

@@ -22,13 +22,13 @@ test_contract = contract_tests("{url}", api_key="{key}", seed=1, only=["{only}"]
 """
 
 
-# A mark that the suite of somebody else does not know is an error there.
+# An unregistered mark is an error in the user's suite.
 _STRICT = ("--strict-markers", "-W", "error::pytest.PytestUnknownMarkWarning")
 
 
 def test_it_passes_and_says_what_was_not_judged(tmp_path: Path) -> None:
     with LocalBackend(api_key=KEY) as backend:
-        # Nobody limits the time, and so nobody knows the mark for it.
+        # Without pytest-timeout its mark is unknown.
         out = _run(tmp_path, backend.url, "pools.patch", "-p", "no:timeout", *_STRICT)
     # pools.patch creates a pool, patches it, and reads it in two ways.
     assert f"4 passed, {len(DOCUMENT.operations) - 4} skipped" in out
@@ -36,7 +36,7 @@ def test_it_passes_and_says_what_was_not_judged(tmp_path: Path) -> None:
 
 
 def test_it_fails_with_the_request(tmp_path: Path) -> None:
-    fault = next(one for one in FAULTS if one.name == "patch_replaces_pools")
+    fault = next(fault for fault in FAULTS if fault.name == "patch_replaces_pools")
     with LocalBackend(api_key=KEY) as backend, FaultProxy(backend.url, fault, KEY) as proxy:
         out = _run(tmp_path, proxy.url, "pools.patch", *_STRICT)
     assert "FAILED test_suite.py::test_contract[update_pool]" in out

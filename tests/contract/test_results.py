@@ -1,4 +1,4 @@
-"""Results: what outweighs what, entries of the report, and the last line of the verdict."""
+"""Results: weights of outcomes, entries of the report, and the last line of the verdict."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ _URL = "http://127.0.0.1:9"
 
 
 def _departure(check: str = "a.b", operation: str = "get_pool", **more: Any) -> Departure:
-    given: dict[str, Any] = {
+    fields: dict[str, Any] = {
         "expected": "x",
         "got": "y",
         "exchange": None,
@@ -33,7 +33,7 @@ def _departure(check: str = "a.b", operation: str = "get_pool", **more: Any) -> 
         "column": Column.BEHAVIOUR,
         **more,
     }
-    return Departure(check, operation, _CLAUSE, **given)
+    return Departure(check, operation, _CLAUSE, **fields)
 
 
 def _outcome(
@@ -48,7 +48,7 @@ def _outcome(
 
 
 def _report(*outcomes: CheckOutcome, **more: Any) -> Report:
-    given: dict[str, Any] = {
+    fields: dict[str, Any] = {
         "url": _URL,
         "seed": 1,
         "profile": "quick",
@@ -62,7 +62,7 @@ def _report(*outcomes: CheckOutcome, **more: Any) -> Report:
         "requests": 0,
         **more,
     }
-    return Report(outcomes=outcomes, **given)
+    return Report(outcomes=outcomes, **fields)
 
 
 def test_a_departure_outweighs_what_held_and_that_what_was_not_judged() -> None:
@@ -89,7 +89,7 @@ def test_a_departure_outweighs_what_held_and_that_what_was_not_judged() -> None:
         ([_outcome(Outcome.NOT_REACHED)], (), 2,
          "could not be judged: nothing could be checked"),
         ([], (), 2, "could not be judged: nothing could be checked"),
-        # The first contact proves nothing, but that keys are refused does.
+        # The first contact proves nothing, but refused keys do.
         ([_outcome(Outcome.HELD, layer=Layer.PREFLIGHT)], (), 2,
          "could not be judged: nothing could be checked"),
         ([_outcome(Outcome.HELD, column=Column.AUTH, layer=Layer.PREFLIGHT)], (), 0,
@@ -132,10 +132,10 @@ def test_departures_with_one_cause_are_one_entry_and_the_worst_comes_first() -> 
     ]
     broken = _departure("b.roken", exchange=Exchange("GET", _URL, status=500), column=Column.ERRORS)
     report = _report(
-        *(_outcome(Outcome.DEPARTED, departures=(one,)) for one in (errors, *same, *over, broken))
+        *(_outcome(Outcome.DEPARTED, departures=(item,)) for item in (errors, *same, *over, broken))
     )
     assert report.departures == (errors, *same, *over, broken)
-    assert [(one.first.check, one.count, one.operations) for one in report.groups] == [
+    assert [(group.first.check, group.count, group.operations) for group in report.groups] == [
         ("b.roken", 1, ("get_pool",)),
         ("c.ause", 4, ("get_pool",)),
         ("o.ver", 2, ("get_pool", "list_pools")),

@@ -19,7 +19,7 @@ _GOOD = {"good": "http://127.0.0.1:1"}
 
 
 @pytest.mark.parametrize(
-    ("features", "containers", "options", "wanted"),
+    ("features", "containers", "options", "expected"),
     [
         ({"echo": True}, _GOOD, {}, None),
         ({}, _GOOD, {}, _GOOD["good"]),
@@ -30,12 +30,12 @@ _GOOD = {"good": "http://127.0.0.1:1"}
     ],
 )
 def test_the_container_of_a_pool(
-    features: dict[str, Any], containers: dict[str, str], options: dict[str, Any], wanted: Any
+    features: dict[str, Any], containers: dict[str, str], options: dict[str, Any], expected: Any
 ) -> None:
     run = session(features, **options)
     run.containers = containers
     body = run.pool_body("x", capacity=2)
-    assert body.get("container_url") == wanted
+    assert body.get("container_url") == expected
     assert (body["pool_id"], body["capacity"], body["tasks"]) == ("contract-kit-0a1b2c3d-x", 2, [])
     assert OURS.match(body["name"])
 
@@ -110,16 +110,20 @@ def test_pools_of_earlier_runs_are_told_by_their_names_on_every_page() -> None:
         "list_pools": [
             _listed(_pool(f"{_OURS}-a"), _pool("theirs"), _pool("named", _OURS), after="1"),
             _listed(_pool(f"{_OURS}-b", status="archived"), _pool(f"{_OURS}x"), {}, after="2"),
-            # A cursor that does not move on is the end.
+            # A repeated cursor is the end.
             _listed(_pool(f"{_OURS}-c"), after="2"),
         ],
         "delete_pool": [answer(), answer(status=409), answer()],
     }
     with answering(answers) as (run, server):
         assert remove_leftovers(run.http) == (2, 1)
-        assert [one.query.get("cursor") for one in asked(server, "list_pools")] == [None, "1", "2"]
-        gone = [one.path.rpartition("/")[2] for one in asked(server, "delete_pool")]
-    assert gone == [f"{_OURS}-a", "named", f"{_OURS}-c"]
+        assert [sent.query.get("cursor") for sent in asked(server, "list_pools")] == [
+            None,
+            "1",
+            "2",
+        ]
+        deleted = [request.path.rpartition("/")[2] for request in asked(server, "delete_pool")]
+    assert deleted == [f"{_OURS}-a", "named", f"{_OURS}-c"]
 
 
 def test_the_clean_up_archives_what_is_there() -> None:
@@ -141,13 +145,13 @@ def test_the_clean_up_gives_up_where_nobody_answers() -> None:
     assert remove_created(run.http, run.created) == 40
 
 
-@pytest.mark.parametrize(("there", "left"), [("create_pool", 1), ("get_pool", 0)])
-def test_without_delete_pool_nothing_can_be_removed(there: str, left: int) -> None:
+@pytest.mark.parametrize(("there", "remaining"), [("create_pool", 1), ("get_pool", 0)])
+def test_without_delete_pool_nothing_can_be_removed(there: str, remaining: int) -> None:
     run = session()
     run.http.document = Document(load_spec())
     run.http.document.narrow((there,))
     run.register_pool("p")
-    assert remove_created(run.http, run.created) == left
+    assert remove_created(run.http, run.created) == remaining
 
 
 def test_a_wait_shows_something_where_an_answer_takes_little_of_it(
@@ -156,7 +160,7 @@ def test_a_wait_shows_something_where_an_answer_takes_little_of_it(
     with answering({"get_capabilities": answer()}) as (run, server):
         assert run.is_proof(10_000.0)
         assert not run.is_proof(0.0)
-        assert [one.path for one in server.requests] == ["/v1/capabilities"] * 2
+        assert [request.path for request in server.requests] == ["/v1/capabilities"] * 2
         # The kit's own containers are slow.
         run.received.note_turn(2_000.0)
         assert not run.is_proof(10_000.0)

@@ -1,4 +1,4 @@
-"""A backend that is not finished: it is judged by what it has, and told what to build next."""
+"""An unfinished backend is judged by its operations, and told what to build next."""
 
 from __future__ import annotations
 
@@ -23,12 +23,12 @@ from tests.contract.faults.fault import DOCUMENT, KEY, Fault, Passing
 from tests.contract.faults.proxy import FaultProxy
 from tests.contract.faults.wire import Request, Response
 
-# As far as a team came on its first day.
+# The work of a team's first day.
 _BUILT = ("create_pool", "get_pool", "list_pools", "update_pool", "list_tasks")
 
 
 async def _router(request: Request, passing: Passing) -> Response | None:
-    """Answer as a framework's router does for a path that nobody wrote a handler for."""
+    """Answer as a framework's router does for a path without a handler."""
     if passing.operation in _BUILT:
         return None
     methods = [
@@ -51,10 +51,10 @@ def unfinished() -> Iterator[str]:
 
 def _judged(url: str, **options: Any) -> dict[str, Any]:
     report = run_contract(url, api_key=KEY, seed=1, profile="quick", **options)
-    told = [f"{group.first.check}: {group.first.got}" for group in report.groups]
-    # Its router answers in plain text, and takes bytes that are no HTTP for a path, too.
+    departed = [f"{group.first.check}: {group.first.got}" for group in report.groups]
+    # Its router answers in plain text, and takes invalid HTTP for a path.
     wrong = {"schema.error_body", "schema.request_id", "errors.not_http"}
-    assert {one.split(":")[0] for one in told} <= wrong, told
+    assert {departure.split(":")[0] for departure in departed} <= wrong, departed
     assert report.obstacles == ()
     assert set(report.operations) == set(_BUILT)
     return report_document(report)
@@ -63,7 +63,7 @@ def _judged(url: str, **options: Any) -> dict[str, Any]:
 def test_what_it_has_is_found_out(unfinished: str) -> None:
     document = _judged(unfinished, offered=True, skip=("schema", "values"))
     assert set(document["absent"]) == DOCUMENT.operations.keys() - set(_BUILT)
-    by_check = {one["check"]: one["outcome"] for one in document["checks"]}
+    by_check = {check["check"]: check["outcome"] for check in document["checks"]}
     assert by_check["pools.patch"] == "held"
     assert "delete_pool" in document["needs"]
 
@@ -83,7 +83,7 @@ def test_what_it_has_can_be_said(unfinished: str) -> None:
     first, last = next(iter(report.needs)), text.splitlines()[-1]
     assert last.startswith(f"next: build {first}, for which ")
     assert f"  needs {first}: " in text
-    # No operation that is not there is in the table.
+    # The table has only operations that exist.
     assert not any(line.startswith("get_rollout ") for line in text.splitlines())
 
 
@@ -93,21 +93,21 @@ def test_a_document_with_a_part_of_the_operations_will_do(unfinished: str, tmp_p
         for method, operation in list(item.items()):
             if isinstance(operation, dict) and operation.get("operationId") not in _BUILT:
                 del item[method]
-        if not any(isinstance(one, dict) for one in item.values()):
+        if not any(isinstance(operation, dict) for operation in item.values()):
             del trimmed["paths"][path]
     file = tmp_path / "trimmed.yaml"
     file.write_text(yaml.safe_dump(trimmed))
     document = _judged(unfinished, spec=file, only=("pools", "tasks", "auth"))
     assert document["absent"] == []
-    # Links to operations that are left out are left out, too.
+    # Links to omitted operations are omitted, too.
     assert "operationId: delete_pool" not in yaml.safe_dump(read_specification(file))
 
 
 @pytest.mark.system
 def test_generated_requests_keep_to_what_is_there(unfinished: str) -> None:
     document = _judged(unfinished, operations=_BUILT, only=("schema",))
-    assert {one["operation"] for one in document["checks"]} <= set(_BUILT)
-    assert any(one["check"] == "schema.valid_accepted" for one in document["checks"])
+    assert {check["operation"] for check in document["checks"]} <= set(_BUILT)
+    assert any(check["check"] == "schema.valid_accepted" for check in document["checks"])
 
 
 def test_nothing_is_called_so(capsys: pytest.CaptureFixture[str]) -> None:
@@ -122,7 +122,7 @@ def test_the_report_for_programs_has_what_is_not_there(unfinished: str, tmp_path
     assert run([*arguments, "--operations", ",".join(_BUILT), "--only", "pools.patch"]) == 0
     document = json.loads(file.read_text())
     assert len(document["absent"]) == len(DOCUMENT.operations) - len(_BUILT)
-    assert {one["outcome"] for one in document["checks"]} <= {
+    assert {check["outcome"] for check in document["checks"]} <= {
         Outcome.HELD.value,
         Outcome.NOT_REACHED.value,
     }

@@ -23,39 +23,39 @@ _HEADERS = {"authorization": f"Bearer {KEY}"}
 
 
 def test_everything_that_was_made_is_removed() -> None:
-    with watched() as one:
-        _make(one.backend_url, "a-stranger", "somebody's")
-        report = run_contract(one.url, api_key=KEY, only=("pools", "states.final"), seed=1)
+    with watched() as server:
+        _make(server.backend_url, "a-stranger", "somebody's")
+        report = run_contract(server.url, api_key=KEY, only=("pools", "states.final"), seed=1)
         assert report.exit_code == 0
-        assert [pool["id"] for pool in _pools(one.backend_url)] == ["a-stranger"]
+        assert [pool["id"] for pool in _pools(server.backend_url)] == ["a-stranger"]
 
 
 @pytest.mark.system
 def test_what_was_there_is_not_touched() -> None:
-    with watched() as one:
-        _make(one.backend_url, "a-stranger", "somebody's")
-        before = _get(one.backend_url, "/v1/pools/a-stranger")
+    with watched() as server:
+        _make(server.backend_url, "a-stranger", "somebody's")
+        before = _get(server.backend_url, "/v1/pools/a-stranger")
         run_contract(
-            one.url, api_key=KEY, only=("pools", "tasks", "placement", "model"), profile="quick"
+            server.url, api_key=KEY, only=("pools", "tasks", "placement", "model"), profile="quick"
         )
-        assert _get(one.backend_url, "/v1/pools/a-stranger") == before
-        rollouts = _get(one.backend_url, "/v1/pools/a-stranger/rollouts")
+        assert _get(server.backend_url, "/v1/pools/a-stranger") == before
+        rollouts = _get(server.backend_url, "/v1/pools/a-stranger/rollouts")
         assert rollouts["items"] == []
 
 
 def test_read_only_sends_gets_alone() -> None:
-    with watched() as one:
-        pool = _make(one.backend_url, "a-stranger", "somebody's", tasks=[{"task_id": "t"}])
-        rollouts = f"{one.backend_url}/v1/pools/{pool}/rollouts"
+    with watched() as server:
+        pool = _make(server.backend_url, "a-stranger", "somebody's", tasks=[{"task_id": "t"}])
+        rollouts = f"{server.backend_url}/v1/pools/{pool}/rollouts"
         httpx.post(rollouts, headers=_HEADERS, json={"mode": "sync", "task_id": "t"})
         report = run_contract(
-            one.url, api_key=KEY, read_only=True, profile="quick", skip=("schema",), seed=1
+            server.url, api_key=KEY, read_only=True, profile="quick", skip=("schema",), seed=1
         )
-        methods = {method for method, _, _ in one.seen}
+        methods = {method for method, _, _ in server.requests}
     assert methods == {"GET"}
     assert report.exit_code == 0
-    held = {o.operation for o in report.outcomes if o.layer == "client" and o.outcome == "held"}
-    assert {"get_pool", "get_rollout", "stream_rollout_events", "list_global_rollouts"} <= held
+    judged = {o.operation for o in report.outcomes if o.layer == "client" and o.outcome == "held"}
+    assert {"get_pool", "get_rollout", "stream_rollout_events", "list_global_rollouts"} <= judged
     unreached = {o.operation for o in report.outcomes if o.note == "read-only"}
     assert {"create_pool", "cancel_rollout"} <= unreached
 
@@ -63,9 +63,9 @@ def test_read_only_sends_gets_alone() -> None:
 @pytest.mark.system
 def test_the_same_seed_sends_the_same_requests() -> None:
     def requests(seed: int) -> list[tuple[str, str, bytes]]:
-        with watched() as one:
+        with watched() as server:
             report = run_contract(
-                one.url,
+                server.url,
                 api_key=KEY,
                 seed=seed,
                 profile="quick",
@@ -75,8 +75,8 @@ def test_the_same_seed_sends_the_same_requests() -> None:
         mark = report.run_id
         assigned = r"(rollout|pool|task)_[0-9a-f]{32}"
         plain = []
-        for method, target, body in one.seen:
-            # How often a state is asked for is the clock's to decide.
+        for method, target, body in server.requests:
+            # The number of polls depends on the clock.
             if method != "GET":
                 text = re.sub(assigned, "ASSIGNED", target.replace(mark, "RUN"))
                 plain.append((method, text, _unmarked(body, mark)))
@@ -116,8 +116,8 @@ def test_leftovers_of_a_crash_are_removed(capsys: pytest.CaptureFixture[str]) ->
         _make(backend.url, "b", "contract-kit-of-somebody")
         _make(backend.url, "contract-kit-0123456789", "no run id of ours")
         assert run(["contract-test", backend.url, "--api-key", KEY, "--cleanup"]) == 0
-        left = {pool["id"] for pool in _pools(backend.url)}
-    assert left == {"contract-kitchen", "b", "contract-kit-0123456789"}
+        remaining = {pool["id"] for pool in _pools(backend.url)}
+    assert remaining == {"contract-kitchen", "b", "contract-kit-0123456789"}
     assert re.search(r"removed \d+ pools", capsys.readouterr().out)
 
 
@@ -140,7 +140,7 @@ def _until(look: Any, limit: float = 30.0) -> None:
 
 
 def _unmarked(body: bytes, mark: str) -> bytes:
-    """Replace what is new in every run: its mark, and the ports of the stub containers."""
+    """Replace the values that differ in every run: its mark, and ports of stub containers."""
     return re.sub(rb"127\.0\.0\.1:\d+", b"CONTAINER", body.replace(mark.encode(), b"RUN"))
 
 

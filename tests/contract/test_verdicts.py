@@ -35,7 +35,7 @@ def test_a_backend_that_conforms_is_0(backend: LocalBackend) -> None:
 
 
 def test_a_departure_is_1_and_carries_its_request(backend: LocalBackend) -> None:
-    fault = next(one for one in FAULTS if one.name == "patch_replaces_pools")
+    fault = next(fault for fault in FAULTS if fault.name == "patch_replaces_pools")
     with FaultProxy(backend.url, fault, KEY) as proxy:
         report = run_contract(proxy.url, api_key=KEY, only=("pools.patch",), seed=1)
     assert report.exit_code == 1
@@ -70,7 +70,7 @@ def test_another_api(capsys: pytest.CaptureFixture[str]) -> None:
     _one_line(capsys, "is no Container Pools API")
 
 
-# The kit gives up after three seconds; the rest is for a machine with other things to do.
+# The kit gives up after three seconds; the rest is for a busy machine.
 @pytest.mark.timeout(60)
 def test_a_server_that_never_answers(capsys: pytest.CaptureFixture[str]) -> None:
     with _serving(b"", "text/html", silent=True) as url:
@@ -79,7 +79,7 @@ def test_a_server_that_never_answers(capsys: pytest.CaptureFixture[str]) -> None
 
 
 @pytest.mark.parametrize(
-    ("arguments", "told"),
+    ("arguments", "message"),
     [
         (["nonsense", "--api-key", "x"], "is no URL"),
         (["http://key@127.0.0.1:1", "--api-key", "x"], "give the key with --api-key"),
@@ -96,13 +96,13 @@ def test_a_server_that_never_answers(capsys: pytest.CaptureFixture[str]) -> None
 )
 def test_bad_input_is_one_line(
     arguments: list[str],
-    told: str,
+    message: str,
     capsys: pytest.CaptureFixture[str],
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     monkeypatch.delenv("SYNTH_API_KEY", raising=False)
     assert run(["contract-test", *arguments]) == 2
-    _one_line(capsys, told)
+    _one_line(capsys, message)
 
 
 @pytest.mark.parametrize("text", [": [", "openapi: 3.1.0\n", "[]", "\x00"])
@@ -116,8 +116,8 @@ def test_a_broken_spec(text: str, tmp_path: Path, capsys: pytest.CaptureFixture[
 
 def test_no_pool_can_be_made() -> None:
     refusal = {"detail": "your plan has no pools", "error": {"code": "plan", "message": "no"}}
-    with watched(lambda operation: (403, refusal) if operation == "create_pool" else None) as one:
-        report = run_contract(one.url, api_key=KEY, seed=1)
+    with watched(lambda operation: (403, refusal) if operation == "create_pool" else None) as proxy:
+        report = run_contract(proxy.url, api_key=KEY, seed=1)
     assert report.exit_code == 2
     assert "your plan has no pools" in report.obstacles[0]
     assert "--pool-request" in report.obstacles[0]
@@ -137,7 +137,7 @@ def test_rollouts_never_end(backend: LocalBackend) -> None:
 
 
 def test_what_departs_outweighs_what_could_not_be_judged(backend: LocalBackend) -> None:
-    fault = next(one for one in FAULTS if one.name == "get_pool_without_key")
+    fault = next(fault for fault in FAULTS if fault.name == "get_pool_without_key")
     with FaultProxy(backend.url, fault, KEY) as proxy:
         report = run_contract(
             proxy.url,
@@ -170,16 +170,16 @@ def test_a_check_that_does_not_exist(
     _one_line(capsys, "no check is called 'poools'")
 
 
-def _one_line(capsys: pytest.CaptureFixture[str], told: str) -> None:
+def _one_line(capsys: pytest.CaptureFixture[str], message: str) -> None:
     captured = capsys.readouterr()
     lines = [line for line in captured.err.splitlines() if line]
     assert len(lines) == 1
-    assert told in lines[0]
+    assert message in lines[0]
     assert "Traceback" not in captured.err + captured.out
 
 
 class _serving:  # noqa: N801 - used like a function
-    """Server of something else."""
+    """Server of another kind."""
 
     def __init__(self, body: bytes, media_type: str, silent: bool = False) -> None:
         released = self._released = threading.Event()

@@ -27,10 +27,10 @@ class _Caller:
 
     def __call__(self, *words: Any, **options: Any) -> Any:
         self.calls.append((*words, options))
-        found = self._outcomes.pop(0)
-        if isinstance(found, Exception):
-            raise found
-        return found
+        outcome = self._outcomes.pop(0)
+        if isinstance(outcome, Exception):
+            raise outcome
+        return outcome
 
 
 class _StatusError(Exception):
@@ -41,8 +41,8 @@ class _StatusError(Exception):
 
 def test_a_method_is_called_with_its_arguments() -> None:
     run, call = session(), _Caller({"id": "p"})
-    found = call_method(context(run), call, "get_pool", "get", "p", limit=1)
-    assert found == {"id": "p"}
+    returned = call_method(context(run), call, "get_pool", "get", "p", limit=1)
+    assert returned == {"id": "p"}
     assert call.calls == [("get", "p", {"limit": 1})]
     assert outcomes(run) == {}
 
@@ -71,13 +71,13 @@ def test_what_an_exception_shows(
     run = session()
     assert call_method(context(run), _Caller(error), operation, "a.name", "p") is ABSENT
     assert outcomes(run) == {operation: (outcome, note)}
-    for one in departures(run):
-        assert (one.expected, one.got) == (
+    for departure in departures(run):
+        assert (departure.expected, departure.got) == (
             "a.name of the client answers",
             f"{type(error).__name__}: no",
         )
-        assert one.exchange is not None
-        assert one.exchange.method == "GET"
+        assert departure.exchange is not None
+        assert departure.exchange.method == "GET"
 
 
 def test_a_call_that_takes_long_where_others_do_not_departs(
@@ -119,8 +119,8 @@ def test_two_answers_are_compared_as_json() -> None:
     expect_alike(context(run), "list_pools", "list", raw, {"a": 1}, {"a": 1.0})
     assert outcomes(run) == {"list_pools": (Outcome.HELD, "")}
     expect_alike(context(run), "list_pools", "list", raw, {"a": 1}, {"a": 2})
-    (one,) = departures(run)
-    assert (one.expected, one.got) == (
+    (departure,) = departures(run)
+    assert (departure.expected, departure.got) == (
         "list of the client answers what raw HTTP reads",
         "at /a: 2 instead of 1",
     )

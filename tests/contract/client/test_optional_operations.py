@@ -1,4 +1,4 @@
-"""Optional operations: only what is offered is called, and another answer of the client is seen."""
+"""Optional operations: only offered ones are called, and a wrong answer of the client is seen."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ _BEFORE: dict[str, Fault] = {
 _RELEASES: dict[str, Any] = {
     "create_image_release": answer(_RELEASE, 201),
     "list_image_releases": answer({"items": [_RELEASE], "next_cursor": None}),
-    # For raw HTTP and for the client; then it is deleted.
+    # Answered to raw HTTP and to the client; then it is deleted.
     "get_image_release": [answer(_RELEASE), answer(_RELEASE), _GONE],
     "delete_image_release": answer(_RELEASE),
 }
@@ -32,7 +32,7 @@ _RELEASES: dict[str, Any] = {
 def _checked(
     answers: dict[str, Any], change: Callable[[str, Any], Any], **features: bool
 ) -> tuple[set[str], set[tuple[str, str]]]:
-    """Check the client, whose answers are changed; return the methods and what departed."""
+    """Check a client whose answers are changed; return its methods and the departures."""
     called: set[str] = set()
     with (
         answering({**_BEFORE, **answers}, features=features) as (run, server),
@@ -48,12 +48,12 @@ def _checked(
                 return change(name, genuine(name, *arguments, **options))
 
         check_optional_operations(context(run, *DOCUMENT.optional["image_releases"]), Changed())
-        own = [one for one in departures(run) if one.check == "a.b"]
-    return called, {(one.operation, one.got) for one in own}
+        departed = [departure for departure in departures(run) if departure.check == "a.b"]
+    return called, {(departure.operation, departure.got) for departure in departed}
 
 
-def _same(name: str, came: Any) -> Any:
-    return came
+def _same(name: str, value: Any) -> Any:
+    return value
 
 
 def test_what_is_not_offered_is_not_called() -> None:
@@ -68,16 +68,16 @@ def test_image_releases_that_are_right_are_taken() -> None:
 
 @pytest.mark.parametrize("method", ["list_image_releases", "get_image_release"])
 def test_another_release_is_seen(method: str) -> None:
-    def change(name: str, came: Any) -> Any:
-        return {**came, "odd": 1} if name == method else came
+    def change(name: str, value: Any) -> Any:
+        return {**value, "odd": 1} if name == method else value
 
     _, departed = _checked(_RELEASES, change, image_releases=True)
     assert departed == {(method, "at /odd: 1 instead of nothing")}
 
 
 def test_a_release_that_is_not_the_deleted_one_is_seen() -> None:
-    def change(name: str, came: Any) -> Any:
-        return {"release_id": "x"} if name == "delete_image_release" else came
+    def change(name: str, value: Any) -> Any:
+        return {"release_id": "x"} if name == "delete_image_release" else value
 
     _, departed = _checked(_RELEASES, change, image_releases=True)
     assert departed == {("delete_image_release", "{'release_id': 'x'}")}
@@ -99,11 +99,11 @@ _REFUSAL = {"code": "validation_error", "message": "no"}
 
 
 def _batch(request_id: str) -> dict[str, Any]:
-    made = {"rollout_id": "r", "request": {"seed": 1}}
+    rollout = {"rollout_id": "r", "request": {"seed": 1}}
     refusal = {**_REFUSAL, "request_id": request_id}
     return {
         "items": [
-            {"status": 202, "rollout": made, "error": None},
+            {"status": 202, "rollout": rollout, "error": None},
             {"status": 422, "rollout": None, "error": refusal},
         ]
     }
@@ -124,13 +124,13 @@ def test_a_batch_is_compared_by_what_was_made_and_what_was_refused(
     number: int, changed: dict[str, Any], got: str | None
 ) -> None:
     answers = {
-        # Each request has an id of its own.
-        "create_rollout_batch": [answer(_batch(f"req_{each}"), 200) for each in range(4)],
+        # Each request has its own id.
+        "create_rollout_batch": [answer(_batch(f"req_{number}"), 200) for number in range(4)],
         "get_rollout": answer({"status": "completed", "request": {"seed": 1}}),
     }
 
-    def change(name: str, came: Any) -> Any:
-        items = [*came["items"]]
+    def change(name: str, value: Any) -> Any:
+        items = [*value["items"]]
         items[number] = {**items[number], **changed}
         return {"items": items}
 

@@ -15,21 +15,21 @@ from synth_pools.contract.results import LayerResult
 from synth_pools.local import LocalBackend
 from tests.contract.harness.sessions import DOCUMENT, departures, session
 
-# What these answer differs each time, or is read by other means.
+# Methods whose answer differs each time, or is read by other means.
 NOT_COMPARED = {
     "delete_task",
     "execute_pool_container_rollout",
     "execute_task_container_rollout",
     "tasks.delete",
 }
-# Parts of an answer that are changed as it is, where there are more than its fields to compare.
+# Parts of answers to change; elsewhere a field of the answer itself is changed.
 _INNER = ("rollout", "error", "request", "metadata")
 
 
 def odd(answer: Any) -> Any:
-    """Change what a method answers so that whoever reads on in it still finds its way."""
+    """Change the answer of a method so that it can still be read on."""
     if isinstance(answer, list):
-        return [odd(one) for one in answer]
+        return [odd(item) for item in answer]
     if isinstance(answer, bytes):
         return b"x" + answer
     if not isinstance(answer, dict):
@@ -65,17 +65,17 @@ def test_every_method_is_called_and_another_answer_is_seen(
         first_contact(of)
         assert run_client_checks(of).obstacle is None
     outcomes = of.collector.result().outcomes
-    assert {each.check for each in outcomes if each.check.startswith("client.")} == {check}
-    seen = {
-        each.expected.split()[0]
-        for each in departures(of)
-        if re.search("answers (what raw HTTP reads|an archive)$", each.expected)
+    assert {outcome.check for outcome in outcomes if outcome.check.startswith("client.")} == {check}
+    observed = {
+        departure.expected.split()[0]
+        for departure in departures(of)
+        if re.search("answers (what raw HTTP reads|an archive)$", departure.expected)
     }
-    assert called - seen == NOT_COMPARED
-    assert "rollouts.events(cursor=...)" in seen
+    assert called - observed == NOT_COMPARED
+    assert "rollouts.events(cursor=...)" in observed
     assert len(called) > 80
-    # Each of them is for one operation, which has its verdict.
-    assert {each.operation for each in outcomes} >= set(DOCUMENT.operations)
+    # Each check judges one operation, which has its verdict.
+    assert {outcome.operation for outcome in outcomes} >= set(DOCUMENT.operations)
 
 
 @pytest.mark.parametrize("check", ["client.sync", "client.async"])
@@ -85,5 +85,5 @@ def test_what_is_right_is_taken(check: str) -> None:
         first_contact(of)
         assert run_client_checks(of) == LayerResult()
     assert departures(of) == []
-    held = {one.operation for one in of.collector.result().outcomes if one.check == check}
-    assert held >= set(DOCUMENT.operations)
+    names = {cell.operation for cell in of.collector.result().outcomes if cell.check == check}
+    assert names >= set(DOCUMENT.operations)

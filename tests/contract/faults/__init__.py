@@ -1,4 +1,4 @@
-"""Faults of a backend, all that there are: those of a proxy, and rules that code does not keep."""
+"""All faults of a backend, planted by a proxy or by a rule that its code does not keep."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ from tests.contract.second_backend.rules import RULES
 
 __all__ = ["FAULTS", "RULE", "Fault"]
 
-# The kind of the faults in the code of the second backend: no proxy is in their way.
+# Kind of the faults in the code of the second backend, which need no proxy.
 RULE = "rule not kept"
 
 FAULTS: tuple[Fault, ...] = (
@@ -37,5 +37,5 @@ FAULTS: tuple[Fault, ...] = (
     *details_wrong.FAULTS,
     *settings_wrong.FAULTS,
     *outages_wrong.FAULTS,
-    *(Fault(rule, RULE, named, (), backend="second") for rule, named in RULES.items()),
+    *(Fault(rule, RULE, operations, (), backend="second") for rule, operations in RULES.items()),
 )

@@ -70,13 +70,13 @@ async def _limit_clamped(request: Request, passing: Passing) -> Response | None:
 async def _first_of_key(request: Request, response: Response, passing: Passing) -> Response:
     """Answer a key with another body by the first rollout."""
     key = header(request.headers, "idempotency-key")
-    made = passing.memory.setdefault("made", {})
+    admitted = passing.memory.setdefault("made", {})
     if key is None:
         return response
     if response.status in (200, 202):
-        made[key] = response.json()
-    elif response.status == 409 and key in made:
-        return Response(202, response.headers, json.dumps(made[key]).encode())
+        admitted[key] = response.json()
+    elif response.status == 409 and key in admitted:
+        return Response(202, response.headers, json.dumps(admitted[key]).encode())
     return response
 
 
@@ -94,8 +94,8 @@ async def _existing_for_taken(request: Request, response: Response, passing: Pas
     body = request.json()
     if response.status != 409 or not isinstance(body, dict):
         return response
-    taken = body.get("pool_id") or body.get("id")
-    there = await passing.ask(sibling(request, "GET", f"/v1/pools/{taken}"))
+    pool_id = body.get("pool_id") or body.get("id")
+    there = await passing.ask(sibling(request, "GET", f"/v1/pools/{pool_id}"))
     if there.status == 200:
         there.status = 201
         return there

@@ -1,4 +1,4 @@
-"""Faults of single responses: statuses, fields, headers, bodies that are no JSON."""
+"""Faults of single responses: statuses, fields, headers, and bodies that are not JSON."""
 
 from __future__ import annotations
 
@@ -31,9 +31,9 @@ def _field(operation: str, name: str, change: Any) -> Fault:
     return _alone(operation, "field", name, answers(change))
 
 
-def _fails_when(condition: Any, made: Response) -> Answering:
+def _fails_when(condition: Any, response: Response) -> Answering:
     async def before(request: Request, passing: Passing) -> Response | None:
-        return made if condition(request) else None
+        return response if condition(request) else None
 
     return before
 

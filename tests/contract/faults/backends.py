@@ -15,7 +15,7 @@ from tests.contract.second_backend.serve import served
 
 @contextlib.contextmanager
 def container_key() -> Iterator[None]:
-    """Have a key of containers in the environment."""
+    """Put a key of containers in the environment."""
     name = "ENVIRONMENT_API_KEY"
     former = os.environ.get(name)
     os.environ[name] = CONTAINER_KEY
@@ -65,7 +65,7 @@ def second_backend(broken: tuple[str, ...] = ()) -> Iterator[str]:
         yield url
 
 
-# By the name that faults give.
+# Backends by the name in `Fault.backend`.
 BACKENDS: dict[str, Callable[[], contextlib.AbstractContextManager[str]]] = {
     "local": _local,
     "processes": with_processes,

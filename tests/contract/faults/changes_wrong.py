@@ -15,51 +15,51 @@ async def _nothing_cancelled(request: Request, passing: Passing) -> Response | N
 
 
 async def _only_said_to_be_cancelled(request: Request, passing: Passing) -> Response | None:
-    shown = await passing.ask(sibling(request, "GET", request.path.removesuffix("/cancel")))
-    value = shown.json()
-    if shown.status != 200 or value["status"] not in ("queued", "running"):
+    current = await passing.ask(sibling(request, "GET", request.path.removesuffix("/cancel")))
+    value = current.json()
+    if current.status != 200 or value["status"] not in ("queued", "running"):
         return None
     now = value["updated_at"]
-    said = {"status": "cancelled", "state": "cancelled", "finished_at": now, "result": None}
-    return shown.with_json({**value, **said})
+    changes = {"status": "cancelled", "state": "cancelled", "finished_at": now, "result": None}
+    return current.with_json({**value, **changes})
 
 
 async def _finished_cancel_is_fine(request: Request, passing: Passing) -> Response | None:
-    shown = await passing.ask(sibling(request, "GET", request.path.removesuffix("/cancel")))
-    finished = shown.status == 200 and shown.json()["status"] in ("completed", "failed")
-    return shown if finished else None
+    current = await passing.ask(sibling(request, "GET", request.path.removesuffix("/cancel")))
+    finished = current.status == 200 and current.json()["status"] in ("completed", "failed")
+    return current if finished else None
 
 
 async def _second_cancel_refused(request: Request, passing: Passing) -> Response | None:
-    shown = await passing.ask(sibling(request, "GET", request.path.removesuffix("/cancel")))
-    if shown.status == 200 and shown.json()["status"] == "cancelled":
+    current = await passing.ask(sibling(request, "GET", request.path.removesuffix("/cancel")))
+    if current.status == 200 and current.json()["status"] == "cancelled":
         return error_response(409, "rollout_finished")
     return None
 
 
 async def _queued_not_cancelled(request: Request, passing: Passing) -> Response | None:
-    shown = await passing.ask(sibling(request, "GET", request.path.removesuffix("/cancel")))
-    if shown.status == 200 and shown.json()["status"] == "queued":
+    current = await passing.ask(sibling(request, "GET", request.path.removesuffix("/cancel")))
+    if current.status == 200 and current.json()["status"] == "queued":
         return error_response(409, "rollout_finished")
     return None
 
 
 async def _only_said_to_be_archived(request: Request, passing: Passing) -> Response | None:
-    shown = await passing.ask(sibling(request, "GET", request.path))
-    value = shown.json()
-    if shown.status != 200 or value["status"] == "archived":
+    current = await passing.ask(sibling(request, "GET", request.path))
+    value = current.json()
+    if current.status != 200 or value["status"] == "archived":
         return None
-    said = {"status": "archived", "state": "archived", "archived_at": value["updated_at"]}
-    return shown.with_json({**value, **said})
+    changes = {"status": "archived", "state": "archived", "archived_at": value["updated_at"]}
+    return current.with_json({**value, **changes})
 
 
 async def _task_only_said_to_be_gone(request: Request, passing: Passing) -> Response | None:
     pool = request.path.partition("/tasks/")[0]
-    shown = await passing.ask(sibling(request, "GET", f"{pool}/tasks"))
-    items = shown.json().get("items", []) if shown.status == 200 else []
+    listed = await passing.ask(sibling(request, "GET", f"{pool}/tasks"))
+    items = listed.json().get("items", []) if listed.status == 200 else []
     for item in items:
         if item["task_id"] == passing.ids["task_id"]:
-            return shown.with_json({**item, "status": "archived"})
+            return listed.with_json({**item, "status": "archived"})
     return None
 
 
@@ -71,8 +71,8 @@ async def _archived_is_gone(request: Request, response: Response, passing: Passi
 
 
 async def _second_delete_refused(request: Request, passing: Passing) -> Response | None:
-    shown = await passing.ask(sibling(request, "GET", request.path))
-    if shown.status == 200 and shown.json()["status"] == "archived":
+    current = await passing.ask(sibling(request, "GET", request.path))
+    if current.status == 200 and current.json()["status"] == "archived":
         return error_response(409, "pool_archived")
     return None
 
@@ -96,10 +96,10 @@ async def _patch_replaces(request: Request, passing: Passing) -> Response | None
     body = request.json()
     if not isinstance(body, dict) or not _reads_as_definition(body):
         return None
-    shown = await passing.ask(sibling(request, "GET", request.path))
-    if shown.status != 200:
+    current = await passing.ask(sibling(request, "GET", request.path))
+    if current.status != 200:
         return None
-    return await passing.ask(_as(request, "PUT", {"name": shown.json()["name"], **body}))
+    return await passing.ask(_as(request, "PUT", {"name": current.json()["name"], **body}))
 
 
 async def _task_patch_replaces(request: Request, passing: Passing) -> Response | None:
@@ -139,11 +139,11 @@ async def _nulls_do_nothing(request: Request, passing: Passing) -> Response | No
 
 
 def _replaced(old: Any, new: Any) -> Any:
-    """Patch an object so that nothing is left of it."""
+    """Build the merge patch that replaces one object by another."""
     if not isinstance(old, dict) or not isinstance(new, dict):
         return new
-    gone = dict.fromkeys(old.keys() - new.keys())
-    return {name: _replaced(old.get(name), value) for name, value in new.items()} | gone
+    removed = dict.fromkeys(old.keys() - new.keys())
+    return {name: _replaced(old.get(name), value) for name, value in new.items()} | removed
 
 
 async def _merged_one_deep(request: Request, passing: Passing) -> Response | None:
@@ -152,8 +152,8 @@ async def _merged_one_deep(request: Request, passing: Passing) -> Response | Non
     inner = body.get("metadata") if isinstance(body, dict) else None
     if not isinstance(inner, dict):
         return None
-    shown = await passing.ask(sibling(request, "GET", request.path))
-    old = shown.json().get("metadata", {}) if shown.status == 200 else {}
+    current = await passing.ask(sibling(request, "GET", request.path))
+    old = current.json().get("metadata", {}) if current.status == 200 else {}
     merged = {name: _replaced(old.get(name), value) for name, value in inner.items()}
     request.body = json.dumps({**body, "metadata": merged}).encode()
     return None
@@ -175,11 +175,11 @@ async def _admitted_after_the_end(
         "container_url": None,
         "status": "active",
     }
-    named = {k: v for k, v in body.items() if v is not None} if isinstance(body, dict) else {}
+    values = {k: v for k, v in body.items() if v is not None} if isinstance(body, dict) else {}
     response.status = 201
     return response.with_json(
-        {**task, **more, "created_at": stamp, "updated_at": stamp, **named}
-        | {"id": named.get("task_id", "t")}
+        {**task, **more, "created_at": stamp, "updated_at": stamp, **values}
+        | {"id": values.get("task_id", "t")}
     )
 
 

@@ -10,7 +10,7 @@ from typing import Any
 from tests.contract.faults.fault import Fault, Passing, answers, put, sibling
 from tests.contract.faults.wire import Request, Response
 
-# What an answer keeps when it is given the contents of another one.
+# Fields that an answer keeps when it gets the contents of another one.
 _OWN = frozenset({"id", "rollout_id", "pool_id", "task_id"})
 
 
@@ -22,8 +22,8 @@ async def _contents_of_another(request: Request, response: Response, passing: Pa
     first = passing.memory.setdefault("first", (passing.ids, value))
     if first[0] == passing.ids:
         return response
-    own = {key: value[key] for key in _OWN & value.keys()}
-    return response.with_json({**first[1], **own})
+    own_fields = {key: value[key] for key in _OWN & value.keys()}
+    return response.with_json({**first[1], **own_fields})
 
 
 async def _first_answer_for_ever(
@@ -46,11 +46,11 @@ async def _not_in_the_other_family(
     request: Request, response: Response, passing: Passing
 ) -> Response:
     """Hide rollouts that were created in one family from the other."""
-    made = passing.memory.setdefault("made", set())
+    rollout_ids = passing.memory.setdefault("made", set())
     value = response.json()
     if passing.operation == "create_rollout" and isinstance(value, dict):
-        made.add(value.get("rollout_id"))
-    elif passing.operation == "get_global_rollout" and passing.ids["rollout_id"] in made:
+        rollout_ids.add(value.get("rollout_id"))
+    elif passing.operation == "get_global_rollout" and passing.ids["rollout_id"] in rollout_ids:
         missing = {"detail": "no", "error": {"code": "rollout_not_found", "message": "no"}}
         return Response(404, response.headers, b"").with_json(missing)
     return response
@@ -100,8 +100,8 @@ def _as_double(number: Any) -> Any:
 
 
 def _another_reward(summary: dict[str, Any]) -> dict[str, Any]:
-    known = summary.get("reward") is not None
-    return {**summary, "reward": 0.25, "score": 0.25} if known else summary
+    has_reward = summary.get("reward") is not None
+    return {**summary, "reward": 0.25, "score": 0.25} if has_reward else summary
 
 
 async def _other_clock(request: Request, response: Response, passing: Passing) -> Response:

@@ -39,7 +39,7 @@ def _timing(**fields: Any) -> Callable[[Any], Any]:
 
 
 async def _first_field_alone(request: Request, passing: Passing) -> Response | None:
-    """Merge no more than one field of a PATCH, `capacity` if it is among them."""
+    """Merge only one field of a PATCH, `capacity` if it is among them."""
     sent = request.json()
     if isinstance(sent, dict) and "capacity" in sent:
         request.body = json.dumps({"capacity": sent["capacity"]}).encode()
@@ -49,7 +49,7 @@ async def _first_field_alone(request: Request, passing: Passing) -> Response | N
 
 
 async def _keeps_concurrency(request: Request, passing: Passing) -> Response | None:
-    """Replace a pool without a reset of `concurrency`."""
+    """Replace a pool without resetting `concurrency`."""
     sent = request.json()
     if isinstance(sent, dict) and "name" in sent and "concurrency" not in sent:
         former = (await passing.ask(sibling(request, "GET", request.path))).json()
@@ -89,7 +89,7 @@ async def _compares_without_ops(request: Request, passing: Passing) -> Response 
 
 
 def _admitted(code: str) -> Altering:
-    """Answer a refusal as if there were none."""
+    """Answer a refused request with success."""
 
     async def after(request: Request, response: Response, passing: Passing) -> Response:
         value = response.json()
@@ -123,9 +123,9 @@ async def _prefix_of_the_key(request: Request, passing: Passing) -> None:
 
 async def _last_of_several(request: Request, passing: Passing) -> None:
     """Take the last of a query parameter's values."""
-    pairs = [one.partition("=") for one in request.query.split("&") if one]
-    kept = {name: value for name, _, value in pairs}
-    tail = "&".join(f"{name}={value}" for name, value in kept.items())
+    pairs = [part.partition("=") for part in request.query.split("&") if part]
+    last_values = {name: value for name, _, value in pairs}
+    tail = "&".join(f"{name}={value}" for name, value in last_values.items())
     request.target = request.path + (f"?{tail}" if tail else "")
 
 
@@ -145,7 +145,7 @@ async def _unknown_becomes_502(request: Request, response: Response, passing: Pa
 async def _another_state(
     request: Request, blocks: Blocks, passing: Passing
 ) -> AsyncIterator[bytes]:
-    """Tell of a rollout that began as one that waits."""
+    """Report a started rollout as waiting."""
     async for block in blocks:
         if event_type(block) == "rollout.started":
             event = event_json(block)

@@ -1,4 +1,4 @@
-"""Faults: their form, and the parts that they are made of."""
+"""Faults: their form, and their building blocks."""
 
 from __future__ import annotations
 
@@ -31,7 +31,7 @@ for _operation in DOCUMENT.operations.values():
 
 @dataclass(slots=True)
 class Passing:
-    """A request that passes the proxy, with the memory of the fault."""
+    """A request on its way through the proxy, with the memory of the fault."""
 
     operation: str
     ids: dict[str, str]
@@ -51,7 +51,7 @@ class Fault:
     Attributes:
         name: Its name.
         kind: Its kind, for the table.
-        named: The operations of which the kit has to name one.
+        operations: The operations of which the kit has to name one.
         on: The operations whose requests it sees.
         before: A hook that may change the request, or answer in the backend's place.
         after: A hook that changes the response.
@@ -63,7 +63,7 @@ class Fault:
 
     name: str
     kind: str
-    named: tuple[str, ...]
+    operations: tuple[str, ...]
     on: tuple[str, ...]
     before: Answering | None = None
     after: Altering = _untouched
@@ -94,7 +94,7 @@ def seen_by(check: str, operation: str, name: str, **hooks: Any) -> Fault:
     return Fault(name, kind, (operation,), (operation,), check=check, **hooks)
 
 
-# What faults are made of.
+# Building blocks of faults.
 
 
 def answers(
@@ -132,9 +132,9 @@ def renamed(old: str, new: str) -> Callable[[dict[str, Any]], Any]:
 
 def put(name: str, value: Any) -> Callable[[dict[str, Any]], Any]:
     """Set a field to a value, or to a function of the old one."""
-    made = value if callable(value) else lambda _: value
+    new_value = value if callable(value) else lambda _: value
     return each_item(
-        lambda thing: {**thing, name: made(thing.get(name))} if name in thing else thing
+        lambda thing: {**thing, name: new_value(thing.get(name))} if name in thing else thing
     )
 
 
@@ -161,8 +161,8 @@ def query_lost(*names: str) -> Answering:
 
     async def before(request: Request, passing: Passing) -> None:
         pairs = parse_qsl(request.query, keep_blank_values=True)
-        kept = [(name, value) for name, value in pairs if name not in names]
-        request.target = request.path + (f"?{urlencode(kept)}" if kept else "")
+        remaining = [(name, value) for name, value in pairs if name not in names]
+        request.target = request.path + (f"?{urlencode(remaining)}" if remaining else "")
 
     return before
 
@@ -215,13 +215,13 @@ async def blocks_of(pieces: AsyncIterator[bytes]) -> Blocks:
 
 
 def event_type(block: bytes) -> str | None:
-    found = re.search(rb"^event: ?(.*)$", block, re.MULTILINE)
-    return found.group(1).decode() if found else None
+    match = re.search(rb"^event: ?(.*)$", block, re.MULTILINE)
+    return match.group(1).decode() if match else None
 
 
 def event_json(block: bytes) -> dict[str, Any]:
-    found = re.search(rb"^data: ?(.*)$", block, re.MULTILINE)
-    value = json.loads(found.group(1)) if found else {}
+    match = re.search(rb"^data: ?(.*)$", block, re.MULTILINE)
+    value = json.loads(match.group(1)) if match else {}
     return value if isinstance(value, dict) else {}
 
 

@@ -26,7 +26,7 @@ from tests.contract.faults.wire import Request, Response, without
 async def _validated_and_created(
     request: Request, response: Response, passing: Passing
 ) -> Response:
-    """Create what is valid."""
+    """Create the rollout when asked to validate it."""
     value = response.json()
     if response.status == 200 and value["valid"]:
         await passing.ask(sibling(request, "POST", "/v1/rollouts", request.json()))
@@ -42,13 +42,13 @@ def _refusals_without_reason(batch: Any) -> Any:
 
 
 async def _all_or_nothing(request: Request, passing: Passing) -> Response | None:
-    """Refuse the whole batch for one request that is refused."""
+    """Refuse the whole batch if one request is refused."""
     body = request.json()
     if not isinstance(body, dict) or not isinstance(body.get("rollouts"), list):
         return None
-    for one in body["rollouts"][:20]:
-        asked = sibling(request, "POST", "/v1/rollouts:validate", one)
-        verdict = (await passing.ask(asked)).json()
+    for item in body["rollouts"][:20]:
+        validation = sibling(request, "POST", "/v1/rollouts:validate", item)
+        verdict = (await passing.ask(validation)).json()
         errors = verdict.get("errors") or [{}]
         if errors[0].get("type") == "additionalProperties":
             return error_response(422, "validation_failed")
@@ -61,13 +61,13 @@ async def _in_reverse(request: Request, passing: Passing) -> Response | None:
     rollouts = body.get("rollouts") if isinstance(body, dict) else None
     if not isinstance(rollouts, list) or body.get("requests"):
         return None
-    asked = Request(
+    reordered = Request(
         "POST",
         request.target,
         without(request.headers, "content-length"),
         json.dumps({**body, "rollouts": rollouts[::-1]}).encode(),
     )
-    answer = await passing.ask(asked)
+    answer = await passing.ask(reordered)
     value = answer.json()
     if answer.status != 200:
         return answer
@@ -79,29 +79,29 @@ async def _in_reverse(request: Request, passing: Passing) -> Response | None:
 async def _the_original_again(request: Request, passing: Passing) -> Response | None:
     """Answer a replay with the original rollout."""
     path = request.path.removesuffix("/replay")
-    shown = await passing.ask(sibling(request, "GET", path))
-    return shown if shown.status == 200 else None
+    original = await passing.ask(sibling(request, "GET", path))
+    return original if original.status == 200 else None
 
 
 async def _without_its_task(request: Request, passing: Passing) -> Response | None:
     """Replay the request without its task."""
-    shown = await passing.ask(sibling(request, "GET", request.path.removesuffix("/replay")))
-    if shown.status != 200:
+    original = await passing.ask(sibling(request, "GET", request.path.removesuffix("/replay")))
+    if original.status != 200:
         return None
-    value = shown.json()
+    value = original.json()
     body = {k: v for k, v in value["request"].items() if k != "task_id"}
     path = f"/v1/pools/{value['pool_id']}/rollouts"
-    made = await passing.ask(sibling(request, "POST", path, body))
-    return made.with_json({**made.json(), "replay_of": value["id"]})
+    created = await passing.ask(sibling(request, "POST", path, body))
+    return created.with_json({**created.json(), "replay_of": value["id"]})
 
 
 def _only_said(verb: str, status: str) -> Callable[[Request, Passing], Any]:
     async def before(request: Request, passing: Passing) -> Response | None:
-        shown = await passing.ask(sibling(request, "GET", request.path.removesuffix(f"/{verb}")))
-        value = shown.json()
-        if shown.status != 200 or value["status"] == "archived":
+        current = await passing.ask(sibling(request, "GET", request.path.removesuffix(f"/{verb}")))
+        value = current.json()
+        if current.status != 200 or value["status"] == "archived":
             return None
-        return shown.with_json({**value, "status": status, "state": status})
+        return current.with_json({**value, "status": status, "state": status})
 
     return before
 
@@ -109,13 +109,13 @@ def _only_said(verb: str, status: str) -> Callable[[Request, Passing], Any]:
 async def _admitted_all_the_same(request: Request, passing: Passing) -> Response | None:
     """Admit rollouts to a paused pool."""
     pool = request.path.removesuffix("/rollouts")
-    shown = await passing.ask(sibling(request, "GET", pool))
-    if shown.status != 200 or shown.json()["status"] != "paused":
+    current = await passing.ask(sibling(request, "GET", pool))
+    if current.status != 200 or current.json()["status"] != "paused":
         return None
     await passing.ask(sibling(request, "POST", f"{pool}/resume"))
-    made = await passing.ask(Request("POST", request.target, request.headers, request.body))
+    admitted = await passing.ask(Request("POST", request.target, request.headers, request.body))
     await passing.ask(sibling(request, "POST", f"{pool}/pause"))
-    return made
+    return admitted
 
 
 async def _paused_and_cancelled(request: Request, passing: Passing) -> Response | None:
@@ -164,17 +164,17 @@ async def _flat_archive(request: Request, response: Response, passing: Passing) 
     """Put artifacts in the archive under other names."""
     if response.status != 200:
         return response
-    with zipfile.ZipFile(io.BytesIO(response.body)) as found:
-        files = {f"{n}.bin": found.read(name) for n, name in enumerate(found.namelist())}
+    with zipfile.ZipFile(io.BytesIO(response.body)) as archive:
+        files = {f"{n}.bin": archive.read(name) for n, name in enumerate(archive.namelist())}
     return _archive(response, files)
 
 
 async def _secrets_kept(request: Request, response: Response, passing: Passing) -> Response:
     """Put the whole request, with its secrets, in the support bundle."""
-    shown = await passing.ask(sibling(request, "GET", request.path.removesuffix("/support_bundle")))
-    if response.status != 200 or shown.status != 200:
+    view = await passing.ask(sibling(request, "GET", request.path.removesuffix("/support_bundle")))
+    if response.status != 200 or view.status != 200:
         return response
-    return _archive(response, {"rollout.json": shown.body})
+    return _archive(response, {"rollout.json": view.body})
 
 
 async def _cut_archive(request: Request, response: Response, passing: Passing) -> Response:
@@ -282,20 +282,20 @@ DOWNLOADS = [
 
 CONTAINERS = [
     _on(
-        f"{place}_{what}_wrapped",
+        f"{place}_{part}_wrapped",
         "container",
-        f"get_{place}_container_{what}",
+        f"get_{place}_container_{part}",
         after=answers(lambda value: {"data": value}),
     )
-    for place, what in (("pool", "task_info"), ("task", "program"), ("pool", "taskset"))
+    for place, part in (("pool", "task_info"), ("task", "program"), ("pool", "taskset"))
 ] + [
     _on(
-        f"{place}_{what}_made_up",
+        f"{place}_{part}_made_up",
         "container",
-        f"get_{place}_container_{what}",
+        f"get_{place}_container_{part}",
         after=_missing_is_empty,
     )
-    for place, what in (("task", "task_info"), ("pool", "program"), ("task", "taskset"))
+    for place, part in (("task", "task_info"), ("pool", "program"), ("task", "taskset"))
 ]
 
 SEVERAL = [
@@ -314,8 +314,8 @@ _POOL_EVENTS = "stream_pool_events"
 
 def _first_rollout_everywhere(page: dict[str, Any]) -> dict[str, Any]:
     events = page.get("events", [])
-    held = next((event["rollout"] for event in events if "rollout" in event), None)
-    wrong = [{**event, "rollout": held} if "rollout" in event else event for event in events]
+    first = next((event["rollout"] for event in events if "rollout" in event), None)
+    wrong = [{**event, "rollout": first} if "rollout" in event else event for event in events]
     return {**page, "events": wrong}
 
 

@@ -80,9 +80,9 @@ async def _by_offset(request: Request, passing: Passing) -> Response | None:
     cursor, limit = query.get("cursor", "o0"), query.get("limit", "100")
     if not (cursor[:1] == "o" and cursor[1:].isdigit() and limit.isdigit()):
         return None
-    asked = {k: v for k, v in query.items() if k == "state"} | {"limit": "1000"}
-    whole = await passing.ask(sibling(request, "GET", f"{request.path}?{urlencode(asked)}"))
-    items = _page(whole)
+    parameters = {k: v for k, v in query.items() if k == "state"} | {"limit": "1000"}
+    listing = await passing.ask(sibling(request, "GET", f"{request.path}?{urlencode(parameters)}"))
+    items = _page(listing)
     if items is None or not 1 <= int(limit) <= 1000:
         return None
     start, end = int(cursor[1:]), int(cursor[1:]) + int(limit)
@@ -91,7 +91,7 @@ async def _by_offset(request: Request, passing: Passing) -> Response | None:
 
 
 async def _late(request: Request, response: Response, passing: Passing) -> Response:
-    """Answer with a list from a few seconds ago."""
+    """Answer with a list that is a few seconds old."""
     if _page(response) is None:
         return response
     key = request.target
@@ -103,13 +103,13 @@ async def _late(request: Request, response: Response, passing: Passing) -> Respo
 
 
 async def _keeps_deleted_tasks(request: Request, response: Response, passing: Passing) -> Response:
-    gone = passing.memory.setdefault("gone", {})
+    deleted = passing.memory.setdefault("gone", {})
     pool = passing.ids.get("pool_id", "")
     if passing.operation == "delete_task" and response.status == 200:
-        gone.setdefault(pool, []).append({**response.json(), "status": "active"})
+        deleted.setdefault(pool, []).append({**response.json(), "status": "active"})
     items = _page(response)
     if passing.operation == "list_tasks" and items is not None:
-        return _with_items(response, [*items, *gone.get(pool, [])])
+        return _with_items(response, [*items, *deleted.get(pool, [])])
     return response
 
 

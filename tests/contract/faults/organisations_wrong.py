@@ -1,4 +1,4 @@
-"""Faults of a backend that several organisations use: the one is shown what the other has."""
+"""Faults of a backend with several organisations: one sees resources of the other."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ def _is_other(request: Request) -> bool:
 
 
 def _as_owner(when: Callable[[Request], bool] = lambda _: True) -> Answering:
-    """Take the other organisation's key for the first one's, where the request is such."""
+    """Take the other organisation's key for the first one's in matching requests."""
 
     async def before(request: Request, passing: Passing) -> None:
         if _is_other(request) and when(request):
@@ -60,7 +60,7 @@ def _offers(feature: str) -> Altering:
 
 
 def _shows(response: Response) -> Answering:
-    """Answer for each pool that is there, to each caller."""
+    """Show every pool to every caller."""
 
     async def before(request: Request, passing: Passing) -> Response | None:
         if passing.operation == "get_capabilities":

@@ -1,4 +1,4 @@
-"""Faults about containers that are away or unwell."""
+"""Faults about containers that are unreachable or unhealthy."""
 
 from __future__ import annotations
 
@@ -25,10 +25,10 @@ def _queued_is_running(value: Any) -> Any:
 
 
 async def _early(request: Request, response: Response, passing: Passing) -> Response:
-    """Tell an end before the rollout's time is over."""
+    """Report that a rollout finished when it was created."""
     value = response.json()
     if (value.get("error") or {}).get("code") == "container_unreachable":
-        return await answers(lambda one: {**one, "finished_at": one["created_at"]})(
+        return await answers(lambda rollout: {**rollout, "finished_at": rollout["created_at"]})(
             request, response, passing
         )
     return response
@@ -50,13 +50,13 @@ async def _counted_attempts(
 
 def _each_container(**changes: Any) -> Altering:
     return answers(
-        lambda value: {**value, "containers": [{**one, **changes} for one in value["containers"]]}
+        lambda value: {**value, "containers": [{**item, **changes} for item in value["containers"]]}
     )
 
 
-# A wrong time of an end is the creation's, which promised to wait.
+# A wrong end is charged to the creation, which promised to wait.
 FAULTS = [
-    replace(fault, named=(*fault.named, "create_rollout"))
+    replace(fault, operations=(*fault.operations, "create_rollout"))
     for fault in (
         seen_by(
             "outages.returns",

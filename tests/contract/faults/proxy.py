@@ -122,9 +122,9 @@ class FaultProxy:
         if fault is None or passing.operation not in fault.on:
             return await upstream.ask(request)
         if fault.before is not None:
-            made = await fault.before(request, passing)
-            if made is not None:
-                return made, None
+            substitute = await fault.before(request, passing)
+            if substitute is not None:
+                return substitute, None
         response, pieces = await upstream.ask(request)
         if pieces is None:
             return await fault.after(request, response, passing), None
@@ -168,7 +168,7 @@ class FaultProxy:
             writer.write(b"0\r\n\r\n")
             await writer.drain()
 
-        # A client that leaves has to end the stream behind it as well.
+        # A client that disconnects has to end the stream of the backend as well.
         pumping = asyncio.ensure_future(pump())
         leaving = asyncio.ensure_future(reader.read(1))
         await asyncio.wait({pumping, leaving}, return_when=asyncio.FIRST_COMPLETED)

@@ -18,9 +18,9 @@ def unexplained(report: Report) -> tuple[str, ...]:
     """
     lines = []
     for departure in report.departures:
-        ids = [one.id for one in report.clauses.get(departure.group, ())]
+        ids = [sentence.id for sentence in report.clauses.get(departure.group, ())]
         sentences = _FINDER.index.resolve(", ".join(ids))
-        near = all(_FINDER.is_near(one, departure.operation) for one in sentences)
-        if not sentences or not (near or len(_FINDER.judged(departure)) == 1):
+        is_near = all(_FINDER.is_near(sentence, departure.operation) for sentence in sentences)
+        if not sentences or not (is_near or len(_FINDER.judged(departure)) == 1):
             lines.append(f"{departure.check} of {departure.operation}: {ids}")
     return tuple(lines)

@@ -21,7 +21,7 @@ _CREATE = "create_rollout"
 
 
 def _each(field: str, **changes: Any) -> Altering:
-    return answers(lambda value: {**value, field: [{**one, **changes} for one in value[field]]})
+    return answers(lambda value: {**value, field: [{**item, **changes} for item in value[field]]})
 
 
 def _of_a_process(**changes: Any) -> Altering:
@@ -36,7 +36,7 @@ async def _never_worth_a_wait(request: Request, response: Response, passing: Pas
 
 
 async def _old_process(request: Request, passing: Passing) -> None:
-    """Keep the process of before when a pool is changed."""
+    """Keep the old process when a pool is changed."""
     sent = request.json()
     process = sent.get("config", {}).get("process") if isinstance(sent, dict) else None
     if process and process["env"].get("KIT_TEXT") in ("patched", "put"):

@@ -49,15 +49,15 @@ async def _rewards_repeated(request: Request, blocks: Blocks, passing: Passing) 
 
 
 async def _neighbours_swapped(request: Request, blocks: Blocks, passing: Passing) -> Blocks:
-    held: bytes | None = None
+    delayed: bytes | None = None
     async for block in blocks:
         if event_type(block) == "rollout.started":
-            held = block
+            delayed = block
             continue
         yield block
-        if held is not None:
-            yield held
-            held = None
+        if delayed is not None:
+            yield delayed
+            delayed = None
 
 
 async def _terminal_lost(request: Request, blocks: Blocks, passing: Passing) -> Blocks:
@@ -67,14 +67,14 @@ async def _terminal_lost(request: Request, blocks: Blocks, passing: Passing) -> 
 
 
 async def _terminal_early(request: Request, blocks: Blocks, passing: Passing) -> Blocks:
-    held: bytes | None = None
+    previous: bytes | None = None
     async for block in blocks:
         if event_type(block) == "reward":
-            held = block
+            previous = block
             continue
         yield block
-    if held is not None:
-        yield held
+    if previous is not None:
+        yield previous
 
 
 async def _terminal_twice(request: Request, blocks: Blocks, passing: Passing) -> Blocks:
@@ -96,8 +96,8 @@ async def _never_ends(request: Request, blocks: Blocks, passing: Passing) -> Blo
 
 async def _all_at_the_end(request: Request, blocks: Blocks, passing: Passing) -> Blocks:
     """Hold all events back until the rollout has ended."""
-    kept = [block async for block in blocks]
-    for block in kept:
+    collected = [block async for block in blocks]
+    for block in collected:
         yield block
 
 
@@ -109,11 +109,11 @@ async def _without_comments(request: Request, blocks: Blocks, passing: Passing) 
 
 async def _first_reader_only(request: Request, blocks: Blocks, passing: Passing) -> Blocks:
     """Give each event to its first reader only."""
-    given = passing.memory.setdefault(request.path, set())
+    delivered = passing.memory.setdefault(request.path, set())
     async for block in blocks:
         key = event_json(block).get("id")
-        if key is None or key not in given or is_terminal(block):
-            given.add(key)
+        if key is None or key not in delivered or is_terminal(block):
+            delivered.add(key)
             yield block
 
 
@@ -156,7 +156,7 @@ async def _reward_of_another(request: Request, blocks: Blocks, passing: Passing)
 async def _as_one_json(request: Request, blocks: Blocks, passing: Passing) -> Blocks:
     async for block in blocks:
         envelope = event_json(block)
-        # The older form: the type is nowhere but in the JSON.
+        # The older form: only the JSON has the type.
         yield b"data: " + block.partition(b"data: ")[2] if envelope else block
 
 

@@ -49,13 +49,13 @@ async def _finds_any_case(request: Request, response: Response, passing: Passing
     """Compare ids without regard to case."""
     lower = request.target.lower()
     if response.status == 404 and request.target != lower:
-        found = await passing.ask(sibling(request, "GET", lower))
-        return found if found.status == 200 else response
+        answer = await passing.ask(sibling(request, "GET", lower))
+        return answer if answer.status == 200 else response
     return response
 
 
 async def _not_younger(request: Request, response: Response, passing: Passing) -> Response:
-    """Keep updated_at as it was at first."""
+    """Keep the first updated_at."""
     value = response.json()
     if response.status != 200 or not isinstance(value, dict):
         return response
@@ -99,7 +99,7 @@ async def _youngest_pool(request: Request, passing: Passing) -> Response | None:
     holding = [
         pool["pool_id"]
         for pool in pools
-        if task is None or any(one["task_id"] == task for one in pool["tasks"])
+        if task is None or any(candidate["task_id"] == task for candidate in pool["tasks"])
     ]
     if holding:
         request.body = json.dumps({**body, "pool_id": holding[0]}).encode()

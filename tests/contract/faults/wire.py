@@ -90,7 +90,7 @@ class Upstream:
                 return await self._ask(request)
             except (ConnectionError, asyncio.IncompleteReadError):
                 self.close()
-                # An idle connection may have been closed by the other side meanwhile.
+                # The other side may have closed an idle connection meanwhile.
                 if fresh or attempt == 2:
                     raise
         raise AssertionError("unreachable")

@@ -23,8 +23,8 @@ def excused(check: str, *steps: Exchange, operation: str = "get_pool", message: 
 
 
 def failing(status: int, body: bytes = b"{}", **headers: str) -> Exchange:
-    told = tuple((name.replace("_", "-"), value) for name, value in headers.items())
-    return Exchange("GET", POOL, status=status, response_headers=told, response_body=body)
+    fields = tuple((name.replace("_", "-"), value) for name, value in headers.items())
+    return Exchange("GET", POOL, status=status, response_headers=fields, response_body=body)
 
 
 def error(code: object) -> bytes:
@@ -44,7 +44,7 @@ def error(code: object) -> bytes:
 )
 def test_a_server_may_be_busy_or_not_offer_something(exchange: Exchange, expected: bool) -> None:
     assert excused("not_a_server_error", exchange) is expected
-    # Of what the document does not know, too.
+    # Operations outside the document are excused, too.
     assert excused("not_a_server_error", exchange, operation="no_such") is expected
 
 
@@ -56,7 +56,7 @@ def test_a_server_may_be_busy_or_not_offer_something(exchange: Exchange, expecte
         (error("container_on_fire"), False),
         (error("internal_error"), False),
         (error(["container_timeout"]), False),
-        # Another demand is that it has an error object with a code.
+        # An error object with a code is demanded separately.
         (b'{"error": 1}', True),
         (b"[]", True),
         (b"<html>", False),
@@ -96,5 +96,5 @@ def test_a_request_without_a_key_is_judged_elsewhere() -> None:
 @pytest.mark.parametrize("check", ["positive_data_acceptance", "unsupported_method"])
 def test_nothing_else_is_excused(check: str) -> None:
     assert not excused(check, Exchange("GET", POOL, status=422))
-    # The request that is shown is the check's own, not the one before it.
+    # The departure shows the check's own request, not the one before it.
     assert excused("not_a_server_error", failing(500), failing(501))

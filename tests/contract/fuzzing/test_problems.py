@@ -1,4 +1,4 @@
-"""Errors that keep the engine of generated requests from judging, and words of a run about them."""
+"""Errors that keep the engine of generated requests from judging, and how a run reports them."""
 
 from __future__ import annotations
 
@@ -22,8 +22,8 @@ def drive(monkeypatch: pytest.MonkeyPatch, *problems: EngineProblem) -> tuple[La
 
 
 def test_the_first_problem_of_no_operation_is_the_obstacle(monkeypatch: pytest.MonkeyPatch) -> None:
-    told = [EngineProblem(None, text, network=False) for text in ("one", TIME_IS_UP, "other")]
-    result, _ = drive(monkeypatch, *told)
+    problems = [EngineProblem(None, text, network=False) for text in ("one", TIME_IS_UP, "other")]
+    result, _ = drive(monkeypatch, *problems)
     assert result == LayerResult(
         obstacle="generated requests: one", note=f"generated requests: {TIME_IS_UP}"
     )
@@ -32,7 +32,7 @@ def test_the_first_problem_of_no_operation_is_the_obstacle(monkeypatch: pytest.M
 def test_one_of_an_operation_leaves_that_undecided(monkeypatch: pytest.MonkeyPatch) -> None:
     result, run = drive(monkeypatch, EngineProblem("get_pool", "no such example", network=False))
     assert result == LayerResult()
-    outcomes = [one for one in run.collector.result().outcomes if one.operation == "get_pool"]
-    assert [(one.outcome, one.note) for one in outcomes] == [
+    outcomes = [cell for cell in run.collector.result().outcomes if cell.operation == "get_pool"]
+    assert [(cell.outcome, cell.note) for cell in outcomes] == [
         (Outcome.NOT_REACHED, "no such example")
     ]

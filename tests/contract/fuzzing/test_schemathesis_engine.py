@@ -1,4 +1,4 @@
-"""The adapter of schemathesis: the requests that it sends, its files and its end."""
+"""The adapter of schemathesis: its requests, its files and its end."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ KEY = "engine-key-0123456789"
 def small_spec(*paths: str) -> dict[str, Any]:
     spec = copy.deepcopy(load_spec())
     spec["paths"] = {path: spec["paths"][path] for path in paths}
-    # Links to operations that are left out would be an error of the document's.
+    # Links to omitted operations would make the document invalid.
     for item in spec["paths"].values():
         for operation in item.values():
             for answer in (
@@ -38,7 +38,7 @@ def small_spec(*paths: str) -> dict[str, Any]:
 
 
 def run(url: str, spec: dict[str, Any], **settings: Any) -> list[CheckedExchange | EngineProblem]:
-    asked = EngineSettings(
+    chosen = EngineSettings(
         url=url,
         api_key=ApiKey(KEY),
         seed=5,
@@ -47,37 +47,37 @@ def run(url: str, spec: dict[str, Any], **settings: Any) -> list[CheckedExchange
         checks=tuple(CHECKS),
         **settings,
     )
-    return list(run_engine(spec, asked, tick=lambda *_: None))
+    return list(run_engine(spec, chosen, tick=lambda *_: None))
 
 
 def test_requests_repeat_are_authorized_and_masked(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    # A configuration of somebody else's in the working directory must not count.
+    # A foreign configuration in the working directory must not count.
     (tmp_path / "schemathesis.toml").write_text("[phases.coverage]\nenabled = false\n")
     monkeypatch.chdir(tmp_path)
     spec = small_spec("/v1/pools")
     sent = []
     for _ in range(2):
         with LocalBackend(api_key=KEY) as backend:
-            found = run(backend.url, spec, read_only=True)
-        judged = [one for one in found if isinstance(one, CheckedExchange)]
-        assert [one for one in found if isinstance(one, EngineProblem)] == []
-        assert [one for one in judged if one.failed] == []
-        assert {one.exchange.method for one in judged} == {"GET"}
-        assert {one.exchange.status for one in judged} >= {200, 401, 422}
+            results = run(backend.url, spec, read_only=True)
+        judged = [result for result in results if isinstance(result, CheckedExchange)]
+        assert [result for result in results if isinstance(result, EngineProblem)] == []
+        assert [checked for checked in judged if checked.failed] == []
+        assert {checked.exchange.method for checked in judged} == {"GET"}
+        assert {checked.exchange.status for checked in judged} >= {200, 401, 422}
         assert KEY not in repr(judged)
-        sent.append([one.exchange.url.split("/v1/")[1] for one in judged])
+        sent.append([checked.exchange.url.split("/v1/")[1] for checked in judged])
     assert sent[0] == sent[1]
     assert [path.name for path in tmp_path.iterdir()] == ["schemathesis.toml"]
 
 
 def test_what_is_sent_is_judged() -> None:
     with LocalBackend(api_key=KEY) as backend:
-        found = run(backend.url, small_spec("/v1/capabilities"), read_only=True)
-    held = {name for one in found if isinstance(one, CheckedExchange) for name in one.held}
-    assert "not_a_server_error" in held
-    assert {one.operation for one in found} == {"get_capabilities"}
+        results = run(backend.url, small_spec("/v1/capabilities"), read_only=True)
+    checks = {name for item in results if isinstance(item, CheckedExchange) for name in item.held}
+    assert "not_a_server_error" in checks
+    assert {result.operation for result in results} == {"get_capabilities"}
 
 
 @pytest.mark.parametrize(
@@ -93,13 +93,13 @@ def test_what_proxies_make_another_path_of_is_not_sent(value: object, changes: b
 
 @pytest.mark.timeout(120)
 def test_a_server_that_is_not_there_is_a_trouble_and_no_traceback() -> None:
-    found = run("http://127.0.0.1:9", small_spec("/v1/capabilities"), read_only=True)
-    assert any(isinstance(one, EngineProblem) and one.network for one in found)
+    results = run("http://127.0.0.1:9", small_spec("/v1/capabilities"), read_only=True)
+    assert any(isinstance(result, EngineProblem) and result.network for result in results)
 
 
 def test_the_deadline_ends_it() -> None:
     with LocalBackend(api_key=KEY) as backend:
-        found = run(backend.url, small_spec("/v1/pools"), deadline=time.monotonic())
-    (late,) = [one for one in found if isinstance(one, EngineProblem)]
+        results = run(backend.url, small_spec("/v1/pools"), deadline=time.monotonic())
+    (late,) = [result for result in results if isinstance(result, EngineProblem)]
     assert "time was up" in late.text
-    assert len(found) < 500
+    assert len(results) < 500

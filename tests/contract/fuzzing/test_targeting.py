@@ -1,4 +1,4 @@
-"""Targeting of generated requests: to the run's own resources, never to others'."""
+"""Targeting of generated requests at resources of the run only."""
 
 from __future__ import annotations
 
@@ -34,9 +34,9 @@ def request(
 
 
 def retargeted(*arguments: Any, **more: Any) -> GeneratedRequest:
-    made = request(*arguments, **more)
-    targeting()(made)
-    return made
+    case = request(*arguments, **more)
+    targeting()(case)
+    return case
 
 
 def test_most_reads_go_to_what_is_there() -> None:
@@ -52,15 +52,15 @@ def test_most_reads_go_to_what_is_there() -> None:
 def test_no_write_reaches_a_pool_of_somebody_else(operation: str) -> None:
     for number in range(200):
         path = {"pool_id": "somebodys", "task_id": f"t{number}"}
-        made = retargeted(operation, "DELETE", path=path, body={"n": number})
-        pool = made.path_parameters["pool_id"]
+        case = retargeted(operation, "DELETE", path=path, body={"n": number})
+        pool = case.path_parameters["pool_id"]
         assert pool == "pool-writes" or pool.startswith(MARK)
 
 
 def test_a_global_rollout_stays_in_a_pool_of_ours() -> None:
     for negative in (frozenset[str](), frozenset({"body"})):
-        made = retargeted("create_global_rollout", "POST", body={"seed": 1}, negative=negative)
-        assert made.body["pool_id"] == "read"
+        case = retargeted("create_global_rollout", "POST", body={"seed": 1}, negative=negative)
+        assert case.body["pool_id"] == "read"
 
 
 def test_pools_are_signed_without_changing_a_length_that_is_tried() -> None:
@@ -94,37 +94,37 @@ def test_what_is_wrong_on_purpose_stays_wrong() -> None:
         == path
     )
     body = {"task_id": 7, "seed": "no"}
-    made = retargeted("create_rollout", "POST", body=dict(body), negative=frozenset({"body"}))
-    assert made.body == body
+    case = retargeted("create_rollout", "POST", body=dict(body), negative=frozenset({"body"}))
+    assert case.body == body
     headers = {"Idempotency-Key": "a b"}
-    made = retargeted(
+    case = retargeted(
         "create_rollout", "POST", headers=dict(headers), negative=frozenset({"header"})
     )
-    assert made.headers == headers
+    assert case.headers == headers
 
 
 def test_pools_that_came_to_be_are_registered_and_left_alone() -> None:
     registered: list[str] = []
-    own = RequestTargeting(MARK, TARGETS, registered.append, frozenset({"somebodys"}))
-    own.observe("create_pool", 201, b'{"pool_id": "mine"}')
-    own.observe("create_pool", 422, b'{"pool_id": "refused"}')
-    own.observe("create_pool", 201, b"no json")
-    own.observe("create_pool", 201, b'{"pool_id": "somebodys"}')
-    own.observe("get_pool", 200, b'{"pool_id": "somebodys"}')
+    retarget = RequestTargeting(MARK, TARGETS, registered.append, frozenset({"somebodys"}))
+    retarget.observe("create_pool", 201, b'{"pool_id": "mine"}')
+    retarget.observe("create_pool", 422, b'{"pool_id": "refused"}')
+    retarget.observe("create_pool", 201, b"no json")
+    retarget.observe("create_pool", 201, b'{"pool_id": "somebodys"}')
+    retarget.observe("get_pool", 200, b'{"pool_id": "somebodys"}')
     assert registered == ["mine"]
-    made = request("delete_pool", "DELETE", path={"pool_id": "mine"})
-    own(made)
-    assert made.path_parameters == {"pool_id": "mine"}
+    case = request("delete_pool", "DELETE", path={"pool_id": "mine"})
+    retarget(case)
+    assert case.path_parameters == {"pool_id": "mine"}
 
 
 def test_the_same_requests_go_to_the_same_places() -> None:
     def places() -> list[Any]:
-        own, gone = targeting(), []
+        retarget, targets = targeting(), []
         for number in range(50):
-            made = request("update_task", "PUT", {"pool_id": "p", "task_id": "t"}, {"n": number})
-            own(made)
-            gone.append((made.path_parameters, made.body))
-        return gone
+            case = request("update_task", "PUT", {"pool_id": "p", "task_id": "t"}, {"n": number})
+            retarget(case)
+            targets.append((case.path_parameters, case.body))
+        return targets
 
     assert places() == places()
 
@@ -132,13 +132,13 @@ def test_the_same_requests_go_to_the_same_places() -> None:
 def test_a_batch_stays_in_a_pool_of_ours() -> None:
     for negative in (frozenset[str](), frozenset({"body"})):
         body = {"rollouts": [{"pool_id": "somebodys"}, {}, 7], "requests": [{"pool_id": "other"}]}
-        for named in ({}, {"pool_id": None}, {"pool_id": "somebodys"}):
-            made = retargeted(
-                "create_rollout_batch", "POST", body={**body, **named}, negative=negative
+        for ids in ({}, {"pool_id": None}, {"pool_id": "somebodys"}):
+            case = retargeted(
+                "create_rollout_batch", "POST", body={**body, **ids}, negative=negative
             )
-            assert made.body["pool_id"] == "read"
-            assert made.body["rollouts"] == [{"pool_id": "read"}, {}, 7]
-            assert made.body["requests"] == [{"pool_id": "read"}]
+            assert case.body["pool_id"] == "read"
+            assert case.body["rollouts"] == [{"pool_id": "read"}, {}, 7]
+            assert case.body["requests"] == [{"pool_id": "read"}]
     wrong = retargeted(
         "create_rollout_batch", "POST", body={"pool_id": ""}, negative=frozenset({"body"})
     )
@@ -148,20 +148,20 @@ def test_a_batch_stays_in_a_pool_of_ours() -> None:
 def test_a_pause_disturbs_no_reader() -> None:
     for operation in ("pause_pool", "resume_pool"):
         for number in range(50):
-            made = retargeted(operation, "POST", path={"pool_id": f"p{number}"})
-            pool = made.path_parameters["pool_id"]
+            case = retargeted(operation, "POST", path={"pool_id": f"p{number}"})
+            pool = case.path_parameters["pool_id"]
             assert pool == "pool-writes" or pool.startswith(MARK)
 
 
 def test_the_events_of_a_pool_are_those_of_one_that_has_ended() -> None:
-    own = targeting()
-    own.observe("create_pool", 201, b'{"pool_id": "mine"}')
+    retarget = targeting()
+    retarget.observe("create_pool", 201, b'{"pool_id": "mine"}')
     went = []
     for number in range(200):
-        made = request("stream_pool_events", path={"pool_id": f"p{number}"})
-        own(made)
-        went.append(made.path_parameters["pool_id"])
+        case = request("stream_pool_events", path={"pool_id": f"p{number}"})
+        retarget(case)
+        went.append(case.path_parameters["pool_id"])
     assert 100 < went.count("archived") < 200
     followed = request("stream_pool_events", path={"pool_id": "mine"}, body=1)
-    own(followed)
+    retarget(followed)
     assert followed.path_parameters["pool_id"] != "mine"

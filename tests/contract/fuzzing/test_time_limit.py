@@ -1,4 +1,4 @@
-"""The time limit of an engine: its events, its errors, and its end whatever it does."""
+"""The time limit of an engine: events and errors pass, and the engine ends in any case."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from synth_pools.contract.fuzzing.time_limit import events_in_time
 
 
 class Engine:
-    """Engine of numbers, which computes without an end once it has told them."""
+    """Engine that yields numbers and then computes for ever."""
 
     def __init__(self, count: int, error: Exception | None = None) -> None:
         self.stopped = threading.Event()

@@ -1,4 +1,4 @@
-"""Sessions of the kit for tests of its parts: without a backend, or with answers that are given."""
+"""Sessions of the kit for tests of its parts: without a backend, or with prepared answers."""
 
 from __future__ import annotations
 
@@ -27,27 +27,27 @@ _KEY = ApiKey("sessions-key-0123456789")
 def session(
     features: dict[str, Any] | None = None, url: str = URL, key: ApiKey = _KEY, **options: Any
 ) -> Session:
-    """Create a session whose requests nobody answers, unless there is a URL at which one does."""
-    given = Options(url, key, "0a1b2c3d", 1, **options)
+    """Create a session; without a URL nobody answers its requests."""
+    run_options = Options(url, key, "0a1b2c3d", 1, **options)
     http = HttpClient(url, key, DOCUMENT)
-    return Session(given, DOCUMENT, http, ResultCollector(DOCUMENT), features=features or {})
+    return Session(run_options, DOCUMENT, http, ResultCollector(DOCUMENT), features=features or {})
 
 
 @contextlib.contextmanager
 def answering(
     answers: Mapping[str, Fault | Sequence[Fault]], **options: Any
 ) -> Iterator[tuple[Session, FaultServer]]:
-    """Create a session with a server that gives answers by operation, 404 where none is given.
+    """Create a session with a server of prepared answers; other operations get 404.
 
     Args:
         answers: One answer for all requests, or one after the other, of which the last stays.
         **options: See `session`.
     """
-    left = {name: [given] if callable(given) else [*given] for name, given in answers.items()}
+    queues = {name: [answer] if callable(answer) else [*answer] for name, answer in answers.items()}
 
-    def choose(seen: Seen) -> Fault:
-        operation = DOCUMENT.operation_of(seen.method, seen.target)
-        faults = left.get(operation.id, []) if operation else []
+    def choose(request: Seen) -> Fault:
+        operation = DOCUMENT.operation_of(request.method, request.target)
+        faults = queues.get(operation.id, []) if operation else []
         if not faults:
             return answer({"detail": "There is no such thing."}, 404)
         return faults.pop(0) if len(faults) > 1 else faults[0]
@@ -61,22 +61,29 @@ def answering(
 
 
 def context(run: Session, *operations: str | Selection) -> Context:
-    """Create the context of a scenario that speaks about these operations."""
+    """Create the context of a scenario about these operations."""
     demand = Clause("Pages", "a demand")
     return Context(run, Check("a.b", demand, operations or ("get_pool",)))
 
 
 def asked(server: FaultServer, operation: str) -> list[Seen]:
-    """Return the requests of an operation that came."""
-    found = ((DOCUMENT.operation_of(one.method, one.target), one) for one in server.requests)
-    return [one for known, one in found if known is not None and known.id == operation]
+    """Return the received requests of an operation."""
+    pairs = (
+        (DOCUMENT.operation_of(request.method, request.target), request)
+        for request in server.requests
+    )
+    return [
+        request
+        for addressed, request in pairs
+        if addressed is not None and addressed.id == operation
+    ]
 
 
 def departures(of: Session) -> list[Departure]:
     """Return all departures so far."""
-    return [found for one in of.collector.result().outcomes for found in one.departures]
+    return [departure for cell in of.collector.result().outcomes for departure in cell.departures]
 
 
 def outcomes(of: Session) -> dict[str, tuple[Outcome, str]]:
     """Return outcome and note by operation."""
-    return {one.operation: (one.outcome, one.note) for one in of.collector.result().outcomes}
+    return {cell.operation: (cell.outcome, cell.note) for cell in of.collector.result().outcomes}

@@ -1,4 +1,4 @@
-"""The context: each request is judged and kept, and no late answer counts where all are late."""
+"""The context: it judges and records requests; a late answer only counts where others are quick."""
 
 from __future__ import annotations
 
@@ -38,8 +38,8 @@ def test_an_answer_is_judged_by_the_document_and_kept(ask: Callable[[Context], A
     with answering({"list_pools": _WRONG}) as (run, _):
         ctx = context(run, "list_pools")
         assert ask(ctx).at("items") == 5
-    assert [one.operation for one in ctx.expect.trail] == ["list_pools"]
-    assert {(one.check, one.operation) for one in departures(run)} == {
+    assert [exchange.operation for exchange in ctx.expect.trail] == ["list_pools"]
+    assert {(departure.check, departure.operation) for departure in departures(run)} == {
         ("schema.body", "list_pools")
     }
 
@@ -48,17 +48,17 @@ def test_what_is_taken_though_it_has_to_be_refused_is_one_departure() -> None:
     with answering({"create_pool": answer({"odd": 1}, 201)}) as (run, _):
         ctx = context(run, "create_pool")
         ctx.check((400, 422), "create_pool", json={})
-        assert [one.check for one in departures(run)] == ["a.b"]
+        assert [departure.check for departure in departures(run)] == ["a.b"]
         assert len(ctx.expect.trail) == 1
-        # What is taken rightly is judged.
+        # An answer that is rightly a success is judged.
         ctx.check(201, "create_pool", json={})
-    assert "schema.body" in {one.check for one in departures(run)}
+    assert "schema.body" in {departure.check for departure in departures(run)}
 
 
 def test_a_refusal_is_judged_by_the_document() -> None:
     with answering({"create_pool": answer({"odd": 1}, 400)}) as (run, _):
         context(run).check(400, "create_pool", json={})
-    assert "schema.error_body" in {one.check for one in departures(run)}
+    assert "schema.error_body" in {departure.check for departure in departures(run)}
 
 
 def test_only_what_the_rest_builds_on_ends_the_scenario() -> None:
@@ -68,7 +68,7 @@ def test_only_what_the_rest_builds_on_ends_the_scenario() -> None:
         with pytest.raises(StopScenarioError):
             ctx.require(200, "get_pool", {"pool_id": "p"})
         assert ctx.require((200, 404), "get_pool", {"pool_id": "p"}).status == 404
-    assert [one.times for one in departures(run) if one.check == "a.b"] == [2]
+    assert [departure.times for departure in departures(run) if departure.check == "a.b"] == [2]
 
 
 def test_no_late_answer_counts_where_all_are_late_unless_a_limit_is_given(
@@ -79,9 +79,9 @@ def test_no_late_answer_counts_where_all_are_late_unless_a_limit_is_given(
     with answering(late) as (run, server):
         ctx = context(run)
         for ask in (lambda: ctx.call("list_pools"), lambda: _raw(ctx)):
-            with pytest.raises(InconclusiveError, match="requests take long here") as told:
+            with pytest.raises(InconclusiveError, match="requests take long here") as raised:
                 ask()
-            assert (told.value.outcome, told.value.operation) == (
+            assert (raised.value.outcome, raised.value.operation) == (
                 Outcome.NOT_REACHED,
                 "list_pools",
             )
@@ -97,7 +97,7 @@ def test_a_stream_is_read_to_what_is_waited_for_and_judged() -> None:
         stream = ctx.stream(
             "stream_rollout_events", _IDS, until=lambda reader: len(reader.messages) == 2
         )
-        assert [one.envelope for one in stream.reader.messages] == [{"id": "1"}] * 2
+        assert [message.envelope for message in stream.reader.messages] == [{"id": "1"}] * 2
         assert (stream.ended, stream.late) == (False, False)
         assert len(ctx.expect.trail) == 1
 
@@ -105,8 +105,8 @@ def test_a_stream_is_read_to_what_is_waited_for_and_judged() -> None:
 def test_a_stream_of_another_status_ends_the_scenario() -> None:
     with answering({}) as (run, _), pytest.raises(StopScenarioError):
         context(run).stream("stream_rollout_events", _IDS)
-    (one,) = (one for one in departures(run) if one.check == "a.b")
-    assert (one.operation, one.expected) == ("stream_rollout_events", "200")
+    (departed,) = (departure for departure in departures(run) if departure.check == "a.b")
+    assert (departed.operation, departed.expected) == ("stream_rollout_events", "200")
 
 
 @pytest.mark.parametrize("is_proof", [True, False])
@@ -120,6 +120,6 @@ def test_a_stream_that_does_not_end_in_time_shows_something_where_nothing_is_slo
         if is_proof:
             assert ctx.stream("stream_rollout_events", _IDS, limit=0.2).late
             return
-        with pytest.raises(InconclusiveError, match="did not come to its end") as told:
+        with pytest.raises(InconclusiveError, match="did not come to its end") as raised:
             ctx.stream("stream_rollout_events", _IDS, limit=0.2)
-        assert told.value.operation == "stream_rollout_events"
+        assert raised.value.operation == "stream_rollout_events"

@@ -1,4 +1,4 @@
-"""The executor: an outcome for each operation of a scenario, whatever ends it."""
+"""The executor: every operation of a scenario gets an outcome, however the scenario ends."""
 
 from __future__ import annotations
 
@@ -89,7 +89,7 @@ def test_a_lost_connection_stops_the_run() -> None:
             "needs a slow rollout: no echo target, and no container",
         ),
         (("containers",), {"echo": True}, Outcome.NOT_REACHED, "needs a backend on this machine"),
-        # The first that is not met.
+        # The first unmet need.
         (("live", "pause"), {}, Outcome.NOT_REACHED, "needs a slow rollout"),
         (("live", "pause"), {"echo": True}, Outcome.NOT_OFFERED, "features.pause is not true"),
         (("live", "pause"), {"echo": True, "pause": True}, Outcome.HELD, ""),
@@ -104,8 +104,8 @@ def test_a_scenario_whose_need_is_not_met_is_not_played(
 
     run = session(features)
     assert execute(run, _scenario(play, needs=needs)) is None
-    for found, told in outcomes(run).values():
-        assert (found, told[: len(note)]) == (outcome, note)
+    for actual, actual_note in outcomes(run).values():
+        assert (actual, actual_note[: len(note)]) == (outcome, note)
 
 
 def test_a_run_that_only_reads_plays_what_only_reads() -> None:
@@ -138,14 +138,14 @@ def test_slow_ones_run_along_and_those_that_run_alone_come_last() -> None:
         assert release.wait(30)
         played.append(ctx.scenario.id)
 
-    told: list[tuple[int, int]] = []
+    progress: list[tuple[int, int]] = []
     run: Session = session()
     scenarios = [
         _scenario(quick, "runs.alone", alone=True),
         _scenario(slow, "runs.slow", slow=True),
         _scenario(quick, "runs.quick"),
     ]
-    executor = ScenarioExecutor(run, scenarios, lambda done, total: told.append((done, total)))
+    executor = ScenarioExecutor(run, scenarios, lambda done, total: progress.append((done, total)))
     executor.wait_for_quick()
     quick_done.set()
     assert played == ["runs.quick"]
@@ -153,7 +153,7 @@ def test_slow_ones_run_along_and_those_that_run_alone_come_last() -> None:
     executor.wait_for_all()
     assert played == ["runs.quick", "runs.slow", "runs.alone"]
     assert executor.obstacles == []
-    assert {total for _, total in told} <= {3}
+    assert {total for _, total in progress} <= {3}
     assert run.seconds.keys() == {"runs.quick", "runs.slow", "runs.alone"}
 
 
@@ -174,7 +174,7 @@ def test_what_hangs_when_the_run_is_stopped_is_left_and_told(
     try:
         executor.wait_for_quick()
         executor.wait_for_all()
-        # Twice it was waited for, and once it is told.
+        # Two scenarios waited for it; one note reports it.
         assert executor.obstacles == ["scenarios did not end within 0 s of being stopped"]
     finally:
         release.set()
@@ -249,7 +249,11 @@ def test_what_a_backend_has_not_is_neither_asked_for_nor_told() -> None:
     run.document.narrow(("list_pools", "create_pool"))
     assert execute(run, _scenario(play)) is None
     assert outcomes(run) == {"list_pools": (Outcome.NOT_REACHED, "needs get_pool")}
-    # Whether the kit's own containers can be reached shows only once there is the operation.
+    # Only that operation shows that the kit's own containers can be reached.
     execute(run, _scenario(play, "needs.containers", needs=("containers",)))
-    told = [one.note for one in run.collector.result().outcomes if one.check == "needs.containers"]
-    assert told == ["tried with the kit's containers, once get_pool_container_health is there"]
+    notes = [
+        outcome.note
+        for outcome in run.collector.result().outcomes
+        if outcome.check == "needs.containers"
+    ]
+    assert notes == ["tried with the kit's containers, once get_pool_container_health is there"]

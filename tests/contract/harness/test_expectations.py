@@ -24,7 +24,7 @@ _CLAUSE = Clause("Pools: states", "a demand")
 
 
 @pytest.mark.parametrize(
-    ("one", "other", "equal"),
+    ("first", "second", "equal"),
     [
         (1, 1.0, True),
         (1, True, False),
@@ -36,8 +36,8 @@ _CLAUSE = Clause("Pools: states", "a demand")
         ("1", 1, False),
     ],
 )
-def test_equal_as_json(one: Any, other: Any, equal: bool) -> None:
-    assert same_json(one, other) is equal
+def test_equal_as_json(first: Any, second: Any, equal: bool) -> None:
+    assert same_json(first, second) is equal
 
 
 def test_where_two_values_part() -> None:
@@ -58,11 +58,11 @@ def _response(status: int = 200, body: bytes = b"{}") -> Response:
 
 
 def _departed(run: Session) -> set[str]:
-    return {name for name, (one, _) in outcomes(run).items() if one is Outcome.DEPARTED}
+    return {name for name, (outcome, _) in outcomes(run).items() if outcome is Outcome.DEPARTED}
 
 
 @pytest.mark.parametrize(
-    ("seen", "departed"),
+    ("visible", "departed"),
     [
         ((True, True, True), set()),
         ((True, False, False), {"update_pool"}),
@@ -72,12 +72,12 @@ def _departed(run: Session) -> set[str]:
     ],
 )
 def test_a_change_that_no_reader_sees_is_the_writers(
-    seen: tuple[bool, bool, bool], departed: set[str]
+    visible: tuple[bool, bool, bool], departed: set[str]
 ) -> None:
     expect, run = _expectations()
     operations = ("update_pool", "get_pool", "list_pools")
-    told = [(name, ok, _response()) for name, ok in zip(operations, seen, strict=True)]
-    met = expect.observed("update_pool", _response(), told, "a change", "none")
+    views = [(name, ok, _response()) for name, ok in zip(operations, visible, strict=True)]
+    met = expect.observed("update_pool", _response(), views, "a change", "none")
     assert met is (departed == set())
     assert _departed(run) == departed
 
@@ -96,32 +96,32 @@ def test_an_account_that_stands_alone_departs(
 ) -> None:
     expect, run = _expectations()
     operations = ("get_pool", "list_pools", "update_pool")
-    told = [(name, value, _response()) for name, value in zip(operations, values, strict=False)]
-    assert expect.consistent("the pool", told) is (departed == set())
+    views = [(name, value, _response()) for name, value in zip(operations, values, strict=False)]
+    assert expect.consistent("the pool", views) is (departed == set())
     assert _departed(run) == departed
 
 
 def test_accounts_that_differ_are_told_with_another_one_beside_them() -> None:
     expect, run = _expectations()
-    told = [("get_pool", 1, _response()), ("list_pools", 2, _response())]
-    assert not expect.consistent("the pool", told)
-    assert {(one.operation, one.expected, one.got) for one in departures(run)} == {
+    views = [("get_pool", 1, _response()), ("list_pools", 2, _response())]
+    assert not expect.consistent("the pool", views)
+    assert {(item.operation, item.expected, item.got) for item in departures(run)} == {
         ("get_pool", "the pool, as list_pools tells it", "1"),
         ("list_pools", "the pool, as get_pool tells it", "2"),
     }
-    assert {one.cause for one in departures(run)} == {"a.b|the pool"}
+    assert {departure.cause for departure in departures(run)} == {"a.b|the pool"}
 
 
 def test_where_two_accounts_of_a_thing_part_is_told() -> None:
     expect, run = _expectations()
-    told = [
+    views = [
         ("get_pool", {"a": 1}, _response()),
         ("list_pools", {"a": 2}, _response()),
         ("update_pool", {"a": 1}, _response()),
     ]
-    assert not expect.consistent("the pool", told)
-    (one,) = departures(run)
-    assert (one.operation, one.got) == ("list_pools", "at /a: 2 instead of 1")
+    assert not expect.consistent("the pool", views)
+    (departure,) = departures(run)
+    assert (departure.operation, departure.got) == ("list_pools", "at /a: 2 instead of 1")
 
 
 def test_a_value_is_told_with_where_it_differs() -> None:
@@ -129,7 +129,7 @@ def test_a_value_is_told_with_where_it_differs() -> None:
     assert expect.equal("get_pool", "tasks", [], [], _response())
     assert not expect.equal("get_pool", "tasks", [{"a": 1}], [{"a": 2}], _response())
     assert not expect.equal("get_pool", "name", "x", ABSENT, None)
-    assert [(one.expected, one.got) for one in departures(run)] == [
+    assert [(departure.expected, departure.got) for departure in departures(run)] == [
         ('tasks is [{"a": 1}]', "at /0/a: 2 instead of 1"),
         ('name is "x"', "nothing"),
     ]
@@ -144,7 +144,7 @@ def test_what_a_response_of_the_wrong_status_says_otherwise_follows_from_that() 
     assert not expect.that(Expectation("get_pool", "a name", right), False, "none")
     assert not expect.that(Expectation("get_pool", "a place", None), False, "none")
     assert expect.departures == 3
-    assert [one.expected for one in departures(run) if one.column is Column.BEHAVIOUR] == [
+    assert [item.expected for item in departures(run) if item.column is Column.BEHAVIOUR] == [
         "a name",
         "a place",
     ]
@@ -161,26 +161,26 @@ def test_a_departure_shows_the_requests_before_it_that_are_about_the_same() -> N
         expect.record(exchange, judged=False)
         return exchange
 
-    made = sent("POST", "/v1/pools", f'{{"pool_id": "{ours}"}}'.encode())
+    created = sent("POST", "/v1/pools", f'{{"pool_id": "{ours}"}}'.encode())
     sent("POST", "/v1/pools", f'{{"pool_id": "{theirs}"}}'.encode())
     sent("GET", f"/v1/pools/{ours}")
     changed = sent("PATCH", f"/v1/pools/{ours}", b'{"capacity": 2}')
-    shown = sent("GET", f"/v1/pools/{ours}")
+    read = sent("GET", f"/v1/pools/{ours}")
     later = sent("DELETE", f"/v1/pools/{ours}")
     unknown = sent("GET", "/v1/queue/status")
-    begun = sent("POST", "/v1/rollouts", b"{}", b'{"rollout_id": "rollout_0f8b"}')
+    admission = sent("POST", "/v1/rollouts", b"{}", b'{"rollout_id": "rollout_0f8b"}')
     of_rollout = sent("GET", "/v1/rollouts/rollout_0f8b")
 
     def before(exchange: Exchange | None) -> tuple[Exchange, ...]:
         response = Response(exchange) if exchange else None
         return expect.departure(Expectation("get_pool", "a demand", response), "").before
 
-    assert before(shown) == (made, changed)
-    assert before(later) == (made, changed)
-    assert before(of_rollout) == (begun,)
-    # Where nothing is about the same, or nobody knows about what it is, all of them.
-    assert [one.method for one in before(unknown)] == ["POST", "POST", "PATCH", "DELETE"]
-    assert [one.method for one in before(None)] == ["POST", "POST", "PATCH", "DELETE", "POST"]
+    assert before(read) == (created, changed)
+    assert before(later) == (created, changed)
+    assert before(of_rollout) == (admission,)
+    # All steps, if none or an unknown one is about the same resource.
+    assert [step.method for step in before(unknown)] == ["POST", "POST", "PATCH", "DELETE"]
+    assert [step.method for step in before(None)] == ["POST", "POST", "PATCH", "DELETE", "POST"]
     for _ in range(20):
         sent("PATCH", f"/v1/pools/{ours}")
     assert len(before(None)) == 12
@@ -191,14 +191,14 @@ def test_departures_of_one_operation_and_status_have_one_cause() -> None:
     def cause(expected: Any, status: int, operation: str = "get_pool") -> str:
         expect, run = _expectations()
         expect.unexpected_status(_response(status), expected, operation)
-        (one,) = departures(run)
-        return one.cause
+        (departure,) = departures(run)
+        return departure.cause
 
-    # No status that the document lists: that is one defect of whoever answers with it.
+    # A status that the document does not list is one defect, wherever it is answered.
     assert cause(200, 204) == cause(404, 204) == cause(200, 204, "list_pools")
     assert cause(200, 404) == cause(201, 404)
     unknown, archived = Status(404, "it is unknown"), Status(409, "it is archived")
-    assert len({cause(one, 500) for one in (200, unknown, archived)}) == 3
+    assert len({cause(answered, 500) for answered in (200, unknown, archived)}) == 3
     assert cause(200, 500) != cause(200, 500, "list_pools")
     assert cause(200, 404) != cause(200, 409)
 
@@ -213,32 +213,32 @@ def test_an_operation_that_the_backend_has_not_is_not_told() -> None:
 
 def test_a_demand_has_its_own_clause_or_else_that_of_the_scenario() -> None:
     expect, run = _expectations()
-    own = Clause("Growth", "another demand")
-    expect.that(Expectation("get_pool", "x", None, Column.ERRORS, own, "a cause"), False, "y")
+    clause = Clause("Growth", "another demand")
+    expect.that(Expectation("get_pool", "x", None, Column.ERRORS, clause, "a cause"), False, "y")
     expect.that(Expectation("get_pool", "x", None), False, "y")
-    assert [(one.clause, one.column, one.cause == "a cause") for one in departures(run)] == [
-        (own, Column.ERRORS, True),
+    assert [(item.clause, item.column, item.cause == "a cause") for item in departures(run)] == [
+        (clause, Column.ERRORS, True),
         (_CLAUSE, Column.BEHAVIOUR, False),
     ]
 
 
 def test_a_status_is_judged_with_its_code_and_its_reason() -> None:
     expect, run = _expectations()
-    wanted = Status(409, "it is archived", code="pool_archived")
+    expected = Status(409, "it is archived", code="pool_archived")
     right = _response(409, b'{"error": {"code": "pool_archived"}}')
-    assert expect.status(right, wanted, "update_pool")
-    assert expect.status(_response(409), wanted, "update_pool")
-    assert not expect.status(_response(404), wanted, "update_pool")
-    other = _response(409, b'{"error": {"code": "pool_exists"}}')
-    assert not expect.status(other, wanted, "update_pool")
+    assert expect.status(right, expected, "update_pool")
+    assert expect.status(_response(409), expected, "update_pool")
+    assert not expect.status(_response(404), expected, "update_pool")
+    other_code = _response(409, b'{"error": {"code": "pool_exists"}}')
+    assert not expect.status(other_code, expected, "update_pool")
     (cell,) = run.collector.result().outcomes
     assert (cell.column, cell.outcome) == (Column.ERRORS, Outcome.DEPARTED)
-    told = [(one.expected, one.got) for one in cell.departures]
-    assert told == [
+    actual = [(departure.expected, departure.got) for departure in cell.departures]
+    assert actual == [
         ("409: it is archived", "404 {}"),
         ("error.code pool_archived", '"pool_exists"'),
     ]
-    assert {one.clause for one in cell.departures} == {_CLAUSE}
+    assert {departure.clause for departure in cell.departures} == {_CLAUSE}
 
 
 def test_an_operation_that_answers_501_is_not_offered() -> None:

@@ -1,4 +1,4 @@
-"""Held rollouts: longer ones where requests take long, and no verdict where none is long enough."""
+"""Held rollouts: longer where requests are slow; no verdict if none lasts long enough."""
 
 from __future__ import annotations
 
@@ -17,9 +17,9 @@ def test_each_attempt_holds_longer_than_the_one_before_and_the_last_is_no_verdic
     run.http.round_trip = 1.5
     item = Check("a.b", Clause("Pages", "x"), ("pause_pool",))
     lasted: list[float] = []
-    with pytest.raises(InconclusiveError) as told:
-        lasted.extend(held.seconds for held in hold(Context(run, item)))
-    # Some requests take place while the first of them runs.
+    with pytest.raises(InconclusiveError) as raised:
+        lasted.extend(rollout.seconds for rollout in hold(Context(run, item)))
+    # Some requests are made while the first rollout runs.
     assert lasted[0] > 5 * run.http.round_trip
     assert lasted == sorted(set(lasted))
-    assert (told.value.outcome, told.value.operation) == (Outcome.NOT_REACHED, "pause_pool")
+    assert (raised.value.outcome, raised.value.operation) == (Outcome.NOT_REACHED, "pause_pool")

@@ -1,4 +1,4 @@
-"""Processes of the kit: they do as they are told, end with it, and have to end with their pool."""
+"""Processes of the kit: they obey it, end with it, and have to end with their pool."""
 
 from __future__ import annotations
 
@@ -31,12 +31,12 @@ _SECONDS = 60
 
 @pytest.fixture
 def port() -> Iterator[int]:
-    with HeldPort() as held:
-        yield held.number
+    with HeldPort() as reserved:
+        yield reserved.number
 
 
 def _start(kit: KitProcesses, port: int, *words: str) -> subprocess.Popen[bytes]:
-    argv = [str(port) if one == "{port}" else one for one in kit.definition(*words)["argv"]]
+    argv = [str(port) if word == "{port}" else word for word in kit.definition(*words)["argv"]]
     return subprocess.Popen(argv, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
 
 
@@ -45,13 +45,13 @@ def test_a_process_waits_until_it_is_told_to_serve_and_ends_with_the_kit(port: i
         kit.order = "wait"
         process = _start(kit, port, "a-word")
         try:
-            (one,) = eventually(kit.started)
-            # With its child.
+            (started,) = eventually(kit.started)
+            # Ends with its child.
             eventually(lambda: len(kit.running()) == 2)
-            assert kit.alive() == [one]
-            assert (one.hello["pid"], one.hello["cwd"]) == (process.pid, str(Path.cwd()))
-            assert one.hello["argv"][-1] == "a-word"
-            assert not one.ended.is_set()
+            assert kit.alive() == [started]
+            assert (started.hello["pid"], started.hello["cwd"]) == (process.pid, str(Path.cwd()))
+            assert started.hello["argv"][-1] == "a-word"
+            assert not started.ended.is_set()
             kit.tell("listen")
 
             def is_healthy() -> bool:
@@ -63,9 +63,9 @@ def test_a_process_waits_until_it_is_told_to_serve_and_ends_with_the_kit(port: i
             eventually(is_healthy)
             kit.__exit__()
             assert process.wait(_SECONDS) == 0
-            assert one.ended.wait(_SECONDS)
+            assert started.ended.wait(_SECONDS)
             eventually(lambda: not kit.running())
-            assert (kit.alive(), kit.started()) == ([], [one])
+            assert (kit.alive(), kit.started()) == ([], [started])
         finally:
             process.kill()
             process.wait()
@@ -76,8 +76,8 @@ def test_a_process_that_starts_later_is_told_as_well(port: int) -> None:
         kit.tell("exit")
         process = _start(kit, port)
         assert process.wait(_SECONDS) == EXIT_CODE
-        (one,) = kit.started()
-        assert one.ended.wait(_SECONDS)
+        (started,) = kit.started()
+        assert started.ended.wait(_SECONDS)
         # Its child is not the kit's to end.
         eventually(lambda: len(kit.running()) == 1)
         assert kit.alive() == []
@@ -90,7 +90,7 @@ def test_nobody_reaches_a_kit_that_has_ended() -> None:
         late = socket.create_connection(address, _SECONDS)
         with socket.create_connection(address, _SECONDS) as early:
             early.sendall(b'{"pid": 1}\n')
-            # Those that came before it are known as well by then.
+            # The kit has noticed the late connection, too, by then.
             eventually(kit.started)
     with late:
         late.sendall(b'{"pid": 2}\n')
@@ -101,20 +101,20 @@ def test_nobody_reaches_a_kit_that_has_ended() -> None:
 
 def test_a_definition_has_further_words_variables_and_fields() -> None:
     with KitProcesses() as kit:
-        made = kit.definition("one", "two", env={"KIT_TEXT": "x"}, restart="never")
+        definition = kit.definition("one", "two", env={"KIT_TEXT": "x"}, restart="never")
         plain = kit.definition()
-    assert made["argv"] == [*plain["argv"], "one", "two"]
-    assert made["env"] == {"KIT_PORT": "{port}", "KIT_TEXT": "x"}
+    assert definition["argv"] == [*plain["argv"], "one", "two"]
+    assert definition["env"] == {"KIT_PORT": "{port}", "KIT_TEXT": "x"}
     assert plain["env"] == {"KIT_PORT": "{port}"}
-    assert (made["restart"], "restart" in plain) == ("never", False)
-    assert made["start_timeout_seconds"] > 60
+    assert (definition["restart"], "restart" in plain) == ("never", False)
+    assert definition["start_timeout_seconds"] > 60
 
 
 def test_processes_need_a_backend_on_this_machine() -> None:
     run = session()
-    with pytest.raises(InconclusiveError, match="needs a backend on this machine") as told:
+    with pytest.raises(InconclusiveError, match="needs a backend on this machine") as raised:
         kit_processes(context(run, "delete_pool"))
-    assert (told.value.outcome, told.value.operation) == (Outcome.NOT_REACHED, "delete_pool")
+    assert (raised.value.outcome, raised.value.operation) == (Outcome.NOT_REACHED, "delete_pool")
     run.containers = {"good": "http://127.0.0.1:1"}
     with kit_processes(context(run)) as kit:
         assert kit.started() == []
@@ -123,19 +123,19 @@ def test_processes_need_a_backend_on_this_machine() -> None:
 def test_a_pool_of_a_process_is_one_without_a_container() -> None:
     with answering({"create_pool": [answer({"id": "p"}, 201), answer({}, 400)]}) as (run, server):
         ctx = context(run)
-        made = process_pool(ctx, {"argv": ["x"]}, config={"more": 1}, concurrency=2)
-        assert made.at("id") == "p"
-        (sent,) = (one.json for one in asked(server, "create_pool"))
+        pool = process_pool(ctx, {"argv": ["x"]}, config={"more": 1}, concurrency=2)
+        assert pool.at("id") == "p"
+        (sent,) = (request.json for request in asked(server, "create_pool"))
         with pytest.raises(StopScenarioError):
             process_pool(ctx, {"argv": ["x"]})
-    wanted: dict[str, Any] = {
+    expected: dict[str, Any] = {
         "container_url": None,
         "config": {"process": {"argv": ["x"]}, "more": 1},
         "concurrency": 2,
         "pool_id": run.pool_id("a-b-1"),
         "name": run.pool_id("a-b-1"),
     }
-    assert {name: sent[name] for name in wanted} == wanted
+    assert {name: sent[name] for name in expected} == expected
     assert run.pool_id("a-b-1") in run.created.remaining()
 
 
@@ -149,7 +149,7 @@ def test_processes_that_outlive_their_pool_are_the_deletions_departure(
     with answering(answers) as (run, server), KitProcesses() as kit:
         ctx = context(run, "delete_pool")
         delete_and_wait(ctx, pool, kit)
-        assert [one for one in departures(run) if one.check == "a.b"] == []
+        assert [departure for departure in departures(run) if departure.check == "a.b"] == []
         kit.order = "wait"
         process = _start(kit, port)
         try:
@@ -160,8 +160,8 @@ def test_processes_that_outlive_their_pool_are_the_deletions_departure(
             process.kill()
             process.wait()
         assert len(asked(server, "delete_pool")) == 2
-    (one,) = (one for one in departures(run) if one.check == "a.b")
-    assert (one.operation, one.expected, one.got) == (
+    (departed,) = (departure for departure in departures(run) if departure.check == "a.b")
+    assert (departed.operation, departed.expected, departed.got) == (
         "delete_pool",
         "the processes and all their children end with their pool",
         "2 still run",

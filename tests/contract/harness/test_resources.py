@@ -1,4 +1,4 @@
-"""Pools of scenarios: names that no other one has, and waits until they are active."""
+"""Pools of scenarios: their unique names, and the wait until they are active."""
 
 from __future__ import annotations
 
@@ -32,7 +32,7 @@ def test_a_pool_is_registered_and_waited_for_until_it_is_active() -> None:
     pools = [_pool("building"), _pool("active"), _pool("building")]
     with answering({"create_pool": _made("building"), "get_pool": pools}) as (run, server):
         assert context(run).resources.pool("x", capacity=2) == "made"
-        (sent,) = (one.json for one in asked(server, "create_pool"))
+        (sent,) = (request.json for request in asked(server, "create_pool"))
         assert len(asked(server, "get_pool")) == 2
     assert (sent["pool_id"], sent["name"]) == (run.pool_id("a-b-x-1"),) * 2
     assert sent["capacity"] == 2
@@ -51,7 +51,7 @@ def test_a_pool_that_is_active_at_once_is_not_asked_for() -> None:
 def test_a_pool_that_is_not_made_ends_the_scenario(answered: Any) -> None:
     with answering({"create_pool": answered}) as (run, _), pytest.raises(StopScenarioError):
         context(run).resources.pool()
-    # It may have been made all the same.
+    # The pool may exist all the same.
     assert len(run.created.remaining()) == 1
 
 
@@ -60,25 +60,25 @@ def test_a_pool_that_does_not_become_active_shows_nothing(
     status: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(Session, "allowance", lambda _, seconds: seconds)
-    # One that has failed stays so.
+    # A failed pool stays failed.
     later = _pool("active") if status != "building" else _pool("building")
     answers = {"create_pool": _made("building"), "get_pool": [_pool(status), later]}
     with answering(answers) as (run, _):
         run.patience = 0.05
-        with pytest.raises(InconclusiveError, match=f"the pool was {status} and") as told:
+        with pytest.raises(InconclusiveError, match=f"the pool was {status} and") as raised:
             context(run).resources.pool()
-    assert (told.value.outcome, told.value.operation) == (Outcome.NOT_REACHED, "create_pool")
+    assert (raised.value.outcome, raised.value.operation) == (Outcome.NOT_REACHED, "create_pool")
 
 
 def test_a_live_pool_is_on_the_echo_target_or_there_is_none() -> None:
     with answering({"create_pool": _made("active")}) as (run, server):
         resources = context(run).resources
-        with pytest.raises(InconclusiveError, match="needs a slow rollout") as told:
+        with pytest.raises(InconclusiveError, match="needs a slow rollout") as info:
             resources.live_pool()
-        assert (told.value.outcome, told.value.operation) == (Outcome.NOT_REACHED, "create_rollout")
+        assert (info.value.outcome, info.value.operation) == (Outcome.NOT_REACHED, "create_rollout")
         run.features = {"echo": True}
         assert resources.live_pool("x", capacity=2) == "made"
-        (sent,) = (one.json for one in asked(server, "create_pool"))
+        (sent,) = (request.json for request in asked(server, "create_pool"))
     assert (sent["pool_id"], sent["container_url"], sent["capacity"]) == (
         run.pool_id("a-b-x-2"),
         None,

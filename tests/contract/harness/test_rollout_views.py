@@ -1,4 +1,4 @@
-"""Accounts of a rollout: what is right is taken, and each part that is not departs by itself."""
+"""Views of a rollout: right ones pass, and each wrong part departs by itself."""
 
 from __future__ import annotations
 
@@ -43,22 +43,22 @@ _RATES = {"completed": 0.75, "failed": 0.0}
 
 
 def _right(status: str, started: bool) -> dict[str, Any]:
-    """Return what each operation tells of a rollout in a state."""
-    ended = status in FINAL
+    """Return the right view of a rollout by operation."""
+    final = status in FINAL
     times = {
         "created_at": _TIME,
         "started_at": _TIME if started else None,
-        "finished_at": _TIME if ended else None,
+        "finished_at": _TIME if final else None,
     }
     error = {"code": "x"} if status == "failed" else None
     result: dict[str, Any] | None = {} if status == "completed" else None
-    whole = {"status": status, **times, "error": error, "result": result, "score": None}
+    rollout_view = {"status": status, **times, "error": error, "result": result, "score": None}
     summary = {
         "status": status,
         "timing": {
             **times,
             "queue_seconds": 0.0 if started else None,
-            "run_seconds": 0.0 if started and ended else None,
+            "run_seconds": 0.0 if started and final else None,
         },
         "error": error,
         "reward": 1.0 if status == "completed" else None,
@@ -66,12 +66,12 @@ def _right(status: str, started: bool) -> dict[str, Any]:
         "last_event": {"event": "step" if status == "running" else f"rollout.{status}"},
     }
     types = ["rollout.queued", *["rollout.started", "step"] * started]
-    types += [f"rollout.{status}"] * ended
-    page = {"status": status, "has_more": False, "events": [{"event": one} for one in types]}
+    types += [f"rollout.{status}"] * final
+    page = {"status": status, "has_more": False, "events": [{"event": state} for state in types]}
     names = ("active", "queued", "completed", "failed", "cancelled")
-    counts = dict(zip((f"{one}_rollouts" for one in names), _COUNTS[status], strict=True))
-    told: dict[str, Any] = {
-        **dict.fromkeys(_WHOLE, whole),
+    counts = dict(zip((f"{state}_rollouts" for state in names), _COUNTS[status], strict=True))
+    views: dict[str, Any] = {
+        **dict.fromkeys(_WHOLE, rollout_view),
         **{name: summary for name in _PARTS if name.endswith("_summary")},
         **{
             name: dict.fromkeys(USAGE, 1.5 if started else None)
@@ -79,51 +79,53 @@ def _right(status: str, started: bool) -> dict[str, Any]:
             if name.endswith("_usage")
         },
         **{
-            name: {"items": [{}] if ended else []} for name in _PARTS if name.endswith("_artifacts")
+            name: {"items": [{}] if final else []} for name in _PARTS if name.endswith("_artifacts")
         },
         "stream_rollout_events": page,
         "stream_global_rollout_events": page,
         "get_pool_metrics": {**counts, "success_rate": _RATES.get(status)},
         "get_queue_status": {"running": 2, "queued": 1},
     }
-    # Each with parts of its own.
-    return {name: json.loads(json.dumps(one)) for name, one in told.items()}
+    # Copies, so that a test can change one alone.
+    return {name: json.loads(json.dumps(view)) for name, view in views.items()}
 
 
 def _judged(
-    status: str, started: bool, told: Mapping[str, Any], odd_list: tuple[str, str] = ("", "")
+    status: str, started: bool, views: Mapping[str, Any], odd_list: tuple[str, str] = ("", "")
 ) -> set[str]:
-    """Judge accounts, and return the operations that departed."""
+    """Judge views, and return the operations that departed."""
     responses = {
         name: Response(
-            Exchange("GET", URL, status=200, response_body=json.dumps(one).encode(), operation=name)
+            Exchange(
+                "GET", URL, status=200, response_body=json.dumps(view).encode(), operation=name
+            )
         )
-        for name, one in told.items()
-        if one is not ABSENT
+        for name, view in views.items()
+        if view is not ABSENT
     }
     nothing = Response(Exchange("GET", URL, status=200))
     accounts = RolloutViews(
-        tuple((name, told[name], responses.get(name, nothing)) for name in _WHOLE),
+        tuple((name, views[name], responses.get(name, nothing)) for name in _WHOLE),
         tuple(
             (name, state, (state == status) is not ((name, state) == odd_list), nothing)
             for name in _WHOLE[2:]
             for state in _STATES
         ),
         {name: responses[name] for name in _PARTS},
-        {name: one for name, one in responses.items() if name.startswith("stream_")},
+        {name: response for name, response in responses.items() if name.startswith("stream_")},
         responses["get_pool_metrics"],
         responses["get_queue_status"],
     )
     run = session()
-    wanted = ExpectedState(status, started, _COUNTS[status], (2, 1))
-    judge_rollout_views(context(run, *ACCOUNTS), accounts, wanted)
-    judged = {one.operation for one in run.collector.result().outcomes}
-    # Artifacts are compared until the end alone.
+    expected = ExpectedState(status, started, _COUNTS[status], (2, 1))
+    judge_rollout_views(context(run, *ACCOUNTS), accounts, expected)
+    judged = {outcome.operation for outcome in run.collector.result().outcomes}
+    # Artifacts are compared only until the end.
     artifacts = {name for name in _PARTS if name.endswith("_artifacts")}
     usage = {name for name in _PARTS if name.endswith("_usage")}
     left_out = (artifacts if status in FINAL else set()) | (usage if started else set())
     assert judged == set(select_operations(DOCUMENT.operations, *ACCOUNTS)) - left_out
-    return {one.operation for one in departures(run)}
+    return {departure.operation for departure in departures(run)}
 
 
 @pytest.mark.parametrize(
@@ -135,14 +137,14 @@ def test_what_is_right_is_taken(status: str, started: bool) -> None:
 
 
 def test_what_a_backend_need_not_tell_may_be_left_out() -> None:
-    told = _right("running", True)
+    views = _right("running", True)
     for name in _WHOLE:
-        told[name] = {"status": "running"}
+        views[name] = {"status": "running"}
     for name in _PARTS:
         if name.endswith("_summary"):
-            told[name] = {"status": "running", "last_event": {"event": "step"}}
-    told["get_pool_metrics"] = {"success_rate": None}
-    assert _judged("running", True, told) == set()
+            views[name] = {"status": "running", "last_event": {"event": "step"}}
+    views["get_pool_metrics"] = {"success_rate": None}
+    assert _judged("running", True, views) == set()
 
 
 @pytest.mark.parametrize(
@@ -195,24 +197,24 @@ def test_what_a_backend_need_not_tell_may_be_left_out() -> None:
 )
 def test_what_is_wrong_departs_by_itself(status: str, started: bool, path: str, value: Any) -> None:
     operation, *steps = path.split("/")
-    told = _right(status, started)
-    inner = told[operation]
+    views = _right(status, started)
+    inner = views[operation]
     for step in steps[:-1]:
         inner = inner[step]
     assert inner[steps[-1]] != value
     inner[steps[-1]] = value
-    assert _judged(status, started, told) == {operation}
+    assert _judged(status, started, views) == {operation}
 
 
 @pytest.mark.parametrize("state", ["completed", "queued"])
 def test_a_list_of_one_state_has_those_in_it_alone(state: str) -> None:
-    told = _right("completed", True)
-    assert _judged("completed", True, told, ("list_rollouts", state)) == {"list_rollouts"}
+    views = _right("completed", True)
+    assert _judged("completed", True, views, ("list_rollouts", state)) == {"list_rollouts"}
 
 
 def test_a_rollout_that_is_not_shown_departs() -> None:
-    told = {**_right("completed", True), "list_global_rollouts": ABSENT}
-    assert _judged("completed", True, told) == {"list_global_rollouts"}
+    views = {**_right("completed", True), "list_global_rollouts": ABSENT}
+    assert _judged("completed", True, views) == {"list_global_rollouts"}
 
 
 @pytest.fixture(scope="module")
@@ -237,4 +239,4 @@ def test_every_account_of_a_backend_is_read_and_right(backend: LocalBackend) -> 
     assert len(accounts.lists) == 2 * len(_STATES)
     assert set(accounts.parts) == set(_PARTS)
     judge_rollout_views(ctx, accounts, ExpectedState("completed", True, (0, 0, 1, 0, 0)))
-    assert {one.outcome for one in run.collector.result().outcomes} == {Outcome.HELD}
+    assert {outcome.outcome for outcome in run.collector.result().outcomes} == {Outcome.HELD}

@@ -1,4 +1,4 @@
-"""Samples: values at and beside the bounds of a schema, and what the document says of them."""
+"""Samples: values at and beside the bounds of a schema, valid and invalid."""
 
 from __future__ import annotations
 
@@ -60,7 +60,7 @@ def test_the_fields_are_those_of_the_schema_and_of_the_objects_in_it() -> None:
     assert fields.resolved({"$ref": "#/components/schemas/Inner"}) == _INNER
     nullable = {"anyOf": [{"type": "null"}, {"$ref": "#/components/schemas/Inner"}]}
     assert fields.resolved(nullable) == _INNER
-    # There is no one schema behind two.
+    # Two schemas are not read as one.
     assert fields.resolved(_BODY["properties"]["either"]) == _BODY["properties"]["either"]  # type: ignore[index]
 
 
@@ -74,19 +74,19 @@ def test_the_bounds_themselves_are_right_and_what_is_beside_them_wrong() -> None
     assert "xxxxx" in fields.wrong(("name",), _BASE)
     assert fields.right(("inner", "kind"), _BASE) == ["a", "b"]
     assert [{}, {}, {}] in fields.wrong(("inner", "list"), _BASE)
-    # No body is made so long for one bound.
-    lists = [one for one in fields.wrong(("inner", "long"), _BASE, 99) if isinstance(one, list)]
+    # No sample body gets that long for the sake of a bound.
+    lists = [item for item in fields.wrong(("inner", "long"), _BASE, 99) if isinstance(item, list)]
     assert lists == []
 
 
 def test_there_are_so_many_of_each_type_and_none_twice() -> None:
     fields = _fields()
     for most in (1, 2, 3):
-        found = fields.wrong(("inner",), _BASE, most)
-        kinds = [type(one).__name__ for one in found]
+        values = fields.wrong(("inner",), _BASE, most)
+        kinds = [type(value).__name__ for value in values]
         assert max(map(kinds.count, kinds)) == most
-        assert len(set(map(repr, found))) == len(found)
-    assert {type(one) for one in fields.wrong(("inner",), _BASE)} == {str, int, float, bool, list}
+        assert len(set(map(repr, values))) == len(values)
+    assert {type(item) for item in fields.wrong(("inner",), _BASE)} == {str, int, float, bool, list}
     assert fields.allows(("inner", "kind"), "a", _BASE)
     assert not fields.allows(("inner", "kind"), "c", _BASE)
     # The rest of the body counts, too.

@@ -1,4 +1,4 @@
-"""The scope: operations that are chosen by name, and those that a backend turns out to have."""
+"""The scope: operations chosen by name, and operations that a backend turns out to offer."""
 
 from __future__ import annotations
 
@@ -14,12 +14,12 @@ from tests.contract.harness.sessions import DOCUMENT, answering, asked
 from tests.support.faults import Fault, answer, text
 
 _ALL = frozenset(DOCUMENT.operations)
-_OF_QUEUE = frozenset(name for name, one in DOCUMENT.operations.items() if "/queue" in one.path)
+_OF_QUEUE = frozenset(name for name, item in DOCUMENT.operations.items() if "/queue" in item.path)
 _TAG = DOCUMENT.operations["get_pool"].tag
 
 
 @pytest.mark.parametrize(
-    ("wanted", "unwanted", "chosen"),
+    ("only", "unwanted", "chosen"),
     [
         ((), (), _ALL),
         (("get_pool", "list_pools"), (), {"get_pool", "list_pools"}),
@@ -27,18 +27,18 @@ _TAG = DOCUMENT.operations["get_pool"].tag
         (("/v1/queue/",), (), _OF_QUEUE),
         (("get_pool", "list_pools"), ("get_pool",), {"list_pools"}),
         ((), ("/v1/queue",), _ALL - _OF_QUEUE),
-        ((_TAG,), (), {name for name, one in DOCUMENT.operations.items() if one.tag == _TAG}),
+        ((_TAG,), (), {name for name, item in DOCUMENT.operations.items() if item.tag == _TAG}),
     ],
 )  # fmt: skip
 def test_operations_are_chosen_by_id_tag_or_path(
-    wanted: tuple[str, ...], unwanted: tuple[str, ...], chosen: frozenset[str]
+    only: tuple[str, ...], unwanted: tuple[str, ...], chosen: frozenset[str]
 ) -> None:
     assert chosen
-    assert chosen_operations(DOCUMENT, wanted, unwanted) == chosen
+    assert chosen_operations(DOCUMENT, only, unwanted) == chosen
 
 
 @pytest.mark.parametrize(
-    ("wanted", "unwanted", "told"),
+    ("only", "unwanted", "message"),
     [
         (("get_pools",), (), "is called 'get_pools'"),
         (("/v1/que",), (), "is called '/v1/que'"),
@@ -48,10 +48,10 @@ def test_operations_are_chosen_by_id_tag_or_path(
     ],
 )
 def test_a_name_of_nothing_is_refused(
-    wanted: tuple[str, ...], unwanted: tuple[str, ...], told: str
+    only: tuple[str, ...], unwanted: tuple[str, ...], message: str
 ) -> None:
-    with pytest.raises(UnjudgeableError, match=told):
-        chosen_operations(DOCUMENT, wanted, unwanted)
+    with pytest.raises(UnjudgeableError, match=message):
+        chosen_operations(DOCUMENT, only, unwanted)
 
 
 def test_a_part_of_the_kit_says_what_it_lacks() -> None:
@@ -65,12 +65,12 @@ def _no(code: str) -> Fault:
     return answer({"error": {"code": code, "message": "m"}}, 404)
 
 
-# As the server answers for a path that it does not know, with it in its words.
+# The server's answer for an unknown path, which it quotes.
 _NO_ROUTE = answer({"detail": "There is no '/v1/x' of 2026 here."}, 404)
 
 
 @pytest.mark.parametrize(
-    ("unknown", "own", "other_code"),
+    ("unknown", "refusal", "other_code"),
     [
         (_no("no_such_path"), _no("no_such_path"), _no("not_found")),
         (_NO_ROUTE, answer({"detail": "There is no '/v1/queue' of 2027 here."}, 404),
@@ -80,10 +80,10 @@ _NO_ROUTE = answer({"detail": "There is no '/v1/x' of 2026 here."}, 404)
     ],
 )  # fmt: skip
 def test_an_operation_is_there_unless_it_answers_as_an_unknown_path_does(
-    unknown: Fault, own: Fault, other_code: Fault
+    unknown: Fault, refusal: Fault, other_code: Fault
 ) -> None:
     answers = {
-        **dict.fromkeys(DOCUMENT.operations, own),
+        **dict.fromkeys(DOCUMENT.operations, refusal),
         "create_pool": answer({"id": "p"}, 201),
         "create_rollout": answer({"rollout_id": "made"}, 202),
         "get_pool": answer({}, 200),
@@ -95,15 +95,15 @@ def test_an_operation_is_there_unless_it_answers_as_an_unknown_path_does(
     with answering(answers) as (run, server):
         choose = server._choose
         assert choose is not None
-        server.play(choose=lambda seen: unknown if "no-such-path" in seen.path else choose(seen))
+        server.play(choose=lambda sent: unknown if "no-such-path" in sent.path else choose(sent))
         there = offered_operations(run)
-        paths = [(one.method, one.path) for one in server.requests]
+        paths = [(request.method, request.path) for request in server.requests]
         name = run.pool_id("offered")
         assert ("GET", f"/v1/pools/{name}/rollouts/made") in paths
         assert asked(server, "create_pool")[0].json["tasks"] == [{"task_id": "t"}]
-        # What removes the others comes last; the first two requests made them.
+        # Deletions come last; the first two requests created their resources.
         assert [method for method, _ in paths[-2:]] == ["DELETE"] * 2
-        # What takes a body is sent one that it has to refuse.
+        # An operation with a body gets an invalid one.
         assert asked(server, "update_pool")[0].json == []
         assert asked(server, "get_pool")[0].body == b""
     assert there == {
@@ -113,33 +113,33 @@ def test_an_operation_is_there_unless_it_answers_as_an_unknown_path_does(
 
 
 @pytest.mark.parametrize(
-    ("options", "made", "created"),
+    ("options", "answers", "created"),
     [
         ({}, {"create_pool": answer({}, 405)}, 0),
         ({}, {"create_pool": answer({}, 400), "create_rollout": answer({}, 400)}, 1),
     ],
 )
 def test_without_a_pool_of_its_own_it_asks_for_unknown_ids(
-    options: dict[str, Any], made: dict[str, Fault], created: int
+    options: dict[str, Any], answers: dict[str, Fault], created: int
 ) -> None:
-    with answering(made, **options) as (run, server):
+    with answering(answers, **options) as (run, server):
         there = offered_operations(run)
         name = run.pool_id("offered")
-        assert [one.path for one in asked(server, "get_rollout")] == [
+        assert [request.path for request in asked(server, "get_rollout")] == [
             f"/v1/pools/{name}/rollouts/{name}"
         ]
-        # Once as every other one, and before that to make the rollout.
+        # Once like every other operation, and once before to create the rollout.
         assert len(asked(server, "create_rollout")) == 1 + created
     assert len(run.created.remaining()) == created
-    assert there == {one for one in made if created}
+    assert there == {operation for operation in answers if created}
 
 
 def test_a_read_only_run_tries_those_that_read_and_takes_the_others_for_there() -> None:
-    writes = {name for name, one in DOCUMENT.operations.items() if one.method != "GET"}
-    made = {"create_pool": answer({"id": "p"}, 201), "create_rollout": answer({}, 202)}
-    with answering({**made, "get_pool": answer({})}, read_only=True) as (run, server):
+    writes = {name for name, operation in DOCUMENT.operations.items() if operation.method != "GET"}
+    answers = {"create_pool": answer({"id": "p"}, 201), "create_rollout": answer({}, 202)}
+    with answering({**answers, "get_pool": answer({})}, read_only=True) as (run, server):
         assert offered_operations(run) == {"get_pool", *writes}
-        assert {one.method for one in server.requests} == {"GET"}
+        assert {request.method for request in server.requests} == {"GET"}
     assert run.created.remaining() == ()
-    with answering(made, read_only=True) as (run, _):
+    with answering(answers, read_only=True) as (run, _):
         assert offered_operations(run) == frozenset()

@@ -1,4 +1,4 @@
-"""Slowness: what did not come in time shows nothing where everything takes long."""
+"""Slowness: a late answer is no departure where all answers are slow."""
 
 from __future__ import annotations
 
@@ -62,9 +62,9 @@ def test_a_late_answer_departs_only_where_others_are_not(run: Session) -> None:
     ctx = _context(run)
     ctx.expect.in_time(late)
     _slow_line(run)
-    with pytest.raises(InconclusiveError, match="requests take long here") as told:
+    with pytest.raises(InconclusiveError, match="requests take long here") as raised:
         ctx.expect.in_time(late)
-    assert (told.value.outcome, told.value.operation) == (Outcome.NOT_REACHED, "get_pool")
+    assert (raised.value.outcome, raised.value.operation) == (Outcome.NOT_REACHED, "get_pool")
 
 
 def test_a_change_that_does_not_come_is_no_departure_where_everything_is_slow(

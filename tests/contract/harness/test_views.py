@@ -1,4 +1,4 @@
-"""Views: a resource as each operation shows it, and how far a list is looked through for it."""
+"""Views: a resource as each operation shows it, and how far a list is searched for it."""
 
 from __future__ import annotations
 
@@ -37,37 +37,37 @@ def test_a_pool_a_task_and_a_rollout_as_each_operation_shows_them() -> None:
     }
     with answering(answers) as (run, server):
         ctx = context(run)
-        assert [(name, seen) for name, seen, _ in of_pool(ctx, "p")] == [
+        assert [(name, view) for name, view, _ in of_pool(ctx, "p")] == [
             ("get_pool", pool),
             ("list_pools", _thing("p")),
         ]
         of_pool(ctx, "p", "paused")
-        assert [one.query.get("state") for one in asked(server, "list_pools")] == [None, "paused"]
-        assert [(name, seen) for name, seen, _ in of_task(ctx, "p", "t")] == [
+        assert [sent.query.get("state") for sent in asked(server, "list_pools")] == [None, "paused"]
+        assert [(name, view) for name, view, _ in of_task(ctx, "p", "t")] == [
             ("list_tasks", {"id": "t", "x": 2}),
             ("get_pool", {"id": "t", "x": 1}),
         ]
-        told = of_rollout(ctx, Rollout("p", "r"))
-        assert [(name, seen) for name, seen, _ in told] == [
+        views = of_rollout(ctx, Rollout("p", "r"))
+        assert [(name, view) for name, view, _ in views] == [
             ("get_rollout", rollout),
             ("get_global_rollout", {**rollout, "odd": 1}),
             ("list_rollouts", rollout),
             ("list_global_rollouts", ABSENT),
         ]
-        # The page has one that is older.
+        # The page has an older item.
         assert len(asked(server, "list_global_rollouts")) == 1
-        for name, _, response in told:
+        for name, _, response in views:
             assert response.exchange.operation == name
 
 
 def _looked_for(pages: list[Any], since: str | None) -> tuple[Any, int]:
     with answering({"list_pools": pages}) as (run, server):
-        _, seen, _ = in_list(context(run), "list_pools", {}, {}, "p", since)
-        return seen, len(asked(server, "list_pools"))
+        _, view, _ = in_list(context(run), "list_pools", {}, {}, "p", since)
+        return view, len(asked(server, "list_pools"))
 
 
 def test_it_is_not_looked_for_among_older_ones() -> None:
-    # In the middle of a page an older one tells nothing: several are made at the same time.
+    # An older item in the middle tells nothing: several are created at the same time.
     pages = [
         _items(_thing("a", 9), _thing("b", 3), _thing("c", 5), after="1"),
         _items(_thing("d", 5), _thing("e", 4), after="2"),
@@ -83,6 +83,6 @@ def test_it_is_not_looked_for_among_older_ones() -> None:
 def test_nothing_is_said_of_one_that_so_many_came_after(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(importlib.import_module(in_list.__module__), "_MOST_PAGES", 2)
     pages = [_items(_thing(name, 9), after=name) for name in "abc"]
-    with pytest.raises(InconclusiveError, match="not among the newest 2") as told:
+    with pytest.raises(InconclusiveError, match="not among the newest 2") as raised:
         _looked_for([*pages, _items(_thing("p"))], None)
-    assert (told.value.outcome, told.value.operation) == (Outcome.NOT_REACHED, "list_pools")
+    assert (raised.value.outcome, raised.value.operation) == (Outcome.NOT_REACHED, "list_pools")

@@ -1,4 +1,4 @@
-"""Waits: who departs when what has to come does not, and how pages and calls are gone through."""
+"""Waits: the operation that departs when one fails, pages of lists, and simultaneous calls."""
 
 from __future__ import annotations
 
@@ -43,12 +43,12 @@ def _made(rollout_id: Any) -> Any:
 
 
 def _own(run: Session) -> list[tuple[str, str, str]]:
-    """Return what expectations departed; what the document says of bodies is no concern here."""
+    """Return the departures of expectations, without those of bodies from the document."""
     return [(d.operation, d.expected, d.got) for d in departures(run) if d.check == "a.b"]
 
 
 def _exact(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Let no wait be longer for a slow line."""
+    """Keep waits as short as on a fast connection."""
     monkeypatch.setattr(Session, "allowance", lambda _, seconds: seconds)
 
 
@@ -62,7 +62,7 @@ def test_a_rollout_is_waited_for_until_it_is_in_one_of_the_states() -> None:
         rollout = start_rollout(ctx, "p", mode="async")
         assert wait_for(ctx, rollout, STARTED).at("status") == "running"
         assert run_rollout(ctx, "p") == _ROLLOUT
-        assert [one.json for one in asked(server, "create_rollout")] == [
+        assert [request.json for request in asked(server, "create_rollout")] == [
             {"seed": 7, "mode": "async"},
             {"seed": 7},
         ]
@@ -124,10 +124,10 @@ def test_a_rollout_that_does_not_end_shows_nothing_where_none_was_seen_to_end(
     _exact(monkeypatch)
     with answering({"get_rollout": _is("running")}) as (run, server):
         run.patience = 0.01
-        with pytest.raises(InconclusiveError, match="was running and not completed or") as told:
+        with pytest.raises(InconclusiveError, match="was running and not completed or") as raised:
             wait_for(context(run), _ROLLOUT, FINAL)
         assert asked(server, "create_rollout") == []
-    assert (told.value.outcome, told.value.operation) == (Outcome.NOT_REACHED, "create_rollout")
+    assert (raised.value.outcome, raised.value.operation) == (Outcome.NOT_REACHED, "create_rollout")
     assert _own(run) == []
 
 
@@ -151,18 +151,18 @@ def test_a_rollout_that_hangs_departs_where_one_that_is_made_later_ends_much_soo
     with answering(answers) as (run, server):
         choose = server._choose
         assert choose is not None
-        ended = _is("completed" if ends else "running")
-        server.play(choose=lambda seen: ended if seen.path.endswith("/witness") else choose(seen))
+        witness = _is("completed" if ends else "running")
+        server.play(choose=lambda sent: witness if sent.path.endswith("/witness") else choose(sent))
         run.patience, run.proven = 0.01, True
         run.containers = {"good": "http://good", "other": "http://mine"}
         with pytest.raises(StopScenarioError if departs else InconclusiveError):
             wait_for(context(run), _ROLLOUT, FINAL)
-        (made,) = asked(server, "create_pool")
-        # On the same container.
-        assert made.json["container_url"] == "http://mine"
-    told = _own(run)
-    assert bool(told) is departs
-    for operation, expected, got in told:
+        (creation,) = asked(server, "create_pool")
+        # The pool has the same container.
+        assert creation.json["container_url"] == "http://mine"
+    departed = _own(run)
+    assert bool(departed) is departs
+    for operation, expected, got in departed:
         assert operation == "create_rollout"
         assert expected == "a rollout that has a place becomes completed or failed or cancelled"
         assert got.startswith("it was running after ")
@@ -186,9 +186,9 @@ def test_a_pool_that_stays_paused_is_the_resumes_departure(monkeypatch: pytest.M
     answers = {"get_pool": _is("paused"), "resume_pool": _is("active")}
     with answering(answers) as (run, _):
         ctx = context(run)
-        wrote = ctx.check(200, "resume_pool", {"pool_id": "p"})
+        resumed = ctx.check(200, "resume_pool", {"pool_id": "p"})
         with pytest.raises(StopScenarioError):
-            wait_until_resumed(ctx, "p", wrote)
+            wait_until_resumed(ctx, "p", resumed)
     assert _own(run) == [("resume_pool", "a pool that admits", "paused")]
 
 
@@ -206,9 +206,9 @@ def test_a_pool_that_is_resumed_is_waited_for_until_it_is_active() -> None:
 
 def test_a_wait_looks_at_least_once() -> None:
     ctx = context(session())
-    left = [True, False]
-    assert not eventually(ctx, lambda: left.pop(), 1e-9)
-    assert left == [True]
+    results = [True, False]
+    assert not eventually(ctx, lambda: results.pop(), 1e-9)
+    assert results == [True]
     assert eventually(ctx, lambda: True, 1e-9)
 
 
@@ -218,50 +218,50 @@ def test_answers_are_read_until_one_shows_what_has_to_come(monkeypatch: pytest.M
     pool = {"pool_id": "p"}
     with answering({"get_pool": [_is("building"), _is("active"), _is("failed")]}) as (run, _):
         ctx = context(run)
-        last, came = read_until(ctx, "get_pool", pool, lambda one: one.at("status") == "active")
-        assert (last.at("status"), came) == ("active", True)
+        last, active = read_until(ctx, "get_pool", pool, lambda view: view.at("status") == "active")
+        assert (last.at("status"), active) == ("active", True)
         run.patience = 0.01
         for brings, operation in ((None, "get_pool"), ("update_pool", "update_pool")):
-            with pytest.raises(InconclusiveError) as told:
+            with pytest.raises(InconclusiveError) as raised:
                 read_until(ctx, "get_pool", pool, lambda _: False, brings=brings)
-            assert told.value.operation == operation
+            assert raised.value.operation == operation
         monkeypatch.setattr(Session, "is_proof", lambda *_: True)
-        last, came = read_until(ctx, "get_pool", pool, lambda _: False)
-        assert (last.at("status"), came) == ("failed", False)
+        last, active = read_until(ctx, "get_pool", pool, lambda _: False)
+        assert (last.at("status"), active) == ("failed", False)
 
 
 def _page(*ids: str, after: Any = None) -> Any:
-    return answer({"items": [{"id": one} for one in ids], "next_cursor": after})
+    return answer({"items": [{"id": item_id} for item_id in ids], "next_cursor": after})
 
 
 def test_a_list_is_walked_to_its_end_with_the_cursor_of_each_page() -> None:
     pages = [_page("a", "b", after="1"), _page("c", after="2"), _page("d")]
     numbers: list[int] = []
     with answering({"list_pools": pages}) as (run, server):
-        items, last, whole = iterate_pages(
+        items, last, at_end = iterate_pages(
             context(run), "list_pools", {}, {"limit": 2}, between=numbers.append
         )
-        assert [one.query for one in asked(server, "list_pools")] == [
+        assert [request.query for request in asked(server, "list_pools")] == [
             {"limit": "2"},
             {"limit": "2", "cursor": "1"},
             {"limit": "2", "cursor": "2"},
         ]
-    assert (ids_of(items), ids_of(last.at("items")), whole) == (["a", "b", "c", "d"], ["d"], True)
+    assert (ids_of(items), ids_of(last.at("items")), at_end) == (["a", "b", "c", "d"], ["d"], True)
     assert numbers == [1, 2]
 
 
 def test_a_walk_ends_where_it_has_enough_or_has_seen_the_most() -> None:
-    for options in ({"enough": lambda seen: len(seen) > 1}, {"most": 2}):
+    for options in ({"enough": lambda items: len(items) > 1}, {"most": 2}):
         pages = [_page(name, after=name) for name in "abcd"]
         with answering({"list_pools": pages}) as (run, _):
-            items, _, whole = iterate_pages(context(run), "list_pools", {}, {}, **options)
-        assert (ids_of(items), whole) == (["a", "b"], False)
+            items, _, at_end = iterate_pages(context(run), "list_pools", {}, {}, **options)
+        assert (ids_of(items), at_end) == (["a", "b"], False)
 
 
 def test_a_cursor_that_does_not_move_on_departs() -> None:
     with answering({"list_pools": [_page("a", after="1"), _page("b", after="1")]}) as (run, _):
-        items, _, whole = iterate_pages(context(run), "list_pools", {}, {})
-    assert (ids_of(items), whole) == (["a", "b"], True)
+        items, _, at_end = iterate_pages(context(run), "list_pools", {}, {})
+    assert (ids_of(items), at_end) == (["a", "b"], True)
     expected = "a next_cursor that moves on"
     assert _own(run) == [("list_pools", expected, "the cursor that was sent")]
 
@@ -285,10 +285,10 @@ def test_calls_are_made_by_turns_on_a_fast_line_and_several_at_a_time_on_a_slow_
 ) -> None:
     run = session()
     run.http.round_trip = round_trip
-    made: list[str] = []
-    side_by_side(context(run), [lambda: made.append(threading.current_thread().name)] * 3)
-    assert len(made) == 3
-    assert {name.startswith("contract-calls") for name in made} == {bool(round_trip)}
+    threads: list[str] = []
+    side_by_side(context(run), [lambda: threads.append(threading.current_thread().name)] * 3)
+    assert len(threads) == 3
+    assert {name.startswith("contract-calls") for name in threads} == {bool(round_trip)}
 
     def fail() -> None:
         raise ValueError("no")
@@ -319,9 +319,9 @@ def test_a_call_that_fails_or_hangs_or_is_stopped_ends_the_others() -> None:
     try:
         with pytest.raises(ValueError, match="no"):
             call_simultaneously(ctx, [lambda: None, fail], 30)
-        with pytest.raises(InconclusiveError, match="requests took more than") as told:
+        with pytest.raises(InconclusiveError, match="requests took more than") as raised:
             call_simultaneously(ctx, [lambda: None, lambda: release.wait(30)], 0.01)
-        assert (told.value.outcome, told.value.operation) == (Outcome.NOT_REACHED, "pause_pool")
+        assert (raised.value.outcome, raised.value.operation) == (Outcome.NOT_REACHED, "pause_pool")
         run.http.stop.set()
         with pytest.raises(StoppedError):
             call_simultaneously(ctx, [lambda: release.wait(30)], 30)

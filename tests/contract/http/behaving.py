@@ -1,4 +1,4 @@
-"""A server that behaves as a test says, and the client of the kit that asks it."""
+"""A server that behaves as a test says, and a client of the kit for it."""
 
 from __future__ import annotations
 

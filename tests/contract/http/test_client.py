@@ -1,4 +1,4 @@
-"""The client of the kit: limits, broken connections, and the key in what is kept."""
+"""The client of the kit: limits, broken connections, and keys that its records must not show."""
 
 from __future__ import annotations
 
@@ -68,11 +68,11 @@ def test_an_answer_without_an_end_is_cut() -> None:
 
 
 def test_answers_of_a_busy_server_are_handed_on_before_the_request_is_sent_again() -> None:
-    seen: list[int | None] = []
+    statuses: list[int | None] = []
     with behaving(_busy_once()) as http:
-        http.on_busy = lambda exchange: seen.append(exchange.status)
+        http.on_busy = lambda exchange: statuses.append(exchange.status)
         answer = http.call("get_queue_status")
-    assert (answer.status, seen) == (200, [503, 429])
+    assert (answer.status, statuses) == (200, [503, 429])
 
 
 @pytest.mark.parametrize(
@@ -84,17 +84,17 @@ def test_answers_of_a_busy_server_are_handed_on_before_the_request_is_sent_again
     ],
 )
 def test_keys_that_are_nearly_right_are_sent_and_shown_nowhere(placeholder: str, sent: str) -> None:
-    came: list[str] = []
+    keys: list[str] = []
 
     def answer(handler: BaseHTTPRequestHandler) -> None:
-        came.append(str(handler.headers["authorization"]))
+        keys.append(str(handler.headers["authorization"]))
         _tell_the_key(handler)
 
     with behaving(answer) as http:
-        shown = http.call("get_queue_status", authorization=f"Bearer {placeholder}").exchange
-    assert came == [f"Bearer {sent}"]
-    assert sent not in repr(shown)
-    assert KEY not in repr(shown)
+        exchange = http.call("get_queue_status", authorization=f"Bearer {placeholder}").exchange
+    assert keys == [f"Bearer {sent}"]
+    assert sent not in repr(exchange)
+    assert KEY not in repr(exchange)
 
 
 def test_a_stream_without_an_end_is_left() -> None:

@@ -1,4 +1,4 @@
-"""The client of the kit: what it sends, how long it waits, and how it takes what comes."""
+"""The client of the kit: the requests that it sends, its waits, and how it reads answers."""
 
 from __future__ import annotations
 
@@ -39,8 +39,8 @@ def _answer(
     handler.wfile.write(body)
 
 
-class _Seen:
-    """Requests that came, and the answer to each."""
+class _Recorder:
+    """Server that records requests and always gives the same answer."""
 
     def __init__(self, status: int = 200, body: bytes = b"{}", **headers: str) -> None:
         self.requests: list[tuple[str, str, bytes]] = []
@@ -56,8 +56,8 @@ class _Seen:
 
 
 def test_a_request_is_what_it_is_called_with() -> None:
-    seen = _Seen(201, b'{"a": [1, {"b": null}]}', x_request_id="req_1")
-    with behaving(seen) as http:
+    recorder = _Recorder(201, b'{"a": [1, {"b": null}]}', x_request_id="req_1")
+    with behaving(recorder) as http:
         answer = http.call(
             "create_rollout",
             {"pool_id": "a/b ü"},
@@ -66,32 +66,32 @@ def test_a_request_is_what_it_is_called_with() -> None:
             headers={"x-more": "1"},
         )
         bare = http.call("list_pools", authorization=None, content=b"raw")
-    assert seen.requests[0] == (
+    assert recorder.requests[0] == (
         "POST",
         "/v1/pools/a%2Fb%20%C3%BC/rollouts?x=1&x=2&y=a%20b",
         '{"name":"ü","n":1}'.encode(),
     )
-    wanted = {
+    expected = {
         "authorization": f"Bearer {KEY}",
         "content-type": "application/json",
         "x-more": "1",
     }
-    assert wanted.items() <= seen.headers[0].items()
-    assert seen.requests[1] == ("GET", "/v1/pools", b"raw")
-    assert not {"authorization", "content-type"} & seen.headers[1].keys()
+    assert expected.items() <= recorder.headers[0].items()
+    assert recorder.requests[1] == ("GET", "/v1/pools", b"raw")
+    assert not {"authorization", "content-type"} & recorder.headers[1].keys()
     exchange = answer.exchange
     assert (exchange.method, exchange.operation, exchange.status) == (
         "POST",
         "create_rollout",
         201,
     )
-    assert exchange.url == http.base_url + seen.requests[0][1]
+    assert exchange.url == http.base_url + recorder.requests[0][1]
     assert exchange.request_headers == (
         ("authorization", MASKED),
         ("content-type", "application/json"),
         ("x-more", "1"),
     )
-    assert exchange.request_body == seen.requests[0][2]
+    assert exchange.request_body == recorder.requests[0][2]
     assert (exchange.header("X-Request-Id"), exchange.trouble, exchange.late) == (
         "req_1",
         None,
@@ -103,7 +103,7 @@ def test_a_request_is_what_it_is_called_with() -> None:
 
 
 def test_a_wait_is_longer_where_requests_take_long() -> None:
-    with behaving(_Seen()) as http:
+    with behaving(_Recorder()) as http:
         assert http.call_seconds == CALL_SECONDS
         http.call("list_pools")
         assert 0 < http.round_trip < 20
@@ -160,18 +160,18 @@ def test_an_answer_that_is_cut_is_no_lateness() -> None:
 
 def test_an_answer_is_no_larger_than_can_be_kept(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(client, "_LARGEST", 3)
-    with behaving(_Seen(body=b"[12]")) as http:
+    with behaving(_Recorder(body=b"[12]")) as http:
         assert http.call("list_pools").exchange.trouble == "the answer is larger than 3 bytes"
         stream = http.stream("stream_global_rollout_events", {"rollout_id": "x"})
         assert (stream.ended, stream.late) == (False, False)
-    with behaving(_Seen(body=b"[1]")) as http:
+    with behaving(_Recorder(body=b"[1]")) as http:
         assert http.call("list_pools").json == [1]
         assert http.stream("stream_global_rollout_events", {"rollout_id": "x"}).ended
 
 
 def test_a_whole_stream_has_ended() -> None:
-    seen = _Seen(body=b"id: 1\nevent: a\ndata: {}\n\n", content_type="text/event-stream")
-    with behaving(seen) as http:
+    recorder = _Recorder(body=b"id: 1\nevent: a\ndata: {}\n\n", content_type="text/event-stream")
+    with behaving(recorder) as http:
         stream = http.stream(
             "stream_global_rollout_events",
             {"rollout_id": "x"},
@@ -179,28 +179,28 @@ def test_a_whole_stream_has_ended() -> None:
             headers={"last-event-id": "1"},
         )
     assert (stream.status, stream.ended, stream.late) == (200, True, False)
-    assert [one.event for one in stream.reader.messages] == ["a"]
+    assert [message.event for message in stream.reader.messages] == ["a"]
     assert stream.exchange.response_body == b"id: 1\nevent: a\ndata: {}\n\n"
-    assert seen.requests == [("GET", "/v1/rollouts/x/events?after_sequence=2", b"")]
-    wanted = {
+    assert recorder.requests == [("GET", "/v1/rollouts/x/events?after_sequence=2", b"")]
+    expected = {
         "accept": "text/event-stream",
         "last-event-id": "1",
         "authorization": f"Bearer {KEY}",
     }
-    assert wanted.items() <= seen.headers[0].items()
+    assert expected.items() <= recorder.headers[0].items()
 
 
 def test_a_server_is_not_busy_for_ever(monkeypatch: pytest.MonkeyPatch) -> None:
-    # Shorter than what the server asks for.
+    # Shorter than the server asks for.
     monkeypatch.setattr(client, "_BUSY_SECONDS", 5.0)
-    told: list[Exchange] = []
-    with behaving(_Seen(503, retry_after="6")) as http:
-        http.on_busy = told.append
+    busy: list[Exchange] = []
+    with behaving(_Recorder(503, retry_after="6")) as http:
+        http.on_busy = busy.append
         http.stop = stop = _Stop(pauses=0)
         with pytest.raises(BusyError, match="list_pools answers 503 for 5 s"):
             http.call("list_pools")
     assert stop.waited == []
-    assert [one.status for one in told] == [503]
+    assert [exchange.status for exchange in busy] == [503]
 
 
 @pytest.mark.parametrize(
@@ -209,7 +209,7 @@ def test_a_server_is_not_busy_for_ever(monkeypatch: pytest.MonkeyPatch) -> None:
 def test_it_waits_as_long_as_the_server_says_but_not_for_long(
     headers: dict[str, str], pause: float
 ) -> None:
-    with behaving(_Seen(429, b"{}", **headers)) as http:
+    with behaving(_Recorder(429, b"{}", **headers)) as http:
         http.stop = stop = _Stop(pauses=0)
         with pytest.raises(StoppedError):
             http.call("list_pools")
@@ -217,42 +217,42 @@ def test_it_waits_as_long_as_the_server_says_but_not_for_long(
 
 
 def test_nothing_is_sent_after_the_end() -> None:
-    seen = _Seen()
-    with behaving(seen) as http:
+    recorder = _Recorder()
+    with behaving(recorder) as http:
         http.stop.set()
         with pytest.raises(StoppedError):
             http.call("list_pools")
-    assert seen.requests == []
+    assert recorder.requests == []
 
 
 def test_a_request_that_cannot_be_sent_is_no_answer() -> None:
-    with behaving(_Seen()) as http, pytest.raises(httpx.LocalProtocolError):
+    with behaving(_Recorder()) as http, pytest.raises(httpx.LocalProtocolError):
         http.call("list_pools", headers={"x-more": "a\nb"})
 
 
 def test_no_redirect_is_followed() -> None:
-    seen = _Seen(307, location="/v1/pools")
-    with behaving(seen) as http:
+    recorder = _Recorder(307, location="/v1/pools")
+    with behaving(recorder) as http:
         assert http.call("list_pools").status == 307
-    assert len(seen.requests) == 1
+    assert len(recorder.requests) == 1
 
 
 def test_what_is_secret_is_sent_and_nowhere_kept() -> None:
     access = Access(headers={"x-way": "way-key-0123456789", "x-short": "short"})
-    told = json.dumps([KEY, _OTHER, "way-key-0123456789", "short"]).encode()
-    seen = _Seen(body=told, x_told=f"{KEY} {_OTHER}")
-    with behaving(seen, access=access, other_key=ApiKey(_OTHER)) as http:
+    body = json.dumps([KEY, _OTHER, "way-key-0123456789", "short"]).encode()
+    recorder = _Recorder(body=body, x_told=f"{KEY} {_OTHER}")
+    with behaving(recorder, access=access, other_key=ApiKey(_OTHER)) as http:
         exchange = http.call("list_pools", authorization=f"Bearer {OTHER_KEY}").exchange
         assert http.is_right(MASKED)
         assert not http.is_right(f"Bearer {OTHER_KEY}")
         assert http.authorized() == {"authorization": MASKED}
-        named = http.call("list_pools", query={"key": KEY}).exchange
-    assert seen.headers[0]["authorization"] == f"Bearer {_OTHER}"
-    assert (seen.headers[0]["x-way"], seen.headers[0]["x-short"]) == (
+        queried = http.call("list_pools", query={"key": KEY}).exchange
+    assert recorder.headers[0]["authorization"] == f"Bearer {_OTHER}"
+    assert (recorder.headers[0]["x-way"], recorder.headers[0]["x-short"]) == (
         "way-key-0123456789",
         "short",
     )
-    # Words that are too short to be secrets stay.
+    # Words too short for a secret stay.
     assert json.loads(exchange.response_body) == ["***", "***", "***", "short"]
     assert exchange.header("x-told") == "*** ***"
     assert exchange.request_headers == (
@@ -260,24 +260,24 @@ def test_what_is_secret_is_sent_and_nowhere_kept() -> None:
         ("x-way", "***"),
         ("x-short", "***"),
     )
-    assert named.url == f"{http.base_url}/v1/pools?key=***"
+    assert queried.url == f"{http.base_url}/v1/pools?key=***"
 
 
 def test_a_key_of_eight_letters_is_secret() -> None:
-    with behaving(_Seen(body=b"12345678")) as http:
+    with behaving(_Recorder(body=b"12345678")) as http:
         http.other_key = ApiKey("12345678")
         assert http.call("list_pools").exchange.response_body == b"***"
 
 
 def test_without_another_key_none_is_sent() -> None:
-    seen = _Seen()
-    with behaving(seen) as http:
+    recorder = _Recorder()
+    with behaving(recorder) as http:
         http.call("list_pools", authorization=f"Bearer x{OTHER_KEY}")
-    assert seen.headers[0]["authorization"] == "Bearer x"
+    assert recorder.headers[0]["authorization"] == "Bearer x"
 
 
 @pytest.mark.parametrize(
-    ("path", "wanted"),
+    ("path", "expected"),
     [
         ((), {"a": [1, None]}),
         (("a", 0), 1),
@@ -291,11 +291,11 @@ def test_without_another_key_none_is_sent() -> None:
         (("a", 0, "x"), ABSENT),
     ],
 )
-def test_a_value_at_a_path(path: tuple[str | int, ...], wanted: Any) -> None:
+def test_a_value_at_a_path(path: tuple[str | int, ...], expected: Any) -> None:
     body = {"a": [1, None]}
-    assert at(body, *path) == wanted
+    assert at(body, *path) == expected
     raw = Exchange("GET", "http://x", status=200, response_body=json.dumps(body).encode())
-    assert Response(raw).at(*path) == wanted
+    assert Response(raw).at(*path) == expected
 
 
 @pytest.mark.parametrize("body", [b"", b"{", b"[" * 100_000])
@@ -309,7 +309,7 @@ def test_what_is_no_json_is_nothing(body: bytes) -> None:
 
 
 @pytest.mark.parametrize(
-    ("host", "wanted"),
+    ("host", "expected"),
     [
         ("127.0.0.1", True),
         ("127.8.8.8:80", True),
@@ -322,29 +322,29 @@ def test_what_is_no_json_is_nothing(body: bytes) -> None:
         ("", False),
     ],
 )
-def test_hosts_of_this_machine(host: str, wanted: bool) -> None:
-    assert is_loopback_url(f"http://{host}/v1") is wanted
+def test_hosts_of_this_machine(host: str, expected: bool) -> None:
+    assert is_loopback_url(f"http://{host}/v1") is expected
 
 
 def test_this_machine_needs_no_proxy_of_the_environment(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("HTTP_PROXY", "http://127.0.0.1:9")
     monkeypatch.delenv("NO_PROXY", raising=False)
     monkeypatch.delenv("no_proxy", raising=False)
-    with behaving(_Seen()) as http:
+    with behaving(_Recorder()) as http:
         assert http.call("list_pools").status == 200
 
 
 def test_the_client_under_test_goes_the_same_way() -> None:
-    seen = _Seen()
-    with behaving(seen) as http, client_of(Access(headers={"x-way": "1"})) as way:
+    recorder = _Recorder()
+    with behaving(recorder) as http, client_of(Access(headers={"x-way": "1"})) as way:
         assert isinstance(way, httpx.Client)
         way.get(f"{http.base_url}/v1/pools")
-    assert seen.headers[0]["x-way"] == "1"
+    assert recorder.headers[0]["x-way"] == "1"
     assert isinstance(client_of(Access(), asynchronous=True), httpx.AsyncClient)
 
 
 class _Stop(threading.Event):
-    """The end of a run, which comes after so many pauses, of which none takes any time."""
+    """End of a run after a number of pauses, each of which takes no time."""
 
     def __init__(self, pauses: int) -> None:
         super().__init__()

@@ -1,4 +1,4 @@
-"""The container that a backend starts as a process: as one, and in this process."""
+"""The container that a backend starts as a process, run as one and in this process."""
 
 from __future__ import annotations
 
@@ -22,13 +22,13 @@ from synth_pools.contract.http import process_container
 from synth_pools.contract.http.process_container import ERROR_HELLO, HELLO
 from tests.support.ports import HeldPort
 
-# What it would take to trust a certificate is not read; a server may be about to listen.
+# Certificates are not read, to start quickly; retry while a server is about to listen.
 _HTTP = httpx.Client(transport=httpx.HTTPTransport(retries=10, verify=False), timeout=30)
 _FILE = str(Path(process_container.__file__).resolve())
 
 
 class _EndedError(Exception):
-    """End of a thread in the place of this process."""
+    """Raised to end a thread in place of this process."""
 
 
 class _Server(ThreadingHTTPServer):
@@ -39,10 +39,10 @@ class _Server(ThreadingHTTPServer):
 
 
 class _Kit(KitProcesses):
-    """The kit, which counts what comes to it."""
+    """The kit, with a wait for connections."""
 
     def wait_for(self, number: int) -> list[KitProcess]:
-        """Wait for so many processes and children."""
+        """Wait until this number of processes and children runs."""
         pause, until = threading.Event(), time.monotonic() + 30
         while len(self.running()) < number:
             assert time.monotonic() < until, "they do not come"
@@ -52,8 +52,8 @@ class _Kit(KitProcesses):
 
 @pytest.fixture
 def kit() -> Iterator[_Kit]:
-    with _Kit() as one:
-        yield one
+    with _Kit() as started:
+        yield started
 
 
 @pytest.fixture
@@ -68,7 +68,7 @@ def container() -> Iterator[str]:
 
 @pytest.fixture
 def ends(monkeypatch: pytest.MonkeyPatch) -> list[int]:
-    """Statuses with which this process would have ended; only the thread ends that asked for it."""
+    """Exit statuses asked for; each ends the asking thread, not this process."""
     codes: list[int] = []
 
     def leave(code: int) -> NoReturn:
@@ -81,8 +81,8 @@ def ends(monkeypatch: pytest.MonkeyPatch) -> list[int]:
 
 @pytest.fixture
 def port() -> Iterator[int]:
-    with HeldPort() as held:
-        yield held.number
+    with HeldPort() as reserved:
+        yield reserved.number
 
 
 def _serve() -> None:
@@ -122,7 +122,7 @@ def test_a_rollout_writes_and_tells_what_it_is_asked_for(
     assert written.getvalue() == "one\ntwo\nline 0 xxx\nline 1 xxx\n"
     _run(container, rollout_id="r", env={"many": 1})
     assert written.getvalue().endswith("line 1 xxx\nline 0 \n")
-    # Without a body nothing is asked for.
+    # Without a body it asks for nothing.
     assert _HTTP.post(f"{container}/rollouts").json()["rollout_id"] is None
 
 
@@ -138,8 +138,8 @@ def test_a_slow_rollout_ends_when_it_is_terminated(container: str) -> None:
     _HTTP.post(f"{container}/rollouts/other/terminate")
     slow.join(0.1)
     assert slow.is_alive()
-    ended = _HTTP.post(f"{container}/rollouts/slow/terminate")
-    assert (ended.status_code, ended.json()) == (200, {"status": "terminated"})
+    terminated = _HTTP.post(f"{container}/rollouts/slow/terminate")
+    assert (terminated.status_code, terminated.json()) == (200, {"status": "terminated"})
     slow.join(30)
     assert answers[0].json()["rollout_id"] == "slow"
 
@@ -161,7 +161,9 @@ def test_it_tells_the_kit_of_itself_and_does_as_it_is_told(
     capsys: pytest.CaptureFixture[str],
 ) -> None:
     kit.order = "wait"
-    argv = [str(port) if one == "{port}" else one for one in kit.definition("--more", "1")["argv"]]
+    argv = [
+        str(port) if word == "{port}" else word for word in kit.definition("--more", "1")["argv"]
+    ]
     monkeypatch.setattr(sys, "argv", argv[2:])
     monkeypatch.setenv("KIT_PORT", str(port))
     monkeypatch.setenv("KIT_OTHER", "private")
@@ -180,7 +182,7 @@ def test_it_tells_the_kit_of_itself_and_does_as_it_is_told(
         "cwd": str(tmp_path),
         "has_key": True,
     }
-    (child,) = [one for one in kit.running() if "child_of" in one.hello]
+    (child,) = [candidate for candidate in kit.running() if "child_of" in candidate.hello]
     assert child.hello == {"child_of": os.getpid()}
     assert serving.is_alive()
     kit.tell(order)
@@ -197,8 +199,8 @@ def test_it_tells_the_kit_of_itself_and_does_as_it_is_told(
     assert not serving.is_alive()
     assert ends == ([0] if order == "listen" else [3])
     written = capsys.readouterr()
-    asked = "kit: asked to end\n" if order == "exit" else ""
-    assert (written.out, written.err) == (f"{HELLO}\n{asked}", f"{ERROR_HELLO}\n")
+    farewell = "kit: asked to end\n" if order == "exit" else ""
+    assert (written.out, written.err) == (f"{HELLO}\n{farewell}", f"{ERROR_HELLO}\n")
 
 
 def test_a_child_tells_whose_it_is_and_lives_as_long_as_the_kit(
@@ -208,10 +210,10 @@ def test_a_child_tells_whose_it_is_and_lives_as_long_as_the_kit(
     monkeypatch.setattr(sys, "argv", [_FILE, "--kit", number, "--child-of", "77"])
     child = threading.Thread(target=_serve, daemon=True)
     child.start()
-    (one,) = kit.wait_for(1)
-    assert one.hello == {"child_of": 77}
+    (started,) = kit.wait_for(1)
+    assert started.hello == {"child_of": 77}
     # It takes no orders.
-    one.connection.sendall(b"exit\n")
+    started.connection.sendall(b"exit\n")
     child.join(0.1)
     assert child.is_alive()
     kit.__exit__()
@@ -220,12 +222,12 @@ def test_a_child_tells_whose_it_is_and_lives_as_long_as_the_kit(
 
 
 def test_as_a_process_it_ends_with_the_kit(kit: _Kit, port: int) -> None:
-    argv = [str(port) if one == "{port}" else one for one in kit.definition()["argv"]]
+    argv = [str(port) if word == "{port}" else word for word in kit.definition()["argv"]]
     with subprocess.Popen(argv, stdout=subprocess.PIPE, stderr=subprocess.PIPE) as process:
         both = kit.wait_for(2)
         kit.__exit__()
-        for one in both:
-            assert one.ended.wait(30)
+        for connected in both:
+            assert connected.ended.wait(30)
         out, err = process.communicate(timeout=30)
     assert process.returncode == 0
     assert (out, err) == (f"{HELLO}\n".encode(), f"{ERROR_HELLO}\n".encode())

@@ -39,10 +39,10 @@ _BODIES = [
 def test_the_line_sends_the_same_request(tool: str, body: bytes | None) -> None:
     if tool == "curl" and shutil.which("curl") is None:
         pytest.skip("there is no curl on this machine")
-    with watched() as one:
+    with watched() as server:
         headers = (("authorization", MASKED), ("content-type", "application/json"))
         exchange = Exchange(
-            "POST", f"{one.url}/v1/pools/a%2Fb/rollouts?x=%C3%BC&y='", headers, body
+            "POST", f"{server.url}/v1/pools/a%2Fb/rollouts?x=%C3%BC&y='", headers, body
         )
         if tool == "curl":
             command = ["bash", "-c", curl_line(exchange)]
@@ -50,7 +50,7 @@ def test_the_line_sends_the_same_request(tool: str, body: bytes | None) -> None:
             command = [sys.executable, "-c", python_line(exchange)]
         environment = {**os.environ, "SYNTH_API_KEY": KEY, "NO_PROXY": "*"}
         subprocess.run(command, env=environment, check=True, capture_output=True, timeout=30)
-        (method, target, sent) = one.seen[-1]
+        (method, target, sent) = server.requests[-1]
     assert (method, sent) == ("POST", body or b"")
     assert target in (
         "/v1/pools/a%2Fb/rollouts?x=%C3%BC&y='",
@@ -75,7 +75,7 @@ def test_the_line_sends_a_key_that_is_nearly_right(tool: str, value: str, sent: 
         pytest.skip("there is no curl on this machine")
     url = f"http://127.0.0.1:1/v1/pools?key={KEY_OF_SHELL}"
     text = line(Exchange("GET", url, (("authorization", value),)))
-    # What the words of the line are to the tool, without the tool.
+    # Reads the words of the line as the tool would.
     environment = {"PATH": os.environ["PATH"], "SYNTH_API_KEY": KEY}
     if tool == "curl":
         command = ["bash", "-c", f"printf '%s\\n' {text}"]
@@ -223,7 +223,7 @@ def test_what_is_left_out_of_a_body_is_counted() -> None:
     assert in_short(plain) == LongBody(((plain[:2_000], 1),), 2_500, 500)
     body = LongBody(((b"a", 1), (b"b", 40)), 50, 9)
     assert bytes_expression(body) == "b'a' + b'b' * 40 + b'.' * 9"
-    # A part that is kept in full, and one that is cut.
+    # A part in full, and one that is cut.
     mixed = plain[:1_500] + b"[" * 100 + plain
     assert in_short(mixed) == LongBody(
         ((plain[:1_500], 1), (b"[", 100), (plain[:499], 1)), 4_100, 2_001

@@ -16,8 +16,8 @@ def test_messages_whatever_the_chunks_and_line_ends(size: int, ending: str) -> N
     reader = SseReader()
     for start in range(0, len(raw), size):
         reader.feed(raw[start : start + size])
-    told = [(m.id, m.event, m.data, m.data_lines) for m in reader.messages]
-    assert told == [("1", "a", "x\n y ü", 2), ("1", "message", "", 1), ("1", "b", "{}", 1)]
+    actual = [(m.id, m.event, m.data, m.data_lines) for m in reader.messages]
+    assert actual == [("1", "a", "x\n y ü", 2), ("1", "message", "", 1), ("1", "b", "{}", 1)]
     assert reader.comments == 2
     assert not reader.complete
 
@@ -58,7 +58,7 @@ def test_the_position_is_the_last_id_of_whatever_block() -> None:
     assert not reader.complete
     reader.feed(b"\nda")
     assert not reader.complete
-    assert [one.data for one in reader.messages] == ["a"]
+    assert [message.data for message in reader.messages] == ["a"]
 
 
 def test_an_id_with_more_is_no_opening() -> None:

@@ -27,7 +27,7 @@ from synth_pools.contract.http.stub_container import (
 
 
 def _client(url: str) -> httpx.Client:
-    # What it would take to trust a certificate is not read.
+    # Certificates are not read, to start quickly.
     return httpx.Client(base_url=url, timeout=30, verify=False)
 
 
@@ -38,7 +38,7 @@ def containers() -> Iterator[StubContainers]:
 
 
 class _Asking:
-    """One rollout of a container, asked for over one connection."""
+    """One rollout of a container, over one connection."""
 
     def __init__(self, http: httpx.Client, env: Any, name: str = "r") -> None:
         self._http = http
@@ -63,16 +63,16 @@ def _asking(containers: StubContainers, env: Any, name: str = "r") -> Iterator[_
 def test_each_behaviour_answers_in_its_own_way() -> None:
     with StubContainers() as containers, _client("") as http:
         assert set(containers.urls) == {*BEHAVIOURS, "nobody"}
-        told = {name: http.get(f"{containers.urls[name]}/info") for name in BEHAVIOURS}
+        answers = {name: http.get(f"{containers.urls[name]}/info") for name in BEHAVIOURS}
         with pytest.raises(httpx.ConnectError):
             http.get(containers.urls["nobody"])
-    assert told["good"].json() == told["twin"].json() == INFO
-    assert told["bare"].status_code == 404
-    assert told["broken"].headers["content-type"] == "text/html"
+    assert answers["good"].json() == answers["twin"].json() == INFO
+    assert answers["bare"].status_code == 404
+    assert answers["broken"].headers["content-type"] == "text/html"
 
 
 @pytest.mark.parametrize(
-    ("env", "wanted"),
+    ("env", "expected"),
     [
         ({}, {"status": "completed", "metrics": {"outcome_reward": 1.0}, "artifact": [ARTIFACT]}),
         ({"reward": 0.5}, {"summary": {"reward": 0.5}}),
@@ -80,12 +80,12 @@ def test_each_behaviour_answers_in_its_own_way() -> None:
         ({"answer": {"status": "odd"}}, {"status": "odd"}),
     ],
 )
-def test_a_rollout_obeys_its_env(env: dict[str, Any], wanted: dict[str, Any]) -> None:
+def test_a_rollout_obeys_its_env(env: dict[str, Any], expected: dict[str, Any]) -> None:
     body = {"rollout_id": "rollout_1", "env": env}
     with StubContainers() as containers:
         answer = httpx.post(f"{containers.urls['good']}/rollouts", json=body)
         (received,) = containers.received.of_rollout("rollout_1")
-    assert wanted.items() <= answer.json().items()
+    assert expected.items() <= answer.json().items()
     assert (received.behaviour, received.path, received.body) == ("good", "/rollouts", body)
 
 
@@ -127,7 +127,7 @@ def test_a_held_rollout_answers_once_it_is_released() -> None:
 
 
 def test_what_a_container_says_of_itself(containers: StubContainers) -> None:
-    told = {
+    expected = {
         "/health": HEALTH,
         "/info": INFO,
         "/metadata": METADATA,
@@ -136,7 +136,7 @@ def test_what_a_container_says_of_itself(containers: StubContainers) -> None:
         "/taskset": TASKSET,
     }
     with _client(containers.urls["first"]) as http:
-        assert {path: http.get(path).json() for path in told} == told
+        assert {path: http.get(path).json() for path in expected} == expected
         unknown = http.get("/unknown")
         assert (unknown.status_code, unknown.json()) == (404, {"detail": "unknown"})
         assert unknown.headers["content-type"] == "application/json"
@@ -151,7 +151,7 @@ def test_what_a_container_says_of_itself(containers: StubContainers) -> None:
         assert http.get("/metadata").json() == [1, 2, 3]
     with _client(containers.urls["good"]) as http:
         assert http.post("/elsewhere", json={}).status_code == 404
-        # What is no object has nothing to obey.
+        # A body that is not an object gives no orders.
         done = http.post("/rollouts", json={"rollout_id": "odd", "env": 5})
         assert done.json()["status"] == "completed"
 
@@ -180,15 +180,15 @@ def test_bytes_are_counted_by_rollout(containers: StubContainers) -> None:
     received = containers.received
     with _asking(containers, {"answer": {"a": 1}}) as rollout:
         first = rollout.post()
-        sent, came = len(first.request.content), len(first.content)
-        assert received.bytes_of("r") == (sent, came, sent, came)
+        sent, answered = len(first.request.content), len(first.content)
+        assert received.bytes_of("r") == (sent, answered, sent, answered)
         got = len(rollout.get().content)
-        ended = rollout.end()
+        final = rollout.end()
         rollout.post()
-    every = 2 * came + got + len(ended.content)
-    assert received.bytes_of("r") == (2 * sent, 2 * came, 2 * sent + 2, every)
+    every = 2 * answered + got + len(final.content)
+    assert received.bytes_of("r") == (2 * sent, 2 * answered, 2 * sent + 2, every)
     assert received.bytes_of("another") == (0, 0, 0, 0)
-    # Of what is about no rollout nothing is counted.
+    # Requests about no rollout are not counted.
     httpx.get(f"{containers.urls['good']}/info")
     assert received.sizes.keys() == {"r"}
 
@@ -216,7 +216,7 @@ def test_an_answer_is_cut_short(containers: StubContainers) -> None:
     with _asking(containers, {"answer": "cut"}) as rollout:
         with pytest.raises(httpx.RemoteProtocolError, match=r"received 11 bytes, expected 1000"):
             rollout.post()
-        # The next one comes by a connection of its own.
+        # The next request opens its own connection.
         with pytest.raises(httpx.RemoteProtocolError, match="received 11 bytes"):
             rollout.post()
 
@@ -230,8 +230,8 @@ def test_it_fails_so_often_before_it_succeeds(containers: StubContainers) -> Non
 
 def test_an_outcome_reports_usage_and_the_request(containers: StubContainers) -> None:
     with _asking(containers, {"usage": {"tokens": 5}, "reward": 0.25}) as rollout:
-        told = rollout.post("/rollout").json()
-    assert told == {
+        outcome = rollout.post("/rollout").json()
+    assert outcome == {
         "rollout_id": "r",
         "status": "completed",
         "success_status": "success",
@@ -247,9 +247,9 @@ def test_the_key_of_a_container_is_echoed_where_that_is_asked_for(
     containers: StubContainers,
 ) -> None:
     with _asking(containers, {"echo_key": True}) as rollout:
-        told = rollout.post(**{"x-api-key": "its-key"}).json()
-    assert (told["key"], told["status_detail"]) == ("its-key", "ran with its-key")
-    assert told["artifact"] == [{**ARTIFACT, "content": "the key its-key of a container"}]
+        outcome = rollout.post(**{"x-api-key": "its-key"}).json()
+    assert (outcome["key"], outcome["status_detail"]) == ("its-key", "ran with its-key")
+    assert outcome["artifact"] == [{**ARTIFACT, "content": "the key its-key of a container"}]
     with _asking(containers, {"echo_key": 1}) as rollout:
         assert "key" not in rollout.post().json()
 
@@ -257,7 +257,7 @@ def test_the_key_of_a_container_is_echoed_where_that_is_asked_for(
 def test_a_rollout_that_has_to_be_asked_for(containers: StubContainers) -> None:
     running = {"rollout_id": "a b", "status": "running"}
     with _asking(containers, {"answer": "later"}, "a b") as rollout:
-        # What came by no POST has nothing to be asked for.
+        # Only a POST can ask for something.
         assert rollout.get().status_code == 404
         accepted = rollout.post()
         assert (accepted.status_code, accepted.json()) == (202, running)
@@ -287,10 +287,10 @@ def test_events_are_told_from_where_they_are_asked_for(containers: StubContainer
     with _asking(containers, {"tell": tell}) as rollout:
         assert rollout.get("/events").status_code == 404
         rollout.post()
-        whole = rollout.get("/events")
-        assert whole.status_code == 200
+        complete = rollout.get("/events")
+        assert complete.status_code == 200
         second = {"sequence": 2, "repeat": 3, "text": "xxx"}
-        assert whole.json() == {
+        assert complete.json() == {
             "events": [tell[0], second, tell[2]],
             "cursor": {"after": 0, "has_more": False},
         }
@@ -302,8 +302,8 @@ def test_events_are_told_from_where_they_are_asked_for(containers: StubContainer
             }
     with _asking(containers, {"tell": tell[:1], "echo_key": True}, "keyed") as rollout:
         rollout.post()
-        told = rollout.get("/events", **{"x-api-key": "its-key"}).json()["events"]
-        assert told == [{"sequence": 1, "key": "its-key"}]
+        events = rollout.get("/events", **{"x-api-key": "its-key"}).json()["events"]
+        assert events == [{"sequence": 1, "key": "its-key"}]
     with _asking(containers, {"tell": "nothing"}, "silent") as rollout:
         rollout.post()
         assert rollout.get("/events").status_code == 404
@@ -325,18 +325,18 @@ def test_a_slow_rollout_answers_by_itself_and_all_end_with_their_containers() ->
         run(url, "short", {"delay": 0.1})
         assert answers == [200]
         threads = [
-            threading.Thread(target=run, args=(url, *one))
-            for one in (("held", {"hold": True}), ("slow", {"delay": 600}))
+            threading.Thread(target=run, args=(url, *rollout))
+            for rollout in (("held", {"hold": True}), ("slow", {"delay": 600}))
         ]
-        for one in threads:
-            one.start()
+        for thread in threads:
+            thread.start()
         while len(containers.received.received) < 3:
             threads[0].join(0.01)
         threads[0].join(0.2)
-        assert all(one.is_alive() for one in threads)
+        assert all(thread.is_alive() for thread in threads)
         assert not containers.received.is_over("held")
-    for one in threads:
-        one.join(30)
+    for thread in threads:
+        thread.join(30)
     http.close()
     assert containers.received.is_over("held")
     assert answers == [200, 200, 200]

@@ -1,4 +1,4 @@
-"""Sample report with every kind of entry, and with text that tries to break out of a page."""
+"""Sample report with every kind of entry, and with text that tries to break a page."""
 
 from __future__ import annotations
 
@@ -57,7 +57,7 @@ def sample_report(*, departs: bool = True, obstacles: tuple[str, ...] = ()) -> R
     ]
     if departs:
         for name in ("list_pools", "list_rollouts"):
-            found = tuple(departure(name, "pages.limit", "pages.limit") for _ in range(3))
+            repeated = tuple(departure(name, "pages.limit", "pages.limit") for _ in range(3))
             outcomes.append(
                 CheckOutcome(
                     "pages.limit",
@@ -65,7 +65,7 @@ def sample_report(*, departs: bool = True, obstacles: tuple[str, ...] = ()) -> R
                     Column.BEHAVIOUR,
                     Outcome.DEPARTED,
                     Layer.SCENARIO,
-                    departures=found,
+                    departures=repeated,
                 )
             )
         cancel = (departure("cancel_rollout", "cancel.queued", "cancel.queued", "still running"),)

@@ -15,12 +15,12 @@ from synth_pools.contract.results import (
 )
 
 _URL = "http://127.0.0.1:8080/v1/pools"
-# Seven checks that were not made for one reason, and as many operations of one that was not.
+# Seven checks skipped for one reason, and one check skipped for as many operations.
 _SEVEN = tuple(f"op_{number}" for number in range(7))
 
 
 def _departure(check: str, **changed: object) -> Departure:
-    told: dict[str, object] = {
+    fields: dict[str, object] = {
         "operation": "get_pool",
         "clause": Clause("Pools", "a pool has a name"),
         "expected": "a name",
@@ -38,7 +38,7 @@ def _departure(check: str, **changed: object) -> Departure:
         "cause": check,
         **changed,
     }
-    return Departure(check=check, **told)  # type: ignore[arg-type]
+    return Departure(check=check, **fields)  # type: ignore[arg-type]
 
 
 def _outcome(
@@ -54,7 +54,7 @@ def _outcome(
 
 
 def small_report() -> Report:
-    named = _departure("pools.name")
+    misnamed = _departure("pools.name")
     silent = _departure(
         "pools.answer",
         got="nothing\ufffe",
@@ -77,7 +77,7 @@ def small_report() -> Report:
         documented={"get_pool": ("200", "404", "5XX"), "list_pools": ("200", "404")},
         outcomes=(
             _outcome("z.last", "get_pool", Outcome.HELD, column=Column.STATUS),
-            _outcome("pools.name", "get_pool", Outcome.DEPARTED, departures=(named, named)),
+            _outcome("pools.name", "get_pool", Outcome.DEPARTED, departures=(misnamed, misnamed)),
             _outcome("pools.answer", "get_pool", Outcome.DEPARTED, departures=(silent,)),
             _outcome("pools.late", "list_pools", Outcome.DEPARTED, departures=(bare,)),
             _outcome("pools.bare", "list_pools", Outcome.DEPARTED, "it was seen\ufffe"),
@@ -86,11 +86,11 @@ def small_report() -> Report:
             _outcome("x.key", "", Outcome.HELD, column=Column.AUTH),
             _outcome("x.off", "", Outcome.NOT_OFFERED),
             _outcome("x.why", "stop", Outcome.NOT_OFFERED, "the server says 501"),
-            *(_outcome(f"c.{one}", "stop", Outcome.NOT_REACHED, "no time") for one in _SEVEN),
-            *(_outcome("c.all", one, Outcome.NOT_REACHED, "too slow") for one in _SEVEN),
+            *(_outcome(f"c.{name}", "stop", Outcome.NOT_REACHED, "no time") for name in _SEVEN),
+            *(_outcome("c.all", name, Outcome.NOT_REACHED, "too slow") for name in _SEVEN),
             *(
-                _outcome(f"n.{one}", "stop", Outcome.NOT_REACHED, "needs stop")
-                for one in _SEVEN[:4]
+                _outcome(f"n.{name}", "stop", Outcome.NOT_REACHED, "needs stop")
+                for name in _SEVEN[:4]
             ),
             _outcome("n.one", "get_pool", Outcome.NOT_REACHED, "needs start"),
             _outcome("n.one", "list_pools", Outcome.NOT_REACHED, "needs start"),

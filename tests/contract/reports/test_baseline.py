@@ -1,4 +1,4 @@
-"""Baselines: what is known does not fail, what is new does."""
+"""Baselines: known departures do not fail a run, new ones do."""
 
 from __future__ import annotations
 
@@ -29,8 +29,8 @@ from tests.contract.reports.sample_report import departure, sample_report
 
 def test_only_what_is_new_fails() -> None:
     report = sample_report()
-    known = departures_of(report)
-    calm = with_baseline(report, known, "known.json")
+    baseline = departures_of(report)
+    calm = with_baseline(report, baseline, "known.json")
     assert (report.exit_code, calm.exit_code) == (1, 0)
     assert calm.groups == ()
     assert calm.counts()[Outcome.KNOWN] == 3
@@ -43,41 +43,41 @@ def test_only_what_is_new_fails() -> None:
         departures=(departure("get_pool", "a.b", "1"),),
     )
     grown = replace(report, outcomes=(*report.outcomes, new))
-    assert [g.first.check for g in with_baseline(grown, known, "x").groups] == ["a.b"]
+    assert [g.first.check for g in with_baseline(grown, baseline, "x").groups] == ["a.b"]
 
 
 def test_the_values_of_a_run_tell_no_departures_apart() -> None:
-    one, other = (
+    earlier, later = (
         replace(departure("get_pool", "a.b", "1"), expected=f"id is 'contract-kit-{run}-x-1'")
         for run in ("0a1b2c3d", "ffffffff")
     )
     report = sample_report()
-    first = replace(report.outcomes[-1], departures=(one,), outcome=Outcome.DEPARTED)
-    second = replace(first, departures=(other,))
-    known = departures_of(replace(report, outcomes=(first,)))
-    assert with_baseline(replace(report, outcomes=(second,)), known, "x").groups == ()
+    first = replace(report.outcomes[-1], departures=(earlier,), outcome=Outcome.DEPARTED)
+    second = replace(first, departures=(later,))
+    baseline = departures_of(replace(report, outcomes=(first,)))
+    assert with_baseline(replace(report, outcomes=(second,)), baseline, "x").groups == ()
 
 
 def test_what_is_mended_is_stale_and_what_was_not_judged_is_not() -> None:
     report = sample_report()
-    known = departures_of(report)
+    baseline = departures_of(report)
     mended = replace(
         report,
         outcomes=tuple(
-            replace(one, outcome=Outcome.HELD, departures=())
-            for one in report.outcomes
-            if one.check != "cancel.queued"
+            replace(outcome, outcome=Outcome.HELD, departures=())
+            for outcome in report.outcomes
+            if outcome.check != "cancel.queued"
         ),
     )
-    assert {one.check for one in stale_departures(mended, known)} == {"pages.limit"}
+    assert {departure.check for departure in stale_departures(mended, baseline)} == {"pages.limit"}
 
 
 def test_it_is_written_and_read(tmp_path: Path) -> None:
     file = tmp_path / "known.json"
     assert read_baseline(file) == frozenset()
-    known = departures_of(sample_report())
-    file.write_text(render_baseline(known))
-    assert read_baseline(file) == known
+    baseline = departures_of(sample_report())
+    file.write_text(render_baseline(baseline))
+    assert read_baseline(file) == baseline
 
 
 @pytest.mark.parametrize(
@@ -92,7 +92,7 @@ def test_a_broken_one_is_one_line(text: str, tmp_path: Path) -> None:
 
 @pytest.fixture
 def departing() -> Iterator[str]:
-    fault = next(one for one in FAULTS if one.name == "patch_replaces_pools")
+    fault = next(fault for fault in FAULTS if fault.name == "patch_replaces_pools")
     with LocalBackend(api_key=KEY) as backend, FaultProxy(backend.url, fault, KEY) as proxy:
         yield proxy.url
 

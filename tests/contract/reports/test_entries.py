@@ -25,8 +25,8 @@ _HEADERS = (("content-type", "application/json"),)
 def _report(*departures: Departure) -> Report:
     """Return the report of a run that found these departures."""
     collector = ResultCollector(DOCUMENT)
-    for one in departures:
-        collector.departed(one)
+    for item in departures:
+        collector.departed(item)
     return replace(sample_report(departs=False), outcomes=collector.result().outcomes)
 
 
@@ -41,7 +41,7 @@ def test_a_missing_header_is_one_entry_over_all_operations() -> None:
             )
             collector.record(exchange, Layer.SCENARIO)
     report = replace(sample_report(departs=False), outcomes=collector.result().outcomes)
-    (entry,) = [one for one in report.groups if one.first.check == "schema.request_id"]
+    (entry,) = [group for group in report.groups if group.first.check == "schema.request_id"]
     assert set(entry.operations) == set(DOCUMENT.operations)
     assert entry.first.title == "no x-request-id: 404; expected the header x-request-id"
     assert f"{len(DOCUMENT.operations)} operations, as " in render_table(report)
@@ -66,29 +66,29 @@ def test_what_follows_from_a_refused_step_is_not_judged() -> None:
     assert not expect.status(refused, 200, "get_pool")
     assert not expect.equal("get_pool", "the name", "x", refused.at("name"), refused)
     (outcome,) = run.collector.result().outcomes
-    assert [found.expected for found in outcome.departures] == ["200"]
+    assert [departure.expected for departure in outcome.departures] == ["200"]
 
 
 def test_the_most_harmful_is_first() -> None:
     lasting = Exchange("GET", URL, status=500)
-    found = [
+    departures = [
         replace(departure("get_pool", "a.form", "1"), column=Column.ERRORS),
         replace(departure("get_pool", "a.schema", "2"), column=Column.SCHEMA),
         departure("get_pool", "a.data", "3"),
         replace(departure("get_pool", "a.fails", "4"), column=Column.ERRORS, exchange=lasting),
         replace(departure("get_pool", "a.access", "5"), column=Column.AUTH),
     ]
-    order = [group.first.check for group in _report(*found).groups]
+    order = [group.first.check for group in _report(*departures).groups]
     assert order == ["a.access", "a.fails", "a.data", "a.schema", "a.form"]
 
 
 def test_a_terminal_shows_twenty_entries_in_lines_of_two_kilobytes() -> None:
-    found = [
+    departures = [
         departure("get_pool", "a.data", str(number), "x" * 50_000 + "🌍") for number in range(23)
     ]
     long = Exchange("POST", URL + "?" + "y" * 50_000, status=200, response_body=b"z" * 10**6)
-    found = [replace(one, exchange=long, before=(long,) * 12) for one in found]
-    text = render_table(_report(*found), elsewhere="r.html")
+    departures = [replace(item, exchange=long, before=(long,) * 12) for item in departures]
+    text = render_table(_report(*departures), elsewhere="r.html")
     assert text.count("check     a.data") == 20
     assert "and 3 more in r.html" in text
     assert max(len(line.encode()) for line in text.splitlines()) <= 2_000

@@ -13,7 +13,7 @@ from tests.contract.reports.sample_report import DOCUMENT, sample_report
 from tests.support.browser import NAMES, Page, chromium, find_chromium
 
 _CHROMIUM = find_chromium()
-# The least contrast of any text with what is behind it, as WCAG counts it.
+# The lowest contrast of any text with its background, as WCAG computes it.
 _LEAST_CONTRAST = """(() => {
   const channel = (value) => value <= 0.03928 ? value / 12.92 : ((value + 0.055) / 1.055) ** 2.4;
   const light = (colour) => {
@@ -103,7 +103,7 @@ def test_page_fits_a_phone(page: Page) -> None:
     page.screen(360, 780, phone=True)
     assert page.run("innerWidth") == 360
     assert page.run("document.documentElement.scrollWidth") <= 360
-    # Whatever is wider than the screen may only be so inside something that scrolls.
+    # Only elements inside a scrolling one may be wider than the screen.
     cells = "[...document.querySelectorAll('#table th, #table td')]"
     widest = f"Math.max(...{cells}.map(e => e.getBoundingClientRect().right))"
     assert page.run(widest) <= 360

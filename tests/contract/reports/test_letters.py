@@ -1,4 +1,4 @@
-"""Reports to the letter, and the bounds of what they show."""
+"""Reports, compared letter by letter, and the bounds of their texts."""
 
 from __future__ import annotations
 
@@ -30,27 +30,32 @@ _URL = "http://127.0.0.1:8080/v1/pools"
 
 
 def _body(report: Report) -> str:
-    """Return what a page shows, without its style and its script."""
+    """Return a page without its style and its script."""
     page = render_html(report)
     return page[page.index("<body>") : page.index("<script>")]
 
 
 def _departing(*changes: dict[str, object]) -> Report:
-    """Return a report of nothing but departures, each of which is an entry of its own."""
+    """Return a report of departures only, each its own entry."""
     first = small_report().departures[0]
-    found = [
+    departures = [
         replace(first, cause=str(number), over="", **changed)  # type: ignore[arg-type]
         for number, changed in enumerate(changes)
     ]
-    return _of(found)
+    return _of(departures)
 
 
-def _of(found: list[Departure], *more: CheckOutcome, **changed: object) -> Report:
+def _of(departures: list[Departure], *more: CheckOutcome, **changed: object) -> Report:
     outcomes = [
         CheckOutcome(
-            one.check, one.operation, one.column, Outcome.DEPARTED, one.layer, departures=(one,)
+            departure.check,
+            departure.operation,
+            departure.column,
+            Outcome.DEPARTED,
+            departure.layer,
+            departures=(departure,),
         )
-        for one in found
+        for departure in departures
     ]
     return replace(small_report(), outcomes=(*outcomes, *more), **changed)  # type: ignore[arg-type]
 
@@ -81,8 +86,8 @@ def test_colours_tell_outcomes_apart() -> None:
     assert lines[7].startswith(marks)
     assert "\x1b[1mNot offered\x1b[0m" in lines
     assert lines[-2] == f"\x1b[1;31m{report.summary}\x1b[0m"
-    held = replace(report, outcomes=report.outcomes[:1], obstacles=())
-    assert render_table(held, colour=True).endswith(f"\x1b[1;32m{held.summary}\x1b[0m\n")
+    clean = replace(report, outcomes=report.outcomes[:1], obstacles=())
+    assert render_table(clean, colour=True).endswith(f"\x1b[1;32m{clean.summary}\x1b[0m\n")
     unjudged = replace(report, outcomes=())
     assert render_table(unjudged, colour=True).endswith(f"\x1b[1;33m{unjudged.summary}\x1b[0m\n")
 
@@ -123,8 +128,8 @@ def test_the_least_of_a_report() -> None:
     assert "Not there" not in page
     assert "Not reached" not in page
     assert "<title>http://127.0.0.1:8080 could not be judged</title>" in render_html(report)
-    held = replace(report, outcomes=small_report().outcomes[:1])
-    assert "<title>http://127.0.0.1:8080 conforms</title>" in render_html(held)
+    clean = replace(report, outcomes=small_report().outcomes[:1])
+    assert "<title>http://127.0.0.1:8080 conforms</title>" in render_html(clean)
 
 
 def test_a_terminal_tells_how_many_entries_are_left_out() -> None:
@@ -134,52 +139,52 @@ def test_a_terminal_tells_how_many_entries_are_left_out() -> None:
     )
 
 
-@pytest.mark.parametrize(("size", "whole"), [(2_000, True), (2_001, False)])
-def test_a_line_has_two_thousand_bytes_at_most(size: int, whole: bool) -> None:
+@pytest.mark.parametrize(("size", "complete"), [(2_000, True), (2_001, False)])
+def test_a_line_has_two_thousand_bytes_at_most(size: int, complete: bool) -> None:
     begin = "   request   curl -sS -i --path-as-is "
     step = Exchange("GET", "x" * (size - len(begin)))
     lines = render_table(_departing({"exchange": step, "before": ()})).splitlines()
-    (line,) = [one for one in lines if one.startswith(begin)]
+    (line,) = [line for line in lines if line.startswith(begin)]
     tail = " ... (2001 bytes, whole in the other reports)"
     assert len(line.encode()) == 2_000
-    assert line.endswith(tail) is not whole
+    assert line.endswith(tail) is not complete
 
 
 def test_a_text_has_eight_lines_at_most() -> None:
     words = " ".join(["word"] * 400)
     lines = render_table(_departing({"got": words}), width=61).splitlines()
     (first,) = [number for number, line in enumerate(lines) if line.startswith("   got       word")]
-    shown = lines[first : first + 9]
+    block = lines[first : first + 9]
     # 48 columns beside the label.
-    assert shown[:2] == [
+    assert block[:2] == [
         f"   got       {' '.join(['word'] * 9)}",
         f"{' ' * 13}{' '.join(['word'] * 9)}",
     ]
-    assert shown[7].startswith(" " * 13)
-    assert shown[8].startswith("   before")
+    assert block[7].startswith(" " * 13)
+    assert block[8].startswith("   before")
     empty = render_table(_departing({"got": ""}))
     assert "\n   got       \n" in empty
 
 
 def test_a_terminal_has_sixty_columns_at_least() -> None:
     report = _departing({"got": "x" * 500})
-    for width, wanted in ((1, 60), (60, 60), (61, 61), (100, 100)):
+    for width, expected in ((1, 60), (60, 60), (61, 61), (100, 100)):
         lines = render_table(report, width=width).splitlines()
-        (line,) = [one for one in lines if one.startswith("   got  ")]
-        assert len(line) == wanted
+        (line,) = [line for line in lines if line.startswith("   got  ")]
+        assert len(line) == expected
     assert render_table(report) == render_table(report, width=100)
 
 
 def test_the_last_five_steps_are_shown() -> None:
     steps = tuple(Exchange("GET", f"{_URL}/{number}") for number in range(6))
-    shown = render_table(_departing({"before": steps}))
-    assert shown.count("   before    curl") == 5
-    assert f"{_URL}/0" not in shown
-    assert f"{_URL}/1" in shown
+    text = render_table(_departing({"before": steps}))
+    assert text.count("   before    curl") == 5
+    assert f"{_URL}/0" not in text
+    assert f"{_URL}/1" in text
 
 
 @pytest.mark.parametrize(
-    ("names", "wanted"),
+    ("names", "expected"),
     [
         ((), "the server"),
         (("",), "the server"),
@@ -188,16 +193,16 @@ def test_the_last_five_steps_are_shown() -> None:
         ("abcdefg", "7 operations, as a, b, c"),
     ],
 )
-def test_a_few_names_are_listed(names: tuple[str, ...], wanted: str) -> None:
-    assert named(names) == wanted
+def test_a_few_names_are_listed(names: tuple[str, ...], expected: str) -> None:
+    assert named(names) == expected
 
 
 def test_what_was_not_made_for_one_reason_is_one_line() -> None:
     report = _of(
         [],
-        *(_missed(f"c.{one}", "stop", "no time") for one in "abcdef"),
-        *(_missed(f"d.{one}", "stop", "") for one in "ab"),
-        *(_missed(f"n.{one}", "stop", "needs stop") for one in "abc"),
+        *(_missed(f"c.{letter}", "stop", "no time") for letter in "abcdef"),
+        *(_missed(f"d.{letter}", "stop", "") for letter in "ab"),
+        *(_missed(f"n.{letter}", "stop", "needs stop") for letter in "abc"),
         _missed("n.d", "stop", "needs what is there"),
         absent=("stop",),
     )
@@ -220,11 +225,11 @@ def test_a_page_opens_three_entries() -> None:
     assert page.count("<details ") == 4
 
 
-@pytest.mark.parametrize(("size", "shown"), [(4_000, "x</pre>"), (4_001, "x…</pre>")])
-def test_a_page_shows_so_much_of_an_answer(size: int, shown: str) -> None:
+@pytest.mark.parametrize(("size", "rest"), [(4_000, "x</pre>"), (4_001, "x…</pre>")])
+def test_a_page_shows_so_much_of_an_answer(size: int, rest: str) -> None:
     answer = Exchange("GET", _URL, status=200, response_body=b"x" * size)
     page = _body(_departing({"exchange": answer}))
-    assert f"200\n\n{'x' * 3_999}{shown}" in page
+    assert f"200\n\n{'x' * 3_999}{rest}" in page
 
 
 def test_bodies_in_json() -> None:
@@ -233,7 +238,7 @@ def test_bodies_in_json() -> None:
         Exchange("PUT", _URL, request_body=b"\xff", response_body="ü".encode()),
     ]
     report = _departing({"exchange": exchanges[0]}, {"exchange": exchanges[1]})
-    long, short = [one["exchange"] for one in report_document(report)["departures"]]
+    long, short = [departure["exchange"] for departure in report_document(report)["departures"]]
     assert long["request_body"] == {"size": 5_000, "python": "b'x' * 5000"}
     assert (short["request_body"], short["response_body"]) == ({"base64": "/w=="}, "ü")
     assert "ü" in render_json(report)

@@ -79,7 +79,7 @@ def test_junit_is_well_formed_whatever_a_backend_sends() -> None:
     assert len(root.findall(".//skipped")) == 2
     failure = root.find(".//failure")
     assert failure is not None
-    # What goes before, and what shows it, which can be had in Python, too.
+    # The steps before, and the request of the departure, both also offered in Python.
     assert (failure.text or "").count("curl") == 2
     assert "import httpx" in (failure.text or "")
 
@@ -87,8 +87,8 @@ def test_junit_is_well_formed_whatever_a_backend_sends() -> None:
 def test_junit_counts_what_is_known_and_has_a_suite_of_the_server() -> None:
     report = sample_report()
     of_server = CheckOutcome("http.head", "", Column.ERRORS, Outcome.DEPARTED, Layer.CLIENT, "no")
-    known = replace(of_server, outcome=Outcome.KNOWN)
-    report = replace(report, outcomes=(*report.outcomes, of_server, known, known))
+    known_outcome = replace(of_server, outcome=Outcome.KNOWN)
+    report = replace(report, outcomes=(*report.outcomes, of_server, known_outcome, known_outcome))
     root = ElementTree.fromstring(render_junit(report))
     assert root.get("skipped") == str(len(root.findall(".//skipped"))) == "4"
     suites = {suite.get("name"): suite for suite in root.iter("testsuite")}

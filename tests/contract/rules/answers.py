@@ -53,18 +53,18 @@ def complaints(exchange: Exchange) -> set[str]:
     """Have the kit's collector judge an exchange, and return the checks that departed."""
     collector = ResultCollector(DOCUMENT)
     operation = DOCUMENT.operation_of(exchange.method, exchange.url)
-    named = replace(exchange, operation=operation.id if operation else None)
-    collector.record(named, Layer.SCENARIO)
-    found = check_event_stream(DOCUMENT, operation, named)
-    collector.add_results(found, named.operation or "", named, Layer.SCENARIO)
+    addressed = replace(exchange, operation=operation.id if operation else None)
+    collector.record(addressed, Layer.SCENARIO)
+    results = check_event_stream(DOCUMENT, operation, addressed)
+    collector.add_results(results, addressed.operation or "", addressed, Layer.SCENARIO)
     outcomes = collector.result().outcomes
-    return {one.check for one in outcomes if one.outcome is Outcome.DEPARTED}
+    return {outcome.check for outcome in outcomes if outcome.outcome is Outcome.DEPARTED}
 
 
 EVENTS = f"/v1/rollouts/{ROLLOUT}/events"
 
 
-# What events have to tell, by their types.
+# Fields that events must have, by their types.
 DATA: dict[str, dict[str, Any]] = {
     "rollout.queued": {"status": "queued"},
     "rollout.started": {"status": "running", "attempt": 1, "container_url": None},
@@ -99,7 +99,7 @@ POOL_EVENTS = "/v1/pools/docs-example-pool/events"
 
 
 def pool_streamed(*events: tuple[str, int], cursors: str = "abcdefghi") -> Exchange:
-    """Stream of a pool with events of rollouts, each by the name of one and a number."""
+    """Build the stream of a pool from pairs of a rollout's name and an event's number."""
     body = b"".join(
         stream("agent", first=sequence, rollout_id=rollout_id).replace(
             f"id: evt_{sequence:010d}".encode(), f"id: {cursor}".encode()

@@ -73,7 +73,7 @@ _DONE = example("rollout_completed")
 _OTHER = {**_DONE, "id": "rollout_2", "rollout_id": "rollout_2"}
 _NEWER = {**_OTHER, "created_at": "2027-01-01T00:00:00.000000Z"}
 
-# An answer of which the rule says that it departs.
+# An answer that breaks the rule.
 BREAKS: dict[str, Exchange] = {
     "schema.status": answered("GET", _POOL, 418, _NO),
     "schema.content_type": answered("GET", _POOL, 200, b"<html></html>", content_type="text/html"),
@@ -152,9 +152,9 @@ BREAKS: dict[str, Exchange] = {
     "events.owner": streamed(stream(*WHOLE, rollout_id="rollout_other")),
 }
 
-# Ids that are made of a name, by the part before it.
+# Names that end an id, by its first part.
 _NAMED = {
-    "agree.": {one for pairs in TWINS.values() for one, _ in pairs},
+    "agree.": {field for pairs in TWINS.values() for field, _ in pairs},
     "asked.": {"pool_id", "task_id", "rollout_id", "release_id"},
     "echo.": {name for names in ECHOED.values() for name in names} | {"pool_id", "task_id"},
 }
@@ -162,7 +162,7 @@ _NAMED = {
 
 def _emitted() -> set[str]:
     """Collect the ids from the source of the rules."""
-    found: set[str] = set()
+    ids: set[str] = set()
     for path in Path(rules.__path__[0]).glob("*.py"):
         for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
             if not (isinstance(node, ast.Call) and isinstance(node.func, ast.Name)):
@@ -171,14 +171,14 @@ def _emitted() -> set[str]:
                 continue
             match node.args[0]:
                 case ast.Constant(value=str(check)):
-                    found.add(check)
+                    ids.add(check)
                 case ast.JoinedStr(values=[ast.Constant(value=str(subject)), *_]):
-                    found |= {subject + name for name in _NAMED[subject]}
+                    ids |= {subject + name for name in _NAMED[subject]}
                 case ast.Name(id="check"):
                     pass  # handed on: the calls of that function name it
-                case other:
-                    pytest.fail(f"{path.name}: an id that cannot be read: {ast.unparse(other)}")
-    return found
+                case unread:
+                    pytest.fail(f"{path.name}: an id that cannot be read: {ast.unparse(unread)}")
+    return ids
 
 
 def test_every_rule_has_an_answer_that_breaks_it() -> None:
@@ -188,11 +188,11 @@ def test_every_rule_has_an_answer_that_breaks_it() -> None:
 
 
 def test_the_ids_in_paths_are_those_of_the_document() -> None:
-    named = {
+    parameters = {
         name for op in DOCUMENT.operations.values() for name in re.findall(r"{(\w+)}", op.path)
     }
     # An artifact is answered as bytes.
-    assert _NAMED["asked."] == named - {"artifact_path"}
+    assert _NAMED["asked."] == parameters - {"artifact_path"}
 
 
 @pytest.mark.parametrize("rule", BREAKS)
@@ -201,9 +201,9 @@ def test_the_kit_sees_the_rule_broken(rule: str) -> None:
 
 
 def test_the_answers_depart_in_little_else() -> None:
-    """See that a row shows its own rule: the unbroken answer departs in nothing."""
-    for whole in (_pool(), _rollout(), _summary(), _artifacts(), streamed(stream(*WHOLE))):
-        assert complaints(whole) == set()
+    """Prove that a row shows its own rule: the unbroken answer has no departure."""
+    for exchange in (_pool(), _rollout(), _summary(), _artifacts(), streamed(stream(*WHOLE))):
+        assert complaints(exchange) == set()
     assert complaints(_page(_NEWER, _DONE)) == set()
     assert complaints(pool_streamed(("r", 1), ("s", 1), ("r", 2))) == set()
     assert complaints(_refused(503, _NO, ("retry-after", "1"))) == set()

@@ -1,4 +1,4 @@
-"""Rules for single exchanges: the departures that they find, and the freedom that they leave."""
+"""Rules for single exchanges: the departures that they find, and the answers that they allow."""
 
 from __future__ import annotations
 
@@ -45,7 +45,7 @@ def _ids_in(body: dict[str, Any]) -> dict[str, str]:
 
 
 @pytest.mark.parametrize(
-    ("status", "body", "wanted"),
+    ("status", "body", "expected"),
     [
         (200, {"pool_id": "p"}, {"schema.body"}),
         (418, {"detail": "no"}, {"schema.status"}),
@@ -54,8 +54,8 @@ def _ids_in(body: dict[str, Any]) -> dict[str, str]:
         (200, b'{"a": NaN}', {"schema.body"}),
     ],
 )
-def test_status_and_body(status: int, body: Any, wanted: set[str]) -> None:
-    assert complaints(answered("GET", "/v1/pools/p", status, body)) == wanted
+def test_status_and_body(status: int, body: Any, expected: set[str]) -> None:
+    assert complaints(answered("GET", "/v1/pools/p", status, body)) == expected
 
 
 def test_media_type_and_headers() -> None:
@@ -69,7 +69,7 @@ def test_media_type_and_headers() -> None:
     assert complaints(nameless) == {"schema.headers"}
     busy = answered("GET", "/v1/pools/p", 429, {"detail": "later"})
     assert complaints(busy) == {"schema.retry_after"}
-    # Whoever refuses a head that is too long need not know which operation it would have been.
+    # A server that refuses a long head need not know its operation.
     assert complaints(answered("GET", "/v1/pools/p", 431, {"detail": "too long"})) == set()
     assert complaints(answered("GET", "/v1/pools/p", 431, b"{")) == {"schema.error_body"}
     refused = answered("TRACE", "/v1/pools/p", 405, {"detail": "no"})
@@ -82,7 +82,7 @@ def test_unknown_enumerated_values_and_fields_pass() -> None:
 
 
 @pytest.mark.parametrize(
-    ("changed", "wanted"),
+    ("changed", "expected"),
     [
         ({"id": "other"}, {"agree.id"}),
         ({"state": "archived"}, {"agree.status"}),
@@ -90,13 +90,15 @@ def test_unknown_enumerated_values_and_fields_pass() -> None:
         ({"id": "other", "pool_id": "other"}, {"asked.pool_id", "agree.tasks"}),
     ],
 )
-def test_a_pool_agrees_with_itself_and_the_path(changed: dict[str, Any], wanted: set[str]) -> None:
+def test_a_pool_agrees_with_itself_and_the_path(
+    changed: dict[str, Any], expected: set[str]
+) -> None:
     body = {**example("pool"), **changed}
-    assert complaints(answered("GET", "/v1/pools/docs-example-pool", 200, body)) == wanted
+    assert complaints(answered("GET", "/v1/pools/docs-example-pool", 200, body)) == expected
 
 
 @pytest.mark.parametrize(
-    ("changed", "wanted"),
+    ("changed", "expected"),
     [
         ({"score": 0.5}, {"agree.score"}),
         ({"error": {"code": "x", "message": "y"}}, {"agree.error"}),
@@ -106,33 +108,33 @@ def test_a_pool_agrees_with_itself_and_the_path(changed: dict[str, Any], wanted:
         ({"pool_id": "other"}, {"asked.pool_id"}),
     ],
 )
-def test_a_rollout_agrees_with_itself(changed: dict[str, Any], wanted: set[str]) -> None:
+def test_a_rollout_agrees_with_itself(changed: dict[str, Any], expected: set[str]) -> None:
     body = {**example("rollout_completed"), **changed}
     path = f"/v1/pools/docs-example-pool/rollouts/{ROLLOUT}"
-    assert complaints(answered("GET", path, 200, body)) == wanted
+    assert complaints(answered("GET", path, 200, body)) == expected
 
 
 def test_stamps_of_several_forms_are_not_compared() -> None:
     rollout = example("rollout_completed")
     stamps = ("2026-11-20T09:30:00Z", "2026-11-20T09:30:00.250000Z")
     assert max(stamps) == stamps[0]
-    for made in (stamps, stamps[::-1]):
-        items = [{**rollout, "id": at, "rollout_id": at, "created_at": at} for at in made]
+    for times in (stamps, stamps[::-1]):
+        items = [{**rollout, "id": at, "rollout_id": at, "created_at": at} for at in times]
         page = {"items": items, "next_cursor": None}
         assert "page.order" not in complaints(answered("GET", "/v1/rollouts", 200, page))
 
 
 def test_pages_obey_limit_state_and_order() -> None:
-    one, two = example("rollout_completed"), example("rollout_completed")
+    first, two = example("rollout_completed"), example("rollout_completed")
     two["id"] = two["rollout_id"] = "rollout_2"
     two["created_at"] = "2027-01-01T00:00:00.000001Z"
-    page = {"items": [two, one], "next_cursor": None}
+    page = {"items": [two, first], "next_cursor": None}
     assert complaints(answered("GET", "/v1/rollouts?limit=2&state=completed", 200, page)) == set()
     assert complaints(answered("GET", "/v1/rollouts?limit=1", 200, page)) == {"page.limit"}
     assert complaints(answered("GET", "/v1/rollouts?state=failed", 200, page)) == {"page.state"}
-    page["items"] = [one, two]
+    page["items"] = [first, two]
     assert complaints(answered("GET", "/v1/rollouts", 200, page)) == {"page.order"}
-    page["items"] = [one, one]
+    page["items"] = [first, first]
     assert complaints(answered("GET", "/v1/rollouts", 200, page)) == {"page.once"}
 
 
@@ -160,12 +162,12 @@ def test_a_rollout_request_comes_back_but_for_its_nulls() -> None:
     path = "/v1/pools/docs-example-pool/rollouts"
     same = answered("POST", path, 202, body, sent={"seed": 7, "env": None})
     assert complaints(same) == set()
-    other = answered("POST", path, 202, body, sent={"seed": 8})
-    assert complaints(other) == {"echo.request"}
+    changed = answered("POST", path, 202, body, sent={"seed": 8})
+    assert complaints(changed) == {"echo.request"}
 
 
 @pytest.mark.parametrize(
-    ("body", "query", "wanted"),
+    ("body", "query", "expected"),
     [
         (stream(*WHOLE), "", set()),
         (b": heartbeat\n\n" + stream(*WHOLE), "", set()),
@@ -187,8 +189,8 @@ def test_a_rollout_request_comes_back_but_for_its_nulls() -> None:
         (b"data: hello\n\n", "", {"events.schema"}),
     ],
 )
-def test_streams(body: bytes, query: str, wanted: set[str]) -> None:
-    assert complaints(streamed(body, query)) == wanted
+def test_streams(body: bytes, query: str, expected: set[str]) -> None:
+    assert complaints(streamed(body, query)) == expected
 
 
 def test_a_stream_that_was_left_needs_no_end() -> None:

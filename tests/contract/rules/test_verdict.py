@@ -1,4 +1,4 @@
-"""The tools of the rules: JSON as it is compared and shown."""
+"""Tools of the rules: comparing and showing JSON."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ from synth_pools.contract.rules.verdict import (
 
 
 @pytest.mark.parametrize(
-    ("one", "other", "same"),
+    ("first", "second", "same"),
     [
         (1, 1.0, True),
         (True, 1, False),
@@ -38,9 +38,9 @@ from synth_pools.contract.rules.verdict import (
         ({}, {"a": None}, False),
     ],
 )
-def test_values_are_compared_as_json(one: Any, other: Any, same: bool) -> None:
-    assert same_json(one, other) is same
-    assert same_json(other, one) is same
+def test_values_are_compared_as_json(first: Any, second: Any, same: bool) -> None:
+    assert same_json(first, second) is same
+    assert same_json(second, first) is same
 
 
 def test_a_body_that_is_no_json() -> None:
@@ -54,24 +54,24 @@ def test_a_body_that_is_no_json() -> None:
 
 
 @pytest.mark.parametrize(
-    ("body", "wanted"),
+    ("body", "expected"),
     [(None, None), (b"", None), (b"{", None), (b"[" * 100_000, None), (b"[1]", [1]), (b"0", 0)],
 )
-def test_a_request_is_read_where_it_can_be(body: bytes | None, wanted: Any) -> None:
-    assert request_json(Exchange("PUT", "x", request_body=body)) == wanted
+def test_a_request_is_read_where_it_can_be(body: bytes | None, expected: Any) -> None:
+    assert request_json(Exchange("PUT", "x", request_body=body)) == expected
 
 
 @pytest.mark.parametrize(
-    ("value", "wanted"),
+    ("value", "expected"),
     [
         (None, ""),
         ("Application/JSON ; charset=utf-8; a=b", "application/json"),
         ("text/html", "text/html"),
     ],
 )
-def test_a_media_type_has_no_parameters(value: str | None, wanted: str) -> None:
+def test_a_media_type_has_no_parameters(value: str | None, expected: str) -> None:
     headers = () if value is None else (("Content-Type", value),)
-    assert media_type(Exchange("GET", "x", response_headers=headers)) == wanted
+    assert media_type(Exchange("GET", "x", response_headers=headers)) == expected
 
 
 def test_an_answer_is_shown_in_one_line() -> None:

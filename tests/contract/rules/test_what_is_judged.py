@@ -1,4 +1,4 @@
-"""Rules that speak of an answer, and the words for one that departs."""
+"""Answers that each rule judges, and its words for a departure."""
 
 from __future__ import annotations
 
@@ -31,15 +31,15 @@ _DONE = example("rollout_completed")
 def _results(exchange: Exchange) -> list[RuleResult]:
     operation = DOCUMENT.operation_of(exchange.method, exchange.url)
     rules = (check_conformance, check_consistency, check_event_stream)
-    return [one for rule in rules for one in rule(DOCUMENT, operation, exchange)]
+    return [result for rule in rules for result in rule(DOCUMENT, operation, exchange)]
 
 
 def _told(exchange: Exchange) -> dict[str, str | None]:
-    """Return what each rule that speaks of an exchange says of it, where it departs."""
-    told: dict[str, str | None] = {}
-    for one in _results(exchange):
-        told[one.check] = told.get(one.check) or one.got
-    return told
+    """Return the words of each rule that judges an exchange; None where it holds."""
+    departed: dict[str, str | None] = {}
+    for result in _results(exchange):
+        departed[result.check] = departed.get(result.check) or result.got
+    return departed
 
 
 def _judged(exchange: Exchange, beginning: str) -> dict[str, str | None]:
@@ -55,7 +55,7 @@ def _page(*stamps: str, query: str = "", path: str = "/v1/rollouts", **changed: 
 
 
 @pytest.mark.parametrize(
-    ("query", "said"),
+    ("query", "phrase"),
     [
         ("", None),
         ("?limit=", None),
@@ -68,25 +68,25 @@ def _page(*stamps: str, query: str = "", path: str = "/v1/rollouts", **changed: 
         ("?limit=1", "at most 1"),
     ],
 )
-def test_a_limit_is_judged_where_it_is_one(query: str, said: str | None) -> None:
+def test_a_limit_is_judged_where_it_is_one(query: str, phrase: str | None) -> None:
     exchange = _page("2026-01-03Z", "2026-01-02Z", "2026-01-01Z", query=query)
-    found = [one for one in _results(exchange) if one.check == "page.limit"]
-    if said is None:
-        assert found == []
+    results = [result for result in _results(exchange) if result.check == "page.limit"]
+    if phrase is None:
+        assert results == []
         return
-    (one,) = found
-    assert one.expected == f'a page holds at most limit items: "{said}"'
-    assert one.got == ('"3"' if said == "at most 1" else None)
-    assert (one.column, one.cause) == (Column.BEHAVIOUR, "page.limit|list_global_rollouts")
-    assert str(one.clause) == "GET /v1/rollouts: a page holds at most limit items"
+    (result,) = results
+    assert result.expected == f'a page holds at most limit items: "{phrase}"'
+    assert result.got == ('"3"' if phrase == "at most 1" else None)
+    assert (result.column, result.cause) == (Column.BEHAVIOUR, "page.limit|list_global_rollouts")
+    assert str(result.clause) == "GET /v1/rollouts: a page holds at most limit items"
 
 
 @pytest.mark.parametrize(
-    ("stamps", "held"),
+    ("stamps", "ordered"),
     [
         (("2026-01-02T00:00:00.000001Z", "2026-01-02T00:00:00.000000Z"), True),
         (("2026-01-02T00:00:00.000000Z", "2026-01-02T00:00:00.000001Z"), False),
-        # What has another length or another zone cannot be compared as text.
+        # Times of different lengths or zones cannot be compared as text.
         (("2026-01-02T00:00:00Z", "2026-01-02T00:00:00.5Z"), True),
         (("2026-01-02T00:00:00+0", "2026-01-02T01:00:00Z0"), False),
         (("2026-01-02T00:00:0a", "2026-01-02T01:00:0b"), True),
@@ -94,10 +94,10 @@ def test_a_limit_is_judged_where_it_is_one(query: str, said: str | None) -> None
     ],
 )
 def test_an_order_is_judged_where_stamps_can_be_compared(
-    stamps: tuple[str, ...], held: bool
+    stamps: tuple[str, ...], ordered: bool
 ) -> None:
     got = _told(_page(*stamps))["page.order"]
-    assert got == (None if held else json.dumps(stamps))
+    assert got == (None if ordered else json.dumps(stamps))
 
 
 def test_pages_of_what_has_no_state() -> None:
@@ -112,31 +112,31 @@ def test_pages_of_what_has_no_state() -> None:
     assert listed("?state=archived")["page.state"] is None
     assert "page.archived" not in listed("?state=archived")
     assert listed("?state=idle")["page.state"] == '["archived"]'
-    # Of two states nobody knows which is meant.
+    # Two states are ambiguous.
     assert not {"page.state", "page.archived"} & listed("?state=a&state=b").keys()
     assert listed("")["page.once"] is None
     assert "page.archived" not in listed("", "/v1/rollouts")
     artifacts = example("artifact_list")
-    told = _told(answered("GET", f"{_ROLLOUT}/artifacts", 200, artifacts))
-    assert "page.order" not in told
-    assert told["page.once"] is None
+    departed = _told(answered("GET", f"{_ROLLOUT}/artifacts", 200, artifacts))
+    assert "page.order" not in departed
+    assert departed["page.once"] is None
     artifacts["items"] *= 2
     count = len(artifacts["items"])
-    told = _told(answered("GET", f"{_ROLLOUT}/artifacts", 200, artifacts))
-    assert told["page.once"] == str(count // 2)
+    departed = _told(answered("GET", f"{_ROLLOUT}/artifacts", 200, artifacts))
+    assert departed["page.once"] == str(count // 2)
 
 
 @pytest.mark.parametrize(
-    ("changed", "said"),
+    ("changed", "names"),
     [
         ({}, ["error", "finished_at", "id", "result", "score", "status", "task_id"]),
         ({"metrics": None}, ["error", "finished_at", "id", "result", "status", "task_id"]),
         ({"status": "failed"}, ["error", "finished_at", "id", "score", "status", "task_id"]),
     ],
 )
-def test_of_a_rollout_is_said_what_it_has(changed: dict[str, Any], said: list[str]) -> None:
-    told = _judged(answered("GET", _ROLLOUT, 200, {**_DONE, **changed}), "agree.")
-    assert sorted(told) == [f"agree.{one}" for one in said]
+def test_of_a_rollout_is_said_what_it_has(changed: dict[str, Any], names: list[str]) -> None:
+    departed = _judged(answered("GET", _ROLLOUT, 200, {**_DONE, **changed}), "agree.")
+    assert sorted(departed) == [f"agree.{name}" for name in names]
 
 
 @pytest.mark.parametrize(
@@ -159,9 +159,9 @@ def test_a_rollout_departs_with_what_came(
 
 def test_a_summary_and_a_batch_are_judged_by_their_rollouts() -> None:
     summary = {**example("rollout_summary"), "status": "failed", "error": None, "last_event": None}
-    told = _told(answered("GET", f"{_ROLLOUT}/summary", 200, summary))
-    assert told["agree.error"] == "false"
-    assert "agree.last_event" not in told
+    departed = _told(answered("GET", f"{_ROLLOUT}/summary", 200, summary))
+    assert departed["agree.error"] == "false"
+    assert "agree.last_event" not in departed
     batch = {"items": [5, {"rollout": {**_DONE, "state": "queued"}}, {"rollout": None}]}
     assert _judged(answered("POST", "/v1/rollouts/batch", 200, batch), "agree.status") == {
         "agree.status": '"queued"'
@@ -169,16 +169,16 @@ def test_a_summary_and_a_batch_are_judged_by_their_rollouts() -> None:
 
 
 def test_a_replay_is_another_rollout_than_the_one_in_its_path() -> None:
-    other = {**_DONE, "id": "rollout_2", "rollout_id": "rollout_2"}
-    replay = answered("POST", f"{_ROLLOUT}/replay", 202, other, sent={})
+    replayed = {**_DONE, "id": "rollout_2", "rollout_id": "rollout_2"}
+    replay = answered("POST", f"{_ROLLOUT}/replay", 202, replayed, sent={})
     assert _judged(replay, "asked.") == {}
-    assert _judged(answered("GET", _ROLLOUT, 200, other), "asked.") == {
+    assert _judged(answered("GET", _ROLLOUT, 200, replayed), "asked.") == {
         "asked.rollout_id": '"rollout_2"'
     }
 
 
 @pytest.mark.parametrize(
-    ("body", "headers", "said"),
+    ("body", "headers", "expected"),
     [
         ({"error": {"request_id": "a"}}, (("x-request-id", "b"),), {"errors.request_id": '"a"'}),
         ({"error": {"request_id": "b"}}, (("x-request-id", "b"),), {"errors.request_id": None}),
@@ -189,10 +189,10 @@ def test_a_replay_is_another_rollout_than_the_one_in_its_path() -> None:
     ],
 )
 def test_the_id_of_a_request(
-    body: Any, headers: tuple[tuple[str, str], ...], said: dict[str, str | None]
+    body: Any, headers: tuple[tuple[str, str], ...], expected: dict[str, str | None]
 ) -> None:
     for status in (400, 500):
-        assert _judged(answered("GET", _POOL, status, body, headers=headers), "errors.") == said
+        assert _judged(answered("GET", _POOL, status, body, headers=headers), "errors.") == expected
 
 
 def test_of_some_answers_no_rule_says_whether_they_agree() -> None:
@@ -205,7 +205,7 @@ def test_of_some_answers_no_rule_says_whether_they_agree() -> None:
         answered("GET", _POOL, 299, pool),
         Exchange("GET", f"http://127.0.0.1:8080{_POOL}"),
     ):
-        assert not [one for one in _told(exchange) if not one.startswith("schema.")]
+        assert not [check for check in _told(exchange) if not check.startswith("schema.")]
 
 
 def test_what_was_sent_is_compared_where_it_was_given() -> None:
@@ -285,12 +285,12 @@ def test_what_was_sent_is_compared_where_it_was_given() -> None:
     ],
 )
 def test_a_stream_departs_with_what_came(exchange: Exchange, check: str, got: str | None) -> None:
-    told = _told(exchange)
-    assert check in told
-    if got is None or told[check] is None:
-        assert told[check] == got
+    departed = _told(exchange)
+    assert check in departed
+    if got is None or departed[check] is None:
+        assert departed[check] == got
     else:
-        assert str(told[check]).startswith(got)
+        assert str(departed[check]).startswith(got)
 
 
 def _asked(exchange: Exchange, query: str, *headers: tuple[str, str]) -> Exchange:
@@ -337,9 +337,9 @@ def test_some_types_of_a_pool_may_leave_gaps_but_no_event_comes_twice() -> None:
 
 def test_heartbeats_do_not_count() -> None:
     beat = stream("heartbeat", first=9)
-    told = _told(streamed(stream(*WHOLE[:2]) + beat + stream("rollout.completed", first=3)))
-    assert told["events.sequence"] is None
-    assert told["events.terminal"] is None
+    departed = _told(streamed(stream(*WHOLE[:2]) + beat + stream("rollout.completed", first=3)))
+    assert departed["events.sequence"] is None
+    assert departed["events.terminal"] is None
 
 
 @pytest.mark.parametrize(

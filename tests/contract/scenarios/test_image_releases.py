@@ -1,4 +1,4 @@
-"""Scenarios of image releases, against a server that has them: canned, since ours has none."""
+"""Scenarios of image releases, against canned answers: our backend has none."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ _CAPABILITIES = {
 
 
 class Releases:
-    """One release at most, without any memory of which pool it is of."""
+    """At most one release, without a memory of its pool."""
 
     def __init__(self, *, keeps_deleted: bool) -> None:
         self._there = False

@@ -1,4 +1,4 @@
-"""Scenarios see the faults that they are for, and nothing where there is none."""
+"""Scenarios see the faults that they are for, and raise no false alarm."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ from tests.contract.faults.sentences import unexplained
 
 pytestmark = [pytest.mark.system, pytest.mark.timeout(300)]
 
-# By backend: checks, or subjects of some, and those of them that have to judge something.
+# Checks or their subjects by backend, and the checks that have to judge something.
 _CLEAN = [
     (
         "local",
@@ -99,7 +99,7 @@ def test_the_scenario_sees_its_fault_and_names_the_operation(
     report = _judged(backends.url(fault.backend), fault, fault.check)
     assert report.exit_code == 1, report.summary
     assert fault.check in {group.first.check for group in report.groups}
-    assert set(fault.named) & {name for group in report.groups for name in group.operations}
+    assert set(fault.operations) & {name for group in report.groups for name in group.operations}
     assert unexplained(report) == ()
     # Not even a backend that tells it has the kit tell it.
     assert CONTAINER_KEY not in str(report.departures)

@@ -21,11 +21,11 @@ def main() -> int:
     parser.add_argument(
         "--break", dest="broken", nargs="*", default=[], choices=sorted(RULES), metavar="RULE"
     )
-    asked = parser.parse_args()
+    arguments = parser.parse_args()
     signals = {signal.SIGINT, signal.SIGTERM}
     signal.pthread_sigmask(signal.SIG_BLOCK, signals)
-    with served({asked.key: "we"}, tuple(asked.broken), asked.port) as url:
-        print(f"{url}, with the key {asked.key}", flush=True)
+    with served({arguments.key: "we"}, tuple(arguments.broken), arguments.port) as url:
+        print(f"{url}, with the key {arguments.key}", flush=True)
         signal.sigwait(signals)
     return 0
 

@@ -1,4 +1,4 @@
-"""Artifacts: what a container hands over, kept beside its rollout."""
+"""Artifacts: files from a container, stored beside their rollout."""
 
 from __future__ import annotations
 
@@ -64,9 +64,9 @@ class Artifact:
 
 
 def take_artifacts(result: dict[str, Any], now: str | None, keeps: Rules) -> list[Artifact]:
-    """Keep the artifacts of a container's answer; large contents leave the answer."""
+    """Store the artifacts of a container's answer; remove large contents from the answer."""
     entries = result.get("artifact") or result.get("artifacts") or []
-    found: list[Artifact] = []
+    artifacts: list[Artifact] = []
     for entry in entries if isinstance(entries, list) else [entries]:
         if not isinstance(entry, dict):
             continue
@@ -75,15 +75,15 @@ def take_artifacts(result: dict[str, Any], now: str | None, keeps: Rules) -> lis
         name = _first_text(entry, "artifact_name", "path", "name")
         if name is None and isinstance(metadata, dict):
             name = _first_text(metadata, "name")
-        name = name or f"artifact-{len(found) + 1}"
+        name = name or f"artifact-{len(artifacts) + 1}"
         content_type = _first_text(entry, "content_type", "media_type", "mime_type")
         content_type = content_type or "application/octet-stream"
-        taken = [one.path for one in found]
-        found.append(
+        paths = [artifact.path for artifact in artifacts]
+        artifacts.append(
             Artifact(
                 f"artifact_{secrets.token_hex(16)}",
                 name,
-                _safe_path(name, taken, keeps),
+                _safe_path(name, paths, keeps),
                 _first_text(entry, "artifact_type", "kind", "type") or content_type,
                 content_type,
                 content,
@@ -93,53 +93,53 @@ def take_artifacts(result: dict[str, Any], now: str | None, keeps: Rules) -> lis
         )
         if len(content) > _INLINE and keeps("artifacts.large_leave_result"):
             entry["content"] = None
-            entry["content_sha256"] = found[-1].sha256
+            entry["content_sha256"] = artifacts[-1].sha256
             entry["size_bytes"] = len(content)
-    return found
+    return artifacts
 
 
 def download(
     artifacts: list[Artifact], path: str, headers: dict[str, str], keeps: Rules
 ) -> Response:
-    """Answer the bytes of one artifact, or a part of them."""
-    for one in artifacts:
-        if path == one.path or (path == one.id and keeps("downloads.by_id")):
-            return _content_response(one, headers, keeps)
-    known = [one.path for one in artifacts[:20]] if keeps("downloads.says_which") else []
-    raise Problem("artifact_not_found", f"There is no artifact {path[:200]!r}.", artifacts=known)
+    """Answer with the bytes of one artifact, or a part of them."""
+    for artifact in artifacts:
+        if path == artifact.path or (path == artifact.id and keeps("downloads.by_id")):
+            return _content_response(artifact, headers, keeps)
+    paths = [artifact.path for artifact in artifacts[:20]] if keeps("downloads.says_which") else []
+    raise Problem("artifact_not_found", f"There is no artifact {path[:200]!r}.", artifacts=paths)
 
 
-def _content_response(one: Artifact, headers: dict[str, str], keeps: Rules) -> Response:
-    content, etag = one.content, f'"{one.sha256}"'
-    known = [tag.strip() for tag in headers.get("if-none-match", "").split(",")]
-    said = {"ETag": etag if keeps("downloads.etag") else f'"{len(content)}"'}
-    said["Accept-Ranges"] = "bytes"
-    if keeps("downloads.if_none_match") and any(tag in (etag, f"W/{etag}", "*") for tag in known):
-        return Response(status_code=304, headers=said)
-    wanted = _RANGE.match(headers.get("range", "")) if keeps("downloads.range") else None
+def _content_response(artifact: Artifact, headers: dict[str, str], keeps: Rules) -> Response:
+    content, etag = artifact.content, f'"{artifact.sha256}"'
+    tags = [tag.strip() for tag in headers.get("if-none-match", "").split(",")]
+    fields = {"ETag": etag if keeps("downloads.etag") else f'"{len(content)}"'}
+    fields["Accept-Ranges"] = "bytes"
+    if keeps("downloads.if_none_match") and any(tag in (etag, f"W/{etag}", "*") for tag in tags):
+        return Response(status_code=304, headers=fields)
+    byte_range = _RANGE.match(headers.get("range", "")) if keeps("downloads.range") else None
     if keeps("downloads.if_range") and headers.get("if-range", etag) != etag:
-        wanted = None
-    media = "application/octet-stream" if keeps("downloads.octet_stream") else one.content_type
-    part = _part(wanted, len(content)) if wanted else None
+        byte_range = None
+    media = "application/octet-stream" if keeps("downloads.octet_stream") else artifact.content_type
+    part = _part(byte_range, len(content)) if byte_range else None
     if part is None:
-        return Response(content, headers=said, media_type=media)
+        return Response(content, headers=fields, media_type=media)
     first, end = part
     if first >= end:
         if not keeps("downloads.unsatisfiable"):
-            return Response(content, headers=said, media_type=media)
+            return Response(content, headers=fields, media_type=media)
         raise Problem(
             "range_not_satisfiable",
             f"The content has {len(content)} bytes; the range begins after them.",
             headers={"Content-Range": f"bytes */{len(content)}"},
         )
-    shown = f"bytes {first}-{end - 1}/{len(content)}"
-    said["Content-Range"] = shown if keeps("downloads.content_range") else "bytes 0-0/*"
-    return Response(content[first:end], status_code=206, headers=said, media_type=media)
+    content_range = f"bytes {first}-{end - 1}/{len(content)}"
+    fields["Content-Range"] = content_range if keeps("downloads.content_range") else "bytes 0-0/*"
+    return Response(content[first:end], status_code=206, headers=fields, media_type=media)
 
 
-def _part(wanted: re.Match[str], size: int) -> tuple[int, int] | None:
-    """The first byte and the one after the last; None for no range."""
-    first, last = wanted[1], wanted[2]
+def _part(byte_range: re.Match[str], size: int) -> tuple[int, int] | None:
+    """Return the first byte and the one after the last; None for no range."""
+    first, last = byte_range[1], byte_range[2]
     if first:
         if last and int(last) < int(first):
             return None
@@ -159,7 +159,7 @@ def archive(files: dict[str, bytes]) -> Response:
 
 
 def support_bundle(parts: dict[str, Any], keeps: Rules) -> Response:
-    """The archive of a rollout: JSON files without what looks like a secret."""
+    """Build the archive of a rollout: JSON files without probable secrets."""
     return archive(
         {
             f"{name}.json": json.dumps(
@@ -197,7 +197,7 @@ def _content(entry: dict[str, Any], keeps: Rules) -> bytes:
     return content.encode("utf-8", "replace")
 
 
-def _safe_path(name: str, taken: list[str], keeps: Rules) -> str:
+def _safe_path(name: str, paths: list[str], keeps: Rules) -> str:
     parts = [_UNSAFE.sub("_", part).strip(" .") for part in re.split(r"[/\\]", name)]
     parts = [part[:_LONGEST_NAME] for part in parts if part][:8]
     path = "/".join(parts) or "artifact"
@@ -206,14 +206,14 @@ def _safe_path(name: str, taken: list[str], keeps: Rules) -> str:
     if not keeps("artifacts.unique_path"):
         return path
     number, unique = 1, path
-    while any(_collide(unique.lower(), other.lower()) for other in taken):
+    while any(_collide(unique.lower(), path.lower()) for path in paths):
         number += 1
         unique = f"{number}-{path}"
     return unique
 
 
-def _collide(one: str, other: str) -> bool:
-    return one == other or one.startswith(f"{other}/") or other.startswith(f"{one}/")
+def _collide(first: str, second: str) -> bool:
+    return first == second or first.startswith(f"{second}/") or second.startswith(f"{first}/")
 
 
 def _first_text(values: dict[str, Any], *names: str) -> str | None:

@@ -1,4 +1,4 @@
-"""One call of an operation, and the table of those that are offered."""
+"""One call of an operation, and the table of offered operations."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ class Backend:
     store: Store
     containers: Containers
     runner: Runner
-    # By owner, operation, path and key: the body, and what was made with it.
+    # Body and created rollouts, by owner, operation, path and key.
     keys: dict[tuple[Any, ...], tuple[Any, list[Rollout | None]]] = field(default_factory=dict)
 
 
@@ -52,22 +52,22 @@ class Call:
         return self.backend.store
 
     def pool(self, pool_id: str | None = None) -> Pool:
-        """The pool that the path names, or another.
+        """Return the pool of the path, or another.
 
         Raises:
-            Problem: There is none, or it is another organisation's.
+            Problem: It does not exist, or belongs to another organisation.
         """
-        wanted = self.path["pool_id"] if pool_id is None else pool_id
-        pool = self.store.pools.get(wanted)
+        wanted_id = self.path["pool_id"] if pool_id is None else pool_id
+        pool = self.store.pools.get(wanted_id)
         if pool is None or (pool.owner != self.owner and self.keeps("auth.others_hidden")):
-            raise Problem("pool_not_found", f"Pool {wanted[:200]!r} does not exist.")
+            raise Problem("pool_not_found", f"Pool {wanted_id[:200]!r} does not exist.")
         return pool
 
     def changeable_pool(self) -> Pool:
-        """The pool that the path names, which is not archived.
+        """Return the pool of the path if it is not archived.
 
         Raises:
-            Problem: There is none, or it is archived.
+            Problem: It does not exist, or is archived.
         """
         pool = self.pool()
         if pool.state == "archived" and self.keeps("pools.archived_never_changes"):
@@ -75,78 +75,78 @@ class Call:
         return pool
 
     def task(self, pool: Pool) -> Task:
-        """The task that the path names.
+        """Return the task of the path.
 
         Raises:
             Problem: The pool does not hold it.
         """
-        wanted = self.path["task_id"]
-        if wanted not in pool.tasks:
-            raise Problem("task_not_found", f"Pool {pool.id!r} has no task {wanted[:200]!r}.")
-        return pool.tasks[wanted]
+        task_id = self.path["task_id"]
+        if task_id not in pool.tasks:
+            raise Problem("task_not_found", f"Pool {pool.id!r} has no task {task_id[:200]!r}.")
+        return pool.tasks[task_id]
 
     def rollout(self) -> Rollout:
-        """The rollout that the path names.
+        """Return the rollout of the path.
 
         Raises:
-            Problem: There is none, or not in that pool, or it is another organisation's.
+            Problem: It does not exist, or belongs to another pool or organisation.
         """
-        wanted = self.path["rollout_id"]
-        rollout = self.store.rollouts.get(wanted)
+        rollout_id = self.path["rollout_id"]
+        rollout = self.store.rollouts.get(rollout_id)
         here = self.pool() if "pool_id" in self.path else None
         if rollout is None or (
             rollout.pool.owner != self.owner and self.keeps("auth.others_hidden")
         ):
-            raise Problem("rollout_not_found", f"Rollout {wanted[:200]!r} does not exist.")
+            raise Problem("rollout_not_found", f"Rollout {rollout_id[:200]!r} does not exist.")
         if here is not None and rollout.pool is not here and self.keeps("rollouts.own_pool"):
-            raise Problem("rollout_not_found", f"Pool {here.id!r} has no rollout {wanted!r}.")
+            raise Problem("rollout_not_found", f"Pool {here.id!r} has no rollout {rollout_id!r}.")
         return rollout
 
     def same_ids(self, *names: str, path: str | None = None) -> str | None:
-        """The id that the body chooses, else that of the path.
+        """Return the id that the body chooses, else that of the path.
 
         Raises:
             Problem: They are not equal.
         """
-        given = [self.body[name] for name in names if self.body.get(name) is not None]
-        given += [path] if path is not None else []
-        if len(set(given)) > 1 and self.keeps("ids.must_agree"):
-            raise Problem("id_mismatch", f"The ids {sorted(set(given))} are not equal.")
-        return given[0] if given else None
+        ids = [self.body[name] for name in names if self.body.get(name) is not None]
+        ids += [path] if path is not None else []
+        if len(set(ids)) > 1 and self.keeps("ids.must_agree"):
+            raise Problem("id_mismatch", f"The ids {sorted(set(ids))} are not equal.")
+        return ids[0] if ids else None
 
-    def listed(self, shown: list[dict[str, Any]], name: str, cursor: str | None = None) -> Response:
-        """A list, under `items` and, unless it is to be minimal, under its older name."""
-        body: dict[str, Any] = {"items": shown, "next_cursor": cursor}
+    def listed(self, items: list[dict[str, Any]], name: str, cursor: str | None = None) -> Response:
+        """Answer with a list, under `items` and, unless minimal, also under its older name."""
+        body: dict[str, Any] = {"items": items, "next_cursor": cursor}
         wishes = [wish.strip().lower() for wish in self.headers.get("prefer", "").split(",")]
         minimal = any(wish.split(";")[0].strip() == "return=minimal" for wish in wishes)
         twice = not minimal or not self.keeps("lists.minimal")
         if twice and self.keeps("lists.second_name"):
-            body[name] = shown
+            body[name] = items
         return answer(body)
 
-    def page(self, found: list[Any], name: str, *scope: Any) -> Response:
-        """One page of things with a number, newest first, and the cursor of the next."""
+    def page(self, items: list[Any], name: str, *scope: Any) -> Response:
+        """Answer with one page of numbered items, newest first, and the cursor of the next."""
         limit = self.query["limit"]
         cursor = self.query.get("cursor")
         scope = (self.operation.name, self.owner, *scope)
-        found = sorted(found, key=lambda one: -one.number)
+        items = sorted(items, key=lambda item: -item.number)
         if not self.keeps("lists.newest_first"):
-            found.reverse()
+            items.reverse()
         if cursor is not None:
             issued = self.store.cursors.get(cursor)
             if issued is None or issued[0] != scope:
-                found = [] if self.keeps("lists.strange_cursor") else found
+                items = [] if self.keeps("lists.strange_cursor") else items
             elif self.keeps("lists.cursor"):
-                found = [one for one in found if one.number < issued[1]]
+                items = [item for item in items if item.number < issued[1]]
         if not self.keeps("lists.limit"):
             limit += 1
-        shown, rest = found[:limit], found[limit:]
+        page_items, rest = items[:limit], items[limit:]
         following = None
         if rest and self.keeps("lists.next_cursor"):
             following = secrets.token_urlsafe(18)
-            last = shown[-1].number - (0 if self.keeps("lists.every_item") else 1)
+            last = page_items[-1].number - (0 if self.keeps("lists.every_item") else 1)
             self.store.cursors[following] = (scope, last)
-        return self.listed([one.shown() for one in shown], name, following)
+        return self.listed([item.shown() for item in page_items], name, following)
 
     def url(self, *parts: str) -> str:
         base = self.base if self.keeps("urls.of_this_host") else "http://localhost:1"
@@ -158,7 +158,7 @@ HANDLERS: dict[str, Handler] = {}
 
 
 def operation(*names: str) -> Callable[[Handler], Handler]:
-    """Have a function answer the operations of these names."""
+    """Register a function as the handler of these operations."""
 
     def added(handler: Handler) -> Handler:
         HANDLERS.update(dict.fromkeys(names, handler))
@@ -168,12 +168,12 @@ def operation(*names: str) -> Callable[[Handler], Handler]:
 
 
 def answer(body: Any, status: int = 200, **headers: str) -> Response:
-    said = {name.replace("_", "-"): value for name, value in headers.items()}
-    return Json(body, status_code=status, headers=said)
+    response_headers = {name.replace("_", "-"): value for name, value in headers.items()}
+    return Json(body, status_code=status, headers=response_headers)
 
 
 class Json(JSONResponse):
-    """JSON that can hold every text, half of a surrogate pair too."""
+    """JSON response that can hold every text, even half of a surrogate pair."""
 
     def render(self, content: Any) -> bytes:
         return json.dumps(content, allow_nan=False, separators=(",", ":")).encode()

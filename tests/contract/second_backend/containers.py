@@ -1,4 +1,4 @@
-"""Containers: the calls to them, their health, and the built-in echo target."""
+"""Containers: calls to them, their health, and the built-in echo target."""
 
 from __future__ import annotations
 
@@ -40,7 +40,7 @@ class CallFailed(Exception):  # noqa: N818 - it is an outcome, not a fault of th
         self.message = message
         self.details = details
         self.unconnected = False
-        # The container broke down while it had the rollout.
+        # The container broke down during the rollout.
         self.lost = False
 
     @property
@@ -52,18 +52,18 @@ class CallFailed(Exception):  # noqa: N818 - it is an outcome, not a fault of th
 class Answer:
     status: int
     content: bytes
-    # What of the body nobody is to see.
+    # A secret that is masked in the body.
     hidden: str | None
 
     def json(self) -> Any:
-        """The body, with the container's key masked.
+        """Return the body, with the container's key masked.
 
         Raises:
-            ValueError: It is no JSON.
+            ValueError: It is not JSON.
         """
         text = self.content.decode()
-        shown = text.replace(self.hidden, "***") if self.hidden else text
-        return json.loads(shown, parse_float=_finite)
+        masked = text.replace(self.hidden, "***") if self.hidden else text
+        return json.loads(masked, parse_float=_finite)
 
 
 @dataclass
@@ -107,16 +107,16 @@ class Containers:
         Raises:
             CallFailed: Nobody answered, not in time, or not to the end.
         """
-        said = dict(headers or {})
+        request_headers = dict(headers or {})
         if key is not None and self._keeps("keys.sent"):
-            said["X-API-Key"] = key
+            request_headers["X-API-Key"] = key
         if content is not None:
-            said["Content-Type"] = "application/json"
+            request_headers["Content-Type"] = "application/json"
         answer = None
         try:
             async with asyncio.timeout(timeout):
                 request = self._client.build_request(
-                    method, _joined(base, path), content=content, headers=said
+                    method, _joined(base, path), content=content, headers=request_headers
                 )
                 answer = await self._client.send(request, stream=True)
                 self.health[base].reached = True
@@ -129,8 +129,8 @@ class Containers:
             failed.unconnected = failed.lost = True
             raise failed from None
         except httpx.HTTPError as error:
-            begun = answer is not None
-            code = "container_bad_response" if begun else "container_unreachable"
+            answered = answer is not None
+            code = "container_bad_response" if answered else "container_unreachable"
             failed = CallFailed(code, f"The container at {base} broke off: {error}", url=base)
             failed.lost = True
             raise failed from None
@@ -140,7 +140,7 @@ class Containers:
         return Answer(answer.status_code, body, key if self._keeps("keys.masked") else None)
 
     def choose(self, urls: list[str], avoid: str | None = None) -> str:
-        """The healthy container with the fewest running rollouts."""
+        """Return the healthy container with the fewest running rollouts."""
         there = [url for url in urls if not self.health[url].away] or urls
         healthy = [url for url in there if self.health[url].healthy] or there
         others = [url for url in healthy if url != avoid] or healthy
@@ -162,7 +162,7 @@ class Containers:
     async def check_for_ever(
         self, pools: Callable[[], list[Pool]], came_back: Callable[[str], None]
     ) -> None:
-        """Ask every container for its health, every few seconds."""
+        """Check the health of every container every few seconds."""
         while True:
             urls = {url: pool for pool in pools() if pool.state != "archived" for url in pool.urls}
             await asyncio.gather(*(self._check(url, pool) for url, pool in urls.items()))
@@ -204,20 +204,20 @@ class Containers:
             "pid": None,
         }
 
-    async def ask(self, pool: Pool, url: str | None, what: str) -> dict[str, Any]:
-        """Answer what a container says of itself.
+    async def ask(self, pool: Pool, url: str | None, name: str) -> dict[str, Any]:
+        """Answer with a container's description of itself.
 
         Raises:
             Problem: It does not have that, or gives no usable answer.
         """
         if url is None:
-            if what not in ECHO_ANSWERS:
-                raise Problem("not_found", f"The echo target has no /{what}.")
-            return ECHO_ANSWERS[what]
-        return await self._direct("GET", pool, url, f"/{what}", None, 10.0)
+            if name not in ECHO_ANSWERS:
+                raise Problem("not_found", f"The echo target has no /{name}.")
+            return ECHO_ANSWERS[name]
+        return await self._direct("GET", pool, url, f"/{name}", None, 10.0)
 
     async def run_direct(self, pool: Pool, url: str | None, content: bytes) -> dict[str, Any]:
-        """Post a rollout to a container and answer what it says.
+        """Post a rollout to a container and return its answer.
 
         Raises:
             Problem: It gives no usable answer.
@@ -248,19 +248,19 @@ class Containers:
         if answer.status in _DOES_NOT_HAVE and self._keeps("direct.not_found"):
             raise Problem("not_found", f"The container at {url} does not have {path}.")
         try:
-            said = answer.json()
+            reply = answer.json()
         except (ValueError, RecursionError):
-            said = None
+            reply = None
         refused = answer.status // 100 != 2 and self._keeps("direct.errors")
-        if refused or not isinstance(said, dict):
+        if refused or not isinstance(reply, dict):
             raise Problem(
                 "container_error", f"{path} of {url} answered {answer.status}, or no JSON object."
             )
-        return said if self._keeps("direct.answer_unchanged") else {"answer": said}
+        return reply if self._keeps("direct.answer_unchanged") else {"answer": reply}
 
 
 def container_key(config: dict[str, Any]) -> str | None:
-    """The key of a pool's containers, None where it names none.
+    """Return the key of a pool's containers; None if it names none.
 
     Raises:
         Problem: The variable may not be named, is not set, or is too short.
@@ -287,55 +287,55 @@ def _key_or_none(pool: Pool) -> str | None:
 async def run_echo(
     request: dict[str, Any], tell: Callable[[dict[str, Any]], Awaitable[None]]
 ) -> dict[str, Any]:
-    """Do what `env` says, and answer as a container would.
+    """Obey `env`, and answer as a container would.
 
     Args:
         request: The rollout as it is sent to a container.
         tell: Called with the data of each `agent` event.
     """
     env = request.get("env")
-    said = env if isinstance(env, dict) else {}
-    delay: Any = said.get("delay")
+    behaviour = env if isinstance(env, dict) else {}
+    delay: Any = behaviour.get("delay")
     seconds = float(delay) if is_number(delay) and 0 <= delay <= 3600 else 0.0
-    events: Any = said.get("events")
+    events: Any = behaviour.get("events")
     fits = is_number(events) and events == int(events) and 0 <= events <= 1000
     count = int(events) if fits else 1
     for step in range(1, count + 1):
         await asyncio.sleep(seconds / (count + 1))
         await tell({"step": step})
     await asyncio.sleep(seconds / (count + 1))
-    reward = said.get("reward")
+    reward = behaviour.get("reward")
     answer: dict[str, Any] = {
         "rollout_id": request.get("rollout_id"),
         "status": "completed",
         "success_status": "success",
         "echo": request,
     }
-    if said.get("fail") is True:
+    if behaviour.get("fail") is True:
         return {**answer, "status": "failed", "success_status": "failed"}
     value = reward if is_number(reward) else 1.0
     return {**answer, "summary": {"reward": value}, "metrics": {"outcome_reward": value}}
 
 
 async def _nowhere(_: dict[str, Any]) -> None:
-    """Tell nobody."""
+    """Ignore an event."""
 
 
 async def _read(answer: httpx.Response) -> bytes:
-    found = bytearray()
+    content = bytearray()
     async for chunk in answer.aiter_bytes():
-        found += chunk
-        if len(found) > _LARGEST:
+        content += chunk
+        if len(content) > _LARGEST:
             raise CallFailed("container_bad_response", f"The answer is over {_LARGEST} bytes.")
-    return bytes(found)
+    return bytes(content)
 
 
 def _unwell(answer: Answer) -> str | None:
     try:
-        said = answer.json()
+        reply = answer.json()
     except (ValueError, RecursionError):
         return None
-    unwell = isinstance(said, dict) and said.get("healthy") is False
+    unwell = isinstance(reply, dict) and reply.get("healthy") is False
     return 'GET /health said "healthy": false' if unwell else None
 
 

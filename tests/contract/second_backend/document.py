@@ -1,4 +1,4 @@
-"""openapi.yaml: the operations, and whether a request matches them."""
+"""openapi.yaml: its operations, and the validation of requests."""
 
 from __future__ import annotations
 
@@ -46,38 +46,41 @@ class Operation:
 
 @cache
 def operations() -> tuple[Operation, ...]:
-    """All operations, those with the fewest parameters in their path first."""
-    found = []
+    """Return all operations, those with the fewest path parameters first."""
+    parsed = []
     for path, item in load_spec()["paths"].items():
         for method in _METHODS:
             if method not in item:
                 continue
-            said = item[method]
-            parameters = [_resolved(one) for one in _shared(item, said)]
-            body = said.get("requestBody", {})
+            definition = item[method]
+            parameters = [_resolved(parameter) for parameter in _shared(item, definition)]
+            body = definition.get("requestBody", {})
             content = body.get("content", {}).get("application/json")
-            found.append(
+            parsed.append(
                 Operation(
-                    said["operationId"],
+                    definition["operationId"],
                     path,
                     method.upper(),
-                    tuple(Parameter(one["name"], one["in"], one["schema"]) for one in parameters),
+                    tuple(
+                        Parameter(parameter["name"], parameter["in"], parameter["schema"])
+                        for parameter in parameters
+                    ),
                     content["schema"]["$ref"].rpartition("/")[2] if content else None,
                     bool(body.get("required")),
-                    said.get("x-feature"),
+                    definition.get("x-feature"),
                 )
             )
-    return tuple(sorted(found, key=lambda one: (one.path.count("{"), one.path)))
+    return tuple(sorted(parsed, key=lambda operation: (operation.path.count("{"), operation.path)))
 
 
 def showing(*schemas: str) -> tuple[str, ...]:
-    """The names of the operations whose success is one of these schemas."""
+    """Return the names of the operations that answer with one of these schemas."""
     references = {f"#/components/schemas/{name}" for name in schemas}
     return tuple(
-        said["operationId"]
+        definition["operationId"]
         for item in load_spec()["paths"].values()
-        for said in (item[method] for method in _METHODS if method in item)
-        for status, response in said["responses"].items()
+        for definition in (item[method] for method in _METHODS if method in item)
+        for status, response in definition["responses"].items()
         if status[0] == "2"
         and response.get("content", {}).get("application/json", {}).get("schema", {}).get("$ref")
         in references
@@ -93,12 +96,12 @@ def targets() -> list[str]:
 
 
 def body_faults(schema: str, value: Json) -> list[Item]:
-    """The faults of a body, as items of a 422's `detail`."""
+    """Return the faults of a body as items of a 422's `detail`."""
     return list(_faults(_validator(schema), value, ("body",)))
 
 
 def parameter_faults(parameter: Parameter, value: Json) -> list[Item]:
-    """The faults of one parameter, as items of a 422's `detail`."""
+    """Return the faults of one parameter as items of a 422's `detail`."""
     return list(
         _faults(_plain(repr(parameter), parameter), value, (parameter.place, parameter.name))
     )
@@ -132,7 +135,7 @@ def _items(error: jsonschema_rs.ValidationError, place: list[str | int]) -> Iter
     where = [*place, *error.instance_path]
     context = getattr(error.kind, "context", None)
     if context:
-        # The alternatives are a schema and null: a value that is not null was meant for the schema.
+        # The alternatives are a schema and null: judge any other value by the schema.
         for inner in context[0]:
             yield from _items(inner, place)
         return
@@ -144,12 +147,14 @@ def _items(error: jsonschema_rs.ValidationError, place: list[str | int]) -> Iter
         }
 
 
-def _resolved(one: dict[str, Json]) -> dict[str, Json]:
-    if "$ref" not in one:
-        return one
-    found: dict[str, Json] = load_spec()["components"]["parameters"][one["$ref"].rpartition("/")[2]]
-    return found
+def _resolved(parameter: dict[str, Json]) -> dict[str, Json]:
+    if "$ref" not in parameter:
+        return parameter
+    target: dict[str, Json] = load_spec()["components"]["parameters"][
+        parameter["$ref"].rpartition("/")[2]
+    ]
+    return target
 
 
-def _shared(item: dict[str, Json], said: dict[str, Json]) -> list[dict[str, Json]]:
-    return [*item.get("parameters", []), *said.get("parameters", [])]
+def _shared(item: dict[str, Json], definition: dict[str, Json]) -> list[dict[str, Json]]:
+    return [*item.get("parameters", []), *definition.get("parameters", [])]

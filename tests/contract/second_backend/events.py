@@ -30,10 +30,10 @@ class EventLog:
     def add(self, kind: str, timestamp: str | None, data: dict[str, Any]) -> None:
         place = len(self.items) + 1
         number = place if self._keeps("events.ids_rise") else 10_000 - place
-        shown = f"evt_{number:010}" if self._keeps("events.ids_rise_as_text") else f"evt_{number}"
+        text = f"evt_{number:010}" if self._keeps("events.ids_rise_as_text") else f"evt_{number}"
         self.items.append(
             {
-                "id": shown,
+                "id": text,
                 "event": kind,
                 **self._ids,
                 "sequence": place if self._keeps("events.no_gaps") else place * 2 - 1,
@@ -45,27 +45,27 @@ class EventLog:
         more.set()
 
     def position(self, ids: list[str | None], after: int | None) -> int:
-        """The furthest of the positions that are asked for; 0 is the beginning."""
+        """Return the furthest of the requested positions; 0 is the beginning."""
         places = {item["id"]: index for index, item in enumerate(self.items, 1)}
-        given = [places.get(one, 0) for one in ids if one is not None]
-        given += [after] if after is not None else []
-        if not given:
+        positions = [places.get(event_id, 0) for event_id in ids if event_id is not None]
+        positions += [after] if after is not None else []
+        if not positions:
             return 0
-        return max(given) if self._keeps("events.furthest") else min(given)
+        return max(positions) if self._keeps("events.furthest") else min(positions)
 
     def page(self, after: int, limit: int) -> dict[str, Any]:
-        """The events after a position, without `status` and `rollout_id`."""
-        found = self.items[after : after + limit]
-        last = after + len(found)
+        """Return the events after a position, without `status` and `rollout_id`."""
+        events = self.items[after : after + limit]
+        last = after + len(events)
         ahead = last < len(self.items) if self._keeps("pages.has_more") else False
         return {
-            "events": found,
+            "events": events,
             "next_sequence": last if self._keeps("pages.next_sequence") else last + 1,
             "has_more": ahead,
         }
 
     async def stream(self, after: int) -> AsyncIterator[bytes]:
-        """Server-sent events, until the terminal one."""
+        """Yield server-sent events, until the terminal one."""
         at = after
         while True:
             more = self._more

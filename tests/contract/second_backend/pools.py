@@ -25,12 +25,12 @@ _GET_WHAT = ("health", "info", "metadata", "task_info", "program", "taskset")
 @operation("list_pools")
 async def list_pools(call: Call) -> Response:
     state = call.query.get("state")
-    found = [pool for pool in call.store.pools.values() if pool.owner == call.owner]
+    pools = [pool for pool in call.store.pools.values() if pool.owner == call.owner]
     if state is not None and call.keeps("lists.state"):
-        found = [pool for pool in found if pool.state == state]
+        pools = [pool for pool in pools if pool.state == state]
     elif call.keeps("pools.archived_left_out"):
-        found = [pool for pool in found if pool.state != "archived"]
-    return call.page(found, "pools", state)
+        pools = [pool for pool in pools if pool.state != "archived"]
+    return call.page(pools, "pools", state)
 
 
 @operation("create_pool")
@@ -138,7 +138,7 @@ async def get_pool_urls(call: Call) -> Response:
 @operation("get_pool_metrics")
 async def get_pool_metrics(call: Call) -> Response:
     pool = call.pool()
-    states = [one.state for one in call.store.rollouts.values() if one.pool is pool]
+    states = [rollout.state for rollout in call.store.rollouts.values() if rollout.pool is pool]
     completed, failed = states.count("completed"), states.count("failed")
     cancelled = states.count("cancelled")
     of = completed + failed + (0 if call.keeps("metrics.success_rate") else cancelled)
@@ -163,10 +163,10 @@ async def get_pool_metrics(call: Call) -> Response:
 @operation("list_tasks")
 async def list_tasks(call: Call) -> Response:
     pool = call.pool()
-    found = sorted(pool.tasks.values(), key=lambda task: -task.number)
+    tasks = sorted(pool.tasks.values(), key=lambda task: -task.number)
     if not call.keeps("tasks.newest_first"):
-        found.reverse()
-    return call.listed([task.shown(pool) for task in found], "tasks")
+        tasks.reverse()
+    return call.listed([task.shown(pool) for task in tasks], "tasks")
 
 
 @operation("create_task")
@@ -216,11 +216,11 @@ async def delete_task(call: Call) -> Response:
     return answer(task.shown(pool, "archived" if call.keeps("tasks.seen_archived") else "active"))
 
 
-@operation(*(f"get_{whose}_container_{what}" for whose in ("pool", "task") for what in _GET_WHAT))
+@operation(*(f"get_{whose}_container_{part}" for whose in ("pool", "task") for part in _GET_WHAT))
 async def get_container(call: Call) -> Response:
     pool = call.pool()
-    what = call.operation.path.rpartition("/")[2]
-    return answer(await call.backend.containers.ask(pool, _container(call, pool), what))
+    name = call.operation.path.rpartition("/")[2]
+    return answer(await call.backend.containers.ask(pool, _container(call, pool), name))
 
 
 @operation("execute_pool_container_rollout", "execute_task_container_rollout")
@@ -241,8 +241,8 @@ async def list_image_releases(call: Call) -> Response:
 @operation("get_queue_status")
 async def get_queue_status(call: Call) -> Response:
     pools = [pool for pool in call.store.pools.values() if pool.owner == call.owner]
-    states = [one.state for one in call.store.rollouts.values() if one.pool in pools]
-    some = [one for one in pools if one.state == "active" or not call.keeps("queue.capacity")]
+    states = [rollout.state for rollout in call.store.rollouts.values() if rollout.pool in pools]
+    some = [pool for pool in pools if pool.state == "active" or not call.keeps("queue.capacity")]
     return answer(
         {
             "queued": states.count("queued") if call.keeps("queue.queued") else 0,
@@ -343,7 +343,7 @@ def _check_url(definition: dict[str, Any], name: str, loc: list[str | int]) -> N
         return
     try:
         url = urlsplit(value)
-        # Reading the port raises where it is no number of a port.
+        # Reading an invalid port raises.
         fits = bool(url.hostname) and "@" not in url.netloc and url.port is not False
     except ValueError:
         fits = False
@@ -361,24 +361,24 @@ def _new_task(call: Call, chosen: str | None, definition: dict[str, Any]) -> Tas
 
 
 def _set_tasks(call: Call, pool: Pool, bodies: list[dict[str, Any]]) -> None:
-    """Give a pool these tasks: all, or, where one is refused, none."""
-    found: dict[str, Task] = {}
+    """Give a pool these tasks, or none if one is refused."""
+    tasks: dict[str, Task] = {}
     for place, body in enumerate(bodies):
-        given = {body[name] for name in ("id", "task_id") if body.get(name) is not None}
-        if len(given) > 1:
+        ids = {body[name] for name in ("id", "task_id") if body.get(name) is not None}
+        if len(ids) > 1:
             raise Problem("id_mismatch", f"The ids of task {place} are not equal.")
         definition = task_definition(body)
         _check_url(definition, "container_url", ["body", "tasks", place])
-        task = _new_task(call, next(iter(given), None), definition)
-        if task.id in found:
+        task = _new_task(call, next(iter(ids), None), definition)
+        if task.id in tasks:
             raise Problem("task_exists", f"Two tasks have the id {task.id!r}.")
         before = pool.tasks.get(task.id)
         if before is not None and call.keeps("tasks.keep_created_at"):
             task.created_at, task.number = before.created_at, before.number
-        found[task.id] = task
-    gone = [task_id for task_id in pool.tasks if task_id not in found]
-    pool.tasks = found
-    for task_id in gone:
+        tasks[task.id] = task
+    removed = [task_id for task_id in pool.tasks if task_id not in tasks]
+    pool.tasks = tasks
+    for task_id in removed:
         call.backend.runner.task_deleted(pool, task_id)
 
 

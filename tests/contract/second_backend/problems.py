@@ -1,4 +1,4 @@
-"""Refusals: an error code, its status, and what is said about it."""
+"""Refusals: an error code, its status, and its details."""
 
 from __future__ import annotations
 
@@ -41,7 +41,7 @@ _RETRYABLE = {"container_unreachable"}
 
 
 class Problem(Exception):  # noqa: N818 - it is an answer, not a fault of the program
-    """A request that is refused."""
+    """Refusal of a request."""
 
     def __init__(
         self,
@@ -61,18 +61,18 @@ class Problem(Exception):  # noqa: N818 - it is an answer, not a fault of the pr
         self.details = details
 
     def envelope(self) -> dict[str, Any]:
-        """The value of `error`, without the id of the request."""
-        said: dict[str, Any] = {
+        """Return the value of `error`, without the id of the request."""
+        error: dict[str, Any] = {
             "code": self.code,
             "message": self.message,
             "retryable": self.code in _RETRYABLE,
         }
         if self.details:
-            said["details"] = self.details
-        return said
+            error["details"] = self.details
+        return error
 
     def body(self, request_id: str) -> dict[str, Any]:
-        """The whole body of the answer."""
+        """Return the whole body of the answer."""
         return {
             "detail": self.message if self.fields is None else self.fields,
             "error": {**self.envelope(), "request_id": request_id},
@@ -80,7 +80,7 @@ class Problem(Exception):  # noqa: N818 - it is an answer, not a fault of the pr
 
 
 def invalid(fields: list[dict[str, Any]]) -> Problem:
-    """A 422 that names each field."""
+    """Refusal with 422 that names each field."""
     first = fields[0]
     where = ".".join(str(part) for part in first["loc"])
     more = f", and {len(fields) - 1} more" if len(fields) > 1 else ""

@@ -21,14 +21,14 @@ from tests.contract.second_backend.state import Pool, Rollout, canonical
 async def list_rollouts(call: Call) -> Response:
     here = call.pool() if "pool_id" in call.path else None
     state = call.query.get("state")
-    found = [
-        one
-        for one in call.store.rollouts.values()
-        if one.pool.owner == call.owner
-        and (one.pool is here or here is None)
-        and (one.state == state or state is None or not call.keeps("lists.state_of_rollouts"))
+    rollouts = [
+        rollout
+        for rollout in call.store.rollouts.values()
+        if rollout.pool.owner == call.owner
+        and (rollout.pool is here or here is None)
+        and (rollout.state == state or state is None or not call.keeps("lists.state_of_rollouts"))
     ]
-    return call.page(found, "rollouts", here.id if here else None, state)
+    return call.page(rollouts, "rollouts", here.id if here else None, state)
 
 
 @operation("create_rollout")
@@ -62,19 +62,19 @@ async def create_batch(call: Call) -> Response:
     requests = [*(call.body.get("rollouts") or []), *(call.body.get("requests") or [])]
     if not call.keeps("batch.two_spellings"):
         requests = call.body.get("rollouts") or []
-    made = _remembered(call, None)
-    if made is None:
-        made = [None] * len(requests)
-        _remember(call, None, made)
+    created = _remembered(call, None)
+    if created is None:
+        created = [None] * len(requests)
+        _remember(call, None, created)
     items: list[dict[str, Any]] = []
     for index, request in enumerate(requests):
         item: dict[str, Any] = {"index": index, "status": 202, "rollout": None, "error": None}
         try:
-            if made[index] is None:
-                if not call.keeps("batch.each_alone") and any(one["error"] for one in items):
+            if created[index] is None:
+                if not call.keeps("batch.each_alone") and any(item["error"] for item in items):
                     raise Problem("no_active_pool", "An earlier one was refused.")
-                made[index] = _admit_item(call, request)
-            rollout = made[index]
+                created[index] = _admit_item(call, request)
+            rollout = created[index]
             item["rollout"] = rollout.shown() if rollout is not None else None
         except Problem as problem:
             status = problem.status if call.keeps("batch.status") else 400
@@ -87,7 +87,7 @@ async def create_batch(call: Call) -> Response:
             "items": items if call.keeps("batch.in_order") else items[::-1],
             "admitted": len(admitted) if call.keeps("batch.counts") else len(items),
             "refused": refused,
-            "rollouts": [{"id": one["id"], "rollout_id": one["id"]} for one in admitted],
+            "rollouts": [{"id": item["id"], "rollout_id": item["id"]} for item in admitted],
         }
     )
 
@@ -101,8 +101,8 @@ async def validate_rollout(call: Call) -> Response:
             pool = _place(call, call.body, None)
             pool_id = pool.id
         except Problem as problem:
-            named = "task_id" if problem.code == "task_not_found" else "pool_id"
-            loc = ["body", named]
+            field = "task_id" if problem.code == "task_not_found" else "pool_id"
+            loc = ["body", field]
             errors = [{"loc": loc, "msg": problem.message, "type": problem.code}]
     if not call.keeps("validate.creates_nothing") and not errors:
         _admit(call, call.body, None)
@@ -142,14 +142,14 @@ async def get_usage(call: Call) -> Response:
 @operation("get_rollout_artifacts", "get_global_rollout_artifacts")
 async def list_artifacts(call: Call) -> Response:
     rollout = call.rollout()
-    shown = [one.shown(call.base, rollout.id, call.keeps) for one in rollout.artifacts]
-    return call.listed(shown if call.keeps("artifacts.in_order") else shown[::-1], "artifacts")
+    items = [artifact.shown(call.base, rollout.id, call.keeps) for artifact in rollout.artifacts]
+    return call.listed(items if call.keeps("artifacts.in_order") else items[::-1], "artifacts")
 
 
 @operation("get_global_rollout_artifact")
 async def download_artifact(call: Call) -> Response:
-    found = call.rollout().artifacts
-    return artifacts.download(found, call.path["artifact_path"], call.headers, call.keeps)
+    stored = call.rollout().artifacts
+    return artifacts.download(stored, call.path["artifact_path"], call.headers, call.keeps)
 
 
 @operation("get_global_rollout_artifacts_zip")
@@ -157,7 +157,7 @@ async def download_artifacts(call: Call) -> Response:
     rollout = call.rollout()
     by_path = call.keeps("downloads.archive_paths")
     return artifacts.archive(
-        {one.path if by_path else one.id: one.content for one in rollout.artifacts}
+        {item.path if by_path else item.id: item.content for item in rollout.artifacts}
     )
 
 
@@ -204,20 +204,20 @@ async def _stream(rollout: Rollout, after: int) -> AsyncIterator[bytes]:
 
 
 async def _created(call: Call, path_id: str | None, make: Any) -> Response:
-    """Admit a rollout, or answer the one that this key has made; wait where that is asked."""
-    made = _remembered(call, path_id)
-    if made is None:
-        made = [make()]
-        _remember(call, path_id, made)
-    [rollout] = made
+    """Admit a rollout, or answer with the earlier one of this key; wait if requested."""
+    created = _remembered(call, path_id)
+    if created is None:
+        created = [make()]
+        _remember(call, path_id, created)
+    [rollout] = created
     waits = rollout.mode == "sync"
     if waits and call.keeps("sync.waits"):
-        await rollout.ended.wait()
+        await rollout.done.wait()
     return answer(rollout.shown(), 200 if waits else 202)
 
 
 def _remembered(call: Call, path_id: str | None) -> list[Any] | None:
-    """The rollouts that this key has made.
+    """Return the rollouts that this key created.
 
     Raises:
         Problem: It has, with another body.
@@ -225,16 +225,16 @@ def _remembered(call: Call, path_id: str | None) -> list[Any] | None:
     key = _key(call, path_id)
     if key is None or key not in call.backend.keys:
         return None
-    body, made = call.backend.keys[key]
+    body, created = call.backend.keys[key]
     if body != canonical(call.body) and call.keeps("idempotency.conflict"):
         raise Problem("idempotency_conflict", "The key was used with another body.")
-    return made
+    return created
 
 
-def _remember(call: Call, path_id: str | None, made: list[Rollout | None]) -> None:
+def _remember(call: Call, path_id: str | None, created: list[Rollout | None]) -> None:
     key = _key(call, path_id)
     if key is not None:
-        call.backend.keys[key] = (canonical(call.body), made)
+        call.backend.keys[key] = (canonical(call.body), created)
 
 
 def _key(call: Call, path_id: str | None) -> tuple[Any, ...] | None:
@@ -256,8 +256,8 @@ def _admit(call: Call, request: dict[str, Any], here: Pool | None) -> Rollout:
     mode = request.get("mode") or "async"
     rollout_id = store.new_id("rollout")
     log = EventLog(rollout_id, pool.id, call.keeps)
-    kept = request if call.keeps("rollouts.request_as_sent") else _without_nulls(request)
-    rollout = Rollout(rollout_id, pool, kept, mode, now, now, store.number(), log)
+    stored = request if call.keeps("rollouts.request_as_sent") else _without_nulls(request)
+    rollout = Rollout(rollout_id, pool, stored, mode, now, now, store.number(), log)
     call.backend.runner.admit(rollout)
     return rollout
 
@@ -275,10 +275,10 @@ def _admit_item(call: Call, request: dict[str, Any]) -> Rollout:
 
 
 def _place(call: Call, request: dict[str, Any], here: Pool | None) -> Pool:
-    """The pool of a rollout.
+    """Return the pool of a rollout.
 
     Raises:
-        Problem: There is none that takes it.
+        Problem: No pool takes it.
     """
     pool_id, task_id = request.get("pool_id"), request.get("task_id")
     if here is not None and pool_id not in (None, here.id) and call.keeps("rollouts.pool_of_path"):

@@ -1,4 +1,4 @@
-"""The rules of the document that the backend can be told not to keep: a fault each, in its code."""
+"""Rules of the document that can be switched off, each of which plants a fault in the code."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ from collections.abc import Iterable
 
 from tests.contract.second_backend.document import showing
 
-# Operations by what shows them; any is one of them.
+# Operations that show a schema; a fault may name any of them.
 _ANY: tuple[str, ...] = ()
 _POOL = showing("Pool", "PoolList")
 _TASK = ("create_task", "update_task", "patch_task", "delete_task", "list_tasks", *_POOL)
@@ -20,16 +20,16 @@ _ARTIFACTS = ("get_rollout_artifacts", "get_global_rollout_artifacts")
 _DOWNLOAD = ("get_global_rollout_artifact",)
 _DIRECT = ("execute_pool_container_rollout", "execute_task_container_rollout")
 _GETS = tuple(
-    f"get_{whose}_container_{what}"
+    f"get_{whose}_container_{part}"
     for whose in ("pool", "task")
-    for what in ("health", "info", "metadata", "task_info", "program", "taskset")
+    for part in ("health", "info", "metadata", "task_info", "program", "taskset")
 )
 _ROLLOUT = (*_CREATE, *_READ, *_SUMMARY, *_STREAM, *_CANCEL)
 _LISTS = ("list_pools", "list_rollouts", "list_global_rollouts")
 _METRICS = ("get_pool_metrics",)
 _QUEUE = ("get_queue_status",)
 
-# The operations at which each of them shows.
+# The operations at which a broken rule shows.
 RULES: dict[str, tuple[str, ...]] = {
     "artifacts.base64": (*_ARTIFACTS, *_DOWNLOAD),
     "artifacts.in_order": _ARTIFACTS,
@@ -221,7 +221,7 @@ RULES: dict[str, tuple[str, ...]] = {
 
 
 class Rules:
-    """Says of each rule whether the backend keeps it."""
+    """Callable that tells if the backend keeps a rule."""
 
     def __init__(self, broken: Iterable[str] = ()) -> None:
         self._broken = frozenset(broken)

@@ -25,7 +25,7 @@ _UNDER_WAY = {
 }  # fmt: skip
 _BAD_ENDS = {"cancelled", "canceled", "error", "failed", "terminated", "timeout", "timed_out"}
 _GOOD_ENDS = {"success", "succeeded", "completed", "ok"}
-# Nobody waits for it; a container that is slow is to hear of it all the same.
+# Nobody waits for it; even a slow container has to get the message.
 _TERMINATE_SECONDS = 60.0
 _FORGOTTEN = (404, 405, 410, 501)
 _REWARDS = (
@@ -38,7 +38,7 @@ _REWARDS = (
 
 
 class Runner:
-    """Starts what waits, and sees to it until it has ended."""
+    """Starts queued rollouts, and supervises them until they end."""
 
     def __init__(self, store: Store, containers: Containers, keeps: Rules) -> None:
         self._store = store
@@ -53,8 +53,8 @@ class Runner:
         self.schedule(rollout.pool)
 
     def schedule(self, pool: Pool) -> None:
-        """Start what may start now."""
-        ready = [one for one in pool.waiting if not self._all_away(one)]
+        """Start the rollouts that may start now."""
+        ready = [rollout for rollout in pool.waiting if not self._all_away(rollout)]
         if not self._keeps("queue.in_order"):
             ready.reverse()
         for rollout in ready:
@@ -67,7 +67,7 @@ class Runner:
             rollout.work = self._start(self._run(rollout))
 
     def cancel(self, rollout: Rollout) -> None:
-        """End a rollout that has not ended, and tell its container."""
+        """End a rollout, and tell its container."""
         pool, work = rollout.pool, rollout.work
         if rollout in pool.waiting:
             pool.waiting.remove(rollout)
@@ -78,14 +78,14 @@ class Runner:
         self._finish(rollout, "cancelled", {})
 
     def task_deleted(self, pool: Pool, task_id: str) -> None:
-        """Fail what waits for a task that is gone."""
-        gone = [one for one in pool.waiting if one.task_id == task_id]
-        for rollout in gone if self._keeps("tasks.deleted_fails_queued") else []:
+        """Fail the queued rollouts of a deleted task."""
+        orphans = [rollout for rollout in pool.waiting if rollout.task_id == task_id]
+        for rollout in orphans if self._keeps("tasks.deleted_fails_queued") else []:
             pool.waiting.remove(rollout)
             self._fail(rollout, "task_deleted", f"Task {task_id!r} was deleted.")
 
     def came_back(self, url: str) -> None:
-        """Start what waited for a container; fail what has waited too long for one that is away."""
+        """Start rollouts whose container is back; fail rollouts that waited too long."""
         del url
         now = self._store.clock.now()
         for pool in self._store.pools.values():
@@ -100,8 +100,8 @@ class Runner:
             self.schedule(pool)
 
     async def close(self) -> None:
-        for one in self._background:
-            one.cancel()
+        for task in self._background:
+            task.cancel()
         await asyncio.gather(*self._background, return_exceptions=True)
 
     def _start(self, work: Coroutine[Any, Any, None]) -> asyncio.Task[None]:
@@ -112,16 +112,16 @@ class Runner:
 
     def _urls(self, rollout: Rollout) -> list[str]:
         task = rollout.pool.tasks.get(rollout.task_id or "")
-        own = task.container_url if task and self._keeps("containers.of_task") else None
-        return [own] if own else rollout.pool.urls
+        task_url = task.container_url if task and self._keeps("containers.of_task") else None
+        return [task_url] if task_url else rollout.pool.urls
 
     def _all_away(self, rollout: Rollout) -> bool:
         urls = self._urls(rollout)
         return bool(urls) and all(self._containers.health[url].away for url in urls)
 
     def _away_since(self, rollout: Rollout) -> list[Any]:
-        found = [self._containers.health[url].away_since for url in self._urls(rollout)]
-        return [one for one in found if one is not None]
+        times = [self._containers.health[url].away_since for url in self._urls(rollout)]
+        return [since for since in times if since is not None]
 
     async def _run(self, rollout: Rollout) -> None:
         pool = rollout.pool
@@ -155,7 +155,7 @@ class Runner:
                     return
                 self._end(rollout, answer)
                 return
-        except Exception as error:  # noqa: BLE001 - whatever it is, the rollout has to end
+        except Exception as error:  # noqa: BLE001 - after any error the rollout has to end
             self._fail(rollout, "internal_error", f"The server failed: {type(error).__name__}.")
         finally:
             if rollout in pool.running:
@@ -174,11 +174,11 @@ class Runner:
         rollout.away_since = rollout.away_since or self._store.clock.now()
         pool.running.remove(rollout)
         pool.waiting.append(rollout)
-        pool.waiting.sort(key=lambda one: one.number)
+        pool.waiting.sort(key=lambda rollout: rollout.number)
         self._tell(rollout, "rollout.queued", {"status": "queued", "previous_error": error})
 
     async def _attempt(self, rollout: Rollout, url: str | None) -> dict[str, Any]:
-        """Have a container, or the echo target, do it; the answer is a final one."""
+        """Run a rollout on a container or the echo target, and return its final answer."""
         sent = {
             name: value
             for name, value in rollout.request.items()
@@ -224,15 +224,15 @@ class Runner:
             if answer.status != 404 or not self._keeps("containers.older_route"):
                 break
         assert answer is not None
-        said = _read(answer, rollout.id, self._keeps)
-        if (answer.status == 202 or _under_way(said)) and self._keeps("containers.asked"):
+        body = _read(answer, rollout.id, self._keeps)
+        if (answer.status == 202 or _under_way(body)) and self._keeps("containers.asked"):
             return await self._asked(rollout, url, key, limit)
-        return said
+        return body
 
     async def _asked(
         self, rollout: Rollout, url: str, key: str | None, limit: float
     ) -> dict[str, Any]:
-        """Ask for the state of a rollout that is under way, until it is final."""
+        """Poll the state of a rollout until it is final."""
         pause = 0.1
         while True:
             await asyncio.sleep(pause)
@@ -242,13 +242,13 @@ class Runner:
                     "GET", url, f"/rollouts/{rollout.id}", key=key, timeout=limit
                 )
             except CallFailed as failed:
-                # It was sent: that it cannot be reached now is no outage.
+                # The rollout was sent: an unreachable container is no outage now.
                 failed.unconnected = False
                 raise
             rollout.downloaded += len(answer.content)
-            said = _read_again(answer, rollout.id, self._keeps)
-            if not _under_way(said):
-                return said
+            body = _read_again(answer, rollout.id, self._keeps)
+            if not _under_way(body):
+                return body
 
     async def _agent(self, rollout: Rollout, data: dict[str, Any]) -> None:
         self._tell(rollout, "agent", data)
@@ -266,8 +266,8 @@ class Runner:
             self._finish(rollout, "completed", {"outcome_reward": rollout.reward})
 
     def _fail(self, rollout: Rollout, code: str, message: str, **details: Any) -> None:
-        said = code if self._keeps("rollouts.error_code") else "internal_error"
-        rollout.error = {"code": said, "message": message}
+        shown_code = code if self._keeps("rollouts.error_code") else "internal_error"
+        rollout.error = {"code": shown_code, "message": message}
         if details:
             rollout.error["details"] = details
         self._finish(rollout, "failed", {"error": rollout.error})
@@ -280,7 +280,7 @@ class Runner:
         rollout.events.add(
             f"rollout.{state}", text_of(rollout.finished_at), {"status": state, **data}
         )
-        rollout.ended.set()
+        rollout.done.set()
         if rollout in rollout.pool.running:
             rollout.pool.running.remove(rollout)
         self.schedule(rollout.pool)
@@ -323,22 +323,22 @@ def _read(answer: Answer, rollout_id: str, keeps: Rules) -> dict[str, Any]:
         failed.lost = answer.status >= 500
         raise failed
     try:
-        said = answer.json()
+        body = answer.json()
     except (ValueError, RecursionError):
-        said = None
-    if not isinstance(said, dict):
+        body = None
+    if not isinstance(body, dict):
         raise CallFailed("container_bad_response", "The container answered no JSON object.")
-    other = said.get("rollout_id", rollout_id) not in (rollout_id, None)
-    if other and keeps("containers.other_rollout"):
+    is_other = body.get("rollout_id", rollout_id) not in (rollout_id, None)
+    if is_other and keeps("containers.other_rollout"):
         raise CallFailed("container_bad_response", "The container answered for another rollout.")
-    says = isinstance(said.get("status"), str) or isinstance(said.get("success_status"), str)
-    if not says and _reward(said, keeps) is None and keeps("containers.says_nothing"):
+    says = isinstance(body.get("status"), str) or isinstance(body.get("success_status"), str)
+    if not says and _reward(body, keeps) is None and keeps("containers.says_nothing"):
         if answer.status == 202:
-            return {**said, "status": "accepted"}
+            return {**body, "status": "accepted"}
         raise CallFailed(
             "container_bad_response", "The answer has no status, success_status or reward."
         )
-    return said
+    return body
 
 
 def _read_again(answer: Answer, rollout_id: str, keeps: Rules) -> dict[str, Any]:
@@ -351,30 +351,30 @@ def _read_again(answer: Answer, rollout_id: str, keeps: Rules) -> dict[str, Any]
     if answer.status in _FORGOTTEN:
         raise forgotten
     try:
-        said = _read(answer, rollout_id, keeps)
+        body = _read(answer, rollout_id, keeps)
     except CallFailed as failed:
         raise forgotten if failed.code == "container_bad_response" else failed from None
-    if not isinstance(said.get("status"), str) and not isinstance(said.get("success_status"), str):
+    if not isinstance(body.get("status"), str) and not isinstance(body.get("success_status"), str):
         raise forgotten
-    return said
+    return body
 
 
-def _under_way(said: dict[str, Any]) -> bool:
-    return str(said.get("status")).lower() in _UNDER_WAY
+def _under_way(body: dict[str, Any]) -> bool:
+    return str(body.get("status")).lower() in _UNDER_WAY
 
 
-def _ended_badly(said: dict[str, Any], keeps: Rules) -> bool:
-    status, success = said.get("status"), said.get("success_status")
+def _ended_badly(body: dict[str, Any], keeps: Rules) -> bool:
+    status, success = body.get("status"), body.get("success_status")
     if isinstance(status, str) and status.lower() in _BAD_ENDS and keeps("containers.bad_status"):
         return True
     bad = isinstance(success, str) and success.lower() not in _GOOD_ENDS
     return bad and keeps("containers.bad_success_status")
 
 
-def _reward(said: dict[str, Any], keeps: Rules) -> float | None:
+def _reward(body: dict[str, Any], keeps: Rules) -> float | None:
     places = _REWARDS if keeps("rewards.order") else tuple(reversed(_REWARDS))
     for place in places:
-        value: Any = said
+        value: Any = body
         for name in place:
             value = value.get(name) if isinstance(value, dict) else None
         if is_number(value):
@@ -383,5 +383,5 @@ def _reward(said: dict[str, Any], keeps: Rules) -> float | None:
 
 
 def _short(answer: dict[str, Any]) -> dict[str, Any]:
-    known = ("rollout_id", "status", "success_status", "metrics", "summary")
-    return {name: answer[name] for name in known if name in answer}
+    fields = ("rollout_id", "status", "success_status", "metrics", "summary")
+    return {name: answer[name] for name in fields if name in answer}

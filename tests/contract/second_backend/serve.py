@@ -12,7 +12,7 @@ from typing import Any
 import uvicorn
 from uvicorn.protocols.http.h11_impl import H11Protocol
 
-# Each of the two adds its handlers to the table of operations.
+# Both modules add their handlers to the table of operations.
 from tests.contract.second_backend import pools, rollouts, web
 from tests.contract.second_backend.problems import Problem
 
@@ -21,10 +21,10 @@ assert rollouts.list_rollouts is not None
 
 
 class _JsonErrors(H11Protocol):
-    """Answers what is no HTTP like everything else."""
+    """Answers invalid HTTP like any other request."""
 
     def send_400_response(self, msg: str) -> None:
-        """Answer bytes that are no request, and end the connection."""
+        """Answer invalid bytes, and end the connection."""
         body = web.refused(Problem("bad_request", msg), f"req_{secrets.token_hex(8)}")
         head = [b"HTTP/1.1 400 Bad Request", b"connection: close"]
         head += [b": ".join(pair) for pair in body.raw_headers]
@@ -62,7 +62,7 @@ def _config(keys: Mapping[str, str], broken: tuple[str, ...]) -> Any:
         http=_JsonErrors,
         ws="none",
         lifespan="on",
-        # The failures of a backend with a fault are the kit's to tell.
+        # The kit reports the failures of a backend with a fault.
         log_level="critical" if broken else "warning",
         access_log=False,
         timeout_graceful_shutdown=1,

@@ -18,13 +18,13 @@ FINAL = ("completed", "failed", "cancelled")
 DEFAULT_TIMEOUT = 600.0
 _ALIASES = {"pool_config": "config", "pool_metadata": "metadata"}
 _STAMPS = {"status", "created_at", "updated_at"}
-# What a body may hold and its sender does not decide, or what is kept elsewhere.
+# Fields of a body that the server decides, or that are stored elsewhere.
 _NOT_OF_POOLS = {"id", "pool_id", "tasks"}
 _NOT_OF_TASKS = {"id", "task_id", "pool_id"}
 
 
 class Clock:
-    """UTC times, each later than all before: what changed later is seen to have changed later."""
+    """UTC times, each later than all before, so that changes have an order."""
 
     def __init__(self) -> None:
         self._last = datetime.fromtimestamp(0, UTC)
@@ -90,8 +90,8 @@ class Pool:
     @property
     def target(self) -> str:
         from_backend = self.definition.get("backend")
-        known = ("harbor", "openenv", "horizons", "horizons_private", "arbitrary")
-        fallback = from_backend if from_backend in known else "arbitrary"
+        targets = ("harbor", "openenv", "horizons", "horizons_private", "arbitrary")
+        fallback = from_backend if from_backend in targets else "arbitrary"
         if not self.keeps("pools.target_of_backend"):
             fallback = "arbitrary"
         return str(self.definition.get("target") or fallback)
@@ -120,10 +120,10 @@ class Pool:
 
     @property
     def urls(self) -> list[str]:
-        """The addresses of its containers, each once."""
+        """Return the addresses of its containers, each once."""
         first = self.definition.get("container_url")
-        found = [first] if first else []
-        return list(dict.fromkeys([*found, *(self.definition.get("container_urls") or [])]))
+        addresses = [first] if first else []
+        return list(dict.fromkeys([*addresses, *(self.definition.get("container_urls") or [])]))
 
     def shown(self) -> dict[str, Any]:
         metadata = self.definition.get("metadata") or {}
@@ -173,13 +173,13 @@ class Rollout:
     error: dict[str, Any] | None = None
     artifacts: list[Artifact] = field(default_factory=list)
     container_url: str | None = None
-    # Since when it waits for a container that was there before.
+    # Time since when it waits for an unreachable container.
     away_since: datetime | None = None
-    # Why it was put back into the queue.
+    # Reason for which it was put back into the queue.
     refused: dict[str, Any] | None = None
     uploaded: int = 0
     downloaded: int = 0
-    ended: asyncio.Event = field(default_factory=asyncio.Event)
+    done: asyncio.Event = field(default_factory=asyncio.Event)
     work: asyncio.Task[None] | None = None
 
     @property
@@ -189,18 +189,18 @@ class Rollout:
     @property
     def timeout(self) -> float:
         keeps = self.pool.keeps
-        own = (self.request.get("limits") or {}).get("timeout_seconds")
+        own_limit = (self.request.get("limits") or {}).get("timeout_seconds")
         pools = self.pool.config.get("timeout_seconds") if keeps("time_limit.of_pool") else None
         if not keeps("time_limit.own_wins"):
-            return float(pools or own or DEFAULT_TIMEOUT)
-        return float(own or pools or DEFAULT_TIMEOUT)
+            return float(pools or own_limit or DEFAULT_TIMEOUT)
+        return float(own_limit or pools or DEFAULT_TIMEOUT)
 
     @property
     def attempts(self) -> int:
         return int((self.request.get("limits") or {}).get("max_attempts") or 1)
 
     def seconds(self, now: datetime) -> float:
-        """Seconds that it has run."""
+        """Return the seconds that it has run."""
         if self.started_at is None:
             return 0.0
         return ((self.finished_at or now) - self.started_at).total_seconds()
@@ -277,7 +277,7 @@ class Rollout:
 
 @dataclass
 class Store:
-    """All that there is."""
+    """All pools and rollouts."""
 
     keeps: Rules
     clock: Clock = field(default_factory=Clock)
@@ -296,7 +296,7 @@ class Store:
 
 
 def pool_definition(body: dict[str, Any], keeps: Rules, *, patch: bool = False) -> dict[str, Any]:
-    """A pool's body in the shorter spellings, without what belongs to the server.
+    """Return a pool's body in the shorter spellings, without fields of the server.
 
     Args:
         body: A pool, or parts of one.
@@ -305,22 +305,22 @@ def pool_definition(body: dict[str, Any], keeps: Rules, *, patch: bool = False) 
     """
     others = {*_STAMPS, "state", "archived_at", "error"}
     hidden = _NOT_OF_POOLS | others
-    found = {name: value for name, value in body.items() if name not in hidden}
+    definition = {name: value for name, value in body.items() if name not in hidden}
     for longer, shorter in _ALIASES.items():
-        if longer not in found:
+        if longer not in definition:
             continue
-        value = found.pop(longer)
-        wins = shorter not in found if patch else found.get(shorter) is None
+        value = definition.pop(longer)
+        wins = shorter not in definition if patch else definition.get(shorter) is None
         if wins or not keeps("pools.shorter_wins"):
-            found[shorter] = value
-    return found if patch else _given(found)
+            definition[shorter] = value
+    return definition if patch else _given(definition)
 
 
 def task_definition(body: dict[str, Any], *, patch: bool = False) -> dict[str, Any]:
-    """The same of a task."""
+    """Return a task's body in the same form."""
     hidden = _NOT_OF_TASKS | _STAMPS
-    found = {name: value for name, value in body.items() if name not in hidden}
-    return found if patch else _given(found)
+    definition = {name: value for name, value in body.items() if name not in hidden}
+    return definition if patch else _given(definition)
 
 
 def _given(values: dict[str, Any]) -> dict[str, Any]:
@@ -328,23 +328,23 @@ def _given(values: dict[str, Any]) -> dict[str, Any]:
 
 
 def merged(target: Any, patch: Any, keeps: Rules) -> Any:
-    """Merge as RFC 7396 says."""
+    """Merge according to RFC 7396."""
     if not isinstance(patch, dict):
         if isinstance(patch, list) and isinstance(target, list) and not keeps("merge.arrays"):
             return [*target, *patch]
         return patch
-    found = dict(target) if isinstance(target, dict) and keeps("merge.objects") else {}
+    result = dict(target) if isinstance(target, dict) and keeps("merge.objects") else {}
     for name, value in patch.items():
         if value is None:
             if keeps("merge.nulls"):
-                found.pop(name, None)
+                result.pop(name, None)
         else:
-            found[name] = merged(found.get(name), value, keeps)
-    return found
+            result[name] = merged(result.get(name), value, keeps)
+    return result
 
 
 def canonical(value: Any) -> Any:
-    """A value that is equal for what is equal as JSON."""
+    """Return a text that is equal for equal JSON."""
     if isinstance(value, dict):
         return ("object", tuple(sorted((key, canonical(inner)) for key, inner in value.items())))
     if isinstance(value, list):

@@ -24,14 +24,14 @@ MODULES = [path for path in HERE.glob("*.py") if not path.name.startswith("test_
 
 
 def imported(path: Path) -> set[str]:
-    """The modules of this repository that a module imports."""
-    found = set()
+    """Return the modules of this repository that a module imports."""
+    imports = set()
     for node in ast.walk(ast.parse(path.read_text())):
         if isinstance(node, ast.ImportFrom):
-            found.add(node.module or "")
+            imports.add(node.module or "")
         elif isinstance(node, ast.Import):
-            found |= {alias.name for alias in node.names}
-    return {name for name in found if name.startswith(("synth_pools", "tests", "examples"))}
+            imports |= {alias.name for alias in node.names}
+    return {name for name in imports if name.startswith(("synth_pools", "tests", "examples"))}
 
 
 def test_it_shares_no_code_with_what_it_is_compared_with() -> None:
@@ -50,7 +50,7 @@ def test_each_rule_is_kept_in_the_code_and_nothing_else_is() -> None:
     used = Counter(re.findall(r'keeps\(\s*"([^"]+)"', source))
     assert set(used) == set(RULES)
     names = {operation.name for operation in operations()}
-    assert {name for shown in RULES.values() for name in shown} <= names
+    assert {name for shown_at in RULES.values() for name in shown_at} <= names
 
 
 def test_a_rule_that_there_is_not_cannot_be_broken() -> None:
@@ -59,13 +59,13 @@ def test_a_rule_that_there_is_not_cannot_be_broken() -> None:
 
 
 def test_all_operations_are_there_but_those_of_some_features() -> None:
-    missing = {one.name: one.feature for one in operations() if one.name not in HANDLERS}
+    missing = {item.name: item.feature for item in operations() if item.name not in HANDLERS}
     assert {name for name, feature in missing.items() if feature is None} == set()
     assert set(missing.values()) == {"image_releases", "pool_events", "pool_logs"}
     with served({KEY: "we"}) as url:
         headers = {"Authorization": f"Bearer {KEY}"}
-        made = httpx.post(f"{url}/v1/pools", json={"name": "x", "id": "p"}, headers=headers)
-        assert made.status_code == 201
+        created = httpx.post(f"{url}/v1/pools", json={"name": "x", "id": "p"}, headers=headers)
+        assert created.status_code == 201
         releases = f"{url}/v1/pools/p/runtime_image_releases"
         assert httpx.get(releases, headers=headers).json()["items"] == []
         refused = httpx.post(releases, json={"source_kind": "image_ref"}, headers=headers)

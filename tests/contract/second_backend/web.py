@@ -64,11 +64,11 @@ def application(keys: Mapping[str, str], broken: tuple[str, ...] = ()) -> Starle
             await containers.close()
 
     by_path: dict[str, dict[str, Operation]] = defaultdict(dict)
-    for one in operations():
-        by_path[one.path][one.method] = one
+    for operation in operations():
+        by_path[operation.path][operation.method] = operation
     routes = [
-        Route(path.replace("{artifact_path}", "{artifact_path:path}"), _Path(backend, keys, found))
-        for path, found in by_path.items()
+        Route(path.replace("{artifact_path}", "{artifact_path:path}"), _Path(backend, keys, calls))
+        for path, calls in by_path.items()
     ]
     app = Starlette(
         routes=routes,
@@ -81,7 +81,7 @@ def application(keys: Mapping[str, str], broken: tuple[str, ...] = ()) -> Starle
 
 
 class _Encoded:
-    """Routes by the path as it was sent: an encoded slash is a part of an id."""
+    """Router that matches the raw path: an encoded slash is a part of an id."""
 
     def __init__(self, app: Any, keys: Mapping[str, str], keeps: Rules) -> None:
         self._app, self._keys, self._keeps = app, keys, keeps
@@ -97,12 +97,12 @@ class _Encoded:
 
 
 class _Path:
-    """One path: its operations by method."""
+    """Endpoint of one path, with its operations by method."""
 
     def __init__(
-        self, backend: Backend, keys: Mapping[str, str], found: dict[str, Operation]
+        self, backend: Backend, keys: Mapping[str, str], by_method: dict[str, Operation]
     ) -> None:
-        self._backend, self._keys, self._found = backend, keys, found
+        self._backend, self._keys, self._by_method = backend, keys, by_method
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         request = Request(scope, receive)
@@ -119,25 +119,25 @@ class _Path:
         keeps = self._backend.keeps
         _check_host(request)
         owner = _owner(request, self._keys, keeps)
-        found = self._found.get(request.method)
-        if found is None:
-            headers = {"Allow": ", ".join(sorted(self._found))} if keeps("errors.allow") else {}
+        operation = self._by_method.get(request.method)
+        if operation is None:
+            headers = {"Allow": ", ".join(sorted(self._by_method))} if keeps("errors.allow") else {}
             raise Problem(
                 "method_not_allowed",
                 f"{request.method} is not offered here.",
                 headers=headers,
             )
-        handler = HANDLERS.get(found.name)
+        handler = HANDLERS.get(operation.name)
         if handler is None:
-            raise Problem("not_implemented", f"This server does not offer {found.name}.")
-        values = _parameters(request, found, keeps)
-        raw, body = await _body(request, found, keeps)
+            raise Problem("not_implemented", f"This server does not offer {operation.name}.")
+        values = _parameters(request, operation, keeps)
+        raw, body = await _body(request, operation, keeps)
         host = request.headers.get("host", "127.0.0.1")
         base = f"{request.url.scheme}://{host}"
         return await handler(
             Call(
                 self._backend,
-                found,
+                operation,
                 owner,
                 base,
                 values["path"],
@@ -150,7 +150,7 @@ class _Path:
 
 
 def refused(problem: Problem, request_id: str) -> Response:
-    """The answer to a request that is refused."""
+    """Answer a refused request."""
     return Json(
         problem.body(request_id),
         status_code=problem.status,
@@ -165,10 +165,10 @@ def _check_host(request: Request) -> None:
 
 def _owner(request: Request, keys: Mapping[str, str], keeps: Rules) -> str:
     scheme, _, key = request.headers.get("authorization", "").partition(" ")
-    for known, owner in keys.items():
-        same = hmac.compare_digest(key.encode(), known.encode())
+    for known_key, owner in keys.items():
+        same = hmac.compare_digest(key.encode(), known_key.encode())
         if not keeps("auth.whole_key"):
-            same = bool(key) and known.startswith(key)
+            same = bool(key) and known_key.startswith(key)
         if same and (scheme.lower() == "bearer" or not keeps("auth.scheme")):
             return owner
     if not keeps("auth.needed_to_read") and request.method == "GET":
@@ -177,23 +177,23 @@ def _owner(request: Request, keys: Mapping[str, str], keeps: Rules) -> str:
     raise Problem("unauthorized", "The API key is missing or wrong.", headers=headers)
 
 
-def _parameters(request: Request, found: Operation, keeps: Rules) -> dict[str, dict[str, Any]]:
-    """The values of the parameters, by where they are."""
+def _parameters(request: Request, operation: Operation, keeps: Rules) -> dict[str, dict[str, Any]]:
+    """Return the values of the parameters by their place."""
     values: dict[str, dict[str, Any]] = {"path": {}, "query": {}, "header": {}}
-    given: dict[str, list[str]] = defaultdict(list)
+    sent_texts: dict[str, list[str]] = defaultdict(list)
     value: Any
     for name, value in parse_qsl(request.url.query, keep_blank_values=True):
-        given[name].append(value)
+        sent_texts[name].append(value)
     faults = [
         {"loc": ["query", name], "msg": "is given more than once", "type": "repeated"}
-        for name, texts in given.items()
+        for name, texts in sent_texts.items()
         if len(texts) > 1 and keeps("parameters.once")
     ]
-    for parameter in found.parameters:
+    for parameter in operation.parameters:
         if parameter.place == "path":
             value = unquote(request.path_params[parameter.name], errors="replace")
         elif parameter.place == "query":
-            texts = given.get(parameter.name)
+            texts = sent_texts.get(parameter.name)
             value = _typed(parameter, texts[-1] if texts else None)
         else:
             value = request.headers.get(parameter.name)
@@ -212,29 +212,29 @@ def _parameters(request: Request, found: Operation, keeps: Rules) -> dict[str, d
 
 
 def _typed(parameter: Parameter, text: str | None) -> Any:
-    whole = parameter.schema.get("type") == "integer"
-    return int(text) if whole and text and _WHOLE_NUMBER.match(text) else text
+    is_integer = parameter.schema.get("type") == "integer"
+    return int(text) if is_integer and text and _WHOLE_NUMBER.match(text) else text
 
 
-async def _body(request: Request, found: Operation, keeps: Rules) -> tuple[bytes, Any]:
+async def _body(request: Request, operation: Operation, keeps: Rules) -> tuple[bytes, Any]:
     raw = bytearray()
     too_large = False
-    # Read to its end in any case, so that the client is there for the answer.
+    # Read to the end in any case, so that the client gets the answer.
     async for chunk in request.stream():
         too_large = too_large or len(raw) + len(chunk) > _LARGEST_BODY
         if not too_large:
             raw += chunk
-    if found.body is None or not (raw or too_large or found.body_required):
+    if operation.body is None or not (raw or too_large or operation.body_required):
         return bytes(raw), {}
     media = request.headers.get("content-type", "").partition(";")[0].strip().lower()
-    if media not in found.media_types and keeps("bodies.media_type"):
-        raise Problem("unsupported_media_type", f"The body must be {found.media_types[0]}.")
+    if media not in operation.media_types and keeps("bodies.media_type"):
+        raise Problem("unsupported_media_type", f"The body must be {operation.media_types[0]}.")
     if too_large:
         raise Problem("payload_too_large", f"The body is larger than {_LARGEST_BODY} bytes.")
     body = _parsed(bytes(raw))
-    faults = body_faults(found.body, body)
-    if found.body == "RolloutRequest" and not keeps("rollouts.known_keys"):
-        faults = [one for one in faults if one["type"] != "additionalProperties"]
+    faults = body_faults(operation.body, body)
+    if operation.body == "RolloutRequest" and not keeps("rollouts.known_keys"):
+        faults = [fault for fault in faults if fault["type"] != "additionalProperties"]
     if faults and (keeps("bodies.checked") or not isinstance(body, dict)):
         raise invalid(faults if keeps("bodies.each_field") else faults[:1])
     return bytes(raw), body
@@ -252,9 +252,9 @@ def _parsed(raw: bytes) -> Any:
             raise Problem("bad_request", f"The body nests more than {_DEEPEST} deep.")
         level = [
             inner
-            for one in level
-            if isinstance(one, dict | list)
-            for inner in (one.values() if isinstance(one, dict) else one)
+            for node in level
+            if isinstance(node, dict | list)
+            for inner in (node.values() if isinstance(node, dict) else node)
         ]
     return body
 

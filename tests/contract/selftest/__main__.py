@@ -18,14 +18,14 @@ from tests.contract.selftest.runs import BY_NAME, Caught, try_clean, try_fault, 
 from tests.contract.selftest.serving import BUSY_WAYS, SLOW_WAYS, WAYS, Faultless, try_way
 from tests.contract.selftest.table import read_checks, write_tables
 
-# Says which checks caught which fault when it was written.
+# Names the checks that caught each fault last time.
 _PAGE = Path(__file__).resolve().parents[3] / "docs/results/contract-selftest.md"
 
 
 def main(arguments: list[str] | None = None) -> int:
-    asked = _arguments(arguments)
-    names = [name for name in BY_NAME if not asked.only or name in asked.only]
-    unknown = set(asked.only) - BY_NAME.keys()
+    args = _arguments(arguments)
+    names = [name for name in BY_NAME if not args.only or name in args.only]
+    unknown = set(args.only) - BY_NAME.keys()
     if unknown:
         print(f"no such fault: {', '.join(sorted(unknown))}", file=sys.stderr)
         return 2
@@ -33,26 +33,26 @@ def main(arguments: list[str] | None = None) -> int:
     began = time.monotonic()
     caught: dict[str, Caught] = {}
     faultless: dict[str | int, Faultless] = {}
-    # Processes of their own: the engine of the generated requests keeps state in its process.
-    with ProcessPoolExecutor(asked.jobs, mp_context=get_context("spawn")) as pool:
-        # The longest first, so that the others are run while they wait, and the busy one last.
+    # Separate processes: the engine of generated requests keeps state in its process.
+    with ProcessPoolExecutor(args.jobs, mp_context=get_context("spawn")) as pool:
+        # The longest first, so that others run while they wait, and the busy one last.
         ways = sorted(WAYS, key=lambda way: (way not in SLOW_WAYS, way in BUSY_WAYS))
-        first, rest = (ways[: len(SLOW_WAYS)], ways[len(SLOW_WAYS) :]) if asked.clean else ([], [])
+        first, rest = (ways[: len(SLOW_WAYS)], ways[len(SLOW_WAYS) :]) if args.clean else ([], [])
         runs: list[Future[Any]] = [
-            *(pool.submit(try_way, way, asked.seed) for way in first),
+            *(pool.submit(try_way, way, args.seed) for way in first),
             *(
-                pool.submit(try_fault, name, asked.seed + place, asked.profile)
-                if asked.whole
+                pool.submit(try_fault, name, args.seed + place, args.profile)
+                if args.whole
                 else pool.submit(
-                    try_in_parts, name, asked.seed + place, asked.profile, before.get(name, ())
+                    try_in_parts, name, args.seed + place, args.profile, before.get(name, ())
                 )
                 for place, name in enumerate(names)
             ),
             *(
-                pool.submit(try_clean, asked.seed + number, asked.clean_profile)
-                for number in range(asked.clean)
+                pool.submit(try_clean, args.seed + number, args.clean_profile)
+                for number in range(args.clean)
             ),
-            *(pool.submit(try_way, way, asked.seed) for way in rest),
+            *(pool.submit(try_way, way, args.seed) for way in rest),
         ]
         for done in as_completed(runs):
             result = done.result()
@@ -63,7 +63,7 @@ def main(arguments: list[str] | None = None) -> int:
                 faultless[result.how] = result
                 print(
                     f"no fault, {result.how}: exit {result.exit_code} in {result.seconds:.0f} s: "
-                    f"{result.said}",
+                    f"{result.details}",
                     flush=True,
                 )
     ordered = [(BY_NAME[name], caught[name]) for name in names]
@@ -74,15 +74,15 @@ def main(arguments: list[str] | None = None) -> int:
         f"{len(faultless) - len(alarms)} of {len(faultless)} faultless runs conform, "
         f"{(time.monotonic() - began) / 60:.0f} minutes"
     )
-    if asked.write is not None:
-        asked.write.write_text(
+    if args.write is not None:
+        args.write.write_text(
             "".join(
                 write_tables(
                     ordered,
-                    [faultless[asked.seed + number] for number in range(asked.clean)],
+                    [faultless[args.seed + number] for number in range(args.clean)],
                     [faultless[way] for way in WAYS if way in faultless],
-                    asked.profile,
-                    asked.clean_profile,
+                    args.profile,
+                    args.clean_profile,
                 )
             )
         )
@@ -97,7 +97,7 @@ def _line(result: Caught, done: int, of: int) -> str:
 def _arguments(arguments: list[str] | None) -> argparse.Namespace:
     parser = argparse.ArgumentParser(prog="contract-selftest", description=__doc__)
     parser.add_argument("--only", nargs="*", default=[], metavar="FAULT", help="these faults alone")
-    # More than there are processors: every run waits for something most of the time.
+    # More than processors: every run mostly waits.
     parser.add_argument("--jobs", type=int, default=2 * (os.cpu_count() or 1))
     parser.add_argument("--seed", type=int, default=1)
     parser.add_argument("--profile", choices=["quick", "full"], default="quick")
@@ -118,7 +118,7 @@ def _arguments(arguments: list[str] | None) -> argparse.Namespace:
 
 
 if __name__ == "__main__":
-    # What is sent to other processes has to have the name under which they find it.
+    # Objects for other processes need the module name under which these can import them.
     from tests.contract.selftest.__main__ import main as named_main
 
     sys.exit(named_main())

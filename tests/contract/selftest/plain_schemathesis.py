@@ -25,7 +25,7 @@ from tests.contract.faults.proxy import FaultProxy
 _LIMIT = 900.0
 KEY = "selftest-key-0123456789"
 _ROUTES = {operation.route: name for name, operation in Document(load_spec()).operations.items()}
-# A faultless backend fails this one: archived pools stay readable, and the tool cannot know that.
+# A faultless backend fails it: archived pools stay readable, which the tool cannot know.
 _UNFAIR = "use_after_free"
 _CONFIGURATION = '[warnings]\nfail-on = ["missing_auth"]\n[cache]\nenabled = false\n'
 
@@ -70,50 +70,50 @@ def run_plain(fault: Fault | None, seed: int, examples: int) -> Run:
             str(report),
         ]
         done = subprocess.run(command, cwd=folder, capture_output=True, timeout=_LIMIT, check=False)
-        found = json.loads(report.read_text()) if report.exists() else {}
+        results = json.loads(report.read_text()) if report.exists() else {}
     failures = frozenset(
         (failure["type"], _ROUTES.get(route, route))
-        for failure in found.get("failures", [])
+        for failure in results.get("failures", [])
         for route in failure["operations"]
     )
-    # Requests that got no answer are errors there, without an operation: good enough.
-    failures |= {(error["title"], "") for error in found.get("errors", [])}
-    sent = int(found.get("test_cases", {}).get("generated", 0))
+    # Unanswered requests are errors there, without an operation.
+    failures |= {(error["title"], "") for error in results.get("errors", [])}
+    sent = int(results.get("test_cases", {}).get("generated", 0))
     return Run(done.returncode, failures, sent, time.monotonic() - began)
 
 
 def main(arguments: list[str] | None = None) -> int:
-    asked = _arguments(arguments)
-    faults = _chosen(asked.only)
+    options = _arguments(arguments)
+    faults = _chosen(options.only)
     usual: set[tuple[str, str]] = set()
-    for seed in range(asked.seed, asked.seed + 2):
-        clean = run_plain(None, seed, asked.examples)
+    for seed in range(options.seed, options.seed + 2):
+        clean = run_plain(None, seed, options.examples)
         usual |= clean.failures
         print(
             f"no fault, seed {seed}: exit {clean.exit_code}, {sorted(clean.failures)}", flush=True
         )
     rows: list[tuple[Fault, Run, tuple[str, ...]]] = []
     for place, fault in enumerate(faults):
-        run = run_plain(fault, asked.seed + place, asked.examples)
+        run = run_plain(fault, options.seed + place, options.examples)
         new = {
             kind
             for kind, operation in run.failures - usual
-            if not (fault.named and operation) or operation in fault.named
+            if not (fault.operations and operation) or operation in fault.operations
         }
         rows.append((fault, run, tuple(sorted(new))))
-        said = ", ".join(sorted(new)) or "nothing"
-        print(f"[{place + 1}/{len(faults)}] {fault.name}: {said} ({run.seconds:.0f} s)", flush=True)
-    found = sum(1 for _, _, new in rows if new)
-    print(f"{found} of {len(rows)} faults found")
-    if asked.write is not None:
+        text = ", ".join(sorted(new)) or "nothing"
+        print(f"[{place + 1}/{len(faults)}] {fault.name}: {text} ({run.seconds:.0f} s)", flush=True)
+    caught = sum(1 for _, _, new in rows if new)
+    print(f"{caught} of {len(rows)} faults found")
+    if options.write is not None:
         requests = sum(run.requests for _, run, _ in rows) // max(1, len(rows))
-        lines = [f"{found} of {len(rows)} found, about {requests:,} requests each.\n\n"]
+        lines = [f"{caught} of {len(rows)} found, about {requests:,} requests each.\n\n"]
         lines.append("| fault | kind | found by plain `schemathesis run` |\n|---|---|---|\n")
         lines += [
             f"| `{fault.name}` | {fault.kind} | {', '.join(new) or 'no'} |\n"
             for fault, _, new in rows
         ]
-        asked.write.write_text("".join(lines))
+        options.write.write_text("".join(lines))
     return 0
 
 

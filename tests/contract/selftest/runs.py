@@ -20,16 +20,16 @@ from tests.contract.faults.fault import DOCUMENT, KEY
 from tests.contract.faults.sentences import unexplained
 from tests.contract.selftest.serving import Faultless, faultless
 
-# What takes most of a run's time; what is left is contact, access and the scenarios.
+# The slowest parts of a run; contact, access and scenarios remain.
 _OTHERS = ("schema", "client", "model")
-# Seconds after which a part of the kit that a fault keeps waiting begins nothing new.
+# Seconds after which a part of the kit starts nothing new, in case a fault blocks it.
 _LIMIT = 180.0
-# Wait for a clock: for silence, or for checks every few seconds.
-_WAITING = tuple(one.id for one in all_scenarios() if one.slow)
-# Scenarios that speak about few operations are about them; those about more than the second number
+# Scenarios that wait for silence, or for checks every few seconds.
+_WAITING = tuple(scenario.id for scenario in all_scenarios() if scenario.slow)
+# Scenarios with few operations are about them; scenarios with more than the second number
 # send hundreds of requests.
 _FEW = (5, 20)
-_SPOKEN = {one.id: frozenset(one.operations(DOCUMENT)) for one in all_scenarios()}
+_SPOKEN = {scenario.id: frozenset(scenario.operations(DOCUMENT)) for scenario in all_scenarios()}
 BY_NAME = {fault.name: fault for fault in FAULTS}
 
 
@@ -37,7 +37,7 @@ BY_NAME = {fault.name: fault for fault in FAULTS}
 class Caught:
     """Verdict of the kit on one fault.
 
-    `checks` are those that named a right operation, `unexplained` the departures
+    `checks` are the checks that named a right operation, `unexplained` the departures
     that show no sentence of the document, or one about something else.
     """
 
@@ -80,8 +80,8 @@ def judge(
 def try_in_parts(name: str, seed: int, profile: str, before: tuple[str, ...] = ()) -> Caught:
     """Run the parts of the kit that concern a fault, and more only if those do not catch it.
 
-    First come the checks that caught it before, then the scenarios that are about its subject, then
-    those that speak about its operations and very few others, or few, then all of them, then the
+    First come the checks that caught it before, then the scenarios about its subject, then the
+    scenarios about its operations and very few others, or few, then all of them, then the
     rest of the kit.
 
     Args:
@@ -103,33 +103,34 @@ def try_in_parts(name: str, seed: int, profile: str, before: tuple[str, ...] = (
 def _parts(
     fault: Fault, before: tuple[str, ...]
 ) -> Iterator[tuple[tuple[str, ...], tuple[str, ...]]]:
-    """Yield what to skip, and what alone to play, in each part."""
-    named = set(fault.named)
-    # Checks of single answers are no scenarios, and name none that asks.
+    """Yield the checks to skip and the only checks to play, part by part."""
+    concerned = set(fault.operations)
+    # Checks of single answers are not scenarios, and name none.
     expected = {*before, fault.check}
-    known = tuple(one.id for one in all_scenarios() if one.id in expected)
-    known += ("auth",) * ("auth.refused" in expected)
-    if known:
-        yield (), known
-    # A rule's name begins with its subject, any other fault is told by its kind.
+    known_ids = tuple(scenario.id for scenario in all_scenarios() if scenario.id in expected)
+    known_ids += ("auth",) * ("auth.refused" in expected)
+    if known_ids:
+        yield (), known_ids
+    # A rule's name begins with its subject; other faults have it as their kind.
     words = re.findall("[a-z]+", fault.name.split(".")[0] if fault.kind == RULE else fault.kind)
     about = {word.rstrip("s") for word in words}
-    near = tuple(
-        one.id
-        for one in all_scenarios()
-        if one.id.split(".")[0].rstrip("s") in about
-        and one.id not in _WAITING
-        and (not named or named & _SPOKEN[one.id])
+    near_ids = tuple(
+        scenario.id
+        for scenario in all_scenarios()
+        if scenario.id.split(".")[0].rstrip("s") in about
+        and scenario.id not in _WAITING
+        and (not concerned or concerned & _SPOKEN[scenario.id])
     )
     if "auth" in about:
-        near = (*near, "auth")
-    if near:
-        yield (), near
-    for few in _FEW if named else _FEW[1:]:
+        near_ids = (*near_ids, "auth")
+    if near_ids:
+        yield (), near_ids
+    for few in _FEW if concerned else _FEW[1:]:
         far = tuple(
-            one.id
-            for one in all_scenarios()
-            if named and (not named & _SPOKEN[one.id] or len(_SPOKEN[one.id]) > few)
+            scenario.id
+            for scenario in all_scenarios()
+            if concerned
+            and (not concerned & _SPOKEN[scenario.id] or len(_SPOKEN[scenario.id]) > few)
         )
         yield (*_OTHERS, *_WAITING, *far, "auth"), ()
     yield _OTHERS, ()
@@ -150,7 +151,7 @@ def try_fault(
     right = [
         group
         for group in report.groups
-        if not fault.named or set(group.operations) & set(fault.named)
+        if not fault.operations or set(group.operations) & set(fault.operations)
     ]
     return Caught(
         name,

@@ -1,4 +1,4 @@
-"""Ways in which a backend without a fault is served; each of them conforms."""
+"""Ways to serve a backend without a fault; each of them conforms."""
 
 from __future__ import annotations
 
@@ -103,11 +103,11 @@ WAYS: dict[str, Serving] = {
     "the second backend": second_backend,
 }
 
-# Written by others than the local backend, and judged as a stranger's is.
+# Different code from the local backend's, judged like a stranger's.
 STRANGE_WAYS = ("the second backend",)
-# Their runs last as long as what they wait for: minutes.
+# Their runs wait for minutes.
 SLOW_WAYS = ("0.3 s a request", "1.5 s a request")
-# Leave other runs nothing of the machine.
+# Uses all processors.
 BUSY_WAYS = ("a busy machine",)
 
 
@@ -118,13 +118,13 @@ class Faultless:
     how: str | int
     exit_code: int
     seconds: float
-    said: str
+    details: str
 
 
 def try_way(way: str, seed: int, skip: tuple[str, ...] = ()) -> Faultless:
     """Judge a backend that is served in one of these ways, with this seed."""
     began = time.monotonic()
-    # Behind a slow line the generated requests would take an hour, and wait for nothing.
+    # On a slow connection the generated requests would take an hour.
     skip = ("schema", "model", "client") if way in SLOW_WAYS else skip
     strange = way in STRANGE_WAYS
     with WAYS[way]() as url:
@@ -140,9 +140,9 @@ def try_way(way: str, seed: int, skip: tuple[str, ...] = ()) -> Faultless:
 
 
 def faultless(how: str | int, report: Report, began: float) -> Faultless:
-    said = [report.summary, *report.obstacles]
-    said += [
+    details = [report.summary, *report.obstacles]
+    details += [
         f"{group.first.check} of {', '.join(group.operations)}: {group.first.got}"
         for group in report.groups
     ]
-    return Faultless(how, report.exit_code, time.monotonic() - began, "; ".join(said))
+    return Faultless(how, report.exit_code, time.monotonic() - began, "; ".join(details))

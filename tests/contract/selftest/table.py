@@ -13,7 +13,7 @@ if TYPE_CHECKING:
     from tests.contract.selftest.runs import Caught
     from tests.contract.selftest.serving import Faultless
 
-_HEAD = """# What the contract kit sees
+_HEAD = """# Faults that the contract kit sees
 
 A reverse proxy puts one fault at a time between the kit and the running local backend. Faults of
 the kind *rule not kept* are in code instead: a second backend, written from `openapi.yaml` alone
@@ -28,14 +28,14 @@ Written by `make contract-selftest`.
 
 
 def read_checks(page: Path) -> Mapping[str, tuple[str, ...]]:
-    """Return the checks that caught each fault, of a page that was written before."""
+    """Read the checks that caught each fault from an earlier page."""
     text = page.read_text(encoding="utf-8") if page.exists() else ""
-    found = {}
+    by_fault = {}
     for line in text.splitlines():
         row = re.fullmatch(r"\| `([\w.]+)` \|.*\| ([^|]*) \|", line)
         if row is not None:
-            found[row[1]] = tuple(re.findall(r"`([\w.]+)`", row[2]))
-    return found
+            by_fault[row[1]] = tuple(re.findall(r"`([\w.]+)`", row[2]))
+    return by_fault
 
 
 def write_tables(
@@ -46,19 +46,19 @@ def write_tables(
     clean_profile: str,
 ) -> Iterator[str]:
     yield _HEAD
-    good = sum(result.ok for _, result in caught)
-    yield f"{good} of {len(caught)} faults caught and named, profile `{profile}`.\n\n"
+    ok_count = sum(result.ok for _, result in caught)
+    yield f"{ok_count} of {len(caught)} faults caught and named, profile `{profile}`.\n\n"
     missed = [f"`{fault.name}`" for fault, result in caught if not result.ok]
     if missed:
         yield f"Missed: {', '.join(missed)}.\n\n"
     yield "| fault | kind | operation | caught by |\n|---|---|---|---|\n"
     for fault, result in caught:
-        named = ", ".join(f"`{name}`" for name in fault.named) or "any of the path"
+        operations = ", ".join(f"`{name}`" for name in fault.operations) or "any of the path"
         checks = ", ".join(f"`{check}`" for check in result.checks[:3])
         if len(result.checks) > 3:
             checks += f" and {len(result.checks) - 3} more"
-        told = checks if result.ok else f"**missed**, exit {result.exit_code}"
-        yield f"| `{fault.name}` | {fault.kind} | {named} | {told} |\n"
+        remark = checks if result.ok else f"**missed**, exit {result.exit_code}"
+        yield f"| `{fault.name}` | {fault.kind} | {operations} | {remark} |\n"
     if not clean:
         return
     passed = sum(run.exit_code == 0 for run in clean)
@@ -70,8 +70,8 @@ def write_tables(
     yield "the other runs).\n"
     for run in clean:
         if run.exit_code != 0:
-            yield f"\n- seed {run.how}: exit {run.exit_code}, {run.said}"
+            yield f"\n- seed {run.how}: exit {run.exit_code}, {run.details}"
     yield "\n| served | exit code | seconds |\n|---|---|---|\n"
     for run in ways:
-        told = "" if run.exit_code == 0 else f": {run.said}"
-        yield f"| {run.how} | {run.exit_code}{told} | {run.seconds:.0f} |\n"
+        remark = "" if run.exit_code == 0 else f": {run.details}"
+        yield f"| {run.how} | {run.exit_code}{remark} | {run.seconds:.0f} |\n"

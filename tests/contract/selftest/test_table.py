@@ -1,4 +1,4 @@
-"""The page of the self-test: it is written as it is read the next time."""
+"""The page of the self-test: the next run can read it."""
 
 from __future__ import annotations
 

@@ -18,24 +18,24 @@ Answering = Callable[[str], tuple[int, Any] | None]
 
 @dataclass(slots=True)
 class Watched:
-    """A running backend; `seen` holds method, path with query, and body of each request."""
+    """A running backend; `requests` holds method, path with query, and body of each request."""
 
     url: str
     backend_url: str
-    seen: list[tuple[str, str, bytes]] = field(default_factory=list)
+    requests: list[tuple[str, str, bytes]] = field(default_factory=list)
 
 
 @contextlib.contextmanager
 def watched(answering: Answering = lambda _: None) -> Iterator[Watched]:
     """Start a backend; `answering` may return a response by operation, in its place."""
-    found: list[tuple[str, str, bytes]] = []
+    requests: list[tuple[str, str, bytes]] = []
 
     async def before(request: Request, passing: Passing) -> Response | None:
-        found.append((request.method, request.target, request.body))
-        made = answering(passing.operation)
-        if made is None:
+        requests.append((request.method, request.target, request.body))
+        answer = answering(passing.operation)
+        if answer is None:
             return None
-        status, body = made
+        status, body = answer
         headers = [("content-type", "application/json"), ("x-request-id", "req_1")]
         if status == 201:
             headers.append(("location", request.target))
@@ -44,4 +44,4 @@ def watched(answering: Answering = lambda _: None) -> Iterator[Watched]:
     everything = tuple(DOCUMENT.operations)
     fault = Fault("watched", "none", (), everything, before=before)
     with LocalBackend(api_key=KEY) as backend, FaultProxy(backend.url, fault, KEY) as proxy:
-        yield Watched(proxy.url, backend.url, found)
+        yield Watched(proxy.url, backend.url, requests)

@@ -1,4 +1,4 @@
-"""The state machine: its model, and the faults that it finds by few requests."""
+"""The state machine: its model, and the faults that it finds with few requests."""
 
 from __future__ import annotations
 
@@ -40,15 +40,15 @@ def test_merging_as_rfc_7396_does(target: Any, patch: Any, result: Any) -> None:
 def test_a_walk_finds_a_fault_and_is_short(
     fault: str, operation: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    # Time passes with the runs, and not with the machine: so many of them look for a shorter one.
+    # A clock of runs, so that any machine makes as many of them to find a shorter walk.
     ticks = count()
     clock = SimpleNamespace(monotonic=lambda: next(ticks) * 0.025)
     monkeypatch.setattr("synth_pools.contract.stateful.shrinking.time", clock)
-    chosen = next(one for one in FAULTS if one.name == fault)
+    chosen = next(candidate for candidate in FAULTS if candidate.name == fault)
     with LocalBackend(api_key=KEY) as backend, FaultProxy(backend.url, chosen, KEY) as proxy:
         report = run_contract(proxy.url, api_key=KEY, seed=3, only=("model",))
-    found = [one for one in report.departures if one.check == "model.walk"]
-    assert [one.operation for one in found] == [operation]
-    # A pool, something in it, and the request that goes wrong.
-    assert len(found[0].before) <= 4
-    assert found[0].exchange is not None
+    departed = [departure for departure in report.departures if departure.check == "model.walk"]
+    assert [departure.operation for departure in departed] == [operation]
+    # A pool, a resource in it, and the wrong request.
+    assert len(departed[0].before) <= 4
+    assert departed[0].exchange is not None

@@ -1,4 +1,4 @@
-"""HTTP archives: what a run writes is read again, and judged as it was."""
+"""HTTP archives: a written archive is read again with the same verdicts."""
 
 from __future__ import annotations
 
@@ -56,10 +56,10 @@ def test_an_exchange_comes_back_as_it_was_written(tmp_path: Path) -> None:
 
 
 def test_a_long_answer_is_judged_whole_or_not_at_all(tmp_path: Path) -> None:
-    """The kit writes it whole; browsers write a part of it, or its size alone."""
+    """Judge a whole answer of the kit; a browser writes a part of it, or only its size."""
     file = tmp_path / "t.har"
     ids = [f"pool-{number}" for number in range(40)]
-    items = [{**example("pool"), "id": one, "pool_id": one, "tasks": []} for one in ids]
+    items = [{**example("pool"), "id": pool_id, "pool_id": pool_id, "tasks": []} for pool_id in ids]
     page = {**example("pool_list"), "items": items}
     long = answered("GET", "/v1/pools", 200, page)
     with TrafficLog(file) as log:
@@ -67,9 +67,9 @@ def test_a_long_answer_is_judged_whole_or_not_at_all(tmp_path: Path) -> None:
         log.write(answered("GET", "/v1/pools", 200, {**page, "more": "x" * 1024 * 1024}))
     archive = json.loads(file.read_text())
     entries = archive["log"]["entries"]
-    for kept in ({"text": long.response_body[:8192].decode()}, {}):
+    for part in ({"text": long.response_body[:8192].decode()}, {}):
         response = entries[0]["response"]
-        content = {"size": response["content"]["size"], "mimeType": "application/json", **kept}
+        content = {"size": response["content"]["size"], "mimeType": "application/json", **part}
         entries.append({**entries[0], "response": {**response, "content": content}})
     file.write_text(json.dumps(archive))
     report = judge_traffic(read_archive(file), file.name)
@@ -82,7 +82,7 @@ def test_what_departs_in_it_is_told(tmp_path: Path) -> None:
     with TrafficLog(file) as log:
         log.write(answered("GET", _POOL, 200, example("pool")))
         log.write(wrong)
-        # Not of this API: the page of a dashboard.
+        # The page of a dashboard is no answer of this API.
         log.write(answered("GET", "/index.html", 200, b"<html>", content_type="text/html"))
     report = judge_traffic(read_archive(file), file.name)
     assert (report.exit_code, report.requests, report.operations) == (1, 2, ("get_pool",))
@@ -106,9 +106,9 @@ def test_an_archive_of_something_else_is_2(capsys: pytest.CaptureFixture[str]) -
 def test_a_broken_archive_is_one_line(content: bytes, tmp_path: Path) -> None:
     file = tmp_path / "t.har"
     file.write_bytes(content)
-    with pytest.raises(UnjudgeableError, match="is no HAR file") as told:
+    with pytest.raises(UnjudgeableError, match="is no HAR file") as raised:
         list(read_archive(file))
-    assert "\n" not in str(told.value)
+    assert "\n" not in str(raised.value)
 
 
 def test_keys_in_an_archive_are_masked(tmp_path: Path) -> None:
@@ -202,16 +202,16 @@ def test_what_an_entry_leaves_out_was_not_there(tmp_path: Path) -> None:
         Exchange("PUT", "http://x/v1/pools", trouble="no response was recorded")
     ]
     posted = {**request, "postData": {"text": "/w==", "encoding": "base64"}}
-    whole = {"status": 200, "content": {"text": "ab", "size": 2}}
-    assert _read({"request": posted, "response": whole, "time": 500}, tmp_path) == [
+    response = {"status": 200, "content": {"text": "ab", "size": 2}}
+    assert _read({"request": posted, "response": response, "time": 500}, tmp_path) == [
         Exchange(
             "PUT", "http://x/v1/pools", (), b"\xff", status=200, response_body=b"ab", elapsed=0.5
         )
     ]
     empty = {**request, "postData": {"text": ""}}
-    (one,) = _read({"request": empty, "response": whole}, tmp_path)
-    assert one.request_body == b""
-    # Some tools write how long it was as a size that they do not know.
+    (exchange,) = _read({"request": empty, "response": response}, tmp_path)
+    assert exchange.request_body == b""
+    # Some tools write an unknown size for the length.
     unknown = {"status": 200, "content": {"text": "ab", "size": -1}}
     assert len(_read({"request": request, "response": unknown}, tmp_path)) == 1
     part = {"status": 200, "content": {"text": "ab", "size": 3}}
@@ -246,6 +246,6 @@ def test_a_report_of_traffic_has_what_was_among_it() -> None:
     assert [group.first.check for group in report.groups] == ["schema.allow"]
     assert report.groups[0].first.operation == ""
     assert report.obstacles == ()
-    (said,) = report.clauses.values()
-    assert "a method that a path does not have (405 with `Allow`)" in said[0].text
+    (sentences,) = report.clauses.values()
+    assert "a method that a path does not have (405 with `Allow`)" in sentences[0].text
     assert report.lines["Errors"] > 1

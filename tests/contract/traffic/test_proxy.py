@@ -1,4 +1,4 @@
-"""The judging proxy: it changes nothing, and judges what passes."""
+"""The judging proxy: it changes nothing, and judges all exchanges."""
 
 from __future__ import annotations
 
@@ -39,10 +39,10 @@ def backend() -> Iterator[LocalBackend]:
 
 def test_a_client_works_through_it_and_everything_is_judged(backend: LocalBackend) -> None:
     judge = TrafficJudge(backend.url)
-    seen: list[Exchange] = []
+    exchanges: list[Exchange] = []
 
     def both(exchange: Exchange) -> None:
-        seen.append(exchange)
+        exchanges.append(exchange)
         judge.judge(exchange)
 
     with (
@@ -57,31 +57,31 @@ def test_a_client_works_through_it_and_everything_is_judged(backend: LocalBacken
     assert events[-1]["event"] == "rollout.completed"
     assert zipped.startswith(b"PK")
     report = judge.report()
-    told = [f"{group.first.check}: {group.first.got}" for group in report.groups]
-    assert (told, report.exit_code) == ([], 0)
+    departed = [f"{group.first.check}: {group.first.got}" for group in report.groups]
+    assert (departed, report.exit_code) == ([], 0)
     assert {"create_pool", "stream_rollout_events", "delete_pool"} <= set(report.operations)
-    assert any(one.check == "events.sequence" for one in report.outcomes)
-    assert KEY not in repr(seen)
+    assert any(outcome.check == "events.sequence" for outcome in report.outcomes)
+    assert KEY not in repr(exchanges)
 
 
 def test_a_stream_passes_as_it_comes_and_may_be_left(backend: LocalBackend) -> None:
-    seen: list[Exchange] = []
+    exchanges: list[Exchange] = []
     headers = {"authorization": f"Bearer {KEY}"}
     with (
-        JudgingProxy(backend.url, seen.append) as proxy,
+        JudgingProxy(backend.url, exchanges.append) as proxy,
         httpx.Client(base_url=f"{proxy.url}/v1", headers=headers) as http,
     ):
         http.post("/pools", json={"name": "live", "pool_id": "live"}).raise_for_status()
-        made = http.post("/pools/live/rollouts", json={"env": {"delay": 600}}).json()
-        path = f"/rollouts/{made['id']}/events"
+        rollout = http.post("/pools/live/rollouts", json={"env": {"delay": 600}}).json()
+        path = f"/rollouts/{rollout['id']}/events"
         with http.stream("GET", path) as stream:
-            # The rollout still runs: what comes now was not kept until the end.
+            # The rollout still runs: its events are not held back until the end.
             assert b"rollout.queued" in next(stream.iter_raw())
-        http.post(f"/rollouts/{made['id']}/cancel", json={}).raise_for_status()
+        http.post(f"/rollouts/{rollout['id']}/cancel", json={}).raise_for_status()
         with http.stream("GET", path) as stream:
             assert b"rollout.cancelled" in b"".join(stream.iter_raw())
-    streams = [one for one in seen if one.url.endswith("/events")]
-    assert all(one.status == 200 for one in streams)
+    streams = [exchange for exchange in exchanges if exchange.url.endswith("/events")]
+    assert all(stream.status == 200 for stream in streams)
 
 
 def test_a_wrong_answer_is_seen() -> None:
@@ -115,16 +115,16 @@ CHUNKED = b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n"
     [wrong_length(5), raw(CHUNKED + b'c\r\n{"ok": true}\r\n5\r\nab', go_on=False)],
 )
 def test_an_answer_that_breaks_off_ends_there_and_is_told(fault: Fault) -> None:
-    seen: list[Exchange] = []
+    exchanges: list[Exchange] = []
     with (
         FaultServer(fault) as server,
-        JudgingProxy(server.url, seen.append) as proxy,
+        JudgingProxy(server.url, exchanges.append) as proxy,
         pytest.raises(httpx.RemoteProtocolError),
     ):
         httpx.get(f"{proxy.url}/v1/pools", timeout=20)
-    (one,) = seen
-    assert one.response_body.startswith(b'{"ok": true}')
-    assert (one.trouble or "").startswith("IncompleteRead")
+    (exchange,) = exchanges
+    assert exchange.response_body.startswith(b'{"ok": true}')
+    assert (exchange.trouble or "").startswith("IncompleteRead")
 
 
 def test_nobody_behind_it_is_502_and_no_departure() -> None:
@@ -173,15 +173,15 @@ def test_no_cookie_is_kept_and_each_passes() -> None:
                 b"HTTP/1.1 200 OK\r\nset-cookie: session=S3CRET\r\ncontent-length: 2\r\n\r\n{}"
             )
 
-    seen: list[Exchange] = []
+    exchanges: list[Exchange] = []
     with socket.create_server(("127.0.0.1", 0)) as listener:
         threading.Thread(target=serve, args=(listener,), daemon=True).start()
         url = f"http://127.0.0.1:{listener.getsockname()[1]}"
-        with JudgingProxy(url, seen.append) as proxy:
+        with JudgingProxy(url, exchanges.append) as proxy:
             response = httpx.get(f"{proxy.url}/health", headers={"cookie": "session=S3CRET"})
     assert response.headers["set-cookie"] == "session=S3CRET"
     assert b"session=S3CRET" in received[0]
-    assert "S3CRET" not in repr(seen)
+    assert "S3CRET" not in repr(exchanges)
 
 
 def test_what_has_passed_is_judged_before_it_ends() -> None:
@@ -192,15 +192,15 @@ def test_what_has_passed_is_judged_before_it_ends() -> None:
         judged.set()
 
     # Nobody listens there.
-    with socket.socket() as taken:
-        taken.bind(("127.0.0.1", 0))
-        with JudgingProxy(f"http://127.0.0.1:{taken.getsockname()[1]}", judge) as proxy:
+    with socket.socket() as reserved:
+        reserved.bind(("127.0.0.1", 0))
+        with JudgingProxy(f"http://127.0.0.1:{reserved.getsockname()[1]}", judge) as proxy:
             assert httpx.get(f"{proxy.url}/health").status_code == 502
         assert judged.is_set()
 
 
 def _backend(listener: socket.socket, answers: list[bytes], received: list[bytes]) -> None:
-    """Take a connection for each answer, read a request as far as it comes at once, and answer."""
+    """Take a connection for each answer, read the first bytes of a request, and answer."""
     for answer in answers:
         connection, _ = listener.accept()
         with connection:
@@ -212,7 +212,7 @@ def _backend(listener: socket.socket, answers: list[bytes], received: list[bytes
             while length and len(body) < int(length[1]):
                 body += connection.recv(65536)
             received.append(head + b"\r\n\r\n" + body)
-            # Whoever asked may have left.
+            # The client may have disconnected.
             with contextlib.suppress(OSError):
                 connection.sendall(answer)
 
@@ -221,15 +221,15 @@ def _backend(listener: socket.socket, answers: list[bytes], received: list[bytes
 def _proxied(
     *answers: bytes, base: str = ""
 ) -> Iterator[tuple[JudgingProxy, list[Exchange], list[bytes], int]]:
-    """Start a proxy before a backend that gives these answers, one to each connection."""
-    seen: list[Exchange] = []
+    """Start a proxy before a backend with these answers, one for each connection."""
+    exchanges: list[Exchange] = []
     received: list[bytes] = []
     with socket.create_server(("127.0.0.1", 0)) as listener:
         arguments = (listener, list(answers), received)
         threading.Thread(target=_backend, args=arguments, daemon=True).start()
         port = listener.getsockname()[1]
-        with JudgingProxy(f"http://127.0.0.1:{port}{base}", seen.append) as proxy:
-            yield proxy, seen, received, port
+        with JudgingProxy(f"http://127.0.0.1:{port}{base}", exchanges.append) as proxy:
+            yield proxy, exchanges, received, port
 
 
 @contextlib.contextmanager
@@ -240,7 +240,7 @@ def _connected(proxy: JudgingProxy) -> Iterator[socket.socket]:
 
 
 def _read(connection: socket.socket, end: bytes) -> bytes:
-    """Read until something comes; without an end until the connection ends."""
+    """Read until these bytes arrive, or, if empty, until the connection ends."""
     got = b""
     while not (end and got.endswith(end)):
         piece = connection.recv(65536)
@@ -260,12 +260,12 @@ def test_a_request_passes_but_for_what_is_of_its_connection() -> None:
         b"Content-Length: 3\r\n\r\nabc"
     )
     proxied = _proxied(_OK, _OK, base="/base/")
-    with proxied as (proxy, seen, received, port), _connected(proxy) as one:
-        one.sendall(request)
-        answer = _read(one, b"{}")
-        # The same connection is good for the next.
-        one.sendall(b"GET /v1/y HTTP/1.1\r\n\r\n")
-        assert _read(one, b"{}") == answer
+    with proxied as (proxy, exchanges, received, port), _connected(proxy) as connection:
+        connection.sendall(request)
+        answer = _read(connection, b"{}")
+        # The same connection serves the next request.
+        connection.sendall(b"GET /v1/y HTTP/1.1\r\n\r\n")
+        assert _read(connection, b"{}") == answer
     assert answer == b"HTTP/1.1 200 Fine\r\ncontent-type: a/b\r\ncontent-length: 2\r\n\r\n{}"
     host = f"host: 127.0.0.1:{port}\r\n".encode()
     assert received == [
@@ -273,7 +273,7 @@ def test_a_request_passes_but_for_what_is_of_its_connection() -> None:
         b"authorization: Bearer s3cret\r\ncontent-length: 3\r\n\r\nabc",
         b"GET /base/v1/y HTTP/1.1\r\n" + host + b"\r\n",
     ]
-    first, second = seen
+    first, second = exchanges
     assert (first.method, first.request_body, first.status, first.response_body) == (
         "PATCH",
         b"abc",
@@ -299,41 +299,41 @@ def test_a_request_passes_but_for_what_is_of_its_connection() -> None:
 def test_a_request_in_chunks_is_read_to_its_end() -> None:
     chunks = b"3;name=1\r\nabc\r\nA\r\n0123456789\r\n0\r\nx-trailer: 1\r\nx-more: 2\r\n\r\n"
     head = b"POST /v1/x HTTP/1.1\r\nTransfer-Encoding: Chunked\r\n\r\n"
-    with _proxied(_OK, _OK) as (proxy, seen, received, _), _connected(proxy) as one:
-        one.sendall(head + chunks)
-        _read(one, b"{}")
-        one.sendall(b"GET /v1/y HTTP/1.1\r\n\r\n")
-        _read(one, b"{}")
+    with _proxied(_OK, _OK) as (proxy, exchanges, received, _), _connected(proxy) as connection:
+        connection.sendall(head + chunks)
+        _read(connection, b"{}")
+        connection.sendall(b"GET /v1/y HTTP/1.1\r\n\r\n")
+        _read(connection, b"{}")
     assert received[0].endswith(b"content-length: 13\r\n\r\nabc0123456789")
     assert b"transfer-encoding" not in received[0]
-    assert [(each.method, each.request_body) for each in seen] == [
+    assert [(exchange.method, exchange.request_body) for exchange in exchanges] == [
         ("POST", b"abc0123456789"),
         ("GET", None),
     ]
 
 
 def test_an_answer_of_no_known_length_passes_in_chunks() -> None:
-    whole = b"HTTP/1.1 200 OK\r\n\r\nhello"
+    unframed = b"HTTP/1.1 200 OK\r\n\r\nhello"
     chunked = b"HTTP/1.1 200 OK\r\ntransfer-encoding: chunked\r\n\r\n5\r\nhello\r\n0\r\n\r\n"
-    with _proxied(whole, chunked) as (proxy, seen, _, _), _connected(proxy) as one:
+    with _proxied(unframed, chunked) as (proxy, exchanges, _, _), _connected(proxy) as connection:
         for _ in range(2):
-            one.sendall(b"GET / HTTP/1.1\r\n\r\n")
-            answer = _read(one, b"\r\n0\r\n\r\n")
+            connection.sendall(b"GET / HTTP/1.1\r\n\r\n")
+            answer = _read(connection, b"\r\n0\r\n\r\n")
             assert answer == (
                 b"HTTP/1.1 200 OK\r\ntransfer-encoding: chunked\r\n\r\n5\r\nhello\r\n0\r\n\r\n"
             )
-    assert [each.response_body for each in seen] == [b"hello", b"hello"]
+    assert [exchange.response_body for exchange in exchanges] == [b"hello", b"hello"]
 
 
 def test_an_answer_without_a_body_is_whole() -> None:
     head = b"HTTP/1.1 200 OK\r\ncontent-length: 9\r\n\r\n"
     none = b"HTTP/1.1 204 Nothing\r\n\r\n"
-    with _proxied(head, none) as (proxy, seen, _, _), _connected(proxy) as one:
-        one.sendall(b"HEAD / HTTP/1.1\r\n\r\n")
-        assert _read(one, b"\r\n\r\n") == head
-        one.sendall(b"DELETE / HTTP/1.1\r\n\r\n")
-        assert _read(one, b"\r\n\r\n") == none
-    assert [(each.method, each.response_body, each.trouble) for each in seen] == [
+    with _proxied(head, none) as (proxy, exchanges, _, _), _connected(proxy) as connection:
+        connection.sendall(b"HEAD / HTTP/1.1\r\n\r\n")
+        assert _read(connection, b"\r\n\r\n") == head
+        connection.sendall(b"DELETE / HTTP/1.1\r\n\r\n")
+        assert _read(connection, b"\r\n\r\n") == none
+    assert [(item.method, item.response_body, item.trouble) for item in exchanges] == [
         ("HEAD", b"", None),
         ("DELETE", b"", None),
     ]
@@ -341,33 +341,33 @@ def test_an_answer_without_a_body_is_whole() -> None:
 
 def test_an_answer_that_breaks_off_ends_the_connection() -> None:
     cut = b"HTTP/1.1 200 OK\r\ntransfer-encoding: chunked\r\n\r\n5\r\nhello\r\n9\r\nab"
-    with _proxied(cut) as (proxy, seen, _, _), _connected(proxy) as one:
-        one.sendall(b"GET / HTTP/1.1\r\n\r\n")
-        answer = _read(one, b"")
-    # There is no end of the chunks: who reads knows that something is missing.
+    with _proxied(cut) as (proxy, exchanges, _, _), _connected(proxy) as connection:
+        connection.sendall(b"GET / HTTP/1.1\r\n\r\n")
+        answer = _read(connection, b"")
+    # The last chunk is missing, so that the reader knows of the loss.
     assert answer.startswith(b"HTTP/1.1 200 OK\r\ntransfer-encoding: chunked\r\n\r\n5\r\nhello\r\n")
     assert b"\r\n0\r\n" not in answer
-    (exchange,) = seen
+    (exchange,) = exchanges
     assert exchange.status == 200
     assert exchange.response_body.startswith(b"hello")
     assert "IncompleteRead" in str(exchange.trouble)
 
 
 def test_nobody_behind_it_ends_the_connection() -> None:
-    seen: list[Exchange] = []
+    exchanges: list[Exchange] = []
     with (
         HeldPort() as nobody,
-        JudgingProxy(f"http://127.0.0.1:{nobody.number}", seen.append) as proxy,
-        _connected(proxy) as one,
+        JudgingProxy(f"http://127.0.0.1:{nobody.number}", exchanges.append) as proxy,
+        _connected(proxy) as connection,
     ):
-        one.sendall(b"GET / HTTP/1.1\r\n\r\n")
-        head, _, body = _read(one, b"").partition(b"\r\n\r\n")
+        connection.sendall(b"GET / HTTP/1.1\r\n\r\n")
+        head, _, body = _read(connection, b"").partition(b"\r\n\r\n")
     assert head.startswith(
         b"HTTP/1.1 502 Bad Gateway\r\ncontent-type: text/plain; charset=utf-8\r\n"
     )
     assert head.endswith(f"content-length: {len(body)}".encode())
     assert body.startswith(b"the backend behind the proxy gave no answer: ")
-    (exchange,) = seen
+    (exchange,) = exchanges
     assert (exchange.status, exchange.response_headers, exchange.response_body) == (None, (), b"")
     assert str(exchange.trouble).startswith("ConnectionRefusedError: ")
 
@@ -376,17 +376,17 @@ def test_who_leaves_before_the_end_says_nothing_of_the_backend(
     capfd: pytest.CaptureFixture[str],
 ) -> None:
     endless = b"HTTP/1.1 200 OK\r\n\r\n" + b"x" * 20_000_000
-    with _proxied(endless) as (proxy, seen, _, _), _connected(proxy) as one:
-        one.sendall(b"GET / HTTP/1.1\r\n\r\n")
-        one.recv(1)
-        one.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
-        # What came of it is judged when the proxy ends.
-    assert [each.trouble for each in seen] == ["left before its end"]
+    with _proxied(endless) as (proxy, exchanges, _, _), _connected(proxy) as connection:
+        connection.sendall(b"GET / HTTP/1.1\r\n\r\n")
+        connection.recv(1)
+        connection.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
+        # The received part is judged when the proxy ends.
+    assert [exchange.trouble for exchange in exchanges] == ["left before its end"]
     assert capfd.readouterr() == ("", "")
 
 
 def test_a_port_may_be_chosen() -> None:
-    with HeldPort() as held, JudgingProxy("http://x", print, port=held.number) as proxy:
-        assert proxy.url == f"http://127.0.0.1:{held.number}"
+    with HeldPort() as reserved, JudgingProxy("http://x", print, port=reserved.number) as proxy:
+        assert proxy.url == f"http://127.0.0.1:{reserved.number}"
         with pytest.raises(OSError, match="in use"):
-            JudgingProxy("http://x", print, port=held.number)
+            JudgingProxy("http://x", print, port=reserved.number)
