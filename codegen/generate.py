@@ -1,7 +1,7 @@
 """Write all derived files.
 
-These are openapi.yaml from its parts, generated/, the sync variant, the short names of operations,
-the table of commands and the completion files of shells.
+These are openapi.yaml from its parts, generated/, the sync variant, the short names of operations
+and those that repeat others, the table of commands and the completion files of shells.
 
     python codegen/generate.py                write the files
     python codegen/generate.py --check        compare with a fresh run; exit 1 and name what differs
@@ -29,6 +29,7 @@ from codegen import (
     contract_clauses,
     formatting,
     short_names,
+    siblings,
     tree,
     unasync,
 )
@@ -68,8 +69,9 @@ def derive(root: Path, work: Path, joined: JoinedDocument) -> dict[str, Path]:
         completions.TARGET: completed,
     }
     variants = {ASYNC: _complete_async_tree(root / ASYNC, work / "async", root / "pyproject.toml")}
-    if (names := variants[ASYNC] / short_names.TARGET).is_dir():
-        targets[f"{ASYNC}/{short_names.TARGET}"] = names
+    for name in (short_names.TARGET, siblings.TARGET):
+        if (derived := variants[ASYNC] / name).exists():
+            targets[f"{ASYNC}/{name}"] = derived
     for number, (source, target) in enumerate(unasync.TREES.items()):
         origin = variants.get(source, root / source)
         if origin.is_dir():
@@ -81,10 +83,12 @@ def derive(root: Path, work: Path, joined: JoinedDocument) -> dict[str, Path]:
 
 
 def _complete_async_tree(source: Path, output: Path, settings: Path) -> Path:
-    """Copy the async tree to `output`, with new short names."""
+    """Copy the async tree to `output`, with new siblings and short names."""
     ignored = shutil.ignore_patterns("__pycache__", short_names.TARGET)
     shutil.copytree(source, output, ignore=ignored)
     if (source / short_names.FACADE).is_dir():
+        siblings.derive(output)
+        formatting.format_ours(output / short_names.FACADE, settings=settings)
         short_names.derive(output, output / short_names.TARGET)
         formatting.format_ours(output / short_names.TARGET, settings=settings)
     return output

@@ -20,7 +20,6 @@ SHORT_MODULES = {
     "errors",
     "exceptions",
     "failures",
-    "fork_safety",
     "groups",
     "image_releases",
     "local",

@@ -15,7 +15,8 @@ PACKAGE = ROOT / "synth_pools"
 # Written by `make generate`, and tests before they are collected.
 TABLE_OF_COMMANDS = "synth_pools/cli/operations/table.py"
 SHORT_NAMES = "synth_pools/_client/_async/short_names"
-DERIVED = (TABLE_OF_COMMANDS, SHORT_NAMES, *TREES.values(), *TEST_TREES.values())
+SIBLINGS = "synth_pools/_client/_async/facade/siblings.py"
+DERIVED = (TABLE_OF_COMMANDS, SHORT_NAMES, SIBLINGS, *TREES.values(), *TEST_TREES.values())
 
 Definition = ast.ClassDef | ast.FunctionDef | ast.AsyncFunctionDef
 

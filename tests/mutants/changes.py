@@ -42,6 +42,7 @@ SETS = {
     "tests/s3": "s3",
 }
 _DERIVED = (
+    "synth_pools/_client/_async/facade/siblings.py",
     "synth_pools/_client/_async/short_names/",
     "synth_pools/_client/_sync/",
     "synth_pools/cli/operations/table.py",

@@ -11,6 +11,7 @@ from synth_pools._client._async.facade.containers import AsyncContainerOperation
 from synth_pools._client._async.facade.image_releases import AsyncImageReleaseOperations
 from synth_pools._client._async.facade.rollouts import AsyncRolloutOperations
 from synth_pools._client._async.facade.service import AsyncServiceOperations
+from synth_pools._client._async.facade.siblings import AsyncTaskContainerOperations
 from synth_pools._client._async.facade.tasks import AsyncTaskOperations
 from synth_pools._client._async.short_names.pools import AsyncPools
 from synth_pools._client._async.transport import AsyncTransport
@@ -46,6 +47,7 @@ class AsyncContainerPoolsClient(
     AsyncAgentRolloutOperations,
     AsyncImageReleaseOperations,
     AsyncContainerOperations,
+    AsyncTaskContainerOperations,
     AsyncServiceOperations,
     AsyncCloseable,
 ):

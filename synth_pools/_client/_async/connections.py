@@ -14,6 +14,7 @@ from synth_pools._client.http.async_.engine import (
 from synth_pools._client.http.environment import context_for, is_direct
 from synth_pools._client.http.messages import PoolLimits
 from synth_pools._client.http.response_reader import EVENT_STREAM, LARGEST_ANSWER, is_endless
+from synth_pools._client.runtime import register_for_forks
 from synth_pools._client.runtime.async_.interrupts import AsyncAlarm
 from synth_pools._client.runtime.async_.io import (
     AsyncClose,
@@ -23,7 +24,6 @@ from synth_pools._client.runtime.async_.io import (
     event_loop,
     is_closed_loop,
 )
-from synth_pools._client.runtime.fork_safety import register_for_forks
 from synth_pools.errors import ClientClosedError
 
 if TYPE_CHECKING:

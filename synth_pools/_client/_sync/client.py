@@ -14,6 +14,7 @@ from synth_pools._client._sync.facade.containers import ContainerOperations
 from synth_pools._client._sync.facade.image_releases import ImageReleaseOperations
 from synth_pools._client._sync.facade.rollouts import RolloutOperations
 from synth_pools._client._sync.facade.service import ServiceOperations
+from synth_pools._client._sync.facade.siblings import TaskContainerOperations
 from synth_pools._client._sync.facade.tasks import TaskOperations
 from synth_pools._client._sync.short_names.pools import Pools
 from synth_pools._client._sync.transport import Transport
@@ -49,6 +50,7 @@ class ContainerPoolsClient(
     AgentRolloutOperations,
     ImageReleaseOperations,
     ContainerOperations,
+    TaskContainerOperations,
     ServiceOperations,
     Closeable,
 ):

@@ -17,7 +17,7 @@ from synth_pools._client.http.sync_.engine import (
     HTTPClient,
     IncomingResponse,
 )
-from synth_pools._client.runtime.fork_safety import register_for_forks
+from synth_pools._client.runtime import register_for_forks
 from synth_pools._client.runtime.sync_.interrupts import Alarm
 from synth_pools._client.runtime.sync_.io import (
     Close,

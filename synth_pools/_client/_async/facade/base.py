@@ -7,9 +7,10 @@ from types import MappingProxyType
 from typing import TYPE_CHECKING, Any, Self, TypeVar
 
 from synth_pools._client._async.transport import AsyncTransport
-from synth_pools._client.arguments import check_count, query_int, query_text
+from synth_pools._client.arguments import check_count, path_segment, query_int, query_text
 from synth_pools._client.http.request_builder import Call
 from synth_pools._client.runtime.async_.io import AsyncFunction
+from synth_pools_api import api
 from synth_pools_api.operations import OperationId
 from synth_pools_api.types import UNSET, Unset
 
@@ -51,6 +52,12 @@ class AsyncOperations:
         operations = cls()
         operations._transport = transport
         return operations
+
+    async def _ask(self, operation: OperationId, **ids: str) -> dict[str, Any]:
+        """Ask a container, without query and body."""
+        checked = {name: path_segment(value, name) for name, value in ids.items()}
+        build = getattr(api.containers, operation)._get_kwargs
+        return await self._transport.request(operation, build(**checked))
 
     # Each of these imports takes a millisecond or more, saved by a first call without it.
 

@@ -7,8 +7,8 @@ from typing import Self
 
 from synth_pools._client.fleet.journal import OutcomeRecord, Record
 from synth_pools._client.fleet.journal_file import JournalFile
+from synth_pools._client.runtime import register_for_forks
 from synth_pools._client.runtime.async_.io import AsyncGroupCommit, in_thread
-from synth_pools._client.runtime.fork_safety import register_for_forks
 
 
 class AsyncFleetJournal:

@@ -11,7 +11,6 @@ from typing import Any
 from synth_pools._client._sync.facade.base import Operations
 from synth_pools._client.arguments import path_segment, request_body
 from synth_pools_api import api
-from synth_pools_api.operations import OperationId
 
 
 class ContainerOperations(Operations):
@@ -33,18 +32,6 @@ class ContainerOperations(Operations):
         """
         return self._ask("get_pool_container_health", pool_id=pool_id)
 
-    def get_task_container_health(self, pool_id: str, task_id: str) -> dict[str, Any]:
-        """Get the health of the container of a task.
-
-        Args:
-            pool_id: Id of the pool.
-            task_id: Id of the task.
-
-        Returns:
-            The container's own answer.
-        """
-        return self._ask("get_task_container_health", pool_id=pool_id, task_id=task_id)
-
     def get_pool_container_info(self, pool_id: str) -> dict[str, Any]:
         """Get the container's description of itself, of a pool.
 
@@ -55,18 +42,6 @@ class ContainerOperations(Operations):
             The container's own answer.
         """
         return self._ask("get_pool_container_info", pool_id=pool_id)
-
-    def get_task_container_info(self, pool_id: str, task_id: str) -> dict[str, Any]:
-        """Get the container's description of itself, of a task.
-
-        Args:
-            pool_id: Id of the pool.
-            task_id: Id of the task.
-
-        Returns:
-            The container's own answer.
-        """
-        return self._ask("get_task_container_info", pool_id=pool_id, task_id=task_id)
 
     def get_pool_container_metadata(self, pool_id: str) -> dict[str, Any]:
         """Get the metadata of the container of a pool.
@@ -79,18 +54,6 @@ class ContainerOperations(Operations):
         """
         return self._ask("get_pool_container_metadata", pool_id=pool_id)
 
-    def get_task_container_metadata(self, pool_id: str, task_id: str) -> dict[str, Any]:
-        """Get the metadata of the container of a task.
-
-        Args:
-            pool_id: Id of the pool.
-            task_id: Id of the task.
-
-        Returns:
-            The container's own answer.
-        """
-        return self._ask("get_task_container_metadata", pool_id=pool_id, task_id=task_id)
-
     def get_pool_container_task_info(self, pool_id: str) -> dict[str, Any]:
         """Get the task description of the container of a pool.
 
@@ -101,18 +64,6 @@ class ContainerOperations(Operations):
             The container's own answer.
         """
         return self._ask("get_pool_container_task_info", pool_id=pool_id)
-
-    def get_task_container_task_info(self, pool_id: str, task_id: str) -> dict[str, Any]:
-        """Get the task description of the container of a task.
-
-        Args:
-            pool_id: Id of the pool.
-            task_id: Id of the task.
-
-        Returns:
-            The container's own answer.
-        """
-        return self._ask("get_task_container_task_info", pool_id=pool_id, task_id=task_id)
 
     def get_pool_container_program(self, pool_id: str) -> dict[str, Any]:
         """Get the program of the container of a pool.
@@ -125,18 +76,6 @@ class ContainerOperations(Operations):
         """
         return self._ask("get_pool_container_program", pool_id=pool_id)
 
-    def get_task_container_program(self, pool_id: str, task_id: str) -> dict[str, Any]:
-        """Get the program of the container of a task.
-
-        Args:
-            pool_id: Id of the pool.
-            task_id: Id of the task.
-
-        Returns:
-            The container's own answer.
-        """
-        return self._ask("get_task_container_program", pool_id=pool_id, task_id=task_id)
-
     def get_pool_container_taskset(self, pool_id: str) -> dict[str, Any]:
         """Get the taskset of the container of a pool.
 
@@ -147,18 +86,6 @@ class ContainerOperations(Operations):
             The container's own answer.
         """
         return self._ask("get_pool_container_taskset", pool_id=pool_id)
-
-    def get_task_container_taskset(self, pool_id: str, task_id: str) -> dict[str, Any]:
-        """Get the taskset of the container of a task.
-
-        Args:
-            pool_id: Id of the pool.
-            task_id: Id of the task.
-
-        Returns:
-            The container's own answer.
-        """
-        return self._ask("get_task_container_taskset", pool_id=pool_id, task_id=task_id)
 
     def execute_pool_container_rollout(
         self, pool_id: str, request: Mapping[str, Any]
@@ -182,34 +109,3 @@ class ContainerOperations(Operations):
                 pool_id, body=request_body(request)
             ),
         )
-
-    def execute_task_container_rollout(
-        self, pool_id: str, task_id: str, request: Mapping[str, Any]
-    ) -> dict[str, Any]:
-        """Run one rollout on the container of a task, outside of the queue.
-
-        Args:
-            pool_id: The task's pool.
-            task_id: Id of the task.
-            request: Passed on to the container unchanged; any keys are allowed.
-
-        Returns:
-            The container's own answer.
-
-        Raises:
-            ConflictError: The pool is archived.
-        """
-        pool_id = path_segment(pool_id, "pool_id")
-        task_id = path_segment(task_id, "task_id")
-        return self._transport.request(
-            "execute_task_container_rollout",
-            api.containers.execute_task_container_rollout._get_kwargs(
-                pool_id, task_id, body=request_body(request)
-            ),
-        )
-
-    def _ask(self, operation: OperationId, **ids: str) -> dict[str, Any]:
-        """Send a request without query and body."""
-        checked = {name: path_segment(value, name) for name, value in ids.items()}
-        build = getattr(api.containers, operation)._get_kwargs
-        return self._transport.request(operation, build(**checked))
