@@ -15,8 +15,8 @@ The tree::
     │   ├── NotFoundError 404, ConflictError 409, ValidationFailedError 422,
     │   └── RateLimitError 429, ServerError 5xx
     ├── DecodeError                (ValueError)  an answer that cannot be read
-    │   ├── ResponseDecodeError    a body that is not JSON
-    │   ├── StreamDecodeError      an event that is not JSON, or too large
+    │   ├── ResponseDecodeError    (json.JSONDecodeError)  a body that is not JSON
+    │   ├── StreamDecodeError      (json.JSONDecodeError)  an event that is not JSON, or too large
     │   └── ContentMismatchError   a download that is not what the service names
     ├── WaitTimeoutError           (TimeoutError)  a wait that reached its time limit
     ├── PoolFailedError            a pool that will not become active
@@ -25,19 +25,24 @@ The tree::
     └── FleetStoppedError          a fleet that ended before its requests did
 
 They are plain data: each can be pickled and copied, and holds no connection, no client and no API
-key. The base classes from httpx keep code working that was written for the bare HTTP library.
+key. The base classes from httpx keep code working that was written for the bare HTTP library: an
+`APIConnectionError` also is the exception of httpx that its ``cause`` names.
 """
 
 from __future__ import annotations
 
+import functools
+import json
 from collections.abc import Callable
-from typing import Any
+from typing import Any, ClassVar, Self
 
 import httpx
 
 
 class SynthPoolsError(Exception):
     """Root of all exceptions that this package raises on purpose."""
+
+    _copied_as: ClassVar[type[SynthPoolsError] | None] = None
 
     def _fields(self) -> dict[str, Any]:
         """Return the keyword arguments that, with the text, make an equal error."""
@@ -46,7 +51,7 @@ class SynthPoolsError(Exception):
     def __reduce__(self) -> tuple[Callable[..., SynthPoolsError], tuple[Any, ...], dict[str, Any]]:
         notes = getattr(self, "__notes__", None)
         state = {"__notes__": list(notes)} if notes else {}
-        return _restore, (type(self), self.args, self._fields()), state
+        return _restore, (self._copied_as or type(self), self.args, self._fields()), state
 
 
 def _restore(
@@ -70,6 +75,8 @@ class ClientClosedError(SynthPoolsError, RuntimeError):
 class APIConnectionError(SynthPoolsError, httpx.TransportError):
     """A request without a complete answer: the connection failed or broke.
 
+    With the ``cause`` ``ConnectError`` it also is an `httpx.ConnectError`, and so on.
+
     Attributes:
         method: Verb of the request.
         path: Path of the request, without the query.
@@ -78,6 +85,12 @@ class APIConnectionError(SynthPoolsError, httpx.TransportError):
         sent: True if a part of the request may have reached the service.
         request: The request, without its authorization.
     """
+
+    def __new__(cls, *args: Any, cause: str = "", **fields: Any) -> Self:
+        del fields
+        public: Any = cls
+        kind: type[Self] = _also_of_httpx(public, cause)
+        return super().__new__(kind, *args)
 
     def __init__(
         self, message: str, *, method: str, url: str, path: str, cause: str, sent: bool = True
@@ -98,6 +111,17 @@ class APIConnectionError(SynthPoolsError, httpx.TransportError):
             "cause": self.cause,
             "sent": self.sent,
         }
+
+
+@functools.cache
+def _also_of_httpx(kind: Any, cause: str) -> Any:
+    """Return a class of the same name that also is the exception of httpx that ``cause`` names."""
+    base: Any = getattr(httpx, cause, object)
+    if not issubclass(base, httpx.RequestError) or issubclass(kind, base):
+        return kind
+    # Copies are made of the class that has the name.
+    names = {"__module__": kind.__module__, "__doc__": kind.__doc__, "_copied_as": kind}
+    return type(kind.__name__, (kind, base), names)
 
 
 class APITimeoutError(APIConnectionError, httpx.TimeoutException):
@@ -216,14 +240,23 @@ class DecodeError(SynthPoolsError, ValueError):
     """
 
     def __init__(self, message: str, *, excerpt: str = "") -> None:
-        super().__init__(message)
+        ValueError.__init__(self, message)
         self.excerpt = excerpt
 
     def _fields(self) -> dict[str, Any]:
         return {"excerpt": self.excerpt}
 
 
-class ResponseDecodeError(DecodeError):
+class _JSONError(DecodeError, json.JSONDecodeError):
+    """A `json.JSONDecodeError` with the excerpt as its document."""
+
+    def __init__(self, message: str, *, excerpt: str = "") -> None:
+        super().__init__(message, excerpt=excerpt)
+        self.msg, self.doc = message, excerpt
+        self.pos, self.lineno, self.colno = 0, 1, 1
+
+
+class ResponseDecodeError(_JSONError):
     """A successful answer whose body cannot be read.
 
     Attributes:
@@ -260,7 +293,7 @@ class ResponseDecodeError(DecodeError):
         }
 
 
-class StreamDecodeError(DecodeError):
+class StreamDecodeError(_JSONError):
     """An event of a stream is not JSON, or larger than the limit."""
 
 

@@ -279,6 +279,8 @@ def test_a_lost_connection_says_what_happened(error: httpx.RequestError, text: s
     assert str(converted) == f"GET /v1/x -> {text}"
     assert converted.cause == type(error).__name__
     assert isinstance(converted, APITimeoutError) == isinstance(error, httpx.TimeoutException)
+    assert isinstance(converted, type(error))
+    assert type(converted).__name__ == ("APITimeoutError" if "(" in text else "APIConnectionError")
 
 
 @pytest.mark.parametrize(
@@ -425,6 +427,14 @@ def test_an_unreadable_body_is_shown_by_its_beginning() -> None:
     assert str(error).startswith("GET /v1/x -> 200: the body is not JSON; it begins with '<html>x")
     assert str(error).endswith("(request id req_1)")
     assert len(error.excerpt) == 200
+    assert isinstance(error, json.JSONDecodeError)
+    assert (error.msg, error.doc, error.pos) == (str(error), error.excerpt, 0)
+    assert isinstance(ERRORS["StreamDecodeError"](), json.JSONDecodeError)
+    assert not isinstance(ERRORS["DecodeError"](), json.JSONDecodeError)
+
+
+def test_a_stream_that_was_reset_is_a_read_error() -> None:
+    assert isinstance(ERRORS["StreamBrokenError"](), httpx.ReadError)
 
 
 def test_mistakes_of_the_caller_are_value_errors() -> None:
