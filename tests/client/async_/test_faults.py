@@ -226,7 +226,7 @@ async def test_a_refused_connection_is_tried_again_whatever_the_operation(
         waits.clear()
         result = await outcome(client, sample.call)
         assert isinstance(result, APIConnectionError), str(sample)
-            assert isinstance(result, httpx.ConnectError), str(sample)
+        assert isinstance(result, httpx.ConnectError), str(sample)
         assert result.cause == "ConnectError", str(sample)
         assert not result.sent, str(sample)
         assert "refused" in str(result) or "Connect call failed" in str(result), str(sample)
