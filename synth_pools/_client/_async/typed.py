@@ -7,7 +7,7 @@ from types import MappingProxyType
 from typing import Any, Generic, Self, TypeVar
 
 from synth_pools._client._async.event_stream import AsyncEventStream
-from synth_pools._client._async.facade.base import ONCE, AsyncOperations, or_unset
+from synth_pools._client._async.facade.base import AsyncOperations, or_unset
 from synth_pools._client._async.transport import AsyncTransport
 from synth_pools._client.runtime.async_.io import AsyncCloseable
 from synth_pools._client.secret import Secret
@@ -109,6 +109,4 @@ class AsyncModelStream(AsyncCloseable, Generic[T]):
 
 
 def _request(build: _Builder, arguments: dict[str, Any]) -> dict[str, Any]:
-    if arguments.get("prefer", ONCE) is None:
-        arguments["prefer"] = ONCE
     return build(**{name: or_unset(value) for name, value in arguments.items()})

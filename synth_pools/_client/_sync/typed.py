@@ -10,7 +10,7 @@ from types import MappingProxyType
 from typing import Any, Generic, Self, TypeVar
 
 from synth_pools._client._sync.event_stream import EventStream
-from synth_pools._client._sync.facade.base import ONCE, Operations, or_unset
+from synth_pools._client._sync.facade.base import Operations, or_unset
 from synth_pools._client._sync.transport import Transport
 from synth_pools._client.runtime.sync_.io import Closeable
 from synth_pools._client.secret import Secret
@@ -112,6 +112,4 @@ class ModelStream(Closeable, Generic[T]):
 
 
 def _request(build: _Builder, arguments: dict[str, Any]) -> dict[str, Any]:
-    if arguments.get("prefer", ONCE) is None:
-        arguments["prefer"] = ONCE
     return build(**{name: or_unset(value) for name, value in arguments.items()})

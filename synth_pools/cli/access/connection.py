@@ -99,7 +99,8 @@ class ServiceOptions:
             from synth_pools import ContainerPoolsClient
 
             with self._created(ContainerPoolsClient, settings) as client:
-                yield client
+                # Lists are printed as `items` alone.
+                yield client.with_options(headers={"Prefer": "return=minimal"})
 
     def async_client(self, **settings: Any) -> AsyncContainerPoolsClient:
         """Create an async client, for use within `reported_errors`."""

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import copy
 from collections.abc import Mapping
 from types import MappingProxyType
 from typing import TYPE_CHECKING, Any, Self, TypeVar
 
 from synth_pools._client._async.transport import AsyncTransport
 from synth_pools._client.arguments import check_count, path_segment, query_int, query_text
+from synth_pools._client.config import with_options
 from synth_pools._client.http.request_builder import Call
 from synth_pools._client.runtime.async_.io import AsyncFunction
 from synth_pools_api import api
@@ -24,8 +26,6 @@ if TYPE_CHECKING:
 
 T = TypeVar("T")
 
-# Asks for lists under `items` alone, without a second name.
-ONCE = "return=minimal"
 # Leaves out the parameters of a page of events, so that the service answers with a stream.
 STREAM: Mapping[str, Any] = MappingProxyType({"format_": UNSET, "limit": UNSET})
 
@@ -58,6 +58,19 @@ class AsyncOperations:
         checked = {name: path_segment(value, name) for name, value in ids.items()}
         build = getattr(api.containers, operation)._get_kwargs
         return await self._transport.request(operation, build(**checked))
+
+    def _minimal(self) -> Self:
+        """Return these operations with lists under `items` alone, without a second name.
+
+        A `Prefer` header of the caller stays.
+        """
+        config = self._transport.config
+        if any(name.lower() == "prefer" for name, _ in config.headers):
+            return self
+        view = copy.copy(self)
+        config = with_options(config, headers={"Prefer": "return=minimal"})
+        view._transport = self._transport.with_config(config)
+        return view
 
     # Each of these imports takes a millisecond or more, saved by a first call without it.
 
@@ -138,5 +151,4 @@ def page(state: str | None, limit: int | None, cursor: str | None) -> dict[str, 
         "state": or_unset(query_text(state, "state")),
         "limit": or_unset(query_int(limit, "limit")),
         "cursor": or_unset(query_text(cursor, "cursor")),
-        "prefer": ONCE,
     }

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
-from synth_pools._client._async.facade.base import ONCE, AsyncOperations, or_unset
+from synth_pools._client._async.facade.base import AsyncOperations, or_unset
 from synth_pools._client.arguments import path_segment, query_text, request_body
 from synth_pools_api import api
 
@@ -33,7 +33,7 @@ class AsyncImageReleaseOperations(AsyncOperations):
         pool_id = path_segment(pool_id, "pool_id")
         return await self._transport.request(
             "list_image_releases",
-            api.image_releases.list_image_releases._get_kwargs(pool_id, prefer=ONCE),
+            api.image_releases.list_image_releases._get_kwargs(pool_id),
         )
 
     async def create_image_release(

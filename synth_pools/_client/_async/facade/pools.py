@@ -114,8 +114,9 @@ class AsyncPoolOperations(AsyncOperations):
             The pools, to iterate over.
         """
         page(state, limit, cursor)
+        lists = self._minimal()
         return self._items(
-            lambda cursor: self.list_pools(state=state, limit=limit, cursor=cursor),
+            lambda cursor: lists.list_pools(state=state, limit=limit, cursor=cursor),
             "pools",
             cursor,
             prefetch,

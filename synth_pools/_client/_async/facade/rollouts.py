@@ -5,7 +5,6 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 from synth_pools._client._async.facade.base import (
-    ONCE,
     STREAM,
     AsyncOperations,
     or_unset,
@@ -141,8 +140,9 @@ class AsyncRolloutOperations(AsyncOperations):
         """
         pool_id = path_segment(pool_id, "pool_id")
         page(state, limit, cursor)
+        lists = self._minimal()
         return self._items(
-            lambda cursor: self.list_rollouts(pool_id, state=state, limit=limit, cursor=cursor),
+            lambda cursor: lists.list_rollouts(pool_id, state=state, limit=limit, cursor=cursor),
             "rollouts",
             cursor,
             prefetch,
@@ -220,7 +220,7 @@ class AsyncRolloutOperations(AsyncOperations):
         rollout_id = path_segment(rollout_id, "rollout_id")
         return await self._transport.request(
             "get_rollout_artifacts",
-            api.rollouts.get_rollout_artifacts._get_kwargs(pool_id, rollout_id, prefer=ONCE),
+            api.rollouts.get_rollout_artifacts._get_kwargs(pool_id, rollout_id),
         )
 
     async def get_rollout_usage(self, pool_id: str, rollout_id: str) -> dict[str, Any]:

@@ -9,7 +9,6 @@ from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
 
 from synth_pools._client._async.facade.base import (
-    ONCE,
     STREAM,
     AsyncOperations,
     or_unset,
@@ -95,8 +94,9 @@ class AsyncGlobalRolloutOperations(AsyncOperations):
             The rollouts, to iterate over.
         """
         page(state, limit, cursor)
+        lists = self._minimal()
         return self._items(
-            lambda cursor: self.list_global_rollouts(state=state, limit=limit, cursor=cursor),
+            lambda cursor: lists.list_global_rollouts(state=state, limit=limit, cursor=cursor),
             "rollouts",
             cursor,
             prefetch,
@@ -136,7 +136,7 @@ class AsyncGlobalRolloutOperations(AsyncOperations):
         rollout_id = path_segment(rollout_id, "rollout_id")
         return await self._transport.request(
             "get_global_rollout_artifacts",
-            api.agent_rollouts.get_global_rollout_artifacts._get_kwargs(rollout_id, prefer=ONCE),
+            api.agent_rollouts.get_global_rollout_artifacts._get_kwargs(rollout_id),
         )
 
     async def get_global_rollout_usage(self, rollout_id: str) -> dict[str, Any]:

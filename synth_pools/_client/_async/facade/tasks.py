@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
-from synth_pools._client._async.facade.base import ONCE, AsyncOperations
+from synth_pools._client._async.facade.base import AsyncOperations
 from synth_pools._client.arguments import definition_body, path_segment
 from synth_pools_api import api
 from synth_pools_api.operations import OPERATIONS
@@ -34,7 +34,7 @@ class AsyncTaskOperations(AsyncOperations):
         """
         pool_id = path_segment(pool_id, "pool_id")
         return await self._transport.request(
-            "list_tasks", api.tasks.list_tasks._get_kwargs(pool_id, prefer=ONCE)
+            "list_tasks", api.tasks.list_tasks._get_kwargs(pool_id)
         )
 
     async def create_task(

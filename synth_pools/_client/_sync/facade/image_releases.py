@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
-from synth_pools._client._sync.facade.base import ONCE, Operations, or_unset
+from synth_pools._client._sync.facade.base import Operations, or_unset
 from synth_pools._client.arguments import path_segment, query_text, request_body
 from synth_pools_api import api
 
@@ -36,7 +36,7 @@ class ImageReleaseOperations(Operations):
         pool_id = path_segment(pool_id, "pool_id")
         return self._transport.request(
             "list_image_releases",
-            api.image_releases.list_image_releases._get_kwargs(pool_id, prefer=ONCE),
+            api.image_releases.list_image_releases._get_kwargs(pool_id),
         )
 
     def create_image_release(

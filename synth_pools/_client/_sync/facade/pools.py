@@ -115,8 +115,9 @@ class PoolOperations(Operations):
             The pools, to iterate over.
         """
         page(state, limit, cursor)
+        lists = self._minimal()
         return self._items(
-            lambda cursor: self.list_pools(state=state, limit=limit, cursor=cursor),
+            lambda cursor: lists.list_pools(state=state, limit=limit, cursor=cursor),
             "pools",
             cursor,
             prefetch,

@@ -8,7 +8,6 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 from synth_pools._client._sync.facade.base import (
-    ONCE,
     STREAM,
     Operations,
     or_unset,
@@ -144,8 +143,9 @@ class RolloutOperations(Operations):
         """
         pool_id = path_segment(pool_id, "pool_id")
         page(state, limit, cursor)
+        lists = self._minimal()
         return self._items(
-            lambda cursor: self.list_rollouts(pool_id, state=state, limit=limit, cursor=cursor),
+            lambda cursor: lists.list_rollouts(pool_id, state=state, limit=limit, cursor=cursor),
             "rollouts",
             cursor,
             prefetch,
@@ -223,7 +223,7 @@ class RolloutOperations(Operations):
         rollout_id = path_segment(rollout_id, "rollout_id")
         return self._transport.request(
             "get_rollout_artifacts",
-            api.rollouts.get_rollout_artifacts._get_kwargs(pool_id, rollout_id, prefer=ONCE),
+            api.rollouts.get_rollout_artifacts._get_kwargs(pool_id, rollout_id),
         )
 
     def get_rollout_usage(self, pool_id: str, rollout_id: str) -> dict[str, Any]:

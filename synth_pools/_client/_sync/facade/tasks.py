@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
-from synth_pools._client._sync.facade.base import ONCE, Operations
+from synth_pools._client._sync.facade.base import Operations
 from synth_pools._client.arguments import definition_body, path_segment
 from synth_pools_api import api
 from synth_pools_api.operations import OPERATIONS
@@ -36,9 +36,7 @@ class TaskOperations(Operations):
             NotFoundError: There is no such pool.
         """
         pool_id = path_segment(pool_id, "pool_id")
-        return self._transport.request(
-            "list_tasks", api.tasks.list_tasks._get_kwargs(pool_id, prefer=ONCE)
-        )
+        return self._transport.request("list_tasks", api.tasks.list_tasks._get_kwargs(pool_id))
 
     def create_task(
         self, pool_id: str, request: TaskDefinitionDict | PlainRequest

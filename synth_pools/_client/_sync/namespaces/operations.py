@@ -13,7 +13,7 @@ from pathlib import Path
 from types import MappingProxyType
 from typing import TYPE_CHECKING, Any
 
-from synth_pools._client._sync.facade.base import ONCE, Namespace, Operations
+from synth_pools._client._sync.facade.base import Namespace, Operations
 from synth_pools._client.arguments import (
     check_idempotency_key,
     path_segment,
@@ -130,8 +130,6 @@ def _call(
         if not has_body:
             raise RequestValidationError(f"{operation} takes no body")
         checked["body"] = request_body(body)
-    if "prefer" in parameters:
-        checked.setdefault("prefer", ONCE)
     for name, parameter in parameters.items():
         if name not in checked:
             if parameter.default is parameter.empty:

@@ -217,6 +217,44 @@ async def test_an_idempotency_key_is_made_if_none_is_given(
             await make_call(client, Call(name, args, {"idempotency_key": "two\nlines"}))
 
 
+LISTS = {
+    "list_pools": ("pools",),
+    "list_tasks": ("tasks", P),
+    "list_rollouts": ("rollouts", P),
+    "list_global_rollouts": ("rollouts",),
+    "get_rollout_artifacts": ("artifacts", P, "r"),
+    "get_global_rollout_artifacts": ("artifacts", "r"),
+    "list_image_releases": ("releases", P),
+}
+
+
+@pytest.mark.parametrize("name", LISTS)
+async def test_a_list_answers_with_all_that_the_service_has(
+    server: RecordingServer, client: AsyncContainerPoolsClient, name: str
+) -> None:
+    resource, *places = LISTS[name]
+    server.reply_with(Reply.json({"items": [], resource: [], "next_cursor": None}))
+    assert (await getattr(client, name)(*places))[resource] == []
+    assert "prefer" not in server.last.headers
+    wishing = client.with_options(headers={"prefer": "handling=lenient"})
+    await getattr(wishing, name)(*places)
+    assert server.last.headers["prefer"] == "handling=lenient"
+
+
+async def test_only_iterators_ask_for_less(
+    server: RecordingServer, client: AsyncContainerPoolsClient
+) -> None:
+    wishing = client.with_options(headers={"X-Team": "a"})
+    server.reply_with(Reply.json({"items": [], "next_cursor": None}))
+    for items in (wishing.iter_pools(), wishing.rollouts.iter(P), wishing.agent_rollouts.iter()):
+        assert [item async for item in items] == []
+        assert server.last.headers["prefer"] == "return=minimal"
+        assert server.last.headers["x-team"] == "a"
+    wishing = client.with_options(headers={"prefer": "handling=lenient"})
+    assert [item async for item in wishing.iter_pools()] == []
+    assert server.last.headers["prefer"] == "handling=lenient"
+
+
 async def test_hundreds_of_calls_use_one_connection(
     server: RecordingServer, client: AsyncContainerPoolsClient
 ) -> None:

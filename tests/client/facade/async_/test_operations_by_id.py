@@ -42,6 +42,8 @@ async def test_parameters_go_where_the_document_has_them(
 ) -> None:
     await client.operations.call("list_pools", {"state": "active", "limit": 3, "cursor": None})
     assert dict(server.last.query) == {"state": "active", "limit": "3"}
+    assert "prefer" not in server.last.headers
+    await client.operations.call("list_pools", {"prefer": "return=minimal"})
     assert server.last.headers["prefer"] == "return=minimal"
     await client.operations.call(
         "create_rollout", {"pool_id": "p", "idempotency_key": "once"}, body={}
