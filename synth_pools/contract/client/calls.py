@@ -34,8 +34,8 @@ class SyncCaller:
         self.slow = slow
 
     def __call__(self, name: str, *arguments: Any, **options: Any) -> Any:
-        found = _method(self._client, name)(*arguments, **options)
-        return list(found) if name.endswith("events") else found
+        result = _method(self._client, name)(*arguments, **options)
+        return list(result) if name.endswith("events") else result
 
 
 class AsyncCaller:
@@ -55,10 +55,10 @@ class AsyncCaller:
 
     def __call__(self, name: str, *arguments: Any, **options: Any) -> Any:
         async def call() -> Any:
-            found = _method(self._client, name)(*arguments, **options)
+            result = _method(self._client, name)(*arguments, **options)
             if name.endswith("events"):
-                return [event async for event in found]
-            return await found
+                return [event async for event in result]
+            return await result
 
         return self._runner.run(asyncio.wait_for(call(), LIMIT))
 
@@ -116,27 +116,27 @@ def call_with_retry(call: Any, name: str, *arguments: Any, **options: Any) -> An
 
 def request_of(ctx: Context, operation: str, arguments: tuple[Any, ...], got: str) -> Response:
     """Build the request that the client should have sent, for the report."""
-    known = ctx.session.document.operations[operation]
-    names = re.findall(r"{(\w+)}", known.path)
+    described = ctx.session.document.operations[operation]
+    names = re.findall(r"{(\w+)}", described.path)
     headers = [("authorization", MASKED)]
     body = None
     if len(arguments) > len(names):
         headers.append(("content-type", "application/json"))
         body = json.dumps(arguments[len(names)], ensure_ascii=False).encode()
-    url = ctx.session.http.url(known.path, dict(zip(names, arguments, strict=False)))
+    url = ctx.session.http.url(described.path, dict(zip(names, arguments, strict=False)))
     return Response(
-        Exchange(known.method, url, tuple(headers), body, trouble=got, operation=operation)
+        Exchange(described.method, url, tuple(headers), body, trouble=got, operation=operation)
     )
 
 
 def expect_alike(
-    ctx: Context, operation: str, name: str, raw: Response, wanted: Any, came: Any
+    ctx: Context, operation: str, name: str, raw: Response, expected: Any, actual: Any
 ) -> None:
     """Expect a method to return what raw HTTP reads; nothing is expected of ABSENT."""
-    if came is ABSENT:
+    if actual is ABSENT:
         return
     ctx.expect.that(
         Expectation(operation, f"{name} of the client answers what raw HTTP reads", raw),
-        same_json(wanted, came),
-        difference(wanted, came),
+        same_json(expected, actual),
+        difference(expected, actual),
     )

@@ -36,8 +36,8 @@ def check_optional_operations(ctx: Context, call: Any) -> None:
     if offers("pool_logs"):
         raw = ctx.require(200, "get_pool_logs", {"pool_id": pool_id}, query={"limit": 1000})
         for name in ("get_pool_logs", "logs"):
-            came = call_method(ctx, call, "get_pool_logs", name, pool_id)
-            expect_alike(ctx, "get_pool_logs", name, raw, raw.at("lines"), at(came, "lines"))
+            actual = call_method(ctx, call, "get_pool_logs", name, pool_id)
+            expect_alike(ctx, "get_pool_logs", name, raw, raw.at("lines"), at(actual, "lines"))
     if offers("image_releases"):
         _image_releases(ctx, call, pool_id)
 
@@ -46,26 +46,26 @@ def _validation(ctx: Context, call: Any, pool_id: str) -> None:
     for body in ({**ctx.session.rollout_body(), "pool_id": pool_id}, {"no_such_key": 1}):
         raw = ctx.require(200, "validate_rollout", json=body)
         for name in ("validate_rollout", "agent_rollouts.validate"):
-            came = call_method(ctx, call, "validate_rollout", name, body)
-            expect_alike(ctx, "validate_rollout", name, raw, raw.json, came)
+            actual = call_method(ctx, call, "validate_rollout", name, body)
+            expect_alike(ctx, "validate_rollout", name, raw, raw.json, actual)
 
 
 def _batch(ctx: Context, call: Any, pool_id: str) -> None:
     operation = "create_rollout_batch"
     body = {"pool_id": pool_id, "rollouts": [ctx.session.rollout_body(), {"no_such_key": 1}]}
     for name in (operation, "agent_rollouts.create_batch"):
-        came = call_method(ctx, call, operation, name, body)
-        made = at(came, "items", 0, "rollout", "rollout_id")
-        if isinstance(made, str):
-            ids = {"pool_id": pool_id, "rollout_id": made}
+        actual = call_method(ctx, call, operation, name, body)
+        rollout_id = at(actual, "items", 0, "rollout", "rollout_id")
+        if isinstance(rollout_id, str):
+            ids = {"pool_id": pool_id, "rollout_id": rollout_id}
             read = ctx.require(200, "get_rollout", ids)
-            told = at(came, "items", 0, "rollout", "request")
-            expect_alike(ctx, operation, name, read, read.at("request"), told)
+            part = at(actual, "items", 0, "rollout", "request")
+            expect_alike(ctx, operation, name, read, read.at("request"), part)
         raw = ctx.require(200, operation, json=body)
         for field in ("status", "rollout", "error"):
-            wanted = _without_request_id(raw.at("items", 1, field))
-            told = _without_request_id(at(came, "items", 1, field))
-            expect_alike(ctx, operation, name, raw, wanted, ABSENT if came is ABSENT else told)
+            expected = _without_request_id(raw.at("items", 1, field))
+            part = _without_request_id(at(actual, "items", 1, field))
+            expect_alike(ctx, operation, name, raw, expected, ABSENT if actual is ABSENT else part)
 
 
 def _without_request_id(error: Any) -> Any:
@@ -76,12 +76,12 @@ def _without_request_id(error: Any) -> Any:
 
 def _replay(ctx: Context, call: Any, rollout: Rollout) -> None:
     for name in ("replay_rollout", "agent_rollouts.replay"):
-        came = call_method(ctx, call, "replay_rollout", name, rollout.id)
-        made = at(came, "rollout_id")
-        if isinstance(made, str):
-            read = wait_for(ctx, Rollout(rollout.pool_id, made), FINAL)
+        actual = call_method(ctx, call, "replay_rollout", name, rollout.id)
+        rollout_id = at(actual, "rollout_id")
+        if isinstance(rollout_id, str):
+            read = wait_for(ctx, Rollout(rollout.pool_id, rollout_id), FINAL)
             for field in ("request", "replay_of", "pool_id"):
-                expect_alike(ctx, "replay_rollout", name, read, read.at(field), at(came, field))
+                expect_alike(ctx, "replay_rollout", name, read, read.at(field), at(actual, field))
 
 
 def _downloads(ctx: Context, call: Any, rollout: Rollout) -> None:
@@ -89,29 +89,29 @@ def _downloads(ctx: Context, call: Any, rollout: Rollout) -> None:
     listed = ctx.require(200, "get_global_rollout_artifacts", rollout.global_ids)
     items = listed.at("items")
     for item in items[:1] if isinstance(items, list) else ():
-        path, wanted = str(at(item, "path")), at(item, "sha256")
+        path, expected = str(at(item, "path")), at(item, "sha256")
         for name in (operation, "agent_rollouts.artifact"):
-            came = call_method(ctx, call, operation, name, rollout.id, path)
-            if came is not ABSENT:
-                expect_alike(ctx, operation, name, listed, wanted, _digest(came))
+            actual = call_method(ctx, call, operation, name, rollout.id, path)
+            if actual is not ABSENT:
+                expect_alike(ctx, operation, name, listed, expected, _digest(actual))
     operation = "get_global_rollout_artifacts_zip"
     for name in (operation, "agent_rollouts.artifacts_zip"):
         _archive(ctx, call, operation, name, rollout)
 
 
 def _archive(ctx: Context, call: Any, operation: str, name: str, rollout: Rollout) -> None:
-    came = call_method(ctx, call, operation, name, rollout.id)
-    if came is not ABSENT:
-        good = isinstance(came, bytes) and came.startswith(b"PK")
+    actual = call_method(ctx, call, operation, name, rollout.id)
+    if actual is not ABSENT:
+        is_archive = isinstance(actual, bytes) and actual.startswith(b"PK")
         ctx.expect.that(
             Expectation(operation, f"{name} of the client answers an archive", None),
-            good,
-            repr(came)[:80],
+            is_archive,
+            repr(actual)[:80],
         )
 
 
-def _digest(came: Any) -> Any:
-    return hashlib.sha256(came).hexdigest() if isinstance(came, bytes) else came
+def _digest(content: Any) -> Any:
+    return hashlib.sha256(content).hexdigest() if isinstance(content, bytes) else content
 
 
 def _pause(ctx: Context, call: Any, pool_id: str) -> None:
@@ -119,14 +119,16 @@ def _pause(ctx: Context, call: Any, pool_id: str) -> None:
     for short in (False, True):
         for operation in ("pause_pool", "resume_pool"):
             name = operation.removesuffix("_pool") if short else operation
-            came = call_method(ctx, call, operation, name, pool_id)
+            actual = call_method(ctx, call, operation, name, pool_id)
             read = ctx.require(200, "get_pool", path)
             if operation == "resume_pool":
                 wait_until_resumed(ctx, pool_id, read)
             if operation == "pause_pool":
-                expect_alike(ctx, operation, name, read, read.json, came)
+                expect_alike(ctx, operation, name, read, read.json, actual)
             else:
-                expect_alike(ctx, operation, name, read, read.at("metadata"), at(came, "metadata"))
+                expect_alike(
+                    ctx, operation, name, read, read.at("metadata"), at(actual, "metadata")
+                )
 
 
 def _pool_events(ctx: Context, call: Any, pool_id: str) -> None:
@@ -134,27 +136,27 @@ def _pool_events(ctx: Context, call: Any, pool_id: str) -> None:
     query = {"format": "json", "limit": 200}
     raw = ctx.require(200, operation, {"pool_id": pool_id}, query=query)
     for name in ("get_pool_event_page", "event_page"):
-        came = call_method(ctx, call, operation, name, pool_id)
-        expect_alike(ctx, operation, name, raw, raw.at("events"), at(came, "events"))
+        actual = call_method(ctx, call, operation, name, pool_id)
+        expect_alike(ctx, operation, name, raw, raw.at("events"), at(actual, "events"))
 
 
 def _image_releases(ctx: Context, call: Any, pool_id: str) -> None:
     body = {"source_kind": "image_ref", "image_ref": f"kit.invalid/none@sha256:{'0' * 64}"}
-    made = call_method(ctx, call, "create_image_release", "create_image_release", pool_id, body)
-    release_id = at(made, "release_id")
+    created = call_method(ctx, call, "create_image_release", "create_image_release", pool_id, body)
+    release_id = at(created, "release_id")
     if not isinstance(release_id, str):
         return
     pool = {"pool_id": pool_id}
     release = {**pool, "release_id": release_id}
     for name, ids in (("list_image_releases", pool), ("get_image_release", release)):
         raw = ctx.require(200, name, ids, headers={"prefer": "return=minimal"})
-        came = call_method(ctx, call, name, name, *ids.values())
-        expect_alike(ctx, name, name, raw, raw.json, came)
+        actual = call_method(ctx, call, name, name, *ids.values())
+        expect_alike(ctx, name, name, raw, raw.json, actual)
     name = "delete_image_release"
-    came = call_method(ctx, call, name, name, pool_id, release_id)
+    actual = call_method(ctx, call, name, name, pool_id, release_id)
     ctx.check(404, "get_image_release", release)
     ctx.expect.that(
         Expectation(name, "the release that is gone", None),
-        at(came, "release_id") == release_id,
-        repr(came)[:80],
+        at(actual, "release_id") == release_id,
+        repr(actual)[:80],
     )

@@ -55,27 +55,27 @@ def run_client_checks(session: Session) -> LayerResult:
     slow = (synth_pools.APITimeoutError, TimeoutError)
     key, base_url, access = session.options.api_key, session.base_url, session.options.access
     # Without it the client finds its own way, which is judged, too.
-    own = access == Access()
+    is_default = access == Access()
     if session.options.wants("client.sync"):
         with synth_pools.ContainerPoolsClient(
             api_key=key.reveal(),
             base_url=base_url,
             timeout=LIMIT,
-            http_client=None if own else client_of(access),
+            http_client=None if is_default else client_of(access),
         ) as client:
             _run(session, "client.sync", SyncCaller(client, lost, slow))
     if session.options.wants("client.async"):
         with asyncio.Runner() as runner:
-            other = synth_pools.AsyncContainerPoolsClient(
+            async_client = synth_pools.AsyncContainerPoolsClient(
                 api_key=key.reveal(),
                 base_url=base_url,
                 timeout=LIMIT,
-                http_client=None if own else client_of(access, asynchronous=True),
+                http_client=None if is_default else client_of(access, asynchronous=True),
             )
             try:
-                _run(session, "client.async", AsyncCaller(other, lost, slow, runner))
+                _run(session, "client.async", AsyncCaller(async_client, lost, slow, runner))
             finally:
-                runner.run(other.aclose())
+                runner.run(async_client.aclose())
     return LayerResult()
 
 
@@ -135,9 +135,9 @@ def _found(ctx: Context) -> _Readable | None:
         ids = {"pool_id": str(pool_id)}
         task = ctx.require(200, "list_tasks", ids).at("items", 0, "task_id")
         rollouts = ctx.require(200, "list_rollouts", ids, query={"limit": 20}).at("items")
-        ended = [at(one, "id") for one in rollouts or [] if at(one, "status") in FINAL]
-        if task is not ABSENT and ended:
-            return _Readable(str(pool_id), str(task), str(ended[0]))
+        final = [at(rollout, "id") for rollout in rollouts or [] if at(rollout, "status") in FINAL]
+        if task is not ABSENT and final:
+            return _Readable(str(pool_id), str(task), str(final[0]))
     return None
 
 
@@ -152,12 +152,12 @@ def _reads(ctx: Context, call: Any, things: _Readable) -> None:
         ("list_tasks", "list_tasks"), ("tasks.list", "list_tasks"),
     ):  # fmt: skip
         _alike(ctx, call, name, (pool,), operation, pool_ids)
-    for what in ("", "_artifacts", "_usage", "_summary"):
-        short = what.lstrip("_") or "get"
-        for name in (f"get_rollout{what}", f"rollouts.{short}"):
-            _alike(ctx, call, name, (pool, rollout.id), f"get_rollout{what}", rollout.ids)
-        for name in (f"get_global_rollout{what}", f"agent_rollouts.{short}"):
-            operation = f"get_global_rollout{what}"
+    for part in ("", "_artifacts", "_usage", "_summary"):
+        short = part.lstrip("_") or "get"
+        for name in (f"get_rollout{part}", f"rollouts.{short}"):
+            _alike(ctx, call, name, (pool, rollout.id), f"get_rollout{part}", rollout.ids)
+        for name in (f"get_global_rollout{part}", f"agent_rollouts.{short}"):
+            operation = f"get_global_rollout{part}"
             _alike(ctx, call, name, (rollout.id,), operation, rollout.global_ids)
     for name, arguments, operation, ids in (
         ("stream_rollout_events", (pool, rollout.id), "stream_rollout_events", rollout.ids),
@@ -180,15 +180,15 @@ def _reads(ctx: Context, call: Any, things: _Readable) -> None:
         ("list_global_rollouts", (), "list_global_rollouts", {}, rollout.id),
         ("agent_rollouts.list", (), "list_global_rollouts", {}, rollout.id),
     )  # fmt: skip
-    for name, wanted, operation, ids, ours in lists:
-        _pages(ctx, call, name, wanted, operation, ids, ours)
+    for name, path, operation, ids, ours in lists:
+        _pages(ctx, call, name, path, operation, ids, ours)
     # Responses that change by themselves are compared by their fields alone.
     for name in ("get_queue_status", "get_capabilities"):
         _fields_alike(ctx, call, name, (), {})
-    for what in ("health", "info", "metadata", "task_info", "program", "taskset"):
-        _fields_alike(ctx, call, f"get_pool_container_{what}", (pool,), pool_ids)
+    for part in ("health", "info", "metadata", "task_info", "program", "taskset"):
+        _fields_alike(ctx, call, f"get_pool_container_{part}", (pool,), pool_ids)
         ids = {**pool_ids, "task_id": task}
-        _fields_alike(ctx, call, f"get_task_container_{what}", (pool, task), ids)
+        _fields_alike(ctx, call, f"get_task_container_{part}", (pool, task), ids)
 
 
 def _alike(
@@ -213,31 +213,33 @@ def _fields_alike(ctx: Context, call: Any, name: str, arguments: Any, ids: dict[
     if raw.status != 200:
         ctx.expect.inconclusive(name, f"the answer is {raw.status}")
         return
-    came = call_method(ctx, call, name, name, *arguments)
-    if came is not ABSENT:
-        wanted = sorted(raw.json) if isinstance(raw.json, dict) else raw.json
-        expect_alike(ctx, name, name, raw, wanted, sorted(came) if isinstance(came, dict) else came)
+    actual = call_method(ctx, call, name, name, *arguments)
+    if actual is not ABSENT:
+        expected = sorted(raw.json) if isinstance(raw.json, dict) else raw.json
+        expect_alike(
+            ctx, name, name, raw, expected, sorted(actual) if isinstance(actual, dict) else actual
+        )
 
 
 def _events(
     ctx: Context, call: Any, name: str, arguments: Any, operation: str, ids: dict[str, str]
 ) -> None:
     stream = ctx.stream(operation, ids)
-    wanted = _placed([message.envelope for message in stream.reader.messages])
+    expected = _placed([message.envelope for message in stream.reader.messages])
     raw = Response(stream.exchange)
-    came = call_method(ctx, call, operation, name, *arguments)
-    if came is ABSENT:
+    actual = call_method(ctx, call, operation, name, *arguments)
+    if actual is ABSENT:
         return
-    expect_alike(ctx, operation, name, raw, wanted, _placed(came))
-    if wanted and ctx.session.offers("event_resume"):
-        rest = call_method(ctx, call, operation, name, *arguments, cursor=wanted[0].get("id"))
-        expect_alike(ctx, operation, f"{name}(cursor=...)", raw, wanted[1:], _placed(rest))
+    expect_alike(ctx, operation, name, raw, expected, _placed(actual))
+    if expected and ctx.session.offers("event_resume"):
+        rest = call_method(ctx, call, operation, name, *arguments, cursor=expected[0].get("id"))
+        expect_alike(ctx, operation, f"{name}(cursor=...)", raw, expected[1:], _placed(rest))
 
 
 def _placed(events: Any) -> Any:
     """Leave out heartbeats, which have no place in the order."""
-    known = events if isinstance(events, list) else []
-    return [one for one in known if at(one, "sequence") is not ABSENT] or events
+    items = events if isinstance(events, list) else []
+    return [item for item in items if at(item, "sequence") is not ABSENT] or events
 
 
 def _pages(
@@ -252,13 +254,15 @@ def _pages(
     """Compare our item in a list that others may change meanwhile."""
     query = {"limit": 100}
     raw = ctx.require(200, operation, ids, query=query)
-    came = call_method(ctx, call, operation, name, *arguments, limit=100)
-    if came is ABSENT:
+    actual = call_method(ctx, call, operation, name, *arguments, limit=100)
+    if actual is ABSENT:
         return
-    wanted = [item for item in raw.at("items") or [] if at(item, "id") == ours]
-    items = at(came, "items")
-    found = [one for one in (items if isinstance(items, list) else []) if at(one, "id") == ours]
-    expect_alike(ctx, operation, name, raw, wanted, found)
+    expected = [item for item in raw.at("items") or [] if at(item, "id") == ours]
+    items = at(actual, "items")
+    matching = [
+        item for item in (items if isinstance(items, list) else []) if at(item, "id") == ours
+    ]
+    expect_alike(ctx, operation, name, raw, expected, matching)
 
 
 def _refusal(ctx: Context, call: Any) -> None:
@@ -272,13 +276,13 @@ def _refusal(ctx: Context, call: Any) -> None:
         ("agent_rollouts.get", (nobody,), "get_global_rollout"),
     ):
         try:
-            came = call_with_retry(call, name, *arguments)
+            actual = call_with_retry(call, name, *arguments)
         except NotFoundError:
             got = ""
         except Exception as error:  # noqa: BLE001 - whatever the client raises is its answer
             got = f"{type(error).__name__}: {error}"[:200]
         else:
-            got = str(came)[:200]
+            got = str(actual)[:200]
         sent = request_of(ctx, operation, arguments, got)
         ctx.expect.that(Expectation(operation, f"{name} raises NotFoundError", sent), not got, got)
 
@@ -296,26 +300,28 @@ def _writes(ctx: Context, call: Any) -> None:
         )
         for operation, arguments in steps:
             method = method_of(operation)
-            came = call_method(ctx, call, operation, method, *arguments)
+            actual = call_method(ctx, call, operation, method, *arguments)
             read = ctx.require(200, "get_pool", pool)
-            expect_alike(ctx, operation, method, read, _settled(read.json), _settled(came))
+            expect_alike(ctx, operation, method, read, _settled(read.json), _settled(actual))
             ctx.resources.wait_until_active(name)
         _task_writes(ctx, call, name, method_of)
         for operation in ("execute_pool_container_rollout", "execute_task_container_rollout"):
             there = [name] if "_pool_" in operation else [name, "t"]
-            came = call_method(ctx, call, operation, operation, *there, {"seed": 1})
-            if came is not ABSENT:
-                good = isinstance(came, dict)
+            actual = call_method(ctx, call, operation, operation, *there, {"seed": 1})
+            if actual is not ABSENT:
+                is_object = isinstance(actual, dict)
                 ctx.expect.that(
-                    Expectation(operation, "a JSON object", None), good, repr(came)[:80]
+                    Expectation(operation, "a JSON object", None), is_object, repr(actual)[:80]
                 )
         call_method(ctx, call, "delete_task", method_of("delete_task"), name, "t")
-        left = ctx.require(200, "list_tasks", pool)
-        ctx.expect.equal("delete_task", "the tasks afterwards", [], left.at("items"), left)
+        remaining = ctx.require(200, "list_tasks", pool)
+        ctx.expect.equal(
+            "delete_task", "the tasks afterwards", [], remaining.at("items"), remaining
+        )
         method = method_of("delete_pool")
-        came = call_method(ctx, call, "delete_pool", method, name)
+        actual = call_method(ctx, call, "delete_pool", method, name)
         read = ctx.require(200, "get_pool", pool)
-        expect_alike(ctx, "delete_pool", method, read, read.json, came)
+        expect_alike(ctx, "delete_pool", method, read, read.json, actual)
 
 
 def _short_name(operation: str) -> str:
@@ -338,9 +344,9 @@ def _task_writes(ctx: Context, call: Any, pool_id: str, method_of: Callable[[str
         ("patch_task", (pool_id, "t", {"task_config": {"y": 2}})),
     ):
         method = method_of(operation)
-        came = call_method(ctx, call, operation, method, *arguments)
+        actual = call_method(ctx, call, operation, method, *arguments)
         read = ctx.require(200, "list_tasks", {"pool_id": pool_id})
-        expect_alike(ctx, operation, method, read, read.at("items", 0), came)
+        expect_alike(ctx, operation, method, read, read.at("items", 0), actual)
 
 
 def _rollouts(ctx: Context, call: Any) -> None:
@@ -352,11 +358,11 @@ def _rollouts(ctx: Context, call: Any) -> None:
         ("create_global_rollout", "create_global_rollout", ({**body, "pool_id": pool_id},)),
         ("agent_rollouts.create", "create_global_rollout", ({**body, "pool_id": pool_id},)),
     ):
-        came = call_method(ctx, call, operation, method, *arguments)
-        found = at(came, "rollout_id")
-        if isinstance(found, str):
-            read = ctx.require(200, "get_rollout", {"pool_id": pool_id, "rollout_id": found})
-            expect_alike(ctx, operation, method, read, read.at("request"), at(came, "request"))
+        actual = call_method(ctx, call, operation, method, *arguments)
+        created_id = at(actual, "rollout_id")
+        if isinstance(created_id, str):
+            read = ctx.require(200, "get_rollout", {"pool_id": pool_id, "rollout_id": created_id})
+            expect_alike(ctx, operation, method, read, read.at("request"), at(actual, "request"))
     live = ctx.session.live_pool_body("x", pool_id=(name := ctx.resources.name("live")), name=name)
     if live is None:
         for operation in ("cancel_rollout", "cancel_global_rollout"):
@@ -369,9 +375,11 @@ def _rollouts(ctx: Context, call: Any) -> None:
         ("cancel_global_rollout", "cancel_global_rollout"),
         ("agent_rollouts.cancel", "cancel_global_rollout"),
     ):
-        made = ctx.require(202, "create_rollout", {"pool_id": name}, json={"env": {"delay": 600}})
-        rollout = Rollout(name, rollout_id(made))
+        created = ctx.require(
+            202, "create_rollout", {"pool_id": name}, json={"env": {"delay": 600}}
+        )
+        rollout = Rollout(name, rollout_id(created))
         there = [rollout.id] if operation == "cancel_global_rollout" else [name, rollout.id]
-        came = call_method(ctx, call, operation, method, *there)
+        actual = call_method(ctx, call, operation, method, *there)
         read = ctx.require(200, "get_rollout", rollout.ids)
-        expect_alike(ctx, operation, method, read, read.json, came)
+        expect_alike(ctx, operation, method, read, read.json, actual)

@@ -91,13 +91,13 @@ _EACH = ("schema.valid_accepted", "schema.invalid_refused", "schema.gone", "sche
 _CONTAINER = re.compile(r"container_(unreachable|timeout|error)")
 
 
-def is_excused(document: Document, found: CheckedExchange, failed: FailedCheck) -> bool:
+def is_excused(document: Document, checked: CheckedExchange, failed: FailedCheck) -> bool:
     """Return True if the document allows what the engine counts as a failure."""
-    shown = _shown(found, failed)
-    if document.is_absent(shown.method, shown.url):
+    exchange = _shown(checked, failed)
+    if document.is_absent(exchange.method, exchange.url):
         return True
     if failed.check == "not_a_server_error":
-        return _may_fail(document, found.operation, shown)
+        return _may_fail(document, checked.operation, exchange)
     if failed.check == "negative_data_rejection":
         # A request without a key is judged by the checks of keys alone.
         return "Missing `Authorization`" in failed.message
@@ -108,45 +108,47 @@ def is_excused(document: Document, found: CheckedExchange, failed: FailedCheck) 
     if failed.check == "ensure_resource_availability":
         # A task goes when its pool's body no longer names it, a container may answer 404, and so
         # may a write whose body names something else that is not there.
-        return shown.method != "GET" or "/tasks/" in shown.url or "/container/" in shown.url
+        return (
+            exchange.method != "GET" or "/tasks/" in exchange.url or "/container/" in exchange.url
+        )
     return False
 
 
-def departure_of(document: Document, found: CheckedExchange, failed: FailedCheck) -> Departure:
+def departure_of(document: Document, checked: CheckedExchange, failed: FailedCheck) -> Departure:
     """Build the departure of a check that an exchange did not pass."""
     check = CHECKS[failed.check]
-    shown = _shown(found, failed)
-    before = tuple(step for step in failed.related if step is not shown)
-    operation = document.operations.get(found.operation)
+    exchange = _shown(checked, failed)
+    before = tuple(step for step in failed.related if step is not exchange)
+    operation = document.operations.get(checked.operation)
     where = f"{check.clause.section}, {operation.route}" if operation else check.clause.section
     gist = re.sub(r"[0-9]+", "*", failed.title)
     reason = shorten(" ".join(failed.message.split()), 300)
-    cause = f"{check.id}|{found.operation if check.id in _EACH else shown.status}|{gist}"
+    cause = f"{check.id}|{checked.operation if check.id in _EACH else exchange.status}|{gist}"
     return Departure(
         check.id,
-        found.operation,
+        checked.operation,
         Clause(where, check.clause.demand),
         check.expected,
-        f"{excerpt(shown)} ({failed.title}{f': {reason}' if reason else ''})",
-        shown,
+        f"{excerpt(exchange)} ({failed.title}{f': {reason}' if reason else ''})",
+        exchange,
         Layer.SCHEMA,
         check.column,
         before,
-        cause=f"{check.cause}|{shown.status}" if check.cause else cause,
+        cause=f"{check.cause}|{exchange.status}" if check.cause else cause,
     )
 
 
-def _shown(found: CheckedExchange, failed: FailedCheck) -> Exchange:
+def _shown(checked: CheckedExchange, failed: FailedCheck) -> Exchange:
     """Return the request that shows a failure: the check's own extra one if it sent one."""
-    return failed.related[-1] if failed.related else found.exchange
+    return failed.related[-1] if failed.related else checked.exchange
 
 
 def _may_fail(document: Document, operation: str, exchange: Exchange) -> bool:
     # 501: not offered. 503 with Retry-After: busy or going down, and says so.
     if exchange.status == 501 or (exchange.status == 503 and exchange.header("retry-after")):
         return True
-    known = document.operations.get(operation)
-    if exchange.status not in (502, 504) or known is None or known.tag != "containers":
+    described = document.operations.get(operation)
+    if exchange.status not in (502, 504) or described is None or described.tag != "containers":
         return False
     try:
         body = json.loads(exchange.response_body)

@@ -60,7 +60,7 @@ def _drive(
     session: Session, targeting: RequestTargeting, progress: Callable[[str], None]
 ) -> LayerResult:
     options, collector = session.options, session.collector
-    told = 0.0
+    reported_at = 0.0
     absent = session.not_offered()
     for operation, why in absent.items():
         collector.inconclusive(
@@ -68,9 +68,9 @@ def _drive(
         )
 
     def tick(phase: str, sent: int) -> None:
-        nonlocal told
-        if time.monotonic() - told > _TELL_EVERY:
-            told = time.monotonic()
+        nonlocal reported_at
+        if time.monotonic() - reported_at > _TELL_EVERY:
+            reported_at = time.monotonic()
             progress(f"generated requests: {phase}, {sent} sent")
 
     settings = EngineSettings(
@@ -93,29 +93,29 @@ def _drive(
     )
     obstacle: str | None = None
     note: str | None = None
-    for found in run_engine(options.spec, settings, tick=tick):
-        if isinstance(found, CheckedExchange):
-            _take(session.document, collector, found)
-        elif found.network and session.is_proof(settings.request_timeout):
-            collector.departed(_silence(found))
-        elif found.operation is not None:
+    for result in run_engine(options.spec, settings, tick=tick):
+        if isinstance(result, CheckedExchange):
+            _take(session.document, collector, result)
+        elif result.network and session.is_proof(settings.request_timeout):
+            collector.departed(_silence(result))
+        elif result.operation is not None:
             collector.inconclusive(
                 Outcome.NOT_REACHED,
                 "schema.requests",
-                found.operation,
+                result.operation,
                 Column.STATUS,
                 Layer.SCHEMA,
-                found.text,
+                result.text,
             )
-        elif found.text == TIME_IS_UP:
-            note = f"generated requests: {found.text}"
+        elif result.text == TIME_IS_UP:
+            note = f"generated requests: {result.text}"
         else:
-            obstacle = obstacle or f"generated requests: {found.text}"
+            obstacle = obstacle or f"generated requests: {result.text}"
     return LayerResult(obstacle=obstacle, note=note)
 
 
-def _take(document: Document, collector: ResultCollector, found: CheckedExchange) -> None:
-    exchange = found.exchange
+def _take(document: Document, collector: ResultCollector, checked: CheckedExchange) -> None:
+    exchange = checked.exchange
     if document.is_absent(exchange.method, exchange.url):
         return
     addressed = document.operation_of(exchange.method, exchange.url)
@@ -125,19 +125,19 @@ def _take(document: Document, collector: ResultCollector, found: CheckedExchange
         collector.inconclusive(
             Outcome.NOT_OFFERED,
             "schema.offered",
-            found.operation,
+            checked.operation,
             Column.STATUS,
             Layer.SCHEMA,
             excerpt(exchange),
         )
     results = check_event_stream(document, addressed, exchange)
-    collector.add_results(results, found.operation, exchange, Layer.SCHEMA)
-    for check in found.held:
-        known = CHECKS[check]
-        collector.held(known.id, found.operation, known.column, Layer.SCHEMA)
-    for failed in found.failed:
-        if not is_excused(document, found, failed):
-            collector.departed(departure_of(document, found, failed))
+    collector.add_results(results, checked.operation, exchange, Layer.SCHEMA)
+    for check in checked.passed:
+        item = CHECKS[check]
+        collector.held(item.id, checked.operation, item.column, Layer.SCHEMA)
+    for failed in checked.failed:
+        if not is_excused(document, checked, failed):
+            collector.departed(departure_of(document, checked, failed))
 
 
 def _silence(problem: EngineProblem) -> Departure:

@@ -119,7 +119,7 @@ class CheckedExchange:
     operation: str
     phase: str
     exchange: Exchange
-    held: tuple[str, ...]
+    passed: tuple[str, ...]
     failed: tuple[FailedCheck, ...]
 
 
@@ -339,8 +339,8 @@ def _judged(
             for node in checks
             if node.status is Status.FAILURE and node.failure_info is not None
         )
-        held = tuple(node.name for node in checks if node.status is Status.SUCCESS)
-        yield CheckedExchange(exchange.operation or "", phase, exchange, held, failed)
+        passed = tuple(node.name for node in checks if node.status is Status.SUCCESS)
+        yield CheckedExchange(exchange.operation or "", phase, exchange, passed, failed)
 
 
 def _failed(

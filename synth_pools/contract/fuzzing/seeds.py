@@ -107,25 +107,25 @@ def _ids(
     http: HttpClient, operation: str, ids: Mapping[str, str] | None = None, **query: str
 ) -> set[str]:
     """Return the ids in a list; of a long one those on its first pages."""
-    found: set[str] = set()
+    identifiers: set[str] = set()
     if operation not in http.document.operations:
-        return found
+        return identifiers
     cursor: Any = None
     if operation != "list_tasks":
         query["limit"] = "1000"
     for _ in range(_PAGES if operation == "list_pools" else 1):
-        asked = {**query, "cursor": cursor} if isinstance(cursor, str) else query
-        response = http.call(operation, ids, query=asked)
+        page_query = {**query, "cursor": cursor} if isinstance(cursor, str) else query
+        response = http.call(operation, ids, query=page_query)
         items = response.at("items")
         for item in items if isinstance(items, list) else ():
             identifier = item.get("id") if isinstance(item, dict) else None
             if isinstance(identifier, str):
-                found.add(identifier)
+                identifiers.add(identifier)
         following = response.at("next_cursor")
         if not isinstance(following, str) or following == cursor:
             break
         cursor = following
-    return found
+    return identifiers
 
 
 def _need(

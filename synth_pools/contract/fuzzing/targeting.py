@@ -161,11 +161,11 @@ class RequestTargeting:
         for name in ("rollouts", "requests"):
             rollouts = body.get(name)
             bodies += rollouts if isinstance(rollouts, list) else []
-        for one in bodies:
-            named = one.get("pool_id") if isinstance(one, dict) else None
+        for item in bodies:
+            pool_id = item.get("pool_id") if isinstance(item, dict) else None
             # An id that no pool can have may be what the request is to be refused for.
-            if isinstance(named, str) and ("body" not in negative or _ID.fullmatch(named)):
-                one["pool_id"] = self.targets.read.pool
+            if isinstance(pool_id, str) and ("body" not in negative or _ID.fullmatch(pool_id)):
+                item["pool_id"] = self.targets.read.pool
 
     def _sign(self, body: dict[str, Any]) -> None:
         """Mark a pool, so that a later run finds it if this one does not clean up."""
@@ -178,15 +178,15 @@ class RequestTargeting:
 
     def _agree(self, body: dict[str, Any], name: str, in_path: Any) -> None:
         """Make the ids of a body agree, mostly: ids that differ or are taken are 409."""
-        named = [key for key in ("id", name) if isinstance(body.get(key), str)]
-        if not named or _choice(body) % 8 == 0:
+        keys = [key for key in ("id", name) if isinstance(body.get(key), str)]
+        if not keys or _choice(body) % 8 == 0:
             return
         chosen = in_path
         if chosen is None:
-            chosen = body[named[-1]]
+            chosen = body[keys[-1]]
             if len(chosen) <= _SHORT_ID:
                 chosen = self._new()
-        for key in named:
+        for key in keys:
             if _ID.fullmatch(chosen):
                 body[key] = str(chosen)
             else:

@@ -31,17 +31,17 @@ def events_in_time(
     Raises:
         Exception: The engine raised it.
     """
-    found: queue.SimpleQueue[Any] = queue.SimpleQueue()
+    channel: queue.SimpleQueue[Any] = queue.SimpleQueue()
     over = object()
 
     def pump() -> None:
         try:
             for event in stream:
-                found.put((event, None))
+                channel.put((event, None))
         except BaseException as error:  # noqa: BLE001 - handed to the thread that waits
-            found.put((over, error))
+            channel.put((over, error))
         else:
-            found.put((over, None))
+            channel.put((over, None))
 
     threading.Thread(target=pump, name="contract-engine", daemon=True).start()
     while True:
@@ -49,7 +49,7 @@ def events_in_time(
         if now > deadline:
             stream.stop()
         try:
-            event, error = found.get(timeout=_TURN_SECONDS)
+            event, error = channel.get(timeout=_TURN_SECONDS)
         except queue.Empty:
             if now > deadline + last_seconds:
                 return

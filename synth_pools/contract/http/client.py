@@ -65,13 +65,13 @@ class EventStream:
     Attributes:
         exchange: The request and the bytes that came.
         reader: The messages.
-        ended: Whether the server ended it.
-        late: Whether it was left because the time was over.
+        complete: True if the server ended it.
+        late: True if it was left because the time was over.
     """
 
     exchange: Exchange
     reader: SseReader
-    ended: bool
+    complete: bool
     late: bool = False
 
     @property
@@ -152,14 +152,14 @@ class HttpClient:
             BusyError: The server is busy for too long.
             StoppedError: The run was asked to stop.
         """
-        known = self.document.operations[operation]
-        url = self.url(known.path, ids or {}, query)
+        described = self.document.operations[operation]
+        url = self.url(described.path, ids or {}, query)
         sent = _headers(json, headers, authorization)
         body = _body(json, content)
         within = self.call_seconds if limit is None else limit
         return Response(
             self.retry_while_busy(
-                lambda: self.send(known.method, url, sent, body, operation, within)
+                lambda: self.send(described.method, url, sent, body, operation, within)
             )
         )
 
@@ -187,8 +187,8 @@ class HttpClient:
             self.on_busy(exchange)
             pause = _retry_after(exchange)
             if time.monotonic() + pause > give_up:
-                what = exchange.operation or exchange.url
-                raise BusyError(f"{what} answers {exchange.status} for {_BUSY_SECONDS:.0f} s")
+                subject = exchange.operation or exchange.url
+                raise BusyError(f"{subject} answers {exchange.status} for {_BUSY_SECONDS:.0f} s")
             if self.stop.wait(pause):
                 raise StoppedError
 
@@ -242,15 +242,15 @@ class HttpClient:
         until: Callable[[SseReader], bool] = lambda _: False,
     ) -> EventStream:
         """Read an event stream until the server ends it, `until` is true, or time is up."""
-        known = self.document.operations[operation]
+        described = self.document.operations[operation]
         sent = _headers(ABSENT, {"accept": "text/event-stream", **(headers or {})}, MASKED)
         reader = SseReader()
-        ended = enough = False
+        complete = enough = False
 
         def take(response: httpx.Response, deadline: float) -> tuple[bytes, str | None]:
-            nonlocal ended, enough, reader
+            nonlocal complete, enough, reader
             # An attempt of which the server was busy leaves nothing behind.
-            reader, ended, enough = SseReader(), False, False
+            reader, complete, enough = SseReader(), False, False
             parts: list[bytes] = []
             size = 0
             for chunk in response.iter_bytes():
@@ -260,15 +260,15 @@ class HttpClient:
                 enough = until(reader) or size > _LARGEST
                 if enough or time.monotonic() > deadline or self.stop.is_set():
                     return b"".join(parts), None
-            ended = True
+            complete = True
             return b"".join(parts), None
 
-        url = self.url(known.path, ids, query)
+        url = self.url(described.path, ids, query)
         exchange = self.retry_while_busy(
-            lambda: self._exchange(known.method, url, sent, None, operation, limit, take)
+            lambda: self._exchange(described.method, url, sent, None, operation, limit, take)
         )
         broken = exchange.trouble is not None and not exchange.late
-        return EventStream(exchange, reader, ended, not (ended or enough or broken))
+        return EventStream(exchange, reader, complete, not (complete or enough or broken))
 
     def _exchange(
         self,
@@ -282,7 +282,7 @@ class HttpClient:
     ) -> Exchange:
         started = time.monotonic()
         status: int | None = None
-        came: list[tuple[str, str]] = []
+        raw_headers: list[tuple[str, str]] = []
         content, trouble, late = b"", None, False
         for attempt in (1, 2):
             if self.stop.is_set():
@@ -296,7 +296,7 @@ class HttpClient:
                     timeout=limit,
                 ) as response:
                     status = response.status_code
-                    came = list(response.headers.multi_items())
+                    raw_headers = list(response.headers.multi_items())
                     content, trouble = take(response, started + limit)
                     late = trouble is not None and time.monotonic() > started + limit
                 break
@@ -324,7 +324,7 @@ class HttpClient:
             request_headers=(*headers.items(), *((name, "***") for name in self.access.headers)),
             request_body=body,
             status=status,
-            response_headers=tuple((n, self._mask(v)) for n, v in came),
+            response_headers=tuple((n, self._mask(v)) for n, v in raw_headers),
             response_body=self._mask_bytes(content),
             elapsed=time.monotonic() - started,
             trouble=trouble,
@@ -355,8 +355,8 @@ class HttpClient:
 
     def _secrets(self) -> Iterator[str]:
         # A whole key before what is a part of it.
-        other = [self.other_key.reveal()] if self.other_key else []
-        for secret in (*self._keys().values(), *other, *self.access.headers.values()):
+        other_keys = [self.other_key.reveal()] if self.other_key else []
+        for secret in (*self._keys().values(), *other_keys, *self.access.headers.values()):
             # Shorter ones would stand in many other words.
             if len(secret) >= _SHORTEST:
                 yield secret

@@ -96,10 +96,10 @@ def _end_with_the_kit(connection: socket.socket) -> None:
 
 def _serve() -> None:
     """Tell the kit of this process, and serve or end as it says."""
-    given = dict(zip(sys.argv[1::2], sys.argv[2::2], strict=False))
-    kit = int(given["--kit"])
-    if "--child-of" in given:
-        _end_with_the_kit(_connected(kit, {"child_of": int(given["--child-of"])}))
+    options = dict(zip(sys.argv[1::2], sys.argv[2::2], strict=False))
+    kit = int(options["--kit"])
+    if "--child-of" in options:
+        _end_with_the_kit(_connected(kit, {"child_of": int(options["--child-of"])}))
     sys.stdout.write(f"{HELLO}\n")
     sys.stdout.flush()
     sys.stderr.write(f"{ERROR_HELLO}\n")
@@ -118,7 +118,7 @@ def _serve() -> None:
         sys.stdout.write("kit: asked to end\n")
         sys.stdout.flush()
         os._exit(EXIT_CODE)
-    server = ThreadingHTTPServer(("127.0.0.1", int(given["--port"])), _Handler)
+    server = ThreadingHTTPServer(("127.0.0.1", int(options["--port"])), _Handler)
     server.daemon_threads = True
     threading.Thread(target=server.serve_forever, daemon=True).start()
     _end_with_the_kit(connection)

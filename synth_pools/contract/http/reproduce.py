@@ -55,7 +55,7 @@ def curl_line(exchange: Exchange) -> str:
     url = f'"{exchange.url}"' if KEY in exchange.url else shlex.quote(exchange.url)
     parts.append(f"--path-as-is {url}")
     for name, value in _shown_headers(exchange):
-        if any(one in value for one in (KEY, OTHER_KEY, *NEARLY)):
+        if any(key in value for key in (KEY, OTHER_KEY, *NEARLY)):
             quoted = value.replace('"', '\\"')
             parts.append(f'-H "{name}: {quoted}"')
         else:
@@ -85,10 +85,10 @@ def python_line(exchange: Exchange) -> str:
 
 def _python_value(value: str) -> str:
     """Return a text as an expression that takes the key from the environment."""
-    parts = [repr(one) for one in _KEYS.split(value)[::2]]
-    for number, one in enumerate(_KEYS.findall(value)):
-        name = "SYNTH_OTHER_API_KEY" if one == OTHER_KEY else "SYNTH_API_KEY"
-        parts.insert(2 * number + 1, f'os.environ["{name}"]{NEARLY.get(one, "")}')
+    parts = [repr(part) for part in _KEYS.split(value)[::2]]
+    for number, key in enumerate(_KEYS.findall(value)):
+        name = "SYNTH_OTHER_API_KEY" if key == OTHER_KEY else "SYNTH_API_KEY"
+        parts.insert(2 * number + 1, f'os.environ["{name}"]{NEARLY.get(key, "")}')
     return " + ".join(part for part in parts if part != "''") or "''"
 
 
@@ -113,21 +113,21 @@ def in_short(body: bytes | LongBody | None) -> bytes | LongBody | None:
     if body is None or isinstance(body, LongBody) or len(body) <= _LONG:
         return body
     parts: list[tuple[bytes, int]] = []
-    position = kept = 0
-    while position < len(body) and kept < _LONG:
+    position = size = 0
+    while position < len(body) and size < _LONG:
         run = _RUN.search(body[position : position + _SEARCHED])
         plain = run.start() if run else _SEARCHED
         if plain:
-            part = body[position : position + min(plain, _LONG - kept)]
+            part = body[position : position + min(plain, _LONG - size)]
             parts.append((part, 1))
-            kept += len(part)
+            size += len(part)
             position += len(part)
             if len(part) < plain:
                 break
         if run:
             count = _repetitions(body, position, run[1])
             parts.append((run[1], count))
-            kept += len(run[1])
+            size += len(run[1])
             position += count * len(run[1])
     return LongBody(tuple(parts), len(body), max(0, len(body) - position))
 

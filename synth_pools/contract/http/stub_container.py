@@ -95,26 +95,26 @@ class ReceivedRequests:
     def of_rollout(self, rollout_id: str) -> list[ReceivedRequest]:
         with self.lock:
             return [
-                one
-                for one in self.received
-                if isinstance(one.body, dict) and one.body.get("rollout_id") == rollout_id
+                request
+                for request in self.received
+                if isinstance(request.body, dict) and request.body.get("rollout_id") == rollout_id
             ]
 
     def ask(self, rollout_id: str) -> tuple[dict[str, Any], bool] | None:
         """Return the request of a rollout that has to be asked for, and whether it was before."""
         with self.lock:
-            found = self.later.get(rollout_id)
-            if found is not None:
-                self.later[rollout_id] = (found[0], True)
-            return found
+            entry = self.later.get(rollout_id)
+            if entry is not None:
+                self.later[rollout_id] = (entry[0], True)
+            return entry
 
     def count(self, rollout_id: str, sent: int, answered: int, *, submission: bool) -> None:
         """Count the bytes of the bodies of a request about a rollout."""
-        own = (sent, answered) if submission else (0, 0)
+        submitted = (sent, answered) if submission else (0, 0)
         with self.lock:
             former = self.sizes.get(rollout_id, (0, 0, 0, 0))
-            added = (*own, sent, answered)
-            a, b, c, d = (one + other for one, other in zip(former, added, strict=True))
+            added = (*submitted, sent, answered)
+            a, b, c, d = (old + new for old, new in zip(former, added, strict=True))
             self.sizes[rollout_id] = (a, b, c, d)
 
     def bytes_of(self, rollout_id: str) -> tuple[int, int, int, int]:
@@ -202,9 +202,9 @@ class StubHandler(BaseHTTPRequestHandler):
         purpose = self.headers.get("x-synth-pools-call")
         self.server.received.note(ReceivedRequest(behaviour, self.path, None, purpose))
         self.about = self._named()
-        asked = self.server.received.ask(unquote(self.path.removeprefix("/rollouts/")))
-        if asked is not None:
-            body, before = asked
+        polled = self.server.received.ask(unquote(self.path.removeprefix("/rollouts/")))
+        if polled is not None:
+            body, before = polled
             name = str(body.get("rollout_id"))
             if before and self._turn(name) <= _count_of(body["env"], "forget"):
                 self._send(404, {"detail": "unknown"})
@@ -216,15 +216,15 @@ class StubHandler(BaseHTTPRequestHandler):
         elif self.path.split("?")[0].endswith("/events") and self._told() is not None:
             query = parse_qs(urlsplit(self.path).query)
             after = int((query.get("after_sequence") or query.get("after") or ["0"])[0])
-            events = [one for one in self._told() or [] if one["sequence"] > after]
+            events = [event for event in self._told() or [] if event["sequence"] > after]
             self._send(200, {"events": events, "cursor": {"after": after, "has_more": False}})
         elif behaviour == "bare":
             self._send(404, {"detail": "not here"})
         elif behaviour == "broken":
             self._broken()
         else:
-            found = _KNOWN.get(self.path)
-            self._send(200 if found else 404, found or {"detail": "unknown"})
+            answer = _KNOWN.get(self.path)
+            self._send(200 if answer else 404, answer or {"detail": "unknown"})
 
     def do_POST(self) -> None:
         raw = self.rfile.read(int(self.headers.get("content-length") or 0))
@@ -257,10 +257,10 @@ class StubHandler(BaseHTTPRequestHandler):
 
     def _told(self) -> list[dict[str, Any]] | None:
         """Return the events of the rollout in the path; None where it has none to tell."""
-        for one in self.server.received.of_rollout(self._named()):
-            tell = (one.body.get("env") or {}).get("tell")
+        for request in self.server.received.of_rollout(self._named()):
+            tell = (request.body.get("env") or {}).get("tell")
             if isinstance(tell, list):
-                echoes = one.body["env"].get("echo_key") is True
+                echoes = request.body["env"].get("echo_key") is True
                 more = {"key": self.headers.get("x-api-key")} if echoes else {}
                 return [told_event({**event, **more}) for event in tell]
         return None
@@ -307,7 +307,9 @@ class StubHandler(BaseHTTPRequestHandler):
 
     def _turn(self, rollout_id: str) -> int:
         """Return how often a rollout has come, this time included."""
-        return sum("/rollout" in one.path for one in self.server.received.of_rollout(rollout_id))
+        return sum(
+            "/rollout" in request.path for request in self.server.received.of_rollout(rollout_id)
+        )
 
     def _outcome(self, body: dict[str, Any], env: dict[str, Any]) -> dict[str, Any]:
         failed = env.get("fail") is True
@@ -327,8 +329,8 @@ class StubHandler(BaseHTTPRequestHandler):
     def _echoed(self) -> dict[str, Any]:
         """Return the key of the container wherever an answer may have it."""
         key = self.headers.get("x-api-key")
-        told = {**ARTIFACT, "content": f"the key {key} of a container"}
-        return {"key": key, "status_detail": f"ran with {key}", "artifact": [told]}
+        artifact = {**ARTIFACT, "content": f"the key {key} of a container"}
+        return {"key": key, "status_detail": f"ran with {key}", "artifact": [artifact]}
 
     def _pause(self, seconds: float, rollout_id: str) -> None:
         received = self.server.received

@@ -86,8 +86,8 @@ class SwitchedContainer:
     def sent_for(self, rollout_id: str) -> int:
         """Return how often a rollout was sent to it."""
         received = self._received.of_rollout(rollout_id)
-        mine = [one for one in received if one.behaviour == self.url]
-        return sum(one.path in ("/rollouts", "/rollout") for one in mine)
+        mine = [request for request in received if request.behaviour == self.url]
+        return sum(request.path in ("/rollouts", "/rollout") for request in mine)
 
     def _serve(self) -> None:
         if self._server is not None:

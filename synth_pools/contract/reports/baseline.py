@@ -39,20 +39,20 @@ def read_baseline(file: Path) -> frozenset[KnownDeparture]:
     if not file.exists():
         return frozenset()
     try:
-        found: Any = json.loads(file.read_text(encoding="utf-8"))
-        if found["format"] != FORMAT:
-            raise ValueError(f"its format is {found['format']}")
-        return frozenset(KnownDeparture(**one) for one in found["departures"])
+        content: Any = json.loads(file.read_text(encoding="utf-8"))
+        if content["format"] != FORMAT:
+            raise ValueError(f"its format is {content['format']}")
+        return frozenset(KnownDeparture(**entry) for entry in content["departures"])
     except (OSError, ValueError, KeyError, TypeError, RecursionError) as error:
         line = " ".join(str(error).split())[:200]
         raise UnjudgeableError(f"the baseline {file} cannot be read: {line}") from None
 
 
-def render_baseline(known: Iterable[KnownDeparture]) -> str:
+def render_baseline(departures: Iterable[KnownDeparture]) -> str:
     """Return the text of a baseline, in an order that keeps changes of it small."""
     entries = [
-        {"check": one.check, "operation": one.operation, "expected": one.expected}
-        for one in sorted(known)
+        {"check": departure.check, "operation": departure.operation, "expected": departure.expected}
+        for departure in sorted(departures)
     ]
     return (
         json.dumps({"format": FORMAT, "departures": entries}, indent=1, ensure_ascii=False) + "\n"
@@ -64,44 +64,52 @@ def departures_of(report: Report) -> frozenset[KnownDeparture]:
     return frozenset(map(KnownDeparture.of, report.departures))
 
 
-def stale_departures(report: Report, known: frozenset[KnownDeparture]) -> frozenset[KnownDeparture]:
+def stale_departures(
+    report: Report, baseline: frozenset[KnownDeparture]
+) -> frozenset[KnownDeparture]:
     """Return the known departures that a run has judged and not seen any more."""
     judged = {
         (outcome.check, outcome.operation)
         for outcome in report.outcomes
         if outcome.outcome in (Outcome.HELD, Outcome.DEPARTED, Outcome.KNOWN)
     }
-    seen = departures_of(report)
+    current = departures_of(report)
     return frozenset(
-        one for one in known if one not in seen and (one.check, one.operation) in judged
+        entry
+        for entry in baseline
+        if entry not in current and (entry.check, entry.operation) in judged
     )
 
 
-def with_baseline(report: Report, known: frozenset[KnownDeparture], name: str) -> Report:
+def with_baseline(report: Report, baseline: frozenset[KnownDeparture], name: str) -> Report:
     """Return a report in which known departures do not count.
 
     Args:
         report: The report.
-        known: The baseline.
+        baseline: The baseline.
         name: The name of its file.
 
     Returns:
         The report: where all departures of a check are known, its outcome is `Outcome.KNOWN`.
     """
-    if not known:
+    if not baseline:
         return report
-    met = len(departures_of(report) & known)
-    stale = len(stale_departures(report, known))
-    note = f"{met} of {len(known)} departures of {name} were seen and do not count"
+    met = len(departures_of(report) & baseline)
+    stale = len(stale_departures(report, baseline))
+    note = f"{met} of {len(baseline)} departures of {name} were seen and do not count"
     if stale:
         note += f"; {stale} are there no more (--baseline-prune removes them)"
-    outcomes = tuple(_known(outcome, known) for outcome in report.outcomes)
+    outcomes = tuple(_known(outcome, baseline) for outcome in report.outcomes)
     return replace(report, outcomes=outcomes, notes=(*report.notes, note))
 
 
-def _known(outcome: CheckOutcome, known: frozenset[KnownDeparture]) -> CheckOutcome:
+def _known(outcome: CheckOutcome, baseline: frozenset[KnownDeparture]) -> CheckOutcome:
     if not outcome.departures:
         return outcome
-    new = tuple(one for one in outcome.departures if KnownDeparture.of(one) not in known)
+    new = tuple(
+        departure
+        for departure in outcome.departures
+        if KnownDeparture.of(departure) not in baseline
+    )
     kind = outcome.outcome if new else Outcome.KNOWN
     return replace(outcome, outcome=kind, departures=new)

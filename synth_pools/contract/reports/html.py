@@ -138,14 +138,14 @@ def _departures(report: Report) -> Iterator[str]:
 
 def _group(number: int, group: DepartureGroup, report: Report) -> Iterator[str]:
     first = group.first
-    seen = "once" if group.count == 1 else f"{group.count} times"
+    times = "once" if group.count == 1 else f"{group.count} times"
     searched = " ".join((*group.operations, first.check, str(first.clause), first.got))
     opened = " open" if number <= 3 else ""
     title = f"{number}. {named(group.operations)}: {first.title}"
     yield f'<details{opened} data-state="departed" data-find="{escape(searched)}">'
     yield f'<summary>{escape(title)}</summary><div class="body"><dl>'
     pairs = (
-        ("check", f"{first.check} ({first.layer.value}), seen {seen}"),
+        ("check", f"{first.check} ({first.layer.value}), seen {times}"),
         ("clause", place(report, first)),
         *(("says", text) for text in said(report, first)),
         ("operations", ", ".join(group.operations)),
@@ -206,9 +206,9 @@ def _statuses(report: Report) -> Iterator[str]:
     yield "<tbody>"
     for operation in report.operations:
         documented = report.documented.get(operation, ())
-        seen = {s: n for (name, s), n in report.reached.items() if name == operation}
-        strange = sorted(s for s in seen if not any(status_matches(d, s) for d in documented))
-        chips = [*_chips(documented, seen), *(_chip(s, seen[s], "strange") for s in strange)]
+        counts = {s: n for (name, s), n in report.reached.items() if name == operation}
+        strange = sorted(s for s in counts if not any(status_matches(d, s) for d in documented))
+        chips = [*_chips(documented, counts), *(_chip(s, counts[s], "strange") for s in strange)]
         yield (
             f'<tr data-find="{escape(operation)}" data-state="held">'
             f"<td><code>{escape(operation)}</code></td><td>{''.join(chips)}</td></tr>"
@@ -216,9 +216,9 @@ def _statuses(report: Report) -> Iterator[str]:
     yield "</tbody></table></section>"
 
 
-def _chips(documented: Iterable[str], seen: dict[int, int]) -> Iterator[str]:
+def _chips(documented: Iterable[str], counts: dict[int, int]) -> Iterator[str]:
     for status in documented:
-        count = sum(n for s, n in seen.items() if status_matches(status, s))
+        count = sum(n for s, n in counts.items() if status_matches(status, s))
         yield _chip(status, count, "hit" if count else "miss")
 
 

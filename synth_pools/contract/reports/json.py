@@ -87,8 +87,8 @@ def _departure(report: Report, departure: Departure) -> dict[str, Any]:
             "line": report.lines.get(departure.clause.section),
         },
         "says": [
-            {"id": one.id, "line": one.line, "text": one.text}
-            for one in report.clauses.get(departure.group, ())
+            {"id": sentence.id, "line": sentence.line, "text": sentence.text}
+            for sentence in report.clauses.get(departure.group, ())
         ],
         "expected": departure.expected,
         "got": departure.got,

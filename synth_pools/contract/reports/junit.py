@@ -41,7 +41,7 @@ def _suite(
 ) -> dict[str, int]:
     suite = SubElement(root, "testsuite", name=operation, timestamp=report.started_at)
     counts = {"tests": len(outcomes), "failures": 0, "skipped": 0}
-    for outcome in sorted(outcomes, key=lambda one: (one.layer.value, one.check)):
+    for outcome in sorted(outcomes, key=lambda item: (item.layer.value, item.check)):
         case = SubElement(
             suite,
             "testcase",

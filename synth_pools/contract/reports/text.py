@@ -155,11 +155,11 @@ def _departures(report: Report, style: _Style, elsewhere: str | None) -> Iterato
 
 def _group(number: int, group: DepartureGroup, report: Report, style: _Style) -> Iterator[str]:
     first = group.first
-    seen = "once" if group.count == 1 else f"{group.count} times"
+    times = "once" if group.count == 1 else f"{group.count} times"
     title = f"{number}. {named(group.operations)}: {first.title}"
     for line in wrap(title, style.width, subsequent_indent="   "):
         yield style.paint(line, "1")
-    yield f"   check     {first.check} ({first.layer.value}), seen {seen}"
+    yield f"   check     {first.check} ({first.layer.value}), seen {times}"
     yield from _wrapped("clause", place(report, first), style)
     for text in said(report, first):
         yield from _wrapped("says", text, style)
@@ -240,7 +240,7 @@ def place(report: Report, departure: Departure) -> str:
 def said(report: Report, departure: Departure) -> list[str]:
     """Return the sentences of openapi.yaml that a departure breaks, with line and id."""
     clauses = report.clauses.get(departure.group, ())
-    return [f"openapi.yaml:{one.line} [{one.id}] {one.text}" for one in clauses]
+    return [f"openapi.yaml:{sentence.line} [{sentence.id}] {sentence.text}" for sentence in clauses]
 
 
 def _next(report: Report) -> Iterator[str]:
@@ -267,12 +267,12 @@ def named(operations: Iterable[str]) -> str:
     return f"{len(names)} operations, as {', '.join(names[:3])}"
 
 
-def remarks(report: Report, wanted: Outcome) -> dict[tuple[str, str], tuple[str, ...]]:
+def remarks(report: Report, kind: Outcome) -> dict[tuple[str, str], tuple[str, ...]]:
     """Gather operations with an outcome by check and note, without those of `Report.needs`."""
     gathered: defaultdict[tuple[str, str], list[str]] = defaultdict(list)
     needed = {f"{NEEDS}{operation}" for operation in report.needs}
     for outcome in report.outcomes:
-        if outcome.outcome is wanted and outcome.note not in needed:
+        if outcome.outcome is kind and outcome.note not in needed:
             gathered[outcome.check, outcome.note].append(outcome.operation)
     return {key: tuple(dict.fromkeys(operations)) for key, operations in gathered.items()}
 

@@ -234,7 +234,7 @@ def pool_events_live(ctx: Context) -> None:
     _expect(
         ctx, "the events of the new rollout", [m.data for m in _real(stream)] == expected, stream
     )
-    _expect(ctx, "the end of the stream of an archived pool", stream.ended, stream)
+    _expect(ctx, "the end of the stream of an archived pool", stream.complete, stream)
 
 
 @scenario(
@@ -268,8 +268,8 @@ def _read(ctx: Context, pool_id: str, **how: Any) -> EventStream:
     """
     stream = ctx.stream(_STREAM, {"pool_id": pool_id}, limit=_END_SECONDS, **how)
     stream.reader.messages[:] = _real(stream)
-    _expect(ctx, "the server ends the stream of an archived pool", stream.ended, stream)
-    if not stream.ended:
+    _expect(ctx, "the server ends the stream of an archived pool", stream.complete, stream)
+    if not stream.complete:
         # Each of the others would be waited for as long.
         raise StopScenarioError
     return stream

@@ -86,60 +86,63 @@ class ObservingMachine(RuleBasedStateMachine):
         return every[pick % len(every)]
 
     def rollouts(self, open_: bool) -> list[RolloutModel]:
-        every = [known for pool in self.pools for known in pool.rollouts]
-        return [known for known in every if (known.status == "open") is open_]
+        every = [rollout for pool in self.pools for rollout in pool.rollouts]
+        return [rollout for rollout in every if (rollout.status == "open") is open_]
 
     # Comparisons
 
-    def see_pool(self, pool: PoolModel, writer: str, wrote: Response) -> None:
-        told = of_pool(self.ctx, pool.id, pool.shown_as)
-        wanted = {**pool.fields, "status": pool.shown_as or ABSENT}
-        for name, value in wanted.items():
+    def see_pool(self, pool: PoolModel, writer: str, answer: Response) -> None:
+        views = of_pool(self.ctx, pool.id, pool.shown_as)
+        expected = {**pool.fields, "status": pool.shown_as or ABSENT}
+        for name, value in expected.items():
             if value is ABSENT:
                 continue
             self.ctx.expect.observed(
                 writer,
-                wrote,
-                [(who, same_json(value, at(seen, name)), response) for who, seen, response in told],
+                answer,
+                [
+                    (who, same_json(value, at(view, name)), response)
+                    for who, view, response in views
+                ],
                 f"{name} of the pool is {value!r}",
-                difference(value, at(told[0][1], name)),
+                difference(value, at(views[0][1], name)),
             )
         if not pool.archived:
-            self.see_tasks(pool, writer, wrote)
+            self.see_tasks(pool, writer, answer)
 
-    def see_tasks(self, pool: PoolModel, writer: str, wrote: Response) -> None:
+    def see_tasks(self, pool: PoolModel, writer: str, answer: Response) -> None:
         ids = {"pool_id": pool.id}
-        listed, shown = (
+        listed, read = (
             self.ctx.require(200, "list_tasks", ids),
             self.ctx.require(200, "get_pool", ids),
         )
-        told = [
+        views = [
             ("list_tasks", configs(listed.at("items")), listed),
-            ("get_pool", configs(shown.at("tasks")), shown),
+            ("get_pool", configs(read.at("tasks")), read),
         ]
         self.ctx.expect.observed(
             writer,
-            wrote,
-            [(who, same_json(pool.tasks, seen), response) for who, seen, response in told],
+            answer,
+            [(who, same_json(pool.tasks, view), response) for who, view, response in views],
             f"the tasks are {pool.tasks!r}",
-            difference(pool.tasks, told[0][1]),
+            difference(pool.tasks, views[0][1]),
         )
 
-    def see_rollout(self, known: RolloutModel, writer: str, wrote: Response) -> None:
-        told = of_rollout(self.ctx, known.rollout)
-        if known.status != "open":
-            _, found, listed = in_list(
+    def see_rollout(self, model: RolloutModel, writer: str, answer: Response) -> None:
+        views = of_rollout(self.ctx, model.rollout)
+        if model.status != "open":
+            _, item, listed = in_list(
                 self.ctx,
                 "list_rollouts",
-                {"pool_id": known.rollout.pool_id},
-                {"state": known.status, "limit": 10},
-                known.rollout.id,
+                {"pool_id": model.rollout.pool_id},
+                {"state": model.status, "limit": 10},
+                model.rollout.id,
             )
-            told.append(("list_rollouts", found, listed))
+            views.append(("list_rollouts", item, listed))
         self.ctx.expect.observed(
             writer,
-            wrote,
-            [(who, matches(known, seen), response) for who, seen, response in told],
-            f"the rollout is {known.status}, its request {known.request!r}",
-            f"{at(told[0][1], 'status')}, {at(told[0][1], 'request')!r}",
+            answer,
+            [(who, matches(model, view), response) for who, view, response in views],
+            f"the rollout is {model.status}, its request {model.request!r}",
+            f"{at(views[0][1], 'status')}, {at(views[0][1], 'request')!r}",
         )

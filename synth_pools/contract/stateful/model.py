@@ -69,12 +69,12 @@ def merge(target: Any, patch: Any) -> Any:
 
 def configs(tasks: Any) -> dict[str, Any]:
     """Return the configurations of tasks by id."""
-    found = tasks if isinstance(tasks, list) else []
-    return {str(at(task, "task_id")): at(task, "task_config") for task in found}
+    items = tasks if isinstance(tasks, list) else []
+    return {str(at(task, "task_id")): at(task, "task_config") for task in items}
 
 
-def matches(known: RolloutModel, seen: Any) -> bool:
+def matches(model: RolloutModel, view: Any) -> bool:
     """Return True if a rollout is shown as the model says."""
-    status = at(seen, "status")
-    good = status in ("queued", "running") if known.status == "open" else status == known.status
-    return good and same_json(known.request, at(seen, "request"))
+    status = at(view, "status")
+    in_state = status in ("queued", "running") if model.status == "open" else status == model.status
+    return in_state and same_json(model.request, at(view, "request"))

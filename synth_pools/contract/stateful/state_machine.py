@@ -108,16 +108,16 @@ class _Machine(ObservingMachine):
 
     def _create_pool(self, metadata: dict[str, Any], tasks: list[dict[str, Any]]) -> None:
         name = self.ctx.resources.name()
-        wrote = self.ctx.resources.create_pool(self._body(name, metadata, tasks))
+        answer = self.ctx.resources.create_pool(self._body(name, metadata, tasks))
         configs = {task["task_id"]: task["task_config"] for task in tasks}
         self.pools.append(PoolModel(name, {"name": name, "metadata": metadata}, tasks=configs))
-        self.see_pool(self.pools[-1], "create_pool", wrote)
+        self.see_pool(self.pools[-1], "create_pool", answer)
 
     def _body(self, name: str, metadata: Any, tasks: list[dict[str, Any]]) -> dict[str, Any]:
-        given = {"pool_id": name, "name": name, "metadata": metadata, "tasks": tasks}
+        fields = {"pool_id": name, "name": name, "metadata": metadata, "tasks": tasks}
         session = self.ctx.session
-        live = session.live_pool_body("x", concurrency=50, **given)
-        return live or session.pool_body("x", concurrency=50, **given)
+        live = session.live_pool_body("x", concurrency=50, **fields)
+        return live or session.pool_body("x", concurrency=50, **fields)
 
     @precondition(lambda self: self.active)
     @rule(pick=picks, metadata=objects, extra=objects, remove=st.booleans())
@@ -127,10 +127,10 @@ class _Machine(ObservingMachine):
         def act() -> None:
             pool = self.pool(pick)
             change = {"metadata": metadata, "x_extra": None if remove else extra}
-            wrote = self.ctx.require(200, "update_pool", {"pool_id": pool.id}, json=change)
+            answer = self.ctx.require(200, "update_pool", {"pool_id": pool.id}, json=change)
             pool.fields = merge(pool.fields, change)
             pool.fields.setdefault("metadata", {})
-            self.see_pool(pool, "update_pool", wrote)
+            self.see_pool(pool, "update_pool", answer)
 
         self.safely(act)
 
@@ -141,10 +141,10 @@ class _Machine(ObservingMachine):
             pool = self.pool(pick)
             tasks = [{"task_id": name} for name in pool.tasks] if keep else []
             body = self._body(pool.id, metadata, tasks)
-            wrote = self.ctx.require(200, "replace_pool", {"pool_id": pool.id}, json=body)
+            answer = self.ctx.require(200, "replace_pool", {"pool_id": pool.id}, json=body)
             pool.fields = {"name": pool.id, "metadata": metadata}
             pool.tasks = {name: {} for name in pool.tasks} if keep else {}
-            self.see_pool(pool, "replace_pool", wrote)
+            self.see_pool(pool, "replace_pool", answer)
 
         self.safely(act)
 
@@ -153,14 +153,14 @@ class _Machine(ObservingMachine):
     def delete_pool(self, pick: int) -> None:
         def act() -> None:
             pool = self.pool(pick)
-            wrote = self.ctx.require(200, "delete_pool", {"pool_id": pool.id})
+            answer = self.ctx.require(200, "delete_pool", {"pool_id": pool.id})
             pool.archived = True
-            self.see_pool(pool, "delete_pool", wrote)
-            for known in pool.rollouts:
-                if known.status not in FINAL:
-                    wait_for(self.ctx, known.rollout, FINAL)
-                    known.status = "cancelled"
-                self.see_rollout(known, "delete_pool", wrote)
+            self.see_pool(pool, "delete_pool", answer)
+            for model in pool.rollouts:
+                if model.status not in FINAL:
+                    wait_for(self.ctx, model.rollout, FINAL)
+                    model.status = "cancelled"
+                self.see_rollout(model, "delete_pool", answer)
 
         self.safely(act)
 
@@ -181,11 +181,11 @@ class _Machine(ObservingMachine):
 
     def _move(self, operation: str, among: list[PoolModel], pick: int, *, paused: bool) -> None:
         pool = among[pick % len(among)]
-        wrote = self.ctx.require(200, operation, {"pool_id": pool.id})
+        answer = self.ctx.require(200, operation, {"pool_id": pool.id})
         pool.paused = paused
         if not paused:
-            wait_until_resumed(self.ctx, pool.id, wrote)
-        self.see_pool(pool, operation, wrote)
+            wait_until_resumed(self.ctx, pool.id, answer)
+        self.see_pool(pool, operation, answer)
 
     @precondition(lambda self: len(self.admitting) < len(self.active))
     @rule(pick=picks, everywhere=st.booleans())
@@ -212,9 +212,9 @@ class _Machine(ObservingMachine):
             pool = self.pool(pick)
             name = next(name for name in "abcdefghijklmnopqrstuvwxyz" if name not in pool.tasks)
             body = {"task_id": name, "task_config": config}
-            wrote = self.ctx.require(201, "create_task", {"pool_id": pool.id}, json=body)
+            answer = self.ctx.require(201, "create_task", {"pool_id": pool.id}, json=body)
             pool.tasks[name] = config
-            self.see_tasks(pool, "create_task", wrote)
+            self.see_tasks(pool, "create_task", answer)
 
         self.safely(act)
 
@@ -235,18 +235,18 @@ class _Machine(ObservingMachine):
     ) -> None:
         pool, name = self.task(pick)
         ids = {"pool_id": pool.id, "task_id": name}
-        wrote = self.ctx.require(200, operation, ids, json={"task_config": config})
+        answer = self.ctx.require(200, operation, ids, json={"task_config": config})
         pool.tasks[name] = change(pool.tasks[name])
-        self.see_tasks(pool, operation, wrote)
+        self.see_tasks(pool, operation, answer)
 
     @precondition(lambda self: any(pool.tasks for pool in self.active))
     @rule(pick=picks)
     def delete_task(self, pick: int) -> None:
         def act() -> None:
             pool, name = self.task(pick)
-            wrote = self.ctx.require(200, "delete_task", {"pool_id": pool.id, "task_id": name})
+            answer = self.ctx.require(200, "delete_task", {"pool_id": pool.id, "task_id": name})
             del pool.tasks[name]
-            self.see_tasks(pool, "delete_task", wrote)
+            self.see_tasks(pool, "delete_task", answer)
             again = {"pool_id": pool.id, "task_id": name}
             self.ctx.require(Status(404, "the task is gone"), "delete_task", again)
 
@@ -255,7 +255,7 @@ class _Machine(ObservingMachine):
     @precondition(lambda self: len(self.active) < len(self.pools))
     @rule(
         pick=picks,
-        asked=st.sampled_from(
+        attempt=st.sampled_from(
             [
                 ("update_pool", {"metadata": {"x": 1}}),
                 ("replace_pool", {"name": "x"}),
@@ -264,11 +264,11 @@ class _Machine(ObservingMachine):
             ]
         ),
     )
-    def ask_archived(self, pick: int, asked: tuple[str, dict[str, Any]]) -> None:
+    def ask_archived(self, pick: int, attempt: tuple[str, dict[str, Any]]) -> None:
         def act() -> None:
             archived = [pool for pool in self.pools if pool.archived]
             pool = archived[pick % len(archived)]
-            ids, (operation, body) = {"pool_id": pool.id}, asked
+            ids, (operation, body) = {"pool_id": pool.id}, attempt
             refused = self.ctx.require(
                 Status(409, "the pool is archived"), operation, ids, json=body
             )
@@ -284,15 +284,15 @@ class _Machine(ObservingMachine):
         metadata=objects,
         lasting=st.booleans(),
         everywhere=st.booleans(),
-        named=st.booleans(),
+        with_task=st.booleans(),
     )
     def create_rollout(
-        self, pick: int, metadata: dict[str, Any], lasting: bool, everywhere: bool, named: bool
+        self, pick: int, metadata: dict[str, Any], lasting: bool, everywhere: bool, with_task: bool
     ) -> None:
         def act() -> None:
             pool = self.roomy[pick % len(self.roomy)]
             request = self._request(metadata, lasting)
-            if named and pool.tasks:
+            if with_task and pool.tasks:
                 request["task_id"] = sorted(pool.tasks)[pick % len(pool.tasks)]
             ids = {"pool_id": pool.id}
             operation = "create_rollout"
@@ -300,8 +300,8 @@ class _Machine(ObservingMachine):
                 operation, ids, request = "create_global_rollout", {}, {**request, **ids}
             # A server may prepare a pool again after it was changed.
             self.ctx.resources.wait_until_active(pool.id)
-            wrote = self.ctx.require((202, 200), operation, ids, json=request)
-            self._keep(pool, rollout_id(wrote), request, operation, wrote)
+            answer = self.ctx.require((202, 200), operation, ids, json=request)
+            self._keep(pool, rollout_id(answer), request, operation, answer)
 
         self.safely(act)
 
@@ -312,19 +312,19 @@ class _Machine(ObservingMachine):
     ) -> None:
         def act() -> None:
             pool = self.roomy[pick % len(self.roomy)]
-            requests = [self._request(one, lasting) for one in metadata]
+            requests = [self._request(item, lasting) for item in metadata]
             body = {"pool_id": pool.id, "rollouts": requests}
             self.ctx.resources.wait_until_active(pool.id)
-            wrote = self.ctx.require(200, "create_rollout_batch", json=body)
+            answer = self.ctx.require(200, "create_rollout_batch", json=body)
             for number, request in enumerate(requests):
-                made = wrote.at("items", number, "rollout", "rollout_id")
-                if not isinstance(made, str):
-                    said = str(wrote.at("items", number))[:200]
+                created_id = answer.at("items", number, "rollout", "rollout_id")
+                if not isinstance(created_id, str):
+                    got = str(answer.at("items", number))[:200]
                     name = "create_rollout_batch"
                     self.ctx.expect.that(
-                        Expectation(name, f"a rollout for item {number}", wrote), False, said
+                        Expectation(name, f"a rollout for item {number}", answer), False, got
                     )
-                self._keep(pool, made, request, "create_rollout_batch", wrote)
+                self._keep(pool, created_id, request, "create_rollout_batch", answer)
 
         self.safely(act)
 
@@ -333,21 +333,21 @@ class _Machine(ObservingMachine):
     def replay_rollout(self, pick: int) -> None:
         def act() -> None:
             every = self._replayable()
-            pool, known = every[pick % len(every)]
+            pool, model = every[pick % len(every)]
             self.ctx.resources.wait_until_active(pool.id)
-            ids = known.rollout.global_ids
-            wrote = self.ctx.require((202, 200), "replay_rollout", ids)
-            self._keep(pool, rollout_id(wrote), known.request, "replay_rollout", wrote)
+            ids = model.rollout.global_ids
+            answer = self.ctx.require((202, 200), "replay_rollout", ids)
+            self._keep(pool, rollout_id(answer), model.request, "replay_rollout", answer)
 
         self.safely(act)
 
     def _replayable(self) -> list[tuple[PoolModel, RolloutModel]]:
         """Return the rollouts whose pool admits, and whose task is still there."""
         return [
-            (pool, known)
+            (pool, model)
             for pool in self.roomy
-            for known in pool.rollouts
-            if known.request.get("task_id") in (None, *pool.tasks)
+            for model in pool.rollouts
+            if model.request.get("task_id") in (None, *pool.tasks)
         ]
 
     def _request(self, metadata: dict[str, Any], lasting: bool) -> dict[str, Any]:
@@ -358,19 +358,24 @@ class _Machine(ObservingMachine):
         return request
 
     def _keep(
-        self, pool: PoolModel, made: str, request: dict[str, Any], writer: str, wrote: Response
+        self,
+        pool: PoolModel,
+        created_id: str,
+        request: dict[str, Any],
+        writer: str,
+        answer: Response,
     ) -> None:
         """Remember a rollout once it runs, if it is to last, or has ended."""
-        rollout = Rollout(pool.id, made)
+        rollout = Rollout(pool.id, created_id)
         status = "open"
         if at(request, "env", "delay") == 600:
             # A queued rollout would fail with its task.
             wait_for(self.ctx, rollout, STARTED)
         else:
             status = str(wait_for(self.ctx, rollout, FINAL).at("status"))
-        known = RolloutModel(rollout, request, status)
-        pool.rollouts.append(known)
-        self.see_rollout(known, writer, wrote)
+        model = RolloutModel(rollout, request, status)
+        pool.rollouts.append(model)
+        self.see_rollout(model, writer, answer)
 
     @precondition(lambda self: self.rollouts(open_=True))
     @rule(pick=picks, everywhere=st.booleans())
@@ -383,12 +388,12 @@ class _Machine(ObservingMachine):
         self.safely(lambda: self._cancel(self.rollouts(open_=False), pick, everywhere))
 
     def _cancel(self, among: list[RolloutModel], pick: int, everywhere: bool) -> None:
-        known = among[pick % len(among)]
+        model = among[pick % len(among)]
         operation = "cancel_global_rollout" if everywhere else "cancel_rollout"
-        ids = known.rollout.global_ids if everywhere else known.rollout.ids
-        if known.status in ("completed", "failed"):
-            wrote = self.ctx.require(Status(409, "it has ended"), operation, ids, json={})
+        ids = model.rollout.global_ids if everywhere else model.rollout.ids
+        if model.status in ("completed", "failed"):
+            answer = self.ctx.require(Status(409, "it has ended"), operation, ids, json={})
         else:
-            wrote = self.ctx.require(200, operation, ids, json={})
-            known.status = "cancelled"
-        self.see_rollout(known, operation, wrote)
+            answer = self.ctx.require(200, operation, ids, json={})
+            model.status = "cancelled"
+        self.see_rollout(model, operation, answer)

@@ -44,17 +44,17 @@ class TrafficJudge:
         if not self.document.is_described(exchange.url):
             return
         operation = self.document.operation_of(exchange.method, exchange.url)
-        named = replace(exchange, operation=operation.id if operation else None)
-        self._collector.record(named, Layer.TRAFFIC)
-        results = check_event_stream(self.document, operation, named)
-        self._collector.add_results(results, named.operation or "", named, Layer.TRAFFIC)
+        addressed = replace(exchange, operation=operation.id if operation else None)
+        self._collector.record(addressed, Layer.TRAFFIC)
+        results = check_event_stream(self.document, operation, addressed)
+        self._collector.add_results(results, addressed.operation or "", addressed, Layer.TRAFFIC)
 
     def report(self) -> Report:
         """Return what was found so far."""
         result = self._collector.result()
-        departures = [one for outcome in result.outcomes for one in outcome.departures]
-        seen = {operation for operation, _ in result.reached}
-        operations = {n: one for n, one in self.document.operations.items() if n in seen}
+        departures = [departure for outcome in result.outcomes for departure in outcome.departures]
+        reached = {operation for operation, _ in result.reached}
+        operations = {n: item for n, item in self.document.operations.items() if n in reached}
         return Report(
             url=self._source,
             seed=0,
@@ -64,7 +64,7 @@ class TrafficJudge:
             duration=time.monotonic() - self._began,
             operations=tuple(operations),
             routes={name: operation.route for name, operation in operations.items()},
-            documented={name: tuple(one.responses) for name, one in operations.items()},
+            documented={name: tuple(item.responses) for name, item in operations.items()},
             outcomes=result.outcomes,
             reached=result.reached,
             requests=result.requests,

@@ -51,8 +51,8 @@ class TrafficLog:
     def write(self, exchange: Exchange) -> None:
         """Append an exchange; what comes after the log was closed is left out."""
         started = datetime.now(UTC) - timedelta(seconds=exchange.elapsed)
-        kept = replace(exchange, request_body=in_short(exchange.request_body))
-        entry = json.dumps(archive_entry(kept, started.isoformat()))
+        shortened = replace(exchange, request_body=in_short(exchange.request_body))
+        entry = json.dumps(archive_entry(shortened, started.isoformat()))
         with self._lock:
             if self._har is not None:
                 self._har.write(f"{'' if self._first else ','}\n{entry}")

@@ -82,7 +82,7 @@ class _Handler(BaseHTTPRequestHandler):
             if name.lower() not in _HOP_BY_HOP and name.lower() != "content-length"
         )
         began = time.monotonic()
-        status, came, content, trouble = self._forward(headers, body)
+        status, received, content, trouble = self._forward(headers, body)
         base = self.server.backend
         self.server.judge(
             Exchange(
@@ -91,7 +91,7 @@ class _Handler(BaseHTTPRequestHandler):
                 masked_headers(headers),
                 body,
                 status,
-                masked_headers(came),
+                masked_headers(received),
                 content,
                 time.monotonic() - began,
                 trouble,
@@ -152,10 +152,10 @@ class _Handler(BaseHTTPRequestHandler):
         if chunked:
             self.send_header("transfer-encoding", "chunked")
         self.end_headers()
-        kept = bytearray()
+        content = bytearray()
         trouble: str | None = None
-        left = False
-        while not left:
+        abandoned = False
+        while not abandoned:
             try:
                 piece = response.read1(_CHUNK)
             except (OSError, http.client.HTTPException) as error:
@@ -168,16 +168,16 @@ class _Handler(BaseHTTPRequestHandler):
                     trouble = f"IncompleteRead: {response.length} more bytes were announced"
                     self.close_connection = True
                 break
-            if len(kept) < _KEPT:
-                kept += piece
-            left = not self._send_piece(piece, chunked)
-        if left:
+            if len(content) < _KEPT:
+                content += piece
+            abandoned = not self._send_piece(piece, chunked)
+        if abandoned:
             # The reader had enough, which says nothing of the backend.
             trouble = "left before its end"
             self.close_connection = True
         elif chunked and trouble is None:
             self._send_piece(b"", chunked)
-        return bytes(kept), trouble
+        return bytes(content), trouble
 
     def _send_piece(self, piece: bytes, chunked: bool) -> bool:
         """Send a part of a response; return False if the client is gone."""

@@ -75,7 +75,7 @@ def test_requests_repeat_are_authorized_and_masked(
 def test_what_is_sent_is_judged() -> None:
     with LocalBackend(api_key=KEY) as backend:
         results = run(backend.url, small_spec("/v1/capabilities"), read_only=True)
-    checks = {name for item in results if isinstance(item, CheckedExchange) for name in item.held}
+    checks = {name for item in results if isinstance(item, CheckedExchange) for name in item.passed}
     assert "not_a_server_error" in checks
     assert {result.operation for result in results} == {"get_capabilities"}
 

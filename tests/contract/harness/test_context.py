@@ -98,7 +98,7 @@ def test_a_stream_is_read_to_what_is_waited_for_and_judged() -> None:
             "stream_rollout_events", _IDS, until=lambda reader: len(reader.messages) == 2
         )
         assert [message.envelope for message in stream.reader.messages] == [{"id": "1"}] * 2
-        assert (stream.ended, stream.late) == (False, False)
+        assert (stream.complete, stream.late) == (False, False)
         assert len(ctx.expect.trail) == 1
 
 

@@ -100,7 +100,7 @@ def test_keys_that_are_nearly_right_are_sent_and_shown_nowhere(placeholder: str,
 def test_a_stream_without_an_end_is_left() -> None:
     with behaving(_drip) as http:
         stream = http.stream("stream_global_rollout_events", {"rollout_id": "x"}, limit=0.5)
-    assert not stream.ended
+    assert not stream.complete
     assert stream.late
     assert stream.reader.messages
 
@@ -129,7 +129,7 @@ def test_a_stream_that_a_busy_server_refused_first_has_not_ended() -> None:
             until=lambda reader: bool(reader.messages),
         )
     assert stream.exchange.status == 200
-    assert not stream.ended
+    assert not stream.complete
 
 
 def test_no_answer_is_told_as_such() -> None:

@@ -155,7 +155,7 @@ def test_an_answer_that_is_cut_is_no_lateness() -> None:
     assert answer.status == 200
     assert "RemoteProtocolError" in str(answer.exchange.trouble)
     assert not answer.exchange.late
-    assert (stream.status, stream.ended, stream.late) == (200, False, False)
+    assert (stream.status, stream.complete, stream.late) == (200, False, False)
 
 
 def test_an_answer_is_no_larger_than_can_be_kept(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -163,10 +163,10 @@ def test_an_answer_is_no_larger_than_can_be_kept(monkeypatch: pytest.MonkeyPatch
     with behaving(_Recorder(body=b"[12]")) as http:
         assert http.call("list_pools").exchange.trouble == "the answer is larger than 3 bytes"
         stream = http.stream("stream_global_rollout_events", {"rollout_id": "x"})
-        assert (stream.ended, stream.late) == (False, False)
+        assert (stream.complete, stream.late) == (False, False)
     with behaving(_Recorder(body=b"[1]")) as http:
         assert http.call("list_pools").json == [1]
-        assert http.stream("stream_global_rollout_events", {"rollout_id": "x"}).ended
+        assert http.stream("stream_global_rollout_events", {"rollout_id": "x"}).complete
 
 
 def test_a_whole_stream_has_ended() -> None:
@@ -178,7 +178,7 @@ def test_a_whole_stream_has_ended() -> None:
             query={"after_sequence": 2},
             headers={"last-event-id": "1"},
         )
-    assert (stream.status, stream.ended, stream.late) == (200, True, False)
+    assert (stream.status, stream.complete, stream.late) == (200, True, False)
     assert [message.event for message in stream.reader.messages] == ["a"]
     assert stream.exchange.response_body == b"id: 1\nevent: a\ndata: {}\n\n"
     assert recorder.requests == [("GET", "/v1/rollouts/x/events?after_sequence=2", b"")]

@@ -58,9 +58,9 @@ def events_from_queue(ctx: Context) -> None:
             actual = [event.id for event in stream.reader.messages if event.event != "heartbeat"]
             ctx.expect.that(
                 Expectation(way[0], "every event, to the end, from the queue on", stream),
-                actual == expected and stream.ended,
+                actual == expected and stream.complete,
                 f"{[event.event for event in stream.reader.messages]}"
-                f"{'' if stream.ended else ', and the stream was not ended'}",
+                f"{'' if stream.complete else ', and the stream was not ended'}",
             )
         return
 

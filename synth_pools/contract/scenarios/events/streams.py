@@ -235,7 +235,7 @@ def events_readers(ctx: Context) -> None:
         )
         ctx.expect.that(
             Expectation(operation, "the server ends the response after the terminal event", stream),
-            stream.ended,
+            stream.complete,
             "it does not",
         )
 
@@ -269,10 +269,12 @@ def events_live(ctx: Context) -> None:
                 stream,
             ),
             actual[:2] == ["rollout.queued", "rollout.started"],
-            f"{actual}{', and the server ended the stream' if stream.ended else ''}",
+            f"{actual}{', and the server ended the stream' if stream.complete else ''}",
         )
         ctx.expect.that(
-            Expectation(operation, "the stream goes on", stream), not stream.ended, "it was ended"
+            Expectation(operation, "the stream goes on", stream),
+            not stream.complete,
+            "it was ended",
         )
     operation, ids = _both(rollout)[0]
     observed = [m for m in streams[-1].reader.messages if m.event == "rollout.started"]
@@ -298,8 +300,8 @@ def events_live(ctx: Context) -> None:
             "stream",
             stream,
         ),
-        actual == [*expected, "rollout.cancelled"] and stream.ended,
-        f"{actual}{'' if stream.ended else ', and the stream was not ended'}",
+        actual == [*expected, "rollout.cancelled"] and stream.complete,
+        f"{actual}{'' if stream.complete else ', and the stream was not ended'}",
     )
 
 
@@ -368,7 +370,7 @@ def _read(ctx: Context, operation: str, ids: dict[str, str], **how: Any) -> Even
     stream.reader.messages[:] = [m for m in stream.reader.messages if m.event != "heartbeat"]
     if not ctx.expect.that(
         Expectation(operation, "the server ends the stream of a rollout that has ended", stream),
-        stream.ended,
+        stream.complete,
         f"it was still open after {stream.exchange.elapsed:.0f} s",
     ):
         # Each of the others would be waited for as long.
