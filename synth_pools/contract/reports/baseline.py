@@ -1,4 +1,4 @@
-"""Baseline: departures that are known, so that only new ones fail."""
+"""Baseline: known departures, so that only new ones fail a run."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ FORMAT = 1
 
 @dataclass(frozen=True, slots=True, order=True)
 class KnownDeparture:
-    """A departure that is known, told by what is expected and not by the values of one run."""
+    """A known departure, identified by its expectation and not by the values of one run."""
 
     check: str
     operation: str
@@ -25,13 +25,13 @@ class KnownDeparture:
 
     @classmethod
     def of(cls, departure: Departure) -> KnownDeparture:
-        """Return a departure as a baseline keeps it."""
+        """Return a departure in the form of a baseline."""
         gist = cause_of("", departure.expected).removeprefix("|")
         return cls(departure.check, departure.operation, gist)
 
 
 def read_baseline(file: Path) -> frozenset[KnownDeparture]:
-    """Read a baseline; one that is not there yet knows nothing.
+    """Read a baseline; a missing file is an empty one.
 
     Raises:
         UnjudgeableError: The file is no baseline.
@@ -49,7 +49,7 @@ def read_baseline(file: Path) -> frozenset[KnownDeparture]:
 
 
 def render_baseline(departures: Iterable[KnownDeparture]) -> str:
-    """Return the text of a baseline, in an order that keeps changes of it small."""
+    """Return the text of a baseline, sorted so that its changes are small."""
     entries = [
         {"check": departure.check, "operation": departure.operation, "expected": departure.expected}
         for departure in sorted(departures)
@@ -60,14 +60,14 @@ def render_baseline(departures: Iterable[KnownDeparture]) -> str:
 
 
 def departures_of(report: Report) -> frozenset[KnownDeparture]:
-    """Return the departures of a report as a baseline keeps them."""
+    """Return the departures of a report in the form of a baseline."""
     return frozenset(map(KnownDeparture.of, report.departures))
 
 
 def stale_departures(
     report: Report, baseline: frozenset[KnownDeparture]
 ) -> frozenset[KnownDeparture]:
-    """Return the known departures that a run has judged and not seen any more."""
+    """Return the known departures whose checks a run made without seeing them."""
     judged = {
         (outcome.check, outcome.operation)
         for outcome in report.outcomes
@@ -90,7 +90,7 @@ def with_baseline(report: Report, baseline: frozenset[KnownDeparture], name: str
         name: The name of its file.
 
     Returns:
-        The report: where all departures of a check are known, its outcome is `Outcome.KNOWN`.
+        The report; a check with known departures only has the outcome `Outcome.KNOWN`.
     """
     if not baseline:
         return report

@@ -1,7 +1,6 @@
 """Report as one HTML file that needs no network and no server.
 
-Data of the backend is not trusted: it is escaped, and the page's policy lets no other script run
-than its own.
+Data of the backend is not trusted: it is escaped, and the page's policy allows only its own script.
 """
 
 from __future__ import annotations
@@ -13,7 +12,7 @@ from html import escape
 from importlib.resources import files
 
 from synth_pools.contract.http.reproduce import curl_line, python_line
-from synth_pools.contract.reports.text import named, place, remarks, said, steps
+from synth_pools.contract.reports.text import MARKS, named, place, remarks, said, steps
 from synth_pools.contract.results import (
     Column,
     DepartureGroup,
@@ -23,14 +22,6 @@ from synth_pools.contract.results import (
     status_matches,
 )
 
-_MARKS = {
-    Outcome.HELD: ("✓", "held"),
-    Outcome.KNOWN: ("≈", "known"),
-    Outcome.DEPARTED: ("✗", "departed"),
-    Outcome.NOT_OFFERED: ("○", "not offered"),
-    Outcome.NOT_REACHED: ("?", "not reached"),
-    None: ("·", "nothing to check"),
-}
 _BODY_SHOWN = 4_000
 
 
@@ -113,16 +104,16 @@ def _table(report: Report) -> Iterator[str]:
         yield f'<tr data-state="{state}" data-find="{escape(f"{operation} {route}")}">'
         yield f'<td>{name}<span class="route">{escape(route)}</span></td>'
         for cell in cells:
-            mark, word = _MARKS[cell]
+            mark = MARKS[cell]
             css = cell.value if cell else "none"
             yield (
-                f'<td class="{css}" title="{word}">'
-                f'<span role="img" aria-label="{word}">{mark}</span></td>'
+                f'<td class="{css}" title="{mark.word}">'
+                f'<span role="img" aria-label="{mark.word}">{mark.sign}</span></td>'
             )
         yield "</tr>"
     yield "</tbody></table>"
     yield '<p class="nothing">No operation fits the search.</p>'
-    legend = " ".join(f"{mark} {word} &nbsp;" for mark, word in _MARKS.values())
+    legend = " ".join(f"{mark.sign} {mark.word} &nbsp;" for mark in MARKS.values())
     yield f'<p class="soft">{legend}</p></section>'
 
 
@@ -182,17 +173,14 @@ def _copied(label: str, text: str) -> str:
 
 
 def _remarks(report: Report) -> Iterator[str]:
-    for outcome, title in (
-        (Outcome.NOT_OFFERED, "Not offered"),
-        (Outcome.NOT_REACHED, "Not reached"),
-    ):
+    for outcome in (Outcome.NOT_OFFERED, Outcome.NOT_REACHED):
         gathered = remarks(report, outcome)
         if outcome is Outcome.NOT_REACHED:
             for operation, checks in report.needs.items():
                 gathered[f"needs {operation}", ""] = checks
         if not gathered:
             continue
-        yield f"<section><h2>{title}</h2><ul>"
+        yield f"<section><h2>{MARKS[outcome].word.capitalize()}</h2><ul>"
         for (check, note), operations in gathered.items():
             text = f"{check}: {', '.join(operations) or 'the server'}"
             full = f"{text} ({note})" if note else text

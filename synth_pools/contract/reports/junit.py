@@ -69,12 +69,7 @@ def _failure(case: Element, outcome: CheckOutcome) -> None:
         SubElement(case, "failure", type=outcome.check, message=_clean(outcome.note))
         return
     first = outcome.departures[0]
-    failure = SubElement(
-        case,
-        "failure",
-        type=outcome.check,
-        message=_clean(first.title),
-    )
+    failure = SubElement(case, "failure", type=outcome.check, message=_clean(first.title))
     lines = [f"clause: {first.clause}", f"expected: {first.expected}", f"got: {first.got}"]
     lines += [f"before: {curl_line(step)}" for step in first.before]
     if first.exchange is not None:

@@ -9,51 +9,30 @@ from itertools import groupby
 from textwrap import wrap
 
 from synth_pools.contract.http.reproduce import curl_line, python_line
-from synth_pools.contract.results import (
-    NEEDS,
-    Column,
-    Departure,
-    DepartureGroup,
-    Outcome,
-    Report,
-)
+from synth_pools.contract.results import NEEDS, Column, Departure, DepartureGroup, Outcome, Report
 
-COLUMNS = tuple(Column)
-_MARKS = {
-    Outcome.HELD: "✓",
-    Outcome.KNOWN: "≈",
-    Outcome.DEPARTED: "✗",
-    Outcome.NOT_OFFERED: "○",
-    Outcome.NOT_REACHED: "?",
-    None: "·",
-}
-_PLAIN_MARKS = {
-    Outcome.HELD: "ok",
-    Outcome.KNOWN: "~",
-    Outcome.DEPARTED: "NO",
-    Outcome.NOT_OFFERED: "-",
-    Outcome.NOT_REACHED: "?",
-    None: ".",
-}
-_COLOURS = {
-    Outcome.HELD: "32",
-    Outcome.KNOWN: "33",
-    Outcome.DEPARTED: "1;31",
-    Outcome.NOT_OFFERED: "2",
-    Outcome.NOT_REACHED: "33",
-    None: "2",
-}
-_WORDS = {
-    Outcome.HELD: "held",
-    Outcome.KNOWN: "known",
-    Outcome.DEPARTED: "departed",
-    Outcome.NOT_OFFERED: "not offered",
-    Outcome.NOT_REACHED: "not reached",
-    None: "nothing to check",
+
+@dataclass(frozen=True, slots=True)
+class Mark:
+    """Form of an outcome in a table: in Unicode and ASCII, its ANSI colour and its word."""
+
+    sign: str
+    plain: str
+    colour: str
+    word: str
+
+
+MARKS = {
+    Outcome.HELD: Mark("✓", "ok", "32", "held"),
+    Outcome.KNOWN: Mark("≈", "~", "33", "known"),
+    Outcome.DEPARTED: Mark("✗", "NO", "1;31", "departed"),
+    Outcome.NOT_OFFERED: Mark("○", "-", "2", "not offered"),
+    Outcome.NOT_REACHED: Mark("?", "?", "33", "not reached"),
+    None: Mark("·", ".", "2", "nothing to check"),
 }
 _NAMED = 6
 _STEPS = 5
-# Entries on the terminal, and bytes of a line; the other reports have all of it.
+# Entries and bytes of a line on the terminal; the other reports are complete.
 _ENTRIES = 20
 _LINE = 2_000
 
@@ -68,8 +47,8 @@ class _Style:
         return f"\x1b[{code}m{text}\x1b[0m" if self.colour else text
 
     def mark(self, outcome: Outcome | None, width: int = 0) -> str:
-        marks = _MARKS if self.unicode else _PLAIN_MARKS
-        return self.paint(marks[outcome].center(width), _COLOURS[outcome])
+        mark = MARKS[outcome]
+        return self.paint((mark.sign if self.unicode else mark.plain).center(width), mark.colour)
 
 
 def render_table(
@@ -84,10 +63,10 @@ def render_table(
 
     Args:
         report: The report.
-        colour: Whether to use ANSI colours.
+        colour: Use ANSI colours.
         width: Columns of the terminal; at least 60 are used.
-        unicode: Whether marks may be other than ASCII.
-        elsewhere: The file with the entries that are too many for a terminal.
+        unicode: Use marks outside ASCII.
+        elsewhere: The file with the entries that do not fit on a terminal.
 
     Returns:
         The text.
@@ -102,14 +81,14 @@ def render_table(
         *_remarks(report, style),
         *_coverage(report, style),
         *_obstacles(report, style),
-        style.paint(report.summary, _verdict_colour(report)),
+        style.paint(report.summary, {0: "1;32", 1: "1;31"}.get(report.exit_code, "1;33")),
         *_next(report),
     ]
     return "\n".join(map(_bounded, lines)) + "\n"
 
 
 def _bounded(line: str) -> str:
-    """Cut a line to what a terminal should show; the lines to paste are whole or say so."""
+    """Cut a line for a terminal; a line to paste is complete or says that it is not."""
     raw = line.encode("utf-8", "replace")
     if len(raw) <= _LINE:
         return line
@@ -127,15 +106,15 @@ def _head(report: Report) -> Iterator[str]:
 
 def _table(report: Report, style: _Style) -> Iterator[str]:
     first = max((len(name) for name in report.operations), default=9)
-    yield " " * first + "".join(f"  {column.value}" for column in COLUMNS)
+    yield " " * first + "".join(f"  {column.value}" for column in Column)
     for operation in report.operations:
         cells = "".join(
             "  " + style.mark(report.cell(operation, column), len(column.value))
-            for column in COLUMNS
+            for column in Column
         )
         yield f"{operation:<{first}}{cells}".rstrip()
     yield ""
-    yield "  ".join(f"{style.mark(outcome)} {word}" for outcome, word in _WORDS.items())
+    yield "  ".join(f"{style.mark(outcome)} {mark.word}" for outcome, mark in MARKS.items())
 
 
 def _departures(report: Report, style: _Style, elsewhere: str | None) -> Iterator[str]:
@@ -187,7 +166,7 @@ def _remarks(report: Report, style: _Style) -> Iterator[str]:
         needs = report.needs if outcome is Outcome.NOT_REACHED else {}
         if not gathered and not needs:
             continue
-        yield style.paint(_WORDS[outcome].capitalize(), "1")
+        yield style.paint(MARKS[outcome].word.capitalize(), "1")
         for operation, checks in needs.items():
             some = ", ".join(checks[:3]) + (f" and {len(checks) - 3} more" * (len(checks) > 3))
             yield f"  needs {operation}: {some}"
@@ -197,7 +176,7 @@ def _remarks(report: Report, style: _Style) -> Iterator[str]:
 
 
 def _by_note(gathered: Mapping[tuple[str, str], tuple[str, ...]]) -> Iterator[str]:
-    """Tell the checks that were not made for one reason in one line."""
+    """Yield one line for all checks that were skipped for one reason."""
     checks: dict[str, list[str]] = {}
     for check, note in gathered:
         checks.setdefault(note, []).append(check)
@@ -229,11 +208,11 @@ def _obstacles(report: Report, style: _Style) -> Iterator[str]:
 
 
 def place(report: Report, departure: Departure) -> str:
-    """Return where openapi.yaml has a clause, and its demand where that is no sentence."""
+    """Return the place of a clause in openapi.yaml, with its demand if that is no sentence."""
     section, demand = departure.clause.section, departure.clause.demand
     line = report.lines.get(section)
     where = section if line is None else f"{section} (openapi.yaml:{line})"
-    # The demand of a clause with ids is a sentence, which stands below it.
+    # The demand of a clause with ids is a sentence, shown below it.
     return where if departure.clause.ids else f"{where}: {demand}"
 
 
@@ -249,10 +228,6 @@ def _next(report: Report) -> Iterator[str]:
         return
 
 
-def _verdict_colour(report: Report) -> str:
-    return {0: "1;32", 1: "1;31"}.get(report.exit_code, "1;33")
-
-
 def steps(departure: Departure) -> list[tuple[str, int]]:
     """Return the requests that lead up to a departure, repeated ones once with their count."""
     lines = (curl_line(step) for step in departure.before)
@@ -260,7 +235,7 @@ def steps(departure: Departure) -> list[tuple[str, int]]:
 
 
 def named(operations: Iterable[str]) -> str:
-    """List a few names, or the first of many and the number of the others."""
+    """List a few names, or the first of many and their number."""
     names = [name for name in operations if name]
     if len(names) <= _NAMED:
         return ", ".join(names) or "the server"
@@ -268,7 +243,7 @@ def named(operations: Iterable[str]) -> str:
 
 
 def remarks(report: Report, kind: Outcome) -> dict[tuple[str, str], tuple[str, ...]]:
-    """Gather operations with an outcome by check and note, without those of `Report.needs`."""
+    """Gather operations with an outcome by check and note, except the ones in `Report.needs`."""
     gathered: defaultdict[tuple[str, str], list[str]] = defaultdict(list)
     needed = {f"{NEEDS}{operation}" for operation in report.needs}
     for outcome in report.outcomes:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 from collections.abc import Callable
 from typing import Any
 
@@ -27,6 +28,23 @@ CHECK = "model.walk"
 _CLAUSE = Clause("Pools: states", "what several requests leave behind, taken together")
 
 
+def safely(step: Callable[..., None]) -> Callable[..., None]:
+    """Let the end of a step fail the run or abort the search, and skip steps once that is over."""
+
+    @functools.wraps(step)
+    def run(machine: ObservingMachine, *arguments: Any, **options: Any) -> None:
+        if machine.search.over:
+            return
+        try:
+            step(machine, *arguments, **options)
+        except StopScenarioError:
+            raise FailureError from None
+        except (InconclusiveError, BusyError, StoppedError, UnreachableError) as reason:
+            raise AbortError(reason) from None
+
+    return run
+
+
 class ObservingMachine(RuleBasedStateMachine):
     """State machine that compares all views of the backend with the model."""
 
@@ -39,26 +57,12 @@ class ObservingMachine(RuleBasedStateMachine):
         self.ctx = StatefulRun(self.search, item)
         self.pools: list[PoolModel] = []
 
+    @safely
     def teardown(self) -> None:
         """Archive every pool of the run, so that runs do not slow each other down."""
-
-        def act() -> None:
-            for pool in self.pools:
-                if not pool.archived:
-                    self.ctx.call("delete_pool", {"pool_id": pool.id})
-
-        self.safely(act)
-
-    def safely(self, act: Callable[[], Any]) -> None:
-        """Run a step; its end becomes a failure of the run, or aborts the search."""
-        if self.search.over:
-            return
-        try:
-            act()
-        except StopScenarioError:
-            raise FailureError from None
-        except (InconclusiveError, BusyError, StoppedError, UnreachableError) as reason:
-            raise AbortError(reason) from None
+        for pool in self.pools:
+            if not pool.archived:
+                self.ctx.call("delete_pool", {"pool_id": pool.id})
 
     @property
     def active(self) -> list[PoolModel]:
@@ -75,7 +79,7 @@ class ObservingMachine(RuleBasedStateMachine):
 
     @property
     def roomy(self) -> list[PoolModel]:
-        """The pools that may get more rollouts: all that last are to run at once."""
+        """The pools that may get more rollouts: lasting ones have to run at once."""
         return [pool for pool in self.admitting if len(pool.rollouts) < 4]
 
     def pool(self, pick: int) -> PoolModel:
@@ -112,10 +116,8 @@ class ObservingMachine(RuleBasedStateMachine):
 
     def see_tasks(self, pool: PoolModel, writer: str, answer: Response) -> None:
         ids = {"pool_id": pool.id}
-        listed, read = (
-            self.ctx.require(200, "list_tasks", ids),
-            self.ctx.require(200, "get_pool", ids),
-        )
+        listed = self.ctx.require(200, "list_tasks", ids)
+        read = self.ctx.require(200, "get_pool", ids)
         views = [
             ("list_tasks", configs(listed.at("items")), listed),
             ("get_pool", configs(read.at("tasks")), read),

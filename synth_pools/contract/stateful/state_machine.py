@@ -1,6 +1,6 @@
 """State machine over pools, tasks and rollouts; a failure shrinks to the fewest requests.
 
-A scenario judges one clause; the machine judges what comes of several clauses together.
+A scenario judges one clause; the machine judges several clauses together.
 """
 
 from __future__ import annotations
@@ -11,12 +11,7 @@ from typing import Any, cast
 import hypothesis
 from hypothesis import HealthCheck, Phase, Verbosity, settings
 from hypothesis import strategies as st
-from hypothesis.stateful import (
-    initialize,
-    precondition,
-    rule,
-    run_state_machine_as_test,
-)
+from hypothesis.stateful import initialize, precondition, rule, run_state_machine_as_test
 
 from synth_pools.contract.document import FINAL
 from synth_pools.contract.exceptions import InconclusiveError
@@ -34,19 +29,19 @@ from synth_pools.contract.options import Profile
 from synth_pools.contract.results import LayerResult
 from synth_pools.contract.selections import creates_rollout, returns, select_operations
 from synth_pools.contract.session import Session
-from synth_pools.contract.stateful.base import ObservingMachine
+from synth_pools.contract.stateful.base import ObservingMachine, safely
 from synth_pools.contract.stateful.model import PoolModel, RolloutModel, merge, objects, picks
 from synth_pools.contract.stateful.shrinking import AbortError, Shrinker, scratch
 
 _WALKS = {Profile.QUICK: (8, 10), Profile.FULL: (25, 20)}
-# What answers a pool, a task or a rollout, or several of them.
+# Operations that answer with pools, tasks or rollouts.
 _SUBJECTS = (returns("Pool", "Task", "Rollout"), creates_rollout)
 
 _FIRST_TASK = {"task_id": "a", "task_config": {"a": {"b": 1, "c": 2}, "b": [1]}}
 
 
 def run_state_machine(session: Session) -> LayerResult:
-    """Run the machine as often as the profile says; the shortest failure goes to the collector.
+    """Run the machine as the profile says; the shortest failure goes to the collector.
 
     Returns:
         The obstacle that kept the machine from judging, if there is one.
@@ -97,14 +92,16 @@ class _Machine(ObservingMachine):
     # Pools
 
     @initialize()
+    @safely
     def begin(self) -> None:
-        """Start every run with something that can be changed."""
-        self.safely(lambda: self._create_pool({"a": {"b": 1}, "c": [1]}, [dict(_FIRST_TASK)]))
+        """Start every run with a pool that can be changed."""
+        self._create_pool({"a": {"b": 1}, "c": [1]}, [dict(_FIRST_TASK)])
 
     @precondition(lambda self: len(self.pools) < 3)
     @rule(metadata=objects)
+    @safely
     def create_pool(self, metadata: dict[str, Any]) -> None:
-        self.safely(lambda: self._create_pool(metadata, []))
+        self._create_pool(metadata, [])
 
     def _create_pool(self, metadata: dict[str, Any], tasks: list[dict[str, Any]]) -> None:
         name = self.ctx.resources.name()
@@ -121,63 +118,56 @@ class _Machine(ObservingMachine):
 
     @precondition(lambda self: self.active)
     @rule(pick=picks, metadata=objects, extra=objects, remove=st.booleans())
+    @safely
     def update_pool(
         self, pick: int, metadata: dict[str, Any], extra: dict[str, Any], remove: bool
     ) -> None:
-        def act() -> None:
-            pool = self.pool(pick)
-            change = {"metadata": metadata, "x_extra": None if remove else extra}
-            answer = self.ctx.require(200, "update_pool", {"pool_id": pool.id}, json=change)
-            pool.fields = merge(pool.fields, change)
-            pool.fields.setdefault("metadata", {})
-            self.see_pool(pool, "update_pool", answer)
-
-        self.safely(act)
+        pool = self.pool(pick)
+        change = {"metadata": metadata, "x_extra": None if remove else extra}
+        answer = self.ctx.require(200, "update_pool", {"pool_id": pool.id}, json=change)
+        pool.fields = merge(pool.fields, change)
+        pool.fields.setdefault("metadata", {})
+        self.see_pool(pool, "update_pool", answer)
 
     @precondition(lambda self: self.active)
     @rule(pick=picks, metadata=objects, keep=st.booleans())
+    @safely
     def replace_pool(self, pick: int, metadata: dict[str, Any], keep: bool) -> None:
-        def act() -> None:
-            pool = self.pool(pick)
-            tasks = [{"task_id": name} for name in pool.tasks] if keep else []
-            body = self._body(pool.id, metadata, tasks)
-            answer = self.ctx.require(200, "replace_pool", {"pool_id": pool.id}, json=body)
-            pool.fields = {"name": pool.id, "metadata": metadata}
-            pool.tasks = {name: {} for name in pool.tasks} if keep else {}
-            self.see_pool(pool, "replace_pool", answer)
-
-        self.safely(act)
+        pool = self.pool(pick)
+        tasks = [{"task_id": name} for name in pool.tasks] if keep else []
+        body = self._body(pool.id, metadata, tasks)
+        answer = self.ctx.require(200, "replace_pool", {"pool_id": pool.id}, json=body)
+        pool.fields = {"name": pool.id, "metadata": metadata}
+        pool.tasks = {name: {} for name in pool.tasks} if keep else {}
+        self.see_pool(pool, "replace_pool", answer)
 
     @precondition(lambda self: len(self.active) > 1)
     @rule(pick=picks)
+    @safely
     def delete_pool(self, pick: int) -> None:
-        def act() -> None:
-            pool = self.pool(pick)
-            answer = self.ctx.require(200, "delete_pool", {"pool_id": pool.id})
-            pool.archived = True
-            self.see_pool(pool, "delete_pool", answer)
-            for model in pool.rollouts:
-                if model.status not in FINAL:
-                    wait_for(self.ctx, model.rollout, FINAL)
-                    model.status = "cancelled"
-                self.see_rollout(model, "delete_pool", answer)
+        pool = self.pool(pick)
+        answer = self.ctx.require(200, "delete_pool", {"pool_id": pool.id})
+        pool.archived = True
+        self.see_pool(pool, "delete_pool", answer)
+        for model in pool.rollouts:
+            if model.status not in FINAL:
+                wait_for(self.ctx, model.rollout, FINAL)
+                model.status = "cancelled"
+            self.see_rollout(model, "delete_pool", answer)
 
-        self.safely(act)
-
-    # One pool that admits is left, so that the run can go on.
+    # One pool keeps admitting, so that the run can go on.
     @precondition(lambda self: self.offers("pause") and len(self.admitting) > 1)
     @rule(pick=picks)
+    @safely
     def pause_pool(self, pick: int) -> None:
-        self.safely(lambda: self._move("pause_pool", self.admitting, pick, paused=True))
+        self._move("pause_pool", self.admitting, pick, paused=True)
 
     @precondition(lambda self: len(self.admitting) < len(self.active))
     @rule(pick=picks)
+    @safely
     def resume_pool(self, pick: int) -> None:
-        def act() -> None:
-            paused = [pool for pool in self.active if pool.paused]
-            self._move("resume_pool", paused, pick, paused=False)
-
-        self.safely(act)
+        paused = [pool for pool in self.active if pool.paused]
+        self._move("resume_pool", paused, pick, paused=False)
 
     def _move(self, operation: str, among: list[PoolModel], pick: int, *, paused: bool) -> None:
         pool = among[pick % len(among)]
@@ -189,46 +179,42 @@ class _Machine(ObservingMachine):
 
     @precondition(lambda self: len(self.admitting) < len(self.active))
     @rule(pick=picks, everywhere=st.booleans())
+    @safely
     def ask_paused(self, pick: int, everywhere: bool) -> None:
-        def act() -> None:
-            paused = [pool for pool in self.active if pool.paused]
-            pool = paused[pick % len(paused)]
-            ids = {"pool_id": pool.id}
-            operation, path, request = "create_rollout", ids, self.ctx.session.rollout_body()
-            if everywhere:
-                operation, path, request = "create_global_rollout", {}, {**request, **ids}
-            why = "the pool is paused"
-            refused = self.ctx.require(Status(409, why), operation, path, json=request)
-            self.see_pool(pool, operation, refused)
-
-        self.safely(act)
+        paused = [pool for pool in self.active if pool.paused]
+        pool = paused[pick % len(paused)]
+        ids = {"pool_id": pool.id}
+        operation, path, request = "create_rollout", ids, self.ctx.session.rollout_body()
+        if everywhere:
+            operation, path, request = "create_global_rollout", {}, {**request, **ids}
+        why = "the pool is paused"
+        refused = self.ctx.require(Status(409, why), operation, path, json=request)
+        self.see_pool(pool, operation, refused)
 
     # Tasks
 
     @precondition(lambda self: self.active)
     @rule(pick=picks, config=objects)
+    @safely
     def create_task(self, pick: int, config: dict[str, Any]) -> None:
-        def act() -> None:
-            pool = self.pool(pick)
-            name = next(name for name in "abcdefghijklmnopqrstuvwxyz" if name not in pool.tasks)
-            body = {"task_id": name, "task_config": config}
-            answer = self.ctx.require(201, "create_task", {"pool_id": pool.id}, json=body)
-            pool.tasks[name] = config
-            self.see_tasks(pool, "create_task", answer)
-
-        self.safely(act)
+        pool = self.pool(pick)
+        name = next(name for name in "abcdefghijklmnopqrstuvwxyz" if name not in pool.tasks)
+        body = {"task_id": name, "task_config": config}
+        answer = self.ctx.require(201, "create_task", {"pool_id": pool.id}, json=body)
+        pool.tasks[name] = config
+        self.see_tasks(pool, "create_task", answer)
 
     @precondition(lambda self: any(pool.tasks for pool in self.active))
     @rule(pick=picks, config=objects)
+    @safely
     def update_task(self, pick: int, config: dict[str, Any]) -> None:
-        self.safely(lambda: self._change_task("update_task", pick, config, lambda _: config))
+        self._change_task("update_task", pick, config, lambda _: config)
 
     @precondition(lambda self: any(pool.tasks for pool in self.active))
     @rule(pick=picks, config=objects)
+    @safely
     def patch_task(self, pick: int, config: dict[str, Any]) -> None:
-        self.safely(
-            lambda: self._change_task("patch_task", pick, config, lambda old: merge(old, config))
-        )
+        self._change_task("patch_task", pick, config, lambda old: merge(old, config))
 
     def _change_task(
         self, operation: str, pick: int, config: Any, change: Callable[[Any], Any]
@@ -241,16 +227,14 @@ class _Machine(ObservingMachine):
 
     @precondition(lambda self: any(pool.tasks for pool in self.active))
     @rule(pick=picks)
+    @safely
     def delete_task(self, pick: int) -> None:
-        def act() -> None:
-            pool, name = self.task(pick)
-            answer = self.ctx.require(200, "delete_task", {"pool_id": pool.id, "task_id": name})
-            del pool.tasks[name]
-            self.see_tasks(pool, "delete_task", answer)
-            again = {"pool_id": pool.id, "task_id": name}
-            self.ctx.require(Status(404, "the task is gone"), "delete_task", again)
-
-        self.safely(act)
+        pool, name = self.task(pick)
+        answer = self.ctx.require(200, "delete_task", {"pool_id": pool.id, "task_id": name})
+        del pool.tasks[name]
+        self.see_tasks(pool, "delete_task", answer)
+        again = {"pool_id": pool.id, "task_id": name}
+        self.ctx.require(Status(404, "the task is gone"), "delete_task", again)
 
     @precondition(lambda self: len(self.active) < len(self.pools))
     @rule(
@@ -264,17 +248,13 @@ class _Machine(ObservingMachine):
             ]
         ),
     )
+    @safely
     def ask_archived(self, pick: int, attempt: tuple[str, dict[str, Any]]) -> None:
-        def act() -> None:
-            archived = [pool for pool in self.pools if pool.archived]
-            pool = archived[pick % len(archived)]
-            ids, (operation, body) = {"pool_id": pool.id}, attempt
-            refused = self.ctx.require(
-                Status(409, "the pool is archived"), operation, ids, json=body
-            )
-            self.see_pool(pool, operation, refused)
-
-        self.safely(act)
+        archived = [pool for pool in self.pools if pool.archived]
+        pool = archived[pick % len(archived)]
+        ids, (operation, body) = {"pool_id": pool.id}, attempt
+        refused = self.ctx.require(Status(409, "the pool is archived"), operation, ids, json=body)
+        self.see_pool(pool, operation, refused)
 
     # Rollouts
 
@@ -286,63 +266,57 @@ class _Machine(ObservingMachine):
         everywhere=st.booleans(),
         with_task=st.booleans(),
     )
+    @safely
     def create_rollout(
         self, pick: int, metadata: dict[str, Any], lasting: bool, everywhere: bool, with_task: bool
     ) -> None:
-        def act() -> None:
-            pool = self.roomy[pick % len(self.roomy)]
-            request = self._request(metadata, lasting)
-            if with_task and pool.tasks:
-                request["task_id"] = sorted(pool.tasks)[pick % len(pool.tasks)]
-            ids = {"pool_id": pool.id}
-            operation = "create_rollout"
-            if everywhere:
-                operation, ids, request = "create_global_rollout", {}, {**request, **ids}
-            # A server may prepare a pool again after it was changed.
-            self.ctx.resources.wait_until_active(pool.id)
-            answer = self.ctx.require((202, 200), operation, ids, json=request)
-            self._keep(pool, rollout_id(answer), request, operation, answer)
-
-        self.safely(act)
+        pool = self.roomy[pick % len(self.roomy)]
+        request = self._request(metadata, lasting)
+        if with_task and pool.tasks:
+            request["task_id"] = sorted(pool.tasks)[pick % len(pool.tasks)]
+        ids = {"pool_id": pool.id}
+        operation = "create_rollout"
+        if everywhere:
+            operation, ids, request = "create_global_rollout", {}, {**request, **ids}
+        # A server may prepare a pool again after it was changed.
+        self.ctx.resources.wait_until_active(pool.id)
+        answer = self.ctx.require((202, 200), operation, ids, json=request)
+        self._remember(pool, rollout_id(answer), request, operation, answer)
 
     @precondition(lambda self: self.offers("batch") and self.roomy)
     @rule(pick=picks, metadata=st.lists(objects, min_size=1, max_size=2), lasting=st.booleans())
+    @safely
     def create_rollout_batch(
         self, pick: int, metadata: list[dict[str, Any]], lasting: bool
     ) -> None:
-        def act() -> None:
-            pool = self.roomy[pick % len(self.roomy)]
-            requests = [self._request(item, lasting) for item in metadata]
-            body = {"pool_id": pool.id, "rollouts": requests}
-            self.ctx.resources.wait_until_active(pool.id)
-            answer = self.ctx.require(200, "create_rollout_batch", json=body)
-            for number, request in enumerate(requests):
-                created_id = answer.at("items", number, "rollout", "rollout_id")
-                if not isinstance(created_id, str):
-                    got = str(answer.at("items", number))[:200]
-                    name = "create_rollout_batch"
-                    self.ctx.expect.that(
-                        Expectation(name, f"a rollout for item {number}", answer), False, got
-                    )
-                self._keep(pool, created_id, request, "create_rollout_batch", answer)
-
-        self.safely(act)
+        pool = self.roomy[pick % len(self.roomy)]
+        requests = [self._request(item, lasting) for item in metadata]
+        body = {"pool_id": pool.id, "rollouts": requests}
+        self.ctx.resources.wait_until_active(pool.id)
+        answer = self.ctx.require(200, "create_rollout_batch", json=body)
+        for number, request in enumerate(requests):
+            created_id = answer.at("items", number, "rollout", "rollout_id")
+            if not isinstance(created_id, str):
+                got = str(answer.at("items", number))[:200]
+                name = "create_rollout_batch"
+                self.ctx.expect.that(
+                    Expectation(name, f"a rollout for item {number}", answer), False, got
+                )
+            self._remember(pool, created_id, request, "create_rollout_batch", answer)
 
     @precondition(lambda self: self.offers("replay") and self._replayable())
     @rule(pick=picks)
+    @safely
     def replay_rollout(self, pick: int) -> None:
-        def act() -> None:
-            every = self._replayable()
-            pool, model = every[pick % len(every)]
-            self.ctx.resources.wait_until_active(pool.id)
-            ids = model.rollout.global_ids
-            answer = self.ctx.require((202, 200), "replay_rollout", ids)
-            self._keep(pool, rollout_id(answer), model.request, "replay_rollout", answer)
-
-        self.safely(act)
+        every = self._replayable()
+        pool, model = every[pick % len(every)]
+        self.ctx.resources.wait_until_active(pool.id)
+        ids = model.rollout.global_ids
+        answer = self.ctx.require((202, 200), "replay_rollout", ids)
+        self._remember(pool, rollout_id(answer), model.request, "replay_rollout", answer)
 
     def _replayable(self) -> list[tuple[PoolModel, RolloutModel]]:
-        """Return the rollouts whose pool admits, and whose task is still there."""
+        """Return the rollouts whose pool admits and whose task still exists."""
         return [
             (pool, model)
             for pool in self.roomy
@@ -357,7 +331,7 @@ class _Machine(ObservingMachine):
             request["env"] = {"delay": 600 if lasting else 0}
         return request
 
-    def _keep(
+    def _remember(
         self,
         pool: PoolModel,
         created_id: str,
@@ -365,7 +339,7 @@ class _Machine(ObservingMachine):
         writer: str,
         answer: Response,
     ) -> None:
-        """Remember a rollout once it runs, if it is to last, or has ended."""
+        """Remember a rollout once it runs, if it is to last, or ends."""
         rollout = Rollout(pool.id, created_id)
         status = "open"
         if at(request, "env", "delay") == 600:
@@ -379,13 +353,15 @@ class _Machine(ObservingMachine):
 
     @precondition(lambda self: self.rollouts(open_=True))
     @rule(pick=picks, everywhere=st.booleans())
+    @safely
     def cancel(self, pick: int, everywhere: bool) -> None:
-        self.safely(lambda: self._cancel(self.rollouts(open_=True), pick, everywhere))
+        self._cancel(self.rollouts(open_=True), pick, everywhere)
 
     @precondition(lambda self: self.rollouts(open_=False))
     @rule(pick=picks, everywhere=st.booleans())
+    @safely
     def cancel_ended(self, pick: int, everywhere: bool) -> None:
-        self.safely(lambda: self._cancel(self.rollouts(open_=False), pick, everywhere))
+        self._cancel(self.rollouts(open_=False), pick, everywhere)
 
     def _cancel(self, among: list[RolloutModel], pick: int, everywhere: bool) -> None:
         model = among[pick % len(among)]
