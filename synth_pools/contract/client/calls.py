@@ -6,6 +6,7 @@ import asyncio
 import json
 import re
 from collections.abc import Callable
+from dataclasses import dataclass
 from typing import Any
 
 from synth_pools.contract.harness.context import Context
@@ -18,49 +19,39 @@ from synth_pools.contract.rules.verdict import same_json
 LIMIT = 60.0
 
 
+@dataclass(frozen=True, slots=True)
 class SyncCaller:
     """Caller of the sync client's methods; a stream becomes the list of its events.
 
     Attributes:
+        client: The client.
         lost: The exception that the client raises for a broken connection.
         slow: The exceptions for a call that takes too long.
     """
 
-    def __init__(
-        self, client: Any, lost: type[Exception], slow: tuple[type[Exception], ...]
-    ) -> None:
-        self._client = client
-        self.lost = lost
-        self.slow = slow
+    client: Any
+    lost: type[Exception]
+    slow: tuple[type[Exception], ...]
 
     def __call__(self, name: str, *arguments: Any, **options: Any) -> Any:
-        result = _method(self._client, name)(*arguments, **options)
+        result = _method(self.client, name)(*arguments, **options)
         return list(result) if name.endswith("events") else result
 
 
-class AsyncCaller:
+@dataclass(frozen=True, slots=True)
+class AsyncCaller(SyncCaller):
     """Caller of the async client's methods, in one event loop."""
 
-    def __init__(
-        self,
-        client: Any,
-        lost: type[Exception],
-        slow: tuple[type[Exception], ...],
-        runner: asyncio.Runner,
-    ) -> None:
-        self._client = client
-        self.lost = lost
-        self.slow = slow
-        self._runner = runner
+    runner: asyncio.Runner
 
     def __call__(self, name: str, *arguments: Any, **options: Any) -> Any:
         async def call() -> Any:
-            result = _method(self._client, name)(*arguments, **options)
+            result = _method(self.client, name)(*arguments, **options)
             if name.endswith("events"):
                 return [event async for event in result]
             return await result
 
-        return self._runner.run(asyncio.wait_for(call(), LIMIT))
+        return self.runner.run(asyncio.wait_for(call(), LIMIT))
 
 
 def _method(client: Any, name: str) -> Callable[..., Any]:
@@ -72,22 +63,22 @@ def _method(client: Any, name: str) -> Callable[..., Any]:
 def call_method(
     ctx: Context, call: Any, operation: str, name: str, *arguments: Any, **options: Any
 ) -> Any:
-    """Call a method and record it if it raises.
+    """Call a method, and record an exception.
 
     Args:
-        ctx: The context that the verdict goes to.
+        ctx: The context that gets the verdict.
         call: The caller, sync or async.
-        operation: The operation that the method is for.
+        operation: The operation of the method.
         name: The name of the method, with dots.
         *arguments: Its positional arguments.
         **options: Its keyword arguments.
 
     Returns:
-        The result, ABSENT where the method raises.
+        The result; ABSENT if the method raises.
     """
     try:
         return call_with_retry(call, name, *arguments, **options)
-    except Exception as error:  # noqa: BLE001 - whatever the client raises is its answer
+    except Exception as error:  # noqa: BLE001 - any exception is the client's answer
         got = f"{type(error).__name__}: {error}"[:300]
         status = getattr(error, "status_code", None)
         if status == 501:
@@ -97,12 +88,9 @@ def call_method(
         elif isinstance(error, call.slow) and not ctx.session.is_proof(LIMIT):
             ctx.expect.inconclusive(operation, f"{got}, and requests take long here")
         else:
+            sent = request_of(ctx, operation, arguments, got)
             demand = f"{name} of the client answers"
-            ctx.expect.that(
-                Expectation(operation, demand, request_of(ctx, operation, arguments, got)),
-                False,
-                got,
-            )
+            ctx.expect.that(Expectation(operation, demand, sent), False, got)
         return ABSENT
 
 
@@ -132,7 +120,7 @@ def request_of(ctx: Context, operation: str, arguments: tuple[Any, ...], got: st
 def expect_alike(
     ctx: Context, operation: str, name: str, raw: Response, expected: Any, actual: Any
 ) -> None:
-    """Expect a method to return what raw HTTP reads; nothing is expected of ABSENT."""
+    """Expect a method to return the same as raw HTTP; ABSENT is not judged."""
     if actual is ABSENT:
         return
     ctx.expect.that(

@@ -1,4 +1,4 @@
-"""Checks of the client's methods for operations that a backend may do without."""
+"""Checks of the client's methods for optional operations."""
 
 from __future__ import annotations
 
@@ -69,9 +69,9 @@ def _batch(ctx: Context, call: Any, pool_id: str) -> None:
 
 
 def _without_request_id(error: Any) -> Any:
-    return (
-        {k: v for k, v in error.items() if k != "request_id"} if isinstance(error, dict) else error
-    )
+    if not isinstance(error, dict):
+        return error
+    return {name: value for name, value in error.items() if name != "request_id"}
 
 
 def _replay(ctx: Context, call: Any, rollout: Rollout) -> None:
@@ -92,8 +92,7 @@ def _downloads(ctx: Context, call: Any, rollout: Rollout) -> None:
         path, expected = str(at(item, "path")), at(item, "sha256")
         for name in (operation, "agent_rollouts.artifact"):
             actual = call_method(ctx, call, operation, name, rollout.id, path)
-            if actual is not ABSENT:
-                expect_alike(ctx, operation, name, listed, expected, _digest(actual))
+            expect_alike(ctx, operation, name, listed, expected, _digest(actual))
     operation = "get_global_rollout_artifacts_zip"
     for name in (operation, "agent_rollouts.artifacts_zip"):
         _archive(ctx, call, operation, name, rollout)
@@ -102,12 +101,9 @@ def _downloads(ctx: Context, call: Any, rollout: Rollout) -> None:
 def _archive(ctx: Context, call: Any, operation: str, name: str, rollout: Rollout) -> None:
     actual = call_method(ctx, call, operation, name, rollout.id)
     if actual is not ABSENT:
+        expectation = Expectation(operation, f"{name} of the client answers an archive", None)
         is_archive = isinstance(actual, bytes) and actual.startswith(b"PK")
-        ctx.expect.that(
-            Expectation(operation, f"{name} of the client answers an archive", None),
-            is_archive,
-            repr(actual)[:80],
-        )
+        ctx.expect.that(expectation, is_archive, repr(actual)[:80])
 
 
 def _digest(content: Any) -> Any:
@@ -121,11 +117,10 @@ def _pause(ctx: Context, call: Any, pool_id: str) -> None:
             name = operation.removesuffix("_pool") if short else operation
             actual = call_method(ctx, call, operation, name, pool_id)
             read = ctx.require(200, "get_pool", path)
-            if operation == "resume_pool":
-                wait_until_resumed(ctx, pool_id, read)
             if operation == "pause_pool":
                 expect_alike(ctx, operation, name, read, read.json, actual)
             else:
+                wait_until_resumed(ctx, pool_id, read)
                 expect_alike(
                     ctx, operation, name, read, read.at("metadata"), at(actual, "metadata")
                 )
@@ -155,8 +150,5 @@ def _image_releases(ctx: Context, call: Any, pool_id: str) -> None:
     name = "delete_image_release"
     actual = call_method(ctx, call, name, name, pool_id, release_id)
     ctx.check(404, "get_image_release", release)
-    ctx.expect.that(
-        Expectation(name, "the release that is gone", None),
-        at(actual, "release_id") == release_id,
-        repr(actual)[:80],
-    )
+    expectation = Expectation(name, "the release that is gone", None)
+    ctx.expect.that(expectation, at(actual, "release_id") == release_id, repr(actual)[:80])

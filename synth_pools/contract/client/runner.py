@@ -46,7 +46,7 @@ def run_client_checks(session: Session) -> LayerResult:
     Returns:
         The obstacle that kept the client from being judged, if there is one.
     """
-    # The door to the client: a backend can be judged without it.
+    # Imported here: a backend can be judged without the client.
     try:
         import synth_pools
     except ImportError as error:
@@ -54,7 +54,7 @@ def run_client_checks(session: Session) -> LayerResult:
     lost = synth_pools.APIConnectionError
     slow = (synth_pools.APITimeoutError, TimeoutError)
     key, base_url, access = session.options.api_key, session.base_url, session.options.access
-    # Without it the client finds its own way, which is judged, too.
+    # Otherwise the client makes its own connections, which are judged, too.
     is_default = access == Access()
     if session.options.wants("client.sync"):
         with synth_pools.ContainerPoolsClient(
@@ -89,14 +89,13 @@ class _Readable:
 
 
 def _run(session: Session, check: str, call: Any) -> None:
-    item = Check(check, _CLAUSE, (every,))
-    ctx = Context(session, item, Layer.CLIENT)
+    ctx = Context(session, Check(check, _CLAUSE, (every,)), Layer.CLIENT)
     lack = ""
     try:
         things = _found(ctx) if session.options.read_only else _made(ctx)
         if things is not None:
             _reads(ctx, call, things)
-        if things is not None and not session.options.read_only:
+        if not session.options.read_only:
             _refusal(ctx, call)
             _writes(ctx, call)
             _rollouts(ctx, call)
@@ -115,8 +114,7 @@ def _run(session: Session, check: str, call: Any) -> None:
             ctx.expect.inconclusive(operation, absent[operation], Outcome.NOT_OFFERED)
         elif operation not in ctx.expect.judged:
             note = "read-only" if session.options.read_only else "what comes before it departed"
-            note = lack or note
-            ctx.expect.inconclusive(operation, note)
+            ctx.expect.inconclusive(operation, lack or note)
 
 
 def _made(ctx: Context) -> _Readable:
@@ -182,7 +180,7 @@ def _reads(ctx: Context, call: Any, things: _Readable) -> None:
     )  # fmt: skip
     for name, path, operation, ids, ours in lists:
         _pages(ctx, call, name, path, operation, ids, ours)
-    # Responses that change by themselves are compared by their fields alone.
+    # Responses that change by themselves are compared by their field names.
     for name in ("get_queue_status", "get_capabilities"):
         _fields_alike(ctx, call, name, (), {})
     for part in ("health", "info", "metadata", "task_info", "program", "taskset"):
@@ -194,18 +192,16 @@ def _reads(ctx: Context, call: Any, things: _Readable) -> None:
 def _alike(
     ctx: Context, call: Any, name: str, arguments: Any, operation: str, ids: dict[str, str]
 ) -> None:
-    # As the client asks: it does not want a list under a second name.
+    # Like the client, which does not want a list under a second name.
     raw = ctx.call(operation, ids, headers={"prefer": "return=minimal"})
     if raw.status == 501:
         ctx.expect.inconclusive(operation, "the server answers 501", Outcome.NOT_OFFERED)
-        return
-    if raw.status != 200:
-        # What the client makes of it follows from that, which the scenarios judge.
+    elif raw.status != 200:
+        # The scenarios judge this answer; the client only passes it on.
         ctx.expect.inconclusive(operation, f"the answer is {raw.status}")
-        return
-    expect_alike(
-        ctx, operation, name, raw, raw.json, call_method(ctx, call, operation, name, *arguments)
-    )
+    else:
+        actual = call_method(ctx, call, operation, name, *arguments)
+        expect_alike(ctx, operation, name, raw, raw.json, actual)
 
 
 def _fields_alike(ctx: Context, call: Any, name: str, arguments: Any, ids: dict[str, str]) -> None:
@@ -214,11 +210,11 @@ def _fields_alike(ctx: Context, call: Any, name: str, arguments: Any, ids: dict[
         ctx.expect.inconclusive(name, f"the answer is {raw.status}")
         return
     actual = call_method(ctx, call, name, name, *arguments)
-    if actual is not ABSENT:
-        expected = sorted(raw.json) if isinstance(raw.json, dict) else raw.json
-        expect_alike(
-            ctx, name, name, raw, expected, sorted(actual) if isinstance(actual, dict) else actual
-        )
+    expect_alike(ctx, name, name, raw, _field_names(raw.json), _field_names(actual))
+
+
+def _field_names(value: Any) -> Any:
+    return sorted(value) if isinstance(value, dict) else value
 
 
 def _events(
@@ -237,7 +233,7 @@ def _events(
 
 
 def _placed(events: Any) -> Any:
-    """Leave out heartbeats, which have no place in the order."""
+    """Leave out heartbeats, which have no position."""
     items = events if isinstance(events, list) else []
     return [item for item in items if at(item, "sequence") is not ABSENT] or events
 
@@ -251,9 +247,8 @@ def _pages(
     ids: dict[str, str],
     ours: str,
 ) -> None:
-    """Compare our item in a list that others may change meanwhile."""
-    query = {"limit": 100}
-    raw = ctx.require(200, operation, ids, query=query)
+    """Compare our item in a list that others may change."""
+    raw = ctx.require(200, operation, ids, query={"limit": 100})
     actual = call_method(ctx, call, operation, name, *arguments, limit=100)
     if actual is ABSENT:
         return
@@ -267,7 +262,7 @@ def _pages(
 
 def _refusal(ctx: Context, call: Any) -> None:
     """Expect the client's own exception for an error of the backend."""
-    # The door to the client, as above.
+    # Imported here, as above.
     from synth_pools import NotFoundError
 
     nobody = ctx.session.pool_id("nobody")
@@ -309,10 +304,8 @@ def _writes(ctx: Context, call: Any) -> None:
             there = [name] if "_pool_" in operation else [name, "t"]
             actual = call_method(ctx, call, operation, operation, *there, {"seed": 1})
             if actual is not ABSENT:
-                is_object = isinstance(actual, dict)
-                ctx.expect.that(
-                    Expectation(operation, "a JSON object", None), is_object, repr(actual)[:80]
-                )
+                expectation = Expectation(operation, "a JSON object", None)
+                ctx.expect.that(expectation, isinstance(actual, dict), repr(actual)[:80])
         call_method(ctx, call, "delete_task", method_of("delete_task"), name, "t")
         remaining = ctx.require(200, "list_tasks", pool)
         ctx.expect.equal(

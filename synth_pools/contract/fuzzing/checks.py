@@ -14,14 +14,14 @@ from synth_pools.contract.rules.verdict import excerpt
 
 @dataclass(frozen=True, slots=True)
 class EngineCheck:
-    """One check of the engine's, as the kit reports it.
+    """One check of the engine in the kit's report.
 
     Attributes:
         id: The id of the check.
         column: The column of the table.
         clause: The clause of the document.
         expected: The demand.
-        cause: The check that names the same defect, "" where none does.
+        cause: The check that reports the same defect, or "".
     """
 
     id: str
@@ -84,30 +84,30 @@ CHECKS: dict[str, EngineCheck] = {
     ),
 }
 
-# Checks whose failures say little alike of two operations.
+# Checks whose failures have separate causes in different operations.
 _EACH = ("schema.valid_accepted", "schema.invalid_refused", "schema.gone", "schema.there")
 
-# Documented errors of a container, which are not the server's failure.
+# Documented errors of a container, which are no failure of the server.
 _CONTAINER = re.compile(r"container_(unreachable|timeout|error)")
 
 
 def is_excused(document: Document, checked: CheckedExchange, failed: FailedCheck) -> bool:
-    """Return True if the document allows what the engine counts as a failure."""
+    """Return True if the document allows this failure of the engine."""
     exchange = _shown(checked, failed)
     if document.is_absent(exchange.method, exchange.url):
         return True
     if failed.check == "not_a_server_error":
         return _may_fail(document, checked.operation, exchange)
     if failed.check == "negative_data_rejection":
-        # A request without a key is judged by the checks of keys alone.
+        # The checks of keys judge a request without a key.
         return "Missing `Authorization`" in failed.message
     if failed.check == "use_after_free":
-        # An archived pool stays readable; what was deleted must have been a task.
+        # An archived pool stays readable; only a deleted task is unknown.
         deleted = [step for step in failed.related if step.method == "DELETE"]
         return not any("/tasks/" in step.url for step in deleted)
     if failed.check == "ensure_resource_availability":
-        # A task goes when its pool's body no longer names it, a container may answer 404, and so
-        # may a write whose body names something else that is not there.
+        # Replacing a pool may remove a task, and 404 may come from a container or from another id
+        # in the body of a write.
         return (
             exchange.method != "GET" or "/tasks/" in exchange.url or "/container/" in exchange.url
         )
@@ -139,12 +139,12 @@ def departure_of(document: Document, checked: CheckedExchange, failed: FailedChe
 
 
 def _shown(checked: CheckedExchange, failed: FailedCheck) -> Exchange:
-    """Return the request that shows a failure: the check's own extra one if it sent one."""
+    """Return the request that shows a failure: the check's extra one, if there is one."""
     return failed.related[-1] if failed.related else checked.exchange
 
 
 def _may_fail(document: Document, operation: str, exchange: Exchange) -> bool:
-    # 501: not offered. 503 with Retry-After: busy or going down, and says so.
+    # 501: not offered. 503 with Retry-After: busy or shutting down.
     if exchange.status == 501 or (exchange.status == 503 and exchange.header("retry-after")):
         return True
     described = document.operations.get(operation)

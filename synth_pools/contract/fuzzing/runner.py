@@ -18,7 +18,6 @@ from synth_pools.contract.fuzzing.schemathesis_engine import (
     run_engine,
 )
 from synth_pools.contract.fuzzing.seeds import SeedError, make_targeting
-from synth_pools.contract.fuzzing.targeting import RequestTargeting
 from synth_pools.contract.options import Profile
 from synth_pools.contract.results import Clause, Column, Departure, Layer, LayerResult, Outcome
 from synth_pools.contract.rules.event_streams import check_event_stream
@@ -31,7 +30,7 @@ _PHASES = {
     Profile.QUICK: ("examples", "coverage", "fuzzing"),
     Profile.FULL: ("examples", "coverage", "fuzzing", "stateful"),
 }
-# Their bodies are those of a creation; scenarios try each of the fields with these operations, too.
+# Operations with the body of a creation; scenarios try its fields with them, too.
 _TWINS = frozenset(
     ("replace_pool", "update_pool", "create_global_rollout", "update_task", "patch_task")
 )
@@ -53,12 +52,6 @@ def run_fuzzing(session: Session, progress: Callable[[str], None] = lambda _: No
         targeting = make_targeting(session)
     except (SeedError, BusyError) as error:
         return LayerResult(obstacle=f"generated requests had no pool to go to: {error}")
-    return _drive(session, targeting, progress)
-
-
-def _drive(
-    session: Session, targeting: RequestTargeting, progress: Callable[[str], None]
-) -> LayerResult:
     options, collector = session.options, session.collector
     reported_at = 0.0
     absent = session.not_offered()
@@ -77,7 +70,7 @@ def _drive(
         url=options.url,
         api_key=options.api_key,
         seed=options.seed,
-        # An answer has to come as soon as every other change does: not at once on a busy machine.
+        # As patient as other waits, since a busy machine does not answer at once.
         request_timeout=session.patience,
         examples=_EXAMPLES[options.profile],
         phases=_PHASES[options.profile],

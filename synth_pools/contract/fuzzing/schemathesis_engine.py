@@ -13,7 +13,7 @@ import tempfile
 import time
 import warnings
 from collections.abc import Callable, Iterator, Mapping, MutableMapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any
 from urllib.parse import unquote
 
@@ -41,7 +41,7 @@ _HIDDEN_HEADERS = {"x-schemathesis-testcaseid"}
 
 @dataclass(frozen=True, slots=True)
 class GeneratedRequest:
-    """A generated request before it is sent; changes of its containers in place count.
+    """A generated request before it is sent; its containers can be changed in place.
 
     Attributes:
         operation: The id of the operation.
@@ -49,8 +49,7 @@ class GeneratedRequest:
         path_parameters: The path parameters.
         headers: The headers.
         body: The body, as JSON.
-        negative: The parts that were made invalid on purpose, of "path", "query", "header" and
-            "body".
+        negative: The parts that are invalid on purpose: "path", "query", "header" or "body".
     """
 
     operation: str
@@ -71,17 +70,17 @@ class EngineSettings:
         seed: The seed of all generated values.
         examples: Generated requests for each operation.
         phases: The engine's phases.
-        steps: Requests in a row, in the stateful phase.
+        steps: Consecutive requests in the stateful phase.
         request_timeout: Seconds that a request may take.
         stream_events: Events after which a stream is left.
-        read_only: Whether only GET is sent.
-        without: The operations that are not asked for.
+        read_only: Send only GET.
+        without: The operations that are not called.
         uncovered: The operations that the phase of coverage leaves out.
         checks: The engine's checks.
         retarget: A hook that may change a generated request before it is sent.
         observe: A hook for each response: its operation, status and body.
         deadline: The end of the run, on time.monotonic()'s clock.
-        access: The way to the backend.
+        access: Headers, certificates and proxy of the backend.
     """
 
     url: str
@@ -104,7 +103,7 @@ class EngineSettings:
 
 @dataclass(frozen=True, slots=True)
 class FailedCheck:
-    """A check of the engine's that an exchange did not pass."""
+    """A failed check of the engine."""
 
     check: str
     title: str
@@ -114,7 +113,7 @@ class FailedCheck:
 
 @dataclass(frozen=True, slots=True)
 class CheckedExchange:
-    """An exchange of the engine's, with the results of the engine's checks."""
+    """An exchange of the engine, with the results of its checks."""
 
     operation: str
     phase: str
@@ -125,7 +124,7 @@ class CheckedExchange:
 
 @dataclass(frozen=True, slots=True)
 class EngineProblem:
-    """An error that kept the engine from judging; `network` if the server gave no answer."""
+    """An error that keeps the engine from judging; `network` if the server gave no answer."""
 
     operation: str | None
     text: str
@@ -149,7 +148,7 @@ def run_engine(
         KeyboardInterrupt: The engine was interrupted.
     """
     scratch = tempfile.mkdtemp(prefix="synth-pools-contract-")
-    # Once more at the end of the process: a worker of a run that was broken off may still write.
+    # Also at the end of the process: a worker of an interrupted run may still write.
     atexit.register(shutil.rmtree, scratch, ignore_errors=True)
     with _quiet():
         hypothesis.configuration.set_hypothesis_home_dir(scratch)
@@ -185,7 +184,7 @@ def _run(
                 tick(str(event.phase.value), sent)
             yield from _found(event, settings, names)
     finally:
-        # Also where the run is broken off: no worker goes on sending.
+        # Even if the run is interrupted no worker may go on sending.
         stream.stop()
     if time.monotonic() > settings.deadline:
         yield EngineProblem(None, TIME_IS_UP, False)
@@ -202,7 +201,7 @@ def _found(
     elif isinstance(event, events.FatalError):
         yield EngineProblem(None, f"{type(event.exception).__name__}: {event.exception}", False)
     elif isinstance(event, events.Interrupted) and time.monotonic() <= settings.deadline:
-        # Past the deadline it was this module that stopped it.
+        # After the deadline this module itself stopped the engine.
         raise KeyboardInterrupt
 
 
@@ -211,12 +210,12 @@ def _configuration(settings: EngineSettings) -> dict[str, Any]:
         name: {"enabled": name in settings.phases}
         for name in ("examples", "coverage", "fuzzing", "stateful")
     }
-    # Methods that proxies and routers answer before the backend sees them are left out, and a
-    # read-only run sends no writing method to see whether it is refused.
+    # Not the methods that proxies and routers answer themselves, and no writing method in a
+    # read-only run.
     phases["coverage"]["unexpected-methods"] = (
         [] if settings.read_only else ["GET", "PUT", "POST", "DELETE", "PATCH"]
     )
-    # Ids from responses may be those of somebody else's pools.
+    # Ids in responses may belong to pools of others.
     for name in ("examples", "coverage", "fuzzing"):
         phases[name]["extra-data-sources"] = {"responses": False}
     phases["stateful"] |= {"max-steps": settings.steps, "inference": {"algorithms": []}}
@@ -300,22 +299,15 @@ def _register_hooks(schema: Any, settings: EngineSettings, names: Mapping[str, s
 
 def _request(case: Case[Any], names: Mapping[str, str]) -> GeneratedRequest:
     meta = case.meta
-    negative = (
-        frozenset(
-            str(location.value)
-            for location, part in meta.components.items()
-            if part.mode.is_negative
-        )
-        if meta is not None
-        else frozenset()
-    )
+    parts = {} if meta is None else meta.components
+    negative = (str(place.value) for place, part in parts.items() if part.mode.is_negative)
     return GeneratedRequest(
         names.get(case.operation.label, case.operation.label),
         case.method,
         case.path_parameters,
         case.headers,
         case.body,
-        negative,
+        frozenset(negative),
     )
 
 
@@ -350,47 +342,33 @@ def _failed(
     check: str,
     failure: Failure,
 ) -> FailedCheck:
-    """Gather a failure with the requests that lead to it, the check's own extra one last."""
-    chain: list[Exchange] = []
-    for case in recorder.iter_chain_cases(
+    """Gather a failure with the requests before it; the check's extra one is the last."""
+    cases = recorder.iter_chain_cases(
         case_id=failure.case_id or case_id, related_case_ids=failure.related_case_ids()
-    ):
-        exchange = exchanges.get(case.id)
-        if exchange is not None:
-            chain.append(exchange)
-    return FailedCheck(check, failure.title, failure.message, tuple(chain))
+    )
+    chain = tuple(exchanges[case.id] for case in cases if case.id in exchanges)
+    return FailedCheck(check, failure.title, failure.message, chain)
 
 
 def _exchange(interaction: Interaction, operation: str, settings: EngineSettings) -> Exchange:
-    request = interaction.request
-    response = interaction.response
-    method = request.method
+    request, response = interaction.request, interaction.response
     headers = tuple(
         (name, _shown_value(name, value, settings))
         for name, values in request.headers.items()
         for value in map(str, values)
         if name.lower() not in _HIDDEN_HEADERS
     )
+    sent = Exchange(request.method, request.uri, headers, request.body, operation=operation)
     if response is None:
-        return Exchange(
-            method,
-            request.uri,
-            headers,
-            request.body,
-            trouble="no answer within the time limit, or the connection broke",
-            operation=operation,
-        )
-    return Exchange(
-        method,
-        request.uri,
-        headers,
-        request.body,
-        response.status_code,
-        tuple((name, value) for name, values in response.headers.items() for value in values),
-        response.content or b"",
-        response.elapsed,
-        "left before its end" if response.stream_cut_short else None,
-        operation,
+        return replace(sent, trouble="no answer within the time limit, or the connection broke")
+    received = ((name, value) for name, values in response.headers.items() for value in values)
+    return replace(
+        sent,
+        status=response.status_code,
+        response_headers=tuple(received),
+        response_body=response.content or b"",
+        elapsed=response.elapsed,
+        trouble="left before its end" if response.stream_cut_short else None,
     )
 
 

@@ -1,4 +1,4 @@
-"""Seeds: the pools, the task and the rollout that generated requests are led to."""
+"""Seeds: the pools, the task and the rollout that generated requests address."""
 
 from __future__ import annotations
 
@@ -16,25 +16,24 @@ _TASK = "addition"
 
 
 class SeedError(Exception):
-    """The seeds could not be made."""
+    """The seeds could not be created."""
 
 
 def make_targeting(session: Session) -> RequestTargeting:
-    """Make the seeds; a read-only run takes what is there.
+    """Create the seeds; a read-only run takes existing resources.
 
     Returns:
-        The targeting that leads generated requests to them.
+        The targeting of generated requests at the seeds.
 
     Raises:
-        SeedError: A pool, task or rollout could not be made.
+        SeedError: A pool, task or rollout could not be created.
     """
     foreign = _ids(session.http, "list_pools") | _ids(session.http, "list_pools", state="archived")
     mark = session.pool_id("g")
-    if session.options.read_only:
-        return RequestTargeting(mark, _found(session.http, foreign), session.register_pool, foreign)
     there = session.document.operations
-    if "create_pool" not in there:
-        return RequestTargeting(mark, _found(session.http, set()), session.register_pool, foreign)
+    if session.options.read_only or "create_pool" not in there:
+        targets = _existing(session.http, foreign if session.options.read_only else set())
+        return RequestTargeting(mark, targets, session.register_pool, foreign)
     read, pool_writes, task_writes = (
         _pool(session, subject) for subject in ("g-read", "g-pool-writes", "g-task-writes")
     )
@@ -59,7 +58,7 @@ def _pool(session: Session, subject: str) -> str:
 
 
 def _archived(session: Session) -> str | None:
-    """Make a pool whose events have an end."""
+    """Create a pool whose events have an end."""
     there = session.document.operations
     if not session.offers("pool_events") or not {"create_rollout", "delete_pool"} <= there.keys():
         return None
@@ -70,7 +69,7 @@ def _archived(session: Session) -> str | None:
 
 
 def _rollout(session: Session, pool: str) -> str:
-    """Create a rollout and wait some time for its end, which is not needed."""
+    """Create a rollout and wait a while for its end, which is optional."""
     body = {k: v for k, v in session.rollout_body().items() if k not in ("pool_id", "task_id")}
     ids = {"pool_id": pool}
     rollout = _need(session.http, "create_rollout", ids, "rollout_id", {**body, "mode": "async"})
@@ -92,8 +91,8 @@ def _artifact(http: HttpClient, rollout: str) -> str | None:
     return path if isinstance(path, str) else None
 
 
-def _found(http: HttpClient, pools: set[str]) -> RequestTargets:
-    """Take existing resources, for a run that may not make anything."""
+def _existing(http: HttpClient, pools: set[str]) -> RequestTargets:
+    """Take existing resources, for a run that may not create any."""
     pool = min(pools, default="no-pool")
     archived = min(_ids(http, "list_pools", state="archived"), default=pool)
     task = min(_ids(http, "list_tasks", {"pool_id": pool}), default=None)
@@ -106,7 +105,7 @@ def _found(http: HttpClient, pools: set[str]) -> RequestTargets:
 def _ids(
     http: HttpClient, operation: str, ids: Mapping[str, str] | None = None, **query: str
 ) -> set[str]:
-    """Return the ids in a list; of a long one those on its first pages."""
+    """Return the ids in a list, or on its first pages if it is long."""
     identifiers: set[str] = set()
     if operation not in http.document.operations:
         return identifiers

@@ -1,8 +1,7 @@
-"""Targeting of generated requests: to existing resources, and only to the run's own.
+"""Targeting of generated requests at existing resources of the run only.
 
-Left alone, a fuzzer names pools that are not there and repeats one id: nearly all that it sees is
-404 and 409. So valid ids are replaced by those of pools of the run's own, most of the time and
-always in the same way for the same seed.
+By itself a fuzzer names unknown pools and repeats one id, and nearly all its answers are 404 and
+409. So most valid ids are replaced by ids of the run's pools, alike for the same seed.
 """
 
 from __future__ import annotations
@@ -19,18 +18,18 @@ from synth_pools.contract.fuzzing.schemathesis_engine import GeneratedRequest
 _POOL_BODIES = frozenset({"create_pool", "replace_pool", "update_pool"})
 _TASK_BODIES = frozenset({"create_task", "update_task", "patch_task"})
 _ROLLOUT_BODIES = frozenset({"create_rollout", "create_global_rollout"})
-# Operations of which the server chooses the pool if the body names none.
+# Operations for which the server chooses the pool if the body names none.
 _PLACED = frozenset({"create_global_rollout", "create_rollout_batch"})
 _ID = re.compile("[A-Za-z0-9][A-Za-z0-9._:-]{0,127}")
-# A pool's stream ends with the pool: any other would be read until the time for it is over.
+# Streams that end only with their pool; others would be read until time is up.
 _ENDLESS = frozenset({"stream_pool_events"})
-# A longer id was generated for the sake of its length.
+# Longest id that was not generated for the sake of its length.
 _SHORT_ID = 20
 
 
 @dataclass(frozen=True, slots=True)
 class RequestTarget:
-    """A pool with a task, a rollout and an artifact in it; None where it has none."""
+    """A pool with its task, rollout and artifact; None where it has none."""
 
     pool: str
     task: str | None = None
@@ -40,7 +39,7 @@ class RequestTarget:
 
 @dataclass(frozen=True, slots=True)
 class RequestTargets:
-    """Targets by kind of operation: writes must not disturb the one that is read."""
+    """Targets by kind of operation, so that writes do not disturb reads."""
 
     read: RequestTarget
     pool_writes: RequestTarget
@@ -48,7 +47,7 @@ class RequestTargets:
     archived: RequestTarget
 
     def target(self, operation: str) -> RequestTarget | None:
-        """Return the target of an operation; None for those that would delete it."""
+        """Return the target of an operation; None if the operation would delete it."""
         if operation in ("delete_pool", "delete_task"):
             return None
         if operation in ("replace_pool", "update_pool", "pause_pool", "resume_pool"):
@@ -63,17 +62,17 @@ class RequestTargeting:
     """Hook that replaces ids in generated requests.
 
     Attributes:
-        mark: The beginning of every id and name that it gives.
+        mark: The prefix of every new id and name.
         targets: The targets.
-        register: A callback for the id of each pool that came to be.
-        foreign: The pools that were there before the run.
+        register: A callback for the id of each created pool.
+        foreign: The pools from before the run.
     """
 
     mark: str
     targets: RequestTargets
     register: Callable[[str], None]
     foreign: Collection[str] = ()
-    _made: set[str] = field(default_factory=set)
+    _created: set[str] = field(default_factory=set)
     _count: int = 0
 
     def __call__(self, request: GeneratedRequest) -> None:
@@ -86,7 +85,7 @@ class RequestTargeting:
             request.headers["Idempotency-Key"] = self._new()
 
     def observe(self, operation: str, status: int, body: bytes) -> None:
-        """Keep the id of every pool that came to be, also by a request that should have failed."""
+        """Register every created pool, even if its request should have failed."""
         if operation != "create_pool" or not 200 <= status < 300:
             return
         try:
@@ -95,18 +94,18 @@ class RequestTargeting:
             return
         identifier = pool.get("pool_id", pool.get("id")) if isinstance(pool, dict) else None
         if isinstance(identifier, str) and identifier not in self.foreign:
-            self._made.add(identifier)
+            self._created.add(identifier)
             self.register(identifier)
 
     def _path(self, request: GeneratedRequest) -> None:
         path = request.path_parameters
         if not path:
             return
-        if path.get("pool_id") in self._made and request.operation not in _ENDLESS:
+        if path.get("pool_id") in self._created and request.operation not in _ENDLESS:
             return
-        # Every fourth request keeps its ids: unknown ids have a clause of their own.
+        # Every fourth request keeps its ids, since unknown ids have their own clause.
         if _choice([path, request.body]) % 4 == 0:
-            self._wild(request)
+            self._replace_foreign(request)
             return
         target = self.targets.target(request.operation)
         if target is None:
@@ -122,8 +121,8 @@ class RequestTargeting:
             if name in path and value is not None:
                 path[name] = value
 
-    def _wild(self, request: GeneratedRequest) -> None:
-        """Replace ids of a writing request that may name somebody else's resource."""
+    def _replace_foreign(self, request: GeneratedRequest) -> None:
+        """Replace ids of a writing request that may name a foreign resource."""
         if request.method == "GET":
             return
         for name, value in request.path_parameters.items():
@@ -134,7 +133,7 @@ class RequestTargeting:
         if request.operation == "create_pool" and isinstance(body.get("name"), str):
             self._sign(body)
         if request.operation in _PLACED and body.get("pool_id") is None:
-            # Otherwise the server would place it in whichever pool is free, anybody's.
+            # Otherwise the server would place it in any free pool.
             body["pool_id"] = self.targets.read.pool
         if request.operation == "create_rollout_batch":
             self._batch(body, request.negative)
@@ -156,14 +155,14 @@ class RequestTargeting:
                     del body["task_id"]
 
     def _batch(self, body: dict[str, Any], negative: Collection[str]) -> None:
-        """Lead every rollout to the run's own pool, also of a batch that should be refused."""
+        """Direct every rollout to the run's pool, even in a batch that should be refused."""
         bodies = [body]
         for name in ("rollouts", "requests"):
             rollouts = body.get(name)
             bodies += rollouts if isinstance(rollouts, list) else []
         for item in bodies:
             pool_id = item.get("pool_id") if isinstance(item, dict) else None
-            # An id that no pool can have may be what the request is to be refused for.
+            # An impossible id may be the reason to refuse the request.
             if isinstance(pool_id, str) and ("body" not in negative or _ID.fullmatch(pool_id)):
                 item["pool_id"] = self.targets.read.pool
 
@@ -171,26 +170,24 @@ class RequestTargeting:
         """Mark a pool, so that a later run finds it if this one does not clean up."""
         name = body["name"]
         if len(name) >= len(self.mark):
-            # The length stays: it may be the limit that the request tries.
+            # Keep the length, which the request may test.
             body["name"] = self.mark + name[len(self.mark) :]
         elif name:
             body["name"] = self.mark + name
 
     def _agree(self, body: dict[str, Any], name: str, in_path: Any) -> None:
-        """Make the ids of a body agree, mostly: ids that differ or are taken are 409."""
+        """Make most ids of a body agree: different or existing ids are 409."""
         keys = [key for key in ("id", name) if isinstance(body.get(key), str)]
         if not keys or _choice(body) % 8 == 0:
             return
-        chosen = in_path
-        if chosen is None:
-            chosen = body[keys[-1]]
-            if len(chosen) <= _SHORT_ID:
-                chosen = self._new()
+        chosen = body[keys[-1]] if in_path is None else in_path
+        if in_path is None and len(chosen) <= _SHORT_ID:
+            chosen = self._new()
         for key in keys:
             if _ID.fullmatch(chosen):
                 body[key] = str(chosen)
             else:
-                # A path takes any id, a body does not.
+                # A path may hold any id, a body may not.
                 del body[key]
 
     def _new(self) -> str:
@@ -199,7 +196,7 @@ class RequestTargeting:
 
 
 def _without_addresses(body: dict[str, Any]) -> None:
-    """Remove invented addresses, mostly: they are 403 by policy, or name somebody's server."""
+    """Remove most invented addresses, which are 403 by policy or belong to others."""
     if _choice(body) % 8 == 0:
         return
     body.pop("container_url", None)

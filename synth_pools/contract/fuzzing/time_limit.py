@@ -1,4 +1,4 @@
-"""Time limit of an engine that looks at no clock between two of its events."""
+"""Time limit of an engine that checks no clock between two of its events."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ import time
 from collections.abc import Iterator
 from typing import Any
 
-# Seconds from one look at the clock to the next, and those that an engine has to end by itself.
+# Seconds between looks at the clock, and seconds that an engine has to end by itself.
 _TURN_SECONDS = 0.5
 _LAST_SECONDS = 10.0
 
@@ -16,14 +16,14 @@ _LAST_SECONDS = 10.0
 def events_in_time(
     stream: Any, deadline: float, last_seconds: float = _LAST_SECONDS
 ) -> Iterator[Any]:
-    """Yield an engine's events; leave it some time after the deadline, whatever it does.
+    """Yield an engine's events; abandon the engine some time after the deadline.
 
-    It may make up values for minutes between two events.
+    The engine may generate values for minutes between two events.
 
     Args:
         stream: The events, with a `stop` that ends them after the next one.
         deadline: The end, on time.monotonic()'s clock.
-        last_seconds: Seconds after that in which the next event has to come.
+        last_seconds: Seconds after the deadline for the next event.
 
     Yields:
         Each event.
@@ -38,7 +38,7 @@ def events_in_time(
         try:
             for event in stream:
                 channel.put((event, None))
-        except BaseException as error:  # noqa: BLE001 - handed to the thread that waits
+        except BaseException as error:  # noqa: BLE001 - handed to the waiting thread
             channel.put((over, error))
         else:
             channel.put((over, None))
