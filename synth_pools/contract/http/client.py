@@ -1,4 +1,4 @@
-"""HTTP client that keeps every exchange as it was on the wire.
+"""HTTP client that records every exchange as it was on the wire.
 
 Each request has a time limit. No redirect is followed and no response is cached or repaired: a
 check sees what the backend sent.
@@ -28,16 +28,17 @@ ABSENT: Any = type("Absent", (), {"__repr__": lambda _: "nothing", "__bool__": l
 CALL_SECONDS = 30.0
 _LARGEST = 64 * 1024 * 1024
 _BUSY_SECONDS = 20.0
-# Requests that a wait may have to let pass beside its own time.
+# Requests by whose duration a limit is lengthened.
 _ROUND_TRIPS = 20
-# What a request leaves of the longest time before it.
+# Share of the longest duration that remains after each request.
 _FORGET = 0.98
+# Letters of the shortest secret: a shorter one would occur in other words.
 _SHORTEST = 8
 
 
 @dataclass(frozen=True)
 class Response:
-    """A response, or the lack of one, of one request."""
+    """A response to one request, or its absence."""
 
     exchange: Exchange
 
@@ -47,14 +48,14 @@ class Response:
 
     @cached_property
     def json(self) -> Any:
-        """The body as JSON, ABSENT where it is none; not to be changed."""
+        """The body as JSON, or ABSENT; must not be changed."""
         try:
             return json_module.loads(self.exchange.response_body)
         except (ValueError, RecursionError):
             return ABSENT
 
     def at(self, *path: str | int) -> Any:
-        """Return the value at a path in the body, ABSENT where there is none."""
+        """Return the value at a path in the body, or ABSENT."""
         return at(self.json, *path)
 
 
@@ -63,7 +64,7 @@ class EventStream:
     """An event stream, as far as it was read.
 
     Attributes:
-        exchange: The request and the bytes that came.
+        exchange: The request and the received bytes.
         reader: The messages.
         complete: True if the server ended it.
         late: True if it was left because the time was over.
@@ -85,11 +86,11 @@ class HttpClient:
 
     Attributes:
         base_url: The base URL.
-        key: The API key, which is masked in all that is kept.
-        document: The document that knows the operations.
+        key: The API key, which is masked in all records.
+        document: The document of the operations.
         stop: An event that ends all waits and all further requests.
-        round_trip: Seconds that a request takes here: the longest of the latest ones.
-        access: The way to the backend.
+        round_trip: Seconds of the longest recent request.
+        access: Headers, certificates and proxy of the backend.
         other_key: The key of another organisation.
         on_busy: A callback for each answer of a busy server, after which a request is repeated.
     """
@@ -105,10 +106,9 @@ class HttpClient:
     _client: httpx.Client = field(init=False, repr=False)
 
     def __post_init__(self) -> None:
-        # Shorter than any server's, so that no request meets a connection that is being closed.
-        limits = httpx.Limits(max_connections=None, keepalive_expiry=1.0)
+        # Shorter than any server's, so that no request uses a connection about to close.
         self._client = httpx.Client(
-            limits=limits,
+            limits=httpx.Limits(max_connections=None, keepalive_expiry=1.0),
             timeout=CALL_SECONDS,
             follow_redirects=False,
             trust_env=not is_loopback_url(self.base_url),
@@ -138,14 +138,13 @@ class HttpClient:
             ids: The path parameters, which are percent-encoded here.
             query: The query parameters.
             json: The body as JSON.
-            content: The body as bytes, where `json` is not given.
+            content: The body as bytes, if `json` is absent.
             headers: Further headers.
-            authorization: The header `authorization`, which may hold the mask of the key; none
-                is sent where None.
-            limit: Seconds that the response may take; `call_seconds` where None.
+            authorization: The header `authorization`, which may have the mask of the key, or None.
+            limit: Seconds that the response may take; None for `call_seconds`.
 
         Returns:
-            The response; its status is None where none came.
+            The response; its status is None if there was no answer.
 
         Raises:
             UnreachableError: No server answers at the address.
@@ -155,13 +154,13 @@ class HttpClient:
         described = self.document.operations[operation]
         url = self.url(described.path, ids or {}, query)
         sent = _headers(json, headers, authorization)
-        body = _body(json, content)
+        if json is not ABSENT:
+            content = json_module.dumps(json, ensure_ascii=False, separators=(",", ":")).encode()
         within = self.call_seconds if limit is None else limit
-        return Response(
-            self.retry_while_busy(
-                lambda: self.send(described.method, url, sent, body, operation, within)
-            )
+        exchange = self.retry_while_busy(
+            lambda: self.send(described.method, url, sent, content, operation, within)
         )
+        return Response(exchange)
 
     @property
     def call_seconds(self) -> float:
@@ -169,14 +168,14 @@ class HttpClient:
         return self.allowance(CALL_SECONDS)
 
     def allowance(self, seconds: float) -> float:
-        """Lengthen a limit where requests take long: behind a slow line, on a busy machine."""
+        """Lengthen a limit if requests are slow: on a slow connection or a busy machine."""
         return seconds + _ROUND_TRIPS * self.round_trip
 
     def retry_while_busy(self, send: Callable[[], Exchange]) -> Exchange:
         """Send again while the server answers 429 or 503, for 20 s at most.
 
         Raises:
-            BusyError: It does so for longer.
+            BusyError: The server is busy for longer.
             StoppedError: The run was asked to stop.
         """
         give_up = time.monotonic() + _BUSY_SECONDS
@@ -193,7 +192,7 @@ class HttpClient:
                 raise StoppedError
 
     def authorized(self) -> dict[str, str]:
-        """Return the headers of a request that is no operation's."""
+        """Return the headers of a request outside the operations."""
         return {"authorization": MASKED}
 
     def url(self, path: str, ids: Mapping[str, str], query: Mapping[str, Any] | None = None) -> str:
@@ -244,12 +243,11 @@ class HttpClient:
         """Read an event stream until the server ends it, `until` is true, or time is up."""
         described = self.document.operations[operation]
         sent = _headers(ABSENT, {"accept": "text/event-stream", **(headers or {})}, MASKED)
-        reader = SseReader()
-        complete = enough = False
+        reader, complete, enough = SseReader(), False, False
 
         def take(response: httpx.Response, deadline: float) -> tuple[bytes, str | None]:
             nonlocal complete, enough, reader
-            # An attempt of which the server was busy leaves nothing behind.
+            # A retry begins with an empty reader.
             reader, complete, enough = SseReader(), False, False
             parts: list[bytes] = []
             size = 0
@@ -302,19 +300,18 @@ class HttpClient:
                 break
             except (httpx.ConnectError, httpx.ConnectTimeout) as error:
                 if attempt == 2:
-                    raise UnreachableError(
-                        f"{urlsplit(url).netloc}: {str(error) or 'no connection'}"
-                    ) from None
+                    reason = str(error) or "no connection"
+                    raise UnreachableError(f"{urlsplit(url).netloc}: {reason}") from None
                 self.stop.wait(0.5)
             except (httpx.ReadTimeout, httpx.WriteTimeout):
                 trouble = f"no answer within {limit:.0f} s" if status is None else "silence"
                 late = True
                 break
             except httpx.LocalProtocolError:
-                # A request that cannot be sent is a defect of the kit, no answer of the backend's.
+                # An unsendable request is a defect of the kit, not of the backend.
                 raise
             except httpx.HTTPError as error:
-                # Once more: the server may have closed an idle connection at that very moment.
+                # Retry: the server may have just closed an idle connection.
                 trouble = f"{type(error).__name__}: {error}"
                 if status is not None or attempt == 2:
                     break
@@ -337,7 +334,7 @@ class HttpClient:
         return {**self.access.headers, **revealed}
 
     def is_right(self, authorization: str) -> bool:
-        """Return True if a header that stands for a changed key comes to the right one."""
+        """Return True if a header with a placeholder becomes the right key."""
         return self._reveal(authorization) == self._reveal(MASKED)
 
     def _reveal(self, text: str) -> str:
@@ -349,15 +346,14 @@ class HttpClient:
         return text
 
     def _keys(self) -> dict[str, str]:
-        """Return the key and what is nearly the key, by what stands for it."""
+        """Return the key and the nearly right keys by their placeholders."""
         key = self.key.reveal()
         return dict(zip((KEY, *NEARLY), (key, key[:-1], key[1:], key.upper()), strict=True))
 
     def _secrets(self) -> Iterator[str]:
-        # A whole key before what is a part of it.
+        # A whole key comes before its parts.
         other_keys = [self.other_key.reveal()] if self.other_key else []
         for secret in (*self._keys().values(), *other_keys, *self.access.headers.values()):
-            # Shorter ones would stand in many other words.
             if len(secret) >= _SHORTEST:
                 yield secret
 
@@ -373,13 +369,13 @@ class HttpClient:
 
 
 def client_of(access: Access, *, asynchronous: bool = False) -> Any:
-    """Return a client of httpx for the client under test, with its way to the backend."""
+    """Return an httpx client for the client under test, with headers and proxy."""
     kind: Any = httpx.AsyncClient if asynchronous else httpx.Client
     return kind(headers=dict(access.headers), verify=access.tls(), proxy=access.proxy)
 
 
 def at(value: Any, *path: str | int) -> Any:
-    """Return the value at a path of keys and indexes, ABSENT where there is none."""
+    """Return the value at a path of keys and indexes, or ABSENT."""
     for step in path:
         if isinstance(step, str) and isinstance(value, dict):
             value = value.get(step, ABSENT)
@@ -391,7 +387,7 @@ def at(value: Any, *path: str | int) -> Any:
 
 
 def is_loopback_url(url: str) -> bool:
-    """Return True if the host of a URL is this machine by its name."""
+    """Return True if the host of a URL names this machine."""
     host = (urlsplit(url).hostname or "").rstrip(".").lower()
     return host == "::1" or host.startswith("127.") or host.split(".")[-1] == "localhost"
 
@@ -403,12 +399,6 @@ def _headers(
     if json is not ABSENT:
         sent["content-type"] = "application/json"
     return {**sent, **(headers or {})}
-
-
-def _body(json: Any, content: bytes | None) -> bytes | None:
-    if json is ABSENT:
-        return content
-    return json_module.dumps(json, ensure_ascii=False, separators=(",", ":")).encode()
 
 
 def _retry_after(exchange: Exchange) -> float:

@@ -1,9 +1,9 @@
-"""Container that a backend starts as a process, and that the kit leads through a connection.
+"""Container that a backend starts as a process and that the kit controls by a connection.
 
-A program of its own, for the interpreter alone: `python -I process_container.py --kit PORT --port
-PORT`. It tells the kit what it was started with, and then waits for one word: `listen` has it serve
-rollouts, `exit` has it end. It also ends where the kit does. It has a child, which does nothing and
-tells the kit by its connection for how long it lives.
+A program that needs only the interpreter: `python -I process_container.py --kit PORT --port PORT`.
+It reports its arguments and environment to the kit, and then waits for one word: `listen` makes it
+serve rollouts, `exit` ends it. It also ends with the kit. Its child does nothing, and shows the kit
+by a connection how long it lives.
 """
 
 from __future__ import annotations
@@ -19,15 +19,15 @@ from pathlib import Path
 from typing import Any
 
 EXIT_CODE = 3
-# Of the first line that it writes, and of the one on standard error.
+# First lines on standard output and on standard error.
 HELLO = "kit: started"
 ERROR_HELLO = "kit: started, on standard error"
 _SECONDS = 30.0
-_TOLD = ("PORT", "KIT_PORT", "KIT_TEXT", "KIT_JSON", "PATH")
+_REPORTED = ("PORT", "KIT_PORT", "KIT_TEXT", "KIT_JSON", "PATH")
 
 
 class _Handler(BaseHTTPRequestHandler):
-    """Serve `GET /health` and `POST /rollouts`, whose `env` says what is to happen."""
+    """Handler of `GET /health` and `POST /rollouts`, which obeys the `env` of a rollout."""
 
     protocol_version = "HTTP/1.1"
     timeout = _SECONDS
@@ -35,7 +35,7 @@ class _Handler(BaseHTTPRequestHandler):
     lock = threading.Lock()
 
     def log_message(self, format: str, *args: Any) -> None:  # noqa: A002 - the base class's name
-        """Write nothing: what it writes is judged."""
+        """Write nothing: the output is judged."""
 
     def do_GET(self) -> None:
         health = {"status": "ok", "contract_version": "2026-05-28", "healthy": True}
@@ -95,7 +95,7 @@ def _end_with_the_kit(connection: socket.socket) -> None:
 
 
 def _serve() -> None:
-    """Tell the kit of this process, and serve or end as it says."""
+    """Report this process to the kit, and serve or end as it orders."""
     options = dict(zip(sys.argv[1::2], sys.argv[2::2], strict=False))
     kit = int(options["--kit"])
     if "--child-of" in options:
@@ -106,8 +106,8 @@ def _serve() -> None:
     hello = {
         "pid": os.getpid(),
         "argv": sys.argv[1:],
-        # What else is in its environment is nobody's business.
-        "env": {name: os.environ[name] for name in _TOLD if name in os.environ},
+        # Other variables of the environment stay private.
+        "env": {name: os.environ[name] for name in _REPORTED if name in os.environ},
         "cwd": str(Path.cwd()),
         "has_key": bool(os.environ.get("ENVIRONMENT_API_KEY")),
     }

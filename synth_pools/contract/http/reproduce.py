@@ -1,6 +1,6 @@
 """Commands that send a request again: a line for a shell and a line for Python.
 
-Both lines take the key from SYNTH_API_KEY, so they can be pasted, kept and mailed.
+Both lines take the key from SYNTH_API_KEY, so they can be pasted, stored and mailed.
 """
 
 from __future__ import annotations
@@ -15,25 +15,25 @@ from synth_pools.contract.results import Exchange, LongBody
 KEY = "${SYNTH_API_KEY}"
 MASKED = f"Bearer {KEY}"
 OTHER_KEY = "${SYNTH_OTHER_API_KEY}"
-# Keys that are nearly right, as a shell makes them of the key, and as Python does.
+# Nearly right keys, as a shell and as Python derive them from the key.
 NEARLY = {
     "${SYNTH_API_KEY%?}": "[:-1]",
     "${SYNTH_API_KEY#?}": "[1:]",
     "${SYNTH_API_KEY^^}": ".upper()",
 }
 _KEYS = re.compile("(" + "|".join(map(re.escape, (KEY, OTHER_KEY, *NEARLY))) + ")")
-# Headers that carry what nobody else may see.
+# Headers with secrets.
 _SECRET = ("authorization", "cookie", "proxy-authorization", "set-cookie")
 _LONG = 2_000
 _RUN = re.compile(rb"(.{1,64}?)\1{31,}", re.DOTALL)
-# Bytes in which repetitions are looked for; what comes after them is left out.
+# Bytes searched for repetitions; later ones are omitted.
 _SEARCHED = 64 * 1024
-# Written by the tool that sends the request anyway.
+# Headers that the sending tool writes anyway.
 _IMPLIED = {"host", "content-length", "accept-encoding", "connection", "user-agent", "accept"}
 
 
 def masked_headers(headers: Iterable[tuple[str, str]]) -> tuple[tuple[str, str], ...]:
-    """Return the headers of somebody else's exchange without what is secret in them.
+    """Return the headers of a foreign exchange with masked secrets.
 
     Args:
         headers: The names, in lower case, and the values.
@@ -51,7 +51,7 @@ def curl_line(exchange: Exchange) -> str:
         parts = ["curl -sS -i -N --max-time 30"]
     if exchange.method != "GET" or exchange.request_body is not None:
         parts.append("-X " + shlex.quote(exchange.method))
-    # A key is for the shell to put in its place; nothing else in a URL means anything to it.
+    # The shell inserts a key; nothing else in a URL is special to it.
     url = f'"{exchange.url}"' if KEY in exchange.url else shlex.quote(exchange.url)
     parts.append(f"--path-as-is {url}")
     for name, value in _shown_headers(exchange):
@@ -93,13 +93,13 @@ def _python_value(value: str) -> str:
 
 
 def bytes_expression(body: bytes | LongBody) -> str:
-    """Return a Python expression for a body, short also where it repeats itself for megabytes."""
+    """Return a Python expression for a body, short even for megabytes of repetitions."""
     short = in_short(body)
     if isinstance(short, bytes):
         return repr(short)
     pieces = [f"{part!r} * {count}" if count > 1 else repr(part) for part, count in short.parts]
     if short.left_out:
-        # What nobody can read is of the same size at least.
+        # Omitted bytes at least have the same size.
         pieces.append(f"b'.' * {short.left_out}")
     return " + ".join(pieces)
 
@@ -109,7 +109,7 @@ def in_short(body: bytes | LongBody) -> bytes | LongBody: ...
 @overload
 def in_short(body: None) -> None: ...
 def in_short(body: bytes | LongBody | None) -> bytes | LongBody | None:
-    """Return a long body by the parts that it repeats, a short one as it is."""
+    """Return a long body as its repeated parts, and a short one unchanged."""
     if body is None or isinstance(body, LongBody) or len(body) <= _LONG:
         return body
     parts: list[tuple[bytes, int]] = []
@@ -133,7 +133,7 @@ def in_short(body: bytes | LongBody | None) -> bytes | LongBody | None:
 
 
 def _repetitions(body: bytes, position: int, unit: bytes) -> int:
-    """Count how often a unit stands at a position in a row, in steps that double."""
+    """Count the repetitions of a unit from a position, in doubling steps."""
     count, step = 0, 1
     while True:
         if body.startswith(unit * step, position + count * len(unit)):

@@ -1,7 +1,7 @@
-"""Parser of server-sent events that keeps what a judge of the stream has to know.
+"""Parser of server-sent events with all details for judging a stream.
 
-It follows the WHATWG standard. Beyond it, it counts comments, keeps the fields of each message as
-they were written, and knows whether the stream ended in the middle of a message.
+It follows the WHATWG standard. It also counts comments, stores the written fields of each message,
+and detects a stream that ends in the middle of a message.
 """
 
 from __future__ import annotations
@@ -20,10 +20,10 @@ class SseMessage:
 
     Attributes:
         id: The last id of the stream, of this message or of an earlier one.
-        event: The type, "message" where none was written.
+        event: The type, by default "message".
         data: The data lines, joined by line feeds.
         data_lines: The number of data lines.
-        written: The fields that this message has itself: of "id", "event" and "data".
+        written: The fields "id", "event" and "data" that this message itself has.
     """
 
     id: str | None
@@ -34,7 +34,7 @@ class SseMessage:
 
     @property
     def envelope(self) -> dict[str, Any]:
-        """The JSON object in `data`, or an empty one where it is none."""
+        """The JSON object in `data`, or an empty one."""
         try:
             value = json.loads(self.data)
         except (ValueError, RecursionError):
@@ -44,11 +44,11 @@ class SseMessage:
 
 @dataclass(slots=True)
 class SseReader:
-    """Incremental parser: `feed` takes chunks, `messages` holds what has been complete so far."""
+    """Incremental parser: `feed` takes chunks, `messages` has the complete messages so far."""
 
     messages: list[SseMessage] = field(default_factory=list)
     comments: int = 0
-    # The id of a block before the first message that holds nothing else.
+    # The id of a block before the first message that has nothing else.
     opening: str | None = None
     _rest: bytes = b""
     _started: bool = False
@@ -69,7 +69,7 @@ class SseReader:
             buffer = buffer.removeprefix(_BYTE_ORDER_MARK)
             self._started = True
         if self._after_cr:
-            # The second half of a CRLF whose first half ended the chunk before.
+            # The second half of a CRLF that the last chunk began.
             buffer = buffer.removeprefix(b"\n")
         self._after_cr = buffer.endswith(b"\r")
         *lines, self._rest = buffer.replace(b"\r\n", b"\n").replace(b"\r", b"\n").split(b"\n")
@@ -78,12 +78,12 @@ class SseReader:
 
     @property
     def position(self) -> str | None:
-        """The last id of the stream, also one of a block that is no message."""
+        """The last id of the stream, even of a block without a message."""
         return self._id
 
     @property
     def complete(self) -> bool:
-        """True if the stream could end here without cutting a message short."""
+        """True if the stream can end here without cutting a message."""
         return not self._rest and not self._written.keys() & {"event", "data"}
 
     def _line(self, line: str) -> None:
@@ -121,10 +121,10 @@ def read_messages(body: bytes) -> list[SseMessage]:
     """Parse a whole body.
 
     Args:
-        body: What was read of the stream.
+        body: The bytes of the stream so far.
 
     Returns:
-        The messages that ended; what follows the last blank line is left out.
+        The complete messages, up to the last blank line.
     """
     reader = SseReader()
     reader.feed(body)

@@ -1,11 +1,10 @@
 """Stub containers on loopback, which obey the `env` of a rollout.
 
-`delay`, `fail` and `reward` are read as the echo target reads them; `hold` keeps a rollout until it
-is released, `flaky` answers 500 to so many requests before, `forget` takes so many and knows
-nothing of them afterwards, `usage` and `tell` are reported, and `answer` asks for a wrong or broken
-response, or for one that has to be asked for: "later", or "asked" for one that runs until it is
-released. `echo_key` has the key of the container wherever a container may put it. Every request is
-remembered.
+`delay`, `fail` and `reward` mean the same as for the echo target. `hold` delays a rollout until its
+release. `flaky` is the number of requests answered with 500 first, `forget` the number of accepted
+and forgotten ones. `usage` and `tell` are reported. `answer` requests a wrong or broken response,
+or one to be polled: "later", or "asked" for one that runs until its release. `echo_key` puts the
+key of the container in every possible place. Every request is recorded.
 """
 
 from __future__ import annotations
@@ -20,7 +19,7 @@ from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from typing import Any, Self
 from urllib.parse import parse_qs, unquote, urlsplit
 
-# Behaviours of the GET endpoints; "first" and "twin" are good ones that work for one pool alone.
+# Behaviours of the GET endpoints; "first" and "twin" are good ones for one pool each.
 BEHAVIOURS = ("good", "first", "twin", "bare", "broken")
 INFO = {
     "runtime": {"name": "contract kit"},
@@ -40,9 +39,10 @@ _KNOWN = {
     "/program": PROGRAM,
     "/taskset": TASKSET,
 }
-# Longer than any scenario; what holds a rollout releases it.
+# Longer than any scenario, which releases its rollouts.
 _HELD_SECONDS = 600.0
-# Turns of the loops that take connections, and what one leaves of the longest lateness before it.
+# Seconds of a turn of the loops that accept connections, and the share of the longest lateness that
+# remains after each turn.
 TURN_SECONDS = 0.05
 _FORGET = 0.995
 ARTIFACT = {"content": "hello", "content_type": "text/plain", "metadata": {"n": 1}}
@@ -55,7 +55,7 @@ class ReceivedRequest:
     Attributes:
         behaviour: The container.
         path: The path.
-        body: The JSON of its body, None where it is none.
+        body: The JSON of its body, or None.
         purpose: The header `x-synth-pools-call`.
     """
 
@@ -67,24 +67,24 @@ class ReceivedRequest:
 
 @dataclass(slots=True)
 class ReceivedRequests:
-    """Requests that stub containers received, and the rollouts that were to be ended."""
+    """Requests that stub containers received, and the rollouts that they were to end."""
 
     received: list[ReceivedRequest] = field(default_factory=list)
     terminated: set[str] = field(default_factory=set)
     released: set[str] = field(default_factory=set)
-    # The requests of rollouts that have to be asked for, and whether they were.
+    # Requests of polled rollouts, and True after the first poll.
     later: dict[str, tuple[dict[str, Any], bool]] = field(default_factory=dict)
-    # By rollout: bytes of its submissions, of the answers to these, and of all bodies.
+    # Bytes of submissions, of their answers and of all bodies, by rollout.
     sizes: dict[str, tuple[int, int, int, int]] = field(default_factory=dict)
-    # The keys of containers that came with rollouts, which nobody is to see.
+    # Received keys of containers, by rollout; a secret.
     keys: dict[str, str] = field(default_factory=dict, repr=False)
-    # Seconds for which connections waited for a container lately, though it was there.
+    # Seconds that connections lately waited for a running container.
     lateness: float = 0.0
     closing: threading.Event = field(default_factory=threading.Event)
     lock: threading.Lock = field(default_factory=threading.Lock)
 
     def note_turn(self, late: float) -> None:
-        """Note for how long connections may have waited for a container."""
+        """Record how long connections may have waited for a container."""
         with self.lock:
             self.lateness = max(late, _FORGET * self.lateness)
 
@@ -101,7 +101,7 @@ class ReceivedRequests:
             ]
 
     def ask(self, rollout_id: str) -> tuple[dict[str, Any], bool] | None:
-        """Return the request of a rollout that has to be asked for, and whether it was before."""
+        """Return the request of a polled rollout, and True if this is a further poll."""
         with self.lock:
             entry = self.later.get(rollout_id)
             if entry is not None:
@@ -118,7 +118,7 @@ class ReceivedRequests:
             self.sizes[rollout_id] = (a, b, c, d)
 
     def bytes_of(self, rollout_id: str) -> tuple[int, int, int, int]:
-        """Return the bytes of submissions of a rollout, of the answers to them, and of all."""
+        """Return the bytes of a rollout's submissions, of their answers, and of all bodies."""
         with self.lock:
             return self.sizes.get(rollout_id, (0, 0, 0, 0))
 
@@ -127,7 +127,7 @@ class ReceivedRequests:
             return rollout_id in self.terminated
 
     def release(self, rollout_id: str) -> None:
-        """Let a rollout that is held end."""
+        """Let a delayed rollout end."""
         with self.lock:
             self.released.add(rollout_id)
 
@@ -139,19 +139,19 @@ class ReceivedRequests:
             return rollout_id in self.terminated or rollout_id in self.released
 
 
-def told_event(event: dict[str, Any]) -> dict[str, Any]:
-    """Return an event as it is told: with a text of so many letters where it has `repeat`."""
+def reported_event(event: dict[str, Any]) -> dict[str, Any]:
+    """Return an event for a report; `repeat` becomes a text of that length."""
     return {**event, "text": "x" * event["repeat"]} if "repeat" in event else event
 
 
 def _count_of(env: dict[str, Any], name: str) -> int:
-    """Return a count in `env`, 0 where there is none."""
+    """Return a count in `env`, by default 0."""
     value = env.get(name)
     return value if isinstance(value, int) else 0
 
 
 class StubServer(ThreadingHTTPServer):
-    """Server of one stub container, on a port of its own where it is 0."""
+    """Server of one stub container; port 0 chooses a free one."""
 
     daemon_threads = True
     request_queue_size = 64
@@ -169,14 +169,14 @@ class StubServer(ThreadingHTTPServer):
         super().__init__(("127.0.0.1", port), handler or StubHandler)
 
     def service_actions(self) -> None:
-        """Measure how long the last turn took, which waits for a connection no longer than one."""
+        """Measure the last turn, which should have waited `TURN_SECONDS` at most."""
         now = time.monotonic()
         if self._turned_at is not None:
             self.turned(max(0.0, now - self._turned_at - TURN_SECONDS))
         self._turned_at = now
 
     def turned(self, late: float) -> None:
-        """Note how much longer than it should a turn took."""
+        """Record the lateness of a turn."""
         self.received.note_turn(late)
 
     def handle_error(self, request: Any, client_address: Any) -> None:
@@ -186,11 +186,11 @@ class StubServer(ThreadingHTTPServer):
 class StubHandler(BaseHTTPRequestHandler):
     """Handler of the requests of a stub container."""
 
-    # The base class knows any server; what makes this handler is that one.
+    # The base class has any server; this handler is created by that one.
     server: StubServer  # pyright: ignore[reportIncompatibleVariableOverride]
     protocol_version = "HTTP/1.1"
     timeout = 30
-    # Bytes of the body of a request, and the rollout that it is about.
+    # Bytes of the body of a request, and its rollout.
     sent = 0
     about = ""
 
@@ -201,7 +201,7 @@ class StubHandler(BaseHTTPRequestHandler):
         behaviour = self.server.behaviour
         purpose = self.headers.get("x-synth-pools-call")
         self.server.received.note(ReceivedRequest(behaviour, self.path, None, purpose))
-        self.about = self._named()
+        self.about = self._rollout_id()
         polled = self.server.received.ask(unquote(self.path.removeprefix("/rollouts/")))
         if polled is not None:
             body, before = polled
@@ -213,10 +213,10 @@ class StubHandler(BaseHTTPRequestHandler):
                 before = self.server.received.is_over(name)
             running = {"rollout_id": body.get("rollout_id"), "status": "running"}
             self._send(200, self._outcome(body, body["env"]) if before else running)
-        elif self.path.split("?")[0].endswith("/events") and self._told() is not None:
+        elif self.path.split("?")[0].endswith("/events") and self._reported_events() is not None:
             query = parse_qs(urlsplit(self.path).query)
             after = int((query.get("after_sequence") or query.get("after") or ["0"])[0])
-            events = [event for event in self._told() or [] if event["sequence"] > after]
+            events = [event for event in self._reported_events() or [] if event["sequence"] > after]
             self._send(200, {"events": events, "cursor": {"after": after, "has_more": False}})
         elif behaviour == "bare":
             self._send(404, {"detail": "not here"})
@@ -233,7 +233,7 @@ class StubHandler(BaseHTTPRequestHandler):
             body = json.loads(raw)
         received = self.server.received
         received.note(ReceivedRequest(self.server.behaviour, self.path, body))
-        self.sent, self.about = len(raw), self._named()
+        self.sent, self.about = len(raw), self._rollout_id()
         if isinstance(body, dict) and isinstance(body.get("rollout_id"), str):
             self.about = body["rollout_id"]
             if (key := self.headers.get("x-api-key")) is not None:
@@ -250,19 +250,19 @@ class StubHandler(BaseHTTPRequestHandler):
         else:
             self._send(404, {"detail": "unknown"})
 
-    def _named(self) -> str:
-        """Return the id of the rollout in the path, "" where there is none."""
+    def _rollout_id(self) -> str:
+        """Return the id of the rollout in the path, or ""."""
         parts = self.path.split("?")[0].split("/")
         return unquote(parts[2]) if len(parts) > 2 and parts[1] == "rollouts" else ""
 
-    def _told(self) -> list[dict[str, Any]] | None:
-        """Return the events of the rollout in the path; None where it has none to tell."""
-        for request in self.server.received.of_rollout(self._named()):
+    def _reported_events(self) -> list[dict[str, Any]] | None:
+        """Return the events to report of the rollout in the path, or None."""
+        for request in self.server.received.of_rollout(self._rollout_id()):
             tell = (request.body.get("env") or {}).get("tell")
             if isinstance(tell, list):
                 echoes = request.body["env"].get("echo_key") is True
                 more = {"key": self.headers.get("x-api-key")} if echoes else {}
-                return [told_event({**event, **more}) for event in tell]
+                return [reported_event({**event, **more}) for event in tell]
         return None
 
     def _broken(self) -> None:
@@ -276,12 +276,11 @@ class StubHandler(BaseHTTPRequestHandler):
     def _rollout(self, body: dict[str, Any]) -> None:
         env = body.get("env")
         env = env if isinstance(env, dict) else {}
-        delay = env.get("delay", 0)
-        if env.get("hold") is True:
-            self._pause(_HELD_SECONDS, str(body.get("rollout_id")))
-        elif isinstance(delay, int | float) and delay > 0:
-            self._pause(float(delay), str(body.get("rollout_id")))
-        turn = self._turn(str(body.get("rollout_id")))
+        delay = _HELD_SECONDS if env.get("hold") is True else env.get("delay", 0)
+        name = str(body.get("rollout_id"))
+        if isinstance(delay, int | float) and delay > 0:
+            self._pause(float(delay), name)
+        turn = self._turn(name)
         if turn <= _count_of(env, "flaky"):
             self._send(500, {"detail": "not this time"})
             return
@@ -298,15 +297,15 @@ class StubHandler(BaseHTTPRequestHandler):
             self._cut_short()
         elif response in ("later", "asked"):
             with self.server.received.lock:
-                self.server.received.later[str(body.get("rollout_id"))] = (body, False)
+                self.server.received.later[name] = (body, False)
             self._send(202, {"rollout_id": body.get("rollout_id"), "status": "running"})
-        elif response is not None and isinstance(response, dict):
+        elif isinstance(response, dict):
             self._send(200, response)
         else:
             self._send(200, self._outcome(body, env))
 
     def _turn(self, rollout_id: str) -> int:
-        """Return how often a rollout has come, this time included."""
+        """Return the number of submissions of a rollout so far."""
         return sum(
             "/rollout" in request.path for request in self.server.received.of_rollout(rollout_id)
         )
@@ -327,7 +326,7 @@ class StubHandler(BaseHTTPRequestHandler):
         }
 
     def _echoed(self) -> dict[str, Any]:
-        """Return the key of the container wherever an answer may have it."""
+        """Return the key of the container in every possible place of an answer."""
         key = self.headers.get("x-api-key")
         artifact = {**ARTIFACT, "content": f"the key {key} of a container"}
         return {"key": key, "status_detail": f"ran with {key}", "artifact": [artifact]}
@@ -365,7 +364,7 @@ class StubContainers:
     """Stub containers, one of each behaviour.
 
     Attributes:
-        urls: Their addresses by behaviour, and "nobody" for one at which nobody listens.
+        urls: Their addresses by behaviour, and "nobody" for an address without a listener.
         received: The requests that they received.
     """
 

@@ -1,6 +1,6 @@
-"""Stub container of one scenario, which goes away, comes back, and is well or unwell as it is told.
+"""Stub container of one scenario, whose availability and health can be switched.
 
-Rollouts it runs as the other stub containers do, and remembers with theirs.
+It runs and records rollouts like the other stub containers.
 """
 
 from __future__ import annotations
@@ -21,14 +21,14 @@ from synth_pools.contract.http.stub_container import (
 
 
 class SwitchedContainer:
-    """Stub container that is switched.
+    """Stub container with switches.
 
     Attributes:
-        url: Its address, which stays.
-        health: The status and the JSON of its `GET /health`; None for no answer at all.
-        checks: The statuses of the health checks that it answered, None for one that it did not.
-        slowest: The longest time in seconds for which it took no connection though it was there:
-            what a backend saw of it then is the fault of this machine.
+        url: Its permanent address.
+        health: The status and the JSON of its `GET /health`; None for no answer.
+        checks: The statuses of its health checks, None for an unanswered one.
+        slowest: The most seconds for which it accepted no connection although it was up, by the
+            fault of this machine.
     """
 
     def __init__(self, received: ReceivedRequests) -> None:
@@ -51,7 +51,7 @@ class SwitchedContainer:
             self._reserved.close()
 
     def go_away(self) -> None:
-        """Refuse connections, and break those that there are."""
+        """Refuse connections, and break the open ones."""
         server, self._server = self._server, None
         if server is None:
             return
@@ -65,7 +65,7 @@ class SwitchedContainer:
         server.break_connections()
 
     def come_back(self) -> None:
-        """Take connections again.
+        """Accept connections again.
 
         Raises:
             OSError: Another process has taken the port.
@@ -75,7 +75,7 @@ class SwitchedContainer:
         try:
             self._server = _Server(self, self._received, self._port)
         except OSError:
-            # Not every system lets two have one address.
+            # Some systems do not let two sockets have one address.
             if self._reserved is not None:
                 self._reserved.close()
             self._server = _Server(self, self._received, self._port)
@@ -84,7 +84,7 @@ class SwitchedContainer:
         self._serve()
 
     def sent_for(self, rollout_id: str) -> int:
-        """Return how often a rollout was sent to it."""
+        """Return the number of submissions of a rollout to it."""
         received = self._received.of_rollout(rollout_id)
         mine = [request for request in received if request.behaviour == self.url]
         return sum(request.path in ("/rollouts", "/rollout") for request in mine)
@@ -127,7 +127,7 @@ class _Server(StubServer):
 
 class _Handler(StubHandler):
     def do_GET(self) -> None:  # noqa: N802 - the base class's name
-        assert isinstance(self.server, _Server)  # noqa: S101 - it makes no others
+        assert isinstance(self.server, _Server)  # noqa: S101 - only that server creates it
         owner = self.server.owner
         if self.path != "/health":
             super().do_GET()
@@ -137,7 +137,7 @@ class _Handler(StubHandler):
         if is_check:
             owner.checks.append(None if health is None else health[0])
         if health is None:
-            # As a container does that is busy: until its caller gives up.
+            # Like a busy container: until the caller gives up.
             with contextlib.suppress(OSError):
                 self.rfile.read()
             self.close_connection = True

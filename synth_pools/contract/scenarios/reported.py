@@ -9,7 +9,7 @@ from synth_pools.contract.harness.expectations import Expectation
 from synth_pools.contract.harness.registry import scenario
 from synth_pools.contract.harness.waits import Rollout, run_rollout
 from synth_pools.contract.http.client import at
-from synth_pools.contract.http.stub_container import told_event
+from synth_pools.contract.http.stub_container import reported_event
 from synth_pools.contract.rules.verdict import same_json, show
 
 _STREAMS = ("stream_rollout_events", "stream_global_rollout_events")
@@ -88,7 +88,7 @@ def reported_events(ctx: Context) -> None:
     for operation, ids in zip(_STREAMS, (rollout.ids, rollout.global_ids), strict=True):
         stream = ctx.stream(operation, ids)
         data = [m.envelope.get("data") for m in stream.reader.messages if m.event == "agent"]
-        remaining = [told_event(event_data) for event_data in events_sent]
+        remaining = [reported_event(event_data) for event_data in events_sent]
         for event_data in data:
             place = next(
                 (

@@ -39,7 +39,7 @@ class PoolModel:
 
     @property
     def shown_as(self) -> str | None:
-        """The status that it must have; None where it may be any in which it can be used."""
+        """The status that it must have; None if any usable one is right."""
         if self.archived:
             return "archived"
         return "paused" if self.paused else None
@@ -55,7 +55,7 @@ class RolloutModel:
 
 
 def merge(target: Any, patch: Any) -> Any:
-    """Merge a JSON patch into a value, as RFC 7396 says."""
+    """Merge a JSON patch into a value according to RFC 7396."""
     if not isinstance(patch, dict):
         return patch
     result = dict(target) if isinstance(target, dict) else {}
@@ -74,7 +74,7 @@ def configs(tasks: Any) -> dict[str, Any]:
 
 
 def matches(model: RolloutModel, view: Any) -> bool:
-    """Return True if a rollout is shown as the model says."""
+    """Return True if a view of a rollout agrees with its model."""
     status = at(view, "status")
     in_state = status in ("queued", "running") if model.status == "open" else status == model.status
     return in_state and same_json(model.request, at(view, "request"))

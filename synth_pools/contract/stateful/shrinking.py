@@ -1,4 +1,4 @@
-"""Runs of the state machine that end at the first unmet expectation, and the shortest one."""
+"""Runs of the state machine that end at the first departure, and the shortest of them."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ _SHRINK_SECONDS = 8.0
 
 
 class AbortError(BaseException):
-    """Ends the run without being taken for a failure that could be shrunk."""
+    """Raised to end the run, not as a failure that could be shrunk."""
 
     def __init__(self, reason: Exception) -> None:
         super().__init__(str(reason))
@@ -29,12 +29,12 @@ class AbortError(BaseException):
 
 
 class FailureError(AssertionError):
-    """An expectation that a run did not meet."""
+    """Raised at an unmet expectation."""
 
 
 @dataclass(frozen=True, slots=True)
 class Failure:
-    """A run that failed: the number of its requests, and a call that records its departure."""
+    """A failed run: the number of its requests, and a call that records its departure."""
 
     steps: int
     record: Callable[[], None]
@@ -42,7 +42,7 @@ class Failure:
 
 @dataclass(slots=True)
 class Shrinker:
-    """Keeps the shortest failure of all runs, and ends the search for a shorter one in time."""
+    """Search for the shortest failure of all runs, with a time limit."""
 
     session: Session
     shortest: Failure | None = None
@@ -51,18 +51,18 @@ class Shrinker:
 
     @property
     def over(self) -> bool:
-        """True if the time for a shorter failure has run out."""
+        """True if the time for the search has run out."""
         return time.monotonic() > self.first_at + _SHRINK_SECONDS
 
     def failed(self, failure: Failure) -> None:
-        """Take a failure over if it is the shortest so far."""
+        """Remember a failure if it is the shortest so far."""
         self.first_at = min(self.first_at, time.monotonic())
         if self.shortest is None or failure.steps <= self.shortest.steps:
             self.shortest = failure
 
 
 class _FailFast(Expectations):
-    """Expectations of which the first unmet one ends the run."""
+    """Expectations whose first unmet one ends the run."""
 
     def __init__(self, shrinker: Shrinker, scenario: Check) -> None:
         super().__init__(shrinker.session, scenario, Layer.SCENARIO)
@@ -78,7 +78,7 @@ class _FailFast(Expectations):
 
 
 class StatefulRun(Context):
-    """Context of one run; only the departure of the shortest failed run is recorded in the end."""
+    """Context of one run; only the shortest failed run has its departure recorded."""
 
     def __init__(self, shrinker: Shrinker, scenario: Check) -> None:
         super().__init__(shrinker.session, scenario)
@@ -91,7 +91,7 @@ class StatefulRun(Context):
 
 @contextlib.contextmanager
 def scratch() -> Iterator[None]:
-    """Keep what hypothesis remembers out of the folder that the run was started in."""
+    """Keep the database of hypothesis out of the current folder."""
     with tempfile.TemporaryDirectory(prefix="contract-kit-", ignore_cleanup_errors=True) as folder:
         hypothesis.configuration.set_hypothesis_home_dir(folder)
         try:

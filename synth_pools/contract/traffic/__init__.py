@@ -1,1 +1,1 @@
-"""Traffic of others as a judge of a backend: recorded, or passed on by a proxy."""
+"""Judging a backend by the traffic of others, recorded or passed through a proxy."""

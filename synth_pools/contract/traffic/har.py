@@ -1,4 +1,4 @@
-"""HTTP archives (HAR 1.2): exchanges out of them, and into them."""
+"""Reading and writing of HTTP archives (HAR 1.2)."""
 
 from __future__ import annotations
 
@@ -14,21 +14,20 @@ from synth_pools.contract.http.reproduce import masked_headers
 from synth_pools.contract.results import Exchange, LongBody
 
 _LARGEST = 1024 * 1024 * 1024
-# Of a body that is longer only the size is written.
+# A longer body is written as its size only.
 _LONGEST_BODY = 1024 * 1024
 
 
 def read_archive(file: Path) -> Iterator[Exchange]:
     """Read the exchanges of an archive, in its order; keys in it are masked.
 
-    Left out are those whose response body is not all there, as browsers and proxies leave long ones
-    out: nobody can say what was in it.
+    Exchanges with an incomplete response body are omitted: browsers and proxies cut long ones.
 
     Args:
-        file: A HAR file of a browser, a proxy or a test tool, or one that the kit wrote.
+        file: A HAR file of a browser, a proxy, a test tool or the kit.
 
     Raises:
-        UnjudgeableError: It cannot be read, or is no archive.
+        UnjudgeableError: The file cannot be read, or is no archive.
     """
     try:
         if file.stat().st_size > _LARGEST:
@@ -56,8 +55,8 @@ def archive_entry(exchange: Exchange, started: str) -> dict[str, Any]:
     """Return an exchange as an entry of an archive.
 
     Args:
-        exchange: The exchange; its key is masked already.
-        started: When its request was sent, ISO 8601.
+        exchange: The exchange with a masked key.
+        started: The time of its request, ISO 8601.
     """
     body = exchange.request_body
     is_short = len(exchange.response_body) <= _LONGEST_BODY
@@ -100,7 +99,7 @@ def archive_entry(exchange: Exchange, started: str) -> dict[str, Any]:
 
 
 def _exchange(entry: Mapping[str, Any]) -> Exchange | None:
-    """Read an exchange; None where the body of its response is not all there."""
+    """Read an exchange; None if the body of its response is incomplete."""
     request, response = entry["request"], entry["response"]
     content = response.get("content") or {}
     posted = request.get("postData") or {}
@@ -113,7 +112,7 @@ def _exchange(entry: Mapping[str, Any]) -> Exchange | None:
         url=str(request["url"]),
         request_headers=_headers(request.get("headers") or ()),
         request_body=_body(posted) if "text" in posted else None,
-        # A browser writes 0 where no response came.
+        # A browser writes 0 for no response.
         status=status or None,
         response_headers=_headers(response.get("headers") or ()),
         response_body=body,

@@ -1,4 +1,4 @@
-"""Judge of exchanges that somebody else had with a backend."""
+"""Judge of exchanges between others and a backend."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ from synth_pools.contract.rules.event_streams import check_event_stream
 class TrafficJudge:
     """Judge of single exchanges; several threads may use it.
 
-    It knows no order in which they were: what it says is true of each exchange by itself.
+    It ignores their order: each verdict is about one exchange by itself.
     """
 
     def __init__(self, source: str, spec: Path | None = None) -> None:
@@ -27,7 +27,7 @@ class TrafficJudge:
 
         Args:
             source: The name of the traffic, for the report.
-            spec: The document; the openapi.yaml of this package where None.
+            spec: The document; None for the openapi.yaml of this package.
 
         Raises:
             UnjudgeableError: The document cannot be read.
@@ -40,7 +40,7 @@ class TrafficJudge:
         self._started_at = datetime.now(UTC).isoformat(timespec="seconds")
 
     def judge(self, exchange: Exchange) -> None:
-        """Judge an exchange; one whose path the document does not have is left out."""
+        """Judge an exchange, unless its path is not in the document."""
         if not self.document.is_described(exchange.url):
             return
         operation = self.document.operation_of(exchange.method, exchange.url)
@@ -50,7 +50,7 @@ class TrafficJudge:
         self._collector.add_results(results, addressed.operation or "", addressed, Layer.TRAFFIC)
 
     def report(self) -> Report:
-        """Return what was found so far."""
+        """Return the report so far."""
         result = self._collector.result()
         departures = [departure for outcome in result.outcomes for departure in outcome.departures]
         reached = {operation for operation, _ in result.reached}
@@ -78,12 +78,12 @@ def judge_traffic(exchanges: Iterable[Exchange], source: str, spec: Path | None 
     """Judge exchanges, and return the report.
 
     Args:
-        exchanges: The exchanges, as of `read_archive`.
+        exchanges: The exchanges, for example of `read_archive`.
         source: The name of the traffic, for the report.
         spec: The document; the openapi.yaml of this package where None.
 
     Raises:
-        UnjudgeableError: The document cannot be read, or the exchanges cannot.
+        UnjudgeableError: The document or the exchanges cannot be read.
     """
     judge = TrafficJudge(source, spec)
     for exchange in exchanges:

@@ -1,4 +1,4 @@
-"""Log of a run's exchanges: an HTTP archive for other tools, or one JSON object a line."""
+"""Log of a run's exchanges: an HTTP archive for other tools, or one JSON object per line."""
 
 from __future__ import annotations
 
@@ -17,17 +17,17 @@ from synth_pools.contract.traffic.har import archive_entry
 
 
 class TrafficLog:
-    """Log as a context manager; it is written as the exchanges come, from any thread."""
+    """Log as a context manager; any thread may write exchanges."""
 
     def __init__(self, har: Path | None = None, ndjson: Path | None = None) -> None:
         """Open the files.
 
         Args:
-            har: The archive, which is whole once the log is closed.
-            ndjson: The file of one entry a line, in the form of the archive's entries.
+            har: The archive, complete after the log is closed.
+            ndjson: The file with one entry of the archive per line.
 
         Raises:
-            OSError: One of them cannot be written.
+            OSError: A file cannot be written.
         """
         self._lock = threading.Lock()
         self._files = ExitStack()
@@ -49,7 +49,7 @@ class TrafficLog:
             self._files.close()
 
     def write(self, exchange: Exchange) -> None:
-        """Append an exchange; what comes after the log was closed is left out."""
+        """Append an exchange; ignore it if the log is closed."""
         started = datetime.now(UTC) - timedelta(seconds=exchange.elapsed)
         shortened = replace(exchange, request_body=in_short(exchange.request_body))
         entry = json.dumps(archive_entry(shortened, started.isoformat()))

@@ -1,4 +1,4 @@
-"""Reverse proxy on loopback that judges what passes, so that a team's own tests judge a backend."""
+"""Reverse proxy on loopback that judges exchanges, so that existing tests can judge a backend."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ _SECONDS = 60.0
 _JUDGED_WITHIN = 5.0
 _KEPT = 64 * 1024 * 1024
 _CHUNK = 64 * 1024
-# Of one connection, not of the message.
+# Headers of one connection, not of the message.
 _HOP_BY_HOP = {
     "connection", "keep-alive", "proxy-authenticate", "proxy-authorization", "te", "trailer",
     "transfer-encoding", "upgrade",
@@ -42,7 +42,7 @@ class _Server(ThreadingHTTPServer):
 
     @contextlib.contextmanager
     def passing(self) -> Iterator[None]:
-        """Count an exchange until it is judged: its client has the answer before that."""
+        """Count an exchange until it is judged, which is after its client has the answer."""
         with self._changed:
             self._passing += 1
         try:
@@ -53,7 +53,7 @@ class _Server(ThreadingHTTPServer):
                 self._changed.notify_all()
 
     def wait_until_judged(self) -> None:
-        """Wait for what has passed to be judged; not for streams that do not end."""
+        """Wait until exchanges are judged, but not for endless streams."""
         with self._changed:
             self._changed.wait_for(lambda: not self._passing, _JUDGED_WITHIN)
 
@@ -62,7 +62,7 @@ class _Server(ThreadingHTTPServer):
 
 
 class _Handler(BaseHTTPRequestHandler):
-    # The base class knows any server; what makes this handler is that one.
+    # The base class has any server; this handler is created by that one.
     server: _Server  # pyright: ignore[reportIncompatibleVariableOverride]
     protocol_version = "HTTP/1.1"
     timeout = _SECONDS
@@ -115,7 +115,7 @@ class _Handler(BaseHTTPRequestHandler):
     def _forward(
         self, headers: Pairs, body: bytes | None
     ) -> tuple[int | None, Pairs, bytes, str | None]:
-        """Send a request on, and its response back as it comes."""
+        """Forward a request, and return its response as it arrives."""
         base = self.server.backend
         kind = http.client.HTTPSConnection if base.scheme == "https" else http.client.HTTPConnection
         connection = kind(base.hostname or "127.0.0.1", base.port, timeout=_SECONDS)
@@ -129,7 +129,7 @@ class _Handler(BaseHTTPRequestHandler):
                 )
                 connection.putheader("host", base.netloc)
                 for name, value in headers:
-                    # A coded body could not be judged.
+                    # An encoded body could not be judged.
                     if name not in ("host", "accept-encoding"):
                         connection.putheader(name, value)
                 if body is not None:
@@ -164,7 +164,7 @@ class _Handler(BaseHTTPRequestHandler):
                 break
             if not piece:
                 if response.length:
-                    # Its end came before that, and nothing else tells.
+                    # The early end of the body is no exception by itself.
                     trouble = f"IncompleteRead: {response.length} more bytes were announced"
                     self.close_connection = True
                 break
@@ -172,7 +172,7 @@ class _Handler(BaseHTTPRequestHandler):
                 content += piece
             abandoned = not self._send_piece(piece, chunked)
         if abandoned:
-            # The reader had enough, which says nothing of the backend.
+            # The client hung up, which is no fault of the backend.
             trouble = "left before its end"
             self.close_connection = True
         elif chunked and trouble is None:
@@ -211,11 +211,11 @@ class JudgingProxy:
 
         Args:
             backend: The base URL of the backend.
-            judge: A callback for each exchange that passed, in the thread of its connection.
-            port: The port on 127.0.0.1; a free one where 0.
+            judge: A callback for each exchange, in the thread of its connection.
+            port: The port on 127.0.0.1; 0 for a free one.
 
         Raises:
-            OSError: The port is taken.
+            OSError: The port is in use.
         """
         self._server = _Server(("127.0.0.1", port), backend, judge)
         self._server.socket.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
