@@ -16,9 +16,10 @@ TARGETS = RequestTargets(*(RequestTarget(pool) for pool in ("read", "pools", "ta
 
 def drive(monkeypatch: pytest.MonkeyPatch, *problems: EngineProblem) -> tuple[LayerResult, Session]:
     monkeypatch.setattr(runner, "run_engine", lambda *_, **__: iter(problems))
-    run = session()
     targeting = RequestTargeting("mark", TARGETS, lambda _: None, frozenset())
-    return runner._drive(run, targeting, lambda _: None), run
+    monkeypatch.setattr(runner, "make_targeting", lambda _: targeting)
+    run = session()
+    return runner.run_fuzzing(run), run
 
 
 def test_the_first_problem_of_no_operation_is_the_obstacle(monkeypatch: pytest.MonkeyPatch) -> None:
