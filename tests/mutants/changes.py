@@ -9,7 +9,7 @@ from pathlib import Path
 from codegen.unasync import TREES, rewrite
 
 ROOT = Path(__file__).parents[2]
-# Where hand-written code is, a folder or a module, and the folder of its tests, or several.
+# Folders and modules of hand-written code, with the folders of their tests.
 TESTS_OF = {
     "synth_pools/__init__.py": "tests/client",
     "synth_pools/errors.py": "tests/client",
@@ -32,8 +32,8 @@ TESTS_OF = {
     "codegen": "tests/codegen tests/spec",
     "bench": "tests/bench",
 }
-# Markers of tests that pytest leaves out unless it is asked for them. Of benchmarks and generators
-# what they do as a whole is tested by slow tests alone.
+# Markers of tests that pytest leaves out by default. Only slow tests run benchmarks and generators
+# as a whole.
 SETS = {
     "tests/bench": "not tools",
     "tests/codegen": "not tools",
@@ -41,14 +41,12 @@ SETS = {
     "tests/postgres": "postgres",
     "tests/s3": "s3",
 }
-_DERIVED = (
+_LEFT_OUT = (
+    # Derived modules.
     "synth_pools/_client/_async/facade/siblings.py",
     "synth_pools/_client/_async/short_names/",
     "synth_pools/_client/_sync/",
     "synth_pools/cli/operations/table.py",
-)
-_LEFT_OUT = (
-    *_DERIVED,
     # Tests of backends, which are tried with planted faults: `make contract-selftest`.
     "synth_pools/contract/scenarios/",
     "synth_pools/contract/stateful/",
@@ -59,25 +57,24 @@ _HUNK = re.compile(r"^@@ -\S+ \+(\d+)(?:,(\d+))? @@")
 
 
 def changed_lines(since: str | None, root: Path = ROOT) -> dict[str, set[int]]:
-    """List the lines of hand-written modules that the work tree has and a revision has not.
+    """List the lines of hand-written modules that are new in the work tree since a revision.
 
-    The revision is the fork from main if omitted, or else the last tag. A file that was only moved
-    has no changed lines.
+    The default is the fork from main, else the last tag. A moved file has no changed lines.
 
     Raises:
         LookupError: There is no such revision.
     """
     revision = since or _default_revision(root)
     text = _git(root, "diff", "--unified=0", "--find-renames", "--no-color", revision, "--", "*.py")
-    values: dict[str, set[int]] = {}
+    changed: dict[str, set[int]] = {}
     path = ""
     for line in text.splitlines():
         if line.startswith("+++ "):
             path = line[4:].removeprefix("b/")
         elif (hunk := _HUNK.match(line)) and is_mutated(path):
             first, count = int(hunk[1]), int(hunk[2] or 1)
-            values.setdefault(path, set()).update(range(first, first + count))
-    return {path: lines for path, lines in values.items() if lines}
+            changed.setdefault(path, set()).update(range(first, first + count))
+    return {path: lines for path, lines in changed.items() if lines}
 
 
 def _default_revision(root: Path) -> str:
@@ -111,22 +108,21 @@ def _room_of(path: str) -> str:
 
 
 def modules_of(room: str, root: Path = ROOT) -> list[str]:
-    """List the modules of a folder of hand-written code, those that are derived as well."""
+    """List the modules of a folder of hand-written code, derived modules included."""
     place = root / room
     paths = [place] if place.suffix else sorted(place.rglob("*.py"))
     return [path.relative_to(root).as_posix() for path in paths if path.is_file()]
 
 
 def derived_of(path: str) -> str | None:
-    """Name the module that is derived from another one; None if there is none."""
+    """Name the sync module that is derived from an async module, or return None."""
     is_source = any(path.startswith(f"{source}/") for source in TREES)
     return rewrite(path) if is_source else None
 
 
 def package_of(path: str) -> str:
     """Name the package of a module; both variants of one are one package."""
-    parts = [part for part in Path(path).parent.parts if part not in {"async_", "sync_"}]
-    return "/".join(parts)
+    return "/".join(part for part in Path(path).parent.parts if part not in {"async_", "sync_"})
 
 
 def folders_of_tests(path: str) -> tuple[str, ...]:
@@ -139,6 +135,6 @@ def distance_of(path: str, tests: str) -> int:
     if Path(tests).name == f"test_{Path(path).stem}.py":
         return 0
     # Tests of the variants are in `async_`, since a leading underscore makes a name private.
-    package = package_of(path).replace("_async", "async_").partition("/")[2]
-    folder = package.replace("_client", "client")
+    package = package_of(path).replace("_async", "async_").replace("_client", "client")
+    folder = package.partition("/")[2]
     return 1 if tests.startswith((f"tests/{folder}/", f"tests/{rewrite(folder)}/")) else 2

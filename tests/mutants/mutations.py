@@ -5,7 +5,8 @@ from __future__ import annotations
 import ast
 import itertools
 import re
-from collections.abc import Iterable, Iterator
+import textwrap
+from collections.abc import Iterator
 from dataclasses import dataclass, replace
 
 _OPERATORS: dict[type[ast.AST], tuple[str, str]] = {
@@ -31,12 +32,7 @@ _NOT_RUN = {"annotation", "returns", "decorator_list", "type_params", "bases"}
 
 @dataclass(frozen=True)
 class Mutant:
-    """One change: the bytes from `start` to `end` become `new`.
-
-    Attributes:
-        line: The number of the line where it begins.
-        rule: Why no test has to see it; empty if one has to.
-    """
+    """Change of the bytes from `start` to `end`; `rule` says why no test has to see it, if so."""
 
     line: int
     start: int
@@ -50,15 +46,13 @@ class Mutant:
     def describe(self, source: bytes) -> str:
         """Show the change on one line."""
         texts = (source[self.start : self.end].decode(), self.new.decode())
-        old, new = (" ".join(text.split()) for text in texts)
-        return f"{_shortened(old)}  ->  {_shortened(new)}"
+        return "  ->  ".join(textwrap.shorten(text, 60, placeholder="...") for text in texts)
 
 
-def mutants_of(source: bytes, lines: Iterable[int] | None = None) -> list[Mutant]:
-    """List the mutants of a module or of some of its lines, with those that need no test."""
-    selection = None if lines is None else set(lines)
+def mutants_of(source: bytes, lines: set[int] | None = None) -> list[Mutant]:
+    """List the mutants of a module or of some of its lines, also mutants that need no test."""
     mutants = set(_Finder(source).mutants(ast.parse(source)))
-    chosen = (mutant for mutant in mutants if selection is None or mutant.line in selection)
+    chosen = (mutant for mutant in mutants if lines is None or mutant.line in lines)
     return sorted(chosen, key=lambda mutant: (mutant.start, mutant.end, mutant.new))
 
 
@@ -88,7 +82,7 @@ class _Finder:
             case ast.BinOp(left=left, op=op, right=right) if type(op) in _OPERATORS:
                 yield from self._swap(left, right, op)
             case ast.UnaryOp(op=ast.Not(), operand=operand):
-                yield self._replace(node, self._text(operand))
+                yield self._replace(node, ast.unparse(operand))
             case ast.Constant(value=bool(value)):
                 yield self._replace(node, str(not value))
             case ast.Constant(value=int(value)) if value <= _GREATEST_NUMBER:
@@ -122,7 +116,7 @@ class _Finder:
     def _negate(self, test: ast.expr) -> Iterator[Mutant]:
         # The operators of the others are mutated already.
         if not isinstance(test, ast.Compare | ast.BoolOp | ast.UnaryOp | ast.Constant):
-            yield self._replace(test, f"not ({self._text(test)})")
+            yield self._replace(test, f"not ({ast.unparse(test)})")
 
     def _swap(
         self, before: ast.expr, after: ast.expr, op: ast.AST, rule: str = ""
@@ -137,10 +131,6 @@ class _Finder:
     def _replace(self, node: ast.stmt | ast.expr, new: str, rule: str = "") -> Mutant:
         return Mutant(node.lineno, *self._span(node), new.encode(), rule)
 
-    def _text(self, node: ast.expr) -> str:
-        start, end = self._span(node)
-        return self._source[start:end].decode()
-
     def _span(self, node: ast.stmt | ast.expr) -> tuple[int, int]:
         assert node.end_lineno is not None
         assert node.end_col_offset is not None
@@ -154,37 +144,37 @@ def _rule(parent: ast.AST, field: str, node: ast.AST) -> str:
         return "annotation"
     match parent, node:
         case (
-            (
-                ast.Call(func=ast.Attribute(attr=name))
-                | ast.Assign(targets=[ast.Name(id=name)])
-                | ast.keyword(arg=str(name))
-            ),
+            ast.Call(ast.Attribute(attr=name))
+            | ast.Assign([ast.Name(name)])
+            | ast.keyword(str(name)),
             ast.Constant(value=int()),
         ) if _SIZE.search(name):
             return "size"
         # A length of pages.
-        case ast.keyword(arg="limit"), ast.Constant(value=int(value)) if value > 9:
-            return "size"
-        case ast.Dict(keys=[ast.Constant(value="limit")]), ast.Constant(value=int(value)) if (
-            value > 9
-        ):
+        case (
+            ast.keyword(arg="limit") | ast.Dict(keys=[ast.Constant(value="limit")]),
+            ast.Constant(value=int(value)),
+        ) if value > 9:
             return "size"
     match node:
         case ast.JoinedStr():
             return "text"
         # A size, like 64 * 1024, or a scale, like the bounds of a histogram.
-        case ast.BinOp() if all(map(_is_part_of_number, ast.walk(node))):
-            return "size"
-        case ast.BinOp(left=ast.Constant(), op=ast.Mult(), right=ast.Name(id=name)) if _SIZE.search(
-            name
+        case ast.BinOp() if all(
+            _is_number(part) or isinstance(part, ast.BinOp | ast.operator)
+            for part in ast.walk(node)
         ):
+            return "size"
+        case ast.BinOp(ast.Constant(), ast.Mult(), ast.Name(name)) if _SIZE.search(name):
             return "size"
         case ast.Tuple(elts=numbers) if len(numbers) > 4 and all(map(_is_number, numbers)):
             return "size"
         # Promises of the program to itself.
-        case ast.keyword(arg="strict", value=ast.Constant()) | ast.Assert():
-            return "check"
-        case ast.Raise(exc=ast.Name(id="AssertionError")):
+        case (
+            ast.keyword(arg="strict", value=ast.Constant())
+            | ast.Assert()
+            | ast.Raise(exc=ast.Name(id="AssertionError"))
+        ):
             return "check"
         case ast.If(test=ast.Name(id="TYPE_CHECKING")) | ast.Assign([ast.Name(id="__all__")]):
             return "annotation"
@@ -196,22 +186,17 @@ def _rule(parent: ast.AST, field: str, node: ast.AST) -> str:
 def _rule_of_boundary(node: ast.Compare, op: ast.cmpop) -> str:
     if not isinstance(op, ast.Lt | ast.LtE | ast.Gt | ast.GtE):
         return ""
-    parts = list(ast.walk(node))
-    names = [part.id for part in parts if isinstance(part, ast.Name)]
-    names += [part.attr for part in parts if isinstance(part, ast.Attribute)]
+    names = names_in(node)
     # No clock shows just the instant of a limit, on either side of it.
     if any(map(_INSTANT.search, names)):
         return "instant"
     return "size" if any("LARGE" in name for name in names) else ""
 
 
-def _is_part_of_number(node: ast.AST) -> bool:
-    return _is_number(node) or isinstance(node, ast.BinOp | ast.operator)
+def names_in(node: ast.AST) -> set[str]:
+    """Return the names of variables and attributes in a piece of code."""
+    return {getattr(part, "id", getattr(part, "attr", "")) for part in ast.walk(node)} - {""}
 
 
 def _is_number(node: ast.AST) -> bool:
     return isinstance(node, ast.Constant) and isinstance(node.value, int | float)
-
-
-def _shortened(text: str) -> str:
-    return text if len(text) <= 60 else f"{text[:57]}..."

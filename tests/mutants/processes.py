@@ -12,8 +12,8 @@ import sys
 import tempfile
 from collections import defaultdict
 from collections.abc import Sequence
-from dataclasses import dataclass
 from pathlib import Path
+from typing import NamedTuple
 
 from tests.mutants.changes import SETS
 
@@ -21,17 +21,8 @@ _LEFT_OUT = (".git", ".venv*", ".*cache", "__pycache__", "node_modules", "build"
 _OUTER = {"PYTEST_CURRENT_TEST", "PYTEST_XDIST_WORKER", "PYTEST_XDIST_WORKER_COUNT"}
 
 
-@dataclass(frozen=True)
-class TestRun:
-    """Result of a run of pytest.
-
-    Attributes:
-        code: Its exit code; None if its time was up.
-        seconds: Duration of each test function that was run.
-        failed: Test functions that failed.
-    """
-
-    __test__ = False
+class TestRun(NamedTuple):
+    """Exit code of pytest, None if its time was up, and its test functions with their duration."""
 
     code: int | None
     seconds: dict[str, float]
@@ -49,18 +40,16 @@ def copy_tree(root: Path, copy: Path) -> Path:
 def run_tests(
     copy: Path, tests: Sequence[str], limit: float, *, measured: Path | None = None, jobs: int = 1
 ) -> TestRun:
-    """Run tests in a copy of the work tree, several `jobs` at a time, for `limit` seconds.
+    """Run tests in a copy of the work tree, `jobs` at a time, for `limit` seconds.
 
-    Test functions end with the first failure. The tests of a folder are `measured` by coverage.py,
-    with these settings.
+    They end with the first failure, or all run, `measured` by coverage.py with these settings.
     """
     with tempfile.TemporaryDirectory(prefix="synth-pools-tests-") as name:
         folder = Path(name)
         shutil.copy2(Path(__file__).with_name("recorder.py"), folder)
-        names, records = folder / "names.txt", folder / "records.jsonl"
-        names.write_text("\n".join(tests), encoding="utf-8")
+        records = folder / "records.jsonl"
         command = [sys.executable, "-m", "pytest", "-q", "--no-header", "-p", "no:cacheprovider"]
-        # By the name of its entry point, so that it is not loaded twice.
+        # Under the name of its entry point xdist is loaded once.
         command += ["-p", "recorder", *(["-p", "xdist", "-n", str(jobs)] if jobs > 1 else [])]
         # The copy comes before the work tree that the environment has, in programs of tests too.
         path = os.pathsep.join([str(copy), str(copy / "generated"), str(folder)])
@@ -72,7 +61,7 @@ def run_tests(
         else:
             command += ["-x", "-m", ""]
         process = subprocess.Popen(
-            [*command, f"@{names}"],
+            [*command, *tests],
             cwd=copy,
             env={**{key: os.environ[key] for key in os.environ if key not in _OUTER}, **added},
             stdin=subprocess.DEVNULL,
@@ -85,7 +74,7 @@ def run_tests(
             with contextlib.suppress(subprocess.TimeoutExpired):
                 code = process.wait(limit)
         finally:
-            # With the processes that its tests have left.
+            # Processes of tests may outlive pytest.
             with contextlib.suppress(ProcessLookupError):
                 os.killpg(process.pid, signal.SIGKILL)
             process.wait(20)
@@ -97,7 +86,7 @@ def _read(records: Path) -> tuple[dict[str, float], set[str]]:
     failed, passed = set[str](), set[str]()
     for line in records.read_text(encoding="utf-8").splitlines() if records.exists() else ():
         nodeid, outcome, duration = json.loads(line)
-        # Without its parameters, and the group that pytest-xdist puts behind it.
+        # The name without parameters and the group of pytest-xdist.
         name = nodeid.partition("[")[0].partition("@")[0]
         seconds[name] += duration
         if outcome != "skipped":

@@ -6,26 +6,16 @@ import re
 import subprocess
 from pathlib import Path
 from typing import Any
+from unittest.mock import Mock
 
 import pytest
 
-from tests.mutants import coverage_map as maps
-from tests.mutants import run as runs
-from tests.mutants.__main__ import main, sample
-from tests.mutants.changes import (
-    ROOT,
-    TESTS_OF,
-    changed_lines,
-    folders_of_tests,
-    is_mutated,
-    modules_of,
-    package_of,
-)
+from tests.mutants import changes, coverage_map, run
+from tests.mutants.__main__ import main, page, sample
 from tests.mutants.mutations import mutants_of
 from tests.mutants.processes import run_tests
-from tests.mutants.report import page
 
-# Most of them copy a work tree and run its tests.
+# Most of these copy a work tree and run its tests.
 pytestmark = pytest.mark.system
 
 ADDER = "synth_pools/backend/room/adder.py"
@@ -67,28 +57,28 @@ synth_pools/cli/x.py:3: <  ->  <=
 """
 
 
-@pytest.mark.parametrize("room", TESTS_OF)
+@pytest.mark.parametrize("room", changes.TESTS_OF)
 def test_every_module_has_tests(room: str) -> None:
-    mutated = [module for module in modules_of(room) if is_mutated(module)]
+    mutated = [module for module in changes.modules_of(room) if changes.is_mutated(module)]
     assert mutated
-    for folder in {folder for module in mutated for folder in folders_of_tests(module)}:
-        assert [*(ROOT / folder).rglob("test_*.py")]
+    for folder in {folder for module in mutated for folder in changes.folders_of_tests(module)}:
+        assert [*(changes.ROOT / folder).rglob("test_*.py")]
 
 
-def test_what_is_derived_is_not_changed() -> None:
-    assert is_mutated("synth_pools/_client/_async/facade/pools.py")
-    assert not is_mutated("synth_pools/_client/_sync/facade/pools.py")
-    assert not is_mutated("synth_pools/cli/operations/table.py")
-    assert not is_mutated("synth_pools/contract/scenarios/batch.py")
-    assert is_mutated("synth_pools/contract/harness/waits.py")
-    assert not is_mutated("synth_pools/backend/processes/ray_cluster/cluster.py")
-    assert package_of("synth_pools/_client/runtime/sync_/io.py") == "synth_pools/_client/runtime"
+def test_derived_modules_and_tests_of_backends_are_not_mutated() -> None:
+    assert changes.is_mutated("synth_pools/_client/_async/facade/pools.py")
+    assert not changes.is_mutated("synth_pools/_client/_sync/facade/pools.py")
+    assert not changes.is_mutated("synth_pools/cli/operations/table.py")
+    assert not changes.is_mutated("synth_pools/contract/scenarios/batch.py")
+    assert changes.is_mutated("synth_pools/contract/harness/waits.py")
+    assert not changes.is_mutated("synth_pools/backend/processes/ray_cluster/cluster.py")
+    assert changes.package_of("synth_pools/_client/http/sync_/io.py") == "synth_pools/_client/http"
 
 
 @pytest.fixture
 def repo(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     """A repo with one module, committed as `first` without its second function."""
-    # Its tests need none, and loading all that are installed takes longer than they do.
+    # Loading the installed plugins takes longer than the tests, which need none.
     monkeypatch.setenv("PYTEST_DISABLE_PLUGIN_AUTOLOAD", "1")
     root = tmp_path / "repo"
     write(root / OWN, ADDER_TESTS)
@@ -119,34 +109,32 @@ def write(path: Path, text: str) -> None:
     path.write_text(text)
 
 
-def verdict_on(repo: Path, path: str, line: int, new: bytes) -> runs.Verdict:
+def verdict_on(repo: Path, path: str, line: int, new: bytes) -> run.Verdict:
     source = (repo / path).read_bytes()
-    mutant = next(item for item in mutants_of(source, {line}) if item.new == new)
-    [verdict] = runs.run_mutants(repo, [runs.Planned(path, mutant)], 1, 5, print)
+    mutant = next(mutant for mutant in mutants_of(source, {line}) if mutant.new == new)
+    [verdict] = run.run_mutants(repo, [run.Planned(path, mutant)], 1, 5)
     return verdict
 
 
-def test_what_changed_is_found_since_the_last_tag_or_the_fork(repo: Path) -> None:
-    [(path, lines)] = changed_lines(None, repo).items()
+def test_lines_changed_since_the_last_tag_or_the_fork(repo: Path) -> None:
+    [(path, lines)] = changes.changed_lines(None, repo).items()
     assert path == ADDER
     assert {9, 10} <= lines
-    # These only moved.
-    assert not {1, 4, 5, 6} & lines
+    assert not {1, 4, 5, 6} & lines, "these only moved"
     git(repo, "switch", "--quiet", "--create", "branch")
     write(repo / ADDER, ADDER_SOURCE + "\n\nNUMBER = 1\n")
     commit(repo)
-    assert changed_lines(None, repo) == {ADDER: {11, 12, 13}}
+    assert changes.changed_lines(None, repo) == {ADDER: {11, 12, 13}}
 
 
 def test_the_same_seed_chooses_the_same_mutants(repo: Path) -> None:
     def chosen(number: int, seed: int = 1) -> list[str]:
-        return [item.change for item in sample({ADDER: None}, number, seed, repo)[0]]
+        return [planned.change for planned in sample({ADDER: None}, number, seed, repo)[0]]
 
     assert len(chosen(100)) == 5
     first = chosen(3)
     assert len(first) == 3
     assert any(chosen(3, seed) != first for seed in range(2, 9))
-    # Whatever changes around.
     write(repo / ADDER, ADDER_SOURCE.replace('"""Adds."""', '"""Adds."""\n\n_log.error(1)'))
     assert chosen(3) == first
     assert sample({ADDER: None}, 3, 1, repo)[1] == {"synth_pools/backend/room": 2}
@@ -155,20 +143,14 @@ def test_the_same_seed_chooses_the_same_mutants(repo: Path) -> None:
 def test_tests_are_measured_again_once_something_changes(
     repo: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    measured: list[str] = []
-
-    def note(copy: Path, tests: list[str], *args: Any, **options: Any) -> Any:
-        measured.extend(tests)
-        return run_tests(copy, tests, *args, **options)
-
-    monkeypatch.setattr(maps, "run_tests", note)
-    for number, path in enumerate(("", ADDER, OWN)):
-        if path:
-            write(repo / path, f"import math\n\n\n{(repo / path).read_text()}")
+    runs = Mock(side_effect=run_tests)
+    monkeypatch.setattr(coverage_map, "run_tests", runs)
+    for count, path in enumerate((ADDER, OWN, ADDER), 1):
+        write(repo / path, f"import math\n\n\n{(repo / path).read_text()}")
         for _ in range(2):
-            result = maps.coverage_map(repo, "tests/backend", 1, cache=repo)
-            assert result.seconds.keys() == {f"{OWN}::test_add", f"{OWN}::test_is_great"}
-        assert measured == ["tests/backend"] * (number + 1)
+            measured = coverage_map.coverage_map(repo, "tests/backend", 1, cache=repo)
+            assert measured.seconds.keys() == {f"{OWN}::test_add", f"{OWN}::test_is_great"}
+        assert [call.args[1] for call in runs.mock_calls] == [["tests/backend"]] * count
 
 
 def test_survivors_are_printed(repo: Path, capsys: pytest.CaptureFixture[str]) -> None:
@@ -183,16 +165,14 @@ def test_survivors_are_printed(repo: Path, capsys: pytest.CaptureFixture[str]) -
     assert printed.out.splitlines()[-1].startswith(row)
     assert (repo / ADDER).read_text() == ADDER_SOURCE
     assert f"({OWN}::test_is_great)" in printed.err
-    # The page keeps what it has of other packages.
+    # The page keeps its rows and survivors of other packages.
     lines = (repo / "results.md").read_text().splitlines()
     assert {*PAGE.splitlines(), *survivors} <= {*lines}
     assert any(line.startswith(row) for line in lines)
     row = "| `synth_pools/cli` | 4 | 4 | 0 | 100 | 7 | 1 | 2026-02-01 |"
-    assert page(PAGE, {"synth_pools/cli": row}, []) == re.sub(
-        r"\| `synth_pools/cli.*|synth_pools/cli/x.*",
-        lambda match: row if match[0][0] == "|" else "nothing",
-        PAGE,
-    )
+    expected = re.sub(r"\| `synth_pools/cli.*", row, PAGE)
+    expected = re.sub("synth_pools/cli/x.*", "nothing", expected)
+    assert page(PAGE, {"synth_pools/cli": row}, []) == expected
     assert main(["--since", "no-such-tag"], repo) == 2
     assert "no-such-tag" in capsys.readouterr().err
 
@@ -202,7 +182,6 @@ def test_tests_that_fail_without_a_mutant_are_named(
     repo: Path, capsys: pytest.CaptureFixture[str], others: str
 ) -> None:
     write(repo / OWN, f"{others}\n\ndef test_x() -> None:\n    assert False\n")
-    # The others say what they did before.
     assert main(["--since", "first", "--jobs", "1"], repo) == (1 if others else 2)
     errors = capsys.readouterr().err
     assert "fail without a mutant" in errors or f"fails without a mutant: {OWN}::test_x" in errors
@@ -211,10 +190,8 @@ def test_tests_that_fail_without_a_mutant_are_named(
 
 COUNTED = "def count(left: int) -> int:\n    while left:\n        left -= 1\n    return left\n"
 CONSTANT = "LIMIT = dict([(1, 2)])[1]\n\n\ndef limit() -> int:\n    return LIMIT\n"
-# One whose second test passes only after the first, which does not run the line.
-AFTER = (
-    f"{HEAD}def test_x():\n    adder.x = 1\n\n\ndef test_y():\n    assert adder.add(adder.x, 0)\n"
-)
+# The second test runs the line, and passes only after the first.
+AFTER = f"{HEAD}def test_x(): adder.x = 1\n\n\ndef test_y(): assert adder.add(adder.x, 0)\n"
 
 
 @pytest.mark.parametrize(
@@ -230,7 +207,7 @@ AFTER = (
 def test_verdicts(
     repo: Path, monkeypatch: Any, source: str, tests: str, line: int, new: bytes, reason: str | None
 ) -> None:
-    monkeypatch.setattr(runs, "_LONGEST_EXTRA_SECONDS", 5.0)
+    monkeypatch.setattr(run, "_LONGEST_EXTRA_SECONDS", 5.0)
     write(repo / ADDER, source)
     write(repo / OWN, tests)
     verdict = verdict_on(repo, ADDER, line, new)
@@ -238,7 +215,7 @@ def test_verdicts(
     assert not reason or verdict.reason == reason
 
 
-def test_what_is_derived_is_derived_from_the_mutant_and_its_tests_run_too(repo: Path) -> None:
+def test_the_derived_module_has_the_mutant_and_its_tests_run(repo: Path) -> None:
     folder, tests = "synth_pools/_client", "tests/client/sync_/test_adder.py"
     write(repo / folder / "__init__.py", "")
     for variant, keyword in (("_async", "async "), ("_sync", "")):
@@ -275,9 +252,9 @@ RUN: dict[int, set[str]] = {8: {"great", "both"}, 14: {"other", "both"}, 15: {"h
 @pytest.mark.parametrize(
     ("line", "names"),
     [
-        # A statement of several lines, of which coverage.py may have any.
+        # Coverage.py may have any line of a statement.
         (10, {"great", "both"}),
-        # What runs on import has the tests of the functions that use it.
+        # Lines that run on import have the tests of the functions that use their names.
         (1, {"great", "both"}),
         (3, {"other", "both", "handled"}),
         (6, {"great", "both"}),
@@ -285,13 +262,13 @@ RUN: dict[int, set[str]] = {8: {"great", "both"}, 14: {"other", "both"}, 15: {"h
         (16, set()),
     ],
 )
-def test_the_tests_of_a_line_are_those_that_run_it(line: int, names: set[str]) -> None:
+def test_the_tests_of_a_line_run_it(line: int, names: set[str]) -> None:
     def file(name: str) -> str:
         return f"tests/backend/test_{name}.py::test_x"
 
-    lines = {(ADDER, item): set(map(file, run)) for item, run in RUN.items()}
+    lines = {(ADDER, number): set(map(file, tests)) for number, tests in RUN.items()}
     seconds = {file(name): 1.0 for name in ("great", "both", "other", "handled")}
-    result = maps.CoverageMap(seconds=seconds, lines=lines)
-    assert {*result.tests_of(ADDER, MAPPED, line, 10)} == set(map(file, names))
+    measured = coverage_map.CoverageMap(seconds=seconds, lines=lines)
+    assert {*measured.tests_of(ADDER, MAPPED, line, 10)} == set(map(file, names))
     # The first test runs, however long it takes.
-    assert len(result.tests_of(ADDER, MAPPED, line, 0.5)) == bool(names)
+    assert len(measured.tests_of(ADDER, MAPPED, line, 0.5)) == bool(names)

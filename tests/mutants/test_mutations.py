@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import textwrap
-
 import pytest
 
 from tests.mutants.changes import ROOT
@@ -11,7 +9,7 @@ from tests.mutants.mutations import mutants_of
 
 
 def changes(source: str, lines: set[int] | None = None) -> list[str]:
-    text = textwrap.dedent(source).encode()
+    text = source.encode()
     return [mutant.describe(text) for mutant in mutants_of(text, lines) if not mutant.rule]
 
 
