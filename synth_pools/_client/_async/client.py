@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 import copy
-from collections.abc import Mapping
-from typing import TYPE_CHECKING, Self
+from collections.abc import Callable, Mapping
+from typing import TYPE_CHECKING, Self, TypeVar, cast
 
 from synth_pools._client._async.facade.agent_rollouts import AsyncAgentRolloutOperations
+from synth_pools._client._async.facade.base import AsyncNamespace
 from synth_pools._client._async.facade.containers import AsyncContainerOperations
 from synth_pools._client._async.facade.image_releases import AsyncImageReleaseOperations
 from synth_pools._client._async.facade.rollouts import AsyncRolloutOperations
@@ -38,6 +39,8 @@ if TYPE_CHECKING:
     from synth_pools._client._async.short_names.tasks import AsyncTasksNamespace
     from synth_pools._client.hooks import OnRequest, OnResponse
     from synth_pools_api.typed._async import AsyncApi
+
+N = TypeVar("N", bound=AsyncNamespace)
 
 
 class AsyncContainerPoolsClient(
@@ -94,6 +97,10 @@ class AsyncContainerPoolsClient(
         ConfigurationError: A setting is missing or cannot be used. It is also a `ValueError`.
     """
 
+    # Beside the dictionary of attributes, which namespaces share.
+    __slots__ = ("_namespaces",)
+    _namespaces: dict[Callable[..., AsyncNamespace], AsyncNamespace]
+
     def __init__(
         self,
         client: object | None = None,
@@ -129,9 +136,7 @@ class AsyncContainerPoolsClient(
             on_response=on_response,
         )
         self._transport = AsyncTransport(config, http_client)
-
-    # A new object each time: a stored one would refer back to the client, which would then wait for
-    # the garbage collector.
+        self._namespaces = {}
 
     @property
     def rollouts(self) -> AsyncRolloutsNamespace:
@@ -139,7 +144,7 @@ class AsyncContainerPoolsClient(
         # The import takes 2 ms, and the first call does without.
         from synth_pools._client._async.short_names.rollouts import AsyncRolloutsNamespace
 
-        return AsyncRolloutsNamespace(self)
+        return self._namespace(AsyncRolloutsNamespace)
 
     @property
     def agent_rollouts(self) -> AsyncAgentRolloutsNamespace:
@@ -149,7 +154,7 @@ class AsyncContainerPoolsClient(
             AsyncAgentRolloutsNamespace,
         )
 
-        return AsyncAgentRolloutsNamespace(self)
+        return self._namespace(AsyncAgentRolloutsNamespace)
 
     @property
     def tasks(self) -> AsyncTasksNamespace:
@@ -157,7 +162,7 @@ class AsyncContainerPoolsClient(
         # The import takes 2 ms, and the first call does without.
         from synth_pools._client._async.short_names.tasks import AsyncTasksNamespace
 
-        return AsyncTasksNamespace(self)
+        return self._namespace(AsyncTasksNamespace)
 
     @property
     def metrics(self) -> AsyncMetricsNamespace:
@@ -165,7 +170,7 @@ class AsyncContainerPoolsClient(
         # The import takes 2 ms, and the first call does without.
         from synth_pools._client._async.short_names.metrics import AsyncMetricsNamespace
 
-        return AsyncMetricsNamespace(self)
+        return self._namespace(AsyncMetricsNamespace)
 
     @property
     def operations(self) -> AsyncOperationsNamespace:
@@ -173,7 +178,7 @@ class AsyncContainerPoolsClient(
         # The import takes 2 ms, and the first call does without.
         from synth_pools._client._async.namespaces.operations import AsyncOperationsNamespace
 
-        return AsyncOperationsNamespace(self)
+        return self._namespace(AsyncOperationsNamespace)
 
     @property
     def _config(self) -> ClientConfig:
@@ -221,7 +226,29 @@ class AsyncContainerPoolsClient(
         )
         view = copy.copy(self)
         view._transport = self._transport.with_config(config)
+        view._namespaces = {}
+        for kind, namespace in self._namespaces.items():
+            if len(vars(namespace)) > 1:  # A test has replaced methods of it.
+                view._namespaces[kind] = copied = copy.copy(namespace)
+                vars(copied)["_client"] = view._twin()
         return view
+
+    def _namespace(self, kind: Callable[[Self], N]) -> N:
+        """Return the namespace of a kind, always the same one: a test may replace its methods."""
+        namespace = self._namespaces.get(kind)
+        if namespace is None:
+            namespace = self._namespaces.setdefault(kind, kind(self._twin()))
+        return cast("N", namespace)
+
+    def _twin(self) -> Self:
+        """Return a client with the same attributes, which refers to no namespace, for a namespace.
+
+        One that referred to this client would leave it to the garbage collector.
+        """
+        twin = copy.copy(self)
+        twin.__dict__ = self.__dict__
+        twin._namespaces = {}
+        return twin
 
     @property
     def api(self) -> AsyncApi:

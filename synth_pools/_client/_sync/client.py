@@ -6,10 +6,11 @@
 from __future__ import annotations
 
 import copy
-from collections.abc import Mapping
-from typing import TYPE_CHECKING, Self
+from collections.abc import Callable, Mapping
+from typing import TYPE_CHECKING, Self, TypeVar, cast
 
 from synth_pools._client._sync.facade.agent_rollouts import AgentRolloutOperations
+from synth_pools._client._sync.facade.base import Namespace
 from synth_pools._client._sync.facade.containers import ContainerOperations
 from synth_pools._client._sync.facade.image_releases import ImageReleaseOperations
 from synth_pools._client._sync.facade.rollouts import RolloutOperations
@@ -41,6 +42,8 @@ if TYPE_CHECKING:
     from synth_pools._client._sync.short_names.tasks import TasksNamespace
     from synth_pools._client.hooks import OnRequest, OnResponse
     from synth_pools_api.typed._sync import Api
+
+N = TypeVar("N", bound=Namespace)
 
 
 class ContainerPoolsClient(
@@ -97,6 +100,10 @@ class ContainerPoolsClient(
         ConfigurationError: A setting is missing or cannot be used. It is also a `ValueError`.
     """
 
+    # Beside the dictionary of attributes, which namespaces share.
+    __slots__ = ("_namespaces",)
+    _namespaces: dict[Callable[..., Namespace], Namespace]
+
     def __init__(
         self,
         client: object | None = None,
@@ -132,9 +139,7 @@ class ContainerPoolsClient(
             on_response=on_response,
         )
         self._transport = Transport(config, http_client)
-
-    # A new object each time: a stored one would refer back to the client, which would then wait for
-    # the garbage collector.
+        self._namespaces = {}
 
     @property
     def rollouts(self) -> RolloutsNamespace:
@@ -142,7 +147,7 @@ class ContainerPoolsClient(
         # The import takes 2 ms, and the first call does without.
         from synth_pools._client._sync.short_names.rollouts import RolloutsNamespace
 
-        return RolloutsNamespace(self)
+        return self._namespace(RolloutsNamespace)
 
     @property
     def agent_rollouts(self) -> AgentRolloutsNamespace:
@@ -152,7 +157,7 @@ class ContainerPoolsClient(
             AgentRolloutsNamespace,
         )
 
-        return AgentRolloutsNamespace(self)
+        return self._namespace(AgentRolloutsNamespace)
 
     @property
     def tasks(self) -> TasksNamespace:
@@ -160,7 +165,7 @@ class ContainerPoolsClient(
         # The import takes 2 ms, and the first call does without.
         from synth_pools._client._sync.short_names.tasks import TasksNamespace
 
-        return TasksNamespace(self)
+        return self._namespace(TasksNamespace)
 
     @property
     def metrics(self) -> MetricsNamespace:
@@ -168,7 +173,7 @@ class ContainerPoolsClient(
         # The import takes 2 ms, and the first call does without.
         from synth_pools._client._sync.short_names.metrics import MetricsNamespace
 
-        return MetricsNamespace(self)
+        return self._namespace(MetricsNamespace)
 
     @property
     def operations(self) -> OperationsNamespace:
@@ -176,7 +181,7 @@ class ContainerPoolsClient(
         # The import takes 2 ms, and the first call does without.
         from synth_pools._client._sync.namespaces.operations import OperationsNamespace
 
-        return OperationsNamespace(self)
+        return self._namespace(OperationsNamespace)
 
     @property
     def _config(self) -> ClientConfig:
@@ -224,7 +229,29 @@ class ContainerPoolsClient(
         )
         view = copy.copy(self)
         view._transport = self._transport.with_config(config)
+        view._namespaces = {}
+        for kind, namespace in self._namespaces.items():
+            if len(vars(namespace)) > 1:  # A test has replaced methods of it.
+                view._namespaces[kind] = copied = copy.copy(namespace)
+                vars(copied)["_client"] = view._twin()
         return view
+
+    def _namespace(self, kind: Callable[[Self], N]) -> N:
+        """Return the namespace of a kind, always the same one: a test may replace its methods."""
+        namespace = self._namespaces.get(kind)
+        if namespace is None:
+            namespace = self._namespaces.setdefault(kind, kind(self._twin()))
+        return cast("N", namespace)
+
+    def _twin(self) -> Self:
+        """Return a client with the same attributes, which refers to no namespace, for a namespace.
+
+        One that referred to this client would leave it to the garbage collector.
+        """
+        twin = copy.copy(self)
+        twin.__dict__ = self.__dict__
+        twin._namespaces = {}
+        return twin
 
     @property
     def api(self) -> Api:

@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+import gc
+import weakref
 from types import ModuleType
 from typing import Any
+from unittest import mock
 
 import httpx
 import pytest
@@ -56,6 +59,66 @@ async def test_the_configuration_of_either_variant_is_taken_over(server: Recordi
 def test_a_configuration_is_taken_over_from_a_client_only(thing: Any) -> None:
     with pytest.raises(ConfigurationError, match="must be another pools client"):
         AsyncContainerPoolsClient(thing)
+
+
+@pytest.mark.parametrize(
+    ("name", "method"),
+    [
+        ("rollouts", "create"),
+        ("agent_rollouts", "create"),
+        ("tasks", "create"),
+        ("metrics", "get"),
+        ("operations", "call"),
+    ],
+)
+async def test_a_test_can_replace_methods_of_a_namespace(
+    server: RecordingServer, name: str, method: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    client = AsyncContainerPoolsClient(api_key=KEY, base_url=server.url)
+    namespace = getattr(client, name)
+    assert getattr(client, name) is namespace
+    with mock.patch.object(namespace, method, mock.Mock(return_value=1)):
+        assert getattr(getattr(client, name), method)(P) == 1
+    monkeypatch.setattr(namespace, method, lambda *_: 2)
+    assert getattr(getattr(client, name), method)(P) == 2
+    view = client.with_options(timeout=3)
+    assert getattr(getattr(view, name), method)(P) == 2
+    assert getattr(view, name) is not namespace
+    monkeypatch.undo()
+    setattr(namespace, method, lambda *_: 3)
+    assert getattr(getattr(client, name), method)(P) == 3
+    assert server.connections == 0
+
+
+async def test_a_namespace_calls_its_own_client_and_what_replaces_its_methods(
+    server: RecordingServer,
+) -> None:
+    class Client(AsyncContainerPoolsClient):
+        async def get_rollout(self, pool_id: str, rollout_id: str) -> dict[str, Any]:
+            return {"of": pool_id, "id": rollout_id}
+
+    client = Client(api_key=KEY, base_url=server.url)
+    assert await client.rollouts.get(P, R) == {"of": P, "id": R}
+    await client.tasks.list(P)
+    await client.with_options(headers={"X-Team": "a"}).tasks.list(P)
+    assert server.last.headers["x-team"] == "a"
+    await client.tasks.list(P)
+    assert "x-team" not in server.last.headers
+    client.list_tasks = client.get_pool  # type: ignore[method-assign]
+    await client.tasks.list(P)
+    assert server.last.path == f"/v1/pools/{P}"
+    # The namespace outlives its client, and neither waits for the garbage collector.
+    del client.list_tasks
+    metrics, dropped = client.metrics, weakref.ref(client)
+    gc.disable()
+    try:
+        del client
+        assert dropped() is None
+    finally:
+        gc.enable()
+    await metrics.get(P)
+    assert server.last.path == f"/v1/pools/{P}/metrics"
+    await metrics._client._transport.aclose()
 
 
 @pytest.mark.parametrize(
