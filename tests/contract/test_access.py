@@ -209,10 +209,7 @@ def test_scenarios_of_ones_own_are_played_like_the_others(
 @pytest.mark.system
 def test_certificates_and_a_proxy_are_the_way_of_every_part(tmp_path: Path) -> None:
     certificate = tmp_path / "client.pem"
-    with (
-        tls_backend(tmp_path, asks_for_certificates=True) as served,
-        forward_proxy() as proxy,
-    ):
+    with tls_backend(tmp_path, asks_for_certificates=True) as served, forward_proxy() as proxy:
         issued = served.authority.issue_cert("client@example.org")
         issued.private_key_and_cert_chain_pem.write_to_path(certificate)
         trusted = tmp_path / "authority.pem"

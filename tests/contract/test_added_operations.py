@@ -53,12 +53,7 @@ def judged(tmp_path_factory: pytest.TempPathFactory) -> dict[str, set[str]]:
     spec.write_text(json.dumps(_with_added()))
     with LocalBackend(api_key=KEY) as backend:
         report = run_contract(
-            backend.url,
-            api_key=KEY,
-            spec=spec,
-            seed=1,
-            profile="quick",
-            only=tuple(_ASKING),
+            backend.url, api_key=KEY, spec=spec, seed=1, profile="quick", only=tuple(_ASKING)
         )
     by_check: dict[str, set[str]] = {}
     for outcome in report.outcomes:

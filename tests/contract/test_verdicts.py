@@ -125,11 +125,7 @@ def test_no_pool_can_be_made() -> None:
 
 def test_rollouts_never_end(backend: LocalBackend) -> None:
     report = run_contract(
-        backend.url,
-        api_key=KEY,
-        seed=1,
-        patience=1.0,
-        rollout_request={"env": {"delay": 600}},
+        backend.url, api_key=KEY, seed=1, patience=1.0, rollout_request={"env": {"delay": 600}}
     )
     assert report.exit_code == 2
     assert "the rollout was running and not completed or failed or cancelled" in report.obstacles[0]
@@ -140,11 +136,7 @@ def test_what_departs_outweighs_what_could_not_be_judged(backend: LocalBackend) 
     fault = next(fault for fault in FAULTS if fault.name == "get_pool_without_key")
     with FaultProxy(backend.url, fault, KEY) as proxy:
         report = run_contract(
-            proxy.url,
-            api_key=KEY,
-            seed=1,
-            patience=1.0,
-            only=("auth", "service"),
+            proxy.url, api_key=KEY, seed=1, patience=1.0, only=("auth", "service")
         )
     assert report.exit_code == 1
     assert {d.operation for d in report.departures} == {"get_pool"}

@@ -127,11 +127,7 @@ ACCESS = [
         after=status_becomes(401, 404),
     ),
     Fault(
-        "missing_key_in_html",
-        "auth",
-        ("get_capabilities",),
-        ("get_capabilities",),
-        after=_html_401,
+        "missing_key_in_html", "auth", ("get_capabilities",), ("get_capabilities",), after=_html_401
     ),
 ]
 

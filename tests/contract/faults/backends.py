@@ -44,10 +44,7 @@ def _local() -> Iterator[str]:
 def _small() -> Iterator[str]:
     """Serve a backend whose queues are short, and whose containers have a key."""
     limits = Limits(max_queued_per_pool=4)
-    with (
-        container_key(),
-        LocalBackend(api_key=KEY, limits=limits, allow_processes=True) as backend,
-    ):
+    with container_key(), LocalBackend(api_key=KEY, limits=limits, allow_processes=True) as backend:
         yield backend.url
 
 

@@ -263,11 +263,7 @@ DELETE = [
 
 CHANGE = [
     Fault(
-        "patch_replaces_pools",
-        "merge",
-        ("update_pool",),
-        ("update_pool",),
-        before=_patch_replaces,
+        "patch_replaces_pools", "merge", ("update_pool",), ("update_pool",), before=_patch_replaces
     ),
     Fault(
         "patch_replaces_tasks",
@@ -285,11 +281,7 @@ CHANGE = [
         before=_nulls_do_nothing,
     ),
     Fault(
-        "merge_is_one_deep",
-        "merge",
-        ("update_pool",),
-        ("update_pool",),
-        before=_merged_one_deep,
+        "merge_is_one_deep", "merge", ("update_pool",), ("update_pool",), before=_merged_one_deep
     ),
     Fault(
         "put_makes_it_younger",

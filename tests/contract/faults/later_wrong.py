@@ -338,12 +338,7 @@ POOLS = [
         _POOL_EVENTS,
         after=answers(_first_rollout_everywhere),
     ),
-    _on(
-        "pool_events_ignore_cursors",
-        "pool events",
-        _POOL_EVENTS,
-        before=query_lost("cursor"),
-    ),
+    _on("pool_events_ignore_cursors", "pool events", _POOL_EVENTS, before=query_lost("cursor")),
     _on(
         "logs_are_truncated",
         "logs",

@@ -132,9 +132,7 @@ async def read_request(reader: asyncio.StreamReader) -> Request | None:
     return Request(method, target, headers, body)
 
 
-async def read_response_head(
-    reader: asyncio.StreamReader,
-) -> tuple[Response, int | None, bool]:
+async def read_response_head(reader: asyncio.StreamReader) -> tuple[Response, int | None, bool]:
     head = await reader.readuntil(b"\r\n\r\n")
     first, headers = _parse_head(head)
     _, status, reason = (first + "  ").split(" ", 2)

@@ -233,10 +233,7 @@ def test_a_stumble_after_a_departure_is_no_obstacle() -> None:
 
     run = session()
     assert execute(run, _scenario(play)) is None
-    assert outcomes(run)["list_pools"] == (
-        Outcome.NOT_REACHED,
-        "the kit stumbled: KeyError: 'x'",
-    )
+    assert outcomes(run)["list_pools"] == (Outcome.NOT_REACHED, "the kit stumbled: KeyError: 'x'")
 
 
 def test_what_a_backend_has_not_is_neither_asked_for_nor_told() -> None:

@@ -71,20 +71,12 @@ def test_a_request_is_what_it_is_called_with() -> None:
         "/v1/pools/a%2Fb%20%C3%BC/rollouts?x=1&x=2&y=a%20b",
         '{"name":"ü","n":1}'.encode(),
     )
-    expected = {
-        "authorization": f"Bearer {KEY}",
-        "content-type": "application/json",
-        "x-more": "1",
-    }
+    expected = {"authorization": f"Bearer {KEY}", "content-type": "application/json", "x-more": "1"}
     assert expected.items() <= recorder.headers[0].items()
     assert recorder.requests[1] == ("GET", "/v1/pools", b"raw")
     assert not {"authorization", "content-type"} & recorder.headers[1].keys()
     exchange = answer.exchange
-    assert (exchange.method, exchange.operation, exchange.status) == (
-        "POST",
-        "create_rollout",
-        201,
-    )
+    assert (exchange.method, exchange.operation, exchange.status) == ("POST", "create_rollout", 201)
     assert exchange.url == http.base_url + recorder.requests[0][1]
     assert exchange.request_headers == (
         ("authorization", MASKED),

@@ -126,10 +126,7 @@ _URL = "http://127.0.0.1:1/v1/pools"
     ("exchange", "line"),
     [
         (Exchange("GET", _URL), f"curl -sS -i --path-as-is {_URL}"),
-        (
-            Exchange("DELETE", f"{_URL}?a=b&c"),
-            f"curl -sS -i -X DELETE --path-as-is '{_URL}?a=b&c'",
-        ),
+        (Exchange("DELETE", f"{_URL}?a=b&c"), f"curl -sS -i -X DELETE --path-as-is '{_URL}?a=b&c'"),
         (
             Exchange("GET", _URL, (("accept", "text/event-stream"), ("Host", "x"), ("x-e", ""))),
             f"curl -sS -i -N --max-time 30 --path-as-is {_URL} -H 'x-e;'",

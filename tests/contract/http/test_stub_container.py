@@ -296,10 +296,7 @@ def test_events_are_told_from_where_they_are_asked_for(containers: StubContainer
         }
         for query in ("after_sequence=1", "after=1", "after_sequence=1&after=2"):
             later = rollout.get(f"/events?{query}").json()
-            assert later == {
-                "events": [second, tell[2]],
-                "cursor": {"after": 1, "has_more": False},
-            }
+            assert later == {"events": [second, tell[2]], "cursor": {"after": 1, "has_more": False}}
     with _asking(containers, {"tell": tell[:1], "echo_key": True}, "keyed") as rollout:
         rollout.post()
         events = rollout.get("/events", **{"x-api-key": "its-key"}).json()["events"]

@@ -38,9 +38,7 @@ def test_only_what_is_new_fails() -> None:
     assert 'message="known: the baseline has it"' in render_junit(calm)
     outcome = calm.outcomes[-1]
     new = replace(
-        outcome,
-        outcome=Outcome.DEPARTED,
-        departures=(departure("get_pool", "a.b", "1"),),
+        outcome, outcome=Outcome.DEPARTED, departures=(departure("get_pool", "a.b", "1"),)
     )
     grown = replace(report, outcomes=(*report.outcomes, new))
     assert [g.first.check for g in with_baseline(grown, baseline, "x").groups] == ["a.b"]

@@ -8,14 +8,7 @@ from synth_pools.contract.collector import ResultCollector
 from synth_pools.contract.harness.expectations import Check, Expectations
 from synth_pools.contract.http.client import Response
 from synth_pools.contract.reports.text import render_table
-from synth_pools.contract.results import (
-    Clause,
-    Column,
-    Departure,
-    Exchange,
-    Layer,
-    Report,
-)
+from synth_pools.contract.results import Clause, Column, Departure, Exchange, Layer, Report
 from tests.contract.harness.sessions import DOCUMENT, URL, session
 from tests.contract.reports.sample_report import departure, sample_report
 

@@ -77,10 +77,7 @@ def test_search_finds_operations_checks_and_answers(page: Page) -> None:
             f"document.getElementById('search').value = {text!r};"
             "document.getElementById('search').dispatchEvent(new Event('input'))"
         )
-        return (
-            page.run(_SHOWN % "#table tbody tr"),
-            page.run(_SHOWN % "#departures details"),
-        )
+        return (page.run(_SHOWN % "#table tbody tr"), page.run(_SHOWN % "#departures details"))
 
     assert search("") == (len(DOCUMENT.operations), 2)
     assert search("cancel_rollout") == (1, 1)

@@ -11,13 +11,7 @@ from tests.contract.second_backend.calls import Call, answer, operation
 from tests.contract.second_backend.containers import container_key
 from tests.contract.second_backend.document import body_faults, targets, version
 from tests.contract.second_backend.problems import Problem, invalid, invalid_field
-from tests.contract.second_backend.state import (
-    Pool,
-    Task,
-    merged,
-    pool_definition,
-    task_definition,
-)
+from tests.contract.second_backend.state import Pool, Task, merged, pool_definition, task_definition
 
 _GET_WHAT = ("health", "info", "metadata", "task_info", "program", "taskset")
 

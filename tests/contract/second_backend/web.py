@@ -123,9 +123,7 @@ class _Path:
         if operation is None:
             headers = {"Allow": ", ".join(sorted(self._by_method))} if keeps("errors.allow") else {}
             raise Problem(
-                "method_not_allowed",
-                f"{request.method} is not offered here.",
-                headers=headers,
+                "method_not_allowed", f"{request.method} is not offered here.", headers=headers
             )
         handler = HANDLERS.get(operation.name)
         if handler is None:

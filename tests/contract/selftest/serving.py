@@ -45,10 +45,7 @@ def _with_processes_and_small_limits() -> Iterator[str]:
     )
     # Generated requests meet processes here as well: in a run of their own they would meet nothing
     # else that is new.
-    with (
-        container_key(),
-        LocalBackend(api_key=KEY, limits=limits, allow_processes=True) as backend,
-    ):
+    with container_key(), LocalBackend(api_key=KEY, limits=limits, allow_processes=True) as backend:
         yield backend.url
 
 

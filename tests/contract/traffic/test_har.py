@@ -151,10 +151,7 @@ def test_an_entry_has_all_that_other_tools_ask_for() -> None:
             "method": "PUT",
             "url": "http://x/v1/pools/p",
             "httpVersion": "HTTP/1.1",
-            "headers": [
-                {"name": "content-type", "value": "a/b"},
-                {"name": "x-n", "value": "1"},
-            ],
+            "headers": [{"name": "content-type", "value": "a/b"}, {"name": "x-n", "value": "1"}],
             "queryString": [],
             "cookies": [],
             "headersSize": -1,

@@ -111,8 +111,7 @@ CHUNKED = b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n"
 
 
 @pytest.mark.parametrize(
-    "fault",
-    [wrong_length(5), raw(CHUNKED + b'c\r\n{"ok": true}\r\n5\r\nab', go_on=False)],
+    "fault", [wrong_length(5), raw(CHUNKED + b'c\r\n{"ok": true}\r\n5\r\nab', go_on=False)]
 )
 def test_an_answer_that_breaks_off_ends_there_and_is_told(fault: Fault) -> None:
     exchanges: list[Exchange] = []
