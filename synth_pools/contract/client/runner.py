@@ -92,9 +92,9 @@ def _run(session: Session, check: str, call: Any) -> None:
     ctx = Context(session, Check(check, _CLAUSE, (every,)), Layer.CLIENT)
     lack = ""
     try:
-        things = _found(ctx) if session.options.read_only else _made(ctx)
-        if things is not None:
-            _reads(ctx, call, things)
+        readable = _existing(ctx) if session.options.read_only else _created(ctx)
+        if readable is not None:
+            _reads(ctx, call, readable)
         if not session.options.read_only:
             _refusal(ctx, call)
             _writes(ctx, call)
@@ -117,7 +117,7 @@ def _run(session: Session, check: str, call: Any) -> None:
             ctx.expect.inconclusive(operation, lack or note)
 
 
-def _made(ctx: Context) -> _Readable:
+def _created(ctx: Context) -> _Readable:
     pool_id = ctx.resources.pool(
         tasks=[{"task_id": "t", "task_metadata": {"a": "ü🌍"}}], x_unknown=[1]
     )
@@ -126,7 +126,7 @@ def _made(ctx: Context) -> _Readable:
     return _Readable(pool_id, "t", rollout.id)
 
 
-def _found(ctx: Context) -> _Readable | None:
+def _existing(ctx: Context) -> _Readable | None:
     pools = ctx.require(200, "list_pools", query={"limit": 20}).at("items")
     for pool in pools if isinstance(pools, list) else []:
         pool_id = at(pool, "pool_id")
@@ -139,59 +139,46 @@ def _found(ctx: Context) -> _Readable | None:
     return None
 
 
-def _reads(ctx: Context, call: Any, things: _Readable) -> None:
-    pool, task = things.pool, things.task
-    rollout = Rollout(pool, things.rollout)
+def _reads(ctx: Context, call: Any, readable: _Readable) -> None:
+    pool, task = readable.pool, readable.task
+    rollout = Rollout(pool, readable.rollout)
     pool_ids = {"pool_id": pool}
-    for name, operation in (
-        ("get_pool", "get_pool"), ("get", "get_pool"),
-        ("get_pool_urls", "get_pool_urls"), ("get_urls", "get_pool_urls"),
-        ("get_pool_metrics", "get_pool_metrics"), ("metrics.get", "get_pool_metrics"),
-        ("list_tasks", "list_tasks"), ("tasks.list", "list_tasks"),
+    for operation, short in (
+        ("get_pool", "get"), ("get_pool_urls", "get_urls"),
+        ("get_pool_metrics", "metrics.get"), ("list_tasks", "tasks.list"),
     ):  # fmt: skip
-        _alike(ctx, call, name, (pool,), operation, pool_ids)
+        for name in (operation, short):
+            _alike(ctx, call, name, operation, pool_ids)
     for part in ("", "_artifacts", "_usage", "_summary"):
         short = part.lstrip("_") or "get"
         for name in (f"get_rollout{part}", f"rollouts.{short}"):
-            _alike(ctx, call, name, (pool, rollout.id), f"get_rollout{part}", rollout.ids)
+            _alike(ctx, call, name, f"get_rollout{part}", rollout.ids)
         for name in (f"get_global_rollout{part}", f"agent_rollouts.{short}"):
-            operation = f"get_global_rollout{part}"
-            _alike(ctx, call, name, (rollout.id,), operation, rollout.global_ids)
-    for name, arguments, operation, ids in (
-        ("stream_rollout_events", (pool, rollout.id), "stream_rollout_events", rollout.ids),
-        ("rollouts.events", (pool, rollout.id), "stream_rollout_events", rollout.ids),
-        (
-            "stream_global_rollout_events", (rollout.id,), "stream_global_rollout_events",
-            rollout.global_ids,
-        ),
-        (
-            "agent_rollouts.events", (rollout.id,), "stream_global_rollout_events",
-            rollout.global_ids,
-        ),
-    ):  # fmt: skip
-        _events(ctx, call, name, arguments, operation, ids)
-    lists: tuple[tuple[str, tuple[str, ...], str, dict[str, str], str], ...] = (
-        ("list_pools", (), "list_pools", {}, pool),
-        ("list", (), "list_pools", {}, pool),
-        ("list_rollouts", (pool,), "list_rollouts", pool_ids, rollout.id),
-        ("rollouts.list", (pool,), "list_rollouts", pool_ids, rollout.id),
-        ("list_global_rollouts", (), "list_global_rollouts", {}, rollout.id),
-        ("agent_rollouts.list", (), "list_global_rollouts", {}, rollout.id),
-    )  # fmt: skip
-    for name, path, operation, ids, ours in lists:
-        _pages(ctx, call, name, path, operation, ids, ours)
+            _alike(ctx, call, name, f"get_global_rollout{part}", rollout.global_ids)
+    for operation, short, ids in (
+        ("stream_rollout_events", "rollouts.events", rollout.ids),
+        ("stream_global_rollout_events", "agent_rollouts.events", rollout.global_ids),
+    ):
+        for name in (operation, short):
+            _events(ctx, call, name, operation, ids)
+    lists: tuple[tuple[str, str, dict[str, str], str], ...] = (
+        ("list_pools", "list", {}, pool),
+        ("list_rollouts", "rollouts.list", pool_ids, rollout.id),
+        ("list_global_rollouts", "agent_rollouts.list", {}, rollout.id),
+    )
+    for operation, short, ids, ours in lists:
+        for name in (operation, short):
+            _pages(ctx, call, name, operation, ids, ours)
     # Responses that change by themselves are compared by their field names.
     for name in ("get_queue_status", "get_capabilities"):
-        _fields_alike(ctx, call, name, (), {})
+        _fields_alike(ctx, call, name, {})
     for part in ("health", "info", "metadata", "task_info", "program", "taskset"):
-        _fields_alike(ctx, call, f"get_pool_container_{part}", (pool,), pool_ids)
+        _fields_alike(ctx, call, f"get_pool_container_{part}", pool_ids)
         ids = {**pool_ids, "task_id": task}
-        _fields_alike(ctx, call, f"get_task_container_{part}", (pool, task), ids)
+        _fields_alike(ctx, call, f"get_task_container_{part}", ids)
 
 
-def _alike(
-    ctx: Context, call: Any, name: str, arguments: Any, operation: str, ids: dict[str, str]
-) -> None:
+def _alike(ctx: Context, call: Any, name: str, operation: str, ids: dict[str, str]) -> None:
     # Like the client, which does not want a list under a second name.
     raw = ctx.call(operation, ids, headers={"prefer": "return=minimal"})
     if raw.status == 501:
@@ -200,16 +187,16 @@ def _alike(
         # The scenarios judge this answer; the client only passes it on.
         ctx.expect.inconclusive(operation, f"the answer is {raw.status}")
     else:
-        actual = call_method(ctx, call, operation, name, *arguments)
+        actual = call_method(ctx, call, operation, name, *ids.values())
         expect_alike(ctx, operation, name, raw, raw.json, actual)
 
 
-def _fields_alike(ctx: Context, call: Any, name: str, arguments: Any, ids: dict[str, str]) -> None:
+def _fields_alike(ctx: Context, call: Any, name: str, ids: dict[str, str]) -> None:
     raw = ctx.call(name, ids)
     if raw.status != 200:
         ctx.expect.inconclusive(name, f"the answer is {raw.status}")
         return
-    actual = call_method(ctx, call, name, name, *arguments)
+    actual = call_method(ctx, call, name, name, *ids.values())
     expect_alike(ctx, name, name, raw, _field_names(raw.json), _field_names(actual))
 
 
@@ -217,12 +204,11 @@ def _field_names(value: Any) -> Any:
     return sorted(value) if isinstance(value, dict) else value
 
 
-def _events(
-    ctx: Context, call: Any, name: str, arguments: Any, operation: str, ids: dict[str, str]
-) -> None:
+def _events(ctx: Context, call: Any, name: str, operation: str, ids: dict[str, str]) -> None:
     stream = ctx.stream(operation, ids)
     expected = _placed([message.envelope for message in stream.reader.messages])
     raw = Response(stream.exchange)
+    arguments = tuple(ids.values())
     actual = call_method(ctx, call, operation, name, *arguments)
     if actual is ABSENT:
         return
@@ -239,17 +225,11 @@ def _placed(events: Any) -> Any:
 
 
 def _pages(
-    ctx: Context,
-    call: Any,
-    name: str,
-    arguments: Any,
-    operation: str,
-    ids: dict[str, str],
-    ours: str,
+    ctx: Context, call: Any, name: str, operation: str, ids: dict[str, str], ours: str
 ) -> None:
     """Compare our item in a list that others may change."""
     raw = ctx.require(200, operation, ids, query={"limit": 100})
-    actual = call_method(ctx, call, operation, name, *arguments, limit=100)
+    actual = call_method(ctx, call, operation, name, *ids.values(), limit=100)
     if actual is ABSENT:
         return
     expected = [item for item in raw.at("items") or [] if at(item, "id") == ours]

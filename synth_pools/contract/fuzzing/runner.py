@@ -56,9 +56,7 @@ def run_fuzzing(session: Session, progress: Callable[[str], None] = lambda _: No
     reported_at = 0.0
     absent = session.not_offered()
     for operation, why in absent.items():
-        collector.inconclusive(
-            Outcome.NOT_OFFERED, "schema.offered", operation, Column.STATUS, Layer.SCHEMA, why
-        )
+        _inconclusive(collector, Outcome.NOT_OFFERED, "schema.offered", operation, why)
 
     def tick(phase: str, sent: int) -> None:
         nonlocal reported_at
@@ -92,19 +90,20 @@ def run_fuzzing(session: Session, progress: Callable[[str], None] = lambda _: No
         elif result.network and session.is_proof(settings.request_timeout):
             collector.departed(_silence(result))
         elif result.operation is not None:
-            collector.inconclusive(
-                Outcome.NOT_REACHED,
-                "schema.requests",
-                result.operation,
-                Column.STATUS,
-                Layer.SCHEMA,
-                result.text,
+            _inconclusive(
+                collector, Outcome.NOT_REACHED, "schema.requests", result.operation, result.text
             )
         elif result.text == TIME_IS_UP:
             note = f"generated requests: {result.text}"
         else:
             obstacle = obstacle or f"generated requests: {result.text}"
     return LayerResult(obstacle=obstacle, note=note)
+
+
+def _inconclusive(
+    collector: ResultCollector, outcome: Outcome, check: str, operation: str, note: str
+) -> None:
+    collector.inconclusive(outcome, check, operation, Column.STATUS, Layer.SCHEMA, note)
 
 
 def _take(document: Document, collector: ResultCollector, checked: CheckedExchange) -> None:
@@ -115,14 +114,8 @@ def _take(document: Document, collector: ResultCollector, checked: CheckedExchan
     name = addressed.id if addressed else None
     collector.record(replace(exchange, operation=name or exchange.operation), Layer.SCHEMA)
     if exchange.status == 501:
-        collector.inconclusive(
-            Outcome.NOT_OFFERED,
-            "schema.offered",
-            checked.operation,
-            Column.STATUS,
-            Layer.SCHEMA,
-            excerpt(exchange),
-        )
+        note = excerpt(exchange)
+        _inconclusive(collector, Outcome.NOT_OFFERED, "schema.offered", checked.operation, note)
     results = check_event_stream(document, addressed, exchange)
     collector.add_results(results, checked.operation, exchange, Layer.SCHEMA)
     for check in checked.passed:
