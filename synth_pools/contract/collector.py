@@ -91,16 +91,16 @@ class ResultCollector:
         cause = departure.group
         with self._lock:
             self._raise_to(key, Outcome.DEPARTED)
-            kept = self._departures.setdefault(key, {})
+            by_cause = self._departures.setdefault(key, {})
             self._times[key, cause] += 1
-            if cause in kept or len(kept) >= _KEPT:
+            if cause in by_cause or len(by_cause) >= _KEPT:
                 return
-            kept[cause] = departure
+            by_cause[cause] = departure
         exchange = departure.exchange and shortened(departure.exchange)
         before = tuple(shortened(step) for step in departure.before)
         short = replace(departure, exchange=exchange, before=before, got=_cut(departure.got))
         with self._lock:
-            kept[cause] = short
+            by_cause[cause] = short
 
     def record(
         self,

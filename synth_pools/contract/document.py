@@ -113,10 +113,10 @@ class Operation:
 
     def ids(self, path: str) -> dict[str, str] | None:
         """Return the ids in a path as it was sent; None if the path is not this operation's."""
-        found = self.pattern.fullmatch(path)
-        if found is None:
+        match = self.pattern.fullmatch(path)
+        if match is None:
             return None
-        return {name: unquote(value) for name, value in found.groupdict().items()}
+        return {name: unquote(value) for name, value in match.groupdict().items()}
 
 
 class Operations(dict[str, Operation]):
@@ -142,8 +142,8 @@ class Document:
 
     def narrow(self, names: Collection[str]) -> None:
         """Expect of the backend these operations alone."""
-        kept = {name: operation for name, operation in self.operations.items() if name in names}
-        self.operations = Operations(kept)
+        expected = {name: operation for name, operation in self.operations.items() if name in names}
+        self.operations = Operations(expected)
 
     def operation_of(self, method: str, url: str) -> Operation | None:
         """Return the operation that a request addresses, by its path as it was sent."""
@@ -201,8 +201,8 @@ class Document:
         validator = self._validators.get(key)
         if validator is None:
             components = {"schemas": self._spec.get("components", {}).get("schemas", {})}
-            whole = {**operation.request, "components": components}
-            validator = jsonschema_rs.Draft202012Validator(whole, validate_formats=True)
+            schema = {**operation.request, "components": components}
+            validator = jsonschema_rs.Draft202012Validator(schema, validate_formats=True)
             self._validators[key] = validator
         return validator.is_valid(body)
 
@@ -214,11 +214,14 @@ class Document:
     @cached_property
     def optional(self) -> dict[str, tuple[str, ...]]:
         """The operations that a server may lack, by the feature that says whether it has them."""
-        found: dict[str, tuple[str, ...]] = {}
+        by_feature: dict[str, tuple[str, ...]] = {}
         for operation in self.every.values():
             if operation.feature:
-                found[operation.feature] = (*found.get(operation.feature, ()), operation.id)
-        return found
+                by_feature[operation.feature] = (
+                    *by_feature.get(operation.feature, ()),
+                    operation.id,
+                )
+        return by_feature
 
     @cached_property
     def event_data(self) -> dict[str, str]:
@@ -231,13 +234,13 @@ class Document:
     @cached_property
     def error_codes(self) -> dict[str, tuple[int, bool | None]]:
         """The status of each error code, and whether it is retryable, None where it depends."""
-        found: dict[str, tuple[int, bool | None]] = {}
+        codes: dict[str, tuple[int, bool | None]] = {}
         for text in _descriptions(self._spec):
             if _CODES_HEAD in text:
                 table = text.partition(_CODES_HEAD)[2].partition("\n\n")[0]
                 for code, status, retryable in _CODE.findall(table):
-                    found[code] = int(status), {"yes": True, "no": False}.get(retryable)
-        return found
+                    codes[code] = int(status), {"yes": True, "no": False}.get(retryable)
+        return codes
 
     @cached_property
     def _open_schemas(self) -> dict[str, Any]:
@@ -246,8 +249,8 @@ class Document:
         return {name: _without_enums(schema) for name, schema in schemas.items()}
 
     def _compile(self, schema: Mapping[str, Any]) -> jsonschema_rs.Draft202012Validator:
-        whole = {**schema, "components": {"schemas": self._open_schemas}}
-        return jsonschema_rs.Draft202012Validator(whole, validate_formats=True)
+        complete = {**schema, "components": {"schemas": self._open_schemas}}
+        return jsonschema_rs.Draft202012Validator(complete, validate_formats=True)
 
     def _read(self) -> Iterator[Operation]:
         for path, item in self._spec.get("paths", {}).items():
@@ -277,7 +280,9 @@ class Document:
                     body_required=body.get("required", False),
                     body_fields=tuple(self._resolve(schema or {}).get("properties", {})),
                     headers=frozenset(
-                        one["name"].lower() for one in parameters if one.get("in") == "header"
+                        parameter["name"].lower()
+                        for parameter in parameters
+                        if parameter.get("in") == "header"
                     ),
                     feature=raw.get("x-feature", ""),
                     **self._result(responses),
@@ -285,10 +290,14 @@ class Document:
 
     def _result(self, responses: Mapping[str, DocumentedResponse]) -> dict[str, Any]:
         """Describe the JSON that a success answers, as attributes of `Operation`."""
-        successes = (one for status, one in responses.items() if status.startswith("2"))
+        successes = (response for status, response in responses.items() if status.startswith("2"))
         schema = next(iter(successes), _NOTHING).content.get("application/json", {})
         fields = self._resolve(schema).get("properties", {})
-        lists = {name: one["items"] for name, one in fields.items() if "items" in one}
+        lists = {
+            name: schema_of_field["items"]
+            for name, schema_of_field in fields.items()
+            if "items" in schema_of_field
+        }
         return {
             "result": _schema_name(schema),
             "item": _schema_name(lists.get("items", {})),
@@ -307,10 +316,10 @@ class Document:
         reference = node.get("$ref")
         if not isinstance(reference, str):
             return node
-        found: Any = self._spec
+        target: Any = self._spec
         for step in reference.removeprefix("#/").split("/"):
-            found = found[step.replace("~1", "/").replace("~0", "~")]
-        return self._resolve(found)
+            target = target[step.replace("~1", "/").replace("~0", "~")]
+        return self._resolve(target)
 
 
 _NOTHING = DocumentedResponse("200", {}, {}, frozenset())
@@ -345,17 +354,17 @@ def _without_enums(node: Any) -> Any:
 
 
 def _complaints(validator: jsonschema_rs.Draft202012Validator, value: Any) -> list[str]:
-    found: list[str] = []
+    complaints: list[str] = []
     try:
         for error in validator.iter_errors(value):
             where = "/".join(str(step) for step in error.instance_path) or "the whole"
-            found.append(f"{where}: {shorten(error.message, 200)}")
-            if len(found) == 3:
+            complaints.append(f"{where}: {shorten(error.message, 200)}")
+            if len(complaints) == 3:
                 break
     except (ValueError, RecursionError):
         # Nested more deeply than the validator goes, so it cannot be judged.
         return []
-    return found
+    return complaints
 
 
 def read_specification(path: Path | None) -> dict[str, Any]:

@@ -100,12 +100,14 @@ def first_contact(session: Session) -> None:
             ) from None
         if responses[operation].status is None:
             break
-    known = any(_recognised(operation, response) for operation, response in responses.items())
+    recognised = any(_recognised(operation, response) for operation, response in responses.items())
     if session.options.offered and not _refused(responses):
         session.document.narrow(offered_operations(session))
-        known = bool(session.document.operations)
-        responses = {n: one for n, one in responses.items() if n in session.document.operations}
-    if not known and responses:
+        recognised = bool(session.document.operations)
+        responses = {
+            n: response for n, response in responses.items() if n in session.document.operations
+        }
+    if not recognised and responses:
         raise UnjudgeableError(_what_it_is(session, responses))
     if not session.document.operations:
         raise UnjudgeableError(
@@ -127,8 +129,8 @@ def first_contact(session: Session) -> None:
             ctx.expect.status(response, Status(200, "the key is right"), operation)
         except InconclusiveError as lack:
             ctx.expect.inconclusive(lack.operation, lack.note, lack.outcome)
-    told = responses.get("get_capabilities")
-    features = told.at("features") if told else None
+    capabilities = responses.get("get_capabilities")
+    features = capabilities.at("features") if capabilities else None
     session.features = features if isinstance(features, dict) else {}
 
 
@@ -272,7 +274,7 @@ def check_access(session: Session, rollout: Rollout | None) -> None:
         if operation.id in absent:
             ctx.expect.inconclusive(operation.id, absent[operation.id], Outcome.NOT_OFFERED)
             continue
-        for what, headers, query in _wrong(operation, number, ways):
+        for defect, headers, query in _wrong(operation, number, ways):
             if session.http.is_right(headers.get("authorization", "")):
                 # A key without small letters is no other in capital ones.
                 continue
@@ -287,7 +289,7 @@ def check_access(session: Session, rollout: Rollout | None) -> None:
             ctx.expect.that(
                 Expectation(
                     operation.id,
-                    f"401: {what}",
+                    f"401: {defect}",
                     response,
                     column=Column.AUTH,
                     cause=f"{_ACCESS_CHECK}|{response.status}",
@@ -306,7 +308,10 @@ _MISSING: dict[str, tuple[dict[str, str], str]] = {
 _NEARLY: dict[str, tuple[dict[str, str], str]] = {
     "the key has a letter too many": ({"authorization": f"{MASKED}x"}, ""),
     "the key has a letter too many before it": ({"authorization": f"Bearer x{KEY}"}, ""),
-    **{f"the key is changed: {one}": ({"authorization": f"Bearer {one}"}, "") for one in NEARLY},
+    **{
+        f"the key is changed: {changed}": ({"authorization": f"Bearer {changed}"}, "")
+        for changed in NEARLY
+    },
     "the key comes twice": ({"authorization": f"Bearer {KEY} {KEY}"}, ""),
     "the key is in quotes": ({"authorization": f'Bearer "{KEY}"'}, ""),
     "the key has no scheme": ({"authorization": KEY}, ""),
@@ -331,8 +336,8 @@ def _wrong(
     if operation.id not in _IN_EVERY_WAY:
         first = number * ways % len(nearly)
         nearly = (nearly + nearly)[first : first + ways]
-    for what, (headers, query) in (*_MISSING.items(), *nearly):
-        yield what, headers, query
+    for defect, (headers, query) in (*_MISSING.items(), *nearly):
+        yield defect, headers, query
 
 
 def _ids(session: Session, rollout: Rollout | None) -> Mapping[str, str]:

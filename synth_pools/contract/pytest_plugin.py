@@ -37,28 +37,28 @@ class _Judging:
     options: dict[str, Any]
     left_out: dict[str, str] = field(default_factory=dict)
     _report: Report | None = None
-    _told: bool = False
+    _is_reported: bool = False
 
     def report(self, where: Callable[[], Any]) -> Report:
         if self._report is None:
-            found = where()
-            url, key = found if isinstance(found, tuple) else (found, None)
+            backend = where()
+            url, key = backend if isinstance(backend, tuple) else (backend, None)
             skip = (*self.options.get("skip", ()), *self.left_out)
             options = {"api_key": key, **self.options, "skip": skip}
             self._report = run_contract(url, **options)
         return self._report
 
-    def judge(self, found: Report, operation: str) -> None:
-        departures = [d for d in found.departures if d.operation == operation]
+    def judge(self, report: Report, operation: str) -> None:
+        departures = [d for d in report.departures if d.operation == operation]
         if departures:
-            pytest.fail("\n\n".join(map(_told, departures[:5])), pytrace=False)
-        if found.obstacles:
+            pytest.fail("\n\n".join(map(_in_words, departures[:5])), pytrace=False)
+        if report.obstacles:
             # It stood in the way of all of them, and is one failure.
-            told, self._told = self._told, True
-            if not told:
-                pytest.fail(f"could not be judged: {found.obstacles[0]}", pytrace=False)
-            pytest.skip(f"not judged: {found.obstacles[0]}")
-        mine = [outcome for outcome in found.outcomes if outcome.operation == operation]
+            is_reported, self._is_reported = self._is_reported, True
+            if not is_reported:
+                pytest.fail(f"could not be judged: {report.obstacles[0]}", pytrace=False)
+            pytest.skip(f"not judged: {report.obstacles[0]}")
+        mine = [outcome for outcome in report.outcomes if outcome.operation == operation]
         if not any(outcome.proves for outcome in mine):
             notes = dict.fromkeys(outcome.note for outcome in mine if outcome.note)
             notes |= {f"{check}: {reason}": None for check, reason in self.left_out.items()}
@@ -113,8 +113,8 @@ def tests(**options: Any) -> Callable[[Callable[..., Any]], Test]:
         @_without_time_limit
         @pytest.mark.parametrize("operation", operations)
         def test(operation: str, request: pytest.FixtureRequest) -> None:
-            found = judging.report(lambda: where(*map(request.getfixturevalue, names)))
-            judging.judge(found, operation)
+            report = judging.report(lambda: where(*map(request.getfixturevalue, names)))
+            judging.judge(report, operation)
 
         test.__doc__ = where.__doc__
         test.contract_judging = judging  # type: ignore[attr-defined]
@@ -142,10 +142,10 @@ def skip(*checks: str, reason: str) -> Callable[[Test], Test]:
 
 
 def _named(checks: Iterable[str]) -> Iterable[str]:
-    found = tuple(checks)
-    if not found:
+    ids = tuple(checks)
+    if not ids:
         raise TypeError("skip() needs the id of a check")
-    return found
+    return ids
 
 
 def _without_time_limit(test: Test) -> Test:
@@ -159,11 +159,11 @@ def _without_time_limit(test: Test) -> Test:
         return test
 
 
-def _value(given: Any) -> Any:
-    return given() if callable(given) else given
+def _value(value: Any) -> Any:
+    return value() if callable(value) else value
 
 
-def _told(departure: Departure) -> str:
+def _in_words(departure: Departure) -> str:
     lines = [
         f"{departure.check}: {departure.operation}: {departure.title}",
         f"  clause    {departure.clause}",

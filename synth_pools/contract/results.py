@@ -139,9 +139,9 @@ class Exchange:
 
     def header(self, name: str) -> str | None:
         """Return a header of the response, whatever the case of its name."""
-        wanted = name.lower()
+        lowered = name.lower()
         for key, value in self.response_headers:
-            if key.lower() == wanted:
+            if key.lower() == lowered:
                 return value
         return None
 
@@ -199,8 +199,8 @@ class Departure:
     def title(self) -> str:
         """Line that says what was wrong."""
         # What stands before the JSON or HTML of a response.
-        seen = _BODY.split(self.got, maxsplit=1)[0].rstrip(" :") or self.got
-        return f"{shorten(seen, 90)}; expected {shorten(self.expected, 90)}"
+        observed = _BODY.split(self.got, maxsplit=1)[0].rstrip(" :") or self.got
+        return f"{shorten(observed, 90)}; expected {shorten(self.expected, 90)}"
 
 
 @dataclass(frozen=True, slots=True)
@@ -316,12 +316,12 @@ class Report:
     @property
     def groups(self) -> tuple[DepartureGroup, ...]:
         """Departures by cause, the most harmful first."""
-        found: dict[str, list[Departure]] = {}
+        by_cause: dict[str, list[Departure]] = {}
         for departure in self.departures:
-            found.setdefault(departure.group, []).append(departure)
+            by_cause.setdefault(departure.group, []).append(departure)
         # One defect that several operations show in the same way, as an unknown id that is no 404.
         entries: dict[str, list[Departure]] = {}
-        for key, same in found.items():
+        for key, same in by_cause.items():
             entries.setdefault(f"over|{same[0].over}" if same[0].over else key, []).extend(same)
         groups = [
             DepartureGroup(
@@ -344,10 +344,10 @@ class Report:
     @property
     def conforming_operations(self) -> int:
         """Number of operations of which some check held and none departed."""
-        seen: dict[str, Outcome | None] = {}
+        outcomes: dict[str, Outcome | None] = {}
         for name in self.operations:
-            seen[name] = heaviest(o.outcome for o in self.outcomes if o.operation == name)
-        return sum(1 for worst in seen.values() if worst is Outcome.HELD)
+            outcomes[name] = heaviest(o.outcome for o in self.outcomes if o.operation == name)
+        return sum(1 for worst in outcomes.values() if worst is Outcome.HELD)
 
     def statuses_reached(self, operation: str) -> tuple[int, ...]:
         """Return the statuses of all responses of an operation."""
@@ -355,24 +355,24 @@ class Report:
 
     def statuses_missed(self, operation: str) -> tuple[str, ...]:
         """Return the documented statuses of an operation that no response had."""
-        seen = self.statuses_reached(operation)
+        reached = self.statuses_reached(operation)
         return tuple(
             documented
             for documented in self.documented.get(operation, ())
-            if not any(status_matches(documented, status) for status in seen)
+            if not any(status_matches(documented, status) for status in reached)
         )
 
     @property
     def needs(self) -> dict[str, tuple[str, ...]]:
         """The checks that wait for an operation which is not there, by that operation."""
-        found: dict[str, dict[str, None]] = {}
+        waiting: dict[str, dict[str, None]] = {}
         for outcome in self.outcomes:
             if outcome.outcome is Outcome.NOT_REACHED and outcome.note.startswith(NEEDS):
                 needed = outcome.note.removeprefix(NEEDS)
                 if needed in self.absent:
-                    found.setdefault(needed, {})[outcome.check] = None
-        most = sorted(found, key=lambda name: -len(found[name]))
-        return {name: tuple(found[name]) for name in most}
+                    waiting.setdefault(needed, {})[outcome.check] = None
+        most = sorted(waiting, key=lambda name: -len(waiting[name]))
+        return {name: tuple(waiting[name]) for name in most}
 
     @property
     def summary(self) -> str:

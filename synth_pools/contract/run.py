@@ -268,7 +268,7 @@ class _Run:
         outcomes = tuple(outcome for layer in layers for outcome in layer.outcomes)
         if self.finder:
             outcomes = tuple(map(self.finder.named, outcomes))
-        departures = [found for outcome in outcomes for found in outcome.departures]
+        departures = [departure for outcome in outcomes for departure in outcome.departures]
         return Report(
             url=self.url,
             seed=self.seed,
@@ -299,10 +299,13 @@ def known_checks() -> tuple[tuple[str, Clause, tuple[str, ...]], ...]:
 
     clause_of = ClauseFinder(specification_text(None), CLAUSES).clause
     document = Document(read_specification(None))
-    found = [(one.id, clause_of(one.clause), one.operations(document)) for one in all_scenarios()]
-    found += [(one.id, one.clause, ()) for one in CHECKS.values()]
-    found.append(("auth.refused", ACCESS, ()))
-    found += [
+    checks = [
+        (scenario.id, clause_of(scenario.clause), scenario.operations(document))
+        for scenario in all_scenarios()
+    ]
+    checks += [(check.id, check.clause, ()) for check in CHECKS.values()]
+    checks.append(("auth.refused", ACCESS, ()))
+    checks += [
         (
             f"client.{kind}",
             Clause("Growth", "every method of the client reads what raw HTTP reads"),
@@ -310,17 +313,17 @@ def known_checks() -> tuple[tuple[str, Clause, tuple[str, ...]], ...]:
         )
         for kind in ("sync", "async")
     ]
-    found.append(("model.walk", Clause("Pools: states", "random calls, together"), ()))
-    return tuple(sorted(found, key=lambda one: one[0]))
+    checks.append(("model.walk", Clause("Pools: states", "random calls, together"), ()))
+    return tuple(sorted(checks, key=lambda check: check[0]))
 
 
 def _check_names(names: Sequence[str]) -> None:
     """Refuse the name of no check: a misspelt one would quietly check nothing, or everything."""
-    known = [one.id for one in all_scenarios()]
+    ids = [scenario.id for scenario in all_scenarios()]
     for name in names:
         family = name.split(".")[0]
-        if family not in _FAMILIES and not any(is_within(check, name) for check in known):
-            subjects = sorted({check.split(".")[0] for check in known} | set(_FAMILIES))
+        if family not in _FAMILIES and not any(is_within(check, name) for check in ids):
+            subjects = sorted({check.split(".")[0] for check in ids} | set(_FAMILIES))
             raise UnjudgeableError(
                 f"no check is called {name!r}: there are {', '.join(subjects)}, "
                 "and those that begin so"
@@ -348,12 +351,12 @@ def _judge(run: _Run, session: Session, urls: Mapping[str, str], progress: Progr
     there = session.document.operations
     smoke = options.profile is Profile.SMOKE
     scenarios = [
-        one
-        for one in (smoke_scenarios() if smoke else all_scenarios())
-        if options.wants(one.id)
-        and any(name in there for name in one.operations(session.document))
-        and not ("other_key" in one.needs and options.other_key is None)
-        and not ("restart" in one.needs and options.restart is None)
+        scenario
+        for scenario in (smoke_scenarios() if smoke else all_scenarios())
+        if options.wants(scenario.id)
+        and any(name in there for name in scenario.operations(session.document))
+        and not ("other_key" in scenario.needs and options.other_key is None)
+        and not ("restart" in scenario.needs and options.restart is None)
     ]
     executor = ScenarioExecutor(
         session, scenarios, lambda done, total: progress("scenarios", done, total)
@@ -387,11 +390,11 @@ def _late(run: _Run, session: Session) -> bool:
 @contextlib.contextmanager
 def _deadline(session: Session) -> Iterator[None]:
     """End all requests some time after the deadline, which what had begun by then may use."""
-    left = session.options.deadline - time.monotonic() + _LAST_SECONDS
-    if left == float("inf"):
+    remaining = session.options.deadline - time.monotonic() + _LAST_SECONDS
+    if remaining == float("inf"):
         yield
         return
-    timer = threading.Timer(max(0.0, left), session.http.stop.set)
+    timer = threading.Timer(max(0.0, remaining), session.http.stop.set)
     timer.daemon = True
     timer.start()
     try:
@@ -416,16 +419,16 @@ def _clean_up(run: _Run, session: Session, progress: Progress) -> None:
         progress("clean-up", 0, 1)
     sweeper = _http_client(session.options, session.document)
     try:
-        left = remove_created(sweeper, session.created)
+        remaining = remove_created(sweeper, session.created)
     finally:
         sweeper.close()
         session.http.close()
-    if left and "delete_pool" not in session.document.operations:
+    if remaining and "delete_pool" not in session.document.operations:
         run.notes.append(
-            f"{left} pools of this run stay: they cannot be removed without delete_pool"
+            f"{remaining} pools of this run stay: they cannot be removed without delete_pool"
         )
-    elif left:
+    elif remaining:
         run.notes.append(
-            f"{left} pools of this run are left over; remove them with --cleanup, "
+            f"{remaining} pools of this run are left over; remove them with --cleanup, "
             f"their names begin with {session.pool_id('')}"
         )

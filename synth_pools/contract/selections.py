@@ -126,5 +126,9 @@ def ordered(operations: Iterable[Operation]) -> list[Operation]:
     """Return operations in an order in which each finds what it needs: removals come last."""
     return sorted(
         operations,
-        key=lambda one: (not reads(one), one.method == "DELETE", -len(one.id_names)),
+        key=lambda operation: (
+            not reads(operation),
+            operation.method == "DELETE",
+            -len(operation.id_names),
+        ),
     )

@@ -114,10 +114,10 @@ class Session:
         simple = next((name for name in _SIMPLE if name in self.document.operations), None)
         if simple is not None:
             try:
-                asked = self.http.call(simple).exchange
+                exchange = self.http.call(simple).exchange
             except BusyError:
                 return False
-            if asked.late or asked.elapsed * _PROOF > waited:
+            if exchange.late or exchange.elapsed * _PROOF > waited:
                 return False
         slowest = max(self.http.round_trip, self.received.lateness)
         return slowest * _PROOF <= waited
@@ -165,11 +165,11 @@ class Session:
 
         It is as the options ask for, else on the echo target, else on a stub container.
         """
-        given = dict(self.options.pool_request or {})
-        body: dict[str, Any] = {"target": "arbitrary", "tasks": [], **given}
+        requested = dict(self.options.pool_request or {})
+        body: dict[str, Any] = {"target": "arbitrary", "tasks": [], **requested}
         if self.options.container_url is not None:
             body["container_url"] = self.options.container_url
-        elif "container_url" not in given and not self.echo and self.containers:
+        elif "container_url" not in requested and not self.echo and self.containers:
             body["container_url"] = self.containers["good"]
         body.pop("id", None)
         return {**body, "pool_id": self.pool_id(subject), "name": self.pool_id(subject), **more}
@@ -260,7 +260,7 @@ def remove_leftovers(http: HttpClient) -> tuple[int, int]:
     Returns:
         The number of pools that were archived, and of those that were not.
     """
-    found: dict[str, None] = {}
+    leftovers: dict[str, None] = {}
     cursor: str | None = None
     for _ in range(_MOST_PAGES):
         query = {"limit": 100} if cursor is None else {"limit": 100, "cursor": cursor}
@@ -270,12 +270,12 @@ def remove_leftovers(http: HttpClient) -> tuple[int, int]:
             name, pool_id = at(pool, "name"), at(pool, "pool_id")
             ours = any(isinstance(text, str) and OURS.match(text) for text in (name, pool_id))
             if isinstance(pool_id, str) and ours and at(pool, "status") != "archived":
-                found[pool_id] = None
+                leftovers[pool_id] = None
         following = response.at("next_cursor")
         if not isinstance(following, str) or following == cursor:
             break
         cursor = following
     archived = 0
-    for pool_id in found:
+    for pool_id in leftovers:
         archived += http.call("delete_pool", {"pool_id": pool_id}).status == 200
-    return archived, len(found) - archived
+    return archived, len(leftovers) - archived

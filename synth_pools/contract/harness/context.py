@@ -108,16 +108,16 @@ class Context:
 
     def _ask(
         self,
-        wanted: StatusLike,
+        expected: StatusLike,
         operation: str,
         ids: Mapping[str, str] | None,
         request: Mapping[str, Any],
     ) -> Response:
         """Send a request; one that is taken though it has to be refused is answered anyhow."""
         response = self.session.http.call(operation, ids, **request)
-        refused = min(Status.of(wanted).statuses) >= 400
-        taken = response.status is not None and response.status < 300
-        self.expect.record(response.exchange, judged=not (refused and taken))
+        refused = min(Status.of(expected).statuses) >= 400
+        accepted = response.status is not None and response.status < 300
+        self.expect.record(response.exchange, judged=not (refused and accepted))
         return response
 
     def stream(

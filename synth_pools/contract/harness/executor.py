@@ -57,14 +57,16 @@ class ScenarioExecutor:
         self._done = 0
         everything = list(scenarios)
         self._total = len(everything)
-        slow = [one for one in everything if one.slow]
+        slow = [scenario for scenario in everything if scenario.slow]
         self._jobs: queue.SimpleQueue[Scenario] = queue.SimpleQueue()
-        self._alone = [one for one in everything if one.alone]
-        for one in everything:
-            if not one.slow and not one.alone:
-                self._jobs.put(one)
+        self._alone = [scenario for scenario in everything if scenario.alone]
+        for scenario in everything:
+            if not scenario.slow and not scenario.alone:
+                self._jobs.put(scenario)
         # Daemons: after ^C nobody waits for a thread that hangs in a read.
-        self._slow = [threading.Thread(target=self._run, args=(one,), daemon=True) for one in slow]
+        self._slow = [
+            threading.Thread(target=self._run, args=(scenario,), daemon=True) for scenario in slow
+        ]
         count = min(
             _MOST_THREADS, _LEAST_THREADS + int(session.http.round_trip * _THREADS_A_SECOND)
         )

@@ -84,9 +84,9 @@ class Status:
     clause: Clause | None = None
 
     @classmethod
-    def of(cls, given: StatusLike) -> Status:
+    def of(cls, expected: StatusLike) -> Status:
         """Return the expectation for a bare status, or the expectation itself."""
-        return given if isinstance(given, Status) else cls(given)
+        return expected if isinstance(expected, Status) else cls(expected)
 
     @property
     def statuses(self) -> tuple[int, ...]:
@@ -140,10 +140,10 @@ class Expectations:
             `met`.
         """
         self.judged.add(expectation.operation)
-        shown = expectation.response.exchange if expectation.response else None
+        exchange = expectation.response.exchange if expectation.response else None
         if met:
             self._held(expectation.operation, expectation.column)
-        elif not any(shown is one for one in self._refused):
+        elif not any(exchange is refused for refused in self._refused):
             # What a response of the wrong status says otherwise follows from that.
             self.departures += 1
             self._session.collector.departed(self.departure(expectation, got))
@@ -191,8 +191,8 @@ class Expectations:
             return False
         self.judged.add(operation)
         self._held(operation, status.column)
-        told = response.at("error", "code")
-        if status.code is None or told is ABSENT:
+        code = response.at("error", "code")
+        if status.code is None or code is ABSENT:
             return True
         demand = Expectation(
             operation,
@@ -202,7 +202,7 @@ class Expectations:
             status.clause,
             about=status.code,
         )
-        return self.that(demand, told == status.code, show(told))
+        return self.that(demand, code == status.code, show(code))
 
     def in_time(self, exchange: Exchange) -> None:
         """Judge nothing by an answer that is late where everything takes long.
@@ -228,32 +228,32 @@ class Expectations:
     def equal(
         self,
         operation: str,
-        what: str,
-        wanted: Any,
-        came: Any,
+        name: str,
+        expected: Any,
+        actual: Any,
         response: Response | EventStream | None,
     ) -> bool:
         """Expect two JSON values to be equal; the report says where they differ.
 
         Args:
             operation: The operation that departs if they are not.
-            what: The name of the value, for the report.
-            wanted: The expected value.
-            came: The observed value.
+            name: The name of the value, for the report.
+            expected: The expected value.
+            actual: The observed value.
             response: The response that it is from.
 
         Returns:
             Whether they are equal.
         """
-        field = what.split()[0].strip(",")
-        demand = Expectation(operation, f"{what} is {_shown(wanted)}", response, about=field)
-        return self.that(demand, same_json(wanted, came), difference(wanted, came))
+        field = name.split()[0].strip(",")
+        demand = Expectation(operation, f"{name} is {_shown(expected)}", response, about=field)
+        return self.that(demand, same_json(expected, actual), difference(expected, actual))
 
     def observed(
         self,
         writer: str,
-        wrote: Response,
-        told: Iterable[tuple[str, bool, Response]],
+        written: Response,
+        readings: Iterable[tuple[str, bool, Response]],
         expected: str,
         got: str,
     ) -> bool:
@@ -264,53 +264,57 @@ class Expectations:
 
         Args:
             writer: The operation that made the change.
-            wrote: Its response.
-            told: The reading operations, whether each sees the change, and their responses.
+            written: Its response.
+            readings: The reading operations, whether each sees the change, and their responses.
             expected: The change in words.
             got: The observation in words, where no reader sees it.
 
         Returns:
             Whether all see it.
         """
-        heard = list(told)
-        others = [ok for reader, ok, _ in heard if reader != writer]
+        observations = list(readings)
+        others = [ok for reader, ok, _ in observations if reader != writer]
         if others and not any(others):
-            return self.that(Expectation(writer, expected, wrote), False, got)
-        self.that(Expectation(writer, expected, wrote), True, "")
-        good = True
-        for reader, ok, response in heard:
-            good &= self.that(
+            return self.that(Expectation(writer, expected, written), False, got)
+        self.that(Expectation(writer, expected, written), True, "")
+        visible = True
+        for reader, ok, response in observations:
+            visible &= self.that(
                 Expectation(reader, expected, response), ok, excerpt(response.exchange)
             )
-        return good
+        return visible
 
-    def consistent(self, what: str, told: Iterable[tuple[str, Any, Response]]) -> bool:
+    def consistent(self, name: str, accounts: Iterable[tuple[str, Any, Response]]) -> bool:
         """Expect several accounts of one thing to be equal.
 
         An account that differs from the majority departs; without a majority each may be wrong.
 
         Args:
-            what: The name of the thing.
-            told: The operations, what each says of it, and their responses.
+            name: The name of the thing.
+            accounts: The operations, what each says of it, and their responses.
 
         Returns:
             Whether they are equal.
         """
-        heard = list(told)
-        best = max(heard, key=lambda one: sum(same_json(one[1], value) for _, value, _ in heard))
-        agreeing = sum(same_json(best[1], value) for _, value, _ in heard)
-        good = True
-        for operation, value, response in heard:
-            others = best if value is not best[1] else next(o for o in heard if o[0] != operation)
-            ok = same_json(best[1], value) and (agreeing * 2 > len(heard) or agreeing == len(heard))
+        listed = list(accounts)
+        best = max(
+            listed, key=lambda account: sum(same_json(account[1], value) for _, value, _ in listed)
+        )
+        agreeing = sum(same_json(best[1], value) for _, value, _ in listed)
+        equal = True
+        for operation, value, response in listed:
+            others = best if value is not best[1] else next(o for o in listed if o[0] != operation)
+            ok = same_json(best[1], value) and (
+                agreeing * 2 > len(listed) or agreeing == len(listed)
+            )
             demand = Expectation(
                 operation,
-                f"{what}, as {others[0]} tells it",
+                f"{name}, as {others[0]} tells it",
                 response,
-                cause=f"{self._scenario.id}|{what}",
+                cause=f"{self._scenario.id}|{name}",
             )
-            good &= self.that(demand, ok, difference(others[1], value))
-        return good
+            equal &= self.that(demand, ok, difference(others[1], value))
+        return equal
 
     def inconclusive(
         self, operation: str, note: str, outcome: Outcome = Outcome.NOT_REACHED
@@ -338,37 +342,37 @@ class Expectations:
         related = [step for step in steps if ids & _ids(step)]
         return tuple((related or steps)[-_TRAIL:])
 
-    def _status_cause(self, operation: str, wanted: Status, status: int | None) -> str:
+    def _status_cause(self, operation: str, expected: Status, status: int | None) -> str:
         """Return one cause for equal demands; an undocumented status shares the schema's."""
-        known = self._session.document.operations[operation]
-        if status is not None and known.response(status) is None:
+        described = self._session.document.operations[operation]
+        if status is not None and described.response(status) is None:
             return f"schema.status|{status}"
         # Refused for one reason and taken for another are two defects of one operation.
-        why = cause_of(operation, str(wanted) if min(wanted.statuses) >= 400 else "accepted")
+        why = cause_of(operation, str(expected) if min(expected.statuses) >= 400 else "accepted")
         return f"status|{why}|{status}"
 
 
 def _ids(exchange: Exchange) -> frozenset[bytes]:
     """Return the ids that a request names, and those that its response gave."""
     sent = exchange.request_body if isinstance(exchange.request_body, bytes) else b""
-    made = exchange.response_body if exchange.method == "POST" else b""
-    parts = (exchange.url.encode(), sent[:_READ], made[:_READ])
-    return frozenset(found for part in parts for found in _ID.findall(part))
+    created = exchange.response_body if exchange.method == "POST" else b""
+    parts = (exchange.url.encode(), sent[:_READ], created[:_READ])
+    return frozenset(id_ for part in parts for id_ in _ID.findall(part))
 
 
-def difference(wanted: Any, came: Any, where: str = "") -> str:
+def difference(expected: Any, actual: Any, where: str = "") -> str:
     """Describe the first difference of two JSON values in one line."""
-    if isinstance(wanted, dict) and isinstance(came, dict):
-        for key in wanted.keys() | came.keys():
-            if not same_json(at(wanted, key), at(came, key)):
-                return difference(at(wanted, key), at(came, key), f"{where}/{key}")
-    elif isinstance(wanted, list) and isinstance(came, list) and len(wanted) == len(came):
-        for index, (one, other) in enumerate(zip(wanted, came, strict=True)):
-            if not same_json(one, other):
-                return difference(one, other, f"{where}/{index}")
+    if isinstance(expected, dict) and isinstance(actual, dict):
+        for key in expected.keys() | actual.keys():
+            if not same_json(at(expected, key), at(actual, key)):
+                return difference(at(expected, key), at(actual, key), f"{where}/{key}")
+    elif isinstance(expected, list) and isinstance(actual, list) and len(expected) == len(actual):
+        for index, (expected_item, actual_item) in enumerate(zip(expected, actual, strict=True)):
+            if not same_json(expected_item, actual_item):
+                return difference(expected_item, actual_item, f"{where}/{index}")
     if where:
-        return f"at {where}: {_shown(came)} instead of {_shown(wanted)}"
-    return _shown(came)
+        return f"at {where}: {_shown(actual)} instead of {_shown(expected)}"
+    return _shown(actual)
 
 
 def _shown(value: Any) -> str:

@@ -86,6 +86,6 @@ def only_in_time(operation: str, containers: Iterable[SwitchedContainer]) -> Non
     Raises:
         InconclusiveError: One of them may.
     """
-    if max(one.slowest for one in containers) > _SLOW:
+    if max(container.slowest for container in containers) > _SLOW:
         note = "the kit's own containers were slow: this machine is too busy"
         raise InconclusiveError(Outcome.NOT_REACHED, operation, note)

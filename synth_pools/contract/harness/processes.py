@@ -31,12 +31,12 @@ class KitProcess:
 
     Attributes:
         hello: What it was started with: `pid`, `argv`, `env` and `cwd`; `child_of` for a child.
-        ended: Set once it has ended, whoever reaps it.
+        exited: Set once it has ended.
     """
 
     hello: dict[str, Any]
     connection: socket.socket
-    ended: threading.Event = field(default_factory=threading.Event)
+    exited: threading.Event = field(default_factory=threading.Event)
 
 
 class KitProcesses:
@@ -64,8 +64,8 @@ class KitProcesses:
         self._listener.close()
         with self._lock:
             self._closed = True
-            for one in self._found:
-                _close(one.connection)
+            for process in self._found:
+                _close(process.connection)
 
     def definition(self, *words: str, env: Mapping[str, Any] | None = None, **more: Any) -> Any:
         """Return a `config.process`.
@@ -88,22 +88,22 @@ class KitProcesses:
     def tell(self, order: str) -> None:
         """Tell all that wait, and all that will start."""
         self.order = order
-        for one in self.started():
-            self._tell(one)
+        for process in self.started():
+            self._tell(process)
 
     def started(self) -> list[KitProcess]:
         """Return the processes so far, without their children."""
         with self._lock:
-            return [one for one in self._found if "child_of" not in one.hello]
+            return [process for process in self._found if "child_of" not in process.hello]
 
     def alive(self) -> list[KitProcess]:
         """Return those that run, without children."""
-        return [one for one in self.started() if not one.ended.is_set()]
+        return [process for process in self.started() if not process.exited.is_set()]
 
     def running(self) -> list[KitProcess]:
         """Return all that run, children included."""
         with self._lock:
-            return [one for one in self._found if not one.ended.is_set()]
+            return [process for process in self._found if not process.exited.is_set()]
 
     def _accept(self) -> None:
         while True:
@@ -121,24 +121,24 @@ class KitProcesses:
                 if not chunk:
                     return
                 received += chunk
-            one = KitProcess(json.loads(received), connection)
+            process = KitProcess(json.loads(received), connection)
             with self._lock:
-                self._found.append(one)
+                self._found.append(process)
                 if self._closed:
                     return
             try:
-                if "child_of" not in one.hello:
-                    self._tell(one)
+                if "child_of" not in process.hello:
+                    self._tell(process)
                 while connection.recv(64):
                     pass
             finally:
-                one.ended.set()
+                process.exited.set()
 
-    def _tell(self, one: KitProcess) -> None:
+    def _tell(self, process: KitProcess) -> None:
         if self.order != "wait":
             # One that has ended needs no order.
             with contextlib.suppress(OSError):
-                one.connection.sendall(self.order.encode() + b"\n")
+                process.connection.sendall(self.order.encode() + b"\n")
 
 
 def kit_processes(ctx: Context) -> KitProcesses:

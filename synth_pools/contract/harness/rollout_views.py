@@ -35,7 +35,7 @@ class RolloutViews:
     """Accounts of a rollout, and of its pool, by the operations that gave them.
 
     Attributes:
-        whole: The rollout, by the operations that show it whole.
+        rollouts: The rollout, by the operations that show it whole.
         lists: The listing operations, each with a state and whether its list has the rollout.
         parts: The responses of summary, usage and artifacts, by operation.
         pages: The pages of its events, by operation; none where the server has no pages.
@@ -43,7 +43,7 @@ class RolloutViews:
         queue: The state of the queue.
     """
 
-    whole: tuple[View, ...]
+    rollouts: tuple[View, ...]
     lists: tuple[tuple[str, str, bool, Response], ...]
     parts: Mapping[str, Response]
     pages: Mapping[str, Response]
@@ -103,38 +103,38 @@ class ExpectedState:
         return self.status in FINAL
 
 
-def judge_rollout_views(ctx: Context, accounts: RolloutViews, wanted: ExpectedState) -> None:
+def judge_rollout_views(ctx: Context, accounts: RolloutViews, expected: ExpectedState) -> None:
     """Judge what was read of a rollout in a known state."""
-    for operation, observed, response in accounts.whole:
+    for operation, observed, response in accounts.rollouts:
         if observed is ABSENT:
             missing = Expectation(operation, "the rollout", response)
             ctx.expect.that(missing, False, "no such rollout")
             continue
-        _whole(ctx, operation, observed, response, wanted)
+        _whole(ctx, operation, observed, response, expected)
     for operation, state, there, response in accounts.lists:
-        expected = f"state={state} finds {'a' if state == wanted.status else 'no'} rollout that is "
+        demand = f"state={state} finds {'a' if state == expected.status else 'no'} rollout that is "
         ctx.expect.that(
-            Expectation(operation, expected + wanted.status, response),
-            there is (state == wanted.status),
+            Expectation(operation, demand + expected.status, response),
+            there is (state == expected.status),
             "it is there" if there else "it is not there",
         )
     for operation, response in accounts.parts.items():
         described = ctx.session.document.operations[operation]
         if described.result == "RolloutSummary":
-            _summary(ctx, operation, response, wanted)
+            _summary(ctx, operation, response, expected)
         elif described.result == "RolloutUsage":
-            _usage(ctx, operation, response, wanted)
+            _usage(ctx, operation, response, expected)
         elif described.item != "Artifact":
             status = response.at("status")
             if status is not ABSENT:
-                ctx.expect.equal(operation, "status", wanted.status, status, response)
-        elif not wanted.ended:
+                ctx.expect.equal(operation, "status", expected.status, status, response)
+        elif not expected.ended:
             ctx.expect.equal(
                 operation, "the list before the end", [], response.at("items"), response
             )
     for operation, response in accounts.pages.items():
-        _page(ctx, operation, response, wanted)
-    _counts(ctx, accounts, wanted)
+        _page(ctx, operation, response, expected)
+    _counts(ctx, accounts, expected)
 
 
 def _whole(

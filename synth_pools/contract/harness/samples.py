@@ -48,12 +48,12 @@ class RequestFields:
 
     def wrong(self, path: Path, base: Mapping[str, Any], most: int = 2) -> list[Any]:
         """Return values that the document refuses, so many of each JSON type at most."""
-        refused = (one for one in self._values(path) if not self.allows(path, one, base))
+        refused = (value for value in self._values(path) if not self.allows(path, value, base))
         return _some_of_each(refused, most)
 
     def right(self, path: Path, base: Mapping[str, Any], most: int = 2) -> list[Any]:
         """Return values that the document allows, so many of each JSON type at most."""
-        allowed = (one for one in self._values(path) if self.allows(path, one, base))
+        allowed = (value for value in self._values(path) if self.allows(path, value, base))
         return _some_of_each(allowed, most)
 
     def allows(self, path: Path, value: Any, base: Mapping[str, Any]) -> bool:
@@ -64,11 +64,11 @@ class RequestFields:
         """Return a schema behind its references, without the null that it may allow."""
         reference = schema.get("$ref")
         if isinstance(reference, str):
-            found: Any = self._spec
+            target: Any = self._spec
             for step in reference.removeprefix("#/").split("/"):
-                found = found[step]
-            return self.resolved(found)
-        branches = [one for one in schema.get("anyOf", ()) if one.get("type") != "null"]
+                target = target[step]
+            return self.resolved(target)
+        branches = [branch for branch in schema.get("anyOf", ()) if branch.get("type") != "null"]
         return self.resolved(branches[0]) if len(branches) == 1 else schema
 
     def _values(self, path: Path) -> Iterator[Any]:
@@ -76,10 +76,10 @@ class RequestFields:
         for step in path:
             schema = self.resolved(schema.get("properties", {}).get(step, {}))
         yield from schema.get("enum", ())
-        for bound, near in (("minimum", -1), ("maximum", 1), ("exclusiveMinimum", 0)):
+        for bound, offset in (("minimum", -1), ("maximum", 1), ("exclusiveMinimum", 0)):
             if (number := schema.get(bound)) is not None:
                 yield number
-                yield number + near
+                yield number + offset
         if (most := schema.get("maxLength")) is not None:
             yield "x" * most
             yield "x" * (most + 1)
@@ -101,7 +101,7 @@ def smallest_body(spec: Mapping[str, Any], document: Document, operation: Operat
     fields = RequestFields(spec, document, operation)
     body: dict[str, Any] = {}
     for name in fields.required:
-        others = {other: _CANDIDATES[0] for other in fields.required if other != name}
+        others = {sibling: _CANDIDATES[0] for sibling in fields.required if sibling != name}
         allowed = fields.right((name,), others, most=1)
         body[name] = allowed[0] if allowed else _CANDIDATES[0]
     return body
@@ -118,9 +118,9 @@ def put_at(base: Mapping[str, Any], path: Sequence[str], value: Any) -> dict[str
 
 
 def _some_of_each(values: Iterator[Any], most: int) -> list[Any]:
-    found: dict[str, dict[str, Any]] = {}
+    by_type: dict[str, dict[str, Any]] = {}
     for value in values:
-        same = found.setdefault(type(value).__name__, {})
+        same = by_type.setdefault(type(value).__name__, {})
         if len(same) < most:
             same.setdefault(json.dumps(value), value)
-    return [value for same in found.values() for value in same.values()]
+    return [value for same in by_type.values() for value in same.values()]

@@ -20,27 +20,27 @@ FOR_CONTAINERS = ("create_pool", "get_pool_container_health")
 
 
 def chosen_operations(
-    document: Document, wanted: Iterable[str], unwanted: Iterable[str]
+    document: Document, included: Iterable[str], excluded: Iterable[str]
 ) -> frozenset[str]:
     """Return the ids of operations that are chosen by id, tag or path.
 
     Args:
         document: The document.
-        wanted: The choice; all operations where it is empty.
-        unwanted: The operations to leave out.
+        included: The choice; all operations where it is empty.
+        excluded: The operations to leave out.
 
     Raises:
         UnjudgeableError: A name is no operation's, or nothing is left.
     """
-    chosen = _named(document, wanted) or frozenset(document.operations)
-    left = chosen - _named(document, unwanted)
-    if not left:
+    chosen = _named(document, included) or frozenset(document.operations)
+    remaining = chosen - _named(document, excluded)
+    if not remaining:
         raise UnjudgeableError("no operation is left to judge")
-    return left
+    return remaining
 
 
 def _named(document: Document, names: Iterable[str]) -> frozenset[str]:
-    found: set[str] = set()
+    chosen: set[str] = set()
     for name in names:
         same = {
             operation.id
@@ -50,8 +50,8 @@ def _named(document: Document, names: Iterable[str]) -> frozenset[str]:
         }
         if not same:
             raise UnjudgeableError(f"no operation, tag or path of the document is called {name!r}")
-        found |= same
-    return frozenset(found)
+        chosen |= same
+    return frozenset(chosen)
 
 
 def offered_operations(session: Session) -> frozenset[str]:
@@ -65,7 +65,7 @@ def offered_operations(session: Session) -> frozenset[str]:
     unknown = _form(_unknown_path(http))
     ids = _resources(session)
     there: set[str] = set()
-    for operation in sorted(operations.values(), key=lambda one: one.id in _LAST):
+    for operation in sorted(operations.values(), key=lambda op: op.id in _LAST):
         if session.options.read_only and operation.method != "GET":
             continue
         response = _ask(http, operation, ids)
@@ -74,7 +74,7 @@ def offered_operations(session: Session) -> frozenset[str]:
         if response.status != 404 or _form(response) != unknown:
             there.add(operation.id)
     if session.options.read_only and there:
-        there |= {one.id for one in operations.values() if one.method != "GET"}
+        there |= {operation.id for operation in operations.values() if operation.method != "GET"}
     return frozenset(there)
 
 
@@ -94,21 +94,21 @@ def _resources(session: Session) -> Mapping[str, str]:
     if session.http.call("create_pool", json=body, limit=_SECONDS).status in (404, 405, 501):
         session.created.discard(name)
         return ids
-    made = session.http.call(
+    created = session.http.call(
         "create_rollout", {"pool_id": name}, json=session.rollout_body(), limit=_SECONDS
     )
-    rollout = made.at("rollout_id")
+    rollout = created.at("rollout_id")
     return {**ids, "rollout_id": rollout} if isinstance(rollout, str) else ids
 
 
 def _ask(http: HttpClient, operation: Operation, ids: Mapping[str, str]) -> Response:
     """Send a request that is refused if the operation is there, unless it takes no body."""
-    named = {name: value for name, value in ids.items() if "{" + name + "}" in operation.path}
+    path_ids = {name: value for name, value in ids.items() if "{" + name + "}" in operation.path}
     body: Any = [] if operation.method in ("POST", "PUT", "PATCH") else ABSENT
     if operation.streams:
-        stream = http.stream(operation.id, named, limit=_SECONDS, until=lambda _: True)
+        stream = http.stream(operation.id, path_ids, limit=_SECONDS, until=lambda _: True)
         return Response(stream.exchange)
-    return http.call(operation.id, named, json=body, limit=_SECONDS)
+    return http.call(operation.id, path_ids, json=body, limit=_SECONDS)
 
 
 def _form(response: Response) -> Any:

@@ -62,7 +62,12 @@ def of_rollout(ctx: Context, rollout: Rollout) -> list[View]:
         for name in select_operations(ctx.session.document.operations, shows("Rollout"))
     ]
     # Those that show it alone come first, and of these the one of its pool.
-    showing.sort(key=lambda one: ("rollout_id" not in one.id_names, "pool_id" not in one.id_names))
+    showing.sort(
+        key=lambda operation: (
+            "rollout_id" not in operation.id_names,
+            "pool_id" not in operation.id_names,
+        )
+    )
     views: list[View] = []
     for operation in showing:
         name, ids = operation.id, operation.own_ids(rollout.ids)
@@ -92,7 +97,7 @@ def in_list(
     operation: str,
     ids: dict[str, str],
     query: dict[str, Any],
-    wanted: str,
+    item_id: str,
     since: Any = None,
 ) -> View:
     """Read an item in a list, which is newest first.
@@ -102,7 +107,7 @@ def in_list(
         operation: The listing operation.
         ids: Its path parameters.
         query: Its query parameters.
-        wanted: The id of the item.
+        item_id: The id of the item.
         since: When it was created: among older ones it is not looked for.
 
     Raises:
@@ -110,24 +115,24 @@ def in_list(
     """
     oldest = moment(since)
 
-    def enough(seen: list[Any]) -> bool:
-        if _find(seen, wanted) is not ABSENT:
+    def enough(observed: list[Any]) -> bool:
+        if _find(observed, item_id) is not ABSENT:
             return True
-        last = moment(at(seen[-1], "created_at")) if seen else None
+        last = moment(at(observed[-1], "created_at")) if observed else None
         return oldest is not None and last is not None and last < oldest
 
-    items, response, whole = iterate_pages(
+    items, response, at_end = iterate_pages(
         ctx, operation, ids, query, enough=enough, most=_MOST_PAGES
     )
-    if not whole and not enough(items):
+    if not at_end and not enough(items):
         note = f"it is not among the newest {len(items)}"
         raise InconclusiveError(Outcome.NOT_REACHED, operation, note)
-    return operation, _find(items, wanted), response
+    return operation, _find(items, item_id), response
 
 
-def _find(items: Any, wanted: str) -> Any:
+def _find(items: Any, item_id: str) -> Any:
     if isinstance(items, list):
         for item in items:
-            if at(item, "id") == wanted:
+            if at(item, "id") == item_id:
                 return item
     return ABSENT

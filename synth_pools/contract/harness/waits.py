@@ -45,13 +45,13 @@ class Rollout:
     def global_ids(self) -> dict[str, str]:
         return {"rollout_id": self.id}
 
-    def both(self, what: str) -> tuple[tuple[str, dict[str, str]], tuple[str, dict[str, str]]]:
+    def both(self, suffix: str) -> tuple[tuple[str, dict[str, str]], tuple[str, dict[str, str]]]:
         """Return the reading operation of either family with its ids.
 
         Args:
-            what: The suffix of the operation: "", "_usage" and so on.
+            suffix: The suffix of the operation: "", "_usage" and so on.
         """
-        return (f"get_rollout{what}", self.ids), (f"get_global_rollout{what}", self.global_ids)
+        return (f"get_rollout{suffix}", self.ids), (f"get_global_rollout{suffix}", self.global_ids)
 
 
 def start_rollout(ctx: Context, pool_id: str, **request: Any) -> Rollout:
@@ -120,22 +120,22 @@ def wait_for(ctx: Context, rollout: Rollout, states: tuple[str, ...]) -> Respons
                 Expectation("get_rollout", expected, again), False, str(again.at("status"))
             )
             raise StopScenarioError
-    came = response.at("status") if response else "nothing"
+    observed = response.at("status") if response else "nothing"
     waited = f"{time.monotonic() - began:.0f} s"
-    wanted = " or ".join(states)
+    awaited = " or ".join(states)
     if ctx.session.proven and _a_later_rollout_ends(ctx, rollout, time.monotonic() - began):
         response = ctx.require(200, "get_rollout", rollout.ids)
-        came = response.at("status")
-        if came in states:
+        observed = response.at("status")
+        if observed in states:
             return response
-        expected = f"a rollout that has a place becomes {wanted}"
-        got = f"it was {came} after {waited}, and one that was made then has ended"
+        expected = f"a rollout that has a place becomes {awaited}"
+        got = f"it was {observed} after {waited}, and one that was made then has ended"
         ctx.expect.that(Expectation("create_rollout", expected, response, clause=_ENDS), False, got)
         raise StopScenarioError
     raise InconclusiveError(
         Outcome.NOT_REACHED,
         "create_rollout",
-        f"the rollout was {came} and not {wanted} after {waited}",
+        f"the rollout was {observed} and not {awaited} after {waited}",
     )
 
 
@@ -154,14 +154,14 @@ def _a_later_rollout_ends(ctx: Context, rollout: Rollout, waited: float) -> bool
     return soon and ctx.session.is_proof(waited)
 
 
-def wait_until_resumed(ctx: Context, pool_id: str, wrote: Response) -> None:
+def wait_until_resumed(ctx: Context, pool_id: str, written: Response) -> None:
     """Wait until a pool is active after a resume; if it stays paused the resume departs."""
 
     def resumed() -> bool:
         return bool(ctx.require(200, "get_pool", {"pool_id": pool_id}).at("status") != "paused")
 
     if not ctx.expect.that(
-        Expectation("resume_pool", "a pool that admits", wrote),
+        Expectation("resume_pool", "a pool that admits", written),
         becomes_true(ctx, "resume_pool", resumed, _SECOND_OPINION),
         "paused",
     ):
@@ -231,8 +231,8 @@ def read_until(
         last[:] = [ctx.require(200, operation, ids)]
         return is_there(last[0])
 
-    came = becomes_true(ctx, brings or operation, look)
-    return last[0], came
+    is_true = becomes_true(ctx, brings or operation, look)
+    return last[0], is_true
 
 
 def iterate_pages(
@@ -266,8 +266,8 @@ def iterate_pages(
         number += 1
         page = dict(query) if cursor is None else {**query, "cursor": cursor}
         response = ctx.require(200, operation, ids, query=page)
-        found = response.at("items")
-        items += found if isinstance(found, list) else []
+        listed = response.at("items")
+        items += listed if isinstance(listed, list) else []
         following = response.at("next_cursor")
         if not isinstance(following, str):
             return items, response, True
@@ -292,10 +292,10 @@ def ids_of(items: list[Any], name: str = "id") -> list[Any]:
 def moment(value: Any) -> datetime | None:
     """Parse a time stamp; None if it is none, or has no zone."""
     try:
-        found = datetime.fromisoformat(value)
+        parsed = datetime.fromisoformat(value)
     except (TypeError, ValueError):
         return None
-    return found if found.tzinfo else None
+    return parsed if parsed.tzinfo else None
 
 
 def side_by_side(ctx: Context, calls: Iterable[Callable[[], object]]) -> None:
@@ -314,8 +314,8 @@ def side_by_side(ctx: Context, calls: Iterable[Callable[[], object]]) -> None:
     with ThreadPoolExecutor(count, "contract-calls") as pool:
         waiting = [pool.submit(call) for call in calls]
         try:
-            for one in waiting:
-                one.result()
+            for future in waiting:
+                future.result()
         finally:
             pool.shutdown(wait=False, cancel_futures=True)
 
@@ -358,8 +358,8 @@ def call_simultaneously(ctx: Context, calls: Sequence[Callable[[], _T]], limit: 
             thread.join(0.2)
             if ctx.session.http.stop.is_set():
                 raise StoppedError
-    if any(not isinstance(one, threading.BrokenBarrierError) for one in raised):
-        raise next(one for one in raised if not isinstance(one, threading.BrokenBarrierError))
+    if any(not isinstance(error, threading.BrokenBarrierError) for error in raised):
+        raise next(error for error in raised if not isinstance(error, threading.BrokenBarrierError))
     if len(results) < len(calls):
         operation = ctx.operations[0]
         raise InconclusiveError(

@@ -97,16 +97,16 @@ def _status(
 def _media_type(
     operation: Operation, exchange: Exchange, response: DocumentedResponse
 ) -> RuleResult:
-    came = media_type(exchange)
+    actual = media_type(exchange)
     return RuleResult(
         "schema.content_type",
         Column.SCHEMA,
         Clause(operation.route, f"{response.status} has the media type that is listed"),
         " or ".join(response.content) or "any",
         None
-        if came in response.content or not response.content
-        else f"{came or 'no content type'}: {excerpt(exchange)}",
-        f"schema.content_type|{response.status}|{came}",
+        if actual in response.content or not response.content
+        else f"{actual or 'no content type'}: {excerpt(exchange)}",
+        f"schema.content_type|{response.status}|{actual}",
     )
 
 
@@ -178,10 +178,10 @@ def _gist(complaint: str) -> str:
     """Shorten a complaint by the value that it quotes."""
     # The response that a complaint ends with differs from one to the next.
     complaint = re.sub(r"\b\d+\b", "*", complaint.split(": {", 1)[0])
-    where, _, what = complaint.partition(": ")
-    if what.endswith("is a required property"):
+    where, _, message = complaint.partition(": ")
+    if message.endswith("is a required property"):
         return complaint
-    return f"{where} {what[-40:]}"
+    return f"{where} {message[-40:]}"
 
 
 def _error_rules(document: Document, exchange: Exchange, status: int) -> Iterator[RuleResult]:
@@ -233,23 +233,23 @@ def _code_rules(document: Document, exchange: Exchange, status: int) -> Iterator
     code = envelope.get("code") if isinstance(envelope, dict) else None
     if not isinstance(code, str) or code not in document.error_codes:
         return
-    wanted, retryable = document.error_codes[code]
+    expected, retryable = document.error_codes[code]
     yield RuleResult(
         "schema.code",
         Column.ERRORS,
         _CODES,
-        f"{wanted} with the code {code}",
-        None if status == wanted else excerpt(exchange),
+        f"{expected} with the code {code}",
+        None if status == expected else excerpt(exchange),
         f"schema.code|{code}",
     )
-    told = envelope.get("retryable") if isinstance(envelope, dict) else None
-    if retryable is not None and isinstance(told, bool):
+    actual = envelope.get("retryable") if isinstance(envelope, dict) else None
+    if retryable is not None and isinstance(actual, bool):
         yield RuleResult(
             "schema.retryable",
             Column.ERRORS,
             _CODES,
             f"retryable {str(retryable).lower()} with the code {code}",
-            None if told is retryable else f"{str(told).lower()}: {excerpt(exchange)}",
+            None if actual is retryable else f"{str(actual).lower()}: {excerpt(exchange)}",
             f"schema.retryable|{code}",
         )
 

@@ -110,9 +110,9 @@ def _request_id(
     operation: Operation, exchange: Exchange, body: Mapping[str, Any]
 ) -> Iterator[RuleResult]:
     envelope = body.get("error")
-    told = envelope.get("request_id") if isinstance(envelope, dict) else None
+    request_id = envelope.get("request_id") if isinstance(envelope, dict) else None
     header = exchange.header("x-request-id")
-    if isinstance(told, str) and header:
+    if isinstance(request_id, str) and header:
         yield _judge(
             "errors.request_id",
             Column.ERRORS,
@@ -120,24 +120,24 @@ def _request_id(
             "ErrorEnvelope",
             "error.request_id is the value of x-request-id",
             header,
-            told,
+            request_id,
         )
 
 
 def _agrees_with_itself(
     operation: Operation, schema: str, thing: Mapping[str, Any]
 ) -> Iterator[RuleResult]:
-    for one, other in TWINS.get(schema, ()):
-        if one in thing and other in thing:
-            demand = f"{one} and {other} carry the same value"
+    for name, twin in TWINS.get(schema, ()):
+        if name in thing and twin in thing:
+            demand = f"{name} and {twin} carry the same value"
             yield _judge(
-                f"agree.{one}",
+                f"agree.{name}",
                 Column.SCHEMA,
                 operation,
                 schema,
                 demand,
-                thing[one],
-                thing[other],
+                thing[name],
+                thing[twin],
             )
     if schema == "Pool":
         for task in thing.get("tasks") or ():
@@ -201,7 +201,7 @@ def _rollout(operation: Operation, thing: Mapping[str, Any]) -> Iterator[RuleRes
             thing.get("result") is not None,
         )
     request = thing.get("request")
-    told = request.get("task_id") if isinstance(request, dict) else None
+    task_id = request.get("task_id") if isinstance(request, dict) else None
     if "task_id" in thing:
         yield _judge(
             "agree.task_id",
@@ -209,7 +209,7 @@ def _rollout(operation: Operation, thing: Mapping[str, Any]) -> Iterator[RuleRes
             operation,
             "Rollout",
             "task_id is the one that the request names",
-            told,
+            task_id,
             thing["task_id"],
         )
 
@@ -240,7 +240,7 @@ def _summary(operation: Operation, thing: Mapping[str, Any]) -> Iterator[RuleRes
 def _is_the_one_asked_for(
     operation: Operation, ids: Mapping[str, str], schema: str, thing: Mapping[str, Any]
 ) -> Iterator[RuleResult]:
-    for name, wanted in ids.items():
+    for name, expected in ids.items():
         if name in thing and schema in TWINS:
             yield _judge(
                 f"asked.{name}",
@@ -248,7 +248,7 @@ def _is_the_one_asked_for(
                 operation,
                 schema,
                 f"{name} is the one in the path",
-                wanted,
+                expected,
                 thing[name],
             )
 
@@ -269,7 +269,7 @@ def _page(
             f"at most {int(limit)}" if len(items) <= int(limit) else f"{len(items)}",
         )
     states = query.get("state")
-    found = [item.get("status") for item in items]
+    statuses = [item.get("status") for item in items]
     if states and len(states) == 1:
         yield _judge(
             "page.state",
@@ -278,7 +278,7 @@ def _page(
             "",
             "state filters by the exact state",
             [],
-            [status for status in found if status != states[0]],
+            [status for status in statuses if status != states[0]],
         )
     elif not states and operation.id == "list_pools":
         yield _judge(
@@ -288,18 +288,18 @@ def _page(
             "",
             "archived pools are listed only with state=archived",
             [],
-            [status for status in found if status == "archived"],
+            [status for status in statuses if status == "archived"],
         )
     if operation.id in ("list_pools", "list_rollouts", "list_global_rollouts", "list_tasks"):
-        made = [item["created_at"] for item in items if isinstance(item.get("created_at"), str)]
+        stamps = [item["created_at"] for item in items if isinstance(item.get("created_at"), str)]
         yield _judge(
             "page.order",
             Column.BEHAVIOUR,
             operation,
             "",
             "a list is newest first",
-            sorted(made, reverse=True) if _comparable(made) else made,
-            made,
+            sorted(stamps, reverse=True) if _comparable(stamps) else stamps,
+            stamps,
         )
     keys = [item.get("id") or item.get("artifact_id") for item in items]
     yield _judge(
@@ -375,16 +375,16 @@ def _judge(
     operation: Operation,
     schema: str,
     demand: str,
-    wanted: Any,
-    came: Any,
+    expected: Any,
+    actual: Any,
 ) -> RuleResult:
-    equal = same_json(wanted, came)
+    equal = same_json(expected, actual)
     return RuleResult(
         check,
         column,
         Clause(f"{operation.route}{f', {schema}' if schema else ''}", demand),
-        f"{demand}: {show(wanted)}",
-        None if equal else show(came),
+        f"{demand}: {show(expected)}",
+        None if equal else show(actual),
         f"{check}|{schema or operation.id}",
     )
 

@@ -44,13 +44,13 @@ def check_event_stream(
             return
         envelopes.append(envelope)
         # The stream of a pool has ids of its own.
-        own = message.id if of_pool else envelope["id"]
+        expected_id = message.id if of_pool else envelope["id"]
         yield _judge(
             "events.fields",
             Column.SCHEMA,
             "id: and event: carry what the envelope in data: carries",
             None
-            if (message.id, message.event) == (own, envelope["event"])
+            if (message.id, message.event) == (expected_id, envelope["event"])
             else f"id: {message.id}, event: {message.event}, data: {message.data[:160]}",
         )
     if of_pool:
@@ -67,7 +67,7 @@ def _order(exchange: Exchange, envelopes: list[dict[str, Any]]) -> Iterator[Rule
         "events.sequence",
         Column.BEHAVIOUR,
         "sequence counts on without gaps",
-        None if _counts_on(numbers, whole=True) else f"sequences {show(numbers)}",
+        None if _counts_on(numbers, gapless=True) else f"sequences {show(numbers)}",
     )
     keys = [event["id"] for event in real]
     yield _judge(
@@ -114,11 +114,11 @@ def _order_of_pool(
         if event["event"] != "heartbeat":
             by_rollout.setdefault(event["rollout_id"], []).append(event["sequence"])
     query = _query(exchange)
-    whole = "types" not in query
+    unfiltered = "types" not in query
     strange = [
         f"{rollout_id}: {show(numbers)}"
         for rollout_id, numbers in by_rollout.items()
-        if not _counts_on(numbers, whole=whole)
+        if not _counts_on(numbers, gapless=unfiltered)
     ]
     yield _judge(
         "events.pool_sequence",
@@ -126,7 +126,7 @@ def _order_of_pool(
         "the events of each rollout come in the order of their sequence, without gaps, none twice",
         f"sequences {strange[0]}" if strange else None,
     )
-    if whole and not _resumed(exchange) and query.get("start") != ["latest"]:
+    if unfiltered and not _resumed(exchange) and query.get("start") != ["latest"]:
         late = [f"{name}: {numbers[0]}" for name, numbers in by_rollout.items() if numbers[0] != 1]
         yield _judge(
             "events.pool_start",
@@ -136,8 +136,8 @@ def _order_of_pool(
         )
 
 
-def _counts_on(numbers: list[int], *, whole: bool) -> bool:
-    return all(b == a + 1 if whole else a < b for a, b in itertools.pairwise(numbers))
+def _counts_on(numbers: list[int], *, gapless: bool) -> bool:
+    return all(b == a + 1 if gapless else a < b for a, b in itertools.pairwise(numbers))
 
 
 def _terminal_complaint(
@@ -156,13 +156,13 @@ def _owner(
     document: Document, operation: Operation, exchange: Exchange, envelopes: list[dict[str, Any]]
 ) -> Iterator[RuleResult]:
     ids = operation.ids(document.path_of(exchange.url)) or {}
-    for name, wanted in ids.items():
-        strange = [e[name] for e in envelopes if name in e and e[name] != wanted]
+    for name, expected in ids.items():
+        strange = [e[name] for e in envelopes if name in e and e[name] != expected]
         yield _judge(
             "events.owner",
             Column.BEHAVIOUR,
             f"every event's {name} is the one in the path",
-            f"{wanted} was asked for, {strange[0]} came" if strange else None,
+            f"{expected} was asked for, {strange[0]} came" if strange else None,
         )
 
 

@@ -164,7 +164,7 @@ def restarts_processes(ctx: Context) -> None:
         ctx.expect.that(
             Expectation("create_pool", "the processes of before the restart end", observed),
             becomes_true(
-                ctx, "create_pool", lambda: all(process.ended.is_set() for process in before)
+                ctx, "create_pool", lambda: all(process.exited.is_set() for process in before)
             ),
             "they still run",
         )

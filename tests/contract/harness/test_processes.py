@@ -51,7 +51,7 @@ def test_a_process_waits_until_it_is_told_to_serve_and_ends_with_the_kit(port: i
             assert kit.alive() == [started]
             assert (started.hello["pid"], started.hello["cwd"]) == (process.pid, str(Path.cwd()))
             assert started.hello["argv"][-1] == "a-word"
-            assert not started.ended.is_set()
+            assert not started.exited.is_set()
             kit.tell("listen")
 
             def is_healthy() -> bool:
@@ -63,7 +63,7 @@ def test_a_process_waits_until_it_is_told_to_serve_and_ends_with_the_kit(port: i
             eventually(is_healthy)
             kit.__exit__()
             assert process.wait(_SECONDS) == 0
-            assert started.ended.wait(_SECONDS)
+            assert started.exited.wait(_SECONDS)
             eventually(lambda: not kit.running())
             assert (kit.alive(), kit.started()) == ([], [started])
         finally:
@@ -77,7 +77,7 @@ def test_a_process_that_starts_later_is_told_as_well(port: int) -> None:
         process = _start(kit, port)
         assert process.wait(_SECONDS) == EXIT_CODE
         (started,) = kit.started()
-        assert started.ended.wait(_SECONDS)
+        assert started.exited.wait(_SECONDS)
         # Its child is not the kit's to end.
         eventually(lambda: len(kit.running()) == 1)
         assert kit.alive() == []

@@ -232,7 +232,7 @@ def test_every_account_of_a_backend_is_read_and_right(backend: LocalBackend) -> 
         run.features = {**run.features, "event_pages": has_pages}
         accounts = read_rollout_views(ctx, rollout)
         assert len(accounts.pages) == (2 if has_pages else 0)
-    assert tuple(name for name, _, _ in accounts.whole) == _WHOLE
+    assert tuple(name for name, _, _ in accounts.rollouts) == _WHOLE
     assert [(name, state) for name, state, there, _ in accounts.lists if there] == [
         (name, "completed") for name in _WHOLE[2:]
     ]

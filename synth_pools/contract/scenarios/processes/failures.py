@@ -109,7 +109,7 @@ def _judge_failure(ctx: Context, pool: dict[str, str], kit: KitProcesses) -> Non
         raise StopScenarioError
     code = response.at("error", "code")
     ctx.expect.equal("get_pool", "error.code", "process_not_healthy", code, response)
-    if not any(process.ended.is_set() for process in kit.started()):
+    if not any(process.exited.is_set() for process in kit.started()):
         # On a machine so busy that none got as far as a line.
         return
     output = response.at("error", "details", "output")

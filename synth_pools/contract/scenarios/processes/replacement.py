@@ -291,12 +291,12 @@ def processes_replaced(ctx: Context) -> None:
                 ctx, operation, "new rollouts run on the new process",
                 becomes_true(ctx, operation, is_new), response,
             )  # fmt: skip
-            goes_on = not old[0].ended.is_set()
+            goes_on = not old[0].exited.is_set()
             _expect(ctx, operation, "the old one serves what runs on it", goes_on, response)
             ctx.require(200, "cancel_rollout", busy.ids, json={})
             _expect(
                 ctx, operation, "the old process ends when its rollouts have ended",
-                becomes_true(ctx, operation, old[0].ended.is_set), response,
+                becomes_true(ctx, operation, old[0].exited.is_set), response,
             )  # fmt: skip
         delete_and_wait(ctx, pool, kit)
 
