@@ -299,8 +299,8 @@ class Document:
             if "items" in schema_of_field
         }
         return {
-            "result": _schema_name(schema),
-            "item": _schema_name(lists.get("items", {})),
+            "result": schema_name(schema),
+            "item": schema_name(lists.get("items", {})),
             "lists": tuple(lists),
             "is_paged": {"items", "next_cursor"} <= fields.keys(),
         }
@@ -325,7 +325,7 @@ class Document:
 _NOTHING = DocumentedResponse("200", {}, {}, frozenset())
 
 
-def _schema_name(schema: Mapping[str, Any]) -> str:
+def schema_name(schema: Mapping[str, Any]) -> str:
     """Return the name of a schema of components.schemas, "" for one in place."""
     return str(schema.get("$ref", "")).rpartition("/")[2]
 

@@ -1,7 +1,7 @@
-"""Clauses that rules judge by: the ids of sentences of openapi.yaml, by check or family of checks.
+"""Clauses that rules judge by: ids of sentences of openapi.yaml, by check or family of checks.
 
-Scenarios name theirs in their decorators. What a rule reads from the document itself, such as the
-schema of an answer or the row of an error code, needs no id.
+Scenarios name their own in their decorators. A rule that reads its demand from the document itself,
+such as the schema of an answer or the row of an error code, needs no id.
 """
 
 from __future__ import annotations
@@ -38,7 +38,7 @@ CLAUSES = {
     "echo.task_config": _FREE_FORM,
     "echo.task_metadata": _FREE_FORM,
     "errors.request_id": "ErrorEnvelope.request_id#142d",
-    # Of all other fields the operation says first that it stores them.
+    # For all other fields: the operation says that it stores them.
     "echo": "get_pool#fdaa",
     "events.cursors": "stream_pool_events#c9ff#8304",
     "events.fields": "Events#24fa",

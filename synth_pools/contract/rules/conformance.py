@@ -1,7 +1,6 @@
 """Rules for one exchange: documented status, media type, schema and headers.
 
-They judge every exchange that any layer records, so that a verdict does not depend on what a fuzzer
-happened to send.
+They judge every exchange that any layer records, whichever layer happened to send it.
 """
 
 from __future__ import annotations
@@ -10,7 +9,13 @@ import re
 from collections.abc import Iterator, Mapping
 from typing import Any
 
-from synth_pools.contract.document import EVENT_STREAM, Document, DocumentedResponse, Operation
+from synth_pools.contract.document import (
+    EVENT_STREAM,
+    Document,
+    DocumentedResponse,
+    Operation,
+    schema_name,
+)
 from synth_pools.contract.results import Clause, Column, Exchange
 from synth_pools.contract.rules.verdict import (
     NotJsonError,
@@ -25,14 +30,19 @@ _ERRORS = Clause(
     "Errors",
     "every answer of 400 or more has a JSON body, an ErrorBody, and the header x-request-id",
 )
-# Answers of a server that has not looked for the operation: with another method, or so long a head
-# that it is read no further. The document's table of codes has 431 for all.
+# Answers before the server looks for the operation: another method, or too long a head. The
+# document's table of codes has 431 for all.
 _BEFORE_ROUTING = frozenset({405, 431})
 _RETRY = Clause("Errors", "429 and 503 carry Retry-After")
 _CODES = Clause("Errors", "error.code has the status of its row, and retryable is what it says")
 _ORIGINS = Clause("Errors", "no answer allows other origins to read it")
 _ALLOW = Clause("Errors", "a method that a path does not have is 405 with Allow")
-NOT_OFFERED = 501
+# Headers of errors: the check, the header, the clause, and the statuses; all where empty.
+_ERROR_HEADERS = (
+    ("schema.request_id", "x-request-id", _ERRORS, ()),
+    ("schema.retry_after", "Retry-After", _RETRY, (429, 503)),
+    ("schema.allow", "Allow", _ALLOW, (405,)),
+)
 
 
 def check_conformance(
@@ -42,8 +52,8 @@ def check_conformance(
 
     Args:
         document: The document.
-        operation: The operation; None for a request that addresses none, for which only the rules
-            for all responses count.
+        operation: The operation; None for a request that addresses none, which only the rules for
+            all responses judge.
         exchange: The exchange.
 
     Yields:
@@ -116,7 +126,7 @@ def _headers(
     for name, schema in response.headers.items():
         text = exchange.header(name)
         if text is None:
-            if name in response.required_headers and not _is_told_as_an_error(exchange, name):
+            if name in response.required_headers and not _is_judged_by_error_rules(exchange, name):
                 yield RuleResult(
                     "schema.headers",
                     Column.SCHEMA,
@@ -140,8 +150,7 @@ def _headers(
         )
 
 
-def _is_told_as_an_error(exchange: Exchange, name: str) -> bool:
-    """Return True for a header whose absence the rules for all errors report."""
+def _is_judged_by_error_rules(exchange: Exchange, name: str) -> bool:
     return (exchange.status or 0) >= 400 and name.lower() in ("x-request-id", "retry-after")
 
 
@@ -152,31 +161,22 @@ def _schema(
     schema: Mapping[str, Any],
     status: int,
 ) -> RuleResult:
-    name = str(schema.get("$ref", "")).rsplit("/", 1)[-1] or "the schema in place"
+    name = schema_name(schema) or "the schema in place"
     clause = Clause(operation.route, f"{status} has a body of the schema {name}")
+    expected, got, cause = name, None, ""
     try:
-        value = response_json(exchange)
+        complaints = document.errors_by(schema, response_json(exchange))
     except NotJsonError as error:
+        expected, cause = f"JSON, {name}", "schema.body|no JSON"
         got = f"no JSON ({error}): {excerpt(exchange)}"
-        cause = "schema.body|no JSON"
-        return RuleResult("schema.body", Column.SCHEMA, clause, f"JSON, {name}", got, cause)
-    complaints = document.errors_by(schema, value)
-    if not complaints:
-        return RuleResult("schema.body", Column.SCHEMA, clause, name, None)
-    got = "; ".join(complaints)
-    return RuleResult(
-        "schema.body",
-        Column.SCHEMA,
-        clause,
-        name,
-        got,
-        f"schema.body|{name}|{_gist(complaints[0])}",
-    )
+    else:
+        if complaints:
+            got, cause = "; ".join(complaints), f"schema.body|{name}|{_gist(complaints[0])}"
+    return RuleResult("schema.body", Column.SCHEMA, clause, expected, got, cause)
 
 
 def _gist(complaint: str) -> str:
-    """Shorten a complaint by the value that it quotes."""
-    # The response that a complaint ends with differs from one to the next.
+    """Shorten a complaint by the values that it quotes, which differ between responses."""
     complaint = re.sub(r"\b\d+\b", "*", complaint.split(": {", 1)[0])
     where, _, message = complaint.partition(": ")
     if message.endswith("is a required property"):
@@ -198,33 +198,16 @@ def _error_rules(document: Document, exchange: Exchange, status: int) -> Iterato
     )
     if complaint is None:
         yield from _code_rules(document, exchange, status)
-    request_id = exchange.header("x-request-id")
-    yield RuleResult(
-        "schema.request_id",
-        Column.ERRORS,
-        _ERRORS,
-        "the header x-request-id",
-        None if request_id else f"no x-request-id: {excerpt(exchange)}",
-        "schema.request_id",
-    )
-    if status in (429, 503):
-        yield RuleResult(
-            "schema.retry_after",
-            Column.ERRORS,
-            _RETRY,
-            "the header Retry-After",
-            None if exchange.header("retry-after") else f"no Retry-After: {excerpt(exchange)}",
-            f"schema.retry_after|{status}",
-        )
-    if status == 405:
-        yield RuleResult(
-            "schema.allow",
-            Column.ERRORS,
-            _ALLOW,
-            "the header Allow",
-            None if exchange.header("allow") else f"no Allow: {excerpt(exchange)}",
-            "schema.allow",
-        )
+    for check, header, clause, statuses in _ERROR_HEADERS:
+        if not statuses or status in statuses:
+            yield RuleResult(
+                check,
+                Column.ERRORS,
+                clause,
+                f"the header {header}",
+                None if exchange.header(header) else f"no {header}: {excerpt(exchange)}",
+                f"{check}|{status}" if len(statuses) > 1 else check,
+            )
 
 
 def _code_rules(document: Document, exchange: Exchange, status: int) -> Iterator[RuleResult]:

@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
 from typing import Any
 from urllib.parse import parse_qs, urlsplit
 
-from synth_pools.contract.document import FINAL, Document, Operation
+from synth_pools.contract.document import FINAL, Document, Operation, schema_name
 from synth_pools.contract.results import Clause, Column, Exchange
 from synth_pools.contract.rules.verdict import (
     NotJsonError,
@@ -65,7 +66,7 @@ def check_consistency(
 
     Args:
         document: The document.
-        operation: The operation; nothing is said of a request that addresses none.
+        operation: The operation; a request that addresses none is not judged.
         exchange: The exchange.
 
     Yields:
@@ -86,24 +87,54 @@ def check_consistency(
     response = operation.response(status)
     if response is None:
         return
-    schema = str(response.content.get("application/json", {}).get("$ref", "")).rsplit("/", 1)[-1]
+    schema = schema_name(response.content.get("application/json", {}))
     raw_items = body.get("items")
     listed = raw_items if schema in _ITEMS and isinstance(raw_items, list) else None
-    things = [(schema, body)] if listed is None else [(_ITEMS[schema], item) for item in listed]
+    resources = [(schema, body)] if listed is None else [(_ITEMS[schema], item) for item in listed]
     if schema == "RolloutBatch" and isinstance(raw_items, list):
-        things = [("Rollout", item.get("rollout")) for item in raw_items if isinstance(item, dict)]
+        items = [item for item in raw_items if isinstance(item, dict)]
+        resources = [("Rollout", item.get("rollout")) for item in items]
     # A replay answers with another rollout than the one in its path.
     replays = operation.id == "replay_rollout"
     ids = {} if replays else operation.ids(document.path_of(exchange.url)) or {}
-    for name, thing in things:
-        if isinstance(thing, dict):
-            yield from _agrees_with_itself(operation, name, thing)
-            yield from _is_the_one_asked_for(operation, ids, name, thing)
+    for name, resource in resources:
+        if isinstance(resource, dict):
+            yield from _agrees_with_itself(operation, name, resource)
+            yield from _is_the_one_asked_for(operation, ids, name, resource)
     if listed is not None:
-        items = [item for item in listed if isinstance(item, dict)]
-        yield from _page(operation, exchange, items)
+        yield from _page(operation, exchange, [item for item in listed if isinstance(item, dict)])
     else:
         yield from _echo(operation, exchange, body)
+
+
+@dataclass(frozen=True, slots=True)
+class _Subject:
+    """Part of an operation's answers that rules judge; all of it where there is no schema."""
+
+    operation: Operation
+    schema: str = ""
+
+    def judge(
+        self,
+        check: str,
+        demand: str,
+        expected: Any,
+        actual: Any,
+        column: Column = Column.BEHAVIOUR,
+    ) -> RuleResult:
+        schema = f", {self.schema}" if self.schema else ""
+        return RuleResult(
+            check,
+            column,
+            Clause(f"{self.operation.route}{schema}", demand),
+            f"{demand}: {show(expected)}",
+            None if same_json(expected, actual) else show(actual),
+            f"{check}|{self.schema or self.operation.id}",
+        )
+
+    def judge_fields(self, check: str, demand: str, expected: Any, actual: Any) -> RuleResult:
+        """Judge what a schema could say if schemas could compare fields."""
+        return self.judge(check, demand, expected, actual, Column.SCHEMA)
 
 
 def _request_id(
@@ -113,204 +144,109 @@ def _request_id(
     request_id = envelope.get("request_id") if isinstance(envelope, dict) else None
     header = exchange.header("x-request-id")
     if isinstance(request_id, str) and header:
-        yield _judge(
-            "errors.request_id",
-            Column.ERRORS,
-            operation,
-            "ErrorEnvelope",
-            "error.request_id is the value of x-request-id",
-            header,
-            request_id,
-        )
+        demand = "error.request_id is the value of x-request-id"
+        subject = _Subject(operation, "ErrorEnvelope")
+        yield subject.judge("errors.request_id", demand, header, request_id, Column.ERRORS)
 
 
 def _agrees_with_itself(
-    operation: Operation, schema: str, thing: Mapping[str, Any]
+    operation: Operation, schema: str, resource: Mapping[str, Any]
 ) -> Iterator[RuleResult]:
+    subject = _Subject(operation, schema)
     for name, twin in TWINS.get(schema, ()):
-        if name in thing and twin in thing:
+        if name in resource and twin in resource:
             demand = f"{name} and {twin} carry the same value"
-            yield _judge(
-                f"agree.{name}",
-                Column.SCHEMA,
-                operation,
-                schema,
-                demand,
-                thing[name],
-                thing[twin],
-            )
+            yield subject.judge_fields(f"agree.{name}", demand, resource[name], resource[twin])
     if schema == "Pool":
-        for task in thing.get("tasks") or ():
+        for task in resource.get("tasks") or ():
             if isinstance(task, dict):
                 yield from _agrees_with_itself(operation, "Task", task)
-                yield _judge(
+                yield _Subject(operation, "Pool.tasks").judge_fields(
                     "agree.tasks",
-                    Column.SCHEMA,
-                    operation,
-                    "Pool.tasks",
                     "the tasks of a pool carry its id",
-                    thing.get("pool_id"),
+                    resource.get("pool_id"),
                     task.get("pool_id"),
                 )
     elif schema == "Rollout":
-        yield from _rollout(operation, thing)
+        yield from _rollout(subject, resource)
     elif schema == "RolloutSummary":
-        yield from _summary(operation, thing)
+        yield from _summary(subject, resource)
 
 
-def _rollout(operation: Operation, thing: Mapping[str, Any]) -> Iterator[RuleResult]:
-    status = thing.get("status")
-    if "score" in thing and isinstance(thing.get("metrics"), dict):
-        yield _judge(
-            "agree.score",
-            Column.SCHEMA,
-            operation,
-            "Rollout",
-            "score is metrics.outcome_reward",
-            thing["metrics"].get("outcome_reward"),
-            thing["score"],
-        )
-    failed = status == "failed"
-    yield _judge(
-        "agree.error",
-        Column.BEHAVIOUR,
-        operation,
-        "Rollout",
-        "error is there where status is failed, and only there",
-        failed,
-        thing.get("error") is not None,
-    )
-    if "finished_at" in thing:
-        yield _judge(
-            "agree.finished_at",
-            Column.BEHAVIOUR,
-            operation,
-            "Rollout",
-            "finished_at is null until the rollout has ended",
-            status in FINAL,
-            thing["finished_at"] is not None,
-        )
+def _rollout(subject: _Subject, rollout: Mapping[str, Any]) -> Iterator[RuleResult]:
+    status = rollout.get("status")
+    if "score" in rollout and isinstance(rollout.get("metrics"), dict):
+        reward = rollout["metrics"].get("outcome_reward")
+        demand = "score is metrics.outcome_reward"
+        yield subject.judge_fields("agree.score", demand, reward, rollout["score"])
+    yield _error(subject, rollout)
+    if "finished_at" in rollout:
+        demand = "finished_at is null until the rollout has ended"
+        finished = rollout["finished_at"] is not None
+        yield subject.judge("agree.finished_at", demand, status in FINAL, finished)
     if status == "completed":
-        yield _judge(
-            "agree.result",
-            Column.BEHAVIOUR,
-            operation,
-            "Rollout",
-            "a completed rollout has a result",
-            True,
-            thing.get("result") is not None,
-        )
-    request = thing.get("request")
+        demand = "a completed rollout has a result"
+        yield subject.judge("agree.result", demand, True, rollout.get("result") is not None)
+    request = rollout.get("request")
     task_id = request.get("task_id") if isinstance(request, dict) else None
-    if "task_id" in thing:
-        yield _judge(
-            "agree.task_id",
-            Column.SCHEMA,
-            operation,
-            "Rollout",
-            "task_id is the one that the request names",
-            task_id,
-            thing["task_id"],
-        )
+    if "task_id" in rollout:
+        demand = "task_id is the one that the request names"
+        yield subject.judge_fields("agree.task_id", demand, task_id, rollout["task_id"])
 
 
-def _summary(operation: Operation, thing: Mapping[str, Any]) -> Iterator[RuleResult]:
-    event = thing.get("last_event")
+def _summary(subject: _Subject, summary: Mapping[str, Any]) -> Iterator[RuleResult]:
+    event = summary.get("last_event")
     if isinstance(event, dict):
-        yield _judge(
+        yield subject.judge_fields(
             "agree.last_event",
-            Column.SCHEMA,
-            operation,
-            "RolloutSummary",
             "last_event is one of this rollout's",
-            thing.get("rollout_id"),
+            summary.get("rollout_id"),
             event.get("rollout_id"),
         )
-    yield _judge(
-        "agree.error",
-        Column.BEHAVIOUR,
-        operation,
-        "RolloutSummary",
-        "error is there where status is failed, and only there",
-        thing.get("status") == "failed",
-        thing.get("error") is not None,
-    )
+    yield _error(subject, summary)
+
+
+def _error(subject: _Subject, resource: Mapping[str, Any]) -> RuleResult:
+    demand = "error is there where status is failed, and only there"
+    failed = resource.get("status") == "failed"
+    return subject.judge("agree.error", demand, failed, resource.get("error") is not None)
 
 
 def _is_the_one_asked_for(
-    operation: Operation, ids: Mapping[str, str], schema: str, thing: Mapping[str, Any]
+    operation: Operation, ids: Mapping[str, str], schema: str, resource: Mapping[str, Any]
 ) -> Iterator[RuleResult]:
     for name, expected in ids.items():
-        if name in thing and schema in TWINS:
-            yield _judge(
-                f"asked.{name}",
-                Column.BEHAVIOUR,
-                operation,
-                schema,
-                f"{name} is the one in the path",
-                expected,
-                thing[name],
-            )
+        if name in resource and schema in TWINS:
+            demand = f"{name} is the one in the path"
+            subject = _Subject(operation, schema)
+            yield subject.judge(f"asked.{name}", demand, expected, resource[name])
 
 
 def _page(
     operation: Operation, exchange: Exchange, items: list[dict[str, Any]]
 ) -> Iterator[RuleResult]:
+    subject = _Subject(operation)
     query = parse_qs(urlsplit(exchange.url).query, keep_blank_values=True)
     limit = query.get("limit", [""])[0]
     if limit.isascii() and limit.isdigit() and 1 <= int(limit) <= 1000:
-        yield _judge(
-            "page.limit",
-            Column.BEHAVIOUR,
-            operation,
-            "",
-            "a page holds at most limit items",
-            f"at most {int(limit)}",
-            f"at most {int(limit)}" if len(items) <= int(limit) else f"{len(items)}",
-        )
+        most = f"at most {int(limit)}"
+        actual = most if len(items) <= int(limit) else f"{len(items)}"
+        yield subject.judge("page.limit", "a page holds at most limit items", most, actual)
     states = query.get("state")
     statuses = [item.get("status") for item in items]
     if states and len(states) == 1:
-        yield _judge(
-            "page.state",
-            Column.BEHAVIOUR,
-            operation,
-            "",
-            "state filters by the exact state",
-            [],
-            [status for status in statuses if status != states[0]],
-        )
+        strange = [status for status in statuses if status != states[0]]
+        yield subject.judge("page.state", "state filters by the exact state", [], strange)
     elif not states and operation.id == "list_pools":
-        yield _judge(
-            "page.archived",
-            Column.BEHAVIOUR,
-            operation,
-            "",
-            "archived pools are listed only with state=archived",
-            [],
-            [status for status in statuses if status == "archived"],
-        )
+        archived = [status for status in statuses if status == "archived"]
+        demand = "archived pools are listed only with state=archived"
+        yield subject.judge("page.archived", demand, [], archived)
     if operation.id in ("list_pools", "list_rollouts", "list_global_rollouts", "list_tasks"):
         stamps = [item["created_at"] for item in items if isinstance(item.get("created_at"), str)]
-        yield _judge(
-            "page.order",
-            Column.BEHAVIOUR,
-            operation,
-            "",
-            "a list is newest first",
-            sorted(stamps, reverse=True) if _comparable(stamps) else stamps,
-            stamps,
-        )
-    keys = [item.get("id") or item.get("artifact_id") for item in items]
-    yield _judge(
-        "page.once",
-        Column.BEHAVIOUR,
-        operation,
-        "",
-        "every item comes once",
-        len(keys),
-        len(set(map(str, keys))),
-    )
+        ordered = sorted(stamps, reverse=True) if _comparable(stamps) else stamps
+        yield subject.judge("page.order", "a list is newest first", ordered, stamps)
+    keys = [str(item.get("id") or item.get("artifact_id")) for item in items]
+    yield subject.judge("page.once", "every item comes once", len(keys), len(set(keys)))
 
 
 def _comparable(stamps: list[str]) -> bool:
@@ -324,73 +260,28 @@ def _echo(
     sent = request_json(exchange)
     if not isinstance(sent, dict):
         return
+    subject = _Subject(operation)
     for name in ECHOED.get(operation.id, ()):
         if sent.get(name) is not None:
-            yield _judge(
-                f"echo.{name}",
-                Column.BEHAVIOUR,
-                operation,
-                "",
-                f"{name} comes back as it was sent",
-                sent[name],
-                body.get(name),
-            )
+            demand = f"{name} comes back as it was sent"
+            yield subject.judge(f"echo.{name}", demand, sent[name], body.get(name))
     if operation.id in ("create_rollout", "create_global_rollout"):
-        yield _judge(
-            "echo.request",
-            Column.BEHAVIOUR,
-            operation,
-            "",
-            "request comes back as it was sent",
-            _given(sent),
-            _given(body.get("request")),
-        )
-        if isinstance(sent.get("pool_id"), str):
-            yield _judge(
-                "echo.pool_id",
-                Column.BEHAVIOUR,
-                operation,
-                "",
-                "the rollout is in the pool that was named",
-                sent["pool_id"],
-                body.get("pool_id"),
-            )
+        demand = "request comes back as it was sent"
+        request = _without_nulls(body.get("request"))
+        yield subject.judge("echo.request", demand, _without_nulls(sent), request)
+        pool_id = sent.get("pool_id")
+        if isinstance(pool_id, str):
+            demand = "the rollout is in the pool that was named"
+            yield subject.judge("echo.pool_id", demand, pool_id, body.get("pool_id"))
     for name in ("pool_id", "task_id"):
         chosen = sent.get(name, sent.get("id"))
         if operation.id == f"create_{name[:-3]}" and isinstance(chosen, str):
-            yield _judge(
-                f"echo.{name}",
-                Column.BEHAVIOUR,
-                operation,
-                "",
-                "a chosen id is the one that is given",
-                chosen,
-                body.get(name),
-            )
+            demand = "a chosen id is the one that is given"
+            yield subject.judge(f"echo.{name}", demand, chosen, body.get(name))
 
 
-def _judge(
-    check: str,
-    column: Column,
-    operation: Operation,
-    schema: str,
-    demand: str,
-    expected: Any,
-    actual: Any,
-) -> RuleResult:
-    equal = same_json(expected, actual)
-    return RuleResult(
-        check,
-        column,
-        Clause(f"{operation.route}{f', {schema}' if schema else ''}", demand),
-        f"{demand}: {show(expected)}",
-        None if equal else show(actual),
-        f"{check}|{schema or operation.id}",
-    )
-
-
-def _given(request: Any) -> Any:
-    """Leave out the nulls of a rollout request, which are the same as not given."""
+def _without_nulls(request: Any) -> Any:
+    """Return a rollout request without its nulls, which mean the same as absent fields."""
     if not isinstance(request, dict):
         return request
     return {name: value for name, value in request.items() if value is not None}

@@ -1,4 +1,4 @@
-"""Rules for one event stream: the form of its messages, their order and their rollout."""
+"""Rules for one event stream: form of its messages, their order, and their rollout."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ def check_event_stream(
 
     Args:
         document: The document.
-        operation: The operation; nothing is said of a request that addresses none.
+        operation: The operation; a request that addresses none is not judged.
         exchange: The exchange.
 
     Yields:
@@ -36,9 +36,9 @@ def check_event_stream(
         complaint, envelope = _read_envelope(document, message)
         yield _judge(
             "events.schema",
-            Column.SCHEMA,
             "id:, event: and data: of each event are there, and data: is a RolloutEvent",
             complaint,
+            Column.SCHEMA,
         )
         if envelope is None:
             return
@@ -47,11 +47,11 @@ def check_event_stream(
         expected_id = message.id if of_pool else envelope["id"]
         yield _judge(
             "events.fields",
-            Column.SCHEMA,
             "id: and event: carry what the envelope in data: carries",
             None
             if (message.id, message.event) == (expected_id, envelope["event"])
             else f"id: {message.id}, event: {message.event}, data: {message.data[:160]}",
+            Column.SCHEMA,
         )
     if of_pool:
         yield from _order_of_pool(exchange, messages, envelopes)
@@ -65,35 +65,30 @@ def _order(exchange: Exchange, envelopes: list[dict[str, Any]]) -> Iterator[Rule
     numbers = [event["sequence"] for event in real]
     yield _judge(
         "events.sequence",
-        Column.BEHAVIOUR,
         "sequence counts on without gaps",
         None if _counts_on(numbers, gapless=True) else f"sequences {show(numbers)}",
     )
     keys = [event["id"] for event in real]
     yield _judge(
         "events.ids",
-        Column.BEHAVIOUR,
         "id is unique and rises, also as text",
         None if all(a < b for a, b in itertools.pairwise(keys)) else f"ids {show(keys)}",
     )
     ends = [place for place, event in enumerate(real) if event["event"] in TERMINAL]
     yield _judge(
         "events.terminal",
-        Column.BEHAVIOUR,
         "exactly one terminal event is last; after it the server ends the response",
         _terminal_complaint(exchange, real, ends),
     )
     if real and numbers[0] == 1:
         yield _judge(
             "events.first",
-            Column.BEHAVIOUR,
             "rollout.queued is first",
             None if real[0]["event"] == "rollout.queued" else f"first is {real[0]['event']}",
         )
     if not _resumed(exchange) and (real or exchange.trouble is None):
         yield _judge(
             "events.start",
-            Column.BEHAVIOUR,
             "a stream that resumes nothing starts with the first event",
             None if numbers[:1] == [1] else f"sequences {show(numbers)}",
         )
@@ -105,7 +100,6 @@ def _order_of_pool(
     cursors = [message.id or "" for message in messages]
     yield _judge(
         "events.cursors",
-        Column.BEHAVIOUR,
         "id: of a pool's stream is unique and rises, also as text",
         None if all(a < b for a, b in itertools.pairwise(cursors)) else f"ids {show(cursors)}",
     )
@@ -122,7 +116,6 @@ def _order_of_pool(
     ]
     yield _judge(
         "events.pool_sequence",
-        Column.BEHAVIOUR,
         "the events of each rollout come in the order of their sequence, without gaps, none twice",
         f"sequences {strange[0]}" if strange else None,
     )
@@ -130,7 +123,6 @@ def _order_of_pool(
         late = [f"{name}: {numbers[0]}" for name, numbers in by_rollout.items() if numbers[0] != 1]
         yield _judge(
             "events.pool_start",
-            Column.BEHAVIOUR,
             "a stream of a pool that resumes nothing starts with the first event of each rollout",
             f"the first sequence of {late[0]}" if late else None,
         )
@@ -160,7 +152,6 @@ def _owner(
         strange = [e[name] for e in envelopes if name in e and e[name] != expected]
         yield _judge(
             "events.owner",
-            Column.BEHAVIOUR,
             f"every event's {name} is the one in the path",
             f"{expected} was asked for, {strange[0]} came" if strange else None,
         )
@@ -195,5 +186,7 @@ def _read_envelope(
     return None, envelope
 
 
-def _judge(check: str, column: Column, demand: str, got: str | None) -> RuleResult:
+def _judge(
+    check: str, demand: str, got: str | None, column: Column = Column.BEHAVIOUR
+) -> RuleResult:
     return RuleResult(check, column, Clause("Events", demand), demand, got, check)

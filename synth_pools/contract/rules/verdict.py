@@ -1,4 +1,4 @@
-"""Result of a rule, and the tools that rules share."""
+"""Result of a rule, and functions that rules share."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ class RuleResult:
         clause: The clause of the document.
         expected: The demand in words.
         got: The observation in words; None where the demand held.
-        cause: The key of the defect; results with the same one come from one defect.
+        cause: The key of the defect; results of one defect share it.
     """
 
     check: str
@@ -44,25 +44,24 @@ def media_type(exchange: Exchange) -> str:
 
 
 def response_json(exchange: Exchange) -> Any:
-    """Parse the response's body; NaN and Infinity are no JSON.
+    """Parse the response's body; NaN and Infinity are not JSON.
 
     Returns:
-        The value; None where it is nested too deeply to be read.
+        The value; None where it is nested too deeply to be read, which is no departure.
 
     Raises:
-        NotJsonError: It is no JSON.
+        NotJsonError: It is not JSON.
     """
     try:
         return json.loads(exchange.response_body, parse_constant=_refuse)
     except RecursionError:
-        # Nested more deeply than this parser goes, which is no departure.
         return None
     except (ValueError, UnicodeDecodeError) as error:
         raise NotJsonError(str(error)) from None
 
 
 def request_json(exchange: Exchange) -> Any:
-    """Parse the request's body; None where there is none or it is no JSON."""
+    """Parse the request's body; None if it is absent or not JSON."""
     if not isinstance(exchange.request_body, bytes) or not exchange.request_body:
         return None
     try:

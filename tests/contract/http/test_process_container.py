@@ -195,7 +195,7 @@ def test_it_tells_the_kit_of_itself_and_does_as_it_is_told(
         assert ends == [3]
     kit.__exit__()
     serving.join(30)
-    child.ended.wait(30)
+    child.exited.wait(30)
     assert not serving.is_alive()
     assert ends == ([0] if order == "listen" else [3])
     written = capsys.readouterr()
@@ -227,7 +227,7 @@ def test_as_a_process_it_ends_with_the_kit(kit: _Kit, port: int) -> None:
         both = kit.wait_for(2)
         kit.__exit__()
         for connected in both:
-            assert connected.ended.wait(30)
+            assert connected.exited.wait(30)
         out, err = process.communicate(timeout=30)
     assert process.returncode == 0
     assert (out, err) == (f"{HELLO}\n".encode(), f"{ERROR_HELLO}\n".encode())
