@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterator, Mapping
+from dataclasses import replace
 from typing import Any
 
 from synth_pools.contract.document import (
@@ -37,12 +38,6 @@ _RETRY = Clause("Errors", "429 and 503 carry Retry-After")
 _CODES = Clause("Errors", "error.code has the status of its row, and retryable is what it says")
 _ORIGINS = Clause("Errors", "no answer allows other origins to read it")
 _ALLOW = Clause("Errors", "a method that a path does not have is 405 with Allow")
-# Headers of errors: the check, the header, the clause, and the statuses; all where empty.
-_ERROR_HEADERS = (
-    ("schema.request_id", "x-request-id", _ERRORS, ()),
-    ("schema.retry_after", "Retry-After", _RETRY, (429, 503)),
-    ("schema.allow", "Allow", _ALLOW, (405,)),
-)
 
 
 def check_conformance(
@@ -198,16 +193,17 @@ def _error_rules(document: Document, exchange: Exchange, status: int) -> Iterato
     )
     if complaint is None:
         yield from _code_rules(document, exchange, status)
-    for check, header, clause, statuses in _ERROR_HEADERS:
-        if not statuses or status in statuses:
-            yield RuleResult(
-                check,
-                Column.ERRORS,
-                clause,
-                f"the header {header}",
-                None if exchange.header(header) else f"no {header}: {excerpt(exchange)}",
-                f"{check}|{status}" if len(statuses) > 1 else check,
-            )
+    yield _required("schema.request_id", "x-request-id", _ERRORS, exchange)
+    if status in (429, 503):
+        result = _required("schema.retry_after", "Retry-After", _RETRY, exchange)
+        yield replace(result, cause=f"schema.retry_after|{status}")
+    if status == 405:
+        yield _required("schema.allow", "Allow", _ALLOW, exchange)
+
+
+def _required(check: str, header: str, clause: Clause, exchange: Exchange) -> RuleResult:
+    got = None if exchange.header(header) else f"no {header}: {excerpt(exchange)}"
+    return RuleResult(check, Column.ERRORS, clause, f"the header {header}", got, check)
 
 
 def _code_rules(document: Document, exchange: Exchange, status: int) -> Iterator[RuleResult]:

@@ -29,10 +29,6 @@ class RuleResult:
     got: str | None
     cause: str = ""
 
-    @property
-    def held(self) -> bool:
-        return self.got is None
-
 
 class NotJsonError(ValueError):
     """The body is not JSON."""

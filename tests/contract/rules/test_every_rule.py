@@ -158,6 +158,8 @@ _NAMED = {
     "asked.": {"pool_id", "task_id", "rollout_id", "release_id"},
     "echo.": {name for names in ECHOED.values() for name in names} | {"pool_id", "task_id"},
 }
+# Functions that build the result of a rule; its id comes first.
+_BUILDERS = ("RuleResult", "_judge", "judge", "judge_fields", "_required")
 
 
 def _emitted() -> set[str]:
@@ -165,9 +167,9 @@ def _emitted() -> set[str]:
     ids: set[str] = set()
     for path in Path(rules.__path__[0]).glob("*.py"):
         for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
-            if not (isinstance(node, ast.Call) and isinstance(node.func, ast.Name)):
+            if not (isinstance(node, ast.Call) and node.args):
                 continue
-            if node.func.id not in ("RuleResult", "_judge") or not node.args:
+            if ast.unparse(node.func).rpartition(".")[2] not in _BUILDERS:
                 continue
             match node.args[0]:
                 case ast.Constant(value=str(check)):

@@ -6,10 +6,9 @@ from typing import Any
 
 import pytest
 
-from synth_pools.contract.results import Clause, Column, Exchange
+from synth_pools.contract.results import Exchange
 from synth_pools.contract.rules.verdict import (
     NotJsonError,
-    RuleResult,
     excerpt,
     media_type,
     request_json,
@@ -91,9 +90,3 @@ def test_a_value_is_shown_in_one_line() -> None:
     assert show({1, 2}) == "<class 'set'>"
     assert show("x" * 118) == f'"{"x" * 118}"'
     assert show("x" * 119) == f'"{"x" * 118}…'
-
-
-def test_a_rule_holds_where_nothing_was_seen() -> None:
-    clause = Clause("a", "b")
-    assert RuleResult("c", Column.SCHEMA, clause, "x", None).held
-    assert not RuleResult("c", Column.SCHEMA, clause, "x", "").held
