@@ -25,7 +25,7 @@ _MET = (
     "_client._sync.event_stream.EventStream",
     "_client._sync.fleet.fleet.Fleet",
 )
-_MODULES = ("local", "types", "spec", "contract", "contract.pytest_plugin")
+_MODULES = ("local", "pytest_plugin", "types", "spec", "contract", "contract.pytest_plugin")
 _ABOUT_COMMANDS = """\
 What `synth-pools commands --output json` lists; [the command line](../command-line.md) says how
 it is used. Commands that speak with a service have these options as well:"""

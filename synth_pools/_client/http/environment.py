@@ -10,6 +10,7 @@ from __future__ import annotations
 import functools
 import os
 import ssl
+import sys
 from collections.abc import Callable
 from importlib.util import find_spec
 from typing import TypeVar
@@ -22,6 +23,8 @@ T = TypeVar("T")
 
 # Variable that names the HTTP library to send through; sockets are faster.
 _ENGINE = "SYNTH_POOLS_ENGINE"
+# Libraries that replace the network of httpx in tests.
+_MOCKS = {"pytest_httpx", "respx"}
 
 _SOCKS = ("socks5", "socks5h")
 _PROXIED = ("http", "https", "all")
@@ -31,7 +34,7 @@ _CERTIFICATES = ("SSL_CERT_FILE", "SSL_CERT_DIR", "SSLKEYLOGFILE")
 
 
 def is_direct(base_url: str, context: ssl.SSLContext) -> bool:
-    """Check that the environment names neither a proxy for a service nor an engine.
+    """Check that nothing asks for httpx: no proxy, no setting, no library that mocks it.
 
     Args:
         base_url: Base URL of the service.
@@ -43,7 +46,7 @@ def is_direct(base_url: str, context: ssl.SSLContext) -> bool:
     engine = os.environ.get(_ENGINE, "").strip().lower()
     if engine not in ("", "httpx"):
         raise ConfigurationError(f"{_ENGINE} must be httpx, or not set")
-    if engine:
+    if engine or not _MOCKS.isdisjoint(sys.modules):
         return False
     if not getproxies():
         return True
