@@ -61,13 +61,13 @@ class Response:
 
 @dataclass(frozen=True, slots=True)
 class EventStream:
-    """An event stream, as far as it was read.
+    """The received part of an event stream.
 
     Attributes:
         exchange: The request and the received bytes.
         reader: The messages.
         complete: True if the server ended it.
-        late: True if it was left because the time was over.
+        late: True if the time was over first.
     """
 
     exchange: Exchange

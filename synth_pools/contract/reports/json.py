@@ -18,7 +18,7 @@ def render_json(report: Report) -> str:
 
 
 def report_document(report: Report) -> dict[str, Any]:
-    """Return a report as a JSON object; `format` changes when readers of it have to."""
+    """Return a report as a JSON object; `format` changes if readers have to adapt."""
     return {
         "format": FORMAT,
         "url": report.url,

@@ -78,7 +78,7 @@ def run_state_machine(session: Session) -> LayerResult:
         if not isinstance(abort.reason, InconclusiveError):
             return LayerResult(obstacle=f"the walk was ended: {abort}")
     except Exception:
-        # A failure was noted when it happened; any other exception is a defect of the kit.
+        # A failure is recorded when it happens; any other exception is a defect of the kit.
         if search.shortest is None:
             raise
     if search.shortest is not None:
@@ -274,8 +274,7 @@ class _Machine(ObservingMachine):
         request = self._request(metadata, lasting)
         if with_task and pool.tasks:
             request["task_id"] = sorted(pool.tasks)[pick % len(pool.tasks)]
-        ids = {"pool_id": pool.id}
-        operation = "create_rollout"
+        operation, ids = "create_rollout", {"pool_id": pool.id}
         if everywhere:
             operation, ids, request = "create_global_rollout", {}, {**request, **ids}
         # A server may prepare a pool again after it was changed.
@@ -292,17 +291,15 @@ class _Machine(ObservingMachine):
         pool = self.roomy[pick % len(self.roomy)]
         requests = [self._request(item, lasting) for item in metadata]
         body = {"pool_id": pool.id, "rollouts": requests}
+        operation = "create_rollout_batch"
         self.ctx.resources.wait_until_active(pool.id)
-        answer = self.ctx.require(200, "create_rollout_batch", json=body)
+        answer = self.ctx.require(200, operation, json=body)
         for number, request in enumerate(requests):
-            created_id = answer.at("items", number, "rollout", "rollout_id")
-            if not isinstance(created_id, str):
-                got = str(answer.at("items", number))[:200]
-                name = "create_rollout_batch"
-                self.ctx.expect.that(
-                    Expectation(name, f"a rollout for item {number}", answer), False, got
-                )
-            self._remember(pool, created_id, request, "create_rollout_batch", answer)
+            created = answer.at("items", number, "rollout", "rollout_id")
+            if not isinstance(created, str):
+                expectation = Expectation(operation, f"a rollout for item {number}", answer)
+                self.ctx.expect.that(expectation, False, str(answer.at("items", number))[:200])
+            self._remember(pool, created, request, operation, answer)
 
     @precondition(lambda self: self.offers("replay") and self._replayable())
     @rule(pick=picks)
@@ -332,15 +329,10 @@ class _Machine(ObservingMachine):
         return request
 
     def _remember(
-        self,
-        pool: PoolModel,
-        created_id: str,
-        request: dict[str, Any],
-        writer: str,
-        answer: Response,
+        self, pool: PoolModel, created: str, request: dict[str, Any], writer: str, answer: Response
     ) -> None:
         """Remember a rollout once it runs, if it is to last, or ends."""
-        rollout = Rollout(pool.id, created_id)
+        rollout = Rollout(pool.id, created)
         status = "open"
         if at(request, "env", "delay") == 600:
             # A queued rollout would fail with its task.

@@ -80,7 +80,7 @@ def judge_traffic(exchanges: Iterable[Exchange], source: str, spec: Path | None 
     Args:
         exchanges: The exchanges, for example of `read_archive`.
         source: The name of the traffic, for the report.
-        spec: The document; the openapi.yaml of this package where None.
+        spec: The document; None for the openapi.yaml of this package.
 
     Raises:
         UnjudgeableError: The document or the exchanges cannot be read.
