@@ -21,6 +21,7 @@ from synth_pools import (
     RequestValidationError,
     ResponseDecodeError,
 )
+from tests.support.document import OPERATIONS, resolve
 from tests.support.leaks import KEY
 from tests.support.recording import Recorded, RecordingServer, Reply
 from tests.support.surface import EVERY, Call, P, R, T
@@ -217,28 +218,29 @@ async def test_an_idempotency_key_is_made_if_none_is_given(
             await make_call(client, Call(name, args, {"idempotency_key": "two\nlines"}))
 
 
-LISTS = {
-    "list_pools": ("pools",),
-    "list_tasks": ("tasks", P),
-    "list_rollouts": ("rollouts", P),
-    "list_global_rollouts": ("rollouts",),
-    "get_rollout_artifacts": ("artifacts", P, "r"),
-    "get_global_rollout_artifacts": ("artifacts", "r"),
-    "list_image_releases": ("releases", P),
-}
+LISTS = [
+    name
+    for name, operation in OPERATIONS.items()
+    if any(resolve(part)["name"] == "Prefer" for part in operation.node.get("parameters", ()))
+]
 
 
 @pytest.mark.parametrize("name", LISTS)
 async def test_a_list_answers_with_all_that_the_service_has(
     server: RecordingServer, client: AsyncContainerPoolsClient, name: str
 ) -> None:
-    resource, *places = LISTS[name]
-    server.reply_with(Reply.json({"items": [], resource: [], "next_cursor": None}))
-    assert (await getattr(client, name)(*places))[resource] == []
+    ids = [P] * OPERATIONS[name].path.count("{")
+    answer: dict[str, Any] = {"items": [], "pools": [], "next_cursor": None}
+    server.reply_with(Reply.json(answer))
+    assert await getattr(client, name)(*ids) == answer
     assert "prefer" not in server.last.headers
     wishing = client.with_options(headers={"prefer": "handling=lenient"})
-    await getattr(wishing, name)(*places)
+    await getattr(wishing, name)(*ids)
     assert server.last.headers["prefer"] == "handling=lenient"
+
+
+def test_the_document_has_lists() -> None:
+    assert len(LISTS) > 5
 
 
 async def test_only_iterators_ask_for_less(
