@@ -31,18 +31,13 @@ class NoAnswerError(BrokenAnswerError):
 
 
 class ReadAnswer(NamedTuple):
-    """Complete answer.
-
-    Attributes:
-        status: The status.
-        body: The body.
-        reserved: The memory of a large body; None for a small one.
-        is_last: True if the connection cannot be used again.
-    """
+    """Complete answer."""
 
     status: int
     body: bytes
+    # Memory of a large body; None for a small one.
     reserved: Reservation | None
+    # True if the connection cannot be used again.
     is_last: bool
 
 
@@ -60,9 +55,6 @@ class AnswerReader:
 
     async def read(self, connection: ContainerConnection) -> ReadAnswer:
         """Read the answer to a request.
-
-        Args:
-            connection: The connection.
 
         Raises:
             BrokenAnswerError: The answer is incomplete, too large, or not HTTP.

@@ -4,8 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Awaitable, Callable, Collection, Iterator, Mapping
-from dataclasses import dataclass
-from types import TracebackType
+from dataclasses import dataclass, field
 from typing import Any, Self
 
 from synth_pools.backend.containers.health_checks import HealthChecks
@@ -23,32 +22,27 @@ class LeaseInterruptedError(Exception):
 
 @dataclass(frozen=True, slots=True)
 class Outage:
-    """Time during which no address of a pool listens.
+    """Time during which no address of a pool listens."""
 
-    Attributes:
-        since: Its start, by the monotonic clock.
-        url: One of the addresses.
-        reason: The error of the attempt to connect.
-    """
-
+    # Its start, by the monotonic clock.
     since: float
+    # One of the addresses.
     url: str
+    # The error of the attempt to connect.
     reason: str
 
 
+@dataclass(slots=True, eq=False)
 class _PoolSet:
     """Containers of one pool."""
 
-    __slots__ = ("interruption", "is_archived", "key_env", "members", "starts_containers")
-
-    def __init__(self) -> None:
-        # Replaced whenever the waiting rollouts are interrupted.
-        self.interruption = object()
-        self.members: dict[str, Member] = {}
-        self.key_env: str | None = None
-        # True if its definition asks for processes, even before there are any.
-        self.starts_containers = False
-        self.is_archived = False
+    # Replaced whenever the waiting rollouts are interrupted.
+    interruption: object = field(default_factory=object)
+    members: dict[str, Member] = field(default_factory=dict)
+    key_env: str | None = None
+    # True if its definition asks for processes, even before there are any.
+    starts_containers: bool = False
+    is_archived: bool = False
 
 
 class Lease:
@@ -72,12 +66,7 @@ class Lease:
     def __enter__(self) -> Self:
         return self
 
-    def __exit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        traceback: TracebackType | None,
-    ) -> None:
+    def __exit__(self, *_: object) -> None:
         self.release()
 
     def move(self, url: str | None) -> None:

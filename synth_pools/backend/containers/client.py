@@ -64,9 +64,10 @@ class ContainerClient:
 
     def __init__(self, settings: Settings, room: ByteBudget, workers: Workers) -> None:
         self._settings = settings
+        self.probe_seconds = settings.probe_timeout_seconds
         self._http = ContainerHttp(settings, room)
         self._workers = workers
-        # Whether the container at an address keeps events, and until when a negative finding holds.
+        # True by address for a container that keeps events; with the end of a negative finding.
         self._events: dict[str, tuple[bool, float]] = {}
         # Refused addresses are not cached, so that each error has its reason.
         self._check_url = lru_cache(maxsize=1024)(partial(check_container_url, settings=settings))
@@ -102,10 +103,6 @@ class ContainerClient:
     async def close(self) -> None:
         """Close all connections."""
         await self._http.close()
-
-    @property
-    def probe_seconds(self) -> float:
-        return self._settings.probe_timeout_seconds
 
     async def call(
         self,
@@ -219,27 +216,21 @@ class ContainerClient:
                 document = json_text.loads(raw, most_values=most_values)
             else:
                 document = await self._workers.run(read, raw, most_values)
+            if isinstance(document, dict):
+                return document
+            fault = "answered JSON that is no object."
         except json_text.TooLargeJsonError:
-            raise TargetError(
-                "container_bad_response",
-                f"The container at {url} answered with more than {most_values} JSON values: have "
-                "it answer less, or as one text, or start the backend with a larger "
-                "--max-container-values.",
-                {"url": url, "status": status, "body": _excerpt(raw)},
-            ) from None
-        except json_text.BrokenJsonError as error:
-            raise TargetError(
-                "container_bad_response",
-                f"The container at {url} answered something that is no JSON: {error}.",
-                {"url": url, "status": status, "body": _excerpt(raw)},
-            ) from None
-        if not isinstance(document, dict):
-            raise TargetError(
-                "container_bad_response",
-                f"The container at {url} answered JSON that is no object.",
-                {"url": url, "status": status, "body": _excerpt(raw)},
+            fault = (
+                f"answered with more than {most_values} JSON values: have it answer less, or as "
+                "one text, or start the backend with a larger --max-container-values."
             )
-        return document
+        except json_text.BrokenJsonError as error:
+            fault = f"answered something that is no JSON: {error}."
+        raise TargetError(
+            "container_bad_response",
+            f"The container at {url} {fault}",
+            {"url": url, "status": status, "body": _excerpt(raw)},
+        )
 
     async def _exchange(
         self,

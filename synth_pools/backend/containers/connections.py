@@ -47,30 +47,21 @@ class ShortageError(Exception):
 
 
 class Endpoint(NamedTuple):
-    """Remote end of connections, as the key under which they are kept.
+    """Remote end of connections, as the key under which they are kept."""
 
-    Attributes:
-        host: The name or the address.
-        port: The port.
-        is_tls: True for TLS.
-    """
-
+    # Name or address.
     host: str
     port: int
     is_tls: bool
 
 
 class Destination(NamedTuple):
-    """URL in the parts of a request.
-
-    Attributes:
-        endpoint: The address to connect to.
-        target: The path and the query.
-        authority: The Host header.
-    """
+    """URL in the parts of a request."""
 
     endpoint: Endpoint
+    # Path and query.
     target: str
+    # Value of the header Host.
     authority: str
 
 

@@ -61,7 +61,7 @@ class HealthChecks:
             on_recovered: Called when it recovers, and when it listens again.
         """
         self._on_recovered[container] = on_recovered
-        self._tasks[container] = asyncio.create_task(self._watch(container, on_recovered))
+        self._tasks[container] = asyncio.create_task(self._watch(container))
 
     def forget(self, container: Container) -> None:
         """Stop checking a container."""
@@ -74,7 +74,7 @@ class HealthChecks:
     def found_listening(self, container: Container) -> None:
         """Note a successful connection to a container."""
         if container.find_listening():
-            self._on_recovered.get(container, _nobody)()
+            self._report_recovery(container)
 
     def found_nobody(self, container: Container, reason: str) -> bool:
         """Note that nobody listens at a container's address, and watch for its return.
@@ -88,8 +88,7 @@ class HealthChecks:
         """
         is_awaited = container.find_nobody(reason)
         if is_awaited and container in self._on_recovered and container not in self._seeking:
-            seeking = asyncio.create_task(self._seek(container))
-            self._seeking[container] = seeking
+            self._seeking[container] = asyncio.create_task(self._seek(container))
         return is_awaited
 
     async def _seek(self, container: Container) -> None:
@@ -114,12 +113,12 @@ class HealthChecks:
             task.cancel()
         await asyncio.gather(*tasks, return_exceptions=True)
 
-    async def _watch(self, container: Container, on_recovered: Callable[[], None]) -> None:
+    async def _watch(self, container: Container) -> None:
         while True:
             if container.health.is_checked and self._is_due(container):
                 async with self._places:
                     try:
-                        await self._check(container, on_recovered)
+                        await self._check(container)
                     except Exception:  # noqa: BLE001 - a bug here must not leave it unwatched
                         where = container.without_query(container.url)
                         _log.exception("checking the container at %s crashed", where)
@@ -139,16 +138,20 @@ class HealthChecks:
                 async with asyncio.timeout((_UNUSED_FACTOR - 1) * interval):
                     await container.check_requested.wait()
 
-    async def _check(self, container: Container, on_recovered: Callable[[], None]) -> None:
+    async def _check(self, container: Container) -> None:
         fault = await self.fault(container)
         if not container.health.is_checked:
             # Its process was stopped meanwhile.
             return
         if fault is None:
             if container.succeed():
-                on_recovered()
+                self._report_recovery(container)
         elif fault:
             container.fail(fault)
+
+    def _report_recovery(self, container: Container) -> None:
+        if (on_recovered := self._on_recovered.get(container)) is not None:
+            on_recovered()
 
     async def fault(self, container: Container) -> str | None:
         """Check a container once.
@@ -181,7 +184,3 @@ class HealthChecks:
                 if isinstance(document, dict) and not is_answer("get_health", document):
                     return "It answered to /health that it is not healthy."
         return None
-
-
-def _nobody() -> None:
-    """Do nothing."""

@@ -6,7 +6,7 @@ import asyncio
 import itertools
 import logging
 from collections.abc import Collection, Iterable
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Literal
 from urllib.parse import urlsplit
 
@@ -25,6 +25,7 @@ OUT_AFTER = 3
 BACK_AFTER = 2
 
 
+@dataclass(slots=True, eq=False)
 class Health:
     """Trust in a container: lost after some failures in a row, restored after some successes.
 
@@ -32,14 +33,11 @@ class Health:
     them, and none is due in these states.
     """
 
-    __slots__ = ("failures", "last_error", "state", "successes")
-
-    def __init__(self, state: HealthState = "healthy") -> None:
-        self.state: HealthState = state
-        self.failures = 0
-        self.successes = 0
-        # Kept after a recovery, to show the last fault.
-        self.last_error: str | None = None
+    state: HealthState = "healthy"
+    failures: int = 0
+    successes: int = 0
+    # Not reset by a recovery, to show the last fault.
+    last_error: str | None = None
 
     @property
     def is_checked(self) -> bool:
@@ -71,42 +69,31 @@ class Health:
         return True
 
 
+@dataclass(slots=True, eq=False)
 class Container:
     """Container at one address, shared by the pools that name it."""
 
-    __slots__ = (
-        "away_since",
-        "check_requested",
-        "health",
-        "is_process",
-        "key_env",
-        "last_requested_at",
-        "load",
-        "members",
-        "url",
-        "was_reached",
-    )
+    url: str
+    # The environment variable with the key, never the key itself.
+    key_env: str | None
+    # True if this backend starts it; other pools may name its address too.
+    is_process: bool = field(default=False, kw_only=True)
+    health: Health = field(init=False)
+    # Calls of this backend that it works on: rollouts of all pools, and direct calls.
+    load: int = 0
+    # Number of pools that have it, or still run rollouts there.
+    members: int = 0
+    last_requested_at: float = field(default_factory=lambda: clock.monotonic())
+    # True if it has been connected to since the start of the backend. An address that never was is
+    # more likely misspelt than unreachable, so no rollout waits for it.
+    was_reached: bool = False
+    # Start of the time in which nobody listens there; None while it listens, or if it never did.
+    away_since: float | None = None
+    # Set to request a check soon.
+    check_requested: asyncio.Event = field(default_factory=asyncio.Event)
 
-    def __init__(self, url: str, key_env: str | None, *, is_process: bool = False) -> None:
-        self.url = url
-        # The environment variable with the key, never the key itself.
-        self.key_env = key_env
-        # True if this backend starts it; other pools may name its address too.
-        self.is_process = is_process
-        self.health = Health("starting" if is_process else "healthy")
-        # Calls of this backend that it works on: rollouts of all pools, and direct calls.
-        self.load = 0
-        # Number of pools that have it, or still run rollouts there.
-        self.members = 0
-        self.last_requested_at = clock.monotonic()
-        # True if it has been connected to since the start of the backend. An address that never was
-        # is more likely misspelt than unreachable, so no rollout waits for it.
-        self.was_reached = False
-        # Start of the time in which nobody listens there; None while it listens, or if it never
-        # did.
-        self.away_since: float | None = None
-        # Set to request a check soon.
-        self.check_requested = asyncio.Event()
+    def __post_init__(self) -> None:
+        self.health = Health("starting" if self.is_process else "healthy")
 
     @property
     def is_busy(self) -> bool:
@@ -128,18 +115,14 @@ class Container:
     def fail(self, reason: str) -> None:
         """Count a failed check, or a rollout that could not connect."""
         if self.health.is_checked and self.health.fail(reason):
-            where, why = self.without_query(self.url), self.without_query(reason)
-            _log.warning("the container at %s gets nothing new: %s", where, why)
+            self._warn("the container at %s gets nothing new: %s", reason)
 
     def eject(self, reason: str) -> None:
         """Eject it, as another backend has done."""
         if self.health.state == "healthy":
             self.health.last_error = reason
             self.health.set("unhealthy")
-            where, why = self.without_query(self.url), self.without_query(reason)
-            _log.warning(
-                "the container at %s gets nothing new, says another backend: %s", where, why
-            )
+            self._warn("the container at %s gets nothing new, says another backend: %s", reason)
 
     def take_back(self) -> bool:
         """Restore it, as another backend has done; return True if it was ejected."""
@@ -158,9 +141,11 @@ class Container:
         """Note that nobody listens; return True if it listened before, and is waited for."""
         if self.was_reached and self.away_since is None:
             self.away_since = clock.monotonic()
-            where, why = self.without_query(self.url), self.without_query(reason)
-            _log.warning("nobody listens at %s: its rollouts wait: %s", where, why)
+            self._warn("nobody listens at %s: its rollouts wait: %s", reason)
         return self.was_reached
+
+    def _warn(self, message: str, reason: str) -> None:
+        _log.warning(message, self.without_query(self.url), self.without_query(reason))
 
     def without_query(self, text: str) -> str:
         """Remove the URL's query, which may hold a secret, from a text for the log."""

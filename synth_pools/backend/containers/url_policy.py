@@ -24,6 +24,7 @@ IpAddress = ipaddress.IPv4Address | ipaddress.IPv6Address
 _METADATA = frozenset(
     ipaddress.ip_address(text) for text in ("fd00:ec2::254", "100.100.100.200", "168.63.129.16")
 )
+_BROADCAST = ipaddress.ip_address("255.255.255.255")
 
 
 def check_container_url(url: str, settings: Settings, name: str = "container_url") -> None:
@@ -112,9 +113,6 @@ def plain(address: IpAddress) -> IpAddress:
     """Convert an IPv4 address in IPv6 notation into IPv4."""
     mapped = getattr(address, "ipv4_mapped", None)
     return address if mapped is None else mapped
-
-
-_BROADCAST = ipaddress.ip_address("255.255.255.255")
 
 
 def _is_of_this_machine(address: IpAddress) -> bool:
