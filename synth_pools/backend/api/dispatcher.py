@@ -40,7 +40,6 @@ from synth_pools.backend.domain.errors import (
     ApiError,
     internal_error,
     method_not_allowed,
-    unauthorized,
 )
 from synth_pools.backend.domain.openapi import Operation
 from synth_pools.backend.domain.state_changes import REQUEST_ID
@@ -177,7 +176,12 @@ class _Exchange:
         scheme, _, key = self._headers.get("authorization", "").partition(" ")
         key_name = self._services.keys.name_of(key.strip().encode("latin-1"))
         if scheme.lower() != "bearer" or key_name is None:
-            raise unauthorized()
+            raise ApiError(
+                401,
+                "unauthorized",
+                "The API key is missing or wrong: send 'Authorization: Bearer <key>'.",
+                headers={"www-authenticate": "Bearer"},
+            )
 
     async def _read_body(self, request: Request) -> None:
         settings, room = self._services.settings, self._services.parsing_room

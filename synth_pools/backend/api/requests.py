@@ -16,13 +16,10 @@ from synth_pools.backend.api.disconnects import ClientDisconnectedError
 from synth_pools.backend.containers.url_policy import IpAddress, plain
 from synth_pools.backend.domain import json_text
 from synth_pools.backend.domain.errors import (
+    ApiError,
     bad_request,
-    forbidden_host,
-    headers_too_large,
     no_room,
     payload_too_large,
-    too_many_values,
-    unsupported_media_type,
 )
 from synth_pools.backend.domain.openapi import Operation
 from synth_pools.backend.limits import Limits
@@ -94,7 +91,8 @@ def check_head(scope: Scope, most_bytes: int) -> None:
     for name, value in scope["headers"]:
         size += len(name) + len(value) + _BETWEEN
     if size > most_bytes:
-        raise headers_too_large(most_bytes)
+        message = f"The line and the headers of the request are larger than {most_bytes} bytes."
+        raise ApiError(431, "headers_too_large", message, headers={"connection": "close"})
 
 
 def base_url_of(scope: Scope, headers: Mapping[str, str]) -> str:
@@ -194,7 +192,7 @@ async def parse_body(
     """
     media_type = headers.get("content-type", "").partition(";")[0].strip().lower()
     if media_type != "application/json" and not (is_patch and media_type == _MERGE_PATCH):
-        raise unsupported_media_type()
+        raise ApiError(415, "unsupported_media_type", "The body must be application/json.")
     loads = partial(json_text.loads, raw, limits.max_depth, limits.max_body_values)
     try:
         if len(raw) <= json_text.LARGE:
@@ -203,7 +201,12 @@ async def parse_body(
             return await asyncio.to_thread(loads)
         return await workers.run(json_text.loads, *loads.args)
     except json_text.TooLargeJsonError:
-        raise too_many_values(limits.max_body_values) from None
+        raise ApiError(
+            413,
+            "payload_too_large",
+            f"The body holds more than {limits.max_body_values} JSON values: send fewer at a time, "
+            "as one text, or start the backend with a larger --max-body-values.",
+        ) from None
     except json_text.BrokenJsonError as error:
         raise bad_request(f"The body is no JSON: {error}.") from None
 
@@ -229,7 +232,12 @@ def check_host(scope: Scope, headers: Mapping[str, str], allowed_hosts: Collecti
     # The address of the connection itself: no other is right, whatever a proxy may say.
     called = str((scope.get("server") or ("127.0.0.1",))[0])
     if not _is_same_host(name, called):
-        raise forbidden_host(name)
+        raise ApiError(
+            403,
+            "forbidden_host",
+            f"This backend does not answer to the name {name[:255]!r}: call it by its address, or "
+            "start it with that name among --allowed-hosts.",
+        )
 
 
 @lru_cache(maxsize=256)

@@ -19,7 +19,7 @@ from synth_pools.backend.api.requests import Request
 from synth_pools.backend.artifacts.listing import stored_artifacts
 from synth_pools.backend.artifacts.redaction import MASK, Redactor, names_secret
 from synth_pools.backend.domain import json_text
-from synth_pools.backend.domain.errors import ApiError, storage_unavailable
+from synth_pools.backend.domain.errors import ApiError, StorageUnavailableError
 from synth_pools.backend.resources.byte_budget import Reservation
 from synth_pools.backend.resources.workers import Workers
 from synth_pools.backend.services import Services
@@ -106,7 +106,7 @@ async def make_bundle(
     except OSError as error:
         _drop(file)
         _log.error("a support bundle cannot be made: %s", error.strerror)
-        raise storage_unavailable(f"cannot write a temporary file ({error.strerror})") from error
+        raise StorageUnavailableError("its temporary folder", str(error.strerror)) from error
     except BaseException:
         _drop(file)
         raise

@@ -11,20 +11,8 @@ import random
 import secrets
 from datetime import UTC, datetime, timedelta
 from functools import lru_cache
-from time import monotonic, time_ns
-
-__all__ = [
-    "ago",
-    "jitter",
-    "monotonic",
-    "new_id",
-    "now",
-    "seconds_between",
-    "time_ns",
-    "token",
-    "unix_time",
-    "url_safe_token",
-]
+from time import monotonic as monotonic
+from time import time_ns as time_ns
 
 # Not the random module's own generator, which the program may have seeded for itself.
 _CHANCE = random.SystemRandom()

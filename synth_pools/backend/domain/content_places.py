@@ -15,14 +15,10 @@ _PREFIX = re.compile("[A-Za-z0-9!_.*'()-]+")
 
 @dataclass(frozen=True, slots=True)
 class BucketPlace:
-    """Bucket of S3-compatible storage, and the common prefix of its keys.
-
-    Attributes:
-        bucket: The name of the bucket.
-        prefix: The prefix, without slashes around it; empty for the entire bucket.
-    """
+    """Bucket of S3-compatible storage, and the common prefix of its keys."""
 
     bucket: str
+    # Without slashes around it; empty for the entire bucket.
     prefix: str
 
     def __str__(self) -> str:

@@ -68,8 +68,7 @@ def pool_definition(body: Mapping[str, Any]) -> dict[str, Any]:
 
 def patched_pool(definition: Mapping[str, Any], patch: Mapping[str, Any]) -> dict[str, Any]:
     """Return a stored pool definition with a patch applied."""
-    merged = merge_patch(definition, _pool_spelling(patch))
-    assert isinstance(merged, dict)  # noqa: S101 - an object merged into an object is one
+    merged: dict[str, Any] = merge_patch(definition, _pool_spelling(patch))
     return merged
 
 
@@ -82,8 +81,7 @@ def task_definition(body: Mapping[str, Any]) -> dict[str, Any]:
 def patched_task(definition: Mapping[str, Any], patch: Mapping[str, Any]) -> dict[str, Any]:
     """Return a stored task definition with a patch applied."""
     fields = {key: value for key, value in patch.items() if key not in _TASK_OWNED}
-    merged = merge_patch(definition, fields)
-    assert isinstance(merged, dict)  # noqa: S101 - an object merged into an object is one
+    merged: dict[str, Any] = merge_patch(definition, fields)
     return merged
 
 

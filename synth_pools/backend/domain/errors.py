@@ -93,26 +93,6 @@ def bad_request(message: str) -> ApiError:
     return ApiError(400, "bad_request", message)
 
 
-def unauthorized() -> ApiError:
-    """Build the error 401 `unauthorized`."""
-    return ApiError(
-        401,
-        "unauthorized",
-        "The API key is missing or wrong: send 'Authorization: Bearer <key>'.",
-        headers={"www-authenticate": "Bearer"},
-    )
-
-
-def forbidden_host(host: str) -> ApiError:
-    """Build the error 403 `forbidden_host`."""
-    return ApiError(
-        403,
-        "forbidden_host",
-        f"This backend does not answer to the name {host[:255]!r}: call it by its address, or "
-        "start it with that name among --allowed-hosts.",
-    )
-
-
 def forbidden_container_url(message: str) -> ApiError:
     """Build the error 403 `forbidden_container_url`."""
     return ApiError(403, FORBIDDEN, message)
@@ -175,54 +155,11 @@ def pool_not_active(pool_id: str, status: str) -> ApiError:
     )
 
 
-def processes_not_allowed() -> ApiError:
-    """Build the error 403 `processes_not_allowed`."""
-    return ApiError(
-        403,
-        "processes_not_allowed",
-        "config.process asks this backend to start processes, which it does only where it was "
-        "started with --allow-processes.",
-    )
-
-
-def images_not_allowed(message: str) -> ApiError:
-    """Build the error 403 `images_not_allowed`."""
-    return ApiError(403, "images_not_allowed", message)
-
-
-def ray_not_allowed() -> ApiError:
-    """Build the error 403 `ray_not_allowed`."""
-    message = (
-        "`launcher: ray` asks this backend to have containers placed by a Ray cluster, which it "
-        "does only where it was started with --ray."
-    )
-    return ApiError(403, "ray_not_allowed", message)
-
-
-def engine_unavailable(message: str) -> ApiError:
-    """Build the error 409 `engine_unavailable`."""
-    return conflict("engine_unavailable", message)
-
-
-def config_conflict(message: str) -> ApiError:
-    """Build the error 409 `config_conflict`."""
-    return conflict("config_conflict", message)
-
-
 def payload_too_large(limit: int) -> ApiError:
     """Build the error 413 `payload_too_large`."""
     message = (
         f"The body is larger than {limit} bytes: send less at a time, or start the backend with a "
         "larger --max-body-bytes."
-    )
-    return ApiError(413, "payload_too_large", message)
-
-
-def too_many_values(limit: int) -> ApiError:
-    """Build the error 413 `payload_too_large` of a body with too many JSON values."""
-    message = (
-        f"The body holds more than {limit} JSON values: send fewer at a time, as one text, or "
-        "start the backend with a larger --max-body-values."
     )
     return ApiError(413, "payload_too_large", message)
 
@@ -239,17 +176,6 @@ def no_room(seconds: float) -> ApiError:
     )
 
 
-def headers_too_large(limit: int) -> ApiError:
-    """Build the error 431 `headers_too_large`."""
-    message = f"The line and the headers of the request are larger than {limit} bytes."
-    return ApiError(431, "headers_too_large", message, headers={"connection": "close"})
-
-
-def unsupported_media_type() -> ApiError:
-    """Build the error 415 `unsupported_media_type`."""
-    return ApiError(415, "unsupported_media_type", "The body must be application/json.")
-
-
 def invalid(fields: Sequence[Mapping[str, Any]]) -> ApiError:
     """Build the error 422 `validation_failed`."""
     first = fields[0]
@@ -257,17 +183,6 @@ def invalid(fields: Sequence[Mapping[str, Any]]) -> ApiError:
     rest = "" if len(fields) == 1 else f" (and {len(fields) - 1} more)"
     return ApiError(
         422, "validation_failed", f"{place}: {first['msg']}{rest}", fields=fields, retryable=False
-    )
-
-
-def storage_unavailable(resource: str) -> ApiError:
-    """Build the error 503 `storage_unavailable`."""
-    return ApiError(
-        503,
-        "storage_unavailable",
-        f"The backend {resource}; nothing was changed.",
-        retryable=True,
-        headers={"retry-after": "5"},
     )
 
 

@@ -50,12 +50,7 @@ def loads(raw: bytes, max_depth: int = MAX_DEPTH, most_values: int = sys.maxsize
         BrokenJsonError: The text cannot be stored and returned unchanged.
         TooLargeJsonError: The text holds more values; nothing was parsed.
     """
-    try:
-        require_within(raw, most_values, max_depth)
-    except TooManyValuesError:
-        raise TooLargeJsonError(f"it holds more than {most_values} JSON values") from None
-    except TooDeepError:
-        raise BrokenJsonError(f"nested more than {max_depth} levels deep") from None
+    require_within(raw, most_values, max_depth)
     try:
         text = raw.decode("utf-8")
     except UnicodeDecodeError as error:
@@ -185,14 +180,6 @@ _NO_BRACKETS = bytes(set(range(256)) - set(b"[]{}"))
 _STEP_OF = [(byte in b"[{") - (byte in b"]}") for byte in range(256)]
 
 
-class TooManyValuesError(Exception):
-    """The text holds more values than the limit."""
-
-
-class TooDeepError(Exception):
-    """The text is nested more deeply than the limit."""
-
-
 def require_within(raw: bytes, most_values: int, max_depth: int) -> None:
     """Check the number and the depth of the values in a JSON text, before it is parsed.
 
@@ -206,8 +193,8 @@ def require_within(raw: bytes, most_values: int, max_depth: int) -> None:
         max_depth: The levels of nested arrays and objects.
 
     Raises:
-        TooManyValuesError: There are more values.
-        TooDeepError: They are nested more deeply.
+        TooLargeJsonError: There are more values.
+        BrokenJsonError: They are nested more deeply.
     """
     # An upper bound: it counts characters in strings too, which most texts have few of.
     if len(raw) <= _COUNTED_AT_ONCE:
@@ -222,11 +209,11 @@ def require_within(raw: bytes, most_values: int, max_depth: int) -> None:
         openings = _count(outside, _OPENING)
         values += openings + outside.count(b",")
         if values > most_values:
-            raise TooManyValuesError
+            raise TooLargeJsonError(f"it holds more than {most_values} JSON values")
         if depth + openings > max_depth:
             steps = map(_STEP_OF.__getitem__, outside.translate(None, _NO_BRACKETS))
             if max(accumulate(steps, initial=depth)) > max_depth:
-                raise TooDeepError
+                raise BrokenJsonError(f"nested more than {max_depth} levels deep")
         depth += openings - _count(outside, b"]}")
 
 

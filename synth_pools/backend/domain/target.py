@@ -14,15 +14,11 @@ Report = Callable[[dict[str, Any]], Awaitable[None]]
 
 @dataclass(frozen=True, slots=True)
 class ContainerOrigin:
-    """Origin of a container that the backend started.
+    """Origin of a container that the backend started."""
 
-    Attributes:
-        launcher: `local`, or the engine of its image.
-        node: The name of the machine.
-        image_digest: The digest of the image; None without one.
-    """
-
+    # `local`, `ray`, or the engine of its image.
     launcher: str
+    # Name of the machine.
     node: str
     image_digest: str | None = None
 
@@ -87,32 +83,24 @@ class Target(Protocol):
 
     async def probe(self, probe: Probe) -> Answer:
         """Send a query about the target itself."""
-        ...
 
     async def execute(self, body: bytes, limit_seconds: float) -> Answer:
         """Run a rollout in the target's own format."""
-        ...
 
     async def run(self, payload: dict[str, Any], limit_seconds: float, report: Report) -> Answer:
         """Run a rollout of a pool; raise `TargetError` with `container_timeout` at the limit."""
-        ...
 
     async def look_up(self, rollout_id: str) -> Answer | None:
         """Return the state of a rollout that was sent earlier; None if the target keeps none."""
-        ...
 
     def keeps_events(self) -> bool | None:
         """Return whether it reports events of running rollouts; None if that is unknown."""
-        ...
 
     async def read_events(self, rollout_id: str, after: int, limit: int) -> EventPage | None:
         """Return the events after a position; None if it knows no events of this rollout."""
-        ...
 
     def lacks_events(self) -> None:
         """Note that the target must not be asked for events for a while."""
-        ...
 
     async def terminate(self, rollout_id: str) -> None:
         """Ask it to give up a rollout; never raises."""
-        ...

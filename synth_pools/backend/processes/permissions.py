@@ -7,14 +7,7 @@ from pathlib import Path
 from typing import Any
 
 from synth_pools.backend.domain.definitions import image_of, process_of
-from synth_pools.backend.domain.errors import (
-    ApiError,
-    config_conflict,
-    engine_unavailable,
-    images_not_allowed,
-    processes_not_allowed,
-    ray_not_allowed,
-)
+from synth_pools.backend.domain.errors import ApiError, conflict
 from synth_pools.backend.errors import BadOptionError
 from synth_pools.backend.processes.engine import UNAVAILABLE, installed, missing
 from synth_pools.backend.processes.image_spec import ImageSpec, is_placed_by_ray
@@ -28,45 +21,59 @@ REFUSALS = frozenset(
 
 
 def start_refusal(definition: Mapping[str, Any], settings: Settings) -> ApiError | None:
-    """Return why the containers of a pool cannot be started; None if they can, or there are none.
+    """Return an error if the containers of a pool cannot be started.
 
     Args:
         definition: The pool's definition, or a patch of it.
-        settings: What the operator has allowed.
+        settings: The permissions of the operator.
     """
     image = ImageSpec.of(definition)
     if image is not None and process_of(definition) is not None:
-        return config_conflict(
+        return conflict(
+            "config_conflict",
             "config.process and config.image are both given, and a pool starts one of them: set "
-            "the other to null."
+            "the other to null.",
         )
     refusal = permission_refusal(definition, settings)
     if refusal is not None or image is None or image.launcher == RAY:
         # Engines and folders of another machine are looked at there.
         return refusal
     if installed(image.launcher) is None:
-        return engine_unavailable(f"config.image cannot be started: {missing(image.launcher)}.")
+        message = f"config.image cannot be started: {missing(image.launcher)}."
+        return conflict(UNAVAILABLE, message)
     return mount_refusal(image.mounts, settings.mount_folders)
 
 
 def permission_refusal(definition: Mapping[str, Any], settings: Settings) -> ApiError | None:
-    """Return the error of a pool that asks for a kind of start that the operator rules out."""
+    """Return an error if the operator does not allow the kind of start that a pool asks for."""
     process, image = process_of(definition), image_of(definition)
     on_ray = is_placed_by_ray(process), is_placed_by_ray(image)
     if any(on_ray) and settings.ray is None:
-        return ray_not_allowed()
+        return ApiError(
+            403,
+            "ray_not_allowed",
+            "`launcher: ray` asks this backend to have containers placed by a Ray cluster, which "
+            "it does only where it was started with --ray.",
+        )
     if process is not None and not (on_ray[0] or settings.allow_processes):
-        return processes_not_allowed()
+        return ApiError(
+            403,
+            "processes_not_allowed",
+            "config.process asks this backend to start processes, which it does only where it was "
+            "started with --allow-processes.",
+        )
     if image is not None and not (on_ray[1] or settings.allow_images):
-        return images_not_allowed(
+        return ApiError(
+            403,
+            "images_not_allowed",
             "config.image asks this backend to start containers of an image, which it does only "
-            "where it was started with --allow-images."
+            "where it was started with --allow-images.",
         )
     return None
 
 
 def mount_refusal(mounts: Iterable[tuple[str, str]], folders: Sequence[Path]) -> ApiError | None:
-    """Return which of these paths may not be mounted, as they lead now; None if all may.
+    """Return an error for the first path that may not be mounted, as it leads now.
 
     Args:
         mounts: Paths of this machine and of the container.
@@ -75,9 +82,11 @@ def mount_refusal(mounts: Iterable[tuple[str, str]], folders: Sequence[Path]) ->
     for source, _ in mounts:
         real = Path(source).resolve()
         if not any(real.is_relative_to(folder) for folder in folders):
-            return images_not_allowed(
+            return ApiError(
+                403,
+                "images_not_allowed",
                 f"config.image.mounts: {source[:255]!r} is in none of the folders that this "
-                "backend was started with as --mount-folder."
+                "backend was started with as --mount-folder.",
             )
     return None
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Awaitable, Callable, Iterable, Mapping
+from typing import get_args
 
 from synth_pools.backend.api.handlers import (
     artifacts,
@@ -16,10 +17,29 @@ from synth_pools.backend.api.handlers import (
 )
 from synth_pools.backend.api.requests import Request
 from synth_pools.backend.api.responses import Response
+from synth_pools.backend.domain.target import Probe
 
 Handler = Callable[[Request], Awaitable[Response]]
 
-HANDLERS: Mapping[str, Handler] = {
+# Each serves the operation under a pool, and the global one.
+_OF_ROLLOUTS: Mapping[str, Handler] = {
+    "list_rollouts": rollouts.list_rollouts,
+    "create_rollout": rollouts.create_rollout,
+    "get_rollout": rollouts.get_rollout,
+    "cancel_rollout": rollouts.cancel_rollout,
+    "get_rollout_artifacts": artifacts.get_rollout_artifacts,
+    "get_rollout_usage": rollouts.get_rollout_usage,
+    "get_rollout_summary": rollouts.get_rollout_summary,
+    "stream_rollout_events": events.stream_rollout_events,
+}
+
+_OF_CONTAINERS: Mapping[str, Handler] = {
+    f"get_{owner}_container_{probe}": containers.prober(probe)
+    for owner in ("pool", "task")
+    for probe in get_args(Probe)
+}
+
+_OTHERS: Mapping[str, Handler] = {
     "list_pools": pools.list_pools,
     "create_pool": pools.create_pool,
     "get_pool": pools.get_pool,
@@ -37,41 +57,13 @@ HANDLERS: Mapping[str, Handler] = {
     "update_task": tasks.update_task,
     "patch_task": tasks.patch_task,
     "delete_task": tasks.delete_task,
-    "list_rollouts": rollouts.list_rollouts,
-    "create_rollout": rollouts.create_rollout,
-    "get_rollout": rollouts.get_rollout,
-    "cancel_rollout": rollouts.cancel_rollout,
-    "get_rollout_artifacts": artifacts.get_rollout_artifacts,
-    "get_rollout_usage": rollouts.get_rollout_usage,
-    "get_rollout_summary": rollouts.get_rollout_summary,
-    "stream_rollout_events": events.stream_rollout_events,
-    "list_global_rollouts": rollouts.list_rollouts,
-    "create_global_rollout": rollouts.create_rollout,
-    "get_global_rollout": rollouts.get_rollout,
-    "cancel_global_rollout": rollouts.cancel_rollout,
-    "get_global_rollout_artifacts": artifacts.get_rollout_artifacts,
     "get_global_rollout_artifact": artifacts.get_rollout_artifact,
     "get_global_rollout_artifacts_zip": artifacts.get_rollout_artifacts_zip,
     "get_global_rollout_support_bundle": artifacts.get_rollout_support_bundle,
-    "get_global_rollout_usage": rollouts.get_rollout_usage,
-    "get_global_rollout_summary": rollouts.get_rollout_summary,
-    "stream_global_rollout_events": events.stream_rollout_events,
     "validate_rollout": rollouts.validate_rollout,
     "create_rollout_batch": rollouts.create_rollout_batch,
     "replay_rollout": rollouts.replay_rollout,
-    "get_pool_container_health": containers.get_health,
-    "get_pool_container_info": containers.get_info,
-    "get_pool_container_metadata": containers.get_metadata,
-    "get_pool_container_task_info": containers.get_task_info,
-    "get_pool_container_program": containers.get_program,
-    "get_pool_container_taskset": containers.get_taskset,
     "execute_pool_container_rollout": containers.execute_rollout,
-    "get_task_container_health": containers.get_health,
-    "get_task_container_info": containers.get_info,
-    "get_task_container_metadata": containers.get_metadata,
-    "get_task_container_task_info": containers.get_task_info,
-    "get_task_container_program": containers.get_program,
-    "get_task_container_taskset": containers.get_taskset,
     "execute_task_container_rollout": containers.execute_rollout,
     "list_image_releases": image_releases.list_image_releases,
     "create_image_release": image_releases.refuse,
@@ -81,6 +73,13 @@ HANDLERS: Mapping[str, Handler] = {
     "bind_task_image_release": image_releases.refuse,
     "get_queue_status": service.get_queue_status,
     "get_capabilities": service.get_capabilities,
+}
+
+HANDLERS: Mapping[str, Handler] = {
+    **_OF_ROLLOUTS,
+    **{name.replace("_", "_global_", 1): handler for name, handler in _OF_ROLLOUTS.items()},
+    **_OF_CONTAINERS,
+    **_OTHERS,
 }
 
 

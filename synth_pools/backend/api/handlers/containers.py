@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Awaitable, Callable
+
 from synth_pools.backend.api.disconnects import unless_disconnected
 from synth_pools.backend.api.requests import Request
 from synth_pools.backend.api.responses import JSONResponse, Response
@@ -23,28 +25,24 @@ from synth_pools.backend.storage.database import Snapshot
 from synth_pools.backend.storage.pools import Pool, find_pool, find_task, task_document
 
 
-async def get_health(request: Request) -> Response:
-    return await _probe(request, "health")
+def prober(probe: Probe) -> Callable[[Request], Awaitable[Response]]:
+    """Create the handler of a query about the container."""
 
+    async def handle(request: Request) -> Response:
+        pool, lease = await _lease(request, must_be_active=False)
+        # The lease is released: a query is no work, and must not make a container seem busy.
+        with lease:
+            url = lease.url
+        target = _target(request, pool, url)
+        try:
+            answer = await target.probe(probe)
+        except TargetError as error:
+            if error.status == 404:
+                raise not_found(f"The container does not have /{probe}.") from None
+            raise _as_api_error(error) from None
+        return await _pass_through(request, answer)
 
-async def get_info(request: Request) -> Response:
-    return await _probe(request, "info")
-
-
-async def get_metadata(request: Request) -> Response:
-    return await _probe(request, "metadata")
-
-
-async def get_task_info(request: Request) -> Response:
-    return await _probe(request, "task_info")
-
-
-async def get_program(request: Request) -> Response:
-    return await _probe(request, "program")
-
-
-async def get_taskset(request: Request) -> Response:
-    return await _probe(request, "taskset")
+    return handle
 
 
 async def execute_rollout(request: Request) -> Response:
@@ -60,21 +58,6 @@ async def execute_rollout(request: Request) -> Response:
             )
         except TargetError as error:
             raise _as_api_error(error) from None
-    return await _pass_through(request, answer)
-
-
-async def _probe(request: Request, probe: Probe) -> Response:
-    pool, lease = await _lease(request, must_be_active=False)
-    # The lease is not kept: a query is no work, and must not make a container seem busy.
-    with lease:
-        url = lease.url
-    target = _target(request, pool, url)
-    try:
-        answer = await target.probe(probe)
-    except TargetError as error:
-        if error.status == 404:
-            raise not_found(f"The container does not have /{probe}.") from None
-        raise _as_api_error(error) from None
     return await _pass_through(request, answer)
 
 

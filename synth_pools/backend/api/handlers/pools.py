@@ -158,7 +158,6 @@ async def resume_pool(request: Request) -> Response:
 
 
 async def get_pool_urls(request: Request) -> Response:
-
     def read(db: Snapshot) -> tuple[Pool, list[dict[str, Any]]]:
         pool = find_pool(db, request.path("pool_id"))
         return pool, task_documents(db, pool)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Callable
 from typing import Any
 
 from synth_pools.backend.api.pagination import later_name, list_document, read_sized
@@ -57,29 +58,11 @@ async def create_task(request: Request) -> Response:
 
 
 async def update_task(request: Request) -> Response:
-    definition = task_definition(request.body)
-    require_same_id(request.body, request.path("task_id"), "task_id", "id")
-    _check_address(request, definition)
-
-    def work(tx: Transaction) -> dict[str, Any]:
-        pool = _changeable_pool(tx, request)
-        task = find_task(tx, pool.id, request.path("task_id"))
-        return _save(tx, pool, task["id"], definition)
-
-    return json_response(await request.services.database.write(work))
+    return await _change_task(request, lambda _: task_definition(request.body))
 
 
 async def patch_task(request: Request) -> Response:
-    require_same_id(request.body, request.path("task_id"), "task_id", "id")
-    _check_address(request, request.body)
-
-    def work(tx: Transaction) -> dict[str, Any]:
-        pool = _changeable_pool(tx, request)
-        task = find_task(tx, pool.id, request.path("task_id"))
-        definition = patched_task(json.loads(task["definition"]), request.body)
-        return _save(tx, pool, task["id"], definition)
-
-    return json_response(await request.services.database.write(work))
+    return await _change_task(request, lambda current: patched_task(current, request.body))
 
 
 async def delete_task(request: Request) -> Response:
@@ -100,10 +83,21 @@ def _changeable_pool(tx: Transaction, request: Request) -> Pool:
     return pool
 
 
-def _save(tx: Transaction, pool: Pool, task_id: str, definition: dict[str, Any]) -> dict[str, Any]:
-    row = pools.update_task(tx, pool.id, task_id, definition)
-    pools.touch_pool(tx, pool.id)
-    return task_document(row, pool)
+async def _change_task(
+    request: Request, change: Callable[[dict[str, Any]], dict[str, Any]]
+) -> Response:
+    require_same_id(request.body, request.path("task_id"), "task_id", "id")
+    _check_address(request, request.body)
+
+    def work(tx: Transaction) -> dict[str, Any]:
+        pool = _changeable_pool(tx, request)
+        task = find_task(tx, pool.id, request.path("task_id"))
+        definition = change(json.loads(task["definition"]))
+        row = pools.update_task(tx, pool.id, task["id"], definition)
+        pools.touch_pool(tx, pool.id)
+        return task_document(row, pool)
+
+    return json_response(await request.services.database.write(work))
 
 
 def _check_address(request: Request, definition: dict[str, Any]) -> None:
