@@ -7,6 +7,8 @@ down a start. Its global registry stays unused, since several backends may run i
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator
+from functools import partial
+from typing import TypeVar
 from urllib.parse import urlsplit
 
 from prometheus_client import CollectorRegistry, ProcessCollector, generate_latest
@@ -33,6 +35,7 @@ _SHARING = {
     "oldest_snapshot_seconds": "Age of the oldest snapshot that keeps dead rows in the database.",
 }
 
+_F = TypeVar("_F", GaugeMetricFamily, CounterMetricFamily)
 Labelled = Iterable[tuple[tuple[str, ...], float]]
 
 
@@ -62,7 +65,7 @@ class _Collected:
         yield _histogram(
             "request_seconds",
             "From a request to its answer, or to the first byte of an event stream.",
-            reading.recorder.requests.items(),
+            list(reading.recorder.requests.items()),
             "operation",
             "status",
         )
@@ -76,7 +79,7 @@ def _rollouts(reading: Reading) -> Iterator[Metric]:
     yield _counter(
         "rollouts_finished",
         "Rollouts that ended, by their state, and the error code of those that failed.",
-        recorder.finished.items(),
+        list(recorder.finished.items()),
         "state",
         "code",
     )
@@ -85,7 +88,7 @@ def _rollouts(reading: Reading) -> Iterator[Metric]:
         "From the admission of a rollout to its first start.",
         [((), recorder.queue_seconds)],
     )
-    runs = (((state,), histogram) for state, histogram in recorder.run_seconds.items())
+    runs = [((state,), histogram) for state, histogram in list(recorder.run_seconds.items())]
     yield _histogram(
         "rollout_run_seconds", "From the first start of a rollout to its end.", runs, "state"
     )
@@ -171,18 +174,15 @@ def _address(url: str) -> str:
     return f"{parts.scheme}://{parts.netloc}{parts.path}"
 
 
-def _gauge(name: str, text: str, values: Labelled, *labels: str) -> Metric:
-    family = GaugeMetricFamily(f"{_PREFIX}_{name}", text, labels=labels)
+def _family(kind: type[_F], name: str, text: str, values: Labelled, *labels: str) -> _F:
+    family = kind(f"{_PREFIX}_{name}", text, labels=labels)
     for label_values, value in values:
         family.add_metric(label_values, value)
     return family
 
 
-def _counter(name: str, text: str, values: Labelled, *labels: str) -> Metric:
-    family = CounterMetricFamily(f"{_PREFIX}_{name}", text, labels=labels)
-    for label_values, value in values:
-        family.add_metric(label_values, value)
-    return family
+_gauge = partial(_family, GaugeMetricFamily)
+_counter = partial(_family, CounterMetricFamily)
 
 
 def _histogram(

@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 from bisect import bisect_left
-from collections.abc import Hashable, Sequence
-from typing import Generic, TypeVar
+from collections import Counter, defaultdict
+from collections.abc import Sequence
+from functools import partial
 
 from synth_pools.backend.domain.state_changes import PoolChange, RolloutChange, write_line
 
-_L = TypeVar("_L", bound=Hashable)
 # A request takes a fraction of a millisecond, or as long as `mode: sync` waits.
 _REQUEST_BOUNDS = (0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10, 60, 600)
 # Rollouts take up to a day.
@@ -53,44 +53,6 @@ class Histogram:
         return pairs
 
 
-class Histograms(Generic[_L]):
-    """Histogram for each label, or tuple of labels, that was observed."""
-
-    __slots__ = ("_bounds", "_by_label")
-
-    def __init__(self, bounds: Sequence[float]) -> None:
-        self._bounds = tuple(bounds)
-        self._by_label: dict[_L, Histogram] = {}
-
-    def observe(self, label: _L, value: float) -> None:
-        """Count one value under a label."""
-        histogram = self._by_label.get(label)
-        if histogram is None:
-            histogram = self._by_label[label] = Histogram(self._bounds)
-        histogram.observe(value)
-
-    def items(self) -> list[tuple[_L, Histogram]]:
-        """Return the labels and their histograms."""
-        return list(self._by_label.items())
-
-
-class Counters(Generic[_L]):
-    """Counter for each label, or tuple of labels."""
-
-    __slots__ = ("_by_label",)
-
-    def __init__(self) -> None:
-        self._by_label: dict[_L, int] = {}
-
-    def count(self, label: _L) -> None:
-        """Count one more under a label."""
-        self._by_label[label] = self._by_label.get(label, 0) + 1
-
-    def items(self) -> list[tuple[_L, int]]:
-        """Return the labels and their counts."""
-        return list(self._by_label.items())
-
-
 class MetricsRecorder:
     """Counters and histograms, without labels whose number grows with use.
 
@@ -99,14 +61,14 @@ class MetricsRecorder:
 
     def __init__(self) -> None:
         # Seconds by operation and class of status.
-        self.requests: Histograms[tuple[str, str]] = Histograms(_REQUEST_BOUNDS)
+        self.requests = defaultdict[tuple[str, str], Histogram](partial(Histogram, _REQUEST_BOUNDS))
         self.admitted = 0
         # Ends by state and error code.
-        self.finished: Counters[tuple[str, str]] = Counters()
+        self.finished = Counter[tuple[str, str]]()
         self.attempts = 0
         self.queue_seconds = Histogram(_ROLLOUT_BOUNDS)
         # Seconds by state.
-        self.run_seconds: Histograms[str] = Histograms(_ROLLOUT_BOUNDS)
+        self.run_seconds = defaultdict[str, Histogram](partial(Histogram, _ROLLOUT_BOUNDS))
         self.transaction_seconds = Histogram(_TRANSACTION_BOUNDS)
         self.batch_sizes = Histogram(_BATCH_BOUNDS)
         self.failed_transactions = 0
@@ -114,7 +76,7 @@ class MetricsRecorder:
 
     def answered(self, operation: str, status: int, seconds: float) -> None:
         """Count a request that was answered, and the seconds that it took."""
-        self.requests.observe((operation, _CLASSES[status // 100]), seconds)
+        self.requests[operation, _CLASSES[status // 100]].observe(seconds)
 
     def committed(self, writes: int, seconds: float, *, failed: bool) -> None:
         """Count a transaction and its writes; called in the thread that writes."""
@@ -141,6 +103,6 @@ class MetricsRecorder:
             if change.queue_seconds is not None:
                 self.queue_seconds.observe(change.queue_seconds)
         else:
-            self.finished.count((change.status, change.code or ""))
+            self.finished[change.status, change.code or ""] += 1
         if change.run_seconds is not None:
-            self.run_seconds.observe(change.status, change.run_seconds)
+            self.run_seconds[change.status].observe(change.run_seconds)

@@ -40,11 +40,11 @@ class PoolLoad:
     running: int
     concurrency: int
 
-    def __add__(self, other: PoolLoad) -> PoolLoad:
+    def __add__(self, load: PoolLoad) -> PoolLoad:
         return PoolLoad(
-            self.queued + other.queued,
-            self.running + other.running,
-            self.concurrency + other.concurrency,
+            self.queued + load.queued,
+            self.running + load.running,
+            self.concurrency + load.concurrency,
         )
 
 

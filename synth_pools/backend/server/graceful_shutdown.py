@@ -12,6 +12,7 @@ import json
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from synth_pools.backend.domain import clock
+from synth_pools.backend.domain.errors import ApiError
 from synth_pools.backend.server.protocol import EVENT_STREAM
 
 
@@ -90,7 +91,14 @@ class _OpenRequest:
         body = b""
         if not self._started:
             request_id = clock.new_id("req")
-            body = _stopping_body(request_id)
+            error = ApiError(
+                503,
+                "backend_stopping",
+                "the backend is stopping; send the request again when it runs",
+                retryable=True,
+                retry_after_seconds=1,
+            )
+            body = json.dumps(error.document(request_id)).encode()
             await self._send(
                 {
                     "type": "http.response.start",
@@ -105,15 +113,3 @@ class _OpenRequest:
                 }
             )
         await self._send({"type": "http.response.body", "body": body, "more_body": False})
-
-
-def _stopping_body(request_id: str) -> bytes:
-    message = "the backend is stopping; send the request again when it runs"
-    error = {
-        "code": "backend_stopping",
-        "message": message,
-        "request_id": request_id,
-        "retryable": True,
-        "retry_after_ms": 1000,
-    }
-    return json.dumps({"detail": message, "error": error}).encode()

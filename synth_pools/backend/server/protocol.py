@@ -26,6 +26,7 @@ from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol, RequestResp
 from uvicorn.server import ServerState
 
 from synth_pools.backend.domain import clock
+from synth_pools.backend.domain.errors import ApiError, bad_request
 from synth_pools.backend.limits import Limits
 from synth_pools.backend.resources.open_files import most_files
 
@@ -46,14 +47,16 @@ _LONGEST_URL = 65_535
 _METHOD = re.compile(rb"[!#$%&'*+\-.^_`|~0-9A-Za-z]+(?= )")
 _INT = struct.Struct("i")
 
-_BAD_REQUEST = (400, "bad_request", "This is no HTTP request that can be read.")
-_TOO_LARGE = (431, "headers_too_large", "The line and the headers of the request are too large.")
-_TOO_MANY = (
+_BAD_REQUEST = bad_request("This is no HTTP request that can be read.")
+_TOO_LARGE = ApiError(
+    431, "headers_too_large", "The line and the headers of the request are too large."
+)
+_TOO_MANY = ApiError(
     503,
     "too_many_connections",
     "Too many connections are open; send the request again later.",
+    headers={"retry-after": "1"},
 )
-
 
 # The extension of ASGI by which an application disconnects its client.
 ABORT = "synth_pools.abort"
@@ -94,8 +97,8 @@ class ServerConnection(HttpToolsProtocol):
         self._current: RequestResponseCycle | None = None
         # Received while a whole request is answered, and not parsed yet.
         self._pending = b""
-        # Status, code and message for what follows the parsed requests, where it cannot be read.
-        self._refusal: tuple[int, str, str] | None = None
+        # Error for the data after the parsed requests, where it cannot be read.
+        self._refusal: ApiError | None = None
         # Set between the end of one request and the headers of the next.
         self._is_between = True
         # The method of the next request, where httptools does not know it.
@@ -115,7 +118,7 @@ class ServerConnection(HttpToolsProtocol):
     def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]
         super().connection_made(transport)
         if len(self.connections) > self._limited.most_connections:
-            self._refuse(*_TOO_MANY, (b"retry-after", b"1"))
+            self._refuse(_TOO_MANY)
 
     def data_received(self, data: bytes) -> None:
         self._unset_keepalive_if_required()
@@ -162,7 +165,7 @@ class ServerConnection(HttpToolsProtocol):
         if self._head_bytes > self._limited.limits.max_header_bytes:
             self._refusal = _TOO_LARGE
         if self._refusal is not None and not self._is_busy():
-            self._refuse(*self._refusal)
+            self._refuse(self._refusal)
 
     def on_headers_complete(self) -> None:
         names = [name for name, _ in self.headers]
@@ -229,7 +232,7 @@ class ServerConnection(HttpToolsProtocol):
             pending, self._pending = self._pending, b""
             self.data_received(pending)
         if self._refusal is not None and not self._is_busy():
-            self._refuse(*self._refusal)
+            self._refuse(self._refusal)
         # Further requests of the client may still be answered.
         if self._half_closed is not None and not self._is_awaited():
             self.transport.close()
@@ -282,7 +285,7 @@ class ServerConnection(HttpToolsProtocol):
             and EVENT_STREAM not in cast("dict[str, Any]", current.scope)["extensions"]
         )
 
-    def _refuse(self, status: int, code: str, message: str, *headers: tuple[bytes, bytes]) -> None:
+    def _refuse(self, error: ApiError) -> None:
         """Answer a request that cannot be read, if an answer is still possible, and close."""
         if self.transport.is_closing():
             return
@@ -292,18 +295,18 @@ class ServerConnection(HttpToolsProtocol):
         self._disconnect()
         if not has_answer:
             request_id = clock.new_id("req")
-            envelope = {"code": code, "message": message, "request_id": request_id}
-            body = json.dumps({"detail": message, "error": envelope}).encode("ascii")
-            fields = [
-                (b"content-type", b"application/json"),
-                (b"content-length", b"%d" % len(body)),
-                (b"x-request-id", request_id.encode("ascii")),
-                (b"connection", b"close"),
-                *headers,
-            ]
-            head = b"".join(b"%b: %b\r\n" % field for field in fields)
-            phrase = http.HTTPStatus(status).phrase.encode("ascii")
-            self.transport.write(b"HTTP/1.1 %d %b\r\n%b\r\n%b" % (status, phrase, head, body))
+            body = json.dumps(error.document(request_id))
+            headers = {
+                "content-type": "application/json",
+                "content-length": str(len(body)),
+                "x-request-id": request_id,
+                "connection": "close",
+                **error.headers,
+            }
+            head = "".join(f"{name}: {value}\r\n" for name, value in headers.items())
+            phrase = http.HTTPStatus(error.status).phrase
+            answer = f"HTTP/1.1 {error.status} {phrase}\r\n{head}\r\n{body}"
+            self.transport.write(answer.encode("ascii"))
         self.transport.close()
 
 
