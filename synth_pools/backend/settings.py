@@ -6,7 +6,7 @@ import ipaddress
 import os
 import re
 from collections.abc import Callable, Iterable
-from dataclasses import dataclass, field, fields
+from dataclasses import dataclass, field, fields, replace
 from pathlib import Path
 from typing import Any, Literal, Self
 
@@ -31,7 +31,8 @@ OptionKind = Literal[
     "variables",
     "folder",
     "folders",
-    "url",
+    "bucket",
+    "endpoint",
     "store",
     "ray",
 ]
@@ -42,23 +43,34 @@ class Option:
     """The metadata of a field of `BackendOptions` that callers choose.
 
     Attributes:
-        name: The argument of `LocalBackend`, and of `synth-pools serve` with dashes.
-        check: Returns the value to use, given the option's name and the caller's value; raises
-            `BadOptionError`.
         kind: The form of the value on the command line; None if `serve` does not have the option.
         help: The text of `serve --help`.
-        most: The largest number of seconds; None if there is no limit.
+        most: The largest number of seconds.
         above_zero: True if 0 seconds are refused.
         serve_default: The default of `serve` if it differs; None if it does not.
+        name: The argument of `LocalBackend`, and of `synth-pools serve` with dashes.
     """
 
-    name: str
-    check: Callable[[str, Any], Any]
     kind: OptionKind | None = None
     help: str = ""
-    most: float | None = None
+    most: int = 0
     above_zero: bool = False
     serve_default: float | None = None
+    name: str = ""
+
+    def check(self, value: Any) -> Any:
+        """Return the value to use, given that of the caller.
+
+        Raises:
+            BadOptionError: The value cannot work on any machine.
+        """
+        if self.kind == "seconds" and not (
+            0 <= value <= self.most and (value or not self.above_zero)
+        ):
+            range_ = "more than 0 and at most" if self.above_zero else "from 0 to"
+            raise BadOptionError(f"{self.name} must be {range_} {self.most} seconds")
+        check = _CHECKS.get(self.kind)
+        return value if check is None else check(self.name, value)
 
 
 def hosts(option: str, names: Iterable[str]) -> tuple[str, ...]:
@@ -136,10 +148,6 @@ def _cluster(option: str, address: str | None) -> str | None:
     return address
 
 
-def _as_given(_option: str, value: Any) -> Any:
-    return value
-
-
 def _positive(unit: str) -> Callable[[str, float | None], float | None]:
     def check(option: str, value: float | None) -> float | None:
         if value is not None and not value > 0:
@@ -152,19 +160,20 @@ def _positive(unit: str) -> Callable[[str, float | None], float | None]:
 _LONGEST_INTERVAL = 3600
 _LONGEST_GRACE = 86_400
 
-
-def _interval(option: str, value: float) -> float:
-    if not 0 < value <= _LONGEST_INTERVAL:
-        raise BadOptionError(
-            f"{option} must be more than 0 and at most {_LONGEST_INTERVAL} seconds"
-        )
-    return value
-
-
-def _grace(option: str, value: float) -> float:
-    if not 0 <= value <= _LONGEST_GRACE:
-        raise BadOptionError(f"{option} must be from 0 to {_LONGEST_GRACE} seconds")
-    return value
+# Checks of options by kind: each returns the value to use, given the option's name and the value of
+# the caller.
+_CHECKS: dict[OptionKind | None, Callable[[str, Any], Any]] = {
+    "duration": _positive("seconds"),
+    "size": _positive("bytes"),
+    "hosts": hosts,
+    "variables": variables,
+    "folder": _folder,
+    "folders": folders,
+    "bucket": bucket_place,
+    "endpoint": endpoint_url,
+    "store": _store,
+    "ray": _cluster,
+}
 
 
 def _option(default: Any, *option: Any, **more: Any) -> Any:
@@ -178,8 +187,6 @@ class BackendOptions(Limits):
     store: StoreURL | None = _option(  # noqa: RUF009 - as for all others
         None,
         "store",
-        _store,
-        "store",
         "The PostgreSQL database that pools, rollouts and events are kept in, such as "
         "postgresql://user@host/database, or @host,standby/database of servers that stand in for "
         "each other; the data directory then holds the key and the contents of artifacts. It needs "
@@ -189,31 +196,23 @@ class BackendOptions(Limits):
     )
     artifacts_dir: Path | None = _option(  # noqa: RUF009 - as above
         None,
-        "artifacts_dir",
-        _folder,
         "folder",
         "The folder of the contents of artifacts, which backends that share a store share too. "
         "[default: the data directory]",
     )
     artifacts: BucketPlace | None = _option(  # noqa: RUF009 - as above
         None,
-        "artifacts",
-        bucket_place,
-        "url",
+        "bucket",
         "The bucket of S3-compatible storage for the contents of artifacts, s3://bucket/prefix. It "
         "needs the extra `s3`, and AWS_REGION, AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY.",
     )
     artifacts_endpoint: str | None = _option(
         None,
-        "artifacts_endpoint",
-        endpoint_url,
-        "url",
+        "endpoint",
         "The service that has the bucket. [default: AWS_ENDPOINT_URL_S3, or Amazon's]",
     )
     container_hosts: tuple[str, ...] = _option(
         (),
-        "container_hosts",
-        hosts,
         "hosts",
         "A host besides this machine on which containers may be reached; repeat it, or separate "
         "several by commas. With a --host that other machines can reach, this one (localhost) must "
@@ -221,40 +220,30 @@ class BackendOptions(Limits):
     )
     container_key_envs: tuple[str, ...] = _option(
         (),
-        "container_key_envs",
-        variables,
         "variables",
         "An environment variable from which pools may have the key of their containers taken, "
         "besides ENVIRONMENT_API_KEY and those that begin with CONTAINER_API_KEY; may be repeated.",
     )
     allow_processes: bool = _option(
         False,
-        "allow_processes",
-        _as_given,
         "flag",
         "Start the processes that pools name in config.process. Whoever has a key can then run "
         "any program on this machine, as the user who runs this.",
     )
     allow_images: bool = _option(
         False,
-        "allow_images",
-        _as_given,
         "flag",
         "Start containers of the images that pools name in config.image, with podman or docker. "
         "Whoever has a key can then run any image on this machine.",
     )
     mount_folders: tuple[Path, ...] = _option(
         (),
-        "mount_folders",
-        folders,
         "folders",
         "A folder that, with all below it, the containers of images may read if their pool asks "
         "for it; may be repeated.",
     )
     ray: str | None = _option(
         None,
-        "ray",
-        _cluster,
         "ray",
         "Have the containers of pools that say `launcher: ray` placed on the nodes of this Ray "
         "cluster: `auto` for the one of this machine, HOST:PORT of its head, or ray://HOST:PORT of "
@@ -263,8 +252,6 @@ class BackendOptions(Limits):
     )
     health_interval_seconds: float = _option(
         5.0,
-        "health_interval",
-        _interval,
         "seconds",
         "From one look at a container to the next.",
         most=_LONGEST_INTERVAL,
@@ -272,16 +259,12 @@ class BackendOptions(Limits):
     )
     allowed_hosts: tuple[str, ...] = _option(
         (),
-        "allowed_hosts",
-        hosts,
         "hosts",
         "A name besides this machine's own by which clients may call the backend; "
         "repeat it, or separate several by commas.",
     )
     grace_seconds: float = _option(
         0.0,
-        "grace",
-        _grace,
         "seconds",
         "How long rollouts that run have to end, once it is told to stop.",
         most=_LONGEST_GRACE,
@@ -289,20 +272,16 @@ class BackendOptions(Limits):
     )
     keep_finished_seconds: float | None = _option(
         None,
-        "keep_finished",
-        _positive("seconds"),
         "duration",
         "How long rollouts are kept after their end, for example 30d. [default: for ever]",
     )
     keep_artifacts_bytes: int | None = _option(
         None,
-        "keep_artifacts",
-        _positive("bytes"),
         "size",
         "How much of the contents of artifacts is kept, for example 10GiB: the oldest go first. "
         "[default: all]",
     )
-    validate_responses: bool = _option(False, "validate_responses", _as_given)
+    validate_responses: bool = _option(False)
 
     @classmethod
     def checked(cls, limits: Limits | None, **options: Any) -> Self:
@@ -321,7 +300,7 @@ class BackendOptions(Limits):
         )
         for name, option in cls.by_field().items():
             if option.name in options:
-                values[name] = option.check(option.name, options.pop(option.name))
+                values[name] = option.check(options.pop(option.name))
         if options:
             raise TypeError(f"there is no option {next(iter(options))!r}")
         if values.get("artifacts_dir") is not None and values.get("store") is None:
@@ -338,9 +317,13 @@ class BackendOptions(Limits):
     def by_field(cls) -> dict[str, Option]:
         """Return the options other than limits by the names of their fields, in order."""
         return {
-            option.name: option.metadata["option"]
-            for option in fields(cls)
-            if "option" in option.metadata
+            # Arguments have no unit in their name.
+            field_.name: replace(
+                field_.metadata["option"],
+                name=field_.name.removesuffix("_seconds").removesuffix("_bytes"),
+            )
+            for field_ in fields(cls)
+            if "option" in field_.metadata
         }
 
 
@@ -384,7 +367,7 @@ class Settings(BackendOptions):
         Args:
             options: The options.
             own_host: The name or address that the backend listens on, under which it may be called.
-            **known: The other fields.
+            **runtime: The other fields.
         """
         values = {option.name: getattr(options, option.name) for option in fields(BackendOptions)}
         values["allowed_hosts"] += (own_host.lower().removesuffix("."),)

@@ -61,12 +61,9 @@ def test_a_start_adds_what_only_it_knows() -> None:
 
 def test_the_backend_takes_every_option_that_there_is() -> None:
     parameters = inspect.signature(LocalBackend).parameters
-    for option in BackendOptions.by_field().values():
-        assert option.name in parameters
-    defaults = {name: parameters[name].default for name in parameters}
-    for field in fields(BackendOptions):
-        if "option" in field.metadata:
-            assert defaults[field.metadata["option"].name] == field.default
+    defaults = {field.name: field.default for field in fields(BackendOptions)}
+    for name, option in BackendOptions.by_field().items():
+        assert parameters[option.name].default == defaults[name]
 
 
 def test_what_is_left_out_is_the_same_wherever_a_backend_is_made() -> None:

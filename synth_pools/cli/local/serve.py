@@ -101,7 +101,7 @@ def _backend_option(option: Option, default: Any) -> _Decorator:
         form = {"metavar": "FOLDER"}
     elif option.kind == "ray":
         form = {"metavar": "ADDRESS"}
-    elif option.kind == "url":
+    elif option.kind in ("bucket", "endpoint"):
         form = {"metavar": "URL"}
     elif option.kind == "hosts":
         form = {"multiple": True, "metavar": "HOST", "callback": names_of}
