@@ -12,7 +12,7 @@ from synth_pools.backend.domain.target import ContainerOrigin
 from synth_pools.backend.processes.child import Child
 from synth_pools.backend.processes.engine import ContainerEngine
 from synth_pools.backend.processes.image_launcher import EngineContainer
-from synth_pools.backend.processes.socket_relay import SocketRelay
+from synth_pools.backend.processes.relay import SocketRelay
 from tests.support.ports import HeldPort
 from tests.support.process_pools import gone
 

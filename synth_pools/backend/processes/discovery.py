@@ -80,18 +80,13 @@ class ProcessTable:
 
 @dataclass(frozen=True, slots=True)
 class ProcessFinder:
-    """Search for processes with our marks, and for their descendants.
+    """Search for processes with our marks, and for their descendants."""
 
-    Attributes:
-        table: The shared table.
-        is_our_marker: Returns True for our markers.
-        is_our_tag: Returns True for our tags.
-        identities: Returns the processes that we started, as they are now.
-    """
-
+    # Shared with other searches.
     table: ProcessTable
     is_our_marker: Callable[[str], bool]
     is_our_tag: Callable[[int], bool]
+    # Returns the processes that we started, as they are now.
     identities: Callable[[], Sequence[ProcessIdentity]]
 
     async def find(self) -> list[psutil.Process]:

@@ -15,8 +15,7 @@ from typing import Any
 
 from synth_pools.backend.processes.child import beside_others
 from synth_pools.backend.processes.engine_reasons import reason_of
-from synth_pools.backend.processes.failures import IMAGE
-from synth_pools.backend.processes.launcher import LaunchError
+from synth_pools.backend.processes.launcher import IMAGE, LaunchError
 
 _log = logging.getLogger(__name__)
 

@@ -9,6 +9,7 @@ import platform
 import shutil
 import signal
 from collections.abc import Awaitable, Callable, Collection, Sequence
+from dataclasses import dataclass, field
 from functools import partial
 from pathlib import Path
 from typing import Protocol
@@ -26,14 +27,13 @@ from synth_pools.backend.processes.engine import (
     missing,
 )
 from synth_pools.backend.processes.engine_reasons import reason_of
-from synth_pools.backend.processes.failures import IMAGE
 from synth_pools.backend.processes.image_spec import SOCKET_FOLDER, ImageSpec
-from synth_pools.backend.processes.launcher import ContainerEnd, LaunchError, StartOrder
+from synth_pools.backend.processes.launcher import IMAGE, ContainerEnd, LaunchError, StartOrder
 from synth_pools.backend.processes.orphans import OrphanWatch, container_line
 from synth_pools.backend.processes.output import OutputSink
 from synth_pools.backend.processes.permissions import mount_refusal
 from synth_pools.backend.processes.ports import HOST
-from synth_pools.backend.processes.socket_relay import SocketRelay
+from synth_pools.backend.processes.relay import SocketRelay
 from synth_pools.backend.processes.spec import KEY
 from synth_pools.backend.processes.termination import PATIENCE_SECONDS
 
@@ -49,26 +49,18 @@ _SIGNALS_FROM = 128
 _NO_SUCH_PROGRAM = 127
 
 
+@dataclass(slots=True, eq=False)
 class EngineContainer:
     """A container, with the command of its engine that runs as long as it does."""
 
-    def __init__(
-        self,
-        engine: ContainerEngine,
-        name: str,
-        client: Child,
-        output: OutputSink,
-        origin: ContainerOrigin,
-        relay: SocketRelay | None,
-    ) -> None:
-        self.engine = engine
-        self.name = name
-        self.client = client
-        self._output = output
-        self.origin = origin
-        self._relay = relay
-        # Its processes belong to the engine.
-        self.pid: int | None = None
+    engine: ContainerEngine
+    name: str
+    client: Child
+    output: OutputSink
+    origin: ContainerOrigin
+    relay: SocketRelay | None
+    # Its processes belong to the engine.
+    pid: int | None = None
 
     @property
     def has_exited(self) -> bool:
@@ -85,7 +77,7 @@ class EngineContainer:
         if state.ran_out_of_memory:
             return ContainerEnd(code, "was killed because it needed more memory than it may have")
         if not state.was_started:
-            words = f"could not be started: {reason_of(self._output.last_lines())}"
+            words = f"could not be started: {reason_of(self.output.last_lines())}"
             return ContainerEnd(code, words, is_final=code == _NO_SUCH_PROGRAM)
         if code > _SIGNALS_FROM:
             return ContainerEnd(code, f"was ended by signal {code - _SIGNALS_FROM}")
@@ -95,8 +87,8 @@ class EngineContainer:
         """Close its command and its relay, once the container is removed."""
         self.client.signal(signal.SIGKILL)
         self.client.close()
-        if self._relay is not None:
-            self._relay.close()
+        if self.relay is not None:
+            self.relay.close()
 
 
 class EngineRegistry(Protocol):
@@ -105,17 +97,16 @@ class EngineRegistry(Protocol):
     @property
     def token(self) -> str:
         """Token that labels the containers."""
-        ...
 
     @property
     def engines(self) -> Collection[str]:
         """The engines that have started a container."""
-        ...
 
     async def add_engine(self, engine: str) -> None:
         """Store that an engine starts containers, before it does."""
 
 
+@dataclass(eq=False)
 class ImageLauncher:
     """Launcher of `config.image` with podman or docker, which finds its containers by labels.
 
@@ -128,42 +119,34 @@ class ImageLauncher:
 
     noun = "container"
     is_remote = False
-
-    def __init__(
-        self,
-        mount_folders: Sequence[Path],
-        sockets: Path,
-        registry: EngineRegistry,
-        watch: OrphanWatch,
-    ) -> None:
-        self._mount_folders = mount_folders
-        self._sockets = sockets
-        self._registry = registry
-        self._watch = watch
-        self._engines: dict[str, ContainerEngine] = {}
-        # A lock for each image, so that it is pulled once.
-        self._pulls: dict[tuple[str, str], asyncio.Lock] = {}
+    mount_folders: Sequence[Path]
+    sockets: Path
+    registry: EngineRegistry
+    watch: OrphanWatch
+    _engines: dict[str, ContainerEngine] = field(default_factory=dict)
+    # A lock for each image, so that it is pulled once.
+    _pulls: dict[tuple[str, str], asyncio.Lock] = field(default_factory=dict)
 
     async def end_leftovers(self) -> None:
         """Remove the containers that a former run of the backend left."""
-        for name in self._registry.engines:
+        for name in self.registry.engines:
             try:
                 engine = self._engine(name)
-                leftovers = await engine.labelled(f"{LABEL}={self._registry.token}")
+                leftovers = await engine.labelled(f"{LABEL}={self.registry.token}")
             except (EngineError, LaunchError) as error:
                 _log.warning("what the last run of this backend left was not looked for: %s", error)
                 continue
             if leftovers:
                 _log.warning("removing %d containers that the last run left", len(leftovers))
                 await engine.remove(leftovers)
-        await asyncio.to_thread(shutil.rmtree, self._sockets, ignore_errors=True)
+        await asyncio.to_thread(shutil.rmtree, self.sockets, ignore_errors=True)
 
     async def prepare(
         self, spec: ImageSpec, open_output: Callable[[], OutputSink]
     ) -> Callable[[StartOrder], Awaitable[EngineContainer]]:
         engine = self._engine(spec.launcher)
         await engine.require(name for name, _ in spec.limits)
-        refusal = await asyncio.to_thread(mount_refusal, spec.mounts, self._mount_folders)
+        refusal = await asyncio.to_thread(mount_refusal, spec.mounts, self.mount_folders)
         if refusal is not None:
             raise LaunchError(refusal.code, refusal.message)
         image = await engine.find_image(spec.image)
@@ -178,32 +161,31 @@ class ImageLauncher:
                     image = await engine.find_image(spec.image)
         if image is None:
             raise LaunchError(IMAGE, f"{engine.name} has no image {spec.image} after its pull.")
-        await self._registry.add_engine(engine.name)
+        await self.registry.add_engine(engine.name)
         return partial(self._start, engine, image, spec)
 
     async def _start(
         self, engine: ContainerEngine, image: Image, spec: ImageSpec, order: StartOrder
     ) -> EngineContainer:
         token = clock.token(8)
+        name = f"synth-pools-{token}"
         relay = None
         if not spec.has_network:
-            relay = SocketRelay(self._sockets / token, order.output.feed)
+            relay = SocketRelay(self.sockets / token, order.output.feed)
         try:
             if relay is not None:
                 await relay.open(order.port)
-            name = f"synth-pools-{token}"
-            words = self._words(
-                engine.run_words(name), image, spec, order, None if relay is None else relay.shared
-            )
+            shared = None if relay is None else relay.shared
+            arguments = [engine.name, *engine.run_words(name)]
+            arguments += self._words(image, spec, order, shared)
             environment = dict(os.environ)
             if order.key is not None:
                 # Every user may read the arguments: they name the variable alone.
                 environment[KEY] = order.key
-            arguments = [engine.name, *words]
             # Podman's monitor leaves a file where it works if a container runs out of memory.
-            self._sockets.mkdir(mode=0o700, exist_ok=True)
-            folder = str(self._sockets)
-            async with self._watch.starting(container_line(engine.name, name)):
+            self.sockets.mkdir(mode=0o700, exist_ok=True)
+            folder = str(self.sockets)
+            async with self.watch.starting(container_line(engine.name, name)):
                 client = await Child.spawn(arguments, environment, folder, None, order.output)
         except BaseException:
             if relay is not None:
@@ -213,17 +195,11 @@ class ImageLauncher:
         return EngineContainer(engine, name, client, order.output, origin, relay)
 
     def _words(
-        self,
-        words: list[str],
-        image: Image,
-        spec: ImageSpec,
-        order: StartOrder,
-        shared: Path | None,
+        self, image: Image, spec: ImageSpec, order: StartOrder, shared: Path | None
     ) -> list[str]:
-        """Complete the command that runs a container."""
+        """Return the rest of the command that runs a container."""
         port = spec.port or order.port
-        words = [*words]
-        words += ["--label", f"{LABEL}={self._registry.token}"]
+        words = ["--label", f"{LABEL}={self.registry.token}"]
         words += ["--label", f"{_POOL_LABEL}={order.pool_id}"]
         if shared is None:
             words += ["--publish", f"{HOST}:{order.port}:{port}"]
@@ -252,7 +228,7 @@ class ImageLauncher:
                 for engine in engines
             )
         )
-        self._watch.forget(
+        self.watch.forget(
             container_line(container.engine.name, container.name) for container in started
         )
 

@@ -14,6 +14,7 @@ from synth_pools.backend.processes.spec import (
     START_SECONDS,
     NodeNeeds,
     ProcessSpec,
+    fill_port,
     variables_of,
 )
 
@@ -25,29 +26,26 @@ SOCKET_PATH = f"{SOCKET_FOLDER}/{SOCKET_NAME}"
 
 @dataclass(frozen=True, slots=True)
 class ImageSpec:
-    """Container of a pool; where a new spec is equal, running containers stay.
-
-    Attributes:
-        launcher: The engine; None for any.
-        port: The port in the container; None for the port at which it is called.
-        has_network: False where it listens on a unix socket.
-        limits: The limits, by their fields in the definition.
-        mounts: Paths of the machine and of the container.
-        warm: The number of containers started ahead of demand; None for the whole capacity.
-    """
+    """Container of a pool; where a new spec is equal, running containers stay."""
 
     image: str
+    # The engine; None for any.
     launcher: str | None
     command: tuple[str, ...]
     env: tuple[tuple[str, str], ...]
+    # The port in the container; None for the port at which it is called.
     port: int | None
+    # False where it listens on a unix socket.
     has_network: bool
+    # Values by fields of the definition.
     limits: tuple[tuple[str, float], ...]
+    # Paths of the machine and of the container.
     mounts: tuple[tuple[str, str], ...]
     start_seconds: float
     # The variable that holds the containers' key, never the key itself.
     key_env: str | None
-    # Running containers stay where this alone changes.
+    # Containers started ahead of demand; None for the whole capacity. Running containers stay where
+    # this alone changes.
     warm: int | None = field(compare=False)
     needs: NodeNeeds = DEFAULT_NEEDS
 
@@ -89,9 +87,8 @@ class ImageSpec:
         return {**{name: self._filled(text, port) for name, text in self.env}, **address}
 
     def _filled(self, text: str, port: int) -> str:
-        # Not `format`: other braces belong to the program.
         if self.has_network:
-            return text.replace("{port}", str(port))
+            return fill_port(text, port)
         return text.replace("{socket}", SOCKET_PATH)
 
 

@@ -7,11 +7,32 @@ from dataclasses import dataclass
 from typing import Any, Protocol, TypeVar
 
 from synth_pools.backend.domain.target import ContainerOrigin
-from synth_pools.backend.processes.failures import ProcessFailure
 from synth_pools.backend.processes.output import OutputSink
 
 Spec = TypeVar("Spec", contravariant=True)
 Run = TypeVar("Run", bound="Started")
+
+NOT_HEALTHY = "process_not_healthy"
+IMAGE = "image_unavailable"
+
+
+@dataclass(frozen=True, slots=True)
+class ProcessFailure:
+    """Reason for a missing process, as the API reports it."""
+
+    message: str
+    # Exit code of a process that ended by itself; negative for a signal.
+    exit_code: int | None = None
+    # The last lines of its output.
+    output: tuple[str, ...] = ()
+    code: str = NOT_HEALTHY
+    # True where another try would end in the same way.
+    is_final: bool = False
+
+    @property
+    def pool_error(self) -> dict[str, Any]:
+        details = {"output": list(self.output), "exit_code": self.exit_code}
+        return {"code": self.code, "message": self.message, "details": details}
 
 
 class LaunchError(Exception):
@@ -29,33 +50,25 @@ class LaunchError(Exception):
 
 @dataclass(frozen=True, slots=True)
 class StartOrder:
-    """Order to start one container.
-
-    Attributes:
-        pool_id: The pool.
-        port: The loopback port at which the container will be called.
-        key: The key of the pool's containers.
-        output: The receiver of its output.
-    """
+    """Order to start one container."""
 
     pool_id: str
+    # Loopback port at which the container will be called.
     port: int
+    # Key of the pool's containers.
     key: str | None
     output: OutputSink
 
 
 @dataclass(frozen=True, slots=True)
 class ContainerEnd:
-    """End of a container.
+    """End of a container."""
 
-    Attributes:
-        exit_code: The exit code; negative for a signal, None where it is unknown.
-        words: Description of the end, to follow the name of the container.
-        is_final: True where another start would end in the same way.
-    """
-
+    # Negative for a signal, None where it is unknown.
     exit_code: int | None
+    # Description of the end, to follow the name of the container.
     words: str
+    # True where another start would end in the same way.
     is_final: bool = False
 
 
@@ -74,11 +87,9 @@ class Started(Protocol):
 
     async def exited(self, limit_seconds: float | None = None) -> bool:
         """Wait for its end; True if it has ended within the limit."""
-        ...
 
     async def read_end(self) -> ContainerEnd:
         """Read the last output after its end, and describe the end."""
-        ...
 
 
 class Launcher(Protocol[Spec, Run]):
@@ -106,7 +117,6 @@ class Launcher(Protocol[Spec, Run]):
         Raises:
             LaunchError: No container of the spec can be started.
         """
-        ...
 
     async def remember(self, started: Run) -> None:
         """Store a container, so that the next run of the backend can end it."""

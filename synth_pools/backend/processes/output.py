@@ -183,7 +183,6 @@ class OutputSink(Protocol):
 
     def last_lines(self) -> list[str]:
         """Return its last lines for an error."""
-        ...
 
 
 class ProcessOutput:

@@ -7,10 +7,12 @@ import itertools
 import logging
 import os
 from collections.abc import Awaitable, Callable, Coroutine, Sequence
+from dataclasses import dataclass, field
+from functools import partial
 from typing import Any
 
-from synth_pools.backend.processes.failures import ProcessFailure
 from synth_pools.backend.processes.image_spec import ContainerSpec, ImageSpec
+from synth_pools.backend.processes.launcher import ProcessFailure
 from synth_pools.backend.processes.replica import Replica, ReplicaContext
 
 _log = logging.getLogger(__name__)
@@ -23,32 +25,25 @@ _DEMAND_SECONDS = 0.25
 _SPARE_SECONDS = 60.0
 
 
+@dataclass(eq=False)
 class PoolProcesses:
     """Replicas of one pool, scaled to its capacity."""
 
-    def __init__(
-        self,
-        pool_id: str,
-        context: ReplicaContext,
-        on_up: Callable[[ContainerSpec], None],
-        on_failed: Callable[[ContainerSpec, ProcessFailure], None],
-        on_gone: Callable[[], object],
-    ) -> None:
-        self._pool_id = pool_id
-        self._context = context
-        self._on_up = on_up
-        self._on_failed = on_failed
-        self._on_gone = on_gone
-        self._spec: ContainerSpec | None = None
-        self._capacity = 0
-        self._demand_task: asyncio.Task[None] | None = None
-        self._replicas: list[Replica] = []
-        self._starts = asyncio.Semaphore(_STARTS)
-        self._has_been_up = False
-        # Tasks that wait for the end of rollouts, and tasks that end processes.
-        self._drain_task: asyncio.Task[None] | None = None
-        self._draining_replicas: dict[asyncio.Task[None], Replica] = {}
-        self._ending: set[asyncio.Task[None]] = set()
+    pool_id: str
+    context: ReplicaContext
+    on_up: Callable[[ContainerSpec], None]
+    on_failed: Callable[[ContainerSpec, ProcessFailure], None]
+    on_gone: Callable[[], object]
+    _spec: ContainerSpec | None = None
+    _capacity: int = 0
+    _demand_task: asyncio.Task[None] | None = None
+    _replicas: list[Replica] = field(default_factory=list)
+    _starts: asyncio.Semaphore = field(default_factory=partial(asyncio.Semaphore, _STARTS))
+    _has_been_up: bool = False
+    # Tasks that wait for the end of rollouts, and tasks that end processes.
+    _drain_task: asyncio.Task[None] | None = None
+    _draining_replicas: dict[asyncio.Task[None], Replica] = field(default_factory=dict)
+    _ending: set[asyncio.Task[None]] = field(default_factory=set)
 
     @property
     def is_up(self) -> bool:
@@ -94,7 +89,7 @@ class PoolProcesses:
             self._stop_demand_task()
             self._drain_replicas(len(self._replicas))
             if self.is_gone:
-                self._on_gone()
+                self.on_gone()
 
         self._drain_task = self._in_background(drain())
 
@@ -117,12 +112,12 @@ class PoolProcesses:
     def replica_is_up(self) -> None:
         self._has_been_up = True
         if self._spec is not None:
-            self._on_up(self._spec)
+            self.on_up(self._spec)
 
     def replica_failed(self, failure: ProcessFailure) -> None:
         # The pool can do without this replica while others are up, or were.
         if self._spec is not None and not self._has_been_up:
-            self._on_failed(self._spec, failure)
+            self.on_failed(self._spec, failure)
 
     @property
     def _target_count(self) -> int:
@@ -136,7 +131,7 @@ class PoolProcesses:
         spec, target_count = self._spec, self._target_count
         while spec is not None and len(self._replicas) < target_count:
             self._replicas.append(
-                Replica(self._pool_id, spec, self._context, self, self._starts, self._free_number())
+                Replica(self.pool_id, spec, self.context, self, self._starts, self._free_number())
             )
 
     async def _follow_demand(self) -> None:
@@ -177,7 +172,7 @@ class PoolProcesses:
         async def end() -> None:
             # Stop all before clearing: no replica may start on the port of another.
             await asyncio.gather(*(replica.stop() for replica in replicas))
-            await self._context.clear(
+            await self.context.clear(
                 replica.instance for replica in replicas if replica.instance is not None
             )
 
@@ -188,7 +183,7 @@ class PoolProcesses:
     def _ended(self, task: asyncio.Task[None]) -> None:
         self._ending.discard(task)
         if self.is_gone:
-            self._on_gone()
+            self.on_gone()
 
     def _stop_drain_task(self) -> None:
         if self._drain_task is not None:
@@ -209,6 +204,6 @@ class PoolProcesses:
         if not task.cancelled() and task.exception() is not None:
             _log.error(
                 "the processes of pool %s: something broke down",
-                self._pool_id,
+                self.pool_id,
                 exc_info=task.exception(),
             )

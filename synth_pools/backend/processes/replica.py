@@ -6,7 +6,7 @@ import asyncio
 import contextlib
 import logging
 from collections.abc import Awaitable, Callable, Iterable
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from typing import Protocol, TypeAlias
 
 from synth_pools.backend.containers.balancer import Balancer
@@ -14,9 +14,14 @@ from synth_pools.backend.containers.credentials import container_key
 from synth_pools.backend.containers.members import Member
 from synth_pools.backend.domain.errors import ApiError
 from synth_pools.backend.domain.target import TargetError
-from synth_pools.backend.processes.failures import ProcessFailure
 from synth_pools.backend.processes.image_spec import ContainerSpec
-from synth_pools.backend.processes.launcher import AnyLauncher, LaunchError, Started, StartOrder
+from synth_pools.backend.processes.launcher import (
+    AnyLauncher,
+    LaunchError,
+    ProcessFailure,
+    Started,
+    StartOrder,
+)
 from synth_pools.backend.processes.output import OutputLogs, ProcessOutput
 from synth_pools.backend.processes.ports import HOST, Ports
 from synth_pools.backend.settings import Settings
@@ -68,20 +73,21 @@ class ReplicaContext:
             self.balancer.remove_process(pool_id, url)
 
 
+@dataclass(slots=True, eq=False)
 class Instance:
     """Process, or an attempt to start it."""
 
-    __slots__ = ("child", "is_healthy", "launcher", "member", "output", "pool_id", "port", "url")
+    pool_id: str
+    port: int
+    launcher: AnyLauncher
+    url: str = field(init=False)
+    child: Started | None = None
+    member: Member | None = None
+    output: ProcessOutput | None = None
+    is_healthy: bool = False
 
-    def __init__(self, pool_id: str, port: int, launcher: AnyLauncher) -> None:
-        self.pool_id = pool_id
-        self.launcher = launcher
-        self.port = port
-        self.url = f"http://{HOST}:{port}"
-        self.child: Started | None = None
-        self.member: Member | None = None
-        self.output: ProcessOutput | None = None
-        self.is_healthy = False
+    def __post_init__(self) -> None:
+        self.url = f"http://{HOST}:{self.port}"
 
     @property
     def last_lines(self) -> tuple[str, ...]:

@@ -18,8 +18,6 @@ _INHERITED = frozenset({"PATH", "HOME", "LANG", "TMPDIR", "TZ"})
 
 # Default time limit of a start.
 START_SECONDS = 30.0
-_PLACEHOLDER = "{port}"
-
 
 # The launcher that is a Ray cluster.
 RAY = "ray"
@@ -27,18 +25,13 @@ RAY = "ray"
 
 @dataclass(frozen=True, slots=True)
 class NodeNeeds:
-    """Needs that a container has of the node of a cluster that it runs on.
-
-    Attributes:
-        num_cpus: Processors that it holds.
-        num_gpus: GPUs that it holds; None for none.
-        resources: Resources of the operator's own that it holds.
-        labels: Labels of the node.
-    """
+    """Needs that a container has of the node of a cluster that it runs on."""
 
     num_cpus: float = 1.0
     num_gpus: float | None = None
+    # Resources of the operator's own.
     resources: tuple[tuple[str, float], ...] = ()
+    # Labels of the node.
     labels: tuple[tuple[str, str], ...] = ()
 
     @classmethod
@@ -104,11 +97,11 @@ class ProcessSpec:
 
     def arguments(self, port: int) -> list[str]:
         """Fill the port into the program and its arguments."""
-        return [_filled(text, port) for text in self.argv]
+        return [fill_port(text, port) for text in self.argv]
 
     def variables(self, port: int) -> dict[str, str]:
         """Fill the port into the variables."""
-        return {name: _filled(text, port) for name, text in self.env}
+        return {name: fill_port(text, port) for name, text in self.env}
 
 
 def variables_of(fields: Mapping[str, Any]) -> tuple[tuple[str, str], ...]:
@@ -116,6 +109,11 @@ def variables_of(fields: Mapping[str, Any]) -> tuple[tuple[str, str], ...]:
     env = fields.get("env")
     items = env.items() if isinstance(env, Mapping) else ()
     return tuple((name, _text(value)) for name, value in items if value is not None)
+
+
+def fill_port(text: str, port: int) -> str:
+    """Replace `{port}`; other braces belong to the program."""
+    return text.replace("{port}", str(port))
 
 
 def environment(
@@ -142,11 +140,6 @@ def environment(
 def _items(fields: Mapping[str, Any], name: str) -> Iterable[tuple[str, Any]]:
     value = fields.get(name)
     return value.items() if isinstance(value, Mapping) else ()
-
-
-def _filled(text: str, port: int) -> str:
-    # Not `format`: other braces belong to the program.
-    return text.replace(_PLACEHOLDER, str(port))
 
 
 def _text(value: Any) -> str:

@@ -10,10 +10,9 @@ from typing import Any
 from synth_pools.backend.containers.balancer import Balancer
 from synth_pools.backend.domain.definitions import starts_containers
 from synth_pools.backend.domain.errors import ApiError
-from synth_pools.backend.processes.failures import ProcessFailure, refusal_of
 from synth_pools.backend.processes.image_launcher import ImageLauncher
 from synth_pools.backend.processes.image_spec import ContainerSpec, ImageSpec, spec_of
-from synth_pools.backend.processes.launcher import AnyLauncher
+from synth_pools.backend.processes.launcher import AnyLauncher, ProcessFailure
 from synth_pools.backend.processes.local_launcher import LocalLauncher
 from synth_pools.backend.processes.orphans import OrphanWatch
 from synth_pools.backend.processes.output import OutputLogs
@@ -131,7 +130,9 @@ class Processes:
             return status, None
         refusal = permission_refusal(pool.definition, self._settings)
         if status in ("active", "warming"):
-            return ("warming", None) if refusal is None else ("failed", refusal_of(refusal))
+            if refusal is None:
+                return "warming", None
+            return "failed", {"code": refusal.code, "message": refusal.message, "details": {}}
         if status == "failed" and refusal is None and pool.error_code in REFUSALS:
             return "warming", None
         return status, None

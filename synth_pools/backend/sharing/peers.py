@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import logging
 from collections.abc import Iterable
+from dataclasses import dataclass, field
 from functools import partial
 
 from synth_pools.backend.containers.balancer import Balancer
@@ -28,6 +29,7 @@ from synth_pools.backend.storage.transactions import Notice
 _log = logging.getLogger(__name__)
 
 
+@dataclass(eq=False, kw_only=True)
 class Peers:
     """Application of the changes of other backends to the state in memory.
 
@@ -48,29 +50,21 @@ class Peers:
         health: The health of containers, shared by all backends.
     """
 
-    def __init__(
-        self,
-        *,
-        database: Database,
-        scheduler: Scheduler,
-        balancer: Balancer,
-        processes: Processes,
-        notifier: RolloutNotifier,
-        cancellation: RolloutCancellation,
-        background: BackgroundTasks,
-    ) -> None:
-        self._database = database
-        self._scheduler = scheduler
-        self._balancer = balancer
-        self._processes = processes
-        self._notifier = notifier
-        self._cancellation = cancellation
-        self._background = background
-        self.health = SharedHealth(database, balancer)
-        self._is_looking = False
-        # States of pools when they were last read.
-        self._states: dict[str, tuple[str, str, int | None]] = {}
-        notifier.end_waiters.look_up = self._look_up
+    database: Database
+    scheduler: Scheduler
+    balancer: Balancer
+    processes: Processes
+    notifier: RolloutNotifier
+    cancellation: RolloutCancellation
+    background: BackgroundTasks
+    health: SharedHealth = field(init=False)
+    _is_looking: bool = field(default=False, init=False)
+    # States of pools when they were last read.
+    _seen: dict[str, tuple[str, str, int | None]] = field(default_factory=dict, init=False)
+
+    def __post_init__(self) -> None:
+        self.health = SharedHealth(self.database, self.balancer)
+        self.notifier.end_waiters.look_up = self._look_up
 
     def receive(self, notices: Iterable[Notice]) -> None:
         """Apply notices of commits of other backends."""
@@ -78,17 +72,17 @@ class Peers:
         changed: set[str] = set()
         for kind, pool_id, rollout_id in notices:
             if kind == "events":
-                self._notifier.notify(rollout_id, pool_id)
+                self.notifier.notify(rollout_id, pool_id)
             elif kind in ("ended", "cancelled"):
-                self._notifier.notify(rollout_id, pool_id)
+                self.notifier.notify(rollout_id, pool_id)
                 if kind == "cancelled":
-                    self._scheduler.stop(pool_id, [rollout_id])
-                self._scheduler.place_freed(pool_id)
-                if self._notifier.end_waiters.note_end(rollout_id):
+                    self.scheduler.stop(pool_id, [rollout_id])
+                self.scheduler.place_freed(pool_id)
+                if self.notifier.end_waiters.note_end(rollout_id):
                     ended_ids.append(rollout_id)
             elif kind == "queued":
-                self._scheduler.announce(pool_id)
-                self._notifier.notify_pool(pool_id)
+                self.scheduler.announce(pool_id)
+                self.notifier.notify_pool(pool_id)
             elif kind == "pool":
                 changed.add(pool_id)
             elif kind == "health":
@@ -100,12 +94,12 @@ class Peers:
 
     def look_again(self) -> None:
         """Read everything again, since notices may have been lost."""
-        self._notifier.notify_all()
+        self.notifier.notify_all()
         self.health.mark_outdated()
-        self._look_up(self._notifier.end_waiters.rollout_ids)
+        self._look_up(self.notifier.end_waiters.rollout_ids)
         if not self._is_looking:
             self._is_looking = True
-            self._background.start(self._look())
+            self.background.start(self._look())
 
     def take_over(self, tx: Transaction) -> None:
         """Take over rollouts and pools, in the transaction that removes their backends."""
@@ -115,8 +109,8 @@ class Peers:
             if row["status"] != "archived":
                 resumed.setdefault((row["pool_id"], row["concurrency"]), []).append(row["id"])
         for pool_id in claims.take_over_pools(tx):
-            for rollout in self._processes.take_over(tx, pools.find_pool(tx, pool_id)):
-                tx.after_commit(partial(self._notifier.notify_end, rollout))
+            for rollout in self.processes.take_over(tx, pools.find_pool(tx, pool_id)):
+                tx.after_commit(partial(self.notifier.notify_end, rollout))
         queued, archived = claims.pools_with_queue(tx), claims.archived_with_rollouts(tx)
 
         def go_on() -> None:
@@ -124,31 +118,31 @@ class Peers:
             if number:
                 _log.warning("took over %d rollouts that ran on a backend that ended", number)
             for (pool_id, concurrency), rollout_ids in resumed.items():
-                self._scheduler.enqueue(pool_id, concurrency, rollout_ids, resumed=True)
+                self.scheduler.enqueue(pool_id, concurrency, rollout_ids, resumed=True)
             for pool_id, concurrency in queued:
-                self._scheduler.announce(pool_id, concurrency)
+                self.scheduler.announce(pool_id, concurrency)
             for pool_id in archived:
-                self._background.start(self._cancellation.cancel_all(pool_id))
+                self.background.start(self.cancellation.cancel_all(pool_id))
 
         tx.after_commit(go_on)
 
     def give_up(self) -> None:
         """Give up all rollouts and pools here, which others have taken over."""
-        self._scheduler.give_up_all()
-        self._processes.give_up()
+        self.scheduler.give_up_all()
+        self.processes.give_up()
         self._states.clear()
 
     async def _look(self) -> None:
         try:
-            states, queued, is_left = await self._database.read(_read_state)
+            states, queued, is_left = await self.database.read(_read_state)
             changed = {
                 pool_id for pool_id, state in states.items() if self._states.get(pool_id) != state
             }
             self._read_pools(changed | (self._states.keys() - states.keys()))
             for pool_id, concurrency in queued:
-                self._scheduler.announce(pool_id, concurrency)
+                self.scheduler.announce(pool_id, concurrency)
             if is_left:
-                await self._database.write(self.take_over)
+                await self.database.write(self.take_over)
         except (StorageError, DatabaseClosedError):
             return  # The error is in the log, and the next round tries again.
         finally:
@@ -156,11 +150,11 @@ class Peers:
 
     def _read_pools(self, pool_ids: set[str]) -> None:
         if pool_ids:
-            self._background.start(self._read_changed(pool_ids))
+            self.background.start(self._read_changed(pool_ids))
 
     async def _read_changed(self, pool_ids: set[str]) -> None:
         with contextlib.suppress(DatabaseClosedError):
-            await self._database.write_until_stored(partial(self._read_some, pool_ids))
+            await self.database.write_until_stored(partial(self._read_some, pool_ids))
 
     def _read_some(self, pool_ids: set[str], tx: Transaction) -> None:
         changed = pools.pools_of(tx, pool_ids)
@@ -170,28 +164,28 @@ class Peers:
     def _apply(self, pool: Pool) -> None:
         if pool.is_archived:
             self._states.pop(pool.id, None)
-            self._scheduler.drop_waiting(pool.id)
-            self._balancer.forget_pool(pool.id)
+            self.scheduler.drop_waiting(pool.id)
+            self.balancer.forget_pool(pool.id)
         else:
             self._states[pool.id] = (pool.status, pool.row["updated_at"], pool.owner)
-            self._balancer.set_pool(pool.id, pool.definition)
-            self._scheduler.set_concurrency(pool.id, pool.concurrency)
-        self._processes.follow(pool)
-        self._notifier.notify_pool(pool.id)
+            self.balancer.set_pool(pool.id, pool.definition)
+            self.scheduler.set_concurrency(pool.id, pool.concurrency)
+        self.processes.follow(pool)
+        self.notifier.notify_pool(pool.id)
 
     def _look_up(self, rollout_ids: list[str]) -> None:
         if rollout_ids:
-            self._background.start(self._hand_out(rollout_ids))
+            self.background.start(self._hand_out(rollout_ids))
 
     async def _hand_out(self, rollout_ids: list[str]) -> None:
         try:
-            rows = await self._database.read_until_there(
+            rows = await self.database.read_until_there(
                 partial(rollouts.ended_of, rollout_ids=rollout_ids)
             )
         except DatabaseClosedError:
             return
         for row in rows:
-            self._notifier.end_waiters.hand_out(row)
+            self.notifier.end_waiters.hand_out(row)
 
 
 def _read_state(

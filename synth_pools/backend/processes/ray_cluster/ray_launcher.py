@@ -7,7 +7,7 @@ import contextlib
 import json
 import logging
 from collections.abc import Awaitable, Callable, Sequence
-from dataclasses import asdict
+from dataclasses import asdict, dataclass, field
 from functools import partial
 from pathlib import Path
 
@@ -28,6 +28,7 @@ _LEFTOVER_SECONDS = 30.0
 _log = logging.getLogger(__name__)
 
 
+@dataclass(eq=False)
 class RayLauncher:
     """Launcher of containers by supervisors on the nodes that Ray chooses.
 
@@ -39,30 +40,22 @@ class RayLauncher:
     """
 
     is_remote = True
-
-    def __init__(
-        self,
-        noun: str,
-        cluster: RayCluster,
-        registry: ProcessRegistry,
-        mount_folders: Sequence[Path],
-    ) -> None:
-        self.noun = noun
-        self._mount_folders = mount_folders
-        self._cluster = cluster
-        self._registry = registry
-        self._removals: set[asyncio.Task[None]] = set()
-        # Removals that are still pausing.
-        self._pauses: set[asyncio.Task[None]] = set()
+    noun: str
+    cluster: RayCluster
+    registry: ProcessRegistry
+    mount_folders: Sequence[Path]
+    _removals: set[asyncio.Task[None]] = field(default_factory=set)
+    # Removals that are still pausing.
+    _pauses: set[asyncio.Task[None]] = field(default_factory=set)
 
     async def end_leftovers(self) -> None:
         """End the containers of a former run of the backend before their leases do."""
         try:
-            leftovers = await self._cluster.names(f"{self._registry.token}.")
+            leftovers = await self.cluster.names(f"{self.registry.token}.")
             if leftovers:
                 _log.warning("ending %d containers on Ray that the last run left", len(leftovers))
             for name in leftovers:
-                await self._cluster.remove(name)
+                await self.cluster.remove(name)
         except OSError as error:
             _log.warning("what the last run left on Ray was not looked for: %s", error)
 
@@ -73,10 +66,10 @@ class RayLauncher:
         return partial(self._start, spec)
 
     async def _start(self, spec: ContainerSpec, order: StartOrder) -> RemoteContainer:
-        name, token = self._registry.new_marker(), clock.token(32)
+        name, token = self.registry.new_marker(), clock.token(32)
         fields = asdict(spec)
         del fields["needs"]
-        folders = [str(folder) for folder in self._mount_folders]
+        folders = [str(folder) for folder in self.mount_folders]
         document = {
             "is_image": isinstance(spec, ImageSpec),
             "mount_folders": folders,
@@ -88,7 +81,7 @@ class RayLauncher:
         }
         container = None
         try:
-            placed = await self._cluster.place(
+            placed = await self.cluster.place(
                 name, spec.needs.options, json.dumps(document), spec.start_seconds
             )
             if "problem" in placed:
@@ -141,7 +134,7 @@ class RayLauncher:
             self._pauses.discard(task)
             # At the latest, the supervisor ends with its lease, and the actor with the supervisor.
             with contextlib.suppress(OSError):
-                await self._cluster.remove(name)
+                await self.cluster.remove(name)
 
         task = asyncio.create_task(remove())
         for tasks in (self._removals, self._pauses) if pause_seconds else (self._removals,):
