@@ -20,9 +20,9 @@ from synth_pools.spec import read_spec, spec_path
 
 METHODS = ("get", "put", "post", "delete", "patch")
 EVENT_STREAM = "text/event-stream"
-# States in which a rollout has ended, and the types of the events that tell it.
+# States in which a rollout has ended, and below the types of the events that report it.
 FINAL = ("completed", "failed", "cancelled")
-# The table of error codes, and what of its rows programs need.
+# The table of error codes, and in its rows the code, the status and the retryability.
 _CODES_HEAD = "| code | status | retryable |"
 _CODE = re.compile(r"^\|\s*`(\w+)`\s*\|\s*(\d{3})\s*\|\s*([^|]*?)\s*\|", re.MULTILINE)
 TERMINAL = tuple(f"rollout.{state}" for state in FINAL)
@@ -36,7 +36,7 @@ class DocumentedResponse:
         status: The status, or a range as "5XX".
         content: The schemas by media type.
         headers: The schemas by header.
-        required_headers: The headers that it always has.
+        required_headers: The headers that every such response has.
     """
 
     status: str
@@ -89,7 +89,7 @@ class Operation:
         return tuple(self.pattern.groupindex)
 
     def own_ids(self, ids: Mapping[str, str]) -> dict[str, str]:
-        """Return those of some ids that the path names."""
+        """Return the ids that the path names, out of more."""
         return {name: ids[name] for name in self.id_names if name in ids}
 
     @property
@@ -102,7 +102,7 @@ class Operation:
         return any(EVENT_STREAM in response.content for response in self.responses.values())
 
     def response(self, status: int) -> DocumentedResponse | None:
-        """Return the documented response with a status; an exact one goes before a range."""
+        """Return the documented response with a status; an exact status goes before a range."""
         exact = self.responses.get(str(status))
         if exact is not None:
             return exact
@@ -120,7 +120,7 @@ class Operation:
 
 
 class Operations(dict[str, Operation]):
-    """Operations by id; asking for one that is not among them raises `MissingOperationError`."""
+    """Operations by id; a missing id raises `MissingOperationError`."""
 
     def __missing__(self, name: str) -> Operation:
         raise MissingOperationError(name)
@@ -131,7 +131,7 @@ class Document:
 
     Attributes:
         every: All operations of the document.
-        operations: Those of them that the backend is to have.
+        operations: The operations that the backend has to have.
     """
 
     def __init__(self, spec: Mapping[str, Any]) -> None:
@@ -141,8 +141,8 @@ class Document:
         self.operations = self.every
 
     def narrow(self, names: Collection[str]) -> None:
-        """Expect of the backend these operations alone."""
-        expected = {name: operation for name, operation in self.operations.items() if name in names}
+        """Expect these operations alone of the backend."""
+        expected = ((name, op) for name, op in self.operations.items() if name in names)
         self.operations = Operations(expected)
 
     def operation_of(self, method: str, url: str) -> Operation | None:
@@ -186,25 +186,15 @@ class Document:
 
     def errors_by(self, schema: Mapping[str, Any], value: Any) -> list[str]:
         """Validate a value against a schema in place; see `errors`."""
-        # Validators are kept by the text of the schema: compiling takes longer than validating.
         key = json.dumps(schema, sort_keys=True)
-        validator = self._validators.get(key)
-        if validator is None:
-            validator = self._validators[key] = self._compile(schema)
-        return _complaints(validator, value)
+        return _complaints(self._validator(key, schema, self._open_schemas), value)
 
     def allows(self, operation: Operation, body: Any) -> bool:
         """Return True if the document calls a body of an operation valid."""
         if operation.request is None:
             return True
         key = f"request|{operation.id}"
-        validator = self._validators.get(key)
-        if validator is None:
-            components = {"schemas": self._spec.get("components", {}).get("schemas", {})}
-            schema = {**operation.request, "components": components}
-            validator = jsonschema_rs.Draft202012Validator(schema, validate_formats=True)
-            self._validators[key] = validator
-        return validator.is_valid(body)
+        return self._validator(key, operation.request, self._schemas).is_valid(body)
 
     @property
     def documented(self) -> dict[str, tuple[str, ...]]:
@@ -215,25 +205,23 @@ class Document:
     def optional(self) -> dict[str, tuple[str, ...]]:
         """The operations that a server may lack, by the feature that says whether it has them."""
         by_feature: dict[str, tuple[str, ...]] = {}
-        for operation in self.every.values():
-            if operation.feature:
-                by_feature[operation.feature] = (
-                    *by_feature.get(operation.feature, ()),
-                    operation.id,
-                )
+        for name, operation in self.every.items():
+            if feature := operation.feature:
+                by_feature[feature] = (*by_feature.get(feature, ()), name)
         return by_feature
 
     @cached_property
     def event_data(self) -> dict[str, str]:
-        """The schemas of the data of events, by name, by the type of the event."""
-        schemas: Mapping[str, Any] = self._spec.get("components", {}).get("schemas", {})
+        """The names of the schemas of events' data, by the type of the event."""
         return {
-            node["x-event-type"]: name for name, node in schemas.items() if "x-event-type" in node
+            schema["x-event-type"]: name
+            for name, schema in self._schemas.items()
+            if "x-event-type" in schema
         }
 
     @cached_property
     def error_codes(self) -> dict[str, tuple[int, bool | None]]:
-        """The status of each error code, and whether it is retryable, None where it depends."""
+        """The status of each error code, and whether it is retryable (None: it depends)."""
         codes: dict[str, tuple[int, bool | None]] = {}
         for text in _descriptions(self._spec):
             if _CODES_HEAD in text:
@@ -242,15 +230,25 @@ class Document:
                     codes[code] = int(status), {"yes": True, "no": False}.get(retryable)
         return codes
 
+    @property
+    def _schemas(self) -> Mapping[str, Any]:
+        schemas: Mapping[str, Any] = self._spec.get("components", {}).get("schemas", {})
+        return schemas
+
     @cached_property
     def _open_schemas(self) -> dict[str, Any]:
         """The schemas without enumerations: responses may have further values (Growth)."""
-        schemas: Mapping[str, Any] = self._spec.get("components", {}).get("schemas", {})
-        return {name: _without_enums(schema) for name, schema in schemas.items()}
+        return {name: _without_enums(schema) for name, schema in self._schemas.items()}
 
-    def _compile(self, schema: Mapping[str, Any]) -> jsonschema_rs.Draft202012Validator:
-        complete = {**schema, "components": {"schemas": self._open_schemas}}
-        return jsonschema_rs.Draft202012Validator(complete, validate_formats=True)
+    def _validator(
+        self, key: str, schema: Mapping[str, Any], schemas: Mapping[str, Any]
+    ) -> jsonschema_rs.Draft202012Validator:
+        # Compiling takes longer than validating.
+        if key not in self._validators:
+            complete = {**schema, "components": {"schemas": schemas}}
+            validator = jsonschema_rs.Draft202012Validator(complete, validate_formats=True)
+            self._validators[key] = validator
+        return self._validators[key]
 
     def _read(self) -> Iterator[Operation]:
         for path, item in self._spec.get("paths", {}).items():
@@ -261,14 +259,13 @@ class Document:
                 if raw is None:
                     continue
                 responses = {
-                    str(status): self._answer(str(status), self._resolve(response))
+                    str(status): self._response(str(status), self.resolve(response))
                     for status, response in raw["responses"].items()
                 }
-                body = self._resolve(raw.get("requestBody", {}))
+                body = self.resolve(raw.get("requestBody", {}))
                 schema = body.get("content", {}).get("application/json", {}).get("schema")
-                parameters = map(
-                    self._resolve, (*item.get("parameters", ()), *raw.get("parameters", ()))
-                )
+                nodes = (*item.get("parameters", ()), *raw.get("parameters", ()))
+                headers = [p for p in map(self.resolve, nodes) if p.get("in") == "header"]
                 yield Operation(
                     raw["operationId"],
                     method.upper(),
@@ -278,26 +275,18 @@ class Document:
                     pattern,
                     schema,
                     body_required=body.get("required", False),
-                    body_fields=tuple(self._resolve(schema or {}).get("properties", {})),
-                    headers=frozenset(
-                        parameter["name"].lower()
-                        for parameter in parameters
-                        if parameter.get("in") == "header"
-                    ),
+                    body_fields=tuple(self.resolve(schema or {}).get("properties", {})),
+                    headers=frozenset(p["name"].lower() for p in headers),
                     feature=raw.get("x-feature", ""),
                     **self._result(responses),
                 )
 
     def _result(self, responses: Mapping[str, DocumentedResponse]) -> dict[str, Any]:
-        """Describe the JSON that a success answers, as attributes of `Operation`."""
-        successes = (response for status, response in responses.items() if status.startswith("2"))
-        schema = next(iter(successes), _NOTHING).content.get("application/json", {})
-        fields = self._resolve(schema).get("properties", {})
-        lists = {
-            name: schema_of_field["items"]
-            for name, schema_of_field in fields.items()
-            if "items" in schema_of_field
-        }
+        """Describe the JSON of a successful answer, as attributes of `Operation`."""
+        contents = (r.content for status, r in responses.items() if status.startswith("2"))
+        schema = next(contents, {}).get("application/json", {})
+        fields = self.resolve(schema).get("properties", {})
+        lists = {name: field["items"] for name, field in fields.items() if "items" in field}
         return {
             "result": schema_name(schema),
             "item": schema_name(lists.get("items", {})),
@@ -305,28 +294,26 @@ class Document:
             "is_paged": {"items", "next_cursor"} <= fields.keys(),
         }
 
-    def _answer(self, status: str, raw: Mapping[str, Any]) -> DocumentedResponse:
+    def _response(self, status: str, raw: Mapping[str, Any]) -> DocumentedResponse:
         content = {name: media.get("schema", {}) for name, media in raw.get("content", {}).items()}
-        headers = {name: self._resolve(header) for name, header in raw.get("headers", {}).items()}
+        headers = {name: self.resolve(header) for name, header in raw.get("headers", {}).items()}
         schemas = {name: header.get("schema", {}) for name, header in headers.items()}
         required = frozenset(name for name, header in headers.items() if header.get("required"))
         return DocumentedResponse(status, content, schemas, required)
 
-    def _resolve(self, node: Mapping[str, Any]) -> Mapping[str, Any]:
+    def resolve(self, node: Mapping[str, Any]) -> Mapping[str, Any]:
+        """Return a node of the document behind its references."""
         reference = node.get("$ref")
         if not isinstance(reference, str):
             return node
         target: Any = self._spec
         for step in reference.removeprefix("#/").split("/"):
             target = target[step.replace("~1", "/").replace("~0", "~")]
-        return self._resolve(target)
-
-
-_NOTHING = DocumentedResponse("200", {}, {}, frozenset())
+        return self.resolve(target)
 
 
 def schema_name(schema: Mapping[str, Any]) -> str:
-    """Return the name of a schema of components.schemas, "" for one in place."""
+    """Return the name that a schema refers to; "" for a schema in place."""
     return str(schema.get("$ref", "")).rpartition("/")[2]
 
 
@@ -344,7 +331,7 @@ def _descriptions(node: Any) -> Iterator[str]:
 
 def _without_enums(node: Any) -> Any:
     if isinstance(node, dict):
-        # A property may be called enum: only a list is the keyword.
+        # A property may be called "enum"; the keyword is always a list.
         return {
             key: _without_enums(value)
             for key, value in node.items()
@@ -362,7 +349,7 @@ def _complaints(validator: jsonschema_rs.Draft202012Validator, value: Any) -> li
             if len(complaints) == 3:
                 break
     except (ValueError, RecursionError):
-        # Nested more deeply than the validator goes, so it cannot be judged.
+        # Nested more deeply than the validator goes: it cannot be judged.
         return []
     return complaints
 
@@ -371,7 +358,7 @@ def read_specification(path: Path | None) -> dict[str, Any]:
     """Read the document that a run judges by.
 
     Args:
-        path: The file; the one that this package comes with where None.
+        path: The file; the document of this package where None.
 
     Returns:
         The document as JSON.
@@ -395,7 +382,7 @@ def read_specification(path: Path | None) -> dict[str, Any]:
 
 
 def _drop_dangling_links(paths: Mapping[str, Any]) -> None:
-    """Remove links to operations that a trimmed document has no more."""
+    """Remove links to operations that a trimmed document lacks."""
     operations = [
         operation
         for item in paths.values()
@@ -412,5 +399,5 @@ def _drop_dangling_links(paths: Mapping[str, Any]) -> None:
 
 
 def specification_text(path: Path | None) -> str:
-    """Return the text of the document, for the numbers of its lines; see `read_specification`."""
+    """Return the text of the document, with its lines; see `read_specification`."""
     return (spec_path() if path is None else path).read_text(encoding="utf-8")

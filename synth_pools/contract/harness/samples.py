@@ -1,4 +1,4 @@
-"""Sample values of what a request may hold, derived from the document: right and wrong ones."""
+"""Sample values of a request's fields, valid and invalid, derived from the document."""
 
 from __future__ import annotations
 
@@ -21,10 +21,9 @@ _CANDIDATES: tuple[Any, ...] = (
 
 
 class RequestFields:
-    """Fields of the body of an operation, and what the document says of their values."""
+    """Fields of the body of an operation, with the values that the document allows and refuses."""
 
-    def __init__(self, spec: Mapping[str, Any], document: Document, operation: Operation) -> None:
-        self._spec = spec
+    def __init__(self, document: Document, operation: Operation) -> None:
         self._document = document
         self._operation = operation
         self._root = self.resolved(operation.request or {})
@@ -40,34 +39,29 @@ class RequestFields:
         return tuple(self._root.get("required", ()))
 
     def paths(self) -> Iterator[Path]:
-        """Yield the place of each field, and of each one inside of it."""
+        """Yield the path of each field, and of each field inside of it."""
         for name, schema in self._root.get("properties", {}).items():
             yield (name,)
             for inner in self.resolved(schema).get("properties", {}):
                 yield name, inner
 
     def wrong(self, path: Path, base: Mapping[str, Any], most: int = 2) -> list[Any]:
-        """Return values that the document refuses, so many of each JSON type at most."""
+        """Return values that the document refuses, at most `most` of each JSON type."""
         refused = (value for value in self._values(path) if not self.allows(path, value, base))
         return _some_of_each(refused, most)
 
     def right(self, path: Path, base: Mapping[str, Any], most: int = 2) -> list[Any]:
-        """Return values that the document allows, so many of each JSON type at most."""
+        """Return values that the document allows, at most `most` of each JSON type."""
         allowed = (value for value in self._values(path) if self.allows(path, value, base))
         return _some_of_each(allowed, most)
 
     def allows(self, path: Path, value: Any, base: Mapping[str, Any]) -> bool:
-        """Return True if the document allows a value of a field in a body that is right."""
+        """Return True if the document allows a value of a field in a valid body."""
         return self._document.allows(self._operation, put_at(base, path, value))
 
     def resolved(self, schema: Mapping[str, Any]) -> Mapping[str, Any]:
         """Return a schema behind its references, without the null that it may allow."""
-        reference = schema.get("$ref")
-        if isinstance(reference, str):
-            target: Any = self._spec
-            for step in reference.removeprefix("#/").split("/"):
-                target = target[step]
-            return self.resolved(target)
+        schema = self._document.resolve(schema)
         branches = [branch for branch in schema.get("anyOf", ()) if branch.get("type") != "null"]
         return self.resolved(branches[0]) if len(branches) == 1 else schema
 
@@ -88,17 +82,11 @@ class RequestFields:
         yield from _CANDIDATES
 
 
-def smallest_body(spec: Mapping[str, Any], document: Document, operation: Operation) -> Any:
-    """Return the smallest body that the document allows; ABSENT where the operation takes none.
-
-    Args:
-        spec: The document as JSON.
-        document: The document.
-        operation: The operation.
-    """
+def smallest_body(document: Document, operation: Operation) -> Any:
+    """Return the smallest body that the document allows; ABSENT where the operation takes none."""
     if operation.request is None:
         return ABSENT
-    fields = RequestFields(spec, document, operation)
+    fields = RequestFields(document, operation)
     body: dict[str, Any] = {}
     for name in fields.required:
         others = {sibling: _CANDIDATES[0] for sibling in fields.required if sibling != name}
@@ -108,7 +96,7 @@ def smallest_body(spec: Mapping[str, Any], document: Document, operation: Operat
 
 
 def put_at(base: Mapping[str, Any], path: Sequence[str], value: Any) -> dict[str, Any]:
-    """Return a copy of a body with a value at a place, of which the objects around are made."""
+    """Return a copy of a body with `value` at `path`; create missing parents."""
     body = copy.deepcopy(dict(base))
     inner = body
     for step in path[:-1]:

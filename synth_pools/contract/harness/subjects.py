@@ -1,4 +1,4 @@
-"""Operations that a scenario speaks about, as far as the backend has them."""
+"""Operations that a scenario judges, as far as the backend has them."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from synth_pools.contract.results import Outcome
 from synth_pools.contract.rules.verdict import show
 from synth_pools.contract.selections import Selection, ordered, select_operations
 
-# The code of each error by the first id of the path that is none.
+# The error code of an unknown id, by the name of the id.
 NOT_FOUND = {
     "pool_id": "pool_not_found",
     "task_id": "task_not_found",
@@ -27,10 +27,10 @@ def offered(ctx: Context, *subjects: str | Selection) -> Iterator[Operation]:
 
     Args:
         ctx: The context.
-        *subjects: Some of the scenario's subjects; all of them where none is given.
+        *subjects: Some of the scenario's subjects; all of them by default.
 
     Yields:
-        Each operation; for one that the server says it does not have, the report gets the reason.
+        Each operation; where the server says that it lacks one, the report gets the reason.
     """
     document, missing = ctx.session.document, ctx.session.not_offered()
     names = select_operations(document.operations, *subjects) if subjects else ctx.operations
@@ -43,17 +43,17 @@ def offered(ctx: Context, *subjects: str | Selection) -> Iterator[Operation]:
 
 
 def small_body(ctx: Context, operation: Operation, **fields: Any) -> Any:
-    """Return a body that an operation may be sent, with some fields where it has them.
+    """Return a small valid body of an operation, with the values of some fields.
 
     Args:
         ctx: The context.
         operation: The operation.
-        **fields: Values of fields; those that the document does not name in the body are left out.
+        **fields: Values of fields; a field that the body does not have is left out.
 
     Returns:
         The body; ABSENT where the operation takes none.
     """
-    body = smallest_body(ctx.session.options.spec or {}, ctx.session.document, operation)
+    body = smallest_body(ctx.session.document, operation)
     if body is ABSENT:
         return ABSENT
     if operation.method == "PUT" and "name" in operation.body_fields:
@@ -69,13 +69,13 @@ def check_refused(
     expected: Status,
     **request: Any,
 ) -> None:
-    """Expect the refusal of what would run something, in the form that each operation gives it.
+    """Expect a request that would run something to be refused, in the form of each operation.
 
     Args:
         ctx: The context.
         operation: The operation.
         ids: The ids of its path.
-        body: The request of a rollout.
+        body: The request of the rollout.
         expected: The status and code of the refusal.
         **request: Further arguments of `HttpClient.call`.
     """

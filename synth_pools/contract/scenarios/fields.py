@@ -308,7 +308,7 @@ def fields_task(ctx: Context) -> None:
 
 def _fields(ctx: Context, operation: str) -> RequestFields:
     document = ctx.session.document
-    return RequestFields(ctx.session.options.spec or {}, document, document.operations[operation])
+    return RequestFields(document, document.operations[operation])
 
 
 def _right(ctx: Context, operation: str, field: str, plain: Any) -> list[Any]:

@@ -28,7 +28,7 @@ _KEPT_BACK = ("pool_id", "mode")
 def _keys(ctx: Context) -> RequestFields:
     document = ctx.session.document
     name = next(operation for operation in _CREATE if operation in document.operations)
-    return RequestFields(ctx.session.options.spec or {}, document, document.operations[name])
+    return RequestFields(document, document.operations[name])
 
 
 def _samples(ctx: Context, keys: RequestFields, pool_id: str) -> dict[str, list[Any]]:

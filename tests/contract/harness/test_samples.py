@@ -47,7 +47,7 @@ _BASE = {"name": "n"}
 
 
 def _fields() -> RequestFields:
-    return RequestFields(_SPEC, _DOCUMENT, _DOCUMENT.operations["x"])
+    return RequestFields(_DOCUMENT, _DOCUMENT.operations["x"])
 
 
 def test_the_fields_are_those_of_the_schema_and_of_the_objects_in_it() -> None:
