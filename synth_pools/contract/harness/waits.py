@@ -45,14 +45,6 @@ class Rollout:
     def global_ids(self) -> dict[str, str]:
         return {"rollout_id": self.id}
 
-    def both(self, suffix: str) -> tuple[tuple[str, dict[str, str]], tuple[str, dict[str, str]]]:
-        """Return the reading operation of either family with its ids.
-
-        Args:
-            suffix: The suffix of the operation: "", "_usage" and so on.
-        """
-        return (f"get_rollout{suffix}", self.ids), (f"get_global_rollout{suffix}", self.global_ids)
-
 
 def start_rollout(ctx: Context, pool_id: str, **request: Any) -> Rollout:
     """Create a rollout in a pool with fields of its request."""

@@ -13,6 +13,7 @@ from synth_pools.contract.harness.rollout_views import (
     judge_rollout_views,
     read_rollout_views,
 )
+from synth_pools.contract.harness.views import readers
 from synth_pools.contract.harness.waits import STARTED, Rollout, start_rollout, wait_for
 from synth_pools.contract.http.client import Response
 
@@ -54,7 +55,9 @@ def accounts_open(ctx: Context) -> None:
 
 
 def _usage(ctx: Context, rollout: Rollout) -> list[tuple[str, Response]]:
-    return [(name, ctx.require(200, name, ids)) for name, ids in rollout.both("_usage")]
+    return [
+        (name, ctx.require(200, name, ids)) for name, ids in readers(ctx, rollout, "RolloutUsage")
+    ]
 
 
 @scenario(

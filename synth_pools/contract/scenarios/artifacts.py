@@ -13,6 +13,7 @@ from urllib.parse import unquote, urlsplit
 from synth_pools.contract.harness.context import Context
 from synth_pools.contract.harness.expectations import Expectation, Status
 from synth_pools.contract.harness.registry import scenario
+from synth_pools.contract.harness.views import readers
 from synth_pools.contract.harness.waits import Rollout, run_rollout
 from synth_pools.contract.http.client import Response, at
 
@@ -94,7 +95,7 @@ def _ended(ctx: Context, spelling: str) -> tuple[Rollout, dict[str, Any]]:
 def artifacts_described(ctx: Context) -> None:
     for spelling in ("artifact", "artifacts"):
         rollout, _ = _ended(ctx, spelling)
-        for operation, ids in rollout.both("_artifacts"):
+        for operation, ids in readers(ctx, rollout, "ArtifactList"):
             response = ctx.require(200, operation, ids)
             listed_items = response.at("items")
             items = listed_items if isinstance(listed_items, list) else []
@@ -187,8 +188,8 @@ def artifacts_downloads(ctx: Context) -> None:
         ctx.expect.inconclusive(_ONE, absent[_ONE])
         return
     rollout, _ = _ended(ctx, "artifact")
-    operation, ids = rollout.both("_artifacts")[1]
-    listed = ctx.require(200, operation, ids)
+    operation = "get_global_rollout_artifacts"
+    listed = ctx.require(200, operation, rollout.global_ids)
     listed_items = listed.at("items")
     items = listed_items if isinstance(listed_items, list) else []
     if len(items) != len(_ENTRIES):
@@ -270,7 +271,7 @@ def artifacts_many(ctx: Context) -> None:
         sent = [{"artifact_name": name, "content": f"content of {name}"} for name in expected]
         answer = {"status": "completed", "reward": 1.0, "artifact": sent}
         rollout = run_rollout(ctx, pool_id, env={"answer": answer})
-        for operation, ids in rollout.both("_artifacts"):
+        for operation, ids in readers(ctx, rollout, "ArtifactList"):
             response = ctx.require(200, operation, ids)
             actual = [at(item, "artifact_name") for item in response.at("items") or []]
             ctx.expect.equal(operation, "artifacts of many, in order,", expected, actual, response)

@@ -7,6 +7,7 @@ from synth_pools.contract.harness.context import Context
 from synth_pools.contract.harness.expectations import Expectation
 from synth_pools.contract.harness.processes import kit_processes, process_pool
 from synth_pools.contract.harness.registry import scenario
+from synth_pools.contract.harness.views import readers
 from synth_pools.contract.harness.waits import Rollout, eventually, run_rollout
 from synth_pools.contract.http.client import Response
 from synth_pools.contract.http.sse import SseReader
@@ -68,8 +69,8 @@ def _judge_answers(ctx: Context, rollout: Rollout, key: str) -> None:
     """
     http = ctx.session.http
     absent = ctx.session.not_offered()
-    reads = [read for label in ("", "_summary", "_artifacts") for read in rollout.both(label)]
-    reads += [
+    reads = [
+        *readers(ctx, rollout, "Rollout", "RolloutSummary", "ArtifactList"),
         ("get_pool", {"pool_id": rollout.pool_id}),
         ("list_rollouts", {"pool_id": rollout.pool_id}),
     ]

@@ -7,6 +7,7 @@ from typing import Any
 from synth_pools.contract.document import FINAL
 from synth_pools.contract.harness.context import Context
 from synth_pools.contract.harness.registry import scenario
+from synth_pools.contract.harness.views import readers
 from synth_pools.contract.harness.waits import run_rollout, start_rollout, wait_for
 from synth_pools.contract.http.client import ABSENT
 
@@ -45,14 +46,15 @@ def outcomes_echo(ctx: Context) -> None:
     created = [(start_rollout(ctx, pool_id, env=env), *rest) for env, *rest in cases]
     for (rollout, status, reward, agents), (env, *_) in zip(created, cases, strict=True):
         wait_for(ctx, rollout, FINAL)
-        for label in ("", "_summary"):
-            for operation, ids in rollout.both(label):
+        for schema in ("Rollout", "RolloutSummary"):
+            for operation, ids in readers(ctx, rollout, schema):
                 response = ctx.require(200, operation, ids)
                 ctx.expect.equal(
                     operation, f"status for env {env}", status, response.at("status"), response
                 )
                 if reward is not ABSENT:
-                    path = ("reward",) if label else ("metrics", "outcome_reward")
+                    in_summary = schema == "RolloutSummary"
+                    path = ("reward",) if in_summary else ("metrics", "outcome_reward")
                     ctx.expect.equal(
                         operation, f"{path[-1]} for env {env}", reward, response.at(*path), response
                     )
@@ -189,7 +191,7 @@ def outcomes_container(ctx: Context) -> None:
                 response,
             )
     rollout = run_rollout(ctx, pool_id)
-    for operation, ids in rollout.both("_artifacts"):
+    for operation, ids in readers(ctx, rollout, "ArtifactList"):
         response = ctx.require(200, operation, ids)
         items = response.at("items")
         count = len(items) if isinstance(items, list) else 0
@@ -230,7 +232,7 @@ def outcomes_trouble(ctx: Context) -> None:
     created = [(start_rollout(ctx, pool_id, **request), request, code) for request, code in cases]
     for rollout, request, code in created:
         wait_for(ctx, rollout, FINAL)
-        for operation, ids in rollout.both(""):
+        for operation, ids in readers(ctx, rollout, "Rollout"):
             response = ctx.require(200, operation, ids)
             ctx.expect.equal(
                 operation, f"status for {request}", "failed", response.at("status"), response

@@ -7,6 +7,7 @@ from typing import Any
 from synth_pools.contract.harness.context import Context
 from synth_pools.contract.harness.expectations import Expectation
 from synth_pools.contract.harness.registry import scenario
+from synth_pools.contract.harness.views import readers
 from synth_pools.contract.harness.waits import Rollout, run_rollout
 from synth_pools.contract.http.client import at
 from synth_pools.contract.http.stub_container import reported_event
@@ -39,7 +40,7 @@ def reported_usage(ctx: Context) -> None:
     silent = run_rollout(ctx, pool_id)
     rollout = run_rollout(ctx, pool_id, env={"usage": _USAGE}, metadata={"padding": "x" * 5_000})
     for case, tokens in ((rollout, (123, 45, 0.75, _COSTS)), (silent, (None, None, None, {}))):
-        for operation, ids in case.both("_usage"):
+        for operation, ids in readers(ctx, case, "RolloutUsage"):
             response = ctx.require(200, operation, ids)
             fields = ("llm_input_tokens", "llm_output_tokens", "cost_usd", "provider_costs")
             for field, expected in zip(fields, tokens, strict=True):

@@ -301,7 +301,7 @@ def states_final(ctx: Context) -> None:
     events = _events(ctx, rollout)
     status = before["get_rollout"].at("status")
     if status != "cancelled":
-        for operation, ids in rollout.both(""):
+        for operation, ids in readers(ctx, rollout, "Rollout"):
             cancel = operation.replace("get_", "cancel_")
             ctx.check(
                 Status(409, f"the rollout has {status}", code="rollout_finished"),
@@ -353,7 +353,7 @@ def states_pool_deleted(ctx: Context) -> None:
         _eventually_cancelled(ctx, rollout)
         views = [
             (operation, response.at("status") == "cancelled", response)
-            for operation, ids in rollout.both("")
+            for operation, ids in readers(ctx, rollout, "Rollout")
             for response in [ctx.require(200, operation, ids)]
         ]
         ctx.expect.observed(

@@ -7,7 +7,7 @@ from synth_pools.contract.exceptions import StoppedError
 from synth_pools.contract.harness.context import Context
 from synth_pools.contract.harness.expectations import Expectation
 from synth_pools.contract.harness.registry import scenario
-from synth_pools.contract.harness.views import of_task
+from synth_pools.contract.harness.views import of_task, readers
 from synth_pools.contract.harness.waits import moment, start_rollout, wait_for
 from synth_pools.contract.http.client import Response, at
 
@@ -92,7 +92,7 @@ def times_task(ctx: Context) -> None:
 def times_rollout(ctx: Context) -> None:
     created = start_rollout(ctx, ctx.resources.live_pool(), env={"delay": _APART})
     wait_for(ctx, created, FINAL)
-    for operation, ids in created.both(""):
+    for operation, ids in readers(ctx, created, "Rollout"):
         response = ctx.require(200, operation, ids)
         started, changed = (moment(response.at(name)) for name in ("created_at", "updated_at"))
         if started and changed:

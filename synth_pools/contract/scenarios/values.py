@@ -8,6 +8,7 @@ from typing import Any
 from synth_pools.contract.harness.context import Context
 from synth_pools.contract.harness.expectations import Expectation, Status
 from synth_pools.contract.harness.registry import scenario
+from synth_pools.contract.harness.views import readers
 from synth_pools.contract.harness.waits import Rollout, rollout_id
 from synth_pools.contract.http.client import at
 from synth_pools.contract.results import Clause
@@ -161,7 +162,7 @@ def values_rollout(ctx: Context) -> None:
         created = ctx.require((202, 200), operation, ids, json=sent)
         rollout = Rollout(pool_id, rollout_id(created))
         _same(ctx, operation, "request", sent, created.at("request"), created)
-        for reader, path in rollout.both(""):
+        for reader, path in readers(ctx, rollout, "Rollout"):
             read = ctx.require(200, reader, path)
             _same(ctx, reader, "request", sent, read.at("request"), read)
             ctx.expect.equal(

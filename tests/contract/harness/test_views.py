@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 
 from synth_pools.contract.exceptions import InconclusiveError
-from synth_pools.contract.harness.views import in_list, of_pool, of_rollout, of_task
+from synth_pools.contract.harness.views import in_list, of_pool, of_rollout, of_task, readers
 from synth_pools.contract.harness.waits import Rollout
 from synth_pools.contract.http.client import ABSENT
 from synth_pools.contract.results import Outcome
@@ -47,6 +47,10 @@ def test_a_pool_a_task_and_a_rollout_as_each_operation_shows_them() -> None:
             ("list_tasks", {"id": "t", "x": 2}),
             ("get_pool", {"id": "t", "x": 1}),
         ]
+        assert readers(ctx, Rollout("p", "r"), "RolloutUsage") == (
+            ("get_rollout_usage", {"pool_id": "p", "rollout_id": "r"}),
+            ("get_global_rollout_usage", {"rollout_id": "r"}),
+        )
         views = of_rollout(ctx, Rollout("p", "r"))
         assert [(name, view) for name, view, _ in views] == [
             ("get_rollout", rollout),

@@ -67,10 +67,6 @@ def test_a_rollout_is_waited_for_until_it_is_in_one_of_the_states() -> None:
             {"seed": 7},
         ]
     assert rollout == _ROLLOUT
-    assert rollout.both("_usage") == (
-        ("get_rollout_usage", {"pool_id": "p", "rollout_id": "r"}),
-        ("get_global_rollout_usage", {"rollout_id": "r"}),
-    )
 
 
 @pytest.mark.parametrize("rollout_id", [None, "", 5])
