@@ -60,7 +60,7 @@ class Peers:
     health: SharedHealth = field(init=False)
     _is_looking: bool = field(default=False, init=False)
     # States of pools when they were last read.
-    _seen: dict[str, tuple[str, str, int | None]] = field(default_factory=dict, init=False)
+    _states: dict[str, tuple[str, str, int | None]] = field(default_factory=dict, init=False)
 
     def __post_init__(self) -> None:
         self.health = SharedHealth(self.database, self.balancer)
