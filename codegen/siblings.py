@@ -45,7 +45,7 @@ TABLE = (
             (r"\bpool_id: str,\s*", ""),
             (r" +pool_id: Id of the pool\.\n", ""),
             (r' +pool_id = path_segment\(pool_id, "pool_id"\)\n', ""),
-            (r"\bpool_id, ", ""),
+            (r"\b(?:pool_id=)?pool_id, ", ""),
             (r"\n\n +Raises:\n +NotFoundError: There is no such pool.*", ""),
             (r"\ba pool's rollouts\b", "the rollouts of all pools"),
             (r"\b(get|list|iter|cancel|stream)_rollout", r"\1_global_rollout"),
@@ -64,12 +64,7 @@ TABLE = (
             (r"\bof a pool\b", "of a task"),
             (r"\bpool_id: str", "pool_id: str, task_id: str"),
             (r"( +)pool_id: Id of the pool\.", r"\g<0>\n\1task_id: Id of the task."),
-            (
-                r"( +)pool_id = path_segment\(.*",
-                r'\g<0>\n\1task_id = path_segment(task_id, "task_id")',
-            ),
             (r"\bpool_id=pool_id", "pool_id=pool_id, task_id=task_id"),
-            (r"\bpool_id, body", "pool_id, task_id, body"),
         ),
     ),
 )

@@ -9,34 +9,12 @@ from collections.abc import Set as AbstractSet
 from typing import Any
 
 from synth_pools.errors import ConfigurationError, RequestValidationError
+from synth_pools_api.operations import OPERATIONS
 
 # Errors that refuse an argument of a call, and a setting of a client.
 Refusal = type[RequestValidationError] | type[ConfigurationError]
 
-CANONICAL_ROLLOUT_REQUEST_KEYS: frozenset[str] = frozenset(
-    {
-        "context_overrides",
-        "env",
-        "inference_url",
-        "instance_id",
-        "limits",
-        "messages",
-        "metadata",
-        "mode",
-        "ops",
-        "override_bundle_id",
-        "params",
-        "policy",
-        "policy_config",
-        "pool_id",
-        "record",
-        "safety",
-        "seed",
-        "task_contract",
-        "task_id",
-        "trace_correlation_id",
-    }
-)
+CANONICAL_ROLLOUT_REQUEST_KEYS = OPERATIONS["create_rollout"].body_keys
 
 # Small enough for every clock and socket of the platform.
 _LONGEST_SECONDS = 1e9

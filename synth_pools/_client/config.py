@@ -131,20 +131,8 @@ def resolve_config(
 ) -> ClientConfig:
     """Resolve arguments, environment and defaults into one configuration.
 
-    Args:
-        adopted: Configuration of another client, by `configuration_of`, in place of all other
-            arguments.
-        api_key: See `ClientConfig`; else from the environment.
-        backend_base: Base URL; else ``base_url``, else from the environment, else the default,
-            unless a variable of published clients names a service.
-        base_url: Another name of ``backend_base``.
-        timeout: Seconds.
-        timeout_seconds: Another name of ``timeout``; wins over it.
-        max_retries: See `ClientConfig`.
-        deadline: See `ClientConfig`.
-        stream_idle_timeout: See `ClientConfig`.
-        on_request: See `ClientConfig`.
-        on_response: See `ClientConfig`.
+    The arguments are those of the client. ``adopted`` is the configuration of another client, by
+    `configuration_of`, in place of all others.
 
     Raises:
         ConfigurationError: A value is missing or cannot be used; the message says which and why.

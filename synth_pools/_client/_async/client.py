@@ -27,8 +27,7 @@ from synth_pools._client.config import (
     resolve_config,
     with_options,
 )
-from synth_pools._client.http.async_.engine import AsyncHTTPClient
-from synth_pools._client.runtime.async_.io import AsyncCloseable
+from synth_pools._client.http.async_.engine import AsyncCloseable, AsyncHTTPClient
 from synth_pools._client.secret import Secret
 
 if TYPE_CHECKING:

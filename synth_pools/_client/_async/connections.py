@@ -190,11 +190,6 @@ class _EngineSet:
 def _open_engine(base_url: str, limits: PoolLimits, alarm: AsyncAlarm) -> AsyncEngine:
     """Open an engine over sockets, or over httpx where the environment names it or a proxy.
 
-    Args:
-        base_url: Base URL of the service.
-        limits: Limits of the pool of connections.
-        alarm: Wakes the tasks that wait for a connection.
-
     Raises:
         ConfigurationError: A variable of the environment cannot be used.
     """

@@ -18,12 +18,11 @@ from synth_pools._client.events.position import (
     is_pool_over,
 )
 from synth_pools._client.events.sse import EventStreamDecoder
-from synth_pools._client.http.async_.engine import AsyncIncomingResponse
+from synth_pools._client.http.async_.engine import AsyncCloseable, AsyncIncomingResponse
 from synth_pools._client.http.messages import ExchangeError
 from synth_pools._client.http.request_builder import Call
 from synth_pools._client.http.retry import RETRIED_STATUSES
 from synth_pools._client.runtime.async_.interrupts import AsyncInterrupt
-from synth_pools._client.runtime.async_.io import AsyncCloseable
 from synth_pools.errors import (
     APIConnectionError,
     APIStatusError,

@@ -6,19 +6,34 @@ from collections.abc import AsyncGenerator
 from typing import Any, Self
 
 from synth_pools._client.events.pages import end_of_log_page, end_of_page
+from synth_pools._client.http.async_.engine import AsyncCloseable
 from synth_pools._client.pagination import next_cursor, page_items
 from synth_pools._client.runtime.async_.concurrency import AsyncPrefetch
-from synth_pools._client.runtime.async_.io import AsyncCloseable, AsyncFunction
+from synth_pools._client.runtime.async_.io import AsyncFunction
 from synth_pools.errors import RequestValidationError
 
 
-class AsyncItems(AsyncCloseable):
+class _Iteration(AsyncCloseable):
+    __slots__ = ("_results",)
+
+    _results: AsyncGenerator[dict[str, Any], None]
+
+    def __aiter__(self) -> Self:
+        return self
+
+    async def __anext__(self) -> dict[str, Any]:
+        return await self._results.__anext__()
+
+    async def aclose(self) -> None:
+        """End the iteration. Can be repeated."""
+        await self._results.aclose()
+
+
+class AsyncItems(_Iteration):
     """Items of a list, page after page; a page is fetched with its first item.
 
     Iterating raises the errors of listing a page.
     """
-
-    __slots__ = ("_items",)
 
     def __init__(
         self,
@@ -32,26 +47,14 @@ class AsyncItems(AsyncCloseable):
             raise RequestValidationError(
                 f"prefetch must be True or False, not {type(prefetch).__name__}"
             )
-        self._items = _items(fetch, resource, cursor, prefetch)
-
-    def __aiter__(self) -> Self:
-        return self
-
-    async def __anext__(self) -> dict[str, Any]:
-        return await self._items.__anext__()
-
-    async def aclose(self) -> None:
-        """End the iteration. Can be repeated."""
-        await self._items.aclose()
+        self._results = _items(fetch, resource, cursor, prefetch)
 
 
-class AsyncEventPages(AsyncCloseable):
+class AsyncEventPages(_Iteration):
     """Pages of a rollout's events until it has ended, each fetched when it is read.
 
     Pages without events are left out. Iterating raises the errors of fetching a page.
     """
-
-    __slots__ = ("_pages",)
 
     def __init__(
         self,
@@ -60,26 +63,14 @@ class AsyncEventPages(AsyncCloseable):
         after_sequence: int,
         poll_interval: float,
     ) -> None:
-        self._pages = _event_pages(fetch, sleep, after_sequence, poll_interval)
-
-    def __aiter__(self) -> Self:
-        return self
-
-    async def __anext__(self) -> dict[str, Any]:
-        return await self._pages.__anext__()
-
-    async def aclose(self) -> None:
-        """End the iteration. Can be repeated."""
-        await self._pages.aclose()
+        self._results = _event_pages(fetch, sleep, after_sequence, poll_interval)
 
 
-class AsyncLogLines(AsyncCloseable):
+class AsyncLogLines(_Iteration):
     """Lines that the processes of a pool write, until it is archived and all of them have ended.
 
     Iterating raises the errors of fetching a page.
     """
-
-    __slots__ = ("_lines",)
 
     def __init__(
         self,
@@ -88,17 +79,7 @@ class AsyncLogLines(AsyncCloseable):
         cursor: str | None,
         poll_interval: float,
     ) -> None:
-        self._lines = _log_lines(fetch, sleep, cursor, poll_interval)
-
-    def __aiter__(self) -> Self:
-        return self
-
-    async def __anext__(self) -> dict[str, Any]:
-        return await self._lines.__anext__()
-
-    async def aclose(self) -> None:
-        """End the iteration. Can be repeated."""
-        await self._lines.aclose()
+        self._results = _log_lines(fetch, sleep, cursor, poll_interval)
 
 
 async def _log_lines(
@@ -108,14 +89,14 @@ async def _log_lines(
     poll_interval: float,
 ) -> AsyncGenerator[dict[str, Any], None]:
     while True:
-        end = end_of_log_page(page := await fetch(position))
+        page = await fetch(position)
+        position, has_more, is_last = end_of_log_page(page)
         for line in page["lines"]:
             yield line
-        if end.is_last:
+        if is_last:
             return
-        if not end.has_more:
+        if not has_more:
             await sleep(poll_interval)
-        position = end.next_cursor
 
 
 async def _event_pages(

@@ -6,8 +6,7 @@ from typing import Self
 
 from synth_pools._client._async.client import AsyncContainerPoolsClient
 from synth_pools._client.config import DEFAULT_MAX_RETRIES, DEFAULT_TIMEOUT_SECONDS
-from synth_pools._client.http.async_.engine import AsyncHTTPClient
-from synth_pools._client.runtime.async_.io import AsyncCloseable
+from synth_pools._client.http.async_.engine import AsyncCloseable, AsyncHTTPClient
 from synth_pools._client.secret import Secret
 
 

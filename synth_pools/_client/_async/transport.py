@@ -162,11 +162,6 @@ class AsyncTransport:
     async def content(self, operation: OperationId, call: Call, *, accept: str = "*/*") -> bytes:
         """Make a call, repeat it where that is safe and allowed, and return its bytes.
 
-        Args:
-            operation: The operation.
-            call: The call.
-            accept: The accepted content type.
-
         Raises:
             APIStatusError: The service answered with an error.
             APIConnectionError: No complete answer came.
@@ -204,11 +199,6 @@ class AsyncTransport:
         self, operation: OperationId, call: Call, *, attempt: int = 1
     ) -> AsyncIncomingResponse:
         """Open an event stream, in one attempt. Close the unread response after use.
-
-        Args:
-            operation: The operation.
-            call: The call.
-            attempt: Number of the attempt, for the observer.
 
         Raises:
             APIStatusError: The service answered with an error.

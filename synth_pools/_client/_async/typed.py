@@ -9,7 +9,7 @@ from typing import Any, Generic, Self, TypeVar
 from synth_pools._client._async.event_stream import AsyncEventStream
 from synth_pools._client._async.facade.base import AsyncOperations, or_unset
 from synth_pools._client._async.transport import AsyncTransport
-from synth_pools._client.runtime.async_.io import AsyncCloseable
+from synth_pools._client.http.async_.engine import AsyncCloseable
 from synth_pools._client.secret import Secret
 from synth_pools._client.typed import Argument, check_arguments, check_body, parse
 from synth_pools_api.operations import OperationId

@@ -30,8 +30,7 @@ from synth_pools._client.config import (
     resolve_config,
     with_options,
 )
-from synth_pools._client.http.sync_.engine import HTTPClient
-from synth_pools._client.runtime.sync_.io import Closeable
+from synth_pools._client.http.sync_.engine import Closeable, HTTPClient
 from synth_pools._client.secret import Secret
 
 if TYPE_CHECKING:

@@ -24,9 +24,8 @@ from synth_pools._client.events.sse import EventStreamDecoder
 from synth_pools._client.http.messages import ExchangeError
 from synth_pools._client.http.request_builder import Call
 from synth_pools._client.http.retry import RETRIED_STATUSES
-from synth_pools._client.http.sync_.engine import IncomingResponse
+from synth_pools._client.http.sync_.engine import Closeable, IncomingResponse
 from synth_pools._client.runtime.sync_.interrupts import Interrupt
-from synth_pools._client.runtime.sync_.io import Closeable
 from synth_pools.errors import (
     APIConnectionError,
     APIStatusError,

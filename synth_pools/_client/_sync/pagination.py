@@ -9,19 +9,34 @@ from collections.abc import Generator
 from typing import Any, Self
 
 from synth_pools._client.events.pages import end_of_log_page, end_of_page
+from synth_pools._client.http.sync_.engine import Closeable
 from synth_pools._client.pagination import next_cursor, page_items
 from synth_pools._client.runtime.sync_.concurrency import Prefetch
-from synth_pools._client.runtime.sync_.io import Closeable, Function
+from synth_pools._client.runtime.sync_.io import Function
 from synth_pools.errors import RequestValidationError
 
 
-class Items(Closeable):
+class _Iteration(Closeable):
+    __slots__ = ("_results",)
+
+    _results: Generator[dict[str, Any], None]
+
+    def __iter__(self) -> Self:
+        return self
+
+    def __next__(self) -> dict[str, Any]:
+        return self._results.__next__()
+
+    def close(self) -> None:
+        """End the iteration. Can be repeated."""
+        self._results.close()
+
+
+class Items(_Iteration):
     """Items of a list, page after page; a page is fetched with its first item.
 
     Iterating raises the errors of listing a page.
     """
-
-    __slots__ = ("_items",)
 
     def __init__(
         self,
@@ -35,26 +50,14 @@ class Items(Closeable):
             raise RequestValidationError(
                 f"prefetch must be True or False, not {type(prefetch).__name__}"
             )
-        self._items = _items(fetch, resource, cursor, prefetch)
-
-    def __iter__(self) -> Self:
-        return self
-
-    def __next__(self) -> dict[str, Any]:
-        return self._items.__next__()
-
-    def close(self) -> None:
-        """End the iteration. Can be repeated."""
-        self._items.close()
+        self._results = _items(fetch, resource, cursor, prefetch)
 
 
-class EventPages(Closeable):
+class EventPages(_Iteration):
     """Pages of a rollout's events until it has ended, each fetched when it is read.
 
     Pages without events are left out. Iterating raises the errors of fetching a page.
     """
-
-    __slots__ = ("_pages",)
 
     def __init__(
         self,
@@ -63,26 +66,14 @@ class EventPages(Closeable):
         after_sequence: int,
         poll_interval: float,
     ) -> None:
-        self._pages = _event_pages(fetch, sleep, after_sequence, poll_interval)
-
-    def __iter__(self) -> Self:
-        return self
-
-    def __next__(self) -> dict[str, Any]:
-        return self._pages.__next__()
-
-    def close(self) -> None:
-        """End the iteration. Can be repeated."""
-        self._pages.close()
+        self._results = _event_pages(fetch, sleep, after_sequence, poll_interval)
 
 
-class LogLines(Closeable):
+class LogLines(_Iteration):
     """Lines that the processes of a pool write, until it is archived and all of them have ended.
 
     Iterating raises the errors of fetching a page.
     """
-
-    __slots__ = ("_lines",)
 
     def __init__(
         self,
@@ -91,17 +82,7 @@ class LogLines(Closeable):
         cursor: str | None,
         poll_interval: float,
     ) -> None:
-        self._lines = _log_lines(fetch, sleep, cursor, poll_interval)
-
-    def __iter__(self) -> Self:
-        return self
-
-    def __next__(self) -> dict[str, Any]:
-        return self._lines.__next__()
-
-    def close(self) -> None:
-        """End the iteration. Can be repeated."""
-        self._lines.close()
+        self._results = _log_lines(fetch, sleep, cursor, poll_interval)
 
 
 def _log_lines(
@@ -111,14 +92,14 @@ def _log_lines(
     poll_interval: float,
 ) -> Generator[dict[str, Any], None]:
     while True:
-        end = end_of_log_page(page := fetch(position))
+        page = fetch(position)
+        position, has_more, is_last = end_of_log_page(page)
         for line in page["lines"]:
             yield line
-        if end.is_last:
+        if is_last:
             return
-        if not end.has_more:
+        if not has_more:
             sleep(poll_interval)
-        position = end.next_cursor
 
 
 def _event_pages(

@@ -9,8 +9,7 @@ from typing import Self
 
 from synth_pools._client._sync.client import ContainerPoolsClient
 from synth_pools._client.config import DEFAULT_MAX_RETRIES, DEFAULT_TIMEOUT_SECONDS
-from synth_pools._client.http.sync_.engine import HTTPClient
-from synth_pools._client.runtime.sync_.io import Closeable
+from synth_pools._client.http.sync_.engine import Closeable, HTTPClient
 from synth_pools._client.secret import Secret
 
 

@@ -165,11 +165,6 @@ class Transport:
     def content(self, operation: OperationId, call: Call, *, accept: str = "*/*") -> bytes:
         """Make a call, repeat it where that is safe and allowed, and return its bytes.
 
-        Args:
-            operation: The operation.
-            call: The call.
-            accept: The accepted content type.
-
         Raises:
             APIStatusError: The service answered with an error.
             APIConnectionError: No complete answer came.
@@ -207,11 +202,6 @@ class Transport:
         self, operation: OperationId, call: Call, *, attempt: int = 1
     ) -> IncomingResponse:
         """Open an event stream, in one attempt. Close the unread response after use.
-
-        Args:
-            operation: The operation.
-            call: The call.
-            attempt: Number of the attempt, for the observer.
 
         Raises:
             APIStatusError: The service answered with an error.

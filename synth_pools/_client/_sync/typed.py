@@ -12,7 +12,7 @@ from typing import Any, Generic, Self, TypeVar
 from synth_pools._client._sync.event_stream import EventStream
 from synth_pools._client._sync.facade.base import Operations, or_unset
 from synth_pools._client._sync.transport import Transport
-from synth_pools._client.runtime.sync_.io import Closeable
+from synth_pools._client.http.sync_.engine import Closeable
 from synth_pools._client.secret import Secret
 from synth_pools._client.typed import Argument, check_arguments, check_body, parse
 from synth_pools_api.operations import OperationId

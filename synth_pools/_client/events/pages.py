@@ -16,12 +16,12 @@ class PageEnd(NamedTuple):
     """End of a page, and what follows it.
 
     Attributes:
-        next_sequence: Position of the next page.
+        position: Position of the next page: a sequence, or the cursor of lines.
         has_more: True if the next page is available now.
         is_last: True if there is no next page.
     """
 
-    next_sequence: int
+    position: Any
     has_more: bool
     is_last: bool
 
@@ -36,66 +36,41 @@ def end_of_page(page: Any, after_sequence: int) -> PageEnd:
     Raises:
         DecodeError: It is not a page, or does not advance the position.
     """
-    problem = _problem(page, after_sequence)
-    if problem is not None:
-        excerpt = json.dumps(page, ensure_ascii=False)[:200]
-        raise DecodeError(f"a page of events {problem}", excerpt=excerpt)
+    position, has_more = _check(page, "events", "next_sequence", int)
+    if position < after_sequence:
+        raise _error(page, "events", f"ends at {position}, before it began at {after_sequence}")
+    if position == after_sequence and (has_more or page["events"]):
+        raise _error(page, "events", f"ends at {position}, where it began")
     pending = any(page.get(name) is True for name in _PENDING)
-    is_last = not page["has_more"] and not pending and is_final(page)
-    return PageEnd(page["next_sequence"], page["has_more"], is_last)
+    return PageEnd(position, has_more, not has_more and not pending and is_final(page))
 
 
-class LogPageEnd(NamedTuple):
-    """End of a page of the output of processes, and what follows it.
-
-    Attributes:
-        next_cursor: Position of the next page.
-        has_more: True if the next page is available now.
-        is_last: True if there is no next page.
-    """
-
-    next_cursor: str
-    has_more: bool
-    is_last: bool
-
-
-def end_of_log_page(page: Any) -> LogPageEnd:
+def end_of_log_page(page: Any) -> PageEnd:
     """Read the end of a page of the output of processes.
-
-    Args:
-        page: The page.
 
     Raises:
         DecodeError: It is not a page.
     """
-    problem = None
-    if not isinstance(page, dict) or not isinstance(page.get("lines"), list):
-        problem = "holds no list of them"
-    elif not isinstance(page.get("next_cursor"), str):
-        problem = "does not say in next_cursor where the next one begins"
-    elif not isinstance(page.get("has_more"), bool):
-        problem = "does not say in has_more whether more are there"
-    if problem is not None:
-        excerpt = json.dumps(page, ensure_ascii=False)[:200]
-        raise DecodeError(f"a page of lines {problem}", excerpt=excerpt)
+    position, has_more = _check(page, "lines", "next_cursor", str)
     processes = page.get("processes")
     runs = isinstance(processes, list) and any(
         isinstance(process, dict) and process.get("running") is True for process in processes
     )
-    is_last = is_pool_over(page) and not runs and not page["has_more"]
-    return LogPageEnd(page["next_cursor"], page["has_more"], is_last)
+    return PageEnd(position, has_more, is_pool_over(page) and not runs and not has_more)
 
 
-def _problem(page: Any, after_sequence: int) -> str | None:
-    if not isinstance(page, dict) or not isinstance(page.get("events"), list):
-        return "holds no list of them"
-    following, has_more = page.get("next_sequence"), page.get("has_more")
-    if not isinstance(following, int) or isinstance(following, bool):
-        return "does not say in next_sequence where the next one begins"
+def _check(page: Any, items: str, name: str, kind: type) -> tuple[Any, bool]:
+    """Return the position of the next page, and whether it is available now."""
+    if not isinstance(page, dict) or not isinstance(page.get(items), list):
+        raise _error(page, items, "holds no list of them")
+    position, has_more = page.get(name), page.get("has_more")
+    if not isinstance(position, kind) or isinstance(position, bool):
+        raise _error(page, items, f"does not say in {name} where the next one begins")
     if not isinstance(has_more, bool):
-        return "does not say in has_more whether more are there"
-    if following < after_sequence:
-        return f"ends at {following}, before it began at {after_sequence}"
-    if following == after_sequence and (has_more or page["events"]):
-        return f"ends at {following}, where it began"
-    return None
+        raise _error(page, items, "does not say in has_more whether more are there")
+    return position, has_more
+
+
+def _error(page: Any, items: str, problem: str) -> DecodeError:
+    excerpt = json.dumps(page, ensure_ascii=False)[:200]
+    return DecodeError(f"a page of {items} {problem}", excerpt=excerpt)

@@ -202,13 +202,7 @@ class PoolPosition(Position):
         self.text = ""
 
     def is_new(self, event: Any, stream_id: str, kind: str) -> bool:
-        """Check that an event does not repeat the last one, and move the position behind it.
-
-        Args:
-            event: The service's object.
-            stream_id: Id of the event in the stream; empty for none.
-            kind: Type of the event in the stream.
-        """
+        """Check that an event does not repeat the last one, and move the position behind it."""
         del event, kind
         if stream_id and stream_id == self.cursor:
             return False

@@ -16,7 +16,6 @@ import logging
 import os
 import threading
 import uuid
-from collections.abc import Iterator
 from pathlib import Path
 from typing import BinaryIO
 
@@ -197,7 +196,8 @@ class JournalFile:
             assert place is not None  # noqa: S101 - an ended request stays ended
             if place < 0:
                 return self._segments.line(index, place)
-            return _read_line(self._path, place)
+            with self._path.open("rb") as file:
+                return _line_at(file, place)
 
     def _put(self, line: bytes) -> None:
         """Write to the file. The lock must be held."""
@@ -351,7 +351,7 @@ class JournalFile:
         self._end = 0
         bad: tuple[int, BadLineError] | None = None
         with self._path.open("rb") as file:
-            for number, line in enumerate(_lines(file), start=1):
+            for number, line in enumerate(iter(file.readline, b""), start=1):
                 is_complete = line.endswith(b"\n")
                 if run is None and not is_complete:
                     if not could_begin(line):
@@ -397,19 +397,9 @@ class JournalFile:
         return JournalError(f"journal {self._name}: {problem}", path=str(self._name))
 
 
-def _lines(file: BinaryIO) -> Iterator[bytes]:
-    while line := file.readline():
-        yield line
-
-
 def _line_at(file: BinaryIO, place: int) -> bytes:
     file.seek(place)
     return file.readline()
-
-
-def _read_line(path: Path, place: int) -> bytes:
-    with path.open("rb") as file:
-        return _line_at(file, place)
 
 
 def _normal(line: bytes) -> bytes:

@@ -24,9 +24,6 @@ class JournalReader:
 
     Only the places of outcomes stay in memory.
 
-    Args:
-        path: The journal.
-
     Attributes:
         run: The run that the journal belongs to.
         damaged: Number of the first unreadable line, and its problem; None without one.

@@ -82,12 +82,7 @@ def sync_folder(path: Path) -> None:
 
 
 class Segments:
-    """Reader of the segments of one journal. Safe from many threads.
-
-    Args:
-        journal: The journal's path.
-        run_id: The run's id.
-    """
+    """Reader of the segments of one journal. Safe from many threads."""
 
     def __init__(self, journal: Path, run_id: str) -> None:
         self._journal = journal

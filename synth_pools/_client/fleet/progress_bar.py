@@ -18,11 +18,7 @@ _LINE_SECONDS = 10.0
 
 
 class ProgressBar:
-    """Progress bar on standard error while that is a terminal; a line every 10 seconds elsewhere.
-
-    Args:
-        clock: Returns the seconds since a fixed moment.
-    """
+    """Progress bar on standard error while that is a terminal; a line every 10 seconds elsewhere."""
 
     def __init__(self, clock: Callable[[], float]) -> None:
         self._clock = clock

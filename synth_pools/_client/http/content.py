@@ -9,7 +9,7 @@ import re
 import secrets
 from collections.abc import Callable, Mapping
 from pathlib import Path
-from typing import NamedTuple, Protocol
+from typing import NamedTuple
 
 from synth_pools.errors import RequestValidationError
 
@@ -64,77 +64,58 @@ def read_head(status: int, headers: Mapping[str, str]) -> Head:
     )
 
 
-class Sink(Protocol):
+class Sink:
     """Destination of a download."""
-
-    @property
-    def size(self) -> int: ...
-
-    @property
-    def sha256(self) -> str: ...
-
-    def write(self, data: bytes) -> None: ...
-
-    def restart(self) -> None:
-        """Drop everything that was written."""
-
-
-class MemorySink:
-    """Download in memory."""
 
     def __init__(self) -> None:
         self.restart()
-
-    @property
-    def size(self) -> int:
-        return self._size
 
     @property
     def sha256(self) -> str:
         return self._hash.hexdigest()
 
     def write(self, data: bytes) -> None:
-        self._pieces.append(data)
-        self._size += len(data)
+        self.size += len(data)
         self._hash.update(data)
 
     def restart(self) -> None:
-        self._pieces: list[bytes] = []
-        self._size = 0
+        """Drop everything that was written."""
+        self.size = 0
         self._hash = hashlib.sha256()
+
+
+class MemorySink(Sink):
+    """Download in memory."""
+
+    def write(self, data: bytes) -> None:
+        self._pieces.append(data)
+        super().write(data)
+
+    def restart(self) -> None:
+        self._pieces: list[bytes] = []
+        super().restart()
 
     def content(self) -> bytes:
         return b"".join(self._pieces)
 
 
-class PartFile:
+class PartFile(Sink):
     """Download into a file that has a temporary name until it is complete."""
 
     def __init__(self, target: Path) -> None:
         self._target = target
         self._path = target.with_name(f".{secrets.token_hex(8)}.part")
         self._file = self._path.open("xb")
-        self._size = 0
-        self._hash = hashlib.sha256()
-
-    @property
-    def size(self) -> int:
-        return self._size
-
-    @property
-    def sha256(self) -> str:
-        return self._hash.hexdigest()
+        super().__init__()
 
     def write(self, data: bytes) -> None:
         self._file.write(data)
-        self._size += len(data)
-        self._hash.update(data)
+        super().write(data)
 
     def restart(self) -> None:
         self._file.seek(0)
         self._file.truncate()
-        self._size = 0
-        self._hash = hashlib.sha256()
+        super().restart()
 
     def keep(self) -> None:
         """Rename the file to its final name; replace an older file."""

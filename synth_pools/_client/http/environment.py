@@ -36,10 +36,6 @@ _CERTIFICATES = ("SSL_CERT_FILE", "SSL_CERT_DIR", "SSLKEYLOGFILE")
 def is_direct(base_url: str, context: ssl.SSLContext) -> bool:
     """Check that nothing asks for httpx: no proxy, no setting, no library that mocks it.
 
-    Args:
-        base_url: Base URL of the service.
-        context: A TLS context.
-
     Raises:
         ConfigurationError: A variable cannot be used; the message names it.
     """
@@ -57,9 +53,6 @@ def is_direct(base_url: str, context: ssl.SSLContext) -> bool:
 
 def with_proxies(create: Callable[[], T]) -> T:
     """Create an HTTP client that reads the proxies of the environment.
-
-    Args:
-        create: Returns the client.
 
     Raises:
         ConfigurationError: A variable cannot be used; the message names it.
@@ -110,9 +103,6 @@ def context_for(base_url: str) -> ssl.SSLContext:
     Reading them takes milliseconds, which a short program against a backend on its own machine
     would feel. Where no connection can use TLS (redirects are not followed), no certificate is
     read, and so none is trusted.
-
-    Args:
-        base_url: Base URL of the service.
 
     Raises:
         ConfigurationError: What a variable of the environment names cannot be read.

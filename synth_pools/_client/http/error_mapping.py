@@ -55,16 +55,7 @@ def status_error(
     headers: Iterable[tuple[bytes, bytes]],
     content: bytes,
 ) -> APIStatusError:
-    """Return the error for an answer whose status is not a success.
-
-    Args:
-        method: HTTP method of the request.
-        url: Full URL of the request.
-        path: Its path, for the text.
-        status_code: Status of the answer.
-        headers: Headers of the answer.
-        content: Decoded body of the answer.
-    """
+    """Return the error for an answer whose status is not a success."""
     response = Response(
         status_code,
         headers=[pair for pair in headers if pair[0].lower() not in _HEADERS_OF_THE_TRANSFER],
@@ -160,15 +151,7 @@ def connection_error(
 def deadline_error(
     *, method: str, url: str, path: str, deadline: float, attempt: int
 ) -> APITimeoutError:
-    """Return the error for a call that its deadline ended.
-
-    Args:
-        method: HTTP method of the request.
-        url: Full URL of the request.
-        path: Its path, for the text.
-        deadline: Limit of the call, in seconds.
-        attempt: Number of attempts.
-    """
+    """Return the error for a call that its deadline ended."""
     text = (
         f"{method} {path} -> not answered by {_origin(url)} within the deadline of"
         f" {format_seconds(deadline)} s"

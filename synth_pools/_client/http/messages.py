@@ -49,15 +49,7 @@ class PoolLimits(NamedTuple):
 
 
 class OutgoingRequest:
-    """Request, without the key and without the headers that an engine adds.
-
-    Attributes:
-        method: HTTP method.
-        url: Full URL, encoded.
-        headers: Its headers.
-        content: Its body; None for none.
-        limits: Its time limits.
-    """
+    """Request, without the key and without the headers that an engine adds."""
 
     __slots__ = ("content", "headers", "limits", "method", "url")
 

@@ -13,7 +13,7 @@ from synth_pools._client.config import with_options
 from synth_pools._client.http.request_builder import Call
 from synth_pools._client.runtime.async_.io import AsyncFunction
 from synth_pools_api import api
-from synth_pools_api.operations import OperationId
+from synth_pools_api.operations import OPERATIONS, OperationId
 from synth_pools_api.types import UNSET, Unset
 
 if TYPE_CHECKING:
@@ -26,6 +26,7 @@ if TYPE_CHECKING:
 
 T = TypeVar("T")
 
+_NONE: Mapping[str, Any] = MappingProxyType({})
 # Leaves out the parameters of a page of events, so that the service answers with a stream.
 STREAM: Mapping[str, Any] = MappingProxyType({"format_": UNSET, "limit": UNSET})
 
@@ -53,11 +54,16 @@ class AsyncOperations:
         operations._transport = transport
         return operations
 
-    async def _ask(self, operation: OperationId, **ids: str) -> dict[str, Any]:
-        """Ask a container, without query and body."""
+    async def _ask(
+        self, operation: OperationId, arguments: Mapping[str, Any] = _NONE, **ids: str
+    ) -> dict[str, Any]:
+        """Make a call with these ids in its path, and other checked arguments.
+
+        For operations that are called rarely: it looks up the request builder each time.
+        """
         checked = {name: path_segment(value, name) for name, value in ids.items()}
-        build = getattr(api.containers, operation)._get_kwargs
-        return await self._transport.request(operation, build(**checked))
+        build = getattr(getattr(api, OPERATIONS[operation].tag), operation)._get_kwargs
+        return await self._transport.request(operation, build(**checked, **arguments))
 
     def _minimal(self) -> Self:
         """Return these operations with lists under `items` alone, without a second name.

@@ -6,8 +6,7 @@ from collections.abc import Mapping
 from typing import Any
 
 from synth_pools._client._async.facade.base import AsyncOperations
-from synth_pools._client.arguments import path_segment, request_body
-from synth_pools_api import api
+from synth_pools._client.arguments import request_body
 
 
 class AsyncContainerOperations(AsyncOperations):
@@ -99,10 +98,6 @@ class AsyncContainerOperations(AsyncOperations):
         Raises:
             ConflictError: The pool is archived.
         """
-        pool_id = path_segment(pool_id, "pool_id")
-        return await self._transport.request(
-            "execute_pool_container_rollout",
-            api.containers.execute_pool_container_rollout._get_kwargs(
-                pool_id, body=request_body(request)
-            ),
+        return await self._ask(
+            "execute_pool_container_rollout", {"body": request_body(request)}, pool_id=pool_id
         )

@@ -5,8 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 from synth_pools._client._async.facade.base import AsyncOperations, or_unset
-from synth_pools._client.arguments import path_segment, query_text, request_body
-from synth_pools_api import api
+from synth_pools._client.arguments import query_text, request_body
 
 if TYPE_CHECKING:
     from synth_pools_api.requests import ImageReleaseDefinitionDict, PlainRequest
@@ -30,11 +29,7 @@ class AsyncImageReleaseOperations(AsyncOperations):
         Raises:
             NotFoundError: There is no such pool.
         """
-        pool_id = path_segment(pool_id, "pool_id")
-        return await self._transport.request(
-            "list_image_releases",
-            api.image_releases.list_image_releases._get_kwargs(pool_id),
-        )
+        return await self._ask("list_image_releases", pool_id=pool_id)
 
     async def create_image_release(
         self, pool_id: str, request: ImageReleaseDefinitionDict | PlainRequest
@@ -53,12 +48,8 @@ class AsyncImageReleaseOperations(AsyncOperations):
             ConflictError: The pool is archived.
             ValidationFailedError: The definition is invalid; the message names the fields.
         """
-        pool_id = path_segment(pool_id, "pool_id")
-        return await self._transport.request(
-            "create_image_release",
-            api.image_releases.create_image_release._get_kwargs(
-                pool_id, body=request_body(request)
-            ),
+        return await self._ask(
+            "create_image_release", {"body": request_body(request)}, pool_id=pool_id
         )
 
     async def get_image_release(self, pool_id: str, release_id: str) -> dict[str, Any]:
@@ -74,12 +65,7 @@ class AsyncImageReleaseOperations(AsyncOperations):
         Raises:
             NotFoundError: There is no such pool or release.
         """
-        pool_id = path_segment(pool_id, "pool_id")
-        release_id = path_segment(release_id, "release_id")
-        return await self._transport.request(
-            "get_image_release",
-            api.image_releases.get_image_release._get_kwargs(pool_id, release_id),
-        )
+        return await self._ask("get_image_release", pool_id=pool_id, release_id=release_id)
 
     async def delete_image_release(self, pool_id: str, release_id: str) -> dict[str, Any]:
         """Remove an image release that no task is bound to.
@@ -95,12 +81,7 @@ class AsyncImageReleaseOperations(AsyncOperations):
             NotFoundError: There is no such pool or release.
             ConflictError: A task is bound to it.
         """
-        pool_id = path_segment(pool_id, "pool_id")
-        release_id = path_segment(release_id, "release_id")
-        return await self._transport.request(
-            "delete_image_release",
-            api.image_releases.delete_image_release._get_kwargs(pool_id, release_id),
-        )
+        return await self._ask("delete_image_release", pool_id=pool_id, release_id=release_id)
 
     async def bind_image_release(self, pool_id: str, release_id: str) -> dict[str, Any]:
         """Have the rollouts of a pool's only task run on an image release.
@@ -118,12 +99,7 @@ class AsyncImageReleaseOperations(AsyncOperations):
             NotFoundError: There is no such pool or release.
             ConflictError: The pool has not exactly one task.
         """
-        pool_id = path_segment(pool_id, "pool_id")
-        release_id = path_segment(release_id, "release_id")
-        return await self._transport.request(
-            "bind_image_release",
-            api.image_releases.bind_image_release._get_kwargs(pool_id, release_id),
-        )
+        return await self._ask("bind_image_release", pool_id=pool_id, release_id=release_id)
 
     async def bind_task_image_release(
         self,
@@ -148,13 +124,11 @@ class AsyncImageReleaseOperations(AsyncOperations):
             NotFoundError: There is no such pool, task or release.
             ConflictError: The expected release is not bound.
         """
-        pool_id = path_segment(pool_id, "pool_id")
-        task_id = path_segment(task_id, "task_id")
-        release_id = path_segment(release_id, "release_id")
         expected = or_unset(query_text(expected_release_id, "expected_release_id"))
-        return await self._transport.request(
+        return await self._ask(
             "bind_task_image_release",
-            api.image_releases.bind_task_image_release._get_kwargs(
-                pool_id, task_id, release_id, expected_release_id=expected
-            ),
+            {"expected_release_id": expected},
+            pool_id=pool_id,
+            task_id=task_id,
+            release_id=release_id,
         )

@@ -5,7 +5,6 @@ from __future__ import annotations
 from typing import Any
 
 from synth_pools._client._async.facade.base import AsyncOperations
-from synth_pools_api import api
 
 
 class AsyncServiceOperations(AsyncOperations):
@@ -17,9 +16,7 @@ class AsyncServiceOperations(AsyncOperations):
         Returns:
             The status of the queue.
         """
-        return await self._transport.request(
-            "get_queue_status", api.service.get_queue_status._get_kwargs()
-        )
+        return await self._ask("get_queue_status")
 
     async def get_capabilities(self) -> dict[str, Any]:
         """Get the capabilities of the service: its pool targets, its features, its version.
@@ -27,6 +24,4 @@ class AsyncServiceOperations(AsyncOperations):
         Returns:
             The capabilities.
         """
-        return await self._transport.request(
-            "get_capabilities", api.service.get_capabilities._get_kwargs()
-        )
+        return await self._ask("get_capabilities")

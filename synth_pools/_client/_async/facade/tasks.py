@@ -5,8 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 from synth_pools._client._async.facade.base import AsyncOperations
-from synth_pools._client.arguments import definition_body, path_segment
-from synth_pools_api import api
+from synth_pools._client.arguments import definition_body
 from synth_pools_api.operations import OPERATIONS
 
 if TYPE_CHECKING:
@@ -32,10 +31,7 @@ class AsyncTaskOperations(AsyncOperations):
         Raises:
             NotFoundError: There is no such pool.
         """
-        pool_id = path_segment(pool_id, "pool_id")
-        return await self._transport.request(
-            "list_tasks", api.tasks.list_tasks._get_kwargs(pool_id)
-        )
+        return await self._ask("list_tasks", pool_id=pool_id)
 
     async def create_task(
         self, pool_id: str, request: TaskDefinitionDict | PlainRequest
@@ -54,10 +50,7 @@ class AsyncTaskOperations(AsyncOperations):
             ConflictError: The chosen id is in use, or the pool is archived.
             ValidationFailedError: The definition is invalid; the message names the fields.
         """
-        pool_id = path_segment(pool_id, "pool_id")
-        return await self._transport.request(
-            "create_task", api.tasks.create_task._get_kwargs(pool_id, body=_definition(request))
-        )
+        return await self._ask("create_task", {"body": _definition(request)}, pool_id=pool_id)
 
     async def update_task(
         self, pool_id: str, task_id: str, request: TaskDefinitionDict | PlainRequest
@@ -77,11 +70,8 @@ class AsyncTaskOperations(AsyncOperations):
             ConflictError: The pool is archived, or ``request`` names another id.
             ValidationFailedError: The definition is invalid; the message names the fields.
         """
-        pool_id = path_segment(pool_id, "pool_id")
-        task_id = path_segment(task_id, "task_id")
-        return await self._transport.request(
-            "update_task",
-            api.tasks.update_task._get_kwargs(pool_id, task_id, body=_definition(request)),
+        return await self._ask(
+            "update_task", {"body": _definition(request)}, pool_id=pool_id, task_id=task_id
         )
 
     async def patch_task(
@@ -102,11 +92,8 @@ class AsyncTaskOperations(AsyncOperations):
             ConflictError: The pool is archived, or ``request`` names another id.
             ValidationFailedError: The change is invalid; the message names the fields.
         """
-        pool_id = path_segment(pool_id, "pool_id")
-        task_id = path_segment(task_id, "task_id")
-        return await self._transport.request(
-            "patch_task",
-            api.tasks.patch_task._get_kwargs(pool_id, task_id, body=_definition(request)),
+        return await self._ask(
+            "patch_task", {"body": _definition(request)}, pool_id=pool_id, task_id=task_id
         )
 
     async def delete_task(self, pool_id: str, task_id: str) -> dict[str, Any]:
@@ -123,8 +110,4 @@ class AsyncTaskOperations(AsyncOperations):
             NotFoundError: There is no such pool or task.
             ConflictError: The pool is archived.
         """
-        pool_id = path_segment(pool_id, "pool_id")
-        task_id = path_segment(task_id, "task_id")
-        return await self._transport.request(
-            "delete_task", api.tasks.delete_task._get_kwargs(pool_id, task_id)
-        )
+        return await self._ask("delete_task", pool_id=pool_id, task_id=task_id)

@@ -189,12 +189,7 @@ class AsyncRolloutCreator:
             self._pass_on()
 
     async def find(self, item: InFlight, scope: AsyncRolloutScope) -> dict[str, Any] | None:
-        """Return the rollout of a request after the end of the fleet; None if there can be none.
-
-        Args:
-            item: The request, whose rollout id is unknown.
-            scope: Operations that make the calls.
-        """
+        """Return the rollout of a request after the end of the fleet; None if there can be none."""
         batch = item.batch
         if batch is None:
             return await scope.create(item.request, item.key) if item.is_alone else None
@@ -323,11 +318,6 @@ class AsyncRolloutCreator:
                 if not has_batches:
                     self._notify_all()
 
-    def _do_without_batches(self) -> None:
-        with self._lock:
-            self._has_batches = False
-            self._notify_all()
-
     def _notify_all(self) -> None:
         for candidate in self._candidates.values():
             candidate.changed.notify_all()
@@ -398,7 +388,9 @@ class AsyncRolloutCreator:
         except SynthPoolsError as error:
             if has_no_batches(error) or classify_error(error)[0] is ErrorCategory.SERVER_ERROR:
                 # One by one, fewer requests fail.
-                self._do_without_batches()
+                with self._lock:
+                    self._has_batches = False
+                    self._notify_all()
             if classify_error(error)[0] is ErrorCategory.CONNECTION_LOST:
                 self._has_lost_answers = True
                 self._resize(self._most_requests // 2)

@@ -14,11 +14,11 @@ from synth_pools._client.fleet.outcomes import (
     RolloutOutcome,
 )
 from synth_pools._client.fleet.table import table
+from synth_pools._client.http.async_.engine import AsyncCloseable
 from synth_pools._client.runtime.async_.concurrency import (
     AsyncRunnable,
     ends_silently,
 )
-from synth_pools._client.runtime.async_.io import AsyncCloseable
 
 
 class AsyncFleet(AsyncRunnable[FleetProgress], AsyncCloseable):

@@ -14,9 +14,6 @@ from synth_pools._client.runtime.async_.io import AsyncGroupCommit, in_thread
 class AsyncFleetJournal:
     """Open journal of a fleet.
 
-    Args:
-        file: The file.
-
     Attributes:
         file: The file. Its blocking methods are called here, in a thread.
     """

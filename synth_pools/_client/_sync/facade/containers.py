@@ -9,8 +9,7 @@ from collections.abc import Mapping
 from typing import Any
 
 from synth_pools._client._sync.facade.base import Operations
-from synth_pools._client.arguments import path_segment, request_body
-from synth_pools_api import api
+from synth_pools._client.arguments import request_body
 
 
 class ContainerOperations(Operations):
@@ -102,10 +101,6 @@ class ContainerOperations(Operations):
         Raises:
             ConflictError: The pool is archived.
         """
-        pool_id = path_segment(pool_id, "pool_id")
-        return self._transport.request(
-            "execute_pool_container_rollout",
-            api.containers.execute_pool_container_rollout._get_kwargs(
-                pool_id, body=request_body(request)
-            ),
+        return self._ask(
+            "execute_pool_container_rollout", {"body": request_body(request)}, pool_id=pool_id
         )

@@ -155,10 +155,7 @@ class PoolOperations(Operations):
             ConflictError: The pool is archived, or ``request`` names another id.
             ValidationFailedError: The definition is invalid; the message names the fields.
         """
-        pool_id = path_segment(pool_id, "pool_id")
-        return self._transport.request(
-            "replace_pool", api.pools.replace_pool._get_kwargs(pool_id, body=_definition(request))
-        )
+        return self._ask("replace_pool", {"body": _definition(request)}, pool_id=pool_id)
 
     def update_pool(self, pool_id: str, request: PoolPatchDict | PlainRequest) -> dict[str, Any]:
         """Change a part of a pool's definition: objects merge, null removes, arrays replace.
@@ -175,10 +172,7 @@ class PoolOperations(Operations):
             ConflictError: The pool is archived, or ``request`` names another id.
             ValidationFailedError: The change is invalid; the message names the fields.
         """
-        pool_id = path_segment(pool_id, "pool_id")
-        return self._transport.request(
-            "update_pool", api.pools.update_pool._get_kwargs(pool_id, body=_definition(request))
-        )
+        return self._ask("update_pool", {"body": _definition(request)}, pool_id=pool_id)
 
     def delete_pool(self, pool_id: str) -> dict[str, Any]:
         """Archive a pool, for good, and cancel its rollouts. Repeating it changes nothing.
@@ -192,8 +186,7 @@ class PoolOperations(Operations):
         Raises:
             NotFoundError: There is no such pool.
         """
-        pool_id = path_segment(pool_id, "pool_id")
-        return self._transport.request("delete_pool", api.pools.delete_pool._get_kwargs(pool_id))
+        return self._ask("delete_pool", pool_id=pool_id)
 
     def get_pool_urls(self, pool_id: str) -> dict[str, Any]:
         """Get the URLs of a pool, its rollouts, its containers and its tasks.
@@ -207,10 +200,7 @@ class PoolOperations(Operations):
         Raises:
             NotFoundError: There is no such pool.
         """
-        pool_id = path_segment(pool_id, "pool_id")
-        return self._transport.request(
-            "get_pool_urls", api.pools.get_pool_urls._get_kwargs(pool_id)
-        )
+        return self._ask("get_pool_urls", pool_id=pool_id)
 
     def get_pool_metrics(self, pool_id: str) -> dict[str, Any]:
         """Get the number of a pool's rollouts in each state, its success rate and its capacity.
@@ -224,10 +214,7 @@ class PoolOperations(Operations):
         Raises:
             NotFoundError: There is no such pool.
         """
-        pool_id = path_segment(pool_id, "pool_id")
-        return self._transport.request(
-            "get_pool_metrics", api.metrics.get_pool_metrics._get_kwargs(pool_id)
-        )
+        return self._ask("get_pool_metrics", pool_id=pool_id)
 
     def pause_pool(self, pool_id: str) -> dict[str, Any]:
         """Pause a pool: running rollouts go on, queued ones wait. It can be repeated.
@@ -242,8 +229,7 @@ class PoolOperations(Operations):
             NotFoundError: There is no such pool.
             ConflictError: The pool is archived, or never was active.
         """
-        pool_id = path_segment(pool_id, "pool_id")
-        return self._transport.request("pause_pool", api.pools.pause_pool._get_kwargs(pool_id))
+        return self._ask("pause_pool", pool_id=pool_id)
 
     def resume_pool(self, pool_id: str) -> dict[str, Any]:
         """Admit rollouts to a paused pool again, or try again to start one that failed.
@@ -258,8 +244,7 @@ class PoolOperations(Operations):
             NotFoundError: There is no such pool.
             ConflictError: The pool is archived, or still being prepared.
         """
-        pool_id = path_segment(pool_id, "pool_id")
-        return self._transport.request("resume_pool", api.pools.resume_pool._get_kwargs(pool_id))
+        return self._ask("resume_pool", pool_id=pool_id)
 
     def wait_pool_active(self, pool_id: str, *, timeout: float | None = 600.0) -> dict[str, Any]:
         """Wait until a pool is active.

@@ -219,12 +219,7 @@ class RolloutOperations(Operations):
         Raises:
             NotFoundError: There is no such rollout.
         """
-        pool_id = path_segment(pool_id, "pool_id")
-        rollout_id = path_segment(rollout_id, "rollout_id")
-        return self._transport.request(
-            "get_rollout_artifacts",
-            api.rollouts.get_rollout_artifacts._get_kwargs(pool_id, rollout_id),
-        )
+        return self._ask("get_rollout_artifacts", pool_id=pool_id, rollout_id=rollout_id)
 
     def get_rollout_usage(self, pool_id: str, rollout_id: str) -> dict[str, Any]:
         """Get the resources that a rollout used: time, tokens, bytes, cost.
@@ -239,11 +234,7 @@ class RolloutOperations(Operations):
         Raises:
             NotFoundError: There is no such rollout.
         """
-        pool_id = path_segment(pool_id, "pool_id")
-        rollout_id = path_segment(rollout_id, "rollout_id")
-        return self._transport.request(
-            "get_rollout_usage", api.rollouts.get_rollout_usage._get_kwargs(pool_id, rollout_id)
-        )
+        return self._ask("get_rollout_usage", pool_id=pool_id, rollout_id=rollout_id)
 
     def get_rollout_summary(self, pool_id: str, rollout_id: str) -> dict[str, Any]:
         """Get the summary of a rollout: status, reward, last event, timing.

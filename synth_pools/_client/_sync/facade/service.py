@@ -8,7 +8,6 @@ from __future__ import annotations
 from typing import Any
 
 from synth_pools._client._sync.facade.base import Operations
-from synth_pools_api import api
 
 
 class ServiceOperations(Operations):
@@ -20,9 +19,7 @@ class ServiceOperations(Operations):
         Returns:
             The status of the queue.
         """
-        return self._transport.request(
-            "get_queue_status", api.service.get_queue_status._get_kwargs()
-        )
+        return self._ask("get_queue_status")
 
     def get_capabilities(self) -> dict[str, Any]:
         """Get the capabilities of the service: its pool targets, its features, its version.
@@ -30,6 +27,4 @@ class ServiceOperations(Operations):
         Returns:
             The capabilities.
         """
-        return self._transport.request(
-            "get_capabilities", api.service.get_capabilities._get_kwargs()
-        )
+        return self._ask("get_capabilities")

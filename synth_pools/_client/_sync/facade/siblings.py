@@ -133,11 +133,7 @@ class GlobalRolloutOperations(Operations):
         Raises:
             NotFoundError: There is no such rollout.
         """
-        rollout_id = path_segment(rollout_id, "rollout_id")
-        return self._transport.request(
-            "get_global_rollout_artifacts",
-            api.agent_rollouts.get_global_rollout_artifacts._get_kwargs(rollout_id),
-        )
+        return self._ask("get_global_rollout_artifacts", rollout_id=rollout_id)
 
     def get_global_rollout_usage(self, rollout_id: str) -> dict[str, Any]:
         """Get the resources that a rollout used: time, tokens, bytes, cost.
@@ -151,11 +147,7 @@ class GlobalRolloutOperations(Operations):
         Raises:
             NotFoundError: There is no such rollout.
         """
-        rollout_id = path_segment(rollout_id, "rollout_id")
-        return self._transport.request(
-            "get_global_rollout_usage",
-            api.agent_rollouts.get_global_rollout_usage._get_kwargs(rollout_id),
-        )
+        return self._ask("get_global_rollout_usage", rollout_id=rollout_id)
 
     def get_global_rollout_summary(self, rollout_id: str) -> dict[str, Any]:
         """Get the summary of a rollout: status, reward, last event, timing.
@@ -364,11 +356,9 @@ class TaskContainerOperations(Operations):
         Raises:
             ConflictError: The pool is archived.
         """
-        pool_id = path_segment(pool_id, "pool_id")
-        task_id = path_segment(task_id, "task_id")
-        return self._transport.request(
+        return self._ask(
             "execute_task_container_rollout",
-            api.containers.execute_task_container_rollout._get_kwargs(
-                pool_id, task_id, body=request_body(request)
-            ),
+            {"body": request_body(request)},
+            pool_id=pool_id,
+            task_id=task_id,
         )

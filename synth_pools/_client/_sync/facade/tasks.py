@@ -8,8 +8,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 from synth_pools._client._sync.facade.base import Operations
-from synth_pools._client.arguments import definition_body, path_segment
-from synth_pools_api import api
+from synth_pools._client.arguments import definition_body
 from synth_pools_api.operations import OPERATIONS
 
 if TYPE_CHECKING:
@@ -35,8 +34,7 @@ class TaskOperations(Operations):
         Raises:
             NotFoundError: There is no such pool.
         """
-        pool_id = path_segment(pool_id, "pool_id")
-        return self._transport.request("list_tasks", api.tasks.list_tasks._get_kwargs(pool_id))
+        return self._ask("list_tasks", pool_id=pool_id)
 
     def create_task(
         self, pool_id: str, request: TaskDefinitionDict | PlainRequest
@@ -55,10 +53,7 @@ class TaskOperations(Operations):
             ConflictError: The chosen id is in use, or the pool is archived.
             ValidationFailedError: The definition is invalid; the message names the fields.
         """
-        pool_id = path_segment(pool_id, "pool_id")
-        return self._transport.request(
-            "create_task", api.tasks.create_task._get_kwargs(pool_id, body=_definition(request))
-        )
+        return self._ask("create_task", {"body": _definition(request)}, pool_id=pool_id)
 
     def update_task(
         self, pool_id: str, task_id: str, request: TaskDefinitionDict | PlainRequest
@@ -78,11 +73,8 @@ class TaskOperations(Operations):
             ConflictError: The pool is archived, or ``request`` names another id.
             ValidationFailedError: The definition is invalid; the message names the fields.
         """
-        pool_id = path_segment(pool_id, "pool_id")
-        task_id = path_segment(task_id, "task_id")
-        return self._transport.request(
-            "update_task",
-            api.tasks.update_task._get_kwargs(pool_id, task_id, body=_definition(request)),
+        return self._ask(
+            "update_task", {"body": _definition(request)}, pool_id=pool_id, task_id=task_id
         )
 
     def patch_task(
@@ -103,11 +95,8 @@ class TaskOperations(Operations):
             ConflictError: The pool is archived, or ``request`` names another id.
             ValidationFailedError: The change is invalid; the message names the fields.
         """
-        pool_id = path_segment(pool_id, "pool_id")
-        task_id = path_segment(task_id, "task_id")
-        return self._transport.request(
-            "patch_task",
-            api.tasks.patch_task._get_kwargs(pool_id, task_id, body=_definition(request)),
+        return self._ask(
+            "patch_task", {"body": _definition(request)}, pool_id=pool_id, task_id=task_id
         )
 
     def delete_task(self, pool_id: str, task_id: str) -> dict[str, Any]:
@@ -124,8 +113,4 @@ class TaskOperations(Operations):
             NotFoundError: There is no such pool or task.
             ConflictError: The pool is archived.
         """
-        pool_id = path_segment(pool_id, "pool_id")
-        task_id = path_segment(task_id, "task_id")
-        return self._transport.request(
-            "delete_task", api.tasks.delete_task._get_kwargs(pool_id, task_id)
-        )
+        return self._ask("delete_task", pool_id=pool_id, task_id=task_id)

@@ -192,12 +192,7 @@ class RolloutCreator:
             self._pass_on()
 
     def find(self, item: InFlight, scope: RolloutScope) -> dict[str, Any] | None:
-        """Return the rollout of a request after the end of the fleet; None if there can be none.
-
-        Args:
-            item: The request, whose rollout id is unknown.
-            scope: Operations that make the calls.
-        """
+        """Return the rollout of a request after the end of the fleet; None if there can be none."""
         batch = item.batch
         if batch is None:
             return scope.create(item.request, item.key) if item.is_alone else None
@@ -326,11 +321,6 @@ class RolloutCreator:
                 if not has_batches:
                     self._notify_all()
 
-    def _do_without_batches(self) -> None:
-        with self._lock:
-            self._has_batches = False
-            self._notify_all()
-
     def _notify_all(self) -> None:
         for candidate in self._candidates.values():
             candidate.changed.notify_all()
@@ -399,7 +389,9 @@ class RolloutCreator:
         except SynthPoolsError as error:
             if has_no_batches(error) or classify_error(error)[0] is ErrorCategory.SERVER_ERROR:
                 # One by one, fewer requests fail.
-                self._do_without_batches()
+                with self._lock:
+                    self._has_batches = False
+                    self._notify_all()
             if classify_error(error)[0] is ErrorCategory.CONNECTION_LOST:
                 self._has_lost_answers = True
                 self._resize(self._most_requests // 2)

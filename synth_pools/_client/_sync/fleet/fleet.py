@@ -17,11 +17,11 @@ from synth_pools._client.fleet.outcomes import (
     RolloutOutcome,
 )
 from synth_pools._client.fleet.table import table
+from synth_pools._client.http.sync_.engine import Closeable
 from synth_pools._client.runtime.sync_.concurrency import (
     Runnable,
     ends_silently,
 )
-from synth_pools._client.runtime.sync_.io import Closeable
 
 
 class Fleet(Runnable[FleetProgress], Closeable):

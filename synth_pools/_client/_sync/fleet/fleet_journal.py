@@ -17,9 +17,6 @@ from synth_pools._client.runtime.sync_.io import GroupCommit, in_thread
 class FleetJournal:
     """Open journal of a fleet.
 
-    Args:
-        file: The file.
-
     Attributes:
         file: The file. Its blocking methods are called here, in a thread.
     """

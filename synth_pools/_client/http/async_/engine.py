@@ -1,11 +1,12 @@
-"""Interface of the async client's engines."""
+"""Interface of the async client's engines, and of all that is closed after use."""
 
 from __future__ import annotations
 
 import contextlib
 from abc import ABC, abstractmethod
 from collections.abc import AsyncIterator, Callable, Mapping
-from typing import Any, Protocol
+from types import TracebackType
+from typing import Any, Protocol, Self
 
 from synth_pools._client.http.messages import ExchangeError, OutgoingRequest, ResponseHead
 from synth_pools._client.runtime.async_.io import call_until_woken, call_within
@@ -13,6 +14,27 @@ from synth_pools._client.secret import Secret
 
 # Limit for the end of a stream after its last event.
 _END_SECONDS = 0.05
+
+
+class AsyncCloseable(ABC):
+    """Base of objects that are closed at the end of a block of ``async with``."""
+
+    __slots__ = ()
+
+    @abstractmethod
+    async def aclose(self) -> None:
+        """Close it. Can be repeated."""
+
+    async def __aenter__(self) -> Self:
+        return self
+
+    async def __aexit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        traceback: TracebackType | None,
+    ) -> None:
+        await self.aclose()
 
 
 class AsyncIncomingResponse(ResponseHead, ABC):
@@ -116,10 +138,6 @@ class AsyncEngine(ABC):
     @abstractmethod
     async def send(self, request: OutgoingRequest, secret: Secret) -> AsyncIncomingResponse:
         """Send a request once, and return its response with an unread body.
-
-        Args:
-            request: The request.
-            secret: The bearer key.
 
         Raises:
             ExchangeError: No answer came; its `sent` says whether the request may have been sent.

@@ -31,10 +31,6 @@ from synth_pools._client.secret import Secret
 def plain_client(context: SSLContext, limits: PoolLimits) -> AsyncClient:
     """Return an HTTP client that uses the proxies of the environment, and keeps no cookies.
 
-    Args:
-        context: The TLS context.
-        limits: Limits of its pool of connections.
-
     Raises:
         ConfigurationError: A variable of the environment cannot be used.
     """
@@ -56,8 +52,6 @@ class AsyncHttpxEngine(AsyncEngine):
         is_own: Whether the client has no other users, so that the alarm may end its connections.
 
     Attributes:
-        http: The client.
-        alarm: Wakes the calls that wait for it.
         keeps_limits: Whether its sockets keep to the time limit of the thread that uses them.
 
     Raises:

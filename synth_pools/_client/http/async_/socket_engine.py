@@ -27,14 +27,7 @@ from synth_pools._client.secret import Secret
 
 
 class AsyncSocketEngine(AsyncEngine):
-    """HTTP/1.1 engine over sockets.
-
-    Args:
-        base_url: Base URL of the service.
-        context: The TLS context.
-        limits: Limits of the pool of connections.
-        alarm: Wakes the calls that wait for a connection.
-    """
+    """HTTP/1.1 engine over sockets."""
 
     def __init__(
         self, base_url: str, context: SSLContext, limits: PoolLimits, alarm: AsyncAlarm

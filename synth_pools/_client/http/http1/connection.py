@@ -62,13 +62,7 @@ class Connection:
     def connector(
         encoder: RequestEncoder, context: ssl.SSLContext, alarm: Alarm
     ) -> Callable[[float], socket.socket]:
-        """Return a function that connects to the service of an encoder.
-
-        Args:
-            encoder: The encoder.
-            context: The TLS context.
-            alarm: Wakes the thread that connects.
-        """
+        """Return a function that connects to the service of an encoder."""
 
         def connect_within(seconds: float) -> socket.socket:
             raw = connect(encoder.host, encoder.port, seconds, alarm)

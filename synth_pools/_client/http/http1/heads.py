@@ -40,9 +40,6 @@ _STATUSES_WITHOUT_BODY = frozenset({204, 304})
 class RequestEncoder:
     """Encoder of the requests to one service.
 
-    Args:
-        base_url: Base URL of the service.
-
     Attributes:
         host: Name or address of its host.
         port: Its port.

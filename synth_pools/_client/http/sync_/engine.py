@@ -1,14 +1,15 @@
 # Derived by `make generate`. Change the file that it comes from:
 # synth_pools/_client/http/async_/engine.py
 
-"""Interface of the sync client's engines."""
+"""Interface of the sync client's engines, and of all that is closed after use."""
 
 from __future__ import annotations
 
 import contextlib
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Iterator, Mapping
-from typing import Any, Protocol
+from types import TracebackType
+from typing import Any, Protocol, Self
 
 from synth_pools._client.http.messages import ExchangeError, OutgoingRequest, ResponseHead
 from synth_pools._client.runtime.sync_.io import call_until_woken, call_within
@@ -16,6 +17,27 @@ from synth_pools._client.secret import Secret
 
 # Limit for the end of a stream after its last event.
 _END_SECONDS = 0.05
+
+
+class Closeable(ABC):
+    """Base of objects that are closed at the end of a block of ``with``."""
+
+    __slots__ = ()
+
+    @abstractmethod
+    def close(self) -> None:
+        """Close it. Can be repeated."""
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        traceback: TracebackType | None,
+    ) -> None:
+        self.close()
 
 
 class IncomingResponse(ResponseHead, ABC):
@@ -119,10 +141,6 @@ class Engine(ABC):
     @abstractmethod
     def send(self, request: OutgoingRequest, secret: Secret) -> IncomingResponse:
         """Send a request once, and return its response with an unread body.
-
-        Args:
-            request: The request.
-            secret: The bearer key.
 
         Raises:
             ExchangeError: No answer came; its `sent` says whether the request may have been sent.

@@ -10,10 +10,8 @@ import contextlib
 import copy
 import functools
 import weakref
-from abc import ABC, abstractmethod
 from collections.abc import AsyncGenerator, Awaitable, Callable, Coroutine, Iterable
-from types import TracebackType
-from typing import Any, Generic, ParamSpec, Self, TypeVar
+from typing import Any, Generic, ParamSpec, TypeVar
 
 T = TypeVar("T")
 P = ParamSpec("P")
@@ -112,27 +110,6 @@ def event_loop() -> object:
 def is_closed_loop(event_loop: object) -> bool:
     """Check that the connections of an event loop can neither be used nor closed."""
     return isinstance(event_loop, asyncio.AbstractEventLoop) and event_loop.is_closed()
-
-
-class AsyncCloseable(ABC):
-    """Base of objects that `aclose`, or the end of an ``async with`` block, closes."""
-
-    __slots__ = ()
-
-    @abstractmethod
-    async def aclose(self) -> None:
-        """Close it. Can be repeated."""
-
-    async def __aenter__(self) -> Self:
-        return self
-
-    async def __aexit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        traceback: TracebackType | None,
-    ) -> None:
-        await self.aclose()
 
 
 class AsyncFinalizer:

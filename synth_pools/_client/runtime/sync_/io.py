@@ -5,10 +5,8 @@ from __future__ import annotations
 import contextlib
 import threading
 import time
-from abc import ABC, abstractmethod
 from collections.abc import Callable
-from types import TracebackType
-from typing import Any, Generic, ParamSpec, Self, TypeVar
+from typing import Any, Generic, ParamSpec, TypeVar
 
 from synth_pools._client.runtime.sync_.interrupts import time_limit
 from synth_pools._client.runtime.sync_.sockets import shut_down_socket
@@ -115,27 +113,6 @@ def event_loop() -> object:
 def is_closed_loop(event_loop: object) -> bool:
     """Return False: the process has not ended."""
     return event_loop is not _PROCESS
-
-
-class Closeable(ABC):
-    """Base of objects that `close`, or the end of a ``with`` block, closes."""
-
-    __slots__ = ()
-
-    @abstractmethod
-    def close(self) -> None:
-        """Close it. Can be repeated."""
-
-    def __enter__(self) -> Self:
-        return self
-
-    def __exit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        traceback: TracebackType | None,
-    ) -> None:
-        self.close()
 
 
 class Finalizer:

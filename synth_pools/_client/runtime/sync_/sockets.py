@@ -121,10 +121,6 @@ _lookups_lock = threading.Lock()
 def look_up(host: str, port: int) -> list[Any]:
     """Return the result of `socket.getaddrinfo`, within the time limit of the thread.
 
-    Args:
-        host: Its name or address.
-        port: Its port.
-
     Raises:
         TimeoutError: The name was not resolved in time.
         OSError: There is no such name.
