@@ -18,7 +18,7 @@ _LINE_SECONDS = 10.0
 
 
 class ProgressBar:
-    """Progress bar on standard error while that is a terminal; a line every 10 seconds elsewhere."""
+    """Progress bar on standard error if that is a terminal; else a line every 10 seconds."""
 
     def __init__(self, clock: Callable[[], float]) -> None:
         self._clock = clock
