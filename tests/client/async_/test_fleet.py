@@ -26,6 +26,7 @@ from synth_pools import (
     RolloutOutcome,
     ServerError,
 )
+from tests.client.async_.fleet_ends import gather, seeds
 from tests.support.fault_server import FaultServer, Seen
 from tests.support.faults import Fault, answer, html, reset
 from tests.support.fleet_service import FleetService
@@ -34,14 +35,6 @@ from tests.support.leaks import KEY
 pytestmark = pytest.mark.one_library
 
 P = "pool_1"
-
-
-def seeds(number: int) -> list[dict[str, Any]]:
-    return [{"seed": seed} for seed in range(number)]
-
-
-async def gather(outcomes: AsyncIterator[RolloutOutcome]) -> list[RolloutOutcome]:
-    return [outcome async for outcome in outcomes]
 
 
 async def test_every_request_has_one_outcome(

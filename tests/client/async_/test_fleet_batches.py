@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import AsyncIterator
 from pathlib import Path
 from typing import Any
 
@@ -19,6 +18,7 @@ from synth_pools import (
 )
 from synth_pools._client._async.fleet.fleet import AsyncFleet
 from synth_pools._client.fleet.journal import AnswerRecord, BatchRecord, decode
+from tests.client.async_.fleet_ends import gather, seeds
 from tests.support.batch_service import BatchService
 from tests.support.fault_server import FaultServer, Seen
 from tests.support.faults import Fault, answer, html, reset, stall, when
@@ -36,14 +36,6 @@ def batches(server: FaultServer) -> BatchService:
     service = BatchService()
     server.play(choose=service)
     return service
-
-
-def seeds(number: int) -> list[dict[str, Any]]:
-    return [{"seed": seed} for seed in range(number)]
-
-
-async def gather(outcomes: AsyncIterator[RolloutOutcome]) -> list[RolloutOutcome]:
-    return [outcome async for outcome in outcomes]
 
 
 async def run(

@@ -5,7 +5,6 @@ from __future__ import annotations
 import gc
 import time
 import warnings
-from collections.abc import AsyncIterator
 from itertools import count
 from typing import Any
 
@@ -15,9 +14,9 @@ from synth_pools import (
     AsyncContainerPoolsClient,
     AuthenticationError,
     ClientClosedError,
-    RolloutOutcome,
 )
 from synth_pools._client.runtime.async_.concurrency import AsyncWorkerGroup
+from tests.client.async_.fleet_ends import gather, seeds
 from tests.support.fault_server import FaultServer, Seen
 from tests.support.faults import Fault, answer, html, when
 from tests.support.fleet_service import FleetService, until
@@ -28,20 +27,12 @@ pytestmark = pytest.mark.one_library
 P = "pool_1"
 
 
-def seeds(number: int) -> list[dict[str, Any]]:
-    return [{"seed": seed} for seed in range(number)]
-
-
 def followed(server: FaultServer) -> int:
     """Count the requests for the events of single rollouts."""
     return sum(
         "/rollouts/" in request.path and request.path.endswith("/events")
         for request in server.requests
     )
-
-
-async def gather(outcomes: AsyncIterator[RolloutOutcome]) -> list[RolloutOutcome]:
-    return [outcome async for outcome in outcomes]
 
 
 @pytest.mark.parametrize("on_interrupt", ["leave", "cancel"])

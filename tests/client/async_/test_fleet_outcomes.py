@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator
 from pathlib import Path
 from typing import Any
 
@@ -13,8 +12,8 @@ from synth_pools import (
     JournalError,
     NotFoundError,
     RolloutFailedError,
-    RolloutOutcome,
 )
+from tests.client.async_.fleet_ends import gather, seeds
 from tests.support.fault_server import FaultServer, Seen
 from tests.support.faults import Fault, answer
 from tests.support.fleet_service import FleetService
@@ -22,14 +21,6 @@ from tests.support.fleet_service import FleetService
 pytestmark = pytest.mark.one_library
 
 P = "pool_1"
-
-
-def seeds(number: int) -> list[dict[str, Any]]:
-    return [{"seed": seed} for seed in range(number)]
-
-
-async def gather(outcomes: AsyncIterator[RolloutOutcome]) -> list[RolloutOutcome]:
-    return [outcome async for outcome in outcomes]
 
 
 async def test_a_failed_rollout_has_an_error_and_a_row(

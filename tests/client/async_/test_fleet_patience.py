@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import threading
-from collections.abc import AsyncIterator
 from itertools import count
 from typing import Any
 
@@ -13,10 +12,10 @@ from synth_pools import (
     AsyncContainerPoolsClient,
     FleetStoppedError,
     PoolFailedError,
-    RolloutOutcome,
     ServerError,
 )
 from synth_pools._client.runtime.async_.concurrency import AsyncCondition
+from tests.client.async_.fleet_ends import gather, seeds
 from tests.support.fault_server import FaultServer, Seen
 from tests.support.faults import Fault, answer, html, reset, when
 from tests.support.fleet_service import FleetService
@@ -82,14 +81,6 @@ def clock(fleet_client: AsyncContainerPoolsClient, monkeypatch: pytest.MonkeyPat
     monkeypatch.setattr(AsyncCondition, "wait_at_most", wait)
     monkeypatch.setattr(fleet_client._transport, "clock", clock)
     return clock
-
-
-async def gather(outcomes: AsyncIterator[RolloutOutcome]) -> list[RolloutOutcome]:
-    return [outcome async for outcome in outcomes]
-
-
-def seeds(number: int) -> list[dict[str, Any]]:
-    return [{"seed": seed} for seed in range(number)]
 
 
 REFUSALS = {

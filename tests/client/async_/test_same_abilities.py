@@ -19,8 +19,8 @@ from synth_pools import (
     RequestInfo,
     RequestValidationError,
     ResponseInfo,
-    RolloutOutcome,
 )
+from tests.client.async_.fleet_ends import gather
 from tests.support.backend_server import KEY, Server, serve
 
 pytestmark = pytest.mark.one_library
@@ -234,10 +234,6 @@ async def test_run_without_a_pool(
     assert again["id"] == done["id"]
     with pytest.raises(NotFoundError):
         await client.agent_rollouts.run({"pool_id": "no-such-pool"})
-
-
-async def gather(outcomes: AsyncIterator[RolloutOutcome]) -> list[RolloutOutcome]:
-    return [outcome async for outcome in outcomes]
 
 
 async def test_a_fleet_over_pools_goes_on_from_its_journal(
