@@ -163,14 +163,7 @@ class Transport:
         return self.with_config(dataclasses.replace(self._config, deadline=remaining))
 
     def content(self, operation: OperationId, call: Call, *, accept: str = "*/*") -> bytes:
-        """Make a call, repeat it where that is safe and allowed, and return its bytes.
-
-        Raises:
-            APIStatusError: The service answered with an error.
-            APIConnectionError: No complete answer came.
-            ClientClosedError: The client is closed, or was closed during the call.
-            RequestValidationError: The URL cannot be sent.
-        """
+        """Make a call as `request` does, and return its bytes."""
         config = self._config
         builder = RequestBuilder(config, accept=accept, read_timeout=config.timeout)
         return self._request(operation, call, builder, self._reader.content)

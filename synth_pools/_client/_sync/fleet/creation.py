@@ -46,6 +46,7 @@ _FIRST_REQUESTS = 8
 _LEAST_REQUESTS = 2
 
 
+@dataclasses.dataclass(slots=True, eq=False)
 class CreationBatch:
     """Rollouts that are created together.
 
@@ -62,28 +63,15 @@ class CreationBatch:
         waiting: Condition of each waiting request, notified on a change.
     """
 
-    __slots__ = (
-        "answers",
-        "failure",
-        "failures",
-        "is_being_resolved",
-        "is_being_sent",
-        "is_stored",
-        "members",
-        "record",
-        "waiting",
-    )
-
-    def __init__(self, record: BatchRecord, members: set[int], *, is_stored: bool) -> None:
-        self.record = record
-        self.members = members
-        self.is_stored = is_stored
-        self.is_being_sent = False
-        self.is_being_resolved = False
-        self.answers: dict[int, _RequestAnswer] | None = None
-        self.failures = 0
-        self.failure: SynthPoolsError | None = None
-        self.waiting: dict[int, Condition] = {}
+    record: BatchRecord
+    members: set[int]
+    is_stored: bool
+    is_being_sent: bool = False
+    is_being_resolved: bool = False
+    answers: dict[int, _RequestAnswer] | None = None
+    failures: int = 0
+    failure: SynthPoolsError | None = None
+    waiting: dict[int, Condition] = dataclasses.field(default_factory=dict)
 
     def notify(self) -> None:
         """Wake all waiting requests. The lock must be held."""
