@@ -139,7 +139,7 @@ class ClauseFinder:
         return next((word for word in _WORD.findall(demand) if word in self._codes), "")
 
     def _at_its_place(self, departure: Departure) -> list[Sentence]:
-        """Return the sentences at the place that a rule has judged, which it names itself."""
+        """Return the sentences at the place that a rule names in its clause."""
         family, _, _ = departure.check.partition(".")
         schema = departure.clause.section.rpartition(", ")[2]
         places: list[str] = []
@@ -157,7 +157,7 @@ class ClauseFinder:
         return []
 
     def _walk(self, schema: str, complaint: str) -> Iterator[str]:
-        """Yield the places that a complaint about a body is about, the nearest one first."""
+        """Yield the places that a complaint about a body concerns, the nearest first."""
         pointer = _POINTER.match(complaint)
         steps = [step for step in (pointer[1] if pointer else "").split("/") if step]
         if lacking := _REQUIRED.search(complaint):
@@ -179,7 +179,7 @@ class ClauseFinder:
         yield from reversed(places)
 
     def _resolved(self, node: Any, places: list[str]) -> Any:
-        """Follow the references of a schema; append the names of those that it leads to."""
+        """Follow the references of a schema; append the names of the schemas on the way."""
         for part in _parts(node):
             reference = str(part.get("$ref", ""))
             if reference.startswith("#/components/schemas/"):
@@ -204,7 +204,7 @@ class ClauseFinder:
         return any(_first(place) in self._names(operation) for place in sentence.places)
 
     def _names(self, operation: str) -> list[str]:
-        """Return an operation after that whose description it takes over, "As `get_rollout`."."""
+        """Return an operation, after the one that its description names: "As `get_rollout`."."""
         for sentence in self.index.at.get(operation, []):
             if (reference := _TAKEN_OVER.match(sentence.text)) and reference[1] in self._reached:
                 return [reference[1], operation]
@@ -272,7 +272,7 @@ class ClauseFinder:
 
 
 def _parts(node: Any) -> Iterator[dict[str, Any]]:
-    """Yield a schema and the schemas that it is put together of."""
+    """Yield a schema and the schemas that it combines."""
     if isinstance(node, dict):
         yield node
         for word in ("allOf", "anyOf", "oneOf"):

@@ -1,4 +1,4 @@
-"""Places of clauses in openapi.yaml, so that a report leads to the line that it speaks of."""
+"""Lines of clauses in openapi.yaml, which a report links to."""
 
 from __future__ import annotations
 

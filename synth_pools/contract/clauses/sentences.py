@@ -1,4 +1,4 @@
-"""Sentences of an OpenAPI document: those of all descriptions and summaries, and their places."""
+"""Sentences of the descriptions and summaries of an OpenAPI document, and their places."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from typing import Any
 
 import yaml
 
-# Keys whose values are data, in which a description is nobody's promise.
+# Keys whose values are data, in which a description promises nothing.
 _DATA = frozenset({"example", "examples", "default", "const", "enum"})
 _TEXTS = ("description", "summary")
 _WITHOUT_MEANING = frozenset({"properties", "schema", "content"})
@@ -86,7 +86,7 @@ class Index:
         ]
 
     def resolve(self, ids: str) -> list[Sentence]:
-        """Return the sentences that ids name, without those that the document does not have."""
+        """Return the sentences of these ids; skip ids that the document does not have."""
         return [self.by_id[key] for key in split_ids(ids) if key in self.by_id]
 
 
@@ -129,13 +129,13 @@ def read_sentences(text: str) -> dict[str, Sentence]:
 
 
 def split_text(text: str) -> Iterator[tuple[str, str]]:
-    """Split a text in Markdown into sentences and rows of tables.
+    """Yield the sentences and the table rows of a Markdown text.
 
     Args:
         text: The text.
 
     Yields:
-        The heading that it stands under, "" where there is none, and each sentence.
+        The last heading before each sentence, "" before the first heading, and the sentence.
     """
     heading = ""
     block: list[str] = []
@@ -186,7 +186,7 @@ def _index(item: Any, index: int) -> str:
 
 
 def _name(path: Sequence[str]) -> str:
-    """Return the short name of a place, as "Pool.capacity"; its keys alone would say no more."""
+    """Return the short name of a place, as "Pool.capacity"."""
     steps = [step for step in path if step not in _WITHOUT_MEANING]
     if steps[:2] == ["components", "schemas"]:
         return ".".join(steps[2:])
@@ -196,7 +196,7 @@ def _name(path: Sequence[str]) -> str:
 
 
 def _offset(raw: Sequence[str], sentence: str) -> int:
-    """Return how many lines below the begin of its text a sentence stands."""
+    """Return the number of lines between the start of a text and a sentence in it."""
     words = (re.escape(word).replace("'", "''?") for word in sentence.replace(" | ", " ").split())
     pattern = r"[\s|\\]+".join(words)
     match = re.search(pattern, "\n".join(raw))

@@ -1,4 +1,4 @@
-"""Standings of sentences: the checks that judge each one, or the reason why none does.
+"""Standings of sentences: the checks that judge each sentence, or the reason why none does.
 
 Scenarios and rules name the sentences that they judge by their ids. Some standings follow from the
 kind of a sentence: a title promises nothing, and the rules read the table of error codes from the
@@ -44,7 +44,7 @@ class Standing:
 
 
 def unjudged() -> dict[str, Standing]:
-    """Read the list of what no check judges: standings by the ids below their reason.
+    """Read the list of sentences that no check judges: standings by the ids below their reason.
 
     Raises:
         ValueError: Ids stand below no reason.

@@ -2,19 +2,106 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
+from dataclasses import dataclass
 from random import Random
 from typing import Any
 
 from synth_pools.contract.exceptions import InconclusiveError, StopScenarioError
-from synth_pools.contract.harness.expectations import Check, Expectations, Status, StatusLike
+from synth_pools.contract.harness.expectations import (
+    Check,
+    Expectation,
+    Expectations,
+    Status,
+    StatusLike,
+)
 from synth_pools.contract.harness.resources import Resources
-from synth_pools.contract.http.client import EventStream, Response
+from synth_pools.contract.http.client import ABSENT, EventStream, Response, at
 from synth_pools.contract.http.sse import SseReader
-from synth_pools.contract.results import Layer, Outcome
+from synth_pools.contract.results import Clause, Column, Layer, Outcome
+from synth_pools.contract.rules.verdict import same_json
 from synth_pools.contract.session import Session
 
 _LATE = "the stream did not come to its end in time, and requests take long here"
+
+
+@dataclass(frozen=True, slots=True)
+class Judge:
+    """Judge of one response, for the operation that departs if it is not as expected.
+
+    Attributes:
+        expect: The expectations of the scenario.
+        operation: The id of the operation.
+        response: The response, or stream.
+        column: See `Expectation`.
+        clause: See `Expectation`.
+        about: See `Expectation`.
+    """
+
+    expect: Expectations
+    operation: str
+    response: Response | EventStream | None = None
+    column: Column = Column.BEHAVIOUR
+    clause: Clause | None = None
+    about: str = ""
+
+    def that(self, demand: str, met: bool, observed: str = "it is not so") -> bool:
+        """Record whether a demand is met; the report shows the observation where it is not."""
+        expectation = Expectation(
+            self.operation, demand, self.response, self.column, self.clause, about=self.about
+        )
+        return self.expect.that(expectation, met, observed)
+
+    def equal(self, label: str, expected: Any, actual: Any) -> bool:
+        """Expect two JSON values to be equal; see `Expectations.equal`."""
+        return self.expect.equal(self.operation, label, expected, actual, self.response)
+
+    def field(self, path: str, expected: Any, label: str = "", *, optional: bool = False) -> bool:
+        """Expect a value in the body of a response.
+
+        Args:
+            path: The place of the value, as in "items.0.id".
+            expected: The expected value.
+            label: The name of the value, for the report; the path where empty.
+            optional: Whether the body may lack it.
+
+        Returns:
+            Whether the value is the expected one.
+        """
+        actual = self._at(path)
+        return (optional and actual is ABSENT) or self.equal(label or path, expected, actual)
+
+    def among(self, path: str, allowed: Collection[Any], demand: str) -> bool:
+        """Expect a value in the body of a response to be one of the allowed ones."""
+        actual = self._at(path)
+        return self.that(demand, actual in allowed, f"{path} {actual}")
+
+    def shown(
+        self,
+        views: Iterable[tuple[str, Any, Response]],
+        is_shown: Callable[[Any], bool],
+        demand: str,
+        observed: str,
+    ) -> bool:
+        """Expect a change to be visible in all views; see `Expectations.observed`."""
+        verdicts = [(reader, is_shown(value), response) for reader, value, response in views]
+        changed = self.response
+        assert isinstance(changed, Response)  # noqa: S101 - only a response tells of a change
+        return self.expect.observed(self.operation, changed, verdicts, demand, observed)
+
+    def shown_field(
+        self, views: Sequence[tuple[str, Any, Response]], field: str, expected: Any, demand: str
+    ) -> bool:
+        """Expect all views to have a field; the report shows that of the first reading one."""
+        reading = [value for reader, value, _ in views if reader != self.operation]
+        observed = f"{field} is {at(reading[0], field)!r}"
+        return self.shown(
+            views, lambda value: same_json(expected, at(value, field)), demand, observed
+        )
+
+    def _at(self, path: str) -> Any:
+        steps = [int(step) if step.isdigit() else step for step in path.split(".")]
+        return self.response.at(*steps) if isinstance(self.response, Response) else ABSENT
 
 
 class Context:
@@ -36,6 +123,12 @@ class Context:
         self.expect = Expectations(session, scenario, layer)
         self.resources = Resources(session, scenario.id, self.require)
         self.random = Random(f"{session.options.seed}:{scenario.id}")
+
+    def judge(
+        self, operation: str, response: Response | EventStream | None = None, **details: Any
+    ) -> Judge:
+        """Return the judge of a response; see `Judge`."""
+        return Judge(self.expect, operation, response, **details)
 
     def call(
         self, operation: str, ids: Mapping[str, str] | None = None, **request: Any
@@ -113,7 +206,7 @@ class Context:
         ids: Mapping[str, str] | None,
         request: Mapping[str, Any],
     ) -> Response:
-        """Send a request; one that is taken though it has to be refused is answered anyhow."""
+        """Send a request; do not judge the body if it is accepted though it has to be refused."""
         response = self.session.http.call(operation, ids, **request)
         refused = min(Status.of(expected).statuses) >= 400
         accepted = response.status is not None and response.status < 300

@@ -178,6 +178,13 @@ def process_pool(
     return ctx.require(201, "create_pool", json=body)
 
 
+def active_process_pool(ctx: Context, process: Any, **more: Any) -> dict[str, str]:
+    """Create a pool that starts this process; return its id, in a path, once it is active."""
+    pool_id = str(process_pool(ctx, process, **more).at("id"))
+    ctx.resources.wait_until_active(pool_id)
+    return {"pool_id": pool_id}
+
+
 def delete_and_wait(ctx: Context, pool: dict[str, str], kit: KitProcesses) -> None:
     """Archive a pool, and expect its processes to end."""
     ctx.require(200, "delete_pool", pool)

@@ -50,8 +50,13 @@ class Resources:
         Returns:
             Its id.
         """
-        body = self._session.pool_body("x", **self._named(subject), **more)
-        return str(self.create_pool(body).at("id"))
+        return str(self.create_pool(self.body(subject, **more)).at("id"))
+
+    def body(self, subject: str = "", **more: Any) -> dict[str, Any]:
+        """Return the body that creates a pool, under an id that the run archives at its end."""
+        named = self._named(subject)
+        self._session.register_pool(named["pool_id"])
+        return self._session.pool_body("x", **{**named, **more})
 
     def live_pool(self, subject: str = "", **more: Any) -> str:
         """Create a pool whose rollouts obey `env.delay` and the like; see `pool`.

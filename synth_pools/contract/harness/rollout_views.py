@@ -11,7 +11,7 @@ from synth_pools.contract.harness.context import Context
 from synth_pools.contract.harness.expectations import Expectation
 from synth_pools.contract.harness.subjects import offered
 from synth_pools.contract.harness.views import USAGE, View, in_list, of_rollout
-from synth_pools.contract.harness.waits import Rollout
+from synth_pools.contract.harness.waits import Rollout, moment
 from synth_pools.contract.http.client import ABSENT, Response, at
 from synth_pools.contract.selections import (
     Selection,
@@ -27,6 +27,8 @@ ACCOUNTS: tuple[str | Selection, ...] = (
     "get_pool_metrics",
     "get_queue_status",
 )
+# Time stamps may be of whole seconds; where requests take long two clocks are read a while apart.
+ROUNDING = 1.5
 _COUNTS = ("active", "queued", "completed", "failed", "cancelled")
 
 
@@ -123,7 +125,8 @@ def judge_rollout_views(ctx: Context, accounts: RolloutViews, expected: Expected
         if described.result == "RolloutSummary":
             _summary(ctx, operation, response, expected)
         elif described.result == "RolloutUsage":
-            _usage(ctx, operation, response, expected)
+            if not expected.started:
+                judge_unused(ctx, operation, response)
         elif described.item != "Artifact":
             status = response.at("status")
             if status is not ABSENT:
@@ -186,13 +189,29 @@ def _summary(ctx: Context, operation: str, response: Response, expected: Expecte
         ctx.expect.equal(operation, "the type of last_event", kind, last, response)
 
 
-def _usage(ctx: Context, operation: str, response: Response, expected: ExpectedState) -> None:
-    if expected.started:
-        return
+def judge_unused(ctx: Context, operation: str, response: Response) -> None:
+    """Expect no usage of a rollout that has not started."""
     used = {name: response.at(name) for name in USAGE if response.at(name) not in (0, None, ABSENT)}
-    ctx.expect.that(
-        Expectation(operation, "zero, or null, until it starts", response), not used, str(used)
-    )
+    ctx.judge(operation, response).that("zero, or null, until it starts", not used, str(used))
+
+
+def judge_usage(ctx: Context, operation: str, response: Response, whole_rollout: Any) -> None:
+    """Expect the times in the usage of a rollout that has ended to be those of the rollout."""
+    judge = ctx.judge(operation, response)
+    wall, minutes = response.at("wall_time_sec"), response.at("sandbox_minutes")
+    if not isinstance(wall, int | float):
+        return
+    if isinstance(minutes, int | float):
+        demand = f"sandbox_minutes is wall_time_sec in minutes: {wall / 60:.4f}"
+        judge.that(demand, abs(wall / 60 - minutes) < 0.01, str(minutes))
+    begin, end = moment(at(whole_rollout, "started_at")), moment(at(whole_rollout, "finished_at"))
+    if begin and end:
+        expected = (end - begin).total_seconds()
+        judge.that(
+            f"wall_time_sec is the time from start to end: {expected}",
+            abs(wall - expected) < ROUNDING + ctx.session.http.round_trip,
+            str(wall),
+        )
 
 
 def _page(ctx: Context, operation: str, response: Response, expected_value: ExpectedState) -> None:

@@ -92,6 +92,15 @@ def readers(
     )
 
 
+def judge_rollout_count(
+    ctx: Context, pool_id: str, expected: int, operation: str = "create_rollout"
+) -> None:
+    """Expect a pool to hold a number of rollouts that fits on one page."""
+    listed = ctx.require(200, "list_rollouts", {"pool_id": pool_id})
+    count = len(listed.list_at("items"))
+    ctx.judge(operation, listed).equal("the number of rollouts", expected, count)
+
+
 def in_list(
     ctx: Context,
     operation: str,

@@ -20,6 +20,7 @@ from synth_pools.contract.results import Clause, Outcome
 _T = TypeVar("_T")
 
 STARTED = ("running", *FINAL)
+STREAMS = ("stream_rollout_events", "stream_global_rollout_events")
 _ENDS = Clause(ids="Rollouts: states#f1bc")
 # Seconds until other readers are asked as well: longer than any reader may lag behind.
 _SECOND_OPINION = 5.0
@@ -28,6 +29,12 @@ _SOONER = 4
 # Calls at a time, and how many more of them for each second that a request takes.
 _MOST_AT_A_TIME = 16
 _CALLERS_A_SECOND = 20
+
+# An operation of a rollout's pool and the one of all pools, each with its ids.
+Ways = tuple[tuple[str, dict[str, str]], tuple[str, dict[str, str]]]
+
+# An operation that creates a rollout, its ids, and fields that its body has to have.
+Creation = tuple[str, dict[str, str], dict[str, Any]]
 
 
 @dataclass(frozen=True, slots=True)
@@ -44,6 +51,22 @@ class Rollout:
     @property
     def global_ids(self) -> dict[str, str]:
         return {"rollout_id": self.id}
+
+    @property
+    def streams(self) -> Ways:
+        """The operation of either family that streams its events, with its ids."""
+        return (STREAMS[0], self.ids), (STREAMS[1], self.global_ids)
+
+    @property
+    def cancels(self) -> Ways:
+        """The operation of either family that cancels it, with its ids."""
+        return ("cancel_rollout", self.ids), ("cancel_global_rollout", self.global_ids)
+
+
+def creations(pool_id: str) -> tuple[Creation, Creation]:
+    """Return both operations that create a rollout, with ids and further fields of the body."""
+    pool = {"pool_id": pool_id}
+    return ("create_rollout", pool, {}), ("create_global_rollout", {}, pool)
 
 
 def start_rollout(ctx: Context, pool_id: str, **request: Any) -> Rollout:
@@ -73,6 +96,13 @@ def run_rollout(ctx: Context, pool_id: str, **request: Any) -> Rollout:
     """Create a rollout and wait for its end."""
     rollout = start_rollout(ctx, pool_id, **request)
     wait_for(ctx, rollout, FINAL)
+    return rollout
+
+
+def start_running(ctx: Context, pool_id: str, **env: Any) -> Rollout:
+    """Create a rollout that lasts longer than any scenario, and wait until it runs."""
+    rollout = start_rollout(ctx, pool_id, env={"delay": 600, **env})
+    wait_for(ctx, rollout, STARTED)
     return rollout
 
 

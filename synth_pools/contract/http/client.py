@@ -20,7 +20,7 @@ import httpx
 from synth_pools.contract.document import Document
 from synth_pools.contract.exceptions import BusyError, StoppedError, UnreachableError
 from synth_pools.contract.http.reproduce import KEY, MASKED, NEARLY, OTHER_KEY
-from synth_pools.contract.http.sse import SseReader
+from synth_pools.contract.http.sse import SseMessage, SseReader
 from synth_pools.contract.options import Access, ApiKey
 from synth_pools.contract.results import Exchange
 
@@ -58,6 +58,11 @@ class Response:
         """Return the value at a path in the body, or ABSENT."""
         return at(self.json, *path)
 
+    def list_at(self, *path: str | int) -> list[Any]:
+        """Return the list at a path in the body, or an empty one."""
+        value = self.at(*path)
+        return value if isinstance(value, list) else []
+
 
 @dataclass(frozen=True, slots=True)
 class EventStream:
@@ -78,6 +83,16 @@ class EventStream:
     @property
     def status(self) -> int | None:
         return self.exchange.status
+
+    @property
+    def messages(self) -> list[SseMessage]:
+        """The messages without heartbeats, which have no place in the order."""
+        return [message for message in self.reader.messages if message.event != "heartbeat"]
+
+    @property
+    def events(self) -> list[str]:
+        """The types of the messages, without heartbeats."""
+        return [message.event for message in self.messages]
 
 
 @dataclass(slots=True)

@@ -100,6 +100,13 @@ class ReceivedRequests:
                 if isinstance(request.body, dict) and request.body.get("rollout_id") == rollout_id
             ]
 
+    def sent(self, rollout_id: str, path: str = "/rollouts") -> list[ReceivedRequest]:
+        """Return the requests that sent a rollout to a container."""
+        return [request for request in self.of_rollout(rollout_id) if request.path == path]
+
+    def was_sent(self, rollout_id: str) -> bool:
+        return bool(self.sent(rollout_id))
+
     def ask(self, rollout_id: str) -> tuple[dict[str, Any], bool] | None:
         """Return the request of a polled rollout, and True if this is a further poll."""
         with self.lock:

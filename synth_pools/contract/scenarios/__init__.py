@@ -17,7 +17,7 @@ from synth_pools.contract.options import is_within
 
 
 def all_scenarios() -> tuple[Scenario, ...]:
-    """Return every scenario, in a fixed order: by module, then as they stand in it."""
+    """Return every scenario, ordered by module and by place in the module."""
     for module in sorted(
         module.name for module in pkgutil.walk_packages(__path__, prefix=f"{__name__}.")
     ):
@@ -27,7 +27,7 @@ def all_scenarios() -> tuple[Scenario, ...]:
 
 
 def load_scenarios(files: Iterable[Path]) -> None:
-    """Load scenarios from files, and those that installed packages bring.
+    """Load scenarios from files and from installed packages.
 
     A package names a module with scenarios as an entry point of the group
     `synth_pools.contract_scenarios`.
@@ -64,7 +64,7 @@ def _run_file(file: Path) -> None:
 
 
 _GROUP = "synth_pools.contract_scenarios"
-# Scenarios that take little time and see most of what a commit breaks.
+# Quick scenarios that notice most of the faults of a commit.
 _SMOKE = (
     "service.capabilities", "pools.created", "pools.defaults", "pools.taken_id", "pools.patch",
     "pools.replace", "pools.deleted", "pools.urls", "pools.id_mismatch", "tasks",

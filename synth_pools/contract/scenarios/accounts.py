@@ -1,10 +1,8 @@
-"""Scenarios of the accounts of a rollout, in each state that it can be in."""
+"""Scenarios of the views of a rollout in each of its states."""
 
 from __future__ import annotations
 
-from synth_pools.contract.document import FINAL
 from synth_pools.contract.harness.context import Context
-from synth_pools.contract.harness.expectations import Expectation
 from synth_pools.contract.harness.holding import hold
 from synth_pools.contract.harness.registry import scenario
 from synth_pools.contract.harness.rollout_views import (
@@ -14,7 +12,7 @@ from synth_pools.contract.harness.rollout_views import (
     read_rollout_views,
 )
 from synth_pools.contract.harness.views import readers
-from synth_pools.contract.harness.waits import STARTED, Rollout, start_rollout, wait_for
+from synth_pools.contract.harness.waits import Rollout, run_rollout, start_rollout, start_running
 from synth_pools.contract.http.client import Response
 
 
@@ -36,19 +34,18 @@ def accounts_open(ctx: Context) -> None:
         running = holder.start(pool_id)
         queued = start_rollout(ctx, pool_id, env={"delay": 0})
         waits, runs = read_rollout_views(ctx, queued), read_rollout_views(ctx, running)
-        usage = _usage(ctx, running)
-        after = _usage(ctx, running)
+        before, after = _usage(ctx, running), _usage(ctx, running)
         if not holder.lasted(running):
             continue
         judge_rollout_views(ctx, waits, ExpectedState("queued", False, (1, 1, 0, 0, 0), (1, 1)))
         judge_rollout_views(ctx, runs, ExpectedState("running", True, (1, 1, 0, 0, 0), (1, 1)))
-        for (operation, before), (_, later) in zip(usage, after, strict=True):
-            earlier_time, later_time = before.at("wall_time_sec"), later.at("wall_time_sec")
-            if isinstance(earlier_time, int | float) and isinstance(later_time, int | float):
-                ctx.expect.that(
-                    Expectation(operation, "wall_time_sec counts on while it runs", later),
-                    later_time >= earlier_time,
-                    f"{later_time} after {earlier_time}",
+        for (operation, former), (_, response) in zip(before, after, strict=True):
+            first, second = former.at("wall_time_sec"), response.at("wall_time_sec")
+            if isinstance(first, int | float) and isinstance(second, int | float):
+                ctx.judge(operation, response).that(
+                    "wall_time_sec counts on while it runs",
+                    second >= first,
+                    f"{second} after {first}",
                 )
         holder.release(running)
         return
@@ -73,20 +70,17 @@ def _usage(ctx: Context, rollout: Rollout) -> list[tuple[str, Response]]:
 )
 def accounts_ended(ctx: Context) -> None:
     pool_id = ctx.resources.live_pool(concurrency=1)
-    completed = start_rollout(ctx, pool_id, env={"reward": 0.5})
-    wait_for(ctx, completed, FINAL)
+    completed = run_rollout(ctx, pool_id, env={"reward": 0.5})
     _judge(ctx, completed, ExpectedState("completed", True, (0, 0, 1, 0, 0)))
-    failed = start_rollout(ctx, pool_id, env={"fail": True})
-    wait_for(ctx, failed, FINAL)
+    failed = run_rollout(ctx, pool_id, env={"fail": True})
     _judge(ctx, failed, ExpectedState("failed", True, (0, 0, 1, 1, 0)))
-    running = start_rollout(ctx, pool_id, env={"delay": 600})
-    wait_for(ctx, running, STARTED)
+    running = start_running(ctx, pool_id)
     queued = start_rollout(ctx, pool_id, env={"delay": 600})
     ctx.require(200, "cancel_rollout", queued.ids, json={})
     _judge(ctx, queued, ExpectedState("cancelled", False, (1, 0, 1, 1, 1), (1, 0)))
     ctx.require(200, "cancel_global_rollout", running.global_ids, json={})
     _judge(ctx, running, ExpectedState("cancelled", True, (0, 0, 1, 1, 2)))
-    # What ended earlier is told in the same way afterwards.
+    # A rollout that ended earlier is shown in the same way afterwards.
     _judge(ctx, completed, ExpectedState("completed", True, (0, 0, 1, 1, 2)))
 
 

@@ -1,4 +1,4 @@
-"""Scenarios of artifacts: what becomes of each entry of a container's answer."""
+"""Scenarios of artifacts: the entries of a container's answer, described and downloaded."""
 
 from __future__ import annotations
 
@@ -10,12 +10,12 @@ from dataclasses import dataclass
 from typing import Any
 from urllib.parse import unquote, urlsplit
 
-from synth_pools.contract.harness.context import Context
-from synth_pools.contract.harness.expectations import Expectation, Status
+from synth_pools.contract.harness.context import Context, Judge
+from synth_pools.contract.harness.expectations import Status
 from synth_pools.contract.harness.registry import scenario
 from synth_pools.contract.harness.views import readers
-from synth_pools.contract.harness.waits import Rollout, run_rollout
-from synth_pools.contract.http.client import Response, at
+from synth_pools.contract.harness.waits import Rollout, ids_of, run_rollout
+from synth_pools.contract.http.client import at
 
 _ONE = "get_global_rollout_artifact"
 _LISTS = ("get_rollout_artifacts", "get_global_rollout_artifacts")
@@ -25,7 +25,7 @@ _KNOWN = 20
 
 @dataclass(frozen=True, slots=True)
 class _Entry:
-    """An entry of a container's answer, the name in it, and the bytes that it stands for."""
+    """Entry of a container's answer, with its name and its bytes."""
 
     entry: dict[str, Any]
     name: str
@@ -45,11 +45,7 @@ _ENTRIES = (
         "Grüße\n".encode(),
     ),
     _Entry(
-        {
-            "path": "logs/a.bin",
-            "content": base64.b64encode(_BYTES).decode(),
-            "encoding": "base64",
-        },
+        {"path": "logs/a.bin", "content": base64.b64encode(_BYTES).decode(), "encoding": "base64"},
         "logs/a.bin",
         _BYTES,
     ),
@@ -70,7 +66,7 @@ _ENTRIES = (
 
 
 def _ended(ctx: Context, spelling: str) -> tuple[Rollout, dict[str, Any]]:
-    """Run a rollout whose container answers all entries; return it and that answer."""
+    """Run a rollout whose container answers with all entries; return both."""
     answer = {
         "status": "completed",
         "success_status": "success",
@@ -97,45 +93,29 @@ def artifacts_described(ctx: Context) -> None:
         rollout, _ = _ended(ctx, spelling)
         for operation, ids in readers(ctx, rollout, "ArtifactList"):
             response = ctx.require(200, operation, ids)
-            listed_items = response.at("items")
-            items = listed_items if isinstance(listed_items, list) else []
-            names = [at(item, "artifact_name") for item in items]
-            ctx.expect.equal(
-                operation, "artifact_name, in order", [e.name for e in _ENTRIES], names, response
-            )
+            items = response.list_at("items")
+            judge = ctx.judge(operation, response)
+            expected = [entry.name for entry in _ENTRIES]
+            judge.equal("artifact_name, in order", expected, ids_of(items, "artifact_name"))
             if len(items) == len(_ENTRIES):
-                _judge_items(ctx, operation, items, response)
+                _judge_items(judge, items)
 
 
-def _judge_items(ctx: Context, operation: str, items: list[Any], response: Response) -> None:
+def _judge_items(judge: Judge, items: list[Any]) -> None:
     for place, (expected, item) in enumerate(zip(_ENTRIES, items, strict=True)):
         for field in ("metadata", "content_type"):
             if field in expected.entry:
-                ctx.expect.equal(
-                    operation,
-                    f"{field} of entry {place}",
-                    expected.entry[field],
-                    at(item, field),
-                    response,
-                )
+                label = f"{field} of entry {place}"
+                judge.equal(label, expected.entry[field], at(item, field))
         if isinstance(expected.entry["content"], str):
-            digest = hashlib.sha256(expected.content).hexdigest()
-            ctx.expect.equal(
-                operation, f"sha256 of entry {place}", digest, at(item, "sha256"), response
-            )
-            ctx.expect.equal(
-                operation,
-                f"size_bytes of entry {place}",
-                len(expected.content),
-                at(item, "size_bytes"),
-                response,
-            )
+            digest, size = hashlib.sha256(expected.content).hexdigest(), len(expected.content)
+            judge.equal(f"sha256 of entry {place}", digest, at(item, "sha256"))
+            judge.equal(f"size_bytes of entry {place}", size, at(item, "size_bytes"))
     paths = [str(at(item, "path")) for item in items]
     unsafe = [path for path in paths if not _is_safe(path)]
-    safe = Expectation(operation, "paths that are safe to create below a folder", response)
-    ctx.expect.that(safe, not unsafe, f"{unsafe}")
-    unique = Expectation(operation, "paths that are unique in the rollout", response)
-    ctx.expect.that(unique, len(set(paths)) == len(paths), f"{paths}")
+    judge.that("paths that are safe to create below a folder", not unsafe, f"{unsafe}")
+    is_unique = len(set(paths)) == len(paths)
+    judge.that("paths that are unique in the rollout", is_unique, f"{paths}")
 
 
 def _is_safe(path: str) -> bool:
@@ -156,20 +136,12 @@ def artifacts_inline(ctx: Context) -> None:
     for result_entry, sent_entry in zip(entries, _ENTRIES, strict=True):
         if len(sent_entry.content) > _INLINE:
             digest = hashlib.sha256(sent_entry.content).hexdigest()
-            result_entry |= {
-                "content": None,
-                "content_sha256": digest,
-                "size_bytes": len(sent_entry.content),
-            }
-    for operation, ids in (
-        ("get_rollout", rollout.ids),
-        ("get_global_rollout", rollout.global_ids),
-    ):
+            result_entry |= {"content": None, "content_sha256": digest}
+            result_entry["size_bytes"] = len(sent_entry.content)
+    for operation, ids in readers(ctx, rollout, "Rollout"):
         response = ctx.require(200, operation, ids)
         for name, expected in {**answer, "artifact": entries}.items():
-            ctx.expect.equal(
-                operation, f"result.{name}", expected, response.at("result", name), response
-            )
+            ctx.judge(operation, response).field(f"result.{name}", expected)
 
 
 @scenario(
@@ -190,8 +162,7 @@ def artifacts_downloads(ctx: Context) -> None:
     rollout, _ = _ended(ctx, "artifact")
     operation = "get_global_rollout_artifacts"
     listed = ctx.require(200, operation, rollout.global_ids)
-    listed_items = listed.at("items")
-    items = listed_items if isinstance(listed_items, list) else []
+    items = listed.list_at("items")
     if len(items) != len(_ENTRIES):
         ctx.expect.inconclusive(_ONE, f"{len(items)} of {len(_ENTRIES)} artifacts are listed")
         return
@@ -199,56 +170,39 @@ def artifacts_downloads(ctx: Context) -> None:
         url = at(item, "download_url")
         path = urlsplit(url).path if isinstance(url, str) else ""
         _, _, artifact_path = path.partition(f"/v1/rollouts/{rollout.id}/artifacts/")
-        ctx.expect.that(
-            Expectation(operation, f"download_url of entry {place} names an artifact", listed),
-            bool(artifact_path),
-            str(url),
+        ctx.judge(operation, listed).that(
+            f"download_url of entry {place} names an artifact", bool(artifact_path), str(url)
         )
         if not artifact_path:
             continue
         here = {**rollout.global_ids, "artifact_path": unquote(artifact_path)}
         response = ctx.require(200, _ONE, here)
         body = response.exchange.response_body
-        if (
-            "%2F" in artifact_path.upper()
-            and "%2E" not in artifact_path.upper()
-            and ".." not in artifact_path
-        ):
+        has_dots = "%2E" in artifact_path.upper() or ".." in artifact_path
+        if "%2F" in artifact_path.upper() and not has_dots:
             plain = ctx.session.http.url(f"/v1/rollouts/{rollout.id}/artifacts/", {}, None)
             plain += re.sub("%2F", "/", artifact_path, flags=re.IGNORECASE)
             slashed = ctx.raw("GET", plain, ctx.session.http.authorized(), None, _ONE)
             same = slashed.status == 200 and slashed.exchange.response_body == body
-            demand = Expectation(_ONE, "a slash as it is leads to the same artifact", slashed)
-            ctx.expect.that(demand, same, f"{slashed.status}, {len(body)} bytes")
-        same = (
-            body == expected.content
-            if isinstance(expected.entry["content"], str)
-            else _parsed(body) == expected.entry["content"]
-        )
-        ctx.expect.that(
-            Expectation(_ONE, f"the bytes of entry {place}: {expected.content[:40]!r}", response),
-            same,
-            repr(body[:40]),
-        )
+            demand = "a slash as it is leads to the same artifact"
+            observed = f"{slashed.status}, {len(body)} bytes"
+            ctx.judge(_ONE, slashed).that(demand, same, observed)
+        is_text = isinstance(expected.entry["content"], str)
+        same = body == expected.content if is_text else _parsed(body) == expected.entry["content"]
+        demand = f"the bytes of entry {place}: {expected.content[:40]!r}"
+        ctx.judge(_ONE, response).that(demand, same, repr(body[:40]))
         media = str(response.exchange.header("content-type")).partition(";")[0]
         ctx.expect.equal(_ONE, "Content-Type", "application/octet-stream", media, response)
-    unknown_artifact = {**rollout.global_ids, "artifact_path": "no-such-artifact"}
-    response = ctx.check(
-        Status(404, "there is none", code="artifact_not_found"), _ONE, unknown_artifact
-    )
+    unknown = {**rollout.global_ids, "artifact_path": "no-such-artifact"}
+    not_found = Status(404, "there is none", code="artifact_not_found")
+    response = ctx.check(not_found, _ONE, unknown)
     if isinstance(response.at("error"), dict):
-        paths_named = response.at("error", "details", "artifacts")
-        paths = {at(item, "path") for item in items}
-        names_them = (
-            isinstance(paths_named, list)
-            and 0 < len(paths_named) <= _KNOWN
-            and set(paths_named) <= paths
-        )
-        ctx.expect.that(
-            Expectation(_ONE, f"details.artifacts: of {sorted(map(str, paths))}", response),
-            names_them,
-            str(paths_named),
-        )
+        existing = {at(item, "path") for item in items}
+        paths = response.list_at("error", "details", "artifacts")
+        is_met = 0 < len(paths) <= _KNOWN and set(paths) <= existing
+        demand = f"details.artifacts: of {sorted(map(str, existing))}"
+        observed = str(response.at("error", "details", "artifacts"))
+        ctx.judge(_ONE, response).that(demand, is_met, observed)
 
 
 def _parsed(body: bytes) -> Any:
@@ -273,8 +227,9 @@ def artifacts_many(ctx: Context) -> None:
         rollout = run_rollout(ctx, pool_id, env={"answer": answer})
         for operation, ids in readers(ctx, rollout, "ArtifactList"):
             response = ctx.require(200, operation, ids)
-            actual = [at(item, "artifact_name") for item in response.at("items") or []]
-            ctx.expect.equal(operation, "artifacts of many, in order,", expected, actual, response)
-            keys = {str(at(item, "artifact_id")) for item in response.at("items") or []}
-            ctx.expect.equal(operation, "the number of artifact_ids", count, len(keys), response)
-            ctx.expect.equal(operation, "next_cursor", None, response.at("next_cursor"), response)
+            items, judge = response.list_at("items"), ctx.judge(operation, response)
+            names = ids_of(items, "artifact_name")
+            judge.equal("artifacts of many, in order,", expected, names)
+            artifact_ids = set(map(str, ids_of(items, "artifact_id")))
+            judge.equal("the number of artifact_ids", count, len(artifact_ids))
+            judge.field("next_cursor", None)

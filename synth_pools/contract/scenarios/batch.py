@@ -6,8 +6,9 @@ from typing import Any
 
 from synth_pools.contract.document import FINAL
 from synth_pools.contract.harness.context import Context
-from synth_pools.contract.harness.expectations import Expectation, Status
+from synth_pools.contract.harness.expectations import Status
 from synth_pools.contract.harness.registry import scenario
+from synth_pools.contract.harness.views import judge_rollout_count
 from synth_pools.contract.harness.waits import Rollout, ids_of, wait_for
 from synth_pools.contract.http.client import Response, at
 
@@ -29,11 +30,8 @@ _OPERATION = "create_rollout_batch"
     needs="batch",
 )
 def batch_each(ctx: Context) -> None:
-    pool_id, other_pool, archived_pool = (
-        ctx.resources.pool(tasks=[{"task_id": "t"}]),
-        ctx.resources.pool("other"),
-        ctx.resources.pool("gone"),
-    )
+    pool_id = ctx.resources.pool(tasks=[{"task_id": "t"}])
+    other_pool, archived_pool = ctx.resources.pool("other"), ctx.resources.pool("gone")
     ctx.require(200, "delete_pool", {"pool_id": archived_pool})
     cases: list[tuple[dict[str, Any], int, str]] = [
         ({"metadata": {"which": 0}}, 202, pool_id),
@@ -47,51 +45,38 @@ def batch_each(ctx: Context) -> None:
     ]
     requests = [ctx.session.rollout_body(**request) for request, _, _ in cases]
     response = ctx.require(200, _OPERATION, json={"pool_id": pool_id, "rollouts": requests})
+    judge = ctx.judge(_OPERATION, response)
     items = _items(ctx, response, len(cases))
     created: list[Rollout] = []
-    for item, request, (_, status, wanted_pool) in zip(items, requests, cases, strict=True):
+    for item, request, (_, status, expected_pool) in zip(items, requests, cases, strict=True):
         place = f"item {at(item, 'index')}"
         actual = at(item, "status")
         allowed = (200, 202) if status == 202 else (status,)
         expected = f"{place} has the status {status}, as alone"
-        ctx.expect.that(
-            Expectation(_OPERATION, expected, response), actual in allowed, f"it is {actual}"
-        )
+        judge.that(expected, actual in allowed, f"it is {actual}")
         rollout, error = at(item, "rollout"), at(item, "error")
+        created_id = at(rollout, "rollout_id")
+        observed = f"rollout {created_id}, error {error}"[:200]
         if status != 202:
             is_refusal = rollout is None and isinstance(at(error, "code"), str)
-            ctx.expect.that(
-                Expectation(_OPERATION, f"{place} has an error, no rollout", response),
-                is_refusal,
-                _said(item),
-            )
+            judge.that(f"{place} has an error, no rollout", is_refusal, observed)
             continue
-        created_id = at(rollout, "rollout_id")
-        if not ctx.expect.that(
-            Expectation(_OPERATION, f"{place} has a rollout, no error", response),
-            isinstance(created_id, str) and error is None,
-            _said(item),
-        ):
+        is_created = isinstance(created_id, str) and error is None
+        if not judge.that(f"{place} has a rollout, no error", is_created, observed):
             continue
-        created.append(Rollout(wanted_pool, str(created_id)))
+        created.append(Rollout(expected_pool, created_id))
         read = ctx.require(200, "get_rollout", created[-1].ids)
-        told_metadata = read.at("request", "metadata")
-        ctx.expect.equal(
-            _OPERATION, f"metadata of {place}", request["metadata"], told_metadata, read
-        )
+        metadata, label = request["metadata"], f"metadata of {place}"
+        ctx.judge(_OPERATION, read).field("request.metadata", metadata, label)
     refused = sum(status != 202 for _, status, _ in cases)
-    ctx.expect.equal(
-        _OPERATION, "admitted", len(cases) - refused, response.at("admitted"), response
-    )
-    ctx.expect.equal(_OPERATION, "refused", refused, response.at("refused"), response)
+    judge.field("admitted", len(cases) - refused)
+    judge.field("refused", refused)
     for rollout in created:
         wait_for(ctx, rollout, FINAL)
     listed = ctx.require(200, "list_rollouts", {"pool_id": pool_id})
-    newest_first = [admitted.id for admitted in reversed(created) if admitted.pool_id == pool_id]
-    actual = ids_of(listed.at("items") or [])
-    ctx.expect.equal(
-        _OPERATION, "the list of rollouts, newest first,", newest_first, actual, listed
-    )
+    newest_first = [rollout.id for rollout in reversed(created) if rollout.pool_id == pool_id]
+    actual, label = ids_of(listed.list_at("items")), "the list of rollouts, newest first,"
+    ctx.judge(_OPERATION, listed).equal(label, newest_first, actual)
 
 
 @scenario(
@@ -132,26 +117,21 @@ def batch_key(ctx: Context) -> None:
     body = {**pool, "rollouts": [valid, later, valid]}
     first = ctx.require(200, _OPERATION, json=body, headers=headers)
     before = _ids(_items(ctx, first, 3))
-    another_batch = {**pool, "rollouts": [valid, valid, valid]}
-    ctx.check(
-        Status(409, "the batch is another", code="idempotency_conflict"),
-        _OPERATION,
-        json=another_batch,
-        headers=headers,
-    )
+    conflict = Status(409, "the batch is another", code="idempotency_conflict")
+    other_body = {**pool, "rollouts": [valid, valid, valid]}
+    ctx.check(conflict, _OPERATION, json=other_body, headers=headers)
     ctx.require(201, "create_task", pool, json={"task_id": "later"})
     second = ctx.require(200, _OPERATION, json=body, headers=headers)
     after = _ids(_items(ctx, second, 3))
     equal = [after[0], after[2]] == [before[0], before[2]]
     expected = f"the rollouts of the first time, {before[0]} and {before[2]}"
-    ctx.expect.that(Expectation(_OPERATION, expected, second), equal, f"{after[0]} and {after[2]}")
-    ctx.expect.that(
-        Expectation(_OPERATION, "a rollout for the one that was refused", second),
+    ctx.judge(_OPERATION, second).that(expected, equal, f"{after[0]} and {after[2]}")
+    ctx.judge(_OPERATION, second).that(
+        "a rollout for the one that was refused",
         isinstance(after[1], str) and after[1] not in before,
         str(at(second.json, "items", 1))[:160],
     )
-    listed = ctx.require(200, "list_rollouts", pool)
-    ctx.expect.equal(_OPERATION, "the number of rollouts", 3, len(listed.at("items") or []), listed)
+    judge_rollout_count(ctx, pool["pool_id"], 3, _OPERATION)
 
 
 @scenario(
@@ -168,17 +148,14 @@ def batch_no_waiting(ctx: Context) -> None:
     response = ctx.require(200, _OPERATION, json={**pool, "rollouts": [request] * 2})
     for item in _items(ctx, response, 2):
         actual = at(item, "rollout", "status")
-        ctx.expect.that(
-            Expectation(_OPERATION, "a rollout that has not ended", response),
-            actual in ("queued", "running"),
-            f"status {actual}",
+        ctx.judge(_OPERATION, response).that(
+            "a rollout that has not ended", actual in ("queued", "running"), f"status {actual}"
         )
 
 
 def _items(ctx: Context, response: Response, expected: int) -> list[Any]:
-    """Return as many items as were asked for; missing ones are empty objects."""
-    listed_items = response.at("items")
-    items = listed_items if isinstance(listed_items, list) else []
+    """Return the expected number of items; missing ones are empty objects."""
+    items = response.list_at("items")
     places = [at(item, "index") for item in items]
     ctx.expect.equal(_OPERATION, "the index of each item", list(range(expected)), places, response)
     return [*items[:expected], *({} for _ in range(expected - len(items)))]
@@ -186,7 +163,3 @@ def _items(ctx: Context, response: Response, expected: int) -> list[Any]:
 
 def _ids(items: list[Any]) -> list[Any]:
     return [at(item, "rollout", "rollout_id") for item in items]
-
-
-def _said(item: Any) -> str:
-    return f"rollout {at(item, 'rollout', 'rollout_id')}, error {at(item, 'error')}"[:200]

@@ -8,7 +8,7 @@ from urllib.parse import urljoin, urlsplit
 
 from synth_pools.contract.exceptions import UnreachableError
 from synth_pools.contract.harness.context import Context
-from synth_pools.contract.harness.expectations import Expectation, Status
+from synth_pools.contract.harness.expectations import Status
 from synth_pools.contract.harness.registry import scenario
 from synth_pools.contract.harness.subjects import offered
 from synth_pools.contract.harness.waits import ids_of, run_rollout
@@ -20,26 +20,19 @@ _MERGE = "application/merge-patch+json"
 _ADDRESSES = ("pool_url", "rollouts_url", "container_rollout_url")
 
 
-@scenario(
-    "details.location",
-    "create_pool",
-    clauses="headers Location#bfe9",
-)
+@scenario("details.location", "create_pool", clauses="headers Location#bfe9")
 def details_location(ctx: Context) -> None:
-    body = ctx.session.pool_body("x", name=ctx.resources.name())
-    body["pool_id"] = body["name"]
-    created = ctx.resources.create_pool(body)
+    created = ctx.resources.create_pool(ctx.resources.body())
     location = created.exchange.header("location")
     if location is None:
-        # The rule for documented headers tells.
+        # A rule judges whether documented headers are there.
         return
     url = urljoin(created.exchange.url, location)
-    there = urlsplit(url).netloc == urlsplit(ctx.session.base_url).netloc
-    if not there:
+    if urlsplit(url).netloc != urlsplit(ctx.session.base_url).netloc:
         ctx.expect.inconclusive("create_pool", "Location leads to another host")
         return
     read = ctx.raw("GET", url, {"authorization": MASKED}, None, None)
-    ctx.expect.equal("create_pool", "the pool at Location", created.at("id"), read.at("id"), read)
+    ctx.judge("create_pool", read).field("id", created.at("id"), "the pool at Location")
 
 
 @scenario(
@@ -61,7 +54,7 @@ def details_merge_patch(ctx: Context) -> None:
         for media_type in (_MERGE, f"{_MERGE}; charset=utf-8"):
             headers = {"content-type": media_type}
             updated = ctx.check(200, operation, ids, content=body, headers=headers)
-            ctx.expect.equal(operation, f"{field}.b", 2, updated.at(field, "b"), updated)
+            ctx.judge(operation, updated).field(f"{field}.b", 2)
     body = json.dumps({"name": "other"}).encode()
     for operation, ids in (("create_pool", {}), ("replace_pool", pool)):
         headers = {"content-type": _MERGE}
@@ -71,11 +64,7 @@ def details_merge_patch(ctx: Context) -> None:
         ctx.expect.status(refused, Status(415, f"the body is {_MERGE}"), operation)
 
 
-@scenario(
-    "details.prefer",
-    lists,
-    clauses="parameters Prefer#84dd#0218",
-)
+@scenario("details.prefer", lists, clauses="parameters Prefer#84dd#0218")
 def details_prefer(ctx: Context) -> None:
     rollout = run_rollout(ctx, ctx.resources.pool())
     for operation in offered(ctx, lists):
@@ -103,13 +92,11 @@ def details_task_order(ctx: Context) -> None:
         ctx.require(201, "create_task", ids, json={"task_id": name})
         names.append(name)
     pool = ctx.require(200, "get_pool", ids)
-    ctx.expect.equal("get_pool", "tasks", names, ids_of(pool.at("tasks") or []), pool)
+    ctx.expect.equal("get_pool", "tasks", names, ids_of(pool.list_at("tasks")), pool)
     listed = ctx.require(200, "list_tasks", ids)
-    actual = ids_of(listed.at("items") or [])
-    ctx.expect.that(
-        Expectation("list_tasks", "tasks that were made later come first", listed),
-        actual[:2] == ["c", "k"],
-        str(actual),
+    actual = ids_of(listed.list_at("items"))
+    ctx.judge("list_tasks", listed).that(
+        "tasks that were made later come first", actual[:2] == ["c", "k"], str(actual)
     )
     ctx.expect.equal("list_tasks", "all tasks", sorted(names), sorted(map(str, actual)), listed)
 
@@ -128,26 +115,19 @@ def details_many(ctx: Context) -> None:
         expected = [f"task-{number:03}" for number in range(count)]
         tasks = [{"task_id": name} for name in expected]
         ctx.require(200, "update_pool", ids, json={"tasks": tasks})
-        lists: tuple[tuple[str, tuple[str, ...]], ...] = (
-            ("list_tasks", ("items",)),
-            ("get_pool", ("tasks",)),
-            ("get_pool_urls", ("task_urls",)),
-        )
-        for operation, path in lists:
+        for operation, field in (
+            ("list_tasks", "items"),
+            ("get_pool", "tasks"),
+            ("get_pool_urls", "task_urls"),
+        ):
             response = ctx.require(200, operation, ids)
-            listed_tasks = response.at(*path)
-            actual = sorted(str(at(item, "task_id")) for item in listed_tasks or [])
+            actual = sorted(map(str, ids_of(response.list_at(field), "task_id")))
             ctx.expect.equal(operation, "the tasks of many", expected, actual, response)
             if operation == "list_tasks":
-                following = response.at("next_cursor")
-                ctx.expect.equal(operation, "next_cursor", None, following, response)
+                ctx.judge(operation, response).field("next_cursor", None)
 
 
-@scenario(
-    "details.host",
-    "get_pool_urls",
-    clauses="get_pool_urls#9c29",
-)
+@scenario("details.host", "get_pool_urls", clauses="get_pool_urls#9c29")
 def details_host(ctx: Context) -> None:
     ids = {"pool_id": ctx.resources.pool(tasks=[{"task_id": "t"}])}
     parts = urlsplit(ctx.session.base_url)
@@ -157,7 +137,7 @@ def details_host(ctx: Context) -> None:
     observed: list[tuple[str, Any, Response]] = []
     for host in dict.fromkeys(hosts):
         response = ctx.call("get_pool_urls", ids, headers={"host": host})
-        # One that is refused is a name that the server does not have.
+        # The server refuses a Host that is none of its names.
         if response.status == 200:
             root = f"{parts.scheme}://{host}/"
             observed += [(root, response.at(field), response) for field in _ADDRESSES]
@@ -165,8 +145,8 @@ def details_host(ctx: Context) -> None:
         _judge_other_host(ctx, observed[0][1], observed[0][2])
         return
     for expected, actual, response in observed:
-        ctx.expect.that(
-            Expectation("get_pool_urls", "addresses with the Host of the request", response),
+        ctx.judge("get_pool_urls", response).that(
+            "addresses with the Host of the request",
             str(actual).startswith(expected),
             f"{actual} instead of {expected}...",
         )
@@ -175,8 +155,8 @@ def details_host(ctx: Context) -> None:
 def _judge_other_host(ctx: Context, address: Any, response: Response) -> None:
     """Expect an address with another Host than that of the request to lead to some server.
 
-    Something on the way may give another one; on this machine it can be seen whether anybody is
-    there. No key is sent to an address that the server names.
+    A proxy may set another Host; on this machine the kit can try whether anybody answers there. No
+    key is sent to an address that the server names.
     """
     here = is_loopback_url(ctx.session.base_url)
     if not here or not is_loopback_url(str(address)) or ctx.session.options.access.proxy:
@@ -185,8 +165,9 @@ def _judge_other_host(ctx: Context, address: Any, response: Response) -> None:
     try:
         ctx.session.http.send("GET", str(address), {}, None, None)
     except UnreachableError:
-        demand = Expectation("get_pool_urls", "addresses with the Host of the request", response)
-        ctx.expect.that(demand, False, f"{address}, where nobody answers")
+        observed = f"{address}, where nobody answers"
+        demand = "addresses with the Host of the request"
+        ctx.judge("get_pool_urls", response).that(demand, False, observed)
         return
     ctx.expect.inconclusive("get_pool_urls", "something on the way gives another Host")
 
@@ -198,7 +179,7 @@ def _judge_other_host(ctx: Context, address: Any, response: Response) -> None:
 )
 def details_foreign_host(ctx: Context) -> None:
     ids = {"pool_id": ctx.resources.pool()}
-    # Nobody has a name under this one.
+    # No host has a name under .invalid.
     host = f"{ctx.session.options.run_id}.invalid"
     response = ctx.call("get_pool_urls", ids, headers={"host": host})
     if response.status == 200 and host not in str(response.at("pool_url")):
@@ -225,12 +206,12 @@ def details_foreign_host(ctx: Context) -> None:
 def details_policy(ctx: Context) -> None:
     pool_id = ctx.resources.pool()
     refusals: list[tuple[dict[str, Any], str]] = [
-        # It may not be named, or it is not set.
+        # The operator does not allow this variable, or has not set it.
         ({"container_key_env": "CONTRACT_KIT_HAS_NO_SUCH_NAME"}, "forbidden_container_key")
     ]
     if not ctx.session.offers("processes"):
         refusals.append(({"process": {"argv": ["true"]}}, "processes_not_allowed"))
-    # A server of before this was a field takes it for one of the caller's own.
+    # An older server takes an image for a field of the caller's own.
     image: dict[str, Any] = {"image": "contract-kit/none"}
     if ctx.session.features.get("images") is False:
         refusals.append(({"image": image}, "images_not_allowed"))
@@ -249,10 +230,9 @@ def details_policy(ctx: Context) -> None:
         ctx.check(Status(404, "nothing was created"), "get_pool", {"pool_id": name})
         ctx.check(refused, "update_pool", {"pool_id": pool_id}, json={"config": config})
     read = ctx.require(200, "get_pool", {"pool_id": pool_id})
-    stored_fields = [
-        name for config, _ in refusals for name in config if read.at("config", name) is not ABSENT
-    ]
-    ctx.expect.equal("update_pool", "what a refused change left", [], stored_fields, read)
+    names = [name for config, _ in refusals for name in config]
+    stored = [name for name in names if read.at("config", name) is not ABSENT]
+    ctx.expect.equal("update_pool", "what a refused change left", [], stored, read)
 
 
 @scenario(
@@ -280,32 +260,26 @@ def details_replies(ctx: Context) -> None:
     for mode in ("async", "sync"):
         rollout = run_rollout(ctx, pool_id, mode=mode)
         read = ctx.require(200, "get_rollout", rollout.ids)
-        ctx.expect.equal("get_rollout", "mode", mode, read.at("mode"), read)
+        ctx.judge("get_rollout", read).field("mode", mode)
     _batch(ctx, pool)
     owned = {"status": "archived", "pool_id": None, "created_at": "2001-01-01T00:00:00Z"}
     created = ctx.require(201, "create_task", pool, json={"task_id": "o", **owned})
     changed = ctx.require(200, "patch_task", {**pool, "task_id": "o"}, json=owned)
     for operation, response in (("create_task", created), ("patch_task", changed)):
-        ctx.expect.equal(operation, "status", "active", response.at("status"), response)
-        ctx.expect.equal(operation, "pool_id", pool_id, response.at("pool_id"), response)
-        stamp = response.at("created_at")
-        mine = Expectation(operation, "created_at of the server's own", response)
-        ctx.expect.that(mine, stamp != owned["created_at"], str(stamp))
+        judge, stamp = ctx.judge(operation, response), response.at("created_at")
+        judge.field("status", "active")
+        judge.field("pool_id", pool_id)
+        is_own = stamp != owned["created_at"]
+        judge.that("created_at of the server's own", is_own, str(stamp))
     if not here:
         return
     urls = ctx.require(200, "get_pool_urls", pool)
-    ctx.expect.equal(
-        "get_pool_urls", "container_urls", [here["good"]], urls.at("container_urls"), urls
-    )
-    url_by_task = {
-        str(at(element, "task_id")): at(element, "container_url")
-        for element in urls.at("task_urls") or []
-    }
-    ctx.expect.equal(
-        "get_pool_urls", "container_url of own", here["twin"], url_by_task.get("own"), urls
-    )
+    ctx.judge("get_pool_urls", urls).field("container_urls", [here["good"]])
+    url_by_task = {at(it, "task_id"): at(it, "container_url") for it in urls.list_at("task_urls")}
+    actual = url_by_task.get("own")
+    ctx.judge("get_pool_urls", urls).equal("container_url of own", here["twin"], actual)
     metrics = ctx.require(200, "get_pool_metrics", pool)
-    container_urls = [at(element, "url") for element in metrics.at("containers") or []]
+    container_urls = ids_of(metrics.list_at("containers"), "url")
     ctx.expect.equal("get_pool_metrics", "containers", [here["good"]], container_urls, metrics)
 
 
@@ -314,13 +288,8 @@ def _batch(ctx: Context, pool: dict[str, str]) -> None:
         return
     requests = [ctx.session.rollout_body(), {"no_such_key": 1}, ctx.session.rollout_body()]
     batch = ctx.require(200, "create_rollout_batch", json={**pool, "rollouts": requests})
-    items = batch.at("items")
-    created = (
-        [at(item, "rollout", "rollout_id") for item in items] if isinstance(items, list) else []
-    )
+    created = [at(item, "rollout", "rollout_id") for item in batch.list_at("items")]
     expected = [name for name in created if isinstance(name, str)]
-    actual = batch.at("rollouts")
-    created_ids = (
-        [at(element, "rollout_id") for element in actual] if isinstance(actual, list) else actual
-    )
-    ctx.expect.equal("create_rollout_batch", "rollouts, in order,", expected, created_ids, batch)
+    rollouts = batch.at("rollouts")
+    actual = ids_of(rollouts, "rollout_id") if isinstance(rollouts, list) else rollouts
+    ctx.expect.equal("create_rollout_batch", "rollouts, in order,", expected, actual, batch)

@@ -1,4 +1,4 @@
-"""Scenarios of downloads: artifacts, whole and in parts, and archives."""
+"""Scenarios of downloads: artifacts as a whole and in parts, archives and support bundles."""
 
 from __future__ import annotations
 
@@ -7,11 +7,10 @@ import io
 import zipfile
 from typing import Any
 
-from synth_pools.contract.document import FINAL
 from synth_pools.contract.harness.context import Context
-from synth_pools.contract.harness.expectations import Expectation, Status
+from synth_pools.contract.harness.expectations import Status
 from synth_pools.contract.harness.registry import scenario
-from synth_pools.contract.harness.waits import Rollout, run_rollout, start_rollout, wait_for
+from synth_pools.contract.harness.waits import Rollout, run_rollout, start_rollout
 from synth_pools.contract.http.client import Response, at
 
 _ONE = "get_global_rollout_artifact"
@@ -21,15 +20,11 @@ _LIST = "get_global_rollout_artifacts"
 
 
 def _described(ctx: Context, operation: str) -> tuple[Rollout, list[Any]]:
-    """Create a rollout that leaves artifacts behind, and return their descriptions."""
-    if ctx.session.containers:
-        pool_id = ctx.resources.pool(container_url=ctx.session.containers["good"])
-    else:
-        pool_id = ctx.resources.pool()
-    rollout = run_rollout(ctx, pool_id)
-    response = ctx.require(200, _LIST, rollout.global_ids)
-    listed_items = response.at("items")
-    items = listed_items if isinstance(listed_items, list) else []
+    """Run a rollout; return it and the descriptions of its artifacts."""
+    here = ctx.session.containers
+    more = {"container_url": here["good"]} if here else {}
+    rollout = run_rollout(ctx, ctx.resources.pool(**more))
+    items = ctx.require(200, _LIST, rollout.global_ids).list_at("items")
     if not items:
         ctx.expect.inconclusive(operation, "the rollout left no artifact behind")
     return rollout, items
@@ -51,22 +46,17 @@ def downloads_content(ctx: Context) -> None:
     for item in items:
         for field in ("path", "artifact_id"):
             response = _get(ctx, 200, rollout, str(at(item, field)))
+            judge = ctx.judge(_ONE, response)
             body = response.exchange.response_body
             digest = hashlib.sha256(body).hexdigest()
-            ctx.expect.equal(
-                _ONE, f"the SHA-256, by {field},", at(item, "sha256"), digest, response
-            )
-            ctx.expect.equal(_ONE, "the length", at(item, "size_bytes"), len(body), response)
-            ctx.expect.equal(
-                _ONE, "ETag", f'"{digest}"', response.exchange.header("etag"), response
-            )
+            judge.equal(f"the SHA-256, by {field},", at(item, "sha256"), digest)
+            judge.equal("the length", at(item, "size_bytes"), len(body))
+            judge.equal("ETag", f'"{digest}"', response.exchange.header("etag"))
         url = at(item, "download_url")
         response = ctx.require(200, _LIST, rollout.global_ids)
         is_met = isinstance(url, str) and url.startswith(("http://", "https://"))
-        ctx.expect.that(
-            Expectation(_LIST, "download_url is where the content can be had", response),
-            is_met,
-            str(url),
+        ctx.judge(_LIST, response).that(
+            "download_url is where the content can be had", is_met, str(url)
         )
         if ctx.session.containers:
             ctx.expect.equal(_LIST, "size_bytes of hello", 5, at(item, "size_bytes"), response)
@@ -93,13 +83,9 @@ def downloads_range(ctx: Context) -> None:
         parts = (("bytes=1-2", content[1:3], 1), ("bytes=1-", content[1:], 1))
         for range_header, expected, first in (*parts, ("bytes=-2", content[-2:], size - 2)):
             part = _get(ctx, 206, rollout, path, range=range_header)
-            equal = part.exchange.response_body == expected
-            actual = repr(part.exchange.response_body[:40])
-            ctx.expect.that(
-                Expectation(_ONE, f"the bytes of {range_header}: {expected[:40]!r}", part),
-                equal,
-                actual,
-            )
+            actual = part.exchange.response_body
+            demand = f"the bytes of {range_header}: {expected[:40]!r}"
+            ctx.judge(_ONE, part).that(demand, actual == expected, repr(actual[:40]))
             content_range = f"bytes {first}-{first + len(expected) - 1}/{size}"
             header = part.exchange.header("content-range")
             ctx.expect.equal(_ONE, f"Content-Range of {range_header}", content_range, header, part)
@@ -108,25 +94,19 @@ def downloads_range(ctx: Context) -> None:
         ctx.check(Status(416, "it begins after the end"), _ONE, path_ids, headers=beyond)
         for ignored in ({"range": "lines=1-2"}, {"range": "bytes=1-2", "if-range": '"other"'}):
             response = _get(ctx, 200, rollout, path, **ignored)
-            equal = response.exchange.response_body == content
-            ctx.expect.that(
-                Expectation(_ONE, f"the whole content: {ignored} does not count", response),
-                equal,
-                "a part",
-            )
+            is_whole = response.exchange.response_body == content
+            demand = f"the whole content: {ignored} does not count"
+            ctx.judge(_ONE, response).that(demand, is_whole, "a part")
         _get(ctx, 206, rollout, path, **{"range": "bytes=1-2", "if-range": etag})
-        unchanged = ctx.check(
-            Status(304, "it is the same content"), _ONE, path_ids, headers={"if-none-match": etag}
-        )
-        ctx.expect.equal(
-            _ONE, "the body of 304", 0, len(unchanged.exchange.response_body), unchanged
-        )
+        same = Status(304, "it is the same content")
+        unchanged = ctx.check(same, _ONE, path_ids, headers={"if-none-match": etag})
+        length = len(unchanged.exchange.response_body)
+        ctx.judge(_ONE, unchanged).equal("the body of 304", 0, length)
 
 
 def _get(ctx: Context, status: int, rollout: Rollout, path: str, **headers: str) -> Response:
     ids = {**rollout.global_ids, "artifact_path": path}
-    header_names = {name.replace("_", "-"): value for name, value in headers.items()}
-    return ctx.require(status, _ONE, ids, headers=header_names)
+    return ctx.require(status, _ONE, ids, headers=headers)
 
 
 @scenario(
@@ -175,46 +155,35 @@ def downloads_archive(ctx: Context) -> None:
 )
 def downloads_bundle(ctx: Context) -> None:
     secret = f"sk-{ctx.session.options.run_id * 6}"
-    request = {
-        "metadata": {"mark": ctx.resources.name("mark")},
-        "policy_config": {"api_key": secret},
-    }
-    metadata = {"mark": ctx.resources.name("pool-mark")}
-    rollout = start_rollout(ctx, ctx.resources.pool(metadata=metadata), **request)
-    wait_for(ctx, rollout, FINAL)
+    mark, pool_mark = ctx.resources.name("mark"), ctx.resources.name("pool-mark")
+    pool_id = ctx.resources.pool(metadata={"mark": pool_mark})
+    request = {"metadata": {"mark": mark}, "policy_config": {"api_key": secret}}
+    rollout = run_rollout(ctx, pool_id, **request)
     version = ctx.require(200, "get_capabilities").at("version")
     response = ctx.require(200, _BUNDLE, rollout.global_ids)
-    everything = b"\n".join(_files(ctx, _BUNDLE, response).values())
-    told_of = [
+    content = b"\n".join(_files(ctx, _BUNDLE, response).values())
+    judge = ctx.judge(_BUNDLE, response)
+    for label, text in (
         ("the rollout", rollout.id),
-        ("its request", request["metadata"]["mark"]),
+        ("its request", mark),
         ("its events", "rollout.queued"),
-        ("its pool", metadata["mark"]),
-        # Servers from before it tell no version.
+        ("its pool", pool_mark),
+        # Older servers show no version.
         ("the versions of what ran it", version if isinstance(version, str) else ""),
-    ]
-    for label, text in told_of:
-        is_there = text.encode() in everything
-        ctx.expect.that(
-            Expectation(_BUNDLE, f"{label}: {text}", response),
-            is_there,
-            "it is in none of the files",
-        )
-    is_hidden = secret.encode() not in everything
-    ctx.expect.that(
-        Expectation(_BUNDLE, "no secret of the request", response),
-        is_hidden,
-        "the api_key is in it",
-    )
+    ):
+        judge.that(f"{label}: {text}", text.encode() in content, "it is in none of the files")
+    is_hidden = secret.encode() not in content
+    judge.that("no secret of the request", is_hidden, "the api_key is in it")
 
 
 def _files(ctx: Context, operation: str, response: Response) -> dict[str, bytes]:
-    """Return the files of an archive by name; a departure where it is none."""
+    """Return the files of an archive by name; record a departure if it cannot be read."""
+    files: dict[str, bytes] = {}
+    trouble = ""
     try:
         with zipfile.ZipFile(io.BytesIO(response.exchange.response_body)) as archive:
             files = {name: archive.read(name) for name in archive.namelist()}
     except (zipfile.BadZipFile, RuntimeError, ValueError, OSError) as error:
-        ctx.expect.that(Expectation(operation, "a ZIP archive", response), False, f"none: {error}")
-        return {}
-    ctx.expect.that(Expectation(operation, "a ZIP archive", response), True, "")
+        trouble = f"none: {error}"
+    ctx.judge(operation, response).that("a ZIP archive", not trouble, trouble)
     return files

@@ -11,7 +11,7 @@ from urllib.parse import urlsplit
 from synth_pools.contract.document import Operation
 from synth_pools.contract.exceptions import InconclusiveError
 from synth_pools.contract.harness.context import Context
-from synth_pools.contract.harness.expectations import Expectation, Status
+from synth_pools.contract.harness.expectations import Status
 from synth_pools.contract.harness.registry import scenario
 from synth_pools.contract.harness.subjects import NOT_FOUND, offered, small_body
 from synth_pools.contract.harness.waits import run_rollout
@@ -20,13 +20,13 @@ from synth_pools.contract.http.reproduce import MASKED
 from synth_pools.contract.results import Clause, Column, Exchange, Outcome
 from synth_pools.contract.selections import addresses_resource, every, takes_body
 
-# Ids of what no scenario here makes.
+# Ids of resources that no scenario here creates.
 _OTHER_IDS = ("artifact_path", "release_id")
 _MEGABYTE = 1024 * 1024
-# Far more than the 4,300 of an integer.
+# Far more than the 4,300 digits that Python reads as an integer.
 _DIGITS = 20_000
 _NO_HTTP = b"\x16\x03\x01 no HTTP\r\n\r\n"
-# No JSON, of no media type, or no match: the document does not say which of them nothing is.
+# The document does not say whether a missing body is no JSON, of no media type, or no match.
 _MISSING = Status((422, 415, 400), "the body is missing")
 
 
@@ -39,21 +39,12 @@ def _operations(ctx: Context) -> list[tuple[Operation, dict[str, str]]]:
 
 
 def _send(
-    ctx: Context,
-    operation: Operation,
-    ids: dict[str, str],
-    body: bytes | None,
-    media_type: str | None = "application/json",
+    ctx: Context, name: str, ids: dict[str, str], body: bytes, media_type: str = "application/json"
 ) -> Response:
-    headers = {} if media_type is None else {"content-type": media_type}
-    return ctx.call(operation.id, ids, content=body, headers=headers)
+    return ctx.call(name, ids, content=body, headers={"content-type": media_type})
 
 
-@scenario(
-    "errors.broken_json",
-    takes_body,
-    clauses="responses BadRequest#a589",
-)
+@scenario("errors.broken_json", takes_body, clauses="responses BadRequest#a589")
 def errors_broken_json(ctx: Context) -> None:
     broken = (
         b'{"name": ', b"{'name': 'x'}", b'{"name": "x"} tail', b'{"a": NaN}', b'"\xff\xfe"',
@@ -61,42 +52,31 @@ def errors_broken_json(ctx: Context) -> None:
     )  # fmt: skip
     for operation, ids in _operations(ctx):
         for body in broken:
-            response = _send(ctx, operation, ids, body)
+            response = _send(ctx, operation.id, ids, body)
             ctx.expect.status(response, Status(400, "the body is no JSON"), operation.id)
 
 
 @scenario(
-    "errors.media_type",
-    takes_body,
-    clauses="responses UnsupportedMediaType#c9f0, Errors#0c11",
+    "errors.media_type", takes_body, clauses="responses UnsupportedMediaType#c9f0, Errors#0c11"
 )
 def errors_media_type(ctx: Context) -> None:
     for operation, ids in _operations(ctx):
         for wrong in ("text/plain", "application/x-www-form-urlencoded", "application/xml"):
-            response = _send(ctx, operation, ids, b'{"name": "x"}', wrong)
+            response = _send(ctx, operation.id, ids, b'{"name": "x"}', wrong)
             ctx.expect.status(response, Status(415, f"the body is {wrong}"), operation.id)
     body = json.dumps(ctx.session.pool_body("x", name=ctx.resources.name(), pool_id=None)).encode()
-    known_value = ctx.session.document.operations["create_pool"]
-    response = _send(ctx, known_value, {}, body, "Application/JSON; charset=utf-8")
+    response = _send(ctx, "create_pool", {}, body, "Application/JSON; charset=utf-8")
     if ctx.expect.status(response, Status(201, "parameters are allowed"), "create_pool"):
         ctx.session.register_pool(str(response.at("id")))
 
 
-@scenario(
-    "errors.invalid",
-    takes_body,
-    clauses="responses Invalid#c83f, ErrorDetail#d88b",
-)
+@scenario("errors.invalid", takes_body, clauses="responses Invalid#c83f, ErrorDetail#d88b")
 def errors_invalid(ctx: Context) -> None:
-    operations = _operations(ctx)
-    for operation, ids in operations:
-        optional = not operation.body_required
-        if not optional:
+    for operation, ids in _operations(ctx):
+        if operation.body_required:
             response = ctx.call(operation.id, ids)
             ctx.expect.status(response, _MISSING, operation.id)
-        for wrong in (None, [], ["x"], "text", 5, True):
-            if wrong is None and optional:
-                continue
+        for wrong in ([], ["x"], "text", 5, True, *([None] * operation.body_required)):
             response = ctx.call(operation.id, ids, json=wrong)
             ctx.expect.status(response, Status(422, "the body is no object"), operation.id)
 
@@ -109,20 +89,15 @@ def errors_invalid(ctx: Context) -> None:
 def errors_too_large(ctx: Context) -> None:
     body = b'{"name": "' + b"x" * (17 * _MEGABYTE) + b'"}'
     for operation, ids in _operations(ctx):
-        response = _send(ctx, operation, ids, body)
+        response = _send(ctx, operation.id, ids, body)
         if response.status in (200, 201, 202, 409, 422):
-            # Its numbers are a server's own (Limits): this one has read the body.
+            # A server sets its own limits; this one has read the body.
             ctx.expect.inconclusive(operation.id, "the server takes a body of 17 MiB")
             continue
         ctx.expect.status(response, Status(413, "the body has 17 MiB"), operation.id)
 
 
-@scenario(
-    "errors.too_deep",
-    "create_pool",
-    "create_rollout",
-    clauses="responses BadRequest#a589",
-)
+@scenario("errors.too_deep", "create_pool", "create_rollout", clauses="responses BadRequest#a589")
 def errors_too_deep(ctx: Context) -> None:
     pool = {"pool_id": ctx.resources.pool()}
     deep = b"[" * 100_000 + b"]" * 100_000
@@ -130,26 +105,18 @@ def errors_too_deep(ctx: Context) -> None:
         ("create_pool", {}, b'{"name": "x", "metadata": {"deep": ' + deep + b"}}"),
         ("create_rollout", pool, b'{"metadata": {"deep": ' + deep + b"}}"),
     ):
-        headers = {"content-type": "application/json"}
-        response = ctx.call(operation, ids, content=body, headers=headers)
+        response = _send(ctx, operation, ids, body)
         # A server may accept it if it can read it.
         ctx.expect.status(response, (201, 202, 200, 400), operation)
         if operation == "create_pool" and response.status == 201:
             ctx.session.register_pool(str(response.at("id")))
 
 
-@scenario(
-    "errors.method",
-    every,
-    clauses="Errors#2c54#e8d8",
-)
+@scenario("errors.method", every, clauses="Errors#2c54#e8d8")
 def errors_method(ctx: Context) -> None:
     pool_id = ctx.resources.pool(tasks=[{"task_id": "t"}])
-    ids = {
-        **dict.fromkeys(_OTHER_IDS, "nothing"),
-        **run_rollout(ctx, pool_id).ids,
-        "task_id": "t",
-    }
+    ids = {**dict.fromkeys(_OTHER_IDS, "nothing"), **run_rollout(ctx, pool_id).ids, "task_id": "t"}
+    refused = Status(405, "the path has no such method")
     methods: dict[str, dict[str, str]] = {}
     for operation in offered(ctx):
         methods.setdefault(operation.path, {})[operation.method] = operation.id
@@ -162,23 +129,18 @@ def errors_method(ctx: Context) -> None:
             headers = {"authorization": MASKED, "content-type": "application/json"}
             body = None if wrong in ("GET", "DELETE") else b"{}"
             response = ctx.raw(wrong, url, headers, body, None)
-            refused = Status(405, "the path has no such method")
             allowed = (response.exchange.header("allow") or "").upper().replace(" ", "").split(",")
             expected = f"Allow names {', '.join(sorted(there))}"
             for name in there.values():
                 if not ctx.expect.status(response, refused, name):
-                    # One defect of the path.
+                    # The same defect would show for every operation of the path.
                     break
-                allow = Expectation(name, expected, response, column=Column.ERRORS)
-                ctx.expect.that(allow, there.keys() <= set(allowed), ", ".join(allowed))
+                ctx.judge(name, response, column=Column.ERRORS).that(
+                    expected, there.keys() <= set(allowed), ", ".join(allowed)
+                )
 
 
-@scenario(
-    "errors.path",
-    "list_pools",
-    "get_pool",
-    clauses="Errors#2c54#6506, ErrorBody#ce26",
-)
+@scenario("errors.path", "list_pools", "get_pool", clauses="Errors#2c54#6506, ErrorBody#ce26")
 def errors_path(ctx: Context) -> None:
     pool_id = ctx.resources.pool()
     for name, tail in (
@@ -187,9 +149,8 @@ def errors_path(ctx: Context) -> None:
         ("get_pool", f"/v1/pools/{pool_id}/no-such-path"),
         ("get_pool", f"/v1/pools/{pool_id}/container/no-such-path"),
     ):
-        response = ctx.raw(
-            "GET", ctx.session.base_url + tail, {"authorization": MASKED}, None, None
-        )
+        url = ctx.session.base_url + tail
+        response = ctx.raw("GET", url, {"authorization": MASKED}, None, None)
         ctx.expect.status(response, Status(404, "there is no such path"), name)
 
 
@@ -227,28 +188,18 @@ def errors_not_http(ctx: Context) -> None:
 
 
 @scenario(
-    "errors.slash",
-    "get_pool",
-    "get_global_rollout",
-    "get_rollout",
-    clauses="Identifiers#97b7",
+    "errors.slash", "get_pool", "get_global_rollout", "get_rollout", clauses="Identifiers#97b7"
 )
 def errors_slash(ctx: Context) -> None:
     pool_id = ctx.resources.pool(tasks=[{"task_id": "t"}])
     rollout = run_rollout(ctx, pool_id)
     for tail in ("tasks", "metrics", "urls", "rollouts"):
         ctx.check(Status(404, "no pool is called so"), "get_pool", {"pool_id": f"{pool_id}/{tail}"})
+    refused = Status(404, "no rollout is called so")
     for tail in ("summary", "usage", "events"):
-        ctx.check(
-            Status(404, "no rollout is called so"),
-            "get_global_rollout",
-            {"rollout_id": f"{rollout.id}/{tail}"},
-        )
-    ctx.check(
-        Status(404, "no rollout is called so"),
-        "get_rollout",
-        {"pool_id": pool_id, "rollout_id": f"{rollout.id}/usage"},
-    )
+        ctx.check(refused, "get_global_rollout", {"rollout_id": f"{rollout.id}/{tail}"})
+    ids = {"pool_id": pool_id, "rollout_id": f"{rollout.id}/usage"}
+    ctx.check(refused, "get_rollout", ids)
 
 
 _UNKNOWN = Clause(ids="Identifiers#252e")
@@ -269,11 +220,7 @@ def errors_unknown_ids(ctx: Context) -> None:
         for name, code in NOT_FOUND.items():
             if name not in operation.id_names:
                 continue
-            # What stands before it in the path is there; of a rollout there is none.
+            # The ids before it in the path exist; there is no rollout at all.
             unknown = operation.own_ids({**ids, "rollout_id": nobody, name: nobody})
-            ctx.check(
-                Status(404, "there is no such thing", code=code, clause=_UNKNOWN),
-                operation.id,
-                unknown,
-                json=small_body(ctx, operation),
-            )
+            refused = Status(404, "there is no such thing", code=code, clause=_UNKNOWN)
+            ctx.check(refused, operation.id, unknown, json=small_body(ctx, operation))

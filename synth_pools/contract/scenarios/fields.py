@@ -1,4 +1,4 @@
-"""Scenarios of fields: each one of a definition, in each operation that sets it."""
+"""Scenarios of fields: each field of a definition, in each operation that sets it."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from functools import partial
 from typing import Any
 
 from synth_pools.contract.harness.context import Context
-from synth_pools.contract.harness.expectations import Expectation, Status, difference
+from synth_pools.contract.harness.expectations import Status, difference
 from synth_pools.contract.harness.registry import scenario
 from synth_pools.contract.harness.samples import Path, RequestFields, put_at
 from synth_pools.contract.harness.views import of_pool, of_task
@@ -20,11 +20,11 @@ from synth_pools.contract.rules.verdict import same_json, show
 _POOLS = ("create_pool", "replace_pool", "update_pool")
 _TASKS = ("create_task", "update_task", "patch_task")
 _ROLLOUTS = ("create_rollout", "create_global_rollout", "create_rollout_batch")
-# Fields of which a server's policy may refuse any value, as another organisation's.
+# Fields of which a server's policy may refuse every value.
 _BY_POLICY = ("process", "container_key_env")
 # Pairs of spellings of one field.
 _TWINS = {"target": "backend", "config": "pool_config", "metadata": "pool_metadata"}
-_TWINS |= {other: one for one, other in _TWINS.items()}
+_TWINS |= {longer: shorter for shorter, longer in _TWINS.items()}
 
 
 @scenario(
@@ -49,35 +49,27 @@ def fields_refused(ctx: Context) -> None:
             continue
         fields = _fields(ctx, name)
         base = {"name": ctx.resources.name()} if name in ("create_pool", "replace_pool") else {}
-        path_ids = {key: value for key, value in ids.items() if "{" + key + "}" in operation.path}
-        # Bounds, and what is inside of a field, are tried where a definition is made.
-        makes = name in ("create_pool", "create_task", "create_rollout")
-        side_by_side(
-            ctx,
-            [
-                partial(_refused, ctx, name, path_ids, path, wrong, put_at(base, path, wrong))
-                for path in fields.paths()
-                if makes or len(path) == 1
-                for wrong in fields.wrong(path, base, 2 if makes else 1)
-            ],
-        )
-        if makes:
+        path_ids = operation.own_ids(ids)
+        # Bounds, and the fields inside of a field, are tried where a definition is created.
+        creates = name in ("create_pool", "create_task", "create_rollout")
+        calls = [
+            partial(_refused, ctx, name, path_ids, path, wrong, put_at(base, path, wrong))
+            for path in fields.paths()
+            if creates or len(path) == 1
+            for wrong in fields.wrong(path, base, 2 if creates else 1)
+        ]
+        side_by_side(ctx, calls)
+        if creates:
             _refused_together(ctx, name, path_ids, fields, base)
     after = ctx.require(200, "get_pool", {"pool_id": pool_id})
-    ctx.expect.equal(
-        "update_pool", "the pool after refused changes", before.json, after.json, after
-    )
+    label = "the pool after refused changes"
+    ctx.judge("update_pool", after).equal(label, before.json, after.json)
     listed = ctx.require(200, "list_rollouts", {"pool_id": pool_id})
-    ctx.expect.equal("create_rollout", "what was created", [], listed.at("items"), listed)
+    ctx.judge("create_rollout", listed).field("items", [], "what was created")
 
 
 def _refused(
-    ctx: Context,
-    name: str,
-    ids: dict[str, str],
-    path: Path,
-    wrong: Any,
-    body: dict[str, Any],
+    ctx: Context, name: str, ids: dict[str, str], path: Path, wrong: Any, body: dict[str, Any]
 ) -> None:
     response = ctx.call(name, ids, json=body)
     field = ".".join(path)
@@ -88,8 +80,8 @@ def _refused(
         return
     detail = response.at("detail")
     if response.status == 422 and isinstance(detail, list):
-        ctx.expect.that(
-            Expectation(name, f"detail names {field!r}", response, column=Column.ERRORS),
+        ctx.judge(name, response, column=Column.ERRORS).that(
+            f"detail names {field!r}",
             any(_names(item, path) for item in detail),
             f"{shorten(show(detail), 160)} for {shorten(show(wrong), 40)}",
         )
@@ -98,7 +90,7 @@ def _refused(
 def _refused_together(
     ctx: Context, name: str, ids: dict[str, str], fields: RequestFields, base: dict[str, Any]
 ) -> None:
-    """Send the first and the last field that can be wrong in one body: detail names both."""
+    """Expect detail to name the first and the last wrong field of one body."""
     wrong = {
         field: values[0]
         for field in fields.names
@@ -111,8 +103,8 @@ def _refused_together(
         return
     detail = response.at("detail")
     if isinstance(detail, list):
-        ctx.expect.that(
-            Expectation(name, f"detail names each of {pair}", response, column=Column.ERRORS),
+        ctx.judge(name, response, column=Column.ERRORS).that(
+            f"detail names each of {pair}",
             all(any(_names(item, (field,)) for item in detail) for field in pair),
             shorten(show(detail), 160),
         )
@@ -123,7 +115,7 @@ def _names(item: Any, path: Path) -> bool:
     place, text = at(item, "loc"), at(item, "msg")
     if isinstance(place, list) and path[-1] in place:
         return True
-    # The whole that the field is in may be what is refused.
+    # The refusal may be about the object that the field is in.
     return isinstance(text, str) and any(step in text for step in path)
 
 
@@ -142,15 +134,12 @@ def fields_query(ctx: Context) -> None:
         operation = ctx.session.document.operations.get(name)
         if operation is None:
             continue
-        ids = {
-            key: value for key, value in rollout.ids.items() if "{" + key + "}" in operation.path
-        }
+        ids = operation.own_ids(rollout.ids)
         pages = operation.streams and ctx.session.offers("event_pages")
         always = {"format": "json"} if pages else {}
+        query_names = _parameters(ctx, name) - (set() if pages else {"format"})
         for parameter, right, wrong in _PARAMETERS:
-            if parameter not in _parameters(ctx, name):
-                continue
-            if parameter == "format" and not pages:
+            if parameter not in query_names:
                 continue
             for value in wrong:
                 why = Status(422, f"{parameter!r} is wrong")
@@ -160,9 +149,8 @@ def fields_query(ctx: Context) -> None:
         if not operation.streams or pages:
             plain = ctx.require(200, name, ids, query={**always, "limit": 1})
             unknown = ctx.require(200, name, ids, query={**always, "limit": 1, "x_unknown": "1"})
-            ctx.expect.equal(
-                name, "the keys of the page", sorted(plain.json), sorted(unknown.json), unknown
-            )
+            expected, actual = sorted(plain.json), sorted(unknown.json)
+            ctx.judge(name, unknown).equal("the keys of the page", expected, actual)
 
 
 _ONCE = Clause(ids="Errors#2c0c")
@@ -180,15 +168,9 @@ def _parameters(ctx: Context, name: str) -> set[str]:
     spec = ctx.session.options.spec or {}
     operation = ctx.session.document.operations[name]
     raw = spec["paths"][operation.path][operation.method.lower()].get("parameters", ())
-    names = set()
-    for node in raw:
-        reference = node.get("$ref")
-        parameter = (
-            spec["components"]["parameters"][reference.split("/")[-1]] if reference else node
-        )
-        if parameter.get("in") == "query":
-            names.add(parameter["name"])
-    return names
+    components = spec["components"].get("parameters", {})
+    nodes = [components[node["$ref"].split("/")[-1]] if "$ref" in node else node for node in raw]
+    return {node["name"] for node in nodes if node.get("in") == "query"}
 
 
 @scenario(
@@ -205,7 +187,7 @@ def _parameters(ctx: Context, name: str) -> set[str]:
 )
 def fields_pool(ctx: Context) -> None:
     if ctx.session.options.pool_request is not None:
-        # Its fields would have to be in every body.
+        # The fields of --pool-request would have to be in every body.
         for operation in ctx.operations:
             ctx.expect.inconclusive(operation, "--pool-request says what pools are made with")
         return
@@ -228,12 +210,11 @@ def fields_pool(ctx: Context) -> None:
                 ("replace_pool", {"name": name}, default),
                 ("replace_pool", {"name": name, field: None}, default),
             ):
-                if field == "name":
-                    body = {key: name for key, name in body.items() if key == field}
-                    if writer == "replace_pool" or body.get(field, "") is None:
-                        body = {field: value if expected is set_ else name}
+                if field == "name" and (writer == "replace_pool" or body == {field: None}):
+                    # Every pool has a name: the first one stands for the default.
+                    body = {field: value if expected is set_ else name}
                 updated = ctx.require(200, writer, path, json=body)
-                views = of_pool(ctx, name) if body else [_read(ctx, path)]
+                views = of_pool(ctx, name)[: None if body else 1]
                 _fields_are(ctx, writer, updated, views, expected, _said(writer, field, body))
             if number == 0:
                 _created(ctx, field, value, set_)
@@ -242,11 +223,6 @@ def fields_pool(ctx: Context) -> None:
 def _said(writer: str, field: str, body: Mapping[str, Any]) -> str:
     how = "without" if field not in body else "with null for" if body[field] is None else "with"
     return f"after {writer} {how} {field!r}"
-
-
-def _read(ctx: Context, path: dict[str, str]) -> tuple[str, Any, Response]:
-    response = ctx.require(200, "get_pool", path)
-    return "get_pool", response.json, response
 
 
 # Ids are in the path, and tasks have scenarios of their own.
@@ -312,7 +288,7 @@ def _fields(ctx: Context, operation: str) -> RequestFields:
 
 
 def _right(ctx: Context, operation: str, field: str, plain: Any) -> list[Any]:
-    """Return values of a field that this server must take, none of them the default."""
+    """Return values of a field that this server must accept and that are not its default."""
     here = ctx.session.containers
     containers = [here["good"], here["twin"]] if here else []
     if field == "container_url":
@@ -324,7 +300,7 @@ def _right(ctx: Context, operation: str, field: str, plain: Any) -> list[Any]:
     if field == "target":
         offered = ctx.call("get_capabilities").at("targets")
         values = [value for value in values if isinstance(offered, list) and value in offered]
-    # One value shows that a field is set; the second is for those who have the time.
+    # One value shows that a field is set; the full profile tries a second one.
     most = 2 if ctx.session.options.profile is Profile.FULL else 1
     return [value for value in values if not same_json(value, at(plain, field))][:most]
 
@@ -341,22 +317,15 @@ def _fields_are(
     expected_value: Mapping[str, Any],
     label: str,
 ) -> None:
-    """Expect the writer, and all who read afterwards, to show these fields."""
+    """Expect the writer, and all reads afterwards, to show these fields."""
     expected = {field: value for field, value in expected_value.items() if value is not ABSENT}
 
     def shown(observed: Any) -> dict[str, Any]:
         return {field: at(observed, field) for field in expected}
 
-    ctx.expect.observed(
-        writer,
-        updated,
-        [
-            (reader, same_json(expected, shown(observed)), response)
-            for reader, observed, response in [
-                (writer, updated.json, updated),
-                *views,
-            ]
-        ],
+    ctx.judge(writer, updated).shown(
+        [(writer, updated.json, updated), *views],
+        lambda observed: same_json(expected, shown(observed)),
         f"the definition {label}",
         difference(expected, shown(views[0][1])),
     )

@@ -1,11 +1,10 @@
-"""Scenario of a queue that is full, on servers whose limit is near enough."""
+"""Scenario of a full queue, on servers whose limit is low enough to reach."""
 
 from __future__ import annotations
 
 import json
 
 from synth_pools.contract.harness.context import Context
-from synth_pools.contract.harness.expectations import Expectation
 from synth_pools.contract.harness.registry import scenario
 from synth_pools.contract.harness.waits import ids_of, iterate_pages
 from synth_pools.contract.http.client import Response
@@ -14,9 +13,9 @@ from synth_pools.contract.rules.verdict import show
 
 _CREATE = "create_rollout"
 _FULL = ("pool_queue_full", "queue_full")
-# Rollouts that are made to find the limit.
+# Rollouts that are created at most to find the limit.
 _MOST = 40
-# Seconds for a 429 that does not speak of the queue: a gateway has limits of its own.
+# Seconds to wait out a 429 that is not about the queue: a gateway has limits of its own.
 _OTHER_LIMITS = 5.0
 
 _REPEATED = Clause(ids="Repeating a request#c230")
@@ -30,7 +29,7 @@ _REPEATED = Clause(ids="Repeating a request#c230")
         Errors#7dbf#79b6
     """,
     needs="live",
-    # Where all pools share one queue the others would find it full.
+    # Where all pools share one queue, other scenarios would find it full.
     alone=True,
 )
 def full_queue(ctx: Context) -> None:
@@ -57,29 +56,26 @@ def _fill(ctx: Context, pool: dict[str, str]) -> None:
         ctx.expect.inconclusive(_CREATE, note, Outcome.NOT_REACHED)
         return
     code = refused.at("error", "code")
-    ctx.expect.that(
-        Expectation(_CREATE, f"error.code {' or '.join(_FULL)}", refused), code in _FULL, show(code)
-    )
+    ctx.judge(_CREATE, refused).that(f"error.code {' or '.join(_FULL)}", code in _FULL, show(code))
     items, listed, _ = iterate_pages(ctx, "list_rollouts", pool, {"limit": 100})
-    ctx.expect.equal(
-        _CREATE, "the rollouts", sorted(created), sorted(map(str, ids_of(items))), listed
-    )
+    actual = sorted(map(str, ids_of(items)))
+    ctx.judge(_CREATE, listed).equal("the rollouts", sorted(created), actual)
     if code == "pool_queue_full":
-        other_response = _create(ctx, {"pool_id": ctx.resources.live_pool("other")}, "other")
-        demand = Expectation(_CREATE, "another pool goes on", other_response)
-        ctx.expect.that(
-            demand, other_response.status in (200, 202), show(other_response.at("error", "code"))
-        )
+        response = _create(ctx, {"pool_id": ctx.resources.live_pool("other")}, "other")
+        is_admitted = response.status in (200, 202)
+        observed = show(response.at("error", "code"))
+        ctx.judge(_CREATE, response).that("another pool goes on", is_admitted, observed)
     ctx.require(200, "cancel_rollout", {**pool, "rollout_id": created[-1]}, json={})
     again = _create(ctx, pool, str(len(created)))
-    demand = Expectation(_CREATE, "the same request once there is a place", again, clause=_REPEATED)
-    # Others may have taken it, where all pools share one queue.
-    is_taken = again.status in (200, 202) or (again.status == 429 and code == "queue_full")
-    ctx.expect.that(demand, is_taken, show(again.at("error", "code")))
+    # Where all pools share one queue, another rollout may have taken the place.
+    is_met = again.status in (200, 202) or (again.status == 429 and code == "queue_full")
+    ctx.judge(_CREATE, again, clause=_REPEATED).that(
+        "the same request once there is a place", is_met, show(again.at("error", "code"))
+    )
 
 
 def _create(ctx: Context, pool: dict[str, str], key: str) -> Response:
-    """Create a rollout, and take 429 of a full queue for an answer instead of waiting."""
+    """Create a rollout; return the 429 of a full queue instead of waiting."""
     http = ctx.session.http
     operation = ctx.session.document.operations[_CREATE]
     headers = {

@@ -1,4 +1,4 @@
-"""Scenario of containers that are unwell: which get rollouts, and how that is told."""
+"""Scenario of unwell containers: which ones get rollouts, and how metrics show them."""
 
 from __future__ import annotations
 
@@ -8,7 +8,6 @@ from typing import Any
 
 from synth_pools.contract.exceptions import InconclusiveError
 from synth_pools.contract.harness.context import Context
-from synth_pools.contract.harness.expectations import Expectation
 from synth_pools.contract.harness.holding import hold, only_in_time
 from synth_pools.contract.harness.registry import scenario
 from synth_pools.contract.harness.waits import eventually, run_rollout
@@ -58,42 +57,34 @@ def health_taken_out(ctx: Context) -> None:
         response = ctx.require(200, _METRICS, {"pool_id": pool_id})
         only_in_time(_METRICS, ours)
         for box in (failing, unwell):
-            ctx.expect.that(
-                Expectation(_METRICS, "unhealthy after three failed checks in a row", None),
-                len(box.checks) >= _FAILED_CHECKS,
-                f"it was after {len(box.checks)}",
-            )
-        health_by_url = _health(response)
+            demand = "unhealthy after three failed checks in a row"
+            count = len(box.checks)
+            ctx.judge(_METRICS).that(demand, count >= _FAILED_CHECKS, f"it was after {count}")
         for label, box in (("a container without the route", simple), ("a good one", well)):
-            ctx.expect.equal(
-                _METRICS, f"health of {label}", "healthy", health_by_url.get(box.url), response
-            )
+            health = _health(response).get(box.url)
+            ctx.judge(_METRICS, response).equal(f"health of {label}", "healthy", health)
         _judge_errors(ctx, response, {failing.url, unwell.url}, {well.url})
         _judge_choice(ctx, pool_id, ours, [simple, well])
-        # One that is unwell is better than none.
+        # An unhealthy container is better than none.
         final = ctx.require(200, "get_rollout", run_rollout(ctx, alone_id).ids)
-        ctx.expect.equal(
-            "create_rollout", "status without a healthy container", "completed",
-            final.at("status"), final,
-        )  # fmt: skip
+        ctx.judge("create_rollout", final).field(
+            "status", "completed", "status without a healthy container"
+        )
         _judge_busy(ctx, busy_id, busy)
         holder.release(working)
         before = len(unwell.checks)
         unwell.health = (200, HEALTH)
         if _becomes(ctx, pool_id, {unwell: "healthy"}, before + _GOOD_CHECKS):
-            good_checks = len(unwell.checks) - before
+            count = len(unwell.checks) - before
             only_in_time(_METRICS, ours)
-            ctx.expect.that(
-                Expectation(_METRICS, "healthy after two good checks in a row", None),
-                good_checks >= _GOOD_CHECKS,
-                f"it was after {good_checks}",
-            )
+            demand = "healthy after two good checks in a row"
+            ctx.judge(_METRICS).that(demand, count >= _GOOD_CHECKS, f"it was after {count}")
 
 
 def _becomes(
     ctx: Context, pool_id: str, expected: Mapping[SwitchedContainer, str], checks: int
 ) -> bool:
-    """Expect containers to be healthy, or not, once they have answered so many checks."""
+    """Expect containers to become healthy or unhealthy once they have answered enough checks."""
     response: Response = ctx.require(200, _METRICS, {"pool_id": pool_id})
 
     def shown() -> bool:
@@ -107,35 +98,33 @@ def _becomes(
     actual = eventually(ctx, shown, 2 * ctx.session.patience)
     if not actual:
         only_in_time(_METRICS, expected)
-        # One more has been sent once what came of the others was known.
+        # The server has sent one more once it knew the results of the others.
         if any(len(box.checks) <= checks for box in expected):
             note = "the containers were asked too seldom in the time that there was"
             raise InconclusiveError(Outcome.NOT_REACHED, _METRICS, note)
-    return ctx.expect.that(Expectation(_METRICS, demand, response), actual, show(_health(response)))
+    return ctx.judge(_METRICS, response).that(demand, actual, show(_health(response)))
 
 
 def _health(response: Response) -> dict[Any, Any]:
     return {
         at(container, "url"): at(container, "health")
-        for container in response.at("containers") or []
+        for container in response.list_at("containers")
     }
 
 
 def _judge_errors(ctx: Context, response: Response, failed: set[str], fine: set[str]) -> None:
-    for container in response.at("containers") or []:
+    for container in response.list_at("containers"):
         error = at(container, "last_error")
         if at(container, "url") in failed:
-            demand = Expectation(_METRICS, "last_error: what went wrong last", response)
-            ctx.expect.that(demand, isinstance(error, str) and bool(error), show(error))
+            is_text = isinstance(error, str) and bool(error)
+            demand = "last_error: what went wrong last"
+            ctx.judge(_METRICS, response).that(demand, is_text, show(error))
         elif at(container, "url") in fine:
             ctx.expect.equal(_METRICS, "last_error of a good one", None, error, response)
 
 
 def _judge_choice(
-    ctx: Context,
-    pool_id: str,
-    ours: Iterable[SwitchedContainer],
-    well: Iterable[SwitchedContainer],
+    ctx: Context, pool_id: str, ours: Iterable[SwitchedContainer], well: Iterable[SwitchedContainer]
 ) -> None:
     for _ in range(4):
         rollout = run_rollout(ctx, pool_id)
@@ -149,9 +138,9 @@ def _judge_busy(ctx: Context, pool_id: str, busy: SwitchedContainer) -> None:
     """Expect a silent container with a rollout within its time limit to count as busy."""
     response = ctx.require(200, _METRICS, {"pool_id": pool_id})
     if not busy.checks.count(None):
-        # Nobody has asked it yet.
+        # The server has not checked it yet.
         return
     health = _health(response).get(busy.url)
     ctx.expect.equal(_METRICS, "health of a busy container", "healthy", health, response)
-    running = response.at("containers", 0, "running_rollouts")
-    ctx.expect.equal(_METRICS, "running_rollouts", 1, running, response)
+    path = "containers.0.running_rollouts"
+    ctx.judge(_METRICS, response).field(path, 1, "running_rollouts")

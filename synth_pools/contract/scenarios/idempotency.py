@@ -3,14 +3,21 @@
 from __future__ import annotations
 
 import json
+from functools import partial
 from typing import Any
 
 from synth_pools.contract.document import FINAL
 from synth_pools.contract.harness.context import Context
-from synth_pools.contract.harness.expectations import Expectation, Status
+from synth_pools.contract.harness.expectations import Status
 from synth_pools.contract.harness.registry import scenario
-from synth_pools.contract.harness.waits import Rollout, call_simultaneously, rollout_id, wait_for
-from synth_pools.contract.http.client import at
+from synth_pools.contract.harness.views import judge_rollout_count
+from synth_pools.contract.harness.waits import (
+    Rollout,
+    call_simultaneously,
+    creations,
+    rollout_id,
+    wait_for,
+)
 
 _NEEDS = "idempotency_keys"
 _CREATE = ("create_rollout", "create_global_rollout")
@@ -18,15 +25,6 @@ _CREATE = ("create_rollout", "create_global_rollout")
 
 def _key(ctx: Context, name: str) -> dict[str, str]:
     return {"idempotency-key": f"{ctx.session.options.run_id}-{ctx.scenario.id}-{name}"}
-
-
-def _ways(pool_id: str) -> tuple[tuple[str, dict[str, str], dict[str, Any]], ...]:
-    """Return both creating operations, with their path and what their body needs for the pool."""
-    return ("create_rollout", {"pool_id": pool_id}, {}), (
-        "create_global_rollout",
-        {},
-        {"pool_id": pool_id},
-    )
 
 
 @scenario(
@@ -37,31 +35,22 @@ def _ways(pool_id: str) -> tuple[tuple[str, dict[str, str], dict[str, Any]], ...
     needs=_NEEDS,
 )
 def idempotency_replay(ctx: Context) -> None:
-    for name, (operation, ids, more) in enumerate(_ways(pool_id := ctx.resources.pool())):
+    for name, (operation, ids, more) in enumerate(creations(pool_id := ctx.resources.pool())):
         body = {**ctx.session.rollout_body(metadata={"a": 1, "b": [1, 2]}, seed=1), **more}
         key = _key(ctx, str(name))
         first = ctx.require((202, 200), operation, ids, json=body, headers=key)
         rollout = Rollout(pool_id, rollout_id(first))
         # Equal as JSON, not as bytes.
-        turned = json.dumps(dict(reversed(list(body.items()))), indent=1).encode()
-        again = ctx.require(
-            (202, 200),
-            operation,
-            ids,
-            content=turned,
-            headers={**key, "content-type": "application/json"},
-        )
+        reordered = json.dumps(dict(reversed(list(body.items()))), indent=1).encode()
+        headers = {**key, "content-type": "application/json"}
+        again = ctx.require((202, 200), operation, ids, content=reordered, headers=headers)
         ctx.expect.equal(operation, "the status, again,", first.status, again.status, again)
-        ctx.expect.equal(
-            operation, "the rollout_id, again,", rollout.id, again.at("rollout_id"), again
-        )
+        ctx.judge(operation, again).field("rollout_id", rollout.id, "the rollout_id, again,")
         final = wait_for(ctx, rollout, FINAL)
         third = ctx.require((202, 200), operation, ids, json=body, headers=key)
         ctx.expect.equal(operation, "the status, afterwards,", first.status, third.status, third)
         ctx.expect.equal(operation, "the rollout as it is now", final.json, third.json, third)
-    listed = ctx.require(200, "list_rollouts", {"pool_id": pool_id})
-    count = len(listed.at("items") or [])
-    ctx.expect.equal("create_rollout", "the number of rollouts", 2, count, listed)
+    judge_rollout_count(ctx, pool_id, 2)
 
 
 @scenario(
@@ -71,28 +60,18 @@ def idempotency_replay(ctx: Context) -> None:
     needs=_NEEDS,
 )
 def idempotency_conflict(ctx: Context) -> None:
-    for name, (operation, ids, more) in enumerate(_ways(pool_id := ctx.resources.pool())):
+    conflict = Status(409, "the body is another", code="idempotency_conflict")
+    for name, (operation, ids, more) in enumerate(creations(pool_id := ctx.resources.pool())):
         body = {**ctx.session.rollout_body(seed=1), **more}
         key = _key(ctx, str(name))
         ctx.require((202, 200), operation, ids, json=body, headers=key)
         for other_body in ({**body, "seed": 2}, {**body, "metadata": {"more": 1}}):
-            ctx.check(
-                Status(409, "the body is another", code="idempotency_conflict"),
-                operation,
-                ids,
-                json=other_body,
-                headers=key,
-            )
-    listed = ctx.require(200, "list_rollouts", {"pool_id": pool_id})
-    count = len(listed.at("items") or [])
-    ctx.expect.equal("create_rollout", "the number of rollouts", 2, count, listed)
+            ctx.check(conflict, operation, ids, json=other_body, headers=key)
+    judge_rollout_count(ctx, pool_id, 2)
 
 
 @scenario(
-    "idempotency.others",
-    *_CREATE,
-    clauses="parameters IdempotencyKey#ed66#957b#97c2",
-    needs=_NEEDS,
+    "idempotency.others", *_CREATE, clauses="parameters IdempotencyKey#ed66#957b#97c2", needs=_NEEDS
 )
 def idempotency_others(ctx: Context) -> None:
     pool_id, other_pool = ctx.resources.pool(), ctx.resources.pool("other")
@@ -110,16 +89,14 @@ def idempotency_others(ctx: Context) -> None:
         ("create_global_rollout", {}, {**body, **here}, key),
         ("create_global_rollout", {}, {**body, **here}, {}),
     ]
-    observed: dict[str, int] = {}
-    for number, (operation, ids, sent, headers) in enumerate(cases):
+    numbers: dict[str, int] = {}
+    for number, (operation, ids, sent, headers) in enumerate(cases, 1):
         response = ctx.require((202, 200), operation, ids, json=sent, headers=headers)
         created_id = rollout_id(response)
-        ctx.expect.that(
-            Expectation(operation, "a rollout of its own", response),
-            created_id not in observed,
-            f"{created_id}, which request {observed.get(created_id)} of the scenario made",
-        )
-        observed[created_id] = number + 1
+        observed = f"{created_id}, which request {numbers.get(created_id)} of the scenario made"
+        is_new = created_id not in numbers
+        ctx.judge(operation, response).that("a rollout of its own", is_new, observed)
+        numbers[created_id] = number
 
 
 @scenario(
@@ -130,7 +107,7 @@ def idempotency_others(ctx: Context) -> None:
 )
 def idempotency_refused(ctx: Context) -> None:
     pool_id = ctx.resources.pool()
-    for name, (operation, ids, more) in enumerate(_ways(pool_id)):
+    for name, (operation, ids, more) in enumerate(creations(pool_id)):
         key = _key(ctx, str(name))
         body = {**ctx.session.rollout_body(), **more}
         ctx.check(422, operation, ids, json={**body, "no_such_key": 1}, headers=key)
@@ -147,26 +124,16 @@ def idempotency_refused(ctx: Context) -> None:
 )
 def idempotency_at_once(ctx: Context) -> None:
     pool_id = ctx.resources.pool()
-    for name, (operation, ids, more) in enumerate(_ways(pool_id)):
+    for name, (operation, ids, more) in enumerate(creations(pool_id)):
         body = {**ctx.session.rollout_body(), **more}
         key = _key(ctx, str(name))
-        responses = call_simultaneously(
-            ctx,
-            [
-                lambda: ctx.call(operation, ids, json=body, headers=key)  # noqa: B023 - ends here
-                for _ in range(8)
-            ],
-            120.0,
-        )
-        created_ids = set()
-        for response in responses:
-            if ctx.expect.status(response, (202, 200), operation):
-                created_ids.add(str(at(response.json, "rollout_id")))
-        ctx.expect.that(
-            Expectation(operation, "one rollout", responses[0]),
-            len(created_ids) <= 1,
-            f"{len(created_ids)}",
-        )
-    listed = ctx.require(200, "list_rollouts", {"pool_id": pool_id})
-    count = len(listed.at("items") or [])
-    ctx.expect.equal("create_rollout", "the number of rollouts", 2, count, listed)
+        calls = [partial(ctx.call, operation, ids, json=body, headers=key)] * 8
+        responses = call_simultaneously(ctx, calls, 120.0)
+        created_ids = {
+            str(response.at("rollout_id"))
+            for response in responses
+            if ctx.expect.status(response, (202, 200), operation)
+        }
+        count = len(created_ids)
+        ctx.judge(operation, responses[0]).that("one rollout", count <= 1, f"{count}")
+    judge_rollout_count(ctx, pool_id, 2)

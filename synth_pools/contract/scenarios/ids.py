@@ -46,10 +46,6 @@ def ids_exact(ctx: Context) -> None:
         ctx.check(404, "get_rollout", {"pool_id": pool_id, "rollout_id": similar_id})
         ctx.check(404, "get_global_rollout", {"rollout_id": similar_id})
     read = ctx.require(200, "get_pool", {"pool_id": pool_id})
-    ctx.expect.equal(
-        "update_pool",
-        "metadata of the pool that was not named",
-        False,
-        "changed" in (read.at("metadata") or {}),
-        read,
+    ctx.judge("update_pool", read).equal(
+        "metadata of the pool that was not named", False, "changed" in (read.at("metadata") or {})
     )

@@ -3,10 +3,13 @@
 from __future__ import annotations
 
 from synth_pools.contract.harness.context import Context
-from synth_pools.contract.harness.expectations import Expectation, Status
+from synth_pools.contract.harness.expectations import Status
 from synth_pools.contract.harness.registry import scenario
-from synth_pools.contract.http.client import ABSENT, at
+from synth_pools.contract.harness.waits import ids_of
+from synth_pools.contract.http.client import ABSENT
 
+# Bound to no task, so that nobody builds or fetches it.
+_RELEASE = {"source_kind": "image_ref", "image_ref": f"kit.invalid/none@sha256:{'0' * 64}"}
 _BINDS = ("bind_image_release", "bind_task_image_release")
 
 
@@ -24,28 +27,20 @@ _BINDS = ("bind_image_release", "bind_task_image_release")
 )
 def images_lifecycle(ctx: Context) -> None:
     pool = {"pool_id": ctx.resources.pool(tasks=[{"task_id": "t"}])}
-    # Nobody builds or fetches it: it is bound to no task.
-    body = {"source_kind": "image_ref", "image_ref": f"kit.invalid/none@sha256:{'0' * 64}"}
-    created = ctx.require(201, "create_image_release", pool, json=body)
+    created = ctx.require(201, "create_image_release", pool, json=_RELEASE)
     release = {**pool, "release_id": str(created.at("release_id"))}
-    ctx.expect.equal(
-        "create_image_release", "id", created.at("release_id"), created.at("id"), created
-    )
+    ctx.judge("create_image_release", created).field("id", created.at("release_id"))
     read = ctx.require(200, "get_image_release", release)
     for field in ("id", "release_id", "source_kind"):
-        ctx.expect.equal("get_image_release", field, created.at(field), read.at(field), read)
+        ctx.judge("get_image_release", read).field(field, created.at(field))
     listed = ctx.require(200, "list_image_releases", pool)
-    items = [at(item, "release_id") for item in listed.at("items") or []]
+    items = ids_of(listed.list_at("items"), "release_id")
     ctx.expect.equal("list_image_releases", "items", [created.at("release_id")], items, listed)
-    ctx.expect.equal(
-        "list_image_releases", "releases", listed.at("items"), listed.at("releases"), listed
-    )
+    ctx.judge("list_image_releases", listed).field("releases", listed.at("items"))
     ctx.require(200, "delete_image_release", release)
     ctx.check(404, "get_image_release", release)
     remaining = ctx.require(200, "list_image_releases", pool)
-    ctx.expect.equal(
-        "delete_image_release", "the list afterwards", [], remaining.at("items"), remaining
-    )
+    ctx.judge("delete_image_release", remaining).field("items", [], "the list afterwards")
 
 
 @scenario(
@@ -64,11 +59,7 @@ def images_not_offered(ctx: Context) -> None:
     if ctx.session.features.get("image_releases") is True:
         return
     there = ctx.session.document.operations
-    ids = {
-        "pool_id": ctx.resources.pool(tasks=[{"task_id": "t"}]),
-        "task_id": "t",
-        "release_id": ctx.resources.name("none"),
-    }
+    ids = _ids(ctx)
     if "list_image_releases" not in there:
         return
     listed = ctx.call("list_image_releases", {"pool_id": ids["pool_id"]})
@@ -76,15 +67,13 @@ def images_not_offered(ctx: Context) -> None:
         # A server from before this part of the document.
         ctx.expect.inconclusive("list_image_releases", f"the answer is {listed.status}")
         return
-    ctx.expect.equal("list_image_releases", "items", [], listed.at("items"), listed)
+    ctx.judge("list_image_releases", listed).field("items", [])
+    refused = Status(501, "the server does not offer it", code="not_implemented")
     for operation in ctx.operations[1:]:
         if operation not in there:
             continue
-        expected = {name: ids[name] for name in ids if f"{{{name}}}" in there[operation].path}
-        body = {"source_kind": "image_ref", "image_ref": f"kit.invalid/none@sha256:{'0' * 64}"}
-        sent = body if operation == "create_image_release" else ABSENT
-        refused = Status(501, "the server does not offer it", code="not_implemented")
-        ctx.check(refused, operation, expected, json=sent)
+        sent = _RELEASE if operation == "create_image_release" else ABSENT
+        ctx.check(refused, operation, there[operation].own_ids(ids), json=sent)
 
 
 @scenario(
@@ -97,10 +86,9 @@ def images_not_offered(ctx: Context) -> None:
     needs="image_releases",
 )
 def images_bind_refused(ctx: Context) -> None:
-    body = {"source_kind": "image_ref", "image_ref": f"kit.invalid/none@sha256:{'0' * 64}"}
     for tasks in ((), ("t",), ("t", "u")):
         pool = {"pool_id": ctx.resources.pool(tasks=[{"task_id": name} for name in tasks])}
-        created = ctx.require(201, "create_image_release", pool, json=body)
+        created = ctx.require(201, "create_image_release", pool, json=_RELEASE)
         release = {**pool, "release_id": str(created.at("release_id"))}
         expected = {"expected_release_id": ctx.resources.name("another")}
         # Nothing is built or fetched for a release that is refused.
@@ -124,18 +112,17 @@ def images_bind_refused(ctx: Context) -> None:
     needs="image_releases",
 )
 def images_unknown(ctx: Context) -> None:
-    ids = {
-        "pool_id": ctx.resources.pool(tasks=[{"task_id": "t"}]),
-        "task_id": "t",
-        "release_id": ctx.resources.name("none"),
-    }
+    ids = _ids(ctx)
     for operation in ("get_image_release", "delete_image_release", *_BINDS):
-        path = ctx.session.document.operations[operation].path
-        expected = {name: value for name, value in ids.items() if f"{{{name}}}" in path}
-        ctx.check(404, operation, expected)
-        nowhere = ctx.check(404, operation, {**expected, "pool_id": ctx.resources.name("nowhere")})
-        ctx.expect.that(
-            Expectation(operation, "a pool that is not there is 404", nowhere),
-            nowhere.status == 404,
-            str(nowhere.status),
+        own_ids = ctx.session.document.operations[operation].own_ids(ids)
+        ctx.check(404, operation, own_ids)
+        nowhere = ctx.check(404, operation, {**own_ids, "pool_id": ctx.resources.name("nowhere")})
+        ctx.judge(operation, nowhere).that(
+            "a pool that is not there is 404", nowhere.status == 404, str(nowhere.status)
         )
+
+
+def _ids(ctx: Context) -> dict[str, str]:
+    """Return ids of a pool and its task, and of a release that is not there."""
+    pool_id = ctx.resources.pool(tasks=[{"task_id": "t"}])
+    return {"pool_id": pool_id, "task_id": "t", "release_id": ctx.resources.name("none")}

@@ -1,4 +1,4 @@
-"""Scenarios of the keys of a rollout request: each rule for them, tried with each key."""
+"""Scenarios of the keys of a rollout request: each rule, tried with each key."""
 
 from __future__ import annotations
 
@@ -7,11 +7,12 @@ from typing import Any
 
 from synth_pools.contract.document import FINAL
 from synth_pools.contract.harness.context import Context
-from synth_pools.contract.harness.expectations import Expectation, Status
+from synth_pools.contract.harness.expectations import Status
 from synth_pools.contract.harness.registry import scenario
 from synth_pools.contract.harness.samples import RequestFields
 from synth_pools.contract.harness.waits import (
     Rollout,
+    creations,
     iterate_pages,
     rollout_id,
     side_by_side,
@@ -60,14 +61,12 @@ def keys_kept(ctx: Context) -> None:
     tasks = [{"task_id": "t"}, {"task_id": "u"}]
     more = {"container_url": here["good"]} if here else {}
     pool_id = ctx.resources.pool(tasks=tasks, **more)
-    path = {"pool_id": pool_id}
     keys = _keys(ctx)
     created: list[tuple[str, Any, Rollout, str]] = []
     for number, (name, values) in enumerate(_samples(ctx, keys, pool_id).items()):
-        # Either operation with either value, and one of them without any.
+        # Both operations with a value, and one of them without.
         for turn, value in enumerate((*(values * 2)[:2], None), number):
-            operation = _CREATE[turn % 2]
-            ids, where = (path, {}) if operation == "create_rollout" else ({}, path)
+            operation, ids, where = creations(pool_id)[turn % 2]
             body = ctx.session.rollout_body(**{**where, name: value})
             if operation == "create_global_rollout" and name == "pool_id" and value is None:
                 continue
@@ -76,17 +75,11 @@ def keys_kept(ctx: Context) -> None:
     for name, value, rollout, operation in created:
         final = wait_for(ctx, rollout, FINAL)
         other_response = ctx.require(200, "get_global_rollout", rollout.global_ids)
-        for reader, response in (
-            ("get_rollout", final),
-            ("get_global_rollout", other_response),
-        ):
+        for reader, response in (("get_rollout", final), ("get_global_rollout", other_response)):
             if value is not None:
-                actual = response.at("request", name)
-                ctx.expect.that(
-                    Expectation(reader, "each key in request as it was sent", response),
-                    same_json(value, actual),
-                    f"{name} is {show(actual)} instead of {show(value)}",
-                )
+                actual, demand = response.at("request", name), "each key in request as it was sent"
+                observed = f"{name} is {show(actual)} instead of {show(value)}"
+                ctx.judge(reader, response).that(demand, same_json(value, actual), observed)
         for request in ctx.session.received.of_rollout(rollout.id) if here else ():
             if not request.path.startswith("/rollout") or request.path.endswith("/terminate"):
                 continue
@@ -94,8 +87,8 @@ def keys_kept(ctx: Context) -> None:
             actual = at(request.body, name)
             if value is None and actual is None:
                 continue
-            ctx.expect.that(
-                Expectation(operation, "each key at the container as it was sent", final),
+            ctx.judge(operation, final).that(
+                "each key at the container as it was sent",
                 same_json(expected, actual),
                 f"{name} is {show(actual)} instead of {show(expected)}",
             )
@@ -109,26 +102,27 @@ def keys_kept(ctx: Context) -> None:
     clauses="create_rollout#a0f3, RolloutRequest#c9ad#3fba",
 )
 def keys_misspelt(ctx: Context) -> None:
-    pool_id = ctx.resources.pool()
-    path = {"pool_id": pool_id}
+    path = {"pool_id": ctx.resources.pool()}
     keys = _keys(ctx)
     wrong = [word for name in keys.names for word in _misspelt(name) if word not in keys.names]
 
     def send(number: int, word: str) -> None:
         value = None if number % 3 else 1
-        here = ctx.session.rollout_body(**{word: value})
-        ctx.check(Status(422, f"{word!r} is no key"), "create_rollout", path, json=here)
-        there = {**path, **here}
-        ctx.check(Status(422, f"{word!r} is no key"), "create_global_rollout", json=there)
+        refused, body = (
+            Status(422, f"{word!r} is no key"),
+            ctx.session.rollout_body(**{word: value}),
+        )
+        for operation, ids, more in creations(path["pool_id"]):
+            ctx.check(refused, operation, ids, json={**body, **more})
 
     side_by_side(ctx, [partial(send, number, word) for number, word in enumerate(wrong)])
     _in_others(ctx, path, [{word: 1} for word in wrong], wrong)
     listed = ctx.require(200, "list_rollouts", path)
-    ctx.expect.equal("create_rollout", "what was created", [], listed.at("items"), listed)
+    ctx.judge("create_rollout", listed).field("items", [], "what was created")
 
 
 def _misspelt(name: str) -> list[str]:
-    """Return three of the ways in which a key is misspelt; all of them come up among the 20."""
+    """Return three misspellings of a key; the 20 keys together try all six kinds."""
     words = name.split("_")
     camel = words[0] + "".join(word.title() for word in words[1:])
     ways = (name[:-1], f"{name}s", name.upper(), camel, f" {name}", name.replace("_", "-"))
@@ -150,14 +144,10 @@ def _misspelt(name: str) -> list[str]:
 def keys_refused(ctx: Context) -> None:
     path = {"pool_id": ctx.resources.pool()}
     keys = _keys(ctx)
-    bodies, names = [], []
-    for name in keys.names:
-        for value in keys.wrong((name,), {}, 1):
-            bodies.append({name: value})
-            names.append(name)
-    _in_others(ctx, path, bodies, names)
+    wrong = [(name, value) for name in keys.names for value in keys.wrong((name,), {}, 1)]
+    _in_others(ctx, path, [{name: value} for name, value in wrong], [name for name, _ in wrong])
     listed = ctx.require(200, "list_rollouts", path)
-    ctx.expect.equal("create_rollout_batch", "what was created", [], listed.at("items"), listed)
+    ctx.judge("create_rollout_batch", listed).field("items", [], "what was created")
 
 
 def _in_others(
@@ -167,40 +157,26 @@ def _in_others(
     requests = [ctx.session.rollout_body(**body) for body in bodies]
     if ctx.session.offers("batch"):
         response = ctx.require(200, "create_rollout_batch", json={**pool, "rollouts": requests})
-        listed_items = response.at("items")
-        items = listed_items if isinstance(listed_items, list) else []
-        ctx.expect.equal(
-            "create_rollout_batch", "the number of items", len(requests), len(items), response
-        )
+        items = response.list_at("items")
+        judge = ctx.judge("create_rollout_batch", response)
+        judge.equal("the number of items", len(requests), len(items))
         for name, item in zip(names, items, strict=False):
-            ctx.expect.that(
-                Expectation("create_rollout_batch", f"422 at its place: {name!r}", response),
-                at(item, "status") == 422 and at(item, "rollout") is None,
-                f"status {at(item, 'status')}",
-            )
-    if not ctx.session.offers("validate"):
-        return
-    side_by_side(
-        ctx,
-        [
-            partial(_validated, ctx, name, {**pool, **request})
-            for name, request in zip(names, requests, strict=True)
-        ],
-    )
+            status = at(item, "status")
+            is_met = status == 422 and at(item, "rollout") is None
+            judge.that(f"422 at its place: {name!r}", is_met, f"status {status}")
+    if ctx.session.offers("validate"):
+        pairs = zip(names, requests, strict=True)
+        calls = [partial(_validated, ctx, name, {**pool, **request}) for name, request in pairs]
+        side_by_side(ctx, calls)
 
 
 def _validated(ctx: Context, name: str, request: dict[str, Any]) -> None:
     response = ctx.require(200, "validate_rollout", json=request)
-    errors = response.at("errors")
-    names_field = [
-        name in str(at(error, "loc")) or name in str(at(error, "msg"))
-        for error in (errors if isinstance(errors, list) else ())
-    ]
-    ctx.expect.that(
-        Expectation("validate_rollout", f"an error that names {name!r}", response),
-        response.at("valid") is False and any(names_field),
-        f"valid is {response.at('valid')}, errors {show(errors, 160)}",
-    )
+    errors, is_valid = response.list_at("errors"), response.at("valid")
+    is_named = any(name in f"{at(error, 'loc')} {at(error, 'msg')}" for error in errors)
+    observed = f"valid is {is_valid}, errors {show(response.at('errors'), 160)}"
+    demand = f"an error that names {name!r}"
+    ctx.judge("validate_rollout", response).that(demand, is_valid is False and is_named, observed)
 
 
 @scenario(
@@ -215,20 +191,16 @@ def keys_compared(ctx: Context) -> None:
     path = {"pool_id": pool_id}
     conflict = Status(409, "the body is another", code="idempotency_conflict")
     count = 0
-    ways: tuple[tuple[str, dict[str, str], dict[str, str]], ...] = (
-        ("create_rollout", path, {}),
-        ("create_global_rollout", {}, path),
-    )
     for name, values in _samples(ctx, _keys(ctx), pool_id).items():
         headers = {"idempotency-key": f"{ctx.session.options.run_id}-{ctx.scenario.id}-{name}"}
-        for operation, ids, where in ways:
+        for operation, ids, where in creations(pool_id):
             first, *others = (
                 ctx.session.rollout_body(**{**where, name: value}) for value in values
             )
             ctx.require((202, 200), operation, ids, json=first, headers=headers)
             count += 1
             without = ctx.session.rollout_body(**where)
-            for other_other in others or [without] * (not same_json(without, first)):
-                ctx.check(conflict, operation, ids, json=other_other, headers=headers)
+            for body in others or [without] * (not same_json(without, first)):
+                ctx.check(conflict, operation, ids, json=body, headers=headers)
     listed, response, _ = iterate_pages(ctx, "list_rollouts", path, {"limit": 100})
     ctx.expect.equal("create_rollout", "the number of rollouts", count, len(listed), response)

@@ -1,4 +1,4 @@
-"""Scenarios of two organisations: the one finds nothing of the other."""
+"""Scenarios of two organisations: neither finds anything of the other."""
 
 from __future__ import annotations
 
@@ -9,10 +9,16 @@ from typing import Any
 from synth_pools.contract.document import FINAL, Operation
 from synth_pools.contract.exceptions import InconclusiveError
 from synth_pools.contract.harness.context import Context
-from synth_pools.contract.harness.expectations import Expectation, Status
+from synth_pools.contract.harness.expectations import Status
 from synth_pools.contract.harness.registry import scenario
 from synth_pools.contract.harness.subjects import NOT_FOUND, check_refused, offered, small_body
-from synth_pools.contract.harness.waits import Rollout, becomes_true, run_rollout, start_rollout
+from synth_pools.contract.harness.waits import (
+    Rollout,
+    becomes_true,
+    ids_of,
+    run_rollout,
+    start_rollout,
+)
 from synth_pools.contract.http.client import ABSENT, Response, at
 from synth_pools.contract.http.reproduce import MASKED, OTHER_KEY
 from synth_pools.contract.results import Outcome
@@ -24,14 +30,14 @@ from synth_pools.contract.selections import (
 )
 
 _OTHER = f"Bearer {OTHER_KEY}"
-# States that lists are filtered by; the last leaves out what has none.
+# States that lists are filtered by; None for no filter.
 _STATES = ("active", "archived", "queued", "running", *FINAL, None)
 _COUNTS = ("queued", "running", "capacity")
 _ABSENT = "it is another organisation's"
 
 
 def _lists_all(operation: Operation) -> bool:
-    """Select lists of what the caller has, not of what one resource has."""
+    """Select lists of all resources of the caller, not those of one resource."""
     return lists(operation) and not operation.id_names
 
 
@@ -87,7 +93,7 @@ def organisations_placement(ctx: Context) -> None:
         for refused, sent in ((pool_not_found, {**body, "pool_id": pool_id}), (unnamed, body)):
             check_refused(ctx, operation, {}, sent, refused, authorization=_OTHER)
         listed = ctx.require(200, "list_rollouts", {"pool_id": pool_id})
-        ctx.expect.equal(operation.id, "the rollouts in the pool", [], listed.at("items"), listed)
+        ctx.judge(operation.id, listed).field("items", [], "the rollouts in the pool")
 
 
 @scenario(
@@ -100,10 +106,12 @@ def organisations_keys(ctx: Context) -> None:
     _require_other_key(ctx)
     ours = ctx.resources.pool()
     with _other_pool(ctx) as theirs:
-        former = {
-            MASKED: run_rollout(ctx, ours),
-            _OTHER: Rollout(theirs, _started(ctx, theirs, _OTHER)),
-        }
+        pool, request = {"pool_id": theirs}, ctx.session.rollout_body()
+        response = ctx.require(
+            (200, 202), "create_rollout", pool, json=request, authorization=_OTHER
+        )
+        other_rollout = Rollout(theirs, str(response.at("rollout_id")))
+        former = {MASKED: run_rollout(ctx, ours), _OTHER: other_rollout}
         for operation in offered(ctx):
             headers = {"idempotency-key": f"{ctx.session.options.run_id}-{ctx.scenario.id}"}
             for authorization, rollout in former.items():
@@ -119,13 +127,8 @@ def organisations_keys(ctx: Context) -> None:
                 )
                 item = at(response.at("items", 0), "rollout")
                 created = response.json if item is ABSENT else item
-                ctx.expect.equal(
-                    operation.id,
-                    "the pool of the rollout",
-                    rollout.pool_id,
-                    at(created, "pool_id"),
-                    response,
-                )
+                actual, judge = at(created, "pool_id"), ctx.judge(operation.id, response)
+                judge.equal("the pool of the rollout", rollout.pool_id, actual)
 
 
 @scenario(
@@ -171,16 +174,14 @@ def organisations_queue(ctx: Context) -> None:
     # The other organisation may be at work meanwhile.
     becomes_true(ctx, "get_queue_status", is_unchanged)
     for field in _COUNTS:
-        ctx.expect.equal(
-            "get_queue_status", f"{field} of the other", before.at(field), after.at(field), after
-        )
+        ctx.judge("get_queue_status", after).field(field, before.at(field), f"{field} of the other")
 
 
 def _require_other_key(ctx: Context) -> None:
-    """Stop where the other key is none.
+    """Stop where the server knows no other key.
 
     Raises:
-        InconclusiveError: It is refused.
+        InconclusiveError: The other key is refused.
     """
     if ctx.call("list_pools", authorization=_OTHER).status in (401, 403):
         note = "the key of --other-key is refused"
@@ -188,15 +189,15 @@ def _require_other_key(ctx: Context) -> None:
 
 
 def _expect_nothing_of(ctx: Context, ours: set[str], operation: str, page: Response) -> None:
-    items = page.at("items")
-    listed = {str(at(item, "id")) for item in items} if isinstance(items, list) else set()
-    expected = Expectation(operation, "nothing of another organisation", page)
-    ctx.expect.that(expected, not ours & listed, "a pool or a rollout of the first key")
+    listed = set(map(str, ids_of(page.list_at("items"))))
+    ctx.judge(operation, page).that(
+        "nothing of another organisation", not ours & listed, "a pool or a rollout of the first key"
+    )
 
 
 @contextlib.contextmanager
 def _other_pool(ctx: Context) -> Iterator[str]:
-    """Have a pool of the other organisation, which the clean-up of the run could not archive."""
+    """Create a pool of the other organisation, and archive it afterwards with its key."""
     name = ctx.resources.name("other")
     body = {**ctx.session.pool_body("x"), "pool_id": name, "name": name}
     ctx.require(201, "create_pool", json=body, authorization=_OTHER)
@@ -204,17 +205,6 @@ def _other_pool(ctx: Context) -> Iterator[str]:
         yield name
     finally:
         ctx.call("delete_pool", {"pool_id": name}, authorization=_OTHER)
-
-
-def _started(ctx: Context, pool_id: str, authorization: str) -> str:
-    response = ctx.require(
-        (200, 202),
-        "create_rollout",
-        {"pool_id": pool_id},
-        json=ctx.session.rollout_body(),
-        authorization=authorization,
-    )
-    return str(response.at("rollout_id"))
 
 
 def _read(ctx: Context, rollout: Rollout) -> list[Any]:

@@ -7,11 +7,11 @@ from datetime import timedelta
 from synth_pools.contract.document import FINAL
 from synth_pools.contract.exceptions import InconclusiveError
 from synth_pools.contract.harness.context import Context
-from synth_pools.contract.harness.expectations import Expectation
 from synth_pools.contract.harness.registry import scenario
 from synth_pools.contract.harness.waits import (
     Rollout,
     eventually,
+    ids_of,
     moment,
     read_until,
     run_rollout,
@@ -24,10 +24,9 @@ from synth_pools.contract.http.switched_container import SwitchedContainer
 from synth_pools.contract.results import Outcome
 from synth_pools.contract.rules.verdict import show
 
-_SECTION = "Outages"
 _STREAM = "stream_rollout_events"
 _SHORT_SECONDS = 2
-# Requests that lie between the creation of a rollout and the pause of its pool, and beside them.
+# Requests from the creation of a rollout to the pause of its pool, and those sent beside them.
 _REQUESTS = 6
 
 
@@ -45,7 +44,7 @@ def outages_returns(ctx: Context) -> None:
         pool_id = ctx.resources.pool(container_url=container.url, concurrency=2)
         paused_id = ctx.resources.pool("paused", container_url=container.url)
         for pool in (pool_id, paused_id):
-            # It has to have been reached before.
+            # The container has to have been reached before it goes away.
             run_rollout(ctx, pool)
         container.go_away()
         patient = start_rollout(ctx, pool_id)
@@ -53,12 +52,12 @@ def outages_returns(ctx: Context) -> None:
         _judge_hasty(ctx, pool_id, _SHORT_SECONDS)
         _judge_waiting(ctx, patient)
         if waiting is not None:
-            # When this one's time is over, so is that of the one in the paused pool.
+            # When the time of this rollout is over, so is that of the one in the paused pool.
             _judge_hasty(ctx, pool_id, _limit(ctx))
             _judge_waiting(ctx, waiting)
         _come_back(container)
         final = wait_for(ctx, patient, FINAL)
-        ctx.expect.equal("create_rollout", "status", "completed", final.at("status"), final)
+        ctx.judge("create_rollout", final).field("status", "completed")
         sent = container.sent_for(patient.id)
         ctx.expect.equal("create_rollout", "how often it was sent", 1, sent, final)
         _judge_events(ctx, patient)
@@ -87,14 +86,14 @@ def outages_elsewhere(ctx: Context) -> None:
         for _ in range(4):
             rollout = run_rollout(ctx, pool_id)
             final = ctx.require(200, "get_rollout", rollout.ids)
-            ctx.expect.equal("create_rollout", "status", "completed", final.at("status"), final)
+            ctx.judge("create_rollout", final).field("status", "completed")
             sent = stays.sent_for(rollout.id)
             ctx.expect.equal("create_rollout", "how often the other got it", 1, sent, final)
             _judge_events(ctx, rollout)
 
 
 def _in_paused_pool(ctx: Context, pool_id: str) -> Rollout | None:
-    """Start a rollout and pause its pool before its time is over; None where that is not sure."""
+    """Start a rollout and pause its pool in time; return None where that is not certain."""
     if not ctx.session.offers("pause"):
         return None
     limit = _limit(ctx)
@@ -115,18 +114,14 @@ def _judge_hasty(ctx: Context, pool_id: str, limit: float) -> None:
     """Expect a rollout to fail when its time is over, and not before."""
     rollout = start_rollout(ctx, pool_id, limits={"timeout_seconds": limit})
     final = wait_for(ctx, rollout, FINAL)
-    ctx.expect.equal("get_rollout", "status", "failed", final.at("status"), final)
-    code = final.at("error", "code")
-    ctx.expect.equal("get_rollout", "error.code", "container_unreachable", code, final)
-    created, finished = moment(final.at("created_at")), moment(final.at("finished_at"))
+    ctx.judge("get_rollout", final).field("status", "failed")
+    ctx.judge("get_rollout", final).field("error.code", "container_unreachable")
     times = [final.at("created_at"), final.at("finished_at")]
-    ctx.expect.that(
-        Expectation("create_rollout", f"it waits {limit:g} s for its container", final),
-        created is not None
-        and finished is not None
-        and finished - created >= timedelta(seconds=0.99 * limit),
-        show(times),
-    )
+    created, finished = map(moment, times)
+    least = timedelta(seconds=0.99 * limit)
+    waits = created is not None and finished is not None and finished - created >= least
+    demand = f"it waits {limit:g} s for its container"
+    ctx.judge("create_rollout", final).that(demand, waits, show(times))
 
 
 def _judge_waiting(ctx: Context, rollout: Rollout) -> None:
@@ -134,30 +129,26 @@ def _judge_waiting(ctx: Context, rollout: Rollout) -> None:
     observed, is_queued = read_until(
         ctx, "get_rollout", rollout.ids, lambda read: bool(read.at("status") == "queued")
     )
-    ctx.expect.that(
-        Expectation("get_rollout", "status queued while its container is away", observed),
-        is_queued,
-        show(observed.at("status")),
+    ctx.judge("get_rollout", observed).that(
+        "status queued while its container is away", is_queued, show(observed.at("status"))
     )
 
 
 def _judge_events(ctx: Context, rollout: Rollout) -> None:
-    """Expect each return to the queue to be told, and no attempt to be counted for it."""
+    """Expect an event for each return to the queue, and no attempt to be counted for it."""
     stream = ctx.stream(_STREAM, rollout.ids)
-    tagged_data = [
-        (message.event, message.envelope.get("data"))
-        for message in stream.reader.messages
-        if message.event in ("rollout.queued", "rollout.started")
-    ]
-    attempts = [at(data, "attempt") for event, data in tagged_data if event == "rollout.started"]
-    ctx.expect.equal(
-        _STREAM, "attempt of each rollout.started", [1] * len(attempts), attempts, stream
+    judge = ctx.judge(_STREAM, stream)
+    queued, started = (
+        [message.envelope.get("data") for message in stream.messages if message.event == event]
+        for event in ("rollout.queued", "rollout.started")
     )
-    for _, data in [pair for pair in tagged_data if pair[0] == "rollout.queued"][1:]:
+    attempts = ids_of(started, "attempt")
+    judge.equal("attempt of each rollout.started", [1] * len(attempts), attempts)
+    for data in queued[1:]:
         error = at(data, "previous_error")
-        says = isinstance(at(error, "code"), str) and isinstance(at(error, "message"), str)
+        has_error = all(isinstance(at(error, key), str) for key in ("code", "message"))
         demand = "previous_error (code, message) of a second rollout.queued"
-        ctx.expect.that(Expectation(_STREAM, demand, stream), says, show(data, 300))
+        judge.that(demand, has_error, show(data, 300))
 
 
 def _come_back(container: SwitchedContainer) -> None:

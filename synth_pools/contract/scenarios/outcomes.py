@@ -1,4 +1,4 @@
-"""Scenarios of outcomes: the reward, result and error of a rollout by its container's answer."""
+"""Scenarios of outcomes: reward, result and error by the container's answer."""
 
 from __future__ import annotations
 
@@ -9,14 +9,9 @@ from synth_pools.contract.harness.context import Context
 from synth_pools.contract.harness.registry import scenario
 from synth_pools.contract.harness.views import readers
 from synth_pools.contract.harness.waits import run_rollout, start_rollout, wait_for
-from synth_pools.contract.http.client import ABSENT
+from synth_pools.contract.http.client import ABSENT, at
 
-_READS = (
-    "get_rollout",
-    "get_global_rollout",
-    "get_rollout_summary",
-    "get_global_rollout_summary",
-)
+_READS = ("get_rollout", "get_global_rollout", "get_rollout_summary", "get_global_rollout_summary")
 
 
 @scenario(
@@ -49,44 +44,23 @@ def outcomes_echo(ctx: Context) -> None:
         for schema in ("Rollout", "RolloutSummary"):
             for operation, ids in readers(ctx, rollout, schema):
                 response = ctx.require(200, operation, ids)
-                ctx.expect.equal(
-                    operation, f"status for env {env}", status, response.at("status"), response
-                )
+                judge = ctx.judge(operation, response)
+                judge.field("status", status, f"status for env {env}")
                 if reward is not ABSENT:
-                    in_summary = schema == "RolloutSummary"
-                    path = ("reward",) if in_summary else ("metrics", "outcome_reward")
-                    ctx.expect.equal(
-                        operation, f"{path[-1]} for env {env}", reward, response.at(*path), response
-                    )
+                    path = "reward" if schema == "RolloutSummary" else "metrics.outcome_reward"
+                    field = path.rpartition(".")[2]
+                    judge.field(path, reward, f"{field} for env {env}")
                 if status == "failed":
-                    ctx.expect.equal(
-                        operation,
-                        "error.code",
-                        "container_failed",
-                        response.at("error", "code"),
-                        response,
-                    )
+                    judge.field("error.code", "container_failed")
         stream = ctx.stream("stream_rollout_events", rollout.ids, limit=10.0)
-        events = [message.event for message in stream.reader.messages]
+        judge = ctx.judge("stream_rollout_events", stream)
         if status == "completed":
-            ctx.expect.equal(
-                "stream_rollout_events",
-                f"the number of agent events for env {env}",
-                agents,
-                events.count("agent"),
-                stream,
-            )
-            for message in stream.reader.messages:
+            count = stream.events.count("agent")
+            judge.equal(f"the number of agent events for env {env}", agents, count)
+            for message in stream.messages:
                 if message.event in ("reward", "rollout.completed"):
-                    data = message.envelope.get("data")
-                    actual = data.get("outcome_reward", ABSENT) if isinstance(data, dict) else data
-                    ctx.expect.equal(
-                        "stream_rollout_events",
-                        f"outcome_reward of {message.event}",
-                        reward,
-                        actual,
-                        stream,
-                    )
+                    actual = at(message.envelope, "data", "outcome_reward")
+                    judge.equal(f"outcome_reward of {message.event}", reward, actual)
 
 
 @scenario(
@@ -100,35 +74,24 @@ def outcomes_echo(ctx: Context) -> None:
     needs="live",
 )
 def outcomes_timeout(ctx: Context) -> None:
-    patient = ctx.resources.live_pool("patient", config={"timeout_seconds": 3600})
-    hasty = ctx.resources.live_pool("hasty", config={"timeout_seconds": 0.3})
-    slow = {"delay": 600}
+    slow, short, long = {"delay": 600}, {"timeout_seconds": 0.3}, {"timeout_seconds": 3600}
+    patient = ctx.resources.live_pool("patient", config=long)
+    hasty = ctx.resources.live_pool("hasty", config=short)
     created = [
-        (start_rollout(ctx, patient, env=slow, limits={"timeout_seconds": 0.3}), "failed"),
+        (start_rollout(ctx, patient, env=slow, limits=short), "failed"),
         (start_rollout(ctx, hasty, env=slow), "failed"),
-        (
-            start_rollout(ctx, hasty, env={"delay": 0.8}, limits={"timeout_seconds": 3600}),
-            "completed",
-        ),
+        (start_rollout(ctx, hasty, env={"delay": 0.8}, limits=long), "completed"),
     ]
     for rollout, expected in created:
         response = wait_for(ctx, rollout, FINAL)
-        ctx.expect.equal("get_rollout", "status", expected, response.at("status"), response)
+        ctx.judge("get_rollout", response).field("status", expected)
         if expected == "failed":
-            ctx.expect.equal(
-                "get_rollout",
-                "error.code",
-                "container_timeout",
-                response.at("error", "code"),
-                response,
-            )
+            ctx.judge("get_rollout", response).field("error.code", "container_timeout")
     # Rollouts that start later use the new values.
-    ctx.require(200, "update_pool", {"pool_id": patient}, json={"config": {"timeout_seconds": 0.3}})
+    ctx.require(200, "update_pool", {"pool_id": patient}, json={"config": short})
     ctx.resources.wait_until_active(patient)
     response = wait_for(ctx, start_rollout(ctx, patient, env=slow), FINAL)
-    ctx.expect.equal(
-        "update_pool", "status after the change", "failed", response.at("status"), response
-    )
+    ctx.judge("update_pool", response).field("status", "failed", "status after the change")
 
 
 @scenario(
@@ -163,45 +126,24 @@ def outcomes_container(ctx: Context) -> None:
         for answer, *rest in cases
     ]
     for rollout, answer, status, reward in created:
-        response = wait_for(ctx, rollout, FINAL)
-        ctx.expect.equal(
-            "get_rollout", f"status for {answer}", status, response.at("status"), response
-        )
+        judge = ctx.judge("get_rollout", wait_for(ctx, rollout, FINAL))
+        judge.field("status", status, f"status for {answer}")
         if status == "failed":
-            ctx.expect.equal(
-                "get_rollout",
-                f"error.code for {answer}",
-                "container_failed",
-                response.at("error", "code"),
-                response,
-            )
+            judge.field("error.code", "container_failed", f"error.code for {answer}")
         else:
-            ctx.expect.equal(
-                "get_rollout",
-                "result, the whole answer,",
-                answer,
-                response.at("result"),
-                response,
-            )
-            ctx.expect.equal(
-                "get_rollout",
-                f"outcome_reward for {answer}",
-                reward,
-                response.at("metrics", "outcome_reward"),
-                response,
-            )
+            judge.field("result", answer, "result, the whole answer,")
+            judge.field("metrics.outcome_reward", reward, f"outcome_reward for {answer}")
     rollout = run_rollout(ctx, pool_id)
     for operation, ids in readers(ctx, rollout, "ArtifactList"):
         response = ctx.require(200, operation, ids)
-        items = response.at("items")
-        count = len(items) if isinstance(items, list) else 0
-        ctx.expect.equal(operation, "the number of artifacts", 1, count, response)
+        judge = ctx.judge(operation, response)
+        judge.equal("the number of artifacts", 1, len(response.list_at("items")))
         for field, expected in {
             "size_bytes": 5,
             "content_type": "text/plain",
             "sha256": "2cf24dba5fb0a30e26e83b2ac5b9e29e1b161e5c1fa7425e73043362938b9824",
         }.items():
-            ctx.expect.equal(operation, field, expected, response.at("items", 0, field), response)
+            judge.field(f"items.0.{field}", expected, field)
 
 
 @scenario(
@@ -233,10 +175,6 @@ def outcomes_trouble(ctx: Context) -> None:
     for rollout, request, code in created:
         wait_for(ctx, rollout, FINAL)
         for operation, ids in readers(ctx, rollout, "Rollout"):
-            response = ctx.require(200, operation, ids)
-            ctx.expect.equal(
-                operation, f"status for {request}", "failed", response.at("status"), response
-            )
-            ctx.expect.equal(
-                operation, f"error.code for {request}", code, response.at("error", "code"), response
-            )
+            judge = ctx.judge(operation, ctx.require(200, operation, ids))
+            judge.field("status", "failed", f"status for {request}")
+            judge.field("error.code", code, f"error.code for {request}")

@@ -1,28 +1,27 @@
-"""Scenarios of pagination: every item once and in order, whatever changes meanwhile."""
+"""Scenarios of pages: every item once and in order, also while the list changes."""
 
 from __future__ import annotations
 
 from itertools import pairwise
 from typing import Any
 
+from synth_pools.contract.document import FINAL
 from synth_pools.contract.harness.context import Context
-from synth_pools.contract.harness.expectations import Expectation, Status
+from synth_pools.contract.harness.expectations import Status
 from synth_pools.contract.harness.registry import scenario
 from synth_pools.contract.harness.subjects import offered
 from synth_pools.contract.harness.waits import (
-    STARTED,
     ids_of,
     iterate_pages,
     moment,
     run_rollout,
     start_rollout,
-    wait_for,
+    start_running,
 )
 from synth_pools.contract.http.client import ABSENT, Response, at
 from synth_pools.contract.selections import lists
 
 _ROLLOUT = ("get_global_rollout", "rollout_id")
-_ONCE = "every item comes exactly once, newest first, and the last page has no next_cursor"
 
 
 @scenario(
@@ -44,11 +43,7 @@ def pages_rollouts(ctx: Context) -> None:
         _ours(ctx, "list_global_rollouts", {"limit": limit}, created)
 
 
-@scenario(
-    "pages.names",
-    lists,
-    clauses="parameters Prefer#0218#b349, PoolList.pools#1e0c",
-)
+@scenario("pages.names", lists, clauses="parameters Prefer#0218#b349, PoolList.pools#1e0c")
 def pages_names(ctx: Context) -> None:
     pool_id = ctx.resources.pool()
     rollout = run_rollout(ctx, pool_id)
@@ -60,11 +55,8 @@ def pages_names(ctx: Context) -> None:
             full = ctx.require(200, name, ids)
             ctx.expect.equal(name, later, full.at("items"), full.at(later), full)
             minimal = ctx.require(200, name, ids, headers={"prefer": "return=minimal"})
-            ctx.expect.that(
-                Expectation(name, "with Prefer: return=minimal the list comes once", minimal),
-                minimal.at(later) is ABSENT,
-                f"{later} is there",
-            )
+            demand = "with Prefer: return=minimal the list comes once"
+            ctx.judge(name, minimal).that(demand, minimal.at(later) is ABSENT, f"{later} is there")
 
 
 @scenario(
@@ -99,20 +91,12 @@ def pages_hundred(ctx: Context) -> None:
     _whole(ctx, "list_rollouts", ids, {"limit": 100}, created)
     _whole(ctx, "list_rollouts", ids, {}, created)
     first = ctx.require(200, "list_rollouts", ids)
-    count = len(first.at("items") or [])
-    ctx.expect.that(
-        Expectation("list_rollouts", "at most 100 items by default", first),
-        count <= 100,
-        f"{count}",
-    )
+    count = len(first.list_at("items"))
+    ctx.judge("list_rollouts", first).that("at most 100 items by default", count <= 100, f"{count}")
 
 
 @scenario(
-    "pages.moving",
-    "list_rollouts",
-    "list_global_rollouts",
-    "list_pools",
-    clauses="Pages#c09d",
+    "pages.moving", "list_rollouts", "list_global_rollouts", "list_pools", clauses="Pages#c09d"
 )
 def pages_moving(ctx: Context) -> None:
     pool_id = ctx.resources.pool()
@@ -123,10 +107,8 @@ def pages_moving(ctx: Context) -> None:
             run_rollout(ctx, pool_id)
 
     ids = {"pool_id": pool_id}
-    items, response, _ = iterate_pages(
-        ctx, "list_rollouts", ids, {"limit": 2}, between=more_rollouts
-    )
-    _once(ctx, "list_rollouts", items, created, response)
+    pages = iterate_pages(ctx, "list_rollouts", ids, {"limit": 2}, between=more_rollouts)
+    _once(ctx, "list_rollouts", pages, created)
     _ours(ctx, "list_global_rollouts", {"limit": 2}, created, between=more_rollouts)
     pools = [ctx.resources.pool(str(number)) for number in range(6)]
 
@@ -134,36 +116,25 @@ def pages_moving(ctx: Context) -> None:
         if page <= 2:
             ctx.resources.pool("meanwhile")
         if page == 2:
-            # It is on a page already read, so a cursor that counts positions would skip an item.
+            # This pool is on a page already read: a cursor of positions would skip an item.
             ctx.require(200, "delete_pool", {"pool_id": pools[-1]})
 
     _ours(ctx, "list_pools", {"limit": 2}, pools[:-1], between=more_pools)
 
 
-@scenario(
-    "pages.leaving",
-    "list_rollouts",
-    clauses="Pages#c09d",
-    needs="live",
-)
+@scenario("pages.leaving", "list_rollouts", clauses="Pages#c09d", needs="live")
 def pages_leaving(ctx: Context) -> None:
     pool_id = ctx.resources.live_pool(concurrency=1)
-    running = start_rollout(ctx, pool_id, env={"delay": 600})
-    wait_for(ctx, running, STARTED)
+    start_running(ctx, pool_id)
     queued = [start_rollout(ctx, pool_id, env={"delay": 600}) for _ in range(6)]
 
     def cancel(page: int) -> None:
         if page == 1:
             ctx.require(200, "cancel_rollout", queued[-1].ids, json={})
 
-    items, response, _ = iterate_pages(
-        ctx,
-        "list_rollouts",
-        {"pool_id": pool_id},
-        {"limit": 2, "state": "queued"},
-        between=cancel,
-    )
-    _once(ctx, "list_rollouts", items, [rollout.id for rollout in queued[:-1]], response)
+    query = {"limit": 2, "state": "queued"}
+    pages = iterate_pages(ctx, "list_rollouts", {"pool_id": pool_id}, query, between=cancel)
+    _once(ctx, "list_rollouts", pages, [rollout.id for rollout in queued[:-1]])
 
 
 @scenario(
@@ -180,18 +151,12 @@ def pages_filter(ctx: Context) -> None:
     states = {
         rollout.id: ctx.require(200, "get_rollout", rollout.ids).at("status") for rollout in created
     }
-    everything = ("queued", "running", "completed", "failed", "cancelled")
-    for state in everything:
+    for state in ("queued", "running", *FINAL):
         expected = [name for name, status in states.items() if status == state]
         _whole(ctx, "list_rollouts", ids, {"state": state, "limit": 1}, expected)
         if expected:
             _ours(ctx, "list_global_rollouts", {"state": state, "limit": 100}, expected)
-    nobody: tuple[tuple[str, dict[str, str]], ...] = (
-        ("list_rollouts", ids),
-        ("list_global_rollouts", {}),
-        ("list_pools", {}),
-    )
-    for operation, path in nobody:
+    for operation, path in _lists(pool_id):
         for state in ("no-such-state", "COMPLETED", "Ärger 🌍", "active,archived", "x" * 64):
             response = ctx.check(200, operation, path, query={"state": state})
             _empty(ctx, operation, f"state={state}", response)
@@ -212,12 +177,7 @@ def pages_filter(ctx: Context) -> None:
 def pages_unknown_cursor(ctx: Context) -> None:
     pool_id = ctx.resources.pool()
     run_rollout(ctx, pool_id)
-    lists: tuple[tuple[str, dict[str, str]], ...] = (
-        ("list_rollouts", {"pool_id": pool_id}),
-        ("list_global_rollouts", {}),
-        ("list_pools", {}),
-    )
-    for operation, ids in lists:
+    for operation, ids in _lists(pool_id):
         for cursor in ("nonsense", "-1", "Zm9v", "🌍 Ärger", "%00", "x" * 512):
             response = ctx.check(200, operation, ids, query={"cursor": cursor})
             _empty(ctx, operation, f"cursor={cursor[:20]}", response)
@@ -235,25 +195,15 @@ def pages_limit(ctx: Context) -> None:
     for _ in range(3):
         run_rollout(ctx, pool_id)
     ctx.resources.pool()
-    lists: tuple[tuple[str, dict[str, str]], ...] = (
-        ("list_rollouts", {"pool_id": pool_id}),
-        ("list_global_rollouts", {}),
-        ("list_pools", {}),
-    )
-    for operation, ids in lists:
+    for operation, ids in _lists(pool_id):
         for most in (1, 2):
             response = ctx.require(200, operation, ids, query={"limit": most})
-            count = len(response.at("items") or [])
-            ctx.expect.that(
-                Expectation(operation, f"at most {most} items", response),
-                count <= most,
-                f"{count} items",
-            )
-            ctx.expect.that(
-                Expectation(operation, "a next_cursor, for there are more items", response),
-                isinstance(response.at("next_cursor"), str) or most > 1,
-                "none",
-            )
+            count = len(response.list_at("items"))
+            judge = ctx.judge(operation, response)
+            judge.that(f"at most {most} items", count <= most, f"{count} items")
+            has_cursor = isinstance(response.at("next_cursor"), str)
+            demand = "a next_cursor, for there are more items"
+            judge.that(demand, has_cursor or most > 1, "none")
         ctx.check(200, operation, ids, query={"limit": 1000})
         for wrong in ("0", "-1", "1001", "many", "1.5", ""):
             ctx.check(Status(422, f"limit={wrong!r}"), operation, ids, query={"limit": wrong})
@@ -261,14 +211,20 @@ def pages_limit(ctx: Context) -> None:
         ctx.check(Status(422, "state is too long"), operation, ids, query={"state": "x" * 65})
 
 
+def _lists(pool_id: str) -> tuple[tuple[str, dict[str, str]], ...]:
+    """Return the operations whose lists have pages, with their ids."""
+    pool = {"pool_id": pool_id}
+    return ("list_rollouts", pool), ("list_global_rollouts", {}), ("list_pools", {})
+
+
 def _whole(
     ctx: Context, operation: str, ids: dict[str, str], query: dict[str, Any], created: list[str]
 ) -> None:
     """Expect a list to hold exactly these items."""
-    items, response, _ = iterate_pages(ctx, operation, ids, query)
-    _once(ctx, operation, items, created, response)
+    pages = items, response, _ = iterate_pages(ctx, operation, ids, query)
+    _once(ctx, operation, pages, created)
     others = [item_id for item_id in ids_of(items) if item_id not in created]
-    ctx.expect.that(Expectation(operation, "no others", response), not others, f"also {others[:3]}")
+    ctx.judge(operation, response).that("no others", not others, f"also {others[:3]}")
 
 
 def _ours(
@@ -286,45 +242,34 @@ def _ours(
         observed = ids_of(items)
         if all(item_id in observed for item_id in created):
             return True
-        # None of ours can come after one that is older than the first of them.
+        # No expected item can come after one that is older than all of them.
         last = moment(at(items[-1], "created_at")) if items else None
         return oldest is not None and last is not None and last < oldest
 
-    items, response, _ = iterate_pages(ctx, operation, {}, query, enough=enough, between=between)
-    _once(ctx, operation, items, created, response)
+    pages = iterate_pages(ctx, operation, {}, query, enough=enough, between=between)
+    _once(ctx, operation, pages, created)
 
 
 def _once(
-    ctx: Context, operation: str, items: list[Any], created: list[str], response: Response
+    ctx: Context, operation: str, pages: tuple[list[Any], Response, bool], created: list[str]
 ) -> None:
+    """Expect each created item once, newest first."""
+    items, response, _ = pages
+    judge = ctx.judge(operation, response)
     observed = ids_of(items)
     missing = [item_id for item_id in created if item_id not in observed]
-    ctx.expect.that(
-        Expectation(operation, "every item comes", response),
-        not missing,
-        f"{missing[:3]} did not come",
-    )
+    judge.that("every item comes", not missing, f"{missing[:3]} did not come")
     twice = sorted({str(item_id) for item_id in observed if observed.count(item_id) > 1})
-    ctx.expect.that(
-        Expectation(operation, "no item comes twice", response),
-        not twice,
-        f"{twice[:3]} came twice",
-    )
+    judge.that("no item comes twice", not twice, f"{twice[:3]} came twice")
     stamps = [moment(at(item, "created_at")) for item in items]
     wrong = [
         f"{later} after {earlier}"
         for earlier, later in pairwise(stamps)
         if earlier and later and later > earlier
     ]
-    ctx.expect.that(
-        Expectation(operation, "items are newest first", response), not wrong, ", ".join(wrong[:2])
-    )
+    judge.that("items are newest first", not wrong, ", ".join(wrong[:2]))
 
 
 def _empty(ctx: Context, operation: str, label: str, response: Response) -> None:
-    ctx.expect.equal(
-        operation, f"items of the page for {label}", [], response.at("items"), response
-    )
-    ctx.expect.equal(
-        operation, f"next_cursor for {label}", None, response.at("next_cursor"), response
-    )
+    ctx.judge(operation, response).field("items", [], f"items of the page for {label}")
+    ctx.judge(operation, response).field("next_cursor", None, f"next_cursor for {label}")

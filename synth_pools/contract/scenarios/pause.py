@@ -2,14 +2,17 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 from synth_pools.contract.document import FINAL
 from synth_pools.contract.harness.context import Context
-from synth_pools.contract.harness.expectations import Expectation, Status
+from synth_pools.contract.harness.expectations import Status
 from synth_pools.contract.harness.holding import hold
 from synth_pools.contract.harness.registry import scenario
 from synth_pools.contract.harness.views import of_pool
 from synth_pools.contract.harness.waits import (
     Rollout,
+    creations,
     eventually,
     run_rollout,
     start_rollout,
@@ -18,7 +21,7 @@ from synth_pools.contract.harness.waits import (
 )
 from synth_pools.contract.http.client import ABSENT, Response, at
 
-# Seconds for which a rollout that must not start is watched.
+# Seconds in which a rollout that must not start is read again and again.
 _WATCHED = 1.5
 
 
@@ -45,40 +48,36 @@ def pause_admits_nothing(ctx: Context) -> None:
     _is(ctx, "pause_pool", "paused", pool_id, updated)
     again = ctx.require(200, "pause_pool", path)
     ctx.expect.equal("pause_pool", "the pool, paused again,", updated.json, again.json, again)
-    for operation, ids, more in (
-        ("create_rollout", path, {}),
-        ("create_global_rollout", {}, path),
-        ("execute_pool_container_rollout", path, {}),
-    ):
+    direct: tuple[str, dict[str, str], dict[str, Any]] = (
+        "execute_pool_container_rollout",
+        path,
+        {},
+    )
+    for operation, ids, more in (*creations(pool_id), direct):
         response = ctx.call(operation, ids, json={**body, **more})
-        # An operation that admits it shows that the pause had no effect.
-        ctx.expect.that(
-            Expectation(
-                "pause_pool" if response.status in (200, 202) else operation,
-                f"409 pool_not_active of {operation}: the pool is paused",
-                response,
-            ),
+        # If an operation admits a rollout, the pause has had no effect.
+        ctx.judge("pause_pool" if response.status in (200, 202) else operation, response).that(
+            f"409 pool_not_active of {operation}: the pool is paused",
             response.status == 409 and response.at("error", "code") in ("pool_not_active", ABSENT),
             f"{response.status} {response.at('error', 'code')}",
         )
     listed = ctx.require(200, "list_rollouts", path)
-    ctx.expect.equal("create_rollout", "the list of rollouts", [], listed.at("items"), listed)
+    ctx.judge("create_rollout", listed).field("items", [], "the list of rollouts")
     ctx.require(200, "update_pool", path, json={"metadata": {"kept": 2}})
     updated = ctx.require(200, "resume_pool", path)
     wait_until_resumed(ctx, pool_id, updated)
     _is(ctx, "resume_pool", "active", pool_id, ctx.require(200, "resume_pool", path))
     read = ctx.require(200, "get_pool", path)
-    ctx.expect.equal("resume_pool", "metadata", {"kept": 2}, read.at("metadata"), read)
+    ctx.judge("resume_pool", read).field("metadata", {"kept": 2})
     run_rollout(ctx, pool_id)
 
 
 def _is(ctx: Context, operation: str, status: str, pool_id: str, updated: Response) -> None:
-    ctx.expect.equal(operation, "status", status, updated.at("status"), updated)
-    views = [
-        (reader, at(pool, "status") == status, response)
-        for reader, pool, response in of_pool(ctx, pool_id, status)
-    ]
-    ctx.expect.observed(operation, updated, views, f"the pool is {status}", "it is not")
+    ctx.judge(operation, updated).field("status", status)
+    views = of_pool(ctx, pool_id, status)
+    ctx.judge(operation, updated).shown(
+        views, lambda pool: at(pool, "status") == status, f"the pool is {status}", "it is not"
+    )
 
 
 @scenario(
@@ -92,55 +91,42 @@ def _is(ctx: Context, operation: str, status: str, pool_id: str, updated: Respon
 def pause_rollouts(ctx: Context) -> None:
     for holder in hold(ctx):
         pool_id = holder.pool(concurrency=1)
-        path = {"pool_id": pool_id}
         running = holder.start(pool_id)
         queued = start_rollout(ctx, pool_id, env={"delay": 0})
         unwanted = start_rollout(ctx, pool_id, env={"delay": 0})
-        updated = ctx.require(200, "pause_pool", path)
+        updated = ctx.require(200, "pause_pool", {"pool_id": pool_id})
         # The one place was taken when the pool was paused: nothing else had begun.
         if holder.lasted(running):
             holder.release(running)
-            _paused(ctx, path, updated, running, queued, unwanted)
+            _judge_paused(ctx, updated, running, queued, unwanted)
             return
 
 
-def _paused(
-    ctx: Context,
-    path: dict[str, str],
-    updated: Response,
-    running: Rollout,
-    queued: Rollout,
-    unwanted: Rollout,
+def _judge_paused(
+    ctx: Context, updated: Response, running: Rollout, queued: Rollout, unwanted: Rollout
 ) -> None:
     """Judge a paused pool with a rollout that runs and two that wait; resume it."""
     final = wait_for(ctx, running, FINAL)
-    ctx.expect.equal(
-        "pause_pool", "status of the one that ran", "completed", final.at("status"), final
-    )
+    ctx.judge("pause_pool", final).field("status", "completed", "status of the one that ran")
     # There is a free place now.
-    observed: list[Response] = []
+    status: Any = None
 
     def started() -> bool:
-        observed.append(ctx.require(200, "get_rollout", queued.ids))
-        return bool(observed[-1].at("status") != "queued")
+        nonlocal status
+        status = ctx.require(200, "get_rollout", queued.ids).at("status")
+        return bool(status != "queued")
 
-    has_started = eventually(ctx, started, _WATCHED)
-    ctx.expect.that(
-        Expectation("pause_pool", "what is queued waits", updated),
-        not has_started,
-        f"it was {observed[-1].at('status')} while the pool was paused",
-    )
+    waits = not eventually(ctx, started, _WATCHED)
+    observed = f"it was {status} while the pool was paused"
+    ctx.judge("pause_pool", updated).that("what is queued waits", waits, observed)
     cancelled = ctx.require(200, "cancel_rollout", unwanted.ids, json={})
-    ctx.expect.equal("cancel_rollout", "status", "cancelled", cancelled.at("status"), cancelled)
-    wait_until_resumed(ctx, path["pool_id"], ctx.require(200, "resume_pool", path))
+    ctx.judge("cancel_rollout", cancelled).field("status", "cancelled")
+    resumed = ctx.require(200, "resume_pool", {"pool_id": queued.pool_id})
+    wait_until_resumed(ctx, queued.pool_id, resumed)
     after = wait_for(ctx, queued, FINAL)
-    ctx.expect.equal(
-        "resume_pool", "status of the one that waited", "completed", after.at("status"), after
-    )
+    ctx.judge("resume_pool", after).field("status", "completed", "status of the one that waited")
     after = ctx.require(200, "get_rollout", unwanted.ids)
-    ctx.expect.equal(
-        "resume_pool", "status of the cancelled one", "cancelled", after.at("status"), after
-    )
+    ctx.judge("resume_pool", after).field("status", "cancelled", "status of the cancelled one")
 
 
 @scenario(
@@ -155,8 +141,8 @@ def pause_refused(ctx: Context) -> None:
     path = {"pool_id": ctx.resources.pool()}
     ctx.require(200, "pause_pool", path)
     archived = ctx.require(200, "delete_pool", path)
-    ctx.expect.equal("delete_pool", "status", "archived", archived.at("status"), archived)
+    ctx.judge("delete_pool", archived).field("status", "archived")
     for operation in ("pause_pool", "resume_pool"):
         ctx.check(Status(409, "the pool is archived", code="pool_archived"), operation, path)
     read = ctx.require(200, "get_pool", path)
-    ctx.expect.equal("resume_pool", "status", "archived", read.at("status"), read)
+    ctx.judge("resume_pool", read).field("status", "archived")

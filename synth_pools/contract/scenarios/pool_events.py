@@ -7,7 +7,7 @@ from typing import Any
 from synth_pools.contract.document import TERMINAL
 from synth_pools.contract.exceptions import StopScenarioError
 from synth_pools.contract.harness.context import Context
-from synth_pools.contract.harness.expectations import Expectation, Status
+from synth_pools.contract.harness.expectations import Status
 from synth_pools.contract.harness.registry import scenario
 from synth_pools.contract.harness.waits import (
     Rollout,
@@ -17,17 +17,15 @@ from synth_pools.contract.harness.waits import (
     wait_until_resumed,
 )
 from synth_pools.contract.http.client import EventStream, at
-from synth_pools.contract.http.sse import SseMessage, SseReader
+from synth_pools.contract.http.sse import SseReader
 
 _STREAM = "stream_pool_events"
-# Seconds that the whole stream of a pool may take that is archived.
+# Seconds in which the whole stream of an archived pool can be read.
 _END_SECONDS = 10.0
 _SILENCE_SECONDS = 25.0
-_SECTION = "stream_pool_events"
-# What the last event of a rollout may hold, and what returns the same.
+# Fields that the last event of a rollout may have, and the operations that return the same.
 _INCLUDING = {"rollout": "get_rollout", "summary": "get_rollout_summary"}
-_INCLUDED = frozenset(_INCLUDING)
-# What both have, and what is told in one way alone: a moment can be written in several.
+# Fields that both have and that can be written in one way only, as time stamps cannot.
 _ALIKE = ("id", "pool_id", "status", "score", "error")
 
 
@@ -43,16 +41,18 @@ _ALIKE = ("id", "pool_id", "status", "score", "error")
 def pool_events_whole(ctx: Context) -> None:
     pool_id, rollouts = _archived_pool(ctx)
     stream = _read(ctx, pool_id)
-    _expect(ctx, "the first block is an id alone", stream.reader.opening is not None, stream)
+    ctx.judge(_STREAM, stream).that(
+        "the first block is an id alone", stream.reader.opening is not None
+    )
     envelopes = [message.envelope for message in stream.reader.messages]
     for rollout in rollouts:
         rollout_stream = ctx.stream("stream_rollout_events", rollout.ids, limit=_END_SECONDS)
-        expected = [m.envelope for m in rollout_stream.reader.messages if m.event != "heartbeat"]
+        expected = [m.envelope for m in rollout_stream.messages]
         actual = [event for event in envelopes if event.get("rollout_id") == rollout.id]
         ctx.expect.equal(_STREAM, "the events of a rollout in its pool", expected, actual, stream)
     again = _read(ctx, pool_id)
-    _expect(
-        ctx, "every reader sees the same", _ids(stream) == _ids(again), again, str(_ids(again)[:9])
+    ctx.judge(_STREAM, again).that(
+        "every reader sees the same", _ids(stream) == _ids(again), str(_ids(again)[:9])
     )
 
 
@@ -78,20 +78,19 @@ def pool_events_resume(ctx: Context) -> None:
             "cursor, whatever start says": {"query": {"cursor": cursor, "start": "latest"}},
         }
         if place:
-            ways["the furthest"] = {
-                "query": {"cursor": cursors[0]},
-                "headers": {"last-event-id": cursor},
-            }
+            first = {"query": {"cursor": cursors[0]}}
+            ways["the furthest"] = {**first, "headers": {"last-event-id": cursor}}
         for label, how in ways.items():
-            actual = _ids(stream := _read(ctx, pool_id, **how))
-            _expect(ctx, f"after position {place} by {label}: the rest", actual == rest, stream)
+            stream = _read(ctx, pool_id, **how)
+            demand = f"after position {place} by {label}: the rest"
+            ctx.judge(_STREAM, stream).that(demand, _ids(stream) == rest)
     for cursor in ("nonsense", "🌍", "x" * 512):
         stream = _read(ctx, pool_id, query={"cursor": cursor, "start": "latest"})
-        _expect(
-            ctx, "what is no cursor is the beginning", _ids(stream) == cursors[1:], stream, cursor
+        ctx.judge(_STREAM, stream).that(
+            "what is no cursor is the beginning", _ids(stream) == cursors[1:], cursor
         )
     stream = _read(ctx, pool_id, query={"start": "latest"})
-    _expect(ctx, "start=latest begins after the last event", _ids(stream) == [], stream)
+    ctx.judge(_STREAM, stream).that("start=latest begins after the last event", _ids(stream) == [])
 
 
 @scenario(
@@ -106,11 +105,13 @@ def pool_events_types(ctx: Context) -> None:
     for types in ("rollout.queued", ",".join(sorted(TERMINAL)), "no.such.type", "🌍"):
         stream = _read(ctx, pool_id, query={"types": types})
         expected = [message.id for message in messages if message.event in types.split(",")]
-        _expect(ctx, f"types={types} selects", _ids(stream) == expected, stream)
-        # Whoever resumes there is not told again of what was left out.
+        ctx.judge(_STREAM, stream).that(f"types={types} selects", _ids(stream) == expected)
+        # A reader who resumes there does not get the events that were left out.
         where = stream.reader.position
         rest = _ids(_read(ctx, pool_id, query={"cursor": where or ""}))
-        _expect(ctx, "an id after the events that are left out", rest == [], stream, str(rest[:9]))
+        ctx.judge(_STREAM, stream).that(
+            "an id after the events that are left out", rest == [], str(rest[:9])
+        )
     for query in ({"start": "now"}, {"format": "xml"}, {"format": "json", "limit": 0}):
         ctx.check(Status(422, str(query)), _STREAM, {"pool_id": pool_id}, query=query)
     ctx.check(404, _STREAM, {"pool_id": ctx.session.pool_id("nowhere")})
@@ -137,32 +138,19 @@ def pool_events_include(ctx: Context) -> None:
     stream = _read(ctx, pool_id, query={"include": "rollout"})
     query: dict[str, Any] = {"include": "rollout", "format": "json", "limit": 1000}
     page = ctx.require(200, _STREAM, {"pool_id": pool_id}, query=query)
-    of_page = page.at("events")
-    for observed, events in (
-        (stream, [message.envelope for message in stream.reader.messages]),
-        (page, of_page if isinstance(of_page, list) else []),
-    ):
-        bare = [
-            {k: v for k, v in event.items() if k not in _INCLUDED}
-            if isinstance(event, dict)
-            else event
-            for event in events
-        ]
-        ctx.expect.equal(_STREAM, "the events without what is included", envelopes, bare, observed)
-        holding = [
-            candidate
-            for candidate in events
-            if isinstance(candidate, dict) and _INCLUDED & candidate.keys()
-        ]
+    in_stream = [message.envelope for message in stream.messages]
+    in_page = [event for event in page.list_at("events") if isinstance(event, dict)]
+    for observed, events in ((stream, in_stream), (page, in_page)):
+        judge = ctx.judge(_STREAM, observed)
+        bare = [{k: v for k, v in event.items() if k not in _INCLUDING} for event in events]
+        judge.equal("the events without what is included", envelopes, bare)
+        holding = [event for event in events if _INCLUDING.keys() & event.keys()]
         is_last = all(str(event.get("event")) in TERMINAL for event in holding)
-        _expect(ctx, "only a last event holds a rollout", is_last, observed)
+        judge.that("only a last event holds a rollout", is_last)
         for (rollout_id, name), answer in returned.items():
-            for event in (
-                candidate for candidate in holding if candidate.get("rollout_id") == rollout_id
-            ):
-                for field in _ALIKE:
-                    expected, actual = answer.at(field), at(event, name, field)
-                    ctx.expect.equal(_STREAM, f"{name}.{field}", expected, actual, observed)
+            for event in holding:
+                for field in _ALIKE if event.get("rollout_id") == rollout_id else ():
+                    judge.equal(f"{name}.{field}", answer.at(field), at(event, name, field))
     ctx.check(Status(422, "include=x"), _STREAM, {"pool_id": pool_id}, query={"include": "x"})
 
 
@@ -184,13 +172,12 @@ def pool_events_pages(ctx: Context) -> None:
         results: list[Any] = []
         page = ctx.require(200, _STREAM, {"pool_id": pool_id}, query=query)
         for _ in range(len(envelopes) + 2):
-            events = page.at("events")
-            events = events if isinstance(events, list) else []
-            _expect(ctx, f"at most {limit} events", len(events) <= limit, page)
+            events, judge = page.list_at("events"), ctx.judge(_STREAM, page)
+            judge.that(f"at most {limit} events", len(events) <= limit)
             results += events
             has_ended = not page.at("has_more")
-            ctx.expect.equal(_STREAM, "ended", has_ended, page.at("ended"), page)
-            ctx.expect.equal(_STREAM, "status", "archived", page.at("status"), page)
+            judge.field("ended", has_ended)
+            judge.field("status", "archived")
             if has_ended:
                 break
             query = {**query, "cursor": page.at("next_cursor")}
@@ -207,10 +194,9 @@ def pool_events_pages(ctx: Context) -> None:
 def pool_events_live(ctx: Context) -> None:
     pool_id = ctx.resources.pool()
     run_rollout(ctx, pool_id)
-    page = ctx.require(
-        200, _STREAM, {"pool_id": pool_id}, query={"format": "json", "start": "latest"}
-    )
-    ctx.expect.equal(_STREAM, "ended, of a pool that is active", False, page.at("ended"), page)
+    query = {"format": "json", "start": "latest"}
+    page = ctx.require(200, _STREAM, {"pool_id": pool_id}, query=query)
+    ctx.judge(_STREAM, page).field("ended", False, "ended, of a pool that is active")
     created: list[Rollout] = []
 
     def follow() -> EventStream:
@@ -230,11 +216,11 @@ def pool_events_live(ctx: Context) -> None:
     if stream is None or not created:
         return
     rollout_stream = ctx.stream("stream_rollout_events", created[0].ids, limit=_END_SECONDS)
-    expected = [m.data for m in rollout_stream.reader.messages if m.event != "heartbeat"]
-    _expect(
-        ctx, "the events of the new rollout", [m.data for m in _real(stream)] == expected, stream
+    expected = [m.data for m in rollout_stream.messages]
+    ctx.judge(_STREAM, stream).that(
+        "the events of the new rollout", [m.data for m in stream.messages] == expected
     )
-    _expect(ctx, "the end of the stream of an archived pool", stream.complete, stream)
+    ctx.judge(_STREAM, stream).that("the end of the stream of an archived pool", stream.complete)
 
 
 @scenario(
@@ -248,11 +234,11 @@ def pool_events_heartbeat(ctx: Context) -> None:
     pool_id = ctx.resources.pool()
     stream = ctx.stream(_STREAM, {"pool_id": pool_id}, limit=_SILENCE_SECONDS, until=_stirs)
     demand = f"a comment within 15 s of silence ({_SILENCE_SECONDS:.0f} s were waited)"
-    _expect(ctx, demand, _stirs(stream.reader), stream)
+    ctx.judge(_STREAM, stream).that(demand, _stirs(stream.reader))
 
 
 def _archived_pool(ctx: Context) -> tuple[str, list[Rollout]]:
-    """Have a few rollouts side by side, and archive their pool."""
+    """Run a few rollouts side by side, and archive their pool."""
     pool_id = ctx.resources.pool()
     rollouts = [start_rollout(ctx, pool_id) for _ in range(2)]
     rollouts.append(run_rollout(ctx, pool_id))
@@ -267,25 +253,19 @@ def _read(ctx: Context, pool_id: str, **how: Any) -> EventStream:
         StopScenarioError: It does not end; the departure is recorded.
     """
     stream = ctx.stream(_STREAM, {"pool_id": pool_id}, limit=_END_SECONDS, **how)
-    stream.reader.messages[:] = _real(stream)
-    _expect(ctx, "the server ends the stream of an archived pool", stream.complete, stream)
+    stream.reader.messages[:] = stream.messages
+    ctx.judge(_STREAM, stream).that(
+        "the server ends the stream of an archived pool", stream.complete
+    )
     if not stream.complete:
-        # Each of the others would be waited for as long.
+        # The next streams would take as long.
         raise StopScenarioError
     return stream
 
 
-def _real(stream: EventStream) -> list[SseMessage]:
-    return [message for message in stream.reader.messages if message.event != "heartbeat"]
-
-
 def _ids(stream: EventStream) -> list[str]:
-    return [message.id or "" for message in _real(stream)]
+    return [message.id or "" for message in stream.messages]
 
 
 def _stirs(reader: SseReader) -> bool:
     return reader.comments > 0 or any(message.event == "heartbeat" for message in reader.messages)
-
-
-def _expect(ctx: Context, demand: str, ok: bool, observed: Any, got: str = "") -> None:
-    ctx.expect.that(Expectation(_STREAM, demand, observed), ok, got or "it is not so")

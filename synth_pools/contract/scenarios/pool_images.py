@@ -8,19 +8,22 @@ from typing import Any
 from synth_pools.contract.document import FINAL
 from synth_pools.contract.exceptions import InconclusiveError, StopScenarioError
 from synth_pools.contract.harness.context import Context
-from synth_pools.contract.harness.expectations import Expectation
 from synth_pools.contract.harness.registry import scenario
-from synth_pools.contract.harness.waits import eventually, read_until, start_rollout, wait_for
+from synth_pools.contract.harness.waits import (
+    eventually,
+    ids_of,
+    read_until,
+    start_rollout,
+    wait_for,
+)
 from synth_pools.contract.http.client import ABSENT, Response, at
 from synth_pools.contract.results import Outcome
 from synth_pools.contract.rules.verdict import same_json, show
 
-_SECTION = "PoolImage"
 _FEATURE = "images"
 # Nobody listens at this port of the server's own machine.
 _NOWHERE = "localhost:9/contract-kit/none:1"
-# An image may have to be pulled, or several times be tried to: so many times as long as other
-# changes may take.
+# How many times as long as other changes it may take to pull an image, and to try it in vain.
 _PULL, _TRY = 20, 4
 
 
@@ -42,29 +45,25 @@ def pool_images_started(ctx: Context) -> None:
         raise InconclusiveError(Outcome.NOT_REACHED, "create_pool", note)
     created = _create(ctx, image)
     pool = {"pool_id": str(created.at("id"))}
-    states = ("warming", "active")
-    ctx.expect.that(
-        Expectation("create_pool", "status warming, until a container is healthy", created),
-        created.at("status") in states,
-        show(created.at("status")),
-    )
+    demand = "status warming, until a container is healthy"
+    ctx.judge("create_pool", created).among("status", ("warming", "active"), demand)
     read = _ended_warming(ctx, pool, _PULL)
     if read.at("status") != "active":
-        # The image is the caller's, and so is what is wrong with it.
+        # The image is the caller's own: its faults are not judged.
         note = f"the pool of --image is {read.at('status')}: {show(read.at('error'), 200)}"
         raise InconclusiveError(Outcome.NOT_REACHED, "create_pool", note)
     for field in ("config", "pool_config"):
         stored_image = read.at(field, "image")
         stored_fields = {name: at(stored_image, name) for name in image}
         ctx.expect.equal("get_pool", f"{field}.image, as sent,", dict(image), stored_fields, read)
-    ctx.expect.equal("get_pool", "error of an active pool", None, read.at("error"), read)
+    ctx.judge("get_pool", read).field("error", None, "error of an active pool")
     _judge_container(ctx, pool)
-    rollout = start_rollout(ctx, pool["pool_id"])
-    final = wait_for(ctx, rollout, FINAL)
-    # What comes of it is the container's affair, as long as it was reached.
+    final = wait_for(ctx, start_rollout(ctx, pool["pool_id"]), FINAL)
+    # The rollout may fail, as long as its container was reached.
     lost = final.at("error", "code") in ("container_unreachable", "container_timeout")
-    reached = Expectation("create_rollout", "a rollout runs on the container of the image", final)
-    ctx.expect.that(reached, not lost, show(final.at("error"), 200))
+    ctx.judge("create_rollout", final).that(
+        "a rollout runs on the container of the image", not lost, show(final.at("error"), 200)
+    )
     ctx.require(200, "delete_pool", pool)
     if ctx.session.offers("pool_logs"):
         _judge_end(ctx, pool)
@@ -85,27 +84,28 @@ def pool_images_unavailable(ctx: Context) -> None:
     if code == "engine_unavailable":
         note = f"the engine of the server does not work: {show(read.at('error', 'message'), 200)}"
         raise InconclusiveError(Outcome.NOT_REACHED, "get_pool", note)
-    ctx.expect.equal("get_pool", "status", "failed", read.at("status"), read)
-    ctx.expect.equal("get_pool", "error.code", "image_unavailable", code, read)
+    ctx.judge("get_pool", read).field("status", "failed")
+    ctx.judge("get_pool", read).field("error.code", "image_unavailable")
 
 
 def _create(ctx: Context, image: Any) -> Response:
-    """Create a pool of an image.
+    """Create a pool whose containers are started from an image.
 
     Raises:
         InconclusiveError: The server's machine does not have the engine.
         StopScenarioError: It is not created; the departure is recorded.
     """
     name = ctx.resources.name()
-    body = {"name": name, "pool_id": name, "config": {"image": dict(image)}}
     ctx.session.register_pool(name)
+    body = {"name": name, "pool_id": name, "config": {"image": dict(image)}}
     created = ctx.call("create_pool", json=body)
-    if created.status == 409 and created.at("error", "code") == "engine_unavailable":
-        note = f"no engine there: {show(created.at('error', 'message'), 200)}"
-        raise InconclusiveError(Outcome.NOT_REACHED, "create_pool", note)
-    if created.status == 403 and created.at("error", "code") == "images_not_allowed":
-        note = f"the operator allows no such image: {show(created.at('error', 'message'), 200)}"
-        raise InconclusiveError(Outcome.NOT_REACHED, "create_pool", note)
+    for status, code, why in (
+        (409, "engine_unavailable", "no engine there"),
+        (403, "images_not_allowed", "the operator allows no such image"),
+    ):
+        if created.status == status and created.at("error", "code") == code:
+            note = f"{why}: {show(created.at('error', 'message'), 200)}"
+            raise InconclusiveError(Outcome.NOT_REACHED, "create_pool", note)
     if not ctx.expect.status(created, 201, "create_pool"):
         raise StopScenarioError
     return created
@@ -115,7 +115,7 @@ def _ended_warming(ctx: Context, pool: dict[str, str], times: int) -> Response:
     """Return the pool once it is no longer warming.
 
     Raises:
-        InconclusiveError: It is for too long.
+        InconclusiveError: It is warming for too long.
     """
     read = ctx.require(200, "get_pool", pool)
 
@@ -135,13 +135,12 @@ def _judge_container(ctx: Context, pool: dict[str, str]) -> None:
     operation = "get_pool_metrics"
 
     def healthy(response: Response) -> bool:
-        return [at(container, "health") for container in response.at("containers") or []] == [
-            "healthy"
-        ]
+        return ids_of(response.list_at("containers"), "health") == ["healthy"]
 
     response, there = read_until(ctx, operation, pool, healthy)
-    one_container = Expectation(operation, "the one container is healthy", response)
-    ctx.expect.that(one_container, there, show(response.at("containers"), 300))
+    ctx.judge(operation, response).that(
+        "the one container is healthy", there, show(response.at("containers"), 300)
+    )
     container = response.at("containers", 0)
     wants: tuple[tuple[str, str, Callable[[Any], bool]], ...] = (
         ("pid", "null for a container of an image", lambda value: value is None),
@@ -152,14 +151,16 @@ def _judge_container(ctx: Context, pool: dict[str, str]) -> None:
     for field, demand, is_valid in wants:
         actual = at(container, field)
         if actual is not ABSENT:
-            expected = Expectation(operation, f"{field}: {demand}", response)
-            ctx.expect.that(expected, is_valid(actual), show(actual))
+            ctx.judge(operation, response).that(
+                f"{field}: {demand}", is_valid(actual), show(actual)
+            )
 
 
 def _judge_end(ctx: Context, pool: dict[str, str]) -> None:
     def over(page: Response) -> bool:
-        return all(at(process, "running") is False for process in page.at("processes") or [])
+        return all(at(process, "running") is False for process in page.list_at("processes"))
 
     page, is_over = read_until(ctx, "get_pool_logs", pool, over, brings="delete_pool")
-    ends = Expectation("delete_pool", "the containers end with their pool", page)
-    ctx.expect.that(ends, is_over, show(page.at("processes"), 300))
+    ctx.judge("delete_pool", page).that(
+        "the containers end with their pool", is_over, show(page.at("processes"), 300)
+    )

@@ -27,12 +27,12 @@ def pool_logs_empty(ctx: Context) -> None:
             ("has_more", False),
             ("truncated", False),
         ):
-            ctx.expect.equal(_LOGS, field, expected, page.at(field), page)
+            ctx.judge(_LOGS, page).field(field, expected)
         for cursor in (page.at("next_cursor"), "nonsense", "x" * 512):
             rest = ctx.require(
                 200, _LOGS, {"pool_id": pool_id}, query={"cursor": cursor, "process": 7}
             )
-            ctx.expect.equal(_LOGS, "lines", [], rest.at("lines"), rest)
+            ctx.judge(_LOGS, rest).field("lines", [])
         if status == "active":
             ctx.require(200, "delete_pool", {"pool_id": pool_id})
     for query in ({"limit": 0}, {"limit": 1001}, {"process": -1}, {"process": "x"}):

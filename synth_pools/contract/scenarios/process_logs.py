@@ -1,4 +1,4 @@
-"""Scenarios of what processes write, on servers that may start any."""
+"""Scenarios of the lines that processes write, on servers that may start any."""
 
 from __future__ import annotations
 
@@ -6,13 +6,13 @@ from functools import partial
 from typing import Any
 
 from synth_pools.contract.exceptions import InconclusiveError
-from synth_pools.contract.harness.context import Context
-from synth_pools.contract.harness.expectations import Expectation
-from synth_pools.contract.harness.processes import KitProcesses, kit_processes, process_pool
+from synth_pools.contract.harness.context import Context, Judge
+from synth_pools.contract.harness.processes import KitProcesses, active_process_pool, kit_processes
 from synth_pools.contract.harness.registry import scenario
 from synth_pools.contract.harness.waits import (
     becomes_true,
     eventually,
+    ids_of,
     moment,
     read_until,
     run_rollout,
@@ -25,7 +25,7 @@ from synth_pools.contract.rules.verdict import show
 _LOGS = "get_pool_logs"
 _LINES = [f"line {number}, ü🌍" for number in range(25)]
 _LONG = 40_000
-# The longest text of a line, and the lines of a process that writes more than many servers keep.
+# The longest text of a line; then the lines, and their width, of more than many servers keep.
 _LONGEST = 16_384
 _MANY, _WIDTH = 220, 10_000
 _PAGES = 100
@@ -51,38 +51,37 @@ def process_logs_pages(ctx: Context) -> None:
         pool = _active(ctx, kit, capacity=2)
         run_rollout(ctx, pool["pool_id"], env={"lines": _LINES})
         run_rollout(ctx, pool["pool_id"], env={"lines": ["a\x1b[31mb\x07c\td", "y" * _LONG]})
-        # What one process wrote may be read before what another one wrote earlier.
+        # Lines of one process may be read before earlier lines of another one.
         _wait_for(ctx, pool, "yyy", _LINES[-1], *(HELLO, ERROR_HELLO) * 2)
         first_page = _page(ctx, pool)
         lines = first_page.at("lines")
         texts = [at(line, "text") for line in lines]
-        _expect(ctx, "no line is missing", first_page.at("truncated") is False, first_page)
-        _expect(ctx, "nothing follows", first_page.at("has_more") is False, first_page)
+        judge = ctx.judge(_LOGS, first_page)
+        judge.that("no line is missing", first_page.at("truncated") is False)
+        judge.that("nothing follows", first_page.at("has_more") is False)
         for expected in (HELLO, ERROR_HELLO):
-            count = texts.count(expected)
-            ctx.expect.equal(_LOGS, f"how often {expected!r} came", 2, count, first_page)
+            judge.equal(f"how often {expected!r} came", 2, texts.count(expected))
         numbered = [text for text in texts if str(text).startswith("line ")]
-        ctx.expect.equal(_LOGS, "the lines of a rollout", _LINES, numbered, first_page)
-        _judge_texts(ctx, first_page, texts)
+        judge.equal("the lines of a rollout", _LINES, numbered)
+        _judge_texts(judge, texts)
         _judge_lines(ctx, first_page, kit)
         read, pages = _walk(ctx, pool, 7)
         ctx.expect.equal(_LOGS, "the pages together", lines, read, pages[-1])
         for page in pages[:-1]:
-            _expect(ctx, "a page of limit lines that says has_more", _is_full(page, 7), page)
+            is_full = 1 <= len(page.list_at("lines")) <= 7 and page.at("has_more") is True
+            ctx.judge(_LOGS, page).that("a page of limit lines that says has_more", is_full)
         again = _page(ctx, pool, cursor=pages[-1].at("next_cursor"))
-        ctx.expect.equal(_LOGS, "lines after the last", [], again.at("lines"), again)
+        ctx.judge(_LOGS, again).field("lines", [], "lines after the last")
         for number in (0, 1, 2, 2_147_483_647):
             page = _page(ctx, pool, process=number)
             process_lines = [line for line in lines if at(line, "process") == number]
-            ctx.expect.equal(_LOGS, f"lines of {number}", process_lines, page.at("lines"), page)
-            places = [at(line, "process") for line in page.at("processes")]
+            ctx.judge(_LOGS, page).field("lines", process_lines, f"lines of {number}")
+            places = ids_of(page.at("processes"), "process")
             there = [number] if number < len(kit.started()) else []
             ctx.expect.equal(_LOGS, f"processes of {number}", there, places, page)
         for cursor in ("nonsense", "log_0000000000000000_5", "ü" * 512):
             page = _page(ctx, pool, cursor=cursor)
-            ctx.expect.equal(
-                _LOGS, "lines after a cursor of nobody's", lines, page.at("lines"), page
-            )
+            ctx.judge(_LOGS, page).field("lines", lines, "lines after a cursor of nobody's")
         _judge_archived(ctx, pool, lines)
 
 
@@ -109,98 +108,84 @@ def process_logs_many(ctx: Context) -> None:
         ctx.expect.equal(_LOGS, "truncated of each page", lost, truncated, pages[0])
 
 
-def _judge_texts(ctx: Context, page: Response, texts: list[Any]) -> None:
-    plain = all(isinstance(text, str) and not _controls(text) for text in texts)
-    _expect(ctx, "lines without control characters", plain, page)
+def _judge_texts(judge: Judge, texts: list[Any]) -> None:
+    is_plain = all(isinstance(text, str) and not _controls(text) for text in texts)
+    judge.that("lines without control characters", is_plain)
     long = [text for text in texts if str(text).startswith("yyy")]
-    _expect(
-        ctx,
-        "one line, the rest of a longer one left out",
-        len(long) == 1 and set(long[0]) == {"y"} and len(long[0]) <= _LONGEST,
-        page,
-        str([len(text) for text in long]),
-    )
+    is_met = len(long) == 1 and set(long[0]) == {"y"} and len(long[0]) <= _LONGEST
+    lengths = str([len(text) for text in long])
+    judge.that("one line, the rest of a longer one left out", is_met, lengths)
 
 
 def _judge_lines(ctx: Context, page: Response, kit: KitProcesses) -> None:
+    judge = ctx.judge(_LOGS, page)
     lines, processes = page.at("lines"), page.at("processes")
-    places = [at(process, "process") for process in processes]
-    ctx.expect.equal(_LOGS, "the places, from 0 on", [0, 1], places, page)
+    judge.equal("the places, from 0 on", [0, 1], ids_of(processes, "process"))
+    fields = {"attempt": 1, "running": True, "exit_code": None, "ended_at": None}
     for process in processes:
-        for field, expected in (
-            ("attempt", 1), ("running", True), ("exit_code", None), ("ended_at", None),
-        ):  # fmt: skip
-            ctx.expect.equal(_LOGS, field, expected, at(process, field), page)
-        began = moment(at(process, "started_at"))
+        for field, expected in fields.items():
+            judge.equal(field, expected, at(process, field))
+        start = moment(at(process, "started_at"))
         process_lines = [line for line in lines if at(line, "process") == at(process, "process")]
         stamps = [moment(at(line, "timestamp")) for line in process_lines]
-        _expect(
-            ctx,
+        judge.that(
             "each line was read after its process was started",
-            began is not None and all(stamp is not None and stamp >= began for stamp in stamps),
-            page,
+            start is not None and all(stamp is not None and stamp >= start for stamp in stamps),
         )
-        attempts = {at(line, "attempt") for line in process_lines}
-        _expect(ctx, "attempt 1 of each line", attempts == {1}, page, str(attempts))
-    pids = sorted(str(at(process, "pid")) for process in processes)
-    started = sorted(str(process.hello["pid"]) for process in kit.started())
-    ctx.expect.equal(_LOGS, "pid of each process", started, pids, page)
+        attempts = set(ids_of(process_lines, "attempt"))
+        judge.that("attempt 1 of each line", attempts == {1}, str(attempts))
+    pids = sorted(map(str, ids_of(processes, "pid")))
+    started_pids = sorted(str(process.hello["pid"]) for process in kit.started())
+    judge.equal("pid of each process", started_pids, pids)
     ports = {str(at(process, "url")).rsplit(":", 1)[-1] for process in processes}
-    given_ports = {str(process.hello["env"].get("PORT")) for process in kit.started()}
-    ctx.expect.equal(_LOGS, "the ports in url", sorted(given_ports), sorted(ports), page)
+    assigned = {str(process.hello["env"].get("PORT")) for process in kit.started()}
+    judge.equal("the ports in url", sorted(assigned), sorted(ports))
 
 
 def _judge_archived(ctx: Context, pool: dict[str, str], lines: list[Any]) -> None:
-    """Expect the lines of an archived pool to stay, and to say when its processes have ended."""
+    """Expect an archived pool to keep its lines, and to show when its processes have ended."""
     ctx.require(200, "delete_pool", pool)
 
     def over(page: Response) -> bool:
         return all(at(process, "running") is False for process in page.at("processes"))
 
     page, is_over = read_until(ctx, _LOGS, pool, over)
-    _expect(ctx, "no process of an archived pool runs", is_over, page, show(page.at("processes")))
-    ctx.expect.equal(_LOGS, "status", "archived", page.at("status"), page)
-    later_lines = page.at("lines")
-    ctx.expect.equal(_LOGS, "the lines of before", lines, later_lines[: len(lines)], page)
+    judge = ctx.judge(_LOGS, page)
+    judge.that("no process of an archived pool runs", is_over, show(page.at("processes")))
+    judge.field("status", "archived")
+    judge.equal("the lines of before", lines, page.at("lines")[: len(lines)])
     for process in page.at("processes"):
-        began, end = moment(at(process, "started_at")), moment(at(process, "ended_at"))
-        in_order = began is not None and end is not None and began <= end
-        _expect(
-            ctx,
-            "ended_at of a process that ended",
-            not is_over or in_order,
-            page,
-            show(process, 300),
-        )
+        start, end = moment(at(process, "started_at")), moment(at(process, "ended_at"))
+        is_met = not is_over or (start is not None and end is not None and start <= end)
+        judge.that("ended_at of a process that ended", is_met, show(process, 300))
 
 
 def _active(ctx: Context, kit: KitProcesses, **more: Any) -> dict[str, str]:
-    pool = {"pool_id": str(process_pool(ctx, kit.definition(), **more).at("id"))}
-    ctx.resources.wait_until_active(pool["pool_id"])
+    pool = active_process_pool(ctx, kit.definition(), **more)
     capacity = more.get("capacity", 1)
     if not eventually(ctx, lambda: len(kit.started()) == capacity):
-        # That they are started is judged elsewhere.
+        # Another scenario judges whether they are started.
         note = f"{len(kit.started())} of {capacity} processes were started in time"
         raise InconclusiveError(Outcome.NOT_REACHED, _LOGS, note)
     return pool
 
 
 def _wait_for(ctx: Context, pool: dict[str, str], *texts: str) -> None:
-    """Wait until lines are there, which the server reads when it can; each as often as named."""
+    """Wait until the server has read these lines, each as often as it is named."""
     missing = set(texts)
 
     def there() -> bool:
         read, _ = _walk(ctx, pool, 1000)
-        lines = [str(at(line, "text")) for line in read]
+        lines = list(map(str, ids_of(read, "text")))
         missing.clear()
         missing.update(
             text for text in texts if sum(map(partial(_is, text), lines)) < texts.count(text)
         )
         return not missing
 
-    actual = becomes_true(ctx, _LOGS, there)
-    demand = Expectation(_LOGS, "each line that a process wrote", None)
-    ctx.expect.that(demand, actual, f"{sorted(missing)} did not come")
+    is_there = becomes_true(ctx, _LOGS, there)
+    observed = f"{sorted(missing)} did not come"
+    ctx.judge(_LOGS).that("each line that a process wrote", is_there, observed)
 
 
 def _is(text: str, line: str) -> bool:
@@ -211,26 +196,18 @@ def _is(text: str, line: str) -> bool:
 def _walk(
     ctx: Context, pool: dict[str, str], limit: int, **query: Any
 ) -> tuple[list[Any], list[Response]]:
-    """Read page by page, as one who follows does, until nothing more is there."""
+    """Read page by page until nothing more is there."""
     page = _page(ctx, pool, limit=limit, **query)
     pages = [page]
     while page.at("has_more") is True and len(pages) < _PAGES:
         page = _page(ctx, pool, limit=limit, cursor=page.at("next_cursor"))
         pages.append(page)
-    return [line for part in pages for line in part.at("lines") or []], pages
+    return [line for part in pages for line in part.list_at("lines")], pages
 
 
 def _page(ctx: Context, pool: dict[str, str], **query: Any) -> Response:
     return ctx.require(200, _LOGS, pool, query=query)
 
 
-def _is_full(page: Response, limit: int) -> bool:
-    return 1 <= len(page.at("lines") or []) <= limit and page.at("has_more") is True
-
-
 def _controls(text: str) -> bool:
     return any(ord(char) < 32 and char != "\t" for char in text)
-
-
-def _expect(ctx: Context, demand: str, ok: bool, observed: Any, got: str = "") -> None:
-    ctx.expect.that(Expectation(_LOGS, demand, observed), ok, got or "it is not so")

@@ -1,4 +1,4 @@
-"""Scenarios of refusals by a state: the operations that it forbids, and those that it allows."""
+"""Scenarios of states that forbid some operations and allow others."""
 
 from __future__ import annotations
 
@@ -6,10 +6,10 @@ from typing import Any
 
 from synth_pools.contract.document import FINAL, Operation
 from synth_pools.contract.harness.context import Context
-from synth_pools.contract.harness.expectations import Expectation, Status
+from synth_pools.contract.harness.expectations import Status
 from synth_pools.contract.harness.registry import scenario
 from synth_pools.contract.harness.subjects import check_refused, offered, small_body
-from synth_pools.contract.harness.views import of_rollout
+from synth_pools.contract.harness.views import judge_rollout_count, of_rollout
 from synth_pools.contract.harness.waits import Rollout, run_rollout, start_rollout, wait_for
 from synth_pools.contract.selections import (
     addresses_resource,
@@ -21,7 +21,7 @@ from synth_pools.contract.selections import (
 
 
 def _names_task(operation: Operation) -> bool:
-    """Select operations of a task, and those that make a rollout of the task that they name."""
+    """Select operations of a task, and operations whose body may name one to run."""
     of_task = "task_id" in operation.id_names and "release_id" not in operation.id_names
     return of_task or (runs_something(operation) and operation.tag != "containers")
 
@@ -40,15 +40,12 @@ def refusals_paused(ctx: Context) -> None:
     ctx.require(200, "pause_pool", {"pool_id": pool_id})
     _admits_nothing(ctx, rollout, "pool_not_active", "the pool is paused")
     _reads(ctx, rollout)
+    allowed = Status((200, 201), "a paused pool can be changed")
     for operation in offered(ctx, changes_definition):
-        response = ctx.check(
-            Status((200, 201), "a paused pool can be changed"),
-            operation.id,
-            _ids(operation, rollout),
-            json=_change(ctx, operation),
-        )
+        ids, body = _ids(operation, rollout), _change(ctx, operation)
+        response = ctx.check(allowed, operation.id, ids, json=body)
         if operation.result == "Pool":
-            ctx.expect.equal(operation.id, "status", "paused", response.at("status"), response)
+            ctx.judge(operation.id, response).field("status", "paused")
 
 
 @scenario(
@@ -75,9 +72,7 @@ def refusals_archived(ctx: Context) -> None:
 
 
 @scenario(
-    "refusals.task_deleted",
-    _names_task,
-    clauses="Tasks: states#6d44#8713, delete_task#3c48#78b7",
+    "refusals.task_deleted", _names_task, clauses="Tasks: states#6d44#8713, delete_task#3c48#78b7"
 )
 def refusals_task_deleted(ctx: Context) -> None:
     pool_id = ctx.resources.pool(tasks=[{"task_id": "t"}])
@@ -91,7 +86,7 @@ def refusals_task_deleted(ctx: Context) -> None:
         else:
             body = {**ctx.session.rollout_body(task_id="t"), "pool_id": pool_id}
             check_refused(ctx, operation, ids, body, not_found)
-    _count(ctx, rollout, 1)
+    judge_rollout_count(ctx, rollout.pool_id, 1)
 
 
 @scenario(
@@ -110,10 +105,7 @@ def refusals_cancelled_twice(ctx: Context) -> None:
     wait_for(ctx, cancelled, FINAL)
     for rollout, status in ((completed, 409), (failed, 409), (cancelled, 200)):
         before = ctx.require(200, "get_rollout", rollout.ids)
-        for operation, ids in (
-            ("cancel_rollout", rollout.ids),
-            ("cancel_global_rollout", rollout.global_ids),
-        ):
+        for operation, ids in rollout.cancels:
             finished = "rollout_finished" if status == 409 else None
             why = f"the rollout has {before.at('status')}"
             response = ctx.check(Status(status, why, code=finished), operation, ids, json={})
@@ -129,33 +121,26 @@ def _admits_nothing(ctx: Context, rollout: Rollout, code: str, why: str) -> None
         for more in ({}, {"mode": "sync"}):
             body = {**ctx.session.rollout_body(**more), "pool_id": rollout.pool_id}
             if operation.tag == "containers":
-                # Its request is that of a container.
+                # The body goes to the container.
                 body = {}
             check_refused(ctx, operation, _ids(operation, rollout), body, refused)
-    _count(ctx, rollout, 1)
-
-
-def _count(ctx: Context, rollout: Rollout, expected: int) -> None:
-    listed = ctx.require(200, "list_rollouts", {"pool_id": rollout.pool_id})
-    actual = len(listed.at("items") or [])
-    ctx.expect.equal("create_rollout", "the number of rollouts", expected, actual, listed)
+    judge_rollout_count(ctx, rollout.pool_id, 1)
 
 
 def _reads(ctx: Context, rollout: Rollout) -> None:
-    """Expect every operation that reads the pool, or something of it, to go on."""
+    """Expect every operation that reads the pool or its resources to go on."""
     for operation in offered(ctx, _reads_of_pool):
         name, ids = operation.id, _ids(operation, rollout)
         if operation.streams:
-            # The stream of a pool has no end before the pool's.
+            # The stream of a pool ends when the pool is archived.
             ctx.stream(name, ids, limit=10.0, until=lambda reader: bool(reader.messages))
         elif operation.tag == "containers":
-            # What the container does not have is its own answer.
+            # A container answers itself for what it does not have.
             response = ctx.call(name, ids)
             is_answer = response.status in (200, 404, 502, 504)
-            expected = Expectation(name, "200, or the container's own trouble", response)
-            ctx.expect.that(
-                expected, is_answer, f"{response.status} {response.at('error', 'code')}"
-            )
+            observed = f"{response.status} {response.at('error', 'code')}"
+            demand = "200, or the container's own trouble"
+            ctx.judge(name, response).that(demand, is_answer, observed)
         else:
             ctx.check(Status(200, "reads go on"), name, ids)
 

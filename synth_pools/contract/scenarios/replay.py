@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from synth_pools.contract.document import FINAL
 from synth_pools.contract.harness.context import Context
-from synth_pools.contract.harness.expectations import Expectation, Status
+from synth_pools.contract.harness.expectations import Status
 from synth_pools.contract.harness.registry import scenario
-from synth_pools.contract.harness.views import of_rollout
+from synth_pools.contract.harness.views import judge_rollout_count, of_rollout
 from synth_pools.contract.harness.waits import (
     Rollout,
     rollout_id,
@@ -37,26 +37,22 @@ def replay_again(ctx: Context) -> None:
     before = ctx.require(200, "get_rollout", original.ids)
     response = ctx.require((202, 200), _OPERATION, original.global_ids)
     replay = Rollout(pool_id, rollout_id(response))
-    ctx.expect.that(
-        Expectation(_OPERATION, "a rollout of its own", response),
-        replay.id != original.id,
-        replay.id,
+    ctx.judge(_OPERATION, response).that(
+        "a rollout of its own", replay.id != original.id, replay.id
     )
     wait_for(ctx, replay, FINAL)
     for reader, observed, read in [(_OPERATION, response.json, response), *of_rollout(ctx, replay)]:
-        if not isinstance(observed, dict):
-            ctx.expect.that(Expectation(reader, "the rollout", read), False, "no such rollout")
+        judge = ctx.judge(reader, read)
+        if not judge.that("the rollout", isinstance(observed, dict), "no such rollout"):
             continue
-        ctx.expect.equal(reader, "replay_of", original.id, observed.get("replay_of", ABSENT), read)
+        judge.equal("replay_of", original.id, observed.get("replay_of", ABSENT))
         for field in ("pool_id", "request", "task_id"):
             if field in observed:
                 ctx.expect.equal(_OPERATION, field, before.at(field), observed[field], read)
     after = ctx.require(200, "get_rollout", original.ids)
     ctx.expect.equal(_OPERATION, "the rollout that was repeated", before.json, after.json, after)
-    ctx.expect.that(
-        Expectation("get_rollout", "replay_of is null where nothing is repeated", after),
-        after.at("replay_of") in (None, ABSENT),
-        str(after.at("replay_of")),
+    ctx.judge("get_rollout", after).among(
+        "replay_of", (None, ABSENT), "replay_of is null where nothing is repeated"
     )
 
 
@@ -85,23 +81,15 @@ def replay_any_state(ctx: Context) -> None:
 def replay_sync(ctx: Context) -> None:
     pool_id = ctx.resources.pool()
     original = run_rollout(ctx, pool_id, mode="sync")
-    response = ctx.require(
-        (200, 202), _OPERATION, original.global_ids, limit=ctx.session.patience * 2
-    )
+    limit = ctx.session.patience * 2
+    response = ctx.require((200, 202), _OPERATION, original.global_ids, limit=limit)
     if response.status == 200:
-        has_ended = response.at("status") in FINAL
-        demand = Expectation(_OPERATION, "200 has the finished rollout", response)
-        ctx.expect.that(demand, has_ended, f"status {response.at('status')}")
+        ctx.judge(_OPERATION, response).among("status", FINAL, "200 has the finished rollout")
         read = ctx.require(200, "get_rollout", Rollout(pool_id, rollout_id(response)).ids)
         ctx.expect.equal(_OPERATION, "the rollout as it is read", read.json, response.json, read)
 
 
-@scenario(
-    "replay.refused",
-    _OPERATION,
-    clauses="replay_rollout#0184",
-    needs="replay",
-)
+@scenario("replay.refused", _OPERATION, clauses="replay_rollout#0184", needs="replay")
 def replay_refused(ctx: Context) -> None:
     pool = {"pool_id": ctx.resources.pool(tasks=[{"task_id": "t"}])}
     rollout = run_rollout(ctx, pool["pool_id"], task_id="t")
@@ -130,6 +118,5 @@ def replay_key(ctx: Context) -> None:
     ctx.expect.equal(_OPERATION, "the status, again,", first.status, second.status, second)
     ctx.expect.equal(_OPERATION, "the rollout as it is now", final.json, second.json, second)
     third = ctx.require((202, 200), _OPERATION, other_rollout.global_ids, headers=headers)
-    ctx.expect.equal(_OPERATION, "replay_of", other_rollout.id, third.at("replay_of"), third)
-    listed = ctx.require(200, "list_rollouts", {"pool_id": pool_id})
-    ctx.expect.equal(_OPERATION, "the number of rollouts", 4, len(listed.at("items") or []), listed)
+    ctx.judge(_OPERATION, third).field("replay_of", other_rollout.id)
+    judge_rollout_count(ctx, pool_id, 4, _OPERATION)

@@ -1,4 +1,4 @@
-"""Scenarios of a restart of the backend, by a command of the caller's."""
+"""Scenarios of a restart of the backend, by the caller's command."""
 
 from __future__ import annotations
 
@@ -7,8 +7,11 @@ import subprocess
 from synth_pools.contract.document import FINAL
 from synth_pools.contract.exceptions import InconclusiveError, UnreachableError
 from synth_pools.contract.harness.context import Context
-from synth_pools.contract.harness.expectations import Expectation
-from synth_pools.contract.harness.processes import delete_and_wait, kit_processes, process_pool
+from synth_pools.contract.harness.processes import (
+    active_process_pool,
+    delete_and_wait,
+    kit_processes,
+)
 from synth_pools.contract.harness.registry import scenario
 from synth_pools.contract.harness.waits import (
     STARTED,
@@ -17,10 +20,11 @@ from synth_pools.contract.harness.waits import (
     eventually,
     run_rollout,
     start_rollout,
+    start_running,
     wait_for,
 )
 from synth_pools.contract.http.client import at
-from synth_pools.contract.http.sse import SseMessage, SseReader
+from synth_pools.contract.http.sse import SseMessage
 from synth_pools.contract.results import Outcome
 
 _SECONDS = 180.0
@@ -39,9 +43,8 @@ _SECONDS = 180.0
 def restarts_kept(ctx: Context) -> None:
     pool_id = ctx.resources.live_pool(concurrency=1, tasks=[{"task_id": "t"}])
     done = run_rollout(ctx, pool_id)
-    running = start_rollout(ctx, pool_id, env={"delay": 600})
+    running = start_running(ctx, pool_id)
     queued = [start_rollout(ctx, pool_id, env={"delay": 600}) for _ in range(2)]
-    wait_for(ctx, running, STARTED)
     pool = ctx.require(200, "get_pool", {"pool_id": pool_id})
     final = ctx.require(200, "get_rollout", done.ids)
     events = [message.data for message in _events(ctx, done.ids)]
@@ -49,23 +52,20 @@ def restarts_kept(ctx: Context) -> None:
     _restart(ctx)
     after = ctx.require(200, "get_pool", {"pool_id": pool_id})
     for field in ("name", "metadata", "config", "created_at", "tasks"):
-        ctx.expect.equal("get_pool", f"{field}, as before,", pool.at(field), after.at(field), after)
+        ctx.judge("get_pool", after).field(field, pool.at(field), f"{field}, as before,")
     after = ctx.require(200, "get_rollout", done.ids)
     ctx.expect.equal("get_rollout", "the rollout that had ended", final.json, after.json, after)
     again = [message.data for message in _events(ctx, done.ids)]
     ctx.expect.equal("stream_rollout_events", "the events, as before,", events, again, None)
     for rollout in queued:
         after = ctx.require(200, "get_rollout", rollout.ids)
-        ctx.expect.that(
-            Expectation("create_rollout", "what was queued waits again, or runs", after),
-            after.at("status") in ("queued", "running"),
-            str(after.at("status")),
-        )
+        demand = "what was queued waits again, or runs"
+        ctx.judge("create_rollout", after).among("status", ("queued", "running"), demand)
     after = ctx.require(200, "get_rollout", running.ids)
-    failed = after.at("status") == "failed"
-    ctx.expect.that(
-        Expectation("create_rollout", "what ran goes on, or failed with backend_restarted", after),
-        after.at("error", "code") == "backend_restarted" if failed else True,
+    goes_on = after.at("status") != "failed"
+    ctx.judge("create_rollout", after).that(
+        "what ran goes on, or failed with backend_restarted",
+        goes_on or after.at("error", "code") == "backend_restarted",
         str(after.at("error")),
     )
     again = [message.data for message in _events(ctx, running.ids, 2)]
@@ -96,46 +96,42 @@ def restarts_resumed(ctx: Context) -> None:
     was_asked = eventually(ctx, lambda: resumable.id in received.later and _sent(ctx, again) == 1)
     queued = [start_rollout(ctx, pool_id) for _ in range(3)]
     observed = [message.data for message in _events(ctx, resumable.ids, 2)]
-    pool = [pool_message.data for pool_message in _pool_events(ctx, pool_id, 7)]
+    pool = [message.data for message in _pool_events(ctx, pool_id, 7)]
     if not was_asked or _sent(ctx, resumable) != 1:
         ctx.expect.inconclusive("create_rollout", "its container did not get both rollouts")
         return
     _restart(ctx)
     states = [
-        ctx.require(200, "get_rollout", pool_message.ids).at("status")
-        for pool_message in (resumable, again, *queued)
+        ctx.require(200, "get_rollout", rollout.ids).at("status")
+        for rollout in (resumable, again, *queued)
     ]
-    open_ = Expectation("create_rollout", "all of them go on, or wait", None)
-    ctx.expect.that(open_, set(states) <= {"queued", "running"}, str(states))
-    later = [pool_message.data for pool_message in _pool_events(ctx, pool_id, 7)]
+    are_open = set(states) <= {"queued", "running"}
+    ctx.judge("create_rollout").that("all of them go on, or wait", are_open, str(states))
+    later = [message.data for message in _pool_events(ctx, pool_id, 7)]
     ctx.expect.equal("stream_pool_events", "the order between rollouts", pool, later, None)
     eventually(ctx, lambda: _sent(ctx, again) == 2)
     for rollout in (resumable, again):
         received.release(rollout.id)
     final = wait_for(ctx, resumable, FINAL)
-    ctx.expect.equal("create_rollout", "what was resumed", 0.25, final.at("score"), final)
+    ctx.judge("create_rollout", final).field("score", 0.25, "what was resumed")
     ctx.expect.equal("create_rollout", "how often it was sent", 1, _sent(ctx, resumable), final)
     events = _events(ctx, resumable.ids)
-    names = [message.event for message in events]
-    ctx.expect.equal(
-        "stream_rollout_events", "the number of its rollout.started", 1,
-        names.count("rollout.started"), final,
-    )  # fmt: skip
+    judge = ctx.judge("stream_rollout_events", final)
+    starts = [message for message in events if message.event == "rollout.started"]
+    judge.equal("the number of its rollout.started", 1, len(starts))
     first = [message.data for message in events[: len(observed)]]
-    ctx.expect.equal("stream_rollout_events", "its first events", observed, first, final)
+    judge.equal("its first events", observed, first)
     final = wait_for(ctx, again, FINAL)
-    ctx.expect.equal(
-        "create_rollout", "one that is sent again", "completed", final.at("status"), final
-    )
+    ctx.judge("create_rollout", final).field("status", "completed", "one that is sent again")
     attempts = [
         at(message.envelope.get("data"), "attempt")
         for message in _events(ctx, again.ids)
         if message.event == "rollout.started"
     ]
     ctx.expect.equal("stream_rollout_events", "its attempts", [1, 2], attempts, final)
-    starts = [str(wait_for(ctx, pool_message, FINAL).at("started_at")) for pool_message in queued]
-    in_order = Expectation("create_rollout", "what was queued starts in its old order", final)
-    ctx.expect.that(in_order, starts == sorted(starts), str(starts))
+    times = [str(wait_for(ctx, rollout, FINAL).at("started_at")) for rollout in queued]
+    demand = "what was queued starts in its old order"
+    ctx.judge("create_rollout", final).that(demand, times == sorted(times), str(times))
 
 
 @scenario(
@@ -149,10 +145,8 @@ def restarts_resumed(ctx: Context) -> None:
 )
 def restarts_processes(ctx: Context) -> None:
     with kit_processes(ctx) as kit, kit_processes(ctx) as other_kit:
-        pool = {"pool_id": str(process_pool(ctx, kit.definition()).at("id"))}
-        ctx.resources.wait_until_active(pool["pool_id"])
-        paused = {"pool_id": str(process_pool(ctx, other_kit.definition()).at("id"))}
-        ctx.resources.wait_until_active(paused["pool_id"])
+        pool = active_process_pool(ctx, kit.definition())
+        paused = active_process_pool(ctx, other_kit.definition())
         pauses = ctx.session.offers("pause")
         if pauses:
             ctx.require(200, "pause_pool", paused)
@@ -160,51 +154,41 @@ def restarts_processes(ctx: Context) -> None:
         kit.order = "wait"
         _restart(ctx)
         observed = ctx.require(200, "get_pool", pool)
-        ctx.expect.equal("get_pool", "status", "warming", observed.at("status"), observed)
-        ctx.expect.that(
-            Expectation("create_pool", "the processes of before the restart end", observed),
-            becomes_true(
-                ctx, "create_pool", lambda: all(process.exited.is_set() for process in before)
-            ),
-            "they still run",
+        ctx.judge("get_pool", observed).field("status", "warming")
+        judge = ctx.judge("create_pool", observed)
+        ends = becomes_true(
+            ctx, "create_pool", lambda: all(process.exited.is_set() for process in before)
         )
-        ctx.expect.that(
-            Expectation("create_pool", "new processes are started after a restart", observed),
-            becomes_true(ctx, "create_pool", lambda: len(kit.started()) > len(before)),
-            "there are none",
-        )
+        judge.that("the processes of before the restart end", ends, "they still run")
+        starts = becomes_true(ctx, "create_pool", lambda: len(kit.started()) > len(before))
+        judge.that("new processes are started after a restart", starts, "there are none")
         kit.tell("listen")
         ctx.resources.wait_until_active(pool["pool_id"])
         final = ctx.require(200, "get_rollout", run_rollout(ctx, pool["pool_id"]).ids)
-        ctx.expect.equal("create_rollout", "status", "completed", final.at("status"), final)
+        ctx.judge("create_rollout", final).field("status", "completed")
         if pauses:
             observed = ctx.require(200, "get_pool", paused)
-            ctx.expect.equal("get_pool", "status", "paused", observed.at("status"), observed)
+            ctx.judge("get_pool", observed).field("status", "paused")
         delete_and_wait(ctx, pool, kit)
         delete_and_wait(ctx, paused, other_kit)
 
 
 def _sent(ctx: Context, rollout: Rollout) -> int:
-    received = ctx.session.received.of_rollout(rollout.id)
-    return sum(request.path == "/rollouts" for request in received)
+    return len(ctx.session.received.sent(rollout.id))
 
 
 def _pool_events(ctx: Context, pool_id: str, count: int) -> list[SseMessage]:
-    """Return the first events of a pool, none where the server has no such stream."""
+    """Return the first events of a pool; none if the server has no such stream."""
     if not ctx.session.offers("pool_events"):
         return []
 
-    def until(reader: SseReader) -> bool:
-        return len(reader.messages) >= count
-
-    stream = ctx.stream("stream_pool_events", {"pool_id": pool_id}, until=until)
-    return stream.reader.messages[:count]
+    return _first(ctx, "stream_pool_events", {"pool_id": pool_id}, count)
 
 
 def _restart(ctx: Context) -> None:
     command = ctx.session.options.restart or ""
     try:
-        # A command of the caller's own, for the shell that it was written for.
+        # The caller wrote the command for a shell.
         done = subprocess.run(  # noqa: S602
             command, shell=True, timeout=_SECONDS, capture_output=True, check=False
         )
@@ -227,8 +211,11 @@ def _comes_back(ctx: Context) -> bool:
     return False
 
 
-def _events(ctx: Context, ids: dict[str, str], enough: int = 10_000) -> list[SseMessage]:
-    def until(reader: SseReader) -> bool:
-        return len(reader.messages) >= enough
+def _events(ctx: Context, ids: dict[str, str], count: int = 10_000) -> list[SseMessage]:
+    return _first(ctx, "stream_rollout_events", ids, count)
 
-    return ctx.stream("stream_rollout_events", ids, until=until).reader.messages[:enough]
+
+def _first(ctx: Context, operation: str, ids: dict[str, str], count: int) -> list[SseMessage]:
+    """Read a stream until it has a number of messages, or ends."""
+    stream = ctx.stream(operation, ids, until=lambda reader: len(reader.messages) >= count)
+    return stream.reader.messages[:count]

@@ -5,9 +5,8 @@ from __future__ import annotations
 from typing import Any
 
 from synth_pools.contract.harness.context import Context
-from synth_pools.contract.harness.expectations import Expectation
 from synth_pools.contract.harness.registry import scenario
-from synth_pools.contract.harness.waits import STARTED, iterate_pages, start_rollout, wait_for
+from synth_pools.contract.harness.waits import ids_of, iterate_pages, start_rollout, start_running
 from synth_pools.contract.http.client import at
 
 # Pages of a list that are counted.
@@ -24,7 +23,7 @@ def service_capabilities(ctx: Context) -> None:
     first = ctx.require(200, "get_capabilities")
     again = ctx.require(200, "get_capabilities")
     for field in ("targets", "features"):
-        ctx.expect.equal("get_capabilities", field, first.at(field), again.at(field), again)
+        ctx.judge("get_capabilities", again).field(field, first.at(field))
 
 
 @scenario(
@@ -38,9 +37,7 @@ def service_queue(ctx: Context) -> None:
     for field in ("queued", "running", "capacity"):
         actual = response.at(field)
         is_count = isinstance(actual, int) and not isinstance(actual, bool) and actual >= 0
-        ctx.expect.that(
-            Expectation("get_queue_status", f"{field} is a count", response), is_count, repr(actual)
-        )
+        ctx.judge("get_queue_status", response).that(f"{field} is a count", is_count, repr(actual))
 
 
 @scenario(
@@ -51,21 +48,22 @@ def service_queue(ctx: Context) -> None:
     alone=True,
 )
 def service_queue_counts(ctx: Context) -> None:
-    """Compare the queue with the lists where nothing can have changed meanwhile.
+    """Compare the queue with the lists at a moment when neither changes.
 
-    Counts change when a rollout is made, or leaves the queued or the running ones. Where the newest
-    rollout and both lists are the same before and after, there was no such change in between.
+    Counts change when a rollout is created, or leaves the queued or the running ones. If the newest
+    rollout and both lists are the same before and after, nothing has changed in between.
     """
     session = ctx.session
     if not session.options.read_only and (session.echo or session.containers):
         # Counts above zero, so that a wrong factor shows.
         pool_id = ctx.resources.live_pool(concurrency=2)
         if "delete_pool" in session.document.operations:
-            # Nothing could run in an archived one.
+            # An archived pool adds nothing to the capacity.
             ctx.require(200, "delete_pool", {"pool_id": ctx.resources.pool("gone", concurrency=7)})
-        created = [start_rollout(ctx, pool_id, env={"delay": 600}) for _ in range(5)]
-        for rollout in created[:2]:
-            wait_for(ctx, rollout, STARTED)
+        for _ in range(2):
+            start_running(ctx, pool_id)
+        for _ in range(3):
+            start_rollout(ctx, pool_id, env={"delay": 600})
     for _ in ctx.session.pauses():
         before = _lists(ctx)
         if before is None:
@@ -80,7 +78,7 @@ def service_queue_counts(ctx: Context) -> None:
             ("queued", len(queued)),
             ("capacity", sum(concurrency for _, concurrency in pools)),
         ):
-            ctx.expect.equal("get_queue_status", field, value, response.at(field), response)
+            ctx.judge("get_queue_status", response).field(field, value)
         return
     ctx.expect.inconclusive("get_queue_status", "there was no moment without a change")
 
@@ -100,8 +98,8 @@ def _lists(ctx: Context) -> tuple[Any, list[str], list[str], list[tuple[str, int
         if not is_complete:
             return None
         lists.append(items)
-    running, queued = ([str(at(element, "id")) for element in items] for items in lists[:2])
-    pools = [(str(at(element, "id")), at(element, "concurrency")) for element in lists[2]]
+    running, queued = (list(map(str, ids_of(items))) for items in lists[:2])
+    pools = [(str(at(pool, "id")), at(pool, "concurrency")) for pool in lists[2]]
     # A whole number may be written as 7.0, and is answered as it was sent.
-    counted = [(name, int(count)) for name, count in pools if isinstance(count, int | float)]
-    return newest, running, queued, counted
+    counts = [(name, int(count)) for name, count in pools if isinstance(count, int | float)]
+    return newest, running, queued, counts

@@ -8,18 +8,21 @@ from typing import Any
 
 from synth_pools.contract.document import FINAL, Operation
 from synth_pools.contract.harness.context import Context
-from synth_pools.contract.harness.expectations import Expectation, Status
+from synth_pools.contract.harness.expectations import Status
 from synth_pools.contract.harness.holding import hold
 from synth_pools.contract.harness.registry import scenario
+from synth_pools.contract.harness.rollout_views import judge_unused, judge_usage
 from synth_pools.contract.harness.subjects import offered
-from synth_pools.contract.harness.views import USAGE, in_list, readers
+from synth_pools.contract.harness.views import in_list, readers
 from synth_pools.contract.harness.waits import (
-    STARTED,
     Rollout,
     becomes_true,
+    ids_of,
     moment,
+    read_until,
     run_rollout,
     start_rollout,
+    start_running,
     wait_for,
 )
 from synth_pools.contract.http.client import ABSENT, Response
@@ -32,9 +35,9 @@ _ARROWS = {
     "failed": set[str](),
     "cancelled": set[str](),
 }
-# Views of a running rollout before it may end, and views at most.
+# Reads of a running rollout before it may end, and reads at most.
 _RUNNING, _TURNS = 6, 40
-# Seconds that it runs at least, so that its usage shows them.
+# Seconds for which it runs at least, so that its usage shows them.
 _SECONDS = 2.0
 
 
@@ -50,19 +53,25 @@ _SECONDS = 2.0
 def states_arrows(ctx: Context) -> None:
     holder = next(hold(ctx))
     pool_id = holder.pool(concurrency=1)
-    # The second waits for the first: it is seen queued, running several times, and ended.
+    # The second waits for the first: it is read queued, several times running, and ended.
     first = start_rollout(ctx, pool_id, env={"delay": 0.4})
     second = start_rollout(ctx, pool_id, env={"delay": 2.2, "hold": True})
     for rollout in (first, second):
         reads = readers(ctx, rollout, "Rollout", "RolloutSummary")
         former: dict[str, Any] = {}
         running, began = 0, 0.0
-        _used(ctx, rollout, None)
+        for operation, ids in readers(ctx, rollout, "RolloutUsage"):
+            usage = ctx.require(200, operation, ids)
+            if ctx.require(200, "get_rollout", rollout.ids).at("status") == "queued":
+                judge_unused(ctx, operation, usage)
         for turn, _ in enumerate(ctx.session.pauses()):
             for operation, ids in reads:
                 response = ctx.require(200, operation, ids)
-                _moves(ctx, operation, former.get(operation), response)
-                former[operation] = response.at("status")
+                before, after = former.get(operation), response.at("status")
+                may_follow = before in (None, after) or after in _ARROWS.get(str(before), {after})
+                demand, observed = f"{before} or what may follow it", f"{after} after {before}"
+                ctx.judge(operation, response).that(demand, may_follow, observed)
+                former[operation] = after
             running += "running" in former.values()
             began = began or (time.monotonic() if running else 0.0)
             lasted = time.monotonic() - began if began else 0.0
@@ -72,7 +81,7 @@ def states_arrows(ctx: Context) -> None:
                 break
             _no_artifacts_yet(ctx, rollout)
         stuck = [name for name, state in former.items() if state not in FINAL]
-        # Other operations show the end already, and did before these are asked once more.
+        # Other operations already showed the end before these are read once more.
         progressed = len(stuck) < len(former)
         for operation, ids in reads:
             if operation not in stuck:
@@ -82,80 +91,20 @@ def states_arrows(ctx: Context) -> None:
             if former[operation] in FINAL:
                 continue
             if progressed:
-                ctx.expect.that(
-                    Expectation(operation, "the state that others show", None), False, note
-                )
+                ctx.judge(operation).that("the state that others show", False, note)
             else:
                 ctx.expect.inconclusive(operation, note)
-        whole_response = ctx.require(200, "get_rollout", rollout.ids)
-        _used(ctx, rollout, whole_response)
+        whole_rollout = ctx.require(200, "get_rollout", rollout.ids).json
+        for operation, ids in readers(ctx, rollout, "RolloutUsage"):
+            judge_usage(ctx, operation, ctx.require(200, operation, ids), whole_rollout)
 
 
 def _no_artifacts_yet(ctx: Context, rollout: Rollout) -> None:
-    read = [
-        (name, ctx.require(200, name, ids)) for name, ids in readers(ctx, rollout, "ArtifactList")
-    ]
+    lists = readers(ctx, rollout, "ArtifactList")
+    read = [(name, ctx.require(200, name, ids)) for name, ids in lists]
     if ctx.require(200, "get_rollout", rollout.ids).at("status") not in FINAL:
         for operation, response in read:
-            ctx.expect.equal(
-                operation, "the list before the end", [], response.at("items"), response
-            )
-
-
-def _used(ctx: Context, rollout: Rollout, whole_rollout: Response | None) -> None:
-    """Judge usage before the start of a rollout, and after its end."""
-    for operation, ids in readers(ctx, rollout, "RolloutUsage"):
-        response = ctx.require(200, operation, ids)
-        if whole_rollout is None:
-            if ctx.require(200, "get_rollout", rollout.ids).at("status") == "queued":
-                used = {
-                    name: response.at(name)
-                    for name in USAGE
-                    if response.at(name) not in (0, None, ABSENT)
-                }
-                ctx.expect.that(
-                    Expectation(operation, "zero, or null, until it starts", response),
-                    not used,
-                    str(used),
-                )
-            continue
-        begin, end = moment(whole_rollout.at("started_at")), moment(whole_rollout.at("finished_at"))
-        actual = response.at("wall_time_sec")
-        if begin and end and isinstance(actual, int | float):
-            expected = (end - begin).total_seconds()
-            # Time stamps may be of whole seconds, and two clocks be read a while apart.
-            ctx.expect.that(
-                Expectation(
-                    operation, f"wall_time_sec is the time from start to end: {expected}", response
-                ),
-                abs(actual - expected) < 1.5 + ctx.session.http.round_trip,
-                str(actual),
-            )
-            minutes = response.at("sandbox_minutes")
-            if isinstance(minutes, int | float):
-                demand = f"sandbox_minutes is wall_time_sec in minutes: {actual / 60:.4f}"
-                ctx.expect.that(
-                    Expectation(operation, demand, response),
-                    abs(actual / 60 - minutes) < 0.01,
-                    str(minutes),
-                )
-
-
-def _eventually_cancelled(ctx: Context, rollout: Rollout) -> None:
-    def look() -> bool:
-        response = ctx.require(200, "get_rollout", rollout.ids)
-        return bool(response.at("status") == "cancelled")
-
-    becomes_true(ctx, "delete_pool", look)
-
-
-def _moves(ctx: Context, operation: str, former: Any, response: Response) -> None:
-    actual = response.at("status")
-    ctx.expect.that(
-        Expectation(operation, f"{former} or what may follow it", response),
-        former is None or actual == former or actual in _ARROWS.get(str(former), {actual}),
-        f"{actual} after {former}",
-    )
+            ctx.judge(operation, response).field("items", [], "the list before the end")
 
 
 @scenario(
@@ -166,9 +115,8 @@ def _moves(ctx: Context, operation: str, former: Any, response: Response) -> Non
 )
 def states_seen_alike(ctx: Context) -> None:
     pool_id = ctx.resources.live_pool(concurrency=1)
-    running = start_rollout(ctx, pool_id, env={"delay": 600})
+    running = start_running(ctx, pool_id)
     queued = start_rollout(ctx, pool_id, env={"delay": 600})
-    wait_for(ctx, running, STARTED)
     _alike(ctx, running, "running")
     _alike(ctx, queued, "queued")
     for rollout in (running, queued):
@@ -183,15 +131,13 @@ def _lists_rollouts(operation: Operation) -> bool:
 def _alike(ctx: Context, rollout: Rollout, state: str) -> None:
     for operation, ids in readers(ctx, rollout, "Rollout", "RolloutSummary"):
         response = ctx.require(200, operation, ids)
-        ctx.expect.equal(operation, "status", state, response.at("status"), response)
+        ctx.judge(operation, response).field("status", state)
     for listing in offered(ctx, _lists_rollouts):
         ids = listing.own_ids(rollout.ids)
         query = {"state": state, "limit": 100}
         _, observed, response = in_list(ctx, listing.id, ids, query, rollout.id)
-        ctx.expect.that(
-            Expectation(listing.id, f"the {state} rollout for state={state}", response),
-            observed is not ABSENT,
-            "it is not there",
+        ctx.judge(listing.id, response).that(
+            f"the {state} rollout for state={state}", observed is not ABSENT, "it is not there"
         )
 
 
@@ -212,49 +158,38 @@ def _alike(ctx: Context, rollout: Rollout, state: str) -> None:
 def states_concurrency(ctx: Context) -> None:
     pool_id = ctx.resources.live_pool(concurrency=2)
     pool = {"pool_id": pool_id}
-    created = [start_rollout(ctx, pool_id, env={"delay": 600}) for _ in range(5)]
-    wait_for(ctx, created[0], STARTED)
-    wait_for(ctx, created[1], STARTED)
+    first, _ = (start_running(ctx, pool_id) for _ in range(2))
+    for _ in range(3):
+        start_rollout(ctx, pool_id, env={"delay": 600})
 
-    def counts() -> tuple[Any, Any]:
+    def counts() -> list[int]:
         response = ctx.require(200, "list_rollouts", pool)
-        states = [item.get("status") for item in response.at("items") or []]
-        return states.count("running"), states.count("queued")
+        states = ids_of(response.list_at("items"), "status")
+        return [states.count("running"), states.count("queued")]
+
+    def judge_counts(operation: str, response: Response, demand: str, expected: list[int]) -> None:
+        is_met = becomes_true(ctx, operation, lambda: counts() == expected)
+        observed = f"[running, queued] is {counts()} after {ctx.session.patience:.0f} s"
+        ctx.judge(operation, response).that(demand, is_met, observed)
 
     metrics = ctx.require(200, "get_pool_metrics", pool)
-    listed = counts()
-    ctx.expect.equal("create_rollout", "[running, queued]", [2, 3], list(listed), metrics)
-    ctx.expect.equal(
-        "get_pool_metrics", "active_rollouts", 2, metrics.at("active_rollouts"), metrics
-    )
-    ctx.expect.equal(
-        "get_pool_metrics", "queued_rollouts", 3, metrics.at("queued_rollouts"), metrics
-    )
+    ctx.expect.equal("create_rollout", "[running, queued]", [2, 3], counts(), metrics)
+    ctx.judge("get_pool_metrics", metrics).field("active_rollouts", 2)
+    ctx.judge("get_pool_metrics", metrics).field("queued_rollouts", 3)
     status = ctx.require(200, "get_queue_status")
     for field, least in (("running", 2), ("queued", 3), ("capacity", 2)):
         actual = status.at(field)
-        ctx.expect.that(
-            Expectation(
-                "get_queue_status", f"{field} is at least {least}: so many are this run's", status
-            ),
+        ctx.judge("get_queue_status", status).that(
+            f"{field} is at least {least}: so many are this run's",
             isinstance(actual, int) and actual >= least,
             repr(actual),
         )
     # Any queued rollout may take the place that becomes free.
-    ctx.require(200, "cancel_rollout", created[0].ids, json={})
-    took = becomes_true(ctx, "create_rollout", lambda: counts() == (2, 2))
-    ctx.expect.that(
-        Expectation("create_rollout", "a place that becomes free is taken", metrics),
-        took,
-        f"[running, queued] is {list(counts())} after {ctx.session.patience:.0f} s",
-    )
+    ctx.require(200, "cancel_rollout", first.ids, json={})
+    judge_counts("create_rollout", metrics, "a place that becomes free is taken", [2, 2])
     updated = ctx.require(200, "update_pool", pool, json={"concurrency": 3})
-    took = becomes_true(ctx, "update_pool", lambda: counts() == (3, 1))
-    ctx.expect.that(
-        Expectation("update_pool", "with a concurrency of 3, three run and one waits", updated),
-        took,
-        f"[running, queued] is {list(counts())} after {ctx.session.patience:.0f} s",
-    )
+    demand = "with a concurrency of 3, three run and one waits"
+    judge_counts("update_pool", updated, demand, [3, 1])
 
 
 @scenario(
@@ -273,14 +208,13 @@ def states_in_order(ctx: Context) -> None:
         if not holder.lasted(first):
             continue
         holder.release(first)
-        final_responses = [wait_for(ctx, rollout, FINAL) for rollout in queued]
-        starts = [(moment(final.at("started_at")), final) for final in final_responses]
+        finals = [wait_for(ctx, rollout, FINAL) for rollout in queued]
+        starts = [(moment(final.at("started_at")), final) for final in finals]
         for (before, _), (after, response) in pairwise(starts):
             if before is not None and after is not None:
-                ctx.expect.that(
-                    Expectation("create_rollout", "rollouts that wait start in order", response),
-                    before <= after,
-                    f"one that was admitted later started at {after}, before {before}",
+                observed = f"one that was admitted later started at {after}, before {before}"
+                ctx.judge("create_rollout", response).that(
+                    "rollouts that wait start in order", before <= after, observed
                 )
         return
 
@@ -295,34 +229,25 @@ def states_in_order(ctx: Context) -> None:
 )
 def states_final(ctx: Context) -> None:
     pool_id = ctx.resources.pool()
-    path = {"pool_id": pool_id}
     rollout = run_rollout(ctx, pool_id)
     before = _accounts(ctx, rollout)
     events = _events(ctx, rollout)
     status = before["get_rollout"].at("status")
-    if status != "cancelled":
-        for operation, ids in readers(ctx, rollout, "Rollout"):
-            cancel = operation.replace("get_", "cancel_")
-            ctx.check(
-                Status(409, f"the rollout has {status}", code="rollout_finished"),
-                cancel,
-                ids,
-                json={},
-            )
+    finished = Status(409, f"the rollout has {status}", code="rollout_finished")
+    for operation, ids in rollout.cancels if status != "cancelled" else ():
+        ctx.check(finished, operation, ids, json={})
     run_rollout(ctx, pool_id)
-    ctx.require(200, "update_pool", path, json={"metadata": {"changed": True}})
-    after = _accounts(ctx, rollout)
-    for operation, response in after.items():
-        ctx.expect.equal(
-            operation, "what it was before", before[operation].json, response.json, response
-        )
+    ctx.require(200, "update_pool", {"pool_id": pool_id}, json={"metadata": {"changed": True}})
+    for operation, response in _accounts(ctx, rollout).items():
+        former = before[operation].json
+        ctx.judge(operation, response).equal("what it was before", former, response.json)
     again = _events(ctx, rollout)
     ctx.expect.equal("stream_rollout_events", "the events", events, again, None)
 
 
 def _events(ctx: Context, rollout: Rollout) -> list[str]:
     stream = ctx.stream("stream_rollout_events", rollout.ids, limit=10.0)
-    return [m.data for m in stream.reader.messages if m.event != "heartbeat"]
+    return [message.data for message in stream.messages]
 
 
 def _accounts(ctx: Context, rollout: Rollout) -> dict[str, Response]:
@@ -343,28 +268,25 @@ def _accounts(ctx: Context, rollout: Rollout) -> dict[str, Response]:
 def states_pool_deleted(ctx: Context) -> None:
     pool_id = ctx.resources.live_pool(concurrency=1)
     done = run_rollout(ctx, pool_id)
-    running = start_rollout(ctx, pool_id, env={"delay": 600})
+    running = start_running(ctx, pool_id)
     queued = start_rollout(ctx, pool_id, env={"delay": 600})
-    wait_for(ctx, running, STARTED)
     final = ctx.require(200, "get_rollout", done.ids)
     updated = ctx.require(200, "delete_pool", {"pool_id": pool_id})
     for rollout in (running, queued):
         # Archiving is answered at once; cancelling the rollouts may take a moment.
-        _eventually_cancelled(ctx, rollout)
-        views = [
-            (operation, response.at("status") == "cancelled", response)
-            for operation, ids in readers(ctx, rollout, "Rollout")
-            for response in [ctx.require(200, operation, ids)]
+        read_until(ctx, "get_rollout", rollout.ids, _is_cancelled, brings="delete_pool")
+        reads = [
+            (name, ctx.require(200, name, ids)) for name, ids in readers(ctx, rollout, "Rollout")
         ]
-        ctx.expect.observed(
-            "delete_pool",
-            updated,
-            views,
-            "the rollout is cancelled",
-            views[0][2].at("status"),
-        )
+        views = [(name, _is_cancelled(response), response) for name, response in reads]
+        observed = reads[0][1].at("status")
+        ctx.expect.observed("delete_pool", updated, views, "the rollout is cancelled", observed)
     after = ctx.require(200, "get_rollout", done.ids)
     ctx.expect.equal("delete_pool", "the rollout that had ended", final.json, after.json, after)
+
+
+def _is_cancelled(response: Response) -> bool:
+    return bool(response.at("status") == "cancelled")
 
 
 @scenario(
@@ -385,19 +307,11 @@ def states_task_deleted(ctx: Context) -> None:
             continue
         holder.release(running)
         response = wait_for(ctx, queued, FINAL)
-        ctx.expect.equal(
-            "delete_task", "status of the queued rollout", "failed", response.at("status"), response
-        )
+        ctx.judge("delete_task", response).field("status", "failed", "status of the queued rollout")
         if response.at("status") == "failed":
-            ctx.expect.equal(
-                "get_rollout", "error.code", "task_deleted", response.at("error", "code"), response
-            )
+            ctx.judge("get_rollout", response).field("error.code", "task_deleted")
         response = wait_for(ctx, running, FINAL)
-        ctx.expect.equal(
-            "delete_task",
-            "status of the one that ran",
-            "completed",
-            response.at("status"),
-            response,
+        ctx.judge("delete_task", response).field(
+            "status", "completed", "status of the one that ran"
         )
         return

@@ -5,10 +5,10 @@ from __future__ import annotations
 from typing import Any
 
 from synth_pools.contract.harness.context import Context
-from synth_pools.contract.harness.expectations import Expectation, Status
+from synth_pools.contract.harness.expectations import Status
 from synth_pools.contract.harness.registry import scenario
 from synth_pools.contract.harness.views import of_task
-from synth_pools.contract.harness.waits import run_rollout
+from synth_pools.contract.harness.waits import ids_of, run_rollout
 from synth_pools.contract.http.client import ABSENT, at
 from synth_pools.contract.rules.verdict import same_json
 
@@ -35,42 +35,32 @@ def tasks_created(ctx: Context) -> None:
     path = {"pool_id": pool_id}
     body = _definition(ctx)
     updated = ctx.require(201, "create_task", path, json=body)
-    views = [
-        ("create_task", updated.json, updated),
-        *of_task(ctx, pool_id, body["task_id"]),
-    ]
+    views = [("create_task", updated.json, updated), *of_task(ctx, pool_id, body["task_id"])]
     for operation, task, response in views:
-        if not ctx.expect.that(
-            Expectation(operation, "the task that was created", response),
-            task is not ABSENT,
-            "no such task",
-        ):
+        judge = ctx.judge(operation, response)
+        demand = "the task that was created"
+        if not judge.that(demand, task is not ABSENT, "no such task"):
             continue
         for field, value in body.items():
-            ctx.expect.equal(operation, f"{field}, as sent,", value, at(task, field), response)
-        ctx.expect.equal(operation, "id", body["task_id"], at(task, "id"), response)
-        ctx.expect.equal(operation, "pool_id", pool_id, at(task, "pool_id"), response)
-        ctx.expect.equal(operation, "status", "active", at(task, "status"), response)
+            judge.equal(f"{field}, as sent,", value, at(task, field))
+        for field, value in (("id", body["task_id"]), ("pool_id", pool_id), ("status", "active")):
+            judge.equal(field, value, at(task, field))
     plain = ctx.require(201, "create_task", path, json={})
-    ctx.expect.equal("create_task", "task_config by default", {}, plain.at("task_config"), plain)
-    ctx.expect.equal(
-        "create_task", "task_metadata by default", {}, plain.at("task_metadata"), plain
-    )
-    ctx.expect.equal(
-        "create_task", "backend, the pool's,", "the pool's", plain.at("backend"), plain
-    )
+    ctx.judge("create_task", plain).field("task_config", {}, "task_config by default")
+    ctx.judge("create_task", plain).field("task_metadata", {}, "task_metadata by default")
+    ctx.judge("create_task", plain).field("backend", "the pool's", "backend, the pool's,")
     by_id = ctx.require(201, "create_task", path, json={"id": "by-id", "task_config": None})
-    ctx.expect.equal("create_task", "task_id, chosen as id,", "by-id", by_id.at("task_id"), by_id)
+    ctx.judge("create_task", by_id).field("task_id", "by-id", "task_id, chosen as id,")
     listed = ctx.require(200, "list_tasks", path)
-    items = [at(item, "id") for item in listed.at("items") or []]
+    items = ids_of(listed.list_at("items"))
     expected = [body["task_id"], str(plain.at("id")), "by-id"]
     ctx.expect.equal(
         "list_tasks", "the tasks, each once,", sorted(expected), sorted(map(str, items)), listed
     )
-    ctx.expect.equal("list_tasks", "next_cursor", None, listed.at("next_cursor"), listed)
+    ctx.judge("list_tasks", listed).field("next_cursor", None)
     other_pool = {"pool_id": ctx.resources.pool()}
     empty = ctx.require(200, "list_tasks", other_pool)
-    ctx.expect.equal("list_tasks", "the list of a pool without tasks", [], empty.at("items"), empty)
+    ctx.judge("list_tasks", empty).field("items", [], "the list of a pool without tasks")
     ctx.check(201, "create_task", other_pool, json={"task_id": body["task_id"]})
 
 
@@ -87,32 +77,20 @@ def tasks_created(ctx: Context) -> None:
 def tasks_taken_id(ctx: Context) -> None:
     pool_id = ctx.resources.pool(tasks=[{"task_id": "a", "task_metadata": {"which": "first"}}])
     path, task = {"pool_id": pool_id}, {"pool_id": pool_id, "task_id": "a"}
+    conflict = Status(409, "the id is taken", code="task_exists")
     for spelling in ("task_id", "id"):
-        ctx.check(
-            Status(409, "the id is taken", code="task_exists"),
-            "create_task",
-            path,
-            json={spelling: "a", "task_metadata": {"which": "second"}},
-        )
-    ctx.check(
-        Status(409, "id and task_id differ", code="id_mismatch"),
-        "create_task",
-        path,
-        json={"task_id": "b", "id": "c"},
-    )
+        body = {spelling: "a", "task_metadata": {"which": "second"}}
+        ctx.check(conflict, "create_task", path, json=body)
+    differ = Status(409, "id and task_id differ", code="id_mismatch")
+    ctx.check(differ, "create_task", path, json={"task_id": "b", "id": "c"})
+    mismatch = Status(409, "the path names another id", code="id_mismatch")
     for operation in ("update_task", "patch_task"):
         for spelling in ("task_id", "id"):
-            ctx.check(
-                Status(409, "the path names another id", code="id_mismatch"),
-                operation,
-                task,
-                json={spelling: "b", "task_metadata": {"which": "third"}},
-            )
+            body = {spelling: "b", "task_metadata": {"which": "third"}}
+            ctx.check(mismatch, operation, task, json=body)
     listed = ctx.require(200, "list_tasks", path)
-    items = [(at(t, "id"), at(t, "task_metadata", "which")) for t in listed.at("items") or []]
-    ctx.expect.equal(
-        "create_task", "the only task", [["a", "first"]], [list(f) for f in items], listed
-    )
+    items = [[at(t, "id"), at(t, "task_metadata", "which")] for t in listed.list_at("items")]
+    ctx.judge("create_task", listed).equal("the only task", [["a", "first"]], items)
 
 
 @scenario(
@@ -226,64 +204,39 @@ def tasks_deleted(ctx: Context) -> None:
     path, ids = {"pool_id": pool_id}, {"pool_id": pool_id, "task_id": "a"}
     rollout = run_rollout(ctx, pool_id, task_id="a")
     updated = ctx.require(200, "delete_task", ids)
-    ctx.expect.equal("delete_task", "status", "archived", updated.at("status"), updated)
-    ctx.expect.equal("delete_task", "id", "a", updated.at("id"), updated)
-    ctx.expect.equal("delete_task", "task_metadata", {"n": 1}, updated.at("task_metadata"), updated)
-    ctx.expect.observed(
-        "delete_task",
-        updated,
-        [(who, task is ABSENT, response) for who, task, response in of_task(ctx, pool_id, "a")],
-        "the task is listed no more",
-        "it still is",
+    ctx.judge("delete_task", updated).field("status", "archived")
+    ctx.judge("delete_task", updated).field("id", "a")
+    ctx.judge("delete_task", updated).field("task_metadata", {"n": 1})
+    views = of_task(ctx, pool_id, "a")
+    ctx.judge("delete_task", updated).shown(
+        views, lambda task: task is ABSENT, "the task is listed no more", "it still is"
     )
     _, other_task, listed = of_task(ctx, pool_id, "b")[0]
-    ctx.expect.that(
-        Expectation("delete_task", "the other task stays", listed),
-        other_task is not ABSENT,
-        "it is gone",
+    ctx.judge("delete_task", listed).that(
+        "the other task stays", other_task is not ABSENT, "it is gone"
     )
+    refused = Status(404, "the task is gone", code="task_not_found")
     for operation, body in (("update_task", {}), ("patch_task", {}), ("delete_task", ABSENT)):
-        ctx.check(Status(404, "the task is gone", code="task_not_found"), operation, ids, json=body)
+        ctx.check(refused, operation, ids, json=body)
     ctx.check(Status(404, "the task is gone"), "get_task_container_info", ids)
-    ctx.check(
-        Status(404, "the task is gone", code="task_not_found"),
-        "create_rollout",
-        path,
-        json=ctx.session.rollout_body(task_id="a"),
-    )
+    ctx.check(refused, "create_rollout", path, json=ctx.session.rollout_body(task_id="a"))
     ctx.check(Status(200, "its rollouts stay readable"), "get_rollout", rollout.ids)
     again = ctx.require(201, "create_task", path, json={"task_id": "a"})
-    ctx.expect.equal(
-        "create_task", "task_metadata of a new task", {}, again.at("task_metadata"), again
-    )
+    ctx.judge("create_task", again).field("task_metadata", {}, "task_metadata of a new task")
 
 
 def _seen(
-    ctx: Context,
-    writer: str,
-    updated: Any,
-    pool_id: str,
-    task_id: str,
-    expected: dict[str, Any],
+    ctx: Context, writer: str, updated: Any, pool_id: str, task_id: str, expected: dict[str, Any]
 ) -> None:
     views = [(writer, updated.json, updated), *of_task(ctx, pool_id, task_id)]
     for field, value in expected.items():
-        ctx.expect.observed(
-            writer,
-            updated,
-            [
-                (reader, same_json(value, at(task, field)), response)
-                for reader, task, response in views
-            ],
-            f"{field} is {value!r}",
-            f"{field} is {at(views[1][1], field)!r}",
-        )
+        ctx.judge(writer, updated).shown_field(views, field, value, f"{field} is {value!r}")
 
 
 def _untouched(ctx: Context, writer: str, updated: Any, pool_id: str) -> None:
     _, task, _ = of_task(ctx, pool_id, "bystander")[0]
-    ctx.expect.that(
-        Expectation(writer, "the other task stays as it is", updated),
+    ctx.judge(writer, updated).that(
+        "the other task stays as it is",
         same_json({"x": 1}, at(task, "task_config")),
         f"its task_config is {at(task, 'task_config')!r}",
     )

@@ -1,13 +1,12 @@
-"""Scenarios of validation: the verdict of a creation without the creation."""
+"""Scenarios of validation: the verdict on a request without creating anything."""
 
 from __future__ import annotations
 
 from typing import Any
 
 from synth_pools.contract.harness.context import Context
-from synth_pools.contract.harness.expectations import Expectation
 from synth_pools.contract.harness.registry import scenario
-from synth_pools.contract.http.client import Response, at
+from synth_pools.contract.harness.waits import ids_of
 
 
 @scenario(
@@ -21,10 +20,8 @@ from synth_pools.contract.http.client import Response, at
     needs="validate",
 )
 def validate_as_created(ctx: Context) -> None:
-    pool_id, archived_pool = (
-        ctx.resources.pool(tasks=[{"task_id": "t"}]),
-        ctx.resources.pool("gone"),
-    )
+    pool_id = ctx.resources.pool(tasks=[{"task_id": "t"}])
+    archived_pool = ctx.resources.pool("gone")
     ctx.require(200, "delete_pool", {"pool_id": archived_pool})
     body = {**ctx.session.rollout_body(seed=7, env={"x": [1]}), "pool_id": pool_id}
     cases: list[tuple[dict[str, Any], str | None]] = [
@@ -39,41 +36,28 @@ def validate_as_created(ctx: Context) -> None:
     ]
     for request, field in cases:
         response = ctx.require(200, "validate_rollout", json=request)
-        is_valid = response.at("valid")
-        ctx.expect.equal(
-            "validate_rollout", f"valid, {_why(field)},", field is None, is_valid, response
+        judge = ctx.judge("validate_rollout", response)
+        is_valid, errors = response.at("valid"), response.list_at("errors")
+        why = "of a good request" if field is None else f"where {field or 'a key'} is wrong"
+        judge.field("valid", field is None, f"valid, {why},")
+        judge.that(
+            "errors exactly where it is not valid",
+            bool(errors) is (field is not None),
+            f"{len(errors)} of them",
         )
-        errors = response.at("errors")
-        listed = errors if isinstance(errors, list) else []
-        ctx.expect.that(
-            Expectation("validate_rollout", "errors exactly where it is not valid", response),
-            bool(listed) is (field is not None),
-            f"{len(listed)} of them",
-        )
-        if field and listed:
-            _names(ctx, field, listed, response)
+        if field and errors:
+            places = ids_of(errors, "loc")
+            judge.that(
+                f"an error with {field} in its loc",
+                any(isinstance(place, list) and field in place for place in places),
+                f"locs {places}"[:200],
+            )
         status = ctx.call("create_global_rollout", json=request).status
-        ctx.expect.that(
-            Expectation("validate_rollout", "what the creation of the same request says", response),
+        judge.that(
+            "what the creation of the same request says",
             (status in (200, 202)) is (is_valid is True),
             f"valid is {is_valid}, the creation answers {status}",
         )
-
-
-def _why(field: str | None) -> str:
-    if field is None:
-        return "of a good request"
-    return f"where {field or 'a key'} is wrong"
-
-
-def _names(ctx: Context, field: str, errors: list[Any], response: Response) -> None:
-    """Expect an error at the field, or in it."""
-    places = [at(error, "loc") for error in errors]
-    ctx.expect.that(
-        Expectation("validate_rollout", f"an error with {field} in its loc", response),
-        any(isinstance(place, list) and field in place for place in places),
-        f"locs {places}"[:200],
-    )
 
 
 @scenario(
@@ -87,11 +71,9 @@ def _names(ctx: Context, field: str, errors: list[Any], response: Response) -> N
 )
 def validate_creates_nothing(ctx: Context) -> None:
     pool = {"pool_id": ctx.resources.pool()}
-    response: Response | None = None
     for _ in range(2):
         response = ctx.require(200, "validate_rollout", json={**ctx.session.rollout_body(), **pool})
-        named_pool = response.at("pool_id")
-        if isinstance(named_pool, str):
-            ctx.expect.equal("validate_rollout", "pool_id", pool["pool_id"], named_pool, response)
+        if isinstance(response.at("pool_id"), str):
+            ctx.judge("validate_rollout", response).field("pool_id", pool["pool_id"])
     listed = ctx.require(200, "list_rollouts", pool)
-    ctx.expect.equal("validate_rollout", "the list of rollouts", [], listed.at("items"), response)
+    ctx.judge("validate_rollout", listed).field("items", [], "the list of rollouts")

@@ -6,11 +6,11 @@ import json
 from typing import Any
 
 from synth_pools.contract.harness.context import Context
-from synth_pools.contract.harness.expectations import Expectation, Status
+from synth_pools.contract.harness.expectations import Status
 from synth_pools.contract.harness.registry import scenario
 from synth_pools.contract.harness.views import readers
-from synth_pools.contract.harness.waits import Rollout, rollout_id
-from synth_pools.contract.http.client import at
+from synth_pools.contract.harness.waits import Rollout, creations, rollout_id
+from synth_pools.contract.http.client import Response, at
 from synth_pools.contract.results import Clause
 from synth_pools.contract.rules.verdict import same_json
 
@@ -51,21 +51,12 @@ _SHAPES = {
 }
 
 
-def _deep(levels: int) -> Any:
-    value: Any = "bottom"
-    for level in range(levels):
-        value = {"down": value} if level % 2 else [value]
-    return value
-
-
 def _free_form() -> dict[str, Any]:
-    return {
-        "texts": _TEXTS,
-        "numbers": _NUMBERS,
-        "shapes": _SHAPES,
-        "deep": _deep(40),
-        "wide": list(range(1_000)),
-    }
+    deep: Any = "bottom"
+    for level in range(40):
+        deep = {"down": deep} if level % 2 else [deep]
+    values = {"texts": _TEXTS, "numbers": _NUMBERS, "shapes": _SHAPES}
+    return {**values, "deep": deep, "wide": list(range(1_000))}
 
 
 @scenario(
@@ -78,14 +69,11 @@ def _free_form() -> dict[str, Any]:
 )
 def values_pool(ctx: Context) -> None:
     value = _free_form()
-    pool_id = ctx.resources.name()
     fields = {"metadata": value, "config": value, "x_unknown": value}
     if ctx.session.options.pool_request is not None:
         fields.pop("config")
-    created = ctx.resources.create_pool(
-        {**ctx.session.pool_body("x"), "pool_id": pool_id, "name": pool_id, **fields}
-    )
-    path = {"pool_id": pool_id}
+    created = ctx.resources.create_pool({**ctx.resources.body(), **fields})
+    path = {"pool_id": (pool_id := str(created.at("id")))}
     read = ctx.require(200, "get_pool", path)
     for operation, response in (("create_pool", created), ("get_pool", read)):
         for field in fields:
@@ -93,8 +81,8 @@ def values_pool(ctx: Context) -> None:
     body = {**ctx.session.pool_body("x"), "name": "ü🌍", "metadata": value, "pool_id": pool_id}
     put = ctx.require(200, "replace_pool", path, json=body)
     _same(ctx, "replace_pool", "metadata", value, put.at("metadata"), put)
-    ctx.expect.equal("replace_pool", "name", "ü🌍", put.at("name"), put)
-    # A merge takes null as removal; this value has null in lists alone.
+    ctx.judge("replace_pool", put).field("name", "ü🌍")
+    # A merge removes fields that are null; this value has null in lists only.
     patched = ctx.require(200, "update_pool", path, json={"x_patched": value})
     _same(ctx, "update_pool", "x_patched", value, patched.at("x_patched"), patched)
 
@@ -141,7 +129,7 @@ def values_task(ctx: Context) -> None:
 def values_rollout(ctx: Context) -> None:
     value = _free_form()
     pool_id = ctx.resources.pool()
-    text = "".join(str(text_value) for text_value in _TEXTS.values())
+    text = "".join(map(str, _TEXTS.values()))
     body = ctx.session.rollout_body(
         metadata=value,
         context_overrides=value,
@@ -152,12 +140,9 @@ def values_rollout(ctx: Context) -> None:
         seed=-(2**63),
         trace_correlation_id="🌍" * 255,
     )
-    # Null is as good as not given, and comes back all the same.
+    # Null counts as not set, and comes back as it was sent.
     body |= dict.fromkeys(("inference_url", "instance_id", "override_bundle_id", "limits"))
-    for operation, ids, more in (
-        ("create_rollout", {"pool_id": pool_id}, {}),
-        ("create_global_rollout", {}, {"pool_id": pool_id}),
-    ):
+    for operation, ids, more in creations(pool_id):
         sent = {**body, **more}
         created = ctx.require((202, 200), operation, ids, json=sent)
         rollout = Rollout(pool_id, rollout_id(created))
@@ -165,13 +150,7 @@ def values_rollout(ctx: Context) -> None:
         for reader, path in readers(ctx, rollout, "Rollout"):
             read = ctx.require(200, reader, path)
             _same(ctx, reader, "request", sent, read.at("request"), read)
-            ctx.expect.equal(
-                reader,
-                "trace_correlation_id",
-                body["trace_correlation_id"],
-                read.at("trace_correlation_id"),
-                read,
-            )
+            ctx.judge(reader, read).field("trace_correlation_id", body["trace_correlation_id"])
 
 
 @scenario(
@@ -188,36 +167,30 @@ def values_long(ctx: Context) -> None:
     path = {"pool_id": pool_id}
     updated = ctx.call("update_pool", path, json={"metadata": {"long": text}})
     if updated.status == 413:
-        # Its numbers are a server's own (Limits).
+        # A server sets its own limits.
         note = "the server takes no body of a megabyte"
         for operation in ctx.operations:
             ctx.expect.inconclusive(operation, note)
         return
     ctx.expect.status(updated, 200, "update_pool")
-    ctx.expect.that(
-        Expectation("update_pool", f"a text of {len(text)} characters", updated),
-        updated.at("metadata", "long") == text,
-        "another",
-    )
+    _judge_text(ctx, "update_pool", updated.at("metadata", "long"), text, updated)
     # Remove it, so that lists do not carry it.
     ctx.check(200, "update_pool", path, json={"metadata": {"long": None}})
-    created = ctx.check(
-        201, "create_task", path, json={"task_id": "t", "task_config": {"long": text}}
-    )
-    ctx.expect.that(
-        Expectation("create_task", f"a text of {len(text)} characters", created),
-        created.at("task_config", "long") == text,
-        "another",
-    )
+    body = {"task_id": "t", "task_config": {"long": text}}
+    created = ctx.check(201, "create_task", path, json=body)
+    _judge_text(ctx, "create_task", created.at("task_config", "long"), text, created)
     short = text[:200_000]
-    rollout = ctx.check(
-        (202, 200), "create_rollout", path, json=ctx.session.rollout_body(metadata={"long": short})
-    )
-    ctx.expect.that(
-        Expectation("create_rollout", f"a text of {len(short)} characters", rollout),
-        rollout.at("request", "metadata", "long") == short,
-        "another",
-    )
+    request = ctx.session.rollout_body(metadata={"long": short})
+    rollout = ctx.check((202, 200), "create_rollout", path, json=request)
+    actual = rollout.at("request", "metadata", "long")
+    _judge_text(ctx, "create_rollout", actual, short, rollout)
+
+
+def _judge_text(
+    ctx: Context, operation: str, actual: Any, expected: str, response: Response
+) -> None:
+    demand = f"a text of {len(expected)} characters"
+    ctx.judge(operation, response).that(demand, actual == expected, "another")
 
 
 @scenario(
@@ -234,12 +207,11 @@ def values_long(ctx: Context) -> None:
 )
 def values_limits(ctx: Context) -> None:
     long_id = (ctx.resources.name() + "." + "a:_-" * 40)[:128]
-    body = ctx.session.pool_body("x", name="🌍" * 255, capacity=10_000, concurrency=10_000)
-    body["pool_id"] = long_id
-    ctx.resources.create_pool(body)
     path = {"pool_id": long_id}
+    limits = {"name": "🌍" * 255, "capacity": 10_000, "concurrency": 10_000}
+    ctx.resources.create_pool(ctx.session.pool_body("x", **path, **limits))
     read = ctx.check(200, "get_pool", path)
-    ctx.expect.equal("get_pool", "name", "🌍" * 255, read.at("name"), read)
+    ctx.judge("get_pool", read).field("name", "🌍" * 255)
     small = {"capacity": 1, "concurrency": 1, "name": "x", "config": {"timeout_seconds": 0.001}}
     ctx.check(200, "update_pool", path, json=small)
     ctx.check(200, "update_pool", path, json={"config": {"timeout_seconds": 86_400}})
@@ -260,24 +232,17 @@ def values_limits(ctx: Context) -> None:
     for unknown in ("x" * 255, "🌍" * 60, "a b", "a?b#c", "%2e%2e", "100%", "a+b&c=d;e,f", "ü"):
         ctx.check(Status(404, clause=clause), "get_global_rollout", {"rollout_id": unknown})
         ctx.check(Status(404, clause=clause), "get_pool", {"pool_id": unknown})
-    ctx.check(
-        404,
-        "stream_global_rollout_events",
-        {"rollout_id": "nobody"},
-        query={"after_sequence": 2**63 - 1, "cursor": "x" * 512},
-    )
+    query = {"after_sequence": 2**63 - 1, "cursor": "x" * 512}
+    ctx.check(404, "stream_global_rollout_events", {"rollout_id": "nobody"}, query=query)
 
 
 def _same(
     ctx: Context, operation: str, label: str, expected: Any, actual: Any, response: Any
 ) -> None:
-    is_same = same_json(expected, actual)
-    if not is_same:
+    if not same_json(expected, actual):
         ctx.expect.equal(operation, f"{label}, as sent,", expected, actual, response)
         return
-    # Equal is not enough for numbers: 2**53 + 1 as a float is another number, though 1.0 is 1.
+    # Values count as equal although a number was rounded: a float cannot hold 2**53 + 1.
     text, back = json.dumps(expected), json.dumps(actual)
     exact = json.loads(text, parse_float=float) == json.loads(back, parse_float=float)
-    ctx.expect.that(
-        Expectation(operation, f"{label}, as sent, to the last digit", response), exact, back[:200]
-    )
+    ctx.judge(operation, response).that(f"{label}, as sent, to the last digit", exact, back[:200])

@@ -2,20 +2,21 @@
 
 from __future__ import annotations
 
+from functools import partial
 from typing import Any
 
 from synth_pools.contract.document import FINAL
 from synth_pools.contract.exceptions import InconclusiveError, StopScenarioError
 from synth_pools.contract.harness.context import Context
-from synth_pools.contract.harness.expectations import Expectation, Status
+from synth_pools.contract.harness.expectations import Status
 from synth_pools.contract.harness.registry import scenario
 from synth_pools.contract.harness.waits import (
-    STARTED,
     Rollout,
     becomes_true,
     eventually,
     rollout_id,
     start_rollout,
+    start_running,
     wait_for,
 )
 from synth_pools.contract.http.client import ABSENT, Response
@@ -37,16 +38,17 @@ _GETS = {
     "program": PROGRAM,
     "taskset": TASKSET,
 }
+_EXECUTIONS = ("execute_pool_container_rollout", "execute_task_container_rollout")
 _OPERATIONS = (
     *(f"get_pool_container_{label}" for label in _GETS),
-    "execute_pool_container_rollout",
+    _EXECUTIONS[0],
     *(f"get_task_container_{label}" for label in _GETS),
-    "execute_task_container_rollout",
+    _EXECUTIONS[1],
 )
 
-# Seconds: as long as a request of the kit's own may take, and less.
+# Seconds: less than a request of the kit may take, more than a direct call may.
 _TOO_LONG = 15.0
-# Seconds from which on a call may have failed because a container of the kit's own was slow.
+# Seconds after which a call may have failed because a container of the kit was slow.
 _SLOW = 1.0
 _TRIES = 3
 
@@ -76,14 +78,12 @@ def containers_answer(ctx: Context) -> None:
         sent: Any = ctx.session.rollout_body(seed=7) if name.startswith("execute_") else ABSENT
         response = ctx.call(name, ids, json=sent)
         if response.status in (404, 502, 504):
-            # A container of the caller's may answer so, and is not what is judged.
+            # The caller's own container may answer so; it is not judged.
             ctx.expect.inconclusive(name, f"the container answers {response.status}")
             continue
         if ctx.expect.status(response, 200, name):
-            got = response.json
-            ctx.expect.that(
-                Expectation(name, "a JSON object", response), isinstance(got, dict), str(got)[:80]
-            )
+            body = response.json
+            ctx.judge(name, response).that("a JSON object", isinstance(body, dict), str(body)[:80])
 
 
 @scenario(
@@ -102,26 +102,21 @@ def containers_answer(ctx: Context) -> None:
 )
 def containers_pass(ctx: Context) -> None:
     here = ctx.session.containers
-    pool_id = ctx.resources.pool(
-        container_url=here["good"],
-        tasks=[
-            {"task_id": "same"},
-            {"task_id": "bare", "container_url": here["bare"]},
-            {"task_id": "broken", "container_url": here["broken"]},
-            {"task_id": "nobody", "container_url": here["nobody"]},
-        ],
-    )
-    bare = ctx.resources.pool(
-        "bare", container_url=here["bare"], tasks=[{"task_id": "t", "container_url": here["good"]}]
-    )
+    own_tasks = [
+        {"task_id": name, "container_url": here[name]} for name in ("bare", "broken", "nobody")
+    ]
+    tasks = [{"task_id": "same"}, *own_tasks]
+    pool_id = ctx.resources.pool(container_url=here["good"], tasks=tasks)
+    tasks = [{"task_id": "t", "container_url": here["good"]}]
+    bare = ctx.resources.pool("bare", container_url=here["bare"], tasks=tasks)
     broken = ctx.resources.pool("broken", container_url=here["broken"])
     nobody = ctx.resources.pool("nobody", container_url=here["nobody"])
     for label, expected in _GETS.items():
         pool, task = f"get_pool_container_{label}", f"get_task_container_{label}"
-        if absent := ctx.session.not_offered().keys() & {pool, task}:
+        missing = ctx.session.not_offered()
+        if absent := missing.keys() & {pool, task}:
             for name in absent:
-                note = ctx.session.not_offered()[name]
-                ctx.expect.inconclusive(name, note, Outcome.NOT_OFFERED)
+                ctx.expect.inconclusive(name, missing[name], Outcome.NOT_OFFERED)
             continue
         for name, ids in (
             (pool, {"pool_id": pool_id}),
@@ -137,60 +132,48 @@ def containers_pass(ctx: Context) -> None:
         ):
             _direct(ctx, Status(status, why), pool, {"pool_id": of_pool})
             _direct(ctx, Status(status, why), task, {"pool_id": pool_id, "task_id": task_id})
-    body = {
-        "rollout_id": ctx.resources.name(),
-        "seed": 7,
-        "env": {"reward": 0.5},
-        "text": "ü🌍",
-        "n": [None],
-    }
+    body = {"rollout_id": ctx.resources.name(), "seed": 7, "env": {"reward": 0.5}}
+    body |= {"text": "ü🌍", "n": [None]}
     for name, ids in (
-        ("execute_pool_container_rollout", {"pool_id": pool_id}),
-        ("execute_task_container_rollout", {"pool_id": pool_id, "task_id": "same"}),
-        ("execute_pool_container_rollout", {"pool_id": bare}),
-        ("execute_task_container_rollout", {"pool_id": pool_id, "task_id": "bare"}),
+        *_executions(pool_id, "same"),
+        (_EXECUTIONS[0], {"pool_id": bare}),
+        (_EXECUTIONS[1], {"pool_id": pool_id, "task_id": "bare"}),
     ):
         response = _direct(ctx, Status(200), name, ids, json=body)
-        ctx.expect.equal(
-            name, "the body, as the container received it,", body, response.at("echo"), response
-        )
-        ctx.expect.equal(name, "summary", {"reward": 0.5}, response.at("summary"), response)
+        ctx.judge(name, response).field("echo", body, "the body, as the container received it,")
+        ctx.judge(name, response).field("summary", {"reward": 0.5})
     for behaviour in ("http_error", "html", "array"):
-        _direct(
-            ctx,
-            Status(502, f"the container answers {behaviour}"),
-            "execute_pool_container_rollout",
-            {"pool_id": pool_id},
-            json={"env": {"answer": behaviour}},
-        )
-    _direct(
-        ctx,
-        Status(502, "nobody answers at the address"),
-        "execute_task_container_rollout",
-        {"pool_id": pool_id, "task_id": "nobody"},
-        json={},
-    )
+        refused = Status(502, f"the container answers {behaviour}")
+        body = {"env": {"answer": behaviour}}
+        _direct(ctx, refused, _EXECUTIONS[0], {"pool_id": pool_id}, json=body)
+    refused = Status(502, "nobody answers at the address")
+    _direct(ctx, refused, *_executions(pool_id, "nobody")[1], json={})
+
+
+def _executions(pool_id: str, task_id: str) -> tuple[tuple[str, dict[str, str]], ...]:
+    """Return the operations that run something on the container of a pool or task."""
+    pool = {"pool_id": pool_id}
+    return (_EXECUTIONS[0], pool), (_EXECUTIONS[1], {**pool, "task_id": task_id})
 
 
 def _direct(
     ctx: Context, expected: Status, operation: str, ids: dict[str, str], **request: Any
 ) -> Response:
-    """Send a direct call, once more where the container may have been too slow for the server.
+    """Send a direct call; repeat it if the container may have been too slow for the server.
 
     Raises:
-        InconclusiveError: It may each time.
-        StopScenarioError: 200 is wanted, and the answer is another; the departure is recorded.
+        InconclusiveError: It may have been too slow each time.
+        StopScenarioError: 200 is expected, and the answer is another; the departure is recorded.
     """
-    tried = 1
-    while True:
+    for _ in range(_TRIES):
         response = ctx.call(operation, ids, **request)
-        slow = response.exchange.elapsed > _SLOW
-        if response.status in expected.statuses or response.status not in (502, 504) or not slow:
+        elapsed = response.exchange.elapsed
+        trouble = response.status in (502, 504) and response.status not in expected.statuses
+        if not trouble or elapsed <= _SLOW:
             break
-        if tried == _TRIES:
-            note = f"the answer is {response.status} after {response.exchange.elapsed:.1f} s"
-            raise InconclusiveError(Outcome.NOT_REACHED, operation, note)
-        tried += 1
+    else:
+        note = f"the answer is {response.status} after {elapsed:.1f} s"
+        raise InconclusiveError(Outcome.NOT_REACHED, operation, note)
     if not ctx.expect.status(response, expected, operation) and expected.allowed == 200:
         raise StopScenarioError
     return response
@@ -198,29 +181,21 @@ def _direct(
 
 @scenario(
     "containers.nothing_kept",
-    "execute_pool_container_rollout",
-    "execute_task_container_rollout",
+    *_EXECUTIONS,
     clauses="execute_pool_container_rollout#fd28",
 )
 def containers_nothing_kept(ctx: Context) -> None:
     pool_id = ctx.resources.pool(tasks=[{"task_id": "t"}])
-    path = {"pool_id": pool_id}
     name = ctx.resources.name()
-    for operation, ids in (
-        ("execute_pool_container_rollout", path),
-        ("execute_task_container_rollout", {**path, "task_id": "t"}),
-    ):
+    for operation, ids in _executions(pool_id, "t"):
         response = ctx.call(operation, ids, json={"rollout_id": name, "seed": 1})
-        listed = ctx.require(200, "list_rollouts", path)
+        listed = ctx.require(200, "list_rollouts", {"pool_id": pool_id})
         ctx.expect.equal(operation, "the list of rollouts", [], listed.at("items"), response)
         ctx.check(Status(404, "nothing was stored"), "get_global_rollout", {"rollout_id": name})
 
 
 @scenario(
-    "containers.sent",
-    "create_rollout",
-    clauses="Containers#b2cf#db40#b3e9",
-    needs="containers",
+    "containers.sent", "create_rollout", clauses="Containers#b2cf#db40#b3e9", needs="containers"
 )
 def containers_sent(ctx: Context) -> None:
     for behaviour, path in (("good", "/rollouts"), ("bare", "/rollout")):
@@ -234,26 +209,14 @@ def containers_sent(ctx: Context) -> None:
         created = ctx.require((202, 200), "create_rollout", {"pool_id": pool_id}, json=request)
         rollout = Rollout(pool_id, rollout_id(created))
         wait_for(ctx, rollout, FINAL)
-        received = ctx.session.received.of_rollout(rollout.id)
-        reached = [
-            received_request for received_request in received if received_request.path == path
-        ]
-        response = ctx.require(200, "get_rollout", rollout.ids)
-        ctx.expect.that(
-            Expectation("create_rollout", f"one POST {path} at the container", response),
-            len(reached) == 1,
-            str([received_request.path for received_request in received]),
-        )
+        sent = ctx.session.received.sent(rollout.id, path)
+        paths = [received.path for received in ctx.session.received.of_rollout(rollout.id)]
+        judge = ctx.judge("create_rollout", ctx.require(200, "get_rollout", rollout.ids))
+        judge.that(f"one POST {path} at the container", len(sent) == 1, str(paths))
         expected = {k: v for k, v in request.items() if k not in ("pool_id", "mode")}
         expected.update(rollout_id=rollout.id, submission_mode="sync")
-        for received_request in reached[:1]:
-            ctx.expect.equal(
-                "create_rollout",
-                "what the container received",
-                expected,
-                received_request.body,
-                response,
-            )
+        for received in sent[:1]:
+            judge.equal("what the container received", expected, received.body)
 
 
 @scenario(
@@ -279,9 +242,7 @@ def containers_changed(ctx: Context) -> None:
             ctx.require(200, operation, ids, json=change)
             ctx.resources.wait_until_active(pool_id)
         response = wait_for(ctx, start_rollout(ctx, pool_id, task_id="t"), FINAL)
-        ctx.expect.equal(
-            operation, f"status after {change}", expected, response.at("status"), response
-        )
+        ctx.judge(operation, response).field("status", expected, f"status after {change}")
 
 
 @scenario(
@@ -293,57 +254,36 @@ def containers_changed(ctx: Context) -> None:
 )
 def containers_terminate(ctx: Context) -> None:
     pool_id = ctx.resources.pool(container_url=ctx.session.containers["good"])
-    for operation in ("cancel_rollout", "cancel_global_rollout"):
-        rollout = start_rollout(ctx, pool_id, env={"delay": 600})
-        wait_for(ctx, rollout, STARTED)
-
-        def arrived(expected: str = rollout.id) -> bool:
-            return any(
-                request.path == "/rollouts" for request in ctx.session.received.of_rollout(expected)
-            )
-
-        if not eventually(ctx, arrived):
-            ctx.expect.inconclusive(
-                operation, "the rollout did not arrive at the container in time"
-            )
+    received = ctx.session.received
+    for family in (0, 1):
+        rollout = start_running(ctx, pool_id)
+        operation, ids = rollout.cancels[family]
+        if not eventually(ctx, partial(received.was_sent, rollout.id)):
+            note = "the rollout did not arrive at the container in time"
+            ctx.expect.inconclusive(operation, note)
             continue
-        ids = rollout.ids if operation == "cancel_rollout" else rollout.global_ids
-        response: Response = ctx.require(200, operation, ids, json={})
-
-        def told(expected: str = rollout.id) -> bool:
-            return ctx.session.received.was_terminated(expected)
-
-        ctx.expect.that(
-            Expectation(operation, "the container is told", response),
-            becomes_true(ctx, operation, told),
-            "it was not",
-        )
+        response = ctx.require(200, operation, ids, json={})
+        is_told = becomes_true(ctx, operation, partial(received.was_terminated, rollout.id))
+        ctx.judge(operation, response).that("the container is told", is_told, "it was not")
         final = wait_for(ctx, rollout, FINAL)
-        ctx.expect.equal(operation, "status", "cancelled", final.at("status"), final)
+        ctx.judge(operation, final).field("status", "cancelled")
 
 
 @scenario(
     "containers.slow",
-    "execute_pool_container_rollout",
-    "execute_task_container_rollout",
+    *_EXECUTIONS,
     clauses="Direct calls#212f, Errors#eab2",
     needs="containers",
     slow=True,
 )
 def containers_slow(ctx: Context) -> None:
-    pool_id = ctx.resources.pool(
-        container_url=ctx.session.containers["good"],
-        config={"timeout_seconds": 0.3},
-        tasks=[{"task_id": "t"}],
-    )
-    for operation, ids in (
-        ("execute_pool_container_rollout", {"pool_id": pool_id}),
-        ("execute_task_container_rollout", {"pool_id": pool_id, "task_id": "t"}),
-    ):
+    url, tasks = ctx.session.containers["good"], [{"task_id": "t"}]
+    pool_id = ctx.resources.pool(container_url=url, config={"timeout_seconds": 0.3}, tasks=tasks)
+    for operation, ids in _executions(pool_id, "t"):
         body = {"rollout_id": ctx.resources.name(), "env": {"delay": _TOO_LONG}}
         response = ctx.call(operation, ids, json=body)
         if response.status == 200:
-            # What is too long for a direct call is the server's own affair.
+            # A server may choose its own time limit for direct calls.
             ctx.expect.inconclusive(operation, f"the server waits for {_TOO_LONG:g} s")
             continue
         late = Status(504, "the container takes too long", code="container_timeout")
@@ -357,13 +297,11 @@ def containers_slow(ctx: Context) -> None:
     clauses="responses Forbidden#210e, Errors#1287",
 )
 def containers_address(ctx: Context) -> None:
+    url = "http://user:secret@127.0.0.1:9/"
+    refused = Status((403, 422), "the address holds userinfo")
     pool_id = ctx.resources.pool()
-    refused = "http://user:secret@127.0.0.1:9/"
-    body = {**ctx.session.pool_body("x"), "name": ctx.resources.name(), "container_url": refused}
-    body["pool_id"] = body["name"]
-    ctx.session.register_pool(body["name"])
-    response = ctx.call("create_pool", json=body)
-    ctx.expect.status(response, Status((403, 422), "the address holds userinfo"), "create_pool")
+    body = ctx.resources.body(container_url=url)
+    ctx.expect.status(ctx.call("create_pool", json=body), refused, "create_pool")
     ctx.check(Status(404, "nothing was created"), "get_pool", {"pool_id": body["pool_id"]})
-    response = ctx.call("create_task", {"pool_id": pool_id}, json={"container_url": refused})
-    ctx.expect.status(response, Status((403, 422), "the address holds userinfo"), "create_task")
+    response = ctx.call("create_task", {"pool_id": pool_id}, json={"container_url": url})
+    ctx.expect.status(response, refused, "create_task")

@@ -7,7 +7,6 @@ from typing import Any
 from synth_pools.contract.document import FINAL
 from synth_pools.contract.exceptions import InconclusiveError
 from synth_pools.contract.harness.context import Context
-from synth_pools.contract.harness.expectations import Expectation
 from synth_pools.contract.harness.holding import hold, only_in_time
 from synth_pools.contract.harness.registry import scenario
 from synth_pools.contract.harness.views import of_pool
@@ -15,12 +14,13 @@ from synth_pools.contract.harness.waits import (
     Rollout,
     becomes_true,
     eventually,
+    ids_of,
     moment,
     run_rollout,
     start_rollout,
     wait_for,
 )
-from synth_pools.contract.http.client import ABSENT, Response, at
+from synth_pools.contract.http.client import Response, at
 from synth_pools.contract.http.switched_container import SwitchedContainer
 from synth_pools.contract.results import Outcome
 from synth_pools.contract.rules.verdict import show
@@ -40,7 +40,7 @@ _ATTEMPT_SECONDS = 3.0
 )
 def containers_several(ctx: Context) -> None:
     received = ctx.session.received
-    # No other pool has these: the rollouts of all pools may count for a container.
+    # No other pool has these containers: a server may count the rollouts of all pools.
     with SwitchedContainer(received) as first_box, SwitchedContainer(received) as second_box:
         urls = [first_box.url, second_box.url]
         pool_id = ctx.resources.pool(
@@ -48,57 +48,47 @@ def containers_several(ctx: Context) -> None:
         )
         _judge_urls(ctx, pool_id, urls)
         holder = next(hold(ctx))
-        # The containers are the kit's own, so both rollouts are there at the same time.
+        # The kit's own containers hold both rollouts at the same time.
         rollouts = [holder.start(pool_id) for _ in urls]
         metrics = ctx.require(200, "get_pool_metrics", {"pool_id": pool_id})
         for rollout in rollouts:
             holder.release(rollout)
-        final_responses = [wait_for(ctx, rollout, FINAL) for rollout in rollouts]
-        for response in final_responses:
-            status = response.at("status")
-            ctx.expect.equal("create_rollout", "status", "completed", status, response)
+        for rollout in rollouts:
+            final = wait_for(ctx, rollout, FINAL)
+            ctx.judge("create_rollout", final).field("status", "completed")
+        boxes = (first_box, second_box)
         reached = [
-            urls.index(box.url)
-            for box in (first_box, second_box)
-            for it in rollouts
-            if box.sent_for(it.id)
+            place for place, box in enumerate(boxes, 1) for it in rollouts if box.sent_for(it.id)
         ]
-        if reached != [0, 1]:
-            _only_well(metrics, (first_box, second_box))
-        ctx.expect.that(
-            Expectation(
-                "create_rollout", "one of two rollouts at a time on each of two containers", metrics
-            ),
-            reached == [0, 1],
-            f"they went to container {' and '.join(str(place + 1) for place in reached)}",
+        if reached != [1, 2]:
+            _require_health(metrics, boxes)
+        ctx.judge("create_rollout", metrics).that(
+            "one of two rollouts at a time on each of two containers",
+            reached == [1, 2],
+            f"they went to container {' and '.join(map(str, reached))}",
         )
 
 
 def _judge_urls(ctx: Context, pool_id: str, urls: list[str]) -> None:
     response = ctx.require(200, "get_pool_urls", {"pool_id": pool_id})
-    ctx.expect.equal(
-        "get_pool_urls", "container_urls", urls, response.at("container_urls"), response
-    )
-    of_task = response.at("task_urls", 0, "container_url")
-    ctx.expect.equal("get_pool_urls", "container_url of a task", urls[0], of_task, response)
+    judge = ctx.judge("get_pool_urls", response)
+    judge.field("container_urls", urls)
+    judge.field("task_urls.0.container_url", urls[0], "container_url of a task")
     for reader, pool, response in of_pool(ctx, pool_id):
         ctx.expect.equal(reader, "container_urls", urls, at(pool, "container_urls"), response)
 
 
-def _only_well(metrics: Response, ours: tuple[SwitchedContainer, ...]) -> None:
-    """Judge no choice between containers one of which has failed a check.
+def _require_health(metrics: Response, ours: tuple[SwitchedContainer, ...]) -> None:
+    """Judge no choice between two containers if one of them has failed a check.
 
     Raises:
-        InconclusiveError: One has, or may have.
+        InconclusiveError: One of them has, or may have.
     """
     only_in_time("create_rollout", ours)
-    containers = metrics.at("containers") or []
-    if any(
-        at(container, "health") != "healthy" or at(container, "last_error")
-        for container in containers
-    ):
-        note = "a container had failed a check when the rollouts were sent"
-        raise InconclusiveError(Outcome.NOT_REACHED, "create_rollout", note)
+    for container in metrics.list_at("containers"):
+        if at(container, "health") != "healthy" or at(container, "last_error"):
+            note = "a container had failed a check when the rollouts were sent"
+            raise InconclusiveError(Outcome.NOT_REACHED, "create_rollout", note)
 
 
 @scenario(
@@ -118,45 +108,26 @@ def containers_attempts(ctx: Context) -> None:
     for _ in range(3):
         rollout = run_rollout(ctx, pool_id, limits={"max_attempts": 2})
         response = ctx.require(200, "get_rollout", rollout.ids)
-        ctx.expect.equal("create_rollout", "status", "completed", response.at("status"), response)
-        sent = [
-            request
-            for request in ctx.session.received.of_rollout(rollout.id)
-            if request.path == "/rollouts"
-        ]
-        ctx.expect.equal(
-            "create_rollout", "how often it reached a container", 1, len(sent), response
-        )
+        ctx.judge("create_rollout", response).field("status", "completed")
+        count = len(ctx.session.received.sent(rollout.id))
+        ctx.judge("create_rollout", response).equal("how often it reached a container", 1, count)
         _judge_attempts(ctx, rollout, {here["nobody"], here["good"]})
 
 
 def _judge_attempts(ctx: Context, rollout: Rollout, urls: set[str]) -> None:
-    operation = "stream_rollout_events"
-    stream = ctx.stream(operation, rollout.ids, limit=ctx.session.patience)
-    starts = [
-        message.envelope.get("data")
-        for message in stream.reader.messages
-        if message.event == "rollout.started"
-    ]
-    counted = [at(data, "attempt") for data in starts]
-    ctx.expect.equal(
-        operation,
-        "attempt of each rollout.started",
-        [*range(1, len(starts) + 1)],
-        counted,
-        stream,
-    )
-    for data in starts:
-        url = at(data, "container_url")
-        known_url = Expectation(operation, "container_url: one of the pool's", stream)
-        ctx.expect.that(known_url, isinstance(url, str) and url in urls, str(url))
-    for data in starts[1:]:
-        error = at(data, "previous_error")
-        says = isinstance(at(error, "code"), str) and isinstance(at(error, "message"), str)
-        expected = Expectation(
-            operation, "previous_error (code, message) of a later attempt", stream
-        )
-        ctx.expect.that(expected, says, str(error))
+    stream = ctx.stream("stream_rollout_events", rollout.ids, limit=ctx.session.patience)
+    judge = ctx.judge("stream_rollout_events", stream)
+    starts = [m.envelope.get("data") for m in stream.messages if m.event == "rollout.started"]
+    expected = [*range(1, len(starts) + 1)]
+    judge.equal("attempt of each rollout.started", expected, ids_of(starts, "attempt"))
+    for number, data in enumerate(starts):
+        url, error = at(data, "container_url"), at(data, "previous_error")
+        is_known = isinstance(url, str) and url in urls
+        judge.that("container_url: one of the pool's", is_known, str(url))
+        if number > 0:
+            has_error = all(isinstance(at(error, key), str) for key in ("code", "message"))
+            demand = "previous_error (code, message) of a later attempt"
+            judge.that(demand, has_error, str(error))
 
 
 @scenario(
@@ -170,22 +141,17 @@ def _judge_attempts(ctx: Context, rollout: Rollout, urls: set[str]) -> None:
 )
 def containers_each_attempt(ctx: Context) -> None:
     pool_id = ctx.resources.pool(container_url=ctx.session.containers["good"])
-    # Each attempt takes two thirds of the time that one has.
+    # Each attempt takes two thirds of its time limit.
     env = {"flaky": 1, "delay": _ATTEMPT_SECONDS * 2 / 3}
     limits = {"max_attempts": 2, "timeout_seconds": _ATTEMPT_SECONDS}
     rollout = run_rollout(ctx, pool_id, env=env, limits=limits)
     final = ctx.require(200, "get_rollout", rollout.ids)
     stream = ctx.stream("stream_rollout_events", rollout.ids)
-    events = [
-        (message.event, moment(message.envelope.get("timestamp")))
-        for message in stream.reader.messages
-    ]
-    names = [name for name, _ in events]
+    events = [(m.event, moment(m.envelope.get("timestamp"))) for m in stream.messages]
+    names = stream.events
     after = names[names.index("rollout.started") :] if "rollout.started" in names else []
-    ctx.expect.that(
-        Expectation("stream_rollout_events", "no rollout.queued between two attempts", stream),
-        "rollout.queued" not in after,
-        str(names),
+    ctx.judge("stream_rollout_events", stream).that(
+        "no rollout.queued between two attempts", "rollout.queued" not in after, str(names)
     )
     started = [stamp for name, stamp in events if name == "rollout.started" and stamp]
     finished = moment(final.at("finished_at"))
@@ -196,12 +162,12 @@ def containers_each_attempt(ctx: Context) -> None:
             note = "the first attempt took all of its time: this machine is too busy"
             raise InconclusiveError(Outcome.NOT_REACHED, "create_rollout", note)
     if final.at("status") == "completed" or len(started) < 2 or finished is None:
-        ctx.expect.equal("create_rollout", "status", "completed", final.at("status"), final)
+        ctx.judge("create_rollout", final).field("status", "completed")
         return
-    # A machine may be so busy that the second one took all of its time.
+    # On a busy machine the second attempt may take all of its time.
     lasted = (finished - started[-1]).total_seconds()
-    ctx.expect.that(
-        Expectation("create_rollout", f"{_ATTEMPT_SECONDS:g} s for each attempt", final),
+    ctx.judge("create_rollout", final).that(
+        f"{_ATTEMPT_SECONDS:g} s for each attempt",
         lasted >= _ATTEMPT_SECONDS,
         f"{show(code)} {lasted:.2f} s after the last start",
     )
@@ -224,42 +190,30 @@ def containers_asked(ctx: Context) -> None:
         )
         rollout = run_rollout(ctx, pool_id, env={"answer": "later", "reward": 0.25})
         response = ctx.require(200, "get_rollout", rollout.ids)
-        ctx.expect.equal("get_rollout", "status", "completed", response.at("status"), response)
-        for place in (("score",), ("result", "metrics", "outcome_reward")):
-            path = ".".join(place)
-            ctx.expect.equal("get_rollout", path, 0.25, response.at(*place), response)
-        sent = ctx.session.received.of_rollout(rollout.id)
-        told_mode = [
-            at(request.body, "submission_mode") for request in sent if request.path == "/rollouts"
-        ]
-        ctx.expect.equal(
-            "create_rollout", "submission_mode of what is sent", [mode], told_mode, response
-        )
+        ctx.judge("get_rollout", response).field("status", "completed")
+        for path in ("score", "result.metrics.outcome_reward"):
+            ctx.judge("get_rollout", response).field(path, 0.25)
+        sent = ctx.session.received.sent(rollout.id)
+        actual = [at(request.body, "submission_mode") for request in sent]
+        label = "submission_mode of what is sent"
+        ctx.judge("create_rollout", response).equal(label, [mode], actual)
 
 
 @scenario(
-    "containers.checked",
-    "create_pool",
-    clauses="Containers#acaa",
-    needs="containers",
-    slow=True,
+    "containers.checked", "create_pool", clauses="Containers#acaa", needs="containers", slow=True
 )
 def containers_checked(ctx: Context) -> None:
     ctx.resources.pool(container_url=ctx.session.containers["twin"])
 
     def asked() -> list[str | None]:
         received = tuple(ctx.session.received.received)
-        return [
-            request.purpose
-            for request in received
-            if (request.behaviour, request.path) == ("twin", "/health")
-        ]
+        return [it.purpose for it in received if (it.behaviour, it.path) == ("twin", "/health")]
 
     if not eventually(ctx, lambda: bool(asked())):
         ctx.expect.inconclusive("create_pool", "no health check came")
         return
-    ctx.expect.that(
-        Expectation("create_pool", "x-synth-pools-call: health-check", None),
+    ctx.judge("create_pool").that(
+        "x-synth-pools-call: health-check",
         becomes_true(ctx, "create_pool", lambda: "health-check" in asked()),
         f"GET /health came with {asked()[:5]}",
     )
@@ -278,6 +232,7 @@ def containers_checked(ctx: Context) -> None:
 def containers_again(ctx: Context) -> None:
     url = ctx.session.containers["good"]
     pool_id = ctx.resources.pool(container_url=url)
+    hasty = {"max_attempts": 2, "timeout_seconds": 0.3}
     cases: list[tuple[dict[str, Any], str, int]] = [
         ({"env": {"flaky": 1}, "limits": {"max_attempts": 3}}, "completed", 2),
         ({"env": {"flaky": 1}}, "failed", 1),
@@ -285,22 +240,15 @@ def containers_again(ctx: Context) -> None:
         ({"env": {"answer": "cut"}, "limits": {"max_attempts": 2}}, "failed", 2),
         ({"env": {"fail": True}, "limits": {"max_attempts": 2}}, "failed", 1),
         ({"env": {"answer": "refused"}, "limits": {"max_attempts": 2}}, "failed", 1),
-        (
-            {"env": {"delay": 600}, "limits": {"max_attempts": 2, "timeout_seconds": 0.3}},
-            "failed",
-            1,
-        ),
+        ({"env": {"delay": 600}, "limits": hasty}, "failed", 1),
     ]
     created = [start_rollout(ctx, pool_id, **request) for request, _, _ in cases]
     for rollout, (request, status, attempts) in zip(created, cases, strict=True):
         final = wait_for(ctx, rollout, FINAL)
-        label = f"status for {request}"
-        ctx.expect.equal("create_rollout", label, status, final.at("status"), final)
-        received = ctx.session.received.of_rollout(rollout.id)
-        sent = [request_sent for request_sent in received if request_sent.path == "/rollouts"]
-        count = len(sent)
+        ctx.judge("create_rollout", final).field("status", status, f"status for {request}")
+        count = len(ctx.session.received.sent(rollout.id))
         if final.at("error", "code") == "container_timeout":
-            # On a busy machine its time is over before it has arrived.
+            # On a busy machine its time may be over before it arrives.
             count = max(count, 1)
         ctx.expect.equal("create_rollout", "how often it was sent", attempts, count, final)
         _judge_attempts(ctx, rollout, {url})
@@ -324,12 +272,8 @@ def containers_forgotten(ctx: Context) -> None:
     for rollout, status in zip(cases, ("completed", "failed"), strict=True):
         final = wait_for(ctx, rollout, FINAL)
         label = f"status of one that was forgotten, with {2 - (status == 'failed')} attempts"
-        ctx.expect.equal("create_rollout", label, status, final.at("status"), final)
+        ctx.judge("create_rollout", final).field("status", status, label)
         if status == "failed":
-            # Details may be left out; a cause that is told is this one.
-            cause = final.at("error", "details", "cause")
-            if cause is not ABSENT:
-                ctx.expect.equal(
-                    "get_rollout", "error.details.cause", "rollout_forgotten", cause, final
-                )
+            path = "error.details.cause"
+            ctx.judge("get_rollout", final).field(path, "rollout_forgotten", optional=True)
         _judge_attempts(ctx, rollout, {url})

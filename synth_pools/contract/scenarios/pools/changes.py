@@ -5,13 +5,11 @@ from __future__ import annotations
 from typing import Any
 
 from synth_pools.contract.harness.context import Context
-from synth_pools.contract.harness.expectations import Expectation, Status
+from synth_pools.contract.harness.expectations import Status
 from synth_pools.contract.harness.registry import scenario
 from synth_pools.contract.harness.views import of_pool
+from synth_pools.contract.harness.waits import ids_of
 from synth_pools.contract.http.client import ABSENT, at
-from synth_pools.contract.rules.verdict import same_json
-
-_SECTION = "Pools: states"
 
 
 def _definition(ctx: Context) -> dict[str, Any]:
@@ -46,34 +44,29 @@ def pools_created(ctx: Context) -> None:
     response = ctx.resources.create_pool(body)
     views = [("create_pool", response.json, response), *of_pool(ctx, body["pool_id"])]
     for operation, pool, source in views:
-        if not ctx.expect.that(
-            Expectation(operation, "the pool that was created", source),
-            pool is not ABSENT,
-            "no such pool",
-        ):
+        judge = ctx.judge(operation, source)
+        if not judge.that("the pool that was created", pool is not ABSENT, "no such pool"):
             continue
-        ctx.expect.equal(operation, "id, as chosen,", body["pool_id"], at(pool, "id"), source)
-        ctx.expect.equal(operation, "pool_id", body["pool_id"], at(pool, "pool_id"), source)
+        judge.equal("id, as chosen,", body["pool_id"], at(pool, "id"))
         for field in _KEPT:
-            ctx.expect.equal(operation, f"{field}, as sent,", body[field], at(pool, field), source)
-        for longer, shorter in (("pool_config", "config"), ("pool_metadata", "metadata")):
-            ctx.expect.equal(operation, longer, body[shorter], at(pool, longer), source)
-        ctx.expect.equal(operation, "backend", "arbitrary", at(pool, "backend"), source)
-        if ctx.expect.equal(operation, "tasks", ["first", "second"], _task_ids(pool), source):
+            judge.equal(f"{field}, as sent,", body[field], at(pool, field))
+        for field, value in (
+            ("pool_id", body["pool_id"]),
+            ("pool_config", body["config"]),
+            ("pool_metadata", body["metadata"]),
+            ("backend", "arbitrary"),
+            ("created_at", response.at("created_at")),
+        ):
+            judge.equal(field, value, at(pool, field))
+        if judge.equal("tasks", ["first", "second"], _task_ids(pool)):
             first = at(pool, "tasks", 0)
-            config, metadata = at(first, "task_config"), at(first, "task_metadata")
-            ctx.expect.equal(operation, "task_config", {"max_steps": 4}, config, source)
-            ctx.expect.equal(operation, "task_metadata", {"a": "b"}, metadata, source)
-        ctx.expect.that(
-            Expectation(operation, "no archived_at before it is archived", source),
-            at(pool, "archived_at") in (None, ABSENT),
-            str(at(pool, "archived_at")),
-        )
-        ctx.expect.equal(
-            operation, "created_at", response.at("created_at"), at(pool, "created_at"), source
-        )
+            judge.equal("task_config", {"max_steps": 4}, at(first, "task_config"))
+            judge.equal("task_metadata", {"a": "b"}, at(first, "task_metadata"))
+        archived_at = at(pool, "archived_at")
+        demand = "no archived_at before it is archived"
+        judge.that(demand, archived_at in (None, ABSENT), str(archived_at))
     listed = ctx.require(200, "list_tasks", {"pool_id": body["pool_id"]})
-    items = sorted(str(at(item, "task_id")) for item in listed.at("items") or [])
+    items = sorted(str(at(item, "task_id")) for item in listed.list_at("items"))
     ctx.expect.equal("list_tasks", "the tasks", ["first", "second"], items, listed)
 
 
@@ -90,27 +83,21 @@ def pools_taken_id(ctx: Context) -> None:
     pool_id = ctx.resources.pool(metadata={"which": "first"})
     body = ctx.session.pool_body("x", name=ctx.resources.name(), metadata={"which": "second"})
     del body["pool_id"]
-    refusals = [
-        ctx.check(
-            Status(409, "the id is taken", code="pool_exists"),
-            "create_pool",
-            json={**body, spelling: pool_id},
-        ).at("error", "message")
-        for spelling in ("pool_id", "id")
+    conflict = Status(409, "the id is taken", code="pool_exists")
+    bodies = [{**body, spelling: pool_id} for spelling in ("pool_id", "id")]
+    messages = [
+        ctx.check(conflict, "create_pool", json=sent).at("error", "message") for sent in bodies
     ]
     read = ctx.require(200, "get_pool", {"pool_id": pool_id})
-    ctx.expect.equal("create_pool", "metadata.which", "first", read.at("metadata", "which"), read)
+    ctx.judge("create_pool", read).field("metadata.which", "first")
     ctx.require(200, "delete_pool", {"pool_id": pool_id})
-    refused = ctx.require(
-        Status(409, "an archived pool keeps its id", code="pool_exists"),
-        "create_pool",
-        json={**body, "pool_id": pool_id},
-    )
-    # What was said of the pool while it was active cannot say that it is archived.
+    keeps_id = Status(409, "an archived pool keeps its id", code="pool_exists")
+    refused = ctx.require(keeps_id, "create_pool", json={**body, "pool_id": pool_id})
+    # A message that came while the pool was active cannot say that it is archived.
     message = refused.at("error", "message")
-    ctx.expect.that(
-        Expectation("create_pool", "a message that says that the pool is archived", refused),
-        not isinstance(message, str) or message not in refusals,
+    ctx.judge("create_pool", refused).that(
+        "a message that says that the pool is archived",
+        not isinstance(message, str) or message not in messages,
         f"the message {message!r}, as before it was archived"[:200],
     )
 
@@ -127,29 +114,16 @@ def pools_id_mismatch(ctx: Context) -> None:
     for pool_id in (wrong_id, first_id, second_id):
         ctx.session.register_pool(pool_id)
     body = ctx.session.pool_body("x", name=ctx.resources.name())
-    ctx.check(
-        Status(409, "id and pool_id differ", code="id_mismatch"),
-        "create_pool",
-        json={**body, "pool_id": wrong_id, "id": second_id},
-    )
+    differ = Status(409, "id and pool_id differ", code="id_mismatch")
+    ctx.check(differ, "create_pool", json={**body, "pool_id": wrong_id, "id": second_id})
     ctx.check(201, "create_pool", json={**body, "pool_id": first_id, "id": first_id})
     path = {"pool_id": first_id}
+    mismatch = Status(409, "the path names another id", code="id_mismatch")
     for spelling in ("id", "pool_id"):
-        wrong = {"name": "other", spelling: second_id}
-        ctx.check(
-            Status(409, "the path names another id", code="id_mismatch"),
-            "replace_pool",
-            path,
-            json=wrong,
-        )
-        ctx.check(
-            Status(409, "the path names another id", code="id_mismatch"),
-            "update_pool",
-            path,
-            json=wrong,
-        )
+        for operation in ("replace_pool", "update_pool"):
+            ctx.check(mismatch, operation, path, json={"name": "other", spelling: second_id})
     read = ctx.require(200, "get_pool", path)
-    ctx.expect.equal("update_pool", "name", body["name"], read.at("name"), read)
+    ctx.judge("update_pool", read).field("name", body["name"])
     ctx.check(200, "replace_pool", path, json={**body, "pool_id": first_id, "id": first_id})
     ctx.check(200, "update_pool", path, json={"pool_id": first_id, "id": first_id})
 
@@ -171,15 +145,10 @@ def pools_replace(ctx: Context) -> None:
         "metadata": {"only": "this"},
         "tasks": [{"task_id": "second"}],
     }
-    if ctx.session.options.pool_request is None:
-        updated = ctx.require(200, "replace_pool", path, json=body)
-    else:
-        updated = ctx.require(
-            200,
-            "replace_pool",
-            path,
-            json={**ctx.session.pool_body("x"), **body, "pool_id": pool_id},
-        )
+    # Every body needs the fields of --pool-request.
+    configured = ctx.session.options.pool_request is not None
+    more = {**ctx.session.pool_body("x"), **body, "pool_id": pool_id} if configured else body
+    updated = ctx.require(200, "replace_pool", path, json=more)
     expected = {
         "id": pool_id,
         "pool_id": pool_id,
@@ -191,48 +160,28 @@ def pools_replace(ctx: Context) -> None:
         "concurrency": 8,
         "x_unknown": ABSENT,
     }
-    if ctx.session.options.pool_request is None:
-        expected["config"] = {}
+    if configured:
+        expected = {k: v for k, v in expected.items() if k in body or k not in more}
     else:
-        for configured in ctx.session.pool_body("x"):
-            expected.pop(configured if configured not in body else "", None)
+        expected["config"] = {}
     views = [("replace_pool", updated.json, updated), *of_pool(ctx, pool_id)]
     for field, value in expected.items():
-        ctx.expect.observed(
-            "replace_pool",
-            updated,
-            [
-                (reader, same_json(value, at(pool, field)), response)
-                for reader, pool, response in views
-            ],
-            f"{field} is {value!r} after the replacement",
-            f"{field} is {at(views[1][1], field)!r}",
-        )
-    ctx.expect.observed(
-        "replace_pool",
-        updated,
-        [(reader, _task_ids(pool) == ["second"], response) for reader, pool, response in views],
+        demand = f"{field} is {value!r} after the replacement"
+        ctx.judge("replace_pool", updated).shown_field(views, field, value, demand)
+    ctx.judge("replace_pool", updated).shown(
+        views,
+        lambda pool: _task_ids(pool) == ["second"],
         "tasks are those that the replacement names",
         f"tasks are {_task_ids(views[1][1])}",
     )
-    _kept_created_at(ctx, "replace_pool", before.json, updated)
+    # A task that is named again keeps its created_at.
+    former = {at(task, "id"): at(task, "created_at") for task in before.list_at("tasks")}
+    created_at = former.get(updated.at("tasks", 0, "id"), ABSENT)
+    label = "created_at of a task that is named again"
+    ctx.judge("replace_pool", updated).field("tasks.0.created_at", created_at, label, optional=True)
     listed = ctx.require(200, "list_tasks", path)
-    items = [at(item, "task_id") for item in listed.at("items") or []]
+    items = ids_of(listed.list_at("items"), "task_id")
     ctx.expect.equal("list_tasks", "the tasks after the replacement", ["second"], items, listed)
-
-
-def _kept_created_at(ctx: Context, operation: str, before: Any, updated: Any) -> None:
-    """Expect a task that is named again to keep its created_at."""
-    former = {at(task, "id"): at(task, "created_at") for task in at(before, "tasks") or []}
-    task = updated.at("tasks", 0)
-    if at(task, "created_at") is not ABSENT:
-        ctx.expect.equal(
-            operation,
-            "created_at of a task that is named again",
-            former.get(at(task, "id"), ABSENT),
-            at(task, "created_at"),
-            updated,
-        )
 
 
 @scenario(
@@ -271,7 +220,7 @@ def pools_patch(ctx: Context) -> None:
             {"capacity": None, "x_unknown": None, "concurrency": None, "name": pool_id + "2"},
             {"capacity": 1, "x_unknown": ABSENT, "concurrency": 8, "name": pool_id + "2"},
         ),
-        # Objects merge however deep they lie, in every field, unknown ones too.
+        # Nested objects merge at any depth, in unknown fields too.
         (
             {
                 "config": {"deep": {"b": None, "c": {"d": 1}}, "label": None},
@@ -325,23 +274,10 @@ def pools_patch(ctx: Context) -> None:
         updated = ctx.require(200, "update_pool", path, json=body)
         views = [("update_pool", updated.json, updated), *of_pool(ctx, pool_id)]
         for field, value in {**expected, "created_at": before.at("created_at")}.items():
-            ctx.expect.observed(
-                "update_pool",
-                updated,
-                [
-                    (reader, same_json(value, at(pool, field)), response)
-                    for reader, pool, response in views
-                ],
-                f"{field} is {value!r} after the merge",
-                f"{field} is {at(views[-1][1], field)!r}",
-            )
-        ctx.expect.equal(
-            "update_pool",
-            "tasks",
-            ["first", "second"],
-            _task_ids(updated.json),
-            updated,
-        )
+            demand = f"{field} is {value!r} after the merge"
+            ctx.judge("update_pool", updated).shown_field(views, field, value, demand)
+        actual = _task_ids(updated.json)
+        ctx.judge("update_pool", updated).equal("tasks", ["first", "second"], actual)
     updated = ctx.require(200, "update_pool", path, json={"tasks": [{"task_id": "third"}]})
     ctx.expect.equal("update_pool", "tasks, replaced,", ["third"], _task_ids(updated.json), updated)
     updated = ctx.require(200, "update_pool", path, json={"tasks": None})

@@ -5,11 +5,11 @@ from __future__ import annotations
 from urllib.parse import quote, urlsplit
 
 from synth_pools.contract.harness.context import Context
-from synth_pools.contract.harness.expectations import Expectation, Status
+from synth_pools.contract.harness.expectations import Status
 from synth_pools.contract.harness.registry import scenario
 from synth_pools.contract.harness.subjects import offered
 from synth_pools.contract.harness.views import in_list, of_pool
-from synth_pools.contract.harness.waits import run_rollout
+from synth_pools.contract.harness.waits import ids_of, run_rollout
 from synth_pools.contract.http.client import ABSENT, Response, at
 from synth_pools.contract.selections import reads_one_rollout
 
@@ -29,47 +29,37 @@ def pools_deleted(ctx: Context) -> None:
     path = {"pool_id": pool_id}
     before = ctx.require(200, "get_pool", path)
     updated = ctx.require(200, "delete_pool", path)
-    ctx.expect.equal("delete_pool", "status", "archived", updated.at("status"), updated)
+    ctx.judge("delete_pool", updated).field("status", "archived")
     views = of_pool(ctx, pool_id, "archived")
-    ctx.expect.observed(
-        "delete_pool",
-        updated,
-        [(reader, at(pool, "status") == "archived", response) for reader, pool, response in views],
+    ctx.judge("delete_pool", updated).shown(
+        views,
+        lambda pool: at(pool, "status") == "archived",
         "the pool is archived",
         "it is not",
     )
     for reader, pool, response in views:
         if pool is not ABSENT:
             ctx.expect.equal(reader, "metadata, kept,", {"kept": 1}, at(pool, "metadata"), response)
-            ctx.expect.equal(
-                reader, "created_at", before.at("created_at"), at(pool, "created_at"), response
-            )
-            ctx.expect.that(
-                Expectation(reader, "archived_at tells when", response),
-                at(pool, "archived_at") is not None,
-                "archived_at is null",
+            expected = before.at("created_at")
+            ctx.judge(reader, response).equal("created_at", expected, at(pool, "created_at"))
+            ctx.judge(reader, response).that(
+                "archived_at tells when", at(pool, "archived_at") is not None, "archived_at is null"
             )
     reader, pool, response = in_list(
         ctx, "list_pools", {}, {"limit": 100, "state": "active"}, pool_id
     )
-    ctx.expect.that(
-        Expectation(reader, "no archived pool among the active ones", response),
-        pool is ABSENT,
-        "it is",
+    ctx.judge(reader, response).that(
+        "no archived pool among the active ones", pool is ABSENT, "it is"
     )
-    # The pool is among the newest: three pages would show it.
+    # The pool is among the newest 100.
     plain = ctx.require(200, "list_pools", query={"limit": 100})
-    items = [at(item, "id") for item in plain.at("items") or []]
-    ctx.expect.that(
-        Expectation("list_pools", "no archived pool without state=archived", plain),
-        pool_id not in items,
-        "it is",
+    items = ids_of(plain.list_at("items"))
+    ctx.judge("list_pools", plain).that(
+        "no archived pool without state=archived", pool_id not in items, "it is"
     )
     again = ctx.require(200, "delete_pool", path)
     for field in ("id", "status", "archived_at", "created_at"):
-        ctx.expect.equal(
-            "delete_pool", f"{field}, again,", updated.at(field), again.at(field), again
-        )
+        ctx.judge("delete_pool", again).field(field, updated.at(field), f"{field}, again,")
 
 
 @scenario(
@@ -83,9 +73,7 @@ def pools_archived(ctx: Context) -> None:
     path = {"pool_id": pool_id}
     rollout = run_rollout(ctx, pool_id)
     readers = list(offered(ctx, reads_one_rollout))
-    before = [
-        ctx.require(200, operation.id, operation.own_ids(rollout.ids)) for operation in readers
-    ]
+    before = [ctx.require(200, reader.id, reader.own_ids(rollout.ids)) for reader in readers]
     ctx.require(200, "delete_pool", path)
     for reader, former in zip(readers, before, strict=True):
         after = ctx.check(Status(200, "reads go on"), reader.id, reader.own_ids(rollout.ids))
@@ -94,8 +82,9 @@ def pools_archived(ctx: Context) -> None:
     refused = Status(409, "the pool is archived", code="pool_archived")
     ctx.check(refused, "update_pool", path, json={"name": name})
     pool = ctx.require(200, "get_pool", path)
-    expected = Expectation("update_pool", "nothing was changed", pool)
-    ctx.expect.that(expected, pool.at("name") != name, "the name was")
+    ctx.judge("update_pool", pool).that(
+        "nothing was changed", pool.at("name") != name, "the name was"
+    )
 
 
 @scenario(
@@ -108,22 +97,16 @@ def pools_archived(ctx: Context) -> None:
 )
 def pools_tasks_all_or_none(ctx: Context) -> None:
     twice = [{"task_id": "same"}, {"task_id": "same"}]
-    body = ctx.session.pool_body("x", name=ctx.resources.name(), tasks=twice)
-    body["pool_id"] = body["name"]
-    ctx.session.register_pool(body["name"])
+    body = ctx.resources.body(tasks=twice)
     path = {"pool_id": body["pool_id"]}
-    ctx.require(Status(409, "two tasks have one id", code="task_exists"), "create_pool", json=body)
+    refused = Status(409, "two tasks have one id", code="task_exists")
+    ctx.require(refused, "create_pool", json=body)
     ctx.check(Status(404, "nothing was created"), "get_pool", path)
     ctx.check(201, "create_pool", json={**body, "tasks": [{"task_id": "same"}]})
     for operation in ("replace_pool", "update_pool"):
-        ctx.check(
-            Status(409, "two tasks have one id", code="task_exists"),
-            operation,
-            path,
-            json={"name": "changed", "tasks": twice},
-        )
+        ctx.check(refused, operation, path, json={"name": "changed", "tasks": twice})
     after = ctx.require(200, "get_pool", path)
-    ctx.expect.equal("update_pool", "name", body["name"], after.at("name"), after)
+    ctx.judge("update_pool", after).field("name", body["name"])
 
 
 @scenario(
@@ -139,14 +122,8 @@ def pools_urls(ctx: Context) -> None:
     pool_id = ctx.resources.pool(tasks=[{"task_id": "a"}, {"task_id": "b"}])
     pool = ctx.require(200, "get_pool", {"pool_id": pool_id})
     response = ctx.require(200, "get_pool_urls", {"pool_id": pool_id})
-    ctx.expect.equal("get_pool_urls", "pool_id", pool_id, response.at("pool_id"), response)
-    ctx.expect.equal(
-        "get_pool_urls",
-        "container_url",
-        pool.at("container_url"),
-        response.at("container_url"),
-        response,
-    )
+    ctx.judge("get_pool_urls", response).field("pool_id", pool_id)
+    ctx.judge("get_pool_urls", response).field("container_url", pool.at("container_url"))
     tail = f"/v1/pools/{quote(pool_id, safe='')}"
     expected = {
         "pool_url": tail,
@@ -163,7 +140,7 @@ def pools_urls(ctx: Context) -> None:
         _absolute(ctx, "container_rollout_url", at(task, "container_rollout_url"), path, response)
     ctx.require(201, "create_task", {"pool_id": pool_id}, json={"task_id": "c"})
     later = ctx.require(200, "get_pool_urls", {"pool_id": pool_id})
-    task_ids = sorted(str(at(task, "task_id")) for task in later.at("task_urls") or [])
+    task_ids = sorted(str(at(task, "task_id")) for task in later.list_at("task_urls"))
     ctx.expect.equal("get_pool_urls", "the tasks, one more,", ["a", "b", "c"], task_ids, later)
 
 
@@ -172,8 +149,6 @@ def _absolute(ctx: Context, field: str, value: object, tail: str, response: Resp
     is_absolute = (
         parts.scheme in ("http", "https") and bool(parts.netloc) and parts.path.endswith(tail)
     )
-    ctx.expect.that(
-        Expectation("get_pool_urls", f"{field} is an absolute URL that ends in {tail}", response),
-        is_absolute,
-        str(value),
+    ctx.judge("get_pool_urls", response).that(
+        f"{field} is an absolute URL that ends in {tail}", is_absolute, str(value)
     )

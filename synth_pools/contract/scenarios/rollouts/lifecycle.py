@@ -1,4 +1,4 @@
-"""Scenarios of rollouts: the request, the ending, and the agreement of all accounts."""
+"""Scenarios of rollouts: their request, their end, and the agreement of all views."""
 
 from __future__ import annotations
 
@@ -6,12 +6,13 @@ from typing import Any
 
 from synth_pools.contract.document import FINAL
 from synth_pools.contract.harness.context import Context
-from synth_pools.contract.harness.expectations import Expectation
 from synth_pools.contract.harness.holding import hold
 from synth_pools.contract.harness.registry import scenario
+from synth_pools.contract.harness.rollout_views import ROUNDING, judge_usage
 from synth_pools.contract.harness.views import USAGE, of_rollout, readers
 from synth_pools.contract.harness.waits import (
     Rollout,
+    creations,
     eventually,
     ids_of,
     moment,
@@ -23,8 +24,6 @@ from synth_pools.contract.harness.waits import (
 from synth_pools.contract.http.client import ABSENT, Response, at
 from synth_pools.contract.selections import describes_rollout, shows
 
-# Time stamps may be of whole seconds; where requests take long two clocks are read a while apart.
-_ROUNDING = 1.5
 _PARTS = {"ArtifactList": "artifacts", "RolloutUsage": "usage", "RolloutSummary": "summary"}
 
 
@@ -59,34 +58,25 @@ def rollouts_request(ctx: Context) -> None:
         "task_id": "t",
         "trace_correlation_id": f"trace-{ctx.random.randrange(10**6)}",
     }
-    configured = ctx.session.options.rollout_request or {}
-    body.update(configured, pool_id=pool_id, task_id="t")
-    for operation, ids in (
-        ("create_rollout", {"pool_id": pool_id}),
-        ("create_global_rollout", {}),
-    ):
+    body.update(ctx.session.options.rollout_request or {}, pool_id=pool_id, task_id="t")
+    for operation, ids in (("create_rollout", {"pool_id": pool_id}), ("create_global_rollout", {})):
         created = ctx.require((202, 200), operation, ids, json=body)
         rollout = Rollout(pool_id, rollout_id(created))
         views = [(operation, created.json, created), *of_rollout(ctx, rollout)]
         for reader, observed, response in views:
-            if not ctx.expect.that(
-                Expectation(reader, "the rollout", response),
-                observed is not ABSENT,
-                "no such rollout",
-            ):
+            judge = ctx.judge(reader, response)
+            if not judge.that("the rollout", observed is not ABSENT, "no such rollout"):
                 continue
-            ctx.expect.equal(reader, "request", body, at(observed, "request"), response)
-            ctx.expect.equal(reader, "id", rollout.id, at(observed, "id"), response)
-            ctx.expect.equal(reader, "pool_id", pool_id, at(observed, "pool_id"), response)
-            ctx.expect.equal(
-                reader,
-                "trace_correlation_id",
-                body["trace_correlation_id"],
-                at(observed, "trace_correlation_id"),
-                response,
-            )
-            if at(observed, "task_id") is not ABSENT:
-                ctx.expect.equal(reader, "task_id", "t", at(observed, "task_id"), response)
+            expected = {
+                "request": body,
+                "id": rollout.id,
+                "pool_id": pool_id,
+                "trace_correlation_id": body["trace_correlation_id"],
+                "task_id": "t",
+            }
+            for field, value in expected.items():
+                if field != "task_id" or at(observed, field) is not ABSENT:
+                    judge.equal(field, value, at(observed, field))
 
 
 @scenario(
@@ -100,147 +90,81 @@ def rollouts_request(ctx: Context) -> None:
 )
 def rollouts_agree(ctx: Context) -> None:
     pool_id = ctx.resources.pool()
-    # Several that differ, so that mixed up accounts show.
+    # Several rollouts that differ, so that a mixed-up view shows.
     rollouts = [start_rollout(ctx, pool_id, metadata={"which": number}) for number in range(3)]
     for rollout in rollouts:
         wait_for(ctx, rollout, FINAL)
-    artifacts: dict[str, list[Any]] = {}
+    names: list[str] = []
     for number, rollout in enumerate(rollouts):
         views = of_rollout(ctx, rollout)
         whole_rollout, source = views[0][1], views[0][2]
-        ctx.expect.equal(
-            "get_rollout",
-            "metadata",
-            {"which": number},
-            at(whole_rollout, "request", "metadata"),
-            source,
+        ctx.judge("get_rollout", source).equal(
+            "metadata", {"which": number}, at(whole_rollout, "request", "metadata")
         )
         ctx.expect.consistent("the rollout", views)
         for schema, name in _PARTS.items():
-            parts = [
-                (operation, ctx.require(200, operation, ids))
-                for operation, ids in readers(ctx, rollout, schema)
-            ]
-            ctx.expect.consistent(
-                f"the {name}", [(operation, part.json, part) for operation, part in parts]
-            )
+            reads = readers(ctx, rollout, schema)
+            parts = [(operation, ctx.require(200, operation, ids)) for operation, ids in reads]
+            views = [(operation, part.json, part) for operation, part in parts]
+            ctx.expect.consistent(f"the {name}", views)
             for operation, part in parts:
-                _belongs(ctx, operation, schema, rollout, whole_rollout, part)
+                _judge_part(ctx, operation, rollout, whole_rollout, part)
             if schema == "ArtifactList":
-                items = parts[0][1].at("items")
-                artifacts[rollout.id] = [
-                    at(item, "artifact_id") for item in (items if isinstance(items, list) else [])
-                ]
-    names = [name for artifact_ids in artifacts.values() for name in artifact_ids]
-    twice = sorted({str(name) for name in names if names.count(name) > 1})
-    ctx.expect.that(
-        Expectation("get_rollout_artifacts", "artifacts of its own for each rollout", None),
-        not twice,
-        f"{twice[:3]} are of several",
+                names += map(str, ids_of(parts[0][1].list_at("items"), "artifact_id"))
+    twice = sorted({name for name in names if names.count(name) > 1})
+    ctx.judge("get_rollout_artifacts").that(
+        "artifacts of its own for each rollout", not twice, f"{twice[:3]} are of several"
     )
 
 
-def _belongs(
-    ctx: Context,
-    operation: str,
-    schema: str,
-    rollout: Rollout,
-    whole_rollout: Any,
-    response: Response,
+def _judge_part(
+    ctx: Context, operation: str, rollout: Rollout, whole_rollout: Any, response: Response
 ) -> None:
-    """Compare summary, usage and artifacts with the rollout itself."""
-    if schema == "ArtifactList":
-        ctx.expect.equal(operation, "next_cursor", None, response.at("next_cursor"), response)
+    """Compare a summary, usage or list of artifacts with the rollout itself."""
+    judge = ctx.judge(operation, response)
+    described = ctx.session.document.operations[operation]
+    if described.item == "Artifact":
+        judge.field("next_cursor", None)
         return
-    ctx.expect.equal(operation, "rollout_id", rollout.id, response.at("rollout_id"), response)
-    if response.at("pool_id") is not ABSENT:
-        ctx.expect.equal(operation, "pool_id", rollout.pool_id, response.at("pool_id"), response)
-    if schema == "RolloutSummary":
-        _summary(ctx, operation, whole_rollout, response)
-    else:
-        _usage(ctx, operation, whole_rollout, response)
+    judge.field("rollout_id", rollout.id)
+    judge.field("pool_id", rollout.pool_id, optional=True)
+    if described.result == "RolloutSummary":
+        _judge_summary(ctx, operation, whole_rollout, response)
+        return
+    amounts = {name: response.at(name) for name in USAGE}
+    negative = [name for name, n in amounts.items() if isinstance(n, int | float) and n < 0]
+    judge.that("no negative numbers", not negative, f"{negative} are")
+    judge_usage(ctx, operation, response, whole_rollout)
 
 
-def _summary(ctx: Context, operation: str, whole_rollout: Any, response: Response) -> None:
+def _judge_summary(ctx: Context, operation: str, whole_rollout: Any, response: Response) -> None:
+    judge = ctx.judge(operation, response)
+    status = at(whole_rollout, "status")
     reward = at(whole_rollout, "metrics", "outcome_reward")
     for field, expected in {
-        "status": at(whole_rollout, "status"),
-        "state": at(whole_rollout, "status"),
+        "status": status,
+        "state": status,
         "reward": reward,
         "score": reward,
         "error": at(whole_rollout, "error"),
     }.items():
-        ctx.expect.equal(operation, field, expected, response.at(field), response)
+        judge.field(field, expected)
     for field in ("created_at", "started_at", "finished_at"):
         if at(whole_rollout, field) is not ABSENT:
-            ctx.expect.equal(
-                operation,
-                f"timing.{field}",
-                at(whole_rollout, field),
-                response.at("timing", field),
-                response,
-            )
-    last = response.at("last_event")
-    ctx.expect.equal(
-        operation,
-        "the type of last_event",
-        f"rollout.{at(whole_rollout, 'status')}",
-        at(last, "event"),
-        response,
-    )
-    ctx.expect.equal(
-        operation,
-        "rollout_id of last_event",
-        at(whole_rollout, "id"),
-        at(last, "rollout_id"),
-        response,
-    )
+            judge.field(f"timing.{field}", at(whole_rollout, field))
+    judge.field("last_event.event", f"rollout.{status}", "the type of last_event")
+    judge.field("last_event.rollout_id", at(whole_rollout, "id"), "rollout_id of last_event")
     for seconds, begin, end in (
         ("queue_seconds", "created_at", "started_at"),
         ("run_seconds", "started_at", "finished_at"),
     ):
         actual = response.at("timing", seconds)
-        from_, to = (moment(response.at("timing", name)) for name in (begin, end))
-        if from_ and to and isinstance(actual, int | float):
-            expected = (to - from_).total_seconds()
-            ctx.expect.that(
-                Expectation(
-                    operation, f"timing.{seconds} is {end} minus {begin}: {expected}", response
-                ),
-                abs(actual - expected) < _ROUNDING + ctx.session.http.round_trip,
-                str(actual),
-            )
-
-
-def _usage(ctx: Context, operation: str, whole_rollout: Any, response: Response) -> None:
-    negative = [
-        name
-        for name in USAGE
-        if isinstance(response.at(name), int | float) and response.at(name) < 0
-    ]
-    ctx.expect.that(
-        Expectation(operation, "no negative numbers", response), not negative, f"{negative} are"
-    )
-    wall, minutes = response.at("wall_time_sec"), response.at("sandbox_minutes")
-    if not isinstance(wall, int | float) or not isinstance(minutes, int | float):
-        return
-    ctx.expect.that(
-        Expectation(
-            operation, f"sandbox_minutes is wall_time_sec in minutes: {wall / 60:.4f}", response
-        ),
-        abs(wall / 60 - minutes) < 0.01,
-        str(minutes),
-    )
-    begin, end = moment(at(whole_rollout, "started_at")), moment(at(whole_rollout, "finished_at"))
-    if begin and end:
-        expected = (end - begin).total_seconds()
-        ctx.expect.that(
-            Expectation(
-                operation, f"wall_time_sec is the time from start to end: {expected}", response
-            ),
-            abs(wall - expected) < _ROUNDING + ctx.session.http.round_trip,
-            str(wall),
-        )
+        former, later = (moment(response.at("timing", name)) for name in (begin, end))
+        if former and later and isinstance(actual, int | float):
+            expected = (later - former).total_seconds()
+            is_near = abs(actual - expected) < ROUNDING + ctx.session.http.round_trip
+            demand = f"timing.{seconds} is {end} minus {begin}: {expected}"
+            judge.that(demand, is_near, str(actual))
 
 
 @scenario(
@@ -255,27 +179,18 @@ def _usage(ctx: Context, operation: str, whole_rollout: Any, response: Response)
 def rollouts_ended(ctx: Context) -> None:
     rollout = run_rollout(ctx, ctx.resources.pool())
     response = ctx.require(200, "get_rollout", rollout.ids)
-    status = response.at("status")
+    judge, status = ctx.judge("get_rollout", response), response.at("status")
     if status == "completed":
         result = response.at("result")
-        ctx.expect.that(
-            Expectation("get_rollout", "a result", response), isinstance(result, dict), repr(result)
-        )
-        ctx.expect.equal(
-            "get_rollout", "error of a completed rollout", None, response.at("error"), response
-        )
+        judge.that("a result", isinstance(result, dict), repr(result))
+        judge.field("error", None, "error of a completed rollout")
     elif status == "failed":
         code = response.at("error", "code")
-        ctx.expect.that(
-            Expectation("get_rollout", "an error code", response), isinstance(code, str), repr(code)
-        )
-    stamps = [moment(response.at(name)) for name in ("created_at", "started_at", "finished_at")]
-    stamps_present = [stamp for stamp in stamps if stamp]
-    ctx.expect.that(
-        Expectation("get_rollout", "created, started, finished in this order", response),
-        stamps_present == sorted(stamps_present),
-        str([response.at(name) for name in ("created_at", "started_at", "finished_at")]),
-    )
+        judge.that("an error code", isinstance(code, str), repr(code))
+    times = [response.at(name) for name in ("created_at", "started_at", "finished_at")]
+    stamps = [stamp for stamp in map(moment, times) if stamp]
+    demand = "created, started, finished in this order"
+    judge.that(demand, stamps == sorted(stamps), str(times))
 
 
 @scenario(
@@ -291,24 +206,16 @@ def rollouts_ended(ctx: Context) -> None:
 def rollouts_sync(ctx: Context) -> None:
     pool_id = ctx.resources.pool()
     body = ctx.session.rollout_body(mode="sync")
-    for operation, ids, more in (
-        ("create_rollout", {"pool_id": pool_id}, {}),
-        ("create_global_rollout", {}, {"pool_id": pool_id}),
-    ):
-        response = ctx.require(
-            (200, 202), operation, ids, json={**body, **more}, limit=ctx.session.patience * 2
-        )
+    limit = ctx.session.patience * 2
+    for operation, ids, more in creations(pool_id):
+        sent = {**body, **more}
+        response = ctx.require((200, 202), operation, ids, json=sent, limit=limit)
         rollout = Rollout(pool_id, rollout_id(response))
         if response.status == 200:
-            ctx.expect.that(
-                Expectation(operation, "200 has the finished rollout", response),
-                response.at("status") in FINAL,
-                f"status {response.at('status')}",
-            )
+            ctx.judge(operation, response).among("status", FINAL, "200 has the finished rollout")
             read = ctx.require(200, "get_rollout", rollout.ids)
-            ctx.expect.equal(
-                "get_rollout", "the rollout as it was created", response.json, read.json, read
-            )
+            label = "the rollout as it was created"
+            ctx.judge("get_rollout", read).equal(label, response.json, read.json)
         else:
             wait_for(ctx, rollout, FINAL)
 
@@ -321,12 +228,11 @@ def rollouts_sync(ctx: Context) -> None:
     needs="live",
 )
 def rollouts_sync_failed(ctx: Context) -> None:
-    pool = {"pool_id": ctx.resources.live_pool()}
     body = {"mode": "sync", "env": {"fail": True}}
-    for operation, ids, more in (("create_rollout", pool, {}), ("create_global_rollout", {}, pool)):
+    for operation, ids, more in creations(ctx.resources.live_pool()):
         response = ctx.check((200, 202), operation, ids, json={**body, **more})
         if response.status == 200:
-            ctx.expect.equal(operation, "status", "failed", response.at("status"), response)
+            ctx.judge(operation, response).field("status", "failed")
 
 
 @scenario(
@@ -340,19 +246,13 @@ def rollouts_async(ctx: Context) -> None:
     pool_id = ctx.resources.live_pool(concurrency=1)
     for mode in ({}, {"mode": "async"}, {"mode": None}):
         body = {"env": {"delay": 600}, **mode}
-        pool = {"pool_id": pool_id}
-        for operation, ids, more in (
-            ("create_rollout", pool, {}),
-            ("create_global_rollout", {}, pool),
-        ):
+        for operation, ids, more in creations(pool_id):
             response = ctx.check(202, operation, ids, json={**body, **more})
-            ctx.expect.that(
-                Expectation(operation, "202 has a rollout that has not ended", response),
-                response.at("status") in ("queued", "running"),
-                f"status {response.at('status')}",
-            )
+            judge = ctx.judge(operation, response)
+            demand = "202 has a rollout that has not ended"
+            judge.among("status", ("queued", "running"), demand)
             for field in ("result", "error"):
-                ctx.expect.equal(operation, field, None, response.at(field), response)
+                judge.field(field, None)
 
 
 @scenario(
@@ -363,27 +263,26 @@ def rollouts_async(ctx: Context) -> None:
     needs="live",
 )
 def rollouts_left(ctx: Context) -> None:
-    for operation in ("create_rollout", "create_global_rollout"):
+    for family in (0, 1):
         for holder in hold(ctx):
-            pool_id = holder.pool(operation.replace("_", "-"))
-            pool = {"pool_id": pool_id}
-            ids, more = (pool, {}) if operation == "create_rollout" else ({}, pool)
+            pool_id = holder.pool(("in-pool", "global")[family])
+            operation, ids, more = creations(pool_id)[family]
             body = {"mode": "sync", "env": {"delay": holder.seconds, "hold": True}, **more}
-            # The client hangs up once it has waited so long.
+            # Seconds after which the client hangs up.
             seconds = holder.seconds / 4 + ctx.session.http.round_trip
             created = ctx.call(operation, ids, json=body, limit=seconds)
             created_ids: list[str] = []
 
-            def admitted(where: dict[str, str] = pool, into: list[str] = created_ids) -> bool:
-                listed = ctx.require(200, "list_rollouts", where)
-                into[:] = [str(name) for name in ids_of(listed.at("items") or [])]
+            def admitted(pool: str = pool_id, into: list[str] = created_ids) -> bool:
+                listed = ctx.require(200, "list_rollouts", {"pool_id": pool})
+                into[:] = map(str, ids_of(listed.list_at("items")))
                 return bool(into)
 
             if created.status == 200 or not eventually(ctx, admitted):
-                # It ended, or was not sent, before the client left.
+                # The rollout ended, or was not admitted, before the client hung up.
                 continue
             rollout = Rollout(pool_id, created_ids[0])
             holder.release(rollout)
             final = wait_for(ctx, rollout, FINAL)
-            ctx.expect.equal(operation, "status", "completed", final.at("status"), final)
+            ctx.judge(operation, final).field("status", "completed")
             break

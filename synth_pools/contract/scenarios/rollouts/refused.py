@@ -26,7 +26,7 @@ def rollouts_unknown_keys(ctx: Context) -> None:
         ctx.check(Status(422, f"{key!r} is no key"), "create_rollout", pool, json=body)
         ctx.check(Status(422, f"{key!r} is no key"), "create_global_rollout", json={**body, **pool})
     listed = ctx.require(200, "list_rollouts", pool)
-    ctx.expect.equal("create_rollout", "what was created", [], listed.at("items"), listed)
+    ctx.judge("create_rollout", listed).field("items", [], "what was created")
 
 
 @scenario(
@@ -71,7 +71,7 @@ def rollouts_references(ctx: Context) -> None:
         json=body,
     )
     listed = ctx.require(200, "list_rollouts", pool)
-    ctx.expect.equal("create_rollout", "what was created", [], listed.at("items"), listed)
+    ctx.judge("create_rollout", listed).field("items", [], "what was created")
     ctx.check((200, 202), "create_rollout", pool, json={**body, "task_id": "here", **pool})
 
 
@@ -89,6 +89,4 @@ def rollouts_wrong_pool(ctx: Context) -> None:
     for operation in offered(ctx, addresses("pool_id", "rollout_id")):
         ctx.check(refused, operation.id, ids, json=small_body(ctx, operation))
     listed = ctx.require(200, "list_rollouts", {"pool_id": other_pool})
-    ctx.expect.equal(
-        "list_rollouts", "the rollouts of a pool without any", [], listed.at("items"), listed
-    )
+    ctx.judge("list_rollouts", listed).field("items", [], "the rollouts of a pool without any")
