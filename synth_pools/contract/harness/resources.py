@@ -54,9 +54,9 @@ class Resources:
 
     def body(self, subject: str = "", **more: Any) -> dict[str, Any]:
         """Return the body that creates a pool, under an id that the run archives at its end."""
-        named = self._named(subject)
-        self._session.register_pool(named["pool_id"])
-        return self._session.pool_body("x", **{**named, **more})
+        identity = self._named(subject)
+        self._session.register_pool(identity["pool_id"])
+        return self._session.pool_body("x", **{**identity, **more})
 
     def live_pool(self, subject: str = "", **more: Any) -> str:
         """Create a pool whose rollouts obey `env.delay` and the like; see `pool`.
