@@ -62,6 +62,15 @@ _RESERVED = {
 }
 
 
+# Members that subclasses of published clients override, and what takes their place.
+_REPLACED = {
+    "_headers": "with_options(headers=...)",
+    "_request": "on_request=... and on_response=..., or client.operations",
+    "_timeout": "timeout=... or with_options(timeout=...)",
+    "cast_to": "client.api, whose answers are models",
+}
+
+
 class NotGiven(Enum):
     """Type of `NOT_GIVEN`, for options whose None has a meaning."""
 
@@ -112,6 +121,19 @@ def configuration_of(client: object) -> object:
         return None
     config = getattr(client, "_config", None)
     return config if isinstance(config, ClientConfig) else type(client)
+
+
+def check_overrides(kind: type) -> None:
+    """Refuse a subclass of a client with a method of published clients that is never called.
+
+    Raises:
+        ConfigurationError: It has one; the message names what takes its place.
+    """
+    for name, replacement in _REPLACED.items():
+        if hasattr(kind, name):
+            raise ConfigurationError(
+                f"{kind.__name__}.{name} would never be called: use {replacement}"
+            )
 
 
 def resolve_config(

@@ -191,7 +191,10 @@ def test_the_header_names_the_request_before_the_body_does() -> None:
 
 def test_a_redirect_says_that_it_is_not_followed_and_hides_the_query() -> None:
     error = error_for(307, b"", {"Location": "https://elsewhere/x?signature=secret"})
-    assert error.message == "redirects are not followed (this one: https://elsewhere/x)"
+    assert error.message == (
+        "redirects are not followed, but of GET within one origin, 20 at most "
+        "(this one: https://elsewhere/x)"
+    )
 
 
 def test_long_answers_are_shortened_in_the_text_and_whole_in_the_body() -> None:

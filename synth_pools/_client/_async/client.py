@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import copy
 from collections.abc import Callable, Mapping
-from typing import TYPE_CHECKING, Self, TypeVar, cast
+from typing import TYPE_CHECKING, Any, Self, TypeVar, cast
 
 from synth_pools._client._async.facade.agent_rollouts import AsyncAgentRolloutOperations
 from synth_pools._client._async.facade.base import AsyncNamespace
@@ -23,6 +23,7 @@ from synth_pools._client.config import (
     NOT_GIVEN,
     ClientConfig,
     NotGiven,
+    check_overrides,
     configuration_of,
     resolve_config,
     with_options,
@@ -95,6 +96,10 @@ class AsyncContainerPoolsClient(
     Raises:
         ConfigurationError: A setting is missing or cannot be used. It is also a `ValueError`.
     """
+
+    def __init_subclass__(cls, **keywords: Any) -> None:
+        super().__init_subclass__(**keywords)
+        check_overrides(cls)
 
     # Beside the dictionary of attributes, which namespaces share.
     __slots__ = ("_namespaces",)
@@ -273,9 +278,19 @@ class AsyncContainerPoolsClient(
         return self._config.base_url
 
     @property
+    def backend_base(self) -> str:
+        """Another name of `base_url`."""
+        return self.base_url
+
+    @property
     def timeout(self) -> float:
         """Time limit of a request in seconds."""
         return self._config.timeout
+
+    @property
+    def timeout_seconds(self) -> float:
+        """Another name of `timeout`."""
+        return self.timeout
 
     @property
     def is_closed(self) -> bool:

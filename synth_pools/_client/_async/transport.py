@@ -19,7 +19,7 @@ from synth_pools._client.http.async_.engine import (
     AsyncIncomingResponse,
 )
 from synth_pools._client.http.messages import ExchangeError, OutgoingRequest, ResponseHead
-from synth_pools._client.http.request_builder import Call, RequestBuilder
+from synth_pools._client.http.request_builder import Call, RequestBuilder, redirected
 from synth_pools._client.http.response_reader import ResponseKind, ResponseReader
 from synth_pools._client.runtime.async_.io import (
     AsyncFunction,
@@ -46,6 +46,8 @@ _LOG = logging.getLogger("synth_pools")
 _KEY_HEADER = "Idempotency-Key"
 # Deadline for a call after another one that used up the common deadline.
 _LEAST_SECONDS = 0.001
+# The limit of httpx.
+_MOST_REDIRECTS = 20
 # Answers that an earlier attempt, whose answer was lost, may have caused.
 _OWN_DOING = {("DELETE", 404), ("POST", 409)}
 
@@ -391,6 +393,14 @@ class AsyncTransport:
         failure: APIConnectionError | ClientClosedError
         try:
             response = await engine.send(request, self._config.api_key)
+            redirects = 0
+            while 300 < response.status_code < 400 and redirects < _MOST_REDIRECTS:
+                target = redirected(request, response)
+                if target is None:
+                    break
+                request, redirects = target, redirects + 1
+                await read_whole(response)
+                response = await engine.send(request, self._config.api_key)
             if kind is None:
                 await read_whole(response)
             return response

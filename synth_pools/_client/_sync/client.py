@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import copy
 from collections.abc import Callable, Mapping
-from typing import TYPE_CHECKING, Self, TypeVar, cast
+from typing import TYPE_CHECKING, Any, Self, TypeVar, cast
 
 from synth_pools._client._sync.facade.agent_rollouts import AgentRolloutOperations
 from synth_pools._client._sync.facade.base import Namespace
@@ -26,6 +26,7 @@ from synth_pools._client.config import (
     NOT_GIVEN,
     ClientConfig,
     NotGiven,
+    check_overrides,
     configuration_of,
     resolve_config,
     with_options,
@@ -98,6 +99,10 @@ class ContainerPoolsClient(
     Raises:
         ConfigurationError: A setting is missing or cannot be used. It is also a `ValueError`.
     """
+
+    def __init_subclass__(cls, **keywords: Any) -> None:
+        super().__init_subclass__(**keywords)
+        check_overrides(cls)
 
     # Beside the dictionary of attributes, which namespaces share.
     __slots__ = ("_namespaces",)
@@ -276,9 +281,19 @@ class ContainerPoolsClient(
         return self._config.base_url
 
     @property
+    def backend_base(self) -> str:
+        """Another name of `base_url`."""
+        return self.base_url
+
+    @property
     def timeout(self) -> float:
         """Time limit of a request in seconds."""
         return self._config.timeout
+
+    @property
+    def timeout_seconds(self) -> float:
+        """Another name of `timeout`."""
+        return self.timeout
 
     @property
     def is_closed(self) -> bool:

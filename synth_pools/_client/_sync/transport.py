@@ -17,7 +17,7 @@ from synth_pools._client._sync.connections import Connections, read_whole
 from synth_pools._client.config import ClientConfig
 from synth_pools._client.http import URL, InvalidURL
 from synth_pools._client.http.messages import ExchangeError, OutgoingRequest, ResponseHead
-from synth_pools._client.http.request_builder import Call, RequestBuilder
+from synth_pools._client.http.request_builder import Call, RequestBuilder, redirected
 from synth_pools._client.http.response_reader import ResponseKind, ResponseReader
 from synth_pools._client.http.sync_.engine import (
     Engine,
@@ -49,6 +49,8 @@ _LOG = logging.getLogger("synth_pools")
 _KEY_HEADER = "Idempotency-Key"
 # Deadline for a call after another one that used up the common deadline.
 _LEAST_SECONDS = 0.001
+# The limit of httpx.
+_MOST_REDIRECTS = 20
 # Answers that an earlier attempt, whose answer was lost, may have caused.
 _OWN_DOING = {("DELETE", 404), ("POST", 409)}
 
@@ -392,6 +394,14 @@ class Transport:
         failure: APIConnectionError | ClientClosedError
         try:
             response = engine.send(request, self._config.api_key)
+            redirects = 0
+            while 300 < response.status_code < 400 and redirects < _MOST_REDIRECTS:
+                target = redirected(request, response)
+                if target is None:
+                    break
+                request, redirects = target, redirects + 1
+                read_whole(response)
+                response = engine.send(request, self._config.api_key)
             if kind is None:
                 read_whole(response)
             return response

@@ -101,8 +101,8 @@ def context_for(base_url: str) -> ssl.SSLContext:
     """Return the TLS context for a base URL, with the certificates that the environment names.
 
     Reading them takes milliseconds, which a short program against a backend on its own machine
-    would feel. Where no connection can use TLS (redirects are not followed), no certificate is
-    read, and so none is trusted.
+    would feel. Where no connection can use TLS (redirects stay within their origin), no certificate
+    is read, and so none is trusted.
 
     Raises:
         ConfigurationError: What a variable of the environment names cannot be read.

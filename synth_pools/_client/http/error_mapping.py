@@ -67,7 +67,8 @@ def status_error(
     if response.has_redirect_location:
         target = response.headers["location"].partition("?")[0]
         report = report._replace(
-            message=f"redirects are not followed (this one: {_one_line(target)})"
+            message="redirects are not followed, but of GET within one origin, 20 at most "
+            f"(this one: {_one_line(target)})"
         )
     request_id = response.headers.get("x-request-id") or report.request_id
     retry_after = parse_retry_after(response.headers.get("retry-after"))

@@ -10,8 +10,8 @@ from urllib.parse import urlencode
 
 from synth_pools._client.arguments import encode_json
 from synth_pools._client.config import ClientConfig
-from synth_pools._client.http import URL
-from synth_pools._client.http.messages import OutgoingRequest, TimeLimits
+from synth_pools._client.http import URL, InvalidURL
+from synth_pools._client.http.messages import OutgoingRequest, ResponseHead, TimeLimits
 from synth_pools._version import __version__
 from synth_pools.errors import RequestValidationError
 
@@ -24,6 +24,9 @@ _NOTICED_FIRST_SECONDS = 1.0
 
 # The limit of servers, and of httpx.
 _LONGEST_URL = 65_536
+
+_REDIRECTS = frozenset({301, 302, 303, 307, 308})
+_PORTS = {"http": 80, "https": 443}
 
 
 class RequestBuilder:
@@ -83,6 +86,25 @@ class RequestBuilder:
         # Later than the caller's own limit, so that this one always fires first.
         latest = max(0.0, longest) + _NOTICED_FIRST_SECONDS
         return TimeLimits(*(min(limit, latest) for limit in self._limits))
+
+
+def redirected(request: OutgoingRequest, response: ResponseHead) -> OutgoingRequest | None:
+    """Return the request that follows a redirect: a GET of the same origin; None for any other."""
+    location = response.headers.get("location")
+    if location is None or request.method != "GET" or response.status_code not in _REDIRECTS:
+        return None
+    base = URL(request.url)
+    try:
+        target = base.join(location).copy_with(fragment=None)
+    except InvalidURL:
+        return None
+    if target.userinfo or _origin(target) != _origin(base):
+        return None
+    return OutgoingRequest("GET", str(target), request.headers, None, request.limits)
+
+
+def _origin(url: URL) -> tuple[str, str, int | None]:
+    return url.scheme, url.host, url.port or _PORTS.get(url.scheme)
 
 
 def _words(params: dict[str, Any]) -> dict[str, Any]:

@@ -292,20 +292,48 @@ async def test_what_an_attempt_whose_answer_was_lost_may_have_done_is_said(
         assert not hasattr(await outcome(client, call), "__notes__")
 
 
-@pytest.mark.parametrize("status", [301, 302, 303, 307, 308])
-async def test_a_redirect_is_followed_nowhere(
+REDIRECTS = pytest.mark.parametrize("status", [301, 302, 303, 307, 308])
+
+
+@REDIRECTS
+async def test_a_redirect_to_another_origin_or_of_a_change_is_not_followed(
     server: FaultServer, client: AsyncContainerPoolsClient, status: int
 ) -> None:
     with FaultServer() as target_server:
         host = target_server.url.removeprefix("http://")
-        for target in (target_server.url, f"//{host}/v1/pools", "/v1/x"):
+        own = server.url.removeprefix("http://")
+        foreign = (target_server.url, f"//{host}/v1/pools", f"https://{own}/x", "http://[bad")
+        for target in (*foreign, f"http://user@{own}/", "/v1/x"):
             for sample in FEW:
+                if sample.call.name == "get_pool" and target == "/v1/x":
+                    continue
                 server.play(faults.redirect(target, status))
                 result = await outcome(client, sample.call)
                 assert isinstance(result, APIStatusError)
+                assert "redirects are not followed" in str(result)
                 assert result.status_code == status
                 assert len(server.requests) == 1
         assert target_server.connections == 0
+
+
+@REDIRECTS
+async def test_a_redirect_of_a_get_within_the_origin_is_followed(
+    server: FaultServer, client: AsyncContainerPoolsClient, status: int
+) -> None:
+    for target in ("/v1/pools/?limit=7#part", f"{server.url}/v1/pools/?limit=7", "pools/?limit=7"):
+        server.play([faults.redirect(target, status), faults.answer({"items": []})])
+        assert await client.list_pools() == {"items": []}
+        first, second = server.requests
+        assert (second.method, second.path, second.query) == ("GET", "/v1/pools/", {"limit": "7"})
+        assert second.headers == first.headers
+        assert second.connection == first.connection
+    server.play([faults.redirect("/v1/s", status), faults.events([b'data: {"n": 1}\n\n'])])
+    async with client.rollouts.events(P, "r") as events:
+        assert await anext(events) == {"n": 1}
+    server.play(faults.redirect("/v1/pools", status))
+    with pytest.raises(APIStatusError, match="20 at most"):
+        await client.get_pool(P)
+    assert len(server.requests) == 21
 
 
 async def test_an_answer_before_the_request_is_through(

@@ -69,7 +69,7 @@ async def test_calls_use_one_connection_after_all_that_can_go_wrong(
 async def test_a_callers_own_client_sends_all_attempts_and_stays_open(
     server: FaultServer, supplied: ModuleType
 ) -> None:
-    server.play([faults.reset(), faults.answer(), faults.redirect("/v1/elsewhere")])
+    server.play([faults.reset(), faults.answer(), faults.redirect("http://127.0.0.1:1/")])
     async with supplied.AsyncClient(headers={"X-Gate": "open"}, follow_redirects=True) as http:
         async with AsyncContainerPoolsClient(
             api_key=KEY, base_url=server.url, http_client=http

@@ -29,6 +29,31 @@ def test_the_newer_name_is_the_same_class() -> None:
     assert AsyncPoolsClient is AsyncContainerPoolsClient
 
 
+def test_both_names_of_settings_are_properties(server: RecordingServer) -> None:
+    client = AsyncContainerPoolsClient(api_key=KEY, backend_base=f"{server.url}/v1", timeout=7)
+    assert client.backend_base == client.base_url == server.url
+    assert client.timeout_seconds == client.timeout == 7.0
+
+
+@pytest.mark.parametrize(
+    ("name", "replacement"),
+    [
+        ("_headers", "headers="),
+        ("_request", "on_request=.*client.operations"),
+        ("_timeout", "timeout="),
+        ("cast_to", "client.api"),
+    ],
+)
+def test_a_subclass_with_what_is_never_called_is_refused(name: str, replacement: str) -> None:
+    mixin = type("Mixin", (), {name: None})
+    for bases, members in (
+        ((AsyncContainerPoolsClient,), {name: None}),
+        ((mixin, AsyncContainerPoolsClient), {}),
+    ):
+        with pytest.raises(ConfigurationError, match=f"Mine.{name} .*{replacement}"):
+            type("Mine", bases, members)
+
+
 def test_making_a_client_opens_nothing(server: RecordingServer) -> None:
     AsyncContainerPoolsClient(api_key=KEY, base_url=server.url)
     AsyncSynthClient(api_key=KEY, base_url=server.url)
