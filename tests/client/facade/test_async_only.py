@@ -34,12 +34,6 @@ def library(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> 
     send_through(request.param, monkeypatch)
 
 
-@pytest.fixture
-def server() -> Iterator[RecordingServer]:
-    with RecordingServer() as server:
-        yield server
-
-
 def endless() -> Iterator[bytes]:
     yield ONE
     for _ in range(500):

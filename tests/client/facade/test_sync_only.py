@@ -8,18 +8,10 @@ import time
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 
-import pytest
-
 from synth_pools import ContainerPoolsClient
 from tests.support.leaks import KEY
 from tests.support.recording import Recorded, RecordingServer, Reply
 from tests.support.surface import P, R
-
-
-@pytest.fixture
-def server() -> Iterator[RecordingServer]:
-    with RecordingServer() as server:
-        yield server
 
 
 def test_threads_share_one_client(server: RecordingServer) -> None:

@@ -39,12 +39,6 @@ LIMIT = 20.0
 HEAD = b"HTTP/1.1 200 OK\r\nContent-Type: application/json\r\n"
 
 
-@pytest.fixture
-def server() -> Iterator[FaultServer]:
-    with FaultServer() as server:
-        yield server
-
-
 def client_of(url: str, timeout: float = LIMIT) -> AsyncContainerPoolsClient:
     return AsyncContainerPoolsClient(api_key=KEY, base_url=url, timeout=timeout, max_retries=0)
 

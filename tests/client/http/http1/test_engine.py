@@ -7,7 +7,7 @@ import select
 import socket
 import threading
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 
 import pytest
@@ -31,12 +31,6 @@ from tests.support.ports import LARGE
 from tests.support.surface import P
 
 LIMIT = 20.0
-
-
-@pytest.fixture
-def server() -> Iterator[FaultServer]:
-    with FaultServer() as server:
-        yield server
 
 
 def client_of(url: str) -> ContainerPoolsClient:
