@@ -58,12 +58,6 @@ def main() -> int:
 def released_files(root: Path) -> list[OpenApiFile]:
     """Read the released documents, the oldest first.
 
-    Args:
-        root: The repository.
-
-    Returns:
-        The documents; none before the first release.
-
     Raises:
         CodegenError: A document cannot be read, or its file has the name of another version.
     """
@@ -81,16 +75,7 @@ def released_files(root: Path) -> list[OpenApiFile]:
 
 
 def check_step(released: list[OpenApiFile], current: OpenApiFile) -> list[str]:
-    """Compare the document with the last released one.
-
-    Args:
-        released: The released documents, the oldest first.
-        current: The document as it is now.
-
-    Returns:
-        Why its version does not fit what changed, in lines; none where it does, and before the
-        first release.
-    """
+    """List why the version of the document does not fit its changes since the last release."""
     if not released:
         return []
     last = released[-1]
@@ -117,15 +102,7 @@ def next_version(version: tuple[int, int, int], level: Level) -> str:
 
 
 def render_page(root: Path, current: OpenApiFile) -> str:
-    """Write the page of all changes, the newest version first.
-
-    Args:
-        root: The repository.
-        current: The document as it is now.
-
-    Returns:
-        The page, in Markdown.
-    """
+    """Write the page of all changes in Markdown, the newest version first."""
     versions = released_files(root)
     if not versions or current.version != versions[-1].version:
         versions.append(current)

@@ -5,7 +5,7 @@ from __future__ import annotations
 import contextlib
 import io
 import re
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
@@ -20,6 +20,7 @@ from ruamel.yaml.error import YAMLError
 
 from codegen import CodegenError, models, typed
 from codegen.operations import write_operations
+from codegen.references import operations
 from codegen.requests import write_requests
 
 # Words of the generator around the cause, and the object that it prints for a status.
@@ -28,7 +29,6 @@ _BOILERPLATE = re.compile(
     r"|for status code <\S+ object at \w+> "
     r"|Failed to parse OpenAPI document:\s*"
 )
-METHODS = ("get", "put", "post", "delete", "options", "head", "patch", "trace")
 
 
 def generate_client(
@@ -70,16 +70,6 @@ def generate_client(
     write_requests(document, output)
     # `meta: none` omits the marker without which type checkers ignore the package.
     (output / "py.typed").write_bytes(b"")
-
-
-def operations(document: dict[str, Any]) -> Iterator[tuple[str, str, dict[str, Any]]]:
-    """Iterate over (METHOD, path, operation); skip everything that is no operation."""
-    paths = document.get("paths")
-    for path, item in paths.items() if isinstance(paths, dict) else ():
-        for method in METHODS:
-            operation = item.get(method) if isinstance(item, dict) else None
-            if isinstance(operation, dict):
-                yield method.upper(), path, operation
 
 
 def _read_mapping(path: Path) -> dict[str, Any]:

@@ -15,9 +15,8 @@ from pathlib import Path
 from typing import Any
 
 from codegen import CodegenError
-from codegen.client import operations
 from codegen.command_operations import CommandOperation, argument_word, group_of
-from codegen.references import resolve
+from codegen.references import operations, resolve
 from synth_pools.cli.operations.model import CommandParameter, CommandRow, IdSource
 
 TARGET = "synth_pools/cli/operations/table.py"

@@ -48,13 +48,9 @@ def judging() -> dict[str, str]:
 
 
 def clause_problems(root: Path) -> list[str]:
-    """Compare the ids that scenarios, rules and the list name with the document.
+    """List the ids without a sentence, and the sentences without a standing.
 
-    Args:
-        root: The repository; one without the list has no ids to compare.
-
-    Returns:
-        A line for each id without a sentence, and for each sentence without a standing.
+    A repository without the list of sentences that nothing judges has no ids to compare.
     """
     if not (root / FILE).is_file():
         return []
@@ -96,9 +92,6 @@ def clauses_page(spec: str) -> str:
 
 def accept(root: Path) -> Iterator[str]:
     """Write the new ids of reworded sentences into the files that name the old ones.
-
-    Args:
-        root: The repository.
 
     Yields:
         A line for each id, with the checks to look at.

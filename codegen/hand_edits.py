@@ -19,11 +19,7 @@ _MOST = 20_000
 
 
 def refuse_hand_edits(root: Path, derived: Mapping[str, Path]) -> None:
-    """Refuse to replace edited files.
-
-    Args:
-        root: The repository.
-        derived: New derived files and folders, by their targets in the repository.
+    """Refuse to replace edited files by the derived files and folders of these targets.
 
     Raises:
         CodegenError: Files were edited; it names each with its first edited line.
@@ -47,12 +43,7 @@ def refuse_hand_edits(root: Path, derived: Mapping[str, Path]) -> None:
 
 
 def record_written(root: Path, targets: Iterable[str]) -> None:
-    """Record the digests of the current derived files.
-
-    Args:
-        root: The repository.
-        targets: The derived files and folders.
-    """
+    """Record the digests of the current derived files and folders."""
     digests = dict.fromkeys(_read_record(root))
     for target in targets:
         digests.update(

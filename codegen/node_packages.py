@@ -24,13 +24,7 @@ OLDEST_NODE = ((20, 19), (22, 12))
 
 
 def install(npm: Sequence[str]) -> Path:
-    """Install the packages if their lock has changed.
-
-    Args:
-        npm: The command that runs npm.
-
-    Returns:
-        The folder of the packages.
+    """Install the packages with a command for npm if their lock has changed; return their folder.
 
     Raises:
         CodegenError: npm failed.

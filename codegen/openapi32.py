@@ -35,10 +35,6 @@ _WIDTH = 4096
 def write(spec: Path, folder: Path) -> None:
     """Write the document at `spec` as one of OpenAPI 3.2 into a folder, created if missing.
 
-    Args:
-        spec: The document, OpenAPI 3.1.
-        folder: The folder.
-
     Raises:
         CodegenError: A stream has no schema of its events.
     """

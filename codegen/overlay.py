@@ -21,14 +21,7 @@ from synth_pools.spec.changes.source import (
 
 
 def join_overlay(document: dict[str, Any], root: Path) -> dict[str, Any]:
-    """Join the extensions of the overlay to the document.
-
-    Args:
-        document: The document, which is not changed.
-        root: The repository.
-
-    Returns:
-        A copy of the document with the extensions; without an overlay, the document.
+    """Return the document with the extensions of the overlay, a copy if there is one.
 
     Raises:
         CodegenError: The overlay cannot be read, or names a place that the document does not have.

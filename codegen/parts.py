@@ -79,14 +79,7 @@ def digest_of(body: str) -> str:
 
 
 def split_banner(text: str) -> tuple[str | None, str]:
-    """Split a document into its banner and body.
-
-    Args:
-        text: The complete text.
-
-    Returns:
-        The digest in the banner, None without a banner, and the body.
-    """
+    """Split a document into the digest in its banner, None without a banner, and its body."""
     banner = _BANNER_LINE.match(text)
     return (banner[1], text[banner.end() :]) if banner else (None, text)
 
@@ -99,14 +92,7 @@ def indent_of(root: Path, part: Path) -> int:
 
 
 def join_parts(root: Path, edited: Mapping[Path, str] | None = None) -> JoinedDocument:
-    """Join the parts of openapi.yaml.
-
-    Args:
-        root: The repository.
-        edited: Texts of parts to use in place of their files.
-
-    Returns:
-        The document.
+    """Join the parts of openapi.yaml, with the texts of edited parts in place of their files.
 
     Raises:
         CodegenError: A part cannot be read, or would have no place in the document.

@@ -49,15 +49,7 @@ def main(argv: list[str] | None = None) -> int:
 
 
 def release(root: Path, version: str, day: datetime.date) -> str:
-    """Release a version from a clean checkout.
-
-    Args:
-        root: The repository.
-        version: The version of the package.
-        day: The date in the changelog.
-
-    Returns:
-        The path of the wheel, below the repository.
+    """Release a version from a clean checkout; return the path of the wheel below `root`.
 
     Raises:
         CodegenError: It cannot be released; nothing has changed.

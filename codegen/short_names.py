@@ -166,12 +166,7 @@ class _Operation:
 
 
 def derive(source: Path, output: Path, table: Sequence[Namespace] = TABLE) -> None:
-    """Write the modules of `table` to `output`, which must not exist.
-
-    Args:
-        source: The async tree, with the facade.
-        output: The package to write.
-        table: The namespaces.
+    """Write the modules of `table` to `output`, which must not exist, from the facade of a tree.
 
     Raises:
         CodegenError: An operation of the table does not exist, or has no docstring.

@@ -12,6 +12,7 @@ from typing import Any
 
 from codegen import CodegenError
 from codegen.parts import FOLDER, PATHS, JoinedDocument
+from codegen.references import operations
 from synth_pools.spec.changes.source import (
     OpenApiFile,
     Pointer,
@@ -22,7 +23,6 @@ from synth_pools.spec.changes.source import (
     read_openapi_file,
 )
 
-_METHODS = ("get", "put", "post", "delete", "options", "head", "patch", "trace")
 _COMPOSED = ("allOf", "anyOf", "oneOf")
 _TYPED = {"type", "$ref", "enum", "const", *_COMPOSED}
 _NAMED_SCHEMAS = ("properties", "schemas", "patternProperties", "$defs", "dependentSchemas")
@@ -35,12 +35,6 @@ _BINARY = ("application/octet-stream", "application/zip", "application/gzip")
 def read_spec_file(path: Path) -> OpenApiFile:
     """Read a document and check it against the rules.
 
-    Args:
-        path: The file.
-
-    Returns:
-        The document.
-
     Raises:
         CodegenError: It is no OpenAPI document, or breaks a rule; one line for each.
     """
@@ -52,13 +46,7 @@ def read_spec_file(path: Path) -> OpenApiFile:
 
 
 def read_joined_spec(document: JoinedDocument) -> OpenApiFile:
-    """Read the joined openapi.yaml and check it against the rules.
-
-    Args:
-        document: The document.
-
-    Returns:
-        The document, whose lines are located in the parts.
+    """Read the joined openapi.yaml, with its lines located in the parts, and check the rules.
 
     Raises:
         CodegenError: It is no OpenAPI document, or breaks a rule; one line for each.
@@ -79,14 +67,12 @@ def _keep_rules(file: OpenApiFile, *problems: str) -> OpenApiFile:
 
 def misplaced_operations(file: OpenApiFile) -> Iterator[str]:
     """Iterate over the operations outside the part of their tag."""
-    for path, item in file.content["paths"].items():
-        for method in _METHODS:
-            operation = item.get(method)
-            tags = operation.get("tags") if isinstance(operation, dict) else None
-            where = file.at(("paths", path, method))
-            part = Path(where.rpartition(":")[0])
-            if tags and part.parent.name == PATHS and part.stem != tags[0]:
-                yield f"{where}: its tag is {tags[0]}; write it in {FOLDER}/{PATHS}/{tags[0]}.yaml"
+    for method, path, operation in operations(file.content):
+        tags = operation.get("tags")
+        where = file.at(("paths", path, method.lower()))
+        part = Path(where.rpartition(":")[0])
+        if tags and part.parent.name == PATHS and part.stem != tags[0]:
+            yield f"{where}: its tag is {tags[0]}; write it in {FOLDER}/{PATHS}/{tags[0]}.yaml"
 
 
 def untyped_schemas(file: OpenApiFile) -> Iterator[str]:
@@ -111,20 +97,15 @@ def untyped_schemas(file: OpenApiFile) -> Iterator[str]:
 
 def missing_examples(file: OpenApiFile) -> Iterator[str]:
     """Iterate over the bodies and parameters without an example."""
-    for path, item in file.content["paths"].items():
-        for method in _METHODS:
-            operation = item.get(method)
-            if not isinstance(operation, dict):
-                continue
-            base = ("paths", path, method)
-            for pointer, content in _contents(file, base, operation):
-                for media, described in content.items():
-                    if media not in _BINARY and not _has_example(described):
-                        where = "/".join(str(step) for step in pointer[3:])
-                        yield (
-                            f"{file.at((*pointer, media))}: {operation.get('operationId')}: "
-                            f"{where} has no example: write 'examples:' beside its 'schema:'"
-                        )
+    for method, path, operation in operations(file.content):
+        for pointer, content in _contents(file, ("paths", path, method.lower()), operation):
+            for media, described in content.items():
+                if media not in _BINARY and not _has_example(described):
+                    where = "/".join(str(step) for step in pointer[3:])
+                    yield (
+                        f"{file.at((*pointer, media))}: {operation.get('operationId')}: "
+                        f"{where} has no example: write 'examples:' beside its 'schema:'"
+                    )
     for pointer, parameter in _parameters(file):
         if not _has_example(parameter):
             yield (

@@ -41,13 +41,7 @@ class _Edit(NamedTuple):
 
 
 def take_back(root: Path) -> tuple[JoinedDocument, dict[Path, str]]:
-    """Join the parts, with the edits of the joined file.
-
-    Args:
-        root: The repository.
-
-    Returns:
-        The document, and the new texts of the edited parts.
+    """Join the parts with the edits of the joined file; return the texts of the edited parts too.
 
     Raises:
         CodegenError: A part cannot be read, or an edit has no place in the parts.

@@ -98,9 +98,6 @@ def update_tests(root: Path) -> None:
     Runs that begin at the same time do each other no harm: a file is replaced as a whole, and only
     if its bytes differ.
 
-    Args:
-        root: The repository.
-
     Raises:
         CodegenError: A test has asynchronous code without a sync form.
     """

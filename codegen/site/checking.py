@@ -29,15 +29,7 @@ _CSS_URL = re.compile(r"(?:@import\s*|url\()\s*['\"]?((?:https?:)?//[^'\")\s]+)"
 
 
 def check_site(site: Path) -> list[str]:
-    """List the problems of a site.
-
-    Args:
-        site: The folder with its index.html.
-
-    Returns:
-        A line for each broken link, and for each resource that a browser would fetch from another
-        server.
-    """
+    """List the broken links of a site, and what a browser would fetch from other servers."""
     problems = [
         f"{sheet.relative_to(site)}: fetches {url}"
         for sheet in sorted(site.rglob("*.css"))

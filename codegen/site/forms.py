@@ -17,14 +17,7 @@ _WIDTH = 76
 
 
 class Forms(NamedTuple):
-    """Request of an operation in four languages.
-
-    Attributes:
-        curl: A shell command.
-        python: A program for the sync client.
-        async_: A program for the async client.
-        command: `synth-pools`, in a shell.
-    """
+    """Request of an operation in four languages: shell, both clients, command line."""
 
     curl: str
     python: str
@@ -34,12 +27,6 @@ class Forms(NamedTuple):
 
 def forms_of(document: dict[str, Any], method: str, path: str, row: CommandRow) -> Forms:
     """Write an operation in all forms, with the examples of the document.
-
-    Args:
-        document: openapi.yaml.
-        method: The method, in capitals.
-        path: The path, as the document has it.
-        row: The command that the operation has.
 
     Raises:
         CodegenError: A required parameter or body has no example.
@@ -51,8 +38,8 @@ def forms_of(document: dict[str, Any], method: str, path: str, row: CommandRow) 
     answer = _answer_media(document, operation)
     return Forms(
         _curl(method, path, values, body, answer),
-        _python(operation["operationId"], values, body, answer),
-        _async(operation["operationId"], values, body, answer),
+        _python(operation["operationId"], values, body, answer, is_async=False),
+        _python(operation["operationId"], values, body, answer, is_async=True),
         _command(operation["operationId"], row, values, body),
     )
 
@@ -74,28 +61,24 @@ def _curl(method: str, path: str, values: dict[str, str], body: Any, answer: str
     return " \\\n  ".join(lines)
 
 
-def _python(operation: str, values: dict[str, str], body: Any, answer: str) -> str:
+def _python(
+    operation: str, values: dict[str, str], body: Any, answer: str, *, is_async: bool
+) -> str:
     call = _call(operation, values, body)
-    if answer == "text/event-stream":
-        does = f"for event in {call}:\n    print(event)"
-    else:
-        does = f"print({_shown(call, answer)})"
-    head = (
-        "from synth_pools import ContainerPoolsClient\n\nwith ContainerPoolsClient() as client:\n"
+    keyword, name = (
+        ("async ", "AsyncContainerPoolsClient") if is_async else ("", "ContainerPoolsClient")
     )
-    return head + _indented(does)
-
-
-def _async(operation: str, values: dict[str, str], body: Any, answer: str) -> str:
-    call = _call(operation, values, body)
     if answer == "text/event-stream":
-        does = f"async for event in {call}:\n    print(event)"
+        use = f"{keyword}for event in {call}:\n    print(event)"
     else:
-        does = f"print({_shown(f'await {call}', answer)})"
-    within = "async with AsyncContainerPoolsClient() as client:\n" + _indented(does)
+        call = f"await {call}" if is_async else call
+        use = f"print(len({call}))" if _is_download(answer) else f"print({call})"
+    block = f"{keyword}with {name}() as client:\n{_indented(use)}"
+    head = f"from synth_pools import {name}\n\n"
+    if not is_async:
+        return head + block
     return (
-        "import asyncio\n\nfrom synth_pools import AsyncContainerPoolsClient\n\n\n"
-        f"async def main():\n{_indented(within)}\n\n\nasyncio.run(main())"
+        f"import asyncio\n\n{head}\nasync def main():\n{_indented(block)}\n\n\nasyncio.run(main())"
     )
 
 
@@ -108,10 +91,6 @@ def _call(operation: str, values: dict[str, str], body: Any) -> str:
         return plain
     lines = "".join(f"{argument},\n" for argument in arguments)
     return f"client.{operation}(\n{_indented(lines)}\n)"
-
-
-def _shown(call: str, answer: str) -> str:
-    return f"len({call})" if _is_download(answer) else call
 
 
 def _command(operation: str, row: CommandRow, values: dict[str, str], body: Any) -> str:
@@ -134,15 +113,8 @@ def _command(operation: str, row: CommandRow, values: dict[str, str], body: Any)
 
 
 def _example_of(document: dict[str, Any], item: dict[str, Any], name: str) -> str:
-    listed = [
-        *item.get("parameters", []),
-        *(
-            parameter
-            for operation in item.values()
-            if isinstance(operation, dict)
-            for parameter in operation.get("parameters", [])
-        ),
-    ]
+    nodes = [item, *(operation for operation in item.values() if isinstance(operation, dict))]
+    listed = [parameter for node in nodes for parameter in node.get("parameters", [])]
     for parameter in (resolve(document, node) for node in listed):
         if parameter["name"] == name and "example" in parameter:
             return str(parameter["example"])

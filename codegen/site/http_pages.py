@@ -7,8 +7,7 @@ from collections.abc import Iterator
 from typing import Any
 
 from codegen import CodegenError
-from codegen.client import operations
-from codegen.references import resolve
+from codegen.references import operations, resolve
 from codegen.site.forms import Forms, forms_of
 from codegen.site.schema_tables import cell, named_type, rows_of, table
 from synth_pools.cli.operations.model import CommandRow
@@ -20,10 +19,6 @@ _TITLES = ("curl", "Python", "Python, async", "Command line")
 
 def http_pages(document: dict[str, Any], commands: tuple[CommandRow, ...]) -> dict[str, str]:
     """Write the pages, by their paths in the site.
-
-    Args:
-        document: openapi.yaml.
-        commands: The commands of its operations.
 
     Raises:
         CodegenError: An operation has no command, or lacks an example.

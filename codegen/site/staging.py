@@ -25,12 +25,7 @@ _LINK = re.compile(r"\]\(([^)\s#]+)(#[^)\s]*)?\)")
 
 
 def stage_site(root: Path, output: Path, derived: dict[str, str]) -> None:
-    """Write the source of the site into a new folder.
-
-    Args:
-        root: The repository.
-        output: The folder.
-        derived: Texts of derived pages, by their paths in the site.
+    """Write the source of the site into a new folder, with the derived pages by their paths.
 
     Raises:
         CodegenError: A link has no file as its target, or a page is not in the navigation.

@@ -36,17 +36,24 @@ EXIT_STATUSES: dict[ExitStatus, str] = {
 
 
 class CommandError(click.ClickException):
-    """Failure that is printed on one line.
-
-    Args:
-        message: What went wrong and what to do.
-        status: The exit status.
-    """
+    """Failure that is printed on one line, which says what to do."""
 
     def __init__(self, message: str, status: ExitStatus = ExitStatus.USAGE) -> None:
         super().__init__(message)
         # Click declares it on the class, and reads it from the instance.
         self.exit_code = int(status)  # type: ignore[misc]
+
+
+@contextlib.contextmanager
+def needing(user: str, extra: str) -> Iterator[None]:
+    """Turn an import of what only an extra installs into a `CommandError` for its user."""
+    try:
+        yield
+    except ModuleNotFoundError as error:
+        raise CommandError(
+            f"{user} needs {error.name}, which the base install leaves out: "
+            f"pip install 'synth-pools[{extra}]'"
+        ) from error
 
 
 @contextlib.contextmanager

@@ -59,12 +59,7 @@ _HIDDEN = {"complete-ids"}
 
 
 class OperationGroup(SuggestingGroup):
-    """Commands for the operations of one group.
-
-    Args:
-        name: The name of the group.
-        help: The first line of its help.
-    """
+    """Commands for the operations of one group."""
 
     def __init__(self, name: str, help: str) -> None:  # noqa: A002 - click's own name
         super().__init__(name, help=help or None, context_settings=HELP_NAMES)

@@ -12,7 +12,7 @@ from typing import Any, TextIO
 
 import click
 
-from synth_pools.cli.failures import CommandError
+from synth_pools.cli.failures import CommandError, needing
 
 FORMATS = ("table", "json", "jsonl", "yaml", "id")
 _WIDTH = 80
@@ -43,13 +43,7 @@ def write_bytes(content: bytes) -> None:
 
 
 def write_answer(content: bytes, form: str, columns: Sequence[str] = ()) -> None:
-    """Write the JSON of an answer in one of the `FORMATS`.
-
-    Args:
-        content: The body of the answer.
-        form: The format.
-        columns: The columns of the table of a list.
-    """
+    """Write the JSON of an answer in one of the `FORMATS`, a list as a table of `columns`."""
     if form == "json":
         if content:
             write_bytes(content)
@@ -121,13 +115,9 @@ def as_yaml(value: Any) -> str:
     Raises:
         CommandError: The extra `cli` is not installed.
     """
-    try:
-        # Imported here: other formats do not need the extra `cli`.
+    with needing("--output yaml", "cli"):
+        # Imported here: other formats do not need it.
         import yaml
-    except ModuleNotFoundError:
-        raise CommandError(
-            "--output yaml needs what the base install leaves out: pip install 'synth-pools[cli]'"
-        ) from None
     text: str = yaml.safe_dump(value, sort_keys=False, allow_unicode=True, width=_WIDTH)
     return text
 
@@ -180,13 +170,7 @@ def _table_cell(value: Any, name: str) -> str:
 
 
 def grid(heads: Sequence[str], rows: Sequence[Sequence[str]], *, right: Sequence[int] = ()) -> str:
-    """Lay out texts as a table, no wider than the terminal.
-
-    Args:
-        heads: The heads of its columns.
-        rows: Its cells.
-        right: The right-aligned columns.
-    """
+    """Lay out texts as a table, no wider than the terminal; some columns are right-aligned."""
     widths = [max(map(_width, column)) for column in zip(heads, *rows, strict=True)]
     lines = []
     for number, line in enumerate([heads, *rows]):

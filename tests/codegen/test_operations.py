@@ -8,8 +8,8 @@ from typing import Any
 import pytest
 
 from codegen import CodegenError
-from codegen.client import operations
 from codegen.operations import RETRIES, write_operations
+from codegen.references import operations
 from synth_pools_api.operations import OPERATIONS
 from tests.support.document import SPEC
 

@@ -126,14 +126,7 @@ class ServiceOptions:
 
 @dataclass(frozen=True)
 class ResolvedService:
-    """URL and key of the service, with the origin of each.
-
-    Attributes:
-        url: Its URL.
-        url_origin: The option, variable or profile of the URL.
-        api_key: The key.
-        key_origin: The file, variable or profile of the key.
-    """
+    """URL and key of the service, with the option, variable, file or profile of each."""
 
     url: str
     url_origin: str

@@ -36,13 +36,7 @@ _MOST_SKEW_SECONDS = 60.0
 
 
 class CheckLine(NamedTuple):
-    """Line of the report.
-
-    Attributes:
-        status: `ok`, `wrong`, or `-` for an optional part that is missing.
-        subject: The checked part.
-        finding: The result, and what to do.
-    """
+    """Line of the report; its status is `ok`, `wrong`, or `-` for a missing optional part."""
 
     status: str
     subject: str

@@ -11,7 +11,7 @@ from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
-from synth_pools.cli.failures import CommandError, ExitStatus
+from synth_pools.cli.failures import CommandError, ExitStatus, needing
 
 PROFILE_VARIABLE = "SYNTH_PROFILE"
 _LARGEST_KEY_FILE = 64 * 1024
@@ -21,14 +21,7 @@ _KEYRING_SERVICE = "synth-pools"
 
 @dataclass(frozen=True)
 class ServiceProfile:
-    """Service with a name.
-
-    Attributes:
-        name: Its name.
-        url: Its URL; empty for the hosted service.
-        key_file: The file with its key; empty if there is none.
-        in_keyring: Whether its key is in the system's keyring.
-    """
+    """Named service; without a URL it is the hosted one."""
 
     name: str
     url: str = ""
@@ -65,12 +58,7 @@ class ServiceProfile:
 
 @dataclass(frozen=True)
 class ProfileFile:
-    """The profiles of a user.
-
-    Attributes:
-        current: The name of the default profile; empty for none.
-        profiles: All profiles by name.
-    """
+    """Profiles of a user by name, and the name of the default one."""
 
     current: str = ""
     profiles: dict[str, ServiceProfile] = field(default_factory=dict)
@@ -202,10 +190,7 @@ def write_profiles(file: ProfileFile) -> None:
 
 
 def store_key(name: str, key: str, *, in_keyring: bool) -> str:
-    """Store a key in the keyring, or in a file that only its owner can read.
-
-    Returns:
-        The path of the file; empty for the keyring.
+    """Store a key in the keyring, or in a file of its owner alone, whose path is returned.
 
     Raises:
         CommandError: It cannot be stored there.
@@ -267,14 +252,10 @@ def _owner_only(path: str, flags: int) -> int:
 
 @contextlib.contextmanager
 def _keyring() -> Any:
-    try:
-        # Imported here: keys in files do not need the extra `keyring`.
+    with needing("the keyring", "keyring"):
+        # Imported here: keys in files do not need it.
         import keyring
         import keyring.errors
-    except ModuleNotFoundError:
-        raise CommandError(
-            "the keyring needs what the base install leaves out: pip install 'synth-pools[keyring]'"
-        ) from None
     try:
         yield keyring
     except keyring.errors.KeyringError as error:

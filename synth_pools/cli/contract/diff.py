@@ -6,9 +6,7 @@ from pathlib import Path
 
 import click
 
-
-class _UnusableError(click.ClickException):
-    exit_code = 2
+from synth_pools.cli.failures import CommandError, needing
 
 
 @click.command("contract-diff")
@@ -25,21 +23,16 @@ def contract_diff(old: Path, new: Path, as_json: bool) -> int:
     Example:
       synth-pools contract-diff old.yaml openapi.yaml
     """
-    try:
+    with needing("`contract-diff`", "contract,cli"):
         # Imported here: other commands do not need the extra `contract`.
         from synth_pools.spec.changes.comparison import compare_documents
         from synth_pools.spec.changes.reports import render_changes, render_changes_json
         from synth_pools.spec.changes.source import UnusableDocumentError, read_openapi_file
         from synth_pools.spec.changes.verdicts import Level, heaviest_level
-    except ModuleNotFoundError as error:
-        raise _UnusableError(
-            f"`contract-diff` needs {error.name}, which the base install leaves out: "
-            "pip install 'synth-pools[contract,cli]'"
-        ) from error
     try:
         files = read_openapi_file(old), read_openapi_file(new)
     except UnusableDocumentError as error:
-        raise _UnusableError(str(error)) from None
+        raise CommandError(str(error)) from None
     changes = compare_documents(*files)
     render = render_changes_json if as_json else render_changes
     click.echo(render(*files, changes), nl=False)

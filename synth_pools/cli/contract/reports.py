@@ -2,23 +2,41 @@
 
 from __future__ import annotations
 
+import functools
 import os
 import shutil
 import sys
+from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import click
+
+from synth_pools.cli.failures import CommandError
 
 if TYPE_CHECKING:
     from synth_pools.contract.results import Report
 
 
-class RefusedError(click.ClickException):
-    """Refusal of a command, with the reason on one line."""
+FILE = click.Path(path_type=Path)
 
-    exit_code = 2
+
+def report_options(command: Callable[..., int]) -> Callable[..., int]:
+    """Add the options for files of reports to a command, which gets them as `files`."""
+
+    @functools.wraps(command)
+    def call(report: Path | None, junit: Path | None, json_file: Path | None, **values: Any) -> int:
+        return command(files=ReportFiles(report, junit, json_file), **values)
+
+    decorated: Callable[..., int] = call
+    for flags, metavar in (
+        (("--json", "json_file"), "JSON"),
+        (("--junit",), "XML"),
+        (("--report",), "HTML"),
+    ):
+        decorated = click.option(*flags, type=FILE, metavar=f"OUT.{metavar}")(decorated)
+    return decorated
 
 
 @dataclass(frozen=True, slots=True)
@@ -67,19 +85,19 @@ def write_file(file: Path, text: str) -> None:
     """Write a file.
 
     Raises:
-        RefusedError: It cannot be written.
+        CommandError: It cannot be written.
     """
     try:
         file.write_text(text, encoding="utf-8")
     except OSError as error:
-        raise RefusedError(f"{file} cannot be written: {error.strerror}") from error
+        raise CommandError(f"{file} cannot be written: {error.strerror}") from error
 
 
 def _check_writable(file: Path | None) -> None:
     if file is not None and not file.absolute().parent.is_dir():
-        raise RefusedError(f"{file} cannot be written: there is no folder {file.parent}")
+        raise CommandError(f"{file} cannot be written: there is no folder {file.parent}")
     if file is not None and file.is_dir():
-        raise RefusedError(f"{file} cannot be written: it is a folder")
+        raise CommandError(f"{file} cannot be written: it is a folder")
 
 
 def _speaks_unicode() -> bool:

@@ -14,7 +14,8 @@ from typing import Any, NoReturn
 
 import click
 
-from synth_pools.cli.contract.reports import RefusedError, ReportFiles, write_file
+from synth_pools.cli.contract.reports import FILE, ReportFiles, report_options, write_file
+from synth_pools.cli.failures import CommandError, needing
 
 _KEY_VARIABLE = "SYNTH_API_KEY"
 _INTERRUPTED = 130
@@ -73,9 +74,9 @@ def _key_of_command(command: str) -> str:
             command, shell=True, stdout=subprocess.PIPE, timeout=_TOKEN_SECONDS, check=False
         )
     except subprocess.TimeoutExpired:
-        raise RefusedError(f"the token command took more than {_TOKEN_SECONDS:.0f} s") from None
+        raise CommandError(f"the token command took more than {_TOKEN_SECONDS:.0f} s") from None
     if done.returncode != 0 or not done.stdout.strip():
-        raise RefusedError(f"the token command ended with {done.returncode}, or printed nothing")
+        raise CommandError(f"the token command ended with {done.returncode}, or printed nothing")
     return done.stdout.decode("utf-8", "replace").strip()
 
 
@@ -107,11 +108,9 @@ def _list_checks(context: click.Context, _: click.Parameter, is_asked: bool) -> 
     metavar="'NAME: VALUE'",
     help="A header of every request; repeat it for several.",
 )
-@click.option("--client-cert", type=click.Path(path_type=Path), metavar="FILE.PEM")
-@click.option("--client-key", type=click.Path(path_type=Path), metavar="FILE.PEM")
-@click.option(
-    "--ca", type=click.Path(path_type=Path), metavar="FILE.PEM", help="The certificates to trust."
-)
+@click.option("--client-cert", type=FILE, metavar="FILE.PEM")
+@click.option("--client-key", type=FILE, metavar="FILE.PEM")
+@click.option("--ca", type=FILE, metavar="FILE.PEM", help="The certificates to trust.")
 @click.option("--proxy", metavar="URL", help="The proxy to go through.")
 @click.option(
     "--restart", metavar="CMD", help="A command that restarts the backend: try what it keeps."
@@ -125,7 +124,7 @@ def _list_checks(context: click.Context, _: click.Parameter, is_asked: bool) -> 
 @click.option(
     "--scenarios",
     multiple=True,
-    type=click.Path(path_type=Path),
+    type=FILE,
     metavar="FILE.PY",
     help="Scenarios of your own.",
 )
@@ -184,14 +183,12 @@ def _list_checks(context: click.Context, _: click.Parameter, is_asked: bool) -> 
     metavar="S",
     help="How long to wait for a change that has to come.",
 )
-@click.option("--report", type=click.Path(path_type=Path), metavar="OUT.HTML")
-@click.option("--junit", type=click.Path(path_type=Path), metavar="OUT.XML")
-@click.option("--json", "json_file", type=click.Path(path_type=Path), metavar="OUT.JSON")
-@click.option("--har", type=click.Path(path_type=Path), metavar="OUT.HAR")
-@click.option("--ndjson", type=click.Path(path_type=Path), metavar="OUT.NDJSON")
+@report_options
+@click.option("--har", type=FILE, metavar="OUT.HAR")
+@click.option("--ndjson", type=FILE, metavar="OUT.NDJSON")
 @click.option(
     "--baseline",
-    type=click.Path(path_type=Path),
+    type=FILE,
     metavar="KNOWN.JSON",
     help="Departures that are known and do not count.",
 )
@@ -207,7 +204,7 @@ def _list_checks(context: click.Context, _: click.Parameter, is_asked: bool) -> 
 )
 @click.option(
     "--spec",
-    type=click.Path(path_type=Path),
+    type=FILE,
     metavar="FILE",
     help="Judge by this document. [default: the one that this package comes with]",
 )
@@ -216,31 +213,12 @@ def contract_test(
     url: str,
     api_key: str | None,
     token_command: str | None,
-    other_key: str | None,
-    image: dict[str, Any] | None,
     headers: dict[str, str],
     client_cert: Path | None,
     client_key: Path | None,
     ca: Path | None,
     proxy: str | None,
-    restart: str | None,
-    scenarios: tuple[Path, ...],
-    only: tuple[str, ...],
-    skip: tuple[str, ...],
-    operations: tuple[str, ...],
-    without_operations: tuple[str, ...],
-    offered: bool,
-    read_only: bool,
-    seed: int | None,
-    max_time: float | None,
-    profile: str,
-    pool_request: dict[str, Any] | None,
-    rollout_request: dict[str, Any] | None,
-    container_url: str | None,
-    patience: float,
-    report: Path | None,
-    junit: Path | None,
-    json_file: Path | None,
+    files: ReportFiles,
     har: Path | None,
     ndjson: Path | None,
     baseline: Path | None,
@@ -248,6 +226,7 @@ def contract_test(
     baseline_prune: bool,
     spec: Path | None,
     cleanup: bool,
+    **settings: Any,
 ) -> int:
     """Judge the backend at URL by the contract, openapi.yaml.
 
@@ -258,7 +237,7 @@ def contract_test(
     Example:
       synth-pools contract-test http://127.0.0.1:8080 --profile smoke
     """
-    try:
+    with needing("`contract-test`", "contract,cli"):
         # Imported here: other commands do not need the extra `contract`.
         from synth_pools.contract.exceptions import InterruptedRunError, UnjudgeableError
         from synth_pools.contract.options import Access
@@ -271,15 +250,9 @@ def contract_test(
         )
         from synth_pools.contract.run import clean_leftovers, run_contract
         from synth_pools.contract.traffic.log import TrafficLog
-    except ModuleNotFoundError as error:
-        raise RefusedError(
-            f"`contract-test` needs {error.name}, which the base install leaves out: "
-            "pip install 'synth-pools[contract,cli]'"
-        ) from error
-    files = ReportFiles(report, junit, json_file)
     files.check(har, ndjson, baseline)
     if baseline is None and (baseline_update or baseline_prune):
-        raise RefusedError("--baseline-update and --baseline-prune need --baseline")
+        raise CommandError("--baseline-update and --baseline-prune need --baseline")
     if token_command is not None:
         api_key = _key_of_command(token_command)
     signal.signal(signal.SIGTERM, _interrupt)
@@ -294,25 +267,9 @@ def contract_test(
             result = run_contract(
                 url,
                 api_key=api_key,
-                seed=seed,
-                profile=profile,
-                only=only,
-                skip=skip,
-                operations=operations,
-                without_operations=without_operations,
-                offered=offered,
-                read_only=read_only,
-                max_time=max_time,
-                pool_request=pool_request,
-                rollout_request=rollout_request,
-                container_url=container_url,
                 access=Access(headers, client_cert, client_key, ca, proxy),
-                other_key=other_key,
-                restart=restart,
-                image=image,
-                scenarios=scenarios,
-                patience=patience,
                 spec=spec,
+                **settings,
                 progress=progress,
                 on_report=files.write,
                 on_exchange=log.write,
@@ -332,7 +289,7 @@ def contract_test(
             # The clean-up may have added a note.
             files.write(result)
     except UnjudgeableError as error:
-        raise RefusedError(str(error)) from None
+        raise CommandError(str(error)) from None
     except KeyboardInterrupt as error:
         progress.end()
         if isinstance(error, InterruptedRunError):
@@ -344,7 +301,7 @@ def contract_test(
         os._exit(_INTERRUPTED)
     if result.obstacles and not result.outcomes:
         # The table would be empty.
-        raise RefusedError(f"could not be judged: {result.obstacles[0]}")
+        raise CommandError(f"could not be judged: {result.obstacles[0]}")
     click.echo(files.table(result), nl=False)
     return result.exit_code
 

@@ -8,25 +8,17 @@ from pathlib import Path
 
 import click
 
-from synth_pools.cli.contract.reports import RefusedError, ReportFiles
+from synth_pools.cli.contract.reports import FILE, ReportFiles, report_options
+from synth_pools.cli.failures import CommandError, needing
 
-_FILE = click.Path(path_type=Path)
-_NEEDS = "pip install 'synth-pools[contract,cli]'"
+_EXTRAS = "contract,cli"
 
 
 @click.command("contract-judge")
-@click.argument("traffic", type=_FILE)
-@click.option("--report", type=_FILE, metavar="OUT.HTML")
-@click.option("--junit", type=_FILE, metavar="OUT.XML")
-@click.option("--json", "json_file", type=_FILE, metavar="OUT.JSON")
-@click.option("--spec", type=_FILE, metavar="FILE", help="Judge by this document.")
-def contract_judge(
-    traffic: Path,
-    report: Path | None,
-    junit: Path | None,
-    json_file: Path | None,
-    spec: Path | None,
-) -> int:
+@click.argument("traffic", type=FILE)
+@report_options
+@click.option("--spec", type=FILE, metavar="FILE", help="Judge by this document.")
+def contract_judge(traffic: Path, files: ReportFiles, spec: Path | None) -> int:
     """Judge recorded requests and responses: TRAFFIC is a HAR file.
 
     Each exchange is judged by itself: status, media type, schema, headers, and whether it agrees
@@ -36,19 +28,16 @@ def contract_judge(
     Example:
       synth-pools contract-judge traffic.har --report report.html
     """
-    files = ReportFiles(report, junit, json_file)
     files.check()
-    try:
+    with needing("`contract-judge`", _EXTRAS):
         # Imported here: other commands do not need the extra `contract`.
         from synth_pools.contract.exceptions import UnjudgeableError
         from synth_pools.contract.traffic.har import read_archive
         from synth_pools.contract.traffic.judge import judge_traffic
-    except ModuleNotFoundError as error:
-        raise RefusedError(f"`contract-judge` needs {error.name}: {_NEEDS}") from error
     try:
         result = judge_traffic(read_archive(traffic), traffic.name, spec)
     except UnjudgeableError as error:
-        raise RefusedError(str(error)) from None
+        raise CommandError(str(error)) from None
     files.write(result)
     click.echo(files.table(result), nl=False)
     return result.exit_code
@@ -57,19 +46,11 @@ def contract_judge(
 @click.command("contract-proxy")
 @click.argument("url")
 @click.option("--port", type=click.IntRange(0, 65535), default=0, help="[default: a free one]")
-@click.option("--report", type=_FILE, metavar="OUT.HTML")
-@click.option("--junit", type=_FILE, metavar="OUT.XML")
-@click.option("--json", "json_file", type=_FILE, metavar="OUT.JSON")
-@click.option("--har", type=_FILE, metavar="OUT.HAR", help="Keep what passed.")
-@click.option("--spec", type=_FILE, metavar="FILE", help="Judge by this document.")
+@report_options
+@click.option("--har", type=FILE, metavar="OUT.HAR", help="Keep what passed.")
+@click.option("--spec", type=FILE, metavar="FILE", help="Judge by this document.")
 def contract_proxy(
-    url: str,
-    port: int,
-    report: Path | None,
-    junit: Path | None,
-    json_file: Path | None,
-    har: Path | None,
-    spec: Path | None,
+    url: str, port: int, files: ReportFiles, har: Path | None, spec: Path | None
 ) -> int:
     """Pass requests on to the backend at URL and judge what passes, until it is interrupted.
 
@@ -80,9 +61,8 @@ def contract_proxy(
     Example:
       synth-pools contract-proxy http://127.0.0.1:8080 --har traffic.har
     """
-    files = ReportFiles(report, junit, json_file)
     files.check(har)
-    try:
+    with needing("`contract-proxy`", _EXTRAS):
         # Imported here for the same reason.
         from synth_pools.contract.exceptions import UnjudgeableError
         from synth_pools.contract.preflight import checked_url
@@ -90,13 +70,11 @@ def contract_proxy(
         from synth_pools.contract.traffic.judge import TrafficJudge
         from synth_pools.contract.traffic.log import TrafficLog
         from synth_pools.contract.traffic.proxy import JudgingProxy
-    except ModuleNotFoundError as error:
-        raise RefusedError(f"`contract-proxy` needs {error.name}: {_NEEDS}") from error
     try:
         backend = checked_url(url)
         judge = TrafficJudge(backend, spec)
     except UnjudgeableError as error:
-        raise RefusedError(str(error)) from None
+        raise CommandError(str(error)) from None
     stop = threading.Event()
     for number in (signal.SIGINT, signal.SIGTERM):
         signal.signal(number, lambda *_: stop.set())
@@ -109,7 +87,7 @@ def contract_proxy(
         try:
             proxy = JudgingProxy(backend, pass_on, port=port)
         except OSError as error:
-            raise RefusedError(f"port {port} cannot be had: {error.strerror}") from None
+            raise CommandError(f"port {port} cannot be had: {error.strerror}") from None
         with proxy:
             click.echo(f"listening on {proxy.url}, for {backend}")
             # With a limit, so that the handler of the signal can run.

@@ -14,7 +14,7 @@ from typing import Any
 import click
 
 from synth_pools.cli import output
-from synth_pools.cli.failures import CommandError
+from synth_pools.cli.failures import CommandError, needing
 from synth_pools.cli.fleet.recorded import RecordedResult, read_run
 
 # Suffix of the default file; empty for formats that go to standard output.
@@ -130,15 +130,10 @@ def _as_cell(value: Any) -> Any:
 
 
 def _write_parquet(path: Path, rows: Sequence[Mapping[str, Any]]) -> None:
-    try:
-        # Imported here: other formats do not need the extra `parquet`.
+    with needing("--format parquet", "parquet"):
+        # Imported here: other formats do not need it.
         import pyarrow
         from pyarrow import parquet
-    except ModuleNotFoundError as error:
-        raise CommandError(
-            f"--format parquet needs {error.name}, which the base install leaves out: "
-            "pip install 'synth-pools[parquet]'"
-        ) from None
     types = {
         **dict.fromkeys(("index", "group", "attempts"), pyarrow.int64()),
         **dict.fromkeys(("reward", "seconds"), pyarrow.float64()),

@@ -26,12 +26,9 @@ _SCORE = "reward"
 
 
 def write_inspect_log(path: Path, name: str, run: RecordedRun) -> None:
-    """Write a log.
+    """Write a log, named after the common task of the results, or else `name`.
 
-    Args:
-        path: The file to write.
-        name: Name of the task of the log, if the results have no task in common.
-        run: The results. Unfinished ones are left out, and the log has the status `started`.
+    Unfinished results are left out, and the log has the status `started`.
 
     Raises:
         OSError: It cannot be written.

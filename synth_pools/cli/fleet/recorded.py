@@ -34,13 +34,7 @@ class RecordedResult:
 
 @dataclass(frozen=True)
 class RecordedRun:
-    """Run with its results, in the order of its requests.
-
-    Attributes:
-        results: Its results.
-        pool_id: Its pool; None if unknown.
-        run_id: The id in its journal; None without a journal.
-    """
+    """Results of a run in the order of its requests; a file of results has no ids."""
 
     results: list[RecordedResult]
     pool_id: str | None = None

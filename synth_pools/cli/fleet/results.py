@@ -21,13 +21,7 @@ _MOST_SEEDS = 10_000_000
 
 @dataclass(frozen=True)
 class RunRequests:
-    """Requests of a run by index: all repeats of a seed, then those of the next one.
-
-    Attributes:
-        seeds: The ranges of seeds, in order.
-        repeats: Number of requests of each seed.
-        base: The fields that all requests have beside the seed.
-    """
+    """Requests of a run by index: all repeats of a seed, then those of the next one."""
 
     seeds: tuple[range, ...]
     repeats: int
@@ -71,11 +65,7 @@ def parse_seeds(text: str) -> tuple[range, ...]:
 
 
 class ResultFile:
-    """File of outcomes, a line for each as it comes.
-
-    Args:
-        path: The file; None for none.
-        former: Rows of an earlier run to keep.
+    """File of outcomes, a line for each as it comes, after `former` rows; without a path, none.
 
     Raises:
         CommandError: It cannot be written.
@@ -138,10 +128,6 @@ def iter_objects(
     """Yield the objects of a file, one on each line, with the place of each for messages.
 
     An incomplete last line is ignored: nothing was done after it.
-
-    Args:
-        path: The file.
-        is_compressed: Whether it is a gzip file.
 
     Raises:
         CommandError: It cannot be read, or a line is no object; with line and column.

@@ -7,11 +7,10 @@ from pathlib import Path
 import click
 
 from synth_pools.backend.errors import LocalBackendError
+from synth_pools.cli.failures import CommandError
 from synth_pools.cli.options import default_data_dir
 
-
-class _Refused(click.ClickException):
-    exit_code = 2
+_NO_FCNTL = "the local backend needs Linux or macOS"
 
 
 @click.command()
@@ -36,12 +35,12 @@ def backup(directory: Path, data_dir: Path | None) -> int:
         # Imported here: only some systems have `fcntl`.
         from synth_pools.backend.storage.sqlite.backup import back_up
     except ModuleNotFoundError as error:
-        raise _Refused("the local backend needs Linux or macOS") from error
+        raise CommandError(_NO_FCNTL) from error
 
     try:
         back_up(data_dir or default_data_dir(), directory)
     except LocalBackendError as error:
-        raise _Refused(str(error)) from error
+        raise CommandError(str(error)) from error
     click.echo(f"A copy of the data is in {directory.expanduser().absolute()}")
     return 0
 
@@ -66,13 +65,13 @@ def compact(data_dir: Path | None) -> int:
         # Imported here: only some systems have `fcntl`.
         from synth_pools.backend.storage.sqlite import compaction
     except ModuleNotFoundError as error:
-        raise _Refused("the local backend needs Linux or macOS") from error
+        raise CommandError(_NO_FCNTL) from error
 
     data_dir = (data_dir or default_data_dir()).expanduser().absolute()
     try:
         sizes = compaction.compact(data_dir)
     except LocalBackendError as error:
-        raise _Refused(str(error)) from error
+        raise CommandError(str(error)) from error
     click.echo(
         f"The database in {data_dir} has {sizes.after / 1e6:.1f} MB, "
         f"{(sizes.before - sizes.after) / 1e6:.1f} MB less than before"

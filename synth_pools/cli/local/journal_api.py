@@ -20,9 +20,6 @@ class JournalApi:
 
     Only the ids of its rollouts and their places are in memory.
 
-    Args:
-        path: The journal.
-
     Raises:
         BadLineError: It is no journal.
         OSError: It cannot be read.
@@ -38,15 +35,7 @@ class JournalApi:
             self._catch_up()
 
     def get(self, path: str, query: Mapping[str, str]) -> tuple[int, Any]:
-        """Answer a GET.
-
-        Args:
-            path: The path, with percent-encoding.
-            query: The parameters by name.
-
-        Returns:
-            The status, and the document.
-        """
+        """Answer a GET of a percent-encoded path; return the status and the document."""
         with self._lock:
             self._catch_up()
             return self._answer(path, query)

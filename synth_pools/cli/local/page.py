@@ -7,13 +7,10 @@ from pathlib import Path
 import click
 
 from synth_pools.cli.access.connection import ServiceOptions, connection_options
+from synth_pools.cli.failures import CommandError
 from synth_pools.cli.signals import StopSignals
 
 _WATCH_SECONDS = 60.0
-
-
-class _NotServedError(click.ClickException):
-    exit_code = 2
 
 
 @click.command("ui")
@@ -45,9 +42,9 @@ def ui(journal: Path | None, port: int, opens: bool, connection: ServiceOptions)
             server = PageServer.for_backend(service.url, service.api_key, port=port)
     except OSError as error:
         resource = journal if error.filename else f"port {port}"
-        raise _NotServedError(f"cannot use {resource}: {error.strerror}") from None
+        raise CommandError(f"cannot use {resource}: {error.strerror}") from None
     except ValueError as error:
-        raise _NotServedError(f"{journal}: {error}" if journal else str(error)) from None
+        raise CommandError(f"{journal}: {error}" if journal else str(error)) from None
     with StopSignals() as signals, server:
         address = server.login_url()
         click.echo(f"The page is at {address}\n\nStop it with ^C.")

@@ -46,11 +46,7 @@ _Api = Callable[[str, str, _Headers, bytes], contextlib.AbstractContextManager[_
 
 
 class PageServer:
-    """Live page on a port of this machine, as a context manager.
-
-    Attributes:
-        url: Its address.
-    """
+    """Live page on a port of this machine, as a context manager."""
 
     def __init__(self, api: _Api, keys: Keys, about: dict[str, str], port: int = 0) -> None:
         """Bind the port; `for_backend` and `for_journal` create servers.

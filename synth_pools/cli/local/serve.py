@@ -10,6 +10,7 @@ import shlex
 import sys
 from collections.abc import Callable, Sequence
 from dataclasses import Field, fields
+from importlib.util import find_spec
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -18,6 +19,7 @@ import click
 from synth_pools.backend.errors import LocalBackendError
 from synth_pools.backend.limits import Limits
 from synth_pools.backend.settings import BackendOptions, Option
+from synth_pools.cli.failures import CommandError, ExitStatus, needing
 from synth_pools.cli.local.log_format import FORMATS, LEVELS, configure
 from synth_pools.cli.options import bytes_of, default_data_dir, names_of, seconds_of
 from synth_pools.cli.signals import StopSignals
@@ -33,14 +35,6 @@ _SECONDS = "_seconds"
 
 
 _Decorator = Callable[[Callable[..., int]], Callable[..., int]]
-
-
-class _Refused(click.ClickException):
-    exit_code = 2
-
-
-class _BrokeDown(click.ClickException):
-    exit_code = 1
 
 
 def backend_options(command: Callable[..., int]) -> Callable[..., int]:
@@ -205,12 +199,12 @@ def serve(
     if unexpected:
         # The value is not in the message: it may be the rest of a key without quotes.
         raise click.UsageError("`serve` takes options only, and was given something else as well")
-    try:
+    if find_spec("fcntl") is None:
+        raise CommandError("the local backend needs Linux or macOS")
+    with needing("`serve`", "local"):
         # Imported here: other commands do not need the extra `local`.
         from synth_pools.backend.api_keys import read_key_file
         from synth_pools.backend.local_backend import LocalBackend
-    except ModuleNotFoundError as error:
-        raise _Refused(_what_is_missing(error)) from error
 
     configure(log_format, log_level)
     if sum(source is not None for source in (api_key, api_key_file, api_keys_file)) > 1:
@@ -249,9 +243,9 @@ def serve(
             was_running = backend.running
             _stop(backend)
     except LocalBackendError as error:
-        raise _Refused(str(error)) from error
+        raise CommandError(str(error)) from error
     if not was_running:
-        raise _BrokeDown("the backend ended without being asked to")
+        raise CommandError("the backend ended without being asked to", ExitStatus.FAILED)
     return 0
 
 
@@ -280,17 +274,8 @@ def _stop(backend: LocalBackend) -> None:
         click.echo(f"synth-pools: error: {error}", err=True)
         # Otherwise Python waits without limit for the threads of a backend that did not stop.
         logging.shutdown()
-        os._exit(_BrokeDown.exit_code)
+        os._exit(ExitStatus.FAILED)
 
 
 def _cat(key_file: Path) -> str:
     return f'"$(cat {shlex.quote(str(key_file))})"'
-
-
-def _what_is_missing(error: ModuleNotFoundError) -> str:
-    if error.name == "fcntl":
-        return "the local backend needs Linux or macOS"
-    return (
-        f"`serve` needs {error.name}, which the base install leaves out: "
-        "pip install 'synth-pools[local]'"
-    )

@@ -8,7 +8,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
-from synth_pools.cli.failures import CommandError
+from synth_pools.cli.failures import CommandError, needing
 from synth_pools.cli.operations.schemas import (
     misspelt_keys,
     problems,
@@ -28,20 +28,12 @@ _MOST_PROBLEMS = 3
 
 
 def body_from_words(words: Sequence[str], name: str, *, required: bool) -> dict[str, Any] | None:
-    """Build a body from the words of a command line, and check it.
+    """Build a body from the words of a command line, if any, and check it by a schema's name.
 
     An unknown key that resembles a known one is sent, with a warning on standard error.
 
-    Args:
-        words: The words.
-        name: The name of its schema.
-        required: Whether a body is required.
-
-    Returns:
-        The body; None if there are no words.
-
     Raises:
-        CommandError: A file cannot be read, or the body is not as its schema says.
+        CommandError: A file cannot be read, or the body is missing or not as its schema says.
     """
     schema = schema_named(name)
     if not words:
@@ -119,13 +111,9 @@ def _refuse_constant(name: str) -> Any:
 
 
 def _yaml(text: str, origin: str) -> Any:
-    try:
-        # Imported here: JSON does not need the extra `cli`.
+    with needing(f"{origin}: YAML", "cli"):
+        # Imported here: JSON does not need it.
         import yaml
-    except ModuleNotFoundError:
-        raise CommandError(
-            f"{origin}: YAML needs what the base install leaves out: pip install 'synth-pools[cli]'"
-        ) from None
     try:
         value = yaml.safe_load(text)
     except yaml.MarkedYAMLError as error:

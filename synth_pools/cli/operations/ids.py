@@ -34,13 +34,8 @@ def list_ids(
 ) -> list[str]:
     """Ask the service for the possible ids of a parameter, the newest first.
 
-    Args:
-        client: The client.
-        parameter: The parameter, such as ``rollout_id``.
-        arguments: Other parameters of the call, like the pool of a list of tasks.
-
-    Returns:
-        The ids; none if no operation lists them.
+    The list may need other arguments, like the pool of a list of tasks; without them, and for
+    parameters that no operation lists, there are no ids.
 
     Raises:
         SynthPoolsError: The service refused.
@@ -60,19 +55,13 @@ def list_ids(
     answer = json.loads(client.operations.call(source.operation, parameters))
     items = answer.get("items", []) if isinstance(answer, dict) else []
     ids = (item.get(source.key) for item in items if isinstance(item, dict))
-    return [str(each) for each in ids if each]
+    return [str(listed_id) for listed_id in ids if listed_id]
 
 
 def nearest_id(client: ContainerPoolsClient, code: str, arguments: Mapping[str, Any]) -> str:
-    """Suggest an id for one that the service does not know.
+    """Suggest an id for one that the service does not know: the end of a message, or no text.
 
-    Args:
-        client: The client.
-        code: The code of the service's error, such as ``pool_not_found``.
-        arguments: The parameters of the call.
-
-    Returns:
-        The end of a message with the suggestion; empty if no id is near.
+    `code` is that of the service's error, such as ``pool_not_found``.
     """
     # Imported here: it takes 3 ms, and only an unknown id needs it.
     from difflib import get_close_matches
@@ -90,11 +79,7 @@ def nearest_id(client: ContainerPoolsClient, code: str, arguments: Mapping[str, 
 
 @contextlib.contextmanager
 def suggesting(client: ContainerPoolsClient, **arguments: Any) -> Iterator[None]:
-    """Add a suggestion to errors about unknown ids.
-
-    Args:
-        client: The client.
-        arguments: The parameters of the calls within.
+    """Add a suggestion to errors about unknown ids among the arguments of the calls within.
 
     Raises:
         CommandError: The service does not know an id.
@@ -131,7 +116,7 @@ def complete_ids(context: click.Context, parameter: click.Parameter, incomplete:
             # Before the answer, so that further keys do not ask again.
             os.utime(path)
         _ask_in_background(words)
-    return [each_id for each_id in ids or [] if each_id.startswith(incomplete)]
+    return [listed_id for listed_id in ids or [] if listed_id.startswith(incomplete)]
 
 
 def keep_ids(words: list[str], ids: list[str]) -> None:

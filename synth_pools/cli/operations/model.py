@@ -67,13 +67,7 @@ class CommandRow(NamedTuple):
 
 
 class IdSource(NamedTuple):
-    """Source of the ids of a parameter.
-
-    Attributes:
-        operation: The operation that lists them.
-        arguments: The parameters of its path.
-        key: The key of the id in an item.
-    """
+    """Operation that lists the ids of a parameter, and the key of the id in an item."""
 
     operation: str
     arguments: tuple[str, ...]

@@ -18,15 +18,7 @@ _STYLE = ("style", "explode", "allowReserved", "allowEmptyValue")
 
 
 def compare_documents(old: OpenApiFile, new: OpenApiFile) -> tuple[ApiChange, ...]:
-    """Find what changed from one document to another.
-
-    Args:
-        old: The document that clients and servers keep today.
-        new: The document that they are to keep.
-
-    Returns:
-        The changes, the heaviest first, then in the order of the documents.
-    """
+    """List the changes from one document to another: the heaviest first, then in their order."""
     return _Comparison(old, new).run()
 
 
@@ -117,15 +109,25 @@ class _Comparison:
                 kind = "required-parameter-added" if needed else "parameter-added"
                 self._add(kind, REQUEST, key, "added", operation)
                 continue
-            if needed != (former.get("required") is True):
-                kind = "parameter-made-required" if needed else "parameter-made-optional"
-                text = "required now" if needed else "optional now"
-                self._add(kind, REQUEST, key, text, operation)
+            self._compare_needed("parameter", former, parameter, REQUEST, key, operation)
             for word in _STYLE:
                 if former.get(word) != parameter.get(word):
                     text = f"{word} {former.get(word)} -> {parameter.get(word)}"
                     self._add("parameter-style-changed", REQUEST, key, text, operation)
             schemas.compare(_schema_of(former), _schema_of(parameter), key)
+
+    def _compare_needed(
+        self,
+        part: str,
+        old: Mapping[str, Any],
+        new: Mapping[str, Any],
+        direction: str,
+        place: str,
+        operation: str,
+    ) -> None:
+        if (new.get("required") is True) != (old.get("required") is True):
+            word = "required" if new.get("required") is True else "optional"
+            self._add(f"{part}-made-{word}", direction, place, f"{word} now", operation)
 
     def _compare_bodies(
         self, old: Mapping[str, Any], new: Mapping[str, Any], operation: str
@@ -141,11 +143,7 @@ class _Comparison:
             elif before is not None:
                 self._add("body-removed", REQUEST, place, "removed", operation)
             return
-        needed = after.get("required") is True
-        if needed != (before.get("required") is True):
-            kind = "body-made-required" if needed else "body-made-optional"
-            text = "required now" if needed else "optional now"
-            self._add(kind, REQUEST, place, text, operation)
+        self._compare_needed("body", before, after, REQUEST, place, operation)
         self._compare_content(before, after, REQUEST, place, operation)
 
     def _compare_content(
@@ -209,10 +207,7 @@ class _Comparison:
                 kind = "required-header-added" if needed else "header-added"
                 self._add(kind, RESPONSE, where, f"added, {place}", operation)
                 continue
-            if needed != (former.get("required") is True):
-                kind = "header-made-required" if needed else "header-made-optional"
-                text = "required now" if needed else "optional now"
-                self._add(kind, RESPONSE, where, text, operation)
+            self._compare_needed("header", former, header, RESPONSE, where, operation)
             schemas = self._schemas(RESPONSE, operation)
             schemas.compare(_schema_of(former), _schema_of(header), where)
 

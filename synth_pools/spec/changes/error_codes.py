@@ -45,15 +45,7 @@ def read_error_codes(file: OpenApiFile) -> dict[str, ErrorCode]:
 
 
 def compare_error_codes(old: OpenApiFile, new: OpenApiFile) -> Iterator[CodeChange]:
-    """Compare the tables of two documents.
-
-    Args:
-        old: The old document.
-        new: The new document.
-
-    Yields:
-        The changes; none if one of the documents has no table, which says nothing about its codes.
-    """
+    """Yield the changes of the tables; a document without a table says nothing about codes."""
     before, after = read_error_codes(old), read_error_codes(new)
     if not before or not after:
         return

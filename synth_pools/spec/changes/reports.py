@@ -18,22 +18,13 @@ _TITLES = {
 
 
 def render_changes(old: OpenApiFile, new: OpenApiFile, changes: Sequence[ApiChange]) -> str:
-    """Write changes as text: one line for each change, then a summary line.
-
-    Args:
-        old: The old document.
-        new: The new document.
-        changes: What changed.
-
-    Returns:
-        The text, ending with a newline.
-    """
+    """Write changes as text: one line for each change, then a summary line."""
     lines = [f"{change.level.name.lower():<9} {_sentence(change)}" for change in changes]
     return "\n".join([*lines, _summary(old, new, changes), ""])
 
 
 def render_changes_json(old: OpenApiFile, new: OpenApiFile, changes: Sequence[ApiChange]) -> str:
-    """Write changes as JSON, with the arguments and result of `render_changes`."""
+    """Write changes as JSON."""
     report = {
         "format": _FORMAT,
         "old": old.content["info"]["version"],
@@ -57,14 +48,7 @@ def render_changes_json(old: OpenApiFile, new: OpenApiFile, changes: Sequence[Ap
 
 
 def chapter_of(changes: Sequence[ApiChange]) -> Iterator[str]:
-    """Iterate over the lines of a Markdown chapter, without its heading.
-
-    Args:
-        changes: What changed.
-
-    Yields:
-        The lines.
-    """
+    """Yield the lines of a Markdown chapter about changes, without its heading."""
     if not changes:
         yield "Nothing that clients or servers notice."
         yield ""

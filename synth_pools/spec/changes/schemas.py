@@ -28,13 +28,7 @@ class SchemaComparison:
         self._compared: set[tuple[str, str]] = set()
 
     def compare(self, old: Any, new: Any, place: str) -> None:
-        """Report the changes between two schemas.
-
-        Args:
-            old: The schema in the old document.
-            new: The schema in the new one.
-            place: Name of the schema if it is no component.
-        """
+        """Report the changes between two schemas; `place` names a schema that is no component."""
         before, after = SchemaView(self._files[0], old), SchemaView(self._files[1], new)
         self._compare_views(before, after, place)
 

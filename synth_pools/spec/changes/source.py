@@ -55,13 +55,7 @@ class OpenApiFile:
         return self.locate(number) if self.locate else f"{self.path}:{number}"
 
     def find(self, reference: str) -> tuple[Pointer, Any]:
-        """Follow a `$ref` inside this document.
-
-        Args:
-            reference: The reference, beginning with `#/`.
-
-        Returns:
-            The pointer of the target, and the target.
+        """Follow a `$ref` inside this document; return the pointer of the target, and the target.
 
         Raises:
             LookupError: It has no target; the message names the most similar one.
@@ -91,13 +85,7 @@ def _suggest_target(pointer: Pointer, node: Any, name: str) -> str:
 
 
 def read_openapi_file(path: Path) -> OpenApiFile:
-    """Read an OpenAPI 3.1 document.
-
-    Args:
-        path: A YAML or JSON file.
-
-    Returns:
-        The document, with the line of each part; every `$ref` in it has a target.
+    """Read an OpenAPI 3.1 document, YAML or JSON; every `$ref` in it has a target.
 
     Raises:
         UnusableDocumentError: It cannot be read, or is no OpenAPI 3.1 document.
@@ -107,11 +95,7 @@ def read_openapi_file(path: Path) -> OpenApiFile:
 
 
 def read_document_text(path: Path, advice: str) -> str:
-    """Read a document, or a part of one.
-
-    Args:
-        path: A file.
-        advice: Correction to suggest if it cannot be read.
+    """Read a document, or a part of one; a failure ends with the advice.
 
     Raises:
         UnusableDocumentError: It cannot be read, or is not UTF-8.
@@ -128,15 +112,12 @@ def read_document_text(path: Path, advice: str) -> str:
 
 
 def parse_openapi_text(text: str, path: Path, locate: Callable[[int], str]) -> OpenApiFile:
-    """Parse an OpenAPI 3.1 document.
+    """Parse an OpenAPI 3.1 document, YAML or JSON; every `$ref` in it has a target.
 
     Args:
-        text: The document, YAML or JSON.
-        path: The file of the text.
+        text: The document.
+        path: Its file.
         locate: Returns the origin of a line of the text as `file:line`.
-
-    Returns:
-        The document, with the line of each part; every `$ref` in it has a target.
 
     Raises:
         UnusableDocumentError: It is no OpenAPI 3.1 document.
@@ -150,15 +131,7 @@ def parse_openapi_text(text: str, path: Path, locate: Callable[[int], str]) -> O
 def parse_yaml_text(
     text: str, path: Path, locate: Callable[[int], str]
 ) -> tuple[Any, dict[Pointer, int]]:
-    """Parse YAML or JSON, with the line of each part.
-
-    Args:
-        text: The YAML or JSON.
-        path: The file of the text.
-        locate: Returns the origin of a line of the text as `file:line`.
-
-    Returns:
-        The value, and the line of each pointer in it, from 1.
+    """Parse YAML or JSON; return the value, and the line of each pointer in it, from 1.
 
     Raises:
         UnusableDocumentError: It is not YAML, or has a repeated key or one that is no string.
@@ -296,9 +269,6 @@ def iter_parts(node: Any, pointer: Pointer = ()) -> Iterator[tuple[Pointer, Any]
 
 def kind_of(pointer: Pointer) -> str:
     """Classify the target of a pointer.
-
-    Args:
-        pointer: The pointer.
 
     Returns:
         "data" for any JSON, as in an example; "names" for a map with free names, as `properties`;
