@@ -120,17 +120,17 @@ def test_the_sync_form_of_a_removed_test_is_removed(tmp_path: Path, written: Pat
 
 
 @pytest.mark.parametrize(
-    ("text", "named"),
+    ("text", "message"),
     [
         ("import asyncio\nasyncio.gather()\n", "asyncio.gather()"),
         ("async  def f():\n    pass\n", "async  def f():"),
         ("def f(:\n", "not Python"),
     ],
 )
-def test_leftovers_are_named(tmp_path: Path, text: str, named: str) -> None:
+def test_leftovers_are_named(tmp_path: Path, text: str, message: str) -> None:
     (tmp_path / "source").mkdir()
     (tmp_path / "source/x.py").write_text(text)
     with pytest.raises(CodegenError) as caught:
         unasync.derive_tree(tmp_path / "source", tmp_path / "out", label="here")
     assert "here/x.py" in str(caught.value)
-    assert named in str(caught.value)
+    assert message in str(caught.value)

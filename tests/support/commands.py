@@ -98,7 +98,7 @@ def _run(
 
 @contextmanager
 def _measured(test: str) -> Iterator[None]:
-    """Give coverage.py the name of the test, if it measures; it does not see the end of a fork."""
+    """Name the test to coverage.py, if it measures, and save its data: a fork ends without it."""
     measured = "coverage" in sys.modules and sys.modules["coverage"].Coverage.current()
     if not measured:
         yield

@@ -51,15 +51,16 @@ Answer = Callable[[Seen], bytes | None]
 @dataclass
 class OddContainer:
     url: str
-    seen: list[Seen] = field(default_factory=list)
+    requests: list[Seen] = field(default_factory=list)
     # Health checks of the backend, which come beside the requests of a test.
     checks: list[Seen] = field(default_factory=list)
     # Set for each connection that the other side has closed while it waited for an answer.
-    left: threading.Event = field(default_factory=threading.Event)
+    disconnected: threading.Event = field(default_factory=threading.Event)
 
     def paths(self) -> list[str]:
         # The backend also asks for events of a rollout that takes longer than a moment.
-        return [f"{item.method} {item.path}" for item in self.seen if "/events?" not in item.path]
+        paths = [f"{request.method} {request.path}" for request in self.requests]
+        return [path for path in paths if "/events?" not in path]
 
 
 def http(status: int, body: Any, **headers: str) -> bytes:
@@ -121,7 +122,7 @@ def _serve(
         if observed is None:
             return
         is_check = observed.headers.get("x-synth-pools-call") == "health-check"
-        (container.checks if is_check else container.seen).append(observed)
+        (container.checks if is_check else container.requests).append(observed)
         response = (check if is_check else answer)(observed)
         if response is not None:
             # The client may have read enough, and left.
@@ -133,12 +134,12 @@ def _serve(
         while not finished.is_set() and time.monotonic() < deadline:
             try:
                 if connection.recv(1) == b"":
-                    container.left.set()
+                    container.disconnected.set()
                     return
             except TimeoutError:
                 continue
             except OSError:
-                container.left.set()
+                container.disconnected.set()
                 return
 
 
@@ -180,7 +181,9 @@ class Holding:
     @property
     def ran(self) -> list[str]:
         """The ids of the rollouts that it was sent."""
-        return [item.json["rollout_id"] for item in self.container.seen if item.method == "POST"]
+        return [
+            item.json["rollout_id"] for item in self.container.requests if item.method == "POST"
+        ]
 
     def wait_for(self, number: int) -> None:
         eventually(lambda: len(self.ran) >= number)

@@ -42,7 +42,7 @@ def running_daemon() -> Iterator[str]:
         raise NoDaemonError(f"no daemon of docker is running, and there is no {lacking[0]}")
     # Not a folder of the tests: the name of a socket in it must not be long.
     folder = Path(tempfile.mkdtemp(prefix="synth-pools-docker-"))
-    # Its group may use its socket.
+    # Other users may enter: the socket is open to its group.
     folder.chmod(0o755)
     try:
         with _bridge() as bridge, _daemon(folder, bridge) as address:
@@ -78,7 +78,7 @@ def _daemon(folder: Path, bridge: str) -> Iterator[str]:
                 *("--pidfile", str(folder / "pid")),
                 *("--bridge", bridge),
                 *("--iptables=false", "--ip6tables=false", "--ip-forward=false"),
-                # This works without systemd as well.
+                # The daemon manages control groups itself: there may be no systemd.
                 *("--exec-opt", "native.cgroupdriver=cgroupfs"),
             ],
             stdin=subprocess.DEVNULL,

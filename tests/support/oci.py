@@ -75,20 +75,20 @@ class EngineUnderTest:
                 entry = tarfile.TarInfo(folder)
                 entry.type, entry.mode = tarfile.DIRTYPE, 0o1777 if folder == "tmp" else 0o755
                 tar.addfile(entry)
-        done = self._run("import", "-", IMAGE, given=archive.getvalue())
+        done = self._run("import", "-", IMAGE, stdin=archive.getvalue())
         assert done.returncode == 0, done.stderr
 
     def clear(self) -> None:
-        """Remove the image, and what a test that failed has left of it."""
+        """Remove the image, and its containers of a failed test."""
         remaining = self.containers()
         if remaining:
             self.say("rm", "--force", *remaining, check=False)
         self.say("rmi", "--force", IMAGE, check=False)
 
-    def _run(self, *words: str, given: bytes = b"") -> subprocess.CompletedProcess[bytes]:
+    def _run(self, *words: str, stdin: bytes = b"") -> subprocess.CompletedProcess[bytes]:
         return subprocess.run(
             [*self._before, self.name, *words],
-            input=given,
+            input=stdin,
             env={**os.environ, **self.variables},
             capture_output=True,
             check=False,
@@ -145,8 +145,8 @@ def _python_files() -> Iterator[tuple[str, str]]:
     linked = {library for path in shared for library in _libraries(path)}
     for path in files:
         yield str(path), str(path).lstrip("/")
-    for found in sorted(linked):
-        yield os.path.realpath(found), found.lstrip("/")
+    for library_path in sorted(linked):
+        yield os.path.realpath(library_path), library_path.lstrip("/")
 
 
 def _libraries(path: Path) -> list[str]:

@@ -20,16 +20,10 @@ _KEPT: list[HeldPort] = []
 
 
 class HeldPort:
-    """A port that is this test's until it is released, whether or not something listens on it.
+    """Port, by its `number`, that belongs to a test until it is released.
 
-    A socket that is bound and does not listen stands for the port: connections to it are refused,
-    no other program is given it, and whoever sets SO_REUSEADDR, as servers do, may listen on it.
-
-    Args:
-        host: The address that it is taken of.
-
-    Attributes:
-        number: The port.
+    A socket that is bound and does not listen reserves it: connections to it are refused, no other
+    program gets it, and a server of the test, which sets SO_REUSEADDR, may listen on it.
     """
 
     def __init__(self, host: str = HOST) -> None:
@@ -43,7 +37,7 @@ class HeldPort:
 
     @classmethod
     def kept(cls, host: str = HOST) -> Self:
-        """Reserve a port until the process ends: others may go on calling its former server."""
+        """Reserve a port until the process ends: clients may go on calling its former server."""
         _KEPT.append(port := cls(host))
         return port
 

@@ -172,7 +172,7 @@ def running_server(
 
 
 def find_programs() -> Path:
-    """The folder of the server's programs: of a package of Python's, or of the system.
+    """Find the folder of the server's programs, in a Python package or in the system.
 
     Raises:
         LookupError: There are none.

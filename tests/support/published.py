@@ -15,8 +15,8 @@ from tests.support.surface import Call
 FIRST, LAST = "0.11.6", "0.22.1"
 _ENVIRONMENT = Path(__file__).resolve().parents[2] / ".venv-published"
 _DRIVER = Path(__file__).with_name("published_driver.py")
-# What the published SDK reads beside SYNTH_API_KEY and SYNTH_BACKEND_URL, or what would lead it
-# away from the loopback interface.
+# Beginnings of variables that the published SDK reads as well, or that would lead it away from the
+# loopback interface.
 _OTHER_SETTINGS = ("SYNTH_", "PROD_", "DEV_", "ENVIRONMENT", "APP_ENVIRONMENT", "RAILWAY_", "ENV")
 
 

@@ -134,7 +134,7 @@ class S3Server:
 
 
 def environment_of_server() -> Path | None:
-    """The environment in which the server is installed; None where there is none."""
+    """Find the environment with the server; return None if it is not installed."""
     variables = os.environ.get(VARIABLE)
     folder = Path(variables) if variables else None
     return folder if folder is not None and (folder / "bin" / "python").is_file() else None
@@ -142,7 +142,7 @@ def environment_of_server() -> Path | None:
 
 @contextlib.contextmanager
 def running_server() -> Iterator[S3Server]:
-    """A server as long as the block runs."""
+    """Run a server until the end of the block."""
     environment = environment_of_server()
     assert environment is not None
     server = S3Server(environment)

@@ -45,7 +45,7 @@ def _told(task: asyncio.Task[Any]) -> str:
 
 
 def _awaits(awaited: Any) -> Iterator[str]:
-    """Yield the chain of waits, the outermost first; a task itself knows only that one."""
+    """Yield the chain of waits, the outermost first; a task's own stack has only that one."""
     while awaited is not None:
         frame = getattr(awaited, "cr_frame", None)
         if frame is None:

@@ -103,7 +103,7 @@ def test_a_hundred_thousand_rows_scroll_smoothly(browser: Page, tmp_path: Path) 
         browser.screen(1280, 800)
         browser.run("location.hash = '#/pools/large'")
         browser.until("document.querySelector('.tools [role=status]')?.innerText", 30)
-        # By pages, until all are there.
+        # The page loads further pages of the list until it has all.
         browser.until(
             "document.querySelector('.tools [role=status]').innerText === '100,000 rollouts'", 150
         )

@@ -59,7 +59,7 @@ class Answers:
 
     def __init__(self, file: OpenApiFile) -> None:
         self._file = file
-        self.seen: set[str] = set()
+        self.requests: set[str] = set()
         self._routes = [
             (described, re.compile(re.sub(r"{\w+}", "[^/]+", described.path)))
             for described in OPERATIONS.values()
@@ -95,7 +95,7 @@ class Answers:
                 for key, node in view.own.get("properties", {}).items():
                     # Null stands for a missing value, so such a property has not been seen.
                     if value.get(key) is not None:
-                        self.seen.add(f"{name}.{key}")
+                        self.requests.add(f"{name}.{key}")
                         self._note(node, value[key], f"{name}.{key}")
 
 
@@ -251,8 +251,8 @@ def test_every_property_of_an_answer_is_sent(
     play(server)
     expected = answered(file)
     assert len(expected) > 100
-    assert expected - answers.seen - NOT_SENT.keys() == set()
-    assert NOT_SENT.keys() - (expected - answers.seen) == set()
+    assert expected - answers.requests - NOT_SENT.keys() == set()
+    assert NOT_SENT.keys() - (expected - answers.requests) == set()
 
 
 def test_a_property_that_nothing_sends_is_seen() -> None:
@@ -262,4 +262,4 @@ def test_a_property_that_nothing_sends_is_seen() -> None:
     answers = Answers(file)
     request = httpx.Request("GET", "http://127.0.0.1/v1/pools/p")
     answers.record(httpx.Response(200, json={"id": "p", "error": None}, request=request))
-    assert answers.seen == {"Pool.id"}
+    assert answers.requests == {"Pool.id"}

@@ -255,9 +255,9 @@ def test_cancelling_a_running_rollout_lets_go_and_tells_the_container(server: Se
 
     with odd_container(answer) as container:
         rollout_id = server.rollout(server.pool(container_url=container.url))["id"]
-        eventually(lambda: container.seen)
+        eventually(lambda: container.requests)
         assert server.post(f"/v1/rollouts/{rollout_id}/cancel")["status"] == "cancelled"
-        assert container.left.wait(60)
+        assert container.disconnected.wait(60)
         eventually(lambda: f"POST /rollouts/{rollout_id}/terminate" in container.paths())
     assert server.state(rollout_id) == "cancelled"
 
@@ -267,7 +267,7 @@ def test_a_direct_call_is_dropped_with_the_client_that_made_it(server: Server) -
         path = f"/v1/pools/{server.pool(container_url=container.url)}/container/rollout"
         with pytest.raises(httpx.ReadTimeout):
             server.http.post(path, json={}, timeout=0.3)
-        assert container.left.wait(60)
+        assert container.disconnected.wait(60)
 
 
 def test_a_container_whose_rollouts_are_at_rollout(server: Server) -> None:
@@ -312,8 +312,8 @@ def test_bodies_pass_unchanged_in_both_directions(server: Server) -> None:
             headers={"content-type": "application/json"},
         )
         assert answer.content == returned
-        assert container.seen[0].body == sent
-        headers = container.seen[0].headers
+        assert container.requests[0].body == sent
+        headers = container.requests[0].headers
     assert headers["content-type"] == "application/json"
     assert "authorization" not in headers
 

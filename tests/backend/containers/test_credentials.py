@@ -60,7 +60,7 @@ def container() -> Iterator[OddContainer]:
 def keys_sent(container: OddContainer) -> set[tuple[str, str | None]]:
     return {
         (f"{request.method} {request.path.split('/rollout_')[0]}", request.headers.get("x-api-key"))
-        for request in (*container.seen, *container.checks)
+        for request in (*container.requests, *container.checks)
     }
 
 
@@ -83,7 +83,7 @@ def test_it_goes_with_every_call_and_comes_back_in_none(
         assert broken["error"]["details"]["body"] == "the key was ***"
         assert backend.run(pool_id, task_id="t")["status"] == "completed"
         hanging = backend.rollout(pool_id, params={"hang": True})["id"]
-        eventually(lambda: any(b"hang" in request.body for request in container.seen))
+        eventually(lambda: any(b"hang" in request.body for request in container.requests))
         backend.post(f"/v1/rollouts/{hanging}/cancel")
         backend.call("PATCH", path, json={"config": {"submission_mode": "async"}})
         polled = backend.rollout(pool_id)["id"]
@@ -118,7 +118,7 @@ def test_it_goes_with_every_call_and_comes_back_in_none(
         ("GET /info", KEY_VALUE),
         ("GET /metadata", KEY_VALUE),
     }
-    assert any("terminate" in request.path for request in container.seen)
+    assert any("terminate" in request.path for request in container.requests)
     texts.append(caplog.text)
     assert NAME in "".join(texts)
     assert KEY_VALUE not in "".join(texts)
@@ -185,7 +185,7 @@ def test_a_key_that_is_too_short_to_be_masked(
     error = server.run(pool_id)["error"]
     assert error["details"]["cause"] == "container_key_missing"
     assert "ck_5678" not in json.dumps(error)
-    assert not container.seen
+    assert not container.requests
 
 
 def test_a_pool_that_names_none_sends_none(server: Server, container: OddContainer) -> None:
@@ -297,7 +297,7 @@ def test_a_key_that_has_gone_fails_rollouts_and_nothing_else(
         assert before.run(pool_id)["status"] == "completed"
     monkeypatch.delenv(NAME)
     with serve(tmp_path, health_interval_seconds=0.05) as after:
-        request_count = len(container.seen)
+        request_count = len(container.requests)
         rollout = after.run(pool_id, limits={"max_attempts": 5})
         assert rollout["error"]["code"] == "container_unreachable"
         assert rollout["error"]["details"]["cause"] == "container_key_missing"
@@ -309,7 +309,7 @@ def test_a_key_that_has_gone_fails_rollouts_and_nothing_else(
                 method, f"{path}/container/{where}", 502, "container_unreachable", json=body
             )
             assert refused["error"]["details"]["cause"] == "container_key_missing"
-        assert len(container.seen) == request_count
+        assert len(container.requests) == request_count
         # Fields that do not concern the key can still be changed.
         after.call("PATCH", path, json={"name": "new", "config": {"timeout_seconds": 5}})
         monkeypatch.setenv(NAME, KEY_VALUE)
@@ -324,13 +324,13 @@ def test_a_name_that_is_not_allowed_any_more(
     with serve(tmp_path, container_key_envs=("MY_KEY",)) as before:
         pool_id = before.pool(container_urls=[container.url], config=config)
     with serve(tmp_path) as after:
-        request_count = len(container.seen)
+        request_count = len(container.requests)
         error = after.run(pool_id, limits={"max_attempts": 5})["error"]
         assert error["code"] == "container_unreachable"
         assert error["details"]["cause"] == "forbidden_container_key"
         path = f"/v1/pools/{pool_id}/container/health"
         after.refused("GET", path, 403, "forbidden_container_key")
-        assert len(container.seen) == request_count
+        assert len(container.requests) == request_count
 
 
 def test_a_key_shows_itself_in_no_traceback(tmp_path: Path) -> None:

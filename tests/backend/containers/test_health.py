@@ -174,7 +174,7 @@ def test_one_that_is_silent_because_it_works_is_busy(start: Callable[..., Server
     with odd_container(work, check) as container:
         pool_id = backend.pool(container_url=container.url)
         rollout_id = backend.rollout(pool_id)["id"]
-        eventually(lambda: container.seen)
+        eventually(lambda: container.requests)
         before = len(container.checks)
         # Five checks without an answer.
         eventually(lambda: len(container.checks) > before + 5)

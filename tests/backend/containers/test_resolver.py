@@ -103,10 +103,10 @@ def test_a_name_is_looked_up_once_and_that_address_called(
         pool_id = backend.pool(container_url=f"http://{NAME}:{port}")
         backend.get(f"/v1/pools/{pool_id}/container/health")
         # The good one of the two, under the name that the container knows itself by.
-        assert container.seen[0].headers["host"] == f"{NAME}:{port}"
+        assert container.requests[0].headers["host"] == f"{NAME}:{port}"
         names[NAME] = ["169.254.169.254"]
         refused(backend, pool_id, "link-local")
-        assert len(container.seen) == 1
+        assert len(container.requests) == 1
 
 
 def test_every_container_of_a_pool_is_looked_up_and_checked_for_every_call(
@@ -125,7 +125,7 @@ def test_every_container_of_a_pool_is_looked_up_and_checked_for_every_call(
         pool_id = backend.pool(container_urls=urls)
         for _ in range(2):
             assert backend.run(pool_id)["status"] == "completed"
-        assert {request.headers["host"] for request in container.seen} == {
+        assert {request.headers["host"] for request in container.requests} == {
             f"{NAME}:{port}",
             f"other.test:{port}",
         }
@@ -165,7 +165,7 @@ def test_a_backend_for_others_calls_this_machine_only_where_it_is_named(
         port = container.url.rpartition(":")[2]
         pool_id = backend.pool(container_url=f"http://{NAME}:{port}")
         refused(backend, pool_id, "an address of this machine")
-        assert container.seen == []
+        assert container.requests == []
         by_name = start(local_containers=False, container_hosts=("localhost", "127.0.0.1"))
         for url in (container.url, f"http://localhost:{port}"):
             pool_id = by_name.pool(container_url=url)
@@ -202,7 +202,7 @@ def test_a_redirect_is_not_followed(server: Server, status: int) -> None:
             body = server.refused("GET", path, 502, "container_error")
             assert body["error"]["details"]["status"] == status
             assert server.run(pool_id)["error"]["code"] == "container_http_error"
-        assert inner.seen == []
+        assert inner.requests == []
 
 
 def test_an_answer_is_never_a_page(server: Server) -> None:

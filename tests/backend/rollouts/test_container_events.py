@@ -151,8 +151,8 @@ def test_a_short_rollout_is_not_asked_for_events_that_nobody_wants(server: Serve
     with odd_container(telling) as container:
         pool_id = server.pool(container_url=container.url)
         assert server.until(server.rollout(pool_id)["id"])["status"] == "completed"
-        assert [request for request in container.seen if "/events" in request.path] == []
-        sent = next(request.json for request in container.seen if request.method == "POST")
+        assert [request for request in container.requests if "/events" in request.path] == []
+        sent = next(request.json for request in container.requests if request.method == "POST")
     assert "telemetry" not in sent
 
 
@@ -162,6 +162,6 @@ def test_telemetry_goes_along(server: Server) -> None:
     with odd_container(telling) as container:
         pool_id = server.pool(container_url=container.url, config=TELLING)
         server.until(server.rollout(pool_id, seed=3)["id"])
-        sent = next(request.json for request in container.seen if request.method == "POST")
+        sent = next(request.json for request in container.requests if request.method == "POST")
     assert sent["telemetry"] == TELLING["telemetry"]
     assert sent["seed"] == 3

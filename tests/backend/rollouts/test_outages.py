@@ -66,7 +66,9 @@ def until_waiting(server: Server, pool_id: str, number: int) -> None:
 
 
 def ran(container: OddContainer) -> list[str]:
-    return [request.json["rollout_id"] for request in container.seen if request.method == "POST"]
+    return [
+        request.json["rollout_id"] for request in container.requests if request.method == "POST"
+    ]
 
 
 def test_a_container_that_is_away_for_a_while_costs_nothing(server: Server, port: HeldPort) -> None:

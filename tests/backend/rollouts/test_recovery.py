@@ -130,7 +130,7 @@ def test_one_that_may_is_run_again(
         assert [event["sequence"] for event in events] == [1, 2, 3, 4, 5]
     assert keeping.posts == 2
     assert {
-        request.json["rollout_id"] for request in container.seen if request.path == "/rollouts"
+        request.json["rollout_id"] for request in container.requests if request.path == "/rollouts"
     } == {rollout_id}
 
 

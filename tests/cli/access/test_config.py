@@ -137,5 +137,5 @@ def test_a_service_that_only_a_published_client_would_call_is_refused(
         output = " ".join((refused.stdout + refused.stderr).split())
         assert f"{variable} is set, and not read: name the service by SYNTH_BACKEND_URL" in output
     with RecordingServer(Reply.json({"items": [], "next_cursor": None})) as server:
-        named = command("pools", "list", SYNTH_BACKEND_URL=server.url, **{variable: "http://x"})
-        assert named.returncode == 0
+        completed = command("pools", "list", SYNTH_BACKEND_URL=server.url, **{variable: "http://x"})
+        assert completed.returncode == 0

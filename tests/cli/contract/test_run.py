@@ -57,7 +57,7 @@ def test_a_request_that_is_no_object_is_refused(command: Command, text: str) -> 
 
 
 @pytest.mark.parametrize(
-    ("words", "module", "what"),
+    ("words", "module", "message"),
     [
         (["contract-diff", "a.yaml", "b.yaml"], "yaml", "`contract-diff` needs yaml"),
         (["contract-test", "http://127.0.0.1:9"], "yaml", "`contract-test` needs yaml"),
@@ -66,7 +66,7 @@ def test_a_request_that_is_no_object_is_refused(command: Command, text: str) -> 
 def test_what_the_extra_has_is_named_where_it_is_missing(
     words: list[str],
     module: str,
-    what: str,
+    message: str,
     monkeypatch: pytest.MonkeyPatch,
     capsys: pytest.CaptureFixture[str],
 ) -> None:
@@ -76,7 +76,7 @@ def test_what_the_extra_has_is_named_where_it_is_missing(
     monkeypatch.setitem(sys.modules, module, None)
     assert main(words) == 2
     text = capsys.readouterr().err
-    assert what in text
+    assert message in text
     assert "pip install 'synth-pools[contract,cli]'" in text
     assert text.count("\n") == 1
 

@@ -103,7 +103,7 @@ def test_bodies(command: Command, server: RecordingServer, tmp_path: Path) -> No
         "task_id": "t",
     }
     assert sent(f"@{tmp_path / 'b.yaml'}") == {"seed": 2, "env": {"y": [1, 2]}}
-    # By the type of its place.
+    # Values are parsed by the type in the schema.
     assert sent("task_id=7", "seed=7", "messages:=[]") == {
         "task_id": "7",
         "seed": 7,

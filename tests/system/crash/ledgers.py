@@ -60,10 +60,10 @@ def compare(
     """Compare all three ledgers by pool.
 
     Args:
-        asked: What the client was told.
-        stored: What the backend has stored.
-        ran: How often the containers began each rollout.
-        kept: The pools whose containers keep their rollouts.
+        request: The rollouts of the client.
+        stored: The rollouts that the backend has stored.
+        ran: The number of runs of each rollout in the containers.
+        retained: The pools whose containers keep their rollouts.
         killed: The pools whose containers are killed.
     """
     verdict = Verdict(rollouts=len(request))

@@ -44,7 +44,7 @@ T = TypeVar("T")
 
 @dataclass
 class Asked:
-    """One rollout as its client knows it."""
+    """Rollout in the records of its client."""
 
     pool_id: str
     key: str
@@ -64,8 +64,8 @@ class Load:
     Args:
         clients: One of each backend; each call is made to any of them.
         pool_ids: The pools.
-        seed: Of what is asked for, though not of when.
-        long_in: The pools of which some rollouts last longer than the lease of a backend.
+        seed: Seed of the requests, not of their times.
+        long_in: The pools with some rollouts that last longer than the lease of a backend.
     """
 
     def __init__(

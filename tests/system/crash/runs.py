@@ -14,17 +14,17 @@ class Run:
 
     Attributes:
         rollout_id: The rollout.
-        began: When it began.
-        ended: When it ended; or, where its container was killed on the way, until when that lived.
+        start: Its start.
+        end: Its end, or the last sign of life of a container that was killed meanwhile.
     """
 
     rollout_id: str
-    began: int
-    ended: int
+    start: int
+    end: int
 
 
 def read_runs(folder: Path) -> list[Run]:
-    """Read the ledgers of all containers that have been there."""
+    """Read the ledgers of all containers."""
     runs = []
     for file in folder.iterdir():
         last_sign = file.stat().st_mtime_ns
@@ -35,7 +35,7 @@ def read_runs(folder: Path) -> list[Run]:
                 started.setdefault(rollout_id, []).append(int(time))
             else:
                 runs.append(Run(rollout_id, started[rollout_id].pop(0), int(time)))
-        runs += [Run(item, began, last_sign) for item, times in started.items() for began in times]
+        runs += [Run(name, start, last_sign) for name, times in started.items() for start in times]
     return runs
 
 
@@ -46,19 +46,19 @@ def run_at_once(runs: Iterable[Run], without: Collection[str]) -> list[str]:
         if run.rollout_id not in without:
             of_rollout.setdefault(run.rollout_id, []).append(run)
     return [
-        f"{former.rollout_id} ran again {(former.ended - later.began) / 1e9:.3f} seconds too early"
+        f"{former.rollout_id} ran again {(former.end - later.start) / 1e9:.3f} seconds too early"
         for ones in of_rollout.values()
-        for former, later in pairwise(sorted(ones, key=lambda run: run.began))
-        if former.ended > later.began
+        for former, later in pairwise(sorted(ones, key=lambda run: run.start))
+        if former.end > later.start
     ]
 
 
 def most_at_once(runs: Iterable[Run], without: Collection[str]) -> int:
-    """Count the most simultaneous runs, without those that need not have ended."""
+    """Count the most simultaneous runs, without runs that need not have ended."""
     changes = []
     for run in runs:
         if run.rollout_id not in without:
-            changes += [(run.began, 1), (run.ended, -1)]
+            changes += [(run.start, 1), (run.end, -1)]
     most = number = 0
     for _, change in sorted(changes):
         number += change

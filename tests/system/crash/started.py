@@ -69,7 +69,7 @@ class StartedContainers:
         return results
 
     def kill_one(self, chance: random.Random) -> bool:
-        """Kill any of them with SIGKILL; False if there is none just now."""
+        """Kill one of the running containers with SIGKILL; return whether there was one."""
         running = self.running()
         if not running:
             return False

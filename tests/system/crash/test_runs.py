@@ -17,7 +17,7 @@ def ledger(folder: Path, name: str, lived_until: int, *lines: str) -> None:
 def test_a_run_lasts_as_long_as_its_container(tmp_path: Path) -> None:
     ledger(tmp_path, "a", 900, "began one 100", "began two 200", "ended one 300")
     ledger(tmp_path, "b", 800)
-    assert sorted(read_runs(tmp_path), key=lambda run: run.began) == [
+    assert sorted(read_runs(tmp_path), key=lambda run: run.start) == [
         Run("one", 100, 300),
         Run("two", 200, 900),
     ]

@@ -1,9 +1,9 @@
-"""The client of the proof, a process of its own so that it can be killed.
+"""Client of the proof, a process of its own so that it can be killed.
 
     python -m tests.system.fleet.client VARIANT URL POOL COUNT JOURNAL REPORT SECONDS IN_FLIGHT
 
-Each rollout lasts so many seconds, and leaves no artifact; so many are under way at a time. Each
-outcome becomes a line of the report: index, rollout, status, reward, replayed.
+Each rollout lasts SECONDS and leaves no artifact; IN_FLIGHT of them run at a time. Each outcome
+becomes a line of the report: index, rollout, status, reward, replayed.
 """
 
 from __future__ import annotations

@@ -58,13 +58,7 @@ As printed on {date}, on a machine with two cores; the load is what else it had 
 
 @dataclass
 class Session:
-    """One life of the client.
-
-    Attributes:
-        cpu: Seconds of the processor's time.
-        megabytes: Most memory that it had.
-        seconds: How long it lived.
-    """
+    """Process of the client: its processor time, most memory and duration."""
 
     cpu: float
     megabytes: float
@@ -76,16 +70,16 @@ class Ledgers:
     """Record of a run, by every account.
 
     Attributes:
-        told: The rollout of each request, as the last client was told.
+        ids: The rollout of each request, by the last client.
         runs: The rollouts that the container ran, in order.
         stored: The status of each rollout that the backend has.
-        wrong: What was seen to be wrong meanwhile.
+        wrong: Faults that were seen during the run.
     """
 
     variant: str
     rollouts: int
     in_flight: int
-    told: dict[int, str] = field(default_factory=dict)
+    ids: dict[int, str] = field(default_factory=dict)
     runs: list[str] = field(default_factory=list)
     stored: dict[str, str] = field(default_factory=dict)
     wrong: list[str] = field(default_factory=list)
@@ -100,11 +94,11 @@ class Ledgers:
     def problems(self) -> list[str]:
         """List the problems; none if the proof holds."""
         results = [*self.wrong]
-        if sorted(self.told) != list(range(self.rollouts)):
-            results.append(f"{len(self.told)} outcomes for {self.rollouts} requests")
+        if sorted(self.ids) != list(range(self.rollouts)):
+            results.append(f"{len(self.ids)} outcomes for {self.rollouts} requests")
         often = {name: count for name, count in Counter(self.runs).items() if count != 1}
         results += [f"{name} ran {count} times" for name, count in list(often.items())[:5]]
-        ids = set(self.told.values())
+        ids = set(self.ids.values())
         if not (len(ids) == self.rollouts and ids == set(self.runs) == set(self.stored)):
             results.append(
                 f"{len(ids)} rollouts told, {len(set(self.runs))} run, {len(self.stored)} stored"
@@ -131,7 +125,7 @@ class Ledgers:
             f"rollouts asked for                      {number}",
             f"  at a time                             {self.in_flight}",
             f"times the client was killed             {len(sessions) - 1}",
-            f"outcomes that the last client was told  {len(self.told)}",
+            f"outcomes that the last client was told  {len(self.ids)}",
             f"  read from its journal                 {self.replayed}",
             f"runs counted by the container           {len(self.runs)}",
             f"  most runs of one rollout              {most}",
@@ -224,7 +218,7 @@ def _live(
             with contextlib.suppress(psutil.Error):
                 most = max(most, psutil.Process(process.pid).memory_info().rss)
             time.sleep(0.01)
-        # Out of step with its counts.
+        # A random pause: the kill must not follow a count at once.
         time.sleep(0.0 if has_ended else dice.uniform(0, 0.1))
     finally:
         # `Popen` would reap one that has ended, and its times with it.
@@ -239,7 +233,7 @@ def _live(
 
 def _read(ledgers: Ledgers, report: Path, *, is_last: bool) -> None:
     """Read the outcomes of a client, and compare them with those of its predecessors."""
-    before, reported = ledgers.told, {}
+    before, reported = ledgers.ids, {}
     with report.open("r") as file:
         for line in file:
             if not line.endswith("\n"):
@@ -250,14 +244,14 @@ def _read(ledgers: Ledgers, report: Path, *, is_last: bool) -> None:
             index, rollout_id, status, reward, replayed = line.split()
             number = int(index)
             if number in reported or status != "completed" or float(reward) != number:
-                ledgers.wrong.append(f"told: {line.strip()}")
+                ledgers.wrong.append(f"wrong outcome: {line.strip()}")
             reported[number] = rollout_id
             if before.get(number, rollout_id) != rollout_id:
-                ledgers.wrong.append(f"told another one before, {before[number]}: {line.strip()}")
+                ledgers.wrong.append(f"{before[number]} before, now {line.strip()}")
             ledgers.replayed += is_last and replayed == "True"
     missing = before.keys() - reported.keys() if is_last else ()
-    ledgers.wrong.extend(f"request {index} was told, and is no more" for index in missing)
-    ledgers.told = reported if is_last else {**before, **reported}
+    ledgers.wrong.extend(f"request {index} had an outcome, and is no more" for index in missing)
+    ledgers.ids = reported if is_last else {**before, **reported}
 
 
 _ENDED = os.WEXITED | os.WNOHANG | os.WNOWAIT

@@ -17,14 +17,14 @@ S = TypeVar("S", bound=Hashable)
 
 @dataclass(frozen=True)
 class Operation:
-    """An operation as its client saw it.
+    """Operation in the records of its client.
 
     Args:
-        name: What was asked for.
-        argument: What it was asked for with.
-        answer: What came back; None where nobody knows, and it may have taken effect or not.
-        called: When the client asked, in seconds of one clock for all.
-        returned: When it had the answer; infinity where it had none.
+        name: Name of the operation.
+        argument: Its argument.
+        answer: Its answer; None if it is unknown, and the operation may have taken effect or not.
+        called: Time of the call, in seconds of one clock for all.
+        returned: Time of the answer; infinity without one.
     """
 
     name: str

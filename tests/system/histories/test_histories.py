@@ -53,7 +53,7 @@ def refutations(workload: Workload) -> list[Refutation]:
 @pytest.mark.parametrize("seed", range(3))
 def test_a_backend_is_linearizable(server: Server, container_url: str, seed: int) -> None:
     workload = Workload([send_to(server)] * 2, seed, container_url)
-    workload.run(pools=12, keys=24, each=120)
+    workload.run(pools=12, keys=24, steps=120)
     assert list(map(str, refutations(workload))) == []
     answered = [operation for _, operation in workload.operations if operation.is_known]
     assert len(answered) == len(workload.operations) == 6 * 3 * 120
@@ -183,7 +183,7 @@ def test_a_fault_is_found(
     with closing(fault(send_to(start()))) as send:
         for seed in range(5):
             workload = Workload([send], seed, container_url)
-            workload.run(pools=6, keys=12, each=60)
+            workload.run(pools=6, keys=12, steps=60)
             if refutations(workload):
                 return
     pytest.fail("five histories of 1,080 operations each were taken for right")

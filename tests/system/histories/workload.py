@@ -27,7 +27,7 @@ class Workload:
 
     Args:
         sends: A way to each backend; a client takes any of them for each request.
-        seed: Of what they ask for, though not of when.
+        seed: Seed of the requests, not of their times.
         container_url: Where the rollouts run.
     """
 
@@ -38,8 +38,8 @@ class Workload:
         self._container_url = container_url
         self._lock = threading.Lock()
 
-    def run(self, *, pools: int, keys: int, each: int) -> None:
-        """Let each client do `each` things to the pools, and twice as many to the rollouts."""
+    def run(self, *, pools: int, keys: int, steps: int) -> None:
+        """Let each client take `steps` with the pools, and twice as many with the rollouts."""
         pool_ids = [f"pool-{self._seed}-{number}" for number in range(pools)]
         home = f"home-{self._seed}"
         body = {"pool_id": home, "name": "x", "container_url": self._container_url}
@@ -49,11 +49,11 @@ class Workload:
 
         def work(number: int) -> None:
             chance = random.Random(f"{self._seed} {number}")
-            for place in range(each):
+            for place in range(steps):
                 # All use the same few objects at the same time.
-                self._use_pool(chance, pool_ids[place * pools // each], f"{number}.{place}")
+                self._use_pool(chance, pool_ids[place * pools // steps], f"{number}.{place}")
                 for _ in range(2):
-                    self._use_rollout(chance, home, rollout_keys[place * keys // each], ids)
+                    self._use_rollout(chance, home, rollout_keys[place * keys // steps], ids)
 
         with ThreadPoolExecutor(_CLIENTS) as clients:
             for done in [clients.submit(work, number) for number in range(_CLIENTS)]:

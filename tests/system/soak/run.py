@@ -44,7 +44,7 @@ class Report:
         verdict = self.verdict
         statuses = ", ".join(f"{verdict.statuses[name]} {name}" for name in verdict.statuses)
         return [
-            f"rollouts asked for          {verdict.asked}",
+            f"rollouts asked for          {verdict.requested}",
             f"outcomes told to the client {verdict.outcomes}",
             f"  how they ended            {statuses}",
             f"  in the backend's books    {verdict.stored}",

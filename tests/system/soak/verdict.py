@@ -18,7 +18,7 @@ from synth_pools.backend.storage.data_dir import FILE_NAME
 class Verdict:
     """Figures for people, and every departure in words."""
 
-    asked: int = 0
+    requested: int = 0
     outcomes: int = 0
     stored: int = 0
     lost: int = 0
@@ -43,28 +43,30 @@ def read_attempts(data_dir: Path) -> dict[str, int]:
 
 def compare(
     outcomes: Sequence[RolloutOutcome],
-    asked: int,
+    requested: int,
     stored: Mapping[str, Mapping[str, Any]],
     attempts: Mapping[str, int],
     ran: Mapping[str, int],
 ) -> Verdict:
     verdict = Verdict(
-        asked=asked,
+        requested=requested,
         outcomes=len(outcomes),
         stored=len(stored),
         runs=sum(ran.values()),
         run_again=sum(runs > 1 for runs in ran.values()),
         attempts=sum(attempts.values()),
     )
-    verdict.lost = asked - len(
+    verdict.lost = requested - len(
         {outcome.index for outcome in outcomes if outcome.rollout is not None}
     )
     indices = sorted(outcome.index for outcome in outcomes)
-    verdict.expect(indices == list(range(asked)), f"{asked} asked for, outcomes of {len(indices)}")
+    verdict.expect(
+        indices == list(range(requested)), f"{requested} requests, {len(indices)} outcomes"
+    )
     reported = {
         outcome.rollout["id"]: outcome for outcome in outcomes if outcome.rollout is not None
     }
-    verdict.expect(len(reported) == asked, f"{asked} asked for, {len(reported)} rollouts")
+    verdict.expect(len(reported) == requested, f"{requested} requests, {len(reported)} rollouts")
     verdict.expect(set(reported) == set(stored), "the backend has other rollouts than the client")
     verdict.expect(set(ran) == set(stored), "the containers ran other rollouts than these")
     for outcome in outcomes:
