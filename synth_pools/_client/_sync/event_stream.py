@@ -142,6 +142,15 @@ class EventStream(Closeable):
             self._interrupt.stop()
 
 
+def _whole_object(text: str) -> dict[str, Any] | None:
+    """Decode a JSON object; None if it is cut, or anything else."""
+    try:
+        value = json.loads(text)
+    except (ValueError, RecursionError):
+        return None
+    return value if isinstance(value, dict) else None
+
+
 # `json.loads` without its search for white space around the value, which events rarely have.
 _decode = json.JSONDecoder().raw_decode
 
@@ -184,7 +193,7 @@ class _Reader:
         # time without being counted.
         position, subject = self._position, self._subject
         while not self._interrupt.is_stopped and not self._is_late(_SHORTEST_SECONDS):
-            before, received, is_late = position.events, False, False
+            before, received, is_late, is_cut = position.events, False, False, False
             failure: SynthPoolsError | None = None
             opened = self._transport.clock()
             try:
@@ -201,7 +210,10 @@ class _Reader:
                         for chunk in response.chunks():
                             for kind, text, event_id in decoder.feed(chunk):
                                 try:
-                                    value, end = _decode(text)
+                                    try:
+                                        value, end = _decode(text)
+                                    except ValueError:
+                                        end = -1
                                     if end != len(text):
                                         value = json.loads(text)
                                 except (ValueError, RecursionError):
@@ -233,6 +245,17 @@ class _Reader:
                             if self._patience and self._is_late(self._patience):
                                 is_late = True
                                 break
+                        else:
+                            event = decoder.end()
+                            value = None if event is None else _whole_object(event.data)
+                            is_cut = event is not None and value is None
+                            if event is not None and value is not None:
+                                new_id = "" if event.id == stream_id else event.id
+                                if position.is_new(value, new_id, event.event):
+                                    last = event_name(value, event.event) in subject.last
+                                    yield value
+                                    if last:
+                                        return
                 except ExchangeError as error:
                     stream_failure = error
                 finally:
@@ -245,7 +268,9 @@ class _Reader:
                     is_late = bool(self._patience) and stream_failure.cause == "ReadTimeout"
                     failure = self._transport.stream_error(self._call, stream_failure)
                 # The status 204 tells readers of an event stream not to come back.
-                elif not is_late and (response.status_code == _NO_CONTENT or self._is_all(before)):
+                elif not (is_late or is_cut) and (
+                    response.status_code == _NO_CONTENT or self._is_all(before)
+                ):
                     return
             if is_late:
                 continue

@@ -40,7 +40,7 @@ class ServerSentEvent(NamedTuple):
 class EventStreamDecoder:
     """Incremental decoder of one stream.
 
-    An event ends at a blank line. An incomplete event at the end of the stream is dropped.
+    An event ends at a blank line. `end` returns one that the end of the stream has cut.
 
     Args:
         max_event_size: Most characters of an event, including its field names and the comments
@@ -85,6 +85,18 @@ class EventStreamDecoder:
         if not self._pending and text[-2:] == "\n\n" and len(text) <= self._max_event_size:
             return self._complete_events(text)
         return self._events(text)
+
+    def end(self) -> ServerSentEvent | None:
+        """Return the event without a blank line at the end of the stream, with all of its data.
+
+        None if there is nothing but comments.
+        """
+        block = "".join(self._pending).removesuffix("\n")
+        self._pending.clear()
+        self._pending_size = 0
+        if all(line[:1] in ("", ":") for line in block.split("\n")):
+            return None
+        return self._event(block) or ServerSentEvent("message", "", self.last_event_id)
 
     def _complete_events(self, text: str) -> list[ServerSentEvent]:
         events = map(self._event, text[:-2].split("\n\n"))

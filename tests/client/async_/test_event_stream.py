@@ -83,6 +83,51 @@ async def test_a_break_after_any_byte_loses_and_repeats_nothing(
         assert len(service.asked) > 1
 
 
+@pytest.mark.parametrize("space", ["  ", "\n", " \t"])
+async def test_data_may_begin_with_white_space(
+    server: FaultServer, client: AsyncContainerPoolsClient, space: str
+) -> None:
+    text = f'{space}{{"event": "rollout.completed"}} '.replace("\n", "\ndata: ")
+    server.play(events([f"data: {text}\n\n".encode()]))
+    assert await read(client) == [{"event": "rollout.completed"}]
+
+
+@pytest.mark.parametrize("end", ["", "\n", "\r\n"])
+async def test_a_whole_event_without_a_blank_line_comes_out(
+    server: FaultServer, client: AsyncContainerPoolsClient, end: str
+) -> None:
+    """Its rollout has ended, so that nothing else shows that an event is missing."""
+    for kind in ("reward", "rollout.completed"):
+        line = f'id: 1\ndata: {{"event": "{kind}"}}{end}'
+
+        def choose(request: Seen, line: str = line) -> Fault:
+            if not request.path.endswith("/events"):
+                return answer({"status": "completed"})
+            return events([line.encode()] if "cursor" not in request.query else [])
+
+        server.play(choose=choose)
+        assert await read(client) == [{"event": kind}]
+
+
+@pytest.mark.parametrize("rest", ['data: {"event": "rew', "event: reward\n", "data: 12"])
+async def test_a_stream_that_ends_within_an_event_is_broken(
+    server: FaultServer, client: AsyncContainerPoolsClient, rest: str
+) -> None:
+    piece = f'id: 1\ndata: {{"event": "reward"}}\n\nid: 2\n{rest}'.encode()
+
+    def choose(request: Seen) -> Fault:
+        if not request.path.endswith("/events"):
+            return answer({"status": "completed"})
+        return events([piece])
+
+    server.play(choose=choose)
+    stream = client.stream_rollout_events(P, R)
+    assert await anext(stream) == {"event": "reward"}
+    with pytest.raises(StreamBrokenError) as caught:
+        await anext(stream)
+    assert caught.value.cursor == "1"
+
+
 async def test_the_position_is_asked_for_in_both_ways(
     server: FaultServer, client: AsyncContainerPoolsClient, waits: list[float]
 ) -> None:

@@ -97,6 +97,26 @@ def test_the_id_of_an_unfinished_event_does_not_count() -> None:
 
 
 @pytest.mark.parametrize(
+    ("stream", "expected"),
+    [
+        ("", None),
+        ("data: x\n\n", None),
+        ("data: x\n\n: a comment", None),
+        ("id: 2\nevent: a\ndata: x\ndata: y\n", ("a", "x\ny", "2")),
+        ("data: x\r\n", ("message", "x", "")),
+        ("data: x", ("message", "x", "")),
+        ("event: a\n", ("message", "", "")),
+        ("dat", ("message", "", "")),
+    ],
+)
+def test_the_event_that_the_end_has_cut(stream: str, expected: tuple[str, str, str] | None) -> None:
+    decoder = EventStreamDecoder()
+    list(decoder.feed(stream))
+    assert decoder.end() == expected
+    assert decoder.end() is None
+
+
+@pytest.mark.parametrize(
     ("value", "milliseconds"),
     [
         ("3000", 3000),
