@@ -123,3 +123,37 @@ def test_a_stream_that_does_not_end_in_time_shows_something_where_nothing_is_slo
         with pytest.raises(InconclusiveError, match="did not come to its end") as raised:
             ctx.stream("stream_rollout_events", _IDS, limit=0.2)
         assert raised.value.operation == "stream_rollout_events"
+
+
+@pytest.mark.parametrize(
+    ("meets", "departed"),
+    [
+        (lambda judge: judge.field("items.0.id", "a"), ""),
+        (lambda judge: judge.field("items.0.name", None, optional=True), ""),
+        (lambda judge: judge.among("items.0.id", ("a", "b"), "one of two"), ""),
+        (lambda judge: judge.that("a page", True), ""),
+        (lambda judge: judge.field("items.0.id", "b", "the id"), 'the id is "b": "a"'),
+        (lambda judge: judge.field("items.0.name", None), "items.0.name is null: nothing"),
+        (lambda judge: judge.equal("the number", 2, 1), "the number is 2: 1"),
+        (lambda judge: judge.among("items.0.id", ("b",), "one"), "one: items.0.id a"),
+        (lambda judge: judge.that("a page", False), "a page: it is not so"),
+    ],
+)
+def test_a_judge_names_the_value_that_departs(meets: Callable[[Any], bool], departed: str) -> None:
+    with answering({"get_capabilities": answer({"items": [{"id": "a"}]})}) as (run, _):
+        ctx = context(run, "get_capabilities")
+        response = run.http.call("get_capabilities")
+        assert meets(ctx.judge("get_capabilities", response)) is (departed == "")
+    actual = [f"{departure.expected}: {departure.got}" for departure in departures(run)]
+    assert actual == [departed] * bool(departed)
+
+
+def test_a_change_that_no_reader_shows_departs_for_its_writer() -> None:
+    with answering({"get_pool": answer({"name": "old"})}) as (run, _):
+        ctx = context(run, "update_pool")
+        response = run.http.call("get_pool", {"pool_id": "p"})
+        views = [("update_pool", {"name": "new"}, response), ("get_pool", response.json, response)]
+        judge = ctx.judge("update_pool", response)
+        assert not judge.shown_field(views, "name", "new", "name is 'new'")
+    (departure,) = departures(run)
+    assert (departure.operation, departure.got) == ("update_pool", "name is 'old'")
