@@ -6,6 +6,7 @@ import asyncio
 import contextlib
 from collections.abc import AsyncIterator, Iterable
 from dataclasses import dataclass
+from functools import partial
 
 from synth_pools.backend.api_keys import KeyRing
 from synth_pools.backend.containers.balancer import Balancer
@@ -26,7 +27,6 @@ from synth_pools.backend.rollouts.admission.idempotency import KEY_SECONDS, forg
 from synth_pools.backend.rollouts.admission.service import RolloutAdmission
 from synth_pools.backend.rollouts.background_tasks import BackgroundTasks
 from synth_pools.backend.rollouts.cancellation import RolloutCancellation
-from synth_pools.backend.rollouts.claims import SharedQueues
 from synth_pools.backend.rollouts.completion_rates import CompletionRates
 from synth_pools.backend.rollouts.event_feed import StreamLimit
 from synth_pools.backend.rollouts.notifier import RolloutNotifier
@@ -35,6 +35,7 @@ from synth_pools.backend.rollouts.scheduler import Scheduler
 from synth_pools.backend.settings import Settings
 from synth_pools.backend.sharing import Peers
 from synth_pools.backend.storage import pools, rollouts
+from synth_pools.backend.storage.claims import claim_rollouts
 from synth_pools.backend.storage.contents.folder import FolderContents
 from synth_pools.backend.storage.contents.opening import open_contents, sweep_contents
 from synth_pools.backend.storage.contents.store import ContentStore, RemoteContents
@@ -151,7 +152,7 @@ async def open_services(settings: Settings, contract: Contract) -> AsyncIterator
             wake_scheduler,
             rates,
             background,
-            SharedQueues(database) if database.is_shared else None,
+            partial(claim_rollouts, database) if database.is_shared else None,
             recorder.refused,
         )
         processes = Processes(settings, database, balancer, scheduler)

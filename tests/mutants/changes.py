@@ -19,7 +19,6 @@ TESTS_OF = {
     "synth_pools/backend/storage/postgres": "tests/postgres",
     "synth_pools/backend/sharing": "tests/postgres",
     "synth_pools/backend/services.py": "tests/backend tests/postgres",
-    "synth_pools/backend/rollouts/claims.py": "tests/postgres",
     "synth_pools/backend/storage/claims.py": "tests/backend tests/postgres",
     "synth_pools/backend/storage/contents/bucket.py": "tests/s3",
     "synth_pools/backend/storage/contents/opening.py": "tests/backend tests/s3",

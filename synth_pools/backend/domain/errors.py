@@ -176,6 +176,18 @@ def no_room(seconds: float) -> ApiError:
     )
 
 
+def too_many(code: str, message: str, limit: int, retry_after_seconds: int) -> ApiError:
+    """Build the error 429 with this code."""
+    return ApiError(
+        429,
+        code,
+        message,
+        details={"limit": limit},
+        retryable=True,
+        retry_after_seconds=retry_after_seconds,
+    )
+
+
 def invalid(fields: Sequence[Mapping[str, Any]]) -> ApiError:
     """Build the error 422 `validation_failed`."""
     first = fields[0]

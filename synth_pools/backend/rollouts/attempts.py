@@ -49,13 +49,9 @@ def most_attempts_of(limits: Any) -> int:
 
 
 def is_address_of(view: Mapping[str, Any], url: str | None) -> bool:
-    """Return whether a pool, by its view, sends its rollouts to an address.
+    """Return whether a pool, by its view, sends rollouts to an address; None is the echo target.
 
     Another backend may have changed the pool without the balancer of this one having read it.
-
-    Args:
-        view: The view of the pool.
-        url: The address; None is the echo target.
     """
     if starts_containers(view):
         return True
@@ -98,18 +94,10 @@ class Attempt:
         is_resumed: bool = False,
         owner: int | None = None,
     ) -> Self:
-        """Return an attempt, with the settings of its pool.
+        """Return an attempt, the first having number 1, with the settings of its pool.
 
-        Args:
-            view: The view of the pool.
-            rollout_id: The rollout.
-            request: Its request.
-            number: The number of the attempt, from 1.
-            url: The address that the rollout is sent to.
-            default_seconds: The time limit where request and pool set none.
-            spent_seconds: Seconds since the attempt started.
-            is_resumed: True for an attempt that a former run of the backend has sent.
-            owner: The number of the backend that makes it.
+        The time limit is `default_seconds` where request and pool set none, less `spent_seconds`
+        since the start of a resumed attempt.
         """
         limit = limit_seconds(view, request.get("limits"), default_seconds)
         return cls(

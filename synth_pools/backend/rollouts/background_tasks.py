@@ -18,11 +18,7 @@ class BackgroundTasks:
         self._closed = False
 
     def start(self, work: Coroutine[Any, Any, None]) -> None:
-        """Run a coroutine; after `close` it is closed and never runs.
-
-        Args:
-            work: The coroutine. An exception that leaves it is logged.
-        """
+        """Run a coroutine and log its exception; after `close` it is closed and never runs."""
         if self._closed:
             work.close()
             return
@@ -32,11 +28,7 @@ class BackgroundTasks:
         task.add_done_callback(self._ended)
 
     async def close(self, limit_seconds: float) -> None:
-        """Accept no more tasks, cancel the running ones, and wait for their end.
-
-        Args:
-            limit_seconds: The longest wait.
-        """
+        """Accept no more tasks, cancel the running ones, and wait for their end up to a limit."""
         self._closed = True
         await cancel_all(self._tasks, limit_seconds)
 
@@ -47,12 +39,7 @@ class BackgroundTasks:
 
 
 async def cancel_all(tasks: Collection[asyncio.Task[None]], limit_seconds: float) -> None:
-    """Cancel tasks and wait for their end.
-
-    Args:
-        tasks: The tasks, of which some may be done.
-        limit_seconds: The longest wait; tasks that take longer are logged.
-    """
+    """Cancel tasks, of which some may be done, and wait for their end; late ones are logged."""
     tasks = list(tasks)
     for task in tasks:
         task.cancel()

@@ -6,11 +6,10 @@ import asyncio
 import logging
 from collections.abc import Awaitable, Callable
 from functools import partial
-from types import TracebackType
-from typing import Any, NamedTuple, Self
+from typing import Any, Self
 
 from synth_pools.backend.domain import json_text
-from synth_pools.backend.domain.target import Target, TargetError
+from synth_pools.backend.domain.target import EventPage, Target, TargetError
 from synth_pools.backend.rollouts.notifier import RolloutNotifier
 from synth_pools.backend.rollouts.results import event_text, within
 from synth_pools.backend.settings import Settings
@@ -29,13 +28,6 @@ _PAGE = 100
 _TRIES = 3
 # Longest wait for the last events at the end of a rollout.
 _LAST_SECONDS = 2.0
-
-
-class _Stored(NamedTuple):
-    """Page that was stored: its length, and whether more events exist already."""
-
-    events: int
-    has_more: bool
 
 
 class AgentEvents:
@@ -105,12 +97,7 @@ class ContainerEvents:
     """
 
     def __init__(
-        self,
-        target: Target,
-        rollout_id: str,
-        events: AgentEvents,
-        *,
-        is_expected: bool,
+        self, target: Target, rollout_id: str, events: AgentEvents, *, is_expected: bool
     ) -> None:
         self._target = target
         self._rollout_id = rollout_id
@@ -126,12 +113,7 @@ class ContainerEvents:
             self._start = asyncio.get_running_loop().call_later(_FIRST_PAUSE, self._begin)
         return self
 
-    async def __aexit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        traceback: TracebackType | None,
-    ) -> None:
+    async def __aexit__(self, kind: type[BaseException] | None, *_: object) -> None:
         if self._start is not None:
             self._start.cancel()
         if self._task is not None:
@@ -152,10 +134,7 @@ class ContainerEvents:
     async def _guarded(self, work: Callable[[], Awaitable[None]]) -> None:
         try:
             await work()
-        except TargetError as error:
-            _log.debug("no more events of %s: %s", self._rollout_id, error.message)
-            self._is_done = True
-        except FencedError as error:
+        except (TargetError, FencedError) as error:
             _log.debug("no more events of %s: %s", self._rollout_id, error)
             self._is_done = True
         except Exception:  # noqa: BLE001 - the rollout itself has nothing to do with it
@@ -175,10 +154,9 @@ class ContainerEvents:
             if tries == 0:
                 self._give_up()
                 return
-            is_busy = page is not None and page.events > 0
-            if is_busy:
+            if page is not None and page.events:
                 pause = _FIRST_PAUSE
-            if not (is_busy and page is not None and page.has_more):
+            if page is None or not (page.events and page.has_more):
                 await asyncio.sleep(pause)
                 pause = min(2 * pause, _LONGEST_PAUSE)
 
@@ -189,10 +167,10 @@ class ContainerEvents:
             if page is None:
                 self._give_up()
                 return
-            has_more = page.has_more and page.events > 0
+            has_more = page.has_more and bool(page.events)
 
-    async def _read_page(self) -> _Stored | None:
-        """Store one page; None if the container knows no events of this rollout."""
+    async def _read_page(self) -> EventPage | None:
+        """Store one page, and return it; None if the container knows no events of this rollout."""
         if self._after is None:
             self._after, is_wanted = await self.stored.position()
             self._is_done = not is_wanted
@@ -210,7 +188,7 @@ class ContainerEvents:
             finally:
                 self._after = page.events[-1]["sequence"]
             self._is_done = not is_wanted
-        return _Stored(len(page.events), page.has_more)
+        return page
 
     def _give_up(self) -> None:
         self._is_done = True

@@ -14,7 +14,7 @@ from collections.abc import AsyncGenerator, Iterator
 from functools import partial
 
 from synth_pools.backend.domain import clock
-from synth_pools.backend.domain.errors import ApiError
+from synth_pools.backend.domain.errors import ApiError, too_many
 from synth_pools.backend.limits import Limits
 from synth_pools.backend.rollouts.notifier import RolloutNotifier
 from synth_pools.backend.storage.database import Database, Snapshot
@@ -43,10 +43,12 @@ class StreamLimit:
         """Hold a place for a stream of its events while the block runs; 429 without one."""
         limit, kind = self._limit_by_kind[subject.kind], subject.kind
         if self._open[subject] >= limit:
-            raise _too_many_streams(f"{limit} event streams of this {kind} are open.", limit)
+            message = f"{limit} event streams of this {kind} are open."
+            raise too_many("too_many_streams", message, limit, _STREAM_WAIT)
         if len(self) >= self._total_limit:
             limit = self._total_limit
-            raise _too_many_streams(f"{limit} event streams are open.", limit)
+            message = f"{limit} event streams are open."
+            raise too_many("too_many_streams", message, limit, _STREAM_WAIT)
         self._open[subject] += 1
         try:
             yield
@@ -126,14 +128,3 @@ async def _happens(changed: asyncio.Event, seconds: float) -> bool:
     except TimeoutError:
         return False
     return True
-
-
-def _too_many_streams(message: str, limit: int) -> ApiError:
-    return ApiError(
-        429,
-        "too_many_streams",
-        message,
-        details={"limit": limit},
-        retryable=True,
-        retry_after_seconds=_STREAM_WAIT,
-    )

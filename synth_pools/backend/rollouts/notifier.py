@@ -125,12 +125,7 @@ class RolloutNotifier:
         self.end_waiters.hand_out(rollout)
 
     def shared(self, log: EventLog, position: int) -> Piece | None:
-        """Return the events after a position that other readers have read, as one piece.
-
-        Args:
-            log: The log.
-            position: The position of the reader.
-        """
+        """Return the events after a position that other readers have read, as one piece."""
         pieces: list[Piece] = []
         size = 0
         while True:
@@ -243,9 +238,6 @@ class EndWaiter:
         """Begin to wait for a rollout; called at the commit of the transaction that read its row.
 
         No end is missed: it is in this row, or comes with a later commit.
-
-        Args:
-            rollout: The row.
         """
         if rollout["status"] in FINAL:
             self.take(rollout)
@@ -259,14 +251,7 @@ class EndWaiter:
             self._end.set_result(rollout)
 
     async def wait(self, limit_seconds: float) -> Row | None:
-        """Return the row of the rollout once it has ended.
-
-        Args:
-            limit_seconds: The longest wait.
-
-        Returns:
-            The row; None if it takes longer.
-        """
+        """Return the row of the rollout once it has ended; None if that takes longer."""
         limit = asyncio.get_running_loop().call_later(limit_seconds, self._give_up)
         try:
             return await self._end

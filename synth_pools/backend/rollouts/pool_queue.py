@@ -4,54 +4,36 @@ from __future__ import annotations
 
 import asyncio
 from collections import OrderedDict
+from dataclasses import dataclass, field
 
 from synth_pools.backend.containers.balancer import Lease
 from synth_pools.backend.storage.claims import Claim
 
 
+@dataclass(slots=True, eq=False)
 class PoolQueue:
-    """Queue of one pool, as far as this backend knows it.
+    """Queue of one pool, as far as this backend knows it."""
 
-    Args:
-        concurrency: The number of its places.
-    """
-
-    __slots__ = (
-        "announcements",
-        "concurrency",
-        "has_unclaimed",
-        "is_blocked",
-        "is_claiming",
-        "promised",
-        "resumed",
-        "returned",
-        "running",
-        "turn",
-        "turns",
-        "waiting",
-    )
-
-    def __init__(self, concurrency: int) -> None:
-        self.concurrency = concurrency
-        # Ordered, with a fast removal both of the oldest rollout and of a cancelled one.
-        self.waiting: OrderedDict[str, None] = OrderedDict()
-        # Rollouts that ran when the backend ended: they come first, and resume even in a paused
-        # pool.
-        self.resumed: OrderedDict[str, None] = OrderedDict()
-        self.running: dict[str, asyncio.Task[None]] = {}
-        # Number of places that are held for rollouts being admitted.
-        self.promised = 0
-        # Turns of running rollouts, and of the put-back ones, which precede all that never ran.
-        self.turns: dict[str, int] = {}
-        self.returned: dict[str, int] = {}
-        self.turn = 0
-        # With a shared database: whether unclaimed rollouts wait in it, the number of announcements
-        # of such rollouts, whether a claim is running, and whether the last one failed because all
-        # places of the pool were taken.
-        self.has_unclaimed = False
-        self.announcements = 0
-        self.is_claiming = False
-        self.is_blocked = False
+    # Number of its places.
+    concurrency: int
+    # Ordered, with a fast removal both of the oldest rollout and of a cancelled one.
+    waiting: OrderedDict[str, None] = field(default_factory=OrderedDict)
+    # Rollouts that ran when the backend ended: they come first, and resume even in a paused pool.
+    resumed: OrderedDict[str, None] = field(default_factory=OrderedDict)
+    running: dict[str, asyncio.Task[None]] = field(default_factory=dict)
+    # Number of places that are held for rollouts being admitted.
+    promised: int = 0
+    # Turns of running rollouts, and of the put-back ones, which precede all that never ran.
+    turns: dict[str, int] = field(default_factory=dict)
+    returned: dict[str, int] = field(default_factory=dict)
+    turn: int = 0
+    # With a shared database: true if unclaimed rollouts wait in it, and the number of announcements
+    # of such rollouts.
+    has_unclaimed: bool = False
+    announcements: int = 0
+    is_claiming: bool = False
+    # True if the last claim failed because all places of the pool were taken.
+    is_blocked: bool = False
 
     @property
     def has_work(self) -> bool:
@@ -126,13 +108,11 @@ class PoolQueue:
         self.returned[rollout_id] = self.turns[rollout_id]
 
 
+@dataclass(slots=True, eq=False)
 class Place:
     """Place in a pool and lease of a container, held for a rollout that is being admitted."""
 
-    __slots__ = ("is_held", "lease", "pool_id", "queue")
-
-    def __init__(self, pool_id: str, queue: PoolQueue, lease: Lease) -> None:
-        self.pool_id = pool_id
-        self.queue = queue
-        self.lease = lease
-        self.is_held = True
+    pool_id: str
+    queue: PoolQueue
+    lease: Lease
+    is_held: bool = True

@@ -10,7 +10,7 @@ from synth_pools.backend.domain.target import TargetError
 from synth_pools.backend.rollouts.attempts import most_attempts_of
 from synth_pools.backend.storage.database import Executes, Row, Transaction
 from synth_pools.backend.storage.pools import Pool, find_task, task_container_url
-from synth_pools.backend.storage.rollout_changes import End, finish
+from synth_pools.backend.storage.rollout_changes import End, finish_rollouts
 from synth_pools.backend.storage.rollout_results import failure
 
 
@@ -38,14 +38,12 @@ def is_lost(db: Executes, rollout: Row, pool: Pool) -> bool:
 def end_lost(tx: Transaction, pool: Pool) -> list[Row]:
     """Fail the lost rollouts of a pool that allow no further attempt, before a container is up.
 
-    Args:
-        tx: The transaction.
-        pool: The pool.
-
     Returns:
         The rollouts, which have ended.
     """
-    finished: list[Row] = []
+    error = lost()
+    result = failure(error.code, error.message, error.details)
+    ends: list[tuple[Transaction, End]] = []
     rollouts = tx.execute(
         "SELECT * FROM rollouts WHERE pool_id = ? AND status = 'running'", (pool.id,)
     ).fetchall()
@@ -54,8 +52,11 @@ def end_lost(tx: Transaction, pool: Pool) -> list[Row]:
             continue
         limits = json.loads(rollout["request"]).get("limits")
         if rollout["attempt"] >= most_attempts_of(limits) and is_lost(tx, rollout, pool):
-            error = lost()
-            result = failure(error.code, error.message, error.details)
-            row = finish(tx, End(rollout["id"], result, tx.owner))
-            finished += [] if row is None else [row]
+            ends.append((tx, End(rollout["id"], result, tx.owner)))
+    finished: list[Row] = []
+    for row in finish_rollouts(ends):
+        if isinstance(row, Exception):
+            raise row
+        if row is not None:
+            finished.append(row)
     return finished

@@ -8,7 +8,7 @@ from dataclasses import replace
 from functools import partial
 from typing import Any
 
-from synth_pools.backend.containers.balancer import Balancer, Lease, LeaseInterruptedError, Outage
+from synth_pools.backend.containers.balancer import Balancer, Lease, LeaseInterruptedError
 from synth_pools.backend.containers.client import ContainerClient
 from synth_pools.backend.containers.echo import EchoTarget
 from synth_pools.backend.domain import clock, json_text
@@ -106,7 +106,7 @@ class Runner:
             start: Its first attempt, if that is stored already.
 
         Returns:
-            Whether it has ended, or waits again since its pool is not active.
+            Done, or put back since its pool is not active.
         """
         # Every write here records a fact or a promise, so a full disk may only delay it.
         write = self._database.write_until_stored
@@ -117,14 +117,15 @@ class Runner:
         # Addresses of failed attempts, and the last error.
         tried: list[str] = []
         error: TargetError | None = None
-        waiting = ContainerWait(self, pool_id, rollout_id)
+        outage = partial(self._balancer.outage, pool_id)
+        waiting = ContainerWait(outage, partial(self._waited_and_limit, rollout_id))
         while True:
             attempt: Attempt | RunEnd | None = None
             try:
                 if start is not None:
                     lease, attempt = start
                     start = None
-                elif self.outage(pool_id) is not None and await self._database.read_until_there(
+                elif outage() is not None and await self._database.read_until_there(
                     partial(has_own_container, rollout_id)
                 ):
                     lease = self._balancer.acquire_now(pool_id)
@@ -171,18 +172,14 @@ class Runner:
                 if not self._balancer.has_other(pool_id, tried):
                     await asyncio.sleep(attempt.pause_seconds)
         await self._finish(End(rollout_id, result, owner))
-        result.give_room_back()
+        result.release_memory()
         return RunEnd.DONE
 
     def interrupt(self, pool_id: str | None) -> None:
         """Put back the rollouts that wait for a container of a pool, or of any (None)."""
         self._balancer.interrupt(pool_id)
 
-    def outage(self, pool_id: str) -> Outage | None:
-        """Return the outage of a pool of which no address listens; None without an outage."""
-        return self._balancer.outage(pool_id)
-
-    async def waited_and_limit(self, rollout_id: str) -> tuple[float, float]:
+    async def _waited_and_limit(self, rollout_id: str) -> tuple[float, float]:
         """Return the seconds since the creation of a rollout, and its time limit."""
 
         def read(db: Snapshot) -> tuple[Row, Pool]:

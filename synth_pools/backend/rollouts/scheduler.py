@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import logging
-from collections.abc import Callable, Iterable
+from collections.abc import Awaitable, Callable, Iterable
 from enum import Enum
 from functools import partial
 from typing import NamedTuple, Protocol
@@ -75,21 +75,8 @@ class LeasesContainers(Protocol):
         ...
 
 
-class ClaimsRollouts(Protocol):
-    """Queues that several backends share."""
-
-    async def claim(self, pool_id: str, most: int, take: Callable[[Claim], None]) -> None:
-        """Claim the oldest rollouts of a pool.
-
-        Args:
-            pool_id: The pool.
-            most: The most rollouts.
-            take: Called with the claim at its commit, unless this backend has lost it.
-
-        Raises:
-            StorageError: The database cannot be used.
-        """
-        ...
+# Claims rollouts of a pool, up to a number, and hands over the claim.
+ClaimRollouts = Callable[[str, int, Callable[[Claim], None]], Awaitable[None]]
 
 
 class Scheduler:
@@ -105,7 +92,8 @@ class Scheduler:
         wake: Set by others when waiting rollouts may be able to start.
         rates: Counts every end.
         background: Fails rollouts that crashed the runner.
-        claims: The queues in a shared database; None if all waiting rollouts are known here.
+        claim: Claims rollouts from the queues in a shared database; None if all waiting rollouts
+            are known here.
         refused: Called when a write is refused because another backend owns the rollout.
     """
 
@@ -116,10 +104,10 @@ class Scheduler:
         wake: asyncio.Event,
         rates: CompletionRates,
         background: BackgroundTasks,
-        claims: ClaimsRollouts | None = None,
+        claim: ClaimRollouts | None = None,
         refused: Callable[[], None] = lambda: None,
     ) -> None:
-        self._claims = claims
+        self._claim = claim
         self._refused = refused
         self._claiming: set[asyncio.Task[None]] = set()
         self._runner = runner
@@ -152,19 +140,14 @@ class Scheduler:
         queue.concurrency = concurrency
         if resumed:
             queue.resumed.update(dict.fromkeys(rollout_ids))
-        elif self._claims is None:
+        elif self._claim is None:
             queue.waiting.update(dict.fromkeys(rollout_ids))
         else:
             queue.announce()
         self._wake.set()
 
     def announce(self, pool_id: str, concurrency: int | None = None) -> None:
-        """Note that rollouts of a pool wait in the database, for any backend to claim.
-
-        Args:
-            pool_id: The pool.
-            concurrency: The number of its places; None if it is unknown.
-        """
+        """Note that rollouts of a pool wait in the database, for any backend to claim."""
         self._pools.setdefault(pool_id, PoolQueue(concurrency or 1)).announce()
         self._wake.set()
 
@@ -209,13 +192,7 @@ class Scheduler:
         return Place(pool_id, queue, lease)
 
     def start_in(self, place: Place, concurrency: int, attempt: Attempt) -> None:
-        """Run a rollout in the place that was held for it.
-
-        Args:
-            place: The place.
-            concurrency: The number of places of the pool.
-            attempt: The first attempt, which is stored.
-        """
+        """Run a rollout, whose first attempt is stored, in the place that was held for it."""
         if self._is_closed:
             # As after a crash right after the commit: the next start resumes it.
             return
@@ -318,29 +295,23 @@ class Scheduler:
                     started += 1
                     if started % _BURST == 0:
                         await asyncio.sleep(0)
-            if self._claims is not None:
+            if self._claim is not None:
                 for pool_id, queue in self._pools.items():
                     if queue.may_claim and self._may_start(pool_id):
-                        self._begin_claim(self._claims, pool_id, queue)
+                        queue.is_claiming = True
+                        task = asyncio.create_task(self._try_to_claim(self._claim, pool_id, queue))
+                        self._claiming.add(task)
+                        task.add_done_callback(partial(self._claimed, pool_id, queue))
 
     def _may_start(self, pool_id: str) -> bool:
         is_stopping = self._winding_down or self._is_closed
         return not is_stopping and pool_id not in self._held and self._balancer.can_start(pool_id)
 
-    def _begin_claim(self, claims: ClaimsRollouts, pool_id: str, queue: PoolQueue) -> None:
-        queue.is_claiming = True
-        task = asyncio.create_task(self._claim(claims, pool_id, queue))
-        self._claiming.add(task)
-        task.add_done_callback(partial(self._claimed, pool_id, queue))
-
-    async def _claim(self, claims: ClaimsRollouts, pool_id: str, queue: PoolQueue) -> None:
-        announcements = queue.announcements
+    async def _try_to_claim(self, claim: ClaimRollouts, pool_id: str, queue: PoolQueue) -> None:
+        most = min(queue.free_places, _CLAIMED_AT_ONCE)
+        take = partial(queue.take_claimed, announcements=queue.announcements)
         try:
-            await claims.claim(
-                pool_id,
-                min(queue.free_places, _CLAIMED_AT_ONCE),
-                partial(queue.take_claimed, announcements=announcements),
-            )
+            await claim(pool_id, most, take)
         except (StorageError, DatabaseClosedError):
             # The next look at the database tries again.
             queue.is_blocked = True

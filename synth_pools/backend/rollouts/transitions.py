@@ -33,18 +33,13 @@ from synth_pools.backend.storage.rollouts import FINAL, find_rollout, find_rollo
 
 
 class NextAttempt(NamedTuple):
-    """Attempt that is about to begin.
-
-    Attributes:
-        rollout_id: The rollout.
-        url: The address of the leased container.
-        error: The error of the attempt before; None for the first one.
-        owner: The number of the backend that runs it.
-    """
+    """Attempt that is about to begin, at the address of the leased container."""
 
     rollout_id: str
     url: str | None
+    # The error of the attempt before; None for the first one.
     error: TargetError | None
+    # The number of the backend that runs it.
     owner: int | None
 
 

@@ -2,24 +2,12 @@
 
 from __future__ import annotations
 
-from typing import Protocol
+from collections.abc import Awaitable, Callable
 
 from synth_pools.backend.containers.balancer import Outage
 from synth_pools.backend.domain import clock
 from synth_pools.backend.domain.target import TargetError
 from synth_pools.backend.rollouts.attempts import Attempt
-
-
-class KnowsOutages(Protocol):
-    """The part of the runner that a wait uses."""
-
-    def outage(self, pool_id: str) -> Outage | None:
-        """Return the outage of a pool of which no address listens; None without an outage."""
-        ...
-
-    async def waited_and_limit(self, rollout_id: str) -> tuple[float, float]:
-        """Return the seconds since the creation of a rollout, and its time limit."""
-        ...
 
 
 class ContainerWait:
@@ -31,15 +19,17 @@ class ContainerWait:
     a first attempt waits without limit: their pool fails if they never come up.
 
     Args:
-        runner: The runner.
-        pool_id: The pool of the rollout.
-        rollout_id: The rollout.
+        outage: Returns the outage of its pool while no address of it listens.
+        waited_and_limit: Returns the seconds since its creation, and its time limit.
     """
 
-    def __init__(self, runner: KnowsOutages, pool_id: str, rollout_id: str) -> None:
-        self._runner = runner
-        self._pool_id = pool_id
-        self._rollout_id = rollout_id
+    def __init__(
+        self,
+        outage: Callable[[], Outage | None],
+        waited_and_limit: Callable[[], Awaitable[tuple[float, float]]],
+    ) -> None:
+        self._outage = outage
+        self._waited_and_limit = waited_and_limit
         self._ends_at: float | None = None
         self._last: TargetError | None = None
         # Error of an attempt that failed after the container had the rollout.
@@ -50,7 +40,7 @@ class ContainerWait:
     @property
     def error(self) -> TargetError:
         """Error of a rollout that has waited long enough."""
-        outage = self._runner.outage(self._pool_id)
+        outage = self._outage()
         error = self._attempt_error or self._last
         if error is None and outage is not None:
             details = {"url": outage.url, "cause": outage.reason}
@@ -64,10 +54,10 @@ class ContainerWait:
             return self._attempt_seconds
         if self._ends_at is not None:
             return self._ends_at - clock.monotonic()
-        outage = self._runner.outage(self._pool_id)
+        outage = self._outage()
         if outage is None:
             return None
-        waited, limit = await self._runner.waited_and_limit(self._rollout_id)
+        waited, limit = await self._waited_and_limit()
         return limit - min(waited, clock.monotonic() - outage.since)
 
     def may_go_on(self, attempt: Attempt, error: TargetError) -> bool:

@@ -6,13 +6,11 @@ it by writing its number there; the row is gone once the rollout starts or ends.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
-from synth_pools.backend.domain.definitions import can_be_id
-from synth_pools.backend.domain.errors import pool_not_found
-from synth_pools.backend.storage.database import Executes, Row, Transaction
-from synth_pools.backend.storage.pools import Pool
+from synth_pools.backend.storage.database import Database, Executes, Row, Transaction
+from synth_pools.backend.storage.pools import Pool, find_pool
 
 # For statements with a table `pools`; as `number_unfinished`, without a call of a function.
 _COUNTED = (
@@ -35,32 +33,21 @@ _CLAIM = (
     " AS oldest WHERE queue.pool_id = ? AND queue.rollout_seq = oldest.rollout_seq"
     " RETURNING queue.rollout_seq, queue.rollout_id"
 )
-_OF_NOBODY = "NOT EXISTS (SELECT 1 FROM backends WHERE backends.number = {table}.owner)"
 
 
 @dataclass(frozen=True, slots=True)
 class Claim:
-    """Claim of a backend on the oldest rollouts of a pool.
-
-    Attributes:
-        rollout_ids: The rollouts in order.
-        concurrency: The number of places of the pool, over all backends.
-        has_more: True if unclaimed rollouts remain.
-    """
+    """Claim of a backend on the oldest rollouts of a pool, in order."""
 
     rollout_ids: tuple[str, ...]
+    # Places of the pool, over all backends.
     concurrency: int
+    # True if unclaimed rollouts remain.
     has_more: bool
 
 
 def claim(tx: Transaction, pool_id: str, most: int) -> Claim:
-    """Claim the oldest rollouts of a pool, within its free places over all backends.
-
-    Args:
-        tx: The transaction of the claiming backend.
-        pool_id: The pool.
-        most: The most rollouts.
-    """
+    """Claim the oldest rollouts of a pool, within its free places over all backends."""
     pool = tx.execute(_PLACES, (pool_id,)).fetchone()
     if pool is None or pool["status"] == "archived" or pool["owner"] not in (None, tx.owner):
         return Claim((), 1, has_more=False)
@@ -73,23 +60,41 @@ def claim(tx: Transaction, pool_id: str, most: int) -> Claim:
     return Claim(ids, concurrency, has_more=waiting > len(ids))
 
 
+async def claim_rollouts(
+    database: Database, pool_id: str, most: int, take: Callable[[Claim], None]
+) -> None:
+    """Claim the oldest rollouts of a pool.
+
+    Args:
+        database: The shared database.
+        pool_id: The pool.
+        most: The most rollouts.
+        take: Called with the claim at its commit, unless this backend has lost it.
+
+    Raises:
+        StorageError: The database cannot be used.
+    """
+
+    def work(tx: Transaction) -> None:
+        claimed, owner = claim(tx, pool_id, most), tx.owner
+
+        def take_owned() -> None:
+            # A backend that has lost its number has lost all its claims to others.
+            if owner == database.owner:
+                take(claimed)
+
+        tx.after_commit(take_owned)
+
+    await database.write(work, inline=True)
+
+
 def find_pool_with_places(tx: Transaction, pool_id: str) -> Pool:
     """Return a pool with the counts for `free_places`; raise 404 for an unknown id."""
-    row = None
-    if can_be_id(pool_id):
-        row = tx.execute(_POOL_WITH_PLACES, (pool_id,)).fetchone()
-    if row is None:
-        raise pool_not_found(pool_id)
-    return Pool(row)
+    return find_pool(tx, pool_id, _POOL_WITH_PLACES)
 
 
 def free_places(tx: Transaction, pool: Pool) -> int:
-    """Return the number of rollouts of a pool that need not wait, over all backends.
-
-    Args:
-        tx: The transaction of the backend that would run them.
-        pool: The pool from `find_pool_with_places`.
-    """
+    """Return the number of rollouts that need not wait, of a pool from `find_pool_with_places`."""
     row = pool.row
     is_ours = row["owner"] in (None, tx.owner)
     # Each waiting rollout takes one of the places.
@@ -116,7 +121,7 @@ def archived_with_rollouts(db: Executes) -> list[str]:
 
 
 def is_anything_left(db: Executes) -> bool:
-    """Return True if dead backends left anything."""
+    """Return True if dead backends have left rollouts, claims or pools."""
     sql = (
         "SELECT EXISTS (SELECT 1 FROM rollouts WHERE status = 'running'"  # noqa: S608
         f" AND {_of_nobody('rollouts')}) OR EXISTS (SELECT 1 FROM queue WHERE owner IS NOT NULL"
@@ -163,4 +168,4 @@ def take_over_pools(tx: Transaction) -> list[str]:
 
 
 def _of_nobody(table: str) -> str:
-    return _OF_NOBODY.format(table=table)
+    return f"NOT EXISTS (SELECT 1 FROM backends WHERE backends.number = {table}.owner)"  # noqa: S608

@@ -89,6 +89,12 @@ class DataDir:
             self._temporary = None
 
 
+def require_database(data_dir: Path) -> None:
+    """Raise `DataDirError` for a path that is no data directory of a SQLite database."""
+    if not (data_dir / FILE_NAME).is_file():
+        raise DataDirError(f"{data_dir} is no data directory: it holds no {FILE_NAME}")
+
+
 def _make_and_lock(path: Path) -> tuple[Path, int]:
     """Create and lock a directory.
 

@@ -147,10 +147,10 @@ class Database(abc.ABC):
 
     @property
     def owner(self) -> int | None:
-        """The number of this backend among those that share the database.
+        """Number of this backend; None for a database that is not shared.
 
-        It changes after a time in which the backend was taken for dead, and is None in such a time,
-        and for a database that is not shared.
+        It changes after a time in which other backends have taken this one for dead, and is None in
+        that time.
         """
         return None
 
@@ -215,9 +215,7 @@ class Database(abc.ABC):
             StorageError: The database refuses the write.
             DatabaseClosedError: The database is closed.
         """
-        result: _T = await self._write(
-            work, on_settled, is_alone=True, is_inline=inline, is_patient=False
-        )
+        result: _T = await self._stored(Job(work, on_settled=on_settled, is_inline=inline))
         return result
 
     async def write_together(
@@ -241,29 +239,22 @@ class Database(abc.ABC):
         Raises:
             Exception: The error that `work` returns for the item; and as `write`.
         """
-        result: _T = await self._write(
-            work, on_settled, item, is_alone=False, is_inline=inline, is_patient=False
-        )
+        job = Job(work, item, on_settled, is_alone=False, is_inline=inline)
+        result: _T = await self._stored(job)
         return result
 
     async def write_until_stored(
         self, work: Callable[[Transaction], _T], *, inline: bool = False
     ) -> _T:
         """Write a fact that must not be lost: retry until stored."""
-        return await _patiently(
-            lambda: self._write(work, is_alone=True, is_inline=inline, is_patient=True)
-        )
+        return await _patiently(lambda: self._stored(Job(work, is_inline=inline, is_patient=True)))
 
     async def write_together_until_stored(
-        self,
-        work: Together[_Item, _T],
-        item: _Item,
-        *,
-        inline: bool = False,
+        self, work: Together[_Item, _T], item: _Item, *, inline: bool = False
     ) -> _T:
         """Write as `write_together` does, and retry until stored."""
         result: _T = await _patiently(
-            lambda: self._write(work, None, item, is_alone=False, is_inline=inline, is_patient=True)
+            lambda: self._stored(Job(work, item, is_alone=False, is_inline=inline, is_patient=True))
         )
         return result
 
@@ -271,33 +262,15 @@ class Database(abc.ABC):
         """Read a value that is needed to go on: retry until the database answers."""
         return await _patiently(lambda: self.read(work))
 
-    async def _write(
-        self,
-        work: Callable[..., Any],
-        on_settled: Callable[[], None] | None = None,
-        item: Any = None,
-        *,
-        is_alone: bool,
-        is_inline: bool,
-        is_patient: bool,
-    ) -> Any:
+    async def _stored(self, job: Job) -> Any:
+        """Return the result of a write once it is stored."""
         if self._closed:
-            if on_settled is not None:
-                on_settled()
+            if job.on_settled is not None:
+                job.on_settled()
             raise DatabaseClosedError("the backend is stopping")
-        future = self._loop.create_future()
-        job = Job(
-            work,
-            future,
-            on_settled,
-            item,
-            is_alone=is_alone,
-            is_inline=is_inline,
-            is_patient=is_patient,
-        )
         self._waiting.append(job)
         self._begin_soon()
-        return await future
+        return await job.future
 
     async def close(self) -> None:
         """Finish all writes, then close; do nothing if closed."""

@@ -60,15 +60,8 @@ class Piece:
     is_last: bool
 
 
-@dataclass(frozen=True, slots=True)
-class _Page:
-    """Events of a log as JSON texts.
-
-    Attributes:
-        events: The events.
-        end: The position after them.
-        has_more: True if more events are stored.
-    """
+class _Page(NamedTuple):
+    """Events of a log as JSON texts, and the position after them."""
 
     events: list[str]
     end: int

@@ -45,7 +45,6 @@ class Event:
     @property
     def id(self) -> str:
         """The id on the wire; ids sort as text in the order of the events."""
-        # Zero-padded, so that ids sort as text in the order of the events.
         return f"evt_{self.sequence:010d}"
 
     def envelope(self) -> str:

@@ -2,17 +2,14 @@
 
 from __future__ import annotations
 
-import os
-from pathlib import Path
-
 from synth_pools.backend.domain import clock
 from synth_pools.backend.errors import DataDirError, StoreError
 from synth_pools.backend.settings import Settings
-from synth_pools.backend.storage.contents.folder import contents_id_file
 from synth_pools.backend.storage.contents.opening import contents_identity
+from synth_pools.backend.storage.contents.store import ID_FILE
 from synth_pools.backend.storage.data_dir import BACKEND_FILE, FILE_NAME, STORE_FILE
 from synth_pools.backend.storage.database import CommitObserver, Database
-from synth_pools.backend.storage.private_files import create_file, make_folder
+from synth_pools.backend.storage.private_files import noted
 from synth_pools.backend.storage.sqlite.database import SQLiteDatabase
 
 _DRIVERS = ("asyncpg", "greenlet")
@@ -55,13 +52,13 @@ async def open_database(settings: Settings, observer: CommitObserver) -> Databas
         raise StoreError(
             f"a PostgreSQL store needs {error.name}: pip install 'synth-pools[local,postgres]'"
         ) from None
-    token = _noted(data_dir / BACKEND_FILE, clock.token(16))
-    contents = contents_identity(settings) or _noted(
-        contents_id_file(settings.contents_dir), clock.token(16)
+    token = noted(data_dir / BACKEND_FILE, clock.token(16))
+    contents = contents_identity(settings) or noted(
+        settings.contents_dir / ID_FILE, clock.token(16)
     )
     database = await PostgresDatabase.open(settings.store, observer, token, contents)
     try:
-        if _noted(data_dir / STORE_FILE, database.identity) != database.identity:
+        if noted(data_dir / STORE_FILE, database.identity) != database.identity:
             raise DataDirError(
                 f"{data_dir} belongs to another PostgreSQL database: give another data directory, "
                 "or the --store that it was used with"
@@ -70,19 +67,3 @@ async def open_database(settings: Settings, observer: CommitObserver) -> Databas
         await database.close()
         raise
     return database
-
-
-def _noted(note: Path, value: str) -> str:
-    """Return the text of a file; an empty file gets this value."""
-    try:
-        owner = note.read_text(encoding="ascii", errors="replace").strip() if note.exists() else ""
-        if owner:
-            return owner
-        make_folder(note.parent)
-        # A first start was interrupted.
-        note.unlink(missing_ok=True)
-        with os.fdopen(create_file(note), "w") as file:
-            file.write(f"{value}\n")
-    except OSError as error:
-        raise DataDirError(f"cannot use {note}: {error.strerror}") from error
-    return value

@@ -30,7 +30,6 @@ from synth_pools.backend.storage.statements import byte_length
 # Largest definition whose view is cached.
 _SMALL = 16 * 1024
 
-
 _TASK_BYTES = byte_length("tasks.definition")
 # Approximate size of a pool in an answer, where its settings may appear under two names.
 _SIZE = (
@@ -103,8 +102,7 @@ class Pool:
 
     def require_active(self) -> None:
         """Raise 409 if the pool admits no rollouts."""
-        if self.is_archived:
-            raise pool_archived(self.id)
+        self.require_changeable()
         if self.status != "active":
             raise pool_not_active(self.id, self.status)
 
@@ -131,11 +129,11 @@ class Pool:
         return {**identity, **with_name, **state}
 
 
-def find_pool(db: Executes, pool_id: str) -> Pool:
-    """Return a pool; raise 404 if there is none of this id."""
+def find_pool(db: Executes, pool_id: str, sql: str = "SELECT * FROM pools WHERE id = ?") -> Pool:
+    """Return a pool, by a statement that may add columns; raise 404 for an unknown id."""
     row = None
     if can_be_id(pool_id):
-        row = db.execute("SELECT * FROM pools WHERE id = ?", (pool_id,)).fetchone()
+        row = db.execute(sql, (pool_id,)).fetchone()
     if row is None:
         raise pool_not_found(pool_id)
     return Pool(row)
@@ -359,9 +357,8 @@ def _notify_backends(tx: Transaction, pool_id: str, definition: dict[str, Any]) 
             sql = "UPDATE pools SET owner = ? WHERE id = ? AND owner IS NULL"
             tx.execute(sql, (tx.owner, pool_id))
         else:
-            tx.execute(
-                "UPDATE pools SET owner = NULL WHERE id = ? AND owner IS NOT NULL", (pool_id,)
-            )
+            sql = "UPDATE pools SET owner = NULL WHERE id = ? AND owner IS NOT NULL"
+            tx.execute(sql, (pool_id,))
     tx.tell("pool", pool_id)
 
 

@@ -7,15 +7,14 @@ import os
 import stat
 from pathlib import Path
 
+from synth_pools.backend.errors import DataDirError
+
 _FILE = stat.S_IRUSR | stat.S_IWUSR
 _FOLDER = stat.S_IRWXU
 
 
 def create_file(path: Path) -> int:
     """Create a new file that is private from its first byte.
-
-    Args:
-        path: The path, which must not exist.
 
     Returns:
         The descriptor, open for reading and writing.
@@ -30,10 +29,7 @@ def create_file(path: Path) -> int:
 
 
 def make_folder(path: Path) -> None:
-    """Create a private folder with its missing parents; keep an existing one.
-
-    Args:
-        path: The path; a link to a folder counts as one.
+    """Create a private folder with its missing parents; keep an existing one, or a link to one.
 
     Raises:
         OSError: Another kind of file has that name, or the folder cannot be created.
@@ -58,10 +54,9 @@ def _make(path: Path) -> None:
 
 
 def keep_private(path: Path) -> None:
-    """Restrict a database to its owner; SQLite gives its mode to the files beside it.
+    """Restrict a database to its owner, a new one if it is missing.
 
-    Args:
-        path: The database, which is created if it is missing.
+    SQLite gives its mode to the files beside it.
 
     Raises:
         OSError: It cannot be created or restricted.
@@ -73,13 +68,30 @@ def keep_private(path: Path) -> None:
             restrict(path.with_name(f"{path.name}{suffix}"))
 
 
+def noted(note: Path, value: str) -> str:
+    """Return the text of a file; a missing or an empty one gets this value.
+
+    Raises:
+        DataDirError: It cannot be read or created.
+    """
+    try:
+        text = note.read_text(encoding="utf-8", errors="replace").strip() if note.exists() else ""
+        if text:
+            return text
+        make_folder(note.parent)
+        # A first start was interrupted.
+        note.unlink(missing_ok=True)
+        with os.fdopen(create_file(note), "w", encoding="utf-8") as file:
+            file.write(f"{value}\n")
+    except OSError as error:
+        raise DataDirError(f"cannot use {note}: {error.strerror}") from error
+    return value
+
+
 def restrict(path: Path) -> bool:
     """Restrict a file or folder to its owner; links and their targets are left alone.
 
     It works on the path, since opening and closing a database in use would drop its locks.
-
-    Args:
-        path: A path that may be open to others, or closed to its owner by an unusual umask.
 
     Returns:
         True if it is private now; false if it belongs to another user, or the file system keeps no

@@ -87,27 +87,19 @@ def values_of(owner: int | None) -> tuple[int, ...]:
 
 @dataclass(slots=True)
 class NewRollout:
-    """Rollout to be stored.
-
-    Attributes:
-        tx: The transaction of its caller.
-        pool_id: Its pool.
-        task_id: Its task; None if it has none.
-        request: Its request.
-        replay_of: The rollout that it repeats.
-        url: The address that its first attempt is sent to at once; None if it waits.
-        id: Its id.
-    """
+    """Rollout to be stored in the transaction of its caller."""
 
     tx: Transaction
     pool_id: str
     task_id: str | None
     request: dict[str, Any]
+    # The rollout that it repeats.
     replay_of: str | None = None
+    # The address that its first attempt is sent to at once; None if it waits.
     url: str | None = None
     id: str = field(default_factory=lambda: clock.new_id("rollout"))
 
-    def words(self) -> tuple[Any, ...]:
+    def first_parameters(self) -> tuple[Any, ...]:
         """Return the first parameters of both statements: ids, mode, request, trace."""
         mode = self.request.get("mode") or "async"
         trace = self.request.get("trace_correlation_id")
@@ -122,7 +114,7 @@ def insert_rollouts(new: Sequence[NewRollout]) -> list[Row]:
     writes = [
         RolloutWrite(
             _INSERT,
-            (*rollout.words(), rollout.replay_of, moment, moment),
+            (*rollout.first_parameters(), rollout.replay_of, moment, moment),
             rollout.id,
             moment,
             [(events.QUEUED, _QUEUED)],
@@ -148,10 +140,10 @@ def insert_started(new: Sequence[NewRollout]) -> list[Row]:
     writes = [
         RolloutWrite(
             sql,
-            (*rollout.words(), moment, moment, moment, moment, rollout.url, *number),
+            (*rollout.first_parameters(), moment, moment, moment, moment, rollout.url, *number),
             rollout.id,
             moment,
-            [(events.QUEUED, _QUEUED), (events.STARTED, _start_words(1, rollout.url, None))],
+            [(events.QUEUED, _QUEUED), (events.STARTED, _start_data(1, rollout.url, None))],
             _AS_QUEUED,
         )
         for rollout in new
@@ -165,20 +157,14 @@ def insert_started(new: Sequence[NewRollout]) -> list[Row]:
 
 
 class Start(NamedTuple):
-    """Start of an attempt, which is about to be sent.
-
-    Attributes:
-        tx: The transaction of its caller.
-        rollout: The rollout.
-        url: The address that it is sent to.
-        error: The error of the attempt before.
-        owner: The number of the backend that runs it; None if there is only one.
-    """
+    """Start of an attempt, which is about to be sent to an address."""
 
     tx: Transaction
     rollout: Row
     url: str | None
+    # The error of the attempt before.
     error: TargetError | None = None
+    # The number of the backend that runs it; None if there is only one.
     owner: int | None = None
 
 
@@ -199,7 +185,7 @@ def start_rollouts(starts: Sequence[Start]) -> list[Row | FencedError]:
             (moment, moment, attempt, moment, url, *number, rollout["seq"], *number),
             rollout["seq"],
             moment,
-            [(events.STARTED, _start_words(attempt, url, error))],
+            [(events.STARTED, _start_data(attempt, url, error))],
         )
         writes.append(write)
     results: list[Row | FencedError] = []
@@ -217,12 +203,6 @@ def put_back(
     tx: Transaction, rollout_id: str, error: TargetError, owner: int | None = None
 ) -> Row | None:
     """Queue a rollout again that was not sent, without counting its attempt.
-
-    Args:
-        tx: The transaction.
-        rollout_id: The rollout.
-        error: The error of the attempt.
-        owner: The number of the backend that runs it.
 
     Returns:
         The rollout; None if it has ended or another backend owns it, and then nothing changes.
@@ -251,12 +231,6 @@ def report_agent(
 ) -> str:
     """Add agent events to a rollout that has not ended; return the id of its pool.
 
-    Args:
-        tx: The transaction.
-        rollout_id: The rollout.
-        data: The events.
-        owner: The number of the backend that runs it.
-
     Raises:
         FencedError: Another backend owns it.
     """
@@ -270,16 +244,11 @@ def report_agent(
 
 
 class End(NamedTuple):
-    """End of a rollout.
-
-    Attributes:
-        rollout_id: The rollout.
-        result: The result.
-        owner: The number of the backend that runs it; None if there is only one.
-    """
+    """End of a rollout, with its result."""
 
     rollout_id: str
     result: RolloutResult
+    # The number of the backend that runs it; None if there is only one.
     owner: int | None = None
 
 
@@ -295,6 +264,8 @@ def finish_rollouts(
         The rollouts; None for one that had ended already and is not changed; an error for one that
         another backend owns, or that is gone.
     """
+    if not ends:
+        return []
     moment = now()
     rows = ends[0][0].written_rollouts([_finish(end, moment) for _, end in ends])
     results: list[Row | ApiError | FencedError | None] = []
@@ -310,17 +281,9 @@ def finish_rollouts(
     return results
 
 
-def finish(tx: Transaction, end: End) -> Row | None:
-    """End a rollout, and return it; raise the error that `finish_rollouts` would return."""
-    [result] = finish_rollouts([(tx, end)])
-    if isinstance(result, Exception):
-        raise result
-    return result
-
-
 def _finish(end: End, moment: str) -> RolloutWrite:
     result = end.result
-    last_events = [(f"rollout.{result.status}", result.last_words())]
+    last_events = [(f"rollout.{result.status}", result.last_event_data())]
     if result.reward != "null":
         last_events.insert(0, (events.REWARD, f'{{"outcome_reward":{result.reward}}}'))
     parameters = (
@@ -401,7 +364,7 @@ def _change_of(
     )
 
 
-def _start_words(attempt: int, url: str | None, error: TargetError | None) -> str:
+def _start_data(attempt: int, url: str | None, error: TargetError | None) -> str:
     data: dict[str, Any] = {"status": "running", "attempt": attempt, "container_url": url}
     if error is not None:
         data["previous_error"] = {"code": error.code, "message": error.message}

@@ -29,13 +29,13 @@ class RolloutResult:
     # Memory of a large result.
     reserved: Reservation | None = None
 
-    def last_words(self) -> str:
+    def last_event_data(self) -> str:
         """Return the data of the last event, as JSON text."""
         if self.status == "failed":
             return f'{{"status":"failed","error":{self.error}}}'
         return f'{{"status":"{self.status}","outcome_reward":{self.reward}}}'
 
-    def give_room_back(self) -> None:
+    def release_memory(self) -> None:
         """Release the memory of a large result, which is stored now."""
         if self.reserved is not None:
             self.reserved.release()

@@ -17,6 +17,13 @@ from synth_pools.backend.storage.statements import byte_length
 STATES = ("queued", "running", "completed", "failed", "cancelled")
 FINAL = frozenset({"completed", "failed", "cancelled"})
 
+_ROLLOUT = "SELECT * FROM rollouts WHERE id = ?"
+# The fields that are never large.
+_HEAD = (
+    "SELECT seq, id, pool_id, task_id, status, reward, error, usage, created_at, started_at,"
+    " finished_at, last_sequence FROM rollouts WHERE id = ?"
+)
+
 
 def size_sql(table: str = "rollouts") -> str:
     """Return the SQL for the approximate size of a rollout in an answer."""
@@ -30,12 +37,7 @@ _SIZE = size_sql()
 
 def find_rollout(db: Executes, rollout_id: str, pool_id: str | None = None) -> Row:
     """Return a rollout; raise 404 for an unknown id, or one of another pool."""
-    row: Row | None = None
-    if can_be_id(rollout_id):
-        row = db.execute("SELECT * FROM rollouts WHERE id = ?", (rollout_id,)).fetchone()
-    if row is None or (pool_id is not None and row["pool_id"] != pool_id):
-        raise rollout_not_found(rollout_id, pool_id)
-    return row
+    return _find(db, _ROLLOUT, rollout_id, pool_id)
 
 
 def find_rollouts(db: Executes, rollout_ids: Sequence[str]) -> dict[str, Row]:
@@ -46,13 +48,13 @@ def find_rollouts(db: Executes, rollout_ids: Sequence[str]) -> dict[str, Row]:
 
 def find_head(db: Executes, rollout_id: str, pool_id: str | None = None) -> Row:
     """Return a rollout without its large fields; raise 404 as `find_rollout` does."""
+    return _find(db, _HEAD, rollout_id, pool_id)
+
+
+def _find(db: Executes, sql: str, rollout_id: str, pool_id: str | None) -> Row:
     row: Row | None = None
     if can_be_id(rollout_id):
-        row = db.execute(
-            "SELECT seq, id, pool_id, task_id, status, reward, error, usage, created_at,"
-            " started_at, finished_at, last_sequence FROM rollouts WHERE id = ?",
-            (rollout_id,),
-        ).fetchone()
+        row = db.execute(sql, (rollout_id,)).fetchone()
     if row is None or (pool_id is not None and row["pool_id"] != pool_id):
         raise rollout_not_found(rollout_id, pool_id)
     return row
@@ -127,7 +129,7 @@ def container_position(db: Executes, rollout_id: str) -> tuple[int, int]:
 
 
 def ended_of(db: Executes, rollout_ids: Sequence[str]) -> list[Row]:
-    """Return those of the rollouts that have ended."""
+    """Return the rollouts that have ended, of these ids."""
     return [row for row in find_rollouts(db, rollout_ids).values() if row["status"] in FINAL]
 
 

@@ -12,7 +12,7 @@ from __future__ import annotations
 
 from typing import Literal
 
-from synth_pools.backend.storage.statements import Executes
+from synth_pools.backend.storage.statements import SET_META, Executes
 
 Unfinished = Literal["queued", "running"]
 
@@ -30,11 +30,7 @@ DELETED = "SELECT CAST(value AS BIGINT) FROM meta WHERE key = 'last_event_place'
 
 def note_deletion(tx: Executes) -> None:
     """Store the count before the events are deleted from which it would be read."""
-    tx.execute(
-        "INSERT INTO meta (key, value)"  # noqa: S608 - of ours
-        f" VALUES ('last_event_place', CAST({NEXT_PLACE} AS TEXT))"
-        " ON CONFLICT (key) DO UPDATE SET value = excluded.value"
-    )
+    tx.execute(SET_META.format("'last_event_place'", f"CAST({NEXT_PLACE} AS TEXT)"))
 
 
 def last_place(db: Executes, pool_seq: int) -> int:
@@ -52,12 +48,6 @@ def numbers_queued(tx: Executes, pool_id: str) -> tuple[int, int]:
 
 
 def number_of(tx: Executes, status: Unfinished, pool_id: str | None) -> int:
-    """Return the number of rollouts of a pool, or of all (None), in a state.
-
-    Args:
-        tx: A transaction.
-        status: The state.
-        pool_id: The pool.
-    """
+    """Return the number of rollouts of a pool, or of all (None), in a state."""
     place = (ALL_POOLS if pool_id is None else pool_id, status)
     return int(tx.execute("SELECT number_unfinished(?, ?)", place).fetchone()[0])

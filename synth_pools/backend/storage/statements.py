@@ -10,6 +10,12 @@ import sqlite3
 from collections.abc import Iterable, Iterator, Sequence
 from typing import Any, Protocol
 
+# Store a fact about the database, in place of the former one with this key.
+SET_META = (
+    "INSERT INTO meta (key, value) VALUES ({}, {})"
+    " ON CONFLICT (key) DO UPDATE SET value = excluded.value"
+)
+
 
 class Row(Protocol):
     """Row of a result, with its values by column name or number."""
@@ -77,8 +83,4 @@ def byte_length(column: str) -> str:
 
 def set_meta(tx: Executes, key: str, value: str) -> None:
     """Store a fact about the database, in place of the former one with this key."""
-    tx.execute(
-        "INSERT INTO meta (key, value) VALUES (?, ?)"
-        " ON CONFLICT (key) DO UPDATE SET value = excluded.value",
-        (key, value),
-    )
+    tx.execute(SET_META.format("?", "?"), (key, value))

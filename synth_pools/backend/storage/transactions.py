@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Callable, Iterable, Sequence
+from dataclasses import dataclass, field
 from functools import partial
 from typing import Any, Literal, NamedTuple, Protocol, TypeVar
 
@@ -162,55 +163,29 @@ class Transaction:
 Together = Callable[[Sequence[tuple[Transaction, _Item]]], Sequence[_T | Exception]]
 
 
+def _new_future() -> asyncio.Future[Any]:
+    return asyncio.get_running_loop().create_future()
+
+
+@dataclass(slots=True, eq=False)
 class Job:
-    """Requested write.
+    """Requested write, with its outcome."""
 
-    Args:
-        work: The function that writes.
-        future: Gets the result.
-        on_settled: Called once the outcome is known.
-        item: The item for `work`.
-        is_alone: True if `work` takes a transaction, in place of transactions with items.
-        is_inline: True if the event loop may run it.
-        is_patient: True to retry until stored.
-    """
-
-    __slots__ = (
-        "callbacks",
-        "error",
-        "future",
-        "is_alone",
-        "is_inline",
-        "is_patient",
-        "item",
-        "on_settled",
-        "request_id",
-        "result",
-        "work",
-    )
-
-    def __init__(
-        self,
-        work: Callable[..., Any],
-        future: asyncio.Future[Any],
-        on_settled: Callable[[], None] | None,
-        item: Any = None,
-        *,
-        is_alone: bool,
-        is_inline: bool,
-        is_patient: bool,
-    ) -> None:
-        self.work = work
-        self.future = future
-        self.on_settled = on_settled
-        self.item = item
-        self.is_alone = is_alone
-        self.is_inline = is_inline
-        self.is_patient = is_patient
-        self.request_id = REQUEST_ID.get()
-        self.callbacks: list[Callable[[], None]] = []
-        self.result: Any = None
-        self.error: Exception | None = None
+    work: Callable[..., Any]
+    item: Any = None
+    # Called once the outcome is known.
+    on_settled: Callable[[], None] | None = None
+    # True if `work` takes a transaction, in place of transactions with items.
+    is_alone: bool = True
+    # True if the event loop may run it.
+    is_inline: bool = False
+    # True to retry until stored.
+    is_patient: bool = False
+    future: asyncio.Future[Any] = field(default_factory=_new_future)
+    request_id: str | None = field(default_factory=REQUEST_ID.get)
+    callbacks: list[Callable[[], None]] = field(default_factory=list)
+    result: Any = None
+    error: Exception | None = None
 
     def reset(self) -> None:
         """Drop the outcome of a former try."""
@@ -223,16 +198,14 @@ class Job:
         self.error = self.error or error
 
 
+@dataclass(slots=True, eq=False)
 class Batch:
     """Jobs that share a transaction, and their progress."""
 
-    __slots__ = ("jobs", "started_at", "succeeded")
-
-    def __init__(self, jobs: list[Job]) -> None:
-        self.jobs = jobs
-        self.started_at = clock.monotonic()
-        # True if all jobs succeeded; None before any has run.
-        self.succeeded: bool | None = None
+    jobs: list[Job]
+    started_at: float = field(default_factory=lambda: clock.monotonic())
+    # True if all jobs succeeded; None before any has run.
+    succeeded: bool | None = None
 
     def groups(self) -> list[list[Job]]:
         """Return the jobs in order, in groups that run together.
@@ -259,11 +232,6 @@ def run_jobs(
     """Run the jobs of one group in the transaction of a connection.
 
     An error of the group is raised, and fails all of its jobs.
-
-    Args:
-        group: The jobs.
-        connection: The connection.
-        observer: Observes changes of state, after the commit.
     """
     first = group[0]
     requests = [

@@ -10,7 +10,7 @@ import pytest
 from synth_pools.backend.containers.balancer import Lease
 from synth_pools.backend.rollouts.background_tasks import BackgroundTasks
 from synth_pools.backend.rollouts.completion_rates import CompletionRates
-from synth_pools.backend.rollouts.scheduler import ClaimsRollouts, RunEnd, Scheduler, StartedAttempt
+from synth_pools.backend.rollouts.scheduler import RunEnd, Scheduler, StartedAttempt
 from synth_pools.backend.storage.claims import Claim
 
 LIMIT = 30.0
@@ -72,7 +72,7 @@ class Claims:
         self.failures = failures
         self.asked: list[int] = []
 
-    async def claim(self, pool_id: str, most: int, take: Callable[[Claim], None]) -> None:
+    async def __call__(self, pool_id: str, most: int, take: Callable[[Claim], None]) -> None:
         self.asked.append(most)
         if self.failures:
             self.failures -= 1
@@ -81,7 +81,7 @@ class Claims:
         take(Claim(tuple(claimed), 2, has_more=bool(self.waiting)))
 
 
-def scheduler(runs: Runs, claims: ClaimsRollouts | None = None) -> Scheduler:
+def scheduler(runs: Runs, claims: Claims | None = None) -> Scheduler:
     wake, rates, background = asyncio.Event(), CompletionRates(), BackgroundTasks()
     started = Scheduler(runs, Containers(), wake, rates, background, claims)
     started.start()

@@ -265,8 +265,8 @@ def test_a_place_is_free_that_nobody_waits_for() -> None:
     assert free(concurrency=4, running=0, queued=0, owner=2) == 0
 
 
-def test_the_last_words_of_a_rollout_are_its_reward_or_its_error() -> None:
+def test_the_last_event_of_a_rollout_has_its_reward_or_its_error() -> None:
     failed = RolloutResult("failed", reward="1.0", error='{"code":"c","message":"m"}')
-    assert failed.last_words() == '{"status":"failed","error":{"code":"c","message":"m"}}'
+    assert failed.last_event_data() == '{"status":"failed","error":{"code":"c","message":"m"}}'
     completed = RolloutResult("completed", reward="0.5")
-    assert completed.last_words() == '{"status":"completed","outcome_reward":0.5}'
+    assert completed.last_event_data() == '{"status":"completed","outcome_reward":0.5}'

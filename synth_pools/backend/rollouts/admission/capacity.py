@@ -6,7 +6,7 @@ import math
 from collections import Counter
 
 from synth_pools.backend.domain import clock
-from synth_pools.backend.domain.errors import ApiError
+from synth_pools.backend.domain.errors import ApiError, too_many
 from synth_pools.backend.limits import Limits
 from synth_pools.backend.rollouts.completion_rates import CompletionRate, CompletionRates
 from synth_pools.backend.storage.database import Executes
@@ -107,11 +107,4 @@ class QueueRoom:
 
 def _full(code: str, message: str, limit: int, rate: CompletionRate) -> ApiError:
     seconds = min(_LONGEST_WAIT, max(1, math.ceil(rate.seconds_each())))
-    return ApiError(
-        429,
-        code,
-        f"{message} Send the request again in {seconds} s.",
-        details={"limit": limit},
-        retryable=True,
-        retry_after_seconds=seconds,
-    )
+    return too_many(code, f"{message} Send the request again in {seconds} s.", limit, seconds)

@@ -11,13 +11,7 @@ from typing import Any, NamedTuple
 
 from synth_pools.backend.domain import clock, json_text
 from synth_pools.backend.domain.errors import ApiError, conflict, rollout_not_found
-from synth_pools.backend.storage.database import (
-    Database,
-    Executes,
-    Row,
-    StorageError,
-    Transaction,
-)
+from synth_pools.backend.storage.database import Database, Executes, Row, StorageError, Transaction
 from synth_pools.backend.storage.rollouts import find_rollouts
 
 # Lifetime of an Idempotency-Key.
@@ -54,10 +48,6 @@ class IdempotencyKey:
         existing = find_existing(tx, (self,)).get(self.identity)
         return None if existing is None else existing.row_for(self)
 
-    def reserve(self, tx: Transaction, rollout_id: str) -> None:
-        """Store that this key leads to a rollout, in place of an expired one."""
-        reserve_all(tx, ((self, rollout_id),))
-
     def stopped_waiting(self, db: Executes) -> bool:
         """Return True if a creation with this key was answered before its rollout had ended."""
         row = db.execute(
@@ -78,16 +68,11 @@ class IdempotencyKey:
 
 
 class Existing(NamedTuple):
-    """Rollout that a key led to before.
-
-    Attributes:
-        body_sha256: The digest of the body that came with the key.
-        rollout_id: The id of the rollout.
-        row: The rollout; None where it is gone.
-    """
+    """Rollout that a key led to before, with the digest of the body that came with the key."""
 
     body_sha256: str
     rollout_id: str
+    # None where the rollout is gone.
     row: Row | None
 
     def row_for(self, key: IdempotencyKey) -> Row:
@@ -157,7 +142,7 @@ class BatchKey:
 
     def reserve(self, tx: Transaction, rollout_id: str) -> None:
         """Remember the body, once one of its rollouts is admitted: refusals reserve no key."""
-        self._body_key.reserve(tx, rollout_id)
+        reserve_all(tx, ((self._body_key, rollout_id),))
 
 
 async def forget_old_keys(database: Database) -> None:
@@ -166,7 +151,7 @@ async def forget_old_keys(database: Database) -> None:
         try:
             deleted = await database.write(_delete_old) if database.is_leader else 0
         except StorageError:
-            deleted = 0  # the error is in the log, and the next round tries again
+            deleted = 0  # The error is in the log, and the next round tries again.
         if deleted < _DELETED_AT_ONCE:
             await asyncio.sleep(_PAUSE_SECONDS)
 

@@ -17,7 +17,6 @@ from synth_pools.backend.domain import clock
 from synth_pools.backend.errors import DataDirError
 from synth_pools.backend.storage.contents.store import (
     FOLDER,
-    ID_FILE,
     LOST_FOLDER,
     Content,
     ContentGoneError,
@@ -236,11 +235,6 @@ class FolderContents(ContentStore):
 
     def _path(self, sha256: str) -> Path:
         return content_file(self._base, sha256)
-
-
-def contents_id_file(root: Path) -> Path:
-    """Return the path of the file with the identity of the contents of a folder."""
-    return root / ID_FILE
 
 
 def content_file(base: Path, sha256: str) -> Path:

@@ -20,7 +20,7 @@ from synth_pools.backend.storage.contents.folder import FolderContents
 from synth_pools.backend.storage.contents.store import CONTENTS_FILE, FOLDER, ContentStore
 from synth_pools.backend.storage.cursors import cursor_secret
 from synth_pools.backend.storage.database import Database, StorageError, Transaction
-from synth_pools.backend.storage.private_files import create_file
+from synth_pools.backend.storage.private_files import noted
 
 if TYPE_CHECKING:
     from synth_pools.backend.storage.contents.bucket import BucketContents
@@ -51,11 +51,8 @@ async def open_contents(settings: Settings, database: Database) -> ContentStore:
     """
     data_dir, place = settings.data_dir, settings.artifacts
     if place is None:
-        if (noted := contents_place(data_dir)) is not None:
-            raise DataDirError(
-                f"the artifacts of {data_dir} are in {noted}: give --artifacts {noted}, or copy "
-                f"{noted}/{FOLDER} to {data_dir}/{FOLDER} and remove {data_dir / CONTENTS_FILE}"
-            )
+        if (former_place := contents_place(data_dir)) is not None:
+            raise DataDirError(_advice(data_dir, former_place, f"{data_dir}/{FOLDER}"))
         return FolderContents(settings.contents_dir)
     try:
         owner = await database.read(lambda db: _owner(cursor_secret(db)))
@@ -99,17 +96,14 @@ def _claim(
 ) -> ContentStore:
     """Open a bucket that belongs to this database, and note it in the data directory."""
     data_dir = settings.data_dir
-    noted = contents_place(data_dir)
-    if noted is None and FolderContents(data_dir).has_any():
+    former_place = contents_place(data_dir)
+    if former_place is None and FolderContents(data_dir).has_any():
         raise ArtifactsError(
             f"{data_dir / FOLDER} has artifacts: copy it to {place}/{FOLDER} and move it away, or "
             "go on without --artifacts"
         )
-    if noted not in (None, str(place)):
-        raise ArtifactsError(
-            f"the artifacts of {data_dir} are in {noted}: give --artifacts {noted}, or copy "
-            f"{noted}/{FOLDER} to {place}/{FOLDER} and remove {data_dir / CONTENTS_FILE}"
-        )
+    if former_place not in (None, str(place)):
+        raise ArtifactsError(_advice(data_dir, former_place, f"{place}/{FOLDER}"))
     contents = _open_bucket(place, settings.artifacts_endpoint, environment)
     with contextlib.ExitStack() as undo:
         undo.callback(contents.close)
@@ -117,7 +111,7 @@ def _claim(
             raise ArtifactsError(
                 f"{place} has the artifacts of another database: give another prefix"
             )
-        _note_place(data_dir, str(place))
+        noted(data_dir / CONTENTS_FILE, str(place))
         undo.pop_all()
     return contents
 
@@ -148,6 +142,13 @@ def _open_bucket(
     return BucketContents(place, endpoint)
 
 
+def _advice(data_dir: Path, former_place: str | None, target: str) -> str:
+    return (
+        f"the artifacts of {data_dir} are in {former_place}: give --artifacts {former_place}, or "
+        f"copy {former_place}/{FOLDER} to {target} and remove {data_dir / CONTENTS_FILE}"
+    )
+
+
 def _is_plain(value: str) -> bool:
     return value.isascii() and value.isprintable() and " " not in value
 
@@ -165,18 +166,6 @@ def contents_place(data_dir: Path) -> str | None:
         return None
     except OSError as error:
         raise DataDirError(f"cannot read {note}: {error.strerror}") from error
-
-
-def _note_place(data_dir: Path, place: str) -> None:
-    note = data_dir / CONTENTS_FILE
-    try:
-        if contents_place(data_dir) is None:
-            # A first start was interrupted.
-            note.unlink(missing_ok=True)
-            with os.fdopen(create_file(note), "w", encoding="utf-8") as file:
-                file.write(f"{place}\n")
-    except OSError as error:
-        raise DataDirError(f"cannot use {note}: {error.strerror}") from error
 
 
 def _owner(secret: str) -> str:

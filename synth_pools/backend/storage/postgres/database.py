@@ -6,7 +6,7 @@ import asyncio
 import contextlib
 import logging
 import platform
-from collections.abc import Callable
+from collections.abc import Awaitable, Callable
 from typing import Self, TypeVar
 
 import asyncpg
@@ -29,7 +29,7 @@ from synth_pools.backend.storage.postgres.notices import literal
 from synth_pools.backend.storage.postgres.readers import Readers
 from synth_pools.backend.storage.postgres.schema import VERSION, migrate
 from synth_pools.backend.storage.postgres.sessions import end_session, open_writing_session
-from synth_pools.backend.storage.statements import Snapshot
+from synth_pools.backend.storage.statements import SET_META, Snapshot
 from synth_pools.backend.storage.transactions import (
     Batch,
     CommitObserver,
@@ -59,14 +59,6 @@ SELECT
 """
 
 
-# A server that crashes forgets the number of an uncommitted transaction, and may reuse it, so the
-# number alone does not prove a commit.
-_RECEIPT = (
-    "INSERT INTO meta (key, value) VALUES ({key}, {value})"
-    " ON CONFLICT (key) DO UPDATE SET value = EXCLUDED.value;"
-)
-
-
 class PostgresDatabase(Database):
     """Database on a server, shared by any number of backends.
 
@@ -77,12 +69,6 @@ class PostgresDatabase(Database):
     readers see the events of a pool in the order in which they are stored.
 
     Use `open`.
-
-    Args:
-        url: The address of the database.
-        observer: Observes commits and changes of state.
-        token: Identifies this backend across its restarts; "" for one that is not restarted.
-        contents: Identifies the folder of its artifacts' contents.
 
     Attributes:
         identity: Identifies this database, even after a restore elsewhere.
@@ -107,7 +93,9 @@ class PostgresDatabase(Database):
         self.identity: str
         self._server_version: str
         self._database_id: object
-        # Receipt of the last commit of this backend; one key for each data directory.
+        # Key of the receipt of the last commit; one for each data directory. A server that crashes
+        # forgets the number of an uncommitted transaction, and may reuse it, so the number alone
+        # does not prove a commit.
         self._receipt_key = f"commit of {self._token}"
         self._task: asyncio.Task[None] | None = None
 
@@ -124,7 +112,7 @@ class PostgresDatabase(Database):
         Args:
             url: The address of the database.
             observer: Observes commits and changes of state.
-            token: Identifies this backend across its restarts.
+            token: Identifies this backend across its restarts; "" for one that is not restarted.
             contents: Identifies the folder of its artifacts' contents.
 
         Raises:
@@ -150,18 +138,15 @@ class PostgresDatabase(Database):
 
     async def read(self, work: Callable[[Snapshot], _T]) -> _T:
         """Return the value that `work` reads from one snapshot."""
-        return await self._read(work, in_snapshot=True)
+        return await self._explaining(self._readers.read(work, in_snapshot=True))
 
     async def read_once(self, work: Callable[[Snapshot], _T]) -> _T:
         """Return the value that `work` reads with a single statement, without a transaction."""
-        return await self._read(work, in_snapshot=False)
+        return await self._explaining(self._readers.read(work, in_snapshot=False))
 
     async def read_apart(self, work: Callable[[Snapshot], _T]) -> _T:
         """Return the value that `work` reads in a long time, mostly on the server."""
-        try:
-            return await self._readers.read_long(work)
-        except StatementError as error:
-            raise self._explained(error) from error
+        return await self._explaining(self._readers.read_long(work))
 
     async def bytes_on_disk(self) -> dict[str, int]:
         """Return the size of the database."""
@@ -257,9 +242,9 @@ class PostgresDatabase(Database):
         # Last, since others may take over running rollouts once nothing more is written.
         await self._membership.leave()
 
-    async def _read(self, work: Callable[[Snapshot], _T], *, in_snapshot: bool) -> _T:
+    async def _explaining(self, reading: Awaitable[_T]) -> _T:
         try:
-            return await self._readers.read(work, in_snapshot=in_snapshot)
+            return await reading
         except StatementError as error:
             raise self._explained(error) from error
 
@@ -355,16 +340,16 @@ class PostgresDatabase(Database):
     async def _committed(self, writer: PostgresConnection, number: str, jobs: list[Job]) -> None:
         """Commit a transaction; raise if it is certain that nothing of it is stored."""
         receipt = clock.token(16)
-        writer.receipt = _RECEIPT.format(key=literal(self._receipt_key), value=literal(receipt))
+        writer.receipt = f"{SET_META.format(literal(self._receipt_key), literal(receipt))};"
         try:
             await writer.finish("COMMIT")
         except StatementError as error:
             self._explained(error)
             self._drop_writer()
-            if not await self._came_through(number, receipt, jobs):
+            if not await self._was_committed(number, receipt, jobs):
                 raise
 
-    async def _came_through(self, number: str, receipt: str, jobs: list[Job]) -> bool:
+    async def _was_committed(self, number: str, receipt: str, jobs: list[Job]) -> bool:
         """Ask whether a transaction was committed, until there is an answer."""
         pause, ends = _SHORTEST_PAUSE, clock.monotonic() + _UNSETTLED_SECONDS
         unknown = StorageError(

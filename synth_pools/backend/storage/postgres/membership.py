@@ -20,7 +20,7 @@ from synth_pools.backend.domain import clock
 from synth_pools.backend.settings import StoreURL
 from synth_pools.backend.storage.peers import Peer
 from synth_pools.backend.storage.postgres.connection import StatementError, driven
-from synth_pools.backend.storage.postgres.notices import CHANNEL, payloads, read_payload
+from synth_pools.backend.storage.postgres.notices import CHANNEL, read_payload, telling
 from synth_pools.backend.storage.postgres.schema import WRITERS_LOCK
 from synth_pools.backend.storage.postgres.sessions import end_session, open_session
 from synth_pools.backend.storage.transactions import Notice
@@ -139,7 +139,7 @@ class Membership:
         # Without the notice the lease expires.
         with contextlib.suppress(StatementError):
             async with asyncio.timeout(_ANSWER_SECONDS):
-                await self._tell_of_the_end(raw)
+                await self._announce_end(raw)
         await end_session(raw)
 
     async def _inserted(self, raw: asyncpg.Connection) -> int | None:
@@ -150,13 +150,12 @@ class Membership:
             number: int | None = await raw.fetchval(_JOIN, self._token, self._contents)
             return number
 
-    async def _tell_of_the_end(self, raw: asyncpg.Connection) -> None:
+    async def _announce_end(self, raw: asyncpg.Connection) -> None:
         number, self.number = self.number, None
         if number is None:
             return
         await driven(raw.execute(_LEAVE, number))
-        for payload in payloads(number, [Notice("backends")]):
-            await driven(raw.execute("SELECT pg_notify($1, $2)", CHANNEL, payload))
+        await driven(raw.execute(telling(number, [Notice("backends")])))
 
     async def _keep(self) -> None:
         while True:
@@ -202,7 +201,7 @@ class Membership:
     async def _try_to_take_over(self) -> None:
         try:
             await self._take_over()
-        except Exception:  # noqa: BLE001 - whatever it was, it may have passed by then
+        except Exception:  # noqa: BLE001 - the cause may have passed by the next renewal
             _log.exception("what a dead backend ran cannot be taken over; it is tried again")
 
     async def _connected(self) -> asyncpg.Connection:

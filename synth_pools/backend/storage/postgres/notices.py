@@ -19,12 +19,7 @@ _KINDS = frozenset(get_args(NoticeKind))
 
 
 def payloads(sender: int, notices: Iterable[Notice]) -> Iterator[str]:
-    """Yield the payloads that carry notices.
-
-    Args:
-        sender: The number of the sending backend.
-        notices: The notices, with ids of ASCII without white space.
-    """
+    """Yield the payloads that carry notices, with ids of ASCII without white space."""
     lines: list[str] = []
     size = 0
     for notice in notices:

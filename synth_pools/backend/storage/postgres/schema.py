@@ -6,6 +6,7 @@ import asyncpg
 
 from synth_pools.backend.domain import clock
 from synth_pools.backend.storage.database import SchemaVersionError
+from synth_pools.backend.storage.statements import SET_META
 
 # A separate schema, so that the database can be used for other things too.
 SCHEMA = "synth_pools"
@@ -133,28 +134,9 @@ LANGUAGE sql STABLE AS $$
         (SELECT number FROM synth_pools.queue_counts WHERE pool_id = pool AND status = state)
     END, 0) AS BIGINT)
 $$;
-CREATE FUNCTION count_change() RETURNS TRIGGER LANGUAGE plpgsql AS $$
-BEGIN
-    IF TG_OP <> 'INSERT' AND OLD.status IN ('queued', 'running') THEN
-        UPDATE synth_pools.queue_counts SET number = number - 1
-            WHERE pool_id = OLD.pool_id AND status = OLD.status;
-    END IF;
-    IF TG_OP <> 'DELETE' AND NEW.status IN ('queued', 'running') THEN
-        UPDATE synth_pools.queue_counts SET number = number + 1
-            WHERE pool_id = NEW.pool_id AND status = NEW.status;
-        IF NOT FOUND THEN
-            INSERT INTO synth_pools.queue_counts VALUES (NEW.pool_id, NEW.status, 1);
-        END IF;
-    END IF;
-    RETURN NULL;
-END $$;
-CREATE TRIGGER rollouts_added AFTER INSERT OR DELETE ON rollouts
-    FOR EACH ROW EXECUTE FUNCTION count_change();
-CREATE TRIGGER rollouts_moved AFTER UPDATE OF status ON rollouts
-    FOR EACH ROW WHEN (OLD.status IS DISTINCT FROM NEW.status) EXECUTE FUNCTION count_change();
 
--- As SQLite has it, for whole numbers. An escape in a text may be of no character that a text can
--- have here, and none is looked for.
+-- As in SQLite, for whole numbers. Escapes are replaced first, since the server refuses those of
+-- characters that its texts cannot hold.
 CREATE FUNCTION json_extract(document TEXT, path TEXT) RETURNS BIGINT
 LANGUAGE sql IMMUTABLE AS $$
     SELECT CASE WHEN found ~ '^-?[0-9]{1,18}$' THEN CAST(found AS BIGINT) END
@@ -164,8 +146,7 @@ $$;
 """
 
 # Several backends. `owner` is the unique number of one, which fences off a backend that was taken
-# for dead. Triggers maintain the queue from the rollouts; its rows are narrow, and live as long as
-# a rollout waits.
+# for dead. The rows of the queue are narrow, and live as long as a rollout waits.
 _VERSION_2 = """
 ALTER TABLE rollouts ADD COLUMN owner BIGINT;
 ALTER TABLE pools ADD COLUMN owner BIGINT;
@@ -191,9 +172,9 @@ CREATE TABLE queue (
 CREATE INDEX queue_by_owner ON queue (pool_id, owner) WHERE owner IS NOT NULL;
 INSERT INTO queue SELECT pool_id, seq, id FROM rollouts WHERE status = 'queued';
 
--- At the beginning of each transaction that writes. One at a time: so they are in one order, that
--- of the places of events and of the ends that make room, whichever backend they are of. Returns a
--- row for each backend: there are no more before the end of the transaction.
+-- Called at the beginning of each transaction that writes. They run one at a time, so the places of
+-- events, and the ends that make room, are in one order over all backends. Returns a row for each
+-- backend; none joins before the end of the transaction.
 CREATE FUNCTION enter(backend BIGINT) RETURNS SETOF BIGINT LANGUAGE plpgsql AS $$
 BEGIN
     PERFORM pg_advisory_xact_lock(1398361684, 2);
@@ -203,36 +184,15 @@ BEGIN
     END IF;
     RETURN QUERY SELECT number FROM synth_pools.backends;
 END $$;
-
-CREATE OR REPLACE FUNCTION count_change() RETURNS TRIGGER LANGUAGE plpgsql AS $$
-BEGIN
-    IF TG_OP <> 'INSERT' AND OLD.status IN ('queued', 'running') THEN
-        UPDATE synth_pools.queue_counts SET number = number - 1
-            WHERE pool_id = OLD.pool_id AND status = OLD.status;
-        IF OLD.status = 'queued' THEN
-            DELETE FROM synth_pools.queue WHERE pool_id = OLD.pool_id AND rollout_seq = OLD.seq;
-        END IF;
-    END IF;
-    IF TG_OP <> 'DELETE' AND NEW.status IN ('queued', 'running') THEN
-        UPDATE synth_pools.queue_counts SET number = number + 1
-            WHERE pool_id = NEW.pool_id AND status = NEW.status;
-        IF NOT FOUND THEN
-            INSERT INTO synth_pools.queue_counts VALUES (NEW.pool_id, NEW.status, 1);
-        END IF;
-        IF NEW.status = 'queued' THEN
-            INSERT INTO synth_pools.queue VALUES (NEW.pool_id, NEW.seq, NEW.id, NEW.owner);
-        END IF;
-    END IF;
-    RETURN NULL;
-END $$;
 """
 
-# Statement triggers, not row triggers: a row that is updated once for each rollout of a batch
-# becomes slower to find with each update.
+# Triggers maintain the queue and its counts from the rollouts. They are triggers of statements, not
+# of rows: a row that is updated once for each rollout of a batch becomes slower to find with each
+# update. Databases of earlier versions have row triggers.
 _VERSION_3 = """
-DROP TRIGGER rollouts_added ON rollouts;
-DROP TRIGGER rollouts_moved ON rollouts;
-DROP FUNCTION count_change();
+DROP TRIGGER IF EXISTS rollouts_added ON rollouts;
+DROP TRIGGER IF EXISTS rollouts_moved ON rollouts;
+DROP FUNCTION IF EXISTS count_change();
 
 CREATE FUNCTION count_changes() RETURNS TRIGGER LANGUAGE plpgsql AS $$
 BEGIN
@@ -279,10 +239,13 @@ CREATE TRIGGER rollouts_removed AFTER DELETE ON rollouts REFERENCING OLD TABLE A
     FOR EACH STATEMENT EXECUTE FUNCTION count_changes();
 """
 
-# Each step migrates a database by one version. Released steps never change.
+# Each step migrates a database by one version. Released steps never change, but for what a later
+# step undoes: all steps to this version run in one transaction, so nobody can tell.
 _STEPS = (_VERSION_1, _VERSION_2, _VERSION_3)
 
 VERSION = len(_STEPS)
+
+_SET_META = SET_META.format("$1", "$2")
 
 
 async def migrate(connection: asyncpg.Connection) -> bool:
@@ -307,10 +270,10 @@ async def migrate(connection: asyncpg.Connection) -> bool:
         for step in _STEPS[version:]:
             await connection.execute(step)
         if version < VERSION:
-            await _set(connection, "schema_version", str(VERSION))
+            await connection.execute(_SET_META, "schema_version", str(VERSION))
         if version == 0:
-            await _set(connection, "cursor_secret", clock.token(32))
-            await _set(connection, "identity", clock.token(16))
+            await connection.execute(_SET_META, "cursor_secret", clock.token(32))
+            await connection.execute(_SET_META, "identity", clock.token(16))
     return version == 0
 
 
@@ -329,13 +292,4 @@ async def _read_version(connection: asyncpg.Connection) -> int:
             return int(version)
     raise SchemaVersionError(
         f"the schema {SCHEMA!r} of the database is not one of this backend: give another database"
-    )
-
-
-async def _set(connection: asyncpg.Connection, key: str, value: str) -> None:
-    await connection.execute(
-        "INSERT INTO meta (key, value) VALUES ($1, $2)"
-        " ON CONFLICT (key) DO UPDATE SET value = excluded.value",
-        key,
-        value,
     )

@@ -14,7 +14,7 @@ from urllib.parse import quote
 from synth_pools.backend.errors import DataDirError
 from synth_pools.backend.storage.contents.folder import content_file
 from synth_pools.backend.storage.contents.store import CONTENTS_FILE, FOLDER, LOST_FOLDER
-from synth_pools.backend.storage.data_dir import FILE_NAME, LOCK_FILE
+from synth_pools.backend.storage.data_dir import FILE_NAME, LOCK_FILE, require_database
 from synth_pools.backend.storage.private_files import create_file, flush_folder, make_folder
 
 _BUSY_SECONDS = 30.0
@@ -47,8 +47,7 @@ def back_up(data_dir: Path, target: Path) -> None:
 
 
 def _check(data_dir: Path, target: Path) -> None:
-    if not (data_dir / FILE_NAME).is_file():
-        raise DataDirError(f"{data_dir} is no data directory: it holds no {FILE_NAME}")
+    require_database(data_dir)
     if target.resolve().is_relative_to(data_dir.resolve()):
         raise DataDirError(f"{target} is inside the data directory: give a place outside of it")
     try:
@@ -82,9 +81,14 @@ def _copy_database(source: Path, target: Path) -> None:
         # In one step: a copy in several steps starts over after each write.
         original.backup(copy, pages=-1)
         copy.execute("PRAGMA journal_mode = DELETE")
-        [verdict] = copy.execute("PRAGMA quick_check(1)").fetchone()
-        if verdict != "ok":
-            raise sqlite3.DatabaseError(f"it is damaged: {' '.join(verdict.split())}")
+        require_intact(copy)
+
+
+def require_intact(database: sqlite3.Connection) -> None:
+    """Raise `sqlite3.DatabaseError` for a damaged database."""
+    [verdict] = database.execute("PRAGMA quick_check(1)").fetchone()
+    if verdict != "ok":
+        raise sqlite3.DatabaseError(f"it is damaged: {' '.join(verdict.split())}")
 
 
 def _copy_contents(data_dir: Path, draft: Path) -> None:

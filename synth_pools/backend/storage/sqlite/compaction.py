@@ -9,8 +9,9 @@ from pathlib import Path
 from typing import NamedTuple
 
 from synth_pools.backend.errors import DataDirError
-from synth_pools.backend.storage.data_dir import FILE_NAME, DataDir
+from synth_pools.backend.storage.data_dir import FILE_NAME, DataDir, require_database
 from synth_pools.backend.storage.private_files import create_file, flush_folder
+from synth_pools.backend.storage.sqlite.backup import require_intact
 from synth_pools.backend.storage.sqlite.database import DRAFT_NAME, remove_draft
 from synth_pools.backend.storage.sqlite.schema import read_version
 
@@ -44,8 +45,7 @@ def compact(data_dir: Path, *, busy_seconds: float = _BUSY_SECONDS) -> Compactio
         DataDirError: It is no data directory, the disk is full or the database is damaged.
     """
     data_dir = data_dir.expanduser().absolute()
-    if not (data_dir / FILE_NAME).is_file():
-        raise DataDirError(f"{data_dir} is no data directory: it holds no {FILE_NAME}")
+    require_database(data_dir)
     try:
         with DataDir(data_dir) as directory:
             try:
@@ -80,7 +80,10 @@ def _compact(data_dir: Path, busy_seconds: float) -> Compaction:
         database.execute("PRAGMA auto_vacuum = INCREMENTAL")
         os.close(create_file(draft))
         database.execute("VACUUM INTO ?", (str(draft),))
-        _check(draft)
+        with closing(sqlite3.connect(draft)) as copy:
+            require_intact(copy)
+        with draft.open("rb") as stream:
+            os.fsync(stream.fileno())
         draft.replace(file)
         flush_folder(data_dir)
     return Compaction(before, file.stat().st_size)
@@ -88,12 +91,3 @@ def _compact(data_dir: Path, busy_seconds: float) -> Compaction:
 
 def _see_to_signals() -> None:
     """Let Python raise the exceptions of signal handlers."""
-
-
-def _check(draft: Path) -> None:
-    with closing(sqlite3.connect(draft)) as database:
-        [verdict] = database.execute("PRAGMA quick_check(1)").fetchone()
-    if verdict != "ok":
-        raise sqlite3.DatabaseError(f"it is damaged: {' '.join(verdict.split())}")
-    with draft.open("rb") as file:
-        os.fsync(file.fileno())

@@ -43,11 +43,11 @@ _INSERT = (
 )
 _INSERT_TWO = f"{_INSERT}, (?1, ?6, ?7, ?4, ?8, {_POOL}, {NEXT_PLACE})"
 
-# Time limit of opening it.
 DatabaseError = sqlite3.Error
 
 _T = TypeVar("_T")
 
+# Longest wait for other users of the file.
 _BUSY_SECONDS = 10.0
 _PATIENCE = f"PRAGMA busy_timeout = {1000 * _BUSY_SECONDS:.0f}"
 _NO_PATIENCE = "PRAGMA busy_timeout = 0"
@@ -129,40 +129,19 @@ class SQLiteDatabase(Database):
             raise self._explained(error) from error
 
     async def read(self, work: Callable[[Snapshot], _T]) -> _T:
-        """Return the value that `work` reads from one snapshot.
-
-        Args:
-            work: Called with the connection, possibly twice; it must only read.
-
-        Raises:
-            StorageError: The disk cannot be read.
-        """
+        """Return the value that `work` reads from one snapshot."""
         with self.reading() as connection:
             return work(connection)
 
     async def read_once(self, work: Callable[[Snapshot], _T]) -> _T:
-        """Return the value that `work` reads with a single statement.
-
-        Args:
-            work: As for `read`.
-
-        Raises:
-            StorageError: The disk cannot be read.
-        """
+        """Return the value that `work` reads with a single statement."""
         try:
             return work(self._reader)
         except sqlite3.Error as error:
             raise self._explained(error) from error
 
     async def read_apart(self, work: Callable[[Snapshot], _T]) -> _T:
-        """Return the value that `work` reads in a long time, without delaying others.
-
-        Args:
-            work: As for `read`; it may be called in another thread.
-
-        Raises:
-            StorageError: The disk cannot be read.
-        """
+        """Return the value that `work` reads in a long time, in another thread."""
 
         def read() -> _T:
             with contextlib.closing(_connect(self._path)) as connection:
@@ -306,7 +285,6 @@ class SQLiteDatabase(Database):
         return True
 
     def _explained(self, error: Exception) -> Exception:
-        """Return the error to raise, and log it if the disk is at fault."""
         code = getattr(error, "sqlite_errorcode", None)
         if not isinstance(error, sqlite3.Error) or code is None or code & 0xFF not in _OUTAGES:
             return error
