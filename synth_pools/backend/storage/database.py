@@ -268,6 +268,7 @@ class Database(abc.ABC):
             if job.on_settled is not None:
                 job.on_settled()
             raise DatabaseClosedError("the backend is stopping")
+        job.future = self._loop.create_future()
         self._waiting.append(job)
         self._begin_soon()
         return await job.future

@@ -163,10 +163,6 @@ class Transaction:
 Together = Callable[[Sequence[tuple[Transaction, _Item]]], Sequence[_T | Exception]]
 
 
-def _new_future() -> asyncio.Future[Any]:
-    return asyncio.get_running_loop().create_future()
-
-
 @dataclass(slots=True, eq=False)
 class Job:
     """Requested write, with its outcome."""
@@ -181,7 +177,8 @@ class Job:
     is_inline: bool = False
     # True to retry until stored.
     is_patient: bool = False
-    future: asyncio.Future[Any] = field(default_factory=_new_future)
+    # Gets the result.
+    future: asyncio.Future[Any] = field(init=False)
     request_id: str | None = field(default_factory=REQUEST_ID.get)
     callbacks: list[Callable[[], None]] = field(default_factory=list)
     result: Any = None
