@@ -31,14 +31,9 @@ _LAST_SECONDS = 2.0
 
 
 class AgentEvents:
-    """Agent events of one rollout in the database.
+    """Agent events of one rollout, stored within limits of the settings, each with a notice.
 
-    Args:
-        database: Stores the events.
-        notifier: Notified of each event.
-        settings: The limits of their number and their size.
-        rollout_id: The rollout.
-        owner: The number of the backend that runs it; None if there is only one.
+    `owner` is the number of the backend that runs it; None if there is only one.
     """
 
     def __init__(

@@ -175,10 +175,6 @@ class Runner:
         result.release_memory()
         return RunEnd.DONE
 
-    def interrupt(self, pool_id: str | None) -> None:
-        """Put back the rollouts that wait for a container of a pool, or of any (None)."""
-        self._balancer.interrupt(pool_id)
-
     async def _waited_and_limit(self, rollout_id: str) -> tuple[float, float]:
         """Return the seconds since the creation of a rollout, and its time limit."""
 

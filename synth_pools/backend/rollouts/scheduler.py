@@ -58,13 +58,13 @@ class RunsRollouts(Protocol):
         """End a rollout whose `run` raised."""
         ...
 
-    def interrupt(self, pool_id: str | None) -> None:
-        """Put back the rollouts that wait for a container of a pool, or of any (None)."""
-        ...
-
 
 class LeasesContainers(Protocol):
     """The part of the balancer that the scheduler uses."""
+
+    def interrupt(self, pool_id: str | None) -> None:
+        """Interrupt the waits for a container of a pool, or of any (None)."""
+        ...
 
     def can_start(self, pool_id: str) -> bool:
         """Return True if a container of the pool would take one more rollout."""
@@ -218,7 +218,7 @@ class Scheduler:
         """Stop or resume starting rollouts of a pool; running ones are not affected."""
         if is_held:
             self._held.add(pool_id)
-            self._runner.interrupt(pool_id)
+            self._balancer.interrupt(pool_id)
         else:
             self._held.discard(pool_id)
             if (queue := self._pools.get(pool_id)) is not None:
@@ -259,7 +259,7 @@ class Scheduler:
     async def wind_down(self, grace_seconds: float) -> None:
         """Start nothing more; running rollouts have the grace period to end."""
         self._winding_down = True
-        self._runner.interrupt(None)
+        self._balancer.interrupt(None)
         with contextlib.suppress(TimeoutError):
             async with asyncio.timeout(grace_seconds):
                 while any(queue.is_busy for queue in self._pools.values()):

@@ -68,10 +68,7 @@ class Transitions:
     def begin_all(
         self, attempts: Sequence[tuple[Transaction, NextAttempt]]
     ) -> list[Attempt | RunEnd | Exception]:
-        """Begin attempts, or resume unfinished ones.
-
-        Args:
-            attempts: The attempts, each with the transaction of its caller.
+        """Begin attempts, or resume unfinished ones, each with the transaction of its caller.
 
         Returns:
             The attempts; the end of the run for a rollout that needs none; the error for a rollout
@@ -98,10 +95,7 @@ class Transitions:
         ]
 
     def finish_all(self, ends: Sequence[tuple[Transaction, End]]) -> list[Exception | None]:
-        """End rollouts; a rollout that has ended already stays as it is.
-
-        Args:
-            ends: The ends, each with the transaction of its caller.
+        """End rollouts, each with the transaction of its caller; ended ones stay as they are.
 
         Returns:
             The error for a rollout that another backend owns, or that is gone.

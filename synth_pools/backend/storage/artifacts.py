@@ -3,14 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
-from typing import NamedTuple
+from typing import Literal, NamedTuple
 
 from synth_pools.backend.domain.errors import rollout_not_found
 from synth_pools.backend.storage.database import Executes, Row, Transaction
 from synth_pools.backend.storage.statements import byte_length
-
-_LIST = "SELECT artifacts FROM rollouts WHERE seq = ?"
-_RESULT = "SELECT result FROM rollouts WHERE seq = ?"
 
 
 class ContentRow(NamedTuple):
@@ -43,17 +40,10 @@ def text_sizes(db: Executes, rollout_seq: int) -> tuple[int, int]:
     return (0, 0) if row is None else (row[0], row[1])
 
 
-def list_text(db: Executes, rollout: Row) -> str:
-    """Return a rollout's list of artifacts as JSON text; raise 404 if the rollout is gone."""
-    return _text(rollout, db.execute(_LIST, (rollout["seq"],)).fetchone())
-
-
-def result_text(db: Executes, rollout: Row) -> str:
-    """Return a rollout's result as JSON text; raise 404 if the rollout is gone."""
-    return _text(rollout, db.execute(_RESULT, (rollout["seq"],)).fetchone())
-
-
-def _text(rollout: Row, row: Row | None) -> str:
+def stored_text(db: Executes, rollout: Row, column: Literal["artifacts", "result"]) -> str:
+    """Return a large field of a rollout as JSON text; raise 404 if the rollout is gone."""
+    sql = f"SELECT {column} FROM rollouts WHERE seq = ?"  # noqa: S608
+    row = db.execute(sql, (rollout["seq"],)).fetchone()
     if row is None:
         raise rollout_not_found(rollout["id"], None)
     return str(row[0])

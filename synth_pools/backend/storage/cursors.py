@@ -50,13 +50,7 @@ def cursor_secret(db: Executes) -> str:
 def page_document(
     items: Sequence[str], next_cursor: str | None, later_name: str | None = None
 ) -> str:
-    """Return the JSON of a page from the JSON texts of its items.
-
-    Args:
-        items: The items.
-        next_cursor: The cursor of the next page; None on the last one.
-        later_name: A second name for the list of items; None without one.
-    """
+    """Return the JSON of a page from the JSON texts of its items, listed under one name or two."""
     cursor = "null" if next_cursor is None else f'"{next_cursor}"'
     listed = f"[{','.join(items)}]"
     again = "" if later_name is None else f',"{later_name}":{listed}'

@@ -108,24 +108,13 @@ class Database(abc.ABC):
 
     @abc.abstractmethod
     async def read_once(self, work: Callable[[Snapshot], _T]) -> _T:
-        """Return the value that `work` reads with a single statement.
-
-        Args:
-            work: As for `read`.
-
-        Raises:
-            StorageError: The database cannot be used.
-        """
+        """Return the value that `work` reads with a single statement; otherwise as `read`."""
 
     @abc.abstractmethod
     async def read_apart(self, work: Callable[[Snapshot], _T]) -> _T:
-        """Return the value that `work` reads in a long time, without delaying others.
+        """Return the value that `work` reads in a long time, as `read`, without delaying others.
 
-        Args:
-            work: As for `read`; it may be called in another thread.
-
-        Raises:
-            StorageError: The database cannot be used.
+        It may be called in another thread.
         """
 
     @abc.abstractmethod

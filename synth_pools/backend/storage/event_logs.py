@@ -7,7 +7,7 @@ import json
 import re
 from collections.abc import Callable, Generator, Sequence
 from dataclasses import dataclass
-from typing import Literal, NamedTuple, Protocol
+from typing import Literal, NamedTuple
 
 from synth_pools.backend.storage import events
 from synth_pools.backend.storage.database import Row, Snapshot
@@ -68,33 +68,12 @@ class _Page(NamedTuple):
     has_more: bool
 
 
-class EventLog(Protocol):
-    """Events in one order, read from any position on."""
-
-    @property
-    def subject(self) -> Subject:
-        """The subject of the events."""
-        ...
-
-    @property
-    def selection(self) -> str:
-        """The selection of events: two logs with equal subject and selection have equal pieces."""
-        ...
-
-    def read_piece(self, db: Snapshot, position: int) -> Piece | None:
-        """Return events after a position, or None at the end; 404 if the log is gone."""
-        ...
-
-    def has_ended(self, db: Snapshot) -> bool:
-        """Return True if no further event can follow."""
-        ...
-
-
 @dataclass(frozen=True, slots=True)
 class RolloutLog:
     """Events of one rollout; a position is the sequence number of one."""
 
     rollout_id: str
+    # Two logs with equal subject and selection have equal pieces.
     selection = ""
 
     @property
@@ -115,18 +94,14 @@ class RolloutLog:
 
 @dataclass(frozen=True, slots=True)
 class PoolLog:
-    """Events of all rollouts of a pool, in the order in which they were stored.
-
-    Attributes:
-        pool_id: The pool.
-        seq: Its number; a position is the place of an event.
-        types: The selected types of events; None for all.
-        with_rollouts: True if the last event of a rollout includes the rollout.
-    """
+    """Events of all rollouts of a pool in the order of storage; a position is the place of one."""
 
     pool_id: str
+    # The number of the pool.
     seq: int
+    # The selected types of events; None for all.
     types: frozenset[str] | None
+    # True if the last event of a rollout includes the rollout.
     with_rollouts: bool = False
 
     @classmethod
@@ -210,17 +185,17 @@ class PoolLog:
         return db.execute(sql, (self.pool_id,)).fetchone() is None
 
 
+# Events in one order, read from any position on.
+EventLog = RolloutLog | PoolLog
+
+
 def rollout_event_page(
     db: Snapshot, rollout: Row, position: int, limit: int, most_bytes: int
 ) -> str:
     """Return the JSON of one page of a rollout's events after a position.
 
-    Args:
-        db: The snapshot.
-        rollout: The rollout, read first, so that the page is no newer than its status.
-        position: The number of the last event of the reader.
-        limit: The largest number of events.
-        most_bytes: The size at which the page ends, after at least one event.
+    The page ends at `most_bytes`, after at least one event, and is no newer than the status, since
+    the rollout was read first.
     """
     with contextlib.closing(_of_rollout(db, rollout, position)) as entries:
         page = _page(entries, position, limit, most_bytes)
@@ -234,16 +209,7 @@ def rollout_event_page(
 def pool_event_page(
     db: Snapshot, pool: Pool, log: PoolLog, position: int, limit: int, most_bytes: int
 ) -> str:
-    """Return the JSON of one page of a pool's events after a position.
-
-    Args:
-        db: The snapshot.
-        pool: The pool, read first, so that the page is no newer than its status.
-        log: The log of the pool.
-        position: The position of the reader.
-        limit: The largest number of events.
-        most_bytes: The size at which the page ends, after at least one event.
-    """
+    """Return the JSON of one page of the events in a pool's log, as `rollout_event_page` does."""
     with contextlib.closing(log.iterate_after(db, position)) as entries:
         page = _page(entries, position, limit, most_bytes)
     has_ended = not page.has_more and log.has_ended(db)
@@ -282,10 +248,7 @@ def _piece(
 ) -> Piece | None:
     """Encode events up to a limit; after skipped events comes their position.
 
-    Args:
-        entries: The positions and events.
-        stream_id: Returns the id of a message, for resuming.
-        position_id: Returns the id of a position; None in a log that ends with a last event.
+    `position_id` returns the id of a position; it is None for a log that ends with a last event.
     """
     messages: list[bytes] = []
     size = number = end = 0

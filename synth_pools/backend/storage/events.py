@@ -86,16 +86,8 @@ def append(
 ) -> bool:
     """Add events of one type to a rollout, whose row counts them, so that numbers are unique.
 
-    Args:
-        tx: The transaction.
-        rollout_seq: The number of the rollout.
-        type_: The type of the events.
-        timestamp: Their time.
-        data: The data of each.
-        fence: A condition of the rollout, and its parameters.
-
     Returns:
-        True if the condition is met; else nothing changes.
+        True if the rollout meets the condition of the fence; else nothing changes.
     """
     condition, values = fence
     sql = f"UPDATE rollouts SET last_sequence = last_sequence + ? WHERE seq = ?{condition}"  # noqa: S608

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import asyncio
 import logging
-from collections.abc import Iterator
 from functools import partial
 
 from synth_pools.backend.domain import clock
@@ -18,6 +17,7 @@ from synth_pools.backend.storage.contents.store import (
     ContentStore,
     RemoteContents,
     in_executor,
+    in_parts,
 )
 from synth_pools.backend.storage.database import Database, Transaction
 
@@ -95,12 +95,6 @@ async def put_away_unnamed(database: Database, contents: RemoteContents) -> None
         await asyncio.sleep(_SWEEP_SECONDS)
 
 
-def _parts(names: set[str]) -> Iterator[list[str]]:
-    listed = sorted(names)
-    for begin in range(0, len(listed), _MOST_NAMES):
-        yield listed[begin : begin + _MOST_NAMES]
-
-
 async def _remove_unnamed(database: Database, contents: ContentStore, names: set[str]) -> None:
     """Remove the files of contents that no rollout has any more.
 
@@ -112,7 +106,7 @@ async def _remove_unnamed(database: Database, contents: ContentStore, names: set
     """
     if isinstance(contents, RemoteContents):
         names = names | contents.take_loose()
-        for part in _parts(names):
+        for part in in_parts(sorted(names), _MOST_NAMES):
             free = await database.read(partial(artifact_rows.unnamed, names=part))
             await in_executor(contents.writers, contents.remove, free)
     elif names:

@@ -100,13 +100,7 @@ class CommitObserver(Protocol):
 
 
 class Transaction:
-    """Transaction of one write, with its callbacks after the commit.
-
-    Args:
-        connection: The connection of the writer.
-        callbacks: The list of callbacks.
-        request_id: The request that caused the write.
-        observer: Observes changes of state, after the commit.
+    """Transaction of one write on the connection of the writer, with callbacks after the commit.
 
     Attributes:
         owner: The owner of the connection.

@@ -109,9 +109,6 @@ class Runs:
         self.failed.append(rollout_id)
         self.changed.set()
 
-    def interrupt(self, pool_id: str | None) -> None:
-        assert pool_id is None
-
     async def until(self, number: int, failed: int = 0) -> None:
         async with asyncio.timeout(LIMIT):
             while len(self.order) < number or len(self.failed) < failed:

@@ -39,9 +39,6 @@ class Runs:
     async def fail_crashed(self, rollout_id: str) -> None:
         raise AssertionError(rollout_id)
 
-    def interrupt(self, pool_id: str | None) -> None:
-        pass
-
     def end(self, rollout_id: str) -> None:
         self._ends[rollout_id].set()
 
@@ -56,6 +53,9 @@ class Containers:
 
     def __init__(self, *, is_open: bool = True) -> None:
         self.is_open = is_open
+
+    def interrupt(self, pool_id: str | None) -> None:
+        pass
 
     def can_start(self, _: str) -> bool:
         return self.is_open

@@ -144,7 +144,7 @@ async def _open(
         text, reserved = await read_with_room(
             request,
             list_bytes + result_bytes,
-            lambda db: artifact_rows.result_text(db, rollout),
+            lambda db: artifact_rows.stored_text(db, rollout, "result"),
         )
         if len(text) > json_text.LARGE:
             contents = await services.workers.run(contents_in_result, text, inside)
@@ -171,4 +171,4 @@ async def _open(
 
 def _read_artifacts(db: Snapshot, rollout: Row) -> list[Artifact]:
     positions = artifact_rows.positions_with_content(db, rollout["seq"])
-    return stored_artifacts(artifact_rows.list_text(db, rollout), positions)
+    return stored_artifacts(artifact_rows.stored_text(db, rollout, "artifacts"), positions)

@@ -29,22 +29,17 @@ from synth_pools.backend.storage.sql_functions import LOAD_OF_POOL
 
 @dataclass(frozen=True, slots=True)
 class AdmissionRequest:
-    """Request for the admission of a rollout.
+    """Request for the admission of a rollout: its body, as it is validated and placed."""
 
-    Attributes:
-        pool_id: The pool of the path; None to go by the request.
-        request: The body, as it is validated and placed.
-        key: The Idempotency-Key; None if there is none.
-        stored: The request as it is stored, where that differs.
-        replay_of: The rollout that it repeats.
-        place: A place that is held for it; it starts there, and takes none in the queue.
-    """
-
+    # The pool of the path; None to go by the request.
     pool_id: str | None
     request: dict[str, Any]
     key: IdempotencyKey | None
+    # The request as it is stored, where that differs.
     stored: dict[str, Any] | None = None
+    # The rollout that it repeats.
     replay_of: str | None = None
+    # A place that is held for it; it starts there, and takes none in the queue.
     place: Place | None = None
 
 

@@ -53,13 +53,7 @@ class AdmissionControl:
 
 
 class QueueRoom:
-    """Places left in the queues, as one transaction sees them: read once.
-
-    Args:
-        limits: The most rollouts that may wait.
-        db: The transaction.
-        rates: The rates at which rollouts end.
-    """
+    """Places left in the queues, as one transaction sees them: read once."""
 
     def __init__(self, limits: Limits, db: Executes, rates: CompletionRates) -> None:
         self._limits = limits

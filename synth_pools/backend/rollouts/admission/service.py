@@ -34,17 +34,13 @@ _FIELDS = {
 
 @dataclass(frozen=True, slots=True)
 class BatchItem:
-    """One rollout of a batch, validated on its own.
+    """One rollout of a batch, validated on its own, with a key of its own if the batch has one."""
 
-    Attributes:
-        request: The request as it is stored with the rollout.
-        placed: The request with the pool of the batch, where it names none itself.
-        fault: The error of a request that violates the schema; None for a valid one.
-        key: The Idempotency-Key of the item; None if the batch has none.
-    """
-
+    # The request as it is stored with the rollout.
     request: dict[str, Any]
+    # The request with the pool of the batch, where it names none itself.
     placed: dict[str, Any]
+    # The error of a request that violates the schema.
     fault: ApiError | None
     key: IdempotencyKey | None
 
@@ -105,7 +101,6 @@ class RolloutAdmission:
         """
         self._control.require_open()
         [place] = await self._hold_places([request if pool_id is None else {"pool_id": pool_id}])
-
         on_settled = None if place is None else partial(self._scheduler.give_up, place)
         return await self._database.write_together(
             self._create_all,
@@ -243,12 +238,8 @@ class RolloutAdmission:
     async def _hold_places(self, requests: Sequence[dict[str, Any] | None]) -> list[Place | None]:
         """Hold a place for each request that need not wait, for its admission to take.
 
-        Args:
-            requests: The requests in the order in which they are admitted; None for one that is
-                refused.
-
-        Returns:
-            The places; the caller gives all of them up in the end.
+        The requests are in the order of their admission, with None for a refused one. The caller
+        gives all places up in the end.
         """
         places: list[Place | None] = [None] * len(requests)
         full: set[str] = set()

@@ -29,6 +29,7 @@ from synth_pools.backend.storage.contents.store import (
     ContentGoneError,
     ContentsUnavailableError,
     RemoteContents,
+    in_parts,
 )
 
 if TYPE_CHECKING:
@@ -132,8 +133,7 @@ class BucketContents(RemoteContents):
                 return
             old = (entry["path"] for entry in entries if self._has_aged(entry["last_modified"]))
             names = [match[2] for path in old if (match := _CONTENT.fullmatch(path))]
-            for begin in range(0, len(names), _MOST_NAMES):
-                yield names[begin : begin + _MOST_NAMES]
+            yield from in_parts(names, _MOST_NAMES)
 
     def put_away(self, names: Collection[str]) -> int:
         moved = 0
@@ -168,9 +168,7 @@ class BucketContents(RemoteContents):
 
     def ensure(self, contents: Sequence[Content]) -> None:
         for content in contents:
-            try:
-                self._call(partial(obstore.head, self._reads, _key(content.sha256)))
-            except FileNotFoundError:
+            if self._call(partial(self._written, content.sha256)) is None:
                 self._write_all([content])
 
     def _put(self, content: Content) -> None:

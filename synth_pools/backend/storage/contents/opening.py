@@ -17,7 +17,12 @@ from synth_pools.backend.errors import ArtifactsError, DataDirError
 from synth_pools.backend.settings import Settings
 from synth_pools.backend.storage import artifacts as artifact_rows
 from synth_pools.backend.storage.contents.folder import FolderContents
-from synth_pools.backend.storage.contents.store import CONTENTS_FILE, FOLDER, ContentStore
+from synth_pools.backend.storage.contents.store import (
+    CONTENTS_FILE,
+    FOLDER,
+    ContentStore,
+    in_parts,
+)
 from synth_pools.backend.storage.cursors import cursor_secret
 from synth_pools.backend.storage.database import Database, StorageError, Transaction
 from synth_pools.backend.storage.private_files import noted
@@ -75,9 +80,8 @@ async def sweep_contents(contents: FolderContents, database: Database) -> None:
         await asyncio.to_thread(contents.sweep, used, is_new=database.is_new)
         return
     unnamed = await asyncio.to_thread(contents.unnamed, used)
-    for begin in range(0, len(unnamed), _MOST_SWEPT):
-        some = unnamed[begin : begin + _MOST_SWEPT]
-        await database.write(partial(_put_away, contents, some))
+    for part in in_parts(unnamed, _MOST_SWEPT):
+        await database.write(partial(_put_away, contents, part))
 
 
 def _put_away(contents: FolderContents, names: list[str], tx: Transaction) -> None:

@@ -126,8 +126,8 @@ class ContentStore(abc.ABC):
         """
         digest = hashlib.sha256() if (start, end) == (0, size) else None
         while start < end:
-            piece, found_size = self._read(sha256, start, min(start + self.piece_bytes, end))
-            if found_size != size or not piece:
+            piece, actual_size = self._read(sha256, start, min(start + self.piece_bytes, end))
+            if actual_size != size or not piece:
                 raise _damaged(sha256)
             start += len(piece)
             if digest is not None:
@@ -229,16 +229,16 @@ class RemoteContents(ContentStore):
         """
 
 
+def in_parts(names: Sequence[str], most: int) -> Iterator[list[str]]:
+    """Yield names in lists of limited length."""
+    for begin in range(0, len(names), most):
+        yield list(names[begin : begin + most])
+
+
 async def in_executor(
     executor: Executor | None, work: Callable[_P, _T], *arguments: _P.args, **keywords: _P.kwargs
 ) -> _T:
-    """Call a function that reads or writes contents in a thread.
-
-    Args:
-        executor: The threads; None for the event loop's executor.
-        work: The function.
-        *arguments: Its arguments.
-        **keywords: Its keyword arguments.
+    """Call a function that reads or writes contents in a thread, by default of the event loop's.
 
     Raises:
         ContentsUnavailableError: No thread can be started, or the function raised it.

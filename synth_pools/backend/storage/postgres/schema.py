@@ -251,9 +251,6 @@ _SET_META = SET_META.format("$1", "$2")
 async def migrate(connection: asyncpg.Connection) -> bool:
     """Migrate a new or an older database to this version, one backend at a time.
 
-    Args:
-        connection: A connection whose search path is our schema.
-
     Returns:
         True if it is new.
 
