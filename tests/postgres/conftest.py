@@ -3,14 +3,17 @@
 from __future__ import annotations
 
 import uuid
-from collections.abc import Iterator
+from collections.abc import AsyncIterator, Iterator
 
 import pytest
 
+from synth_pools.backend.settings import StoreURL
+from synth_pools.backend.storage.postgres.database import PostgresDatabase
+from tests.postgres.sessions import Onlooker, open_onlooker
 from tests.support.backend_fixtures import failures, no_failures
 from tests.support.postgres_server import PostgresServer, find_programs, running_server
 
-__all__ = ["failures", "no_failures", "own_server", "server", "store"]
+__all__ = ["database", "failures", "no_failures", "onlooker", "own_server", "server", "store"]
 
 # Time limit of a test: one runs the entire contract kit.
 _LIMIT = 2700
@@ -47,3 +50,18 @@ def own_server() -> Iterator[PostgresServer]:
 def store(server: PostgresServer) -> str:
     """The address of an empty database."""
     return server.new_database(f"t_{uuid.uuid4().hex[:12]}")
+
+
+@pytest.fixture
+async def onlooker(store: str) -> AsyncIterator[Onlooker]:
+    """A session beside those of the backend, on a database that may be empty yet."""
+    async with open_onlooker(store) as opened:
+        yield opened
+
+
+@pytest.fixture
+async def database(store: str) -> AsyncIterator[PostgresDatabase]:
+    """A backend's database."""
+    opened = await PostgresDatabase.open(StoreURL("store", store))
+    yield opened
+    await opened.close()

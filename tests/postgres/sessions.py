@@ -62,7 +62,7 @@ class Onlooker:
 
 
 @contextlib.asynccontextmanager
-async def onlooker(store: str) -> AsyncIterator[Onlooker]:
+async def open_onlooker(store: str) -> AsyncIterator[Onlooker]:
     """Open a session for the duration of the block."""
     raw = await asyncpg.connect(store)
     try:

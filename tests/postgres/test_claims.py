@@ -2,20 +2,19 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator, Callable
+from collections.abc import Callable
 from functools import partial
 from typing import Any, TypeVar
 
 import pytest
 
 from synth_pools.backend.domain.errors import ApiError
-from synth_pools.backend.settings import StoreURL
 from synth_pools.backend.storage import claims
 from synth_pools.backend.storage.claims import Claim
 from synth_pools.backend.storage.database import Transaction
 from synth_pools.backend.storage.pools import insert_pool
 from synth_pools.backend.storage.postgres.database import PostgresDatabase
-from tests.postgres.sessions import Onlooker, onlooker
+from tests.postgres.sessions import Onlooker
 
 GONE = 999
 ROLLOUT = (
@@ -29,30 +28,22 @@ T = TypeVar("T")
 
 
 @pytest.fixture
-async def database(store: str) -> AsyncIterator[PostgresDatabase]:
-    opened = await PostgresDatabase.open(StoreURL("store", store))
+async def database(database: PostgresDatabase) -> PostgresDatabase:
+    """A database with two pools."""
     for pool_id, concurrency in (("p", 3), ("q", 1)):
         definition = {"name": pool_id, "concurrency": concurrency}
-        await opened.write(partial(insert_pool, pool_id=pool_id, definition=definition))
-    yield opened
-    await opened.close()
+        await database.write(partial(insert_pool, pool_id=pool_id, definition=definition))
+    return database
 
 
 @pytest.fixture
-async def looking(database: PostgresDatabase, store: str) -> AsyncIterator[Onlooker]:
-    del database  # its tables are there
-    async with onlooker(store) as observer:
-        yield observer
-
-
-@pytest.fixture
-def rollouts(looking: Onlooker) -> Callable[..., Any]:
+def rollouts(onlooker: Onlooker) -> Callable[..., Any]:
     """Store rollouts of a pool."""
 
     async def put(pool_id: str, status: str, *ids: str, owner: object = NOBODY) -> None:
         for rollout_id in ids:
             values = {"rollout_id": rollout_id, "pool_id": pool_id, "status": status}
-            await looking.run(ROLLOUT.format(**values, owner=owner))
+            await onlooker.run(ROLLOUT.format(**values, owner=owner))
 
     return put
 
@@ -61,12 +52,12 @@ async def claim(database: PostgresDatabase, pool_id: str, most: int) -> Claim:
     return await database.write(lambda tx: claims.claim(tx, pool_id, most))
 
 
-async def set_pool(looking: Onlooker, change: str) -> None:
-    await looking.run(f"UPDATE synth_pools.pools SET {change} WHERE id = 'p'")
+async def set_pool(onlooker: Onlooker, change: str) -> None:
+    await onlooker.run(f"UPDATE synth_pools.pools SET {change} WHERE id = 'p'")
 
 
 async def test_the_oldest_are_claimed_as_there_are_places(
-    database: PostgresDatabase, looking: Onlooker, rollouts: Callable[..., Any]
+    database: PostgresDatabase, onlooker: Onlooker, rollouts: Callable[..., Any]
 ) -> None:
     assert await claim(database, "p", 5) == Claim((), 3, has_more=False)
     await rollouts("p", "queued", *"abcdef")
@@ -75,15 +66,15 @@ async def test_the_oldest_are_claimed_as_there_are_places(
     # Claimed rollouts have their places already.
     assert await claim(database, "p", 5) == Claim(("c",), 3, has_more=True)
     assert await claim(database, "p", 5) == Claim((), 3, has_more=True)
-    owners = await looking.rows("SELECT DISTINCT owner FROM synth_pools.queue ORDER BY owner")
+    owners = await onlooker.rows("SELECT DISTINCT owner FROM synth_pools.queue ORDER BY owner")
     assert owners == [(database.owner,), (None,)]
-    await set_pool(looking, "concurrency = 6")
+    await set_pool(onlooker, "concurrency = 6")
     await rollouts("p", "running", "x", owner=database.owner)
     # One runs, and three are about to start.
     assert await claim(database, "p", 5) == Claim(("d", "e"), 6, has_more=True)
-    await set_pool(looking, "concurrency = 6, status = 'paused'")
+    await set_pool(onlooker, "concurrency = 6, status = 'paused'")
     assert await claim(database, "p", 5) == Claim((), 6, has_more=True)
-    await set_pool(looking, "concurrency = 7, status = 'active'")
+    await set_pool(onlooker, "concurrency = 7, status = 'active'")
     assert await claim(database, "p", 5) == Claim(("f",), 7, has_more=False)
     assert await claim(database, "p", 5) == Claim((), 7, has_more=False)
 
@@ -100,33 +91,33 @@ async def test_the_oldest_are_claimed_as_there_are_places(
 )
 async def test_whose_rollouts_may_be_claimed(
     database: PostgresDatabase,
-    looking: Onlooker,
+    onlooker: Onlooker,
     rollouts: Callable[..., Any],
     change: str,
     actual: Claim,
 ) -> None:
     await rollouts("p", "queued", "a", "b")
-    await set_pool(looking, change)
+    await set_pool(onlooker, change)
     assert await claim(database, "p", 5) == actual
     assert await claim(database, "nowhere", 5) == Claim((), 1, has_more=False)
 
 
 async def test_pools_in_which_something_is_left(
-    database: PostgresDatabase, looking: Onlooker, rollouts: Callable[..., Any]
+    database: PostgresDatabase, onlooker: Onlooker, rollouts: Callable[..., Any]
 ) -> None:
-    async def found() -> tuple[list[tuple[str, int]], list[str]]:
+    async def unclaimed() -> tuple[list[tuple[str, int]], list[str]]:
         return await database.read(
             lambda db: (claims.pools_with_queue(db), claims.archived_with_rollouts(db))
         )
 
-    assert await found() == ([], [])
+    assert await unclaimed() == ([], [])
     await rollouts("p", "running", "a")
-    assert await found() == ([], [])
+    assert await unclaimed() == ([], [])
     await rollouts("p", "queued", "b")
     await rollouts("q", "completed", "c")
-    assert await found() == ([("p", 3)], [])
-    await set_pool(looking, "status = 'archived'")
-    assert await found() == ([], ["p"])
+    assert await unclaimed() == ([("p", 3)], [])
+    await set_pool(onlooker, "status = 'archived'")
+    assert await unclaimed() == ([], ["p"])
 
 
 async def take_over(database: PostgresDatabase, work: Callable[[Transaction], T]) -> T:
@@ -138,7 +129,7 @@ async def take_over(database: PostgresDatabase, work: Callable[[Transaction], T]
 
 
 async def test_what_is_of_nobody_is_taken_over(
-    database: PostgresDatabase, looking: Onlooker, rollouts: Callable[..., Any]
+    database: PostgresDatabase, onlooker: Onlooker, rollouts: Callable[..., Any]
 ) -> None:
     assert not await database.read(claims.is_anything_left)
     ours = database.owner
@@ -146,7 +137,7 @@ async def test_what_is_of_nobody_is_taken_over(
     await rollouts("p", "queued", "claimed", owner=ours)
     await rollouts("p", "queued", "waiting")
     await rollouts("p", "completed", "ended", owner=GONE)
-    await set_pool(looking, f"owner = {ours}")
+    await set_pool(onlooker, f"owner = {ours}")
     assert not await database.read(claims.is_anything_left)
 
     await rollouts("p", "running", "second", "third", owner=GONE)
@@ -158,27 +149,27 @@ async def test_what_is_of_nobody_is_taken_over(
         ("of old", "q", 1, "active"),
     ]
     running = "SELECT DISTINCT owner FROM synth_pools.rollouts WHERE status = 'running'"
-    assert await looking.rows(running) == [(ours,)]
+    assert await onlooker.rows(running) == [(ours,)]
 
     await rollouts("q", "queued", "theirs", owner=GONE)
     assert await take_over(database, claims.release_claims) == 1
     free = "SELECT rollout_id FROM synth_pools.queue WHERE owner IS NULL ORDER BY rollout_id"
-    assert await looking.rows(free) == [("theirs",), ("waiting",)]
+    assert await onlooker.rows(free) == [("theirs",), ("waiting",)]
     owner = "SELECT owner FROM synth_pools.rollouts WHERE id = 'theirs'"
-    assert await looking.rows(owner) == [(None,)]
+    assert await onlooker.rows(owner) == [(None,)]
 
-    await looking.run(f"UPDATE synth_pools.pools SET owner = {GONE} WHERE id = 'q'")
+    await onlooker.run(f"UPDATE synth_pools.pools SET owner = {GONE} WHERE id = 'q'")
     assert await take_over(database, claims.take_over_pools) == ["q"]
-    assert await looking.rows("SELECT DISTINCT owner FROM synth_pools.pools") == [(ours,)]
+    assert await onlooker.rows("SELECT DISTINCT owner FROM synth_pools.pools") == [(ours,)]
     # Rollouts of an archived pool do not start.
     archived = f"UPDATE synth_pools.pools SET owner = {GONE}, status = 'archived' WHERE id = 'q'"
-    await looking.run(archived)
+    await onlooker.run(archived)
     assert not await database.read(claims.is_anything_left)
     assert await database.write(claims.take_over_pools) == []
 
 
 async def test_places_of_another_backends_pool_are_none_of_ours(
-    database: PostgresDatabase, looking: Onlooker, rollouts: Callable[..., Any]
+    database: PostgresDatabase, onlooker: Onlooker, rollouts: Callable[..., Any]
 ) -> None:
     def free(tx: Transaction) -> int:
         return claims.free_places(tx, claims.find_pool_with_places(tx, "p"))
@@ -192,5 +183,5 @@ async def test_places_of_another_backends_pool_are_none_of_ours(
     await rollouts("p", "running", "b")
     assert await database.write(free) == 1
     for owner, number in ((database.owner, 1), (GONE, 0)):
-        await set_pool(looking, f"owner = {owner}")
+        await set_pool(onlooker, f"owner = {owner}")
         assert await database.write(free) == number

@@ -20,7 +20,7 @@ from synth_pools.backend.storage.postgres.notices import CHANNEL
 from synth_pools.backend.storage.postgres.schema import WRITERS_LOCK, migrate
 from synth_pools.backend.storage.postgres.sessions import open_session
 from synth_pools.backend.storage.transactions import Notice, Transaction
-from tests.postgres.sessions import LIMIT, Onlooker, onlooker, stopped
+from tests.postgres.sessions import LIMIT, Onlooker, stopped
 
 NUMBERS = "SELECT number FROM synth_pools.backends ORDER BY number"
 LAPSED = (
@@ -62,21 +62,21 @@ async def nobody() -> None:
 
 
 @pytest.fixture
-async def looking(store: str) -> AsyncIterator[Onlooker]:
+async def onlooker(store: str, onlooker: Onlooker) -> Onlooker:
+    """A session on a database that has its tables."""
     raw = await open_session(StoreURL("store", store))
     await migrate(raw)
     await raw.close()
-    async with onlooker(store) as observer:
-        yield observer
+    return onlooker
 
 
 @pytest.fixture
-async def join(looking: Onlooker, store: str) -> AsyncIterator[Join]:
+async def join(onlooker: Onlooker, store: str) -> AsyncIterator[Join]:
     """Join a backend to those of the database."""
-    del looking  # the schema is there
+    del onlooker  # Its schema is there.
     async with contextlib.AsyncExitStack() as stack:
 
-        async def one(
+        async def join(
             token: str, take_over: Callable[[], Awaitable[None]] = nobody, contents: str = "same"
         ) -> Membership:
             member = Membership(StoreURL("store", store), token, contents, take_over)
@@ -84,7 +84,7 @@ async def join(looking: Onlooker, store: str) -> AsyncIterator[Join]:
             assert await member.join()
             return member
 
-        yield one
+        yield join
 
 
 @pytest.fixture
@@ -104,13 +104,13 @@ async def renew(member: Membership, notices: NoticeRecorder) -> list[object]:
     return notices.rest()
 
 
-async def notify(looking: Onlooker, sender: int | None, *lines: str) -> None:
+async def notify(onlooker: Onlooker, sender: int | None, *lines: str) -> None:
     payload = "\n".join((str(sender), *lines))
-    await looking.run(f"SELECT pg_notify('{CHANNEL}', '{payload}')")
+    await onlooker.run(f"SELECT pg_notify('{CHANNEL}', '{payload}')")
 
 
 async def test_a_backend_is_oldest_once_those_before_it_are_gone(
-    join: Join, looking: Onlooker
+    join: Join, onlooker: Onlooker
 ) -> None:
     first, second = await join("a"), await join("b")
     assert (first.number, second.number) == (1, 2)
@@ -122,29 +122,29 @@ async def test_a_backend_is_oldest_once_those_before_it_are_gone(
     await first.leave()
     await renew(second, notices)
     assert second.is_oldest
-    assert await looking.rows(NUMBERS) == [(2,)]
+    assert await onlooker.rows(NUMBERS) == [(2,)]
     # It follows its own former run.
     again = await join("b")
     assert again.number == 3
-    assert await looking.rows(NUMBERS) == [(3,)]
+    assert await onlooker.rows(NUMBERS) == [(3,)]
 
 
 async def test_one_with_contents_elsewhere_joins_once_the_others_are_gone(
-    join: Join, store: str, looking: Onlooker
+    join: Join, store: str, onlooker: Onlooker
 ) -> None:
     first = await join("a")
     other_member = Membership(StoreURL("store", store), "b", "elsewhere", nobody)
     assert not await other_member.join()
     assert other_member.number is None
     await first.leave()
-    await looking.run(LAPSED)
+    await onlooker.run(LAPSED)
     assert await other_member.join()
     await other_member.leave()
-    await looking.until_ended()
+    await onlooker.until_ended()
 
 
 async def test_one_that_still_starts_keeps_its_lease(
-    store: str, looking: Onlooker, monkeypatch: pytest.MonkeyPatch
+    store: str, onlooker: Onlooker, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Ending the remains of its former run may take longer than a lease."""
     monkeypatch.setattr(membership_module, "_RENEWAL_SECONDS", 0.01)
@@ -152,25 +152,25 @@ async def test_one_that_still_starts_keeps_its_lease(
     database = await PostgresDatabase.open(StoreURL("store", store))
     try:
         for _ in range(3):
-            actual = await looking.rows(lease)
-            await looking.until(partial(_differs, looking, lease, actual))
+            actual = await onlooker.rows(lease)
+            await onlooker.until(partial(_differs, onlooker, lease, actual))
         notices = NoticeRecorder()
         database._membership.begin(notices)
-        await notify(looking, 77, "pool p")
+        await notify(onlooker, 77, "pool p")
         assert await notices.next() == [Notice("pool", "p")]
     finally:
         await database.close()
 
 
-async def _differs(looking: Onlooker, sql: str, former: list[tuple[Any, ...]]) -> bool:
-    return await looking.rows(sql) != former
+async def _differs(onlooker: Onlooker, sql: str, former: list[tuple[Any, ...]]) -> bool:
+    return await onlooker.rows(sql) != former
 
 
-async def test_those_that_stay_are_told_of_one_that_leaves(join: Join, looking: Onlooker) -> None:
+async def test_those_that_stay_are_told_of_one_that_leaves(join: Join, onlooker: Onlooker) -> None:
     first, second = await join("a"), await join("b")
     notices = NoticeRecorder()
     first.begin(notices)
-    before = await looking.sessions()
+    before = await onlooker.sessions()
     assert len(before) == 2
     session = second._raw
     assert session is not None
@@ -178,70 +178,70 @@ async def test_those_that_stay_are_told_of_one_that_leaves(join: Join, looking: 
     assert session.is_closed()
     assert await notices.next() == [Notice("backends")]
     assert second.number is None
-    assert await looking.rows(NUMBERS) == [(first.number,)]
+    assert await onlooker.rows(NUMBERS) == [(first.number,)]
     await second.leave()
     await first.leave()
-    await looking.until_ended()
+    await onlooker.until_ended()
 
 
-async def test_one_joins_between_the_transactions_of_others(store: str, looking: Onlooker) -> None:
+async def test_one_joins_between_the_transactions_of_others(store: str, onlooker: Onlooker) -> None:
     """Writers know whether there is anybody to notify."""
     lock, key = "pg_advisory_lock", ", ".join(map(str, WRITERS_LOCK))
-    await looking.run(f"SELECT {lock}({key})")
+    await onlooker.run(f"SELECT {lock}({key})")
     member = Membership(StoreURL("store", store), "a", "", nobody)
     joining = asyncio.create_task(member.join())
-    await looking.until_one_waits()
-    assert await looking.rows(NUMBERS) == []
-    await looking.run(f"SELECT {lock.replace('lock', 'unlock')}({key})")
+    await onlooker.until_one_waits()
+    assert await onlooker.rows(NUMBERS) == []
+    await onlooker.run(f"SELECT {lock.replace('lock', 'unlock')}({key})")
     assert await joining
     await member.leave()
 
 
 async def test_one_that_leaves_in_the_middle_of_a_renewal(
-    join: Join, looking: Onlooker, monkeypatch: pytest.MonkeyPatch
+    join: Join, onlooker: Onlooker, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(membership_module, "_ANSWER_SECONDS", LIMIT)
     member = await join("a")
-    await looking.run("BEGIN; SELECT 1 FROM synth_pools.backends FOR UPDATE")
+    await onlooker.run("BEGIN; SELECT 1 FROM synth_pools.backends FOR UPDATE")
     member.begin(NoticeRecorder())
-    await looking.until_one_waits()
+    await onlooker.until_one_waits()
     leaving = asyncio.create_task(member.leave())
     await asyncio.sleep(0)
-    await looking.run("ROLLBACK")
+    await onlooker.run("ROLLBACK")
     await leaving
-    assert await looking.rows(NUMBERS) == []
+    assert await onlooker.rows(NUMBERS) == []
 
 
-async def test_one_hears_what_others_tell_and_not_itself(join: Join, looking: Onlooker) -> None:
+async def test_one_hears_what_others_tell_and_not_itself(join: Join, onlooker: Onlooker) -> None:
     member, notices = await join("a"), NoticeRecorder()
     number = member.number
     # A backend that does not listen yet misses nothing.
-    await notify(looking, 77, "pool early")
-    await notify(looking, number, "pool early")
+    await notify(onlooker, 77, "pool early")
+    await notify(onlooker, number, "pool early")
     await renew(member, notices)
     member.begin(notices)
     for sender, line in ((number, "pool own"), (77, "unknown x"), (77, "pool p"), (78, "pool q")):
-        await notify(looking, sender, line)
+        await notify(onlooker, sender, line)
     assert await notices.next() == [Notice("pool", "p")]
     assert await notices.next() == [Notice("pool", "q")]
     assert notices.rest() == []
 
 
 async def test_who_was_taken_for_dead_gives_up_and_joins_again(
-    join: Join, looking: Onlooker, monkeypatch: pytest.MonkeyPatch, failures: list[str]
+    join: Join, onlooker: Onlooker, monkeypatch: pytest.MonkeyPatch, failures: list[str]
 ) -> None:
     monkeypatch.setattr(membership_module, "_RENEWAL_SECONDS", NEVER)
     member, notices = await join("a"), NoticeRecorder()
     await renew(member, notices)
     assert member.is_oldest
-    await looking.run("DELETE FROM synth_pools.backends")
+    await onlooker.run("DELETE FROM synth_pools.backends")
     # The first renewal finds that out, and none waits for the next one.
     member.begin(notices)
     assert await notices.next() == "give up"
     assert not member.is_oldest
     assert await notices.next() == "look again"
     assert member.number == 2
-    assert await looking.rows(NUMBERS) == [(2,)]
+    assert await onlooker.rows(NUMBERS) == [(2,)]
     # Notices for its former number.
     member.lose(1)
     assert member.number == 2
@@ -253,46 +253,46 @@ async def test_who_was_taken_for_dead_gives_up_and_joins_again(
 
 
 async def test_one_whose_session_is_lost_listens_on_a_new_one_at_once(
-    join: Join, looking: Onlooker, monkeypatch: pytest.MonkeyPatch
+    join: Join, onlooker: Onlooker, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(membership_module, "_RENEWAL_SECONDS", NEVER)
     member, notices = await join("a"), NoticeRecorder()
     member.begin(notices)
-    [former] = await looking.sessions()
-    await looking.run(f"SELECT pg_terminate_backend({former})")
+    [former] = await onlooker.sessions()
+    await onlooker.run(f"SELECT pg_terminate_backend({former})")
     # Nobody repeats the missed notices.
     assert await notices.next() == "look again"
-    [session] = await looking.sessions()
+    [session] = await onlooker.sessions()
     assert session != former
-    await notify(looking, 77, "pool p")
+    await notify(onlooker, 77, "pool p")
     assert await notices.next() == [Notice("pool", "p")]
     # One renewal, and then nothing before the next one is due.
     lease = "SELECT leased_until FROM synth_pools.backends"
-    actual = await looking.rows(lease)
+    actual = await onlooker.rows(lease)
     for _ in range(20):
-        assert await looking.rows(lease) == actual
+        assert await onlooker.rows(lease) == actual
     assert member.number == 1
 
 
 async def test_one_that_is_not_answered_drops_its_session(
-    join: Join, looking: Onlooker, monkeypatch: pytest.MonkeyPatch
+    join: Join, onlooker: Onlooker, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     for name, seconds in (("_RENEWAL", 0.01), ("_ANSWER", 0.3), ("_PAUSE", 0.01)):
         monkeypatch.setattr(membership_module, f"{name}_SECONDS", seconds)
     member, notices = await join("a"), NoticeRecorder()
     member.begin(notices)
-    [former] = await looking.sessions()
+    [former] = await onlooker.sessions()
     session = member._raw
     assert session is not None
     with stopped(former):
         assert await notices.next() == "look again"
         assert session.is_closed()
         assert member.number == 1
-    await looking.until_ended(former)
+    await onlooker.until_ended(former)
 
 
 async def test_a_session_in_which_nobody_listens_is_not_left_behind(
-    store: str, looking: Onlooker, monkeypatch: pytest.MonkeyPatch
+    store: str, onlooker: Onlooker, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """The server does not answer a notification, and the caller gives up."""
     opened: asyncio.Queue[Any] = asyncio.Queue()
@@ -313,11 +313,11 @@ async def test_a_session_in_which_nobody_listens_is_not_left_behind(
         with pytest.raises(asyncio.CancelledError):
             await joining
         assert raw.is_closed()
-    await looking.until_ended()
+    await onlooker.until_ended()
 
 
 async def test_what_ran_on_one_whose_lease_has_run_out_is_taken_over(
-    join: Join, looking: Onlooker, at: Callable[[float], None], failures: list[str]
+    join: Join, onlooker: Onlooker, at: Callable[[float], None], failures: list[str]
 ) -> None:
     started_at: list[int] = []
     end = asyncio.Event()
@@ -338,7 +338,7 @@ async def test_what_ran_on_one_whose_lease_has_run_out_is_taken_over(
 
     for second in range(1, 8):
         assert await after(second) == 0
-    await looking.run(LAPSED)
+    await onlooker.run(LAPSED)
     assert await after(8) == 1
     # One at a time; a failed takeover is tried again.
     assert await after(9) == 1
@@ -358,11 +358,11 @@ async def test_what_ran_on_one_whose_lease_has_run_out_is_taken_over(
 
 
 async def test_one_that_has_just_joined_takes_nothing_over(
-    join: Join, looking: Onlooker, at: Callable[[float], None]
+    join: Join, onlooker: Onlooker, at: Callable[[float], None]
 ) -> None:
     at(-500.0)
     member, notices = await join("a"), NoticeRecorder()
-    await looking.run(LAPSED)
+    await onlooker.run(LAPSED)
     for second in range(1, 5):
         at(second - 500.0)
         await renew(member, notices)

@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import signal
 import threading
-from collections.abc import AsyncIterator, Callable
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -27,13 +27,6 @@ from tests.support.postgres_server import PostgresServer, execute
 
 LIMIT = 60.0
 KEY = "INSERT INTO meta (key, value) VALUES (?, ?)"
-
-
-@pytest.fixture
-async def database(store: str) -> AsyncIterator[PostgresDatabase]:
-    opened = await PostgresDatabase.open(StoreURL("store", store))
-    yield opened
-    await opened.close()
 
 
 def put(key: str) -> Callable[[Transaction], None]:

@@ -16,16 +16,10 @@ from synth_pools.backend.storage.pools import insert_pool
 from synth_pools.backend.storage.postgres.database import PostgresDatabase
 from synth_pools.backend.storage.transactions import Notice
 from synth_pools.spec import load_spec
-from tests.postgres.sessions import LIMIT, Onlooker, onlooker
+from tests.postgres.sessions import LIMIT, Onlooker
 from tests.support.backend_server import KEY
 
 URLS = [f"http://127.0.0.1:9/{name}" for name in "ab"]
-
-
-@pytest.fixture
-async def looking(store: str) -> AsyncIterator[Onlooker]:
-    async with onlooker(store) as observer:
-        yield observer
 
 
 @pytest.fixture
@@ -56,16 +50,16 @@ def urls(services: Services) -> list[str]:
 
 
 async def test_a_pool_that_was_changed_and_archived(
-    services: Services, peers: Peers, looking: Onlooker
+    services: Services, peers: Peers, onlooker: Onlooker
 ) -> None:
     assert urls(services) == []
     peers.look_again()
     await until(lambda: urls(services) == URLS[:1])
     change = f"definition = replace(definition, '{URLS[0]}', '{URLS[1]}'), updated_at = 'later'"
-    await looking.run(f"UPDATE synth_pools.pools SET {change}")
+    await onlooker.run(f"UPDATE synth_pools.pools SET {change}")
     peers.look_again()
     await until(lambda: urls(services) == URLS[1:])
-    await looking.run("UPDATE synth_pools.pools SET status = 'archived'")
+    await onlooker.run("UPDATE synth_pools.pools SET status = 'archived'")
     peers.look_again()
     await until(lambda: urls(services) == [])
     assert "p" not in peers._states

@@ -19,19 +19,13 @@ from synth_pools.backend.storage.postgres.sessions import (
     open_writing_session,
 )
 from synth_pools.backend.storage.statements import Snapshot
-from tests.postgres.sessions import LIMIT, Onlooker, onlooker, stopped
+from tests.postgres.sessions import LIMIT, Onlooker, stopped
 from tests.support.ports import HeldPort
 
 SLEEPING = (
     "SELECT 1 FROM pg_stat_activity WHERE query LIKE 'SELECT pg_sleep%' AND state = 'active'"
     " AND datname = current_database()"
 )
-
-
-@pytest.fixture
-async def looking(store: str) -> AsyncIterator[Onlooker]:
-    async with onlooker(store) as observer:
-        yield observer
 
 
 @pytest.fixture
@@ -74,7 +68,7 @@ async def test_a_host_that_is_silent_keeps_nobody_from_another_one(
             await open_session(StoreURL("store", f"{before}@{','.join(hosts)}/postgres"))
 
 
-async def test_what_holds_in_a_session(store: str, looking: Onlooker) -> None:
+async def test_what_holds_in_a_session(store: str, onlooker: Onlooker) -> None:
     url = StoreURL("store", store)
     reading, writing = await open_session(url), await open_writing_session(url)
     for raw, is_writing in ((reading, False), (writing, True)):
@@ -85,18 +79,18 @@ async def test_what_holds_in_a_session(store: str, looking: Onlooker) -> None:
         limit = "3s" if is_writing else "0"
         assert await setting(raw, "idle_in_transaction_session_timeout") == limit
         assert await setting(raw, "enable_seqscan") == ("off" if is_writing else "on")
-    assert len(await looking.sessions()) == 2
+    assert len(await onlooker.sessions()) == 2
     await end_session(reading)
     await end_session(writing)
-    await looking.until_ended()
+    await onlooker.until_ended()
 
 
 async def test_a_commit_is_on_disk_whatever_is_set_for_the_database(
-    store: str, looking: Onlooker
+    store: str, onlooker: Onlooker
 ) -> None:
-    [(name,)] = await looking.rows("SELECT current_database()")
+    [(name,)] = await onlooker.rows("SELECT current_database()")
     for chosen, holds in (("off", "on"), ("remote_write", "remote_write")):
-        await looking.run(f"ALTER DATABASE {name} SET synchronous_commit = '{chosen}'")
+        await onlooker.run(f"ALTER DATABASE {name} SET synchronous_commit = '{chosen}'")
         raw = await open_session(StoreURL("store", store))
         assert await setting(raw, "synchronous_commit") == holds
         await end_session(raw)
@@ -104,14 +98,14 @@ async def test_a_commit_is_on_disk_whatever_is_set_for_the_database(
 
 @pytest.mark.parametrize("name", ["_SESSION", "_WRITING"])
 async def test_one_that_cannot_begin_is_not_left_behind(
-    store: str, looking: Onlooker, monkeypatch: pytest.MonkeyPatch, name: str
+    store: str, onlooker: Onlooker, monkeypatch: pytest.MonkeyPatch, name: str
 ) -> None:
     """A server may lack a setting."""
     monkeypatch.setattr(sessions_module, name, "SET synth_pools_unknown = 1")
     with pytest.raises(StatementError) as refused:
         await open_writing_session(StoreURL("store", store))
     # Even while the error exists, which refers to it.
-    await looking.until_ended()
+    await onlooker.until_ended()
     assert "synth_pools_unknown" in str(refused.value)
 
 
@@ -144,34 +138,34 @@ async def test_what_takes_long_shows_one_moment(readers: Readers) -> None:
     assert first == second
 
 
-async def test_readers_end_with_their_backend(readers: Readers, looking: Onlooker) -> None:
+async def test_readers_end_with_their_backend(readers: Readers, onlooker: Onlooker) -> None:
     former = await three_sessions(readers)
-    assert len(await looking.sessions()) == 3
+    assert len(await onlooker.sessions()) == 3
     await readers.close()
     assert all(raw.is_closed() for raw in former)
-    await looking.until_ended()
+    await onlooker.until_ended()
 
 
 async def test_one_that_ends_after_the_end_of_its_backend_is_not_kept(
-    readers: Readers, looking: Onlooker
+    readers: Readers, onlooker: Onlooker
 ) -> None:
     async with asyncio.timeout(LIMIT):
         reading = asyncio.create_task(
             readers.read(lambda db: db.execute("SELECT pg_sleep(0.2)"), in_snapshot=False)
         )
-        await looking.until(lambda: sleeping(looking))
+        await onlooker.until(lambda: sleeping(onlooker))
         await readers.close()
         await reading
-    await looking.until_ended()
+    await onlooker.until_ended()
 
 
-async def sleeping(looking: Onlooker) -> bool:
-    return bool(await looking.rows(SLEEPING))
+async def sleeping(onlooker: Onlooker) -> bool:
+    return bool(await onlooker.rows(SLEEPING))
 
 
 @pytest.mark.parametrize("in_snapshot", [True, False])
 async def test_the_session_of_one_that_is_cancelled_is_not_used_again(
-    readers: Readers, looking: Onlooker, *, in_snapshot: bool
+    readers: Readers, onlooker: Onlooker, *, in_snapshot: bool
 ) -> None:
     used: list[int] = []
 
@@ -180,7 +174,7 @@ async def test_the_session_of_one_that_is_cancelled_is_not_used_again(
         db.execute("SELECT pg_sleep(5)")
 
     reading = asyncio.create_task(readers.read(asleep, in_snapshot=in_snapshot))
-    await looking.until(lambda: sleeping(looking))
+    await onlooker.until(lambda: sleeping(onlooker))
     reading.cancel()
     with pytest.raises(asyncio.CancelledError):
         await reading
@@ -206,7 +200,7 @@ async def test_the_session_of_one_that_fails_is_used_again(
 
 
 async def test_after_a_lost_session_none_is_used_that_is_as_old(
-    readers: Readers, looking: Onlooker
+    readers: Readers, onlooker: Onlooker
 ) -> None:
     lost: list[int] = []
 
@@ -220,9 +214,9 @@ async def test_after_a_lost_session_none_is_used_that_is_as_old(
     former = await three_sessions(readers)
     now = await readers.read(lose_once, in_snapshot=True)
     assert all(raw.is_closed() for raw in former)
-    await looking.until_ended(*lost)
+    await onlooker.until_ended(*lost)
     async with asyncio.timeout(LIMIT):
-        while await looking.sessions() != {now}:  # noqa: ASYNC110 - only the server tells
+        while await onlooker.sessions() != {now}:  # noqa: ASYNC110 - only the server tells
             await asyncio.sleep(0.01)
 
 
@@ -252,7 +246,7 @@ async def test_one_that_loses_its_session_each_time_fails(readers: Readers) -> N
 
 
 async def test_no_more_readers_than_there_may_be(
-    readers: Readers, looking: Onlooker, monkeypatch: pytest.MonkeyPatch
+    readers: Readers, onlooker: Onlooker, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     most: list[int] = []
 
@@ -263,4 +257,4 @@ async def test_no_more_readers_than_there_may_be(
 
     await asyncio.gather(*(read() for _ in range(4 * readers_module._MOST_READERS)))
     assert max(most) == readers_module._MOST_READERS
-    assert len(await looking.sessions()) == readers_module._MOST_READERS
+    assert len(await onlooker.sessions()) == readers_module._MOST_READERS

@@ -27,7 +27,7 @@ from synth_pools.backend.storage.postgres.connection import StatementError
 from synth_pools.backend.storage.postgres.database import PostgresDatabase
 from synth_pools.backend.storage.statements import Snapshot
 from synth_pools.backend.storage.transactions import Notice
-from tests.postgres.sessions import LIMIT, Onlooker, onlooker
+from tests.postgres.sessions import LIMIT, Onlooker
 from tests.postgres.test_membership import LAPSED
 from tests.postgres.test_outages import keys, put
 from tests.support.postgres_server import PostgresServer
@@ -61,12 +61,6 @@ async def database(store: str, counted: Counted) -> AsyncIterator[PostgresDataba
     opened = await PostgresDatabase.open(StoreURL("store", store), counted)
     yield opened
     await opened.close()
-
-
-@pytest.fixture
-async def looking(store: str) -> AsyncIterator[Onlooker]:
-    async with onlooker(store) as observer:
-        yield observer
 
 
 class Work:
@@ -131,15 +125,15 @@ async def test_those_that_only_read_do_so_once(
 
 
 async def test_what_comes_while_others_have_their_turn_goes_along(
-    database: PostgresDatabase, counted: Counted, looking: Onlooker
+    database: PostgresDatabase, counted: Counted, onlooker: Onlooker
 ) -> None:
     # As another backend would in the middle of its transaction.
-    await looking.run(HOLD)
+    await onlooker.run(HOLD)
     first = asyncio.create_task(database.write(Work("a")))
-    await looking.until_one_waits()
+    await onlooker.until_one_waits()
     others = asyncio.create_task(together(database, Work("b"), Work("c")))
     await asyncio.sleep(0)
-    await looking.run(LET_GO)
+    await onlooker.run(LET_GO)
     assert [await first, *await others] == ["a", "b", "c"]
     assert {"a", "b", "c"} <= await keys(database)
     assert counted.told == [(3, 0.0, False)]
@@ -192,9 +186,9 @@ async def test_a_server_at_fault_is_so_for_all_that_write_together(
 
 
 async def test_a_commit_that_is_refused(
-    database: PostgresDatabase, looking: Onlooker, failures: list[str]
+    database: PostgresDatabase, onlooker: Onlooker, failures: list[str]
 ) -> None:
-    await looking.run(
+    await onlooker.run(
         "CREATE FUNCTION refuse() RETURNS TRIGGER LANGUAGE plpgsql AS"
         " 'BEGIN RAISE EXCEPTION ''not this one''; END';"
         "CREATE CONSTRAINT TRIGGER refused AFTER INSERT ON synth_pools.meta"
@@ -301,20 +295,20 @@ async def test_the_end_of_one_that_never_learns_of_its_commit(
 
 
 async def test_the_end_of_one_whose_turn_does_not_come(
-    store: str, looking: Onlooker, monkeypatch: pytest.MonkeyPatch, failures: list[str]
+    store: str, onlooker: Onlooker, monkeypatch: pytest.MonkeyPatch, failures: list[str]
 ) -> None:
     monkeypatch.setattr(database_module, "_CLOSE_SECONDS", 0.2)
     database = await PostgresDatabase.open(StoreURL("store", store))
-    await looking.run(HOLD)
+    await onlooker.run(HOLD)
     writing = asyncio.create_task(database.write(put("late")))
-    await looking.until_one_waits()
+    await onlooker.until_one_waits()
     async with asyncio.timeout(LIMIT):
         await database.close()
         with pytest.raises(DatabaseClosedError):
             await writing
-    await looking.run(LET_GO)
-    await looking.until_ended()
-    assert await looking.rows("SELECT key FROM synth_pools.meta WHERE key = 'late'") == []
+    await onlooker.run(LET_GO)
+    await onlooker.until_ended()
+    assert await onlooker.rows("SELECT key FROM synth_pools.meta WHERE key = 'late'") == []
     assert failures == ["the database did not take the last writes in 0.2 seconds"]
     failures.clear()
 
@@ -339,10 +333,10 @@ class Heir:
 
 
 async def test_who_takes_over_does_so_as_those_that_are_dead_leave(
-    store: str, looking: Onlooker
+    store: str, onlooker: Onlooker
 ) -> None:
     database = await PostgresDatabase.open(StoreURL("store", store), token="word")
-    await looking.run(LAPSED)
+    await onlooker.run(LAPSED)
     heir = Heir()
     # It has no peer yet that would.
     await database._take_over()
@@ -351,59 +345,59 @@ async def test_who_takes_over_does_so_as_those_that_are_dead_leave(
     await database._take_over()
     assert heir.left == [2, 1]
     tokens = "SELECT token FROM synth_pools.backends WHERE number = {}"
-    assert await looking.rows(tokens.format(database.owner)) == [(database.scope,)] == [("word",)]
+    assert await onlooker.rows(tokens.format(database.owner)) == [(database.scope,)] == [("word",)]
     await database.close()
     assert database.owner is None
 
 
-async def test_one_that_cannot_be_opened_leaves_no_session(store: str, looking: Onlooker) -> None:
+async def test_one_that_cannot_be_opened_leaves_no_session(store: str, onlooker: Onlooker) -> None:
     url = StoreURL("store", store)
     first = await PostgresDatabase.open(url, contents="here")
     assert first.is_new
     with pytest.raises(StoreError, match="--artifacts-dir") as elsewhere:
         await PostgresDatabase.open(url, contents="elsewhere")
     await first.close()
-    await looking.until_ended()
+    await onlooker.until_ended()
     second = await PostgresDatabase.open(url)
     assert not second.is_new
     assert second.identity == first.identity
     assert second.place == first.place
     await second.close()
-    await looking.run("UPDATE synth_pools.meta SET value = '999' WHERE key = 'schema_version'")
+    await onlooker.run("UPDATE synth_pools.meta SET value = '999' WHERE key = 'schema_version'")
     with pytest.raises(SchemaVersionError, match="version 999") as newer:
         await PostgresDatabase.open(url)
-    await looking.until_ended()
-    await looking.run("UPDATE synth_pools.meta SET value = 'odd' WHERE key = 'schema_version'")
+    await onlooker.until_ended()
+    await onlooker.run("UPDATE synth_pools.meta SET value = 'odd' WHERE key = 'schema_version'")
     with pytest.raises(ValueError, match="odd") as odd:
         await PostgresDatabase.open(url)
-    await looking.until_ended()
+    await onlooker.until_ended()
     # The errors name the intended end.
     assert len({type(state.value) for state in (elsewhere, newer, odd)}) == 3
 
 
 async def test_one_whose_user_may_not_do_it_leaves_no_session(
-    store: str, looking: Onlooker
+    store: str, onlooker: Onlooker
 ) -> None:
-    [(name,)] = await looking.rows("SELECT current_database()")
-    await looking.run(f"CREATE ROLE {name} LOGIN PASSWORD 'word-of-theirs'")
+    [(name,)] = await onlooker.rows("SELECT current_database()")
+    await onlooker.run(f"CREATE ROLE {name} LOGIN PASSWORD 'word-of-theirs'")
     try:
         url = StoreURL("store", store.replace("//pools:", f"//{name}:", 1))
         password = store.split("@")[0].split(":")[-1]
         url = StoreURL("store", url.reveal().replace(password, "word-of-theirs"))
         with pytest.raises(StoreError, match="permission denied for database") as refused:
             await PostgresDatabase.open(url)
-        await looking.until_ended()
+        await onlooker.until_ended()
         assert "word-of-theirs" not in str(refused.value)
     finally:
-        await looking.run(f"DROP ROLE {name}")
+        await onlooker.run(f"DROP ROLE {name}")
 
 
 async def test_an_old_server_is_refused(
-    store: str, looking: Onlooker, monkeypatch: pytest.MonkeyPatch
+    store: str, onlooker: Onlooker, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     # As operators see it.
     assert f"({postgres_module._OLDEST_SERVER} or later)" in OPERATE.read_text(encoding="utf-8")
-    major = await looking.rows("SELECT CAST(current_setting('server_version_num') AS INT) / 10000")
+    major = await onlooker.rows("SELECT CAST(current_setting('server_version_num') AS INT) / 10000")
     monkeypatch.setattr(postgres_module, "_OLDEST_SERVER", major[0][0])
     opened = await PostgresDatabase.open(StoreURL("store", store))
     assert str(opened.versions["postgresql"]).startswith(str(major[0][0]))

@@ -204,21 +204,30 @@ def test_an_answer_for_another_rollout(
 
 @pytest.mark.parametrize("mode", ["sync", "async"])
 @pytest.mark.parametrize(
-    "acceptance", [http(202, {}), http(202, {"x": 1}), http(200, {"status": "Pending"})]
+    "acceptance",
+    [
+        http(202, {}),
+        http(202, {"x": 1}),
+        http(202, {"rollout_id": None}),
+        http(202, {"status": None}),
+        http(200, {"status": "Pending"}),
+        http(200, {"status": "RUNNING"}),
+    ],
 )
-def test_one_that_is_taken_is_followed_in_both_modes(
-    server: Server, mode: str, acceptance: bytes
+@pytest.mark.parametrize("states", [["running", "completed"], ["paused", "Queued", "ok"]])
+def test_an_accepted_rollout_is_followed_in_both_modes(
+    server: Server, mode: str, acceptance: bytes, states: list[str]
 ) -> None:
-    states = [{"status": "running"}, {"status": "completed", "reward": 3}]
+    answers = [{"status": state, "reward": 3} for state in states]
 
     def answer(request: Seen) -> bytes:
-        return acceptance if request.method == "POST" else http(200, states.pop(0))
+        return acceptance if request.method == "POST" else http(200, answers.pop(0))
 
     with odd_container(answer) as container:
         pool_id = server.pool(container_url=container.url, config={"submission_mode": mode})
         rollout = server.run(pool_id)
         path = f"GET /rollouts/{rollout['id']}"
-        assert container.paths() == ["POST /rollouts", path, path]
+        assert container.paths() == ["POST /rollouts", *[path] * len(states)]
     assert (rollout["status"], rollout["score"]) == ("completed", 3)
 
 
@@ -261,27 +270,6 @@ def test_a_container_that_answers_with_the_end_at_once(server: Server, answer: A
         rollout = server.run(server.pool(container_url=container.url, config=ASYNC))
         assert (rollout["status"], rollout["score"]) == ("completed", 2)
         assert container.paths() == ["POST /rollouts"]
-
-
-@pytest.mark.parametrize(
-    "acceptance",
-    [
-        http(202, {"rollout_id": None}),
-        http(202, {"status": None}),
-        http(200, {"status": "RUNNING"}),
-    ],
-)
-def test_a_container_that_says_in_other_words_that_it_took_it(
-    server: Server, acceptance: bytes
-) -> None:
-    states = iter([{"status": "paused"}, {"status": "Queued"}, {"status": "ok", "reward": 3}])
-
-    def answer(request: Seen) -> bytes:
-        return acceptance if request.method == "POST" else http(200, next(states))
-
-    with odd_container(answer) as container:
-        rollout = server.run(server.pool(container_url=container.url, config=ASYNC))
-    assert (rollout["status"], rollout["score"]) == ("completed", 3)
 
 
 @pytest.mark.parametrize("status", ["cancelled", "Failed", "timeout"])

@@ -126,7 +126,8 @@ def test_a_link_in_it_is_not_followed(tmp_path: Path, name: str, is_dangling: bo
 
 def test_a_link_inside_the_artifacts_is_not_followed(tmp_path: Path) -> None:
     data_dir, elsewhere = tmp_path / "data", tmp_path / "elsewhere"
-    artifact = leave_an_artifact_in(data_dir)
+    data_dir.mkdir()
+    artifact = leave_an_artifact(data_dir)
     lone = unnamed(elsewhere, 1)
     (data_dir / FOLDER / lone.name[:2]).symlink_to(lone.parent)
     (artifact.parent / ("0" * 64)).symlink_to(lone)
@@ -134,11 +135,6 @@ def test_a_link_inside_the_artifacts_is_not_followed(tmp_path: Path) -> None:
     with LocalBackend(data_dir):
         pass
     assert snapshot(elsewhere) == before
-
-
-def leave_an_artifact_in(data_dir: Path) -> Path:
-    data_dir.mkdir()
-    return leave_an_artifact(data_dir)
 
 
 def test_a_link_to_it_is_followed_once(tmp_path: Path) -> None:
@@ -355,6 +351,20 @@ def open_up(folder: Path) -> None:
 
 @pytest.mark.parametrize("mask", [0o000, 0o022, 0o277, 0o777], ids=oct)
 def test_all_of_it_is_private_whatever_the_umask(tmp_path: Path, mask: int) -> None:
+    check_privacy(tmp_path, mask)
+
+
+def test_it_is_private_from_the_first_byte_on(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Not by a change of modes afterwards."""
+    for name in ("chmod", "fchmod", "lchmod"):
+        monkeypatch.setattr(os, name, lambda *_, **__: None, raising=False)
+    check_privacy(tmp_path, 0)
+
+
+def check_privacy(tmp_path: Path, mask: int) -> None:
+    """Use and back up a data directory under a umask, and check all modes."""
     data_dir = tmp_path / "parent" / "data"
     with umask(mask), DataDir(data_dir) as directory:
         stored_key(directory.key_file)
@@ -362,23 +372,6 @@ def test_all_of_it_is_private_whatever_the_umask(tmp_path: Path, mask: int) -> N
         with serve(data_dir) as server:
             server.pool()
             assert f"{FILE_NAME}-wal" in {path.name for path in data_dir.iterdir()}
-            assert modes(data_dir.parent) == {}
-            back_up(data_dir, tmp_path / "copies" / "copy")
-    assert modes(tmp_path / "copies") == {}
-
-
-def test_it_is_private_from_the_first_byte_on(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    """Not by taking away afterwards what was there for a moment."""
-    for name in ("chmod", "fchmod", "lchmod"):
-        monkeypatch.setattr(os, name, lambda *_, **__: None, raising=False)
-    data_dir = tmp_path / "parent" / "data"
-    with umask(0), DataDir(data_dir) as directory:
-        stored_key(directory.key_file)
-        leave_an_artifact(data_dir)
-        with serve(data_dir) as server:
-            server.pool()
             assert modes(data_dir.parent) == {}
             back_up(data_dir, tmp_path / "copies" / "copy")
     assert modes(tmp_path / "copies") == {}
