@@ -10,25 +10,22 @@ from typing import Any
 import pytest
 
 from synth_pools.backend.domain.errors import ApiError
-from synth_pools.backend.domain.validation import Contract
 from synth_pools.backend.rollouts.admission.admissions import AdmissionRequest
 from synth_pools.backend.rollouts.admission.idempotency import IdempotencyKey
 from synth_pools.backend.rollouts.notifier import EndWaiter, EndWaiters
-from synth_pools.backend.services import Services, open_services
-from synth_pools.backend.settings import Secret, Settings, StoreURL
+from synth_pools.backend.services import Services
+from synth_pools.backend.settings import StoreURL
 from synth_pools.backend.storage.database import Transaction
 from synth_pools.backend.storage.pools import insert_pool
 from synth_pools.backend.storage.rollouts import find_rollouts
-from synth_pools.spec import load_spec
-from tests.support.backend_server import KEY
+from tests.support.backend_server import opened_services
 
 SLOW = {"env": {"delay": 600, "events": 0}}
 
 
 @pytest.fixture
 async def services(store: str, tmp_path: Path) -> AsyncIterator[Services]:
-    settings = Settings(data_dir=tmp_path, api_key=Secret(KEY), store=StoreURL("store", store))
-    async with open_services(settings, Contract(load_spec())) as opened:
+    async with opened_services(tmp_path, StoreURL("store", store)) as opened:
         yield opened
 
 

@@ -8,24 +8,21 @@ from pathlib import Path
 
 import pytest
 
-from synth_pools.backend.domain.validation import Contract
-from synth_pools.backend.services import Services, open_services
-from synth_pools.backend.settings import Secret, Settings, StoreURL
+from synth_pools.backend.services import Services
+from synth_pools.backend.settings import StoreURL
 from synth_pools.backend.sharing import Peers
 from synth_pools.backend.storage.pools import insert_pool
 from synth_pools.backend.storage.postgres.database import PostgresDatabase
 from synth_pools.backend.storage.transactions import Notice
-from synth_pools.spec import load_spec
 from tests.postgres.sessions import LIMIT, Onlooker
-from tests.support.backend_server import KEY
+from tests.support.backend_server import opened_services
 
 URLS = [f"http://127.0.0.1:9/{name}" for name in "ab"]
 
 
 @pytest.fixture
 async def services(store: str, tmp_path: Path) -> AsyncIterator[Services]:
-    settings = Settings(data_dir=tmp_path, api_key=Secret(KEY), store=StoreURL("store", store))
-    async with open_services(settings, Contract(load_spec())) as opened:
+    async with opened_services(tmp_path, StoreURL("store", store)) as opened:
         definition = {"name": "p", "container_url": URLS[0], "concurrency": 2}
         await opened.database.write(lambda tx: insert_pool(tx, "p", definition))
         yield opened

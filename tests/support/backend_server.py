@@ -9,7 +9,7 @@ import logging
 import socket
 import time
 import uuid
-from collections.abc import Callable, Iterator
+from collections.abc import AsyncIterator, Callable, Iterator
 from pathlib import Path
 from typing import Any, TypeVar
 
@@ -20,11 +20,13 @@ from starlette.applications import Starlette
 
 from synth_pools.backend.api.app import create_app
 from synth_pools.backend.api.live_page import new_links
+from synth_pools.backend.domain.validation import Contract
 from synth_pools.backend.server.listener import base_url, open_listening_socket
 from synth_pools.backend.server.thread import ServerThread
-from synth_pools.backend.services import Services
+from synth_pools.backend.services import Services, open_services
 from synth_pools.backend.settings import Secret, Settings, StoreURL
 from synth_pools.backend.storage.database import Snapshot
+from synth_pools.spec import load_spec
 from tests.support.postgres_server import database_of
 from tests.support.unanswered import waits_of
 
@@ -198,3 +200,11 @@ def logged_by(caplog: pytest.LogCaptureFixture, *loggers: str) -> list[logging.L
     """Records of these loggers and of those below them: servers that tests share write others."""
     beginnings = tuple(f"{logger}." for logger in loggers)
     return [record for record in caplog.records if f"{record.name}.".startswith(beginnings)]
+
+
+@contextlib.asynccontextmanager
+async def opened_services(data_dir: Path, store: StoreURL | None = None) -> AsyncIterator[Services]:
+    """Open the services of a backend without a server."""
+    settings = Settings(data_dir=data_dir, api_key=Secret(KEY), store=store)
+    async with open_services(settings, Contract(load_spec())) as opened:
+        yield opened

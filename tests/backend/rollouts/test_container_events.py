@@ -4,25 +4,26 @@ from __future__ import annotations
 
 import json
 import threading
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from typing import Any
 from urllib.parse import parse_qs, urlsplit
 
 import pytest
 
 from tests.support.backend_server import Server, eventually
-from tests.support.containers import Seen, http, odd_container, telling_container
+from tests.support.containers import OddContainer, Seen, http, odd_container, telling_container
 
-TELLING = {"submission_mode": "async", "telemetry": {"enabled": True, "transport": "poll"}}
+TELEMETRY = {"submission_mode": "async", "telemetry": {"enabled": True, "transport": "poll"}}
 
 
-class Telling:
-    """Answers for one rollout at a time, whose events are `events` until `ends` is set."""
+class Reporting:
+    """Container of one rollout at a time, whose events are `events` until `ends` is set."""
 
-    def __init__(self, **more: Any) -> None:
+    def __init__(self) -> None:
+        self.container: OddContainer
         self.events: list[Any] = []
         self.ends = threading.Event()
-        self.asked: list[dict[str, str]] = []
+        self.queries: list[dict[str, str]] = []
         self.page: Callable[[list[Any]], Any] = lambda actual: {
             "events": actual[:100],
             "cursor": {"has_more": len(actual) > 100},
@@ -37,7 +38,7 @@ class Telling:
             return http(202, {"status": "running"})
         if parts.path.endswith("/events"):
             query = {name: values[0] for name, values in parse_qs(parts.query).items()}
-            self.asked.append(query)
+            self.queries.append(query)
             if self.answer is not None:
                 return self.answer
             after = int(query["after"])
@@ -46,6 +47,14 @@ class Telling:
         if self.ends.is_set():
             return http(200, {"status": "completed", "reward": 1})
         return http(200, {"status": "running"})
+
+
+@pytest.fixture
+def reporting() -> Iterator[Reporting]:
+    answers = Reporting()
+    with odd_container(answers) as container:
+        answers.container = container
+        yield answers
 
 
 def _is_before(event: Any, after: int) -> bool:
@@ -64,7 +73,7 @@ def step(number: int, **more: Any) -> dict[str, Any]:
 
 def test_a_container_of_the_package_is_watched_live(server: Server) -> None:
     with telling_container() as (url, ends):
-        pool_id = server.pool(container_url=url, config=TELLING)
+        pool_id = server.pool(container_url=url, config=TELEMETRY)
         rollout_id = server.rollout(pool_id, seed=1)["id"]
         eventually(lambda: len(agent_data(server, rollout_id)) >= 2)
         assert server.state(rollout_id) == "running"
@@ -78,38 +87,34 @@ def test_a_container_of_the_package_is_watched_live(server: Server) -> None:
     assert server.types(rollout_id)[-1] == "rollout.completed"
 
 
-def test_each_event_comes_once_and_in_order(server: Server) -> None:
-    telling = Telling()
-    with odd_container(telling) as container:
-        pool_id = server.pool(container_url=container.url, config=TELLING)
-        telling.events = [step(number) for number in range(1, 251)]
-        rollout_id = server.rollout(pool_id)["id"]
-        eventually(lambda: len(agent_data(server, rollout_id)) == 250)
-        # The last ones are told only when it has ended.
-        telling.events += [step(251), "no object", {"kind": "no place"}, step(-1), step(252)]
-        telling.page = lambda actual: {
-            "events": [event for event in actual if isinstance(event, dict)]
-        }
-        telling.ends.set()
-        server.until(rollout_id)
+def test_each_event_comes_once_and_in_order(server: Server, reporting: Reporting) -> None:
+    pool_id = server.pool(container_url=reporting.container.url, config=TELEMETRY)
+    reporting.events = [step(number) for number in range(1, 251)]
+    rollout_id = server.rollout(pool_id)["id"]
+    eventually(lambda: len(agent_data(server, rollout_id)) == 250)
+    # The last ones are told only when it has ended.
+    reporting.events += [step(251), "no object", {"kind": "no place"}, step(-1), step(252)]
+    reporting.page = lambda actual: {
+        "events": [event for event in actual if isinstance(event, dict)]
+    }
+    reporting.ends.set()
+    server.until(rollout_id)
     assert agent_data(server, rollout_id) == [step(number) for number in range(1, 253)]
-    assert telling.asked[0] == {"after": "0", "after_sequence": "0", "limit": "100"}
+    assert reporting.queries[0] == {"after": "0", "after_sequence": "0", "limit": "100"}
 
 
-def test_events_have_limits(start: Callable[..., Server]) -> None:
+def test_events_have_limits(start: Callable[..., Server], reporting: Reporting) -> None:
     backend = start(max_container_events=5, max_event_bytes=200)
-    telling = Telling()
-    telling.events = [step(1), step(2, text="x" * 500), *(step(n) for n in range(3, 300))]
-    with odd_container(telling) as container:
-        pool_id = backend.pool(container_url=container.url, config=TELLING)
-        rollout_id = backend.rollout(pool_id)["id"]
-        eventually(lambda: len(agent_data(backend, rollout_id)) == 5)
-        telling.ends.set()
-        backend.until(rollout_id)
+    reporting.events = [step(1), step(2, text="x" * 500), *(step(n) for n in range(3, 300))]
+    pool_id = backend.pool(container_url=reporting.container.url, config=TELEMETRY)
+    rollout_id = backend.rollout(pool_id)["id"]
+    eventually(lambda: len(agent_data(backend, rollout_id)) == 5)
+    reporting.ends.set()
+    backend.until(rollout_id)
     size = len(json.dumps(step(2, text="x" * 500), separators=(",", ":")))
     large = {"sequence": 2, "truncated": True, "size_bytes": size}
     assert agent_data(backend, rollout_id) == [step(1), large, step(3), step(4), step(5)]
-    assert len(telling.asked) == 1, "nobody wants more of them"
+    assert len(reporting.queries) == 1, "nobody wants more of them"
 
 
 @pytest.mark.parametrize(
@@ -123,45 +128,45 @@ def test_events_have_limits(start: Callable[..., Server]) -> None:
         b"nonsense",
     ],
 )
-def test_a_rollout_goes_on_whatever_its_events_are(server: Server, answer: bytes) -> None:
-    telling = Telling()
-    telling.answer = answer
-    with odd_container(telling) as container:
-        pool_id = server.pool(container_url=container.url, config=TELLING)
-        telling.ends.set()
-        rollout_id = server.rollout(pool_id)["id"]
-        assert server.until(rollout_id)["status"] == "completed"
+def test_a_rollout_goes_on_whatever_its_events_are(
+    server: Server, reporting: Reporting, answer: bytes
+) -> None:
+    reporting.answer = answer
+    pool_id = server.pool(container_url=reporting.container.url, config=TELEMETRY)
+    reporting.ends.set()
+    rollout_id = server.rollout(pool_id)["id"]
+    assert server.until(rollout_id)["status"] == "completed"
     assert agent_data(server, rollout_id) == []
 
 
-def test_a_container_without_events_is_left_alone(server: Server) -> None:
-    telling = Telling()
-    telling.answer = http(404, {"detail": "Not Found"})
-    telling.ends.set()
-    with odd_container(telling) as container:
-        pool_id = server.pool(container_url=container.url, config=TELLING)
-        for _ in range(3):
-            server.until(server.rollout(pool_id)["id"])
-    assert len(telling.asked) == 1
+def test_a_container_without_events_is_left_alone(server: Server, reporting: Reporting) -> None:
+    reporting.answer = http(404, {"detail": "Not Found"})
+    reporting.ends.set()
+    pool_id = server.pool(container_url=reporting.container.url, config=TELEMETRY)
+    for _ in range(3):
+        server.until(server.rollout(pool_id)["id"])
+    assert len(reporting.queries) == 1
 
 
-def test_a_short_rollout_is_not_asked_for_events_that_nobody_wants(server: Server) -> None:
-    telling = Telling()
-    telling.ends.set()
-    with odd_container(telling) as container:
-        pool_id = server.pool(container_url=container.url)
-        assert server.until(server.rollout(pool_id)["id"])["status"] == "completed"
-        assert [request for request in container.requests if "/events" in request.path] == []
-        sent = next(request.json for request in container.requests if request.method == "POST")
+def test_a_short_rollout_is_not_asked_for_events_that_nobody_wants(
+    server: Server, reporting: Reporting
+) -> None:
+    reporting.ends.set()
+    pool_id = server.pool(container_url=reporting.container.url)
+    assert server.until(server.rollout(pool_id)["id"])["status"] == "completed"
+    assert [request for request in reporting.container.requests if "/events" in request.path] == []
+    sent = next(
+        request.json for request in reporting.container.requests if request.method == "POST"
+    )
     assert "telemetry" not in sent
 
 
-def test_telemetry_goes_along(server: Server) -> None:
-    telling = Telling()
-    telling.ends.set()
-    with odd_container(telling) as container:
-        pool_id = server.pool(container_url=container.url, config=TELLING)
-        server.until(server.rollout(pool_id, seed=3)["id"])
-        sent = next(request.json for request in container.requests if request.method == "POST")
-    assert sent["telemetry"] == TELLING["telemetry"]
+def test_telemetry_goes_along(server: Server, reporting: Reporting) -> None:
+    reporting.ends.set()
+    pool_id = server.pool(container_url=reporting.container.url, config=TELEMETRY)
+    server.until(server.rollout(pool_id, seed=3)["id"])
+    sent = next(
+        request.json for request in reporting.container.requests if request.method == "POST"
+    )
+    assert sent["telemetry"] == TELEMETRY["telemetry"]
     assert sent["seed"] == 3

@@ -11,16 +11,13 @@ from typing import Any
 import pytest
 
 from synth_pools.backend.domain.errors import ApiError
-from synth_pools.backend.domain.validation import Contract
 from synth_pools.backend.rollouts.admission.idempotency import BatchKey, IdempotencyKey
 from synth_pools.backend.rollouts.notifier import EndWaiter, EndWaiters
-from synth_pools.backend.services import Services, open_services
-from synth_pools.backend.settings import Secret, Settings
+from synth_pools.backend.services import Services
 from synth_pools.backend.storage.database import Row, Transaction
 from synth_pools.backend.storage.pools import insert_pool
 from synth_pools.backend.storage.sqlite.database import SQLiteDatabase
-from synth_pools.spec import load_spec
-from tests.support.backend_server import KEY, Server
+from tests.support.backend_server import Server, opened_services
 
 POOL = "pool"
 PLACES = 4
@@ -32,15 +29,21 @@ LIMIT = 60.0
 
 @pytest.fixture
 async def services(tmp_path: Path) -> AsyncIterator[Services]:
-    settings = Settings(data_dir=tmp_path, api_key=Secret(KEY))
-    async with open_services(settings, Contract(load_spec())) as opened:
+    async with opened_services(tmp_path) as opened:
         await opened.database.write(lambda tx: insert_pool(tx, POOL, POOL_FIELDS))
         yield opened
 
 
-async def run(services: Services, request: dict[str, Any]) -> Row:
+async def create(services: Services, request: dict[str, Any]) -> Row:
+    """Admit a rollout without waiting for its end."""
+    return await services.admission.create(
+        POOL, request, None, EndWaiter(EndWaiters()), is_large=False
+    )
+
+
+async def run(services: Services, request: dict[str, Any], pool_id: str | None = POOL) -> Row:
     with services.notifier.end_waiter() as end:
-        await services.admission.create(POOL, request, None, end, is_large=False)
+        await services.admission.create(pool_id, request, None, end, is_large=False)
         final = await end.wait(LIMIT)
         assert final is not None
         return final
@@ -92,10 +95,7 @@ async def test_rollouts_leave_nothing_to_the_garbage_collector(services: Service
 
 
 async def test_one_that_has_to_wait_starts_in_a_transaction_of_its_own(services: Services) -> None:
-    places = [
-        await services.admission.create(POOL, SLOW, None, EndWaiter(EndWaiters()), is_large=False)
-        for _ in range(PLACES)
-    ]
+    places = [await create(services, SLOW) for _ in range(PLACES)]
     before = writes(services)
     waiting = [asyncio.create_task(run(services, AT_ONCE)) for _ in range(3)]
     async with asyncio.timeout(LIMIT):
@@ -138,14 +138,14 @@ async def test_no_place_is_lost_where_whoever_asked_is_cancelled(
     for request, number in ((AT_ONCE, 1), ({"task_id": "no-such-task"}, 0)):
         end = EndWaiter(EndWaiters())
         before = services.recorder.admitted
-        askers = asyncio.create_task(
+        creating = asyncio.create_task(
             services.admission.create(POOL, request, None, end, is_large=is_large)
         )
         await asyncio.sleep(0)
         assert services.scheduler._pools[POOL].promised == 1
-        askers.cancel()
-        await asyncio.wait([askers])
-        assert askers.cancelled()
+        creating.cancel()
+        await asyncio.wait([creating])
+        assert creating.cancelled()
         await until_idle(services)
         assert services.recorder.admitted - before == number
 
@@ -171,10 +171,7 @@ async def test_one_that_is_stopped_before_its_first_step_gives_all_back(
 
 async def test_as_many_run_as_there_are_places(services: Services) -> None:
     """They are admitted together; the places of the pool are known once the first of them is."""
-    end = EndWaiter(EndWaiters())
-    created = await asyncio.gather(
-        *(services.admission.create(POOL, SLOW, None, end, is_large=False) for _ in range(9))
-    )
+    created = await asyncio.gather(*(create(services, SLOW) for _ in range(9)))
     ids = [row["id"] for row in created]
     queue = services.scheduler._pools[POOL]
     async with asyncio.timeout(LIMIT):
@@ -187,10 +184,7 @@ async def test_as_many_run_as_there_are_places(services: Services) -> None:
 
 async def test_one_that_names_no_pool_takes_two_transactions(services: Services) -> None:
     before = writes(services)
-    with services.notifier.end_waiter() as end:
-        await services.admission.create(None, AT_ONCE, None, end, is_large=False)
-        final = await end.wait(LIMIT)
-    assert final is not None
+    final = await run(services, AT_ONCE, pool_id=None)
     assert (final["pool_id"], final["status"]) == (POOL, "completed")
     assert writes(services) - before == 2
 
@@ -237,10 +231,7 @@ async def test_no_place_is_lost_where_another_pool_gets_it(
     await services.database.write(lambda tx: insert_pool(tx, "other", POOL_FIELDS))
     genuine = services.scheduler.hold_place
     monkeypatch.setattr(services.scheduler, "hold_place", lambda *_: genuine("other"))
-    with services.notifier.end_waiter() as end:
-        await services.admission.create(None, AT_ONCE, None, end, is_large=False)
-        final = await end.wait(LIMIT)
-    assert final is not None
+    final = await run(services, AT_ONCE, pool_id=None)
     assert (final["pool_id"], final["status"]) == (POOL, "completed")
     await until_idle(services)
     assert services.balancer.can_start("other")

@@ -7,23 +7,17 @@ import threading
 import time
 from collections.abc import AsyncIterator, Callable
 from concurrent.futures import ThreadPoolExecutor
-from functools import partial
 from pathlib import Path
 from typing import Any
 
 import httpx
 import pytest
 
-from synth_pools.backend.rollouts.event_feed import follow_events
-from synth_pools.backend.rollouts.notifier import RolloutNotifier
 from synth_pools.backend.storage import events as stored_events
-from synth_pools.backend.storage import pools
-from synth_pools.backend.storage.database import Database, Transaction
-from synth_pools.backend.storage.event_logs import RolloutLog
-from synth_pools.backend.storage.events import Event
-from synth_pools.backend.storage.rollout_changes import NewRollout, insert_rollouts
-from synth_pools.backend.storage.sqlite.database import SQLiteDatabase
+from tests.backend.rollouts.stories import Story, begun_story, encoded
 from tests.support.backend_server import Server, eventually, read_events
+
+__all__ = ["encoded"]
 
 
 def test_a_success_tells_its_whole_story(server: Server) -> None:
@@ -233,57 +227,10 @@ def tasks_of(server: Server) -> list[Any]:
     return actual
 
 
-class Story:
-    """A rollout in a database of its own, to which events are added one by one."""
-
-    def __init__(self, database: Database) -> None:
-        self.notifier = RolloutNotifier()
-        self.rollout_id = self.pool_id = ""
-        self._database = database
-        self._seq = 0
-
-    async def begin(self) -> None:
-        def insert(tx: Transaction) -> tuple[str, str, int]:
-            pool = pools.insert_pool(tx, None, {"name": "a pool"})
-            [row] = insert_rollouts([NewRollout(tx, pool.id, None, {})])
-            return row["id"], pool.id, row["seq"]
-
-        self.rollout_id, self.pool_id, self._seq = await self._database.write(insert)
-
-    async def tell(self, type_: str = stored_events.AGENT, data: str = "{}") -> None:
-        def append(tx: Transaction) -> None:
-            stored_events.append(tx, self._seq, type_, "2026-01-01T00:00:00.000000Z", [data])
-            tx.after_commit(partial(self.notifier.notify, self.rollout_id, self.pool_id))
-
-        await self._database.write(append, inline=True)
-
-    async def read(self, position: int = 0) -> list[bytes]:
-        log = RolloutLog(self.rollout_id)
-        stream = follow_events(self._database, self.notifier, log, position, 60)
-        return [piece async for piece in stream]
-
-
 @pytest.fixture
 async def story(tmp_path: Path) -> AsyncIterator[Story]:
-    database = SQLiteDatabase(tmp_path)
-    story = Story(database)
-    await story.begin()
-    yield story
-    await database.close()
-
-
-@pytest.fixture
-def encoded(monkeypatch: pytest.MonkeyPatch) -> list[int]:
-    """Collect the numbers of the events that are encoded."""
-    numbers: list[int] = []
-    encode = Event.encode
-
-    def count(event: Event, stream_id: str) -> bytes:
-        numbers.append(event.sequence)
-        return encode(event, stream_id)
-
-    monkeypatch.setattr(Event, "encode", count)
-    return numbers
+    async with begun_story(tmp_path, 1) as story:
+        yield story
 
 
 def sequences(pieces: list[bytes]) -> list[int]:
@@ -291,7 +238,7 @@ def sequences(pieces: list[bytes]) -> list[int]:
 
 
 async def test_live_events_are_encoded_once_for_all_readers(
-    story: Story, encoded: list[int]
+    story: Story, encoded: list[str]
 ) -> None:
     reading = [asyncio.create_task(story.read()) for _ in range(100)]
     for _ in range(300):
@@ -304,7 +251,7 @@ async def test_live_events_are_encoded_once_for_all_readers(
 
 
 async def test_stored_events_are_encoded_once_for_readers_that_come_together(
-    story: Story, encoded: list[int]
+    story: Story, encoded: list[str]
 ) -> None:
     await story.tell(data='{"pad":"' + "x" * 100_000 + '"}')
     for _ in range(500):
@@ -332,7 +279,7 @@ async def test_an_event_costs_the_writer_the_same_with_many_readers(story: Story
     assert sum(map(len, pieces)) < 200 * 202 / 4
 
 
-async def test_what_readers_share_is_limited(story: Story, encoded: list[int]) -> None:
+async def test_what_readers_share_is_limited(story: Story, encoded: list[str]) -> None:
     pad = '{"pad":"' + "x" * 200_000 + '"}'
     for _ in range(60):
         await story.tell(data=pad)

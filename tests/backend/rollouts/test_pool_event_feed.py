@@ -3,28 +3,20 @@
 from __future__ import annotations
 
 import asyncio
-import random
 import sqlite3
+from collections.abc import AsyncIterator
 from contextlib import closing
-from functools import partial
 from pathlib import Path
-from typing import Any
 
 import pytest
 
 from synth_pools.backend.rollouts import notifier
-from synth_pools.backend.rollouts.event_feed import follow_events
-from synth_pools.backend.rollouts.notifier import RolloutNotifier
-from synth_pools.backend.storage import events as stored_events
-from synth_pools.backend.storage import pools, rollouts
 from synth_pools.backend.storage.data_dir import FILE_NAME
-from synth_pools.backend.storage.database import Database, Transaction
-from synth_pools.backend.storage.event_logs import PoolLog
-from synth_pools.backend.storage.events import Event
-from synth_pools.backend.storage.rollout_changes import NewRollout, cancel_rollouts, insert_rollouts
-from synth_pools.backend.storage.sqlite.database import SQLiteDatabase
+from tests.backend.rollouts.stories import Story, begun_story, encoded
 from tests.backend.storage.test_schema import make_version_1
 from tests.support.backend_server import serve
+
+__all__ = ["encoded"]
 
 
 def cursors_of(pieces: list[bytes]) -> list[str]:
@@ -32,78 +24,16 @@ def cursors_of(pieces: list[bytes]) -> list[str]:
     return [line for line in lines if line.startswith("id: ")]
 
 
-class PoolStory:
-    """Rollouts of a pool in a database of its own, to which events are added one by one."""
-
-    def __init__(self, database: Database) -> None:
-        self.notifier = RolloutNotifier()
-        self.database = database
-        self.pool_id = ""
-        self._seqs: list[tuple[int, str]] = []
-        self._seq = 0
-
-    async def begin(self, number: int) -> None:
-        def insert(tx: Transaction) -> None:
-            pool = pools.insert_pool(tx, None, {"name": "a pool"})
-            rows = insert_rollouts([NewRollout(tx, pool.id, None, {}) for _ in range(number)])
-            self.pool_id, self._seq = pool.id, pool.row["seq"]
-            self._seqs = [(row["seq"], row["id"]) for row in rows]
-
-        await self.database.write(insert)
-
-    async def tell(self, number: int = 1, data: str = "{}") -> None:
-        """Add events to rollouts of the pool."""
-
-        def append(tx: Transaction) -> None:
-            for _ in range(number):
-                seq, rollout_id = random.choice(self._seqs)
-                stored_events.append(tx, seq, "agent", "2026-01-01T00:00:00.000000Z", [data])
-                tx.after_commit(partial(self.notifier.notify, rollout_id, self.pool_id))
-
-        await self.database.write(append)
-
-    async def end(self) -> None:
-        def archive(tx: Transaction) -> None:
-            for _, rollout_id in self._seqs:
-                cancel_rollouts(tx, [rollouts.find_rollout(tx, rollout_id)])
-            pools.archive_pool(tx, pools.find_pool(tx, self.pool_id))
-            tx.after_commit(lambda: self.notifier.notify_pool(self.pool_id))
-
-        await self.database.write(archive)
-
-    async def read(self, types: frozenset[str] | None = None) -> list[bytes]:
-        log = PoolLog(self.pool_id, self._seq, types)
-        stream = follow_events(self.database, self.notifier, log, 0, 60)
-        return [piece async for piece in stream]
-
-
 @pytest.fixture
-async def story(tmp_path: Path) -> Any:
-    database = SQLiteDatabase(tmp_path)
-    story = PoolStory(database)
-    await story.begin(10)
-    yield story
-    await database.close()
-
-
-@pytest.fixture
-def encoded(monkeypatch: pytest.MonkeyPatch) -> list[str]:
-    """Collect the ids under which events are encoded."""
-    ids: list[str] = []
-    encode = Event.encode
-
-    def count(event: Event, stream_id: str) -> bytes:
-        ids.append(stream_id)
-        return encode(event, stream_id)
-
-    monkeypatch.setattr(Event, "encode", count)
-    return ids
+async def story(tmp_path: Path) -> AsyncIterator[Story]:
+    async with begun_story(tmp_path, 10) as story:
+        yield story
 
 
 async def test_live_events_are_encoded_once_for_all_readers(
-    story: PoolStory, encoded: list[str]
+    story: Story, encoded: list[str]
 ) -> None:
-    reading = [asyncio.create_task(story.read()) for _ in range(100)]
+    reading = [asyncio.create_task(story.read_pool()) for _ in range(100)]
     await asyncio.sleep(0)
     for _ in range(300):
         await story.tell()
@@ -115,8 +45,8 @@ async def test_live_events_are_encoded_once_for_all_readers(
     assert len(encoded) < 2 * 320
 
 
-async def test_an_event_costs_the_writer_the_same_with_many_readers(story: PoolStory) -> None:
-    reading = [asyncio.create_task(story.read()) for _ in range(200)]
+async def test_an_event_costs_the_writer_the_same_with_many_readers(story: Story) -> None:
+    reading = [asyncio.create_task(story.read_pool()) for _ in range(200)]
     await asyncio.sleep(0)
     for _ in range(200):
         await story.tell()
@@ -126,24 +56,24 @@ async def test_an_event_costs_the_writer_the_same_with_many_readers(story: PoolS
     assert sum(map(len, pieces)) < 200 * 220 / 4
 
 
-async def test_what_is_left_out_costs_pieces_of_limited_size(story: PoolStory) -> None:
-    await story.tell(9_000)
+async def test_what_is_left_out_costs_pieces_of_limited_size(story: Story) -> None:
+    await story.tell(number=9_000)
     await story.end()
-    pieces = await story.read(frozenset({"no.such.type"}))
+    pieces = await story.read_pool(frozenset({"no.such.type"}))
     # Enough events are skipped that other tasks have their turn, and all pieces are positions.
     assert 3 < len(pieces) < 20
     assert b"data:" not in b"".join(pieces)
-    assert cursors_of(pieces)[-1] == cursors_of(await story.read())[-1]
+    assert cursors_of(pieces)[-1] == cursors_of(await story.read_pool())[-1]
 
 
 async def test_small_pieces_do_not_fill_the_memory(
-    story: PoolStory, monkeypatch: pytest.MonkeyPatch
+    story: Story, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(notifier, "_SHARED_BYTES", 10_000)
-    await story.tell(60_000)
+    await story.tell(number=60_000)
     await story.end()
     # Each is a position of some 30 bytes, and what keeps it is far more than that.
-    assert len(await story.read(frozenset({"no.such.type"}))) > 25
+    assert len(await story.read_pool(frozenset({"no.such.type"}))) > 25
     assert 0 < len(story.notifier._pieces) < 20
 
 
