@@ -30,7 +30,7 @@ def two(store: str, tmp_path: Path) -> Iterator[list[Server]]:
 @pytest.mark.parametrize("seed", range(2))
 def test_two_backends_are_linearizable(two: list[Server], container_url: str, seed: int) -> None:
     workload = Workload([send_to(server) for server in two], seed, container_url)
-    workload.run(pools=6, keys=12, each=60)
+    workload.run(pools=6, keys=12, steps=60)
     assert list(map(str, refutations(workload))) == []
     answered = [operation for _, operation in workload.operations if operation.is_known]
     assert len(answered) == len(workload.operations) == 6 * 3 * 60
@@ -43,7 +43,7 @@ def test_a_fault_of_one_of_them_is_found(
     with closing(fault(send_to(two[0]))) as send:
         for seed in range(5):
             workload = Workload([send, send_to(two[1])], seed, container_url)
-            workload.run(pools=6, keys=12, each=60)
+            workload.run(pools=6, keys=12, steps=60)
             if refutations(workload):
                 return
     pytest.fail("five histories of 1,080 operations each were taken for right")
