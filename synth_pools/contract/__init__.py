@@ -19,7 +19,7 @@ __all__ = ["Report", "run_contract"]
 
 def __getattr__(name: str) -> object:
     if name == "run_contract":
-        # Imports httpx, which a reader of reports does without.
+        # Imports httpx, which readers of reports do not need.
         from synth_pools.contract.run import run_contract
 
         return run_contract

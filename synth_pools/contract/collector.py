@@ -24,12 +24,12 @@ from synth_pools.contract.rules.conformance import check_conformance
 from synth_pools.contract.rules.consistency import check_consistency
 from synth_pools.contract.rules.verdict import RuleResult, request_json
 
-# Causes kept of each kind; of each cause the first departure stands for all.
-_KEPT = 40
-_BODY_KEPT = 8_192
-_TEXT_KEPT = 2_000
+# Causes that each cell of the report keeps, each with its first departure.
+_MOST_CAUSES = 40
+_LONGEST_BODY = 8_192
+_LONGEST_TEXT = 2_000
 
-# Quoted texts, ids of things, numbers.
+# Quoted texts, ids, numbers.
 _PARTICULARS = re.compile(
     r"""'[^']*'|"[^"]*"|contract-kit-[\w.:-]+|(?:rollout|pool|task|evt)_[0-9a-f]{8,}|-?\d[\w.:+-]*"""
 )
@@ -40,8 +40,8 @@ _Key = tuple[str, str, Column, Layer]
 class ResultCollector:
     """Collects verdicts from several threads, one outcome per check, operation, column and layer.
 
-    The heaviest outcome of a cell stays: a departure outweighs what held, and that what could not
-    be judged.
+    The heaviest outcome of a cell stays: a departure outweighs a check that held, which outweighs
+    one that could not be judged.
     """
 
     def __init__(
@@ -49,7 +49,7 @@ class ResultCollector:
         document: Document,
         log: Callable[[Exchange], None] = lambda exchange: None,  # noqa: ARG005
     ) -> None:
-        """Begin with nothing.
+        """Create an empty collector.
 
         Args:
             document: The document.
@@ -86,19 +86,21 @@ class ResultCollector:
             self._notes.setdefault(key, note)
 
     def departed(self, departure: Departure) -> None:
-        """Record a departure; of many with one cause the first is kept, and their number."""
+        """Record a departure; departures with one cause are counted, and the first is stored."""
         key = (departure.check, departure.operation, departure.column, departure.layer)
         cause = departure.group
         with self._lock:
             self._raise_to(key, Outcome.DEPARTED)
             by_cause = self._departures.setdefault(key, {})
             self._times[key, cause] += 1
-            if cause in by_cause or len(by_cause) >= _KEPT:
+            if cause in by_cause or len(by_cause) >= _MOST_CAUSES:
                 return
             by_cause[cause] = departure
         exchange = departure.exchange and shortened(departure.exchange)
         before = tuple(shortened(step) for step in departure.before)
-        short = replace(departure, exchange=exchange, before=before, got=_cut(departure.got))
+        short = replace(
+            departure, exchange=exchange, before=before, got=shorten(departure.got, _LONGEST_TEXT)
+        )
         with self._lock:
             by_cause[cause] = short
 
@@ -115,8 +117,8 @@ class ResultCollector:
         Args:
             exchange: The exchange.
             layer: The layer that sent the request.
-            before: Returns the requests that lead up to it; asked only where it departs.
-            judged: Whether the rules apply to it, which is counted in any case.
+            before: Returns the requests that lead up to it; called only if it departs.
+            judged: Whether the rules apply to it; it is counted in any case.
         """
         self._log(exchange)
         operation = self._document.operations.get(exchange.operation or "")
@@ -125,9 +127,9 @@ class ResultCollector:
             if operation is not None and exchange.status is not None:
                 self._reached[operation.id, exchange.status] += 1
         name = operation.id if operation else exchange.operation or ""
-        # Whoever asked for it judges its time; what came of a late answer is cut off.
+        # The sender judges the time; a late answer is cut off.
         cut_off = exchange.late and not (operation is not None and operation.streams)
-        if cut_off or not judged or self._is_taken_wrongly(operation, exchange):
+        if cut_off or not judged or self._is_accepted_wrongly(operation, exchange):
             return
         results = (
             *check_conformance(self._document, operation, exchange),
@@ -135,10 +137,10 @@ class ResultCollector:
         )
         self.add_results(results, name, exchange, layer, before)
 
-    def _is_taken_wrongly(self, operation: Operation | None, exchange: Exchange) -> bool:
-        """Return True if a body that should have been refused was taken: nobody promises an answer.
+    def _is_accepted_wrongly(self, operation: Operation | None, exchange: Exchange) -> bool:
+        """Return True if an invalid body was accepted: the document promises no answer to it.
 
-        That it was taken is for those to tell who sent it.
+        The sender reports that it was accepted.
         """
         if operation is None or exchange.status is None or exchange.status >= 300:
             return False
@@ -153,7 +155,7 @@ class ResultCollector:
         layer: Layer,
         before: Callable[[], tuple[Exchange, ...]] = tuple,
     ) -> None:
-        """Take over what rules say of an exchange of an operation."""
+        """Record the results of rules for an exchange of an operation."""
         for result in results:
             if result.got is None:
                 self.held(result.check, operation, result.column, layer)
@@ -201,21 +203,17 @@ class ResultCollector:
 
 
 def shortened(exchange: Exchange) -> Exchange:
-    """Return the exchange with at most 8 KiB of the response's body, and its own body in short."""
+    """Return the exchange with a short request body, and 8 KiB of the response's at most."""
     return replace(
         exchange,
-        response_body=exchange.response_body[:_BODY_KEPT],
+        response_body=exchange.response_body[:_LONGEST_BODY],
         request_body=in_short(exchange.request_body),
     )
 
 
-def _cut(text: str) -> str:
-    return shorten(text, _TEXT_KEPT)
-
-
 def cause_of(operation: str, expected: str) -> str:
-    """Return the key that departures share which expect the same of an operation, or of a check.
+    """Return the key of departures that expect the same of an operation or check.
 
-    Values that differ from one request to the next, as ids and numbers, do not count.
+    Ids, numbers and quoted values, which differ between requests, do not count.
     """
     return f"{operation}|{_PARTICULARS.sub('*', expected[:400])[:80]}"

@@ -6,11 +6,11 @@ from synth_pools.contract.results import NEEDS, Outcome, Report
 
 
 class UnjudgeableError(Exception):
-    """The backend cannot be judged; the message says why and what to do about it, in one line."""
+    """The backend cannot be judged; the message tells the reason and the remedy, in one line."""
 
 
 class MissingOperationError(KeyError):
-    """An operation that is needed is not among those that the backend has.
+    """The backend lacks an operation that is needed.
 
     Attributes:
         operation: The operation's id.
@@ -28,7 +28,7 @@ class InterruptedRunError(KeyboardInterrupt):
     """The run was interrupted.
 
     Attributes:
-        report: What it had found by then.
+        report: The results until then.
     """
 
     def __init__(self, report: Report) -> None:
@@ -49,7 +49,7 @@ class StoppedError(Exception):
 
 
 class StopScenarioError(Exception):
-    """An expectation that the rest of the scenario builds on was not met, and is recorded."""
+    """An expectation that the rest of the scenario builds on was not met; it is recorded."""
 
 
 class InconclusiveError(Exception):

@@ -11,7 +11,7 @@ from typing import Any
 
 
 class Profile(StrEnum):
-    """Amount of what is tried: scenarios that take no time, all of them, generated requests."""
+    """Amount of checks: quick scenarios alone, all scenarios, many generated requests."""
 
     SMOKE = "smoke"
     QUICK = "quick"
@@ -27,7 +27,7 @@ class ApiKey:
         self._value = value
 
     def reveal(self) -> str:
-        """Return the key itself."""
+        """Return the key."""
         return self._value
 
     def __repr__(self) -> str:
@@ -62,7 +62,7 @@ class Access:
         """Return the settings for TLS.
 
         Raises:
-            OSError: A file cannot be read, or is none of certificates or keys.
+            OSError: A file cannot be read, or holds no certificate or key.
         """
         context = ssl.create_default_context(cafile=self.ca)
         if self.client_cert is not None:
@@ -79,7 +79,7 @@ class Options:
         api_key: The key.
         run_id: Eight hexadecimal digits that mark what the run creates.
         seed: The seed of all random values.
-        profile: The amount of generated requests.
+        profile: The amount of checks.
         deadline: The end of the run, on time.monotonic()'s clock.
         only: The checks to run, by the beginnings of their dotted ids; all where empty.
         skip: The checks to leave out.
@@ -92,7 +92,7 @@ class Options:
         other_key: The key of another organisation.
         restart: A command that restarts the backend.
         image: The `config.image` of a container that serves rollouts.
-        offered: Whether the operations that are not there are found out, and left out.
+        offered: Whether the run finds out which operations are there, and leaves out the others.
     """
 
     url: str

@@ -1,9 +1,9 @@
-"""Tests of the contract for a backend's own suite, one for each operation.
+"""Tests of the contract for a backend's suite, one for each operation.
 
 >>> from synth_pools.contract.pytest_plugin import contract_tests
 >>> test_contract = contract_tests("http://127.0.0.1:8080", api_key="...", profile="quick")
 
-With fixtures of the suite's own, and checks that are left out for a reason:
+With fixtures of the suite, and checks that are left out for a reason:
 
 >>> from synth_pools.contract import pytest_plugin as contract
 >>> @contract.skip("pages.moving", reason="a list is read at once here")
@@ -16,7 +16,7 @@ from __future__ import annotations
 
 import inspect
 import warnings
-from collections.abc import Callable, Iterable
+from collections.abc import Callable
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -32,7 +32,7 @@ Test = Callable[..., None]
 
 @dataclass(slots=True)
 class _Judging:
-    """One run for all tests that a test function makes."""
+    """One run for all tests of a test function."""
 
     options: dict[str, Any]
     left_out: dict[str, str] = field(default_factory=dict)
@@ -53,7 +53,7 @@ class _Judging:
         if departures:
             pytest.fail("\n\n".join(map(_in_words, departures[:5])), pytrace=False)
         if report.obstacles:
-            # It stood in the way of all of them, and is one failure.
+            # An obstacle to all tests is one failure.
             is_reported, self._is_reported = self._is_reported, True
             if not is_reported:
                 pytest.fail(f"could not be judged: {report.obstacles[0]}", pytrace=False)
@@ -74,8 +74,8 @@ def contract_tests(
     """Create a test function that is parametrized by operation.
 
     The backend is judged once, when the first of the tests runs. A departure fails the tests of its
-    operation; an operation that could not be judged is skipped. What keeps the whole backend from
-    being judged is one failure.
+    operation; an operation that could not be judged is skipped. An obstacle to judging the whole
+    backend is one failure.
 
     Args:
         url: The base URL, or a function that returns it, for a backend that has to be started.
@@ -96,13 +96,13 @@ def contract_tests(
 
 
 def tests(**options: Any) -> Callable[[Callable[..., Any]], Test]:
-    """Return a decorator that makes a test function of one that says where the backend is.
+    """Return a decorator that makes a test function of one that returns the backend's address.
 
     The function is called once. Its parameters are fixtures of the suite, of module or session
     scope, which may start and stop the backend. It returns the base URL, or that and the key.
 
     Args:
-        **options: Further arguments of `run_contract`, as `restart` with the command of the suite.
+        **options: Further arguments of `run_contract`, such as `restart`.
     """
     operations = tuple(Document(read_specification(options.get("spec"))).operations)
 
@@ -128,34 +128,29 @@ def skip(*checks: str, reason: str) -> Callable[[Test], Test]:
 
     Args:
         *checks: The checks, by their ids or their beginnings.
-        reason: The reason, which skipped tests tell.
+        reason: The reason, which skipped tests show.
     """
 
     def decorate(test: Test) -> Test:
         judging = getattr(test, "contract_judging", None)
         if not isinstance(judging, _Judging):
             raise TypeError("skip() is for tests of the contract: put it above their decorator")
-        judging.left_out.update(dict.fromkeys(_named(checks), reason))
+        if not checks:
+            raise TypeError("skip() needs the id of a check")
+        judging.left_out.update(dict.fromkeys(checks, reason))
         return test
 
     return decorate
-
-
-def _named(checks: Iterable[str]) -> Iterable[str]:
-    ids = tuple(checks)
-    if not ids:
-        raise TypeError("skip() needs the id of a check")
-    return ids
 
 
 def _without_time_limit(test: Test) -> Test:
     """Lift the limit of pytest-timeout: a run has longer limits of its own."""
     try:
         with warnings.catch_warnings():
-            # Without that plugin nobody knows its mark, and nobody needs it.
+            # Without that plugin the mark is unknown, and not needed.
             warnings.simplefilter("ignore", pytest.PytestUnknownMarkWarning)
             return pytest.mark.timeout(0)(test)
-    except pytest.fail.Exception:  # `--strict-markers`, likewise
+    except pytest.fail.Exception:  # the same with `--strict-markers`
         return test
 
 

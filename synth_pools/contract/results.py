@@ -23,11 +23,11 @@ class Outcome(StrEnum):
 
     @property
     def weight(self) -> int:
-        """Rank of the outcome: of several checks in one cell the highest is shown."""
+        """Rank of the outcome; a cell shows the outcome of the highest rank."""
         return _WEIGHTS[self]
 
 
-# A cell that held once and could not be reached another time has been seen to hold.
+# A check that held once counts as held, even if it could not be reached another time.
 _WEIGHTS = {
     Outcome.NOT_REACHED: 0,
     Outcome.NOT_OFFERED: 1,
@@ -60,7 +60,7 @@ class Layer(StrEnum):
 _CHECKED = (Outcome.HELD, Outcome.KNOWN, Outcome.DEPARTED)
 # Beginning of the note of a check that waits for an operation.
 NEEDS = "needs "
-# Columns by the harm that a departure in them does, the worst first.
+# Columns by the harm of a departure, the worst first.
 _HARMS = (Column.BEHAVIOUR, Column.STATUS, Column.SCHEMA, Column.ERRORS)
 _BODY = re.compile(r"(?=[\[{<])")
 
@@ -94,10 +94,10 @@ class ClauseLine:
 
 @dataclass(frozen=True, slots=True)
 class LongBody:
-    """A body that is kept in short.
+    """Long body in short.
 
     Attributes:
-        parts: Its parts in order, each with how often it stands there in a row.
+        parts: Its parts in order, each with the number of its repetitions in a row.
         size: Its size in bytes.
         left_out: The bytes at its end that no part has.
     """
@@ -116,13 +116,13 @@ class Exchange:
         url: The URL.
         request_headers: The headers that the kit set.
         request_body: The body that was sent.
-        status: The status; None where no response came.
+        status: The status; None without a response.
         response_headers: The headers of the response.
-        response_body: The body; of a stream what was read before it ended or was left.
+        response_body: The body; of a stream, the bytes read before it ended or was closed.
         elapsed: Seconds from the request to the end of the response.
         trouble: The reason why there is no response, or not all of it.
-        operation: The id of the operation that was asked for.
-        late: Whether it is that the time for it was over.
+        operation: The id of the addressed operation.
+        late: Whether the time limit is the trouble.
     """
 
     method: str
@@ -139,11 +139,8 @@ class Exchange:
 
     def header(self, name: str) -> str | None:
         """Return a header of the response, whatever the case of its name."""
-        lowered = name.lower()
-        for key, value in self.response_headers:
-            if key.lower() == lowered:
-                return value
-        return None
+        values = (value for key, value in self.response_headers if key.lower() == name.lower())
+        return next(values, None)
 
 
 @dataclass(frozen=True, slots=True)
@@ -160,10 +157,10 @@ class Departure:
         layer: The layer that found it.
         column: The column of the report's table.
         before: The requests that lead up to it.
-        cause: The key of the defect; departures with the same one are one entry of the report.
+        cause: The key of the defect; departures with one cause are one entry of the report.
         about: The error code, status or field that it is about.
-        over: The key that first departures of several operations share which are one entry, too.
-        times: How often it was seen.
+        over: The key by which departures of several operations become one entry, too.
+        times: The number of times that it was observed.
     """
 
     check: str
@@ -187,7 +184,7 @@ class Departure:
 
     @property
     def harm(self) -> int:
-        """Rank of the harm that it does, 0 being the worst."""
+        """Rank of its harm, 0 being the worst."""
         if self.column is Column.AUTH:
             return 0
         status = self.exchange.status if self.exchange else 0
@@ -197,15 +194,15 @@ class Departure:
 
     @property
     def title(self) -> str:
-        """Line that says what was wrong."""
-        # What stands before the JSON or HTML of a response.
+        """Observation and demand in one line."""
+        # The text before the JSON or HTML of a response.
         observed = _BODY.split(self.got, maxsplit=1)[0].rstrip(" :") or self.got
         return f"{shorten(observed, 90)}; expected {shorten(self.expected, 90)}"
 
 
 @dataclass(frozen=True, slots=True)
 class CheckOutcome:
-    """Result of one check of one operation; `departures` is empty unless it departed."""
+    """Result of one check of one operation; only a departed one has departures."""
 
     check: str
     operation: str
@@ -230,7 +227,7 @@ class LayerResult:
         outcomes: The outcomes of its checks.
         reached: The number of responses by operation and status.
         requests: The number of requests.
-        obstacle: The reason that kept the layer from judging, in one line; it is no departure.
+        obstacle: The reason, other than a departure, that kept the layer from judging.
         note: A remark on the layer, in one line.
     """
 
@@ -258,8 +255,8 @@ class Report:
         url: The base URL of the backend.
         seed: The seed, which repeats the run.
         profile: The profile, "quick" or "full".
-        run_id: The mark of all that the run created.
-        started_at: The begin of the run, ISO 8601 in UTC.
+        run_id: The mark of everything that the run created.
+        started_at: The start of the run, ISO 8601 in UTC.
         duration: Seconds that the run took.
         operations: The ids of all operations of the document.
         routes: Method and path of each operation.
@@ -319,7 +316,7 @@ class Report:
         by_cause: dict[str, list[Departure]] = {}
         for departure in self.departures:
             by_cause.setdefault(departure.group, []).append(departure)
-        # One defect that several operations show in the same way, as an unknown id that is no 404.
+        # A defect that several operations share, such as an unknown id that is not a 404.
         entries: dict[str, list[Departure]] = {}
         for key, same in by_cause.items():
             entries.setdefault(f"over|{same[0].over}" if same[0].over else key, []).extend(same)
@@ -332,7 +329,7 @@ class Report:
         return tuple(sorted(groups, key=lambda group: group.first.harm))
 
     def cell(self, operation: str, column: Column) -> Outcome | None:
-        """Return the outcome of one cell of the table; None where no check speaks about it."""
+        """Return the outcome of one cell of the table; None where no check judges it."""
         return heaviest(
             o.outcome for o in self.outcomes if o.operation == operation and o.column is column
         )
@@ -343,11 +340,12 @@ class Report:
 
     @property
     def conforming_operations(self) -> int:
-        """Number of operations of which some check held and none departed."""
-        outcomes: dict[str, Outcome | None] = {}
-        for name in self.operations:
-            outcomes[name] = heaviest(o.outcome for o in self.outcomes if o.operation == name)
-        return sum(1 for worst in outcomes.values() if worst is Outcome.HELD)
+        """Number of operations with a check that held and none that departed."""
+        heaviest_outcomes = (
+            heaviest(o.outcome for o in self.outcomes if o.operation == name)
+            for name in self.operations
+        )
+        return sum(outcome is Outcome.HELD for outcome in heaviest_outcomes)
 
     def statuses_reached(self, operation: str) -> tuple[int, ...]:
         """Return the statuses of all responses of an operation."""
@@ -364,15 +362,15 @@ class Report:
 
     @property
     def needs(self) -> dict[str, tuple[str, ...]]:
-        """The checks that wait for an operation which is not there, by that operation."""
+        """The checks that wait for a missing operation, by that operation."""
         waiting: dict[str, dict[str, None]] = {}
         for outcome in self.outcomes:
             if outcome.outcome is Outcome.NOT_REACHED and outcome.note.startswith(NEEDS):
                 needed = outcome.note.removeprefix(NEEDS)
                 if needed in self.absent:
                     waiting.setdefault(needed, {})[outcome.check] = None
-        most = sorted(waiting, key=lambda name: -len(waiting[name]))
-        return {name: tuple(waiting[name]) for name in most}
+        ranked = sorted(waiting.items(), key=lambda item: -len(item[1]))
+        return {name: tuple(checks) for name, checks in ranked}
 
     @property
     def summary(self) -> str:
@@ -389,7 +387,7 @@ class Report:
 
 
 def heaviest(outcomes: Iterable[Outcome]) -> Outcome | None:
-    """Return the outcome of the highest rank."""
+    """Return the outcome of the highest rank; None if there are no outcomes."""
     return max(outcomes, key=lambda outcome: outcome.weight, default=None)
 
 
@@ -399,7 +397,7 @@ def shorten(text: str, limit: int) -> str:
 
 
 def status_matches(documented: str, status: int) -> bool:
-    """Return True if a status is the documented one, or in a documented range as "5XX"."""
+    """Return True if a status is the documented one, or in a documented range like "5XX"."""
     if documented.upper().endswith("XX"):
         return status // 100 == int(documented[0])
     return documented == str(status)

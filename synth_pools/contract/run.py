@@ -46,7 +46,7 @@ from synth_pools.contract.session import Session, remove_created, remove_leftove
 
 # Checks that are no scenarios, by the first part of their ids.
 _FAMILIES = ("auth", "client", "model", "schema")
-# Seconds that what has begun may take after the time of the run is over.
+# Seconds that running checks may take after the deadline of the run.
 _LAST_SECONDS = 10.0
 
 Progress = Callable[[str, int, int], None]
@@ -81,19 +81,19 @@ def run_contract(
 ) -> Report:
     """Judge the backend at a URL by openapi.yaml.
 
-    It raises nothing for a backend or an argument that is not as it should be: then the report says
-    why the backend could not be judged.
+    A wrong argument or a broken backend raises nothing: the report says why the backend could not
+    be judged.
 
     Args:
         url: The base URL of the backend, with or without `/v1`.
         api_key: The key; the variable SYNTH_API_KEY where None.
-        seed: The seed, which repeats a run; a new one, which the report tells, where None.
-        profile: "quick" or "full", which differ in the amount of generated requests, or "smoke":
-            the scenarios that take little time, and nothing else.
+        seed: The seed, which repeats a run; where None, a new one, which the report shows.
+        profile: "quick" or "full", which differ in the number of generated requests, or "smoke":
+            quick scenarios alone.
         only: The checks to run, by the beginnings of their dotted ids; all where empty.
         skip: The checks to leave out, likewise.
         operations: The operations that the backend has so far, by id, tag or path; all where empty.
-        without_operations: The operations that it does not have yet, likewise.
+        without_operations: The operations that it lacks, likewise.
         offered: Whether to find out which operations it has.
         read_only: Whether to send only GET, for a backend in production.
         max_time: Seconds after which no further check begins; unlimited where None.
@@ -101,15 +101,14 @@ def run_contract(
         rollout_request: Fields of every rollout request.
         container_url: The container of every pool.
         access: The way to a backend behind a gateway.
-        other_key: The key of another organisation, which must find nothing of the first.
+        other_key: The key of another organisation, which must see nothing of the first.
         restart: A command for a shell that restarts the backend, and returns when it is done.
         image: A `config.image` whose containers serve rollouts, for a backend that starts images.
-        scenarios: Files of Python with scenarios of the caller's own.
-        patience: Seconds to wait for a change that has to come.
+        scenarios: Python files with further scenarios.
+        patience: Seconds to wait for an expected change.
         spec: The file to judge by; the openapi.yaml of this package where None.
-        progress: A callback for the phase, the checks that are done, and all of them.
-        on_report: A callback for the report, in any case and before the clean-up, which takes its
-            time.
+        progress: A callback for the phase, the number of checks that are done, and of all.
+        on_report: A callback for the report, in any case and before the clean-up.
         on_exchange: A callback for every request with its response, in any thread.
 
     Returns:
@@ -118,7 +117,7 @@ def run_contract(
 
     Raises:
         ValueError: There is no such profile.
-        InterruptedRunError: It was interrupted by SIGINT, with what it had found by then.
+        InterruptedRunError: It was interrupted by SIGINT; the error has the report until then.
     """
     run = _Run(seed=secrets.randbelow(2**32) if seed is None else seed, profile=Profile(profile))
     session: Session | None = None
@@ -176,7 +175,7 @@ def run_contract(
         run.obstacles.append("it was interrupted")
     finally:
         if session is not None:
-            # Scenarios that hang in a wait must not make new things meanwhile.
+            # Scenarios that hang in a wait must not create anything meanwhile.
             session.http.stop.set()
         try:
             on_report(run.report(session))
@@ -192,7 +191,7 @@ def run_contract(
 def clean_leftovers(
     url: str, *, api_key: str | None = None, spec: Path | None = None
 ) -> tuple[int, int]:
-    """Archive the pools that earlier runs left over, which are told by their names.
+    """Archive the pools that earlier runs left over, which are recognised by their names.
 
     Args:
         url: The base URL of the backend.
@@ -200,7 +199,7 @@ def clean_leftovers(
         spec: The document; the openapi.yaml of this package where None.
 
     Returns:
-        The number of pools that were archived, and of those that were not.
+        The numbers of pools that were archived, and that were not.
 
     Raises:
         UnjudgeableError: No backend of this kind answers, or it is too busy.
@@ -293,7 +292,7 @@ class _Run:
 
 
 def known_checks() -> tuple[tuple[str, Clause, tuple[str, ...]], ...]:
-    """Return each check's id, its clause, and its operations; none where it is about all."""
+    """Return the id, the clause and the operations of each check; no operations stand for all."""
     # The engine of the generated requests takes seconds to import.
     from synth_pools.contract.fuzzing.checks import CHECKS
 
@@ -305,20 +304,14 @@ def known_checks() -> tuple[tuple[str, Clause, tuple[str, ...]], ...]:
     ]
     checks += [(check.id, check.clause, ()) for check in CHECKS.values()]
     checks.append(("auth.refused", ACCESS, ()))
-    checks += [
-        (
-            f"client.{kind}",
-            Clause("Growth", "every method of the client reads what raw HTTP reads"),
-            (),
-        )
-        for kind in ("sync", "async")
-    ]
+    client = Clause("Growth", "every method of the client reads what raw HTTP reads")
+    checks += [(f"client.{kind}", client, ()) for kind in ("sync", "async")]
     checks.append(("model.walk", Clause("Pools: states", "random calls, together"), ()))
     return tuple(sorted(checks, key=lambda check: check[0]))
 
 
 def _check_names(names: Sequence[str]) -> None:
-    """Refuse the name of no check: a misspelt one would quietly check nothing, or everything."""
+    """Refuse unknown names of checks, which would quietly check nothing, or everything."""
     ids = [scenario.id for scenario in all_scenarios()]
     for name in names:
         family = name.split(".")[0]
@@ -333,7 +326,7 @@ def _check_names(names: Sequence[str]) -> None:
 def _judge(run: _Run, session: Session, urls: Mapping[str, str], progress: Progress) -> None:
     options = session.options
     first_contact(session)
-    # The engines take seconds to import, for nothing if nobody answers.
+    # The engines take seconds to import, which is too long if nothing answers.
     from synth_pools.contract.client.runner import run_client_checks
     from synth_pools.contract.fuzzing.runner import run_fuzzing
     from synth_pools.contract.stateful.state_machine import run_state_machine
@@ -369,7 +362,7 @@ def _judge(run: _Run, session: Session, urls: Mapping[str, str], progress: Progr
         if options.wants_of("client") and not _late(run, session):
             progress("client", 0, 1)
             run.add(run_client_checks(session))
-    # Slow scenarios wait for silence meanwhile, which takes nothing from anybody.
+    # Slow scenarios, which only wait, run meanwhile.
     judgeable = not smoke and not executor.obstacles and not run.obstacles
     if judgeable and options.wants_of("schema") and not _late(run, session):
         progress("schema", 0, 1)
@@ -389,7 +382,7 @@ def _late(run: _Run, session: Session) -> bool:
 
 @contextlib.contextmanager
 def _deadline(session: Session) -> Iterator[None]:
-    """End all requests some time after the deadline, which what had begun by then may use."""
+    """End all requests some time after the deadline, for checks that began before it."""
     remaining = session.options.deadline - time.monotonic() + _LAST_SECONDS
     if remaining == float("inf"):
         yield
@@ -405,7 +398,7 @@ def _deadline(session: Session) -> Iterator[None]:
 
 @contextlib.contextmanager
 def _containers(session: Session) -> Iterator[Mapping[str, str]]:
-    """Start stub containers if the backend can reach them and something may be created."""
+    """Start stub containers if the backend can reach them and the run may create pools."""
     if session.options.read_only or not is_loopback_url(session.base_url):
         yield {}
         return

@@ -1,7 +1,6 @@
-"""Selections of operations, computed from what the document says of each.
+"""Selections of operations, computed from the document.
 
-A check that speaks about all operations of some kind names the kind; an operation that the document
-gets later is judged, too.
+A check names a kind of operations, so that it judges operations that the document gets later, too.
 """
 
 from __future__ import annotations
@@ -23,7 +22,7 @@ def select_operations(
 
     Args:
         operations: The operations of a document.
-        *subjects: Ids, which need not be in the document, and selections of what is there.
+        *subjects: Ids, which need not be in the document, and selections.
     """
     chosen: dict[str, None] = {}
     for subject in subjects:
@@ -61,7 +60,7 @@ def reads(operation: Operation) -> bool:
 
 
 def lists(operation: Operation) -> bool:
-    """Select operations that answer pages of a list."""
+    """Select operations that answer a page of a list."""
     return reads(operation) and operation.is_paged
 
 
@@ -76,13 +75,13 @@ def shows(*schemas: str) -> Selection:
 
 
 def describes_rollout(operation: Operation) -> bool:
-    """Select operations that tell of one rollout in JSON, but for its events."""
+    """Select operations that describe rollouts in JSON, except their events."""
     of_one = "rollout_id" in operation.id_names and bool(operation.result)
     return shows("Rollout")(operation) or (reads(operation) and of_one and not operation.streams)
 
 
 def reads_one_rollout(operation: Operation) -> bool:
-    """Select operations that tell in JSON of the rollout that their path names."""
+    """Select operations that describe in JSON the rollout that their path names."""
     return describes_rollout(operation) and "rollout_id" in operation.id_names
 
 
@@ -92,7 +91,7 @@ def streams_rollout(operation: Operation) -> bool:
 
 
 def creates_rollout(operation: Operation) -> bool:
-    """Select operations that make rollouts: a repetition of them needs a key."""
+    """Select operations that create rollouts: to repeat them takes a key."""
     return "idempotency-key" in operation.headers
 
 
@@ -104,7 +103,7 @@ def places_rollout(operation: Operation) -> bool:
 
 
 def runs_something(operation: Operation) -> bool:
-    """Select operations that make a rollout, run one at a container, or say if they would."""
+    """Select operations that create a rollout, run one at a container, or validate one."""
     direct = operation.tag == "containers" and not reads(operation)
     return creates_rollout(operation) or places_rollout(operation) or direct
 
@@ -123,7 +122,7 @@ def moves_pool(operation: Operation) -> bool:
 
 
 def ordered(operations: Iterable[Operation]) -> list[Operation]:
-    """Return operations in an order in which each finds what it needs: removals come last."""
+    """Order operations so that each finds its resources: removals come last."""
     return sorted(
         operations,
         key=lambda operation: (

@@ -1,4 +1,4 @@
-"""Session of a run: the backend as it has shown itself, and the resources of the run."""
+"""Session of a run: what is known of the backend, and the resources of the run."""
 
 from __future__ import annotations
 
@@ -20,30 +20,20 @@ from synth_pools.contract.options import Options
 from synth_pools.spec import load_spec
 
 PREFIX = "contract-kit-"
-# Every name and id that the kit gives begins like this, so that leftovers can be told apart.
+# Beginning of every name and id of the kit, by which leftovers are recognised.
 OURS = re.compile(rf"^{PREFIX}[0-9a-f]{{8}}(-|$)")
-# Operations that ask for little, and that no state forbids.
+# Cheap operations, which no state forbids.
 _SIMPLE = ("get_capabilities", "get_queue_status", "list_pools")
 _CLEANUP_SECONDS = 20.0
 _MOST_PAGES = 1_000
 _MOST_SWEEPERS = 8
-# How many times as long as an answer takes a wait has to last before its end shows something.
+# Times that a wait has to last as long as an answer, to prove something.
 _PROOF = 10
 
 
 @cache
 def _packaged_document() -> Document:
-    """Return the document that this package comes with."""
     return Document(load_spec())
-
-
-def _merged(*optional: Mapping[str, tuple[str, ...]]) -> dict[str, tuple[str, ...]]:
-    """Return the operations by feature, of several documents together."""
-    merged: dict[str, dict[str, None]] = {}
-    for operations_of in optional:
-        for feature, operations in operations_of.items():
-            merged.setdefault(feature, {}).update(dict.fromkeys(operations))
-    return {feature: tuple(operations) for feature, operations in merged.items()}
 
 
 class CreatedResources:
@@ -80,8 +70,8 @@ class Session:
         containers: The addresses of the kit's stub containers by behaviour; empty where the
             backend cannot use them.
         received: The requests that those containers received.
-        patience: Seconds that a change which has to come may take.
-        proven: Whether a rollout was seen to end: from then on one that does not is a departure.
+        patience: Seconds that an expected change may take.
+        proven: Whether a rollout has ended: from then on one that does not end is a departure.
         seconds: The seconds that scenarios and layers took, by their ids.
     """
 
@@ -98,14 +88,14 @@ class Session:
     seconds: dict[str, float] = field(default_factory=dict)
 
     def allowance(self, seconds: float) -> float:
-        """Lengthen a limit where requests take long: behind a slow line, on a busy machine."""
+        """Lengthen a limit where requests take long: on a slow line or a busy machine."""
         return self.http.allowance(seconds)
 
     def is_proof(self, waited: float) -> bool:
-        """Return True if it shows something that what has to come did not in so many seconds.
+        """Return True if a change that did not come within these seconds is a departure.
 
-        It does not where the server, or a container of the kit's own, takes a good part of that for
-        the least: then they are slow, and it may still come. The server is asked for something.
+        It is none if the server, or a container of the kit, takes a good part of that time for a
+        simple answer: the change may still come. A request is sent to find out.
 
         Raises:
             StoppedError: The run was asked to stop.
@@ -133,12 +123,12 @@ class Session:
 
     def offers(self, feature: str) -> bool:
         """Return True if the server says that it has a feature, and has its operations."""
-        needed = self._optional().get(feature, ())
+        needed = self._optional().get(feature, {})
         there = all(name in self.document.operations for name in needed)
         return there and self.features.get(feature) is True
 
     def not_offered(self) -> dict[str, str]:
-        """Return the operations that the server says it does not have, each with the reason."""
+        """Return the operations that the server says it lacks, each with the reason."""
         return {
             operation: f"features.{feature} is not true"
             for feature, operations in self._optional().items()
@@ -147,10 +137,14 @@ class Session:
             if operation in self.document.operations
         }
 
-    def _optional(self) -> dict[str, tuple[str, ...]]:
+    def _optional(self) -> dict[str, dict[str, None]]:
         """Return the operations that a server may lack, by their feature."""
-        # A document of the caller's own may leave some of them out.
-        return _merged(_packaged_document().optional, self.document.optional)
+        merged: dict[str, dict[str, None]] = {}
+        # The caller's document may leave some of them out.
+        for document in (_packaged_document(), self.document):
+            for feature, operations in document.optional.items():
+                merged.setdefault(feature, {}).update(dict.fromkeys(operations))
+        return merged
 
     def pool_id(self, subject: str) -> str:
         """Return an id that begins with the mark of this run."""
@@ -163,7 +157,7 @@ class Session:
     def pool_body(self, subject: str, **more: Any) -> dict[str, Any]:
         """Build the definition of a pool on which rollouts end.
 
-        It is as the options ask for, else on the echo target, else on a stub container.
+        Its target is that of the options, else the echo target, else a stub container.
         """
         requested = dict(self.options.pool_request or {})
         body: dict[str, Any] = {"target": "arbitrary", "tasks": [], **requested}
@@ -178,7 +172,7 @@ class Session:
         """Build the definition of a pool whose rollouts obey `env.delay` and the like.
 
         Returns:
-            The definition, None where there can be no such pool.
+            The definition; None if there can be no such pool.
         """
         if self.echo:
             return {**self.pool_body(subject), "container_url": None, **more}
@@ -187,14 +181,14 @@ class Session:
         return None
 
     def rollout_body(self, **more: Any) -> dict[str, Any]:
-        """Build the request of a rollout, as the options ask for, with further fields."""
+        """Build the request of a rollout: the fields of the options, and further ones."""
         body = {**(self.options.rollout_request or {}), **more}
         if body.get("pool_id") is None:
             body.pop("pool_id", None)
         return body
 
     def pauses(self, limit: float | None = None) -> Iterator[None]:
-        """Pace a waiting loop: its turns are close together at first.
+        """Pace a waiting loop, with short pauses at first.
 
         Args:
             limit: Seconds until the last turn; the session's patience where None.
@@ -228,11 +222,11 @@ def remove_created(
         limit: Seconds that the clean-up may take.
 
     Returns:
-        The number of pools that are left over.
+        The number of pools that remain.
     """
     there = http.document.operations
     if "delete_pool" not in there:
-        # Pools are registered before they are made.
+        # Pools are registered before they are created.
         return len(created.remaining()) if "create_pool" in there else 0
     deadline = time.monotonic() + limit
     given_up = threading.Event()
@@ -245,7 +239,7 @@ def remove_created(
         except (BusyError, StoppedError, UnreachableError):
             given_up.set()
             return
-        # 404: it was registered before it was made, and then was not made.
+        # 404: it was registered, and then was not created.
         if response.status in (200, 404):
             created.discard(pool_id)
 
@@ -255,10 +249,10 @@ def remove_created(
 
 
 def remove_leftovers(http: HttpClient) -> tuple[int, int]:
-    """Archive the pools of earlier runs, which are told by their names.
+    """Archive the pools of earlier runs, which are recognised by their names.
 
     Returns:
-        The number of pools that were archived, and of those that were not.
+        The numbers of pools that were archived, and that were not.
     """
     leftovers: dict[str, None] = {}
     cursor: str | None = None
@@ -275,7 +269,6 @@ def remove_leftovers(http: HttpClient) -> tuple[int, int]:
         if not isinstance(following, str) or following == cursor:
             break
         cursor = following
-    archived = 0
-    for pool_id in leftovers:
-        archived += http.call("delete_pool", {"pool_id": pool_id}).status == 200
+    statuses = [http.call("delete_pool", {"pool_id": pool_id}).status for pool_id in leftovers]
+    archived = statuses.count(200)
     return archived, len(leftovers) - archived
