@@ -26,15 +26,13 @@ from synth_pools.contract.results import Clause, Column, Layer, Outcome
 from synth_pools.contract.rules.verdict import excerpt
 from synth_pools.contract.session import Session
 
-# The first silence ends it: a bad argument is reported within ten seconds.
+# A wrong argument is reported within ten seconds: the first silence ends the first contact.
 _CONTACT_SECONDS = 8.0
 _FIRST_OPERATIONS = ("get_capabilities", "list_pools", "get_queue_status")
 _MARKS = {"get_capabilities": "features", "list_pools": "items", "get_queue_status": "queued"}
-
-
 _ACCESS_CHECK = "auth.refused"
 ACCESS = Clause("Authentication", "a missing or wrong key is 401, on every operation")
-# A backend that does not check keys obeys, so deletions come last.
+# Deletions come last, since a backend that does not check keys obeys.
 _LAST = ("delete_task", "delete_pool")
 
 
@@ -45,28 +43,28 @@ def checked_url(url: str) -> str:
         UnjudgeableError: It is no URL, or holds a user, a query or a fragment.
     """
     text = url.strip()
+    # A key may have been given in place of a URL: it is not shown.
+    shown = f"{text!r}" if "://" in text else "what was given as URL"
+    no_url = UnjudgeableError(f"{shown} is no URL: give one like http://127.0.0.1:8080")
     try:
         parts = urlsplit(text)
         port = parts.port
     except ValueError:
-        raise UnjudgeableError(
-            f"{_shown(text)} is no URL: give one like http://127.0.0.1:8080"
-        ) from None
+        raise no_url from None
     if parts.scheme not in ("http", "https") or not parts.hostname or port == 0:
-        raise UnjudgeableError(f"{_shown(text)} is no URL: give one like http://127.0.0.1:8080")
+        raise no_url
     if parts.username is not None:
         raise UnjudgeableError("the URL holds a user or a key: give the key with --api-key")
     if parts.query or parts.fragment:
         raise UnjudgeableError("the URL has a query or a fragment: give the base URL alone")
-    base = text.rstrip("/")
-    return base.removesuffix("/v1")
+    return text.rstrip("/").removesuffix("/v1")
 
 
 def checked_key(key: str | None) -> str:
     """Return the API key without surrounding white space.
 
     Raises:
-        UnjudgeableError: There is none, or it cannot be a key.
+        UnjudgeableError: There is no key, or it cannot be a key.
     """
     if key is None or not key.strip():
         raise UnjudgeableError("no API key: give --api-key or set SYNTH_API_KEY")
@@ -80,15 +78,15 @@ def checked_key(key: str | None) -> str:
     return text
 
 
-# What the first scenarios need.
+# Operations that the first scenarios need.
 _FIRST_STEPS = "get_capabilities, then create_pool, get_pool, delete_pool and create_rollout"
 
 
 def first_contact(session: Session) -> None:
-    """Make sure that the URL is a backend of this kind and the key works; learn its features.
+    """Make sure that the URL is a backend of this API and the key works; learn its features.
 
     Raises:
-        UnjudgeableError: It is not, or the key is refused.
+        UnjudgeableError: It is no such backend, or the key is refused.
     """
     responses: dict[str, Response] = {}
     for operation in _first_operations(session):
@@ -135,7 +133,7 @@ def first_contact(session: Session) -> None:
 
 
 def _first_operations(session: Session) -> tuple[str, ...]:
-    """Return operations that can be asked for at once; a backend may not have the usual ones."""
+    """Return operations without parameters; a backend may lack the usual ones."""
     there = session.document.operations
     usual = tuple(name for name in _FIRST_OPERATIONS if name in there)
     simple = (op.id for op in there.values() if op.method == "GET" and "{" not in op.path)
@@ -174,10 +172,10 @@ def prove(session: Session) -> Rollout | None:
     """Create a pool, a task and a rollout, and wait for the rollout's end.
 
     Returns:
-        The rollout; None where a departure was in the way.
+        The rollout; None if a departure was in the way.
 
     Raises:
-        UnjudgeableError: Nothing departs, and nothing can be judged either.
+        UnjudgeableError: The rollout did not end, and nothing departs.
     """
     ctx = Context(
         session,
@@ -221,7 +219,7 @@ def prove(session: Session) -> Rollout | None:
 def _allowed(
     ctx: Context, operation: str, ids: dict[str, str], body: dict[str, Any], option: str
 ) -> None:
-    """Tell a refusal by policy, which is the caller's to mend, from a departure."""
+    """Distinguish a refusal by policy, which the caller can resolve, from a departure."""
     response = ctx.session.http.call(
         operation, ids, json={**body, "pool_id": ctx.resources.name("allowed")}
     )
@@ -244,22 +242,17 @@ def try_containers(session: Session, urls: dict[str, str]) -> None:
         session.register_pool(str(response.at("id")))
         pool = {"pool_id": str(response.at("id"))}
         health = session.http.call("get_pool_container_health", pool)
-        # Only whether the container is reached; scenarios judge the rest.
+        # Scenarios judge the rest.
         if health.status not in (403, 502, 504):
             session.containers = urls
 
 
-def _shown(text: str) -> str:
-    # It may be a key that was given in place of a URL.
-    return f"{text!r}" if "://" in text else "what was given as URL"
-
-
 def check_access(session: Session, rollout: Rollout | None) -> None:
-    """Ask for every operation without a key and with wrong ones; each must refuse.
+    """Expect every operation to refuse requests without a key and with wrong ones.
 
     Args:
         session: The run.
-        rollout: A rollout of the run, whose ids are asked for; None where there is none.
+        rollout: A rollout of the run, whose ids are used; None if there is none.
     """
     operations = tuple(session.document.operations)
     item = Check(_ACCESS_CHECK, ACCESS, operations)
@@ -276,7 +269,7 @@ def check_access(session: Session, rollout: Rollout | None) -> None:
             continue
         for defect, headers, query in _wrong(operation, number, ways):
             if session.http.is_right(headers.get("authorization", "")):
-                # A key without small letters is no other in capital ones.
+                # A key without small letters is the same in capital ones.
                 continue
             try:
                 response = _ask(ctx, operation, ids, headers, query)
@@ -284,7 +277,7 @@ def check_access(session: Session, rollout: Rollout | None) -> None:
                 ctx.expect.inconclusive(operation.id, lack.note)
                 continue
             if response.status == 501:
-                # It refuses every caller, which is as good.
+                # It refuses every caller.
                 continue
             ctx.expect.that(
                 Expectation(
@@ -299,8 +292,8 @@ def check_access(session: Session, rollout: Rollout | None) -> None:
             )
 
 
-# Ways in which a key is missing, nearly right, or in the wrong place: what it is, and the headers
-# and the query that are sent.
+# Defects of a key (missing, nearly right, in the wrong place), with the headers and the query that
+# are sent.
 _MISSING: dict[str, tuple[dict[str, str], str]] = {
     "no key was sent": ({}, ""),
     "the key is wrong": ({"authorization": "Bearer wrong-key-of-the-contract-kit"}, ""),
@@ -323,7 +316,7 @@ _NEARLY: dict[str, tuple[dict[str, str], str]] = {
     "the key is in a cookie": ({"cookie": f"api_key={KEY}; authorization={KEY}"}, ""),
     "the key is in the query": ({}, f"api_key={KEY}&access_token={KEY}&key={KEY}&token={KEY}"),
 }
-# These operations are asked in every way, the others in some of them each.
+# Operations that are tried in every way; each of the others in some ways.
 _IN_EVERY_WAY = ("list_pools", "create_rollout", "get_rollout")
 _WAYS = 3
 
@@ -331,7 +324,7 @@ _WAYS = 3
 def _wrong(
     operation: Operation, number: int, ways: int
 ) -> Iterator[tuple[str, dict[str, str], str]]:
-    """Yield what is wrong, and the headers and the query that are sent."""
+    """Yield defects, and the headers and the query that are sent."""
     nearly = list(_NEARLY.items())
     if operation.id not in _IN_EVERY_WAY:
         first = number * ways % len(nearly)
@@ -342,7 +335,7 @@ def _wrong(
 
 def _ids(session: Session, rollout: Rollout | None) -> Mapping[str, str]:
     if rollout is None:
-        # An unknown id must be refused for its key as well.
+        # A wrong key must be refused on an unknown id, too.
         name = session.pool_id("nothing")
         return dict.fromkeys(("pool_id", "task_id", "rollout_id", "artifact_path"), name)
     return {

@@ -1,4 +1,4 @@
-"""Context that a scenario plays in: its requests, its expectations and its resources."""
+"""Context of a scenario: its requests, its expectations and its resources."""
 
 from __future__ import annotations
 
@@ -108,12 +108,12 @@ class Context:
     """One scenario's view of the backend.
 
     Attributes:
-        session: The run that it is part of.
-        scenario: The check that it is played for.
-        operations: The ids of the operations that the check speaks about.
+        session: The run.
+        scenario: The check.
+        operations: The ids of the operations that the check judges.
         expect: Its expectations.
-        resources: The pools that it makes.
-        random: Random numbers that are the same for the same seed.
+        resources: The pools that it creates.
+        random: Random numbers, the same for the same seed.
     """
 
     def __init__(self, session: Session, scenario: Check, layer: Layer = Layer.SCENARIO) -> None:
@@ -133,7 +133,7 @@ class Context:
     def call(
         self, operation: str, ids: Mapping[str, str] | None = None, **request: Any
     ) -> Response:
-        """Send a request and expect nothing of its status; see `HttpClient.call`.
+        """Send a request and accept any status; see `HttpClient.call`.
 
         Raises:
             InconclusiveError: Its answer is late where everything is; not if `limit` is given.
@@ -152,7 +152,7 @@ class Context:
         body: bytes | None,
         operation: str | None,
     ) -> Response:
-        """Send a request that is no operation's, or not as an operation wants it; see `call`."""
+        """Send a request of no operation, or not in the form of its operation; see `call`."""
         http = self.session.http
         exchange = http.retry_while_busy(
             lambda: http.send(method, url, headers, body, operation, http.call_seconds)
@@ -226,7 +226,7 @@ class Context:
 
         Raises:
             StopScenarioError: The status is not 200; the departure is recorded.
-            InconclusiveError: It came neither to its end nor to what `until` waits for in time, and
+            InconclusiveError: Neither its end nor the condition of `until` came in time, and
                 everything takes long here.
         """
         within = self.session.allowance(limit or self.session.patience)

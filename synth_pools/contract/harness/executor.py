@@ -1,4 +1,4 @@
-"""Executor of scenarios: several at a time, each on resources of its own."""
+"""Executor of scenarios: several at a time, each on separate resources."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ from synth_pools.contract.results import Outcome
 from synth_pools.contract.session import Session
 
 _LEAST_THREADS = 4
-# Where requests take long on their way the threads wait, and more of them cost nothing.
+# On a slow line threads wait most of the time, so that more of them cost nothing.
 _MOST_THREADS = 24
 _THREADS_A_SECOND = 40
 _LATE = "the time ran out"
@@ -32,9 +32,9 @@ _LAST_SECONDS = 60.0
 
 
 class ScenarioExecutor:
-    """Runs scenarios side by side, in threads of its own.
+    """Runs scenarios in parallel threads.
 
-    Slow ones, which wait for a clock, run along with whatever comes after the others.
+    Slow scenarios, which wait for a clock, run alongside the layers that follow.
     """
 
     def __init__(
@@ -48,22 +48,22 @@ class ScenarioExecutor:
         Args:
             session: The run.
             scenarios: The scenarios, in their order.
-            progress: A callback for the number of those that are done, and of all.
+            progress: A callback for the number of scenarios that are done, and of all.
         """
         self._session = session
         self._progress = progress
         self._lock = threading.Lock()
         self._obstacles: list[str] = []
         self._done = 0
-        everything = list(scenarios)
-        self._total = len(everything)
-        slow = [scenario for scenario in everything if scenario.slow]
+        every_scenario = list(scenarios)
+        self._total = len(every_scenario)
+        slow = [scenario for scenario in every_scenario if scenario.slow]
         self._jobs: queue.SimpleQueue[Scenario] = queue.SimpleQueue()
-        self._alone = [scenario for scenario in everything if scenario.alone]
-        for scenario in everything:
+        self._alone = [scenario for scenario in every_scenario if scenario.alone]
+        for scenario in every_scenario:
             if not scenario.slow and not scenario.alone:
                 self._jobs.put(scenario)
-        # Daemons: after ^C nobody waits for a thread that hangs in a read.
+        # Daemons: after ^C the process does not wait for a thread that hangs in a read.
         self._slow = [
             threading.Thread(target=self._run, args=(scenario,), daemon=True) for scenario in slow
         ]
@@ -81,11 +81,11 @@ class ScenarioExecutor:
             return list(self._obstacles)
 
     def wait_for_quick(self) -> None:
-        """Wait for all scenarios but the slow ones and those that run alone."""
+        """Wait for the scenarios that are neither slow nor run alone."""
         self._wait(self._quick)
 
     def wait_for_all(self) -> None:
-        """Wait for all scenarios; those that run alone are run here."""
+        """Wait for all scenarios; run here the ones that must run alone."""
         self._wait((*self._quick, *self._slow))
         for job in self._alone:
             self._run(job)
@@ -128,14 +128,14 @@ class ScenarioExecutor:
 
 
 def execute(session: Session, scenario: Scenario) -> str | None:
-    """Run one scenario; whatever ends it, each of its operations gets an outcome.
+    """Run one scenario, and give each of its operations an outcome in any case.
 
     Args:
         session: The run.
         scenario: The scenario.
 
     Returns:
-        The reason, other than a departure, that kept it from judging; None where there is none.
+        The obstacle, other than a departure, that kept it from judging; None if there is none.
     """
     ctx = Context(session, scenario)
     rest = "what comes before it departed"

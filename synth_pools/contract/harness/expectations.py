@@ -1,7 +1,8 @@
-"""Expectations of a scenario, and the verdicts that come of them."""
+"""Expectations of a scenario, and their verdicts."""
 
 from __future__ import annotations
 
+import itertools
 import re
 from collections.abc import Iterable
 from dataclasses import dataclass
@@ -17,9 +18,9 @@ from synth_pools.contract.rules.verdict import excerpt, same_json, show
 from synth_pools.contract.selections import Selection, select_operations
 from synth_pools.contract.session import Session
 
-# Requests that a departure shows as what leads up to it.
+# Earlier requests that a departure shows.
 _TRAIL = 12
-# Ids of pools that the kit chose, and of rollouts that the server did.
+# Ids of pools, chosen by the kit, and of rollouts, chosen by the server.
 _ID = re.compile(rb"contract-kit-[\w.:-]+|rollout_\w+")
 _READ = 16 * 1024
 
@@ -31,7 +32,7 @@ class Check:
     Attributes:
         id: Its id in reports, "subject.claim".
         clause: The clause of openapi.yaml that it rests on.
-        subjects: The operations that it speaks about: ids, and selections of the document's.
+        subjects: The operations that it judges: ids, and selections.
     """
 
     id: str
@@ -39,7 +40,7 @@ class Check:
     subjects: tuple[str | Selection, ...]
 
     def operations(self, document: Document) -> tuple[str, ...]:
-        """Return the ids of the operations that it speaks about."""
+        """Return the ids of the operations that it judges."""
         return select_operations(document.operations, *self.subjects)
 
 
@@ -51,11 +52,11 @@ class Expectation:
         operation: The id of the operation that departs if the demand is not met.
         expected: The demand in words, for the report.
         response: The response, or stream, that shows whether it is met.
-        column: The column of the report's table that it counts in.
+        column: The column of the report's table.
         clause: The clause that it rests on; the scenario's where None.
-        cause: The key of the defect behind a departure; departures with the same one are one entry
-            of the report. Where it is empty, equal demands on one operation share one.
-        about: The error code or the field that it is about, by which its sentence is chosen.
+        cause: The key of the defect; departures with one cause are one entry of the report. Where
+            it is empty, equal demands on one operation share a cause.
+        about: The error code or field that it is about, by which its sentence is chosen.
     """
 
     operation: str
@@ -105,7 +106,7 @@ StatusLike = int | tuple[int, ...] | Status
 
 
 class Expectations:
-    """Judge of one scenario: it holds the trail of requests and hands verdicts to the collector.
+    """Judge of one scenario, with the trail of its requests.
 
     Attributes:
         trail: The exchanges of the scenario so far.
@@ -123,7 +124,7 @@ class Expectations:
         self._refused: list[Exchange] = []
 
     def record(self, exchange: Exchange, *, judged: bool = True) -> None:
-        """Judge an exchange by the document, unless it is not to be; append it to the trail."""
+        """Append an exchange to the trail; judge it by the document if it is to be `judged`."""
         before = partial(self._before, exchange)
         self._session.collector.record(exchange, self._layer, before, judged=judged)
         self.trail.append(exchange)
@@ -144,7 +145,7 @@ class Expectations:
         if met:
             self._held(expectation.operation, expectation.column)
         elif not any(exchange is refused for refused in self._refused):
-            # What a response of the wrong status says otherwise follows from that.
+            # Further departures of a response follow from its wrong status.
             self.departures += 1
             self._session.collector.departed(self.departure(expectation, got))
         return met
@@ -173,14 +174,14 @@ class Expectations:
         Args:
             response: The response.
             expected: The status, several of them, or a `Status`.
-            operation: The operation that was asked for.
+            operation: The operation.
 
         Returns:
             Whether the response is as expected.
 
         Raises:
-            InconclusiveError: The server answers 501, so it does not offer the operation, or it is
-                late, as it is with everything.
+            InconclusiveError: The server answers 501, so it does not offer the operation, or the
+                answer is late, as all answers are.
         """
         self.in_time(response.exchange)
         status = Status.of(expected)
@@ -205,10 +206,10 @@ class Expectations:
         return self.that(demand, code == status.code, show(code))
 
     def in_time(self, exchange: Exchange) -> None:
-        """Judge nothing by an answer that is late where everything takes long.
+        """Judge nothing by a late answer where everything takes long.
 
         Raises:
-            InconclusiveError: It is, and everything does.
+            InconclusiveError: The answer is late, and everything takes long.
         """
         if exchange.late and not self._session.is_proof(exchange.elapsed):
             note = f"{exchange.trouble}, and requests take long here"
@@ -236,11 +237,11 @@ class Expectations:
         """Expect two JSON values to be equal; the report says where they differ.
 
         Args:
-            operation: The operation that departs if they are not.
+            operation: The operation that departs if they differ.
             name: The name of the value, for the report.
             expected: The expected value.
             actual: The observed value.
-            response: The response that it is from.
+            response: The response with the observed value.
 
         Returns:
             Whether they are equal.
@@ -259,18 +260,18 @@ class Expectations:
     ) -> bool:
         """Expect a change to be visible to all readers.
 
-        Where no reader sees it the writer departs, whatever its own response says; where some see
-        it, those that do not depart.
+        If no reader sees it, the writer departs, whatever its response says; if some see it, the
+        others depart.
 
         Args:
             writer: The operation that made the change.
             written: Its response.
             readings: The reading operations, whether each sees the change, and their responses.
             expected: The change in words.
-            got: The observation in words, where no reader sees it.
+            got: The observation in words if no reader sees it.
 
         Returns:
-            Whether all see it.
+            Whether all readers see it.
         """
         observations = list(readings)
         others = [ok for reader, ok, _ in observations if reader != writer]
@@ -285,13 +286,13 @@ class Expectations:
         return visible
 
     def consistent(self, name: str, accounts: Iterable[tuple[str, Any, Response]]) -> bool:
-        """Expect several accounts of one thing to be equal.
+        """Expect several accounts of one value to be equal.
 
-        An account that differs from the majority departs; without a majority each may be wrong.
+        An account that differs from the majority departs; without a majority all of them depart.
 
         Args:
-            name: The name of the thing.
-            accounts: The operations, what each says of it, and their responses.
+            name: The name of the value.
+            accounts: The operations, the value in each, and their responses.
 
         Returns:
             Whether they are equal.
@@ -331,13 +332,9 @@ class Expectations:
         self._session.collector.held(self._scenario.id, operation, column, self._layer)
 
     def _before(self, exchange: Exchange | None) -> tuple[Exchange, ...]:
-        """Return the last requests before an exchange that changed something which it is about."""
-        steps: list[Exchange] = []
-        for step in self.trail:
-            if step is exchange:
-                break
-            if step.method != "GET":
-                steps.append(step)
+        """Return the last requests before an exchange that changed its resources."""
+        earlier = itertools.takewhile(lambda step: step is not exchange, self.trail)
+        steps = [step for step in earlier if step.method != "GET"]
         ids = _ids(exchange) if exchange else frozenset()
         related = [step for step in steps if ids & _ids(step)]
         return tuple((related or steps)[-_TRAIL:])
@@ -347,13 +344,13 @@ class Expectations:
         described = self._session.document.operations[operation]
         if status is not None and described.response(status) is None:
             return f"schema.status|{status}"
-        # Refused for one reason and taken for another are two defects of one operation.
+        # A wrong refusal and a wrong acceptance are two defects of one operation.
         why = cause_of(operation, str(expected) if min(expected.statuses) >= 400 else "accepted")
         return f"status|{why}|{status}"
 
 
 def _ids(exchange: Exchange) -> frozenset[bytes]:
-    """Return the ids that a request names, and those that its response gave."""
+    """Return the ids that a request names, and the ids that it created."""
     sent = exchange.request_body if isinstance(exchange.request_body, bytes) else b""
     created = exchange.response_body if exchange.method == "POST" else b""
     parts = (exchange.url.encode(), sent[:_READ], created[:_READ])

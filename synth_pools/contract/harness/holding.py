@@ -1,8 +1,8 @@
-"""Rollouts that run until the kit says otherwise, so that no verdict races a clock.
+"""Rollouts that run until the kit releases them, so that no verdict races a clock.
 
-A stub container of the kit answers when it is told to. An echo target cannot be told: there a
-rollout lasts for a time that is long beside the requests in between. The scenario makes sure that
-it still runs where that matters, and tries once more with a longer one where it does not.
+A stub container of the kit answers when it is released. On an echo target a rollout lasts much
+longer than the requests that the scenario sends meanwhile; the scenario makes sure that it still
+runs, and tries again with a longer rollout if it does not.
 """
 
 from __future__ import annotations
@@ -18,18 +18,18 @@ from synth_pools.contract.results import Outcome
 
 _ATTEMPTS = 3
 _LONGER = 4.0
-# Seconds, and requests, that a held rollout lasts on an echo target at first.
+# Seconds and requests that a held rollout lasts on an echo target in the first attempt.
 _SECONDS = 1.0
 _REQUESTS = 8
-# Seconds for which a container of ours may be slow; a backend waits longer for one.
+# Seconds that a container of the kit may take to answer; a backend waits longer.
 _SLOW = 1.0
 
 
 class Held:
-    """One attempt at a scenario that needs rollouts which run until it has seen enough.
+    """One attempt at a scenario that decides when its rollouts end.
 
     Attributes:
-        seconds: The time that a held rollout lasts where it cannot be released.
+        seconds: The duration of a held rollout that cannot be released.
     """
 
     def __init__(self, ctx: Context, seconds: float) -> None:
@@ -44,33 +44,33 @@ class Held:
         return self._ctx.resources.live_pool(subject, **more)
 
     def start(self, pool_id: str, **request: Any) -> Rollout:
-        """Start a rollout that is held, and wait until it has begun."""
+        """Start a held rollout, and wait until it runs."""
         env = {"delay": self.seconds, "hold": True}
         rollout = start_rollout(self._ctx, pool_id, env=env, **request)
         wait_for(self._ctx, rollout, STARTED)
         return rollout
 
     def lasted(self, rollout: Rollout) -> bool:
-        """Return True unless a rollout has ended by itself: what else ended it is to be judged."""
+        """Return True unless a rollout has completed by itself; another end is to be judged."""
         response = self._ctx.require(200, "get_rollout", rollout.ids)
         return bool(response.at("status") != "completed")
 
     def release(self, rollout: Rollout) -> None:
-        """Let a held rollout end, which on an echo target it does by itself."""
+        """Let a held rollout end; on an echo target it ends by itself."""
         self._ctx.session.received.release(rollout.id)
 
 
 def hold(ctx: Context) -> Iterator[Held]:
-    """Try a scenario until its held rollouts lasted for as long as it needed them.
+    """Try a scenario until its held rollouts last long enough.
 
     Args:
         ctx: The context.
 
     Yields:
-        An attempt; the scenario returns from within the one that went well.
+        An attempt; the scenario returns from within a successful one.
 
     Raises:
-        InconclusiveError: No attempt did.
+        InconclusiveError: No attempt was successful.
     """
     seconds = _SECONDS + _REQUESTS * ctx.session.http.round_trip
     for _ in range(_ATTEMPTS):
@@ -81,10 +81,10 @@ def hold(ctx: Context) -> Iterator[Held]:
 
 
 def only_in_time(operation: str, containers: Iterable[SwitchedContainer]) -> None:
-    """Judge nothing where containers of ours may have answered too late to be well.
+    """Judge nothing if a container of the kit was too slow to count as healthy.
 
     Raises:
-        InconclusiveError: One of them may.
+        InconclusiveError: A container was too slow.
     """
     if max(container.slowest for container in containers) > _SLOW:
         note = "the kit's own containers were slow: this machine is too busy"

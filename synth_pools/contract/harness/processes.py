@@ -1,4 +1,4 @@
-"""Processes that the backend starts for the kit, which so knows when each starts and ends."""
+"""Processes of the kit that the backend starts; each reports its start and its end."""
 
 from __future__ import annotations
 
@@ -20,17 +20,18 @@ from synth_pools.contract.http import process_container
 from synth_pools.contract.http.client import Response
 from synth_pools.contract.results import Outcome
 
-# Longer than any scenario waits: what is to be late, the kit keeps late.
+# Longer than any scenario waits: the kit decides when a process listens.
 _START_SECONDS = 600.0
 _LARGEST_HELLO = 1024 * 1024
 
 
 @dataclass(slots=True)
 class KitProcess:
-    """Process that was started by the backend, or the child of one.
+    """Process that the backend started, or a child of it.
 
     Attributes:
-        hello: What it was started with: `pid`, `argv`, `env` and `cwd`; `child_of` for a child.
+        hello: Its first message: `pid`, `argv`, `env` and `cwd`; `child_of` for a child.
+        connection: The connection on which it gets its orders.
         exited: Set once it has ended.
     """
 
@@ -40,10 +41,10 @@ class KitProcess:
 
 
 class KitProcesses:
-    """The processes of one scenario, told from here whether to serve or to end.
+    """Processes of one scenario, which get their orders from here.
 
     Attributes:
-        order: What each is told when it starts: "wait", "listen" or "exit".
+        order: The order for a process that starts: "wait", "listen" or "exit".
     """
 
     def __init__(self) -> None:
@@ -58,7 +59,7 @@ class KitProcesses:
         return self
 
     def __exit__(self, *_: object) -> None:
-        # Each of them ends when its connection does.
+        # Each process ends when its connection is closed.
         with contextlib.suppress(OSError):
             self._listener.shutdown(socket.SHUT_RDWR)
         self._listener.close()
@@ -71,7 +72,7 @@ class KitProcesses:
         """Return a `config.process`.
 
         Args:
-            *words: Further arguments, which mean nothing to the program.
+            *words: Further arguments, which the program ignores.
             env: Further variables.
             **more: Further fields.
         """
@@ -86,7 +87,7 @@ class KitProcesses:
         }
 
     def tell(self, order: str) -> None:
-        """Tell all that wait, and all that will start."""
+        """Give an order to all processes that run or will start."""
         self.order = order
         for process in self.started():
             self._tell(process)
@@ -97,11 +98,11 @@ class KitProcesses:
             return [process for process in self._found if "child_of" not in process.hello]
 
     def alive(self) -> list[KitProcess]:
-        """Return those that run, without children."""
+        """Return the running processes without their children."""
         return [process for process in self.started() if not process.exited.is_set()]
 
     def running(self) -> list[KitProcess]:
-        """Return all that run, children included."""
+        """Return the running processes with their children."""
         with self._lock:
             return [process for process in self._found if not process.exited.is_set()]
 
@@ -136,16 +137,16 @@ class KitProcesses:
 
     def _tell(self, process: KitProcess) -> None:
         if self.order != "wait":
-            # One that has ended needs no order.
+            # The process may have ended.
             with contextlib.suppress(OSError):
                 process.connection.sendall(self.order.encode() + b"\n")
 
 
 def kit_processes(ctx: Context) -> KitProcesses:
-    """Return processes of the kit, which have to be on the server's machine.
+    """Return processes of the kit, which need a server on this machine.
 
     Raises:
-        InconclusiveError: They would not be.
+        InconclusiveError: The server is on another machine.
     """
     if not ctx.session.containers:
         note = "needs a backend on this machine"

@@ -1,8 +1,8 @@
 """Scenarios and their registry.
 
-A scenario is a function of a `Context` that speaks about some operations. It states expectations
-and never asserts: one that is not met becomes a departure, which names the operation and the
-request.
+A scenario is a function of a `Context` that judges some operations. It states expectations and
+never asserts: an expectation that is not met becomes a departure, which names the operation and
+the request.
 """
 
 from __future__ import annotations
@@ -20,17 +20,17 @@ Play = Callable[[Context], None]
 
 @dataclass(frozen=True, slots=True)
 class Scenario(Check):
-    """Check that a function plays.
+    """Check that a function carries out.
 
     Attributes:
         play: The function that judges the operations.
-        needs: The preconditions, of which the first that is not met is told: "live" (rollouts that
-            last as long as is wanted), "containers" (stub containers of the kit), "other_key" or
-            "restart" (the options), or a feature of the server.
-        reads_only: Whether it changes nothing, so that a read-only run can play it.
-        slow: Whether it waits for a clock, so that it runs along with the layers after it.
-        alone: Whether it must run when no other scenario does.
-        smoke: Whether it is one of those that are played for every commit.
+        needs: The preconditions, of which the first unmet one is reported: "live" (rollouts of a
+            chosen duration), "containers" (stub containers of the kit), "other_key" or "restart"
+            (the options), or a feature of the server.
+        reads_only: Whether it changes nothing, so that a read-only run can include it.
+        slow: Whether it waits for a clock, so that it runs alongside the layers that follow.
+        alone: Whether no other scenario may run meanwhile.
+        smoke: Whether it belongs to the profile "smoke".
     """
 
     play: Play
@@ -45,7 +45,7 @@ REGISTRY: dict[str, Scenario] = {}
 
 
 def scenario(
-    id: str,  # noqa: A002 - that is its name in every report
+    id: str,  # noqa: A002 - the name in every report
     *operations: str | Selection,
     clauses: str = "",
     needs: str | tuple[str, ...] = (),
@@ -57,18 +57,18 @@ def scenario(
 
     Args:
         id: The id of the scenario.
-        *operations: The operations that it speaks about: ids, and selections of the document's,
-            which name the operations that it gets later, too. Without `clauses`, a section of
-            openapi.yaml and a demand in words stand before them.
+        *operations: The operations that it judges: ids, and selections, which include operations
+            that the document gets later. Without `clauses`, a section of openapi.yaml and a demand
+            in words come first.
         clauses: The ids of the sentences that it judges, the main one first, as in
             "Pages#94c3#c09d, PoolList.items#c4e8".
-        needs: See `Scenario`; one of them by itself.
+        needs: See `Scenario`; a single one may be a string.
         reads_only: See `Scenario`.
         slow: See `Scenario`.
         alone: See `Scenario`.
 
     Returns:
-        A decorator that leaves the function as it is.
+        A decorator that returns the function unchanged.
 
     Raises:
         ValueError: Another scenario has the id, or it names no clause.

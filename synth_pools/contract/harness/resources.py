@@ -1,4 +1,4 @@
-"""Pools that a scenario makes to work with."""
+"""Pools that a scenario creates."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ class Resources:
     Args:
         session: The run.
         check: The id of the check.
-        require: The sender of requests that the check builds on; see `Context.require`.
+        require: The sender of requests that must succeed; see `Context.require`.
         first_number: The number after which the names are counted.
     """
 
@@ -30,7 +30,7 @@ class Resources:
     ) -> None:
         self._session = session
         self._require = require
-        # The plainest ids that there are: what a server makes of others has a scenario of its own.
+        # Plain ids: other characters in ids have a scenario.
         self._slug = check.replace("_", "-").replace(".", "-")
         self._number = first_number
 
@@ -62,7 +62,7 @@ class Resources:
         """Create a pool whose rollouts obey `env.delay` and the like; see `pool`.
 
         Raises:
-            InconclusiveError: There can be none on this server.
+            InconclusiveError: There can be no such pool on this server.
         """
         body = self._session.live_pool_body("x", **self._named(subject), **more)
         if body is None:
@@ -74,7 +74,7 @@ class Resources:
         return str(self.create_pool(body).at("id"))
 
     def create_pool(self, body: Mapping[str, Any]) -> Response:
-        """Create a pool from a whole body and wait until it is active.
+        """Create a pool from a complete body and wait until it is active.
 
         Returns:
             The response of the creation.

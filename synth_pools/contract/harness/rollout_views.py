@@ -1,4 +1,4 @@
-"""Accounts of a rollout: every operation that tells of it, read at one moment and compared."""
+"""Views of a rollout: the answers of every operation that describes it, read and compared."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ from synth_pools.contract.selections import (
     streams_rollout,
 )
 
-# Operations that tell of a rollout, of its pool and of the queue.
+# Operations that describe a rollout, its pool and the queue.
 ACCOUNTS: tuple[str | Selection, ...] = (
     describes_rollout,
     streams_rollout,
@@ -34,13 +34,13 @@ _COUNTS = ("active", "queued", "completed", "failed", "cancelled")
 
 @dataclass(frozen=True, slots=True)
 class RolloutViews:
-    """Accounts of a rollout, and of its pool, by the operations that gave them.
+    """Views of a rollout and its pool, by operation.
 
     Attributes:
-        rollouts: The rollout, by the operations that show it whole.
+        rollouts: The complete rollout, by the operations that show it.
         lists: The listing operations, each with a state and whether its list has the rollout.
         parts: The responses of summary, usage and artifacts, by operation.
-        pages: The pages of its events, by operation; none where the server has no pages.
+        pages: The pages of its events, by operation; empty if the server has no pages.
         metrics: The metrics of its pool.
         queue: The state of the queue.
     """
@@ -54,7 +54,7 @@ class RolloutViews:
 
 
 def read_rollout_views(ctx: Context, rollout: Rollout) -> RolloutViews:
-    """Read every account; nothing is judged yet, as the state may change meanwhile."""
+    """Read every view; nothing is judged yet, since the state may change meanwhile."""
     pool: dict[str, str] = {"pool_id": rollout.pool_id}
     whole_views = of_rollout(ctx, rollout)
     created = at(whole_views[0][1], "created_at")
@@ -86,13 +86,13 @@ def read_rollout_views(ctx: Context, rollout: Rollout) -> RolloutViews:
 
 @dataclass(frozen=True, slots=True)
 class ExpectedState:
-    """Accounts that a rollout must have.
+    """State that all views of a rollout must show.
 
     Attributes:
         status: Its state.
         started: Whether it ever started.
-        counts: The numbers of active, queued, completed, failed and cancelled ones in its pool.
-        queue: The least that run and wait in all pools.
+        counts: The numbers of active, queued, completed, failed and cancelled rollouts in its pool.
+        queue: The least numbers of running and queued rollouts in all pools.
     """
 
     status: str
@@ -106,13 +106,13 @@ class ExpectedState:
 
 
 def judge_rollout_views(ctx: Context, accounts: RolloutViews, expected: ExpectedState) -> None:
-    """Judge what was read of a rollout in a known state."""
+    """Judge the views of a rollout in a known state."""
     for operation, observed, response in accounts.rollouts:
         if observed is ABSENT:
             missing = Expectation(operation, "the rollout", response)
             ctx.expect.that(missing, False, "no such rollout")
-            continue
-        _whole(ctx, operation, observed, response, expected)
+        else:
+            _rollout(ctx, operation, observed, response, expected)
     for operation, state, there, response in accounts.lists:
         demand = f"state={state} finds {'a' if state == expected.status else 'no'} rollout that is "
         ctx.expect.that(
@@ -132,15 +132,14 @@ def judge_rollout_views(ctx: Context, accounts: RolloutViews, expected: Expected
             if status is not ABSENT:
                 ctx.expect.equal(operation, "status", expected.status, status, response)
         elif not expected.ended:
-            ctx.expect.equal(
-                operation, "the list before the end", [], response.at("items"), response
-            )
+            items = response.at("items")
+            ctx.expect.equal(operation, "the list before the end", [], items, response)
     for operation, response in accounts.pages.items():
         _page(ctx, operation, response, expected)
     _counts(ctx, accounts, expected)
 
 
-def _whole(
+def _rollout(
     ctx: Context, operation: str, observed: Any, response: Response, expected: ExpectedState
 ) -> None:
     ctx.expect.equal(operation, "status", expected.status, at(observed, "status"), response)
@@ -152,7 +151,7 @@ def _whole(
     ):
         _is_there(ctx, operation, field, there, at(observed, field), response)
     if expected.status != "completed":
-        # A failed rollout may show what its container said; a reward needs an answer, too.
+        # A failed rollout may show the result and the reward of its container.
         for field in () if expected.status == "failed" else ("result", "score"):
             if at(observed, field) is not ABSENT:
                 ctx.expect.equal(operation, field, None, at(observed, field), response)
@@ -177,10 +176,9 @@ def _summary(ctx: Context, operation: str, response: Response, expected: Expecte
                 ctx.expect.equal(operation, field, None, response.at(field), response)
     last = response.at("last_event", "event")
     if expected.status == "running":
+        demand = "the type of last_event is one of a rollout that runs"
         ctx.expect.that(
-            Expectation(
-                operation, "the type of last_event is one of a rollout that runs", response
-            ),
+            Expectation(operation, demand, response),
             last not in ("rollout.queued", *(f"rollout.{state}" for state in FINAL)),
             str(last),
         )
@@ -214,24 +212,17 @@ def judge_usage(ctx: Context, operation: str, response: Response, whole_rollout:
         )
 
 
-def _page(ctx: Context, operation: str, response: Response, expected_value: ExpectedState) -> None:
-    ctx.expect.equal(
-        operation, "status of the page", expected_value.status, response.at("status"), response
-    )
+def _page(ctx: Context, operation: str, response: Response, state: ExpectedState) -> None:
+    ctx.expect.equal(operation, "status of the page", state.status, response.at("status"), response)
     ctx.expect.equal(operation, "has_more of the page", False, response.at("has_more"), response)
     listed = response.at("events")
     events = [at(event, "event") for event in listed] if isinstance(listed, list) else []
     rollout_events = [str(event) for event in events if str(event).startswith("rollout.")]
     expected = ["rollout.queued"]
-    expected += ["rollout.started"] * expected_value.started
-    expected += [f"rollout.{expected_value.status}"] * expected_value.ended
-    ctx.expect.equal(
-        operation,
-        f"the events of one that is {expected_value.status}",
-        expected,
-        rollout_events,
-        response,
-    )
+    expected += ["rollout.started"] * state.started
+    expected += [f"rollout.{state.status}"] * state.ended
+    name = f"the events of one that is {state.status}"
+    ctx.expect.equal(operation, name, expected, rollout_events, response)
 
 
 def _counts(ctx: Context, accounts: RolloutViews, expected: ExpectedState) -> None:
@@ -245,12 +236,9 @@ def _counts(ctx: Context, accounts: RolloutViews, expected: ExpectedState) -> No
     ctx.expect.equal("get_pool_metrics", "success_rate", rate, metrics.at("success_rate"), metrics)
     for field, least in zip(("running", "queued"), expected.queue, strict=True):
         actual = accounts.queue.at(field)
+        demand = f"{field} is at least {least}: the rollouts of this run"
         ctx.expect.that(
-            Expectation(
-                "get_queue_status",
-                f"{field} is at least {least}: so many are this run's",
-                accounts.queue,
-            ),
+            Expectation("get_queue_status", demand, accounts.queue),
             isinstance(actual, int) and actual >= least,
             repr(actual),
         )

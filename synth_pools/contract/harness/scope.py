@@ -12,7 +12,7 @@ from synth_pools.contract.exceptions import MissingOperationError, UnjudgeableEr
 from synth_pools.contract.http.client import ABSENT, HttpClient, Response
 from synth_pools.contract.session import Session
 
-# Asked for last, since they remove what the others are asked with.
+# Probed last, since they remove resources of the other probes.
 _LAST = ("delete_task", "delete_pool")
 _SECONDS = 10.0
 # Operations that show whether a backend reaches the kit's own containers.
@@ -26,11 +26,11 @@ def chosen_operations(
 
     Args:
         document: The document.
-        included: The choice; all operations where it is empty.
+        included: The choice; all operations where empty.
         excluded: The operations to leave out.
 
     Raises:
-        UnjudgeableError: A name is no operation's, or nothing is left.
+        UnjudgeableError: A name belongs to no operation, or no operation remains.
     """
     chosen = _named(document, included) or frozenset(document.operations)
     remaining = chosen - _named(document, excluded)
@@ -55,11 +55,11 @@ def _named(document: Document, names: Iterable[str]) -> frozenset[str]:
 
 
 def offered_operations(session: Session) -> frozenset[str]:
-    """Ask for every operation once, and return the ids of those that are there.
+    """Send a request to every operation, and return the ids of the operations that exist.
 
-    An operation is not there if the answer is 501 or 405, or the 404 that an unknown path gets.
-    Where an unknown id gets the same 404, it counts that a resource which was made is found. A
-    read-only run asks for those that read alone: if there are any, the others count as there.
+    An operation does not exist if the answer is 501 or 405, or the 404 of an unknown path. Where an
+    unknown id gets the same 404, the resources that were created first make the difference. A
+    read-only run probes GET alone: if any of these operations exists, the others count as existing.
     """
     http, operations = session.http, session.document.operations
     unknown = _form(_unknown_path(http))
@@ -84,7 +84,7 @@ def _unknown_path(http: HttpClient) -> Response:
 
 
 def _resources(session: Session) -> Mapping[str, str]:
-    """Make a pool, a task and a rollout as far as that is possible, and return their ids."""
+    """Create a pool, a task and a rollout where possible, and return their ids."""
     name = session.pool_id("offered")
     ids = {"pool_id": name, "task_id": "t", "rollout_id": name, "artifact_path": "artifact"}
     if session.options.read_only or lacking(session.document, ("create_pool", "create_rollout")):
@@ -102,8 +102,8 @@ def _resources(session: Session) -> Mapping[str, str]:
 
 
 def _ask(http: HttpClient, operation: Operation, ids: Mapping[str, str]) -> Response:
-    """Send a request that is refused if the operation is there, unless it takes no body."""
-    path_ids = {name: value for name, value in ids.items() if "{" + name + "}" in operation.path}
+    """Send a request that an existing operation refuses, unless it takes no body."""
+    path_ids = operation.own_ids(ids)
     body: Any = [] if operation.method in ("POST", "PUT", "PATCH") else ABSENT
     if operation.streams:
         stream = http.stream(operation.id, path_ids, limit=_SECONDS, until=lambda _: True)
@@ -112,7 +112,7 @@ def _ask(http: HttpClient, operation: Operation, ids: Mapping[str, str]) -> Resp
 
 
 def _form(response: Response) -> Any:
-    """Return what tells one 404 from another: the code of the error, or the body's form."""
+    """Return what distinguishes 404s: the error code, or the form of the body."""
     code = response.at("error", "code")
     if isinstance(code, str):
         return response.status, code
@@ -126,6 +126,6 @@ def _form(response: Response) -> Any:
 
 
 def lacking(document: Document, operations: Collection[str]) -> str:
-    """Return what a part of the kit needs and the backend has not, "" if it has all of it."""
-    missing = [name for name in operations if name not in document.operations]
-    return str(MissingOperationError(missing[0])) if missing else ""
+    """Return the need that the backend does not meet, in words; "" if it has all operations."""
+    missing = (name for name in operations if name not in document.operations)
+    return next((str(MissingOperationError(name)) for name in missing), "")

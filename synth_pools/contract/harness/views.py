@@ -1,4 +1,4 @@
-"""Views: one resource as each operation shows it."""
+"""Views of a resource: the resource as each operation shows it."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from synth_pools.contract.http.client import ABSENT, Response, at
 from synth_pools.contract.results import Outcome
 from synth_pools.contract.selections import select_operations, shows
 
-# An operation, the resource as it shows it (ABSENT where it does not), and its response.
+# An operation, the resource in its response (ABSENT if it is missing), and the response.
 View = tuple[str, Any, Response]
 # The numbers of a rollout's usage.
 USAGE = (
@@ -23,8 +23,8 @@ USAGE = (
     "bytes_downloaded",
     "cost_usd",
 )
-# New resources are among the newest, so short pages are enough.
-_NEAR = {"limit": 10}
+# Short pages suffice: the resources of a scenario are among the newest.
+_SHORT_PAGE = {"limit": 10}
 _MOST_PAGES = 200
 
 
@@ -40,7 +40,7 @@ def of_pool(ctx: Context, pool_id: str, state: str | None = None) -> list[View]:
         Each operation with its view.
     """
     response = ctx.require(200, "get_pool", {"pool_id": pool_id})
-    query = _NEAR if state is None else {**_NEAR, "state": state}
+    query = _SHORT_PAGE if state is None else {**_SHORT_PAGE, "state": state}
     return [("get_pool", response.json, response), in_list(ctx, "list_pools", {}, query, pool_id)]
 
 
@@ -56,12 +56,12 @@ def of_task(ctx: Context, pool_id: str, task_id: str) -> list[View]:
 
 
 def of_rollout(ctx: Context, rollout: Rollout) -> list[View]:
-    """Read a rollout by every operation that shows it whole."""
+    """Read a rollout by every operation that shows it completely."""
     showing = [
         ctx.session.document.operations[name]
         for name in select_operations(ctx.session.document.operations, shows("Rollout"))
     ]
-    # Those that show it alone come first, and of these the one of its pool.
+    # First the operations on the rollout, then the lists; in both the one of its pool comes first.
     showing.sort(
         key=lambda operation: (
             "rollout_id" not in operation.id_names,
@@ -76,7 +76,7 @@ def of_rollout(ctx: Context, rollout: Rollout) -> list[View]:
             views.append((name, response.json, response))
         else:
             created_at = at(views[0][1], "created_at") if views else None
-            views.append(in_list(ctx, name, ids, _NEAR, rollout.id, created_at))
+            views.append(in_list(ctx, name, ids, _SHORT_PAGE, rollout.id, created_at))
     return views
 
 
@@ -109,7 +109,7 @@ def in_list(
     item_id: str,
     since: Any = None,
 ) -> View:
-    """Read an item in a list, which is newest first.
+    """Read an item in a list, the newest items first.
 
     Args:
         ctx: The context.
@@ -117,10 +117,10 @@ def in_list(
         ids: Its path parameters.
         query: Its query parameters.
         item_id: The id of the item.
-        since: When it was created: among older ones it is not looked for.
+        since: The time of its creation, which ends the search among older items.
 
     Raises:
-        InconclusiveError: So many others came after it that it was not looked for to the end.
+        InconclusiveError: The list has too many newer items to search it to the end.
     """
     oldest = moment(since)
 

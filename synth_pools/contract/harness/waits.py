@@ -1,4 +1,4 @@
-"""Waits for rollouts and pools, and walks through pages, each within a limit."""
+"""Waits for rollouts and pools, iteration over pages, and parallel calls, each within a limit."""
 
 from __future__ import annotations
 
@@ -22,11 +22,11 @@ _T = TypeVar("_T")
 STARTED = ("running", *FINAL)
 STREAMS = ("stream_rollout_events", "stream_global_rollout_events")
 _ENDS = Clause(ids="Rollouts: states#f1bc")
-# Seconds until other readers are asked as well: longer than any reader may lag behind.
+# Seconds until another reader is consulted: longer than any reader may lag behind.
 _SECOND_OPINION = 5.0
-# How many times as long as another rollout one has to wait before that shows something.
+# Times that a wait has to last as long as another rollout, to prove something.
 _SOONER = 4
-# Calls at a time, and how many more of them for each second that a request takes.
+# Most calls at a time, and the calls at a time per second that a request takes.
 _MOST_AT_A_TIME = 16
 _CALLERS_A_SECOND = 20
 
@@ -71,20 +71,16 @@ def creations(pool_id: str) -> tuple[Creation, Creation]:
 
 def start_rollout(ctx: Context, pool_id: str, **request: Any) -> Rollout:
     """Create a rollout in a pool with fields of its request."""
-    response = ctx.require(
-        (202, 200),
-        "create_rollout",
-        {"pool_id": pool_id},
-        json=ctx.session.rollout_body(**request),
-    )
+    body = ctx.session.rollout_body(**request)
+    response = ctx.require((202, 200), "create_rollout", {"pool_id": pool_id}, json=body)
     return Rollout(pool_id, rollout_id(response))
 
 
 def rollout_id(response: Response) -> str:
-    """Return the id in the response of a creation.
+    """Return the id of the rollout in the response of its creation.
 
     Raises:
-        StopScenarioError: There is none, which the schema's check has recorded.
+        StopScenarioError: There is no id; the check of the schema has recorded that.
     """
     value = response.at("rollout_id")
     if not isinstance(value, str) or not value:
@@ -115,12 +111,12 @@ def wait_for(ctx: Context, rollout: Rollout, states: tuple[str, ...]) -> Respons
         states: The states.
 
     Returns:
-        The response that shows it.
+        The response that shows the state.
 
     Raises:
-        StopScenarioError: Only the other family shows it, so get_rollout departs; or no operation
-            does in time though others end much sooner, so the rollout hangs.
-        InconclusiveError: No operation shows it in time, and others take long, too.
+        StopScenarioError: Only the other family shows the state, so get_rollout departs; or neither
+            does in time though other rollouts end much sooner, so the rollout hangs.
+        InconclusiveError: Neither family shows it in time, and other rollouts take long, too.
     """
     began = time.monotonic()
     opinion_at = began + _SECOND_OPINION
@@ -154,15 +150,12 @@ def wait_for(ctx: Context, rollout: Rollout, states: tuple[str, ...]) -> Respons
         got = f"it was {observed} after {waited}, and one that was made then has ended"
         ctx.expect.that(Expectation("create_rollout", expected, response, clause=_ENDS), False, got)
         raise StopScenarioError
-    raise InconclusiveError(
-        Outcome.NOT_REACHED,
-        "create_rollout",
-        f"the rollout was {observed} and not {awaited} after {waited}",
-    )
+    note = f"the rollout was {observed} and not {awaited} after {waited}"
+    raise InconclusiveError(Outcome.NOT_REACHED, "create_rollout", note)
 
 
 def _a_later_rollout_ends(ctx: Context, rollout: Rollout, waited: float) -> bool:
-    """Return True if a rollout that is made now, on the same container, ends much sooner."""
+    """Return True if a rollout that starts now, on the same container, ends much sooner."""
     pool = ctx.require(200, "get_pool", {"pool_id": rollout.pool_id})
     url, mine = pool.at("container_url"), ctx.session.containers.values()
     where = {"container_url": url} if url in mine else {}
@@ -177,7 +170,7 @@ def _a_later_rollout_ends(ctx: Context, rollout: Rollout, waited: float) -> bool
 
 
 def wait_until_resumed(ctx: Context, pool_id: str, written: Response) -> None:
-    """Wait until a pool is active after a resume; if it stays paused the resume departs."""
+    """Wait until a pool is active after a resume; the resume departs if it stays paused."""
 
     def resumed() -> bool:
         return bool(ctx.require(200, "get_pool", {"pool_id": pool_id}).at("status") != "paused")
@@ -199,23 +192,23 @@ def eventually(ctx: Context, look: Callable[[], bool], limit: float | None = Non
 def becomes_true(
     ctx: Context, operation: str, look: Callable[[], bool], limit: float | None = None
 ) -> bool:
-    """Return True if what an operation has to bring comes; False shows that it does not.
+    """Return True if the effect of an operation becomes visible; False proves that it does not.
 
     Args:
         ctx: The context.
         operation: The operation.
-        look: Whether it has come.
-        limit: Seconds to wait for it; the session's patience where None.
+        look: Returns whether the effect is visible.
+        limit: Seconds to wait; the session's patience where None.
 
     Raises:
-        InconclusiveError: It did not come in time, and everything takes long here.
+        InconclusiveError: It was not visible in time, and everything takes long here.
     """
     began = time.monotonic()
     if eventually(ctx, look, limit):
         return True
     waited = time.monotonic() - began
     proof = ctx.session.is_proof(waited)
-    # It may have come meanwhile.
+    # The effect may have become visible meanwhile.
     if look():
         return True
     if not proof:
@@ -232,20 +225,20 @@ def read_until(
     *,
     brings: str | None = None,
 ) -> tuple[Response, bool]:
-    """Read until an answer shows what has to come, at least once.
+    """Read until an answer shows an effect, at least once.
 
     Args:
         ctx: The context.
-        operation: The operation that reads.
-        ids: What it reads.
-        is_there: Whether an answer shows it.
-        brings: The operation that has to bring it; the one that reads where None.
+        operation: The reading operation.
+        ids: Its path parameters.
+        is_there: Returns whether an answer shows the effect.
+        brings: The operation that has the effect; the reading one where None.
 
     Returns:
-        The last answer, and whether it shows it; False shows that it does not come.
+        The last answer, and whether it shows the effect; False proves that it does not come.
 
     Raises:
-        InconclusiveError: It did not come in time, and everything takes long here.
+        InconclusiveError: It was not visible in time, and everything takes long here.
     """
     last: list[Response] = []
 
@@ -267,16 +260,16 @@ def iterate_pages(
     between: Callable[[int], None] = lambda _: None,
     most: int = 400,
 ) -> tuple[list[Any], Response, bool]:
-    """Walk through the pages of a list.
+    """Read the pages of a list.
 
     Args:
         ctx: The context.
         operation: The listing operation.
         ids: Its path parameters.
         query: Its query parameters.
-        enough: A condition on the items so far that ends the walk.
+        enough: A condition on the items so far that ends the reading.
         between: A callback after each page, with its number.
-        most: The number of pages that ends the walk.
+        most: The largest number of pages.
 
     Returns:
         The items, the last response, and whether the end of the list was reached.
@@ -312,7 +305,7 @@ def ids_of(items: list[Any], name: str = "id") -> list[Any]:
 
 
 def moment(value: Any) -> datetime | None:
-    """Parse a time stamp; None if it is none, or has no zone."""
+    """Parse a time stamp; None if it is invalid or has no zone."""
     try:
         parsed = datetime.fromisoformat(value)
     except (TypeError, ValueError):
@@ -321,7 +314,7 @@ def moment(value: Any) -> datetime | None:
 
 
 def side_by_side(ctx: Context, calls: Iterable[Callable[[], object]]) -> None:
-    """Make calls that do not depend on each other, several at a time where requests take long.
+    """Make independent calls, several at a time where requests take long.
 
     Raises:
         StoppedError: The run was asked to stop.
@@ -334,9 +327,9 @@ def side_by_side(ctx: Context, calls: Iterable[Callable[[], object]]) -> None:
             call()
         return
     with ThreadPoolExecutor(count, "contract-calls") as pool:
-        waiting = [pool.submit(call) for call in calls]
+        futures = [pool.submit(call) for call in calls]
         try:
-            for future in waiting:
+            for future in futures:
                 future.result()
         finally:
             pool.shutdown(wait=False, cancel_futures=True)
@@ -354,7 +347,7 @@ def call_simultaneously(ctx: Context, calls: Sequence[Callable[[], _T]], limit: 
         Their results in order.
 
     Raises:
-        InconclusiveError: One was not back within the limit, or they could not begin together.
+        InconclusiveError: A call took longer than the limit, or they could not begin together.
         StoppedError: The run was asked to stop.
         Exception: The first exception that a call raised.
     """
@@ -380,11 +373,10 @@ def call_simultaneously(ctx: Context, calls: Sequence[Callable[[], _T]], limit: 
             thread.join(0.2)
             if ctx.session.http.stop.is_set():
                 raise StoppedError
-    if any(not isinstance(error, threading.BrokenBarrierError) for error in raised):
-        raise next(error for error in raised if not isinstance(error, threading.BrokenBarrierError))
+    for error in raised:
+        if not isinstance(error, threading.BrokenBarrierError):
+            raise error
     if len(results) < len(calls):
-        operation = ctx.operations[0]
-        raise InconclusiveError(
-            Outcome.NOT_REACHED, operation, f"requests took more than {limit:.0f} s"
-        )
+        note = f"requests took more than {limit:.0f} s"
+        raise InconclusiveError(Outcome.NOT_REACHED, ctx.operations[0], note)
     return [results[number] for number in range(len(calls))]
