@@ -43,9 +43,9 @@ def checked_url(url: str) -> str:
         UnjudgeableError: It is no URL, or holds a user, a query or a fragment.
     """
     text = url.strip()
-    # A key may have been given in place of a URL: it is not shown.
-    shown = f"{text!r}" if "://" in text else "what was given as URL"
-    no_url = UnjudgeableError(f"{shown} is no URL: give one like http://127.0.0.1:8080")
+    # A key may have been given in place of a URL: it is not description.
+    description = f"{text!r}" if "://" in text else "what was given as URL"
+    no_url = UnjudgeableError(f"{description} is no URL: give one like http://127.0.0.1:8080")
     try:
         parts = urlsplit(text)
         port = parts.port

@@ -94,7 +94,7 @@ class Session:
     def is_proof(self, waited: float) -> bool:
         """Return True if a change that did not come within these seconds is a departure.
 
-        It is none if the server, or a container of the kit, takes a good part of that time for a
+        It is no departure if the server, or a container of the kit, takes a good part of that time for a
         simple answer: the change may still come. A request is sent to find out.
 
         Raises:

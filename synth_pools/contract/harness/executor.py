@@ -135,7 +135,7 @@ def execute(session: Session, scenario: Scenario) -> str | None:
         scenario: The scenario.
 
     Returns:
-        The obstacle, other than a departure, that kept it from judging; None if there is none.
+        The obstacle, other than a departure, that kept it from judging; None otherwise.
     """
     ctx = Context(session, scenario)
     rest = "what comes before it departed"
