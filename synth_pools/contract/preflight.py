@@ -43,7 +43,7 @@ def checked_url(url: str) -> str:
         UnjudgeableError: It is no URL, or holds a user, a query or a fragment.
     """
     text = url.strip()
-    # A key may have been given in place of a URL: it is not description.
+    # A key may have been given in place of a URL: it is not shown.
     description = f"{text!r}" if "://" in text else "what was given as URL"
     no_url = UnjudgeableError(f"{description} is no URL: give one like http://127.0.0.1:8080")
     try:

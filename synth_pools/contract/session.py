@@ -94,8 +94,8 @@ class Session:
     def is_proof(self, waited: float) -> bool:
         """Return True if a change that did not come within these seconds is a departure.
 
-        It is no departure if the server, or a container of the kit, takes a good part of that time for a
-        simple answer: the change may still come. A request is sent to find out.
+        It is no departure if the server, or a container of the kit, takes a good part of that time
+        for a simple answer: the change may still come. A request is sent to find out.
 
         Raises:
             StoppedError: The run was asked to stop.
