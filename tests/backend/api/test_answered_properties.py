@@ -55,7 +55,7 @@ NOT_SENT = {
 
 
 class Answers:
-    """The answers of a server, and the properties that were seen in them."""
+    """Answers of a server, and their properties."""
 
     def __init__(self, file: OpenApiFile) -> None:
         self._file = file

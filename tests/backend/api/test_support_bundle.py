@@ -1,4 +1,4 @@
-"""The support bundle: everything that is known of a rollout, and no secret."""
+"""The support bundle: everything stored about a rollout, and no secret."""
 
 from __future__ import annotations
 

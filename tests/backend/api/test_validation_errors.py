@@ -1,4 +1,4 @@
-"""Errors of a refused body: the field, what was sent there and what is allowed."""
+"""Errors of a refused body: the field, its value, and the allowed values."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Artifacts: what of an answer is kept, how it is described, and what stays in the result."""
+"""Artifacts of an answer: their contents, descriptions, and place in the result."""
 
 from __future__ import annotations
 

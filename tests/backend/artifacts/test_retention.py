@@ -69,7 +69,7 @@ def test_the_oldest_contents_go_first(tmp_path: Path) -> None:
         assert is_kept(server, third, "1")
         stored, removed = items(server, first)
         assert stored["download_url"] is not None
-        # Everything that is known of it stays.
+        # Its description stays.
         assert removed == {**removed, "download_url": None, "path": "2", "sha256": name_of(2)}
         assert is_kept(server, first, removed["path"]) is False
         server.refused(
@@ -218,7 +218,7 @@ def test_one_that_is_cancelled_while_its_contents_are_written(
 
 
 def test_many_write_the_same_while_it_is_given_up(tmp_path: Path) -> None:
-    """Whatever wins, a rollout that is told to have a content has it, or it is expired."""
+    """A rollout has its content, or the content is expired, in any order of events."""
 
     def answer(request: Seen) -> bytes:
         number = request.json["seed"] % 3

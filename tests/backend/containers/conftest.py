@@ -1,4 +1,4 @@
-"""Calls of containers in each of the event loops: what comes of bytes must not tell them apart."""
+"""Calls of containers, with the same results in each event loop."""
 
 from __future__ import annotations
 

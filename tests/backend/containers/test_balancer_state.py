@@ -1,4 +1,4 @@
-"""Pools, addresses, processes and places in any order: what is counted stays true."""
+"""Pools, addresses, processes and places in any order: the counts stay correct."""
 
 from __future__ import annotations
 
@@ -65,7 +65,7 @@ class FleetMachine(RuleBasedStateMachine):
                 self.balancer.forget_pool(pool_id)
             for url in list(self.processes.get(pool_id, ())):
                 self.balancer.remove_process(pool_id, url)
-        # Nothing is left of anything.
+        # All members and pools are dropped.
         assert list(self.balancer.all_members()) == []
         assert not self.balancer._pools
         assert not self.balancer._containers

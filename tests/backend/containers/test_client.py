@@ -73,7 +73,7 @@ def test_direct_calls_reach_a_real_container(server: Server, real: str) -> None:
         assert info["runtime"]["name"] == "arithmetic"
         assert server.get(f"{root}/container/metadata") == info
         assert server.get(f"{root}/container/task_info")["task"]["task_id"] == "arithmetic"
-        # It was made without either, and says so itself.
+        # A container without either answers 404 itself.
         for route in ("program", "taskset"):
             server.refused("GET", f"{root}/container/{route}", 404, "not_found")
         body = {"rollout_id": "by hand", "seed": 3, "anything": None, "submission_mode": "sync"}

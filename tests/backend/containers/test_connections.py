@@ -110,7 +110,7 @@ async def test_an_answer_that_comes_before_all_is_sent_is_the_last_of_its_connec
 
     async def serve(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         heads.append(await read_head(reader))
-        # No more of the body is read than what is on its way already.
+        # The rest of the body is not read.
         writer.write(b"HTTP/1.1 413 Too Large\r\ncontent-length: 3\r\n\r\nbig")
         await writer.drain()
         if len(heads) < 2:

@@ -1,4 +1,4 @@
-"""HTTP with containers: every way an answer can be put, cut up or wrong, and what is used again."""
+"""HTTP with containers: whole, split and invalid answers, and reuse of connections."""
 
 from __future__ import annotations
 

@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 
 from synth_pools.backend.containers.client import _sequence
-from synth_pools.backend.containers.protocol import _outline
+from synth_pools.backend.domain.validation import cut
 
 
 @pytest.mark.parametrize(
@@ -19,7 +19,7 @@ from synth_pools.backend.containers.protocol import _outline
     ],
 )
 def test_what_is_further_down_is_left_out(value: Any, outline: Any) -> None:
-    assert _outline(value, 2) == outline
+    assert cut(value, 2) == outline
 
 
 @pytest.mark.parametrize(

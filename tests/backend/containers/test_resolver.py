@@ -129,7 +129,7 @@ def test_every_container_of_a_pool_is_looked_up_and_checked_for_every_call(
             f"{NAME}:{port}",
             f"other.test:{port}",
         }
-        # Now the name means another machine: its keys are asked for by nobody, not even a check.
+        # Now the name resolves to a forbidden address, which not even a check calls.
         names[NAME] = ["169.254.169.254"]
         eventually(lambda: health() == ["unhealthy", "healthy"])
         before = len(container.checks)
@@ -138,7 +138,7 @@ def test_every_container_of_a_pool_is_looked_up_and_checked_for_every_call(
         eventually(lambda: len(container.checks) > before + 3)
         hosts = {request.headers["host"] for request in container.checks[before + 1 :]}
         assert hosts == {f"other.test:{port}"}
-        # Where only such are left, a rollout fails as one on a single container does.
+        # A pool of forbidden addresses alone fails its rollouts.
         backend.call("PATCH", f"/v1/pools/{pool_id}", json={"container_urls": urls[:1]})
         refused(backend, pool_id, "link-local")
 

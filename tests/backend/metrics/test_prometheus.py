@@ -1,4 +1,4 @@
-"""`GET /metrics`: who may read it, that it is what it says it is, and that its numbers are true."""
+"""`GET /metrics`: its access, its format, and its figures."""
 
 from __future__ import annotations
 
@@ -237,7 +237,7 @@ def test_requests_are_timed_by_operation_and_class(start: Callable[..., Server])
     assert metrics.get(count, operation="get_pool", status="4xx") == 1
     assert metrics.get(count, operation="health", status="2xx") == 1
     assert metrics.get(count, operation="metrics", status="2xx") == 1
-    # Neither was an operation: an unknown path, and a caller who may not know which there are.
+    # An unknown path, and a request without a key, count under no operation.
     assert metrics.get(count, operation="(none)", status="4xx") == 2
 
 
@@ -311,7 +311,7 @@ def test_a_database_that_broke_is_told_of(
     hidden = database.with_name("hidden")
     database.rename(hidden)
     try:
-        # A directory in its place: nobody can open that as a database.
+        # A directory in its place cannot be opened as a database.
         database.mkdir()
         metrics = scrape(backend)
     finally:

@@ -1,4 +1,4 @@
-"""`GET /v1/pools/{id}/metrics` and `/v1/queue/status` tell what is stored, also under load.
+"""`GET /v1/pools/{id}/metrics` and `/v1/queue/status` agree with the database, also under load.
 
 What they say is compared with the database itself, read on a connection of the test's own. Under
 load that counts where nothing was committed between a look before and a look after the answer.
@@ -121,7 +121,7 @@ class Watcher:
         if truth.version() == version:
             require_true(answer, stored)
             self.busy_pools += stored["running"] + stored["queued"] > 0
-        # Fair at any time: what is over stays over, and nothing is counted before it is stored.
+        # Valid at any time: ended rollouts stay ended, and none is counted before it is stored.
         for field, state in FIELDS.items():
             if state in ("completed", "failed", "cancelled"):
                 assert stored[state] <= answer[field] <= later[state]

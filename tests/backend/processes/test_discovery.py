@@ -47,7 +47,7 @@ def test_those_with_a_mark_of_ours_that_are_still_there(pids: list[int]) -> None
 
 
 def test_one_without_a_mark_that_one_of_ours_has_started(pids: list[int]) -> None:
-    """A process with another mark belongs to somebody else, whoever started it."""
+    """A process with another mark belongs to another backend, even if ours has started it."""
 
     us = os.getpid()
     entries = [

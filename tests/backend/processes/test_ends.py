@@ -220,7 +220,7 @@ def test_those_of_the_next_start_are_left_alone(tmp_path: Path) -> None:
         pool_id = start_pool(server, "stubborn", capacity=2)
         remaining = all_of(server, pool_id, 2)
         [watch] = watches_of(backend.pid)
-        # It can look for what is left only when there is something new.
+        # It can search only once a new container exists.
         watch.suspend()
         backend.kill()
         backend.start()

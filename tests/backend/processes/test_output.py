@@ -1,4 +1,4 @@
-"""Output of processes: which lines are kept, how they are read, and in how much memory."""
+"""Output of processes: its lines, its pages, and its memory."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The parts that the processes of pools are made of, each on its own."""
+"""Parts of the processes of pools, one at a time."""
 
 from __future__ import annotations
 
@@ -247,7 +247,7 @@ async def test_the_event_loop_reads_no_process_and_those_that_end_together_share
     monkeypatch.setattr(psutil.Process, "environ", looking)
     table = ProcessTable()
     await asyncio.gather(*[end_children([child], table=table) for child in children])
-    # Each looks once before it asks, and once before it takes it that nothing is left.
+    # Each reads the table before the signal, and before it reports that all have ended.
     assert 1 <= len(tables) <= 4
     assert bool(threads) is not can_tag
     assert threading.get_ident() not in {*threads, *tables}

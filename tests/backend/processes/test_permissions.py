@@ -1,4 +1,4 @@
-"""Pools that name an image: what has to be allowed, and what this machine has to have."""
+"""Pools that name an image: permissions of the operator, and needs of the machine."""
 
 from __future__ import annotations
 

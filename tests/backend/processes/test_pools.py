@@ -247,7 +247,7 @@ def test_one_that_never_gets_healthy(allowing: Server, argv: list[str], says: st
     nothing = allowing.refused("GET", f"{container}/health", 502, "container_unreachable")
     assert nothing["error"]["retryable"] is True
     eventually(lambda: not containers(allowing, pool_id))
-    # It is tried again when somebody has seen to the cause.
+    # Resuming tries it again once the cause is removed.
     resumed = allowing.post(f"/v1/pools/{pool_id}/resume")
     assert (resumed["status"], resumed["error"]) == ("warming", None)
     until(allowing, pool_id, "failed")
@@ -298,7 +298,7 @@ def test_another_command_takes_over(allowing: Server, tmp_path: Path) -> None:
     # The one that was under way was not disturbed.
     assert allowing.until(running)["result"]["pid"] in old
     assert old.isdisjoint(container["pid"] for container in healthy(allowing, pool_id, 2))
-    # A PUT works as well; then no process is left, and the echo target runs the rollouts.
+    # A PUT without processes ends them, and the echo target runs the rollouts.
     started = pids(allowing, pool_id)
     allowing.call("PUT", path, json={"name": "without"})
     assert allowing.run(pool_id)["result"]["echo"] is not None

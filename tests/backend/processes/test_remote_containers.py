@@ -184,7 +184,7 @@ async def test_nobody_gets_through_without_the_token(place: Any, purpose: Purpos
     with pytest.raises(WireError):
         await greet(reader, writer, secrets.token_bytes(32), purpose)
     writer.close()
-    # One that sends the proof all the same, of another token, is given nothing.
+    # A caller with the proof of another token gets no answer.
     reader, writer = await asyncio.open_connection(HOST, placed.port)
     writer.write(purpose.value + bytes(32) + bytes(32) + b"GET /health HTTP/1.1\r\n\r\n")
     answered = await asyncio.wait_for(reader.read(), _SECONDS)

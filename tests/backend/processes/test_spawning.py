@@ -7,7 +7,7 @@ import sys
 
 from tests.support.container_process import ROOT
 
-# A process of its own: what is registered to run before a fork cannot be taken back. It lets the
+# A separate process: a function registered to run before a fork cannot be unregistered. It lets the
 # other loop go on while a program is being started.
 TWO_LOOPS = """
 import asyncio, os, threading, time

@@ -55,18 +55,18 @@ def rest_of(connection: socket.socket) -> int:
 def test_a_page_ends_early_by_its_bytes_and_loses_nothing(start: Callable[..., Server]) -> None:
     backend = start(max_page_bytes=1_000_000)
     ids = pools_of(backend, 7)
-    seen: list[str] = []
+    listed: list[str] = []
     query: dict[str, Any] = {"limit": 1000}
     headers = {"prefer": "return=minimal"}
     while True:
         response = backend.send("GET", "/v1/pools", params=query, headers=headers)
         page = response.json()
-        seen += [item["id"] for item in page["items"]]
+        listed += [item["id"] for item in page["items"]]
         assert len(response.content) <= 1_000_000
         if page["next_cursor"] is None:
             break
         query["cursor"] = page["next_cursor"]
-    assert seen == ids[::-1]
+    assert listed == ids[::-1]
     eventually(lambda: backend.services.sending_room.budget.taken == 0)
 
 
@@ -212,7 +212,7 @@ def test_downloads_and_streams_of_deaf_clients_hold_what_is_counted(
             assert rest_of(deaf) < 4_000_000
             rest.release()
         eventually(lambda: room.budget.taken == 0)
-    # Of the result of five megabytes an archive holds the contents that are in it, a file nothing.
+    # An archive reserves memory for the contents within the result, a single file does not.
     assert 250_000 < reserved["artifacts/large"] < 300_000
     assert 1_200_000 < reserved["artifacts.zip"] < 3_000_000
     assert 3_000_000 < reserved["support_bundle"] < 5_000_000

@@ -29,8 +29,8 @@ def stopping(server: Server) -> Iterator[httpx.Client]:
 
 @pytest.fixture
 def container() -> Iterator[Holding]:
-    with holding_containers(1) as (one,):
-        yield one
+    with holding_containers(1) as (holding,):
+        yield holding
 
 
 def test_what_runs_may_end_and_what_waits_is_left(tmp_path: Path, container: Holding) -> None:
