@@ -6,6 +6,8 @@ import asyncio
 import contextlib
 import logging
 from collections.abc import Callable
+from dataclasses import dataclass, field
+from functools import partial
 
 from synth_pools.backend.containers.client import ContainerClient
 from synth_pools.backend.containers.members import Container
@@ -27,6 +29,7 @@ _LONGEST_SEEK_SECONDS = 1.0
 _LONGEST_ANSWER = 64 * 1024
 
 
+@dataclass(eq=False)
 class HealthChecks:
     """Checks of containers, one task each, of which a limited number run at the same time.
 
@@ -37,21 +40,16 @@ class HealthChecks:
         leads: Returns True if this backend checks healthy containers for all.
     """
 
-    def __init__(
-        self,
-        containers: ContainerClient,
-        interval_seconds: float,
-        timeout_seconds: float,
-        leads: Callable[[], bool] = lambda: True,
-    ) -> None:
-        self._containers = containers
-        self._interval = interval_seconds
-        self._timeout = timeout_seconds
-        self._leads = leads
-        self._places = asyncio.Semaphore(_MOST_CONCURRENT)
-        self._tasks: dict[Container, asyncio.Task[None]] = {}
-        self._seeking: dict[Container, asyncio.Task[None]] = {}
-        self._on_recovered: dict[Container, Callable[[], None]] = {}
+    containers: ContainerClient
+    interval_seconds: float
+    timeout_seconds: float
+    leads: Callable[[], bool] = lambda: True
+    _places: asyncio.Semaphore = field(
+        default_factory=partial(asyncio.Semaphore, _MOST_CONCURRENT), init=False
+    )
+    _tasks: dict[Container, asyncio.Task[None]] = field(default_factory=dict, init=False)
+    _seeking: dict[Container, asyncio.Task[None]] = field(default_factory=dict, init=False)
+    _on_recovered: dict[Container, Callable[[], None]] = field(default_factory=dict, init=False)
 
     def watch(self, container: Container, on_recovered: Callable[[], None]) -> None:
         """Check a container now and periodically from then on.
@@ -125,11 +123,11 @@ class HealthChecks:
             await self._pause(container)
 
     def _is_due(self, container: Container) -> bool:
-        return container.is_process or not container.is_well or self._leads()
+        return container.is_process or not container.is_well or self.leads()
 
     async def _pause(self, container: Container) -> None:
         # Spread over time, so that the checks do not always compete.
-        interval = clock.jitter(self._interval)
+        interval = clock.jitter(self.interval_seconds)
         container.check_requested.clear()
         await asyncio.sleep(interval)
         is_requested = clock.monotonic() - container.last_requested_at < _UNUSED_FACTOR * interval
@@ -160,8 +158,8 @@ class HealthChecks:
             The fault in words; None if it is healthy, and an empty text if that is unknown now.
         """
         try:
-            target = self._containers.at(container.url, container.key_env)
-            status, raw = await target.check(self._timeout)
+            target = self.containers.at(container.url, container.key_env)
+            status, raw = await target.check(self.timeout_seconds)
         except ApiError as error:
             return error.message
         except TargetError as error:

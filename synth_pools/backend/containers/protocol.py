@@ -9,7 +9,7 @@ from __future__ import annotations
 from functools import cache
 from typing import Any, Literal
 
-from synth_pools.backend.domain.validation import Contract
+from synth_pools.backend.domain.validation import Contract, cut
 from synth_pools.spec import load_container_spec
 
 OperationName = Literal["get_health", "run_rollout", "get_rollout", "get_rollout_events"]
@@ -27,24 +27,10 @@ def is_answer(operation: OperationName, document: Any, status: int = 200) -> boo
         status: The status of the answer.
     """
     contract = _contract()
-    outline = _outline(document, _LEVELS)
+    outline = cut(document, _LEVELS)
     return contract.answer_is_valid(contract.operations[operation], status, outline)
 
 
 @cache
 def _contract() -> Contract:
     return Contract(load_container_spec())
-
-
-def _outline(value: Any, levels: int) -> Any:
-    """Copy a value down to a depth."""
-    if isinstance(value, dict):
-        if not levels:
-            return {}
-        return {
-            key: _outline(item, levels - 1) if isinstance(item, dict | list) else item
-            for key, item in value.items()
-        }
-    if isinstance(value, list):
-        return [_outline(item, levels - 1) for item in value] if levels else []
-    return value

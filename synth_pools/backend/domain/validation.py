@@ -98,22 +98,28 @@ class Contract:
         self, operation: Operation, status: int, headers: Mapping[str, str], body: bytes
     ) -> None:
         """Raise if a complete response departs from the document."""
-        schema = self._check_head(operation, status, headers)
+        schema = self.check_head(operation, status, headers)
         if not headers["content-type"].startswith("text/event-stream"):
             self._require(operation, schema, json.loads(body), f"body of {status}")
 
-    def check_head(self, operation: Operation, status: int, headers: Mapping[str, str]) -> None:
-        """Raise if the status or headers of a response without JSON depart from the document."""
-        self._check_head(operation, status, headers)
-
     def check_event(self, operation: Operation, message: Mapping[str, str]) -> None:
         """Raise if the JSON in a message of an event stream departs from the document."""
-        schema = self._check_head(operation, 200, None)
+        schema = self.check_head(operation, 200, None)
         self._require(operation, schema, json.loads(message["data"]), "event")
 
-    def _check_head(
+    def check_head(
         self, operation: Operation, status: int, headers: Mapping[str, str] | None
     ) -> str:
+        """Return the schema of a response; raise if its status or headers depart from the document.
+
+        Args:
+            operation: The operation.
+            status: The status.
+            headers: The headers; None for an event of a stream.
+
+        Raises:
+            ResponseDepartsError: The response departs from the document.
+        """
         response = operation.response(status)
         if response is None:
             raise ResponseDepartsError(f"{operation.id}: status {status} is not documented")
@@ -162,8 +168,8 @@ class Contract:
             return
         except ValueError:
             # The validator's messages quote the value, which fails if it is nested too deeply.
-            cut = list(self._faults(schema, _cut(value, _QUOTED_LEVELS), location))
-            yield from cut or [_fault(location, "does not satisfy the schema", "schema")]
+            faults = list(self._faults(schema, cut(value, _QUOTED_LEVELS), location))
+            yield from faults or [_fault(location, "does not satisfy the schema", "schema")]
             return
         for _, error in errors:
             yield from _innermost_errors(error, location)
@@ -207,12 +213,17 @@ def _coerce(parameter: Parameter, text: str) -> str | int:
     return text
 
 
-def _cut(value: Any, levels: int) -> Any:
+def cut(value: Any, levels: int) -> Any:
     """Copy a value down to a depth."""
     if isinstance(value, dict):
-        return {key: _cut(item, levels - 1) for key, item in value.items()} if levels else {}
+        if not levels:
+            return {}
+        return {
+            key: cut(item, levels - 1) if isinstance(item, dict | list) else item
+            for key, item in value.items()
+        }
     if isinstance(value, list):
-        return [_cut(item, levels - 1) for item in value] if levels else []
+        return [cut(item, levels - 1) for item in value] if levels else []
     return value
 
 

@@ -95,7 +95,7 @@ class Child:
 
     @property
     def identity(self) -> ProcessIdentity:
-        return replace(self._known, ended=self._protocol.exited_at)
+        return replace(self._known, ended_at=self._protocol.exited_at)
 
     @property
     def origin(self) -> ContainerOrigin:

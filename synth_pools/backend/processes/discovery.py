@@ -41,7 +41,7 @@ class ProcessIdentity:
     # True for a child of this process, whose number cannot be of a new process.
     is_child: bool = False
     # The time of its end, if it has ended.
-    ended: float | None = None
+    ended_at: float | None = None
     is_tagged: bool = False
 
 
@@ -251,5 +251,5 @@ def _is_in_session(
         started = psutil.Process(session.pid).create_time()
     except psutil.NoSuchProcess:
         # No number is given again while a session has it: one that is older than its end is ours.
-        return session.ended is not None and _started(process) < session.ended + _SAME_SECONDS
+        return session.ended_at is not None and _started(process) < session.ended_at + _SAME_SECONDS
     return abs(started - session.started) < _SAME_SECONDS

@@ -60,7 +60,7 @@ class EndedState:
 
 
 def installed(name: str | None) -> str | None:
-    """Return the engine of this name, or the first installed one; None if there is none."""
+    """Return the engine of this name, or the first installed one; None for a missing one."""
     names = ENGINES if name is None else (name,)
     return next((name for name in names if name in ENGINES and shutil.which(name)), None)
 

@@ -23,7 +23,7 @@ _KEY = "ejected containers"
 
 
 class SharedHealth:
-    """Ejected containers, as the database has them for all backends.
+    """Ejected containers in the database, shared by all backends.
 
     The oldest backend checks the healthy containers, stores which of them it ejects and restores,
     and notifies the others, which do the same. Each backend checks ejected containers itself, and

@@ -113,7 +113,7 @@ class ClusterDriver:
 
     async def _names(self, beginning: str) -> list[str]:
         actors = await asyncio.to_thread(list_named_actors, all_namespaces=True)
-        names = (named["name"] for named in actors if named["namespace"] == NAMESPACE)
+        names = (entry["name"] for entry in actors if entry["namespace"] == NAMESPACE)
         return [name for name in names if name.startswith(beginning)]
 
 
