@@ -143,7 +143,7 @@ def has_colour(stream: TextIO) -> bool:
 
 
 def width() -> int:
-    """Return the width of the terminal; 80 if there is none."""
+    """Return the width of the terminal, or 80 elsewhere."""
     return shutil.get_terminal_size((_WIDTH, 24)).columns
 
 
@@ -220,7 +220,7 @@ def fields(value: Any) -> str:
 
 
 def value_at(value: Any, path: str) -> Any:
-    """Return the value at a path of keys with dots between them; None if there is none."""
+    """Return the value at a path of keys with dots between them, if any."""
     for step in path.split("."):
         value = value.get(step) if isinstance(value, dict) else None
     return value

@@ -15,14 +15,12 @@ class BatchService(FleetService):
     """`FleetService` with the batches of the contract: each item has the batch's key and its place.
 
     Attributes:
-        batches: The bodies of the batches, by key, in the order in which they came.
+        batches: The bodies of the batches by key, in the order of their arrival.
         sent: How often each was sent.
-        features: What the capabilities name.
-        tells: Whether it answers what it can do; until then it does not.
-        refuse_item: The status and the error with which a request in a batch is refused; None to
-            admit it.
-        reply: What is done about the answer to a batch, once it has been carried out; None to give
-            it.
+        features: The features in the capabilities.
+        tells: Condition on which the capabilities are answered; requests for them wait for it.
+        refuse_item: Return the status and the error of a refused request in a batch, or None.
+        reply: Return a fault in place of the answer to an admitted batch, or None.
     """
 
     def __init__(self, seconds: float = 0.0) -> None:

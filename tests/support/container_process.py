@@ -1,13 +1,13 @@
-"""A container in a process of its own that writes down which rollout it ran, before it runs it.
+"""Container in a process of its own that records each rollout before it runs it.
 
     python -m tests.support.container_process KIND LEDGER PORT
 
-Of kind `forgetting` or `submitting` it is made with synth-containers, which knows nothing any more
-of a rollout that it was asked to run at once, and keeps one that was submitted. One of kind
-`keeping` goes on when the caller is gone, and answers `GET /rollouts/{id}`.
+The kinds `forgetting` and `submitting` are made with synth-containers, which forgets a rollout that
+it runs within the request, and keeps one that was submitted. The kind `keeping` goes on without its
+caller, and answers `GET /rollouts/{id}`.
 
-A rollout takes `params.seconds`, and then lasts until the file `params.until` is there; its reward
-is its seed, and it leaves a log, unless `params.artifacts` is 0.
+A rollout takes `params.seconds`, and then lasts until the file `params.until` exists; its reward is
+its seed, and it has a log unless `params.artifacts` is 0.
 """
 
 from __future__ import annotations
@@ -40,12 +40,12 @@ _LONGEST_SECONDS = 4 * 3600.0
 
 
 class ContainerProcess:
-    """A container that a test may kill or hold up.
+    """Container that a test may kill or suspend.
 
     Args:
         ledger: The file that it alone writes to.
-        kind: What it is made with, as above.
-        port: The port of one that was killed; a new one otherwise.
+        kind: Its kind, as above.
+        port: The port of a killed container; None for a new one.
     """
 
     def __init__(

@@ -1,7 +1,7 @@
-"""Containers in the process of a test: of bytes that the test writes, held until released, or real.
+"""Containers in the process of a test: odd bytes, rollouts until a release, or a real container.
 
-`odd_container` answers with bytes on a raw socket, `holding_containers` let rollouts end when a
-test says so, and `real_container` is made with synth-containers, as containers in use are.
+`odd_container` answers with bytes on a raw socket, the rollouts of `holding_containers` last until
+the test releases them, and `real_container` is made with synth-containers.
 """
 
 from __future__ import annotations
@@ -209,9 +209,9 @@ def holding_containers(number: int) -> Iterator[list[Holding]]:
 def real_container() -> Iterator[str]:
     """Yield its URL. The reward is the seed; `params.raise` lets the rollout function raise.
 
-    `params.packaged` lets it answer with the package's own `RolloutResult`. `params.seconds` is how
-    long it takes, and then it lasts until the file `params.until` is there; `params.blocks` is how
-    long it holds up all else there, as a plain `def` does.
+    `params.packaged` lets it answer with the package's own `RolloutResult`. A rollout takes
+    `params.seconds`, and then lasts until the file `params.until` exists; for `params.blocks`
+    seconds it blocks the event loop, as a plain `def` does.
     """
     container = Container("arithmetic", default_submission_mode="sync")
 

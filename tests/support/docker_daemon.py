@@ -27,10 +27,10 @@ class NoDaemonError(Exception):
 
 @contextlib.contextmanager
 def running_daemon() -> Iterator[str]:
-    """The address of a daemon as long as the block runs, as DOCKER_HOST takes it.
+    """Run a daemon until the end of the block; yield its address for DOCKER_HOST.
 
-    All that it has is its own: storage, containerd, socket and bridge. It leaves the machine's
-    rules for packets alone, so that its containers reach nothing but this machine.
+    It has its own storage, containerd, socket and bridge. It does not change the packet filter of
+    the machine, so that its containers reach this machine alone.
 
     Raises:
         NoDaemonError: It does not start.

@@ -16,10 +16,9 @@ class EventService:
     """Service of events, for a `FaultServer`'s `choose`.
 
     Args:
-        ids: Where events have their id: "stream", "envelope", or nowhere.
-        resumes: Where it begins when it is asked to go on: "after" the event, "at" it, or at the
-            "start".
-        faults: What to do with one request for events after the other; None serves them.
+        ids: Place of the id of an event: "stream", "envelope", or none.
+        resumes: First event of a resumed stream: the one "after" the last, "at" it, or the "start".
+        faults: Fault of each request for events in turn; None serves them.
     """
 
     def __init__(

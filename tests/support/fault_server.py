@@ -1,6 +1,6 @@
-"""A server of raw sockets that does to its clients what networks and broken services do.
+"""Server of raw sockets with the faults of networks and broken services.
 
-It runs in a thread of its own and is told what to do from any other.
+It runs in a thread of its own, and takes its script from any other.
 """
 
 from __future__ import annotations
@@ -50,16 +50,16 @@ Script = Fault | Sequence[Fault] | Callable[[Seen], Fault]
 
 
 class FaultServer:
-    """Listens on a port of the loopback interface, its own while its `with` block lasts.
+    """Server on a port of the loopback interface, until the end of its `with` block.
 
     Args:
-        script: What to do with requests: one fault for all, or one after the other in a list, of
-            which the last one stays, or, with `choose`, a function of the request.
+        script: The fault of all requests, or a list of faults in turn, of which the last one stays,
+            or, with `choose`, a function of the request.
 
     Attributes:
-        requests: What came, in order.
-        connections: How many connections were made.
-        client_left: Set when a client goes away in the middle of its answer.
+        requests: The requests, in order.
+        connections: The number of connections.
+        client_left: Set when a client leaves during its answer.
     """
 
     def __init__(

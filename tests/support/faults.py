@@ -1,7 +1,7 @@
 """Faults that a server may show to a client.
 
-A fault is a coroutine function that answers one request over the connection that it is given. It
-returns whether the connection goes on to the next one.
+A fault is a coroutine function that answers one request on a connection, and returns whether the
+connection stays open for the next one.
 """
 
 from __future__ import annotations

@@ -19,14 +19,14 @@ class FleetService:
     """Service of rollouts, for a `FaultServer`'s `choose`.
 
     Args:
-        seconds: How long a rollout takes.
+        seconds: Duration of a rollout.
 
     Attributes:
-        keys: Idempotency key -> rollout.
-        creations: How often each key was asked for.
-        refuse: What to do with a creation in the place of admitting it; None to admit it.
-        status: How the rollout of a request and its key ends.
-        most_running: Most rollouts that ran at a time.
+        keys: Rollout of each idempotency key.
+        creations: Number of creations with each key.
+        refuse: Return the fault of a creation, or None to admit it.
+        status: Return the final status of a rollout, from its request and its key.
+        most_running: Most simultaneous rollouts.
     """
 
     def __init__(self, seconds: float = 0.0) -> None:

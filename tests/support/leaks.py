@@ -12,7 +12,7 @@ KEY = "sk_live_0123456789abcdef"
 def traceback_with_locals(error: BaseException) -> str:
     """Render what an error reporter sends: the whole chain, with every frame's local variables.
 
-    Without the frames of the tests, which have to know what they look for.
+    Frames of the tests are left out: they contain the key.
     """
     report: traceback.TracebackException | None
     report = traceback.TracebackException.from_exception(error, capture_locals=True)

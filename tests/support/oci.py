@@ -1,6 +1,6 @@
 """Container engine of this machine, and an image with this machine's Python.
 
-No registry is needed: the image is a folder tree that `podman import` takes, and `docker import`.
+No registry is needed: `podman import` and `docker import` make the image from a folder tree.
 """
 
 from __future__ import annotations
@@ -28,12 +28,12 @@ _FOLDERS = ("tmp", "proc", "sys", "dev", "etc", "run")
 
 
 class EngineUnderTest:
-    """An engine of this machine: podman with storage of its own in a folder, or docker's daemon.
+    """Engine of this machine: podman with storage of its own in a folder, or docker's daemon.
 
     Args:
         name: Its name.
         folder: The folder.
-        before: Words that begin each of its commands, of a program that runs another one.
+        before: First words of its commands, for a program that runs another one.
     """
 
     def __init__(self, name: str, folder: Path, before: Sequence[str] = ()) -> None:

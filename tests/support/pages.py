@@ -28,12 +28,12 @@ class Block:
     Attributes:
         page: The page, from the root of the repository.
         line: The number of lines before its code.
-        language: The language that it names; empty for none.
+        language: Its language; empty for none.
         text: The code.
-        chapter: The heading that it is under.
-        note: "not run", "run by" or "part of"; empty where it is run with its page.
-        reason: Why it is not run, the test that runs it, or the file that it is a part of.
-        printed: What the page says that it prints; None where it says nothing.
+        chapter: The heading above it.
+        note: "not run", "run by" or "part of"; empty for a block that is run with its page.
+        reason: The reason, the test that runs it, or the file with it.
+        printed: Its output on the page; None without one.
     """
 
     page: str
@@ -78,8 +78,8 @@ BLOCKS = [block for page in PAGES for block in read_blocks(page)]
 def assert_printed(printed: str, expected: str, kind: str) -> None:
     """Compare what a program printed with what its page shows.
 
-    A line `...` stands for any lines, and `...` within a line for anything there. How wide the
-    columns of a table are follows from what is in them.
+    A line `...` stands for any lines, and `...` within a line for any text. Widths of the columns
+    of a table do not count.
     """
     pattern = "".join(
         r"(?:.*\n)*?" if line.strip() == "..." else _pattern_of(line) + r"\n"

@@ -20,19 +20,19 @@ class PoolService:
     """Service of rollouts and of their pools' events, for a `FaultServer`'s `choose`.
 
     Attributes:
-        status: Rollout -> how it is.
-        pool_of: Rollout -> its pool.
-        looks: How often each rollout was asked for.
-        followed: How often the events of each rollout alone were asked for.
+        status: Status of each rollout.
+        pool_of: Pool of each rollout.
+        looks: Number of requests for each rollout.
+        followed: Number of requests for the events of each rollout alone.
         streams: Requests for the events of a pool.
-        live: How many such streams are open.
-        admit: Called with a new rollout, before it is answered; what it returns is the answer.
-        refuse: Called with the pool of a creation; what it returns is the answer.
-        serve: What to do with a request for the events of a pool; None serves them.
+        live: Number of such streams that are open.
+        admit: Called with a new rollout; returns a fault in place of the answer, or None.
+        refuse: Called with the pool of a creation; returns a fault in place of admitting, or None.
+        serve: Returns the fault of a request for the events of a pool, or None to serve them.
         idle: Called again and again while a stream of a pool has nothing to send.
-        forgets: Whether streams begin with what comes next, whatever they are asked for.
-        summaries: How often the summary of each rollout was asked for.
-        told: Called with a rollout that ended; what it returns is in its last event, too.
+        forgets: Begin streams with the next event, whatever their cursor.
+        summaries: Number of requests for the summary of each rollout.
+        told: Called with an ended rollout; returns further fields of its last event.
     """
 
     def __init__(self) -> None:

@@ -1,8 +1,7 @@
-"""A PostgreSQL server in a temporary folder, as another user where this one is root.
+"""PostgreSQL server in a temporary folder, run by another user if this one is root.
 
-`python -m tests.support.postgres_server VARIABLE COMMAND...` runs a command beside one, whose
-address it finds in that variable: with SYNTH_POOLS_TEST_STORE the backends of the tests keep their
-data there.
+`python -m tests.support.postgres_server VARIABLE COMMAND...` runs a command with the address of a
+server in that variable: the backends of the tests use the one in SYNTH_POOLS_TEST_STORE.
 """
 
 from __future__ import annotations
@@ -43,10 +42,10 @@ _START_SECONDS = 60.0
 
 
 class PostgresServer:
-    """A server that can be stopped, killed and started again.
+    """Server that can be stopped, killed and started again.
 
     Args:
-        folder: An empty folder, in which it keeps everything.
+        folder: An empty folder for all its files.
         options: Settings of the server, `name=value`.
         primary: The server whose standby it is.
     """
@@ -192,7 +191,7 @@ def find_programs() -> Path:
 def database_of(folder: Path) -> str | None:
     """Return the address of the database that belongs to a data directory; None for SQLite.
 
-    It is made at the first call, and is the same ever after.
+    The first call creates it; later calls return the same one.
     """
     server = os.environ.get(VARIABLE)
     if server is None:

@@ -1,7 +1,6 @@
-"""Bytes that are no good HTTP, and what may come of them: one of these statuses, or a closed door.
+"""Bytes that are no valid HTTP, and the statuses that may answer them, or a closed connection.
 
-None of it may end in a status of 500, in an answer that is not of the error schema, or in a line of
-the log.
+No bytes may cause a status of 500, an answer that is not of the error schema, or a line of the log.
 """
 
 from __future__ import annotations

@@ -1,9 +1,9 @@
-"""A Ray cluster of three nodes on this machine, in a process of its own.
+"""Ray cluster of three nodes on this machine, in a process of its own.
 
     python -m tests.support.ray_cluster [COMMAND...]
 
 With a command it runs that with the address of the cluster in SYNTH_POOLS_RAY, and ends with it.
-Without one it is told on its standard input what to do: `kill NAME`, `add NAME`, `end`, `begin`.
+Without one it reads `kill NAME`, `add NAME`, `end` and `begin` from standard input.
 
 Each node has two processors, one of the resource `slot`, and a label `room` with its name.
 """

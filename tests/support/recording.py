@@ -66,13 +66,13 @@ Answer = Callable[[Recorded], Reply | None]
 
 
 class RecordingServer:
-    """Listens on a free port of the loopback interface while its `with` block lasts.
+    """Server on a free port of the loopback interface, until the end of its `with` block.
 
     Attributes:
-        requests: What came, in order.
-        connections: How many connections were made.
-        answer: Makes the reply to a request; None breaks the connection without one.
-        client_left: Set when a client goes away before its reply is through.
+        requests: The requests, in order.
+        connections: The number of connections.
+        answer: Returns the reply to a request; None ends the connection without one.
+        client_left: Set when a client leaves before the end of its reply.
     """
 
     def __init__(self, answer: Answer | Reply | None = None) -> None:

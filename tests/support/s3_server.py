@@ -1,6 +1,6 @@
-"""A server of S3-compatible storage in a process of its own, which checks keys and signatures.
+"""Server of S3-compatible storage in a process of its own, which checks keys and signatures.
 
-`S3` names the environment in which it is installed: `make test-s3` makes one.
+The variable `S3` has the path of its environment, which `make test-s3` creates.
 """
 
 from __future__ import annotations
@@ -53,12 +53,12 @@ _CALLS_WITHOUT_KEY = 7
 
 
 class S3Server:
-    """A server with one bucket, and users who may read it or write to it.
+    """Server with one bucket, and users who may read it or write to it.
 
     Attributes:
         url: Its address.
-        writer: The key and the secret of one who may do anything.
-        reader: Those of one who may only read.
+        writer: Key and secret of a user who may do anything.
+        reader: Key and secret of a user who may only read.
     """
 
     def __init__(self, environment: Path) -> None:

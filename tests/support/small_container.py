@@ -1,13 +1,12 @@
-"""A container of the standard library alone, which starts in a moment: `SMALL PORT [WHAT...]`.
+"""Container of the standard library alone, which starts in a moment: `SMALL PORT [WORD...]`.
 
-What it does besides answering is said by words after the port: `flood` writes to its output without
-end; `child` starts a process that sleeps, `stray` one that left its group; `deaf` never answers
-that it is healthy; `stubborn` ignores SIGTERM; `slow` is healthy after a second only.
-The variable `LEDGER` names a file to which it writes `rollout id, pid, port` before it runs one;
-`LEDGERS` a folder, in which a file of each process tells when it began and ended a rollout, and by
-its time of change until when it lived. It listens at the address in `HOST`, or on the unix socket
-in `SOCKET`. The parameter `value` of a rollout is an expression of Python, whose value is part of
-the result.
+Words after the port add faults: `flood` writes to its output without end; `child` starts a process
+that sleeps, `stray` one in another group; `deaf` is never healthy; `stubborn` ignores SIGTERM;
+`slow` is healthy after a second. Before a rollout it writes `rollout id, pid, port` to the file in
+the variable `LEDGER`. `LEDGERS` names a folder with a file for each process: its lines are the
+starts and ends of rollouts, its time of change the last sign of life. It listens at the address in
+`HOST`, or on the unix socket in `SOCKET`. The parameter `value` of a rollout is an expression of
+Python, whose value is part of the result.
 """
 
 from __future__ import annotations

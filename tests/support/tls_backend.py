@@ -1,6 +1,6 @@
-"""The local backend behind TLS, over HTTP/1.1 and HTTP/2, asking for certificates or not.
+"""Local backend behind TLS, over HTTP/1.1 and HTTP/2, with or without client certificates.
 
-Hypercorn serves it, because the server that the backend has of its own speaks neither.
+Hypercorn serves it: the backend's own server has neither TLS nor HTTP/2.
 """
 
 from __future__ import annotations

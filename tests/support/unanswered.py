@@ -1,6 +1,6 @@
-"""Waits of a program in this process by which a request to it was not answered in time.
+"""Waits of a program in this process whose answer to a request is late.
 
-Which of its waits it is shows neither in the error of the client nor in a log.
+Neither the error of the client nor a log shows for what the program waits.
 """
 
 from __future__ import annotations

@@ -19,7 +19,7 @@ _SOCKET = "unix:///var/run/docker.sock"
 
 
 class Unprivileged:
-    """A folder of a user, the engine as it has it, and the words that run a command as this user.
+    """Folder and engine of a user, and the words that run a command as this user.
 
     Args:
         folder: The folder, which becomes the user's.

@@ -17,7 +17,7 @@ _MARK = "synth_pools_journal"
 
 @dataclass(frozen=True)
 class RecordedResult:
-    """Result of one request.
+    """Result of a request.
 
     Attributes:
         row: Row of `run --out`; its status is ``running`` until the request has ended.

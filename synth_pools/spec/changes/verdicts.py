@@ -66,7 +66,7 @@ _TOO_MUCH = _breaks("servers", "what they answer is ruled out")
 _TO_LEARN = _grows("servers have to accept it before clients send it")
 _READ_PAST = _grows("readers keep what they do not know")
 
-# By kind, then by direction.
+# Verdicts by kind and direction.
 VERDICTS: Mapping[str, Mapping[str, Verdict]] = {
     "operation-added": {OPERATION: _grows("servers have to offer it before clients call it")},
     "operation-removed": {OPERATION: _breaks("clients", "their calls are 404 or 405")},

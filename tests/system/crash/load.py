@@ -59,10 +59,10 @@ class Asked:
 
 
 class Load:
-    """Threads that create, repeat, cancel and follow rollouts, whatever becomes of the backends.
+    """Threads that create, repeat, cancel and follow rollouts, while backends are killed.
 
     Args:
-        clients: One of each backend; each call is made to any of them.
+        clients: A client of each backend; a call uses any of them.
         pool_ids: The pools.
         seed: Seed of the requests, not of their times.
         long_in: The pools with some rollouts that last longer than the lease of a backend.

@@ -16,14 +16,14 @@ KEY = "sk_crash_test"
 
 
 class Serve:
-    """`synth-pools serve` on one port and one data directory, over and over.
+    """`synth-pools serve` on one port and one data directory, started again and again.
 
     Args:
         data_dir: The directory.
         log: The file of its log.
         options: Its options.
         store: The address of its database.
-        before: Words that begin its command, of a program that runs another one.
+        before: First words of its command, for a program that runs another one.
     """
 
     def __init__(

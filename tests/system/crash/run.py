@@ -120,17 +120,17 @@ def crash_run(
     server: PostgresServer | None = None,
     cluster: RayCluster | None = None,
 ) -> Report:
-    """Run one.
+    """Kill backends under load, and compare the ledgers.
 
     Args:
         folder: An empty folder.
         kills: The number of kills.
-        seed: Of what is done.
-        tell: Told how far it is.
+        seed: Seed of the load and of the kills.
+        tell: Called with each line about the progress.
         store: The database; None for SQLite.
-        backends: How many share the database.
-        server: The server of the database, which is then killed now and then, too.
-        cluster: A Ray cluster for the containers of one more pool, whose nodes are killed, too.
+        backends: The number of backends on the database.
+        server: The server of the database, if it is killed as well.
+        cluster: A Ray cluster for the containers of another pool; its nodes are killed as well.
     """
     start = time.monotonic()
     contents = folder / ("data" if backends == 1 else "contents")

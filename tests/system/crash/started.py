@@ -21,10 +21,10 @@ class StartedContainers:
     """Containers of one pool, of all backends; files beside them list their runs.
 
     Args:
-        folder: Where each of them keeps a ledger, in a folder of their own.
+        folder: The parent of the folder with their ledgers.
         kind: The name of their pool, and of the folder.
-        capacity: How many there are at a time.
-        fields: What their `config.process` says, besides the program.
+        capacity: Their number.
+        fields: Fields of their `config.process` beside the program.
     """
 
     def __init__(self, folder: Path, kind: str, capacity: int, **fields: Any) -> None:

@@ -26,7 +26,7 @@ _UP_SECONDS = 180.0
 
 
 class Victims:
-    """Backends, their containers, and what these need.
+    """Backends, their containers, and the servers that these need.
 
     Args:
         serves: The backends.
@@ -34,7 +34,7 @@ class Victims:
         server: The server of their database, if that may be killed.
         cluster: The cluster on which some of the containers are.
         wait_for_pool: Returns when a pool is active.
-        seed: Of what is killed.
+        seed: Seed of the choices.
     """
 
     def __init__(

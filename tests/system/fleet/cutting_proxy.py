@@ -19,18 +19,17 @@ _LONGEST_LIFE_SECONDS = 6.0
 
 
 class CuttingProxy:
-    """Passes bytes on to `target`, and cuts every connection: in a random moment, after a random
-    number of bytes of either direction, half of them with RST.
+    """Proxy that cuts every connection after a random number of bytes, half of them with RST.
 
     Args:
         target: URL of the service.
-        mean_bytes: How many bytes a connection lives for, on average.
-        seed: Makes the same choices again.
+        mean_bytes: Mean number of bytes, in both directions, before a cut.
+        seed: Seed of the cuts.
 
     Attributes:
-        connections: How many were made.
-        cuts: How many were cut while both ends wanted them.
-        refused: Whether it is away.
+        connections: Number of connections.
+        cuts: Number of connections that were cut while both ends used them.
+        refused: Refuse connections, as if the proxy did not run.
     """
 
     def __init__(self, target: str, *, mean_bytes: int, seed: int = 0) -> None:

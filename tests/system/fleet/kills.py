@@ -4,7 +4,7 @@
 
 A client runs a fleet with a journal on `synth-pools serve`, whose pool has a real container. At
 random moments it is killed, and started again on its journal. Then three ledgers have to agree:
-what the client was told, which rollouts the container ran, and what the backend has stored.
+the outcomes of the client, the runs of the container, and the rollouts that the backend stored.
 """
 
 from __future__ import annotations
@@ -67,7 +67,7 @@ class Session:
 
 @dataclass
 class Ledgers:
-    """Record of a run, by every account.
+    """Ledgers of a run, and its figures.
 
     Attributes:
         ids: The rollout of each request, by the last client.

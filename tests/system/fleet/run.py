@@ -1,10 +1,10 @@
-"""The proof of the fleet: nothing lost, nothing run twice, whatever is done to it.
+"""Proof of the fleet: nothing is lost or run twice while connections and clients are cut off.
 
     python -m tests.system.fleet.run [--rollouts N] [--outage SECONDS] [--variant async|sync]
 
 A client runs a fleet with a journal on a backend whose pool has a real container, through a TCP
 proxy that cuts every connection. The proxy is away twice; between that, the client is killed with
-SIGKILL, and started again on its journal. Then all accounts of the story have to agree: the
+SIGKILL, and started again on its journal. Then three ledgers have to agree: the
 outcomes that both clients reported, the container's own count of runs, and the backend's list.
 """
 

@@ -2,8 +2,8 @@
 
     python -m tests.system.fuzz [--minutes 10] [--write docs/results/fuzz.md]
 
-Exit status 1 where anything was answered 500, where the log holds a traceback, or where bad HTTP
-was answered otherwise than the table allows.
+Exit status 1 for an answer of 500, a traceback in the log, or an answer to bad HTTP that the table
+does not allow.
 """
 
 from __future__ import annotations

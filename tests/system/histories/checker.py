@@ -44,8 +44,8 @@ class Model(Generic[S]):
 
     Args:
         initial: Its first state.
-        step: The states that it can be in after an operation with this answer, none where it cannot
-            have answered so.
+        step: The possible states after an operation with this answer; none if the answer is
+            impossible.
     """
 
     def __init__(self, initial: S, step: Callable[[S, Operation], Iterable[S]]) -> None:
@@ -59,12 +59,12 @@ class Model(Generic[S]):
 
 @dataclass
 class Refutation:
-    """Reason for which no order explains a history.
+    """Longest explanation of a history that has no complete one.
 
     Args:
-        order: The longest order that does, of the operations before it breaks off.
-        stuck: The one that had returned by then and fits nowhere.
-        states: The states that the object can be in after that order.
+        order: The longest possible order of operations.
+        stuck: The next operation that returned; it does not fit.
+        states: The possible states of the object after that order.
     """
 
     order: list[Operation]
@@ -136,10 +136,10 @@ def refute(history: Sequence[Operation], model: Model[S]) -> Refutation | None:
 
     Args:
         history: The operations on one object.
-        model: What the object does.
+        model: The behaviour of the object.
 
     Returns:
-        None where there is such an order, else what speaks against it.
+        None if there is such an order, else the reason against it.
     """
     head = _entries(history)
     remaining = sum(operation.is_known for operation in history)

@@ -1,6 +1,6 @@
 """Histories of clients that use the same pools and rollouts at the same time are linearizable.
 
-Each fault is planted between the clients and the backend, and is to be found.
+Each fault is planted between the clients and the backend, and the check has to find it.
 """
 
 from __future__ import annotations

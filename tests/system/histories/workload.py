@@ -26,9 +26,9 @@ class Workload:
     """Clients of one service, which may be several backends.
 
     Args:
-        sends: A way to each backend; a client takes any of them for each request.
+        sends: A sender for each backend; a request uses any of them.
         seed: Seed of the requests, not of their times.
-        container_url: Where the rollouts run.
+        container_url: The container of the rollouts.
     """
 
     def __init__(self, sends: Sequence[Send], seed: int, container_url: str) -> None:
