@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import logging
+import sys
 from collections.abc import Mapping
 from collections.abc import Set as AbstractSet
 from typing import Any
@@ -17,7 +18,7 @@ Refusal = type[RequestValidationError] | type[ConfigurationError]
 CANONICAL_ROLLOUT_REQUEST_KEYS = OPERATIONS["create_rollout"].body_keys
 
 # Small enough for every clock and socket of the platform.
-_LONGEST_SECONDS = 1e9
+LONGEST_SECONDS = 1e9
 _LONGEST_IDEMPOTENCY_KEY = 255
 _BATCH_LISTS = ("rollouts", "requests")
 _LARGEST_BATCH = 1000
@@ -66,9 +67,12 @@ def path_segment(value: str, name: str) -> str:
     """Check an id that goes into a path, and return it as a plain string.
 
     Raises:
-        RequestValidationError: It is not a string, is empty or blank, or is ``.`` or ``..``, which
-            would change the meaning of the URL. The message calls it ``name``.
+        RequestValidationError: It is neither a string nor a UUID, is empty or blank, or is ``.`` or
+            ``..``, which would change the meaning of the URL. The message calls it ``name``.
     """
+    # A program with such an id has imported its module, which takes 4 ms.
+    if "uuid" in sys.modules and isinstance(value, sys.modules["uuid"].UUID):
+        return str(value)
     text = _plain_text(value, name)
     if not text.strip():
         raise RequestValidationError(f"{name} must not be empty or blank")
@@ -133,9 +137,9 @@ def check_seconds(value: float, name: str, *, error: Refusal = RequestValidation
     if isinstance(value, bool) or not isinstance(value, int | float):
         raise error(f"{name} must be a number of seconds, not {type(value).__name__}")
     # In this order NaN is refused, too.
-    if not 0 < value <= _LONGEST_SECONDS:
+    if not 0 < value <= LONGEST_SECONDS:
         raise error(
-            f"{name} must be a positive, finite number of seconds, at most {_LONGEST_SECONDS:.0f}"
+            f"{name} must be a positive, finite number of seconds, at most {LONGEST_SECONDS:.0f}"
         )
     return float(value)
 

@@ -10,10 +10,11 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 from enum import Enum
 from functools import partial
-from typing import TYPE_CHECKING, Any, Final
+from typing import TYPE_CHECKING, Any, Final, Protocol
 from urllib.parse import urlsplit
 
 from synth_pools._client.arguments import (
+    LONGEST_SECONDS,
     check_callback,
     check_count,
     check_idempotency_key,
@@ -83,6 +84,22 @@ class NotGiven(Enum):
 NOT_GIVEN: Final = NotGiven.NOT_GIVEN
 
 
+class TimeoutLike(Protocol):
+    """Time limits of the phases of a request in seconds, None for no limit: an `httpx.Timeout`."""
+
+    @property
+    def connect(self) -> float | None: ...
+    @property
+    def read(self) -> float | None: ...
+    @property
+    def write(self) -> float | None: ...
+    @property
+    def pool(self) -> float | None: ...
+
+
+_PHASES = ("connect", "read", "write", "pool")
+
+
 @dataclass(frozen=True, slots=True)
 class ClientConfig:
     """Resolved configuration of a client; immutable.
@@ -90,7 +107,8 @@ class ClientConfig:
     Attributes:
         api_key: The bearer key.
         base_url: URL of the service, without a trailing slash, ``/v1`` or ``/api``.
-        timeout: Time limit in seconds of each of connecting, sending and waiting, per attempt.
+        timeout: Time limit in seconds of each of connecting, sending and waiting, per attempt; one
+            for each, as in httpx; None for no limit.
         max_retries: Most repetitions of a request.
         deadline: Most seconds that a call lasts, with all its attempts; None for no limit.
         stream_idle_timeout: Most seconds of silence on an event stream.
@@ -102,7 +120,7 @@ class ClientConfig:
 
     api_key: Secret
     base_url: str
-    timeout: float
+    timeout: float | TimeoutLike | None
     max_retries: int
     deadline: float | None = None
     stream_idle_timeout: float = DEFAULT_STREAM_IDLE_TIMEOUT_SECONDS
@@ -110,6 +128,13 @@ class ClientConfig:
     idempotency_key: str | None = None
     on_request: OnRequest | None = None
     on_response: OnResponse | None = None
+
+    def limit(self, phase: str) -> float:
+        """Return the time limit of a phase, by default of reading; it may exceed any wait."""
+        phase = phase if phase in _PHASES else "read"
+        whole: Any = self.timeout
+        value: float | None = getattr(whole, phase, whole)
+        return LONGEST_SECONDS if value is None else value
 
 
 def configuration_of(client: object) -> object:
@@ -143,7 +168,7 @@ def resolve_config(
     api_key: Secret | None = None,
     backend_base: str | None = None,
     base_url: str | None = None,
-    timeout: float = DEFAULT_TIMEOUT_SECONDS,
+    timeout: float | TimeoutLike | None = DEFAULT_TIMEOUT_SECONDS,
     timeout_seconds: float | None = None,
     max_retries: int = DEFAULT_MAX_RETRIES,
     deadline: float | None = None,
@@ -165,7 +190,7 @@ def resolve_config(
         return ClientConfig(
             api_key=_resolve_api_key(api_key),
             base_url=_resolve_base_url(backend_base, base_url),
-            timeout=_seconds(timeout, "timeout")
+            timeout=_check_timeout(timeout)
             if timeout_seconds is None
             else _seconds(timeout_seconds, "timeout_seconds"),
             max_retries=_count(max_retries, "max_retries"),
@@ -189,6 +214,18 @@ def resolve_config(
             "give either another client, whose configuration is taken over, or settings, not both"
         )
     return adopted
+
+
+def _check_timeout(timeout: float | TimeoutLike | None) -> float | TimeoutLike | None:
+    if timeout is None or isinstance(timeout, int | float):
+        return None if timeout is None else _seconds(timeout, "timeout")
+    if not all(hasattr(timeout, phase) for phase in _PHASES):
+        raise ConfigurationError(
+            f"timeout must be a number of seconds or an httpx.Timeout, not {type(timeout).__name__}"
+        )
+    for phase in _PHASES:
+        _limit(getattr(timeout, phase), f"timeout.{phase}")
+    return timeout
 
 
 def _resolve_api_key(api_key: Secret | None) -> Secret:
@@ -264,7 +301,7 @@ def _cut_path(path: str) -> str:
 def with_options(
     config: ClientConfig,
     *,
-    timeout: float | NotGiven = NOT_GIVEN,
+    timeout: float | TimeoutLike | NotGiven | None = NOT_GIVEN,
     max_retries: int | NotGiven = NOT_GIVEN,
     deadline: float | NotGiven | None = NOT_GIVEN,
     stream_idle_timeout: float | NotGiven = NOT_GIVEN,
@@ -278,7 +315,7 @@ def with_options(
     """
     changes: dict[str, Any] = {}
     if timeout is not NOT_GIVEN:
-        changes["timeout"] = _seconds(timeout, "timeout")
+        changes["timeout"] = _check_timeout(timeout)
     if max_retries is not NOT_GIVEN:
         changes["max_retries"] = _count(max_retries, "max_retries")
     if deadline is not NOT_GIVEN:

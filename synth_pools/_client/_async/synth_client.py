@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Self
 
 from synth_pools._client._async.client import AsyncContainerPoolsClient
-from synth_pools._client.config import DEFAULT_MAX_RETRIES, DEFAULT_TIMEOUT_SECONDS
+from synth_pools._client.config import DEFAULT_MAX_RETRIES, DEFAULT_TIMEOUT_SECONDS, TimeoutLike
 from synth_pools._client.http.async_.engine import AsyncCloseable, AsyncHTTPClient
 from synth_pools._client.secret import Secret
 
@@ -35,7 +35,7 @@ class AsyncSynthClient(AsyncCloseable):
         *,
         api_key: str | Secret | None = None,
         base_url: str | None = None,
-        timeout: float = DEFAULT_TIMEOUT_SECONDS,
+        timeout: float | TimeoutLike | None = DEFAULT_TIMEOUT_SECONDS,
         max_retries: int = DEFAULT_MAX_RETRIES,
         http_client: AsyncHTTPClient | None = None,
     ) -> None:
@@ -55,8 +55,8 @@ class AsyncSynthClient(AsyncCloseable):
         return self.pools.base_url
 
     @property
-    def timeout(self) -> float:
-        """Time limit of a request in seconds."""
+    def timeout(self) -> float | TimeoutLike | None:
+        """Time limit of a request in seconds, or of its phases; None for no limit."""
         return self.pools.timeout
 
     async def aclose(self) -> None:

@@ -79,7 +79,7 @@ class AsyncTransport:
             raise ConfigurationError(f"the base URL cannot be used: {problem}")
         self._connections = connections or AsyncConnections(config.base_url, http_client)
         self._reader = reader = ResponseReader(config)
-        self._calls = RequestBuilder(config, accept="application/json", read_timeout=config.timeout)
+        self._calls = RequestBuilder(config, accept="application/json")
         streams = RequestBuilder(
             config, accept="text/event-stream", read_timeout=config.stream_idle_timeout
         )
@@ -164,7 +164,7 @@ class AsyncTransport:
     async def content(self, operation: OperationId, call: Call, *, accept: str = "*/*") -> bytes:
         """Make a call as `request` does, and return its bytes."""
         config = self._config
-        builder = RequestBuilder(config, accept=accept, read_timeout=config.timeout)
+        builder = RequestBuilder(config, accept=accept)
         return await self._request(operation, call, builder, self._reader.content)
 
     async def _request(

@@ -26,6 +26,7 @@ from synth_pools._client.config import (
     NOT_GIVEN,
     ClientConfig,
     NotGiven,
+    TimeoutLike,
     check_overrides,
     configuration_of,
     resolve_config,
@@ -73,7 +74,7 @@ class ContainerPoolsClient(
             is cut off.
         base_url: Another name of ``backend_base``.
         timeout: Time limit in seconds for each of connecting, sending and waiting for an answer,
-            of each attempt.
+            of each attempt; an `httpx.Timeout` has one for each; None for no limit.
         timeout_seconds: Another name of ``timeout``; wins over it.
         max_retries: How often a request may be repeated, 0 or more. Only what is safe to repeat is
             repeated: reading, replacing and deleting; creating a rollout, under one idempotency
@@ -116,7 +117,7 @@ class ContainerPoolsClient(
         api_key: str | Secret | None = None,
         backend_base: str | None = None,
         base_url: str | None = None,
-        timeout: float = DEFAULT_TIMEOUT_SECONDS,
+        timeout: float | TimeoutLike | None = DEFAULT_TIMEOUT_SECONDS,
         timeout_seconds: float | None = None,
         max_retries: int = DEFAULT_MAX_RETRIES,
         deadline: float | None = None,
@@ -194,7 +195,7 @@ class ContainerPoolsClient(
     def with_options(
         self,
         *,
-        timeout: float | NotGiven = NOT_GIVEN,
+        timeout: float | TimeoutLike | NotGiven | None = NOT_GIVEN,
         max_retries: int | NotGiven = NOT_GIVEN,
         deadline: float | NotGiven | None = NOT_GIVEN,
         stream_idle_timeout: float | NotGiven = NOT_GIVEN,
@@ -210,7 +211,7 @@ class ContainerPoolsClient(
 
         Args:
             timeout: Time limit in seconds for each of connecting, sending and waiting for an
-                answer, of each attempt.
+                answer, of each attempt; an `httpx.Timeout` has one for each; None for no limit.
             max_retries: How often a request may be repeated, 0 or more.
             deadline: Most seconds that a call lasts, with all its attempts; None for no limit.
                 Event streams last as long as they last.
@@ -286,12 +287,12 @@ class ContainerPoolsClient(
         return self.base_url
 
     @property
-    def timeout(self) -> float:
-        """Time limit of a request in seconds."""
+    def timeout(self) -> float | TimeoutLike | None:
+        """Time limit of a request in seconds, or of its phases; None for no limit."""
         return self._config.timeout
 
     @property
-    def timeout_seconds(self) -> float:
+    def timeout_seconds(self) -> float | TimeoutLike | None:
         """Another name of `timeout`."""
         return self.timeout
 

@@ -94,7 +94,7 @@ class _Download:
         # Head of the current response, set by the first one.
         self._head: Head
         config, reader = transport.config, transport.reader
-        builder = RequestBuilder(config, accept="*/*", read_timeout=config.timeout)
+        builder = RequestBuilder(config, accept="*/*")
         self._kind = ResponseKind(
             builder, _is_content, reader.status_error, reader.connection_error
         )

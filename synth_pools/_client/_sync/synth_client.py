@@ -8,7 +8,7 @@ from __future__ import annotations
 from typing import Self
 
 from synth_pools._client._sync.client import ContainerPoolsClient
-from synth_pools._client.config import DEFAULT_MAX_RETRIES, DEFAULT_TIMEOUT_SECONDS
+from synth_pools._client.config import DEFAULT_MAX_RETRIES, DEFAULT_TIMEOUT_SECONDS, TimeoutLike
 from synth_pools._client.http.sync_.engine import Closeable, HTTPClient
 from synth_pools._client.secret import Secret
 
@@ -38,7 +38,7 @@ class SynthClient(Closeable):
         *,
         api_key: str | Secret | None = None,
         base_url: str | None = None,
-        timeout: float = DEFAULT_TIMEOUT_SECONDS,
+        timeout: float | TimeoutLike | None = DEFAULT_TIMEOUT_SECONDS,
         max_retries: int = DEFAULT_MAX_RETRIES,
         http_client: HTTPClient | None = None,
     ) -> None:
@@ -58,8 +58,8 @@ class SynthClient(Closeable):
         return self.pools.base_url
 
     @property
-    def timeout(self) -> float:
-        """Time limit of a request in seconds."""
+    def timeout(self) -> float | TimeoutLike | None:
+        """Time limit of a request in seconds, or of its phases; None for no limit."""
         return self.pools.timeout
 
     def close(self) -> None:

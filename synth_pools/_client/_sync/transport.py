@@ -82,7 +82,7 @@ class Transport:
             raise ConfigurationError(f"the base URL cannot be used: {problem}")
         self._connections = connections or Connections(config.base_url, http_client)
         self._reader = reader = ResponseReader(config)
-        self._calls = RequestBuilder(config, accept="application/json", read_timeout=config.timeout)
+        self._calls = RequestBuilder(config, accept="application/json")
         streams = RequestBuilder(
             config, accept="text/event-stream", read_timeout=config.stream_idle_timeout
         )
@@ -167,7 +167,7 @@ class Transport:
     def content(self, operation: OperationId, call: Call, *, accept: str = "*/*") -> bytes:
         """Make a call as `request` does, and return its bytes."""
         config = self._config
-        builder = RequestBuilder(config, accept=accept, read_timeout=config.timeout)
+        builder = RequestBuilder(config, accept=accept)
         return self._request(operation, call, builder, self._reader.content)
 
     def _request(

@@ -35,10 +35,13 @@ class RequestBuilder:
     Args:
         config: The configuration.
         accept: The accepted content type.
-        read_timeout: Seconds within which the next bytes of an answer must arrive.
+        read_timeout: Seconds within which the next bytes of an answer must arrive; by default those
+            of the configuration.
     """
 
-    def __init__(self, config: ClientConfig, *, accept: str, read_timeout: float) -> None:
+    def __init__(
+        self, config: ClientConfig, *, accept: str, read_timeout: float | None = None
+    ) -> None:
         # Normalised: the host in its ASCII form, the path encoded.
         self._base_url = str(URL(config.base_url)).rstrip("/")
         self._headers = {"Accept": accept, "User-Agent": USER_AGENT}
@@ -47,7 +50,12 @@ class RequestBuilder:
         self._names = {name.lower(): name for name in defaults}
         for name, value in config.headers:
             self._headers[self._names.setdefault(name.lower(), name)] = value
-        self._limits = TimeLimits(config.timeout, read_timeout, config.timeout, config.timeout)
+        self._limits = TimeLimits(
+            config.limit("connect"),
+            config.limit("read") if read_timeout is None else read_timeout,
+            config.limit("write"),
+            config.limit("pool"),
+        )
 
     def content(self, call: Call) -> bytes | None:
         """Encode the body of a call, once for all its attempts."""

@@ -106,7 +106,8 @@ class ResponseReader:
 
     def connection_error(self, call: Call, error: ExchangeError) -> APIConnectionError:
         """Return the error for a call that got no complete answer."""
-        return self._connection_error(call, error, self._config.timeout, "no answer from {origin}")
+        limit = self._config.limit("read")
+        return self._connection_error(call, error, limit, "no answer from {origin}")
 
     def no_stream(self, call: Call, error: ExchangeError) -> APIConnectionError:
         """Return the error for an event stream that did not begin."""
@@ -120,7 +121,7 @@ class ResponseReader:
 
     def content_error(self, call: Call, error: ExchangeError) -> APIConnectionError:
         """Return the error for a download that broke off."""
-        limit = self._config.timeout
+        limit = self._config.limit("read")
         return self._connection_error(call, error, limit, "the answer of {origin} broke off")
 
     def deadline_error(self, call: Call, attempt: int) -> APIConnectionError:
@@ -181,12 +182,13 @@ class ResponseReader:
     ) -> APIConnectionError:
         from synth_pools._client.http.error_mapping import connection_error  # saves 2 ms
 
+        phase = error.cause.removesuffix("Timeout").lower()
         return connection_error(
             error,
             method=call["method"].upper(),
             url=self._config.base_url + call["url"],
             path=call["url"],
-            limit=silence if error.cause == "ReadTimeout" else self._config.timeout,
+            limit=silence if phase == "read" else self._config.limit(phase),
             problem=problem,
         )
 

@@ -6,6 +6,7 @@ import sys
 from types import FrameType
 from typing import Any
 
+import httpx
 import pytest
 
 from synth_pools import (
@@ -165,7 +166,7 @@ WRONG: list[tuple[dict[str, Any], str]] = [
     ({"timeout": 0}, "timeout must be a positive"),
     ({"timeout": -1}, "timeout must be a positive"),
     ({"timeout": float("nan")}, "timeout must be a positive"),
-    ({"timeout": None}, "timeout must be a number"),
+    ({"timeout": httpx.Timeout(5, read=0)}, "timeout.read must be a positive"),
     ({"timeout": "5"}, "timeout must be a number"),
     ({"max_retries": -1}, "max_retries must be 0 or more"),
     ({"max_retries": 1.5}, "max_retries must be an integer"),

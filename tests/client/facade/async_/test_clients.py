@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import gc
+import threading
+import uuid
 import weakref
 from types import ModuleType
 from typing import Any
@@ -33,6 +35,40 @@ def test_both_names_of_settings_are_properties(server: RecordingServer) -> None:
     client = AsyncContainerPoolsClient(api_key=KEY, backend_base=f"{server.url}/v1", timeout=7)
     assert client.backend_base == client.base_url == server.url
     assert client.timeout_seconds == client.timeout == 7.0
+
+
+async def test_a_time_limit_may_be_that_of_httpx_or_none(
+    server: RecordingServer, supplied: ModuleType
+) -> None:
+    release = threading.Event()
+    limits = supplied.Timeout(None, read=0.2)
+    for timeout in (None, supplied.Timeout(None), limits, supplied.Timeout(9, connect=3)):
+        async with AsyncContainerPoolsClient(
+            api_key=KEY, base_url=server.url, timeout=timeout, max_retries=0
+        ) as client:
+            assert client.timeout == timeout
+            assert await client.get_pool(P) == {}
+            assert await client.with_options(timeout=7).get_pool(P) == {}
+            assert client.with_options(timeout=None).timeout is None
+            assert AsyncContainerPoolsClient(client).timeout == timeout
+    server.reply_with(lambda _: Reply(204 if release.wait(5) else 500))
+    async with AsyncContainerPoolsClient(
+        api_key=KEY, base_url=server.url, timeout=limits, max_retries=0
+    ) as client:
+        with pytest.raises(httpx.ReadTimeout, match=r"sent nothing for 0\.2 s"):
+            await client.get_pool(P)
+    release.set()
+
+
+async def test_an_id_may_be_a_uuid(server: RecordingServer) -> None:
+    pool_id: Any = uuid.UUID(int=7)
+    async with AsyncContainerPoolsClient(api_key=KEY, base_url=server.url) as client:
+        await client.get_pool(pool_id)
+        assert server.last.path == f"/v1/pools/{pool_id}"
+        await client.rollouts.create(pool_id, {"seed": 1})
+        assert server.last.path == f"/v1/pools/{pool_id}/rollouts"
+        await client.operations.call("get_pool", {"pool_id": pool_id})
+        assert server.last.path == f"/v1/pools/{pool_id}"
 
 
 @pytest.mark.parametrize(
