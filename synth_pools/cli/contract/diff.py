@@ -1,4 +1,7 @@
-"""`synth-pools contract-diff`: compare two versions of the contract."""
+"""`synth-pools contract-diff`: compare two versions of the contract.
+
+`synth_pools.spec.changes` decides whom a change breaks; no backend is called.
+"""
 
 from __future__ import annotations
 
