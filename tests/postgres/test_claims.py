@@ -80,7 +80,7 @@ async def test_the_oldest_are_claimed_as_there_are_places(
 
 
 @pytest.mark.parametrize(
-    ("change", "actual"),
+    ("change", "expected"),
     [
         ("status = 'paused'", Claim((), 3, has_more=True)),
         ("status = 'archived'", Claim((), 1, has_more=False)),
@@ -94,11 +94,11 @@ async def test_whose_rollouts_may_be_claimed(
     onlooker: Onlooker,
     rollouts: Callable[..., Any],
     change: str,
-    actual: Claim,
+    expected: Claim,
 ) -> None:
     await rollouts("p", "queued", "a", "b")
     await set_pool(onlooker, change)
-    assert await claim(database, "p", 5) == actual
+    assert await claim(database, "p", 5) == expected
     assert await claim(database, "nowhere", 5) == Claim((), 1, has_more=False)
 
 
@@ -123,9 +123,9 @@ async def test_pools_in_which_something_is_left(
 async def take_over(database: PostgresDatabase, work: Callable[[Transaction], T]) -> T:
     """Take over something; nothing is left afterwards."""
     assert await database.read(claims.is_anything_left)
-    actual = await database.write(work)
+    result = await database.write(work)
     assert not await database.read(claims.is_anything_left)
-    return actual
+    return result
 
 
 async def test_what_is_of_nobody_is_taken_over(

@@ -183,9 +183,9 @@ async def test_others_are_told_at_a_commit_where_there_are_any(
         f"{number}\npool told "
     ]
     rows = await connection.raw.fetch("SELECT key FROM meta")
-    actual = {row["key"] for row in rows}
-    assert {"alone", "told", "receipt"} <= actual
-    assert "undone" not in actual
+    stored_keys = {row["key"] for row in rows}
+    assert {"alone", "told", "receipt"} <= stored_keys
+    assert "undone" not in stored_keys
 
 
 async def test_who_is_no_member_does_not_enter(connection: PostgresConnection) -> None:

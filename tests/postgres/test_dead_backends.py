@@ -147,8 +147,10 @@ def test_containers_of_a_killed_one_end_and_another_starts_them_anew(
         first_client.call("POST", "/v1/pools", pool)
 
         def up(client: Client, without: frozenset[int] = frozenset()) -> list[int] | None:
-            actual = client.call("GET", "/v1/pools/p/metrics")["containers"]
-            pids = [container["pid"] for container in actual if container["health"] == "healthy"]
+            containers = client.call("GET", "/v1/pools/p/metrics")["containers"]
+            pids = [
+                container["pid"] for container in containers if container["health"] == "healthy"
+            ]
             return pids if len(pids) == 2 and without.isdisjoint(pids) else None
 
         former = eventually(partial(up, first_client))

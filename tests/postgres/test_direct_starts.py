@@ -44,8 +44,8 @@ async def test_none_takes_the_place_of_one_that_was_admitted_with_it(
         second = AdmissionRequest("pool", SLOW, None, place=place)
         rows = services.admission._admission(tx).admit_all([(tx, first), (tx, second)])
         ids = [row["id"] for row in rows if not isinstance(row, ApiError)]
-        actual = find_rollouts(tx, ids)
-        return [actual[rollout_id]["status"] for rollout_id in ids]
+        stored = find_rollouts(tx, ids)
+        return [stored[rollout_id]["status"] for rollout_id in ids]
 
     admitted = await services.database.write(
         admit, on_settled=lambda: services.scheduler.give_up(place)

@@ -152,8 +152,8 @@ async def test_one_that_still_starts_keeps_its_lease(
     database = await PostgresDatabase.open(StoreURL("store", store))
     try:
         for _ in range(3):
-            actual = await onlooker.rows(lease)
-            await onlooker.until(partial(_differs, onlooker, lease, actual))
+            former = await onlooker.rows(lease)
+            await onlooker.until(partial(_differs, onlooker, lease, former))
         notices = NoticeRecorder()
         database._membership.begin(notices)
         await notify(onlooker, 77, "pool p")
@@ -268,9 +268,9 @@ async def test_one_whose_session_is_lost_listens_on_a_new_one_at_once(
     assert await notices.next() == [Notice("pool", "p")]
     # One renewal, and then nothing before the next one is due.
     lease = "SELECT leased_until FROM synth_pools.backends"
-    actual = await onlooker.rows(lease)
+    leases = await onlooker.rows(lease)
     for _ in range(20):
-        assert await onlooker.rows(lease) == actual
+        assert await onlooker.rows(lease) == leases
     assert member.number == 1
 
 
@@ -319,13 +319,13 @@ async def test_a_session_in_which_nobody_listens_is_not_left_behind(
 async def test_what_ran_on_one_whose_lease_has_run_out_is_taken_over(
     join: Join, onlooker: Onlooker, at: Callable[[float], None], failures: list[str]
 ) -> None:
-    started_at: list[int] = []
+    takeovers: list[int] = []
     end = asyncio.Event()
 
     async def take_over() -> None:
-        started_at.append(len(started_at))
+        takeovers.append(len(takeovers))
         await end.wait()
-        if len(started_at) == 1:
+        if len(takeovers) == 1:
             raise LookupError
 
     member, notices = await join("a", take_over), NoticeRecorder()
@@ -334,7 +334,7 @@ async def test_what_ran_on_one_whose_lease_has_run_out_is_taken_over(
         at(seconds)
         await renew(member, notices)
         await asyncio.sleep(0)
-        return len(started_at)
+        return len(takeovers)
 
     for second in range(1, 8):
         assert await after(second) == 0

@@ -88,9 +88,9 @@ async def test_a_lost_session_loses_nothing_that_was_promised(
     with pytest.raises(StorageError, match="nothing was changed"):
         await database.write(end_sessions)
     await database.write_until_stored(put("later"))
-    actual = await keys(database)
-    assert "later" in actual
-    assert "never" not in actual
+    stored = await keys(database)
+    assert "later" in stored
+    assert "never" not in stored
     failures.clear()
 
 
@@ -167,9 +167,9 @@ async def test_one_that_fails_takes_none_with_it(database: PostgresDatabase) -> 
     writes = [put("second"), broken, swallowing, put("third")]
     results: list[Any] = await asyncio.gather(*map(database.write, writes), return_exceptions=True)
     assert [result for result in results if not isinstance(result, Exception)] == [None, None]
-    actual = await keys(database)
-    assert {"first", "second", "third"} <= actual
-    assert "broken" not in actual
+    stored = await keys(database)
+    assert {"first", "second", "third"} <= stored
+    assert "broken" not in stored
 
 
 async def test_a_reader_sees_one_moment_and_what_is_cancelled_harms_nobody(

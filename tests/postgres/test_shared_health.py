@@ -46,12 +46,12 @@ def health(server: Server, pool_id: str) -> list[str]:
 def test_what_the_oldest_one_finds_all_have(store: str, tmp_path: Path) -> None:
     container = Wellness()
     with (
-        odd_container(container.answer, container.check) as actual,
+        odd_container(container.answer, container.check) as running,
         backend(store, tmp_path, "oldest", OFTEN) as oldest,
         # It checks once, and then never again.
         backend(store, tmp_path, "other", SELDOM) as server,
     ):
-        pool_id = server.pool(container_urls=[actual.url])
+        pool_id = server.pool(container_urls=[running.url])
         assert server.run(pool_id)["status"] == "completed"
         assert health(server, pool_id) == ["healthy"]
         for status, state in ((500, "unhealthy"), (200, "healthy")) * 2:
@@ -72,12 +72,12 @@ def test_what_the_oldest_one_finds_all_have(store: str, tmp_path: Path) -> None:
 def test_the_next_one_checks_when_the_oldest_has_ended(store: str, tmp_path: Path) -> None:
     container = Wellness()
     with (
-        odd_container(container.answer, container.check) as actual,
+        odd_container(container.answer, container.check) as running,
         contextlib.ExitStack() as oldest,
     ):
         first = oldest.enter_context(backend(store, tmp_path, "oldest", OFTEN))
         with backend(store, tmp_path, "next", OFTEN) as following:
-            pool_id = first.pool(container_url=actual.url)
+            pool_id = first.pool(container_url=running.url)
             eventually(lambda: health(following, pool_id) == ["healthy"])
             container.status = 500
             eventually(lambda: health(following, pool_id) == ["unhealthy"])
@@ -87,7 +87,7 @@ def test_the_next_one_checks_when_the_oldest_has_ended(store: str, tmp_path: Pat
                 eventually(lambda state=state: health(following, pool_id) == [state])  # type: ignore[misc]
             # It publishes its findings.
             key = "SELECT value FROM synth_pools.meta WHERE key = 'ejected containers'"
-            eventually(lambda: actual.url in fetch(store, key)[0][0])
+            eventually(lambda: running.url in fetch(store, key)[0][0])
             container.status = 200
             eventually(lambda: fetch(store, key) == [("[]",)])
 
@@ -96,15 +96,15 @@ def test_a_container_that_only_the_oldest_does_not_reach(store: str, tmp_path: P
     """The container is reported as ejected; a backend that needs it checks itself, and uses it."""
     container = Wellness()
     with (
-        odd_container(container.answer, container.check) as actual,
+        odd_container(container.answer, container.check) as running,
         backend(store, tmp_path, "other", SELDOM) as oldest,
     ):
-        pool_id = oldest.pool(container_url=actual.url)
-        eventually(lambda: len(actual.checks) == 1)
+        pool_id = oldest.pool(container_url=running.url)
+        eventually(lambda: len(running.checks) == 1)
         with backend(store, tmp_path, "next", OFTEN) as following:
-            eventually(lambda: len(actual.checks) == 2)
+            eventually(lambda: len(running.checks) == 2)
             # In place of the oldest backend.
-            oldest.services.balancer.eject((actual.url, None), "It cannot be reached from here.")
+            oldest.services.balancer.eject((running.url, None), "It cannot be reached from here.")
             eventually(lambda: health(following, pool_id) == ["unhealthy"])
             assert following.run(pool_id)["status"] == "completed"
             eventually(lambda: health(following, pool_id) == ["healthy"])

@@ -62,8 +62,8 @@ def test_no_password_in_any_text(store: str, tmp_path: Path) -> None:
 def test_no_password_in_a_support_bundle(store: str, tmp_path: Path) -> None:
     with LocalBackend(tmp_path, store=store) as backend, backend.client() as client:
         pool_id = client.create_pool({"name": "p", "target": "arbitrary"})["id"]
-        reply = " and ".join(SECRETS)
-        rollout_id = client.create_rollout(pool_id, {"params": {"said": reply}})["id"]
+        text_with_secrets = " and ".join(SECRETS)
+        rollout_id = client.create_rollout(pool_id, {"params": {"said": text_with_secrets}})["id"]
         client.wait_rollout(pool_id, rollout_id)
         content = client.get_global_rollout_support_bundle(rollout_id)
     with zipfile.ZipFile(io.BytesIO(content)) as bundle:

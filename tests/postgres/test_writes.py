@@ -104,9 +104,9 @@ async def test_what_has_changed_something_and_fails_is_undone_alone(
     assert await together(database, *works) == ["a", error, "b"]
     # Earlier writes ran twice, and later ones once.
     assert [work.calls for work in works] == [2, 2, 1]
-    actual = await keys(database)
-    assert {"a", "b"} <= actual
-    assert "half" not in actual
+    stored = await keys(database)
+    assert {"a", "b"} <= stored
+    assert "half" not in stored
     assert counted.told == [(3, 0.0, False)] + [(1, 0.0, False)] * 3
     # A single write is not repeated.
     alone = Work("half", error)
@@ -198,9 +198,9 @@ async def test_a_commit_that_is_refused(
     with pytest.raises(StatementError, match="not this one"):
         await database.write(put("bad"))
     await database.write(put("good"))
-    actual = await keys(database)
-    assert "good" in actual
-    assert "bad" not in actual
+    stored = await keys(database)
+    assert "good" in stored
+    assert "bad" not in stored
     assert failures == []
 
 
@@ -244,9 +244,9 @@ async def test_who_waits_while_nobody_knows_of_a_commit(
             assert not patient.done()
             await asyncio.to_thread(own_server.start)
             await asyncio.gather(patient, patient_later)
-        actual = await keys(database)
-        assert {"first", "patient", "patient later"} <= actual
-        assert "later" not in actual
+        stored = await keys(database)
+        assert {"first", "patient", "patient later"} <= stored
+        assert "later" not in stored
     finally:
         await database.close()
     assert failures

@@ -241,8 +241,8 @@ def test_a_container_that_is_killed_and_comes_back(
         pool_id = backend.pool(container_urls=[first.url, second.url])
 
         def health() -> Any:
-            actual = backend.get(f"/v1/pools/{pool_id}/metrics")["containers"]
-            return [container["health"] for container in actual]
+            members = backend.get(f"/v1/pools/{pool_id}/metrics")["containers"]
+            return [container["health"] for container in members]
 
         first.kill()
         eventually(lambda: health() == ["unhealthy", "healthy"])

@@ -53,7 +53,7 @@ def test_whoever_cancels_when_there_is_one_end(server: Server) -> None:
     pool_id = server.pool(concurrency=4)
     outcomes = set()
 
-    def one(number: int) -> None:
+    def race(number: int) -> None:
         # The first is cancelled and the second completes, however busy the machine is.
         delay = 600 if number == 0 else number % 5 * 0.002
         rollout_id = server.rollout(pool_id, env={"delay": delay, "events": 2})["id"]
@@ -73,7 +73,7 @@ def test_whoever_cancels_when_there_is_one_end(server: Server) -> None:
         outcomes.add(final["status"])
 
     with ThreadPoolExecutor(8) as threads:
-        list(threads.map(one, range(120)))
+        list(threads.map(race, range(120)))
     assert outcomes == {"completed", "cancelled"}
     eventually(lambda: server.get(f"/v1/pools/{pool_id}/metrics")["active_rollouts"] == 0)
     assert server.run(pool_id)["status"] == "completed"

@@ -295,7 +295,7 @@ def test_every_limit_is_written_down_with_its_option_and_its_default() -> None:
     for limit in fields(Limits):
         option = "--" + limit.name.removesuffix("_seconds").replace("_", "-")
         [line] = [line for line in table.splitlines() if line.endswith(f"| `{option}` |")]
-        reply = line.split("|")[2].strip()
-        number, _, unit = reply.partition(" ")
+        described_default = line.split("|")[2].strip()
+        number, _, unit = described_default.partition(" ")
         factor = {"": 1, "MiB": 2**20, "KiB": 2**10, "s": 1, "h": 3600}[unit]
         assert int(number.replace(",", "")) * factor == limit.default, line

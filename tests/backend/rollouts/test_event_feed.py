@@ -215,16 +215,16 @@ def test_a_long_story_comes_whole(server: Server) -> None:
 def tasks_of(server: Server) -> list[Any]:
     """The tasks that are alive in the backend's event loop."""
     loop = server.services.database._loop
-    actual: list[Any] = []
+    tasks: list[Any] = []
     looked = threading.Event()
 
     def look() -> None:
-        actual.extend(asyncio.all_tasks(loop))
+        tasks.extend(asyncio.all_tasks(loop))
         looked.set()
 
     loop.call_soon_threadsafe(look)
     assert looked.wait(60)
-    return actual
+    return tasks
 
 
 @pytest.fixture
@@ -244,8 +244,8 @@ async def test_live_events_are_encoded_once_for_all_readers(
     for _ in range(300):
         await story.tell()
     await story.tell(stored_events.COMPLETED)
-    for actual in await asyncio.gather(*reading):
-        assert sequences(actual) == list(range(1, 303))
+    for pieces in await asyncio.gather(*reading):
+        assert sequences(pieces) == list(range(1, 303))
     # A reader that others have overtaken is given what they have read.
     assert len(encoded) == 302
 
@@ -260,9 +260,9 @@ async def test_stored_events_are_encoded_once_for_readers_that_come_together(
     # One that is somewhere in between leaves the others their large pieces.
     await story.read(7)
     encoded.clear()
-    for actual in await asyncio.gather(*(story.read() for _ in range(50))):
-        assert sequences(actual) == list(range(1, 504))
-        assert len(actual) <= 5
+    for pieces in await asyncio.gather(*(story.read() for _ in range(50))):
+        assert sequences(pieces) == list(range(1, 504))
+        assert len(pieces) <= 5
     assert len(encoded) == 503
 
 

@@ -186,17 +186,17 @@ async def test_old_keys_are_removed_some_at_a_time(tmp_path: Path) -> None:
             [(str(number), young if number < 3 else old) for number in range(1003)],
         )
 
-    def left() -> list[str]:
+    def remaining() -> list[str]:
         with database.reading() as db:
             return [row[0] for row in db.execute("SELECT key FROM idempotency ORDER BY key")]
 
     await database.write(fill)
     clearing = asyncio.create_task(forget_old_keys(database))
     async with asyncio.timeout(60):
-        while len(left()) > 3:  # noqa: ASYNC110 - only the file tells
+        while len(remaining()) > 3:  # noqa: ASYNC110 - only the file tells
             await asyncio.sleep(0.01)
     clearing.cancel()
-    assert left() == ["0", "1", "2"]
+    assert remaining() == ["0", "1", "2"]
     await database.close()
 
 

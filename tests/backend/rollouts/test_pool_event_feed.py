@@ -91,15 +91,15 @@ def test_events_of_an_older_database_are_put_in_the_order_of_their_time(tmp_path
         database.commit()
     with serve(tmp_path) as server:
         page = server.get("/v1/pools/old/events?format=json&limit=1000")
-        actual = [(event["rollout_id"], event["sequence"]) for event in page["events"]]
+        order = [(event["rollout_id"], event["sequence"]) for event in page["events"]]
         old = {(rollout_id, sequence) for rollout_id, sequence, _ in before}
-        assert set(actual[: len(old)]) == old
-        for rollout_id in {rollout_id for rollout_id, _ in actual}:
+        assert set(order[: len(old)]) == old
+        for rollout_id in {rollout_id for rollout_id, _ in order}:
             sequences = [
-                sequence for event_rollout, sequence in actual if event_rollout == rollout_id
+                sequence for event_rollout, sequence in order if event_rollout == rollout_id
             ]
             assert sequences == list(range(1, len(sequences) + 1))
         starts = sorted((at, started_id) for started_id, sequence, at in before if sequence == 1)
         assert len({at for at, _ in starts}) == len(starts) > 3
-        firsts = [started_id for started_id, sequence in actual if sequence == 1]
+        firsts = [started_id for started_id, sequence in order if sequence == 1]
         assert firsts[: len(starts)] == [started_id for _, started_id in starts]

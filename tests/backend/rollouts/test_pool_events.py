@@ -25,14 +25,14 @@ class Block(NamedTuple):
 
 
 def blocks_of(text: str) -> list[Block]:
-    actual = []
+    blocks = []
     for block in text.split("\n\n"):
         fields = dict(line.split(": ", 1) for line in block.split("\n") if line and line[:1] != ":")
         if fields:
             event = json.loads(fields["data"]) if "data" in fields else None
             assert event is None or event["event"] == fields["event"]
-            actual.append(Block(fields["id"], event))
-    return actual
+            blocks.append(Block(fields["id"], event))
+    return blocks
 
 
 def events_of(blocks: list[Block]) -> list[dict[str, Any]]:
@@ -147,18 +147,18 @@ def test_pages_hold_the_stream(
     chosen = {} if types is None else {"types": types}
     stream = events_of(read_all(server, pool_id, params=chosen))
     path = f"/v1/pools/{pool_id}/events"
-    actual: list[Any] = []
+    events: list[Any] = []
     page = server.get(path, params={"format": "json", "limit": limit, **chosen})
     while True:
         assert len(page["events"]) <= limit
         assert (page["pool_id"], page["status"]) == (pool_id, "archived")
         assert page["ended"] is not page["has_more"]
-        actual += page["events"]
+        events += page["events"]
         query = {"format": "json", "limit": limit, "cursor": page["next_cursor"], **chosen}
         if not page["has_more"]:
             break
         page = server.get(path, params=query)
-    assert actual == stream
+    assert events == stream
     again = server.get(path, params=query)
     assert again == {**page, "events": []}
 
@@ -242,7 +242,7 @@ def test_from_now_on_nothing_is_missing(server: Server) -> None:
 def test_every_reader_sees_the_same_order_live(server: Server) -> None:
     pool_id = server.pool(concurrency=8)
     readers = [Reader(server, pool_id) for _ in range(10)]
-    chosen = [Reader(server, pool_id, params={"types": ENDS}) for _ in range(5)]
+    selecting = [Reader(server, pool_id, params={"types": ENDS}) for _ in range(5)]
     with ThreadPoolExecutor(8) as threads:
         list(threads.map(lambda _: server.run(pool_id, env={"events": 2}), range(40)))
     server.call("DELETE", f"/v1/pools/{pool_id}")
@@ -250,7 +250,7 @@ def test_every_reader_sees_the_same_order_live(server: Server) -> None:
     assert len(events_of(complete)) == 40 * 6
     for reader in readers:
         assert [block for block in reader.blocks() if block.event is not None] == complete[1:]
-    for reader in chosen:
+    for reader in selecting:
         actual = events_of(reader.blocks())
         assert actual == [
             event for event in events_of(complete) if event["event"] in ENDS.split(",")

@@ -103,16 +103,14 @@ async def test_only_what_is_committed_is_counted(tmp_path: Path) -> None:
         assert await database.write(adds) == 1
         for inline in (True, False):
             for fails in (fails_late, fails_within_a_statement):
-                started_at = await database.write(lambda tx: number_of(tx, "queued", "p"))
-                actual = await asyncio.gather(
+                before = await database.write(lambda tx: number_of(tx, "queued", "p"))
+                results = await asyncio.gather(
                     *(database.write(work, inline=inline) for work in (adds, fails, adds)),
                     return_exceptions=True,
                 )
-                assert isinstance(actual[1], sqlite3.Error)
-                assert [actual[0], actual[2]] == [started_at + 1, started_at + 2]
-                assert (
-                    await database.write(lambda tx: number_of(tx, "queued", None)) == started_at + 2
-                )
+                assert isinstance(results[1], sqlite3.Error)
+                assert [results[0], results[2]] == [before + 1, before + 2]
+                assert await database.write(lambda tx: number_of(tx, "queued", None)) == before + 2
                 assert await database.write(lambda tx: number_of(tx, "running", None)) == 0
     finally:
         await database.close()

@@ -89,8 +89,8 @@ def test_both_families_show_the_same_rollouts(server: Server) -> None:
     for rollout_id in (under_pool, anywhere):
         for suffix in ("", "/artifacts", "/usage", "/summary", "/events"):
             response = server.http.get(f"/v1/pools/{pool_id}/rollouts/{rollout_id}{suffix}")
-            two = server.http.get(f"/v1/rollouts/{rollout_id}{suffix}")
-            assert (response.status_code, response.content) == (200, two.content)
+            other_response = server.http.get(f"/v1/rollouts/{rollout_id}{suffix}")
+            assert (response.status_code, response.content) == (200, other_response.content)
             elsewhere = f"/v1/pools/{other_pool}/rollouts/{rollout_id}{suffix}"
             server.refused("GET", elsewhere, 404, "rollout_not_found")
             nowhere = f"/v1/pools/nowhere/rollouts/{rollout_id}{suffix}"
@@ -268,16 +268,16 @@ def test_lists_filter_and_page(server: Server) -> None:
     assert ids(state="failed") == done[1::2][::-1]
     for nothing in ("cancelled", "succeeded", "", "\u0000"):
         assert ids(state=nothing) == []
-    actual: list[str] = []
+    paged: list[str] = []
     cursor: str | None = None
     while True:
         params = {"limit": 3, **({"cursor": cursor} if cursor else {})}
         page = server.get(path, params=params)
-        actual += [item["id"] for item in page["items"]]
+        paged += [item["id"] for item in page["items"]]
         cursor = page["next_cursor"]
         if cursor is None:
             break
-    assert actual == everything
+    assert paged == everything
     assert server.get(path, params={"limit": 7})["next_cursor"] is None
     page = server.get(path, params={"limit": 2, "state": "completed"})
     rest = server.get(path, params={"state": "completed", "cursor": page["next_cursor"]})
@@ -341,13 +341,13 @@ def test_many_at_once(server: Server) -> None:
     pool_id = server.pool(concurrency=64)
     barrier = threading.Barrier(16)
 
-    def one(number: int) -> Any:
+    def run(number: int) -> Any:
         if number < 16:
             barrier.wait(10)
         return server.run(pool_id, seed=number)
 
     with ThreadPoolExecutor(16) as threads:
-        rollouts = list(threads.map(one, range(200)))
+        rollouts = list(threads.map(run, range(200)))
     assert [rollout["request"]["seed"] for rollout in rollouts] == list(range(200))
     assert {rollout["status"] for rollout in rollouts} == {"completed"}
     assert len({rollout["id"] for rollout in rollouts}) == 200

@@ -10,7 +10,6 @@ import signal
 import sqlite3
 import subprocess
 import sys
-from collections.abc import AsyncIterator
 from contextlib import closing
 from pathlib import Path
 
@@ -22,14 +21,13 @@ from synth_pools.backend.storage.database import Transaction
 from synth_pools.backend.storage.sqlite import vacuum
 from synth_pools.backend.storage.sqlite.compaction import compact
 from synth_pools.backend.storage.sqlite.database import SQLiteDatabase
-from synth_pools.backend.storage.sqlite.vacuum import (
-    STEP_PAGES,
-    free_some_pages,
-)
-from tests.backend.storage.test_database import put
+from synth_pools.backend.storage.sqlite.vacuum import STEP_PAGES, free_some_pages
+from tests.backend.storage.test_database import put, store
 from tests.backend.storage.test_schema import COMPLETED, make_version_1
 from tests.support.backend_server import eventually, serve
 from tests.support.commands import refusal_of, run_command
+
+__all__ = ["store"]
 
 pytestmark = pytest.mark.sqlite
 
@@ -68,15 +66,13 @@ def dump(data_dir: Path) -> list[str]:
         return list(database.iterdump())
 
 
+def pragma(data_dir: Path, name: str) -> object:
+    with closing(sqlite3.connect(data_dir / FILE_NAME)) as database:
+        return database.execute(f"PRAGMA {name}").fetchone()[0]
+
+
 def size(data_dir: Path) -> int:
     return (data_dir / FILE_NAME).stat().st_size
-
-
-@pytest.fixture
-async def store(tmp_path: Path) -> AsyncIterator[SQLiteDatabase]:
-    opened = SQLiteDatabase(tmp_path)
-    yield opened
-    await opened.close()
 
 
 def fill_in(tx: Transaction) -> None:
@@ -121,10 +117,10 @@ async def test_one_step_takes_a_few_pages(store: SQLiteDatabase) -> None:
     await store.write(empty_in)
     with store.reading() as db:
         before = free_pages(db)
-    original = await store.write(free_some_pages)
-    assert 0 < original <= STEP_PAGES
+    freed = await store.write(free_some_pages)
+    assert 0 < freed <= STEP_PAGES
     with store.reading() as db:
-        assert free_pages(db) == before - original
+        assert free_pages(db) == before - freed
 
 
 def test_a_backend_that_forgets_gets_smaller(tmp_path: Path) -> None:
@@ -142,32 +138,29 @@ def test_a_backend_that_forgets_gets_smaller(tmp_path: Path) -> None:
 
 def test_an_older_one_keeps_working_and_is_converted(tmp_path: Path) -> None:
     grown(tmp_path, is_old=True)
-    with closing(sqlite3.connect(tmp_path / FILE_NAME)) as database:
-        assert database.execute("PRAGMA auto_vacuum").fetchone() == (0,)
+    assert pragma(tmp_path, "auto_vacuum") == 0
     with serve(tmp_path, keep_finished_seconds=3600 * 24 * 365 * 50) as server:
         assert server.get(f"/v1/rollouts/{COMPLETED}")
     before = dump(tmp_path)
     compact(tmp_path)
     assert dump(tmp_path) == before
-    with closing(sqlite3.connect(tmp_path / FILE_NAME)) as database:
-        assert database.execute("PRAGMA auto_vacuum").fetchone() == (INCREMENTAL,)
+    assert pragma(tmp_path, "auto_vacuum") == INCREMENTAL
     with serve(tmp_path) as server:
         assert server.get(f"/v1/rollouts/{COMPLETED}")
-        with closing(sqlite3.connect(tmp_path / FILE_NAME)) as database:
-            assert database.execute("PRAGMA journal_mode").fetchone() == ("wal",)
+        assert pragma(tmp_path, "journal_mode") == "wal"
 
 
 def test_the_command_says_how_much_was_won(tmp_path: Path) -> None:
     before, full = grown(tmp_path), size(tmp_path)
     done = run_command("compact", "--data-dir", tmp_path)
     assert (done.returncode, done.stderr) == (0, "")
-    actual = re.fullmatch(
+    numbers = re.fullmatch(
         rf"The database in {tmp_path} has (.*) MB, (.*) MB less than before\n", done.stdout
     )
-    assert actual is not None
+    assert numbers is not None
     assert size(tmp_path) < full / 10
-    assert float(actual[1]) == round(size(tmp_path) / 1e6, 1)
-    assert float(actual[2]) == round((full - size(tmp_path)) / 1e6, 1)
+    assert float(numbers[1]) == round(size(tmp_path) / 1e6, 1)
+    assert float(numbers[2]) == round((full - size(tmp_path)) / 1e6, 1)
     assert dump(tmp_path) == before
     assert {path.name for path in tmp_path.iterdir()} == {FILE_NAME, LOCK_FILE}
     assert {oct(path.stat().st_mode & 0o777) for path in tmp_path.iterdir()} == {"0o600"}

@@ -27,9 +27,9 @@ def identity(folder: Path, place: BucketPlace | None) -> str | None:
 def test_a_bucket_is_told_from_all_others_and_a_folder_from_none(tmp_path: Path) -> None:
     """Each of the backends that share a database has a data directory of its own."""
     places = [PLACE, BucketPlace("bucket", "other"), BucketPlace("other", "some/prefix")]
-    actual = [identity(tmp_path, place) for place in places]
-    assert len({*actual, None}) == 4
-    assert identity(tmp_path / "other", PLACE) == actual[0]
+    identities = [identity(tmp_path, place) for place in places]
+    assert len({*identities, None}) == 4
+    assert identity(tmp_path / "other", PLACE) == identities[0]
     assert identity(tmp_path, None) is None
 
 

@@ -28,8 +28,8 @@ __all__ = ["bucket", "s3_server"]
 def place(request: pytest.FixtureRequest, tmp_path: Path) -> ContentPlace:
     """Each kind of place, empty."""
     if request.param == "bucket":
-        actual: ContentPlace = request.getfixturevalue("bucket")
-        return actual
+        bucket_place: ContentPlace = request.getfixturevalue("bucket")
+        return bucket_place
     return FolderPlace(tmp_path)
 
 
@@ -86,10 +86,10 @@ async def test_what_was_changed_is_not_sent(place: ContentPlace, failures: list[
     await keep(store, stored)
     changed = stored.data[:-1] + b"x"
     place.spoil(stored.sha256, changed)
-    actual = store.pieces(stored.sha256, len(stored.data), 0, len(stored.data))
+    pieces = store.pieces(stored.sha256, len(stored.data), 0, len(stored.data))
     sent = 0
     with pytest.raises(ContentGoneError):
-        for piece in actual:
+        for piece in pieces:
             sent += len(piece)
     assert sent < len(stored.data)
     for data in (stored.data[:-1], stored.data + b"x"):

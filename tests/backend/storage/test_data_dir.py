@@ -68,6 +68,14 @@ def leave_an_artifact(data_dir: Path) -> Path:
     return content_file(data_dir, hashlib.sha256(content.encode()).hexdigest())
 
 
+def log_of_start(data_dir: Path, caplog: pytest.LogCaptureFixture) -> list[str]:
+    """Start and stop a backend, and return what it logged."""
+    caplog.clear()
+    with caplog.at_level(logging.INFO, "synth_pools.backend"), LocalBackend(data_dir):
+        pass
+    return caplog.messages
+
+
 @pytest.mark.parametrize(
     "names",
     [
@@ -196,8 +204,7 @@ def test_files_of_others_in_a_directory_of_ours_stay(
             f"{FOLDER}/{'AB' * 32}",
         )
     ]
-    with caplog.at_level(logging.INFO, "synth_pools.backend"), LocalBackend(tmp_path):
-        pass
+    lines = log_of_start(tmp_path, caplog)
     assert artifact.exists()
     assert not draft.exists()
     assert all(path.read_text() == "somebody's" for path in others)
@@ -205,12 +212,9 @@ def test_files_of_others_in_a_directory_of_ours_stay(
     moved = [path for path in (tmp_path / LOST_FOLDER).rglob("*") if path.is_file()]
     assert {path.name: path.read_bytes() for path in moved} == contents
     assert {stat.S_IMODE(path.stat().st_mode) for path in moved} == {0o600}
-    [line] = [text for text in caplog.messages if LOST_FOLDER in text]
+    [line] = [text for text in lines if LOST_FOLDER in text]
     assert "3 artifacts" in line
-    caplog.clear()
-    with caplog.at_level(logging.INFO, "synth_pools.backend"), LocalBackend(tmp_path):
-        pass
-    assert not [text for text in caplog.messages if LOST_FOLDER in text]
+    assert not [text for text in log_of_start(tmp_path, caplog) if LOST_FOLDER in text]
 
 
 def test_with_a_new_database_nothing_is_moved(
@@ -220,12 +224,11 @@ def test_with_a_new_database_nothing_is_moved(
         pass
     lone = unnamed(tmp_path, 1)
     draft = put(lone.with_name(f"draft-{'0123456789abcdef' * 2}"))
-    with caplog.at_level(logging.INFO, "synth_pools.backend"), LocalBackend(tmp_path):
-        pass
+    lines = log_of_start(tmp_path, caplog)
     assert lone.exists()
     assert draft.exists()
     assert not (tmp_path / LOST_FOLDER).exists()
-    assert [text for text in caplog.messages if "the database is new" in text]
+    assert [text for text in lines if "the database is new" in text]
 
 
 def test_what_cannot_be_moved_stays_and_stops_nobody(
@@ -234,12 +237,11 @@ def test_what_cannot_be_moved_stays_and_stops_nobody(
     artifact = leave_an_artifact(tmp_path)
     lone = unnamed(tmp_path, 1)
     put(tmp_path / LOST_FOLDER)  # where a folder should be
-    with caplog.at_level(logging.INFO, "synth_pools.backend"), LocalBackend(tmp_path):
-        pass
+    lines = log_of_start(tmp_path, caplog)
     assert artifact.exists()
     assert lone.exists()
     assert (tmp_path / LOST_FOLDER).read_text() == "somebody's"
-    [line] = [text for text in caplog.messages if LOST_FOLDER in text]
+    [line] = [text for text in lines if LOST_FOLDER in text]
     assert "1 artifact" in line
 
 
@@ -280,19 +282,19 @@ def test_a_kill_in_the_middle_of_the_move_loses_nothing(tmp_path: Path) -> None:
         done = subprocess.run(
             [sys.executable, "-c", KILLED, str(tmp_path), str(steps)], timeout=30, check=False
         )
-        actual = [
+        files = [
             path
             for folder in (FOLDER, LOST_FOLDER)
             for path in (tmp_path / folder).rglob("*")
             if path.is_file()
         ]
-        assert sorted(path.name for path in actual) == sorted(contents)
-        assert all(path.read_bytes() == contents[path.name] for path in actual)
+        assert sorted(path.name for path in files) == sorted(contents)
+        assert all(path.read_bytes() == contents[path.name] for path in files)
         if done.returncode == 0:
             break
         assert done.returncode == -signal.SIGKILL
     assert steps > 0
-    assert all(LOST_FOLDER in path.parts for path in actual)
+    assert all(LOST_FOLDER in path.parts for path in files)
 
 
 def test_of_many_starts_at_once_one_has_it(tmp_path: Path) -> None:

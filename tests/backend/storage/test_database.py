@@ -14,11 +14,7 @@ from pathlib import Path
 import pytest
 
 from synth_pools.backend.storage.data_dir import FILE_NAME
-from synth_pools.backend.storage.database import (
-    DatabaseClosedError,
-    StorageError,
-    Transaction,
-)
+from synth_pools.backend.storage.database import DatabaseClosedError, StorageError, Transaction
 from synth_pools.backend.storage.sqlite.database import SQLiteDatabase
 
 
@@ -34,6 +30,10 @@ def put(key: str) -> Callable[[Transaction], None]:
         tx.execute("INSERT INTO meta VALUES (?, '')", (key,))
 
     return work
+
+
+def put_much(tx: Transaction) -> None:
+    tx.execute("INSERT INTO meta VALUES ('much', ?)", ("x" * 1_000_000,))
 
 
 def keys(store: SQLiteDatabase) -> set[str]:
@@ -227,9 +227,6 @@ def set_quota(pages: int | None) -> Callable[[Transaction], None]:
 async def test_one_that_is_too_large_for_the_disk_takes_nobody_with_it(
     store: SQLiteDatabase, failures: list[str]
 ) -> None:
-    def put_much(tx: Transaction) -> None:
-        tx.execute("INSERT INTO meta VALUES ('much', ?)", ("x" * 1_000_000,))
-
     await store.write(set_quota(20))
     gate = threading.Event()
     first = asyncio.ensure_future(store.write(lambda _: gate.wait(10)))
@@ -250,9 +247,6 @@ async def test_one_that_is_too_large_for_the_disk_takes_nobody_with_it(
 async def test_what_must_not_be_lost_waits_for_room(
     store: SQLiteDatabase, failures: list[str], inline: bool
 ) -> None:
-    def put_much(tx: Transaction) -> None:
-        tx.execute("INSERT INTO meta VALUES ('much', ?)", ("x" * 1_000_000,))
-
     await store.write(set_quota(20))
     waiting = asyncio.ensure_future(store.write_until_stored(put_much, inline=inline))
     await asyncio.sleep(0.3)

@@ -52,8 +52,8 @@ def test_a_database_of_version_1_goes_on(tmp_path: Path) -> None:
         with serve(tmp_path) as server:
             # A running rollout is resumed if its container is known, though version 1 kept no
             # address.
-            actual = server.until(ELSEWHERE)
-            assert (actual["status"], actual["score"]) == ("completed", 4)
+            resumed = server.until(ELSEWHERE)
+            assert (resumed["status"], resumed["score"]) == ("completed", 4)
             assert container.paths() == [f"GET /rollouts/{ELSEWHERE}"]
             for rollout_id in LOST:
                 rollout = server.until(rollout_id)

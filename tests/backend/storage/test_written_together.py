@@ -51,7 +51,7 @@ def put(tx: Transaction, key: str) -> None:
     tx.execute("INSERT INTO meta (key, value) VALUES (?, '')", (f"test {key}",))
 
 
-async def kept(database: Database) -> list[str]:
+async def stored_keys(database: Database) -> list[str]:
     def read(db: Transaction) -> list[str]:
         rows = db.execute("SELECT key FROM meta WHERE key LIKE 'test %' ORDER BY key")
         return [row["key"].removeprefix("test ") for row in rows]
@@ -80,10 +80,10 @@ async def test_those_of_one_kind_are_done_in_one_go_and_each_gets_its_own(
             tx.after_commit(partial(calls.append, [f"after {item}"]))
         return [f"{item}!" for _, item in items]
 
-    actual = await asyncio.gather(*(database.write_together(both, letter) for letter in "abc"))
-    assert actual == ["a!", "b!", "c!"]
+    results = await asyncio.gather(*(database.write_together(both, letter) for letter in "abc"))
+    assert results == ["a!", "b!", "c!"]
     assert calls == [["a", "b", "c"], ["after a"], ["after b"], ["after c"]]
-    assert await kept(database) == ["a", "b", "c"]
+    assert await stored_keys(database) == ["a", "b", "c"]
 
 
 async def test_one_that_is_done_alone_parts_those_before_from_those_after(
@@ -120,15 +120,15 @@ async def test_an_error_that_is_returned_is_of_one_item_alone(database: Database
                 put(tx, item)
         return [LookupError(item) if item == "bad" else item for _, item in requests]
 
-    actual = await asyncio.gather(
+    results = await asyncio.gather(
         *(database.write_together(work, letter) for letter in ("a", "bad", "b")),
         return_exceptions=True,
     )
-    assert actual[0] == "a"
-    assert isinstance(actual[1], LookupError)
-    assert actual[2] == "b"
+    assert results[0] == "a"
+    assert isinstance(results[1], LookupError)
+    assert results[2] == "b"
     assert delivered == ["a", "b"]
-    assert await kept(database) == ["a", "b"]
+    assert await stored_keys(database) == ["a", "b"]
 
 
 async def test_an_error_that_is_raised_takes_nobody_with_it(database: Database) -> None:
@@ -150,7 +150,7 @@ async def test_an_error_that_is_raised_takes_nobody_with_it(database: Database) 
         )
         expected = [ZeroDivisionError if item == "bad" else str for item in items]
         assert [type(result) for result in done] == expected
-    assert await kept(database) == ["a", "ba", "bbad", "ca", "cbad"]
+    assert await stored_keys(database) == ["a", "ba", "bbad", "ca", "cbad"]
     assert sizes == [4, 1, 1, 1, 1, 4, 1, 1, 1, 1]
 
 
@@ -162,10 +162,10 @@ async def test_what_must_not_be_lost_is_done_together_too(database: Database) ->
         return [len(item) for _, item in requests]
 
     items = ("a", "bb", "ccc")
-    actual = await asyncio.gather(
+    results = await asyncio.gather(
         *(database.write_together_until_stored(work, letter) for letter in items)
     )
-    assert actual == [1, 2, 3]
+    assert results == [1, 2, 3]
     assert sizes == [3]
 
 
@@ -194,10 +194,10 @@ async def test_many_rollouts_keep_their_order_their_events_and_the_counts(
         ]
         return list(finish_rollouts([*ends, ends[0]]))
 
-    final = await database.write(finish)
+    ended = await database.write(finish)
     # The second end of one finds it ended.
-    assert final[-1] is None
-    assert [row["id"] for row in final[:-1]] == [row["id"] for row in rows[:80]]  # type: ignore[index]
+    assert ended[-1] is None
+    assert [row["id"] for row in ended[:-1]] == [row["id"] for row in rows[:80]]  # type: ignore[index]
     await database.write(lambda tx: cancel_rollouts(tx, rows[100:]))
 
     def read(tx: Transaction) -> tuple[object, ...]:
