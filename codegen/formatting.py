@@ -13,7 +13,8 @@ from codegen import CodegenError
 
 def format_generated(tree: Path) -> None:
     _ruff("check", "--isolated", "--fix-only", "--select=F401,I,RUF100", cwd=tree)
-    _ruff("format", "--isolated", "--line-length=100", cwd=tree)
+    compact = "format.skip-magic-trailing-comma = true"
+    _ruff("format", "--isolated", "--line-length=100", f"--config={compact}", cwd=tree)
 
 
 def format_ours(tree: Path, *, settings: Path) -> None:

@@ -8,15 +8,9 @@ if TYPE_CHECKING:
     from .client import AuthenticatedClient as AuthenticatedClient
     from .client import Client as Client
 
-__all__ = (
-    "AuthenticatedClient",
-    "Client",
-)
+__all__ = ("AuthenticatedClient", "Client")
 
-_MODULES = {
-    "AuthenticatedClient": "client",
-    "Client": "client",
-}
+_MODULES = {"AuthenticatedClient": "client", "Client": "client"}
 
 if not TYPE_CHECKING:
 

@@ -14,12 +14,8 @@ if TYPE_CHECKING:
     from .container_info import ContainerInfo as ContainerInfo
     from .container_metadata import ContainerMetadata as ContainerMetadata
     from .container_program import ContainerProgram as ContainerProgram
-    from .container_rollout_request import (
-        ContainerRolloutRequest as ContainerRolloutRequest,
-    )
-    from .container_rollout_result import (
-        ContainerRolloutResult as ContainerRolloutResult,
-    )
+    from .container_rollout_request import ContainerRolloutRequest as ContainerRolloutRequest
+    from .container_rollout_result import ContainerRolloutResult as ContainerRolloutResult
     from .container_state import ContainerState as ContainerState
     from .container_task_info import ContainerTaskInfo as ContainerTaskInfo
     from .container_taskset import ContainerTaskset as ContainerTaskset
@@ -32,16 +28,12 @@ if TYPE_CHECKING:
     from .image_network import ImageNetwork as ImageNetwork
     from .image_release import ImageRelease as ImageRelease
     from .image_release_binding import ImageReleaseBinding as ImageReleaseBinding
-    from .image_release_definition import (
-        ImageReleaseDefinition as ImageReleaseDefinition,
-    )
+    from .image_release_definition import ImageReleaseDefinition as ImageReleaseDefinition
     from .image_release_list import ImageReleaseList as ImageReleaseList
     from .json_object import JsonObject as JsonObject
     from .placement import Placement as Placement
     from .placement_labels_type_0 import PlacementLabelsType0 as PlacementLabelsType0
-    from .placement_resources_type_0 import (
-        PlacementResourcesType0 as PlacementResourcesType0,
-    )
+    from .placement_resources_type_0 import PlacementResourcesType0 as PlacementResourcesType0
     from .pool import Pool as Pool
     from .pool_config import PoolConfig as PoolConfig
     from .pool_container import PoolContainer as PoolContainer
@@ -95,16 +87,10 @@ if TYPE_CHECKING:
     from .stream_global_rollout_events_format import (
         StreamGlobalRolloutEventsFormat as StreamGlobalRolloutEventsFormat,
     )
-    from .stream_pool_events_format import (
-        StreamPoolEventsFormat as StreamPoolEventsFormat,
-    )
-    from .stream_pool_events_include import (
-        StreamPoolEventsInclude as StreamPoolEventsInclude,
-    )
+    from .stream_pool_events_format import StreamPoolEventsFormat as StreamPoolEventsFormat
+    from .stream_pool_events_include import StreamPoolEventsInclude as StreamPoolEventsInclude
     from .stream_pool_events_start import StreamPoolEventsStart as StreamPoolEventsStart
-    from .stream_rollout_events_format import (
-        StreamRolloutEventsFormat as StreamRolloutEventsFormat,
-    )
+    from .stream_rollout_events_format import StreamRolloutEventsFormat as StreamRolloutEventsFormat
     from .submission_mode import SubmissionMode as SubmissionMode
     from .task import Task as Task
     from .task_definition import TaskDefinition as TaskDefinition

@@ -50,12 +50,7 @@ class ArtifactList:
 
         field_dict: dict[str, Any] = {}
         field_dict.update(self.additional_properties)
-        field_dict.update(
-            {
-                "items": items,
-                "next_cursor": next_cursor,
-            }
-        )
+        field_dict.update({"items": items, "next_cursor": next_cursor})
         if artifacts is not UNSET:
             field_dict["artifacts"] = artifacts
 
@@ -86,11 +81,7 @@ class ArtifactList:
 
                 artifacts.append(artifacts_item)
 
-        artifact_list = cls(
-            items=items,
-            next_cursor=next_cursor,
-            artifacts=artifacts,
-        )
+        artifact_list = cls(items=items, next_cursor=next_cursor, artifacts=artifacts)
 
         artifact_list.additional_properties = d
         return artifact_list

@@ -44,12 +44,7 @@ class Capabilities:
 
         field_dict: dict[str, Any] = {}
         field_dict.update(self.additional_properties)
-        field_dict.update(
-            {
-                "targets": targets,
-                "features": features,
-            }
-        )
+        field_dict.update({"targets": targets, "features": features})
         if version is not UNSET:
             field_dict["version"] = version
 
@@ -81,11 +76,7 @@ class Capabilities:
 
         version = d.pop("version", UNSET)
 
-        capabilities = cls(
-            targets=targets,
-            features=features,
-            version=version,
-        )
+        capabilities = cls(targets=targets, features=features, version=version)
 
         capabilities.additional_properties = d
         return capabilities

@@ -32,11 +32,7 @@ class ChatMessage:
 
         field_dict: dict[str, Any] = {}
         field_dict.update(self.additional_properties)
-        field_dict.update(
-            {
-                "role": role,
-            }
-        )
+        field_dict.update({"role": role})
         if content is not UNSET:
             field_dict["content"] = content
 
@@ -49,10 +45,7 @@ class ChatMessage:
 
         content = d.pop("content", UNSET)
 
-        chat_message = cls(
-            role=role,
-            content=content,
-        )
+        chat_message = cls(role=role, content=content)
 
         chat_message.additional_properties = d
         return chat_message

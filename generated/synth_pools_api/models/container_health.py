@@ -54,11 +54,7 @@ class ContainerHealth:
 
         contract_version = d.pop("contract_version", UNSET)
 
-        container_health = cls(
-            status=status,
-            healthy=healthy,
-            contract_version=contract_version,
-        )
+        container_health = cls(status=status, healthy=healthy, contract_version=contract_version)
 
         container_health.additional_properties = d
         return container_health

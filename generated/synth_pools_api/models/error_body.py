@@ -100,10 +100,7 @@ class ErrorBody:
         else:
             error = ErrorEnvelope.from_dict(_error)
 
-        error_body = cls(
-            detail=detail,
-            error=error,
-        )
+        error_body = cls(detail=detail, error=error)
 
         error_body.additional_properties = d
         return error_body

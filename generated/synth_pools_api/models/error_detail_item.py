@@ -40,12 +40,7 @@ class ErrorDetailItem:
 
         field_dict: dict[str, Any] = {}
         field_dict.update(self.additional_properties)
-        field_dict.update(
-            {
-                "loc": loc,
-                "msg": msg,
-            }
-        )
+        field_dict.update({"loc": loc, "msg": msg})
         if type_ is not UNSET:
             field_dict["type"] = type_
 
@@ -69,11 +64,7 @@ class ErrorDetailItem:
 
         type_ = d.pop("type", UNSET)
 
-        error_detail_item = cls(
-            loc=loc,
-            msg=msg,
-            type_=type_,
-        )
+        error_detail_item = cls(loc=loc, msg=msg, type_=type_)
 
         error_detail_item.additional_properties = d
         return error_detail_item

@@ -69,12 +69,7 @@ class ErrorEnvelope:
 
         field_dict: dict[str, Any] = {}
         field_dict.update(self.additional_properties)
-        field_dict.update(
-            {
-                "code": code,
-                "message": message,
-            }
-        )
+        field_dict.update({"code": code, "message": message})
         if details is not UNSET:
             field_dict["details"] = details
         if request_id is not UNSET:

@@ -32,12 +32,7 @@ class ImageMount:
 
         field_dict: dict[str, Any] = {}
         field_dict.update(self.additional_properties)
-        field_dict.update(
-            {
-                "source": source,
-                "target": target,
-            }
-        )
+        field_dict.update({"source": source, "target": target})
 
         return field_dict
 
@@ -48,10 +43,7 @@ class ImageMount:
 
         target = read_text(d.pop("target"), "target")
 
-        image_mount = cls(
-            source=source,
-            target=target,
-        )
+        image_mount = cls(source=source, target=target)
 
         image_mount.additional_properties = d
         return image_mount

@@ -87,13 +87,7 @@ class ImageRelease:
 
         field_dict: dict[str, Any] = {}
         field_dict.update(self.additional_properties)
-        field_dict.update(
-            {
-                "id": id,
-                "release_id": release_id,
-                "source_kind": source_kind,
-            }
-        )
+        field_dict.update({"id": id, "release_id": release_id, "source_kind": source_kind})
         if pool_id is not UNSET:
             field_dict["pool_id"] = pool_id
         if name is not UNSET:

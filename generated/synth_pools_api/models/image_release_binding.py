@@ -54,11 +54,7 @@ class ImageReleaseBinding:
 
         release_id = d.pop("release_id", UNSET)
 
-        image_release_binding = cls(
-            pool_id=pool_id,
-            task_id=task_id,
-            release_id=release_id,
-        )
+        image_release_binding = cls(pool_id=pool_id, task_id=task_id, release_id=release_id)
 
         image_release_binding.additional_properties = d
         return image_release_binding

@@ -111,11 +111,7 @@ class ImageReleaseDefinition:
 
         field_dict: dict[str, Any] = {}
         field_dict.update(self.additional_properties)
-        field_dict.update(
-            {
-                "source_kind": source_kind,
-            }
-        )
+        field_dict.update({"source_kind": source_kind})
         if archive_base64 is not UNSET:
             field_dict["archive_base64"] = archive_base64
         if filename is not UNSET:

@@ -50,12 +50,7 @@ class ImageReleaseList:
 
         field_dict: dict[str, Any] = {}
         field_dict.update(self.additional_properties)
-        field_dict.update(
-            {
-                "items": items,
-                "next_cursor": next_cursor,
-            }
-        )
+        field_dict.update({"items": items, "next_cursor": next_cursor})
         if releases is not UNSET:
             field_dict["releases"] = releases
 
@@ -86,11 +81,7 @@ class ImageReleaseList:
 
                 releases.append(releases_item)
 
-        image_release_list = cls(
-            items=items,
-            next_cursor=next_cursor,
-            releases=releases,
-        )
+        image_release_list = cls(items=items, next_cursor=next_cursor, releases=releases)
 
         image_release_list.additional_properties = d
         return image_release_list

@@ -118,12 +118,7 @@ class Placement:
 
         labels = _parse_labels(d.pop("labels", UNSET))
 
-        placement = cls(
-            num_cpus=num_cpus,
-            num_gpus=num_gpus,
-            resources=resources,
-            labels=labels,
-        )
+        placement = cls(num_cpus=num_cpus, num_gpus=num_gpus, resources=resources, labels=labels)
 
         placement.additional_properties = d
         return placement

@@ -9,14 +9,7 @@ from attrs import field as _attrs_field
 
 from ..models.pool_status import PoolStatus, check_pool_status
 from ..models.pool_target import PoolTarget
-from ..reading import (
-    pop_older,
-    read_integer,
-    read_object,
-    read_optional,
-    read_text,
-    wrong_type,
-)
+from ..reading import pop_older, read_integer, read_object, read_optional, read_text, wrong_type
 
 if TYPE_CHECKING:
     from ..models.pool_error import PoolError

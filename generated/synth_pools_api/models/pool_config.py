@@ -7,14 +7,7 @@ from attrs import define as _attrs_define
 from attrs import field as _attrs_field
 
 from ..models.submission_mode import SubmissionMode, check_submission_mode
-from ..reading import (
-    read_choice,
-    read_number,
-    read_object,
-    read_optional,
-    read_text,
-    wrong_type,
-)
+from ..reading import read_choice, read_number, read_object, read_optional, read_text, wrong_type
 from ..types import UNSET, Unset
 
 if TYPE_CHECKING:

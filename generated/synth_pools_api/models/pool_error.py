@@ -40,12 +40,7 @@ class PoolError:
 
         field_dict: dict[str, Any] = {}
         field_dict.update(self.additional_properties)
-        field_dict.update(
-            {
-                "code": code,
-                "message": message,
-            }
-        )
+        field_dict.update({"code": code, "message": message})
         if details is not UNSET:
             field_dict["details"] = details
 
@@ -60,11 +55,7 @@ class PoolError:
 
         details = d.pop("details", UNSET)
 
-        pool_error = cls(
-            code=code,
-            message=message,
-            details=details,
-        )
+        pool_error = cls(code=code, message=message, details=details)
 
         pool_error.additional_properties = d
         return pool_error

@@ -8,14 +8,7 @@ from attrs import field as _attrs_field
 
 from ..models.image_launcher import ImageLauncher, check_image_launcher
 from ..models.image_network import ImageNetwork, check_image_network
-from ..reading import (
-    read_choice,
-    read_integer,
-    read_number,
-    read_optional,
-    read_text,
-    wrong_type,
-)
+from ..reading import read_choice, read_integer, read_number, read_optional, read_text, wrong_type
 from ..types import UNSET, Unset
 
 if TYPE_CHECKING:
@@ -194,11 +187,7 @@ class PoolImage:
 
         field_dict: dict[str, Any] = {}
         field_dict.update(self.additional_properties)
-        field_dict.update(
-            {
-                "image": image,
-            }
-        )
+        field_dict.update({"image": image})
         if launcher is not UNSET:
             field_dict["launcher"] = launcher
         if command is not UNSET:

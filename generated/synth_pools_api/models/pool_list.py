@@ -49,12 +49,7 @@ class PoolList:
 
         field_dict: dict[str, Any] = {}
         field_dict.update(self.additional_properties)
-        field_dict.update(
-            {
-                "items": items,
-                "next_cursor": next_cursor,
-            }
-        )
+        field_dict.update({"items": items, "next_cursor": next_cursor})
         if pools is not UNSET:
             field_dict["pools"] = pools
 
@@ -85,11 +80,7 @@ class PoolList:
 
                 pools.append(pools_item)
 
-        pool_list = cls(
-            items=items,
-            next_cursor=next_cursor,
-            pools=pools,
-        )
+        pool_list = cls(items=items, next_cursor=next_cursor, pools=pools)
 
         pool_list.additional_properties = d
         return pool_list

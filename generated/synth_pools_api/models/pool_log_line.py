@@ -41,12 +41,7 @@ class PoolLogLine:
         field_dict: dict[str, Any] = {}
         field_dict.update(self.additional_properties)
         field_dict.update(
-            {
-                "process": process,
-                "attempt": attempt,
-                "timestamp": timestamp,
-                "text": text,
-            }
+            {"process": process, "attempt": attempt, "timestamp": timestamp, "text": text}
         )
 
         return field_dict
@@ -62,12 +57,7 @@ class PoolLogLine:
 
         text = read_text(d.pop("text"), "text")
 
-        pool_log_line = cls(
-            process=process,
-            attempt=attempt,
-            timestamp=timestamp,
-            text=text,
-        )
+        pool_log_line = cls(process=process, attempt=attempt, timestamp=timestamp, text=text)
 
         pool_log_line.additional_properties = d
         return pool_log_line

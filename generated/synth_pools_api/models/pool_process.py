@@ -101,11 +101,7 @@ class PoolProcess:
 
         field_dict: dict[str, Any] = {}
         field_dict.update(self.additional_properties)
-        field_dict.update(
-            {
-                "argv": argv,
-            }
-        )
+        field_dict.update({"argv": argv})
         if env is not UNSET:
             field_dict["env"] = env
         if cwd is not UNSET:

@@ -35,13 +35,7 @@ class QueueStatus:
 
         field_dict: dict[str, Any] = {}
         field_dict.update(self.additional_properties)
-        field_dict.update(
-            {
-                "queued": queued,
-                "running": running,
-                "capacity": capacity,
-            }
-        )
+        field_dict.update({"queued": queued, "running": running, "capacity": capacity})
 
         return field_dict
 
@@ -54,11 +48,7 @@ class QueueStatus:
 
         capacity = read_integer(d.pop("capacity"), "capacity")
 
-        queue_status = cls(
-            queued=queued,
-            running=running,
-            capacity=capacity,
-        )
+        queue_status = cls(queued=queued, running=running, capacity=capacity)
 
         queue_status.additional_properties = d
         return queue_status

@@ -27,11 +27,7 @@ class RewardData:
 
         field_dict: dict[str, Any] = {}
         field_dict.update(self.additional_properties)
-        field_dict.update(
-            {
-                "outcome_reward": outcome_reward,
-            }
-        )
+        field_dict.update({"outcome_reward": outcome_reward})
 
         return field_dict
 
@@ -40,9 +36,7 @@ class RewardData:
         d = dict(src_dict)
         outcome_reward = read_number(d.pop("outcome_reward"), "outcome_reward")
 
-        reward_data = cls(
-            outcome_reward=outcome_reward,
-        )
+        reward_data = cls(outcome_reward=outcome_reward)
 
         reward_data.additional_properties = d
         return reward_data

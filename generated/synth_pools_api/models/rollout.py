@@ -9,14 +9,7 @@ from attrs import field as _attrs_field
 
 from ..models.rollout_mode import RolloutMode
 from ..models.rollout_status import RolloutStatus, check_rollout_status
-from ..reading import (
-    pop_older,
-    read_number,
-    read_object,
-    read_optional,
-    read_text,
-    wrong_type,
-)
+from ..reading import pop_older, read_number, read_object, read_optional, read_text, wrong_type
 from ..types import UNSET, Unset
 
 if TYPE_CHECKING:

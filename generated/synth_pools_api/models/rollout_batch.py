@@ -52,12 +52,7 @@ class RolloutBatch:
         field_dict: dict[str, Any] = {}
         field_dict.update(self.additional_properties)
         field_dict.update(
-            {
-                "items": items,
-                "admitted": admitted,
-                "refused": refused,
-                "rollouts": rollouts,
-            }
+            {"items": items, "admitted": admitted, "refused": refused, "rollouts": rollouts}
         )
 
         return field_dict
@@ -86,12 +81,7 @@ class RolloutBatch:
 
             rollouts.append(rollouts_item)
 
-        rollout_batch = cls(
-            items=items,
-            admitted=admitted,
-            refused=refused,
-            rollouts=rollouts,
-        )
+        rollout_batch = cls(items=items, admitted=admitted, refused=refused, rollouts=rollouts)
 
         rollout_batch.additional_properties = d
         return rollout_batch

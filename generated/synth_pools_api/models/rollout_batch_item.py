@@ -55,14 +55,7 @@ class RolloutBatchItem:
 
         field_dict: dict[str, Any] = {}
         field_dict.update(self.additional_properties)
-        field_dict.update(
-            {
-                "index": index,
-                "status": status,
-                "rollout": rollout,
-                "error": error,
-            }
-        )
+        field_dict.update({"index": index, "status": status, "rollout": rollout, "error": error})
 
         return field_dict
 
@@ -98,12 +91,7 @@ class RolloutBatchItem:
 
         error = _parse_error(d.pop("error", None))
 
-        rollout_batch_item = cls(
-            index=index,
-            status=status,
-            rollout=rollout,
-            error=error,
-        )
+        rollout_batch_item = cls(index=index, status=status, rollout=rollout, error=error)
 
         rollout_batch_item.additional_properties = d
         return rollout_batch_item

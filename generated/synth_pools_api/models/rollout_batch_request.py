@@ -96,11 +96,7 @@ class RolloutBatchRequest:
 
         requests = _parse_requests(d.pop("requests", UNSET))
 
-        rollout_batch_request = cls(
-            pool_id=pool_id,
-            rollouts=rollouts,
-            requests=requests,
-        )
+        rollout_batch_request = cls(pool_id=pool_id, rollouts=rollouts, requests=requests)
 
         rollout_batch_request.additional_properties = d
         return rollout_batch_request

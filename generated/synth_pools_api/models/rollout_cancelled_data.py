@@ -1,12 +1,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import (
-    Any,
-    Literal,
-    TypeVar,
-    cast,
-)
+from typing import Any, Literal, TypeVar, cast
 
 from attrs import define as _attrs_define
 from attrs import field as _attrs_field
@@ -30,11 +25,7 @@ class RolloutCancelledData:
 
         field_dict: dict[str, Any] = {}
         field_dict.update(self.additional_properties)
-        field_dict.update(
-            {
-                "status": status,
-            }
-        )
+        field_dict.update({"status": status})
 
         return field_dict
 
@@ -45,9 +36,7 @@ class RolloutCancelledData:
         if status != "cancelled":
             raise ValueError(f"status must match const 'cancelled', got '{status}'")
 
-        rollout_cancelled_data = cls(
-            status=status,
-        )
+        rollout_cancelled_data = cls(status=status)
 
         rollout_cancelled_data.additional_properties = d
         return rollout_cancelled_data

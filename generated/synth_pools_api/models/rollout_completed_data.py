@@ -1,12 +1,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import (
-    Any,
-    Literal,
-    TypeVar,
-    cast,
-)
+from typing import Any, Literal, TypeVar, cast
 
 from attrs import define as _attrs_define
 from attrs import field as _attrs_field
@@ -37,12 +32,7 @@ class RolloutCompletedData:
 
         field_dict: dict[str, Any] = {}
         field_dict.update(self.additional_properties)
-        field_dict.update(
-            {
-                "status": status,
-                "outcome_reward": outcome_reward,
-            }
-        )
+        field_dict.update({"status": status, "outcome_reward": outcome_reward})
 
         return field_dict
 
@@ -55,10 +45,7 @@ class RolloutCompletedData:
 
         outcome_reward = read_optional(d.pop("outcome_reward", None), read_number, "outcome_reward")
 
-        rollout_completed_data = cls(
-            status=status,
-            outcome_reward=outcome_reward,
-        )
+        rollout_completed_data = cls(status=status, outcome_reward=outcome_reward)
 
         rollout_completed_data.additional_properties = d
         return rollout_completed_data

@@ -92,12 +92,7 @@ class RolloutEnv:
         events = d.pop("events", UNSET)
 
         rollout_env = cls(
-            seed=seed,
-            config=config,
-            delay=delay,
-            fail=fail,
-            reward=reward,
-            events=events,
+            seed=seed, config=config, delay=delay, fail=fail, reward=reward, events=events
         )
 
         rollout_env.additional_properties = d

@@ -37,12 +37,7 @@ class RolloutError:
 
         field_dict: dict[str, Any] = {}
         field_dict.update(self.additional_properties)
-        field_dict.update(
-            {
-                "code": code,
-                "message": message,
-            }
-        )
+        field_dict.update({"code": code, "message": message})
         if details is not UNSET:
             field_dict["details"] = details
 
@@ -57,11 +52,7 @@ class RolloutError:
 
         details = d.pop("details", UNSET)
 
-        rollout_error = cls(
-            code=code,
-            message=message,
-            details=details,
-        )
+        rollout_error = cls(code=code, message=message, details=details)
 
         rollout_error.additional_properties = d
         return rollout_error

@@ -100,13 +100,7 @@ class RolloutEvent:
 
         field_dict: dict[str, Any] = {}
         field_dict.update(self.additional_properties)
-        field_dict.update(
-            {
-                "event": event,
-                "rollout_id": rollout_id,
-                "data": data,
-            }
-        )
+        field_dict.update({"event": event, "rollout_id": rollout_id, "data": data})
         if id is not UNSET:
             field_dict["id"] = id
         if pool_id is not UNSET:

@@ -1,13 +1,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import (
-    TYPE_CHECKING,
-    Any,
-    Literal,
-    TypeVar,
-    cast,
-)
+from typing import TYPE_CHECKING, Any, Literal, TypeVar, cast
 
 from attrs import define as _attrs_define
 from attrs import field as _attrs_field
@@ -39,12 +33,7 @@ class RolloutFailedData:
 
         field_dict: dict[str, Any] = {}
         field_dict.update(self.additional_properties)
-        field_dict.update(
-            {
-                "status": status,
-                "error": error,
-            }
-        )
+        field_dict.update({"status": status, "error": error})
 
         return field_dict
 
@@ -59,10 +48,7 @@ class RolloutFailedData:
 
         error = RolloutError.from_dict(d.pop("error"))
 
-        rollout_failed_data = cls(
-            status=status,
-            error=error,
-        )
+        rollout_failed_data = cls(status=status, error=error)
 
         rollout_failed_data.additional_properties = d
         return rollout_failed_data

@@ -59,10 +59,7 @@ class RolloutLimits:
             d.pop("timeout_seconds", UNSET), read_number, "timeout_seconds"
         )
 
-        rollout_limits = cls(
-            max_attempts=max_attempts,
-            timeout_seconds=timeout_seconds,
-        )
+        rollout_limits = cls(max_attempts=max_attempts, timeout_seconds=timeout_seconds)
 
         rollout_limits.additional_properties = d
         return rollout_limits

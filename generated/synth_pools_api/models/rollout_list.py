@@ -50,12 +50,7 @@ class RolloutList:
 
         field_dict: dict[str, Any] = {}
         field_dict.update(self.additional_properties)
-        field_dict.update(
-            {
-                "items": items,
-                "next_cursor": next_cursor,
-            }
-        )
+        field_dict.update({"items": items, "next_cursor": next_cursor})
         if rollouts is not UNSET:
             field_dict["rollouts"] = rollouts
 
@@ -86,11 +81,7 @@ class RolloutList:
 
                 rollouts.append(rollouts_item)
 
-        rollout_list = cls(
-            items=items,
-            next_cursor=next_cursor,
-            rollouts=rollouts,
-        )
+        rollout_list = cls(items=items, next_cursor=next_cursor, rollouts=rollouts)
 
         rollout_list.additional_properties = d
         return rollout_list

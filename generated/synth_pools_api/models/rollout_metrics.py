@@ -28,11 +28,7 @@ class RolloutMetrics:
 
         field_dict: dict[str, Any] = {}
         field_dict.update(self.additional_properties)
-        field_dict.update(
-            {
-                "outcome_reward": outcome_reward,
-            }
-        )
+        field_dict.update({"outcome_reward": outcome_reward})
 
         return field_dict
 
@@ -41,9 +37,7 @@ class RolloutMetrics:
         d = dict(src_dict)
         outcome_reward = read_optional(d.pop("outcome_reward", None), read_number, "outcome_reward")
 
-        rollout_metrics = cls(
-            outcome_reward=outcome_reward,
-        )
+        rollout_metrics = cls(outcome_reward=outcome_reward)
 
         rollout_metrics.additional_properties = d
         return rollout_metrics

@@ -80,10 +80,7 @@ class RolloutPolicy:
         config = read_optional(d.pop("config", UNSET), read_object, "config")
 
         rollout_policy = cls(
-            model=model,
-            provider=provider,
-            inference_url=inference_url,
-            config=config,
+            model=model, provider=provider, inference_url=inference_url, config=config
         )
 
         rollout_policy.additional_properties = d

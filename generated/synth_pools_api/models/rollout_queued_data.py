@@ -1,13 +1,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import (
-    TYPE_CHECKING,
-    Any,
-    Literal,
-    TypeVar,
-    cast,
-)
+from typing import TYPE_CHECKING, Any, Literal, TypeVar, cast
 
 from attrs import define as _attrs_define
 from attrs import field as _attrs_field
@@ -43,11 +37,7 @@ class RolloutQueuedData:
 
         field_dict: dict[str, Any] = {}
         field_dict.update(self.additional_properties)
-        field_dict.update(
-            {
-                "status": status,
-            }
-        )
+        field_dict.update({"status": status})
         if previous_error is not UNSET:
             field_dict["previous_error"] = previous_error
 
@@ -69,10 +59,7 @@ class RolloutQueuedData:
         else:
             previous_error = RolloutError.from_dict(_previous_error)
 
-        rollout_queued_data = cls(
-            status=status,
-            previous_error=previous_error,
-        )
+        rollout_queued_data = cls(status=status, previous_error=previous_error)
 
         rollout_queued_data.additional_properties = d
         return rollout_queued_data

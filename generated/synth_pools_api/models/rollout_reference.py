@@ -31,12 +31,7 @@ class RolloutReference:
 
         field_dict: dict[str, Any] = {}
         field_dict.update(self.additional_properties)
-        field_dict.update(
-            {
-                "id": id,
-                "rollout_id": rollout_id,
-            }
-        )
+        field_dict.update({"id": id, "rollout_id": rollout_id})
 
         return field_dict
 
@@ -47,10 +42,7 @@ class RolloutReference:
 
         rollout_id = read_text(pop_older(d, src_dict, "rollout_id", "id"), "rollout_id")
 
-        rollout_reference = cls(
-            id=id,
-            rollout_id=rollout_id,
-        )
+        rollout_reference = cls(id=id, rollout_id=rollout_id)
 
         rollout_reference.additional_properties = d
         return rollout_reference

@@ -1,13 +1,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import (
-    TYPE_CHECKING,
-    Any,
-    Literal,
-    TypeVar,
-    cast,
-)
+from typing import TYPE_CHECKING, Any, Literal, TypeVar, cast
 
 from attrs import define as _attrs_define
 from attrs import field as _attrs_field
@@ -53,13 +47,7 @@ class RolloutStartedData:
 
         field_dict: dict[str, Any] = {}
         field_dict.update(self.additional_properties)
-        field_dict.update(
-            {
-                "status": status,
-                "attempt": attempt,
-                "container_url": container_url,
-            }
-        )
+        field_dict.update({"status": status, "attempt": attempt, "container_url": container_url})
         if previous_error is not UNSET:
             field_dict["previous_error"] = previous_error
 

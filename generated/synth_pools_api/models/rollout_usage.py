@@ -6,14 +6,7 @@ from typing import Any, TypeVar
 from attrs import define as _attrs_define
 from attrs import field as _attrs_field
 
-from ..reading import (
-    pop_older,
-    read_integer,
-    read_number,
-    read_object,
-    read_optional,
-    read_text,
-)
+from ..reading import pop_older, read_integer, read_number, read_object, read_optional, read_text
 from ..types import UNSET, Unset
 
 T = TypeVar("T", bound="RolloutUsage")

@@ -43,13 +43,7 @@ class RolloutValidation:
 
         field_dict: dict[str, Any] = {}
         field_dict.update(self.additional_properties)
-        field_dict.update(
-            {
-                "valid": valid,
-                "errors": errors,
-                "pool_id": pool_id,
-            }
-        )
+        field_dict.update({"valid": valid, "errors": errors, "pool_id": pool_id})
 
         return field_dict
 
@@ -69,11 +63,7 @@ class RolloutValidation:
 
         pool_id = read_optional(d.pop("pool_id", None), read_text, "pool_id")
 
-        rollout_validation = cls(
-            valid=valid,
-            errors=errors,
-            pool_id=pool_id,
-        )
+        rollout_validation = cls(valid=valid, errors=errors, pool_id=pool_id)
 
         rollout_validation.additional_properties = d
         return rollout_validation

@@ -49,12 +49,7 @@ class TaskList:
 
         field_dict: dict[str, Any] = {}
         field_dict.update(self.additional_properties)
-        field_dict.update(
-            {
-                "items": items,
-                "next_cursor": next_cursor,
-            }
-        )
+        field_dict.update({"items": items, "next_cursor": next_cursor})
         if tasks is not UNSET:
             field_dict["tasks"] = tasks
 
@@ -85,11 +80,7 @@ class TaskList:
 
                 tasks.append(tasks_item)
 
-        task_list = cls(
-            items=items,
-            next_cursor=next_cursor,
-            tasks=tasks,
-        )
+        task_list = cls(items=items, next_cursor=next_cursor, tasks=tasks)
 
         task_list.additional_properties = d
         return task_list

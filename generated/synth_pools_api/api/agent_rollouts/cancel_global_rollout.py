@@ -16,18 +16,14 @@ if TYPE_CHECKING:
     from ...models.rollout import Rollout
 
 
-def _get_kwargs(
-    rollout_id: str,
-    *,
-    body: CancelRequest | Unset = UNSET,
-) -> dict[str, Any]:
+def _get_kwargs(rollout_id: str, *, body: CancelRequest | Unset = UNSET) -> dict[str, Any]:
 
     headers: dict[str, Any] = {}
 
     _kwargs: dict[str, Any] = {
         "method": "post",
         "url": "/v1/rollouts/{rollout_id}/cancel".format(
-            rollout_id=quote(str(rollout_id), safe=""),
+            rollout_id=quote(str(rollout_id), safe="")
         ),
     }
 
@@ -77,52 +73,31 @@ def _build_response(
 
 
 def sync_detailed(
-    rollout_id: str,
-    *,
-    client: AuthenticatedClient | Client,
-    body: CancelRequest | Unset = UNSET,
+    rollout_id: str, *, client: AuthenticatedClient | Client, body: CancelRequest | Unset = UNSET
 ) -> Response[ErrorBody | Rollout]:
     """Cancel a rollout."""
 
-    kwargs = _get_kwargs(
-        rollout_id=rollout_id,
-        body=body,
-    )
+    kwargs = _get_kwargs(rollout_id=rollout_id, body=body)
 
-    response = client.get_httpx_client().request(
-        **kwargs,
-    )
+    response = client.get_httpx_client().request(**kwargs)
 
     return _build_response(client=client, response=response)
 
 
 def sync(
-    rollout_id: str,
-    *,
-    client: AuthenticatedClient | Client,
-    body: CancelRequest | Unset = UNSET,
+    rollout_id: str, *, client: AuthenticatedClient | Client, body: CancelRequest | Unset = UNSET
 ) -> ErrorBody | Rollout | None:
     """Cancel a rollout."""
 
-    return sync_detailed(
-        rollout_id=rollout_id,
-        client=client,
-        body=body,
-    ).parsed
+    return sync_detailed(rollout_id=rollout_id, client=client, body=body).parsed
 
 
 async def asyncio_detailed(
-    rollout_id: str,
-    *,
-    client: AuthenticatedClient | Client,
-    body: CancelRequest | Unset = UNSET,
+    rollout_id: str, *, client: AuthenticatedClient | Client, body: CancelRequest | Unset = UNSET
 ) -> Response[ErrorBody | Rollout]:
     """Cancel a rollout."""
 
-    kwargs = _get_kwargs(
-        rollout_id=rollout_id,
-        body=body,
-    )
+    kwargs = _get_kwargs(rollout_id=rollout_id, body=body)
 
     response = await client.get_async_httpx_client().request(**kwargs)
 
@@ -130,17 +105,8 @@ async def asyncio_detailed(
 
 
 async def asyncio(
-    rollout_id: str,
-    *,
-    client: AuthenticatedClient | Client,
-    body: CancelRequest | Unset = UNSET,
+    rollout_id: str, *, client: AuthenticatedClient | Client, body: CancelRequest | Unset = UNSET
 ) -> ErrorBody | Rollout | None:
     """Cancel a rollout."""
 
-    return (
-        await asyncio_detailed(
-            rollout_id=rollout_id,
-            client=client,
-            body=body,
-        )
-    ).parsed
+    return (await asyncio_detailed(rollout_id=rollout_id, client=client, body=body)).parsed

@@ -15,20 +15,13 @@ if TYPE_CHECKING:
     from ...models.rollout_request import RolloutRequest
 
 
-def _get_kwargs(
-    *,
-    body: RolloutRequest,
-    idempotency_key: str | Unset = UNSET,
-) -> dict[str, Any]:
+def _get_kwargs(*, body: RolloutRequest, idempotency_key: str | Unset = UNSET) -> dict[str, Any]:
 
     headers: dict[str, Any] = {}
     if not isinstance(idempotency_key, Unset):
         headers["Idempotency-Key"] = idempotency_key
 
-    _kwargs: dict[str, Any] = {
-        "method": "post",
-        "url": "/v1/rollouts",
-    }
+    _kwargs: dict[str, Any] = {"method": "post", "url": "/v1/rollouts"}
 
     _kwargs["json"] = body.to_dict()
 
@@ -82,14 +75,9 @@ def sync_detailed(
 ) -> Response[ErrorBody | Rollout]:
     """Start a rollout anywhere."""
 
-    kwargs = _get_kwargs(
-        body=body,
-        idempotency_key=idempotency_key,
-    )
+    kwargs = _get_kwargs(body=body, idempotency_key=idempotency_key)
 
-    response = client.get_httpx_client().request(
-        **kwargs,
-    )
+    response = client.get_httpx_client().request(**kwargs)
 
     return _build_response(client=client, response=response)
 
@@ -102,11 +90,7 @@ def sync(
 ) -> ErrorBody | Rollout | None:
     """Start a rollout anywhere."""
 
-    return sync_detailed(
-        client=client,
-        body=body,
-        idempotency_key=idempotency_key,
-    ).parsed
+    return sync_detailed(client=client, body=body, idempotency_key=idempotency_key).parsed
 
 
 async def asyncio_detailed(
@@ -117,10 +101,7 @@ async def asyncio_detailed(
 ) -> Response[ErrorBody | Rollout]:
     """Start a rollout anywhere."""
 
-    kwargs = _get_kwargs(
-        body=body,
-        idempotency_key=idempotency_key,
-    )
+    kwargs = _get_kwargs(body=body, idempotency_key=idempotency_key)
 
     response = await client.get_async_httpx_client().request(**kwargs)
 
@@ -136,9 +117,5 @@ async def asyncio(
     """Start a rollout anywhere."""
 
     return (
-        await asyncio_detailed(
-            client=client,
-            body=body,
-            idempotency_key=idempotency_key,
-        )
+        await asyncio_detailed(client=client, body=body, idempotency_key=idempotency_key)
     ).parsed

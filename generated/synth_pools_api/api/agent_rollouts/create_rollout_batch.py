@@ -16,19 +16,14 @@ if TYPE_CHECKING:
 
 
 def _get_kwargs(
-    *,
-    body: RolloutBatchRequest,
-    idempotency_key: str | Unset = UNSET,
+    *, body: RolloutBatchRequest, idempotency_key: str | Unset = UNSET
 ) -> dict[str, Any]:
 
     headers: dict[str, Any] = {}
     if not isinstance(idempotency_key, Unset):
         headers["Idempotency-Key"] = idempotency_key
 
-    _kwargs: dict[str, Any] = {
-        "method": "post",
-        "url": "/v1/rollouts/batch",
-    }
+    _kwargs: dict[str, Any] = {"method": "post", "url": "/v1/rollouts/batch"}
 
     _kwargs["json"] = body.to_dict()
 
@@ -82,14 +77,9 @@ def sync_detailed(
 ) -> Response[ErrorBody | RolloutBatch]:
     """Start many rollouts."""
 
-    kwargs = _get_kwargs(
-        body=body,
-        idempotency_key=idempotency_key,
-    )
+    kwargs = _get_kwargs(body=body, idempotency_key=idempotency_key)
 
-    response = client.get_httpx_client().request(
-        **kwargs,
-    )
+    response = client.get_httpx_client().request(**kwargs)
 
     return _build_response(client=client, response=response)
 
@@ -102,11 +92,7 @@ def sync(
 ) -> ErrorBody | RolloutBatch | None:
     """Start many rollouts."""
 
-    return sync_detailed(
-        client=client,
-        body=body,
-        idempotency_key=idempotency_key,
-    ).parsed
+    return sync_detailed(client=client, body=body, idempotency_key=idempotency_key).parsed
 
 
 async def asyncio_detailed(
@@ -117,10 +103,7 @@ async def asyncio_detailed(
 ) -> Response[ErrorBody | RolloutBatch]:
     """Start many rollouts."""
 
-    kwargs = _get_kwargs(
-        body=body,
-        idempotency_key=idempotency_key,
-    )
+    kwargs = _get_kwargs(body=body, idempotency_key=idempotency_key)
 
     response = await client.get_async_httpx_client().request(**kwargs)
 
@@ -136,9 +119,5 @@ async def asyncio(
     """Start many rollouts."""
 
     return (
-        await asyncio_detailed(
-            client=client,
-            body=body,
-            idempotency_key=idempotency_key,
-        )
+        await asyncio_detailed(client=client, body=body, idempotency_key=idempotency_key)
     ).parsed

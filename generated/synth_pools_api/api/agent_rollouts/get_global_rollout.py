@@ -15,15 +15,11 @@ if TYPE_CHECKING:
     from ...models.rollout import Rollout
 
 
-def _get_kwargs(
-    rollout_id: str,
-) -> dict[str, Any]:
+def _get_kwargs(rollout_id: str) -> dict[str, Any]:
 
     _kwargs: dict[str, Any] = {
         "method": "get",
-        "url": "/v1/rollouts/{rollout_id}".format(
-            rollout_id=quote(str(rollout_id), safe=""),
-        ),
+        "url": "/v1/rollouts/{rollout_id}".format(rollout_id=quote(str(rollout_id), safe="")),
     }
 
     return _kwargs
@@ -63,46 +59,29 @@ def _build_response(
 
 
 def sync_detailed(
-    rollout_id: str,
-    *,
-    client: AuthenticatedClient | Client,
+    rollout_id: str, *, client: AuthenticatedClient | Client
 ) -> Response[ErrorBody | Rollout]:
     """Get a rollout."""
 
-    kwargs = _get_kwargs(
-        rollout_id=rollout_id,
-    )
+    kwargs = _get_kwargs(rollout_id=rollout_id)
 
-    response = client.get_httpx_client().request(
-        **kwargs,
-    )
+    response = client.get_httpx_client().request(**kwargs)
 
     return _build_response(client=client, response=response)
 
 
-def sync(
-    rollout_id: str,
-    *,
-    client: AuthenticatedClient | Client,
-) -> ErrorBody | Rollout | None:
+def sync(rollout_id: str, *, client: AuthenticatedClient | Client) -> ErrorBody | Rollout | None:
     """Get a rollout."""
 
-    return sync_detailed(
-        rollout_id=rollout_id,
-        client=client,
-    ).parsed
+    return sync_detailed(rollout_id=rollout_id, client=client).parsed
 
 
 async def asyncio_detailed(
-    rollout_id: str,
-    *,
-    client: AuthenticatedClient | Client,
+    rollout_id: str, *, client: AuthenticatedClient | Client
 ) -> Response[ErrorBody | Rollout]:
     """Get a rollout."""
 
-    kwargs = _get_kwargs(
-        rollout_id=rollout_id,
-    )
+    kwargs = _get_kwargs(rollout_id=rollout_id)
 
     response = await client.get_async_httpx_client().request(**kwargs)
 
@@ -110,15 +89,8 @@ async def asyncio_detailed(
 
 
 async def asyncio(
-    rollout_id: str,
-    *,
-    client: AuthenticatedClient | Client,
+    rollout_id: str, *, client: AuthenticatedClient | Client
 ) -> ErrorBody | Rollout | None:
     """Get a rollout."""
 
-    return (
-        await asyncio_detailed(
-            rollout_id=rollout_id,
-            client=client,
-        )
-    ).parsed
+    return (await asyncio_detailed(rollout_id=rollout_id, client=client)).parsed

@@ -101,9 +101,7 @@ def sync_detailed(
         if_none_match=if_none_match,
     )
 
-    response = client.get_httpx_client().request(
-        **kwargs,
-    )
+    response = client.get_httpx_client().request(**kwargs)
 
     return _build_response(client=client, response=response)
 

@@ -15,11 +15,7 @@ if TYPE_CHECKING:
     from ...models.error_body import ErrorBody
 
 
-def _get_kwargs(
-    rollout_id: str,
-    *,
-    prefer: str | Unset = UNSET,
-) -> dict[str, Any]:
+def _get_kwargs(rollout_id: str, *, prefer: str | Unset = UNSET) -> dict[str, Any]:
 
     headers: dict[str, Any] = {}
     if not isinstance(prefer, Unset):
@@ -28,7 +24,7 @@ def _get_kwargs(
     _kwargs: dict[str, Any] = {
         "method": "get",
         "url": "/v1/rollouts/{rollout_id}/artifacts".format(
-            rollout_id=quote(str(rollout_id), safe=""),
+            rollout_id=quote(str(rollout_id), safe="")
         ),
     }
 
@@ -70,52 +66,31 @@ def _build_response(
 
 
 def sync_detailed(
-    rollout_id: str,
-    *,
-    client: AuthenticatedClient | Client,
-    prefer: str | Unset = UNSET,
+    rollout_id: str, *, client: AuthenticatedClient | Client, prefer: str | Unset = UNSET
 ) -> Response[ArtifactList | ErrorBody]:
     """List the artifacts of a rollout."""
 
-    kwargs = _get_kwargs(
-        rollout_id=rollout_id,
-        prefer=prefer,
-    )
+    kwargs = _get_kwargs(rollout_id=rollout_id, prefer=prefer)
 
-    response = client.get_httpx_client().request(
-        **kwargs,
-    )
+    response = client.get_httpx_client().request(**kwargs)
 
     return _build_response(client=client, response=response)
 
 
 def sync(
-    rollout_id: str,
-    *,
-    client: AuthenticatedClient | Client,
-    prefer: str | Unset = UNSET,
+    rollout_id: str, *, client: AuthenticatedClient | Client, prefer: str | Unset = UNSET
 ) -> ArtifactList | ErrorBody | None:
     """List the artifacts of a rollout."""
 
-    return sync_detailed(
-        rollout_id=rollout_id,
-        client=client,
-        prefer=prefer,
-    ).parsed
+    return sync_detailed(rollout_id=rollout_id, client=client, prefer=prefer).parsed
 
 
 async def asyncio_detailed(
-    rollout_id: str,
-    *,
-    client: AuthenticatedClient | Client,
-    prefer: str | Unset = UNSET,
+    rollout_id: str, *, client: AuthenticatedClient | Client, prefer: str | Unset = UNSET
 ) -> Response[ArtifactList | ErrorBody]:
     """List the artifacts of a rollout."""
 
-    kwargs = _get_kwargs(
-        rollout_id=rollout_id,
-        prefer=prefer,
-    )
+    kwargs = _get_kwargs(rollout_id=rollout_id, prefer=prefer)
 
     response = await client.get_async_httpx_client().request(**kwargs)
 
@@ -123,17 +98,8 @@ async def asyncio_detailed(
 
 
 async def asyncio(
-    rollout_id: str,
-    *,
-    client: AuthenticatedClient | Client,
-    prefer: str | Unset = UNSET,
+    rollout_id: str, *, client: AuthenticatedClient | Client, prefer: str | Unset = UNSET
 ) -> ArtifactList | ErrorBody | None:
     """List the artifacts of a rollout."""
 
-    return (
-        await asyncio_detailed(
-            rollout_id=rollout_id,
-            client=client,
-            prefer=prefer,
-        )
-    ).parsed
+    return (await asyncio_detailed(rollout_id=rollout_id, client=client, prefer=prefer)).parsed

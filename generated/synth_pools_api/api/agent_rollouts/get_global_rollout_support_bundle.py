@@ -14,14 +14,12 @@ if TYPE_CHECKING:
     from ...models.error_body import ErrorBody
 
 
-def _get_kwargs(
-    rollout_id: str,
-) -> dict[str, Any]:
+def _get_kwargs(rollout_id: str) -> dict[str, Any]:
 
     _kwargs: dict[str, Any] = {
         "method": "get",
         "url": "/v1/rollouts/{rollout_id}/support_bundle".format(
-            rollout_id=quote(str(rollout_id), safe=""),
+            rollout_id=quote(str(rollout_id), safe="")
         ),
     }
 
@@ -58,63 +56,35 @@ def _build_response(
     )
 
 
-def sync_detailed(
-    rollout_id: str,
-    *,
-    client: AuthenticatedClient | Client,
-) -> Response[ErrorBody]:
+def sync_detailed(rollout_id: str, *, client: AuthenticatedClient | Client) -> Response[ErrorBody]:
     """Download what is known of a rollout."""
 
-    kwargs = _get_kwargs(
-        rollout_id=rollout_id,
-    )
+    kwargs = _get_kwargs(rollout_id=rollout_id)
 
-    response = client.get_httpx_client().request(
-        **kwargs,
-    )
+    response = client.get_httpx_client().request(**kwargs)
 
     return _build_response(client=client, response=response)
 
 
-def sync(
-    rollout_id: str,
-    *,
-    client: AuthenticatedClient | Client,
-) -> ErrorBody | None:
+def sync(rollout_id: str, *, client: AuthenticatedClient | Client) -> ErrorBody | None:
     """Download what is known of a rollout."""
 
-    return sync_detailed(
-        rollout_id=rollout_id,
-        client=client,
-    ).parsed
+    return sync_detailed(rollout_id=rollout_id, client=client).parsed
 
 
 async def asyncio_detailed(
-    rollout_id: str,
-    *,
-    client: AuthenticatedClient | Client,
+    rollout_id: str, *, client: AuthenticatedClient | Client
 ) -> Response[ErrorBody]:
     """Download what is known of a rollout."""
 
-    kwargs = _get_kwargs(
-        rollout_id=rollout_id,
-    )
+    kwargs = _get_kwargs(rollout_id=rollout_id)
 
     response = await client.get_async_httpx_client().request(**kwargs)
 
     return _build_response(client=client, response=response)
 
 
-async def asyncio(
-    rollout_id: str,
-    *,
-    client: AuthenticatedClient | Client,
-) -> ErrorBody | None:
+async def asyncio(rollout_id: str, *, client: AuthenticatedClient | Client) -> ErrorBody | None:
     """Download what is known of a rollout."""
 
-    return (
-        await asyncio_detailed(
-            rollout_id=rollout_id,
-            client=client,
-        )
-    ).parsed
+    return (await asyncio_detailed(rollout_id=rollout_id, client=client)).parsed

@@ -15,11 +15,7 @@ if TYPE_CHECKING:
     from ...models.rollout import Rollout
 
 
-def _get_kwargs(
-    rollout_id: str,
-    *,
-    idempotency_key: str | Unset = UNSET,
-) -> dict[str, Any]:
+def _get_kwargs(rollout_id: str, *, idempotency_key: str | Unset = UNSET) -> dict[str, Any]:
 
     headers: dict[str, Any] = {}
     if not isinstance(idempotency_key, Unset):
@@ -28,7 +24,7 @@ def _get_kwargs(
     _kwargs: dict[str, Any] = {
         "method": "post",
         "url": "/v1/rollouts/{rollout_id}/replay".format(
-            rollout_id=quote(str(rollout_id), safe=""),
+            rollout_id=quote(str(rollout_id), safe="")
         ),
     }
 
@@ -73,52 +69,33 @@ def _build_response(
 
 
 def sync_detailed(
-    rollout_id: str,
-    *,
-    client: AuthenticatedClient | Client,
-    idempotency_key: str | Unset = UNSET,
+    rollout_id: str, *, client: AuthenticatedClient | Client, idempotency_key: str | Unset = UNSET
 ) -> Response[ErrorBody | Rollout]:
     """Run a rollout once more."""
 
-    kwargs = _get_kwargs(
-        rollout_id=rollout_id,
-        idempotency_key=idempotency_key,
-    )
+    kwargs = _get_kwargs(rollout_id=rollout_id, idempotency_key=idempotency_key)
 
-    response = client.get_httpx_client().request(
-        **kwargs,
-    )
+    response = client.get_httpx_client().request(**kwargs)
 
     return _build_response(client=client, response=response)
 
 
 def sync(
-    rollout_id: str,
-    *,
-    client: AuthenticatedClient | Client,
-    idempotency_key: str | Unset = UNSET,
+    rollout_id: str, *, client: AuthenticatedClient | Client, idempotency_key: str | Unset = UNSET
 ) -> ErrorBody | Rollout | None:
     """Run a rollout once more."""
 
     return sync_detailed(
-        rollout_id=rollout_id,
-        client=client,
-        idempotency_key=idempotency_key,
+        rollout_id=rollout_id, client=client, idempotency_key=idempotency_key
     ).parsed
 
 
 async def asyncio_detailed(
-    rollout_id: str,
-    *,
-    client: AuthenticatedClient | Client,
-    idempotency_key: str | Unset = UNSET,
+    rollout_id: str, *, client: AuthenticatedClient | Client, idempotency_key: str | Unset = UNSET
 ) -> Response[ErrorBody | Rollout]:
     """Run a rollout once more."""
 
-    kwargs = _get_kwargs(
-        rollout_id=rollout_id,
-        idempotency_key=idempotency_key,
-    )
+    kwargs = _get_kwargs(rollout_id=rollout_id, idempotency_key=idempotency_key)
 
     response = await client.get_async_httpx_client().request(**kwargs)
 
@@ -126,17 +103,12 @@ async def asyncio_detailed(
 
 
 async def asyncio(
-    rollout_id: str,
-    *,
-    client: AuthenticatedClient | Client,
-    idempotency_key: str | Unset = UNSET,
+    rollout_id: str, *, client: AuthenticatedClient | Client, idempotency_key: str | Unset = UNSET
 ) -> ErrorBody | Rollout | None:
     """Run a rollout once more."""
 
     return (
         await asyncio_detailed(
-            rollout_id=rollout_id,
-            client=client,
-            idempotency_key=idempotency_key,
+            rollout_id=rollout_id, client=client, idempotency_key=idempotency_key
         )
     ).parsed

@@ -12,9 +12,7 @@ from ...types import UNSET, Response, Unset
 if TYPE_CHECKING:
     from ...client import AuthenticatedClient, Client
     from ...models.error_body import ErrorBody
-    from ...models.stream_global_rollout_events_format import (
-        StreamGlobalRolloutEventsFormat,
-    )
+    from ...models.stream_global_rollout_events_format import StreamGlobalRolloutEventsFormat
 
 
 def _get_kwargs(
@@ -50,7 +48,7 @@ def _get_kwargs(
     _kwargs: dict[str, Any] = {
         "method": "get",
         "url": "/v1/rollouts/{rollout_id}/events".format(
-            rollout_id=quote(str(rollout_id), safe=""),
+            rollout_id=quote(str(rollout_id), safe="")
         ),
         "params": params,
     }
@@ -110,9 +108,7 @@ def sync_detailed(
         last_event_id=last_event_id,
     )
 
-    response = client.get_httpx_client().request(
-        **kwargs,
-    )
+    response = client.get_httpx_client().request(**kwargs)
 
     return _build_response(client=client, response=response)
 

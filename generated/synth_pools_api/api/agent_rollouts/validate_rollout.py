@@ -15,17 +15,11 @@ if TYPE_CHECKING:
     from ...models.rollout_validation import RolloutValidation
 
 
-def _get_kwargs(
-    *,
-    body: JsonObject,
-) -> dict[str, Any]:
+def _get_kwargs(*, body: JsonObject) -> dict[str, Any]:
 
     headers: dict[str, Any] = {}
 
-    _kwargs: dict[str, Any] = {
-        "method": "post",
-        "url": "/v1/rollouts:validate",
-    }
+    _kwargs: dict[str, Any] = {"method": "post", "url": "/v1/rollouts:validate"}
 
     _kwargs["json"] = body.to_dict()
 
@@ -72,46 +66,31 @@ def _build_response(
 
 
 def sync_detailed(
-    *,
-    client: AuthenticatedClient | Client,
-    body: JsonObject,
+    *, client: AuthenticatedClient | Client, body: JsonObject
 ) -> Response[ErrorBody | RolloutValidation]:
     """Check a rollout request."""
 
-    kwargs = _get_kwargs(
-        body=body,
-    )
+    kwargs = _get_kwargs(body=body)
 
-    response = client.get_httpx_client().request(
-        **kwargs,
-    )
+    response = client.get_httpx_client().request(**kwargs)
 
     return _build_response(client=client, response=response)
 
 
 def sync(
-    *,
-    client: AuthenticatedClient | Client,
-    body: JsonObject,
+    *, client: AuthenticatedClient | Client, body: JsonObject
 ) -> ErrorBody | RolloutValidation | None:
     """Check a rollout request."""
 
-    return sync_detailed(
-        client=client,
-        body=body,
-    ).parsed
+    return sync_detailed(client=client, body=body).parsed
 
 
 async def asyncio_detailed(
-    *,
-    client: AuthenticatedClient | Client,
-    body: JsonObject,
+    *, client: AuthenticatedClient | Client, body: JsonObject
 ) -> Response[ErrorBody | RolloutValidation]:
     """Check a rollout request."""
 
-    kwargs = _get_kwargs(
-        body=body,
-    )
+    kwargs = _get_kwargs(body=body)
 
     response = await client.get_async_httpx_client().request(**kwargs)
 
@@ -119,15 +98,8 @@ async def asyncio_detailed(
 
 
 async def asyncio(
-    *,
-    client: AuthenticatedClient | Client,
-    body: JsonObject,
+    *, client: AuthenticatedClient | Client, body: JsonObject
 ) -> ErrorBody | RolloutValidation | None:
     """Check a rollout request."""
 
-    return (
-        await asyncio_detailed(
-            client=client,
-            body=body,
-        )
-    ).parsed
+    return (await asyncio_detailed(client=client, body=body)).parsed

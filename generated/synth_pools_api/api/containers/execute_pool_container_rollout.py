@@ -16,19 +16,13 @@ if TYPE_CHECKING:
     from ...models.error_body import ErrorBody
 
 
-def _get_kwargs(
-    pool_id: str,
-    *,
-    body: ContainerRolloutRequest,
-) -> dict[str, Any]:
+def _get_kwargs(pool_id: str, *, body: ContainerRolloutRequest) -> dict[str, Any]:
 
     headers: dict[str, Any] = {}
 
     _kwargs: dict[str, Any] = {
         "method": "post",
-        "url": "/v1/pools/{pool_id}/container/rollout".format(
-            pool_id=quote(str(pool_id), safe=""),
-        ),
+        "url": "/v1/pools/{pool_id}/container/rollout".format(pool_id=quote(str(pool_id), safe="")),
     }
 
     _kwargs["json"] = body.to_dict()
@@ -76,52 +70,31 @@ def _build_response(
 
 
 def sync_detailed(
-    pool_id: str,
-    *,
-    client: AuthenticatedClient | Client,
-    body: ContainerRolloutRequest,
+    pool_id: str, *, client: AuthenticatedClient | Client, body: ContainerRolloutRequest
 ) -> Response[ContainerRolloutResult | ErrorBody]:
     """Run a rollout directly on a pool's container."""
 
-    kwargs = _get_kwargs(
-        pool_id=pool_id,
-        body=body,
-    )
+    kwargs = _get_kwargs(pool_id=pool_id, body=body)
 
-    response = client.get_httpx_client().request(
-        **kwargs,
-    )
+    response = client.get_httpx_client().request(**kwargs)
 
     return _build_response(client=client, response=response)
 
 
 def sync(
-    pool_id: str,
-    *,
-    client: AuthenticatedClient | Client,
-    body: ContainerRolloutRequest,
+    pool_id: str, *, client: AuthenticatedClient | Client, body: ContainerRolloutRequest
 ) -> ContainerRolloutResult | ErrorBody | None:
     """Run a rollout directly on a pool's container."""
 
-    return sync_detailed(
-        pool_id=pool_id,
-        client=client,
-        body=body,
-    ).parsed
+    return sync_detailed(pool_id=pool_id, client=client, body=body).parsed
 
 
 async def asyncio_detailed(
-    pool_id: str,
-    *,
-    client: AuthenticatedClient | Client,
-    body: ContainerRolloutRequest,
+    pool_id: str, *, client: AuthenticatedClient | Client, body: ContainerRolloutRequest
 ) -> Response[ContainerRolloutResult | ErrorBody]:
     """Run a rollout directly on a pool's container."""
 
-    kwargs = _get_kwargs(
-        pool_id=pool_id,
-        body=body,
-    )
+    kwargs = _get_kwargs(pool_id=pool_id, body=body)
 
     response = await client.get_async_httpx_client().request(**kwargs)
 
@@ -129,17 +102,8 @@ async def asyncio_detailed(
 
 
 async def asyncio(
-    pool_id: str,
-    *,
-    client: AuthenticatedClient | Client,
-    body: ContainerRolloutRequest,
+    pool_id: str, *, client: AuthenticatedClient | Client, body: ContainerRolloutRequest
 ) -> ContainerRolloutResult | ErrorBody | None:
     """Run a rollout directly on a pool's container."""
 
-    return (
-        await asyncio_detailed(
-            pool_id=pool_id,
-            client=client,
-            body=body,
-        )
-    ).parsed
+    return (await asyncio_detailed(pool_id=pool_id, client=client, body=body)).parsed

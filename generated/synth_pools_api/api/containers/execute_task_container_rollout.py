@@ -16,20 +16,14 @@ if TYPE_CHECKING:
     from ...models.error_body import ErrorBody
 
 
-def _get_kwargs(
-    pool_id: str,
-    task_id: str,
-    *,
-    body: ContainerRolloutRequest,
-) -> dict[str, Any]:
+def _get_kwargs(pool_id: str, task_id: str, *, body: ContainerRolloutRequest) -> dict[str, Any]:
 
     headers: dict[str, Any] = {}
 
     _kwargs: dict[str, Any] = {
         "method": "post",
         "url": "/v1/pools/{pool_id}/tasks/{task_id}/container/rollout".format(
-            pool_id=quote(str(pool_id), safe=""),
-            task_id=quote(str(task_id), safe=""),
+            pool_id=quote(str(pool_id), safe=""), task_id=quote(str(task_id), safe="")
         ),
     }
 
@@ -86,15 +80,9 @@ def sync_detailed(
 ) -> Response[ContainerRolloutResult | ErrorBody]:
     """Run a rollout directly on a task's container."""
 
-    kwargs = _get_kwargs(
-        pool_id=pool_id,
-        task_id=task_id,
-        body=body,
-    )
+    kwargs = _get_kwargs(pool_id=pool_id, task_id=task_id, body=body)
 
-    response = client.get_httpx_client().request(
-        **kwargs,
-    )
+    response = client.get_httpx_client().request(**kwargs)
 
     return _build_response(client=client, response=response)
 
@@ -108,12 +96,7 @@ def sync(
 ) -> ContainerRolloutResult | ErrorBody | None:
     """Run a rollout directly on a task's container."""
 
-    return sync_detailed(
-        pool_id=pool_id,
-        task_id=task_id,
-        client=client,
-        body=body,
-    ).parsed
+    return sync_detailed(pool_id=pool_id, task_id=task_id, client=client, body=body).parsed
 
 
 async def asyncio_detailed(
@@ -125,11 +108,7 @@ async def asyncio_detailed(
 ) -> Response[ContainerRolloutResult | ErrorBody]:
     """Run a rollout directly on a task's container."""
 
-    kwargs = _get_kwargs(
-        pool_id=pool_id,
-        task_id=task_id,
-        body=body,
-    )
+    kwargs = _get_kwargs(pool_id=pool_id, task_id=task_id, body=body)
 
     response = await client.get_async_httpx_client().request(**kwargs)
 
@@ -146,10 +125,5 @@ async def asyncio(
     """Run a rollout directly on a task's container."""
 
     return (
-        await asyncio_detailed(
-            pool_id=pool_id,
-            task_id=task_id,
-            client=client,
-            body=body,
-        )
+        await asyncio_detailed(pool_id=pool_id, task_id=task_id, client=client, body=body)
     ).parsed

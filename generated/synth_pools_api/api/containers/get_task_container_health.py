@@ -15,16 +15,12 @@ if TYPE_CHECKING:
     from ...models.error_body import ErrorBody
 
 
-def _get_kwargs(
-    pool_id: str,
-    task_id: str,
-) -> dict[str, Any]:
+def _get_kwargs(pool_id: str, task_id: str) -> dict[str, Any]:
 
     _kwargs: dict[str, Any] = {
         "method": "get",
         "url": "/v1/pools/{pool_id}/tasks/{task_id}/container/health".format(
-            pool_id=quote(str(pool_id), safe=""),
-            task_id=quote(str(task_id), safe=""),
+            pool_id=quote(str(pool_id), safe=""), task_id=quote(str(task_id), safe="")
         ),
     }
 
@@ -65,52 +61,31 @@ def _build_response(
 
 
 def sync_detailed(
-    pool_id: str,
-    task_id: str,
-    *,
-    client: AuthenticatedClient | Client,
+    pool_id: str, task_id: str, *, client: AuthenticatedClient | Client
 ) -> Response[ContainerHealth | ErrorBody]:
     """Get the health of a task's container."""
 
-    kwargs = _get_kwargs(
-        pool_id=pool_id,
-        task_id=task_id,
-    )
+    kwargs = _get_kwargs(pool_id=pool_id, task_id=task_id)
 
-    response = client.get_httpx_client().request(
-        **kwargs,
-    )
+    response = client.get_httpx_client().request(**kwargs)
 
     return _build_response(client=client, response=response)
 
 
 def sync(
-    pool_id: str,
-    task_id: str,
-    *,
-    client: AuthenticatedClient | Client,
+    pool_id: str, task_id: str, *, client: AuthenticatedClient | Client
 ) -> ContainerHealth | ErrorBody | None:
     """Get the health of a task's container."""
 
-    return sync_detailed(
-        pool_id=pool_id,
-        task_id=task_id,
-        client=client,
-    ).parsed
+    return sync_detailed(pool_id=pool_id, task_id=task_id, client=client).parsed
 
 
 async def asyncio_detailed(
-    pool_id: str,
-    task_id: str,
-    *,
-    client: AuthenticatedClient | Client,
+    pool_id: str, task_id: str, *, client: AuthenticatedClient | Client
 ) -> Response[ContainerHealth | ErrorBody]:
     """Get the health of a task's container."""
 
-    kwargs = _get_kwargs(
-        pool_id=pool_id,
-        task_id=task_id,
-    )
+    kwargs = _get_kwargs(pool_id=pool_id, task_id=task_id)
 
     response = await client.get_async_httpx_client().request(**kwargs)
 
@@ -118,17 +93,8 @@ async def asyncio_detailed(
 
 
 async def asyncio(
-    pool_id: str,
-    task_id: str,
-    *,
-    client: AuthenticatedClient | Client,
+    pool_id: str, task_id: str, *, client: AuthenticatedClient | Client
 ) -> ContainerHealth | ErrorBody | None:
     """Get the health of a task's container."""
 
-    return (
-        await asyncio_detailed(
-            pool_id=pool_id,
-            task_id=task_id,
-            client=client,
-        )
-    ).parsed
+    return (await asyncio_detailed(pool_id=pool_id, task_id=task_id, client=client)).parsed

@@ -15,16 +15,12 @@ if TYPE_CHECKING:
     from ...models.image_release_binding import ImageReleaseBinding
 
 
-def _get_kwargs(
-    pool_id: str,
-    release_id: str,
-) -> dict[str, Any]:
+def _get_kwargs(pool_id: str, release_id: str) -> dict[str, Any]:
 
     _kwargs: dict[str, Any] = {
         "method": "post",
         "url": "/v1/pools/{pool_id}/runtime_image_releases/{release_id}/bind".format(
-            pool_id=quote(str(pool_id), safe=""),
-            release_id=quote(str(release_id), safe=""),
+            pool_id=quote(str(pool_id), safe=""), release_id=quote(str(release_id), safe="")
         ),
     }
 
@@ -68,52 +64,31 @@ def _build_response(
 
 
 def sync_detailed(
-    pool_id: str,
-    release_id: str,
-    *,
-    client: AuthenticatedClient | Client,
+    pool_id: str, release_id: str, *, client: AuthenticatedClient | Client
 ) -> Response[ErrorBody | ImageReleaseBinding]:
     """Bind an image release to the task of a pool."""
 
-    kwargs = _get_kwargs(
-        pool_id=pool_id,
-        release_id=release_id,
-    )
+    kwargs = _get_kwargs(pool_id=pool_id, release_id=release_id)
 
-    response = client.get_httpx_client().request(
-        **kwargs,
-    )
+    response = client.get_httpx_client().request(**kwargs)
 
     return _build_response(client=client, response=response)
 
 
 def sync(
-    pool_id: str,
-    release_id: str,
-    *,
-    client: AuthenticatedClient | Client,
+    pool_id: str, release_id: str, *, client: AuthenticatedClient | Client
 ) -> ErrorBody | ImageReleaseBinding | None:
     """Bind an image release to the task of a pool."""
 
-    return sync_detailed(
-        pool_id=pool_id,
-        release_id=release_id,
-        client=client,
-    ).parsed
+    return sync_detailed(pool_id=pool_id, release_id=release_id, client=client).parsed
 
 
 async def asyncio_detailed(
-    pool_id: str,
-    release_id: str,
-    *,
-    client: AuthenticatedClient | Client,
+    pool_id: str, release_id: str, *, client: AuthenticatedClient | Client
 ) -> Response[ErrorBody | ImageReleaseBinding]:
     """Bind an image release to the task of a pool."""
 
-    kwargs = _get_kwargs(
-        pool_id=pool_id,
-        release_id=release_id,
-    )
+    kwargs = _get_kwargs(pool_id=pool_id, release_id=release_id)
 
     response = await client.get_async_httpx_client().request(**kwargs)
 
@@ -121,17 +96,8 @@ async def asyncio_detailed(
 
 
 async def asyncio(
-    pool_id: str,
-    release_id: str,
-    *,
-    client: AuthenticatedClient | Client,
+    pool_id: str, release_id: str, *, client: AuthenticatedClient | Client
 ) -> ErrorBody | ImageReleaseBinding | None:
     """Bind an image release to the task of a pool."""
 
-    return (
-        await asyncio_detailed(
-            pool_id=pool_id,
-            release_id=release_id,
-            client=client,
-        )
-    ).parsed
+    return (await asyncio_detailed(pool_id=pool_id, release_id=release_id, client=client)).parsed

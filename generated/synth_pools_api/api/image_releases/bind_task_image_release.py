@@ -16,11 +16,7 @@ if TYPE_CHECKING:
 
 
 def _get_kwargs(
-    pool_id: str,
-    task_id: str,
-    release_id: str,
-    *,
-    expected_release_id: str | Unset = UNSET,
+    pool_id: str, task_id: str, release_id: str, *, expected_release_id: str | Unset = UNSET
 ) -> dict[str, Any]:
 
     params: dict[str, Any] = {}
@@ -95,9 +91,7 @@ def sync_detailed(
         expected_release_id=expected_release_id,
     )
 
-    response = client.get_httpx_client().request(
-        **kwargs,
-    )
+    response = client.get_httpx_client().request(**kwargs)
 
     return _build_response(client=client, response=response)
 

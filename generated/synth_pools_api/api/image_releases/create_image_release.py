@@ -16,18 +16,14 @@ if TYPE_CHECKING:
     from ...models.image_release_definition import ImageReleaseDefinition
 
 
-def _get_kwargs(
-    pool_id: str,
-    *,
-    body: ImageReleaseDefinition,
-) -> dict[str, Any]:
+def _get_kwargs(pool_id: str, *, body: ImageReleaseDefinition) -> dict[str, Any]:
 
     headers: dict[str, Any] = {}
 
     _kwargs: dict[str, Any] = {
         "method": "post",
         "url": "/v1/pools/{pool_id}/runtime_image_releases".format(
-            pool_id=quote(str(pool_id), safe=""),
+            pool_id=quote(str(pool_id), safe="")
         ),
     }
 
@@ -76,52 +72,31 @@ def _build_response(
 
 
 def sync_detailed(
-    pool_id: str,
-    *,
-    client: AuthenticatedClient | Client,
-    body: ImageReleaseDefinition,
+    pool_id: str, *, client: AuthenticatedClient | Client, body: ImageReleaseDefinition
 ) -> Response[ErrorBody | ImageRelease]:
     """Create an image release."""
 
-    kwargs = _get_kwargs(
-        pool_id=pool_id,
-        body=body,
-    )
+    kwargs = _get_kwargs(pool_id=pool_id, body=body)
 
-    response = client.get_httpx_client().request(
-        **kwargs,
-    )
+    response = client.get_httpx_client().request(**kwargs)
 
     return _build_response(client=client, response=response)
 
 
 def sync(
-    pool_id: str,
-    *,
-    client: AuthenticatedClient | Client,
-    body: ImageReleaseDefinition,
+    pool_id: str, *, client: AuthenticatedClient | Client, body: ImageReleaseDefinition
 ) -> ErrorBody | ImageRelease | None:
     """Create an image release."""
 
-    return sync_detailed(
-        pool_id=pool_id,
-        client=client,
-        body=body,
-    ).parsed
+    return sync_detailed(pool_id=pool_id, client=client, body=body).parsed
 
 
 async def asyncio_detailed(
-    pool_id: str,
-    *,
-    client: AuthenticatedClient | Client,
-    body: ImageReleaseDefinition,
+    pool_id: str, *, client: AuthenticatedClient | Client, body: ImageReleaseDefinition
 ) -> Response[ErrorBody | ImageRelease]:
     """Create an image release."""
 
-    kwargs = _get_kwargs(
-        pool_id=pool_id,
-        body=body,
-    )
+    kwargs = _get_kwargs(pool_id=pool_id, body=body)
 
     response = await client.get_async_httpx_client().request(**kwargs)
 
@@ -129,17 +104,8 @@ async def asyncio_detailed(
 
 
 async def asyncio(
-    pool_id: str,
-    *,
-    client: AuthenticatedClient | Client,
-    body: ImageReleaseDefinition,
+    pool_id: str, *, client: AuthenticatedClient | Client, body: ImageReleaseDefinition
 ) -> ErrorBody | ImageRelease | None:
     """Create an image release."""
 
-    return (
-        await asyncio_detailed(
-            pool_id=pool_id,
-            client=client,
-            body=body,
-        )
-    ).parsed
+    return (await asyncio_detailed(pool_id=pool_id, client=client, body=body)).parsed

@@ -15,16 +15,12 @@ if TYPE_CHECKING:
     from ...models.image_release import ImageRelease
 
 
-def _get_kwargs(
-    pool_id: str,
-    release_id: str,
-) -> dict[str, Any]:
+def _get_kwargs(pool_id: str, release_id: str) -> dict[str, Any]:
 
     _kwargs: dict[str, Any] = {
         "method": "get",
         "url": "/v1/pools/{pool_id}/runtime_image_releases/{release_id}".format(
-            pool_id=quote(str(pool_id), safe=""),
-            release_id=quote(str(release_id), safe=""),
+            pool_id=quote(str(pool_id), safe=""), release_id=quote(str(release_id), safe="")
         ),
     }
 
@@ -65,52 +61,31 @@ def _build_response(
 
 
 def sync_detailed(
-    pool_id: str,
-    release_id: str,
-    *,
-    client: AuthenticatedClient | Client,
+    pool_id: str, release_id: str, *, client: AuthenticatedClient | Client
 ) -> Response[ErrorBody | ImageRelease]:
     """Get an image release."""
 
-    kwargs = _get_kwargs(
-        pool_id=pool_id,
-        release_id=release_id,
-    )
+    kwargs = _get_kwargs(pool_id=pool_id, release_id=release_id)
 
-    response = client.get_httpx_client().request(
-        **kwargs,
-    )
+    response = client.get_httpx_client().request(**kwargs)
 
     return _build_response(client=client, response=response)
 
 
 def sync(
-    pool_id: str,
-    release_id: str,
-    *,
-    client: AuthenticatedClient | Client,
+    pool_id: str, release_id: str, *, client: AuthenticatedClient | Client
 ) -> ErrorBody | ImageRelease | None:
     """Get an image release."""
 
-    return sync_detailed(
-        pool_id=pool_id,
-        release_id=release_id,
-        client=client,
-    ).parsed
+    return sync_detailed(pool_id=pool_id, release_id=release_id, client=client).parsed
 
 
 async def asyncio_detailed(
-    pool_id: str,
-    release_id: str,
-    *,
-    client: AuthenticatedClient | Client,
+    pool_id: str, release_id: str, *, client: AuthenticatedClient | Client
 ) -> Response[ErrorBody | ImageRelease]:
     """Get an image release."""
 
-    kwargs = _get_kwargs(
-        pool_id=pool_id,
-        release_id=release_id,
-    )
+    kwargs = _get_kwargs(pool_id=pool_id, release_id=release_id)
 
     response = await client.get_async_httpx_client().request(**kwargs)
 
@@ -118,17 +93,8 @@ async def asyncio_detailed(
 
 
 async def asyncio(
-    pool_id: str,
-    release_id: str,
-    *,
-    client: AuthenticatedClient | Client,
+    pool_id: str, release_id: str, *, client: AuthenticatedClient | Client
 ) -> ErrorBody | ImageRelease | None:
     """Get an image release."""
 
-    return (
-        await asyncio_detailed(
-            pool_id=pool_id,
-            release_id=release_id,
-            client=client,
-        )
-    ).parsed
+    return (await asyncio_detailed(pool_id=pool_id, release_id=release_id, client=client)).parsed

@@ -15,11 +15,7 @@ if TYPE_CHECKING:
     from ...models.image_release_list import ImageReleaseList
 
 
-def _get_kwargs(
-    pool_id: str,
-    *,
-    prefer: str | Unset = UNSET,
-) -> dict[str, Any]:
+def _get_kwargs(pool_id: str, *, prefer: str | Unset = UNSET) -> dict[str, Any]:
 
     headers: dict[str, Any] = {}
     if not isinstance(prefer, Unset):
@@ -28,7 +24,7 @@ def _get_kwargs(
     _kwargs: dict[str, Any] = {
         "method": "get",
         "url": "/v1/pools/{pool_id}/runtime_image_releases".format(
-            pool_id=quote(str(pool_id), safe=""),
+            pool_id=quote(str(pool_id), safe="")
         ),
     }
 
@@ -70,52 +66,31 @@ def _build_response(
 
 
 def sync_detailed(
-    pool_id: str,
-    *,
-    client: AuthenticatedClient | Client,
-    prefer: str | Unset = UNSET,
+    pool_id: str, *, client: AuthenticatedClient | Client, prefer: str | Unset = UNSET
 ) -> Response[ErrorBody | ImageReleaseList]:
     """List the image releases of a pool."""
 
-    kwargs = _get_kwargs(
-        pool_id=pool_id,
-        prefer=prefer,
-    )
+    kwargs = _get_kwargs(pool_id=pool_id, prefer=prefer)
 
-    response = client.get_httpx_client().request(
-        **kwargs,
-    )
+    response = client.get_httpx_client().request(**kwargs)
 
     return _build_response(client=client, response=response)
 
 
 def sync(
-    pool_id: str,
-    *,
-    client: AuthenticatedClient | Client,
-    prefer: str | Unset = UNSET,
+    pool_id: str, *, client: AuthenticatedClient | Client, prefer: str | Unset = UNSET
 ) -> ErrorBody | ImageReleaseList | None:
     """List the image releases of a pool."""
 
-    return sync_detailed(
-        pool_id=pool_id,
-        client=client,
-        prefer=prefer,
-    ).parsed
+    return sync_detailed(pool_id=pool_id, client=client, prefer=prefer).parsed
 
 
 async def asyncio_detailed(
-    pool_id: str,
-    *,
-    client: AuthenticatedClient | Client,
-    prefer: str | Unset = UNSET,
+    pool_id: str, *, client: AuthenticatedClient | Client, prefer: str | Unset = UNSET
 ) -> Response[ErrorBody | ImageReleaseList]:
     """List the image releases of a pool."""
 
-    kwargs = _get_kwargs(
-        pool_id=pool_id,
-        prefer=prefer,
-    )
+    kwargs = _get_kwargs(pool_id=pool_id, prefer=prefer)
 
     response = await client.get_async_httpx_client().request(**kwargs)
 
@@ -123,17 +98,8 @@ async def asyncio_detailed(
 
 
 async def asyncio(
-    pool_id: str,
-    *,
-    client: AuthenticatedClient | Client,
-    prefer: str | Unset = UNSET,
+    pool_id: str, *, client: AuthenticatedClient | Client, prefer: str | Unset = UNSET
 ) -> ErrorBody | ImageReleaseList | None:
     """List the image releases of a pool."""
 
-    return (
-        await asyncio_detailed(
-            pool_id=pool_id,
-            client=client,
-            prefer=prefer,
-        )
-    ).parsed
+    return (await asyncio_detailed(pool_id=pool_id, client=client, prefer=prefer)).parsed

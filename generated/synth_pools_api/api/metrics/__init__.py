@@ -9,9 +9,7 @@ if TYPE_CHECKING:
 
 __all__ = ("get_pool_metrics",)
 
-_MODULES = {
-    "get_pool_metrics": "get_pool_metrics",
-}
+_MODULES = {"get_pool_metrics": "get_pool_metrics"}
 
 if not TYPE_CHECKING:
 

@@ -15,15 +15,11 @@ if TYPE_CHECKING:
     from ...models.pool_metrics import PoolMetrics
 
 
-def _get_kwargs(
-    pool_id: str,
-) -> dict[str, Any]:
+def _get_kwargs(pool_id: str) -> dict[str, Any]:
 
     _kwargs: dict[str, Any] = {
         "method": "get",
-        "url": "/v1/pools/{pool_id}/metrics".format(
-            pool_id=quote(str(pool_id), safe=""),
-        ),
+        "url": "/v1/pools/{pool_id}/metrics".format(pool_id=quote(str(pool_id), safe="")),
     }
 
     return _kwargs
@@ -63,46 +59,29 @@ def _build_response(
 
 
 def sync_detailed(
-    pool_id: str,
-    *,
-    client: AuthenticatedClient | Client,
+    pool_id: str, *, client: AuthenticatedClient | Client
 ) -> Response[ErrorBody | PoolMetrics]:
     """Get the metrics of a pool."""
 
-    kwargs = _get_kwargs(
-        pool_id=pool_id,
-    )
+    kwargs = _get_kwargs(pool_id=pool_id)
 
-    response = client.get_httpx_client().request(
-        **kwargs,
-    )
+    response = client.get_httpx_client().request(**kwargs)
 
     return _build_response(client=client, response=response)
 
 
-def sync(
-    pool_id: str,
-    *,
-    client: AuthenticatedClient | Client,
-) -> ErrorBody | PoolMetrics | None:
+def sync(pool_id: str, *, client: AuthenticatedClient | Client) -> ErrorBody | PoolMetrics | None:
     """Get the metrics of a pool."""
 
-    return sync_detailed(
-        pool_id=pool_id,
-        client=client,
-    ).parsed
+    return sync_detailed(pool_id=pool_id, client=client).parsed
 
 
 async def asyncio_detailed(
-    pool_id: str,
-    *,
-    client: AuthenticatedClient | Client,
+    pool_id: str, *, client: AuthenticatedClient | Client
 ) -> Response[ErrorBody | PoolMetrics]:
     """Get the metrics of a pool."""
 
-    kwargs = _get_kwargs(
-        pool_id=pool_id,
-    )
+    kwargs = _get_kwargs(pool_id=pool_id)
 
     response = await client.get_async_httpx_client().request(**kwargs)
 
@@ -110,15 +89,8 @@ async def asyncio_detailed(
 
 
 async def asyncio(
-    pool_id: str,
-    *,
-    client: AuthenticatedClient | Client,
+    pool_id: str, *, client: AuthenticatedClient | Client
 ) -> ErrorBody | PoolMetrics | None:
     """Get the metrics of a pool."""
 
-    return (
-        await asyncio_detailed(
-            pool_id=pool_id,
-            client=client,
-        )
-    ).parsed
+    return (await asyncio_detailed(pool_id=pool_id, client=client)).parsed

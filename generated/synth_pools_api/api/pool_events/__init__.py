@@ -8,15 +8,9 @@ if TYPE_CHECKING:
     from . import get_pool_logs as get_pool_logs
     from . import stream_pool_events as stream_pool_events
 
-__all__ = (
-    "get_pool_logs",
-    "stream_pool_events",
-)
+__all__ = ("get_pool_logs", "stream_pool_events")
 
-_MODULES = {
-    "get_pool_logs": "get_pool_logs",
-    "stream_pool_events": "stream_pool_events",
-}
+_MODULES = {"get_pool_logs": "get_pool_logs", "stream_pool_events": "stream_pool_events"}
 
 if not TYPE_CHECKING:
 

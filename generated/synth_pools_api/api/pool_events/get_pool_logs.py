@@ -35,9 +35,7 @@ def _get_kwargs(
 
     _kwargs: dict[str, Any] = {
         "method": "get",
-        "url": "/v1/pools/{pool_id}/logs".format(
-            pool_id=quote(str(pool_id), safe=""),
-        ),
+        "url": "/v1/pools/{pool_id}/logs".format(pool_id=quote(str(pool_id), safe="")),
         "params": params,
     }
 
@@ -87,16 +85,9 @@ def sync_detailed(
 ) -> Response[ErrorBody | PoolLogPage]:
     """Get what the processes of a pool wrote."""
 
-    kwargs = _get_kwargs(
-        pool_id=pool_id,
-        cursor=cursor,
-        limit=limit,
-        process=process,
-    )
+    kwargs = _get_kwargs(pool_id=pool_id, cursor=cursor, limit=limit, process=process)
 
-    response = client.get_httpx_client().request(
-        **kwargs,
-    )
+    response = client.get_httpx_client().request(**kwargs)
 
     return _build_response(client=client, response=response)
 
@@ -112,11 +103,7 @@ def sync(
     """Get what the processes of a pool wrote."""
 
     return sync_detailed(
-        pool_id=pool_id,
-        client=client,
-        cursor=cursor,
-        limit=limit,
-        process=process,
+        pool_id=pool_id, client=client, cursor=cursor, limit=limit, process=process
     ).parsed
 
 
@@ -130,12 +117,7 @@ async def asyncio_detailed(
 ) -> Response[ErrorBody | PoolLogPage]:
     """Get what the processes of a pool wrote."""
 
-    kwargs = _get_kwargs(
-        pool_id=pool_id,
-        cursor=cursor,
-        limit=limit,
-        process=process,
-    )
+    kwargs = _get_kwargs(pool_id=pool_id, cursor=cursor, limit=limit, process=process)
 
     response = await client.get_async_httpx_client().request(**kwargs)
 
@@ -154,10 +136,6 @@ async def asyncio(
 
     return (
         await asyncio_detailed(
-            pool_id=pool_id,
-            client=client,
-            cursor=cursor,
-            limit=limit,
-            process=process,
+            pool_id=pool_id, client=client, cursor=cursor, limit=limit, process=process
         )
     ).parsed

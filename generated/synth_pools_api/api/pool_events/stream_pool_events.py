@@ -12,15 +12,9 @@ from ...types import UNSET, Response, Unset
 if TYPE_CHECKING:
     from ...client import AuthenticatedClient, Client
     from ...models.error_body import ErrorBody
-    from ...models.stream_pool_events_format import (
-        StreamPoolEventsFormat,
-    )
-    from ...models.stream_pool_events_include import (
-        StreamPoolEventsInclude,
-    )
-    from ...models.stream_pool_events_start import (
-        StreamPoolEventsStart,
-    )
+    from ...models.stream_pool_events_format import StreamPoolEventsFormat
+    from ...models.stream_pool_events_include import StreamPoolEventsInclude
+    from ...models.stream_pool_events_start import StreamPoolEventsStart
 
 
 def _get_kwargs(
@@ -69,9 +63,7 @@ def _get_kwargs(
 
     _kwargs: dict[str, Any] = {
         "method": "get",
-        "url": "/v1/pools/{pool_id}/events".format(
-            pool_id=quote(str(pool_id), safe=""),
-        ),
+        "url": "/v1/pools/{pool_id}/events".format(pool_id=quote(str(pool_id), safe="")),
         "params": params,
     }
 
@@ -134,9 +126,7 @@ def sync_detailed(
         last_event_id=last_event_id,
     )
 
-    response = client.get_httpx_client().request(
-        **kwargs,
-    )
+    response = client.get_httpx_client().request(**kwargs)
 
     return _build_response(client=client, response=response)
 

@@ -15,17 +15,11 @@ if TYPE_CHECKING:
     from ...models.pool_definition import PoolDefinition
 
 
-def _get_kwargs(
-    *,
-    body: PoolDefinition,
-) -> dict[str, Any]:
+def _get_kwargs(*, body: PoolDefinition) -> dict[str, Any]:
 
     headers: dict[str, Any] = {}
 
-    _kwargs: dict[str, Any] = {
-        "method": "post",
-        "url": "/v1/pools",
-    }
+    _kwargs: dict[str, Any] = {"method": "post", "url": "/v1/pools"}
 
     _kwargs["json"] = body.to_dict()
 
@@ -72,46 +66,29 @@ def _build_response(
 
 
 def sync_detailed(
-    *,
-    client: AuthenticatedClient | Client,
-    body: PoolDefinition,
+    *, client: AuthenticatedClient | Client, body: PoolDefinition
 ) -> Response[ErrorBody | Pool]:
     """Create a pool."""
 
-    kwargs = _get_kwargs(
-        body=body,
-    )
+    kwargs = _get_kwargs(body=body)
 
-    response = client.get_httpx_client().request(
-        **kwargs,
-    )
+    response = client.get_httpx_client().request(**kwargs)
 
     return _build_response(client=client, response=response)
 
 
-def sync(
-    *,
-    client: AuthenticatedClient | Client,
-    body: PoolDefinition,
-) -> ErrorBody | Pool | None:
+def sync(*, client: AuthenticatedClient | Client, body: PoolDefinition) -> ErrorBody | Pool | None:
     """Create a pool."""
 
-    return sync_detailed(
-        client=client,
-        body=body,
-    ).parsed
+    return sync_detailed(client=client, body=body).parsed
 
 
 async def asyncio_detailed(
-    *,
-    client: AuthenticatedClient | Client,
-    body: PoolDefinition,
+    *, client: AuthenticatedClient | Client, body: PoolDefinition
 ) -> Response[ErrorBody | Pool]:
     """Create a pool."""
 
-    kwargs = _get_kwargs(
-        body=body,
-    )
+    kwargs = _get_kwargs(body=body)
 
     response = await client.get_async_httpx_client().request(**kwargs)
 
@@ -119,15 +96,8 @@ async def asyncio_detailed(
 
 
 async def asyncio(
-    *,
-    client: AuthenticatedClient | Client,
-    body: PoolDefinition,
+    *, client: AuthenticatedClient | Client, body: PoolDefinition
 ) -> ErrorBody | Pool | None:
     """Create a pool."""
 
-    return (
-        await asyncio_detailed(
-            client=client,
-            body=body,
-        )
-    ).parsed
+    return (await asyncio_detailed(client=client, body=body)).parsed

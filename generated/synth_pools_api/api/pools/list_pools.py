@@ -36,11 +36,7 @@ def _get_kwargs(
 
     params = {k: v for k, v in params.items() if v is not UNSET and v is not None}
 
-    _kwargs: dict[str, Any] = {
-        "method": "get",
-        "url": "/v1/pools",
-        "params": params,
-    }
+    _kwargs: dict[str, Any] = {"method": "get", "url": "/v1/pools", "params": params}
 
     _kwargs["headers"] = headers
     return _kwargs
@@ -89,16 +85,9 @@ def sync_detailed(
 ) -> Response[ErrorBody | PoolList]:
     """List pools."""
 
-    kwargs = _get_kwargs(
-        state=state,
-        limit=limit,
-        cursor=cursor,
-        prefer=prefer,
-    )
+    kwargs = _get_kwargs(state=state, limit=limit, cursor=cursor, prefer=prefer)
 
-    response = client.get_httpx_client().request(
-        **kwargs,
-    )
+    response = client.get_httpx_client().request(**kwargs)
 
     return _build_response(client=client, response=response)
 
@@ -114,11 +103,7 @@ def sync(
     """List pools."""
 
     return sync_detailed(
-        client=client,
-        state=state,
-        limit=limit,
-        cursor=cursor,
-        prefer=prefer,
+        client=client, state=state, limit=limit, cursor=cursor, prefer=prefer
     ).parsed
 
 
@@ -132,12 +117,7 @@ async def asyncio_detailed(
 ) -> Response[ErrorBody | PoolList]:
     """List pools."""
 
-    kwargs = _get_kwargs(
-        state=state,
-        limit=limit,
-        cursor=cursor,
-        prefer=prefer,
-    )
+    kwargs = _get_kwargs(state=state, limit=limit, cursor=cursor, prefer=prefer)
 
     response = await client.get_async_httpx_client().request(**kwargs)
 
@@ -156,10 +136,6 @@ async def asyncio(
 
     return (
         await asyncio_detailed(
-            client=client,
-            state=state,
-            limit=limit,
-            cursor=cursor,
-            prefer=prefer,
+            client=client, state=state, limit=limit, cursor=cursor, prefer=prefer
         )
     ).parsed

@@ -15,15 +15,11 @@ if TYPE_CHECKING:
     from ...models.pool import Pool
 
 
-def _get_kwargs(
-    pool_id: str,
-) -> dict[str, Any]:
+def _get_kwargs(pool_id: str) -> dict[str, Any]:
 
     _kwargs: dict[str, Any] = {
         "method": "post",
-        "url": "/v1/pools/{pool_id}/resume".format(
-            pool_id=quote(str(pool_id), safe=""),
-        ),
+        "url": "/v1/pools/{pool_id}/resume".format(pool_id=quote(str(pool_id), safe="")),
     }
 
     return _kwargs
@@ -66,62 +62,36 @@ def _build_response(
 
 
 def sync_detailed(
-    pool_id: str,
-    *,
-    client: AuthenticatedClient | Client,
+    pool_id: str, *, client: AuthenticatedClient | Client
 ) -> Response[ErrorBody | Pool]:
     """Resume a pool."""
 
-    kwargs = _get_kwargs(
-        pool_id=pool_id,
-    )
+    kwargs = _get_kwargs(pool_id=pool_id)
 
-    response = client.get_httpx_client().request(
-        **kwargs,
-    )
+    response = client.get_httpx_client().request(**kwargs)
 
     return _build_response(client=client, response=response)
 
 
-def sync(
-    pool_id: str,
-    *,
-    client: AuthenticatedClient | Client,
-) -> ErrorBody | Pool | None:
+def sync(pool_id: str, *, client: AuthenticatedClient | Client) -> ErrorBody | Pool | None:
     """Resume a pool."""
 
-    return sync_detailed(
-        pool_id=pool_id,
-        client=client,
-    ).parsed
+    return sync_detailed(pool_id=pool_id, client=client).parsed
 
 
 async def asyncio_detailed(
-    pool_id: str,
-    *,
-    client: AuthenticatedClient | Client,
+    pool_id: str, *, client: AuthenticatedClient | Client
 ) -> Response[ErrorBody | Pool]:
     """Resume a pool."""
 
-    kwargs = _get_kwargs(
-        pool_id=pool_id,
-    )
+    kwargs = _get_kwargs(pool_id=pool_id)
 
     response = await client.get_async_httpx_client().request(**kwargs)
 
     return _build_response(client=client, response=response)
 
 
-async def asyncio(
-    pool_id: str,
-    *,
-    client: AuthenticatedClient | Client,
-) -> ErrorBody | Pool | None:
+async def asyncio(pool_id: str, *, client: AuthenticatedClient | Client) -> ErrorBody | Pool | None:
     """Resume a pool."""
 
-    return (
-        await asyncio_detailed(
-            pool_id=pool_id,
-            client=client,
-        )
-    ).parsed
+    return (await asyncio_detailed(pool_id=pool_id, client=client)).parsed

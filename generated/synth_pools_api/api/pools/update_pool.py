@@ -16,19 +16,13 @@ if TYPE_CHECKING:
     from ...models.pool_patch import PoolPatch
 
 
-def _get_kwargs(
-    pool_id: str,
-    *,
-    body: PoolPatch,
-) -> dict[str, Any]:
+def _get_kwargs(pool_id: str, *, body: PoolPatch) -> dict[str, Any]:
 
     headers: dict[str, Any] = {}
 
     _kwargs: dict[str, Any] = {
         "method": "patch",
-        "url": "/v1/pools/{pool_id}".format(
-            pool_id=quote(str(pool_id), safe=""),
-        ),
+        "url": "/v1/pools/{pool_id}".format(pool_id=quote(str(pool_id), safe="")),
     }
 
     _kwargs["json"] = body.to_dict()
@@ -76,52 +70,31 @@ def _build_response(
 
 
 def sync_detailed(
-    pool_id: str,
-    *,
-    client: AuthenticatedClient | Client,
-    body: PoolPatch,
+    pool_id: str, *, client: AuthenticatedClient | Client, body: PoolPatch
 ) -> Response[ErrorBody | Pool]:
     """Change parts of a pool."""
 
-    kwargs = _get_kwargs(
-        pool_id=pool_id,
-        body=body,
-    )
+    kwargs = _get_kwargs(pool_id=pool_id, body=body)
 
-    response = client.get_httpx_client().request(
-        **kwargs,
-    )
+    response = client.get_httpx_client().request(**kwargs)
 
     return _build_response(client=client, response=response)
 
 
 def sync(
-    pool_id: str,
-    *,
-    client: AuthenticatedClient | Client,
-    body: PoolPatch,
+    pool_id: str, *, client: AuthenticatedClient | Client, body: PoolPatch
 ) -> ErrorBody | Pool | None:
     """Change parts of a pool."""
 
-    return sync_detailed(
-        pool_id=pool_id,
-        client=client,
-        body=body,
-    ).parsed
+    return sync_detailed(pool_id=pool_id, client=client, body=body).parsed
 
 
 async def asyncio_detailed(
-    pool_id: str,
-    *,
-    client: AuthenticatedClient | Client,
-    body: PoolPatch,
+    pool_id: str, *, client: AuthenticatedClient | Client, body: PoolPatch
 ) -> Response[ErrorBody | Pool]:
     """Change parts of a pool."""
 
-    kwargs = _get_kwargs(
-        pool_id=pool_id,
-        body=body,
-    )
+    kwargs = _get_kwargs(pool_id=pool_id, body=body)
 
     response = await client.get_async_httpx_client().request(**kwargs)
 
@@ -129,17 +102,8 @@ async def asyncio_detailed(
 
 
 async def asyncio(
-    pool_id: str,
-    *,
-    client: AuthenticatedClient | Client,
-    body: PoolPatch,
+    pool_id: str, *, client: AuthenticatedClient | Client, body: PoolPatch
 ) -> ErrorBody | Pool | None:
     """Change parts of a pool."""
 
-    return (
-        await asyncio_detailed(
-            pool_id=pool_id,
-            client=client,
-            body=body,
-        )
-    ).parsed
+    return (await asyncio_detailed(pool_id=pool_id, client=client, body=body)).parsed

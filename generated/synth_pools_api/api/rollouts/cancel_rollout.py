@@ -17,10 +17,7 @@ if TYPE_CHECKING:
 
 
 def _get_kwargs(
-    pool_id: str,
-    rollout_id: str,
-    *,
-    body: CancelRequest | Unset = UNSET,
+    pool_id: str, rollout_id: str, *, body: CancelRequest | Unset = UNSET
 ) -> dict[str, Any]:
 
     headers: dict[str, Any] = {}
@@ -28,8 +25,7 @@ def _get_kwargs(
     _kwargs: dict[str, Any] = {
         "method": "post",
         "url": "/v1/pools/{pool_id}/rollouts/{rollout_id}/cancel".format(
-            pool_id=quote(str(pool_id), safe=""),
-            rollout_id=quote(str(rollout_id), safe=""),
+            pool_id=quote(str(pool_id), safe=""), rollout_id=quote(str(rollout_id), safe="")
         ),
     }
 
@@ -87,15 +83,9 @@ def sync_detailed(
 ) -> Response[ErrorBody | Rollout]:
     """Cancel a rollout."""
 
-    kwargs = _get_kwargs(
-        pool_id=pool_id,
-        rollout_id=rollout_id,
-        body=body,
-    )
+    kwargs = _get_kwargs(pool_id=pool_id, rollout_id=rollout_id, body=body)
 
-    response = client.get_httpx_client().request(
-        **kwargs,
-    )
+    response = client.get_httpx_client().request(**kwargs)
 
     return _build_response(client=client, response=response)
 
@@ -109,12 +99,7 @@ def sync(
 ) -> ErrorBody | Rollout | None:
     """Cancel a rollout."""
 
-    return sync_detailed(
-        pool_id=pool_id,
-        rollout_id=rollout_id,
-        client=client,
-        body=body,
-    ).parsed
+    return sync_detailed(pool_id=pool_id, rollout_id=rollout_id, client=client, body=body).parsed
 
 
 async def asyncio_detailed(
@@ -126,11 +111,7 @@ async def asyncio_detailed(
 ) -> Response[ErrorBody | Rollout]:
     """Cancel a rollout."""
 
-    kwargs = _get_kwargs(
-        pool_id=pool_id,
-        rollout_id=rollout_id,
-        body=body,
-    )
+    kwargs = _get_kwargs(pool_id=pool_id, rollout_id=rollout_id, body=body)
 
     response = await client.get_async_httpx_client().request(**kwargs)
 
@@ -147,10 +128,5 @@ async def asyncio(
     """Cancel a rollout."""
 
     return (
-        await asyncio_detailed(
-            pool_id=pool_id,
-            rollout_id=rollout_id,
-            client=client,
-            body=body,
-        )
+        await asyncio_detailed(pool_id=pool_id, rollout_id=rollout_id, client=client, body=body)
     ).parsed

@@ -17,10 +17,7 @@ if TYPE_CHECKING:
 
 
 def _get_kwargs(
-    pool_id: str,
-    *,
-    body: RolloutRequest,
-    idempotency_key: str | Unset = UNSET,
+    pool_id: str, *, body: RolloutRequest, idempotency_key: str | Unset = UNSET
 ) -> dict[str, Any]:
 
     headers: dict[str, Any] = {}
@@ -29,9 +26,7 @@ def _get_kwargs(
 
     _kwargs: dict[str, Any] = {
         "method": "post",
-        "url": "/v1/pools/{pool_id}/rollouts".format(
-            pool_id=quote(str(pool_id), safe=""),
-        ),
+        "url": "/v1/pools/{pool_id}/rollouts".format(pool_id=quote(str(pool_id), safe="")),
     }
 
     _kwargs["json"] = body.to_dict()
@@ -87,15 +82,9 @@ def sync_detailed(
 ) -> Response[ErrorBody | Rollout]:
     """Start a rollout on a pool."""
 
-    kwargs = _get_kwargs(
-        pool_id=pool_id,
-        body=body,
-        idempotency_key=idempotency_key,
-    )
+    kwargs = _get_kwargs(pool_id=pool_id, body=body, idempotency_key=idempotency_key)
 
-    response = client.get_httpx_client().request(
-        **kwargs,
-    )
+    response = client.get_httpx_client().request(**kwargs)
 
     return _build_response(client=client, response=response)
 
@@ -110,10 +99,7 @@ def sync(
     """Start a rollout on a pool."""
 
     return sync_detailed(
-        pool_id=pool_id,
-        client=client,
-        body=body,
-        idempotency_key=idempotency_key,
+        pool_id=pool_id, client=client, body=body, idempotency_key=idempotency_key
     ).parsed
 
 
@@ -126,11 +112,7 @@ async def asyncio_detailed(
 ) -> Response[ErrorBody | Rollout]:
     """Start a rollout on a pool."""
 
-    kwargs = _get_kwargs(
-        pool_id=pool_id,
-        body=body,
-        idempotency_key=idempotency_key,
-    )
+    kwargs = _get_kwargs(pool_id=pool_id, body=body, idempotency_key=idempotency_key)
 
     response = await client.get_async_httpx_client().request(**kwargs)
 
@@ -148,9 +130,6 @@ async def asyncio(
 
     return (
         await asyncio_detailed(
-            pool_id=pool_id,
-            client=client,
-            body=body,
-            idempotency_key=idempotency_key,
+            pool_id=pool_id, client=client, body=body, idempotency_key=idempotency_key
         )
     ).parsed

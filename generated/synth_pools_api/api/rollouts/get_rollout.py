@@ -15,16 +15,12 @@ if TYPE_CHECKING:
     from ...models.rollout import Rollout
 
 
-def _get_kwargs(
-    pool_id: str,
-    rollout_id: str,
-) -> dict[str, Any]:
+def _get_kwargs(pool_id: str, rollout_id: str) -> dict[str, Any]:
 
     _kwargs: dict[str, Any] = {
         "method": "get",
         "url": "/v1/pools/{pool_id}/rollouts/{rollout_id}".format(
-            pool_id=quote(str(pool_id), safe=""),
-            rollout_id=quote(str(rollout_id), safe=""),
+            pool_id=quote(str(pool_id), safe=""), rollout_id=quote(str(rollout_id), safe="")
         ),
     }
 
@@ -65,52 +61,31 @@ def _build_response(
 
 
 def sync_detailed(
-    pool_id: str,
-    rollout_id: str,
-    *,
-    client: AuthenticatedClient | Client,
+    pool_id: str, rollout_id: str, *, client: AuthenticatedClient | Client
 ) -> Response[ErrorBody | Rollout]:
     """Get a rollout."""
 
-    kwargs = _get_kwargs(
-        pool_id=pool_id,
-        rollout_id=rollout_id,
-    )
+    kwargs = _get_kwargs(pool_id=pool_id, rollout_id=rollout_id)
 
-    response = client.get_httpx_client().request(
-        **kwargs,
-    )
+    response = client.get_httpx_client().request(**kwargs)
 
     return _build_response(client=client, response=response)
 
 
 def sync(
-    pool_id: str,
-    rollout_id: str,
-    *,
-    client: AuthenticatedClient | Client,
+    pool_id: str, rollout_id: str, *, client: AuthenticatedClient | Client
 ) -> ErrorBody | Rollout | None:
     """Get a rollout."""
 
-    return sync_detailed(
-        pool_id=pool_id,
-        rollout_id=rollout_id,
-        client=client,
-    ).parsed
+    return sync_detailed(pool_id=pool_id, rollout_id=rollout_id, client=client).parsed
 
 
 async def asyncio_detailed(
-    pool_id: str,
-    rollout_id: str,
-    *,
-    client: AuthenticatedClient | Client,
+    pool_id: str, rollout_id: str, *, client: AuthenticatedClient | Client
 ) -> Response[ErrorBody | Rollout]:
     """Get a rollout."""
 
-    kwargs = _get_kwargs(
-        pool_id=pool_id,
-        rollout_id=rollout_id,
-    )
+    kwargs = _get_kwargs(pool_id=pool_id, rollout_id=rollout_id)
 
     response = await client.get_async_httpx_client().request(**kwargs)
 
@@ -118,17 +93,8 @@ async def asyncio_detailed(
 
 
 async def asyncio(
-    pool_id: str,
-    rollout_id: str,
-    *,
-    client: AuthenticatedClient | Client,
+    pool_id: str, rollout_id: str, *, client: AuthenticatedClient | Client
 ) -> ErrorBody | Rollout | None:
     """Get a rollout."""
 
-    return (
-        await asyncio_detailed(
-            pool_id=pool_id,
-            rollout_id=rollout_id,
-            client=client,
-        )
-    ).parsed
+    return (await asyncio_detailed(pool_id=pool_id, rollout_id=rollout_id, client=client)).parsed

@@ -15,12 +15,7 @@ if TYPE_CHECKING:
     from ...models.error_body import ErrorBody
 
 
-def _get_kwargs(
-    pool_id: str,
-    rollout_id: str,
-    *,
-    prefer: str | Unset = UNSET,
-) -> dict[str, Any]:
+def _get_kwargs(pool_id: str, rollout_id: str, *, prefer: str | Unset = UNSET) -> dict[str, Any]:
 
     headers: dict[str, Any] = {}
     if not isinstance(prefer, Unset):
@@ -29,8 +24,7 @@ def _get_kwargs(
     _kwargs: dict[str, Any] = {
         "method": "get",
         "url": "/v1/pools/{pool_id}/rollouts/{rollout_id}/artifacts".format(
-            pool_id=quote(str(pool_id), safe=""),
-            rollout_id=quote(str(rollout_id), safe=""),
+            pool_id=quote(str(pool_id), safe=""), rollout_id=quote(str(rollout_id), safe="")
         ),
     }
 
@@ -80,15 +74,9 @@ def sync_detailed(
 ) -> Response[ArtifactList | ErrorBody]:
     """List the artifacts of a rollout."""
 
-    kwargs = _get_kwargs(
-        pool_id=pool_id,
-        rollout_id=rollout_id,
-        prefer=prefer,
-    )
+    kwargs = _get_kwargs(pool_id=pool_id, rollout_id=rollout_id, prefer=prefer)
 
-    response = client.get_httpx_client().request(
-        **kwargs,
-    )
+    response = client.get_httpx_client().request(**kwargs)
 
     return _build_response(client=client, response=response)
 
@@ -103,10 +91,7 @@ def sync(
     """List the artifacts of a rollout."""
 
     return sync_detailed(
-        pool_id=pool_id,
-        rollout_id=rollout_id,
-        client=client,
-        prefer=prefer,
+        pool_id=pool_id, rollout_id=rollout_id, client=client, prefer=prefer
     ).parsed
 
 
@@ -119,11 +104,7 @@ async def asyncio_detailed(
 ) -> Response[ArtifactList | ErrorBody]:
     """List the artifacts of a rollout."""
 
-    kwargs = _get_kwargs(
-        pool_id=pool_id,
-        rollout_id=rollout_id,
-        prefer=prefer,
-    )
+    kwargs = _get_kwargs(pool_id=pool_id, rollout_id=rollout_id, prefer=prefer)
 
     response = await client.get_async_httpx_client().request(**kwargs)
 
@@ -140,10 +121,5 @@ async def asyncio(
     """List the artifacts of a rollout."""
 
     return (
-        await asyncio_detailed(
-            pool_id=pool_id,
-            rollout_id=rollout_id,
-            client=client,
-            prefer=prefer,
-        )
+        await asyncio_detailed(pool_id=pool_id, rollout_id=rollout_id, client=client, prefer=prefer)
     ).parsed

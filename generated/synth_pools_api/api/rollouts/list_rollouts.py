@@ -40,9 +40,7 @@ def _get_kwargs(
 
     _kwargs: dict[str, Any] = {
         "method": "get",
-        "url": "/v1/pools/{pool_id}/rollouts".format(
-            pool_id=quote(str(pool_id), safe=""),
-        ),
+        "url": "/v1/pools/{pool_id}/rollouts".format(pool_id=quote(str(pool_id), safe="")),
         "params": params,
     }
 
@@ -94,17 +92,9 @@ def sync_detailed(
 ) -> Response[ErrorBody | RolloutList]:
     """List the rollouts of a pool."""
 
-    kwargs = _get_kwargs(
-        pool_id=pool_id,
-        state=state,
-        limit=limit,
-        cursor=cursor,
-        prefer=prefer,
-    )
+    kwargs = _get_kwargs(pool_id=pool_id, state=state, limit=limit, cursor=cursor, prefer=prefer)
 
-    response = client.get_httpx_client().request(
-        **kwargs,
-    )
+    response = client.get_httpx_client().request(**kwargs)
 
     return _build_response(client=client, response=response)
 
@@ -121,12 +111,7 @@ def sync(
     """List the rollouts of a pool."""
 
     return sync_detailed(
-        pool_id=pool_id,
-        client=client,
-        state=state,
-        limit=limit,
-        cursor=cursor,
-        prefer=prefer,
+        pool_id=pool_id, client=client, state=state, limit=limit, cursor=cursor, prefer=prefer
     ).parsed
 
 
@@ -141,13 +126,7 @@ async def asyncio_detailed(
 ) -> Response[ErrorBody | RolloutList]:
     """List the rollouts of a pool."""
 
-    kwargs = _get_kwargs(
-        pool_id=pool_id,
-        state=state,
-        limit=limit,
-        cursor=cursor,
-        prefer=prefer,
-    )
+    kwargs = _get_kwargs(pool_id=pool_id, state=state, limit=limit, cursor=cursor, prefer=prefer)
 
     response = await client.get_async_httpx_client().request(**kwargs)
 
@@ -167,11 +146,6 @@ async def asyncio(
 
     return (
         await asyncio_detailed(
-            pool_id=pool_id,
-            client=client,
-            state=state,
-            limit=limit,
-            cursor=cursor,
-            prefer=prefer,
+            pool_id=pool_id, client=client, state=state, limit=limit, cursor=cursor, prefer=prefer
         )
     ).parsed

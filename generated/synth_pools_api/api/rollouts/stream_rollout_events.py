@@ -12,9 +12,7 @@ from ...types import UNSET, Response, Unset
 if TYPE_CHECKING:
     from ...client import AuthenticatedClient, Client
     from ...models.error_body import ErrorBody
-    from ...models.stream_rollout_events_format import (
-        StreamRolloutEventsFormat,
-    )
+    from ...models.stream_rollout_events_format import StreamRolloutEventsFormat
 
 
 def _get_kwargs(
@@ -51,8 +49,7 @@ def _get_kwargs(
     _kwargs: dict[str, Any] = {
         "method": "get",
         "url": "/v1/pools/{pool_id}/rollouts/{rollout_id}/events".format(
-            pool_id=quote(str(pool_id), safe=""),
-            rollout_id=quote(str(rollout_id), safe=""),
+            pool_id=quote(str(pool_id), safe=""), rollout_id=quote(str(rollout_id), safe="")
         ),
         "params": params,
     }
@@ -114,9 +111,7 @@ def sync_detailed(
         last_event_id=last_event_id,
     )
 
-    response = client.get_httpx_client().request(
-        **kwargs,
-    )
+    response = client.get_httpx_client().request(**kwargs)
 
     return _build_response(client=client, response=response)
 

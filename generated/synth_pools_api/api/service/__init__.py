@@ -8,15 +8,9 @@ if TYPE_CHECKING:
     from . import get_capabilities as get_capabilities
     from . import get_queue_status as get_queue_status
 
-__all__ = (
-    "get_capabilities",
-    "get_queue_status",
-)
+__all__ = ("get_capabilities", "get_queue_status")
 
-_MODULES = {
-    "get_capabilities": "get_capabilities",
-    "get_queue_status": "get_queue_status",
-}
+_MODULES = {"get_capabilities": "get_capabilities", "get_queue_status": "get_queue_status"}
 
 if not TYPE_CHECKING:
 

@@ -16,10 +16,7 @@ if TYPE_CHECKING:
 
 def _get_kwargs() -> dict[str, Any]:
 
-    _kwargs: dict[str, Any] = {
-        "method": "get",
-        "url": "/v1/queue/status",
-    }
+    _kwargs: dict[str, Any] = {"method": "get", "url": "/v1/queue/status"}
 
     return _kwargs
 
@@ -57,35 +54,24 @@ def _build_response(
     )
 
 
-def sync_detailed(
-    *,
-    client: AuthenticatedClient | Client,
-) -> Response[ErrorBody | QueueStatus]:
+def sync_detailed(*, client: AuthenticatedClient | Client) -> Response[ErrorBody | QueueStatus]:
     """Get the state of the queue."""
 
     kwargs = _get_kwargs()
 
-    response = client.get_httpx_client().request(
-        **kwargs,
-    )
+    response = client.get_httpx_client().request(**kwargs)
 
     return _build_response(client=client, response=response)
 
 
-def sync(
-    *,
-    client: AuthenticatedClient | Client,
-) -> ErrorBody | QueueStatus | None:
+def sync(*, client: AuthenticatedClient | Client) -> ErrorBody | QueueStatus | None:
     """Get the state of the queue."""
 
-    return sync_detailed(
-        client=client,
-    ).parsed
+    return sync_detailed(client=client).parsed
 
 
 async def asyncio_detailed(
-    *,
-    client: AuthenticatedClient | Client,
+    *, client: AuthenticatedClient | Client
 ) -> Response[ErrorBody | QueueStatus]:
     """Get the state of the queue."""
 
@@ -96,14 +82,7 @@ async def asyncio_detailed(
     return _build_response(client=client, response=response)
 
 
-async def asyncio(
-    *,
-    client: AuthenticatedClient | Client,
-) -> ErrorBody | QueueStatus | None:
+async def asyncio(*, client: AuthenticatedClient | Client) -> ErrorBody | QueueStatus | None:
     """Get the state of the queue."""
 
-    return (
-        await asyncio_detailed(
-            client=client,
-        )
-    ).parsed
+    return (await asyncio_detailed(client=client)).parsed

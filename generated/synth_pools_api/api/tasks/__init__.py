@@ -11,13 +11,7 @@ if TYPE_CHECKING:
     from . import patch_task as patch_task
     from . import update_task as update_task
 
-__all__ = (
-    "create_task",
-    "delete_task",
-    "list_tasks",
-    "patch_task",
-    "update_task",
-)
+__all__ = ("create_task", "delete_task", "list_tasks", "patch_task", "update_task")
 
 _MODULES = {
     "create_task": "create_task",

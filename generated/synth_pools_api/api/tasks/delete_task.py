@@ -15,16 +15,12 @@ if TYPE_CHECKING:
     from ...models.task import Task
 
 
-def _get_kwargs(
-    pool_id: str,
-    task_id: str,
-) -> dict[str, Any]:
+def _get_kwargs(pool_id: str, task_id: str) -> dict[str, Any]:
 
     _kwargs: dict[str, Any] = {
         "method": "delete",
         "url": "/v1/pools/{pool_id}/tasks/{task_id}".format(
-            pool_id=quote(str(pool_id), safe=""),
-            task_id=quote(str(task_id), safe=""),
+            pool_id=quote(str(pool_id), safe=""), task_id=quote(str(task_id), safe="")
         ),
     }
 
@@ -68,52 +64,31 @@ def _build_response(
 
 
 def sync_detailed(
-    pool_id: str,
-    task_id: str,
-    *,
-    client: AuthenticatedClient | Client,
+    pool_id: str, task_id: str, *, client: AuthenticatedClient | Client
 ) -> Response[ErrorBody | Task]:
     """Delete a task."""
 
-    kwargs = _get_kwargs(
-        pool_id=pool_id,
-        task_id=task_id,
-    )
+    kwargs = _get_kwargs(pool_id=pool_id, task_id=task_id)
 
-    response = client.get_httpx_client().request(
-        **kwargs,
-    )
+    response = client.get_httpx_client().request(**kwargs)
 
     return _build_response(client=client, response=response)
 
 
 def sync(
-    pool_id: str,
-    task_id: str,
-    *,
-    client: AuthenticatedClient | Client,
+    pool_id: str, task_id: str, *, client: AuthenticatedClient | Client
 ) -> ErrorBody | Task | None:
     """Delete a task."""
 
-    return sync_detailed(
-        pool_id=pool_id,
-        task_id=task_id,
-        client=client,
-    ).parsed
+    return sync_detailed(pool_id=pool_id, task_id=task_id, client=client).parsed
 
 
 async def asyncio_detailed(
-    pool_id: str,
-    task_id: str,
-    *,
-    client: AuthenticatedClient | Client,
+    pool_id: str, task_id: str, *, client: AuthenticatedClient | Client
 ) -> Response[ErrorBody | Task]:
     """Delete a task."""
 
-    kwargs = _get_kwargs(
-        pool_id=pool_id,
-        task_id=task_id,
-    )
+    kwargs = _get_kwargs(pool_id=pool_id, task_id=task_id)
 
     response = await client.get_async_httpx_client().request(**kwargs)
 
@@ -121,17 +96,8 @@ async def asyncio_detailed(
 
 
 async def asyncio(
-    pool_id: str,
-    task_id: str,
-    *,
-    client: AuthenticatedClient | Client,
+    pool_id: str, task_id: str, *, client: AuthenticatedClient | Client
 ) -> ErrorBody | Task | None:
     """Delete a task."""
 
-    return (
-        await asyncio_detailed(
-            pool_id=pool_id,
-            task_id=task_id,
-            client=client,
-        )
-    ).parsed
+    return (await asyncio_detailed(pool_id=pool_id, task_id=task_id, client=client)).parsed

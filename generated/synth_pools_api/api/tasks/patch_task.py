@@ -16,20 +16,14 @@ if TYPE_CHECKING:
     from ...models.task_patch import TaskPatch
 
 
-def _get_kwargs(
-    pool_id: str,
-    task_id: str,
-    *,
-    body: TaskPatch,
-) -> dict[str, Any]:
+def _get_kwargs(pool_id: str, task_id: str, *, body: TaskPatch) -> dict[str, Any]:
 
     headers: dict[str, Any] = {}
 
     _kwargs: dict[str, Any] = {
         "method": "patch",
         "url": "/v1/pools/{pool_id}/tasks/{task_id}".format(
-            pool_id=quote(str(pool_id), safe=""),
-            task_id=quote(str(task_id), safe=""),
+            pool_id=quote(str(pool_id), safe=""), task_id=quote(str(task_id), safe="")
         ),
     }
 
@@ -78,58 +72,31 @@ def _build_response(
 
 
 def sync_detailed(
-    pool_id: str,
-    task_id: str,
-    *,
-    client: AuthenticatedClient | Client,
-    body: TaskPatch,
+    pool_id: str, task_id: str, *, client: AuthenticatedClient | Client, body: TaskPatch
 ) -> Response[ErrorBody | Task]:
     """Change parts of a task."""
 
-    kwargs = _get_kwargs(
-        pool_id=pool_id,
-        task_id=task_id,
-        body=body,
-    )
+    kwargs = _get_kwargs(pool_id=pool_id, task_id=task_id, body=body)
 
-    response = client.get_httpx_client().request(
-        **kwargs,
-    )
+    response = client.get_httpx_client().request(**kwargs)
 
     return _build_response(client=client, response=response)
 
 
 def sync(
-    pool_id: str,
-    task_id: str,
-    *,
-    client: AuthenticatedClient | Client,
-    body: TaskPatch,
+    pool_id: str, task_id: str, *, client: AuthenticatedClient | Client, body: TaskPatch
 ) -> ErrorBody | Task | None:
     """Change parts of a task."""
 
-    return sync_detailed(
-        pool_id=pool_id,
-        task_id=task_id,
-        client=client,
-        body=body,
-    ).parsed
+    return sync_detailed(pool_id=pool_id, task_id=task_id, client=client, body=body).parsed
 
 
 async def asyncio_detailed(
-    pool_id: str,
-    task_id: str,
-    *,
-    client: AuthenticatedClient | Client,
-    body: TaskPatch,
+    pool_id: str, task_id: str, *, client: AuthenticatedClient | Client, body: TaskPatch
 ) -> Response[ErrorBody | Task]:
     """Change parts of a task."""
 
-    kwargs = _get_kwargs(
-        pool_id=pool_id,
-        task_id=task_id,
-        body=body,
-    )
+    kwargs = _get_kwargs(pool_id=pool_id, task_id=task_id, body=body)
 
     response = await client.get_async_httpx_client().request(**kwargs)
 
@@ -137,19 +104,10 @@ async def asyncio_detailed(
 
 
 async def asyncio(
-    pool_id: str,
-    task_id: str,
-    *,
-    client: AuthenticatedClient | Client,
-    body: TaskPatch,
+    pool_id: str, task_id: str, *, client: AuthenticatedClient | Client, body: TaskPatch
 ) -> ErrorBody | Task | None:
     """Change parts of a task."""
 
     return (
-        await asyncio_detailed(
-            pool_id=pool_id,
-            task_id=task_id,
-            client=client,
-            body=body,
-        )
+        await asyncio_detailed(pool_id=pool_id, task_id=task_id, client=client, body=body)
     ).parsed

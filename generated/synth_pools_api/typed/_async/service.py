@@ -30,9 +30,7 @@ class AsyncServiceApi:
         from ...models.capabilities import Capabilities
 
         return await self._calls.call(
-            "get_capabilities",
-            operations.get_capabilities._get_kwargs,
-            Capabilities.from_dict,
+            "get_capabilities", operations.get_capabilities._get_kwargs, Capabilities.from_dict
         )
 
     async def get_queue_status(self) -> QueueStatus:
@@ -44,7 +42,5 @@ class AsyncServiceApi:
         from ...models.queue_status import QueueStatus
 
         return await self._calls.call(
-            "get_queue_status",
-            operations.get_queue_status._get_kwargs,
-            QueueStatus.from_dict,
+            "get_queue_status", operations.get_queue_status._get_kwargs, QueueStatus.from_dict
         )

@@ -14,12 +14,8 @@ if TYPE_CHECKING:
     from ...models.pool_event import PoolEvent
     from ...models.pool_event_page import PoolEventPage
     from ...models.pool_log_page import PoolLogPage
-    from ...models.stream_pool_events_include import (
-        StreamPoolEventsInclude,
-    )
-    from ...models.stream_pool_events_start import (
-        StreamPoolEventsStart,
-    )
+    from ...models.stream_pool_events_include import StreamPoolEventsInclude
+    from ...models.stream_pool_events_start import StreamPoolEventsStart
 
 
 class PoolEventsApi:

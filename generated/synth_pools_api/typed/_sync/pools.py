@@ -81,10 +81,7 @@ class PoolsApi:
         from ...models.pool import Pool
 
         return self._calls.call(
-            "get_pool",
-            operations.get_pool._get_kwargs,
-            Pool.from_dict,
-            path={"pool_id": pool_id},
+            "get_pool", operations.get_pool._get_kwargs, Pool.from_dict, path={"pool_id": pool_id}
         )
 
     def get_pool_urls(self, pool_id: str) -> PoolUrls:

@@ -30,9 +30,7 @@ class ServiceApi:
         from ...models.capabilities import Capabilities
 
         return self._calls.call(
-            "get_capabilities",
-            operations.get_capabilities._get_kwargs,
-            Capabilities.from_dict,
+            "get_capabilities", operations.get_capabilities._get_kwargs, Capabilities.from_dict
         )
 
     def get_queue_status(self) -> QueueStatus:
@@ -44,7 +42,5 @@ class ServiceApi:
         from ...models.queue_status import QueueStatus
 
         return self._calls.call(
-            "get_queue_status",
-            operations.get_queue_status._get_kwargs,
-            QueueStatus.from_dict,
+            "get_queue_status", operations.get_queue_status._get_kwargs, QueueStatus.from_dict
         )
