@@ -6,9 +6,8 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
-from synth_pools.contract.document import FINAL
-from synth_pools.contract.harness.context import Context
-from synth_pools.contract.harness.expectations import Expectation
+from synth_pools.contract.document import FINAL, TERMINAL
+from synth_pools.contract.harness.context import Context, Judge
 from synth_pools.contract.harness.subjects import offered
 from synth_pools.contract.harness.views import USAGE, View, in_list, of_rollout
 from synth_pools.contract.harness.waits import Rollout, moment
@@ -105,86 +104,79 @@ class ExpectedState:
         return self.status in FINAL
 
 
-def judge_rollout_views(ctx: Context, accounts: RolloutViews, expected: ExpectedState) -> None:
+def judge_rollout_views(ctx: Context, views: RolloutViews, expected: ExpectedState) -> None:
     """Judge the views of a rollout in a known state."""
-    for operation, observed, response in accounts.rollouts:
+    for operation, observed, response in views.rollouts:
+        judge = ctx.judge(operation, response)
         if observed is ABSENT:
-            missing = Expectation(operation, "the rollout", response)
-            ctx.expect.that(missing, False, "no such rollout")
+            judge.that("the rollout", False, "no such rollout")
         else:
-            _rollout(ctx, operation, observed, response, expected)
-    for operation, state, there, response in accounts.lists:
-        demand = f"state={state} finds {'a' if state == expected.status else 'no'} rollout that is "
-        ctx.expect.that(
-            Expectation(operation, demand + expected.status, response),
-            there is (state == expected.status),
-            "it is there" if there else "it is not there",
+            _rollout(judge, observed, expected)
+    for operation, state, is_there, response in views.lists:
+        has_state = state == expected.status
+        ctx.judge(operation, response).that(
+            f"state={state} finds {'a' if has_state else 'no'} rollout that is {expected.status}",
+            is_there is has_state,
+            "it is there" if is_there else "it is not there",
         )
-    for operation, response in accounts.parts.items():
+    for operation, response in views.parts.items():
+        judge = ctx.judge(operation, response)
         described = ctx.session.document.operations[operation]
         if described.result == "RolloutSummary":
-            _summary(ctx, operation, response, expected)
+            _summary(judge, response, expected)
         elif described.result == "RolloutUsage":
             if not expected.started:
                 judge_unused(ctx, operation, response)
         elif described.item != "Artifact":
-            status = response.at("status")
-            if status is not ABSENT:
-                ctx.expect.equal(operation, "status", expected.status, status, response)
+            judge.field("status", expected.status, optional=True)
         elif not expected.ended:
-            items = response.at("items")
-            ctx.expect.equal(operation, "the list before the end", [], items, response)
-    for operation, response in accounts.pages.items():
-        _page(ctx, operation, response, expected)
-    _counts(ctx, accounts, expected)
+            judge.field("items", [], "the list before the end")
+    for operation, response in views.pages.items():
+        _page(ctx.judge(operation, response), response, expected)
+    _counts(ctx, views, expected)
 
 
-def _rollout(
-    ctx: Context, operation: str, observed: Any, response: Response, expected: ExpectedState
-) -> None:
-    ctx.expect.equal(operation, "status", expected.status, at(observed, "status"), response)
-    for field, there in (
+def _rollout(judge: Judge, observed: Any, expected: ExpectedState) -> None:
+    judge.equal("status", expected.status, at(observed, "status"))
+    for field, is_there in (
         ("created_at", True),
         ("started_at", expected.started),
         ("finished_at", expected.ended),
         ("error", expected.status == "failed"),
     ):
-        _is_there(ctx, operation, field, there, at(observed, field), response)
-    if expected.status != "completed":
+        _judge_presence(judge, field, is_there, at(observed, field))
+    if expected.status == "completed":
+        _judge_presence(judge, "result", True, at(observed, "result"))
+    elif expected.status != "failed":
         # A failed rollout may show the result and the reward of its container.
-        for field in () if expected.status == "failed" else ("result", "score"):
+        for field in ("result", "score"):
             if at(observed, field) is not ABSENT:
-                ctx.expect.equal(operation, field, None, at(observed, field), response)
-    else:
-        _is_there(ctx, operation, "result", True, at(observed, "result"), response)
+                judge.equal(field, None, at(observed, field))
 
 
-def _summary(ctx: Context, operation: str, response: Response, expected: ExpectedState) -> None:
-    ctx.expect.equal(operation, "status", expected.status, response.at("status"), response)
-    for field, there in (
+def _summary(judge: Judge, response: Response, expected: ExpectedState) -> None:
+    judge.field("status", expected.status)
+    for field, is_there in (
         ("created_at", True),
         ("started_at", expected.started),
         ("finished_at", expected.ended),
         ("queue_seconds", expected.started),
         ("run_seconds", expected.started and expected.ended),
     ):
-        _is_there(ctx, operation, field, there, response.at("timing", field), response)
-    _is_there(ctx, operation, "error", expected.status == "failed", response.at("error"), response)
+        _judge_presence(judge, field, is_there, response.at("timing", field))
+    _judge_presence(judge, "error", expected.status == "failed", response.at("error"))
     if expected.status in ("queued", "running", "cancelled"):
         for field in ("reward", "score"):
-            if response.at(field) is not ABSENT:
-                ctx.expect.equal(operation, field, None, response.at(field), response)
+            judge.field(field, None, optional=True)
     last = response.at("last_event", "event")
     if expected.status == "running":
-        demand = "the type of last_event is one of a rollout that runs"
-        ctx.expect.that(
-            Expectation(operation, demand, response),
-            last not in ("rollout.queued", *(f"rollout.{state}" for state in FINAL)),
+        judge.that(
+            "the type of last_event is one of a rollout that runs",
+            last not in ("rollout.queued", *TERMINAL),
             str(last),
         )
     else:
-        kind = f"rollout.{expected.status}"
-        ctx.expect.equal(operation, "the type of last_event", kind, last, response)
+        judge.equal("the type of last_event", f"rollout.{expected.status}", last)
 
 
 def judge_unused(ctx: Context, operation: str, response: Response) -> None:
@@ -212,45 +204,34 @@ def judge_usage(ctx: Context, operation: str, response: Response, whole_rollout:
         )
 
 
-def _page(ctx: Context, operation: str, response: Response, state: ExpectedState) -> None:
-    ctx.expect.equal(operation, "status of the page", state.status, response.at("status"), response)
-    ctx.expect.equal(operation, "has_more of the page", False, response.at("has_more"), response)
+def _page(judge: Judge, response: Response, state: ExpectedState) -> None:
+    judge.field("status", state.status, "status of the page")
+    judge.field("has_more", False, "has_more of the page")
     listed = response.at("events")
     events = [at(event, "event") for event in listed] if isinstance(listed, list) else []
     rollout_events = [str(event) for event in events if str(event).startswith("rollout.")]
     expected = ["rollout.queued"]
     expected += ["rollout.started"] * state.started
     expected += [f"rollout.{state.status}"] * state.ended
-    name = f"the events of one that is {state.status}"
-    ctx.expect.equal(operation, name, expected, rollout_events, response)
+    judge.equal(f"the events of one that is {state.status}", expected, rollout_events)
 
 
-def _counts(ctx: Context, accounts: RolloutViews, expected: ExpectedState) -> None:
-    metrics = accounts.metrics
+def _counts(ctx: Context, views: RolloutViews, expected: ExpectedState) -> None:
+    judge = ctx.judge("get_pool_metrics", views.metrics)
     for name, count in zip(_COUNTS, expected.counts, strict=True):
-        actual = metrics.at(f"{name}_rollouts")
-        if actual is not ABSENT:
-            ctx.expect.equal("get_pool_metrics", f"{name}_rollouts", count, actual, metrics)
+        judge.field(f"{name}_rollouts", count, optional=True)
     _, _, completed, failed, _ = expected.counts
-    rate = completed / (completed + failed) if completed + failed else None
-    ctx.expect.equal("get_pool_metrics", "success_rate", rate, metrics.at("success_rate"), metrics)
+    judge.field("success_rate", completed / (completed + failed) if completed + failed else None)
     for field, least in zip(("running", "queued"), expected.queue, strict=True):
-        actual = accounts.queue.at(field)
-        demand = f"{field} is at least {least}: the rollouts of this run"
-        ctx.expect.that(
-            Expectation("get_queue_status", demand, accounts.queue),
+        actual = views.queue.at(field)
+        ctx.judge("get_queue_status", views.queue).that(
+            f"{field} is at least {least}: the rollouts of this run",
             isinstance(actual, int) and actual >= least,
             repr(actual),
         )
 
 
-def _is_there(
-    ctx: Context, operation: str, field: str, there: bool, actual: Any, response: Response
-) -> None:
-    if actual is ABSENT:
-        return
-    ctx.expect.that(
-        Expectation(operation, f"{field} is {'there' if there else 'null'}", response),
-        (actual is not None) is there,
-        f"{field} is {actual!r}"[:200],
-    )
+def _judge_presence(judge: Judge, field: str, is_there: bool, actual: Any) -> None:
+    if actual is not ABSENT:
+        demand = f"{field} is {'there' if is_there else 'null'}"
+        judge.that(demand, (actual is not None) is is_there, f"{field} is {actual!r}"[:200])
