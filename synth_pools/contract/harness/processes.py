@@ -14,7 +14,6 @@ from typing import Any, Self
 
 from synth_pools.contract.exceptions import InconclusiveError
 from synth_pools.contract.harness.context import Context
-from synth_pools.contract.harness.expectations import Expectation
 from synth_pools.contract.harness.waits import becomes_true
 from synth_pools.contract.http import process_container
 from synth_pools.contract.http.client import Response
@@ -197,8 +196,8 @@ def wait_for_ends(
 ) -> None:
     """Expect the processes of a pool, and all their children, to end after an operation."""
     response = ctx.require(200, "get_pool", pool)
-    ctx.expect.that(
-        Expectation(operation, f"the processes and all their children end {when}", response),
+    ctx.judge(operation, response).that(
+        f"the processes and all their children end {when}",
         becomes_true(ctx, operation, lambda: not kit.running()),
         f"{len(kit.running())} still run",
     )

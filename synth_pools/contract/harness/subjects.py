@@ -7,9 +7,9 @@ from typing import Any
 
 from synth_pools.contract.document import Operation
 from synth_pools.contract.harness.context import Context
-from synth_pools.contract.harness.expectations import Expectation, Status
+from synth_pools.contract.harness.expectations import Status
 from synth_pools.contract.harness.samples import smallest_body
-from synth_pools.contract.http.client import ABSENT, Response, at
+from synth_pools.contract.http.client import ABSENT, at
 from synth_pools.contract.results import Outcome
 from synth_pools.contract.rules.verdict import show
 from synth_pools.contract.selections import Selection, ordered, select_operations
@@ -84,23 +84,19 @@ def check_refused(
         response = ctx.require(200, name, ids, json=body, **request)
         errors = response.at("errors")
         text = "" if errors is ABSENT else str(errors)
-        ctx.expect.that(
-            Expectation(name, f"valid is false, and {expected.code} in errors", response),
+        ctx.judge(name, response).that(
+            f"valid is false, and {expected.code} in errors",
             response.at("valid") is False and str(expected.code) in text,
             f"valid is {response.at('valid')}, errors {text}"[:200],
         )
     elif operation.result == "RolloutBatch":
         response = ctx.require(200, name, ids, json={"rollouts": [body]}, **request)
-        _check_item(ctx, name, response, expected)
+        item = response.at("items", 0)
+        ctx.judge(name, response).that(
+            f"an item of {expected}, {expected.code}",
+            at(item, "status") in expected.statuses and at(item, "error", "code") == expected.code,
+            show(item, 200) if item is not ABSENT else "no item",
+        )
     else:
         sent = ABSENT if operation.request is None else body
         ctx.check(expected, name, ids, json=sent, **request)
-
-
-def _check_item(ctx: Context, name: str, response: Response, expected: Status) -> None:
-    item = response.at("items", 0)
-    ctx.expect.that(
-        Expectation(name, f"an item of {expected}, {expected.code}", response),
-        at(item, "status") in expected.statuses and at(item, "error", "code") == expected.code,
-        show(item, 200) if item is not ABSENT else "no item",
-    )

@@ -13,7 +13,6 @@ from typing import Any, TypeVar
 from synth_pools.contract.document import FINAL
 from synth_pools.contract.exceptions import InconclusiveError, StoppedError, StopScenarioError
 from synth_pools.contract.harness.context import Context
-from synth_pools.contract.harness.expectations import Expectation
 from synth_pools.contract.http.client import Response, at
 from synth_pools.contract.results import Clause, Outcome
 
@@ -134,9 +133,7 @@ def wait_for(ctx: Context, rollout: Rollout, states: tuple[str, ...]) -> Respons
             if again.at("status") in states:
                 return again
             expected = f"status {second.at('status')}, as get_global_rollout says"
-            ctx.expect.that(
-                Expectation("get_rollout", expected, again), False, str(again.at("status"))
-            )
+            ctx.judge("get_rollout", again).that(expected, False, str(again.at("status")))
             raise StopScenarioError
     observed = response.at("status") if response else "nothing"
     waited = f"{time.monotonic() - began:.0f} s"
@@ -148,7 +145,7 @@ def wait_for(ctx: Context, rollout: Rollout, states: tuple[str, ...]) -> Respons
             return response
         expected = f"a rollout that has a place becomes {awaited}"
         got = f"it was {observed} after {waited}, and one that was made then has ended"
-        ctx.expect.that(Expectation("create_rollout", expected, response, clause=_ENDS), False, got)
+        ctx.judge("create_rollout", response, clause=_ENDS).that(expected, False, got)
         raise StopScenarioError
     note = f"the rollout was {observed} and not {awaited} after {waited}"
     raise InconclusiveError(Outcome.NOT_REACHED, "create_rollout", note)
@@ -175,11 +172,8 @@ def wait_until_resumed(ctx: Context, pool_id: str, written: Response) -> None:
     def resumed() -> bool:
         return bool(ctx.require(200, "get_pool", {"pool_id": pool_id}).at("status") != "paused")
 
-    if not ctx.expect.that(
-        Expectation("resume_pool", "a pool that admits", written),
-        becomes_true(ctx, "resume_pool", resumed, _SECOND_OPINION),
-        "paused",
-    ):
+    is_resumed = becomes_true(ctx, "resume_pool", resumed, _SECOND_OPINION)
+    if not ctx.judge("resume_pool", written).that("a pool that admits", is_resumed, "paused"):
         raise StopScenarioError
     ctx.resources.wait_until_active(pool_id)
 
@@ -287,11 +281,8 @@ def iterate_pages(
         if not isinstance(following, str):
             return items, response, True
         if following == cursor:
-            ctx.expect.that(
-                Expectation(operation, "a next_cursor that moves on", response),
-                False,
-                "the cursor that was sent",
-            )
+            demand = "a next_cursor that moves on"
+            ctx.judge(operation, response).that(demand, False, "the cursor that was sent")
             return items, response, True
         if enough(items) or number >= most:
             return items, response, False
