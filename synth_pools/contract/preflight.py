@@ -28,8 +28,9 @@ from synth_pools.contract.session import Session
 
 # A wrong argument is reported within ten seconds: the first silence ends the first contact.
 _CONTACT_SECONDS = 8.0
-_FIRST_OPERATIONS = ("get_capabilities", "list_pools", "get_queue_status")
+# Operations without parameters, each with a field by which its answer is recognised.
 _MARKS = {"get_capabilities": "features", "list_pools": "items", "get_queue_status": "queued"}
+_FIRST_OPERATIONS = tuple(_MARKS)
 _ACCESS_CHECK = "auth.refused"
 ACCESS = Clause("Authentication", "a missing or wrong key is 401, on every operation")
 # Deletions come last, since a backend that does not check keys obeys.
@@ -102,9 +103,7 @@ def first_contact(session: Session) -> None:
     if session.options.offered and not _refused(responses):
         session.document.narrow(offered_operations(session))
         recognised = bool(session.document.operations)
-        responses = {
-            n: response for n, response in responses.items() if n in session.document.operations
-        }
+        responses = {id_: responses[id_] for id_ in responses if id_ in session.document.operations}
     if not recognised and responses:
         raise UnjudgeableError(_what_it_is(session, responses))
     if not session.document.operations:
@@ -113,15 +112,9 @@ def first_contact(session: Session) -> None:
         )
     for response in responses.values():
         session.collector.record(response.exchange, Layer.PREFLIGHT)
-    ctx = Context(
-        session,
-        Check(
-            "preflight.contact",
-            Clause("Authentication", "a right key is accepted by every operation"),
-            _FIRST_OPERATIONS,
-        ),
-        Layer.PREFLIGHT,
-    )
+    clause = Clause("Authentication", "a right key is accepted by every operation")
+    check = Check("preflight.contact", clause, _FIRST_OPERATIONS)
+    ctx = Context(session, check, Layer.PREFLIGHT)
     for operation, response in responses.items():
         try:
             ctx.expect.status(response, Status(200, "the key is right"), operation)
@@ -177,22 +170,17 @@ def prove(session: Session) -> Rollout | None:
     Raises:
         UnjudgeableError: The rollout did not end, and nothing departs.
     """
-    ctx = Context(
-        session,
-        Check(
-            "preflight.rollout",
-            Clause("Rollouts: states", "a rollout is admitted, runs and ends"),
-            ("create_pool", "create_task", "create_rollout", "get_rollout"),
-        ),
-        Layer.PREFLIGHT,
-    )
+    clause = Clause("Rollouts: states", "a rollout is admitted, runs and ends")
+    operations = ("create_pool", "create_task", "create_rollout", "get_rollout")
+    check = Check("preflight.rollout", clause, operations)
+    ctx = Context(session, check, Layer.PREFLIGHT)
     if needs := lacking(session.document, ("create_pool", "create_rollout", "get_rollout")):
         for operation in ctx.operations:
             ctx.expect.inconclusive(operation, needs)
         return None
     name = session.pool_id("preflight")
     body = session.pool_body("preflight")
-    _allowed(ctx, "create_pool", {}, body, "--pool-request")
+    _require_permission(ctx, body)
     pool: dict[str, str] = {"pool_id": name}
     try:
         ctx.resources.create_pool(body)
@@ -216,19 +204,16 @@ def prove(session: Session) -> Rollout | None:
     return rollout
 
 
-def _allowed(
-    ctx: Context, operation: str, ids: dict[str, str], body: dict[str, Any], option: str
-) -> None:
+def _require_permission(ctx: Context, body: dict[str, Any]) -> None:
     """Distinguish a refusal by policy, which the caller can resolve, from a departure."""
-    response = ctx.session.http.call(
-        operation, ids, json={**body, "pool_id": ctx.resources.name("allowed")}
-    )
+    body = {**body, "pool_id": ctx.resources.name("allowed")}
+    response = ctx.session.http.call("create_pool", json=body)
     if response.status == 201:
         ctx.session.register_pool(str(response.at("id")))
     elif response.status in (401, 402, 403, 409, 501):
         raise UnjudgeableError(
             f"no pool can be made: {excerpt(response.exchange, 120)}; "
-            f"use a key that may, or give {option}"
+            "use a key that may, or give --pool-request"
         )
 
 
@@ -254,9 +239,8 @@ def check_access(session: Session, rollout: Rollout | None) -> None:
         session: The run.
         rollout: A rollout of the run, whose ids are used; None if there is none.
     """
-    operations = tuple(session.document.operations)
-    item = Check(_ACCESS_CHECK, ACCESS, operations)
-    ctx = Context(session, item, Layer.PREFLIGHT)
+    check = Check(_ACCESS_CHECK, ACCESS, tuple(session.document.operations))
+    ctx = Context(session, check, Layer.PREFLIGHT)
     ids = _ids(session, rollout)
     absent = session.not_offered()
     ways = 0 if session.options.profile is Profile.SMOKE else _WAYS
@@ -279,17 +263,10 @@ def check_access(session: Session, rollout: Rollout | None) -> None:
             if response.status == 501:
                 # It refuses every caller.
                 continue
-            ctx.expect.that(
-                Expectation(
-                    operation.id,
-                    f"401: {defect}",
-                    response,
-                    column=Column.AUTH,
-                    cause=f"{_ACCESS_CHECK}|{response.status}",
-                ),
-                response.status == 401,
-                excerpt(response.exchange),
-            )
+            cause = f"{_ACCESS_CHECK}|{response.status}"
+            demand = f"401: {defect}"
+            expectation = Expectation(operation.id, demand, response, Column.AUTH, cause=cause)
+            ctx.expect.that(expectation, response.status == 401, excerpt(response.exchange))
 
 
 # Defects of a key (missing, nearly right, in the wrong place), with the headers and the query that
@@ -338,12 +315,7 @@ def _ids(session: Session, rollout: Rollout | None) -> Mapping[str, str]:
         # A wrong key must be refused on an unknown id, too.
         name = session.pool_id("nothing")
         return dict.fromkeys(("pool_id", "task_id", "rollout_id", "artifact_path"), name)
-    return {
-        "pool_id": rollout.pool_id,
-        "task_id": "task-1",
-        "rollout_id": rollout.id,
-        "artifact_path": "artifact",
-    }
+    return {**rollout.ids, "task_id": "task-1", "artifact_path": "artifact"}
 
 
 def _ask(
