@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import time
-from collections.abc import Iterator, Mapping
+from collections.abc import Mapping
 from typing import Any
 from urllib.parse import urlsplit
 
@@ -251,7 +251,7 @@ def check_access(session: Session, rollout: Rollout | None) -> None:
         if operation.id in absent:
             ctx.expect.inconclusive(operation.id, absent[operation.id], Outcome.NOT_OFFERED)
             continue
-        for defect, headers, query in _wrong(operation, number, ways):
+        for defect, (headers, query) in _defects(operation, number, ways):
             if session.http.is_right(headers.get("authorization", "")):
                 # A key without small letters is the same in capital ones.
                 continue
@@ -298,16 +298,15 @@ _IN_EVERY_WAY = ("list_pools", "create_rollout", "get_rollout")
 _WAYS = 3
 
 
-def _wrong(
+def _defects(
     operation: Operation, number: int, ways: int
-) -> Iterator[tuple[str, dict[str, str], str]]:
-    """Yield defects, and the headers and the query that are sent."""
+) -> list[tuple[str, tuple[dict[str, str], str]]]:
+    """Return defects of the key, each with the headers and the query that are sent."""
     nearly = list(_NEARLY.items())
     if operation.id not in _IN_EVERY_WAY:
         first = number * ways % len(nearly)
         nearly = (nearly + nearly)[first : first + ways]
-    for defect, (headers, query) in (*_MISSING.items(), *nearly):
-        yield defect, headers, query
+    return [*_MISSING.items(), *nearly]
 
 
 def _ids(session: Session, rollout: Rollout | None) -> Mapping[str, str]:

@@ -24,17 +24,14 @@ class Outcome(StrEnum):
     @property
     def weight(self) -> int:
         """Rank of the outcome; a cell shows the outcome of the highest rank."""
-        return _WEIGHTS[self]
+        return _BY_WEIGHT.index(self)
 
 
 # A check that held once counts as held, even if it could not be reached another time.
-_WEIGHTS = {
-    Outcome.NOT_REACHED: 0,
-    Outcome.NOT_OFFERED: 1,
-    Outcome.HELD: 2,
-    Outcome.KNOWN: 3,
-    Outcome.DEPARTED: 4,
-}
+_BY_WEIGHT = (
+    *(Outcome.NOT_REACHED, Outcome.NOT_OFFERED),
+    *(Outcome.HELD, Outcome.KNOWN, Outcome.DEPARTED),
+)
 
 
 class Column(StrEnum):

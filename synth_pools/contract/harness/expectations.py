@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import itertools
 import re
-from collections.abc import Iterable
+from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import partial
 from typing import Any
@@ -195,14 +195,8 @@ class Expectations:
         code = response.at("error", "code")
         if status.code is None or code is ABSENT:
             return True
-        demand = Expectation(
-            operation,
-            f"error.code {status.code}",
-            response,
-            Column.ERRORS,
-            status.clause,
-            about=status.code,
-        )
+        words, about = f"error.code {status.code}", status.code
+        demand = Expectation(operation, words, response, Column.ERRORS, status.clause, about=about)
         return self.that(demand, code == status.code, show(code))
 
     def in_time(self, exchange: Exchange) -> None:
@@ -254,7 +248,7 @@ class Expectations:
         self,
         writer: str,
         written: Response,
-        readings: Iterable[tuple[str, bool, Response]],
+        readings: Sequence[tuple[str, bool, Response]],
         expected: str,
         got: str,
     ) -> bool:
@@ -273,19 +267,16 @@ class Expectations:
         Returns:
             Whether all readers see it.
         """
-        observations = list(readings)
-        others = [ok for reader, ok, _ in observations if reader != writer]
-        if others and not any(others):
-            return self.that(Expectation(writer, expected, written), False, got)
-        self.that(Expectation(writer, expected, written), True, "")
-        visible = True
-        for reader, ok, response in observations:
-            visible &= self.that(
-                Expectation(reader, expected, response), ok, excerpt(response.exchange)
-            )
-        return visible
+        others = [sees for reader, sees, _ in readings if reader != writer]
+        is_visible = not others or any(others)
+        if not self.that(Expectation(writer, expected, written), is_visible, got):
+            return False
+        for reader, sees, response in readings:
+            demand = Expectation(reader, expected, response)
+            is_visible &= self.that(demand, sees, excerpt(response.exchange))
+        return is_visible
 
-    def consistent(self, name: str, accounts: Iterable[tuple[str, Any, Response]]) -> bool:
+    def consistent(self, name: str, accounts: Sequence[tuple[str, Any, Response]]) -> bool:
         """Expect several accounts of one value to be equal.
 
         An account that differs from the majority departs; without a majority all of them depart.
@@ -297,25 +288,21 @@ class Expectations:
         Returns:
             Whether they are equal.
         """
-        listed = list(accounts)
-        best = max(
-            listed, key=lambda account: sum(same_json(account[1], value) for _, value, _ in listed)
-        )
-        agreeing = sum(same_json(best[1], value) for _, value, _ in listed)
-        equal = True
-        for operation, value, response in listed:
-            others = best if value is not best[1] else next(o for o in listed if o[0] != operation)
-            ok = same_json(best[1], value) and (
-                agreeing * 2 > len(listed) or agreeing == len(listed)
-            )
-            demand = Expectation(
-                operation,
-                f"{name}, as {others[0]} tells it",
-                response,
-                cause=f"{self._scenario.id}|{name}",
-            )
-            equal &= self.that(demand, ok, difference(others[1], value))
-        return equal
+
+        def agreeing(account: tuple[str, Any, Response]) -> int:
+            return sum(same_json(account[1], value) for _, value, _ in accounts)
+
+        best = max(accounts, key=agreeing)
+        is_majority = agreeing(best) * 2 > len(accounts)
+        all_agree = True
+        for operation, value, response in accounts:
+            rest = (account for account in accounts if account[0] != operation)
+            peer = best if value is not best[1] else next(rest)
+            expected, cause = f"{name}, as {peer[0]} tells it", f"{self._scenario.id}|{name}"
+            demand = Expectation(operation, expected, response, cause=cause)
+            agrees = is_majority and same_json(best[1], value)
+            all_agree &= self.that(demand, agrees, difference(peer[1], value))
+        return all_agree
 
     def inconclusive(
         self, operation: str, note: str, outcome: Outcome = Outcome.NOT_REACHED

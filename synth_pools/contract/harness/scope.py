@@ -62,7 +62,8 @@ def offered_operations(session: Session) -> frozenset[str]:
     read-only run probes GET alone: if any of these operations exists, the others count as existing.
     """
     http, operations = session.http, session.document.operations
-    unknown = _form(_unknown_path(http))
+    url = http.url("/v1/no-such-path-of-the-contract-kit", {})
+    unknown = _form(Response(http.send("GET", url, http.authorized(), None, None, _SECONDS)))
     ids = _resources(session)
     there: set[str] = set()
     for operation in sorted(operations.values(), key=lambda op: op.id in _LAST):
@@ -76,11 +77,6 @@ def offered_operations(session: Session) -> frozenset[str]:
     if session.options.read_only and there:
         there |= {operation.id for operation in operations.values() if operation.method != "GET"}
     return frozenset(there)
-
-
-def _unknown_path(http: HttpClient) -> Response:
-    url = http.url("/v1/no-such-path-of-the-contract-kit", {})
-    return Response(http.send("GET", url, http.authorized(), None, None, _SECONDS))
 
 
 def _resources(session: Session) -> Mapping[str, str]:

@@ -9,7 +9,7 @@ from synth_pools.contract.harness.context import Context
 from synth_pools.contract.harness.waits import Rollout, iterate_pages, moment
 from synth_pools.contract.http.client import ABSENT, Response, at
 from synth_pools.contract.results import Outcome
-from synth_pools.contract.selections import select_operations, shows
+from synth_pools.contract.selections import shows
 
 # An operation, the resource in its response (ABSENT if it is missing), and the response.
 View = tuple[str, Any, Response]
@@ -57,10 +57,7 @@ def of_task(ctx: Context, pool_id: str, task_id: str) -> list[View]:
 
 def of_rollout(ctx: Context, rollout: Rollout) -> list[View]:
     """Read a rollout by every operation that shows it completely."""
-    showing = [
-        ctx.session.document.operations[name]
-        for name in select_operations(ctx.session.document.operations, shows("Rollout"))
-    ]
+    showing = list(filter(shows("Rollout"), ctx.session.document.operations.values()))
     # First the operations on the rollout, then the lists; in both the one of its pool comes first.
     showing.sort(
         key=lambda operation: (
@@ -84,11 +81,10 @@ def readers(
     ctx: Context, rollout: Rollout, *schemas: str
 ) -> tuple[tuple[str, dict[str, str]], ...]:
     """Return the operations that read one of these schemas of a rollout, each with its ids."""
-    operations = ctx.session.document.operations
     return tuple(
-        (name, operations[name].own_ids(rollout.ids))
-        for name in select_operations(ctx.session.document.operations, shows(*schemas))
-        if "rollout_id" in operations[name].id_names
+        (operation.id, operation.own_ids(rollout.ids))
+        for operation in filter(shows(*schemas), ctx.session.document.operations.values())
+        if "rollout_id" in operation.id_names
     )
 
 
@@ -140,8 +136,5 @@ def in_list(
 
 
 def _find(items: Any, item_id: str) -> Any:
-    if isinstance(items, list):
-        for item in items:
-            if at(item, "id") == item_id:
-                return item
-    return ABSENT
+    listed = items if isinstance(items, list) else []
+    return next((item for item in listed if at(item, "id") == item_id), ABSENT)
