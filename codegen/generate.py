@@ -1,7 +1,7 @@
 """Write all derived files.
 
-These are openapi.yaml from its parts, generated/, the sync variant, the short names of operations
-and those that repeat others, the table of commands and the completion files of shells.
+These are openapi.yaml from its parts, generated/, the sync variant, the short names of operations,
+the operations that repeat others, the table of commands and the completion files of shells.
 
     python codegen/generate.py                write the files
     python codegen/generate.py --check        compare with a fresh run; exit 1 and name what differs

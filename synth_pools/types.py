@@ -65,7 +65,7 @@ class PoolTarget(str, Enum):  # noqa: UP042 - a StrEnum prints as its value, thi
 PoolTargetName: TypeAlias = Literal[
     "harbor", "openenv", "horizons", "horizons_private", "arbitrary"
 ]
-"""The values of `PoolTarget`, for those who write plain strings."""
+"""The values of `PoolTarget`, for code that writes plain strings."""
 
 PoolState: TypeAlias = Literal[
     "created", "uploading", "building", "warming", "active", "paused", "failed", "archived"

@@ -13,7 +13,7 @@ from hypothesis import HealthCheck, settings
 from codegen import CodegenError, unasync
 
 # A shell starts its background jobs with ^C ignored, and every program that a test starts would
-# inherit that: those that are to be interrupted could not be.
+# inherit that and could not be interrupted.
 if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
     signal.signal(signal.SIGINT, signal.default_int_handler)
 
@@ -53,16 +53,16 @@ def pytest_collection() -> Iterator[None]:
 
 @pytest.hookimpl(wrapper=True)
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> Iterator[None]:
-    """Mark the tests that are a set of their own, and begin with those that may take longest.
+    """Mark the tests that are a set of their own, and begin with the longest.
 
-    One of them that begins last would run alone, and all other workers would wait for it.
+    A long test that begins last would run alone, and all other workers would wait for it.
     """
     # Before some are chosen by their markers. Each worker asks for each test: by file, and once.
     sets: dict[Path, str | None] = {}
     for item in items:
         if item.path not in sets:
-            found = (name for name, folder in SETS.items() if folder in item.path.parents)
-            sets[item.path] = next(found, None)
+            names = (name for name, folder in SETS.items() if folder in item.path.parents)
+            sets[item.path] = next(names, None)
         if name := sets[item.path]:
             item.add_marker(name)
     yield

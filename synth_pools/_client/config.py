@@ -132,8 +132,8 @@ class ClientConfig:
     def limit(self, phase: str) -> float:
         """Return the time limit of a phase, by default of reading; it may exceed any wait."""
         phase = phase if phase in _PHASES else "read"
-        whole: Any = self.timeout
-        value: float | None = getattr(whole, phase, whole)
+        timeout: Any = self.timeout
+        value: float | None = getattr(timeout, phase, timeout)
         return LONGEST_SECONDS if value is None else value
 
 

@@ -45,12 +45,12 @@ DISK = page.Disk("ext4", 0.5, 400 * 1024 * 1000)
 def test_a_small_run(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    asked: set[float] = set()
+    durations: set[float] = set()
     loads: list[bool] = []
     run, admission = load.Through.run, measures.admission
 
     async def run_noted(through: load.Through, seconds: float) -> None:
-        asked.add(seconds)
+        durations.add(seconds)
         await run(through, seconds)
 
     async def admission_noted(through: load.Through, number: int, *, busy: bool) -> Admission:
@@ -68,20 +68,20 @@ def test_a_small_run(
     monkeypatch.setattr(sharing, "FOLLOWERS", 5)
     monkeypatch.setattr(sharing, "_EVENTS", 20)
     monkeypatch.setattr(sharing, "_ROLLOUTS", 2)
-    found, disk = __main__.run(tmp_path, 60, 200, 1)
+    results, disk = __main__.run(tmp_path, 60, 200, 1)
     assert list(tmp_path.iterdir()) == [], "it leaves nothing behind"
-    assert asked == {0, 0.2}, "of the rollouts of the table, and no others"
+    assert durations == {0, 0.2}, "of the rollouts of the table, and no others"
     assert loads == [False, True]
-    told = [line.partition(" s  ")[2] for line in capsys.readouterr().err.splitlines()]
+    names = [line.partition(" s  ")[2] for line in capsys.readouterr().err.splitlines()]
     rollouts = ["rollouts that do nothing", "rollouts of 0.2 seconds"]
-    for what in (*rollouts, "admission", "readers", "pages", "followers and large pages"):
-        assert what in told
-    for speed in (found.nothing, found.slow):
+    for name in (*rollouts, "admission", "readers", "pages", "followers and large pages"):
+        assert name in names
+    for speed in (results.nothing, results.slow):
         assert min(speed.direct, speed.few, speed.many) > 0
         assert speed.few_to_direct == pytest.approx(speed.few / speed.direct)
-    assert found.readers.events == 2 * 5 * 14
+    assert results.readers.events == 2 * 5 * 14
     assert disk.bytes > 200 * 1000
-    assert "missed" in page.text(replace(found, pages=Pages(1.0, 2.0, 2.0)), disk)
+    assert "missed" in page.text(replace(results, pages=Pages(1.0, 2.0, 2.0)), disk)
 
 
 @pytest.mark.system
@@ -131,15 +131,15 @@ def test_processes_are_held_to_their_share_and_let_go() -> None:
                 pytest.skip("no control group can be made")
             for pid, group in zip((first, second), groups, strict=True):
                 assert f"/synth-pools-bench-{pid}\n" in group.read_text()
-            found = list(Path("/sys/fs/cgroup").glob(f"**/synth-pools-bench-{first}"))
-            assert len(found) == 1
+            group_folders = list(Path("/sys/fs/cgroup").glob(f"**/synth-pools-bench-{first}"))
+            assert len(group_folders) == 1
             assert "2500" in "".join(
-                (found[0] / name).read_text()
+                (group_folders[0] / name).read_text()
                 for name in ("cpu.max", "cpu.cfs_quota_us")
-                if (found[0] / name).exists()
+                if (group_folders[0] / name).exists()
             )
         assert [group.read_text() for group in groups] == before
-        assert not found[0].exists()
+        assert not group_folders[0].exists()
 
 
 def test_all_are_let_go_where_one_of_them_cannot_be_held() -> None:
@@ -164,8 +164,8 @@ def test_the_table() -> None:
     ratio, promised = rows["rollouts of 200 ms, 100,000 stored"][2:]
     assert (ratio, promised) == ("takes 1.52", "≤ 1.3: missed")
     assert rows["page of 100 at the end of 100,000"][3] == "≤ 1.3: missed"
-    for what, taken in (("does nothing", "0.60 ms"), ("takes 200 ms", "0.75 ms")):
-        assert rows[f"the backend's processor time for one that {what}"][0] == taken
+    for kind, processor_time in (("does nothing", "0.60 ms"), ("takes 200 ms", "0.75 ms")):
+        assert rows[f"the backend's processor time for one that {kind}"][0] == processor_time
     assert rows["admission, nothing else, p99"][:3] == [
         "8.00 ms",
         "GET /health: 1.00 ms",
@@ -207,17 +207,17 @@ async def test_a_rate_is_of_the_calls_between_the_first_and_the_last(
 ) -> None:
     monkeypatch.setattr(load, "IN_FLIGHT", 4)
     clock = Clock(monkeypatch)
-    made = 0
+    calls = 0
 
     async def call() -> None:
-        nonlocal made
-        made += 1
-        if made == 30:
+        nonlocal calls
+        calls += 1
+        if calls == 30:
             over.set()
 
     over = asyncio.Event()
     assert await load.rate_of(call, 20, 0.2) == pytest.approx(2.0)
-    assert made == 20
+    assert calls == 20
     assert clock.slept == pytest.approx([0.0, 0.05, 0.1, 0.15]), "spread over the seconds"
     assert await load.rate_until(call, over) == pytest.approx(2.0)
 
@@ -232,9 +232,9 @@ def test_what_can_be_chosen_is_told(program: str) -> None:
         timeout=60,
         check=True,
     )
-    wanted = {"bench": {"--rounds", "--only", "--fleet"}}
-    told = set(re.findall(r"^  (--\w+)", done.stdout, re.MULTILINE))
-    assert wanted.get(program, {"--rounds", "--stored", "--data", "--write"}) <= told
+    expected = {"bench": {"--rounds", "--only", "--fleet"}}
+    options = set(re.findall(r"^  (--\w+)", done.stdout, re.MULTILINE))
+    assert expected.get(program, {"--rounds", "--stored", "--data", "--write"}) <= options
 
 
 def test_a_percentile_is_one_of_the_values() -> None:

@@ -189,8 +189,8 @@ def test_the_demo_needs_what_it_says(
         r"pip install 'synth-pools(.+)';", run(base / "synth-pools", "demo", cwd=tmp_path, status=2)
     )
     programs = install(wheel, tmp_path_factory.mktemp("demo"), extras=extras)
-    said = run(programs / "synth-pools", "demo", cwd=tmp_path)
-    assert "Everything is stopped" in said
+    output = run(programs / "synth-pools", "demo", cwd=tmp_path)
+    assert "Everything is stopped" in output
     assert list(tmp_path.iterdir()) == []
 
 
@@ -199,7 +199,7 @@ def test_uvx_needs_no_more_than_the_name_for_the_demo(wheel: Path, tmp_path: Pat
     pip = (sys.executable, "-m", "pip", "--quiet", "--disable-pip-version-check")
     constraints = ("--constraint", REPO / "requirements/constraints.txt")
     packages = tmp_path / "packages"
-    # By pip, whose settings name the package index.
+    # pip, unlike uv, has settings that name the package index.
     run(*pip, "install", "--target", tmp_path / "uv", "uv==0.13.9", cwd=tmp_path)
     requirement = f"{wheel}[local,demo]"
     run(*pip, "download", "--dest", packages, *constraints, requirement, cwd=tmp_path)

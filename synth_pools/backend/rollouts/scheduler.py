@@ -124,7 +124,7 @@ class Scheduler:
         self._pump: asyncio.Task[None] | None = None
 
     def start(self) -> None:
-        """Begin to start rollouts, including those that were enqueued before."""
+        """Begin to start rollouts, including the ones that were enqueued before."""
         self._pump = asyncio.create_task(self._start_rollouts(), name="synth-pools-scheduler")
 
     def enqueue(

@@ -26,8 +26,8 @@ class SharedHealth:
     """Ejected containers in the database, shared by all backends.
 
     The oldest backend checks the healthy containers, stores which of them it ejects and restores,
-    and notifies the others, which do the same. Each backend checks ejected containers itself, and
-    those that it has not reached yet, so none depends on the oldest one's network path.
+    and notifies the others, which do the same. Each backend checks ejected and not yet
+    reached containers itself, so none depends on the oldest one's network path.
 
     Args:
         database: The database that the backends share.

@@ -22,7 +22,7 @@ class WritingConnection(Executes, Protocol):
     """Connection of a writer.
 
     Attributes:
-        owner: The number of this backend among those that share the database; None if it is not
+        owner: The number of this backend in a shared database; None if it is not
             shared.
         notices: Notices of the transaction for other backends; None if there are none.
     """

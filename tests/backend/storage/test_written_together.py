@@ -194,10 +194,10 @@ async def test_many_rollouts_keep_their_order_their_events_and_the_counts(
         ]
         return list(finish_rollouts([*ends, ends[0]]))
 
-    ended = await database.write(finish)
+    results = await database.write(finish)
     # The second end of one finds it ended.
-    assert ended[-1] is None
-    assert [row["id"] for row in ended[:-1]] == [row["id"] for row in rows[:80]]  # type: ignore[index]
+    assert results[-1] is None
+    assert [row["id"] for row in results[:-1]] == [row["id"] for row in rows[:80]]  # type: ignore[index]
     await database.write(lambda tx: cancel_rollouts(tx, rows[100:]))
 
     def read(tx: Transaction) -> tuple[object, ...]:

@@ -301,9 +301,9 @@ async def test_a_redirect_to_another_origin_or_of_a_change_is_not_followed(
 ) -> None:
     with FaultServer() as target_server:
         host = target_server.url.removeprefix("http://")
-        own = server.url.removeprefix("http://")
-        foreign = (target_server.url, f"//{host}/v1/pools", f"https://{own}/x", "http://[bad")
-        for target in (*foreign, f"http://user@{own}/", "/v1/x"):
+        origin = server.url.removeprefix("http://")
+        foreign = (target_server.url, f"//{host}/v1/pools", f"https://{origin}/x", "http://[bad")
+        for target in (*foreign, f"http://user@{origin}/", "/v1/x"):
             for sample in FEW:
                 if sample.call.name == "get_pool" and target == "/v1/x":
                     continue

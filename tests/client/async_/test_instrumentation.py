@@ -248,5 +248,5 @@ async def test_a_retry_says_how_the_connection_ended(
     server.play([faults.reset(), faults.answer({})])
     await client.get_pool(P)
     (retry,) = (text for text in messages(caplog, logging.DEBUG) if "retry" in text)
-    # By the name of the HTTP library's exception.
+    # The exception has the name that it has in the HTTP library.
     assert re.match(rf"GET /v1/pools/{P} -> (Read|Write|RemoteProtocol)Error; retry 1 of ", retry)

@@ -102,8 +102,8 @@ async def test_no_request_that_a_hook_has_seen_keeps_the_key(
 async def test_a_redirect_to_another_origin_is_not_followed(
     server: FaultServer, supplied: ModuleType
 ) -> None:
-    other = "http://127.0.0.1:1/v1/pools/other"
-    server.play([faults.redirect(other, status) for status in (301, 302, 303, 307, 308)])
+    foreign = "http://127.0.0.1:1/v1/pools/other"
+    server.play([faults.redirect(foreign, status) for status in (301, 302, 303, 307, 308)])
     async with supplied.AsyncClient(follow_redirects=True) as http:
         for _ in range(5):
             with pytest.raises(httpx.HTTPStatusError, match="redirects are not followed"):

@@ -160,7 +160,7 @@ class Admission:
             Placement(tx) if tx.owner is None else Placement(tx, partial(find_pool_with_places, tx))
         )
         self._room = control.room(tx)
-        # Free places by pool, over all backends, less those that this transaction takes.
+        # Free places by pool, over all backends, less those taken by this transaction.
         self._free: dict[str, int] = {}
 
     def admit(self, request: AdmissionRequest) -> Row:
@@ -173,7 +173,7 @@ class Admission:
     def admit_all(
         self, requests: Sequence[tuple[Transaction, AdmissionRequest | ApiError]]
     ) -> list[Row | ApiError]:
-        """Admit rollouts, or find those that the same keys admitted before.
+        """Admit rollouts, or find the ones that the same keys admitted before.
 
         Args:
             requests: The requests in the order in which they are admitted, each with the

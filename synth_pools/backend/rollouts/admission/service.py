@@ -212,7 +212,7 @@ class RolloutAdmission:
         return await self._database.write(work, on_settled=give_up)
 
     async def validate(self, request: dict[str, Any]) -> tuple[list[dict[str, Any]], str | None]:
-        """Return the faults that a creation would refuse a request for; a full queue is none.
+        """Return the faults for which a creation would be refused, other than a full queue.
 
         Args:
             request: Any JSON object.
