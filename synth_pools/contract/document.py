@@ -20,7 +20,7 @@ from synth_pools.spec import read_spec, spec_path
 
 METHODS = ("get", "put", "post", "delete", "patch")
 EVENT_STREAM = "text/event-stream"
-# States in which a rollout has ended, and below the types of the events that report it.
+# States in which a rollout has ended; `TERMINAL` has the types of their events.
 FINAL = ("completed", "failed", "cancelled")
 # The table of error codes, and in its rows the code, the status and the retryability.
 _CODES_HEAD = "| code | status | retryable |"

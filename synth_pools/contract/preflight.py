@@ -227,7 +227,7 @@ def try_containers(session: Session, urls: dict[str, str]) -> None:
         session.register_pool(str(response.at("id")))
         pool = {"pool_id": str(response.at("id"))}
         health = session.http.call("get_pool_container_health", pool)
-        # Scenarios judge the rest.
+        # With other statuses the container was reached; scenarios judge them.
         if health.status not in (403, 502, 504):
             session.containers = urls
 
@@ -261,7 +261,7 @@ def check_access(session: Session, rollout: Rollout | None) -> None:
                 ctx.expect.inconclusive(operation.id, lack.note)
                 continue
             if response.status == 501:
-                # It refuses every caller.
+                # A missing operation refuses every caller.
                 continue
             cause = f"{_ACCESS_CHECK}|{response.status}"
             demand = f"401: {defect}"
