@@ -9,8 +9,8 @@ from typing import Any, get_args
 import jsonschema_rs
 import pytest
 
-from synth_pools.backend.containers.protocol import OperationName, is_answer
 from synth_pools.backend.domain.target import Answer, Probe
+from synth_pools.backend.domain.validation import ContainerOperation, is_answer
 from synth_pools.backend.limits import Limits
 from synth_pools.backend.rollouts.polling import is_accepted
 from synth_pools.backend.rollouts.results import interpret
@@ -51,7 +51,7 @@ def test_every_example_is_one() -> None:
     assert checked_count > 15
 
 
-GOOD: list[tuple[OperationName, Any]] = [
+GOOD: list[tuple[ContainerOperation, Any]] = [
     ("get_health", {}),
     ("get_health", {"status": 7, "healthy": None}),
     ("run_rollout", {"status": "x"}),
@@ -64,7 +64,7 @@ GOOD: list[tuple[OperationName, Any]] = [
     ("get_rollout_events", {"events": []}),
     ("get_rollout_events", {"events": [{}, {"sequence": "x"}], "cursor": 5}),
 ]
-BAD: list[tuple[OperationName, Any]] = [
+BAD: list[tuple[ContainerOperation, Any]] = [
     ("get_health", {"healthy": False}),
     ("run_rollout", {}),
     ("run_rollout", {"status": None, "reward": True}),
@@ -79,12 +79,12 @@ BAD: list[tuple[OperationName, Any]] = [
 
 
 @pytest.mark.parametrize(("operation", "answer"), GOOD)
-def test_what_the_backend_reads(operation: OperationName, answer: Any) -> None:
+def test_what_the_backend_reads(operation: ContainerOperation, answer: Any) -> None:
     assert is_answer(operation, answer)
 
 
 @pytest.mark.parametrize(("operation", "answer"), BAD)
-def test_what_it_does_not(operation: OperationName, answer: Any) -> None:
+def test_what_it_does_not(operation: ContainerOperation, answer: Any) -> None:
     assert not is_answer(operation, answer)
 
 

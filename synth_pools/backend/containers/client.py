@@ -17,12 +17,12 @@ from synth_pools.backend.containers.http import (
     ContainerHttp,
     ShortageError,
 )
-from synth_pools.backend.containers.protocol import is_answer
 from synth_pools.backend.containers.resolver import ForbiddenAddressError
 from synth_pools.backend.containers.url_policy import check_container_url
 from synth_pools.backend.domain import clock, json_text
 from synth_pools.backend.domain.errors import FORBIDDEN, SHORTAGE
 from synth_pools.backend.domain.target import Answer, EventPage, Probe, Report, TargetError
+from synth_pools.backend.domain.validation import is_answer
 from synth_pools.backend.resources.byte_budget import ByteBudget, Reservation, timeout
 from synth_pools.backend.resources.workers import Workers
 from synth_pools.backend.settings import Secret, Settings

@@ -11,10 +11,10 @@ from functools import partial
 
 from synth_pools.backend.containers.client import ContainerClient
 from synth_pools.backend.containers.members import Container
-from synth_pools.backend.containers.protocol import is_answer
 from synth_pools.backend.domain import clock, json_text
 from synth_pools.backend.domain.errors import SHORTAGE, ApiError
 from synth_pools.backend.domain.target import TargetError
+from synth_pools.backend.domain.validation import is_answer
 
 _log = logging.getLogger(__name__)
 

@@ -6,7 +6,7 @@ import json
 import re
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from functools import cache
-from typing import Any
+from typing import Any, Literal
 from urllib.parse import parse_qsl, quote
 
 import jsonschema_rs
@@ -14,14 +14,18 @@ import jsonschema_rs
 from synth_pools.backend.domain import json_text
 from synth_pools.backend.domain.errors import invalid
 from synth_pools.backend.domain.openapi import Operation, Parameter, read_operations, resolve
-from synth_pools.spec import load_spec
+from synth_pools.spec import load_container_spec, load_spec
 
 _DOCUMENT = "urn:synth-pools:openapi"
 _INTEGER = re.compile(r"-?[0-9]{1,400}")
 _MESSAGE_LIMIT = 300
 _FIELD_LIMIT = 20
 _QUOTED_LEVELS = 50
+# A reward is in an object of a container's answer.
+_ANSWER_LEVELS = 2
 _ALTERNATIVES = frozenset({"anyOf", "oneOf"})
+
+ContainerOperation = Literal["get_health", "run_rollout", "get_rollout", "get_rollout_events"]
 
 
 class ResponseDepartsError(Exception):
@@ -194,9 +198,30 @@ def raw_answer_is_valid(operation_id: str, status: int, raw: bytes) -> bool:
     return contract.answer_is_valid(contract.operations[operation_id], status, json_text.loads(raw))
 
 
+def is_answer(operation: ContainerOperation, document: Any, status: int = 200) -> bool:
+    """Return True if a container's answer satisfies container.openapi.yaml.
+
+    Only the described levels are validated: an answer may be large and deeply nested, and most of
+    it has no schema.
+
+    Args:
+        operation: The operation of container.openapi.yaml.
+        document: The answer, parsed.
+        status: The status of the answer.
+    """
+    contract = _container_contract()
+    outline = cut(document, _ANSWER_LEVELS)
+    return contract.answer_is_valid(contract.operations[operation], status, outline)
+
+
 @cache
 def _own_contract() -> Contract:
     return Contract(load_spec())
+
+
+@cache
+def _container_contract() -> Contract:
+    return Contract(load_container_spec())
 
 
 def _read_query(query_string: bytes) -> dict[str, list[str]]:

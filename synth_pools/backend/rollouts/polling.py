@@ -9,8 +9,8 @@ from __future__ import annotations
 import asyncio
 from typing import Any
 
-from synth_pools.backend.containers.protocol import is_answer
 from synth_pools.backend.domain.target import Answer, Target, TargetError
+from synth_pools.backend.domain.validation import is_answer
 from synth_pools.backend.resources.byte_budget import timeout
 
 _FIRST_PAUSE = 0.1

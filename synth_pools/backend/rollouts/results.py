@@ -11,9 +11,9 @@ from dataclasses import replace
 from typing import Any, cast
 
 from synth_pools.backend.artifacts.extraction import TooMuchError, extract
-from synth_pools.backend.containers.protocol import is_answer
 from synth_pools.backend.domain import json_text
 from synth_pools.backend.domain.target import Answer
+from synth_pools.backend.domain.validation import is_answer
 from synth_pools.backend.limits import Limits
 from synth_pools.backend.resources.byte_budget import Reservation
 from synth_pools.backend.resources.workers import Workers
