@@ -41,9 +41,7 @@ Call = Callable[[str, str, Any], Awaitable[Any]]
 
 
 async def async_cases(
-    addresses: Addresses,
-    stack: AsyncExitStack,
-    run: Callable[[Coroutine[Any, Any, None]], None],
+    addresses: Addresses, stack: AsyncExitStack, run: Callable[[Coroutine[Any, Any, None]], None]
 ) -> list[Case]:
     """Return the cases, with clients that `stack` closes; `run` runs a coroutine to its end."""
     bare: dict[str, Call] = {}

@@ -168,10 +168,7 @@ def sync_cases(addresses: Addresses, stack: ExitStack) -> list[Case]:
             1,
             2.0,
             {name: repeat(stream) for name, stream in streams.items()}
-            | {
-                OURS: repeat(lambda: events_of(ours)),
-                OLDER: repeat(lambda: events_of(older)),
-            },
+            | {OURS: repeat(lambda: events_of(ours)), OLDER: repeat(lambda: events_of(older))},
         ),
     ]
     return installed_only(cases)

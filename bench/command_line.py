@@ -50,12 +50,7 @@ def command_line_rows(
         tables: The table of processor time, and that of elapsed time.
     """
     with tempfile.TemporaryDirectory() as home:
-        service = {
-            **os.environ,
-            "HOME": home,
-            "SYNTH_API_KEY": _KEY,
-            "SYNTH_BACKEND_URL": url,
-        }
+        service = {**os.environ, "HOME": home, "SYNTH_API_KEY": _KEY, "SYNTH_BACKEND_URL": url}
         for name, words, compared, limit in _ROWS:
             if only not in name:
                 continue

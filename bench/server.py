@@ -111,14 +111,8 @@ _ANSWERS: tuple[tuple[bytes, bytes], ...] = (
         f"GET /v1/pools/{POOL_ID}/rollouts/{LONG}/events".encode(),
         _stream(LONG, EVENTS - 3, ends=True, filling=60),
     ),
-    (
-        f"GET /v1/pools/{POOL_ID}/rollouts/{IDLE}/events".encode(),
-        _stream(IDLE, 0, ends=False),
-    ),
-    (
-        f"GET /v1/pools/{POOL_ID}/rollouts/{SHORT}/events".encode(),
-        _stream(SHORT, 0, ends=True),
-    ),
+    (f"GET /v1/pools/{POOL_ID}/rollouts/{IDLE}/events".encode(), _stream(IDLE, 0, ends=False)),
+    (f"GET /v1/pools/{POOL_ID}/rollouts/{SHORT}/events".encode(), _stream(SHORT, 0, ends=True)),
     (f"GET /v1/pools/{POOL_ID}/rollouts/{SHORT}/summary".encode(), _SUMMARY_ANSWER),
     (f"GET /v1/pools/{POOL_ID}/rollouts/{SHORT} ".encode(), _ROLLOUT_ANSWER),
     (b"GET /v1/pools/", _answer(_pool(1, 550))),

@@ -98,10 +98,7 @@ def page(rows: Sequence[tuple[str, ...]], rounds: int) -> str:
     """Write the page of a run."""
     missed = [f"`{row[0]}`" for row in rows if is_missed(row)]
     return _PAGE.format(
-        table=render(rows),
-        rounds=rounds,
-        machine=machine(),
-        missed=", ".join(missed) or "none",
+        table=render(rows), rounds=rounds, machine=machine(), missed=", ".join(missed) or "none"
     )
 
 

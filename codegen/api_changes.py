@@ -20,11 +20,7 @@ from codegen.parts import FOLDER, RELEASED_FOLDER, join_parts
 from codegen.spec_rules import read_joined_spec
 from synth_pools.spec.changes.comparison import compare_documents
 from synth_pools.spec.changes.reports import chapter_of, render_changes
-from synth_pools.spec.changes.source import (
-    OpenApiFile,
-    UnusableDocumentError,
-    read_openapi_file,
-)
+from synth_pools.spec.changes.source import OpenApiFile, UnusableDocumentError, read_openapi_file
 from synth_pools.spec.changes.verdicts import Level, heaviest_level, step_between
 
 ROOT = Path(__file__).resolve().parents[1]

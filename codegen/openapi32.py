@@ -88,9 +88,7 @@ def _describe(media: Any, path: str) -> set[str]:
     }
     properties = {"id": {"type": "string"}, "event": {"type": "string"}, "data": data}
     media.insert(
-        0,
-        "itemSchema",
-        {"type": "object", "required": list(properties), "properties": properties},
+        0, "itemSchema", {"type": "object", "required": list(properties), "properties": properties}
     )
     references = [example.get("$ref", "") for example in media.get("examples", {}).values()]
     return {reference.rpartition("/")[2] for reference in references if reference}

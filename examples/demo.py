@@ -78,8 +78,7 @@ async def show(client: AsyncContainerPoolsClient, containers: dict[str, Any]) ->
     # This rollout would think for a minute about each guess.
     slow = {"seed": 0, "env": {"think_seconds": 60}}
     rollouts = await asyncio.gather(
-        run(slow, cancel=True),
-        *(run({"seed": seed, **policy(seed)}) for seed in SEEDS),
+        run(slow, cancel=True), *(run({"seed": seed, **policy(seed)}) for seed in SEEDS)
     )
 
     print("\n  rollout   strategy  status     reward  seconds")

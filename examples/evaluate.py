@@ -42,11 +42,7 @@ def main(seeds: int) -> None:
 def evaluate(client: ContainerPoolsClient, pool_id: str, strategy: str, seeds: int) -> list[float]:
     """Run a rollout for each seed, print a row of the table, and return the rewards."""
     requests: list[RolloutRequestDict] = [
-        {
-            "seed": seed,
-            "env": {"think_seconds": 0.01},
-            "policy": {"config": {"strategy": strategy}},
-        }
+        {"seed": seed, "env": {"think_seconds": 0.01}, "policy": {"config": {"strategy": strategy}}}
         for seed in range(seeds)
     ]
     fleet = client.rollouts.run_many(pool_id, requests, max_in_flight=64)

@@ -23,11 +23,7 @@ STRATEGIES = ("bisect", "random")
 
 def main(seeds: int, repeats: int) -> None:
     prompts: list[RolloutRequestDict] = [
-        {
-            "seed": seed,
-            "env": {"think_seconds": 0.01},
-            "policy": {"config": {"strategy": strategy}},
-        }
+        {"seed": seed, "env": {"think_seconds": 0.01}, "policy": {"config": {"strategy": strategy}}}
         for strategy in STRATEGIES
         for seed in range(seeds)
     ]

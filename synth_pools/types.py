@@ -8,45 +8,19 @@ refuses a misspelt key. Annotate a dictionary with other keys as `dict[str, Any]
 from enum import Enum
 from typing import Literal, TypeAlias
 
-from synth_pools_api.requests import (
-    ChatMessageDict as ChatMessageDict,
-)
-from synth_pools_api.requests import (
-    ImageReleaseDefinitionDict as ImageReleaseDefinitionDict,
-)
-from synth_pools_api.requests import (
-    PoolConfigDict as PoolConfigDict,
-)
-from synth_pools_api.requests import (
-    PoolDefinitionDict as PoolDefinitionDict,
-)
-from synth_pools_api.requests import (
-    PoolPatchDict as PoolPatchDict,
-)
-from synth_pools_api.requests import (
-    PoolProcessDict as PoolProcessDict,
-)
-from synth_pools_api.requests import (
-    RolloutBatchRequestDict as RolloutBatchRequestDict,
-)
-from synth_pools_api.requests import (
-    RolloutEnvDict as RolloutEnvDict,
-)
-from synth_pools_api.requests import (
-    RolloutLimitsDict as RolloutLimitsDict,
-)
-from synth_pools_api.requests import (
-    RolloutPolicyDict as RolloutPolicyDict,
-)
-from synth_pools_api.requests import (
-    RolloutRequestDict as RolloutRequestDict,
-)
-from synth_pools_api.requests import (
-    TaskDefinitionDict as TaskDefinitionDict,
-)
-from synth_pools_api.requests import (
-    TaskPatchDict as TaskPatchDict,
-)
+from synth_pools_api.requests import ChatMessageDict as ChatMessageDict
+from synth_pools_api.requests import ImageReleaseDefinitionDict as ImageReleaseDefinitionDict
+from synth_pools_api.requests import PoolConfigDict as PoolConfigDict
+from synth_pools_api.requests import PoolDefinitionDict as PoolDefinitionDict
+from synth_pools_api.requests import PoolPatchDict as PoolPatchDict
+from synth_pools_api.requests import PoolProcessDict as PoolProcessDict
+from synth_pools_api.requests import RolloutBatchRequestDict as RolloutBatchRequestDict
+from synth_pools_api.requests import RolloutEnvDict as RolloutEnvDict
+from synth_pools_api.requests import RolloutLimitsDict as RolloutLimitsDict
+from synth_pools_api.requests import RolloutPolicyDict as RolloutPolicyDict
+from synth_pools_api.requests import RolloutRequestDict as RolloutRequestDict
+from synth_pools_api.requests import TaskDefinitionDict as TaskDefinitionDict
+from synth_pools_api.requests import TaskPatchDict as TaskPatchDict
 
 
 class PoolTarget(str, Enum):  # noqa: UP042 - a StrEnum prints as its value, this always printed its name

@@ -193,13 +193,7 @@ def _rows(results: Found, disk: Disk) -> Iterator[tuple[str, ...]]:
         f"takes {results.pages.ratio:.2f}",
         _promise("≤ 1.3", results.pages.ratio <= 1.3),
     )
-    yield (
-        "disk space of a rollout",
-        f"{disk.bytes / results.many / 1024:.1f} KiB",
-        "",
-        "",
-        "",
-    )
+    yield ("disk space of a rollout", f"{disk.bytes / results.many / 1024:.1f} KiB", "", "", "")
 
 
 def _promise(words: str, holds: bool) -> str:

@@ -71,13 +71,7 @@ class ResultCollector:
             self._raise_to((check, operation, column, layer), Outcome.HELD)
 
     def inconclusive(
-        self,
-        outcome: Outcome,
-        check: str,
-        operation: str,
-        column: Column,
-        layer: Layer,
-        note: str,
+        self, outcome: Outcome, check: str, operation: str, column: Column, layer: Layer, note: str
     ) -> None:
         """Record that an operation could not be judged, and the reason."""
         key = (check, operation, column, layer)

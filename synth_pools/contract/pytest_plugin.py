@@ -66,10 +66,7 @@ class _Judging:
 
 
 def contract_tests(
-    url: str | Callable[[], str],
-    *,
-    api_key: str | Callable[[], str] | None = None,
-    **options: Any,
+    url: str | Callable[[], str], *, api_key: str | Callable[[], str] | None = None, **options: Any
 ) -> Test:
     """Create a test function that is parametrized by operation.
 

@@ -36,9 +36,7 @@ from tests.support.backend_server import logged_by
 
 def http(backend: LocalBackend) -> httpx.Client:
     return httpx.Client(
-        base_url=backend.url,
-        headers={"Authorization": f"Bearer {backend.api_key}"},
-        timeout=20,
+        base_url=backend.url, headers={"Authorization": f"Bearer {backend.api_key}"}, timeout=20
     )
 
 

@@ -79,11 +79,7 @@ PREPARED: dict[str, Callable[[Command, Path], None]] = {
 
 
 @pytest.fixture
-def folder(
-    tmp_path: Path,
-    backend: LocalBackend,
-    monkeypatch: pytest.MonkeyPatch,
-) -> Path:
+def folder(tmp_path: Path, backend: LocalBackend, monkeypatch: pytest.MonkeyPatch) -> Path:
     """A folder to run in, and a backend with what the examples name."""
     monkeypatch.chdir(tmp_path)
     with backend.client() as client:
@@ -115,11 +111,7 @@ def test_an_example_runs(
 
 @pytest.mark.parametrize("line", [line for name in sorted(LASTING) for line in LINES[name]])
 def test_an_example_runs_until_it_is_interrupted(
-    line: str,
-    backend: LocalBackend,
-    command: Command,
-    folder: Path,
-    surroundings: dict[str, str],
+    line: str, backend: LocalBackend, command: Command, folder: Path, surroundings: dict[str, str]
 ) -> None:
     words = words_of(line, backend)
     if words[0] in PREPARED:

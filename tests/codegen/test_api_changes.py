@@ -92,12 +92,7 @@ def test_the_page_tells_every_version_the_newest_first(tmp_path: Path) -> None:
     put(tmp_path, "api/released", "1.10.0.yaml", changed(tmp_path, "1.10.0", growth))
     page = api_changes.render_page(tmp_path, changed(tmp_path, "2.0.0", breaking))
     headings = [line for line in page.splitlines() if line.startswith("## ")]
-    assert headings == [
-        "## 2.0.0 (not released yet)",
-        "## 1.10.0",
-        "## 1.9.0",
-        "## 1.1.0",
-    ]
+    assert headings == ["## 2.0.0 (not released yet)", "## 1.10.0", "## 1.9.0", "## 1.1.0"]
     assert "response `Pool.colour` | added |" in page
     assert "Nothing that clients or servers notice." in page
     assert page.index("PoolDefinition.capacity") < page.index("## 1.10.0")

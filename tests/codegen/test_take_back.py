@@ -49,11 +49,7 @@ EDITS = {
         "    description: All of the service.\n",
         "openapi.yaml",
     ),
-    "a line of an operation": (
-        "summary: List pools\n",
-        "summary: All pools\n",
-        "paths/pools.yaml",
-    ),
+    "a line of an operation": ("summary: List pools\n", "summary: All pools\n", "paths/pools.yaml"),
     "a comment and an empty line": (
         "  /v1/pools:\n",
         "  # The first one.\n\n  /v1/pools:\n",

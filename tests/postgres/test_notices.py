@@ -5,12 +5,7 @@ from __future__ import annotations
 import pytest
 
 from synth_pools.backend.storage.postgres import notices as notices_module
-from synth_pools.backend.storage.postgres.notices import (
-    literal,
-    payloads,
-    read_payload,
-    telling,
-)
+from synth_pools.backend.storage.postgres.notices import literal, payloads, read_payload, telling
 from synth_pools.backend.storage.postgres.rollout_writes import portions, statement
 from synth_pools.backend.storage.transactions import Notice, RolloutWrite
 

@@ -249,10 +249,7 @@ def test_contents_in_another_folder_are_refused(store: str, tmp_path: Path) -> N
 
 def test_what_keeps_the_queue_from_being_quick_is_measured(store: str, tmp_path: Path) -> None:
     gate = Gate()
-    with (
-        odd_container(gate.answer) as container,
-        several(2, store, tmp_path) as (first, second),
-    ):
+    with odd_container(gate.answer) as container, several(2, store, tmp_path) as (first, second):
         pool_id = first.pool(container_url=container.url, concurrency=1)
         for _ in range(3):
             first.rollout(pool_id)

@@ -31,9 +31,7 @@ _PROCESSES.set_forkserver_preload(
 
 
 def run_command(
-    *arguments: object,
-    environment: Mapping[str, str] | None = None,
-    folder: Path | None = None,
+    *arguments: object, environment: Mapping[str, str] | None = None, folder: Path | None = None
 ) -> subprocess.CompletedProcess[str]:
     """Run `synth-pools`, in the environment and the folder of the caller where none is given."""
     words = [str(argument) for argument in arguments]

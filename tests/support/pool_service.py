@@ -62,11 +62,7 @@ class PoolService:
     def finish(self, rollout_id: str, status: str = "completed") -> None:
         """End a rollout."""
         self.status[rollout_id] = status
-        event = {
-            "event": f"rollout.{status}",
-            "rollout_id": rollout_id,
-            **self.told(rollout_id),
-        }
+        event = {"event": f"rollout.{status}", "rollout_id": rollout_id, **self.told(rollout_id)}
         self.tell(self.pool_of[rollout_id], event)
 
     def tell(self, pool_id: str, event: dict[str, Any], count: int = 1) -> None:

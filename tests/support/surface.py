@@ -150,11 +150,7 @@ _LATER: list[tuple[tuple[str, ...], tuple[Any, ...], Sent]] = [
         (BATCH,),
         Sent("POST", "/v1/rollouts/batch", BATCH),
     ),
-    (
-        ("replay_rollout", "agent_rollouts.replay"),
-        (R,),
-        Sent("POST", f"/v1/rollouts/{R}/replay"),
-    ),
+    (("replay_rollout", "agent_rollouts.replay"), (R,), Sent("POST", f"/v1/rollouts/{R}/replay")),
     (("pause_pool", "pause"), (P,), Sent("POST", f"/v1/pools/{P}/pause")),
     (("resume_pool", "resume"), (P,), Sent("POST", f"/v1/pools/{P}/resume")),
     *(

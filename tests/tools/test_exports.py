@@ -70,10 +70,6 @@ def test_pandas_reads_the_rows(journal: Path, tmp_path: Path, form: str) -> None
         "rows": 5,
         "means": {"1": 0.25, "2": 0.5},
         "failures": {"container_failed": 1},
-        "request": {
-            "seed": 1,
-            "env": {"reward": 0.25, "fail": False},
-            "task_id": "addition",
-        },
+        "request": {"seed": 1, "env": {"reward": 0.25, "fail": False}, "task_id": "addition"},
         "is_timed": True,
     }

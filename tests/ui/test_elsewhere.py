@@ -44,10 +44,7 @@ def test_a_journal_is_looked_at_and_nothing_can_be_done_to_it(browser: Page, jou
 
 def test_a_backend_elsewhere_is_live(browser: Page, backend: LocalBackend, journal: Path) -> None:
     assert journal.exists()
-    with (
-        PageServer.for_backend(backend.url, backend.api_key) as server,
-        backend.client() as client,
-    ):
+    with PageServer.for_backend(backend.url, backend.api_key) as server, backend.client() as client:
         browser.open(server.login_url())
         browser.run("location.hash = '#/pools/p'")
         browser.until(f"{IDS}.length === 5")

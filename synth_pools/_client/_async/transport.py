@@ -21,11 +21,7 @@ from synth_pools._client.http.async_.engine import (
 from synth_pools._client.http.messages import ExchangeError, OutgoingRequest, ResponseHead
 from synth_pools._client.http.request_builder import Call, RequestBuilder, redirected
 from synth_pools._client.http.response_reader import ResponseKind, ResponseReader
-from synth_pools._client.runtime.async_.io import (
-    AsyncFunction,
-    call_within,
-    call_within_in_thread,
-)
+from synth_pools._client.runtime.async_.io import AsyncFunction, call_within, call_within_in_thread
 from synth_pools._client.secret import strip_tracebacks
 from synth_pools.errors import (
     APIConnectionError,
@@ -246,11 +242,7 @@ class AsyncTransport:
         return response
 
     async def call_within(
-        self,
-        seconds: float | None,
-        call: AsyncFunction[P, T],
-        *args: P.args,
-        **kwargs: P.kwargs,
+        self, seconds: float | None, call: AsyncFunction[P, T], *args: P.args, **kwargs: P.kwargs
     ) -> T:
         """Make a call over these connections; raise `TimeoutError` after ``seconds``."""
         within = call_within if self._connections.keeps_limits else call_within_in_thread

@@ -29,9 +29,7 @@ class Attempts:
     __slots__ = ("_number", "_pause", "_sleep", "_wait")
 
     def __init__(
-        self,
-        pause: Callable[[SynthPoolsError, int], float | None],
-        sleep: Function[[float], None],
+        self, pause: Callable[[SynthPoolsError, int], float | None], sleep: Function[[float], None]
     ) -> None:
         self._pause = pause
         self._sleep = sleep

@@ -158,9 +158,7 @@ class ContainerPoolsClient(
     def agent_rollouts(self) -> AgentRolloutsNamespace:
         """Rollouts without naming their pool."""
         # The import takes 2 ms, and the first call does without.
-        from synth_pools._client._sync.short_names.agent_rollouts import (
-            AgentRolloutsNamespace,
-        )
+        from synth_pools._client._sync.short_names.agent_rollouts import AgentRolloutsNamespace
 
         return self._namespace(AgentRolloutsNamespace)
 

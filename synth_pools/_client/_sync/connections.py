@@ -12,11 +12,7 @@ from typing import TYPE_CHECKING, Any
 from synth_pools._client.http.environment import context_for, is_direct
 from synth_pools._client.http.messages import PoolLimits
 from synth_pools._client.http.response_reader import EVENT_STREAM, LARGEST_ANSWER, is_endless
-from synth_pools._client.http.sync_.engine import (
-    Engine,
-    HTTPClient,
-    IncomingResponse,
-)
+from synth_pools._client.http.sync_.engine import Engine, HTTPClient, IncomingResponse
 from synth_pools._client.runtime import register_for_forks
 from synth_pools._client.runtime.sync_.interrupts import Alarm
 from synth_pools._client.runtime.sync_.io import (

@@ -120,10 +120,7 @@ def _event_pages(
 
 
 def _items(
-    fetch: Function[[str | None], dict[str, Any]],
-    resource: str,
-    cursor: str | None,
-    prefetch: bool,
+    fetch: Function[[str | None], dict[str, Any]], resource: str, cursor: str | None, prefetch: bool
 ) -> Generator[dict[str, Any], None]:
     page = fetch(cursor)
     while True:

@@ -19,16 +19,8 @@ from synth_pools._client.http import URL, InvalidURL
 from synth_pools._client.http.messages import ExchangeError, OutgoingRequest, ResponseHead
 from synth_pools._client.http.request_builder import Call, RequestBuilder, redirected
 from synth_pools._client.http.response_reader import ResponseKind, ResponseReader
-from synth_pools._client.http.sync_.engine import (
-    Engine,
-    HTTPClient,
-    IncomingResponse,
-)
-from synth_pools._client.runtime.sync_.io import (
-    Function,
-    call_within,
-    call_within_in_thread,
-)
+from synth_pools._client.http.sync_.engine import Engine, HTTPClient, IncomingResponse
+from synth_pools._client.runtime.sync_.io import Function, call_within, call_within_in_thread
 from synth_pools._client.secret import strip_tracebacks
 from synth_pools.errors import (
     APIConnectionError,
@@ -249,11 +241,7 @@ class Transport:
         return response
 
     def call_within(
-        self,
-        seconds: float | None,
-        call: Function[P, T],
-        *args: P.args,
-        **kwargs: P.kwargs,
+        self, seconds: float | None, call: Function[P, T], *args: P.args, **kwargs: P.kwargs
     ) -> T:
         """Make a call over these connections; raise `TimeoutError` after ``seconds``."""
         within = call_within if self._connections.keeps_limits else call_within_in_thread
@@ -385,11 +373,7 @@ class Transport:
         return None if give_up_at is None else give_up_at - self.clock()
 
     def _send(
-        self,
-        engine: Engine,
-        request: OutgoingRequest,
-        call: Call,
-        kind: ResponseKind | None = None,
+        self, engine: Engine, request: OutgoingRequest, call: Call, kind: ResponseKind | None = None
     ) -> IncomingResponse:
         failure: APIConnectionError | ClientClosedError
         try:

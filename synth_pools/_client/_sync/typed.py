@@ -87,12 +87,7 @@ class ModelStream(Closeable, Generic[T]):
     __slots__ = ("_events", "_parse", "_redact", "_subject")
 
     def __init__(
-        self,
-        events: EventStream,
-        parse_event: Callable[[Any], T],
-        *,
-        subject: str,
-        secret: Secret,
+        self, events: EventStream, parse_event: Callable[[Any], T], *, subject: str, secret: Secret
     ) -> None:
         self._events = events
         self._parse = parse_event

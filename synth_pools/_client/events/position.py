@@ -218,11 +218,7 @@ class PoolPosition(Position):
 
 
 def broken_stream(
-    failure: APIConnectionError | APIStatusError,
-    *,
-    cursor: str | None,
-    events: int,
-    attempts: int,
+    failure: APIConnectionError | APIStatusError, *, cursor: str | None, events: int, attempts: int
 ) -> StreamBrokenError:
     """Return the error for a stream that ended with `failure`.
 

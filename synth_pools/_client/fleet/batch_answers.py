@@ -10,12 +10,7 @@ from synth_pools._client.arguments import encode_json
 from synth_pools._client.fleet.error_category import ErrorCategory, classify_error
 from synth_pools._client.fleet.outcomes import rollout_id_of
 from synth_pools._client.http.error_mapping import status_error
-from synth_pools.errors import (
-    APIStatusError,
-    DecodeError,
-    RequestValidationError,
-    SynthPoolsError,
-)
+from synth_pools.errors import APIStatusError, DecodeError, RequestValidationError, SynthPoolsError
 
 # A service accepts 1,000, but a lost answer costs each of them a further request.
 MOST_REQUESTS = 100

@@ -36,10 +36,7 @@ class ProgressBar:
         bar = self._bar
         if bar is not None:
             bar.update(
-                self._task,
-                completed=progress.done,
-                total=progress.total,
-                counts=_counts(progress),
+                self._task, completed=progress.done, total=progress.total, counts=_counts(progress)
             )
 
     def close(self, progress: FleetProgress) -> None:

@@ -142,15 +142,7 @@ class ResponseHead:
         keeps_limits: Whether a read of the body keeps to the time limit of its thread.
     """
 
-    __slots__ = (
-        "content",
-        "headers",
-        "is_shared",
-        "keeps_limits",
-        "problem",
-        "status_code",
-        "url",
-    )
+    __slots__ = ("content", "headers", "is_shared", "keeps_limits", "problem", "status_code", "url")
 
     def __init__(self, status_code: int, headers: ResponseHeaders, url: str) -> None:
         self.status_code = status_code

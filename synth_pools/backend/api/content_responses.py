@@ -69,11 +69,7 @@ def content_response(
     etag = f'"{sha256}"'
     if _is_known(parameters.get("If-None-Match"), etag):
         return BytesResponse(304, {"etag": etag, "cache-control": _CACHING}, in_threads(iter(())))
-    headers = {
-        **_headers("application/octet-stream", name),
-        "etag": etag,
-        "accept-ranges": "bytes",
-    }
+    headers = {**_headers("application/octet-stream", name), "etag": etag, "accept-ranges": "bytes"}
     selected = None
     # Only a strong entity tag, which guarantees equal bytes.
     if parameters.get("If-Range", etag) == etag:

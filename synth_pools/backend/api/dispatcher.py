@@ -36,11 +36,7 @@ from synth_pools.backend.api.responses import (
 )
 from synth_pools.backend.api.router import Router
 from synth_pools.backend.domain import clock, json_text
-from synth_pools.backend.domain.errors import (
-    ApiError,
-    internal_error,
-    method_not_allowed,
-)
+from synth_pools.backend.domain.errors import ApiError, internal_error, method_not_allowed
 from synth_pools.backend.domain.openapi import Operation
 from synth_pools.backend.domain.state_changes import REQUEST_ID
 from synth_pools.backend.domain.validation import Contract, ResponseDepartsError

@@ -15,12 +15,7 @@ from starlette.types import Receive, Scope
 from synth_pools.backend.api.disconnects import ClientDisconnectedError
 from synth_pools.backend.containers.url_policy import IpAddress, plain
 from synth_pools.backend.domain import json_text
-from synth_pools.backend.domain.errors import (
-    ApiError,
-    bad_request,
-    no_room,
-    payload_too_large,
-)
+from synth_pools.backend.domain.errors import ApiError, bad_request, no_room, payload_too_large
 from synth_pools.backend.domain.openapi import Operation
 from synth_pools.backend.limits import Limits
 from synth_pools.backend.resources.byte_budget import ByteBudget, NoRoomError, Reservation, timeout

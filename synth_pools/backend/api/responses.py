@@ -94,11 +94,7 @@ async def send_json(send: Send, status: int, headers: Mapping[str, str], body: b
 
 
 async def send_large(
-    send: Send,
-    status: int,
-    headers: Mapping[str, str],
-    body: bytes,
-    on_taken: Callable[[], None],
+    send: Send, status: int, headers: Mapping[str, str], body: bytes, on_taken: Callable[[], None]
 ) -> None:
     """Send a large body in pieces, each after the client has taken the one before.
 

@@ -96,9 +96,7 @@ def find_artifact(artifacts: Sequence[Artifact], name: str) -> Artifact:
 
 def artifact_expired(name: str) -> ApiError:
     return ApiError(
-        404,
-        "artifact_expired",
-        f"The content of the artifact {name[:255]!r} is no longer kept.",
+        404, "artifact_expired", f"The content of the artifact {name[:255]!r} is no longer kept."
     )
 
 

@@ -236,8 +236,7 @@ class ContainerEngine:
         try:
             async with asyncio.timeout(limit_seconds):
                 await asyncio.gather(
-                    _read(process.stdout, output, write),
-                    _read(process.stderr, complaints, write),
+                    _read(process.stdout, output, write), _read(process.stderr, complaints, write)
                 )
                 code = await process.wait()
         except TimeoutError:

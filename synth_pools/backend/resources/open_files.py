@@ -19,14 +19,7 @@ _MOST_RESERVED = 128
 
 # This process or machine lacks room; the peer is not at fault.
 SHORTAGES = frozenset(
-    {
-        errno.EADDRNOTAVAIL,
-        errno.EAGAIN,
-        errno.EMFILE,
-        errno.ENFILE,
-        errno.ENOBUFS,
-        errno.ENOMEM,
-    }
+    {errno.EADDRNOTAVAIL, errno.EAGAIN, errno.EMFILE, errno.ENFILE, errno.ENOBUFS, errno.ENOMEM}
 )
 
 # The soft limit before it was raised; empty where it was not.

@@ -128,12 +128,7 @@ class Scheduler:
         self._pump = asyncio.create_task(self._start_rollouts(), name="synth-pools-scheduler")
 
     def enqueue(
-        self,
-        pool_id: str,
-        concurrency: int,
-        rollout_ids: Iterable[str],
-        *,
-        resumed: bool = False,
+        self, pool_id: str, concurrency: int, rollout_ids: Iterable[str], *, resumed: bool = False
     ) -> None:
         """Add rollouts to the queue of a pool; resumed ones come before waiting ones."""
         queue = self._pools.setdefault(pool_id, PoolQueue(concurrency))

@@ -205,8 +205,7 @@ class _Server(uvicorn.Server):
         await super().startup([])
         [listener] = sockets or []
         self.acceptor = Acceptor(
-            listener,
-            partial(ServerConnection, self.config, self.server_state, self.lifespan.state),
+            listener, partial(ServerConnection, self.config, self.server_state, self.lifespan.state)
         )
         self._sweeping = asyncio.create_task(sweep(self, self._limits))
         self._on_started()

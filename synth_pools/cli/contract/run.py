@@ -122,11 +122,7 @@ def _list_checks(context: click.Context, _: click.Parameter, is_asked: bool) -> 
     help="An image whose containers serve rollouts, or a whole config.image.",
 )
 @click.option(
-    "--scenarios",
-    multiple=True,
-    type=FILE,
-    metavar="FILE.PY",
-    help="Scenarios of your own.",
+    "--scenarios", multiple=True, type=FILE, metavar="FILE.PY", help="Scenarios of your own."
 )
 @click.option(
     "--only",

@@ -221,11 +221,7 @@ class _Run:
             loop.add_signal_handler(number, interrupted)
         async with service.async_client() as client:
             fleet = client.rollouts.run_many(
-                pool_id,
-                self._admitted(),
-                on_interrupt="cancel",
-                progress=self._show,
-                **options,
+                pool_id, self._admitted(), on_interrupt="cancel", progress=self._show, **options
             )
             async with fleet:
                 async for outcome in fleet:

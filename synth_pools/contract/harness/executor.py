@@ -38,10 +38,7 @@ class ScenarioExecutor:
     """
 
     def __init__(
-        self,
-        session: Session,
-        scenarios: Iterable[Scenario],
-        progress: Callable[[int, int], None],
+        self, session: Session, scenarios: Iterable[Scenario], progress: Callable[[int, int], None]
     ) -> None:
         """Start the threads.
 

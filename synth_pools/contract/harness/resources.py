@@ -22,11 +22,7 @@ class Resources:
     """
 
     def __init__(
-        self,
-        session: Session,
-        check: str,
-        require: Callable[..., Response],
-        first_number: int = 0,
+        self, session: Session, check: str, require: Callable[..., Response], first_number: int = 0
     ) -> None:
         self._session = session
         self._require = require

@@ -12,12 +12,7 @@ from synth_pools.contract.harness.subjects import offered
 from synth_pools.contract.harness.views import USAGE, View, in_list, of_rollout
 from synth_pools.contract.harness.waits import Rollout, moment
 from synth_pools.contract.http.client import ABSENT, Response, at
-from synth_pools.contract.selections import (
-    Selection,
-    describes_rollout,
-    shows,
-    streams_rollout,
-)
+from synth_pools.contract.selections import Selection, describes_rollout, shows, streams_rollout
 
 # Operations that describe a rollout, its pool and the queue.
 ACCOUNTS: tuple[str | Selection, ...] = (

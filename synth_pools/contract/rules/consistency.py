@@ -115,12 +115,7 @@ class _Subject:
     schema: str = ""
 
     def judge(
-        self,
-        check: str,
-        demand: str,
-        expected: Any,
-        actual: Any,
-        column: Column = Column.BEHAVIOUR,
+        self, check: str, demand: str, expected: Any, actual: Any, column: Column = Column.BEHAVIOUR
     ) -> RuleResult:
         schema = f", {self.schema}" if self.schema else ""
         return RuleResult(

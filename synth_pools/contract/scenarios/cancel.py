@@ -71,12 +71,7 @@ def cancel_running(ctx: Context) -> None:
         ctx.expect.equal(other_operation, "the cancelled rollout", updated.json, third.json, third)
 
 
-@scenario(
-    "cancel.body",
-    *_CANCELS,
-    clauses="cancel_rollout#6470, CancelRequest#5cad",
-    needs="live",
-)
+@scenario("cancel.body", *_CANCELS, clauses="cancel_rollout#6470, CancelRequest#5cad", needs="live")
 def cancel_body(ctx: Context) -> None:
     pool_id = ctx.resources.live_pool(concurrency=1)
     for operation in _CANCELS:

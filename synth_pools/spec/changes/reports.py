@@ -10,11 +10,7 @@ from synth_pools.spec.changes.verdicts import OPERATION, ApiChange, Level, heavi
 
 _FORMAT = 1
 _SHOWN = 3
-_TITLES = {
-    Level.BREAKING: "Breaking",
-    Level.GROWTH: "New",
-    Level.NOTE: "Worth knowing",
-}
+_TITLES = {Level.BREAKING: "Breaking", Level.GROWTH: "New", Level.NOTE: "Worth knowing"}
 
 
 def render_changes(old: OpenApiFile, new: OpenApiFile, changes: Sequence[ApiChange]) -> str:

@@ -268,12 +268,7 @@ def test_a_body_above_16_mib_is_413(server: Server, chunked: bool) -> None:
     assert fits.status_code == 201
     pool_id = fits.json()["id"]
     server.refused(
-        "POST",
-        "/v1/pools",
-        413,
-        "payload_too_large",
-        content=content(16 * MIB + 1),
-        headers=JSON,
+        "POST", "/v1/pools", 413, "payload_too_large", content=content(16 * MIB + 1), headers=JSON
     )
     assert len(server.get(f"/v1/pools/{pool_id}")["a"]) == 16 * MIB - 22
     server.call("DELETE", f"/v1/pools/{pool_id}")

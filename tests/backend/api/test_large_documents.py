@@ -111,10 +111,7 @@ def answer(rollout_id: str, **more: Any) -> dict[str, Any]:
 
 def test_a_large_answer_means_what_a_small_one_means(server: Server) -> None:
     pad = {"size": 10}
-    artifact = [
-        {"name": "a.txt", "content": "y" * 10_000},
-        {"name": "b.txt", "content": "little"},
-    ]
+    artifact = [{"name": "a.txt", "content": "y" * 10_000}, {"name": "b.txt", "content": "little"}]
 
     def respond(request: Any) -> Any:
         if not request.body:

@@ -9,11 +9,7 @@ import pytest
 
 from tests.support.backend_server import Server
 
-MINIMAL = [
-    "return=minimal",
-    "respond-async, Return = minimal ; foo, wait=10",
-    'return="minimal"',
-]
+MINIMAL = ["return=minimal", "respond-async, Return = minimal ; foo, wait=10", 'return="minimal"']
 
 
 def lists(server: Server) -> list[tuple[str, str]]:

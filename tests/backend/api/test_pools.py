@@ -307,10 +307,7 @@ def test_a_state_that_no_pool_has_is_an_empty_page(server: Server, state: str) -
 def test_urls_lead_back_to_where_the_client_came_from(server: Server) -> None:
     pool_id = server.pool(
         container_url="http://127.0.0.1:9000/base",
-        tasks=[
-            {"task_id": "a:b", "container_url": "http://localhost:9001"},
-            {"task_id": "plain"},
-        ],
+        tasks=[{"task_id": "a:b", "container_url": "http://localhost:9001"}, {"task_id": "plain"}],
     )
     urls = server.get(f"/v1/pools/{pool_id}/urls")
     here = f"{server.url}/v1/pools/{pool_id}"

@@ -120,9 +120,7 @@ def test_all_that_is_known_and_no_secret(server: Server, monkeypatch: pytest.Mon
     assert all(name in files["README.txt"] for name in FILES - {"README.txt"})
 
 
-def test_what_a_process_was_given_is_no_word_of_the_bundle(
-    start: Callable[..., Server],
-) -> None:
+def test_what_a_process_was_given_is_no_word_of_the_bundle(start: Callable[..., Server]) -> None:
     server = start(allow_processes=True)
     pool_id = server.pool()
     rollout = server.run(pool_id, messages=[{"role": "user", "content": f"say {WORD}!"}])

@@ -226,10 +226,7 @@ def test_many_write_the_same_while_it_is_given_up(tmp_path: Path) -> None:
             200, {"reward": 1, "artifact": [{"name": str(number), "content": content(number)}]}
         )
 
-    with (
-        serve(tmp_path, keep_artifacts_bytes=12_000) as server,
-        odd_container(answer) as container,
-    ):
+    with serve(tmp_path, keep_artifacts_bytes=12_000) as server, odd_container(answer) as container:
         pool_id = server.pool(container_url=container.url, concurrency=8)
         created = [server.rollout(pool_id, seed=seed) for seed in range(150)]
         done = [server.until(rollout["id"]) for rollout in created]

@@ -254,9 +254,7 @@ def test_where_none_is_healthy_the_least_loaded_is_tried(start: Callable[..., Se
         assert (rollouts_of(first), rollouts_of(second)) == (2, 2)
 
 
-def test_a_rollout_that_finds_nobody_there_is_a_failed_check(
-    start: Callable[..., Server],
-) -> None:
+def test_a_rollout_that_finds_nobody_there_is_a_failed_check(start: Callable[..., Server]) -> None:
     # There is the first look, and then no other for an hour.
     backend = start(health_interval_seconds=3600)
     with HeldPort() as port, odd_container(completed) as there:

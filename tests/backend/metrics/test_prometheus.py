@@ -190,10 +190,7 @@ def _copy(data_dir: Path) -> Path:
     copy = data_dir.with_name(f"{data_dir.name}-copy")
     copy.mkdir()
     database = "synth-pools.sqlite3"
-    with (
-        sqlite3.connect(data_dir / database) as source,
-        sqlite3.connect(copy / database) as target,
-    ):
+    with sqlite3.connect(data_dir / database) as source, sqlite3.connect(copy / database) as target:
         source.backup(target)
     return copy
 

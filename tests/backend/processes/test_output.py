@@ -240,7 +240,7 @@ def test_what_processes_write_can_be_read(allowing: Server) -> None:
 def test_one_that_ends_is_started_again_in_its_place(allowing: Server) -> None:
     code = "import os; print('I am', os.getpid()); raise SystemExit(3)"
     config: dict[str, Any] = {
-        "process": {"argv": [sys.executable, "-c", code], "start_timeout_seconds": 1.5},
+        "process": {"argv": [sys.executable, "-c", code], "start_timeout_seconds": 1.5}
     }
     pool_id = allowing.pool(config=config)
     until(allowing, pool_id, "failed")

@@ -191,10 +191,7 @@ def test_a_further_attempt_waits_no_longer_than_it_may_take(
     script = tmp_path / "container.py"
     script.write_bytes(Path(SMALL).read_bytes())
     ledger = tmp_path / "ledger"
-    process = {
-        "argv": [sys.executable, str(script), "{port}"],
-        "env": {"LEDGER": str(ledger)},
-    }
+    process = {"argv": [sys.executable, str(script), "{port}"], "env": {"LEDGER": str(ledger)}}
     pool_id = allowing.pool(config={"process": process})
     until(allowing, pool_id, "active")
     limits = {"max_attempts": 2, "timeout_seconds": 10}

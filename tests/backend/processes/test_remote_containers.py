@@ -222,9 +222,7 @@ async def test_without_its_actor_it_ends_its_container_at_once(place: Any) -> No
 
 
 @pytest.mark.system
-async def test_without_its_backend_it_ends_its_container_when_its_lease_is_over(
-    place: Any,
-) -> None:
+async def test_without_its_backend_it_ends_its_container_when_its_lease_is_over(place: Any) -> None:
     placed: Placed = await place("stubborn", "child")
     container = placed.container()
     await start(container)

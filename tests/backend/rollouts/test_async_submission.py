@@ -233,8 +233,7 @@ def test_an_accepted_rollout_is_followed_in_both_modes(
 
 @pytest.mark.parametrize("mode", ["sync", "async"])
 @pytest.mark.parametrize(
-    "answer",
-    [{}, {"hello": "world"}, {"status": None, "reward": True}, {"metrics": {"steps": 1}}],
+    "answer", [{}, {"hello": "world"}, {"status": None, "reward": True}, {"metrics": {"steps": 1}}]
 )
 def test_an_answer_that_says_nothing_of_an_end(server: Server, mode: str, answer: Any) -> None:
     with odd_container(lambda _: http(200, answer)) as container:

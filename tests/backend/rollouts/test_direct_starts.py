@@ -150,9 +150,7 @@ async def test_no_place_is_lost_where_whoever_asked_is_cancelled(
         assert services.recorder.admitted - before == number
 
 
-async def test_one_that_is_stopped_before_its_first_step_gives_all_back(
-    services: Services,
-) -> None:
+async def test_one_that_is_stopped_before_its_first_step_gives_all_back(services: Services) -> None:
     url = "http://127.0.0.1:9"
     services.balancer.set_pool(POOL, {**POOL_FIELDS, "container_url": url})
 

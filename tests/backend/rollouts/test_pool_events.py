@@ -105,8 +105,7 @@ def test_it_goes_on_after_any_block(server: Server, shared: tuple[str, list[str]
 
 
 @pytest.mark.parametrize(
-    "cursor",
-    ["", "x", "evt_0000000001", "pool_1_evt_1", "pool_٣_evt_0000000000000001", "x" * 512],
+    "cursor", ["", "x", "evt_0000000001", "pool_1_evt_1", "pool_٣_evt_0000000000000001", "x" * 512]
 )
 def test_what_is_no_cursor_of_it_is_the_beginning(
     server: Server, shared: tuple[str, list[str]], cursor: str

@@ -109,10 +109,7 @@ def process(data_dir: Path) -> Iterator[tuple[subprocess.Popen[str], Server]]:
     )
     root = Path(__file__).resolve().parents[3]
     with subprocess.Popen(
-        [sys.executable, "-c", program, str(data_dir)],
-        cwd=root,
-        stdout=subprocess.PIPE,
-        text=True,
+        [sys.executable, "-c", program, str(data_dir)], cwd=root, stdout=subprocess.PIPE, text=True
     ) as child:
         try:
             assert child.stdout is not None

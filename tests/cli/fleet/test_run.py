@@ -220,8 +220,7 @@ def test_watch(command: Command, backend: LocalBackend, pool: str) -> None:
 
 
 @pytest.mark.parametrize(
-    ("text", "seeds"),
-    [("0..2", [0, 1, 2]), ("5", [5]), ("-1..1, 7", [-1, 0, 1, 7])],
+    ("text", "seeds"), [("0..2", [0, 1, 2]), ("5", [5]), ("-1..1, 7", [-1, 0, 1, 7])]
 )
 def test_seeds(text: str, seeds: list[int]) -> None:
     requests = RunRequests(parse_seeds(text), 1, {"a": 1})

@@ -131,11 +131,7 @@ def test_bodies(command: Command, server: RecordingServer, tmp_path: Path) -> No
     ],
 )
 def test_a_bad_body_is_one_line_and_nothing_is_sent(
-    command: Command,
-    server: RecordingServer,
-    tmp_path: Path,
-    words: list[str],
-    line: str,
+    command: Command, server: RecordingServer, tmp_path: Path, words: list[str], line: str
 ) -> None:
     for name, text in (
         ("bad.json", '{\n "seed": x}'),

@@ -54,10 +54,7 @@ AMBIGUOUS = {
     "another protocol": head(b"Upgrade: x", b"Connection: upgrade", status=b"HTTP/1.1 101 Go"),
 }
 # Answers that each library accepts in spite of that, by the robustness principle.
-TAKEN = {
-    "sockets": set[str](),
-    "httpx": {"a folded line", "a folded length", "another version"},
-}
+TAKEN = {"sockets": set[str](), "httpx": {"a folded line", "a folded length", "another version"}}
 
 
 @pytest.mark.parametrize("name", AMBIGUOUS)

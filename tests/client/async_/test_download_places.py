@@ -10,11 +10,7 @@ from typing import Any
 import pytest
 
 from synth_pools import AsyncContainerPoolsClient, ClientClosedError, RequestValidationError
-from tests.support.contents import (
-    CONTENT,
-    names,
-    serving,
-)
+from tests.support.contents import CONTENT, names, serving
 from tests.support.fault_server import FaultServer
 from tests.support.surface import FILES, Call, Sent
 
@@ -58,11 +54,7 @@ async def test_a_folder_gets_a_file_of_a_safe_name(
     ],
 )
 async def test_a_file_is_never_outside_of_the_folder(
-    server: FaultServer,
-    client: AsyncContainerPoolsClient,
-    folder: Path,
-    name: str,
-    expected: str,
+    server: FaultServer, client: AsyncContainerPoolsClient, folder: Path, name: str, expected: str
 ) -> None:
     server.play(choose=serving())
     path = await client.agent_rollouts.download_artifact(R, name, folder)

@@ -29,16 +29,7 @@ from tests.support.contents import (
     serving,
 )
 from tests.support.fault_server import FaultServer, Seen
-from tests.support.faults import (
-    Fault,
-    answer,
-    chunked,
-    html,
-    message,
-    raw,
-    reset,
-    stall_at,
-)
+from tests.support.faults import Fault, answer, chunked, html, message, raw, reset, stall_at
 from tests.support.surface import CONTENTS, FILES, Call, Sent
 
 R, A = "rollout.1", "logs/out.bin"

@@ -331,10 +331,7 @@ async def test_nothing_comes_after_the_last_event(
     ],
 )
 async def test_what_ends_a_stream_in_the_middle(
-    server: FaultServer,
-    client: AsyncContainerPoolsClient,
-    fault: Fault,
-    error: type[Exception],
+    server: FaultServer, client: AsyncContainerPoolsClient, fault: Fault, error: type[Exception]
 ) -> None:
     service = EventService()
     service.faults = [service.part(100, "cut"), fault, fault, fault, fault]

@@ -10,11 +10,7 @@ from typing import Any
 
 import pytest
 
-from synth_pools import (
-    AsyncContainerPoolsClient,
-    AuthenticationError,
-    ClientClosedError,
-)
+from synth_pools import AsyncContainerPoolsClient, AuthenticationError, ClientClosedError
 from synth_pools._client.runtime.async_.concurrency import AsyncWorkerGroup
 from tests.client.async_.fleet_ends import gather, seeds
 from tests.support.fault_server import FaultServer, Seen

@@ -7,12 +7,7 @@ from typing import Any
 
 import pytest
 
-from synth_pools import (
-    AsyncContainerPoolsClient,
-    JournalError,
-    NotFoundError,
-    RolloutFailedError,
-)
+from synth_pools import AsyncContainerPoolsClient, JournalError, NotFoundError, RolloutFailedError
 from tests.client.async_.fleet_ends import gather, seeds
 from tests.support.fault_server import FaultServer, Seen
 from tests.support.faults import Fault, answer

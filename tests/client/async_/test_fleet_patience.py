@@ -8,12 +8,7 @@ from typing import Any
 
 import pytest
 
-from synth_pools import (
-    AsyncContainerPoolsClient,
-    FleetStoppedError,
-    PoolFailedError,
-    ServerError,
-)
+from synth_pools import AsyncContainerPoolsClient, FleetStoppedError, PoolFailedError, ServerError
 from synth_pools._client.runtime.async_.concurrency import AsyncCondition
 from tests.client.async_.fleet_ends import gather, seeds
 from tests.support.fault_server import FaultServer, Seen
@@ -153,9 +148,7 @@ async def test_a_call_is_tried_as_often_as_the_client_and_the_fleet_say_together
 
 
 async def test_a_pool_that_is_paused_midway_is_waited_for(
-    server: FaultServer,
-    service: FleetService,
-    fleet_client: AsyncContainerPoolsClient,
+    server: FaultServer, service: FleetService, fleet_client: AsyncContainerPoolsClient
 ) -> None:
     state = "paused"
     created = count()

@@ -250,9 +250,7 @@ async def test_a_stream_that_is_held_back_on_its_way_is_not_waited_for(
 
 
 async def test_where_no_reader_can_be_started_each_rollout_is_followed(
-    pools: PoolService,
-    fleet_client: AsyncContainerPoolsClient,
-    monkeypatch: pytest.MonkeyPatch,
+    pools: PoolService, fleet_client: AsyncContainerPoolsClient, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     start = AsyncWorkerGroup.start
 
@@ -377,10 +375,7 @@ async def test_what_ended_unnoticed_is_found_where_what_is_asked_for_lags_behind
 
 @pytest.mark.parametrize("is_cut", [False, True])
 async def test_what_ends_while_no_fleet_runs_is_found_by_the_next(
-    waiting: PoolService,
-    fleet_client: AsyncContainerPoolsClient,
-    tmp_path: Path,
-    is_cut: bool,
+    waiting: PoolService, fleet_client: AsyncContainerPoolsClient, tmp_path: Path, is_cut: bool
 ) -> None:
     journal = tmp_path / "run.jsonl"
     async with fleet_client.rollouts.run_many(

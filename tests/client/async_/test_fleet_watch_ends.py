@@ -103,10 +103,7 @@ async def test_a_fleet_that_is_not_asked_for_more_than_it_has_leaves_no_stream(
 
 
 async def test_workers_do_not_wait_for_a_reader_that_cannot_be_woken(
-    server: FaultServer,
-    waiting: PoolService,
-    supplied: ModuleType,
-    monkeypatch: pytest.MonkeyPatch,
+    server: FaultServer, waiting: PoolService, supplied: ModuleType, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(pool_watch, "_FIRST_BLOCK_SECONDS", 60.0)
 

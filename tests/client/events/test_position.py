@@ -48,12 +48,7 @@ def identity(event: Sent) -> str:
     st.lists(st.booleans(), min_size=12, max_size=12),
 )
 def test_whatever_breaks_each_event_comes_once_and_in_order(
-    kinds: list[str],
-    ids: str,
-    sequences: bool,
-    resumes: str,
-    breaks: list[int],
-    beats: list[bool],
+    kinds: list[str], ids: str, sequences: bool, resumes: str, breaks: list[int], beats: list[bool]
 ) -> None:
     """`resumes`: position at which the service resumes after an event."""
     stored = story(kinds, ids=ids, sequences=sequences)

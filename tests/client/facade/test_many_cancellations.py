@@ -94,8 +94,7 @@ async def one_deadline(client: AsyncContainerPoolsClient, dice: random.Random) -
 
 @pytest.mark.parametrize("end", [one_end, one_deadline])
 async def test_no_place_and_no_file_is_lost(
-    server: FaultServer,
-    end: Callable[[AsyncContainerPoolsClient, random.Random], Awaitable[str]],
+    server: FaultServer, end: Callable[[AsyncContainerPoolsClient, random.Random], Awaitable[str]]
 ) -> None:
     """With more calls than places some end while they wait for a connection."""
     async with AsyncContainerPoolsClient(

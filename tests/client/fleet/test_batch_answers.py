@@ -20,9 +20,7 @@ def answers(*items: Any) -> list[Any]:
 def test_each_is_its_rollout_or_its_error() -> None:
     rollout = {"id": "r", "rollout_id": "r", "status": "queued"}
     rollout_answer, *errors = answers(
-        {"rollout": rollout},
-        {"status": 400, "error": ERROR},
-        {"status": 599, "error": ERROR},
+        {"rollout": rollout}, {"status": 400, "error": ERROR}, {"status": 599, "error": ERROR}
     )
     assert rollout_answer == rollout
     assert all(isinstance(error, APIStatusError) for error in errors)

@@ -178,11 +178,7 @@ def test_other_requests_are_sent_again_less_often(
 ) -> None:
     def wait(repeatable: bool) -> float | None:
         return decide(
-            outcome,
-            repeatable=repeatable,
-            attempt=attempt,
-            max_retries=50,
-            random=lambda: number,
+            outcome, repeatable=repeatable, attempt=attempt, max_retries=50, random=lambda: number
         )
 
     if wait(False) is not None:

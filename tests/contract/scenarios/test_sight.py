@@ -26,11 +26,7 @@ _CLEAN = [
         ("accounts", "auth", "containers.slow", "errors", "events", "fields", "keys", "refusals"),
         {"accounts.open", "refusals.archived"},
     ),
-    (
-        "local",
-        ("outages", "health"),
-        {"outages.returns", "outages.elsewhere", "health.taken_out"},
-    ),
+    ("local", ("outages", "health"), {"outages.returns", "outages.elsewhere", "health.taken_out"}),
     (
         "processes",
         ("processes", "process_logs"),
@@ -90,8 +86,7 @@ def test_nothing_is_seen_where_there_is_no_fault(
 
 
 @pytest.mark.parametrize(
-    "fault",
-    [_of_backend(fault.backend, fault, name=fault.name) for fault in FAULTS if fault.check],
+    "fault", [_of_backend(fault.backend, fault, name=fault.name) for fault in FAULTS if fault.check]
 )
 def test_the_scenario_sees_its_fault_and_names_the_operation(
     backends: Backends, fault: Fault

@@ -337,14 +337,8 @@ CASES: dict[str, tuple[Edit, list[Expected]]] = {
         field("note", readOnly=True),
         [("field-removed", REQUEST, B, C, "Sent.note")],
     ),
-    "another type": (
-        field("size", type="string"),
-        twice("type-changed", ".size", (B, C), (B, CS)),
-    ),
-    "a wider type": (
-        field("size", type="number"),
-        twice("type-widened", ".size", (G, ()), (B, C)),
-    ),
+    "another type": (field("size", type="string"), twice("type-changed", ".size", (B, C), (B, CS))),
+    "a wider type": (field("size", type="number"), twice("type-widened", ".size", (G, ()), (B, C))),
     "a type among those that there were": (
         both(lambda s: s["properties"]["tags"]["items"].pop("type")),
         twice("type-widened", ".tags[]", (G, ()), (B, C)),
@@ -375,10 +369,7 @@ CASES: dict[str, tuple[Edit, list[Expected]]] = {
         field("size", maximum=4),
         twice("bound-tightened", ".size", (B, C), (B, S)),
     ),
-    "bound added": (
-        field("tags", maxItems=4),
-        twice("bound-tightened", ".tags", (B, C), (B, S)),
-    ),
+    "bound added": (field("tags", maxItems=4), twice("bound-tightened", ".tags", (B, C), (B, S))),
     "bound loosened": (
         field("name", maxLength=128),
         twice("bound-loosened", ".name", (G, ()), (B, C)),
@@ -391,10 +382,7 @@ CASES: dict[str, tuple[Edit, list[Expected]]] = {
         field("size", minimum=2),
         twice("bound-tightened", ".size", (B, C), (B, S)),
     ),
-    "form added": (
-        field("name", pattern="^a"),
-        twice("form-added", ".name", (B, C), (B, S)),
-    ),
+    "form added": (field("name", pattern="^a"), twice("form-added", ".name", (B, C), (B, S))),
     "object closed": (
         both(lambda s: s.update(additionalProperties=False)),
         twice("object-closed", "", (B, C), (B, S)),
@@ -415,12 +403,6 @@ CASES: dict[str, tuple[Edit, list[Expected]]] = {
         field("size", default=3),
         twice("default-changed", ".size", (B, C), (N, ())),
     ),
-    "default told": (
-        field("name", default="it"),
-        twice("default-told", ".name", (N, ()), (N, ())),
-    ),
-    "schema renamed": (
-        rename_mode,
-        [("schema-renamed", "operation", N, (), "Mode")],
-    ),
+    "default told": (field("name", default="it"), twice("default-told", ".name", (N, ()), (N, ()))),
+    "schema renamed": (rename_mode, [("schema-renamed", "operation", N, (), "Mode")]),
 }

@@ -19,18 +19,7 @@ from synth_pools.spec.changes.verdicts import (
     heaviest_level,
     step_between,
 )
-from tests.spec.changes.cases import (
-    BASE,
-    TEXT,
-    B,
-    Edit,
-    G,
-    N,
-    Node,
-    both,
-    operation,
-    schema,
-)
+from tests.spec.changes.cases import BASE, TEXT, B, Edit, G, N, Node, both, operation, schema
 from tests.spec.changes.cases import CASES as PLAIN_CASES
 from tests.spec.changes.code_cases import CODE_CASES
 

@@ -102,10 +102,7 @@ def test_a_bad_line_is_named_with_what_to_write(
         ("- a", "1: no object"),
         ("\x00", "1: not YAML"),
         (b"openapi: 3.1.0\ninfo: \xff", "2: not UTF-8; save the file as UTF-8"),
-        (
-            "openapi: 3.1.0\ninfo:\n  version: 1.0.0\n",
-            "1: paths is no object",
-        ),
+        ("openapi: 3.1.0\ninfo:\n  version: 1.0.0\n", "1: paths is no object"),
         ("a: " + "[" * 300 + "]" * 300, "1: nests more than 200 levels deep; write it flatter"),
         ("a: &a\n  b: *a", "[12]: nests more than 200 levels deep"),
     ],

@@ -31,13 +31,7 @@ _LIMIT_SECONDS = 90.0
 _OF_LONG = 0.03
 _LONG_SECONDS = 8.0
 # Errors of a backend that is killed, missing or starting.
-_AWAY = (
-    APIConnectionError,
-    APITimeoutError,
-    ServerError,
-    StreamBrokenError,
-    StreamTimeoutError,
-)
+_AWAY = (APIConnectionError, APITimeoutError, ServerError, StreamBrokenError, StreamTimeoutError)
 
 T = TypeVar("T")
 

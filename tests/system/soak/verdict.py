@@ -86,11 +86,7 @@ def compare(
 
 
 def _compare_one(
-    verdict: Verdict,
-    outcome: RolloutOutcome,
-    stored: Mapping[str, Any],
-    attempts: int,
-    runs: int,
+    verdict: Verdict, outcome: RolloutOutcome, stored: Mapping[str, Any], attempts: int, runs: int
 ) -> None:
     reported, request = outcome.rollout, outcome.request
     assert reported is not None

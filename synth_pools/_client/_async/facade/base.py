@@ -86,10 +86,7 @@ class AsyncOperations:
         return AsyncEventStream(self._transport, operation, call)
 
     def _event_pages(
-        self,
-        fetch: AsyncFunction[[int], dict[str, Any]],
-        after_sequence: int,
-        poll_interval: float,
+        self, fetch: AsyncFunction[[int], dict[str, Any]], after_sequence: int, poll_interval: float
     ) -> AsyncEventPages:
         from synth_pools._client._async.pagination import AsyncEventPages  # saves 1 ms
 

@@ -102,12 +102,7 @@ class AsyncImageReleaseOperations(AsyncOperations):
         return await self._ask("bind_image_release", pool_id=pool_id, release_id=release_id)
 
     async def bind_task_image_release(
-        self,
-        pool_id: str,
-        task_id: str,
-        release_id: str,
-        *,
-        expected_release_id: str | None = None,
+        self, pool_id: str, task_id: str, release_id: str, *, expected_release_id: str | None = None
     ) -> dict[str, Any]:
         """Have the rollouts of a task run on an image release.
 

@@ -6,12 +6,7 @@ from contextlib import suppress
 from typing import TYPE_CHECKING, Any
 
 from synth_pools._client._async.facade.base import AsyncOperations, page
-from synth_pools._client.arguments import (
-    check_limit,
-    chosen_pool_id,
-    definition_body,
-    path_segment,
-)
+from synth_pools._client.arguments import check_limit, chosen_pool_id, definition_body, path_segment
 from synth_pools.errors import ConflictError, NotFoundError
 from synth_pools_api import api
 from synth_pools_api.operations import OPERATIONS

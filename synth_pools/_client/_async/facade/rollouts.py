@@ -86,12 +86,7 @@ class AsyncRolloutOperations(AsyncOperations):
         )
 
     async def list_rollouts(
-        self,
-        pool_id: str,
-        *,
-        state: str | None = None,
-        limit: int = 100,
-        cursor: str | None = None,
+        self, pool_id: str, *, state: str | None = None, limit: int = 100, cursor: str | None = None
     ) -> dict[str, Any]:
         """Get one page of a pool's rollouts, newest first.
 

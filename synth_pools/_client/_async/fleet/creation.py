@@ -122,10 +122,7 @@ class AsyncRolloutCreator:
     """
 
     def __init__(
-        self,
-        scope: AsyncRolloutScope,
-        group: AsyncWorkerGroup,
-        journal: AsyncFleetJournal | None,
+        self, scope: AsyncRolloutScope, group: AsyncWorkerGroup, journal: AsyncFleetJournal | None
     ) -> None:
         self._scope = scope
         self._group = group

@@ -9,16 +9,10 @@ from typing import Any, Self
 from synth_pools._client._async.fleet.engine import AsyncFleetEngine
 from synth_pools._client._async.transport import AsyncTransport
 from synth_pools._client.fleet.options import FleetOptions, check_requests
-from synth_pools._client.fleet.outcomes import (
-    FleetProgress,
-    RolloutOutcome,
-)
+from synth_pools._client.fleet.outcomes import FleetProgress, RolloutOutcome
 from synth_pools._client.fleet.table import table
 from synth_pools._client.http.async_.engine import AsyncCloseable
-from synth_pools._client.runtime.async_.concurrency import (
-    AsyncRunnable,
-    ends_silently,
-)
+from synth_pools._client.runtime.async_.concurrency import AsyncRunnable, ends_silently
 
 
 class AsyncFleet(AsyncRunnable[FleetProgress], AsyncCloseable):

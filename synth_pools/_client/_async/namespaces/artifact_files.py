@@ -51,11 +51,7 @@ class AsyncArtifactFiles(AsyncNamespace):
         return await self._client._save(*call, to, path, on_progress)
 
     async def download_artifacts_zip(
-        self,
-        rollout_id: str,
-        to: str | os.PathLike[str],
-        *,
-        on_progress: OnProgress | None = None,
+        self, rollout_id: str, to: str | os.PathLike[str], *, on_progress: OnProgress | None = None
     ) -> Path:
         """Write a ZIP archive of all artifacts of a rollout to a file.
 
@@ -68,11 +64,7 @@ class AsyncArtifactFiles(AsyncNamespace):
         return await self._client._save(*call, to, name, on_progress)
 
     async def download_support_bundle(
-        self,
-        rollout_id: str,
-        to: str | os.PathLike[str],
-        *,
-        on_progress: OnProgress | None = None,
+        self, rollout_id: str, to: str | os.PathLike[str], *, on_progress: OnProgress | None = None
     ) -> Path:
         """Write all data that the service has of a rollout, without secrets, to a ZIP archive.
 

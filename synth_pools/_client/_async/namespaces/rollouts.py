@@ -28,11 +28,7 @@ class AsyncGlobalRollouts(AsyncAgentRolloutRunner, AsyncArtifactFiles):
     """Rollouts without naming their pool."""
 
     async def wait(
-        self,
-        rollout_id: str,
-        *,
-        timeout: float | None = None,
-        cancel_on_timeout: bool = False,
+        self, rollout_id: str, *, timeout: float | None = None, cancel_on_timeout: bool = False
     ) -> dict[str, Any]:
         """Wait until a rollout has ended, without naming its pool.
 

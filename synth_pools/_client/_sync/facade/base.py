@@ -89,10 +89,7 @@ class Operations:
         return EventStream(self._transport, operation, call)
 
     def _event_pages(
-        self,
-        fetch: Function[[int], dict[str, Any]],
-        after_sequence: int,
-        poll_interval: float,
+        self, fetch: Function[[int], dict[str, Any]], after_sequence: int, poll_interval: float
     ) -> EventPages:
         from synth_pools._client._sync.pagination import EventPages  # saves 1 ms
 

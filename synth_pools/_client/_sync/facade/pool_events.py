@@ -9,12 +9,7 @@ from collections.abc import Iterable
 from typing import TYPE_CHECKING, Any, Literal
 
 from synth_pools._client._sync.facade.base import Operations, or_unset
-from synth_pools._client.arguments import (
-    check_count,
-    check_seconds,
-    path_segment,
-    query_text,
-)
+from synth_pools._client.arguments import check_count, check_seconds, path_segment, query_text
 from synth_pools._client.http.request_builder import Call
 from synth_pools.errors import RequestValidationError
 from synth_pools_api import api

@@ -7,13 +7,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
-from synth_pools._client._sync.facade.base import (
-    STREAM,
-    Operations,
-    or_unset,
-    page,
-    page_of_events,
-)
+from synth_pools._client._sync.facade.base import STREAM, Operations, or_unset, page, page_of_events
 from synth_pools._client.arguments import (
     check_flag,
     check_idempotency_key,
@@ -89,12 +83,7 @@ class RolloutOperations(Operations):
         )
 
     def list_rollouts(
-        self,
-        pool_id: str,
-        *,
-        state: str | None = None,
-        limit: int = 100,
-        cursor: str | None = None,
+        self, pool_id: str, *, state: str | None = None, limit: int = 100, cursor: str | None = None
     ) -> dict[str, Any]:
         """Get one page of a pool's rollouts, newest first.
 

@@ -8,19 +8,8 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
 
-from synth_pools._client._sync.facade.base import (
-    STREAM,
-    Operations,
-    or_unset,
-    page,
-    page_of_events,
-)
-from synth_pools._client.arguments import (
-    check_seconds,
-    path_segment,
-    query_text,
-    request_body,
-)
+from synth_pools._client._sync.facade.base import STREAM, Operations, or_unset, page, page_of_events
+from synth_pools._client.arguments import check_seconds, path_segment, query_text, request_body
 from synth_pools._client.http.request_builder import Call
 from synth_pools_api import api
 from synth_pools_api.operations import OperationId
@@ -52,11 +41,7 @@ class GlobalRolloutOperations(Operations):
         )
 
     def list_global_rollouts(
-        self,
-        *,
-        state: str | None = None,
-        limit: int = 100,
-        cursor: str | None = None,
+        self, *, state: str | None = None, limit: int = 100, cursor: str | None = None
     ) -> dict[str, Any]:
         """Get one page of the rollouts of all pools, newest first.
 

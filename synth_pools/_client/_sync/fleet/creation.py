@@ -125,10 +125,7 @@ class RolloutCreator:
     """
 
     def __init__(
-        self,
-        scope: RolloutScope,
-        group: WorkerGroup,
-        journal: FleetJournal | None,
+        self, scope: RolloutScope, group: WorkerGroup, journal: FleetJournal | None
     ) -> None:
         self._scope = scope
         self._group = group

@@ -12,16 +12,10 @@ from typing import Any, Self
 from synth_pools._client._sync.fleet.engine import FleetEngine
 from synth_pools._client._sync.transport import Transport
 from synth_pools._client.fleet.options import FleetOptions, check_requests
-from synth_pools._client.fleet.outcomes import (
-    FleetProgress,
-    RolloutOutcome,
-)
+from synth_pools._client.fleet.outcomes import FleetProgress, RolloutOutcome
 from synth_pools._client.fleet.table import table
 from synth_pools._client.http.sync_.engine import Closeable
-from synth_pools._client.runtime.sync_.concurrency import (
-    Runnable,
-    ends_silently,
-)
+from synth_pools._client.runtime.sync_.concurrency import Runnable, ends_silently
 
 
 class Fleet(Runnable[FleetProgress], Closeable):

@@ -44,13 +44,7 @@ class RetryingCaller:
     """
 
     def __init__(
-        self,
-        group: WorkerGroup,
-        transport: Transport,
-        *,
-        limit: int,
-        tries: int,
-        patience: float,
+        self, group: WorkerGroup, transport: Transport, *, limit: int, tries: int, patience: float
     ) -> None:
         self._group = group
         self._transport = transport

@@ -54,11 +54,7 @@ class ArtifactFiles(Namespace):
         return self._client._save(*call, to, path, on_progress)
 
     def download_artifacts_zip(
-        self,
-        rollout_id: str,
-        to: str | os.PathLike[str],
-        *,
-        on_progress: OnProgress | None = None,
+        self, rollout_id: str, to: str | os.PathLike[str], *, on_progress: OnProgress | None = None
     ) -> Path:
         """Write a ZIP archive of all artifacts of a rollout to a file.
 
@@ -71,11 +67,7 @@ class ArtifactFiles(Namespace):
         return self._client._save(*call, to, name, on_progress)
 
     def download_support_bundle(
-        self,
-        rollout_id: str,
-        to: str | os.PathLike[str],
-        *,
-        on_progress: OnProgress | None = None,
+        self, rollout_id: str, to: str | os.PathLike[str], *, on_progress: OnProgress | None = None
     ) -> Path:
         """Write all data that the service has of a rollout, without secrets, to a ZIP archive.
 

@@ -9,10 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 from synth_pools._client._sync.facade.agent_rollouts import AgentRolloutOperations
 from synth_pools._client._sync.fleet.runs import AgentRolloutRunner, RolloutRunner
-from synth_pools._client._sync.namespaces.artifact_files import (
-    ArtifactFiles,
-    PoolArtifactFiles,
-)
+from synth_pools._client._sync.namespaces.artifact_files import ArtifactFiles, PoolArtifactFiles
 from synth_pools._client._sync.waiters import wait_for_rollout
 from synth_pools._client.arguments import (
     batch_of_pool,
@@ -31,11 +28,7 @@ class GlobalRollouts(AgentRolloutRunner, ArtifactFiles):
     """Rollouts without naming their pool."""
 
     def wait(
-        self,
-        rollout_id: str,
-        *,
-        timeout: float | None = None,
-        cancel_on_timeout: bool = False,
+        self, rollout_id: str, *, timeout: float | None = None, cancel_on_timeout: bool = False
     ) -> dict[str, Any]:
         """Wait until a rollout has ended, without naming its pool.
 

@@ -165,12 +165,7 @@ class AsyncHTTPClient(Protocol):
     ) -> Any: ...
 
     async def send(
-        self,
-        request: Any,
-        *,
-        stream: bool,
-        auth: Callable[[Any], Any],
-        follow_redirects: bool,
+        self, request: Any, *, stream: bool, auth: Callable[[Any], Any], follow_redirects: bool
     ) -> Any: ...
 
     async def aclose(self) -> None: ...

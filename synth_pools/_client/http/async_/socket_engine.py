@@ -12,11 +12,7 @@ from ssl import SSLContext
 from synth_pools._client.http.async_.engine import AsyncEngine, AsyncIncomingResponse
 from synth_pools._client.http.http1.async_connection import MOST_AT_ONCE, AsyncConnection
 from synth_pools._client.http.http1.heads import AnswerHead, RequestEncoder
-from synth_pools._client.http.messages import (
-    ExchangeError,
-    OutgoingRequest,
-    PoolLimits,
-)
+from synth_pools._client.http.messages import ExchangeError, OutgoingRequest, PoolLimits
 from synth_pools._client.runtime.async_.interrupts import (
     AsyncAlarm,
     AsyncTicket,

@@ -24,9 +24,7 @@ LONGEST_LINE = 65_536
 MOST_LINES = 1000
 
 # A header, or the empty line after the last one. White space at both ends belongs to no value.
-HEADER_LINE = re.compile(
-    rb"([!#$%&'*+.^_`|~0-9A-Za-z-]+):([^\r\n\0\v\f]*)\r?\n|\r?\n",
-)
+HEADER_LINE = re.compile(rb"([!#$%&'*+.^_`|~0-9A-Za-z-]+):([^\r\n\0\v\f]*)\r?\n|\r?\n")
 _STATUS_LINE = re.compile(rb"HTTP/1\.[01] [1-9][0-9]{2}(?: [^\r\n\0\v\f]*)?\r?\n")
 _TARGET = re.compile(r"/[!-~]*")
 _PORTS = {"http": 80, "https": 443}

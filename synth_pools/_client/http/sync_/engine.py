@@ -168,12 +168,7 @@ class HTTPClient(Protocol):
     ) -> Any: ...
 
     def send(
-        self,
-        request: Any,
-        *,
-        stream: bool,
-        auth: Callable[[Any], Any],
-        follow_redirects: bool,
+        self, request: Any, *, stream: bool, auth: Callable[[Any], Any], follow_redirects: bool
     ) -> Any: ...
 
     def close(self) -> None: ...

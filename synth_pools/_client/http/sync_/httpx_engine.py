@@ -21,11 +21,7 @@ from synth_pools._client.http.messages import (
     PoolLimits,
     ResponseHeaders,
 )
-from synth_pools._client.http.sync_.engine import (
-    Engine,
-    HTTPClient,
-    IncomingResponse,
-)
+from synth_pools._client.http.sync_.engine import Engine, HTTPClient, IncomingResponse
 from synth_pools._client.runtime.sync_.interrupts import Alarm
 from synth_pools._client.runtime.sync_.io import end_reading
 from synth_pools._client.secret import Secret

@@ -14,18 +14,9 @@ from ssl import SSLContext
 
 from synth_pools._client.http.http1.connection import MOST_AT_ONCE, Connection
 from synth_pools._client.http.http1.heads import AnswerHead, RequestEncoder
-from synth_pools._client.http.messages import (
-    ExchangeError,
-    OutgoingRequest,
-    PoolLimits,
-)
+from synth_pools._client.http.messages import ExchangeError, OutgoingRequest, PoolLimits
 from synth_pools._client.http.sync_.engine import Engine, IncomingResponse
-from synth_pools._client.runtime.sync_.interrupts import (
-    Alarm,
-    Ticket,
-    pool_lock,
-    wait_for_closing,
-)
+from synth_pools._client.runtime.sync_.interrupts import Alarm, Ticket, pool_lock, wait_for_closing
 from synth_pools._client.secret import Secret
 
 

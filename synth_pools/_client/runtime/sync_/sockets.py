@@ -10,12 +10,7 @@ import threading
 from collections.abc import Iterator
 from typing import Any
 
-from synth_pools._client.runtime.sync_.interrupts import (
-    Alarm,
-    interruptible,
-    is_limited,
-    time_left,
-)
+from synth_pools._client.runtime.sync_.interrupts import Alarm, interruptible, is_limited, time_left
 
 
 def shut_down_socket(raw: Any) -> None:

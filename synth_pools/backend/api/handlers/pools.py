@@ -269,9 +269,7 @@ async def _change_status(request: Request, next_status: Callable[[Pool], str]) -
 
 
 def _check_containers(
-    services: Services,
-    definition: dict[str, Any],
-    tasks: list[tuple[str | None, dict[str, Any]]],
+    services: Services, definition: dict[str, Any], tasks: list[tuple[str | None, dict[str, Any]]]
 ) -> None:
     for number, url in enumerate(definition.get("container_urls") or ()):
         check_container_url(url, services.settings, f"container_urls[{number}]")

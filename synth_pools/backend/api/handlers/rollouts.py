@@ -114,8 +114,7 @@ async def get_rollout_usage(request: Request) -> Response:
 
 async def get_rollout_summary(request: Request) -> Response:
     text = await read_rollout(
-        request,
-        lambda db, rollout: summary_document(rollout, stored_events.read_last(db, rollout)),
+        request, lambda db, rollout: summary_document(rollout, stored_events.read_last(db, rollout))
     )
     return json_text_response(text)
 

@@ -65,12 +65,7 @@ class ClusterDriver:
         self._write({"id": number, **answer})
 
     async def _place(
-        self,
-        name: str,
-        options: dict[str, Any],
-        order: str,
-        version: str,
-        limit_seconds: float,
+        self, name: str, options: dict[str, Any], order: str, version: str, limit_seconds: float
     ) -> dict[str, Any]:
         """Place an actor, and start its supervisor there."""
         options = {key: value for key, value in options.items() if value is not None}

@@ -41,12 +41,7 @@ class RemoteContainer:
     """
 
     def __init__(
-        self,
-        name: str,
-        node: str,
-        address: tuple[str, int],
-        token: bytes,
-        output: OutputSink,
+        self, name: str, node: str, address: tuple[str, int], token: bytes, output: OutputSink
     ) -> None:
         self.name = name
         self.origin = ContainerOrigin("ray", node)

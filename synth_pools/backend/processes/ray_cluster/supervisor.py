@@ -125,8 +125,7 @@ class NodeSupervisor:
         await started.exited()
         end = await started.read_end()
         self._tell(
-            Frame.EXITED,
-            {"exit_code": end.exit_code, "words": end.words, "is_final": end.is_final},
+            Frame.EXITED, {"exit_code": end.exit_code, "words": end.words, "is_final": end.is_final}
         )
 
     def finish(self, patience: float) -> None:

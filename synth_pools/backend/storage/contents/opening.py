@@ -17,12 +17,7 @@ from synth_pools.backend.errors import ArtifactsError, DataDirError
 from synth_pools.backend.settings import Settings
 from synth_pools.backend.storage import artifacts as artifact_rows
 from synth_pools.backend.storage.contents.folder import FolderContents
-from synth_pools.backend.storage.contents.store import (
-    CONTENTS_FILE,
-    FOLDER,
-    ContentStore,
-    in_parts,
-)
+from synth_pools.backend.storage.contents.store import CONTENTS_FILE, FOLDER, ContentStore, in_parts
 from synth_pools.backend.storage.cursors import cursor_secret
 from synth_pools.backend.storage.database import Database, StorageError, Transaction
 from synth_pools.backend.storage.private_files import noted

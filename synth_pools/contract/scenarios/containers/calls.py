@@ -179,11 +179,7 @@ def _direct(
     return response
 
 
-@scenario(
-    "containers.nothing_kept",
-    *_EXECUTIONS,
-    clauses="execute_pool_container_rollout#fd28",
-)
+@scenario("containers.nothing_kept", *_EXECUTIONS, clauses="execute_pool_container_rollout#fd28")
 def containers_nothing_kept(ctx: Context) -> None:
     pool_id = ctx.resources.pool(tasks=[{"task_id": "t"}])
     name = ctx.resources.name()

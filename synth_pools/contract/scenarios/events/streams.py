@@ -224,13 +224,7 @@ def events_live(ctx: Context) -> None:
     )
 
 
-@scenario(
-    "events.heartbeat",
-    *STREAMS,
-    clauses="Events#edc2",
-    needs="live",
-    slow=True,
-)
+@scenario("events.heartbeat", *STREAMS, clauses="Events#edc2", needs="live", slow=True)
 def events_heartbeat(ctx: Context) -> None:
     rollout = start_running(ctx, ctx.resources.live_pool(), events=0)
     ways = rollout.streams

@@ -32,10 +32,7 @@ def pools_deleted(ctx: Context) -> None:
     ctx.judge("delete_pool", updated).field("status", "archived")
     views = of_pool(ctx, pool_id, "archived")
     ctx.judge("delete_pool", updated).shown(
-        views,
-        lambda pool: at(pool, "status") == "archived",
-        "the pool is archived",
-        "it is not",
+        views, lambda pool: at(pool, "status") == "archived", "the pool is archived", "it is not"
     )
     for reader, pool, response in views:
         if pool is not ABSENT:

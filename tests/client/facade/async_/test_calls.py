@@ -345,9 +345,7 @@ async def test_an_answer_that_does_not_come(server: RecordingServer) -> None:
         server.client_left.set()
 
 
-async def test_nested_names_and_raw_are_the_same_client(
-    client: AsyncContainerPoolsClient,
-) -> None:
+async def test_nested_names_and_raw_are_the_same_client(client: AsyncContainerPoolsClient) -> None:
     assert client.raw is client
     assert client.raw() is client
     assert await client.raw().get_pool(P) == {}

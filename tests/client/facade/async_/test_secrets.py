@@ -56,10 +56,7 @@ async def test_clients_do_not_hold_it(
     await client.get_pool(P)
     assert holders([client, front_door, stream]) == []
     searched = {type(item).__name__ for item in reachable(client)}
-    connection = {
-        "httpx": "HTTP11Connection",
-        "sockets": "Connection",
-    }[library]
+    connection = {"httpx": "HTTP11Connection", "sockets": "Connection"}[library]
     assert any(connection in name for name in searched), "connections were searched too"
     await front_door.aclose()
 

@@ -222,10 +222,7 @@ async def test_an_event_that_does_not_fit_is_passed_over(
     ],
 )
 async def test_an_answer_that_does_not_fit_says_where(
-    server: RecordingServer,
-    client: AsyncContainerPoolsClient,
-    change: dict[str, Any],
-    problem: str,
+    server: RecordingServer, client: AsyncContainerPoolsClient, change: dict[str, Any], problem: str
 ) -> None:
     answer = {name: value for name, value in {**POOL, **change}.items() if value is not ...}
     server.reply_with(Reply.json({**answer, "token": KEY}))
