@@ -24,6 +24,7 @@ SHORT_MODULES = {
     "image_releases",
     "local",
     "ports",
+    "protocol",
     "pytest_plugin",
     "service",
     "spec",

@@ -180,7 +180,7 @@ def states_concurrency(ctx: Context) -> None:
     for field, least in (("running", 2), ("queued", 3), ("capacity", 2)):
         actual = status.at(field)
         ctx.judge("get_queue_status", status).that(
-            f"{field} is at least {least}: so many are this run's",
+            f"{field} is at least {least}: the rollouts of this run",
             isinstance(actual, int) and actual >= least,
             repr(actual),
         )
