@@ -24,7 +24,6 @@ SHORT_MODULES = {
     "image_releases",
     "local",
     "ports",
-    "protocol",
     "pytest_plugin",
     "service",
     "spec",
