@@ -1,4 +1,4 @@
-"""Scenarios: one module or folder for each subject, the first word of their ids."""
+"""Scenarios: one module or folder for each subject, which is the first word of the ids."""
 
 from __future__ import annotations
 
@@ -64,7 +64,7 @@ def _run_file(file: Path) -> None:
 
 
 _GROUP = "synth_pools.contract_scenarios"
-# Quick scenarios that notice most of the faults of a commit.
+# Quick scenarios that find most faults of a commit.
 _SMOKE = (
     "service.capabilities", "pools.created", "pools.defaults", "pools.taken_id", "pools.patch",
     "pools.replace", "pools.deleted", "pools.urls", "pools.id_mismatch", "tasks",

@@ -66,7 +66,7 @@ _ENTRIES = (
 
 
 def _ended(ctx: Context, spelling: str) -> tuple[Rollout, dict[str, Any]]:
-    """Run a rollout whose container answers with all entries; return both."""
+    """Run a rollout whose container answers with all entries; return it and the answer."""
     answer = {
         "status": "completed",
         "success_status": "success",
@@ -161,8 +161,8 @@ def artifacts_downloads(ctx: Context) -> None:
         return
     rollout, _ = _ended(ctx, "artifact")
     operation = "get_global_rollout_artifacts"
-    listed = ctx.require(200, operation, rollout.global_ids)
-    items = listed.list_at("items")
+    page = ctx.require(200, operation, rollout.global_ids)
+    items = page.list_at("items")
     if len(items) != len(_ENTRIES):
         ctx.expect.inconclusive(_ONE, f"{len(items)} of {len(_ENTRIES)} artifacts are listed")
         return
@@ -170,19 +170,19 @@ def artifacts_downloads(ctx: Context) -> None:
         url = at(item, "download_url")
         path = urlsplit(url).path if isinstance(url, str) else ""
         _, _, artifact_path = path.partition(f"/v1/rollouts/{rollout.id}/artifacts/")
-        ctx.judge(operation, listed).that(
+        ctx.judge(operation, page).that(
             f"download_url of entry {place} names an artifact", bool(artifact_path), str(url)
         )
         if not artifact_path:
             continue
-        here = {**rollout.global_ids, "artifact_path": unquote(artifact_path)}
-        response = ctx.require(200, _ONE, here)
+        ids = {**rollout.global_ids, "artifact_path": unquote(artifact_path)}
+        response = ctx.require(200, _ONE, ids)
         body = response.exchange.response_body
         has_dots = "%2E" in artifact_path.upper() or ".." in artifact_path
         if "%2F" in artifact_path.upper() and not has_dots:
-            plain = ctx.session.http.url(f"/v1/rollouts/{rollout.id}/artifacts/", {}, None)
-            plain += re.sub("%2F", "/", artifact_path, flags=re.IGNORECASE)
-            slashed = ctx.raw("GET", plain, ctx.session.http.authorized(), None, _ONE)
+            plain_url = ctx.session.http.url(f"/v1/rollouts/{rollout.id}/artifacts/", {}, None)
+            plain_url += re.sub("%2F", "/", artifact_path, flags=re.IGNORECASE)
+            slashed = ctx.raw("GET", plain_url, ctx.session.http.authorized(), None, _ONE)
             same = slashed.status == 200 and slashed.exchange.response_body == body
             demand = "a slash as it is leads to the same artifact"
             observed = f"{slashed.status}, {len(body)} bytes"
@@ -222,8 +222,8 @@ def artifacts_many(ctx: Context) -> None:
     pool_id = ctx.resources.pool(container_url=ctx.session.containers["good"])
     for count in (0, 1, 11, 120):
         expected = [f"a{number}" for number in range(count)]
-        sent = [{"artifact_name": name, "content": f"content of {name}"} for name in expected]
-        answer = {"status": "completed", "reward": 1.0, "artifact": sent}
+        entries = [{"artifact_name": name, "content": f"content of {name}"} for name in expected]
+        answer = {"status": "completed", "reward": 1.0, "artifact": entries}
         rollout = run_rollout(ctx, pool_id, env={"answer": answer})
         for operation, ids in readers(ctx, rollout, "ArtifactList"):
             response = ctx.require(200, operation, ids)

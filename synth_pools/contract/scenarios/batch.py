@@ -73,10 +73,10 @@ def batch_each(ctx: Context) -> None:
     judge.field("refused", refused)
     for rollout in created:
         wait_for(ctx, rollout, FINAL)
-    listed = ctx.require(200, "list_rollouts", {"pool_id": pool_id})
+    page = ctx.require(200, "list_rollouts", {"pool_id": pool_id})
     newest_first = [rollout.id for rollout in reversed(created) if rollout.pool_id == pool_id]
-    actual, label = ids_of(listed.list_at("items")), "the list of rollouts, newest first,"
-    ctx.judge(_OPERATION, listed).equal(label, newest_first, actual)
+    actual, label = ids_of(page.list_at("items")), "the list of rollouts, newest first,"
+    ctx.judge(_OPERATION, page).equal(label, newest_first, actual)
 
 
 @scenario(
@@ -154,7 +154,7 @@ def batch_no_waiting(ctx: Context) -> None:
 
 
 def _items(ctx: Context, response: Response, expected: int) -> list[Any]:
-    """Return the expected number of items; missing ones are empty objects."""
+    """Return the items, filled up to the expected number with empty objects."""
     items = response.list_at("items")
     places = [at(item, "index") for item in items]
     ctx.expect.equal(_OPERATION, "the index of each item", list(range(expected)), places, response)

@@ -65,8 +65,8 @@ def cancel_running(ctx: Context) -> None:
         rollout = start_running(ctx, pool_id)
         updated = _cancel(ctx, operation, rollout, {})
         _cancelled(ctx, operation, rollout, updated)
-        again = _cancel(ctx, operation, rollout, {})
-        ctx.judge(operation, again).equal("the cancelled rollout, again,", updated.json, again.json)
+        later = _cancel(ctx, operation, rollout, {})
+        ctx.judge(operation, later).equal("the cancelled rollout, again,", updated.json, later.json)
         third = _cancel(ctx, other_operation, rollout, {})
         ctx.expect.equal(other_operation, "the cancelled rollout", updated.json, third.json, third)
 
@@ -75,9 +75,9 @@ def cancel_running(ctx: Context) -> None:
 def cancel_body(ctx: Context) -> None:
     pool_id = ctx.resources.live_pool(concurrency=1)
     for operation in _CANCELS:
-        for sent in (ABSENT, {}, {"reason": "of ours", "nested": {"x": [1]}}):
+        for body in (ABSENT, {}, {"reason": "of ours", "nested": {"x": [1]}}):
             rollout = start_rollout(ctx, pool_id, env={"delay": 600})
-            updated = _cancel(ctx, operation, rollout, sent)
+            updated = _cancel(ctx, operation, rollout, body)
             ctx.judge(operation, updated).field("status", "cancelled")
         rollout = start_rollout(ctx, pool_id, env={"delay": 600})
         for wrong in ([1], "text", 5):
@@ -116,9 +116,9 @@ def cancel_others(ctx: Context) -> None:
         ctx.judge("get_pool_metrics", metrics).field(field, value, optional=True)
 
 
-def _cancel(ctx: Context, operation: str, rollout: Rollout, sent: Any) -> Response:
+def _cancel(ctx: Context, operation: str, rollout: Rollout, body: Any) -> Response:
     ids = rollout.ids if operation == "cancel_rollout" else rollout.global_ids
-    return ctx.require(200, operation, ids, json=sent)
+    return ctx.require(200, operation, ids, json=body)
 
 
 def _cancelled(ctx: Context, operation: str, rollout: Rollout, updated: Response) -> None:

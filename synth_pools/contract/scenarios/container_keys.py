@@ -1,4 +1,4 @@
-"""Scenario of the key of containers, on servers whose environment holds one."""
+"""Scenario of the key of containers, on servers with such a key in their environment."""
 
 from __future__ import annotations
 
@@ -46,8 +46,8 @@ def container_keys_sent(ctx: Context) -> None:
         return
     ctx.expect.status(created, 201, "create_pool")
     ctx.resources.wait_until_active(name)
-    tell = [{"sequence": 1, "type": "step"}]
-    for env in ({"echo_key": True, "tell": tell}, {"echo_key": True, "fail": True}):
+    events = [{"sequence": 1, "type": "step"}]
+    for env in ({"echo_key": True, "tell": events}, {"echo_key": True, "fail": True}):
         rollout = run_rollout(ctx, name, env=env)
         key = ctx.session.received.keys.get(rollout.id)
         if (
@@ -65,7 +65,7 @@ def container_keys_sent(ctx: Context) -> None:
 
 
 def _judge_answers(ctx: Context, rollout: Rollout, key: str) -> None:
-    """Expect a key to be in no answer about a rollout whose container puts it everywhere.
+    """Expect no answer about a rollout to show a key that its container puts everywhere.
 
     The answers are not recorded, so that no report shows a key.
     """
@@ -96,8 +96,8 @@ def _judge_answers(ctx: Context, rollout: Rollout, key: str) -> None:
             "no key of a container in an answer", key.encode() not in body, "the key"
         )
     for operation in ("get_rollout", "get_global_rollout"):
-        for place in ("key", "status_detail"):
-            actual = answers[operation].at("result", place)
+        for field in ("key", "status_detail"):
+            actual = answers[operation].at("result", field)
             ctx.judge(operation, clause=_NEVER_ANSWERED).that(
                 "*** in the place of an echoed key",
                 isinstance(actual, str) and "***" in actual,

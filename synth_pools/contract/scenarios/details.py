@@ -25,7 +25,7 @@ def details_location(ctx: Context) -> None:
     created = ctx.resources.create_pool(ctx.resources.body())
     location = created.exchange.header("location")
     if location is None:
-        # A rule judges whether documented headers are there.
+        # A rule judges whether documented headers are present.
         return
     url = urljoin(created.exchange.url, location)
     if urlsplit(url).netloc != urlsplit(ctx.session.base_url).netloc:
@@ -93,12 +93,12 @@ def details_task_order(ctx: Context) -> None:
         names.append(name)
     pool = ctx.require(200, "get_pool", ids)
     ctx.expect.equal("get_pool", "tasks", names, ids_of(pool.list_at("tasks")), pool)
-    listed = ctx.require(200, "list_tasks", ids)
-    actual = ids_of(listed.list_at("items"))
-    ctx.judge("list_tasks", listed).that(
+    page = ctx.require(200, "list_tasks", ids)
+    actual = ids_of(page.list_at("items"))
+    ctx.judge("list_tasks", page).that(
         "tasks that were made later come first", actual[:2] == ["c", "k"], str(actual)
     )
-    ctx.expect.equal("list_tasks", "all tasks", sorted(names), sorted(map(str, actual)), listed)
+    ctx.expect.equal("list_tasks", "all tasks", sorted(names), sorted(map(str, actual)), page)
 
 
 @scenario(
@@ -137,7 +137,7 @@ def details_host(ctx: Context) -> None:
     observed: list[tuple[str, Any, Response]] = []
     for host in dict.fromkeys(hosts):
         response = ctx.call("get_pool_urls", ids, headers={"host": host})
-        # The server refuses a Host that is none of its names.
+        # The server may refuse a Host that is not one of its names.
         if response.status == 200:
             root = f"{parts.scheme}://{host}/"
             observed += [(root, response.at(field), response) for field in _ADDRESSES]
@@ -153,13 +153,13 @@ def details_host(ctx: Context) -> None:
 
 
 def _judge_other_host(ctx: Context, address: Any, response: Response) -> None:
-    """Expect an address with another Host than that of the request to lead to some server.
+    """Expect an address to lead to a server if its Host is not that of the request.
 
-    A proxy may set another Host; on this machine the kit can try whether anybody answers there. No
-    key is sent to an address that the server names.
+    A proxy may set another Host. On this machine the kit can try whether a server answers there;
+    it sends no key to such an address.
     """
-    here = is_loopback_url(ctx.session.base_url)
-    if not here or not is_loopback_url(str(address)) or ctx.session.options.access.proxy:
+    is_local = is_loopback_url(ctx.session.base_url)
+    if not is_local or not is_loopback_url(str(address)) or ctx.session.options.access.proxy:
         ctx.expect.inconclusive("get_pool_urls", "something on the way gives another Host")
         return
     try:
@@ -188,7 +188,7 @@ def details_foreign_host(ctx: Context) -> None:
         refused = Status(403, f"the Host is {host}", code="forbidden_host")
         ctx.expect.status(response, refused, "get_pool_urls")
     else:
-        # A gateway that knows its names answers in its own way.
+        # A gateway with a list of its names answers in its own way.
         ctx.expect.inconclusive("get_pool_urls", f"the answer is {response.status}")
 
 
@@ -211,7 +211,7 @@ def details_policy(ctx: Context) -> None:
     ]
     if not ctx.session.offers("processes"):
         refusals.append(({"process": {"argv": ["true"]}}, "processes_not_allowed"))
-    # An older server takes an image for a field of the caller's own.
+    # An older server treats `image` as an unknown field.
     image: dict[str, Any] = {"image": "contract-kit/none"}
     if ctx.session.features.get("images") is False:
         refusals.append(({"image": image}, "images_not_allowed"))
@@ -250,11 +250,11 @@ def details_policy(ctx: Context) -> None:
     """,
 )
 def details_replies(ctx: Context) -> None:
-    here = ctx.session.containers
+    kit_urls = ctx.session.containers
     tasks: list[dict[str, Any]] = [{"task_id": "t"}]
-    more = {"container_url": here["good"]} if here else {}
-    if here:
-        tasks.append({"task_id": "own", "container_url": here["twin"]})
+    more = {"container_url": kit_urls["good"]} if kit_urls else {}
+    if kit_urls:
+        tasks.append({"task_id": "own", "container_url": kit_urls["twin"]})
     pool_id = ctx.resources.pool(tasks=tasks, **more)
     pool = {"pool_id": pool_id}
     for mode in ("async", "sync"):
@@ -271,16 +271,16 @@ def details_replies(ctx: Context) -> None:
         judge.field("pool_id", pool_id)
         is_own = stamp != owned["created_at"]
         judge.that("created_at of the server's own", is_own, str(stamp))
-    if not here:
+    if not kit_urls:
         return
     urls = ctx.require(200, "get_pool_urls", pool)
-    ctx.judge("get_pool_urls", urls).field("container_urls", [here["good"]])
+    ctx.judge("get_pool_urls", urls).field("container_urls", [kit_urls["good"]])
     url_by_task = {at(it, "task_id"): at(it, "container_url") for it in urls.list_at("task_urls")}
     actual = url_by_task.get("own")
-    ctx.judge("get_pool_urls", urls).equal("container_url of own", here["twin"], actual)
+    ctx.judge("get_pool_urls", urls).equal("container_url of own", kit_urls["twin"], actual)
     metrics = ctx.require(200, "get_pool_metrics", pool)
     container_urls = ids_of(metrics.list_at("containers"), "url")
-    ctx.expect.equal("get_pool_metrics", "containers", [here["good"]], container_urls, metrics)
+    ctx.expect.equal("get_pool_metrics", "containers", [kit_urls["good"]], container_urls, metrics)
 
 
 def _batch(ctx: Context, pool: dict[str, str]) -> None:

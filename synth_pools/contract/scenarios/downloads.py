@@ -1,4 +1,4 @@
-"""Scenarios of downloads: artifacts as a whole and in parts, archives and support bundles."""
+"""Scenarios of downloads: whole artifacts and parts of them, archives and support bundles."""
 
 from __future__ import annotations
 
@@ -21,8 +21,8 @@ _LIST = "get_global_rollout_artifacts"
 
 def _described(ctx: Context, operation: str) -> tuple[Rollout, list[Any]]:
     """Run a rollout; return it and the descriptions of its artifacts."""
-    here = ctx.session.containers
-    more = {"container_url": here["good"]} if here else {}
+    containers = ctx.session.containers
+    more = {"container_url": containers["good"]} if containers else {}
     rollout = run_rollout(ctx, ctx.resources.pool(**more))
     items = ctx.require(200, _LIST, rollout.global_ids).list_at("items")
     if not items:
@@ -98,8 +98,8 @@ def downloads_range(ctx: Context) -> None:
             demand = f"the whole content: {ignored} does not count"
             ctx.judge(_ONE, response).that(demand, is_whole, "a part")
         _get(ctx, 206, rollout, path, **{"range": "bytes=1-2", "if-range": etag})
-        same = Status(304, "it is the same content")
-        unchanged = ctx.check(same, _ONE, path_ids, headers={"if-none-match": etag})
+        not_modified = Status(304, "it is the same content")
+        unchanged = ctx.check(not_modified, _ONE, path_ids, headers={"if-none-match": etag})
         length = len(unchanged.exchange.response_body)
         ctx.judge(_ONE, unchanged).equal("the body of 304", 0, length)
 

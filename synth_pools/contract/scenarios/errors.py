@@ -20,18 +20,18 @@ from synth_pools.contract.http.reproduce import MASKED
 from synth_pools.contract.results import Clause, Column, Exchange, Outcome
 from synth_pools.contract.selections import addresses_resource, every, takes_body
 
-# Ids of resources that no scenario here creates.
+# Ids of resources that these scenarios do not create.
 _OTHER_IDS = ("artifact_path", "release_id")
 _MEGABYTE = 1024 * 1024
 # Far more than the 4,300 digits that Python reads as an integer.
 _DIGITS = 20_000
 _NO_HTTP = b"\x16\x03\x01 no HTTP\r\n\r\n"
-# The document does not say whether a missing body is no JSON, of no media type, or no match.
+# The document does not say which of these statuses a missing body gets.
 _MISSING = Status((422, 415, 400), "the body is missing")
 
 
 def _operations(ctx: Context) -> list[tuple[Operation, dict[str, str]]]:
-    """Return every operation with a body, and ids of existing resources."""
+    """Return the operations of the scenario, each with ids of existing resources."""
     pool_id = ctx.resources.pool(tasks=[{"task_id": "t"}])
     rollout = run_rollout(ctx, pool_id)
     ids = {**rollout.ids, "task_id": "t"}
@@ -106,7 +106,7 @@ def errors_too_deep(ctx: Context) -> None:
         ("create_rollout", pool, b'{"metadata": {"deep": ' + deep + b"}}"),
     ):
         response = _send(ctx, operation, ids, body)
-        # A server may accept it if it can read it.
+        # A server that can read the body may accept it.
         ctx.expect.status(response, (201, 202, 200, 400), operation)
         if operation == "create_pool" and response.status == 201:
             ctx.session.register_pool(str(response.at("id")))
@@ -121,7 +121,7 @@ def errors_method(ctx: Context) -> None:
     for operation in offered(ctx):
         methods.setdefault(operation.path, {})[operation.method] = operation.id
     documented = {(op.path, op.method) for op in ctx.session.document.every.values()}
-    for path, there in methods.items():
+    for path, id_by_method in methods.items():
         for wrong in ("PUT", "PATCH", "DELETE", "POST", "GET"):
             if (path, wrong) in documented:
                 continue
@@ -130,13 +130,13 @@ def errors_method(ctx: Context) -> None:
             body = None if wrong in ("GET", "DELETE") else b"{}"
             response = ctx.raw(wrong, url, headers, body, None)
             allowed = (response.exchange.header("allow") or "").upper().replace(" ", "").split(",")
-            expected = f"Allow names {', '.join(sorted(there))}"
-            for name in there.values():
+            expected = f"Allow names {', '.join(sorted(id_by_method))}"
+            for name in id_by_method.values():
                 if not ctx.expect.status(response, refused, name):
                     # The same defect would show for every operation of the path.
                     break
                 ctx.judge(name, response, column=Column.ERRORS).that(
-                    expected, there.keys() <= set(allowed), ", ".join(allowed)
+                    expected, id_by_method.keys() <= set(allowed), ", ".join(allowed)
                 )
 
 
@@ -220,7 +220,7 @@ def errors_unknown_ids(ctx: Context) -> None:
         for name, code in NOT_FOUND.items():
             if name not in operation.id_names:
                 continue
-            # The ids before it in the path exist; there is no rollout at all.
+            # The other ids exist, except that of the rollout.
             unknown = operation.own_ids({**ids, "rollout_id": nobody, name: nobody})
             refused = Status(404, "there is no such thing", code=code, clause=_UNKNOWN)
             ctx.check(refused, operation.id, unknown, json=small_body(ctx, operation))

@@ -20,7 +20,7 @@ from synth_pools.contract.rules.verdict import same_json, show
 _POOLS = ("create_pool", "replace_pool", "update_pool")
 _TASKS = ("create_task", "update_task", "patch_task")
 _ROLLOUTS = ("create_rollout", "create_global_rollout", "create_rollout_batch")
-# Fields of which a server's policy may refuse every value.
+# Fields that a server's policy may refuse with any value.
 _BY_POLICY = ("process", "container_key_env")
 # Pairs of spellings of one field.
 _TWINS = {"target": "backend", "config": "pool_config", "metadata": "pool_metadata"}
@@ -50,7 +50,7 @@ def fields_refused(ctx: Context) -> None:
         fields = _fields(ctx, name)
         base = {"name": ctx.resources.name()} if name in ("create_pool", "replace_pool") else {}
         path_ids = operation.own_ids(ids)
-        # Bounds, and the fields inside of a field, are tried where a definition is created.
+        # Bounds and nested fields are tried in one operation for each kind of body.
         creates = name in ("create_pool", "create_task", "create_rollout")
         calls = [
             partial(_refused, ctx, name, path_ids, path, wrong, put_at(base, path, wrong))
@@ -64,8 +64,8 @@ def fields_refused(ctx: Context) -> None:
     after = ctx.require(200, "get_pool", {"pool_id": pool_id})
     label = "the pool after refused changes"
     ctx.judge("update_pool", after).equal(label, before.json, after.json)
-    listed = ctx.require(200, "list_rollouts", {"pool_id": pool_id})
-    ctx.judge("create_rollout", listed).field("items", [], "what was created")
+    page = ctx.require(200, "list_rollouts", {"pool_id": pool_id})
+    ctx.judge("create_rollout", page).field("items", [], "what was created")
 
 
 def _refused(
@@ -115,7 +115,7 @@ def _names(item: Any, path: Path) -> bool:
     place, text = at(item, "loc"), at(item, "msg")
     if isinstance(place, list) and path[-1] in place:
         return True
-    # The refusal may be about the object that the field is in.
+    # The refusal may be about the object that contains the field.
     return isinstance(text, str) and any(step in text for step in path)
 
 
@@ -187,7 +187,7 @@ def _parameters(ctx: Context, name: str) -> set[str]:
 )
 def fields_pool(ctx: Context) -> None:
     if ctx.session.options.pool_request is not None:
-        # The fields of --pool-request would have to be in every body.
+        # Every body would need the fields of --pool-request.
         for operation in ctx.operations:
             ctx.expect.inconclusive(operation, "--pool-request says what pools are made with")
         return
@@ -211,7 +211,7 @@ def fields_pool(ctx: Context) -> None:
                 ("replace_pool", {"name": name, field: None}, default),
             ):
                 if field == "name" and (writer == "replace_pool" or body == {field: None}):
-                    # Every pool has a name: the first one stands for the default.
+                    # Every pool needs a name: the first one serves as the default.
                     body = {field: value if expected is set_ else name}
                 updated = ctx.require(200, writer, path, json=body)
                 views = of_pool(ctx, name)[: None if body else 1]
@@ -230,7 +230,7 @@ _GIVEN_ELSEWHERE = ("id", "pool_id", "task_id", "tasks")
 
 
 def _created(ctx: Context, field: str, value: Any, expected_value: Mapping[str, Any]) -> None:
-    """Create a pool with one field more than it needs."""
+    """Create a pool with one optional field, and judge its views."""
     name = ctx.resources.name()
     ctx.session.register_pool(name)
     body = {"pool_id": name, "name": name, field: value}
@@ -288,14 +288,14 @@ def _fields(ctx: Context, operation: str) -> RequestFields:
 
 
 def _right(ctx: Context, operation: str, field: str, plain: Any) -> list[Any]:
-    """Return values of a field that this server must accept and that are not its default."""
-    here = ctx.session.containers
-    containers = [here["good"], here["twin"]] if here else []
+    """Return values other than the default that this server must accept for a field."""
+    containers = ctx.session.containers
+    urls = [containers["good"], containers["twin"]] if containers else []
     if field == "container_url":
-        # Another address may be refused by the server's policy.
-        return containers[:1]
+        # The server's policy may refuse another address.
+        return urls[:1]
     if field == "container_urls":
-        return [containers] * (bool(containers) and ctx.session.offers("container_urls"))
+        return [urls] * (bool(urls) and ctx.session.offers("container_urls"))
     values = _fields(ctx, operation).right((field,), {"name": "x"})
     if field == "target":
         offered = ctx.call("get_capabilities").at("targets")
@@ -317,7 +317,7 @@ def _fields_are(
     expected_value: Mapping[str, Any],
     label: str,
 ) -> None:
-    """Expect the writer, and all reads afterwards, to show these fields."""
+    """Expect the answer of the writer and all later reads to show these fields."""
     expected = {field: value for field, value in expected_value.items() if value is not ABSENT}
 
     def shown(observed: Any) -> dict[str, Any]:

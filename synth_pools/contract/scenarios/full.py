@@ -13,9 +13,9 @@ from synth_pools.contract.rules.verdict import show
 
 _CREATE = "create_rollout"
 _FULL = ("pool_queue_full", "queue_full")
-# Rollouts that are created at most to find the limit.
+# Most rollouts to create in order to find the limit.
 _MOST = 40
-# Seconds to wait out a 429 that is not about the queue: a gateway has limits of its own.
+# Seconds to repeat a request that another limit refuses with 429, such as a gateway's.
 _OTHER_LIMITS = 5.0
 
 _REPEATED = Clause(ids="Repeating a request#c230")
@@ -29,7 +29,7 @@ _REPEATED = Clause(ids="Repeating a request#c230")
         Errors#7dbf#79b6
     """,
     needs="live",
-    # Where all pools share one queue, other scenarios would find it full.
+    # If all pools share one queue, other scenarios would find it full.
     alone=True,
 )
 def full_queue(ctx: Context) -> None:
@@ -57,20 +57,20 @@ def _fill(ctx: Context, pool: dict[str, str]) -> None:
         return
     code = refused.at("error", "code")
     ctx.judge(_CREATE, refused).that(f"error.code {' or '.join(_FULL)}", code in _FULL, show(code))
-    items, listed, _ = iterate_pages(ctx, "list_rollouts", pool, {"limit": 100})
+    items, page, _ = iterate_pages(ctx, "list_rollouts", pool, {"limit": 100})
     actual = sorted(map(str, ids_of(items)))
-    ctx.judge(_CREATE, listed).equal("the rollouts", sorted(created), actual)
+    ctx.judge(_CREATE, page).equal("the rollouts", sorted(created), actual)
     if code == "pool_queue_full":
         response = _create(ctx, {"pool_id": ctx.resources.live_pool("other")}, "other")
         is_admitted = response.status in (200, 202)
         observed = show(response.at("error", "code"))
         ctx.judge(_CREATE, response).that("another pool goes on", is_admitted, observed)
     ctx.require(200, "cancel_rollout", {**pool, "rollout_id": created[-1]}, json={})
-    again = _create(ctx, pool, str(len(created)))
-    # Where all pools share one queue, another rollout may have taken the place.
-    is_met = again.status in (200, 202) or (again.status == 429 and code == "queue_full")
-    ctx.judge(_CREATE, again, clause=_REPEATED).that(
-        "the same request once there is a place", is_met, show(again.at("error", "code"))
+    repeated = _create(ctx, pool, str(len(created)))
+    # If all pools share one queue, another rollout may have taken the place.
+    is_met = repeated.status in (200, 202) or (repeated.status == 429 and code == "queue_full")
+    ctx.judge(_CREATE, repeated, clause=_REPEATED).that(
+        "the same request once there is a place", is_met, show(repeated.at("error", "code"))
     )
 
 

@@ -1,4 +1,4 @@
-"""Scenario of unwell containers: which ones get rollouts, and how metrics show them."""
+"""Scenario of unhealthy containers: how rollouts avoid them, and how metrics show them."""
 
 from __future__ import annotations
 
@@ -47,7 +47,7 @@ def health_taken_out(ctx: Context) -> None:
         )
         alone_id = ctx.resources.pool("alone", container_url=failing.url)
         busy_id = ctx.resources.pool("busy", container_url=busy.url)
-        ours = (failing, unwell, simple, busy, well)
+        boxes = (failing, unwell, simple, busy, well)
         holder = next(hold(ctx))
         working = holder.start(busy_id)
         busy.health = None
@@ -55,7 +55,7 @@ def health_taken_out(ctx: Context) -> None:
         if not _becomes(ctx, pool_id, expected, _FAILED_CHECKS):
             return
         response = ctx.require(200, _METRICS, {"pool_id": pool_id})
-        only_in_time(_METRICS, ours)
+        only_in_time(_METRICS, boxes)
         for box in (failing, unwell):
             demand = "unhealthy after three failed checks in a row"
             count = len(box.checks)
@@ -64,7 +64,7 @@ def health_taken_out(ctx: Context) -> None:
             health = _health(response).get(box.url)
             ctx.judge(_METRICS, response).equal(f"health of {label}", "healthy", health)
         _judge_errors(ctx, response, {failing.url, unwell.url}, {well.url})
-        _judge_choice(ctx, pool_id, ours, [simple, well])
+        _judge_choice(ctx, pool_id, boxes, [simple, well])
         # An unhealthy container is better than none.
         final = ctx.require(200, "get_rollout", run_rollout(ctx, alone_id).ids)
         ctx.judge("create_rollout", final).field(
@@ -76,7 +76,7 @@ def health_taken_out(ctx: Context) -> None:
         unwell.health = (200, HEALTH)
         if _becomes(ctx, pool_id, {unwell: "healthy"}, before + _GOOD_CHECKS):
             count = len(unwell.checks) - before
-            only_in_time(_METRICS, ours)
+            only_in_time(_METRICS, boxes)
             demand = "healthy after two good checks in a row"
             ctx.judge(_METRICS).that(demand, count >= _GOOD_CHECKS, f"it was after {count}")
 
@@ -87,18 +87,18 @@ def _becomes(
     """Expect containers to become healthy or unhealthy once they have answered enough checks."""
     response: Response = ctx.require(200, _METRICS, {"pool_id": pool_id})
 
-    def shown() -> bool:
+    def is_shown() -> bool:
         nonlocal response
         response = ctx.require(200, _METRICS, {"pool_id": pool_id})
         health_by_url = _health(response)
         return all(health_by_url.get(box.url) == health for box, health in expected.items())
 
     demand = "a container is unhealthy, or healthy again, after so many checks every few seconds"
-    # Three checks, every few seconds, each of which may take a while.
-    actual = eventually(ctx, shown, 2 * ctx.session.patience)
+    # Time for three checks a few seconds apart, each of which may take a while.
+    actual = eventually(ctx, is_shown, 2 * ctx.session.patience)
     if not actual:
         only_in_time(_METRICS, expected)
-        # The server has sent one more once it knew the results of the others.
+        # Once a further check arrives, the server has counted the earlier ones.
         if any(len(box.checks) <= checks for box in expected):
             note = "the containers were asked too seldom in the time that there was"
             raise InconclusiveError(Outcome.NOT_REACHED, _METRICS, note)
@@ -135,7 +135,7 @@ def _judge_choice(
 
 
 def _judge_busy(ctx: Context, pool_id: str, busy: SwitchedContainer) -> None:
-    """Expect a silent container with a rollout within its time limit to count as busy."""
+    """Expect a container with a running rollout to be healthy, even if it answers no check."""
     response = ctx.require(200, _METRICS, {"pool_id": pool_id})
     if not busy.checks.count(None):
         # The server has not checked it yet.

@@ -35,17 +35,17 @@ def _key(ctx: Context, name: str) -> dict[str, str]:
     needs=_NEEDS,
 )
 def idempotency_replay(ctx: Context) -> None:
-    for name, (operation, ids, more) in enumerate(creations(pool_id := ctx.resources.pool())):
+    for number, (operation, ids, more) in enumerate(creations(pool_id := ctx.resources.pool())):
         body = {**ctx.session.rollout_body(metadata={"a": 1, "b": [1, 2]}, seed=1), **more}
-        key = _key(ctx, str(name))
+        key = _key(ctx, str(number))
         first = ctx.require((202, 200), operation, ids, json=body, headers=key)
         rollout = Rollout(pool_id, rollout_id(first))
         # Equal as JSON, not as bytes.
         reordered = json.dumps(dict(reversed(list(body.items()))), indent=1).encode()
         headers = {**key, "content-type": "application/json"}
-        again = ctx.require((202, 200), operation, ids, content=reordered, headers=headers)
-        ctx.expect.equal(operation, "the status, again,", first.status, again.status, again)
-        ctx.judge(operation, again).field("rollout_id", rollout.id, "the rollout_id, again,")
+        second = ctx.require((202, 200), operation, ids, content=reordered, headers=headers)
+        ctx.expect.equal(operation, "the status, again,", first.status, second.status, second)
+        ctx.judge(operation, second).field("rollout_id", rollout.id, "the rollout_id, again,")
         final = wait_for(ctx, rollout, FINAL)
         third = ctx.require((202, 200), operation, ids, json=body, headers=key)
         ctx.expect.equal(operation, "the status, afterwards,", first.status, third.status, third)
@@ -61,9 +61,9 @@ def idempotency_replay(ctx: Context) -> None:
 )
 def idempotency_conflict(ctx: Context) -> None:
     conflict = Status(409, "the body is another", code="idempotency_conflict")
-    for name, (operation, ids, more) in enumerate(creations(pool_id := ctx.resources.pool())):
+    for number, (operation, ids, more) in enumerate(creations(pool_id := ctx.resources.pool())):
         body = {**ctx.session.rollout_body(seed=1), **more}
-        key = _key(ctx, str(name))
+        key = _key(ctx, str(number))
         ctx.require((202, 200), operation, ids, json=body, headers=key)
         for other_body in ({**body, "seed": 2}, {**body, "metadata": {"more": 1}}):
             ctx.check(conflict, operation, ids, json=other_body, headers=key)
@@ -76,22 +76,22 @@ def idempotency_conflict(ctx: Context) -> None:
 def idempotency_others(ctx: Context) -> None:
     pool_id, other_pool = ctx.resources.pool(), ctx.resources.pool("other")
     body = ctx.session.rollout_body(seed=1)
-    here, there = {"pool_id": pool_id}, {"pool_id": other_pool}
+    path, other_path = {"pool_id": pool_id}, {"pool_id": other_pool}
     key, long = _key(ctx, "a"), {"idempotency-key": ("!~" + ctx.session.options.run_id * 32)[:255]}
     cases: list[tuple[str, dict[str, str], dict[str, Any], dict[str, str]]] = [
-        ("create_rollout", here, body, key),
-        ("create_rollout", here, body, _key(ctx, "b")),
-        ("create_rollout", here, body, _key(ctx, "B")),
-        ("create_rollout", here, body, long),
-        ("create_rollout", here, body, {}),
-        ("create_rollout", here, body, {}),
-        ("create_rollout", there, body, key),
-        ("create_global_rollout", {}, {**body, **here}, key),
-        ("create_global_rollout", {}, {**body, **here}, {}),
+        ("create_rollout", path, body, key),
+        ("create_rollout", path, body, _key(ctx, "b")),
+        ("create_rollout", path, body, _key(ctx, "B")),
+        ("create_rollout", path, body, long),
+        ("create_rollout", path, body, {}),
+        ("create_rollout", path, body, {}),
+        ("create_rollout", other_path, body, key),
+        ("create_global_rollout", {}, {**body, **path}, key),
+        ("create_global_rollout", {}, {**body, **path}, {}),
     ]
     numbers: dict[str, int] = {}
-    for number, (operation, ids, sent, headers) in enumerate(cases, 1):
-        response = ctx.require((202, 200), operation, ids, json=sent, headers=headers)
+    for number, (operation, ids, request, headers) in enumerate(cases, 1):
+        response = ctx.require((202, 200), operation, ids, json=request, headers=headers)
         created_id = rollout_id(response)
         observed = f"{created_id}, which request {numbers.get(created_id)} of the scenario made"
         is_new = created_id not in numbers
@@ -107,8 +107,8 @@ def idempotency_others(ctx: Context) -> None:
 )
 def idempotency_refused(ctx: Context) -> None:
     pool_id = ctx.resources.pool()
-    for name, (operation, ids, more) in enumerate(creations(pool_id)):
-        key = _key(ctx, str(name))
+    for number, (operation, ids, more) in enumerate(creations(pool_id)):
+        key = _key(ctx, str(number))
         body = {**ctx.session.rollout_body(), **more}
         ctx.check(422, operation, ids, json={**body, "no_such_key": 1}, headers=key)
         ctx.check(404, operation, ids, json={**body, "task_id": "nowhere"}, headers=key)
@@ -124,9 +124,9 @@ def idempotency_refused(ctx: Context) -> None:
 )
 def idempotency_at_once(ctx: Context) -> None:
     pool_id = ctx.resources.pool()
-    for name, (operation, ids, more) in enumerate(creations(pool_id)):
+    for number, (operation, ids, more) in enumerate(creations(pool_id)):
         body = {**ctx.session.rollout_body(), **more}
-        key = _key(ctx, str(name))
+        key = _key(ctx, str(number))
         calls = [partial(ctx.call, operation, ids, json=body, headers=key)] * 8
         responses = call_simultaneously(ctx, calls, 120.0)
         created_ids = {

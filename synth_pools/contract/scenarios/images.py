@@ -8,7 +8,7 @@ from synth_pools.contract.harness.registry import scenario
 from synth_pools.contract.harness.waits import ids_of
 from synth_pools.contract.http.client import ABSENT
 
-# Bound to no task, so that nobody builds or fetches it.
+# It is bound to no task, so that no server builds or fetches it.
 _RELEASE = {"source_kind": "image_ref", "image_ref": f"kit.invalid/none@sha256:{'0' * 64}"}
 _BINDS = ("bind_image_release", "bind_task_image_release")
 
@@ -33,10 +33,10 @@ def images_lifecycle(ctx: Context) -> None:
     read = ctx.require(200, "get_image_release", release)
     for field in ("id", "release_id", "source_kind"):
         ctx.judge("get_image_release", read).field(field, created.at(field))
-    listed = ctx.require(200, "list_image_releases", pool)
-    items = ids_of(listed.list_at("items"), "release_id")
-    ctx.expect.equal("list_image_releases", "items", [created.at("release_id")], items, listed)
-    ctx.judge("list_image_releases", listed).field("releases", listed.at("items"))
+    page = ctx.require(200, "list_image_releases", pool)
+    items = ids_of(page.list_at("items"), "release_id")
+    ctx.expect.equal("list_image_releases", "items", [created.at("release_id")], items, page)
+    ctx.judge("list_image_releases", page).field("releases", page.at("items"))
     ctx.require(200, "delete_image_release", release)
     ctx.check(404, "get_image_release", release)
     remaining = ctx.require(200, "list_image_releases", pool)
@@ -58,22 +58,22 @@ def images_lifecycle(ctx: Context) -> None:
 def images_not_offered(ctx: Context) -> None:
     if ctx.session.features.get("image_releases") is True:
         return
-    there = ctx.session.document.operations
+    operations = ctx.session.document.operations
     ids = _ids(ctx)
-    if "list_image_releases" not in there:
+    if "list_image_releases" not in operations:
         return
-    listed = ctx.call("list_image_releases", {"pool_id": ids["pool_id"]})
-    if listed.status != 200:
-        # A server from before this part of the document.
-        ctx.expect.inconclusive("list_image_releases", f"the answer is {listed.status}")
+    page = ctx.call("list_image_releases", {"pool_id": ids["pool_id"]})
+    if page.status != 200:
+        # The server is older than this part of the document.
+        ctx.expect.inconclusive("list_image_releases", f"the answer is {page.status}")
         return
-    ctx.judge("list_image_releases", listed).field("items", [])
+    ctx.judge("list_image_releases", page).field("items", [])
     refused = Status(501, "the server does not offer it", code="not_implemented")
     for operation in ctx.operations[1:]:
-        if operation not in there:
+        if operation not in operations:
             continue
-        sent = _RELEASE if operation == "create_image_release" else ABSENT
-        ctx.check(refused, operation, there[operation].own_ids(ids), json=sent)
+        body = _RELEASE if operation == "create_image_release" else ABSENT
+        ctx.check(refused, operation, operations[operation].own_ids(ids), json=body)
 
 
 @scenario(
@@ -123,6 +123,6 @@ def images_unknown(ctx: Context) -> None:
 
 
 def _ids(ctx: Context) -> dict[str, str]:
-    """Return ids of a pool and its task, and of a release that is not there."""
+    """Return ids of a pool and its task, and of a release that does not exist."""
     pool_id = ctx.resources.pool(tasks=[{"task_id": "t"}])
     return {"pool_id": pool_id, "task_id": "t", "release_id": ctx.resources.name("none")}

@@ -22,7 +22,7 @@ from synth_pools.contract.http.client import ABSENT, at
 from synth_pools.contract.rules.verdict import same_json, show
 
 _CREATE = ("create_rollout", "create_global_rollout")
-# Not sent on to a container.
+# Keys that are not sent on to a container.
 _KEPT_BACK = ("pool_id", "mode")
 
 
@@ -33,8 +33,8 @@ def _keys(ctx: Context) -> RequestFields:
 
 
 def _samples(ctx: Context, keys: RequestFields, pool_id: str) -> dict[str, list[Any]]:
-    """Return two values for each key, with which a rollout in the pool runs and ends."""
-    meant: dict[str, list[Any]] = {
+    """Return at most two values of each key; with each a rollout in the pool runs and ends."""
+    samples: dict[str, list[Any]] = {
         "pool_id": [pool_id],
         "task_id": ["t", "u"],
         "mode": ["async"],
@@ -43,7 +43,7 @@ def _samples(ctx: Context, keys: RequestFields, pool_id: str) -> dict[str, list[
     }
     configured = ctx.session.options.rollout_request or {}
     return {
-        name: meant.get(name) or keys.right((name,), {})[:2]
+        name: samples.get(name) or keys.right((name,), {})[:2]
         for name in keys.names
         if name not in configured
     }
@@ -57,17 +57,17 @@ def _samples(ctx: Context, keys: RequestFields, pool_id: str) -> dict[str, list[
     clauses="RolloutRequest.trace_correlation_id#e537",
 )
 def keys_kept(ctx: Context) -> None:
-    here = ctx.session.containers
+    containers = ctx.session.containers
     tasks = [{"task_id": "t"}, {"task_id": "u"}]
-    more = {"container_url": here["good"]} if here else {}
+    more = {"container_url": containers["good"]} if containers else {}
     pool_id = ctx.resources.pool(tasks=tasks, **more)
     keys = _keys(ctx)
     created: list[tuple[str, Any, Rollout, str]] = []
     for number, (name, values) in enumerate(_samples(ctx, keys, pool_id).items()):
         # Both operations with a value, and one of them without.
         for turn, value in enumerate((*(values * 2)[:2], None), number):
-            operation, ids, where = creations(pool_id)[turn % 2]
-            body = ctx.session.rollout_body(**{**where, name: value})
+            operation, ids, extra = creations(pool_id)[turn % 2]
+            body = ctx.session.rollout_body(**{**extra, name: value})
             if operation == "create_global_rollout" and name == "pool_id" and value is None:
                 continue
             response = ctx.require((202, 200), operation, ids, json=body)
@@ -80,7 +80,7 @@ def keys_kept(ctx: Context) -> None:
                 actual, demand = response.at("request", name), "each key in request as it was sent"
                 observed = f"{name} is {show(actual)} instead of {show(value)}"
                 ctx.judge(reader, response).that(demand, same_json(value, actual), observed)
-        for request in ctx.session.received.of_rollout(rollout.id) if here else ():
+        for request in ctx.session.received.of_rollout(rollout.id) if containers else ():
             if not request.path.startswith("/rollout") or request.path.endswith("/terminate"):
                 continue
             expected = ABSENT if name in _KEPT_BACK or value is None else value
@@ -117,8 +117,8 @@ def keys_misspelt(ctx: Context) -> None:
 
     side_by_side(ctx, [partial(send, number, word) for number, word in enumerate(wrong)])
     _in_others(ctx, path, [{word: 1} for word in wrong], wrong)
-    listed = ctx.require(200, "list_rollouts", path)
-    ctx.judge("create_rollout", listed).field("items", [], "what was created")
+    page = ctx.require(200, "list_rollouts", path)
+    ctx.judge("create_rollout", page).field("items", [], "what was created")
 
 
 def _misspelt(name: str) -> list[str]:
@@ -146,14 +146,14 @@ def keys_refused(ctx: Context) -> None:
     keys = _keys(ctx)
     wrong = [(name, value) for name in keys.names for value in keys.wrong((name,), {}, 1)]
     _in_others(ctx, path, [{name: value} for name, value in wrong], [name for name, _ in wrong])
-    listed = ctx.require(200, "list_rollouts", path)
-    ctx.judge("create_rollout_batch", listed).field("items", [], "what was created")
+    page = ctx.require(200, "list_rollouts", path)
+    ctx.judge("create_rollout_batch", page).field("items", [], "what was created")
 
 
 def _in_others(
     ctx: Context, pool: dict[str, str], bodies: list[dict[str, Any]], names: list[str]
 ) -> None:
-    """Send requests that a creation refuses in a batch, and have each of them validated."""
+    """Send requests that a creation refuses: all in a batch, and each for validation."""
     requests = [ctx.session.rollout_body(**body) for body in bodies]
     if ctx.session.offers("batch"):
         response = ctx.require(200, "create_rollout_batch", json={**pool, "rollouts": requests})
@@ -193,14 +193,12 @@ def keys_compared(ctx: Context) -> None:
     count = 0
     for name, values in _samples(ctx, _keys(ctx), pool_id).items():
         headers = {"idempotency-key": f"{ctx.session.options.run_id}-{ctx.scenario.id}-{name}"}
-        for operation, ids, where in creations(pool_id):
-            first, *others = (
-                ctx.session.rollout_body(**{**where, name: value}) for value in values
-            )
+        for operation, ids, more in creations(pool_id):
+            first, *others = (ctx.session.rollout_body(**{**more, name: value}) for value in values)
             ctx.require((202, 200), operation, ids, json=first, headers=headers)
             count += 1
-            without = ctx.session.rollout_body(**where)
+            without = ctx.session.rollout_body(**more)
             for body in others or [without] * (not same_json(without, first)):
                 ctx.check(conflict, operation, ids, json=body, headers=headers)
-    listed, response, _ = iterate_pages(ctx, "list_rollouts", path, {"limit": 100})
-    ctx.expect.equal("create_rollout", "the number of rollouts", count, len(listed), response)
+    rollouts, response, _ = iterate_pages(ctx, "list_rollouts", path, {"limit": 100})
+    ctx.expect.equal("create_rollout", "the number of rollouts", count, len(rollouts), response)

@@ -37,12 +37,12 @@ _ABSENT = "it is another organisation's"
 
 
 def _lists_all(operation: Operation) -> bool:
-    """Select lists of all resources of the caller, not those of one resource."""
+    """Select lists across all resources of the caller, not those below one resource."""
     return lists(operation) and not operation.id_names
 
 
 def _places_anywhere(operation: Operation) -> bool:
-    """Select operations that place a rollout where their body says, or where there is room."""
+    """Select operations that place a rollout in the pool of the body, or in any pool."""
     return places_rollout(operation) and not operation.id_names
 
 
@@ -90,10 +90,10 @@ def organisations_placement(ctx: Context) -> None:
     unnamed = Status(409, "no pool of the caller fits", code="no_active_pool")
     for operation in offered(ctx):
         body = ctx.session.rollout_body(task_id=task_id)
-        for refused, sent in ((pool_not_found, {**body, "pool_id": pool_id}), (unnamed, body)):
-            check_refused(ctx, operation, {}, sent, refused, authorization=_OTHER)
-        listed = ctx.require(200, "list_rollouts", {"pool_id": pool_id})
-        ctx.judge(operation.id, listed).field("items", [], "the rollouts in the pool")
+        for refused, request in ((pool_not_found, {**body, "pool_id": pool_id}), (unnamed, body)):
+            check_refused(ctx, operation, {}, request, refused, authorization=_OTHER)
+        page = ctx.require(200, "list_rollouts", {"pool_id": pool_id})
+        ctx.judge(operation.id, page).field("items", [], "the rollouts in the pool")
 
 
 @scenario(
@@ -116,12 +116,12 @@ def organisations_keys(ctx: Context) -> None:
             headers = {"idempotency-key": f"{ctx.session.options.run_id}-{ctx.scenario.id}"}
             for authorization, rollout in former.items():
                 body = {**ctx.session.rollout_body(), "pool_id": rollout.pool_id}
-                sent: Any = {"rollouts": [body]} if operation.result == "RolloutBatch" else body
+                content: Any = {"rollouts": [body]} if operation.result == "RolloutBatch" else body
                 response = ctx.check(
                     (200, 202),
                     operation.id,
                     operation.own_ids(rollout.ids),
-                    json=sent if operation.request is not None else ABSENT,
+                    json=content if operation.request is not None else ABSENT,
                     headers=headers,
                     authorization=authorization,
                 )
@@ -178,7 +178,7 @@ def organisations_queue(ctx: Context) -> None:
 
 
 def _require_other_key(ctx: Context) -> None:
-    """Stop where the server knows no other key.
+    """Stop if the server does not know the other key.
 
     Raises:
         InconclusiveError: The other key is refused.
@@ -189,15 +189,15 @@ def _require_other_key(ctx: Context) -> None:
 
 
 def _expect_nothing_of(ctx: Context, ours: set[str], operation: str, page: Response) -> None:
-    listed = set(map(str, ids_of(page.list_at("items"))))
+    ids = set(map(str, ids_of(page.list_at("items"))))
     ctx.judge(operation, page).that(
-        "nothing of another organisation", not ours & listed, "a pool or a rollout of the first key"
+        "nothing of another organisation", not ours & ids, "a pool or a rollout of the first key"
     )
 
 
 @contextlib.contextmanager
 def _other_pool(ctx: Context) -> Iterator[str]:
-    """Create a pool of the other organisation, and archive it afterwards with its key."""
+    """Create a pool with the key of the other organisation; archive it afterwards."""
     name = ctx.resources.name("other")
     body = {**ctx.session.pool_body("x"), "pool_id": name, "name": name}
     ctx.require(201, "create_pool", json=body, authorization=_OTHER)

@@ -26,7 +26,7 @@ from synth_pools.contract.rules.verdict import show
 
 _STREAM = "stream_rollout_events"
 _SHORT_SECONDS = 2
-# Requests from the creation of a rollout to the pause of its pool, and those sent beside them.
+# Requests to allow for between the creation of a rollout and the pause of its pool.
 _REQUESTS = 6
 
 
@@ -44,7 +44,7 @@ def outages_returns(ctx: Context) -> None:
         pool_id = ctx.resources.pool(container_url=container.url, concurrency=2)
         paused_id = ctx.resources.pool("paused", container_url=container.url)
         for pool in (pool_id, paused_id):
-            # The container has to have been reached before it goes away.
+            # The server must have reached the container before it goes away.
             run_rollout(ctx, pool)
         container.go_away()
         patient = start_rollout(ctx, pool_id)
@@ -52,14 +52,14 @@ def outages_returns(ctx: Context) -> None:
         _judge_hasty(ctx, pool_id, _SHORT_SECONDS)
         _judge_waiting(ctx, patient)
         if waiting is not None:
-            # When the time of this rollout is over, so is that of the one in the paused pool.
+            # When the time of this rollout is over, that of the one in the paused pool is over too.
             _judge_hasty(ctx, pool_id, _limit(ctx))
             _judge_waiting(ctx, waiting)
         _come_back(container)
         final = wait_for(ctx, patient, FINAL)
         ctx.judge("create_rollout", final).field("status", "completed")
-        sent = container.sent_for(patient.id)
-        ctx.expect.equal("create_rollout", "how often it was sent", 1, sent, final)
+        count = container.sent_for(patient.id)
+        ctx.expect.equal("create_rollout", "how often it was sent", 1, count, final)
         _judge_events(ctx, patient)
         if waiting is not None:
             resumed = ctx.require(200, "resume_pool", {"pool_id": paused_id})
@@ -76,24 +76,24 @@ def outages_returns(ctx: Context) -> None:
 )
 def outages_elsewhere(ctx: Context) -> None:
     received = ctx.session.received
-    with SwitchedContainer(received) as stays, SwitchedContainer(received) as leaves:
-        urls = [leaves.url, stays.url]
+    with SwitchedContainer(received) as steady, SwitchedContainer(received) as leaving:
+        urls = [leaving.url, steady.url]
         pool_id = ctx.resources.pool(container_url=None, container_urls=urls, concurrency=2)
-        if not eventually(ctx, lambda: leaves.sent_for(run_rollout(ctx, pool_id).id) > 0):
+        if not eventually(ctx, lambda: leaving.sent_for(run_rollout(ctx, pool_id).id) > 0):
             ctx.expect.inconclusive("create_rollout", "one of the containers got no rollout")
             return
-        leaves.go_away()
+        leaving.go_away()
         for _ in range(4):
             rollout = run_rollout(ctx, pool_id)
             final = ctx.require(200, "get_rollout", rollout.ids)
             ctx.judge("create_rollout", final).field("status", "completed")
-            sent = stays.sent_for(rollout.id)
-            ctx.expect.equal("create_rollout", "how often the other got it", 1, sent, final)
+            count = steady.sent_for(rollout.id)
+            ctx.expect.equal("create_rollout", "how often the other got it", 1, count, final)
             _judge_events(ctx, rollout)
 
 
 def _in_paused_pool(ctx: Context, pool_id: str) -> Rollout | None:
-    """Start a rollout and pause its pool in time; return None where that is not certain."""
+    """Start a rollout and pause its pool; return None if the pause may have been too late."""
     if not ctx.session.offers("pause"):
         return None
     limit = _limit(ctx)
@@ -111,7 +111,7 @@ def _limit(ctx: Context) -> float:
 
 
 def _judge_hasty(ctx: Context, pool_id: str, limit: float) -> None:
-    """Expect a rollout to fail when its time is over, and not before."""
+    """Expect a rollout to fail when its time limit is over, and not before."""
     rollout = start_rollout(ctx, pool_id, limits={"timeout_seconds": limit})
     final = wait_for(ctx, rollout, FINAL)
     ctx.judge("get_rollout", final).field("status", "failed")
@@ -119,13 +119,13 @@ def _judge_hasty(ctx: Context, pool_id: str, limit: float) -> None:
     times = [final.at("created_at"), final.at("finished_at")]
     created, finished = map(moment, times)
     least = timedelta(seconds=0.99 * limit)
-    waits = created is not None and finished is not None and finished - created >= least
+    has_waited = created is not None and finished is not None and finished - created >= least
     demand = f"it waits {limit:g} s for its container"
-    ctx.judge("create_rollout", final).that(demand, waits, show(times))
+    ctx.judge("create_rollout", final).that(demand, has_waited, show(times))
 
 
 def _judge_waiting(ctx: Context, rollout: Rollout) -> None:
-    """Expect a rollout to be back in its queue, or in that of its paused pool."""
+    """Expect a rollout to be queued again, also in a paused pool."""
     observed, is_queued = read_until(
         ctx, "get_rollout", rollout.ids, lambda read: bool(read.at("status") == "queued")
     )
@@ -135,7 +135,7 @@ def _judge_waiting(ctx: Context, rollout: Rollout) -> None:
 
 
 def _judge_events(ctx: Context, rollout: Rollout) -> None:
-    """Expect an event for each return to the queue, and no attempt to be counted for it."""
+    """Expect each return to the queue to have an event, and not to count as an attempt."""
     stream = ctx.stream(_STREAM, rollout.ids)
     judge = ctx.judge(_STREAM, stream)
     queued, started = (

@@ -49,14 +49,14 @@ def pages_names(ctx: Context) -> None:
     rollout = run_rollout(ctx, pool_id)
     for operation in offered(ctx):
         name, ids = operation.id, operation.own_ids(rollout.ids)
-        for later in operation.lists:
-            if later == "items":
+        for field in operation.lists:
+            if field == "items":
                 continue
             full = ctx.require(200, name, ids)
-            ctx.expect.equal(name, later, full.at("items"), full.at(later), full)
+            ctx.expect.equal(name, field, full.at("items"), full.at(field), full)
             minimal = ctx.require(200, name, ids, headers={"prefer": "return=minimal"})
             demand = "with Prefer: return=minimal the list comes once"
-            ctx.judge(name, minimal).that(demand, minimal.at(later) is ABSENT, f"{later} is there")
+            ctx.judge(name, minimal).that(demand, minimal.at(field) is ABSENT, f"{field} is there")
 
 
 @scenario(
@@ -160,7 +160,7 @@ def pages_filter(ctx: Context) -> None:
         for state in ("no-such-state", "COMPLETED", "Ärger 🌍", "active,archived", "x" * 64):
             response = ctx.check(200, operation, path, query={"state": state})
             _empty(ctx, operation, f"state={state}", response)
-    # An empty filter may count as a state or as no filter: both answer a page.
+    # An empty filter may count as a state or as no filter: the answer is a page in both cases.
     ctx.check(200, "list_pools", query={"state": ""})
 
 
@@ -234,7 +234,7 @@ def _ours(
     created: list[str],
     between: Any = lambda _: None,
 ) -> None:
-    """Expect these items in a list that others use as well, near its beginning."""
+    """Expect these items near the beginning of a list that others also use."""
     reader, name = ("get_pool", "pool_id") if operation == "list_pools" else _ROLLOUT
     oldest = moment(ctx.require(200, reader, {name: created[0]}).at("created_at"))
 

@@ -21,7 +21,7 @@ from synth_pools.contract.harness.waits import (
 )
 from synth_pools.contract.http.client import ABSENT, Response, at
 
-# Seconds in which a rollout that must not start is read again and again.
+# Seconds for which a rollout that must not start is polled.
 _WATCHED = 1.5
 
 
@@ -46,8 +46,8 @@ def pause_admits_nothing(ctx: Context) -> None:
     body = ctx.session.rollout_body()
     updated = ctx.require(200, "pause_pool", path)
     _is(ctx, "pause_pool", "paused", pool_id, updated)
-    again = ctx.require(200, "pause_pool", path)
-    ctx.expect.equal("pause_pool", "the pool, paused again,", updated.json, again.json, again)
+    second = ctx.require(200, "pause_pool", path)
+    ctx.expect.equal("pause_pool", "the pool, paused again,", updated.json, second.json, second)
     direct: tuple[str, dict[str, str], dict[str, Any]] = (
         "execute_pool_container_rollout",
         path,
@@ -61,8 +61,8 @@ def pause_admits_nothing(ctx: Context) -> None:
             response.status == 409 and response.at("error", "code") in ("pool_not_active", ABSENT),
             f"{response.status} {response.at('error', 'code')}",
         )
-    listed = ctx.require(200, "list_rollouts", path)
-    ctx.judge("create_rollout", listed).field("items", [], "the list of rollouts")
+    page = ctx.require(200, "list_rollouts", path)
+    ctx.judge("create_rollout", page).field("items", [], "the list of rollouts")
     ctx.require(200, "update_pool", path, json={"metadata": {"kept": 2}})
     updated = ctx.require(200, "resume_pool", path)
     wait_until_resumed(ctx, pool_id, updated)
@@ -95,7 +95,7 @@ def pause_rollouts(ctx: Context) -> None:
         queued = start_rollout(ctx, pool_id, env={"delay": 0})
         unwanted = start_rollout(ctx, pool_id, env={"delay": 0})
         updated = ctx.require(200, "pause_pool", {"pool_id": pool_id})
-        # The one place was taken when the pool was paused: nothing else had begun.
+        # The only place was taken when the pool was paused: nothing else had started.
         if holder.lasted(running):
             holder.release(running)
             _judge_paused(ctx, updated, running, queued, unwanted)
@@ -116,9 +116,9 @@ def _judge_paused(
         status = ctx.require(200, "get_rollout", queued.ids).at("status")
         return bool(status != "queued")
 
-    waits = not eventually(ctx, started, _WATCHED)
+    is_waiting = not eventually(ctx, started, _WATCHED)
     observed = f"it was {status} while the pool was paused"
-    ctx.judge("pause_pool", updated).that("what is queued waits", waits, observed)
+    ctx.judge("pause_pool", updated).that("what is queued waits", is_waiting, observed)
     cancelled = ctx.require(200, "cancel_rollout", unwanted.ids, json={})
     ctx.judge("cancel_rollout", cancelled).field("status", "cancelled")
     resumed = ctx.require(200, "resume_pool", {"pool_id": queued.pool_id})

@@ -20,12 +20,12 @@ from synth_pools.contract.http.client import EventStream, at
 from synth_pools.contract.http.sse import SseReader
 
 _STREAM = "stream_pool_events"
-# Seconds in which the whole stream of an archived pool can be read.
+# Seconds that suffice to read the whole stream of an archived pool.
 _END_SECONDS = 10.0
 _SILENCE_SECONDS = 25.0
 # Fields that the last event of a rollout may have, and the operations that return the same.
 _INCLUDING = {"rollout": "get_rollout", "summary": "get_rollout_summary"}
-# Fields that both have and that can be written in one way only, as time stamps cannot.
+# Fields of both whose values have only one spelling; time stamps have several.
 _ALIKE = ("id", "pool_id", "status", "score", "error")
 
 
@@ -50,9 +50,9 @@ def pool_events_whole(ctx: Context) -> None:
         expected = [m.envelope for m in rollout_stream.messages]
         actual = [event for event in envelopes if event.get("rollout_id") == rollout.id]
         ctx.expect.equal(_STREAM, "the events of a rollout in its pool", expected, actual, stream)
-    again = _read(ctx, pool_id)
-    ctx.judge(_STREAM, again).that(
-        "every reader sees the same", _ids(stream) == _ids(again), str(_ids(again)[:9])
+    second = _read(ctx, pool_id)
+    ctx.judge(_STREAM, second).that(
+        "every reader sees the same", _ids(stream) == _ids(second), str(_ids(second)[:9])
     )
 
 
@@ -80,8 +80,8 @@ def pool_events_resume(ctx: Context) -> None:
         if place:
             first = {"query": {"cursor": cursors[0]}}
             ways["the furthest"] = {**first, "headers": {"last-event-id": cursor}}
-        for label, how in ways.items():
-            stream = _read(ctx, pool_id, **how)
+        for label, request in ways.items():
+            stream = _read(ctx, pool_id, **request)
             demand = f"after position {place} by {label}: the rest"
             ctx.judge(_STREAM, stream).that(demand, _ids(stream) == rest)
     for cursor in ("nonsense", "🌍", "x" * 512):
@@ -107,8 +107,8 @@ def pool_events_types(ctx: Context) -> None:
         expected = [message.id for message in messages if message.event in types.split(",")]
         ctx.judge(_STREAM, stream).that(f"types={types} selects", _ids(stream) == expected)
         # A reader who resumes there does not get the events that were left out.
-        where = stream.reader.position
-        rest = _ids(_read(ctx, pool_id, query={"cursor": where or ""}))
+        position = stream.reader.position
+        rest = _ids(_read(ctx, pool_id, query={"cursor": position or ""}))
         ctx.judge(_STREAM, stream).that(
             "an id after the events that are left out", rest == [], str(rest[:9])
         )
@@ -200,8 +200,8 @@ def pool_events_live(ctx: Context) -> None:
     created: list[Rollout] = []
 
     def follow() -> EventStream:
-        how: dict[str, Any] = {"query": {"cursor": page.at("next_cursor")}}
-        return ctx.stream(_STREAM, {"pool_id": pool_id}, limit=2 * ctx.session.patience, **how)
+        request: dict[str, Any] = {"query": {"cursor": page.at("next_cursor")}}
+        return ctx.stream(_STREAM, {"pool_id": pool_id}, limit=2 * ctx.session.patience, **request)
 
     def act() -> None:
         if ctx.session.offers("pause"):
@@ -246,13 +246,13 @@ def _archived_pool(ctx: Context) -> tuple[str, list[Rollout]]:
     return pool_id, rollouts
 
 
-def _read(ctx: Context, pool_id: str, **how: Any) -> EventStream:
+def _read(ctx: Context, pool_id: str, **request: Any) -> EventStream:
     """Read the stream of an archived pool; leave out heartbeats.
 
     Raises:
-        StopScenarioError: It does not end; the departure is recorded.
+        StopScenarioError: The stream does not end; the departure is recorded.
     """
-    stream = ctx.stream(_STREAM, {"pool_id": pool_id}, limit=_END_SECONDS, **how)
+    stream = ctx.stream(_STREAM, {"pool_id": pool_id}, limit=_END_SECONDS, **request)
     stream.reader.messages[:] = stream.messages
     ctx.judge(_STREAM, stream).that(
         "the server ends the stream of an archived pool", stream.complete

@@ -1,4 +1,4 @@
-"""Scenarios of pools whose containers are started from an image, on servers that may start any."""
+"""Scenarios of pools that start their containers from an image, on servers that allow it."""
 
 from __future__ import annotations
 
@@ -21,9 +21,9 @@ from synth_pools.contract.results import Outcome
 from synth_pools.contract.rules.verdict import same_json, show
 
 _FEATURE = "images"
-# Nobody listens at this port of the server's own machine.
+# Nothing listens at this port of the server's own machine.
 _NOWHERE = "localhost:9/contract-kit/none:1"
-# How many times as long as other changes it may take to pull an image, and to try it in vain.
+# Multiples of the usual patience: for pulling an image, and for a pull that fails.
 _PULL, _TRY = 20, 4
 
 
@@ -93,7 +93,7 @@ def _create(ctx: Context, image: Any) -> Response:
 
     Raises:
         InconclusiveError: The server's machine does not have the engine.
-        StopScenarioError: It is not created; the departure is recorded.
+        StopScenarioError: The pool is not created; the departure is recorded.
     """
     name = ctx.resources.name()
     ctx.session.register_pool(name)
@@ -115,17 +115,17 @@ def _ended_warming(ctx: Context, pool: dict[str, str], times: int) -> Response:
     """Return the pool once it is no longer warming.
 
     Raises:
-        InconclusiveError: It is warming for too long.
+        InconclusiveError: It is still warming when the time limit is over.
     """
     read = ctx.require(200, "get_pool", pool)
 
-    def over() -> bool:
+    def has_ended() -> bool:
         nonlocal read
         read = ctx.require(200, "get_pool", pool)
         return bool(read.at("status") != "warming")
 
     limit = times * ctx.session.patience
-    if not eventually(ctx, over, limit):
+    if not eventually(ctx, has_ended, limit):
         note = f"the pool was still warming after {limit:.0f} s"
         raise InconclusiveError(Outcome.NOT_REACHED, "create_pool", note)
     return read
@@ -137,18 +137,18 @@ def _judge_container(ctx: Context, pool: dict[str, str]) -> None:
     def healthy(response: Response) -> bool:
         return ids_of(response.list_at("containers"), "health") == ["healthy"]
 
-    response, there = read_until(ctx, operation, pool, healthy)
+    response, is_healthy = read_until(ctx, operation, pool, healthy)
     ctx.judge(operation, response).that(
-        "the one container is healthy", there, show(response.at("containers"), 300)
+        "the one container is healthy", is_healthy, show(response.at("containers"), 300)
     )
     container = response.at("containers", 0)
-    wants: tuple[tuple[str, str, Callable[[Any], bool]], ...] = (
+    demands: tuple[tuple[str, str, Callable[[Any], bool]], ...] = (
         ("pid", "null for a container of an image", lambda value: value is None),
         ("restarts", "0, for it was never started again", lambda value: same_json(value, 0)),
         ("launcher", "an engine", lambda value: isinstance(value, str) and value != "local"),
         ("image_digest", "what it runs", lambda value: isinstance(value, str) and bool(value)),
     )
-    for field, demand, is_valid in wants:
+    for field, demand, is_valid in demands:
         actual = at(container, field)
         if actual is not ABSENT:
             ctx.judge(operation, response).that(
@@ -157,10 +157,10 @@ def _judge_container(ctx: Context, pool: dict[str, str]) -> None:
 
 
 def _judge_end(ctx: Context, pool: dict[str, str]) -> None:
-    def over(page: Response) -> bool:
+    def have_ended(page: Response) -> bool:
         return all(at(process, "running") is False for process in page.list_at("processes"))
 
-    page, is_over = read_until(ctx, "get_pool_logs", pool, over, brings="delete_pool")
+    page, is_over = read_until(ctx, "get_pool_logs", pool, have_ended, brings="delete_pool")
     ctx.judge("delete_pool", page).that(
         "the containers end with their pool", is_over, show(page.at("processes"), 300)
     )

@@ -1,4 +1,4 @@
-"""Scenarios of the lines that processes write, on servers that may start any."""
+"""Scenarios of the lines that processes write, on servers that may start any program."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ from synth_pools.contract.rules.verdict import show
 _LOGS = "get_pool_logs"
 _LINES = [f"line {number}, ü🌍" for number in range(25)]
 _LONG = 40_000
-# The longest text of a line; then the lines, and their width, of more than many servers keep.
+# The longest text of a line; then the number and width of more lines than many servers keep.
 _LONGEST = 16_384
 _MANY, _WIDTH = 220, 10_000
 _PAGES = 100
@@ -70,15 +70,15 @@ def process_logs_pages(ctx: Context) -> None:
         for page in pages[:-1]:
             is_full = 1 <= len(page.list_at("lines")) <= 7 and page.at("has_more") is True
             ctx.judge(_LOGS, page).that("a page of limit lines that says has_more", is_full)
-        again = _page(ctx, pool, cursor=pages[-1].at("next_cursor"))
-        ctx.judge(_LOGS, again).field("lines", [], "lines after the last")
+        rest = _page(ctx, pool, cursor=pages[-1].at("next_cursor"))
+        ctx.judge(_LOGS, rest).field("lines", [], "lines after the last")
         for number in (0, 1, 2, 2_147_483_647):
             page = _page(ctx, pool, process=number)
             process_lines = [line for line in lines if at(line, "process") == number]
             ctx.judge(_LOGS, page).field("lines", process_lines, f"lines of {number}")
             places = ids_of(page.at("processes"), "process")
-            there = [number] if number < len(kit.started()) else []
-            ctx.expect.equal(_LOGS, f"processes of {number}", there, places, page)
+            expected_places = [number] if number < len(kit.started()) else []
+            ctx.expect.equal(_LOGS, f"processes of {number}", expected_places, places, page)
         for cursor in ("nonsense", "log_0000000000000000_5", "ü" * 512):
             page = _page(ctx, pool, cursor=cursor)
             ctx.judge(_LOGS, page).field("lines", lines, "lines after a cursor of nobody's")
@@ -146,10 +146,10 @@ def _judge_archived(ctx: Context, pool: dict[str, str], lines: list[Any]) -> Non
     """Expect an archived pool to keep its lines, and to show when its processes have ended."""
     ctx.require(200, "delete_pool", pool)
 
-    def over(page: Response) -> bool:
+    def have_ended(page: Response) -> bool:
         return all(at(process, "running") is False for process in page.at("processes"))
 
-    page, is_over = read_until(ctx, _LOGS, pool, over)
+    page, is_over = read_until(ctx, _LOGS, pool, have_ended)
     judge = ctx.judge(_LOGS, page)
     judge.that("no process of an archived pool runs", is_over, show(page.at("processes")))
     judge.field("status", "archived")
@@ -171,10 +171,10 @@ def _active(ctx: Context, kit: KitProcesses, **more: Any) -> dict[str, str]:
 
 
 def _wait_for(ctx: Context, pool: dict[str, str], *texts: str) -> None:
-    """Wait until the server has read these lines, each as often as it is named."""
+    """Wait until the server has read lines with these texts, each as often as it is repeated."""
     missing = set(texts)
 
-    def there() -> bool:
+    def is_complete() -> bool:
         read, _ = _walk(ctx, pool, 1000)
         lines = list(map(str, ids_of(read, "text")))
         missing.clear()
@@ -183,20 +183,20 @@ def _wait_for(ctx: Context, pool: dict[str, str], *texts: str) -> None:
         )
         return not missing
 
-    is_there = becomes_true(ctx, _LOGS, there)
+    is_there = becomes_true(ctx, _LOGS, is_complete)
     observed = f"{sorted(missing)} did not come"
     ctx.judge(_LOGS).that("each line that a process wrote", is_there, observed)
 
 
 def _is(text: str, line: str) -> bool:
-    """Return True if a line has a text in it; the first line of a process has nothing else."""
+    """Return True if a line contains a text; the first line of a process must equal it."""
     return line == text if text == HELLO else text in line
 
 
 def _walk(
     ctx: Context, pool: dict[str, str], limit: int, **query: Any
 ) -> tuple[list[Any], list[Response]]:
-    """Read page by page until nothing more is there."""
+    """Read all pages; return their lines and the pages."""
     page = _page(ctx, pool, limit=limit, **query)
     pages = [page]
     while page.at("has_more") is True and len(pages) < _PAGES:

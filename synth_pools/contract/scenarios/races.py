@@ -12,7 +12,7 @@ from synth_pools.contract.harness.waits import call_simultaneously, ids_of, star
 from synth_pools.contract.http.client import Response
 
 _AT_ONCE = 8
-# Seconds that all of them may take.
+# Seconds that all requests together may take.
 _SECONDS = 120.0
 
 
@@ -39,10 +39,10 @@ def races_task(ctx: Context) -> None:
     calls = [partial(ctx.call, "create_task", ids, json=body) for body in bodies]
     responses = call_simultaneously(ctx, calls, _SECONDS)
     winner = _one_winner(ctx, "create_task", responses)
-    listed = ctx.require(200, "list_tasks", ids)
+    page = ctx.require(200, "list_tasks", ids)
     if winner is not None:
-        items = ids_of(listed.list_at("items"), "task_metadata")
-        ctx.judge("list_tasks", listed).equal("the task, the winner's,", [{"which": winner}], items)
+        items = ids_of(page.list_at("items"), "task_metadata")
+        ctx.judge("list_tasks", page).equal("the task, the winner's,", [{"which": winner}], items)
 
 
 @scenario(

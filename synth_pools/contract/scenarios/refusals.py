@@ -21,7 +21,7 @@ from synth_pools.contract.selections import (
 
 
 def _names_task(operation: Operation) -> bool:
-    """Select operations of a task, and operations whose body may name one to run."""
+    """Select operations of a task, and operations whose body may name a task to run."""
     of_task = "task_id" in operation.id_names and "release_id" not in operation.id_names
     return of_task or (runs_something(operation) and operation.tag != "containers")
 
@@ -135,7 +135,7 @@ def _reads(ctx: Context, rollout: Rollout) -> None:
             # The stream of a pool ends when the pool is archived.
             ctx.stream(name, ids, limit=10.0, until=lambda reader: bool(reader.messages))
         elif operation.tag == "containers":
-            # A container answers itself for what it does not have.
+            # The container itself answers requests that it does not support.
             response = ctx.call(name, ids)
             is_answer = response.status in (200, 404, 502, 504)
             observed = f"{response.status} {response.at('error', 'code')}"
@@ -155,5 +155,5 @@ def _ids(operation: Operation, rollout: Rollout) -> dict[str, str]:
 
 
 def _change(ctx: Context, operation: Operation) -> Any:
-    """Return a body that leaves the pool its task."""
+    """Return a body that keeps the task of the pool."""
     return small_body(ctx, operation, tasks=[{"task_id": "t"}], task_metadata={"changed": 1})

@@ -1,4 +1,4 @@
-"""Scenarios of reports of a container beside the outcome: usage, events and telemetry."""
+"""Scenarios of what a container reports besides the outcome: usage, events, telemetry."""
 
 from __future__ import annotations
 
@@ -39,10 +39,10 @@ def reported_usage(ctx: Context) -> None:
     silent = run_rollout(ctx, pool_id)
     rollout = run_rollout(ctx, pool_id, env={"usage": _USAGE}, metadata={"padding": "x" * 5_000})
     for case, values in ((rollout, (123, 45, 0.75, _COSTS)), (silent, (None, None, None, {}))):
-        sent, answered, most_sent, most_answered = ctx.session.received.bytes_of(case.id)
+        min_sent, min_answered, max_sent, max_answered = ctx.session.received.bytes_of(case.id)
         bounds = (
-            ("bytes_uploaded", sent, most_sent),
-            ("bytes_downloaded", answered, most_answered),
+            ("bytes_uploaded", min_sent, max_sent),
+            ("bytes_downloaded", min_answered, max_answered),
         )
         for operation, ids in readers(ctx, case, "RolloutUsage"):
             response = ctx.require(200, operation, ids)
@@ -67,7 +67,7 @@ def reported_usage(ctx: Context) -> None:
 def reported_events(ctx: Context) -> None:
     events_sent: list[dict[str, Any]] = [
         {"sequence": 1, "type": "step", "text": "Grüße 🌍", "n": [1, 2.5, None]},
-        # The container makes it large: the request has to pass every limit.
+        # The container makes the event large: the request must stay below every limit.
         {"sequence": 2, "type": "large", "repeat": _LARGE},
         {"sequence": 4, "nested": {"deep": [{"x": 1}]}},
     ]
@@ -112,6 +112,6 @@ def reported_telemetry(ctx: Context) -> None:
     )
     rollout = run_rollout(ctx, pool_id)
     read = ctx.require(200, "get_rollout", rollout.ids)
-    sent = ctx.session.received.sent(rollout.id)
-    actual = [at(request.body, "telemetry") for request in sent]
+    requests = ctx.session.received.sent(rollout.id)
+    actual = [at(request.body, "telemetry") for request in requests]
     ctx.expect.equal("create_rollout", "telemetry of what is sent", [telemetry], actual, read)

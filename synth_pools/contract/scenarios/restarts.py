@@ -42,21 +42,21 @@ _SECONDS = 180.0
 )
 def restarts_kept(ctx: Context) -> None:
     pool_id = ctx.resources.live_pool(concurrency=1, tasks=[{"task_id": "t"}])
-    done = run_rollout(ctx, pool_id)
+    completed = run_rollout(ctx, pool_id)
     running = start_running(ctx, pool_id)
     queued = [start_rollout(ctx, pool_id, env={"delay": 600}) for _ in range(2)]
     pool = ctx.require(200, "get_pool", {"pool_id": pool_id})
-    final = ctx.require(200, "get_rollout", done.ids)
-    events = [message.data for message in _events(ctx, done.ids)]
+    final = ctx.require(200, "get_rollout", completed.ids)
+    events = [message.data for message in _events(ctx, completed.ids)]
     observed = [message.data for message in _events(ctx, running.ids, 2)]
     _restart(ctx)
     after = ctx.require(200, "get_pool", {"pool_id": pool_id})
     for field in ("name", "metadata", "config", "created_at", "tasks"):
         ctx.judge("get_pool", after).field(field, pool.at(field), f"{field}, as before,")
-    after = ctx.require(200, "get_rollout", done.ids)
+    after = ctx.require(200, "get_rollout", completed.ids)
     ctx.expect.equal("get_rollout", "the rollout that had ended", final.json, after.json, after)
-    again = [message.data for message in _events(ctx, done.ids)]
-    ctx.expect.equal("stream_rollout_events", "the events, as before,", events, again, None)
+    later = [message.data for message in _events(ctx, completed.ids)]
+    ctx.expect.equal("stream_rollout_events", "the events, as before,", events, later, None)
     for rollout in queued:
         after = ctx.require(200, "get_rollout", rollout.ids)
         demand = "what was queued waits again, or runs"
@@ -68,8 +68,8 @@ def restarts_kept(ctx: Context) -> None:
         goes_on or after.at("error", "code") == "backend_restarted",
         str(after.at("error")),
     )
-    again = [message.data for message in _events(ctx, running.ids, 2)]
-    ctx.expect.equal("stream_rollout_events", "its first events, as before,", observed, again, None)
+    later = [message.data for message in _events(ctx, running.ids, 2)]
+    ctx.expect.equal("stream_rollout_events", "its first events, as before,", observed, later, None)
 
 
 @scenario(
@@ -90,10 +90,10 @@ def restarts_resumed(ctx: Context) -> None:
     received = ctx.session.received
     pool_id = ctx.resources.live_pool(container_url=ctx.session.containers["good"], concurrency=2)
     resumable = start_rollout(ctx, pool_id, env={"answer": "asked", "reward": 0.25})
-    again = start_rollout(ctx, pool_id, env={"hold": True}, limits={"max_attempts": 2})
-    for rollout in (resumable, again):
+    retried = start_rollout(ctx, pool_id, env={"hold": True}, limits={"max_attempts": 2})
+    for rollout in (resumable, retried):
         wait_for(ctx, rollout, STARTED)
-    was_asked = eventually(ctx, lambda: resumable.id in received.later and _sent(ctx, again) == 1)
+    was_asked = eventually(ctx, lambda: resumable.id in received.later and _sent(ctx, retried) == 1)
     queued = [start_rollout(ctx, pool_id) for _ in range(3)]
     observed = [message.data for message in _events(ctx, resumable.ids, 2)]
     pool = [message.data for message in _pool_events(ctx, pool_id, 7)]
@@ -103,14 +103,14 @@ def restarts_resumed(ctx: Context) -> None:
     _restart(ctx)
     states = [
         ctx.require(200, "get_rollout", rollout.ids).at("status")
-        for rollout in (resumable, again, *queued)
+        for rollout in (resumable, retried, *queued)
     ]
     are_open = set(states) <= {"queued", "running"}
     ctx.judge("create_rollout").that("all of them go on, or wait", are_open, str(states))
     later = [message.data for message in _pool_events(ctx, pool_id, 7)]
     ctx.expect.equal("stream_pool_events", "the order between rollouts", pool, later, None)
-    eventually(ctx, lambda: _sent(ctx, again) == 2)
-    for rollout in (resumable, again):
+    eventually(ctx, lambda: _sent(ctx, retried) == 2)
+    for rollout in (resumable, retried):
         received.release(rollout.id)
     final = wait_for(ctx, resumable, FINAL)
     ctx.judge("create_rollout", final).field("score", 0.25, "what was resumed")
@@ -121,11 +121,11 @@ def restarts_resumed(ctx: Context) -> None:
     judge.equal("the number of its rollout.started", 1, len(starts))
     first = [message.data for message in events[: len(observed)]]
     judge.equal("its first events", observed, first)
-    final = wait_for(ctx, again, FINAL)
+    final = wait_for(ctx, retried, FINAL)
     ctx.judge("create_rollout", final).field("status", "completed", "one that is sent again")
     attempts = [
         at(message.envelope.get("data"), "attempt")
-        for message in _events(ctx, again.ids)
+        for message in _events(ctx, retried.ids)
         if message.event == "rollout.started"
     ]
     ctx.expect.equal("stream_rollout_events", "its attempts", [1, 2], attempts, final)
@@ -147,8 +147,8 @@ def restarts_processes(ctx: Context) -> None:
     with kit_processes(ctx) as kit, kit_processes(ctx) as other_kit:
         pool = active_process_pool(ctx, kit.definition())
         paused = active_process_pool(ctx, other_kit.definition())
-        pauses = ctx.session.offers("pause")
-        if pauses:
+        can_pause = ctx.session.offers("pause")
+        if can_pause:
             ctx.require(200, "pause_pool", paused)
         before = kit.alive()
         kit.order = "wait"
@@ -166,7 +166,7 @@ def restarts_processes(ctx: Context) -> None:
         ctx.resources.wait_until_active(pool["pool_id"])
         final = ctx.require(200, "get_rollout", run_rollout(ctx, pool["pool_id"]).ids)
         ctx.judge("create_rollout", final).field("status", "completed")
-        if pauses:
+        if can_pause:
             observed = ctx.require(200, "get_pool", paused)
             ctx.judge("get_pool", observed).field("status", "paused")
         delete_and_wait(ctx, pool, kit)
@@ -189,10 +189,10 @@ def _restart(ctx: Context) -> None:
     command = ctx.session.options.restart or ""
     try:
         # The caller wrote the command for a shell.
-        done = subprocess.run(  # noqa: S602
+        process = subprocess.run(  # noqa: S602
             command, shell=True, timeout=_SECONDS, capture_output=True, check=False
         )
-        note = "" if done.returncode == 0 else f"the command ended with {done.returncode}"
+        note = "" if process.returncode == 0 else f"the command ended with {process.returncode}"
     except subprocess.TimeoutExpired:
         note = f"the command took more than {_SECONDS:.0f} s"
     if not note and not _comes_back(ctx):
@@ -216,6 +216,6 @@ def _events(ctx: Context, ids: dict[str, str], count: int = 10_000) -> list[SseM
 
 
 def _first(ctx: Context, operation: str, ids: dict[str, str], count: int) -> list[SseMessage]:
-    """Read a stream until it has a number of messages, or ends."""
+    """Read a stream up to a number of messages, or to its end."""
     stream = ctx.stream(operation, ids, until=lambda reader: len(reader.messages) >= count)
     return stream.reader.messages[:count]

@@ -9,7 +9,7 @@ from synth_pools.contract.harness.registry import scenario
 from synth_pools.contract.harness.waits import ids_of, iterate_pages, start_rollout, start_running
 from synth_pools.contract.http.client import at
 
-# Pages of a list that are counted.
+# Most pages of a list to count.
 _PAGES = 20
 
 
@@ -21,9 +21,9 @@ _PAGES = 20
 )
 def service_capabilities(ctx: Context) -> None:
     first = ctx.require(200, "get_capabilities")
-    again = ctx.require(200, "get_capabilities")
+    second = ctx.require(200, "get_capabilities")
     for field in ("targets", "features"):
-        ctx.judge("get_capabilities", again).field(field, first.at(field))
+        ctx.judge("get_capabilities", second).field(field, first.at(field))
 
 
 @scenario(
@@ -50,7 +50,7 @@ def service_queue(ctx: Context) -> None:
 def service_queue_counts(ctx: Context) -> None:
     """Compare the queue with the lists at a moment when neither changes.
 
-    Counts change when a rollout is created, or leaves the queued or the running ones. If the newest
+    Counts change when a rollout is created, starts or ends. If the newest
     rollout and both lists are the same before and after, nothing has changed in between.
     """
     session = ctx.session
@@ -84,7 +84,7 @@ def service_queue_counts(ctx: Context) -> None:
 
 
 def _lists(ctx: Context) -> tuple[Any, list[str], list[str], list[tuple[str, int]]] | None:
-    """Return the newest rollout, the running, the queued, the active pools; None if more."""
+    """Return the newest, the running, the queued rollouts, the active pools; None if too many."""
     newest = ctx.require(200, "list_global_rollouts", query={"limit": 1}).at("items", 0, "id")
     lists: list[list[Any]] = []
     for operation, state in (

@@ -35,9 +35,9 @@ _ARROWS = {
     "failed": set[str](),
     "cancelled": set[str](),
 }
-# Reads of a running rollout before it may end, and reads at most.
+# Fewest reads of a running rollout before it may end, and most reads of any rollout.
 _RUNNING, _TURNS = 6, 40
-# Seconds for which it runs at least, so that its usage shows them.
+# Fewest seconds for which it runs, so that its usage shows them.
 _SECONDS = 2.0
 
 
@@ -53,7 +53,7 @@ _SECONDS = 2.0
 def states_arrows(ctx: Context) -> None:
     holder = next(hold(ctx))
     pool_id = holder.pool(concurrency=1)
-    # The second waits for the first: it is read queued, several times running, and ended.
+    # The second waits for the first, so that it is read while queued, running and ended.
     first = start_rollout(ctx, pool_id, env={"delay": 0.4})
     second = start_rollout(ctx, pool_id, env={"delay": 2.2, "hold": True})
     for rollout in (first, second):
@@ -81,7 +81,7 @@ def states_arrows(ctx: Context) -> None:
                 break
             _no_artifacts_yet(ctx, rollout)
         stuck = [name for name, state in former.items() if state not in FINAL]
-        # Other operations already showed the end before these are read once more.
+        # These operations are read once more after others have shown the end.
         progressed = len(stuck) < len(former)
         for operation, ids in reads:
             if operation not in stuck:
@@ -203,7 +203,7 @@ def states_in_order(ctx: Context) -> None:
     for holder in hold(ctx):
         pool_id = holder.pool(concurrency=1)
         first = holder.start(pool_id)
-        # All of them wait for its place, and one runs at a time.
+        # All of them wait for the place of the first; then one runs at a time.
         queued = [start_rollout(ctx, pool_id, env={"delay": 0}) for _ in range(4)]
         if not holder.lasted(first):
             continue
@@ -241,8 +241,8 @@ def states_final(ctx: Context) -> None:
     for operation, response in _accounts(ctx, rollout).items():
         former = before[operation].json
         ctx.judge(operation, response).equal("what it was before", former, response.json)
-    again = _events(ctx, rollout)
-    ctx.expect.equal("stream_rollout_events", "the events", events, again, None)
+    later_events = _events(ctx, rollout)
+    ctx.expect.equal("stream_rollout_events", "the events", events, later_events, None)
 
 
 def _events(ctx: Context, rollout: Rollout) -> list[str]:
@@ -267,10 +267,10 @@ def _accounts(ctx: Context, rollout: Rollout) -> dict[str, Response]:
 )
 def states_pool_deleted(ctx: Context) -> None:
     pool_id = ctx.resources.live_pool(concurrency=1)
-    done = run_rollout(ctx, pool_id)
+    completed = run_rollout(ctx, pool_id)
     running = start_running(ctx, pool_id)
     queued = start_rollout(ctx, pool_id, env={"delay": 600})
-    final = ctx.require(200, "get_rollout", done.ids)
+    final = ctx.require(200, "get_rollout", completed.ids)
     updated = ctx.require(200, "delete_pool", {"pool_id": pool_id})
     for rollout in (running, queued):
         # Archiving is answered at once; cancelling the rollouts may take a moment.
@@ -281,7 +281,7 @@ def states_pool_deleted(ctx: Context) -> None:
         views = [(name, _is_cancelled(response), response) for name, response in reads]
         observed = reads[0][1].at("status")
         ctx.expect.observed("delete_pool", updated, views, "the rollout is cancelled", observed)
-    after = ctx.require(200, "get_rollout", done.ids)
+    after = ctx.require(200, "get_rollout", completed.ids)
     ctx.expect.equal("delete_pool", "the rollout that had ended", final.json, after.json, after)
 
 
@@ -302,7 +302,7 @@ def states_task_deleted(ctx: Context) -> None:
         running = holder.start(pool_id, task_id="t")
         queued = start_rollout(ctx, pool_id, task_id="t", env={"delay": 0})
         ctx.require(200, "delete_task", {"pool_id": pool_id, "task_id": "t"})
-        # The one place was taken when the task was deleted: the other one had not begun.
+        # The only place was taken when the task was deleted: the other one had not started.
         if not holder.lasted(running):
             continue
         holder.release(running)

@@ -51,13 +51,13 @@ def tasks_created(ctx: Context) -> None:
     ctx.judge("create_task", plain).field("backend", "the pool's", "backend, the pool's,")
     by_id = ctx.require(201, "create_task", path, json={"id": "by-id", "task_config": None})
     ctx.judge("create_task", by_id).field("task_id", "by-id", "task_id, chosen as id,")
-    listed = ctx.require(200, "list_tasks", path)
-    items = ids_of(listed.list_at("items"))
+    page = ctx.require(200, "list_tasks", path)
+    items = ids_of(page.list_at("items"))
     expected = [body["task_id"], str(plain.at("id")), "by-id"]
     ctx.expect.equal(
-        "list_tasks", "the tasks, each once,", sorted(expected), sorted(map(str, items)), listed
+        "list_tasks", "the tasks, each once,", sorted(expected), sorted(map(str, items)), page
     )
-    ctx.judge("list_tasks", listed).field("next_cursor", None)
+    ctx.judge("list_tasks", page).field("next_cursor", None)
     other_pool = {"pool_id": ctx.resources.pool()}
     empty = ctx.require(200, "list_tasks", other_pool)
     ctx.judge("list_tasks", empty).field("items", [], "the list of a pool without tasks")
@@ -88,9 +88,9 @@ def tasks_taken_id(ctx: Context) -> None:
         for spelling in ("task_id", "id"):
             body = {spelling: "b", "task_metadata": {"which": "third"}}
             ctx.check(mismatch, operation, task, json=body)
-    listed = ctx.require(200, "list_tasks", path)
-    items = [[at(t, "id"), at(t, "task_metadata", "which")] for t in listed.list_at("items")]
-    ctx.judge("create_task", listed).equal("the only task", [["a", "first"]], items)
+    page = ctx.require(200, "list_tasks", path)
+    items = [[at(t, "id"), at(t, "task_metadata", "which")] for t in page.list_at("items")]
+    ctx.judge("create_task", page).equal("the only task", [["a", "first"]], items)
 
 
 @scenario(
@@ -178,8 +178,8 @@ def tasks_patch(ctx: Context) -> None:
     for change, expected in steps:
         updated = ctx.require(200, "patch_task", ids, json=change)
         answers.append(updated)
-        stays = {"id": body["task_id"], "created_at": at(before, "created_at")}
-        _seen(ctx, "patch_task", updated, pool_id, body["task_id"], {**stays, **expected})
+        unchanged = {"id": body["task_id"], "created_at": at(before, "created_at")}
+        _seen(ctx, "patch_task", updated, pool_id, body["task_id"], {**unchanged, **expected})
     _untouched(ctx, "patch_task", answers[-1], pool_id)
 
 
@@ -211,8 +211,8 @@ def tasks_deleted(ctx: Context) -> None:
     ctx.judge("delete_task", updated).shown(
         views, lambda task: task is ABSENT, "the task is listed no more", "it still is"
     )
-    _, other_task, listed = of_task(ctx, pool_id, "b")[0]
-    ctx.judge("delete_task", listed).that(
+    _, other_task, page = of_task(ctx, pool_id, "b")[0]
+    ctx.judge("delete_task", page).that(
         "the other task stays", other_task is not ABSENT, "it is gone"
     )
     refused = Status(404, "the task is gone", code="task_not_found")
@@ -221,8 +221,8 @@ def tasks_deleted(ctx: Context) -> None:
     ctx.check(Status(404, "the task is gone"), "get_task_container_info", ids)
     ctx.check(refused, "create_rollout", path, json=ctx.session.rollout_body(task_id="a"))
     ctx.check(Status(200, "its rollouts stay readable"), "get_rollout", rollout.ids)
-    again = ctx.require(201, "create_task", path, json={"task_id": "a"})
-    ctx.judge("create_task", again).field("task_metadata", {}, "task_metadata of a new task")
+    second = ctx.require(201, "create_task", path, json={"task_id": "a"})
+    ctx.judge("create_task", second).field("task_metadata", {}, "task_metadata of a new task")
 
 
 def _seen(

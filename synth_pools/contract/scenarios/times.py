@@ -1,4 +1,4 @@
-"""Scenarios of time stamps: updated_at moves with every change and at no other time."""
+"""Scenarios of time stamps: updated_at changes with every change of a resource, and only then."""
 
 from __future__ import annotations
 
@@ -29,8 +29,8 @@ def times_updated_at(ctx: Context) -> None:
     body = {**ctx.session.pool_body("x"), "pool_id": pool_id, "name": pool_id}
     former = ctx.require(200, "get_pool", path)
     _pause(ctx)
-    again = ctx.require(200, "get_pool", path)
-    ctx.judge("get_pool", again).field("updated_at", former.at("updated_at"))
+    second = ctx.require(200, "get_pool", path)
+    ctx.judge("get_pool", second).field("updated_at", former.at("updated_at"))
     patched = ctx.require(200, "update_pool", path, json={"metadata": {"changed": 1}})
     _later(ctx, "update_pool", former.json, patched)
     _pause(ctx)
@@ -58,9 +58,9 @@ def times_task(ctx: Context) -> None:
     ids = {"pool_id": pool_id, "task_id": "t"}
     _, former, _ = of_task(ctx, pool_id, "t")[0]
     _pause(ctx)
-    for reader, again, response in of_task(ctx, pool_id, "t"):
+    for reader, task, response in of_task(ctx, pool_id, "t"):
         expected = at(former, "updated_at")
-        ctx.judge(reader, response).equal("updated_at", expected, at(again, "updated_at"))
+        ctx.judge(reader, response).equal("updated_at", expected, at(task, "updated_at"))
     patched = ctx.require(200, "patch_task", ids, json={"task_metadata": {"changed": 1}})
     _later(ctx, "patch_task", former, patched)
     _pause(ctx)
@@ -95,7 +95,7 @@ def times_rollout(ctx: Context) -> None:
 
 
 def _later(ctx: Context, operation: str, former: Any, response: Response) -> None:
-    """Expect a change to have moved updated_at, and created_at to stay."""
+    """Expect a later updated_at than before the change, and the same created_at."""
     before, after = moment(at(former, "updated_at")), moment(response.at("updated_at"))
     if before and after:
         ctx.judge(operation, response).that(

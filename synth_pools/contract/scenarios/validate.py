@@ -1,4 +1,4 @@
-"""Scenarios of validation: the verdict on a request without creating anything."""
+"""Scenarios of validation: requests are checked, and nothing is created."""
 
 from __future__ import annotations
 
@@ -75,5 +75,5 @@ def validate_creates_nothing(ctx: Context) -> None:
         response = ctx.require(200, "validate_rollout", json={**ctx.session.rollout_body(), **pool})
         if isinstance(response.at("pool_id"), str):
             ctx.judge("validate_rollout", response).field("pool_id", pool["pool_id"])
-    listed = ctx.require(200, "list_rollouts", pool)
-    ctx.judge("validate_rollout", listed).field("items", [], "the list of rollouts")
+    page = ctx.require(200, "list_rollouts", pool)
+    ctx.judge("validate_rollout", page).field("items", [], "the list of rollouts")

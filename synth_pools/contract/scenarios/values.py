@@ -101,12 +101,12 @@ def values_task(ctx: Context) -> None:
     ids = {**path, "task_id": "t"}
     body = {"task_id": "t", "task_config": value, "task_metadata": value, "x_unknown": value}
     created = ctx.require(201, "create_task", path, json=body)
-    listed = ctx.require(200, "list_tasks", path)
+    page = ctx.require(200, "list_tasks", path)
     put = ctx.require(200, "update_task", ids, json=body)
     patched = ctx.require(200, "patch_task", ids, json={"x_patched": value})
     for operation, task, response in (
         ("create_task", created.json, created),
-        ("list_tasks", listed.at("items", 0), listed),
+        ("list_tasks", page.at("items", 0), page),
         ("update_task", put.json, put),
         ("patch_task", patched.json, patched),
     ):
@@ -143,13 +143,13 @@ def values_rollout(ctx: Context) -> None:
     # Null counts as not set, and comes back as it was sent.
     body |= dict.fromkeys(("inference_url", "instance_id", "override_bundle_id", "limits"))
     for operation, ids, more in creations(pool_id):
-        sent = {**body, **more}
-        created = ctx.require((202, 200), operation, ids, json=sent)
+        request = {**body, **more}
+        created = ctx.require((202, 200), operation, ids, json=request)
         rollout = Rollout(pool_id, rollout_id(created))
-        _same(ctx, operation, "request", sent, created.at("request"), created)
+        _same(ctx, operation, "request", request, created.at("request"), created)
         for reader, path in readers(ctx, rollout, "Rollout"):
             read = ctx.require(200, reader, path)
-            _same(ctx, reader, "request", sent, read.at("request"), read)
+            _same(ctx, reader, "request", request, read.at("request"), read)
             ctx.judge(reader, read).field("trace_correlation_id", body["trace_correlation_id"])
 
 

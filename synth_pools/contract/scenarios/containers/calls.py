@@ -46,9 +46,9 @@ _OPERATIONS = (
     _EXECUTIONS[1],
 )
 
-# Seconds: less than a request of the kit may take, more than a direct call may.
+# Delay in seconds: shorter than the time limit of the kit, longer than that of direct calls.
 _TOO_LONG = 15.0
-# Seconds after which a call may have failed because a container of the kit was slow.
+# If a failed call took more seconds than this, a container of the kit may have been too slow.
 _SLOW = 1.0
 _TRIES = 3
 
@@ -75,10 +75,10 @@ def containers_answer(ctx: Context) -> None:
             ctx.expect.inconclusive(name, absent[name], Outcome.NOT_OFFERED)
             continue
         ids = {"pool_id": pool_id} if "_pool_" in name else {"pool_id": pool_id, "task_id": "t"}
-        sent: Any = ctx.session.rollout_body(seed=7) if name.startswith("execute_") else ABSENT
-        response = ctx.call(name, ids, json=sent)
+        request: Any = ctx.session.rollout_body(seed=7) if name.startswith("execute_") else ABSENT
+        response = ctx.call(name, ids, json=request)
         if response.status in (404, 502, 504):
-            # The caller's own container may answer so; it is not judged.
+            # The caller's own container may answer like this; it is not judged.
             ctx.expect.inconclusive(name, f"the container answers {response.status}")
             continue
         if ctx.expect.status(response, 200, name):
@@ -101,16 +101,16 @@ def containers_answer(ctx: Context) -> None:
     needs="containers",
 )
 def containers_pass(ctx: Context) -> None:
-    here = ctx.session.containers
+    urls = ctx.session.containers
     own_tasks = [
-        {"task_id": name, "container_url": here[name]} for name in ("bare", "broken", "nobody")
+        {"task_id": name, "container_url": urls[name]} for name in ("bare", "broken", "nobody")
     ]
     tasks = [{"task_id": "same"}, *own_tasks]
-    pool_id = ctx.resources.pool(container_url=here["good"], tasks=tasks)
-    tasks = [{"task_id": "t", "container_url": here["good"]}]
-    bare = ctx.resources.pool("bare", container_url=here["bare"], tasks=tasks)
-    broken = ctx.resources.pool("broken", container_url=here["broken"])
-    nobody = ctx.resources.pool("nobody", container_url=here["nobody"])
+    pool_id = ctx.resources.pool(container_url=urls["good"], tasks=tasks)
+    tasks = [{"task_id": "t", "container_url": urls["good"]}]
+    bare = ctx.resources.pool("bare", container_url=urls["bare"], tasks=tasks)
+    broken = ctx.resources.pool("broken", container_url=urls["broken"])
+    nobody = ctx.resources.pool("nobody", container_url=urls["nobody"])
     for label, expected in _GETS.items():
         pool, task = f"get_pool_container_{label}", f"get_task_container_{label}"
         missing = ctx.session.not_offered()
@@ -125,12 +125,12 @@ def containers_pass(ctx: Context) -> None:
         ):
             response = _direct(ctx, Status(200), name, ids)
             ctx.expect.equal(name, "the container's answer", expected, response.json, response)
-        for status, of_pool, task_id, why in (
+        for status, other_id, task_id, why in (
             (404, bare, "bare", "the container does not have it"),
             (502, broken, "broken", "the container does not answer 200 with a JSON object"),
             (502, nobody, "nobody", "nobody answers at the address"),
         ):
-            _direct(ctx, Status(status, why), pool, {"pool_id": of_pool})
+            _direct(ctx, Status(status, why), pool, {"pool_id": other_id})
             _direct(ctx, Status(status, why), task, {"pool_id": pool_id, "task_id": task_id})
     body = {"rollout_id": ctx.resources.name(), "seed": 7, "env": {"reward": 0.5}}
     body |= {"text": "ü🌍", "n": [None]}
@@ -151,7 +151,7 @@ def containers_pass(ctx: Context) -> None:
 
 
 def _executions(pool_id: str, task_id: str) -> tuple[tuple[str, dict[str, str]], ...]:
-    """Return the operations that run something on the container of a pool or task."""
+    """Return the direct executions on the container of a pool and of a task, with their ids."""
     pool = {"pool_id": pool_id}
     return (_EXECUTIONS[0], pool), (_EXECUTIONS[1], {**pool, "task_id": task_id})
 
@@ -162,14 +162,14 @@ def _direct(
     """Send a direct call; repeat it if the container may have been too slow for the server.
 
     Raises:
-        InconclusiveError: It may have been too slow each time.
-        StopScenarioError: 200 is expected, and the answer is another; the departure is recorded.
+        InconclusiveError: The container may have been too slow each time.
+        StopScenarioError: 200 is expected, but not answered; the departure is recorded.
     """
     for _ in range(_TRIES):
         response = ctx.call(operation, ids, **request)
         elapsed = response.exchange.elapsed
-        trouble = response.status in (502, 504) and response.status not in expected.statuses
-        if not trouble or elapsed <= _SLOW:
+        has_failed = response.status in (502, 504) and response.status not in expected.statuses
+        if not has_failed or elapsed <= _SLOW:
             break
     else:
         note = f"the answer is {response.status} after {elapsed:.1f} s"
@@ -185,8 +185,8 @@ def containers_nothing_kept(ctx: Context) -> None:
     name = ctx.resources.name()
     for operation, ids in _executions(pool_id, "t"):
         response = ctx.call(operation, ids, json={"rollout_id": name, "seed": 1})
-        listed = ctx.require(200, "list_rollouts", {"pool_id": pool_id})
-        ctx.expect.equal(operation, "the list of rollouts", [], listed.at("items"), response)
+        page = ctx.require(200, "list_rollouts", {"pool_id": pool_id})
+        ctx.expect.equal(operation, "the list of rollouts", [], page.at("items"), response)
         ctx.check(Status(404, "nothing was stored"), "get_global_rollout", {"rollout_id": name})
 
 
@@ -205,13 +205,13 @@ def containers_sent(ctx: Context) -> None:
         created = ctx.require((202, 200), "create_rollout", {"pool_id": pool_id}, json=request)
         rollout = Rollout(pool_id, rollout_id(created))
         wait_for(ctx, rollout, FINAL)
-        sent = ctx.session.received.sent(rollout.id, path)
+        requests = ctx.session.received.sent(rollout.id, path)
         paths = [received.path for received in ctx.session.received.of_rollout(rollout.id)]
         judge = ctx.judge("create_rollout", ctx.require(200, "get_rollout", rollout.ids))
-        judge.that(f"one POST {path} at the container", len(sent) == 1, str(paths))
+        judge.that(f"one POST {path} at the container", len(requests) == 1, str(paths))
         expected = {k: v for k, v in request.items() if k not in ("pool_id", "mode")}
         expected.update(rollout_id=rollout.id, submission_mode="sync")
-        for received in sent[:1]:
+        for received in requests[:1]:
             judge.equal("what the container received", expected, received.body)
 
 
@@ -224,13 +224,13 @@ def containers_sent(ctx: Context) -> None:
     needs="containers",
 )
 def containers_changed(ctx: Context) -> None:
-    here = ctx.session.containers
-    pool_id = ctx.resources.pool(container_url=here["nobody"], tasks=[{"task_id": "t"}])
+    urls = ctx.session.containers
+    pool_id = ctx.resources.pool(container_url=urls["nobody"], tasks=[{"task_id": "t"}])
     path, task = {"pool_id": pool_id}, {"pool_id": pool_id, "task_id": "t"}
     steps: list[tuple[str, dict[str, str], dict[str, str | None], str]] = [
         ("create_rollout", {}, {}, "failed"),
-        ("update_pool", path, {"container_url": here["good"]}, "completed"),
-        ("patch_task", task, {"container_url": here["nobody"]}, "failed"),
+        ("update_pool", path, {"container_url": urls["good"]}, "completed"),
+        ("patch_task", task, {"container_url": urls["nobody"]}, "failed"),
         ("patch_task", task, {"container_url": None}, "completed"),
     ]
     for operation, ids, change, expected in steps:
@@ -259,8 +259,8 @@ def containers_terminate(ctx: Context) -> None:
             ctx.expect.inconclusive(operation, note)
             continue
         response = ctx.require(200, operation, ids, json={})
-        is_told = becomes_true(ctx, operation, partial(received.was_terminated, rollout.id))
-        ctx.judge(operation, response).that("the container is told", is_told, "it was not")
+        is_terminated = becomes_true(ctx, operation, partial(received.was_terminated, rollout.id))
+        ctx.judge(operation, response).that("the container is told", is_terminated, "it was not")
         final = wait_for(ctx, rollout, FINAL)
         ctx.judge(operation, final).field("status", "cancelled")
 
@@ -282,8 +282,8 @@ def containers_slow(ctx: Context) -> None:
             # A server may choose its own time limit for direct calls.
             ctx.expect.inconclusive(operation, f"the server waits for {_TOO_LONG:g} s")
             continue
-        late = Status(504, "the container takes too long", code="container_timeout")
-        ctx.expect.status(response, late, operation)
+        refused = Status(504, "the container takes too long", code="container_timeout")
+        ctx.expect.status(response, refused, operation)
 
 
 @scenario(

@@ -1,4 +1,4 @@
-"""Scenarios of pools with several containers: the choice of one, and further attempts."""
+"""Scenarios of pools with several containers: the choice between them, and further attempts."""
 
 from __future__ import annotations
 
@@ -40,7 +40,7 @@ _ATTEMPT_SECONDS = 3.0
 )
 def containers_several(ctx: Context) -> None:
     received = ctx.session.received
-    # No other pool has these containers: a server may count the rollouts of all pools.
+    # No other pool has these containers, because a server may count the rollouts of all pools.
     with SwitchedContainer(received) as first_box, SwitchedContainer(received) as second_box:
         urls = [first_box.url, second_box.url]
         pool_id = ctx.resources.pool(
@@ -78,13 +78,13 @@ def _judge_urls(ctx: Context, pool_id: str, urls: list[str]) -> None:
         ctx.expect.equal(reader, "container_urls", urls, at(pool, "container_urls"), response)
 
 
-def _require_health(metrics: Response, ours: tuple[SwitchedContainer, ...]) -> None:
-    """Judge no choice between two containers if one of them has failed a check.
+def _require_health(metrics: Response, boxes: tuple[SwitchedContainer, ...]) -> None:
+    """Stop before the choice is judged if a container has failed a check.
 
     Raises:
-        InconclusiveError: One of them has, or may have.
+        InconclusiveError: A container has failed a check, or may have.
     """
-    only_in_time("create_rollout", ours)
+    only_in_time("create_rollout", boxes)
     for container in metrics.list_at("containers"):
         if at(container, "health") != "healthy" or at(container, "last_error"):
             note = "a container had failed a check when the rollouts were sent"
@@ -103,15 +103,15 @@ def _require_health(metrics: Response, ours: tuple[SwitchedContainer, ...]) -> N
     needs=("containers", _FEATURE),
 )
 def containers_attempts(ctx: Context) -> None:
-    here = ctx.session.containers
-    pool_id = ctx.resources.pool(container_url=None, container_urls=[here["nobody"], here["good"]])
+    urls = ctx.session.containers
+    pool_id = ctx.resources.pool(container_url=None, container_urls=[urls["nobody"], urls["good"]])
     for _ in range(3):
         rollout = run_rollout(ctx, pool_id, limits={"max_attempts": 2})
         response = ctx.require(200, "get_rollout", rollout.ids)
         ctx.judge("create_rollout", response).field("status", "completed")
         count = len(ctx.session.received.sent(rollout.id))
         ctx.judge("create_rollout", response).equal("how often it reached a container", 1, count)
-        _judge_attempts(ctx, rollout, {here["nobody"], here["good"]})
+        _judge_attempts(ctx, rollout, {urls["nobody"], urls["good"]})
 
 
 def _judge_attempts(ctx: Context, rollout: Rollout, urls: set[str]) -> None:
@@ -157,19 +157,19 @@ def containers_each_attempt(ctx: Context) -> None:
     finished = moment(final.at("finished_at"))
     code = final.at("error", "code")
     if code == "container_timeout" and len(started) == 1 and finished is not None:
-        lasted = (finished - started[0]).total_seconds()
-        if lasted >= _ATTEMPT_SECONDS:
+        seconds = (finished - started[0]).total_seconds()
+        if seconds >= _ATTEMPT_SECONDS:
             note = "the first attempt took all of its time: this machine is too busy"
             raise InconclusiveError(Outcome.NOT_REACHED, "create_rollout", note)
     if final.at("status") == "completed" or len(started) < 2 or finished is None:
         ctx.judge("create_rollout", final).field("status", "completed")
         return
     # On a busy machine the second attempt may take all of its time.
-    lasted = (finished - started[-1]).total_seconds()
+    seconds = (finished - started[-1]).total_seconds()
     ctx.judge("create_rollout", final).that(
         f"{_ATTEMPT_SECONDS:g} s for each attempt",
-        lasted >= _ATTEMPT_SECONDS,
-        f"{show(code)} {lasted:.2f} s after the last start",
+        seconds >= _ATTEMPT_SECONDS,
+        f"{show(code)} {seconds:.2f} s after the last start",
     )
 
 
@@ -193,8 +193,8 @@ def containers_asked(ctx: Context) -> None:
         ctx.judge("get_rollout", response).field("status", "completed")
         for path in ("score", "result.metrics.outcome_reward"):
             ctx.judge("get_rollout", response).field(path, 0.25)
-        sent = ctx.session.received.sent(rollout.id)
-        actual = [at(request.body, "submission_mode") for request in sent]
+        requests = ctx.session.received.sent(rollout.id)
+        actual = [at(request.body, "submission_mode") for request in requests]
         label = "submission_mode of what is sent"
         ctx.judge("create_rollout", response).equal(label, [mode], actual)
 
@@ -205,17 +205,17 @@ def containers_asked(ctx: Context) -> None:
 def containers_checked(ctx: Context) -> None:
     ctx.resources.pool(container_url=ctx.session.containers["twin"])
 
-    def asked() -> list[str | None]:
+    def purposes() -> list[str | None]:
         received = tuple(ctx.session.received.received)
         return [it.purpose for it in received if (it.behaviour, it.path) == ("twin", "/health")]
 
-    if not eventually(ctx, lambda: bool(asked())):
+    if not eventually(ctx, lambda: bool(purposes())):
         ctx.expect.inconclusive("create_pool", "no health check came")
         return
     ctx.judge("create_pool").that(
         "x-synth-pools-call: health-check",
-        becomes_true(ctx, "create_pool", lambda: "health-check" in asked()),
-        f"GET /health came with {asked()[:5]}",
+        becomes_true(ctx, "create_pool", lambda: "health-check" in purposes()),
+        f"GET /health came with {purposes()[:5]}",
     )
 
 
@@ -232,7 +232,7 @@ def containers_checked(ctx: Context) -> None:
 def containers_again(ctx: Context) -> None:
     url = ctx.session.containers["good"]
     pool_id = ctx.resources.pool(container_url=url)
-    hasty = {"max_attempts": 2, "timeout_seconds": 0.3}
+    short_limits = {"max_attempts": 2, "timeout_seconds": 0.3}
     cases: list[tuple[dict[str, Any], str, int]] = [
         ({"env": {"flaky": 1}, "limits": {"max_attempts": 3}}, "completed", 2),
         ({"env": {"flaky": 1}}, "failed", 1),
@@ -240,7 +240,7 @@ def containers_again(ctx: Context) -> None:
         ({"env": {"answer": "cut"}, "limits": {"max_attempts": 2}}, "failed", 2),
         ({"env": {"fail": True}, "limits": {"max_attempts": 2}}, "failed", 1),
         ({"env": {"answer": "refused"}, "limits": {"max_attempts": 2}}, "failed", 1),
-        ({"env": {"delay": 600}, "limits": hasty}, "failed", 1),
+        ({"env": {"delay": 600}, "limits": short_limits}, "failed", 1),
     ]
     created = [start_rollout(ctx, pool_id, **request) for request, _, _ in cases]
     for rollout, (request, status, attempts) in zip(created, cases, strict=True):
@@ -248,7 +248,7 @@ def containers_again(ctx: Context) -> None:
         ctx.judge("create_rollout", final).field("status", status, f"status for {request}")
         count = len(ctx.session.received.sent(rollout.id))
         if final.at("error", "code") == "container_timeout":
-            # On a busy machine its time may be over before it arrives.
+            # On a busy machine its time may be over before it reaches the container.
             count = max(count, 1)
         ctx.expect.equal("create_rollout", "how often it was sent", attempts, count, final)
         _judge_attempts(ctx, rollout, {url})
@@ -265,11 +265,11 @@ def containers_again(ctx: Context) -> None:
 def containers_forgotten(ctx: Context) -> None:
     url = ctx.session.containers["good"]
     pool_id = ctx.resources.pool(container_url=url, config={"submission_mode": "async"})
-    cases = [
+    rollouts = [
         start_rollout(ctx, pool_id, env={"forget": 1}, limits={"max_attempts": 2}),
         start_rollout(ctx, pool_id, env={"forget": 1}),
     ]
-    for rollout, status in zip(cases, ("completed", "failed"), strict=True):
+    for rollout, status in zip(rollouts, ("completed", "failed"), strict=True):
         final = wait_for(ctx, rollout, FINAL)
         label = f"status of one that was forgotten, with {2 - (status == 'failed')} attempts"
         ctx.judge("create_rollout", final).field("status", status, label)

@@ -63,11 +63,11 @@ def events_pages_live(ctx: Context) -> None:
         demand = "the status of a rollout that runs is not final"
         judge.that(demand, status not in FINAL, str(status))
         last = page.at("next_sequence")
-        again = _page(ctx, operation, ids, after_sequence=last)
-        ctx.judge(operation, again).that(
+        next_page = _page(ctx, operation, ids, after_sequence=last)
+        ctx.judge(operation, next_page).that(
             "a page begins where the one before it ended",
-            all(number > last for number in ids_of(again.list_at("events"), "sequence")),
-            str(again.at("events"))[:160],
+            all(number > last for number in ids_of(next_page.list_at("events"), "sequence")),
+            str(next_page.at("events"))[:160],
         )
     ctx.require(200, "cancel_rollout", rollout.ids, json={})
 
@@ -75,9 +75,9 @@ def events_pages_live(ctx: Context) -> None:
 @scenario("events.pages_status", *STREAMS, clauses="Events#6def", needs="event_pages")
 def events_pages_status(ctx: Context) -> None:
     pool_id = ctx.resources.pool()
-    for which in (0, 1):
+    for family in (0, 1):
         rollout = start_rollout(ctx, pool_id)
-        operation, ids = rollout.streams[which]
+        operation, ids = rollout.streams[family]
         page = _page(ctx, operation, ids)
         for _ in ctx.session.pauses():
             page = _page(ctx, operation, ids)

@@ -1,4 +1,4 @@
-"""Scenarios of readers of events: readers from the queue on, readers that leave, many events."""
+"""Scenarios of readers of events: from the queue on, leaving early, and with many events."""
 
 from __future__ import annotations
 
@@ -68,7 +68,7 @@ def events_many(ctx: Context) -> None:
 
 
 def _positions(ctx: Context, operation: str, ids: dict[str, str], numbers: list[Any]) -> None:
-    """Read the events after the middle, and after the last but one; then the pages."""
+    """Read the events after each of two positions, then all of them in pages."""
     for position in (len(numbers) // 2, len(numbers) - 1):
         if not ctx.session.offers("event_resume") or position < 1:
             continue

@@ -32,7 +32,7 @@ _STATE_AFTER = {
     "rollout.started": "running",
     **{event: event.removeprefix("rollout.") for event in TERMINAL},
 }
-# Seconds in which the whole stream of a rollout that has ended can be read.
+# Seconds that suffice to read the whole stream of a rollout that has ended.
 _END_SECONDS = 10.0
 # Ten seconds more than the document allows: a slow machine is no departure.
 _SILENCE_SECONDS = 25.0
@@ -84,7 +84,7 @@ def events_endings(ctx: Context) -> None:
             data = [at(message.envelope, "data") for message in stream.messages]
             last = data[-1] if data else {}
             judge = ctx.judge(operation, stream)
-            # `status` in the data of an event is the state in which it leaves the rollout.
+            # `status` in the data of an event is the state of the rollout after it.
             expected = [
                 [event, _STATE_AFTER[event]] for event in stream.events if event in _STATE_AFTER
             ]
@@ -117,10 +117,10 @@ def events_resume(ctx: Context) -> None:
     else:
         rollout = run_rollout(ctx, ctx.resources.pool())
     for operation, ids in rollout.streams:
-        every = _read(ctx, operation, ids).messages
-        for label, place, how in _positions(every):
-            stream = _read(ctx, operation, ids, **how)
-            expected = [message.id for message in every[place:]]
+        messages = _read(ctx, operation, ids).messages
+        for label, place, request in _positions(messages):
+            stream = _read(ctx, operation, ids, **request)
+            expected = [message.id for message in messages[place:]]
             actual = [message.id for message in stream.messages]
             ctx.judge(operation, stream, clause=_RESUME).that(
                 f"after {label}: {expected}", actual == expected, str(actual)
@@ -130,21 +130,21 @@ def events_resume(ctx: Context) -> None:
             ctx.check(refused, operation, ids, query={"after_sequence": wrong})
 
 
-def _positions(every: list[SseMessage]) -> Iterator[tuple[str, int, dict[str, Any]]]:
-    """Yield requests that resume a stream, each after its name and the number of the next event."""
+def _positions(messages: list[SseMessage]) -> Iterator[tuple[str, int, dict[str, Any]]]:
+    """Yield ways to resume a stream: a label, the number of events to skip, and the request."""
 
     def resume(cursor: Any = None, last_id: Any = None, after: Any = None) -> dict[str, Any]:
         query = {"cursor": cursor, "after_sequence": after}
         query = {name: value for name, value in query.items() if value is not None}
         return {"query": query, "headers": {} if last_id is None else {"last-event-id": last_id}}
 
-    numbers = [message.envelope.get("sequence") for message in every]
-    names = [message.id or "" for message in every]
+    numbers = [message.envelope.get("sequence") for message in messages]
+    names = [message.id or "" for message in messages]
     for place, (name, number) in enumerate(zip(names, numbers, strict=True), 1):
         yield f"cursor of event {place}", place, resume(cursor=name)
         yield f"Last-Event-ID of event {place}", place, resume(last_id=name)
         yield f"after_sequence of event {place}", place, resume(after=number)
-    if len(every) >= 3:
+    if len(messages) >= 3:
         for early, late in ((0, 2), (2, 0)):
             label = "the furthest of several positions"
             yield label, 3, resume(cursor=names[early], after=numbers[late])
@@ -152,7 +152,7 @@ def _positions(every: list[SseMessage]) -> Iterator[tuple[str, int, dict[str, An
     for cursor in ("nonsense", "🌍", "evt_9999999999x", "x" * 512):
         yield "a cursor that is no event", 0, resume(cursor=cursor)
     yield "a Last-Event-ID that is no event", 0, resume(last_id="nonsense")
-    yield "after_sequence=1000000", len(every), resume(after=10**6)
+    yield "after_sequence=1000000", len(messages), resume(after=10**6)
     yield "after_sequence=0", 0, resume(after=0)
 
 
@@ -209,7 +209,7 @@ def events_live(ctx: Context) -> None:
         return ctx.stream(operation, ids, limit=2 * _END_SECONDS, headers=headers)
 
     def cancel() -> None:
-        # The reader should be there first; if it comes later it must see the end all the same.
+        # The reader should connect first; if it connects later, it must still see the end.
         ctx.session.http.stop.wait(0.3)
         ctx.require(200, "cancel_global_rollout", rollout.global_ids, json={})
 
@@ -244,13 +244,13 @@ def _has_started(reader: SseReader) -> bool:
     return any(message.event == "rollout.started" for message in reader.messages)
 
 
-def _read(ctx: Context, operation: str, ids: dict[str, str], **how: Any) -> EventStream:
+def _read(ctx: Context, operation: str, ids: dict[str, str], **request: Any) -> EventStream:
     """Read the stream of a rollout that has ended; leave out heartbeats.
 
     Raises:
-        StopScenarioError: It does not end; the departure is recorded.
+        StopScenarioError: The stream does not end; the departure is recorded.
     """
-    stream = ctx.stream(operation, ids, limit=_END_SECONDS, **how)
+    stream = ctx.stream(operation, ids, limit=_END_SECONDS, **request)
     stream.reader.messages[:] = stream.messages
     demand = "the server ends the stream of a rollout that has ended"
     observed = f"it was still open after {stream.exchange.elapsed:.0f} s"

@@ -65,9 +65,9 @@ def pools_created(ctx: Context) -> None:
         archived_at = at(pool, "archived_at")
         demand = "no archived_at before it is archived"
         judge.that(demand, archived_at in (None, ABSENT), str(archived_at))
-    listed = ctx.require(200, "list_tasks", {"pool_id": body["pool_id"]})
-    items = sorted(str(at(item, "task_id")) for item in listed.list_at("items"))
-    ctx.expect.equal("list_tasks", "the tasks", ["first", "second"], items, listed)
+    page = ctx.require(200, "list_tasks", {"pool_id": body["pool_id"]})
+    items = sorted(str(at(item, "task_id")) for item in page.list_at("items"))
+    ctx.expect.equal("list_tasks", "the tasks", ["first", "second"], items, page)
 
 
 @scenario(
@@ -86,14 +86,14 @@ def pools_taken_id(ctx: Context) -> None:
     conflict = Status(409, "the id is taken", code="pool_exists")
     bodies = [{**body, spelling: pool_id} for spelling in ("pool_id", "id")]
     messages = [
-        ctx.check(conflict, "create_pool", json=sent).at("error", "message") for sent in bodies
+        ctx.check(conflict, "create_pool", json=entry).at("error", "message") for entry in bodies
     ]
     read = ctx.require(200, "get_pool", {"pool_id": pool_id})
     ctx.judge("create_pool", read).field("metadata.which", "first")
     ctx.require(200, "delete_pool", {"pool_id": pool_id})
     keeps_id = Status(409, "an archived pool keeps its id", code="pool_exists")
     refused = ctx.require(keeps_id, "create_pool", json={**body, "pool_id": pool_id})
-    # A message that came while the pool was active cannot say that it is archived.
+    # A message from the time when the pool was active cannot say that it is archived.
     message = refused.at("error", "message")
     ctx.judge("create_pool", refused).that(
         "a message that says that the pool is archived",
@@ -179,9 +179,9 @@ def pools_replace(ctx: Context) -> None:
     created_at = former.get(updated.at("tasks", 0, "id"), ABSENT)
     label = "created_at of a task that is named again"
     ctx.judge("replace_pool", updated).field("tasks.0.created_at", created_at, label, optional=True)
-    listed = ctx.require(200, "list_tasks", path)
-    items = ids_of(listed.list_at("items"), "task_id")
-    ctx.expect.equal("list_tasks", "the tasks after the replacement", ["second"], items, listed)
+    page = ctx.require(200, "list_tasks", path)
+    items = ids_of(page.list_at("items"), "task_id")
+    ctx.expect.equal("list_tasks", "the tasks after the replacement", ["second"], items, page)
 
 
 @scenario(

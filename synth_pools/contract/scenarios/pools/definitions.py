@@ -38,7 +38,7 @@ def pools_defaults(ctx: Context) -> None:
                 "concurrency": 8,
                 "container_url": None,
             }
-            # One entry for a server that adds no defaults yet, or that keeps null.
+            # A server that adds no defaults, or keeps null, gets one entry for all fields.
             missing = [field for field in expected if response.at(field) is ABSENT]
             ctx.expect.equal(operation, "what the answer lacks", [], missing, response)
             null = [

@@ -54,9 +54,9 @@ def pools_deleted(ctx: Context) -> None:
     ctx.judge("list_pools", plain).that(
         "no archived pool without state=archived", pool_id not in items, "it is"
     )
-    again = ctx.require(200, "delete_pool", path)
+    second = ctx.require(200, "delete_pool", path)
     for field in ("id", "status", "archived_at", "created_at"):
-        ctx.judge("delete_pool", again).field(field, updated.at(field), f"{field}, again,")
+        ctx.judge("delete_pool", second).field(field, updated.at(field), f"{field}, again,")
 
 
 @scenario(

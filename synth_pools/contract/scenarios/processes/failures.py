@@ -1,4 +1,4 @@
-"""Scenario of pools whose processes do not become healthy, on servers that may start any."""
+"""Scenario of pools without a healthy process, on servers that may start any program."""
 
 from __future__ import annotations
 
@@ -49,7 +49,7 @@ def processes_failed(ctx: Context) -> None:
         if not ctx.session.offers("pause"):
             return
         ctx.check(refused, "pause_pool", pool)
-        # A pool that was active may have rollouts that wait.
+        # Only a pool that was active can have queued rollouts.
         patient = kit.definition()
         ctx.require(200, "update_pool", pool, json={"config": {"process": patient}})
         kit.order = "wait"
@@ -98,7 +98,7 @@ def _judge_failure(ctx: Context, pool: dict[str, str], kit: KitProcesses) -> Non
         raise StopScenarioError
     ctx.judge("get_pool", response).field("error.code", "process_not_healthy")
     if not any(process.exited.is_set() for process in kit.started()):
-        # The machine is so busy that no process came to write a line.
+        # The machine is so busy that no process has written a line.
         return
     output = response.at("error", "details", "output")
     ctx.judge("get_pool", response).that(

@@ -1,4 +1,4 @@
-"""Scenarios of pools that start their containers, on servers that may start any.
+"""Scenarios of pools that start their containers, on servers that may start any program.
 
 The kit tells each process when to serve and when to end, so that a pool stays `warming` for as long
 as a scenario needs.
@@ -120,10 +120,10 @@ def _judge_containers(ctx: Context, pool: dict[str, str], kit: KitProcesses, hea
     started = kit.started()
     port_by_pid = {str(process.hello["pid"]): str(_port(process)) for process in started}
 
-    def shown(response: Response) -> bool:
+    def has_health(response: Response) -> bool:
         return ids_of(response.at("containers"), "health") == [health] * len(started)
 
-    response, is_shown = read_until(ctx, "get_pool_metrics", pool, shown)
+    response, is_shown = read_until(ctx, "get_pool_metrics", pool, has_health)
     judge, containers = ctx.judge("get_pool_metrics", response), response.at("containers")
     judge.that(f"every container is {health}", is_shown, show(containers, 300))
     ports = {str(at(it, "pid")): str(at(it, "url")).rsplit(":", 1)[-1] for it in containers}
@@ -188,13 +188,13 @@ def _judge_exit(ctx: Context, pool: dict[str, str]) -> None:
     """Expect the logs to show how a process ended, in the pause before it is started again."""
     response = ctx.require(200, "get_pool_logs", pool)
 
-    def over() -> bool:
+    def has_ended() -> bool:
         nonlocal response
         response = ctx.require(200, "get_pool_logs", pool)
         return response.at("processes", 0, "running") is False
 
-    if not eventually(ctx, over):
-        # The server starts it again at once, as it may.
+    if not eventually(ctx, has_ended):
+        # The server may start it again without a pause.
         return
     judge, process = ctx.judge("get_pool_logs", response), response.at("processes", 0)
     judge.among("processes.0.exit_code", (EXIT_CODE, None), "how it ended")
@@ -256,14 +256,14 @@ def _has_healthy(metrics: Response) -> bool:
 
 
 def _wait(
-    ctx: Context, look: Callable[[], bool], label: str, operation: str = "create_pool"
+    ctx: Context, condition: Callable[[], bool], label: str, operation: str = "create_pool"
 ) -> None:
     """Wait until the server has started something.
 
     Raises:
-        StopScenarioError: It has not; the departure is recorded.
+        StopScenarioError: It has started nothing; the departure is recorded.
     """
-    is_met = becomes_true(ctx, operation, look)
+    is_met = becomes_true(ctx, operation, condition)
     observed = f"it did not within {ctx.session.patience:.0f} s"
     if not ctx.judge(operation).that(f"the server starts {label}", is_met, observed):
         raise StopScenarioError

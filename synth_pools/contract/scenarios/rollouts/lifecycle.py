@@ -208,8 +208,8 @@ def rollouts_sync(ctx: Context) -> None:
     body = ctx.session.rollout_body(mode="sync")
     limit = ctx.session.patience * 2
     for operation, ids, more in creations(pool_id):
-        sent = {**body, **more}
-        response = ctx.require((200, 202), operation, ids, json=sent, limit=limit)
+        request = {**body, **more}
+        response = ctx.require((200, 202), operation, ids, json=request, limit=limit)
         rollout = Rollout(pool_id, rollout_id(response))
         if response.status == 200:
             ctx.judge(operation, response).among("status", FINAL, "200 has the finished rollout")
@@ -274,8 +274,8 @@ def rollouts_left(ctx: Context) -> None:
             created_ids: list[str] = []
 
             def admitted(pool: str = pool_id, into: list[str] = created_ids) -> bool:
-                listed = ctx.require(200, "list_rollouts", {"pool_id": pool})
-                into[:] = map(str, ids_of(listed.list_at("items")))
+                page = ctx.require(200, "list_rollouts", {"pool_id": pool})
+                into[:] = map(str, ids_of(page.list_at("items")))
                 return bool(into)
 
             if created.status == 200 or not eventually(ctx, admitted):

@@ -25,8 +25,8 @@ def rollouts_unknown_keys(ctx: Context) -> None:
         body = {**valid, key: 1}
         ctx.check(Status(422, f"{key!r} is no key"), "create_rollout", pool, json=body)
         ctx.check(Status(422, f"{key!r} is no key"), "create_global_rollout", json={**body, **pool})
-    listed = ctx.require(200, "list_rollouts", pool)
-    ctx.judge("create_rollout", listed).field("items", [], "what was created")
+    page = ctx.require(200, "list_rollouts", pool)
+    ctx.judge("create_rollout", page).field("items", [], "what was created")
 
 
 @scenario(
@@ -70,8 +70,8 @@ def rollouts_references(ctx: Context) -> None:
         {"pool_id": nobody},
         json=body,
     )
-    listed = ctx.require(200, "list_rollouts", pool)
-    ctx.judge("create_rollout", listed).field("items", [], "what was created")
+    page = ctx.require(200, "list_rollouts", pool)
+    ctx.judge("create_rollout", page).field("items", [], "what was created")
     ctx.check((200, 202), "create_rollout", pool, json={**body, "task_id": "here", **pool})
 
 
@@ -88,5 +88,5 @@ def rollouts_wrong_pool(ctx: Context) -> None:
     refused = Status(404, "the rollout is another pool's", code="rollout_not_found")
     for operation in offered(ctx, addresses("pool_id", "rollout_id")):
         ctx.check(refused, operation.id, ids, json=small_body(ctx, operation))
-    listed = ctx.require(200, "list_rollouts", {"pool_id": other_pool})
-    ctx.judge("list_rollouts", listed).field("items", [], "the rollouts of a pool without any")
+    page = ctx.require(200, "list_rollouts", {"pool_id": other_pool})
+    ctx.judge("list_rollouts", page).field("items", [], "the rollouts of a pool without any")
