@@ -11,7 +11,7 @@ from synth_pools.errors import SynthPoolsError
 
 
 class AsyncAttempts:
-    """Iterator of attempts at one action, with a pause before each one but the first.
+    """Iterator of attempts at one action, with a pause before each except the first.
 
     >>> async for attempt in AsyncAttempts(pause, sleep):
     ...     with attempt as number:

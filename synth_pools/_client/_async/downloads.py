@@ -1,4 +1,4 @@
-"""Downloads of a content, resumed with further requests where a connection breaks."""
+"""Downloads of content, resumed with further requests if a connection breaks."""
 
 from __future__ import annotations
 
@@ -33,7 +33,7 @@ async def read_content(
     call: Call,
     first: tuple[OperationId, Call] | None = None,
 ) -> bytes:
-    """Download a content into memory, after a `first` call if one is given."""
+    """Download content into memory, after a `first` call if one is given."""
     if first is not None:
         transport = await transport.after(*first)
     memory = MemorySink()
@@ -50,7 +50,7 @@ async def save_content(
     on_progress: OnProgress | None,
     first: tuple[OperationId, Call] | None = None,
 ) -> Path:
-    """Download a content into a file, which gets its name when it is complete.
+    """Download content into a file, which gets its final name when it is complete.
 
     Nothing is written before a `first` call, if one is given, has succeeded.
     """
@@ -69,10 +69,10 @@ async def save_content(
 
 
 class _Download:
-    """Download that resumes where a connection broke, as long as the content is the same.
+    """Download that resumes after a broken connection if the content is still the same.
 
-    The next request is for the rest, on the condition that the entity tag still matches. Without a
-    tag it is for the whole content.
+    The next request is for the rest if the entity tag still matches. Without a tag it is for the
+    whole content.
     """
 
     def __init__(
@@ -88,7 +88,7 @@ class _Download:
         self._call = call
         self._sink = sink
         self._on_progress = on_progress
-        # Head of the current response, set by the first one.
+        # Head of the latest response; unset before the first one.
         self._head: Head
         config, reader = transport.config, transport.reader
         builder = RequestBuilder(config, accept="*/*")
@@ -143,7 +143,7 @@ class _Download:
             failure = error
         finally:
             await response.aclose()
-        # Raised here, where nothing refers to the exceptions that these errors replace.
+        # Raised outside of the handler, so that no error refers to the original exception.
         if is_late and not self._is_complete():
             raise transport.reader.deadline_error(self._call, attempt)
         if failure is not None and transport.is_closed:
@@ -152,7 +152,7 @@ class _Download:
             raise transport.reader.content_error(self._call, failure)
 
     def _request(self) -> Call:
-        # The tag and the range are about the bytes without an encoding.
+        # The tag and the range refer to the bytes without an encoding.
         headers = {**self._call.get("headers", {}), "Accept-Encoding": "identity"}
         if self._sink.size and self._head.tag is not None:
             headers |= {"Range": f"bytes={self._sink.size}-", "If-Range": self._head.tag}

@@ -1,4 +1,4 @@
-"""Transport of calls: requests of the generated builders out, the service's own JSON back."""
+"""Transport of calls: sends the generated builders' requests, returns the service's own JSON."""
 
 from __future__ import annotations
 
@@ -40,16 +40,16 @@ P = ParamSpec("P")
 
 _LOG = logging.getLogger("synth_pools")
 _KEY_HEADER = "Idempotency-Key"
-# Deadline for a call after another one that used up the common deadline.
+# Deadline of a second call if the first one used up the common deadline.
 _LEAST_SECONDS = 0.001
 # The limit of httpx.
 _MOST_REDIRECTS = 20
-# Answers that an earlier attempt, whose answer was lost, may have caused.
+# Answers that an earlier attempt with a lost answer may have caused.
 _OWN_DOING = {("DELETE", 404), ("POST", 409)}
 
 
 class AsyncTransport:
-    """Transport that repeats calls where that is safe, over connections that its views share.
+    """Transport that repeats calls if that is safe; its views share its connections.
 
     Attributes:
         clock: Returns the seconds of a monotonic clock.
@@ -64,7 +64,7 @@ class AsyncTransport:
         *,
         connections: AsyncConnections | None = None,
     ) -> None:
-        # First, since tracebacks show transports that are not complete.
+        # First, since tracebacks also show transports whose creation failed.
         self._config = config
         problem = ""
         try:
@@ -104,13 +104,13 @@ class AsyncTransport:
 
     @property
     def most_calls(self) -> int:
-        """Number of calls at a time that have a connection each."""
+        """Most calls at a time for which there are connections."""
         return self._connections.most_calls
 
     @property
     def observer(self) -> RequestObserver:
         """The hooks and the log, to report attempts to."""
-        # The import takes 1 ms, and clients without hooks and without a debug log do without.
+        # Imported on first use: it takes 1 ms; only hooks, retries and a debug log need it.
         from synth_pools._client.instrumentation.observer import RequestObserver
 
         return RequestObserver(self._config)
@@ -125,7 +125,7 @@ class AsyncTransport:
         return f"{self._config.base_url}{' (closed)' if closed else ''}"
 
     def check_open(self) -> None:
-        """Raise `ClientClosedError` if it is closed."""
+        """Raise `ClientClosedError` if the client is closed."""
         self._connections.check_open()
 
     async def aclose(self) -> None:
@@ -133,11 +133,11 @@ class AsyncTransport:
         await self._connections.aclose()
 
     async def request(self, operation: OperationId, call: Call) -> dict[str, Any]:
-        """Make a call, repeat it where that is safe and allowed, and return its JSON.
+        """Make a call, repeat it if that is safe and allowed, and return its JSON.
 
         Raises:
             APIStatusError: The service answered with an error.
-            APIConnectionError: No complete answer came.
+            APIConnectionError: There was no complete answer.
             ResponseDecodeError: The answer is not JSON.
             ClientClosedError: The client is closed, or was closed during the call.
             RequestValidationError: The body or the URL cannot be sent.
@@ -145,7 +145,7 @@ class AsyncTransport:
         return await self._request(operation, call, self._calls, self._reader.result)
 
     async def after(self, operation: OperationId, call: Call) -> AsyncTransport:
-        """Make a call, and return a view with the time that then remains as its deadline.
+        """Make a call, and return a view with the remaining time as its deadline.
 
         Raises:
             SynthPoolsError: See `request`.
@@ -174,11 +174,11 @@ class AsyncTransport:
         if details.retry == "with-key":
             headers = call.setdefault("headers", {})
             if _KEY_HEADER not in headers:
-                # The import takes 4 ms, and calls that only read do without.
+                # Imported on first use: it takes 4 ms, and calls that only read do not need it.
                 import uuid
 
                 headers[_KEY_HEADER] = self._config.idempotency_key or str(uuid.uuid4())
-        # A program that uses OpenTelemetry has imported it.
+        # Trace only in a program that has imported OpenTelemetry itself.
         if "opentelemetry.trace" not in sys.modules:
             return await self._repeat(details, call, builder, read)
         from synth_pools._client.instrumentation.tracing import span  # saves 1 ms
@@ -189,11 +189,11 @@ class AsyncTransport:
     async def open_stream(
         self, operation: OperationId, call: Call, *, attempt: int = 1
     ) -> AsyncIncomingResponse:
-        """Open an event stream, in one attempt. Close the unread response after use.
+        """Open an event stream, in one attempt. The caller closes the response.
 
         Raises:
             APIStatusError: The service answered with an error.
-            APIConnectionError: No answer came.
+            APIConnectionError: There was no answer.
             ResponseDecodeError: The answer is not an event stream.
             ClientClosedError: The client is closed.
         """
@@ -208,7 +208,7 @@ class AsyncTransport:
         attempt: int,
         longest: float | None = None,
     ) -> AsyncIncomingResponse:
-        """Open a response of any length, in one attempt. Close the unread response after use.
+        """Open a response of any length, in one attempt. The caller closes the response.
 
         Args:
             operation: The operation.
@@ -235,8 +235,8 @@ class AsyncTransport:
         except SynthPoolsError as error:
             failure = error
         if observer is not None:
-            took = self.clock() - started
-            observer.ended(operation, call, attempt, took, response, failure)
+            seconds = self.clock() - started
+            observer.ended(operation, call, attempt, seconds, response, failure)
         if failure is not None or response is None:
             raise failure or AssertionError
         return response
@@ -251,7 +251,7 @@ class AsyncTransport:
     def stream_error(
         self, call: Call, error: ExchangeError
     ) -> APIConnectionError | ClientClosedError:
-        """Return the error to raise for a stream that broke, outside of the ``except`` block."""
+        """Return the error of a broken stream, to raise outside of the ``except`` block."""
         if self.is_closed:
             return ClientClosedError("the client was closed while its event stream was read")
         return self._reader.stream_error(call, error)
@@ -265,18 +265,18 @@ class AsyncTransport:
         call: Call | None = None,
         remaining: float | None = None,
     ) -> float | None:
-        """Return the seconds to wait before ``operation`` is tried again; None if it must not be.
+        """Return the seconds to wait before ``operation`` is repeated; None if it must not be.
 
         Args:
             operation: The operation.
             error: Error of the last attempt.
             attempt: Number of attempts that have failed in a row.
-            call: The call; some operations may be repeated depending on its headers and body.
+            call: The call; its headers and body decide if some operations may be repeated.
             remaining: Seconds that remain; None for no limit.
         """
         if not isinstance(error, APIConnectionError | APIStatusError):
             return None
-        # The import takes 1 ms, and calls without a failure do without.
+        # Imported on first use: it takes 1 ms, and only failed calls need it.
         from synth_pools._client.http import retry
 
         details = OPERATIONS[operation]
@@ -305,7 +305,7 @@ class AsyncTransport:
         content = builder.content(call)
         deadline = self._config.deadline
         give_up_at = None if deadline is None else self.clock() + deadline
-        number, lost = 0, False
+        number, has_lost_answer = 0, False
         while True:
             number += 1
             try:
@@ -317,14 +317,14 @@ class AsyncTransport:
                 wait = self.retry_wait(details.id, error, number, call=call, remaining=remaining)
                 if wait is None:
                     status = getattr(error, "status_code", None)
-                    if lost and (details.method, status) in _OWN_DOING:
+                    if has_lost_answer and (details.method, status) in _OWN_DOING:
                         error.add_note(
                             "an earlier attempt of this call may have done it; its answer was lost"
                         )
                     raise
                 from synth_pools._client.http.retry import outcome_of  # loaded by `retry_wait`
 
-                lost = lost or not outcome_of(error).changed_nothing
+                has_lost_answer = has_lost_answer or not outcome_of(error).changed_nothing
                 self.observer.retrying(call, error, number, wait, self._config.max_retries)
             await self.sleep(wait)
 
@@ -339,7 +339,7 @@ class AsyncTransport:
         give_up_at: float | None,
     ) -> T:
         engine = self._connections.ready() or await self._connections.engine()
-        # After the engine, whose first call imports much.
+        # Read after opening the engine, which takes time for imports once.
         remaining = self._remaining(give_up_at)
         request = builder.build(call, content, longest=remaining)
         observer = self.observer if self._is_observed() else None
@@ -362,7 +362,7 @@ class AsyncTransport:
         if observer is not None:
             seconds = self.clock() - started
             observer.ended(details.id, call, attempt, seconds, response, failure)
-        # Raised here, where nothing refers to the exception that it replaces.
+        # Raised outside of the handler, so that it does not refer to the original exception.
         if failure is not None:
             raise failure
         return cast("T", result)
@@ -411,7 +411,7 @@ class AsyncTransport:
     async def _refuse(
         self, call: Call, response: AsyncIncomingResponse, kind: ResponseKind
     ) -> None:
-        """Read and close a response of another kind, and raise its error."""
+        """Read and close a response that is not accepted, and raise its error."""
         failure: APIConnectionError | None = None
         try:
             await read_whole(response)

@@ -75,7 +75,7 @@ class AsyncTypedCalls(AsyncOperations):
 
 
 class AsyncModelStream(AsyncCloseable, Generic[T]):
-    """Events of a rollout, in order, each one as its model.
+    """Events of a rollout or a pool, in order, each as its model.
 
     It behaves like an `AsyncEventStream`, with the same errors. An event that does not fit its
     model raises a `DecodeError`; iterating goes on with the next one.

@@ -1,4 +1,4 @@
-"""Waits for pools and rollouts: by an event stream where the service has one, else by polling."""
+"""Waits for pools and rollouts: by an event stream if the service has one, else by polling."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ from synth_pools_api.operations import OperationId
 
 _SHORTEST_INTERVAL = 0.2
 _LONGEST_INTERVAL = 10.0
-# With the pauses between them about ten minutes: a wait survives a longer outage than a call.
+# About ten minutes with the pauses: a wait survives a longer outage than a call.
 _PATIENT_RETRIES = 150
 _NO_STREAMS = frozenset({404, 405, 406, 501})
 _LOST_POOL = frozenset({"failed", "archived", "deleted"})
@@ -36,7 +36,7 @@ _LOST_POOL = frozenset({"failed", "archived", "deleted"})
 _LINES_SHOWN = 20
 _LONGEST_LINE = 200
 _CANCEL_SECONDS = 10.0
-# A service may ask for a pause of a minute, for which a shorter wait has no time.
+# A service may ask for a pause of a minute, which does not fit into a shorter wait.
 _LAST_RETRY_SECONDS = 61.0
 
 
@@ -46,7 +46,7 @@ class RolloutPath:
 
     Attributes:
         url: Path of the rollout.
-        is_global: Whether its operations do not name its pool.
+        is_global: True if its operations do not name its pool.
     """
 
     url: str
@@ -76,7 +76,7 @@ class RolloutPath:
 
 @dataclasses.dataclass(slots=True)
 class _Progress:
-    """Position after the events of a rollout that `on_event` got."""
+    """Position after the last event that was read."""
 
     cursor: str | None = None
     events: int = 0
@@ -113,8 +113,8 @@ class AsyncWaiter:
             return await transport.request(operation, call)
         except (APIConnectionError, APIStatusError) as error:
             remaining = self._remaining()
-            passes = transport.retry_wait(operation, error, 1, call=call) is not None
-            if remaining is None or remaining > _LAST_RETRY_SECONDS or not passes:
+            is_temporary = transport.retry_wait(operation, error, 1, call=call) is not None
+            if remaining is None or remaining > _LAST_RETRY_SECONDS or not is_temporary:
                 raise
             failure = error
         raise self._timed_out(problem, failure)
@@ -213,7 +213,7 @@ class AsyncWaiter:
         progress: _Progress,
         on_event: Callable[[dict[str, Any]], Any] | None,
     ) -> None:
-        # Without ids a new stream begins with the first event: skip the known ones.
+        # Without ids a new stream begins with the first event: skip the events already read.
         skipped = progress.events if progress.cursor is None else 0
         params = {} if progress.cursor is None else {"cursor": progress.cursor}
         call: Call = {"method": "get", "url": f"{path.url}/events", "params": params}

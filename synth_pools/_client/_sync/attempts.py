@@ -14,7 +14,7 @@ from synth_pools.errors import SynthPoolsError
 
 
 class Attempts:
-    """Iterator of attempts at one action, with a pause before each one but the first.
+    """Iterator of attempts at one action, with a pause before each except the first.
 
     >>> for attempt in Attempts(pause, sleep):
     ...     with attempt as number:

@@ -67,7 +67,7 @@ class ContainerPoolsClient(
     call and closes with a ``with`` block or ``close()``.
 
     Args:
-        client: Another client, whose configuration is used; no other setting may be given.
+        client: Another client to take the configuration from; no other setting may be given.
         api_key: The bearer key; else the environment variable ``SYNTH_API_KEY``.
         backend_base: URL of the service; else ``base_url``, else the environment variable
             ``SYNTH_BACKEND_URL``, else the hosted service. A trailing ``/``, ``/v1`` or ``/api``
@@ -78,23 +78,23 @@ class ContainerPoolsClient(
         timeout_seconds: Another name of ``timeout``; wins over it.
         max_retries: How often a request may be repeated, 0 or more. Only what is safe to repeat is
             repeated: reading, replacing and deleting; creating a rollout, under one idempotency
-            key; all else only where nothing can have been done. Waits as long as the service asks
-            for, up to 60 seconds, else for up to 0.5 seconds, then twice that, up to 8.
+            key; all else only if the service cannot have acted on it. The pause is as long as the
+            service asks for, up to 60 seconds, else up to 0.5 seconds, doubled each time, up to 8.
         deadline: Most seconds that a call lasts, with all its attempts; None for no limit. Event
-            streams last as long as they last.
+            streams have no such limit.
         stream_idle_timeout: Most seconds of silence on an event stream.
         http_client: An HTTP client of your own, of httpx or httpx2, for proxies, certificates and
             the like. It is not closed with this one; its time limits and its authentication are not
             used.
         on_request: Called with a `RequestInfo` before each attempt is sent.
-        on_response: Called with a `ResponseInfo` when each attempt has ended. What either raises
-            is logged, and changes nothing.
+        on_response: Called with a `ResponseInfo` when each attempt has ended. Errors of these
+            hooks are logged and ignored.
 
     Attributes:
         rollouts: The rollouts of one pool.
         agent_rollouts: Rollouts without naming their pool.
         tasks: The tasks of a pool.
-        metrics: How busy pools are.
+        metrics: The load of pools.
         operations: Any operation by its id, with the service's own bytes.
 
     Raises:
@@ -105,7 +105,7 @@ class ContainerPoolsClient(
         super().__init_subclass__(**keywords)
         check_overrides(cls)
 
-    # Beside the dictionary of attributes, which namespaces share.
+    # Outside of the dictionary of attributes, which namespaces share.
     __slots__ = ("_namespaces",)
     _namespaces: dict[Callable[..., Namespace], Namespace]
 
@@ -126,8 +126,8 @@ class ContainerPoolsClient(
         on_request: OnRequest | None = None,
         on_response: OnResponse | None = None,
     ) -> None:
-        # First, so that no traceback shows a plain key from this frame, not even one that was given
-        # in the wrong place.
+        # First, so that no traceback shows a plain key from this frame, not even one that is in the
+        # wrong place.
         api_key = Secret.of(api_key)
         client = configuration_of(client)
         config = resolve_config(
@@ -149,7 +149,7 @@ class ContainerPoolsClient(
     @property
     def rollouts(self) -> RolloutsNamespace:
         """The rollouts of one pool."""
-        # The import takes 2 ms, and the first call does without.
+        # Imported on first use, since it takes 2 ms.
         from synth_pools._client._sync.short_names.rollouts import RolloutsNamespace
 
         return self._namespace(RolloutsNamespace)
@@ -157,7 +157,7 @@ class ContainerPoolsClient(
     @property
     def agent_rollouts(self) -> AgentRolloutsNamespace:
         """Rollouts without naming their pool."""
-        # The import takes 2 ms, and the first call does without.
+        # Imported on first use, since it takes 2 ms.
         from synth_pools._client._sync.short_names.agent_rollouts import AgentRolloutsNamespace
 
         return self._namespace(AgentRolloutsNamespace)
@@ -165,7 +165,7 @@ class ContainerPoolsClient(
     @property
     def tasks(self) -> TasksNamespace:
         """The tasks of a pool."""
-        # The import takes 2 ms, and the first call does without.
+        # Imported on first use, since it takes 2 ms.
         from synth_pools._client._sync.short_names.tasks import TasksNamespace
 
         return self._namespace(TasksNamespace)
@@ -173,7 +173,7 @@ class ContainerPoolsClient(
     @property
     def metrics(self) -> MetricsNamespace:
         """The load of pools."""
-        # The import takes 2 ms, and the first call does without.
+        # Imported on first use, since it takes 2 ms.
         from synth_pools._client._sync.short_names.metrics import MetricsNamespace
 
         return self._namespace(MetricsNamespace)
@@ -181,7 +181,7 @@ class ContainerPoolsClient(
     @property
     def operations(self) -> OperationsNamespace:
         """Any operation by its id, with the service's own bytes."""
-        # The import takes 2 ms, and the first call does without.
+        # Imported on first use, since it takes 2 ms.
         from synth_pools._client._sync.namespaces.operations import OperationsNamespace
 
         return self._namespace(OperationsNamespace)
@@ -204,19 +204,19 @@ class ContainerPoolsClient(
 
         >>> client.with_options(deadline=5, max_retries=0).get_pool("my-pool")
 
-        What it returns has every method of this client, uses the same connections, and costs next
-        to nothing. Closing either closes the connections of both. What is not given stays.
+        The returned client has every method of this one, uses the same connections, and costs next
+        to nothing. Closing either closes the connections of both. Omitted settings stay.
 
         Args:
             timeout: Time limit in seconds for each of connecting, sending and waiting for an
                 answer, of each attempt; an `httpx.Timeout` has one for each; None for no limit.
             max_retries: How often a request may be repeated, 0 or more.
             deadline: Most seconds that a call lasts, with all its attempts; None for no limit.
-                Event streams last as long as they last.
+                Event streams have no such limit.
             stream_idle_timeout: Most seconds of silence on an event stream.
-            headers: Headers to send beside the client's own; None for none any more.
-            idempotency_key: The key of rollouts that are created without one: repeated calls
-                return the rollout of the first one.
+            headers: Headers to send beside the client's own; None removes former ones.
+            idempotency_key: Key for rollouts that are created without a key: repeated calls
+                return the rollout of the first call.
 
         Raises:
             ConfigurationError: A value cannot be used; the message names it.
@@ -240,16 +240,16 @@ class ContainerPoolsClient(
         return view
 
     def _namespace(self, kind: Callable[[Self], N]) -> N:
-        """Return the namespace of a kind, always the same one: a test may replace its methods."""
+        """Return the only namespace of a kind: a test may have replaced its methods."""
         namespace = self._namespaces.get(kind)
         if namespace is None:
             namespace = self._namespaces.setdefault(kind, kind(self._twin()))
         return cast("N", namespace)
 
     def _twin(self) -> Self:
-        """Return a client with the same attributes, which refers to no namespace, for a namespace.
+        """Return a client for a namespace: with the same attributes, but without namespaces.
 
-        One that referred to this client would leave it to the garbage collector.
+        A namespace with this client itself would form a cycle for the garbage collector.
         """
         twin = copy.copy(self)
         twin.__dict__ = self.__dict__
@@ -259,7 +259,7 @@ class ContainerPoolsClient(
     @property
     def api(self) -> Api:
         """The same operations on models: ``client.api.pools.get_pool(pool_id)`` is a `Pool`."""
-        # The import takes 5 ms, and clients that work on plain JSON do without.
+        # Imported on first use: it takes 5 ms, and clients of plain JSON do not need it.
         from synth_pools._client._sync.typed import TypedCalls
         from synth_pools_api.typed._sync import Api
 
@@ -308,6 +308,6 @@ class ContainerPoolsClient(
         return self
 
     def __repr__(self) -> str:
-        # Tracebacks use this text, also for clients that are not complete.
+        # Tracebacks use this text, also for clients whose creation failed.
         transport = getattr(self, "_transport", None)
         return f"<{type(self).__name__} {transport!r}>"

@@ -1,7 +1,7 @@
 # Derived by `make generate`. Change the file that it comes from:
 # synth_pools/_client/_async/connections.py
 
-"""Connections of a client, opened at the first call and kept apart by event loop."""
+"""Connections of a client, opened at the first call, separate for each event loop."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ from synth_pools.errors import ClientClosedError
 if TYPE_CHECKING:
     from synth_pools._client.http.sync_.httpx_engine import HttpxEngine
 
-# Servers close a connection that is idle for 5 seconds, and lose a request that meets that.
+# Servers close a connection that is idle for 5 seconds, and lose a request that arrives just then.
 _IDLE_SECONDS = 4.0
 # More than a fleet needs, and well below the usual limit of 1024 open files.
 _CALLS = PoolLimits(256, 256, _IDLE_SECONDS)
@@ -39,13 +39,13 @@ _STREAMS = PoolLimits(None, 64, _IDLE_SECONDS)
 
 
 class Connections:
-    """Engines of our own, or a caller's HTTP client, for a client and all of its views.
+    """Engines of a client, or a caller's HTTP client, for it and all of its views.
 
     Event streams have connections of their own. A stream holds its connection as long as a rollout
-    lasts, so enough open streams would leave a common pool empty for calls.
+    lasts, and many open streams would leave no connection of a common pool for calls.
 
     Attributes:
-        keeps_limits: Whether every wait for a socket keeps to the time limit of its thread.
+        keeps_limits: True if every wait for a socket respects the time limit of its thread.
         alarm: Wakes all tasks that wait.
     """
 
@@ -55,7 +55,7 @@ class Connections:
         self._supplied: HttpxEngine | None = None
         self.keeps_limits = True
         if supplied is not None:
-            # The import takes 4 ms, and sockets do without.
+            # Imported on first use: it takes 4 ms, and the socket engine does not need it.
             from synth_pools._client.http.sync_.httpx_engine import HttpxEngine
 
             self._supplied = HttpxEngine(supplied, self.alarm)
@@ -72,7 +72,7 @@ class Connections:
 
     @property
     def most_calls(self) -> int:
-        """Connections for calls; the default of httpx where a caller's client does not tell."""
+        """Connections for calls; the default of httpx if a caller's client does not tell."""
         if self._supplied is None:
             return _CALLS.connections or _DEFAULT_CONNECTIONS
         pool = getattr(getattr(self._supplied.http, "_transport", None), "_pool", None)
@@ -80,12 +80,12 @@ class Connections:
         return limit if isinstance(limit, int) and limit else _DEFAULT_CONNECTIONS
 
     def check_open(self) -> None:
-        """Raise `ClientClosedError` if they are closed."""
+        """Raise `ClientClosedError` if the client is closed."""
         if self._closed:
             raise ClientClosedError("the client is closed: make a new one")
 
     def ready(self) -> Engine | None:
-        """Return the engine for calls if it is open already."""
+        """Return the engine for calls if it is open; else None."""
         current = self._current
         if current is None or current.event_loop is not event_loop() or current.is_closed:
             return None
@@ -104,7 +104,7 @@ class Connections:
         return current.for_calls
 
     def close(self) -> None:
-        """Close the engines of our own. Can be repeated."""
+        """Close the engines, but not a caller's HTTP client. Can be repeated."""
         with self._lock:
             self._closed = True
             sets = list(self._sets.values())
@@ -153,7 +153,7 @@ class Connections:
 
 
 class _EngineSet:
-    """Engines of one event loop; those of threads belong to the process."""
+    """Engines of one event loop, or of the whole process without event loops."""
 
     finalizer: Finalizer
 
@@ -187,28 +187,28 @@ class _EngineSet:
 
 
 def _open_engine(base_url: str, limits: PoolLimits, alarm: Alarm) -> Engine:
-    """Open an engine over sockets, or over httpx where the environment names it or a proxy.
+    """Open an engine over sockets, or over httpx if the environment names it or a proxy.
 
     Raises:
         ConfigurationError: A variable of the environment cannot be used.
     """
     context = context_for(base_url)
     if is_direct(base_url, context):
-        # This import takes 3 ms, and httpx does without.
+        # Imported on first use: it takes 3 ms, and httpx does not need it.
         from synth_pools._client.http.sync_.socket_engine import SocketEngine
 
         return SocketEngine(base_url, context, limits, alarm)
-    # This import takes 4 ms, and sockets do without.
+    # Imported on first use: it takes 4 ms, and the socket engine does not need it.
     from synth_pools._client.http.sync_.httpx_engine import HttpxEngine, plain_client
 
     return HttpxEngine(plain_client(context, limits), alarm, is_own=True)
 
 
 def _closing(engines: list[Engine]) -> Close:
-    # Not a method: the finalizer keeps this function, which must not keep the connections.
+    # Not a method: the finalizer would keep its connections alive.
     def close() -> None:
         for engine in engines:
-            # An engine that another thread is using may not close in good order.
+            # Closing an engine that another thread is using may fail.
             with contextlib.suppress(RuntimeError, OSError):
                 engine.close()
 
@@ -216,7 +216,7 @@ def _closing(engines: list[Engine]) -> Close:
 
 
 def read_whole(response: IncomingResponse) -> None:
-    """Read a response to its end and close it; one that is too large is cut, and marked.
+    """Read a response to its end and close it; one that is too large is cut and marked.
 
     The limit is on the decoded size: a compressed body may be a thousand times smaller. An event
     stream is not read, since it may have no end.

@@ -1,7 +1,7 @@
 # Derived by `make generate`. Change the file that it comes from:
 # synth_pools/_client/_async/downloads.py
 
-"""Downloads of a content, resumed with further requests where a connection breaks."""
+"""Downloads of content, resumed with further requests if a connection breaks."""
 
 from __future__ import annotations
 
@@ -36,7 +36,7 @@ def read_content(
     call: Call,
     first: tuple[OperationId, Call] | None = None,
 ) -> bytes:
-    """Download a content into memory, after a `first` call if one is given."""
+    """Download content into memory, after a `first` call if one is given."""
     if first is not None:
         transport = transport.after(*first)
     memory = MemorySink()
@@ -53,7 +53,7 @@ def save_content(
     on_progress: OnProgress | None,
     first: tuple[OperationId, Call] | None = None,
 ) -> Path:
-    """Download a content into a file, which gets its name when it is complete.
+    """Download content into a file, which gets its final name when it is complete.
 
     Nothing is written before a `first` call, if one is given, has succeeded.
     """
@@ -72,10 +72,10 @@ def save_content(
 
 
 class _Download:
-    """Download that resumes where a connection broke, as long as the content is the same.
+    """Download that resumes after a broken connection if the content is still the same.
 
-    The next request is for the rest, on the condition that the entity tag still matches. Without a
-    tag it is for the whole content.
+    The next request is for the rest if the entity tag still matches. Without a tag it is for the
+    whole content.
     """
 
     def __init__(
@@ -91,7 +91,7 @@ class _Download:
         self._call = call
         self._sink = sink
         self._on_progress = on_progress
-        # Head of the current response, set by the first one.
+        # Head of the latest response; unset before the first one.
         self._head: Head
         config, reader = transport.config, transport.reader
         builder = RequestBuilder(config, accept="*/*")
@@ -146,7 +146,7 @@ class _Download:
             failure = error
         finally:
             response.close()
-        # Raised here, where nothing refers to the exceptions that these errors replace.
+        # Raised outside of the handler, so that no error refers to the original exception.
         if is_late and not self._is_complete():
             raise transport.reader.deadline_error(self._call, attempt)
         if failure is not None and transport.is_closed:
@@ -155,7 +155,7 @@ class _Download:
             raise transport.reader.content_error(self._call, failure)
 
     def _request(self) -> Call:
-        # The tag and the range are about the bytes without an encoding.
+        # The tag and the range refer to the bytes without an encoding.
         headers = {**self._call.get("headers", {}), "Accept-Encoding": "identity"}
         if self._sink.size and self._head.tag is not None:
             headers |= {"Range": f"bytes={self._sink.size}-", "If-Range": self._head.tag}

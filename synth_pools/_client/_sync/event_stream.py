@@ -41,7 +41,7 @@ _EXCERPT = 200
 _NO_CONTENT = 204
 # A connection that lives this long is not a failed attempt, even if it carried no event.
 _ALIVE_SECONDS = 10.0
-# Longest pause after a connection with new events; random, so that streams do not return together.
+# Longest pause after new events; random, so that streams do not all reconnect at once.
 _PROMPT_SECONDS = 0.1
 _LONGEST_SERVER_PAUSE = 60.0
 _SHORTEST_SECONDS = 0.05
@@ -53,9 +53,9 @@ class _Subject(NamedTuple):
     Attributes:
         word: Name of the subject, for messages.
         look: Operation whose answer shows whether the subject has ended.
-        path: End of that operation's path, in place of ``/events``.
-        has_ended: Tells whether such an answer is of a subject that has ended.
-        last: Types of the last event.
+        path: Replacement for ``/events`` in the path, for that operation.
+        has_ended: Checks that answer for the end of the subject.
+        last: Types of the event that ends the stream.
     """
 
     word: str
@@ -110,7 +110,7 @@ class EventStream(Closeable):
         *,
         until: float | None = None,
     ) -> None:
-        # `until`: time at which it ends even if the rollout does not, by the transport's clock.
+        # `until`: time at which the stream ends at the latest, by the transport's clock.
         self._interrupt = Interrupt()
         cursor = call.get("params", {}).get("cursor")
         cursor = cursor or call.get("headers", {}).get("Last-Event-ID")
@@ -124,7 +124,7 @@ class EventStream(Closeable):
         return self._position.cursor
 
     def __iter__(self) -> Iterator[dict[str, Any]]:
-        # Not the stream itself, which would only add a call for each event.
+        # The generator instead of the stream saves a call for each event.
         return self._events
 
     def __next__(self) -> dict[str, Any]:
@@ -138,12 +138,12 @@ class EventStream(Closeable):
         try:
             self._events.close()
         except (RuntimeError, ValueError):
-            # Another task waits for its next event: there it ends, and releases its connection.
+            # Another task waits for an event; it ends the stream and releases the connection.
             self._interrupt.stop()
 
 
 def _whole_object(text: str) -> dict[str, Any] | None:
-    """Decode a JSON object; None if it is cut, or anything else."""
+    """Decode a JSON object; return None for incomplete or other text."""
     try:
         value = json.loads(text)
     except (ValueError, RecursionError):
@@ -179,23 +179,23 @@ class _Reader:
         self._until = until
         self._position = position
         self._connected = False
-        # Counted since the last attempt that brought something new.
+        # Attempts that failed since the last success.
         self._failed_attempts = 0
-        # Seconds between two attempts that the server asks for.
+        # Pause between attempts that the server asks for, in seconds.
         self._server_pause: float | None = None
-        # Seconds of silence after which the time of the end is checked; 0 without such a time.
+        # Seconds of silence after which `until` is checked; 0 for no such check.
         self._patience = 0.0
         self._was_final = False
 
     def events(self) -> Generator[dict[str, Any], None]:
-        # `Attempts` count until the first success. Here a connection yields events before it
-        # fails, and the count starts again after them; it may also fail without an error, or end in
-        # time without being counted.
+        # `Attempts` does not fit: it counts until the first success. Here a connection may
+        # yield events before it fails, which restarts the count. It may also end without an error,
+        # or at `until`, which does not count as a failure.
         position, subject = self._position, self._subject
         while not self._interrupt.is_stopped and not self._is_late(_SHORTEST_SECONDS):
-            before, received, is_late, is_cut = position.events, False, False, False
+            old_count, received, is_late, is_cut = position.events, False, False, False
             failure: SynthPoolsError | None = None
-            opened = self._transport.clock()
+            opened_at = self._transport.clock()
             try:
                 response = self._open()
             except (APIConnectionError, APIStatusError) as error:
@@ -220,7 +220,7 @@ class _Reader:
                                     problem = text
                                 else:
                                     if event_id != stream_id and position.steady:
-                                        # The common case, at ten thousand events a second.
+                                        # A short path for ten thousand events a second.
                                         stream_id = position.cursor = event_id
                                         position.text = text
                                         position.events += 1
@@ -229,7 +229,7 @@ class _Reader:
                                         stream_id = event_id
                                         if not position.is_new(value, new_id, kind):
                                             continue
-                                    # Before it is yielded: the receiver may change it.
+                                    # Read before the yield: the receiver may change the event.
                                     last = event_name(value, kind) in subject.last
                                     yield value
                                     if last:
@@ -240,7 +240,7 @@ class _Reader:
                                     raise _no_json(self._transport, problem)
                             received = True
                             if not subject.last and decoder.last_event_id:
-                                # A pool's stream also moves its position without an event.
+                                # A pool's stream may advance its position without an event.
                                 stream_id = position.cursor = decoder.last_event_id
                             if self._patience and self._is_late(self._patience):
                                 is_late = True
@@ -267,24 +267,24 @@ class _Reader:
                 if stream_failure is not None:
                     is_late = bool(self._patience) and stream_failure.cause == "ReadTimeout"
                     failure = self._transport.stream_error(self._call, stream_failure)
-                # The status 204 tells readers of an event stream not to come back.
+                # The status 204 asks readers of an event stream not to reconnect.
                 elif not (is_late or is_cut) and (
-                    response.status_code == _NO_CONTENT or self._is_all(before)
+                    response.status_code == _NO_CONTENT or self._is_all(old_count)
                 ):
                     return
             if is_late:
                 continue
             if self._interrupt.is_stopped and not self._transport.is_closed:
                 return
-            alive = received and self._transport.clock() - opened > _ALIVE_SECONDS
-            if position.events > before or (alive and not isinstance(failure, APITimeoutError)):
+            alive = received and self._transport.clock() - opened_at > _ALIVE_SECONDS
+            if position.events > old_count or (alive and not isinstance(failure, APITimeoutError)):
                 self._failed_attempts = 0
-            self._pause(failure, prompt=position.events > before)
+            self._pause(failure, prompt=position.events > old_count)
 
     def _open(self) -> IncomingResponse:
         transport, limit = self._transport, None
         if self._until is not None:
-            # Half of the remaining time, to notice before the end that nothing arrives.
+            # Half of the remaining time, so that silence is noticed before the end.
             limit = max(_SHORTEST_SECONDS, self._until - transport.clock())
             self._patience = max(_SHORTEST_SECONDS, limit / 2)
             if self._patience < transport.config.stream_idle_timeout:
@@ -311,7 +311,7 @@ class _Reader:
         self._connected = True
         return response
 
-    def _is_all(self, before: int) -> bool:
+    def _is_all(self, old_count: int) -> bool:
         """Check that a stream that ended without a last event was read to its end."""
         subject = self._subject
         url = self._call["url"].removesuffix("/events") + subject.path
@@ -326,12 +326,12 @@ class _Reader:
             return False
         if not isinstance(summary, dict) or not subject.has_ended(summary):
             return False
-        at_last = self._position.is_at(summary.get("last_event"))
-        if at_last is None and self._position.events == before:
+        is_at_end = self._position.is_at(summary.get("last_event"))
+        if is_at_end is None and self._position.events == old_count:
             # Only a connection opened after the end shows that no event is missing.
-            at_last = self._was_final or not self._transport.config.max_retries
+            is_at_end = self._was_final or not self._transport.config.max_retries
         self._was_final = True
-        return bool(at_last)
+        return bool(is_at_end)
 
     def _pause(self, failure: SynthPoolsError | None, *, prompt: bool) -> None:
         """Wait before the next attempt, or raise if no further one is allowed."""
@@ -373,7 +373,7 @@ class _Reader:
             transport.sleep(wait)
 
     def _is_late(self, seconds: float) -> bool:
-        """Check that the time of the end is less than ``seconds`` away."""
+        """Check that `until` is less than ``seconds`` away."""
         return self._until is not None and self._transport.clock() + seconds > self._until
 
 

@@ -33,7 +33,7 @@ class _Iteration(Closeable):
 
 
 class Items(_Iteration):
-    """Items of a list, page after page; a page is fetched with its first item.
+    """Items of a list, page after page; a page is fetched when its first item is read.
 
     Iterating raises the errors of listing a page.
     """
@@ -70,7 +70,7 @@ class EventPages(_Iteration):
 
 
 class LogLines(_Iteration):
-    """Lines that the processes of a pool write, until it is archived and all of them have ended.
+    """Output of a pool's processes, until the pool is archived and all of them have ended.
 
     Iterating raises the errors of fetching a page.
     """

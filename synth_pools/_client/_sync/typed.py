@@ -78,7 +78,7 @@ class TypedCalls(Operations):
 
 
 class ModelStream(Closeable, Generic[T]):
-    """Events of a rollout, in order, each one as its model.
+    """Events of a rollout or a pool, in order, each as its model.
 
     It behaves like an `EventStream`, with the same errors. An event that does not fit its
     model raises a `DecodeError`; iterating goes on with the next one.

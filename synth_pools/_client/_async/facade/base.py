@@ -44,12 +44,12 @@ class AsyncOperations:
     """
 
     _transport: AsyncTransport
-    # Look-up before a download, whose refusal is that of the download.
+    # Look-up before a download; its error is the error of the download.
     _first: tuple[OperationId, Call] | None = None
 
     @classmethod
     def _on(cls, transport: AsyncTransport) -> Self:
-        """Return the operations of this group alone."""
+        """Return this group of operations alone, over a transport."""
         operations = cls()
         operations._transport = transport
         return operations
@@ -66,7 +66,7 @@ class AsyncOperations:
         return await self._transport.request(operation, build(**checked, **arguments))
 
     def _minimal(self) -> Self:
-        """Return these operations with lists under `items` alone, without a second name.
+        """Return these operations for lists that have their items only under `items`.
 
         A `Prefer` header of the caller stays.
         """
@@ -78,7 +78,7 @@ class AsyncOperations:
         view._transport = self._transport.with_config(config)
         return view
 
-    # Each of these imports takes a millisecond or more, saved by a first call without it.
+    # Imported on first use: each of these modules takes a millisecond or more.
 
     def _stream(self, operation: OperationId, call: Call) -> AsyncEventStream:
         from synth_pools._client._async.event_stream import AsyncEventStream  # saves 3 ms
@@ -135,7 +135,7 @@ class AsyncNamespace:
 
 
 def or_unset(value: T | None) -> T | Unset:
-    """Translate None, for a parameter that is not sent, for the generated request builders."""
+    """Return UNSET for None, so that the generated builders do not send the parameter."""
     return UNSET if value is None else value
 
 

@@ -1,4 +1,4 @@
-"""Image releases of a pool, from which its containers are made."""
+"""Image releases of a pool: the images of its containers."""
 
 from __future__ import annotations
 
@@ -12,9 +12,9 @@ if TYPE_CHECKING:
 
 
 class AsyncImageReleaseOperations(AsyncOperations):
-    """The operations on image releases, of services with the feature ``image_releases``.
+    """The operations on image releases; they need the feature ``image_releases``.
 
-    Other services return an empty list, and all other operations raise `ServerError` (501).
+    Without it the list is empty, and all other operations raise `ServerError` (501).
     """
 
     async def list_image_releases(self, pool_id: str) -> dict[str, Any]:
@@ -75,7 +75,7 @@ class AsyncImageReleaseOperations(AsyncOperations):
             release_id: Id of the release.
 
         Returns:
-            The release as it was last.
+            The last state of the release.
 
         Raises:
             NotFoundError: There is no such pool or release.
@@ -97,7 +97,7 @@ class AsyncImageReleaseOperations(AsyncOperations):
 
         Raises:
             NotFoundError: There is no such pool or release.
-            ConflictError: The pool has not exactly one task.
+            ConflictError: The pool does not have exactly one task.
         """
         return await self._ask("bind_image_release", pool_id=pool_id, release_id=release_id)
 

@@ -34,14 +34,14 @@ class AsyncPoolEventOperations(AsyncOperations):
     ) -> AsyncEventStream:
         """Stream the events of all rollouts of a pool, live until it is archived.
 
-        The arguments are checked at once; the request is sent with the first call for an event.
+        The arguments are checked at once; the request is sent when the first event is read.
 
         Args:
             pool_id: Id of the pool.
-            cursor: ``cursor`` of an earlier stream, or ``next_cursor`` of a page, to go on after.
-            start: Start without a cursor: at the first event, or after the last one.
+            cursor: ``cursor`` of an earlier stream, or ``next_cursor`` of a page, to continue from.
+            start: Position without a cursor: at the first event, or after the last one.
             types: Only events of these types, such as ``rollout.completed``; None for all.
-            include: ``"rollout"`` adds the rollout and its summary to its last event, as
+            include: ``"rollout"`` adds a rollout and its summary to its last event, as
                 ``rollout`` and ``summary``, if the service supports it and they are not large.
 
         Returns:
@@ -65,14 +65,14 @@ class AsyncPoolEventOperations(AsyncOperations):
     ) -> dict[str, Any]:
         """Get one page of the stored events of a pool's rollouts.
 
-        Use it on networks that hold streams back.
+        Use it on networks that delay streams.
 
         Args:
             pool_id: Id of the pool.
-            cursor: ``next_cursor`` of the page before, or ``cursor`` of a stream.
-            start: Start without a cursor: at the first event, or after the last one.
+            cursor: ``next_cursor`` of the previous page, or ``cursor`` of a stream.
+            start: Position without a cursor: at the first event, or after the last one.
             types: Only events of these types, such as ``rollout.completed``; None for all.
-            include: ``"rollout"`` adds the rollout and its summary to its last event, as
+            include: ``"rollout"`` adds a rollout and its summary to its last event, as
                 ``rollout`` and ``summary``, if the service supports it and they are not large.
             limit: Most events of the page, 1 to 1000.
 
@@ -100,7 +100,7 @@ class AsyncPoolEventOperations(AsyncOperations):
 
         Args:
             pool_id: Id of the pool.
-            cursor: ``next_cursor`` of the page before; None for the oldest stored lines.
+            cursor: ``next_cursor`` of the previous page; None for the oldest stored lines.
             limit: Most lines of the page, 1 to 1000.
             process: Number of a single process; None for all.
 

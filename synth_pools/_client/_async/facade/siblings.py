@@ -54,7 +54,7 @@ class AsyncGlobalRolloutOperations(AsyncOperations):
         Args:
             state: Only rollouts in this state.
             limit: Most rollouts of the page, 1 to 1000.
-            cursor: ``next_cursor`` of the page before.
+            cursor: ``next_cursor`` of the previous page.
 
         Returns:
             ``{"items": [...], "next_cursor": ...}``; the cursor is null on the last page.
@@ -78,7 +78,7 @@ class AsyncGlobalRolloutOperations(AsyncOperations):
             state: Only rollouts in this state.
             limit: Most rollouts of a page, 1 to 1000.
             cursor: Begin after the page that ended with this ``next_cursor``.
-            prefetch: Request the next page while the items of one are used. The sync client
+            prefetch: Request the next page while the current items are used. The sync client
                 requests it once they are used up.
 
         Returns:
@@ -157,9 +157,9 @@ class AsyncGlobalRolloutOperations(AsyncOperations):
     def stream_global_rollout_events(
         self, rollout_id: str, *, cursor: str | None = None
     ) -> AsyncEventStream:
-        """Stream the events of a rollout, from its first one on, live until it is finished.
+        """Stream the events of a rollout from the first one, live until it is finished.
 
-        The arguments are checked at once; the request is sent with the first call for an event.
+        The arguments are checked at once; the request is sent when the first event is read.
 
         Args:
             rollout_id: Id of the rollout.
@@ -178,7 +178,7 @@ class AsyncGlobalRolloutOperations(AsyncOperations):
     ) -> dict[str, Any]:
         """Get one page of the stored events of a rollout.
 
-        Use it on networks that hold streams back.
+        Use it on networks that delay streams.
 
         Args:
             rollout_id: Id of the rollout.

@@ -34,13 +34,13 @@ from synth_pools._client.runtime.async_.concurrency import (
 )
 from synth_pools.errors import FleetStoppedError, SynthPoolsError
 
-# Outcomes that may wait for an earlier one in a fleet that reports in order.
+# Least limit of the outcomes that wait for an earlier one, in a fleet that reports in order.
 _LEAST_AHEAD = 256
 _CANCEL_SECONDS = 30.0
 _MOST_NAMES = 10
-# Bounds the memory of a fleet without an end.
+# Bounds the memory of an endless fleet.
 _MOST_ROWS = 100_000
-# Once its patience is over, a fleet reports the outcomes that its workers have, and stops waiting.
+# Time for the last outcomes of the workers once the patience of a fleet is over.
 _LAST_OUTCOMES_SECONDS = 1.0
 
 _LOG = logging.getLogger("synth_pools")
@@ -75,7 +75,7 @@ class AsyncFleetEngine:
         self._failure: BaseException | None = None
         self._fatal = False
         self._is_capped = False
-        # Time at which it ends even with requests in flight.
+        # Time at which the fleet ends even with requests in flight.
         self._until: float | None = None
         self._ending = False
         self._worker: AsyncFleetWorker | None = None
@@ -167,7 +167,7 @@ class AsyncFleetEngine:
             options.retries,
         )
         self._counter.start()
-        # The number of workers does not tell: this worker may have ended already.
+        # The number of workers may be 0 in spite of a start: this one may have ended already.
         if not self._start_worker():
             raise FleetStoppedError(
                 "the fleet stopped before its first request: the system has no more threads",
@@ -176,7 +176,7 @@ class AsyncFleetEngine:
             )
 
     def _start_worker(self) -> bool:
-        """Start one more worker if the limits allow it; without threads the others go on."""
+        """Start one more worker if the limits allow it; without a free thread the others go on."""
         with self._changed:
             if self._workers >= self._options.max_in_flight or self._ending:
                 return False
@@ -208,7 +208,7 @@ class AsyncFleetEngine:
             self._worker_ended()
 
     def _worker_failed_to_start(self) -> None:
-        """Note a worker that ended before its first request."""
+        """Record the end of a worker before its first request."""
         if not self._group.stopping:
             self._fail(GeneratorExit())
         self._worker_ended()
@@ -219,7 +219,7 @@ class AsyncFleetEngine:
             self._changed.notify_all()
         if not self._workers and self._watches is not None:
             self._watches.abandon()
-        # An abandoned fleet has nothing else that closes it.
+        # Nothing else closes the journal of an abandoned fleet.
         if not self._workers and self._group.stopping and self._journal is not None:
             self._journal.file.close()
 
@@ -272,7 +272,7 @@ class AsyncFleetEngine:
             self._changed.notify_all()
 
     def _check_connections(self, request: Any) -> None:
-        """Log once that there are fewer connections than rollouts that hold one each."""
+        """Log once if rollouts with mode sync need more connections than there are."""
         most, most_in_flight = self._transport.most_calls, self._options.max_in_flight
         is_sync = isinstance(request, dict) and request.get("mode") == "sync"
         if is_sync and most_in_flight > most and not self._is_capped:
@@ -298,7 +298,7 @@ class AsyncFleetEngine:
             await self._stop_for(outcome)
 
     async def _stop_for(self, outcome: RolloutOutcome) -> None:
-        """Stop the fleet at a failed outcome, which is still reported."""
+        """Stop the fleet after a failed outcome, the last one that it reports."""
         with self._changed:
             self._failure = _stopped("fail_fast", outcome)
             self._end()
@@ -318,9 +318,9 @@ class AsyncFleetEngine:
         self._group.stopping = True
         with self._changed:
             self._end()
-        for waiting in (self._caller, self._creator, self._watches):
-            if waiting is not None:
-                waiting.wake()
+        for waiter in (self._caller, self._creator, self._watches):
+            if waiter is not None:
+                waiter.wake()
         await self._group.stop()
         if self._watches is not None:
             await self._watches.stop()
@@ -335,7 +335,7 @@ class AsyncFleetEngine:
             )
 
     async def _cancel_in_flight(self) -> list[InFlight]:
-        """Cancel the requests in flight, `max_in_flight` at a time, and return the rest."""
+        """Cancel the requests in flight, `max_in_flight` at a time, and return the others."""
         worker, config = self._worker, self._transport.config
         assert worker is not None  # noqa: S101 - the caller checks
         patient = dataclasses.replace(config, max_retries=self._tries, deadline=_CANCEL_SECONDS)
@@ -405,7 +405,7 @@ def _raisable(error: BaseException, count: int) -> BaseException:
     """Return the error to raise after an error ended a worker."""
     if not ends_silently(error):
         return error
-    # These would end the loop of the caller without an error.
+    # Such an error would end the caller's loop silently.
     return FleetStoppedError(
         f"the fleet stopped after {count} requests: {type(error).__name__} came from them, "
         "or ended one of its workers",

@@ -19,7 +19,7 @@ class AsyncFleet(AsyncRunnable[FleetProgress], AsyncCloseable):
     """Outcomes of many rollouts, as they arrive.
 
     Nothing is sent before the fleet is iterated, or run. It ends with the last request; leaving a
-    ``with`` block around it, closing it, or an error in its loop, ends it before. Then
+    ``with`` block around it, closing it, or an error in its loop ends it earlier. Then
     ``on_interrupt`` decides whether the service goes on with rollouts in flight or cancels them.
 
     Iterating raises:
@@ -43,7 +43,7 @@ class AsyncFleet(AsyncRunnable[FleetProgress], AsyncCloseable):
         return self._running().progress()
 
     def to_dicts(self) -> list[dict[str, Any]]:
-        """Return a flat row for each outcome so far, the last 100,000 at most, in their order.
+        """Return a flat row for each of the last 100,000 outcomes, in their order.
 
         Returns:
             The rows, as ``pandas.DataFrame`` and ``csv.DictWriter`` take them.
@@ -113,7 +113,7 @@ class AsyncFleet(AsyncRunnable[FleetProgress], AsyncCloseable):
 
 
 def _is_interruption(error: BaseException | None) -> bool:
-    """Check for ^C, which comes to a coroutine as its cancellation."""
+    """Check for ^C, which reaches a coroutine as its cancellation."""
     if isinstance(error, KeyboardInterrupt):
         return True
     return error is not None and ends_silently(error) and not isinstance(error, GeneratorExit)

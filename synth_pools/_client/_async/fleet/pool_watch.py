@@ -28,12 +28,12 @@ _LOG = logging.getLogger("synth_pools")
 
 # Each watch holds a connection and a thread. Rollouts on more pools are followed one by one.
 _MOST_WATCHES = 64
-# A stream sends its first block at once, unless something on its way holds it back.
+# A stream sends its first block at once, but the network may delay it.
 _FIRST_BLOCK_SECONDS = 10.0
-# Attempts without a first block before the pool counts as one without a stream.
+# Attempts without a first block after which the pool is treated as one without a stream.
 _MOST_FAILURES = 3
-# The state of a rollout may lag behind the stream, so a rollout that was read in doubt and had not
-# ended is read again, at growing intervals.
+# The state of a rollout may lag behind the stream, so a rollout that may have ended is read again
+# at growing intervals.
 _FIRST_DOUBT_SECONDS = 5.0
 _LONGEST_DOUBT_SECONDS = 60.0
 _NOT_IMPLEMENTED = 501
@@ -46,8 +46,8 @@ _MOST_EARLY_CHARACTERS = 4 * 1024 * 1024
 class AsyncPoolWatches:
     """The watches of a fleet, by pool.
 
-    Events and calls are numbered in one sequence. So the end of a rollout that arrived before its
-    id is noticed without storing the ids of all others.
+    Events and calls are numbered in one sequence. So a watch notices that a rollout ended before
+    its id arrived, without storing the ids of all other rollouts.
 
     Args:
         transport: Sender of the calls.
@@ -106,7 +106,7 @@ class AsyncPoolWatches:
 
 
 class EndedRollout(NamedTuple):
-    """Final state of a rollout and its summary; None for a summary that was not sent."""
+    """Final state of a rollout and its summary; None if the summary was not sent."""
 
     rollout: dict[str, Any]
     summary: dict[str, Any] | None
@@ -116,11 +116,11 @@ class FollowedRollout:
     """Rollout that workers wait for.
 
     Attributes:
-        changed: Notified when a worker has reason to read the rollout.
+        changed: Notified when a worker should read the rollout.
         has_ended: True once its last event has arrived.
         ended_rollout: Content of that event; None if it did not hold the rollout.
         may_have_ended: True if its last event may have been missed.
-        doubts: Number of reads in doubt, each without an end.
+        doubts: Number of reads in doubt; after each the rollout went on.
         waiting: Number of waiting workers.
     """
 
@@ -145,7 +145,7 @@ class AsyncPoolWatch:
     """Watch of one pool. Its stream is opened when the first rollout is followed.
 
     A worker reads a rollout after its last event, unless that event holds the rollout itself, and
-    after each start of the stream, which does not contain earlier ends. If it has not ended then,
+    after each start of the stream, which does not contain earlier ends. If it has not ended,
     the worker reads it again after a pause, because the state of a rollout may lag behind the
     stream. Without such a stream the watch is over, and its rollouts are followed one by one.
 
@@ -179,7 +179,7 @@ class AsyncPoolWatch:
 
         Args:
             rollout_id: Id of the rollout.
-            mark: Mark at which it had not ended.
+            mark: Mark from before its end.
         """
         with self._watches.lock:
             rollout = self._rollouts.get(rollout_id)
@@ -204,10 +204,10 @@ class AsyncPoolWatch:
                     del self._rollouts[rollout_id]
 
     async def wait(self, rollout: FollowedRollout) -> bool:
-        """Wait until there is reason to read a rollout.
+        """Wait until a rollout should be read.
 
         Returns:
-            False if this watch is over and will not report its end.
+            False if this watch is over and will not report the end of the rollout.
         """
         workers = self._watches.workers
         with self._watches.lock:
@@ -248,12 +248,12 @@ class AsyncPoolWatch:
         watches, silent, is_idle = self._watches, 0, False
         try:
             while self._goes_on():
-                before = self._ended
-                opened = await watches.caller.call(self._open)
-                if opened is None:
+                ended_before = self._ended
+                stream = await watches.caller.call(self._open)
+                if stream is None:
                     return
-                await self._listen(opened)
-                silent = 1 if self._ended > before else silent + 1
+                await self._listen(stream)
+                silent = 1 if self._ended > ended_before else silent + 1
                 await watches.caller.sleep(backoff(silent, watches.transport.random) * BROKEN_SHARE)
             is_idle = True
         except Exception as error:  # noqa: BLE001 - the calls of the workers fail with it, too
@@ -274,7 +274,7 @@ class AsyncPoolWatch:
             return self._is_read
 
     async def _open(self) -> _OpenStream | None:
-        """Open the stream and read its first block; None where there is no such stream."""
+        """Open the stream and read its first block; None if there is no such stream."""
         transport = self._watches.transport
         operations = AsyncPoolEventOperations._on(transport)
         operation, call = operations._pool_events_call(
@@ -289,7 +289,7 @@ class AsyncPoolWatch:
                 decoder = EventStreamDecoder()
                 async for chunk in response.chunks():
                     events = list(decoder.feed(chunk))
-                    # In its own thread, of a caller-supplied client, it may arrive late.
+                    # With a caller's HTTP client this thread goes on after the time limit.
                     if is_late:
                         break
                     if events or decoder.last_event_id:
@@ -328,9 +328,9 @@ class AsyncPoolWatch:
             return None
         raise failure
 
-    async def _listen(self, opened: _OpenStream) -> None:
+    async def _listen(self, stream: _OpenStream) -> None:
         """Read one connection to its end."""
-        watches, (response, decoder, events) = self._watches, opened
+        watches, (response, decoder, events) = self._watches, stream
         try:
             with watches.readers.reading(response):
                 self._begin()

@@ -47,7 +47,7 @@ class AsyncRolloutRunner(AsyncNamespace):
             pool_id: Id of the pool.
             request: What to run, see `create_rollout`.
             on_event: Called with each of its events.
-            timeout: Seconds for all of it; None for no limit.
+            timeout: Seconds for the whole call; None for no limit.
             cancel_on_timeout: Cancel the rollout when the time is over, which may take 10 seconds
                 more; else it goes on.
             idempotency_key: See `create_rollout`.
@@ -121,7 +121,7 @@ class AsyncRolloutRunner(AsyncNamespace):
         Raises:
             RequestValidationError: An argument is refused; nothing was sent.
         """
-        # 10 ms, saved by the other methods.
+        # Imported on first use, since it takes 10 ms.
         from synth_pools._client._async.fleet.fleet import AsyncFleet
         from synth_pools._client.fleet.options import FleetOptions
 
@@ -162,7 +162,7 @@ class AsyncAgentRolloutRunner(AsyncNamespace):
         Args:
             request: What to run, see `create_global_rollout`.
             on_event: Called with each of its events.
-            timeout: Seconds for all of it; None for no limit.
+            timeout: Seconds for the whole call; None for no limit.
             cancel_on_timeout: Cancel the rollout when the time is over, which may take 10 seconds
                 more; else it goes on.
             idempotency_key: See `create_global_rollout`.
@@ -206,15 +206,15 @@ class AsyncAgentRolloutRunner(AsyncNamespace):
         """Make a fleet over pools: each rollout on the pool that it names or the service chooses.
 
         It is like `rollouts.run_many`, which describes each argument in full. While one pool is
-        full, the requests of the others wait as well. Requests for a paused pool wait alone, each
-        in one of the places in flight, and end with the error when ``patience`` is over. A request
-        without a pool waits while no pool is active but one may become so.
+        full, the requests of the others wait as well. While a pool is paused, only its own requests
+        wait; each counts as in flight, and ends with the error when ``patience`` is over. A request
+        without a pool waits if no pool is active but one may become active.
 
         Args:
             requests: What to run, see `create_global_rollout`.
             max_in_flight: Most rollouts at a time, 1 to 10,000, over all pools.
             on_result: Called with each outcome, one after the other.
-            journal: A file with which the same call goes on after a crash.
+            journal: A file from which the same call resumes after a crash.
             fail_fast: End at the first rollout that does not complete.
             retries: Most repetitions of a failed rollout; the service may choose another pool for
                 it.
@@ -233,7 +233,7 @@ class AsyncAgentRolloutRunner(AsyncNamespace):
         Raises:
             RequestValidationError: An argument is refused; nothing was sent.
         """
-        # 10 ms, saved by the other methods.
+        # Imported on first use, since it takes 10 ms.
         from synth_pools._client._async.fleet.fleet import AsyncFleet
         from synth_pools._client.fleet.options import FleetOptions
 
@@ -263,7 +263,7 @@ async def _run(
     cancel_on_timeout: bool,
     idempotency_key: str | None,
 ) -> dict[str, Any]:
-    # 3 ms, saved by the other methods.
+    # Imported on first use, since it takes 3 ms.
     from synth_pools._client._async.fleet.scope import AsyncRolloutScope
     from synth_pools._client._async.waiters import AsyncWaiter
     from synth_pools._client.fleet.outcomes import rollout_id_of

@@ -56,7 +56,7 @@ class AsyncRolloutScope:
 
         Raises:
             PoolFailedError: Its pool has failed or is archived.
-            ConflictError: The request is refused; with ``pool_not_active`` if that may pass.
+            ConflictError: The request is refused; with ``pool_not_active`` if it may succeed later.
         """
         try:
             return await self.transport.request(*self.creation(request, idempotency_key))
@@ -96,7 +96,7 @@ class AsyncRolloutScope:
             await self._of_pool.cancel_rollout(self.pool_id, rollout_id)
 
     async def explained(self, request: Any, failure: Exception) -> Exception:
-        """Distinguish the refusal of a pool that may become active again from a lost pool's."""
+        """Return a failure by its cause: a lost pool, or one that may become active again."""
         if not isinstance(failure, ConflictError):
             return failure
         if not is_paused(failure) and failure.code != "no_active_pool":
@@ -107,8 +107,8 @@ class AsyncRolloutScope:
             return lost_pool(await pools.get_pool(pool_id), pool_id) or failure
         for state in _MAY_BECOME_ACTIVE:
             if (await pools.list_pools(state=state, limit=1)).get("items"):
-                # The request waits for one of these pools, as if it named it.
-                passing = copy.copy(failure)
-                passing.code = "pool_not_active"
-                return passing
+                # The request waits as if it named one of these pools.
+                refusal = copy.copy(failure)
+                refusal.code = "pool_not_active"
+                return refusal
         return failure

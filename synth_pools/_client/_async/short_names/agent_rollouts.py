@@ -32,7 +32,7 @@ class AsyncAgentRolloutsNamespace(AsyncGlobalRollouts):
             state: Only rollouts in this state.
             limit: Most rollouts of a page, 1 to 1000.
             cursor: Begin after the page that ended with this ``next_cursor``.
-            prefetch: Request the next page while the items of one are used. The sync client
+            prefetch: Request the next page while the current items are used. The sync client
                 requests it once they are used up.
 
         Returns:
@@ -72,7 +72,7 @@ class AsyncAgentRolloutsNamespace(AsyncGlobalRollouts):
 
         Returns:
             ``{"valid": ..., "errors": [...], "pool_id": ...}``: each error with ``loc``, ``msg``
-            and ``type``; the pool is the one that would run the rollout, None without one.
+            and ``type``; ``pool_id`` is the pool that would run the rollout, or None.
         """
         return await self._client.validate_rollout(request)
 
@@ -81,18 +81,18 @@ class AsyncAgentRolloutsNamespace(AsyncGlobalRollouts):
     ) -> dict[str, Any]:
         """Start many rollouts in order, independently: a refused rollout does not stop the others.
 
-        The call never waits for their ends, independent of ``mode``.
+        The call never waits until the rollouts end, whatever their ``mode``.
 
         Args:
             request: ``{"rollouts": [...], "pool_id": ...}``: up to 1000 requests as
-                `create_global_rollout` takes them, with a pool for requests that name none. An
-                alias of ``rollouts`` is ``requests``, whose rollouts come after it.
+                `create_global_rollout` takes them, with a pool for requests that name none.
+                ``requests`` is an alias of ``rollouts``; its rollouts come last.
             idempotency_key: 1 to 255 visible ASCII characters. A repeated call with the same key
                 returns the rollouts of the first one, and retries only refused ones.
 
         Returns:
             ``{"items": [...], "admitted": ..., "refused": ...}``: for each request, in order, its
-            ``index``, the ``status`` of its creation alone, and its ``rollout`` or, if that is
+            ``index``, the ``status`` of its own creation, and its ``rollout`` or, if that is
             None, its ``error``.
 
         Raises:
@@ -143,7 +143,7 @@ class AsyncAgentRolloutsNamespace(AsyncGlobalRollouts):
         Args:
             state: Only rollouts in this state.
             limit: Most rollouts of the page, 1 to 1000.
-            cursor: ``next_cursor`` of the page before.
+            cursor: ``next_cursor`` of the previous page.
 
         Returns:
             ``{"items": [...], "next_cursor": ...}``; the cursor is null on the last page.
@@ -182,7 +182,7 @@ class AsyncAgentRolloutsNamespace(AsyncGlobalRollouts):
     async def artifact(self, rollout_id: str, path: str) -> bytes:
         """Get the content of an artifact, checked against its SHA-256.
 
-        Like all downloads it resumes after a broken connection, in up to ``max_retries`` further
+        Like all downloads it resumes after a broken connection, with up to ``max_retries`` further
         requests. To write it to a file, or to follow its progress, use
         ``agent_rollouts.download_artifact``.
 
@@ -196,7 +196,7 @@ class AsyncAgentRolloutsNamespace(AsyncGlobalRollouts):
         Raises:
             NotFoundError: There is no such rollout or artifact, or its content was deleted
                 (``code`` is ``artifact_expired``).
-            ContentMismatchError: The download differs from that content.
+            ContentMismatchError: The download differs from the stored content.
         """
         return await self._client.get_global_rollout_artifact(rollout_id, path)
 
@@ -215,7 +215,7 @@ class AsyncAgentRolloutsNamespace(AsyncGlobalRollouts):
         return await self._client.get_global_rollout_artifacts_zip(rollout_id)
 
     async def support_bundle(self, rollout_id: str) -> bytes:
-        """Get a ZIP archive of all data that the service has of a rollout, without secrets.
+        """Get a ZIP archive of all data that the service has about a rollout, without secrets.
 
         Args:
             rollout_id: Id of the rollout.
@@ -257,9 +257,9 @@ class AsyncAgentRolloutsNamespace(AsyncGlobalRollouts):
         return await self._client.get_global_rollout_summary(rollout_id)
 
     def events(self, rollout_id: str, *, cursor: str | None = None) -> AsyncEventStream:
-        """Stream the events of a rollout, from its first one on, live until it is finished.
+        """Stream the events of a rollout from the first one, live until it is finished.
 
-        The arguments are checked at once; the request is sent with the first call for an event.
+        The arguments are checked at once; the request is sent when the first event is read.
 
         Args:
             rollout_id: Id of the rollout.
@@ -278,7 +278,7 @@ class AsyncAgentRolloutsNamespace(AsyncGlobalRollouts):
     ) -> dict[str, Any]:
         """Get one page of the stored events of a rollout.
 
-        Use it on networks that hold streams back.
+        Use it on networks that delay streams.
 
         Args:
             rollout_id: Id of the rollout.

@@ -37,7 +37,7 @@ class AsyncPools(AsyncPoolOperations, AsyncPoolEventOperations):
         return await self.create_pool(request)
 
     async def get_or_create(self, request: PoolDefinitionDict | PlainRequest) -> dict[str, Any]:
-        """Get the pool whose id ``request`` chooses, and create it if it does not exist.
+        """Get the pool with the ``pool_id`` of ``request``; create it if it does not exist.
 
         An existing pool keeps its definition: compare it, or use `replace_pool`.
 
@@ -48,7 +48,7 @@ class AsyncPools(AsyncPoolOperations, AsyncPoolEventOperations):
             The pool.
 
         Raises:
-            RequestValidationError: ``request`` chooses no id.
+            RequestValidationError: ``request`` has no ``pool_id``.
             ConflictError: The pool with this id is archived; the id cannot be used again.
             ValidationFailedError: The definition is invalid; the message names the fields.
         """
@@ -62,7 +62,7 @@ class AsyncPools(AsyncPoolOperations, AsyncPoolEventOperations):
         Args:
             state: Only pools in this state. Archived pools are listed only for ``"archived"``.
             limit: Most pools of the page, 1 to 1000.
-            cursor: ``next_cursor`` of the page before.
+            cursor: ``next_cursor`` of the previous page.
 
         Returns:
             ``{"items": [...], "next_cursor": ...}``; the cursor is null on the last page.
@@ -120,7 +120,7 @@ class AsyncPools(AsyncPoolOperations, AsyncPoolEventOperations):
         return await self.update_pool(pool_id, request)
 
     async def delete(self, pool_id: str) -> dict[str, Any]:
-        """Archive a pool, for good, and cancel its rollouts. Repeating it changes nothing.
+        """Archive a pool permanently, and cancel its rollouts. Repeating it changes nothing.
 
         Args:
             pool_id: Id of the pool.
@@ -144,7 +144,7 @@ class AsyncPools(AsyncPoolOperations, AsyncPoolEventOperations):
 
         Raises:
             NotFoundError: There is no such pool.
-            ConflictError: The pool is archived, or never was active.
+            ConflictError: The pool is archived, or was never active.
         """
         return await self.pause_pool(pool_id)
 
@@ -188,14 +188,14 @@ class AsyncPools(AsyncPoolOperations, AsyncPoolEventOperations):
     ) -> AsyncEventStream:
         """Stream the events of all rollouts of a pool, live until it is archived.
 
-        The arguments are checked at once; the request is sent with the first call for an event.
+        The arguments are checked at once; the request is sent when the first event is read.
 
         Args:
             pool_id: Id of the pool.
-            cursor: ``cursor`` of an earlier stream, or ``next_cursor`` of a page, to go on after.
-            start: Start without a cursor: at the first event, or after the last one.
+            cursor: ``cursor`` of an earlier stream, or ``next_cursor`` of a page, to continue from.
+            start: Position without a cursor: at the first event, or after the last one.
             types: Only events of these types, such as ``rollout.completed``; None for all.
-            include: ``"rollout"`` adds the rollout and its summary to its last event, as
+            include: ``"rollout"`` adds a rollout and its summary to its last event, as
                 ``rollout`` and ``summary``, if the service supports it and they are not large.
 
         Returns:
@@ -221,14 +221,14 @@ class AsyncPools(AsyncPoolOperations, AsyncPoolEventOperations):
     ) -> dict[str, Any]:
         """Get one page of the stored events of a pool's rollouts.
 
-        Use it on networks that hold streams back.
+        Use it on networks that delay streams.
 
         Args:
             pool_id: Id of the pool.
-            cursor: ``next_cursor`` of the page before, or ``cursor`` of a stream.
-            start: Start without a cursor: at the first event, or after the last one.
+            cursor: ``next_cursor`` of the previous page, or ``cursor`` of a stream.
+            start: Position without a cursor: at the first event, or after the last one.
             types: Only events of these types, such as ``rollout.completed``; None for all.
-            include: ``"rollout"`` adds the rollout and its summary to its last event, as
+            include: ``"rollout"`` adds a rollout and its summary to its last event, as
                 ``rollout`` and ``summary``, if the service supports it and they are not large.
             limit: Most events of the page, 1 to 1000.
 
@@ -255,7 +255,7 @@ class AsyncPools(AsyncPoolOperations, AsyncPoolEventOperations):
 
         Args:
             pool_id: Id of the pool.
-            cursor: ``next_cursor`` of the page before; None for the oldest stored lines.
+            cursor: ``next_cursor`` of the previous page; None for the oldest stored lines.
             limit: Most lines of the page, 1 to 1000.
             process: Number of a single process; None for all.
 

@@ -60,7 +60,7 @@ class AgentRolloutOperations(GlobalRolloutOperations):
 
         Returns:
             ``{"valid": ..., "errors": [...], "pool_id": ...}``: each error with ``loc``, ``msg``
-            and ``type``; the pool is the one that would run the rollout, None without one.
+            and ``type``; ``pool_id`` is the pool that would run the rollout, or None.
         """
         return self._transport.request(
             "validate_rollout",
@@ -72,18 +72,18 @@ class AgentRolloutOperations(GlobalRolloutOperations):
     ) -> dict[str, Any]:
         """Start many rollouts in order, independently: a refused rollout does not stop the others.
 
-        The call never waits for their ends, independent of ``mode``.
+        The call never waits until the rollouts end, whatever their ``mode``.
 
         Args:
             request: ``{"rollouts": [...], "pool_id": ...}``: up to 1000 requests as
-                `create_global_rollout` takes them, with a pool for requests that name none. An
-                alias of ``rollouts`` is ``requests``, whose rollouts come after it.
+                `create_global_rollout` takes them, with a pool for requests that name none.
+                ``requests`` is an alias of ``rollouts``; its rollouts come last.
             idempotency_key: 1 to 255 visible ASCII characters. A repeated call with the same key
                 returns the rollouts of the first one, and retries only refused ones.
 
         Returns:
             ``{"items": [...], "admitted": ..., "refused": ...}``: for each request, in order, its
-            ``index``, the ``status`` of its creation alone, and its ``rollout`` or, if that is
+            ``index``, the ``status`` of its own creation, and its ``rollout`` or, if that is
             None, its ``error``.
 
         Raises:
@@ -136,7 +136,7 @@ class AgentRolloutOperations(GlobalRolloutOperations):
     def get_global_rollout_artifact(self, rollout_id: str, artifact_path: str) -> bytes:
         """Get the content of an artifact, checked against its SHA-256.
 
-        Like all downloads it resumes after a broken connection, in up to ``max_retries`` further
+        Like all downloads it resumes after a broken connection, with up to ``max_retries`` further
         requests. To write it to a file, or to follow its progress, use
         ``agent_rollouts.download_artifact``.
 
@@ -150,7 +150,7 @@ class AgentRolloutOperations(GlobalRolloutOperations):
         Raises:
             NotFoundError: There is no such rollout or artifact, or its content was deleted
                 (``code`` is ``artifact_expired``).
-            ContentMismatchError: The download differs from that content.
+            ContentMismatchError: The download differs from the stored content.
         """
         return self._content(*self._artifact_call(rollout_id, artifact_path))
 
@@ -169,7 +169,7 @@ class AgentRolloutOperations(GlobalRolloutOperations):
         return self._content(*self._archive_call(rollout_id))
 
     def get_global_rollout_support_bundle(self, rollout_id: str) -> bytes:
-        """Get a ZIP archive of all data that the service has of a rollout, without secrets.
+        """Get a ZIP archive of all data that the service has about a rollout, without secrets.
 
         Args:
             rollout_id: Id of the rollout.

@@ -47,12 +47,12 @@ class Operations:
     """
 
     _transport: Transport
-    # Look-up before a download, whose refusal is that of the download.
+    # Look-up before a download; its error is the error of the download.
     _first: tuple[OperationId, Call] | None = None
 
     @classmethod
     def _on(cls, transport: Transport) -> Self:
-        """Return the operations of this group alone."""
+        """Return this group of operations alone, over a transport."""
         operations = cls()
         operations._transport = transport
         return operations
@@ -69,7 +69,7 @@ class Operations:
         return self._transport.request(operation, build(**checked, **arguments))
 
     def _minimal(self) -> Self:
-        """Return these operations with lists under `items` alone, without a second name.
+        """Return these operations for lists that have their items only under `items`.
 
         A `Prefer` header of the caller stays.
         """
@@ -81,7 +81,7 @@ class Operations:
         view._transport = self._transport.with_config(config)
         return view
 
-    # Each of these imports takes a millisecond or more, saved by a first call without it.
+    # Imported on first use: each of these modules takes a millisecond or more.
 
     def _stream(self, operation: OperationId, call: Call) -> EventStream:
         from synth_pools._client._sync.event_stream import EventStream  # saves 3 ms
@@ -136,7 +136,7 @@ class Namespace:
 
 
 def or_unset(value: T | None) -> T | Unset:
-    """Translate None, for a parameter that is not sent, for the generated request builders."""
+    """Return UNSET for None, so that the generated builders do not send the parameter."""
     return UNSET if value is None else value
 
 

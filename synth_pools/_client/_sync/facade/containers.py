@@ -16,7 +16,7 @@ class ContainerOperations(Operations):
     """The operations that the service forwards to the container of a pool or of a task.
 
     They return the container's own answer. Apart from the errors of all operations they raise:
-        NotFoundError: There is no such pool or task, or the container does not offer this.
+        NotFoundError: There is no such pool or task, or the container does not have this operation.
         ServerError: The container is unreachable, too slow, or answered with an error.
     """
 

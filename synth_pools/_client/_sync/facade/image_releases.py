@@ -1,7 +1,7 @@
 # Derived by `make generate`. Change the file that it comes from:
 # synth_pools/_client/_async/facade/image_releases.py
 
-"""Image releases of a pool, from which its containers are made."""
+"""Image releases of a pool: the images of its containers."""
 
 from __future__ import annotations
 
@@ -15,9 +15,9 @@ if TYPE_CHECKING:
 
 
 class ImageReleaseOperations(Operations):
-    """The operations on image releases, of services with the feature ``image_releases``.
+    """The operations on image releases; they need the feature ``image_releases``.
 
-    Other services return an empty list, and all other operations raise `ServerError` (501).
+    Without it the list is empty, and all other operations raise `ServerError` (501).
     """
 
     def list_image_releases(self, pool_id: str) -> dict[str, Any]:
@@ -76,7 +76,7 @@ class ImageReleaseOperations(Operations):
             release_id: Id of the release.
 
         Returns:
-            The release as it was last.
+            The last state of the release.
 
         Raises:
             NotFoundError: There is no such pool or release.
@@ -98,7 +98,7 @@ class ImageReleaseOperations(Operations):
 
         Raises:
             NotFoundError: There is no such pool or release.
-            ConflictError: The pool has not exactly one task.
+            ConflictError: The pool does not have exactly one task.
         """
         return self._ask("bind_image_release", pool_id=pool_id, release_id=release_id)
 

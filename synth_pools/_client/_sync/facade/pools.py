@@ -46,7 +46,7 @@ class PoolOperations(Operations):
         )
 
     def get_or_create_pool(self, request: PoolDefinitionDict | PlainRequest) -> dict[str, Any]:
-        """Get the pool whose id ``request`` chooses, and create it if it does not exist.
+        """Get the pool with the ``pool_id`` of ``request``; create it if it does not exist.
 
         An existing pool keeps its definition: compare it, or use `replace_pool`.
 
@@ -57,7 +57,7 @@ class PoolOperations(Operations):
             The pool.
 
         Raises:
-            RequestValidationError: ``request`` chooses no id.
+            RequestValidationError: ``request`` has no ``pool_id``.
             ConflictError: The pool with this id is archived; the id cannot be used again.
             ValidationFailedError: The definition is invalid; the message names the fields.
         """
@@ -80,7 +80,7 @@ class PoolOperations(Operations):
         Args:
             state: Only pools in this state. Archived pools are listed only for ``"archived"``.
             limit: Most pools of the page, 1 to 1000.
-            cursor: ``next_cursor`` of the page before.
+            cursor: ``next_cursor`` of the previous page.
 
         Returns:
             ``{"items": [...], "next_cursor": ...}``; the cursor is null on the last page.
@@ -103,7 +103,7 @@ class PoolOperations(Operations):
             state: Only pools in this state.
             limit: Most pools of a page, 1 to 1000.
             cursor: Begin after the page that ended with this ``next_cursor``.
-            prefetch: Request the next page while the items of one are used. The sync client
+            prefetch: Request the next page while the current items are used. The sync client
                 requests it once they are used up.
 
         Returns:
@@ -170,7 +170,7 @@ class PoolOperations(Operations):
         return self._ask("update_pool", {"body": _definition(request)}, pool_id=pool_id)
 
     def delete_pool(self, pool_id: str) -> dict[str, Any]:
-        """Archive a pool, for good, and cancel its rollouts. Repeating it changes nothing.
+        """Archive a pool permanently, and cancel its rollouts. Repeating it changes nothing.
 
         Args:
             pool_id: Id of the pool.
@@ -222,7 +222,7 @@ class PoolOperations(Operations):
 
         Raises:
             NotFoundError: There is no such pool.
-            ConflictError: The pool is archived, or never was active.
+            ConflictError: The pool is archived, or was never active.
         """
         return self._ask("pause_pool", pool_id=pool_id)
 

@@ -91,7 +91,7 @@ class RolloutOperations(Operations):
             pool_id: Id of the pool.
             state: Only rollouts in this state.
             limit: Most rollouts of the page, 1 to 1000.
-            cursor: ``next_cursor`` of the page before.
+            cursor: ``next_cursor`` of the previous page.
 
         Returns:
             ``{"items": [...], "next_cursor": ...}``; the cursor is null on the last page.
@@ -121,7 +121,7 @@ class RolloutOperations(Operations):
             state: Only rollouts in this state.
             limit: Most rollouts of a page, 1 to 1000.
             cursor: Begin after the page that ended with this ``next_cursor``.
-            prefetch: Request the next page while the items of one are used. The sync client
+            prefetch: Request the next page while the current items are used. The sync client
                 requests it once they are used up.
 
         Returns:
@@ -150,7 +150,7 @@ class RolloutOperations(Operations):
     ) -> dict[str, Any]:
         """Wait until a rollout has ended: completed, failed or cancelled.
 
-        It follows the rollout's events, and waits for a service that is away for minutes.
+        It follows the rollout's events, and survives some minutes without the service.
 
         Args:
             pool_id: Id of the pool.
@@ -243,9 +243,9 @@ class RolloutOperations(Operations):
     def stream_rollout_events(
         self, pool_id: str, rollout_id: str, *, cursor: str | None = None
     ) -> EventStream:
-        """Stream the events of a rollout, from its first one on, live until it is finished.
+        """Stream the events of a rollout from the first one, live until it is finished.
 
-        The arguments are checked at once; the request is sent with the first call for an event.
+        The arguments are checked at once; the request is sent when the first event is read.
 
         Args:
             pool_id: Id of the pool.
@@ -265,7 +265,7 @@ class RolloutOperations(Operations):
     ) -> dict[str, Any]:
         """Get one page of the stored events of a rollout.
 
-        Use it on networks that hold streams back.
+        Use it on networks that delay streams.
 
         Args:
             pool_id: Id of the pool.

@@ -48,7 +48,7 @@ class GlobalRolloutOperations(Operations):
         Args:
             state: Only rollouts in this state.
             limit: Most rollouts of the page, 1 to 1000.
-            cursor: ``next_cursor`` of the page before.
+            cursor: ``next_cursor`` of the previous page.
 
         Returns:
             ``{"items": [...], "next_cursor": ...}``; the cursor is null on the last page.
@@ -72,7 +72,7 @@ class GlobalRolloutOperations(Operations):
             state: Only rollouts in this state.
             limit: Most rollouts of a page, 1 to 1000.
             cursor: Begin after the page that ended with this ``next_cursor``.
-            prefetch: Request the next page while the items of one are used. The sync client
+            prefetch: Request the next page while the current items are used. The sync client
                 requests it once they are used up.
 
         Returns:
@@ -151,9 +151,9 @@ class GlobalRolloutOperations(Operations):
     def stream_global_rollout_events(
         self, rollout_id: str, *, cursor: str | None = None
     ) -> EventStream:
-        """Stream the events of a rollout, from its first one on, live until it is finished.
+        """Stream the events of a rollout from the first one, live until it is finished.
 
-        The arguments are checked at once; the request is sent with the first call for an event.
+        The arguments are checked at once; the request is sent when the first event is read.
 
         Args:
             rollout_id: Id of the rollout.
@@ -172,7 +172,7 @@ class GlobalRolloutOperations(Operations):
     ) -> dict[str, Any]:
         """Get one page of the stored events of a rollout.
 
-        Use it on networks that hold streams back.
+        Use it on networks that delay streams.
 
         Args:
             rollout_id: Id of the rollout.

@@ -1,9 +1,9 @@
 # Derived by `make generate`. Change the file that it comes from:
 # synth_pools/_client/_async/fleet/creation.py
 
-"""Creation of a fleet's rollouts, in batches where the service has them.
+"""Creation of a fleet's rollouts, in batches if the service has them.
 
-No creation waits for a batch to grow: a few are sent at a time, and the ones that arrive meanwhile
+No creation waits for a batch to grow: a few are sent at a time, and requests that arrive meanwhile
 form the next batch. A batch that the service may have received is sent again, unchanged and under
 the same key, until it is answered. So each of its requests has exactly one rollout.
 """
@@ -33,13 +33,13 @@ from synth_pools._client.fleet.outcomes import rollout_id_of
 from synth_pools._client.runtime.sync_.concurrency import Condition, WorkerGroup
 from synth_pools.errors import SynthPoolsError
 
-# The answer about one request of a batch; None for a request to create alone.
+# The answer to one request of a batch; None for a request to create alone.
 _RequestAnswer = Answer | None
 
 # More than one, because a creation may hang.
 _MOST_TURNS = 4
 
-# Where connections break early, the answer to a large batch never arrives complete. So the first
+# If connections break early, the answer to a large batch never arrives complete. So the first
 # batches are small and double with each answer. A lost answer halves the next batch; from then on
 # each answer adds one request.
 _FIRST_REQUESTS = 8
@@ -91,7 +91,7 @@ class InFlight:
         key: Idempotency key of the current attempt; empty before the first one.
         rollout_id: Id of its rollout; None while unknown.
         is_alone: True if it is, or may have been, created alone.
-        batch: Batch that creates it; None for none.
+        batch: Batch that creates its rollout; None for none.
     """
 
     index: int
@@ -187,7 +187,7 @@ class RolloutCreator:
             answers = batch.answers
             batch.is_being_resolved = answers is None
         if answers is None:
-            # A worker that sent it may still wait for an answer that never arrives.
+            # Sent again: a worker may still wait for an answer that never arrives.
             try:
                 answers = batch.answers = self._ask(batch, scope)
             finally:
@@ -198,7 +198,7 @@ class RolloutCreator:
         return answer if isinstance(answer, dict) else None
 
     def leave(self, item: InFlight) -> None:
-        """Forget a request that has ended."""
+        """Remove a request from its batch."""
         batch = item.batch
         if batch is None:
             return
@@ -224,7 +224,7 @@ class RolloutCreator:
         """Wait for the creations before this one.
 
         Returns:
-            Its turn; None if it needs none, in a batch or created alone.
+            Its turn; None if it is in a batch or is created alone.
         """
         candidate, has_waited = _Candidate(item, self._lock.sibling()), False
         with self._lock:
@@ -373,7 +373,7 @@ class RolloutCreator:
             document = scope.create_batch(record.requests, record.key)
         except SynthPoolsError as error:
             if has_no_batches(error) or classify_error(error)[0] is ErrorCategory.SERVER_ERROR:
-                # One by one, fewer requests fail.
+                # If they are created one by one, fewer requests fail.
                 with self._lock:
                     self._has_batches = False
                     self._notify_all()

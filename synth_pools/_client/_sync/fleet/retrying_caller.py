@@ -26,9 +26,9 @@ _LOG = logging.getLogger("synth_pools")
 # Part of the usual pause after a broken connection, which says little about the service's load.
 BROKEN_SHARE = 0.25
 
-# After these errors all calls wait, and then one tries.
+# After these errors all calls pause, and one of them tries first.
 _ALL_WAIT = frozenset({ErrorCategory.OVERLOADED, ErrorCategory.UNAVAILABLE, ErrorCategory.PAUSED})
-# After these errors no call has reached the service.
+# These errors show that calls do not get through.
 _NOT_THROUGH = _ALL_WAIT | {ErrorCategory.CONNECTION_LOST}
 
 
@@ -48,8 +48,8 @@ class RetryingCaller:
     ) -> None:
         self._group = group
         self._transport = transport
-        # Calls that wait for a place, the call among them that watches the clock for all, and
-        # calls between two attempts.
+        # Conditions of the calls that wait for a place, of the call that watches the clock for
+        # them, and of calls between two attempts.
         self._places = Condition()
         self._time = self._places.sibling()
         self._pauses = self._places.sibling()
@@ -59,7 +59,7 @@ class RetryingCaller:
         # Times since which no call gets through, and since which the pool admits nothing.
         self._failing_since: float | None = None
         self._paused_since: float | None = None
-        # The second of these for each of several pools.
+        # The latter time for each pool, if the fleet has several.
         self._pools_paused_since: dict[str, float] = {}
         self._failure: SynthPoolsError | None = None
         # True while a waiting call watches the clock.
@@ -67,7 +67,7 @@ class RetryingCaller:
 
     @property
     def is_open(self) -> bool:
-        """False once no call got through, or was admitted, for `patience` seconds."""
+        """False if no call got through, or no rollout was admitted, for `patience` seconds."""
         return self._remaining(creates=True) > 0
 
     def alive(self) -> None:
@@ -143,7 +143,7 @@ class RetryingCaller:
             raise
         finally:
             self._release(ticket, failure, creates, pool_id)
-            # Its traceback refers to this frame.
+            # Break the cycle: its traceback refers to this frame.
             failure = None
 
     def sleep(self, seconds: float) -> None:
@@ -203,8 +203,8 @@ class RetryingCaller:
     def _wake_next(self, places: int) -> None:
         """Wake a call for each free place, and one to watch the clock.
 
-        Calls that were woken before have not taken their places yet, so that the whole room would
-        wake them again and again.
+        Only newly free places count: for the others, calls have been woken that have not taken
+        their places yet.
         """
         now = self._transport.clock()
         is_failing = self._failing_since is not None or self._paused_since is not None

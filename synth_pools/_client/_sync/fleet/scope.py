@@ -59,7 +59,7 @@ class RolloutScope:
 
         Raises:
             PoolFailedError: Its pool has failed or is archived.
-            ConflictError: The request is refused; with ``pool_not_active`` if that may pass.
+            ConflictError: The request is refused; with ``pool_not_active`` if it may succeed later.
         """
         try:
             return self.transport.request(*self.creation(request, idempotency_key))
@@ -99,7 +99,7 @@ class RolloutScope:
             self._of_pool.cancel_rollout(self.pool_id, rollout_id)
 
     def explained(self, request: Any, failure: Exception) -> Exception:
-        """Distinguish the refusal of a pool that may become active again from a lost pool's."""
+        """Return a failure by its cause: a lost pool, or one that may become active again."""
         if not isinstance(failure, ConflictError):
             return failure
         if not is_paused(failure) and failure.code != "no_active_pool":
@@ -110,8 +110,8 @@ class RolloutScope:
             return lost_pool(pools.get_pool(pool_id), pool_id) or failure
         for state in _MAY_BECOME_ACTIVE:
             if (pools.list_pools(state=state, limit=1)).get("items"):
-                # The request waits for one of these pools, as if it named it.
-                passing = copy.copy(failure)
-                passing.code = "pool_not_active"
-                return passing
+                # The request waits as if it named one of these pools.
+                refusal = copy.copy(failure)
+                refusal.code = "pool_not_active"
+                return refusal
         return failure

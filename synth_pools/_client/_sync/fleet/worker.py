@@ -63,7 +63,7 @@ class FleetWorker:
         self._run = run
         self._journal = journal
         self._retries = retries
-        # False while the service has refused the API key of every request.
+        # False as long as the service refuses the API key of every request.
         self._is_let_in = False
         self.in_flight: dict[int, InFlight] = {}
 
@@ -71,7 +71,7 @@ class FleetWorker:
         """Return the outcome of a request in an earlier run; None without one.
 
         Raises:
-            JournalError: An earlier run had another request in its place.
+            JournalError: An earlier run had another request at its index.
         """
         journal, index = self._journal, item.index
         if journal is None or index > journal.file.entries.highest:
@@ -100,7 +100,7 @@ class FleetWorker:
         return outcome
 
     def cancel(self, item: InFlight, scope: RolloutScope) -> None:
-        """Cancel a request in flight; a rollout whose id is unknown is found by its key."""
+        """Cancel a request in flight; without a rollout id, find the rollout by its key."""
         if not item.key:
             return
         if item.rollout_id is None:
@@ -114,7 +114,7 @@ class FleetWorker:
             if rollout is None:
                 return
             item.rollout_id = rollout_id_of(rollout)
-        # A rollout that has just ended, or is gone, does not go on either.
+        # A rollout that has just ended or been removed does not run any more.
         with contextlib.suppress(ConflictError, NotFoundError):
             scope.cancel(item.rollout_id)
 
@@ -130,15 +130,15 @@ class FleetWorker:
                     break
                 attempt += 1
                 item.rollout_id = None
-                # A run after a crash derives its key from the number of the attempt.
+                # After a crash a run derives its key from the number of the attempt.
                 item.is_alone = True
         except (AuthenticationError, ClientClosedError, JournalError):
-            # Every other request would fail, too: these end the fleet.
+            # Every other request would fail, too, so these errors end the fleet.
             raise
         except Exception as error:  # noqa: BLE001 - a request may be any object, and raise anything
             self._group.check()
             category, _ = classify_error(error)
-            # The service may be back tomorrow: then a run with this journal takes it up again.
+            # After any other error a later run with this journal tries the request again.
             final = category in (ErrorCategory.PERMANENT, ErrorCategory.SERVER_ERROR)
             stored = journal_errors.to_json(error)
             self._write(OutcomeRecord(index, attempt, sha, None, stored, final=final))
@@ -164,7 +164,7 @@ class FleetWorker:
             )
             item.rollout_id = rollout_id_of(rollout)
             if item.batch is None:
-                # The journal has the answer of each batch.
+                # The journal already has the answer to each batch.
                 self._write(AdmissionRecord(item.index, attempt, item.sha, item.rollout_id))
             self._creator.leave(item)
             # A rollout that an earlier run created may have ended since.
@@ -194,7 +194,7 @@ class FleetWorker:
         return rollout
 
     def _follow(self, rollout_id: str, pool_id: object, mark: int) -> EndedRollout:
-        """Read a rollout when the watch of its pool gives reason to, until it has ended."""
+        """Read a rollout whenever the watch of its pool asks for it, until it has ended."""
         scope, watch = self._scope, self._watches.of(pool_id)
         if watch is not None:
             with watch.following(rollout_id, mark) as followed:
@@ -216,9 +216,9 @@ class FleetWorker:
         idle_polls = 0
         while True:
             if watch.is_possible:
-                before = watch.events
+                events_before = watch.events
                 self._watch(rollout_id, watch)
-                idle_polls = 0 if watch.events > before else idle_polls
+                idle_polls = 0 if watch.events > events_before else idle_polls
             rollout = self._caller.call(lambda: scope.get(rollout_id))
             if is_final(rollout):
                 return rollout

@@ -17,14 +17,14 @@ from synth_pools._client.http.content import OnProgress
 class ArtifactFiles(Namespace):
     """Artifacts of a rollout, as bytes or as files.
 
-    Methods that write a file return its path. ``to`` is a file, or an existing folder for a file
-    with the name that it has at the service, without path components. The file appears once it is
-    complete: until then it has another name beside it. A failed download leaves nothing behind, and
-    an existing file unchanged. A download resumes after a broken connection, in up to
+    Methods that write a file return its path. ``to`` is a file or an existing folder; in a folder
+    the file has the name from the service, without path components. Until the file is complete it
+    has another name in the same folder. A failed download leaves nothing behind, and does not
+    change an existing file. A download resumes after a broken connection, with up to
     ``max_retries`` further requests. ``on_progress`` is called with the number of bytes so far and
-    in total, None if the service does not announce it; an error of it ends the download.
+    in total, None for an unknown total; an error that it raises ends the download.
 
-    Apart from the errors of `Operations` they raise:
+    Apart from the errors of `Operations` the methods raise:
         NotFoundError: There is no such rollout or artifact, or its content was deleted (``code``
             is ``artifact_expired``).
         ContentMismatchError: The download differs from the announced SHA-256.
@@ -69,7 +69,7 @@ class ArtifactFiles(Namespace):
     def download_support_bundle(
         self, rollout_id: str, to: str | os.PathLike[str], *, on_progress: OnProgress | None = None
     ) -> Path:
-        """Write all data that the service has of a rollout, without secrets, to a ZIP archive.
+        """Write all data that the service has about a rollout, without secrets, to a ZIP archive.
 
         Args:
             rollout_id: Id of the rollout.
@@ -83,8 +83,8 @@ class ArtifactFiles(Namespace):
 class PoolArtifactFiles(Namespace):
     """Artifacts of a rollout of one pool, like `ArtifactFiles`.
 
-    The API has only downloads without pools. So each method first looks up the rollout under its
-    pool: a rollout of another pool is a `NotFoundError`, and nothing of it is downloaded.
+    Downloads of the API do not name a pool. So each method first looks up the rollout under its
+    pool: for a rollout of another pool it raises `NotFoundError` and downloads nothing.
     """
 
     _client: RolloutOperations
@@ -105,7 +105,7 @@ class PoolArtifactFiles(Namespace):
         Raises:
             NotFoundError: The pool has no such rollout, there is no such artifact, or its content
                 was deleted (``code`` is ``artifact_expired``).
-            ContentMismatchError: The download differs from that content.
+            ContentMismatchError: The download differs from the stored content.
         """
         operations = self._operations(pool_id, rollout_id)
         return operations.get_global_rollout_artifact(rollout_id, path)
@@ -129,7 +129,7 @@ class PoolArtifactFiles(Namespace):
         return operations.get_global_rollout_artifacts_zip(rollout_id)
 
     def support_bundle(self, pool_id: str, rollout_id: str) -> bytes:
-        """Get a ZIP archive of all data that the service has of a rollout, without secrets.
+        """Get a ZIP archive of all data that the service has about a rollout, without secrets.
 
         Like `agent_rollouts.support_bundle`, after a look-up of the rollout under its pool.
 
@@ -194,7 +194,7 @@ class PoolArtifactFiles(Namespace):
         *,
         on_progress: OnProgress | None = None,
     ) -> Path:
-        """Write all data that the service has of a rollout, without secrets, to a ZIP archive.
+        """Write all data that the service has about a rollout, without secrets, to a ZIP archive.
 
         Args:
             pool_id: Id of the pool.

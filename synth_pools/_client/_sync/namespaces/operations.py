@@ -36,9 +36,9 @@ _NONE: Mapping[str, Any] = MappingProxyType({})
 class OperationsNamespace(Namespace):
     """Operations by their ids, for programs that read openapi.yaml themselves.
 
-    ``arguments`` are the parameters of an operation, of its path, its query and its headers, by
-    their names in lower case with ``_`` for other characters; None is not sent. A new operation of
-    openapi.yaml can be called after ``make generate``.
+    ``arguments`` are the path, query and header parameters of an operation, by their names in lower
+    case with ``_`` for other characters; None is not sent. A new operation of openapi.yaml can be
+    called after ``make generate``.
 
     Apart from the errors of `Operations` they raise:
         RequestValidationError: There is no such operation; an argument is missing, unknown or
@@ -77,7 +77,7 @@ class OperationsNamespace(Namespace):
             arguments: Its parameters.
 
         Returns:
-            The events, to iterate over; the request is sent then.
+            The events; the request is sent when the first one is read.
         """
         details, call = _call(operation, arguments, None)
         return self._client._stream(details.id, call)
@@ -95,7 +95,7 @@ class OperationsNamespace(Namespace):
         Args:
             operation: Id of the operation, such as ``get_global_rollout_artifact``.
             arguments: Its parameters.
-            to: The file, or the folder for a file named after the last id of its path.
+            to: The file, or the folder for a file named after the last id in the path.
             on_progress: Called as bytes arrive.
 
         Returns:

@@ -68,13 +68,13 @@ class PoolRollouts(RolloutRunner, PoolArtifactFiles):
 
         Returns:
             ``{"valid": ..., "errors": [...], "pool_id": ...}``: each error with ``loc``, ``msg``
-            and ``type``; the pool is this one, None if it would not run the rollout.
+            and ``type``; ``pool_id`` is None if the pool would not run the rollout.
 
         Raises:
             RequestValidationError: ``request`` names another pool; nothing was sent.
         """
-        placed = request_of_pool(path_segment(pool_id, "pool_id"), request, context="validate")
-        return self._all_pools().validate_rollout(placed)
+        body = request_of_pool(path_segment(pool_id, "pool_id"), request, context="validate")
+        return self._all_pools().validate_rollout(body)
 
     def create_batch(
         self,
@@ -95,7 +95,7 @@ class PoolRollouts(RolloutRunner, PoolArtifactFiles):
 
         Returns:
             ``{"items": [...], "admitted": ..., "refused": ...}``: for each request, in order, its
-            ``index``, the ``status`` of its creation alone, and its ``rollout`` or, if that is
+            ``index``, the ``status`` of its own creation, and its ``rollout`` or, if that is
             None, its ``error``.
 
         Raises:
@@ -128,8 +128,8 @@ class PoolRollouts(RolloutRunner, PoolArtifactFiles):
             ConflictError: The pool is not active.
         """
         key = check_idempotency_key(idempotency_key)
-        look = self._client._summary_call(pool_id, rollout_id)
-        transport = self._client._transport.after(*look)
+        lookup = self._client._summary_call(pool_id, rollout_id)
+        transport = self._client._transport.after(*lookup)
         operations = AgentRolloutOperations._on(transport)
         return operations.replay_rollout(rollout_id, idempotency_key=key)
 
