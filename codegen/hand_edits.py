@@ -92,5 +92,5 @@ def _unsaved(root: Path, names: Iterable[str]) -> set[str] | None:
     entries = [(entry[:2], entry[3:]) for entry in status.stdout.split("\0") if entry]
     # A file in conflict may be replaced: its sides are in git.
     return {
-        name.removeprefix(prefix) for state, name in entries if state == "??" or state[1] == "M"
+        name.removeprefix(prefix) for state, name in entries if state == "??" or state[1] in "AM"
     }

@@ -117,7 +117,8 @@ class APIConnectionError(SynthPoolsError, httpx.TransportError):
 def _also_of_httpx(kind: Any, cause: str) -> Any:
     """Return a class of the same name that also is the exception of httpx that ``cause`` names."""
     base: Any = getattr(httpx, cause, object)
-    if not issubclass(base, httpx.RequestError) or issubclass(kind, base):
+    is_error = isinstance(base, type) and issubclass(base, httpx.RequestError)
+    if not is_error or issubclass(kind, base):
         return kind
     # Copies are made of the class that has the name.
     names = {"__module__": kind.__module__, "__doc__": kind.__doc__, "_copied_as": kind}

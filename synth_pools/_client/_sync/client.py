@@ -232,8 +232,8 @@ class ContainerPoolsClient(
         )
         view = copy.copy(self)
         view._transport = self._transport.with_config(config)
-        view._namespaces = {}
-        for kind, namespace in self._namespaces.items():
+        # A copy: another thread may make its first namespace meanwhile.
+        for kind, namespace in list(self._namespaces.items()):
             if len(vars(namespace)) > 1:  # A test has replaced methods of it.
                 view._namespaces[kind] = copied = copy.copy(namespace)
                 vars(copied)["_client"] = view._twin()
@@ -253,8 +253,15 @@ class ContainerPoolsClient(
         """
         twin = copy.copy(self)
         twin.__dict__ = self.__dict__
-        twin._namespaces = {}
         return twin
+
+    def __setstate__(self, state: Any) -> None:
+        """Take the attributes of the client that this is a copy of, but not its namespaces."""
+        attributes, slots = state if isinstance(state, tuple) else (state, {})
+        self.__dict__.update(attributes or {})
+        for name, value in (slots or {}).items():
+            setattr(self, name, value)
+        self._namespaces = {}
 
     @property
     def api(self) -> Api:

@@ -21,6 +21,8 @@ _EXCERPT = 200
 _LINES = r"(?:id: ?([^\n\0]*)\n)?(?:event: ?([^\n]*)\n)?data: ?([^\n]*)"
 _USUAL = re.compile(_LINES).fullmatch
 _USUAL_CHUNK = re.compile(_LINES + r"\n\n").fullmatch
+# Lines that belong to no event, or to none alone.
+_OF_NO_EVENT = re.compile(r"(?::|id:|retry:).*|").fullmatch
 
 
 class ServerSentEvent(NamedTuple):
@@ -87,16 +89,18 @@ class EventStreamDecoder:
         return self._events(text)
 
     def end(self) -> ServerSentEvent | None:
-        """Return the event without a blank line at the end of the stream, with all of its data.
+        """Return the event without a blank line at the end of the stream.
 
-        None if there is nothing but comments.
+        None if there is no part of an event. An event without data is cut.
         """
-        block = "".join(self._pending).removesuffix("\n")
+        *lines, last = "".join(self._pending).split("\n")
         self._pending.clear()
         self._pending_size = 0
-        if all(line[:1] in ("", ":") for line in block.split("\n")):
+        if last[:1] in ("", ":") and all(_OF_NO_EVENT(line) for line in lines):
             return None
-        return self._event(block) or ServerSentEvent("message", "", self.last_event_id)
+        # Of a line that the end may have cut only data shows whether it is complete.
+        event = self._event("\n".join([*lines, last])) if last[:5] in ("", "data:") else None
+        return event or ServerSentEvent("message", "", self.last_event_id)
 
     def _complete_events(self, text: str) -> list[ServerSentEvent]:
         events = map(self._event, text[:-2].split("\n\n"))

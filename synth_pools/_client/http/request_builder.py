@@ -104,6 +104,8 @@ def redirected(request: OutgoingRequest, response: ResponseHead) -> OutgoingRequ
     base = URL(request.url)
     try:
         target = base.join(location).copy_with(fragment=None)
+        # Without a path the target of the request would begin with its query.
+        target = target.copy_with(raw_path=target.raw_path)
     except InvalidURL:
         return None
     if target.userinfo or _origin(target) != _origin(base):
@@ -112,7 +114,7 @@ def redirected(request: OutgoingRequest, response: ResponseHead) -> OutgoingRequ
 
 
 def _origin(url: URL) -> tuple[str, str, int | None]:
-    return url.scheme, url.host, url.port or _PORTS.get(url.scheme)
+    return url.scheme, url.host, _PORTS.get(url.scheme) if url.port is None else url.port
 
 
 def _words(params: dict[str, Any]) -> dict[str, Any]:

@@ -143,7 +143,7 @@ class ResponseReader:
 
         return status_error(
             method=call["method"].upper(),
-            url=response.url,
+            url=key.redact(response.url),
             path=call["url"],
             status_code=response.status_code,
             headers=[(name, key.redact_bytes(value)) for name, value in response.headers.raw],

@@ -20,6 +20,8 @@ from synth_pools._client.runtime.sync_.sockets import connect, shut_down_socket,
 _PIECE = 65_536
 _BUFFER = 32_768
 _STEP = 1_048_576
+# Milliseconds of 24 days, more than which poll refuses.
+_LONGEST_POLL = 2**31 - 1
 # A body of any size is read in one piece.
 MOST_AT_ONCE = sys.maxsize
 
@@ -304,7 +306,10 @@ def _readiness(raw: socket.socket) -> Callable[[float | None, bool], tuple[bool,
 
     def wait(seconds: float | None, writing: bool) -> tuple[bool, bool]:
         poll = both if writing else reading
-        events = poll.poll(None if seconds is None else max(0, math.ceil(seconds * 1000)))
+        milliseconds = None
+        if seconds is not None:
+            milliseconds = min(_LONGEST_POLL, max(0, math.ceil(seconds * 1000)))
+        events = poll.poll(milliseconds)
         if not events:
             if writing:
                 raise TimeoutError
