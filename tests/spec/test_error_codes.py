@@ -92,7 +92,9 @@ def calls(*names: str) -> Iterator[tuple[str, ast.Call, str]]:
 def raised() -> set[Raised]:
     """Find every error of an answer."""
     errors: set[Raised] = set()
-    for name, call, around in calls("ApiError", "conflict", "too_many", "_full"):
+    for name, call, around in calls("ApiError", "__init__", "conflict", "too_many", "_full"):
+        if name == "__init__" and not (call.args and isinstance(value_of(call.args[0]), int)):
+            continue
         retry = {word.arg: value_of(word.value) for word in call.keywords}.get("retryable")
         retryable = retry if isinstance(retry, bool) else None
         if name == "conflict":
