@@ -98,7 +98,7 @@ class EventStreamDecoder:
         self._pending_size = 0
         if last[:1] in ("", ":") and all(_OF_NO_EVENT(line) for line in lines):
             return None
-        # Of a line that the end may have cut only data shows whether it is complete.
+        # Only data shows whether a line that the end may have cut is complete.
         event = self._event("\n".join([*lines, last])) if last[:5] in ("", "data:") else None
         return event or ServerSentEvent("message", "", self.last_event_id)
 

@@ -8,7 +8,7 @@ from typing import Any, TypeVar
 
 from starlette.types import Receive
 
-from synth_pools.backend.server.protocol import Receiving
+from synth_pools.backend.server.messages import Receiving
 
 _T = TypeVar("_T")
 

@@ -20,7 +20,7 @@ from synth_pools.backend.domain.openapi import Operation
 from synth_pools.backend.limits import Limits
 from synth_pools.backend.resources.byte_budget import ByteBudget, NoRoomError, Reservation, timeout
 from synth_pools.backend.resources.workers import Workers
-from synth_pools.backend.server.protocol import Receiving
+from synth_pools.backend.server.messages import Receiving
 from synth_pools.backend.services import Services
 
 _VERSIONS = frozenset({"1.0", "1.1", "2", "3"})

@@ -103,9 +103,9 @@ class _ParsedAnswer:
 
     @property
     def length(self) -> int | None:
-        """Length of the body, if the head has it."""
+        """Length of the body, if the head has it and the body is not sent in chunks."""
         length = self._headers.get(b"content-length")
-        return None if length is None else int(length)
+        return None if length is None or b"transfer-encoding" in self._headers else int(length)
 
     @property
     def ends_with_connection(self) -> bool:
@@ -129,7 +129,7 @@ class _ParsedAnswer:
         self._has_progressed = False
         try:
             self._parser.feed_data(data)
-        except httptools.HttpParserError as error:
+        except (httptools.HttpParserError, httptools.HttpParserUpgrade) as error:
             cause = error.__context__
             if isinstance(cause, BrokenAnswerError):
                 raise cause from None
@@ -138,7 +138,7 @@ class _ParsedAnswer:
             # Data after the answer belongs to no request.
             self._has_more = True
         self._head_bytes = 0 if self._has_progressed else self._head_bytes + len(data)
-        if self._head_bytes > _MOST_HEAD_BYTES:
+        if self._head_bytes > _MOST_HEAD_BYTES and not self.is_complete:
             raise BrokenAnswerError(f"its head has more than {_MOST_HEAD_BYTES} bytes")
         body, self._body = b"".join(self._body), []
         return body

@@ -15,12 +15,10 @@ import re
 import struct
 import sys
 import termios
-from collections.abc import Callable
 from typing import Any, cast
 
 import httptools
 import uvicorn
-from starlette.types import Message
 from uvicorn.protocols.http.flow_control import CLOSE_HEADER
 from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol, RequestResponseCycle
 from uvicorn.server import ServerState
@@ -29,6 +27,7 @@ from synth_pools.backend.domain import clock
 from synth_pools.backend.domain.errors import ApiError, bad_request
 from synth_pools.backend.limits import Limits
 from synth_pools.backend.resources.open_files import most_files
+from synth_pools.backend.server.messages import Receiving, UnchunkedSending
 
 # Mistakes of clients are theirs to know, as often as they make them; our own failures are logged.
 _log = logging.getLogger("synth_pools.backend.http")
@@ -46,6 +45,8 @@ _PIECE_BYTES = 16 * 1024
 _LONGEST_URL = 65_535
 _METHOD = re.compile(rb"[!#$%&'*+\-.^_`|~0-9A-Za-z]+(?= )")
 _INT = struct.Struct("i")
+# Headers that tell where a body ends.
+_LENGTHS = (b"content-length", b"transfer-encoding")
 
 _BAD_REQUEST = bad_request("This is no HTTP request that can be read.")
 _TOO_LARGE = ApiError(
@@ -103,6 +104,9 @@ class ServerConnection(HttpToolsProtocol):
         self._is_between = True
         # The method of the next request, where httptools does not know it.
         self._unknown_method = ""
+        # Headers with the length of a body that httptools skips, since an upgrade is offered.
+        self._skipped_length: list[bytes] = []
+        self._is_resuming = False
         # Bytes since the last piece of a body or end of a request.
         self._head_bytes = 0
         self._has_progressed = False
@@ -149,6 +153,8 @@ class ServerConnection(HttpToolsProtocol):
             self.parser.feed_data(piece)
         except httptools.HttpParserUpgrade as upgrade:
             # A server may ignore the offer of an upgrade: the next bytes are HTTP/1.1 again.
+            if self._skipped_length:
+                self._resume_before_body()
             self.data_received(piece[upgrade.args[0] :])
         except httptools.HttpParserError as error:
             method = _METHOD.match(piece)
@@ -167,7 +173,30 @@ class ServerConnection(HttpToolsProtocol):
         if self._refusal is not None and not self._is_busy():
             self._refuse(self._refusal)
 
+    def _resume_before_body(self) -> None:
+        """Make the parser expect the body that it has skipped."""
+        head = b"POST / HTTP/1.1\r\n%b\r\n" % b"".join(self._skipped_length)
+        self._skipped_length = []
+        self._start_parser()
+        self._is_resuming = True
+        self.parser.feed_data(head)
+        self._is_resuming = False
+
+    def on_message_begin(self) -> None:
+        if not self._is_resuming:
+            super().on_message_begin()
+
+    def on_url(self, url: bytes) -> None:
+        if not self._is_resuming:
+            super().on_url(url)
+
+    def on_header(self, name: bytes, value: bytes) -> None:
+        if not self._is_resuming:
+            super().on_header(name, value)
+
     def on_headers_complete(self) -> None:
+        if self._is_resuming:
+            return
         names = [name for name, _ in self.headers]
         hosts = names.count(b"host")
         encodings = [value for name, value in self.headers if name == b"transfer-encoding"]
@@ -189,9 +218,16 @@ class ServerConnection(HttpToolsProtocol):
         if encodings and b"content-length" in names:
             # A proxy that reads by the length sees another request in the rest (RFC 9112, 6.3).
             cycle.default_headers = [*cycle.default_headers, CLOSE_HEADER]
+        if self.parser.should_upgrade():
+            lengths = [(name, value) for name, value in self.headers if name in _LENGTHS]
+            if lengths not in ([], [(b"content-length", b"0")]):
+                self._skipped_length = [b"%b: %b\r\n" % line for line in lengths]
         # Trailers are not headers.
         self.headers = []
         cycle.receive = Receiving(self, cycle)  # type: ignore[assignment]
+        if scope["http_version"] == "1.0":
+            cycle.waiting_for_100_continue = False
+            cycle.send = UnchunkedSending(cycle)  # type: ignore[method-assign, assignment]
         if self._current is None or self._current.response_complete:
             self._current = cycle
             self._waiting_since = None
@@ -201,6 +237,8 @@ class ServerConnection(HttpToolsProtocol):
         super().on_body(body)
 
     def on_message_complete(self) -> None:
+        if self._skipped_length:
+            return
         self._has_progressed = self._is_between = True
         super().on_message_complete()
 
@@ -220,7 +258,8 @@ class ServerConnection(HttpToolsProtocol):
 
     def on_response_complete(self) -> None:
         # Break the reference cycle, which only the garbage collector would free.
-        vars(self._current).pop("receive", None)
+        for name in ("receive", "send"):
+            vars(self._current).pop(name, None)
         if self.pipeline:
             self._current = self.pipeline[-1][0]
         else:
@@ -308,65 +347,6 @@ class ServerConnection(HttpToolsProtocol):
             answer = f"HTTP/1.1 {error.status} {phrase}\r\n{head}\r\n{body}"
             self.transport.write(answer.encode("ascii"))
         self.transport.close()
-
-
-class Receiving:
-    """Messages of a request; after its body the only message is the disconnect."""
-
-    __slots__ = ("_connection", "_cycle", "_is_read", "_on_end", "_receive")
-
-    def __init__(self, connection: ServerConnection, cycle: RequestResponseCycle) -> None:
-        self._connection = connection
-        self._cycle = cycle
-        self._receive = cycle.receive
-        self._is_read = False
-        self._on_end: Callable[[], None] | None = None
-
-    async def __call__(self) -> Message:
-        if not self._is_over():
-            message = cast("Message", await self._receive())
-            if not self._is_over():
-                self._is_read = not message.get("more_body", False)
-                return message
-        self._end()
-        return {"type": "http.disconnect"}
-
-    def take_whole(self) -> bytes | None:
-        """Return the body of a complete request, once; None while it is incomplete."""
-        cycle = self._cycle
-        if self._is_read or cycle.more_body or cycle.disconnected or cycle.response_started:
-            return None
-        self._is_read = True
-        cycle.flow.resume_reading()
-        cycle.message_event.clear()
-        body, cycle.body = bytes(cycle.body), bytearray()
-        return body
-
-    def watch(self, on_end: Callable[[], None] | None) -> None:
-        """Call a function once if the client disconnects; None ends the watch.
-
-        It costs nothing, unlike a task that waits for the message.
-        """
-        self._on_end = on_end
-        if on_end is not None:
-            self._cycle.flow.resume_reading()
-            if self._cycle.disconnected or self._is_over():
-                self._connection.loop.call_soon(self.tell_end)
-
-    def tell_end(self) -> None:
-        """Call the watching function if the client has disconnected."""
-        if self._on_end is not None and (self._cycle.disconnected or self._is_over()):
-            on_end, self._on_end = self._on_end, None
-            self._end()
-            on_end()
-
-    def _is_over(self) -> bool:
-        return self._is_read and self._connection.has_left and not self._cycle.response_started
-
-    def _end(self) -> None:
-        # A disconnected request has no answer.
-        self._cycle.disconnected = True
-        self._connection.transport.close()
 
 
 async def sweep(server: uvicorn.Server, limits: Limits) -> None:

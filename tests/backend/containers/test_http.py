@@ -258,6 +258,7 @@ async def test_an_answer_in_pieces(
         (OK + b"content-encoding: gzip\r\ncontent-length: 1\r\n\r\nx", False),
         (OK + b"transfer-encoding: chunked\r\n\r\nx\r\n", False),
         (OK + b"x: " + b"x" * 200_000 + b"\r\n\r\n", False),
+        (b"HTTP/1.1 101 x\r\nupgrade: h2c\r\nconnection: upgrade\r\n\r\n", False),
         (OK + b"content-length: 11\r\n\r\n" + b"x" * 11, True),
         (OK + b"\r\n" + b"x" * 11, True),
         (OK + b"transfer-encoding: chunked\r\n\r\n6\r\n123456\r\n5\r\n12345\r\n0\r\n\r\n", True),

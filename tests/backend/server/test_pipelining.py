@@ -133,6 +133,26 @@ def test_a_request_of_a_rare_kind_is_followed_by_others(server: Server, first: b
     assert statuses(received)[1:] == [404, 404]
 
 
+@pytest.mark.parametrize("is_chunked", [False, True])
+def test_a_body_behind_the_offer_of_an_upgrade_belongs_to_its_request(
+    server: Server, is_chunked: bool
+) -> None:
+    body = b'{"name":"upgraded"}'
+    length, sent = b"content-length: %d\r\n" % len(body), body
+    if is_chunked:
+        length, sent = b"transfer-encoding: chunked\r\n", b"13\r\n%b\r\n0\r\n\r\n" % body
+    offer = b"connection: upgrade\r\nupgrade: h2c\r\ncontent-type: application/json\r\n"
+    head = request(b"POST /v1/pools", more=offer + length)
+    for pieces in ([head + sent + UNKNOWN], [head, sent, UNKNOWN], [head + sent[:7], sent[7:]]):
+        with socket.create_connection(("127.0.0.1", server.port), LIMIT) as wire:
+            for piece in pieces:
+                wire.sendall(piece)
+            wire.sendall(LAST)
+            received = rest(wire)
+        assert statuses(received) == [201, *[404] * (2 if pieces[-1].endswith(UNKNOWN) else 1)]
+        assert b'"name":"upgraded"' in received
+
+
 def test_many_requests_together_are_each_answered(server: Server) -> None:
     with socket.create_connection(("127.0.0.1", server.port), LIMIT) as wire:
         wire.sendall(HEALTH * 2_000 + LAST)

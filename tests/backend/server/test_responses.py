@@ -12,7 +12,7 @@ from starlette.applications import Starlette
 from starlette.types import Receive, Scope, Send
 
 from synth_pools.backend.server.listener import open_listening_socket
-from synth_pools.backend.server.protocol import Receiving
+from synth_pools.backend.server.messages import Receiving
 from synth_pools.backend.server.thread import ServerThread
 from tests.support.backend_server import eventually
 
@@ -165,3 +165,15 @@ def test_a_response_that_no_client_could_read_ends_its_connection(
     # Which is the application's fault, and told as such.
     assert failures
     failures.clear()
+
+
+def test_a_client_of_http_1_0_gets_no_chunks(serve: Callable[[Starlette], int]) -> None:
+    old = b"GET /a HTTP/1.0\r\nexpect: 100-continue\r\n\r\n"
+    pieces = [start(), body(b"one", more=True), body(b"", more=True), body(b"two")]
+    head, _, content = answers(serve(_Raw(pieces)), old).partition(b"\r\n\r\n")
+    assert content == b"onetwo"
+    assert head.startswith(b"HTTP/1.1 200")
+    assert b"connection: close" in head
+    assert b"transfer-encoding" not in head
+    sized = [start(content_length="3"), body(b"abc")]
+    assert answers(serve(_Raw(sized)), old).endswith(b"\r\n\r\nabc")

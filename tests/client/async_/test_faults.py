@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import copy
 import json
 import pickle
 from dataclasses import replace
@@ -342,3 +343,25 @@ async def test_an_answer_before_the_request_is_through(
     server.play(faults.answer({}, 413))
     result = await outcome(client, Call("create_pool", ({"name": "x" * 5_000_000},)))
     assert isinstance(result, APIStatusError)
+
+
+async def test_the_key_in_the_address_of_a_redirect_is_masked(
+    server: FaultServer, client: AsyncContainerPoolsClient
+) -> None:
+    server.play([faults.redirect(f"/v1/pools/x?key={KEY}"), faults.answer({}, 404)])
+    with pytest.raises(NotFoundError) as caught:
+        await client.get_pool(P)
+    assert KEY not in f"{caught.value.request.url} {caught.value.response.url}"
+
+
+async def test_no_time_limit_holds_for_a_large_body(server: FaultServer) -> None:
+    server.play([faults.answer({"id": P}, 201)])
+    async with AsyncContainerPoolsClient(api_key=KEY, base_url=server.url, timeout=None) as client:
+        await client.create_pool({"name": "large", "metadata": {"text": "x" * 10_000_000}})
+
+
+async def test_a_copy_has_namespaces_of_its_own(client: AsyncContainerPoolsClient) -> None:
+    namespace = client.rollouts
+    view = copy.copy(client)
+    assert view.rollouts is not namespace
+    assert client.rollouts is namespace

@@ -107,6 +107,10 @@ def test_the_id_of_an_unfinished_event_does_not_count() -> None:
         ("data: x", ("message", "x", "")),
         ("event: a\n", ("message", "", "")),
         ("dat", ("message", "", "")),
+        ("retry: 9\nid: 3\n", None),
+        # The end may have cut the id: the event is asked for again.
+        ("data: x\nid: 12", ("message", "", "")),
+        ("data: x\nid: 12\n", ("message", "x", "12")),
     ],
 )
 def test_the_event_that_the_end_has_cut(stream: str, expected: tuple[str, str, str] | None) -> None:
