@@ -80,7 +80,7 @@ def accounts_ended(ctx: Context) -> None:
     _judge(ctx, queued, ExpectedState("cancelled", False, (1, 0, 1, 1, 1), (1, 0)))
     ctx.require(200, "cancel_global_rollout", running.global_ids, json={})
     _judge(ctx, running, ExpectedState("cancelled", True, (0, 0, 1, 1, 2)))
-    # A rollout that ended earlier is shown in the same way afterwards.
+    # The views of a rollout that ended earlier stay the same.
     _judge(ctx, completed, ExpectedState("completed", True, (0, 0, 1, 1, 2)))
 
 

@@ -109,7 +109,7 @@ def cancel_others(ctx: Context) -> None:
         "the others go on, or wait", set(others) <= {"running", "queued"}, str(others)
     )
     if others != ["running", "queued", "queued"]:
-        # Another scenario judges how many of them run at once.
+        # Another scenario judges how many rollouts run at once.
         return
     metrics = ctx.require(200, "get_pool_metrics", {"pool_id": pool_id})
     for field, value in (("active_rollouts", 1), ("queued_rollouts", 2), ("cancelled_rollouts", 1)):

@@ -142,8 +142,8 @@ def downloads_archive(ctx: Context) -> None:
     live = ctx.session.live_pool_body("x", pool_id=(name := ctx.resources.name("live")), name=name)
     if live is not None:
         ctx.resources.create_pool(live)
-        open_ = start_rollout(ctx, name, env={"delay": 600})
-        empty = ctx.require(200, _ALL, open_.global_ids)
+        running = start_rollout(ctx, name, env={"delay": 600})
+        empty = ctx.require(200, _ALL, running.global_ids)
         ctx.expect.equal(_ALL, "files before the end", [], sorted(_files(ctx, _ALL, empty)), empty)
 
 

@@ -40,7 +40,7 @@ def idempotency_replay(ctx: Context) -> None:
         key = _key(ctx, str(number))
         first = ctx.require((202, 200), operation, ids, json=body, headers=key)
         rollout = Rollout(pool_id, rollout_id(first))
-        # Equal as JSON, not as bytes.
+        # The body is equal as JSON, but not as bytes.
         reordered = json.dumps(dict(reversed(list(body.items()))), indent=1).encode()
         headers = {**key, "content-type": "application/json"}
         second = ctx.require((202, 200), operation, ids, content=reordered, headers=headers)

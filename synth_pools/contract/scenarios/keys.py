@@ -64,7 +64,7 @@ def keys_kept(ctx: Context) -> None:
     keys = _keys(ctx)
     created: list[tuple[str, Any, Rollout, str]] = []
     for number, (name, values) in enumerate(_samples(ctx, keys, pool_id).items()):
-        # Both operations with a value, and one of them without.
+        # Two values, then null, sent with the two operations in turn.
         for turn, value in enumerate((*(values * 2)[:2], None), number):
             operation, ids, extra = creations(pool_id)[turn % 2]
             body = ctx.session.rollout_body(**{**extra, name: value})

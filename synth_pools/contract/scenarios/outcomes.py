@@ -1,4 +1,4 @@
-"""Scenarios of outcomes: reward, result and error by the container's answer."""
+"""Scenarios of outcomes: reward, result and error for each answer of the container."""
 
 from __future__ import annotations
 

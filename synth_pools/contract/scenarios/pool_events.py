@@ -23,9 +23,9 @@ _STREAM = "stream_pool_events"
 # Seconds that suffice to read the whole stream of an archived pool.
 _END_SECONDS = 10.0
 _SILENCE_SECONDS = 25.0
-# Fields that the last event of a rollout may have, and the operations that return the same.
+# Fields that the last event of a rollout may have, and the operations that return them.
 _INCLUDING = {"rollout": "get_rollout", "summary": "get_rollout_summary"}
-# Fields of both whose values have only one spelling; time stamps have several.
+# Fields of both whose values are spelt in one way only; time stamps are not.
 _ALIKE = ("id", "pool_id", "status", "score", "error")
 
 
@@ -205,7 +205,7 @@ def pool_events_live(ctx: Context) -> None:
 
     def act() -> None:
         if ctx.session.offers("pause"):
-            # The stream goes on meanwhile.
+            # The stream goes on during the pause.
             ctx.require(200, "pause_pool", {"pool_id": pool_id})
             resumed = ctx.require(200, "resume_pool", {"pool_id": pool_id})
             wait_until_resumed(ctx, pool_id, resumed)

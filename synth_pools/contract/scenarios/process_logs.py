@@ -164,7 +164,7 @@ def _active(ctx: Context, kit: KitProcesses, **more: Any) -> dict[str, str]:
     pool = active_process_pool(ctx, kit.definition(), **more)
     capacity = more.get("capacity", 1)
     if not eventually(ctx, lambda: len(kit.started()) == capacity):
-        # Another scenario judges whether they are started.
+        # Another scenario judges whether the processes are started.
         note = f"{len(kit.started())} of {capacity} processes were started in time"
         raise InconclusiveError(Outcome.NOT_REACHED, _LOGS, note)
     return pool

@@ -65,10 +65,10 @@ def replay_again(ctx: Context) -> None:
 def replay_any_state(ctx: Context) -> None:
     pool_id = ctx.resources.live_pool()
     failed = run_rollout(ctx, pool_id, env={"fail": True})
-    open_ = start_rollout(ctx, pool_id, env={"delay": 600})
+    running = start_rollout(ctx, pool_id, env={"delay": 600})
     cancelled = start_rollout(ctx, pool_id, env={"delay": 600})
     ctx.require(200, "cancel_rollout", cancelled.ids, json={})
-    for rollout in (failed, open_, cancelled):
+    for rollout in (failed, running, cancelled):
         ctx.check(Status((202, 200), "any rollout can be repeated"), _OPERATION, rollout.global_ids)
 
 

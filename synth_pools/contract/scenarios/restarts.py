@@ -1,4 +1,4 @@
-"""Scenarios of a restart of the backend, by the caller's command."""
+"""Scenarios of a restart of the backend, with the caller's command."""
 
 from __future__ import annotations
 

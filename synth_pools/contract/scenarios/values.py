@@ -174,7 +174,7 @@ def values_long(ctx: Context) -> None:
         return
     ctx.expect.status(updated, 200, "update_pool")
     _judge_text(ctx, "update_pool", updated.at("metadata", "long"), text, updated)
-    # Remove it, so that lists do not carry it.
+    # Remove the text, so that lists do not carry it.
     ctx.check(200, "update_pool", path, json={"metadata": {"long": None}})
     body = {"task_id": "t", "task_config": {"long": text}}
     created = ctx.check(201, "create_task", path, json=body)

@@ -135,9 +135,9 @@ def _judge_containers(ctx: Context, pool: dict[str, str], kit: KitProcesses, hea
             judge.equal("last_error", None, at(container, "last_error"))
     if health == "healthy":
         read = ctx.require(200, "get_pool_urls", pool)
-        listed = sorted(str(url).rsplit(":", 1)[-1] for url in read.list_at("container_urls"))
+        actual = sorted(str(url).rsplit(":", 1)[-1] for url in read.list_at("container_urls"))
         expected = sorted(port_by_pid.values())
-        ctx.expect.equal("get_pool_urls", "the ports of all containers", expected, listed, read)
+        ctx.expect.equal("get_pool_urls", "the ports of all containers", expected, actual, read)
 
 
 @scenario(
