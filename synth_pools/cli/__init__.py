@@ -1,4 +1,4 @@
-"""The command line `synth-pools`: commands for operations of openapi.yaml, and others by hand."""
+"""The command line `synth-pools`: commands for operations of openapi.yaml, and others."""
 
 from __future__ import annotations
 

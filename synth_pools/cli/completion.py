@@ -48,7 +48,7 @@ def script_of(shell: str) -> str:
     kind = get_completion_class(shell)
     if kind is None:
         raise ValueError(f"click completes nothing in {shell}")
-    # The script calls the program for each completion: it is the same for any set of commands.
+    # The script does not depend on the commands: it calls the program for each completion.
     builder = kind(click.Command(_PROGRAM), {}, _PROGRAM, _VARIABLE)
     # `source()` would ask which bash is installed here, and the script may be for another machine.
     script = builder.source_template % builder.source_vars()

@@ -46,7 +46,7 @@ class CommandError(click.ClickException):
 
 @contextlib.contextmanager
 def needing(user: str, extra: str) -> Iterator[None]:
-    """Turn an import of what only an extra installs into a `CommandError` for its user."""
+    """Turn the failed import of a package of an extra into a `CommandError`."""
     try:
         yield
     except ModuleNotFoundError as error:

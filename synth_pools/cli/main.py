@@ -19,8 +19,8 @@ _INTERRUPTED = 130
 # The exit status that shells use for SIGPIPE.
 _BROKEN_PIPE = 141
 
-# Commands written by hand: module, attribute, first line of help. Each is imported when it is run:
-# the imports of one of them take longer than all help does.
+# Hand-written commands: module, attribute, first line of help. Each is imported only when it runs:
+# the imports of a single one take longer than printing all help.
 WRITTEN: dict[str, tuple[str, str, str]] = {
     "serve": ("local.serve", "serve", "Serve container pools on this machine until ^C or SIGTERM."),
     "demo": ("local.demo", "demo", "Show a backend at work, in a few seconds."),
@@ -51,7 +51,7 @@ WRITTEN: dict[str, tuple[str, str, str]] = {
     "completion": ("completion", "completion", "Print what completes commands in a shell."),
     "complete-ids": ("completion", "complete_ids_command", ""),
 }
-# Commands written by hand in groups of the table.
+# Hand-written commands in groups of the table.
 WRITTEN_IN_GROUPS: dict[str, dict[str, tuple[str, str, str]]] = {
     "rollouts": {"watch": ("logs", "watch", "Follow a rollout to its end.")}
 }
@@ -114,9 +114,9 @@ class RootGroup(SuggestingGroup):
         operations += [(row.name, f"{row.summary}.") for row in _rows_without_group().values()]
         with formatter.section("Operations of a service"):
             formatter.write_dl(operations)
-        written = [(name, short) for name, (_, _, short) in WRITTEN.items() if name not in _HIDDEN]
+        commands = [(name, short) for name, (_, _, short) in WRITTEN.items() if name not in _HIDDEN]
         with formatter.section("Commands"):
-            formatter.write_dl(written)
+            formatter.write_dl(commands)
 
 
 def _groups() -> dict[str, str]:

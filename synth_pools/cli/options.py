@@ -49,7 +49,7 @@ def bytes_of(_context: click.Context, _option: click.Parameter, text: str | None
 def names_of(
     _context: click.Context, _option: click.Parameter, texts: tuple[str, ...]
 ) -> list[str]:
-    """Split the names of a repeated option, each of whose values may have several with commas."""
+    """Split the values of a repeated option, each with one or more names between commas."""
     return [name.strip() for text in texts for name in text.split(",")]
 
 

@@ -104,7 +104,7 @@ def _skip(text: str, at: int) -> int:
 
 
 def one_line(content: bytes) -> bytes:
-    """Return a document on one line, unchanged if it has one."""
+    """Return a document on one line, unchanged if it already has one line."""
     text = content.strip()
     return text if b"\n" not in text else json.dumps(json.loads(text)).encode()
 
@@ -123,7 +123,7 @@ def as_yaml(value: Any) -> str:
 
 
 def write_text(text: str) -> None:
-    """Write text to standard output, without colours where it is no terminal."""
+    """Write text to standard output, without colours if that is no terminal."""
     click.echo(text, nl=False, color=has_colour(sys.stdout))
 
 

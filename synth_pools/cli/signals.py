@@ -21,7 +21,7 @@ class StopSignals:
 
     def __init__(self) -> None:
         self._reader, self._writer = socket.socketpair()
-        # None is a handler that was not installed from Python, and cannot be restored from it.
+        # None means a handler that Python did not install and cannot restore.
         self._former = {number: signal.getsignal(number) or signal.SIG_DFL for number in _SIGNALS}
 
     def __enter__(self) -> Self:

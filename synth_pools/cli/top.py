@@ -27,7 +27,7 @@ _PLACE_HEADS = (
 _DIGEST_SIZE = 12
 _CLEAR = "\x1b[H\x1b[2J"
 _MOST_POOLS = 100
-# Each event of these pools redraws the page; others appear at the next regular drawing.
+# Each event of these pools redraws the page; other pools wait for the next regular drawing.
 _MOST_STREAMS = 8
 _LEAST_SECONDS = 0.2
 
@@ -72,7 +72,7 @@ def top(every: float, once: bool, containers: bool, connection: ServiceOptions) 
 
 
 class _PoolWatch:
-    """Event streams of pools, each in a thread of its own, that wake the drawing."""
+    """Event streams of pools, each in its own thread; every event triggers a redraw."""
 
     def __init__(self, client: ContainerPoolsClient) -> None:
         self._client = client
@@ -82,7 +82,7 @@ class _PoolWatch:
         self._followed: set[str] = set()
 
     def follow(self, pools: Sequence[str]) -> None:
-        """Follow the first of some pools, each once."""
+        """Follow the first pools of a list, each only once."""
         for pool_id in pools[:_MOST_STREAMS]:
             if pool_id not in self._followed and len(self._followed) < _MOST_STREAMS:
                 self._followed.add(pool_id)
@@ -90,7 +90,7 @@ class _PoolWatch:
                 threading.Thread(target=self._read, args=(pool_id,), daemon=True).start()
 
     def wait(self, seconds: float) -> None:
-        """Wait for a change, at most some seconds."""
+        """Wait for a change, or until the time limit in seconds."""
         with contextlib.suppress(queue.Empty):
             self._changes.get(timeout=seconds)
             # Changes in quick succession are drawn together.
@@ -102,7 +102,7 @@ class _PoolWatch:
         # Loaded by the client already.
         from synth_pools import SynthPoolsError
 
-        # Without such a stream the page is drawn at regular times alone.
+        # Without this stream the page is redrawn only at regular times.
         with (
             contextlib.suppress(SynthPoolsError),
             self._client.stream_pool_events(pool_id, start="latest") as events,

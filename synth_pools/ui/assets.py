@@ -19,7 +19,7 @@ INDEX = "index.html"
 _ENTRY = "app.js"
 _IMPORT = re.compile(r'^import ([^"]+?) from "\./([^"]+)";\n', re.MULTILINE)
 _EXPORT = re.compile(r"^export (?=async |class |const |function )", re.MULTILINE)
-# Types are in comments, some of them in the middle of a line.
+# Some comments, which contain types, are in the middle of a line.
 _COMMENT = re.compile(r"/\*\*.*?\*/ ?|^\s*//[^\n]*$", re.DOTALL | re.MULTILINE)
 _TYPES = {
     "html": "text/html; charset=utf-8",
@@ -47,7 +47,7 @@ class Asset:
 
     @cached_property
     def compressed(self) -> bytes:
-        # Without the time, so that equal files have equal bytes.
+        # Without a timestamp, so that equal files have equal bytes.
         return gzip.compress(self.content, mtime=0)
 
 
@@ -55,7 +55,7 @@ def load_assets(about: Mapping[str, str]) -> dict[str, Asset]:
     """Read the files of the page, by their paths below `/ui/`.
 
     Args:
-        about: Contents of `meta` elements of the first file, by name.
+        about: Contents of `meta` elements of `index.html`, by name.
     """
     assets = {
         name: Asset(name, content) for name, content in _files(files("synth_pools.ui") / "page")
@@ -96,7 +96,7 @@ def joined(modules: Mapping[str, str]) -> str:
             imports.setdefault(file, set()).update(
                 name_of_import.strip() for name_of_import in imported
             )
-        # Inserted only now, after the modules that it imports.
+        # Inserted again at the end, after the modules that it imports.
         del bodies[name]
         bodies[name] = _EXPORT.sub("", _IMPORT.sub("", text))
 

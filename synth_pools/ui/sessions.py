@@ -24,7 +24,7 @@ _MOST_LINKS = 100
 
 
 class Keys(Protocol):
-    """API keys that log in, each with a name."""
+    """Named API keys that can log in."""
 
     def name_of(self, candidate: bytes) -> str | None:
         """Return the name of a key; None if it is unknown."""
@@ -35,7 +35,7 @@ class Keys(Protocol):
         ...
 
     def first_name(self) -> str:
-        """Return the name of the key of a log-in by link."""
+        """Return the name of the key that a link logs in with."""
         ...
 
 
@@ -66,7 +66,7 @@ class LoginLinks:
 
     Args:
         now: The clock, in seconds since 1970.
-        new_token: Returns a secret of a number of random bytes.
+        new_token: Returns a secret of the given number of random bytes.
     """
 
     def __init__(self, now: Callable[[], float], new_token: Callable[[int], str]) -> None:
@@ -98,7 +98,7 @@ class Sessions:
     Args:
         keys: The keys of the sessions.
         now: The clock, in seconds since 1970.
-        new_token: Returns a secret of a number of random bytes.
+        new_token: Returns a secret of the given number of random bytes.
     """
 
     def __init__(
@@ -150,12 +150,12 @@ class Sessions:
         cookie, page = _mac(secret, "cookie", parts[0]), _mac(secret, "page", parts[0])
         if not (_is_equal(parts[1], cookie) and _is_equal(token, page)):
             return False
-        # A signed value has our form.
+        # A value with a valid signature was made by `open`.
         return self._now() < int(head[0])
 
 
 def is_same_origin(headers: Mapping[str, str]) -> bool:
-    """Tell whether a request may come from a page of this server, by the headers of browsers."""
+    """Tell from a browser's headers whether a request may come from a page of this server."""
     if headers.get("sec-fetch-site", "same-origin") != "same-origin":
         return False
     origin = headers.get("origin")

@@ -76,7 +76,7 @@ class Site:
         self.sessions = sessions
 
     def answer(self, request: PageRequest) -> PageResponse:
-        """Respond to a request for a path of which `is_page_path` is true."""
+        """Respond to a request; `is_page_path` must be true for its path."""
         response = self._answer(request)
         return PageResponse(response.status, response.body, {**_HEADERS, **response.headers})
 
@@ -118,14 +118,14 @@ class Site:
         )
 
     def _name_of(self, body: bytes) -> str | None:
-        """Return the name of the key of a log-in; None if it is wrong."""
+        """Return the name of the key that a body logs in with; None if it is not valid."""
         try:
-            sent = json.loads(body)
+            credentials = json.loads(body)
         except (ValueError, RecursionError):
             return None
-        if not isinstance(sent, dict):
+        if not isinstance(credentials, dict):
             return None
-        link, key = sent.get("link"), sent.get("key")
+        link, key = credentials.get("link"), credentials.get("key")
         if isinstance(link, str) and self._links.redeem(link):
             return self._keys.first_name()
         if isinstance(key, str):

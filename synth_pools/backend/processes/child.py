@@ -26,10 +26,10 @@ T = TypeVar("T")
 
 _READ_SECONDS = 0.5
 
-# The error of uvloop while another event loop is starting a program.
+# Text of uvloop's error while another event loop is starting a program.
 _OTHER_LOOP = "Racing with another loop"
 _OTHER_SECONDS = 0.01
-# The start of a program blocks its loop, even on a slow machine for less than this.
+# Time limit for other loops: a start blocks its loop for less, even on a slow machine.
 _LONGEST_OTHER_SECONDS = 20.0
 
 
@@ -61,9 +61,9 @@ class Child:
         Args:
             arguments: The program and its arguments.
             env: The complete environment.
-            cwd: The working directory; None for ours.
-            marker: The marker in the environment, by which the process is found again; None for
-                the command of an engine, whose containers are found by their labels.
+            cwd: The working directory; None for that of this process.
+            marker: The marker in the environment, to find the process again; None for the
+                command of an engine, because labels find its containers.
             output: The receiver of its output.
 
         Raises:
@@ -80,7 +80,7 @@ class Child:
                 stderr=subprocess.STDOUT,
                 env=dict(env),
                 cwd=cwd,
-                # A signal then reaches its children too, and ^C in our terminal does not.
+                # A signal to the group then reaches its children too; ^C in our terminal does not.
                 start_new_session=True,
                 preexec_fn=_in_turn(tag, limit_restorer()),
             )
@@ -110,7 +110,7 @@ class Child:
 
     @property
     def exit_code(self) -> int | None:
-        """The exit code; None while it runs, negative for the signal that ended it."""
+        """The exit code; None while it runs, negative if a signal ended it."""
         return self._transport.get_returncode() if self._exited.done() else None
 
     @property
@@ -123,11 +123,11 @@ class Child:
         return self._exited.done()
 
     async def read_rest(self) -> None:
-        """Read the last output after the exit, briefly: a descendant may write for ever."""
+        """Read the last output after the exit, for a short time: descendants may go on writing."""
         await asyncio.wait([self._all_read], timeout=_READ_SECONDS)
 
     def signal(self, number: int) -> None:
-        """Signal its group, unless it has exited: the number may be of a new process."""
+        """Signal its group, unless it has exited: its id may belong to a new process by then."""
         if not self._exited.done():
             with contextlib.suppress(ProcessLookupError, PermissionError):
                 os.killpg(self.pid, number)
@@ -164,7 +164,7 @@ class _Protocol(asyncio.SubprocessProtocol):
 async def beside_others(
     start: Callable[P, Awaitable[T]], /, *args: P.args, **kwargs: P.kwargs
 ) -> T:
-    """Start a program, as soon as no other event loop of this process is starting one.
+    """Start a program once no other event loop of this process is starting one.
 
     Args:
         start: Starts the program, or raises.
@@ -172,7 +172,7 @@ async def beside_others(
         kwargs: Passed to `start`.
 
     Raises:
-        RuntimeError: Another event loop was starting programs all the time.
+        RuntimeError: Other event loops were starting programs until the time limit.
     """
     loop = asyncio.get_running_loop()
     deadline = loop.time() + _LONGEST_OTHER_SECONDS

@@ -1,10 +1,10 @@
-"""Discovery of processes that we started, never by a number alone.
+"""Discovery of processes that we started, never by a process id alone.
 
-On Linux each process of a pool gets a tag: a limit of the size of files, different for each and
-far beyond any file. Its descendants inherit the tag, whatever their session, environment or parent,
-also after our end. (A subreaper would adopt the orphans of the whole program that embeds the
-backend, without knowing their origin, and would have to reap them.) Elsewhere, and where our own
-limit is set already, environments are searched for a marker.
+On Linux each process of a pool gets a tag: its own limit on the size of files, far above the size
+of any file. Its descendants inherit the tag, whatever their session and environment, and keep it
+when their parent or this program ends. (A subreaper would adopt the orphans of the whole program
+that embeds the backend, without knowing their origin, and would have to reap them.) On other
+systems, or if this process already has such a limit, environments are searched for a marker.
 """
 
 from __future__ import annotations
@@ -22,10 +22,10 @@ import psutil
 
 from synth_pools.backend.processes.spec import MARKER
 
-# Setting the clock moves all start times a little.
+# Tolerance of start times: setting the clock moves them all a little.
 _SAME_SECONDS = 1.0
 
-# Larger than any file, and than any limit that people set.
+# Larger than any file and any limit that people set.
 _TAG = 1 << 62
 _OWN_BITS = 31
 
@@ -35,10 +35,10 @@ class ProcessIdentity:
     """Identity of a process that we started; it leads its session."""
 
     pid: int
-    # Seconds since 1970, as the system says.
+    # Start time from the system, in seconds since 1970.
     started: float
     marker: str
-    # True for a child of this process, whose number cannot be of a new process.
+    # True for a child of this process; its id cannot belong to a new process.
     is_child: bool = False
     # The time of its end, if it has ended.
     ended_at: float | None = None
@@ -47,12 +47,12 @@ class ProcessIdentity:
 
 @dataclass(frozen=True, slots=True)
 class ProcessEntry:
-    """Process of the machine; `marker` and `parent` only where environments were read."""
+    """Process of the machine; `marker` and `parent` are set only if environments were read."""
 
     pid: int
     session: int
     tag: int
-    # "" for no marker, None where it cannot be read.
+    # "" if it has no marker, None if the marker cannot be read.
     marker: str | None = ""
     parent: int | None = None
 
@@ -65,7 +65,7 @@ class ProcessTable:
         self._reading = asyncio.Lock()
 
     async def read(self, *, with_environments: bool) -> list[ProcessEntry]:
-        """Read the table; a call never joins a running read, which may be too old."""
+        """Read the table in a new pass; the data of a running pass may be too old."""
         task = self._next.get(with_environments)
         if task is None:
             task = asyncio.create_task(self._read(with_environments))
@@ -86,7 +86,7 @@ class ProcessFinder:
     table: ProcessTable
     is_our_marker: Callable[[str], bool]
     is_our_tag: Callable[[int], bool]
-    # Returns the processes that we started, as they are now.
+    # Returns the processes that we started, in their present state.
     identities: Callable[[], Sequence[ProcessIdentity]]
 
     async def find(self) -> list[psutil.Process]:
@@ -95,7 +95,7 @@ class ProcessFinder:
         return await asyncio.to_thread(self._select, entries)
 
     def find_now(self) -> list[psutil.Process]:
-        """Find the processes, and block the event loop: for an end that cannot wait."""
+        """Find the processes and block the event loop, if their end cannot wait."""
         return self._select(read_table(with_environments=self._needs_environments()))
 
     def _needs_environments(self) -> bool:
@@ -121,7 +121,7 @@ def tagger(marker: str) -> Callable[[], None] | None:
     """Create a function that tags a child before its program starts.
 
     Returns:
-        The function; None where processes cannot be tagged.
+        The function; None if processes cannot be tagged.
     """
     unlimited = (resource.RLIM_INFINITY, resource.RLIM_INFINITY)
     if not sys.platform.startswith("linux"):
@@ -138,11 +138,11 @@ def read_table(*, with_environments: bool) -> list[ProcessEntry]:
     Args:
         with_environments: Read markers and parents too, which takes a hundred times as long.
     """
-    us = {os.getpid(), *(process.pid for process in psutil.Process().parents())}
+    own_pids = {os.getpid(), *(process.pid for process in psutil.Process().parents())}
     entries = []
     for pid in psutil.pids():
         try:
-            if pid in us:
+            if pid in own_pids:
                 continue
             entry = ProcessEntry(pid, os.getsid(pid), _tag(pid) or 0)
             if with_environments:
@@ -186,7 +186,7 @@ def select(
         if not entry.marker and entry.parent is not None:
             others.setdefault(entry.parent, []).append(entry)
     for process in selected:
-        # The list grows in this loop: next generations are looked at too.
+        # The list grows in this loop, so that children of children are selected too.
         children = map(_process_of, others.pop(process.pid, ()))
         selected.extend(child for child in children if child is not None)
     return selected
@@ -201,7 +201,7 @@ def is_alive(process: psutil.Process) -> bool:
 
 
 def _process_of(entry: ProcessEntry) -> psutil.Process | None:
-    """Make the handle of a process; None if it is gone, though its number may be another's now."""
+    """Make the handle of a process; None if it has ended, even if another has its id now."""
     try:
         process = psutil.Process(entry.pid)
         is_same = entry.parent in (None, process.ppid()) and (_tag(entry.pid) or 0) == entry.tag
@@ -250,6 +250,6 @@ def _is_in_session(
     try:
         started = psutil.Process(session.pid).create_time()
     except psutil.NoSuchProcess:
-        # No number is given again while a session has it: one that is older than its end is ours.
+        # No new process gets the id of a living session: a member from before its end is ours.
         return session.ended_at is not None and _started(process) < session.ended_at + _SAME_SECONDS
     return abs(started - session.started) < _SAME_SECONDS

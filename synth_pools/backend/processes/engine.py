@@ -1,4 +1,4 @@
-"""A container engine, through its command line: podman, or docker, which takes the same words."""
+"""A container engine, used by its command line: podman, or docker with the same arguments."""
 
 from __future__ import annotations
 
@@ -24,11 +24,11 @@ ENGINES = ("podman", "docker")
 LABEL = "synth-pools.backend"
 UNAVAILABLE = "engine_unavailable"
 
-# Most that a command may take which asks or removes; of a pull, which may fetch gigabytes.
+# Time limits of a query or removal, and of a pull, which may fetch gigabytes.
 _COMMAND_SECONDS = 60.0
 _PULL_SECONDS = 3600.0
 
-# At once, and after that many seconds each.
+# Runs a command at once, and again after each of these pauses in seconds.
 _AGAIN = 'for pause in 0 2 10 30; do sleep "$pause"; "$@"; done'
 
 # Controllers that enforce limits, by the names of podman and of docker.
@@ -40,12 +40,12 @@ _ENFORCED_BY = {
 
 
 class EngineError(Exception):
-    """A command of an engine that failed, in its own words."""
+    """A command of an engine failed; the message is the engine's own."""
 
 
 @dataclass(frozen=True, slots=True)
 class Image:
-    """An image that an engine has: its id, and the digest by which others know it."""
+    """Image of an engine: its id, and the digest that registries know it by."""
 
     id: str
     digest: str
@@ -60,7 +60,7 @@ class EndedState:
 
 
 def installed(name: str | None) -> str | None:
-    """Return the engine of this name, or the first installed one; None for a missing one."""
+    """Return the engine of this name, or the first installed one; None if it is missing."""
     names = ENGINES if name is None else (name,)
     return next((name for name in names if name in ENGINES and shutil.which(name)), None)
 
@@ -88,7 +88,7 @@ class ContainerEngine:
         if self._enforces is None:
             try:
                 described = json.loads(await self._ask("info", "--format", "{{json .}}"))
-                # The command of some versions of docker succeeds where the daemon does not answer.
+                # With some versions of docker the command succeeds if the daemon does not answer.
                 if complaints := described.get("ServerErrors"):
                     raise EngineError(reason_of(map(str, complaints)))
             except (EngineError, ValueError) as error:
@@ -124,9 +124,9 @@ class ContainerEngine:
             write: Receives the engine's output.
 
         Raises:
-            LaunchError: It cannot be had.
+            LaunchError: The pull failed.
         """
-        # To podman other words before a colon than this are folders and archives of the machine.
+        # Without `docker://` podman may take a prefix for a folder or archive of the machine.
         source = f"docker://{reference}" if self._is_podman else reference
         try:
             await self._run(("pull", source), _PULL_SECONDS, write)
@@ -135,10 +135,10 @@ class ContainerEngine:
             raise LaunchError(IMAGE, message) from error
 
     def run_words(self, name: str) -> list[str]:
-        """Return how a command begins that runs a container and lasts as long as it does."""
+        """Return the first arguments of a command that runs a container until its end."""
         words = ["run", "--name", name, "--log-driver", "none", "--sig-proxy=false"]
         words += ["--pull", "never", "--security-opt", "no-new-privileges"]
-        # Podman hands on the proxy of the caller, with its password; docker does not.
+        # Podman passes the caller's proxy, with its password, to the container; docker does not.
         return [*words, "--http-proxy=false"] if self._is_podman else words
 
     async def state(self, container: str) -> EndedState:
@@ -216,7 +216,7 @@ class ContainerEngine:
         write: Callable[[bytes], None] | None,
         output: bytearray | None = None,
     ) -> None:
-        """Run a command; its output goes to `output`, or with its complaints to `write`."""
+        """Run a command; store its output in `output`, and pass output and errors to `write`."""
         output = bytearray() if output is None else output
         complaints = bytearray()
         try:
@@ -266,7 +266,7 @@ def _enforced(described: Mapping[str, Any]) -> Iterable[str]:
     host = described.get("host")
     if isinstance(host, Mapping):
         controllers = host.get("cgroupControllers") or ()
-        # Without root, control groups of version 1 limit nothing, whatever they list.
+        # Without root, version 1 of control groups enforces nothing, although it lists controllers.
         rootless = bool((host.get("security") or {}).get("rootless"))
         if rootless and host.get("cgroupVersion") != "v2":
             controllers = ()

@@ -1,4 +1,4 @@
-"""Reasons for which an engine failed, in one line, with what helps where that is known."""
+"""Reason for the failure of an engine, in one line, with a remedy if one is known."""
 
 from __future__ import annotations
 
@@ -8,11 +8,11 @@ _LONGEST_REASON = 500
 
 # Prefixes of an engine's messages; the rest of the line is the reason.
 _PREFIXES = ("docker: ", "Error response from daemon: ", "Error: ")
-# Notes of podman's own log: they may be beside the point, and are all there is sometimes.
+# Prefix of podman's log lines: often irrelevant, but sometimes the only output.
 _NOTE = "time="
 
 _START_DOCKER = "start it: systemctl start docker"
-# Parts of messages in lower case, where the machine lacks something, with the remedy.
+# Remedies by parts of messages, in lower case, that show what the machine lacks.
 _REMEDIES = {
     "/dev/net/tun": (
         "without root a container with a network takes the right to read and write /dev/net/tun: "
@@ -41,21 +41,21 @@ _REMEDIES = {
 
 def reason_of(lines: Iterable[str]) -> str:
     """Find the reason for a failed command of an engine in its output."""
-    written = [line.strip() for line in lines if line.strip()]
-    if not written:
+    output = [line.strip() for line in lines if line.strip()]
+    if not output:
         return "it did not say why"
-    reason = _cut(_chosen(written))[:_LONGEST_REASON]
-    remedy = _remedy(reason) or _remedy("\n".join(written))
+    reason = _cut(_chosen(output))[:_LONGEST_REASON]
+    remedy = _remedy(reason) or _remedy("\n".join(output))
     return reason if remedy is None else f"{reason} ({remedy})"
 
 
-def _chosen(written: list[str]) -> str:
-    places = [place for place, line in enumerate(written) if line.startswith(("Error", "docker: "))]
+def _chosen(output: list[str]) -> str:
+    places = [place for place, line in enumerate(output) if line.startswith(("Error", "docker: "))]
     if not places:
-        messages = [line for line in written if not line.startswith(_NOTE)]
-        return (messages or written)[-1]
-    line, *further = written[places[-1] :]
-    # After a colon the next line has the message of a program of the engine.
+        messages = [line for line in output if not line.startswith(_NOTE)]
+        return (messages or output)[-1]
+    line, *further = output[places[-1] :]
+    # After a colon the next line is the message of a program that the engine ran.
     return f"{line} {further[0]}" if line.endswith(":") and further else line
 
 

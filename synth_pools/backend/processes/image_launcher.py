@@ -41,8 +41,8 @@ _log = logging.getLogger(__name__)
 
 _POOL_LABEL = "synth-pools.pool"
 
-# Interval of the removals of containers that their engine may still create, and the time before the
-# engine's command is killed.
+# Interval of repeated removals, because an engine may still create a container; and the time until
+# the engine's command is killed.
 _ROUND_SECONDS = 0.25
 _END_SECONDS = 60.0
 _SIGNALS_FROM = 128
@@ -51,7 +51,7 @@ _NO_SUCH_PROGRAM = 127
 
 @dataclass(slots=True, eq=False)
 class EngineContainer:
-    """A container, with the command of its engine that runs as long as it does."""
+    """Container, with the command of its engine that runs until the container ends."""
 
     engine: ContainerEngine
     name: str
@@ -59,7 +59,7 @@ class EngineContainer:
     output: OutputSink
     origin: ContainerOrigin
     relay: SocketRelay | None
-    # Its processes belong to the engine.
+    # None: its processes are children of the engine.
     pid: int | None = None
 
     @property
@@ -70,7 +70,7 @@ class EngineContainer:
         return await self.client.exited(limit_seconds)
 
     async def read_end(self) -> ContainerEnd:
-        """Read how it ended, and tell a limit or the engine from the program."""
+        """Describe its end: by a limit, by the engine, or by the program itself."""
         await self.client.read_rest()
         code = self.client.exit_code or 0
         state = await self.engine.state(self.name)
@@ -92,7 +92,7 @@ class EngineContainer:
 
 
 class EngineRegistry(Protocol):
-    """Registry of containers, which outlives the program that started them."""
+    """Stored registry of containers; it outlives the program that started them."""
 
     @property
     def token(self) -> str:
@@ -103,12 +103,12 @@ class EngineRegistry(Protocol):
         """The engines that have started a container."""
 
     async def add_engine(self, engine: str) -> None:
-        """Store that an engine starts containers, before it does."""
+        """Store the name of an engine before it starts a container."""
 
 
 @dataclass(eq=False)
 class ImageLauncher:
-    """Launcher of `config.image` with podman or docker, which finds its containers by labels.
+    """Launcher of `config.image` with podman or docker; it finds its containers by labels.
 
     Args:
         mount_folders: Folders below which pools may mount paths.
@@ -180,9 +180,9 @@ class ImageLauncher:
             arguments += self._words(image, spec, order, shared)
             environment = dict(os.environ)
             if order.key is not None:
-                # Every user may read the arguments: they name the variable alone.
+                # All users can read arguments, so these have only the name of the variable.
                 environment[KEY] = order.key
-            # Podman's monitor leaves a file where it works if a container runs out of memory.
+            # Podman's monitor leaves a file in its directory if a container runs out of memory.
             self.sockets.mkdir(mode=0o700, exist_ok=True)
             folder = str(self.sockets)
             async with self.watch.starting(container_line(engine.name, name)):
@@ -218,7 +218,7 @@ class ImageLauncher:
         return [*words, image.id, *spec.arguments(port)]
 
     async def remember(self, started: EngineContainer) -> None:
-        """Store nothing: the engine has its label."""
+        """Store nothing: the container has a label in the engine."""
 
     async def end(self, started: Sequence[EngineContainer]) -> None:
         engines = {container.engine for container in started}
@@ -248,7 +248,7 @@ async def _end(engine: ContainerEngine, containers: Sequence[EngineContainer]) -
         loop = asyncio.get_running_loop()
         deadline = loop.time() + _END_SECONDS
         await engine.remove(names)
-        # A container whose command still runs may have been created after its removal.
+        # While its command runs, the engine may create a container after the removal.
         while running := [container for container in running if not container.has_exited]:
             if loop.time() > deadline:
                 for container in running:
@@ -270,6 +270,6 @@ async def _end(engine: ContainerEngine, containers: Sequence[EngineContainer]) -
 
 def _limit(limit: str, value: float) -> list[str]:
     if limit == "memory_mb":
-        # Swap included, or the container would get as much again.
+        # Memory and swap together; otherwise the container could use as much swap on top.
         return ["--memory", f"{int(value)}m", "--memory-swap", f"{int(value)}m"]
     return ["--pids-limit", str(int(value))] if limit == "pids" else ["--cpus", str(value)]

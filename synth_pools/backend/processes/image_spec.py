@@ -1,4 +1,4 @@
-"""The specification of the containers of an image, from a pool's definition."""
+"""Specification of a pool's image containers, read from the pool's definition."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ from synth_pools.backend.processes.spec import (
     variables_of,
 )
 
-# Where a container without a network finds the folder of its socket.
+# Path of the socket's folder inside a container without a network.
 SOCKET_FOLDER = "/run/synth-pools"
 SOCKET_NAME = "container.sock"
 SOCKET_PATH = f"{SOCKET_FOLDER}/{SOCKET_NAME}"
@@ -26,26 +26,26 @@ SOCKET_PATH = f"{SOCKET_FOLDER}/{SOCKET_NAME}"
 
 @dataclass(frozen=True, slots=True)
 class ImageSpec:
-    """Container of a pool; where a new spec is equal, running containers stay."""
+    """Spec of a pool's containers; running containers stay if the new spec is equal."""
 
     image: str
-    # The engine; None for any.
+    # The name of the engine, or `ray`; None for any engine.
     launcher: str | None
     command: tuple[str, ...]
     env: tuple[tuple[str, str], ...]
-    # The port in the container; None for the port at which it is called.
+    # The port inside the container; None for the same number as the port outside.
     port: int | None
-    # False where it listens on a unix socket.
+    # False if it listens on a unix socket instead of a port.
     has_network: bool
-    # Values by fields of the definition.
+    # Pairs of a field of the definition and its value.
     limits: tuple[tuple[str, float], ...]
-    # Paths of the machine and of the container.
+    # Pairs of a path on the machine and a path in the container.
     mounts: tuple[tuple[str, str], ...]
     start_seconds: float
     # The variable that holds the containers' key, never the key itself.
     key_env: str | None
-    # Containers started ahead of demand; None for the whole capacity. Running containers stay where
-    # this alone changes.
+    # Containers started ahead of demand; None for the whole capacity. Running containers stay if
+    # only this number changes.
     warm: int | None = field(compare=False)
     needs: NodeNeeds = DEFAULT_NEEDS
 
@@ -82,7 +82,7 @@ class ImageSpec:
         return [self._filled(text, port) for text in self.command]
 
     def variables(self, port: int) -> dict[str, str]:
-        """Return the container's variables, with the variable of its port or socket."""
+        """Return the container's environment variables, with `PORT` or `SOCKET`."""
         address = {"PORT": str(port)} if self.has_network else {"SOCKET": SOCKET_PATH}
         return {**{name: self._filled(text, port) for name, text in self.env}, **address}
 
@@ -93,7 +93,7 @@ class ImageSpec:
 
 
 def is_placed_by_ray(fields: Mapping[str, Any] | None) -> bool:
-    """Tell whether a process or an image of a definition is placed by a Ray cluster."""
+    """Tell whether the fields of a process or an image name Ray as the launcher."""
     return fields is not None and fields.get("launcher") == RAY
 
 
@@ -101,7 +101,7 @@ ContainerSpec: TypeAlias = ProcessSpec | ImageSpec
 
 
 def spec_of(definition: Mapping[str, Any]) -> ContainerSpec | None:
-    """Read the spec of a pool's processes or containers from its definition; None without any."""
+    """Read the spec of a pool's processes or containers; None if the pool starts none."""
     return ProcessSpec.of(definition) or ImageSpec.of(definition)
 
 

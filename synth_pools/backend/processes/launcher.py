@@ -18,7 +18,7 @@ IMAGE = "image_unavailable"
 
 @dataclass(frozen=True, slots=True)
 class ProcessFailure:
-    """Reason for a missing process, as the API reports it."""
+    """Reason why a process does not run, as the API reports it."""
 
     message: str
     # Exit code of a process that ended by itself; negative for a signal.
@@ -26,7 +26,7 @@ class ProcessFailure:
     # The last lines of its output.
     output: tuple[str, ...] = ()
     code: str = NOT_HEALTHY
-    # True where another try would end in the same way.
+    # True if another try would end in the same way.
     is_final: bool = False
 
     @property
@@ -64,11 +64,11 @@ class StartOrder:
 class ContainerEnd:
     """End of a container."""
 
-    # Negative for a signal, None where it is unknown.
+    # Negative for a signal, None if it is unknown.
     exit_code: int | None
-    # Description of the end, to follow the name of the container.
+    # Description of the end; in a message it follows the name of the container.
     words: str
-    # True where another start would end in the same way.
+    # True if another start would end in the same way.
     is_final: bool = False
 
 
@@ -97,7 +97,7 @@ class Launcher(Protocol[Spec, Run]):
 
     Attributes:
         noun: The word for a container in messages.
-        is_remote: True where other machines start the containers.
+        is_remote: True if other machines start the containers.
     """
 
     noun: str
@@ -108,11 +108,11 @@ class Launcher(Protocol[Spec, Run]):
     ) -> Callable[[StartOrder], Awaitable[Run]]:
         """Prepare a spec, which may take long, and return a function that starts its containers.
 
-        The function raises `OSError` or `ValueError` where another try may succeed.
+        The function raises `OSError` or `ValueError` if another try may succeed.
 
         Args:
             spec: The spec of the containers.
-            open_output: Opens the output of the next container, for progress.
+            open_output: Opens the output of the next container, to report progress.
 
         Raises:
             LaunchError: No container of the spec can be started.
@@ -122,7 +122,7 @@ class Launcher(Protocol[Spec, Run]):
         """Store a container, so that the next run of the backend can end it."""
 
     async def end(self, started: Sequence[Run]) -> None:
-        """End containers and their descendants; if cancelled, at once."""
+        """End containers and their descendants; if cancelled, kill them at once."""
 
 
 AnyLauncher = Launcher[Any, Any]

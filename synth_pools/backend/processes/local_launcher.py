@@ -17,7 +17,7 @@ from synth_pools.backend.processes.termination import end_children
 
 
 class LocalLauncher:
-    """Launcher of `config.process`, which finds its processes by markers."""
+    """Launcher of `config.process`; it finds its processes by markers."""
 
     noun = "process"
     is_remote = False

@@ -1,12 +1,12 @@
 """Program that outlives a killed backend, and ends its processes and containers.
 
-The program is a shell that reads lines from a pipe of the backend: the marker of each process, or
-the engine and the name of each container, before its start. The pipe ends with the backend, for
-whatever reason; then the shell runs
+The program is a shell that reads lines from a pipe of the backend: before each start the marker of
+the process, or the engine and the name of the container. When the backend ends, for any reason, the
+pipe ends too; then the shell runs
 
     python -m synth_pools.backend.processes.orphans < LINES
 
-It ends the listed processes and containers, and so none of a backend that is started meanwhile.
+It ends only the listed processes and containers; those of a newly started backend keep running.
 """
 
 from __future__ import annotations
@@ -26,9 +26,9 @@ from synth_pools.backend.processes.termination import PATIENCE_SECONDS, end, end
 
 _log = logging.getLogger(__name__)
 
-# Last line of a backend that has ended all its processes and containers.
+# Last line if the backend has ended all its processes and containers itself.
 _ENDED = "ended"
-# A shell takes a twentieth of Python's memory, for as long as the backend runs. It has to find
+# A shell, because it needs a twentieth of Python's memory while the backend runs. It must find
 # `cat` with any PATH of the backend.
 _SCRIPT = f"""
 lines=$(PATH="${{PATH:+$PATH:}}/usr/bin:/bin"; cat)
@@ -43,7 +43,7 @@ _REMOVAL_PAUSES = (0.0, 2.0, 10.0, 30.0)
 
 
 class OrphanWatch:
-    """Watch over this program, whose processes and containers end even if it is killed."""
+    """Watch that ends the processes and containers of this program if it is killed."""
 
     def __init__(self) -> None:
         self._process: asyncio.subprocess.Process | None = None
@@ -53,7 +53,7 @@ class OrphanWatch:
 
     @contextlib.asynccontextmanager
     async def starting(self, line: str) -> AsyncIterator[None]:
-        """List a process or container that the block starts; forget it where the start fails.
+        """List a process or container that the block starts; forget it if the start fails.
 
         Args:
             line: The marker of a process, or the `container_line` of a container.
@@ -64,7 +64,7 @@ class OrphanWatch:
                 try:
                     await self._start()
                 except OSError as error:
-                    # The next start of this backend will end them.
+                    # The next run of this backend ends leftovers.
                     _log.warning("what would end after a crash of ours may go on: %s", error)
         try:
             yield
@@ -77,7 +77,7 @@ class OrphanWatch:
         self._lines.difference_update(lines)
 
     async def close(self) -> None:
-        """End the watch; nothing is left for it to end."""
+        """End the watch, once all processes and containers have ended."""
         async with self._lock:
             process, self._process = self._process, None
             if process is None:
@@ -93,18 +93,18 @@ class OrphanWatch:
             asyncio.create_subprocess_exec,
             "/bin/sh",
             *("-c", _SCRIPT, "sh"),
-            # The files of the current directory are not ours to import.
+            # -P: no module of the current directory is imported.
             *(sys.executable, "-P", "-m", _MODULE),
             stdin=subprocess.PIPE,
             stdout=subprocess.DEVNULL,
             stderr=subprocess.DEVNULL,
-            # It has to outlive us, and signals to our group.
+            # It must outlive this process and signals to our group.
             start_new_session=True,
         )
         await self._write(self._lines)
 
     async def _write(self, lines: Iterable[str]) -> bool:
-        """Write lines to the program; False if it is not there."""
+        """Write lines to the program; False if it does not run."""
         process = self._process
         if process is None or process.returncode is not None or process.stdin is None:
             return False
@@ -147,7 +147,7 @@ async def _remove(engine: ContainerEngine, names: Collection[str]) -> None:
     for pause in _REMOVAL_PAUSES:
         await asyncio.sleep(pause)
         with contextlib.suppress(EngineError):
-            # Most of the listed containers have ended, and a command takes a limited number.
+            # Most listed containers have ended, and the length of a command is limited.
             remaining = [name for name in await engine.labelled(LABEL) if name in names]
             if remaining:
                 await engine.remove(remaining)

@@ -13,10 +13,10 @@ from typing import Any, Protocol
 from synth_pools.backend.domain import clock
 from synth_pools.backend.domain.json_text import LONGEST_SPELLING, spellings
 
-# Limits of one place for a process, over its restarts, and of all places.
+# Limits of the output of one place, with all restarts of its process, and of all places.
 PLACE_BYTES = 1024 * 1024
 TOTAL_BYTES = 64 * 1024 * 1024
-# Memory of a chunk beside its bytes.
+# Memory of a chunk in addition to its bytes.
 _BYTES_BESIDE = 200
 # Number of pools whose output is remembered.
 _MOST_POOLS = 1_000
@@ -72,7 +72,7 @@ class _PoolOutput:
 
     def __init__(self, logs: OutputLogs, token: str) -> None:
         self.logs = logs
-        # Tells these line numbers from those of another run or a forgotten pool.
+        # Distinguishes these line numbers from those of another run or a forgotten pool.
         self.token = token
         self.lines = 0
         self.places: dict[int, _Place] = {}
@@ -97,7 +97,7 @@ class OutputLogs:
         Args:
             pool_id: The pool.
             number: The number of its place in the pool.
-            secret: The key of the process, which is masked; None for none.
+            secret: The key of the process, to mask it; None if it has no key.
         """
         if pool_id not in self._pools:
             self._pools[pool_id] = _PoolOutput(self, clock.token(8))
@@ -121,19 +121,19 @@ class OutputLogs:
         Args:
             pool_id: The pool.
             status: Its state.
-            cursor: The `next_cursor` of the page before; any other text for the oldest lines.
-            limit: The most lines.
+            cursor: The `next_cursor` of the previous page; any other text for the oldest lines.
+            limit: The maximum number of lines.
             most_bytes: The size at which the page ends, after at least one line.
             number: The place of the only process to show; None for all.
         """
-        # No process of the pool has been started in this run of the backend.
+        # Empty if this run of the backend has started no process of the pool.
         log = self._pools.get(pool_id) or _PoolOutput(self, self._token)
         places = [log.places[place] for place in sorted(log.places) if number in (None, place)]
         after = _position(log, places, cursor)
         end, lines, size = log.lines, list[dict[str, Any]](), 0
-        for at, chunk, line in _lines_after(places, after):
+        for position, chunk, line in _lines_after(places, after):
             if len(lines) >= limit or size >= most_bytes:
-                end = at
+                end = position
                 break
             output = chunk.output
             text = output.shown(line)
@@ -190,7 +190,7 @@ class ProcessOutput:
 
     Attributes:
         number: The number of its place in the pool.
-        attempt: The number of starts at this place.
+        attempt: The number of starts at this place, including this one.
         ended_at: The time of its end; None while it runs.
     """
 
@@ -208,7 +208,7 @@ class ProcessOutput:
         place.latest = self
 
     def hide(self, secret: str | None) -> None:
-        """Mask the key of the process; None for none."""
+        """Mask the key of the process; None if it has no key."""
         self._secret = re.compile(spellings(secret)) if secret else None
         self._longest_secret = len(secret or "") * LONGEST_SPELLING
 
@@ -296,9 +296,9 @@ def _position(log: _PoolOutput, places: Sequence[_Place], cursor: str | None) ->
 
 def _lines_after(places: Sequence[_Place], after: int) -> Iterator[tuple[int, _Chunk, bytes]]:
     for chunk in heapq.merge(*(_chunks_after(place, after) for place in places)):
-        for at, line in enumerate(_split(chunk.data), chunk.first):
-            if at >= after:
-                yield at, chunk, line
+        for position, line in enumerate(_split(chunk.data), chunk.first):
+            if position >= after:
+                yield position, chunk, line
 
 
 def _chunks_after(place: _Place, after: int) -> list[_Chunk]:

@@ -14,7 +14,7 @@ from synth_pools.backend.processes.image_spec import ImageSpec, is_placed_by_ray
 from synth_pools.backend.processes.spec import RAY
 from synth_pools.backend.settings import Settings
 
-# Errors of a pool that another run of the backend may not have: it tries the pool again.
+# Errors of a pool that may not recur in the next run of the backend, which tries again.
 REFUSALS = frozenset(
     {"processes_not_allowed", "images_not_allowed", "ray_not_allowed", UNAVAILABLE}
 )
@@ -36,7 +36,7 @@ def start_refusal(definition: Mapping[str, Any], settings: Settings) -> ApiError
         )
     refusal = permission_refusal(definition, settings)
     if refusal is not None or image is None or image.launcher == RAY:
-        # Engines and folders of another machine are looked at there.
+        # The other machine checks its own engines and folders.
         return refusal
     if installed(image.launcher) is None:
         message = f"config.image cannot be started: {missing(image.launcher)}."
@@ -73,11 +73,11 @@ def permission_refusal(definition: Mapping[str, Any], settings: Settings) -> Api
 
 
 def mount_refusal(mounts: Iterable[tuple[str, str]], folders: Sequence[Path]) -> ApiError | None:
-    """Return an error for the first path that may not be mounted, as it leads now.
+    """Return an error for the first path that may not be mounted, with its links resolved.
 
     Args:
         mounts: Paths of this machine and of the container.
-        folders: The folders that the operator has named, by their real paths.
+        folders: The real paths of the folders that the operator allows.
     """
     for source, _ in mounts:
         real = Path(source).resolve()
@@ -92,7 +92,7 @@ def mount_refusal(mounts: Iterable[tuple[str, str]], folders: Sequence[Path]) ->
 
 
 def check_engines(settings: Settings) -> None:
-    """Make sure that images can be started where that is allowed.
+    """Check that images can be started, if the settings allow them.
 
     Raises:
         BadOptionError: This machine has no engine.

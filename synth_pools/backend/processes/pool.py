@@ -17,7 +17,7 @@ from synth_pools.backend.processes.replica import Replica, ReplicaContext
 
 _log = logging.getLogger(__name__)
 
-# Replicas of one pool that start at the same time.
+# Maximum number of replicas of one pool that start at the same time.
 _STARTS = max(4, os.cpu_count() or 1)
 
 # Interval of the demand checks, and the time after which a spare replica is ended.
@@ -51,7 +51,7 @@ class PoolProcesses:
 
     @property
     def is_gone(self) -> bool:
-        """Tell whether no process is left that runs or is being ended."""
+        """Tell whether no process of the pool runs or is being ended."""
         return not (self._replicas or self._draining_replicas or self._ending or self._drain_task)
 
     @property
@@ -60,11 +60,11 @@ class PoolProcesses:
         return set(self._ending)
 
     def scale(self, spec: ContainerSpec | None, capacity: int) -> None:
-        """Run replicas of a spec; others end when they are drained.
+        """Run replicas of a spec; replicas of another spec end when they are drained.
 
         Args:
             spec: The spec; None for no replicas.
-            capacity: The number of replicas, or the highest number where the spec has `warm`.
+            capacity: The number of replicas, or their maximum if the spec has `warm`.
         """
         self._stop_drain_task()
         self._stop_demand_task()
@@ -79,7 +79,7 @@ class PoolProcesses:
             self._demand_task = self._in_background(self._follow_demand())
 
     def end_when_drained(self, drained: Callable[[], Awaitable[None]]) -> None:
-        """End all replicas when `drained` returns, unless `scale` is called before."""
+        """End all replicas when `drained` returns, unless `scale` is called first."""
         if self._drain_task is not None:
             return
 
@@ -115,7 +115,7 @@ class PoolProcesses:
             self.on_up(self._spec)
 
     def replica_failed(self, failure: ProcessFailure) -> None:
-        # The pool can do without this replica while others are up, or were.
+        # One failed replica is no failure of the pool once any replica has been up.
         if self._spec is not None and not self._has_been_up:
             self.on_failed(self._spec, failure)
 

@@ -9,13 +9,13 @@ _TRIES = 100
 
 
 class Ports:
-    """Ports in use: the system may name the same free port to two starts at once."""
+    """Ports in use, because the system may offer one free port to two starts at once."""
 
     def __init__(self) -> None:
         self._acquired: set[int] = set()
 
     def acquire(self) -> int:
-        """Find a free port, which another program may still take first; `OSError` without any."""
+        """Find a free port, or raise `OSError`; another program may still take the port first."""
         for _ in range(_TRIES):
             with socket.socket() as probe:
                 probe.bind((HOST, 0))

@@ -1,4 +1,4 @@
-"""Stored registry of processes, by which the next start after a `kill -9` ends them."""
+"""Stored registry of processes, so that the next run can end them after a `kill -9`."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ _ENGINES = "container_engines"
 
 
 class ProcessRegistry:
-    """Registry of the processes of one database, which carry its token in their markers."""
+    """Registry of the processes of one database; their markers begin with its token."""
 
     def __init__(self, database: Database) -> None:
         self._database = database
@@ -47,7 +47,7 @@ class ProcessRegistry:
 
     async def open(self) -> None:
         """End the processes that a former run of this database left, and clear the registry."""
-        # A copy of the database must not end what the original runs.
+        # A backend with a copy of the database must not end processes of the original.
         place = self._database.place
 
         def read(db: Snapshot) -> tuple[Row | None, Row | None, list[Row]]:
@@ -57,8 +57,8 @@ class ProcessRegistry:
                 db.execute("SELECT pid, started, marker FROM processes").fetchall(),
             )
 
-        row, used, rows = await self._database.read(read)
-        self._engines = frozenset(() if used is None else str(used["value"]).split())
+        row, engines_row, rows = await self._database.read(read)
+        self._engines = frozenset(() if engines_row is None else str(engines_row["value"]).split())
         token, _, former_place = ("" if row is None else str(row["value"])).partition(" ")
         if self._database.is_shared:
             # Other backends end their processes themselves.
@@ -76,7 +76,7 @@ class ProcessRegistry:
             await self._database.write(write)
 
     async def add_engine(self, engine: str) -> None:
-        """Store that an engine starts containers for this database, before it does."""
+        """Store the name of an engine before it starts a container for this database."""
         if engine in self._engines:
             return
 
@@ -94,9 +94,9 @@ class ProcessRegistry:
         return f"{self._token}.{clock.token(8)}"
 
     async def add(self, child: Child) -> None:
-        """Store a process; a process that is lost before is still found by its marker."""
-        identities = child.identity
-        values = (identities.pid, identities.started, identities.marker)
+        """Store a process; without this entry it can still be found by its marker."""
+        identity = child.identity
+        values = (identity.pid, identity.started, identity.marker)
 
         def write(tx: Transaction) -> None:
             tx.execute(
@@ -108,7 +108,7 @@ class ProcessRegistry:
         await self._database.write_until_stored(write)
 
     async def remove(self, children: Iterable[Child]) -> None:
-        """Remove processes that have ended, with their descendants."""
+        """Remove processes after they and their descendants have ended."""
         values = [(child.identity.marker,) for child in children]
 
         def write(tx: Transaction) -> None:

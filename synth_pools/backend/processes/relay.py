@@ -1,4 +1,4 @@
-"""Relays of the connections of a port: to another place, or to a unix socket."""
+"""Relays from a port to another address or to a unix socket."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ Connection: TypeAlias = tuple[asyncio.StreamReader, asyncio.StreamWriter]
 
 
 class Relay:
-    """Port whose connections are joined to new ones, made by `connect`.
+    """Relay that joins each connection to a port with a new one from `connect`.
 
     Args:
         connect: Opens a connection, or raises `OSError`.
@@ -56,10 +56,10 @@ class Relay:
 
 
 class SocketRelay:
-    """Folder of the unix socket of a container without a network, and a port that leads there.
+    """Relay from a port to the unix socket of a container without a network.
 
     Args:
-        folder: A folder to create, with a part that is shared with the container.
+        folder: The folder to create; its subfolder with the socket is shared with the container.
         write: Writes an error to the output of the container.
     """
 
@@ -74,7 +74,7 @@ class SocketRelay:
         """Create the folder and listen on the port, or raise `OSError`."""
         self._folder.mkdir(mode=0o700, parents=True)
         self.shared.mkdir()
-        # The container has another user; the folder around it keeps other users out.
+        # The container runs as another user; the parent folder keeps all other users out.
         self.shared.chmod(0o777)
         self._place = os.open(self.shared, os.O_RDONLY | os.O_DIRECTORY)
         await self._relay.open(HOST, port)
@@ -102,7 +102,7 @@ async def join(first: Connection, second: Connection) -> None:
     """Pass on bytes between two connections until either ends, then close both."""
     writers = (first[1], second[1])
     try:
-        # Either end closes both: HTTP keeps no half of a connection.
+        # If one ends, both are closed: HTTP uses no half-closed connections.
         pumps = [
             asyncio.create_task(_pump(first[0], second[1])),
             asyncio.create_task(_pump(second[0], first[1])),
@@ -113,7 +113,7 @@ async def join(first: Connection, second: Connection) -> None:
             for pump in pumps:
                 pump.cancel()
     except BaseException:
-        # Unsent bytes have no reader any more.
+        # Nobody would read the unsent bytes.
         for writer in writers:
             writer.transport.abort()
         raise

@@ -95,7 +95,7 @@ class Instance:
         return () if self.output is None else tuple(self.output.last_lines())
 
     def release(self, ports: Ports) -> None:
-        """Release the port, once: later it may belong to another process."""
+        """Release the port, only once: afterwards another process may get it."""
         ports.release(self.port)
         self.port = 0
 
@@ -109,7 +109,7 @@ class ReplicaListener(Protocol):
 
 
 class Replica:
-    """Place for a process; it starts at once, and ends with `stop` or `drain`.
+    """Place for one process, which is kept running until `stop` or `drain`.
 
     `ReplicaContext.clear` ends its `instance`.
 
@@ -132,7 +132,7 @@ class Replica:
         self._context = context
         self._launcher = context.launcher_of(spec)
         self._noun = self._launcher.noun
-        # Opened before the start where preparing has output.
+        # Opened before the start if the preparation writes output.
         self._output: ProcessOutput | None = None
         self._owner = owner
         # Many starts on few cores would keep each other from becoming healthy in time.
@@ -145,7 +145,7 @@ class Replica:
 
     @property
     def is_healthy(self) -> bool:
-        """Tell whether its process was up at the start; the balancer checks it later."""
+        """Tell whether its process became healthy after the start; the balancer checks it later."""
         return self.instance is not None and self.instance.is_healthy
 
     @property
@@ -188,7 +188,7 @@ class Replica:
     async def _keep_filled(self) -> None:
         loop = asyncio.get_running_loop()
         pause = _SHORTEST_PAUSE
-        # An exit of the process says more than the timeout of a later start.
+        # An exit of the process is a better error than the timeout of a later start.
         reported: ProcessFailure | None = None
         deadline: float | None = None
         while True:
@@ -203,7 +203,7 @@ class Replica:
                         deadline = started_at + self._spec.start_seconds
                     failure = await self._begin(prepared, deadline)
                     if failure is not None and not self._launcher.is_remote:
-                        # Failing starts must leave time to those of other replicas.
+                        # Failing starts must leave turns to other replicas.
                         await asyncio.sleep(_SHORTEST_PAUSE)
             if failure is None:
                 failure = await self._watch_instance()
@@ -266,7 +266,7 @@ class Replica:
         except LaunchError as error:
             return replace(error.failure, output=instance.last_lines)
         if self._launcher.is_remote:
-            # The time limit begins when the container has a node, with everything that it needs.
+            # The time limit begins once the node has started the container.
             deadline = asyncio.get_running_loop().time() + self._spec.start_seconds
         member.pid, member.origin = child.pid, child.origin
         await self._launcher.remember(child)
@@ -329,16 +329,16 @@ class Replica:
         self._context.balancer.set_process(self._pool_id, instance.url, "stopped", why)
 
     async def _watch_instance(self) -> ProcessFailure:
-        """Wait until the process has ended, or is unhealthy for as long as a start may take."""
+        """Wait until the process has ended, or was unhealthy for as long as a start may take."""
         assert self.instance is not None  # noqa: S101 - it has just started
         assert self.instance.child is not None  # noqa: S101
         loop, instance, child = asyncio.get_running_loop(), self.instance, self.instance.child
-        well_at = loop.time()
+        healthy_at = loop.time()
         while not await child.exited(_WATCH_SECONDS):
             member = self._context.balancer.find(self._pool_id, instance.url)
             if member is None or member.health != "unhealthy" or member.container.is_busy:
-                well_at = loop.time()
-            elif loop.time() - well_at > self._spec.start_seconds:
+                healthy_at = loop.time()
+            elif loop.time() - healthy_at > self._spec.start_seconds:
                 message = f"The {self._noun} runs and does not work: {member.last_error}"
                 return ProcessFailure(message, None, instance.last_lines)
         # Calls to the process would fail from now on.

@@ -9,7 +9,7 @@ from typing import Any, Self
 from synth_pools.backend.domain import json_text
 from synth_pools.backend.domain.definitions import container_key_env, process_of
 
-# Variable by which a process and its children are found, in whatever process group.
+# Variable that marks a process and its children, in any process group.
 MARKER = "SYNTH_POOLS_PROCESS"
 
 KEY = "ENVIRONMENT_API_KEY"
@@ -19,19 +19,19 @@ _INHERITED = frozenset({"PATH", "HOME", "LANG", "TMPDIR", "TZ"})
 # Default time limit of a start.
 START_SECONDS = 30.0
 
-# The launcher that is a Ray cluster.
+# The name of the launcher for Ray clusters.
 RAY = "ray"
 
 
 @dataclass(frozen=True, slots=True)
 class NodeNeeds:
-    """Needs that a container has of the node of a cluster that it runs on."""
+    """Requirements of a container for its node in a cluster."""
 
     num_cpus: float = 1.0
     num_gpus: float | None = None
-    # Resources of the operator's own.
+    # Resources that the operator has defined.
     resources: tuple[tuple[str, float], ...] = ()
-    # Labels of the node.
+    # Labels that the node must have.
     labels: tuple[tuple[str, str], ...] = ()
 
     @classmethod
@@ -67,7 +67,7 @@ DEFAULT_NEEDS = NodeNeeds()
 
 @dataclass(frozen=True, slots=True)
 class ProcessSpec:
-    """Process of a pool; where a new spec is equal, running processes stay."""
+    """Spec of a pool's processes; running processes stay if the new spec is equal."""
 
     argv: tuple[str, ...]
     env: tuple[tuple[str, str], ...]
@@ -105,7 +105,7 @@ class ProcessSpec:
 
 
 def variables_of(fields: Mapping[str, Any]) -> tuple[tuple[str, str], ...]:
-    """Read `env` of a process or an image; other values than texts become JSON."""
+    """Read `env` of a process or an image; values other than strings become JSON."""
     env = fields.get("env")
     items = env.items() if isinstance(env, Mapping) else ()
     return tuple((name, _text(value)) for name, value in items if value is not None)
@@ -119,7 +119,7 @@ def fill_port(text: str, port: int) -> str:
 def environment(
     spec: ProcessSpec, port: int, marker: str, inherited: Mapping[str, str], key: str | None
 ) -> dict[str, str]:
-    """Build the environment of a process, which gets few variables of the backend.
+    """Build the environment of a process, with only a few variables of the backend.
 
     Args:
         spec: The pool's process.

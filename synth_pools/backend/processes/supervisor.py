@@ -81,7 +81,7 @@ class Processes:
         await self._registry.open()
         await self._images.end_leftovers()
         if self._on_ray:
-            # Their names tell them from others, whatever they run.
+            # Either launcher ends the leftovers of both: it finds actors by their names.
             await self._on_ray[ProcessSpec].end_leftovers()
 
     def refusal(self, definition: Mapping[str, Any]) -> ApiError | None:
@@ -101,7 +101,7 @@ class Processes:
         await self._database.write(work)
 
     def take_over(self, tx: Transaction, pool: Pool) -> Sequence[Row]:
-        """Take over a pool whose containers have ended with their backend.
+        """Take over a pool whose containers ended together with their backend.
 
         Args:
             tx: A transaction; containers are started after its commit.

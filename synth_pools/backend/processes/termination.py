@@ -16,11 +16,11 @@ from synth_pools.backend.processes.discovery import ProcessFinder, ProcessTable,
 
 _log = logging.getLogger(__name__)
 
-# From SIGTERM to SIGKILL.
+# Time from SIGTERM to SIGKILL.
 PATIENCE_SECONDS = 5.0
 
 _LOOK_SECONDS = 0.05
-# Searches after SIGKILL: a dying process may just have started another.
+# Number of searches after SIGKILL: a dying process may have started another.
 _ROUNDS = 40
 
 
@@ -69,10 +69,10 @@ async def end_children(
     Args:
         children: The children.
         patience_seconds: The time from SIGTERM to SIGKILL.
-        table: The table of processes; shared by calls at the same time.
+        table: The table of processes, shared with concurrent calls.
 
     Raises:
-        asyncio.CancelledError: Cancelled; they were killed at once.
+        asyncio.CancelledError: The call was cancelled; the processes were killed at once.
     """
     if not children:
         return
@@ -86,7 +86,7 @@ async def end_children(
     try:
         await end(finder, patience_seconds, children)
     finally:
-        # Also when cancelled: an open transport warns after the end of the event loop.
+        # Also if cancelled: an open transport causes a warning after the event loop has ended.
         for child in children:
             child.close()
 
@@ -99,10 +99,10 @@ async def end(
     Args:
         finder: The search for the processes.
         patience_seconds: The time from SIGTERM to SIGKILL.
-        children: Children of ours.
+        children: Children of this process.
 
     Raises:
-        asyncio.CancelledError: Cancelled; they were killed at once.
+        asyncio.CancelledError: The call was cancelled; the processes were killed at once.
     """
     rest = _Rest(finder)
     try:
@@ -125,7 +125,7 @@ async def end(
 class _Rest:
     """Processes found so far that still run.
 
-    A process that was found by its parent alone would be lost when the parent ends.
+    A process found only by its parent could not be found again after the parent's end.
     """
 
     def __init__(self, finder: ProcessFinder) -> None:
@@ -156,7 +156,7 @@ async def _request_end(rest: _Rest, patience_seconds: float, children: Sequence[
         for process in running:
             if process not in signalled:
                 signalled.add(process)
-                # Not twice: to many servers a second signal means "at once".
+                # Only once: many servers take a second signal as a request to end at once.
                 if not _is_in(process, groups):
                     _send(process, signal.SIGTERM)
         remaining = deadline - loop.time()
@@ -164,7 +164,7 @@ async def _request_end(rest: _Rest, patience_seconds: float, children: Sequence[
             return
         waiting = [child for child in children if not child.has_exited]
         if waiting:
-            # Looking for processes is not free: wait for the children first.
+            # A search for processes is expensive: wait for the children first.
             for child in waiting:
                 await child.exited(max(0.0, deadline - loop.time()))
         else:
@@ -194,7 +194,7 @@ def _is_in(process: psutil.Process, groups: set[int]) -> bool:
 
 def _send(process: psutil.Process, number: int) -> None:
     try:
-        # psutil checks first that the number is not of a new process.
+        # psutil first checks that the id does not belong to a new process.
         process.send_signal(number)
     except psutil.NoSuchProcess:
         pass

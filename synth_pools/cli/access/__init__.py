@@ -1,1 +1,1 @@
-"""Services and their keys: how they are named, kept and found."""
+"""Services and their keys: names, storage and lookup."""

@@ -1,4 +1,4 @@
-"""`synth-pools config`: profiles, services with names."""
+"""`synth-pools config`: profiles, which are named services."""
 
 from __future__ import annotations
 

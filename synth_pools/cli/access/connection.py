@@ -22,7 +22,7 @@ _Client = TypeVar("_Client", "ContainerPoolsClient", "AsyncContainerPoolsClient"
 KEY_VARIABLE = "SYNTH_API_KEY"
 URL_VARIABLE = "SYNTH_BACKEND_URL"
 DEFAULT_URL = "https://api.usesynth.ai"
-# Variables by which published clients choose the service.
+# Variables that published clients read to choose the service.
 _UNREAD_VARIABLES = (
     "SYNTH_API_URL",
     "SYNTH_BACKEND_URL_OVERRIDE",
@@ -39,7 +39,7 @@ class ServiceOptions:
         url: Its URL; None for that of the environment, of the profile or of the hosted service.
         profile: The profile; None for that of the environment or the current one.
         key_file: The file with the key; None for the key of the environment or of the profile.
-        timeout: Seconds of an attempt; None for the client's default.
+        timeout: Time limit of an attempt in seconds; None for the client's default.
     """
 
     url: str | None = None
@@ -51,8 +51,8 @@ class ServiceOptions:
         """Find the URL and the key.
 
         Raises:
-            CommandError: There is no key, or it cannot be read, or is for another service; or only
-                a variable of published clients names a service.
+            CommandError: The key is missing, unreadable or for another service; or only a variable
+                of published clients names the service.
         """
         # Imported here: it takes 6 ms, and help and completion do not need it.
         from synth_pools.cli.access.profiles import current_profile, read_key
@@ -99,7 +99,7 @@ class ServiceOptions:
             from synth_pools import ContainerPoolsClient
 
             with self._created(ContainerPoolsClient, settings) as client:
-                # Lists are printed as `items` alone.
+                # Only the `items` of lists are printed.
                 yield client.with_options(headers={"Prefer": "return=minimal"})
 
     def async_client(self, **settings: Any) -> AsyncContainerPoolsClient:
@@ -119,14 +119,14 @@ class ServiceOptions:
         try:
             return kind(api_key=service.api_key, base_url=service.url, **settings)
         except ConfigurationError as error:
-            # The user of a command knows no `base_url`.
+            # Users of commands do not know the name `base_url`.
             message = str(error).replace("base_url", service.url_origin, 1)
             raise CommandError(message, ExitStatus.USAGE) from error
 
 
 @dataclass(frozen=True)
 class ResolvedService:
-    """URL and key of the service, with the option, variable, file or profile of each."""
+    """URL and key of the service, each with its origin: option, variable, file or profile."""
 
     url: str
     url_origin: str

@@ -112,14 +112,14 @@ def _service(connection: ServiceOptions) -> Iterator[CheckLine]:
 
 def _clock(date: str | None) -> Iterator[CheckLine]:
     try:
-        there = parsedate_to_datetime(date or "").timestamp()
+        server_time = parsedate_to_datetime(date or "").timestamp()
     except ValueError:
         yield CheckLine("-", "clock", "the service does not say what time it is there")
         return
-    skew = time.time() - there
+    skew = time.time() - server_time
     if abs(skew) <= _MOST_SKEW_SECONDS:
         yield CheckLine("ok", "clock", "that of the service, to a minute")
         return
-    how = "ahead of" if time.time() > there else "behind"
+    how = "ahead of" if time.time() > server_time else "behind"
     finding = f"{abs(skew):.0f} s {how} that of the service: set the clock of this machine"
     yield CheckLine("wrong", "clock", finding)

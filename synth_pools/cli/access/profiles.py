@@ -34,7 +34,7 @@ class ServiceProfile:
 
     @property
     def key_place(self) -> str:
-        """Place of its key, for people."""
+        """Place of its key, as text for users."""
         return "keyring" if self.in_keyring else self.key_file or "-"
 
     def read_key(self) -> str:
@@ -58,7 +58,7 @@ class ServiceProfile:
 
 @dataclass(frozen=True)
 class ProfileFile:
-    """Profiles of a user by name, and the name of the default one."""
+    """Profiles of a user by name, and the name of the current one."""
 
     current: str = ""
     profiles: dict[str, ServiceProfile] = field(default_factory=dict)
@@ -190,7 +190,7 @@ def write_profiles(file: ProfileFile) -> None:
 
 
 def store_key(name: str, key: str, *, in_keyring: bool) -> str:
-    """Store a key in the keyring, or in a file of its owner alone, whose path is returned.
+    """Store a key in the keyring, or in a file for its owner only; return the file's path, if any.
 
     Raises:
         CommandError: It cannot be stored there.
@@ -227,7 +227,7 @@ def check_name(name: str) -> str:
 
 
 def _toml(text: str) -> str:
-    # A string of JSON is one of TOML, but for lone surrogates.
+    # A JSON string is also a TOML string, except for DEL and lone surrogates.
     return json.dumps(text, ensure_ascii=False).replace("\x7f", "\\u007f")
 
 

@@ -53,7 +53,7 @@ class ReportFiles:
             _check_writable(file)
 
     def write(self, report: Report) -> None:
-        """Write the reports. They come before the table: the terminal may be closed meanwhile."""
+        """Write the reports, before the table is printed: the terminal may be closed by then."""
         # Imported here: other commands do not need the extra `contract`.
         from synth_pools.contract.reports.html import render_html
         from synth_pools.contract.reports.json import render_json

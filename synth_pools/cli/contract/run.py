@@ -70,14 +70,14 @@ def _key_of_command(command: str) -> str:
     """Run a command that prints the key."""
     try:
         # The user's own command, for their shell.
-        done = subprocess.run(  # noqa: S602
+        process = subprocess.run(  # noqa: S602
             command, shell=True, stdout=subprocess.PIPE, timeout=_TOKEN_SECONDS, check=False
         )
     except subprocess.TimeoutExpired:
         raise CommandError(f"the token command took more than {_TOKEN_SECONDS:.0f} s") from None
-    if done.returncode != 0 or not done.stdout.strip():
-        raise CommandError(f"the token command ended with {done.returncode}, or printed nothing")
-    return done.stdout.decode("utf-8", "replace").strip()
+    if process.returncode != 0 or not process.stdout.strip():
+        raise CommandError(f"the token command ended with {process.returncode}, or printed nothing")
+    return process.stdout.decode("utf-8", "replace").strip()
 
 
 def _list_checks(context: click.Context, _: click.Parameter, is_asked: bool) -> None:

@@ -20,7 +20,7 @@ from synth_pools.cli.fleet.recorded import RecordedResult, RecordedRun
 
 # Version of the format, which Inspect has had since 2024.
 _VERSION = 2
-# Inspect writes this where no model takes part; the service does not name one.
+# Inspect writes this if no model takes part; the service names no model.
 _NO_MODEL = "none/none"
 _SCORE = "reward"
 
@@ -137,7 +137,7 @@ def _header(name: str, run: RecordedRun, samples: Sequence[dict[str, Any]]) -> d
     ends = [sample["completed_at"] for sample in samples if sample["completed_at"]]
     created = min(starts, default=datetime.now(UTC).isoformat())
     task = tasks.pop() if len(tasks) == 1 else name
-    # Readers identify logs by it: it is the same for the same results.
+    # Readers identify logs by this id: equal results give equal ids.
     digest = hashlib.sha256("".join(str(sample["uuid"]) for sample in samples).encode())
     log_id = run.run_id or digest.hexdigest()[:32]
     rewards = [

@@ -21,7 +21,7 @@ class RecordedResult:
 
     Attributes:
         row: Row of `run --out`; its status is ``running`` until the request has ended.
-        rollout: The rollout that ended; None if there is none, or only the row was kept.
+        rollout: The ended rollout; None if there is none, or only the row was stored.
     """
 
     row: dict[str, Any]
@@ -127,7 +127,7 @@ def _segment(path: Path, number: int) -> Iterator[tuple[int, dict[str, Any]]]:
 def _admissions(
     batch: Mapping[str, Any], answer: Mapping[str, Any]
 ) -> Iterator[tuple[int, dict[str, Any]]]:
-    """Yield an admission for each request of a batch, as if it was created alone."""
+    """Yield an admission for each request of a batch, as if it had been created alone."""
     indices, shas, rollouts = batch.get("i"), batch.get("sha"), answer.get("rollouts")
     if not all(isinstance(part, list) for part in (indices, shas, rollouts)):
         return
@@ -164,7 +164,7 @@ def _result(index: int, group: int, record: dict[str, Any]) -> RecordedResult:
             status=str(document.get("status", "error")),
             rollout_id=str(document.get("id", "")),
         )
-    # The rollout has its request; the journal keeps only a digest of it.
+    # The rollout contains its request; the journal has only a digest of it.
     request = document.get("request")
     attempts = int(record.get("attempt", 0)) + 1
     outcome = RolloutOutcome(index, request, rollout, failure, attempts, group=group)

@@ -65,7 +65,7 @@ def parse_seeds(text: str) -> tuple[range, ...]:
 
 
 class ResultFile:
-    """File of outcomes, a line for each as it comes, after `former` rows; without a path, none.
+    """File of `former` rows and a line for each new outcome; nothing is written without a path.
 
     Raises:
         CommandError: It cannot be written.
@@ -127,7 +127,7 @@ def iter_objects(
 ) -> Iterator[tuple[str, dict[str, Any]]]:
     """Yield the objects of a file, one on each line, with the place of each for messages.
 
-    An incomplete last line is ignored: nothing was done after it.
+    An incomplete last line is ignored: its writer stopped there.
 
     Raises:
         CommandError: It cannot be read, or a line is no object; with line and column.

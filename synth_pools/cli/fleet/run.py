@@ -135,8 +135,8 @@ def run_seeds(
     write_text(running.summary.text())
     if running.stopped:
         remaining = len(indices) - running.ended
-        again = "the same command goes on" if journal else "--only missing goes on, with --out"
-        say(f"interrupted: {remaining} of {len(indices)} have no result; {again}")
+        advice = "the same command goes on" if journal else "--only missing goes on, with --out"
+        say(f"interrupted: {remaining} of {len(indices)} have no result; {advice}")
         return ExitStatus.INTERRUPTED
     return ExitStatus.FAILED if running.summary.failed else ExitStatus.DONE
 
@@ -151,7 +151,7 @@ def _check_pool(connection: ServiceOptions, pool_id: str) -> None:
         # Loaded by the client already.
         from synth_pools.errors import APIConnectionError, RateLimitError, ServerError
 
-        # The run itself waits for a service that is away for a moment.
+        # The run itself survives a short outage of the service.
         with contextlib.suppress(APIConnectionError, RateLimitError, ServerError):
             client.get_pool(pool_id)
 
@@ -174,10 +174,10 @@ def _chosen(
     for index, row in rows.items():
         if index >= len(requests) or row.get("seed") != requests[index]["seed"]:
             raise CommandError(f"{out}: result {index} is of another run: give the same --seeds")
-    done = {
+    kept_indices = {
         index for index, row in rows.items() if only == "missing" or row["status"] == "completed"
     }
-    chosen = [index for index in range(len(requests)) if index not in done]
+    chosen = [index for index in range(len(requests)) if index not in kept_indices]
     if only == "failed":
         chosen = [index for index in chosen if index in rows]
     return [row for index, row in rows.items() if index not in set(chosen)], chosen

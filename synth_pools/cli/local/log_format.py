@@ -26,7 +26,7 @@ _encode = json.JSONEncoder(default=str).encode
 
 _SECONDS = "%Y-%m-%d %H:%M:%S"
 _MOST_LINES = 10_000
-# Lines of this time are written together: a write for each costs more than the rest of logging.
+# Lines of this interval are written together: single writes cost more than all other logging.
 _GATHER_SECONDS = 0.05
 _CLOSE_SECONDS = 2.0
 _STDERR = 2
@@ -34,7 +34,7 @@ _STDERR = 2
 
 def configure(format_: str, level: str) -> None:
     """Log lines of this package from a level on, those of libraries from WARNING on."""
-    # They are looked up for every line, and no format has them.
+    # Python would look them up for every line, but no format uses them.
     logging.logThreads = logging.logProcesses = logging.logMultiprocessing = False
     handler = StderrLines()
     handler.setFormatter(JsonLines() if format_ == "json" else TextLines())
@@ -96,7 +96,7 @@ class JsonLines(logging.Formatter):
             "logger": record.name,
             "message": record.getMessage(),
         }
-        # These win over fields of the same name, and come first.
+        # `common` comes first, and overrides fields of the same name.
         line = {**common, **_fields(record), **common}
         if record.exc_info:
             line["exception"] = self.formatException(record.exc_info)
@@ -140,7 +140,7 @@ class StderrLines(logging.Handler):
             self._wake.set()
 
     def close(self) -> None:
-        """Write the queued lines, for a short time at most."""
+        """Write the queued lines, within a short time limit."""
         self._closing.set()
         self._wake.set()
         self._thread.join(_CLOSE_SECONDS)

@@ -27,7 +27,7 @@ _MOST_BODY_BYTES = 64 * 1024 * 1024
 _CHUNK_BYTES = 64 * 1024
 _WITHOUT_BODY = (204, 304)
 _OWN_NAMES = ("127.0.0.1", "localhost", "[::1]")
-# Headers of one connection, or about the browser.
+# Headers that concern one connection, or describe the browser.
 _NOT_SENT = {
     "accept-encoding", "authorization", "connection", "content-length", "cookie", "expect", "host",
     "keep-alive", "origin", "proxy-authorization", "referer", "te", "trailer", "transfer-encoding",
@@ -41,7 +41,7 @@ _NOT_RETURNED = {
 _Headers = dict[str, str]
 # Status, headers, and chunks of the body.
 _Answer = tuple[int, _Headers, Iterator[bytes]]
-# From a method, a target, headers and a body.
+# Called with a method, a target, headers and a body.
 _Api = Callable[[str, str, _Headers, bytes], contextlib.AbstractContextManager[_Answer]]
 
 
@@ -71,7 +71,7 @@ class PageServer:
 
         Raises:
             OSError: The port is taken.
-            ValueError: The URL is not one of HTTP.
+            ValueError: The URL is not an HTTP URL.
         """
         base = url.rstrip("/").removesuffix("/v1")
         if urlsplit(base).scheme not in ("http", "https") or not urlsplit(base).hostname:
@@ -128,10 +128,10 @@ class _Backend:
     def __call__(
         self, method: str, target: str, headers: _Headers, body: bytes
     ) -> Iterator[_Answer]:
-        sent = {name: value for name, value in headers.items() if name not in _NOT_SENT}
+        forwarded = {name: value for name, value in headers.items() if name not in _NOT_SENT}
         url = httpx.URL(self._base + target)
         with self._client.stream(
-            method, url, headers={**sent, **self._authorize()}, content=body or None
+            method, url, headers={**forwarded, **self._authorize()}, content=body or None
         ) as response:
             returned = {n: v for n, v in response.headers.items() if n.lower() not in _NOT_RETURNED}
             yield response.status_code, returned, response.iter_bytes()
@@ -190,7 +190,7 @@ class _Handler(BaseHTTPRequestHandler):
                 413, "payload_too_large", "The body is too large, or has no length."
             )
         body = self.rfile.read(int(size))
-        # Requests by a foreign DNS name (DNS rebinding) get nothing.
+        # Requests for a foreign DNS name (DNS rebinding) are refused.
         host = headers.get("host", "")
         if host.removesuffix(f":{self.server.server_port}") not in _OWN_NAMES:
             return self._refuse(403, "forbidden_host", "Call this server by its address.")
@@ -225,7 +225,7 @@ class _Handler(BaseHTTPRequestHandler):
                     self.wfile.flush()
                 self.wfile.write(b"0\r\n\r\n")
         except (httpx.HTTPError, httpx.InvalidURL) as error:
-            # An answer that breaks off is closed early, so that the page notices.
+            # Close the connection early, so that the page notices an incomplete answer.
             self.close_connection = True
             if not has_begun:
                 reason = f"The backend gives no answer: {type(error).__name__}."

@@ -232,7 +232,7 @@ def serve(
                 **options,
             )
             backend.start()
-            # Loaded modules are no garbage: to examine them again and again costs 5 % of the time.
+            # Loaded modules are no garbage; examining them repeatedly costs 5 % of the time.
             gc.freeze()
             gc.set_threshold(_GARBAGE_THRESHOLD, 20, 20)
             if backend.key_file is not None:

@@ -28,12 +28,12 @@ _MOST_PROBLEMS = 3
 
 
 def body_from_words(words: Sequence[str], name: str, *, required: bool) -> dict[str, Any] | None:
-    """Build a body from the words of a command line, if any, and check it by a schema's name.
+    """Build a body from words of the command line, if any, and check it by the named schema.
 
     An unknown key that resembles a known one is sent, with a warning on standard error.
 
     Raises:
-        CommandError: A file cannot be read, or the body is missing or not as its schema says.
+        CommandError: A file cannot be read, or the body is missing or does not match its schema.
     """
     schema = schema_named(name)
     if not words:
@@ -146,7 +146,7 @@ def _assign(body: dict[str, Any], word: str, schema: Any) -> None:
 
 
 def _value(text: str, schema: Any) -> Any:
-    """Parse a value by the type of its place; as JSON, or else as text, if any type is allowed."""
+    """Parse a value by the type in its schema; if any type is allowed, as JSON or else as text."""
     types = types_of(schema)
     if types is not None and set(types) <= {"string", "null"}:
         return text

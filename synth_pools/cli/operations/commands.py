@@ -145,7 +145,7 @@ def _run(row: CommandRow, connection: ServiceOptions, values: dict[str, Any]) ->
 
 
 def _chosen(row: CommandRow, values: dict[str, Any]) -> tuple[str, dict[str, Any]]:
-    """Choose the operation by the places among the options, and collect its parameters."""
+    """Choose the operation by the path parameters among the options, and collect its parameters."""
     used_places = {
         name for _, places in row.operations for name in places if values.get(name) is not None
     }
@@ -182,7 +182,7 @@ def _answer(
         content = client.operations.call(operation, arguments, body=body)
         value = output.decode_answer(content) if values.get("all") or form == "table" else None
         following = None
-        # The next page of a log that can be followed is still empty.
+        # False for a log that can be followed: its next page is still empty.
         if isinstance(value, dict) and value.get("has_more") is not False:
             following = value.get("next_cursor")
         output.write_answer(content, form, row.columns)
@@ -243,7 +243,7 @@ def event_line(event: dict[str, Any], *, of_many: bool = False) -> str:
     moment = f"{str(event.get('timestamp', ''))[:23]:<23}".replace("T", " ").replace("Z", " ")
     name = output.safe_text(str(event.get("event", "")))
     data = event.get("data")
-    # The whole id, which other commands take.
+    # Not shortened: other commands take the whole id.
     rollout = f"{output.safe_text(str(event.get('rollout_id', '')))}  " if of_many else ""
     moment = moment[11:] if of_many else moment
     head = f"{output.safe_text(moment)}  {rollout}{name:<18}  "

@@ -1,7 +1,7 @@
 """Ids for suggestions and for completion.
 
-A shell starts a process for completions at each press of a key, and its user waits for it: it reads
-a cache that another process fills in the background.
+A shell starts a completion process at each key press, and the user waits for it. So the process
+reads a cache that another process fills in the background.
 """
 
 from __future__ import annotations
@@ -59,7 +59,7 @@ def list_ids(
 
 
 def nearest_id(client: ContainerPoolsClient, code: str, arguments: Mapping[str, Any]) -> str:
-    """Suggest an id for one that the service does not know: the end of a message, or no text.
+    """Suggest an id for an unknown one; return the end of a message, or an empty text.
 
     `code` is that of the service's error, such as ``pool_not_found``.
     """
@@ -120,7 +120,7 @@ def complete_ids(context: click.Context, parameter: click.Parameter, incomplete:
 
 
 def keep_ids(words: list[str], ids: list[str]) -> None:
-    """Store ids for `complete_ids`, which asked for them with these words."""
+    """Store ids for `complete_ids` under the words of its request."""
     path = _cache_path(words)
     plain = [text for text in ids[:_MOST] if text.isprintable()]
     fresh = path.with_name(f"{path.name}.{os.getpid()}")
@@ -160,7 +160,7 @@ def _ask_in_background(words: list[str]) -> None:
     try:
         # -P: no module of the current directory is imported.
         command = [sys.executable, "-P", "-m", "synth_pools", *words]
-        # With this variable of the shell it would complete instead of asking.
+        # With the shell's variable for completion it would complete instead of asking.
         environment = {
             key: value for key, value in os.environ.items() if key != "_SYNTH_POOLS_COMPLETE"
         }

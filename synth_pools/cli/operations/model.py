@@ -26,7 +26,7 @@ class CommandParameter(NamedTuple):
 
 
 class CommandRow(NamedTuple):
-    """Command for an operation, or for several that differ by the place in their paths.
+    """Command for an operation, or for several that differ by the parameters of their paths.
 
     Attributes:
         group: The command group; empty for a command of the program itself.

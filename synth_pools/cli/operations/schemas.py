@@ -31,7 +31,7 @@ _SIZES: dict[str, tuple[type[str | list[Any]], Callable[[int, int], bool], str]]
     "maxItems": (list, operator.le, "must have at most {} items"),
 }
 _SHOWN = 60
-# Similarity, from 0 to 1, from which on an unknown key is taken for a misspelt one.
+# Least similarity, from 0 to 1, of an unknown key that is taken for a misspelt one.
 _SIMILAR = 0.85
 
 
@@ -122,7 +122,7 @@ def _none_of(value: Any, choices: list[Any], place: str) -> Iterator[str]:
     problem_lists = [list(problems(value, choice, place)) for choice in choices]
     if not all(problem_lists):
         return
-    # For a schema or null, only problems with the schema help.
+    # Only problems with schemas of the value's type help.
     fitting = [
         lines
         for lines, choice in zip(problem_lists, choices, strict=True)

@@ -51,7 +51,7 @@ class ContainerActor:
         ours, theirs = socket.socketpair()
         with theirs:
             program = [sys.executable, "-P", "-m", f"{_PACKAGE}.supervisor", str(theirs.fileno())]
-            starting = subprocess.Popen(  # noqa: S603 - our own module
+            process = subprocess.Popen(  # noqa: S603 - our own module
                 program,
                 stdin=subprocess.DEVNULL,
                 pass_fds=[theirs.fileno()],
@@ -67,8 +67,8 @@ class ContainerActor:
         except OSError as error:
             answer = b""
             print(f"the supervisor does not start: {error}", file=sys.stderr)  # noqa: T201
-        # It has detached the supervisor, or has failed.
-        starting.wait(_START_SECONDS)
+        # This process has detached the supervisor, or has failed.
+        process.wait(_START_SECONDS)
         if not answer:
             ours.close()
             return {**place, "problem": "the supervisor did not start: see the log of its actor"}

@@ -1,4 +1,4 @@
-"""A Ray cluster, as the backend sees it: through a driver that it starts, and starts again."""
+"""A Ray cluster, used by the backend through a driver, which is restarted after a loss."""
 
 from __future__ import annotations
 
@@ -23,10 +23,10 @@ _log = logging.getLogger(__name__)
 
 _DRIVER = "synth_pools.backend.processes.ray_cluster.driver"
 
-# Time limit of a driver's connection, below that of a start of the backend.
+# Time limit of a driver's connection, shorter than that of a start of the backend.
 _CONNECT_SECONDS = 45.0
 _CALL_SECONDS = 15.0
-# Beyond the limit that it was given.
+# Added to the time limit of a `place` request.
 _PLACE_SECONDS = 60.0
 _CLOSE_SECONDS = 5.0
 _SHORTEST_PAUSE = 0.5
@@ -97,7 +97,7 @@ class RayCluster:
             The address of the supervisor, or an error under `problem`.
 
         Raises:
-            OSError: The cluster is out of reach, or failed.
+            OSError: The cluster is out of reach, or the request failed.
         """
         loop = asyncio.get_running_loop()
         deadline = loop.time() + limit_seconds
@@ -166,7 +166,7 @@ class RayCluster:
             process = self._process = await beside_others(
                 asyncio.create_subprocess_exec,
                 sys.executable,
-                # The files of the current directory are not ours to import.
+                # No module of the current directory is imported.
                 "-P",
                 "-m",
                 _DRIVER,

@@ -1,10 +1,10 @@
-"""Driver of a Ray cluster: a program of the backend.
+"""Driver of a Ray cluster: a program that the backend starts.
 
     python -m synth_pools.backend.processes.ray_cluster.driver ADDRESS
 
-Ray ends the process of a driver with a lost cluster, handles its signals, and writes to its
-terminal: the backend must stay clear of that, and starts another driver. Requests and answers are
-lines of JSON; the driver ends with its standard input.
+Ray ends the process of a driver that has lost its cluster, handles its signals, and writes to its
+terminal. The backend must not suffer this, and starts a new driver instead. Requests and answers
+are lines of JSON; the driver ends when its standard input ends.
 """
 
 from __future__ import annotations
@@ -31,7 +31,7 @@ NAMESPACE = "synth-pools"
 # Interval of the checks of the cluster, and the time limit of a check.
 _LOOK_SECONDS = 3.0
 _LOST_SECONDS = 10.0
-# Longer wait for an actor where a node has enough resources.
+# Additional wait for an actor if a node has enough resources.
 _LONGER_SECONDS = 30.0
 _SHUTDOWN_SECONDS = 3.0
 _CONNECT_SECONDS = 5.0
@@ -47,7 +47,7 @@ class ClusterDriver:
         self._tasks: set[asyncio.Task[None]] = set()
 
     def take(self, request: dict[str, Any]) -> None:
-        """Start to answer a request."""
+        """Start a task that answers a request."""
         task = asyncio.create_task(self._answer(request.pop("id"), request))
         self._tasks.add(task)
         task.add_done_callback(self._tasks.discard)
@@ -85,7 +85,7 @@ class ClusterDriver:
             placing = asyncio.wrap_future(await asyncio.to_thread(create))
             await asyncio.wait([placing], timeout=limit_seconds)
             if not placing.done() and await asyncio.to_thread(_able_nodes, options) > 0:
-                # Other actors may end meanwhile, and a busy node starts slowly.
+                # Other actors may end soon, and a busy node starts an actor slowly.
                 await asyncio.wait([placing], timeout=_LONGER_SECONDS)
             if not placing.done():
                 await self._remove(name)
@@ -211,7 +211,7 @@ def _main(address: str) -> None:
             logging_level="ERROR",
         )
         write({"ready": ray.__version__})
-        # Never closed: closing waits for calls that never return.
+        # The loop is never closed: that would wait for calls that never return.
         asyncio.new_event_loop().run_until_complete(_drive(sys.stdin.buffer, write))
     except BaseException as error:  # noqa: BLE001 - every error is reported to the backend
         with contextlib.suppress(OSError):

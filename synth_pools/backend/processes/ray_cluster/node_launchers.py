@@ -61,7 +61,7 @@ class _ProcessLauncher:
 
 
 class _ImageLauncher:
-    """Launcher of an image, by the podman or docker of the node."""
+    """Launcher of an image with the podman or docker of the node."""
 
     def __init__(self, order: Mapping[str, Any]) -> None:
         folders = [Path(folder) for folder in order["mount_folders"]]
@@ -73,7 +73,7 @@ class _ImageLauncher:
 
     async def start(self, order: StartOrder) -> EngineContainer:
         self._sockets.mkdir(mode=0o700)
-        # Any engine of the node: the definition names the cluster.
+        # Any engine of the node: the spec names Ray as the launcher.
         spec = replace(self._spec, launcher=None)
         start = await self._launcher.prepare(spec, lambda: order.output)
         return await start(order)
@@ -92,7 +92,7 @@ class _ImageLauncher:
 
 
 class _Label:
-    """Label of the containers of one order, in any engine."""
+    """Registry of one order, whose marker labels the containers in any engine."""
 
     def __init__(self, token: str) -> None:
         self.token = token
@@ -102,7 +102,7 @@ class _Label:
         return tuple(name for name in ENGINES if installed(name) is not None)
 
     async def add_engine(self, engine: str) -> None:
-        """Store nothing: all engines of the node are asked."""
+        """Store nothing: `engines` lists all engines of the node."""
 
 
 def node_launcher(order: Mapping[str, Any]) -> NodeLauncher:

@@ -35,7 +35,7 @@ class RayLauncher:
     Args:
         noun: The word for a container in messages.
         cluster: The cluster.
-        registry: The registry of the database, whose token begins the names of its actors.
+        registry: The registry of the database; its token is the prefix of the actors' names.
         mount_folders: Folders of the nodes below which pools may mount paths.
     """
 
@@ -49,7 +49,7 @@ class RayLauncher:
     _pauses: set[asyncio.Task[None]] = field(default_factory=set)
 
     async def end_leftovers(self) -> None:
-        """End the containers of a former run of the backend before their leases do."""
+        """End the containers of a former run of the backend without waiting for their leases."""
         try:
             leftovers = await self.cluster.names(f"{self.registry.token}.")
             if leftovers:
@@ -90,7 +90,7 @@ class RayLauncher:
             address = (placed["host"], placed["port"])
             secret = bytes.fromhex(token)
             container = RemoteContainer(name, node, address, secret, order.output)
-            # A pull, of an image that the node does not have, may take long.
+            # The pull of an image that the node lacks may take long.
             limit = _PULL_SECONDS if isinstance(spec, ImageSpec) else _START_SECONDS
             async with asyncio.timeout(limit):
                 await container.start(order.port)
@@ -108,14 +108,14 @@ class RayLauncher:
         self._remove_in_background(name)
 
     async def remember(self, started: RemoteContainer) -> None:
-        """Store nothing: the name of the actor has the token of the database."""
+        """Store nothing: the name of the actor contains the token of the database."""
 
     async def end(self, started: Sequence[RemoteContainer]) -> None:
         try:
             await asyncio.gather(*(container.end(PATIENCE_SECONDS) for container in started))
         finally:
             for container in started:
-                # The actor of a killed supervisor first ends its leftovers.
+                # If the supervisor was killed, its actor first ends the leftovers.
                 pause = 0.0 if container.has_ended_in_order else _LEFTOVER_SECONDS
                 self._remove_in_background(container.name, pause)
 
@@ -132,7 +132,7 @@ class RayLauncher:
         async def remove() -> None:
             await asyncio.sleep(pause_seconds)
             self._pauses.discard(task)
-            # At the latest, the supervisor ends with its lease, and the actor with the supervisor.
+            # If this fails, the supervisor ends after its lease, and then the actor ends too.
             with contextlib.suppress(OSError):
                 await self.cluster.remove(name)
 

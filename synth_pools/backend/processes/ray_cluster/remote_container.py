@@ -1,4 +1,4 @@
-"""Containers on other machines, held by leases and called through relays."""
+"""Containers on other machines, kept alive by leases and called through relays."""
 
 from __future__ import annotations
 
@@ -25,12 +25,12 @@ from synth_pools.backend.processes.ray_cluster.wire import (
 from synth_pools.backend.processes.relay import Connection, Relay
 
 _AGAIN_SECONDS = 0.25
-# Time beyond the supervisor's own limit: two rounds of its search for processes.
+# Time added to the supervisor's own limit: two rounds of its search for processes.
 _END_SECONDS = 5.0
 
 
 class RemoteContainer:
-    """Container on another machine, from the address of its supervisor to its end.
+    """Container on another machine, from the start of its supervisor to its own end.
 
     Args:
         name: The name of its actor.
@@ -88,7 +88,7 @@ class RemoteContainer:
         await self._relay.open(HOST, port)
 
     async def end(self, patience_seconds: float) -> None:
-        """End the container and its descendants; if cancelled, at once."""
+        """End the container and its descendants; if cancelled, kill them at once."""
         loop = asyncio.get_running_loop()
         deadline = loop.time() + patience_seconds + _END_SECONDS
         try:
@@ -164,7 +164,7 @@ class RemoteContainer:
         finally:
             beats.cancel()
             self._supervision = None
-            # Let the last frame arrive, which may be END.
+            # Not aborted: the last frame, which may be END, must still arrive.
             writer.close()
 
     async def _beat(self, writer: asyncio.StreamWriter) -> None:
@@ -196,7 +196,7 @@ class RemoteContainer:
         self._started.set_exception(
             OSError(message) if code is None else LaunchError(code, message)
         )
-        # Avoid a warning where no caller waits for the start.
+        # Avoid a warning if no caller waits for the start.
         self._started.exception()
 
     def _lose(self, words: str) -> None:

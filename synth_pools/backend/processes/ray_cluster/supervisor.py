@@ -2,9 +2,9 @@
 
     python -m synth_pools.backend.processes.ray_cluster.supervisor FD
 
-The socket leads to the actor that reserves the container's resources in the cluster. The actor
-writes the order, reads the address of the supervisor, and notices its end. A supervisor without its
-actor ends its container at once, and so does a supervisor whose backend is silent for its lease.
+FD is a socket to the actor that reserves the container's resources in the cluster. The actor writes
+the order, reads the supervisor's address, and notices the supervisor's end. The supervisor ends its
+container at once if the actor ends, or if the backend is silent until the lease ends.
 """
 
 from __future__ import annotations
@@ -36,11 +36,11 @@ from synth_pools.backend.processes.ray_cluster.wire import (
 )
 from synth_pools.backend.processes.relay import join
 
-# Time limit of the backend's first connection.
+# Time limit for the backend's first connection.
 _FIRST_LEASE_SECONDS = 30.0
 _LAST_WORD_SECONDS = 2.0
 
-# Limit of connections without a proof.
+# Maximum number of connections that are still in the handshake.
 _MOST_GREETINGS = 128
 
 _CHUNK_BYTES = 64 * 1024
@@ -66,7 +66,7 @@ class NodeSupervisor:
         self._port = 0
         self._started: Started | None = None
         loop = asyncio.get_running_loop()
-        # The time that the container has to end.
+        # Set to end the container: the time until it is killed.
         self._patience: asyncio.Future[float] = loop.create_future()
         self._heard_at = loop.time() + _FIRST_LEASE_SECONDS - SUPERVISOR_LEASE_SECONDS
         self._is_supervised = asyncio.Event()
@@ -217,7 +217,7 @@ class NodeSupervisor:
 
 
 class _Output:
-    """Output of the container, stored until the backend takes it; the oldest is dropped."""
+    """Output of the container, stored until the backend takes it; excess old output is dropped."""
 
     def __init__(self, supervisor: NodeSupervisor) -> None:
         self._supervisor = supervisor
@@ -235,7 +235,7 @@ class _Output:
         self.pass_on()
 
     def end(self, exit_code: int | None) -> None:
-        del exit_code  # a frame of its own reports the end
+        del exit_code  # another frame reports the end
         self.pass_on()
 
     def last_lines(self) -> list[str]:
@@ -250,7 +250,7 @@ class _Output:
 def _main(descriptor: int) -> None:
     """Run the supervisor in a detached process.
 
-    A worker of the cluster kills its children at its end; the supervisor has to end its container.
+    A Ray worker kills its children when it ends, but the supervisor must still end its container.
     """
     if os.fork():
         os._exit(0)

@@ -23,12 +23,12 @@ _PROOF_BYTES = 32
 # A frame carries a piece of output, or a short message.
 _LONGEST_FRAME = 1024 * 1024
 
-# A supervisor with a silent backend ends its container after its lease. The backend, which receives
-# nothing either, then takes the container for lost, and its rollouts are moved.
+# A supervisor ends its container if its backend is silent for this lease. The backend takes the
+# container for lost after its own, longer lease, and moves the rollouts.
 SUPERVISOR_LEASE_SECONDS = 6.0
 BACKEND_LEASE_SECONDS = 8.0
-# A supervisor whose backend has hung up waits for a shorter time: other backends take over the
-# rollouts of a killed backend after its lease, and these must not run twice.
+# If the backend has hung up, the supervisor waits for a shorter time: other backends take over the
+# rollouts of a killed backend after its lease, and no rollout may run twice.
 HUNG_UP_SECONDS = 3.0
 BEAT_SECONDS = 1.0
 
@@ -61,7 +61,7 @@ class WireError(OSError):
 async def greet(
     reader: asyncio.StreamReader, writer: asyncio.StreamWriter, token: bytes, purpose: Purpose
 ) -> None:
-    """Exchange proofs with a supervisor that both sides know its token.
+    """Prove to a supervisor that we know its token, and check that it knows the token too.
 
     Raises:
         WireError: The peer does not know the token.
@@ -123,8 +123,8 @@ async def read_frame(reader: asyncio.StreamReader) -> tuple[Frame, bytes]:
     return kind, await _exactly(reader, size)
 
 
-def _proof(token: bytes, who: bytes, transcript: bytes) -> bytes:
-    return hmac.digest(token, who + transcript, hashlib.sha256)
+def _proof(token: bytes, role: bytes, transcript: bytes) -> bytes:
+    return hmac.digest(token, role + transcript, hashlib.sha256)
 
 
 async def _exactly(reader: asyncio.StreamReader, size: int) -> bytes:
