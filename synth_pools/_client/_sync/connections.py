@@ -72,7 +72,7 @@ class Connections:
 
     @property
     def most_calls(self) -> int:
-        """Connections for calls; the default of httpx if a caller's client does not tell."""
+        """Connections for calls; the default of httpx if a caller's client has no limit."""
         if self._supplied is None:
             return _CALLS.connections or _DEFAULT_CONNECTIONS
         pool = getattr(getattr(self._supplied.http, "_transport", None), "_pool", None)

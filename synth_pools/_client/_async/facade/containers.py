@@ -29,7 +29,7 @@ class AsyncContainerOperations(AsyncOperations):
         return await self._ask("get_pool_container_health", pool_id=pool_id)
 
     async def get_pool_container_info(self, pool_id: str) -> dict[str, Any]:
-        """Get the container's description of itself, of a pool.
+        """Get the self-description of the container of a pool.
 
         Args:
             pool_id: Id of the pool.

@@ -272,7 +272,7 @@ class AsyncTaskContainerOperations(AsyncOperations):
         return await self._ask("get_task_container_health", pool_id=pool_id, task_id=task_id)
 
     async def get_task_container_info(self, pool_id: str, task_id: str) -> dict[str, Any]:
-        """Get the container's description of itself, of a task.
+        """Get the self-description of the container of a task.
 
         Args:
             pool_id: Id of the pool.

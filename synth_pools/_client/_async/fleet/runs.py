@@ -91,7 +91,7 @@ class AsyncRolloutRunner(AsyncNamespace):
         """Make a fleet: a rollout for each request, a limited number at a time.
 
         Nothing is sent before the fleet is iterated, or run with its ``run()``. While the service
-        is overloaded, away or restarting, the whole fleet slows down, and goes on afterwards.
+        is overloaded, down or restarting, the whole fleet slows down, and goes on afterwards.
 
         Args:
             pool_id: Id of the pool.
@@ -110,7 +110,7 @@ class AsyncRolloutRunner(AsyncNamespace):
             in_order: Report in the order of the requests; else in the order of their ends.
             on_interrupt: ``"leave"`` or ``"cancel"`` the rollouts in flight when the fleet ends
                 early, by ^C, by cancellation, by an error or by closing it.
-            patience: Seconds for which the service may be away before a request ends with the
+            patience: Seconds for which the service may be down before a request ends with the
                 error. With a journal, a later run resumes such a request.
             repeats: Runs of each request; outcomes of the same request share their ``group``.
             total: Number of requests, for the progress, if ``requests`` has no length.
@@ -222,7 +222,7 @@ class AsyncAgentRolloutRunner(AsyncNamespace):
             in_order: Report in the order of the requests; else in the order of their ends.
             on_interrupt: ``"leave"`` or ``"cancel"`` the rollouts in flight when the fleet ends
                 early.
-            patience: Seconds for which the service may be away before a request ends with the
+            patience: Seconds for which the service may be down before a request ends with the
                 error.
             repeats: Runs of each request; outcomes of the same request share their ``group``.
             total: Number of requests, for the progress, if ``requests`` has no length.

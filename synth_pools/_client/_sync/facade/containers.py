@@ -32,7 +32,7 @@ class ContainerOperations(Operations):
         return self._ask("get_pool_container_health", pool_id=pool_id)
 
     def get_pool_container_info(self, pool_id: str) -> dict[str, Any]:
-        """Get the container's description of itself, of a pool.
+        """Get the self-description of the container of a pool.
 
         Args:
             pool_id: Id of the pool.

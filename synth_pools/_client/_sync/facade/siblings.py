@@ -266,7 +266,7 @@ class TaskContainerOperations(Operations):
         return self._ask("get_task_container_health", pool_id=pool_id, task_id=task_id)
 
     def get_task_container_info(self, pool_id: str, task_id: str) -> dict[str, Any]:
-        """Get the container's description of itself, of a task.
+        """Get the self-description of the container of a task.
 
         Args:
             pool_id: Id of the pool.

@@ -338,7 +338,7 @@ class FleetEngine:
             )
 
     def _cancel_in_flight(self) -> list[InFlight]:
-        """Cancel the requests in flight, `max_in_flight` at a time, and return the others."""
+        """Cancel the requests in flight, `max_in_flight` at a time; return the rest."""
         worker, config = self._worker, self._transport.config
         assert worker is not None  # noqa: S101 - the caller checks
         patient = dataclasses.replace(config, max_retries=self._tries, deadline=_CANCEL_SECONDS)

@@ -26,7 +26,7 @@ class Fleet(Runnable[FleetProgress], Closeable):
     ``on_interrupt`` decides whether the service goes on with rollouts in flight or cancels them.
 
     Iterating raises:
-        FleetStoppedError: It ended before its requests did: ``fail_fast``, or the service was away
+        FleetStoppedError: It ended before its requests did: ``fail_fast``, or the service was down
             for too long.
         AuthenticationError: The API key is not accepted.
         JournalError: The journal cannot be used, or belongs to another run.
