@@ -1,4 +1,4 @@
-"""Attempts at a rollout: the request that is sent, and the decision whether another one follows."""
+"""Attempts at a rollout: the request to send, and the decision on a further attempt."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ _LONGEST_PAUSE = 5.0
 
 
 def timeout_of(limits: Any) -> float | None:
-    """Return the time limit in an object of limits or settings; None if it has none.
+    """Return the time limit in limits or settings; None if they have none.
 
     A body of a container's own format may hold any value here; invalid limits are ignored.
     """
@@ -38,7 +38,7 @@ def timeout_of(limits: Any) -> float | None:
 
 
 def limit_seconds(view: Mapping[str, Any], request_limits: object, default_seconds: float) -> float:
-    """Return the time limit of a rollout, by its request, its pool's view, or the settings."""
+    """Return the time limit from a rollout's request, its pool's view, or the settings."""
     return timeout_of(request_limits) or timeout_of(view["config"]) or default_seconds
 
 
@@ -49,9 +49,9 @@ def most_attempts_of(limits: Any) -> int:
 
 
 def is_address_of(view: Mapping[str, Any], url: str | None) -> bool:
-    """Return whether a pool, by its view, sends rollouts to an address; None is the echo target.
+    """Return True if a pool sends rollouts to an address, by its view; None is the echo target.
 
-    Another backend may have changed the pool without the balancer of this one having read it.
+    Another backend may have changed the pool, and the balancer of this one not have read it yet.
     """
     if starts_containers(view):
         return True
@@ -59,10 +59,10 @@ def is_address_of(view: Mapping[str, Any], url: str | None) -> bool:
     return url in urls if urls else url is None
 
 
-# Not frozen: that would take three times as long, for each rollout.
+# Not frozen: a frozen one takes three times as long to create, for each rollout.
 @dataclass(slots=True)
 class Attempt:
-    """Snapshot of the data that a rollout runs with, taken at the start of this attempt."""
+    """Data with which a rollout runs, read at the start of this attempt."""
 
     rollout_id: str
     request: dict[str, Any]
@@ -73,11 +73,11 @@ class Attempt:
     limit_seconds: float
     # True if the container is polled for the result, instead of answering with it.
     is_async: bool
-    # The events that the container is asked to keep.
+    # The request to the container to keep events.
     telemetry: Mapping[str, Any] | None
-    # Sent before the backend restarted, so that its container may still have it.
+    # True if it was sent before the backend restarted: its container may still run it.
     is_resumed: bool
-    # The number of the backend that makes it; None if there is only one.
+    # The number of the backend that runs it; None if there is only one.
     owner: int | None = None
 
     @classmethod
@@ -94,9 +94,9 @@ class Attempt:
         is_resumed: bool = False,
         owner: int | None = None,
     ) -> Self:
-        """Return an attempt, the first having number 1, with the settings of its pool.
+        """Return an attempt with the settings of its pool; the first attempt has number 1.
 
-        The time limit is `default_seconds` where request and pool set none, less `spent_seconds`
+        The time limit is `default_seconds` if request and pool set none, less the `spent_seconds`
         since the start of a resumed attempt.
         """
         limit = limit_seconds(view, request.get("limits"), default_seconds)
@@ -122,7 +122,7 @@ class Attempt:
         return {**fields, **more, "rollout_id": self.rollout_id, "submission_mode": mode}
 
     def may_follow(self, error: TargetError) -> bool:
-        """Return True if the container is at fault and the request allows one more attempt."""
+        """Return True if the container is at fault and the request allows a further attempt."""
         return self.number < most_attempts_of(self.request.get("limits")) and _is_its_fault(error)
 
     @property

@@ -1,4 +1,4 @@
-"""Tasks that nobody waits for, ended together when the backend stops."""
+"""Tasks in the background, which are ended together when the backend stops."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ class BackgroundTasks:
         self._closed = False
 
     def start(self, work: Coroutine[Any, Any, None]) -> None:
-        """Run a coroutine and log its exception; after `close` it is closed and never runs."""
+        """Run a coroutine and log its exception; after `close` it is not run."""
         if self._closed:
             work.close()
             return
@@ -28,7 +28,7 @@ class BackgroundTasks:
         task.add_done_callback(self._ended)
 
     async def close(self, limit_seconds: float) -> None:
-        """Accept no more tasks, cancel the running ones, and wait for their end up to a limit."""
+        """Accept no more tasks; cancel the running ones and wait, up to a limit, for their end."""
         self._closed = True
         await cancel_all(self._tasks, limit_seconds)
 
@@ -39,7 +39,7 @@ class BackgroundTasks:
 
 
 async def cancel_all(tasks: Collection[asyncio.Task[None]], limit_seconds: float) -> None:
-    """Cancel tasks, of which some may be done, and wait for their end; late ones are logged."""
+    """Cancel the unfinished ones of these tasks and wait for their end; log late ones."""
     tasks = list(tasks)
     for task in tasks:
         task.cancel()

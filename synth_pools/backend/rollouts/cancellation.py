@@ -1,4 +1,4 @@
-"""Cancellation of rollouts: of one, and of all of an archived pool."""
+"""Cancellation of a rollout, and of all rollouts of an archived pool."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from synth_pools.backend.storage.pools import find_pool
 from synth_pools.backend.storage.rollout_changes import cancel_rollouts
 from synth_pools.backend.storage.rollouts import find_rollout
 
-# Rollouts of an archived pool that one transaction cancels.
+# Most rollouts of an archived pool to cancel in one transaction.
 _CANCELLED_AT_ONCE = 200
 
 
@@ -34,7 +34,7 @@ class RolloutCancellation:
         self._cancelling: set[asyncio.Task[None]] = set()
 
     async def cancel(self, pool_id: str | None, rollout_id: str) -> Row:
-        """Cancel a rollout; one that is cancelled already stays as it is.
+        """Cancel a rollout; do nothing if it is cancelled already.
 
         Args:
             pool_id: The pool of the rollout; None for any pool.
@@ -65,7 +65,7 @@ class RolloutCancellation:
         return await self._database.write(work)
 
     async def cancel_all(self, pool_id: str) -> None:
-        """Cancel every rollout of an archived pool that has not ended, some at a time.
+        """Cancel all unfinished rollouts of an archived pool, some at a time.
 
         Other writes run in between. The work goes on if the caller is cancelled; a stop of the
         backend interrupts it, and the next start resumes it.
@@ -90,7 +90,7 @@ class RolloutCancellation:
     def _cancelled(self, task: asyncio.Task[None]) -> None:
         self._cancelling.discard(task)
         if not task.cancelled():
-            # The caller, if it still waits, raises the error; the next start goes on otherwise.
+            # A caller that still waits raises the error; otherwise the next start goes on.
             task.exception()
 
     def _cancel(self, tx: Transaction, unfinished: Sequence[Row]) -> list[Row]:

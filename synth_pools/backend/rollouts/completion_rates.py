@@ -1,4 +1,4 @@
-"""Rates at which rollouts end, of each pool and of all of them."""
+"""Rates at which rollouts end, for each pool and for all pools together."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ from collections import deque
 
 from synth_pools.backend.domain import clock
 
-# A rate is measured over this many ends, and over this time at most.
+# A rate is measured over the last ends: at most this number, within this time.
 _ENDS = 200
 _WINDOW_SECONDS = 600.0
 _DEFAULT_SECONDS = 10.0
@@ -29,12 +29,12 @@ class CompletionRate:
             self._ends.popleft()
         if not self._ends:
             return _DEFAULT_SECONDS
-        # Measured up to now, so that a rate that has dried up falls.
+        # Measured up to now, so that the rate falls while no rollout ends.
         return (now - self._ends[0]) / len(self._ends)
 
 
 class CompletionRates:
-    """Rates of all rollouts together, and of those of each pool that has any."""
+    """Rate of all rollouts together, and the rate of each pool."""
 
     def __init__(self) -> None:
         self._overall = CompletionRate()

@@ -20,18 +20,18 @@ from synth_pools.backend.storage.rollouts import container_position
 
 _log = logging.getLogger(__name__)
 
-# Most rollouts that take a second or less cost no request.
+# Rollouts of a second or less mostly end before the second request.
 _FIRST_PAUSE = 0.5
 _LONGEST_PAUSE = 2.0
 _PAGE = 100
-# Responses in a row without events of the rollout, after which the container is not asked again.
+# Responses in a row, errors or without events, after which the container is not asked again.
 _TRIES = 3
 # Longest wait for the last events at the end of a rollout.
 _LAST_SECONDS = 2.0
 
 
 class AgentEvents:
-    """Agent events of one rollout, stored within limits of the settings, each with a notice.
+    """Agent events of one rollout, stored within the limits of the settings.
 
     `owner` is the number of the backend that runs it; None if there is only one.
     """
@@ -63,7 +63,7 @@ class AgentEvents:
         return last, count < self._most_events
 
     async def store(self, events: list[dict[str, Any]]) -> bool:
-        """Store events of a container; False if no more of them are accepted."""
+        """Store events of a container; return False if no more are accepted."""
         texts = [event_text(event, self._most_bytes) for event in events]
 
         def append(tx: Transaction) -> bool:
@@ -81,14 +81,14 @@ class AgentEvents:
 class ContainerEvents:
     """Context in which the events of one attempt are followed.
 
-    It never fails or takes long: the rollout goes on whatever happens to its events.
+    It never fails or takes long, so the rollout goes on whatever happens to its events.
 
     Args:
         target: The container.
         rollout_id: The rollout.
         events: Stores the events.
-        is_expected: True if the container was asked to keep events: then they are read even for a
-            short rollout.
+        is_expected: True if the container was asked to keep events: then they are read even if the
+            rollout is short.
     """
 
     def __init__(
@@ -165,7 +165,7 @@ class ContainerEvents:
             has_more = page.has_more and bool(page.events)
 
     async def _read_page(self) -> EventPage | None:
-        """Store one page, and return it; None if the container knows no events of this rollout."""
+        """Store and return one page; None if the container has no events of this rollout."""
         if self._after is None:
             self._after, is_wanted = await self.stored.position()
             self._is_done = not is_wanted
@@ -177,7 +177,7 @@ class ContainerEvents:
             try:
                 is_wanted = await asyncio.shield(storing)
             except asyncio.CancelledError:
-                # Do not request stored events again.
+                # Wait, so that events that are being stored are not requested again.
                 await asyncio.wait([storing])
                 raise
             finally:

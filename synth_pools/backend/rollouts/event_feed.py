@@ -1,8 +1,8 @@
 """Event feed of a rollout or a pool: any number of readers, each at its own position.
 
-Readers are woken, never fed: they read the database, so they show what is stored, in order, and a
-slow one costs no memory. Readers at the same position share the bytes that the first of them has
-read. A new event costs its writer the same, however many readers there are.
+Readers are woken and read the database themselves, so they yield stored events, in order, and slow
+ones cost no memory. Readers at the same position share the bytes that the first of them has read. A
+new event costs its writer the same, however many readers there are.
 """
 
 from __future__ import annotations
@@ -40,7 +40,7 @@ class StreamLimit:
 
     @contextlib.contextmanager
     def place(self, subject: Subject) -> Iterator[None]:
-        """Hold a place for a stream of its events while the block runs; 429 without one."""
+        """Hold a place for a stream while the block runs; raise 429 if none is free."""
         limit, kind = self._limit_by_kind[subject.kind], subject.kind
         if self._open[subject] >= limit:
             message = f"{limit} event streams of this {kind} are open."
@@ -66,14 +66,14 @@ async def follow_events(
     heartbeat_seconds: float,
     opening: bytes = b"",
 ) -> AsyncGenerator[bytes, None]:
-    """Yield the events after a position as they come, encoded, and heartbeats between them.
+    """Yield each event after a position, encoded, once it is stored, and heartbeats.
 
-    The feed ends with the last event of the log, or where the log cannot be read.
+    The feed ends with the last event of the log, or if the log cannot be read.
 
     Args:
-        database: Where the events are stored.
+        database: Stores the events.
         notifier: Wakes the reader after new events.
-        log: The events.
+        log: The log to read.
         position: The position of the reader; 0 is the beginning.
         heartbeat_seconds: The longest time without a yield.
         opening: Bytes to yield first, as soon as no event can be missed.
@@ -81,7 +81,7 @@ async def follow_events(
     with notifier.read(log.subject) as (readers, changed):
         if opening:
             yield opening
-        # Across waits, since a reader may be woken where there is nothing to read.
+        # Set here and not per wait, since a reader may be woken when there is nothing to read.
         beat_at = clock.monotonic() + heartbeat_seconds
         while True:
             changed.clear()
@@ -91,8 +91,8 @@ async def follow_events(
                 try:
                     piece, has_ended = await database.read(partial(_read, log, position))
                 except ApiError:
-                    # The rollout was deleted meanwhile, or the database is at fault. This response
-                    # can report neither; the next request does.
+                    # The rollout was deleted, or the database is at fault. The next request reports
+                    # it; this response cannot.
                     return
                 if piece is not None:
                     notifier.share(log, position, piece)

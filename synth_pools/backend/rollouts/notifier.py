@@ -1,6 +1,6 @@
-"""Notification of changes of rollouts: to readers of their events, and to waiters for their ends.
+"""Notification of readers of events, and of waiters for the ends of rollouts.
 
-A reader of events is woken, and reads the database. A waiter for an end is handed the row.
+A reader of events is woken, and reads the database. A waiter for an end gets the row.
 """
 
 from __future__ import annotations
@@ -15,15 +15,15 @@ from synth_pools.backend.storage.database import Row
 from synth_pools.backend.storage.event_logs import ENOUGH_BYTES, EventLog, Piece, Subject
 from synth_pools.backend.storage.rollouts import FINAL
 
-# Readers that are woken before other tasks have their turn.
+# Readers to wake before other tasks run.
 _WOKEN_AT_ONCE = 16
-# Largest share of time spent on sending to readers: events of the rest of the time go out together.
+# Largest share of time for sending to readers; events of the rest of the time are sent together.
 _SHARE = 0.1
 _LONGEST_REST = 0.25
-# Bytes shared among readers, over all logs, with the overhead of each piece.
+# Most bytes to keep for other readers, over all logs, with an overhead for each piece.
 _SHARED_BYTES = 8 * 1024 * 1024
 _PIECE_OVERHEAD = 512
-# Ends on other backends that are remembered: their notices may arrive before anybody waits here.
+# Most ends on other backends to remember: a notice may arrive before anybody waits here.
 _REMEMBERED_ENDS = 10_000
 
 
@@ -32,7 +32,7 @@ class _Readers:
 
     def __init__(self) -> None:
         self.waiting: dict[asyncio.Event, None] = {}
-        # Position after which there was nothing to read since the last change.
+        # Position of the end of the log, if a reader has found it since the last change.
         self.empty_at: int | None = None
         self.changes = 0
         self._has_changed = False
@@ -120,7 +120,7 @@ class RolloutNotifier:
             self._notify(subject)
 
     def notify_end(self, rollout: Row) -> None:
-        """Wake the readers of the events of a rollout, and hand it to the waiters for its end."""
+        """Wake the readers of a rollout's events, and hand its row to the waiters for its end."""
         self.notify(rollout["id"], rollout["pool_id"])
         self.end_waiters.hand_out(rollout)
 
@@ -146,7 +146,7 @@ class RolloutNotifier:
         return Piece(b"".join(piece.data for piece in pieces), last.end, is_full, last.is_last)
 
     def share(self, log: EventLog, position: int, piece: Piece) -> None:
-        """Keep a piece for other readers; beyond the limit the least recently used ones go."""
+        """Keep a piece for other readers; drop the least recently used ones beyond the limit."""
         place = (log.subject, log.selection, position)
         former = self._pieces.pop(place, None)
         self._shared_bytes += _size(piece) - (0 if former is None else _size(former))
@@ -166,7 +166,7 @@ class EndWaiters:
 
     Attributes:
         look_up: Reads the rows of rollouts that have ended on another backend, and hands them out;
-            None where there are no other backends.
+            None if there are no other backends.
     """
 
     def __init__(self) -> None:
@@ -176,11 +176,11 @@ class EndWaiters:
 
     @property
     def rollout_ids(self) -> list[str]:
-        """The rollouts that have waiters."""
+        """The ids of the rollouts that have waiters."""
         return list(self._by_rollout)
 
     def note_end(self, rollout_id: str) -> bool:
-        """Note that a rollout has ended on another backend; True if anybody waits for that."""
+        """Note that a rollout has ended on another backend; return True if it has waiters."""
         if rollout_id in self._by_rollout:
             return True
         self._ended_elsewhere[rollout_id] = None
@@ -215,7 +215,7 @@ class EndWaiter:
     """Waiter for the end of one rollout, from its admission to the end of the block.
 
     Args:
-        waiters: All waiters.
+        waiters: The waiters among which it registers.
     """
 
     __slots__ = ("_end", "_is_closed", "_rollout_id", "_waiters")
@@ -237,7 +237,7 @@ class EndWaiter:
     def attach(self, rollout: Row) -> None:
         """Begin to wait for a rollout; called at the commit of the transaction that read its row.
 
-        No end is missed: it is in this row, or comes with a later commit.
+        No end is missed: the row has it, or a later commit hands it out.
         """
         if rollout["status"] in FINAL:
             self.take(rollout)
@@ -251,7 +251,7 @@ class EndWaiter:
             self._end.set_result(rollout)
 
     async def wait(self, limit_seconds: float) -> Row | None:
-        """Return the row of the rollout once it has ended; None if that takes longer."""
+        """Return the row of the rollout once it has ended; None after the time limit."""
         limit = asyncio.get_running_loop().call_later(limit_seconds, self._give_up)
         try:
             return await self._end

@@ -1,6 +1,6 @@
 """Polling of a container for a rollout until it ends.
 
-Rollouts of pools with asynchronous submission are polled, and rollouts that were sent before the
+It is for rollouts of pools with asynchronous submission, and for rollouts that were sent before the
 backend restarted.
 """
 
@@ -15,11 +15,11 @@ from synth_pools.backend.resources.byte_budget import timeout
 
 _FIRST_PAUSE = 0.1
 _LONGEST_PAUSE = 2.0
-# Even a late poll gets this long, since the rollout may have ended in time.
+# Time limit of even a late poll, since the rollout may have ended in time.
 _SHORTEST_LIMIT = 1.0
 
-# Failed polls in a row before the container is given up: it may have been restarted together with
-# the backend, and come up a little later.
+# Failed polls in a row after which the container is given up: it may have been restarted together
+# with the backend, and come up a little later.
 _TRIES = 6
 
 _PENDING = frozenset(
@@ -34,11 +34,11 @@ async def follow(target: Target, rollout_id: str, limit_seconds: float) -> Answe
     Args:
         target: The container.
         rollout_id: The rollout.
-        limit_seconds: The longest wait; a moment if it is 0 or less.
+        limit_seconds: The longest wait; raised to a minimum of one second.
 
     Raises:
         TargetError: `container_timeout` if the rollout has not ended in time, else the error of
-            several polls in a row.
+            the last of several failed polls.
     """
     try:
         async with timeout(max(limit_seconds, _SHORTEST_LIMIT)):
@@ -75,7 +75,7 @@ async def _follow(target: Target, rollout_id: str) -> Answer | None:
 def is_accepted(answer: Answer) -> bool:
     """Return True if a container has accepted a rollout that has not ended.
 
-    Status 202 alone says so, if the document has no state.
+    If the document has no state, the status 202 is enough.
     """
     return is_pending(answer) or (
         answer.status == 202 and not is_answer("get_rollout", answer.document)
@@ -89,6 +89,6 @@ def is_pending(answer: Answer) -> bool:
 
 
 def _is_about(document: dict[str, Any], rollout_id: str) -> bool:
-    """Return True for the state of this rollout, not a page that is served at any path."""
-    same = document.get("rollout_id", rollout_id) == rollout_id
-    return same and is_answer("get_rollout", document)
+    """Return True for a state of this rollout; False for a page that is served at any path."""
+    has_id = document.get("rollout_id", rollout_id) == rollout_id
+    return has_id and is_answer("get_rollout", document)

@@ -1,4 +1,4 @@
-"""Queues of pools in memory: waiting rollouts, running ones, and their turns."""
+"""Queues of pools in memory, with waiting and running rollouts and their turns."""
 
 from __future__ import annotations
 
@@ -12,18 +12,18 @@ from synth_pools.backend.storage.claims import Claim
 
 @dataclass(slots=True, eq=False)
 class PoolQueue:
-    """Queue of one pool, as far as this backend knows it."""
+    """Queue of one pool, with the rollouts that this backend runs or will run."""
 
-    # Number of its places.
+    # Number of the pool's places.
     concurrency: int
     # Ordered, with a fast removal both of the oldest rollout and of a cancelled one.
     waiting: OrderedDict[str, None] = field(default_factory=OrderedDict)
-    # Rollouts that ran when the backend ended: they come first, and resume even in a paused pool.
+    # Rollouts that ran when the backend ended; they start first, even in a paused pool.
     resumed: OrderedDict[str, None] = field(default_factory=OrderedDict)
     running: dict[str, asyncio.Task[None]] = field(default_factory=dict)
     # Number of places that are held for rollouts being admitted.
     promised: int = 0
-    # Turns of running rollouts, and of the put-back ones, which precede all that never ran.
+    # Turns of running rollouts, and of the put-back ones, which start before new ones.
     turns: dict[str, int] = field(default_factory=dict)
     returned: dict[str, int] = field(default_factory=dict)
     turn: int = 0
@@ -42,7 +42,7 @@ class PoolQueue:
 
     @property
     def is_busy(self) -> bool:
-        """True if any rollout runs or is about to."""
+        """True if any rollout runs or is about to run."""
         return bool(self.running or self.promised or self.is_claiming)
 
     @property
@@ -64,7 +64,7 @@ class PoolQueue:
         return self.free_places > 0
 
     def can_start(self, *, is_held: bool) -> bool:
-        """Return whether a waiting rollout would start; in a held pool only resumed ones do."""
+        """Return True if a waiting rollout would start; in a held pool only a resumed one."""
         if self.is_full:
             return False
         return bool(self.resumed or ((self.returned or self.waiting) and not is_held))
@@ -86,7 +86,7 @@ class PoolQueue:
         self.announcements += 1
 
     def take_claimed(self, claim: Claim, announcements: int) -> None:
-        """Queue claimed rollouts, from those announced so far."""
+        """Queue claimed rollouts; `announcements` is their number before the claim."""
         self.concurrency = claim.concurrency
         self.has_unclaimed = claim.has_more or self.announcements != announcements
         self.is_blocked = claim.has_more and not claim.rollout_ids
@@ -99,7 +99,7 @@ class PoolQueue:
         self.has_unclaimed = False
 
     def give_turn(self, rollout_id: str) -> None:
-        """Give a turn to a rollout that starts."""
+        """Assign the next turn to a rollout that starts."""
         self.turn += 1
         self.turns[rollout_id] = self.turn
 

@@ -20,7 +20,7 @@ def lost() -> TargetError:
 
 
 def is_lost(db: Executes, rollout: Row, pool: Pool) -> bool:
-    """Return True if a running rollout was on a process that ended with the backend."""
+    """Return True if a running rollout was on a container that ended with the backend."""
     if rollout["attempt_url"] in (None, *container_urls(pool.view)):
         return False
     if not starts_containers(pool.view):
@@ -30,13 +30,13 @@ def is_lost(db: Executes, rollout: Row, pool: Pool) -> bool:
     try:
         task = find_task(db, pool.id, rollout["task_id"])
     except ApiError:
-        # The address of the deleted task is unknown: the container that had the rollout is asked.
+        # The deleted task may have had an address, so the rollout's container is asked.
         return False
     return task_container_url(task) is None
 
 
 def end_lost(tx: Transaction, pool: Pool) -> list[Row]:
-    """Fail the lost rollouts of a pool that allow no further attempt, before a container is up.
+    """Fail the lost rollouts of a pool that allow no further attempt; this needs no container.
 
     Returns:
         The rollouts, which have ended.

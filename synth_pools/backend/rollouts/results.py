@@ -26,7 +26,7 @@ _FAILED_STATES = frozenset(
 _SUCCESS_STATES = frozenset({"success", "succeeded", "completed", "ok"})
 _MESSAGE_LIMIT = 2000
 
-# Places of the reward in an answer: a field, or a field of an object in it.
+# Paths of the reward in an answer: a field, or an object and a field in it.
 _REWARDS = (
     ("metrics", "outcome_reward"),
     ("reward_info", "outcome_reward"),
@@ -53,12 +53,12 @@ async def interpret_politely(answer: Answer, settings: Settings, workers: Worker
 
 
 def _interpret_raw(raw: bytes, sent: int, received: int, limits: Limits) -> RolloutResult:
-    # Parsed before, so that its number of values is within the limit.
+    # The caller has checked that the number of values is within the limit.
     return interpret(Answer(json_text.loads(raw), raw, sent, received), limits)
 
 
 def interpret(answer: Answer, settings: Limits) -> RolloutResult:
-    """Return the result in an answer; one with too many artifacts is a failure."""
+    """Return the result in an answer; too many artifacts are a failure."""
     document = answer.document
     try:
         extracted = extract(document, settings)
@@ -101,14 +101,14 @@ def _excerpt(document: Mapping[str, Any]) -> Any:
 
 
 def within(text: str, most_bytes: int) -> str:
-    """Return JSON for an event, or its size if it is too large."""
+    """Return JSON text for an event; an object with its size if it is too large."""
     if len(text) <= most_bytes:
         return text
     return f'{{"truncated":true,"size_bytes":{len(text)}}}'
 
 
 def event_text(event: Mapping[str, Any], most_bytes: int) -> str:
-    """Return JSON for an event of a container; of a large one only the sequence number."""
+    """Return JSON for an event of a container; only the sequence number of a large one."""
     text = json_text.dumps(event)
     if len(text) <= most_bytes:
         return text
@@ -127,11 +127,11 @@ def _failure_error(document: Mapping[str, Any], most_bytes: int) -> str:
     error = document.get("error")
     if error is not None:
         details["error"] = error
-    spoken = [document.get("status_detail"), error, document.get("message")]
+    texts = [document.get("status_detail"), error, document.get("message")]
     if isinstance(error, dict):
-        spoken.append(error.get("message"))
-    words = next((text for text in spoken if isinstance(text, str) and text.strip()), None)
-    message = words or f"The container reported {success or status!r}."
+        texts.append(error.get("message"))
+    text = next((text for text in texts if isinstance(text, str) and text.strip()), None)
+    message = text or f"The container reported {success or status!r}."
     message = message[:_MESSAGE_LIMIT]
     error_text = failure("container_failed", message, details).error
     if len(error_text) > most_bytes:

@@ -1,4 +1,4 @@
-"""Runner of rollouts, each from the moment it may start to its end."""
+"""Runner of rollouts, each from its start to its end."""
 
 from __future__ import annotations
 
@@ -45,7 +45,7 @@ class _NotSentError(Exception):
 
 
 class Runner:
-    """Run rollouts, any number at once.
+    """Run any number of rollouts at once.
 
     Args:
         settings: The settings of the backend.
@@ -54,7 +54,7 @@ class Runner:
         notifier: Notified of every change of a rollout.
         containers: The client for calls to containers.
         balancer: Gives each attempt a container of the pool.
-        background: Asks containers to give up rollouts that were cancelled.
+        background: Runs requests to containers to give up cancelled rollouts.
         workers: Processes that parse large answers.
     """
 
@@ -83,32 +83,32 @@ class Runner:
     def target(self, container_url: str | None, key_env: str | None) -> Target:
         """Return the target at an address, with the key in an environment variable.
 
-        403 if the policy of this backend refuses either, `TargetError` if there is no such key.
+        Raise 403 if the policy of this backend refuses either, `TargetError` for a missing key.
         """
         return self._echo if container_url is None else self._containers.at(container_url, key_env)
 
     def limit_seconds(self, pool: Pool, request_limits: Any = None) -> float:
-        """Return the time limit of a rollout, by its request, its pool or the settings."""
+        """Return the time limit from a rollout's request, its pool or the settings."""
         default = self._settings.default_timeout_seconds
         return limit_seconds(pool.view, request_limits, default)
 
     async def run(
         self, pool_id: str, rollout_id: str, start: StartedAttempt | None = None
     ) -> RunEnd:
-        """Run a rollout to its end: a waiting one, or one that ran when the backend ended.
+        """Run a rollout to its end, be it a waiting one or one that ran when the backend ended.
 
-        The task is cancelled with the rollout; the container is asked to give it up in the
-        background.
+        If the task is cancelled, as for a cancelled rollout, the container is asked in the
+        background to give the rollout up.
 
         Args:
             pool_id: The pool of the rollout.
             rollout_id: The rollout.
-            start: Its first attempt, if that is stored already.
+            start: Its first attempt, if it is stored already.
 
         Returns:
-            Done, or put back since its pool is not active.
+            The end of the run: done or put back.
         """
-        # Every write here records a fact or a promise, so a full disk may only delay it.
+        # Each write here must not be lost, so a full disk may only delay it.
         write = self._database.write_until_stored
         # The writes are refused once another backend owns the rollout.
         owner = self._database.owner if start is None else start.attempt.owner
@@ -154,7 +154,7 @@ class Runner:
                     failed, is_awaited = refused.error, _tell(lease, refused.error)
                     failed.with_traceback(None)
                 except TargetError as broken:
-                    # Drop the frames, which refer to the answer, which may be large.
+                    # Drop the frames, since they refer to the answer, which may be large.
                     failed, is_awaited = broken.with_traceback(None), False
                     _tell(lease, broken)
             if is_awaited and waiting.may_go_on(attempt, failed):
@@ -208,7 +208,7 @@ class Runner:
 
     async def _store(self, end: End) -> None:
         is_small = len(end.result.result) <= json_text.LARGE
-        # In a folder that several backends share, each content is checked for once more.
+        # In a folder that several backends share, check again that the contents exist.
         is_looked_for = bool(end.result.contents) and end.owner is not None
         if is_small and (self._contents.is_remote or not is_looked_for):
             await self._database.write_together_until_stored(
@@ -299,7 +299,7 @@ async def _take_up(target: Target, attempt: Attempt) -> Answer:
 
 
 def _tell(lease: Lease, error: TargetError) -> bool:
-    """Report to the balancer how an attempt failed; True if the container is away and awaited."""
+    """Report a failed attempt to the balancer; return True to wait for the container."""
     if error.code == "container_unreachable" and error.details.get("cause") != SHORTAGE:
         return lease.report_unreachable(error.message, nobody_listens=error.nobody_listens)
     if error.code in ("container_http_error", "container_bad_response"):

@@ -1,4 +1,4 @@
-"""Scheduling of rollouts: first come, first served in each pool, pool by pool in turn."""
+"""Scheduling of rollouts: first come, first served in each pool; the pools take turns."""
 
 from __future__ import annotations
 
@@ -21,11 +21,11 @@ from synth_pools.backend.storage.peers import FencedError
 
 _log = logging.getLogger(__name__)
 
-# Rollouts that start before other tasks have their turn.
+# Rollouts to start before other tasks run.
 _BURST = 32
-# Rollouts that are claimed in one transaction.
+# Most rollouts to claim in one transaction.
 _CLAIMED_AT_ONCE = 64
-# Pause before claiming a place that another backend has freed, which has the first chance.
+# Pause after another backend has freed a place, which that backend may fill first.
 _PATIENCE_SECONDS = 0.05
 
 
@@ -33,25 +33,24 @@ class RunEnd(Enum):
     """End of a run: the rollout is done, or waits again."""
 
     DONE = "done"
-    # Its pool is no longer active, or its wait for a container was interrupted; it keeps its turn
-    # in the queue.
+    # Its pool is no longer active, or its wait for a container was interrupted; it keeps its turn.
     PUT_BACK = "put back"
 
 
 class StartedAttempt(NamedTuple):
-    """First attempt at a rollout, stored already, with its container."""
+    """First attempt at a rollout, already stored, with the lease of its container."""
 
     lease: Lease
     attempt: Attempt
 
 
 class RunsRollouts(Protocol):
-    """The part of the runner that the scheduler uses."""
+    """Methods of the runner that the scheduler uses."""
 
     async def run(
         self, pool_id: str, rollout_id: str, start: StartedAttempt | None = None
     ) -> RunEnd:
-        """Run a rollout to its end, or find that it may not start yet."""
+        """Run a rollout to its end, or put it back if it may not start yet."""
         ...
 
     async def fail_crashed(self, rollout_id: str) -> None:
@@ -60,10 +59,10 @@ class RunsRollouts(Protocol):
 
 
 class LeasesContainers(Protocol):
-    """The part of the balancer that the scheduler uses."""
+    """Methods of the balancer that the scheduler uses."""
 
     def interrupt(self, pool_id: str | None) -> None:
-        """Interrupt the waits for a container of a pool, or of any (None)."""
+        """Interrupt the waits for a container of a pool, or of any pool (None)."""
         ...
 
     def can_start(self, pool_id: str) -> bool:
@@ -71,7 +70,7 @@ class LeasesContainers(Protocol):
         ...
 
     def acquire_if_open(self, pool_id: str) -> Lease | None:
-        """Lease a container at once; None if a rollout would have to wait for one."""
+        """Lease a container at once; return None if a rollout would have to wait for one."""
         ...
 
 
@@ -82,18 +81,18 @@ ClaimRollouts = Callable[[str, int, Callable[[Claim], None]], Awaitable[None]]
 class Scheduler:
     """Start rollouts as places become free.
 
-    The scheduler has ids only; the state of a rollout is in the database, and decided there. Each
-    call reports a commit. A rollout that starts here although it was cancelled meanwhile finds that
-    out when it reads its row, and ends.
+    The scheduler has only ids; the state of a rollout is in the database, and changes there first.
+    Each call reports a commit. The run of a rollout that was cancelled meanwhile ends as soon as it
+    reads the row.
 
     Args:
         runner: Runs rollouts.
-        balancer: Knows the containers of pools.
+        balancer: Leases the containers of pools.
         wake: Set by others when waiting rollouts may be able to start.
         rates: Counts every end.
         background: Fails rollouts that crashed the runner.
-        claim: Claims rollouts from the queues in a shared database; None if all waiting rollouts
-            are known here.
+        claim: Claims rollouts from the queues in a shared database; None if the database is not
+            shared.
         refused: Called when a write is refused because another backend owns the rollout.
     """
 
@@ -124,13 +123,13 @@ class Scheduler:
         self._pump: asyncio.Task[None] | None = None
 
     def start(self) -> None:
-        """Begin to start rollouts, including the ones that were enqueued before."""
+        """Begin to start rollouts, including those enqueued before."""
         self._pump = asyncio.create_task(self._start_rollouts(), name="synth-pools-scheduler")
 
     def enqueue(
         self, pool_id: str, concurrency: int, rollout_ids: Iterable[str], *, resumed: bool = False
     ) -> None:
-        """Add rollouts to the queue of a pool; resumed ones come before waiting ones."""
+        """Add rollouts to the queue of a pool; resumed ones start before waiting ones."""
         queue = self._pools.setdefault(pool_id, PoolQueue(concurrency))
         queue.concurrency = concurrency
         if resumed:
@@ -165,7 +164,7 @@ class Scheduler:
         """Hold a place for a rollout that is being admitted, unless others wait for one.
 
         Args:
-            pool_id: The pool, which may not exist: the admission finds out.
+            pool_id: The pool; the admission checks that it exists.
             concurrency: The number of its places; None if it is unknown.
 
         Returns:
@@ -189,7 +188,7 @@ class Scheduler:
     def start_in(self, place: Place, concurrency: int, attempt: Attempt) -> None:
         """Run a rollout, whose first attempt is stored, in the place that was held for it."""
         if self._is_closed:
-            # As after a crash right after the commit: the next start resumes it.
+            # The next start resumes it, as it does after a crash right after the commit.
             return
         queue = place.queue
         place.is_held = False
@@ -221,19 +220,19 @@ class Scheduler:
             self._wake.set()
 
     def drop_waiting(self, pool_id: str) -> None:
-        """Drop the waiting rollouts of an archived pool; `stop` ends the running ones."""
+        """Drop the waiting rollouts of an archived pool; `stop` ends its running ones."""
         queue = self._pools.get(pool_id)
         if queue is not None:
             queue.clear()
 
     async def drained(self, pool_id: str) -> None:
-        """Return when nothing of this pool runs."""
+        """Wait until no rollout of this pool runs."""
         while (queue := self._pools.get(pool_id)) is not None and queue.is_busy:
             self._ends.clear()
             await self._ends.wait()
 
     def set_concurrency(self, pool_id: str, concurrency: int) -> None:
-        """Change the places of a pool: more are filled at once, fewer as rollouts end."""
+        """Change the number of places of a pool; surplus rollouts run to their end."""
         queue = self._pools.get(pool_id)
         if queue is not None:
             queue.concurrency = concurrency
@@ -252,7 +251,7 @@ class Scheduler:
                     task.cancel()
 
     async def wind_down(self, grace_seconds: float) -> None:
-        """Start nothing more; running rollouts have the grace period to end."""
+        """Start nothing more; give running rollouts the grace period to end."""
         self._winding_down = True
         self._balancer.interrupt(None)
         with contextlib.suppress(TimeoutError):
@@ -264,7 +263,7 @@ class Scheduler:
     async def close(self, limit_seconds: float) -> None:
         """Stop at once; the next start resumes the running rollouts from the database.
 
-        The background tasks are closed before, so that no container is asked to give up its
+        The background tasks must be closed before, so that no container is asked to give up its
         rollout.
         """
         self._is_closed = True
@@ -308,7 +307,7 @@ class Scheduler:
         try:
             await claim(pool_id, most, take)
         except (StorageError, DatabaseClosedError):
-            # The next look at the database tries again.
+            # The next complete read of the database leads to another claim.
             queue.is_blocked = True
 
     def _claimed(self, pool_id: str, queue: PoolQueue, task: asyncio.Task[None]) -> None:
@@ -333,8 +332,8 @@ class Scheduler:
     ) -> None:
         task = asyncio.create_task(self._run(pool_id, rollout_id, start))
         queue.running[rollout_id] = task
-        # No `finally` in the task: a task cancelled before its first step would never run it, and
-        # keep its place and its container for ever.
+        # Not a `finally` in the task: a task that is cancelled before its first step does not run
+        # it, and would keep its place and its container for ever.
         lease = None if start is None else start.lease
         task.add_done_callback(partial(self._ended, pool_id, queue, rollout_id, lease))
 

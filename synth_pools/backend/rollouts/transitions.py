@@ -37,7 +37,7 @@ class NextAttempt(NamedTuple):
 
     rollout_id: str
     url: str | None
-    # The error of the attempt before; None for the first one.
+    # The error of the previous attempt; None for the first one.
     error: TargetError | None
     # The number of the backend that runs it.
     owner: int | None
@@ -50,7 +50,7 @@ class Transitions:
         settings: The settings of the backend.
         contents: Stores the contents of artifacts.
         notifier: Notified of every change of a rollout.
-        balancer: Updated where another backend has changed a pool.
+        balancer: Updated if another backend has changed a pool.
     """
 
     def __init__(
@@ -71,8 +71,8 @@ class Transitions:
         """Begin attempts, or resume unfinished ones, each with the transaction of its caller.
 
         Returns:
-            The attempts; the end of the run for a rollout that needs none; the error for a rollout
-            that another backend owns, or that is gone.
+            The attempts; the end of the run for a rollout that needs no attempt; the error for a
+            rollout that is gone or that another backend owns.
         """
         first = attempts[0][0]
         rows = find_rollouts(first, [attempt.rollout_id for _, attempt in attempts])
@@ -111,7 +111,7 @@ class Transitions:
         return errors
 
     def finish(self, end: End, tx: Transaction) -> None:
-        """End a rollout whose artifacts may have contents; raise the errors of `finish_all`."""
+        """End a rollout, possibly with contents of artifacts; raise the errors of `finish_all`."""
         contents = end.result.contents
         if end.owner is not None and contents and not self._contents.is_remote:
             self._contents.ensure(contents)
@@ -122,7 +122,7 @@ class Transitions:
     def give_up(
         self, rollout_id: str, error: TargetError, owner: int | None, tx: Transaction
     ) -> RunEnd:
-        """Fail a rollout that has waited long enough, unless its pool makes it wait now."""
+        """Fail a rollout that has waited long enough, unless its pool is not active."""
         rollout = find_rollout(tx, rollout_id)
         if rollout["status"] == "queued" and find_pool(tx, rollout["pool_id"]).status != "active":
             return RunEnd.PUT_BACK
@@ -133,7 +133,7 @@ class Transitions:
     def put_back(
         self, rollout_id: str, error: TargetError, owner: int | None, tx: Transaction
     ) -> bool:
-        """Queue a rollout again that was not sent; False if it has ended meanwhile."""
+        """Queue an unsent rollout again; return False if it has ended meanwhile."""
         row = put_back(tx, rollout_id, error, owner)
         if row is not None:
             tx.after_commit(partial(self._notifier.notify, rollout_id, row["pool_id"]))
@@ -149,13 +149,13 @@ class Transitions:
         if rollout["status"] == "running" and error is None:
             if not is_lost(tx, rollout, pool):
                 return self._attempt(rollout, pool, owner, is_resumed=True)
-            # No container can be asked. Rollouts without a further attempt were ended at the start.
+            # Its container is gone. Rollouts without a further attempt were ended at the start.
             error = lost()
         if pool.is_archived:
             # All rollouts of its pool are being cancelled.
             return RunEnd.DONE
         if rollout["status"] == "queued" and pool.status != "active":
-            # The pool was paused, or failed, at the very moment of the start.
+            # The pool was paused or has failed meanwhile.
             return RunEnd.PUT_BACK
         if (
             tx.owner is not None
@@ -204,7 +204,7 @@ class Transitions:
 
 
 def has_own_container(rollout_id: str, db: Executes) -> bool:
-    """Return True if a rollout runs on the container of its task, or fails with its task."""
+    """Return True if a rollout's task has a container, or is gone, so that it fails."""
     rollout = find_rollout(db, rollout_id)
     try:
         return _url_of_task(db, rollout, find_pool(db, rollout["pool_id"])) is not None
@@ -213,7 +213,7 @@ def has_own_container(rollout_id: str, db: Executes) -> bool:
 
 
 def _url_of_task(db: Executes, rollout: Row, pool: Pool) -> str | None:
-    """Return the address of the rollout's task; 404 if the task is gone."""
+    """Return the address of the rollout's task; raise 404 if the task is gone."""
     if rollout["task_id"] is None:
         return None
     return task_container_url(find_task(db, pool.id, rollout["task_id"]))

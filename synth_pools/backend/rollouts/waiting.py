@@ -1,4 +1,4 @@
-"""Waiting of a rollout for a container, and its time limit."""
+"""Wait of a rollout for a container, and the time limit of the wait."""
 
 from __future__ import annotations
 
@@ -13,13 +13,13 @@ from synth_pools.backend.rollouts.attempts import Attempt
 class ContainerWait:
     """Wait of one rollout for a container.
 
-    Where nobody listens, the rollout waits for its time limit: from its first refused attempt, or
-    from the moment when the last container of its pool went away, if the rollout is older. A
-    further attempt waits no longer than it may then take. Only for processes that are being started
-    a first attempt waits without limit: their pool fails if they never come up.
+    If no container listens, the rollout waits for as long as its time limit: from its first refused
+    attempt, or, if the rollout is older, from the end of the last container of its pool. A further
+    attempt waits no longer than its own time limit. A first attempt waits without limit only for
+    processes that are being started: their pool fails if they never come up.
 
     Args:
-        outage: Returns the outage of its pool while no address of it listens.
+        outage: Returns the outage of its pool while no address of the pool listens.
         waited_and_limit: Returns the seconds since its creation, and its time limit.
     """
 
@@ -32,14 +32,14 @@ class ContainerWait:
         self._waited_and_limit = waited_and_limit
         self._ends_at: float | None = None
         self._last: TargetError | None = None
-        # Error of an attempt that failed after the container had the rollout.
+        # Error of an attempt that failed after the container had accepted the rollout.
         self._attempt_error: TargetError | None = None
         self._attempt_seconds: float | None = None
         self.is_put_back = False
 
     @property
     def error(self) -> TargetError:
-        """Error of a rollout that has waited long enough."""
+        """Error of a rollout that has waited for too long."""
         outage = self._outage()
         error = self._attempt_error or self._last
         if error is None and outage is not None:
@@ -49,7 +49,7 @@ class ContainerWait:
         return error or TargetError("container_unreachable", "No container is up.", {})
 
     async def seconds_left(self) -> float | None:
-        """Return the seconds that the rollout may go on waiting; None without a limit."""
+        """Return the remaining seconds of the wait; None if it has no limit."""
         if self._attempt_seconds is not None and not self.is_put_back:
             return self._attempt_seconds
         if self._ends_at is not None:
@@ -69,7 +69,7 @@ class ContainerWait:
         return self.is_put_back
 
     def begin_attempts(self, attempt: Attempt, error: TargetError) -> None:
-        """Note that an attempt has failed, after which another one may follow."""
+        """Note a failed attempt, after which a further one may follow."""
         self._attempt_error = error
         self._attempt_seconds = attempt.limit_seconds
         self.is_put_back = False

@@ -11,7 +11,7 @@ from synth_pools.backend.storage.statements import byte_length
 
 
 class ContentRow(NamedTuple):
-    """Content that is a file, and its artifact in the rollout's list."""
+    """Content in a file, and the position of its artifact in the rollout's list."""
 
     position: int
     sha256: str
@@ -19,7 +19,7 @@ class ContentRow(NamedTuple):
 
 
 def insert(tx: Transaction, rollout_seq: int, rows: Iterable[ContentRow]) -> None:
-    """Store the contents of a rollout."""
+    """Store the rows that link a rollout to its contents."""
     tx.executemany(
         "INSERT INTO artifacts (rollout_seq, position, sha256, size_bytes) VALUES (?, ?, ?, ?)",
         [(rollout_seq, *row) for row in rows],
@@ -50,7 +50,7 @@ def stored_text(db: Executes, rollout: Row, column: Literal["artifacts", "result
 
 
 def all_names(db: Executes) -> set[str]:
-    """Return the names of all contents."""
+    """Return the names of all contents that rollouts have."""
     return {row["sha256"] for row in db.execute("SELECT DISTINCT sha256 FROM artifacts")}
 
 
@@ -72,7 +72,7 @@ def forget_oldest(tx: Transaction, most_bytes: int, limit: int) -> set[str]:
     names: set[str] = set()
     if total <= most_bytes:
         return names
-    # The age of a content is that of the latest rollout that has it.
+    # Content is as old as the latest rollout that has it.
     for row in tx.execute(
         "SELECT sha256, size_bytes FROM (SELECT sha256, size_bytes, rollout_seq, position,"
         " ROW_NUMBER() OVER (PARTITION BY sha256 ORDER BY rollout_seq DESC, position) AS age"
@@ -87,7 +87,7 @@ def forget_oldest(tx: Transaction, most_bytes: int, limit: int) -> set[str]:
 
 
 def unnamed(db: Executes, names: Iterable[str]) -> set[str]:
-    """Return the contents that no rollout has."""
+    """Return those of these contents that no rollout has."""
     return {
         name
         for name in names

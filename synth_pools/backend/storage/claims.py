@@ -12,19 +12,19 @@ from dataclasses import dataclass
 from synth_pools.backend.storage.database import Database, Executes, Row, Transaction
 from synth_pools.backend.storage.pools import Pool, find_pool
 
-# For statements with a table `pools`; as `number_unfinished`, without a call of a function.
+# For statements with a table `pools`: what `number_unfinished` returns, without a function call.
 _COUNTED = (
     "COALESCE((SELECT number FROM queue_counts WHERE queue_counts.pool_id = pools.id"
     " AND queue_counts.status = '{status}'), 0) AS {status}"
 )
 _COUNTS = ", ".join(_COUNTED.format(status=status) for status in ("running", "queued"))
-# The places of a pool, and the number taken by all backends.
+# The places of a pool, and the number of rollouts that all backends have claimed.
 _PLACES = (
     f"SELECT status, concurrency, owner, {_COUNTS}, (SELECT COUNT(*) FROM queue"  # noqa: S608
     " WHERE queue.pool_id = pools.id AND queue.owner IS NOT NULL) AS claimed"
     " FROM pools WHERE id = ?"
 )
-# A pool that gets a rollout, with the numbers of waiting and running ones.
+# A pool that gets a rollout, with the numbers of its waiting and running rollouts.
 _POOL_WITH_PLACES = f"SELECT pools.*, {_COUNTS} FROM pools WHERE id = ?"  # noqa: S608
 # Rows that another transaction has locked are skipped.
 _CLAIM = (
@@ -68,7 +68,7 @@ async def claim_rollouts(
     Args:
         database: The shared database.
         pool_id: The pool.
-        most: The most rollouts.
+        most: The largest number of rollouts to claim.
         take: Called with the claim at its commit, unless this backend has lost it.
 
     Raises:
@@ -94,7 +94,7 @@ def find_pool_with_places(tx: Transaction, pool_id: str) -> Pool:
 
 
 def free_places(tx: Transaction, pool: Pool) -> int:
-    """Return the number of rollouts that need not wait, of a pool from `find_pool_with_places`."""
+    """Return how many new rollouts of a pool from `find_pool_with_places` need not wait."""
     row = pool.row
     is_ours = row["owner"] in (None, tx.owner)
     # Each waiting rollout takes one of the places.
@@ -121,7 +121,7 @@ def archived_with_rollouts(db: Executes) -> list[str]:
 
 
 def is_anything_left(db: Executes) -> bool:
-    """Return True if dead backends have left rollouts, claims or pools."""
+    """Return True if there are rollouts, claims or pools of dead backends."""
     sql = (
         "SELECT EXISTS (SELECT 1 FROM rollouts WHERE status = 'running'"  # noqa: S608
         f" AND {_of_nobody('rollouts')}) OR EXISTS (SELECT 1 FROM queue WHERE owner IS NOT NULL"

@@ -26,7 +26,7 @@ class Cursors:
         return base64.urlsafe_b64encode(packed + self._mac(scope, packed)).decode("ascii")
 
     def read(self, scope: str, cursor: str) -> int | None:
-        """Return the position of a cursor in this list; None for any other text."""
+        """Return the position of a cursor of this list; None for any other text."""
         try:
             token = base64.b64decode(cursor.encode("ascii"), altchars=b"-_", validate=True)
         except (UnicodeEncodeError, binascii.Error, ValueError):
@@ -50,8 +50,8 @@ def cursor_secret(db: Executes) -> str:
 def page_document(
     items: Sequence[str], next_cursor: str | None, later_name: str | None = None
 ) -> str:
-    """Return the JSON of a page from the JSON texts of its items, listed under one name or two."""
+    """Return the JSON of a page from the JSON texts of its items, under one name or two."""
     cursor = "null" if next_cursor is None else f'"{next_cursor}"'
-    listed = f"[{','.join(items)}]"
-    again = "" if later_name is None else f',"{later_name}":{listed}'
-    return f'{{"items":{listed}{again},"next_cursor":{cursor}}}'
+    array = f"[{','.join(items)}]"
+    second = "" if later_name is None else f',"{later_name}":{array}'
+    return f'{{"items":{array}{second},"next_cursor":{cursor}}}'

@@ -1,4 +1,4 @@
-"""Data directory of one backend: created, locked, and keeping the key across restarts."""
+"""Data directory of one backend: its creation, its lock, and the names of its files."""
 
 from __future__ import annotations
 
@@ -20,29 +20,29 @@ _log = logging.getLogger(__name__)
 
 # The SQLite database.
 FILE_NAME = "synth-pools.sqlite3"
-# In place of it the note of the database on a server that the directory belongs to.
+# File that names the database on a server, in a directory without a SQLite database.
 STORE_FILE = "store"
 # The number that identifies this directory's backend on a shared database.
 BACKEND_FILE = "backend"
 KEY_FILE = "api-key"
 LOCK_FILE = "lock"
 
-# Names in a data directory, besides the database's own.
+# Names in a data directory, besides those of the SQLite database.
 _NAMES = frozenset(
     {
         *(KEY_FILE, f"{KEY_FILE}.new", LOCK_FILE, STORE_FILE, BACKEND_FILE),
         *(CONTENTS_FILE, FOLDER, LOST_FOLDER, ID_FILE),
     }
 )
-# File systems have this directory from the start.
+# New file systems may have this directory.
 _NOBODYS = frozenset({"lost+found"})
 _OUR_LOCK = re.compile(rb"[0-9]{0,20}\n?")
 
 
 class DataDir:
-    """Directory that belongs to this backend alone until `close`.
+    """Directory that only this backend uses until `close`.
 
-    Without a path it is temporary, and removed at `close` or at the exit of Python.
+    Without a path it is a temporary one, removed at `close` or at the exit of Python.
     """
 
     def __init__(self, path: str | os.PathLike[str] | None = None) -> None:
@@ -54,7 +54,7 @@ class DataDir:
             self.path = Path(self._temporary.name)
             restrict(self.path)
         else:
-            # Absolute, since the process may change its working directory.
+            # Made absolute, since the process may change its working directory.
             self.path = Path(path).expanduser().absolute()
         try:
             self._lock: int | None
@@ -90,7 +90,7 @@ class DataDir:
 
 
 def require_database(data_dir: Path) -> None:
-    """Raise `DataDirError` for a path that is no data directory of a SQLite database."""
+    """Raise `DataDirError` if a path is no data directory with a SQLite database."""
     if not (data_dir / FILE_NAME).is_file():
         raise DataDirError(f"{data_dir} is no data directory: it holds no {FILE_NAME}")
 
@@ -99,7 +99,7 @@ def _make_and_lock(path: Path) -> tuple[Path, int]:
     """Create and lock a directory.
 
     Returns:
-        Its real path, so that a changed link has no effect; its lock.
+        Its real path, so that a changed link has no effect, and the descriptor of its lock.
     """
     try:
         # Private from the start, since it holds requests, results and the key.
@@ -132,11 +132,11 @@ def _lock(path: Path, lock: int) -> None:
         fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
     except BlockingIOError as error:
         holder = os.pread(lock, 32, 0).decode("ascii", "replace").strip()
-        who = f"another process (pid {holder})" if holder.isdecimal() else "another process"
+        user = f"another process (pid {holder})" if holder.isdecimal() else "another process"
         if holder == str(os.getpid()):
-            who = "another backend of this process"
+            user = "another backend of this process"
         raise DataDirLockedError(
-            f"{path} is in use by {who}: stop that one, or give another data directory"
+            f"{path} is in use by {user}: stop that one, or give another data directory"
         ) from error
     except OSError as error:
         raise DataDirError(

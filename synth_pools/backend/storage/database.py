@@ -68,17 +68,17 @@ class StorageError(StorageUnavailableError):
 class Database(abc.ABC):
     """Database of one backend, opened and used in one event loop.
 
-    Waiting writes share a transaction, one transaction after the other. If a write that has changed
-    something fails, each of them runs again by itself. So a write sees all earlier writes and no
-    later ones, except that writes with the same `work` run together, possibly before a write that
-    has waited a little longer.
+    Waiting writes share a transaction; there is one transaction at a time. If a write fails that
+    has changed something, each write runs again in its own transaction. So a write sees all earlier
+    writes and no later ones, except that writes with the same `work` run together, possibly before
+    a write that has waited a little longer.
 
     Args:
         observer: Observes commits and changes of state.
 
     Attributes:
-        is_new: True if it was created at this start.
-        is_shared: True if other backends may use it at the same time.
+        is_new: True if the database was created at this start.
+        is_shared: True if other backends may use the database at the same time.
     """
 
     is_new: bool
@@ -88,7 +88,7 @@ class Database(abc.ABC):
         self._observer = observer
         self._loop = asyncio.get_running_loop()
         self._waiting: deque[Job] = deque()
-        # The batch of the writer, which alone uses its connection meanwhile.
+        # The batch that the writer runs; nothing else uses the writer's connection meanwhile.
         self._in_hand: Batch | None = None
         self._is_to_begin = False
         self._closed = False
@@ -108,44 +108,43 @@ class Database(abc.ABC):
 
     @abc.abstractmethod
     async def read_once(self, work: Callable[[Snapshot], _T]) -> _T:
-        """Return the value that `work` reads with a single statement; otherwise as `read`."""
+        """Return the value that `work` reads with a single statement, as `read` does."""
 
     @abc.abstractmethod
     async def read_apart(self, work: Callable[[Snapshot], _T]) -> _T:
-        """Return the value that `work` reads in a long time, as `read`, without delaying others.
+        """Return the value of a long read, as `read` does, without delaying other reads.
 
-        It may be called in another thread.
+        `work` may be called in another thread.
         """
 
     @abc.abstractmethod
     async def bytes_on_disk(self) -> dict[str, int]:
-        """Return the sizes of its parts by name; unknown ones are missing."""
+        """Return the sizes of the database's parts by name; unknown sizes are missing."""
 
     async def sharing(self) -> dict[str, float]:
         """Return figures of a shared database by name.
 
         Returns:
-            The number of `backends`; the `dead_queue_rows`; the `oldest_snapshot_seconds`, which
-            keep them. Empty if the database cannot be asked.
+            The number of `backends`; the `dead_queue_rows`; the `oldest_snapshot_seconds`, the age
+            of the snapshot that keeps those rows. Empty if the database does not answer.
         """
         return {"backends": 1.0, "dead_queue_rows": 0.0, "oldest_snapshot_seconds": 0.0}
 
     @abc.abstractmethod
     async def maintain(self) -> None:
-        """Maintain the size of its files until cancelled."""
+        """Limit the size of the database's files until cancelled."""
 
     @property
     def owner(self) -> int | None:
         """Number of this backend; None for a database that is not shared.
 
-        It changes after a time in which other backends have taken this one for dead, and is None in
-        that time.
+        It is None while other backends take this one for dead, and a new number after that.
         """
         return None
 
     @property
     def is_leader(self) -> bool:
-        """True if this backend does the tasks of one for all."""
+        """True if this backend does the tasks that one backend does for all."""
         return True
 
     @property
@@ -155,21 +154,21 @@ class Database(abc.ABC):
 
     @abc.abstractmethod
     async def join(self, peer: Peer) -> None:
-        """Begin to notify a peer of changes by other backends; do nothing if there can be none."""
+        """Begin to notify a peer of changes by other backends, if there can be any."""
 
     @property
     @abc.abstractmethod
     def place(self) -> str:
-        """The location of the database, which tells it from a copy."""
+        """The location of the database, which differs from that of a copy."""
 
     @property
     @abc.abstractmethod
     def versions(self) -> dict[str, str | int]:
-        """The versions of its schema and of its software, by name."""
+        """The versions of the schema and of the database software, by name."""
 
     @abc.abstractmethod
     def _begin(self) -> None:
-        """Begin with the waiting writes; after a close, end the writer after the last one."""
+        """Begin with the waiting writes; after `close` and the last write, end the writer."""
 
     @abc.abstractmethod
     def _explained(self, error: Exception) -> Exception:
@@ -194,9 +193,9 @@ class Database(abc.ABC):
         """Run `work` in a transaction and return its result once it is stored.
 
         Args:
-            work: Called with the transaction, and again if another write in the same commit failed.
-                It must do nothing but read and write in its transaction.
-            inline: True for few statements with little data, which the event loop runs.
+            work: Called with the transaction, and again if another write in the same commit fails.
+                It must only read and write in its transaction.
+            inline: True to run the write, of few statements with little data, in the event loop.
             on_settled: Called in the event loop once the outcome is known, after the callbacks of
                 the commit, even if nobody waits for it any more.
 
@@ -218,15 +217,15 @@ class Database(abc.ABC):
         """Write as `write` does, together with waiting writes that have the same `work`.
 
         Args:
-            work: Called with pairs of a transaction, always the same one, and an item, in the order
-                of the calls. It returns a result for each, or an error if it has changed nothing
-                for it.
+            work: Called with pairs of a transaction, the same in all, and an item, in the order of
+                the calls. It returns a result for each pair, or an error if it has changed nothing
+                for the item.
             item: The item for `work`.
             inline: As for `write`.
             on_settled: As for `write`.
 
         Raises:
-            Exception: The error that `work` returns for the item; and as `write`.
+            Exception: The error that `work` returns for the item, or an error of `write`.
         """
         job = Job(work, item, on_settled, is_alone=False, is_inline=inline)
         result: _T = await self._stored(job)
@@ -276,7 +275,7 @@ class Database(abc.ABC):
         await self._close()
 
     def _unusable(self, reason: object) -> StorageError:
-        """Return the error of a database that is at fault, and log it, but not each time."""
+        """Return the error of a database that is at fault; log it, but not each time."""
         # In an outage every request has the same error.
         if clock.monotonic() - self._complained > _COMPLAINT_SECONDS:
             self._complained = clock.monotonic()
@@ -284,13 +283,13 @@ class Database(abc.ABC):
         return StorageError(reason)
 
     def _begin_soon(self) -> None:
-        # Not at once, so that all writes of this round of the event loop share the commit.
+        # Called later, so that all writes of this round of the event loop share the commit.
         if self._in_hand is None and not self._is_to_begin:
             self._is_to_begin = True
             self._loop.call_soon(self._begin)
 
     def _take_batch(self) -> Batch | None:
-        """Take waiting writes to run and deliver; None if nothing waits."""
+        """Return a batch of waiting writes, to run and deliver; None if nothing waits."""
         self._is_to_begin = False
         if not self._waiting:
             return None
@@ -313,7 +312,7 @@ class Database(abc.ABC):
 
     def _tell(self, job: Job) -> None:
         while job.callbacks:
-            # Emptied one by one, so that references to the transaction need no garbage collector.
+            # Popped, so that references to the transaction are freed without the garbage collector.
             _call(job.callbacks.pop(0))
         if job.on_settled is not None:
             _call(job.on_settled)

@@ -1,4 +1,4 @@
-"""Logs of events of a rollout or a pool, read from any position on."""
+"""Logs of events of a rollout or a pool, each read after any position."""
 
 from __future__ import annotations
 
@@ -17,13 +17,13 @@ from synth_pools.backend.storage.rollout_documents import DOCUMENT_COLUMNS, with
 from synth_pools.backend.storage.rollouts import FINAL, find_head, size_sql
 from synth_pools.backend.storage.sql_functions import last_place
 
-# Size of one piece of a stream, after which other tasks have their turn.
+# Largest piece of a stream, after which other tasks run.
 _MOST_EVENTS = 200
 ENOUGH_BYTES = 64 * 1024
-# The same for skipped events, which cost less.
+# Most events to read for a piece, with the skipped ones, which cost less.
 _MOST_LOOKED_AT = 2_000
 
-# Largest rollout that its last event includes; clients read a larger one themselves.
+# Largest rollout to include in its last event; clients request a larger one.
 _MOST_OF_A_ROLLOUT = 64 * 1024
 _ENDED_COLUMNS = "".join(f", ended.{column}" for column in DOCUMENT_COLUMNS)
 _TERMINAL = ", ".join(f"'{name}'" for name in sorted(events.TERMINAL))
@@ -70,7 +70,7 @@ class _Page(NamedTuple):
 
 @dataclass(frozen=True, slots=True)
 class RolloutLog:
-    """Events of one rollout; a position is the sequence number of one."""
+    """Events of one rollout; a position is the sequence number of an event."""
 
     rollout_id: str
     # Two logs with equal subject and selection have equal pieces.
@@ -82,7 +82,7 @@ class RolloutLog:
         return Subject("rollout", self.rollout_id)
 
     def read_piece(self, db: Snapshot, position: int) -> Piece | None:
-        """Return events after a position, or None at the end; 404 if the rollout is gone."""
+        """Return events after a position; None at the end. Raise 404 if the rollout is gone."""
         rollout = find_head(db, self.rollout_id)
         with contextlib.closing(_of_rollout(db, rollout, position)) as entries:
             return _piece(entries, lambda event, _: event.id)
@@ -94,7 +94,7 @@ class RolloutLog:
 
 @dataclass(frozen=True, slots=True)
 class PoolLog:
-    """Events of all rollouts of a pool in the order of storage; a position is the place of one."""
+    """Events of all rollouts of a pool in stored order; a position is the place of an event."""
 
     pool_id: str
     # The number of the pool.
@@ -122,7 +122,7 @@ class PoolLog:
         return f"{types} with rollouts" if self.with_rollouts else types
 
     def cursor(self, position: int) -> str:
-        """Return the text with which a reader resumes after a position; it rises with positions."""
+        """Return the text with which a reader resumes after a position; texts sort as positions."""
         return f"pool_{self.seq}_evt_{position:016d}"
 
     def position(self, db: Snapshot, cursors: Sequence[str | None], start: Start) -> int:
@@ -131,8 +131,8 @@ class PoolLog:
         Args:
             db: The snapshot.
             cursors: The cursors of the reader; None for a missing one. A text that is no cursor of
-                this pool stands for the beginning, and so skips nothing.
-            start: The beginning for a reader without cursors.
+                this pool counts as the beginning of the log, and so skips nothing.
+            start: Where a reader without cursors begins.
         """
         texts = [cursor for cursor in cursors if cursor is not None]
         if not texts:
@@ -163,7 +163,7 @@ class PoolLog:
         rows = db.iterate(
             f"SELECT rollouts.id, sequence, type, timestamp, {selected}, place{columns}"  # noqa: S608
             f" FROM events JOIN rollouts ON rollouts.seq = events.rollout_seq{joined}"
-            # A server that knows the limit follows the order of the index, and sorts nothing.
+            # With the limit a server reads in the order of the index, instead of sorting.
             f" WHERE events.pool_seq = ? AND place > ? ORDER BY place LIMIT {_MOST_LOOKED_AT + 1}",
             (*values, self.seq, position),
         )
@@ -185,7 +185,7 @@ class PoolLog:
         return db.execute(sql, (self.pool_id,)).fetchone() is None
 
 
-# Events in one order, read from any position on.
+# Log of either subject.
 EventLog = RolloutLog | PoolLog
 
 
@@ -194,8 +194,8 @@ def rollout_event_page(
 ) -> str:
     """Return the JSON of one page of a rollout's events after a position.
 
-    The page ends at `most_bytes`, after at least one event, and is no newer than the status, since
-    the rollout was read first.
+    The page ends at `most_bytes`, after at least one event, and has no event newer than the status
+    of the rollout, which was read first.
     """
     with contextlib.closing(_of_rollout(db, rollout, position)) as entries:
         page = _page(entries, position, limit, most_bytes)
@@ -246,9 +246,9 @@ def _piece(
     stream_id: Callable[[Event, int], str],
     position_id: Callable[[int], str] | None = None,
 ) -> Piece | None:
-    """Encode events up to a limit; after skipped events comes their position.
+    """Encode events up to a limit, and the position after skipped events at the end.
 
-    `position_id` returns the id of a position; it is None for a log that ends with a last event.
+    `position_id` returns the id of a position; None if the log ends with a last event.
     """
     messages: list[bytes] = []
     size = number = end = 0

@@ -71,7 +71,7 @@ def sent_messages(piece: bytes) -> Iterator[dict[str, str]]:
     for block in piece.decode("ascii").split("\n\n")[:-1]:
         lines = (line.partition(": ") for line in block.split("\n"))
         message = {name: value for name, _, value in lines}
-        # Comments and bare positions are no messages.
+        # Comments, and positions without an event, are no messages.
         if "data" in message:
             yield message
 
@@ -84,10 +84,10 @@ def append(
     data: Sequence[str],
     fence: tuple[str, tuple[int, ...]] = ("", ()),
 ) -> bool:
-    """Add events of one type to a rollout, whose row counts them, so that numbers are unique.
+    """Add events of one type to a rollout; its row counts them, so their numbers are unique.
 
     Returns:
-        True if the rollout meets the condition of the fence; else nothing changes.
+        True if the rollout meets the condition of the fence; otherwise nothing is changed.
     """
     condition, values = fence
     sql = f"UPDATE rollouts SET last_sequence = last_sequence + ? WHERE seq = ?{condition}"  # noqa: S608

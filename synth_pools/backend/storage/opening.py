@@ -19,17 +19,17 @@ async def open_database(settings: Settings, observer: CommitObserver) -> Databas
     """Open the database of a backend, in the event loop that uses it.
 
     Args:
-        settings: The settings; without a store the database is in the data directory.
+        settings: The settings; if they have no store, the database is in the data directory.
         observer: Observes commits and changes of state.
 
     Returns:
         The database, which the caller closes.
 
     Raises:
-        DataDirError: The data directory cannot be used, or has a database of its own.
+        DataDirError: The data directory cannot be used, or has another database.
         StoreError: The store cannot be used.
     """
-    # Another database would put its contents away, since none of its rollouts names them.
+    # Another database would put these contents away, since none of its rollouts names them.
     data_dir = settings.data_dir
     if settings.store is None:
         if (data_dir / STORE_FILE).exists():
@@ -44,7 +44,7 @@ async def open_database(settings: Settings, observer: CommitObserver) -> Databas
             "beside the store"
         )
     try:
-        # An extra that the default does not need.
+        # Needs an extra, so it is imported only for a store.
         from synth_pools.backend.storage.postgres.database import PostgresDatabase
     except ModuleNotFoundError as error:
         if error.name not in _DRIVERS:

@@ -1,7 +1,7 @@
-"""Interface of a backend to a shared database: notices and takeovers.
+"""Interface of a backend to its shared database, for notices and takeovers.
 
-The database notifies its one peer of changes by others, over a separate connection, so that reads
-and writes are not delayed.
+The database notifies its one peer of changes by other backends. It receives them over a separate
+connection, so that reads and writes are not delayed.
 """
 
 from __future__ import annotations
@@ -20,7 +20,7 @@ class FencedError(Exception):
 
 
 class Peer(Protocol):
-    """Backend as its database calls it.
+    """Backend that its shared database calls.
 
     The methods are called in the event loop, and must not block.
     """

@@ -1,4 +1,4 @@
-"""Pools and tasks in the database. Functions with changes run inside a `Transaction`."""
+"""Pools and tasks in the database. Functions that change them run in a `Transaction`."""
 
 from __future__ import annotations
 
@@ -46,7 +46,7 @@ def _small_view(definition: str) -> dict[str, Any]:
 
 
 class Pool:
-    """Pool at one moment, its definition parsed on demand."""
+    """Pool as of one moment; its definition is parsed on demand."""
 
     __slots__ = ("_view", "row")
 
@@ -77,7 +77,7 @@ class Pool:
 
     @property
     def error_code(self) -> str | None:
-        """The code of the error that made it fail; None if it has not failed."""
+        """The code of the error that made the pool fail; None if it has not failed."""
         error = json.loads(self.row["error"])
         return None if error is None else str(error["code"])
 
@@ -209,8 +209,8 @@ def insert_pool(
     """Store a new pool; raise 409 if the id is taken."""
     if pool_id is None:
         pool_id = clock.new_id("pool")
-    elif there := tx.execute("SELECT status FROM pools WHERE id = ?", (pool_id,)).fetchone():
-        archived = there["status"] == "archived"
+    elif existing := tx.execute("SELECT status FROM pools WHERE id = ?", (pool_id,)).fetchone():
+        archived = existing["status"] == "archived"
         more = " It is archived, and its id cannot be used again." if archived else ""
         raise conflict("pool_exists", f"Pool {pool_id!r} exists already.{more}")
     moment = now()
@@ -260,7 +260,7 @@ def archive_pool(tx: Transaction, pool: Pool) -> Pool:
 
 
 def find_task(db: Executes, pool_id: str, task_id: str) -> Row:
-    """Return a task of a pool; raise 404 if there is none of this id."""
+    """Return a task of a pool; raise 404 for an unknown id."""
     row: Row | None = None
     if can_be_id(task_id):
         row = db.execute(
@@ -303,7 +303,7 @@ def insert_task(
     definition: dict[str, Any],
     created_at: str | None = None,
 ) -> Row:
-    """Store a new task; raise 409 if the pool has one of this id."""
+    """Store a new task; raise 409 if the pool has a task of this id."""
     if task_id is None:
         task_id = clock.new_id("task")
     moment = now()
@@ -327,7 +327,7 @@ def update_task(tx: Transaction, pool_id: str, task_id: str, definition: dict[st
 
 
 def delete_task(tx: Transaction, pool_id: str, task_id: str) -> str:
-    """Delete a task and return the time."""
+    """Delete a task; return the time of the deletion."""
     tx.execute("DELETE FROM tasks WHERE pool_id = ? AND id = ?", (pool_id, task_id))
     return now()
 
@@ -335,7 +335,7 @@ def delete_task(tx: Transaction, pool_id: str, task_id: str) -> str:
 def replace_tasks(
     tx: Transaction, pool_id: str, tasks: Sequence[tuple[str | None, dict[str, Any]]]
 ) -> None:
-    """Store exactly these tasks in this order; existing ones keep their `created_at`."""
+    """Replace the tasks of a pool, in this order; existing ones keep their `created_at`."""
     existing = {
         row["id"]: row["created_at"]
         for row in tx.execute("SELECT id, created_at FROM tasks WHERE pool_id = ?", (pool_id,))
@@ -346,12 +346,12 @@ def replace_tasks(
 
 
 def touch_pool(tx: Transaction, pool_id: str) -> None:
-    """Count a change of a pool's tasks as a change of the pool, whose document has them."""
+    """Set the pool's time of change after a change of its tasks, which its document has."""
     tx.execute("UPDATE pools SET updated_at = ? WHERE id = ?", (now(), pool_id))
 
 
 def _notify_backends(tx: Transaction, pool_id: str, definition: dict[str, Any]) -> None:
-    """Notify the other backends of a pool; one of them starts its containers."""
+    """Notify the other backends of a changed pool; one of them starts its containers."""
     if tx.owner is not None:
         if starts_containers(definition):
             sql = "UPDATE pools SET owner = ? WHERE id = ? AND owner IS NULL"

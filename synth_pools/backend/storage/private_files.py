@@ -54,9 +54,9 @@ def _make(path: Path) -> None:
 
 
 def keep_private(path: Path) -> None:
-    """Restrict a database to its owner, a new one if it is missing.
+    """Restrict a database file to its owner; create a missing one.
 
-    SQLite gives its mode to the files beside it.
+    SQLite creates the files beside it with the same mode.
 
     Raises:
         OSError: It cannot be created or restricted.
@@ -69,7 +69,7 @@ def keep_private(path: Path) -> None:
 
 
 def noted(note: Path, value: str) -> str:
-    """Return the text of a file; a missing or an empty one gets this value.
+    """Return the text of a file; write this value into a missing or an empty one.
 
     Raises:
         DataDirError: It cannot be read or created.
@@ -79,7 +79,7 @@ def noted(note: Path, value: str) -> str:
         if text:
             return text
         make_folder(note.parent)
-        # A first start was interrupted.
+        # An interrupted start may have left an empty file.
         note.unlink(missing_ok=True)
         with os.fdopen(create_file(note), "w", encoding="utf-8") as file:
             file.write(f"{value}\n")
@@ -111,7 +111,7 @@ def restrict(path: Path) -> bool:
 
 
 def flush_folder(path: Path) -> None:
-    """Flush the names in a folder to disk."""
+    """Flush the list of names in a folder to disk."""
     descriptor = os.open(path, os.O_RDONLY | os.O_CLOEXEC)
     try:
         os.fsync(descriptor)

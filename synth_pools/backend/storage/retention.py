@@ -57,7 +57,7 @@ async def forget_finished(
                 forgotten, names = await database.write(work)
             await _remove_unnamed(database, contents, names)
         except StorageUnavailableError:
-            forgotten = 0  # The error is in the log, and the next round tries again.
+            forgotten = 0  # The error is logged; the next round tries again.
         if forgotten < _MOST_FORGOTTEN:
             await asyncio.sleep(pause)
 
@@ -84,8 +84,8 @@ async def put_away_unnamed(database: Database, contents: RemoteContents) -> None
     while True:
         moved = 0
         try:
-            listed = contents.old_names() if database.is_leader else iter(())
-            while names := await in_executor(contents.executor, next, listed, None):
+            parts = contents.old_names() if database.is_leader else iter(())
+            while names := await in_executor(contents.executor, next, parts, None):
                 free = await database.read(partial(artifact_rows.unnamed, names=names))
                 moved += await in_executor(contents.writers, contents.put_away, free)
         except StorageUnavailableError as error:
@@ -98,11 +98,11 @@ async def put_away_unnamed(database: Database, contents: RemoteContents) -> None
 async def _remove_unnamed(database: Database, contents: ContentStore, names: set[str]) -> None:
     """Remove the files of contents that no rollout has any more.
 
-    This happens after the commit that gave them up, in a write of its own, so that no other write
-    can name one of them meanwhile. The next start removes the remains of a crash.
+    This happens after the commit that deleted their rows, in a separate write, so that no other
+    write can name them meanwhile. The next start removes what a crash leaves.
 
-    A remote place is called outside of transactions, so another write may name one meanwhile. Young
-    contents stay there for a while, and a write that names one checks that it still exists.
+    A remote place is called outside of transactions, so another write may name them meanwhile.
+    Therefore young contents stay there, and a write that names contents checks that they exist.
     """
     if isinstance(contents, RemoteContents):
         names = names | contents.take_loose()

@@ -1,11 +1,11 @@
 """Changes of rollouts, each with its events in one transaction.
 
-A change names the states that it may start from. The first of two racing changes wins, and the
+A change names the states from which it is allowed. The first of two racing changes wins, and the
 other changes nothing, so a rollout ends once, with one terminal event.
 
-In a shared database a running rollout has the number of its backend, and a waiting one that of the
-backend that has claimed it, if any. A change by a backend that has lost it finds no row. A single
-backend has no number, and no condition is added.
+In a shared database, the row of a running rollout has the number of its backend, and that of a
+waiting one the number of the backend that has claimed it, if any. A change by a backend that has
+lost the rollout finds no row. A single backend has no number, and no condition is added.
 """
 
 from __future__ import annotations
@@ -29,7 +29,7 @@ from synth_pools.backend.storage.rollouts import FINAL, find_head, find_rollout
 from synth_pools.backend.storage.transactions import RolloutWrite
 
 _QUEUED = '{"status":"queued"}'
-# A started rollout as it was before the start.
+# Columns of a started rollout with their values from before the start.
 _AS_QUEUED = (
     "'queued' AS status, NULL AS started_at, seq, id, pool_id, task_id, mode, request,"
     " trace_correlation_id, result, metrics, reward, error, usage, artifacts, created_at,"
@@ -76,7 +76,7 @@ _START_OWNED = _START.replace(" WHERE", ", owner = ? WHERE") + _FENCE
 
 
 def fence(owner: int | None) -> str:
-    """Return the condition that a backend owns a rollout, with the parameters of `values_of`."""
+    """Return the condition that a backend owns a rollout; `values_of` returns its parameters."""
     return "" if owner is None else _FENCE
 
 
@@ -93,9 +93,9 @@ class NewRollout:
     pool_id: str
     task_id: str | None
     request: dict[str, Any]
-    # The rollout that it repeats.
+    # The id of the rollout that it repeats.
     replay_of: str | None = None
-    # The address that its first attempt is sent to at once; None if it waits.
+    # The address to which its first attempt is sent at once; None if it waits.
     url: str | None = None
     id: str = field(default_factory=lambda: clock.new_id("rollout"))
 
@@ -132,7 +132,7 @@ def insert_started(new: Sequence[NewRollout]) -> list[Row]:
     """Store new rollouts that start at once, with their first attempts.
 
     Returns:
-        The rollouts as they were before the start: queued.
+        The rollouts as they were before the start, queued.
     """
     moment, owner = now(), new[0].tx.owner
     sql = _INSERT_STARTED if owner is None else _INSERT_OWNED
@@ -162,7 +162,7 @@ class Start(NamedTuple):
     tx: Transaction
     rollout: Row
     url: str | None
-    # The error of the attempt before.
+    # The error of the previous attempt.
     error: TargetError | None = None
     # The number of the backend that runs it; None if there is only one.
     owner: int | None = None
@@ -205,7 +205,7 @@ def put_back(
     """Queue a rollout again that was not sent, without counting its attempt.
 
     Returns:
-        The rollout; None if it has ended or another backend owns it, and then nothing changes.
+        The rollout; None if it has ended or another backend owns it: then nothing is changed.
     """
     moment = now()
     reason = {"code": error.code, "message": error.message}
@@ -261,8 +261,8 @@ def finish_rollouts(
         ends: The ends, each with the transaction of its caller.
 
     Returns:
-        The rollouts; None for one that had ended already and is not changed; an error for one that
-        another backend owns, or that is gone.
+        The rollouts; None for one that had ended before and is not changed; an error for one that
+        is gone or that another backend owns.
     """
     if not ends:
         return []
@@ -305,7 +305,7 @@ def _finish(end: End, moment: str) -> RolloutWrite:
 
 
 def _not_finished(tx: Transaction, rollout_id: str) -> ApiError | FencedError | None:
-    """Return why a rollout could not be ended; None if it had ended already."""
+    """Return the error of a rollout that could not be ended; None if it had ended before."""
     try:
         is_final = find_rollout(tx, rollout_id)["status"] in FINAL
     except ApiError as error:
@@ -333,7 +333,7 @@ def _all_written(tx: Transaction, writes: Sequence[RolloutWrite]) -> list[Row]:
     rows: list[Row] = []
     for write, row in zip(writes, tx.written_rollouts(writes), strict=True):
         if row is None:
-            # It was read or created in this very transaction.
+            # The caller has read or created it in this transaction.
             raise LookupError(f"rollout {write.key!r} is gone")
         rows.append(row)
     return rows
@@ -342,7 +342,7 @@ def _all_written(tx: Transaction, writes: Sequence[RolloutWrite]) -> list[Row]:
 def _change_of(
     row: Row, status: str, moment: str, *, attempt: int | None = None, error: str = "null"
 ) -> RolloutChange:
-    """Return the change to a status of a rollout, by its row from before."""
+    """Return the change of a rollout to a status, from its row before the change."""
     created_at, started_at = row["created_at"], row["started_at"]
     code = None if error == "null" else str(json.loads(error)["code"])
     queue_seconds = run_seconds = None

@@ -11,7 +11,7 @@ from synth_pools.backend.domain.clock import now, seconds_between
 from synth_pools.backend.storage.events import Event
 from synth_pools.backend.storage.statements import Row
 
-# Columns that the documents are made of.
+# Columns from which the documents are built.
 DOCUMENT_COLUMNS = (
     *("id", "pool_id", "task_id", "status", "mode", "request", "result", "metrics", "reward"),
     *("error", "trace_correlation_id", "replay_of", "created_at", "started_at", "finished_at"),
@@ -52,7 +52,7 @@ def summary_document(row: Row | Mapping[str, Any], last_event: Event | None) -> 
 
 
 def with_rollout(event: Event, row: Mapping[str, Any]) -> Event:
-    """Return the last event of a rollout, with the rollout and its summary in it."""
+    """Return the last event of a rollout, extended by the rollout and its summary."""
     rollout, summary = rollout_document(row), summary_document(row, event)
     return replace(event, more=f',"rollout":{rollout},"summary":{summary}')
 

@@ -11,7 +11,7 @@ from synth_pools.backend.storage.artifacts import ContentRow
 from synth_pools.backend.storage.contents.store import Content
 
 
-# Not frozen: that would take three times as long, for each rollout.
+# Not frozen: a frozen one takes three times as long to create, for each rollout.
 @dataclass(slots=True)
 class RolloutResult:
     """Result of a rollout, every document as JSON text."""
@@ -23,10 +23,10 @@ class RolloutResult:
     error: str = "null"
     usage: str = "{}"
     artifacts: str = "[]"
-    # Contents that must be on disk before this is written, and the rows that name them.
+    # Contents that must be on disk before the result is written, and the rows that name them.
     contents: tuple[Content, ...] = ()
     content_rows: tuple[ContentRow, ...] = ()
-    # Memory of a large result.
+    # Reserved memory of a large result.
     reserved: Reservation | None = None
 
     def last_event_data(self) -> str:
@@ -36,7 +36,7 @@ class RolloutResult:
         return f'{{"status":"{self.status}","outcome_reward":{self.reward}}}'
 
     def release_memory(self) -> None:
-        """Release the memory of a large result, which is stored now."""
+        """Release the reserved memory of a large result once it is stored."""
         if self.reserved is not None:
             self.reserved.release()
 

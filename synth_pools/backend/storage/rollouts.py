@@ -28,7 +28,7 @@ _HEAD = (
 def size_sql(table: str = "rollouts") -> str:
     """Return the SQL for the approximate size of a rollout in an answer."""
     large = ("request", "result", "metrics", "error")
-    # The fields outside of columns are about as long as the columns not counted here.
+    # 600 stands for the other columns and the fields without a column.
     return "+".join(byte_length(f"{table}.{column}") for column in large) + "+600"
 
 
@@ -129,7 +129,7 @@ def container_position(db: Executes, rollout_id: str) -> tuple[int, int]:
 
 
 def ended_of(db: Executes, rollout_ids: Sequence[str]) -> list[Row]:
-    """Return the rollouts that have ended, of these ids."""
+    """Return those of these rollouts that have ended."""
     return [row for row in find_rollouts(db, rollout_ids).values() if row["status"] in FINAL]
 
 
@@ -145,7 +145,7 @@ def unfinished(db: Executes) -> Sequence[Row]:
 
 
 def unfinished_of_pool(tx: Transaction, pool_id: str, limit: int) -> Sequence[Row]:
-    """Return unfinished rollouts of a pool, up to a number."""
+    """Return unfinished rollouts of a pool, at most `limit`."""
     return tx.execute(
         "SELECT * FROM rollouts WHERE pool_id = ? AND status IN ('queued', 'running') LIMIT ?",
         (pool_id, limit),
@@ -157,8 +157,7 @@ def delete_finished(
 ) -> tuple[int, set[str]]:
     """Delete the oldest rollouts that ended before a moment; return their number and contents.
 
-    At most `limit` are deleted, and none that an Idempotency-Key younger than `keys_since` leads
-    to.
+    At most `limit` are deleted; one stays if an Idempotency-Key since `keys_since` leads to it.
     """
     rows = tx.execute(
         "SELECT seq FROM rollouts WHERE finished_at < ? AND NOT EXISTS (SELECT 1 FROM idempotency"

@@ -1,11 +1,11 @@
-"""Functions of each database for the SQL: the next place of an event, and counts of rollouts.
+"""SQL functions that each database provides: next place of an event, and counts of rollouts.
 
-The place of an event is its number in one order for the events of all rollouts, and rises with
-every stored event. It is unique for ever: the count goes on after the last place, even if its event
-was deleted. A transaction that fails leaves a gap.
+The place of an event is its number in one order of the events of all rollouts, and rises with
+every stored event. It is never used again: the count goes on after the last place, even if the
+event there was deleted. A transaction that fails leaves a gap.
 
 The counts of waiting and running rollouts are maintained, so that an admission costs the same
-however many wait.
+however many rollouts wait.
 """
 
 from __future__ import annotations
@@ -16,7 +16,7 @@ from synth_pools.backend.storage.statements import SET_META, Executes
 
 Unfinished = Literal["queued", "running"]
 
-# Stands for all pools; no pool has this id.
+# Id that means all pools; no pool has it.
 ALL_POOLS = ""
 
 # For statements with a table `pools`.
@@ -29,25 +29,25 @@ DELETED = "SELECT CAST(value AS BIGINT) FROM meta WHERE key = 'last_event_place'
 
 
 def note_deletion(tx: Executes) -> None:
-    """Store the count before the events are deleted from which it would be read."""
+    """Store the last place before a deletion of events, since it is read from the events."""
     tx.execute(SET_META.format("'last_event_place'", f"CAST({NEXT_PLACE} AS TEXT)"))
 
 
 def last_place(db: Executes, pool_seq: int) -> int:
-    """Return the last place of an event of a pool, which may be deleted by now."""
+    """Return the last place that an event of the pool may have had, deleted ones included."""
     stored = db.execute("SELECT MAX(place) FROM events WHERE pool_seq = ?", (pool_seq,)).fetchone()
     deleted = db.execute(DELETED).fetchone()
     return max(stored[0] or 0, 0 if deleted is None else deleted[0])
 
 
 def numbers_queued(tx: Executes, pool_id: str) -> tuple[int, int]:
-    """Return the number of waiting rollouts of a pool, and of all."""
+    """Return the number of waiting rollouts of a pool, and of all pools."""
     sql = "SELECT number_unfinished(?, 'queued'), number_unfinished(?, 'queued')"
     of_pool, of_all = tx.execute(sql, (pool_id, ALL_POOLS)).fetchone()
     return int(of_pool), int(of_all)
 
 
 def number_of(tx: Executes, status: Unfinished, pool_id: str | None) -> int:
-    """Return the number of rollouts of a pool, or of all (None), in a state."""
+    """Return the number of rollouts in a state, of a pool or of all pools (None)."""
     place = (ALL_POOLS if pool_id is None else pool_id, status)
     return int(tx.execute("SELECT number_unfinished(?, ?)", place).fetchone()[0])

@@ -1,6 +1,6 @@
-"""Statements of this package, for either database.
+"""Types and helpers for statements that run on either database.
 
-They are written in the SQL that SQLite and PostgreSQL share, with SQLite's placeholders and a few
+The statements are in the SQL that SQLite and PostgreSQL share, with SQLite's placeholders and a few
 functions that each database provides; `postgres.dialect` translates the few differences.
 """
 
@@ -10,7 +10,7 @@ import sqlite3
 from collections.abc import Iterable, Iterator, Sequence
 from typing import Any, Protocol
 
-# Store a fact about the database, in place of the former one with this key.
+# Stores a fact about the database, in place of the former value of its key.
 SET_META = (
     "INSERT INTO meta (key, value) VALUES ({}, {})"
     " ON CONFLICT (key) DO UPDATE SET value = excluded.value"
@@ -82,5 +82,5 @@ def byte_length(column: str) -> str:
 
 
 def set_meta(tx: Executes, key: str, value: str) -> None:
-    """Store a fact about the database, in place of the former one with this key."""
+    """Store a fact about the database, in place of the former value of its key."""
     tx.execute(SET_META.format("?", "?"), (key, value))

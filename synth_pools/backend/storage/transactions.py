@@ -1,4 +1,4 @@
-"""Transactions of writes, and the writes that wait for one."""
+"""Transactions, and the writes that wait for one."""
 
 from __future__ import annotations
 
@@ -22,9 +22,8 @@ class WritingConnection(Executes, Protocol):
     """Connection of a writer.
 
     Attributes:
-        owner: The number of this backend in a shared database; None if it is not
-            shared.
-        notices: Notices of the transaction for other backends; None if there are none.
+        owner: The number of this backend in a shared database; None if it is not shared.
+        notices: Notices of the transaction for other backends; None if there are no others.
     """
 
     owner: int | None
@@ -48,7 +47,7 @@ class WritingConnection(Executes, Protocol):
 
 
 class Notice(NamedTuple):
-    """Notice of a change for the other backends on the same database, which read the change itself.
+    """Notice that tells the other backends on a database to read a change.
 
     Attributes:
         kind: For a rollout: it has new `events`, has `ended`, was `cancelled`. For a pool: a
@@ -73,7 +72,7 @@ class RolloutWrite(NamedTuple):
         key: The id of the rollout, or its number.
         moment: The time of the events.
         events: The type and the data of each.
-        columns: The returned columns, which include the id or the number, as the key is.
+        columns: The returned columns; they include that of the key.
     """
 
     sql: str
@@ -148,12 +147,12 @@ class Transaction:
             self._notices[Notice(kind, pool_id, rollout_id)] = None
 
     def after_commit(self, *callbacks: Callable[[], None]) -> None:
-        """Call these in the event loop after the commit, even if nobody waits for it any more."""
+        """Call functions in the event loop after the commit, even if nobody waits for it."""
         self._callbacks += callbacks
 
 
-# Work on many items, each with its transaction, all of which are the same one. The error for an
-# item is returned, and then nothing is changed for it.
+# Work on pairs of a transaction, the same in all, and an item. It returns a result for each pair,
+# or an error if it has changed nothing for the item.
 Together = Callable[[Sequence[tuple[Transaction, _Item]]], Sequence[_T | Exception]]
 
 
@@ -165,11 +164,11 @@ class Job:
     item: Any = None
     # Called once the outcome is known.
     on_settled: Callable[[], None] | None = None
-    # True if `work` takes a transaction, in place of transactions with items.
+    # True if `work` takes a transaction, False if it takes pairs of a transaction and an item.
     is_alone: bool = True
     # True if the event loop may run it.
     is_inline: bool = False
-    # True to retry until stored.
+    # True to retry until the write is stored.
     is_patient: bool = False
     # Gets the result.
     future: asyncio.Future[Any] = field(init=False)
@@ -179,7 +178,7 @@ class Job:
     error: Exception | None = None
 
     def reset(self) -> None:
-        """Drop the outcome of a former try."""
+        """Drop the outcome of a failed attempt."""
         self.callbacks.clear()
         self.result = self.error = None
 

@@ -29,17 +29,17 @@ from synth_pools.backend.storage.sql_functions import LOAD_OF_POOL
 
 @dataclass(frozen=True, slots=True)
 class AdmissionRequest:
-    """Request for the admission of a rollout: its body, as it is validated and placed."""
+    """Request for the admission of a rollout."""
 
-    # The pool of the path; None to go by the request.
+    # The pool in the path; None to choose it by the request.
     pool_id: str | None
     request: dict[str, Any]
     key: IdempotencyKey | None
-    # The request as it is stored, where that differs.
+    # The request to store, if it differs from `request`.
     stored: dict[str, Any] | None = None
-    # The rollout that it repeats.
+    # The id of the rollout that it repeats.
     replay_of: str | None = None
-    # A place that is held for it; it starts there, and takes none in the queue.
+    # The place that is held for it: it starts there, and takes no place in the queue.
     place: Place | None = None
 
 
@@ -48,7 +48,7 @@ class _Admitted:
     key: IdempotencyKey | None
     pool: Pool
     new: NewRollout
-    # None for a rollout that waits.
+    # The place in which it starts; None if it waits.
     place: Place | None
     # None until it is stored.
     row: Row | None = None
@@ -62,11 +62,11 @@ class _Load:
 
 
 class Placement:
-    """Choice of pools at one moment of the database; repeated lookups are read once.
+    """Choice of pools as of one moment; each pool is read from the database once.
 
     Args:
         db: A transaction or a snapshot.
-        find: Finds a pool there; None is `find_pool`.
+        find: Returns a pool by its id; None for `find_pool`.
     """
 
     def __init__(self, db: Executes, find: Callable[[str], Pool] | None = None) -> None:
@@ -77,7 +77,7 @@ class Placement:
         self._holders: dict[str, frozenset[str]] = {}
 
     def pool_for(self, pool_id: str | None, request: dict[str, Any]) -> Pool:
-        """Return the pool of the path, or of the request, or else the least loaded active one."""
+        """Return the pool of the path or the request, or the least loaded active pool."""
         named_pool, task_id = request.get("pool_id"), request.get("task_id")
         if pool_id is None:
             pool_id = named_pool
@@ -92,7 +92,7 @@ class Placement:
         return pool
 
     def placed(self, pool_id: str) -> None:
-        """Count one more rollout in a pool than the database has."""
+        """Count a rollout that was placed in a pool and is not stored yet."""
         if self._loads is not None and pool_id in self._loads:
             self._loads[pool_id].rollouts += 1
 
@@ -106,7 +106,7 @@ class Placement:
         if task_id is not None:
             holders = self._read_holders(task_id)
             candidates = [load for load in candidates if load.pool_id in holders]
-        # `min` returns the first of equals, and the oldest pool was read first.
+        # Among equally loaded pools `min` returns the first, which is the oldest.
         best = min(candidates, key=lambda load: load.rollouts / load.concurrency, default=None)
         if best is None:
             holding = "" if task_id is None else f" that holds task {task_id!r}"
@@ -134,14 +134,14 @@ class Placement:
 
 
 class Admission:
-    """Admission of rollouts in one transaction, all with the same few statements.
+    """Admission of many rollouts in one transaction, with few statements.
 
     Args:
         tx: The transaction.
         scheduler: Starts or queues the rollouts, after the commit.
         control: Decides whether one more rollout may wait.
         notifier: Notified of admitted rollouts, after the commit.
-        default_seconds: The time limit of a rollout whose request and pool set none.
+        default_seconds: The time limit of a rollout if its request and pool set none.
     """
 
     def __init__(
@@ -177,8 +177,8 @@ class Admission:
 
         Args:
             requests: The requests in the order in which they are admitted, each with the
-                transaction of its caller; an error is the result of a request that is refused
-                already.
+                transaction of its caller; an error in place of a request is its refusal, which is
+                returned.
 
         Returns:
             The row of each rollout, or the error of its refusal.
@@ -210,7 +210,7 @@ class Admission:
         return [_row(result) if isinstance(result, _Admitted) else result for result in results]
 
     def _placed(self, tx: Transaction, request: AdmissionRequest) -> _Admitted:
-        """Find the pool of a rollout, and its place there or in the queue."""
+        """Find the pool of a rollout, and a place in the pool or in its queue."""
         body, place = request.request, request.place
         pool, task_id = self._placement.pool_for(request.pool_id, body), body.get("task_id")
         pool_id = pool.id
@@ -230,7 +230,7 @@ class Admission:
         return _Admitted(request.key, pool, new, place)
 
     def _is_free(self, pool: Pool, url: str | None) -> bool:
-        """Return whether a place that is held here is free over all backends."""
+        """Return True if a place that is held here is free when all backends are counted."""
         if self._tx.owner is None:
             return True
         if not is_address_of(pool.view, url):
@@ -260,7 +260,7 @@ class Admission:
             reserve_all(self._tx, reserved)
 
     def _dispatch(self, admitted: _Admitted) -> None:
-        """Have a rollout started, or put in its queue, after the commit."""
+        """Let the scheduler start or queue a rollout after the commit."""
         new, pool, place = admitted.new, admitted.pool, admitted.place
         pool_id, concurrency = new.pool_id, pool.concurrency
         if place is None:
@@ -275,7 +275,7 @@ class Admission:
 
 
 def _repeated(first: _Admitted, request: AdmissionRequest) -> _Admitted:
-    """Return the admission that has the same key; 409 where its body differs."""
+    """Return the admission that has the same key; raise 409 if its body differs."""
     first_key, key = first.key, request.key
     if first_key is not None and key is not None and first_key.body_sha256 != key.body_sha256:
         raise body_differs(first.new.id)

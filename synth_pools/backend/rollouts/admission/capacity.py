@@ -1,4 +1,4 @@
-"""Capacity for one more rollout: places in the queues, and when to try again."""
+"""Capacity for more rollouts: free places in the queues, and when to try again."""
 
 from __future__ import annotations
 
@@ -32,11 +32,11 @@ class AdmissionControl:
         self._stops_at: float | None = None
 
     def close(self, grace_seconds: float) -> None:
-        """Admit nothing from now on; the backend stops when the grace is over, or before."""
+        """Admit nothing more; the backend stops within the grace period."""
         self._stops_at = clock.monotonic() + grace_seconds
 
     def require_open(self) -> None:
-        """Raise 503 `backend_stopping` where the backend stops."""
+        """Raise 503 `backend_stopping` if the backend is stopping."""
         if self._stops_at is not None:
             seconds = max(1, math.ceil(self._stops_at - clock.monotonic()))
             raise ApiError(
@@ -48,12 +48,12 @@ class AdmissionControl:
             )
 
     def room(self, db: Executes) -> QueueRoom:
-        """Return the room that a transaction sees, in which no two get the last place."""
+        """Return the room as a transaction sees it; only one rollout gets the last place."""
         return QueueRoom(self._limits, db, self._rates)
 
 
 class QueueRoom:
-    """Places left in the queues, as one transaction sees them: read once."""
+    """Free places in the queues, as one transaction sees them; each count is read once."""
 
     def __init__(self, limits: Limits, db: Executes, rates: CompletionRates) -> None:
         self._limits = limits
@@ -66,11 +66,11 @@ class QueueRoom:
         self._running: dict[str, int] = {}
 
     def start(self, pool_id: str) -> None:
-        """Count a rollout that starts at once in a place of its own."""
+        """Count a rollout that starts at once in a place that was held for it."""
         self._started[pool_id] += 1
 
     def take(self, pool: Pool) -> None:
-        """Take one place for a rollout; 429 where the queue of its pool, or of all, is full.
+        """Take a place for a rollout; raise 429 if its pool's queue, or all together, is full.
 
         A rollout that gets a free place of the pool does not wait, and counts against no queue.
         """
@@ -92,7 +92,7 @@ class QueueRoom:
         self._queued_in_all = all_queued + 1
 
     def _free_places(self, pool: Pool) -> int:
-        # Read only where a queue is full.
+        # Read only if a queue is full.
         running = self._running.get(pool.id)
         if running is None:
             running = self._running[pool.id] = number_of(self._db, "running", pool.id)

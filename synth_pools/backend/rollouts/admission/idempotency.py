@@ -33,7 +33,7 @@ class IdempotencyKey:
     @classmethod
     def of(cls, scope: str, key: str, body: Any) -> IdempotencyKey:
         """Build the key of a request with this body."""
-        # A digest of the canonical text: bodies that are equal as JSON are the same body.
+        # The text is canonical, so bodies that are equal as JSON have the same digest.
         digest = hashlib.sha256(json_text.canonical(body).encode("ascii")).hexdigest()
         # A path may hold characters that a database cannot store.
         return cls(scope.encode("unicode_escape").decode("ascii"), key, digest)
@@ -44,7 +44,7 @@ class IdempotencyKey:
         return self.scope, self.key
 
     def existing(self, tx: Transaction) -> Row | None:
-        """Return the rollout that this key led to before; 409 where its body differs."""
+        """Return the rollout that this key led to before; raise 409 if the body differs."""
         existing = find_existing(tx, (self,)).get(self.identity)
         return None if existing is None else existing.row_for(self)
 
@@ -56,7 +56,7 @@ class IdempotencyKey:
         return row is not None and row["status"] is not None
 
     async def note_stopped_waiting(self, database: Database) -> None:
-        """Store that repetitions are answered 202 too, however the rollout ends."""
+        """Store that repetitions get a 202 too, even if the rollout has ended."""
 
         def work(tx: Transaction) -> None:
             tx.execute(
@@ -68,15 +68,15 @@ class IdempotencyKey:
 
 
 class Existing(NamedTuple):
-    """Rollout that a key led to before, with the digest of the body that came with the key."""
+    """Rollout that a key led to before, with the digest of the request's body."""
 
     body_sha256: str
     rollout_id: str
-    # None where the rollout is gone.
+    # None if the rollout is gone.
     row: Row | None
 
     def row_for(self, key: IdempotencyKey) -> Row:
-        """Return the rollout; 409 where the body differs, 404 where the rollout is gone."""
+        """Return the rollout; raise 409 if the body differs, 404 if the rollout is gone."""
         if self.body_sha256 != key.body_sha256:
             raise body_differs(self.rollout_id)
         if self.row is None:
@@ -99,7 +99,7 @@ def find_existing(
     if not records:
         return {}
     rollouts = find_rollouts(tx, [record["rollout_id"] for record in records])
-    # May hold further pairs of these scopes and keys, which no caller looks up.
+    # May include other pairs of these scopes and keys, which no caller looks up.
     return {
         (record["scope"], record["key"]): Existing(
             record["body_sha256"], record["rollout_id"], rollouts.get(record["rollout_id"])
@@ -123,9 +123,9 @@ def reserve_all(tx: Transaction, reserved: Iterable[tuple[IdempotencyKey, str]])
 
 
 class BatchKey:
-    """Key of a batch: one for each item, and one that remembers the entire body.
+    """Key of a batch, from which come a key for each item and one for the entire body.
 
-    Each item is repeated alone, so that a repetition creates the items that were refused before.
+    With a key for each item, a repetition creates the items that were refused before.
     """
 
     def __init__(self, scope: str, key: str, body: Any) -> None:
@@ -137,11 +137,11 @@ class BatchKey:
         return IdempotencyKey.of(f"{self._scope}:{index}", self._body_key.key, request)
 
     def is_reserved(self, tx: Transaction) -> bool:
-        """Return True if the key has admitted something before; 409 for another batch."""
+        """Return True if the key has admitted an item before; raise 409 for another batch."""
         return self._body_key.existing(tx) is not None
 
     def reserve(self, tx: Transaction, rollout_id: str) -> None:
-        """Remember the body, once one of its rollouts is admitted: refusals reserve no key."""
+        """Store the body's digest once a rollout is admitted: refusals reserve no key."""
         reserve_all(tx, ((self._body_key, rollout_id),))
 
 
@@ -151,7 +151,7 @@ async def forget_old_keys(database: Database) -> None:
         try:
             deleted = await database.write(_delete_old) if database.is_leader else 0
         except StorageError:
-            deleted = 0  # The error is in the log, and the next round tries again.
+            deleted = 0  # The error is logged; the next round tries again.
         if deleted < _DELETED_AT_ONCE:
             await asyncio.sleep(_PAUSE_SECONDS)
 

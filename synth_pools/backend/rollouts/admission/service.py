@@ -20,7 +20,7 @@ from synth_pools.backend.rollouts.scheduler import Scheduler
 from synth_pools.backend.storage.database import Database, Row, Snapshot, Transaction
 from synth_pools.backend.storage.rollouts import find_rollout
 
-# Rollouts of a batch that start as they are admitted; the others leave room for other requests.
+# Most rollouts of a batch to start at their admission; the rest leaves room for other requests.
 _STARTED_AT_ONCE = 32
 
 # The invalid field of a request, by the code of the error.
@@ -34,11 +34,11 @@ _FIELDS = {
 
 @dataclass(frozen=True, slots=True)
 class BatchItem:
-    """One rollout of a batch, validated on its own, with a key of its own if the batch has one."""
+    """Validated request of a batch, with a separate key if the batch has one."""
 
     # The request as it is stored with the rollout.
     request: dict[str, Any]
-    # The request with the pool of the batch, where it names none itself.
+    # The request with the pool of the batch, if it names no pool itself.
     placed: dict[str, Any]
     # The error of a request that violates the schema.
     fault: ApiError | None
@@ -54,7 +54,7 @@ class RolloutAdmission:
         control: Decides whether one more rollout may wait.
         contract: Validates the items of a batch, and the requests of `validate`.
         notifier: Notified of admitted rollouts, after the commit.
-        default_seconds: The time limit of a rollout whose request and pool set none.
+        default_seconds: The time limit of a rollout if its request and pool set none.
     """
 
     def __init__(
@@ -86,7 +86,7 @@ class RolloutAdmission:
         """Admit one rollout, or find the one that the same key admitted before.
 
         Args:
-            pool_id: The pool of the path; None to go by the request.
+            pool_id: The pool in the path; None to choose it by the request.
             request: A body that satisfies the schema.
             key: The Idempotency-Key; None if there is none.
             end: Waits for the end of the rollout from its admission on.
@@ -136,7 +136,7 @@ class RolloutAdmission:
         self._control.require_open()
 
         def work(tx: Transaction) -> Row:
-            # The key comes first: it leads to its rollout even if the original is deleted.
+            # Looked up first, since the key leads to its rollout even if the original is deleted.
             rollout = None if key is None else key.existing(tx)
             if rollout is None:
                 original = find_rollout(tx, rollout_id)
@@ -152,7 +152,7 @@ class RolloutAdmission:
     def batch_items(
         self, pool_id: str | None, requests: Sequence[dict[str, Any]], key: BatchKey | None
     ) -> list[BatchItem]:
-        """Validate each request of a batch as a creation of its own; callable in any thread.
+        """Validate each request of a batch as a separate creation; callable in any thread.
 
         Args:
             pool_id: The pool of requests that name none; None if the batch names none.
@@ -236,10 +236,10 @@ class RolloutAdmission:
         return [], pool.id
 
     async def _hold_places(self, requests: Sequence[dict[str, Any] | None]) -> list[Place | None]:
-        """Hold a place for each request that need not wait, for its admission to take.
+        """Hold a place for each request that need not wait, until its admission takes it.
 
         The requests are in the order of their admission, with None for a refused one. The caller
-        gives all places up in the end.
+        must give up all places in the end.
         """
         places: list[Place | None] = [None] * len(requests)
         full: set[str] = set()
@@ -255,9 +255,9 @@ class RolloutAdmission:
         self, requests: Sequence[dict[str, Any] | None]
     ) -> Sequence[tuple[str, int | None] | None]:
         """Return the pool that each request will likely get, and the places of that pool."""
-        only = requests[0] if len(requests) == 1 else None
-        if only is not None and only.get("pool_id") is not None:
-            return [(only["pool_id"], None)]
+        single = requests[0] if len(requests) == 1 else None
+        if single is not None and single.get("pool_id") is not None:
+            return [(single["pool_id"], None)]
 
         def place(db: Snapshot) -> Sequence[tuple[str, int | None] | None]:
             placement = Placement(db)

@@ -38,12 +38,12 @@ if TYPE_CHECKING:
 _log = logging.getLogger(__name__)
 _T = TypeVar("_T")
 
-# Object with the owner of these contents.
+# Key of the object that has the owner of these contents.
 _OWNER_NAME = "owner"
 _CONTENT = re.compile(rf"{FOLDER}/([0-9a-f]{{2}})/(\1[0-9a-f]{{62}})")
 _MOST_NAMES = 100
 
-# Uploads at the same time, over all rollouts: each has two parts in memory besides its content.
+# Uploads of all rollouts at the same time: each has two parts in memory besides its content.
 _WRITERS = 6
 _READERS = 32
 _PIECE_BYTES = 512 * 1024
@@ -52,7 +52,7 @@ _PART_BYTES = 5 * 1024 * 1024
 _PARTS_AT_ONCE = 2
 
 _CONNECT_SECONDS = 5
-# Time limits: a client waits for a read; a write sends a part.
+# Time limits of a read, for which a client waits, and of a write, which sends one part.
 _READ_SECONDS = 8
 _WRITE_SECONDS = 15
 _RETRIES = 3
@@ -70,12 +70,12 @@ _REGION_CODES = frozenset(
 class BucketContents(RemoteContents):
     """Contents in a bucket. The methods may be called in any thread.
 
-    Credentials and the region come from the usual variables (AWS_ACCESS_KEY_ID and so on), or from
-    this machine or container; expired ones are renewed.
+    Credentials and the region are read from the usual variables (AWS_ACCESS_KEY_ID and so on), or
+    from this machine or container; expired credentials are renewed.
 
     Args:
         place: The bucket, and the common prefix of its keys.
-        endpoint: The address of the service; None for Amazon's.
+        endpoint: The address of the service; None for Amazon S3.
     """
 
     piece_bytes = _PIECE_BYTES
@@ -89,7 +89,7 @@ class BucketContents(RemoteContents):
         self.writers = ThreadPoolExecutor(_WRITERS, thread_name_prefix="synth-pools-uploads")
 
     def claim(self, owner: str) -> str:
-        """Store the owner of these contents, unless there is one; return the stored one.
+        """Store the owner of these contents unless one is stored; return the stored owner.
 
         This checks that objects can be read, written and listed.
 
@@ -99,7 +99,7 @@ class BucketContents(RemoteContents):
         try:
             stored_owner = self._owner()
             if stored_owner in (None, owner):
-                # Each start checks that it can write.
+                # Written at each start, to check that writing works.
                 obstore.put(self._writes, _OWNER_NAME, f"{owner}\n".encode("ascii"))
                 stored_owner = self._owner()
             next(iter(obstore.list(self._reads, FOLDER, chunk_size=1)), None)
@@ -111,24 +111,24 @@ class BucketContents(RemoteContents):
         old: list[str] = []
         try:
             for name in names:
-                written = self._written(name)
-                if written is not None and self._has_aged(written):
+                written_at = self._written_at(name)
+                if written_at is not None and self._has_aged(written_at):
                     old.append(name)
-                elif written is not None:
+                elif written_at is not None:
                     self._give_up([name], self.young_seconds)
             with self._lock:
-                # A held content is about to be named.
+                # A transaction is about to name held contents.
                 free = [_key(name) for name in old if self._held[name] == 0]
             if free:
                 obstore.delete(self._writes, free)
         except (BaseError, OSError) as error:
-            # It is moved away later.
+            # They are moved away later.
             _log.warning("artifacts cannot be removed: %s", _reason(error))
 
     def old_names(self) -> Iterator[list[str]]:
-        listed = self._call(lambda: iter(obstore.list(self._reads, FOLDER, chunk_size=1000)))
+        pages = self._call(lambda: iter(obstore.list(self._reads, FOLDER, chunk_size=1000)))
         while True:
-            entries = self._call(lambda: next(listed, None))
+            entries = self._call(lambda: next(pages, None))
             if entries is None:
                 return
             old = (entry["path"] for entry in entries if self._has_aged(entry["last_modified"]))
@@ -138,12 +138,12 @@ class BucketContents(RemoteContents):
     def put_away(self, names: Collection[str]) -> int:
         moved = 0
         for name in names:
-            written = self._call(partial(self._written, name))
+            written_at = self._call(partial(self._written_at, name))
             with self._lock:
                 is_held = self._held[name] > 0
-            if written is not None and self._has_aged(written) and not is_held:
+            if written_at is not None and self._has_aged(written_at) and not is_held:
                 with contextlib.suppress(FileNotFoundError):
-                    # Another backend may do the same at this time.
+                    # Another backend may be moving it too.
                     self._call(partial(self._move, name))
                     moved += 1
         return moved
@@ -163,12 +163,12 @@ class BucketContents(RemoteContents):
 
     def _write_all(self, contents: Sequence[Content]) -> None:
         for content in contents:
-            # Even an existing content is written, to become young again.
+            # Existing content is written too, to become young again.
             self._call(partial(self._put, content))
 
     def ensure(self, contents: Sequence[Content]) -> None:
         for content in contents:
-            if self._call(partial(self._written, content.sha256)) is None:
+            if self._call(partial(self._written_at, content.sha256)) is None:
                 self._write_all([content])
 
     def _put(self, content: Content) -> None:
@@ -193,8 +193,8 @@ class BucketContents(RemoteContents):
             return None
         return owner[:256].decode("ascii", "replace").strip()
 
-    def _written(self, name: str) -> datetime | None:
-        """Return the time of the last write of a content; None if it does not exist."""
+    def _written_at(self, name: str) -> datetime | None:
+        """Return the time of the last write of content; None if it does not exist."""
         try:
             return obstore.head(self._reads, _key(name))["last_modified"]
         except FileNotFoundError:
@@ -204,7 +204,7 @@ class BucketContents(RemoteContents):
         return clock.unix_time() - moment.timestamp() >= self.young_seconds
 
     def _call(self, work: Callable[[], _T]) -> _T:
-        """Return the result of a call; `FileNotFoundError` only if the object does not exist."""
+        """Return the result of a call; raise `FileNotFoundError` only for a missing object."""
         try:
             return work()
         except FileNotFoundError as error:
@@ -235,7 +235,7 @@ def _open(place: BucketPlace, endpoint: str | None, seconds: float) -> S3Store:
             },
         )
     except (BaseError, ValueError, OSError):
-        # The text may quote environment variables.
+        # The error's own text may quote environment variables.
         raise ArtifactsError(
             f"cannot use {place}: a variable that begins with AWS_ has a value that is none"
         ) from None
@@ -267,7 +267,7 @@ def _reason(error: Exception) -> str:
 
 
 def _advice(error: Exception) -> str:
-    """Return the fault of a place, with advice."""
+    """Return the cause of an error, with advice."""
     reason = _reason(error)
     if reason in _PLACE_CODES:
         return f"there is no such bucket ({reason}); make it, or give another one"

@@ -1,4 +1,4 @@
-"""Contents of artifacts in a folder: of the data directory, or shared by several backends.
+"""Contents of artifacts in a folder of the data directory, or one that several backends share.
 
 Several backends may write the same content: each file gets a unique name first, and is flushed to
 disk before it is renamed to the hash of its content.
@@ -35,7 +35,7 @@ _log = logging.getLogger(__name__)
 _SHARD = re.compile(r"[0-9a-f]{2}")
 _CONTENT = re.compile(r"[0-9a-f]{64}")
 _DRAFT = re.compile(r"draft-[0-9a-f]{32}")
-# Age at which a draft in a shared folder must be of a backend that has ended.
+# Age from which a draft in a shared folder must be the remains of a backend that has ended.
 _DRAFT_SECONDS = 3600.0
 
 
@@ -43,7 +43,7 @@ class FolderContents(ContentStore):
     """Contents in a folder. The methods may be called in any thread.
 
     Args:
-        base: The folder around the folder of contents.
+        base: The folder that has the folder of contents.
     """
 
     def __init__(self, base: Path) -> None:
@@ -75,8 +75,8 @@ class FolderContents(ContentStore):
 
         Args:
             used: The contents that rollouts have.
-            is_new: True if the database was created at this start, and so knows none of the
-                contents.
+            is_new: True if the database was created at this start, and so has no rows of the
+                contents: then none is moved.
 
         Raises:
             DataDirError: The folder of artifacts is a file.
@@ -110,9 +110,9 @@ class FolderContents(ContentStore):
         return any(_CONTENT.fullmatch(path.name) for path in self._files())
 
     def ensure(self, contents: Sequence[Content]) -> None:
-        """Ensure that contents exist that are about to be named, while nobody can remove any.
+        """Write contents again that another backend has removed from a shared folder.
 
-        For a shared folder, where another backend may have removed existing contents.
+        Call it while nobody can remove any, before a transaction names them.
         """
         for content in contents:
             if not self._path(content.sha256).is_file():
@@ -121,7 +121,7 @@ class FolderContents(ContentStore):
     def unnamed(self, used: Collection[str]) -> list[str]:
         """Return the names of unused contents in a shared folder.
 
-        Old drafts, which nobody can still be writing, are removed.
+        Drafts so old that nobody can still be writing them are removed.
 
         Args:
             used: The contents that rollouts have.
@@ -151,7 +151,7 @@ class FolderContents(ContentStore):
                     _log.warning("an artifact cannot be moved away: %s", error.strerror)
 
     def _read(self, sha256: str, start: int, end: int) -> tuple[bytes, int]:
-        # No file stays open between two pieces, so that slow readers take no descriptors.
+        # No file stays open between two pieces, so that slow readers hold no descriptors.
         try:
             with self._path(sha256).open("rb", buffering=0) as file:
                 size = os.fstat(file.fileno()).st_size
@@ -172,7 +172,7 @@ class FolderContents(ContentStore):
                     flush_folder(self._base)
             for content in contents:
                 self._write(content)
-            # Another backend may have created it a moment ago, without having flushed it yet.
+            # Also for existing contents: another backend may have written them without a flush yet.
             folders = {self._path(content.sha256).parent for content in contents}
             for folder in (*folders, self._folder):
                 flush_folder(folder)
@@ -199,7 +199,7 @@ class FolderContents(ContentStore):
             draft.unlink(missing_ok=True)
 
     def _files(self) -> Iterator[Path]:
-        """Yield our own files, recognised by their names, without following links."""
+        """Yield the contents and drafts, recognised by their names, without following links."""
         if not self._folder.is_dir():
             if self._folder.exists():
                 raise DataDirError(f"{self._folder} is not a folder: move it away")
@@ -238,7 +238,7 @@ class FolderContents(ContentStore):
 
 
 def content_file(base: Path, sha256: str) -> Path:
-    """Return the path of a content in a data directory or a shared folder."""
+    """Return the path of content in a data directory or a shared folder."""
     return base / FOLDER / sha256[:2] / sha256
 
 

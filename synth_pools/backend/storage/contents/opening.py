@@ -1,4 +1,4 @@
-"""Opening of the contents of a backend's artifacts, at the place in its settings."""
+"""Opening of the folder or bucket with the contents of artifacts, by the settings."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ from synth_pools.backend.storage.private_files import noted
 if TYPE_CHECKING:
     from synth_pools.backend.storage.contents.bucket import BucketContents
 
-# Unused contents that are put away in one transaction.
+# Most contents to check and put away in one transaction.
 _MOST_SWEPT = 200
 _DRIVER = "obstore"
 _ENDPOINTS = ("AWS_ENDPOINT_URL_S3", "AWS_ENDPOINT_URL", "AWS_ENDPOINT")
@@ -38,15 +38,15 @@ async def open_contents(settings: Settings, database: Database) -> ContentStore:
     """Open the place of the contents.
 
     Args:
-        settings: The settings; without a bucket the contents are in a folder.
-        database: The database that names them.
+        settings: The settings; if they have no bucket, the contents are in a folder.
+        database: The database whose rollouts have the contents.
 
     Returns:
         The contents, which the caller closes.
 
     Raises:
         ArtifactsError: The bucket cannot be used, or has the contents of another database.
-        BadOptionError: A variable holds no valid address.
+        BadOptionError: The address in a variable is invalid.
         DataDirError: The data directory cannot be used, or its contents are in a bucket.
     """
     data_dir, place = settings.data_dir, settings.artifacts
@@ -65,7 +65,7 @@ async def open_contents(settings: Settings, database: Database) -> ContentStore:
 
 
 async def sweep_contents(contents: FolderContents, database: Database) -> None:
-    """Put away contents in a folder that a former run stored and that no rollout names.
+    """Put away the contents that a former run stored in a folder and that no rollout names.
 
     Raises:
         OSError: The folder cannot be read.
@@ -80,12 +80,12 @@ async def sweep_contents(contents: FolderContents, database: Database) -> None:
 
 
 def _put_away(contents: FolderContents, names: list[str], tx: Transaction) -> None:
-    # In a write, so that no other backend can name one of them meanwhile.
+    # Called in a write, so that no other backend can name one of them meanwhile.
     contents.put_away(artifact_rows.unnamed(tx, names))
 
 
 def contents_identity(settings: Settings) -> str | None:
-    """Return the identity of a bucket of contents; None for a folder."""
+    """Return the identity of the bucket that has the contents; None if a folder has them."""
     place = settings.artifacts
     return None if place is None else hashlib.sha256(f"{place}".encode()).hexdigest()[:32]
 
@@ -93,7 +93,7 @@ def contents_identity(settings: Settings) -> str | None:
 def _claim(
     place: BucketPlace, settings: Settings, owner: str, environment: Mapping[str, str]
 ) -> ContentStore:
-    """Open a bucket that belongs to this database, and note it in the data directory."""
+    """Open a bucket, claim it for this database, and note it in the data directory."""
     data_dir = settings.data_dir
     former_place = contents_place(data_dir)
     if former_place is None and FolderContents(data_dir).has_any():
@@ -119,7 +119,7 @@ def _open_bucket(
     place: BucketPlace, endpoint: str | None, environment: Mapping[str, str]
 ) -> BucketContents:
     try:
-        # An extra that the default does not need.
+        # Needs an extra, so it is imported only for a bucket.
         from synth_pools.backend.storage.contents.bucket import BucketContents
     except ModuleNotFoundError as error:
         if error.name != _DRIVER:
@@ -153,7 +153,7 @@ def _is_plain(value: str) -> bool:
 
 
 def contents_place(data_dir: Path) -> str | None:
-    """Return the bucket with the contents of a data directory; None if they are inside.
+    """Return the bucket with the contents of a data directory; None if the directory has them.
 
     Raises:
         DataDirError: The note cannot be read.

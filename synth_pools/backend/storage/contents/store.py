@@ -1,6 +1,6 @@
-"""Contents of artifacts, each named by its SHA-256, in any place.
+"""Contents of artifacts, each named by its SHA-256, in a folder or a bucket.
 
-A content is complete and on disk before a transaction names it, so a crash leaves at most an unused
+Content is complete and on disk before a transaction names it, so a crash can only leave unused
 content, which is moved away later. Files with names of any other form belong to others, and are
 left alone.
 """
@@ -27,11 +27,11 @@ _P = ParamSpec("_P")
 _T = TypeVar("_T")
 
 FOLDER = "artifacts"
-# For unused contents: they may be of a database that is restored.
+# For unused contents, which a database may need that is restored from a backup.
 LOST_FOLDER = "artifacts.lost"
 # Identity of a folder that backends share.
 ID_FILE = "artifacts.id"
-# Note in a data directory of the bucket that has its contents.
+# File in a data directory that names the bucket with its contents.
 CONTENTS_FILE = "artifacts.place"
 _SHORTEST_PAUSE = 0.1
 _LONGEST_PAUSE = 5.0
@@ -64,7 +64,7 @@ class ContentStore(abc.ABC):
     """Contents of one backend, or of several that share a database.
 
     Attributes:
-        is_remote: True if the place is too slow to be called within a transaction: then a content
+        is_remote: True if the place is too slow to be called within a transaction: then content
             may be removed while a rollout is about to name it, and is written again.
         piece_bytes: The largest number of bytes per read.
         executor: The threads for reads; None for the event loop's executor.
@@ -78,7 +78,7 @@ class ContentStore(abc.ABC):
 
     def __init__(self) -> None:
         self._lock = threading.Lock()
-        # Contents that transactions are about to name, with their number.
+        # Contents that transactions are about to name, each with the number of those transactions.
         self._held: Counter[str] = Counter()
         # Contents that may be unused, and the time of their next check.
         self._loose: dict[str, float] = {}
@@ -88,7 +88,7 @@ class ContentStore(abc.ABC):
     async def holding(self, contents: Sequence[Content]) -> AsyncIterator[None]:
         """Store contents, and let none be removed before the block has named them.
 
-        If there is no space it waits, since the contents must not be lost.
+        While there is no space, wait, since the contents must not be lost.
         """
         names = [content.sha256 for content in contents]
         with self._lock:
@@ -98,7 +98,7 @@ class ContentStore(abc.ABC):
                 await self._until_done(self._write_all, contents)
             yield
             if self.is_remote and contents:
-                # Retention may have removed one that no rollout had yet.
+                # Retention may have removed content that no rollout had yet.
                 await self._until_done(self.ensure, contents)
         except BaseException:
             self._give_up(names)
@@ -111,7 +111,7 @@ class ContentStore(abc.ABC):
                         del self._held[name]
 
     def pieces(self, sha256: str, size: int, start: int, end: int) -> Iterator[bytes]:
-        """Yield the bytes from `start` to before `end`; no file stays open between two pieces.
+        """Yield the bytes from `start` up to `end`; no file stays open between two pieces.
 
         Args:
             sha256: The content.
@@ -120,8 +120,8 @@ class ContentStore(abc.ABC):
             end: The byte after the last one.
 
         Raises:
-            ContentGoneError: It does not exist, or has changed; the last piece of a complete
-                content is yielded only after its hash was checked.
+            ContentGoneError: It does not exist, or has changed; if all of it is read, the last
+                piece is yielded only after the hash was checked.
             ContentsUnavailableError: It cannot be read at the moment.
         """
         digest = hashlib.sha256() if (start, end) == (0, size) else None
@@ -137,7 +137,7 @@ class ContentStore(abc.ABC):
             yield piece
 
     def take_loose(self) -> set[str]:
-        """Return the names of contents that may be unused and are due for a check, once."""
+        """Return the names of contents to check now for whether they are used, each once."""
         now = clock.monotonic()
         with self._lock:
             due = {name for name, moment in self._loose.items() if moment <= now}
@@ -161,14 +161,14 @@ class ContentStore(abc.ABC):
         """
 
     def close(self) -> None:
-        """Drop calls that wait for a thread; running ones end within their limits."""
+        """Drop calls that wait for a thread; running calls end within their time limits."""
         for executor in (self.executor, self.writers):
             if executor is not None:
                 executor.shutdown(wait=False, cancel_futures=True)
 
     @abc.abstractmethod
     def _read(self, sha256: str, start: int, end: int) -> tuple[bytes, int]:
-        """Return bytes of a content, at least one, and its full size."""
+        """Return bytes of content, at least one, and its full size."""
 
     @abc.abstractmethod
     def _write_all(self, contents: Sequence[Content]) -> None:
@@ -181,7 +181,7 @@ class ContentStore(abc.ABC):
             self._loose.update(dict.fromkeys(names, due))
 
     def _complain(self, reason: str) -> None:
-        """Log that nothing can be read, but not each time."""
+        """Log that contents cannot be read, but not each time."""
         now = clock.monotonic()
         if now >= self._complain_at:
             self._complain_at = now + _COMPLAINT_SECONDS
@@ -205,8 +205,8 @@ class RemoteContents(ContentStore):
     """Contents in a place that is too slow to be called within a transaction.
 
     Attributes:
-        young_seconds: The age up to which another backend may be about to name a content, with a
-            margin for clocks and uploads.
+        young_seconds: The age up to which another backend may be about to name content, with a
+            margin for differences of clocks and for slow uploads.
     """
 
     is_remote = True
@@ -222,7 +222,7 @@ class RemoteContents(ContentStore):
 
     @abc.abstractmethod
     def put_away(self, names: Collection[str]) -> int:
-        """Move contents that are unused and still old away; return their number.
+        """Move away those of these unused contents that are still old; return their number.
 
         Raises:
             ContentsUnavailableError: The place cannot be used at the moment.
@@ -238,17 +238,17 @@ def in_parts(names: Sequence[str], most: int) -> Iterator[list[str]]:
 async def in_executor(
     executor: Executor | None, work: Callable[_P, _T], *arguments: _P.args, **keywords: _P.kwargs
 ) -> _T:
-    """Call a function that reads or writes contents in a thread, by default of the event loop's.
+    """Call a function on contents in a thread, by default in one of the event loop's.
 
     Raises:
         ContentsUnavailableError: No thread can be started, or the function raised it.
     """
     loop = asyncio.get_running_loop()
     try:
-        called = loop.run_in_executor(executor, partial(work, *arguments, **keywords))
+        future = loop.run_in_executor(executor, partial(work, *arguments, **keywords))
     except RuntimeError as error:
         raise ContentsUnavailableError(str(error)) from None
-    return await called
+    return await future
 
 
 def _damaged(sha256: str) -> ContentGoneError:

@@ -1,4 +1,4 @@
-"""Connection to PostgreSQL for the functions of this package, within a greenlet."""
+"""Connection to PostgreSQL for functions that run in a greenlet."""
 
 from __future__ import annotations
 
@@ -17,18 +17,18 @@ from synth_pools.backend.storage.transactions import Notice, RolloutWrite
 
 _T = TypeVar("_T")
 
-# Errors of the driver; those of time limits are errors of the system too. The internal error comes
-# from the first statement after the server has ended an idle session.
+# Errors of the driver; an expired time limit is an `OSError` too. The internal error is raised by
+# the first statement after the server has ended an idle session.
 DRIVER_ERRORS = (
     asyncpg.PostgresError,
     asyncpg.InterfaceError,
     asyncpg.InternalClientError,
     OSError,
 )
-# Rows of a long result that are fetched at a time.
+# Most rows of a long result to fetch at a time.
 _MOST_ROWS = 100
-# Classes of errors that are not due to the statement: connection, resources, operator intervention,
-# system, files. A read-only server counts too.
+# Classes of errors that the statement has not caused: connection, resources, operator intervention,
+# system, files. The error of a read-only server is another one.
 _OUTAGES = frozenset({"08", "53", "57", "58", "F0", "XX"})
 _READ_ONLY = "25006"
 # The session was idle in a transaction for too long.
@@ -90,10 +90,10 @@ class PostgresConnection:
         raw: The connection of the driver.
         changes: The number of rows changed since the last `begin`.
         transaction: The number of the transaction, if it is known.
-        error: The first error since then, which has broken the transaction.
+        error: The first error since `begin`, which has broken the transaction.
         owner: The number of the writing backend; None for a connection for reads.
         notices: Notices for other backends at the commit; None if there are no others.
-        receipt: The first statement of a commit, which identifies it.
+        receipt: The first statement of a commit; it stores a text that identifies the commit.
     """
 
     def __init__(self, raw: asyncpg.Connection) -> None:
@@ -107,7 +107,7 @@ class PostgresConnection:
         self._prepared: dict[str, PreparedStatement] = {}
 
     def enter(self) -> None:
-        """Begin a writing transaction when its turn comes."""
+        """Begin a writing transaction, after those of other backends that began before."""
         self.begin(f"BEGIN; SELECT synth_pools.enter({self.owner})")
 
     def begin(self, statement: str) -> None:
@@ -115,7 +115,7 @@ class PostgresConnection:
         self.changes = 0
         self.transaction = ""
         self.error = None
-        # The status of `enter`: SELECT, and the number of backends.
+        # The status of `enter` is SELECT and the number of backends.
         status = self.run(statement)
         self.notices = {} if status.startswith("SELECT ") and status != "SELECT 1" else None
 
@@ -124,7 +124,7 @@ class PostgresConnection:
         return str(self._await(self.raw.execute(statement)))
 
     async def finish(self, statement: str) -> None:
-        """End a transaction, in a coroutine; a commit notifies the other backends."""
+        """End a transaction, outside of a greenlet; a commit notifies the other backends."""
         if statement == "COMMIT":
             if self.notices and self.owner is not None:
                 statement = telling(self.owner, self.notices) + statement
@@ -144,7 +144,7 @@ class PostgresConnection:
             self.changes += len(values)
 
     def iterate(self, sql: str, parameters: Sequence[Any] = (), /) -> Generator[Any, None, None]:
-        """Run a statement with many rows, in a transaction; they are fetched in parts."""
+        """Run a statement with many rows, in a transaction; the rows are fetched in parts."""
         statement = translated(sql)
         prepared = self._prepare(statement.sql)
         cursor = self._await(_opened(prepared, statement.arguments(parameters)))
@@ -205,7 +205,7 @@ async def _opened(prepared: PreparedStatement, arguments: Sequence[Any]) -> Any:
 
 
 def reason_in_one_line(cause: BaseException) -> str:
-    """Return the cause in one line."""
+    """Return the text of a cause, in one line."""
     if isinstance(cause, StatementError):
         return str(cause)
     text = " ".join(str(cause).split())

@@ -47,7 +47,7 @@ _UNSETTLED_SECONDS = 5.0
 _SHORTEST_PAUSE, _LONGEST_PAUSE = 0.1, 2.0
 
 
-# Dead rows of the queue stay as long as there is an older snapshot.
+# The server keeps dead rows of the queue as long as there is an older snapshot.
 _SHARING = """
 SELECT
     (SELECT COUNT(*) FROM backends WHERE leased_until >= clock_timestamp()) AS backends,
@@ -63,15 +63,15 @@ class PostgresDatabase(Database):
     """Database on a server, shared by any number of backends.
 
     Functions that read and write run in greenlets of the event loop. Each backend writes on one
-    connection, and the transactions of all backends run one after the other: each takes a lock at
-    its beginning, and checks that its backend is still a member. So several writers have the
-    guarantees of one: a full queue has one last place, an Idempotency-Key leads to one rollout, and
-    readers see the events of a pool in the order in which they are stored.
+    connection, and the transactions of all backends run one after the other: each begins by taking
+    a lock, and checks that its backend is still a member. So several writers give the guarantees of
+    one: only one rollout gets the last place of a queue, an Idempotency-Key leads to one rollout,
+    and readers see the events of a pool in the order in which they are stored.
 
     Use `open`.
 
     Attributes:
-        identity: Identifies this database, even after a restore elsewhere.
+        identity: The identity of this database, which a restored copy keeps.
     """
 
     is_shared = True
@@ -93,9 +93,9 @@ class PostgresDatabase(Database):
         self.identity: str
         self._server_version: str
         self._database_id: object
-        # Key of the receipt of the last commit; one for each data directory. A server that crashes
-        # forgets the number of an uncommitted transaction, and may reuse it, so the number alone
-        # does not prove a commit.
+        # Key of the receipt of the last commit, one key for each data directory. After a crash the
+        # server may reuse the number of an uncommitted transaction, so the number alone does not
+        # prove a commit.
         self._receipt_key = f"commit of {self._token}"
         self._task: asyncio.Task[None] | None = None
 
@@ -107,7 +107,7 @@ class PostgresDatabase(Database):
         token: str = "",
         contents: str = "",
     ) -> Self:
-        """Connect, migrate the database to this version, join its backends and return it.
+        """Connect, migrate the database to this version, join its backends and return the database.
 
         Args:
             url: The address of the database.
@@ -116,8 +116,8 @@ class PostgresDatabase(Database):
             contents: Identifies the folder of its artifacts' contents.
 
         Raises:
-            StoreError: It cannot be reached or used, or other backends keep the contents of
-                artifacts elsewhere.
+            StoreError: The database cannot be reached or used, or other backends keep the contents
+                of artifacts elsewhere.
         """
         database = cls(url, observer, token, contents)
         try:
@@ -145,7 +145,7 @@ class PostgresDatabase(Database):
         return await self._explaining(self._readers.read(work, in_snapshot=False))
 
     async def read_apart(self, work: Callable[[Snapshot], _T]) -> _T:
-        """Return the value that `work` reads in a long time, mostly on the server."""
+        """Return the value of a long read, which takes most of its time on the server."""
         return await self._explaining(self._readers.read_long(work))
 
     async def bytes_on_disk(self) -> dict[str, int]:
@@ -181,7 +181,7 @@ class PostgresDatabase(Database):
         return self._token
 
     async def join(self, peer: Peer) -> None:
-        """Begin to notify a peer of other backends, and take over from dead ones."""
+        """Begin to notify a peer of changes by other backends, and take over from dead ones."""
         self._peer = peer
         await self.write(peer.take_over)
         self._membership.begin(peer)
@@ -200,7 +200,7 @@ class PostgresDatabase(Database):
 
     @property
     def place(self) -> str:
-        """The server, the database, and this machine, whose processes only it can end."""
+        """The server, the database, and this machine, which alone can end its processes."""
         return f"{self._url}-{self._database_id}-{platform.node()}".replace(" ", "_")
 
     @property
@@ -239,7 +239,7 @@ class PostgresDatabase(Database):
         if writer is not None:
             await end_session(writer.raw)
         await self._readers.close()
-        # Last, since others may take over running rollouts once nothing more is written.
+        # Comes last, since others take over the running rollouts then.
         await self._membership.leave()
 
     async def _explaining(self, reading: Awaitable[_T]) -> _T:
@@ -271,7 +271,7 @@ class PostgresDatabase(Database):
 
     async def _commit(self, batch: Batch) -> None:
         if not await self._commit_together(batch) and len(batch.jobs) > 1:
-            # A job that fails must not fail the others.
+            # Each job runs alone, so that one that fails does not fail the others.
             for job in batch.jobs:
                 job.reset()
                 await self._commit_together(Batch([job]))
@@ -289,7 +289,7 @@ class PostgresDatabase(Database):
             else:
                 await writer.finish("ROLLBACK")
         except (StatementError, StorageError) as error:
-            # Nothing of it is stored, and in an outage each of them would fail.
+            # Nothing is stored; the jobs are not run one by one, since each would fail too.
             batch.succeeded = failed = True
             self._drop_writer()
             cause: Exception = error
@@ -300,18 +300,18 @@ class PostgresDatabase(Database):
             for job in jobs:
                 job.fail(cause)
         if self._observer is not None:
-            took = clock.monotonic() - batch.started_at
-            self._observer.committed(len(jobs), took, failed=failed)
+            seconds = clock.monotonic() - batch.started_at
+            self._observer.committed(len(jobs), seconds, failed=failed)
         return batch.succeeded is True
 
     def _work(self, writer: PostgresConnection, batch: Batch) -> str | None:
-        """Run jobs up to one that fails with others, or has changed something; in a greenlet.
+        """Run jobs, in a greenlet, up to one that fails after a change or together with others.
 
         Returns:
             The number of the transaction, "" without changes, None if it is broken.
         """
         writer.enter()
-        # More writes may be waiting by now. Jobs that run again one by one stay alone.
+        # Add the writes that wait by now, except to a job that runs again alone.
         if batch is self._in_hand:
             self._extend_batch(batch)
         for group in batch.groups():
@@ -322,7 +322,7 @@ class PostgresDatabase(Database):
                 if len(group) > 1 or writer.changes != changes:
                     break
             if writer.error is not None:
-                # Whatever the jobs have done.
+                # Even if a job has caught the error.
                 for job in group:
                     job.fail(writer.error)
                 break
@@ -350,7 +350,7 @@ class PostgresDatabase(Database):
                 raise
 
     async def _was_committed(self, number: str, receipt: str, jobs: list[Job]) -> bool:
-        """Ask whether a transaction was committed, until there is an answer."""
+        """Return True if a transaction was committed; ask until the server answers."""
         pause, ends = _SHORTEST_PAUSE, clock.monotonic() + _UNSETTLED_SECONDS
         unknown = StorageError(
             "the connection was lost", "whether anything was changed is not known"
@@ -366,8 +366,8 @@ class PostgresDatabase(Database):
                     return bool(stored == receipt)
             except StatementError as error:
                 if not error.is_outage:
-                    # The number is too high: a crash has undone the transaction, and nobody has the
-                    # number yet.
+                    # The number is too high: a crash has undone the transaction, and the number is
+                    # not in use again yet.
                     return False
                 self._drop_writer()
             except StorageError:
@@ -380,7 +380,7 @@ class PostgresDatabase(Database):
             pause = min(2 * pause, _LONGEST_PAUSE)
 
     def _fail(self, jobs: list[Job], unknown: StorageError) -> None:
-        """Answer callers that can retry, while the outcome of a commit is unknown."""
+        """Fail the jobs of callers that can retry, while the outcome of a commit is unknown."""
         for job in jobs:
             if not job.is_patient and not job.future.done():
                 job.future.set_exception(unknown)
@@ -394,7 +394,7 @@ class PostgresDatabase(Database):
                 self._tell(job)
 
     async def _connected_writer(self) -> PostgresConnection:
-        """Return the connection for writes, a new one if the last one was lost."""
+        """Return the connection for writes; open a new one if it was lost."""
         number = self._membership.number
         if number is None:
             raise _NoMemberError

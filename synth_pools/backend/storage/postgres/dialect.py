@@ -1,4 +1,4 @@
-"""Translation of the package's SQL to PostgreSQL's: placeholders, lists, lengths of texts."""
+"""Translation of the shared SQL to PostgreSQL's: placeholders, lists, lengths of texts."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ class Statement(NamedTuple):
 
     Attributes:
         sql: Its text.
-        lists: The indexes of parameters that are lists: given as JSON, sent as arrays.
+        lists: The indexes of the parameters that are JSON lists and must be sent as arrays.
     """
 
     sql: str
@@ -34,7 +34,7 @@ class Statement(NamedTuple):
         return values
 
 
-# More than there are statements, whose texts are constants or built from a few.
+# More than there are statements: their texts are constants, or built from a few parts.
 @lru_cache(maxsize=1024)
 def translated(sql: str) -> Statement:
     """Return a statement in PostgreSQL's SQL."""
@@ -55,5 +55,5 @@ def translated(sql: str) -> Statement:
 
 
 def _can_be_stored(value: object) -> bool:
-    """Return False for a text that no column can hold, and so equals none."""
+    """Return False for a text that no column can hold, and that so equals no stored text."""
     return not isinstance(value, str) or (value.isprintable() and "\0" not in value)

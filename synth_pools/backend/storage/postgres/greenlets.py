@@ -1,7 +1,7 @@
-"""Functions that wait without being coroutines: each runs in a greenlet beside the event loop.
+"""Greenlets for functions that wait without being coroutines.
 
-So the functions of this package exist once, for a database whose statements return at once and for
-one whose statements are awaited.
+So each function on the database exists once, both for SQLite, whose statements return at once, and
+for PostgreSQL, whose statements are awaited.
 """
 
 from __future__ import annotations
@@ -19,7 +19,7 @@ async def in_greenlet(function: Callable[_P, _T], *args: _P.args, **kwargs: _P.k
     """Call a function that may call `wait`; return its result or raise its error."""
     current = getcurrent()
     child = greenlet(function, current)
-    # Its log lines belong to the same request.
+    # Log lines of the greenlet belong to the same request.
     child.gr_context = current.gr_context
     result = child.switch(*args, **kwargs)
     while not child.dead:
@@ -33,7 +33,7 @@ async def in_greenlet(function: Callable[_P, _T], *args: _P.args, **kwargs: _P.k
 
 
 def wait(awaitable: Awaitable[_T]) -> _T:
-    """Await something from within a function that `in_greenlet` has called."""
+    """Await something in a function that `in_greenlet` has called."""
     parent = getcurrent().parent
     if parent is None:
         raise RuntimeError("nobody awaits this: call it with in_greenlet")

@@ -33,7 +33,7 @@ _RENEWAL_SECONDS = 1.0
 _ANSWER_SECONDS = 2.0
 _JOIN_SECONDS = 10.0
 _PAUSE_SECONDS = 0.25
-# Seconds between two complete reads, after which a lost notice is made up for.
+# Seconds between two complete reads, which make up for lost notices.
 _LOOK_SECONDS = 5.0
 
 _LEASE = f"clock_timestamp() + interval '{LEASE_SECONDS} seconds'"
@@ -54,7 +54,7 @@ RETURNING
         WHERE number < $1 AND leased_until >= clock_timestamp()) AS is_oldest
 """  # noqa: S608 - of ours
 _LEAVE = "DELETE FROM backends WHERE number = $1"
-# Expired leases; whatever has no owner then is taken over in the same transaction.
+# The same transaction takes over the rollouts and pools that have no owner after this.
 END_LAPSED = "DELETE FROM backends WHERE leased_until < clock_timestamp()"
 
 
@@ -68,7 +68,7 @@ class Membership:
         take_over: Takes over from backends whose leases have expired.
 
     Attributes:
-        number: Its number; None while it is taken for dead.
+        number: The number of the backend; None while it is taken for dead.
         is_oldest: True for the backend that joined first.
     """
 
@@ -83,7 +83,7 @@ class Membership:
         self.is_oldest = False
         self._raw: asyncpg.Connection | None = None
         self._peer: Peer | None = None
-        # Start of the time in which all renewals were in time, by the monotonic clock.
+        # Since when all renewals were in time, by the monotonic clock.
         self._steady_since: float
         self._renewed_at: float
         self._looked_at: float
@@ -95,7 +95,7 @@ class Membership:
         """Join the backends; raise `StatementError` if the server does not answer.
 
         Returns:
-            True if it has joined; false if others keep the contents of artifacts elsewhere.
+            True if it has joined; False if others keep the contents of artifacts elsewhere.
         """
         raw = await self._connected()
         number = await driven(self._inserted(raw))
@@ -143,7 +143,7 @@ class Membership:
         await end_session(raw)
 
     async def _inserted(self, raw: asyncpg.Connection) -> int | None:
-        # In its turn among the writers, so that they know whether there is anybody to notify.
+        # Under the lock of the writers, so that each knows whether there are others to notify.
         async with raw.transaction():
             lock = "SELECT pg_advisory_xact_lock($1, $2)"
             await raw.execute(lock, *WRITERS_LOCK, timeout=_JOIN_SECONDS)
@@ -185,7 +185,7 @@ class Membership:
             self.lose(number)
             return
         if now - self._renewed_at > LEASE_SECONDS:
-            # The others may have lost the server too, and have as long to come back.
+            # Other backends may have lost the server too, and get as much time to come back.
             self._steady_since = now
         self._renewed_at = now
         self.is_oldest = bool(row["is_oldest"])

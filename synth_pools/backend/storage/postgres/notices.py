@@ -1,4 +1,4 @@
-"""Notices between the backends of a database as payloads of NOTIFY: short, and many in one.
+"""Notices between the backends of a database, many in one short payload of NOTIFY.
 
 A payload has the number of its sender, and a line for each notice: its kind, pool and rollout.
 Unknown kinds, which a later version may send, are ignored.
@@ -19,7 +19,7 @@ _KINDS = frozenset(get_args(NoticeKind))
 
 
 def payloads(sender: int, notices: Iterable[Notice]) -> Iterator[str]:
-    """Yield the payloads that carry notices, with ids of ASCII without white space."""
+    """Yield payloads with these notices, whose ids are ASCII without white space."""
     lines: list[str] = []
     size = 0
     for notice in notices:
@@ -34,7 +34,7 @@ def payloads(sender: int, notices: Iterable[Notice]) -> Iterator[str]:
 
 
 def telling(sender: int, notices: Iterable[Notice]) -> str:
-    """Return the statements that notify other backends of a transaction, at its commit."""
+    """Return the statements that notify other backends when their transaction commits."""
     return "".join(
         f"NOTIFY {CHANNEL}, {literal(payload)};" for payload in payloads(sender, notices)
     )

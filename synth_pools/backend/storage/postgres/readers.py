@@ -1,4 +1,4 @@
-"""Connections for reads: few, and never all of them for long reads."""
+"""Connections for reads: a few, of which some are never used for long reads."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ from synth_pools.backend.storage.statements import Snapshot
 _T = TypeVar("_T")
 
 _MOST_READERS = 6
-# The number of these for long reads; short ones find a free one among the others.
+# Most connections in use for long reads; the others stay free for short ones.
 _MOST_LONG_READERS = 3
 
 _SNAPSHOT = "BEGIN ISOLATION LEVEL REPEATABLE READ, READ ONLY"
@@ -40,7 +40,7 @@ class Readers:
         """Return the value that `work` reads; raise `StatementError` if that fails.
 
         Args:
-            work: Called with a connection, and once more if that was lost.
+            work: Called with a connection, and once more if the connection was lost.
             in_snapshot: True to read from one snapshot.
         """
         # An idle connection may have been lost with its server.
@@ -90,7 +90,7 @@ class Readers:
                 if is_intact and not self._is_closed:
                     self._idle.append(reader)
                 else:
-                    # At once, since a cancelled task must not wait for a server.
+                    # Without a wait for the server, since the task may be cancelled.
                     reader.raw.terminate()
 
 

@@ -1,4 +1,4 @@
-"""Writes of many rollouts in one statement, with their events.
+"""Writes of many rollouts and their events in one statement.
 
 A statement for one rollout becomes one for many: each of its parameters becomes a column of a table
 with a row for each rollout.
@@ -14,7 +14,7 @@ from typing import Any
 
 from synth_pools.backend.storage.transactions import RolloutWrite
 
-# A rollout's events are found among all events of the statement, at almost no cost up to this.
+# Each rollout looks through all events of the statement, which costs almost nothing up to this.
 _MOST = 64
 
 _INSERT = re.compile(r"(INSERT INTO rollouts \([^)]*\)) VALUES \((.*)\)")
@@ -41,7 +41,7 @@ SELECT {returned}, CAST(pg_current_xact_id() AS TEXT) AS transaction_number FROM
 
 
 def portions(writes: Sequence[RolloutWrite]) -> Iterator[Sequence[RolloutWrite]]:
-    """Yield writes that fit into one statement: not too many, and none of a rollout twice."""
+    """Yield writes that fit into one statement: not too many, and at most one of each rollout."""
     portion: dict[str | int, RolloutWrite] = {}
     for write in writes:
         if write.key in portion or len(portion) == _MOST:
@@ -66,14 +66,14 @@ def statement(writes: Sequence[RolloutWrite]) -> tuple[str, list[Any]]:
     return text, [*columns, *(list(column) for column in zip(*events, strict=True))]
 
 
-# As many as there are statements; the types of their parameters do not change.
+# Enough for all statements, since each always has parameters of the same types.
 @lru_cache(maxsize=64)
 def _text(sql: str, types: tuple[str, ...], key: str, key_type: str, returned: str) -> str:
     numbers = itertools.count(1)
     written = re.sub(r"\?", lambda _: f"given.p{next(numbers)}", sql)
     if (insert := _INSERT.fullmatch(written)) is not None:
-        into, values = insert.groups()
-        written = f"{into} SELECT {values} FROM given ORDER BY number RETURNING *"  # noqa: S608
+        head, values = insert.groups()
+        written = f"{head} SELECT {values} FROM given ORDER BY number RETURNING *"  # noqa: S608
     elif (update := _UPDATE.fullmatch(written)) is not None:
         written = f"{update[1]} FROM given{update[2]} RETURNING rollouts.*"
     else:

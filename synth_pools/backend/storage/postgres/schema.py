@@ -11,8 +11,8 @@ from synth_pools.backend.storage.statements import SET_META
 # A separate schema, so that the database can be used for other things too.
 SCHEMA = "synth_pools"
 
-# Key of the lock of writing transactions: the letters of our name, and 2. The function `enter` has
-# it as numbers.
+# Key of the lock of writing transactions: the letters SYNT, and 2. The function `enter` has the
+# same two numbers.
 WRITERS_LOCK = (0x53594E54, 2)
 
 _VERSION_1 = """
@@ -145,8 +145,8 @@ LANGUAGE sql IMMUTABLE AS $$
 $$;
 """
 
-# Several backends. `owner` is the unique number of one, which fences off a backend that was taken
-# for dead. The rows of the queue are narrow, and live as long as a rollout waits.
+# Several backends. `owner` is the unique number of a backend; by it, writes of a backend that was
+# taken for dead are refused. The rows of the queue are narrow, and exist while a rollout waits.
 _VERSION_2 = """
 ALTER TABLE rollouts ADD COLUMN owner BIGINT;
 ALTER TABLE pools ADD COLUMN owner BIGINT;
@@ -239,8 +239,8 @@ CREATE TRIGGER rollouts_removed AFTER DELETE ON rollouts REFERENCING OLD TABLE A
     FOR EACH STATEMENT EXECUTE FUNCTION count_changes();
 """
 
-# Each step migrates a database by one version. Released steps never change, but for what a later
-# step undoes: all steps to this version run in one transaction, so nobody can tell.
+# Each step migrates a database by one version. Released steps never change, except in parts that a
+# later step undoes: all steps run in one transaction, so the result is the same.
 _STEPS = (_VERSION_1, _VERSION_2, _VERSION_3)
 
 VERSION = len(_STEPS)

@@ -34,9 +34,9 @@ SET jit = off;
 SELECT set_config('synchronous_commit', 'on', false)
     WHERE current_setting('synchronous_commit') = 'off'
 """
-# Settings of a writing session. A backend that is stopped in the middle of a transaction blocks the
-# others no longer than this. Few rows are read and written, by key, so index scans are right even
-# for a table whose statistics say that it is small.
+# Settings of a writing session. A backend that stops in the middle of a transaction blocks the
+# others no longer than this. Writes use few rows, by key, so index scans are right even for a table
+# whose statistics say that it is small.
 _WRITING = """
 SET idle_in_transaction_session_timeout = '3s';
 SET enable_seqscan = off;
@@ -50,7 +50,7 @@ async def open_session(url: StoreURL, more: str = "") -> asyncpg.Connection:
 
     Args:
         url: The address of the database.
-        more: Further statements at its beginning.
+        more: Further statements, run at the beginning of the session.
     """
     *others, last = url.of_each_host()
     for other_host in others:
@@ -84,6 +84,6 @@ async def open_writing_session(url: StoreURL) -> asyncpg.Connection:
 
 async def end_session(raw: asyncpg.Connection) -> None:
     """End a session, at once if the server does not answer."""
-    # The driver has closed it then.
+    # After an error the driver has closed the session.
     with contextlib.suppress(*DRIVER_ERRORS, asyncio.CancelledError):
         await raw.close(timeout=_CLOSE_SECONDS)

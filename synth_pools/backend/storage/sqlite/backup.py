@@ -24,15 +24,15 @@ def back_up(data_dir: Path, target: Path) -> None:
     """Copy a data directory to a new one, which a backend can serve.
 
     The copy gets its name once it is complete and on disk. Until then it is a hidden draft beside
-    that name, which is left behind only by a kill.
+    that name, which stays only if the process is killed.
     """
     data_dir, target = data_dir.expanduser().absolute(), target.expanduser().absolute()
     _check(data_dir, target)
     try:
         with _draft_of(target) as draft:
             _copy_database(data_dir / FILE_NAME, draft / FILE_NAME)
-            # After the database, so that all files that it names exist. Contents in another place
-            # stay there.
+            # Copied after the database, so that all files that it names exist. Contents in another
+            # place stay there.
             if not (data_dir / CONTENTS_FILE).exists():
                 _copy_contents(data_dir, draft)
             _copy_the_rest(data_dir, draft)
@@ -71,7 +71,7 @@ def _draft_of(target: Path) -> Iterator[Path]:
 
 
 def _copy_database(source: Path, target: Path) -> None:
-    # Not a copy of files, since the latest commits are in a second file.
+    # The file alone is no backup, since the latest commits are in a second file.
     os.close(create_file(target))
     address = f"file:{quote(str(source))}?mode=rw"
     with (
@@ -94,7 +94,7 @@ def require_intact(database: sqlite3.Connection) -> None:
 def _copy_contents(data_dir: Path, draft: Path) -> None:
     """Copy the contents of artifacts that the copied database names, and no others.
 
-    Contents that retention has removed since are given up in the copy too.
+    The copied database loses the rows of contents that retention has removed since.
     """
     with closing(sqlite3.connect(draft / FILE_NAME)) as copy, copy:
         if not copy.execute("SELECT 1 FROM sqlite_master WHERE name = 'artifacts'").fetchone():
@@ -110,7 +110,7 @@ def _copy_contents(data_dir: Path, draft: Path) -> None:
 
 
 def _copy_the_rest(source: Path, target: Path) -> None:
-    """Copy the other files, except those with a copy of their own or no use elsewhere."""
+    """Copy all other files that are useful in a copy and not copied separately."""
     left_out = {LOCK_FILE, FOLDER, LOST_FOLDER}
     with os.scandir(source) as entries:
         for entry in entries:
@@ -119,7 +119,7 @@ def _copy_the_rest(source: Path, target: Path) -> None:
 
 
 def _copy_tree(entry: os.DirEntry[str], target: Path) -> None:
-    """Copy files and folders; a link to a file as a file, and no link to a folder."""
+    """Copy files and folders; copy a link to a file as a file, and skip links to folders."""
     if entry.is_dir(follow_symlinks=False):
         make_folder(target)
         with os.scandir(entry) as entries:

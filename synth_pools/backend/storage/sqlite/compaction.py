@@ -16,22 +16,22 @@ from synth_pools.backend.storage.sqlite.database import DRAFT_NAME, remove_draft
 from synth_pools.backend.storage.sqlite.schema import read_version
 
 _BUSY_SECONDS = 5.0
-# Steps of SQLite after which Python handles signals, such as ^C.
+# Number of SQLite's steps after which Python handles signals, such as ^C.
 _STEPS = 10_000
 
 
 class Compaction(NamedTuple):
-    """Sizes in bytes of the database and its log before, and of the database after."""
+    """Size in bytes of the database with its log before, and of the database after."""
 
     before: int
     after: int
 
 
 def compact(data_dir: Path, *, busy_seconds: float = _BUSY_SECONDS) -> Compaction:
-    """Rewrite the database without free space, so that it can shrink while in use.
+    """Rewrite the database without free space; from then on it can shrink while in use.
 
     The new file replaces the old one once it is complete and on disk. An interruption leaves the
-    old file, and at most a draft, which the next start removes.
+    old file, and perhaps a draft, which the next start removes.
 
     Args:
         data_dir: The data directory of `serve`.
@@ -73,7 +73,7 @@ def _compact(data_dir: Path, busy_seconds: float) -> Compaction:
         [mode] = database.execute("PRAGMA journal_mode = DELETE").fetchone()
         if mode != "delete":
             raise sqlite3.OperationalError("another program has the database open")
-        # From here on nobody else reads or writes it, until the new file is in its place.
+        # From here on nobody else reads or writes it until the new file has replaced it.
         database.execute("PRAGMA locking_mode = EXCLUSIVE")
         database.execute("BEGIN EXCLUSIVE")
         database.execute("COMMIT")
@@ -90,4 +90,4 @@ def _compact(data_dir: Path, busy_seconds: float) -> Compaction:
 
 
 def _see_to_signals() -> None:
-    """Let Python raise the exceptions of signal handlers."""
+    """Do nothing: before the call Python runs its signal handlers, which may raise."""

@@ -30,9 +30,9 @@ from synth_pools.backend.storage.transactions import (
     run_jobs,
 )
 
-# Draft of a compaction that is running, or was killed.
+# File that a compaction writes; it is left behind if the compaction is killed.
 DRAFT_NAME = f"{FILE_NAME}-compact"
-# The pool number of a rollout. The read stops before the columns that may be large.
+# The number of a rollout's pool. SQLite reads a row only up to the last column it needs.
 _POOL = (
     "(SELECT pools.seq FROM rollouts JOIN pools ON pools.id = rollouts.pool_id"
     " WHERE rollouts.seq = ?1)"
@@ -51,10 +51,10 @@ _T = TypeVar("_T")
 _BUSY_SECONDS = 10.0
 _PATIENCE = f"PRAGMA busy_timeout = {1000 * _BUSY_SECONDS:.0f}"
 _NO_PATIENCE = "PRAGMA busy_timeout = 0"
-# A program that copies the file lets the log grow; afterwards it shrinks to this size.
+# The log grows while a program copies the file; afterwards it shrinks to this size.
 _LOG_BYTES = 64 * 1024 * 1024
 
-# The disk or the file is at fault, not the statement.
+# Errors of the disk or the file, not of the statement.
 _OUTAGES = frozenset(
     {
         sqlite3.SQLITE_BUSY,
@@ -141,7 +141,7 @@ class SQLiteDatabase(Database):
             raise self._explained(error) from error
 
     async def read_apart(self, work: Callable[[Snapshot], _T]) -> _T:
-        """Return the value that `work` reads in a long time, in another thread."""
+        """Return the value of a long read, which runs in another thread."""
 
         def read() -> _T:
             with contextlib.closing(_connect(self._path)) as connection:
@@ -163,7 +163,7 @@ class SQLiteDatabase(Database):
         return sizes
 
     def checkpoint(self) -> None:
-        """Merge the log into the file, which can only then shrink; for another thread."""
+        """Merge the log into the file, which can shrink only then; call it in another thread."""
         with (
             contextlib.suppress(sqlite3.Error),
             contextlib.closing(_connect(self._path)) as connection,
@@ -209,7 +209,7 @@ class SQLiteDatabase(Database):
         while (batch := self._batches.get()) is not None:
             self._commit(batch)
             self._tell_loop(partial(self._deliver, batch.jobs))
-            # The batch may be large, and the next one may come hours later.
+            # Freed now: the batch may be large, and the next one may be hours away.
             del batch
         self._writer.close()
         self._tell_loop(self._writer_ended.set)
@@ -248,8 +248,8 @@ class SQLiteDatabase(Database):
             for job in jobs:
                 job.fail(error)
         if self._observer is not None:
-            took = clock.monotonic() - batch.started_at
-            self._observer.committed(len(jobs), took, failed=failed)
+            seconds = clock.monotonic() - batch.started_at
+            self._observer.committed(len(jobs), seconds, failed=failed)
         return batch.succeeded is True and not failed
 
     def _begin_transaction(self, patience: str) -> None:
@@ -262,14 +262,14 @@ class SQLiteDatabase(Database):
         self._writer.execute("BEGIN IMMEDIATE")
 
     def _work(self, batch: Batch) -> bool:
-        """Run jobs; return False at one that fails with others, or has changed something."""
+        """Run jobs; return False at one that fails after a change or together with others."""
         connection = self._writer
         for group in batch.groups():
             changes, counted = connection.total_changes, self._counts.mark()
             try:
                 run_jobs(group, connection, self._observer)
             except Exception:  # noqa: BLE001 - raised again where it is awaited
-                # A statement that fails changes nothing, though it may have begun to count.
+                # A failed statement changes no rows, but its triggers may have counted some.
                 self._counts.take_back(counted)
                 is_spoilt = len(group) > 1 or connection.total_changes != changes
                 if is_spoilt and connection.in_transaction:
@@ -300,7 +300,7 @@ def remove_draft(data_dir: Path) -> None:
 class _Connection(sqlite3.Connection):
     """Connection with the methods that this package needs."""
 
-    # Nobody else uses the file.
+    # There are no other backends.
     owner: int | None = None
     notices: dict[Notice, None] | None = None
 
@@ -340,6 +340,6 @@ def _connect(path: Path) -> _Connection:
         factory=_Connection,
     )
     connection.row_factory = sqlite3.Row
-    # Else SQLite writes a large returned row to a temporary file first, and fails on a full disk.
+    # Otherwise SQLite writes large returned rows to a temporary file, which fails on a full disk.
     connection.execute("PRAGMA temp_store = MEMORY")
     return connection

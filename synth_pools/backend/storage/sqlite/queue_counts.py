@@ -52,11 +52,11 @@ class QueueCounts:
             )
 
     def show_to(self, connection: sqlite3.Connection) -> None:
-        """Provide a connection with the counts; for a reading one, those of the last commit."""
+        """Provide the counts to a connection; a reading one gets those of the last commit."""
         connection.create_function("number_unfinished", 2, self._number)
 
     def mark(self) -> int:
-        """Return a mark of the counts of the current transaction."""
+        """Return a mark, to take back the later counts of the current transaction."""
         return len(self._steps)
 
     def keep(self) -> None:
@@ -83,5 +83,5 @@ class QueueCounts:
             if number:
                 numbers[place] = number
             else:
-                # Pools come and go.
+                # Dropped, since a pool may never have rollouts again.
                 del numbers[place]

@@ -84,7 +84,7 @@ CREATE INDEX idempotency_by_age ON idempotency (created);
 """
 
 
-# The address of a rollout that ran at the migration is unknown; its definitions have it.
+# The address of a rollout that runs at the migration is not stored: its definitions have it.
 _VERSION_2 = """
 ALTER TABLE rollouts ADD COLUMN attempt INTEGER NOT NULL DEFAULT 0;
 ALTER TABLE rollouts ADD COLUMN attempt_started_at TEXT;
@@ -163,7 +163,7 @@ SELECT MAX(
 
 
 def prepare(connection: sqlite3.Connection) -> None:
-    """Migrate a new or an older file to this version, and count its events.
+    """Migrate a new or an older file to this version, and begin to count places of events.
 
     Raises:
         SchemaVersionError: A newer backend wrote it, or it belongs to another program.

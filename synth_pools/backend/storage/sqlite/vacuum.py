@@ -12,7 +12,7 @@ from synth_pools.backend.storage.statements import Executes
 
 _log = logging.getLogger(__name__)
 
-# Value of `PRAGMA auto_vacuum` for it.
+# Value of `PRAGMA auto_vacuum` for an incremental vacuum.
 _INCREMENTAL = 2
 # Pages that one transaction frees, and its time limit in seconds.
 STEP_PAGES = 512
@@ -21,7 +21,7 @@ _STEP_SECONDS = 0.005
 _REST_FACTOR = 4
 _PAUSE_SECONDS = 1.0
 _PAUSE_AFTER_ERROR = 30.0
-# Free space that is kept for later: a number of pages, or a share of those in use.
+# Free pages to keep for later: a number, or a share of the pages in use if that is more.
 _SPARE_PAGES = 256
 _SPARE_PART = 8
 # Free pages from which an old file is worth a log line.
@@ -34,8 +34,8 @@ async def give_back_free_pages(database: Database, checkpoint: Callable[[], None
     The steps take milliseconds, with longer pauses, so that other writes go on.
 
     Args:
-        database: The database; one that cannot shrink gets a log line if that would be worth it.
-        checkpoint: Merges its log into the file, in another thread.
+        database: The database; if it cannot shrink though much is free, a log line says so.
+        checkpoint: Merges the database's log into the file; called in another thread.
     """
     while True:
         freed, pause = 0, _PAUSE_SECONDS
@@ -54,7 +54,7 @@ async def give_back_free_pages(database: Database, checkpoint: Callable[[], None
                 freed += await database.write(free_some_pages)
                 await asyncio.sleep(_REST_FACTOR * (clock.monotonic() - started_at))
         except StorageError:
-            pause = _PAUSE_AFTER_ERROR  # The error is in the log.
+            pause = _PAUSE_AFTER_ERROR  # The error is logged.
         if freed:
             await asyncio.to_thread(checkpoint)
         await asyncio.sleep(pause)
@@ -83,7 +83,7 @@ def _can_shrink(db: Executes) -> bool:
 
 
 def _spare_pages(db: Executes) -> int:
-    """Count the free pages beyond those to keep."""
+    """Return the number of free pages beyond those to keep."""
     [free] = db.execute("PRAGMA freelist_count").fetchone()
     [pages] = db.execute("PRAGMA page_count").fetchone()
     return max(0, int(free) - max(_SPARE_PAGES, (int(pages) - int(free)) // _SPARE_PART))
