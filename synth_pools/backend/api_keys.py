@@ -59,7 +59,7 @@ def read_key_file(path: Path) -> Secret:
 
 
 def stored_key(path: Path) -> Secret:
-    """Return the key in a file, which is made at the first call.
+    """Return the key in a file; the first call makes the file.
 
     Raises:
         BadOptionError: The file holds no key.
@@ -97,7 +97,7 @@ class KeyRing:
     The duration of a comparison reveals nothing about the keys.
 
     Args:
-        settings: The key, or the file of several.
+        settings: The settings, with the key or the file of several.
 
     Raises:
         BadOptionError: The file cannot be used.

@@ -1,6 +1,6 @@
 """Errors of starting and stopping a backend: each text is one line that says what to do.
 
-Separate from the errors in answers of the backend: these never travel over HTTP.
+Separate from the errors in the backend's answers, since these are never sent over HTTP.
 """
 
 from __future__ import annotations

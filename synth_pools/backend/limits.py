@@ -22,8 +22,8 @@ def _limit(default: float, words: str, *, most: float | None = None) -> Any:
 class Limits:
     """Limits on the load of a backend; it refuses what exceeds them.
 
-    Each is an option of `synth-pools serve` too: `max_queued` is `--max-queued`. Options of time
-    have no unit in their name there.
+    Each is an option of `synth-pools serve` too: `max_queued` is `--max-queued`. There, names of
+    options have no unit of time.
 
     Args:
         max_queued: Rollouts that may wait, in all pools together.
@@ -35,8 +35,7 @@ class Limits:
         max_page_items: Items on one page of a list, whatever the request says; at most 1000.
         max_page_bytes: Size from which a page ends early, in bytes.
         max_unsent_bytes: Size of all responses of more than 64 KiB that are made and sent at once,
-            in bytes; others wait for them, and clients that do not read theirs meanwhile are
-            disconnected.
+            in bytes; others wait, and clients that do not read theirs meanwhile are disconnected.
         max_streams: Event streams that are open at once.
         max_streams_per_rollout: Event streams of one rollout at once.
         max_streams_per_pool: Event streams of one pool at once, not counting those of its rollouts.
@@ -50,7 +49,7 @@ class Limits:
         max_event_bytes: Size of the data of one event, in bytes.
         max_container_events: Agent events of one rollout, after which its container is not asked
             for more.
-        sync_wait_seconds: Longest wait of a creation with `mode: sync` for the end, in seconds.
+        sync_wait_seconds: Longest wait of a creation with `mode: sync` for its end, in seconds.
         header_timeout_seconds: Time for a request's line and headers to arrive, in seconds.
         body_timeout_seconds: Time for the body of a request to arrive, in seconds.
         room_wait_seconds: Longest wait of a request for memory for a large document, in seconds.
@@ -58,7 +57,7 @@ class Limits:
             seconds.
 
     Raises:
-        BadOptionError: A limit is not above 0, or above its largest value.
+        BadOptionError: A limit is 0 or less, or above its largest value.
     """
 
     max_queued: int = _limit(10_000, "Rollouts that may wait, in all pools together.")
@@ -95,7 +94,7 @@ class Limits:
     max_container_events: int = _limit(
         10_000, "Agent events of one rollout, beyond which its container is not asked for more."
     )
-    # A creation with `mode: sync` is answered 202 after this; the rollout goes on.
+    # A creation with `mode: sync` gets a 202 after this time; the rollout goes on.
     sync_wait_seconds: float = _limit(
         86_400.0, "How long a creation with `mode: sync` waits for the end."
     )

@@ -45,26 +45,26 @@ _STOP_LIMIT_SECONDS = 15.0
 class LocalBackend:
     """Backend in a thread: `with LocalBackend() as backend: backend.client()`.
 
-    The thread has its own event loop, so that blocking code does not stop the backend, with `with`,
-    with `async with`, or with `start` and `stop`. Several backends may run at once.
+    The thread has its own event loop, so blocking code does not stop the backend. It runs within
+    `with` or `async with`, or from `start` to `stop`. Several backends may run at once.
 
     Args:
-        data_dir: The directory of all data of the backend, made if need be; None is a temporary
+        data_dir: The directory of all data of the backend, made if missing; None is a temporary
             one, removed at the stop.
         store: The URL of the PostgreSQL database for pools, rollouts and events, which needs the
             extra `postgres` and may be shared by several backends; None stores them in `data_dir`.
         artifacts_dir: The folder of the contents of artifacts, which backends with a common `store`
             share too; None stores them in `data_dir`.
-        artifacts: In place of a folder a bucket of S3-compatible storage for the contents,
+        artifacts: Instead of a folder, a bucket of S3-compatible storage for the contents,
             s3://bucket/prefix; it needs the extra `s3`, and the usual variables of AWS.
         artifacts_endpoint: The address of the service of the bucket; None is that of
             AWS_ENDPOINT_URL_S3 or AWS_ENDPOINT_URL, or Amazon's.
         host: The name or address to listen on. One that other machines can reach needs an
             `api_key` or an `api_keys_file`.
         port: The port to listen on; 0 picks a free one.
-        api_key: The key that clients must send; None is the one stored in `data_dir`, made if need
-            be.
-        api_keys_file: In place of one key a file of several with names, one `name: key` a line,
+        api_key: The key that clients must send; None is the one stored in `data_dir`, made if
+            missing.
+        api_keys_file: Instead of one key, a file of several with names, one `name: key` per line,
             readable only by its owner. It may change while the backend runs.
         container_hosts: Hosts besides this machine whose containers may be called.
         container_key_envs: Environment variables, besides the usual ones, that pools may name as
@@ -82,7 +82,7 @@ class LocalBackend:
         keep_finished: Seconds after which finished rollouts are deleted; None keeps them for ever.
         keep_artifacts: Bytes of contents of artifacts beyond which the oldest are removed; None
             keeps all.
-        validate_responses: True checks each response against openapi.yaml, and answers 500 in place
+        validate_responses: True checks each response against openapi.yaml, and answers 500 instead
             of one that departs from it, for tests.
 
     Raises:
@@ -129,7 +129,7 @@ class LocalBackend:
             if self._chosen_key is not None:
                 raise BadOptionError("give one API key or a file of several, not both")
             self._keys_file: Path | None = Path(api_keys_file).expanduser().absolute()
-            # Any of the keys serves our own clients.
+            # Our own clients may use any of the keys.
             self._chosen_key = next(iter(read_keys_file(self._keys_file).values()))
         else:
             self._keys_file = None

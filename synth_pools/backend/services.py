@@ -91,14 +91,14 @@ class Services:
             )
 
     async def wind_down(self, grace_seconds: float) -> None:
-        """Admit and start nothing more; running rollouts have the grace period to end."""
+        """Stop admitting and starting rollouts; running ones have the grace period to end."""
         self.admission_control.close(grace_seconds)
         await self.scheduler.wind_down(grace_seconds)
 
 
 @contextlib.asynccontextmanager
 async def open_services(settings: Settings, contract: Contract) -> AsyncIterator[Services]:
-    """Open the database, resume the rollouts of a former run, run until the block ends.
+    """Open the database, and resume the rollouts of a former run.
 
     Args:
         settings: The settings of the backend.
@@ -122,7 +122,7 @@ async def open_services(settings: Settings, contract: Contract) -> AsyncIterator
     notifier = RolloutNotifier()
     background = BackgroundTasks()
     wake_scheduler = asyncio.Event()
-    # The stack closes the latest first, and goes on where a close fails or is cancelled.
+    # The stack closes the latest first, and goes on if a close fails or is cancelled.
     async with contextlib.AsyncExitStack() as stack:
         database = await open_database(settings, recorder)
         stack.push_async_callback(database.close)
@@ -158,8 +158,8 @@ async def open_services(settings: Settings, contract: Contract) -> AsyncIterator
         processes = Processes(settings, database, balancer, scheduler)
         stack.push_async_callback(processes.close)
         stack.push_async_callback(scheduler.close, settings.shutdown_seconds)
-        # Before the scheduler, whose rollouts are left to the next start: their containers must not
-        # be asked to give them up.
+        # Closed before the scheduler, which leaves its rollouts to the next start: their containers
+        # must not be asked to give them up.
         stack.push_async_callback(background.close, settings.shutdown_seconds)
         admission = RolloutAdmission(
             database=database,
@@ -257,7 +257,7 @@ async def _resume(
 async def _sweep(
     database: Database, contents: ContentStore, settings: Settings, background: BackgroundTasks
 ) -> None:
-    """Put away contents that a former run stored and that no rollout names."""
+    """Put away contents that a former run stored and no rollout names."""
     if isinstance(contents, RemoteContents) and not database.is_new:
         background.start(put_away_unnamed(database, contents))
     try:

@@ -59,7 +59,7 @@ class Option:
     name: str = ""
 
     def check(self, value: Any) -> Any:
-        """Return the value to use, given that of the caller.
+        """Return the value to use for a caller's value.
 
         Raises:
             BadOptionError: The value cannot work on any machine.
@@ -340,7 +340,7 @@ class Settings(BackendOptions):
     api_keys_file: Path | None = None
     # True if containers on this machine may be called without being named.
     local_containers: bool = True
-    # The port of the backend itself, which is no address of a container.
+    # The backend's own port, at which no container may be called.
     own_port: int | None = None
     # Time limit of a check of a container.
     health_timeout_seconds: float = 2.0

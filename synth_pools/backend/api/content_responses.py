@@ -1,4 +1,4 @@
-"""Responses that carry a content: all of it, a range of it, or 304 if the client has it.
+"""Responses with content: all of it, a range of it, or 304 if the client has it already.
 
 The bytes come from a container: browsers must save them, and never show them.
 """
@@ -32,7 +32,7 @@ def archive_response(
 
     Args:
         name: The file's name for the client.
-        pieces: The archive's bytes; each piece is made in a thread after the one before it is sent.
+        pieces: The archive's bytes; each piece is made in a thread after the previous one was sent.
         size: The size in bytes, if it is known before the first piece.
         reserved: Memory reserved until the last piece is sent.
         executor: The threads in which pieces are made; None for the event loop's executor.
@@ -52,10 +52,10 @@ def content_response(
     reserved: Reservation | None = None,
     executor: Executor | None = None,
 ) -> BytesResponse:
-    """Respond with a content, or with the range of it that the request's headers select.
+    """Respond with content, or with the range of it that the request's headers select.
 
     Args:
-        parameters: The request's parameters; `Range`, `If-Range` and `If-None-Match` count.
+        parameters: The request's parameters; `Range`, `If-Range` and `If-None-Match` are read.
         sha256: The content's hash, which is its entity tag.
         size: The content's bytes.
         name: The file's name for the client.
@@ -71,7 +71,7 @@ def content_response(
         return BytesResponse(304, {"etag": etag, "cache-control": _CACHING}, in_threads(iter(())))
     headers = {**_headers("application/octet-stream", name), "etag": etag, "accept-ranges": "bytes"}
     selected = None
-    # Only a strong entity tag, which guarantees equal bytes.
+    # Only a strong entity tag counts: it guarantees equal bytes.
     if parameters.get("If-Range", etag) == etag:
         selected = byte_range(parameters.get("Range"), size)
     start, end = selected or (0, size)
@@ -117,7 +117,7 @@ def byte_range(header: str | None, size: int) -> tuple[int, int] | None:
 async def in_threads(
     pieces: Iterator[bytes], executor: Executor | None = None
 ) -> AsyncGenerator[bytes, None]:
-    """Make each piece in a thread, after the one before it is sent."""
+    """Make each piece in a thread, after the previous one was sent."""
     while True:
         piece = await in_executor(executor, next, pieces, None)
         if piece is None:

@@ -14,7 +14,7 @@ _T = TypeVar("_T")
 
 
 class ClientDisconnectedError(Exception):
-    """The client has disconnected, so that there is nobody to answer."""
+    """The client has disconnected, so no answer can be sent."""
 
 
 async def unless_disconnected(receive: Receive, work: Coroutine[Any, Any, _T]) -> _T:
@@ -30,22 +30,22 @@ async def unless_disconnected(receive: Receive, work: Coroutine[Any, Any, _T]) -
     Raises:
         ClientDisconnectedError: The client disconnected first.
     """
-    # In this task, so that everything that the work holds is free when this function returns.
-    here = asyncio.current_task()
-    assert here is not None  # noqa: S101 - a coroutine of asyncio always runs in one
+    # Run in this task, so that the work has released everything when this function returns.
+    task = asyncio.current_task()
+    assert task is not None  # noqa: S101 - a coroutine of asyncio always runs in one
     has_left = False
 
     def leave() -> None:
         nonlocal has_left
         has_left = True
-        here.cancel()
+        task.cancel()
 
     watch = receive.watch if isinstance(receive, Receiving) else _Watch(receive)
     watch(leave)
     try:
         return await work
     except asyncio.CancelledError:
-        if has_left and not here.uncancel():
+        if has_left and not task.uncancel():
             raise ClientDisconnectedError from None
         raise
     finally:

@@ -55,12 +55,12 @@ _READING = ("GET", "HEAD")
 
 
 class Dispatcher:
-    """ASGI endpoint. It never fails itself: an exception of a handler is answered as 500."""
+    """ASGI endpoint that never fails: it answers an exception of a handler with 500."""
 
     def __init__(self, contract: Contract) -> None:
         require_complete(contract.operations)
         self._router = Router(contract.operations.values())
-        # None while the application is down.
+        # None while the application does not run.
         self.services: Services | None = None
         self.page: LivePage | None = None
 
@@ -99,17 +99,17 @@ class _Exchange:
         self._operation: Operation | None = None
         self._id = clock.new_id("req")
         self._begun = clock.monotonic()
-        # Name under which the request is counted if it is no operation.
+        # Name under which the request is counted if it matches no operation.
         self._name = NO_OPERATION
 
     async def respond(self) -> None:
-        # The value is set in the task of this request, and ends with it.
+        # Set in the task of this request only.
         REQUEST_ID.set(self._id)
         response: JSONResponse | TextResponse | BytesResponse | EventStreamResponse | ApiError
         try:
             response = await self._handle()
         except ApiError as error:
-            # Drop the frames, which refer to the documents of the request.
+            # Drop the frames: they keep the documents of the request in memory.
             response = error.with_traceback(None)
         except ClientDisconnectedError:
             return
@@ -245,7 +245,7 @@ class _Exchange:
         headers = {
             "content-type": "application/json",
             "x-request-id": self._id,
-            # Browsers must never show as a page what a container or a client wrote.
+            # Browsers must not show text of a container or a client as a page.
             "x-content-type-options": "nosniff",
         }
         if isinstance(response, TextResponse):
@@ -272,10 +272,10 @@ class _Exchange:
             chunks = self._in_its_room(response.chunks, response.reserved)
             await send_stream(self._receive, self._send, headers, chunks, response.status)
         except (ClientDisconnectedError, ContentGoneError, ContentsUnavailableError):
-            # The content was removed, or its storage failed, while it was sent. The response breaks
-            # off, and the next request reports why.
+            # The client left, or the content or its storage failed during the sending. The response
+            # breaks off; the next request reports why.
             pass
-        except Exception:  # noqa: BLE001 - too late for a 500, here too
+        except Exception:  # noqa: BLE001 - too late for a 500
             self._log_failure()
 
     async def _send_events(self, response: EventStreamResponse) -> None:
@@ -298,7 +298,7 @@ class _Exchange:
     async def _in_its_room(
         self, chunks: AsyncGenerator[bytes, None], reserved: Reservation | None
     ) -> AsyncGenerator[bytes, None]:
-        """Hold room for a body until its last piece is taken."""
+        """Hold the room of a body until the client has taken its last piece."""
         with self._sending(reserved) as on_taken:
             async with contextlib.aclosing(chunks):
                 async for chunk in chunks:
@@ -309,7 +309,7 @@ class _Exchange:
     async def _each_in_room(
         self, chunks: AsyncGenerator[bytes, None]
     ) -> AsyncGenerator[bytes, None]:
-        """Reserve room for each large chunk until it is taken, and none in between."""
+        """Reserve room for each large chunk until the client has taken it."""
         async with contextlib.aclosing(chunks):
             async for chunk in chunks:
                 reserved = None
@@ -317,8 +317,7 @@ class _Exchange:
                     try:
                         reserved = await self._services.room_to_send(len(chunk))
                     except ApiError:
-                        # The stream ends early; a client that resumes after its last event waits
-                        # again.
+                        # The stream ends early; the client may resume it after its last event.
                         return
                 with self._sending(reserved) as on_taken:
                     for piece in in_pieces(chunk):

@@ -42,7 +42,7 @@ class Page:
         """Read items until the page has as many as requested, or is large enough.
 
         Args:
-            measure: Returns positions and sizes of items before a position, up to a number of them.
+            measure: Returns the positions and sizes of a limited number of items before a position.
             load: Returns the items at these positions as JSON texts.
 
         Returns:
@@ -71,7 +71,7 @@ class Page:
 
 
 async def read_sized(request: Request, size: int, load: Callable[[Snapshot], str]) -> Response:
-    """Respond with a text that is read from the database: in a thread and with room if it is large.
+    """Respond with a text from the database; a large one is read in a thread, with reserved room.
 
     Args:
         request: The request.
@@ -88,7 +88,7 @@ async def read_sized(request: Request, size: int, load: Callable[[Snapshot], str
 async def read_with_room(
     request: Request, size: int, load: Callable[[Snapshot], _T]
 ) -> tuple[_T, Reservation | None]:
-    """Read part of a response from the database: in a thread if it is large.
+    """Read part of a response from the database; a large one is read in a thread.
 
     Args:
         request: The request.
@@ -96,7 +96,7 @@ async def read_with_room(
         load: Reads it.
 
     Returns:
-        The value, and its room if it is large.
+        The value, and the room reserved for it if it is large.
 
     Raises:
         ApiError: 503 if there is no room.
@@ -115,7 +115,7 @@ def read_page(
 
     Args:
         request: The request.
-        scope: The list's name, which a cursor must have been issued for.
+        scope: The list's name; only cursors issued for it are valid.
         resource: The name under which older clients look for the items.
         states: The states that items can have.
 
@@ -123,16 +123,16 @@ def read_page(
         The page; an empty response if no item can be on it, since the state is unknown or the
         cursor was never issued.
     """
-    later = later_name(request, resource)
+    second_name = later_name(request, resource)
     state = request.parameters.get("state")
     cursor = request.parameters.get("cursor")
     before = None if cursor is None else request.services.cursors.read(scope, cursor)
     if (state is not None and state not in states) or (cursor is not None and before is None):
-        return json_text_response(page_document([], None, later))
+        return json_text_response(page_document([], None, second_name))
     limit = min(
         request.parameters.get("limit", DEFAULT_LIMIT), request.services.settings.max_page_items
     )
-    return Page(request, scope, later, state, before, limit)
+    return Page(request, scope, second_name, state, before, limit)
 
 
 def whole_list(request: Request, resource: str, items: Sequence[dict[str, Any]]) -> Response:
@@ -144,13 +144,13 @@ def list_document(
     request: Request, resource: str, items: Sequence[dict[str, Any]]
 ) -> dict[str, Any]:
     """Build a list that is not split into pages."""
-    later = later_name(request, resource)
-    again = {} if later is None else {later: items}
-    return {"items": items, **again, "next_cursor": None}
+    second_name = later_name(request, resource)
+    second_list = {} if second_name is None else {second_name: items}
+    return {"items": items, **second_list, "next_cursor": None}
 
 
 def later_name(request: Request, resource: str) -> str | None:
-    """Return the second name of the items in a list; None for clients of `items`."""
+    """Return the second name of the items in a list; None if the client reads only `items`."""
     for preference in request.parameters.get("Prefer", "").split(","):
         name, _, value = preference.partition(";")[0].partition("=")
         if name.strip().lower() == "return" and value.strip().strip('"') == "minimal":

@@ -25,9 +25,9 @@ from synth_pools.backend.services import Services
 
 _VERSIONS = frozenset({"1.0", "1.1", "2", "3"})
 _MERGE_PATCH = "application/merge-patch+json"
-# Parsing holds the interpreter's lock: escapes take up to 30 milliseconds a megabyte.
+# Parsing holds the interpreter's lock: a megabyte of escapes takes up to 30 milliseconds.
 _MOST_IN_A_THREAD = 1024 * 1024
-# Bytes of a colon, a space and the line end of each header.
+# Bytes of the colon, the space and the line end of a header.
 _BETWEEN = 4
 _HOST = re.compile(
     r"(?:\[(?P<address>[0-9A-Fa-f:.]+)\]|(?P<name>[A-Za-z0-9._~-]+))(?::[0-9]{1,5})?"
@@ -61,7 +61,7 @@ class Request:
 
 
 def headers_of(scope: Scope) -> dict[str, str]:
-    """Index the headers by lower-case name; the first of several counts."""
+    """Index the headers by lower-case name; of several with one name, take the first."""
     headers: dict[str, str] = {}
     for name, value in scope["headers"]:
         headers.setdefault(name.decode("latin-1"), value.decode("latin-1"))
@@ -71,7 +71,7 @@ def headers_of(scope: Scope) -> dict[str, str]:
 def check_head(scope: Scope, most_bytes: int) -> None:
     """Refuse an unknown version of HTTP and a head that is too large.
 
-    The parser counts a head only while it is incomplete: a head in one packet passes it.
+    The parser counts a head only while it is incomplete, so not a head in one packet.
 
     Args:
         scope: The ASGI scope.
@@ -113,11 +113,11 @@ async def read_body(
         room: Room for large bodies.
 
     Returns:
-        The body, and its room; None for a small one.
+        The body, and the room reserved for it; None for a small body.
 
     Raises:
         ApiError: 413 if it is too large, 400 if it did not arrive in time, 503 if there is no room.
-        ClientDisconnectedError: The client disconnected before its end.
+        ClientDisconnectedError: The client disconnected before the end of the body.
     """
     limit, limit_seconds = limits.max_body_bytes, limits.body_timeout_seconds
     declared = headers.get("content-length", "")
@@ -156,7 +156,7 @@ async def read_body(
                     return b"".join(chunks), reserved
     except TimeoutError:
         error = bad_request(f"The body did not arrive within {limit_seconds:g} seconds.")
-        # Later bytes of the body could not be told from another request.
+        # The rest of the body would be read as another request.
         error.headers["connection"] = "close"
         raise error from None
 
@@ -224,9 +224,9 @@ def check_host(scope: Scope, headers: Mapping[str, str], allowed_hosts: Collecti
     name = _name(header)
     if name == "localhost" or name.endswith(".localhost") or name in allowed_hosts:
         return
-    # The address of the connection itself: no other is right, whatever a proxy may say.
-    called = str((scope.get("server") or ("127.0.0.1",))[0])
-    if not _is_same_host(name, called):
+    # The address of the connection itself, whatever a proxy says.
+    server_host = str((scope.get("server") or ("127.0.0.1",))[0])
+    if not _is_same_host(name, server_host):
         raise ApiError(
             403,
             "forbidden_host",
@@ -236,9 +236,9 @@ def check_host(scope: Scope, headers: Mapping[str, str], allowed_hosts: Collecti
 
 
 @lru_cache(maxsize=256)
-def _is_same_host(name: str, called: str) -> bool:
+def _is_same_host(name: str, server_host: str) -> bool:
     try:
-        address, server_address = ipaddress.ip_address(name), ipaddress.ip_address(called)
+        address, server_address = ipaddress.ip_address(name), ipaddress.ip_address(server_host)
     except ValueError:
         return False
     return address == server_address or (_is_loopback(address) and _is_loopback(server_address))

@@ -19,7 +19,7 @@ from synth_pools.backend.storage.event_logs import Subject
 PIECE_BYTES = 64 * 1024
 
 
-# Not frozen: that would take three times as long, for each rollout.
+# Not frozen: creating a frozen one takes three times as long.
 @dataclass(slots=True)
 class JSONResponse:
     """Response whose body is JSON text."""
@@ -43,7 +43,7 @@ class TextResponse:
 
 @dataclass(frozen=True, slots=True)
 class BytesResponse:
-    """Response in another format than JSON, sent as it is made."""
+    """Response in a format other than JSON, sent while it is made."""
 
     status: int
     headers: dict[str, str]
@@ -69,7 +69,7 @@ def json_response(document: Any, status: int = 200) -> JSONResponse:
 
 
 def created_response(document: Any, *path: str) -> JSONResponse:
-    """Respond with a new object, and with its location: the segments of its path below `/v1`."""
+    """Respond with a new object and its location; `path` has the segments below `/v1`."""
     location = "/".join(("/v1", *(quote(segment, safe="") for segment in path)))
     body = json_text.dumps(document).encode("ascii")
     return JSONResponse(201, body, {"location": location})
@@ -96,7 +96,7 @@ async def send_json(send: Send, status: int, headers: Mapping[str, str], body: b
 async def send_large(
     send: Send, status: int, headers: Mapping[str, str], body: bytes, on_taken: Callable[[], None]
 ) -> None:
-    """Send a large body in pieces, each after the client has taken the one before.
+    """Send a large body in pieces, each after the client has taken the previous one.
 
     Args:
         send: The response's ASGI channel.
@@ -106,11 +106,11 @@ async def send_large(
         on_taken: Called after each piece.
     """
     await send(_start(status, {**headers, "content-length": str(len(body))}))
-    sent = 0
+    sent_bytes = 0
     for piece in in_pieces(body):
-        sent += len(piece)
-        more = {"more_body": sent < len(body)}
-        await send({"type": "http.response.body", "body": piece, **more})
+        sent_bytes += len(piece)
+        continuation = {"more_body": sent_bytes < len(body)}
+        await send({"type": "http.response.body", "body": piece, **continuation})
         on_taken()
 
 

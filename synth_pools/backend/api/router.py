@@ -51,18 +51,18 @@ class Router:
         values: dict[str, str] = {}
         segments = raw_path.split(b"/")[1:]
         for index, segment in enumerate(segments):
-            assert node is not None  # noqa: S101 - the loop ends as soon as it is
+            assert node is not None  # noqa: S101 - the loop ends once it is None
             child = node.children.get(segment)
             if child is None and node.placeholder is not None and segment:
                 name, child = node.placeholder
-                rest = name == _TAKES_THE_REST
-                if rest:
+                takes_rest = name == _TAKES_THE_REST
+                if takes_rest:
                     segment = b"/".join(segments[index:])
                 try:
                     values[name] = unquote_to_bytes(segment).decode("utf-8")
                 except UnicodeDecodeError:
                     child = None
-                if rest:
+                if takes_rest:
                     node = child
                     break
             node = child

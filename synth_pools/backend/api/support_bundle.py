@@ -41,7 +41,7 @@ _log = logging.getLogger(__name__)
 
 _IN_MEMORY_BYTES = 4 * 1024 * 1024
 _PIECE_BYTES = 128 * 1024
-# Each event has at most `max_event_bytes`.
+# Events in memory at once, each of at most `max_event_bytes`.
 _EVENTS_AT_ONCE = 16
 # Longest document, in characters, that is indented.
 _SHORT = 64 * 1024
@@ -124,15 +124,15 @@ def redacted_text(text: str, secrets: Sequence[str]) -> str:
 
     Args:
         text: The document as JSON text.
-        secrets: Texts that are secrets in any place.
+        secrets: Texts that are masked wherever they appear.
 
     Returns:
         The redacted JSON text, indented for human readers if it is short.
     """
     document = Redactor(secrets).document(json.loads(text))
-    # Indented, a document that is nested a hundred times is a hundred times as long.
+    # Indentation makes a document of a hundred levels up to a hundred times as long.
     indent = 2 if len(text) <= _SHORT else None
-    # ASCII, because a lone surrogate is a JSON character too.
+    # ASCII, because UTF-8 cannot encode a lone surrogate.
     return f"{json.dumps(document, indent=indent)}\n"
 
 
@@ -217,7 +217,7 @@ def _own_secrets(services: Services) -> Iterator[str]:
 
 
 def _process_secrets(pool: dict[str, Any]) -> Iterator[str]:
-    """Yield the environment values of a pool's processes, which these may have written anywhere."""
+    """Yield the environment values of a pool's processes, which may have written them anywhere."""
     for start in ("process", "image"):
         fields = pool["config"].get(start)
         env = fields.get("env") if isinstance(fields, dict) else None

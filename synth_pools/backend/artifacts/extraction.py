@@ -73,7 +73,7 @@ def extract(document: dict[str, Any], limits: Limits) -> ExtractedArtifacts:
     moment = now()
     items: list[dict[str, Any]] = []
     contents: list[Content] = []
-    moved: dict[int, dict[str, Any]] = {}
+    stubs: dict[int, dict[str, Any]] = {}
     for number, (description, path) in enumerate(zip(descriptions, paths, strict=True), 1):
         name = _name(description, number)
         data = content_bytes(description)
@@ -84,14 +84,14 @@ def extract(document: dict[str, Any], limits: Limits) -> ExtractedArtifacts:
         if len(data) > LARGEST_IN_RESULT:
             item[IN_FILE] = True
             contents.append(Content(item["sha256"], data))
-            moved[id(description)] = {
+            stubs[id(description)] = {
                 **description,
                 "content": None,
                 "content_sha256": item["sha256"],
                 "size_bytes": len(data),
             }
         items.append(item)
-    return ExtractedArtifacts(items, _with(document, moved) if moved else document, contents)
+    return ExtractedArtifacts(items, _with(document, stubs) if stubs else document, contents)
 
 
 def _too_many(number: int, most: int) -> TooMuchError:
@@ -129,7 +129,7 @@ def content_bytes(item: Mapping[str, Any]) -> bytes:
 
 
 def plain_bytes(content: Any) -> bytes:
-    """Encode a content unchanged: text in UTF-8, other JSON as text."""
+    """Encode content as it is: text in UTF-8, another value as JSON text."""
     if content is None:
         return b""
     if isinstance(content, str):
@@ -161,13 +161,13 @@ def _item(description: Mapping[str, Any], name: str, path: str, data: bytes) -> 
     }
 
 
-def _with(document: dict[str, Any], moved: Mapping[int, dict[str, Any]]) -> dict[str, Any]:
-    """Copy the document with other artifacts, matched by identity, since two may be equal."""
+def _with(document: dict[str, Any], stubs: Mapping[int, dict[str, Any]]) -> dict[str, Any]:
+    """Copy the document with replaced artifacts, found by identity, since two may be equal."""
     key = _key(document)
     value = document[key]
     if not isinstance(value, list):
-        return {**document, key: moved[id(value)]}
-    return {**document, key: [moved.get(id(item), item) for item in value]}
+        return {**document, key: stubs[id(value)]}
+    return {**document, key: [stubs.get(id(item), item) for item in value]}
 
 
 def _name(item: Mapping[str, Any], number: int) -> str:

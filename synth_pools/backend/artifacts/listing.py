@@ -19,7 +19,7 @@ from synth_pools.backend.artifacts.safe_paths import safe_paths
 from synth_pools.backend.domain.errors import ApiError
 from synth_pools.backend.storage.contents.store import ContentStore
 
-# Number of existing artifacts in the error of a missing one.
+# Most existing artifacts that the error for a missing one names.
 _MOST_NAMED = 20
 # Memory of an artifact that is sent: objects, and its entry in the archive's list.
 _HELD_BYTES = 1024
@@ -76,7 +76,7 @@ def stored_artifacts(text: str, available: Collection[int]) -> list[Artifact]:
 
 
 def find_artifact(artifacts: Sequence[Artifact], name: str) -> Artifact:
-    """Return the artifact of this path, else id; raise 404 for a missing one or a lost content."""
+    """Return the artifact with this path, else id; raise 404 if it or its content is missing."""
     for key in ("path", "artifact_id"):
         for artifact in artifacts:
             if artifact.item[key] == name:
@@ -84,8 +84,8 @@ def find_artifact(artifacts: Sequence[Artifact], name: str) -> Artifact:
                     raise artifact_expired(name)
                 return artifact
     paths = [artifact.path for artifact in artifacts[:_MOST_NAMED]]
-    more = f" and {len(artifacts) - len(paths)} more" if len(artifacts) > len(paths) else ""
-    existing = f"it has {', '.join(map(repr, paths))}{more}" if paths else "it has none"
+    others = f" and {len(artifacts) - len(paths)} more" if len(artifacts) > len(paths) else ""
+    existing = f"it has {', '.join(map(repr, paths))}{others}" if paths else "it has none"
     raise ApiError(
         404,
         "artifact_not_found",
@@ -121,7 +121,7 @@ def contents_in_result(text: str, selection: Sequence[tuple[int, str]]) -> list[
 def _content(description: Mapping[str, Any], sha256: str) -> bytes:
     data = content_bytes(description)
     if hashlib.sha256(data).hexdigest() != sha256:
-        # Stored before encodings were decoded.
+        # Stored by a version that did not decode encodings.
         data = plain_bytes(description.get("content"))
     return data
 

@@ -1,7 +1,7 @@
 """Redaction of secrets in documents for diagnosis.
 
-No rule finds every secret. The values of secret-sounding names are masked, texts that look like
-secrets, and the secrets of this process itself; too much is masked rather than too little.
+No rule finds every secret. These mask values of secret-sounding names, texts that look like
+secrets, and the secrets of this process; they mask too much rather than too little.
 """
 
 from __future__ import annotations
@@ -26,7 +26,7 @@ _SECRET_WORDS = frozenset(
 )
 _SECRET_PAIRS = frozenset({("api", "key"), ("access", "key"), ("private", "key")})
 _KEY_WORDS = frozenset({"key", "keys"})
-# Counts of tokens are no secrets.
+# Counts of tokens are not secrets.
 _COUNTED_WORDS = frozenset({"token", "tokens", "key", "keys"})
 
 # Bounded, and without a start that could match again at every letter of a long word.
@@ -53,7 +53,7 @@ class Redactor:
     """Mask for secrets.
 
     Args:
-        secrets: Texts that are secrets in any place; texts under 8 characters are ignored.
+        secrets: Texts that are masked wherever they appear; texts under 8 characters are ignored.
     """
 
     def __init__(self, secrets: Iterable[str] = ()) -> None:
@@ -76,21 +76,21 @@ class Redactor:
         if isinstance(value, str):
             return MASK if is_secret and value else self.text(value)
         if isinstance(value, dict):
-            cleaned: dict[str, Any] = {}
+            masked: dict[str, Any] = {}
             pair = _name_of_pair(value)
             for key, item in value.items():
-                inner = (
+                is_inner_secret = (
                     is_secret
                     or names_secret(key)
                     or (key == "value" and names_secret(pair))
                     or (name == "process" and key == "env")
                 )
-                cleaned[self.text(key)] = (
+                masked[self.text(key)] = (
                     MASK
                     if _is_secret_number(key, item)
-                    else self.document(item, key, is_secret=inner)
+                    else self.document(item, key, is_secret=is_inner_secret)
                 )
-            return cleaned
+            return masked
         if isinstance(value, list):
             items: list[Any] = []
             follows_option = False

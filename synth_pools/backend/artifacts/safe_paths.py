@@ -9,7 +9,7 @@ from collections.abc import Iterable
 _LONGEST_SEGMENT = 120
 _LONGEST_PATH = 480
 _MOST_SEGMENTS = 16
-# A suffix survives when its name is cut.
+# A suffix up to this length is kept when its name is cut.
 _LONGEST_SUFFIX = 16
 
 # Characters with a special meaning on Windows, and the percent sign, in case of double decoding.
@@ -30,19 +30,19 @@ def safe_paths(names: Iterable[str]) -> list[str]:
     """
     used: set[str] = set()
     folders: set[str] = set()
-    # Counts of each name: a thousand equal names must not take a million tries.
-    wishes: dict[str, int] = {}
+    # Copies of each path: a thousand equal names must not take a million tries.
+    copies_by_path: dict[str, int] = {}
     paths = []
     for number, name in enumerate(names, 1):
         preferred = _clean(name) or f"artifact-{number}"
         if any(_folded(parent) in used for parent in _parents(preferred)):
             preferred = _cut(preferred.replace("/", "_"), _LONGEST_SEGMENT)
-        path, wish = preferred, _folded(preferred)
-        copies = wishes.get(wish, 1)
+        path, key = preferred, _folded(preferred)
+        copies = copies_by_path.get(key, 1)
         while _folded(path) in used or _folded(path) in folders:
             copies += 1
             path = _numbered(preferred, copies)
-        wishes[wish] = copies
+        copies_by_path[key] = copies
         used.add(_folded(path))
         folders.update(_folded(parent) for parent in _parents(path))
         paths.append(path)
@@ -55,7 +55,7 @@ def _clean(name: str) -> str:
     text = re.sub(r"^[A-Za-z]:", "", text)
     segments = [_clean_segment(segment) for segment in text.split("/")]
     last_segments = [segment for segment in segments if segment][-_MOST_SEGMENTS:]
-    # A single segment is short enough.
+    # One segment alone is always short enough.
     while len("/".join(last_segments)) > _LONGEST_PATH:
         del last_segments[0]
     return "/".join(last_segments)

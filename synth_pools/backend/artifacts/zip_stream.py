@@ -8,7 +8,7 @@ from datetime import datetime
 from typing import NamedTuple
 
 _ENOUGH_BYTES = 128 * 1024
-# Earliest and latest time of the format.
+# Years that the format can hold.
 _YEARS = range(1980, 2108)
 
 
@@ -25,7 +25,7 @@ def zip_pieces(entries: Iterable[Entry], timestamp: str) -> Iterator[bytes]:
     """Make an archive piece by piece.
 
     Args:
-        entries: The files, each read when its turn comes.
+        entries: The files, each read when it is added.
         timestamp: The time of every file, in ISO 8601.
     """
     sink = _Sink()

@@ -42,7 +42,7 @@ class ReadAnswer(NamedTuple):
 
 
 class AnswerReader:
-    """Reader of answers, each within a size.
+    """Reader of answers of limited size.
 
     Args:
         room: Memory for large bodies.
@@ -87,7 +87,7 @@ class _ParsedAnswer:
 
     def __init__(self) -> None:
         self._parser = httptools.HttpResponseParser(self)
-        # An answer with both lengths is read by its chunks, and is the last of its connection.
+        # An answer with both a length and chunks is read by its chunks, and ends the connection.
         self._parser.set_dangerous_leniencies(
             lenient_chunked_length=True, lenient_optional_cr_before_lf=True
         )
@@ -116,7 +116,7 @@ class _ParsedAnswer:
     @property
     def is_last(self) -> bool:
         """True if the connection cannot be used again."""
-        # A peer that goes by the other one of two lengths sees the answer end elsewhere.
+        # A peer that goes by the length instead of the chunks sees another end of the answer.
         has_two_lengths = {b"content-length", b"transfer-encoding"} <= self._headers.keys()
         return self._has_more or has_two_lengths or not self._keeps_alive
 
@@ -177,7 +177,7 @@ class _ParsedAnswer:
 
 
 class _Body:
-    """Body with its memory, reserved once it is large, and released if it does not arrive."""
+    """Body with its memory, reserved once it is large, and released if it stays incomplete."""
 
     def __init__(self, room: ByteBudget, most_bytes: int) -> None:
         self._room = room
@@ -197,7 +197,7 @@ class _Body:
         if len(self._data) > self._most_bytes:
             raise BrokenAnswerError(f"more than {self._most_bytes} bytes", too_large=True)
         if self._reserved is None and len(self._data) > json_text.LARGE:
-            # The full size at once: two bodies that grow step by step could wait for each other.
+            # Reserve the full size at once: two growing bodies could wait for each other.
             expected = self._most_bytes if length is None else min(length, self._most_bytes)
             self._reserved = await self._room.reserve(expected)
 

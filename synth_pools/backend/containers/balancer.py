@@ -40,7 +40,7 @@ class _PoolSet:
     interruption: object = field(default_factory=object)
     members: dict[str, Member] = field(default_factory=dict)
     key_env: str | None = None
-    # True if its definition asks for processes, even before there are any.
+    # True if its definition asks for processes, even before one is spawned.
     starts_containers: bool = False
     is_archived: bool = False
 
@@ -70,7 +70,7 @@ class Lease:
         self.release()
 
     def move(self, url: str | None) -> None:
-        """Move the claim to the task's own container, or to the one of an earlier attempt."""
+        """Move the claim to the task's own container, or to that of an earlier attempt."""
         if url != self.url:
             self.release()
             self._occupy(None if url is None else self._balancer.find(self._pool_id, url))
@@ -89,7 +89,7 @@ class Lease:
             nobody_listens: True if waiting may help.
 
         Returns:
-            True if the container listened before, so that it is waited for.
+            True if the container listened before; then the rollout waits for it.
         """
         if self._member is None:
             return False
@@ -117,15 +117,15 @@ class Balancer:
     Addresses come from the definitions of pools (`set_pool`, after the commit that changed one).
     Processes are reported by the code that starts them:
 
-    - `add_process(pool_id, url)` as soon as one is spawned; it is `starting` and gets nothing.
+    - `add_process(pool_id, url)` as soon as one is spawned; it is `starting` and gets no rollouts.
     - `set_process(pool_id, url, "healthy")` when it answers: it gets rollouts, and is checked in
       the background from then on, so that it may become `unhealthy` and `healthy` again by itself.
-      `"stopped"` or `"starting"` when it has died: it gets nothing until it is set healthy again.
-    - `remove_process(pool_id, url)` when it is to end: nothing new is sent to it, rollouts on it
-      go on; `await drained(pool_id, url)` returns when they have ended.
+      `"stopped"` or `"starting"` when it has died: no rollouts until it is set healthy again.
+    - `remove_process(pool_id, url)` when it must end: it gets no new rollouts, and its rollouts go
+      on; `await drained(pool_id, url)` returns when they have ended.
 
-    `member(pool_id, url)` is where `pid` and `restarts` are set. A pool whose members are all
-    processes, none of them healthy, lets its rollouts wait (`can_start` is False).
+    `member(pool_id, url)` returns the member, to set `pid` and `restarts`. If a pool has only
+    processes, and none is healthy, its rollouts wait (`can_start` is False).
 
     Args:
         checks: The background checks.
@@ -260,20 +260,20 @@ class Balancer:
         return any(member.takes_rollouts for member in pool.members.values())
 
     def outage(self, pool_id: str) -> Outage | None:
-        """Return the outage of a pool of which no address listens; None without an outage."""
+        """Return the outage of a pool if none of its addresses listens, else None."""
         pool = self._pools.get(pool_id)
         members = () if pool is None else pool.members.values()
-        last: Outage | None = None
+        latest: Outage | None = None
         for member in members:
             since = member.container.away_since
             if member.is_open:
                 return None
-            if since is not None and (last is None or since > last.since):
-                last = Outage(since, member.url, member.last_error or "")
-        return last
+            if since is not None and (latest is None or since > latest.since):
+                latest = Outage(since, member.url, member.last_error or "")
+        return latest
 
     def interrupt(self, pool_id: str | None) -> None:
-        """Interrupt all waits in `acquire` for a container of a pool, or of any (None)."""
+        """Interrupt all waits in `acquire` for a container of a pool, or of any pool (None)."""
         pools = (
             self._pools.values() if pool_id is None else filter(None, [self._pools.get(pool_id)])
         )
@@ -287,7 +287,7 @@ class Balancer:
         self._checks.found_listening(member.container)
 
     def found_nobody(self, member: Member, reason: str) -> bool:
-        """Note that nobody listens there; return True if it listened before, and is waited for."""
+        """Note that nobody listens; return True if it listened before, so that rollouts wait."""
         return self._checks.found_nobody(member.container, reason)
 
     async def acquire(
@@ -304,8 +304,8 @@ class Balancer:
             pool_id: The pool.
             tried: Addresses to avoid if another one is as healthy.
             is_retry: True if an earlier attempt failed.
-            patience: Returns the longest wait from now in seconds, None without limit; without it
-                the wait has no limit.
+            patience: Returns the longest wait from now in seconds, None without limit; if it is
+                absent, the wait has no limit.
 
         Raises:
             LeaseInterruptedError: `interrupt` was called meanwhile.
@@ -334,15 +334,15 @@ class Balancer:
         is_retry: bool = False,
         direct: bool = False,
     ) -> Lease:
-        """Lease a container at once; `direct` for a call that is no rollout of the pool."""
+        """Lease a container at once; `direct` is True for a call outside of rollouts."""
         pool = self._pools.get(pool_id)
         if pool is None:
             return Lease(self, pool_id, None, direct=direct)
         members = pool.members.values()
         for member in members:
             member.container.request_check()
-        chosen = choose(members, tried, is_retry=is_retry)
-        return Lease(self, pool_id, chosen, direct=direct)
+        choice = choose(members, tried, is_retry=is_retry)
+        return Lease(self, pool_id, choice, direct=direct)
 
     def has_other(self, pool_id: str, tried: Collection[str]) -> bool:
         """Return True if there is a healthy container that was not tried yet."""
@@ -362,7 +362,7 @@ class Balancer:
         return member
 
     def release_retired(self, member: Member) -> None:
-        """Drop a member that has left, now that it runs nothing any more."""
+        """Drop a member that has left the pool and no longer runs anything."""
         if member in self._retired.get(member.pool_id, ()):
             self._forget_retired(member)
             self._drop(member.container)
@@ -387,7 +387,7 @@ class Balancer:
         return Member(pool_id, container)
 
     def _returned(self, pool_id: str, url: str, key_env: str | None) -> Member | None:
-        """Restore a member that still runs rollouts, now that the definition names it again."""
+        """Restore a retired member that still runs rollouts and that the definition names again."""
         for member in self._retired.get(pool_id, ()):
             if (member.url, member.container.key_env) == (url, key_env) and not member.is_process:
                 self._forget_retired(member)

@@ -42,14 +42,14 @@ _STATE_NAMES = ("rollout_id", "status", "success_status")
 
 _Read = Callable[[bytes, int], Any]
 
-# Lets readers of a container's log filter these requests.
+# Marks these requests for readers of a container's log.
 _CHECKING = {"x-synth-pools-call": "health-check"}
 
 # Time after which a container without events is asked for some again.
 _NO_EVENTS_SECONDS = 60.0
 _MOST_ADDRESSES = 10_000
 
-# Statuses of containers that do not have this rollout, or no such route.
+# Statuses of containers that do not have the rollout, or lack the route.
 _NOT_KEPT = frozenset({404, 405, 410, 501})
 
 
@@ -67,7 +67,7 @@ class ContainerClient:
         self.probe_seconds = settings.probe_timeout_seconds
         self._http = ContainerHttp(settings, room)
         self._workers = workers
-        # True by address for a container that keeps events; with the end of a negative finding.
+        # Per address: True if the container keeps events, and the time until which False is valid.
         self._events: dict[str, tuple[bool, float]] = {}
         # Refused addresses are not cached, so that each error has its reason.
         self._check_url = lru_cache(maxsize=1024)(partial(check_container_url, settings=settings))
@@ -95,7 +95,7 @@ class ContainerClient:
         return keeps_events if keeps_events or clock.monotonic() < until else None
 
     def note_events(self, url: str, *, keeps_events: bool) -> None:
-        """Note whether the container at an address keeps events; a lack is noted for a while."""
+        """Note whether the container at an address keeps events; False is valid for a while."""
         if len(self._events) >= _MOST_ADDRESSES:
             self._events.clear()
         self._events[url] = (keeps_events, clock.monotonic() + _NO_EVENTS_SECONDS)
@@ -123,13 +123,13 @@ class ContainerClient:
             method: The method.
             url: The URL.
             body: A JSON text.
-            limit_seconds: The time limit, not counting waits for memory here.
+            limit_seconds: The time limit, not counting waits for memory.
             key: The container's key.
             more_headers: Further headers.
             is_long: True for a call that may last as long as a rollout.
 
         Returns:
-            The status, the body, and its memory; None for a small one.
+            The status, the body, and the memory reserved for it; None for a small body.
 
         Raises:
             TargetError: There was no connection, or no complete answer in time.
@@ -176,7 +176,7 @@ class ContainerClient:
         *,
         is_complete: bool = False,
     ) -> Answer:
-        """Parse an answer; of a large one only the fields of its state.
+        """Parse an answer; from a large one, read only the fields of its state.
 
         Args:
             url: The URL that was called.
@@ -190,9 +190,9 @@ class ContainerClient:
             TargetError: The status is an error, or the body is no JSON object.
         """
         try:
-            large = _parse_document if is_complete else _parse_state
-            read = None if reserved is None else large
-            document = await self._parsed(url, status, raw, read)
+            parse_large = _parse_document if is_complete else _parse_state
+            parse = None if reserved is None else parse_large
+            document = await self._parsed(url, status, raw, parse)
         except BaseException:
             if reserved is not None:
                 # The error keeps its frames, and these would keep the memory.
@@ -201,7 +201,7 @@ class ContainerClient:
         return Answer(document, raw, sent, len(raw), status, reserved)
 
     async def _parsed(
-        self, url: str, status: int, raw: bytes, read: _Read | None
+        self, url: str, status: int, raw: bytes, parse: _Read | None
     ) -> dict[str, Any]:
         if not 200 <= status < 300:
             raise TargetError(
@@ -212,10 +212,10 @@ class ContainerClient:
             )
         most_values = self._settings.max_container_values
         try:
-            if read is None:
+            if parse is None:
                 document = json_text.loads(raw, most_values=most_values)
             else:
-                document = await self._workers.run(read, raw, most_values)
+                document = await self._workers.run(parse, raw, most_values)
             if isinstance(document, dict):
                 return document
             fault = "answered JSON that is no object."
@@ -251,7 +251,7 @@ class ContainerClient:
                 if clock.monotonic() >= give_up_at:
                     raise
                 _log.debug("no room for a connection to a container: %s", error)
-            # Nothing was sent, so the container cannot know.
+            # Nothing was sent, so another attempt is safe.
             await asyncio.sleep(clock.jitter(pause))
             pause = min(2 * pause, _LONGEST_ROOM_SECONDS)
 
@@ -306,7 +306,7 @@ class HttpContainer:
 
     async def read_events(self, rollout_id: str, after: int, limit: int) -> EventPage | None:
         path = _join(self._url, f"/rollouts/{quote(rollout_id, safe='')}/events")
-        # The name on current containers, and on later ones.
+        # Current containers read `after`, later ones `after_sequence`.
         url = f"{path}?after={after}&after_sequence={after}&limit={limit}"
         answered = await self._call("GET", url, None, self._client.probe_seconds)
         if answered[0] in _NOT_KEPT:
@@ -321,7 +321,7 @@ class HttpContainer:
         return EventPage(sorted(events, key=_sequence), has_more)
 
     def lacks_events(self) -> None:
-        """Note that it keeps no events, so that it is not asked for a while."""
+        """Note that it keeps no events; it is not asked for a while."""
         self._client.note_events(self._url, keeps_events=False)
 
     async def terminate(self, rollout_id: str) -> None:
@@ -368,7 +368,7 @@ def _parse_document(raw: bytes, most_values: int) -> Any:
 
 
 def _parse_state(raw: bytes, most_values: int) -> Any:
-    """Parse an answer, and return the fields with the identity and the state of an object."""
+    """Parse an answer, and return the fields that hold the identity and the state of an object."""
     document = json_text.loads(raw, most_values=most_values)
     if not isinstance(document, dict):
         return None
@@ -392,7 +392,7 @@ def _require_same_rollout(answer: Answer, rollout_id: str | None, url: str) -> N
 
 
 def _sequence(event: dict[str, Any]) -> int:
-    """Return the position of an event, -1 without one."""
+    """Return the position of an event; -1 if it has no position."""
     sequence = event.get("sequence")
     if not isinstance(sequence, int) or isinstance(sequence, bool):
         return -1
@@ -400,7 +400,7 @@ def _sequence(event: dict[str, Any]) -> int:
 
 
 def _excerpt(raw: bytes) -> Any:
-    """Cut a body for the details of an error: parsed if it is short JSON, else its start."""
+    """Return a body for the details of an error: parsed if it is short JSON, else its start."""
     if len(raw) <= _EXCERPT:
         with contextlib.suppress(json_text.BrokenJsonError):
             return json_text.loads(raw)

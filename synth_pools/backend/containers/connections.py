@@ -22,7 +22,7 @@ _KEEPALIVE_SECONDS = 2.0
 _CLOSE_SECONDS = 1.0
 # Time after which the next address of a name is tried in parallel (RFC 8305).
 _NEXT_ADDRESS_SECONDS = 0.25
-# Data beyond that stays in the socket until it is read.
+# Received bytes held in memory; further ones stay in the socket.
 _MOST_HELD = 256 * 1024
 # A larger body is sent in pieces, so that sending it delays no other task.
 _SENT_AT_ONCE = 64 * 1024
@@ -159,7 +159,7 @@ class ContainerConnection(asyncio.Protocol):
         return True
 
     async def send(self, head: bytes, body: bytes) -> None:
-        """Send a request, or as much of it as is sent when the answer begins.
+        """Send a request; stop early if the answer begins.
 
         Raises:
             OSError: The connection is lost.
@@ -167,7 +167,7 @@ class ContainerConnection(asyncio.Protocol):
         self._is_idle = False
         self._write(head)
         for begin in range(0, len(body), _SENT_AT_ONCE):
-            # An early answer may refer to an incomplete request.
+            # The answer may begin before the request is complete.
             while not (self._may_write or self._received or self._has_ended):
                 await self._wait()
             if self._received or self._has_ended:
@@ -175,7 +175,7 @@ class ContainerConnection(asyncio.Protocol):
             self._write(body[begin : begin + _SENT_AT_ONCE])
 
     async def receive(self) -> bytes:
-        """Return the bytes received so far, at least one; none at the end.
+        """Wait for bytes and return them; empty at the end of the connection.
 
         Raises:
             OSError: The connection is lost.
@@ -302,35 +302,35 @@ class ConnectionPool:
         raise failure from None
 
     async def close(self) -> None:
-        """Close all of them."""
+        """Close all connections."""
         if self._sweeping is not None:
             self._sweeping.cancel()
             self._sweeping = None
         self._idle.clear()
-        lost = [connection.lost for connection in self._open]
+        losses = [connection.lost for connection in self._open]
         for connection in list(self._open):
             connection.abort()
-        if lost:
-            await asyncio.wait(lost, timeout=_CLOSE_SECONDS)
+        if losses:
+            await asyncio.wait(losses, timeout=_CLOSE_SECONDS)
 
     async def _connect(self, endpoint: Endpoint) -> ContainerConnection:
         loop = asyncio.get_running_loop()
         addresses = await self._resolver.resolve(endpoint.host, endpoint.port)
         tls = self._context() if endpoint.is_tls else None
-        connected = await aiohappyeyeballs.start_connection(
+        connected_socket = await aiohappyeyeballs.start_connection(
             addresses, happy_eyeballs_delay=_NEXT_ADDRESS_SECONDS, loop=loop
         )
         try:
-            # Some event loops do not close the socket.
-            connected.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+            # Closed below on an error, since some event loops do not close the socket.
+            connected_socket.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
             _, connection = await loop.create_connection(
                 lambda: ContainerConnection(endpoint),
-                sock=connected,
+                sock=connected_socket,
                 ssl=tls,
                 server_hostname=None if tls is None else endpoint.host.removesuffix("."),
             )
         except BaseException:
-            connected.close()
+            connected_socket.close()
             raise
         self._open.add(connection)
         connection.lost.add_done_callback(lambda _: self._open.discard(connection))

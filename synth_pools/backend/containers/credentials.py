@@ -1,6 +1,6 @@
 """Keys of containers, read from environment variables of the backend.
 
-A pool names the variable. Its operator lists the variables that may be named: otherwise a client
+A pool names the variable; the operator of the backend lists the allowed ones. Otherwise a client
 could have any variable sent to any container.
 """
 

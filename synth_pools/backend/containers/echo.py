@@ -1,4 +1,4 @@
-"""Built-in echo target: it answers at once with a copy of the request, or as `env` asks for."""
+"""Built-in echo target: it answers at once with a copy of the request, or as `env` asks."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ class EchoTarget:
             task = {"task_id": "echo", "task_name": _NAME, "description": _DESCRIPTION}
             return _answer({"task": task, "metadata": {}})
         if probe in ("program", "taskset"):
-            # The answer of a container that is made without one.
+            # A container that lacks the document gives the same answer.
             message = f"The {_NAME} has no {probe}."
             raise TargetError("container_http_error", message, {"status": 404}, 404)
         return _answer(
@@ -68,7 +68,7 @@ class EchoTarget:
         return None
 
     async def terminate(self, rollout_id: str) -> None:
-        """Do nothing: the end of the wait ends the rollout."""
+        """Do nothing: the rollout ends when its caller stops waiting."""
 
 
 async def _run(payload: dict[str, Any], report: Report) -> Answer:

@@ -20,7 +20,7 @@ _log = logging.getLogger(__name__)
 
 # Checks that run at the same time, whatever the number of containers.
 _MOST_CONCURRENT = 32
-# An unreachable container that no rollout waits for is checked this many times more rarely.
+# Factor of the interval for an unreachable container that no rollout waits for.
 _UNUSED_FACTOR = 12
 # Seconds between two attempts to connect to an address where nobody listens.
 _FIRST_SEEK_SECONDS = 0.1
@@ -31,13 +31,13 @@ _LONGEST_ANSWER = 64 * 1024
 
 @dataclass(eq=False)
 class HealthChecks:
-    """Checks of containers, one task each, of which a limited number run at the same time.
+    """Checks of containers, one task for each; a limited number run at the same time.
 
     Args:
         containers: The client for calls to containers.
         interval_seconds: The time between two checks of one container.
         timeout_seconds: The time limit of one check.
-        leads: Returns True if this backend checks healthy containers for all.
+        leads: Returns True if this backend checks healthy containers for all backends.
     """
 
     containers: ContainerClient
@@ -78,11 +78,11 @@ class HealthChecks:
         """Note that nobody listens at a container's address, and watch for its return.
 
         Args:
-            container: The container; the caller must watch for the return of one without checks.
+            container: The container; if it has no checks, the caller must watch for its return.
             reason: The error of the attempt to connect.
 
         Returns:
-            True if it listened before, so that it is waited for.
+            True if it listened before, so that rollouts wait for it.
         """
         is_awaited = container.find_nobody(reason)
         if is_awaited and container in self._on_recovered and container not in self._seeking:
@@ -118,8 +118,8 @@ class HealthChecks:
                     try:
                         await self._check(container)
                     except Exception:  # noqa: BLE001 - a bug here must not leave it unwatched
-                        where = container.without_query(container.url)
-                        _log.exception("checking the container at %s crashed", where)
+                        url = container.without_query(container.url)
+                        _log.exception("checking the container at %s crashed", url)
             await self._pause(container)
 
     def _is_due(self, container: Container) -> bool:
@@ -155,7 +155,7 @@ class HealthChecks:
         """Check a container once.
 
         Returns:
-            The fault in words; None if it is healthy, and an empty text if that is unknown now.
+            The fault in words; None if it is healthy, and an empty text if its health is unknown.
         """
         try:
             target = self.containers.at(container.url, container.key_env)

@@ -1,7 +1,7 @@
 """HTTP exchanges with containers: no redirects, cookies, proxies, compression.
 
-The client is our own, since the backend makes an exchange for each rollout, a general client costs
-several times as much, and unexpected bytes from a container must never become an answer.
+The client is our own: a general client costs several times as much for each rollout, and unexpected
+bytes from a container must never become an answer.
 """
 
 from __future__ import annotations
@@ -80,7 +80,7 @@ class ContainerHttp:
             headers: Further headers.
 
         Returns:
-            The status, the body, and its memory; None for a small one.
+            The status, the body, and the memory reserved for it; None for a small body.
 
         Raises:
             ForbiddenAddressError: The address must not be called; nothing was sent.
@@ -104,7 +104,7 @@ class ContainerHttp:
             except NoAnswerError:
                 if not may_repeat:
                     raise
-                # Most likely it was closed before the request arrived; and a GET may be sent twice.
+                # Most likely closed before the request arrived; a GET may be sent twice.
                 may_repeat = False
             except OSError as error:
                 raise BrokenAnswerError(str(error) or type(error).__name__) from None

@@ -20,7 +20,7 @@ HealthState = Literal["healthy", "unhealthy", "starting", "stopped"]
 # URL, and the environment variable with the key for it.
 Address = tuple[str, str | None]
 
-# In a row: one late or lost answer says little about a container.
+# Failures in a row: one late or lost answer says little about a container.
 OUT_AFTER = 3
 BACK_AFTER = 2
 
@@ -81,13 +81,13 @@ class Container:
     health: Health = field(init=False)
     # Calls of this backend that it works on: rollouts of all pools, and direct calls.
     load: int = 0
-    # Number of pools that have it, or still run rollouts there.
+    # Number of pools that name it, or still run rollouts on it.
     members: int = 0
     last_requested_at: float = field(default_factory=lambda: clock.monotonic())
-    # True if it has been connected to since the start of the backend. An address that never was is
-    # more likely misspelt than unreachable, so no rollout waits for it.
+    # True after a connection to it since the start of the backend. Before that its address is more
+    # likely misspelt than unreachable, so no rollout waits for it.
     was_reached: bool = False
-    # Start of the time in which nobody listens there; None while it listens, or if it never did.
+    # Time since which nobody listens there; None while it listens, or if it never did.
     away_since: float | None = None
     # Set to request a check soon.
     check_requested: asyncio.Event = field(default_factory=asyncio.Event)
@@ -97,7 +97,7 @@ class Container:
 
     @property
     def is_busy(self) -> bool:
-        """Return True if it works on a call of this backend, and so may be silent."""
+        """Return True if it works on a call of this backend, and so may not answer checks."""
         return self.load > 0
 
     @property
@@ -138,7 +138,7 @@ class Container:
         return True
 
     def find_nobody(self, reason: str) -> bool:
-        """Note that nobody listens; return True if it listened before, and is waited for."""
+        """Note that nobody listens; return True if it listened before, so that rollouts wait."""
         if self.was_reached and self.away_since is None:
             self.away_since = clock.monotonic()
             self._warn("nobody listens at %s: its rollouts wait: %s", reason)
@@ -153,7 +153,7 @@ class Container:
         return text.replace(f"?{query}", "") if query else text
 
     def request_check(self) -> None:
-        """Have it checked soon if it is ejected, because a rollout would use it."""
+        """Request a check soon if it is ejected, because a rollout would use it."""
         if self.health.state == "unhealthy":
             self.last_requested_at = clock.monotonic()
             self.check_requested.set()
@@ -200,15 +200,15 @@ class Member:
     def takes_rollouts(self) -> bool:
         """Return True if it may get rollouts.
 
-        An address that fails its checks is still used if there is no better one. A process is not:
-        it is restarted, and its rollouts wait for that.
+        An address that fails its checks is used if there is no better one. A process is restarted
+        instead, and its rollouts wait for that.
         """
         state = self.container.health.state
         return state == "healthy" or (state == "unhealthy" and not self.is_process)
 
     @property
     def is_open(self) -> bool:
-        """Return True if it may get a rollout now, and not only once it listens again."""
+        """Return True if it may get a rollout now, without a wait until it listens again."""
         return self.takes_rollouts and self.container.away_since is None
 
     @property
@@ -236,7 +236,7 @@ class Member:
 def choose(
     members: Iterable[Member], tried: Collection[str] = (), *, is_retry: bool = False
 ) -> Member | None:
-    """Choose the healthy member with the fewest rollouts; of equals the least recently used one.
+    """Choose the healthy member with the fewest rollouts; among equals the least recently used.
 
     An unhealthy address is chosen only if none is healthy, a tried one only if no other is as
     healthy. A retry also avoids members whose last check failed, which matters more than an even

@@ -20,7 +20,7 @@ from synth_pools.backend.settings import Settings
 
 IpAddress = ipaddress.IPv4Address | ipaddress.IPv6Address
 
-# Where clouds serve metadata of a machine, with its keys; the rest is link-local.
+# Addresses at which clouds serve a machine's metadata and keys; the others are link-local.
 _METADATA = frozenset(
     ipaddress.ip_address(text) for text in ("fd00:ec2::254", "100.100.100.200", "168.63.129.16")
 )
@@ -66,10 +66,10 @@ def check_container_url(url: str, settings: Settings, name: str = "container_url
     is_loopback = is_local_name(host) or (address is not None and address.is_loopback)
     is_named = host in {allowed.lower() for allowed in settings.container_hosts}
     if not (is_named or (is_loopback and settings.local_containers)):
-        here = "this machine and " if settings.local_containers else ""
+        local = "this machine and " if settings.local_containers else ""
         raise forbidden_container_url(
             f"{name} is refused: containers on {host[:255]!r} are not allowed; this backend calls "
-            f"only {here}the hosts that it was started with. `--container-hosts {host[:255]}` of"
+            f"only {local}the hosts that it was started with. `--container-hosts {host[:255]}` of"
             " `synth-pools serve`, or `container_hosts=` of `LocalBackend`, would allow it."
         )
 

@@ -75,5 +75,5 @@ def url_safe_token(size: int) -> str:
 
 
 def jitter(seconds: float) -> float:
-    """Return a duration that differs from this one by a tenth at most."""
+    """Return a duration that differs from this one by at most a tenth."""
     return seconds * _CHANCE.uniform(0.9, 1.1)

@@ -30,7 +30,7 @@ def bucket_place(option: str, url: str | None) -> BucketPlace | None:
 
     Args:
         option: The name of the option, for the error.
-        url: The bucket and a prefix, such as s3://bucket/prefix; None for none.
+        url: The bucket and a prefix, such as s3://bucket/prefix; None for no bucket.
 
     Raises:
         BadOptionError: The text is no such URL.

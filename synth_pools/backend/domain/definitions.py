@@ -1,7 +1,7 @@
-"""Definitions of pools and tasks: as their callers sent them, and as they are answered.
+"""Definitions of pools and tasks: as callers send them, and as answers show them.
 
 The caller's fields are stored under one spelling; defaults and the other spellings are added to
-answers. So `null` and PUT can return to a default, even one that changes later.
+answers. So `null` and PUT can restore a default, even if it has changed.
 """
 
 from __future__ import annotations
@@ -19,7 +19,7 @@ DEFAULT_CONCURRENCY = 8
 
 _ID = re.compile(r"[A-Za-z0-9][A-Za-z0-9._:-]{0,127}")
 
-# The other spelling, and the stored one, which takes precedence.
+# Maps the other spelling to the stored one, which takes precedence.
 _POOL_ALIASES = {"pool_config": "config", "pool_metadata": "metadata"}
 _POOL_OWNED = frozenset(
     {"id", "pool_id", "status", "state", "created_at", "updated_at", "archived_at"}
@@ -113,7 +113,7 @@ def pool_view(definition: Mapping[str, Any]) -> dict[str, Any]:
     config = definition.get("config", {})
     metadata = definition.get("metadata", {})
     view = {
-        # The id stands in for a missing one, which the definition does not know.
+        # The caller puts the id, unknown here, in place of a missing name.
         "name": definition.get("name"),
         "target": target,
         "backend": target if backend is None else backend,
@@ -222,8 +222,8 @@ def _without_nulls(body: Mapping[str, Any], fields: frozenset[str]) -> dict[str,
 
 def _listed_urls(definition: Mapping[str, Any]) -> list[str]:
     # Databases may be older than this field, and hold anything under its name.
-    listed = definition.get("container_urls")
-    return [url for url in listed if isinstance(url, str)] if isinstance(listed, list) else []
+    urls = definition.get("container_urls")
+    return [url for url in urls if isinstance(url, str)] if isinstance(urls, list) else []
 
 
 def _config(definition: Mapping[str, Any]) -> Mapping[str, Any]:

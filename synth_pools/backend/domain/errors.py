@@ -16,7 +16,7 @@ _ROOM_SECONDS = 5
 
 
 class ApiError(Exception):
-    """Error that ends a request with this status and the document that belongs to it."""
+    """Error that ends a request with a status and an error document."""
 
     def __init__(
         self,
@@ -45,12 +45,12 @@ class ApiError(Exception):
             self.headers["retry-after"] = str(retry_after_seconds)
 
     def document(self, request_id: str) -> dict[str, Any]:
-        """Return both forms that clients in use read: `detail`, and the older `error` envelope."""
+        """Return both forms that clients read: `detail`, and the older `error` envelope."""
         detail = self.message if self.fields is None else list(self.fields)
         return {"detail": detail, "error": self._envelope({"request_id": request_id})}
 
     def item(self) -> dict[str, Any]:
-        """Return the envelope alone, for one item of a request with many."""
+        """Return the envelope alone, for one of many items of a request."""
         if self.fields is None:
             return self._envelope({})
         return self._envelope({"details": {"errors": list(self.fields)}})
@@ -115,8 +115,8 @@ def task_not_found(task_id: str, pool_id: str) -> ApiError:
 
 def rollout_not_found(rollout_id: str, pool_id: str | None) -> ApiError:
     """Build the error 404 `rollout_not_found`."""
-    where = "" if pool_id is None else f" in pool {pool_id!r}"
-    return ApiError(404, "rollout_not_found", f"Rollout {rollout_id!r} does not exist{where}.")
+    place = "" if pool_id is None else f" in pool {pool_id!r}"
+    return ApiError(404, "rollout_not_found", f"Rollout {rollout_id!r} does not exist{place}.")
 
 
 def method_not_allowed(method: str, allowed: Sequence[str]) -> ApiError:
@@ -165,7 +165,7 @@ def payload_too_large(limit: int) -> ApiError:
 
 
 def no_room(seconds: float) -> ApiError:
-    """Build the error 503 `no_room`: other large documents take all the memory for them."""
+    """Build the error 503 `no_room`: all memory for large documents is in use."""
     return ApiError(
         503,
         "no_room",
@@ -192,9 +192,9 @@ def invalid(fields: Sequence[Mapping[str, Any]]) -> ApiError:
     """Build the error 422 `validation_failed`."""
     first = fields[0]
     place = ".".join(str(part) for part in first["loc"])
-    rest = "" if len(fields) == 1 else f" (and {len(fields) - 1} more)"
+    more = "" if len(fields) == 1 else f" (and {len(fields) - 1} more)"
     return ApiError(
-        422, "validation_failed", f"{place}: {first['msg']}{rest}", fields=fields, retryable=False
+        422, "validation_failed", f"{place}: {first['msg']}{more}", fields=fields, retryable=False
     )
 
 

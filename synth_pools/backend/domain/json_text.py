@@ -26,7 +26,7 @@ _SPELLING = bytes.maketrans(b"123456789E", b"000000000e")
 
 # Backslashes of an escape, in JSON within strings of JSON at any practical depth.
 _BACKSLASHES = r"\\{{{},8}}"
-# Largest number of JSON characters that spell one.
+# Largest number of JSON characters that spell one character.
 LONGEST_SPELLING = 2 * len(r"\\\\\\\\u0000")
 
 
@@ -74,14 +74,14 @@ def loads(raw: bytes, max_depth: int = MAX_DEPTH, most_values: int = sys.maxsize
 
 def _make_dumps() -> Callable[[Any], str]:
     # ASCII only: a lone surrogate or NUL that arrived escaped must leave escaped, since SQLite text
-    # and UTF-8 cannot hold it. It also keeps every document on one line, as event streams need it.
+    # and UTF-8 cannot hold it. It also keeps every document on one line, which event streams need.
     encoder = json.JSONEncoder(
         ensure_ascii=True, allow_nan=False, check_circular=False, separators=(",", ":")
     )
     make = getattr(json.encoder, "c_make_encoder", None)
     if make is None:
         return encoder.encode
-    # The encoder that `encode` would make for each text, at the cost of writing a short one.
+    # Made once: making it for each text would cost as much as writing a short one.
     ascii_string, default = json.encoder.encode_basestring_ascii, encoder.default
     write = make(None, default, ascii_string, None, ":", ",", False, False, False)
     join = "".join
@@ -226,7 +226,7 @@ def _count(raw: bytes, characters: bytes) -> int:
 
 
 def _outside_strings(raw: bytes) -> Iterator[bytes]:
-    """Yield the parts of a text outside of strings, some at a time."""
+    """Yield the parts of a text outside of strings, a few at a time."""
     begin, is_inside = 0, False
     while begin < len(raw):
         part = raw[begin : begin + _SCANNED_AT_ONCE]

@@ -58,9 +58,9 @@ class StoreURL:
             raise problem from None
         parts = hosts[0]
         user = unquote(parts.username or "")
-        is_one = parts.scheme in ("postgresql", "postgres") and url.isprintable()
+        is_postgresql = parts.scheme in ("postgresql", "postgres") and url.isprintable()
         # A misplaced slash may put the password into another part, which must not be shown.
-        if not is_one or "@" in parts.path or (len(places) > 1 and not all(places)):
+        if not is_postgresql or "@" in parts.path or (len(places) > 1 and not all(places)):
             raise problem
         query = parse_qs(parts.query)
         passwords = [
@@ -119,7 +119,7 @@ def _of_each_host(url: str) -> list[str]:
 
 
 def _place(parts: SplitResult) -> str:
-    """Return a host and its port as they are shown; raise `ValueError` for other texts."""
+    """Return a host and its port as they are shown; raise `ValueError` for a bad port."""
     host = parts.hostname or ""
     host = f"[{host}]" if ":" in host else host
     return host if parts.port is None else f"{host}:{parts.port}"

@@ -11,7 +11,7 @@ from typing import Any
 
 _log = logging.getLogger("synth_pools.backend.states")
 
-# Id of the current request; None outside of requests, as at the end of a rollout.
+# Id of the current request; None outside of requests, such as at the end of a rollout.
 REQUEST_ID: ContextVar[str | None] = ContextVar("synth_pools_request_id", default=None)
 
 
@@ -25,7 +25,7 @@ class PoolChange:
     code: str | None = None
 
 
-# Not frozen: that would take three times as long, for each rollout.
+# Not frozen: creating a frozen one takes three times as long.
 @dataclass(slots=True)
 class RolloutChange:
     """Change of state of a rollout."""
@@ -37,12 +37,12 @@ class RolloutChange:
     trace: str = "null"
     # True if the rollout was admitted before and waits again.
     is_put_back: bool = False
-    # Number of the attempt, of a start and of the end of a started rollout.
+    # Number of the attempt, at a start and at the end of a started rollout.
     attempt: int | None = None
     # Error code of a failure.
     code: str | None = None
-    # Seconds from admission to the first start, of a start and an end; seconds from then to the
-    # end.
+    # At a start and an end: seconds from admission to the first start; at an end also the seconds
+    # from then on.
     queue_seconds: float | None = None
     run_seconds: float | None = None
 
@@ -81,5 +81,5 @@ def write_line(change: PoolChange | RolloutChange, request_id: str | None) -> No
 
 
 def line_fields(fields: Mapping[str, Any]) -> dict[str, Any]:
-    """Return the `extra` of a log record with these fields; None is left out."""
+    """Return the `extra` of a log record with these fields, except for None."""
     return {"fields": {name: value for name, value in fields.items() if value is not None}}

@@ -31,7 +31,7 @@ class EventPage:
     has_more: bool
 
 
-# Not frozen: that would take three times as long, for each rollout.
+# Not frozen: creating a frozen one takes three times as long.
 @dataclass(slots=True)
 class Answer:
     """JSON object from a target, parsed and raw, and the bytes sent and received for it."""
@@ -91,7 +91,7 @@ class Target(Protocol):
         """Run a rollout of a pool; raise `TargetError` with `container_timeout` at the limit."""
 
     async def look_up(self, rollout_id: str) -> Answer | None:
-        """Return the state of a rollout that was sent earlier; None if the target keeps none."""
+        """Return the state of a rollout that was sent earlier; None if it keeps no states."""
 
     def keeps_events(self) -> bool | None:
         """Return whether it reports events of running rollouts; None if that is unknown."""

@@ -1,4 +1,4 @@
-"""Validation of requests, and in tests of responses, against openapi.yaml."""
+"""Validation of requests (and, in tests, of responses) against openapi.yaml."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ _INTEGER = re.compile(r"-?[0-9]{1,400}")
 _MESSAGE_LIMIT = 300
 _FIELD_LIMIT = 20
 _QUOTED_LEVELS = 50
-# A reward is in an object of a container's answer.
+# Validated levels of a container's answer: a reward is on the second one.
 _ANSWER_LEVELS = 2
 _ALTERNATIVES = frozenset({"anyOf", "oneOf"})
 
@@ -59,19 +59,19 @@ class Contract:
         query = _read_query(query_string) if query_string else {}
         for parameter in operation.parameters:
             if parameter.place == "path":
-                sent = [path[parameter.name]]
+                texts = [path[parameter.name]]
             elif parameter.place == "query":
-                sent = query.get(parameter.name, [])
+                texts = query.get(parameter.name, [])
             else:
                 header = headers.get(parameter.name.lower())
-                sent = [] if header is None else [header]
-            if not sent and not parameter.required:
+                texts = [] if header is None else [header]
+            if not texts and not parameter.required:
                 continue
             location: list[str | int] = [parameter.place, parameter.name]
-            if len(sent) > 1:
+            if len(texts) > 1:
                 faults.append(_fault(location, "is given more than once", "duplicate"))
-            elif sent:
-                value = _coerce(parameter, sent[0])
+            elif texts:
+                value = _coerce(parameter, texts[0])
                 if not self._is_plainly_valid(parameter.schema, value):
                     faults.extend(self._faults(parameter.schema, value, location))
                 values[parameter.name] = value
@@ -150,7 +150,7 @@ class Contract:
             raise ResponseDepartsError(f"{operation.id}: {noun}: {place}: {fault['msg']}")
 
     def _is_plainly_valid(self, schema: str, value: Any) -> bool:
-        """Return True if a value is valid; False if that needs a full validation."""
+        """Return True if a value is valid; False if only a full validation can tell."""
         try:
             return self._validator(schema).is_valid(value)
         except ValueError:
@@ -255,28 +255,28 @@ def cut(value: Any, levels: int) -> Any:
 def _innermost_errors(
     error: jsonschema_rs.ValidationError, location: Sequence[str | int]
 ) -> Iterator[dict[str, Any]]:
-    """Yield the innermost errors: that no alternative matches does not say what to send."""
+    """Yield the innermost errors: "no alternative matches" does not say what to send."""
     kind: Any = error.kind
     place = [*location, *error.instance_path]
     if kind.name not in _ALTERNATIVES:
         yield _fault(place, error.message, kind.name)
         return
-    meant, types = [], list[str]()
+    candidates, types = [], list[str]()
     for faults in kind.context:
-        wrong = [fault for fault in faults if _is_of_other_type(fault, error)]
-        if wrong:
-            types += [name for fault in wrong for name in fault.kind.types]
+        type_faults = [fault for fault in faults if _is_of_other_type(fault, error)]
+        if type_faults:
+            types += [name for fault in type_faults for name in fault.kind.types]
         else:
-            meant.append(faults)
-    if len(meant) == 1:
-        for fault in meant[0]:
+            candidates.append(faults)
+    if len(candidates) == 1:
+        for fault in candidates[0]:
             yield from _innermost_errors(fault, location)
-    elif meant:
+    elif candidates:
         yield _fault(place, error.message, kind.name)
     else:
         names = " or ".join(f'"{name}"' for name in dict.fromkeys(types))
-        sent = json.dumps(error.instance, separators=(",", ":"))
-        yield _fault(place, f"{sent} is not of type {names}", "type")
+        instance = json.dumps(error.instance, separators=(",", ":"))
+        yield _fault(place, f"{instance} is not of type {names}", "type")
 
 
 def _is_of_other_type(
@@ -287,7 +287,7 @@ def _is_of_other_type(
 
 def _fault(location: Iterable[str | int], message: str, kind: str) -> dict[str, Any]:
     if len(message) > _MESSAGE_LIMIT:
-        # The value comes first, and the allowed ones last.
-        half = _MESSAGE_LIMIT // 2
-        message = f"{message[:half]}...{message[-half:]}"
+        # Keep both ends: the value at the start, and the allowed ones at the end.
+        half_length = _MESSAGE_LIMIT // 2
+        message = f"{message[:half_length]}...{message[-half_length:]}"
     return {"loc": list(location), "msg": message, "type": kind}

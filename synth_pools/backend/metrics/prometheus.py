@@ -105,12 +105,12 @@ def _stored(counts: StoredCounts | None) -> Iterator[Metric]:
     yield _gauge("pools", "Pools that are stored.", pools, "status")
     queued = [((pool, "queued"), load.queued) for pool, load in counts.loads.items()]
     running = [((pool, "running"), load.running) for pool, load in counts.loads.items()]
-    places = (((pool,), load.concurrency) for pool, load in counts.loads.items())
+    limits = (((pool,), load.concurrency) for pool, load in counts.loads.items())
     oldest = "Age of the rollout that has waited for longest, in any pool; 0 where none waits."
     yield _gauge("oldest_queued_seconds", oldest, [((), counts.oldest_queued_seconds)])
     unfinished = "Unfinished rollouts of the pools that have most, and of the others together."
     yield _gauge("pool_rollouts", unfinished, queued + running, "pool", "state")
-    yield _gauge("pool_concurrency", "Rollouts of a pool that may run at once.", places, "pool")
+    yield _gauge("pool_concurrency", "Rollouts of a pool that may run at once.", limits, "pool")
 
 
 def _containers(containers: tuple[ContainerReading, ...]) -> Iterator[Metric]:
@@ -124,14 +124,14 @@ def _containers(containers: tuple[ContainerReading, ...]) -> Iterator[Metric]:
         for container in containers[:_MOST_CONTAINERS]
     }
     names = ("pool", "container")
-    up = ((labels, container.health == "healthy") for labels, container in by_labels.items())
-    yield _gauge("container_up", "Whether a container is healthy.", up, *names)
+    health = ((labels, container.health == "healthy") for labels, container in by_labels.items())
+    yield _gauge("container_up", "Whether a container is healthy.", health, *names)
     running = ((labels, container.running_rollouts) for labels, container in by_labels.items())
     yield _gauge("container_running_rollouts", "Rollouts that it runs.", running, *names)
     restarts = ((labels, container.restarts) for labels, container in by_labels.items())
     yield _counter("container_restarts", "How often it was started again.", restarts, *names)
-    where = "Where a container runs that the backend has started, and from what: always 1."
-    places = (
+    text = "Where a container runs that the backend has started, and from what: always 1."
+    origins = (
         (
             (
                 *labels,
@@ -144,7 +144,7 @@ def _containers(containers: tuple[ContainerReading, ...]) -> Iterator[Metric]:
         for labels, container in by_labels.items()
         if container.origin is not None
     )
-    yield _gauge("container_info", where, places, *names, "launcher", "node", "image_digest")
+    yield _gauge("container_info", text, origins, *names, "launcher", "node", "image_digest")
 
 
 def _database(reading: Reading) -> Iterator[Metric]:
@@ -155,8 +155,8 @@ def _database(reading: Reading) -> Iterator[Metric]:
     )
     writes = "Writes that shared a transaction."
     yield _histogram("store_batch_writes", writes, [((), recorder.batch_sizes)])
-    failed = "Transactions that the database did not take."
-    yield _counter("store_failed_transactions", failed, [((), recorder.failed_transactions)])
+    failures = "Transactions that the database did not take."
+    yield _counter("store_failed_transactions", failures, [((), recorder.failed_transactions)])
     waiting = "Writes that are not on disk yet."
     yield _gauge("store_waiting_writes", waiting, [((), reading.waiting_writes)])
     sizes = (((name,), size) for name, size in reading.bytes_on_disk.items())
@@ -164,8 +164,8 @@ def _database(reading: Reading) -> Iterator[Metric]:
     for name, text in _SHARING.items():
         if name in reading.sharing:
             yield _gauge(f"store_{name}", text, [((), reading.sharing[name])])
-    refused = "Rollouts that another backend had taken over when this one was to write of them."
-    yield _counter("store_refused_rollouts", refused, [((), reading.recorder.refused_writes)])
+    refusals = "Rollouts that another backend had taken over when this one was to write of them."
+    yield _counter("store_refused_rollouts", refusals, [((), reading.recorder.refused_writes)])
 
 
 def _address(url: str) -> str:

@@ -1,4 +1,4 @@
-"""Counters and histograms of the backend, which start at zero with it."""
+"""Counters and histograms of the backend, which are zero at its start."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ _TRANSACTION_BOUNDS = (0.0005, 0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.2
 # Up to the largest number of writes in a commit.
 _BATCH_BOUNDS = (1, 2, 4, 8, 16, 32, 64, 128, 256)
 
-# Name for requests of no operation of openapi.yaml; no operation id looks like it.
+# Name for requests that match no operation of openapi.yaml; no operation id looks like it.
 NO_OPERATION = "(none)"
 
 _CLASSES = {number: f"{number}xx" for number in range(1, 6)}
@@ -26,7 +26,7 @@ _CLASSES = {number: f"{number}xx" for number in range(1, 6)}
 class Histogram:
     """Counts of observed values by the upper bound of their bucket.
 
-    One thread observes. Another may read meanwhile, at most one observation behind.
+    One thread observes; another may read meanwhile, and miss at most the last observation.
     """
 
     __slots__ = ("_bounds", "_counts", "sum")
@@ -54,7 +54,7 @@ class Histogram:
 
 
 class MetricsRecorder:
-    """Counters and histograms, without labels whose number grows with use.
+    """Counters and histograms; the number of their labels does not grow with use.
 
     It observes the commits of the database.
     """

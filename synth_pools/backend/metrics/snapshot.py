@@ -54,7 +54,7 @@ class StoredCounts:
 
     rollouts_by_state: dict[str, int]
     pools_by_status: dict[str, int]
-    # The pools with most unfinished rollouts by id, and the sum of the others.
+    # Loads by id of the pools with the most unfinished rollouts, and the sum of the others.
     loads: dict[str, PoolLoad]
     # Age of the oldest waiting rollout, in any pool.
     oldest_queued_seconds: float
@@ -80,7 +80,7 @@ class Reading:
 
 
 def count(db: Snapshot) -> StoredCounts:
-    """Count the contents of the database, in a thread, since that takes long if there are many."""
+    """Count the contents of the database; run it in a thread, since it may take long."""
     rollouts: dict[str, int] = dict.fromkeys(STATES, 0)
     rollouts.update(
         (str(status), int(number))

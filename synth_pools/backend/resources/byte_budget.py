@@ -161,13 +161,13 @@ class timeout:  # noqa: N801 - as asyncio's own, which takes twice as long
         _TIMEOUTS.reset(self._token)
         if self._handle is not None:
             self._handle.cancel()
-        # A second cancellation, by other code, goes on.
+        # A second cancellation, by other code, is passed on.
         is_ours = self._is_expired and self.task.uncancel() <= self._cancelling
         if is_ours and kind is not None and issubclass(kind, asyncio.CancelledError):
             raise TimeoutError from error
 
     def pause(self) -> bool:
-        """Pause the limit; False where the time is over already."""
+        """Pause the limit; return False if the time is over already."""
         if self._is_expired:
             return False
         if self._handle is not None:

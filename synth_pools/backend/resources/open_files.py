@@ -14,7 +14,7 @@ from collections.abc import Callable
 from functools import partial
 
 _DEFAULT_LIMIT = 10_240
-# Reserved for the database, for artifacts and for processes: an eighth of a small limit.
+# Most files reserved for the database, artifacts and processes; an eighth if the limit is small.
 _MOST_RESERVED = 128
 
 # This process or machine lacks room; the peer is not at fault.
@@ -22,7 +22,7 @@ SHORTAGES = frozenset(
     {errno.EADDRNOTAVAIL, errno.EAGAIN, errno.EMFILE, errno.ENFILE, errno.ENOBUFS, errno.ENOMEM}
 )
 
-# The soft limit before it was raised; empty where it was not.
+# The soft limit before it was raised; empty if it was not raised.
 _former_limits: list[int] = []
 
 
@@ -30,21 +30,21 @@ def raise_limit() -> None:
     """Raise the soft limit of open files to the hard limit, as far as the system allows."""
     soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
     # Some systems without a hard limit refuse more files than they could ever open.
-    raised = _DEFAULT_LIMIT if hard == resource.RLIM_INFINITY else hard
-    if soft != resource.RLIM_INFINITY and soft < raised:
+    new_limit = _DEFAULT_LIMIT if hard == resource.RLIM_INFINITY else hard
+    if soft != resource.RLIM_INFINITY and soft < new_limit:
         with contextlib.suppress(OSError, ValueError):
-            resource.setrlimit(resource.RLIMIT_NOFILE, (raised, hard))
+            resource.setrlimit(resource.RLIMIT_NOFILE, (new_limit, hard))
             _former_limits[:] = [soft]
 
 
 def limit_restorer() -> Callable[[], None] | None:
     """Create a function that restores the soft limit from before `raise_limit`.
 
-    Some programs loop over all files that they might have open, or use `select`, which knows the
-    first 1,024 of them.
+    Some programs loop over all files that they might have open, or use `select`, which can handle
+    only the first 1,024 of them.
 
     Returns:
-        The function, to be called in the child; None where the limit was not raised.
+        The function, to be called in the child; None if the limit was not raised.
     """
     if not _former_limits:
         return None
@@ -64,7 +64,7 @@ def container_connections(files: int) -> int:
 
 
 def client_files(files: int) -> int:
-    """Return the bound below which the file number of a client's connection has to be."""
+    """Return the bound below which the file number of a client's connection must be."""
     return max(16, files - container_connections(files) - _reserved(files))
 
 

@@ -1,7 +1,7 @@
 """Memory for large responses, and disconnection of clients that do not read theirs.
 
-Memory is reserved before a response is built, until its last byte is sent. While others wait for
-room, a client that has read nothing for a while is disconnected; a client that reads never is.
+Memory is reserved before a response is built, and released after its last byte is sent. While
+others wait for room, clients that have read nothing for a while are disconnected.
 """
 
 from __future__ import annotations
@@ -54,7 +54,7 @@ class SendingRoom:
             NoRoomError: No room became free in time.
         """
         if self._cutting is None or self._cutting.done():
-            # Its first step runs once this response waits.
+            # The task begins only once this response waits.
             self._cutting = asyncio.create_task(self._cut())
         return await self.budget.reserve(size, self._patience)
 

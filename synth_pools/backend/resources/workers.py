@@ -1,4 +1,4 @@
-"""Worker processes for calls that would hold the interpreter's lock for long.
+"""Worker processes for calls that would hold the interpreter's lock for a long time.
 
 Parsing a document of 60 MB takes a second, in which no other thread runs. A worker gets its bytes
 and returns texts, which are quickly copied.
@@ -45,7 +45,7 @@ class Workers:
     async def run(self, function: Callable[..., _T], *args: Any) -> _T:
         """Call a function in a worker process.
 
-        The call pauses every `timeout` around it. Where no process can be started, the function
+        The call pauses every `timeout` around it. If no process can be started, the function
         runs in a thread of this process.
 
         Args:
@@ -117,7 +117,7 @@ class _Worker:
 
     def __init__(self) -> None:
         self._process = subprocess.Popen(  # noqa: S603 - this very program
-            # The files of the current directory are not ours to import.
+            # `-P`: the current directory must not supply modules.
             [sys.executable, "-P", "-c", _PROGRAM],
             stdin=subprocess.PIPE,
             stdout=subprocess.PIPE,

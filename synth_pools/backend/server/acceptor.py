@@ -11,9 +11,9 @@ from synth_pools.backend.resources.open_files import SHORTAGES
 
 _log = logging.getLogger(__name__)
 
-# Accepted in one turn of the event loop; then open connections have theirs.
+# Clients accepted in one turn of the event loop, before open connections have theirs.
 _MOST_AT_ONCE = 64
-# Wait where files are short: another process may release one.
+# Wait while files are short: another process may release one.
 _SHORTAGE_SECONDS = 0.05
 _FAILURE_SECONDS = 1.0
 
@@ -21,8 +21,8 @@ _FAILURE_SECONDS = 1.0
 class Acceptor:
     """Acceptor of the connections of one listening socket, until `close`.
 
-    The servers of the event loops do not fit: uvloop's accepts without asking the socket, beyond
-    every limit of ours, and asyncio's pauses for a second where files are short.
+    The servers of the event loops do not fit: uvloop's does not call `accept` of our socket, which
+    limits connections, and asyncio's pauses for a second when files are short.
 
     Args:
         listener: The listening socket.
@@ -65,7 +65,7 @@ class Acceptor:
             except OSError as error:
                 self._pause_accepting(error)
                 return
-            # Not in this call: that takes a coroutine, in every event loop.
+            # In a task, since connecting takes a coroutine in every event loop.
             connecting = self._loop.create_task(self._connect(connection))
             self._connecting.add(connecting)
             connecting.add_done_callback(self._connecting.discard)
@@ -87,7 +87,7 @@ class Acceptor:
     async def _connect(self, connection: socket.socket) -> None:
         try:
             connection.setblocking(False)
-            # Not every event loop sets it, and without it an answer in two pieces waits 40 ms.
+            # Not every event loop sets this; without it an answer in two pieces waits 40 ms.
             connection.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
             await self._loop.connect_accepted_socket(self._make_protocol, connection)
         except OSError as error:

@@ -1,7 +1,7 @@
 """Graceful shutdown of open requests.
 
-uvicorn's own way is to cancel the requests, which cuts an event stream off in the middle of its
-encoding (a client sees a broken connection) and writes a traceback for each.
+uvicorn itself cancels the requests, which cuts off an event stream in the middle of its encoding (a
+client sees a broken connection) and logs a traceback for each.
 """
 
 from __future__ import annotations
@@ -85,7 +85,7 @@ class _OpenRequest:
         await self._send(message)
 
     async def finish(self) -> None:
-        """Complete the response that was begun, else answer 503."""
+        """Complete the response if it has begun; otherwise answer 503."""
         if self._finished:
             return
         body = b""

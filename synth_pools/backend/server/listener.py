@@ -12,8 +12,8 @@ from synth_pools.backend.errors import AddressError, BadOptionError
 from synth_pools.backend.resources.open_files import client_files, most_files
 
 _BACKLOG = 2048
-# Held by the system for a client that does not read: enough for speed, little per connection, and
-# small enough that a slow reader is recognised as one.
+# Bytes that the system holds for a client that does not read: enough for speed, few enough for many
+# connections and for recognising a slow reader.
 _SEND_BUFFER = 256 * 1024
 
 
@@ -27,7 +27,7 @@ class ListeningSocket(socket.socket):
         """Accept a connection.
 
         Raises:
-            OSError: EMFILE where there is no room for one more.
+            OSError: EMFILE if there is no room for one more.
         """
         # A new file has the lowest free number.
         lowest_free = os.dup(self.fileno())
@@ -59,9 +59,9 @@ def open_listening_socket(host: str, port: int) -> socket.socket:
     try:
         if os.name == "posix":
             # A restart must not wait for the last connections of the previous process to expire.
-            # Elsewhere the same option would let two processes share the port.
+            # On other systems the same option would let two processes share the port.
             listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
-        # Connections inherit it.
+        # Connections inherit this size.
         listener.setsockopt(socket.SOL_SOCKET, socket.SO_SNDBUF, _SEND_BUFFER)
         listener.bind(address)
         listener.listen(_BACKLOG)
@@ -83,10 +83,10 @@ def is_loopback(listener: socket.socket) -> bool:
 
 def base_url(listener: socket.socket) -> str:
     """Build the URL under which a client on this machine reaches the socket."""
-    bound = ipaddress.ip_address(_bound_host(listener))
-    if bound.is_unspecified:
-        bound = ipaddress.ip_address("127.0.0.1" if bound.version == 4 else "::1")
-    host = f"[{bound}]" if bound.version == 6 else str(bound)
+    address = ipaddress.ip_address(_bound_host(listener))
+    if address.is_unspecified:
+        address = ipaddress.ip_address("127.0.0.1" if address.version == 4 else "::1")
+    host = f"[{address}]" if address.version == 6 else str(address)
     return f"http://{host}:{listener.getsockname()[1]}"
 
 
@@ -110,11 +110,11 @@ def _resolve(host: str, port: int) -> tuple[int, tuple[str, int] | tuple[str, in
 
 
 def _explain(error: OSError, host: str, port: int) -> str:
-    where = f"{host}:{port}"
+    place = f"{host}:{port}"
     if error.errno == errno.EADDRINUSE:
-        return f"{where} is taken by another process: choose another port, or 0 for a free one"
+        return f"{place} is taken by another process: choose another port, or 0 for a free one"
     if error.errno in (errno.EACCES, errno.EPERM):
-        return f"not permitted to listen on {where}: choose a port above 1023, or 0 for a free one"
+        return f"not permitted to listen on {place}: choose a port above 1023, or 0 for a free one"
     if error.errno == errno.EADDRNOTAVAIL:
         return f"{host!r} is not an address of this machine: give one that is, such as 127.0.0.1"
-    return f"cannot listen on {where}: {error.strerror or error}"
+    return f"cannot listen on {place}: {error.strerror or error}"

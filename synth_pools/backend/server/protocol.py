@@ -1,7 +1,7 @@
 """uvicorn's HTTP connections with limits, so that no client slows the others down.
 
 A client that is slow with its headers, or does not read its response, is disconnected. Bytes that
-are no HTTP request are answered in the form of every other error.
+are not an HTTP request get an error in the usual form.
 """
 
 from __future__ import annotations
@@ -29,19 +29,19 @@ from synth_pools.backend.limits import Limits
 from synth_pools.backend.resources.open_files import most_files
 from synth_pools.backend.server.messages import Receiving, UnchunkedSending
 
-# Mistakes of clients are theirs to know, as often as they make them; our own failures are logged.
+# Only our own failures are logged; mistakes of clients appear only in their responses.
 _log = logging.getLogger("synth_pools.backend.http")
 _log.setLevel(logging.ERROR)
 
 # Files that are open besides connections: the database, containers, the listening socket.
 _RESERVED_FILES = 200
 _LONGEST_SWEEP = 1.0
-# A client that has ended its side may wait or be gone: after this time a request that waits for a
-# rollout takes it for gone.
+# A client that has closed its side may be waiting or gone; after this time it counts as gone for a
+# request that waits for a rollout.
 _LEFT_SECONDS = 0.25
-# Parsed at a time: requests that come together are held as bytes, not as parsed requests.
+# Bytes parsed at a time; further requests are held as bytes, not as parsed requests.
 _PIECE_BYTES = 16 * 1024
-# httptools cannot take a longer one apart.
+# httptools cannot parse a longer one.
 _LONGEST_URL = 65_535
 _METHOD = re.compile(rb"[!#$%&'*+\-.^_`|~0-9A-Za-z]+(?= )")
 _INT = struct.Struct("i")
@@ -96,13 +96,13 @@ class ServerConnection(HttpToolsProtocol):
         self._longest_url = min(config.limits.max_header_bytes, _LONGEST_URL)
         # The request being answered; uvicorn's `cycle` is the last one that was parsed.
         self._current: RequestResponseCycle | None = None
-        # Received while a whole request is answered, and not parsed yet.
+        # Bytes that arrived while a complete request was answered, not parsed yet.
         self._pending = b""
-        # Error for the data after the parsed requests, where it cannot be read.
+        # Error for the data after the parsed requests if it cannot be parsed.
         self._refusal: ApiError | None = None
         # Set between the end of one request and the headers of the next.
         self._is_between = True
-        # The method of the next request, where httptools does not know it.
+        # The method of the next request, if httptools does not know it.
         self._unknown_method = ""
         # Headers with the length of a body that httptools skips, since an upgrade is offered.
         self._skipped_length: list[bytes] = []
@@ -115,7 +115,7 @@ class ServerConnection(HttpToolsProtocol):
         # When the client last read, and how many bytes were left to read then.
         self._stalled_since: float | None = None
         self._unread = 0
-        # Set where the client has ended its side and the answer is still to come.
+        # Set if the client has closed its side before the end of its answer.
         self._half_closed: asyncio.TimerHandle | None = None
         self.has_left = False
 
@@ -136,13 +136,13 @@ class ServerConnection(HttpToolsProtocol):
             self._parse(data[start : start + _PIECE_BYTES])
 
     def _is_busy(self) -> bool:
-        """Tell whether a complete request is being answered."""
+        """Return True if a complete request is being answered."""
         current = self._current
         return current is not None and not current.response_complete and not current.more_body
 
     def _start_parser(self) -> None:
         self.parser = httptools.HttpRequestParser(self)
-        # A body of two lengths is read by its chunks, and is the last of its connection.
+        # A body with both a length and chunks is read by its chunks, and ends the connection.
         self.parser.set_dangerous_leniencies(
             lenient_chunked_length=True, lenient_data_after_close=True
         )
@@ -160,7 +160,7 @@ class ServerConnection(HttpToolsProtocol):
             method = _METHOD.match(piece)
             is_first = self._is_between and not (self._has_progressed or self._head_bytes)
             if isinstance(error, httptools.HttpParserInvalidMethodError) and is_first and method:
-                # httptools knows methods by a list; in HTTP any word may be a method.
+                # httptools accepts only methods of a list; in HTTP any word may be a method.
                 self._unknown_method = method[0].decode("ascii")
                 self._start_parser()
                 self._parse(b"POST" + piece[method.end() :])
@@ -216,7 +216,7 @@ class ServerConnection(HttpToolsProtocol):
         if self._unknown_method:
             scope["method"], self._unknown_method = self._unknown_method, ""
         if encodings and b"content-length" in names:
-            # A proxy that reads by the length sees another request in the rest (RFC 9112, 6.3).
+            # A proxy that goes by the length takes the rest for another request (RFC 9112, 6.3).
             cycle.default_headers = [*cycle.default_headers, CLOSE_HEADER]
         if self.parser.should_upgrade():
             lengths = [(name, value) for name, value in self.headers if name in _LENGTHS]
@@ -286,7 +286,7 @@ class ServerConnection(HttpToolsProtocol):
         waiting = self._waiting_since
         if waiting is not None and now - waiting > limits.header_timeout_seconds:
             self.transport.close()
-        # Also while the connection is closing: its last bytes would be held for ever.
+        # Also while the connection is closing: otherwise its last bytes are held for ever.
         unread = self.transport.get_write_buffer_size() + _unsent(self.transport)
         if not unread:
             self._stalled_since = None
@@ -315,7 +315,7 @@ class ServerConnection(HttpToolsProtocol):
             cycle.receive.tell_end()
 
     def _is_awaited(self) -> bool:
-        """Tell whether a complete request is being answered by a response with an end."""
+        """Return True if a complete request is being answered by a response with an end."""
         # A reader of an event stream that ends its side has left; there is no other sign of it.
         current = self._current
         return (

@@ -94,7 +94,7 @@ class ServerThread:
     def stop(self, limit: float) -> None:
         """Let the application finish its work, then end it.
 
-        A KeyboardInterrupt meanwhile ends it now, with its processes killed, and is raised again.
+        A KeyboardInterrupt meanwhile ends it at once, kills its processes and is raised again.
 
         Args:
             limit: Seconds that this may take, in addition to the grace.
@@ -108,11 +108,11 @@ class ServerThread:
         self._stop_requested = True
         if self._server is not None:
             self._server.should_exit = True
-        # Not `join`: Python takes a thread for ended where ^C interrupts the wait for it.
+        # Not `join`: if ^C interrupts it, Python takes the thread for ended.
         try:
             self._ended.wait(limit)
         except KeyboardInterrupt:
-            # Once for what runs, and once for the end of it, which is patient too.
+            # Once for the running work, and once for its cleanup, which waits too.
             for _ in range(2):
                 self._cancel()
                 self._ended.wait(_GRACE_SECONDS)
@@ -174,7 +174,7 @@ class _Server(uvicorn.Server):
             LimitedConfig(
                 app,
                 limits,
-                # We run in one already.
+                # An event loop runs already.
                 loop="none",
                 ws="none",
                 lifespan="off",
@@ -227,10 +227,10 @@ class _Server(uvicorn.Server):
 
 
 def loop_factory() -> Callable[[], asyncio.AbstractEventLoop]:
-    """Return what makes an event loop.
+    """Return a factory of event loops.
 
     Raises:
-        BadOptionError: `SYNTH_POOLS_LOOP` names none, or one that is not installed.
+        BadOptionError: `SYNTH_POOLS_LOOP` names no event loop, or one that is not installed.
     """
     name = os.environ.get(_LOOP, "").strip().lower()
     if name not in ("", "asyncio", "uvloop"):

@@ -25,9 +25,9 @@ _KEY = "ejected containers"
 class SharedHealth:
     """Ejected containers in the database, shared by all backends.
 
-    The oldest backend checks the healthy containers, stores which of them it ejects and restores,
-    and notifies the others, which do the same. Each backend checks ejected and not yet
-    reached containers itself, so none depends on the oldest one's network path.
+    The oldest backend checks the healthy containers, stores which of them are ejected, and notifies
+    the others, which eject and restore the same ones. Each backend itself checks ejected and not
+    yet reached containers, so none depends on the network path of the oldest.
 
     Args:
         database: The database that the backends share.
@@ -78,7 +78,7 @@ class SharedHealth:
         except BaseException:
             self._is_outdated = True
             raise
-        # Only changes are stored: this backend may have found out more meanwhile.
+        # Only changes are applied: this backend may have newer findings of its own.
         former, self._stored = self._stored, stored
         for address, reason in stored.items():
             if address not in former:

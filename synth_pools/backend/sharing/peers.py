@@ -34,8 +34,8 @@ class Peers:
     """Application of the changes of other backends to the state in memory.
 
     The memory holds copies: definitions of pools in the balancer; paused pools, and pools with
-    waiting rollouts, in the scheduler. A notice marks a copy as outdated. It is read again in a
-    write, and so in the order of the commits of this backend.
+    waiting rollouts, in the scheduler. A notice marks a copy as outdated; the copy is read again in
+    a write, and so in the order of the commits of this backend.
 
     Args:
         database: The database.
@@ -127,21 +127,21 @@ class Peers:
         tx.after_commit(go_on)
 
     def give_up(self) -> None:
-        """Give up all rollouts and pools here, which others have taken over."""
+        """Give up all rollouts and pools of this backend, which others have taken over."""
         self.scheduler.give_up_all()
         self.processes.give_up()
         self._states.clear()
 
     async def _look(self) -> None:
         try:
-            states, queued, is_left = await self.database.read(_read_state)
+            states, queued, has_orphans = await self.database.read(_read_state)
             changed = {
                 pool_id for pool_id, state in states.items() if self._states.get(pool_id) != state
             }
             self._read_pools(changed | (self._states.keys() - states.keys()))
             for pool_id, concurrency in queued:
                 self.scheduler.announce(pool_id, concurrency)
-            if is_left:
+            if has_orphans:
                 await self.database.write(self.take_over)
         except (StorageError, DatabaseClosedError):
             return  # The error is in the log, and the next round tries again.
@@ -191,7 +191,7 @@ class Peers:
 def _read_state(
     db: Snapshot,
 ) -> tuple[dict[str, tuple[str, str, int | None]], list[tuple[str, int]], bool]:
-    """Return the states of pools, those with waiting rollouts, and True if any has no owner."""
+    """Return the states of pools, the pools with queued rollouts, and True if any has no owner."""
     rows = db.execute("SELECT id, status, updated_at, owner FROM pools WHERE status <> 'archived'")
     states = {row["id"]: (row["status"], row["updated_at"], row["owner"]) for row in rows}
     return states, claims.pools_with_queue(db), claims.is_anything_left(db)

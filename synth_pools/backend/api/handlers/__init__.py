@@ -21,7 +21,7 @@ from synth_pools.backend.domain.target import Probe
 
 Handler = Callable[[Request], Awaitable[Response]]
 
-# Each serves the operation under a pool, and the global one.
+# Each handler serves an operation under a pool and its global form.
 _OF_ROLLOUTS: Mapping[str, Handler] = {
     "list_rollouts": rollouts.list_rollouts,
     "create_rollout": rollouts.create_rollout,
@@ -90,7 +90,7 @@ def require_complete(operation_ids: Iterable[str]) -> None:
         operation_ids: The operationIds of openapi.yaml.
 
     Raises:
-        RuntimeError: They differ.
+        RuntimeError: An operation or a handler has no counterpart.
     """
     expected, actual = set(operation_ids), set(HANDLERS)
     if expected != actual:

@@ -27,9 +27,9 @@ from synth_pools.backend.storage import artifacts as artifact_rows
 from synth_pools.backend.storage.contents.store import ContentGoneError, in_executor
 from synth_pools.backend.storage.database import Row, Snapshot
 
-# Memory of a content that is sent: the piece that was read, and the one in transit.
+# Pieces of content in memory while it is sent: one just read, and one in transit.
 _PIECES = 2
-# Further memory of an archive: a compressor, and its output.
+# Further bytes in memory for an archive: a compressor and its output.
 _ARCHIVE_BYTES = 384 * 1024
 
 
@@ -41,7 +41,7 @@ async def get_rollout_artifacts(request: Request) -> Response:
         items = [artifact.listed(request.base_url, rollout["id"]) for artifact in artifacts]
         return json_text.dumps(list_document(request, "artifacts", items))
 
-    # Most of the listing appears twice, under two names.
+    # The response has most of the list twice, under two names.
     return await read_sized(request, 2 * list_bytes, load)
 
 
@@ -122,22 +122,22 @@ async def _open(
     Args:
         request: The request.
         choose: Selects from the rollout's artifacts.
-        most_bytes: The most bytes of their contents in memory at a time while they are sent.
+        most_bytes: The largest size of their contents in memory while they are sent.
 
     Returns:
-        The rollout, the artifacts, and the memory reserved for their contents if it is large.
+        The rollout, the artifacts, and the memory reserved for their contents if they are large.
 
     Raises:
         ApiError: There is no rollout, no artifact or no room.
     """
     services = request.services
     rollout, list_bytes, result_bytes = await _find_rollout(request)
-    chosen, reserved = await read_with_room(
+    selected, reserved = await read_with_room(
         request, list_bytes, lambda db: choose(_read_artifacts(db, rollout))
     )
-    inside = [(artifact.position, artifact.sha256) for artifact in chosen if not artifact.in_file]
+    keys = [(artifact.position, artifact.sha256) for artifact in selected if not artifact.in_file]
     contents: list[bytes] = []
-    if inside:
+    if keys:
         if reserved is not None:
             # Waiting for room while holding room could deadlock.
             reserved.release()
@@ -147,16 +147,16 @@ async def _open(
             lambda db: artifact_rows.stored_text(db, rollout, "result"),
         )
         if len(text) > json_text.LARGE:
-            contents = await services.workers.run(contents_in_result, text, inside)
+            contents = await services.workers.run(contents_in_result, text, keys)
         else:
-            contents = contents_in_result(text, inside)
+            contents = contents_in_result(text, keys)
         del text
     data = iter(contents)
     downloads = [
         Download(
             artifact.path, artifact.sha256, artifact.size, None if artifact.in_file else next(data)
         )
-        for artifact in chosen
+        for artifact in selected
     ]
     size = sum(artifact.held_bytes for artifact in downloads)
     size += min(sum(artifact.size for artifact in downloads), most_bytes)

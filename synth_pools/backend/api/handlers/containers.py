@@ -30,7 +30,7 @@ def prober(probe: Probe) -> Callable[[Request], Awaitable[Response]]:
 
     async def handle(request: Request) -> Response:
         pool, lease = await _lease(request, must_be_active=False)
-        # The lease is released: a query is no work, and must not make a container seem busy.
+        # Released at once: a query must not make the container seem busy.
         with lease:
             url = lease.url
         target = _target(request, pool, url)
@@ -49,7 +49,7 @@ async def execute_rollout(request: Request) -> Response:
     request.services.admission_control.require_open()
     pool, lease = await _lease(request, must_be_active=True)
     limit = request.services.runner.limit_seconds(pool, request.body.get("limits"))
-    # The call counts as work of the container, although it is no rollout of the pool.
+    # The call counts as work of the container, although it is not a rollout of the pool.
     with lease:
         target = _target(request, pool, lease.url)
         try:
@@ -75,7 +75,7 @@ async def _lease(request: Request, *, must_be_active: bool) -> tuple[Pool, Lease
 
     pool, own_url = await request.services.database.read(find)
     lease = request.services.balancer.acquire_now(pool.id, direct=True)
-    # An archived pool keeps its addresses, though nobody checks them.
+    # An archived pool keeps its addresses, but they are not checked.
     lease.move(own_url or lease.url or next(iter(container_urls(pool.view)), None))
     return pool, lease
 

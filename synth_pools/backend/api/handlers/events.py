@@ -1,4 +1,4 @@
-"""Handlers of event streams: of a rollout, under its pool and globally, and of a pool."""
+"""Handlers of the event streams of rollouts (under their pool and globally) and of pools."""
 
 from __future__ import annotations
 

@@ -149,10 +149,10 @@ async def resume_pool(request: Request) -> Response:
     def next_status(pool: Pool) -> str:
         if pool.status in ("active", "warming"):
             return pool.status
-        starts = starts_containers(pool.definition)
+        needs_start = starts_containers(pool.definition)
         _check_start(request.services, pool.definition)
         # A failed pool is tried again, even if it no longer starts containers.
-        return "warming" if starts or pool.status == "failed" else "active"
+        return "warming" if needs_start or pool.status == "failed" else "active"
 
     return await _change_status(request, next_status)
 
@@ -163,7 +163,7 @@ async def get_pool_urls(request: Request) -> Response:
         return pool, task_documents(db, pool)
 
     pool, tasks = await request.services.database.read(read)
-    here = f"{request.base_url}/v1/pools/{quote(pool.id, safe='')}"
+    pool_url = f"{request.base_url}/v1/pools/{quote(pool.id, safe='')}"
     started = (
         member.url
         for member in request.services.balancer.members(pool.id)
@@ -175,17 +175,17 @@ async def get_pool_urls(request: Request) -> Response:
         {
             "id": pool.id,
             "pool_id": pool.id,
-            "pool_url": here,
-            "rollouts_url": f"{here}/rollouts",
+            "pool_url": pool_url,
+            "rollouts_url": f"{pool_url}/rollouts",
             "container_url": container_url,
             "container_urls": urls,
-            "container_rollout_url": f"{here}/container/rollout",
+            "container_rollout_url": f"{pool_url}/container/rollout",
             "task_urls": [
                 {
                     "task_id": task["id"],
                     "container_url": task["container_url"] or container_url,
                     "container_rollout_url": (
-                        f"{here}/tasks/{quote(task['id'], safe='')}/container/rollout"
+                        f"{pool_url}/tasks/{quote(task['id'], safe='')}/container/rollout"
                     ),
                 }
                 for task in tasks
@@ -213,7 +213,7 @@ async def get_pool_metrics(request: Request) -> Response:
         pool = find_pool(db, request.path("pool_id"))
         return pool, rollouts.count_by_status(db, pool.id)
 
-    # Counting the rollouts of years must delay nobody.
+    # Counting many rollouts takes long, and must not delay other requests.
     pool, counts = await request.services.database.read_apart(count)
     finished = counts["completed"] + counts["failed"]
     return json_response(

@@ -189,7 +189,7 @@ async def _creation_response(
     else:
         find = partial(find_rollout, rollout_id=rollout["id"])
         rollout = await services.database.read_once(find)
-    # Read after the rollout: a repetition that stopped waiting was answered 202, so all are.
+    # Read after the rollout: if one repetition stopped waiting and got a 202, all get it.
     stopped = await _stopped_waiting(request, key)
     has_ended = rollout["status"] in FINAL
     if key is not None and not has_ended:
