@@ -18,7 +18,7 @@ _STYLE = ("style", "explode", "allowReserved", "allowEmptyValue")
 
 
 def compare_documents(old: OpenApiFile, new: OpenApiFile) -> tuple[ApiChange, ...]:
-    """List the changes from one document to another: the heaviest first, then in their order."""
+    """List the changes from one document to another: the heaviest first, else in their order."""
     return _Comparison(old, new).run()
 
 
@@ -158,12 +158,12 @@ class _Comparison:
         for media in before:
             if media not in after:
                 self._add("media-type-removed", direction, place, f"{media} removed", operation)
-        for media, described in after.items():
+        for media, body in after.items():
             if media not in before:
                 self._add("media-type-added", direction, place, f"{media} added", operation)
                 continue
             schemas = self._schemas(direction, operation)
-            schemas.compare(before[media].get("schema", {}), described.get("schema", {}), place)
+            schemas.compare(before[media].get("schema", {}), body.get("schema", {}), place)
 
     def _compare_responses(
         self, old: Mapping[str, Any], new: Mapping[str, Any], operation: str
@@ -264,7 +264,7 @@ def _schema_of(node: Mapping[str, Any]) -> Any:
     if isinstance(content, dict) and content:
         return next(iter(content.values())).get("schema", {})
     schema = node.get("schema", {})
-    # `deprecated` of a parameter stands beside its schema.
+    # `deprecated` of a parameter is beside its schema.
     if node.get("deprecated") is True and isinstance(schema, dict):
         return {**schema, "deprecated": True}
     return schema

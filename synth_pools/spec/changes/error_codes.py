@@ -80,15 +80,15 @@ def _compare_rows(old: ErrorCode, new: ErrorCode) -> Iterator[CodeChange]:
 
 def _rows(text: str) -> Iterator[ErrorCode]:
     """Iterate over the rows of the tables of error codes in a text."""
-    within = False
+    is_in_table = False
     for line in text.splitlines():
         line = line.strip()
         if not line.startswith("|"):
-            within = False
+            is_in_table = False
             continue
         cells = [cell.strip() for cell in _CELLS.split(line.strip("|"))]
         if cells == _COLUMNS:
-            within = True
-        elif within and len(cells) == len(_COLUMNS) and not set(cells[0]) <= {"-", ":"}:
+            is_in_table = True
+        elif is_in_table and len(cells) == len(_COLUMNS) and not set(cells[0]) <= {"-", ":"}:
             code, *rest = cells
             yield ErrorCode(code.strip("`"), *rest)

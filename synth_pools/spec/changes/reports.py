@@ -86,7 +86,7 @@ def _summary(old: OpenApiFile, new: OpenApiFile, changes: Sequence[ApiChange]) -
 
 
 def _direction(change: ApiChange) -> str:
-    # The place of a status names the response already.
+    # The place of a change in a response may already name the response.
     is_complete = change.direction == OPERATION or change.place.startswith(change.direction)
     return "" if is_complete else change.direction
 

@@ -88,8 +88,8 @@ class SchemaComparison:
             if old.variants or new.variants:
                 return
             kind = "enum-closed" if before is None else "enum-opened"
-            listed = ", ".join(str(value) for value in before or after or ())
-            text = f"only {listed}" if before is None else f"not only {listed}"
+            choices = ", ".join(str(value) for value in before or after or ())
+            text = f"only {choices}" if before is None else f"not only {choices}"
             self._report(kind, place, text)
             return
         about = "error-code" if _holds_error_codes(place) else "enum-value"
@@ -120,7 +120,7 @@ class SchemaComparison:
     def _compare_presence(
         self, key: str, old: dict[str, Any], new: dict[str, Any], place: str
     ) -> None:
-        """Compare a keyword without an order: it can be added, removed or replaced."""
+        """Compare a keyword whose values have no order: it can be added, removed or replaced."""
         if old.get(key) == new.get(key):
             return
         kind = "form-changed"

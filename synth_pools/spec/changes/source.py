@@ -95,7 +95,7 @@ def read_openapi_file(path: Path) -> OpenApiFile:
 
 
 def read_document_text(path: Path, advice: str) -> str:
-    """Read a document, or a part of one; a failure ends with the advice.
+    """Read a document, or a part of one; the message of a failure ends with the advice.
 
     Raises:
         UnusableDocumentError: It cannot be read, or is not UTF-8.
@@ -187,17 +187,17 @@ def _construct(
     for key_node, value in node.value:
         # A status may be written without quotes, but every key of JSON is a string.
         key = key_node.value if isinstance(key_node, yaml.ScalarNode) else None
-        at = key_node.start_mark.line + 1
+        key_line = key_node.start_mark.line + 1
         if key is None:
-            raise UnusableDocumentError(f"{locate(at)}: a key that is no text; write a text")
+            raise UnusableDocumentError(f"{locate(key_line)}: a key that is no text; write a text")
         if key in mapping:
             raise UnusableDocumentError(
-                f"{locate(at)}: {key!r} is there already, at {locate(lines[(*pointer, key)])}; "
-                "keep one of the two"
+                f"{locate(key_line)}: {key!r} is there already, at "
+                f"{locate(lines[(*pointer, key)])}; keep one of the two"
             )
         mapping[key] = _construct(loader, value, (*pointer, key), lines, locate)
         # A value has the line of its key.
-        lines[(*pointer, key)] = at
+        lines[(*pointer, key)] = key_line
     return mapping
 
 
@@ -224,25 +224,25 @@ def _check_form(file: OpenApiFile) -> None:
 
 
 def shape_problems(file: OpenApiFile) -> Iterator[str]:
-    """Iterate over the parts whose kind OpenAPI does not allow in their place."""
+    """Yield a line for each part that has a type which OpenAPI does not allow there."""
     if not isinstance(file.content.get("paths"), dict):
         yield f"{file.at(('paths',))}: paths is no object; write the operations there, by path"
     for pointer, node in iter_parts(file.content):
         if kind_of(pointer) == "object" and isinstance(node, dict):
-            for key, (admitted, expected) in _KINDS.items():
-                if key in node and not isinstance(node[key], admitted):
+            for key, (value_types, expected) in _KINDS.items():
+                if key in node and not isinstance(node[key], value_types):
                     place = file.at((*pointer, key))
                     yield f"{place}: {key} is {node[key]!r:.60}; write {expected}"
         elif kind_of(pointer) == "names" and isinstance(node, dict):
-            value_types = (dict, bool) if pointer[-1] in _SCHEMAS else dict
+            member_types = (dict, bool) if pointer[-1] in _SCHEMAS else dict
             for name, value in node.items():
-                if kind_of((*pointer, name)) == "object" and not isinstance(value, value_types):
+                if kind_of((*pointer, name)) == "object" and not isinstance(value, member_types):
                     place = file.at((*pointer, name))
                     yield f"{place}: {name} in {pointer[-1]} is {value!r:.60}; write an object"
 
 
 def broken_references(file: OpenApiFile) -> Iterator[str]:
-    """Iterate over the references without a target, each as one line."""
+    """Yield a line for each reference without a target."""
     for pointer, node in iter_parts(file.content):
         if kind_of(pointer) != "object" or not isinstance(node, dict):
             continue

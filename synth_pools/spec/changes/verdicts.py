@@ -1,10 +1,10 @@
 """Verdicts on changes of the contract: the weight of each kind, and the side that it breaks.
 
-A change *breaks* clients where a client that keeps the old document sends what the new one
-refuses, or receives an answer that the old one ruled out. It breaks servers where a server that
+A change *breaks* clients if a client that keeps the old document sends what the new one
+refuses, or receives an answer that the old one ruled out. It breaks servers if a server that
 keeps the old document sends an answer that the new one rules out. A change that breaks neither side
 and adds something is *growth*: servers learn it before clients use it. New fields and enumerated
-values of answers are growth, too, as readers keep unknown ones (*Growth* in openapi.yaml).
+values of answers are growth, too: readers keep unknown ones (*Growth* in openapi.yaml).
 """
 
 from __future__ import annotations

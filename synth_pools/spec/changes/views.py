@@ -9,7 +9,7 @@ from typing import Any
 from synth_pools.spec.changes.source import OpenApiFile
 
 EVERY_TYPE = frozenset({"array", "boolean", "integer", "null", "number", "object", "string"})
-# Keywords for people, or for tools about names and form, that admit or refuse no value.
+# Keywords that admit or refuse no value: they inform people or tools.
 _ANNOTATIONS = {
     "$comment", "contentEncoding", "contentMediaType", "default", "deprecated", "description",
     "discriminator", "example", "examples", "externalDocs", "readOnly", "title", "writeOnly", "xml",
@@ -26,7 +26,7 @@ class SchemaView:
     """A schema with its references followed and its parts joined.
 
     Attributes:
-        name: The name of its component, or null; empty for a schema without a name.
+        name: The name of its component, also beside null; empty for a schema without a name.
         never: True if it admits nothing.
         types: The types that it admits.
         variants: The alternatives of anyOf and oneOf, without null.
@@ -146,7 +146,7 @@ def _bare(node: Any) -> Any:
 def _follow(
     file: OpenApiFile, node: Any, within: frozenset[str]
 ) -> tuple[str, Any, frozenset[str]]:
-    """Follow references, and join allOf and the keywords beside them; follow a circle once."""
+    """Follow references, and join allOf and the keywords beside them; follow a cycle once."""
     if not isinstance(node, dict):
         return "", node, within
     name = ""
@@ -172,7 +172,7 @@ def _follow(
 
 
 def _joined(first: dict[str, Any], second: dict[str, Any]) -> dict[str, Any]:
-    """Join two schemas that both apply; the second wins where both have a keyword."""
+    """Join two schemas that both apply; if both have a keyword, the second wins."""
     joined = {**first, **second}
     if isinstance(first.get("properties"), dict) and isinstance(second.get("properties"), dict):
         joined["properties"] = {**first["properties"], **second["properties"]}
