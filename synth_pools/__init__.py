@@ -55,9 +55,9 @@ if TYPE_CHECKING:
     PoolsClient = ContainerPoolsClient
     AsyncPoolsClient = AsyncContainerPoolsClient
 else:
-    # Each name is loaded on its first use. A program uses one of the two variants, and asyncio,
+    # Each name is loaded on its first use. Most programs use one of the two variants, and asyncio,
     # which only the async one needs, takes longer to import than all of our modules. Many commands
-    # of the command line need no HTTP library, from which the errors are derived.
+    # of the command line need neither the HTTP library nor the errors, which import it.
     _LATER = {
         "synth_pools._client._async.client": ["AsyncContainerPoolsClient"],
         "synth_pools._client._async.synth_client": ["AsyncSynthClient"],
@@ -82,7 +82,7 @@ else:
             return import_module("synth_pools.errors")
         if name not in __all__:
             raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
-        # First, because they import the HTTP library, which takes 6 ms longer from deeper modules.
+        # First, since they import the HTTP library, which takes 6 ms longer from deeper modules.
         errors = import_module("synth_pools.errors")
         target = _ALIASES.get(name, name)
         module = import_module(_PLACES[target]) if target in _PLACES else errors

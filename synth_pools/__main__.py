@@ -1,4 +1,4 @@
-"""`python -m synth_pools`, for where the console script is not on the path."""
+"""`python -m synth_pools`, for use when the console script is not on the path."""
 
 from __future__ import annotations
 

@@ -1,3 +1,3 @@
-"""The version, where everything that names it can import it."""
+"""The version of this package, in a module without imports."""
 
 __version__ = "0.1.0"

@@ -3,13 +3,13 @@
 The tree::
 
     SynthPoolsError
-    ├── ConfigurationError         (ValueError)  a client cannot be made from what it was given
-    ├── RequestValidationError     (ValueError)  refused before anything was sent
-    ├── ClientClosedError          (RuntimeError)  used after it was closed
+    ├── ConfigurationError         (ValueError)  a setting is missing or invalid
+    ├── RequestValidationError     (ValueError)  an argument refused before sending
+    ├── ClientClosedError          (RuntimeError)  a client used after it was closed
     ├── APIConnectionError         (httpx.TransportError)  no complete answer came back
     │   ├── APITimeoutError        (httpx.TimeoutException)
     │   └── StreamBrokenError      an event stream that could not be resumed
-    │       └── StreamTimeoutError (APITimeoutError)  because nothing came any more
+    │       └── StreamTimeoutError (APITimeoutError)  an event stream that fell silent
     ├── APIStatusError             (httpx.HTTPStatusError)  the service answered with an error
     │   ├── BadRequestError 400, AuthenticationError 401, PermissionDeniedError 403,
     │   ├── NotFoundError 404, ConflictError 409, ValidationFailedError 422,
@@ -17,7 +17,7 @@ The tree::
     ├── DecodeError                (ValueError)  an answer that cannot be read
     │   ├── ResponseDecodeError    (json.JSONDecodeError)  a body that is not JSON
     │   ├── StreamDecodeError      (json.JSONDecodeError)  an event that is not JSON, or too large
-    │   └── ContentMismatchError   a download that is not what the service names
+    │   └── ContentMismatchError   a download that differs from the announced content
     ├── WaitTimeoutError           (TimeoutError)  a wait that reached its time limit
     ├── PoolFailedError            a pool that will not become active
     ├── RolloutFailedError         a rollout of a fleet that ended and did not complete
@@ -25,8 +25,8 @@ The tree::
     └── FleetStoppedError          a fleet that ended before its requests did
 
 They are plain data: each can be pickled and copied, and holds no connection, no client and no API
-key. The base classes from httpx keep code working that was written for the bare HTTP library: an
-`APIConnectionError` also is the exception of httpx that its ``cause`` names.
+key. With their base classes from httpx they fit code that was written for httpx alone: an
+`APIConnectionError` is also the exception of httpx that its ``cause`` names.
 """
 
 from __future__ import annotations
@@ -45,7 +45,7 @@ class SynthPoolsError(Exception):
     _copied_as: ClassVar[type[SynthPoolsError] | None] = None
 
     def _fields(self) -> dict[str, Any]:
-        """Return the keyword arguments that, with the text, make an equal error."""
+        """Return the keyword arguments that recreate the error, together with its text."""
         return {}
 
     def __reduce__(self) -> tuple[Callable[..., SynthPoolsError], tuple[Any, ...], dict[str, Any]]:
@@ -75,7 +75,7 @@ class ClientClosedError(SynthPoolsError, RuntimeError):
 class APIConnectionError(SynthPoolsError, httpx.TransportError):
     """A request without a complete answer: the connection failed or broke.
 
-    With the ``cause`` ``ConnectError`` it also is an `httpx.ConnectError`, and so on.
+    With the ``cause`` ``ConnectError`` it is also an `httpx.ConnectError`, and so on.
 
     Attributes:
         method: Verb of the request.
@@ -115,12 +115,12 @@ class APIConnectionError(SynthPoolsError, httpx.TransportError):
 
 @functools.cache
 def _also_of_httpx(kind: Any, cause: str) -> Any:
-    """Return a class of the same name that also is the exception of httpx that ``cause`` names."""
+    """Return a class of the same name that is also the exception of httpx named ``cause``."""
     base: Any = getattr(httpx, cause, object)
     is_error = isinstance(base, type) and issubclass(base, httpx.RequestError)
     if not is_error or issubclass(kind, base):
         return kind
-    # Copies are made of the class that has the name.
+    # Copies and pickles are made of `kind`: only that class can be imported by its name.
     names = {"__module__": kind.__module__, "__doc__": kind.__doc__, "_copied_as": kind}
     return type(kind.__name__, (kind, base), names)
 
@@ -374,7 +374,7 @@ class RolloutFailedError(SynthPoolsError):
 
 
 class JournalError(SynthPoolsError, ValueError):
-    """A journal is damaged, in use, of another run, or not a journal.
+    """A journal is damaged, in use, or not a journal, or belongs to another run.
 
     Attributes:
         path: The file.

@@ -14,7 +14,7 @@ from synth_pools.local import LocalBackend
 
 @pytest.fixture
 def synth_pools_backend(monkeypatch: pytest.MonkeyPatch) -> Iterator[LocalBackend]:
-    """Local backend for one test, which clients without settings call."""
+    """Local backend for one test; clients without settings call it."""
     with LocalBackend() as backend:
         monkeypatch.setenv("SYNTH_BACKEND_URL", backend.url)
         monkeypatch.setenv("SYNTH_API_KEY", backend.api_key)

@@ -1,6 +1,6 @@
 """Values in requests and answers.
 
-The literals list the values of this release. A newer service may answer other values, so that the
+The literals list the values of this release. A newer service may answer other values, so the
 type in an answer is `PoolState | str`. The dictionaries are the bodies of requests: a type checker
 refuses a misspelt key. Annotate a dictionary with other keys as `dict[str, Any]`.
 """
@@ -44,7 +44,7 @@ PoolTargetName: TypeAlias = Literal[
 PoolState: TypeAlias = Literal[
     "created", "uploading", "building", "warming", "active", "paused", "failed", "archived"
 ]
-"""``status`` of a pool. Only an active one admits rollouts; an archived one stays so."""
+"""``status`` of a pool. Only an active pool admits rollouts; an archived pool stays archived."""
 
 TaskState: TypeAlias = Literal["active", "archived"]
 """``status`` of a task."""
@@ -53,7 +53,7 @@ RolloutState: TypeAlias = Literal["queued", "running", "completed", "failed", "c
 """``status`` of a rollout. The last three are final."""
 
 RolloutMode: TypeAlias = Literal["sync", "async"]
-"""``mode`` of a rollout request: whether its creation waits for the end."""
+"""``mode`` of a rollout request: whether its creation waits for the end of the rollout."""
 
 RolloutEventType: TypeAlias = Literal[
     "rollout.queued",
@@ -66,7 +66,7 @@ RolloutEventType: TypeAlias = Literal[
     "reward",
     "heartbeat",
 ]
-"""``event`` of an event."""
+"""``event`` of an event: its type."""
 
 ContainerState: TypeAlias = Literal["healthy", "unhealthy", "starting", "stopped"]
 """``health`` of a container in the metrics of its pool."""

@@ -12,7 +12,7 @@ from typing import Any
 from synth_pools.errors import ConfigurationError, RequestValidationError
 from synth_pools_api.operations import OPERATIONS
 
-# Errors that refuse an argument of a call, and a setting of a client.
+# Errors for a refused argument of a call, and for a refused setting of a client.
 Refusal = type[RequestValidationError] | type[ConfigurationError]
 
 CANONICAL_ROLLOUT_REQUEST_KEYS = OPERATIONS["create_rollout"].body_keys
@@ -22,14 +22,14 @@ LONGEST_SECONDS = 1e9
 _LONGEST_IDEMPOTENCY_KEY = 255
 _BATCH_LISTS = ("rollouts", "requests")
 _LARGEST_BATCH = 1000
-# A longer key is not a misspelt one.
+# Longer keys are not compared with the known ones.
 _LONGEST_KEY = 40
 _NONE: AbstractSet[str] = frozenset()
 _LOG = logging.getLogger("synth_pools")
 
 
 class JSONBody:
-    """Body that passes a caller's mapping through a generated request builder, unread."""
+    """Caller's mapping as a body that a generated request builder passes on without reading it."""
 
     __slots__ = ("_body",)
 
@@ -70,7 +70,7 @@ def path_segment(value: str, name: str) -> str:
         RequestValidationError: It is neither a string nor a UUID, is empty or blank, or is ``.`` or
             ``..``, which would change the meaning of the URL. The message calls it ``name``.
     """
-    # A program with such an id has imported its module, which takes 4 ms.
+    # A program with a UUID has imported this module; importing it here would take 4 ms.
     if "uuid" in sys.modules and isinstance(value, sys.modules["uuid"].UUID):
         return str(value)
     text = _plain_text(value, name)
@@ -104,7 +104,7 @@ def query_int(value: int | None, name: str) -> int | None:
 def check_idempotency_key(
     value: str | None, *, error: Refusal = RequestValidationError
 ) -> str | None:
-    """Check the value of an ``Idempotency-Key`` header; None for none.
+    """Check the value of an ``Idempotency-Key`` header; None for no header.
 
     Raises:
         RequestValidationError, ConfigurationError: It is not 1 to 255 visible ASCII characters.
@@ -136,7 +136,7 @@ def check_seconds(value: float, name: str, *, error: Refusal = RequestValidation
     """
     if isinstance(value, bool) or not isinstance(value, int | float):
         raise error(f"{name} must be a number of seconds, not {type(value).__name__}")
-    # In this order NaN is refused, too.
+    # This comparison also refuses NaN.
     if not 0 < value <= LONGEST_SECONDS:
         raise error(
             f"{name} must be a positive, finite number of seconds, at most {LONGEST_SECONDS:.0f}"
@@ -145,7 +145,7 @@ def check_seconds(value: float, name: str, *, error: Refusal = RequestValidation
 
 
 def format_seconds(seconds: float) -> str:
-    """Format a number of seconds for a message, rounded to what a reader needs."""
+    """Format a number of seconds for a message, rounded for a reader."""
     return f"{seconds:.2g}" if seconds < 1 else f"{round(seconds, 1):.15g}"
 
 
@@ -244,7 +244,7 @@ def rollout_batch(request: Mapping[str, Any]) -> dict[str, Any]:
 def request_of_pool(
     pool_id: str, request: Mapping[str, Any], *, context: str = "request"
 ) -> dict[str, Any]:
-    """Return a request with its pool in it.
+    """Return a request with the id of its pool.
 
     Raises:
         RequestValidationError: It is not a mapping, or names another pool.
@@ -262,7 +262,7 @@ def batch_of_pool(pool_id: str, request: Mapping[str, Any]) -> dict[str, Any]:
     """Return a batch whose rollouts all go to one pool.
 
     Raises:
-        RequestValidationError: It is not of the shape of a batch, or names another pool.
+        RequestValidationError: It does not have the shape of a batch, or names another pool.
     """
     batch = request_of_pool(pool_id, rollout_batch(request), context="create_batch")
     for name in _BATCH_LISTS:
@@ -272,7 +272,7 @@ def batch_of_pool(pool_id: str, request: Mapping[str, Any]) -> dict[str, Any]:
 
 
 def request_body(request: Mapping[str, Any]) -> Any:
-    """Wrap ``request`` for the generated request builders, independent of their model.
+    """Wrap ``request`` for the generated request builders, without making it a model.
 
     Raises:
         RequestValidationError: It is not a mapping.
@@ -286,27 +286,27 @@ def definition_body(
 ) -> Any:
     """Wrap the definition of a pool or task, or a part of one, for the request builders.
 
-    A key that differs from a known one in one or two letters, or in its capitals, is sent and
-    logged: a newer service may know it, but most often it is misspelt.
+    A key that differs from a known one in one or two letters, or in its capitals, is sent,
+    and a warning is logged: a newer service may know it, but most often it is misspelt.
 
     Args:
         request: The definition.
-        known_keys: The keys that the document names.
-        tasks: The keys that the document names for the tasks in it.
+        known_keys: Keys of the definition in openapi.yaml.
+        tasks: Keys of the tasks in the definition, in openapi.yaml.
 
     Raises:
         RequestValidationError: It is not a mapping.
     """
     body = request_body(request)
     _warn_of_misspelt(request, known_keys, "")
-    listed = request.get("tasks") if tasks else None
-    for index, task in enumerate(listed if isinstance(listed, list | tuple) else ()):
+    items = request.get("tasks") if tasks else None
+    for index, task in enumerate(items if isinstance(items, list | tuple) else ()):
         if isinstance(task, Mapping):
             _warn_of_misspelt(task, tasks, f"tasks[{index}].")
     return body
 
 
-def _warn_of_misspelt(request: Mapping[str, Any], known_keys: AbstractSet[str], where: str) -> None:
+def _warn_of_misspelt(request: Mapping[str, Any], known_keys: AbstractSet[str], base: str) -> None:
     for key in request:
         if not isinstance(key, str) or key in known_keys or len(key) > _LONGEST_KEY:
             continue
@@ -315,14 +315,14 @@ def _warn_of_misspelt(request: Mapping[str, Any], known_keys: AbstractSet[str], 
             (letters, name) for name in known_keys if (letters := _nearness(word, name)) is not None
         ]
         if similar:
-            _LOG.warning("%s%s is sent, but not known: is %s meant?", where, key, min(similar)[1])
+            _LOG.warning("%s%s is sent, but not known: is %s meant?", base, key, min(similar)[1])
 
 
 def _nearness(word: str, name: str) -> int | None:
-    """Count the letters between a word and a name; None if they are too many for a mistake.
+    """Return the edit distance of a word and a name; None if it is too large for a mistake.
 
-    A mistake is one letter for each three of the shorter word, and two at most: many short words
-    are intended and differ little, such as ``id``, ``uid`` and ``idx``.
+    A mistake has one letter for each three of the shorter word, and at most two: many correct short
+    words differ little, such as ``id``, ``uid`` and ``idx``.
     """
     letters = edit_distance(word, name)
     return letters if letters <= min(2, len(word) // 3, len(name) // 3) else None
@@ -343,7 +343,7 @@ def edit_distance(first: str, second: str) -> int:
 
 
 def chosen_pool_id(request: Mapping[str, Any]) -> str:
-    """Return the id that a pool's definition chooses for it.
+    """Return the id that the definition of a pool chooses.
 
     Raises:
         RequestValidationError: It is not a mapping, or chooses no id.
@@ -366,10 +366,10 @@ def encode_json(body: Any) -> bytes:
     try:
         return _dumps(body)
     except RecursionError:
-        where, problem = "request", "it is nested too deeply"
+        place, problem = "request", "it is nested too deeply"
     except (TypeError, ValueError) as error:
-        where, problem = _find_unencodable(body, _problem(error))
-    raise RequestValidationError(f"{where} cannot be sent as JSON: {problem}")
+        place, problem = _find_unencodable(body, _problem(error))
+    raise RequestValidationError(f"{place} cannot be sent as JSON: {problem}")
 
 
 def _dumps(body: Any) -> bytes:
@@ -385,7 +385,7 @@ def _problem(error: Exception) -> str:
 
 def _find_unencodable(body: Any, problem: str) -> tuple[str, str]:
     """Find the first value that cannot be encoded on its own, and the reason."""
-    where, value, visited = "request", body, set[int]()
+    place, value, visited = "request", body, set[int]()
     while isinstance(value, dict | list | tuple) and id(value) not in visited:
         visited.add(id(value))
         pairs = value.items() if isinstance(value, dict) else enumerate(value)
@@ -393,11 +393,11 @@ def _find_unencodable(body: Any, problem: str) -> tuple[str, str]:
             reason = _why_not(inner)
             if reason is not None:
                 step = f".{key}" if isinstance(value, dict) else f"[{key}]"
-                where, value, problem = where + step, inner, reason
+                place, value, problem = place + step, inner, reason
                 break
         else:
             break
-    return where, problem
+    return place, problem
 
 
 def _why_not(value: Any) -> str | None:

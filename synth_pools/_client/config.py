@@ -30,7 +30,7 @@ if TYPE_CHECKING:
 API_KEY_VARIABLE = "SYNTH_API_KEY"
 BASE_URL_VARIABLE = "SYNTH_BACKEND_URL"
 DEFAULT_BASE_URL = "https://api.usesynth.ai"
-# Variables by which published clients choose the service.
+# Variables with which published clients choose the service.
 _UNREAD_VARIABLES = (
     "SYNTH_API_URL",
     "SYNTH_BACKEND_URL_OVERRIDE",
@@ -63,7 +63,7 @@ _RESERVED = {
 }
 
 
-# Members that subclasses of published clients override, and what takes their place.
+# Members that subclasses of published clients override, and their replacements.
 _REPLACED = {
     "_headers": "with_options(headers=...)",
     "_request": "on_request=... and on_response=..., or client.operations",
@@ -73,7 +73,7 @@ _REPLACED = {
 
 
 class NotGiven(Enum):
-    """Type of `NOT_GIVEN`, for options whose None has a meaning."""
+    """Type of `NOT_GIVEN`, for options in which None has a meaning."""
 
     NOT_GIVEN = "keep"
 
@@ -107,8 +107,8 @@ class ClientConfig:
     Attributes:
         api_key: The bearer key.
         base_url: URL of the service, without a trailing slash, ``/v1`` or ``/api``.
-        timeout: Time limit in seconds of each of connecting, sending and waiting, per attempt; one
-            for each, as in httpx; None for no limit.
+        timeout: Time limit in seconds for each phase of an attempt (connecting, sending, waiting),
+            or an `httpx.Timeout` with a limit for each phase; None for no limit.
         max_retries: Most repetitions of a request.
         deadline: Most seconds that a call lasts, with all its attempts; None for no limit.
         stream_idle_timeout: Most seconds of silence on an event stream.
@@ -130,7 +130,7 @@ class ClientConfig:
     on_response: OnResponse | None = None
 
     def limit(self, phase: str) -> float:
-        """Return the time limit of a phase, by default of reading; it may exceed any wait."""
+        """Return the time limit of a phase; for an unknown phase the limit of reading."""
         phase = phase if phase in _PHASES else "read"
         timeout: Any = self.timeout
         value: float | None = getattr(timeout, phase, timeout)
@@ -140,7 +140,7 @@ class ClientConfig:
 def configuration_of(client: object) -> object:
     """Return a client's configuration; None for None, the class of any other object.
 
-    Like `Secret.of` it raises nothing, since its argument may be a key in the wrong place.
+    Like `Secret.of` it raises nothing, since its argument may be a misplaced key.
     """
     if client is None:
         return None
@@ -149,10 +149,10 @@ def configuration_of(client: object) -> object:
 
 
 def check_overrides(kind: type) -> None:
-    """Refuse a subclass of a client with a method of published clients that is never called.
+    """Refuse a subclass of a client that overrides a method which only published clients call.
 
     Raises:
-        ConfigurationError: It has one; the message names what takes its place.
+        ConfigurationError: It overrides one; the message names the replacement.
     """
     for name, replacement in _REPLACED.items():
         if hasattr(kind, name):
@@ -178,8 +178,8 @@ def resolve_config(
 ) -> ClientConfig:
     """Resolve arguments, environment and defaults into one configuration.
 
-    The arguments are those of the client. ``adopted`` is the configuration of another client, by
-    `configuration_of`, in place of all others.
+    The arguments are those of the client. ``adopted`` is the configuration of another client, from
+    `configuration_of`, and replaces all other arguments.
 
     Raises:
         ConfigurationError: A value is missing or cannot be used; the message says which and why.

@@ -1,4 +1,4 @@
-"""Items and next cursor of a page of a list, in every shape of the wire. Pure, no I/O."""
+"""Items and next cursor of a page of a list, in each form that services send. Pure, no I/O."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from synth_pools.errors import DecodeError
 
 
 def page_items(page: Any, resource: str) -> list[Any]:
-    """Return the items of a page: under ``items``, else under the resource's own name.
+    """Return the items of a page: under ``items``, else the name of the resource, else ``data``.
 
     Raises:
         DecodeError: It holds no list.

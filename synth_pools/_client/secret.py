@@ -1,6 +1,6 @@
 """Secret values: kept out of repr, str, copies, pickles, messages and tracebacks.
 
-An exception keeps the frames that it passed through alive, and frames of an HTTP library hold the
+An exception keeps alive the frames that it passed through, and frames of an HTTP library hold the
 headers of the request in local variables. An error report with local variables would contain the
 key. So our exceptions are raised in place of the originals, and exceptions that pass through
 unchanged lose their frames first.
@@ -49,7 +49,7 @@ class Secret:
         return isinstance(self._reveal(), str) and not self.reveal()
 
     def problem(self) -> str | None:
-        """Return the reason why the value cannot be sent in a header, without the value."""
+        """Explain, without the value, why it cannot be sent in a header; None if it can."""
         if not isinstance(self._reveal(), str):
             return f"must be a string, not {type(self._reveal()).__name__}"
         if not all(" " <= character <= "~" for character in self.reveal()):
@@ -57,7 +57,7 @@ class Secret:
         return None
 
     def redact(self, text: str) -> str:
-        """Mask the secret in a foreign text."""
+        """Mask the secret in a text."""
         if len(self.reveal()) < _SHORTEST_REDACTED_KEY:
             return text
         return text.replace(self.reveal(), _MASK)
@@ -69,7 +69,7 @@ class Secret:
         return data.replace(self.reveal().encode(), _MASK.encode())
 
     def redact_json(self, value: Any) -> Any:
-        """Mask the secret in a JSON value, names included, independent of escapes in its text.
+        """Mask the secret in a parsed JSON value, also in names and if its text had escapes.
 
         Returns:
             The value itself if it does not contain the secret.
@@ -103,7 +103,7 @@ class Secret:
     def __eq__(self, other: object) -> bool:
         if not isinstance(other, Secret):
             return NotImplemented
-        # 1 ms, saved by most clients, which compare no keys.
+        # The import takes 1 ms, and most clients compare no keys.
         import hmac
 
         return hmac.compare_digest(

@@ -21,7 +21,7 @@ from synth_pools.errors import DecodeError, RequestValidationError
 
 T = TypeVar("T")
 
-# A value, and the type that it must have.
+# A type, and the value that must have it.
 Argument = tuple[type, Any]
 
 _EXCERPT = 200
@@ -42,7 +42,7 @@ def check_arguments(
 
 
 def check_body(body: Argument) -> Any:
-    """Check a model, and return it as a generated request builder takes it; None stays None.
+    """Check a model, and convert it for a generated request builder; None stays None.
 
     Raises:
         RequestValidationError: It is not the model that the operation takes, or one of its parts
@@ -71,7 +71,7 @@ def parse(
     """Parse an answer into its model.
 
     Raises:
-        DecodeError: ``answer`` does not fit the document. The method of the same name on the client
+        DecodeError: ``answer`` does not fit openapi.yaml. The method of the same name on the client
             itself still returns the plain JSON.
     """
     try:

@@ -31,7 +31,7 @@ def end_of_page(page: Any, after_sequence: int) -> PageEnd:
 
     Args:
         page: The page.
-        after_sequence: Position that the page was requested for.
+        after_sequence: Position from which the page was requested.
 
     Raises:
         DecodeError: It is not a page, or does not advance the position.
@@ -53,10 +53,10 @@ def end_of_log_page(page: Any) -> PageEnd:
     """
     position, has_more = _check(page, "lines", "next_cursor", str)
     processes = page.get("processes")
-    runs = isinstance(processes, list) and any(
+    is_running = isinstance(processes, list) and any(
         isinstance(process, dict) and process.get("running") is True for process in processes
     )
-    return PageEnd(position, has_more, is_pool_over(page) and not runs and not has_more)
+    return PageEnd(position, has_more, is_pool_over(page) and not is_running and not has_more)
 
 
 def _check(page: Any, items: str, name: str, kind: type) -> tuple[Any, bool]:

@@ -2,8 +2,8 @@
 
 After a break the stream is requested again after the last event with an id. The service may then
 begin right after that event, at it, or, without support for positions, at the first event. Events
-without ids differ only in their place. So after a break the events are sifted up to the first new
-one.
+without ids differ only in their place. So after a break the reader drops events up to the first
+new one.
 """
 
 from __future__ import annotations
@@ -35,7 +35,7 @@ def is_final(answer: dict[str, Any]) -> bool:
 
 
 def is_pool_over(pool: dict[str, Any]) -> bool:
-    """Check that a pool is archived."""
+    """Check that a pool is archived or deleted."""
     return pool.get("status", pool.get("state")) in LOST_STATES
 
 
@@ -49,7 +49,7 @@ def event_name(event: Any, kind: str = "message") -> str:
 
 
 def event_type(kind: str, data: str) -> str:
-    """Return the type of an undecoded event, decoded only if the stream names no type."""
+    """Return the type of an undecoded event; decode it only if the stream names no type."""
     if kind != "message":
         return kind
     try:
@@ -65,10 +65,10 @@ class Position:
         cursor: Position to begin at; None for the first event.
 
     Attributes:
-        cursor: Position that the service can resume after; None without one.
+        cursor: Position after which the service can resume; None without one.
         events: Number of new events.
-        steady: True if the next event with an id of the stream is certainly new. The reader then
-            notes it quickly, by setting `cursor` and `text` and counting it.
+        steady: True if the next event with an id in the stream is certainly new. The reader then
+            only sets `cursor` and `text`, and counts it.
         text: Data of the last event that was noted in this way.
     """
 
@@ -109,7 +109,7 @@ class Position:
         self._until = None
 
     def is_new(self, event: Any, stream_id: str, kind: str) -> bool:
-        """Check that an event is not a repetition, and move the position behind it.
+        """Check that an event is not a repetition, and move the position after it.
 
         Args:
             event: The service's object.
@@ -160,7 +160,7 @@ class Position:
 
     def _sift(self, event: Any, event_id: str | None, sequence: int | None, kind: str) -> bool:
         if event_name(event, kind) in TERMINAL_EVENTS:
-            # A last event is new even with an old number, as from a server that lost its count.
+            # The last event is new even with an old number: the server may have lost its count.
             self._sifting = False
             return True
         if self._until is not None:
@@ -202,7 +202,7 @@ class PoolPosition(Position):
         self.text = ""
 
     def is_new(self, event: Any, stream_id: str, kind: str) -> bool:
-        """Check that an event does not repeat the last one, and move the position behind it."""
+        """Check that an event does not repeat the last one, and move the position after it."""
         del event, kind
         if stream_id and stream_id == self.cursor:
             return False

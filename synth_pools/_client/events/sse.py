@@ -1,7 +1,7 @@
 """Decoder of event streams (``text/event-stream``) by the HTML standard. Pure, no I/O.
 
-Bytes or text go in as they arrive, cut anywhere; complete events come out. Splitting at blank lines
-makes it cheap: an event costs a few string operations, not a few per line.
+It takes bytes or text as they arrive, cut anywhere, and returns complete events. Splitting at blank
+lines makes it cheap: an event costs a few string operations, not a few per line.
 """
 
 from __future__ import annotations
@@ -31,7 +31,7 @@ class ServerSentEvent(NamedTuple):
     Attributes:
         event: Type of the event; ``message`` by default.
         data: Data of the event; lines are joined by a line feed.
-        id: Last id of the stream, with this event or before; empty without one.
+        id: Id of this event, or else of the last event with an id; empty without one.
     """
 
     event: str
@@ -42,7 +42,7 @@ class ServerSentEvent(NamedTuple):
 class EventStreamDecoder:
     """Incremental decoder of one stream.
 
-    An event ends at a blank line. `end` returns one that the end of the stream has cut.
+    An event ends at a blank line. `end` returns an event that the end of the stream cut off.
 
     Args:
         max_event_size: Most characters of an event, including its field names and the comments

@@ -1,8 +1,8 @@
 """Adaptive limit of a fleet's concurrent calls. Pure, no I/O and no clock.
 
-When the service is overloaded or away, no call is sent during the pause that it requested, or
-during a growing pause. Then one call tries. When it succeeds, the number of calls doubles with each
-round trip up to half of the number before the overload, and then grows by one per round trip.
+When the service is overloaded or unreachable, no call is sent during the pause that it requested,
+or during a growing pause. Then one call tests it. When that succeeds, the number of calls doubles
+per round trip up to half of the number before the overload, then grows by one per round trip.
 """
 
 from __future__ import annotations
@@ -11,7 +11,7 @@ from collections.abc import Callable
 
 FIRST_PAUSE_SECONDS = 0.5
 LONGEST_PAUSE_SECONDS = 30.0
-# Bounds the pause that a service requests: a wrong clock may make it any number.
+# Bounds the pause that a service requests: a wrong clock may make it far too long.
 LONGEST_REQUESTED_PAUSE_SECONDS = 300.0
 
 
@@ -46,7 +46,7 @@ class AdaptiveLimiter:
         return None if self._busy >= max(1, int(self.window)) else 0.0
 
     def is_pausing(self, now: float) -> bool:
-        """Check that no call may be made for a time."""
+        """Check that no call may be made at present."""
         return now < self._resume_at
 
     def room(self, now: float) -> int:
@@ -63,7 +63,7 @@ class AdaptiveLimiter:
     def on_success(self, ticket: int) -> None:
         """Give a place back after a success, or after an error of the request itself."""
         self._busy -= 1
-        # A call from before the slow-down says nothing about the present load.
+        # A call that began before the slow-down says nothing about the present load.
         if ticket == self._epoch:
             self._trying = False
             self._pauses = 0
@@ -89,7 +89,7 @@ class AdaptiveLimiter:
         if retry_after is not None:
             retry_after = min(retry_after, LONGEST_REQUESTED_PAUSE_SECONDS)
         if ticket != self._epoch:
-            # A call from before the pause reports the same overload again.
+            # A call that began before the pause reports the same overload again.
             if retry_after is not None:
                 self._resume_at = max(self._resume_at, now + retry_after)
             return None

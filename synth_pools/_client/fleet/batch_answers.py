@@ -21,7 +21,7 @@ Answer = dict[str, Any] | SynthPoolsError
 
 
 def may_be_in_batch(request: Any, *, has_pool: bool) -> bool:
-    """Check that a batch treats a request like its creation alone.
+    """Check that a request has the same effect in a batch as alone.
 
     Args:
         request: The request.
@@ -90,5 +90,5 @@ def is_refused(error: SynthPoolsError) -> bool:
 
 
 def has_no_batches(error: SynthPoolsError) -> bool:
-    """Check for the refusal of a service that does not know the operation."""
+    """Check that an error means that the service does not know the operation."""
     return isinstance(error, APIStatusError) and error.status_code in _NO_SUCH_OPERATION

@@ -16,7 +16,7 @@ key of a rollout that is created alone follows from the run's id, so that a requ
 admission in the journal still finds its rollout. Rollouts of a batch share one key, and a
 repetition must have the same requests: the journal holds the batch before it is sent, and a batch
 without an answer is sent again unchanged. A request without a line in the journal was never in a
-batch; only beyond `JournalIndex.reach` is it certain that it was not sent alone either.
+batch; it may have been sent alone, unless it is beyond `JournalIndex.reach`.
 """
 
 from __future__ import annotations
@@ -29,11 +29,11 @@ from dataclasses import dataclass, replace
 from typing import Any
 
 VERSION = 2
-# Most requests in flight of a run; journals before version 2 do not record the number.
+# Most requests that a run has in flight; journals before version 2 do not record the number.
 MOST_IN_FLIGHT = 10_000
 _BEGINNING = b'{"synth_pools_journal":'
 _NOWHERE = -1
-# A line of a damaged file may claim any index; the table of offsets must not follow it.
+# A line of a damaged file may claim any index; the table of offsets must not grow with it.
 _LARGEST_STEP = 10_000_000
 
 
@@ -77,7 +77,7 @@ class Run:
         )
 
     def difference(self, pool_id: str | None, base_url: str) -> str | None:
-        """Describe the difference to a run on a pool of a service; None without a difference."""
+        """Describe the difference from a run on a pool of a service; None without a difference."""
         if self.pool_id != pool_id:
             return f"it is about {_pool(self.pool_id)}, not {_pool(pool_id)}"
         if self.base_url != base_url:
@@ -110,8 +110,8 @@ class AdmissionRecord:
 class OutcomeRecord:
     """Record of the end of a request, with a rollout or with an error.
 
-    Without `final` it records that the service was away for too long. That informs the reader; a
-    later run resumes the request.
+    Without `final` it records that the service was unreachable for too long. It only informs the
+    reader; a later run resumes the request.
     """
 
     index: int
@@ -243,7 +243,7 @@ def decode(line: bytes) -> Record:
 
 
 def decode_step(record: dict[str, Any]) -> AdmissionRecord | OutcomeRecord:
-    """Decode the object of a line that is about one request."""
+    """Decode a record of a single request."""
     index, attempt, sha = _number(record, "i"), _number(record, "attempt"), _text(record, "sha")
     kind, rollout, error = record.get("is"), record.get("rollout"), record.get("error")
     if kind == "admitted":
@@ -268,7 +268,7 @@ class JournalIndex:
         highest: Highest index of a request in the journal; -1 without any.
         in_flight: Most requests in flight at a time.
         lines: Places of the outcomes in the file itself, by request.
-        interruptions: Places of the outcomes that are not final, of requests without another line.
+        interruptions: Places of the outcomes that are not final, by request, until it ends.
     """
 
     def __init__(self, in_flight: int = MOST_IN_FLIGHT, highest: int = -1) -> None:
@@ -284,7 +284,7 @@ class JournalIndex:
     @property
     def reach(self) -> int:
         """Number of requests that may have been sent alone."""
-        # A request in flight without a line comes after all others.
+        # Requests in flight without a line follow all requests with a line.
         return self.highest + 1 + self.in_flight
 
     def add(self, record: Record, place: int) -> None:

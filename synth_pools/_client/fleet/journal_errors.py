@@ -1,6 +1,6 @@
 """Conversion of errors to JSON and back, for the journal.
 
-Not by pickle: a journal file must not be able to run code.
+Pickle is not used: a journal file must not be able to run code.
 """
 
 from __future__ import annotations

@@ -1,7 +1,7 @@
 """Journal file of a fleet, used by one run at a time, and synced before the run relies on it.
 
-It blocks, and is safe from many threads: a line is on the disk when `append` returns, and lines
-that arrive while the disk is busy share the next sync.
+Its methods block, and many threads may call them: a line is on the disk when `append` returns, and
+lines that arrive while the disk is busy share the next sync.
 
 A large file is compacted. Its outcomes become a segment; the requests in flight become a new file,
 which replaces the old one and counts one more segment. The replacement is atomic. Files left over
@@ -44,7 +44,7 @@ from synth_pools.errors import JournalError, RequestValidationError
 
 try:
     import fcntl
-except ImportError:  # without such locks two runs on one journal are not noticed
+except ImportError:  # without locks, two runs on one journal go unnoticed
     fcntl = None  # type: ignore[assignment]
 
 _LOG = logging.getLogger("synth_pools")
@@ -117,15 +117,15 @@ class JournalFile:
         self._file = self._open()
         try:
             self.entries = JournalIndex(in_flight)
-            former = self._read()
-            if former is None:
+            stored_run = self._read()
+            if stored_run is None:
                 self._begin(pool_id, base_url, in_flight)
             else:
-                self.run = former
+                self.run = stored_run
             difference = self.run.difference(pool_id, base_url)
             if difference is not None:
                 raise self._error(f"it belongs to another run: {difference}")
-            self.reach = self.entries.reach if former is not None else 0
+            self.reach = self.entries.reach if stored_run is not None else 0
             if self.run.version != VERSION:
                 # Lines of this version may not follow those of an older one.
                 self._compact_at = 0
@@ -137,7 +137,7 @@ class JournalFile:
             raise
 
     def append(self, *records: Record) -> None:
-        """Write lines, and return once they are on the disk. A second answer is not written."""
+        """Write lines, and return once they are on the disk. A second answer to a batch is not."""
         lines = [(record, record.encode()) for record in records]
         with self._writing:
             self._check()
@@ -218,21 +218,21 @@ class JournalFile:
                 return
             with self._writing:
                 self._check()
-                upto = self._written
+                written = self._written
             try:
                 os.fsync(self._file.fileno())
             except OSError as error:
                 # A failed sync leaves an unknown state, which a second sync would not report.
                 self._broken = f"it cannot be written: {error.strerror}"
                 self._check()
-            self._synced = upto
+            self._synced = written
             if self._end >= self._compact_at:
                 with self._writing:
                     self._check()
                     self._try_to_compact()
 
     def _renew(self) -> None:
-        """Rewrite a file of an older version. The lock must be held, and nothing be written yet."""
+        """Rewrite a file of an older version. The lock must be held, and nothing written yet."""
         try:
             self._compact()
         except OSError as error:
@@ -240,7 +240,7 @@ class JournalFile:
             self._check()
 
     def _try_to_compact(self) -> None:
-        """Compact the file, or go on without that. The locks must be held."""
+        """Compact the file, or put that off if the disk fails. The locks must be held."""
         try:
             self._compact()
         except OSError as error:
@@ -318,7 +318,7 @@ class JournalFile:
             except BaseException:
                 file.close()
                 raise
-            # The previous run has replaced the file by a compacted one, which is opened next.
+            # The previous run has replaced the file with a compacted one, which is opened next.
             self._unlock(file)
             file.close()
 
@@ -342,14 +342,14 @@ class JournalFile:
         with self._writing:
             self._put(run.encode())
         self._sync(self._written)
-        # The file's name has to last as well.
+        # The file's name must be on the disk, too.
         sync_folder(self._path)
 
     def _read(self) -> Run | None:
         """Read the file, and cut off an incomplete last line."""
         run: Run | None = None
         self._end = 0
-        bad: tuple[int, BadLineError] | None = None
+        damage: tuple[int, BadLineError] | None = None
         with self._path.open("rb") as file:
             for number, line in enumerate(iter(file.readline, b""), start=1):
                 is_complete = line.endswith(b"\n")
@@ -368,11 +368,11 @@ class JournalFile:
                 except BadLineError as error:
                     if number == 1:
                         raise self._error(f"line 1: {error}") from None
-                    bad = bad or (number, error)
+                    damage = damage or (number, error)
                     continue
                 # Only the last line can be torn by a power cut; earlier damage is corruption.
-                if bad is not None:
-                    raise self._error(f"line {bad[0]} is damaged: {bad[1]}")
+                if damage is not None:
+                    raise self._error(f"line {damage[0]} is damaged: {damage[1]}")
                 self._end += len(line)
         try:
             self._file.truncate(self._end)

@@ -46,7 +46,7 @@ class JournalReader:
         self.damaged: tuple[int, str] | None = None
 
     def new(self) -> Iterator[int]:
-        """Yield the requests with news since the last call, in order of time.
+        """Yield the requests with new records since the last call, in order of time.
 
         Raises:
             BadLineError: A segment is damaged.

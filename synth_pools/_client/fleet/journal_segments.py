@@ -26,7 +26,7 @@ _KEPT_BLOCKS = 8
 # A higher level takes much more time and saves little space.
 _COMPRESSION = 1
 _INDEX = b'{"i":'
-# A place is one number: the block's within its segment, and the segment's.
+# A place is one number, made of the number of the segment and that of the block in it.
 _MOST_BLOCKS = 1 << 24
 
 
@@ -59,7 +59,7 @@ def write_segment(path: Path, run_id: str, number: int, lines: Iterable[bytes], 
             os.fsync(file.fileno())
         fresh.replace(path)
     except BaseException:
-        # A disk may be full.
+        # The disk may be full.
         fresh.unlink(missing_ok=True)
         raise
     sync_folder(path)
@@ -72,7 +72,7 @@ def copy_mode(descriptor: int, mode: int) -> None:
 
 
 def sync_folder(path: Path) -> None:
-    """Sync the name of a file, as its content is synced."""
+    """Sync the folder of a file, so that its name is on the disk."""
     with contextlib.suppress(OSError):
         directory = os.open(path.parent, os.O_RDONLY)
         try:
@@ -117,7 +117,7 @@ class Segments:
         """Return the line of a request's outcome.
 
         Raises:
-            BadLineError: It is not there.
+            BadLineError: The segment does not have it.
             OSError: It cannot be read.
         """
         lines = self._blocks.get(place)

@@ -11,7 +11,7 @@ from typing import Any
 from synth_pools.errors import DecodeError, RolloutFailedError
 
 _COMPLETED = ("completed", "succeeded")
-# Nearly all values are a `dict`, whose check takes a tenth of the time of that for a `Mapping`; a
+# Nearly all values are a `dict`, and that check takes a tenth of the time of one for a `Mapping`; a
 # fleet checks each member of a million requests and outcomes.
 _MAPPINGS = (dict, Mapping)
 _SCALARS = frozenset({str, int, float, bool, type(None)})
@@ -25,8 +25,8 @@ class RolloutOutcome:
         index: Index of the request, counted from 0.
         request: A copy of the request, taken when it was read.
         rollout: The ended rollout, with its ``summary``; None without an ended rollout.
-        error: A `RolloutFailedError` with the rollout's code and message, or the error that left
-            no ended rollout; None if the rollout completed.
+        error: A `RolloutFailedError` with the rollout's code and message, or the error that kept
+            a rollout from ending; None if the rollout completed.
         attempts: Number of rollouts that were started for it.
         replayed: True if it ended in an earlier run and was read from the journal.
         group: Index of the caller's request that it repeats, counted from 0; without ``repeats``
@@ -147,7 +147,7 @@ class FleetProgress:
         completed: Number of completed rollouts.
         failed: Number of rollouts that ended otherwise.
         errors: Number of requests that ended with an error.
-        replayed: Number of these requests that were read from the journal.
+        replayed: Number of ended requests that were read from the journal.
         seconds: Run time of the fleet.
         rewards: Number of rollouts with a reward.
         mean_reward: Mean of the rewards; None without any.

@@ -1,6 +1,6 @@
 """Requests and responses: no waiting, the same for both variants.
 
-The HTTP library is imported here, for all of the client.
+All modules of the client import the HTTP library from here.
 """
 
 from httpx import URL as URL

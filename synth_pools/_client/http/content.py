@@ -13,7 +13,7 @@ from typing import NamedTuple
 
 from synth_pools.errors import RequestValidationError
 
-# Called with the number of bytes that are stored, and the total, or None if that is unknown.
+# Called with the number of stored bytes, and the total number; None if that is unknown.
 OnProgress = Callable[[int, int | None], object]
 
 _HASH = re.compile(r'"([0-9a-f]{64})"')
@@ -27,13 +27,13 @@ _LONGEST_NAME = 200
 
 
 class Head(NamedTuple):
-    """Description of a content, from the head of a response.
+    """Description of content, from the head of a response.
 
     Attributes:
         total: Length of the whole content; None if unknown.
         start: Offset of the body in the content; None if unknown.
         tag: The strong entity tag; None without one, or if the body is encoded.
-        sha256: SHA-256 of the content, in hexadecimal; None if the tag is not one.
+        sha256: SHA-256 of the content, in hexadecimal; None if the tag is no SHA-256.
     """
 
     total: int | None
@@ -51,9 +51,9 @@ def read_head(status: int, headers: Mapping[str, str]) -> Head:
     total: int | None = None
     start: int | None = 0
     if status == 206:
-        place = _RANGE.fullmatch(headers.get("content-range", "").strip())
-        start = None if place is None else int(place[1])
-        total = None if place is None or place[3] == "*" else int(place[3])
+        interval = _RANGE.fullmatch(headers.get("content-range", "").strip())
+        start = None if interval is None else int(interval[1])
+        total = None if interval is None or interval[3] == "*" else int(interval[3])
     elif not encoded and (length := headers.get("content-length", "")).isdecimal():
         total = int(length)
     return Head(
@@ -136,7 +136,7 @@ def target_file(to: str | os.PathLike[str], name: str) -> Path:
     """Return the file to write: ``to``, or ``name`` in it if it is a folder.
 
     Args:
-        to: A file, which need not exist, or a folder, which must.
+        to: Path of a file, or of an existing folder.
         name: Name of the content at the service; its last part is used, without characters that
             have a meaning for a file system.
 

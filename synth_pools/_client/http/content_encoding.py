@@ -1,4 +1,4 @@
-"""Decoding of compressed bodies, a bounded step at a time.
+"""Decoding of compressed bodies, in bounded steps.
 
 A compressed megabyte can hold a gigabyte. The caller decides after each step whether to go on.
 """
@@ -17,7 +17,7 @@ _WINDOWS = {"gzip": _GZIP, "x-gzip": _GZIP, "deflate": _ZLIB}
 
 
 def decodable(accepted: str) -> str:
-    """Return an ``Accept-Encoding`` without the codings that are not decoded here."""
+    """Return an ``Accept-Encoding`` with only the codings that are decoded here."""
     codings = [coding.strip() for coding in accepted.split(",") if _name(coding) in _WINDOWS]
     return ", ".join(codings) or "identity"
 
@@ -59,7 +59,7 @@ class _Step:
     def __init__(self, window: int) -> None:
         self._window = window
         self._zlib: Any = zlib.decompressobj(window)
-        # Input from before the first output; None afterwards.
+        # Input before the first output; None after it.
         self._first: bytes | None = b""
 
     def decode(self, pieces: Iterator[bytes]) -> Iterator[bytes]:

@@ -1,8 +1,8 @@
 """Settings of the environment: engines, proxies and certificates, checked before they are used.
 
 TLS contexts are shared by all clients: making one takes longer than making a client. An HTTP
-library reports an unusable value in the first call, by exceptions of many kinds and without the
-name of the variable. Messages never show a value: a proxy's URL may hold a password.
+library reports an unusable value only at the first call, by exceptions of many kinds that do not
+name the variable. Messages never show a value: a proxy's URL may hold a password.
 """
 
 from __future__ import annotations
@@ -21,7 +21,7 @@ from synth_pools.errors import ConfigurationError
 
 T = TypeVar("T")
 
-# Variable that names the HTTP library to send through; sockets are faster.
+# Variable that can name httpx, to send through it instead of sockets, which are faster.
 _ENGINE = "SYNTH_POOLS_ENGINE"
 # Libraries that replace the network of httpx in tests.
 _MOCKS = {"pytest_httpx", "respx"}
@@ -34,7 +34,7 @@ _CERTIFICATES = ("SSL_CERT_FILE", "SSL_CERT_DIR", "SSLKEYLOGFILE")
 
 
 def is_direct(base_url: str, context: ssl.SSLContext) -> bool:
-    """Check that nothing asks for httpx: no proxy, no setting, no library that mocks it.
+    """Check that nothing requires httpx: no proxy, no setting, no library that mocks it.
 
     Raises:
         ConfigurationError: A variable cannot be used; the message names it.
@@ -90,7 +90,7 @@ def _problem(value: str) -> str | None:
 
 
 def _variable(scheme: str) -> str:
-    # In the order of `getproxies`.
+    # `getproxies` reads them in this order.
     name = f"{scheme}_proxy"
     spellings = [name, *(variable for variable in os.environ if variable.lower() == name)]
     settings = (spelling for spelling in spellings if spelling in os.environ)
@@ -100,12 +100,12 @@ def _variable(scheme: str) -> str:
 def context_for(base_url: str) -> ssl.SSLContext:
     """Return the TLS context for a base URL, with the certificates that the environment names.
 
-    Reading them takes milliseconds, which a short program against a backend on its own machine
-    would feel. Where no connection can use TLS (redirects stay within their origin), no certificate
-    is read, and so none is trusted.
+    Reading them takes milliseconds, which is long for a short program that calls a local backend.
+    If no connection can use TLS (redirects stay within their origin), no certificate is read, so
+    the context trusts no server.
 
     Raises:
-        ConfigurationError: What a variable of the environment names cannot be read.
+        ConfigurationError: A file that the environment names cannot be read.
     """
     if base_url.startswith("http://") and not getproxies():
         return _empty_context()
@@ -127,7 +127,7 @@ def _context_for(_certificates: tuple[str | None, ...]) -> ssl.SSLContext:
 
 
 def _culprit() -> str:
-    """Return the variable whose value prevents a context."""
+    """Return the name of the variable that makes the TLS context fail."""
     file = os.environ.get(_CERTIFICATES[0])
     names = [name for name in _CERTIFICATES if os.environ.get(name)]
     if file:

@@ -1,7 +1,7 @@
-"""Errors for failed requests: from answers, and from exchanges that failed. No I/O.
+"""Errors for failed requests, from answers and from failed exchanges. No I/O.
 
-An error replaces the engine's exception and does not refer to it, see
-`tracebacks`.
+An error replaces the engine's exception and does not refer to it: the
+module `secret` says why.
 """
 
 from __future__ import annotations

@@ -1,6 +1,6 @@
 """HTTP clients of httpx and httpx2: their classes, their errors, and time limits of their sockets.
 
-The classes are recognised by name: httpx2 is never imported here, it comes with a caller's client.
+The classes are recognised by name: httpx2 is never imported here, only by callers that use it.
 """
 
 from __future__ import annotations
@@ -40,7 +40,7 @@ def check_client(http: object, name: str) -> None:
 
 
 def failure_of(error: Exception) -> ExchangeError | None:
-    """Return the failed exchange that an exception of one of the libraries means, else None.
+    """Convert an exception of one of the libraries; None for any other exception.
 
     Args:
         error: The exception; its class may be derived from one of the library's.
@@ -50,22 +50,22 @@ def failure_of(error: Exception) -> ExchangeError | None:
 
 
 def _names(kind: type) -> list[str]:
-    """Return the names of a class and its bases that one of the libraries defines."""
+    """Return the names of a class and its bases, as far as one of the libraries defines them."""
     bases = kind.__mro__
     return [base.__name__ for base in bases if base.__module__.partition(".")[0] in _LIBRARIES]
 
 
 def _details(error: BaseException) -> list[str]:
-    """Collect the library's message, and the operating system's where that says more."""
+    """Return the message of the library and that of the operating system; empty without one."""
     outer = str(error).strip()
     deepest: BaseException = error
     for _ in range(_LONGEST_CHAIN):
-        below = deepest.__cause__ or deepest.__context__
+        inner_error = deepest.__cause__ or deepest.__context__
         if isinstance(deepest, BaseExceptionGroup):
-            below = deepest.exceptions[0]
-        if below is None:
+            inner_error = deepest.exceptions[0]
+        if inner_error is None:
             break
-        deepest = below
+        deepest = inner_error
     inner = str(deepest).strip() if isinstance(deepest, OSError) else ""
     return [outer, inner]
 
@@ -81,7 +81,7 @@ def limit_sockets(http: Any, alarm: Any) -> bool:
         alarm: Wakes the threads that wait for a socket; None for a client with other users.
 
     Returns:
-        False where it cannot be done: the waits of a transport that is not the library's own are
+        False if that is impossible: the waits of a transport that is not the library's own are
         unknown, and over HTTP/2 one thread waits for all that share its connection.
     """
     if "AsyncClient" in _names(type(http)):
@@ -100,7 +100,7 @@ def limit_sockets(http: Any, alarm: Any) -> bool:
 
 
 def _plain_pool(transport: Any) -> Any:
-    """Return the pool of a transport of the library's own that speaks HTTP/1.1, else None."""
+    """Return the pool of the library's own HTTP/1.1 transport; None for another transport."""
     kind = type(transport)
     is_own = kind.__name__ == "HTTPTransport" and kind.__module__.partition(".")[0] in _LIBRARIES
     pool = getattr(transport, "_pool", None)
@@ -132,7 +132,7 @@ class _LimitedNetwork:
         self._alarm = alarm
 
     def limit_connection(self, connection: Any) -> None:
-        """Limit the waits for a connection that is open already."""
+        """Limit the waits for a connection that is already open."""
         while getattr(connection, "_connection", None) is not None:
             connection = connection._connection
         stream = getattr(connection, "_network_stream", None)
@@ -143,7 +143,7 @@ class _LimitedNetwork:
         self, host: str, port: int, timeout: float | None = None, **options: Any
     ) -> _LimitedStream:
         timed_out = self._library.ConnectTimeout
-        # A network of the caller's own may resolve names in any way.
+        # A caller's own network may resolve names in any way.
         if not (is_limited() and isinstance(self._inner, self._library.SyncBackend)):
             timeout = time_left(timeout, timed_out)
             return self._limited(self._inner.connect_tcp(host, port, timeout=timeout, **options))
@@ -197,7 +197,7 @@ class _LimitedStream:
         return data
 
     def write(self, buffer: bytes, timeout: float | None = None) -> None:
-        # Each piece gets the time that is left when the piece before it was taken.
+        # Each piece gets the time that remains after the previous piece.
         with interruptible(self):
             for start in range(0, len(buffer), _PIECE):
                 remaining = time_left(timeout, self._library.WriteTimeout)

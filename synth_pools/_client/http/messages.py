@@ -1,7 +1,7 @@
 """Requests and responses between the client and the engines that send them.
 
-An engine sends requests, by sockets or by an HTTP library. Requests and responses hold no more than
-a call uses: making the objects of an HTTP library takes longer than a request takes on the wire.
+An engine sends requests, by sockets or by an HTTP library. Requests and responses hold only what a
+call uses: making the objects of an HTTP library takes longer than sending a request.
 """
 
 from __future__ import annotations
@@ -12,7 +12,7 @@ from typing import Any, NamedTuple
 # Codings that the engines over sockets accept; `content_encoding` decodes them.
 ACCEPTED_ENCODINGS = "gzip, deflate"
 
-# Causes of failures before there is a connection over which anything could be sent.
+# Causes of failures to get a connection: nothing was sent.
 _BEFORE_SENDING = frozenset(
     {"ConnectError", "ConnectTimeout", "PoolTimeout", "ProxyError", "UnsupportedProtocol"}
 )
@@ -68,7 +68,7 @@ class OutgoingRequest:
         self.limits = limits
 
     def connection_headers(self, host: str) -> dict[str, str]:
-        """Return the headers with the ones that an engine over sockets adds."""
+        """Return the headers, with the ones that the socket engine adds."""
         headers = {"Host": host, "Accept-Encoding": ACCEPTED_ENCODINGS, "Connection": "keep-alive"}
         headers.update(self.headers)
         if self.content is not None:

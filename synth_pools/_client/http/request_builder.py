@@ -1,6 +1,6 @@
 """Requests, built from parts that are prepared once: no I/O, the same for both variants.
 
-The requests of a client differ in the path, the query and the body.
+The requests of a client differ only in the path, the query and the body.
 """
 
 from __future__ import annotations
@@ -35,8 +35,8 @@ class RequestBuilder:
     Args:
         config: The configuration.
         accept: The accepted content type.
-        read_timeout: Seconds within which the next bytes of an answer must arrive; by default those
-            of the configuration.
+        read_timeout: Seconds within which the next bytes of an answer must arrive; by default the
+            limit of the configuration.
     """
 
     def __init__(
@@ -45,7 +45,7 @@ class RequestBuilder:
         # Normalised: the host in its ASCII form, the path encoded.
         self._base_url = str(URL(config.base_url)).rstrip("/")
         self._headers = {"Accept": accept, "User-Agent": USER_AGENT}
-        # A caller's header replaces these, also the one that an engine adds.
+        # A caller's header replaces these, also Accept-Encoding, which an engine adds.
         defaults = ("Accept", "User-Agent", "Accept-Encoding")
         self._names = {name.lower(): name for name in defaults}
         for name, value in config.headers:
@@ -91,13 +91,13 @@ class RequestBuilder:
     def _limits_within(self, longest: float | None) -> TimeLimits:
         if longest is None:
             return self._limits
-        # Later than the caller's own limit, so that this one always fires first.
+        # Later than the caller's own limit, so that the caller's limit always ends the wait.
         latest = max(0.0, longest) + _NOTICED_FIRST_SECONDS
         return TimeLimits(*(min(limit, latest) for limit in self._limits))
 
 
 def redirected(request: OutgoingRequest, response: ResponseHead) -> OutgoingRequest | None:
-    """Return the request that follows a redirect: a GET of the same origin; None for any other."""
+    """Return the request to the target of a redirect of a GET within its origin, else None."""
     location = response.headers.get("location")
     if location is None or request.method != "GET" or response.status_code not in _REDIRECTS:
         return None

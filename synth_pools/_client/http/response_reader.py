@@ -1,6 +1,6 @@
 """Results and errors from responses: no I/O, the same for both variants.
 
-The API key is removed from all results: a service may echo what it received.
+The API key is masked in all errors: a service may echo what it received.
 """
 
 from __future__ import annotations
@@ -63,13 +63,13 @@ class ResponseReader:
             ResponseDecodeError: It is not JSON, or too large.
         """
         self._check(call, response)
-        # Not in a variable, which tracebacks show: text that is not JSON may hold anything.
+        # Not kept in a variable, which tracebacks show: text that is not JSON may hold anything.
         if not response.content:
             return {}
         try:
             answer: dict[str, Any] = decode_json(response.content)
         except (ValueError, RecursionError):
-            # Raised further down, without the decoder's exception, which holds the whole body.
+            # Raised below, without the decoder's exception, which holds the whole body.
             pass
         else:
             return answer
@@ -92,7 +92,7 @@ class ResponseReader:
             raise self.decode_error(call, response, response.problem)
 
     def is_event_stream(self, response: ResponseHead) -> bool:
-        """Check that a response is not of another type, which would look like an empty stream."""
+        """Check that a response may be an event stream: a document would look like an empty one."""
         return response.is_success and _media_type(response) not in _NO_EVENTS
 
     def no_event_stream(
@@ -151,7 +151,7 @@ class ResponseReader:
         )
 
     def _redacted(self, content: bytes) -> bytes:
-        """Mask the key in an error's body, though JSON may spell it in many ways."""
+        """Mask the key in an error's body, also if it is spelled with JSON escapes."""
         key = self._config.api_key
         content = key.redact_bytes(content)
         if b"\\" not in content:
@@ -196,7 +196,7 @@ class ResponseReader:
 def decode_json(content: bytes) -> Any:
     """Decode JSON as the standard library does.
 
-    Where msgspec is installed, it decodes large documents. It reads every document as the standard
+    If msgspec is installed, it decodes large documents. It reads every document as the standard
     library does, or refuses it (NaN, numbers that are too large for a float, half a surrogate
     pair); after a refusal the standard library decides.
 

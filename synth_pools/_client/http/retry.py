@@ -1,8 +1,8 @@
 """Retry decisions: which request is sent again, and after how many seconds. No I/O, no clock.
 
-A retry library is not used: it would contribute one multiplication. Here a repeat is safe or not by
-the operation, by whether the request left this machine and by the answer; the wait depends on
-`Retry-After` and on the time that remains for the call.
+A retry library is not used: it would contribute one multiplication. Whether a
+repetition is safe depends on the operation, the answer, and whether the request left this machine;
+the wait depends on `Retry-After` and on the time that remains for the call.
 """
 
 from __future__ import annotations
@@ -18,10 +18,10 @@ from synth_pools.errors import APIConnectionError, APIStatusError, SynthPoolsErr
 
 SHORTEST_BACKOFF = 0.5
 LONGEST_BACKOFF = 8.0
-# A service that asks for a longer wait gets an error, not a call that seems to hang.
+# If a service asks for a longer wait, the call fails instead of seeming to hang.
 LONGEST_RETRY_AFTER = 60.0
 
-# The service, or a proxy in front of it, could not do it now; a later attempt may succeed.
+# The service, or a proxy in front of it, failed for now; a later attempt may succeed.
 RETRIED_STATUSES = frozenset({408, 429, 500, 502, 503, 504})
 
 
@@ -52,7 +52,7 @@ class AttemptOutcome(NamedTuple):
 
 
 def outcome_of(error: SynthPoolsError) -> AttemptOutcome:
-    """Return the outcome of an attempt by the error that it raised."""
+    """Return the outcome of an attempt from the error that it raised."""
     if isinstance(error, APIStatusError):
         return AttemptOutcome(error.status_code, retry_after=error.retry_after)
     return AttemptOutcome(sent=error.sent if isinstance(error, APIConnectionError) else True)
@@ -62,7 +62,7 @@ def is_repeatable(retry: str, *, has_key: bool = False, has_id: bool = False) ->
     """Check that repeating a request has the same effect as sending it once.
 
     Args:
-        retry: The operation's class, see *Repeating a request* in openapi.yaml.
+        retry: The operation's retry class, see *Repeating a request* in openapi.yaml.
         has_key: Whether the request carries an ``Idempotency-Key``.
         has_id: Whether the request's body chooses the id of the object that it creates.
     """
@@ -96,7 +96,7 @@ def decide(
     retry_after = outcome.retry_after
     if retry_after is not None and retry_after > LONGEST_RETRY_AFTER:
         return None
-    # Zero does not ask for a flood of requests: the backoff applies.
+    # Zero must not cause a flood of requests: the backoff applies.
     wait = retry_after or backoff(attempt, random)
     if remaining is not None and wait >= remaining:
         return None
@@ -104,10 +104,10 @@ def decide(
 
 
 def backoff(attempt: int, random: Callable[[], float]) -> float:
-    """Return the seconds to wait after the ``attempt``-th failure in a row, from 1 on.
+    """Return the seconds to wait after the ``attempt``-th failure in a row, counted from 1.
 
     The wait is random between 0 and a ceiling, which doubles from 0.5 s to 8 s: clients that failed
-    together do not come back together.
+    together do not retry together.
     """
     # A large exponent would overflow a float.
     ceiling = min(LONGEST_BACKOFF, SHORTEST_BACKOFF * 2.0 ** min(max(attempt, 1) - 1, 10))
@@ -115,7 +115,7 @@ def backoff(attempt: int, random: Callable[[], float]) -> float:
 
 
 def parse_retry_after(value: str | None, *, now: float | None = None) -> float | None:
-    """Return the seconds to wait by a ``Retry-After`` header: a number of seconds or an HTTP date.
+    """Return the seconds to wait of a ``Retry-After`` header: a number of seconds or an HTTP date.
 
     Returns None without a valid value, and 0 for a date in the past.
     """

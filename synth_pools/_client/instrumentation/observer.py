@@ -1,7 +1,7 @@
 """Log and hooks of a client's requests; `tracing` has the spans.
 
-They never contain the API key, a body, or a query, which may be signed, and cannot make a call
-fail.
+They never contain the API key, a body, or a query, which may hold a signature, and cannot make a
+call fail.
 """
 
 from __future__ import annotations
@@ -79,7 +79,7 @@ class RequestObserver:
             )
 
     def _visible(self, headers: Mapping[str, str]) -> dict[str, str]:
-        # A service, or a proxy before it, may echo the key.
+        # A service, or a proxy in front of it, may echo the key.
         redact = self._config.api_key.redact
         lowered = {name.lower(): value for name, value in headers.items()}
         return {name: redact(value) for name, value in lowered.items() if name not in _HIDDEN}

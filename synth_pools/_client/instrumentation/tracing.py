@@ -1,4 +1,4 @@
-"""Spans around calls. Imported only where the program uses OpenTelemetry."""
+"""Spans around calls. Imported only if the program uses OpenTelemetry."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from synth_pools.errors import APIStatusError, SynthPoolsError
 
 @contextlib.contextmanager
 def span(operation: str, method: str, path: str, base_url: str) -> Iterator[Any]:
-    """Open a span around a call; only where the program has imported OpenTelemetry."""
+    """Open a span around a call. The program must have imported OpenTelemetry."""
     trace = sys.modules["opentelemetry.trace"]
     origin = URL(base_url)
     tracer = trace.get_tracer("synth_pools", __version__)

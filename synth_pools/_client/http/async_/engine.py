@@ -1,4 +1,4 @@
-"""Interface of the async client's engines, and of all that is closed after use."""
+"""Interface of the async client's engines, and of objects that are closed after use."""
 
 from __future__ import annotations
 
@@ -61,7 +61,7 @@ class AsyncIncomingResponse(ResponseHead, ABC):
 
     @abstractmethod
     async def wake(self) -> None:
-        """End a read for which another task or thread waits."""
+        """End a read that another task or thread waits for."""
 
     def chunks(self) -> AsyncIterator[bytes]:
         """Iterate over the decoded body; returns the same iterator each time.
@@ -95,10 +95,10 @@ class AsyncIncomingResponse(ResponseHead, ABC):
             self.content = self.content[:size_limit]
 
     async def finish(self) -> None:
-        """Read the end of a stream after its last event, so that its connection is used again.
+        """Read the end of a stream after its last event, so that its connection can be used again.
 
-        It has usually arrived already; a late one costs the connection. A shared connection
-        outlives the response anyway.
+        The end has usually arrived already; if it is late, the connection is closed. A shared
+        connection outlives the response anyway.
         """
         if self.is_shared:
             return
@@ -140,7 +140,7 @@ class AsyncEngine(ABC):
         """Send a request once, and return its response with an unread body.
 
         Raises:
-            ExchangeError: No answer came; its `sent` says whether the request may have been sent.
+            ExchangeError: No answer arrived; `sent` says whether the request may have been sent.
         """
 
     @abstractmethod

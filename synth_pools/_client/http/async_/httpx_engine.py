@@ -44,7 +44,7 @@ def plain_client(context: SSLContext, limits: PoolLimits) -> AsyncClient:
 
 
 class AsyncHttpxEngine(AsyncEngine):
-    """Engine over an HTTP client, with all that the client adds to a request.
+    """Engine over an HTTP client, including everything that the client adds to a request.
 
     Args:
         http: The client.
@@ -55,7 +55,7 @@ class AsyncHttpxEngine(AsyncEngine):
         keeps_limits: Whether its sockets keep to the time limit of the thread that uses them.
 
     Raises:
-        ConfigurationError: The client is not one of httpx or httpx2, or of the other variant.
+        ConfigurationError: The client is not from httpx or httpx2, or is of the other variant.
     """
 
     def __init__(self, http: AsyncHTTPClient, alarm: AsyncAlarm, *, is_own: bool = False) -> None:
@@ -92,8 +92,8 @@ class AsyncHttpxEngine(AsyncEngine):
     async def aclose(self) -> None:
         await self.http.aclose()
 
-    # Each library refuses requests, authentication and time limits of the other's classes, and
-    # accepts tuples and functions.
+    # For requests, authentication and time limits each library refuses objects of the other's
+    # classes, and accepts tuples and functions.
 
     def _build(self, request: OutgoingRequest) -> Any:
         built = self.http.build_request(
@@ -136,7 +136,7 @@ class _Response(AsyncIncomingResponse):
         try:
             await self._alarm.call(super().read, size_limit)
         except TimeoutError:
-            # Raised further down, where nothing refers to the frames of the connection.
+            # Raised below, where nothing refers to the frames of the connection.
             pass
         else:
             return

@@ -114,7 +114,7 @@ class AsyncSocketEngine(AsyncEngine):
                 self._waiting.popleft().grant(self._new())
 
     def wake_reader(self, response: _Response) -> None:
-        """End the connection of a response, unless the pool has it back."""
+        """End the connection of a response, unless it is back in the pool."""
         with self._lock:
             if response.connection is not None:
                 response.connection.wake()
@@ -191,7 +191,7 @@ class _Response(AsyncIncomingResponse):
         self._head = head
         self._reusable = reusable
         self._chunks = None
-        # None as soon as the pool has it back.
+        # None as soon as it is back in the pool.
         self.connection: AsyncConnection | None = connection
 
     async def pieces(self) -> AsyncIterator[bytes]:

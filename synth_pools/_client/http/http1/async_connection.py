@@ -21,9 +21,9 @@ from synth_pools._client.http.http1.heads import (
 from synth_pools._client.http.messages import ExchangeError, refused
 from synth_pools._client.runtime.async_.interrupts import AsyncAlarm
 
-# Bytes that are written at a time.
+# Most bytes that are written at a time.
 _PIECE = 65_536
-# Buffered bytes of a body that is not read yet; a body of this size is read in one piece.
+# Most unread bytes in the buffer; a body of at most this size is read in one piece.
 MOST_BUFFERED = 131_072
 MOST_AT_ONCE = MOST_BUFFERED
 # Seconds after which the next address of a host is tried beside the previous one.
@@ -71,7 +71,7 @@ class AsyncConnection(asyncio.Protocol):
         self._received = b""
         self._unsent: bytes | memoryview = b""
         self._waiter: asyncio.Future[bool] | None = None
-        # One timer serves all waits: it checks whether the deadline of the current one is over.
+        # One timer serves all waits: it checks whether the deadline of the current wait has passed.
         self._timer: asyncio.TimerHandle | None = None
         self._until: float | None = None
         self._limit = 0.0
@@ -123,7 +123,7 @@ class AsyncConnection(asyncio.Protocol):
 
     def data_received(self, data: bytes) -> None:
         if not self._is_used:
-            # It answers no request, and would be read as the answer to the next one.
+            # The data answer no request, and would be read as the answer to the next one.
             self.close()
             return
         self._received = received = self._received + data if self._received else data
@@ -133,7 +133,7 @@ class AsyncConnection(asyncio.Protocol):
         self._wake()
 
     def eof_received(self) -> None:
-        # Without a length a cut body looks complete: over TLS only a closing alert ends it.
+        # A cut body without a length looks complete, so over TLS only a closing alert ends it.
         layer = getattr(self._transport, "_ssl_protocol", None)
         self._has_ended = not getattr(layer, "_eof_received", False)
         self._wake()
@@ -182,27 +182,27 @@ class AsyncConnection(asyncio.Protocol):
         raise failure
 
     def use(self) -> bool:
-        """Expect an answer from now on; False if it was closed or bytes have arrived."""
+        """End the idle time; False if the connection was closed or bytes have arrived."""
         self._is_used = not (self._is_closed or self._has_ended or self._is_readable())
         return self._is_used
 
     async def see_rest(self) -> None:
-        """Resume reading, to see whether more arrives than the answer."""
+        """Resume reading, to see whether bytes follow the answer."""
         if self.is_paused:
             self._resume()
-            # The loop delivers bytes that the TLS layer has decoded in its next round.
+            # In its next round the loop delivers the bytes that the TLS layer has decoded.
             await asyncio.sleep(0)
 
     def rest(self) -> bool:
-        """Expect no more bytes; False if some remain, or if it cannot be used again."""
-        is_over = self._is_closed or self._has_ended or self._transport is None
-        if is_over or self._received or self._unsent:
+        """Become idle; False if bytes remain, or if the connection cannot be used again."""
+        is_unusable = self._is_closed or self._has_ended or self._transport is None
+        if is_unusable or self._received or self._unsent:
             return False
         self._is_used = False
         return True
 
     def close(self) -> None:
-        """Close it, and wake the task that waits for it. Can be repeated."""
+        """Close the connection, and wake the task that waits for it. Can be repeated."""
         if self._is_closed:
             return
         self._is_closed = True
@@ -213,7 +213,7 @@ class AsyncConnection(asyncio.Protocol):
             self._timer.cancel()
             self._timer = None
         if self._transport is not None:
-            # Not closed in good order, which lasts until the other end agrees.
+            # An orderly close would wait for the other end.
             self._transport.abort()
         self._wake()
 
@@ -294,7 +294,7 @@ class AsyncConnection(asyncio.Protocol):
         return None if len(self._received) < length else self._take(length)
 
     async def read_at_once(self, length: int) -> bytes:
-        """Read a body of known length, which is `MOST_BUFFERED` at most.
+        """Read a body of known length, at most `MOST_BUFFERED`.
 
         Raises:
             ExchangeError: The connection ended too early.
@@ -310,7 +310,7 @@ class AsyncConnection(asyncio.Protocol):
             ExchangeError: The connection ended too early, or the body is malformed.
         """
         if head.is_chunked:
-            # The import takes 1 ms, and answers of known length do without.
+            # The import takes 1 ms, and answers of known length do not need it.
             from synth_pools._client.http.http1.chunks import ChunkDecoder
 
             decoder = ChunkDecoder()
@@ -403,7 +403,7 @@ def _never() -> bool:
 
 
 def _readiness(raw: Any) -> Callable[[], bool]:
-    """Return a check for bytes, or the end, that the loop has not read yet."""
+    """Return a function that checks for bytes, or an end, that the loop has not read yet."""
     if not hasattr(select, "poll"):
         return lambda: bool(select.select([raw], [], [], 0)[0])
     poll = select.poll()

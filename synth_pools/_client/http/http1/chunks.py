@@ -1,4 +1,4 @@
-"""Decoding of bodies in chunks: no I/O, and no form that two readers would read differently."""
+"""Decoding of chunked bodies: no I/O; a form that two parsers could read differently is refused."""
 
 from __future__ import annotations
 

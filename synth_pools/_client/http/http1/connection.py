@@ -103,7 +103,7 @@ class Connection:
         raise failure
 
     def wake(self) -> None:
-        """End it, and wake the thread that waits for it."""
+        """End the connection, and wake the thread that waits for it."""
         self.is_woken = True
         shut_down_socket(self._socket)
 
@@ -114,7 +114,7 @@ class Connection:
             raw.close()
 
     def rest(self) -> bool:
-        """Expect no more bytes; False if some remain, or if it cannot be used again."""
+        """Become idle; False if bytes remain, or if the connection cannot be used again."""
         raw = self._socket
         if raw is None or (isinstance(raw, ssl.SSLSocket) and raw.pending()):
             return False
@@ -125,7 +125,7 @@ class Connection:
             self._receiver.is_paused = False
 
     def use(self) -> bool:
-        """Expect an answer from now on; False if it was closed or bytes have arrived."""
+        """End the idle time; False if the connection was closed or bytes have arrived."""
         return self._socket is not None and not self._poll(0.0, False)[0]
 
     def see_rest(self) -> None:
@@ -233,7 +233,7 @@ class Connection:
             raise refused("the connection was ended")
 
     def _read_chunks(self) -> Generator[bytes, None, None]:
-        # The import takes 1 ms, and answers of known length do without.
+        # The import takes 1 ms, and answers of known length do not need it.
         from synth_pools._client.http.http1.chunks import ChunkDecoder
 
         decoder = ChunkDecoder()
@@ -244,7 +244,7 @@ class Connection:
             if piece := decoder.feed(data):
                 yield piece
         if decoder.rest:
-            # Bytes behind the last chunk belong to no answer.
+            # Bytes after the last chunk belong to no answer.
             self.close()
 
 
@@ -292,7 +292,7 @@ def _partial_timeout(problem: str) -> ExchangeError:
 
 
 def _readiness(raw: socket.socket) -> Callable[[float | None, bool], tuple[bool, bool]]:
-    """Return a function that waits until a socket can be read, or also until it can be written."""
+    """Return a function that waits until a socket is readable, or, on request, writable."""
     if not hasattr(select, "poll"):
 
         def wait_select(seconds: float | None, writing: bool) -> tuple[bool, bool]:

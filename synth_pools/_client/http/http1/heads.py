@@ -1,7 +1,7 @@
 """Heads of requests and answers as HTTP/1.1 sends them: no I/O, the same for both variants.
 
-The head of an answer is read line by line, and a line that two readers could read differently is
-refused: with such lines answers get mixed up. The parser of http.client accepts them, and takes
+The head of an answer is read line by line, and a line that two parsers could read differently is
+refused, because it can mix up answers. The parser of http.client accepts them, and takes
 longer for a head than the system takes for the whole exchange.
 """
 
@@ -23,7 +23,7 @@ LONGEST_LINE = 65_536
 # Limit for one answer, with all of its hints (103).
 MOST_LINES = 1000
 
-# A header, or the empty line after the last one. White space at both ends belongs to no value.
+# A header, or the empty line after the last one. White space around a value is not part of it.
 HEADER_LINE = re.compile(rb"([!#$%&'*+.^_`|~0-9A-Za-z-]+):([^\r\n\0\v\f]*)\r?\n|\r?\n")
 _STATUS_LINE = re.compile(rb"HTTP/1\.[01] [1-9][0-9]{2}(?: [^\r\n\0\v\f]*)?\r?\n")
 _TARGET = re.compile(r"/[!-~]*")
@@ -82,7 +82,7 @@ class AnswerHead(NamedTuple):
     Attributes:
         status: Its status.
         headers: Its headers.
-        length: Length of the body; None if the end of the body shows it.
+        length: Length of the body; None if it is known only at the end of the body.
         is_chunked: Whether the body is sent in chunks.
         ends_connection: Whether the connection ends with the answer.
     """
@@ -97,14 +97,14 @@ class AnswerHead(NamedTuple):
 def read_answer_head(
     read: Callable[[int], bytes], line_limit: int = MOST_LINES
 ) -> tuple[AnswerHead | None, int]:
-    """Read one head, to the empty line behind it.
+    """Read one head, up to the empty line after it.
 
     Args:
         read: Reads a line, or the given number of bytes of it.
         line_limit: Most lines that it may have.
 
     Returns:
-        The head, or None for a hint, which another head follows; and the remaining lines.
+        The head, or None for a hint, after which another head follows; and the rest of the limit.
 
     Raises:
         ExchangeError: It is malformed.
@@ -133,7 +133,7 @@ def read_answer_head(
 
 
 def check_beginning(data: bytes) -> None:
-    """Refuse bytes with which no head begins, before all of a head has arrived.
+    """Refuse the first bytes of a head early if no head can begin with them.
 
     Raises:
         ExchangeError: They cannot become a head.

@@ -1,7 +1,7 @@
 # Derived by `make generate`. Change the file that it comes from:
 # synth_pools/_client/http/async_/engine.py
 
-"""Interface of the sync client's engines, and of all that is closed after use."""
+"""Interface of the sync client's engines, and of objects that are closed after use."""
 
 from __future__ import annotations
 
@@ -64,7 +64,7 @@ class IncomingResponse(ResponseHead, ABC):
 
     @abstractmethod
     def wake(self) -> None:
-        """End a read for which another task or thread waits."""
+        """End a read that another task or thread waits for."""
 
     def chunks(self) -> Iterator[bytes]:
         """Iterate over the decoded body; returns the same iterator each time.
@@ -98,10 +98,10 @@ class IncomingResponse(ResponseHead, ABC):
             self.content = self.content[:size_limit]
 
     def finish(self) -> None:
-        """Read the end of a stream after its last event, so that its connection is used again.
+        """Read the end of a stream after its last event, so that its connection can be used again.
 
-        It has usually arrived already; a late one costs the connection. A shared connection
-        outlives the response anyway.
+        The end has usually arrived already; if it is late, the connection is closed. A shared
+        connection outlives the response anyway.
         """
         if self.is_shared:
             return
@@ -143,7 +143,7 @@ class Engine(ABC):
         """Send a request once, and return its response with an unread body.
 
         Raises:
-            ExchangeError: No answer came; its `sent` says whether the request may have been sent.
+            ExchangeError: No answer arrived; `sent` says whether the request may have been sent.
         """
 
     @abstractmethod

@@ -43,7 +43,7 @@ def plain_client(context: SSLContext, limits: PoolLimits) -> Client:
 
 
 class HttpxEngine(Engine):
-    """Engine over an HTTP client, with all that the client adds to a request.
+    """Engine over an HTTP client, including everything that the client adds to a request.
 
     Args:
         http: The client.
@@ -54,7 +54,7 @@ class HttpxEngine(Engine):
         keeps_limits: Whether its sockets keep to the time limit of the thread that uses them.
 
     Raises:
-        ConfigurationError: The client is not one of httpx or httpx2, or of the other variant.
+        ConfigurationError: The client is not from httpx or httpx2, or is of the other variant.
     """
 
     def __init__(self, http: HTTPClient, alarm: Alarm, *, is_own: bool = False) -> None:
@@ -91,8 +91,8 @@ class HttpxEngine(Engine):
     def close(self) -> None:
         self.http.close()
 
-    # Each library refuses requests, authentication and time limits of the other's classes, and
-    # accepts tuples and functions.
+    # For requests, authentication and time limits each library refuses objects of the other's
+    # classes, and accepts tuples and functions.
 
     def _build(self, request: OutgoingRequest) -> Any:
         built = self.http.build_request(
@@ -135,7 +135,7 @@ class _Response(IncomingResponse):
         try:
             self._alarm.call(super().read, size_limit)
         except TimeoutError:
-            # Raised further down, where nothing refers to the frames of the connection.
+            # Raised below, where nothing refers to the frames of the connection.
             pass
         else:
             return

@@ -110,7 +110,7 @@ class SocketEngine(Engine):
                 self._waiting.popleft().grant(self._new())
 
     def wake_reader(self, response: _Response) -> None:
-        """End the connection of a response, unless the pool has it back."""
+        """End the connection of a response, unless it is back in the pool."""
         with self._lock:
             if response.connection is not None:
                 response.connection.wake()
@@ -187,7 +187,7 @@ class _Response(IncomingResponse):
         self._head = head
         self._reusable = reusable
         self._chunks = None
-        # None as soon as the pool has it back.
+        # None as soon as it is back in the pool.
         self.connection: Connection | None = connection
 
     def pieces(self) -> Iterator[bytes]:

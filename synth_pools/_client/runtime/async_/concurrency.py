@@ -21,7 +21,7 @@ _STOP_LIMIT_SECONDS = 5.0
 class AsyncCondition:
     """Condition variable with a limited wait.
 
-    Only its wait awaits anything, so the rest of its ``with`` block cannot be cancelled.
+    Only `wait_at_most` awaits anything, so the rest of its ``with`` block cannot be cancelled.
     """
 
     def __init__(self) -> None:
@@ -38,7 +38,7 @@ class AsyncCondition:
         return AsyncCondition()
 
     async def wait_at_most(self, seconds: float | None) -> None:
-        """Wait for a notification, at most ``seconds``; None for no limit. Hold the lock."""
+        """Wait for a notification, at most ``seconds``; None for no limit. It needs the lock."""
         waiter: asyncio.Future[None] = asyncio.get_running_loop().create_future()
         self._waiters[waiter] = None
         try:
@@ -50,7 +50,7 @@ class AsyncCondition:
                     await waiter
         except BaseException:
             if waiter.done() and not waiter.cancelled():
-                # This task cannot act on its notification, so the next one gets it.
+                # This task cannot act on its notification, so the next task gets it.
                 self.notify()
             raise
         finally:
@@ -82,7 +82,7 @@ class AsyncWorkerGroup:
 
         Args:
             work: Its function, which must not raise.
-            lost: Called in its place if the worker is cancelled before it begins.
+            lost: Called instead if the worker is cancelled before it begins.
 
         Returns:
             False if the group is stopping.
@@ -173,7 +173,7 @@ class AsyncRequestSource:
         )
 
     async def take(self) -> tuple[int, Any] | None:
-        """Return the next request and its number, from 0 on; None after the last one."""
+        """Return the next request and its number, counted from 0; None after the last one."""
         async with self._lock:
             if self.taken % self._repeats == 0:
                 item: Any = self
@@ -204,7 +204,7 @@ class AsyncPrefetch(Generic[T]):
 
 
 class AsyncRunnable(ABC, Generic[T]):
-    """Base of objects that `run`, or awaiting them, runs."""
+    """Base of objects that are run by `run`, or by awaiting them."""
 
     @abstractmethod
     async def run(self) -> T:

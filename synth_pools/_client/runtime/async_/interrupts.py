@@ -20,7 +20,7 @@ class Waking(Protocol):
 
 
 class AsyncInterrupt:
-    """Interrupt of a task that reads a response, for another task."""
+    """Interrupt by which another task ends the reads of a task."""
 
     def __init__(self) -> None:
         self._response: Waking | None = None
@@ -49,7 +49,7 @@ class AsyncInterrupt:
 
 
 class AsyncTicket(Generic[T]):
-    """Place of a task that waits for an object of a pool.
+    """Place of a task in the queue for an object of a pool.
 
     Attributes:
         granted: The object; None until it is granted.
@@ -79,7 +79,7 @@ class AsyncTicket(Generic[T]):
 
 
 def pool_lock() -> contextlib.AbstractContextManager[object]:
-    """Return a context manager that does nothing: between two awaits a task is alone."""
+    """Return a context manager that does nothing: no other task runs between two awaits."""
     return contextlib.nullcontext()
 
 
@@ -100,7 +100,7 @@ class AsyncAlarm:
         """Do nothing: it wakes tasks, not sockets."""
 
     def ring(self) -> None:
-        """Wake all tasks, from any thread, and all that wait later."""
+        """Wake all tasks that wait now or later; any thread may call it."""
         with self._lock:
             self._is_rung = True
             waiting = list(self._waiting.items())
@@ -123,7 +123,7 @@ class AsyncAlarm:
             try:
                 return await call(*args, **kwargs)
             except asyncio.CancelledError:
-                # Closing a connection cancels the wait for it, while the task is not cancelled.
+                # Closing a connection cancels the wait for it, but not the task.
                 task = asyncio.current_task()
                 if not self._is_rung or task is None or task.cancelling():
                     raise

@@ -29,7 +29,7 @@ async def call_within(
     """Await ``call``; cancel it and raise `TimeoutError` after ``seconds``.
 
     The time limits of an HTTP library apply to each read and write: a server that sends single
-    bytes meets them all, and name resolution has no limit.
+    bytes never exceeds them, and name resolution has no limit.
     """
     if seconds is None:
         return await call(*args, **kwargs)
@@ -158,10 +158,10 @@ async def close_in(event_loop: object, close: AsyncClose) -> None:
         await close()
     elif isinstance(event_loop, asyncio.AbstractEventLoop) and event_loop.is_running():
 
-        async def close_there() -> None:
+        async def close_in_loop() -> None:
             await close()
 
-        closing = asyncio.run_coroutine_threadsafe(close_there(), event_loop)
+        closing = asyncio.run_coroutine_threadsafe(close_in_loop(), event_loop)
         with contextlib.suppress(TimeoutError):
             await asyncio.wait_for(asyncio.wrap_future(closing), _CLOSING_SECONDS)
 

@@ -34,7 +34,7 @@ class Condition(threading.Condition):
     def wait_at_most(self, seconds: float | None) -> None:
         """Wait for a notification, at most ``seconds``; None for no limit. The lock must be held.
 
-        It may also return without one: the workers of a fleet that was dropped get none.
+        It may also return early: the workers of a dropped fleet get no notification.
         """
         self.wait(_LONGEST_SLEEP if seconds is None else min(seconds, _LONGEST_SLEEP))
 
@@ -147,7 +147,7 @@ class RequestSource:
         )
 
     def take(self) -> tuple[int, Any] | None:
-        """Return the next request and its number, from 0 on; None after the last one."""
+        """Return the next request and its number, counted from 0; None after the last one."""
         with self._lock:
             if self.taken % self._repeats == 0:
                 item: Any = next(self._iterator, self)
@@ -173,7 +173,7 @@ class Prefetch(Generic[T]):
 
 
 class Runnable(ABC, Generic[T]):
-    """Base of objects that `run` runs."""
+    """Base of objects that are run by `run`."""
 
     @abstractmethod
     def run(self) -> T:
@@ -187,7 +187,7 @@ def call_back(function: Callable[..., Any], *args: Any) -> None:
 
 def ends_silently(error: BaseException) -> bool:
     """Check that an error ends a task or a generator without a message."""
-    # The import takes 20 ms, and a program that raises this error has made it.
+    # Importing it takes 20 ms, and a program that raises this error has imported it.
     asyncio = sys.modules.get("asyncio")
     if asyncio is not None and isinstance(error, asyncio.CancelledError):
         return True

@@ -41,7 +41,7 @@ def is_limited() -> bool:
 
 @contextlib.contextmanager
 def time_limit(seconds: float) -> Iterator[float]:
-    """Limit all waits of the block to ``seconds`` together; yields the time of their end."""
+    """Let all waits of the block end within ``seconds`` from now; yields the time of that end."""
     outer = _thread.until
     until = time.monotonic() + seconds
     _thread.until = until if outer is None else min(until, outer)
@@ -59,7 +59,7 @@ def limit_waiting(seconds: float) -> float:
 
 
 def time_left(timeout: float | None, error: Callable[[str], Exception]) -> float | None:
-    """Return the lesser of ``timeout`` and the time that remains for the thread, else raise."""
+    """Return the lesser of ``timeout`` and the time that the thread has left; raise without any."""
     if _thread.until is None:
         return timeout
     remaining = _thread.until - time.monotonic()
@@ -69,7 +69,7 @@ def time_left(timeout: float | None, error: Callable[[str], Exception]) -> float
 
 
 class Interrupt:
-    """Interrupt of the waits of a thread, for another thread.
+    """Interrupt by which another thread ends the waits of a thread.
 
     As a context manager it applies to all sockets and sleeps of the thread in its block.
     """
@@ -112,7 +112,7 @@ class Interrupt:
 
 
 class Ticket(Generic[T]):
-    """Place of a thread that waits for an object of a pool.
+    """Place of a thread in the queue for an object of a pool.
 
     Attributes:
         granted: The object; None until it is granted.
@@ -138,7 +138,7 @@ class Ticket(Generic[T]):
 
 
 def pool_lock() -> contextlib.AbstractContextManager[object]:
-    """Return a lock, which is reentrant: the collector may close a dropped stream at any point."""
+    """Return a reentrant lock: the garbage collector may close a dropped stream at any point."""
     return threading.RLock()
 
 

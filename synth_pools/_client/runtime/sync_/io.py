@@ -29,7 +29,7 @@ def call_within(
     """Run ``call`` over sockets that keep to time limits; raise `TimeoutError` after ``seconds``.
 
     The time limits of an HTTP library apply to each read and write: a server that sends single
-    bytes meets them all. So each wait is limited to the time that remains.
+    bytes never exceeds them. So each wait is limited to the time that remains.
     """
     if seconds is None:
         return call(*args, **kwargs)
@@ -106,7 +106,7 @@ class GroupCommit(Generic[T]):
 
 
 def event_loop() -> object:
-    """Return what connections belong to in place of an event loop: the process."""
+    """Return the process, to which connections belong in place of an event loop."""
     return _PROCESS
 
 
@@ -116,7 +116,7 @@ def is_closed_loop(event_loop: object) -> bool:
 
 
 class Finalizer:
-    """Finalizer that runs when it is closed: the process ends no event loop."""
+    """Finalizer that runs only when it is closed: there is no event loop that could end."""
 
     def __init__(self, close: Close) -> None:
         self.close = close
@@ -142,7 +142,7 @@ class _TimedCall(Generic[T]):
         self._done = threading.Event()
         self._value: Any = None
         self._error: BaseException | None = None
-        # The import takes 1 ms, and calls without a deadline do without.
+        # The import takes 1 ms, and calls without a deadline do not need it.
         from contextvars import copy_context
 
         context = copy_context()

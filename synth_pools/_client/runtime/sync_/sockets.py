@@ -1,4 +1,4 @@
-"""Sockets whose waits have a time limit, and from which another thread can wake the reader."""
+"""Sockets with a time limit for each wait, and a way for other threads to end the wait."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from synth_pools._client.runtime.sync_.interrupts import Alarm, interruptible, i
 
 
 def shut_down_socket(raw: Any) -> None:
-    """Shut down a socket, and so wake the thread that waits for it."""
+    """Shut down a socket, which wakes the thread that waits for it."""
     if isinstance(raw, socket.socket):
         # The method of a TLS socket would drop the state that its reader uses.
         with contextlib.suppress(OSError):
@@ -83,7 +83,7 @@ def start_tls(
 
 
 class _Socket:
-    """Socket during its connection or its handshake."""
+    """Socket while it connects or makes its handshake."""
 
     def __init__(self, raw: socket.socket) -> None:
         self._raw = raw
@@ -126,7 +126,7 @@ def look_up(host: str, port: int) -> list[Any]:
         pass
     if not is_limited():
         return socket.getaddrinfo(host, port, type=socket.SOCK_STREAM)
-    # Only the resolution of a name has no limit of its own. One thread serves all its callers.
+    # Name resolution takes no time limit, so it runs in a thread, which serves all its callers.
     key = (os.getpid(), host, port)
     with _lookups_lock:
         lookup = _lookups.get(key)
@@ -141,7 +141,7 @@ def look_up(host: str, port: int) -> list[Any]:
 
 
 class _Lookup:
-    """Resolution of one name in a thread, which limits the wait for it."""
+    """Resolution of one name in a thread, so that the wait for it can be limited."""
 
     def __init__(self, key: tuple[int, str, int]) -> None:
         self._key = key
